@@ -1,0 +1,87 @@
+# Finds Mbed TLS, libsodium and the Luas.
+# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES; SODIUM_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
+
+find_package(PkgConfig)
+
+# Debian 12 has no .pc file for Mbed TLS. The names of the hints are those of luarocks.
+find_path(MBEDTLS_INCLUDE_DIR mbedtls/version.h HINTS ${MBEDTLS_INCDIR} ${MBEDTLS_DIR}/include)
+foreach(part mbedx509 mbedcrypto)
+  find_library(MBEDTLS_${part}_LIBRARY ${part} HINTS ${MBEDTLS_LIBDIR} ${MBEDTLS_DIR}/lib ${MBEDTLS_DIR}/library)
+endforeach()
+if(NOT MBEDTLS_INCLUDE_DIR OR NOT MBEDTLS_mbedx509_LIBRARY OR NOT MBEDTLS_mbedcrypto_LIBRARY)
+  message(FATAL_ERROR "Mbed TLS (2.28 or 3.6) was not found.\n"
+    "On Debian: apt-get install libmbedtls-dev, or run scripts/bootstrap.\n"
+    "Elsewhere: cmake -DMBEDTLS_DIR=PREFIX, or -DMBEDTLS_INCDIR=… -DMBEDTLS_LIBDIR=…")
+endif()
+set(version_header "${MBEDTLS_INCLUDE_DIR}/mbedtls/build_info.h") # 3.x
+if(NOT EXISTS "${version_header}")
+  set(version_header "${MBEDTLS_INCLUDE_DIR}/mbedtls/version.h") # 2.28
+endif()
+file(STRINGS "${version_header}" version_line REGEX "define MBEDTLS_VERSION_STRING ")
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" MBEDTLS_VERSION "${version_line}")
+if(MBEDTLS_VERSION VERSION_LESS 2.28)
+  message(FATAL_ERROR "Mbed TLS in ${MBEDTLS_INCLUDE_DIR} is ${MBEDTLS_VERSION}; neap needs 2.28 or 3.6")
+endif()
+message(STATUS "Mbed TLS ${MBEDTLS_VERSION}: ${MBEDTLS_mbedcrypto_LIBRARY}")
+set(MBEDTLS_INCLUDE_DIRS ${MBEDTLS_INCLUDE_DIR})
+set(MBEDTLS_LIBRARIES ${MBEDTLS_mbedx509_LIBRARY} ${MBEDTLS_mbedcrypto_LIBRARY})
+
+if(NEAP_SODIUM AND PkgConfig_FOUND)
+  pkg_check_modules(SODIUM libsodium)
+endif()
+if(NOT SODIUM_FOUND)
+  message(STATUS "libsodium: not used (X25519 and ChaCha20-Poly1305 from Mbed TLS, no Ed25519)")
+endif()
+
+# luarocks names the headers of the Lua it installs for.
+if(NOT NEAP_LUA)
+  set(lua_version_line "")
+  if(LUA_INCLUDE_DIR AND EXISTS "${LUA_INCLUDE_DIR}/lua.h")
+    file(STRINGS "${LUA_INCLUDE_DIR}/lua.h" lua_version_line REGEX "define[ \t]+LUA_VERSION_(NUM|MINOR)")
+  endif()
+  if(lua_version_line MATCHES "504|MINOR_N[ \t]+4|MINOR[ \t]+\"4\"")
+    set(lua_wanted lua5.4)
+  else()
+    set(lua_wanted luajit) # what is built for LuaJIT follows the ABI of Lua 5.1
+  endif()
+else()
+  set(lua_wanted ${NEAP_LUA})
+endif()
+if(NOT lua_wanted MATCHES "^(luajit|lua5\\.4)$")
+  message(FATAL_ERROR "NEAP_LUA is ${lua_wanted}; it can be luajit or lua5.4")
+endif()
+
+if(NOT PkgConfig_FOUND)
+  message(FATAL_ERROR "pkg-config was not found; it is needed to find Lua.\nOn Debian: run scripts/bootstrap")
+endif()
+pkg_check_modules(LUAJIT luajit)
+pkg_check_modules(LUA54 lua5.4)
+if(lua_wanted STREQUAL "lua5.4")
+  set(prefix LUA54)
+else()
+  set(prefix LUAJIT)
+endif()
+if(NOT ${prefix}_FOUND)
+  message(FATAL_ERROR "${lua_wanted} was not found by pkg-config.\n"
+    "On Debian: apt-get install libluajit-5.1-dev (or liblua5.4-dev), or run scripts/bootstrap")
+endif()
+set(MODULE_LUA ${lua_wanted})
+set(MODULE_LUA_INCLUDE_DIRS ${${prefix}_INCLUDE_DIRS})
+set(MODULE_LUA_LIBRARIES ${${prefix}_LINK_LIBRARIES})
+
+# The program embeds LuaJIT, from its static library where there is one; PUC Lua where there is no LuaJIT.
+if(LUAJIT_FOUND)
+  set(prefix LUAJIT)
+  set(PROGRAM_LUA luajit)
+else()
+  set(PROGRAM_LUA ${lua_wanted})
+endif()
+set(PROGRAM_LUA_INCLUDE_DIRS ${${prefix}_INCLUDE_DIRS})
+list(GET ${prefix}_LIBRARIES 0 lua_library_name)
+find_library(PROGRAM_LUA_STATIC_LIBRARY lib${lua_library_name}.a HINTS ${${prefix}_LIBRARY_DIRS} ${${prefix}_LIBDIR})
+if(PROGRAM_LUA_STATIC_LIBRARY)
+  set(PROGRAM_LUA_LIBRARIES ${PROGRAM_LUA_STATIC_LIBRARY} m ${CMAKE_DL_LIBS})
+else()
+  set(PROGRAM_LUA_LIBRARIES ${${prefix}_LINK_LIBRARIES})
+endif()
+message(STATUS "Lua: neap/core.so for ${MODULE_LUA}, neap embeds ${PROGRAM_LUA}")

@@ -1,0 +1,35 @@
+# What only specs need: spec_host (an interpreter with neap.core and neap.units inside) and the C examples.
+
+file(GLOB unit_sources CONFIGURE_DEPENDS spec/support/units_*.c)
+set(unit_rows "")
+foreach(source IN LISTS unit_sources)
+  string(REGEX REPLACE ".*/units_(.*)\\.c$" "\\1" room "${source}")
+  string(APPEND unit_rows "UNITS(${room})\n")
+endforeach()
+file(GENERATE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/tests/units_list.h" CONTENT "${unit_rows}")
+
+pkg_check_modules(GNUTLS gnutls)
+
+add_executable(spec_host spec/support/spec_host.c spec/support/units.c ${unit_sources} ${core_objects})
+target_include_directories(spec_host PRIVATE
+  spec/support lua/binding "${CMAKE_CURRENT_BINARY_DIR}/tests" ${MODULE_LUA_INCLUDE_DIRS})
+target_compile_definitions(spec_host PRIVATE NEAP_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}"
+  NEAP_BUILD_DIR="${CMAKE_CURRENT_BINARY_DIR}")
+target_link_libraries(spec_host PRIVATE neap_options ${MODULE_LUA_LIBRARIES} m ${CMAKE_DL_LIBS})
+set_target_properties(spec_host PROPERTIES ENABLE_EXPORTS ON)
+if(TARGET neap_binding)
+  target_sources(spec_host PRIVATE $<TARGET_OBJECTS:neap_binding>)
+  target_compile_definitions(spec_host PRIVATE NEAP_HAVE_BINDING=1)
+endif()
+if(GNUTLS_FOUND)
+  target_compile_definitions(spec_host PRIVATE NEAP_HAVE_GNUTLS=1)
+  target_include_directories(spec_host PRIVATE ${GNUTLS_INCLUDE_DIRS})
+  target_link_libraries(spec_host PRIVATE ${GNUTLS_LINK_LIBRARIES})
+endif()
+
+file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
+foreach(source IN LISTS example_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  add_executable(example_${name} "${source}")
+  target_link_libraries(example_${name} PRIVATE neap_static)
+endforeach()
