@@ -1,0 +1,7 @@
+-- The library runs on LuaJIT and on PUC Lua 5.4, so only what "max" knows is used.
+std = "max"
+max_line_length = 110
+exclude_files = { "build", "lua_modules", ".luarocks" }
+ignore = { "212/self", "212/_.*" }
+files["spec"] = { std = "+busted", globals = { "spec_host" } }
+files["lua/neap/meta.lua"] = { ignore = { "211", "212", "241", "631" } }
