@@ -26,19 +26,23 @@ function helper.write_file(path, bytes)
   assert(file:close())
 end
 
---- The content of a file of the shared folder. The spec is pending, and says so, where the folder is absent.
-function helper.shared(path)
-  local bytes = helper.read_file(helper.shared_dir .. "/" .. path)
-  if not bytes then
-    require("busted").pending("needs " .. path .. " of the shared data; set NEAP_SHARED to its folder")
-    error("pending() did not stop the spec")
-  end
-  return bytes
+--- The content of a file of the shared folder, or nil and the reason.
+function helper.read_shared(path)
+  return helper.read_file(helper.shared_dir .. "/" .. path)
+end
+
+--- The same inside an `it`, which hands in its own `pending`: where the folder is absent the spec is pending
+--- and says why. it("…", function() local bytes = helper.shared("rfc/rfc9001.txt", pending) … end)
+function helper.shared(path, pending)
+  assert(pending, "give helper.shared() the pending of the calling it")
+  local bytes = helper.read_shared(path)
+  if bytes then return bytes end
+  return pending("needs " .. path .. " of the shared data: set NEAP_SHARED to its folder")
 end
 
 --- Like shared(), decoded from JSON.
-function helper.shared_json(path)
-  return require("cjson").decode(helper.shared(path))
+function helper.shared_json(path, pending)
+  return require("cjson").decode(helper.shared(path, pending))
 end
 
 --- Bytes of a hex string; spaces and line ends in it do not count.
@@ -60,7 +64,7 @@ end
 
 --- Runs a shell command to its end: everything it printed (both outputs) and its exit status.
 function helper.run(command)
-  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1 </dev/null; echo \"<$?>\"", "r"))
+  local pipe = assert(io.popen("( " .. command .. "\n) 2>&1 </dev/null; echo \"<$?>\"", "r"))
   local printed = pipe:read("*a")
   pipe:close()
   local output, status = printed:match("^(.*)<(%d+)>\n$")

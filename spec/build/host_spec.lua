@@ -14,7 +14,7 @@ describe("spec_host", function()
   end)
 
   it("passes arguments to the script", function()
-    assert.same({ "one two\n", 0 }, { host("print(...)") })
+    assert.same({ "one\ttwo\n", 0 }, { host("print(...)") })
   end)
 
   it("closes the state when a coroutine calls os.exit", function()
