@@ -1,0 +1,33 @@
+/* Every bound that is not in the config, in one place. Reasons beside the number; defaults follow what trusted stacks
+ * ship. */
+#ifndef NEAP_BASE_LIMITS_H
+#define NEAP_BASE_LIMITS_H
+
+#define LIMIT_CONNECTION_ID 20u           /* bytes, QUIC v1 (RFC 9000 §17.2) */
+#define LIMIT_MIN_CLIENT_DCID 8u          /* RFC 9000 §7.2 */
+#define LIMIT_MIN_INITIAL_DATAGRAM 1200u  /* RFC 9000 §14.1 */
+#define LIMIT_DATAGRAM 65527u             /* largest UDP payload */
+#define LIMIT_ACK_RANGES_KEPT 64u         /* ranges of received packet numbers kept a space */
+#define LIMIT_ACK_RANGES_SENT 32u         /* ranges put into one ACK frame */
+#define LIMIT_CRYPTO_BUFFER 65536u        /* bytes of CRYPTO ahead of what TLS took, a level (RFC 9000 §7.5: >= 4096) */
+#define LIMIT_CRYPTO_GAPS 64u             /* ranges of out-of-order CRYPTO */
+#define LIMIT_TLS_MESSAGE 65536u          /* one handshake message; a certificate chain is the largest */
+#define LIMIT_TLS_CHAIN 10u               /* certificates in a chain */
+#define LIMIT_STREAM_GAPS 512u            /* ranges of out-of-order data on one stream */
+#define LIMIT_UNDECRYPTABLE_PACKETS 8u    /* kept until keys come, before the handshake is done */
+#define LIMIT_PATH_RESPONSES 4u           /* PATH_CHALLENGE answers waiting; the oldest is dropped */
+#define LIMIT_LOCAL_CONNECTION_IDS 4u     /* ours that the peer may use at a time */
+#define LIMIT_PEER_CONNECTION_IDS 4u      /* the peer's that we keep: our active_connection_id_limit */
+#define LIMIT_RETIRE_QUEUE 16u            /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
+#define LIMIT_TOKEN 512u                  /* bytes of an address validation token we take */
+#define LIMIT_SENT_PACKETS 65536u         /* packets in flight tracked a space */
+#define LIMIT_STREAMS_KEPT 65536u         /* stream objects a connection, both sides */
+#define LIMIT_HALF_OPEN 4096u             /* connections in handshake an endpoint, before every new one gets Retry */
+#define LIMIT_RESET_RATE 100u             /* stateless resets an endpoint sends a second */
+#define LIMIT_CLOSE_REASON 256u           /* bytes of reason text kept or sent */
+#define LIMIT_FIELD_SECTION 65536u        /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
+#define LIMIT_FIELDS 256u                 /* field lines in one section */
+#define LIMIT_UNKNOWN_STREAMS 64u         /* unidirectional streams of unknown type a connection being skipped */
+#define LIMIT_ALPN 255u                   /* bytes of one protocol name */
+
+#endif

@@ -1,0 +1,58 @@
+/* An intrusive doubly linked list. A zeroed link is on no list; a list is its own head. */
+#ifndef NEAP_BASE_LIST_H
+#define NEAP_BASE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct list_link {
+    struct list_link *next, *prev;
+};
+
+#define LIST_OWNER(link, type, member) ((type *)(void *)((char *)(link)-offsetof(type, member)))
+
+static inline void list_init(struct list_link *head)
+{
+    head->next = head->prev = head;
+}
+
+static inline bool list_empty(const struct list_link *head)
+{
+    return head->next == head;
+}
+
+static inline bool list_linked(const struct list_link *link)
+{
+    return link->next != NULL;
+}
+
+static inline void list_append(struct list_link *head, struct list_link *link)
+{
+    link->prev = head->prev;
+    link->next = head;
+    head->prev->next = link;
+    head->prev = link;
+}
+
+/* Taking out what is on no list does nothing. */
+static inline void list_remove(struct list_link *link)
+{
+    if (!link->next)
+        return;
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->next = link->prev = NULL;
+}
+
+/* The first link, taken off the list, or NULL. */
+static inline struct list_link *list_take_first(struct list_link *head)
+{
+    struct list_link *first = head->next;
+
+    if (first == head)
+        return NULL;
+    list_remove(first);
+    return first;
+}
+
+#endif

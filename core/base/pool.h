@@ -1,0 +1,45 @@
+/* All memory of a config and its connections: size classes with free lists over 64 KiB blocks, one bound, no threads.
+ * Reference counted: the config holds one reference, each connection and endpoint one. */
+#ifndef NEAP_BASE_POOL_H
+#define NEAP_BASE_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHUNK_SIZE 2048u
+
+struct pool;
+
+typedef void *(*pool_realloc_fn)(void *context, void *pointer, size_t size);
+
+struct pool_stats {
+    size_t used;     /* bytes handed out, rounded up to their class */
+    size_t reserved; /* bytes taken from the environment */
+    size_t limit;    /* 0: none */
+    uint64_t refused;
+};
+
+/** A new pool with one reference, or NULL. `realloc_fn(context, NULL, n)` allocates, `(context, p, 0)` frees.
+ * `limit` bounds the bytes taken from it (0: no bound). */
+struct pool *neap_pool_new(pool_realloc_fn realloc_fn, void *context, size_t limit);
+
+struct pool *neap_pool_retain(struct pool *pool);
+
+/** Give a reference back; with the last one every block goes back to the environment. */
+void neap_pool_release(struct pool *pool);
+
+/** `size` zeroed bytes aligned for any type, or NULL when the limit or the environment says no. */
+void *neap_pool_alloc(struct pool *pool, size_t size);
+
+/** Give back what neap_pool_alloc(pool, size) gave; NULL is allowed. `size` must be the same as then. */
+void neap_pool_free(struct pool *pool, void *pointer, size_t size);
+
+/** Like free, after overwriting the bytes: for secrets. */
+void neap_pool_free_secret(struct pool *pool, void *pointer, size_t size);
+
+/** Move to a room of `new_size` bytes, the new part zeroed. On NULL the old room stays as it was. */
+void *neap_pool_resize(struct pool *pool, void *pointer, size_t size, size_t new_size);
+
+struct pool_stats neap_pool_stats(const struct pool *pool);
+
+#endif

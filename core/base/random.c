@@ -1,0 +1,132 @@
+/* ChaCha20 (RFC 8439 §2.3) and the generator on top of it, wiping, comparison in constant time. */
+#include "base/random.h"
+
+#include <string.h>
+
+#define KEY_SIZE 32u
+
+static uint32_t load_le32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static void store_le32(uint8_t *p, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        p[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint32_t rotate_left(uint32_t value, unsigned bits)
+{
+    return value << bits | value >> (32 - bits);
+}
+
+static void quarter_round(uint32_t x[16], int a, int b, int c, int d)
+{
+    x[a] += x[b];
+    x[d] = rotate_left(x[d] ^ x[a], 16);
+    x[c] += x[d];
+    x[b] = rotate_left(x[b] ^ x[c], 12);
+    x[a] += x[b];
+    x[d] = rotate_left(x[d] ^ x[a], 8);
+    x[c] += x[d];
+    x[b] = rotate_left(x[b] ^ x[c], 7);
+}
+
+void neap_chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce[12], uint8_t out[64])
+{
+    uint32_t start[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
+    uint32_t x[16];
+
+    for (int i = 0; i < 8; i++)
+        start[4 + i] = load_le32(key + 4 * i);
+    start[12] = counter;
+    for (int i = 0; i < 3; i++)
+        start[13 + i] = load_le32(nonce + 4 * i);
+    memcpy(x, start, sizeof(x));
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 4; i++)
+            quarter_round(x, i, 4 + i, 8 + i, 12 + i);
+        for (int i = 0; i < 4; i++)
+            quarter_round(x, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+    }
+    for (int i = 0; i < 16; i++)
+        store_le32(out + 4 * i, x[i] + start[i]);
+    neap_wipe(start, sizeof(start));
+    neap_wipe(x, sizeof(x));
+}
+
+void neap_random_seed(struct random *r, const uint8_t seed[32])
+{
+    *r = (struct random){0};
+    memcpy(r->key, seed, KEY_SIZE);
+}
+
+/* The first half of a block is the next key, the second half is output. */
+static void refill(struct random *r)
+{
+    static const uint8_t nonce[12];
+
+    neap_chacha20_block(r->key, 0, nonce, r->buffer);
+    memcpy(r->key, r->buffer, KEY_SIZE);
+    neap_wipe(r->buffer, KEY_SIZE);
+    r->left = sizeof(r->buffer) - KEY_SIZE;
+}
+
+void neap_random_bytes(struct random *r, uint8_t *out, size_t size)
+{
+    while (size > 0) {
+        if (r->left == 0)
+            refill(r);
+        size_t count = size < r->left ? size : r->left;
+        uint8_t *from = r->buffer + sizeof(r->buffer) - r->left;
+
+        memcpy(out, from, count);
+        neap_wipe(from, count);
+        r->left -= (uint32_t)count;
+        out += count;
+        size -= count;
+    }
+}
+
+uint64_t neap_random_u64(struct random *r)
+{
+    uint8_t bytes[8];
+    uint64_t value = 0;
+
+    neap_random_bytes(r, bytes, sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+uint64_t neap_random_below(struct random *r, uint64_t bound)
+{
+    /* Values below 2^64 mod bound would make some remainders likelier than others. */
+    uint64_t skip = (UINT64_MAX - bound + 1) % bound;
+    uint64_t value;
+
+    do
+        value = neap_random_u64(r);
+    while (value < skip);
+    return value % bound;
+}
+
+void neap_wipe(void *data, size_t size)
+{
+    if (size == 0)
+        return;
+    memset(data, 0, size);
+    /* The compiler must believe that somebody reads the zeros. */
+    __asm__ __volatile__("" : : "r"(data) : "memory");
+}
+
+int neap_equal_constant_time(const void *a, const void *b, size_t size)
+{
+    const volatile uint8_t *x = a, *y = b;
+    uint32_t difference = 0;
+
+    for (size_t i = 0; i < size; i++)
+        difference |= (uint32_t)(x[i] ^ y[i]);
+    return difference == 0;
+}
