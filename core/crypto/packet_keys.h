@@ -1,0 +1,63 @@
+/* Packet protection (RFC 9001 §5): keys from secrets, AEAD over payloads, masks over headers, Retry integrity. */
+#ifndef NEAP_CRYPTO_PACKET_KEYS_H
+#define NEAP_CRYPTO_PACKET_KEYS_H
+
+#include "crypto/crypto.h"
+
+/* One direction's keys: raw bytes, 96 in all. All zero: no keys. */
+struct packet_key {
+    uint16_t suite; /* enum crypto_suite, 0 none */
+    uint8_t key[CRYPTO_MAX_KEY];
+    uint8_t iv[CRYPTO_IV];
+    uint8_t hp[CRYPTO_MAX_KEY];
+};
+
+static inline bool packet_key_is_set(const struct packet_key *k)
+{
+    return k->suite != 0;
+}
+
+/* The labels and salts in which versions differ (RFC 9001 §5.1, RFC 9369 §3.3). */
+struct version_labels {
+    uint8_t initial_salt[20];
+    const char *key, *iv, *hp, *ku; /* "quic key" … */
+    uint8_t retry_key[16], retry_nonce[12];
+};
+
+/** Key, iv and hp from a traffic secret of the suite's hash size. */
+void neap_packet_key_derive(struct packet_key *out, const struct version_labels *labels, enum crypto_suite suite,
+                            const uint8_t *secret);
+/** Initial keys of both sides from the client's first Destination Connection ID. */
+void neap_packet_key_initial(struct packet_key *client, struct packet_key *server,
+                             const struct version_labels *labels, struct span dcid);
+/** The next generation (RFC 9001 §6.1): updates `secret` in place, makes key and iv; hp stays. */
+void neap_packet_key_update(struct packet_key *key, const struct version_labels *labels, uint8_t *secret);
+void neap_packet_key_wipe(struct packet_key *key);
+
+/* One packet to seal: header and payload lie behind each other in one buffer, with 16 bytes of room for the tag. */
+struct seal_packet {
+    uint8_t *header;     /* first byte of the packet */
+    size_t header_size;  /* up to and with the packet number */
+    size_t number_size;  /* 1..4: bytes of the packet number at the end of the header */
+    uint64_t number;     /* the full packet number */
+    size_t payload_size; /* plaintext, >= 4 - number_size so that a sample exists */
+};
+/** Seal `count` packets with one key: AEAD in place, then header protection. 0 or NEAP_ERR_CRYPTO. */
+int neap_packets_seal(struct crypto *crypto, const struct packet_key *key, const struct seal_packet *packets,
+                      size_t count);
+
+/** Remove header protection in place: `number_at` is the offset of the packet number. Returns the number's size
+ * (1..4) and its truncated value, or NEAP_ERR_INVALID_PACKET when the packet is too short for a sample. The caller
+ * keeps a copy of the first byte and the 4 bytes at number_at when it may need to try again. */
+int neap_packet_unmask(struct crypto *crypto, const struct packet_key *key, uint8_t *packet, size_t packet_size,
+                       size_t number_at, uint32_t *truncated);
+/** Open the payload in place. `header_size` includes the packet number, `size` the whole packet with its tag.
+ * Returns the plaintext size, or NEAP_ERR_CRYPTO. */
+int64_t neap_packet_open(struct crypto *crypto, const struct packet_key *key, uint8_t *packet, size_t header_size,
+                         size_t size, uint64_t number);
+
+/** The Retry integrity tag (RFC 9001 §5.8) over the pseudo-packet made of odcid and `retry` (without the tag). */
+int neap_retry_tag(struct crypto *crypto, const struct version_labels *labels, struct span odcid, struct span retry,
+                   uint8_t tag[16]);
+
+#endif

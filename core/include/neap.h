@@ -1,0 +1,533 @@
+/* neap: QUIC and HTTP/3 without sockets, clocks or threads. Bytes, addresses and `now` go in, bytes and the next wake
+ * time come out. Connection level: the nouns of the RFCs. Endpoint level: many connections behind one socket.
+ * A config and everything made with it belong to one thread. Times are nanoseconds of any monotonic clock of the
+ * caller's. Integer results: 0 or a count is fine, negative is a NEAP_ERR_* of ours or the caller's. */
+#ifndef NEAP_H
+#define NEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define NEAP_API __attribute__((visibility("default")))
+#else
+#define NEAP_API
+#endif
+
+#define NEAP_VERSION "0.1.0"
+
+typedef uint64_t neap_time;
+#define NEAP_NEVER UINT64_MAX
+#define NEAP_SECOND UINT64_C(1000000000)
+#define NEAP_MILLISECOND UINT64_C(1000000)
+
+#define NEAP_QUIC_V1 0x00000001u
+#define NEAP_MAX_CONNECTION_ID 20
+#define NEAP_MIN_DATAGRAM 1200
+
+typedef struct neap_config neap_config;
+typedef struct neap_conn neap_conn;
+typedef struct neap_endpoint neap_endpoint;
+typedef struct neap_h3 neap_h3;
+
+/* ---------------------------------------------------------------- errors */
+
+enum neap_error {
+    NEAP_OK = 0,
+    NEAP_ERR_AGAIN = -1,            /* nothing to do now; for sending: blocked by flow control or a full buffer */
+    NEAP_ERR_NO_MEMORY = -2,        /* the environment or the memory limit refused */
+    NEAP_ERR_ARGUMENT = -3,         /* a value out of range or an unknown name */
+    NEAP_ERR_CLOSED = -4,           /* the connection is closing, draining or closed */
+    NEAP_ERR_BUFFER_TOO_SHORT = -5, /* the caller's room is too small */
+    NEAP_ERR_UNKNOWN_VERSION = -6,  /* a packet of a version we do not speak */
+    NEAP_ERR_INVALID_PACKET = -7,   /* cannot be a QUIC packet, or not one for us */
+    NEAP_ERR_STREAM_STATE = -8,     /* no such stream, or the wrong direction, or it is finished */
+    NEAP_ERR_STREAM_LIMIT = -9,     /* the peer's stream limit is reached */
+    NEAP_ERR_STREAM_RESET = -10,    /* the peer reset its sending side */
+    NEAP_ERR_STREAM_STOPPED = -11,  /* the peer asked us to stop sending */
+    NEAP_ERR_CRYPTO = -12,          /* a cryptographic operation failed */
+    NEAP_ERR_CERTIFICATE = -13,     /* a certificate or key cannot be used */
+    NEAP_ERR_UNSUPPORTED = -14,     /* not in this build, or the peer did not negotiate it */
+    NEAP_ERR_LIMIT = -15,           /* a bound of limits.h or the config is reached */
+    NEAP_ERR_SYSTEM = -16,          /* a system call failed, see errno */
+    NEAP_ERR_RANDOM = -17,          /* no randomness */
+    NEAP_ERR_TOKEN = -18,           /* an address validation token that is not ours, expired or of another address */
+};
+
+/* Transport error codes on the wire (RFC 9000 §20.1). */
+enum neap_transport_error {
+    NEAP_NO_ERROR = 0x00,
+    NEAP_INTERNAL_ERROR = 0x01,
+    NEAP_CONNECTION_REFUSED = 0x02,
+    NEAP_FLOW_CONTROL_ERROR = 0x03,
+    NEAP_STREAM_LIMIT_ERROR = 0x04,
+    NEAP_STREAM_STATE_ERROR = 0x05,
+    NEAP_FINAL_SIZE_ERROR = 0x06,
+    NEAP_FRAME_ENCODING_ERROR = 0x07,
+    NEAP_TRANSPORT_PARAMETER_ERROR = 0x08,
+    NEAP_CONNECTION_ID_LIMIT_ERROR = 0x09,
+    NEAP_PROTOCOL_VIOLATION = 0x0a,
+    NEAP_INVALID_TOKEN = 0x0b,
+    NEAP_APPLICATION_ERROR = 0x0c,
+    NEAP_CRYPTO_BUFFER_EXCEEDED = 0x0d,
+    NEAP_KEY_UPDATE_ERROR = 0x0e,
+    NEAP_AEAD_LIMIT_REACHED = 0x0f,
+    NEAP_NO_VIABLE_PATH = 0x10,
+    NEAP_CRYPTO_ERROR = 0x0100, /* + the TLS alert */
+};
+
+/* Application error codes of HTTP/3 and QPACK (RFC 9114 §8.1, RFC 9204 §6). */
+enum neap_h3_error {
+    NEAP_H3_DATAGRAM_ERROR = 0x33,
+    NEAP_H3_NO_ERROR = 0x0100,
+    NEAP_H3_GENERAL_PROTOCOL_ERROR = 0x0101,
+    NEAP_H3_INTERNAL_ERROR = 0x0102,
+    NEAP_H3_STREAM_CREATION_ERROR = 0x0103,
+    NEAP_H3_CLOSED_CRITICAL_STREAM = 0x0104,
+    NEAP_H3_FRAME_UNEXPECTED = 0x0105,
+    NEAP_H3_FRAME_ERROR = 0x0106,
+    NEAP_H3_EXCESSIVE_LOAD = 0x0107,
+    NEAP_H3_ID_ERROR = 0x0108,
+    NEAP_H3_SETTINGS_ERROR = 0x0109,
+    NEAP_H3_MISSING_SETTINGS = 0x010a,
+    NEAP_H3_REQUEST_REJECTED = 0x010b,
+    NEAP_H3_REQUEST_CANCELLED = 0x010c,
+    NEAP_H3_REQUEST_INCOMPLETE = 0x010d,
+    NEAP_H3_MESSAGE_ERROR = 0x010e,
+    NEAP_H3_CONNECT_ERROR = 0x010f,
+    NEAP_H3_VERSION_FALLBACK = 0x0110,
+    NEAP_QPACK_DECOMPRESSION_FAILED = 0x0200,
+    NEAP_QPACK_ENCODER_STREAM_ERROR = 0x0201,
+    NEAP_QPACK_DECODER_STREAM_ERROR = 0x0202,
+};
+
+/** One line of English for a NEAP_ERR_*; static. */
+NEAP_API const char *neap_strerror(int64_t error);
+
+/** The RFC's name of a wire code ("FLOW_CONTROL_ERROR", "H3_NO_ERROR", "handshake_failure"), or "unknown"; static. */
+NEAP_API const char *neap_wire_error_name(uint64_t code, bool is_application);
+
+/** NEAP_VERSION of the library that is linked. */
+NEAP_API const char *neap_version(void);
+
+/* ---------------------------------------------------------------- environment and configuration */
+
+/** What the library takes from outside. Members left NULL get the default in brackets. */
+typedef struct neap_env {
+    void *(*realloc)(void *context, void *pointer, size_t size); /* size 0 frees [realloc and free] */
+    int (*random)(void *context, uint8_t *out, size_t size);     /* 0 when filled [getrandom] */
+    int64_t (*wall_clock)(void *context);                        /* seconds since 1970 UTC [time] */
+    void *context;
+    size_t memory_limit; /* bytes for all connections of a config, 0 no bound */
+} neap_env;
+
+/** A new config with defaults, or NULL without memory or randomness. `env` may be NULL; it is copied.
+ * Connections keep what they need of a config: it may be freed before them, but must not be changed while
+ * connections made with it are alive. */
+NEAP_API neap_config *neap_config_new(const neap_env *env);
+NEAP_API void neap_config_free(neap_config *config);
+
+/** Set a number by name. Names, units and ranges (RFC 9000 §18.2 where the name is a transport parameter):
+ *   max_idle_timeout (ms; 0 none; default 30000)        max_udp_payload_size (>= 1200; default 65527, what we take)
+ *   max_send_udp_payload_size (1200..65527; default 1200)  initial_max_data (default 10 MiB)
+ *   initial_max_stream_data_bidi_local / _bidi_remote / _uni (default 1 MiB)
+ *   initial_max_streams_bidi (<= 2^60; default 100)     initial_max_streams_uni (default 100)
+ *   ack_delay_exponent (<= 20; default 3)               max_ack_delay (ms, < 2^14; default 25)
+ *   active_connection_id_limit (2..8; default 4)        disable_active_migration (0/1; default 0)
+ *   max_connection_window (default 24 MiB) / max_stream_window (default 16 MiB): auto-tuned windows grow to these
+ *   send_buffer (bytes kept per stream until acknowledged; default 256 KiB)
+ *   handshake_timeout (ms; default 10000)               initial_rtt (ms; default 333)
+ *   retry (0/1; an endpoint answers every first Initial with Retry; default 0)   verify_peer (0/1; default 1, clients)
+ *   source_connection_id_size (0..20; default 8; servers >= 4)
+ *   pacing (0/1; default 1)                             grease (0/1; default 1)
+ * Returns 0 or NEAP_ERR_ARGUMENT. */
+NEAP_API int neap_config_set(neap_config *config, const char *name, uint64_t value);
+
+/** The names of neap_config_set, NULL past the end: for bindings. */
+NEAP_API const char *neap_config_option(size_t index);
+
+/** Protocols offered (client) or accepted (server) in order of preference: `count` strings of 1..255 bytes. */
+NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);
+
+/** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add several: SNI picks the one
+ * whose subject alternative name matches, else the first. On failure `*why` (may be NULL) gets a static reason.
+ * Returns 0, NEAP_ERR_CERTIFICATE, NEAP_ERR_UNSUPPORTED, NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,
+                                         size_t key_size, const char **why);
+NEAP_API int neap_config_add_certificate_files(neap_config *config, const char *chain_file, const char *key_file,
+                                               const char **why);
+
+/** Trust these roots (PEM bundle or one DER), in addition to those added before. */
+NEAP_API int neap_config_add_ca(neap_config *config, const void *roots, size_t size, const char **why);
+/** Trust the roots in a file, or in every file of a folder. */
+NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, const char **why);
+/** Trust the system's roots; NEAP_ERR_SYSTEM when none are found. A client that verifies and was given neither roots
+ * nor a pin does this by itself at its first connection. */
+NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
+/** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256; several may be added. With verify_peer the chain
+ * is checked as well only when roots were given; a pin alone is enough. */
+NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
+
+/** Keep a copy of this 32-byte secret as the root of Retry token and stateless reset keys, so that several processes
+ * or a restart understand each other's; without it they are random. */
+NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
+
+/** Called for each TLS secret with one line in NSS key log format, without line end. NULL: off. */
+NEAP_API void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line),
+                                     void *context);
+
+/** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development. `names` are
+ * DNS names or IP addresses for the SAN; valid from `now - 1 h` for `days` days of the config's wall clock. */
+NEAP_API int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
+                                   char *certificate, size_t certificate_size, char *key, size_t key_size);
+
+typedef struct neap_memory_stats {
+    size_t used, reserved, limit;
+    uint64_t refused;
+} neap_memory_stats;
+NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out);
+
+/* ---------------------------------------------------------------- addresses, packets before a connection */
+
+/** An IP address and UDP port. All zero: none. */
+typedef struct neap_address {
+    uint8_t ip[16]; /* the first 4 for IPv4, network order */
+    uint32_t scope; /* IPv6 scope (interface) id, 0 otherwise */
+    uint16_t port;  /* host order */
+    uint8_t family; /* 4, 6, or 0 none */
+    uint8_t unused; /* zero */
+} neap_address;
+
+NEAP_API bool neap_address_equal(const neap_address *a, const neap_address *b);
+/** "192.0.2.1:443" or "[2001:db8::1]:443"; returns the length without NUL, or NEAP_ERR_BUFFER_TOO_SHORT. */
+NEAP_API int neap_address_format(const neap_address *address, char *out, size_t size);
+/** Parse what format writes; without a port `default_port` is used. 0 or NEAP_ERR_ARGUMENT. */
+NEAP_API int neap_address_parse(const char *text, uint16_t default_port, neap_address *out);
+
+enum neap_packet_type {
+    NEAP_PACKET_INITIAL,
+    NEAP_PACKET_0RTT,
+    NEAP_PACKET_HANDSHAKE,
+    NEAP_PACKET_RETRY,
+    NEAP_PACKET_VERSION_NEGOTIATION,
+    NEAP_PACKET_SHORT,
+};
+
+typedef struct neap_cid {
+    uint8_t bytes[NEAP_MAX_CONNECTION_ID];
+    uint8_t size;
+} neap_cid;
+
+/** What can be read of a datagram's first packet without keys (RFC 8999). */
+typedef struct neap_header {
+    enum neap_packet_type type;
+    uint32_t version; /* 0 for version negotiation and short headers */
+    neap_cid dcid, scid;
+    const uint8_t *token; /* Initial and Retry: points into the datagram */
+    size_t token_size;
+} neap_header;
+
+/** Parse a header. `short_dcid_size` is how long our own connection IDs are. 0, NEAP_ERR_INVALID_PACKET, or
+ * NEAP_ERR_UNKNOWN_VERSION (then version, dcid and scid are filled: answer with version negotiation). */
+NEAP_API int neap_header_info(const uint8_t *bytes, size_t size, size_t short_dcid_size, neap_header *out);
+
+/** Whether this version can be spoken. */
+NEAP_API bool neap_version_is_supported(uint32_t version);
+
+/** Write a Version Negotiation packet that answers `header`. Returns its size or NEAP_ERR_BUFFER_TOO_SHORT. */
+NEAP_API int64_t neap_negotiate_version(neap_config *config, const neap_header *header, uint8_t *out, size_t size);
+
+/** Write a Retry packet that answers the Initial in `header`: `new_scid` becomes the DCID of the client's next
+ * Initial, the token is bound to the client's address, both connection IDs, the version and the time. */
+NEAP_API int64_t neap_retry(neap_config *config, const neap_header *header, const neap_cid *new_scid,
+                            const neap_address *peer, neap_time now, uint8_t *out, size_t size);
+
+/** Check the token of an Initial: 0 and the original destination connection ID, or NEAP_ERR_TOKEN. */
+NEAP_API int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
+                                 neap_time now, neap_cid *original_dcid);
+
+/** Write a stateless reset for a packet of `trigger_size` bytes with this DCID (RFC 9000 §10.3). Returns its size, or
+ * 0 when none may be sent because the trigger was too small. */
+NEAP_API int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t trigger_size, uint8_t *out,
+                                      size_t size);
+
+/** `size` random bytes as a connection ID. */
+NEAP_API void neap_random_cid(neap_config *config, size_t size, neap_cid *out);
+
+/* ---------------------------------------------------------------- connections */
+
+/** Start a client connection. `server_name` is the DNS name or IP address that the certificate must have (and SNI
+ * unless an IP); copied. NULL without memory or with a config that cannot work: `*why` (may be NULL) says. */
+NEAP_API neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,
+                                 const neap_address *peer, neap_time now, const char **why);
+
+/** Start a server connection for the Initial in `header`. `scid` is our connection ID for the peer to use; after a
+ * Retry it is the header's DCID and `original_dcid` the one that neap_validate_token gave; NULL without Retry. */
+NEAP_API neap_conn *neap_accept(neap_config *config, const neap_header *header, const neap_cid *scid,
+                                const neap_cid *original_dcid, const neap_address *local, const neap_address *peer,
+                                neap_time now, const char **why);
+
+NEAP_API void neap_conn_free(neap_conn *conn);
+
+/** Anything of the caller's. */
+NEAP_API void neap_conn_set_user(neap_conn *conn, void *user);
+NEAP_API void *neap_conn_user(const neap_conn *conn);
+
+typedef struct neap_recv_info {
+    neap_address from, to;
+    uint8_t ecn; /* the two ECN bits of the IP header */
+} neap_recv_info;
+
+/** Take one datagram, decrypted in place: `bytes` is scratch afterwards. What happened is learnt by asking; a packet
+ * that cannot be read is not an error. 0, or NEAP_ERR_CLOSED when the connection is closed. A peer's fault closes the
+ * connection and is seen in neap_conn_close_info. */
+NEAP_API int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now);
+
+typedef struct neap_send_info {
+    neap_address from, to;
+    neap_time at;        /* when to send it: pacing; not after `now` for what may leave at once */
+    size_t segment_size; /* neap_conn_send_burst: all datagrams but the last have this size */
+    uint8_t ecn;
+} neap_send_info;
+
+/** Write one datagram. Returns its size, NEAP_ERR_AGAIN when there is nothing to send now, or
+ * NEAP_ERR_BUFFER_TOO_SHORT when `size` is below 1200. */
+NEAP_API int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info, neap_time now);
+
+/** Write as many datagrams as are allowed now, one behind the other, all of info->segment_size but the last, for one
+ * GSO send. Returns the bytes written, or as neap_conn_send. */
+NEAP_API int64_t neap_conn_send_burst(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info,
+                                      neap_time now);
+
+/** When neap_conn_on_timeout must be called, NEAP_NEVER when no timer runs; also when the pacer allows the next
+ * packet: call neap_conn_send then too. */
+NEAP_API neap_time neap_conn_timeout(const neap_conn *conn);
+/** Run the timers that are due; then send. */
+NEAP_API void neap_conn_on_timeout(neap_conn *conn, neap_time now);
+
+NEAP_API bool neap_conn_is_server(const neap_conn *conn);
+/** The TLS handshake is complete on our side: application data may be sent. */
+NEAP_API bool neap_conn_is_established(const neap_conn *conn);
+/** The handshake is confirmed (RFC 9001 §4.1.2). */
+NEAP_API bool neap_conn_is_confirmed(const neap_conn *conn);
+/** Closing or draining: streams are gone, packets are still answered. */
+NEAP_API bool neap_conn_is_draining(const neap_conn *conn);
+/** All over: nothing will be sent or taken; free it. */
+NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
+NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
+
+/** Close with an application code (or a transport code). `reason` is cut at 256 bytes. 0 or NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const void *reason, size_t size);
+
+enum neap_close_by { NEAP_CLOSE_NONE, NEAP_CLOSE_LOCAL, NEAP_CLOSE_PEER, NEAP_CLOSE_IDLE, NEAP_CLOSE_RESET,
+                     NEAP_CLOSE_VERSION, NEAP_CLOSE_HANDSHAKE_TIMEOUT };
+typedef struct neap_close_info {
+    enum neap_close_by by;
+    bool is_application;
+    uint64_t code;
+    uint64_t frame_type; /* transport errors of ours or the peer's, 0 unknown */
+    const char *reason;  /* NUL-terminated, may hold any bytes of the peer's otherwise; lives as long as conn */
+    size_t reason_size;
+} neap_close_info;
+/** Why the connection ended or is ending; by == NEAP_CLOSE_NONE while it is alive. */
+NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out);
+
+/** The negotiated protocol; NULL before it is known. Not NUL-terminated; lives as long as conn. */
+NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
+/** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. */
+NEAP_API const char *neap_conn_server_name(const neap_conn *conn);
+/** Our current first connection ID, the peer's current one, and the DCID of the client's very first Initial. */
+NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination, neap_cid *original);
+NEAP_API void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer);
+
+typedef struct neap_stats {
+    uint64_t packets_sent, packets_received, packets_lost, packets_dropped, packets_retransmitted;
+    uint64_t bytes_sent, bytes_received, bytes_lost, stream_bytes_sent, stream_bytes_received;
+    uint64_t spurious_losses, pto_count, congestion_window, bytes_in_flight, pacing_rate; /* rate: bytes a second */
+    neap_time rtt_smoothed, rtt_latest, rtt_min, rtt_var;
+    uint64_t streams_opened, streams_accepted, max_datagram_size, key_updates, undecryptable_kept;
+} neap_stats;
+NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
+
+/* ---------------------------------------------------------------- streams */
+
+static inline bool neap_stream_is_bidi(uint64_t id)
+{
+    return (id & 2) == 0;
+}
+
+static inline bool neap_stream_is_server_initiated(uint64_t id)
+{
+    return (id & 1) != 0;
+}
+
+/** The next stream of ours: its id, or NEAP_ERR_STREAM_LIMIT (the peer's MAX_STREAMS), NEAP_ERR_CLOSED,
+ * NEAP_ERR_NO_MEMORY. */
+NEAP_API int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional);
+
+/** Queue bytes (copied) and perhaps the end of a stream. Returns how many were taken: fewer than `size` when flow
+ * control or the send buffer is full (then `fin` was not taken either and the stream becomes writable later);
+ * NEAP_ERR_AGAIN when none; NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED (code in neap_conn_stream_error). */
+NEAP_API int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin);
+
+/** How many bytes neap_conn_stream_send would take now, or a negative error as there. */
+NEAP_API int64_t neap_conn_stream_capacity(const neap_conn *conn, uint64_t id);
+
+/** Take received bytes in order, and give their flow control credit back. Returns the count (0 with *fin when only
+ * the end was left), NEAP_ERR_AGAIN, NEAP_ERR_STREAM_RESET (code in neap_conn_stream_error), NEAP_ERR_STREAM_STATE. */
+NEAP_API int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t size, bool *fin);
+
+enum neap_shutdown { NEAP_SHUTDOWN_READ, NEAP_SHUTDOWN_WRITE };
+/** READ: STOP_SENDING with `code`, drop what was received. WRITE: RESET_STREAM with `code`, drop what was queued. */
+NEAP_API int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code);
+
+/** The peer's application code: of RESET_STREAM (READ) or STOP_SENDING (WRITE); 0 or NEAP_ERR_AGAIN when none came. */
+NEAP_API int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction,
+                                    uint64_t *code);
+
+/** Whether everything of the peer's sending side was read, or it was reset and that was seen, or id is gone. */
+NEAP_API bool neap_conn_stream_finished(const neap_conn *conn, uint64_t id);
+
+/** The next stream with something new to read (bytes, end, reset), once per change; -1 when none. Streams appear
+ * here again when more arrives, not because bytes were left unread. */
+NEAP_API int64_t neap_conn_stream_readable_next(neap_conn *conn);
+/** The next stream that takes bytes again after a send came short, or was stopped by the peer; -1 when none. */
+NEAP_API int64_t neap_conn_stream_writable_next(neap_conn *conn);
+/** All streams that can be read (or written) now, at most `max`; returns how many. Nothing changes. */
+NEAP_API size_t neap_conn_readable(const neap_conn *conn, uint64_t *ids, size_t max);
+NEAP_API size_t neap_conn_writable(const neap_conn *conn, uint64_t *ids, size_t max);
+/** How many streams of ours the peer's limit still allows. */
+NEAP_API uint64_t neap_conn_streams_left(const neap_conn *conn, bool bidirectional);
+
+/* ---------------------------------------------------------------- endpoint: many connections behind one socket */
+
+typedef struct neap_datagram {
+    uint8_t *bytes;
+    size_t size;         /* all bytes */
+    size_t segment_size; /* 0 or size: one datagram; else a GRO/GSO train of datagrams of this size, the last shorter */
+    neap_address from, to;
+    neap_time at; /* sending: not before this time */
+    uint8_t ecn;
+} neap_datagram;
+
+/** A new endpoint. `config` serves for accepted connections (when `is_server`) and is the default of
+ * neap_endpoint_connect. The endpoint owns its connections. */
+NEAP_API neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server);
+/** Frees the endpoint and all its connections, at once: close them first for a clean end. */
+NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
+
+/** Take one received datagram or GRO train: route it by connection ID, accept, or queue a stateless answer (Retry,
+ * version negotiation, stateless reset). Decrypts in place. 0 or NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_datagram *datagram, neap_time now);
+
+/** Run due timers and fill the next datagram or train (`room` bytes at out->bytes): returns the size, or
+ * NEAP_ERR_AGAIN when nothing is to be sent now. Call until then, after the application has had its turn. */
+NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t room, neap_time now);
+
+/** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. */
+NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
+
+/** A connection that is new (server: its first packet was accepted), or has something new for the application: a
+ * handshake done, streams readable or writable, credit for streams, closed. Once per change; NULL when none. */
+NEAP_API neap_conn *neap_endpoint_next(neap_endpoint *endpoint);
+
+/** Start a client connection that sends through this endpoint. `config` NULL: the endpoint's. */
+NEAP_API neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config, const char *server_name,
+                                          const neap_address *local, const neap_address *peer, neap_time now,
+                                          const char **why);
+
+/** The application changed this connection (queued data, closed): have neap_endpoint_send look at it. */
+NEAP_API void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn);
+
+/** Give a connection back: it is freed now when closed, else when it has closed and drained. It must not be used
+ * afterwards. */
+NEAP_API void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn);
+
+/** Stop accepting: new Initials are refused with CONNECTION_REFUSED (true), or accepted again (false). */
+NEAP_API void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse);
+
+typedef struct neap_endpoint_stats {
+    uint64_t connections, half_open, accepted, refused, retries_sent, version_negotiations_sent, resets_sent,
+        datagrams_received, datagrams_dropped;
+} neap_endpoint_stats;
+NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out);
+
+/* ---------------------------------------------------------------- HTTP/3 */
+
+/** A field line. Names are lower case; pseudo-header fields begin with a colon and come first (RFC 9114 §4.3). */
+typedef struct neap_field {
+    const char *name, *value; /* not NUL-terminated */
+    size_t name_size, value_size;
+    bool never_indexed; /* RFC 9204 §7.1.3: for secrets */
+} neap_field;
+
+typedef struct neap_h3_config {
+    uint64_t max_field_section_size; /* 0: 65536 */
+} neap_h3_config;
+
+/** Speak HTTP/3 on a connection (before or after it is established): opens the control stream when it can. `config`
+ * may be NULL. NULL without memory. Free it before its connection. */
+NEAP_API neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config);
+NEAP_API void neap_h3_free(neap_h3 *h3);
+
+enum neap_h3_event_type {
+    NEAP_H3_HEADERS,      /* a field section: request, response (1xx too: is_informational) */
+    NEAP_H3_DATA,         /* body bytes wait: call neap_h3_recv_body until NEAP_ERR_AGAIN */
+    NEAP_H3_TRAILERS,     /* the field section after the body */
+    NEAP_H3_FINISHED,     /* the peer's side of the stream ended, all was delivered */
+    NEAP_H3_RESET,        /* the peer reset its side, or the message was malformed and we reset it: code */
+    NEAP_H3_STOPPED,      /* the peer does not want our body any more: code */
+    NEAP_H3_WRITABLE,     /* a body that was cut short can go on */
+    NEAP_H3_GOAWAY,       /* stream is the id in the frame */
+    NEAP_H3_SETTINGS,     /* the peer's SETTINGS arrived */
+};
+
+typedef struct neap_h3_event {
+    enum neap_h3_event_type type;
+    uint64_t stream;
+    uint64_t code;
+    const neap_field *fields; /* HEADERS and TRAILERS: until the next call on this neap_h3 */
+    size_t field_count;
+    bool is_informational; /* HEADERS of a 1xx response */
+    bool fin;              /* HEADERS: nothing follows (FINISHED comes as well) */
+} neap_h3_event;
+
+/** The next event: 0 and *out filled, NEAP_ERR_AGAIN when none, NEAP_ERR_CLOSED when the connection was closed for a
+ * fault of the peer's (see neap_conn_close_info). Body bytes are not read before the application asks: back pressure
+ * reaches the peer. */
+NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
+
+/** Send a request: its stream id; NEAP_ERR_STREAM_LIMIT, NEAP_ERR_AGAIN (no room now), NEAP_ERR_ARGUMENT (fields that
+ * RFC 9114 §4.2-4.3 forbid), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (larger than the peer takes). */
+NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
+/** Send a response field section; a :status of 1xx may be followed by others. 0 or a negative error. */
+NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin);
+/** Send body bytes: as neap_conn_stream_send, DATA framing included. */
+NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
+/** How many body bytes neap_h3_send_body would take now. */
+NEAP_API int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream);
+/** Send trailers; ends the stream. */
+NEAP_API int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count);
+/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE. */
+NEAP_API int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size);
+/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like). */
+NEAP_API int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code);
+/** Stop reading the peer's body (a server that has answered already: code H3_NO_ERROR). */
+NEAP_API int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code);
+/** Send GOAWAY: a server takes no request above those it has seen, a client no push. 0 or NEAP_ERR_CLOSED. */
+NEAP_API int neap_h3_goaway(neap_h3 *h3);
+/** Whether requests are still open. */
+NEAP_API size_t neap_h3_open_requests(const neap_h3 *h3);
+/** A setting of the peer's by identifier: 0 and *value, or NEAP_ERR_AGAIN before SETTINGS came. */
+NEAP_API int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

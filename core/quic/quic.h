@@ -1,0 +1,33 @@
+/* What the layers above (http/, neap.c) may see of a connection besides the public neap_conn_* of neap.h. */
+#ifndef NEAP_QUIC_QUIC_H
+#define NEAP_QUIC_QUIC_H
+
+#include "base/pool.h"
+#include "base/random.h"
+#include "base/span.h"
+#include "neap.h"
+
+/** The pool of the connection's config. */
+struct pool *neap_conn_pool(const neap_conn *conn);
+struct random *neap_conn_random(const neap_conn *conn);
+
+/** Close because the peer broke a rule of the layer above: `code` is an application error code, `reason` static. */
+void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason);
+
+/** Bytes that can be read now without copying: a view into the stream's first chunk, valid until the next call on the
+ * connection; *fin when it ends the stream (also with an empty view). Same errors as neap_conn_stream_recv. */
+int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, bool *fin);
+/** They were used: gives credit back. */
+void neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size);
+/** The application has seen the end of the receiving side (fin was peeked and everything consumed). */
+void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id);
+
+/** Queue all of `data`, whatever flow control and the send buffer's bound say: for frames that must not be cut, whose
+ * size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_NO_MEMORY. */
+int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin);
+
+/** The layer above's object of a live stream; NULL when none was set or the stream is gone. */
+void *neap_conn_stream_user(const neap_conn *conn, uint64_t id);
+int neap_conn_stream_set_user(neap_conn *conn, uint64_t id, void *user);
+
+#endif

@@ -1,0 +1,84 @@
+/* Packets in flight of one packet number space: a ring of packet records, each followed in a second ring by small frame
+ * records that say what to do when it is acknowledged or lost. No allocation per packet. */
+#ifndef NEAP_RECOVERY_SENT_H
+#define NEAP_RECOVERY_SENT_H
+
+#include "base/failure.h"
+#include "neap.h"
+
+struct pool;
+
+enum sent_frame_kind { /* what quic/ has to know of a frame's fate */
+    SENT_ACK,               /* id: largest acknowledged in it */
+    SENT_CRYPTO,            /* offset, size */
+    SENT_STREAM,            /* id, offset, size, fin */
+    SENT_RESET_STREAM,      /* id */
+    SENT_STOP_SENDING,      /* id */
+    SENT_MAX_DATA,          /* offset: the limit */
+    SENT_MAX_STREAM_DATA,   /* id, offset: the limit */
+    SENT_MAX_STREAMS_BIDI,  /* offset: the limit */
+    SENT_MAX_STREAMS_UNI,
+    SENT_DATA_BLOCKED,
+    SENT_STREAM_DATA_BLOCKED, /* id */
+    SENT_STREAMS_BLOCKED_BIDI,
+    SENT_STREAMS_BLOCKED_UNI,
+    SENT_NEW_CONNECTION_ID, /* id: sequence */
+    SENT_RETIRE_CONNECTION_ID, /* id: sequence */
+    SENT_HANDSHAKE_DONE,
+    SENT_NEW_TOKEN,
+    SENT_PATH_CHALLENGE,
+    SENT_PING,
+};
+
+struct sent_frame {
+    uint8_t kind; /* enum sent_frame_kind */
+    bool fin;
+    uint16_t size;
+    uint32_t unused;
+    uint64_t id;
+    uint64_t offset;
+};
+
+enum sent_fate { FATE_IN_FLIGHT, FATE_ACKED, FATE_LOST, FATE_TAKEN };
+
+struct sent_packet {
+    uint64_t number;
+    neap_time at;
+    uint64_t delivered;       /* bytes delivered when it was sent: delivery rate samples */
+    uint32_t first_frame;     /* running index into the frame ring */
+    uint16_t frame_count;
+    uint16_t size;            /* bytes in flight it stands for; 0 when not in flight */
+    uint8_t fate;             /* enum sent_fate */
+    bool ack_eliciting, in_flight, is_probe;
+};
+
+struct sent {
+    struct sent_packet *packets; /* ring by order of sending, capacity a power of two, grown up to LIMIT_SENT_PACKETS */
+    struct sent_frame *frames;   /* ring */
+    uint32_t packet_head, packet_count, packet_capacity;
+    uint32_t frame_head, frame_count, frame_capacity;
+    uint64_t largest_sent;       /* UINT64_MAX: none */
+    uint32_t eliciting_in_flight;
+    uint32_t undecided;          /* packets marked ACKED or LOST whose fate was not taken yet */
+};
+
+void neap_sent_init(struct sent *s);
+/** Make sure that one more packet with up to `frames` frames can be added. 0, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY:
+ * then do not send. */
+int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames);
+/** Add a packet that was just sealed, with its frames; reserve came before. Packets that are not ack-eliciting are
+ * dropped from the ring as soon as they are behind something newer that was acknowledged. */
+void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames, size_t count);
+struct sent_packet *neap_sent_oldest(struct sent *s);
+/** Walk in order of sending; NULL past the end. Index 0 is the oldest. */
+struct sent_packet *neap_sent_at(struct sent *s, uint32_t index);
+/** The record of a number by binary search, or NULL. */
+struct sent_packet *neap_sent_find(struct sent *s, uint64_t number, uint32_t *index);
+/** Frame `i` of a packet. */
+const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent_packet *p, size_t i);
+/** The next packet whose fate was decided (ACKED or LOST) and not taken yet: marks it TAKEN after return of the *next*
+ * call, and frees ring space from the oldest end. NULL when none. Frames may be read until the next call. */
+struct sent_packet *neap_sent_next_fate(struct sent *s, enum sent_fate *fate);
+void neap_sent_free(struct sent *s, struct pool *pool);
+
+#endif

@@ -1,0 +1,135 @@
+/* All streams of a connection (RFC 9000 §2-4): table, limits, flow control in both directions, what to send in which
+ * order. Knows nothing of packets or the connection: quic/ hands frames in and asks for frames to write. */
+#ifndef NEAP_STREAMS_STREAMS_H
+#define NEAP_STREAMS_STREAMS_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "streams/stream_recv.h"
+#include "streams/stream_send.h"
+#include "wire/frame.h"
+#include "wire/params.h"
+
+enum stream_mark { /* what is owed on the wire for a stream */
+    OWES_DATA = 1 << 0,
+    OWES_RESET_STREAM = 1 << 1,
+    OWES_STOP_SENDING = 1 << 2,
+    OWES_MAX_STREAM_DATA = 1 << 3,
+    OWES_STREAM_DATA_BLOCKED = 1 << 4,
+};
+
+struct stream {
+    uint64_t id;
+    struct stream_recv recv;
+    struct stream_send send;
+    bool has_recv, has_send;
+    bool app_done_recv, app_done_send; /* the application has seen the end, or asked for it */
+    uint8_t owes;                      /* enum stream_mark */
+    uint8_t urgency;                   /* 0..7, 3 by default; lower first */
+    bool incremental;
+    struct list_link send_link;        /* in streams->sendable[...] when it owes data */
+    struct list_link control_link;     /* in streams->control when it owes anything else */
+    struct list_link readable_link, writable_link; /* marks for the application */
+    void *user;                        /* the layer above: an HTTP/3 request; owner frees before close */
+};
+
+enum streams_mark {
+    OWES_MAX_DATA = 1 << 0,
+    OWES_MAX_STREAMS_BIDI = 1 << 1,
+    OWES_MAX_STREAMS_UNI = 1 << 2,
+    OWES_DATA_BLOCKED = 1 << 3,
+    OWES_STREAMS_BLOCKED_BIDI = 1 << 4,
+    OWES_STREAMS_BLOCKED_UNI = 1 << 5,
+};
+
+struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
+    uint64_t next;      /* index of the next stream to open (ours) or one past the highest seen (peer's) */
+    uint64_t limit;     /* how many may be opened in all: the peer's MAX_STREAMS (ours), what we announced (peer's) */
+    uint64_t closed;    /* peer's: how many have ended; ours: unused */
+    uint64_t initial;   /* peer's: the configured number kept open at a time */
+};
+
+struct streams {
+    struct pool *pool;
+    bool is_server;
+    struct map table;               /* id → struct stream, live ones; implicit lower peer streams are made lazily:
+                                       see neap_streams_on_* (attack row 17: at most cheap objects) */
+    struct stream_limits ours[2], theirs[2];
+    uint64_t credit_streams_ended[2]; /* peer's streams that ended since MAX_STREAMS was last raised */
+
+    /* connection flow control */
+    uint64_t send_limit, send_used;           /* the peer's MAX_DATA; sum of new stream bytes sent */
+    uint64_t recv_limit, recv_used, recv_read; /* what we announced; highest offsets sum; what the application took */
+    uint64_t recv_window, max_recv_window;
+    uint64_t max_stream_window;
+    uint64_t data_blocked_at;                 /* + 1 */
+    neap_time window_grown_at;
+
+    /* the peer's initial limits for streams by kind */
+    uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;
+    uint64_t our_bidi_local, our_bidi_remote, our_uni;
+    uint64_t send_buffer; /* bytes a stream may hold */
+
+    uint8_t owes;                     /* enum streams_mark */
+    struct list_link sendable[8];     /* by urgency, round robin inside */
+    struct list_link control;
+    struct list_link readable, writable;
+    uint64_t opened, accepted, bytes_sent, bytes_received;
+};
+
+struct streams_config {
+    bool is_server;
+    const struct transport_params *ours; /* limits that we announce */
+    uint64_t max_connection_window, max_stream_window, send_buffer;
+    uint8_t map_key[16];
+};
+
+int neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config);
+void neap_streams_free(struct streams *s);
+/** The peer's transport parameters came. */
+void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
+
+/* ---- frames that arrived: 0, or the wire error with *why; nothing changes on an error */
+int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now, struct failure *why);
+int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why);
+int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why);
+int neap_streams_on_max_data(struct streams *s, uint64_t limit);
+int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why);
+int neap_streams_on_max_streams(struct streams *s, bool bidi, uint64_t limit, struct failure *why);
+int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct failure *why);
+int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why);
+
+/* ---- the application's side: results as neap_conn_stream_* in neap.h */
+struct stream *neap_streams_find(const struct streams *s, uint64_t id);
+int64_t neap_streams_open(struct streams *s, bool bidi);
+int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool fin);
+int64_t neap_streams_capacity(const struct streams *s, uint64_t id);
+int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t size, bool *fin, neap_time now,
+                          neap_time rtt);
+int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);
+int neap_streams_error(const struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t *code);
+bool neap_streams_finished(const struct streams *s, uint64_t id);
+int64_t neap_streams_readable_next(struct streams *s);
+int64_t neap_streams_writable_next(struct streams *s);
+size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, size_t max);
+
+/* ---- writing: frames that are owed go into `w`; each frame written is told through the return value so that quic/ can
+ * record it. Repeated calls until 0. */
+struct written_frame { /* mirrors what recovery records, without knowing it */
+    uint64_t type;     /* enum frame_type; STREAM as FRAME_STREAM */
+    uint64_t id, offset; /* offset: stream offset, or the limit in MAX_* */
+    size_t size;
+    bool fin;
+};
+/** Write one owed control frame (connection- or stream-level). True when one was written to *out. */
+bool neap_streams_write_control(struct streams *s, struct writer *w, struct written_frame *out);
+/** Write one STREAM frame by priority and round robin; new bytes are bounded by both flow control limits. */
+bool neap_streams_write_data(struct streams *s, struct writer *w, struct written_frame *out);
+/** Whether write_control or write_data would write something given room. */
+bool neap_streams_has_to_send(const struct streams *s);
+
+/* ---- what became of them (`f` as it was told by write) */
+void neap_streams_on_acked(struct streams *s, const struct written_frame *f);
+void neap_streams_on_lost(struct streams *s, const struct written_frame *f);
+
+#endif

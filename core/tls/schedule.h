@@ -1,0 +1,37 @@
+/* The key schedule of RFC 8446 §7.1 without PSK, and the transcript hash that feeds it (§4.4.1). */
+#ifndef NEAP_TLS_SCHEDULE_H
+#define NEAP_TLS_SCHEDULE_H
+
+#include "crypto/crypto.h"
+
+struct schedule {
+    enum crypto_suite suite;
+    enum crypto_hash hash;
+    bool started;
+    struct hash_state transcript;
+    uint8_t secret[CRYPTO_MAX_HASH]; /* the handshake secret, then the master secret */
+    uint8_t client_handshake[CRYPTO_MAX_HASH], server_handshake[CRYPTO_MAX_HASH];
+    uint8_t client_application[CRYPTO_MAX_HASH], server_application[CRYPTO_MAX_HASH];
+    uint8_t exporter[CRYPTO_MAX_HASH];
+};
+
+/** Choose the hash by the suite and start the transcript: 0 or NEAP_ERR_NO_MEMORY. */
+int neap_schedule_start(struct schedule *s, enum crypto_suite suite);
+/** Add a message with its header to the transcript. */
+void neap_schedule_add(struct schedule *s, struct span message);
+/** After a first ClientHello that a HelloRetryRequest answers: the transcript becomes message_hash (RFC 8446 §4.4.1).
+ * 0 or NEAP_ERR_NO_MEMORY. */
+int neap_schedule_retry(struct schedule *s);
+/** Handshake traffic secrets from the (EC)DHE secret; the transcript ends with ServerHello. */
+void neap_schedule_handshake(struct schedule *s, struct span shared);
+/** Application traffic secrets and the exporter's; the transcript ends with the server's Finished. */
+void neap_schedule_application(struct schedule *s);
+/** verify_data of a Finished under the sender's handshake traffic secret over the transcript so far. */
+void neap_schedule_finished(const struct schedule *s, const uint8_t *traffic_secret, uint8_t *mac);
+/** The transcript's hash so far. */
+void neap_schedule_peek(const struct schedule *s, uint8_t *out);
+/** What Finished needed is over: forget the handshake and master secrets. */
+void neap_schedule_forget_handshake(struct schedule *s);
+void neap_schedule_free(struct schedule *s);
+
+#endif

@@ -1,0 +1,103 @@
+/* TLS 1.3 for QUIC (RFC 8446, RFC 9001 §4, §8): handshake messages in and out, secrets out, no records.
+ * The engine never calls back: after each neap_tls_receive the owner takes outgoing bytes, secrets and state. */
+#ifndef NEAP_TLS_TLS_H
+#define NEAP_TLS_TLS_H
+
+#include "crypto/crypto.h"
+
+/* Encryption levels, which are also the packet number spaces' keys (RFC 9001 §4). Early data has its place. */
+enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEVELS };
+
+enum tls_direction { TLS_READ, TLS_WRITE };
+
+/* Alerts that we raise; the wire code is NEAP_CRYPTO_ERROR + alert (RFC 9001 §4.8). */
+enum tls_alert {
+    ALERT_UNEXPECTED_MESSAGE = 10,
+    ALERT_HANDSHAKE_FAILURE = 40,
+    ALERT_BAD_CERTIFICATE = 42,
+    ALERT_UNSUPPORTED_CERTIFICATE = 43,
+    ALERT_CERTIFICATE_EXPIRED = 45,
+    ALERT_CERTIFICATE_UNKNOWN = 46,
+    ALERT_ILLEGAL_PARAMETER = 47,
+    ALERT_UNKNOWN_CA = 48,
+    ALERT_DECODE_ERROR = 50,
+    ALERT_DECRYPT_ERROR = 51,
+    ALERT_PROTOCOL_VERSION = 70,
+    ALERT_INTERNAL_ERROR = 80,
+    ALERT_MISSING_EXTENSION = 109,
+    ALERT_UNSUPPORTED_EXTENSION = 110,
+    ALERT_UNRECOGNIZED_NAME = 112,
+    ALERT_CERTIFICATE_REQUIRED = 116,
+    ALERT_NO_APPLICATION_PROTOCOL = 120,
+};
+
+#define TLS_MAX_IDENTITIES 16u
+#define TLS_MAX_ALPN 16u
+
+/* What both roles are set up with; owned by the config, outlives every handshake that uses it (the config is
+ * reference counted by its connections). */
+struct tls_config {
+    struct crypto *crypto;
+    struct pool *pool;
+    struct identity *identities[TLS_MAX_IDENTITIES]; /* server: SNI picks, else the first */
+    size_t identity_count;
+    struct trust *trust;
+    bool verify_peer;
+    uint8_t alpn[256 * 4]; /* wire form: length byte and name, in order of preference */
+    size_t alpn_size;
+    uint16_t suites[3]; /* in order of preference, 0 ends; all zero: AES-128-GCM, AES-256-GCM, ChaCha20 */
+    uint16_t groups[3]; /* in order of preference, 0 ends; all zero: X25519, P-256, P-384 */
+    void (*keylog)(void *context, const char *line);
+    void *keylog_context;
+};
+
+struct tls;
+
+/** A client handshake. `server_name` is checked against the certificate (NULL: no SNI, no name check) and copied;
+ * `params` are our transport parameters, copied; `wall_clock` seconds since 1970. The ClientHello is ready to be
+ * taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
+struct tls *neap_tls_client(const struct tls_config *config, const char *server_name, struct span params,
+                            int64_t wall_clock, struct failure *why);
+/** A server handshake. Its transport parameters depend on the connection and are set before the first receive. */
+struct tls *neap_tls_server(const struct tls_config *config, struct span params, int64_t wall_clock,
+                            struct failure *why);
+void neap_tls_free(struct tls *tls);
+
+/** Take handshake bytes that arrived at a level, in order, in any fragmentation. 0, or positive
+ * NEAP_CRYPTO_ERROR + alert with *why (also NEAP_PROTOCOL_VIOLATION, e.g. bytes at a level that is over), or
+ * NEAP_ERR_NO_MEMORY. After a failure the object may only be freed. */
+int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why);
+
+/** Bytes to send at a level; valid until the next call on `tls`. Empty when none. */
+struct span neap_tls_output(const struct tls *tls, enum tls_level level);
+/** They were taken (copied into CRYPTO streams). */
+void neap_tls_output_taken(struct tls *tls, enum tls_level level, size_t size);
+
+struct tls_secret {
+    enum tls_level level;
+    enum tls_direction direction;
+    enum crypto_suite suite;
+    uint8_t secret[CRYPTO_MAX_HASH];
+    size_t size;
+};
+/** The next traffic secret that became available: true and *out filled, once each, in the order in which they were
+ * made. Call after each receive (and after neap_tls_client); write secrets come before the bytes that need them. A
+ * server's application WRITE secret comes with its first flight, its application READ secret only after the
+ * client's Finished was verified. */
+bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out);
+
+/** Finished was sent and the peer's verified (RFC 9001 §4.1.1). */
+bool neap_tls_is_complete(const struct tls *tls);
+/** The peer's transport parameters as they came (server: after ClientHello, client: after EncryptedExtensions); empty
+ * before. They are authenticated only once the handshake is complete. */
+struct span neap_tls_peer_params(const struct tls *tls);
+/** The negotiated protocol, empty before. */
+struct span neap_tls_alpn(const struct tls *tls);
+/** SNI that the client sent (server) or was given (client); "" when none; NUL-terminated. */
+const char *neap_tls_server_name(const struct tls *tls);
+uint16_t neap_tls_suite(const struct tls *tls);
+uint16_t neap_tls_group(const struct tls *tls);
+/** DER of the peer's leaf certificate, empty when it has none. */
+struct span neap_tls_peer_certificate(const struct tls *tls);
+
+#endif
