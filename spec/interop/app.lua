@@ -1,0 +1,21 @@
+--- The server that peers meet: POST /echo gives the body back while it comes.
+--- neap run spec/interop/app.lua PORT CERT KEY
+local neap = require("neap")
+
+local port, cert, key = ...
+local app = neap.app()
+
+app:post("/echo", function(req, res)
+  for chunk in req:chunks() do
+    local taken, reason = res:write(chunk)
+    if not taken then error(reason) end
+  end
+end)
+
+app:get("/protocol", function(req, res)
+  res:header("content-type", "text/html; charset=utf-8")
+  return "<!doctype html><title>neap</title><p>" .. req.method .. " " .. req.path .. "</p>"
+end)
+
+assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key }))
+neap.run()
