@@ -1,0 +1,36 @@
+local Headers = require "neap.headers"
+
+describe("headers", function()
+  it("keeps order and several values a name", function()
+    local h = Headers.new()
+    h:append("Set-Cookie", "a=1"):append("x-one", 1):append("set-cookie", "b=2")
+    assert.same({ "a=1", "b=2" }, h:get_all("SET-COOKIE"))
+    local seen = {}
+    for name, value in h:each() do seen[#seen + 1] = name .. "=" .. value end
+    assert.same({ "set-cookie=a=1", "x-one=1", "set-cookie=b=2" }, seen)
+    assert.equal(3, h:count())
+  end)
+
+  it("reads and writes by index in any case", function()
+    local h = Headers.new { ["Content-Type"] = "text/plain" }
+    assert.equal("text/plain", h["content-type"])
+    h["CONTENT-TYPE"] = "text/html"
+    assert.equal("text/html", h:get("Content-Type"))
+    assert.equal(1, h:count())
+    h["content-type"] = nil
+    assert.is_nil(h["content-type"])
+    assert.equal(0, h:count())
+  end)
+
+  it("takes several values from a table and a flat list", function()
+    assert.same({ "a", "b" }, Headers.new({ vary = { "a", "b" } }):get_all("vary"))
+    assert.equal("2", Headers.new({ "A", "1", "B", 2 }):get("b"))
+  end)
+
+  it("does not share its lines with a copy", function()
+    local one = Headers.new { a = "1" }
+    local two = Headers.new(one)
+    two:set("a", "2")
+    assert.equal("1", one:get("a"))
+  end)
+end)

@@ -1,0 +1,49 @@
+local json = require "neap.json"
+
+describe("json.encode", function()
+  it("writes values with sorted names", function()
+    assert.equal('{"a":[1,2.5,true],"b":"x\\n\\"","c":null}',
+      json.encode { b = 'x\n"', a = { 1, 2.5, true }, c = json.null })
+  end)
+
+  it("tells empty arrays from empty objects", function()
+    assert.equal("{}", json.encode {})
+    assert.equal("[]", json.encode(json.array()))
+    assert.equal("[]", json.encode(json.decode("[]")))
+  end)
+
+  it("writes whole numbers without exponent and the others so that they read back", function()
+    assert.equal("9007199254740991", json.encode(9007199254740991))
+    assert.equal(0.1, json.decode(json.encode(0.1)))
+    assert.equal(1e300, json.decode(json.encode(1e300)))
+  end)
+
+  it("refuses what has no JSON form and says why", function()
+    local loop = {}
+    loop[1] = loop
+    for _, bad in ipairs { loop, print, 0 / 0, math.huge, { [{}] = 1 }, { [true] = 1 } } do
+      local text, why, code = json.encode(bad)
+      assert.is_nil(text)
+      assert.is_string(why)
+      assert.equal("json", code)
+    end
+  end)
+end)
+
+describe("json.decode", function()
+  it("reads every kind of value", function()
+    assert.same({ a = json.array { 1, -2.5e3, "é😀\t/" }, b = { c = false } },
+      json.decode(' { "a" : [1,-2.5e3,"\\u00e9\\ud83d\\ude00\\t\\/"] , "b":{"c":false}}\n'))
+    assert.equal(json.null, json.decode("null"))
+  end)
+
+  it("refuses what RFC 8259 does not allow, with the place", function()
+    for _, bad in ipairs { "", "{", "[1,]", "[1 2]", '{"a":1,}', "{a:1}", "01", "1.", "+1", "nul", '"\n"', '"\\x"',
+      '"\\ud800"', '"abc', "1 2", "[1]]", "'a'", "NaN", ("["):rep(200) } do
+      local value, why, code = json.decode(bad)
+      assert.is_nil(value, bad)
+      assert.matches("byte %d+", why)
+      assert.equal("json", code)
+    end
+  end)
+end)

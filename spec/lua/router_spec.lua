@@ -1,0 +1,53 @@
+local Router = require "neap.router"
+
+describe("router", function()
+  local router
+
+  before_each(function()
+    router = Router.new()
+    router:add("GET", "/", "root")
+    router:add("GET", "/users/:id", "user")
+    router:add("PUT", "/users/:id", "put user")
+    router:add("GET", "/users/me", "me")
+    router:add("GET", "/users/:id/posts/:post", "post")
+    router:add("GET", "/files/*path", "files")
+    router:add("*", "/any", "any")
+  end)
+
+  local function match(method, path)
+    local route, params = router:match(method, path)
+    return route and route.handler, params
+  end
+
+  it("finds fixed, parameter and rest routes", function()
+    assert.equal("root", match("GET", "/"))
+    assert.same({ "user", { id = "7" } }, { match("GET", "/users/7") })
+    assert.same({ "post", { id = "7", post = "x y" } }, { match("GET", "/users/7/posts/x y") })
+    assert.same({ "files", { path = "a/b/c.txt" } }, { match("GET", "/files/a/b/c.txt") })
+    assert.same({ "files", { path = "" } }, { match("GET", "/files") })
+    assert.same({ "files", { path = "" } }, { match("GET", "/files/") })
+  end)
+
+  it("prefers what is written out, and comes back when that leads nowhere", function()
+    assert.equal("me", match("GET", "/users/me"))
+    assert.same({ "post", { id = "me", post = "1" } }, { match("GET", "/users/me/posts/1") })
+  end)
+
+  it("answers HEAD with the GET route and any method with *", function()
+    assert.equal("root", match("HEAD", "/"))
+    assert.equal("any", match("PATCH", "/any"))
+  end)
+
+  it("says 404, and 405 with what is allowed", function()
+    assert.same({ nil, 404 }, { router:match("GET", "/nobody") })
+    assert.same({ nil, 404 }, { router:match("GET", "/users/") })
+    assert.same({ nil, 405, { "GET", "HEAD", "PUT" } }, { router:match("DELETE", "/users/7") })
+  end)
+
+  it("refuses bad and doubled routes", function()
+    assert.error_matches(function() router:add("GET", "x", "h") end, "begins with /")
+    assert.error_matches(function() router:add("GET", "/*a/b", "h") end, "nothing may follow")
+    assert.error_matches(function() router:add("GET", "/:/b", "h") end, "without a name")
+    assert.error_matches(function() router:add("GET", "/users/:other", "h") end, "there already")
+  end)
+end)
