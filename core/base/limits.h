@@ -13,6 +13,9 @@
 #define LIMIT_CRYPTO_GAPS 64u             /* ranges of out-of-order CRYPTO */
 #define LIMIT_TLS_MESSAGE 65536u          /* one handshake message; a certificate chain is the largest */
 #define LIMIT_TLS_CHAIN 10u               /* certificates in a chain */
+#define LIMIT_TLS_EXTENSIONS 64u          /* extensions in one block; real ClientHellos have about 20 */
+#define LIMIT_SERVER_NAME 255u            /* bytes of a host name (RFC 1035 §2.3.4) */
+#define LIMIT_TLS_PARAMETERS 4096u        /* bytes of our own transport parameters */
 #define LIMIT_STREAM_GAPS 512u            /* ranges of out-of-order data on one stream */
 #define LIMIT_UNDECRYPTABLE_PACKETS 8u    /* kept until keys come, before the handshake is done */
 #define LIMIT_PATH_RESPONSES 4u           /* PATH_CHALLENGE answers waiting; the oldest is dropped */

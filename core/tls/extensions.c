@@ -50,8 +50,8 @@ static bool seen_before(const uint16_t *seen, size_t count, uint16_t number)
     return false;
 }
 
-int neap_extensions_parse(struct span block, enum extension_place place, uint32_t asked, struct extensions *out,
-                          struct failure *why)
+int neap_extensions_parse(struct span block, enum extension_place place, uint32_t asked,
+                          struct extensions *out, struct failure *why)
 {
     struct reader r = reader_of(block);
     uint16_t seen[LIMIT_TLS_EXTENSIONS];

@@ -4,6 +4,7 @@
 #define NEAP_TLS_TLS_H
 
 #include "crypto/crypto.h"
+#include "tls/assembly.h"
 
 /* Encryption levels, which are also the packet number spaces' keys (RFC 9001 §4). Early data has its place. */
 enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEVELS };
@@ -63,9 +64,10 @@ struct tls *neap_tls_server(const struct tls_config *config, struct span params,
                             struct failure *why);
 void neap_tls_free(struct tls *tls);
 
-/** Take handshake bytes that arrived at a level, in order, in any fragmentation. 0, or positive
- * NEAP_CRYPTO_ERROR + alert with *why (also NEAP_PROTOCOL_VIOLATION, e.g. bytes at a level that is over), or
- * NEAP_ERR_NO_MEMORY. After a failure the object may only be freed. */
+/** Take handshake bytes that arrived at a level, in order, in any fragmentation. 0; positive: NEAP_CRYPTO_ERROR +
+ * alert with *why, or NEAP_PROTOCOL_VIOLATION (e.g. bytes at a level that is over, or left when the keys change,
+ * RFC 9001 §4.1.3); negative: ours (NEAP_ERR_NO_MEMORY, a signature that could not be made). After a failure the
+ * object may only be freed: the secrets are forgotten and every further call fails with the same code. */
 int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why);
 
 /** Bytes to send at a level; valid until the next call on `tls`. Empty when none. */
@@ -99,5 +101,19 @@ uint16_t neap_tls_suite(const struct tls *tls);
 uint16_t neap_tls_group(const struct tls *tls);
 /** DER of the peer's leaf certificate, empty when it has none. */
 struct span neap_tls_peer_certificate(const struct tls *tls);
+
+/* What is left of TLS when the handshake's memory is given back: CRYPTO data of the application level goes on to be
+ * checked here. All zero: a server's. */
+struct tls_tail {
+    struct assembly assembly;
+    bool is_client;
+};
+/** Move the tail out of a complete handshake, with a message that is half there; then `tls` may be freed. */
+struct tls_tail neap_tls_take_tail(struct tls *tls);
+/** CRYPTO data after the handshake: a client takes and ignores NewSessionTicket (RFC 9001 §4.6.1 checked); a
+ * CertificateRequest is NEAP_PROTOCOL_VIOLATION (§4.4), all else unexpected_message (§6). Results as
+ * neap_tls_receive's. */
+int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span bytes, struct failure *why);
+void neap_tls_tail_free(struct tls_tail *tail, struct pool *pool);
 
 #endif

@@ -1,0 +1,160 @@
+/* Certificate and CertificateVerify, of both roles (RFC 8446 §4.4.2, §4.4.3). */
+#include "base/reader.h"
+#include "tls/extensions.h"
+#include "tls/state.h"
+
+/* What a signature is made over: 64 spaces, who signs, a zero byte, the transcript's hash. */
+#define SIGNED_SPACES 64u
+static const char server_context[] = "TLS 1.3, server CertificateVerify";
+#define SIGNED_MOST (SIGNED_SPACES + sizeof server_context + CRYPTO_MAX_HASH)
+
+/* Only servers sign: a client of ours has no certificate, and a server of ours asks for none. */
+static struct span signed_content(const struct tls *tls, uint8_t out[SIGNED_MOST])
+{
+    memset(out, ' ', SIGNED_SPACES);
+    memcpy(out + SIGNED_SPACES, server_context, sizeof server_context);
+    neap_schedule_peek(&tls->schedule, out + SIGNED_SPACES + sizeof server_context);
+    return span_of(out, SIGNED_SPACES + sizeof server_context + crypto_hash_size(tls->schedule.hash));
+}
+
+int neap_tls_write_certificate(struct tls *tls, struct failure *why)
+{
+    size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0, room = 4;
+    struct writer w;
+
+    for (size_t i = 0; i < count; i++)
+        room += 3 + neap_identity_chain(tls->identity, i).size + 2;
+    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE, room, &w, why);
+    if (rc)
+        return rc;
+    write_u8(&w, 0); /* no request context in the handshake */
+    uint8_t *length = vector_open(&w, 3);
+    for (size_t i = 0; i < count; i++) {
+        struct span der = neap_identity_chain(tls->identity, i);
+        write_u24(&w, (uint32_t)der.size);
+        write_span(&w, der);
+        write_u16(&w, 0); /* no extensions */
+    }
+    vector_close(&w, length, 3);
+    return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
+}
+
+int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why)
+{
+    uint8_t content[SIGNED_MOST], signature[CRYPTO_MAX_SIGNATURE];
+    size_t size = sizeof signature;
+    struct writer w;
+
+    int rc = neap_identity_sign(tls->identity, tls->scheme, signed_content(tls, content), signature, &size);
+    if (rc)
+        return neap_fail(why, rc, "the handshake could not be signed");
+    rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE_VERIFY, 4 + size, &w, why);
+    if (rc)
+        return rc;
+    write_u16(&w, tls->scheme);
+    write_u16(&w, (uint16_t)size);
+    write_bytes(&w, signature, size);
+    return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
+}
+
+/* ---- the peer's */
+
+static int malformed(struct failure *why)
+{
+    return neap_tls_alert(why, ALERT_DECODE_ERROR, "Certificate of a wrong form");
+}
+
+/* The entries of certificate_list; their extensions may only answer, and we ask for none. */
+static int read_chain(struct span body, struct span ders[LIMIT_TLS_CHAIN], size_t *count, struct failure *why)
+{
+    struct reader r = reader_of(body);
+    struct extensions ext;
+
+    struct span context = read_vector(&r, 1);
+    struct span list = read_vector(&r, 3);
+    if (r.bad || reader_left(&r) > 0)
+        return malformed(why);
+    if (context.size > 0)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "Certificate with a request context in the handshake");
+    r = reader_of(list);
+    for (*count = 0; reader_left(&r) > 0; ++*count) {
+        struct span der = read_vector(&r, 3);
+        struct span block = read_vector(&r, 2);
+        if (r.bad || der.size == 0)
+            return malformed(why);
+        if (*count == LIMIT_TLS_CHAIN)
+            return neap_tls_alert(why, ALERT_BAD_CERTIFICATE, "certificate chain too long");
+        int rc = neap_extensions_parse(block, IN_CERTIFICATE, 0, &ext, why);
+        if (rc)
+            return rc;
+        ders[*count] = der;
+    }
+    if (*count == 0) /* RFC 8446 §4.4.2.4 */
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "server sent no certificate");
+    return 0;
+}
+
+static int verify_chain(struct tls *tls, struct failure *why)
+{
+    const struct tls_config *config = tls->config;
+    const char *name = tls->server_name[0] ? tls->server_name : NULL;
+
+    if (!config->verify_peer)
+        return 0;
+    if (!config->trust)
+        return neap_tls_alert(why, ALERT_UNKNOWN_CA, "there are no roots to check the certificate against");
+    return neap_peer_chain_verify(tls->peer, config->trust, name, true, tls->wall_clock, why);
+}
+
+int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why)
+{
+    struct span ders[LIMIT_TLS_CHAIN];
+    size_t count;
+
+    int rc =
+        read_chain(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), ders, &count, why);
+    if (rc)
+        return rc;
+    tls->peer = neap_peer_chain_new(tls->config->crypto, ders, count, why);
+    if (!tls->peer)
+        return why->code ? why->code : neap_tls_no_memory(why);
+    rc = verify_chain(tls, why);
+    if (rc)
+        return rc;
+    neap_schedule_add(&tls->schedule, message);
+    tls->state = WAIT_CERTIFICATE_VERIFY;
+    return 0;
+}
+
+static bool offered_scheme(uint16_t scheme)
+{
+    size_t count;
+    const uint16_t *schemes = neap_schemes(&count);
+
+    for (size_t i = 0; i < count; i++)
+        if (schemes[i] == scheme)
+            return true;
+    return false;
+}
+
+int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why)
+{
+    struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
+    uint8_t content[SIGNED_MOST];
+
+    uint16_t scheme = read_u16(&r);
+    struct span signature = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "CertificateVerify of a wrong form");
+    if (!offered_scheme(scheme))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "signature scheme that was not offered");
+    int rc = neap_peer_chain_verify_signature(tls->peer, scheme, signed_content(tls, content), signature);
+    if (rc == NEAP_ERR_CRYPTO)
+        return neap_tls_alert(why, ALERT_DECRYPT_ERROR, "signature does not fit the handshake");
+    if (rc)
+        return neap_fail(why, rc, "signature could not be checked");
+    neap_schedule_add(&tls->schedule, message);
+    tls->state = WAIT_SERVER_FINISHED;
+    return 0;
+}

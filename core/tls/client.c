@@ -1,0 +1,326 @@
+/* The client's side of the handshake (RFC 8446 appendix A.1). */
+#include "base/pool.h"
+#include "base/reader.h"
+#include "tls/hello.h"
+#include "tls/state.h"
+
+/* ---- ClientHello */
+
+/* An IP address is checked against the certificate but is not a name to send (RFC 6066 §3). */
+static bool is_address(const char *name)
+{
+    size_t size = strlen(name);
+
+    if (strchr(name, ':'))
+        return true;
+    return size > 0 && strspn(name, "0123456789.") == size;
+}
+
+static bool sends_name(const struct tls *tls)
+{
+    return tls->server_name[0] && !is_address(tls->server_name);
+}
+
+/* What our ClientHello carries; a server may answer nothing else (RFC 8446 §4.2). */
+static uint32_t asked_extensions(const struct tls *tls)
+{
+    uint32_t asked = extension_bit(EXT_SUPPORTED_VERSIONS) | extension_bit(EXT_SUPPORTED_GROUPS) |
+                     extension_bit(EXT_SIGNATURE_ALGORITHMS) | extension_bit(EXT_KEY_SHARE) |
+                     extension_bit(EXT_ALPN) | extension_bit(EXT_QUIC_PARAMETERS);
+
+    return sends_name(tls) ? asked | extension_bit(EXT_SERVER_NAME) : asked;
+}
+
+static void write_server_name(const struct tls *tls, struct writer *w)
+{
+    if (!sends_name(tls))
+        return;
+    struct span name = span_of_string(tls->server_name);
+    write_u16(w, NUMBER_SERVER_NAME);
+    write_u16(w, (uint16_t)(name.size + 5));
+    write_u16(w, (uint16_t)(name.size + 3));
+    write_u8(w, 0);
+    write_u16(w, (uint16_t)name.size);
+    write_span(w, name);
+}
+
+static void write_lists(const struct tls *tls, struct writer *w)
+{
+    uint16_t group;
+    size_t count;
+    const uint16_t *schemes = neap_schemes(&count);
+
+    write_u16(w, NUMBER_SUPPORTED_GROUPS);
+    uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
+    for (size_t i = 0; (group = neap_tls_group_wish(tls->config, i)) != 0; i++)
+        write_u16(w, group);
+    vector_close(w, inner, 2);
+    vector_close(w, outer, 2);
+
+    write_u16(w, NUMBER_SIGNATURE_ALGORITHMS);
+    outer = vector_open(w, 2);
+    inner = vector_open(w, 2);
+    for (size_t i = 0; i < count; i++)
+        write_u16(w, schemes[i]);
+    vector_close(w, inner, 2);
+    vector_close(w, outer, 2);
+}
+
+static void write_client_extensions(const struct tls *tls, struct writer *w)
+{
+    const struct tls_config *config = tls->config;
+    const struct key_share *share = tls->share;
+
+    write_server_name(tls, w);
+    write_u16(w, NUMBER_SUPPORTED_VERSIONS);
+    write_u16(w, 3);
+    write_u8(w, 2);
+    write_u16(w, TLS_1_3);
+    write_lists(tls, w);
+
+    write_u16(w, NUMBER_KEY_SHARE);
+    write_u16(w, (uint16_t)(share->public_size + 6));
+    write_u16(w, (uint16_t)(share->public_size + 4));
+    write_u16(w, share->group);
+    write_u16(w, (uint16_t)share->public_size);
+    write_bytes(w, share->public_key, share->public_size);
+
+    write_u16(w, NUMBER_ALPN);
+    write_u16(w, (uint16_t)(config->alpn_size + 2));
+    write_u16(w, (uint16_t)config->alpn_size);
+    write_bytes(w, config->alpn, config->alpn_size);
+    write_u16(w, NUMBER_QUIC_PARAMETERS);
+    write_u16(w, (uint16_t)tls->params.size);
+    write_span(w, tls->params);
+    if (tls->cookie.size) {
+        write_u16(w, NUMBER_COOKIE);
+        write_u16(w, (uint16_t)(tls->cookie.size + 2));
+        write_u16(w, (uint16_t)tls->cookie.size);
+        write_span(w, tls->cookie);
+    }
+}
+
+/* A fresh share for tls->group, in place of the one that did not suit. */
+static int make_share(struct tls *tls, struct failure *why)
+{
+    if (!tls->share)
+        tls->share = neap_pool_alloc(tls->config->pool, sizeof *tls->share);
+    if (!tls->share)
+        return neap_tls_no_memory(why);
+    if (tls->share->group == tls->group)
+        return 0;
+    int rc = neap_share_generate(tls->config->crypto, tls->group, tls->share);
+    return rc ? neap_fail(why, rc, "no key share could be made") : 0;
+}
+
+static void forget_share(struct tls *tls)
+{
+    if (tls->share)
+        neap_pool_free_secret(tls->config->pool, tls->share, sizeof *tls->share);
+    tls->share = NULL;
+}
+
+/* The second ClientHello is the first with what HelloRetryRequest asked for: all else comes from `tls` again. */
+int neap_client_write_hello(struct tls *tls, struct failure *why)
+{
+    struct writer w;
+    uint16_t suite;
+
+    int rc = make_share(tls, why);
+    if (rc)
+        return rc;
+    size_t room =
+        1024 + tls->share->public_size + tls->config->alpn_size + tls->params.size + tls->cookie.size;
+    rc = neap_tls_begin_message(tls, TLS_INITIAL, CLIENT_HELLO, room, &w, why);
+    if (rc)
+        return rc;
+    write_u16(&w, TLS_1_2);
+    write_bytes(&w, tls->client_random, sizeof tls->client_random);
+    write_u8(&w, 0); /* no session id: QUIC has no compatibility mode (RFC 9001 §8.4) */
+    uint8_t *length = vector_open(&w, 2);
+    for (size_t i = 0; (suite = neap_tls_suite_wish(tls->config, i)) != 0; i++)
+        write_u16(&w, suite);
+    vector_close(&w, length, 2);
+    write_u8(&w, 1); /* compression: null */
+    write_u8(&w, 0);
+    length = vector_open(&w, 2);
+    write_client_extensions(tls, &w);
+    vector_close(&w, length, 2);
+    return neap_tls_end_message(tls, TLS_INITIAL, &w, why);
+}
+
+/* ---- ServerHello and HelloRetryRequest */
+
+/* The suite gives the transcript its hash, and the ClientHello that waited goes in first. */
+static int start_transcript(struct tls *tls, uint16_t suite, struct failure *why)
+{
+    int rc = neap_schedule_start(&tls->schedule, (enum crypto_suite)suite);
+    if (rc)
+        return neap_fail(why, rc, "no transcript hash");
+    neap_schedule_add(&tls->schedule, tls->first_hello);
+    neap_tls_drop(tls, &tls->first_hello);
+    tls->suite = suite;
+    return 0;
+}
+
+static int on_retry_request(struct tls *tls, const struct server_hello *hello, struct span message,
+                            struct failure *why)
+{
+    if (tls->retried)
+        return neap_tls_alert(why, ALERT_UNEXPECTED_MESSAGE, "second HelloRetryRequest");
+    if (hello->group &&
+        (hello->group == tls->share->group || !neap_tls_wants_group(tls->config, hello->group)))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "HelloRetryRequest for a group out of the question");
+    if (!hello->group && !hello->cookie.size)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "HelloRetryRequest that asks for nothing");
+
+    int rc = start_transcript(tls, hello->suite, why);
+    if (rc)
+        return rc;
+    rc = neap_schedule_retry(&tls->schedule);
+    if (rc)
+        return neap_fail(why, rc, "no transcript hash");
+    neap_schedule_add(&tls->schedule, message);
+    tls->retried = true;
+    if (hello->group)
+        tls->group = hello->group;
+    tls->cookie = hello->cookie;
+    rc = neap_client_write_hello(tls, why);
+    tls->cookie = (struct span){0};
+    return rc;
+}
+
+int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why)
+{
+    struct server_hello hello;
+    uint8_t secret[64];
+    size_t secret_size = 0;
+
+    int rc = neap_hello_read_server(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER),
+                                    asked_extensions(tls), &hello, why);
+    if (rc)
+        return rc;
+    if (!neap_tls_wants_suite(tls->config, hello.suite))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "server chose a cipher suite that was not offered");
+    if (hello.is_retry)
+        return on_retry_request(tls, &hello, message, why);
+    if (tls->retried && hello.suite != tls->suite)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "cipher suite changed after HelloRetryRequest");
+    if (hello.group != tls->share->group)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is of another group");
+    rc = neap_share_decapsulate(tls->config->crypto, tls->share, hello.key, secret, &secret_size);
+    if (rc == NEAP_ERR_CRYPTO)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is not a public key");
+    if (rc)
+        return neap_fail(why, rc, "key exchange failed");
+    rc = tls->retried ? 0 : start_transcript(tls, hello.suite, why);
+    if (!rc) {
+        neap_schedule_add(&tls->schedule, message);
+        neap_tls_handshake_keys(tls, span_of(secret, secret_size));
+        tls->read_level = TLS_HANDSHAKE;
+        tls->state = WAIT_ENCRYPTED_EXTENSIONS;
+    }
+    neap_wipe(secret, sizeof secret);
+    forget_share(tls);
+    return rc;
+}
+
+/* ---- EncryptedExtensions, CertificateRequest, Finished */
+
+static int no_protocol(struct failure *why, const char *reason)
+{
+    return neap_tls_alert(why, ALERT_NO_APPLICATION_PROTOCOL, reason);
+}
+
+/* Exactly one of the names that we offered (RFC 7301 §3.1, RFC 9001 §8.1). */
+static int take_protocol(struct tls *tls, const struct extensions *ext, struct failure *why)
+{
+    if (!extension_present(ext, EXT_ALPN))
+        return no_protocol(why, "server chose no application protocol");
+    struct reader r = reader_of(ext->data[EXT_ALPN]);
+    struct span list = read_vector(&r, 2);
+    struct reader names = reader_of(list);
+    struct span name = read_vector(&names, 1);
+    if (r.bad || reader_left(&r) > 0 || names.bad || reader_left(&names) > 0 || name.size == 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "ALPN of a wrong form");
+    if (!neap_hello_lists_protocol(span_of(tls->config->alpn, tls->config->alpn_size), name))
+        return no_protocol(why, "server chose an application protocol that was not offered");
+    memcpy(tls->alpn, name.data, name.size);
+    tls->alpn_size = (uint8_t)name.size;
+    return 0;
+}
+
+int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, struct failure *why)
+{
+    struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
+    struct extensions ext;
+
+    struct span block = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "EncryptedExtensions of a wrong form");
+    int rc = neap_extensions_parse(block, IN_ENCRYPTED, asked_extensions(tls), &ext, why);
+    if (rc)
+        return rc;
+    if (ext.data[EXT_SERVER_NAME].size > 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "server_name of a wrong form");
+    if (!extension_present(&ext, EXT_QUIC_PARAMETERS))
+        return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "server sent no transport parameters");
+    rc = take_protocol(tls, &ext, why);
+    if (rc)
+        return rc;
+    tls->peer_params = neap_tls_copy(tls, ext.data[EXT_QUIC_PARAMETERS]);
+    if (!tls->peer_params.data)
+        return neap_tls_no_memory(why);
+    neap_schedule_add(&tls->schedule, message);
+    tls->state = WAIT_CERTIFICATE_OR_REQUEST;
+    return 0;
+}
+
+/* RFC 8446 §4.3.2. It is answered with an empty Certificate: we have none to show. */
+int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why)
+{
+    struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
+    struct extensions ext;
+
+    struct span context = read_vector(&r, 1);
+    struct span block = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "CertificateRequest of a wrong form");
+    if (context.size > 0)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "CertificateRequest with a context in the handshake");
+    int rc = neap_extensions_parse(block, IN_CERTIFICATE_REQUEST, 0, &ext, why);
+    if (rc)
+        return rc;
+    if (!extension_present(&ext, EXT_SIGNATURE_ALGORITHMS))
+        return neap_tls_alert(why, ALERT_MISSING_EXTENSION,
+                              "CertificateRequest without signature algorithms");
+    neap_schedule_add(&tls->schedule, message);
+    tls->certificate_requested = true;
+    tls->state = WAIT_CERTIFICATE;
+    return 0;
+}
+
+int neap_client_on_finished(struct tls *tls, struct span message, struct failure *why)
+{
+    struct schedule *s = &tls->schedule;
+
+    int rc = neap_tls_check_finished(tls, message, s->server_handshake, why);
+    if (rc)
+        return rc;
+    neap_tls_application_keys(tls);
+    if (tls->certificate_requested)
+        rc = neap_tls_write_certificate(tls, why);
+    if (!rc)
+        rc = neap_tls_write_finished(tls, s->client_handshake, why);
+    if (rc)
+        return rc;
+    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, s->client_application);
+    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, s->server_application);
+    neap_schedule_forget_handshake(s);
+    tls->read_level = TLS_APPLICATION;
+    tls->state = CONNECTED;
+    return 0;
+}

@@ -1,0 +1,84 @@
+/* What was negotiated, for the owner to read. */
+#include "tls/state.h"
+
+static const uint16_t default_suites[] = {SUITE_AES_128_GCM_SHA256, SUITE_AES_256_GCM_SHA384,
+                                          SUITE_CHACHA20_POLY1305_SHA256};
+static const uint16_t default_groups[] = {GROUP_X25519, GROUP_SECP256R1, GROUP_SECP384R1};
+
+bool neap_tls_is_complete(const struct tls *tls)
+{
+    return tls->state == CONNECTED && !tls->failed;
+}
+
+struct span neap_tls_peer_params(const struct tls *tls)
+{
+    return tls->peer_params;
+}
+
+struct span neap_tls_alpn(const struct tls *tls)
+{
+    return span_of(tls->alpn, tls->alpn_size);
+}
+
+const char *neap_tls_server_name(const struct tls *tls)
+{
+    return tls->server_name;
+}
+
+uint16_t neap_tls_suite(const struct tls *tls)
+{
+    return tls->suite;
+}
+
+uint16_t neap_tls_group(const struct tls *tls)
+{
+    /* A client's is only its wish until ServerHello gave the suite. */
+    return tls->suite ? tls->group : 0;
+}
+
+struct span neap_tls_peer_certificate(const struct tls *tls)
+{
+    return tls->peer ? neap_peer_chain_leaf(tls->peer) : (struct span){0};
+}
+
+/* The index-th of a list of three that 0 may end, of those that this build has. */
+static uint16_t wish(const uint16_t *wished, const uint16_t *defaults, size_t index,
+                     bool (*is_there)(uint16_t))
+{
+    const uint16_t *list = wished[0] ? wished : defaults;
+
+    for (size_t i = 0; i < 3 && list[i]; i++)
+        if (is_there(list[i]) && index-- == 0)
+            return list[i];
+    return 0;
+}
+
+uint16_t neap_tls_suite_wish(const struct tls_config *config, size_t index)
+{
+    return wish(config->suites, default_suites, index, neap_suite_is_known);
+}
+
+uint16_t neap_tls_group_wish(const struct tls_config *config, size_t index)
+{
+    return wish(config->groups, default_groups, index, neap_group_is_supported);
+}
+
+bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite)
+{
+    uint16_t ours;
+
+    for (size_t i = 0; (ours = neap_tls_suite_wish(config, i)) != 0; i++)
+        if (ours == suite)
+            return true;
+    return false;
+}
+
+bool neap_tls_wants_group(const struct tls_config *config, uint16_t group)
+{
+    uint16_t ours;
+
+    for (size_t i = 0; (ours = neap_tls_group_wish(config, i)) != 0; i++)
+        if (ours == group)
+            return true;
+    return false;
+}

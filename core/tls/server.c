@@ -1,0 +1,319 @@
+/* The server's side of the handshake (RFC 8446 appendix A.2). */
+#include "base/reader.h"
+#include "tls/hello.h"
+#include "tls/state.h"
+
+/* ---- what a ClientHello leads to; nothing is kept before all of it is decided */
+
+struct choice {
+    uint16_t suite, group, scheme;
+    struct span share; /* the client's key of the group; data NULL: it must be asked for */
+    struct identity *identity;
+    bool name_matched;
+    struct span protocol;
+};
+
+static int choose_suite(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
+                        struct failure *why)
+{
+    for (size_t i = 0; (choice->suite = neap_tls_suite_wish(tls->config, i)) != 0; i++)
+        if (neap_hello_lists(hello->suites, choice->suite))
+            return 0;
+    return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no cipher suite in common");
+}
+
+/* A group of which there is a share already is better than one that costs a round trip. */
+static int choose_group(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
+                        struct failure *why)
+{
+    for (size_t i = 0; (choice->group = neap_tls_group_wish(tls->config, i)) != 0; i++)
+        if (neap_hello_find_share(hello->shares, choice->group, &choice->share))
+            return 0;
+    for (size_t i = 0; (choice->group = neap_tls_group_wish(tls->config, i)) != 0; i++)
+        if (neap_hello_lists(hello->groups, choice->group))
+            return 0;
+    return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no group in common");
+}
+
+static int choose_protocol(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
+                           struct failure *why)
+{
+    struct reader r = reader_of(span_of(tls->config->alpn, tls->config->alpn_size));
+
+    while (reader_left(&r) > 0) {
+        choice->protocol = read_vector(&r, 1);
+        if (choice->protocol.size > 0 && neap_hello_lists_protocol(hello->protocols, choice->protocol))
+            return 0;
+    }
+    return neap_tls_alert(why, ALERT_NO_APPLICATION_PROTOCOL, "no application protocol in common");
+}
+
+/* The first certificate for the name whose key can sign as the client wishes; else the first that can sign. */
+static int choose_identity(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
+                           struct failure *why)
+{
+    const struct tls_config *config = tls->config;
+    char name[LIMIT_SERVER_NAME + 1] = {0};
+
+    if (hello->server_name.size)
+        memcpy(name, hello->server_name.data, hello->server_name.size);
+    for (size_t i = 0; i < config->identity_count; i++) {
+        struct identity *identity = config->identities[i];
+        uint16_t scheme = neap_identity_scheme(identity, hello->schemes);
+        if (!scheme)
+            continue;
+        bool matches = name[0] && neap_identity_matches(identity, name);
+        if (matches || !choice->identity) {
+            choice->identity = identity;
+            choice->scheme = scheme;
+            choice->name_matched = matches;
+        }
+        if (matches)
+            break;
+    }
+    if (!choice->identity)
+        return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no signature scheme in common");
+    return 0;
+}
+
+/* ---- HelloRetryRequest */
+
+static void hello_digest(const struct client_hello *hello, uint8_t digest[32])
+{
+    uint8_t fixed[32];
+
+    neap_extensions_digest(hello->extensions, digest);
+    neap_hash(HASH_SHA256, hello->fixed, fixed);
+    for (int i = 0; i < 32; i++)
+        digest[i] ^= fixed[i];
+}
+
+/* A second ClientHello is the first again, but for one share of the group asked for and without early data
+ * (RFC 8446 §4.1.2). */
+static int check_second_hello(const struct tls *tls, const struct client_hello *hello, struct failure *why)
+{
+    uint8_t digest[32];
+    struct reader r = reader_of(hello->shares);
+
+    hello_digest(hello, digest);
+    if (memcmp(digest, tls->hello_digest, sizeof digest) != 0 ||
+        extension_present(&hello->ext, EXT_EARLY_DATA))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "second ClientHello differs from the first");
+    uint16_t group = read_u16(&r);
+    read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0 || group != tls->group)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "second ClientHello without the one share asked for");
+    return 0;
+}
+
+/* Everything of ServerHello but the share, which HelloRetryRequest has too. */
+static void write_hello_start(struct writer *w, const uint8_t *random, uint16_t suite)
+{
+    write_u16(w, TLS_1_2);
+    write_bytes(w, random, 32);
+    write_u8(w, 0); /* echo of the session id, which was empty */
+    write_u16(w, suite);
+    write_u8(w, 0); /* compression: null */
+}
+
+static void write_selected_version(struct writer *w)
+{
+    write_u16(w, NUMBER_SUPPORTED_VERSIONS);
+    write_u16(w, 2);
+    write_u16(w, TLS_1_3);
+}
+
+/* No cookie: the transcript stays here (and QUIC's Retry validates addresses, RFC 9001 §4.7). */
+static int write_retry_request(struct tls *tls, struct failure *why)
+{
+    struct writer w;
+
+    int rc = neap_tls_begin_message(tls, TLS_INITIAL, SERVER_HELLO, 64, &w, why);
+    if (rc)
+        return rc;
+    write_hello_start(&w, neap_hello_retry_random, tls->suite);
+    uint8_t *length = vector_open(&w, 2);
+    write_selected_version(&w);
+    write_u16(&w, NUMBER_KEY_SHARE);
+    write_u16(&w, 2);
+    write_u16(&w, tls->group);
+    vector_close(&w, length, 2);
+    return neap_tls_end_message(tls, TLS_INITIAL, &w, why);
+}
+
+static int ask_again(struct tls *tls, const struct client_hello *hello, struct failure *why)
+{
+    int rc = neap_schedule_retry(&tls->schedule);
+
+    if (rc)
+        return neap_fail(why, rc, "no transcript hash");
+    hello_digest(hello, tls->hello_digest);
+    tls->retried = true;
+    tls->state = WAIT_SECOND_CLIENT_HELLO;
+    return write_retry_request(tls, why);
+}
+
+/* ---- the server's flight */
+
+static int write_server_hello(struct tls *tls, const struct key_share *share, struct failure *why)
+{
+    uint8_t random[32];
+    struct writer w;
+
+    int rc = neap_tls_begin_message(tls, TLS_INITIAL, SERVER_HELLO, 64 + share->public_size, &w, why);
+    if (rc)
+        return rc;
+    neap_random_bytes(neap_crypto_random(tls->config->crypto), random, sizeof random);
+    write_hello_start(&w, random, tls->suite);
+    uint8_t *length = vector_open(&w, 2);
+    write_selected_version(&w);
+    write_u16(&w, NUMBER_KEY_SHARE);
+    write_u16(&w, (uint16_t)(share->public_size + 4));
+    write_u16(&w, share->group);
+    write_u16(&w, (uint16_t)share->public_size);
+    write_bytes(&w, share->public_key, share->public_size);
+    vector_close(&w, length, 2);
+    return neap_tls_end_message(tls, TLS_INITIAL, &w, why);
+}
+
+static int write_encrypted_extensions(struct tls *tls, struct failure *why)
+{
+    struct writer w;
+
+    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, ENCRYPTED_EXTENSIONS,
+                                    32 + (size_t)tls->alpn_size + tls->params.size, &w, why);
+    if (rc)
+        return rc;
+    uint8_t *length = vector_open(&w, 2);
+    if (tls->name_matched) { /* the name chose the certificate (RFC 6066 §3) */
+        write_u16(&w, NUMBER_SERVER_NAME);
+        write_u16(&w, 0);
+    }
+    write_u16(&w, NUMBER_ALPN);
+    write_u16(&w, (uint16_t)(tls->alpn_size + 3));
+    write_u16(&w, (uint16_t)(tls->alpn_size + 1));
+    write_u8(&w, tls->alpn_size);
+    write_bytes(&w, tls->alpn, tls->alpn_size);
+    write_u16(&w, NUMBER_QUIC_PARAMETERS);
+    write_u16(&w, (uint16_t)tls->params.size);
+    write_span(&w, tls->params);
+    vector_close(&w, length, 2);
+    return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
+}
+
+/* Answer the client's share with ours: ServerHello and the handshake keys. */
+static int exchange_keys(struct tls *tls, struct span client_share, struct failure *why)
+{
+    struct key_share share = {0};
+    uint8_t secret[64];
+    size_t secret_size = 0;
+
+    int rc =
+        neap_share_encapsulate(tls->config->crypto, tls->group, client_share, &share, secret, &secret_size);
+    if (rc == NEAP_ERR_CRYPTO)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "client's key share is not a public key");
+    if (rc)
+        return neap_fail(why, rc, "key exchange failed");
+    rc = write_server_hello(tls, &share, why);
+    if (!rc)
+        neap_tls_handshake_keys(tls, span_of(secret, secret_size));
+    neap_wipe(secret, sizeof secret);
+    neap_wipe(&share, sizeof share);
+    return rc;
+}
+
+static int write_flight(struct tls *tls, struct span client_share, struct failure *why)
+{
+    int rc = exchange_keys(tls, client_share, why);
+
+    if (!rc)
+        rc = write_encrypted_extensions(tls, why);
+    if (!rc)
+        rc = neap_tls_write_certificate(tls, why);
+    if (!rc)
+        rc = neap_tls_write_certificate_verify(tls, why);
+    if (!rc)
+        rc = neap_tls_write_finished(tls, tls->schedule.server_handshake, why);
+    if (rc)
+        return rc;
+    neap_tls_application_keys(tls);
+    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, tls->schedule.server_application);
+    tls->read_level = TLS_HANDSHAKE;
+    tls->state = WAIT_CLIENT_FINISHED;
+    return 0;
+}
+
+/* ---- messages of the client */
+
+static int choose(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
+                  struct failure *why)
+{
+    int rc = choose_suite(tls, hello, choice, why);
+
+    if (!rc)
+        rc = choose_group(tls, hello, choice, why);
+    if (!rc)
+        rc = choose_protocol(tls, hello, choice, why);
+    if (!rc)
+        rc = choose_identity(tls, hello, choice, why);
+    return rc;
+}
+
+/* Keep what was decided. After a HelloRetryRequest it is decided again from the same offers, so it is the same. */
+static int commit(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
+                  struct failure *why)
+{
+    neap_tls_drop(tls, &tls->peer_params);
+    tls->peer_params = neap_tls_copy(tls, hello->params);
+    if (!tls->peer_params.data)
+        return neap_tls_no_memory(why);
+    if (!tls->schedule.started) {
+        int rc = neap_schedule_start(&tls->schedule, (enum crypto_suite)choice->suite);
+        if (rc)
+            return neap_fail(why, rc, "no transcript hash");
+    }
+    tls->suite = choice->suite;
+    tls->group = choice->group;
+    tls->scheme = choice->scheme;
+    tls->identity = choice->identity;
+    tls->name_matched = choice->name_matched;
+    memcpy(tls->client_random, hello->random, sizeof tls->client_random);
+    memcpy(tls->alpn, choice->protocol.data, choice->protocol.size);
+    tls->alpn_size = (uint8_t)choice->protocol.size;
+    if (hello->server_name.size)
+        memcpy(tls->server_name, hello->server_name.data, hello->server_name.size);
+    return 0;
+}
+
+int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why)
+{
+    struct client_hello hello;
+    struct choice choice = {0};
+
+    int rc = neap_hello_read_client(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER),
+                                    &hello, why);
+    if (!rc && tls->retried)
+        rc = check_second_hello(tls, &hello, why);
+    if (!rc)
+        rc = choose(tls, &hello, &choice, why);
+    if (!rc)
+        rc = commit(tls, &hello, &choice, why);
+    if (rc)
+        return rc;
+    neap_schedule_add(&tls->schedule, message);
+    return choice.share.data ? write_flight(tls, choice.share, why) : ask_again(tls, &hello, why);
+}
+
+int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why)
+{
+    int rc = neap_tls_check_finished(tls, message, tls->schedule.client_handshake, why);
+
+    if (rc)
+        return rc;
+    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application);
+    neap_schedule_forget_handshake(&tls->schedule);
+    tls->read_level = TLS_APPLICATION;
+    tls->state = CONNECTED;
+    return 0;
+}

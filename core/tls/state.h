@@ -1,0 +1,154 @@
+/* The inside of a handshake, shared by the files of this folder: the state, and what a message is written with. */
+#ifndef NEAP_TLS_STATE_H
+#define NEAP_TLS_STATE_H
+
+#include "base/limits.h"
+#include "base/writer.h"
+#include "neap.h"
+#include "tls/schedule.h"
+#include "tls/tls.h"
+
+enum handshake_type {
+    CLIENT_HELLO = 1,
+    SERVER_HELLO = 2,
+    NEW_SESSION_TICKET = 4,
+    ENCRYPTED_EXTENSIONS = 8,
+    CERTIFICATE = 11,
+    CERTIFICATE_REQUEST = 13,
+    CERTIFICATE_VERIFY = 15,
+    FINISHED = 20,
+};
+
+/* What is waited for (RFC 8446 appendix A). */
+enum tls_state {
+    WAIT_SERVER_HELLO,
+    WAIT_ENCRYPTED_EXTENSIONS,
+    WAIT_CERTIFICATE_OR_REQUEST,
+    WAIT_CERTIFICATE,
+    WAIT_CERTIFICATE_VERIFY,
+    WAIT_SERVER_FINISHED,
+    WAIT_CLIENT_HELLO,
+    WAIT_SECOND_CLIENT_HELLO,
+    WAIT_CLIENT_FINISHED,
+    CONNECTED,
+};
+
+/* Bytes that wait to be taken at one level. */
+struct output {
+    uint8_t *data;
+    size_t taken, size, room;
+};
+
+#define SECRETS_QUEUED 4u /* two levels, two directions */
+
+struct tls {
+    const struct tls_config *config;
+    enum tls_state state;
+    enum tls_level read_level;
+    int failed; /* the code of the failure after which nothing is taken any more */
+    bool is_client, retried, certificate_requested, name_matched;
+    int64_t wall_clock;
+    uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
+    uint16_t scheme;       /* server: of our CertificateVerify */
+    struct identity *identity;
+    struct peer_chain *peer;
+    struct key_share *share;  /* client: until ServerHello */
+    struct span first_hello;  /* client: a copy, until the suite gives the transcript its hash */
+    uint8_t hello_digest[32]; /* server: of the first ClientHello, what the second must repeat */
+    struct span cookie;       /* client: while the second ClientHello is written */
+    struct span params;       /* ours, a copy */
+    struct span peer_params;  /* a copy */
+    struct tls_tail
+        tail; /* the assembly of messages; after the handshake the rules for what may still come */
+    struct output output[TLS_LEVELS];
+    struct schedule schedule;
+    struct tls_secret secrets[SECRETS_QUEUED];
+    uint8_t secrets_count, secrets_taken;
+    uint8_t client_random[32];
+    uint8_t alpn_size;
+    uint8_t alpn[LIMIT_ALPN];
+    char server_name[LIMIT_SERVER_NAME + 1];
+};
+
+/* Our alert: the error is the peer's fault and the code is the wire's (RFC 9001 §4.8). */
+static inline int neap_tls_alert(struct failure *why, enum tls_alert alert, const char *reason)
+{
+    return neap_fail(why, NEAP_CRYPTO_ERROR + (int)alert, reason);
+}
+
+static inline int neap_tls_no_memory(struct failure *why)
+{
+    return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the handshake");
+}
+
+/* ---- tls.c */
+
+/** A copy of `bytes` from the config's pool; data NULL without memory (an empty copy has size 0 and data). */
+struct span neap_tls_copy(struct tls *tls, struct span bytes);
+void neap_tls_drop(struct tls *tls, struct span *copy);
+
+/** Start a message with at most `room` bytes of body at a level. On NEAP_ERR_NO_MEMORY nothing changed. */
+int neap_tls_begin_message(struct tls *tls, enum tls_level level, enum handshake_type type, size_t room,
+                           struct writer *w, struct failure *why);
+/** Set the length, add the message to the transcript and leave it to be taken. */
+int neap_tls_end_message(struct tls *tls, enum tls_level level, struct writer *w, struct failure *why);
+
+/* A vector whose length of `length_size` bytes is set when it is closed. */
+static inline uint8_t *vector_open(struct writer *w, size_t length_size)
+{
+    return write_room(w, length_size);
+}
+
+static inline void vector_close(struct writer *w, uint8_t *length, size_t length_size)
+{
+    if (w->full)
+        return;
+    size_t size = (size_t)(w->at - length) - length_size;
+    for (size_t i = 0; i < length_size; i++)
+        length[i] = (uint8_t)(size >> (8 * (length_size - 1 - i)));
+}
+
+/** Queue a traffic secret for the owner. */
+void neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
+                         const uint8_t *secret);
+/** Log one secret in NSS key log format, when somebody asked for it. */
+void neap_tls_keylog(const struct tls *tls, const char *label, const uint8_t *secret);
+/** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
+void neap_tls_handshake_keys(struct tls *tls, struct span shared);
+/** Application secrets after the server's Finished: derive and log. The roles queue them. */
+void neap_tls_application_keys(struct tls *tls);
+
+/** Our Finished under `traffic_secret`. */
+int neap_tls_write_finished(struct tls *tls, const uint8_t *traffic_secret, struct failure *why);
+/** Check the peer's Finished: decrypt_error when it does not fit. Then it joins the transcript. */
+int neap_tls_check_finished(struct tls *tls, struct span message, const uint8_t *traffic_secret,
+                            struct failure *why);
+
+/** Suites and groups of the config, or the defaults, that this build has; `index` from 0, 0 at the end. */
+uint16_t neap_tls_suite_wish(const struct tls_config *config, size_t index);
+uint16_t neap_tls_group_wish(const struct tls_config *config, size_t index);
+bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite);
+bool neap_tls_wants_group(const struct tls_config *config, uint16_t group);
+
+/* ---- certificate.c: the authentication messages (RFC 8446 §4.4) */
+
+/** Our chain, or an empty one when tls->identity is NULL. */
+int neap_tls_write_certificate(struct tls *tls, struct failure *why);
+int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why);
+int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why);
+int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why);
+
+/* ---- client.c */
+
+int neap_client_write_hello(struct tls *tls, struct failure *why);
+int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why);
+int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, struct failure *why);
+int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why);
+int neap_client_on_finished(struct tls *tls, struct span message, struct failure *why);
+
+/* ---- server.c */
+
+int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why);
+int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why);
+
+#endif

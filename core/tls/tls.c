@@ -1,0 +1,378 @@
+#include "tls/tls.h"
+
+#include "base/pool.h"
+#include "tls/state.h"
+
+/* ---- which message each state waits for */
+
+typedef int (*message_handler)(struct tls *tls, struct span message, struct failure *why);
+
+static const struct step {
+    enum tls_state state;
+    enum handshake_type type;
+    message_handler on_message;
+} steps[] = {
+    {WAIT_SERVER_HELLO, SERVER_HELLO, neap_client_on_server_hello},
+    {WAIT_ENCRYPTED_EXTENSIONS, ENCRYPTED_EXTENSIONS, neap_client_on_encrypted_extensions},
+    {WAIT_CERTIFICATE_OR_REQUEST, CERTIFICATE_REQUEST, neap_client_on_certificate_request},
+    {WAIT_CERTIFICATE_OR_REQUEST, CERTIFICATE, neap_tls_on_certificate},
+    {WAIT_CERTIFICATE, CERTIFICATE, neap_tls_on_certificate},
+    {WAIT_CERTIFICATE_VERIFY, CERTIFICATE_VERIFY, neap_tls_on_certificate_verify},
+    {WAIT_SERVER_FINISHED, FINISHED, neap_client_on_finished},
+    {WAIT_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
+    {WAIT_SECOND_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
+    {WAIT_CLIENT_FINISHED, FINISHED, neap_server_on_finished},
+};
+
+static const struct step *find_step(enum tls_state state, uint8_t type)
+{
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if (steps[i].state == state && steps[i].type == type)
+            return &steps[i];
+    return NULL;
+}
+
+static int receive_one(struct tls *tls, struct span *bytes, struct failure *why)
+{
+    struct assembly *assembly = &tls->tail.assembly;
+    uint8_t type = assembly->size ? assembly->data[0] : bytes->data[0];
+    const struct step *step = find_step(tls->state, type);
+    enum tls_level level = tls->read_level;
+    struct span message;
+
+    if (!step)
+        return neap_tls_alert(why, ALERT_UNEXPECTED_MESSAGE, "handshake message out of its order");
+    int rc = neap_assembly_next(assembly, tls->config->pool, bytes, &message, why);
+    if (rc != 1)
+        return rc;
+    rc = step->on_message(tls, message, why);
+    neap_assembly_done(assembly, tls->config->pool);
+    /* RFC 9001 §4.1.3: nothing may be left of a level when the next one's keys are there. */
+    if (rc == 0 && tls->read_level != level && bytes->size > 0)
+        rc = neap_fail(why, NEAP_PROTOCOL_VIOLATION,
+                       "handshake data behind the message that changed the keys");
+    return rc;
+}
+
+static int receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why)
+{
+    int rc = 0;
+
+    if (bytes.size == 0)
+        return 0;
+    if (level != tls->read_level)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
+                         "handshake data at an encryption level that is not in turn");
+    if (tls->state == CONNECTED)
+        return neap_tls_tail_receive(&tls->tail, tls->config->pool, bytes, why);
+    while (rc == 0 && bytes.size > 0)
+        rc = receive_one(tls, &bytes, why);
+    return rc;
+}
+
+int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why)
+{
+    struct failure local = {0};
+
+    if (tls->failed)
+        return neap_fail(why, tls->failed, "the handshake has failed");
+    int rc = receive(tls, level, bytes, &local);
+    if (rc == 0)
+        return 0;
+    /* RFC 8446 §6: the secrets of a failed handshake are forgotten. */
+    neap_schedule_forget_handshake(&tls->schedule);
+    neap_wipe(tls->secrets, sizeof tls->secrets);
+    tls->secrets_count = tls->secrets_taken = 0;
+    tls->failed = rc;
+    return neap_fail(why, rc, local.reason);
+}
+
+/* ---- life */
+
+static struct tls *new_handshake(const struct tls_config *config, struct span params, int64_t wall_clock)
+{
+    struct tls *tls = neap_pool_alloc(config->pool, sizeof *tls);
+
+    if (!tls)
+        return NULL;
+    tls->config = config;
+    tls->wall_clock = wall_clock;
+    tls->params = neap_tls_copy(tls, params);
+    if (!tls->params.data) {
+        neap_tls_free(tls);
+        return NULL;
+    }
+    return tls;
+}
+
+/* What the owner must have set before any handshake. */
+static int check_config(const struct tls_config *config, struct span params, struct failure *why)
+{
+    if (params.size > LIMIT_TLS_PARAMETERS)
+        return neap_fail(why, NEAP_ERR_ARGUMENT, "transport parameters too long");
+    if (config->alpn_size == 0 || config->alpn_size > sizeof config->alpn)
+        return neap_fail(why, NEAP_ERR_ARGUMENT, "QUIC needs an application protocol"); /* RFC 9001 §8.1 */
+    if (!neap_tls_suite_wish(config, 0) || !neap_tls_group_wish(config, 0))
+        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "no cipher suite or group that this build has");
+    return 0;
+}
+
+struct tls *neap_tls_client(const struct tls_config *config, const char *server_name, struct span params,
+                            int64_t wall_clock, struct failure *why)
+{
+    size_t name_size = server_name ? strlen(server_name) : 0;
+
+    if (check_config(config, params, why))
+        return NULL;
+    if (name_size > 1 && server_name[name_size - 1] == '.')
+        name_size--; /* the root's dot is no part of SNI nor of a certificate (RFC 6066 §3) */
+    if (name_size > LIMIT_SERVER_NAME) {
+        neap_fail(why, NEAP_ERR_ARGUMENT, "server name too long");
+        return NULL;
+    }
+    struct tls *tls = new_handshake(config, params, wall_clock);
+    if (!tls) {
+        neap_tls_no_memory(why);
+        return NULL;
+    }
+    tls->is_client = tls->tail.is_client = true;
+    tls->state = WAIT_SERVER_HELLO;
+    if (name_size)
+        memcpy(tls->server_name, server_name, name_size);
+    neap_random_bytes(neap_crypto_random(config->crypto), tls->client_random, sizeof tls->client_random);
+    tls->group = neap_tls_group_wish(config, 0);
+    if (neap_client_write_hello(tls, why)) {
+        neap_tls_free(tls);
+        return NULL;
+    }
+    return tls;
+}
+
+struct tls *neap_tls_server(const struct tls_config *config, struct span params, int64_t wall_clock,
+                            struct failure *why)
+{
+    if (check_config(config, params, why))
+        return NULL;
+    if (config->identity_count == 0) {
+        neap_fail(why, NEAP_ERR_CERTIFICATE, "a server needs a certificate");
+        return NULL;
+    }
+    struct tls *tls = new_handshake(config, params, wall_clock);
+    if (!tls) {
+        neap_tls_no_memory(why);
+        return NULL;
+    }
+    tls->state = WAIT_CLIENT_HELLO;
+    return tls;
+}
+
+void neap_tls_free(struct tls *tls)
+{
+    if (!tls)
+        return;
+    struct pool *pool = tls->config->pool;
+    for (int level = 0; level < TLS_LEVELS; level++)
+        neap_pool_free(pool, tls->output[level].data, tls->output[level].room);
+    neap_tls_drop(tls, &tls->first_hello);
+    neap_tls_drop(tls, &tls->params);
+    neap_tls_drop(tls, &tls->peer_params);
+    neap_tls_tail_free(&tls->tail, pool);
+    if (tls->share)
+        neap_pool_free_secret(pool, tls->share, sizeof *tls->share);
+    neap_peer_chain_free(tls->peer);
+    neap_schedule_free(&tls->schedule);
+    neap_pool_free_secret(pool, tls, sizeof *tls);
+}
+
+struct span neap_tls_copy(struct tls *tls, struct span bytes)
+{
+    /* One byte more: an empty copy is a copy too, and the room is found again from the size. */
+    uint8_t *data = neap_pool_alloc(tls->config->pool, bytes.size + 1);
+
+    if (!data)
+        return (struct span){0};
+    if (bytes.size)
+        memcpy(data, bytes.data, bytes.size);
+    return span_of(data, bytes.size);
+}
+
+void neap_tls_drop(struct tls *tls, struct span *copy)
+{
+    if (copy->data)
+        neap_pool_free(tls->config->pool, (void *)(uintptr_t)copy->data, copy->size + 1);
+    *copy = (struct span){0};
+}
+
+struct tls_tail neap_tls_take_tail(struct tls *tls)
+{
+    struct tls_tail tail = tls->tail;
+
+    tls->tail.assembly = (struct assembly){0};
+    return tail;
+}
+
+/* ---- output */
+
+struct span neap_tls_output(const struct tls *tls, enum tls_level level)
+{
+    const struct output *out = &tls->output[level];
+
+    return out->data ? span_of(out->data + out->taken, out->size - out->taken) : (struct span){0};
+}
+
+void neap_tls_output_taken(struct tls *tls, enum tls_level level, size_t size)
+{
+    struct output *out = &tls->output[level];
+
+    out->taken += size;
+    if (out->taken < out->size)
+        return;
+    neap_pool_free(tls->config->pool, out->data, out->room);
+    *out = (struct output){0};
+}
+
+int neap_tls_begin_message(struct tls *tls, enum tls_level level, enum handshake_type type, size_t room,
+                           struct writer *w, struct failure *why)
+{
+    struct output *out = &tls->output[level];
+    size_t need = out->size + MESSAGE_HEADER + room;
+
+    if (MESSAGE_HEADER + room > LIMIT_TLS_MESSAGE)
+        return neap_fail(why, NEAP_ERR_LIMIT, "our handshake message would be above the limit");
+    if (need > out->room) {
+        struct pool *pool = tls->config->pool;
+        uint8_t *data =
+            out->data ? neap_pool_resize(pool, out->data, out->room, need) : neap_pool_alloc(pool, need);
+        if (!data)
+            return neap_tls_no_memory(why);
+        out->data = data;
+        out->room = need;
+    }
+    *w = writer_of(out->data + out->size, MESSAGE_HEADER + room);
+    write_u8(w, (uint8_t)type);
+    write_u24(w, 0);
+    return 0;
+}
+
+int neap_tls_end_message(struct tls *tls, enum tls_level level, struct writer *w, struct failure *why)
+{
+    struct output *out = &tls->output[level];
+
+    if (w->full)
+        return neap_fail(why, NEAP_INTERNAL_ERROR, "handshake message larger than was reckoned");
+    vector_close(w, w->start + 1, 3);
+    struct span message = span_of(w->start, writer_size(w));
+    if (tls->schedule.started) {
+        neap_schedule_add(&tls->schedule, message);
+    } else {
+        tls->first_hello = neap_tls_copy(tls, message);
+        if (!tls->first_hello.data)
+            return neap_tls_no_memory(why);
+    }
+    out->size += message.size;
+    return 0;
+}
+
+/* ---- secrets */
+
+void neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
+                         const uint8_t *secret)
+{
+    struct tls_secret *s = &tls->secrets[tls->secrets_count++];
+
+    *s = (struct tls_secret){.level = level, .direction = direction, .suite = tls->schedule.suite};
+    s->size = crypto_hash_size(tls->schedule.hash);
+    memcpy(s->secret, secret, s->size);
+}
+
+bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out)
+{
+    if (tls->secrets_taken == tls->secrets_count)
+        return false;
+    *out = tls->secrets[tls->secrets_taken];
+    neap_wipe(&tls->secrets[tls->secrets_taken], sizeof *tls->secrets);
+    tls->secrets_taken++;
+    return true;
+}
+
+static char *append_hex(char *at, const uint8_t *bytes, size_t size)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < size; i++) {
+        *at++ = digits[bytes[i] >> 4];
+        *at++ = digits[bytes[i] & 15];
+    }
+    return at;
+}
+
+void neap_tls_keylog(const struct tls *tls, const char *label, const uint8_t *secret)
+{
+    char line[sizeof "CLIENT_HANDSHAKE_TRAFFIC_SECRET" + 1 + 64 + 1 + 2 * CRYPTO_MAX_HASH + 1];
+    size_t label_size = strlen(label);
+
+    if (!tls->config->keylog)
+        return;
+    memcpy(line, label, label_size);
+    char *at = line + label_size;
+    *at++ = ' ';
+    at = append_hex(at, tls->client_random, sizeof tls->client_random);
+    *at++ = ' ';
+    at = append_hex(at, secret, crypto_hash_size(tls->schedule.hash));
+    *at = '\0';
+    tls->config->keylog(tls->config->keylog_context, line);
+    neap_wipe(line, sizeof line);
+}
+
+void neap_tls_handshake_keys(struct tls *tls, struct span shared)
+{
+    struct schedule *s = &tls->schedule;
+
+    neap_schedule_handshake(s, shared);
+    neap_tls_keylog(tls, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", s->client_handshake);
+    neap_tls_keylog(tls, "SERVER_HANDSHAKE_TRAFFIC_SECRET", s->server_handshake);
+    neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_WRITE,
+                        tls->is_client ? s->client_handshake : s->server_handshake);
+    neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_READ,
+                        tls->is_client ? s->server_handshake : s->client_handshake);
+}
+
+void neap_tls_application_keys(struct tls *tls)
+{
+    struct schedule *s = &tls->schedule;
+
+    neap_schedule_application(s);
+    neap_tls_keylog(tls, "CLIENT_TRAFFIC_SECRET_0", s->client_application);
+    neap_tls_keylog(tls, "SERVER_TRAFFIC_SECRET_0", s->server_application);
+    neap_tls_keylog(tls, "EXPORTER_SECRET", s->exporter);
+}
+
+/* ---- Finished (RFC 8446 §4.4.4) */
+
+int neap_tls_write_finished(struct tls *tls, const uint8_t *traffic_secret, struct failure *why)
+{
+    uint8_t mac[CRYPTO_MAX_HASH];
+    struct writer w;
+
+    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, FINISHED, sizeof mac, &w, why);
+    if (rc)
+        return rc;
+    neap_schedule_finished(&tls->schedule, traffic_secret, mac);
+    write_bytes(&w, mac, crypto_hash_size(tls->schedule.hash));
+    return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
+}
+
+int neap_tls_check_finished(struct tls *tls, struct span message, const uint8_t *traffic_secret,
+                            struct failure *why)
+{
+    uint8_t mac[CRYPTO_MAX_HASH];
+    size_t size = crypto_hash_size(tls->schedule.hash);
+
+    if (message.size != MESSAGE_HEADER + size)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "Finished of a wrong size");
+    neap_schedule_finished(&tls->schedule, traffic_secret, mac);
+    if (!neap_equal_constant_time(mac, message.data + MESSAGE_HEADER, size))
+        return neap_tls_alert(why, ALERT_DECRYPT_ERROR, "Finished does not fit the handshake");
+    neap_schedule_add(&tls->schedule, message);
+    return 0;
+}
