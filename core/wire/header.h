@@ -18,9 +18,10 @@ struct packet_header {
     size_t size;             /* the whole packet: by Length for long headers, to the datagram's end otherwise */
 };
 
-/** Parse the first packet of `bytes`. 0, NEAP_ERR_UNKNOWN_VERSION (version, dcid, scid are set; connection IDs may then
- * be up to 255 bytes), NEAP_ERR_INVALID_PACKET (too short, fixed bit clear, connection ID > 20 in v1, Length past
- * the end…). `short_dcid_size`: length of our own connection IDs. */
+/** Parse the first packet of `bytes`. 0, NEAP_ERR_UNKNOWN_VERSION (version, dcid, scid are set), or
+ * NEAP_ERR_INVALID_PACKET (too short, fixed bit clear, connection ID > 20 in v1, Length past the end, Retry without a
+ * token…). With an unknown version and in Version Negotiation connection IDs may be up to 255 bytes: look at their
+ * size before cid_of. `short_dcid_size`: length of our own connection IDs. */
 int neap_packet_header_parse(struct span bytes, size_t short_dcid_size, struct packet_header *out);
 
 /** The bytes a packet number takes so that the peer can tell it (RFC 9000 A.2): 1..4. `largest_acked` is
