@@ -1,0 +1,405 @@
+--- The peers: how each is started, and how each of the cases is done with it. Clients meet our server, servers meet
+--- our client. A case is a function of a context that returns true, or nil and what went wrong.
+---
+--- The context: dir (scratch), www, post (a file of 10 MB), certs, neap (the program), inside(command) → command as
+--- run where the peer lives, path(file) → the file's name there; clients also get files_port and app_port of ours,
+--- servers get the port they have to bind and backend_port of a plain HTTP/1.1 server.
+local harness = require("spec.interop.harness")
+local helper = require("spec.helper")
+
+local peers = {}
+
+local quote = helper.quote
+
+--- The cases, in the order of the table.
+peers.cases = { "GET 0 B", "GET 1 B", "GET 1 kB", "GET 1 MB", "GET 100 MB", "POST 10 MB", "HEAD", "404", "100 parallel" }
+
+local downloads = { ["GET 0 B"] = "0", ["GET 1 B"] = "1", ["GET 1 kB"] = "p/0", ["GET 1 MB"] = "1M", ["GET 100 MB"] = "100M" }
+
+local PARALLEL = 100
+
+local function base_name(path)
+  return path:match("[^/]+$")
+end
+
+--- An empty folder for what a case downloads.
+local function fresh(ctx)
+  local dir = ctx.dir .. "/got"
+  helper.run("rm -rf " .. quote(dir) .. "; mkdir -p " .. quote(dir) .. "; chmod 777 " .. quote(dir))
+  return dir
+end
+
+local function same_files(ctx, dir, paths)
+  for _, path in ipairs(paths) do
+    local ok, why = harness.same(ctx.www .. "/" .. path, dir .. "/" .. base_name(path))
+    if not ok then return nil, path .. ": " .. why end
+  end
+  return true
+end
+
+local function parallel_paths()
+  local paths = {}
+  for index = 0, PARALLEL - 1 do paths[#paths + 1] = "p/" .. index end
+  return paths
+end
+
+--- Cases of a client from its functions: fetch(ctx, paths, dir), post(ctx, file, path), head(ctx, path) → its output,
+--- status(ctx, path) → the status.
+local function client_cases(client)
+  local cases = {}
+  for name, path in pairs(downloads) do
+    cases[name] = function(ctx)
+      local dir = fresh(ctx)
+      local ok, why = client.fetch(ctx, { path }, dir)
+      if not ok then return nil, why end
+      return same_files(ctx, dir, { path })
+    end
+  end
+  cases["100 parallel"] = function(ctx)
+    local dir = fresh(ctx)
+    local ok, why = client.fetch(ctx, parallel_paths(), dir)
+    if not ok then return nil, why end
+    return same_files(ctx, dir, parallel_paths())
+  end
+  cases["POST 10 MB"] = function(ctx)
+    local dir = fresh(ctx)
+    local ok, why = client.post(ctx, ctx.post, dir .. "/echo")
+    if not ok then return nil, why end
+    return harness.same(ctx.post, dir .. "/echo")
+  end
+  cases.HEAD = function(ctx)
+    local output, why = client.head(ctx, "1M")
+    if not output then return nil, why end
+    if not output:find("200") then return nil, "no status 200 in\n" .. output end
+    return true
+  end
+  cases["404"] = function(ctx)
+    local status, why = client.status(ctx, "no/such/file")
+    if status ~= "404" then return nil, "status " .. tostring(status) .. " " .. tostring(why) end
+    return true
+  end
+  return cases
+end
+
+local function urls(port, paths)
+  local words = {}
+  for _, path in ipairs(paths) do words[#words + 1] = ("https://localhost:%d/%s"):format(port, path) end
+  return words
+end
+
+-- ------------------------------------------------------------------ clients
+
+local gtlsclient = {}
+
+local function gtlsclient_call(ctx, port, options, paths)
+  return harness.call(ctx.inside(("gtlsclient %s --exit-on-all-streams-close 127.0.0.1 %d %s"):format(
+    options, port, table.concat(urls(port, paths), " "))))
+end
+
+function gtlsclient.fetch(ctx, paths, dir)
+  return gtlsclient_call(ctx, ctx.files_port, ("-q -n %d --download=%s"):format(#paths, ctx.path(dir)), paths)
+end
+
+function gtlsclient.post(ctx, file, out)
+  return gtlsclient_call(ctx, ctx.app_port, ("-q -m POST -d %s --download=%s"):format(
+    ctx.path(file), ctx.path(out:match("^(.*)/"))), { base_name(out) })
+end
+
+function gtlsclient.head(ctx, path)
+  return gtlsclient_call(ctx, ctx.files_port, "-m HEAD --no-quic-dump --no-http-dump", { path })
+end
+
+function gtlsclient.status(ctx, path)
+  local output, why = gtlsclient_call(ctx, ctx.files_port, "--no-quic-dump --no-http-dump", { path })
+  return output and output:match("%[:status: (%d+)%]"), why
+end
+
+local curl = {}
+
+local function curl_call(ctx, port, options)
+  return harness.call(ctx.inside(("curl -sS --http3-only --cacert %s --resolve localhost:%d:127.0.0.1 %s"):format(
+    ctx.path(ctx.certs.ca), port, options)))
+end
+
+function curl.fetch(ctx, paths, dir)
+  local words = { "--parallel --parallel-max 100 --fail" }
+  for index, url in ipairs(urls(ctx.files_port, paths)) do
+    words[#words + 1] = ("-o %s %s"):format(ctx.path(dir .. "/" .. base_name(paths[index])), url)
+  end
+  return curl_call(ctx, ctx.files_port, table.concat(words, " "))
+end
+
+function curl.post(ctx, file, out)
+  return curl_call(ctx, ctx.app_port, ("--fail --data-binary @%s -o %s https://localhost:%d/echo"):format(
+    ctx.path(file), ctx.path(out), ctx.app_port))
+end
+
+function curl.head(ctx, path)
+  return curl_call(ctx, ctx.files_port, "-I " .. urls(ctx.files_port, { path })[1])
+end
+
+function curl.status(ctx, path)
+  return curl_call(ctx, ctx.files_port, "-o /dev/null -w %{http_code} " .. urls(ctx.files_port, { path })[1])
+end
+
+local aioquic = {}
+
+local function aioquic_call(ctx, port, options, paths)
+  local words = {}
+  for _, path in ipairs(paths) do words[#words + 1] = "/" .. path end
+  return harness.call(ctx.inside(("python3 %s --ca %s %s 127.0.0.1 %d %s"):format(
+    ctx.path(helper.source_dir .. "/spec/interop/aioquic_client.py"), ctx.path(ctx.certs.ca), options, port,
+    table.concat(words, " "))), 300)
+end
+
+function aioquic.fetch(ctx, paths, dir)
+  return aioquic_call(ctx, ctx.files_port, "--out " .. ctx.path(dir), paths)
+end
+
+function aioquic.post(ctx, file, out)
+  return aioquic_call(ctx, ctx.app_port, ("--method POST --data %s --out %s"):format(
+    ctx.path(file), ctx.path(out:match("^(.*)/"))), { "echo" })
+end
+
+--- aioquic 1.2 takes a content-length without a body for an error, in answers to HEAD too: an empty file it is.
+function aioquic.head(ctx)
+  return aioquic_call(ctx, ctx.files_port, "--method HEAD", { "0" })
+end
+
+function aioquic.status(ctx, path)
+  local output, why = aioquic_call(ctx, ctx.files_port, "", { path })
+  return output and output:match("^(%d+)"), why
+end
+
+--- openssl speaks QUIC and no HTTP/3: it gets a request that was written by hand, and its output holds the answer.
+local function openssl_get(ctx, path)
+  local authority = "localhost:" .. ctx.files_port
+  local target = "/" .. path
+  -- RFC 9204 §4.5: :method GET, :scheme https; :authority and :path as literals with static names.
+  local section = "\0\0\209\215" .. string.char(0x50, #authority) .. authority .. string.char(0x51, #target) .. target
+  local frame = string.char(1, #section) .. section
+  helper.write_file(ctx.dir .. "/request.bin", frame)
+  local command = ("(cat %s; sleep 2) | timeout 4 openssl s_client -quic -alpn h3 -connect 127.0.0.1:%d "
+    .. "-servername localhost -CAfile %s -verify_return_error -quiet -nocommands"):format(
+    ctx.path(ctx.dir .. "/request.bin"), ctx.files_port, ctx.path(ctx.certs.ca))
+  local output, why, all = harness.call(ctx.inside("sh -c " .. quote(command)), 30)
+  -- The program ends with an error when its standard input ends; what it printed counts.
+  output = output or all
+  local wanted = assert(helper.read_file(ctx.www .. "/" .. path))
+  if not output:find(wanted, 1, true) then return nil, "the file is not in the answer: " .. tostring(why or #output) end
+  return true
+end
+
+peers.clients = {
+  { name = "gtlsclient", program = "gtlsclient", cases = client_cases(gtlsclient) },
+  { name = "curl", program = "curl", cases = client_cases(curl) },
+  { name = "aioquic", program = "python3", cases = client_cases(aioquic) },
+  { name = "openssl s_client", program = "openssl", cases = {
+    ["GET 1 kB"] = function(ctx) return openssl_get(ctx, "p/0") end,
+  } },
+}
+
+-- ------------------------------------------------------------------ servers
+
+--- What our client does with any server. `echo` is where a POST is given back; without it only the status counts.
+local function server_cases(host, echo)
+  local cases = {}
+  local function url(ctx, path)
+    return ("https://%s:%d/%s"):format(host, ctx.port, path)
+  end
+  local function client(ctx, words, seconds)
+    return harness.call(("%s run %s/spec/interop/client.lua %s %s"):format(
+      ctx.neap, helper.source_dir, ctx.certs.ca, words), seconds)
+  end
+  for name, path in pairs(downloads) do
+    cases[name] = function(ctx)
+      local dir = fresh(ctx)
+      local ok, why = harness.call(("%s get --ca %s -o %s/%s %s"):format(
+        ctx.neap, ctx.certs.ca, dir, base_name(path), url(ctx, path)), 300)
+      if not ok then return nil, why end
+      return same_files(ctx, dir, { path })
+    end
+  end
+  cases["100 parallel"] = function(ctx)
+    local dir = fresh(ctx)
+    local ok, why = client(ctx, ("parallel %s %s %d"):format(url(ctx, "p/"), dir, PARALLEL))
+    if not ok then return nil, why end
+    return same_files(ctx, dir, parallel_paths())
+  end
+  cases["POST 10 MB"] = function(ctx)
+    local dir = fresh(ctx)
+    local output, why = client(ctx, ("post %s %s %s/echo"):format(url(ctx, echo or "1"), ctx.post, dir), 300)
+    if not output then return nil, why end
+    if not output:find("^200\n") then return nil, "status " .. output end
+    if not echo then return true end
+    return harness.same(ctx.post, dir .. "/echo")
+  end
+  cases.HEAD = function(ctx)
+    local output, why = client(ctx, "head " .. url(ctx, "1M"))
+    if not output then return nil, why end
+    if output ~= "200\t1048576\t0\n" then return nil, output end
+    return true
+  end
+  cases["404"] = function(ctx)
+    local output, why = client(ctx, "status " .. url(ctx, "no/such/file"))
+    if not output then return nil, why end
+    if output ~= "404\n" then return nil, output end
+    return true
+  end
+  return cases
+end
+
+local function start(ctx, command, options)
+  options = options or {}
+  return harness.start(ctx.inside(command), {
+    dir = ctx.dir, name = options.name or command:match("^%S+"), port = options.port or ctx.port, seconds = 60,
+  })
+end
+
+local function start_gtlsserver(options)
+  return function(ctx)
+    return { start(ctx, ("gtlsserver -q %s -d %s 127.0.0.1 %d %s %s"):format(options, ctx.path(ctx.www), ctx.port,
+      ctx.path(ctx.certs.key), ctx.path(ctx.certs.cert))) }
+  end
+end
+
+local function start_aioquic(options)
+  return function(ctx)
+    return { start(ctx, ("python3 %s %s 127.0.0.1 %d %s %s %s"):format(
+      ctx.path(helper.source_dir .. "/spec/interop/aioquic_server.py"), options, ctx.port, ctx.path(ctx.certs.key),
+      ctx.path(ctx.certs.cert), ctx.path(ctx.www)), { name = "aioquic" }) }
+  end
+end
+
+local function start_backend(ctx)
+  return start(ctx, ("python3 %s %d %s"):format(ctx.path(helper.source_dir .. "/spec/interop/backend.py"),
+    ctx.backend_port, ctx.path(ctx.www)), { name = "backend", port = ctx.backend_port })
+end
+
+--- Fills {names} of a configuration.
+local function configure(ctx, name, text)
+  local values = { port = ctx.port, backend = ctx.backend_port, www = ctx.path(ctx.www), dir = ctx.path(ctx.dir),
+    cert = ctx.path(ctx.certs.cert), key = ctx.path(ctx.certs.key), both = ctx.path(ctx.certs.both) }
+  local file = ctx.dir .. "/" .. name
+  helper.write_file(file, (text:gsub("<(%w+)>", function(key) return tostring(assert(values[key], key)) end)))
+  return ctx.path(file)
+end
+
+local NGINX = [[
+user root;
+daemon off;
+worker_processes 1;
+pid <dir>/nginx.pid;
+error_log stderr warn;
+events {}
+http {
+  access_log off;
+  client_max_body_size 64m;
+  client_body_temp_path <dir>/nginx.body;
+  proxy_temp_path <dir>/nginx.proxy;
+  server {
+    listen 127.0.0.1:<port> quic reuseport;
+    quic_retry on;
+    ssl_certificate <cert>;
+    ssl_certificate_key <key>;
+    root <www>;
+    location /echo { proxy_pass http://127.0.0.1:<backend>; proxy_http_version 1.1; }
+  }
+}
+]]
+
+local HAPROXY = [[
+global
+  limited-quic
+defaults
+  mode http
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+frontend h3
+  bind quic4@127.0.0.1:<port> ssl crt <both> alpn h3
+  default_backend files
+backend files
+  server backend 127.0.0.1:<backend>
+]]
+
+local CADDY = [[
+{
+  admin off
+  auto_https off
+  default_sni localhost
+  servers {
+    protocols h1 h2 h3
+  }
+}
+https://localhost:<port> {
+  bind 127.0.0.1
+  tls <cert> <key>
+  root * <www>
+  handle /echo {
+    reverse_proxy 127.0.0.1:<backend>
+  }
+  handle {
+    file_server
+  }
+}
+]]
+
+peers.servers = {
+  -- gtlsserver answers a POST as if it were a GET, after the whole body.
+  { name = "gtlsserver", program = "gtlsserver", start = start_gtlsserver(""), cases = server_cases("127.0.0.1") },
+  { name = "gtlsserver -V (Retry)", program = "gtlsserver", start = start_gtlsserver("-V"),
+    cases = server_cases("127.0.0.1") },
+  { name = "aioquic", program = "python3", start = start_aioquic(""), cases = server_cases("localhost", "echo") },
+  { name = "aioquic (Retry)", program = "python3", start = start_aioquic("--retry"),
+    cases = server_cases("localhost", "echo") },
+  { name = "nginx (Retry)", program = "nginx", cases = server_cases("localhost", "echo"), start = function(ctx)
+    return { start_backend(ctx), start(ctx, "nginx -c " .. configure(ctx, "nginx.conf", NGINX)) }
+  end },
+  { name = "haproxy", program = "haproxy", cases = server_cases("localhost", "echo"), start = function(ctx)
+    return { start_backend(ctx), start(ctx, "haproxy -db -f " .. configure(ctx, "haproxy.cfg", HAPROXY)) }
+  end },
+  { name = "caddy", program = "caddy", cases = server_cases("localhost", "echo"), start = function(ctx)
+    return { start_backend(ctx), start(ctx, "caddy run --adapter caddyfile --config "
+      .. configure(ctx, "Caddyfile", CADDY)) }
+  end },
+}
+
+--- Starts our two servers: files by `neap serve`, /echo by a Lua program. Returns their processes.
+function peers.start_neap(ctx)
+  ctx.files_port = harness.free_port()
+  ctx.app_port = harness.free_port()
+  return {
+    harness.start(("%s serve %s --listen 127.0.0.1:%d --cert %s --key %s"):format(
+      ctx.neap, ctx.www, ctx.files_port, ctx.certs.cert, ctx.certs.key),
+      { dir = ctx.dir, name = "neap-serve", port = ctx.files_port }),
+    harness.start(("%s run %s/spec/interop/app.lua %d %s %s"):format(
+      ctx.neap, helper.source_dir, ctx.app_port, ctx.certs.cert, ctx.certs.key),
+      { dir = ctx.dir, name = "neap-app", port = ctx.app_port }),
+  }
+end
+
+--- A context with certificates and files in `dir`. `in_root` runs peers by scripts/peers, in its Debian 13.
+function peers.context(dir, in_root)
+  local ctx = { dir = dir, neap = harness.neap(), certs = harness.make_certificates(dir), www = harness.make_files(dir),
+    post = dir .. "/10M" }
+  if in_root then
+    function ctx.inside(command) return helper.source_dir .. "/scripts/peers exec " .. command end
+    function ctx.path(file)
+      assert(file:sub(1, #helper.source_dir) == helper.source_dir, "not in the tree: " .. file)
+      return "/neap" .. file:sub(#helper.source_dir + 1)
+    end
+  else
+    function ctx.inside(command) return command end
+    function ctx.path(file) return file end
+  end
+  return ctx
+end
+
+--- Gives a server peer its ports, so that its start() can be called.
+function peers.choose_ports(ctx)
+  ctx.port = harness.free_port()
+  ctx.backend_port = harness.free_port()
+end
+
+return peers
