@@ -17,6 +17,7 @@
 #define LIMIT_SERVER_NAME 255u            /* bytes of a host name (RFC 1035 §2.3.4) */
 #define LIMIT_TLS_PARAMETERS 4096u        /* bytes of our own transport parameters */
 #define LIMIT_STREAM_GAPS 512u            /* ranges of out-of-order data on one stream */
+#define LIMIT_CHUNK_PAGES 65536u          /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */
 #define LIMIT_UNDECRYPTABLE_PACKETS 8u    /* kept until keys come, before the handshake is done */
 #define LIMIT_PATH_RESPONSES 4u           /* PATH_CHALLENGE answers waiting; the oldest is dropped */
 #define LIMIT_LOCAL_CONNECTION_IDS 4u     /* ours that the peer may use at a time */
@@ -32,5 +33,14 @@
 #define LIMIT_FIELDS 256u                 /* field lines in one section */
 #define LIMIT_UNKNOWN_STREAMS 64u         /* unidirectional streams of unknown type a connection being skipped */
 #define LIMIT_ALPN 255u                   /* bytes of one protocol name */
+#define LIMIT_LOOP_SEND_MESSAGES 64u      /* messages in one sendmmsg */
+#define LIMIT_LOOP_SEND_BYTES 524288u     /* bytes gathered for them */
+#define LIMIT_LOOP_RECEIVE_MESSAGES 8u    /* messages (GRO trains) in one recvmmsg; empty ones count */
+#define LIMIT_LOOP_RECEIVE_CALLS 4u       /* of these a socket gets in one turn, so that sending has its turn too */
+#define LIMIT_LOOP_EVENTS 32u             /* from one epoll_wait */
+#define LIMIT_UDP_TRAIN 65507u            /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
+#define LIMIT_UDP_SEGMENTS 64u            /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
+#define LIMIT_RESOLVES 32u                /* names being looked up by a loop, a thread each */
+#define LIMIT_HOST_NAME 253u              /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
 #endif
