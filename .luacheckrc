@@ -1,6 +1,6 @@
 -- The library runs on LuaJIT and on PUC Lua 5.4, so only what "max" knows is used.
 std = "max"
-max_line_length = 110
+max_line_length = 120 -- the aim is 100
 exclude_files = { "build", "lua_modules", ".luarocks" }
 ignore = { "212/self", "212/_.*" }
 files["spec"] = { std = "+busted", globals = { "spec_host" } }

@@ -18,4 +18,3 @@ app:get("/protocol", function(req, res)
 end)
 
 assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key }))
-neap.run()

@@ -12,9 +12,13 @@ local peers = {}
 local quote = helper.quote
 
 --- The cases, in the order of the table.
-peers.cases = { "GET 0 B", "GET 1 B", "GET 1 kB", "GET 1 MB", "GET 100 MB", "POST 10 MB", "HEAD", "404", "100 parallel" }
+peers.cases = {
+  "GET 0 B", "GET 1 B", "GET 1 kB", "GET 1 MB", "GET 100 MB", "POST 10 MB", "HEAD", "404", "100 parallel",
+}
 
-local downloads = { ["GET 0 B"] = "0", ["GET 1 B"] = "1", ["GET 1 kB"] = "p/0", ["GET 1 MB"] = "1M", ["GET 100 MB"] = "100M" }
+local downloads = {
+  ["GET 0 B"] = "0", ["GET 1 B"] = "1", ["GET 1 kB"] = "p/0", ["GET 1 MB"] = "1M", ["GET 100 MB"] = "100M",
+}
 
 local PARALLEL = 100
 
