@@ -1,0 +1,602 @@
+/* Units of core/tls: handshakes of both roles, the tail behind them, and the key schedule by itself. */
+#include "tls/tls.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+
+#include "base/pool.h"
+#include "neap.h"
+#include "tls/schedule.h"
+
+int neap_units_tls(lua_State *L);
+
+#define CONFIG_TYPE "neap.units.tls.config"
+#define HANDSHAKE_TYPE "neap.units.tls.handshake"
+#define TAIL_TYPE "neap.units.tls.tail"
+#define SCHEDULE_TYPE "neap.units.tls.schedule"
+
+/* ---- a config with its own pool, whose allocations can be made to fail; kept while handshakes use it */
+
+struct environment {
+    long until_failure; /* allocations that still work; negative: all */
+    size_t largest;     /* bytes of the largest request so far */
+};
+
+struct unit_config {
+    unsigned references;
+    struct environment environment;
+    struct pool *pool;
+    struct tls_config tls;
+    char *log;
+    size_t log_size;
+};
+
+static void *environment_realloc(void *context, void *pointer, size_t size)
+{
+    struct environment *e = context;
+
+    if (size == 0) {
+        free(pointer);
+        return NULL;
+    }
+    if (e->until_failure == 0)
+        return NULL;
+    if (e->until_failure > 0)
+        e->until_failure--;
+    if (size > e->largest)
+        e->largest = size;
+    return realloc(pointer, size);
+}
+
+static void release_config(struct unit_config *c)
+{
+    if (--c->references > 0)
+        return;
+    for (size_t i = 0; i < c->tls.identity_count; i++)
+        neap_identity_free(c->tls.identities[i]);
+    neap_trust_free(c->tls.trust);
+    neap_crypto_free(c->tls.crypto);
+    neap_pool_release(c->pool);
+    free(c->log);
+    free(c);
+}
+
+static struct unit_config *check_config(lua_State *L)
+{
+    return *(struct unit_config **)luaL_checkudata(L, 1, CONFIG_TYPE);
+}
+
+static int config_gc(lua_State *L)
+{
+    struct unit_config **slot = luaL_checkudata(L, 1, CONFIG_TYPE);
+
+    if (*slot)
+        release_config(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+static void append_log(void *context, const char *line)
+{
+    struct unit_config *c = context;
+    size_t size = strlen(line);
+    char *log = realloc(c->log, c->log_size + size + 1);
+
+    if (!log)
+        return;
+    memcpy(log + c->log_size, line, size);
+    log[c->log_size + size] = '\n';
+    c->log = log;
+    c->log_size += size + 1;
+}
+
+static int push_failure(lua_State *L, int code, const char *reason)
+{
+    lua_pushnil(L);
+    lua_pushinteger(L, code);
+    lua_pushstring(L, reason ? reason : "no reason");
+    return 3;
+}
+
+static struct span span_field(lua_State *L, int table, const char *name)
+{
+    struct span s = {0};
+
+    lua_getfield(L, table, name);
+    if (!lua_isnil(L, -1)) {
+        size_t size;
+        const char *bytes = luaL_checklstring(L, -1, &size);
+        s = span_of(bytes, size);
+    }
+    lua_pop(L, 1); /* the table keeps the string */
+    return s;
+}
+
+static struct span span_item(lua_State *L, int table, int index)
+{
+    size_t size;
+
+    lua_rawgeti(L, table, index);
+    const char *bytes = luaL_checklstring(L, -1, &size);
+    lua_pop(L, 1);
+    return span_of(bytes, size);
+}
+
+static size_t list_size(lua_State *L, int table)
+{
+#if LUA_VERSION_NUM >= 502
+    return lua_rawlen(L, table);
+#else
+    return lua_objlen(L, table);
+#endif
+}
+
+static void numbers_field(lua_State *L, const char *name, uint16_t *out)
+{
+    lua_getfield(L, 1, name);
+    for (int i = 0; i < 3 && lua_istable(L, -1); i++) {
+        lua_rawgeti(L, -1, i + 1);
+        out[i] = (uint16_t)lua_tointeger(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void alpn_field(lua_State *L, struct tls_config *tls)
+{
+    lua_getfield(L, 1, "alpn");
+    for (int i = 1; lua_istable(L, -1) && i <= (int)list_size(L, lua_gettop(L)); i++) {
+        struct span name = span_item(L, lua_gettop(L), i);
+        luaL_argcheck(L, name.size < 256 && tls->alpn_size + 1 + name.size <= sizeof tls->alpn, 1,
+                      "alpn too long");
+        tls->alpn[tls->alpn_size++] = (uint8_t)name.size;
+        memcpy(tls->alpn + tls->alpn_size, name.data, name.size);
+        tls->alpn_size += name.size;
+    }
+    lua_pop(L, 1);
+}
+
+static int identities_field(lua_State *L, struct tls_config *tls, struct failure *why)
+{
+    lua_getfield(L, 1, "identities");
+    int table = lua_gettop(L);
+    for (int i = 1; lua_istable(L, table) && i <= (int)list_size(L, table); i++) {
+        lua_rawgeti(L, table, i);
+        struct identity *identity =
+            neap_identity_new(tls->crypto, span_item(L, table + 1, 1), span_item(L, table + 1, 2), why);
+        lua_pop(L, 1);
+        if (!identity)
+            return why->code ? why->code : NEAP_ERR_NO_MEMORY;
+        tls->identities[tls->identity_count++] = identity;
+    }
+    lua_pop(L, 1);
+    return 0;
+}
+
+static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *why)
+{
+    struct span roots = span_field(L, 1, "roots"), pin = span_field(L, 1, "pin");
+
+    if (!roots.size && !pin.size)
+        return 0;
+    tls->trust = neap_trust_new(tls->crypto);
+    if (!tls->trust)
+        return NEAP_ERR_NO_MEMORY;
+    int rc = roots.size ? neap_trust_add(tls->trust, roots, why) : 0;
+    if (rc == 0 && pin.size == 32)
+        rc = neap_trust_add_pin(tls->trust, pin.data);
+    return rc;
+}
+
+/* config{ seed=, identities={{chain, key}, …}, roots=, pin=, verify=, alpn={…}, suites={…}, groups={…}, limit=,
+ * keylog= } */
+static int new_config(lua_State *L)
+{
+    struct failure why = {0};
+    uint8_t seed[32] = {0};
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct unit_config *c = calloc(1, sizeof *c);
+    if (!c)
+        return luaL_error(L, "no memory");
+    c->references = 1;
+    c->environment.until_failure = -1;
+    *(struct unit_config **)lua_newuserdata(L, sizeof c) = c;
+    luaL_getmetatable(L, CONFIG_TYPE);
+    lua_setmetatable(L, -2);
+
+    lua_getfield(L, 1, "limit");
+    size_t limit = (size_t)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    c->pool = neap_pool_new(environment_realloc, &c->environment, limit);
+    if (!c->pool)
+        return luaL_error(L, "no pool");
+    struct span given = span_field(L, 1, "seed");
+    memcpy(seed, given.data ? given.data : seed, given.size < 32 ? given.size : 32);
+    c->tls.pool = c->pool;
+    c->tls.crypto = neap_crypto_new(c->pool, seed);
+    if (!c->tls.crypto)
+        return luaL_error(L, "no crypto");
+    lua_getfield(L, 1, "verify");
+    c->tls.verify_peer = lua_isnil(L, -1) || lua_toboolean(L, -1);
+    lua_getfield(L, 1, "keylog");
+    if (lua_toboolean(L, -1)) {
+        c->tls.keylog = append_log;
+        c->tls.keylog_context = c;
+    }
+    lua_pop(L, 2);
+    numbers_field(L, "suites", c->tls.suites);
+    numbers_field(L, "groups", c->tls.groups);
+    alpn_field(L, &c->tls);
+    int rc = identities_field(L, &c->tls, &why);
+    if (rc == 0)
+        rc = trust_fields(L, &c->tls, &why);
+    return rc ? push_failure(L, rc, why.reason) : 1;
+}
+
+/* config:used() -> bytes of the pool that are handed out, bytes of the largest request */
+static int config_used(lua_State *L)
+{
+    struct unit_config *c = check_config(L);
+
+    lua_pushnumber(L, (lua_Number)neap_pool_stats(c->pool).used);
+    lua_pushnumber(L, (lua_Number)c->environment.largest);
+    c->environment.largest = 0;
+    return 2;
+}
+
+/* config:fail_after(n): the environment refuses after n more allocations; nil: never. Returns what was left. */
+static int config_fail_after(lua_State *L)
+{
+    struct unit_config *c = check_config(L);
+
+    lua_pushinteger(L, (lua_Integer)c->environment.until_failure);
+    c->environment.until_failure = lua_isnoneornil(L, 2) ? -1 : (long)luaL_checkinteger(L, 2);
+    return 1;
+}
+
+static int config_log(lua_State *L)
+{
+    struct unit_config *c = check_config(L);
+
+    lua_pushlstring(L, c->log ? c->log : "", c->log_size);
+    return 1;
+}
+
+/* ---- handshakes */
+
+struct unit_handshake {
+    struct unit_config *config;
+    struct tls *tls;
+};
+
+static int push_handshake(lua_State *L, struct unit_config *c, struct tls *tls, const struct failure *why)
+{
+    if (!tls)
+        return push_failure(L, why->code, why->reason);
+    struct unit_handshake *h = lua_newuserdata(L, sizeof *h);
+    c->references++;
+    *h = (struct unit_handshake){.config = c, .tls = tls};
+    luaL_getmetatable(L, HANDSHAKE_TYPE);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+/* config:client(name or nil, params, wall_clock) */
+static int config_client(lua_State *L)
+{
+    struct unit_config *c = check_config(L);
+    struct failure why = {0};
+    size_t size;
+    const char *params = luaL_checklstring(L, 3, &size);
+
+    struct tls *tls = neap_tls_client(&c->tls, luaL_optstring(L, 2, NULL), span_of(params, size),
+                                      (int64_t)luaL_checknumber(L, 4), &why);
+    return push_handshake(L, c, tls, &why);
+}
+
+/* config:server(params, wall_clock) */
+static int config_server(lua_State *L)
+{
+    struct unit_config *c = check_config(L);
+    struct failure why = {0};
+    size_t size;
+    const char *params = luaL_checklstring(L, 2, &size);
+
+    struct tls *tls = neap_tls_server(&c->tls, span_of(params, size), (int64_t)luaL_checknumber(L, 3), &why);
+    return push_handshake(L, c, tls, &why);
+}
+
+static struct unit_handshake *check_handshake(lua_State *L)
+{
+    struct unit_handshake *h = luaL_checkudata(L, 1, HANDSHAKE_TYPE);
+
+    luaL_argcheck(L, h->tls, 1, "the handshake is freed");
+    return h;
+}
+
+static int handshake_free(lua_State *L)
+{
+    struct unit_handshake *h = luaL_checkudata(L, 1, HANDSHAKE_TYPE);
+
+    neap_tls_free(h->tls);
+    if (h->config)
+        release_config(h->config);
+    *h = (struct unit_handshake){0};
+    return 0;
+}
+
+/* handshake:receive(level, bytes) -> true | nil, code, reason. The bytes are in a room of exactly their size, so that
+ * the sanitizer sees a read past them. */
+static int handshake_receive(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+    struct failure why = {0};
+    size_t size;
+    enum tls_level level = (enum tls_level)luaL_checkinteger(L, 2);
+    const char *bytes = luaL_checklstring(L, 3, &size);
+    uint8_t *copy = malloc(size ? size : 1);
+
+    if (!copy)
+        return luaL_error(L, "no memory");
+    memcpy(copy, bytes, size);
+    int rc = neap_tls_receive(h->tls, level, span_of(copy, size), &why);
+    free(copy);
+    if (rc)
+        return push_failure(L, rc, why.reason);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* handshake:output(level [, most]) -> bytes, which count as taken */
+static int handshake_output(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+    enum tls_level level = (enum tls_level)luaL_checkinteger(L, 2);
+    struct span out = neap_tls_output(h->tls, level);
+    size_t most = (size_t)luaL_optnumber(L, 3, (lua_Number)out.size);
+    size_t size = most < out.size ? most : out.size;
+
+    lua_pushlstring(L, size ? (const char *)out.data : "", size);
+    if (size)
+        neap_tls_output_taken(h->tls, level, size);
+    return 1;
+}
+
+/* handshake:secrets() -> list of { level=, direction="read"|"write", suite=, secret= } since the last call */
+static int handshake_secrets(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+    struct tls_secret s;
+
+    lua_newtable(L);
+    for (int i = 1; neap_tls_next_secret(h->tls, &s); i++) {
+        lua_createtable(L, 0, 4);
+        lua_pushinteger(L, s.level);
+        lua_setfield(L, -2, "level");
+        lua_pushstring(L, s.direction == TLS_READ ? "read" : "write");
+        lua_setfield(L, -2, "direction");
+        lua_pushinteger(L, s.suite);
+        lua_setfield(L, -2, "suite");
+        lua_pushlstring(L, (const char *)s.secret, s.size);
+        lua_setfield(L, -2, "secret");
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
+static void set_span(lua_State *L, const char *name, struct span s)
+{
+    lua_pushlstring(L, s.size ? (const char *)s.data : "", s.size);
+    lua_setfield(L, -2, name);
+}
+
+/* handshake:info() -> what was negotiated so far */
+static int handshake_info(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+
+    lua_newtable(L);
+    lua_pushboolean(L, neap_tls_is_complete(h->tls));
+    lua_setfield(L, -2, "complete");
+    set_span(L, "params", neap_tls_peer_params(h->tls));
+    set_span(L, "alpn", neap_tls_alpn(h->tls));
+    set_span(L, "certificate", neap_tls_peer_certificate(h->tls));
+    lua_pushstring(L, neap_tls_server_name(h->tls));
+    lua_setfield(L, -2, "server_name");
+    lua_pushinteger(L, neap_tls_suite(h->tls));
+    lua_setfield(L, -2, "suite");
+    lua_pushinteger(L, neap_tls_group(h->tls));
+    lua_setfield(L, -2, "group");
+    return 1;
+}
+
+/* ---- the tail */
+
+struct unit_tail {
+    struct unit_config *config;
+    struct tls_tail tail;
+};
+
+/* handshake:take_tail(): the handshake is freed, the tail stays */
+static int handshake_take_tail(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+    struct unit_tail *t = lua_newuserdata(L, sizeof *t);
+
+    h->config->references++;
+    *t = (struct unit_tail){.config = h->config, .tail = neap_tls_take_tail(h->tls)};
+    luaL_getmetatable(L, TAIL_TYPE);
+    lua_setmetatable(L, -2);
+    handshake_free(L);
+    return 1;
+}
+
+static int tail_free(lua_State *L)
+{
+    struct unit_tail *t = luaL_checkudata(L, 1, TAIL_TYPE);
+
+    if (!t->config)
+        return 0;
+    neap_tls_tail_free(&t->tail, t->config->pool);
+    release_config(t->config);
+    t->config = NULL;
+    return 0;
+}
+
+static int tail_receive(lua_State *L)
+{
+    struct unit_tail *t = luaL_checkudata(L, 1, TAIL_TYPE);
+    struct failure why = {0};
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+
+    int rc = neap_tls_tail_receive(&t->tail, t->config->pool, span_of(bytes, size), &why);
+    if (rc)
+        return push_failure(L, rc, why.reason);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* ---- the key schedule */
+
+static struct schedule *check_schedule(lua_State *L)
+{
+    return luaL_checkudata(L, 1, SCHEDULE_TYPE);
+}
+
+static int new_schedule(lua_State *L)
+{
+    struct schedule *s = lua_newuserdata(L, sizeof *s);
+
+    *s = (struct schedule){0};
+    luaL_getmetatable(L, SCHEDULE_TYPE);
+    lua_setmetatable(L, -2);
+    if (neap_schedule_start(s, (enum crypto_suite)luaL_checkinteger(L, 1)))
+        return luaL_error(L, "no schedule");
+    return 1;
+}
+
+static int schedule_gc(lua_State *L)
+{
+    neap_schedule_free(check_schedule(L));
+    return 0;
+}
+
+static int schedule_add(lua_State *L)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+
+    neap_schedule_add(check_schedule(L), span_of(bytes, size));
+    return 0;
+}
+
+static int schedule_retry(lua_State *L)
+{
+    lua_pushinteger(L, neap_schedule_retry(check_schedule(L)));
+    return 1;
+}
+
+static int schedule_handshake(lua_State *L)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+
+    neap_schedule_handshake(check_schedule(L), span_of(bytes, size));
+    return 0;
+}
+
+static int schedule_application(lua_State *L)
+{
+    neap_schedule_application(check_schedule(L));
+    return 0;
+}
+
+/* schedule:finished(traffic_secret) -> verify_data */
+static int schedule_finished(lua_State *L)
+{
+    struct schedule *s = check_schedule(L);
+    uint8_t mac[CRYPTO_MAX_HASH];
+
+    neap_schedule_finished(s, (const uint8_t *)luaL_checkstring(L, 2), mac);
+    lua_pushlstring(L, (const char *)mac, crypto_hash_size(s->hash));
+    return 1;
+}
+
+static int schedule_secrets(lua_State *L)
+{
+    const struct schedule *s = check_schedule(L);
+    size_t size = crypto_hash_size(s->hash);
+
+    lua_newtable(L);
+    set_span(L, "secret", span_of(s->secret, size));
+    set_span(L, "client_handshake", span_of(s->client_handshake, size));
+    set_span(L, "server_handshake", span_of(s->server_handshake, size));
+    set_span(L, "client_application", span_of(s->client_application, size));
+    set_span(L, "server_application", span_of(s->server_application, size));
+    set_span(L, "exporter", span_of(s->exporter, size));
+    return 1;
+}
+
+/* ---- the table */
+
+struct method {
+    const char *name;
+    lua_CFunction call;
+};
+
+static void set_methods(lua_State *L, const struct method *methods)
+{
+    for (; methods->name; methods++) {
+        lua_pushcfunction(L, methods->call);
+        lua_setfield(L, -2, methods->name);
+    }
+}
+
+static void new_type(lua_State *L, const char *name, const struct method *methods)
+{
+    luaL_newmetatable(L, name);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+    set_methods(L, methods);
+    lua_pop(L, 1);
+}
+
+int neap_units_tls(lua_State *L)
+{
+    new_type(L, CONFIG_TYPE,
+             (const struct method[]){{"__gc", config_gc},
+                                     {"client", config_client},
+                                     {"server", config_server},
+                                     {"used", config_used},
+                                     {"fail_after", config_fail_after},
+                                     {"log", config_log},
+                                     {NULL, NULL}});
+    new_type(L, HANDSHAKE_TYPE,
+             (const struct method[]){{"__gc", handshake_free},
+                                     {"free", handshake_free},
+                                     {"receive", handshake_receive},
+                                     {"output", handshake_output},
+                                     {"secrets", handshake_secrets},
+                                     {"info", handshake_info},
+                                     {"take_tail", handshake_take_tail},
+                                     {NULL, NULL}});
+    new_type(L, TAIL_TYPE,
+             (const struct method[]){
+                 {"__gc", tail_free}, {"free", tail_free}, {"receive", tail_receive}, {NULL, NULL}});
+    new_type(L, SCHEDULE_TYPE,
+             (const struct method[]){{"__gc", schedule_gc},
+                                     {"add", schedule_add},
+                                     {"retry", schedule_retry},
+                                     {"handshake", schedule_handshake},
+                                     {"application", schedule_application},
+                                     {"finished", schedule_finished},
+                                     {"secrets", schedule_secrets},
+                                     {NULL, NULL}});
+    lua_newtable(L);
+    set_methods(L, (const struct method[]){{"config", new_config}, {"schedule", new_schedule}, {NULL, NULL}});
+    return 1;
+}

@@ -1,0 +1,99 @@
+--- Certificates for specs, made once a run with the openssl program, and configs that use them.
+local helper = require("helper")
+local tls = require("neap.units").tls
+
+local fixtures = {}
+
+fixtures.SUITES = { AES_128_GCM = 0x1301, AES_256_GCM = 0x1302, CHACHA20_POLY1305 = 0x1303 }
+fixtures.GROUPS = { P256 = 0x17, P384 = 0x18, X25519 = 0x1d }
+fixtures.now = os.time()
+
+local SCRIPT = [[
+set -e
+cd %s
+request() { # name, key type, options
+  name=$1; shift
+  openssl req -nodes -newkey "$@" -keyout "$name.key" -out "$name.csr" -subj "/CN=$name" 2>/dev/null
+}
+sign() { # name, signer, extensions
+  printf '%%b' "$3" >"$1.ext"
+  openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 365 -sha256 \
+    -extfile "$1.ext" -out "$1.pem" 2>/dev/null
+}
+root() {
+  openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout "$1.key" -out "$1.pem" -days 3650 \
+    -subj "/CN=$1" -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign 2>/dev/null
+}
+p256="ec -pkeyopt ec_paramgen_curve:P-256"
+names='subjectAltName=DNS:example.test,DNS:*.wild.test,IP:192.0.2.1,IP:2001:db8::1\n'
+leaf="basicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n$names"
+root ca
+root stranger
+request p256 $p256
+request p384 ec -pkeyopt ec_paramgen_curve:P-384
+request rsa rsa:2048
+request ed25519 ed25519
+for kind in p256 p384 rsa ed25519; do sign $kind ca "$leaf"; done
+request other $p256
+sign other ca "$(printf '%%s' "$leaf" | sed 's/example.test/other.test/; s/wild.test/other-wild.test/')"
+request client $p256
+sign client ca "$(printf '%%s' "$leaf" | sed s/serverAuth/clientAuth/)"
+request middle $p256
+sign middle ca 'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign\n'
+request deep $p256
+sign deep middle "$leaf"
+openssl x509 -in p256.pem -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary >p256.pin
+]]
+
+local made
+
+--- All certificates: name -> { chain, key } in PEM; ca and stranger are roots, deep comes by way of an intermediate.
+function fixtures.certificates()
+  if made then return made end
+  local dir = helper.make_dir()
+  local output, status = helper.run(SCRIPT:format(helper.quote(dir)))
+  local function read(name) return assert(helper.read_file(dir .. "/" .. name)) end
+  local certificates
+  if status == 0 then
+    certificates = { pin = read("p256.pin") }
+    for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep" }) do
+      certificates[name] = { read(name .. ".pem"), read(name .. ".key") }
+    end
+    certificates.deep[1] = certificates.deep[1] .. read("middle.pem")
+  end
+  helper.remove_dir(dir)
+  assert(status == 0, "openssl could not make the certificates: " .. output)
+  made = certificates
+  return made
+end
+
+local function with_defaults(options, defaults)
+  local out = {}
+  for k, v in pairs(defaults) do out[k] = v end
+  for k, v in pairs(options or {}) do out[k] = v end
+  return out
+end
+
+--- A server's config; options.certificate is a name or a list of names (default p256).
+function fixtures.server_config(options)
+  options = with_defaults(options, { seed = ("s"):rep(32), alpn = { "h3" }, keylog = true })
+  local names = options.certificate or "p256"
+  if type(names) == "string" then names = { names } end
+  options.identities = {}
+  for i, name in ipairs(names) do options.identities[i] = fixtures.certificates()[name] end
+  return tls.config(options)
+end
+
+--- A client's config; it trusts the test root unless options.roots says otherwise.
+function fixtures.client_config(options)
+  return tls.config(with_defaults(options, {
+    seed = ("c"):rep(32), alpn = { "h3" }, keylog = true, roots = fixtures.certificates().ca[1],
+  }))
+end
+
+--- Whether this build has Ed25519 (it comes from libsodium).
+function fixtures.has_ed25519()
+  return fixtures.server_config({ certificate = "ed25519" }) ~= nil
+end
+
+return fixtures

@@ -1,0 +1,75 @@
+local helper = require("helper")
+local tls = require("neap.units").tls
+
+--- The traces of RFC 8448: the hex value of a field behind the nth place where a heading stands in a section.
+local function trace(text, from, to)
+  local section = assert(text:match("\n" .. from .. "%.  .-\n" .. to .. "%.  "), "no such section")
+  local lines = {}
+  for line in section:gmatch("[^\n]*") do
+    if not line:find("^Thomson") and not line:find("^RFC 8448") then table.insert(lines, (line:gsub("\f", ""))) end
+  end
+  section = table.concat(lines, "\n")
+  return function(heading, field, nth)
+    local at = 1
+    for _ = 1, nth or 1 do at = assert(section:find(heading, at, true), heading) + #heading end
+    local size, rest = section:sub(at):match("^.-" .. field .. " %((%d+) octets%):%s+([%x%s]+)")
+    return helper.unhex(assert(rest, field):gsub("%s", ""):sub(1, size * 2))
+  end
+end
+
+-- What both traces have: everything from ServerHello to the secrets of the application.
+local function check_from_server_hello(schedule, value, server_hello)
+  schedule:add(server_hello)
+  schedule:handshake(value('extract secret "handshake"', "IKM"))
+  local secrets = schedule:secrets()
+  assert.equal(helper.hex(value('extract secret "handshake"', "secret")), helper.hex(secrets.secret))
+  assert.equal(helper.hex(value('derive secret "tls13 c hs traffic"', "expanded")),
+    helper.hex(secrets.client_handshake))
+  assert.equal(helper.hex(value('derive secret "tls13 s hs traffic"', "expanded")),
+    helper.hex(secrets.server_handshake))
+  schedule:add(value("construct an EncryptedExtensions handshake", "EncryptedExtensions"))
+  schedule:add(value("construct a Certificate handshake", "Certificate"))
+  schedule:add(value("construct a CertificateVerify handshake", "CertificateVerify"))
+  assert.equal(helper.hex(value('{server}  calculate finished', "finished")),
+    helper.hex(schedule:finished(secrets.server_handshake)))
+  schedule:add(value("construct a Finished handshake", "Finished"))
+  schedule:application()
+  assert.equal(helper.hex(value('{client}  calculate finished "tls13 finished":', "finished")),
+    helper.hex(schedule:finished(secrets.client_handshake)))
+  secrets = schedule:secrets()
+  assert.equal(helper.hex(value('extract secret "master"', "secret")), helper.hex(secrets.secret))
+  assert.equal(helper.hex(value('derive secret "tls13 c ap traffic"', "expanded")),
+    helper.hex(secrets.client_application))
+  assert.equal(helper.hex(value('derive secret "tls13 s ap traffic"', "expanded")),
+    helper.hex(secrets.server_application))
+  assert.equal(helper.hex(value('derive secret "tls13 exp master"', "expanded")), helper.hex(secrets.exporter))
+end
+
+describe("the key schedule", function()
+  it("gives the values of RFC 8448 section 3, a simple handshake", function()
+    local value = trace(helper.shared("rfc/rfc8448.txt", pending), "3", "4")
+    local schedule = tls.schedule(0x1301)
+    schedule:add(value("construct a ClientHello", "ClientHello"))
+    check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello"))
+  end)
+
+  it("gives the values of RFC 8448 section 5, with a HelloRetryRequest", function()
+    local value = trace(helper.shared("rfc/rfc8448.txt", pending), "5", "6")
+    local schedule = tls.schedule(0x1301)
+    schedule:add(value("construct a ClientHello", "ClientHello"))
+    assert.equal(0, schedule:retry())
+    schedule:add(value("construct a ServerHello", "ServerHello"))
+    schedule:add(value("construct a ClientHello", "ClientHello", 2))
+    check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello", 2))
+  end)
+
+  it("is as wide as the hash of the suite", function()
+    for suite, size in pairs({ [0x1301] = 32, [0x1302] = 48, [0x1303] = 32 }) do
+      local schedule = tls.schedule(suite)
+      schedule:handshake(("k"):rep(32))
+      schedule:application()
+      for name, secret in pairs(schedule:secrets()) do assert.equal(size, #secret, name) end
+      assert.equal(size, #schedule:finished(schedule:secrets().client_handshake))
+    end
+  end)
+end)
