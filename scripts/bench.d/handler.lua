@@ -1,0 +1,11 @@
+--- The Lua handler that is measured: neap run scripts/bench.d/handler.lua PORT CERT KEY
+local neap = require("neap")
+
+local port, cert, key = ...
+local app = neap.app()
+
+app:get("/hello/:name", function(req)
+  return "hello " .. req.params.name .. "\n"
+end)
+
+assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, max_idle_timeout = 600 }))
