@@ -3,44 +3,62 @@
 #ifndef NEAP_BASE_LIMITS_H
 #define NEAP_BASE_LIMITS_H
 
-#define LIMIT_CONNECTION_ID 20u           /* bytes, QUIC v1 (RFC 9000 §17.2) */
-#define LIMIT_MIN_CLIENT_DCID 8u          /* RFC 9000 §7.2 */
-#define LIMIT_MIN_INITIAL_DATAGRAM 1200u  /* RFC 9000 §14.1 */
-#define LIMIT_DATAGRAM 65527u             /* largest UDP payload */
-#define LIMIT_ACK_RANGES_KEPT 64u         /* ranges of received packet numbers kept a space */
-#define LIMIT_ACK_RANGES_SENT 32u         /* ranges put into one ACK frame */
-#define LIMIT_CRYPTO_BUFFER 65536u        /* bytes of CRYPTO ahead of what TLS took, a level (RFC 9000 §7.5: >= 4096) */
-#define LIMIT_CRYPTO_GAPS 64u             /* ranges of out-of-order CRYPTO */
-#define LIMIT_TLS_MESSAGE 65536u          /* one handshake message; a certificate chain is the largest */
-#define LIMIT_TLS_CHAIN 10u               /* certificates in a chain */
-#define LIMIT_TLS_EXTENSIONS 64u          /* extensions in one block; real ClientHellos have about 20 */
-#define LIMIT_SERVER_NAME 255u            /* bytes of a host name (RFC 1035 §2.3.4) */
-#define LIMIT_TLS_PARAMETERS 4096u        /* bytes of our own transport parameters */
-#define LIMIT_STREAM_GAPS 512u            /* ranges of out-of-order data on one stream */
-#define LIMIT_CHUNK_PAGES 65536u          /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */
-#define LIMIT_UNDECRYPTABLE_PACKETS 8u    /* kept until keys come, before the handshake is done */
-#define LIMIT_PATH_RESPONSES 4u           /* PATH_CHALLENGE answers waiting; the oldest is dropped */
-#define LIMIT_LOCAL_CONNECTION_IDS 4u     /* ours that the peer may use at a time */
-#define LIMIT_PEER_CONNECTION_IDS 4u      /* the peer's that we keep: our active_connection_id_limit */
-#define LIMIT_RETIRE_QUEUE 16u            /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
-#define LIMIT_TOKEN 512u                  /* bytes of an address validation token we take */
-#define LIMIT_SENT_PACKETS 65536u         /* packets in flight tracked a space */
-#define LIMIT_STREAMS_KEPT 65536u         /* stream objects a connection, both sides */
-#define LIMIT_HALF_OPEN 4096u             /* connections in handshake an endpoint, before every new one gets Retry */
-#define LIMIT_RESET_RATE 100u             /* stateless resets an endpoint sends a second */
-#define LIMIT_CLOSE_REASON 256u           /* bytes of reason text kept or sent */
-#define LIMIT_FIELD_SECTION 65536u        /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
-#define LIMIT_FIELDS 256u                 /* field lines in one section */
-#define LIMIT_UNKNOWN_STREAMS 64u         /* unidirectional streams of unknown type a connection being skipped */
-#define LIMIT_ALPN 255u                   /* bytes of one protocol name */
-#define LIMIT_LOOP_SEND_MESSAGES 64u      /* messages in one sendmmsg */
-#define LIMIT_LOOP_SEND_BYTES 524288u     /* bytes gathered for them */
-#define LIMIT_LOOP_RECEIVE_MESSAGES 8u    /* messages (GRO trains) in one recvmmsg; empty ones count */
-#define LIMIT_LOOP_RECEIVE_CALLS 4u       /* of these a socket gets in one turn, so that sending has its turn too */
-#define LIMIT_LOOP_EVENTS 32u             /* from one epoll_wait */
-#define LIMIT_UDP_TRAIN 65507u            /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
-#define LIMIT_UDP_SEGMENTS 64u            /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
-#define LIMIT_RESOLVES 32u                /* names being looked up by a loop, a thread each */
-#define LIMIT_HOST_NAME 253u              /* bytes of a DNS name (RFC 1035 §2.3.4) */
+#define LIMIT_CONNECTION_ID 20u          /* bytes, QUIC v1 (RFC 9000 §17.2) */
+#define LIMIT_MIN_CLIENT_DCID 8u         /* RFC 9000 §7.2 */
+#define LIMIT_MIN_INITIAL_DATAGRAM 1200u /* RFC 9000 §14.1 */
+#define LIMIT_DATAGRAM 65527u            /* largest UDP payload */
+#define LIMIT_ACK_RANGES_KEPT 64u        /* ranges of received packet numbers kept a space */
+#define LIMIT_ACK_RANGES_SENT 32u        /* ranges put into one ACK frame */
+#define LIMIT_CRYPTO_BUFFER \
+    65536u                    /* bytes of CRYPTO ahead of what TLS took, a level (RFC 9000 §7.5: >= 4096) */
+#define LIMIT_CRYPTO_GAPS 64u /* ranges of out-of-order CRYPTO */
+#define LIMIT_TLS_MESSAGE 65536u       /* one handshake message; a certificate chain is the largest */
+#define LIMIT_TLS_CHAIN 10u            /* certificates in a chain */
+#define LIMIT_TLS_EXTENSIONS 64u       /* extensions in one block; real ClientHellos have about 20 */
+#define LIMIT_SERVER_NAME 255u         /* bytes of a host name (RFC 1035 §2.3.4) */
+#define LIMIT_TLS_PARAMETERS 4096u     /* bytes of our own transport parameters */
+#define LIMIT_CHAIN_SIGNATURES 32u     /* signatures verified while a path to a root is searched */
+#define LIMIT_TRUSTED_ROOTS 4096u      /* root certificates of one config; a system has about 150 */
+#define LIMIT_PINS 64u                 /* pinned keys of one config */
+#define LIMIT_CERTIFICATE_NAMES 32u    /* names in a certificate that we make */
+#define LIMIT_STREAM_GAPS 512u         /* ranges of out-of-order data on one stream */
+#define LIMIT_CHUNK_PAGES 65536u       /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */
+#define LIMIT_UNDECRYPTABLE_PACKETS 8u /* kept until keys come, before the handshake is done */
+#define LIMIT_KEPT_PACKET 4096u        /* bytes of one of them */
+#define LIMIT_ACK_RANGES_TAKEN 256u    /* ranges of one received ACK frame that are looked at, newest first */
+#define LIMIT_STATELESS_ANSWERS \
+    64u /* Retry, version negotiation, reset, refusal waiting to leave an endpoint */
+#define LIMIT_KEY_UPDATE_AFTER (UINT64_C(1) << 22) /* packets sealed with AES-GCM before we update keys */
+#define LIMIT_SEALED_GCM (UINT64_C(1) << 23)       /* RFC 9001 §6.6: AES-GCM, one key */
+#define LIMIT_FORGED_GCM (UINT64_C(1) << 52)       /* RFC 9001 §6.6: packets that failed to open, AES-GCM */
+#define LIMIT_FORGED_CHACHA (UINT64_C(1) << 36)    /* … ChaCha20-Poly1305 */
+#define LIMIT_PATH_RESPONSES 4u                    /* PATH_CHALLENGE answers waiting; the oldest is dropped */
+#define LIMIT_LOCAL_CONNECTION_IDS 4u              /* ours that the peer may use at a time */
+#define LIMIT_PEER_CONNECTION_IDS 4u /* the peer's that we keep: our active_connection_id_limit */
+#define LIMIT_RETIRE_QUEUE 16u       /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
+#define LIMIT_TOKEN 512u             /* bytes of an address validation token we take */
+#define LIMIT_SENT_PACKETS 65536u    /* packets in flight tracked a space */
+#define LIMIT_SENT_FRAMES 131072u    /* frames in them whose fate matters */
+#define LIMIT_SENT_QUIET 8u       /* packets that elicit nothing kept in a row: nobody may acknowledge them */
+#define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
+#define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
+#define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */
+#define LIMIT_STREAMS_KEPT 65536u  /* stream objects a connection, both sides */
+#define LIMIT_HALF_OPEN 4096u      /* connections in handshake an endpoint, before every new one gets Retry */
+#define LIMIT_RESET_RATE 100u      /* stateless resets an endpoint sends a second */
+#define LIMIT_CLOSE_REASON 256u    /* bytes of reason text kept or sent */
+#define LIMIT_FIELD_SECTION 65536u /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
+#define LIMIT_FIELDS 256u          /* field lines in one section */
+#define LIMIT_UNKNOWN_STREAMS 64u  /* unidirectional streams of unknown type a connection being skipped */
+#define LIMIT_ALPN 255u            /* bytes of one protocol name */
+#define LIMIT_LOOP_SEND_MESSAGES 64u   /* messages in one sendmmsg */
+#define LIMIT_LOOP_SEND_BYTES 524288u  /* bytes gathered for them */
+#define LIMIT_LOOP_RECEIVE_MESSAGES 8u /* messages (GRO trains) in one recvmmsg; empty ones count */
+#define LIMIT_LOOP_RECEIVE_CALLS 4u /* of these a socket gets in one turn, so that sending has its turn too */
+#define LIMIT_LOOP_EVENTS 32u       /* from one epoll_wait */
+#define LIMIT_UDP_TRAIN 65507u      /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
+#define LIMIT_UDP_SEGMENTS 64u      /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
+#define LIMIT_RESOLVES 32u          /* names being looked up by a loop, a thread each */
+#define LIMIT_HOST_NAME 253u        /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
 #endif

@@ -16,7 +16,7 @@ struct crypto;
 #define CRYPTO_MAX_KEY 32u
 #define CRYPTO_TAG 16u
 #define CRYPTO_IV 12u
-#define CRYPTO_MAX_SHARE 1216u  /* room for a KEM-sized key share later */
+#define CRYPTO_MAX_SHARE 1216u    /* room for a KEM-sized key share later */
 #define CRYPTO_MAX_SIGNATURE 512u /* RSA-4096 */
 
 /** NULL without memory. `seed` starts the generator (see crypto_random). */
@@ -35,11 +35,13 @@ static inline size_t crypto_hash_size(enum crypto_hash hash)
     return hash == HASH_SHA256 ? 32 : 48;
 }
 
-/* A running hash that can be copied: the TLS transcript. Its size is that of the back end's largest context. */
+/* A running hash that can be copied: the TLS transcript. It has room for the back end's largest context, so that
+ * hashing never allocates and cannot fail. */
 struct hash_state {
     enum crypto_hash hash;
-    void *context;
+    uint64_t context[32];
 };
+/** Always 0. */
 int neap_hash_start(struct hash_state *s, enum crypto_hash hash);
 void neap_hash_update(struct hash_state *s, struct span data);
 /** The hash of what was added so far; the state goes on. */
@@ -50,15 +52,15 @@ void neap_hmac(enum crypto_hash hash, struct span key, struct span data, uint8_t
 void neap_hkdf_extract(enum crypto_hash hash, struct span salt, struct span secret, uint8_t *out);
 void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, uint8_t *out, size_t size);
 /** HKDF-Expand-Label with the "tls13 " prefix; `secret` is crypto_hash_size long; size <= 255. */
-void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label, struct span context,
-                            uint8_t *out, size_t size);
+void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label,
+                            struct span context, uint8_t *out, size_t size);
 
 /* ---- AEAD (RFC 8446 suites; 12-byte nonce, 16-byte tag) */
 
 enum crypto_suite { /* the TLS cipher suites, by their wire numbers */
-    SUITE_AES_128_GCM_SHA256 = 0x1301,
-    SUITE_AES_256_GCM_SHA384 = 0x1302,
-    SUITE_CHACHA20_POLY1305_SHA256 = 0x1303,
+                    SUITE_AES_128_GCM_SHA256 = 0x1301,
+                    SUITE_AES_256_GCM_SHA384 = 0x1302,
+                    SUITE_CHACHA20_POLY1305_SHA256 = 0x1303,
 };
 bool neap_suite_is_known(uint16_t suite);
 size_t neap_suite_key_size(enum crypto_suite suite);
@@ -89,27 +91,30 @@ int neap_share_generate(struct crypto *crypto, uint16_t group, struct key_share 
 int neap_share_encapsulate(struct crypto *crypto, uint16_t group, struct span peer, struct key_share *ours,
                            uint8_t *secret, size_t *secret_size);
 /** Client: the shared secret from the server's public key. */
-int neap_share_decapsulate(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret,
-                           size_t *secret_size);
+int neap_share_decapsulate(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                           uint8_t *secret, size_t *secret_size);
 
 /* ---- signatures */
 
 enum crypto_scheme { /* RFC 8446 §4.2.3 */
-    SCHEME_ECDSA_SECP256R1_SHA256 = 0x0403,
-    SCHEME_ECDSA_SECP384R1_SHA384 = 0x0503,
-    SCHEME_RSA_PSS_RSAE_SHA256 = 0x0804,
-    SCHEME_RSA_PSS_RSAE_SHA384 = 0x0805,
-    SCHEME_RSA_PSS_RSAE_SHA512 = 0x0806,
-    SCHEME_ED25519 = 0x0807,
+                     SCHEME_ECDSA_SECP256R1_SHA256 = 0x0403,
+                     SCHEME_ECDSA_SECP384R1_SHA384 = 0x0503,
+                     SCHEME_RSA_PSS_RSAE_SHA256 = 0x0804,
+                     SCHEME_RSA_PSS_RSAE_SHA384 = 0x0805,
+                     SCHEME_RSA_PSS_RSAE_SHA512 = 0x0806,
+                     SCHEME_ED25519 = 0x0807,
 };
 /** Schemes that this build can verify, strongest wish first; count in *count; static. */
 const uint16_t *neap_schemes(size_t *count);
+/** The same for signatures inside of certificates (signature_algorithms_cert): also RSA PKCS#1 v1.5 and P-521. */
+const uint16_t *neap_certificate_schemes(size_t *count);
 
 /** A certificate chain with its private key: ours, for CertificateVerify. */
 struct identity;
 /** PEM or DER; checks that key and leaf fit. NULL on failure with *why filled (NEAP_ERR_CERTIFICATE, _UNSUPPORTED,
  * _NO_MEMORY). An Ed25519 key without libsodium is NEAP_ERR_UNSUPPORTED. */
-struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key, struct failure *why);
+struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key,
+                                   struct failure *why);
 void neap_identity_free(struct identity *identity);
 size_t neap_identity_chain_count(const struct identity *identity);
 /** The DER of a certificate of the chain, leaf first. */
@@ -119,7 +124,8 @@ bool neap_identity_matches(const struct identity *identity, const char *name);
 /** The first of the peer's `schemes` (wire order, big-endian pairs) that this key can use, 0 when none. */
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes);
 /** Sign `message` (not a hash). `out` has CRYPTO_MAX_SIGNATURE bytes. */
-int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message, uint8_t *out, size_t *size);
+int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message, uint8_t *out,
+                       size_t *size);
 
 /** Roots and pins that a peer's chain is checked against. */
 struct trust;
@@ -141,8 +147,8 @@ void neap_peer_chain_free(struct peer_chain *chain);
 /** Check chain, name (DNS or IP literal, matched against the SAN), dates (`wall_clock`, seconds since 1970), key and
  * extended key usage for a server (is_server) or client peer, and pins. 0, or NEAP_CRYPTO_ERROR + alert: unknown_ca
  * 48, certificate_expired 45, bad_certificate 42, unsupported_certificate 43, certificate_unknown 46. */
-int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name, bool peer_is_server,
-                           int64_t wall_clock, struct failure *why);
+int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
+                           bool peer_is_server, int64_t wall_clock, struct failure *why);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */
 int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, struct span message,
                                      struct span signature);
@@ -151,7 +157,7 @@ struct span neap_peer_chain_leaf(const struct peer_chain *chain);
 
 /** A development certificate: see neap_make_certificate in neap.h. PEM, NUL-terminated. */
 int neap_certificate_make(struct crypto *crypto, const char *const *names, size_t count, int64_t not_before,
-                          int64_t not_after, char *certificate, size_t certificate_size, char *key, size_t key_size,
-                          struct failure *why);
+                          int64_t not_after, char *certificate, size_t certificate_size, char *key,
+                          size_t key_size, struct failure *why);
 
 #endif

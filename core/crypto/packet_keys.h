@@ -24,9 +24,12 @@ struct version_labels {
     uint8_t retry_key[16], retry_nonce[12];
 };
 
+/** The labels of a version, NULL for one that we do not speak. */
+const struct version_labels *neap_version_labels(uint32_t version);
+
 /** Key, iv and hp from a traffic secret of the suite's hash size. */
-void neap_packet_key_derive(struct packet_key *out, const struct version_labels *labels, enum crypto_suite suite,
-                            const uint8_t *secret);
+void neap_packet_key_derive(struct packet_key *out, const struct version_labels *labels,
+                            enum crypto_suite suite, const uint8_t *secret);
 /** Initial keys of both sides from the client's first Destination Connection ID. */
 void neap_packet_key_initial(struct packet_key *client, struct packet_key *server,
                              const struct version_labels *labels, struct span dcid);
@@ -49,15 +52,15 @@ int neap_packets_seal(struct crypto *crypto, const struct packet_key *key, const
 /** Remove header protection in place: `number_at` is the offset of the packet number. Returns the number's size
  * (1..4) and its truncated value, or NEAP_ERR_INVALID_PACKET when the packet is too short for a sample. The caller
  * keeps a copy of the first byte and the 4 bytes at number_at when it may need to try again. */
-int neap_packet_unmask(struct crypto *crypto, const struct packet_key *key, uint8_t *packet, size_t packet_size,
-                       size_t number_at, uint32_t *truncated);
+int neap_packet_unmask(struct crypto *crypto, const struct packet_key *key, uint8_t *packet,
+                       size_t packet_size, size_t number_at, uint32_t *truncated);
 /** Open the payload in place. `header_size` includes the packet number, `size` the whole packet with its tag.
  * Returns the plaintext size, or NEAP_ERR_CRYPTO. */
-int64_t neap_packet_open(struct crypto *crypto, const struct packet_key *key, uint8_t *packet, size_t header_size,
-                         size_t size, uint64_t number);
+int64_t neap_packet_open(struct crypto *crypto, const struct packet_key *key, uint8_t *packet,
+                         size_t header_size, size_t size, uint64_t number);
 
 /** The Retry integrity tag (RFC 9001 §5.8) over the pseudo-packet made of odcid and `retry` (without the tag). */
-int neap_retry_tag(struct crypto *crypto, const struct version_labels *labels, struct span odcid, struct span retry,
-                   uint8_t tag[16]);
+int neap_retry_tag(struct crypto *crypto, const struct version_labels *labels, struct span odcid,
+                   struct span retry, uint8_t tag[16]);
 
 #endif

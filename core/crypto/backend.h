@@ -1,0 +1,86 @@
+/* Between this folder and its back ends: what mbedtls/ and sodium/ implement and the rest builds upon. */
+#ifndef NEAP_CRYPTO_BACKEND_H
+#define NEAP_CRYPTO_BACKEND_H
+
+#include "crypto/crypto.h"
+#include "crypto/packet_keys.h"
+
+struct cipher_cache;
+
+struct crypto {
+    struct pool *pool;
+    struct random random;
+    struct cipher_cache *ciphers;
+};
+
+/* ---- ciphers, by packet key (mbedtls/cipher.c) */
+
+/** The cache of expanded AES contexts; `tag_key` keys the hashes by which entries are found. NULL without memory. */
+struct cipher_cache *neap_ciphers_new(struct pool *pool, const uint8_t tag_key[16]);
+/** Wipes every context. */
+void neap_ciphers_free(struct cipher_cache *cache, struct pool *pool);
+/** Seal `size` bytes to `out` (which may be `in`), the tag behind them. 0 or NEAP_ERR_CRYPTO. */
+int neap_cipher_seal(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
+                     struct span aad, const uint8_t *in, size_t size, uint8_t *out);
+/** Open `size` bytes, tag included. 0 or NEAP_ERR_CRYPTO; then `out` holds no plaintext, the tag stays. */
+int neap_cipher_open(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
+                     struct span aad, const uint8_t *in, size_t size, uint8_t *out);
+/** The header protection mask of a 16-byte sample (RFC 9001 §5.4). 0 or NEAP_ERR_CRYPTO. */
+int neap_cipher_mask(struct cipher_cache *cache, const struct packet_key *key, const uint8_t sample[16],
+                     uint8_t mask[5]);
+
+/* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, mbedtls/curve25519.c) */
+
+/** 0, or NEAP_ERR_CRYPTO when the library cannot start. Idempotent. */
+int neap_backend_start(void);
+int neap_chachapoly_seal(const uint8_t key[32], const uint8_t nonce[12], struct span aad, const uint8_t *in,
+                         size_t size, uint8_t *out);
+int neap_chachapoly_open(const uint8_t key[32], const uint8_t nonce[12], struct span aad, const uint8_t *in,
+                         size_t size, uint8_t *out);
+/** The public key of a private one. */
+int neap_x25519_public(struct crypto *crypto, const uint8_t private_key[32], uint8_t out[32]);
+/** NEAP_ERR_CRYPTO when the result is all zero (RFC 7748 §6.1). */
+int neap_x25519_shared(struct crypto *crypto, const uint8_t private_key[32], const uint8_t peer[32],
+                       uint8_t out[32]);
+bool neap_ed25519_is_available(void);
+/** The 64-byte secret (seed and public key) of a 32-byte seed. */
+int neap_ed25519_expand(const uint8_t seed[32], uint8_t secret[64]);
+int neap_ed25519_sign(const uint8_t secret[64], struct span message, uint8_t signature[64]);
+int neap_ed25519_verify(const uint8_t public_key[32], struct span message, const uint8_t signature[64]);
+
+/* ---- NIST curves (mbedtls/curves.c): private keys are big-endian scalars, public keys uncompressed points */
+
+int neap_ecdh_generate(struct crypto *crypto, uint16_t group, struct key_share *out);
+int neap_ecdh_shared(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret,
+                     size_t *secret_size);
+
+/* ---- keys and signatures (mbedtls/keys.c) */
+
+enum digest { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512 };
+enum signature_kind {
+    SIGNATURE_UNKNOWN,
+    SIGNATURE_RSA_PKCS1,
+    SIGNATURE_RSA_PSS,
+    SIGNATURE_ECDSA,
+    SIGNATURE_ED25519
+};
+struct signature_algorithm {
+    enum signature_kind kind;
+    enum digest digest; /* not for Ed25519 */
+};
+
+/** Verify a signature over `message` with the key in a SubjectPublicKeyInfo. 0 or NEAP_ERR_CRYPTO. */
+int neap_signature_verify(struct span spki, struct signature_algorithm algorithm, struct span message,
+                          struct span signature);
+
+struct private_key;
+/** From DER: PKCS#8, SEC 1 or PKCS#1. NULL with *why filled. */
+struct private_key *neap_private_key_new(struct crypto *crypto, struct span der, struct failure *why);
+void neap_private_key_free(struct private_key *key);
+/** Whether the public half is the one of this SubjectPublicKeyInfo. */
+bool neap_private_key_fits(struct private_key *key, struct span spki);
+/** `out` has CRYPTO_MAX_SIGNATURE bytes. 0 or NEAP_ERR_CRYPTO. */
+int neap_private_key_sign(struct private_key *key, struct signature_algorithm algorithm, struct span message,
+                          uint8_t *out, size_t *size);
+
+#endif

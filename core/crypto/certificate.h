@@ -1,0 +1,68 @@
+/* X.509 certificates (RFC 5280) as views into their DER, and what their names and keys say. */
+#ifndef NEAP_CRYPTO_CERTIFICATE_H
+#define NEAP_CRYPTO_CERTIFICATE_H
+
+#include "crypto/backend.h"
+
+enum key_usage { /* RFC 5280 §4.2.1.3, by bit number */
+                 USAGE_DIGITAL_SIGNATURE = 1u << 0,
+                 USAGE_CERTIFICATE_SIGN = 1u << 5,
+};
+enum extended_usage { EXTENDED_SERVER = 1u << 0, EXTENDED_CLIENT = 1u << 1, EXTENDED_ANY = 1u << 2 };
+
+struct certificate {
+    struct span der;    /* all of it */
+    struct span tbs;    /* what is signed */
+    struct span issuer; /* whole Name elements, compared byte by byte */
+    struct span subject;
+    struct span spki; /* whole SubjectPublicKeyInfo */
+    struct span signature;
+    struct span names; /* content of subjectAltName; empty without one */
+    int64_t not_before, not_after;
+    struct signature_algorithm algorithm;
+    unsigned version; /* 1, 2 or 3 */
+    unsigned usage, extended_usage;
+    int path_length; /* -1: no bound */
+    bool has_names, has_usage, has_extended_usage;
+    bool is_authority;
+    bool has_unknown_critical;
+};
+
+/** Parse; `out` points into `der`. 0 or NEAP_ERR_CERTIFICATE. Algorithms that we do not know are no error here. */
+int neap_certificate_parse(struct span der, struct certificate *out);
+
+/** Whether a subjectAltName has this host: a DNS name (left-most label may be `*`) or an IP address literal. Without
+ * one nothing matches (RFC 9525 §2: common names are not host names). */
+bool neap_certificate_has_host(const struct certificate *certificate, const char *host);
+/** The content of the last common name of the subject, empty when it has none. */
+struct span neap_certificate_common_name(const struct certificate *certificate);
+/** Whether a certificate's DNS name covers a host name (RFC 9525 §6.3). */
+bool neap_dns_name_covers(struct span pattern, struct span host);
+
+enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
+struct key_info {
+    enum key_kind kind;
+    size_t bits;     /* of an RSA modulus */
+    struct span key; /* content of the subjectPublicKey */
+};
+/** What kind of key a SubjectPublicKeyInfo holds. 0, NEAP_ERR_UNSUPPORTED, or NEAP_ERR_CERTIFICATE. */
+int neap_key_info(struct span spki, struct key_info *out);
+/** Whether a PKCS#8 structure (RFC 8410 §7) holds an Ed25519 key; then its 32-byte seed. */
+bool neap_ed25519_seed(struct span pkcs8, struct span *seed);
+
+/** What a signature scheme of TLS asks for. False when this build does not know it. */
+bool neap_scheme_info(uint16_t scheme, struct signature_algorithm *algorithm, enum key_kind *key);
+
+/** Take the next certificate from PEM text or concatenated DER into a room of the pool's of exactly its size.
+ * 1, 0 at the end, NEAP_ERR_CERTIFICATE for a block that is none (go on or give up), NEAP_ERR_NO_MEMORY. */
+int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, struct span *der);
+void neap_certificate_give(struct pool *pool, struct span der);
+
+/** The next PEM block of a text: its label and its base64 body. False at the end. */
+bool neap_pem_next(struct span *text, struct span *label, struct span *body);
+/** Whether bytes look like PEM rather than DER. */
+bool neap_pem_is(struct span bytes);
+/** Decode base64 with white space into `out` (room for 3/4 of the text). The size, or -1 when it is not base64. */
+int64_t neap_base64_decode(struct span text, uint8_t *out);
+
+#endif

@@ -1,0 +1,180 @@
+/* Our own certificate chain and its private key. */
+#include "crypto/certificate.h"
+
+#include "base/limits.h"
+#include "base/pool.h"
+#include "base/reader.h"
+#include "neap.h"
+
+#define RSA_BITS_MIN 2048u
+#define RSA_BITS_MAX (8 * CRYPTO_MAX_SIGNATURE)
+
+struct identity {
+    struct crypto *crypto;
+    struct private_key *key;
+    struct certificate leaf;
+    struct key_info leaf_key;
+    struct span chain[LIMIT_TLS_CHAIN];
+    size_t count;
+};
+
+static int load_chain(struct identity *identity, struct span chain, struct failure *why)
+{
+    struct pool *pool = identity->crypto->pool;
+    bool is_pem = neap_pem_is(chain);
+    struct certificate parsed;
+    struct span der;
+    int got;
+
+    while ((got = neap_certificate_take(pool, &chain, is_pem, &der)) > 0) {
+        bool fits = identity->count < LIMIT_TLS_CHAIN;
+
+        if (!fits || neap_certificate_parse(der, &parsed)) {
+            neap_certificate_give(pool, der);
+            return fits ? neap_fail(why, NEAP_ERR_CERTIFICATE, "a certificate of the chain cannot be parsed")
+                        : neap_fail(why, NEAP_ERR_CERTIFICATE, "the certificate chain is too long");
+        }
+        if (identity->count == 0)
+            identity->leaf = parsed;
+        identity->chain[identity->count++] = der;
+    }
+    if (got == NEAP_ERR_NO_MEMORY)
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the certificate chain");
+    if (got < 0)
+        return neap_fail(why, NEAP_ERR_CERTIFICATE, "a certificate of the chain cannot be decoded");
+    return identity->count ? 0 : neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no certificate in the chain");
+}
+
+static bool ends_with(struct span s, const char *end)
+{
+    size_t size = strlen(end);
+
+    return s.size >= size && memcmp(s.data + s.size - size, end, size) == 0;
+}
+
+static int load_der_key(struct identity *identity, struct span der, struct failure *why)
+{
+    identity->key = neap_private_key_new(identity->crypto, der, why);
+    return identity->key ? 0 : why->code;
+}
+
+static int load_pem_key(struct identity *identity, struct span text, struct failure *why)
+{
+    struct pool *pool = identity->crypto->pool;
+    struct span label, body;
+
+    do {
+        if (!neap_pem_next(&text, &label, &body))
+            return neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no private key in the PEM text");
+    } while (!ends_with(label, "PRIVATE KEY"));
+    if (ends_with(label, "ENCRYPTED PRIVATE KEY"))
+        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "the private key is encrypted: decrypt it first");
+    size_t room_size = body.size / 4 * 3 + 3;
+    uint8_t *room = neap_pool_alloc(pool, room_size);
+    if (!room)
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the private key");
+    int64_t size = neap_base64_decode(body, room);
+    int error =
+        size > 0 ? load_der_key(identity, span_of(room, (size_t)size), why)
+                 : neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key cannot be decoded, or is encrypted");
+    neap_pool_free_secret(pool, room, room_size);
+    return error;
+}
+
+/* Whether the leaf's key is of a kind that TLS can sign with. */
+static int check_leaf_key(struct identity *identity, struct failure *why)
+{
+    int error = neap_key_info(identity->leaf.spki, &identity->leaf_key);
+    const struct key_info *key = &identity->leaf_key;
+
+    if (error == NEAP_ERR_UNSUPPORTED || (!error && key->kind == KEY_P521))
+        return neap_fail(why, NEAP_ERR_UNSUPPORTED,
+                         "the certificate's key is not ECDSA P-256 or P-384, RSA or Ed25519");
+    if (error)
+        return neap_fail(why, NEAP_ERR_CERTIFICATE, "the certificate's key cannot be parsed");
+    if (key->kind == KEY_ED25519 && !neap_ed25519_is_available())
+        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "an Ed25519 key needs a build with libsodium");
+    if (key->kind == KEY_RSA && (key->bits < RSA_BITS_MIN || key->bits > RSA_BITS_MAX))
+        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "RSA keys must have 2048 to 4096 bits");
+    return 0;
+}
+
+struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key,
+                                   struct failure *why)
+{
+    struct failure reason = {0};
+    struct identity *identity = neap_pool_alloc(crypto->pool, sizeof(*identity));
+
+    if (!identity) {
+        neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for an identity");
+        return NULL;
+    }
+    identity->crypto = crypto;
+    int error = load_chain(identity, chain, &reason);
+    if (!error)
+        error = check_leaf_key(identity, &reason);
+    if (!error)
+        error =
+            neap_pem_is(key) ? load_pem_key(identity, key, &reason) : load_der_key(identity, key, &reason);
+    if (!error && !neap_private_key_fits(identity->key, identity->leaf.spki))
+        error = neap_fail(&reason, NEAP_ERR_CERTIFICATE, "the private key does not fit the certificate");
+    if (!error)
+        return identity;
+    neap_fail(why, reason.code, reason.reason);
+    neap_identity_free(identity);
+    return NULL;
+}
+
+void neap_identity_free(struct identity *identity)
+{
+    if (!identity)
+        return;
+    struct pool *pool = identity->crypto->pool;
+    neap_private_key_free(identity->key);
+    for (size_t i = 0; i < identity->count; i++)
+        neap_certificate_give(pool, identity->chain[i]);
+    neap_pool_free(pool, identity, sizeof(*identity));
+}
+
+size_t neap_identity_chain_count(const struct identity *identity)
+{
+    return identity->count;
+}
+
+struct span neap_identity_chain(const struct identity *identity, size_t index)
+{
+    return index < identity->count ? identity->chain[index] : (struct span){0};
+}
+
+bool neap_identity_matches(const struct identity *identity, const char *name)
+{
+    if (identity->leaf.has_names)
+        return neap_certificate_has_host(&identity->leaf, name);
+    return neap_dns_name_covers(neap_certificate_common_name(&identity->leaf), span_of_string(name));
+}
+
+uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes)
+{
+    struct reader r = reader_of(schemes);
+
+    while (reader_left(&r) >= 2) {
+        uint16_t scheme = read_u16(&r);
+        struct signature_algorithm algorithm;
+        enum key_kind key;
+
+        if (neap_scheme_info(scheme, &algorithm, &key) && key == identity->leaf_key.kind)
+            return scheme;
+    }
+    return 0;
+}
+
+int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message, uint8_t *out,
+                       size_t *size)
+{
+    struct signature_algorithm algorithm;
+    enum key_kind key;
+
+    if (!neap_scheme_info(scheme, &algorithm, &key) || key != identity->leaf_key.kind)
+        return NEAP_ERR_UNSUPPORTED;
+    return neap_private_key_sign(identity->key, algorithm, message, out, size);
+}

@@ -1,0 +1,135 @@
+/* HMAC (RFC 2104), HKDF (RFC 5869), HKDF-Expand-Label (RFC 8446 §7.1) over the back end's hashes; facts of suites. */
+#include "crypto/crypto.h"
+
+#include "base/writer.h"
+
+#include <assert.h>
+
+#define MAX_BLOCK 128u
+#define LABEL_PREFIX "tls13 "
+
+static size_t block_size(enum crypto_hash hash)
+{
+    return hash == HASH_SHA256 ? 64 : 128;
+}
+
+void neap_hash(enum crypto_hash hash, struct span data, uint8_t *out)
+{
+    struct hash_state state;
+
+    neap_hash_start(&state, hash);
+    neap_hash_update(&state, data);
+    neap_hash_peek(&state, out);
+    neap_hash_free(&state);
+}
+
+/* HMAC in pieces: the inner hash runs in the state, the key waits padded for the outer one. */
+struct hmac_state {
+    struct hash_state inner;
+    uint8_t pad[MAX_BLOCK];
+};
+
+static void hmac_start(struct hmac_state *h, enum crypto_hash hash, struct span key)
+{
+    size_t block = block_size(hash);
+
+    memset(h->pad, 0, sizeof(h->pad));
+    if (key.size > block)
+        neap_hash(hash, key, h->pad);
+    else if (key.size)
+        memcpy(h->pad, key.data, key.size);
+    for (size_t i = 0; i < block; i++)
+        h->pad[i] ^= 0x36;
+    neap_hash_start(&h->inner, hash);
+    neap_hash_update(&h->inner, span_of(h->pad, block));
+}
+
+static void hmac_finish(struct hmac_state *h, uint8_t *out)
+{
+    enum crypto_hash hash = h->inner.hash;
+    size_t block = block_size(hash);
+    struct hash_state outer;
+    uint8_t digest[CRYPTO_MAX_HASH];
+
+    neap_hash_peek(&h->inner, digest);
+    for (size_t i = 0; i < block; i++)
+        h->pad[i] ^= 0x36 ^ 0x5c;
+    neap_hash_start(&outer, hash);
+    neap_hash_update(&outer, span_of(h->pad, block));
+    neap_hash_update(&outer, span_of(digest, crypto_hash_size(hash)));
+    neap_hash_peek(&outer, out);
+    neap_hash_free(&outer);
+    neap_wipe(digest, sizeof(digest));
+    neap_wipe(h, sizeof(*h));
+}
+
+void neap_hmac(enum crypto_hash hash, struct span key, struct span data, uint8_t *out)
+{
+    struct hmac_state h;
+
+    hmac_start(&h, hash, key);
+    neap_hash_update(&h.inner, data);
+    hmac_finish(&h, out);
+}
+
+void neap_hkdf_extract(enum crypto_hash hash, struct span salt, struct span secret, uint8_t *out)
+{
+    neap_hmac(hash, salt, secret, out);
+}
+
+void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, uint8_t *out, size_t size)
+{
+    size_t hash_size = crypto_hash_size(hash);
+    uint8_t previous[CRYPTO_MAX_HASH];
+
+    assert(size <= 255 * hash_size);
+    for (uint8_t i = 1; size > 0; i++) {
+        struct hmac_state h;
+        size_t count = size < hash_size ? size : hash_size;
+
+        hmac_start(&h, hash, prk);
+        if (i > 1)
+            neap_hash_update(&h.inner, span_of(previous, hash_size));
+        neap_hash_update(&h.inner, info);
+        neap_hash_update(&h.inner, span_of(&i, 1));
+        hmac_finish(&h, previous);
+        memcpy(out, previous, count);
+        out += count;
+        size -= count;
+    }
+    neap_wipe(previous, sizeof(previous));
+}
+
+void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label,
+                            struct span context, uint8_t *out, size_t size)
+{
+    uint8_t info[2 + 1 + 255 + 1 + 255];
+    struct writer w = writer_of(info, sizeof(info));
+    size_t label_size = strlen(label);
+
+    assert(size <= 255 && label_size <= 255 - strlen(LABEL_PREFIX) && context.size <= 255);
+    write_u16(&w, (uint16_t)size);
+    write_u8(&w, (uint8_t)(strlen(LABEL_PREFIX) + label_size));
+    write_bytes(&w, LABEL_PREFIX, strlen(LABEL_PREFIX));
+    write_bytes(&w, label, label_size);
+    write_u8(&w, (uint8_t)context.size);
+    write_span(&w, context);
+    neap_hkdf_expand(hash, span_of(secret, crypto_hash_size(hash)), span_of(info, writer_size(&w)), out,
+                     size);
+}
+
+bool neap_suite_is_known(uint16_t suite)
+{
+    return suite == SUITE_AES_128_GCM_SHA256 || suite == SUITE_AES_256_GCM_SHA384 ||
+           suite == SUITE_CHACHA20_POLY1305_SHA256;
+}
+
+size_t neap_suite_key_size(enum crypto_suite suite)
+{
+    return suite == SUITE_AES_128_GCM_SHA256 ? 16 : 32;
+}
+
+enum crypto_hash neap_suite_hash(enum crypto_suite suite)
+{
+    return suite == SUITE_AES_256_GCM_SHA384 ? HASH_SHA384 : HASH_SHA256;
+}

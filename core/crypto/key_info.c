@@ -1,0 +1,83 @@
+/* What kind of key a SubjectPublicKeyInfo or a PKCS#8 structure holds. */
+#include "crypto/certificate.h"
+
+#include "crypto/der.h"
+#include "neap.h"
+
+#define OID(bytes) span_of(bytes, sizeof(bytes) - 1)
+
+#define OID_RSA "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
+#define OID_EC "\x2a\x86\x48\xce\x3d\x02\x01"
+#define OID_P256 "\x2a\x86\x48\xce\x3d\x03\x01\x07"
+#define OID_P384 "\x2b\x81\x04\x00\x22"
+#define OID_P521 "\x2b\x81\x04\x00\x23"
+#define OID_ED25519 "\x2b\x65\x70"
+
+/* Bits of the modulus in an RSAPublicKey, 0 when it cannot be read. */
+static size_t modulus_bits(struct span key)
+{
+    struct reader outer = reader_of(key);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    struct span modulus = neap_der_expect(&r, DER_INTEGER);
+
+    while (modulus.size > 0 && modulus.data[0] == 0)
+        modulus = span_of(modulus.data + 1, modulus.size - 1);
+    if (r.bad || modulus.size == 0)
+        return 0;
+    size_t bits = 8 * modulus.size;
+    for (uint8_t top = modulus.data[0]; !(top & 0x80); top = (uint8_t)(top << 1))
+        bits--;
+    return bits;
+}
+
+static int curve_info(struct span curve, struct key_info *out)
+{
+    if (span_equal(curve, OID(OID_P256)))
+        out->kind = KEY_P256;
+    else if (span_equal(curve, OID(OID_P384)))
+        out->kind = KEY_P384;
+    else if (span_equal(curve, OID(OID_P521)))
+        out->kind = KEY_P521;
+    else
+        return NEAP_ERR_UNSUPPORTED;
+    return 0;
+}
+
+int neap_key_info(struct span spki, struct key_info *out)
+{
+    struct reader outer = reader_of(spki);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    struct reader algorithm = reader_of(neap_der_expect(&r, DER_SEQUENCE));
+    struct span oid = neap_der_expect(&algorithm, DER_OID);
+
+    *out = (struct key_info){.key = neap_der_bits(&r)};
+    if (outer.bad || r.bad || algorithm.bad || reader_left(&r) > 0 || reader_left(&outer) > 0)
+        return NEAP_ERR_CERTIFICATE;
+    if (span_equal(oid, OID(OID_EC))) {
+        struct span curve = neap_der_expect(&algorithm, DER_OID);
+        return algorithm.bad ? NEAP_ERR_UNSUPPORTED : curve_info(curve, out);
+    }
+    if (span_equal(oid, OID(OID_RSA))) {
+        out->kind = KEY_RSA;
+        out->bits = modulus_bits(out->key);
+        return out->bits ? 0 : NEAP_ERR_CERTIFICATE;
+    }
+    if (!span_equal(oid, OID(OID_ED25519)))
+        return NEAP_ERR_UNSUPPORTED;
+    out->kind = KEY_ED25519;
+    return out->key.size == 32 ? 0 : NEAP_ERR_CERTIFICATE;
+}
+
+bool neap_ed25519_seed(struct span pkcs8, struct span *seed)
+{
+    struct reader outer = reader_of(pkcs8);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+
+    neap_der_expect(&r, DER_INTEGER);
+    struct reader algorithm = reader_of(neap_der_expect(&r, DER_SEQUENCE));
+    struct span oid = neap_der_expect(&algorithm, DER_OID);
+    struct reader key = reader_of(neap_der_expect(&r, DER_OCTET_STRING));
+    *seed = neap_der_expect(&key, DER_OCTET_STRING);
+    return !outer.bad && !r.bad && !algorithm.bad && !key.bad && span_equal(oid, OID(OID_ED25519)) &&
+           seed->size == 32;
+}

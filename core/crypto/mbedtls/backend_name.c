@@ -1,0 +1,16 @@
+/* What this build is made with. */
+#include "crypto/crypto.h"
+
+#include <mbedtls/version.h>
+#ifdef NEAP_HAVE_SODIUM
+#include <sodium/version.h>
+#endif
+
+const char *neap_crypto_backend(void)
+{
+#ifdef NEAP_HAVE_SODIUM
+    return "Mbed TLS " MBEDTLS_VERSION_STRING ", libsodium " SODIUM_VERSION_STRING;
+#else
+    return "Mbed TLS " MBEDTLS_VERSION_STRING;
+#endif
+}

@@ -1,0 +1,55 @@
+/* Signature schemes of TLS 1.3 (RFC 8446 §4.2.3), in the order in which we wish for them. */
+#include "crypto/certificate.h"
+
+struct scheme {
+    uint16_t id;
+    struct signature_algorithm algorithm;
+    enum key_kind key;
+};
+
+static const struct scheme schemes[] = {
+    {SCHEME_ECDSA_SECP256R1_SHA256, {SIGNATURE_ECDSA, DIGEST_SHA256}, KEY_P256},
+    {SCHEME_ED25519, {SIGNATURE_ED25519, DIGEST_SHA256}, KEY_ED25519},
+    {SCHEME_ECDSA_SECP384R1_SHA384, {SIGNATURE_ECDSA, DIGEST_SHA384}, KEY_P384},
+    {SCHEME_RSA_PSS_RSAE_SHA256, {SIGNATURE_RSA_PSS, DIGEST_SHA256}, KEY_RSA},
+    {SCHEME_RSA_PSS_RSAE_SHA384, {SIGNATURE_RSA_PSS, DIGEST_SHA384}, KEY_RSA},
+    {SCHEME_RSA_PSS_RSAE_SHA512, {SIGNATURE_RSA_PSS, DIGEST_SHA512}, KEY_RSA},
+};
+
+#define FOR_CERTIFICATES 0x0401, 0x0501, 0x0601, 0x0603 /* rsa_pkcs1_sha256/384/512, ecdsa_secp521r1_sha512 */
+#define SCHEMES_BEFORE SCHEME_ECDSA_SECP256R1_SHA256
+#define SCHEMES_BEHIND                                                                     \
+    SCHEME_ECDSA_SECP384R1_SHA384, SCHEME_RSA_PSS_RSAE_SHA256, SCHEME_RSA_PSS_RSAE_SHA384, \
+        SCHEME_RSA_PSS_RSAE_SHA512
+
+static const uint16_t with_ed25519[] = {SCHEMES_BEFORE, SCHEME_ED25519, SCHEMES_BEHIND, FOR_CERTIFICATES};
+static const uint16_t without_ed25519[] = {SCHEMES_BEFORE, SCHEMES_BEHIND, FOR_CERTIFICATES};
+
+const uint16_t *neap_certificate_schemes(size_t *count)
+{
+    bool has_ed25519 = neap_ed25519_is_available();
+
+    *count = (has_ed25519 ? sizeof(with_ed25519) : sizeof(without_ed25519)) / sizeof(uint16_t);
+    return has_ed25519 ? with_ed25519 : without_ed25519;
+}
+
+const uint16_t *neap_schemes(size_t *count)
+{
+    static const uint16_t more[] = {FOR_CERTIFICATES};
+    const uint16_t *all = neap_certificate_schemes(count);
+
+    *count -= sizeof(more) / sizeof(more[0]);
+    return all;
+}
+
+bool neap_scheme_info(uint16_t scheme, struct signature_algorithm *algorithm, enum key_kind *key)
+{
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (schemes[i].id != scheme)
+            continue;
+        *algorithm = schemes[i].algorithm;
+        *key = schemes[i].key;
+        return scheme != SCHEME_ED25519 || neap_ed25519_is_available();
+    }
+    return false;
+}

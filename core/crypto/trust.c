@@ -1,0 +1,120 @@
+/* Roots and pins. A root is kept as its DER and the views into it; its key is parsed only when it is asked for. */
+#include "crypto/trust.h"
+
+#include "base/limits.h"
+#include "base/pool.h"
+#include "neap.h"
+
+#define FIRST_ROOTS 8u
+#define FIRST_PINS 4u
+
+struct trust *neap_trust_new(struct crypto *crypto)
+{
+    struct trust *trust = neap_pool_alloc(crypto->pool, sizeof(*trust));
+
+    if (trust)
+        trust->pool = crypto->pool;
+    return trust;
+}
+
+void neap_trust_free(struct trust *trust)
+{
+    if (!trust)
+        return;
+    struct pool *pool = trust->pool;
+    for (size_t i = 0; i < trust->count; i++)
+        neap_certificate_give(pool, trust->roots[i].der);
+    neap_pool_free(pool, trust->roots, trust->capacity * sizeof(*trust->roots));
+    neap_pool_free(pool, trust->pins, trust->pin_capacity * sizeof(*trust->pins));
+    neap_pool_free(pool, trust, sizeof(*trust));
+}
+
+static bool has_root(const struct trust *trust, struct span der)
+{
+    for (size_t i = 0; i < trust->count; i++) {
+        if (span_equal(trust->roots[i].der, der))
+            return true;
+    }
+    return false;
+}
+
+static int add_root(struct trust *trust, const struct certificate *root)
+{
+    if (trust->count >= LIMIT_TRUSTED_ROOTS)
+        return NEAP_ERR_LIMIT;
+    if (trust->count == trust->capacity) {
+        size_t capacity = trust->capacity ? 2 * trust->capacity : FIRST_ROOTS;
+        struct certificate *roots = neap_pool_resize(
+            trust->pool, trust->roots, trust->capacity * sizeof(*roots), capacity * sizeof(*roots));
+        if (!roots)
+            return NEAP_ERR_NO_MEMORY;
+        trust->roots = roots;
+        trust->capacity = capacity;
+    }
+    trust->roots[trust->count++] = *root;
+    return 0;
+}
+
+/* Take the DER over, or give it back when it is no certificate or there already. */
+static int keep_root(struct trust *trust, struct span der, size_t *good)
+{
+    struct certificate root;
+    int error = 0;
+
+    if (neap_certificate_parse(der, &root)) {
+        neap_certificate_give(trust->pool, der);
+        return 0;
+    }
+    (*good)++;
+    bool is_there = has_root(trust, der);
+    if (!is_there)
+        error = add_root(trust, &root);
+    if (is_there || error)
+        neap_certificate_give(trust->pool, der);
+    return error;
+}
+
+int neap_trust_add(struct trust *trust, struct span roots, struct failure *why)
+{
+    bool is_pem = neap_pem_is(roots);
+    size_t good = 0;
+    struct span der;
+    int got;
+
+    while ((got = neap_certificate_take(trust->pool, &roots, is_pem, &der)) != 0) {
+        int error = got > 0 ? keep_root(trust, der, &good) : got == NEAP_ERR_NO_MEMORY ? got : 0;
+
+        if (error == NEAP_ERR_LIMIT)
+            return neap_fail(why, error, "too many root certificates");
+        if (error)
+            return neap_fail(why, error, "no memory for root certificates");
+    }
+    return good ? 0 : neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no certificate that can be parsed");
+}
+
+int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32])
+{
+    if (trust->pin_count >= LIMIT_PINS)
+        return NEAP_ERR_LIMIT;
+    if (trust->pin_count == trust->pin_capacity) {
+        size_t capacity = trust->pin_capacity ? 2 * trust->pin_capacity : FIRST_PINS;
+        uint8_t(*pins)[32] = neap_pool_resize(trust->pool, trust->pins, trust->pin_capacity * sizeof(*pins),
+                                              capacity * sizeof(*pins));
+        if (!pins)
+            return NEAP_ERR_NO_MEMORY;
+        trust->pins = pins;
+        trust->pin_capacity = capacity;
+    }
+    memcpy(trust->pins[trust->pin_count++], sha256, 32);
+    return 0;
+}
+
+size_t neap_trust_count(const struct trust *trust)
+{
+    return trust->count;
+}
+
+size_t neap_trust_pin_count(const struct trust *trust)
+{
+    return trust->pin_count;
+}
