@@ -1,0 +1,83 @@
+--- neap: QUIC and HTTP/3, scripted. The parts load when they are first used.
+local core = require "neap.core"
+local task = require "neap.task"
+
+local neap = {
+  _VERSION = "neap " .. core.version,
+  --- Waits so many seconds while other tasks run.
+  sleep = task.sleep,
+  --- Starts a function as a task of its own.
+  go = task.go,
+  --- Seconds of a monotonic clock.
+  now = core.now,
+}
+
+local parts = {
+  client = "neap.client", quic = "neap.quic", lowlevel = "neap.lowlevel", sim = "neap.sim", json = "neap.json",
+  url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
+  server = "neap.server", mime = "neap.mime",
+}
+
+--- A new application: see neap.app.
+function neap.app()
+  return require("neap.app").new()
+end
+
+local function end_all(self_servers)
+  for server in pairs(self_servers) do server:shutdown() end
+  local quic = package.loaded["neap.quic"]
+  if quic then quic.close_all() end
+  task.stop()
+end
+
+local ending = false
+
+-- SIGTERM and SIGINT: servers say GOAWAY and drain; a second signal ends at once.
+function task.on_signal()
+  if ending then return task.stop() end
+  ending = true
+  local server = package.loaded["neap.server"]
+  task.go(end_all, server and server.all or {})
+end
+
+--- Runs the loop: with fn until it returns, else until the servers are stopped by a signal, or nothing is left to do.
+-- Inside `neap run` the loop runs already, and this returns at once.
+function neap.run(fn, ...)
+  if task.is_running() then return true end
+  if not fn then task.catch_signals() end
+  return task.run(fn, ...)
+end
+
+--- Ends the loop after this turn.
+function neap.stop()
+  task.stop()
+end
+
+--- Runs functions side by side and waits for all: their first results, in order. An error in one is raised when all
+-- have ended.
+function neap.all(functions)
+  local results, left, failure = {}, #functions, nil
+  if left == 0 then return results end
+  local waiter = task.waiter()
+  for i, fn in ipairs(functions) do
+    task.go(function()
+      local ok, value = xpcall(fn, debug.traceback)
+      if ok then results[i] = value else failure = failure or value end
+      left = left - 1
+      if left == 0 then task.wake(waiter, true) end
+    end)
+  end
+  task.await(waiter)
+  if failure then error(failure, 0) end
+  return results
+end
+
+return setmetatable(neap, {
+  __index = function(self, key)
+    local module = parts[key]
+    if not module then return nil end
+    local value = require(module)
+    rawset(self, key, value)
+    return value
+  end,
+})

@@ -1,0 +1,488 @@
+--- Raw QUIC: connections and streams without HTTP. `listen` for servers, `connect` for clients.
+local core = require "neap.core"
+local client = require "neap.client"
+local devcert = require "neap.devcert"
+local options = require "neap.options"
+local task = require "neap.task"
+
+local quic = { servers = {} }
+
+local PIECE = 65536
+local DEFAULT_LIMIT = 16 * 1024 * 1024
+
+local Connection, Stream, Listener = {}, {}, {}
+Connection.__index, Stream.__index, Listener.__index = Connection, Stream, Listener
+
+-- ---- streams
+
+local function new_stream(connection, id)
+  local stream = setmetatable({ id = id, connection = connection, _conn = connection._conn, _buffer = "" }, Stream)
+  connection._streams[id] = stream
+  return stream
+end
+
+local function wake(owner, slot)
+  local waiter = owner[slot]
+  if waiter then
+    owner[slot] = nil
+    task.wake(waiter, true)
+  end
+end
+
+local function wait(owner, slot, timeout)
+  if owner[slot] then error("another task waits for this already", 3) end
+  local waiter = task.waiter()
+  owner[slot] = waiter
+  local ok, message, code = task.await(waiter, timeout)
+  owner[slot] = nil
+  if ok == nil then return nil, message, code end
+  return true
+end
+
+-- The next bytes of the peer's, waiting for them; nil at the end; nil, message, code, number when it breaks off.
+local function receive(self)
+  while true do
+    if self._ended then return nil end
+    local bytes, fin, code, number = self._conn:stream_recv(self.id, PIECE)
+    if bytes then
+      if fin then
+        self._ended = true
+        self:_maybe_forget()
+      end
+      if #bytes > 0 then return bytes end
+    elseif code == "again" then
+      local ok, message, kind = wait(self, "_reader", self.connection.read_timeout)
+      if not ok then return nil, message, kind end
+    else
+      if self.connection._closed then return nil, self.connection:_why() end
+      return nil, fin, code, number
+    end
+  end
+end
+
+local function read_count(self, count)
+  while #self._buffer < count do
+    local bytes, message, code, number = receive(self)
+    if not bytes then
+      if message then return nil, message, code, number end
+      break
+    end
+    self._buffer = self._buffer .. bytes
+  end
+  if #self._buffer == 0 then return nil end
+  local bytes = self._buffer:sub(1, count)
+  self._buffer = self._buffer:sub(count + 1)
+  return bytes
+end
+
+local function read_line(self)
+  local from = 1
+  while true do
+    local at = self._buffer:find("\n", from, true)
+    if at then
+      local line = self._buffer:sub(1, at - 1):gsub("\r$", "")
+      self._buffer = self._buffer:sub(at + 1)
+      return line
+    end
+    if #self._buffer > DEFAULT_LIMIT then return nil, "a line without an end", "limit" end
+    from = #self._buffer + 1
+    local bytes, message, code, number = receive(self)
+    if not bytes then
+      if message then return nil, message, code, number end
+      if #self._buffer == 0 then return nil end
+      local line = self._buffer
+      self._buffer = ""
+      return line
+    end
+    self._buffer = self._buffer .. bytes
+  end
+end
+
+--- Everything up to the end, at most `limit` bytes (16 MiB); nil, message, "limit" beyond.
+function Stream:read_all(limit)
+  limit = limit or DEFAULT_LIMIT
+  local parts, size = { self._buffer }, #self._buffer
+  self._buffer = ""
+  while true do
+    if size > limit then return nil, ("more than %d bytes"):format(limit), "limit" end
+    local bytes, message, code, number = receive(self)
+    if not bytes then
+      if message then return nil, message, code, number end
+      return table.concat(parts)
+    end
+    parts[#parts + 1] = bytes
+    size = size + #bytes
+  end
+end
+
+--- Reads like io: a number gives so many bytes (fewer at the end), "*l" a line without its end, "*a" all; without an
+-- argument whatever is there. nil at the end; nil, message, code[, number] when the stream breaks off.
+function Stream:read(what)
+  if what == nil then
+    if #self._buffer > 0 then
+      local bytes = self._buffer
+      self._buffer = ""
+      return bytes
+    end
+    return receive(self)
+  end
+  if type(what) == "number" then return read_count(self, what) end
+  local kind = tostring(what):gsub("^%*", ""):sub(1, 1)
+  if kind == "l" then return read_line(self) end
+  if kind == "a" then return self:read_all() end
+  error("read takes a number, \"*l\" or \"*a\"", 2)
+end
+
+--- Iterates over lines; ends at the end of the stream or when it breaks off.
+function Stream:lines()
+  return function() return (read_line(self)) end
+end
+
+--- Iterates over the bytes as they come.
+function Stream:chunks()
+  return function() return (self:read()) end
+end
+
+--- Writes all of `data`, waiting while the peer is slower; with { fin = true } ends our side as well.
+-- true, or nil, message, code[, number].
+function Stream:write(data, given)
+  local fin = given and given.fin or false
+  local at, size = 1, #data
+  while at <= size or fin do
+    if self.connection._closed then return nil, self.connection:_why() end
+    local stop = math.min(at + PIECE - 1, size)
+    local piece = at == 1 and stop == size and data or data:sub(at, stop)
+    local last = fin and stop == size
+    local taken, message, code, number = self._conn:stream_send(self.id, piece, last)
+    if not taken and code ~= "again" then return nil, message, code, number end
+    at = at + (taken or 0)
+    if at > size and (not fin or taken) then break end
+    if not taken or taken < #piece then
+      local ok, reason, kind = wait(self, "_writer", self.connection.write_timeout)
+      if not ok then return nil, reason, kind end
+    end
+  end
+  if fin then
+    self._finished = true
+    self:_maybe_forget()
+  end
+  return true
+end
+
+--- Ends our side.
+function Stream:finish()
+  if self._finished then return true end
+  return self:write("", { fin = true })
+end
+
+--- Breaks our side off with a code of the application's.
+function Stream:reset(code)
+  self._finished = true
+  self:_maybe_forget()
+  return self._conn:stream_shutdown(self.id, "write", code or 0)
+end
+
+--- Asks the peer to stop sending; what came is dropped.
+function Stream:stop(code)
+  self._ended = true
+  self:_maybe_forget()
+  return self._conn:stream_shutdown(self.id, "read", code or 0)
+end
+
+--- Whether both sides can speak.
+function Stream:is_bidirectional()
+  return self.id % 4 < 2
+end
+
+function Stream:_maybe_forget()
+  local ours = (self.id % 2 == 1) == self._conn:is_server()
+  local both = self.id % 4 < 2
+  if (self._ended or (not both and ours)) and (self._finished or (not both and not ours)) then
+    self.connection._streams[self.id] = nil
+  end
+end
+
+-- ---- connections
+
+local function new_connection(conn, own)
+  return setmetatable({
+    _conn = conn, _streams = {}, _new = {}, _new_first = 1, _closed = false,
+    read_timeout = own.read_timeout, write_timeout = own.write_timeout,
+  }, Connection)
+end
+
+local function take_stream(self, id)
+  local ours = (id % 2 == 1) == self._conn:is_server()
+  local stream = self._streams[id]
+  if not stream and not ours then
+    stream = new_stream(self, id)
+    self._new[#self._new + 1] = stream
+    wake(self, "_acceptor")
+  end
+  return stream
+end
+
+function Connection:_pump()
+  local conn = self._conn
+  local id = conn:readable_next()
+  while id do
+    local stream = take_stream(self, id)
+    if stream then wake(stream, "_reader") end
+    id = conn:readable_next()
+  end
+  id = conn:writable_next()
+  while id do
+    local stream = self._streams[id]
+    if stream then wake(stream, "_writer") end
+    id = conn:writable_next()
+  end
+  local openers = self._openers
+  self._openers = nil
+  for _, waiter in ipairs(openers or {}) do task.wake(waiter, true) end
+end
+
+function Connection:_why()
+  local why = self._conn:error() or {}
+  return client.explain(why), client.code_of(why), why.code
+end
+
+function Connection:_end()
+  self._closed = true
+  for _, stream in pairs(self._streams) do
+    wake(stream, "_reader")
+    wake(stream, "_writer")
+  end
+  wake(self, "_acceptor")
+  for _, waiter in ipairs(self._openers or {}) do task.wake(waiter, true) end
+end
+
+local lazy = {
+  peer = function(self) return self._conn:peer() end,
+  alpn = function(self) return self._conn:alpn() end,
+  server_name = function(self) return self._conn:server_name() end,
+}
+
+function Connection:__index(key)
+  if lazy[key] then return lazy[key](self) end
+  return Connection[key]
+end
+
+--- The next stream that the peer opened, waiting for it; nil when the connection is over.
+function Connection:accept_stream()
+  while true do
+    local stream = self._new[self._new_first]
+    if stream then
+      self._new[self._new_first] = nil
+      self._new_first = self._new_first + 1
+      if not self._new[self._new_first] then self._new, self._new_first = {}, 1 end
+      return stream
+    end
+    if self._closed then return nil, self:_why() end
+    wait(self, "_acceptor")
+  end
+end
+
+--- Iterates over the streams that the peer opens.
+function Connection:streams()
+  return function() return (self:accept_stream()) end
+end
+
+local function open(self, kind)
+  while true do
+    if self._closed then return nil, self:_why() end
+    local id, message, code = self._conn:stream_open(kind)
+    if id then return new_stream(self, id) end
+    if code ~= "limit" then return nil, message, code end
+    local waiter = task.waiter()
+    self._openers = self._openers or {}
+    table.insert(self._openers, waiter)
+    task.await(waiter)
+  end
+end
+
+--- A new stream for both sides; waits while the peer allows no more.
+function Connection:open_stream()
+  return open(self, "bidi")
+end
+
+--- A new stream that only we send on.
+function Connection:open_uni_stream()
+  return open(self, "uni")
+end
+
+--- Counters: see neap_stats in neap.h.
+function Connection:stats()
+  return self._conn:stats()
+end
+
+--- Closes with a code of the application's and a reason.
+function Connection:close(code, reason)
+  if self._closed then return true end
+  self._conn:close(code or 0, reason or "")
+  self:_end()
+  return true
+end
+
+--- Whether it is over.
+function Connection:is_closed()
+  return self._closed
+end
+
+--- nil while it is alive, else why it ended: message, code, number.
+function Connection:error()
+  if self._closed then return self:_why() end
+end
+
+-- ---- servers
+
+local OWN = {
+  host = options.NONE, port = options.NONE,
+  read_timeout = options.NONE, write_timeout = options.NONE, -- seconds without progress; none unless told
+  timeout = 30, -- connect: seconds until it is established
+}
+
+local function prepare(given)
+  local own, config = options.split(given, OWN)
+  if config.alpn == nil then error("raw QUIC needs alpn = { \"name\" }", 3) end
+  if type(config.alpn) == "string" then config.alpn = { config.alpn } end
+  config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
+  return own, config
+end
+
+--- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config. Without a certificate the
+-- development one is used. nil, message, code when it cannot.
+function quic.listen(given)
+  local own, config = prepare(given)
+  if not config.cert and not config.certs then
+    local message, code
+    config.cert, message, code = devcert.get()
+    if not config.cert then return nil, message, code end
+    config.key = message
+  end
+  local made, message, code = core.config(config)
+  if not made then return nil, message, code end
+  local host = own.host or ""
+  if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
+  local endpoint
+  endpoint, message, code = task.loop():listen(made, host .. ":" .. (own.port or 4433))
+  if not endpoint then return nil, message, code end
+  local self = setmetatable({
+    endpoint = endpoint, connections = {}, _own = own,
+    address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
+  }, Listener)
+  task.attach(endpoint, function(conn) self:_drive(conn) end)
+  task.hold(1)
+  quic.servers[self] = true
+  return self
+end
+
+function Listener:_drive(conn)
+  local connection = self.connections[conn]
+  if conn:is_closed() then
+    if connection then
+      self.connections[conn] = nil
+      connection:_end()
+    end
+    return
+  end
+  if not connection then
+    if not conn:is_established() then return end
+    connection = new_connection(conn, self._own)
+    self.connections[conn] = connection
+    if self._handler then task.go(self._handler, connection) end
+  end
+  connection:_pump()
+end
+
+--- fn(connection) runs as a task for each connection once its handshake is done.
+function Listener:on_connection(fn)
+  self._handler = fn
+  return self
+end
+
+--- Closes every connection and the socket.
+function Listener:close(code, reason)
+  if self._closed then return end
+  self._closed = true
+  for _, connection in pairs(self.connections) do connection:close(code, reason) end
+  task.loop():flush()
+  task.detach(self.endpoint)
+  self.endpoint:close()
+  quic.servers[self] = nil
+  task.hold(-1)
+end
+
+-- ---- clients
+
+local shared -- one client endpoint for all outgoing connections; each has its own config
+local outgoing = {} -- conn → connection
+
+local function drive_outgoing(conn)
+  local connection = outgoing[conn]
+  if not connection then return end
+  if conn:is_closed() then
+    outgoing[conn] = nil
+    connection:_end()
+    wake(connection, "_connector")
+    return
+  end
+  connection:_pump()
+  if conn:is_established() then wake(connection, "_connector") end
+end
+
+local function client_endpoint(config)
+  if shared then return shared end
+  local message, code
+  shared, message, code = task.loop():client(config)
+  if not shared then return nil, message, code end
+  task.attach(shared, drive_outgoing)
+  return shared
+end
+
+--- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`, `server_name`, and every
+-- option of a config. nil, message, code when it fails.
+function quic.connect(address, given)
+  local server_name = given and given.server_name
+  local rest = {}
+  for name, value in pairs(given or {}) do
+    if name ~= "server_name" then rest[name] = value end
+  end
+  local own, config = prepare(rest)
+  local host, port = address:match("^%[([^%]]+)%]:(%d+)$")
+  if not host then host, port = address:match("^([^:]+):(%d+)$") end
+  if not host then return nil, "not host:port: " .. address, "argument" end
+  local made, message, code = core.config(config)
+  if not made then return nil, message, code end
+  local endpoint
+  endpoint, message, code = client_endpoint(made)
+  if not endpoint then return nil, message, code end
+  local addresses
+  addresses, message, code = task.resolve(host, tonumber(port))
+  if not addresses then return nil, message, code end
+  for _, peer in ipairs(addresses) do
+    local conn
+    conn, message, code = endpoint:connect(server_name or host, peer, { config = made })
+    if conn then
+      local connection = new_connection(conn, own)
+      outgoing[conn] = connection
+      local ok, reason, kind = wait(connection, "_connector", own.timeout / #addresses)
+      if ok and not connection._closed then return connection end
+      if ok then
+        message, code = connection:_why()
+      else
+        message, code = reason, kind
+        connection:close(0, "")
+      end
+    end
+  end
+  return nil, address .. ": " .. message, code
+end
+
+--- Closes everything: servers and outgoing connections.
+function quic.close_all()
+  for server in pairs(quic.servers) do server:close() end
+  for _, connection in pairs(outgoing) do connection:close(0, "") end
+  if shared then task.loop():flush() end
+end
+
+return quic

@@ -1,0 +1,157 @@
+--- Serves an app over HTTP/3.
+local core = require "neap.core"
+local devcert = require "neap.devcert"
+local log = require "neap.log"
+local options = require "neap.options"
+local Request = require "neap.request"
+local Response = require "neap.response"
+local Session = require "neap.session"
+local task = require "neap.task"
+
+local H3_NO_ERROR = 0x100
+
+local server = { all = {} }
+
+local Server = {}
+Server.__index = Server
+
+local OWN = {
+  host = options.NONE,      -- address to listen on; all of both families unless told
+  port = options.NONE,      -- 4433 unless told, 0: any free one
+  read_timeout = 60,        -- seconds that a body may make no progress, either way
+  shutdown_timeout = 10,    -- seconds that open requests get at the end
+  max_field_section_size = options.NONE,
+}
+
+local function serve(self, exchange, fields, fin)
+  local req = Request.new(exchange, fields, fin, self.read_timeout)
+  local res = Response.new(exchange, req.method == "HEAD", self.read_timeout)
+  self.app:handle(req, res)
+  if not exchange.finished and not exchange.reset_code and not exchange.session.closed then
+    exchange.h3:stop_body(exchange.stream, H3_NO_ERROR)
+  end
+  exchange.session:forget(exchange)
+end
+
+local function new_session(self, conn)
+  local session = Session.new(conn, function(session, stream, fields, fin)
+    local exchange = session:exchange(stream)
+    task.go(function() serve(self, exchange, fields, fin) end)
+  end)
+  if self.draining then session.h3:goaway() end
+  self.sessions[conn] = session
+  self.session_count = self.session_count + 1
+  return session
+end
+
+local function drive(self, conn)
+  local session = self.sessions[conn]
+  if conn:is_closed() then
+    if session then
+      local why = conn:error()
+      session:close { text = why and why.name or "connection closed", code = why and why.code }
+      self.sessions[conn] = nil
+      self.session_count = self.session_count - 1
+    end
+    return
+  end
+  session = session or new_session(self, conn)
+  session:pump()
+end
+
+local function where(mine)
+  local default = os.getenv("NEAP_LISTEN") or ""
+  local host, port = mine.host, mine.port
+  if not host and not port and default ~= "" then return default:find(":") and default or ":" .. default end
+  host = host or ""
+  if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
+  return host .. ":" .. (port or 4433)
+end
+
+--- Listens: options are `host`, `port`, `read_timeout`, `shutdown_timeout`, and every option of a config (`cert`, `key`,
+-- `certs`, `max_idle_timeout`, …). Without a certificate a development one is made and kept. $NEAP_LISTEN
+-- ("address:port") stands in for host and port, $NEAP_CERT and $NEAP_KEY for cert and key.
+-- Returns the server; nil, message, code when the port is in use, the certificate bad, ….
+function server.listen(app, given)
+  local mine, config = options.split(given, OWN)
+  if not config.cert and not config.certs then
+    local message, code
+    config.cert, config.key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
+    if not config.cert then
+      config.cert, config.key, code = devcert.get()
+      if not config.cert then message = config.key end
+    end
+    if message then return nil, message, code end
+  end
+  config.alpn = config.alpn or { "h3" }
+  config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
+  local made, message, code = core.config(config)
+  if not made then return nil, message, code end
+  local endpoint
+  endpoint, message, code = task.loop():listen(made, where(mine))
+  if not endpoint then return nil, message, code end
+
+  local address = endpoint:address()
+  local self = setmetatable({
+    app = app, endpoint = endpoint, sessions = {}, session_count = 0,
+    read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
+    address = address, port = tonumber(address:match(":(%d+)$")),
+    draining = false, closed = false,
+  }, Server)
+  local host = address:match("^(.*):%d+$")
+  if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
+  self.url = ("https://%s:%d/"):format(host, self.port)
+  server.all[self] = true
+  task.attach(endpoint, function(conn) drive(self, conn) end)
+  task.hold(1)
+  server.announce(self)
+  return self
+end
+
+--- Called with each server that is ready; the command line prints its URL.
+function server.announce() end
+
+--- Ends well: GOAWAY to everyone, no new connections, then open requests get `seconds` (shutdown_timeout unless told)
+-- to finish. Waits; call it in a task.
+function Server:shutdown(seconds)
+  if self.closed or self.draining then return end
+  self.draining = true
+  self.endpoint:refuse(true)
+  for _, session in pairs(self.sessions) do session.h3:goaway() end
+  local deadline = core.now() + (seconds or self.shutdown_timeout)
+  while core.now() < deadline do
+    local open = 0
+    for _, session in pairs(self.sessions) do open = open + session.count end
+    if open == 0 then break end
+    local waiter = task.waiter()
+    local function ended() task.wake(waiter, true) end
+    for _, session in pairs(self.sessions) do
+      if session.count > 0 then session.on_idle = ended end
+    end
+    task.await(waiter, deadline - core.now())
+  end
+  self:close()
+end
+
+--- Ends at once: every connection is closed with H3_NO_ERROR.
+function Server:close()
+  if self.closed then return end
+  self.closed = true
+  for conn, session in pairs(self.sessions) do
+    if session.count > 0 then log.warn(("%s: %d requests cut off"):format(conn:peer(), session.count)) end
+    conn:close(H3_NO_ERROR)
+    session:close { text = "server closed" }
+  end
+  task.loop():flush()
+  task.detach(self.endpoint)
+  self.endpoint:close()
+  server.all[self] = nil
+  task.hold(-1)
+end
+
+--- The counters of the endpoint, and how many connections there are.
+function Server:stats()
+  return self.endpoint:stats()
+end
+
+return server

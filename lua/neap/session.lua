@@ -1,0 +1,237 @@
+--- One HTTP/3 connection, client or server: takes its events and gives them to the exchanges (one a request stream).
+-- Also the two halves of an exchange that both roles share: reading a body, writing a body.
+local core = require "neap.core"
+local task = require "neap.task"
+
+local PIECE = 65536 -- bytes given to the core at a time
+
+local Session = {}
+Session.__index = Session
+
+--- `on_request(session, stream, fields, fin)` is called for a new request (servers).
+function Session.new(conn, on_request)
+  return setmetatable({
+    conn = conn,
+    h3 = core.h3(conn),
+    exchanges = {},
+    count = 0,
+    on_request = on_request,
+    closed = false,
+  }, Session)
+end
+
+--- A new exchange on a stream.
+function Session:exchange(stream)
+  local exchange = { session = self, h3 = self.h3, stream = stream }
+  self.exchanges[stream] = exchange
+  self.count = self.count + 1
+  return exchange
+end
+
+--- The exchange is over: events of its stream are ignored from now on.
+function Session:forget(exchange)
+  if self.exchanges[exchange.stream] == exchange then
+    self.exchanges[exchange.stream] = nil
+    self.count = self.count - 1
+    if self.count == 0 and self.on_idle then self.on_idle(self) end
+  end
+end
+
+local function wake(exchange, slot)
+  local waiter = exchange[slot]
+  if waiter then
+    exchange[slot] = nil
+    task.wake(waiter, true)
+  end
+end
+
+local on = {}
+
+function on.headers(session, stream, fields, fin, is_informational)
+  local exchange = session.exchanges[stream]
+  if exchange then
+    if is_informational then
+      if exchange.on_informational then exchange.on_informational(fields) end
+      return
+    end
+    exchange.fields, exchange.no_body = fields, fin
+    wake(exchange, "reader")
+  elseif session.on_request then
+    session.on_request(session, stream, fields, fin)
+  end
+end
+
+function on.data(session, stream)
+  local exchange = session.exchanges[stream]
+  if exchange then
+    exchange.has_data = true
+    wake(exchange, "reader")
+  end
+end
+
+function on.trailers(session, stream, fields)
+  local exchange = session.exchanges[stream]
+  if exchange then exchange.trailer_fields = fields end
+end
+
+function on.finished(session, stream)
+  local exchange = session.exchanges[stream]
+  if exchange then
+    exchange.finished = true
+    wake(exchange, "reader")
+  end
+end
+
+function on.reset(session, stream, code)
+  local exchange = session.exchanges[stream]
+  if exchange then
+    exchange.reset_code = code
+    wake(exchange, "reader")
+    wake(exchange, "writer")
+  end
+end
+
+function on.stopped(session, stream, code)
+  local exchange = session.exchanges[stream]
+  if exchange then
+    exchange.stop_code = code
+    wake(exchange, "writer")
+  end
+end
+
+function on.writable(session, stream)
+  local exchange = session.exchanges[stream]
+  if exchange then wake(exchange, "writer") end
+end
+
+function on.goaway(session)
+  session.going_away = true
+end
+
+function on.settings() end
+
+--- Takes every event that waits. Starts tasks, never runs them.
+function Session:pump()
+  local h3 = self.h3
+  local kind, stream, a, b, c = h3:poll()
+  while kind do
+    on[kind](self, stream, a, b, c)
+    kind, stream, a, b, c = h3:poll()
+  end
+end
+
+--- The connection is over: everything that waits on it ends.
+function Session:close(reason)
+  if self.closed then return end
+  self.closed, self.reason = true, reason
+  for _, exchange in pairs(self.exchanges) do
+    wake(exchange, "reader")
+    wake(exchange, "writer")
+  end
+end
+
+--- Why nothing more comes on an exchange: message, code, number.
+local function why_over(exchange)
+  if exchange.timed_out then return "timeout", "timeout" end
+  if exchange.reset_code then return "reset by peer", "reset", exchange.reset_code end
+  local reason = exchange.session.reason
+  return reason and reason.text or "connection closed", "closed", reason and reason.code
+end
+
+local function wait(exchange, slot, timeout)
+  if exchange[slot] then error("another task waits on this body already", 3) end
+  local waiter = task.waiter()
+  exchange[slot] = waiter
+  local ok, message, code = task.await(waiter, timeout)
+  exchange[slot] = nil
+  if ok == nil then return nil, message, code end
+  return true
+end
+
+local exchange_methods = {}
+Session.exchange_methods = exchange_methods
+
+--- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it breaks off.
+function exchange_methods.read(exchange, max, timeout)
+  local session, h3 = exchange.session, exchange.h3
+  while true do
+    if session.closed and not exchange.has_data then
+      if exchange.finished then return nil end
+      return nil, why_over(exchange)
+    end
+    local bytes, message, code = h3:recv_body(exchange.stream, max or PIECE)
+    if bytes and #bytes > 0 then return bytes end
+    exchange.has_data = false
+    if not bytes and code ~= "again" and code ~= "state" then
+      if code == "closed" and exchange.finished then return nil end
+      return nil, message, code
+    end
+    if not session.closed then session:pump() end
+    if exchange.finished then return nil end
+    if exchange.reset_code then return nil, why_over(exchange) end
+    if not exchange.has_data and not session.closed then
+      local ok, reason, kind = wait(exchange, "reader", timeout)
+      if not ok then return nil, reason, kind end
+    end
+  end
+end
+
+--- The whole body; nil, message, "limit" when it is larger than `limit` bytes.
+function exchange_methods.read_all(exchange, limit, timeout)
+  local parts, size = {}, 0
+  while true do
+    local bytes, message, code, number = exchange_methods.read(exchange, nil, timeout)
+    if not bytes then
+      if message then return nil, message, code, number end
+      return table.concat(parts)
+    end
+    size = size + #bytes
+    if size > limit then return nil, ("body larger than %d bytes"):format(limit), "limit" end
+    parts[#parts + 1] = bytes
+  end
+end
+
+--- An iterator over the body. A failure comes as a last round of false, message, code: `for` would take nil for
+-- the end.
+function exchange_methods.chunks(exchange, timeout)
+  local failed = false
+  return function()
+    if failed then return nil end
+    local bytes, message, code, number = exchange_methods.read(exchange, nil, timeout)
+    if bytes then return bytes end
+    if message then
+      failed = true
+      return false, message, code, number
+    end
+  end
+end
+
+--- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[, number].
+function exchange_methods.write(exchange, data, fin, timeout)
+  local session, h3, stream = exchange.session, exchange.h3, exchange.stream
+  local at, size = 1, #data
+  while at <= size or (fin and size == 0) do
+    if session.closed then return nil, why_over(exchange) end
+    if exchange.stop_code then return nil, "the peer wants no more", "stopped", exchange.stop_code end
+    local stop = math.min(at + PIECE - 1, size)
+    local piece = at == 1 and stop == size and data or data:sub(at, stop)
+    local taken, message, code, number = h3:send_body(stream, piece, fin and stop == size)
+    if taken and (taken > 0 or size == 0) then
+      at = at + taken
+      if size == 0 then return true end
+    end
+    if not taken and code ~= "again" then return nil, message, code, number end
+    if not taken or taken < #piece then
+      session:pump()
+      if not (session.closed or exchange.stop_code or exchange.reset_code) then
+        local ok, reason, kind = wait(exchange, "writer", timeout)
+        if not ok then return nil, reason, kind end
+      elseif exchange.reset_code and not exchange.stop_code then
+        return nil, why_over(exchange)
+      end
+    end
+  end
+  return true
+end
+
+return Session

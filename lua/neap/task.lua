@@ -1,0 +1,268 @@
+--- The scheduler: coroutines as tasks, timers, and the one loop of this Lua state. A turn runs what is ready, sends,
+-- waits in C, and asks the endpoints which connections have something new. C never calls Lua.
+local core = require "neap.core"
+local log = require "neap.log"
+
+local task = {}
+
+local MAX_IDLE = 1024 -- finished coroutines kept for reuse
+local TIMEOUT = {}    -- what a waiter is woken with when its time is over
+
+local idle = {}
+local queue, queue_first, queue_last = {}, 1, 0
+local timers = {} -- binary heap of { at, seq, waiter }
+local timer_seq = 0
+local endpoints = {} -- endpoint → function(conn)
+local resolving = {} -- id → waiter
+local live, holders = 0, 0
+local loop
+local running, stopping = false, false
+
+--- The loop of this state, made at first use.
+function task.loop()
+  if not loop then loop = assert(core.loop()) end
+  return loop
+end
+
+--- Called with the traceback of an error that no one caught in a task.
+function task.on_error(trace)
+  log.error(trace)
+end
+
+local function work(fn, a, b, c)
+  while true do
+    local ok, trace = xpcall(fn, debug.traceback, a, b, c)
+    if not ok then task.on_error(trace) end
+    live = live - 1
+    if #idle >= MAX_IDLE then return end
+    idle[#idle + 1] = coroutine.running()
+    fn, a, b, c = coroutine.yield()
+  end
+end
+
+local function push(co, a, b, c, d)
+  queue_last = queue_last + 1
+  queue[queue_last] = { co, a, b, c, d }
+end
+
+--- Starts fn(a, b, c) as a task of its own, at the next turn.
+function task.go(fn, a, b, c)
+  if type(fn) ~= "function" then error("neap.go takes a function", 2) end
+  live = live + 1
+  push(table.remove(idle) or coroutine.create(work), fn, a, b, c)
+end
+
+--- Something to wait on, for the task that calls.
+function task.waiter()
+  local co, is_main = coroutine.running()
+  if not co or is_main then error("this waits: call it in a task (neap.go, neap.run or a handler)", 3) end
+  return { co = co }
+end
+
+--- Ends a wait with these values; does nothing when it has ended already.
+function task.wake(waiter, a, b, c, d)
+  if waiter and not waiter.woken then
+    waiter.woken = true
+    push(waiter.co, a, b, c, d)
+  end
+end
+
+local function earlier(a, b)
+  return a.at < b.at or (a.at == b.at and a.seq < b.seq)
+end
+
+local function add_timer(at, waiter)
+  timer_seq = timer_seq + 1
+  local i = #timers + 1
+  local timer = { at = at, seq = timer_seq, waiter = waiter }
+  timers[i] = timer
+  while i > 1 do
+    local up = math.floor(i / 2)
+    if not earlier(timer, timers[up]) then break end
+    timers[i], timers[up] = timers[up], timer
+    i = up
+  end
+  return timer
+end
+
+local function take_timer()
+  local first, last = timers[1], table.remove(timers)
+  local n = #timers
+  if n == 0 then return first end
+  timers[1] = last
+  local i = 1
+  while true do
+    local least = 2 * i
+    if least > n then break end
+    if least < n and earlier(timers[least + 1], timers[least]) then least = least + 1 end
+    if not earlier(timers[least], last) then break end
+    timers[i], timers[least] = timers[least], last
+    i = least
+  end
+  return first
+end
+
+-- Timers whose wait has ended stay in the heap until they are on top; when most are dead it is made anew.
+local dead_timers = 0
+local function sweep_timers()
+  if dead_timers < 1000 or dead_timers * 2 < #timers then return end
+  local old = timers
+  timers, dead_timers = {}, 0
+  for _, timer in ipairs(old) do
+    if not timer.waiter.woken then add_timer(timer.at, timer.waiter) end
+  end
+end
+
+--- Waits on a waiter: the values of its wake, or nil, "timeout", "timeout" after `seconds` (nil: no bound).
+function task.await(waiter, seconds)
+  local timed = seconds and add_timer(core.now() + seconds, waiter)
+  local a, b, c, d = coroutine.yield()
+  if a == TIMEOUT then return nil, "timeout", "timeout" end
+  if timed then
+    dead_timers = dead_timers + 1
+    sweep_timers()
+  end
+  return a, b, c, d
+end
+
+--- Lets other tasks run for so many seconds.
+function task.sleep(seconds)
+  if type(seconds) ~= "number" or seconds < 0 then error("neap.sleep takes seconds", 2) end
+  task.await(task.waiter(), seconds)
+end
+
+--- From now on `drive(conn)` is called for every connection of the endpoint that has something new.
+function task.attach(endpoint, drive)
+  endpoints[endpoint] = drive
+end
+
+function task.detach(endpoint)
+  endpoints[endpoint] = nil
+end
+
+--- A server holds the loop running; call with -1 when it ends.
+function task.hold(count)
+  holders = holders + count
+end
+
+--- The addresses of a host, as strings with the port; nil, message, "resolve".
+function task.resolve(host, port)
+  local id, message, code = task.loop():resolve(host, port)
+  if not id then return nil, message, code end
+  local waiter = task.waiter()
+  resolving[id] = waiter
+  local addresses, reason = task.await(waiter)
+  if not addresses then return nil, host .. ": " .. tostring(reason), "resolve" end
+  return addresses
+end
+
+local function run_ready()
+  local last = queue_last
+  while queue_first <= last do
+    local entry = queue[queue_first]
+    queue[queue_first] = nil
+    queue_first = queue_first + 1
+    local ok, trace = coroutine.resume(entry[1], entry[2], entry[3], entry[4], entry[5])
+    if not ok then task.on_error(tostring(trace)) end
+  end
+  if queue_first > queue_last then queue_first, queue_last = 1, 0 end
+end
+
+local function fire_timers()
+  if not timers[1] then return end
+  local now = core.now()
+  while timers[1] and timers[1].at <= now do
+    local timer = take_timer()
+    if timer.waiter.woken then
+      dead_timers = math.max(0, dead_timers - 1)
+    else
+      task.wake(timer.waiter, TIMEOUT)
+    end
+  end
+end
+
+local function next_wait()
+  if queue_first <= queue_last then return 0 end
+  while timers[1] and timers[1].waiter.woken do
+    take_timer()
+    dead_timers = math.max(0, dead_timers - 1)
+  end
+  return timers[1] and math.max(0, timers[1].at - core.now()) or nil
+end
+
+local function deliver()
+  for endpoint, drive in pairs(endpoints) do
+    local conn = endpoint:next()
+    while conn do
+      drive(conn)
+      conn = endpoint:next()
+    end
+  end
+  local id, addresses, reason = loop:resolved()
+  while id do
+    local waiter = resolving[id]
+    resolving[id] = nil
+    task.wake(waiter, addresses, reason)
+    id, addresses, reason = loop:resolved()
+  end
+  local signal = loop:signal()
+  while signal do
+    task.on_signal(signal)
+    signal = loop:signal()
+  end
+end
+
+--- Called with "TERM" or "INT" once task.catch_signals was called.
+function task.on_signal()
+  task.stop()
+end
+
+function task.catch_signals()
+  task.loop():catch_signals()
+end
+
+--- One turn of the loop.
+function task.turn()
+  run_ready()
+  loop:flush()
+  loop:wait(next_wait())
+  deliver()
+  fire_timers()
+end
+
+--- Whether a loop is running in this state.
+function task.is_running()
+  return running
+end
+
+--- Ends task.run after the current turn.
+function task.stop()
+  stopping = true
+end
+
+--- Runs fn (if given) as a task, and the loop until it is finished; without fn until stop, or until nothing is left
+-- to do: no server listens, no task is alive. Inside a running loop it does nothing: the loop runs already.
+-- With fn: what fn returned, or an error of fn's.
+function task.run(fn, ...)
+  if running then return true end
+  task.loop()
+  local finished, ok, results = false, true, {}
+  if fn then
+    local args = { n = select("#", ...), ... }
+    task.go(function()
+      results = { xpcall(function() return fn((table.unpack or unpack)(args, 1, args.n)) end, debug.traceback) }
+      ok, finished = results[1], true
+    end)
+  end
+  running, stopping = true, false
+  local turned, trace = xpcall(function()
+    while not stopping and not finished and (live > 0 or holders > 0) do task.turn() end
+    loop:flush()
+  end, debug.traceback)
+  running = false
+  if not turned then error(trace, 0) end
+  if not ok then error(results[2], 0) end
+  return (table.unpack or unpack)(results, 2)
+end
+
+return task
