@@ -9,20 +9,23 @@ struct pool;
 
 struct ack_state {
     struct range_set received; /* at most LIMIT_ACK_RANGES_KEPT; the lowest is dropped at the bound */
-    uint64_t floor;            /* numbers below are treated as seen: dropped ranges must not be accepted again */
-    uint64_t largest;          /* UINT64_MAX: none */
-    neap_time largest_at;      /* when the largest came */
-    neap_time send_at;         /* NEAP_NEVER: nothing to acknowledge; else an ACK is due then */
+    uint64_t floor;   /* numbers below are treated as seen: dropped ranges must not be accepted again */
+    uint64_t largest; /* UINT64_MAX: none */
+    uint64_t largest_eliciting; /* UINT64_MAX: none */
+    uint64_t lowest_untold;     /* lowest number since the last ACK was sent, UINT64_MAX: none */
+    neap_time largest_at;       /* when the largest came */
+    neap_time send_at;          /* NEAP_NEVER: nothing to acknowledge; else an ACK is due then */
     uint32_t eliciting_unacked; /* ack-eliciting packets since the last ACK was sent */
-    uint64_t ecn[3];           /* ECT(0), ECT(1), CE counts */
-    bool pending;              /* something new that an ACK would tell, even if none is due */
+    uint64_t ecn[3];            /* ECT(0), ECT(1), CE counts, as an ACK frame has them */
+    bool pending;               /* something new that an ACK would tell, even if none is due */
 };
 
 void neap_ack_init(struct ack_state *a);
 /** Whether this number was received already or is too old to know (then treat it as a duplicate). */
 bool neap_ack_is_duplicate(const struct ack_state *a, uint64_t number);
 /** Note an authenticated packet. `immediate`: Initial, Handshake (RFC 9000 §13.2.1). The second ack-eliciting packet,
- * an out-of-order one, or CE make an ACK due at once, else it is due after max_ack_delay. */
+ * an out-of-order one, or CE make an ACK due at once, else it is due after max_ack_delay. `ecn`: the two bits of the
+ * IP header. 0, or NEAP_ERR_NO_MEMORY: then the packet must be treated as not received. */
 int neap_ack_note(struct ack_state *a, struct pool *pool, uint64_t number, bool ack_eliciting, bool immediate,
                   uint8_t ecn, neap_time max_ack_delay, neap_time now);
 bool neap_ack_is_due(const struct ack_state *a, neap_time now);
@@ -33,6 +36,8 @@ void neap_ack_sent(struct ack_state *a);
 /** A packet of ours that carried an ACK up to `largest` was acknowledged: what is below need not be told again
  * (RFC 9000 §13.2.4). */
 void neap_ack_confirmed(struct ack_state *a, uint64_t largest);
+/** Shrink the memory to what the ranges need: for a connection that is idle. */
+void neap_ack_trim(struct ack_state *a, struct pool *pool);
 void neap_ack_free(struct ack_state *a, struct pool *pool);
 
 #endif

@@ -7,13 +7,15 @@
 
 struct cc;
 
-struct cc_ack { /* one ACK frame's worth */
-    uint64_t bytes;         /* newly acknowledged bytes that were in flight */
+struct cc_ack {     /* one ACK frame's worth */
+    uint64_t bytes; /* newly acknowledged bytes that were in flight */
+    uint64_t
+        fresh_bytes; /* of these, in packets sent after cc.recovery_started: only they may widen the window */
     neap_time largest_sent_at; /* when the largest newly acknowledged packet was sent */
-    neap_time rtt, rtt_min; /* latest and minimum */
-    uint64_t in_flight;     /* before this ACK */
-    uint64_t delivery_rate; /* bytes a second, 0 unknown */
-    bool app_limited;       /* the window was not the limit when these were sent (RFC 9002 §7.8) */
+    neap_time rtt, rtt_min;    /* latest and minimum */
+    uint64_t in_flight;        /* before this ACK */
+    uint64_t delivery_rate;    /* bytes a second, 0 unknown */
+    bool app_limited;          /* the window was not the limit when these were sent (RFC 9002 §7.8) */
     neap_time now;
 };
 
@@ -37,12 +39,18 @@ struct cc {
     const struct cc_ops *ops;
     uint64_t window, ssthresh;
     uint64_t datagram_size;
-    uint64_t pacing_rate;      /* bytes a second chosen by the controller; 0: derive from window and RTT */
+    uint64_t pacing_rate;       /* bytes a second chosen by the controller; 0: derive from window and RTT */
     neap_time recovery_started; /* 0: never */
-    uint64_t state[8];         /* the controller's own */
+    uint64_t state[8];          /* the controller's own */
 };
 
 extern const struct cc_ops neap_cc_newreno;
+
+/** The least window: two datagrams (RFC 9002 §7.2). */
+static inline uint64_t cc_least_window(const struct cc *cc)
+{
+    return 2 * cc->datagram_size;
+}
 
 /** Initial window min(10 * size, max(2 * size, 14720)) (RFC 9002 §7.2). */
 void neap_cc_init(struct cc *cc, const struct cc_ops *ops, uint64_t datagram_size);

@@ -25,14 +25,16 @@ struct recovery {
     uint64_t bytes_in_flight;
     uint64_t delivered;
     uint32_t pto_count;
-    bool app_limited;
-    bool is_server, peer_validated;     /* the client's anti-deadlock rule (RFC 9002 §6.2.2.1) */
-    bool has_handshake_keys, handshake_confirmed;
-    neap_time timer;                    /* the loss detection timer, NEAP_NEVER: none */
-    uint64_t largest_acked[SPACES];     /* UINT64_MAX: none */
-    neap_time loss_at[SPACES];          /* NEAP_NEVER: none */
+    bool app_limited;         /* quic/ says after each sending pass: data ran out before window and pacer */
+    neap_time window_full_at; /* when sending last filled the window */
+    bool is_server, peer_validated;               /* the client's anti-deadlock rule (RFC 9002 §6.2.2.1) */
+    bool has_handshake_keys, handshake_confirmed; /* set by quic/, followed by neap_recovery_set_timer */
+    bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
+    neap_time timer;            /* the loss detection timer, NEAP_NEVER: none */
+    uint64_t largest_acked[SPACES];      /* UINT64_MAX: none */
+    neap_time loss_at[SPACES];           /* NEAP_NEVER: none */
     neap_time last_eliciting_at[SPACES]; /* 0: none */
-    struct sent *sent[SPACES];          /* NULL once a space's keys are gone */
+    struct sent *sent[SPACES];           /* NULL once a space's keys are gone */
     uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
 };
 
@@ -42,15 +44,19 @@ void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rt
 /** A packet was added to sent[space]. */
 void neap_recovery_on_sent(struct recovery *r, enum space space, const struct sent_packet *p, neap_time now);
 
-struct ack_ranges { /* the peer's ACK, as an iterator that recovery calls down on plain data */
+struct ack_ranges {             /* the peer's ACK, as an iterator that recovery calls down on plain data */
     const struct range *ranges; /* descending or ascending half-open ranges, checked */
     size_t count;
     uint64_t largest;
     neap_time delay; /* already scaled; 0 in Initial and Handshake */
 };
 
+/** The delay of an ACK frame in time, from its wire value and the peer's ack_delay_exponent (<= 20). */
+neap_time neap_recovery_ack_delay(uint64_t wire, unsigned exponent);
+
 /** Apply an ACK: marks packets ACKED or LOST in sent[space] (take them with neap_sent_next_fate), updates RTT,
- * controller, pacer, timer. PROTOCOL_VIOLATION when it acknowledges what was never sent. */
+ * controller, pacer, timer. PROTOCOL_VIOLATION when it acknowledges what was never sent. An ACK in a
+ * space whose packets are gone does nothing. */
 int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_ranges *ack, neap_time now,
                          struct failure *why);
 
@@ -59,7 +65,7 @@ enum timeout_action { TIMEOUT_NOTHING, TIMEOUT_LOSS, TIMEOUT_PROBE };
  * probes in *space (pto_count was raised). */
 enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now);
 
-/** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). */
+/** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). sent[space] is NULL then; the caller frees it. */
 void neap_recovery_discard(struct recovery *r, enum space space, neap_time now);
 
 /** Set the timer anew (after the peer's address was validated, keys came, a packet was sent). */
@@ -71,7 +77,8 @@ neap_time neap_recovery_pto(const struct recovery *r, enum space space);
 /** Bytes that congestion control allows now. */
 uint64_t neap_recovery_window_left(const struct recovery *r);
 
-/** Retry: forget RTT-neutral state of the Initial space so that it can be sent again. */
+/** A Retry came (RFC 9002 §6.3): the controller and the timer begin anew, what was sent is marked LOST without
+ * counting as a loss: take the fates to send it again. */
 void neap_recovery_on_retry(struct recovery *r, neap_time now);
 
 #endif

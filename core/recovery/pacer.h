@@ -9,18 +9,21 @@ struct pacer {
     bool enabled;
     uint64_t tokens;   /* bytes that may leave now */
     uint64_t capacity; /* burst allowance in bytes */
+    uint64_t quantum;  /* bytes worth waking up for: a millisecond of the rate */
     uint64_t rate;     /* bytes a second; 0: not known yet, no pacing */
     neap_time last;
 };
 
 void neap_pacer_init(struct pacer *p, bool enabled, uint64_t datagram_size);
 /** Set the rate (5/4 window / smoothed RTT unless the controller chose one) and the burst: at least 10 datagrams, or
- * what the rate gives in a millisecond or two, at most 64 KiB or so. */
+ * what the rate gives in two milliseconds, at most LIMIT_PACER_BURST: a timer that keeps milliseconds then still
+ * reaches the rate. */
 void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t datagram_size);
 /** Bytes that may leave at `now`; UINT64_MAX when pacing is off. */
 uint64_t neap_pacer_budget(struct pacer *p, neap_time now);
 void neap_pacer_sent(struct pacer *p, uint64_t bytes);
-/** When `bytes` may leave; `now` or earlier when they may already. */
+/** When `bytes` may leave; `now` when they may already. Later than strictly needed where that saves wake-ups: it waits
+ * for a millisecond's worth. */
 neap_time neap_pacer_ready_at(const struct pacer *p, uint64_t bytes, neap_time now);
 
 #endif

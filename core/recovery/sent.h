@@ -4,30 +4,32 @@
 #define NEAP_RECOVERY_SENT_H
 
 #include "base/failure.h"
+#include "base/limits.h"
+#include "base/range_set.h"
 #include "neap.h"
 
 struct pool;
 
-enum sent_frame_kind { /* what quic/ has to know of a frame's fate */
-    SENT_ACK,               /* id: largest acknowledged in it */
-    SENT_CRYPTO,            /* offset, size */
-    SENT_STREAM,            /* id, offset, size, fin */
-    SENT_RESET_STREAM,      /* id */
-    SENT_STOP_SENDING,      /* id */
-    SENT_MAX_DATA,          /* offset: the limit */
-    SENT_MAX_STREAM_DATA,   /* id, offset: the limit */
-    SENT_MAX_STREAMS_BIDI,  /* offset: the limit */
-    SENT_MAX_STREAMS_UNI,
-    SENT_DATA_BLOCKED,
-    SENT_STREAM_DATA_BLOCKED, /* id */
-    SENT_STREAMS_BLOCKED_BIDI,
-    SENT_STREAMS_BLOCKED_UNI,
-    SENT_NEW_CONNECTION_ID, /* id: sequence */
-    SENT_RETIRE_CONNECTION_ID, /* id: sequence */
-    SENT_HANDSHAKE_DONE,
-    SENT_NEW_TOKEN,
-    SENT_PATH_CHALLENGE,
-    SENT_PING,
+enum sent_frame_kind {                        /* what quic/ has to know of a frame's fate */
+                       SENT_ACK,              /* id: largest acknowledged in it */
+                       SENT_CRYPTO,           /* offset, size */
+                       SENT_STREAM,           /* id, offset, size, fin */
+                       SENT_RESET_STREAM,     /* id */
+                       SENT_STOP_SENDING,     /* id */
+                       SENT_MAX_DATA,         /* offset: the limit */
+                       SENT_MAX_STREAM_DATA,  /* id, offset: the limit */
+                       SENT_MAX_STREAMS_BIDI, /* offset: the limit */
+                       SENT_MAX_STREAMS_UNI,
+                       SENT_DATA_BLOCKED,
+                       SENT_STREAM_DATA_BLOCKED, /* id */
+                       SENT_STREAMS_BLOCKED_BIDI,
+                       SENT_STREAMS_BLOCKED_UNI,
+                       SENT_NEW_CONNECTION_ID,    /* id: sequence */
+                       SENT_RETIRE_CONNECTION_ID, /* id: sequence */
+                       SENT_HANDSHAKE_DONE,
+                       SENT_NEW_TOKEN,
+                       SENT_PATH_CHALLENGE,
+                       SENT_PING,
 };
 
 struct sent_frame {
@@ -44,31 +46,43 @@ enum sent_fate { FATE_IN_FLIGHT, FATE_ACKED, FATE_LOST, FATE_TAKEN };
 struct sent_packet {
     uint64_t number;
     neap_time at;
-    uint64_t delivered;       /* bytes delivered when it was sent: delivery rate samples */
-    uint32_t first_frame;     /* running index into the frame ring */
+    uint64_t delivered;   /* bytes delivered when it was sent: delivery rate samples */
+    uint32_t first_frame; /* running index into the frame ring */
     uint16_t frame_count;
-    uint16_t size;            /* bytes in flight it stands for; 0 when not in flight */
-    uint8_t fate;             /* enum sent_fate */
+    uint16_t size;   /* bytes in flight it stands for; 0 when not in flight */
+    uint8_t fate;    /* enum sent_fate */
+    uint8_t outcome; /* once TAKEN: what it was, ACKED or LOST; TAKEN when it was just forgotten */
     bool ack_eliciting, in_flight, is_probe;
 };
 
 struct sent {
-    struct sent_packet *packets; /* ring by order of sending, capacity a power of two, grown up to LIMIT_SENT_PACKETS */
-    struct sent_frame *frames;   /* ring */
+    struct sent_packet
+        *packets; /* ring by order of sending, capacity a power of two, grown up to LIMIT_SENT_PACKETS */
+    struct sent_frame *frames; /* ring, grown up to LIMIT_SENT_FRAMES */
+    /* Heads are running indices: masked by the capacity they give the slot. */
     uint32_t packet_head, packet_count, packet_capacity;
     uint32_t frame_head, frame_count, frame_capacity;
-    uint64_t largest_sent;       /* UINT64_MAX: none */
+    uint64_t largest_sent; /* UINT64_MAX: none */
+    uint64_t skipped;      /* the last number left out on purpose, UINT64_MAX: none */
     uint32_t eliciting_in_flight;
-    uint32_t undecided;          /* packets marked ACKED or LOST whose fate was not taken yet */
+    uint32_t undecided; /* packets marked ACKED or LOST whose fate was not taken yet */
+    uint32_t scan;      /* no packet before this running index is undecided */
+    uint32_t taking;    /* running index of the packet that next_fate returned last */
+    bool is_taking;
+    uint8_t quiet; /* packets at the newest end that elicit nothing */
+    uint8_t lost_count;
+    struct range lost[LIMIT_SENT_LOST_RANGES]; /* numbers declared lost lately, oldest first */
 };
 
 void neap_sent_init(struct sent *s);
 /** Make sure that one more packet with up to `frames` frames can be added. 0, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY:
  * then do not send. */
 int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames);
-/** Add a packet that was just sealed, with its frames; reserve came before. Packets that are not ack-eliciting are
- * dropped from the ring as soon as they are behind something newer that was acknowledged. */
-void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames, size_t count);
+/** Add a packet that was just sealed, with its frames; reserve came before, numbers ascend. Packets that are neither
+ * ack-eliciting nor in flight are dropped from the ring as soon as they are behind something newer that was
+ * acknowledged, and of a long row of them only the first LIMIT_SENT_QUIET - 1 and the newest are kept. */
+void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
+                   size_t count);
 struct sent_packet *neap_sent_oldest(struct sent *s);
 /** Walk in order of sending; NULL past the end. Index 0 is the oldest. */
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index);
@@ -79,6 +93,17 @@ const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent
 /** The next packet whose fate was decided (ACKED or LOST) and not taken yet: marks it TAKEN after return of the *next*
  * call, and frees ring space from the oldest end. NULL when none. Frames may be read until the next call. */
 struct sent_packet *neap_sent_next_fate(struct sent *s, enum sent_fate *fate);
+/** A number is left out on purpose, so that who acknowledges it is found out (RFC 9000 §21.4). */
+void neap_sent_skip(struct sent *s, uint64_t number);
+/** The index of the first packet with this number or a larger one; packet_count when there is none. */
+uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number);
+/** Loss detection decides: ACKED or LOST for quic/ to take, or TAKEN to forget the packet without a word. It must
+ * be IN_FLIGHT until now. */
+void neap_sent_decide(struct sent *s, uint32_t index, enum sent_fate fate);
+/** How many numbers of [start, end) were declared lost lately; they are forgotten then. */
+uint32_t neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end);
+/** Give the memory back when nothing is in flight and no fate is waiting: for a connection that is idle. */
+void neap_sent_trim(struct sent *s, struct pool *pool);
 void neap_sent_free(struct sent *s, struct pool *pool);
 
 #endif

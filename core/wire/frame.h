@@ -46,9 +46,9 @@ enum frame_rule {
     IN_EARLY = 1 << 1,
     IN_HANDSHAKE = 1 << 2,
     IN_ONE_RTT = 1 << 3,
-    ELICITS = 1 << 4,    /* ack-eliciting */
-    IN_FLIGHT = 1 << 5,  /* counts toward bytes in flight */
-    PROBING = 1 << 6,    /* RFC 9000 §9.1 */
+    ELICITS = 1 << 4,        /* ack-eliciting */
+    IN_FLIGHT = 1 << 5,      /* counts toward bytes in flight */
+    PROBING = 1 << 6,        /* RFC 9000 §9.1 */
     ONLY_TO_CLIENT = 1 << 7, /* only a server sends it: NEW_TOKEN, HANDSHAKE_DONE */
 };
 
@@ -109,7 +109,7 @@ struct frame {
             uint64_t id, limit;
         } stream_limit; /* MAX_STREAM_DATA, STREAM_DATA_BLOCKED */
         struct frame_new_connection_id new_connection_id;
-        uint64_t sequence;  /* RETIRE_CONNECTION_ID */
+        uint64_t sequence;    /* RETIRE_CONNECTION_ID */
         uint8_t path_data[8]; /* PATH_CHALLENGE, PATH_RESPONSE */
         struct frame_close close;
     };
@@ -135,7 +135,8 @@ bool neap_ack_next(const struct frame_ack *ack, struct ack_walk *walk, uint64_t 
 struct range;
 /** `ranges` ascending half-open, `count` >= 1; the last is the one with the largest number. Writes as many as fit of
  * the newest; NULL ecn: plain ACK, else the three counts. */
-void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, uint64_t delay, const uint64_t *ecn);
+void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, uint64_t delay,
+                    const uint64_t *ecn);
 void neap_write_padding(struct writer *w, size_t size);
 void neap_write_ping(struct writer *w);
 void neap_write_reset_stream(struct writer *w, uint64_t id, uint64_t code, uint64_t final_size);

@@ -12,10 +12,10 @@ struct packet_header {
     enum neap_packet_type type;
     uint32_t version;
     struct span dcid, scid, token;
-    struct span versions;    /* version negotiation: the list, 4 bytes each */
-    struct span retry_tag;   /* Retry: the last 16 bytes; token is what stands before */
-    size_t number_at;        /* offset of the packet number from the packet's first byte; 0 when it has none */
-    size_t size;             /* the whole packet: by Length for long headers, to the datagram's end otherwise */
+    struct span versions;  /* version negotiation: the list, 4 bytes each */
+    struct span retry_tag; /* Retry: the last 16 bytes; token is what stands before */
+    size_t number_at;      /* offset of the packet number from the packet's first byte; 0 when it has none */
+    size_t size;           /* the whole packet: by Length for long headers, to the datagram's end otherwise */
 };
 
 /** Parse the first packet of `bytes`. 0, NEAP_ERR_UNKNOWN_VERSION (version, dcid, scid are set), or
@@ -33,20 +33,20 @@ uint64_t neap_packet_number_expand(uint64_t truncated, size_t size, uint64_t exp
 /** Begin a long header packet: everything up to the packet number. Length is written as 2 bytes to be patched by
  * neap_long_header_finish. Returns the offset of Length from w->at before the call. */
 size_t neap_long_header_write(struct writer *w, const struct version *version, enum neap_packet_type type,
-                              const neap_cid *dcid, const neap_cid *scid, struct span token, size_t number_size,
-                              uint64_t number);
+                              const neap_cid *dcid, const neap_cid *scid, struct span token,
+                              size_t number_size, uint64_t number);
 /** Patch Length: `length_room` points at its 2 bytes, `length` counts packet number, payload and tag (< 16384). */
 void neap_long_header_finish(uint8_t *length_room, size_t length);
 /** A short header; `spin` and `key_phase` are single bits. */
-void neap_short_header_write(struct writer *w, const neap_cid *dcid, bool spin, bool key_phase, size_t number_size,
-                             uint64_t number);
+void neap_short_header_write(struct writer *w, const neap_cid *dcid, bool spin, bool key_phase,
+                             size_t number_size, uint64_t number);
 /** A whole Retry packet without its integrity tag; `first_byte_random` fills the unused bits. */
 void neap_retry_header_write(struct writer *w, const struct version *version, const neap_cid *dcid,
                              const neap_cid *scid, struct span token, uint8_t first_byte_random);
 /** A whole Version Negotiation packet listing what we speak, with a reserved version mixed in (RFC 9000 §6.3).
  * `dcid` and `scid` are the received scid and dcid, of any length up to 255. */
-void neap_version_negotiation_write(struct writer *w, struct span dcid, struct span scid, uint8_t first_byte_random,
-                                    uint32_t reserved_version);
+void neap_version_negotiation_write(struct writer *w, struct span dcid, struct span scid,
+                                    uint8_t first_byte_random, uint32_t reserved_version);
 
 static inline bool cid_equal(const neap_cid *a, const neap_cid *b)
 {

@@ -1,0 +1,146 @@
+/* Received packet numbers and when to acknowledge them (RFC 9000 §13.2). */
+#include "recovery/ack.h"
+
+#include "base/limits.h"
+#include "base/pool.h"
+
+#define ACK_EVERY 2u /* ack-eliciting packets (RFC 9000 §13.2.2) */
+#define LEAST_CAPACITY 4u
+
+enum { ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 }; /* the bits in the IP header (RFC 3168) */
+
+void neap_ack_init(struct ack_state *a)
+{
+    *a = (struct ack_state){
+        .received = range_set_of(LIMIT_ACK_RANGES_KEPT),
+        .largest = UINT64_MAX,
+        .largest_eliciting = UINT64_MAX,
+        .lowest_untold = UINT64_MAX,
+        .send_at = NEAP_NEVER,
+    };
+}
+
+bool neap_ack_is_duplicate(const struct ack_state *a, uint64_t number)
+{
+    return number < a->floor || neap_range_set_contains(&a->received, number);
+}
+
+static void drop_below(struct ack_state *a, uint64_t floor)
+{
+    if (floor <= a->floor)
+        return;
+    a->floor = floor;
+    neap_range_set_drop_below(&a->received, floor);
+}
+
+/* At the bound the lowest range makes room; a number below all of them is given up itself. */
+static int insert(struct ack_state *a, struct pool *pool, uint64_t number)
+{
+    int error = neap_range_set_insert(&a->received, pool, number, number + 1);
+
+    if (error != NEAP_ERR_LIMIT)
+        return error;
+    if (number < a->received.ranges[0].start) {
+        drop_below(a, number + 1);
+        return NEAP_OK;
+    }
+    drop_below(a, a->received.ranges[0].end);
+    return neap_range_set_insert(&a->received, pool, number, number + 1);
+}
+
+/* RFC 9000 §13.2.1: below another ack-eliciting packet, or with missing ones between it and the highest of them. */
+static bool is_out_of_order(const struct ack_state *a, uint64_t number)
+{
+    if (a->largest_eliciting == UINT64_MAX)
+        return false;
+    if (number < a->largest_eliciting)
+        return true;
+    uint64_t from = a->largest_eliciting > a->floor ? a->largest_eliciting : a->floor;
+    return !neap_range_set_covers(&a->received, from, number);
+}
+
+static void count_ecn(struct ack_state *a, uint8_t ecn)
+{
+    switch (ecn & 3) {
+    case ECN_ECT0: a->ecn[0]++; break;
+    case ECN_ECT1: a->ecn[1]++; break;
+    case ECN_CE: a->ecn[2]++; break;
+    }
+}
+
+int neap_ack_note(struct ack_state *a, struct pool *pool, uint64_t number, bool ack_eliciting, bool immediate,
+                  uint8_t ecn, neap_time max_ack_delay, neap_time now)
+{
+    int error = insert(a, pool, number);
+
+    if (error)
+        return error;
+    if (a->largest == UINT64_MAX || number > a->largest) {
+        a->largest = number;
+        a->largest_at = now;
+    }
+    if (number < a->lowest_untold)
+        a->lowest_untold = number;
+    count_ecn(a, ecn);
+    a->pending = true;
+    if (!ack_eliciting)
+        return NEAP_OK;
+    bool due = immediate || is_out_of_order(a, number) || (ecn & 3) == ECN_CE;
+
+    a->eliciting_unacked++;
+    if (due || a->eliciting_unacked >= ACK_EVERY)
+        max_ack_delay = 0;
+    if (a->send_at > now + max_ack_delay)
+        a->send_at = now + max_ack_delay;
+    if (a->largest_eliciting == UINT64_MAX || number > a->largest_eliciting)
+        a->largest_eliciting = number;
+    return NEAP_OK;
+}
+
+bool neap_ack_is_due(const struct ack_state *a, neap_time now)
+{
+    return a->send_at <= now;
+}
+
+uint64_t neap_ack_delay(const struct ack_state *a, unsigned exponent, neap_time now)
+{
+    return now > a->largest_at ? (now - a->largest_at) / 1000 >> exponent : 0;
+}
+
+void neap_ack_sent(struct ack_state *a)
+{
+    a->send_at = NEAP_NEVER;
+    a->eliciting_unacked = 0;
+    a->lowest_untold = UINT64_MAX;
+    a->pending = false;
+}
+
+/* The largest itself stays, so that the set is never empty, and so does what no ACK has told yet. */
+void neap_ack_confirmed(struct ack_state *a, uint64_t largest)
+{
+    if (a->largest == UINT64_MAX || largest > a->largest)
+        return;
+    drop_below(a, largest < a->lowest_untold ? largest : a->lowest_untold);
+}
+
+void neap_ack_trim(struct ack_state *a, struct pool *pool)
+{
+    uint32_t capacity = LEAST_CAPACITY;
+
+    while (capacity < a->received.count)
+        capacity *= 2;
+    if (capacity >= a->received.capacity)
+        return;
+    struct range *ranges = neap_pool_resize(pool, a->received.ranges, a->received.capacity * sizeof *ranges,
+                                            capacity * sizeof *ranges);
+    if (!ranges)
+        return;
+    a->received.ranges = ranges;
+    a->received.capacity = capacity;
+}
+
+void neap_ack_free(struct ack_state *a, struct pool *pool)
+{
+    neap_range_set_free(&a->received, pool);
+    neap_ack_init(a);
+}

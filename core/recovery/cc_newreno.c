@@ -1,0 +1,66 @@
+/* NewReno (RFC 9002 §7.3, appendix B). */
+#include "recovery/cc.h"
+
+enum { ACKED_IN_AVOIDANCE }; /* bytes toward the next datagram of window; the one thing in cc->state */
+
+static void newreno_init(struct cc *cc)
+{
+    cc->state[ACKED_IN_AVOIDANCE] = 0;
+}
+
+static void newreno_on_sent(struct cc *cc, uint64_t bytes, uint64_t in_flight, neap_time now)
+{
+    (void)cc, (void)bytes, (void)in_flight, (void)now;
+}
+
+/* One datagram more for each window that was acknowledged (RFC 9002 §7.3.3), counted in bytes. */
+static void avoid_congestion(struct cc *cc, uint64_t bytes)
+{
+    uint64_t *acked = &cc->state[ACKED_IN_AVOIDANCE];
+
+    *acked += bytes;
+    while (*acked >= cc->window) {
+        *acked -= cc->window;
+        cc->window += cc->datagram_size;
+    }
+}
+
+static void newreno_on_ack(struct cc *cc, const struct cc_ack *ack)
+{
+    uint64_t bytes = ack->fresh_bytes;
+
+    if (ack->app_limited || bytes == 0)
+        return;
+    if (cc->window < cc->ssthresh) {
+        uint64_t room = cc->ssthresh - cc->window, grown = bytes < room ? bytes : room;
+
+        cc->window += grown;
+        bytes -= grown;
+    }
+    if (bytes)
+        avoid_congestion(cc, bytes);
+}
+
+/* One reduction a round trip: losses of packets sent before the last one belong to it (RFC 9002 §7.3.2). */
+static void newreno_on_loss(struct cc *cc, const struct cc_loss *loss)
+{
+    if (cc->recovery_started == 0 || loss->largest_lost_sent_at > cc->recovery_started) {
+        cc->recovery_started = loss->now ? loss->now : 1; /* 0 stands for never */
+        cc->ssthresh = cc->window / 2;
+        cc->window = cc->ssthresh > cc_least_window(cc) ? cc->ssthresh : cc_least_window(cc);
+        cc->state[ACKED_IN_AVOIDANCE] = 0;
+    }
+    if (loss->is_persistent) {
+        cc->window = cc_least_window(cc);
+        cc->recovery_started = 0;
+        cc->state[ACKED_IN_AVOIDANCE] = 0;
+    }
+}
+
+const struct cc_ops neap_cc_newreno = {
+    .name = "newreno",
+    .init = newreno_init,
+    .on_sent = newreno_on_sent,
+    .on_ack = newreno_on_ack,
+    .on_loss = newreno_on_loss,
+};
