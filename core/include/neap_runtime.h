@@ -1,0 +1,111 @@
+/* neap with sockets: one epoll loop a thread that moves datagrams between UDP sockets and endpoints of neap.h, keeps
+ * their timers, and brings signals, resolved names and wake-ups from other threads. Linux. */
+#ifndef NEAP_RUNTIME_H
+#define NEAP_RUNTIME_H
+
+#include "neap.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct neap_loop neap_loop;
+
+/** CLOCK_MONOTONIC: the `now` of everything that runs in a loop. */
+NEAP_API neap_time neap_loop_now(void);
+
+/** A new loop, or NULL: errno says why. All calls but neap_loop_wake belong to the thread that made it. */
+NEAP_API neap_loop *neap_loop_new(void);
+/** Closes its sockets; endpoints are not freed and must not be used with sockets of this loop any more. */
+NEAP_API void neap_loop_free(neap_loop *loop);
+
+/** One line about the last NEAP_ERR_SYSTEM or NEAP_ERR_ARGUMENT of this loop ("127.0.0.1:443: Address already in
+ * use"), and the errno of it. */
+NEAP_API const char *neap_loop_error(const neap_loop *loop);
+NEAP_API int neap_loop_errno(const neap_loop *loop);
+
+/** Serve an endpoint at "192.0.2.1:443", "[2001:db8::1]:443", "localhost:443" (both loopback addresses), ":443" or
+ * "[::]:443" (IPv4 and IPv6), "0.0.0.0:443" (IPv4). Port 0: any free one. 0, NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM. */
+NEAP_API int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *address);
+/** Give an endpoint one unconnected socket per address family that the system has, for client connections. */
+NEAP_API int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint);
+/** Close an endpoint's sockets; call before neap_endpoint_free. */
+NEAP_API void neap_loop_detach(neap_loop *loop, neap_endpoint *endpoint);
+/** The bound address of an endpoint's socket of this family (4, 6, or 0 for the first): for `local` of
+ * neap_endpoint_connect. 0, or NEAP_ERR_ARGUMENT when there is none. */
+NEAP_API int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpoint, unsigned family,
+                               neap_address *out);
+
+/** Wait until there is something to do, at most `timeout` nanoseconds (NEAP_NEVER: no bound), and hand received
+ * datagrams to their endpoints. Afterwards: neap_endpoint_next of each endpoint, then neap_loop_flush.
+ * 0 or NEAP_ERR_SYSTEM. */
+NEAP_API int neap_loop_wait(neap_loop *loop, neap_time timeout);
+/** Run the endpoints' timers that are due and send what they have. What a full socket does not take is kept and goes
+ * out first when it has room. */
+NEAP_API void neap_loop_flush(neap_loop *loop);
+
+/** When neap_loop_flush wants to be called though nothing arrives; NEAP_NEVER when it need not. With neap_loop_fd
+ * (readable when neap_loop_wait(loop, 0) has work) this puts a loop into another one. */
+NEAP_API neap_time neap_loop_timeout(const neap_loop *loop);
+NEAP_API int neap_loop_fd(const neap_loop *loop);
+
+/** From any thread or a signal handler: make neap_loop_wait return. */
+NEAP_API void neap_loop_wake(neap_loop *loop);
+
+/** Take SIGTERM and SIGINT through a signalfd: blocked in this thread, and in threads and children it starts later,
+ * until the loop is freed. 0 or NEAP_ERR_SYSTEM. */
+NEAP_API int neap_loop_catch_signals(neap_loop *loop);
+/** The next signal that arrived, 0 when none. */
+NEAP_API int neap_loop_next_signal(neap_loop *loop);
+
+#define NEAP_RESOLVED_ADDRESSES 8
+typedef struct neap_resolved {
+    uint64_t id;
+    size_t count;                                    /* 0: `error` says why */
+    neap_address addresses[NEAP_RESOLVED_ADDRESSES]; /* in the order of RFC 6724 */
+    char error[96];
+} neap_resolved;
+
+/** Look a name up in a helper thread: an id > 0, NEAP_ERR_LIMIT when too many are under way, NEAP_ERR_ARGUMENT when
+ * it cannot be a name, NEAP_ERR_NO_MEMORY, NEAP_ERR_SYSTEM. IP addresses are answered without a thread. */
+NEAP_API int64_t neap_loop_resolve(neap_loop *loop, const char *host, uint16_t port);
+/** The next answer: true and *out filled. */
+NEAP_API bool neap_loop_resolved(neap_loop *loop, neap_resolved *out);
+
+typedef struct neap_loop_stats {
+    uint64_t turns, receive_calls, send_calls, messages_received, messages_sent, bytes_received, bytes_sent,
+        send_errors, receive_errors;
+    bool segmentation; /* the kernel takes trains (UDP_SEGMENT) on every socket so far */
+} neap_loop_stats;
+NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out);
+
+/** What neap_loop_run calls; members may be NULL. */
+typedef struct neap_loop_handler {
+    /* For each connection that neap_endpoint_next gives; release it when it is closed. */
+    void (*on_connection)(void *context, neap_endpoint *endpoint, neap_conn *conn);
+    void (*on_resolved)(void *context, const neap_resolved *resolved);
+    void (*on_signal)(void *context, int signal_number);
+    /* At the end of each turn, before sending: returns how long the next wait may take at most. */
+    neap_time (*on_turn)(void *context, neap_time now);
+    void *context;
+} neap_loop_handler;
+
+/** Turn until neap_loop_stop: wait, call the handler, flush. 0 or NEAP_ERR_SYSTEM. */
+NEAP_API int neap_loop_run(neap_loop *loop, const neap_loop_handler *handler);
+/** End neap_loop_run after this turn; also from a handler. */
+NEAP_API void neap_loop_stop(neap_loop *loop);
+
+/** A bound, non-blocking UDP socket for callers with a loop of their own: "[::1]:0" and the like; the kernel neither
+ * fragments nor learns a path MTU. The descriptor, or NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM with errno. */
+NEAP_API int neap_udp_bind(const char *address, neap_address *bound);
+/** One datagram: its size, NEAP_ERR_AGAIN, or NEAP_ERR_SYSTEM with errno. `info->to` is `local`. */
+NEAP_API int64_t neap_udp_recv(int fd, const neap_address *local, uint8_t *out, size_t size,
+                               neap_recv_info *info);
+/** Sends to info->to with info->ecn. The size, NEAP_ERR_AGAIN, NEAP_ERR_SYSTEM. */
+NEAP_API int64_t neap_udp_send(int fd, const uint8_t *bytes, size_t size, const neap_send_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

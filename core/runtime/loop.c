@@ -1,0 +1,259 @@
+/* The loop: one epoll_wait a turn, timers as its timeout, and neap_loop_run for C programs. */
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+neap_time neap_loop_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (neap_time)now.tv_sec * NEAP_SECOND + (neap_time)now.tv_nsec;
+}
+
+int neap_loop_fail(neap_loop *loop, int code, int error_number, const char *what)
+{
+    loop->error_number = error_number;
+    if (error_number != 0)
+        snprintf(loop->error_text, sizeof loop->error_text, "%.90s: %s", what, strerror(error_number));
+    else
+        snprintf(loop->error_text, sizeof loop->error_text, "%s", what);
+    return code;
+}
+
+static int watch(neap_loop *loop, int *fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
+
+    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, *fd, &event);
+}
+
+neap_loop *neap_loop_new(void)
+{
+    neap_loop *loop = calloc(1, sizeof *loop);
+
+    if (loop == NULL)
+        return NULL;
+    loop->signal_fd = -1;
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->receive = neap_receive_batch_new();
+    loop->send = neap_send_batch_new();
+    loop->resolver = neap_resolver_new(loop->wake_fd);
+    if (loop->epoll_fd >= 0 && loop->wake_fd >= 0 && loop->receive != NULL && loop->send != NULL &&
+        loop->resolver != NULL && watch(loop, &loop->wake_fd) == 0)
+        return loop;
+    int number = errno;
+    neap_loop_free(loop);
+    errno = number;
+    return NULL;
+}
+
+void neap_loop_free(neap_loop *loop)
+{
+    if (loop == NULL)
+        return;
+    while (loop->attachments != NULL)
+        neap_loop_detach(loop, loop->attachments->endpoint);
+    if (loop->resolver != NULL)
+        neap_resolver_free(loop->resolver);
+    if (loop->signal_fd >= 0) {
+        close(loop->signal_fd);
+        pthread_sigmask(SIG_SETMASK, &loop->signals_before, NULL);
+    }
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    if (loop->epoll_fd >= 0)
+        close(loop->epoll_fd);
+    free(loop->receive);
+    free(loop->send);
+    free(loop);
+}
+
+const char *neap_loop_error(const neap_loop *loop)
+{
+    return loop->error_text;
+}
+
+int neap_loop_errno(const neap_loop *loop)
+{
+    return loop->error_number;
+}
+
+int neap_loop_fd(const neap_loop *loop)
+{
+    return loop->epoll_fd;
+}
+
+void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out)
+{
+    *out = loop->stats;
+    out->segmentation = true;
+    for (const struct attachment *a = loop->attachments; a != NULL; a = a->next) {
+        for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++)
+            out->segmentation = out->segmentation && (a->sockets[i].fd < 0 || a->sockets[i].segmentation);
+    }
+}
+
+void neap_loop_wake(neap_loop *loop)
+{
+    uint64_t one = 1;
+    int number = errno;
+
+    /* A full counter means that it is readable already. */
+    if (write(loop->wake_fd, &one, sizeof one) < 0)
+        errno = number;
+}
+
+neap_time neap_loop_timeout(const neap_loop *loop)
+{
+    neap_time first = NEAP_NEVER;
+
+    for (const struct attachment *a = loop->attachments; a != NULL; a = a->next) {
+        neap_time at;
+        if (a->full)
+            continue; /* EPOLLOUT comes first */
+        at = a->kept != NULL ? a->kept[a->kept_at].at : neap_endpoint_timeout(a->endpoint);
+        if (at < first)
+            first = at;
+    }
+    return first;
+}
+
+/* epoll_pwait2 (Linux 5.11) takes nanoseconds: pacing and short loss timers need them. Before it, milliseconds
+ * rounded up, so that a timer is never early and nothing spins. */
+static int wait_events(neap_loop *loop, struct epoll_event *events, neap_time timeout)
+{
+#ifdef SYS_epoll_pwait2
+    /* The kernel's own layout on every architecture. */
+    struct {
+        int64_t seconds, nanoseconds;
+    } time = {(int64_t)(timeout / NEAP_SECOND), (int64_t)(timeout % NEAP_SECOND)};
+
+    if (!loop->no_epoll_pwait2) {
+        long count = syscall(SYS_epoll_pwait2, loop->epoll_fd, events, (long)LIMIT_LOOP_EVENTS,
+                             timeout == NEAP_NEVER ? NULL : &time, NULL, (size_t)0);
+        if (count >= 0 || errno != ENOSYS)
+            return (int)count;
+        loop->no_epoll_pwait2 = true;
+    }
+#endif
+    int milliseconds = -1;
+    if (timeout < (neap_time)INT32_MAX * NEAP_MILLISECOND)
+        milliseconds = (int)((timeout + NEAP_MILLISECOND - 1) / NEAP_MILLISECOND);
+    return epoll_wait(loop->epoll_fd, events, LIMIT_LOOP_EVENTS, milliseconds);
+}
+
+static void watch_writable(neap_loop *loop, struct attachment *attachment, bool writable)
+{
+    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
+        struct udp_socket *udp = &attachment->sockets[i];
+        struct epoll_event event = {.events = writable ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = udp};
+        if (udp->fd >= 0)
+            epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event);
+    }
+}
+
+static void handle_event(neap_loop *loop, const struct epoll_event *event, neap_time now)
+{
+    if (event->data.ptr == &loop->wake_fd) {
+        uint64_t count;
+        if (read(loop->wake_fd, &count, sizeof count) < 0)
+            return;
+    } else if (event->data.ptr != &loop->signal_fd) { /* signals stay until they are asked for */
+        struct udp_socket *udp = event->data.ptr;
+        if ((event->events & EPOLLOUT) != 0) {
+            udp->attachment->full = false;
+            watch_writable(loop, udp->attachment, false);
+        }
+        if ((event->events & (EPOLLIN | EPOLLERR)) != 0)
+            neap_udp_receive(loop, udp, now);
+    }
+}
+
+int neap_loop_wait(neap_loop *loop, neap_time timeout)
+{
+    struct epoll_event events[LIMIT_LOOP_EVENTS];
+    neap_time first = neap_loop_timeout(loop);
+
+    if (neap_resolver_has_answer(loop->resolver))
+        timeout = 0;
+    if (timeout > 0 && first != NEAP_NEVER) {
+        neap_time now = neap_loop_now();
+        neap_time until = first > now ? first - now : 0;
+        timeout = until < timeout ? until : timeout;
+    }
+    loop->stats.turns++;
+    int count = wait_events(loop, events, timeout);
+    if (count < 0)
+        return errno == EINTR ? NEAP_OK : neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "epoll_wait");
+    neap_time now = neap_loop_now();
+    for (int i = 0; i < count; i++)
+        handle_event(loop, &events[i], now);
+    return NEAP_OK;
+}
+
+void neap_loop_flush(neap_loop *loop)
+{
+    neap_time now = neap_loop_now();
+
+    for (struct attachment *a = loop->attachments; a != NULL; a = a->next) {
+        bool was_full = a->full;
+        neap_udp_flush(loop, a, now);
+        if (a->full && !was_full)
+            watch_writable(loop, a, true);
+    }
+}
+
+static void call_handler(neap_loop *loop, const neap_loop_handler *handler)
+{
+    neap_resolved resolved;
+    int number;
+
+    while ((number = neap_loop_next_signal(loop)) != 0) {
+        if (handler->on_signal != NULL)
+            handler->on_signal(handler->context, number);
+    }
+    while (neap_loop_resolved(loop, &resolved)) {
+        if (handler->on_resolved != NULL)
+            handler->on_resolved(handler->context, &resolved);
+    }
+    for (struct attachment *a = loop->attachments, *next; a != NULL; a = next) {
+        neap_conn *conn;
+        next = a->next;
+        while ((conn = neap_endpoint_next(a->endpoint)) != NULL) {
+            if (handler->on_connection != NULL)
+                handler->on_connection(handler->context, a->endpoint, conn);
+        }
+    }
+}
+
+int neap_loop_run(neap_loop *loop, const neap_loop_handler *handler)
+{
+    neap_time timeout = 0;
+
+    loop->stopped = false;
+    for (;;) {
+        int result = neap_loop_wait(loop, timeout);
+        if (result != NEAP_OK)
+            return result;
+        call_handler(loop, handler);
+        timeout = handler->on_turn != NULL ? handler->on_turn(handler->context, neap_loop_now()) : NEAP_NEVER;
+        neap_loop_flush(loop);
+        if (loop->stopped)
+            return NEAP_OK;
+    }
+}
+
+void neap_loop_stop(neap_loop *loop)
+{
+    loop->stopped = true;
+}

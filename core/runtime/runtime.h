@@ -1,0 +1,85 @@
+/* What the files of the loop share. An attachment is an endpoint with its sockets in a loop. */
+#ifndef NEAP_RUNTIME_RUNTIME_H
+#define NEAP_RUNTIME_RUNTIME_H
+
+#include "base/limits.h"
+#include "neap_runtime.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+
+#define ATTACHMENT_SOCKETS 2 /* one a family */
+
+struct resolver;
+struct receive_batch;
+struct send_batch;
+
+/* What neap_endpoint_send gave and has not left yet: datagrams of one size, the last perhaps shorter. */
+struct train {
+    const uint8_t *bytes;
+    size_t size, segment_size;
+    neap_address from, to;
+    neap_time at;
+    uint8_t ecn;
+};
+
+struct udp_socket {
+    int fd; /* -1: none */
+    neap_address bound;
+    bool wildcard;     /* bound to all addresses: packet info says and chooses which */
+    bool segmentation; /* takes UDP_SEGMENT, as far as we know */
+    struct attachment *attachment;
+};
+
+struct attachment {
+    struct attachment *next;
+    neap_endpoint *endpoint;
+    struct udp_socket sockets[ATTACHMENT_SOCKETS];
+    bool full; /* a socket took no more: wait until it is writable */
+    /* Kept for later, in one block with their bytes: a full socket, or not to be sent before their time. */
+    struct train *kept;
+    size_t kept_count, kept_at;
+};
+
+struct neap_loop {
+    int epoll_fd, wake_fd, signal_fd;
+    bool stopped, no_epoll_pwait2;
+    struct attachment *attachments;
+    struct receive_batch *receive;
+    struct send_batch *send;
+    struct resolver *resolver;
+    sigset_t signals_before;
+    neap_loop_stats stats;
+    int error_number;
+    char error_text[160];
+};
+
+/** Remember what failed and its errno for neap_loop_error. Returns `code`. */
+int neap_loop_fail(neap_loop *loop, int code, int error_number, const char *what);
+
+/** A bound UDP socket set up as the loop wants it, or -1 and errno. `out->bound` has the port that was given. */
+int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out);
+
+struct receive_batch *neap_receive_batch_new(void);
+/** Take what waits at this socket, within the bounds of a turn, into its endpoint. */
+void neap_udp_receive(neap_loop *loop, struct udp_socket *udp, neap_time now);
+/** Address, ECN, segment size and destination of one received message. */
+void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_datagram *out);
+
+struct send_batch *neap_send_batch_new(void);
+/** Send what was kept, then what the endpoint has, until it has nothing or a socket is full. */
+void neap_udp_flush(neap_loop *loop, struct attachment *attachment, neap_time now);
+void neap_udp_drop_kept(struct attachment *attachment);
+/** Put address, source and ECN of one datagram (or train, segment_size > 0) into `message`. */
+void neap_udp_write_message(struct msghdr *message, const struct train *train, bool choose_source,
+                            size_t segment_size);
+/** Room for what neap_udp_write_message puts into msg_control and msg_name. */
+#define UDP_CONTROL_SIZE 128
+
+/** NULL without memory or descriptors. `wake_fd` is written when an answer is ready. */
+struct resolver *neap_resolver_new(int wake_fd);
+/** Threads that still run free what is theirs when they end. */
+void neap_resolver_free(struct resolver *resolver);
+bool neap_resolver_has_answer(struct resolver *resolver);
+
+#endif

@@ -1,0 +1,283 @@
+/* Sending: trains of datagrams, several messages a system call; one message a train where the kernel segments it
+ * (UDP_SEGMENT), else one a datagram. */
+#include "runtime/runtime.h"
+#include "runtime/sockaddr.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+struct send_slot {
+    struct sockaddr_storage to;
+    _Alignas(struct cmsghdr) uint8_t control[UDP_CONTROL_SIZE];
+    struct iovec vector;
+    size_t trains_at; /* which train it is of */
+};
+
+struct send_batch {
+    struct mmsghdr messages[LIMIT_LOOP_SEND_MESSAGES];
+    struct send_slot slots[LIMIT_LOOP_SEND_MESSAGES];
+    struct train trains[LIMIT_LOOP_SEND_MESSAGES];
+    uint8_t bytes[LIMIT_LOOP_SEND_BYTES];
+};
+
+struct send_batch *neap_send_batch_new(void)
+{
+    return calloc(1, sizeof(struct send_batch));
+}
+
+void neap_udp_drop_kept(struct attachment *attachment)
+{
+    free(attachment->kept);
+    attachment->kept = NULL;
+    attachment->kept_count = attachment->kept_at = 0;
+}
+
+static void add_control(struct msghdr *message, int level, int type, const void *data, size_t size)
+{
+    struct cmsghdr *header = (struct cmsghdr *)((uint8_t *)message->msg_control + message->msg_controllen);
+
+    header->cmsg_level = level;
+    header->cmsg_type = type;
+    header->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(header), data, size);
+    message->msg_controllen += CMSG_SPACE(size);
+}
+
+static void add_source(struct msghdr *message, const neap_address *from)
+{
+    if (from->family == 4) {
+        struct in_pktinfo info = {0};
+        memcpy(&info.ipi_spec_dst, from->ip, sizeof info.ipi_spec_dst);
+        add_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    } else {
+        struct in6_pktinfo info = {.ipi6_ifindex = from->scope};
+        memcpy(&info.ipi6_addr, from->ip, sizeof info.ipi6_addr);
+        add_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+}
+
+void neap_udp_write_message(struct msghdr *message, const struct train *train, bool choose_source,
+                            size_t segment_size)
+{
+    message->msg_namelen = neap_sockaddr_write(&train->to, message->msg_name);
+    message->msg_controllen = 0;
+    memset(message->msg_control, 0, UDP_CONTROL_SIZE);
+    if (segment_size > 0) {
+        uint16_t segment = (uint16_t)segment_size;
+        add_control(message, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment);
+    }
+    if (train->ecn != 0) {
+        int tos = train->ecn & 3;
+        add_control(message, train->to.family == 4 ? IPPROTO_IP : IPPROTO_IPV6,
+                    train->to.family == 4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof tos);
+    }
+    if (choose_source && train->from.family == train->to.family && !neap_address_is_wildcard(&train->from))
+        add_source(message, &train->from);
+    if (message->msg_controllen == 0)
+        message->msg_control = NULL;
+}
+
+static struct udp_socket *socket_for(struct attachment *attachment, const neap_address *to)
+{
+    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
+        struct udp_socket *udp = &attachment->sockets[i];
+        if (udp->fd >= 0 && udp->bound.family == to->family)
+            return udp;
+    }
+    return NULL;
+}
+
+/* How much of a train one message may carry. */
+static size_t message_size(const struct udp_socket *udp, const struct train *train)
+{
+    size_t segment = train->segment_size;
+    size_t size = udp->segmentation ? segment * LIMIT_UDP_SEGMENTS : segment;
+
+    return size < train->size ? size : train->size;
+}
+
+/* The next messages of trains[at..count) that go through one socket; returns how many. */
+static unsigned fill_messages(struct send_batch *batch, const struct udp_socket *udp,
+                              const struct train *trains, size_t at, size_t count)
+{
+    unsigned filled = 0;
+    size_t offset = 0;
+
+    while (at < count && filled < LIMIT_LOOP_SEND_MESSAGES && trains[at].to.family == udp->bound.family) {
+        const struct train *train = &trains[at];
+        struct train rest = *train;
+        struct send_slot *slot = &batch->slots[filled];
+        struct msghdr *message = &batch->messages[filled].msg_hdr;
+
+        rest.bytes += offset;
+        rest.size -= offset;
+        size_t size = message_size(udp, &rest);
+        slot->vector = (struct iovec){(void *)(uintptr_t)rest.bytes, size};
+        slot->trains_at = at;
+        *message = (struct msghdr){
+            .msg_name = &slot->to, .msg_iov = &slot->vector, .msg_iovlen = 1, .msg_control = slot->control};
+        neap_udp_write_message(message, &rest, udp->wildcard,
+                               size > rest.segment_size ? rest.segment_size : 0);
+        filled++;
+        offset += size;
+        if (offset == train->size) {
+            offset = 0;
+            at++;
+        }
+    }
+    return filled;
+}
+
+static bool has_segments(const struct send_slot *slot, const struct train *trains)
+{
+    return slot->vector.iov_len > trains[slot->trains_at].segment_size;
+}
+
+static bool says_no_segments(int number)
+{
+    return number == EIO || number == EINVAL || number == ENOPROTOOPT || number == EOPNOTSUPP;
+}
+
+/* A slot has left, or is given up: the train shrinks by it. Returns the place of the first train not done. */
+static size_t consume(const struct send_slot *slot, struct train *trains)
+{
+    struct train *train = &trains[slot->trains_at];
+    size_t size = slot->vector.iov_len;
+
+    train->bytes += size;
+    train->size -= size;
+    return slot->trains_at + (train->size == 0);
+}
+
+/* Send trains[at..count), which are due; returns the place of the first one not (wholly) sent. */
+static size_t send_trains(neap_loop *loop, struct attachment *attachment, struct train *trains, size_t at,
+                          size_t count)
+{
+    struct send_batch *batch = loop->send;
+
+    while (at < count) {
+        struct udp_socket *udp = socket_for(attachment, &trains[at].to);
+        if (udp == NULL) { /* no such family here: as if the network lost it */
+            loop->stats.send_errors++;
+            at++;
+            continue;
+        }
+        unsigned filled = fill_messages(batch, udp, trains, at, count);
+        int sent = sendmmsg(udp->fd, batch->messages, filled, MSG_DONTWAIT);
+        loop->stats.send_calls++;
+        for (int i = 0; i < sent; i++) {
+            loop->stats.messages_sent++;
+            loop->stats.bytes_sent += batch->slots[i].vector.iov_len;
+            at = consume(&batch->slots[i], trains);
+        }
+        if (sent > 0 || errno == EINTR)
+            continue;
+        if (errno == EAGAIN) {
+            attachment->full = true;
+            return at;
+        }
+        /* The kernel or the device does not segment (no checksum offload: EIO): plain sends from now on. */
+        if (has_segments(&batch->slots[0], trains) && says_no_segments(errno)) {
+            udp->segmentation = false;
+            continue;
+        }
+        /* No route, too large for the link, filtered: the network lost it; the connection knows what to do. */
+        loop->stats.send_errors++;
+        at = consume(&batch->slots[0], trains);
+    }
+    return at;
+}
+
+/* How many of trains[at..count) may leave now. */
+static size_t count_due(const struct train *trains, size_t at, size_t count, neap_time now)
+{
+    while (at < count && trains[at].at <= now)
+        at++;
+    return at;
+}
+
+/* Copy what is left of a batch, so that the batch can be used for other endpoints. */
+static void keep(neap_loop *loop, struct attachment *attachment, const struct train *trains, size_t count)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < count; i++)
+        bytes += trains[i].size;
+    struct train *kept = malloc(count * sizeof *kept + bytes);
+    if (kept == NULL) { /* lost, as a network may lose them */
+        loop->stats.send_errors++;
+        return;
+    }
+    uint8_t *at = (uint8_t *)(kept + count);
+    for (size_t i = 0; i < count; i++) {
+        kept[i] = trains[i];
+        kept[i].bytes = at;
+        memcpy(at, trains[i].bytes, trains[i].size);
+        at += trains[i].size;
+    }
+    attachment->kept = kept;
+    attachment->kept_count = count;
+    attachment->kept_at = 0;
+}
+
+/* Fill the batch from the endpoint; returns how many trains. */
+static size_t gather(struct send_batch *batch, neap_endpoint *endpoint, neap_time now)
+{
+    size_t count = 0, used = 0;
+
+    while (count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN) {
+        neap_datagram datagram = {.bytes = batch->bytes + used};
+        int64_t size = neap_endpoint_send(endpoint, &datagram, LIMIT_UDP_TRAIN, now);
+        if (size <= 0)
+            break;
+        size_t segment = datagram.segment_size;
+        batch->trains[count++] = (struct train){
+            .bytes = datagram.bytes,
+            .size = (size_t)size,
+            .segment_size = segment > 0 && segment < (size_t)size ? segment : (size_t)size,
+            .from = datagram.from,
+            .to = datagram.to,
+            .at = datagram.at,
+            .ecn = datagram.ecn,
+        };
+        used += (size_t)size;
+    }
+    return count;
+}
+
+static bool flush_kept(neap_loop *loop, struct attachment *attachment, neap_time now)
+{
+    size_t due = count_due(attachment->kept, attachment->kept_at, attachment->kept_count, now);
+
+    attachment->kept_at = send_trains(loop, attachment, attachment->kept, attachment->kept_at, due);
+    if (attachment->kept_at < attachment->kept_count)
+        return false;
+    neap_udp_drop_kept(attachment);
+    return true;
+}
+
+void neap_udp_flush(neap_loop *loop, struct attachment *attachment, neap_time now)
+{
+    struct send_batch *batch = loop->send;
+
+    if (attachment->full || (attachment->kept != NULL && !flush_kept(loop, attachment, now)))
+        return;
+    for (;;) {
+        size_t count = gather(batch, attachment->endpoint, now);
+        if (count == 0)
+            return;
+        size_t due = count_due(batch->trains, 0, count, now);
+        size_t at = send_trains(loop, attachment, batch->trains, 0, due);
+        if (at < count) {
+            keep(loop, attachment, batch->trains + at, count - at);
+            return;
+        }
+    }
+}
