@@ -7,18 +7,18 @@
 #include "base/range_set.h"
 #include "base/span.h"
 #include "neap.h"
+#include "streams/chunks.h"
 
 struct pool;
 
 enum recv_state { RECV_OPEN, RECV_SIZE_KNOWN, RECV_COMPLETE, RECV_RESET, RECV_READ, RECV_RESET_READ };
 
-/* Bytes at offsets, delivered in order: a directory of chunks over a sliding window. Memory follows what arrived, never
- * a declared offset: at most the chunks that hold received bytes, plus 8 bytes a chunk of window. */
+/* Bytes at offsets, delivered in order. Memory follows what arrived, never a declared offset; nothing is held when all
+ * that arrived was read. */
 struct reassembly {
-    uint8_t **chunks;      /* ring of pointers, NULL where nothing arrived; grown as needed */
-    uint32_t capacity, head; /* capacity in chunks; head: index of the chunk that holds `read` */
-    struct range_set received; /* above `read`; bounded gaps */
-    uint64_t read;         /* next offset to deliver */
+    struct chunks chunks;
+    struct range_set received; /* at and above `read`; bounded gaps */
+    uint64_t read;             /* next offset to deliver */
 };
 
 void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps);
@@ -29,19 +29,45 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
 struct span neap_reassembly_peek(const struct reassembly *a);
 /** Bytes readable in order now. */
 uint64_t neap_reassembly_ready(const struct reassembly *a);
+/** `size` of the ready bytes were taken. */
 void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t size);
+/** Drop what is held and go on reading at `offset`. */
+void neap_reassembly_discard(struct reassembly *a, struct pool *pool, uint64_t offset);
+/** Give back all memory. */
 void neap_reassembly_free(struct reassembly *a, struct pool *pool);
 
 struct stream_recv {
-    struct reassembly data;
-    uint8_t state;        /* enum recv_state */
-    bool stop_sent;       /* the application does not want more: STOP_SENDING */
-    uint64_t highest;     /* one past the largest offset received */
-    uint64_t final_size;  /* valid unless RECV_OPEN */
-    uint64_t reset_code;
-    uint64_t window;      /* flow control: how far ahead of `read` the peer may send */
-    uint64_t limit;       /* the MAX_STREAM_DATA that we announced last */
+    struct reassembly data; /* data.read counts what was read or discarded: flow control credit given back */
+    uint8_t state;          /* enum recv_state */
+    bool stop_sent;         /* the application does not want more: STOP_SENDING */
+    uint64_t highest;       /* one past the largest offset received; the final size once that is known */
+    uint64_t final_size;    /* valid unless RECV_OPEN */
+    uint64_t reset_code, stop_code;
+    uint64_t window; /* flow control: how far ahead of `read` the peer may send */
+    uint64_t limit;  /* the MAX_STREAM_DATA that we announced last */
     neap_time window_grown_at;
 };
+
+/** A side that nothing was received on, with its first window. */
+struct stream_recv neap_stream_recv_of(uint64_t window);
+/** Whether data, or a final size, up to `end` may come (RFC 9000 §4.1, §4.5): 0, FINAL_SIZE_ERROR or
+ * FLOW_CONTROL_ERROR. */
+int neap_stream_recv_check(const struct stream_recv *r, uint64_t end, bool is_final, struct failure *why);
+/** Take checked STREAM data. *news: the application has something new to read. 0, NEAP_ERR_LIMIT or
+ * NEAP_ERR_NO_MEMORY, and then nothing changed. */
+int neap_stream_recv_insert(struct stream_recv *r, struct pool *pool, uint64_t offset, struct span data,
+                            bool fin, bool *news);
+/** Take a checked RESET_STREAM; false when the state makes it meaningless (all was received, or reset before). */
+bool neap_stream_recv_reset(struct stream_recv *r, struct pool *pool, uint64_t code, uint64_t final_size);
+/** Copy what can be read; *end when that was all and the end was reached. */
+size_t neap_stream_recv_read(struct stream_recv *r, struct pool *pool, uint8_t *out, size_t size, bool *end);
+/** The application has learnt of the reset. */
+void neap_stream_recv_reset_read(struct stream_recv *r);
+/** The application wants no more: drop what is held, and what will come. */
+void neap_stream_recv_stop(struct stream_recv *r, struct pool *pool, uint64_t code);
+/** Whether the application waits for something that is there: bytes, the end, a reset. */
+bool neap_stream_recv_is_readable(const struct stream_recv *r);
+/** Whether nothing can happen any more on this side. */
+bool neap_stream_recv_is_over(const struct stream_recv *r);
 
 #endif

@@ -6,42 +6,44 @@
 #include "base/range_set.h"
 #include "base/span.h"
 #include "neap.h"
+#include "streams/chunks.h"
 
 struct pool;
 
 enum send_state { SEND_READY, SEND_SEND, SEND_DATA_SENT, SEND_DATA_RECVD, SEND_RESET_SENT, SEND_RESET_RECVD };
 
-/* Bytes queued from `base` to `end`; a ring of chunk pointers. Also the sending side of CRYPTO data. */
+/* Bytes queued from `base` to `end`. Also the sending side of CRYPTO data. base <= next <= highest <= end. */
 struct send_buffer {
-    uint8_t **chunks;
-    uint32_t capacity, head;
-    uint64_t base;           /* everything below is acknowledged and freed */
-    uint64_t end;            /* one past the last byte queued */
-    uint64_t next;           /* next byte that was never sent */
-    struct range_set acked;  /* acknowledged above base */
-    struct range_set lost;   /* to be sent again */
+    struct chunks chunks;
+    uint64_t base;          /* everything below is acknowledged and freed */
+    uint64_t end;           /* one past the last byte queued */
+    uint64_t next;          /* from here on everything not in `acked` is to be sent */
+    uint64_t highest;       /* one past the last byte ever sent: what counts for flow control */
+    struct range_set acked; /* acknowledged above base */
+    struct range_set lost;  /* below next, to be sent again */
 };
 
 void neap_send_buffer_init(struct send_buffer *b);
 /** Queue bytes: how many were taken (less than all when the pool says no). */
 size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct span data);
-/** What to send next, lost bytes first: offset and size up to `max` (fresh bytes not beyond `limit`). False: nothing.
- */
-bool neap_send_buffer_next(const struct send_buffer *b, uint64_t limit, size_t max, uint64_t *offset, size_t *size);
-/** Copy [offset, offset+size) out of the chunks. */
+/** What to send next, lost bytes first: offset and size up to `max` (not beyond `limit`). False: nothing. */
+bool neap_send_buffer_next(const struct send_buffer *b, uint64_t limit, size_t max, uint64_t *offset,
+                           size_t *size);
+/** Copy [offset, offset+size) out of the chunks: bytes that are queued and not below base. */
 void neap_send_buffer_copy(const struct send_buffer *b, uint64_t offset, uint8_t *out, size_t size);
 /** They were put into a packet. */
 void neap_send_buffer_sent(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size);
 void neap_send_buffer_acked(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size);
 void neap_send_buffer_lost(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size);
-/** Everything that was sent and not acknowledged becomes lost (Retry, 0-RTT rejected, probes). */
+/** Everything that was sent and not acknowledged is to be sent again (Retry, 0-RTT rejected, probes). Never fails. */
 void neap_send_buffer_lose_all(struct send_buffer *b, struct pool *pool);
 bool neap_send_buffer_has_data(const struct send_buffer *b, uint64_t limit);
+/** Drop what is queued; the positions stay. */
 void neap_send_buffer_free(struct send_buffer *b, struct pool *pool);
 
 struct stream_send {
     struct send_buffer data;
-    uint8_t state;       /* enum send_state */
+    uint8_t state; /* enum send_state */
     bool fin_queued, fin_sent, fin_acked, fin_lost;
     bool stopped;        /* the peer sent STOP_SENDING */
     bool blocked_app;    /* a send came short: report writable when there is room */
@@ -49,5 +51,28 @@ struct stream_send {
     uint64_t blocked_at; /* the limit for which STREAM_DATA_BLOCKED was queued, + 1; 0 none */
     uint64_t stop_code, reset_code;
 };
+
+/** A side that nothing was sent on, with the peer's first limit. */
+struct stream_send neap_stream_send_of(uint64_t limit);
+/** Whether the states allow STREAM frames: before a reset and before everything is acknowledged. */
+bool neap_stream_send_is_live(const struct stream_send *s);
+/** Whether the end of the stream is to be sent (again). */
+bool neap_stream_send_owes_fin(const struct stream_send *s);
+/** The next STREAM frame: at most `max` bytes, none at or above `limit`; may be only the end. False: nothing. */
+bool neap_stream_send_next(const struct stream_send *s, uint64_t limit, size_t max, uint64_t *offset,
+                           size_t *size, bool *fin);
+/** That frame was written. Returns how many of its bytes were never sent before. */
+uint64_t neap_stream_send_on_sent(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
+                                  bool fin);
+void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
+                               bool fin);
+void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
+                              bool fin);
+/** Drop what is queued and go to SEND_RESET_SENT; false when it is too late for that. */
+bool neap_stream_send_reset(struct stream_send *s, struct pool *pool, uint64_t code);
+/** RESET_STREAM was acknowledged. */
+void neap_stream_send_on_reset_acked(struct stream_send *s);
+/** Whether nothing can happen any more on this side. */
+bool neap_stream_send_is_over(const struct stream_send *s);
 
 #endif

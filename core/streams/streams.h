@@ -11,12 +11,14 @@
 #include "wire/params.h"
 
 enum stream_mark { /* what is owed on the wire for a stream */
-    OWES_DATA = 1 << 0,
-    OWES_RESET_STREAM = 1 << 1,
-    OWES_STOP_SENDING = 1 << 2,
-    OWES_MAX_STREAM_DATA = 1 << 3,
-    OWES_STREAM_DATA_BLOCKED = 1 << 4,
+                   OWES_DATA = 1 << 0,
+                   OWES_RESET_STREAM = 1 << 1,
+                   OWES_STOP_SENDING = 1 << 2,
+                   OWES_MAX_STREAM_DATA = 1 << 3,
+                   OWES_STREAM_DATA_BLOCKED = 1 << 4,
 };
+
+enum send_queue { QUEUE_NONE, QUEUE_FRESH, QUEUE_AGAIN }; /* which list a stream's send_link is on */
 
 struct stream {
     uint64_t id;
@@ -25,12 +27,15 @@ struct stream {
     bool has_recv, has_send;
     bool app_done_recv, app_done_send; /* the application has seen the end, or asked for it */
     uint8_t owes;                      /* enum stream_mark */
-    uint8_t urgency;                   /* 0..7, 3 by default; lower first */
-    bool incremental;
-    struct list_link send_link;        /* in streams->sendable[...] when it owes data */
-    struct list_link control_link;     /* in streams->control when it owes anything else */
+    uint8_t urgency;                   /* 0..7, 3 by default; lower first: neap_streams_set_priority */
+    bool incremental;           /* takes turns inside its urgency (default), or goes on until it is done */
+    uint8_t send_queue;         /* enum send_queue */
+    struct list_link send_link; /* when it owes data: in streams->fresh[urgency] or streams->again[urgency] */
+    struct list_link control_link;                 /* in streams->control when it owes anything else */
     struct list_link readable_link, writable_link; /* marks for the application */
-    void *user;                        /* the layer above: an HTTP/3 request; owner frees before close */
+    struct list_link ended_link; /* in streams->ended: nothing can happen any more, freed at the next pass */
+    void *
+        user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_set_user */
 };
 
 enum streams_mark {
@@ -43,26 +48,29 @@ enum streams_mark {
 };
 
 struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
-    uint64_t next;      /* index of the next stream to open (ours) or one past the highest seen (peer's) */
-    uint64_t limit;     /* how many may be opened in all: the peer's MAX_STREAMS (ours), what we announced (peer's) */
-    uint64_t closed;    /* peer's: how many have ended; ours: unused */
-    uint64_t initial;   /* peer's: the configured number kept open at a time */
+    uint64_t next;     /* index of the next stream to open (ours) or one past the highest seen (peer's) */
+    uint64_t
+        limit; /* how many may be opened in all: the peer's MAX_STREAMS (ours), what we announced (peer's) */
+    uint64_t closed;         /* peer's: how many have ended; ours: unused */
+    uint64_t initial;        /* peer's: the configured number kept open at a time */
+    uint64_t blocked_at;     /* ours: the limit for which STREAMS_BLOCKED was queued, + 1; 0 none */
+    struct range_set unseen; /* peer's: indexes below next that a higher one opened and no frame named yet */
 };
 
 struct streams {
     struct pool *pool;
     bool is_server;
-    struct map table;               /* id → struct stream, live ones; implicit lower peer streams are made lazily:
-                                       see neap_streams_on_* (attack row 17: at most cheap objects) */
+    struct map
+        table; /* id → struct stream, live ones; what a higher id opened is made when it is first named */
     struct stream_limits ours[2], theirs[2];
-    uint64_t credit_streams_ended[2]; /* peer's streams that ended since MAX_STREAMS was last raised */
 
     /* connection flow control */
-    uint64_t send_limit, send_used;           /* the peer's MAX_DATA; sum of new stream bytes sent */
-    uint64_t recv_limit, recv_used, recv_read; /* what we announced; highest offsets sum; what the application took */
+    uint64_t send_limit, send_used; /* the peer's MAX_DATA; sum of new stream bytes sent */
+    uint64_t recv_limit, recv_used,
+        recv_read; /* what we announced; highest offsets sum; what the application took */
     uint64_t recv_window, max_recv_window;
     uint64_t max_stream_window;
-    uint64_t data_blocked_at;                 /* + 1 */
+    uint64_t data_blocked_at; /* + 1 */
     neap_time window_grown_at;
 
     /* the peer's initial limits for streams by kind */
@@ -70,10 +78,12 @@ struct streams {
     uint64_t our_bidi_local, our_bidi_remote, our_uni;
     uint64_t send_buffer; /* bytes a stream may hold */
 
-    uint8_t owes;                     /* enum streams_mark */
-    struct list_link sendable[8];     /* by urgency, round robin inside */
+    uint8_t owes;              /* enum streams_mark */
+    struct list_link again[8]; /* by urgency: lost bytes, or only the end: needs no connection credit */
+    struct list_link fresh[8]; /* by urgency: new bytes inside the stream's limit */
     struct list_link control;
     struct list_link readable, writable;
+    struct list_link ended;
     uint64_t opened, accepted, bytes_sent, bytes_received;
 };
 
@@ -90,7 +100,8 @@ void neap_streams_free(struct streams *s);
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
 
 /* ---- frames that arrived: 0, or the wire error with *why; nothing changes on an error */
-int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now, struct failure *why);
+int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
+                           struct failure *why);
 int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why);
 int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why);
 int neap_streams_on_max_data(struct streams *s, uint64_t limit);
@@ -100,23 +111,39 @@ int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct f
 int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why);
 
 /* ---- the application's side: results as neap_conn_stream_* in neap.h */
+/** The object of a live stream; NULL also for one of the peer's that no frame has named yet. */
 struct stream *neap_streams_find(const struct streams *s, uint64_t id);
 int64_t neap_streams_open(struct streams *s, bool bidi);
 int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool fin);
+/** Queue all of `data` whatever the send buffer's bound says: frames that must not be cut, whose size the caller
+ * bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, or NEAP_ERR_NO_MEMORY: then a part may be queued. */
+int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fin);
 int64_t neap_streams_capacity(const struct streams *s, uint64_t id);
 int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t size, bool *fin, neap_time now,
                           neap_time rtt);
+/** A view of what can be read, up to the end of its chunk, valid until the next call; *fin when it ends the stream
+ * (also with an empty view). Errors as neap_streams_recv. */
+int64_t neap_streams_peek(struct streams *s, uint64_t id, struct span *view, bool *fin);
+/** `size` bytes of the view were used: credit goes back. */
+void neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt);
+/** The fin was peeked and everything before it consumed: the receiving side is over. */
+void neap_streams_end_seen(struct streams *s, uint64_t id);
+/** Set or clear the layer above's object: 0 or NEAP_ERR_STREAM_STATE. A stream stays in the table while it has one. */
+int neap_streams_set_user(struct streams *s, uint64_t id, void *user);
+/** Urgency 0..7, lower first; incremental streams of one urgency take turns. 0, NEAP_ERR_ARGUMENT or _STREAM_STATE. */
+int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental);
 int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);
 int neap_streams_error(const struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t *code);
 bool neap_streams_finished(const struct streams *s, uint64_t id);
 int64_t neap_streams_readable_next(struct streams *s);
 int64_t neap_streams_writable_next(struct streams *s);
+/** All that can be read (or written) now; nothing changes. */
 size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, size_t max);
 
 /* ---- writing: frames that are owed go into `w`; each frame written is told through the return value so that quic/ can
  * record it. Repeated calls until 0. */
-struct written_frame { /* mirrors what recovery records, without knowing it */
-    uint64_t type;     /* enum frame_type; STREAM as FRAME_STREAM */
+struct written_frame {   /* mirrors what recovery records, without knowing it */
+    uint64_t type;       /* enum frame_type; STREAM as FRAME_STREAM */
     uint64_t id, offset; /* offset: stream offset, or the limit in MAX_* */
     size_t size;
     bool fin;

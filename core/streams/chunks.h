@@ -1,0 +1,40 @@
+/* Bytes at offsets of a stream, in chunks of 2 KB that a two-level directory finds: memory follows the bytes that were
+ * put in, never the offset they were put at. Shared by both directions; knows nothing of states. */
+#ifndef NEAP_STREAMS_CHUNKS_H
+#define NEAP_STREAMS_CHUNKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHUNKS_A_PAGE 8u
+
+struct pool;
+
+/* The part of a chunk that has memory: [from, from + size) of its 2048 bytes, so that little data costs little. */
+struct chunk {
+    uint8_t *bytes;
+    uint16_t from, size;
+};
+
+struct chunk_page {
+    struct chunk chunks[CHUNKS_A_PAGE];
+};
+
+/* Zeroed is empty. Page p stands at p & (capacity - 1); those held lie in [first, first + capacity). */
+struct chunks {
+    struct chunk_page **pages;
+    uint64_t first;
+    uint32_t capacity; /* 0 or a power of two */
+};
+
+/** Room for [offset, offset + *size), cut at the end of its chunk (*size tells); NULL when the pool refuses or the
+ * offset is more than LIMIT_CHUNK_PAGES ahead. `offset` is not below what was dropped. */
+uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size);
+/** The bytes from `offset` to the end of its chunk's room, or NULL where there are none. */
+const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *size);
+/** Give back every chunk that lies wholly below `offset`. */
+void neap_chunks_drop(struct chunks *c, struct pool *pool, uint64_t offset);
+/** Give back everything, the directory too. What is put in later is not below `offset`. */
+void neap_chunks_free(struct chunks *c, struct pool *pool, uint64_t offset);
+
+#endif

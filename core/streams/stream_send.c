@@ -1,0 +1,251 @@
+/* The send buffer, and the sending states of a stream (RFC 9000 §3.1, figure 2). */
+#include "streams/stream_send.h"
+
+#include "base/limits.h"
+#include "base/pool.h"
+
+#include <assert.h>
+
+void neap_send_buffer_init(struct send_buffer *b)
+{
+    /* Every range stands for at least one packet in flight. */
+    *b = (struct send_buffer){.acked = range_set_of(LIMIT_SENT_PACKETS),
+                              .lost = range_set_of(LIMIT_SENT_PACKETS)};
+}
+
+size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct span data)
+{
+    size_t taken = 0;
+
+    while (taken < data.size) {
+        size_t part = data.size - taken;
+        uint8_t *room = neap_chunks_room(&b->chunks, pool, b->end, &part);
+
+        if (!room)
+            break;
+        memcpy(room, data.data + taken, part);
+        b->end += part;
+        taken += part;
+    }
+    return taken;
+}
+
+static bool fresh_gap(const struct send_buffer *b, uint64_t limit, struct range *gap)
+{
+    uint64_t end = b->end < limit ? b->end : limit;
+
+    return b->next < end && neap_range_set_first_gap(&b->acked, b->next, end, gap);
+}
+
+bool neap_send_buffer_next(const struct send_buffer *b, uint64_t limit, size_t max, uint64_t *offset,
+                           size_t *size)
+{
+    struct range range;
+
+    if (max == 0)
+        return false;
+    if (b->lost.count)
+        range = b->lost.ranges[0];
+    else if (!fresh_gap(b, limit, &range))
+        return false;
+    *offset = range.start;
+    *size = range.end - range.start < max ? (size_t)(range.end - range.start) : max;
+    return true;
+}
+
+void neap_send_buffer_copy(const struct send_buffer *b, uint64_t offset, uint8_t *out, size_t size)
+{
+    while (size) {
+        size_t part;
+        const uint8_t *bytes = neap_chunks_at(&b->chunks, offset, &part);
+
+        assert(bytes);
+        if (part > size)
+            part = size;
+        memcpy(out, bytes, part);
+        offset += part;
+        out += part;
+        size -= part;
+    }
+}
+
+void neap_send_buffer_sent(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size)
+{
+    uint64_t end = offset + size;
+
+    /* A frame holds the front of a lost range or fresh bytes, so that nothing is split here. */
+    if (b->lost.count)
+        neap_range_set_remove(&b->lost, pool, offset, end);
+    if (end > b->next)
+        b->next = end;
+    if (end > b->highest)
+        b->highest = end;
+}
+
+/* Everything up to `base` is acknowledged. */
+static void move_base(struct send_buffer *b, struct pool *pool, uint64_t base)
+{
+    if (b->acked.count && b->acked.ranges[0].start <= base && b->acked.ranges[0].end > base)
+        base = b->acked.ranges[0].end;
+    b->base = base;
+    if (b->next < base)
+        b->next = base;
+    neap_range_set_drop_below(&b->acked, base);
+    neap_range_set_drop_below(&b->lost, base);
+    if (b->base == b->end)
+        neap_send_buffer_free(b, pool);
+    else
+        neap_chunks_drop(&b->chunks, pool, base);
+}
+
+void neap_send_buffer_acked(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size)
+{
+    uint64_t end = offset + size < b->highest ? offset + size : b->highest;
+
+    if (offset < b->base)
+        offset = b->base;
+    if (offset >= end)
+        return;
+    if (offset == b->base) {
+        /* A part of it may be known as lost or acknowledged; both are below the new base then. */
+        move_base(b, pool, end);
+        return;
+    }
+    if (neap_range_set_insert(&b->acked, pool, offset, end)) {
+        /* Without memory for the knowledge the bytes are sent once more. */
+        neap_send_buffer_lose_all(b, pool);
+        return;
+    }
+    neap_range_set_remove(&b->lost, pool, offset, end);
+}
+
+void neap_send_buffer_lost(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size)
+{
+    uint64_t end = offset + size < b->next ? offset + size : b->next;
+    uint64_t at = offset > b->base ? offset : b->base;
+    struct range gap;
+
+    while (at < end && neap_range_set_first_gap(&b->acked, at, end, &gap)) {
+        if (neap_range_set_insert(&b->lost, pool, gap.start, gap.end)) {
+            neap_send_buffer_lose_all(b, pool);
+            return;
+        }
+        at = gap.end;
+    }
+}
+
+void neap_send_buffer_lose_all(struct send_buffer *b, struct pool *pool)
+{
+    neap_range_set_free(&b->lost, pool);
+    b->next = b->base;
+}
+
+bool neap_send_buffer_has_data(const struct send_buffer *b, uint64_t limit)
+{
+    struct range gap;
+
+    return b->lost.count > 0 || fresh_gap(b, limit, &gap);
+}
+
+void neap_send_buffer_free(struct send_buffer *b, struct pool *pool)
+{
+    neap_range_set_free(&b->acked, pool);
+    neap_range_set_free(&b->lost, pool);
+    neap_chunks_free(&b->chunks, pool, b->end);
+}
+
+struct stream_send neap_stream_send_of(uint64_t limit)
+{
+    struct stream_send s = {.limit = limit};
+
+    neap_send_buffer_init(&s.data);
+    return s;
+}
+
+bool neap_stream_send_is_live(const struct stream_send *s)
+{
+    return s->state == SEND_READY || s->state == SEND_SEND || s->state == SEND_DATA_SENT;
+}
+
+bool neap_stream_send_owes_fin(const struct stream_send *s)
+{
+    return s->fin_queued && !s->fin_acked && (!s->fin_sent || s->fin_lost);
+}
+
+bool neap_stream_send_next(const struct stream_send *s, uint64_t limit, size_t max, uint64_t *offset,
+                           size_t *size, bool *fin)
+{
+    if (!neap_stream_send_is_live(s))
+        return false;
+    if (!neap_send_buffer_next(&s->data, limit, max, offset, size)) {
+        /* The end goes alone when no byte is left for it to go with. */
+        if (!neap_stream_send_owes_fin(s) || neap_send_buffer_has_data(&s->data, UINT64_MAX))
+            return false;
+        *offset = s->data.end;
+        *size = 0;
+    }
+    *fin = s->fin_queued && *offset + *size == s->data.end;
+    return true;
+}
+
+uint64_t neap_stream_send_on_sent(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
+                                  bool fin)
+{
+    uint64_t before = s->data.highest;
+
+    neap_send_buffer_sent(&s->data, pool, offset, size);
+    if (s->state == SEND_READY)
+        s->state = SEND_SEND;
+    if (fin) {
+        s->fin_sent = true;
+        s->fin_lost = false;
+        s->state = SEND_DATA_SENT;
+    }
+    return s->data.highest - before;
+}
+
+void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
+                               bool fin)
+{
+    if (!neap_stream_send_is_live(s))
+        return;
+    neap_send_buffer_acked(&s->data, pool, offset, size);
+    if (fin) {
+        s->fin_acked = true;
+        s->fin_lost = false;
+    }
+    if (s->fin_acked && s->data.base == s->data.end)
+        s->state = SEND_DATA_RECVD;
+}
+
+void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
+                              bool fin)
+{
+    if (!neap_stream_send_is_live(s))
+        return;
+    neap_send_buffer_lost(&s->data, pool, offset, size);
+    if (fin && !s->fin_acked)
+        s->fin_lost = true;
+}
+
+bool neap_stream_send_reset(struct stream_send *s, struct pool *pool, uint64_t code)
+{
+    if (!neap_stream_send_is_live(s))
+        return false;
+    neap_send_buffer_free(&s->data, pool);
+    s->state = SEND_RESET_SENT;
+    s->reset_code = code;
+    s->blocked_app = false;
+    return true;
+}
+
+void neap_stream_send_on_reset_acked(struct stream_send *s)
+{
+    if (s->state == SEND_RESET_SENT)
+        s->state = SEND_RESET_RECVD;
+}
+
+bool neap_stream_send_is_over(const struct stream_send *s)
+{
+    return s->state == SEND_DATA_RECVD || s->state == SEND_RESET_RECVD;
+}

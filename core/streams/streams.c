@@ -1,0 +1,420 @@
+/* The stream table, and the frames that arrive for it (RFC 9000 §2-4, §19.4-19.14). */
+#include "streams/streams_inner.h"
+
+#include "base/limits.h"
+#include "base/pool.h"
+
+#define MAX_STREAM_COUNT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
+
+int neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config)
+{
+    const struct transport_params *ours = config->ours;
+
+    *s = (struct streams){
+        .pool = pool,
+        .is_server = config->is_server,
+        .table = neap_map_of(config->map_key),
+        .theirs = {{.limit = ours->max_streams_bidi, .initial = ours->max_streams_bidi},
+                   {.limit = ours->max_streams_uni, .initial = ours->max_streams_uni}},
+        .recv_limit = ours->max_data,
+        .recv_window = ours->max_data,
+        .max_recv_window = config->max_connection_window,
+        .max_stream_window = config->max_stream_window,
+        .our_bidi_local = ours->max_stream_data_bidi_local,
+        .our_bidi_remote = ours->max_stream_data_bidi_remote,
+        .our_uni = ours->max_stream_data_uni,
+        .send_buffer = config->send_buffer,
+    };
+    for (size_t kind = 0; kind < 2; kind++)
+        s->theirs[kind].unseen = range_set_of(LIMIT_STREAMS_KEPT);
+    for (size_t u = 0; u < 8; u++) {
+        list_init(&s->again[u]);
+        list_init(&s->fresh[u]);
+    }
+    list_init(&s->control);
+    list_init(&s->readable);
+    list_init(&s->writable);
+    list_init(&s->ended);
+    return 0;
+}
+
+static void free_stream(struct streams *s, struct stream *stream)
+{
+    neap_reassembly_free(&stream->recv.data, s->pool);
+    neap_send_buffer_free(&stream->send.data, s->pool);
+    neap_pool_free(s->pool, stream, sizeof(*stream));
+}
+
+void neap_streams_free(struct streams *s)
+{
+    struct stream *stream;
+    uint32_t at = 0;
+
+    if (!s->pool)
+        return;
+    while ((stream = neap_map_next(&s->table, &at)))
+        free_stream(s, stream);
+    neap_map_free(&s->table, s->pool);
+    for (size_t kind = 0; kind < 2; kind++)
+        neap_range_set_free(&s->theirs[kind].unseen, s->pool);
+    *s = (struct streams){0};
+}
+
+uint64_t neap_streams_initial_recv(const struct streams *s, uint64_t id)
+{
+    if (!neap_stream_is_bidi(id))
+        return s->our_uni;
+    return stream_is_ours(s, id) ? s->our_bidi_local : s->our_bidi_remote;
+}
+
+uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id)
+{
+    if (!neap_stream_is_bidi(id))
+        return s->peer_uni;
+    return stream_is_ours(s, id) ? s->peer_bidi_remote : s->peer_bidi_local;
+}
+
+void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer)
+{
+    struct stream *stream;
+    uint32_t at = 0;
+
+    s->send_limit = peer->max_data;
+    s->ours[0].limit = peer->max_streams_bidi;
+    s->ours[1].limit = peer->max_streams_uni;
+    s->peer_bidi_local = peer->max_stream_data_bidi_local;
+    s->peer_bidi_remote = peer->max_stream_data_bidi_remote;
+    s->peer_uni = peer->max_stream_data_uni;
+    while ((stream = neap_map_next(&s->table, &at))) {
+        uint64_t limit = neap_streams_initial_send(s, stream->id);
+
+        if (limit > stream->send.limit)
+            stream->send.limit = limit;
+        neap_streams_schedule(s, stream);
+    }
+}
+
+/* ---- the table */
+
+struct stream *neap_streams_find(const struct streams *s, uint64_t id)
+{
+    return neap_map_get(&s->table, span_of(&id, sizeof(id)));
+}
+
+enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struct stream **out)
+{
+    const struct stream_limits *l =
+        stream_is_ours(s, id) ? &s->ours[stream_kind(id)] : &s->theirs[stream_kind(id)];
+
+    *out = NULL;
+    if (id >> 2 >= l->next)
+        return stream_is_ours(s, id) ? PLACE_FUTURE : PLACE_NEW;
+    *out = neap_streams_find(s, id);
+    if (*out)
+        return PLACE_LIVE;
+    return neap_range_set_contains(&l->unseen, id >> 2) ? PLACE_UNSEEN : PLACE_CLOSED;
+}
+
+/* Count the stream as opened, and those below it that it opens with it (RFC 9000 §2.1). */
+static int count_opened(struct streams *s, uint64_t id)
+{
+    struct stream_limits *l = stream_is_ours(s, id) ? &s->ours[stream_kind(id)] : &s->theirs[stream_kind(id)];
+    uint64_t index = id >> 2;
+
+    if (index < l->next)
+        return neap_range_set_remove(&l->unseen, s->pool, index, index + 1);
+    int error = neap_range_set_insert(&l->unseen, s->pool, l->next, index);
+    if (error)
+        return error;
+    if (stream_is_ours(s, id))
+        s->opened++;
+    else
+        s->accepted += index + 1 - l->next;
+    l->next = index + 1;
+    return 0;
+}
+
+struct stream *neap_streams_create(struct streams *s, uint64_t id)
+{
+    struct stream *stream =
+        s->table.count < LIMIT_STREAMS_KEPT ? neap_pool_alloc(s->pool, sizeof(*stream)) : NULL;
+    struct span key = span_of(&id, sizeof(id));
+
+    if (!stream)
+        return NULL;
+    if (neap_map_set(&s->table, s->pool, key, stream)) {
+        neap_pool_free(s->pool, stream, sizeof(*stream));
+        return NULL;
+    }
+    if (count_opened(s, id)) {
+        neap_map_remove(&s->table, key);
+        neap_pool_free(s->pool, stream, sizeof(*stream));
+        return NULL;
+    }
+    stream->id = id;
+    stream->has_recv = neap_stream_is_bidi(id) || !stream_is_ours(s, id);
+    stream->has_send = neap_stream_is_bidi(id) || stream_is_ours(s, id);
+    stream->recv = neap_stream_recv_of(stream->has_recv ? neap_streams_initial_recv(s, id) : 0);
+    stream->send = neap_stream_send_of(stream->has_send ? neap_streams_initial_send(s, id) : 0);
+    stream->urgency = 3;
+    stream->incremental = true;
+    if (!stream_is_ours(s, id))
+        neap_streams_grow(s, stream_kind(id));
+    return stream;
+}
+
+void neap_streams_mark_readable(struct streams *s, struct stream *stream)
+{
+    if (!list_linked(&stream->readable_link))
+        list_append(&s->readable, &stream->readable_link);
+}
+
+void neap_streams_mark_writable(struct streams *s, struct stream *stream)
+{
+    if (!list_linked(&stream->writable_link))
+        list_append(&s->writable, &stream->writable_link);
+}
+
+void neap_streams_grow(struct streams *s, size_t kind)
+{
+    const struct stream_limits *l = &s->theirs[kind];
+
+    if (l->closed + l->initial > l->limit && l->limit < MAX_STREAM_COUNT &&
+        l->limit - l->next <= l->initial / 2)
+        s->owes |= kind == 0 ? OWES_MAX_STREAMS_BIDI : OWES_MAX_STREAMS_UNI;
+}
+
+void neap_streams_settle(struct streams *s, struct stream *stream)
+{
+    bool recv_over = !stream->has_recv || (stream->app_done_recv && neap_stream_recv_is_over(&stream->recv));
+    bool send_over = !stream->has_send || (stream->app_done_send && neap_stream_send_is_over(&stream->send));
+
+    if (!recv_over || !send_over || stream->user || list_linked(&stream->ended_link) ||
+        stream->owes & (OWES_RESET_STREAM | OWES_STOP_SENDING))
+        return;
+    list_append(&s->ended, &stream->ended_link);
+    list_remove(&stream->readable_link);
+    list_remove(&stream->writable_link);
+    if (!stream_is_ours(s, stream->id)) {
+        s->theirs[stream_kind(stream->id)].closed++;
+        neap_streams_grow(s, stream_kind(stream->id));
+    }
+}
+
+void neap_streams_reap(struct streams *s)
+{
+    struct list_link *link;
+
+    while ((link = list_take_first(&s->ended))) {
+        struct stream *stream = LIST_OWNER(link, struct stream, ended_link);
+
+        list_remove(&stream->send_link);
+        list_remove(&stream->control_link);
+        list_remove(&stream->readable_link);
+        list_remove(&stream->writable_link);
+        neap_map_remove(&s->table, span_of(&stream->id, sizeof(stream->id)));
+        free_stream(s, stream);
+    }
+}
+
+/* ---- frames that arrived */
+
+enum frame_side { TO_RECEIVER, TO_SENDER };
+
+struct target {
+    enum stream_place place;
+    struct stream *stream; /* NULL unless it is live */
+};
+
+/* Which stream a frame names, and whether it may: STREAM_STATE_ERROR for a side that does not exist or a stream of ours
+ * that was never opened, STREAM_LIMIT_ERROR past what we announced. Nothing is made. */
+static int aim(const struct streams *s, uint64_t id, enum frame_side side, struct target *out,
+               struct failure *why)
+{
+    bool is_ours = stream_is_ours(s, id);
+
+    if (side == TO_RECEIVER && is_ours && !neap_stream_is_bidi(id))
+        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "frame for the receiving part of a send-only stream");
+    if (side == TO_SENDER && !is_ours && !neap_stream_is_bidi(id))
+        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "frame for the sending part of a receive-only stream");
+    out->place = neap_streams_place(s, id, &out->stream);
+    if (out->place == PLACE_FUTURE)
+        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "frame for a stream that was not opened");
+    if (out->place == PLACE_NEW && id >> 2 >= s->theirs[stream_kind(id)].limit)
+        return neap_fail(why, NEAP_STREAM_LIMIT_ERROR, "stream past MAX_STREAMS");
+    return 0;
+}
+
+/* Make the stream of a frame whose checks have passed. */
+static int hit(struct streams *s, uint64_t id, struct target *target, struct failure *why)
+{
+    if (!target->stream)
+        target->stream = neap_streams_create(s, id);
+    return target->stream ? 0 : neap_fail(why, NEAP_INTERNAL_ERROR, "no room for a stream");
+}
+
+/* Both flow control limits, and the final size, for a frame that reaches up to `end`. */
+static int check_end(const struct streams *s, uint64_t id, const struct stream *stream, uint64_t end,
+                     bool is_final, struct failure *why)
+{
+    struct stream_recv first = neap_stream_recv_of(neap_streams_initial_recv(s, id));
+    const struct stream_recv *r = stream ? &stream->recv : &first;
+
+    int error = neap_stream_recv_check(r, end, is_final, why);
+    if (error)
+        return error;
+    if (end > r->highest && end - r->highest > s->recv_limit - s->recv_used)
+        return neap_fail(why, NEAP_FLOW_CONTROL_ERROR, "stream data past MAX_DATA");
+    return 0;
+}
+
+/* Count what a frame added to a stream's highest offset, and what of it was dropped rather than kept for reading. */
+static void count_received(struct streams *s, const struct stream *stream, uint64_t highest, uint64_t read,
+                           neap_time now)
+{
+    uint64_t added = stream->recv.highest - highest;
+
+    s->recv_used += added;
+    s->bytes_received += added;
+    neap_streams_credit(s, stream->recv.data.read - read, now, 0);
+}
+
+int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
+                           struct failure *why)
+{
+    struct target target;
+    bool news;
+
+    neap_streams_reap(s);
+    if (f->offset > VARINT_MAX || f->data.size > VARINT_MAX - f->offset)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAM past 2^62-1");
+    int error = aim(s, f->id, TO_RECEIVER, &target, why);
+    if (error || target.place == PLACE_CLOSED)
+        return error;
+    error = check_end(s, f->id, target.stream, f->offset + f->data.size, f->fin, why);
+    if (error)
+        return error;
+    error = hit(s, f->id, &target, why);
+    if (error)
+        return error;
+    struct stream *stream = target.stream;
+    uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
+    error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);
+    if (error)
+        return neap_fail(why, NEAP_INTERNAL_ERROR,
+                         error == NEAP_ERR_LIMIT ? "too many gaps in a stream" : "no memory for stream data");
+    if (!stream->recv.window_grown_at)
+        stream->recv.window_grown_at = now;
+    if (!s->window_grown_at)
+        s->window_grown_at = now;
+    count_received(s, stream, highest, read, now);
+    if (news)
+        neap_streams_mark_readable(s, stream);
+    neap_streams_settle(s, stream);
+    return 0;
+}
+
+int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why)
+{
+    struct target target;
+
+    int error = aim(s, f->id, TO_RECEIVER, &target, why);
+    if (error || target.place == PLACE_CLOSED)
+        return error;
+    error = check_end(s, f->id, target.stream, f->final_size, true, why);
+    if (error)
+        return error;
+    error = hit(s, f->id, &target, why);
+    if (error)
+        return error;
+    struct stream *stream = target.stream;
+    uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
+    if (!neap_stream_recv_reset(&stream->recv, s->pool, f->code, f->final_size))
+        return 0;
+    count_received(s, stream, highest, read, 0);
+    if (!stream->recv.stop_sent)
+        neap_streams_mark_readable(s, stream);
+    neap_streams_settle(s, stream);
+    return 0;
+}
+
+int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why)
+{
+    struct target target;
+
+    int error = aim(s, f->id, TO_SENDER, &target, why);
+    if (error || target.place == PLACE_CLOSED)
+        return error;
+    error = hit(s, f->id, &target, why);
+    if (error)
+        return error;
+    struct stream *stream = target.stream;
+    /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
+    if (!neap_stream_send_reset(&stream->send, s->pool, f->code))
+        return 0;
+    stream->send.stopped = true;
+    stream->send.stop_code = f->code;
+    neap_streams_owe(s, stream, OWES_RESET_STREAM);
+    neap_streams_schedule(s, stream);
+    neap_streams_mark_writable(s, stream);
+    return 0;
+}
+
+int neap_streams_on_max_data(struct streams *s, uint64_t limit)
+{
+    if (limit > s->send_limit) {
+        s->send_limit = limit;
+        s->owes &= (uint8_t)~OWES_DATA_BLOCKED;
+    }
+    return 0;
+}
+
+int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why)
+{
+    struct target target;
+
+    int error = aim(s, id, TO_SENDER, &target, why);
+    if (error || target.place == PLACE_CLOSED)
+        return error;
+    error = hit(s, id, &target, why);
+    if (error)
+        return error;
+    if (limit > target.stream->send.limit) {
+        target.stream->send.limit = limit;
+        target.stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
+        neap_streams_schedule(s, target.stream);
+    }
+    return 0;
+}
+
+int neap_streams_on_max_streams(struct streams *s, bool bidi, uint64_t limit, struct failure *why)
+{
+    struct stream_limits *l = &s->ours[bidi ? 0 : 1];
+
+    if (limit > MAX_STREAM_COUNT)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "MAX_STREAMS above 2^60");
+    if (limit > l->limit) {
+        l->limit = limit;
+        s->owes &= (uint8_t) ~(bidi ? OWES_STREAMS_BLOCKED_BIDI : OWES_STREAMS_BLOCKED_UNI);
+    }
+    return 0;
+}
+
+int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct failure *why)
+{
+    struct target target;
+
+    /* Credit is given by what is read, not by who asks; the frame only opens the stream. */
+    int error = aim(s, id, TO_RECEIVER, &target, why);
+    if (error || target.place == PLACE_CLOSED)
+        return error;
+    return hit(s, id, &target, why);
+}
+
+int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why)
+{
+    if (limit > MAX_STREAM_COUNT)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAMS_BLOCKED above 2^60");
+    neap_streams_grow(s, bidi ? 0 : 1);
+    return 0;
+}

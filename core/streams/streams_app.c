@@ -1,0 +1,375 @@
+/* The application's side of the streams: open, send, receive, shut down, and the marks that tell it what changed. */
+#include "base/limits.h"
+#include "base/pool.h"
+#include "streams/streams_inner.h"
+
+/* The stream of a call, made when a higher id of the peer's opened it and nothing has named it yet. */
+static int call(struct streams *s, uint64_t id, struct stream **out)
+{
+    if (neap_streams_place(s, id, out) == PLACE_UNSEEN) {
+        *out = neap_streams_create(s, id);
+        return *out ? 0 : NEAP_ERR_NO_MEMORY;
+    }
+    return *out ? 0 : NEAP_ERR_STREAM_STATE;
+}
+
+int64_t neap_streams_open(struct streams *s, bool bidi)
+{
+    struct stream_limits *l = &s->ours[bidi ? 0 : 1];
+
+    neap_streams_reap(s);
+    if (l->next >= l->limit) {
+        if (l->blocked_at != l->limit + 1)
+            s->owes |= bidi ? OWES_STREAMS_BLOCKED_BIDI : OWES_STREAMS_BLOCKED_UNI;
+        l->blocked_at = l->limit + 1;
+        return NEAP_ERR_STREAM_LIMIT;
+    }
+    uint64_t id = l->next << 2 | (bidi ? 0 : 2) | (s->is_server ? 1 : 0);
+    if (s->table.count >= LIMIT_STREAMS_KEPT)
+        return NEAP_ERR_LIMIT;
+    return neap_streams_create(s, id) ? (int64_t)id : NEAP_ERR_NO_MEMORY;
+}
+
+/* ---- sending */
+
+/* Whether the application may queue more. */
+static int check_sendable(const struct stream *stream)
+{
+    if (!stream->has_send)
+        return NEAP_ERR_STREAM_STATE;
+    if (stream->send.stopped)
+        return NEAP_ERR_STREAM_STOPPED;
+    return neap_stream_send_is_live(&stream->send) && !stream->send.fin_queued ? 0 : NEAP_ERR_STREAM_STATE;
+}
+
+static uint64_t room_left(const struct streams *s, const struct stream *stream)
+{
+    uint64_t held = stream->send.data.end - stream->send.data.base;
+
+    return held < s->send_buffer ? s->send_buffer - held : 0;
+}
+
+static int find_sendable(struct streams *s, uint64_t id, struct stream **out)
+{
+    int error = call(s, id, out);
+
+    if (error)
+        return error;
+    error = check_sendable(*out);
+    if (error == NEAP_ERR_STREAM_STOPPED) {
+        (*out)->app_done_send = true;
+        neap_streams_settle(s, *out);
+    }
+    return error;
+}
+
+static void queue_fin(struct stream *stream)
+{
+    stream->send.fin_queued = true;
+    stream->app_done_send = true;
+}
+
+int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool fin)
+{
+    struct stream *stream;
+
+    int error = find_sendable(s, id, &stream);
+    if (error)
+        return error;
+    uint64_t room = room_left(s, stream);
+    struct span part = span_of(data.data, data.size < room ? data.size : (size_t)room);
+    size_t taken = neap_send_buffer_append(&stream->send.data, s->pool, part);
+    if (taken == data.size && fin)
+        queue_fin(stream);
+    stream->send.blocked_app = taken < data.size;
+    neap_streams_schedule(s, stream);
+    if (taken > 0 || data.size == 0)
+        return (int64_t)taken;
+    /* A stream that holds nothing would never become writable by acknowledgements. */
+    return stream->send.data.end == stream->send.data.base && room > 0 ? NEAP_ERR_NO_MEMORY : NEAP_ERR_AGAIN;
+}
+
+int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fin)
+{
+    struct stream *stream;
+
+    int error = find_sendable(s, id, &stream);
+    if (error)
+        return error;
+    size_t taken = neap_send_buffer_append(&stream->send.data, s->pool, data);
+    if (taken == data.size && fin)
+        queue_fin(stream);
+    neap_streams_schedule(s, stream);
+    return taken == data.size ? 0 : NEAP_ERR_NO_MEMORY;
+}
+
+int64_t neap_streams_capacity(const struct streams *s, uint64_t id)
+{
+    struct stream *stream;
+    enum stream_place place = neap_streams_place(s, id, &stream);
+
+    if (place == PLACE_UNSEEN && neap_stream_is_bidi(id))
+        return (int64_t)s->send_buffer;
+    if (!stream)
+        return NEAP_ERR_STREAM_STATE;
+    int error = check_sendable(stream);
+    return error ? error : (int64_t)room_left(s, stream);
+}
+
+/* ---- receiving */
+
+/* Double a window that lasted less than two round trips for its half: the reader is faster than the window. */
+static bool grow_window(uint64_t *window, uint64_t max, neap_time *grown_at, neap_time now, neap_time rtt)
+{
+    bool grows = rtt && now - *grown_at < 2 * rtt && *window < max;
+
+    if (grows)
+        *window = *window < max - *window ? *window * 2 : max;
+    *grown_at = now;
+    return grows;
+}
+
+void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt)
+{
+    s->recv_read += size;
+    if (size == 0 || s->owes & OWES_MAX_DATA || s->recv_limit - s->recv_read > s->recv_window / 2)
+        return;
+    if (rtt)
+        grow_window(&s->recv_window, s->max_recv_window, &s->window_grown_at, now, rtt);
+    s->owes |= OWES_MAX_DATA;
+}
+
+static void credit_stream(struct streams *s, struct stream *stream, uint64_t size, neap_time now,
+                          neap_time rtt)
+{
+    struct stream_recv *r = &stream->recv;
+
+    neap_streams_credit(s, size, now, rtt);
+    if (size == 0 || r->state != RECV_OPEN || stream->owes & OWES_MAX_STREAM_DATA ||
+        r->limit - r->data.read > r->window / 2)
+        return;
+    /* The connection's window leaves room for a second stream beside a fast one. */
+    if (grow_window(&r->window, s->max_stream_window, &r->window_grown_at, now, rtt) &&
+        s->recv_window < r->window + r->window / 2 && s->recv_window < s->max_recv_window) {
+        uint64_t wanted = r->window + r->window / 2;
+
+        s->recv_window = wanted < s->max_recv_window ? wanted : s->max_recv_window;
+        s->owes |= OWES_MAX_DATA;
+    }
+    neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
+}
+
+/* The stream of a reading call. A reset counts as seen by this. */
+static int find_readable(struct streams *s, uint64_t id, struct stream **out)
+{
+    int error = call(s, id, out);
+
+    if (error)
+        return error;
+    struct stream *stream = *out;
+    if (!stream->has_recv || stream->recv.stop_sent || stream->recv.state == RECV_READ)
+        return NEAP_ERR_STREAM_STATE;
+    if (stream->recv.state != RECV_RESET && stream->recv.state != RECV_RESET_READ)
+        return 0;
+    neap_stream_recv_reset_read(&stream->recv);
+    list_remove(&stream->readable_link);
+    stream->app_done_recv = true;
+    neap_streams_settle(s, stream);
+    return NEAP_ERR_STREAM_RESET;
+}
+
+int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t size, bool *fin, neap_time now,
+                          neap_time rtt)
+{
+    struct stream *stream;
+
+    *fin = false;
+    int error = find_readable(s, id, &stream);
+    if (error)
+        return error;
+    size_t taken = neap_stream_recv_read(&stream->recv, s->pool, out, size, fin);
+    credit_stream(s, stream, taken, now, rtt);
+    bool is_left = neap_stream_recv_is_readable(&stream->recv);
+    if (!is_left)
+        list_remove(&stream->readable_link);
+    if (*fin) {
+        stream->app_done_recv = true;
+        neap_streams_settle(s, stream);
+    }
+    return taken > 0 || *fin || is_left ? (int64_t)taken : NEAP_ERR_AGAIN;
+}
+
+int64_t neap_streams_peek(struct streams *s, uint64_t id, struct span *view, bool *fin)
+{
+    struct stream *stream;
+
+    *fin = false;
+    *view = (struct span){0};
+    int error = find_readable(s, id, &stream);
+    if (error)
+        return error;
+    *view = neap_reassembly_peek(&stream->recv.data);
+    *fin =
+        stream->recv.state == RECV_COMPLETE && stream->recv.data.read + view->size == stream->recv.final_size;
+    return view->size > 0 || *fin ? (int64_t)view->size : NEAP_ERR_AGAIN;
+}
+
+void neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt)
+{
+    struct stream *stream = neap_streams_find(s, id);
+
+    if (!stream || size == 0 || size > neap_reassembly_ready(&stream->recv.data))
+        return;
+    neap_reassembly_consume(&stream->recv.data, s->pool, size);
+    credit_stream(s, stream, size, now, rtt);
+    if (!neap_stream_recv_is_readable(&stream->recv))
+        list_remove(&stream->readable_link);
+}
+
+void neap_streams_end_seen(struct streams *s, uint64_t id)
+{
+    struct stream *stream = neap_streams_find(s, id);
+    bool end;
+
+    if (!stream || !stream->has_recv)
+        return;
+    neap_stream_recv_read(&stream->recv, s->pool, NULL, 0, &end);
+    if (!end)
+        return;
+    list_remove(&stream->readable_link);
+    stream->app_done_recv = true;
+    neap_streams_settle(s, stream);
+}
+
+/* ---- shutting down */
+
+static int shutdown_read(struct streams *s, struct stream *stream, uint64_t code)
+{
+    struct stream_recv *r = &stream->recv;
+
+    if (!stream->has_recv)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->stop_sent || neap_stream_recv_is_over(r))
+        return 0;
+    /* RFC 9000 §3.5: STOP_SENDING has a meaning only while the peer may still send. */
+    if (r->state == RECV_OPEN || r->state == RECV_SIZE_KNOWN)
+        neap_streams_owe(s, stream, OWES_STOP_SENDING);
+    stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
+    uint64_t read = r->data.read;
+    neap_stream_recv_stop(r, s->pool, code);
+    neap_streams_credit(s, r->data.read - read, 0, 0);
+    list_remove(&stream->readable_link);
+    stream->app_done_recv = true;
+    return 0;
+}
+
+static int shutdown_write(struct streams *s, struct stream *stream, uint64_t code)
+{
+    if (!stream->has_send)
+        return NEAP_ERR_STREAM_STATE;
+    stream->app_done_send = true;
+    list_remove(&stream->writable_link);
+    if (neap_stream_send_reset(&stream->send, s->pool, code)) {
+        neap_streams_owe(s, stream, OWES_RESET_STREAM);
+        neap_streams_schedule(s, stream);
+    }
+    return 0;
+}
+
+int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code)
+{
+    struct stream *stream;
+
+    if (code > VARINT_MAX)
+        return NEAP_ERR_ARGUMENT;
+    int error = call(s, id, &stream);
+    if (error)
+        return error;
+    error =
+        direction == NEAP_SHUTDOWN_READ ? shutdown_read(s, stream, code) : shutdown_write(s, stream, code);
+    if (error == 0)
+        neap_streams_settle(s, stream);
+    return error;
+}
+
+int neap_streams_error(const struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t *code)
+{
+    struct stream *stream;
+    enum stream_place place = neap_streams_place(s, id, &stream);
+
+    if (place == PLACE_UNSEEN)
+        return NEAP_ERR_AGAIN;
+    if (!stream)
+        return NEAP_ERR_STREAM_STATE;
+    bool is_read = direction == NEAP_SHUTDOWN_READ;
+    bool came = is_read ? stream->recv.state == RECV_RESET || stream->recv.state == RECV_RESET_READ
+                        : stream->send.stopped;
+    if (!came)
+        return NEAP_ERR_AGAIN;
+    *code = is_read ? stream->recv.reset_code : stream->send.stop_code;
+    return 0;
+}
+
+bool neap_streams_finished(const struct streams *s, uint64_t id)
+{
+    struct stream *stream;
+    enum stream_place place = neap_streams_place(s, id, &stream);
+
+    if (stream)
+        return !stream->has_recv || neap_stream_recv_is_over(&stream->recv);
+    return place == PLACE_CLOSED;
+}
+
+int neap_streams_set_user(struct streams *s, uint64_t id, void *user)
+{
+    struct stream *stream;
+
+    int error = call(s, id, &stream);
+    if (error)
+        return error;
+    /* What has ended already has no place for a new object. */
+    if (user && list_linked(&stream->ended_link))
+        return NEAP_ERR_STREAM_STATE;
+    stream->user = user;
+    neap_streams_settle(s, stream);
+    return 0;
+}
+
+/* ---- marks */
+
+int64_t neap_streams_readable_next(struct streams *s)
+{
+    struct list_link *link = list_take_first(&s->readable);
+
+    return link ? (int64_t)LIST_OWNER(link, struct stream, readable_link)->id : -1;
+}
+
+int64_t neap_streams_writable_next(struct streams *s)
+{
+    struct list_link *link = list_take_first(&s->writable);
+
+    if (!link)
+        return -1;
+    struct stream *stream = LIST_OWNER(link, struct stream, writable_link);
+    if (stream->send.stopped) {
+        stream->app_done_send = true;
+        neap_streams_settle(s, stream);
+    }
+    return (int64_t)stream->id;
+}
+
+size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, size_t max)
+{
+    const struct stream *stream;
+    size_t count = 0;
+    uint32_t at = 0;
+
+    while (count < max && (stream = neap_map_next(&s->table, &at))) {
+        bool listed = readable ? stream->has_recv && neap_stream_recv_is_readable(&stream->recv)
+                               : check_sendable(stream) == 0 && room_left(s, stream) > 0;
+
+        if (listed)
+            ids[count++] = stream->id;
+    }
+    return count;
+}

@@ -1,0 +1,49 @@
+/* What the files of the stream table share with each other and with nobody else. */
+#ifndef NEAP_STREAMS_STREAMS_INNER_H
+#define NEAP_STREAMS_STREAMS_INNER_H
+
+#include "streams/streams.h"
+
+static inline bool stream_is_ours(const struct streams *s, uint64_t id)
+{
+    return neap_stream_is_server_initiated(id) == s->is_server;
+}
+
+/* The index into struct streams' pairs. */
+static inline size_t stream_kind(uint64_t id)
+{
+    return neap_stream_is_bidi(id) ? 0 : 1;
+}
+
+enum stream_place {
+    PLACE_LIVE,   /* in the table */
+    PLACE_CLOSED, /* it was there and has ended */
+    PLACE_UNSEEN, /* the peer's, opened by a higher id, not named yet */
+    PLACE_NEW,    /* the peer's, not opened yet; its limit is not looked at here */
+    PLACE_FUTURE, /* ours, not opened yet */
+};
+enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struct stream **out);
+/** Put a stream into the table and count it as opened. NULL without memory or at LIMIT_STREAMS_KEPT; nothing changed.
+ */
+struct stream *neap_streams_create(struct streams *s, uint64_t id);
+/** The limits that a stream of this id begins with. */
+uint64_t neap_streams_initial_recv(const struct streams *s, uint64_t id);
+uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id);
+
+/** A frame other than data is owed for the stream. */
+void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark mark);
+/** Put the stream's send_link where its state wants it, and note what blocks it. */
+void neap_streams_schedule(struct streams *s, struct stream *stream);
+/** Put it on the application's list. */
+void neap_streams_mark_readable(struct streams *s, struct stream *stream);
+void neap_streams_mark_writable(struct streams *s, struct stream *stream);
+/** See whether the stream has ended: then MAX_STREAMS may grow, and the object goes at the next pass. */
+void neap_streams_settle(struct streams *s, struct stream *stream);
+/** Free what has ended. Streams that callers hold across calls must not have. */
+void neap_streams_reap(struct streams *s);
+/** `size` received bytes were read or dropped: give connection credit back when half of the window is used. */
+void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt);
+/** The peer may open more streams when few are left and some have ended. */
+void neap_streams_grow(struct streams *s, size_t kind);
+
+#endif

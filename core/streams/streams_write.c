@@ -1,0 +1,385 @@
+/* What the streams owe on the wire: control frames first come first served, data by urgency with lost bytes first, and
+ * what becomes of the frames (RFC 9000 §13.3). */
+#include "streams/streams_inner.h"
+
+/* ---- what is owed */
+
+void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark mark)
+{
+    stream->owes |= (uint8_t)mark;
+    if (!list_linked(&stream->control_link))
+        list_append(&s->control, &stream->control_link);
+}
+
+static void list_prepend(struct list_link *head, struct list_link *link)
+{
+    list_append(head->next, link);
+}
+
+/* A frame that needs no connection credit: bytes sent before, or only the end. */
+static bool owes_again(const struct stream_send *send)
+{
+    if (!neap_stream_send_is_live(send))
+        return false;
+    if (neap_send_buffer_has_data(&send->data, send->data.highest))
+        return true;
+    return neap_stream_send_owes_fin(send) && !neap_send_buffer_has_data(&send->data, UINT64_MAX);
+}
+
+static bool owes_fresh(const struct stream_send *send)
+{
+    return neap_stream_send_is_live(send) && neap_send_buffer_has_data(&send->data, send->limit);
+}
+
+/* Nothing can be sent: when bytes wait above the peer's limit it is told, once per limit (RFC 9000 §4.1). */
+static void note_stream_blocked(struct streams *s, struct stream *stream)
+{
+    struct stream_send *send = &stream->send;
+
+    if (!neap_stream_send_is_live(send) || send->data.end <= send->limit ||
+        send->blocked_at == send->limit + 1)
+        return;
+    send->blocked_at = send->limit + 1;
+    neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
+}
+
+static struct list_link *queue_of(struct streams *s, const struct stream *stream)
+{
+    return stream->send_queue == QUEUE_AGAIN ? &s->again[stream->urgency] : &s->fresh[stream->urgency];
+}
+
+void neap_streams_schedule(struct streams *s, struct stream *stream)
+{
+    enum send_queue queue = owes_again(&stream->send)   ? QUEUE_AGAIN
+                            : owes_fresh(&stream->send) ? QUEUE_FRESH
+                                                        : QUEUE_NONE;
+    enum send_queue before = (enum send_queue)stream->send_queue;
+
+    if (queue == QUEUE_NONE)
+        note_stream_blocked(s, stream);
+    if (queue == before)
+        return;
+    list_remove(&stream->send_link);
+    stream->send_queue = (uint8_t)queue;
+    if (queue == QUEUE_NONE) {
+        stream->owes &= (uint8_t)~OWES_DATA;
+        return;
+    }
+    stream->owes |= OWES_DATA;
+    /* A stream that does not take turns goes on where it was after a loss. */
+    if (before == QUEUE_AGAIN && !stream->incremental)
+        list_prepend(queue_of(s, stream), &stream->send_link);
+    else
+        list_append(queue_of(s, stream), &stream->send_link);
+}
+
+int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental)
+{
+    struct stream *stream = neap_streams_find(s, id);
+
+    if (urgency > 7)
+        return NEAP_ERR_ARGUMENT;
+    if (!stream)
+        return NEAP_ERR_STREAM_STATE;
+    stream->incremental = incremental;
+    if (urgency == stream->urgency)
+        return 0;
+    stream->urgency = urgency;
+    if (stream->send_queue != QUEUE_NONE) {
+        list_remove(&stream->send_link);
+        list_append(queue_of(s, stream), &stream->send_link);
+    }
+    return 0;
+}
+
+/* ---- control frames */
+
+static uint64_t capped(uint64_t limit, uint64_t max)
+{
+    return limit < max ? limit : max;
+}
+
+static uint64_t sum_capped(uint64_t a, uint64_t b)
+{
+    return a < VARINT_MAX && b < VARINT_MAX - a ? a + b : VARINT_MAX;
+}
+
+/* The value that a connection-level frame carries now. */
+static uint64_t connection_value(const struct streams *s, enum streams_mark mark)
+{
+    uint64_t limit;
+
+    switch (mark) {
+    case OWES_MAX_DATA:
+        limit = sum_capped(s->recv_read, s->recv_window);
+        return limit > s->recv_limit ? limit : s->recv_limit;
+    case OWES_MAX_STREAMS_BIDI:
+    case OWES_MAX_STREAMS_UNI: {
+        const struct stream_limits *l = &s->theirs[mark == OWES_MAX_STREAMS_BIDI ? 0 : 1];
+
+        limit = capped(l->closed + l->initial, UINT64_C(1) << 60);
+        return limit > l->limit ? limit : l->limit;
+    }
+    case OWES_DATA_BLOCKED: return s->send_limit;
+    case OWES_STREAMS_BLOCKED_BIDI: return s->ours[0].limit;
+    case OWES_STREAMS_BLOCKED_UNI: return s->ours[1].limit;
+    }
+    return 0;
+}
+
+static const enum frame_type connection_frames[] = {
+    FRAME_MAX_DATA,     FRAME_MAX_STREAMS_BIDI,     FRAME_MAX_STREAMS_UNI,
+    FRAME_DATA_BLOCKED, FRAME_STREAMS_BLOCKED_BIDI, FRAME_STREAMS_BLOCKED_UNI};
+
+/* The frame with the lowest bit of `owes`. */
+static bool write_connection_frame(struct streams *s, struct writer *w, struct written_frame *out)
+{
+    unsigned bit = (unsigned)__builtin_ctz(s->owes);
+    enum streams_mark mark = (enum streams_mark)(1u << bit);
+    uint64_t value = connection_value(s, mark);
+
+    neap_write_number(w, connection_frames[bit], value);
+    if (w->full)
+        return false;
+    s->owes &= (uint8_t)~mark;
+    /* What is announced is what is held against the peer from now on. */
+    if (mark == OWES_MAX_DATA)
+        s->recv_limit = value;
+    else if (mark == OWES_MAX_STREAMS_BIDI)
+        s->theirs[0].limit = value;
+    else if (mark == OWES_MAX_STREAMS_UNI)
+        s->theirs[1].limit = value;
+    *out = (struct written_frame){.type = connection_frames[bit], .offset = value};
+    return true;
+}
+
+static bool write_stream_frame(struct stream *stream, struct writer *w, struct written_frame *out)
+{
+    *out = (struct written_frame){.id = stream->id};
+    if (stream->owes & OWES_RESET_STREAM) {
+        out->type = FRAME_RESET_STREAM;
+        out->offset = stream->send.data.highest;
+        neap_write_reset_stream(w, stream->id, stream->send.reset_code, out->offset);
+        stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_RESET_STREAM);
+    } else if (stream->owes & OWES_STOP_SENDING) {
+        out->type = FRAME_STOP_SENDING;
+        neap_write_stop_sending(w, stream->id, stream->recv.stop_code);
+        stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STOP_SENDING);
+    } else if (stream->owes & OWES_MAX_STREAM_DATA) {
+        uint64_t limit = sum_capped(stream->recv.data.read, stream->recv.window);
+
+        out->type = FRAME_MAX_STREAM_DATA;
+        out->offset = limit > stream->recv.limit ? limit : stream->recv.limit;
+        neap_write_stream_number(w, FRAME_MAX_STREAM_DATA, stream->id, out->offset);
+        if (!w->full) {
+            stream->recv.limit = out->offset;
+            stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
+        }
+    } else {
+        out->type = FRAME_STREAM_DATA_BLOCKED;
+        out->offset = stream->send.limit;
+        neap_write_stream_number(w, FRAME_STREAM_DATA_BLOCKED, stream->id, out->offset);
+        stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STREAM_DATA_BLOCKED);
+    }
+    return !w->full;
+}
+
+/* Frames that lost their reason before they were written. */
+static void drop_stale(struct stream *stream)
+{
+    if (stream->recv.state != RECV_OPEN || stream->recv.stop_sent)
+        stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
+    if (!neap_stream_send_is_live(&stream->send) || stream->send.blocked_at != stream->send.limit + 1)
+        stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
+}
+
+bool neap_streams_write_control(struct streams *s, struct writer *w, struct written_frame *out)
+{
+    struct writer before = *w;
+
+    neap_streams_reap(s);
+    while (s->owes || !list_empty(&s->control)) {
+        if (s->owes) {
+            if (write_connection_frame(s, w, out))
+                return true;
+            *w = before;
+            return false;
+        }
+        struct stream *stream = LIST_OWNER(s->control.next, struct stream, control_link);
+        drop_stale(stream);
+        bool written = false, owed = stream->owes & ~OWES_DATA;
+        if (owed)
+            written = write_stream_frame(stream, w, out);
+        if (owed && !written) {
+            *w = before;
+            return false;
+        }
+        if (!(stream->owes & ~OWES_DATA))
+            list_remove(&stream->control_link);
+        neap_streams_settle(s, stream);
+        if (written)
+            return true;
+    }
+    return false;
+}
+
+/* ---- data */
+
+static uint64_t credit_left(const struct streams *s)
+{
+    return s->send_limit > s->send_used ? s->send_limit - s->send_used : 0;
+}
+
+/* The stream whose turn it is. */
+static struct stream *first_to_send(const struct streams *s)
+{
+    bool has_credit = credit_left(s) > 0;
+
+    for (size_t u = 0; u < 8; u++) {
+        if (!list_empty(&s->again[u]))
+            return LIST_OWNER(s->again[u].next, struct stream, send_link);
+        if (has_credit && !list_empty(&s->fresh[u]))
+            return LIST_OWNER(s->fresh[u].next, struct stream, send_link);
+    }
+    return NULL;
+}
+
+static void note_blocked(struct streams *s)
+{
+    if (credit_left(s) > 0 || s->data_blocked_at == s->send_limit + 1)
+        return;
+    for (size_t u = 0; u < 8; u++) {
+        if (!list_empty(&s->fresh[u])) {
+            s->data_blocked_at = s->send_limit + 1;
+            s->owes |= OWES_DATA_BLOCKED;
+            return;
+        }
+    }
+}
+
+/* The next frame of a stream that fits into `left` bytes. */
+static bool choose(const struct streams *s, const struct stream *stream, size_t left, struct written_frame *f)
+{
+    const struct stream_send *send = &stream->send;
+    uint64_t allowed = sum_capped(send->data.highest, credit_left(s));
+    uint64_t limit = send->limit < allowed ? send->limit : allowed;
+    size_t header;
+
+    if (!neap_stream_send_next(send, limit, left, &f->offset, &f->size, &f->fin))
+        return false;
+    header = neap_stream_header_size(stream->id, f->offset, f->size);
+    if (left < header || (f->size > 0 && left == header))
+        return false;
+    if (f->size > left - header) {
+        f->size = left - header;
+        f->fin = false;
+    }
+    return true;
+}
+
+bool neap_streams_write_data(struct streams *s, struct writer *w, struct written_frame *out)
+{
+    struct stream *stream = first_to_send(s);
+    struct written_frame f = {.type = FRAME_STREAM};
+
+    note_blocked(s);
+    if (!stream || !choose(s, stream, writer_left(w), &f))
+        return false;
+    f.id = stream->id;
+    neap_write_stream_header(w, f.id, f.offset, f.size, f.fin);
+    neap_send_buffer_copy(&stream->send.data, f.offset, write_room(w, f.size), f.size);
+    uint64_t added = neap_stream_send_on_sent(&stream->send, s->pool, f.offset, f.size, f.fin);
+    s->send_used += added;
+    s->bytes_sent += added;
+    uint8_t queue = stream->send_queue;
+    neap_streams_schedule(s, stream);
+    if (stream->incremental && stream->send_queue == queue) {
+        list_remove(&stream->send_link);
+        list_append(queue_of(s, stream), &stream->send_link);
+    }
+    note_blocked(s);
+    *out = f;
+    return true;
+}
+
+bool neap_streams_has_to_send(const struct streams *s)
+{
+    return s->owes || !list_empty(&s->control) || first_to_send(s);
+}
+
+/* ---- what became of the frames */
+
+void neap_streams_on_acked(struct streams *s, const struct written_frame *f)
+{
+    struct stream *stream =
+        f->type == FRAME_STREAM || f->type == FRAME_RESET_STREAM ? neap_streams_find(s, f->id) : NULL;
+
+    if (!stream)
+        return;
+    if (f->type == FRAME_RESET_STREAM) {
+        neap_stream_send_on_reset_acked(&stream->send);
+        stream->owes &= (uint8_t)~OWES_RESET_STREAM;
+    } else {
+        neap_stream_send_on_acked(&stream->send, s->pool, f->offset, f->size, f->fin);
+        neap_streams_schedule(s, stream);
+        uint64_t held = stream->send.data.end - stream->send.data.base;
+        /* Not for every packet: when a quarter of the buffer is free. */
+        if (stream->send.blocked_app && held <= s->send_buffer - s->send_buffer / 4) {
+            stream->send.blocked_app = false;
+            neap_streams_mark_writable(s, stream);
+        }
+    }
+    neap_streams_settle(s, stream);
+}
+
+static void stream_frame_lost(struct streams *s, struct stream *stream, const struct written_frame *f)
+{
+    switch ((unsigned)f->type) {
+    case FRAME_STREAM:
+        neap_stream_send_on_lost(&stream->send, s->pool, f->offset, f->size, f->fin);
+        neap_streams_schedule(s, stream);
+        break;
+    case FRAME_RESET_STREAM:
+        if (stream->send.state == SEND_RESET_SENT)
+            neap_streams_owe(s, stream, OWES_RESET_STREAM);
+        break;
+    case FRAME_STOP_SENDING:
+        if (!neap_stream_recv_is_over(&stream->recv))
+            neap_streams_owe(s, stream, OWES_STOP_SENDING);
+        break;
+    case FRAME_MAX_STREAM_DATA:
+        if (stream->recv.limit == f->offset && stream->recv.state == RECV_OPEN && !stream->recv.stop_sent)
+            neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
+        break;
+    case FRAME_STREAM_DATA_BLOCKED:
+        if (stream->send.limit == f->offset && stream->send.blocked_at == f->offset + 1)
+            neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
+        break;
+    }
+}
+
+void neap_streams_on_lost(struct streams *s, const struct written_frame *f)
+{
+    struct stream *stream;
+
+    switch ((unsigned)f->type) {
+    case FRAME_MAX_DATA: s->owes |= f->offset == s->recv_limit ? OWES_MAX_DATA : 0; break;
+    case FRAME_MAX_STREAMS_BIDI:
+        s->owes |= f->offset == s->theirs[0].limit ? OWES_MAX_STREAMS_BIDI : 0;
+        break;
+    case FRAME_MAX_STREAMS_UNI: s->owes |= f->offset == s->theirs[1].limit ? OWES_MAX_STREAMS_UNI : 0; break;
+    case FRAME_DATA_BLOCKED:
+        s->owes |= f->offset == s->send_limit && credit_left(s) == 0 ? OWES_DATA_BLOCKED : 0;
+        break;
+    case FRAME_STREAMS_BLOCKED_BIDI:
+        s->owes |= f->offset == s->ours[0].limit ? OWES_STREAMS_BLOCKED_BIDI : 0;
+        break;
+    case FRAME_STREAMS_BLOCKED_UNI:
+        s->owes |= f->offset == s->ours[1].limit ? OWES_STREAMS_BLOCKED_UNI : 0;
+        break;
+    default:
+        stream = neap_streams_find(s, f->id);
+        if (stream)
+            stream_frame_lost(s, stream, f);
+    }
+}
