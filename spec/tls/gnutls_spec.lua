@@ -1,0 +1,232 @@
+--- Our engine against GnuTLS in one process, both roles, without records.
+local helper = require("helper")
+local units = require("neap.units")
+local fixtures = require("tls.fixtures")
+local messages = require("tls.messages")
+
+local gnutls = units.tls_gnutls
+local LEVELS = { 0, 2, 3 }
+local CIPHERS = {
+  { "AES-128-GCM", fixtures.SUITES.AES_128_GCM },
+  { "AES-256-GCM", fixtures.SUITES.AES_256_GCM },
+  { "CHACHA20-POLY1305", fixtures.SUITES.CHACHA20_POLY1305 },
+}
+local GROUPS = {
+  { "X25519", fixtures.GROUPS.X25519 },
+  { "SECP256R1", fixtures.GROUPS.P256 },
+  { "SECP384R1", fixtures.GROUPS.P384 },
+}
+local KINDS = { "p256", "p384", "rsa", "ed25519", "deep" }
+
+local function priority(cipher, groups)
+  local out = "NORMAL:-VERS-ALL:+VERS-TLS1.3:%DISABLE_TLS13_COMPAT_MODE"
+  if cipher then out = out .. ":-CIPHER-ALL:+" .. cipher end
+  if groups then
+    out = out .. ":-GROUP-ALL"
+    for _, group in ipairs(groups) do out = out .. ":+GROUP-" .. group end
+  end
+  return out
+end
+
+local function take_secrets(peer, into)
+  for _, s in ipairs(peer:secrets()) do into[s.level .. s.direction] = s.secret end
+end
+
+-- Move bytes both ways until nobody has any: what went wrong, or nil; all messages; the secrets of both.
+local function run(ours, theirs, fragment)
+  local seen, secrets = {}, { ours = {}, theirs = {} }
+  local function move(from, to, who)
+    local moved = 0
+    for _, level in ipairs(LEVELS) do
+      local bytes = from:output(level)
+      moved = moved + #bytes
+      for _, message in ipairs(messages.split(bytes)) do
+        table.insert(seen, { from = who, level = level, kind = messages.kind(message) })
+      end
+      local size = fragment or #bytes
+      for at = 1, #bytes, math.max(size, 1) do
+        local ok, code, reason = to:receive(level, bytes:sub(at, at + size - 1))
+        if not ok then return nil, { to = who == "ours" and "theirs" or "ours", code = code, reason = reason } end
+      end
+    end
+    take_secrets(ours, secrets.ours)
+    take_secrets(theirs, secrets.theirs)
+    return moved
+  end
+  repeat
+    local one, failure = move(ours, theirs, "ours")
+    if not one then return failure, seen, secrets end
+    local two, other = move(theirs, ours, "theirs")
+    if not two then return other, seen, secrets end
+  until one + two == 0
+  return nil, seen, secrets
+end
+
+local function count(seen, from, kind)
+  local n = 0
+  for _, m in ipairs(seen) do
+    if m.from == from and m.kind == kind then n = n + 1 end
+  end
+  return n
+end
+
+local function check_equal(secrets)
+  for _, level in ipairs({ 2, 3 }) do
+    assert.truthy(secrets.ours[level .. "read"])
+    assert.equal(helper.hex(secrets.theirs[level .. "write"]), helper.hex(secrets.ours[level .. "read"]))
+    assert.equal(helper.hex(secrets.theirs[level .. "read"]), helper.hex(secrets.ours[level .. "write"]))
+  end
+end
+
+local function their_server(options)
+  local certificate = fixtures.certificates()[options.kind or "p256"]
+  return gnutls.new({
+    chain = certificate[1], key = certificate[2], priority = priority(options.cipher, options.groups),
+    alpn = options.alpn or "h3", params = options.params or "gnutls server params",
+    request_certificate = options.request_certificate,
+  })
+end
+
+local function their_client(options)
+  return gnutls.new({
+    client = true, roots = fixtures.certificates().ca[1], name = options.name or "example.test",
+    priority = priority(options.cipher, options.groups), alpn = options.alpn or "h3",
+    params = options.params or "gnutls client params", one_share = true,
+  })
+end
+
+local function check_done(ours, theirs, suite, group, params)
+  local info = ours:info()
+  assert.is_true(info.complete)
+  assert.is_true(theirs:info().complete)
+  assert.equal("h3", info.alpn)
+  assert.equal("h3", theirs:info().alpn)
+  assert.equal(suite, info.suite)
+  assert.equal(group, info.group)
+  assert.equal(params.theirs, info.params)
+  assert.equal(params.ours, theirs:info().params)
+end
+
+describe("a client of ours with a server of GnuTLS", function()
+  local function client(options)
+    return assert(assert(fixtures.client_config(options)):client("example.test", "our params", fixtures.now))
+  end
+
+  local function combination(cipher, group, kind, fragment)
+    local ours = client({ suites = { cipher[2] }, groups = { group[2] } })
+    local theirs = their_server({ cipher = cipher[1], groups = { group[1] }, kind = kind })
+    local failure, _, secrets = run(ours, theirs, fragment)
+    assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+    check_done(ours, theirs, cipher[2], group[2], { ours = "our params", theirs = "gnutls server params" })
+    check_equal(secrets)
+  end
+
+  if not gnutls.available then
+    it("is compared with GnuTLS", function() pending("needs GnuTLS: libgnutls28-dev") end)
+    return
+  end
+
+  for _, cipher in ipairs(CIPHERS) do
+    for _, group in ipairs(GROUPS) do
+      it("agrees on " .. cipher[1] .. " and " .. group[1], function() combination(cipher, group) end)
+    end
+  end
+
+  for _, kind in ipairs(KINDS) do
+    it("takes a certificate of kind " .. kind, function()
+      if kind == "ed25519" and not fixtures.has_ed25519() then return pending("needs libsodium for Ed25519") end
+      combination(CIPHERS[1], GROUPS[1], kind)
+    end)
+  end
+
+  it("agrees when every byte comes alone", function() combination(CIPHERS[2], GROUPS[2], "rsa", 1) end)
+
+  it("follows a HelloRetryRequest", function()
+    for _, group in ipairs({ GROUPS[2], GROUPS[3] }) do
+      local ours = client({ groups = { fixtures.GROUPS.X25519, group[2] } })
+      local theirs = their_server({ groups = { group[1] } })
+      local failure, seen, secrets = run(ours, theirs)
+      assert.is_nil(failure and failure.reason)
+      assert.equal(2, count(seen, "ours", messages.CLIENT_HELLO))
+      assert.equal(2, count(seen, "theirs", messages.SERVER_HELLO))
+      assert.equal(group[2], ours:info().group)
+      check_equal(secrets)
+    end
+  end)
+
+  -- covers: rfc8446#4.4.2.3
+  it("answers a CertificateRequest with an empty Certificate", function()
+    local ours = client()
+    local theirs = their_server({ request_certificate = true })
+    local failure, seen, secrets = run(ours, theirs)
+    assert.is_nil(failure and failure.reason)
+    assert.equal(1, count(seen, "theirs", messages.CERTIFICATE_REQUEST))
+    assert.equal(1, count(seen, "ours", messages.CERTIFICATE))
+    assert.is_true(theirs:info().complete)
+    check_equal(secrets)
+  end)
+
+  it("gets its alert when no protocol is common", function()
+    local failure = run(client(), their_server({ alpn = "other" }))
+    assert.same({ "theirs", 120 }, { failure.to, failure.code })
+  end)
+end)
+
+describe("a server of ours with a client of GnuTLS", function()
+  local function server(options)
+    return assert(assert(fixtures.server_config(options)):server("our params", fixtures.now))
+  end
+
+  local function combination(cipher, group, kind, fragment)
+    local ours = server({ suites = { cipher[2] }, groups = { group[2] }, certificate = kind })
+    local theirs = their_client({ cipher = cipher[1], groups = { group[1] } })
+    local failure, _, secrets = run(ours, theirs, fragment)
+    assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+    check_done(ours, theirs, cipher[2], group[2], { ours = "our params", theirs = "gnutls client params" })
+    assert.equal("example.test", ours:info().server_name)
+    check_equal(secrets)
+  end
+
+  if not gnutls.available then
+    it("is compared with GnuTLS", function() pending("needs GnuTLS: libgnutls28-dev") end)
+    return
+  end
+
+  for _, cipher in ipairs(CIPHERS) do
+    for _, group in ipairs(GROUPS) do
+      it("agrees on " .. cipher[1] .. " and " .. group[1], function() combination(cipher, group) end)
+    end
+  end
+
+  for _, kind in ipairs(KINDS) do
+    it("shows a certificate of kind " .. kind, function()
+      if kind == "ed25519" and not fixtures.has_ed25519() then return pending("needs libsodium for Ed25519") end
+      combination(CIPHERS[1], GROUPS[1], kind)
+    end)
+  end
+
+  it("agrees when every byte comes alone", function() combination(CIPHERS[3], GROUPS[3], "p384", 1) end)
+
+  it("asks again for a group that it has", function()
+    for _, group in ipairs({ GROUPS[2], GROUPS[3] }) do
+      local ours = server({ groups = { group[2] } })
+      local theirs = their_client({ groups = { "X25519", group[1] } })
+      local failure, seen, secrets = run(ours, theirs)
+      assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+      assert.equal(2, count(seen, "theirs", messages.CLIENT_HELLO))
+      assert.equal(2, count(seen, "ours", messages.SERVER_HELLO))
+      assert.equal(group[2], ours:info().group)
+      check_equal(secrets)
+    end
+  end)
+
+  it("refuses a client whose protocols it does not have", function()
+    local failure = run(server(), their_client({ alpn = "other" }))
+    assert.same({ "ours", 0x100 + 120 }, { failure.to, failure.code })
+  end)
+
+  it("is refused for a name that its certificate does not have", function()
+    local failure = run(server(), their_client({ name = "wrong.test" }))
+    assert.equal("theirs", failure.to)
+  end)
+end)
