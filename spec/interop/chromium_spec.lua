@@ -28,6 +28,15 @@ describe("Chromium", function()
     return browser:protocol(session), browser:evaluate(session, "document.body.innerText")
   end
 
+  it("opens the page of examples/hello.lua over h3", function()
+    if not helper.has_program("chromium") then return pending("needs chromium: scripts/bootstrap --ci") end
+    local port = harness.free_port()
+    local protocol, text = visit(("env NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s run %s/examples/hello.lua")
+      :format(port, certs.cert, certs.key, harness.neap(), helper.source_dir), port, "/")
+    assert.equal("h3", protocol)
+    assert.truthy(text:find("Hello", 1, true), text)
+  end)
+
   it("opens a page of a Lua program over h3", function()
     if not helper.has_program("chromium") then return pending("needs chromium: scripts/bootstrap --ci") end
     local port = harness.free_port()

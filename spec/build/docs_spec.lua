@@ -1,0 +1,70 @@
+--- What the README shows has to work as it stands there.
+local harness = require("spec.interop.harness")
+local helper = require("spec.helper")
+
+local quote = helper.quote
+
+--- The code blocks of a page that are tagged with a language.
+local function blocks(page, language)
+  local text = assert(helper.read_file(helper.source_dir .. "/" .. page))
+  local found = {}
+  for tag, code in text:gmatch("\n```(%w*)\n(.-)\n```") do
+    if tag == language then found[#found + 1] = code .. "\n" end
+  end
+  return found
+end
+
+local function sh(command)
+  local output, status = helper.run(command)
+  assert(status == 0, command .. "\n" .. output)
+  return output
+end
+
+describe("README.md", function()
+  local dir
+
+  before_each(function() dir = helper.make_dir() end)
+  after_each(function() helper.remove_dir(dir) end)
+
+  it("has programs in Lua and in C, and commands", function()
+    assert.is_true(#blocks("README.md", "lua") >= 1)
+    assert.is_true(#blocks("README.md", "c") >= 1)
+    assert.is_true(#blocks("README.md", "sh") >= 1)
+  end)
+
+  it("names scripts that are there", function()
+    for _, page in ipairs({ "README.md", "CONTRIBUTING.md", "ARCHITECTURE.md" }) do
+      for script in assert(helper.read_file(helper.source_dir .. "/" .. page)):gmatch("%f[%w.]scripts/[%w_]+") do
+        assert(select(2, helper.run("test -x " .. quote(helper.source_dir .. "/" .. script))) == 0,
+          page .. " names " .. script)
+      end
+    end
+  end)
+
+  it("shows Lua programs that serve a page", function()
+    local certs = harness.make_certificates(dir)
+    for index, code in ipairs(blocks("README.md", "lua")) do
+      if code:find(":listen", 1, true) then
+        local file = ("%s/readme%d.lua"):format(dir, index)
+        helper.write_file(file, code)
+        local port = harness.free_port()
+        local server = harness.start(("env NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s run %s"):format(
+          port, certs.cert, certs.key, harness.neap(), file), { dir = dir, name = "readme", port = port })
+        local page = sh(("%s get --ca %s https://127.0.0.1:%d/"):format(harness.neap(), certs.ca, port))
+        local status, log = harness.stop(server)
+        assert.is_true(#page > 0)
+        assert.equal(0, status, log)
+      end
+    end
+  end)
+
+  it("shows C programs that compile without a warning and link", function()
+    sh(quote(helper.source_dir .. "/scripts/build") .. " release")
+    for index, code in ipairs(blocks("README.md", "c")) do
+      local file = ("%s/readme%d.c"):format(dir, index)
+      helper.write_file(file, code)
+      sh(("gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s -o %s/program -I%s/core/include -L%s/build/release -lneap")
+        :format(file, dir, helper.source_dir, helper.source_dir))
+    end
+  end)
+end)
