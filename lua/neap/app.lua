@@ -1,4 +1,5 @@
---- An application: routes, middleware, an error handler. `neap.app()` makes one; `app:listen` serves it.
+--- An application: routes, middleware, an error handler. `neap.app()` makes one; `app:listen`
+-- serves it.
 local Router = require "neap.router"
 local log = require "neap.log"
 
@@ -28,9 +29,9 @@ for name, method in pairs { get = "GET", post = "POST", put = "PUT", patch = "PA
   end
 end
 
---- Adds middleware: fn(req, res, next), called for every request in the order of adding, around routing; with a first
--- argument like "/admin/*" only for paths that begin so. next() runs the rest; without it the request ends here. What
--- middleware returns counts as a handler's return.
+--- Adds middleware: fn(req, res, next), called for every request in the order of adding, around
+-- routing; with a first argument like "/admin/*" only for paths that begin so. next() runs the
+-- rest; without it the request ends here. What middleware returns counts as a handler's return.
 function App:use(prefix, ...)
   local list = { ... }
   if type(prefix) == "function" then
@@ -44,8 +45,8 @@ function App:use(prefix, ...)
   return self
 end
 
---- fn(err, req, res) answers a request whose handler failed; its return counts as a handler's. The error has its
--- traceback. Without one: a 500, and the traceback in the log.
+--- fn(err, req, res) answers a request whose handler failed; its return counts as a handler's. The
+-- error has its traceback. Without one: a 500, and the traceback in the log.
 function App:on_error(fn)
   check_handler(fn)
   self.error_handler = fn

@@ -1,4 +1,5 @@
---- What a client may send as a body: a string, a function or iterator that gives chunks until nil, or an open file.
+--- What a client may send as a body: a string, a function or iterator that gives chunks until nil,
+-- or an open file.
 local body = {}
 
 --- A function that gives the next chunk, and the size when it is known.

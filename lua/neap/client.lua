@@ -52,7 +52,8 @@ function Response:chunks()
   end
 end
 
---- The whole body (kept, so it may be asked for again); nil, message, "limit" above `limit` bytes (16 MiB).
+--- The whole body (kept, so it may be asked for again); nil, message, "limit" above `limit` bytes
+-- (16 MiB).
 function Response:body(limit)
   if self._body then return self._body end
   local bytes, message, code, number = exchange_methods.read_all(self._exchange, limit or DEFAULT_LIMIT, self._timeout)
@@ -151,8 +152,8 @@ local function start_attempt(self, key, name, address)
   return attempt
 end
 
---- Tries the addresses one after the other, the next when one failed or was silent for a moment; the first that
--- answers wins (RFC 8305).
+--- Tries the addresses one after the other, the next when one failed or was silent for a moment;
+-- the first that answers wins (RFC 8305).
 local function race(self, key, name, addresses, timeout)
   local deadline = core.now() + timeout
   local running, next_address, failure = {}, 1, nil
@@ -340,9 +341,10 @@ local function once(self, method, target, request)
   }, Response)
 end
 
---- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an open file), json, form,
--- query, trailers, timeout, follow, on_informational(status, headers). Waits for the response's headers; its body is
--- read from the response. nil, message, code[, number] when there is none.
+--- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an
+-- open file), json, form, query, trailers, timeout, follow, on_informational(status, headers).
+-- Waits for the response's headers; its body is read from the response. nil, message, code[,
+-- number] when there is none.
 function Client:request(method, address, request)
   request = request or {}
   for name in pairs(request) do
@@ -356,7 +358,8 @@ function Client:request(method, address, request)
     if target.scheme ~= "https" then return nil, "HTTP/3 needs https://, not " .. target.scheme .. "://", "argument" end
     local response, reason, code, number = once(self, method, target, request)
     if not response and code == "closed" and IDEMPOTENT[method] and type(request.body) ~= "function" then
-      -- A kept connection may have ended just now: once more on a new one (RFC 9114 §4.1.1 allows it for these).
+      -- A kept connection may have ended just now: once more on a new one (RFC 9114 §4.1.1 allows
+      -- it for these).
       response, reason, code, number = once(self, method, target, request)
     end
     if not response then return nil, reason, code, number end
@@ -392,17 +395,25 @@ function Client:close()
   end
 end
 
-local client = {}
+local client = { explain = Client.explain, code_of = Client.code_of }
 
---- A new client. Options: `timeout`, `follow`, `headers`, `user_agent`, and every option of a config (`ca`, `verify`,
--- `pin`, `max_idle_timeout`, …).
+local made = setmetatable({}, { __mode = "k" })
+
+--- A new client. Options: `timeout`, `follow`, `headers`, `user_agent`, and every option of a
+-- config (`ca`, `verify`, `pin`, `max_idle_timeout`, …).
 function client.new(given)
   local self, config = options.split(given, OWN)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
   self._options = config
   self._attempts, self._pool, self._connecting = {}, {}, {}
+  made[self] = true
   return setmetatable(self, Client)
+end
+
+--- Closes the connections of every client: for the end of a program.
+function client.close_all()
+  for one in pairs(made) do one:close() end
 end
 
 local shared

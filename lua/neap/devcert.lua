@@ -1,4 +1,5 @@
---- The development certificate: self-signed for localhost, made once and kept in the user's cache folder.
+--- The development certificate: self-signed for localhost, made once and kept in the user's cache
+-- folder.
 local core = require "neap.core"
 
 local devcert = {}
@@ -16,7 +17,8 @@ end
 --- The names it is for.
 devcert.names = { "localhost", "127.0.0.1", "::1" }
 
---- The paths of certificate and key, made when they are missing or old; nil, message, code when that fails.
+--- The paths of certificate and key, made when they are missing or old; nil, message, code when
+-- that fails.
 function devcert.get()
   local folder = devcert.folder()
   local cert, key = folder .. "/dev-cert.pem", folder .. "/dev-key.pem"

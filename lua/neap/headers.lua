@@ -1,6 +1,6 @@
---- Fields of a message: ordered, several values a name, names in any case.
--- Indexing reads: `headers["content-type"]`. The methods below win over a field of the same name: use
--- get for those.
+--- Fields of a message: ordered, several values a name, names in any case. Indexing reads:
+-- `headers["content-type"]`. The methods below win over a field of the same name: use get for
+-- those.
 local lower = string.lower
 
 local Headers = {}

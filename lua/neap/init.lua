@@ -40,8 +40,8 @@ function task.on_signal()
   task.go(end_all, server and server.all or {})
 end
 
---- Runs the loop: with fn until it returns, else until the servers are stopped by a signal, or nothing is left to do.
--- Inside `neap run` the loop runs already, and this returns at once.
+--- Runs the loop: with fn until it returns, else until the servers are stopped by a signal, or
+-- nothing is left to do. Inside `neap run` the loop runs already, and this returns at once.
 function neap.run(fn, ...)
   if task.is_running() then return true end
   if not fn then task.catch_signals() end
@@ -53,8 +53,8 @@ function neap.stop()
   task.stop()
 end
 
---- Runs functions side by side and waits for all: their first results, in order. An error in one is raised when all
--- have ended.
+--- Runs functions side by side and waits for all: their first results, in order. An error in one is
+-- raised when all have ended.
 function neap.all(functions)
   local results, left, failure = {}, #functions, nil
   if left == 0 then return results end

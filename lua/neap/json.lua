@@ -1,5 +1,5 @@
---- JSON (RFC 8259), both ways. Arrays are tables with 1..n, objects all others; json.null stands for null,
--- json.array(t) marks an empty or sparse-looking table as an array.
+--- JSON (RFC 8259), both ways. Arrays are tables with 1..n, objects all others; json.null stands
+-- for null, json.array(t) marks an empty or sparse-looking table as an array.
 local json = {}
 
 json.null = setmetatable({}, { __tostring = function() return "null" end })
@@ -85,7 +85,8 @@ function write(value, out, depth)
   end
 end
 
---- Writes a value; nil and a reason when it has no JSON form. Names come sorted, so equal values give equal text.
+--- Writes a value; nil and a reason when it has no JSON form. Names come sorted, so equal values
+-- give equal text.
 function json.encode(value)
   local out = {}
   local ok, err = pcall(write, value, out, 0)
@@ -217,7 +218,8 @@ function read(text, at, depth)
   return read_number(text, at)
 end
 
---- Reads a JSON text; nil, a reason with the place, "json" for what is none. null becomes json.null.
+--- Reads a JSON text; nil, a reason with the place, "json" for what is none. null becomes
+-- json.null.
 function json.decode(text)
   if type(text) ~= "string" then error("json.decode takes a string", 2) end
   local ok, value, at = pcall(read, text, skip(text, 1), 0)

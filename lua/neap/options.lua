@@ -1,4 +1,5 @@
---- Splits an options table: what a module takes for itself, the rest for core.config, which refuses unknown names.
+--- Splits an options table: what a module takes for itself, the rest for core.config, which refuses
+-- unknown names.
 local options = {}
 
 --- `own` maps the names that the caller knows to their defaults (options.NONE for none).

@@ -39,7 +39,8 @@ local function wait(owner, slot, timeout)
   return true
 end
 
--- The next bytes of the peer's, waiting for them; nil at the end; nil, message, code, number when it breaks off.
+-- The next bytes of the peer's, waiting for them; nil at the end; nil, message, code, number when
+-- it breaks off.
 local function receive(self)
   while true do
     if self._ended then return nil end
@@ -115,8 +116,9 @@ function Stream:read_all(limit)
   end
 end
 
---- Reads like io: a number gives so many bytes (fewer at the end), "*l" a line without its end, "*a" all; without an
--- argument whatever is there. nil at the end; nil, message, code[, number] when the stream breaks off.
+--- Reads like io: a number gives so many bytes (fewer at the end), "*l" a line without its end,
+-- "*a" all; without an argument whatever is there. nil at the end; nil, message, code[, number]
+-- when the stream breaks off.
 function Stream:read(what)
   if what == nil then
     if #self._buffer > 0 then
@@ -143,8 +145,8 @@ function Stream:chunks()
   return function() return (self:read()) end
 end
 
---- Writes all of `data`, waiting while the peer is slower; with { fin = true } ends our side as well.
--- true, or nil, message, code[, number].
+--- Writes all of `data`, waiting while the peer is slower; with { fin = true } ends our side as
+-- well. true, or nil, message, code[, number].
 function Stream:write(data, given)
   local fin = given and given.fin or false
   local at, size = 1, #data
@@ -349,8 +351,8 @@ local function prepare(given)
   return own, config
 end
 
---- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config. Without a certificate the
--- development one is used. nil, message, code when it cannot.
+--- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config.
+-- Without a certificate the development one is used. nil, message, code when it cannot.
 function quic.listen(given)
   local own, config = prepare(given)
   if not config.cert and not config.certs then
@@ -439,8 +441,8 @@ local function client_endpoint(config)
   return shared
 end
 
---- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`, `server_name`, and every
--- option of a config. nil, message, code when it fails.
+--- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`,
+-- `server_name`, and every option of a config. nil, message, code when it fails.
 function quic.connect(address, given)
   local server_name = given and given.server_name
   local rest = {}

@@ -1,5 +1,6 @@
---- A request as its handler sees it. Fields: method, path (as sent, without the query), target, scheme, host, proto,
--- id (the stream), params; made when first asked for: headers, query, query_all, peer.
+--- A request as its handler sees it. Fields: method, path (as sent, without the query), target,
+-- scheme, host, proto, id (the stream), params; made when first asked for: headers, query,
+-- query_all, peer.
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local url = require "neap.url"
@@ -74,17 +75,20 @@ function Request.new(exchange, fields, fin, timeout)
   return setmetatable(self, Request)
 end
 
---- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks off.
+--- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks
+-- off.
 function methods:read(max)
   return exchange_methods.read(self._exchange, max, self._timeout)
 end
 
---- Iterates over the body as it comes: `for chunk, err in req:chunks() do if not chunk then … end end`.
+--- Iterates over the body as it comes: `for chunk, err in req:chunks() do if not chunk then … end
+-- end`.
 function methods:chunks()
   return exchange_methods.chunks(self._exchange, self._timeout)
 end
 
---- The whole body as a string; nil, message, "limit" when it has more than `limit` bytes (1 MiB unless told).
+--- The whole body as a string; nil, message, "limit" when it has more than `limit` bytes (1 MiB
+-- unless told).
 function methods:body(limit)
   return exchange_methods.read_all(self._exchange, limit or DEFAULT_LIMIT, self._timeout)
 end
@@ -96,7 +100,8 @@ function methods:json(limit)
   return json.decode(text)
 end
 
---- The body read as an HTML form (application/x-www-form-urlencoded): a table, and one with every value.
+--- The body read as an HTML form (application/x-www-form-urlencoded): a table, and one with every
+-- value.
 function methods:form(limit)
   local text, message, code = self:body(limit)
   if not text then return nil, message, code end

@@ -1,5 +1,5 @@
---- A response as its handler makes it. Nothing leaves before the first write, send or the handler's return, so
--- middleware may still set status and headers until then.
+--- A response as its handler makes it. Nothing leaves before the first write, send or the handler's
+-- return, so middleware may still set status and headers until then.
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local exchange_methods = require("neap.session").exchange_methods
@@ -86,7 +86,8 @@ function Response:early_hints(fields)
   return self:informational(103, fields)
 end
 
---- Sends body bytes. Waits while the client is slower; true, or nil, message, code when it has gone.
+--- Sends body bytes. Waits while the client is slower; true, or nil, message, code when it has
+-- gone.
 function Response:write(data)
   local ok, message, code, number = self:start()
   if not ok then return nil, message, code, number end
@@ -163,7 +164,8 @@ function Response:abort(code)
   return self._exchange.h3:cancel(self._exchange.stream, code or 0x102)
 end
 
---- What a handler returned: nothing; a body; a status, a body and headers. Kept until all middleware has run.
+--- What a handler returned: nothing; a body; a status, a body and headers. Kept until all
+-- middleware has run.
 function Response:set_result(a, b, c)
   if type(a) == "number" then
     self:status(a)

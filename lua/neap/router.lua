@@ -61,8 +61,8 @@ local function find(node, segments, i, values, count)
 end
 
 --- The route {handler, names, pattern} and its parameters, or nil, the status that says why not
--- (404, 405) and, for 405, the methods that would do, sorted. HEAD is answered by a GET route unless
--- it has its own.
+-- (404, 405) and, for 405, the methods that would do, sorted. HEAD is answered by a GET route
+-- unless it has its own.
 function Router:match(method, path)
   local segments = {}
   for segment in path:gmatch("/([^/]*)") do segments[#segments + 1] = segment end

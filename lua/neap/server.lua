@@ -68,10 +68,11 @@ local function where(mine)
   return host .. ":" .. (port or 4433)
 end
 
---- Listens: options are `host`, `port`, `read_timeout`, `shutdown_timeout`, and every option of a config (`cert`, `key`,
--- `certs`, `max_idle_timeout`, …). Without a certificate a development one is made and kept. $NEAP_LISTEN
--- ("address:port") stands in for host and port, $NEAP_CERT and $NEAP_KEY for cert and key.
--- Returns the server; nil, message, code when the port is in use, the certificate bad, ….
+--- Listens: options are `host`, `port`, `read_timeout`, `shutdown_timeout`, and every option of a
+-- config (`cert`, `key`, `certs`, `max_idle_timeout`, …). Without a certificate a development one
+-- is made and kept. $NEAP_LISTEN ("address:port") stands in for host and port, $NEAP_CERT and
+-- $NEAP_KEY for cert and key. Returns the server; nil, message, code when the port is in use, the
+-- certificate bad, ….
 function server.listen(app, given)
   local mine, config = options.split(given, OWN)
   if not config.cert and not config.certs then
@@ -111,8 +112,8 @@ end
 --- Called with each server that is ready; the command line prints its URL.
 function server.announce() end
 
---- Ends well: GOAWAY to everyone, no new connections, then open requests get `seconds` (shutdown_timeout unless told)
--- to finish. Waits; call it in a task.
+--- Ends well: GOAWAY to everyone, no new connections, then open requests get `seconds`
+-- (shutdown_timeout unless told) to finish. Waits; call it in a task.
 function Server:shutdown(seconds)
   if self.closed or self.draining then return end
   self.draining = true

@@ -1,5 +1,6 @@
---- One HTTP/3 connection, client or server: takes its events and gives them to the exchanges (one a request stream).
--- Also the two halves of an exchange that both roles share: reading a body, writing a body.
+--- One HTTP/3 connection, client or server: takes its events and gives them to the exchanges (one a
+-- request stream). Also the two halves of an exchange that both roles share: reading a body,
+-- writing a body.
 local core = require "neap.core"
 local task = require "neap.task"
 
@@ -151,7 +152,8 @@ end
 local exchange_methods = {}
 Session.exchange_methods = exchange_methods
 
---- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it breaks off.
+--- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it
+-- breaks off.
 function exchange_methods.read(exchange, max, timeout)
   local session, h3 = exchange.session, exchange.h3
   while true do
@@ -191,8 +193,8 @@ function exchange_methods.read_all(exchange, limit, timeout)
   end
 end
 
---- An iterator over the body. A failure comes as a last round of false, message, code: `for` would take nil for
--- the end.
+--- An iterator over the body. A failure comes as a last round of false, message, code: `for` would
+-- take nil for the end.
 function exchange_methods.chunks(exchange, timeout)
   local failed = false
   return function()
@@ -206,7 +208,8 @@ function exchange_methods.chunks(exchange, timeout)
   end
 end
 
---- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[, number].
+--- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[,
+-- number].
 function exchange_methods.write(exchange, data, fin, timeout)
   local session, h3, stream = exchange.session, exchange.h3, exchange.stream
   local at, size = 1, #data

@@ -1,4 +1,5 @@
---- Files of a folder as a handler: types, index, entity tags, ranges, HEAD; nothing outside of the folder can be reached.
+--- Files of a folder as a handler: types, index, entity tags, ranges, HEAD; nothing outside of the
+-- folder can be reached.
 local core = require "neap.core"
 local mime = require "neap.mime"
 local url = require "neap.url"
@@ -24,7 +25,8 @@ local function names_tag(list, tag)
   return false
 end
 
--- A single byte range (RFC 9110 §14.1.2): first, last; false when it cannot be satisfied; nil when there is none.
+-- A single byte range (RFC 9110 §14.1.2): first, last; false when it cannot be satisfied; nil when
+-- there is none.
 local function parse_range(value, size)
   local first, last = value:match("^bytes=(%d*)%-(%d*)$")
   if not first or (first == "" and last == "") then return nil end
@@ -83,8 +85,8 @@ local function send(req, res, file, stat, name, headers)
   res:finish()
 end
 
---- A handler that answers with the files of a folder. The path is the route's `*` parameter, or the whole path.
--- Options: `index` ("index.html"), `headers` (sent with every file).
+--- A handler that answers with the files of a folder. The path is the route's `*` parameter, or the
+-- whole path. Options: `index` ("index.html"), `headers` (sent with every file).
 return function(root, given)
   given = given or {}
   local stat, message = core.stat(root)

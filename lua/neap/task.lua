@@ -1,5 +1,6 @@
---- The scheduler: coroutines as tasks, timers, and the one loop of this Lua state. A turn runs what is ready, sends,
--- waits in C, and asks the endpoints which connections have something new. C never calls Lua.
+--- The scheduler: coroutines as tasks, timers, and the one loop of this Lua state. A turn runs what
+-- is ready, sends, waits in C, and asks the endpoints which connections have something new. C
+-- never calls Lua.
 local core = require "neap.core"
 local log = require "neap.log"
 
@@ -102,7 +103,8 @@ local function take_timer()
   return first
 end
 
--- Timers whose wait has ended stay in the heap until they are on top; when most are dead it is made anew.
+-- Timers whose wait has ended stay in the heap until they are on top; when most are dead it is made
+-- anew.
 local dead_timers = 0
 local function sweep_timers()
   if dead_timers < 1000 or dead_timers * 2 < #timers then return end
@@ -113,7 +115,8 @@ local function sweep_timers()
   end
 end
 
---- Waits on a waiter: the values of its wake, or nil, "timeout", "timeout" after `seconds` (nil: no bound).
+--- Waits on a waiter: the values of its wake, or nil, "timeout", "timeout" after `seconds` (nil: no
+-- bound).
 function task.await(waiter, seconds)
   local timed = seconds and add_timer(core.now() + seconds, waiter)
   local a, b, c, d = coroutine.yield()
@@ -240,9 +243,9 @@ function task.stop()
   stopping = true
 end
 
---- Runs fn (if given) as a task, and the loop until it is finished; without fn until stop, or until nothing is left
--- to do: no server listens, no task is alive. Inside a running loop it does nothing: the loop runs already.
--- With fn: what fn returned, or an error of fn's.
+--- Runs fn (if given) as a task, and the loop until it is finished; without fn until stop, or until
+-- nothing is left to do: no server listens, no task is alive. Inside a running loop it does
+-- nothing: the loop runs already. With fn: what fn returned, or an error of fn's.
 function task.run(fn, ...)
   if running then return true end
   task.loop()

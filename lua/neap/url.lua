@@ -16,7 +16,8 @@ function url.encode(text)
   return (text:gsub("[^%w%-%._~]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
---- Parses a query string into a table; a name that comes again keeps the last value, `all` has every one.
+--- Parses a query string into a table; a name that comes again keeps the last value, `all` has
+-- every one.
 function url.parse_query(text)
   local query, all = {}, {}
   for pair in (text or ""):gmatch("[^&]+") do

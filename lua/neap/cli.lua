@@ -1,0 +1,138 @@
+--- The command line: `neap run`, `serve`, `get`, `cert`, `-e`. Returns exit codes: 0 fine, 1 it
+-- failed, 2 wrong usage.
+local core = require "neap.core"
+local task = require "neap.task"
+
+local cli = {}
+
+local USAGE = [[
+neap: HTTP/3 and QUIC, scripted in Lua
+
+  neap run FILE [ARGS...]      run a script; apps in it are served
+  neap serve FOLDER            serve the files of a folder over HTTP/3
+  neap get URL...              fetch over HTTP/3
+  neap cert [FOLDER]           make a development certificate
+  neap -e CODE [ARGS...]       run a piece of Lua
+  neap --version               say which version this is, with its libraries
+  neap COMMAND --help          say more about a command
+
+SSLKEYLOGFILE names a file for TLS secrets; NEAP_LISTEN (address:port), NEAP_CERT and NEAP_KEY stand in for what a
+script does not say.
+]]
+
+local commands = { run = "neap.cli.run", serve = "neap.cli.serve", get = "neap.cli.get", cert = "neap.cli.cert" }
+
+--- One clear line on standard error, and the exit code.
+function cli.fail(code, ...)
+  local parts = { ... }
+  for i, part in ipairs(parts) do parts[i] = tostring(part) end
+  io.stderr:write("neap: ", table.concat(parts, ""), "\n")
+  return code
+end
+
+--- Wrong usage: what is wrong, and where to read more.
+function cli.usage(command, ...)
+  cli.fail(2, ...)
+  io.stderr:write("Try: neap ", command, command ~= "" and " " or "", "--help\n")
+  return 2
+end
+
+--- Reads options from `args` (a list). `spec` maps a spelling to { name, takes_value } or to a list
+-- of such for options that come several times ({ name, true, many = true }). Returns options and
+-- the other words; nil and what is wrong. With `first_word_ends` everything from the first word on
+-- is left alone.
+function cli.parse(args, spec, first_word_ends)
+  local found, words = {}, {}
+  local i = 1
+  while i <= #args do
+    local arg = args[i]
+    if arg == "--" then
+      for k = i + 1, #args do words[#words + 1] = args[k] end
+      break
+    elseif arg:sub(1, 1) == "-" and arg ~= "-" then
+      local flag, value = arg:match("^(%-%-[^=]+)=(.*)$")
+      flag = flag or arg
+      local option = spec[flag]
+      if not option then return nil, "unknown option " .. flag end
+      if option[2] then
+        if value == nil then
+          i = i + 1
+          value = args[i]
+        end
+        if value == nil then return nil, "option " .. flag .. " needs a value" end
+      elseif value ~= nil then
+        return nil, "option " .. flag .. " takes no value"
+      else
+        value = true
+      end
+      if option.many then
+        found[option[1]] = found[option[1]] or {}
+        table.insert(found[option[1]], value)
+      else
+        found[option[1]] = value
+      end
+    else
+      words[#words + 1] = arg
+      if first_word_ends then
+        for k = i + 1, #args do words[#words + 1] = args[k] end
+        break
+      end
+    end
+    i = i + 1
+  end
+  return found, words
+end
+
+--- Runs fn in the loop; its return is the exit code. A server that it leaves listening is served
+-- until a signal.
+function cli.in_loop(fn)
+  local neap = require "neap"
+  require("neap.server").announce = function(server)
+    io.stdout:write("neap: listening on ", server.url, "\n")
+    io.stdout:flush()
+  end
+  task.catch_signals()
+  local code = 0
+  task.go(function()
+    local ok, result = xpcall(fn, function(err)
+      if type(err) == "table" and err.exit_code then return err end
+      return debug.traceback(tostring(err), 2)
+    end)
+    if ok then
+      code = type(result) == "number" and result or 0
+    elseif type(result) == "table" then
+      code = result.exit_code
+    else
+      code = cli.fail(1, result)
+    end
+    if code ~= 0 then neap.stop() end
+  end)
+  task.run()
+  require("neap.client").close_all()
+  if package.loaded["neap.quic"] then require("neap.quic").close_all() end
+  return code
+end
+
+--- The program: `arg` as Lua has it. Returns the exit code.
+function cli.main(arg)
+  local name = arg[1]
+  if name == nil then
+    io.stderr:write(USAGE)
+    return 2
+  end
+  if name == "--help" or name == "-h" or name == "help" then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  if name == "--version" or name == "-V" then
+    io.stdout:write("neap ", core.version, " (", core.backend, "; ", rawget(_G, "jit") and jit.version or _VERSION, ")\n")
+    return 0
+  end
+  local rest = {}
+  for i = 2, #arg do rest[#rest + 1] = arg[i] end
+  if name == "-e" then return require("neap.cli.run").code(cli, rest) end
+  if not commands[name] then return cli.usage("", "there is no command ", name) end
+  return require(commands[name]).main(cli, rest)
+end
+
+return cli

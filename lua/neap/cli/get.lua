@@ -1,0 +1,209 @@
+--- `neap get URL`: fetch over HTTP/3.
+local core = require "neap.core"
+local url = require "neap.url"
+
+local get = {}
+
+local USAGE = [[
+neap get [OPTIONS] URL...
+
+Fetches over HTTP/3 and writes the body to standard output. Several URLs are fetched side by side on one connection for each
+server, into files of the folder that -o names.
+
+  -o FILE          write the body to FILE (a folder: under the last part of the path)
+  -I, --head       HEAD: show the status and the headers
+  -i, --include    show status and headers before the body
+  -H 'NAME: VALUE' add a header; may come several times
+  -X METHOD        the method
+  -d DATA          send DATA as the body (POST unless -X says otherwise); @FILE sends a file, @- standard input
+  -L, --location   follow up to 10 redirects
+  -f, --fail       exit with 1 when the status is 400 or more
+  -k, --insecure   do not verify the server's certificate
+  --ca FILE        trust the certificates in FILE (or folder) instead of the system's
+  --timeout S      seconds without progress before giving up (30)
+  -v, --verbose    tell about connection, request and response on standard error
+  -s, --silent     no progress bar
+]]
+
+local SPEC = {
+  ["--help"] = { "help" }, ["-h"] = { "help" }, ["-o"] = { "output", true }, ["--output"] = { "output", true },
+  ["-I"] = { "head" }, ["--head"] = { "head" }, ["-i"] = { "include" }, ["--include"] = { "include" },
+  ["-H"] = { "headers", true, many = true }, ["--header"] = { "headers", true, many = true },
+  ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
+  ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
+  ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
+  ["--timeout"] = { "timeout", true }, ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" },
+  ["--silent"] = { "silent" },
+}
+
+local function human(bytes)
+  local unit, units = 1, { "B", "KiB", "MiB", "GiB", "TiB" }
+  while bytes >= 1024 and unit < #units do
+    bytes = bytes / 1024
+    unit = unit + 1
+  end
+  return (unit == 1 and "%d %s" or "%.1f %s"):format(bytes, units[unit])
+end
+
+-- A bar on the terminal, drawn at most ten times a second.
+local function progress(total)
+  local is_terminal, columns = core.isatty(2)
+  if not is_terminal then return function() end end
+  local started, drawn = core.now(), 0
+  return function(size, is_end)
+    local now = core.now()
+    if not is_end and now - drawn < 0.1 then return end
+    drawn = now
+    local rate = size / math.max(now - started, 0.001)
+    local text = ("%s  %s/s"):format(human(size), human(math.floor(rate)))
+    if total and total > 0 then
+      local width = math.max(10, math.min(40, (columns or 80) - #text - 10))
+      local full = math.floor(width * math.min(1, size / total))
+      text = ("[%s%s] %3d%%  %s"):format(("#"):rep(full), (" "):rep(width - full), size * 100 / total, text)
+    end
+    io.stderr:write("\r\27[K", text, is_end and "\n" or "")
+  end
+end
+
+local function show(response, out)
+  out:write(("HTTP/3 %d\n"):format(response.status))
+  for name, value in response.headers:each() do out:write(name, ": ", value, "\n") end
+  out:write("\n")
+end
+
+local function tell(response, address)
+  local conn = response.conn
+  local stats = conn:stats()
+  local err = io.stderr
+  err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", QUIC version ",
+    ("0x%08x"):format(conn:version()), ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000), "\n")
+  err:write("< HTTP/3 ", response.status, "\n")
+  for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
+  err:write("<\n")
+end
+
+local function open_output(path, address)
+  if not path then return io.stdout end
+  local stat = core.stat(path)
+  if path:sub(-1) == "/" or stat and stat.type == "directory" then
+    local target = url.parse(address)
+    local name = target.path:match("([^/]+)/?$") or "index.html"
+    if name == "." or name == ".." then name = "index.html" end
+    path = path:gsub("/+$", "") .. "/" .. name
+  end
+  return io.open(path, "wb")
+end
+
+local function make_request(found)
+  local headers = {}
+  for _, line in ipairs(found.headers or {}) do
+    local name, value = line:match("^([^:]+):%s*(.-)%s*$")
+    if not name then return nil, "a header is 'name: value', not " .. line end
+    headers[#headers + 1] = name
+    headers[#headers + 1] = value
+  end
+  local request = { headers = headers, follow = found.follow and 10 or 0 }
+  if found.data then
+    local file = found.data:match("^@(.*)$")
+    if file == "-" then
+      request.body = function() return io.stdin:read(65536) end
+    elseif file then
+      local handle, message = io.open(file, "rb")
+      if not handle then return nil, message end
+      request.body = handle
+    else
+      request.body = found.data
+    end
+    request.default_type = not file and "application/x-www-form-urlencoded" or nil
+  end
+  return request
+end
+
+-- Fetches one URL; the exit code.
+local function fetch(cli, client, address, found, request)
+  local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
+  local own = { headers = request.headers, follow = request.follow, body = request.body, timeout = found.timeout }
+  if request.default_type then
+    own.headers = require("neap.headers").new(request.headers)
+    if not own.headers:get("content-type") then own.headers:set("content-type", request.default_type) end
+  end
+  if found.verbose then io.stderr:write("> ", method, " ", address, "\n") end
+  local response, message = client:request(method, address, own)
+  if not response then return cli.fail(1, message) end
+  if found.verbose then tell(response, address) end
+
+  local out, reason = open_output(found.output, address)
+  if not out then
+    response:close()
+    return cli.fail(1, reason)
+  end
+  if found.head or found.include then show(response, out) end
+  local total = tonumber(response.headers:get("content-length"))
+  local quiet = found.silent or (out == io.stdout and core.isatty(1))
+  local draw = quiet and function() end or progress(total)
+  local size, code = 0, 0
+  for chunk, err in response:chunks() do
+    if not chunk then
+      code = cli.fail(1, address, ": ", err)
+      break
+    end
+    size = size + #chunk
+    local ok, why = out:write(chunk)
+    if not ok then
+      response:close()
+      code = cli.fail(1, why)
+      break
+    end
+    draw(size)
+  end
+  if size > 0 then draw(size, true) end
+  if out == io.stdout then out:flush() else out:close() end
+  if code == 0 and found.fail and response.status >= 400 then
+    code = cli.fail(1, address, ": status ", response.status)
+  end
+  return code
+end
+
+--- The command.
+function get.main(cli, args)
+  local found, words = cli.parse(args, SPEC)
+  if not found then return cli.usage("get", words) end
+  if found.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  if #words == 0 then return cli.usage("get", "which URL?") end
+  if found.timeout then
+    found.timeout = tonumber(found.timeout)
+    if not found.timeout or found.timeout <= 0 then return cli.usage("get", "--timeout takes seconds") end
+  end
+  for i, word in ipairs(words) do
+    if not word:match("^%a[%w+.-]*://") then words[i] = "https://" .. word end
+    local target, message = url.parse(words[i])
+    if not target then return cli.usage("get", message) end
+    if target.scheme ~= "https" then return cli.usage("get", "HTTP/3 needs https://: ", words[i]) end
+  end
+  if #words > 1 then
+    local stat = found.output and core.stat(found.output)
+    if not stat or stat.type ~= "directory" then return cli.usage("get", "several URLs need -o FOLDER") end
+  end
+  local request, message = make_request(found)
+  if not request then return cli.fail(2, message) end
+
+  return cli.in_loop(function()
+    local neap = require "neap"
+    local client = neap.client { verify = not found.insecure, ca = found.ca, timeout = found.timeout }
+    local codes = {}
+    local jobs = {}
+    for i, address in ipairs(words) do
+      jobs[i] = function() codes[i] = fetch(cli, client, address, found, request) end
+    end
+    neap.all(jobs)
+    client:close()
+    local code = 0
+    for i = 1, #words do code = math.max(code, codes[i] or 1) end
+    return code
+  end)
+end
+
+return get

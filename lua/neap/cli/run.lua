@@ -1,0 +1,52 @@
+--- `neap run FILE [ARGS…]` and `neap -e CODE`: a script in the loop.
+local run = {}
+
+local USAGE = [[
+neap run FILE [ARGS...]
+
+Runs a Lua script; `require "neap"` is there, the loop runs, and `...` and `arg` hold ARGS. The program goes on while an
+app listens or a task is alive. SIGTERM and SIGINT end it well: GOAWAY, open requests finish, exit code 0; a second one
+ends it at once. An app that names no port listens on 4433 of all addresses, with a development certificate that is made
+once and kept.
+]]
+
+local function start(cli, chunk, args, name)
+  local global_arg = { [0] = name }
+  for i, value in ipairs(args) do global_arg[i] = value end
+  rawset(_G, "arg", global_arg)
+  return cli.in_loop(function()
+    return chunk((table.unpack or unpack)(args))
+  end)
+end
+
+--- The command.
+function run.main(cli, args)
+  local found, words = cli.parse(args, { ["--help"] = { "help" }, ["-h"] = { "help" } }, true)
+  if not found then return cli.usage("run", words) end
+  if found.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  local file = table.remove(words, 1)
+  if not file then return cli.usage("run", "which file?") end
+  local handle, message = io.open(file, "r")
+  if not handle then return cli.fail(1, message) end
+  handle:close()
+  local chunk
+  chunk, message = loadfile(file)
+  if not chunk then return cli.fail(1, message) end
+  local folder = file:match("^(.*/)") or "./"
+  package.path = folder .. "?.lua;" .. folder .. "?/init.lua;" .. package.path
+  return start(cli, chunk, words, file)
+end
+
+--- `neap -e CODE`.
+function run.code(cli, args)
+  local code = table.remove(args, 1)
+  if not code then return cli.usage("", "-e needs a piece of Lua") end
+  local chunk, message = (loadstring or load)(code, "=(command line)")
+  if not chunk then return cli.fail(1, message) end
+  return start(cli, chunk, args, "-e")
+end
+
+return run

@@ -1,0 +1,64 @@
+--- `neap serve FOLDER`: files over HTTP/3.
+local serve = {}
+
+local USAGE = [[
+neap serve FOLDER [--listen ADDRESS:PORT] [--cert FILE --key FILE] [--quiet]
+
+Serves the files of FOLDER over HTTP/3: types by name, index.html, entity tags, ranges, HEAD. Nothing outside of FOLDER can
+be reached. Listens on 4433 of all addresses unless told; without a certificate a development one is made once and kept.
+
+  --listen ADDRESS:PORT   where to listen (":8443", "127.0.0.1:8443", "[::1]:8443")
+  --cert FILE             certificate chain, PEM
+  --key FILE              its private key, PEM
+  --quiet                 no line per request
+]]
+
+--- "address:port" as host and port; nil when it is none.
+local function split(text)
+  local host, port = text:match("^(.*):(%d+)$")
+  if not host and text:match("^%d+$") then host, port = "", text end
+  if not host then return nil end
+  port = tonumber(port)
+  if port > 65535 then return nil end
+  return host, port
+end
+
+--- The command.
+function serve.main(cli, args)
+  local found, words = cli.parse(args, {
+    ["--help"] = { "help" }, ["-h"] = { "help" }, ["--listen"] = { "listen", true }, ["--cert"] = { "cert", true },
+    ["--key"] = { "key", true }, ["--quiet"] = { "quiet" }, ["-q"] = { "quiet" },
+  })
+  if not found then return cli.usage("serve", words) end
+  if found.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  if #words ~= 1 then return cli.usage("serve", #words == 0 and "which folder?" or "one folder, please") end
+  if (found.cert == nil) ~= (found.key == nil) then return cli.usage("serve", "--cert and --key go together") end
+  local host, port
+  if found.listen then
+    host, port = split(found.listen)
+    if not host then return cli.usage("serve", "not an address and port: ", found.listen) end
+  end
+  local core = require "neap.core"
+  local stat, message = core.stat(words[1])
+  if not stat then return cli.fail(1, message) end
+  if stat.type ~= "directory" then return cli.fail(1, words[1], " is no folder") end
+
+  return cli.in_loop(function()
+    local neap = require "neap"
+    local app = neap.app()
+    if not found.quiet then
+      app:use(function(req, res, next)
+        next()
+        io.stdout:write(("%s %s %s %d\n"):format(req.peer, req.method, req.path:gsub("%c", "?"), res:status()))
+      end)
+    end
+    app:any("/*path", neap.static(words[1]))
+    local server, reason = app:listen { host = host, port = port, cert = found.cert, key = found.key }
+    if not server then return cli.fail(1, reason) end
+  end)
+end
+
+return serve
