@@ -20,14 +20,19 @@ struct local_cids {
     uint64_t next_sequence;
     uint64_t peer_limit; /* the peer's active_connection_id_limit, capped by ours */
     uint8_t cid_size;    /* 0: we use none and issue none */
-    bool changed;        /* the endpoint must look at added/retired: see neap_local_cids_next_change */
+    bool changed;        /* some were added or retired since the owner cleared this */
 };
 
 struct peer_cid {
     neap_cid cid;
     uint8_t token[16];
     uint64_t sequence;
-    bool in_use, has_token, is_active;
+    bool in_use, has_token, is_active; /* is_active: packets carry it, so that its reset token counts */
+};
+
+struct retirement {
+    uint64_t sequence;
+    bool sent;
 };
 
 /* The peer's. */
@@ -35,30 +40,38 @@ struct peer_cids {
     struct peer_cid ids[LIMIT_PEER_CONNECTION_IDS * 2];
     uint32_t active; /* index of the one packets carry */
     uint64_t retire_prior_to;
-    uint64_t limit;  /* our active_connection_id_limit */
-    uint64_t retire_queue[LIMIT_RETIRE_QUEUE]; /* sequences for RETIRE_CONNECTION_ID */
-    uint32_t retire_count, retire_unacked;
+    uint64_t limit;                                     /* our active_connection_id_limit */
+    struct retirement retire_queue[LIMIT_RETIRE_QUEUE]; /* RETIRE_CONNECTION_ID not acknowledged yet */
+    uint32_t retire_count, retire_unacked;              /* of these: still to be written; written */
 };
 
 /** The first connection ID (sequence 0), chosen in the handshake. */
 void neap_local_cids_init(struct local_cids *l, const neap_cid *first);
-/** Issue connection IDs up to the peer's limit (after the handshake): makes random ones; the reset token comes from
- * `make_token` data: HMAC of the cid under a static key, computed by the caller into token. Returns true and the new
- * slot when one more is wanted: the caller fills cid and token and calls again. */
+/** Issue connection IDs up to the peer's limit (after the handshake): a new slot with its sequence number when one more
+ * is wanted, NULL when not. The caller fills cid (random) and token (neap_reset_token) and calls again. */
 struct local_cid *neap_local_cids_wanted(struct local_cids *l);
 /** The next NEW_CONNECTION_ID owed; marks it as sent. False: none. */
 bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection_id *out);
+/** Whether a NEW_CONNECTION_ID is owed. */
+bool neap_local_cids_has_owed(const struct local_cids *l);
+/** The oldest that the peer may still use: the source of long headers. */
+const neap_cid *neap_local_cids_first(const struct local_cids *l);
+/** The packet with the NEW_CONNECTION_ID of `sequence` was lost. */
 void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence);
 /** RETIRE_CONNECTION_ID came in a packet sent to `dcid`: PROTOCOL_VIOLATION for one never issued or the packet's own.
- * On success *retired is the slot (still holding its cid for the router to forget); the slot is then free. */
-int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid, neap_cid *retired,
-                              bool *had, struct failure *why);
+ * On success *retired is the cid for the router to forget and *had is true; false when it was retired before. */
+int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
+                              neap_cid *retired, bool *had, struct failure *why);
+/** Whether the peer may use this connection ID. */
 bool neap_local_cids_has(const struct local_cids *l, const neap_cid *cid);
 
+/** The first connection ID (sequence 0): a client's own invention at first. `limit`: our active_connection_id_limit. */
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit);
 /** Handshake: the client replaces the DCID it invented by the server's choice (RFC 9000 §7.2). */
 void neap_peer_cids_replace_first(struct peer_cids *p, const neap_cid *cid);
-void neap_peer_cids_set_token(struct peer_cids *p, const uint8_t token[16]); /* of sequence 0, from the params */
+/** The reset token of sequence 0, from the server's transport parameters. */
+void neap_peer_cids_set_token(struct peer_cids *p, const uint8_t token[16]);
+/** The one that packets carry. */
 const neap_cid *neap_peer_cids_active(const struct peer_cids *p);
 /** NEW_CONNECTION_ID: duplicates ignored; conflicts PROTOCOL_VIOLATION; more than our limit
  * CONNECTION_ID_LIMIT_ERROR; zero-length use PROTOCOL_VIOLATION; retire_prior_to queues RETIRE_CONNECTION_ID and may
@@ -68,8 +81,8 @@ int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection
 bool neap_peer_cids_next_retire(struct peer_cids *p, uint64_t *sequence);
 void neap_peer_cids_retire_lost(struct peer_cids *p, uint64_t sequence);
 void neap_peer_cids_retire_acked(struct peer_cids *p, uint64_t sequence);
-/** Whether the last 16 bytes of a datagram are a reset token that the peer gave us (constant time; only tokens that
- * were received). */
+/** Whether the last 16 bytes of a datagram are a reset token that the peer gave us, of a connection ID that we use
+ * (constant time; only tokens that were received: RFC 9000 §10.3.1). */
 bool neap_peer_cids_is_reset(const struct peer_cids *p, const uint8_t token[16]);
 
 #endif

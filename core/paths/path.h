@@ -8,8 +8,8 @@
 
 struct path {
     neap_address local, peer;
-    bool validated;             /* the peer's address is proved: no amplification limit */
-    uint64_t received, sent;    /* bytes, UDP payload, counted once per datagram, while not validated */
+    bool validated;          /* the peer's address is proved: no amplification limit */
+    uint64_t received, sent; /* bytes, UDP payload, counted once per datagram, while not validated */
     uint8_t responses[LIMIT_PATH_RESPONSES][8]; /* data of PATH_RESPONSE owed, oldest dropped at the bound */
     uint8_t response_count;
 };

@@ -9,8 +9,8 @@
 #define TOKEN_RETRY_LIFETIME (10 * NEAP_SECOND)
 
 struct token_keys {
-    uint8_t seal[16];   /* AES-128-GCM, Retry tokens */
-    uint8_t reset[32];  /* HMAC-SHA256, stateless reset tokens */
+    uint8_t seal[16];  /* AES-128-GCM, Retry tokens */
+    uint8_t reset[32]; /* HMAC-SHA256, stateless reset tokens */
 };
 
 void neap_token_keys_derive(struct token_keys *keys, const uint8_t secret[32]);
@@ -22,8 +22,9 @@ struct retry_token {
 };
 /** Seal: bound to the peer's address (IP and port) as associated data; the nonce is random and stands in front.
  * Returns the size, or negative. `out` has LIMIT_TOKEN bytes. */
-int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *keys, const struct retry_token *token,
-                              const neap_address *peer, uint8_t *out, size_t size);
+int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *keys,
+                              const struct retry_token *token, const neap_address *peer, uint8_t *out,
+                              size_t size);
 /** Open: NEAP_ERR_TOKEN when it is not ours, of another address, or older than TOKEN_RETRY_LIFETIME. The caller
  * compares version and retry_scid. */
 int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,

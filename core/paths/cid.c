@@ -1,0 +1,318 @@
+/* Connection IDs (RFC 9000 §5.1, §19.15, §19.16). */
+#include "paths/cid.h"
+
+#include <string.h>
+
+#define LOCAL_SLOTS (LIMIT_LOCAL_CONNECTION_IDS * 2)
+#define PEER_SLOTS (LIMIT_PEER_CONNECTION_IDS * 2)
+
+static bool cid_equal(const neap_cid *a, const neap_cid *b)
+{
+    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+/* ---- ours */
+
+void neap_local_cids_init(struct local_cids *l, const neap_cid *first)
+{
+    /* Until the peer's limit is known only the first is there. */
+    *l = (struct local_cids){.next_sequence = 1, .peer_limit = 1, .cid_size = first->size};
+    l->ids[0] = (struct local_cid){.cid = *first, .in_use = true};
+}
+
+struct local_cid *neap_local_cids_wanted(struct local_cids *l)
+{
+    struct local_cid *vacant = NULL;
+    uint64_t in_use = 0;
+
+    for (size_t i = 0; i < LOCAL_SLOTS; i++) {
+        if (l->ids[i].in_use)
+            in_use++;
+        else if (!vacant)
+            vacant = &l->ids[i];
+    }
+    uint64_t limit = l->peer_limit < LIMIT_LOCAL_CONNECTION_IDS ? l->peer_limit : LIMIT_LOCAL_CONNECTION_IDS;
+    if (l->cid_size == 0 || in_use >= limit || !vacant)
+        return NULL;
+    *vacant = (struct local_cid){.sequence = l->next_sequence++, .in_use = true, .owes_send = true};
+    l->changed = true;
+    return vacant;
+}
+
+/* The slot with the lowest sequence number, of all or of those that owe a frame; LOCAL_SLOTS when there is none. */
+static size_t lowest_local(const struct local_cids *l, bool that_owe)
+{
+    size_t lowest = LOCAL_SLOTS;
+
+    for (size_t i = 0; i < LOCAL_SLOTS; i++) {
+        const struct local_cid *id = &l->ids[i];
+
+        if (id->in_use && (id->owes_send || !that_owe) &&
+            (lowest == LOCAL_SLOTS || id->sequence < l->ids[lowest].sequence))
+            lowest = i;
+    }
+    return lowest;
+}
+
+bool neap_local_cids_has_owed(const struct local_cids *l)
+{
+    return lowest_local(l, true) < LOCAL_SLOTS;
+}
+
+const neap_cid *neap_local_cids_first(const struct local_cids *l)
+{
+    size_t lowest = lowest_local(l, false);
+
+    /* The one that carried a packet cannot be retired by it, so that one is always left. */
+    return &l->ids[lowest < LOCAL_SLOTS ? lowest : 0].cid;
+}
+
+bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection_id *out)
+{
+    size_t lowest = lowest_local(l, true);
+
+    if (lowest == LOCAL_SLOTS)
+        return false;
+    struct local_cid *first = &l->ids[lowest];
+    first->owes_send = false;
+    *out = (struct frame_new_connection_id){.sequence = first->sequence, .cid = first->cid};
+    memcpy(out->token, first->token, sizeof(out->token));
+    return true;
+}
+
+void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence)
+{
+    for (size_t i = 0; i < LOCAL_SLOTS; i++)
+        if (l->ids[i].in_use && l->ids[i].sequence == sequence)
+            l->ids[i].owes_send = true;
+}
+
+int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
+                              neap_cid *retired, bool *had, struct failure *why)
+{
+    *had = false;
+    if (l->cid_size == 0)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
+                         "RETIRE_CONNECTION_ID for a zero-length connection ID");
+    if (sequence >= l->next_sequence)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "RETIRE_CONNECTION_ID for one that was not issued");
+    for (size_t i = 0; i < LOCAL_SLOTS; i++) {
+        struct local_cid *id = &l->ids[i];
+
+        if (!id->in_use || id->sequence != sequence)
+            continue;
+        if (cid_equal(&id->cid, dcid))
+            return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "RETIRE_CONNECTION_ID for the packet's own");
+        *retired = id->cid;
+        *had = true;
+        *id = (struct local_cid){0};
+        l->changed = true;
+    }
+    return 0;
+}
+
+bool neap_local_cids_has(const struct local_cids *l, const neap_cid *cid)
+{
+    for (size_t i = 0; i < LOCAL_SLOTS; i++)
+        if (l->ids[i].in_use && cid_equal(&l->ids[i].cid, cid))
+            return true;
+    return false;
+}
+
+/* ---- the peer's */
+
+void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit)
+{
+    *p = (struct peer_cids){.limit = limit < PEER_SLOTS ? limit : PEER_SLOTS};
+    p->ids[0] = (struct peer_cid){.cid = *first, .in_use = true, .is_active = true};
+}
+
+void neap_peer_cids_replace_first(struct peer_cids *p, const neap_cid *cid)
+{
+    p->ids[0].cid = *cid;
+}
+
+void neap_peer_cids_set_token(struct peer_cids *p, const uint8_t token[16])
+{
+    for (size_t i = 0; i < PEER_SLOTS; i++) {
+        if (!p->ids[i].in_use || p->ids[i].sequence != 0)
+            continue;
+        memcpy(p->ids[i].token, token, sizeof(p->ids[i].token));
+        p->ids[i].has_token = true;
+    }
+}
+
+const neap_cid *neap_peer_cids_active(const struct peer_cids *p)
+{
+    return &p->ids[p->active].cid;
+}
+
+/* The same sequence number with the same content is a repetition; any other match is a conflict (RFC 9000 §19.15,
+ * §10.3.2). */
+static int check_conflicts(const struct peer_cids *p, const struct frame_new_connection_id *f,
+                           bool *is_repeated, struct failure *why)
+{
+    *is_repeated = false;
+    for (size_t i = 0; i < PEER_SLOTS; i++) {
+        const struct peer_cid *id = &p->ids[i];
+
+        if (!id->in_use)
+            continue;
+        bool same_cid = cid_equal(&id->cid, &f->cid);
+        bool same_token = id->has_token && memcmp(id->token, f->token, sizeof(f->token)) == 0;
+        if (id->sequence == f->sequence && same_cid && (same_token || !id->has_token))
+            *is_repeated = true;
+        else if (id->sequence == f->sequence || same_cid)
+            return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "NEW_CONNECTION_ID contradicts an earlier one");
+        else if (same_token)
+            return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "stateless reset token used twice");
+    }
+    return 0;
+}
+
+static uint32_t retirements(const struct peer_cids *p)
+{
+    return p->retire_count + p->retire_unacked;
+}
+
+/* Owe RETIRE_CONNECTION_ID, once until it is acknowledged. */
+static int push_retirement(struct peer_cids *p, uint64_t sequence, struct failure *why)
+{
+    for (uint32_t i = 0; i < retirements(p); i++)
+        if (p->retire_queue[i].sequence == sequence)
+            return 0;
+    if (retirements(p) == LIMIT_RETIRE_QUEUE)
+        return neap_fail(why, NEAP_CONNECTION_ID_LIMIT_ERROR, "too many connection IDs to retire");
+    p->retire_queue[retirements(p)] = (struct retirement){.sequence = sequence};
+    p->retire_count++;
+    return 0;
+}
+
+/* Retire everything below retire_prior_to. */
+static int retire_old(struct peer_cids *p, struct failure *why)
+{
+    for (size_t i = 0; i < PEER_SLOTS; i++) {
+        struct peer_cid *id = &p->ids[i];
+
+        if (!id->in_use || id->sequence >= p->retire_prior_to)
+            continue;
+        int error = push_retirement(p, id->sequence, why);
+        if (error)
+            return error;
+        *id = (struct peer_cid){0};
+    }
+    return 0;
+}
+
+static int add(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why)
+{
+    struct peer_cid *vacant = NULL;
+    uint64_t in_use = 0;
+
+    for (size_t i = 0; i < PEER_SLOTS; i++) {
+        if (p->ids[i].in_use)
+            in_use++;
+        else if (!vacant)
+            vacant = &p->ids[i];
+    }
+    if (in_use >= p->limit || !vacant)
+        return neap_fail(why, NEAP_CONNECTION_ID_LIMIT_ERROR, "more than active_connection_id_limit");
+    *vacant = (struct peer_cid){.cid = f->cid, .sequence = f->sequence, .in_use = true, .has_token = true};
+    memcpy(vacant->token, f->token, sizeof(vacant->token));
+    return 0;
+}
+
+/* When the active one is gone the lowest that is left takes its place: the one just added is always there. */
+static void choose_active(struct peer_cids *p)
+{
+    uint32_t lowest = p->active;
+
+    if (p->ids[p->active].in_use)
+        return;
+    for (uint32_t i = 0; i < PEER_SLOTS; i++)
+        if (p->ids[i].in_use && (!p->ids[lowest].in_use || p->ids[i].sequence < p->ids[lowest].sequence))
+            lowest = i;
+    p->active = lowest;
+    p->ids[lowest].is_active = true;
+}
+
+int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why)
+{
+    struct peer_cids next = *p;
+    bool is_repeated;
+
+    if (neap_peer_cids_active(p)->size == 0)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
+                         "NEW_CONNECTION_ID beside a zero-length connection ID");
+    if (f->retire_prior_to > f->sequence || f->cid.size == 0 || f->cid.size > NEAP_MAX_CONNECTION_ID)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "NEW_CONNECTION_ID");
+    int error = check_conflicts(p, f, &is_repeated, why);
+    if (error)
+        return error;
+    if (f->retire_prior_to > next.retire_prior_to)
+        next.retire_prior_to = f->retire_prior_to;
+    error = retire_old(&next, why);
+    if (error == 0 && f->sequence < next.retire_prior_to)
+        error = push_retirement(&next, f->sequence, why); /* it came late, RFC 9000 §19.15 */
+    else if (error == 0 && !is_repeated)
+        error = add(&next, f, why);
+    if (error)
+        return error;
+    choose_active(&next);
+    *p = next;
+    return 0;
+}
+
+bool neap_peer_cids_next_retire(struct peer_cids *p, uint64_t *sequence)
+{
+    for (uint32_t i = 0; i < retirements(p); i++) {
+        if (p->retire_queue[i].sent)
+            continue;
+        p->retire_queue[i].sent = true;
+        p->retire_count--;
+        p->retire_unacked++;
+        *sequence = p->retire_queue[i].sequence;
+        return true;
+    }
+    return false;
+}
+
+void neap_peer_cids_retire_lost(struct peer_cids *p, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < retirements(p); i++) {
+        if (p->retire_queue[i].sequence != sequence || !p->retire_queue[i].sent)
+            continue;
+        p->retire_queue[i].sent = false;
+        p->retire_count++;
+        p->retire_unacked--;
+    }
+}
+
+void neap_peer_cids_retire_acked(struct peer_cids *p, uint64_t sequence)
+{
+    uint32_t all = retirements(p), kept = 0;
+
+    for (uint32_t i = 0; i < all; i++) {
+        struct retirement retirement = p->retire_queue[i];
+
+        if (retirement.sequence != sequence)
+            p->retire_queue[kept++] = retirement;
+        else if (retirement.sent)
+            p->retire_unacked--;
+        else
+            p->retire_count--; /* it was taken for lost, and came after all */
+    }
+}
+
+bool neap_peer_cids_is_reset(const struct peer_cids *p, const uint8_t token[16])
+{
+    int found = 0;
+
+    for (size_t i = 0; i < PEER_SLOTS; i++) {
+        const struct peer_cid *id = &p->ids[i];
+        int counts = id->in_use & id->is_active & id->has_token;
+
+        found |= counts & neap_equal_constant_time(id->token, token, sizeof(id->token));
+    }
+    return found != 0;
+}

@@ -1,0 +1,103 @@
+/* Retry tokens: nonce, then the sealed body, then the tag. The body has one fixed layout, so that every length but one
+ * range is refused before anything is decrypted. */
+#include "paths/token.h"
+
+#include "base/limits.h"
+#include "base/reader.h"
+#include "base/writer.h"
+
+#define KIND_RETRY 1u                       /* tokens of other kinds must never open as this one */
+#define BODY_FIXED (1u + 4u + 8u + 1u + 1u) /* kind, version, time, two sizes */
+#define BODY_MAX (BODY_FIXED + 2u * NEAP_MAX_CONNECTION_ID)
+#define ADDRESS_BYTES 19u
+
+void neap_token_keys_derive(struct token_keys *keys, const uint8_t secret[32])
+{
+    neap_hkdf_expand_label(HASH_SHA256, secret, "neap retry", (struct span){0}, keys->seal,
+                           sizeof(keys->seal));
+    neap_hkdf_expand_label(HASH_SHA256, secret, "neap reset", (struct span){0}, keys->reset,
+                           sizeof(keys->reset));
+}
+
+/* What a token is bound to: family, address and port. The scope is ours, not the peer's. */
+static struct span address_bytes(const neap_address *peer, uint8_t out[ADDRESS_BYTES])
+{
+    struct writer w = writer_of(out, ADDRESS_BYTES);
+
+    write_u8(&w, peer->family);
+    write_bytes(&w, peer->ip, sizeof(peer->ip));
+    write_u16(&w, peer->port);
+    return span_of(out, writer_size(&w));
+}
+
+int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *keys,
+                              const struct retry_token *token, const neap_address *peer, uint8_t *out,
+                              size_t size)
+{
+    uint8_t body[BODY_MAX], address[ADDRESS_BYTES];
+    struct writer w = writer_of(body, sizeof(body));
+
+    write_u8(&w, KIND_RETRY);
+    write_u32(&w, token->version);
+    write_uint(&w, token->issued, 8);
+    write_u8(&w, token->original_dcid.size);
+    write_bytes(&w, token->original_dcid.bytes, token->original_dcid.size);
+    write_u8(&w, token->retry_scid.size);
+    write_bytes(&w, token->retry_scid.bytes, token->retry_scid.size);
+    if (w.full)
+        return NEAP_ERR_ARGUMENT;
+    if (size < CRYPTO_IV + writer_size(&w) + CRYPTO_TAG)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    neap_random_bytes(neap_crypto_random(crypto), out, CRYPTO_IV);
+    int error = neap_aead_seal(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, out,
+                               address_bytes(peer, address), body, writer_size(&w), out + CRYPTO_IV);
+    return error ? error : (int64_t)(CRYPTO_IV + writer_size(&w) + CRYPTO_TAG);
+}
+
+static void read_cid(struct reader *r, neap_cid *out)
+{
+    struct span bytes = read_vector(r, 1);
+
+    *out = (neap_cid){0};
+    if (bytes.size > NEAP_MAX_CONNECTION_ID) {
+        r->bad = true;
+        return;
+    }
+    if (bytes.size)
+        memcpy(out->bytes, bytes.data, bytes.size);
+    out->size = (uint8_t)bytes.size;
+}
+
+int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,
+                          const neap_address *peer, neap_time now, struct retry_token *out)
+{
+    uint8_t body[BODY_MAX + CRYPTO_TAG], address[ADDRESS_BYTES];
+    struct retry_token token;
+
+    if (bytes.size < CRYPTO_IV + BODY_FIXED + CRYPTO_TAG || bytes.size > CRYPTO_IV + BODY_MAX + CRYPTO_TAG)
+        return NEAP_ERR_TOKEN;
+    if (neap_aead_open(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, bytes.data, address_bytes(peer, address),
+                       bytes.data + CRYPTO_IV, bytes.size - CRYPTO_IV, body))
+        return NEAP_ERR_TOKEN;
+    struct reader r = reader_of(span_of(body, bytes.size - CRYPTO_IV - CRYPTO_TAG));
+    uint8_t kind = read_u8(&r);
+    token.version = read_u32(&r);
+    token.issued = read_uint(&r, 8);
+    read_cid(&r, &token.original_dcid);
+    read_cid(&r, &token.retry_scid);
+    if (r.bad || reader_left(&r) || kind != KIND_RETRY)
+        return NEAP_ERR_TOKEN;
+    /* A time ahead of ours is another clock's. */
+    if (token.issued > now || now - token.issued > TOKEN_RETRY_LIFETIME)
+        return NEAP_ERR_TOKEN;
+    *out = token;
+    return 0;
+}
+
+void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, uint8_t out[16])
+{
+    uint8_t mac[CRYPTO_MAX_HASH];
+
+    neap_hmac(HASH_SHA256, span_of(keys->reset, sizeof(keys->reset)), span_of(cid->bytes, cid->size), mac);
+    memcpy(out, mac, 16);
+}
