@@ -1,0 +1,516 @@
+---@meta neap
+--- Types of the library for editors (LuaCATS). Nothing runs from here.
+
+---@class neap
+---@field _VERSION string
+---@field json neap.json
+---@field url neap.url
+---@field log neap.log
+---@field quic neap.quic
+---@field lowlevel neap.lowlevel
+---@field sim neap.sim
+local neap = {}
+
+--- A new application.
+---@return neap.App
+function neap.app() end
+
+--- A new client; `neap.client.get(url)` and the others use one that all share.
+---@param options? neap.ClientOptions
+---@return neap.Client
+function neap.client(options) end
+
+--- Starts a function as a task of its own.
+---@param fn fun(a: any, b: any, c: any)
+function neap.go(fn, ...) end
+
+--- Waits so many seconds while other tasks run.
+---@param seconds number
+function neap.sleep(seconds) end
+
+--- Seconds of a monotonic clock.
+---@return number
+function neap.now() end
+
+--- Runs functions side by side: their first results, in order.
+---@param functions (fun(): any)[]
+---@return any[]
+function neap.all(functions) end
+
+--- Runs the loop: with fn until it returns, else until a signal or nothing is left to do.
+---@param fn? fun(...): ...
+function neap.run(fn, ...) end
+
+--- Ends the loop after this turn.
+function neap.stop() end
+
+--- A handler that serves the files of a folder.
+---@param folder string
+---@param options? { index?: string, headers?: table<string, string> }
+---@return neap.Handler
+function neap.static(folder, options) end
+
+---@alias neap.Handler fun(req: neap.Request, res: neap.Response): (string|table|integer)?, (string|table)?, table<string, string>?
+---@alias neap.Code "again"|"argument"|"closed"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
+
+---@class neap.ConfigOptions
+---@field alpn? string|string[]
+---@field cert? string PEM, DER or a path
+---@field key? string PEM, DER or a path
+---@field certs? { cert: string, key: string }[] chosen by the name that the client asks for
+---@field ca? string|string[] trusted roots: PEM, a file, a folder
+---@field pin? string SHA-256 of the peer's public key
+---@field pins? string[]
+---@field verify? boolean
+---@field keylog? string file for TLS secrets
+---@field max_idle_timeout? number seconds
+---@field handshake_timeout? number seconds
+---@field max_ack_delay? number seconds
+---@field initial_rtt? number seconds
+---@field initial_max_data? integer
+---@field initial_max_stream_data_bidi_local? integer
+---@field initial_max_stream_data_bidi_remote? integer
+---@field initial_max_stream_data_uni? integer
+---@field initial_max_streams_bidi? integer
+---@field initial_max_streams_uni? integer
+---@field max_connection_window? integer
+---@field max_stream_window? integer
+---@field send_buffer? integer bytes kept a stream until acknowledged
+---@field max_send_udp_payload_size? integer
+---@field retry? boolean
+---@field pacing? boolean
+---@field memory_limit? integer bytes for all connections
+---@field static_secret? string
+
+---@class neap.App
+local App = {}
+---@param pattern string "/a/:name/*rest"
+---@param handler neap.Handler
+---@return neap.App
+function App:get(pattern, handler) end
+---@param pattern string
+---@param handler neap.Handler
+---@return neap.App
+function App:post(pattern, handler) end
+---@param pattern string
+---@param handler neap.Handler
+---@return neap.App
+function App:put(pattern, handler) end
+---@param pattern string
+---@param handler neap.Handler
+---@return neap.App
+function App:patch(pattern, handler) end
+---@param pattern string
+---@param handler neap.Handler
+---@return neap.App
+function App:delete(pattern, handler) end
+--- Every method.
+---@param pattern string
+---@param handler neap.Handler
+---@return neap.App
+function App:any(pattern, handler) end
+---@param method string
+---@param pattern string
+---@param handler neap.Handler
+---@return neap.App
+function App:route(method, pattern, handler) end
+--- Middleware around routing; `next()` runs the rest.
+---@param prefix string|fun(req: neap.Request, res: neap.Response, next: fun())
+---@param ... fun(req: neap.Request, res: neap.Response, next: fun())
+---@return neap.App
+function App:use(prefix, ...) end
+---@param fn fun(err: any, req: neap.Request, res: neap.Response): ...
+---@return neap.App
+function App:on_error(fn) end
+---@param fn neap.Handler
+---@return neap.App
+function App:on_not_found(fn) end
+---@param options? neap.ListenOptions
+---@return neap.Server? server
+---@return string? message
+---@return neap.Code? code
+function App:listen(options) end
+
+---@class neap.ListenOptions: neap.ConfigOptions
+---@field host? string all addresses unless told
+---@field port? integer 4433 unless told, 0 any
+---@field read_timeout? number seconds without progress of a body
+---@field shutdown_timeout? number seconds that open requests get at the end
+
+---@class neap.Server
+---@field port integer
+---@field address string
+---@field url string
+local Server = {}
+--- GOAWAY, then open requests finish. Waits.
+---@param seconds? number
+function Server:shutdown(seconds) end
+--- Ends at once.
+function Server:close() end
+---@return table<string, number>
+function Server:stats() end
+
+---@class neap.Headers
+---@field [string] string?
+local Headers = {}
+---@param name string
+---@return string?
+function Headers:get(name) end
+---@param name string
+---@return string[]
+function Headers:get_all(name) end
+---@param name string
+---@param value any nil takes it out
+---@return neap.Headers
+function Headers:set(name, value) end
+---@param name string
+---@param value any
+---@return neap.Headers
+function Headers:append(name, value) end
+---@param name string
+---@return neap.Headers
+function Headers:del(name) end
+---@return fun(): string?, string?
+function Headers:each() end
+---@return integer
+function Headers:count() end
+
+---@class neap.Request
+---@field method string
+---@field path string as sent, without the query
+---@field target string path and query as sent
+---@field query table<string, string>
+---@field query_all table<string, string[]>
+---@field query_string string?
+---@field host string from :authority
+---@field scheme string
+---@field headers neap.Headers
+---@field params table<string, string>
+---@field route string? the pattern that matched
+---@field peer string "address:port"
+---@field proto "h3"
+---@field id integer the stream
+---@field has_body boolean
+local Request = {}
+--- Body bytes as they come; nil at the end; nil, message, code when it breaks off.
+---@param max? integer
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Request:read(max) end
+--- `for chunk, err in req:chunks() do if not chunk then … end end`
+---@return fun(): (string|false)?, string?, neap.Code?
+function Request:chunks() end
+---@param limit? integer bytes, 1 MiB unless told
+---@return string? body
+---@return string? message
+---@return neap.Code? code
+function Request:body(limit) end
+---@param limit? integer
+---@return any? value
+---@return string? message
+---@return neap.Code? code
+function Request:json(limit) end
+---@param limit? integer
+---@return table<string, string>? form
+---@return table<string, string[]>|string all
+function Request:form(limit) end
+---@return neap.Headers?
+function Request:trailers() end
+---@param name string
+---@return string?
+function Request:cookie(name) end
+
+---@class neap.Response
+---@field sent integer body bytes so far
+local Response = {}
+---@param status? integer
+---@return neap.Response|integer
+function Response:status(status) end
+---@param name string
+---@param value? any
+---@return neap.Response|string|nil
+function Response:header(name, value) end
+---@return neap.Headers
+function Response:headers() end
+--- Sends body bytes; waits while the client is slower.
+---@param data string
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Response:write(data) end
+---@param fields table<string, string>
+---@return neap.Response
+function Response:trailers(fields) end
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Response:finish() end
+---@param body string
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Response:send(body) end
+---@param value any
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Response:json(value) end
+---@param location string
+---@param status? integer
+function Response:redirect(location, status) end
+--- 103 Early Hints.
+---@param fields table<string, string|string[]>
+function Response:early_hints(fields) end
+---@param status integer
+---@param fields table<string, string|string[]>
+function Response:informational(status, fields) end
+---@param code? integer HTTP/3 error code
+function Response:abort(code) end
+---@return boolean
+function Response:is_started() end
+---@return boolean
+function Response:is_ended() end
+
+---@class neap.ClientOptions: neap.ConfigOptions
+---@field timeout? number seconds without progress, 30
+---@field follow? integer redirects that are followed, 0
+---@field headers? table<string, string>
+---@field user_agent? string
+
+---@class neap.RequestOptions
+---@field headers? table<string, string|string[]>|neap.Headers
+---@field body? string|file*|fun(): string?
+---@field json? any
+---@field form? table<string, string>
+---@field query? table<string, string>
+---@field trailers? table<string, string>
+---@field timeout? number
+---@field follow? integer
+---@field on_informational? fun(status: integer, headers: neap.Headers)
+
+---@class neap.Client
+local Client = {}
+---@param method string
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Client:request(method, url, request) end
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+function Client:get(url, request) end
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+function Client:head(url, request) end
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+function Client:post(url, request) end
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+function Client:put(url, request) end
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+function Client:patch(url, request) end
+---@param url string
+---@param request? neap.RequestOptions
+---@return neap.ClientResponse? response
+---@return string? message
+---@return neap.Code? code
+function Client:delete(url, request) end
+function Client:close() end
+
+---@class neap.ClientResponse
+---@field status integer
+---@field headers neap.Headers
+---@field peer string
+---@field proto "h3"
+local ClientResponse = {}
+---@param max? integer
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+function ClientResponse:read(max) end
+---@return fun(): (string|false)?, string?, neap.Code?
+function ClientResponse:chunks() end
+---@param limit? integer bytes, 16 MiB unless told
+---@return string? body
+---@return string? message
+---@return neap.Code? code
+function ClientResponse:body(limit) end
+---@param limit? integer
+---@return any? value
+---@return string? message
+---@return neap.Code? code
+function ClientResponse:json(limit) end
+---@return neap.Headers?
+function ClientResponse:trailers() end
+--- Gives up what was not read yet.
+function ClientResponse:close() end
+
+---@class neap.quic
+local quic = {}
+---@param options neap.QuicOptions
+---@return neap.Listener? listener
+---@return string? message
+---@return neap.Code? code
+function quic.listen(options) end
+---@param address string "host:port"
+---@param options neap.QuicOptions
+---@return neap.Connection? connection
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function quic.connect(address, options) end
+
+---@class neap.QuicOptions: neap.ConfigOptions
+---@field host? string
+---@field port? integer
+---@field server_name? string
+---@field timeout? number seconds until the handshake is done
+---@field read_timeout? number
+---@field write_timeout? number
+
+---@class neap.Listener
+---@field port integer
+---@field address string
+local Listener = {}
+---@param fn fun(connection: neap.Connection)
+---@return neap.Listener
+function Listener:on_connection(fn) end
+---@param code? integer
+---@param reason? string
+function Listener:close(code, reason) end
+
+---@class neap.Connection
+---@field peer string
+---@field alpn string
+---@field server_name string
+local Connection = {}
+---@return fun(): neap.Stream?
+function Connection:streams() end
+---@return neap.Stream? stream
+---@return string? message
+---@return neap.Code? code
+function Connection:accept_stream() end
+---@return neap.Stream? stream
+---@return string? message
+---@return neap.Code? code
+function Connection:open_stream() end
+---@return neap.Stream? stream
+---@return string? message
+---@return neap.Code? code
+function Connection:open_uni_stream() end
+---@return table<string, number>
+function Connection:stats() end
+---@param code? integer
+---@param reason? string
+function Connection:close(code, reason) end
+---@return boolean
+function Connection:is_closed() end
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Connection:error() end
+
+---@class neap.Stream
+---@field id integer
+---@field connection neap.Connection
+local Stream = {}
+---@param what? integer|"*l"|"*a"
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Stream:read(what) end
+---@param limit? integer
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+function Stream:read_all(limit) end
+---@return fun(): string?
+function Stream:lines() end
+---@return fun(): string?
+function Stream:chunks() end
+---@param data string
+---@param options? { fin?: boolean }
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Stream:write(data, options) end
+function Stream:finish() end
+---@param code? integer
+function Stream:reset(code) end
+---@param code? integer
+function Stream:stop(code) end
+---@return boolean
+function Stream:is_bidirectional() end
+
+---@class neap.json
+---@field null any
+local json = {}
+---@param value any
+---@return string? text
+---@return string? message
+---@return neap.Code? code
+function json.encode(value) end
+---@param text string
+---@return any? value
+---@return string? message
+---@return neap.Code? code
+function json.decode(text) end
+---@param t? table
+---@return table
+function json.array(t) end
+
+---@class neap.url
+local url = {}
+---@param text string
+---@return table? parts
+---@return string? message
+function url.parse(text) end
+---@param text string
+---@return string
+function url.encode(text) end
+---@param text string
+---@param plus? boolean
+---@return string
+function url.decode(text, plus) end
+---@param text string
+---@return table<string, string> query
+---@return table<string, string[]> all
+function url.parse_query(text) end
+---@param values table<string, string>
+---@return string
+function url.make_query(values) end
+
+---@class neap.log
+---@field level "error"|"warn"|"info"|"debug"
+---@field sink fun(line: string)
+local log = {}
+function log.error(...) end
+function log.warn(...) end
+function log.info(...) end
+function log.debug(...) end
+
+return neap
