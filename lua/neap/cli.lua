@@ -125,7 +125,8 @@ function cli.main(arg)
     return 0
   end
   if name == "--version" or name == "-V" then
-    io.stdout:write("neap ", core.version, " (", core.backend, "; ", rawget(_G, "jit") and jit.version or _VERSION, ")\n")
+    local engine = rawget(_G, "jit") and jit.version or _VERSION
+    io.stdout:write("neap ", core.version, " (", core.backend, "; ", engine, ")\n")
     return 0
   end
   local rest = {}

@@ -38,8 +38,10 @@ describe("json.decode", function()
   end)
 
   it("refuses what RFC 8259 does not allow, with the place", function()
-    for _, bad in ipairs { "", "{", "[1,]", "[1 2]", '{"a":1,}', "{a:1}", "01", "1.", "+1", "nul", '"\n"', '"\\x"',
-      '"\\ud800"', '"abc', "1 2", "[1]]", "'a'", "NaN", ("["):rep(200) } do
+    for _, bad in ipairs {
+      "", "{", "[1,]", "[1 2]", '{"a":1,}', "{a:1}", "01", "1.", "+1", "nul", '"\n"', '"\\x"',
+      '"\\ud800"', '"abc', "1 2", "[1]]", "'a'", "NaN", ("["):rep(200),
+    } do
       local value, why, code = json.decode(bad)
       assert.is_nil(value, bad)
       assert.matches("byte %d+", why)

@@ -22,8 +22,10 @@ describe("url.parse", function()
   end)
 
   it("refuses what is no URL for a request", function()
-    for _, bad in ipairs { "example.org", "https://", "https:///x", "https://u:p@example.org/", "https://a b/",
-      "https://example.org:0/", "https://example.org:65536/", "https://example.org/\r\nx" } do
+    for _, bad in ipairs {
+      "example.org", "https://", "https:///x", "https://u:p@example.org/", "https://a b/",
+      "https://example.org:0/", "https://example.org:65536/", "https://example.org/\r\nx",
+    } do
       local u, why = url.parse(bad)
       assert.is_nil(u, bad)
       assert.is_string(why)

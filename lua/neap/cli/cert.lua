@@ -13,7 +13,8 @@ loopback addresses, or for the names and addresses given. For development: clien
 --- The command.
 function cert.main(cli, args)
   local found, words = cli.parse(args, {
-    ["--help"] = { "help" }, ["-h"] = { "help" }, ["--name"] = { "names", true, many = true }, ["--days"] = { "days", true },
+    ["--help"] = { "help" }, ["-h"] = { "help" }, ["--name"] = { "names", true, many = true },
+    ["--days"] = { "days", true },
   })
   if not found then return cli.usage("cert", words) end
   if found.help then

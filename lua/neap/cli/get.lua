@@ -7,8 +7,8 @@ local get = {}
 local USAGE = [[
 neap get [OPTIONS] URL...
 
-Fetches over HTTP/3 and writes the body to standard output. Several URLs are fetched side by side on one connection for each
-server, into files of the folder that -o names.
+Fetches over HTTP/3 and writes the body to standard output. Several URLs are fetched side by side, on one
+connection for each server, into files of the folder that -o names.
 
   -o FILE          write the body to FILE (a folder: under the last part of the path)
   -I, --head       HEAD: show the status and the headers

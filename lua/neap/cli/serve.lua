@@ -4,8 +4,9 @@ local serve = {}
 local USAGE = [[
 neap serve FOLDER [--listen ADDRESS:PORT] [--cert FILE --key FILE] [--quiet]
 
-Serves the files of FOLDER over HTTP/3: types by name, index.html, entity tags, ranges, HEAD. Nothing outside of FOLDER can
-be reached. Listens on 4433 of all addresses unless told; without a certificate a development one is made once and kept.
+Serves the files of FOLDER over HTTP/3: types by name, index.html, entity tags, ranges, HEAD. Nothing outside
+of FOLDER can be reached. Listens on 4433 of all addresses unless told; without a certificate a development one
+is made once and kept.
 
   --listen ADDRESS:PORT   where to listen (":8443", "127.0.0.1:8443", "[::1]:8443")
   --cert FILE             certificate chain, PEM

@@ -1,0 +1,356 @@
+local neap = require "neap"
+local web = require "lua.web"
+
+describe("an app", function()
+  it("answers with a string, a table, or status, body and headers", function()
+    web.with_app(function(app)
+      app:get("/text", function() return "hello" end)
+      app:get("/table", function() return { a = 1 } end)
+      app:get("/teapot", function() return 418, "short and stout", { ["x-spout"] = "here" } end)
+      app:delete("/gone", function() return 204 end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/text"))
+      assert.same({ 200, "text/plain; charset=utf-8", "5", "hello" },
+        { r.status, r.headers["content-type"], r.headers["content-length"], r:body() })
+      r = assert(client:get(url .. "/table"))
+      assert.equal("application/json", r.headers["content-type"])
+      assert.same({ a = 1 }, r:json())
+      r = assert(client:get(url .. "/teapot"))
+      assert.same({ 418, "here", "short and stout" }, { r.status, r.headers["x-spout"], r:body() })
+      r = assert(client:delete(url .. "/gone"))
+      assert.same({ 204, nil, "" }, { r.status, r.headers["content-length"], r:body() })
+    end)
+  end)
+
+  it("gives handlers method, path, query, host, headers, parameters and peer", function()
+    local seen
+    web.with_app(function(app)
+      app:any("/a/:one/*rest", function(req)
+        seen = { req.method, req.path, req.query.x, req.host, req.headers["X-Two"], req.params.one, req.params.rest,
+          req.scheme, req.proto, req.peer:match("^127%.0%.0%.1:%d+$") and "peer" }
+        return ""
+      end)
+    end, function(client, url)
+      local r = assert(client:request("patch", url .. "/a/caf%C3%A9/b/c?x=1%202", { headers = { ["X-Two"] = "2" } }))
+      assert.equal(200, r.status)
+      assert.same({ "PATCH", "/a/caf%C3%A9/b/c", "1 2", url:match("//(.*)$"), "2", "café", "b/c", "https", "h3", "peer" },
+        seen)
+    end)
+  end)
+
+  it("says 404, and 405 with the methods that would do", function()
+    web.with_app(function(app)
+      app:get("/only", function() return "x" end)
+    end, function(client, url)
+      assert.equal(404, assert(client:get(url .. "/none")).status)
+      local r = assert(client:post(url .. "/only", { body = "x" }))
+      assert.same({ 405, "GET, HEAD" }, { r.status, r.headers.allow })
+    end)
+  end)
+
+  it("answers HEAD like GET without the body", function()
+    web.with_app(function(app)
+      app:get("/", function() return ("x"):rep(1000) end)
+      app:get("/streamed", function(_, res)
+        res:write("some")
+        res:finish()
+      end)
+    end, function(client, url)
+      local r = assert(client:head(url .. "/"))
+      assert.same({ 200, "1000", "" }, { r.status, r.headers["content-length"], r:body() })
+      r = assert(client:head(url .. "/streamed"))
+      assert.same({ 200, "" }, { r.status, r:body() })
+    end)
+  end)
+
+  it("runs middleware as an onion, for its prefix only, and lets it answer", function()
+    local order = {}
+    web.with_app(function(app)
+      app:use(function(_, res, next)
+        order[#order + 1] = "in"
+        next()
+        order[#order + 1] = "out " .. res:status()
+        res:header("x-after", "yes")
+      end)
+      app:use("/admin/*", function(req)
+        if req.headers.authorization ~= "let me in" then return 401, "no\n" end
+      end)
+      app:get("/", function()
+        order[#order + 1] = "handler"
+        return 201, "made"
+      end)
+      app:get("/admin/x", function() return "secret" end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      assert.same({ 201, "yes", "made" }, { r.status, r.headers["x-after"], r:body() })
+      assert.same({ "in", "handler", "out 201" }, order)
+      assert.equal(401, assert(client:get(url .. "/admin/x")).status)
+    end)
+  end)
+
+  it("turns an error in a handler into a 500 and a traceback in the log, and lives on", function()
+    web.with_app(function(app)
+      app:get("/bad", function() error("the tide is out") end)
+      app:get("/odd", function() return true end)
+      app:get("/good", function() return "fine" end)
+    end, function(client, url)
+      local log = web.logged(function()
+        assert.equal(500, assert(client:get(url .. "/bad")).status)
+        assert.equal(500, assert(client:get(url .. "/odd")).status)
+      end)
+      assert.matches("the tide is out", log)
+      assert.matches("app_spec.lua:%d+", log)
+      assert.matches("stack traceback", log)
+      assert.equal("fine", assert(client:get(url .. "/good")):body())
+    end)
+  end)
+
+  it("hands errors to its error handler", function()
+    web.with_app(function(app)
+      app:get("/bad", function() error({ reason = "mine" }) end)
+      app:on_error(function(_, req) return 503, { path = req.path } end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/bad"))
+      assert.same({ 503, "/bad" }, { r.status, r:json().path })
+    end)
+  end)
+
+  it("resets a response whose handler fails in the middle", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        res:write("half")
+        error("broken off")
+      end)
+    end, function(client, url)
+      web.logged(function()
+        local r = assert(client:get(url .. "/"))
+        local body, _, code, number = r:body()
+        assert.is_nil(body)
+        assert.equal("reset", code)
+        assert.equal(0x102, number)
+      end)
+    end)
+  end)
+end)
+
+describe("bodies", function()
+  local big = ("0123456789abcdef"):rep(131072) -- 2 MiB
+
+  it("stream both ways at once, larger than every window", function()
+    web.with_app(function(app)
+      app:post("/echo", function(req, res)
+        for chunk, err in req:chunks() do
+          assert(chunk, err)
+          assert(res:write(chunk))
+        end
+        res:finish()
+      end)
+    end, function(client, url)
+      local r = assert(client:post(url .. "/echo", { body = big }))
+      assert.is_true(big == r:body())
+    end)
+  end)
+
+  it("come from functions without a length", function()
+    web.with_app(function(app)
+      app:post("/", function(req) return { length = req.headers["content-length"], body = req:body() } end)
+    end, function(client, url)
+      local left = 3
+      local r = assert(client:post(url .. "/", { body = function()
+        left = left - 1
+        return left >= 0 and "piece " .. left .. "\n" or nil
+      end }))
+      assert.same({ body = "piece 2\npiece 1\npiece 0\n" }, r:json())
+    end)
+  end)
+
+  it("larger than the limit are an answer, not a failure", function()
+    web.with_app(function(app)
+      app:post("/", function(req)
+        local body, err, code = req:body(1000)
+        if not body then return code == "limit" and 413 or 500, err end
+        return "small"
+      end)
+    end, function(client, url)
+      assert.equal(413, assert(client:post(url .. "/", { body = big })).status)
+      assert.equal("small", assert(client:post(url .. "/", { body = "x" })):body())
+    end)
+  end)
+
+  it("hold the writer back while the reader sleeps", function()
+    local written = 0
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        local block = ("x"):rep(65536)
+        for _ = 1, 512 do
+          if not res:write(block) then return end
+          written = written + #block
+        end
+      end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      neap.sleep(0.2)
+      assert.is_true(written < 24 * 1024 * 1024, written)
+      r:close()
+    end)
+  end)
+
+  it("carry trailers", function()
+    web.with_app(function(app)
+      app:post("/", function(req, res)
+        assert.equal("body", req:body())
+        res:trailers { ["x-sum"] = req:trailers()["x-check"] .. "!" }
+        res:write("answer")
+        res:finish()
+      end)
+    end, function(client, url)
+      local r = assert(client:post(url .. "/", { body = "body", trailers = { ["x-check"] = "12" } }))
+      assert.equal("answer", r:body())
+      assert.equal("12!", r:trailers()["x-sum"])
+    end)
+  end)
+
+  it("follow interim responses", function()
+    local hints
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        res:early_hints { link = "</a.css>; rel=preload" }
+        return "page"
+      end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/", { on_informational = function(status, headers)
+        hints = { status, headers.link }
+      end }))
+      assert.equal("page", r:body())
+      assert.same({ 103, "</a.css>; rel=preload" }, hints)
+    end)
+  end)
+
+  it("that the client breaks off end the handler's read", function()
+    local seen
+    web.with_app(function(app)
+      app:post("/", function(req)
+        local _, _, code = req:body()
+        seen = code
+        return "late"
+      end)
+    end, function(client, url)
+      local r, _, code = client:post(url .. "/", {
+        timeout = 0.3,
+        headers = { ["content-length"] = "10" },
+        body = function() neap.sleep(5) end,
+      })
+      assert.is_nil(r)
+      assert.equal("timeout", code)
+      neap.sleep(0.1)
+      assert.equal("reset", seen)
+    end)
+  end)
+end)
+
+describe("a server", function()
+  it("answers a hundred requests at a time on one connection", function()
+    web.with_app(function(app)
+      app:get("/:n", function(req)
+        neap.sleep(0.01)
+        return req.params.n
+      end)
+    end, function(client, url, server)
+      local jobs = {}
+      for i = 1, 250 do
+        jobs[i] = function() return assert(client:get(url .. "/" .. i)):body() end
+      end
+      local results = neap.all(jobs)
+      for i = 1, 250 do assert.equal(tostring(i), results[i]) end
+      assert.equal(1, server:stats().accepted)
+    end)
+  end)
+
+  it("lets open requests finish when it shuts down, and takes no new ones", function()
+    web.with_app(function(app)
+      app:get("/slow", function()
+        neap.sleep(0.3)
+        return "done"
+      end)
+    end, function(client, url, server)
+      local body
+      neap.go(function() body = assert(client:get(url .. "/slow")):body() end)
+      neap.sleep(0.1)
+      server:shutdown(5)
+      neap.sleep(0.05)
+      assert.equal("done", body)
+      local r = client:get(url .. "/slow", { timeout = 0.5 })
+      assert.is_nil(r)
+    end)
+  end)
+
+  it("says clearly that a port is in use or a certificate bad", function()
+    web.with_app(function() end, function(_, _, server)
+      local again, message, code = neap.app():listen {
+        host = "127.0.0.1", port = server.port, cert = web.identity().cert, key = web.identity().key,
+      }
+      assert.is_nil(again)
+      assert.matches("in use", message)
+      assert.equal("system", code)
+      again, message, code = neap.app():listen { host = "127.0.0.1", port = 0, cert = "/nowhere.pem", key = "/n.pem" }
+      assert.is_nil(again)
+      assert.matches("nowhere", message)
+      assert.is_string(code)
+    end)
+  end)
+end)
+
+describe("a client", function()
+  it("verifies the server and says what is wrong", function()
+    web.with_app(function(app)
+      app:get("/", function() return "x" end)
+    end, function(_, url)
+      local stranger = neap.client { ca = (require("neap.core").make_certificate { names = { "other" }, days = 1 }) }
+      local r, message, code = stranger:get(url .. "/")
+      assert.is_nil(r)
+      assert.equal("tls", code)
+      assert.matches("unknown_ca", message)
+      stranger:close()
+      local trusting = neap.client { verify = false }
+      assert.equal("x", assert(trusting:get(url .. "/")):body())
+      trusting:close()
+    end)
+  end)
+
+  it("follows redirects when told", function()
+    web.with_app(function(app)
+      app:get("/from", function(_, res) res:redirect("/to?x") end)
+      app:get("/to", function(req) return "there " .. req.query_string end)
+      app:get("/loop", function(_, res) res:redirect("/loop") end)
+    end, function(client, url)
+      assert.equal(302, assert(client:get(url .. "/from")).status)
+      assert.equal("there x", assert(client:get(url .. "/from", { follow = 3 })):body())
+      assert.equal(302, assert(client:get(url .. "/loop", { follow = 3 })).status)
+    end)
+  end)
+
+  it("gives up after its timeout when nobody answers", function()
+    web.run(function()
+      local udp = require("neap.core").udp()
+      assert(udp:bind("127.0.0.1:0"))
+      local client = neap.client { verify = false, timeout = 0.5 }
+      local r, message, code = client:get("https://" .. udp:address() .. "/")
+      assert.is_nil(r)
+      assert.equal("timeout", code)
+      assert.is_string(message)
+      client:close()
+      udp:close()
+    end)
+  end)
+
+  it("refuses what is no https URL and unknown options", function()
+    web.run(function()
+      local client = neap.client { verify = false }
+      local _, message, code = client:get("http://example.org/")
+      assert.matches("https", message)
+      assert.equal("argument", code)
+      assert.error_matches(function() client:get("https://x/", { tiemout = 1 }) end, "tiemout")
+      assert.error_matches(function() neap.client({ verfy = 1 }):get("https://127.0.0.1:1/") end, "verfy")
+    end)
+  end)
+end)

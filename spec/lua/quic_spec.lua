@@ -1,0 +1,136 @@
+local neap = require "neap"
+local web = require "lua.web"
+
+local function with_pair(on_connection, fn, listen, connect)
+  local id = web.identity()
+  web.run(function()
+    local options = { host = "127.0.0.1", port = 0, alpn = "test/1", cert = id.cert, key = id.key }
+    for name, value in pairs(listen or {}) do options[name] = value end
+    local server = assert(neap.quic.listen(options))
+    server:on_connection(on_connection)
+    local given = { alpn = "test/1", ca = id.cert }
+    for name, value in pairs(connect or {}) do given[name] = value end
+    local conn = assert(neap.quic.connect("127.0.0.1:" .. server.port, given))
+    local ok, err = xpcall(fn, function(e) return type(e) == "table" and e or debug.traceback(e, 2) end, conn, server)
+    conn:close(0, "bye")
+    server:close()
+    if not ok then error(err, 0) end
+  end)
+end
+
+local function echo(conn)
+  for stream in conn:streams() do
+    neap.go(function()
+      for bytes in stream:chunks() do
+        if not stream:write(bytes) then return end
+      end
+      stream:finish()
+    end)
+  end
+end
+
+describe("raw QUIC", function()
+  it("echoes a megabyte on each of several streams", function()
+    with_pair(echo, function(conn)
+      local data = ("neap"):rep(262144)
+      local jobs = {}
+      for i = 1, 4 do
+        jobs[i] = function()
+          local stream = assert(conn:open_stream())
+          neap.go(function() assert(stream:write(data, { fin = true })) end)
+          return stream:read_all() == data
+        end
+      end
+      assert.same({ true, true, true, true }, neap.all(jobs))
+    end)
+  end)
+
+  it("reads numbers of bytes, lines and all", function()
+    with_pair(echo, function(conn)
+      local stream = assert(conn:open_stream())
+      assert(stream:write("12345one\r\ntwo\nrest of it", { fin = true }))
+      assert.equal("12345", stream:read(5))
+      assert.equal("one", stream:read("*l"))
+      assert.equal("two", stream:read("l"))
+      assert.equal("rest of it", stream:read("*a"))
+      assert.is_nil(stream:read())
+    end)
+  end)
+
+  it("opens one-way streams", function()
+    local got
+    with_pair(function(conn)
+      for stream in conn:streams() do
+        assert.is_false(stream:is_bidirectional())
+        got = stream:read_all()
+      end
+    end, function(conn)
+      local stream = assert(conn:open_uni_stream())
+      assert(stream:write("one way", { fin = true }))
+      neap.sleep(0.1)
+      assert.equal("one way", got)
+    end)
+  end)
+
+  it("waits for credit when the peer allows no more streams", function()
+    with_pair(echo, function(conn)
+      for i = 1, 12 do
+        local stream = assert(conn:open_stream())
+        assert(stream:write("n" .. i, { fin = true }))
+        assert.equal("n" .. i, stream:read_all())
+      end
+    end, { initial_max_streams_bidi = 3 })
+  end)
+
+  it("tells a reset and a stop with their codes", function()
+    local stopped
+    with_pair(function(conn)
+      for stream in conn:streams() do
+        neap.go(function()
+          local line = stream:read("*l")
+          if line == "reset me" then stream:reset(77) end
+          if line == "stop me" then
+            stream:stop(78)
+            neap.sleep(0.05)
+          end
+        end)
+      end
+    end, function(conn)
+      local stream = assert(conn:open_stream())
+      assert(stream:write("reset me\n"))
+      local bytes, _, code, number = stream:read()
+      assert.same({ nil, "reset", 77 }, { bytes, code, number })
+      stream = assert(conn:open_stream())
+      assert(stream:write("stop me\n"))
+      neap.sleep(0.1)
+      _, _, stopped, number = stream:write("more")
+      assert.same({ "stopped", 78 }, { stopped, number })
+    end)
+  end)
+
+  it("ends everything that waits when the connection is closed, and says why", function()
+    with_pair(function(conn)
+      neap.sleep(0.05)
+      conn:close(42, "enough")
+    end, function(conn)
+      local stream = assert(conn:open_stream())
+      assert(stream:write("x"))
+      local bytes, message, code, number = stream:read()
+      assert.same({ nil, "closed", 42 }, { bytes, code, number })
+      assert.matches("enough", message)
+      assert.is_nil(conn:open_stream())
+    end)
+  end)
+
+  it("refuses a peer that speaks another protocol", function()
+    local id = web.identity()
+    web.run(function()
+      local server = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = "a", cert = id.cert, key = id.key })
+      local conn, message, code = neap.quic.connect("127.0.0.1:" .. server.port, { alpn = "b", ca = id.cert })
+      assert.is_nil(conn)
+      assert.equal("tls", code)
+      assert.matches("no_application_protocol", message)
+      server:close()
+    end)
+  end)
+end)
