@@ -63,8 +63,8 @@ describe("README.md", function()
     for index, code in ipairs(blocks("README.md", "c")) do
       local file = ("%s/readme%d.c"):format(dir, index)
       helper.write_file(file, code)
-      sh(("gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s -o %s/program -I%s/core/include -L%s/build/release -lneap")
-        :format(file, dir, helper.source_dir, helper.source_dir))
+      sh(("gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s -o %s/program -I%s/core/include "
+        .. "-L%s/build/release -lneap"):format(file, dir, helper.source_dir, helper.source_dir))
     end
   end)
 end)

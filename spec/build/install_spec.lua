@@ -18,7 +18,8 @@ end
 local function copy_tree(name)
   local copy = helper.source_dir .. "/build/" .. name
   local files = "CMakeLists.txt CMakePresets.json neap-scm-1.rockspec LICENSE core lua scripts"
-  sh(("mkdir -p %s && cd %s && cp -a --update " .. files .. " %s/"):format(quote(copy), quote(helper.source_dir), quote(copy)))
+  sh(("mkdir -p %s && cd %s && cp -a --update " .. files .. " %s/"):format(
+    quote(copy), quote(helper.source_dir), quote(copy)))
   return copy
 end
 
