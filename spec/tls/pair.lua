@@ -12,11 +12,16 @@ pair.LEVELS = { pair.INITIAL, pair.HANDSHAKE, pair.APPLICATION }
 function pair.alert(number) return 0x100 + number end
 pair.PROTOCOL_VIOLATION = 0x0a
 
---- options: client, server (configs or options for them), name, client_params, server_params, now, fragment (bytes
---- a receive), filter(side, level, message, count) -> bytes that arrive instead.
+--- options: client, server (configs or options for them), handshakes ({ client, server }, instead of new ones), name,
+--- client_params, server_params, now, fragment (bytes a receive), filter(side, level, message, count) -> bytes that
+--- arrive instead.
 function pair.new(options)
   options = options or {}
   local self = setmetatable({ options = options, secrets = { client = {}, server = {} }, seen = {}, count = 0 }, pair)
+  if options.handshakes then
+    self.client, self.server = unpack(options.handshakes)
+    return self
+  end
   local function config(side, given)
     if type(given) == "userdata" then return given end
     return assert(fixtures[side .. "_config"](given))
