@@ -1,5 +1,7 @@
 --- Finds the handler of a method and path. A trie of segments: what is written out wins over
 -- `:param`, that over `*rest`; a branch that leads nowhere is left again for the next best.
+local url = require "neap.url"
+
 local Router = {}
 Router.__index = Router
 
@@ -65,7 +67,10 @@ end
 -- unless it has its own.
 function Router:match(method, path)
   local segments = {}
-  for segment in path:gmatch("/([^/]*)") do segments[#segments + 1] = segment end
+  local escaped = path:find("%", 1, true)
+  for segment in path:gmatch("/([^/]*)") do
+    segments[#segments + 1] = escaped and url.decode(segment) or segment
+  end
   local values = {}
   local node = find(self.root, segments, 1, values, 0)
   if not node then return nil, 404 end

@@ -1,5 +1,5 @@
 local neap = require "neap"
-local web = require "lua.web"
+local web = require "support.web"
 
 describe("an app", function()
   it("answers with a string, a table, or status, body and headers", function()
@@ -33,8 +33,8 @@ describe("an app", function()
     end, function(client, url)
       local r = assert(client:request("patch", url .. "/a/caf%C3%A9/b/c?x=1%202", { headers = { ["X-Two"] = "2" } }))
       assert.equal(200, r.status)
-      assert.same({ "PATCH", "/a/caf%C3%A9/b/c", "1 2", url:match("//(.*)$"), "2", "café", "b/c", "https", "h3", "peer" },
-        seen)
+      local host = url:match("//(.*)$")
+      assert.same({ "PATCH", "/a/caf%C3%A9/b/c", "1 2", host, "2", "café", "b/c", "https", "h3", "peer" }, seen)
     end)
   end)
 

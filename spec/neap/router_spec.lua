@@ -28,6 +28,11 @@ describe("router", function()
     assert.same({ "files", { path = "" } }, { match("GET", "/files/") })
   end)
 
+  it("takes a path as it was sent and gives parameters decoded", function()
+    assert.same({ "user", { id = "a/b c" } }, { match("GET", "/users/a%2Fb%20c") })
+    assert.equal("me", match("GET", "/users/m%65"))
+  end)
+
   it("prefers what is written out, and comes back when that leads nowhere", function()
     assert.equal("me", match("GET", "/users/me"))
     assert.same({ "post", { id = "me", post = "1" } }, { match("GET", "/users/me/posts/1") })

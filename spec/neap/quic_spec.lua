@@ -1,5 +1,5 @@
 local neap = require "neap"
-local web = require "lua.web"
+local web = require "support.web"
 
 local function with_pair(on_connection, fn, listen, connect)
   local id = web.identity()

@@ -1,5 +1,5 @@
 local neap = require "neap"
-local web = require "lua.web"
+local web = require "support.web"
 local helper = require "helper"
 
 describe("static files", function()

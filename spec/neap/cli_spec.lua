@@ -1,0 +1,175 @@
+local helper = require "helper"
+local support = require "support.program"
+
+local neap = support.neap
+
+describe("neap", function()
+  local folder
+
+  setup(function() folder = helper.make_dir() end)
+  teardown(function() helper.remove_dir(folder) end)
+
+  it("says its version and its libraries", function()
+    local output, status = helper.run(neap .. " --version")
+    assert.equal(0, status)
+    assert.matches("^neap %d+%.%d+%.%d+ %(Mbed TLS %d", output)
+  end)
+
+  it("helps with itself and each command", function()
+    for _, words in ipairs { "--help", "run --help", "serve --help", "get --help", "cert --help" } do
+      local output, status = helper.run(neap .. " " .. words)
+      assert.equal(0, status, words)
+      assert.matches("neap", output)
+    end
+  end)
+
+  it("answers wrong usage with one clear line and exit code 2", function()
+    for words, what in pairs {
+      ["fly"] = "no command fly", ["run"] = "which file", ["serve"] = "which folder", ["get"] = "which URL",
+      ["get --nope https://x/"] = "unknown option %-%-nope", ["get -o"] = "needs a value",
+      ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address", ["serve . --cert x"] = "go together",
+      ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
+    } do
+      local output, status = helper.run(neap .. " " .. words)
+      assert.equal(2, status, words .. ": " .. output)
+      assert.matches("^neap: [^\n]*" .. what, output)
+    end
+  end)
+
+  it("answers missing files and bad certificates with one clear line and exit code 1", function()
+    helper.write_file(folder .. "/bad.pem", "no certificate")
+    helper.write_file(folder .. "/broken.lua", "return (")
+    for words, what in pairs {
+      ["run " .. folder .. "/none.lua"] = "none.lua", ["run " .. folder .. "/broken.lua"] = "broken.lua:1",
+      ["serve " .. folder .. "/none"] = "none", ["-e 'error(\"high water\")'"] = "high water",
+      ["serve " .. folder .. " --listen 127.0.0.1:0 --cert " .. folder .. "/bad.pem --key " .. folder .. "/bad.pem"]
+        = "bad%.pem",
+      ["get -k --timeout 0.3 https://127.0.0.1:9/"] = "127.0.0.1",
+      ["get https://no-such-host.invalid/"] = "no%-such%-host",
+    } do
+      local output, status = helper.run(neap .. " " .. words)
+      assert.equal(1, status, words .. ": " .. output)
+      assert.matches("^neap: [^\n]*" .. what, output)
+    end
+  end)
+
+  it("runs a piece of Lua with its arguments", function()
+    local output, status = helper.run(neap .. [[ -e 'print(require("neap")._VERSION, ..., arg[2])' one two]])
+    assert.equal(0, status, output)
+    assert.matches("^neap %S+\tone\ttwo\ttwo\n$", output)
+  end)
+
+  it("makes a certificate that a server can use and a client can trust", function()
+    local output, status = helper.run(neap .. " cert " .. folder .. "/made")
+    assert.equal(0, status, output)
+    assert.matches("BEGIN CERTIFICATE", (helper.read_file(folder .. "/made/cert.pem")))
+    assert.matches("PRIVATE KEY", (helper.read_file(folder .. "/made/key.pem")))
+    local mode = helper.run("stat -c %a " .. folder .. "/made/key.pem")
+    assert.equal("600\n", mode)
+    helper.write_file(folder .. "/page.txt", "a page")
+    local server = support.start(("serve %s --listen 127.0.0.1:0 --cert %s/made/cert.pem --key %s/made/key.pem")
+      :format(folder, folder, folder))
+    output, status = helper.run(("%s get --ca %s/made/cert.pem %spage.txt"):format(neap, folder, server.url))
+    assert.same({ "a page", 0 }, { output, status })
+    output, status = helper.run(("%s get %spage.txt"):format(neap, server.url))
+    assert.equal(1, status)
+    assert.matches("unknown_ca", output)
+    assert.equal(0, server:stop())
+  end)
+
+  it("refuses a port that is in use", function()
+    local server = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
+    local output, status = helper.run(neap .. " serve " .. folder .. " --listen 127.0.0.1:" .. server.port)
+    assert.equal(1, status)
+    assert.matches("^neap: [^\n]*in use", output)
+    assert.equal(0, server:stop())
+  end)
+
+  it("keeps its development certificate", function()
+    local first = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
+    first:stop()
+    local cert = assert(helper.read_file(support.cache .. "/neap/dev-cert.pem"))
+    local second = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
+    second:stop()
+    assert.equal(cert, helper.read_file(support.cache .. "/neap/dev-cert.pem"))
+  end)
+
+  it("drains and exits with 0 on SIGTERM while a request is open", function()
+    helper.write_file(folder .. "/slow.lua", [[
+      local neap = require "neap"
+      local app = neap.app()
+      app:get("/", function(_, res)
+        res:write("first ")
+        neap.sleep(0.6)
+        res:write("last")
+      end)
+      assert(app:listen { host = "127.0.0.1", port = 0 })
+    ]])
+    local server = support.start("run " .. folder .. "/slow.lua")
+    os.execute(("%s get -k %s > %s/slow.out 2>&1 &"):format(neap, server.url, folder))
+    support.wait_until(function() return (helper.read_file(folder .. "/slow.out") or "") ~= "" end)
+    assert.equal(0, server:stop())
+    support.wait_until(function() return helper.read_file(folder .. "/slow.out") == "first last" end)
+  end)
+
+  it("writes TLS secrets where SSLKEYLOGFILE says", function()
+    helper.write_file(folder .. "/x.txt", "x")
+    local server = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
+    local output = helper.run(("SSLKEYLOGFILE=%s/keys.log %s get -k %sx.txt"):format(folder, neap, server.url))
+    assert.equal("x", output)
+    local keys = assert(helper.read_file(folder .. "/keys.log"))
+    for _, label in ipairs { "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0" } do
+      assert.matches(label .. " %x+ %x+", keys)
+    end
+    assert.equal(0, server:stop())
+  end)
+
+  it("fetches with method, headers, body, to a file, and tells what happened", function()
+    helper.write_file(folder .. "/echo.lua", [[
+      local app = require("neap").app()
+      app:any("/*path", function(req)
+        return 200, { method = req.method, path = req.params.path, body = req:body(), x = req.headers["x-y"],
+          type = req.headers["content-type"] }, { ["x-back"] = "1" }
+      end)
+      assert(app:listen { host = "127.0.0.1", port = 0 })
+    ]])
+    local server = support.start("run " .. folder .. "/echo.lua")
+    local function get(words)
+      local output, status = helper.run(neap .. " get -k " .. words:gsub("URL", server.url))
+      assert.equal(0, status, output)
+      return output
+    end
+    assert.equal('{"body":"","method":"GET","path":"a"}', get("URLa"))
+    assert.equal('{"body":"b=1","method":"POST","path":"","type":"application/x-www-form-urlencoded","x":"z"}',
+      get("-d b=1 -H 'X-Y: z' URL"))
+    assert.equal('{"body":"","method":"PURGE","path":""}', get("-X PURGE URL"))
+    local head = get("-I URL")
+    assert.matches("^HTTP/3 200\n", head)
+    assert.matches("x%-back: 1\n", head)
+    helper.write_file(folder .. "/in.bin", ("data\0"):rep(1000))
+    get("-s -o " .. folder .. "/out.json -d @" .. folder .. "/in.bin URLup")
+    assert.matches('^{"body":"data\\u0000data', (helper.read_file(folder .. "/out.json")))
+    local told = get("-v URL")
+    assert.matches("< HTTP/3 200", told)
+    assert.matches("ALPN h3", told)
+    os.execute("mkdir -p " .. folder .. "/many")
+    get(("-s -o %s/many URLone URLtwo URLthree"):format(folder))
+    assert.matches('"path":"two"', (helper.read_file(folder .. "/many/two")))
+    assert.equal(0, server:stop())
+  end)
+
+  it("uses no CPU while nobody asks", function()
+    local server = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
+    local function ticks()
+      local stat = assert(helper.read_file("/proc/" .. server.pid .. "/stat")):match("%)(.*)$")
+      local fields = {}
+      for word in stat:gmatch("%S+") do fields[#fields + 1] = word end
+      return tonumber(fields[12]) + tonumber(fields[13])
+    end
+    helper.run("sleep 0.3")
+    local before = ticks()
+    helper.run("sleep 1")
+    assert.is_true(ticks() - before <= 1)
+    assert.equal(0, server:stop())
+  end)
+end)
