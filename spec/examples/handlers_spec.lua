@@ -1,0 +1,59 @@
+local helper = require "helper"
+local support = require "support.program"
+
+local neap = support.neap
+
+local function with_example(name, fn)
+  local server = support.start("run examples/" .. name, "NEAP_LISTEN=127.0.0.1:0")
+  local ok, err = pcall(fn, server)
+  local code = server:stop()
+  if not ok then error(err, 0) end
+  assert.equal(0, code)
+end
+
+local function get(server, words)
+  local output, status = helper.run(neap .. " get -k -s " .. words:gsub("URL", server.url))
+  assert.equal(0, status, output)
+  return output
+end
+
+describe("examples/hello.lua", function()
+  it("serves its page", function()
+    with_example("hello.lua", function(server) assert.matches("<h1>Hello over", get(server, "URL")) end)
+  end)
+end)
+
+describe("examples/rest_api.lua", function()
+  it("makes, lists, shows and deletes notes", function()
+    with_example("rest_api.lua", function(server)
+      assert.equal("[]", get(server, "URLnotes"))
+      assert.equal('{"id":1,"text":"tide tables"}', get(server, [[-X POST -d '{"text":"tide tables"}' URLnotes]]))
+      assert.equal('{"error":"text is missing"}', get(server, "-X POST -d '{}' URLnotes"))
+      assert.equal('[{"id":1,"text":"tide tables"}]', get(server, "URLnotes"))
+      assert.matches("^HTTP/3 204", get(server, "-i -X DELETE URLnotes/1"))
+      assert.matches("^HTTP/3 404", get(server, "-i URLnotes/1"))
+      assert.matches("server%-timing: app;dur=", get(server, "-i URLnotes"))
+    end)
+  end)
+end)
+
+describe("examples/upload.lua", function()
+  it("takes and gives megabytes without keeping them", function()
+    with_example("upload.lua", function(server)
+      local folder = helper.make_dir()
+      helper.run(("head -c 5000000 /dev/zero > %s/in"):format(folder))
+      assert.equal('{"bytes":5000000,"sum":0}', get(server, ("-d @%s/in URLupload"):format(folder)))
+      get(server, ("-o %s/out URLdownload/3000001"):format(folder))
+      assert.equal(3000001, #helper.read_file(folder .. "/out"))
+      helper.remove_dir(folder)
+    end)
+  end)
+end)
+
+describe("examples/echo_streams.lua", function()
+  it("prints what comes back, and ends", function()
+    local output, status = helper.run("timeout 20 env " .. neap .. " run examples/echo_streams.lua")
+    assert.equal(0, status, output)
+    assert.equal("spring\t->\tSPRING\nneap\t->\tNEAP\nebb\t->\tEBB\n", output)
+  end)
+end)
