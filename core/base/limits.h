@@ -49,7 +49,10 @@
 #define LIMIT_CLOSE_REASON 256u    /* bytes of reason text kept or sent */
 #define LIMIT_FIELD_SECTION 65536u /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
 #define LIMIT_FIELDS 256u          /* field lines in one section */
-#define LIMIT_UNKNOWN_STREAMS 64u  /* unidirectional streams of unknown type a connection being skipped */
+#define LIMIT_SETTINGS_FRAME 1024u /* bytes of the peer's HTTP/3 SETTINGS */
+#define LIMIT_SETTINGS 64u         /* settings in it */
+#define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of what it does for good */
+#define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_ALPN 255u            /* bytes of one protocol name */
 #define LIMIT_LOOP_SEND_MESSAGES 64u   /* messages in one sendmmsg */
 #define LIMIT_LOOP_SEND_BYTES 524288u  /* bytes gathered for them */

@@ -1,0 +1,320 @@
+/* Names, values, pseudo-header fields and the few regular fields that frame a message. */
+#include "http/fields.h"
+
+#include "base/span.h"
+#include "base/writer.h"
+
+#define LINE_OVERHEAD 32u
+
+enum byte_class {
+    BYTE_NAME = 1,      /* a token's byte in lower case (RFC 9110 §5.6.2) */
+    BYTE_UPPER = 2,     /* a token's byte in upper case */
+    BYTE_PATH = 4,      /* visible, and not what begins a fragment */
+    BYTE_AUTHORITY = 8, /* host and port (RFC 3986 §3.2): no userinfo, no comma that joins lists */
+};
+
+/* Of ASCII; the other bytes have no class. */
+static const uint8_t byte_classes[256] = {
+    /* clang-format off */
+     0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+     0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
+     0, 13,  4,  1, 13, 13, 13, 13, 12, 12, 13, 13,  4, 13, 13,  4,
+    13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 12, 12,  4, 12,  4,  4,
+     4, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14,
+    14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 12,  4, 12,  5, 13,
+     5, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13,
+    13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13,  4,  5,  4, 13,  0,
+    /* clang-format on */
+};
+
+enum pseudo {
+    PSEUDO_METHOD = 1 << 0,
+    PSEUDO_SCHEME = 1 << 1,
+    PSEUDO_AUTHORITY = 1 << 2,
+    PSEUDO_PATH = 1 << 3,
+    PSEUDO_STATUS = 1 << 4,
+};
+
+#define PSEUDO_OF_REQUEST (PSEUDO_METHOD | PSEUDO_SCHEME | PSEUDO_AUTHORITY | PSEUDO_PATH)
+
+struct checking {
+    enum section_kind kind;
+    struct section_info *info;
+    struct failure *why;
+    unsigned seen; /* enum pseudo */
+    bool has_regular, has_host;
+    struct span method, scheme, authority, path, host;
+};
+
+static int malformed(struct checking *c, const char *reason)
+{
+    return neap_fail(c->why, NEAP_H3_MESSAGE_ERROR, reason);
+}
+
+static bool all_of(struct span s, uint8_t classes)
+{
+    for (size_t i = 0; i < s.size; i++) {
+        if (!(byte_classes[s.data[i]] & classes))
+            return false;
+    }
+    return true;
+}
+
+static bool equals(struct span s, const char *text)
+{
+    return span_equal(s, span_of_string(text));
+}
+
+/* `text` is in lower case. */
+static bool equals_any_case(struct span s, const char *text)
+{
+    struct span t = span_of_string(text);
+
+    if (s.size != t.size)
+        return false;
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t byte = s.data[i] >= 'A' && s.data[i] <= 'Z' ? (uint8_t)(s.data[i] | 0x20) : s.data[i];
+        if (byte != t.data[i])
+            return false;
+    }
+    return true;
+}
+
+/* RFC 9110 §5.5: visible bytes, obs-text, and space or tab between them. */
+static bool is_value(struct span s)
+{
+    if (s.size == 0)
+        return true;
+    uint8_t first = s.data[0], last = s.data[s.size - 1];
+    if (first == ' ' || first == '\t' || last == ' ' || last == '\t')
+        return false;
+    for (size_t i = 0; i < s.size; i++) {
+        if ((s.data[i] < 0x20 && s.data[i] != '\t') || s.data[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+/* 1*DIGIT below 2^62; a list of equal numbers is refused too, as RFC 9110 §8.6 allows. */
+static int check_content_length(struct checking *c, struct span value)
+{
+    uint64_t length = 0;
+
+    if (c->info->content_length >= 0)
+        return malformed(c, "content-length twice");
+    if (value.size == 0)
+        return malformed(c, "empty content-length");
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return malformed(c, "content-length is no number");
+        length = length * 10 + (uint64_t)(value.data[i] - '0');
+        if (length > VARINT_MAX)
+            return malformed(c, "content-length too large");
+    }
+    c->info->content_length = (int64_t)length;
+    return NEAP_OK;
+}
+
+/* RFC 9114 §4.2: what belongs to a connection of HTTP/1.1 has no place; te may say "trailers" in a request. */
+static bool is_connection_specific(const struct checking *c, struct span name, struct span value)
+{
+    switch (name.size) {
+    case 2: return equals(name, "te") && (c->kind != SECTION_REQUEST || !equals_any_case(value, "trailers"));
+    case 7: return equals(name, "upgrade");
+    case 10: return equals(name, "connection") || equals(name, "keep-alive");
+    case 16: return equals(name, "proxy-connection");
+    case 17: return equals(name, "transfer-encoding");
+    default: return false;
+    }
+}
+
+static int check_regular(struct checking *c, struct span name, struct span value)
+{
+    c->has_regular = true;
+    if (!all_of(name, BYTE_NAME))
+        return malformed(c, all_of(name, BYTE_NAME | BYTE_UPPER) ? "upper case in a field name"
+                                                                 : "invalid field name");
+    if (!is_value(value))
+        return malformed(c, "invalid field value");
+    if (is_connection_specific(c, name, value))
+        return malformed(c, "connection-specific field");
+    if (c->kind == SECTION_TRAILERS)
+        return NEAP_OK;
+    if (equals(name, "content-length"))
+        return check_content_length(c, value);
+    if (c->kind == SECTION_REQUEST && equals(name, "host")) {
+        if (c->has_host)
+            return malformed(c, "host twice");
+        c->has_host = true;
+        c->host = value;
+    }
+    return NEAP_OK;
+}
+
+static unsigned pseudo_of(struct span name)
+{
+    switch (name.size) {
+    case 5: return equals(name, ":path") ? PSEUDO_PATH : 0;
+    case 7:
+        return equals(name, ":method")   ? PSEUDO_METHOD
+               : equals(name, ":scheme") ? PSEUDO_SCHEME
+               : equals(name, ":status") ? PSEUDO_STATUS
+                                         : 0;
+    case 10: return equals(name, ":authority") ? PSEUDO_AUTHORITY : 0;
+    default: return 0;
+    }
+}
+
+/* Three digits; 101 does not exist in HTTP/3 (RFC 9114 §4.5). */
+static int check_status(struct checking *c, struct span value)
+{
+    unsigned status = 0;
+
+    if (value.size != 3 || value.data[0] == '0')
+        return malformed(c, "invalid :status");
+    for (size_t i = 0; i < 3; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return malformed(c, "invalid :status");
+        status = status * 10 + (unsigned)(value.data[i] - '0');
+    }
+    if (status == 101)
+        return malformed(c, "status 101");
+    c->info->status = (uint16_t)status;
+    return NEAP_OK;
+}
+
+static int check_pseudo(struct checking *c, struct span name, struct span value)
+{
+    unsigned pseudo = pseudo_of(name);
+    unsigned allowed = c->kind == SECTION_REQUEST    ? PSEUDO_OF_REQUEST
+                       : c->kind == SECTION_RESPONSE ? PSEUDO_STATUS
+                                                     : 0u;
+
+    if (!(pseudo & allowed))
+        return malformed(c, "pseudo-header field that is not defined here");
+    if (c->has_regular)
+        return malformed(c, "pseudo-header field after regular fields");
+    if (c->seen & pseudo)
+        return malformed(c, "pseudo-header field twice");
+    c->seen |= pseudo;
+    if (pseudo == PSEUDO_METHOD)
+        c->method = value;
+    else if (pseudo == PSEUDO_SCHEME)
+        c->scheme = value;
+    else if (pseudo == PSEUDO_AUTHORITY)
+        c->authority = value;
+    else if (pseudo == PSEUDO_PATH)
+        c->path = value;
+    else
+        return check_status(c, value);
+    return NEAP_OK;
+}
+
+/* RFC 3986 §3.1. */
+static bool is_scheme(struct span s)
+{
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t letter = s.data[i] | 0x20;
+        bool is_letter = letter >= 'a' && letter <= 'z';
+        bool is_other = (s.data[i] >= '0' && s.data[i] <= '9') || s.data[i] == '+' || s.data[i] == '-' ||
+                        s.data[i] == '.';
+        if (!is_letter && (i == 0 || !is_other))
+            return false;
+    }
+    return s.size > 0;
+}
+
+/* RFC 9114 §4.3.1: authority and path of a URI with this scheme. */
+static int check_target(struct checking *c)
+{
+    bool is_http = equals_any_case(c->scheme, "https") || equals_any_case(c->scheme, "http");
+    bool has_authority = c->seen & PSEUDO_AUTHORITY;
+
+    if (is_http && !has_authority && !c->has_host)
+        return malformed(c, "neither :authority nor host");
+    if ((has_authority && c->authority.size == 0) || (c->has_host && c->host.size == 0))
+        return malformed(c, "empty authority");
+    if (has_authority && c->has_host && !span_equal(c->authority, c->host))
+        return malformed(c, ":authority and host differ");
+    if (!all_of(c->authority, BYTE_AUTHORITY) || !all_of(c->host, BYTE_AUTHORITY))
+        return malformed(c, "invalid authority");
+    if (!all_of(c->path, BYTE_PATH))
+        return malformed(c, "invalid :path");
+    if (!is_http)
+        return NEAP_OK;
+    if (c->path.size == 0)
+        return malformed(c, "empty :path");
+    bool is_asterisk = equals(c->path, "*") && equals(c->method, "OPTIONS");
+    if (c->path.data[0] != '/' && !is_asterisk)
+        return malformed(c, ":path does not begin with a slash");
+    return NEAP_OK;
+}
+
+/* A host and a port: the authority form of a request target (RFC 9110 §7.1). */
+static bool ends_in_port(struct span s)
+{
+    size_t at = s.size;
+
+    while (at > 0 && s.data[at - 1] >= '0' && s.data[at - 1] <= '9')
+        at--;
+    return at > 1 && at < s.size && s.data[at - 1] == ':';
+}
+
+static int check_request(struct checking *c)
+{
+    const unsigned needed = PSEUDO_METHOD | PSEUDO_SCHEME | PSEUDO_PATH;
+
+    if (!(c->seen & PSEUDO_METHOD))
+        return malformed(c, "no :method");
+    if (c->method.size == 0 || !all_of(c->method, BYTE_NAME | BYTE_UPPER))
+        return malformed(c, "invalid :method");
+    c->info->is_head = equals(c->method, "HEAD");
+    c->info->is_connect = equals(c->method, "CONNECT");
+    if (c->info->is_connect) { /* RFC 9114 §4.4 */
+        if (c->seen != (PSEUDO_METHOD | PSEUDO_AUTHORITY))
+            return malformed(c, "CONNECT with other pseudo-header fields than :authority");
+        if (!ends_in_port(c->authority))
+            return malformed(c, "CONNECT without a port");
+        return check_target(c);
+    }
+    if ((c->seen & needed) != needed)
+        return malformed(c, "no :scheme or no :path");
+    if (!is_scheme(c->scheme))
+        return malformed(c, "invalid :scheme");
+    return check_target(c);
+}
+
+int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind,
+                      struct section_info *info, struct failure *why)
+{
+    struct checking c = {.kind = kind, .info = info, .why = why};
+    int err = NEAP_OK;
+
+    *info = (struct section_info){.content_length = -1};
+    for (size_t i = 0; i < count && err == NEAP_OK; i++) {
+        struct span name = span_of(fields[i].name, fields[i].name_size);
+        struct span value = span_of(fields[i].value, fields[i].value_size);
+        if (name.size == 0)
+            err = malformed(&c, "empty field name");
+        else if (name.data[0] == ':')
+            err = check_pseudo(&c, name, value);
+        else
+            err = check_regular(&c, name, value);
+    }
+    if (err)
+        return err;
+    if (kind == SECTION_REQUEST)
+        return check_request(&c);
+    if (kind == SECTION_RESPONSE && !(c.seen & PSEUDO_STATUS))
+        return malformed(&c, "no :status");
+    return NEAP_OK;
+}
+
+uint64_t neap_fields_size(const neap_field *fields, size_t count)
+{
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += fields[i].name_size + fields[i].value_size + LINE_OVERHEAD;
+    return size;
+}

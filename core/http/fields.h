@@ -1,0 +1,24 @@
+/* The rules for HTTP fields (RFC 9114 §4.2 and §4.3, RFC 9110 §5): one place for what we receive and what we send. */
+#ifndef NEAP_HTTP_FIELDS_H
+#define NEAP_HTTP_FIELDS_H
+
+#include "base/failure.h"
+#include "neap.h"
+
+enum section_kind { SECTION_REQUEST, SECTION_RESPONSE, SECTION_TRAILERS };
+
+/* What the framing of a message needs to know of its fields. */
+struct section_info {
+    int64_t content_length;   /* -1 none */
+    uint16_t status;          /* responses */
+    bool is_head, is_connect; /* requests */
+};
+
+/** Check a whole section: 0 and *info, or NEAP_H3_MESSAGE_ERROR with the reason. */
+int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind,
+                      struct section_info *info, struct failure *why);
+
+/** The size that SETTINGS_MAX_FIELD_SECTION_SIZE bounds: name, value and 32 for each line (RFC 9114 §4.2.2). */
+uint64_t neap_fields_size(const neap_field *fields, size_t count);
+
+#endif

@@ -1,0 +1,166 @@
+/* One HTTP/3 connection and its request streams, for the files of this folder. Parsing happens when the application
+ * polls: what it does not take stays in QUIC's flow control windows. */
+#ifndef NEAP_HTTP_H3_H
+#define NEAP_HTTP_H3_H
+
+#include "base/list.h"
+#include "http/h3_frame.h"
+#include "http/qpack.h"
+#include "neap.h"
+
+struct pool;
+
+#define NO_STREAM UINT64_MAX
+#define NO_ID UINT64_MAX
+
+#define H3_MERIT_EXCHANGE 8u /* glitches that a message which came to its end makes good */
+#define H3_MERIT_DATA 1u     /* a DATA frame that is not empty */
+
+enum h3_stream_type { /* unidirectional streams (RFC 9114 §6.2, RFC 9204 §4.2) */
+                      H3_STREAM_CONTROL = 0x00,
+                      H3_STREAM_PUSH = 0x01,
+                      H3_STREAM_QPACK_ENCODER = 0x02,
+                      H3_STREAM_QPACK_DECODER = 0x03,
+};
+
+enum h3_setting_id {
+    SETTING_QPACK_MAX_TABLE_CAPACITY = 0x01,
+    SETTING_MAX_FIELD_SECTION_SIZE = 0x06,
+    SETTING_QPACK_BLOCKED_STREAMS = 0x07,
+};
+
+struct h3_setting {
+    uint64_t id, value;
+};
+
+/* Where the peer's message on a request stream is (RFC 9114 §4.1). */
+enum message_state {
+    MESSAGE_HEADERS, /* nothing yet, or interim responses */
+    MESSAGE_BODY,
+    MESSAGE_TRAILED, /* trailers came: only the end may follow */
+    MESSAGE_CLOSED,  /* ended, reset, malformed, or not wanted any more */
+};
+
+enum send_phase {
+    SEND_HEADERS, /* the final header section is still to be sent */
+    SEND_BODY,
+    SEND_CLOSED, /* end queued, reset or stopped */
+};
+
+enum request_mark { /* what the application has not been told yet */
+                    MARK_RESET = 1 << 0,
+                    MARK_FINISHED = 1 << 1,
+                    MARK_STOPPED = 1 << 2,
+                    MARK_WRITABLE = 1 << 3,
+};
+
+/* One request and its response; lives from its first byte until both sides are closed and all marks were told. */
+struct h3_request {
+    struct neap_h3 *h3;
+    uint64_t id;
+    struct list_link link;       /* h3->requests */
+    struct list_link ready_link; /* h3->ready while there may be something to tell */
+    struct h3_frame_reader reader;
+    struct h3_payload payload; /* of a HEADERS frame that has arrived in part */
+    int64_t recv_left;         /* bytes of body that content-length still promises, -1 no promise */
+    int64_t send_left;         /* ours */
+    uint64_t reset_code, stop_code;
+    uint8_t message; /* enum message_state */
+    uint8_t sending; /* enum send_phase */
+    uint8_t marks;   /* enum request_mark */
+    bool is_head;    /* the response has no body whatever its content-length says */
+    bool is_connect; /* DATA frames are a tunnel once the response is 2xx */
+    bool is_tunnel;  /* only DATA may come (RFC 9114 §4.4) */
+    bool is_told;    /* the application has seen HEADERS */
+    bool data_told;  /* it knows that body bytes wait, and nothing came since */
+    bool wants_room; /* neap_h3_send_body came short */
+    bool is_stopped; /* the peer does not want our message */
+};
+
+enum h3_mark { H3_MARK_SETTINGS = 1 << 0, H3_MARK_GOAWAY = 1 << 1 };
+
+struct neap_h3 {
+    neap_conn *conn;
+    struct pool *pool;
+    bool is_server, failed;
+    bool settings_received;
+    uint8_t marks;     /* enum h3_mark */
+    uint32_t glitches; /* what a peer did in vain, ahead of what it did for good */
+    uint32_t open_requests;
+    uint32_t setting_count;
+    struct list_link requests, ready;
+    struct field_list fields; /* of the last event */
+
+    uint64_t control_id; /* our control stream */
+    uint64_t max_field_section_size;
+    uint64_t goaway_sent;     /* NO_ID none */
+    uint64_t next_request_id; /* server: above every request that was seen */
+
+    /* the peer's critical streams, NO_STREAM until they come */
+    uint64_t peer_control_id, peer_encoder_id, peer_decoder_id;
+    struct h3_frame_reader control_reader;
+    struct h3_payload control_payload;
+    struct qpack_decoder_stream decoder_stream;
+    struct h3_setting *settings; /* the peer's */
+    uint64_t peer_max_field_section_size;
+    uint64_t goaway_received;  /* NO_ID none */
+    uint64_t peer_max_push_id; /* NO_ID none; remembered, we never push */
+};
+
+/* ---- h3_conn.c */
+
+/** Close the connection for the peer's fault, once. Returns `code`. */
+int neap_h3_fail(struct neap_h3 *h3, uint64_t code, const char *reason);
+
+/** The peer did something that costs and brings nothing; too much of it closes the connection (RFC 9114 §10.5). */
+void neap_h3_glitch(struct neap_h3 *h3);
+
+/** The peer did something useful. */
+void neap_h3_merit(struct neap_h3 *h3, uint32_t merit);
+
+/* ---- h3_control.c */
+
+/** Open our control stream and send SETTINGS (and a GOAWAY that waits), as soon as the connection allows it. */
+void neap_h3_open_control(struct neap_h3 *h3);
+
+/** Send GOAWAY with h3->goaway_sent if the control stream is open; else it follows SETTINGS. 0 or a NEAP_ERR_*. */
+int neap_h3_write_goaway(struct neap_h3 *h3);
+
+/** A unidirectional stream of the peer's has something to read. */
+void neap_h3_on_uni_readable(struct neap_h3 *h3, uint64_t id);
+
+/* ---- h3_request.c */
+
+/** The request of a stream, or NULL when there is none any more. */
+struct h3_request *neap_h3_find_request(const struct neap_h3 *h3, uint64_t id);
+
+/** A new request for a stream; NULL without memory. */
+struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id);
+
+/** Free it. QUIC keeps the stream, and the credit for a next one, until then. */
+void neap_h3_request_free(struct h3_request *r);
+
+/** Free it if both sides are closed and nothing is left to be told. True when it was freed. */
+bool neap_h3_request_settle(struct h3_request *r);
+
+/** Have neap_h3_poll look at it. */
+void neap_h3_request_ready(struct h3_request *r);
+
+/** Parse what has arrived until there is an event: true and *out, false when nothing can be told now. */
+bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out);
+
+/** End both directions with `code` and tell the application RESET with `told_code`. */
+void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_code);
+
+/** End what is still open of both directions, without telling anybody. */
+void neap_h3_request_shutdown(struct h3_request *r, uint64_t code);
+
+/* ---- h3_send.c */
+
+/** The stream takes bytes again, or the peer stopped it. */
+void neap_h3_request_on_writable(struct h3_request *r);
+
+/** Send a HEADERS frame, whole. 0, NEAP_ERR_NO_MEMORY or an error of the stream. */
+int neap_h3_send_section(struct neap_h3 *h3, uint64_t id, const neap_field *fields, size_t count, bool fin);
+
+#endif

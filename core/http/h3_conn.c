@@ -1,0 +1,202 @@
+/* The connection as the application sees it: created, polled, told to go away. */
+#include "base/limits.h"
+#include "base/pool.h"
+#include "http/h3.h"
+#include "quic/quic.h"
+
+neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
+{
+    struct pool *pool = neap_conn_pool(conn);
+    struct neap_h3 *h3 = neap_pool_alloc(pool, sizeof(*h3));
+
+    if (!h3)
+        return NULL;
+    *h3 = (struct neap_h3){
+        .conn = conn,
+        .pool = pool,
+        .is_server = neap_conn_is_server(conn),
+        .control_id = NO_STREAM,
+        .peer_control_id = NO_STREAM,
+        .peer_encoder_id = NO_STREAM,
+        .peer_decoder_id = NO_STREAM,
+        .goaway_sent = NO_ID,
+        .goaway_received = NO_ID,
+        .peer_max_push_id = NO_ID,
+        .peer_max_field_section_size = VARINT_MAX,
+        .max_field_section_size = LIMIT_FIELD_SECTION,
+    };
+    if (config && config->max_field_section_size > 0)
+        h3->max_field_section_size =
+            config->max_field_section_size < VARINT_MAX ? config->max_field_section_size : VARINT_MAX;
+    list_init(&h3->requests);
+    list_init(&h3->ready);
+    neap_h3_open_control(h3);
+    return h3;
+}
+
+void neap_h3_free(neap_h3 *h3)
+{
+    if (!h3)
+        return;
+    while (!list_empty(&h3->requests))
+        neap_h3_request_free(LIST_OWNER(h3->requests.next, struct h3_request, link));
+    neap_field_list_free(&h3->fields, h3->pool);
+    neap_h3_payload_free(&h3->control_payload, h3->pool);
+    if (h3->settings)
+        neap_pool_free(h3->pool, h3->settings, h3->setting_count * sizeof(*h3->settings));
+    neap_pool_free(h3->pool, h3, sizeof(*h3));
+}
+
+int neap_h3_fail(struct neap_h3 *h3, uint64_t code, const char *reason)
+{
+    if (!h3->failed) {
+        h3->failed = true;
+        neap_conn_fail(h3->conn, code, reason);
+    }
+    return (int)code;
+}
+
+void neap_h3_glitch(struct neap_h3 *h3)
+{
+    if (++h3->glitches > LIMIT_GLITCHES)
+        neap_h3_fail(h3, NEAP_H3_EXCESSIVE_LOAD, "too much in vain");
+}
+
+void neap_h3_merit(struct neap_h3 *h3, uint32_t merit)
+{
+    h3->glitches -= merit < h3->glitches ? merit : h3->glitches;
+}
+
+/* A client's stream that was not seen before is a request (RFC 9114 §6.1), unless we are going away. */
+static void on_new_request(struct neap_h3 *h3, uint64_t id)
+{
+    uint64_t refusal = NEAP_H3_INTERNAL_ERROR;
+    struct h3_request *r = NULL;
+
+    if (h3->goaway_sent != NO_ID && id >= h3->goaway_sent)
+        refusal = NEAP_H3_REQUEST_REJECTED;
+    else
+        r = neap_h3_request_new(h3, id);
+    if (r) {
+        if (id >= h3->next_request_id)
+            h3->next_request_id = id + 4;
+        neap_h3_request_ready(r);
+        return;
+    }
+    neap_conn_stream_shutdown(h3->conn, id, NEAP_SHUTDOWN_READ, refusal);
+    neap_conn_stream_shutdown(h3->conn, id, NEAP_SHUTDOWN_WRITE, refusal);
+}
+
+static void on_readable(struct neap_h3 *h3, uint64_t id)
+{
+    if (!neap_stream_is_bidi(id)) {
+        neap_h3_on_uni_readable(h3, id);
+        return;
+    }
+    struct h3_request *r = neap_h3_find_request(h3, id);
+    if (r) {
+        r->data_told = false;
+        neap_h3_request_ready(r);
+    } else if (neap_stream_is_server_initiated(id) && !h3->is_server) {
+        neap_h3_fail(h3, NEAP_H3_STREAM_CREATION_ERROR, "bidirectional stream of a server");
+    } else if (!neap_stream_is_server_initiated(id) && h3->is_server) {
+        on_new_request(h3, id);
+    }
+}
+
+static void on_writable(struct neap_h3 *h3, uint64_t id)
+{
+    uint64_t code;
+    struct h3_request *r = neap_h3_find_request(h3, id);
+
+    if (r)
+        neap_h3_request_on_writable(r);
+    else if (id == h3->control_id && neap_conn_stream_error(h3->conn, id, NEAP_SHUTDOWN_WRITE, &code) == 0)
+        neap_h3_fail(h3, NEAP_H3_CLOSED_CRITICAL_STREAM, "our control stream was stopped");
+}
+
+static bool next_of_connection(struct neap_h3 *h3, neap_h3_event *out)
+{
+    if (h3->marks & H3_MARK_SETTINGS) {
+        h3->marks &= (uint8_t)~H3_MARK_SETTINGS;
+        out->type = NEAP_H3_SETTINGS;
+        return true;
+    }
+    if (h3->marks & H3_MARK_GOAWAY) {
+        h3->marks &= (uint8_t)~H3_MARK_GOAWAY;
+        out->type = NEAP_H3_GOAWAY;
+        out->stream = h3->goaway_received;
+        return true;
+    }
+    return false;
+}
+
+/* An event of a request; the one that had its turn goes to the end of the line. */
+static bool next_of_requests(struct neap_h3 *h3, neap_h3_event *out)
+{
+    while (!h3->failed && !list_empty(&h3->ready)) {
+        struct h3_request *r = LIST_OWNER(list_take_first(&h3->ready), struct h3_request, ready_link);
+        bool has_event = neap_h3_request_advance(r, out);
+        if (h3->failed)
+            return false;
+        if (!neap_h3_request_settle(r) && has_event)
+            neap_h3_request_ready(r);
+        if (has_event)
+            return true;
+    }
+    return false;
+}
+
+int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
+{
+    *out = (neap_h3_event){0};
+    neap_field_list_free(&h3->fields, h3->pool);
+    neap_h3_open_control(h3);
+    while (!h3->failed) {
+        int64_t id;
+        if (next_of_connection(h3, out) || next_of_requests(h3, out))
+            return NEAP_OK;
+        if (h3->failed)
+            break;
+        if ((id = neap_conn_stream_readable_next(h3->conn)) >= 0)
+            on_readable(h3, (uint64_t)id);
+        else if ((id = neap_conn_stream_writable_next(h3->conn)) >= 0)
+            on_writable(h3, (uint64_t)id);
+        else
+            return neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn) ? NEAP_ERR_CLOSED
+                                                                                    : NEAP_ERR_AGAIN;
+    }
+    neap_field_list_free(&h3->fields, h3->pool);
+    *out = (neap_h3_event){0};
+    return NEAP_ERR_CLOSED;
+}
+
+int neap_h3_goaway(neap_h3 *h3)
+{
+    if (h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn))
+        return NEAP_ERR_CLOSED;
+    uint64_t id = h3->is_server ? h3->next_request_id : 0;
+    /* RFC 9114 §5.2: the identifier never grows, and what was refused once stays refused. */
+    if (h3->goaway_sent != NO_ID && id >= h3->goaway_sent)
+        return NEAP_OK;
+    h3->goaway_sent = id;
+    return neap_h3_write_goaway(h3);
+}
+
+size_t neap_h3_open_requests(const neap_h3 *h3)
+{
+    return h3->open_requests;
+}
+
+int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value)
+{
+    if (!h3->settings_received)
+        return NEAP_ERR_AGAIN;
+    /* What is not sent has its default: no bound for a field section, else 0. */
+    *value = id == SETTING_MAX_FIELD_SECTION_SIZE ? VARINT_MAX : 0;
+    for (uint32_t i = 0; i < h3->setting_count; i++) {
+        if (h3->settings[i].id == id)
+            *value = h3->settings[i].value;
+    }
+    return NEAP_OK;
+}

@@ -1,0 +1,283 @@
+/* One request stream, the sending side: field sections whole, bodies as far as the stream takes them. */
+#include "base/limits.h"
+#include "base/pool.h"
+#include "http/fields.h"
+#include "http/h3.h"
+#include "quic/quic.h"
+
+#define SECTION_ON_STACK 1024u
+
+/* Write the frame into `room`: the section goes behind the room of the longest header, the header right before it. */
+static struct span build_section(uint8_t *room, size_t size, const neap_field *fields, size_t count)
+{
+    struct writer section = writer_of(room + H3_FRAME_HEAD_MAX, size - H3_FRAME_HEAD_MAX);
+
+    neap_qpack_encode(&section, fields, count);
+    size_t head_size = h3_frame_head_size(H3_HEADERS, writer_size(&section));
+    struct writer head = writer_of(room + H3_FRAME_HEAD_MAX - head_size, head_size);
+    write_h3_frame_head(&head, H3_HEADERS, writer_size(&section));
+    return span_of(head.start, head_size + writer_size(&section));
+}
+
+int neap_h3_send_section(struct neap_h3 *h3, uint64_t id, const neap_field *fields, size_t count, bool fin)
+{
+    uint8_t stack[SECTION_ON_STACK];
+    size_t size = H3_FRAME_HEAD_MAX + neap_qpack_encode_max(fields, count);
+    uint8_t *room = size <= sizeof(stack) ? stack : neap_pool_alloc(h3->pool, size);
+
+    if (!room)
+        return NEAP_ERR_NO_MEMORY;
+    int err = neap_conn_stream_queue(h3->conn, id, build_section(room, size, fields, count), fin);
+    if (room != stack)
+        neap_pool_free(h3->pool, room, size);
+    return err;
+}
+
+/* Whether fields may be sent at all, and what they say: 0, NEAP_ERR_ARGUMENT, NEAP_ERR_LIMIT. */
+static int check_outgoing(const struct neap_h3 *h3, const neap_field *fields, size_t count,
+                          enum section_kind kind, struct section_info *info)
+{
+    uint64_t size;
+
+    if (count > LIMIT_FIELDS)
+        return NEAP_ERR_LIMIT;
+    size = neap_fields_size(fields, count);
+    if (size > h3->peer_max_field_section_size || size > LIMIT_FIELD_SECTION)
+        return NEAP_ERR_LIMIT;
+    return neap_fields_check(fields, count, kind, info, NULL) ? NEAP_ERR_ARGUMENT : NEAP_OK;
+}
+
+static bool is_closed(const struct neap_h3 *h3)
+{
+    return h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn);
+}
+
+/* A frame that was queued in part cannot be taken back: the stream is lost. */
+static int give_up(struct h3_request *r)
+{
+    neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
+    return NEAP_ERR_NO_MEMORY;
+}
+
+/* Our message is complete. */
+static void close_sending(struct h3_request *r)
+{
+    r->sending = SEND_CLOSED;
+    r->marks &= (uint8_t)~MARK_WRITABLE;
+    if (r->h3->is_server)
+        neap_h3_merit(r->h3, H3_MERIT_EXCHANGE);
+    neap_h3_request_settle(r);
+}
+
+int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin)
+{
+    struct section_info info;
+
+    if (is_closed(h3) || h3->goaway_received != NO_ID)
+        return NEAP_ERR_CLOSED;
+    if (h3->is_server)
+        return NEAP_ERR_ARGUMENT;
+    int err = check_outgoing(h3, fields, count, SECTION_REQUEST, &info);
+    if (err)
+        return err;
+    if (fin && info.content_length > 0)
+        return NEAP_ERR_ARGUMENT;
+    neap_h3_open_control(h3);
+    int64_t id = neap_conn_stream_open(h3->conn, true);
+    if (id < 0)
+        return id;
+    struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);
+    err = r ? neap_h3_send_section(h3, (uint64_t)id, fields, count, fin) : NEAP_ERR_NO_MEMORY;
+    if (err) {
+        neap_conn_stream_shutdown(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_READ, NEAP_H3_REQUEST_CANCELLED);
+        neap_conn_stream_shutdown(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, NEAP_H3_REQUEST_CANCELLED);
+        if (r)
+            neap_h3_request_free(r);
+        return err;
+    }
+    r->is_head = info.is_head;
+    r->is_connect = info.is_connect;
+    r->is_told = true;
+    r->send_left = info.is_connect ? -1 : info.content_length;
+    r->sending = fin ? SEND_CLOSED : SEND_BODY;
+    return id;
+}
+
+int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    struct section_info info;
+
+    if (is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_told)
+        return NEAP_ERR_STREAM_STATE;
+    int err = check_outgoing(h3, fields, count, SECTION_RESPONSE, &info);
+    if (err)
+        return err;
+    bool is_informational = info.status < 200;
+    bool is_tunnel = r->is_connect && info.status >= 200 && info.status < 300;
+    bool has_no_body = r->is_head || info.status == 204 || info.status == 304;
+    int64_t left = is_tunnel ? -1 : has_no_body ? 0 : info.content_length;
+    if (fin && (is_informational || left > 0))
+        return NEAP_ERR_ARGUMENT;
+    err = neap_h3_send_section(h3, stream, fields, count, fin);
+    if (err == NEAP_ERR_NO_MEMORY)
+        return give_up(r);
+    if (err || is_informational)
+        return err;
+    r->sending = SEND_BODY;
+    r->send_left = left;
+    r->is_tunnel = r->is_tunnel || is_tunnel;
+    if (fin)
+        close_sending(r);
+    return NEAP_OK;
+}
+
+/* Body bytes that fit behind a frame header. */
+static size_t body_room(int64_t capacity)
+{
+    size_t room = capacity > 0 ? (size_t)capacity : 0;
+    size_t head = h3_frame_head_size(H3_DATA, room);
+
+    return room > head ? room - head : 0;
+}
+
+int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream)
+{
+    const struct h3_request *r = neap_h3_find_request(h3, stream);
+
+    if (is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (!r || r->sending != SEND_BODY)
+        return NEAP_ERR_STREAM_STATE;
+    int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
+    return capacity < 0 && capacity != NEAP_ERR_AGAIN ? capacity : (int64_t)body_room(capacity);
+}
+
+/* Have QUIC tell when the stream takes bytes again, which it does after a send that came short: nothing of this one is
+ * taken, for the stream is full. */
+static void ask_for_room(struct h3_request *r)
+{
+    static const uint8_t unsent = 0;
+
+    r->wants_room = true;
+    int64_t taken = neap_conn_stream_send(r->h3->conn, r->id, &unsent, sizeof(unsent), false);
+    if (taken > 0 || taken == NEAP_ERR_NO_MEMORY)
+        give_up(r);
+}
+
+/* One DATA frame, and the end of the stream. */
+static int send_data(struct h3_request *r, const void *data, size_t size, bool fin)
+{
+    uint8_t room[H3_FRAME_HEAD_MAX];
+    struct writer head = writer_of(room, sizeof(room));
+    neap_conn *conn = r->h3->conn;
+
+    write_h3_frame_head(&head, H3_DATA, size);
+    int err = neap_conn_stream_queue(conn, r->id, span_of(room, writer_size(&head)), false);
+    if (!err)
+        err = neap_conn_stream_queue(conn, r->id, span_of(data, size), fin);
+    return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
+}
+
+/* How much of `size` bytes goes into the next frame: all that fills the stream's room, or a little more rather than a
+ * tiny frame. */
+static size_t frame_share(size_t size, int64_t capacity)
+{
+    size_t share = body_room(capacity);
+
+    if (share < LIMIT_DATA_OVERSHOOT)
+        share = LIMIT_DATA_OVERSHOOT;
+    if (share >= size || h3_frame_head_size(H3_DATA, size) + size <= (size_t)capacity)
+        return size;
+    /* The length may need less room than was set aside for it; the stream must be full afterwards. */
+    while (share < size && h3_frame_head_size(H3_DATA, share) + share < (size_t)capacity)
+        share++;
+    return share;
+}
+
+/* Whether the body may go on with these bytes: 0 or a negative error. */
+static int check_body(const struct neap_h3 *h3, const struct h3_request *r, size_t size, bool fin)
+{
+    if (is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (!r)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->is_stopped)
+        return NEAP_ERR_STREAM_STOPPED;
+    if (r->sending != SEND_BODY)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->send_left >= 0 && (size > (uint64_t)r->send_left || (fin && size < (uint64_t)r->send_left)))
+        return NEAP_ERR_ARGUMENT; /* RFC 9114 §4.1.2: our own message would be malformed */
+    return NEAP_OK;
+}
+
+int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    int err = check_body(h3, r, size, fin);
+
+    if (err)
+        return err;
+    if (size == 0) {
+        err = fin ? neap_conn_stream_queue(h3->conn, stream, span_of(NULL, 0), true) : NEAP_OK;
+        if (!err && fin)
+            close_sending(r);
+        return err;
+    }
+    int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
+    if (capacity == 0 || capacity == NEAP_ERR_AGAIN) {
+        ask_for_room(r);
+        return NEAP_ERR_AGAIN;
+    }
+    if (capacity < 0)
+        return capacity;
+    size_t share = frame_share(size, capacity);
+    err = send_data(r, data, share, fin && share == size);
+    if (err)
+        return err;
+    if (r->send_left >= 0)
+        r->send_left -= (int64_t)share;
+    if (share < size)
+        ask_for_room(r);
+    else if (fin)
+        close_sending(r);
+    return (int64_t)share;
+}
+
+int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    struct section_info info;
+    int err = check_body(h3, r, 0, true);
+
+    if (err)
+        return err;
+    if (r->is_connect)
+        return NEAP_ERR_ARGUMENT;
+    err = check_outgoing(h3, fields, count, SECTION_TRAILERS, &info);
+    if (err)
+        return err;
+    err = neap_h3_send_section(h3, stream, fields, count, true);
+    if (err)
+        return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
+    close_sending(r);
+    return NEAP_OK;
+}
+
+void neap_h3_request_on_writable(struct h3_request *r)
+{
+    if (r->sending == SEND_CLOSED)
+        return;
+    if (neap_conn_stream_error(r->h3->conn, r->id, NEAP_SHUTDOWN_WRITE, &r->stop_code) == 0) {
+        r->sending = SEND_CLOSED; /* QUIC answers STOP_SENDING with RESET_STREAM by itself */
+        r->is_stopped = true;
+        r->marks = (uint8_t)((r->marks & ~MARK_WRITABLE) | MARK_STOPPED);
+        neap_h3_glitch(r->h3);
+    } else if (r->wants_room) {
+        r->wants_room = false;
+        r->marks |= MARK_WRITABLE;
+    }
+    neap_h3_request_ready(r);
+}
