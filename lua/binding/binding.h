@@ -1,0 +1,160 @@
+/* What the files of the module share. The objects behind userdata are counted in C: a userdata is one reference, and
+ * an object holds references to those it needs, so that they may be collected in any order. */
+#ifndef NEAP_BINDING_BINDING_H
+#define NEAP_BINDING_BINDING_H
+
+#include "compat.h"
+#include "neap.h"
+#include "neap_runtime.h"
+
+#define TYPE_CONFIG "neap.config"
+#define TYPE_CONN "neap.conn"
+#define TYPE_H3 "neap.h3"
+#define TYPE_ENDPOINT "neap.endpoint"
+#define TYPE_LOOP "neap.loop"
+#define TYPE_UDP "neap.udp"
+#define TYPE_FILE "neap.file"
+
+#define DATAGRAM_SIZE 65536 /* any UDP payload */
+
+struct config_core {
+    unsigned references;
+    neap_config *config;
+    int keylog_fd;         /* -1: none */
+    uint64_t random_state; /* with the option `seed` */
+    int64_t wall_clock;    /* with the option `wall_clock` */
+};
+
+struct loop_core {
+    unsigned references;
+    neap_loop *loop; /* NULL: closed */
+};
+
+struct config_list {
+    struct config_list *next;
+    struct config_core *config;
+};
+
+struct endpoint_core {
+    unsigned references;
+    neap_endpoint *endpoint; /* NULL: closed */
+    struct config_core *config;
+    struct config_list *more_configs; /* those that connections were made with */
+    struct loop_core *loop;           /* NULL: the script moves the datagrams */
+    struct conn_core *conns;          /* those that Lua has seen and that are alive */
+    bool is_server;
+};
+
+struct conn_core {
+    unsigned references;
+    neap_conn *conn; /* NULL: dead */
+    neap_h3 *h3;     /* made on demand, freed before conn */
+    struct config_core *config;
+    struct endpoint_core *endpoint; /* NULL: the script's own connection */
+    struct conn_core *next, **from; /* in endpoint->conns */
+    int anchor;                /* an endpoint's: reference in the registry that keeps the userdata alive */
+    struct close_copy *closed; /* of a dead connection, why it ended */
+};
+
+/* --- module.c */
+
+/** nil, message, code; NEAP_ERR_AGAIN is nil, "done", "again". Returns 3. */
+int neap_lua_error(lua_State *L, int64_t error);
+/** The same with a message of the caller's. */
+int neap_lua_error_text(lua_State *L, int64_t error, const char *message);
+/** nil, "what: strerror", "system", errno. Returns 4. */
+int neap_lua_system_error(lua_State *L, const char *what, int error_number);
+/** true, or as neap_lua_error when `result` is negative. */
+int neap_lua_result(lua_State *L, int64_t result);
+/** The count, or as neap_lua_error when it is negative. */
+int neap_lua_count(lua_State *L, int64_t count);
+
+/** Seconds as nanoseconds; what is too large is NEAP_NEVER. Raises for what is no time. */
+neap_time neap_lua_check_time(lua_State *L, int index);
+neap_time neap_lua_to_time(lua_State *L, lua_Number seconds);
+void neap_lua_push_time(lua_State *L, neap_time time);
+/** Seconds from now until `time`, not below 0; nil for NEAP_NEVER. */
+void neap_lua_push_timeout(lua_State *L, neap_time time, neap_time now);
+/** A whole number from 0. */
+uint64_t neap_lua_check_u64(lua_State *L, int index);
+uint64_t neap_lua_opt_u64(lua_State *L, int index, uint64_t otherwise);
+void neap_lua_set_u64(lua_State *L, const char *name, uint64_t value);
+/** A new metatable `type` whose methods are its __index; `gc` also serves as __close. */
+void neap_lua_new_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc,
+                       lua_CFunction to_string);
+
+/* --- address.c: the functions on headers, tokens, addresses, put into the module's table */
+
+void neap_lua_open_address(lua_State *L);
+void neap_lua_check_address(lua_State *L, int index, neap_address *out);
+void neap_lua_push_address(lua_State *L, const neap_address *address);
+/** Field `name` of the table at `index` as an address; without the field `*out` stays. */
+void neap_lua_address_field(lua_State *L, int index, const char *name, neap_address *out);
+/** Field `name` as a time; raises when it is missing. */
+neap_time neap_lua_time_field(lua_State *L, int index, const char *name);
+void neap_lua_check_cid(lua_State *L, int index, neap_cid *out);
+void neap_lua_push_cid(lua_State *L, const neap_cid *cid);
+/** A table as header_info gives; what it points to lives as long as the table. */
+void neap_lua_check_header(lua_State *L, int index, neap_header *out);
+/** from, to, at, ecn into a new table, or the one at `index` when it is one; leaves it on top. */
+void neap_lua_push_send_info(lua_State *L, int index, const neap_send_info *info);
+
+/* --- config.c */
+
+void neap_lua_open_config(lua_State *L);
+struct config_core *neap_lua_check_config(lua_State *L, int index);
+struct config_core *neap_lua_config_retain(struct config_core *core);
+void neap_lua_config_release(struct config_core *core);
+
+/* --- conn.c, stream.c */
+
+void neap_lua_open_conn(lua_State *L);
+/** The methods on streams, for the metatable of conn. */
+extern const luaL_Reg neap_lua_stream_methods[];
+/** May be dead: then ->conn is NULL. */
+struct conn_core *neap_lua_check_conn(lua_State *L, int index);
+/** A new userdata on top whose core has no connection yet. `endpoint` NULL: the script's own. */
+struct conn_core *neap_lua_new_conn(lua_State *L, struct config_core *config, struct endpoint_core *endpoint);
+/** Give it its connection. */
+void neap_lua_conn_start(struct conn_core *core, neap_conn *conn);
+/** Copy why it ended, free its HTTP/3, forget it: what becomes of the connection is the caller's. */
+void neap_lua_conn_die(struct conn_core *core);
+void neap_lua_conn_release(struct conn_core *core);
+/** The endpoint keeps the userdata at `index` alive until the connection is given back. */
+void neap_lua_conn_anchor(lua_State *L, struct conn_core *core, int index);
+void neap_lua_conn_unanchor(lua_State *L, struct conn_core *core);
+/** After a call that may have left something to send. */
+static inline void neap_lua_conn_touch(struct conn_core *core)
+{
+    if (core->endpoint != NULL)
+        neap_endpoint_touch(core->endpoint->endpoint, core->conn);
+}
+
+/* --- h3.c, fields.c */
+
+void neap_lua_open_h3(lua_State *L);
+#define FIELDS_MAX 256 /* field lines that one call may send; more is refused by the core too */
+/** The flat array at `index` as fields, after the `count` that `out` has; raises for what is no field section. The
+ * strings live as long as the table and the values pushed here. Returns the count. */
+size_t neap_lua_check_fields(lua_State *L, int index, neap_field *out, size_t count);
+/** A flat array of fields. */
+void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
+
+/* --- endpoint.c */
+
+void neap_lua_open_endpoint(lua_State *L);
+struct endpoint_core *neap_lua_check_endpoint(lua_State *L, int index);
+/** A new userdata on top with its endpoint, or NULL without memory. */
+struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server);
+void neap_lua_endpoint_release(struct endpoint_core *core);
+/** Frees the endpoint, its connections and sockets; the core stays until nobody holds it. */
+void neap_lua_endpoint_close(struct endpoint_core *core);
+
+/* --- loop.c, udp.c, files.c */
+
+void neap_lua_open_loop(lua_State *L);
+void neap_lua_loop_release(struct loop_core *core);
+void neap_lua_open_udp(lua_State *L);
+void neap_lua_open_files(lua_State *L);
+
+#endif

@@ -1,0 +1,332 @@
+/* An endpoint in Lua: many connections behind one socket of a loop, or behind the script's own. */
+#include "binding.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct endpoint_core *neap_lua_check_endpoint(lua_State *L, int index)
+{
+    struct endpoint_core **box = luaL_checkudata(L, index, TYPE_ENDPOINT);
+
+    if (*box == NULL)
+        luaL_argerror(L, index, "the endpoint was not made");
+    return *box;
+}
+
+struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server)
+{
+    struct endpoint_core **box = lua_newuserdata(L, sizeof *box);
+
+    *box = NULL;
+    luaL_getmetatable(L, TYPE_ENDPOINT);
+    lua_setmetatable(L, -2);
+    struct endpoint_core *core = calloc(1, sizeof *core);
+    if (core == NULL)
+        return NULL;
+    core->endpoint = neap_endpoint_new(config->config, is_server);
+    if (core->endpoint == NULL) {
+        free(core);
+        return NULL;
+    }
+    core->references = 1;
+    core->is_server = is_server;
+    core->config = neap_lua_config_retain(config);
+    *box = core;
+    return core;
+}
+
+void neap_lua_endpoint_close(struct endpoint_core *core)
+{
+    if (core->endpoint == NULL)
+        return;
+    while (core->conns != NULL)
+        neap_lua_conn_die(core->conns);
+    if (core->loop != NULL && core->loop->loop != NULL)
+        neap_loop_detach(core->loop->loop, core->endpoint);
+    neap_endpoint_free(core->endpoint);
+    core->endpoint = NULL;
+}
+
+void neap_lua_endpoint_release(struct endpoint_core *core)
+{
+    if (core == NULL || --core->references > 0)
+        return;
+    neap_lua_endpoint_close(core);
+    neap_lua_loop_release(core->loop);
+    neap_lua_config_release(core->config);
+    while (core->more_configs != NULL) {
+        struct config_list *entry = core->more_configs;
+        core->more_configs = entry->next;
+        neap_lua_config_release(entry->config);
+        free(entry);
+    }
+    free(core);
+}
+
+/* The endpoint no longer keeps userdata of its connections alive. */
+static void unanchor_all(lua_State *L, struct endpoint_core *core)
+{
+    for (struct conn_core *conn = core->conns; conn != NULL; conn = conn->next)
+        neap_lua_conn_unanchor(L, conn);
+}
+
+static int endpoint_gc(lua_State *L)
+{
+    struct endpoint_core **box = luaL_checkudata(L, 1, TYPE_ENDPOINT);
+
+    if (*box != NULL)
+        unanchor_all(L, *box);
+    neap_lua_endpoint_release(*box);
+    *box = NULL;
+    return 0;
+}
+
+static int endpoint_close(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+
+    unanchor_all(L, core);
+    neap_lua_endpoint_close(core);
+    return 0;
+}
+
+/* core.endpoint(config, is_server) -> endpoint */
+static int core_endpoint(lua_State *L)
+{
+    struct config_core *config = neap_lua_check_config(L, 1);
+
+    if (neap_lua_new_endpoint(L, config, lua_toboolean(L, 2)) == NULL)
+        return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
+    return 1;
+}
+
+/* endpoint:next() -> conn */
+static int endpoint_next(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    neap_conn *conn = core->endpoint != NULL ? neap_endpoint_next(core->endpoint) : NULL;
+
+    if (conn == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
+    struct conn_core *seen = neap_conn_user(conn);
+    if (seen == NULL) {
+        seen = neap_lua_new_conn(L, core->config, core);
+        neap_lua_conn_start(seen, conn);
+        neap_lua_conn_anchor(L, seen, -1);
+    } else {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, seen->anchor);
+    }
+    if (neap_conn_is_closed(conn)) {
+        neap_lua_conn_die(seen);
+        neap_lua_conn_unanchor(L, seen);
+        neap_endpoint_release(core->endpoint, conn);
+    }
+    return 1;
+}
+
+/* An endpoint's connections may be made with several configs: all live as long as the endpoint. */
+static bool keep_config(struct endpoint_core *core, struct config_core *config)
+{
+    if (config == core->config)
+        return true;
+    for (struct config_list *at = core->more_configs; at != NULL; at = at->next) {
+        if (at->config == config)
+            return true;
+    }
+    struct config_list *entry = malloc(sizeof *entry);
+    if (entry == NULL)
+        return false;
+    *entry = (struct config_list){.next = core->more_configs, .config = neap_lua_config_retain(config)};
+    core->more_configs = entry;
+    return true;
+}
+
+/* endpoint:connect(server_name, peer[, { config =, from =, at = }]) -> conn */
+static int endpoint_connect(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    struct config_core *config = core->config;
+    neap_address local = {0}, peer;
+    neap_time now = neap_loop_now();
+    const char *why = NULL;
+
+    neap_lua_check_address(L, 3, &peer);
+    if (core->endpoint == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    local.family = peer.family;
+    if (core->loop != NULL && core->loop->loop != NULL &&
+        neap_loop_address(core->loop->loop, core->endpoint, peer.family, &local) != NEAP_OK)
+        return neap_lua_error_text(L, NEAP_ERR_UNSUPPORTED, "no socket of this address family");
+    if (lua_istable(L, 4)) {
+        neap_lua_address_field(L, 4, "from", &local);
+        lua_getfield(L, 4, "at");
+        if (!lua_isnil(L, -1))
+            now = neap_lua_check_time(L, -1);
+        lua_getfield(L, 4, "config");
+        if (!lua_isnil(L, -1))
+            config = neap_lua_check_config(L, -1);
+    }
+    struct conn_core *seen = neap_lua_new_conn(L, config, core);
+    if (!keep_config(core, config))
+        return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
+    neap_conn *conn = neap_endpoint_connect(core->endpoint, config->config, name, &local, &peer, now, &why);
+    if (conn == NULL)
+        return neap_lua_error_text(L, NEAP_ERR_ARGUMENT,
+                                   why != NULL ? why : neap_strerror(NEAP_ERR_NO_MEMORY));
+    neap_lua_conn_start(seen, conn);
+    neap_lua_conn_anchor(L, seen, -1);
+    return 1;
+}
+
+/* --- datagrams, without a loop */
+
+static struct endpoint_core *check_without_loop(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+
+    if (core->loop != NULL)
+        luaL_error(L, "the loop moves the datagrams of this endpoint");
+    return core;
+}
+
+/* endpoint:recv(bytes, { from =, to =, ecn =, at = }) -> true */
+static int endpoint_recv(lua_State *L)
+{
+    struct endpoint_core *core = check_without_loop(L);
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    uint8_t scratch[DATAGRAM_SIZE];
+    neap_datagram datagram = {.bytes = scratch, .size = size};
+
+    luaL_checktype(L, 3, LUA_TTABLE);
+    luaL_argcheck(L, size <= sizeof scratch, 2, "larger than any datagram");
+    neap_lua_address_field(L, 3, "from", &datagram.from);
+    neap_lua_address_field(L, 3, "to", &datagram.to);
+    if (datagram.from.family == 0 || datagram.to.family == 0)
+        luaL_error(L, "'from' and 'to' must be addresses");
+    lua_getfield(L, 3, "ecn");
+    datagram.ecn = (uint8_t)((int)lua_tonumber(L, -1) & 3);
+    neap_time now = neap_lua_time_field(L, 3, "at");
+    if (core->endpoint == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    memcpy(scratch, bytes, size);
+    return neap_lua_result(L, neap_endpoint_recv(core->endpoint, &datagram, now));
+}
+
+/* endpoint:send(now[, info]) -> bytes, info */
+static int endpoint_send(lua_State *L)
+{
+    struct endpoint_core *core = check_without_loop(L);
+    neap_time now = neap_lua_check_time(L, 2);
+    uint8_t out[DATAGRAM_SIZE];
+    neap_datagram datagram = {.bytes = out};
+
+    if (core->endpoint == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int64_t size = neap_endpoint_send(core->endpoint, &datagram, sizeof out, now);
+    if (size < 0)
+        return neap_lua_error(L, size);
+    lua_pushlstring(L, (const char *)datagram.bytes, (size_t)size);
+    neap_send_info info = {.from = datagram.from, .to = datagram.to, .at = datagram.at, .ecn = datagram.ecn};
+    neap_lua_push_send_info(L, 3, &info);
+    neap_lua_set_u64(L, "segment_size", datagram.segment_size > 0 ? datagram.segment_size : (uint64_t)size);
+    return 2;
+}
+
+static int endpoint_timeout(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    neap_time now = neap_lua_check_time(L, 2);
+
+    neap_lua_push_timeout(L, core->endpoint != NULL ? neap_endpoint_timeout(core->endpoint) : NEAP_NEVER,
+                          now);
+    return 1;
+}
+
+static int endpoint_deadline(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    neap_time at = core->endpoint != NULL ? neap_endpoint_timeout(core->endpoint) : NEAP_NEVER;
+
+    if (at == NEAP_NEVER)
+        lua_pushnil(L);
+    else
+        neap_lua_push_time(L, at);
+    return 1;
+}
+
+static int endpoint_refuse(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+
+    if (core->endpoint != NULL)
+        neap_endpoint_refuse(core->endpoint, lua_toboolean(L, 2));
+    return 0;
+}
+
+static int endpoint_address(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    neap_address bound = {0};
+
+    if (core->endpoint != NULL && core->loop != NULL && core->loop->loop != NULL)
+        neap_loop_address(core->loop->loop, core->endpoint, 0, &bound);
+    neap_lua_push_address(L, &bound);
+    return 1;
+}
+
+static int endpoint_stats(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    neap_endpoint_stats stats;
+
+    if (core->endpoint == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    neap_endpoint_get_stats(core->endpoint, &stats);
+    lua_createtable(L, 0, 9);
+#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
+    COUNTER(connections)
+    COUNTER(half_open)
+    COUNTER(accepted)
+    COUNTER(refused)
+    COUNTER(retries_sent)
+    COUNTER(version_negotiations_sent)
+    COUNTER(resets_sent)
+    COUNTER(datagrams_received)
+    COUNTER(datagrams_dropped)
+#undef COUNTER
+    return 1;
+}
+
+static int endpoint_to_string(lua_State *L)
+{
+    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+
+    lua_pushfstring(L, "neap.endpoint: %p %s%s", (void *)core, core->is_server ? "server" : "client",
+                    core->endpoint != NULL ? "" : " closed");
+    return 1;
+}
+
+void neap_lua_open_endpoint(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"next", endpoint_next},
+        {"connect", endpoint_connect},
+        {"recv", endpoint_recv},
+        {"send", endpoint_send},
+        {"timeout", endpoint_timeout},
+        {"deadline", endpoint_deadline},
+        {"refuse", endpoint_refuse},
+        {"address", endpoint_address},
+        {"stats", endpoint_stats},
+        {"close", endpoint_close},
+        {NULL, NULL},
+    };
+
+    neap_lua_new_type(L, TYPE_ENDPOINT, methods, endpoint_gc, endpoint_to_string);
+    lua_pushcfunction(L, core_endpoint);
+    lua_setfield(L, -2, "endpoint");
+}

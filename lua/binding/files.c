@@ -1,0 +1,311 @@
+/* What Lua's io lacks: files below a folder that nothing can lead out of, their size and time, folders, terminals. */
+#include "binding.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define READ_MAX 65536
+#define RESOLVE_BENEATH_FLAG UINT64_C(0x08) /* RESOLVE_BENEATH of openat2, Linux 5.6 */
+#define RESOLVE_NO_MAGICLINKS_FLAG UINT64_C(0x02)
+
+struct file {
+    int fd; /* -1: closed */
+};
+
+static int file_gc(lua_State *L)
+{
+    struct file *file = luaL_checkudata(L, 1, TYPE_FILE);
+
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+    return 0;
+}
+
+static struct file *check_open(lua_State *L)
+{
+    struct file *file = luaL_checkudata(L, 1, TYPE_FILE);
+
+    if (file->fd < 0)
+        luaL_error(L, "the file is closed");
+    return file;
+}
+
+/* Without openat2: one name at a time and no symbolic link at all, which is stricter and as safe. */
+static int open_steps(int at, const char *path)
+{
+    char name[NAME_MAX + 1];
+    int fd = dup(at);
+
+    while (fd >= 0 && *path != '\0') {
+        size_t size = strcspn(path, "/");
+        bool last = path[size + strspn(path + size, "/")] == '\0';
+        if (size > NAME_MAX || (size == 2 && memcmp(path, "..", 2) == 0)) {
+            close(fd);
+            errno = size > NAME_MAX ? ENAMETOOLONG : EXDEV;
+            return -1;
+        }
+        memcpy(name, path, size);
+        name[size] = '\0';
+        if (size > 0) {
+            int next =
+                openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (last ? 0 : O_DIRECTORY));
+            int number = errno;
+            close(fd);
+            errno = number;
+            fd = next;
+        }
+        path += size + strspn(path + size, "/");
+    }
+    return fd;
+}
+
+static int open_below(int at, const char *path)
+{
+#ifdef SYS_openat2
+    struct {
+        uint64_t flags, mode, resolve;
+    } how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+             .resolve = RESOLVE_BENEATH_FLAG | RESOLVE_NO_MAGICLINKS_FLAG};
+    long fd = syscall(SYS_openat2, at, *path != '\0' ? path : ".", &how, sizeof how);
+
+    if (fd >= 0 || (errno != ENOSYS && errno != EPERM && errno != E2BIG))
+        return (int)fd;
+#endif
+    return open_steps(at, path);
+}
+
+/* core.open_beneath(directory, path) -> file */
+static int open_beneath(lua_State *L)
+{
+    const char *directory = luaL_checkstring(L, 1);
+    size_t size;
+    const char *path = luaL_checklstring(L, 2, &size);
+    struct file *file = lua_newuserdata(L, sizeof *file);
+    struct stat info;
+
+    file->fd = -1;
+    luaL_getmetatable(L, TYPE_FILE);
+    lua_setmetatable(L, -2);
+    if (strlen(path) != size || path[0] == '/')
+        return neap_lua_system_error(L, "path", EXDEV);
+    int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return neap_lua_system_error(L, directory, errno);
+    file->fd = open_below(at, path);
+    int number = errno;
+    close(at);
+    if (file->fd < 0)
+        return neap_lua_system_error(L, path, number);
+    /* A device or a pipe could block, or act when it is read. */
+    if (fstat(file->fd, &info) != 0 || !(S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))) {
+        close(file->fd);
+        file->fd = -1;
+        return neap_lua_system_error(L, path, EACCES);
+    }
+    return 1;
+}
+
+static int push_stat(lua_State *L, const struct stat *info)
+{
+    lua_createtable(L, 0, 4);
+    lua_pushstring(L, S_ISREG(info->st_mode) ? "file" : S_ISDIR(info->st_mode) ? "directory" : "other");
+    lua_setfield(L, -2, "type");
+    neap_lua_set_u64(L, "size", (uint64_t)info->st_size);
+    lua_pushnumber(L, (lua_Number)info->st_mtim.tv_sec + (lua_Number)info->st_mtim.tv_nsec / 1e9);
+    lua_setfield(L, -2, "mtime");
+    neap_lua_set_u64(L, "inode", info->st_ino);
+    return 1;
+}
+
+static int file_stat(lua_State *L)
+{
+    struct file *file = check_open(L);
+    struct stat info;
+
+    if (fstat(file->fd, &info) != 0)
+        return neap_lua_system_error(L, "stat", errno);
+    return push_stat(L, &info);
+}
+
+/* file:read(count[, offset]) -> bytes */
+static int file_read(lua_State *L)
+{
+    struct file *file = check_open(L);
+    uint64_t count = neap_lua_check_u64(L, 2);
+    char bytes[READ_MAX];
+    ssize_t got;
+
+    count = count < sizeof bytes ? count : sizeof bytes;
+    do {
+        if (lua_isnoneornil(L, 3))
+            got = read(file->fd, bytes, (size_t)count);
+        else
+            got = pread(file->fd, bytes, (size_t)count, (off_t)neap_lua_check_u64(L, 3));
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return neap_lua_system_error(L, "read", errno);
+    lua_pushlstring(L, bytes, (size_t)got);
+    return 1;
+}
+
+static int core_stat(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return neap_lua_system_error(L, path, errno);
+    return push_stat(L, &info);
+}
+
+static int make_one(const char *path, mode_t mode)
+{
+    struct stat info;
+
+    if (mkdir(path, mode) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return errno;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+}
+
+/* core.mkdir(path[, mode]) -> true; makes the folders above it too */
+static int core_mkdir(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    mode_t mode = (mode_t)neap_lua_opt_u64(L, 2, 0700);
+    char part[PATH_MAX];
+    size_t size = strlen(path);
+    int failed = 0;
+
+    if (size == 0 || size >= sizeof part)
+        return neap_lua_system_error(L, path, ENAMETOOLONG);
+    for (size_t i = 1; i <= size && failed == 0; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        failed = make_one(part, mode);
+    }
+    if (failed != 0)
+        return neap_lua_system_error(L, path, failed);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* All of `bytes`, on the disk; 0 or an errno. */
+static int write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, bytes, size);
+        if (written < 0 && errno != EINTR)
+            return errno;
+        if (written > 0) {
+            bytes += written;
+            size -= (size_t)written;
+        }
+    }
+    return fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
+}
+
+/* core.write_file(path, bytes[, mode]) -> true; nobody sees half of it */
+static int core_write_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    mode_t mode = (mode_t)neap_lua_opt_u64(L, 3, 0600);
+    char beside[PATH_MAX];
+
+    if (snprintf(beside, sizeof beside, "%s.%ld.new", path, (long)getpid()) >= (int)sizeof beside)
+        return neap_lua_system_error(L, path, ENAMETOOLONG);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (fd < 0)
+        return neap_lua_system_error(L, beside, errno);
+    int failed = write_all(fd, bytes, size);
+    close(fd);
+    if (failed == 0 && rename(beside, path) != 0)
+        failed = errno;
+    if (failed != 0) {
+        unlink(beside);
+        return neap_lua_system_error(L, path, failed);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int core_realpath(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    char resolved[PATH_MAX];
+
+    if (realpath(path, resolved) == NULL)
+        return neap_lua_system_error(L, path, errno);
+    lua_pushstring(L, resolved);
+    return 1;
+}
+
+/* core.list(path) -> names in a folder, in order */
+static int core_list(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct dirent **entries;
+    int count = scandir(path, &entries, NULL, alphasort);
+    int at = 0;
+
+    if (count < 0)
+        return neap_lua_system_error(L, path, errno);
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) {
+            lua_pushstring(L, name);
+            lua_rawseti(L, -2, ++at);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return 1;
+}
+
+/* core.isatty(fd) -> boolean, columns */
+static int core_isatty(lua_State *L)
+{
+    int fd = (int)neap_lua_check_u64(L, 1);
+    struct winsize size;
+
+    lua_pushboolean(L, isatty(fd));
+    if (ioctl(fd, TIOCGWINSZ, &size) != 0)
+        return 1;
+    lua_pushinteger(L, size.ws_col);
+    return 2;
+}
+
+void neap_lua_open_files(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"open_beneath", open_beneath}, {"stat", core_stat},
+        {"mkdir", core_mkdir},          {"write_file", core_write_file},
+        {"realpath", core_realpath},    {"list", core_list},
+        {"isatty", core_isatty},        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {
+        {"stat", file_stat},
+        {"read", file_read},
+        {"close", file_gc},
+        {NULL, NULL},
+    };
+
+    neap_lua_new_type(L, TYPE_FILE, methods, file_gc, NULL);
+    neap_lua_set_functions(L, functions);
+}
