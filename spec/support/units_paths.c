@@ -1,0 +1,474 @@
+/* Units of core/paths: connection IDs of both sides, one path, tokens. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/pool.h"
+#include "paths/cid.h"
+#include "paths/path.h"
+#include "paths/token.h"
+
+int neap_units_paths(lua_State *L);
+
+static void set_functions(lua_State *L, const luaL_Reg *functions)
+{
+    for (; functions->name; functions++) {
+        lua_pushcfunction(L, functions->func);
+        lua_setfield(L, -2, functions->name);
+    }
+}
+
+static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+{
+    luaL_newmetatable(L, name);
+    if (gc) {
+        lua_pushcfunction(L, gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_newtable(L);
+    set_functions(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+static void *new_object(lua_State *L, const char *name, size_t size)
+{
+    void *object = memset(lua_newuserdata(L, size), 0, size);
+
+    luaL_getmetatable(L, name);
+    lua_setmetatable(L, -2);
+    return object;
+}
+
+static struct span check_span(lua_State *L, int index)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, index, &size);
+
+    return span_of(bytes, size);
+}
+
+static neap_cid check_cid(lua_State *L, int index)
+{
+    struct span bytes = check_span(L, index);
+    neap_cid cid = {.size = (uint8_t)bytes.size};
+
+    luaL_argcheck(L, bytes.size <= NEAP_MAX_CONNECTION_ID, index, "longer than a connection ID");
+    memcpy(cid.bytes, bytes.data, bytes.size);
+    return cid;
+}
+
+static const uint8_t *check_exactly(lua_State *L, int index, size_t size)
+{
+    struct span bytes = check_span(L, index);
+
+    luaL_argcheck(L, bytes.size == size, index, "of the wrong size");
+    return bytes.data;
+}
+
+static uint64_t check_u64(lua_State *L, int index)
+{
+    return (uint64_t)luaL_checknumber(L, index);
+}
+
+static void push_cid(lua_State *L, const neap_cid *cid)
+{
+    lua_pushlstring(L, (const char *)cid->bytes, cid->size);
+}
+
+static int push_result(lua_State *L, int code, const struct failure *why)
+{
+    lua_pushinteger(L, code);
+    lua_pushstring(L, why->reason);
+    return 2;
+}
+
+/* ---- local_cids(first, peer_limit) */
+
+#define LOCAL_CIDS "neap.units.local_cids"
+
+static int local_cids_new(lua_State *L)
+{
+    neap_cid first = check_cid(L, 1);
+    uint64_t limit = (uint64_t)luaL_optnumber(L, 2, 1);
+    struct local_cids *l = new_object(L, LOCAL_CIDS, sizeof(*l));
+
+    neap_local_cids_init(l, &first);
+    l->peer_limit = limit;
+    return 1;
+}
+
+static struct local_cids *check_local(lua_State *L)
+{
+    return luaL_checkudata(L, 1, LOCAL_CIDS);
+}
+
+/* l:issue(cid, token) -> sequence, or nil when no more is wanted */
+static int local_issue(lua_State *L)
+{
+    struct local_cid *id = neap_local_cids_wanted(check_local(L));
+
+    if (!id)
+        return 0;
+    id->cid = check_cid(L, 2);
+    memcpy(id->token, check_exactly(L, 3, 16), 16);
+    lua_pushnumber(L, (lua_Number)id->sequence);
+    return 1;
+}
+
+/* l:next_owed() -> sequence, cid, token, retire_prior_to; nothing when none is owed */
+static int local_next_owed(lua_State *L)
+{
+    struct frame_new_connection_id f;
+
+    if (!neap_local_cids_next_owed(check_local(L), &f))
+        return 0;
+    lua_pushnumber(L, (lua_Number)f.sequence);
+    push_cid(L, &f.cid);
+    lua_pushlstring(L, (const char *)f.token, sizeof(f.token));
+    lua_pushnumber(L, (lua_Number)f.retire_prior_to);
+    return 4;
+}
+
+static int local_lost(lua_State *L)
+{
+    neap_local_cids_on_lost(check_local(L), check_u64(L, 2));
+    return 0;
+}
+
+/* l:retire(sequence, dcid) -> code, reason; code, cid when one was retired */
+static int local_retire(lua_State *L)
+{
+    neap_cid dcid = check_cid(L, 3), retired = {0};
+    struct failure why = {0};
+    bool had;
+    int code = neap_local_cids_on_retire(check_local(L), check_u64(L, 2), &dcid, &retired, &had, &why);
+
+    if (!had)
+        return push_result(L, code, &why);
+    lua_pushinteger(L, code);
+    push_cid(L, &retired);
+    return 2;
+}
+
+static int local_has(lua_State *L)
+{
+    neap_cid cid = check_cid(L, 2);
+
+    lua_pushboolean(L, neap_local_cids_has(check_local(L), &cid));
+    return 1;
+}
+
+/* l:state() -> first cid, whether a frame is owed, changed */
+static int local_state(lua_State *L)
+{
+    struct local_cids *l = check_local(L);
+
+    push_cid(L, neap_local_cids_first(l));
+    lua_pushboolean(L, neap_local_cids_has_owed(l));
+    lua_pushboolean(L, l->changed);
+    l->changed = false;
+    return 3;
+}
+
+static const luaL_Reg local_methods[] = {
+    {"issue", local_issue}, {"next_owed", local_next_owed}, {"lost", local_lost}, {"retire", local_retire},
+    {"has", local_has},     {"state", local_state},         {NULL, NULL}};
+
+/* ---- peer_cids(first, limit) */
+
+#define PEER_CIDS "neap.units.peer_cids"
+
+static int peer_cids_new(lua_State *L)
+{
+    neap_cid first = check_cid(L, 1);
+    uint64_t limit = (uint64_t)luaL_optnumber(L, 2, LIMIT_PEER_CONNECTION_IDS);
+    struct peer_cids *p = new_object(L, PEER_CIDS, sizeof(*p));
+
+    neap_peer_cids_init(p, &first, limit);
+    return 1;
+}
+
+static struct peer_cids *check_peer(lua_State *L)
+{
+    return luaL_checkudata(L, 1, PEER_CIDS);
+}
+
+static int peer_replace_first(lua_State *L)
+{
+    neap_cid cid = check_cid(L, 2);
+
+    neap_peer_cids_replace_first(check_peer(L), &cid);
+    return 0;
+}
+
+static int peer_set_token(lua_State *L)
+{
+    neap_peer_cids_set_token(check_peer(L), check_exactly(L, 2, 16));
+    return 0;
+}
+
+static int peer_active(lua_State *L)
+{
+    push_cid(L, neap_peer_cids_active(check_peer(L)));
+    return 1;
+}
+
+/* p:on_new(sequence, retire_prior_to, cid, token) -> code, reason */
+static int peer_on_new(lua_State *L)
+{
+    struct frame_new_connection_id f = {
+        .sequence = check_u64(L, 2), .retire_prior_to = check_u64(L, 3), .cid = check_cid(L, 4)};
+    struct failure why = {0};
+
+    memcpy(f.token, check_exactly(L, 5, 16), 16);
+    return push_result(L, neap_peer_cids_on_new(check_peer(L), &f, &why), &why);
+}
+
+static int peer_next_retire(lua_State *L)
+{
+    uint64_t sequence;
+
+    if (!neap_peer_cids_next_retire(check_peer(L), &sequence))
+        return 0;
+    lua_pushnumber(L, (lua_Number)sequence);
+    return 1;
+}
+
+static int peer_retire_lost(lua_State *L)
+{
+    neap_peer_cids_retire_lost(check_peer(L), check_u64(L, 2));
+    return 0;
+}
+
+static int peer_retire_acked(lua_State *L)
+{
+    neap_peer_cids_retire_acked(check_peer(L), check_u64(L, 2));
+    return 0;
+}
+
+static int peer_is_reset(lua_State *L)
+{
+    lua_pushboolean(L, neap_peer_cids_is_reset(check_peer(L), check_exactly(L, 2, 16)));
+    return 1;
+}
+
+/* p:waiting() -> retirements to be written, written and not acknowledged */
+static int peer_waiting(lua_State *L)
+{
+    struct peer_cids *p = check_peer(L);
+
+    lua_pushinteger(L, (lua_Integer)p->retire_count);
+    lua_pushinteger(L, (lua_Integer)p->retire_unacked);
+    return 2;
+}
+
+static const luaL_Reg peer_methods[] = {{"replace_first", peer_replace_first},
+                                        {"set_token", peer_set_token},
+                                        {"active", peer_active},
+                                        {"on_new", peer_on_new},
+                                        {"next_retire", peer_next_retire},
+                                        {"retire_lost", peer_retire_lost},
+                                        {"retire_acked", peer_retire_acked},
+                                        {"is_reset", peer_is_reset},
+                                        {"waiting", peer_waiting},
+                                        {NULL, NULL}};
+
+/* ---- path(validated) */
+
+#define PATH "neap.units.path"
+
+static struct path *check_path(lua_State *L)
+{
+    return luaL_checkudata(L, 1, PATH);
+}
+
+static int path_new(lua_State *L)
+{
+    bool validated = lua_toboolean(L, 1);
+    neap_address none = {0};
+    struct path *p = new_object(L, PATH, sizeof(*p));
+
+    neap_path_init(p, &none, &none, validated);
+    return 1;
+}
+
+static int path_on_datagram(lua_State *L)
+{
+    neap_path_on_datagram(check_path(L), (size_t)luaL_checknumber(L, 2));
+    return 0;
+}
+
+static int path_on_sent(lua_State *L)
+{
+    neap_path_on_sent(check_path(L), (size_t)luaL_checknumber(L, 2));
+    return 0;
+}
+
+static int path_budget(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)neap_path_budget(check_path(L)));
+    return 1;
+}
+
+static int path_validated(lua_State *L)
+{
+    neap_path_validated(check_path(L));
+    return 0;
+}
+
+static int path_on_challenge(lua_State *L)
+{
+    neap_path_on_challenge(check_path(L), check_exactly(L, 2, 8));
+    return 0;
+}
+
+static int path_next_response(lua_State *L)
+{
+    uint8_t data[8];
+
+    if (!neap_path_next_response(check_path(L), data))
+        return 0;
+    lua_pushlstring(L, (const char *)data, sizeof(data));
+    return 1;
+}
+
+static const luaL_Reg path_methods[] = {{"on_datagram", path_on_datagram},
+                                        {"on_sent", path_on_sent},
+                                        {"budget", path_budget},
+                                        {"validate", path_validated},
+                                        {"on_challenge", path_on_challenge},
+                                        {"next_response", path_next_response},
+                                        {NULL, NULL}};
+
+/* ---- tokens(secret): seals and opens */
+
+#define TOKENS "neap.units.tokens"
+
+struct unit_tokens {
+    struct pool *pool;
+    struct crypto *crypto;
+    struct token_keys keys;
+};
+
+static void *plain_realloc(void *context, void *pointer, size_t size)
+{
+    (void)context;
+    if (size == 0) {
+        free(pointer);
+        return NULL;
+    }
+    return realloc(pointer, size);
+}
+
+static int tokens_new(lua_State *L)
+{
+    static const uint8_t seed[32] = {1};
+    const uint8_t *secret = check_exactly(L, 1, 32);
+    struct unit_tokens *t = new_object(L, TOKENS, sizeof(*t));
+
+    t->pool = neap_pool_new(plain_realloc, NULL, 0);
+    t->crypto = neap_crypto_new(t->pool, seed);
+    neap_token_keys_derive(&t->keys, secret);
+    return 1;
+}
+
+static int tokens_gc(lua_State *L)
+{
+    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
+
+    neap_crypto_free(t->crypto);
+    neap_pool_release(t->pool);
+    return 0;
+}
+
+static neap_address check_address(lua_State *L, int ip, int port)
+{
+    struct span bytes = check_span(L, ip);
+    neap_address address = {.port = (uint16_t)luaL_checknumber(L, port), .family = bytes.size == 4 ? 4 : 6};
+
+    luaL_argcheck(L, bytes.size == 4 || bytes.size == 16, ip, "not an IP address");
+    memcpy(address.ip, bytes.data, bytes.size);
+    return address;
+}
+
+/* t:seal(ip, port, original_dcid, retry_scid, version, issued, room) -> bytes, or a negative error */
+static int tokens_seal(lua_State *L)
+{
+    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
+    neap_address peer = check_address(L, 2, 3);
+    struct retry_token token = {.original_dcid = check_cid(L, 4),
+                                .retry_scid = check_cid(L, 5),
+                                .version = (uint32_t)check_u64(L, 6),
+                                .issued = check_u64(L, 7)};
+    uint8_t out[LIMIT_TOKEN];
+    size_t room = (size_t)luaL_optnumber(L, 8, sizeof(out));
+    int64_t size = neap_retry_token_seal(t->crypto, &t->keys, &token, &peer, out, room);
+
+    if (size < 0)
+        lua_pushnumber(L, (lua_Number)size);
+    else
+        lua_pushlstring(L, (const char *)out, (size_t)size);
+    return 1;
+}
+
+/* t:open(bytes, ip, port, now) -> original_dcid, retry_scid, version, issued; or a negative error */
+static int tokens_open(lua_State *L)
+{
+    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
+    neap_address peer = check_address(L, 3, 4);
+    struct span bytes = check_span(L, 2);
+    struct retry_token token;
+    /* A copy of exactly this size, so that a byte read past it is seen. */
+    uint8_t *copy = malloc(bytes.size ? bytes.size : 1);
+    memcpy(copy, bytes.data, bytes.size);
+    int code =
+        neap_retry_token_open(t->crypto, &t->keys, span_of(copy, bytes.size), &peer, check_u64(L, 5), &token);
+
+    free(copy);
+    if (code) {
+        lua_pushinteger(L, code);
+        return 1;
+    }
+    push_cid(L, &token.original_dcid);
+    push_cid(L, &token.retry_scid);
+    lua_pushnumber(L, token.version);
+    lua_pushnumber(L, (lua_Number)token.issued);
+    return 4;
+}
+
+static int tokens_reset_token(lua_State *L)
+{
+    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
+    neap_cid cid = check_cid(L, 2);
+    uint8_t out[16];
+
+    neap_reset_token(&t->keys, &cid, out);
+    lua_pushlstring(L, (const char *)out, sizeof(out));
+    return 1;
+}
+
+static const luaL_Reg tokens_methods[] = {
+    {"seal", tokens_seal}, {"open", tokens_open}, {"reset_token", tokens_reset_token}, {NULL, NULL}};
+
+int neap_units_paths(lua_State *L)
+{
+    new_type(L, LOCAL_CIDS, local_methods, NULL);
+    new_type(L, PEER_CIDS, peer_methods, NULL);
+    new_type(L, PATH, path_methods, NULL);
+    new_type(L, TOKENS, tokens_methods, tokens_gc);
+    lua_newtable(L);
+    set_functions(L, (const luaL_Reg[]){{"local_cids", local_cids_new},
+                                        {"peer_cids", peer_cids_new},
+                                        {"path", path_new},
+                                        {"tokens", tokens_new},
+                                        {NULL, NULL}});
+    lua_pushinteger(L, LIMIT_PATH_RESPONSES);
+    lua_setfield(L, -2, "PATH_RESPONSES");
+    lua_pushinteger(L, LIMIT_RETIRE_QUEUE);
+    lua_setfield(L, -2, "RETIRE_QUEUE");
+    lua_pushnumber(L, (lua_Number)TOKEN_RETRY_LIFETIME);
+    lua_setfield(L, -2, "RETRY_LIFETIME");
+    return 1;
+}
