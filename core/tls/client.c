@@ -44,6 +44,9 @@ static void write_server_name(const struct tls *tls, struct writer *w)
     write_span(w, name);
 }
 
+/* rsa_pkcs1_*: for the signatures in certificates only, a CertificateVerify with one is refused (RFC 8446 §4.2.3). */
+static const uint16_t certificate_schemes[] = {0x0401, 0x0501, 0x0601};
+
 static void write_lists(const struct tls *tls, struct writer *w)
 {
     uint16_t group;
@@ -62,6 +65,8 @@ static void write_lists(const struct tls *tls, struct writer *w)
     inner = vector_open(w, 2);
     for (size_t i = 0; i < count; i++)
         write_u16(w, schemes[i]);
+    for (size_t i = 0; i < sizeof certificate_schemes / sizeof certificate_schemes[0]; i++)
+        write_u16(w, certificate_schemes[i]);
     vector_close(w, inner, 2);
     vector_close(w, outer, 2);
 }

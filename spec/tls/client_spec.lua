@@ -79,14 +79,23 @@ describe("a ClientHello", function()
     assert.equal("\0\9\2h3\5other", messages.extension(m, 16))
     assert.equal("our params", messages.extension(m, 57))
     for _, kind in ipairs({ 41, 42, 44, 45, 49 }) do assert.is_nil(messages.extension(m, kind)) end
-    assert.truthy(messages.extension(m, 13))
+  end)
+
+  -- covers: rfc8446#4.2.3.2 rfc8446#9.1.2 rfc8446#4.2.3.20 rfc8446#4.2.3.21
+  it("lists signature schemes, those for certificates only at the end, none with SHA-1 or MD5", function()
+    local list = messages.extension(hello({}, "example.test"), 13):sub(3)
+    local seen = {}
+    for at = 1, #list, 2 do seen[list:byte(at) * 256 + list:byte(at + 1)] = (at + 1) / 2 end
+    assert.truthy(seen[0x0403] and seen[0x0503] and seen[0x0804])
+    assert.same({ #list / 2 - 2, #list / 2 - 1, #list / 2 }, { seen[0x0401], seen[0x0501], seen[0x0601] })
+    for scheme in pairs(seen) do assert.is_true(scheme >= 0x0400 and scheme % 256 ~= 2) end
   end)
 end)
 
 describe("a client that gets ServerHello", function()
   local KIND = messages.SERVER_HELLO
 
-  -- covers: rfc8446#D.5.10 rfc8446#4.2.1.11 rfc9001#4.2.2
+  -- covers: rfc8446#D.5.10 rfc8446#4.2.1.11 rfc8446#4.2.1.13 rfc9001#4.2.2
   it("refuses what is not TLS 1.3", function()
     assert.equal(alert(70), edited(KIND, function(m) m.version = "\3\0" end))
     assert.equal(alert(70), edited(KIND, set(43, nil)))
@@ -94,6 +103,18 @@ describe("a client that gets ServerHello", function()
     assert.equal(alert(47), edited(KIND, set(43, "\127\28")))
     assert.equal(alert(50), edited(KIND, set(43, "\3\4\0")))
     assert.equal(alert(50), edited(KIND, set(43, "\3")))
+  end)
+
+  -- covers: rfc8446#4.2.1.12
+  it("does not look at the version of old", function()
+    -- What it refuses then is the server's signature over another ServerHello.
+    local options = { filter = function(side, _, message)
+      if side == "server" and messages.kind(message) == KIND then
+        return messages.edit(message, function(m) m.version = "\3\1" end)
+      end
+    end }
+    local _, failure = pair.new(options):run()
+    assert.same({ "client", alert(51) }, { failure.side, failure.code })
   end)
 
   -- covers: rfc8446#4.1.3.4 rfc8446#4.1.3.5 rfc8446#4.1.3.6
@@ -105,7 +126,7 @@ describe("a client that gets ServerHello", function()
     assert.equal(alert(47), edited(KIND, function(m) m.compression = "\1" end))
   end)
 
-  -- covers: rfc8446#2.1 rfc8446#4.2.8.5 rfc8446#7.4.2.3
+  -- covers: rfc8446#2.1 rfc8446#4.2.8.12 rfc8446#7.4.2.3
   it("refuses a key share that is missing, of another group or no public key", function()
     assert.equal(alert(109), edited(KIND, set(51, nil)))
     assert.equal(alert(47), edited(KIND, set(51, "\0\23" .. vector("\4" .. ("k"):rep(64), 2))))
@@ -150,7 +171,7 @@ describe("a client that gets HelloRetryRequest", function()
   local KIND = messages.SERVER_HELLO
   local P256, X25519, P384 = "\0\23", "\0\29", "\0\24"
 
-  -- covers: rfc8446#4.1.4.7 rfc8446#4.1.2.2
+  -- covers: rfc8446#4.1.4.7 rfc8446#4.1.2.2 rfc8446#4.2.8.11
   it("sends the same ClientHello with a share of that group", function()
     local p = pair.new(copy(HRR))
     assert.is_true((p:run()))
@@ -162,7 +183,7 @@ describe("a client that gets HelloRetryRequest", function()
     assert.equal(GROUPS.P256, p.client:info().group)
   end)
 
-  -- covers: rfc8446#4.2.2.1
+  -- covers: rfc8446#4.2.2.2
   it("sends the cookie back", function()
     for _, asked in ipairs({ P256, false }) do
       local p = pair.new(copy(HRR))
@@ -181,7 +202,7 @@ describe("a client that gets HelloRetryRequest", function()
     end
   end)
 
-  -- covers: rfc8446#4.1.4.5 rfc8446#4.2.8.3
+  -- covers: rfc8446#4.1.4.5 rfc8446#4.2.8.9 rfc8446#4.2.8.10
   it("refuses one that asks for nothing new", function()
     assert.equal(alert(47), edited(KIND, set(51, X25519), HRR))
     assert.equal(alert(47), edited(KIND, set(51, P384), HRR))
@@ -204,7 +225,7 @@ describe("a client that gets HelloRetryRequest", function()
     assert.equal(alert(50), edited(KIND, set(44, "\0\2c"), HRR))
   end)
 
-  -- covers: rfc8446#4.1.4.6 rfc8446#4.1.4.10 rfc8446#4.2.8.4
+  -- covers: rfc8446#4.1.4.6 rfc8446#4.1.4.10 rfc8446#4.1.4.12 rfc8446#4.2.8.14 rfc8446#4.2.8.15
   it("refuses a second one, and a ServerHello of another suite or group", function()
     local function after_retry(change)
       local request
@@ -250,6 +271,7 @@ describe("a client that gets EncryptedExtensions", function()
     assert.equal(0x16d, edited(KIND, set(57, nil)))
   end)
 
+  -- covers: rfc8446#4.3.1.2
   it("refuses extensions that it did not ask for, in a wrong place, or twice", function()
     for _, kind in ipairs({ 1, 14, 15, 19, 20, 42, 0x7777 }) do
       assert.equal(alert(110), edited(KIND, set(kind, "")))
@@ -282,7 +304,7 @@ describe("a client that gets CertificateRequest", function()
   end
   local schemes = "\0\13" .. vector(vector("\4\3", 2), 2)
 
-  -- covers: rfc8446#4.3.2.4
+  -- covers: rfc8446#4.3.2.4 rfc8446#4.3.2.6
   it("refuses one that is malformed, has a context, or no signature algorithms", function()
     for _, text in ipairs({ "", "\0", "\0\0", "\0\0\1", "\0" .. vector(schemes, 2) .. "\0" }) do
       assert.equal(alert(50), asked(text))
@@ -292,7 +314,7 @@ describe("a client that gets CertificateRequest", function()
     assert.equal(alert(47), asked("\0" .. vector(schemes .. "\0\43\0\0", 2)))
   end)
 
-  -- covers: rfc8446#9.3.6
+  -- covers: rfc8446#9.3.6 rfc8446#4.3.2.7
   it("goes on with one that is well-formed, whatever unknown is in it", function()
     -- Our server asks for none, so its signature is over another transcript.
     assert.equal(alert(51), asked("\0" .. vector(schemes .. "\250\250\0\1x", 2)))

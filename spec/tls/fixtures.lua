@@ -21,20 +21,24 @@ sign() { # name, signer, extensions
   openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 365 -sha256 \
     -extfile "$1.ext" -out "$1.pem" 2>/dev/null
 }
-root() {
-  openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout "$1.key" -out "$1.pem" -days 3650 \
-    -subj "/CN=$1" -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign 2>/dev/null
+root() { # name, key type, options
+  name=$1; shift
+  openssl req -x509 -nodes -newkey "$@" -keyout "$name.key" -out "$name.pem" -days 3650 -sha256 \
+    -subj "/CN=$name" -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign 2>/dev/null
 }
 p256="ec -pkeyopt ec_paramgen_curve:P-256"
 names='subjectAltName=DNS:example.test,DNS:*.wild.test,IP:192.0.2.1,IP:2001:db8::1\n'
 leaf="basicConstraints=critical,CA:false\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n$names"
-root ca
-root stranger
+root ca $p256
+root stranger $p256
+root rsaca rsa:2048
 request p256 $p256
 request p384 ec -pkeyopt ec_paramgen_curve:P-384
 request rsa rsa:2048
 request ed25519 ed25519
 for kind in p256 p384 rsa ed25519; do sign $kind ca "$leaf"; done
+request byrsa $p256
+sign byrsa rsaca "$leaf"
 request other $p256
 sign other ca "$(printf '%%s' "$leaf" | sed 's/example.test/other.test/; s/wild.test/other-wild.test/')"
 request client $p256
@@ -57,7 +61,7 @@ function fixtures.certificates()
   local certificates
   if status == 0 then
     certificates = { pin = read("p256.pin") }
-    for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep" }) do
+    for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep", "rsaca", "byrsa" }) do
       certificates[name] = { read(name .. ".pem"), read(name .. ".key") }
     end
     certificates.deep[1] = certificates.deep[1] .. read("middle.pem")

@@ -154,7 +154,7 @@ describe("a client of ours with a server of GnuTLS", function()
     end
   end)
 
-  -- covers: rfc8446#4.4.2.3
+  -- covers: rfc8446#4.4.2.3 rfc8446#4.4.2.4
   it("answers a CertificateRequest with an empty Certificate", function()
     local ours = client()
     local theirs = their_server({ request_certificate = true })
@@ -164,6 +164,14 @@ describe("a client of ours with a server of GnuTLS", function()
     assert.equal(1, count(seen, "ours", messages.CERTIFICATE))
     assert.is_true(theirs:info().complete)
     check_equal(secrets)
+  end)
+
+  it("takes a certificate that an RSA authority signed", function()
+    local ours = client({ roots = fixtures.certificates().rsaca[1] })
+    local theirs = their_server({ kind = "byrsa" })
+    local failure = run(ours, theirs)
+    assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+    assert.is_true(ours:info().complete)
   end)
 
   it("gets its alert when no protocol is common", function()

@@ -87,7 +87,7 @@ describe("a server that gets ClientHello", function()
     assert.equal(0x1303, server:info().suite)
   end)
 
-  -- covers: rfc8446#9.2.9 rfc8446#9.2.10 rfc8446#9.2.11 rfc8446#9.2.12 rfc9001#8.2.1 rfc8446#4.2.3.1
+  -- covers: rfc8446#9.2.9 rfc8446#9.2.10 rfc8446#9.2.11 rfc8446#9.2.12 rfc9001#8.2.1 rfc8446#4.2.3.3
   it("refuses one that lacks what it needs", function()
     for _, kind in ipairs({ 10, 13, 51, 57 }) do refused(alert(109), set(kind, nil)) end
   end)
@@ -104,7 +104,7 @@ describe("a server that gets ClientHello", function()
     assert.equal("other", server:info().alpn)
   end)
 
-  -- covers: rfc8446#4.2.8.1 rfc8446#4.2.8.2
+  -- covers: rfc8446#4.2.8.6 rfc8446#4.2.8.7
   it("refuses key shares that contradict each other or the groups", function()
     local key = vector(("k"):rep(32), 2)
     refused(alert(47), set(51, vector("\0\29" .. key .. "\0\29" .. key, 2)))
@@ -164,7 +164,7 @@ describe("a server that gets ClientHello", function()
     end)
   end)
 
-  -- covers: rfc8446#4.2.6 rfc8446#4.2.11.4
+  -- covers: rfc8446#4.2.6 rfc8446#4.2.9.3 rfc8446#4.2.11.15 rfc8446#4.2.11.16
   it("ignores a PSK and early data, of which it does none yet, but not their form", function()
     local psk = vector(vector("ticket", 2) .. "\0\0\0\0", 2) .. vector(vector(("b"):rep(32), 1), 2)
     local server = taken(function(m)
@@ -269,7 +269,7 @@ end)
 describe("a server's HelloRetryRequest", function()
   local OPTIONS = { client = { groups = { GROUPS.X25519, GROUPS.P256 } }, server = { groups = { GROUPS.P256 } } }
 
-  -- covers: rfc8446#4.1.1.3 rfc8446#4.1.4.1 rfc8446#4.1.4.9
+  -- covers: rfc8446#4.1.1.3 rfc8446#4.1.4.1 rfc8446#4.1.4.9 rfc8446#4.2.1.9
   it("comes when the shares miss its groups, and only then", function()
     local server = taken(nil, OPTIONS)
     local request = messages.read(server:output(0))
@@ -307,6 +307,7 @@ describe("a server's HelloRetryRequest", function()
     assert.equal(alert(47), second(set(10, "\0\2\0\23")))
   end)
 
+  -- covers: rfc8446#4.2.10.6
   it("does not mind padding, another order, and early data that goes", function()
     assert.is_nil(second(function(m) table.insert(m.extensions, 1, { 21, ("\0"):rep(100) }) end))
     assert.is_nil(second(function(m) table.insert(m.extensions, 1, table.remove(m.extensions)) end))
@@ -314,7 +315,6 @@ describe("a server's HelloRetryRequest", function()
     assert.equal(alert(47), second(set(42, "")))
   end)
 
-  -- covers: rfc8446#4.2.8.3
   it("is answered by one share of the group asked for, or refused", function()
     local function shares(text) return set(51, vector(text, 2)) end
     local p256 = "\0\23" .. vector("\4" .. ("k"):rep(64), 2)

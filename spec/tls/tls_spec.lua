@@ -70,6 +70,7 @@ describe("a handshake", function()
     assert.is_true(p.server:info().complete)
   end)
 
+  -- covers: rfc8446#4.3.1.1 rfc8446#4.4.2.1 rfc8446#4.4.3.1 rfc8446#4.4.3.3
   it("sends each message at its level", function()
     local seen = {}
     for _, m in ipairs(run().seen) do
