@@ -115,6 +115,9 @@ NEAP_API const char *neap_wire_error_name(uint64_t code, bool is_application);
 /** NEAP_VERSION of the library that is linked. */
 NEAP_API const char *neap_version(void);
 
+/** The cryptography inside, with its version: "Mbed TLS 2.28.3, libsodium 1.0.18"; static. */
+NEAP_API const char *neap_backend(void);
+
 /* ---------------------------------------------------------------- environment and configuration */
 
 /** What the library takes from outside. Members left NULL get the default in brackets. */
@@ -341,6 +344,9 @@ NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out);
 NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
 /** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. */
 NEAP_API const char *neap_conn_server_name(const neap_conn *conn);
+/** The connection IDs of ours that the peer may use now: for callers that route datagrams by themselves. Ask again
+ * after neap_conn_recv and neap_conn_send. Returns how many, at most `max` are written. */
+NEAP_API size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max);
 /** Our current first connection ID, the peer's current one, and the DCID of the client's very first Initial. */
 NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination, neap_cid *original);
 NEAP_API void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer);
@@ -353,6 +359,36 @@ typedef struct neap_stats {
     uint64_t streams_opened, streams_accepted, max_datagram_size, key_updates, undecryptable_kept;
 } neap_stats;
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
+
+enum neap_trace_kind {
+    NEAP_TRACE_PACKET_SENT,
+    NEAP_TRACE_PACKET_RECEIVED,
+    NEAP_TRACE_PACKET_DROPPED,  /* number: unknown unless it was a duplicate; why */
+    NEAP_TRACE_PACKET_LOST,
+    NEAP_TRACE_METRICS,         /* values: congestion window, bytes in flight, smoothed RTT, PTO count */
+    NEAP_TRACE_KEYS_DISCARDED,  /* packet_type: NEAP_PACKET_INITIAL or _HANDSHAKE */
+    NEAP_TRACE_KEYS_UPDATED,    /* number: how many updates so far */
+    NEAP_TRACE_HANDSHAKE_STATE, /* why: "established", "confirmed" */
+    NEAP_TRACE_CLOSED,          /* values: enum neap_close_by, code; why */
+};
+
+typedef struct neap_trace_event {
+    enum neap_trace_kind kind;
+    enum neap_packet_type packet_type;
+    neap_time now;
+    uint64_t number, size;
+    uint64_t values[4];
+    const char *why; /* static text, or NULL */
+} neap_trace_event;
+
+/** Sees what a connection does. It only looks: it may not call the connection. */
+typedef struct neap_tracer {
+    void (*emit)(void *context, const neap_trace_event *event);
+    void *context;
+} neap_tracer;
+
+/** Have `tracer` (which must outlive its use) see what happens from now on; NULL: nobody. */
+NEAP_API void neap_conn_set_tracer(neap_conn *conn, const neap_tracer *tracer);
 
 /* ---------------------------------------------------------------- streams */
 

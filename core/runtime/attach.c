@@ -167,7 +167,7 @@ int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *addre
     size_t count = parse_listen(address, wanted);
 
     if (count == 0) {
-        char text[120];
+        char text[160];
         snprintf(text, sizeof text, "%.60s: not an address like \"192.0.2.1:443\", \"[::1]:443\" or \":443\"",
                  address);
         return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, text);

@@ -169,6 +169,8 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_set_functions(L, functions);
     lua_pushstring(L, neap_version());
     lua_setfield(L, -2, "version");
+    lua_pushstring(L, neap_backend());
+    lua_setfield(L, -2, "backend");
     neap_lua_open_config(L);
     neap_lua_open_address(L);
     neap_lua_open_conn(L);
