@@ -1,0 +1,217 @@
+/* struct neap_config: options, identities, trust, keys of tokens (neap.h "environment and configuration"). */
+#include "quic/config.h"
+
+#include "base/limits.h"
+#include "base/writer.h"
+
+#define VALID_BEFORE 3600 /* seconds: clocks of peers may be behind */
+#define DAY 86400
+
+struct option_rule {
+    const char *name;
+    uint64_t preset, least, greatest;
+};
+
+static const struct option_rule rules[OPTIONS] = {
+#define X(name, preset, least, greatest) {#name, preset, least, greatest},
+    OPTION_LIST(X)
+#undef X
+};
+
+static int start_crypto(neap_config *config)
+{
+    uint8_t seed[32];
+    uint8_t secret[32];
+
+    if (config->env.random(config->env.context, seed, sizeof seed))
+        return NEAP_ERR_RANDOM;
+    config->crypto = neap_crypto_new(config->pool, seed);
+    neap_wipe(seed, sizeof seed);
+    if (!config->crypto)
+        return NEAP_ERR_NO_MEMORY;
+    neap_random_bytes(neap_crypto_random(config->crypto), secret, sizeof secret);
+    neap_token_keys_derive(&config->tokens, secret);
+    neap_wipe(secret, sizeof secret);
+    config->tls.trust = neap_trust_new(config->crypto);
+    return config->tls.trust ? 0 : NEAP_ERR_NO_MEMORY;
+}
+
+neap_config *neap_config_create(const neap_env *env)
+{
+    struct pool *pool = neap_pool_new(env->realloc, env->context, env->memory_limit);
+    neap_config *config = pool ? neap_pool_alloc(pool, sizeof *config) : NULL;
+
+    if (!config) {
+        if (pool)
+            neap_pool_release(pool);
+        return NULL;
+    }
+    config->pool = pool;
+    config->references = 1;
+    config->env = *env;
+    for (size_t i = 0; i < OPTIONS; i++)
+        config->options[i] = rules[i].preset;
+    if (start_crypto(config)) {
+        neap_config_free(config);
+        return NULL;
+    }
+    config->tls.crypto = config->crypto;
+    config->tls.pool = pool;
+    config->tls.verify_peer = true;
+    return config;
+}
+
+neap_config *neap_config_retain(neap_config *config)
+{
+    config->references++;
+    return config;
+}
+
+void neap_config_free(neap_config *config)
+{
+    if (!config || --config->references > 0)
+        return;
+    for (size_t i = 0; i < config->tls.identity_count; i++)
+        neap_identity_free(config->tls.identities[i]);
+    if (config->tls.trust)
+        neap_trust_free(config->tls.trust);
+    if (config->crypto)
+        neap_crypto_free(config->crypto);
+    struct pool *pool = config->pool;
+    neap_pool_free_secret(pool, config, sizeof *config);
+    neap_pool_release(pool);
+}
+
+static enum option find_option(const char *name)
+{
+    size_t i = 0;
+
+    while (i < OPTIONS && strcmp(rules[i].name, name) != 0)
+        i++;
+    return (enum option)i;
+}
+
+int neap_config_set(neap_config *config, const char *name, uint64_t value)
+{
+    enum option option = name ? find_option(name) : OPTIONS;
+
+    if (option == OPTIONS || value < rules[option].least || value > rules[option].greatest)
+        return NEAP_ERR_ARGUMENT;
+    config->options[option] = value;
+    if (option == OPTION_verify_peer)
+        config->tls.verify_peer = value != 0;
+    return 0;
+}
+
+const char *neap_config_option(size_t index)
+{
+    return index < OPTIONS ? rules[index].name : NULL;
+}
+
+int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count)
+{
+    uint8_t list[sizeof config->tls.alpn];
+    struct writer w = writer_of(list, sizeof list);
+
+    if (count == 0 || count > TLS_MAX_ALPN)
+        return NEAP_ERR_ARGUMENT;
+    for (size_t i = 0; i < count; i++) {
+        size_t size = names[i] ? strlen(names[i]) : 0;
+
+        if (size == 0 || size > LIMIT_ALPN)
+            return NEAP_ERR_ARGUMENT;
+        write_u8(&w, (uint8_t)size);
+        write_bytes(&w, names[i], size);
+    }
+    if (w.full)
+        return NEAP_ERR_LIMIT;
+    config->tls.alpn_size = writer_size(&w);
+    memcpy(config->tls.alpn, list, config->tls.alpn_size);
+    return 0;
+}
+
+/* Hand a failure of the crypto seam to a caller who wants text. */
+static int say_why(const struct failure *failure, const char **why)
+{
+    if (why)
+        *why = failure->reason;
+    return failure->code < 0 ? failure->code : NEAP_ERR_CERTIFICATE;
+}
+
+int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,
+                                size_t key_size, const char **why)
+{
+    struct failure failure = {0};
+
+    if (config->tls.identity_count == TLS_MAX_IDENTITIES) {
+        neap_fail(&failure, NEAP_ERR_LIMIT, "too many certificates");
+        return say_why(&failure, why);
+    }
+    struct identity *identity = neap_identity_new(config->crypto, span_of(chain, chain_size),
+                                                  span_of(key, key_size), &failure);
+    if (!identity) {
+        neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the certificate");
+        return say_why(&failure, why);
+    }
+    config->tls.identities[config->tls.identity_count++] = identity;
+    return 0;
+}
+
+int neap_config_add_ca(neap_config *config, const void *roots, size_t size, const char **why)
+{
+    struct failure failure = {0};
+    int rc = neap_trust_add(config->tls.trust, span_of(roots, size), &failure);
+
+    if (rc == 0)
+        return 0;
+    neap_fail(&failure, rc, "no certificate found");
+    return say_why(&failure, why);
+}
+
+int neap_config_add_pin(neap_config *config, const uint8_t sha256[32])
+{
+    return neap_trust_add_pin(config->tls.trust, sha256);
+}
+
+bool neap_config_lacks_trust(const neap_config *config)
+{
+    return config->tls.verify_peer && neap_trust_count(config->tls.trust) == 0 &&
+           neap_trust_pin_count(config->tls.trust) == 0;
+}
+
+void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32])
+{
+    neap_token_keys_derive(&config->tokens, secret);
+}
+
+void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line), void *context)
+{
+    config->tls.keylog = log;
+    config->tls.keylog_context = context;
+}
+
+int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
+                          char *certificate, size_t certificate_size, char *key, size_t key_size)
+{
+    int64_t now = config->env.wall_clock(config->env.context);
+    struct failure failure = {0};
+
+    if (count == 0 || days == 0)
+        return NEAP_ERR_ARGUMENT;
+    return neap_certificate_make(config->crypto, names, count, now - VALID_BEFORE, now + (int64_t)days * DAY,
+                                 certificate, certificate_size, key, key_size, &failure);
+}
+
+void neap_config_memory(const neap_config *config, neap_memory_stats *out)
+{
+    struct pool_stats stats = neap_pool_stats(config->pool);
+
+    *out = (neap_memory_stats){
+        .used = stats.used, .reserved = stats.reserved, .limit = stats.limit, .refused = stats.refused};
+}
+
+void neap_random_cid(neap_config *config, size_t size, neap_cid *out)
+{
+    *out = (neap_cid){.size = (uint8_t)(size < NEAP_MAX_CONNECTION_ID ? size : NEAP_MAX_CONNECTION_ID)};
+    neap_random_bytes(neap_crypto_random(config->crypto), out->bytes, out->size);
+}

@@ -1,0 +1,452 @@
+/* A connection's birth, its end, and what can be asked of it. */
+#include "quic/conn.h"
+
+#define CLIENT_DCID_SIZE 8u /* RFC 9000 §7.2: at least 8 unpredictable bytes */
+
+struct pool *neap_conn_pool(const neap_conn *conn)
+{
+    return conn->pool;
+}
+
+struct random *neap_conn_random(const neap_conn *conn)
+{
+    return neap_crypto_random(conn->crypto);
+}
+
+/* ---- birth */
+
+static void init_space(struct packet_space *s)
+{
+    neap_ack_init(&s->ack);
+    neap_sent_init(&s->sent);
+    neap_crypto_stream_init(&s->crypto);
+}
+
+static neap_conn *allocate(neap_config *config, bool is_server, const neap_cid *source_cid, neap_time now)
+{
+    struct pool *pool = config->pool;
+    neap_conn *c = neap_pool_alloc(pool, sizeof *c);
+    struct handshake *h = neap_pool_alloc(pool, sizeof *h);
+
+    if (!c || !h) {
+        neap_pool_free(pool, c, sizeof *c);
+        neap_pool_free(pool, h, sizeof *h);
+        return NULL;
+    }
+    c->config = neap_config_retain(config);
+    c->pool = pool;
+    c->crypto = config->crypto;
+    c->is_server = is_server;
+    c->now = c->idle_from = now;
+    c->handshake = h;
+    c->pacer_at = c->trim_at = c->close.until = NEAP_NEVER;
+    c->news = NEWS_STATE;
+    h->source_cid = *source_cid;
+    h->deadline = now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
+    init_space(&h->spaces[SPACE_INITIAL]);
+    init_space(&h->spaces[SPACE_HANDSHAKE]);
+    init_space(&c->application);
+    c->keys.read_start = UINT64_MAX;
+    neap_local_cids_init(&c->local_cids, source_cid);
+    c->datagram_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size);
+    c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX
+                          ? config_option(config, OPTION_max_idle_timeout) * NEAP_MILLISECOND
+                          : 0;
+    neap_recovery_init(&c->recovery, is_server, config_option(config, OPTION_initial_rtt) * NEAP_MILLISECOND,
+                       c->datagram_size, config_option(config, OPTION_pacing) != 0, &neap_cc_newreno);
+    c->recovery.peer_validated = is_server;
+    neap_conn_choose_skip(c);
+    return c;
+}
+
+static void set_version(neap_conn *c, uint32_t number)
+{
+    c->version = neap_version_find(number);
+    c->labels = neap_version_labels(number);
+}
+
+static const char *text_or(const struct failure *why, const char *otherwise)
+{
+    return why->reason ? why->reason : otherwise;
+}
+
+/* Give a client what it needs to say hello. */
+static int start_client(neap_conn *c, const char *server_name, const neap_address *local, const neap_address *peer,
+                        struct failure *why)
+{
+    set_version(c, NEAP_QUIC_V1);
+    neap_random_cid(c->config, CLIENT_DCID_SIZE, &c->original_dcid);
+    neap_peer_cids_init(&c->peer_cids, &c->original_dcid, config_option(c->config, OPTION_active_connection_id_limit));
+    neap_path_init(&c->path, local, peer, true);
+    neap_conn_set_initial_keys(c, &c->original_dcid);
+    int rc = neap_conn_start_tls(c, server_name, why);
+
+    return rc ? rc : neap_conn_take_tls(c, why);
+}
+
+neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, const neap_address *local,
+                                const neap_address *peer, neap_time now, const char **why)
+{
+    struct failure failure = {0};
+    neap_cid source;
+
+    neap_random_cid(config, (size_t)config_option(config, OPTION_source_connection_id_size), &source);
+    neap_conn *c = allocate(config, false, &source, now);
+    if (c && start_client(c, server_name, local, peer, &failure) == 0)
+        return c;
+    if (why)
+        *why = text_or(&failure, "no memory for a connection");
+    neap_conn_free(c);
+    return NULL;
+}
+
+neap_conn *neap_accept(neap_config *config, const neap_header *header, const neap_cid *scid,
+                       const neap_cid *original_dcid, const neap_address *local, const neap_address *peer,
+                       neap_time now, const char **why)
+{
+    struct failure failure = {0};
+    const char *reason = NULL;
+    neap_conn *c = NULL;
+
+    if (header->type != NEAP_PACKET_INITIAL || !neap_version_find(header->version))
+        reason = "not an Initial packet of a version that we speak";
+    else if (header->dcid.size < LIMIT_MIN_CLIENT_DCID && !original_dcid)
+        reason = "the destination connection ID is shorter than 8 bytes";
+    else if (config->tls.identity_count == 0)
+        reason = "a server needs a certificate";
+    else
+        c = allocate(config, true, scid, now);
+    if (!c) {
+        if (why)
+            *why = reason ? reason : "no memory for a connection";
+        return NULL;
+    }
+    set_version(c, header->version);
+    c->original_dcid = original_dcid ? *original_dcid : header->dcid;
+    c->handshake->retried = original_dcid != NULL;
+    c->handshake->retry_scid = header->dcid;
+    c->handshake->peer_cid_known = true;
+    neap_peer_cids_init(&c->peer_cids, &header->scid, config_option(config, OPTION_active_connection_id_limit));
+    /* RFC 9000 §8.1.2: a token that we gave proves the address. */
+    neap_path_init(&c->path, local, peer, original_dcid != NULL);
+    neap_conn_set_initial_keys(c, &header->dcid);
+    neap_conn_set_timers(c);
+    if (neap_conn_start_tls(c, NULL, &failure)) {
+        if (why)
+            *why = text_or(&failure, "TLS could not start");
+        neap_conn_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+/* ---- the end */
+
+static void free_application(neap_conn *c)
+{
+    struct packet_space *s = &c->application;
+
+    c->recovery.sent[SPACE_APPLICATION] = NULL;
+    neap_ack_free(&s->ack, c->pool);
+    neap_sent_free(&s->sent, c->pool);
+    neap_crypto_stream_free(&s->crypto, c->pool);
+    neap_packet_key_wipe(&s->read);
+    neap_packet_key_wipe(&s->write);
+    neap_wipe(&c->keys, sizeof c->keys);
+    neap_tls_tail_free(&c->tail, c->pool);
+}
+
+/* The streams go, their counters stay. */
+static void free_streams(neap_conn *c)
+{
+    struct streams counters = {.opened = c->streams.opened,
+                               .accepted = c->streams.accepted,
+                               .bytes_sent = c->streams.bytes_sent,
+                               .bytes_received = c->streams.bytes_received};
+
+    neap_streams_free(&c->streams);
+    c->streams = counters;
+}
+
+void neap_conn_finish(neap_conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    if (c->state == CONN_ALIVE)
+        free_streams(c);
+    c->state = CONN_CLOSED;
+    c->news |= NEWS_STATE;
+    if (c->handshake && c->handshake->tls && !c->server_name) {
+        const char *name = neap_tls_server_name(c->handshake->tls);
+
+        c->server_name = neap_pool_alloc(c->pool, strlen(name) + 1);
+        if (c->server_name)
+            memcpy(c->server_name, name, strlen(name) + 1);
+    }
+    neap_conn_free_handshake(c);
+    free_application(c);
+}
+
+void neap_conn_free(neap_conn *conn)
+{
+    neap_conn *c = conn;
+
+    if (!c)
+        return;
+    neap_conn_finish(c);
+    if (c->close.reason_room)
+        neap_pool_free(c->pool, (void *)(uintptr_t)c->close.reason, c->close.reason_room);
+    if (c->server_name)
+        neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1);
+    neap_pool_free(c->pool, c->alpn, c->alpn_size);
+    neap_config *config = c->config;
+    neap_pool_free_secret(c->pool, c, sizeof *c);
+    neap_config_free(config);
+}
+
+/* From here on there are no streams; what is left answers the peer until `until` (RFC 9000 §10.2). */
+static void enter(neap_conn *c, enum conn_state state, enum neap_close_by by, bool is_application, uint64_t code)
+{
+    c->close.by = by;
+    c->close.is_application = is_application;
+    c->close.code = code;
+    c->close.until = c->now + DRAIN_PTOS * neap_conn_pto(c);
+    c->state = (uint8_t)state;
+    c->news |= NEWS_STATE;
+    free_streams(c);
+    TRACE(c->tracer, .kind = NEAP_TRACE_CLOSED, .now = c->now, .values = {by, code}, .why = c->close.reason);
+}
+
+static void set_static_reason(neap_conn *c, const char *reason)
+{
+    c->close.reason = reason ? reason : "";
+    c->close.reason_size = (uint16_t)strlen(c->close.reason);
+}
+
+/* A text of somebody else's is copied; without memory there is none. */
+static void set_reason(neap_conn *c, struct span reason)
+{
+    size_t size = reason.size < LIMIT_CLOSE_REASON ? reason.size : LIMIT_CLOSE_REASON;
+    char *copy = size ? neap_pool_alloc(c->pool, size + 1) : NULL;
+
+    set_static_reason(c, "");
+    if (!copy)
+        return;
+    memcpy(copy, reason.data, size);
+    c->close.reason = copy;
+    c->close.reason_size = (uint16_t)size;
+    c->close.reason_room = (uint16_t)(size + 1);
+}
+
+void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason)
+{
+    if (c->state != CONN_ALIVE)
+        return;
+    set_static_reason(c, reason);
+    c->close.frame_type = frame_type;
+    c->close.owed = true;
+    c->close.answer_at = 1;
+    enter(c, CONN_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
+}
+
+void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_type)
+{
+    neap_conn_end(c, false, why->code > 0 ? (uint64_t)why->code : NEAP_INTERNAL_ERROR, frame_type, why->reason);
+}
+
+void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason)
+{
+    neap_conn_end(conn, true, code, 0, reason);
+}
+
+int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const void *reason, size_t size)
+{
+    neap_conn *c = conn;
+
+    if (c->state != CONN_ALIVE)
+        return NEAP_ERR_CLOSED;
+    if (code > VARINT_MAX)
+        return NEAP_ERR_ARGUMENT;
+    set_reason(c, span_of(reason, size));
+    c->close.owed = true;
+    c->close.answer_at = 1;
+    enter(c, CONN_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
+    return 0;
+}
+
+void neap_conn_drain(neap_conn *c, const struct frame_close *f)
+{
+    if (c->state != CONN_ALIVE)
+        return;
+    set_reason(c, f->reason);
+    c->close.frame_type = f->frame_type;
+    enter(c, CONN_DRAINING, NEAP_CLOSE_PEER, f->is_application, f->code);
+}
+
+void neap_conn_vanish(neap_conn *c, enum neap_close_by by, const char *reason)
+{
+    if (c->state != CONN_ALIVE)
+        return;
+    set_static_reason(c, reason);
+    enter(c, CONN_DRAINING, by, false, NEAP_NO_ERROR);
+    neap_conn_finish(c);
+}
+
+/* ---- questions */
+
+void neap_conn_set_user(neap_conn *conn, void *user)
+{
+    conn->user = user;
+}
+
+void *neap_conn_user(const neap_conn *conn)
+{
+    return conn->user;
+}
+
+void neap_conn_set_tracer(neap_conn *conn, const neap_tracer *tracer)
+{
+    conn->tracer = tracer;
+}
+
+bool neap_conn_is_server(const neap_conn *conn)
+{
+    return conn->is_server;
+}
+
+bool neap_conn_is_established(const neap_conn *conn)
+{
+    return conn->established;
+}
+
+bool neap_conn_is_confirmed(const neap_conn *conn)
+{
+    return conn->confirmed;
+}
+
+bool neap_conn_is_draining(const neap_conn *conn)
+{
+    return conn->state == CONN_CLOSING || conn->state == CONN_DRAINING;
+}
+
+bool neap_conn_is_closed(const neap_conn *conn)
+{
+    return conn->state == CONN_CLOSED;
+}
+
+uint32_t neap_conn_version(const neap_conn *conn)
+{
+    return conn->version->number;
+}
+
+void neap_conn_close_info(const neap_conn *conn, neap_close_info *out)
+{
+    const struct conn_close *close = &conn->close;
+
+    *out = (neap_close_info){
+        .by = close->by,
+        .is_application = close->is_application,
+        .code = close->code,
+        .frame_type = close->frame_type,
+        .reason = close->reason ? close->reason : "",
+        .reason_size = close->reason_size,
+    };
+}
+
+const char *neap_conn_alpn(const neap_conn *conn, size_t *size)
+{
+    struct span alpn = span_of(conn->alpn, conn->alpn_size);
+
+    if (!conn->alpn && conn->handshake && conn->handshake->tls)
+        alpn = neap_tls_alpn(conn->handshake->tls);
+    *size = alpn.size;
+    return alpn.size ? (const char *)alpn.data : NULL;
+}
+
+const char *neap_conn_server_name(const neap_conn *conn)
+{
+    if (conn->server_name)
+        return conn->server_name;
+    return conn->handshake && conn->handshake->tls ? neap_tls_server_name(conn->handshake->tls) : "";
+}
+
+static const struct local_cid *first_local(const struct local_cids *l)
+{
+    const struct local_cid *first = NULL;
+
+    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++)
+        if (l->ids[i].in_use && (!first || l->ids[i].sequence < first->sequence))
+            first = &l->ids[i];
+    return first;
+}
+
+void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination, neap_cid *original)
+{
+    const struct local_cid *first = first_local(&conn->local_cids);
+
+    *source = first ? first->cid : (neap_cid){0};
+    *destination = *neap_peer_cids_active(&conn->peer_cids);
+    *original = conn->original_dcid;
+}
+
+size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max)
+{
+    const struct local_cids *l = &conn->local_cids;
+    size_t count = 0;
+
+    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++) {
+        if (!l->ids[i].in_use)
+            continue;
+        if (count < max)
+            out[count] = l->ids[i].cid;
+        count++;
+    }
+    return count;
+}
+
+void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer)
+{
+    *local = conn->path.local;
+    *peer = conn->path.peer;
+}
+
+void neap_conn_stats(const neap_conn *conn, neap_stats *out)
+{
+    const struct recovery *r = &conn->recovery;
+    const struct conn_counters *n = &conn->counters;
+
+    *out = (neap_stats){
+        .packets_sent = n->packets_sent,
+        .packets_received = n->packets_received,
+        .packets_lost = r->packets_lost,
+        .packets_dropped = n->packets_dropped,
+        .packets_retransmitted = n->packets_retransmitted,
+        .bytes_sent = n->bytes_sent,
+        .bytes_received = n->bytes_received,
+        .bytes_lost = r->bytes_lost,
+        .stream_bytes_sent = conn->streams.bytes_sent,
+        .stream_bytes_received = conn->streams.bytes_received,
+        .spurious_losses = r->spurious_losses,
+        .pto_count = r->pto_total,
+        .congestion_window = r->cc.window,
+        .bytes_in_flight = r->bytes_in_flight,
+        .pacing_rate = r->pacer.rate,
+        .rtt_smoothed = r->rtt.smoothed,
+        .rtt_latest = r->rtt.latest,
+        .rtt_min = r->rtt.min,
+        .rtt_var = r->rtt.var,
+        .streams_opened = conn->streams.opened,
+        .streams_accepted = conn->streams.accepted,
+        .max_datagram_size = conn->datagram_size,
+        .key_updates = conn->keys.updates,
+        .undecryptable_kept = n->undecryptable_kept,
+    };
+}
+
+unsigned neap_conn_take_news(neap_conn *c)
+{
+    unsigned news = c->news;
+
+    c->news = 0;
+    return news;
+}

@@ -1,0 +1,309 @@
+/* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
+ * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
+ * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
+ * conn_timers.c, conn_streams.c (the application's verbs). */
+#ifndef NEAP_QUIC_CONN_H
+#define NEAP_QUIC_CONN_H
+
+#include "base/trace.h"
+#include "crypto/packet_keys.h"
+#include "paths/cid.h"
+#include "paths/path.h"
+#include "quic/config.h"
+#include "quic/quic.h"
+#include "recovery/ack.h"
+#include "recovery/loss.h"
+#include "streams/crypto_stream.h"
+#include "streams/streams.h"
+#include "tls/tls.h"
+#include "wire/frame.h"
+#include "wire/header.h"
+
+#define MIN_ROOM 64u       /* a packet is not begun in less room */
+#define RESET_TOKEN_SIZE 16u
+#define DRAIN_PTOS 3u      /* RFC 9000 §10.2 */
+#define OLD_KEYS_PTOS 3u   /* RFC 9001 §6.5 */
+
+enum conn_state { CONN_ALIVE, CONN_CLOSING, CONN_DRAINING, CONN_CLOSED };
+
+/* What the endpoint hands on to the application: something changed since it was asked last. */
+enum conn_news { NEWS_STATE = 1 << 0, NEWS_READABLE = 1 << 1, NEWS_WRITABLE = 1 << 2, NEWS_CREDIT = 1 << 3 };
+
+/* One packet number space (RFC 9000 §12.3). Without keys it is dead: not begun, or over. */
+struct packet_space {
+    struct packet_key read, write;
+    struct ack_state ack;
+    struct sent sent;
+    struct crypto_stream crypto;
+    uint64_t next_number;
+    uint8_t probes; /* probe packets owed (RFC 9002 §6.2.4) */
+    uint8_t ack_only; /* packets in a row that nothing will acknowledge */
+};
+
+/* A packet that came before its keys: a copy, still protected. */
+struct kept_packet {
+    uint8_t *bytes;
+    uint16_t size;
+    uint8_t ecn;
+};
+
+/* What is needed until the handshake is confirmed: one block, freed then. */
+struct handshake {
+    struct tls *tls;
+    struct packet_space spaces[2]; /* SPACE_INITIAL, SPACE_HANDSHAKE */
+    neap_time deadline;
+    neap_cid source_cid; /* ours in long headers */
+    neap_cid retry_scid; /* client: of the Retry it took; server: what it told in one */
+    bool retried, took_params, peer_cid_known;
+    uint8_t *token; /* client: of the Retry, for its Initials */
+    size_t token_size;
+    struct kept_packet kept[LIMIT_UNDECRYPTABLE_PACKETS];
+    uint8_t kept_count;
+};
+
+/* The phases of 1-RTT keys (RFC 9001 §6). The current keys are in the application space. */
+struct key_phases {
+    struct packet_key next_read;     /* made ahead, so that an update takes no time that can be seen (§6.3) */
+    struct packet_key previous_read; /* for packets that come late; none after previous_until */
+    neap_time previous_until;
+    uint8_t read_secret[CRYPTO_MAX_HASH]; /* of next_read */
+    uint8_t write_secret[CRYPTO_MAX_HASH]; /* of the current write key */
+    uint64_t read_start;  /* lowest number received in the current read phase; UINT64_MAX none */
+    uint64_t write_start; /* first number sent in the current write phase */
+    uint64_t sealed;      /* packets sealed in the current write phase */
+    uint64_t forged;      /* packets that did not open, of all phases */
+    uint64_t updates;
+    bool read_phase, write_phase;
+    bool answered; /* an ACK left in the current phase: the peer may update again */
+};
+
+struct conn_close {
+    enum neap_close_by by;
+    bool is_application;
+    uint64_t code, frame_type;
+    const char *reason; /* static, or a copy of reason_room bytes */
+    uint16_t reason_size, reason_room;
+    uint32_t received, answer_at; /* packets that came since we closed; the count at which we say it again */
+    bool owed;
+    neap_time until; /* when closing or draining ends */
+};
+
+struct conn_counters {
+    uint64_t packets_sent, packets_received, packets_dropped, packets_retransmitted;
+    uint64_t bytes_sent, bytes_received, undecryptable_kept;
+};
+
+struct member; /* the endpoint's record of a connection */
+
+struct neap_conn {
+    /* where it lives */
+    neap_config *config;
+    struct pool *pool;
+    struct crypto *crypto;
+    const struct version *version;
+    const struct version_labels *labels;
+    const neap_tracer *tracer;
+    void *user;
+    struct member *member;
+
+    /* how far it is */
+    uint8_t state; /* enum conn_state */
+    uint8_t news;  /* enum conn_news */
+    bool is_server, established, confirmed;
+    bool is_handshake_over; /* the handshake block is to be freed at the end of this turn */
+    bool owes_handshake_done;
+    bool eliciting_since_recv;  /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
+    neap_time now;              /* of the call that runs, or the last one */
+    struct conn_close close;
+
+    /* packets */
+    struct handshake *handshake;
+    struct packet_space application;
+    struct key_phases keys;
+    struct tls_tail tail; /* CRYPTO at 1-RTT */
+    struct recovery recovery;
+    uint64_t skip_at; /* the next 1-RTT packet number that is left out on purpose (RFC 9000 §21.4) */
+
+    /* whom it talks to */
+    struct path path;
+    struct local_cids local_cids;
+    struct peer_cids peer_cids;
+    neap_cid original_dcid;
+    neap_cid retired[LIMIT_LOCAL_CONNECTION_IDS]; /* ours that the endpoint may forget */
+    uint8_t retired_count;
+    bool cids_changed, peer_cids_changed;
+
+    /* what was agreed on */
+    char *server_name; /* a copy, once TLS is gone */
+    uint8_t *alpn;
+    uint8_t alpn_size;
+    uint8_t peer_ack_delay_exponent;
+    uint16_t datagram_size; /* the largest we send */
+    neap_time idle_timeout; /* 0: none */
+
+    /* times */
+    neap_time idle_from;
+    neap_time trim_at;       /* when memory that bursts needed is given back; NEAP_NEVER: there is none */
+    neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */
+    neap_time stalled_until; /* no memory for a packet's record: not tried before */
+
+    struct streams streams;
+    struct conn_counters counters;
+};
+
+/** The space, or NULL when it is gone with the handshake. */
+static inline struct packet_space *conn_space(neap_conn *c, enum space space)
+{
+    if (space == SPACE_APPLICATION)
+        return &c->application;
+    return c->handshake ? &c->handshake->spaces[space] : NULL;
+}
+
+static inline bool space_can_send(const struct packet_space *s)
+{
+    return s && packet_key_is_set(&s->write);
+}
+
+/* ---- conn.c */
+
+/** End the connection for a reason of ours: CONNECTION_CLOSE is owed. `reason` is static. Nothing when it ended. */
+void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason);
+/** End it by a failure: positive codes are the peer's fault, negative ones are INTERNAL_ERROR. */
+void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_type);
+/** The peer closed: drain (RFC 9000 §10.2.2). */
+void neap_conn_drain(neap_conn *c, const struct frame_close *f);
+/** Over at once, without a word on the wire. */
+void neap_conn_vanish(neap_conn *c, enum neap_close_by by, const char *reason);
+/** Closing or draining is over, or never was needed: everything but what can be asked afterwards is freed. */
+void neap_conn_finish(neap_conn *c);
+
+/* ---- conn_handshake.c */
+
+/** Take what TLS has ready: secrets, bytes to send, the peer's parameters, completion. */
+int neap_conn_take_tls(neap_conn *c, struct failure *why);
+/** CRYPTO arrived: hand it to TLS as far as it is in order. */
+int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why);
+/** RFC 9001 §4.1.2. */
+void neap_conn_confirm(neap_conn *c);
+/** Initial keys of both sides from the client's DCID. */
+void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid);
+/** Keys of a space are not needed any more (RFC 9001 §4.9). */
+void neap_conn_discard_space(neap_conn *c, enum space space);
+/** Free the block of the handshake with everything in it. */
+void neap_conn_free_handshake(neap_conn *c);
+/** Start TLS with our transport parameters. */
+int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
+
+/* ---- conn_keys.c */
+
+/** Secrets of 1-RTT came. */
+void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret);
+/** The read key for an unmasked 1-RTT packet, or NULL when its phase has none any more. */
+const struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number);
+/** A packet of this phase and number opened: follow the peer's update (RFC 9001 §6.2). */
+int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,
+                     struct failure *why);
+/** A packet did not open: count it against the integrity limit (RFC 9001 §6.6). */
+void neap_conn_forged(neap_conn *c, uint16_t suite);
+/** Before a burst: update keys when it is time. False when nothing more may be sealed. */
+bool neap_conn_check_seal_limit(neap_conn *c);
+/** Update the write keys now: false when the last update is not acknowledged yet (RFC 9001 §6.1). */
+bool neap_conn_update_keys(neap_conn *c);
+void neap_conn_drop_previous_keys(neap_conn *c);
+
+/* ---- conn_recv.c, conn_recv_early.c */
+
+struct received { /* a packet that was opened */
+    enum neap_packet_type type;
+    enum space space;
+    uint64_t number;
+    struct span dcid;
+    bool phase;
+    bool from_path;     /* it came from the address that we talk to */
+    bool ack_eliciting; /* found while its frames were read */
+};
+
+/** Read the frames of a packet in order. On failure *frame_type is the one that failed. */
+int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,
+                          struct failure *why);
+/** A Retry or Version Negotiation packet came to a client. */
+void neap_conn_on_retry(neap_conn *c, const struct packet_header *h, struct span packet);
+void neap_conn_on_version_negotiation(neap_conn *c, const struct packet_header *h);
+/** Say that a packet was dropped. */
+void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why);
+
+/* ---- conn_packet.c */
+
+#define PACKET_FRAMES 24u  /* frames of ours in one packet that need a record */
+#define FLIGHT_PACKETS 64u /* packets sealed in one go */
+
+/* Packets that are written and wait to be sealed with one key. */
+struct flight {
+    struct seal_packet packets[FLIGHT_PACKETS];
+    size_t count;
+    const struct packet_key *key;
+    int failed;
+};
+
+/* A packet being written. */
+struct draft {
+    enum space space;
+    uint8_t *start, *payload, *length_room; /* length_room NULL: short header */
+    struct writer w; /* ends where the tag begins at the latest */
+    size_t number_size;
+    uint64_t number;
+    struct sent_frame frames[PACKET_FRAMES];
+    size_t frame_count;
+    bool has_ack, ack_eliciting, is_in_flight, is_probe;
+};
+
+/* What may go into a datagram. */
+struct allowance {
+    size_t room;          /* bytes of the datagram */
+    bool may_elicit;      /* congestion control and pacer have room for it */
+    bool may_expand;      /* it may be padded to 1200 bytes (RFC 9000 §14.1) */
+};
+
+/** Write a packet of this space at `out`: false when it has nothing to say. */
+bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room,
+                      const struct allowance *allowed);
+/** Begin a packet with its header only: false without room. */
+bool neap_draft_begin(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room);
+/** Bytes of the packet as it stands, tag included. */
+size_t neap_draft_size(const struct draft *d);
+/** Make it longer with PADDING so that it has `size` bytes in all. */
+void neap_draft_pad(struct draft *d, size_t size);
+/** Put it into the flight: from here on it counts as sent. */
+void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight);
+/** Seal everything that waits. */
+int neap_flight_seal(neap_conn *c, struct flight *flight);
+/** Choose the next 1-RTT packet number to leave out: about one a window, so that who acknowledges what it did not
+ * receive is found out within two (RFC 9000 §21.4). */
+void neap_conn_choose_skip(neap_conn *c);
+/** Whether a space has ack-eliciting frames to send. */
+bool neap_conn_wants(neap_conn *c, enum space space);
+
+/* ---- conn_fate.c */
+
+/** Take the fates that recovery decided in a space, and tell the parts. */
+void neap_conn_take_fates(neap_conn *c, enum space space);
+/** Have what is in the oldest packets of a space sent again (RFC 9002 §6.2.4). */
+void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets);
+
+/* ---- conn_timers.c */
+
+/** Restart the idle timer (RFC 9000 §10.1). */
+void neap_conn_touch_idle(neap_conn *c);
+/** A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
+bool neap_conn_is_amplification_blocked(const neap_conn *c);
+/** The probe timeout that closing, idle and key timers are counted in. */
+neap_time neap_conn_pto(const neap_conn *c);
+/** After packets came or left: what recovery has to know of the address validation. */
+void neap_conn_set_timers(neap_conn *c);
+
+/* ---- for the endpoint */
+
+/** What is new for the application since the last call: enum conn_news. */
+unsigned neap_conn_take_news(neap_conn *c);
+
+#endif

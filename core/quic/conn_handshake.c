@@ -1,0 +1,325 @@
+/* The handshake: TLS fed and drained, keys installed and discarded (RFC 9001 §4), transport parameters checked
+ * (RFC 9000 §7.3, §7.4). */
+#include "quic/conn.h"
+
+#define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
+
+static struct transport_params our_params(const neap_conn *c)
+{
+    const neap_config *config = c->config;
+    struct transport_params p = neap_params_default();
+
+    p.max_idle_timeout_ms = config_option(config, OPTION_max_idle_timeout);
+    p.max_udp_payload_size = config_option(config, OPTION_max_udp_payload_size);
+    p.max_data = config_option(config, OPTION_initial_max_data);
+    p.max_stream_data_bidi_local = config_option(config, OPTION_initial_max_stream_data_bidi_local);
+    p.max_stream_data_bidi_remote = config_option(config, OPTION_initial_max_stream_data_bidi_remote);
+    p.max_stream_data_uni = config_option(config, OPTION_initial_max_stream_data_uni);
+    p.max_streams_bidi = config_option(config, OPTION_initial_max_streams_bidi);
+    p.max_streams_uni = config_option(config, OPTION_initial_max_streams_uni);
+    p.ack_delay_exponent = config_option(config, OPTION_ack_delay_exponent);
+    p.max_ack_delay_ms = config_option(config, OPTION_max_ack_delay);
+    p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);
+    p.disable_active_migration = config_option(config, OPTION_disable_active_migration) != 0;
+    p.has_initial_scid = true;
+    p.initial_scid = c->handshake->source_cid;
+    if (!c->is_server)
+        return p;
+    p.has_original_dcid = true;
+    p.original_dcid = c->original_dcid;
+    p.has_retry_scid = c->handshake->retried;
+    p.retry_scid = c->handshake->retry_scid;
+    p.has_reset_token = true;
+    neap_reset_token(&config->tokens, &c->handshake->source_cid, p.reset_token);
+    return p;
+}
+
+int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why)
+{
+    struct transport_params params = our_params(c);
+    struct streams_config config = {
+        .is_server = c->is_server,
+        .ours = &params,
+        .max_connection_window = config_option(c->config, OPTION_max_connection_window),
+        .max_stream_window = config_option(c->config, OPTION_max_stream_window),
+        .send_buffer = config_option(c->config, OPTION_send_buffer),
+    };
+    uint8_t room[LIMIT_TLS_PARAMETERS];
+    struct writer w = writer_of(room, sizeof room);
+    struct random *random = neap_crypto_random(c->crypto);
+    uint64_t grease = config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
+    int64_t wall_clock = c->config->env.wall_clock(c->config->env.context);
+
+    neap_random_bytes(random, config.map_key, sizeof config.map_key);
+    if (neap_streams_init(&c->streams, c->pool, &config))
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for streams");
+    neap_params_write(&w, &params, c->is_server, grease);
+    if (w.full)
+        return neap_fail(why, NEAP_ERR_LIMIT, "transport parameters are too long");
+    struct span bytes = span_of(room, writer_size(&w));
+    c->handshake->tls = c->is_server ? neap_tls_server(&c->config->tls, bytes, wall_clock, why)
+                                     : neap_tls_client(&c->config->tls, server_name, bytes, wall_clock, why);
+    if (!c->handshake->tls)
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for TLS");
+    return 0;
+}
+
+void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid)
+{
+    struct packet_space *s = &c->handshake->spaces[SPACE_INITIAL];
+    struct packet_key *client = c->is_server ? &s->read : &s->write;
+    struct packet_key *server = c->is_server ? &s->write : &s->read;
+
+    neap_packet_key_initial(client, server, c->labels, cid_span(dcid));
+    c->recovery.sent[SPACE_INITIAL] = &s->sent;
+}
+
+static void free_space(neap_conn *c, struct packet_space *s)
+{
+    neap_packet_key_wipe(&s->read);
+    neap_packet_key_wipe(&s->write);
+    neap_ack_free(&s->ack, c->pool);
+    neap_sent_free(&s->sent, c->pool);
+    neap_crypto_stream_free(&s->crypto, c->pool);
+    s->probes = 0;
+}
+
+void neap_conn_discard_space(neap_conn *c, enum space space)
+{
+    struct packet_space *s = conn_space(c, space);
+
+    if (!s || !space_can_send(s))
+        return;
+    neap_recovery_discard(&c->recovery, space, c->now);
+    free_space(c, s);
+    TRACE(c->tracer, .kind = NEAP_TRACE_KEYS_DISCARDED, .now = c->now,
+          .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
+}
+
+void neap_conn_free_handshake(neap_conn *c)
+{
+    struct handshake *h = c->handshake;
+
+    if (!h)
+        return;
+    neap_conn_discard_space(c, SPACE_INITIAL);
+    neap_conn_discard_space(c, SPACE_HANDSHAKE);
+    for (size_t i = 0; i < 2; i++)
+        free_space(c, &h->spaces[i]);
+    for (size_t i = 0; i < h->kept_count; i++)
+        neap_pool_free(c->pool, h->kept[i].bytes, h->kept[i].size);
+    if (h->tls)
+        neap_tls_free(h->tls);
+    neap_pool_free(c->pool, h->token, h->token_size);
+    neap_pool_free_secret(c->pool, h, sizeof *h);
+    c->handshake = NULL;
+}
+
+static void install_secret(neap_conn *c, const struct tls_secret *secret)
+{
+    if (secret->level == TLS_APPLICATION) {
+        neap_conn_install_application(c, secret);
+        return;
+    }
+    if (secret->level != TLS_HANDSHAKE)
+        return;
+    struct packet_space *s = &c->handshake->spaces[SPACE_HANDSHAKE];
+
+    neap_packet_key_derive(secret->direction == TLS_READ ? &s->read : &s->write, c->labels, secret->suite,
+                           secret->secret);
+    c->recovery.sent[SPACE_HANDSHAKE] = &s->sent;
+    c->recovery.has_handshake_keys = true;
+    neap_recovery_set_timer(&c->recovery, c->now);
+}
+
+/* RFC 9000 §7.3: the connection IDs of the handshake, which nothing else authenticates. */
+static int check_connection_ids(const neap_conn *c, const struct transport_params *p, struct failure *why)
+{
+    const struct handshake *h = c->handshake;
+
+    if (!p->has_initial_scid)
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "initial_source_connection_id is missing");
+    if (!cid_equal(&p->initial_scid, neap_peer_cids_active(&c->peer_cids)))
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "initial_source_connection_id is another one");
+    if (c->is_server)
+        return 0;
+    if (!p->has_original_dcid)
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "original_destination_connection_id is missing");
+    if (!cid_equal(&p->original_dcid, &c->original_dcid))
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "original_destination_connection_id is another one");
+    if (p->has_retry_scid != h->retried)
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "retry_source_connection_id does not fit the Retry");
+    if (h->retried && !cid_equal(&p->retry_scid, &h->retry_scid))
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "retry_source_connection_id is another one");
+    return 0;
+}
+
+/* A server's preferred address is not used, but its connection ID counts as the one of sequence 1 (RFC 9000 §5.1.1). */
+static int take_preferred_cid(neap_conn *c, const struct transport_params *p, struct failure *why)
+{
+    struct frame_new_connection_id f = {.sequence = 1, .cid = p->preferred_address.cid};
+
+    if (!p->has_preferred_address)
+        return 0;
+    if (neap_peer_cids_active(&c->peer_cids)->size == 0)
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "preferred_address without connection IDs");
+    memcpy(f.token, p->preferred_address.token, sizeof f.token);
+    return neap_peer_cids_on_new(&c->peer_cids, &f, why);
+}
+
+static neap_time agreed_idle_timeout(const neap_conn *c, uint64_t peer_ms)
+{
+    uint64_t ours = config_option(c->config, OPTION_max_idle_timeout);
+    uint64_t least = peer_ms == 0 || (ours != 0 && ours < peer_ms) ? ours : peer_ms;
+
+    /* A century is as good as more, and cannot overflow. */
+    return (least < UINT32_MAX ? least : UINT32_MAX) * NEAP_MILLISECOND;
+}
+
+static void apply_params(neap_conn *c, const struct transport_params *p)
+{
+    uint64_t ours = config_option(c->config, OPTION_max_send_udp_payload_size);
+
+    c->idle_timeout = agreed_idle_timeout(c, p->max_idle_timeout_ms);
+    c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
+    c->recovery.max_ack_delay = p->max_ack_delay_ms * NEAP_MILLISECOND;
+    c->datagram_size = (uint16_t)(p->max_udp_payload_size < ours ? p->max_udp_payload_size : ours);
+    c->local_cids.peer_limit = p->active_connection_id_limit < LIMIT_LOCAL_CONNECTION_IDS
+                                   ? p->active_connection_id_limit
+                                   : LIMIT_LOCAL_CONNECTION_IDS;
+    if (p->has_reset_token) {
+        neap_peer_cids_set_token(&c->peer_cids, p->reset_token);
+        c->peer_cids_changed = true;
+    }
+    neap_streams_set_peer_params(&c->streams, p);
+    c->news |= NEWS_CREDIT;
+}
+
+static int take_params(neap_conn *c, struct failure *why)
+{
+    struct span bytes = neap_tls_peer_params(c->handshake->tls);
+    struct transport_params p;
+
+    /* An empty extension looks like none until the end. */
+    if (c->handshake->took_params || (bytes.size == 0 && !neap_tls_is_complete(c->handshake->tls)))
+        return 0;
+    int rc = neap_params_parse(bytes, !c->is_server, &p, why);
+    if (rc == 0)
+        rc = check_connection_ids(c, &p, why);
+    if (rc == 0 && !c->is_server)
+        rc = take_preferred_cid(c, &p, why);
+    if (rc)
+        return rc;
+    c->handshake->took_params = true;
+    apply_params(c, &p);
+    return 0;
+}
+
+/* What is asked for after TLS is gone. */
+static int keep_names(neap_conn *c, struct failure *why)
+{
+    const char *name = neap_tls_server_name(c->handshake->tls);
+    struct span alpn = neap_tls_alpn(c->handshake->tls);
+    size_t size = strlen(name) + 1;
+
+    c->server_name = neap_pool_alloc(c->pool, size);
+    c->alpn = alpn.size ? neap_pool_alloc(c->pool, alpn.size) : NULL;
+    if (!c->server_name || (alpn.size && !c->alpn))
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for names");
+    memcpy(c->server_name, name, size);
+    if (alpn.size)
+        memcpy(c->alpn, alpn.data, alpn.size);
+    c->alpn_size = (uint8_t)alpn.size;
+    return 0;
+}
+
+void neap_conn_confirm(neap_conn *c)
+{
+    if (c->confirmed)
+        return;
+    c->confirmed = true;
+    c->is_handshake_over = true;
+    c->recovery.handshake_confirmed = true;
+    c->recovery.peer_validated = true;
+    neap_conn_discard_space(c, SPACE_INITIAL);
+    neap_conn_discard_space(c, SPACE_HANDSHAKE);
+    neap_recovery_set_timer(&c->recovery, c->now);
+    c->news |= NEWS_STATE;
+    TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "confirmed");
+}
+
+static int complete(neap_conn *c, struct failure *why)
+{
+    int rc = keep_names(c, why);
+
+    if (rc)
+        return rc;
+    c->tail = neap_tls_take_tail(c->handshake->tls);
+    c->established = true;
+    c->news |= NEWS_STATE;
+    TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "established");
+    if (!c->is_server)
+        return 0;
+    /* RFC 9001 §4.1.2: a server's handshake is confirmed when it is complete. */
+    c->owes_handshake_done = true;
+    neap_conn_confirm(c);
+    return 0;
+}
+
+static int take_output(neap_conn *c, enum tls_level level, enum space space, struct failure *why)
+{
+    struct tls *tls = c->handshake->tls;
+    struct packet_space *s = &c->handshake->spaces[space];
+    struct span bytes = neap_tls_output(tls, level);
+
+    if (bytes.size == 0)
+        return 0;
+    if (neap_send_buffer_append(&s->crypto.send, c->pool, bytes) < bytes.size)
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for CRYPTO data");
+    neap_tls_output_taken(tls, level, bytes.size);
+    return 0;
+}
+
+int neap_conn_take_tls(neap_conn *c, struct failure *why)
+{
+    struct tls *tls = c->handshake->tls;
+    struct tls_secret secret;
+
+    while (neap_tls_next_secret(tls, &secret)) {
+        install_secret(c, &secret);
+        neap_wipe(&secret, sizeof secret);
+    }
+    int rc = take_output(c, TLS_INITIAL, SPACE_INITIAL, why);
+    if (rc == 0)
+        rc = take_output(c, TLS_HANDSHAKE, SPACE_HANDSHAKE, why);
+    if (rc == 0)
+        rc = take_params(c, why);
+    if (rc == 0 && !c->established && neap_tls_is_complete(tls))
+        rc = complete(c, why);
+    return rc;
+}
+
+static int feed_tls(neap_conn *c, enum space space, struct span bytes, struct failure *why)
+{
+    if (space == SPACE_APPLICATION)
+        return neap_tls_tail_receive(&c->tail, c->pool, bytes, why);
+    int rc = neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
+
+    return rc ? rc : neap_conn_take_tls(c, why);
+}
+
+int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)
+{
+    struct packet_space *s = conn_space(c, space);
+    int rc = neap_crypto_stream_on_crypto(&s->crypto, c->pool, f, why);
+    struct span bytes;
+
+    while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto.recv)).size > 0) {
+        rc = feed_tls(c, space, bytes, why);
+        /* The keys of this space, and its buffers with them, may have gone with what was read. */
+        if (!packet_key_is_set(&s->read))
+            break;
+        neap_reassembly_consume(&s->crypto.recv, c->pool, bytes.size);
+    }
+    return rc;
+}

@@ -1,0 +1,115 @@
+/* Generations of 1-RTT keys (RFC 9001 §6) and the limits of their use (§6.6). */
+#include "quic/conn.h"
+
+static bool is_gcm(uint16_t suite)
+{
+    return suite != SUITE_CHACHA20_POLY1305_SHA256;
+}
+
+/* The key after the current read key. The secret in phases runs one ahead of the key in use. */
+static void make_next_read(neap_conn *c)
+{
+    c->keys.next_read = c->application.read;
+    neap_packet_key_update(&c->keys.next_read, c->labels, c->keys.read_secret);
+}
+
+void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret)
+{
+    struct packet_space *s = &c->application;
+
+    if (secret->direction == TLS_READ) {
+        neap_packet_key_derive(&s->read, c->labels, secret->suite, secret->secret);
+        memcpy(c->keys.read_secret, secret->secret, secret->size);
+        c->keys.read_start = UINT64_MAX;
+        make_next_read(c);
+        return;
+    }
+    neap_packet_key_derive(&s->write, c->labels, secret->suite, secret->secret);
+    memcpy(c->keys.write_secret, secret->secret, secret->size);
+    c->keys.answered = true;
+    c->recovery.sent[SPACE_APPLICATION] = &s->sent;
+    neap_recovery_set_timer(&c->recovery, c->now);
+}
+
+const struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number)
+{
+    if (phase == c->keys.read_phase)
+        return &c->application.read;
+    /* RFC 9001 §6.5: what was sent before the first packet of this phase is of the one before. */
+    if (c->keys.read_start != UINT64_MAX && number < c->keys.read_start)
+        return packet_key_is_set(&c->keys.previous_read) ? &c->keys.previous_read : NULL;
+    return &c->keys.next_read;
+}
+
+void neap_conn_drop_previous_keys(neap_conn *c)
+{
+    neap_packet_key_wipe(&c->keys.previous_read);
+}
+
+static void next_write(neap_conn *c)
+{
+    neap_packet_key_update(&c->application.write, c->labels, c->keys.write_secret);
+    c->keys.write_phase = !c->keys.write_phase;
+    c->keys.write_start = c->application.next_number;
+    c->keys.sealed = 0;
+    c->keys.updates++;
+    TRACE(c->tracer, .kind = NEAP_TRACE_KEYS_UPDATED, .now = c->now, .number = c->keys.updates);
+}
+
+int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,
+                     struct failure *why)
+{
+    if (key == &c->application.read) {
+        if (number < c->keys.read_start)
+            c->keys.read_start = number;
+        return 0;
+    }
+    if (key != &c->keys.next_read)
+        return 0;
+    /* RFC 9001 §6.2: twice without waiting for an acknowledgement. */
+    if (!c->keys.answered)
+        return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "keys updated before the last update was acknowledged");
+    c->keys.previous_read = c->application.read;
+    c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
+    c->application.read = c->keys.next_read;
+    c->keys.read_phase = phase;
+    c->keys.read_start = number;
+    make_next_read(c);
+    if (c->keys.write_phase != phase)
+        next_write(c);
+    c->keys.answered = false;
+    return 0;
+}
+
+void neap_conn_forged(neap_conn *c, uint16_t suite)
+{
+    uint64_t limit = is_gcm(suite) ? LIMIT_FORGED_GCM : LIMIT_FORGED_CHACHA;
+
+    if (++c->keys.forged >= limit)
+        neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets that did not open");
+}
+
+bool neap_conn_update_keys(neap_conn *c)
+{
+    uint64_t acked = c->recovery.largest_acked[SPACE_APPLICATION];
+
+    /* RFC 9001 §6.1: not before the handshake is confirmed, nor before a packet of this phase is acknowledged; and
+     * the peer must have followed the update before. */
+    if (!c->confirmed || c->keys.write_phase != c->keys.read_phase || acked == UINT64_MAX ||
+        acked < c->keys.write_start)
+        return false;
+    next_write(c);
+    return true;
+}
+
+bool neap_conn_check_seal_limit(neap_conn *c)
+{
+    if (c->keys.sealed < LIMIT_KEY_UPDATE_AFTER || !is_gcm(c->application.write.suite))
+        return true;
+    if (neap_conn_update_keys(c))
+        return true;
+    if (c->keys.sealed + FLIGHT_PACKETS < LIMIT_SEALED_GCM)
+        return true;
+    neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets under one key");
+    return false;
+}

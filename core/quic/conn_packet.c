@@ -1,0 +1,330 @@
+/* One packet out: which frames it carries, its record, its seal. */
+#include "quic/conn.h"
+
+#define PING_EVERY 32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
+#define LEAST_SKIP 16u /* packets, also while the window is smaller */
+#define LONG_HEADER_MOST 16383u /* what two bytes of Length can tell */
+
+static enum neap_packet_type packet_type(enum space space)
+{
+    return space == SPACE_INITIAL     ? NEAP_PACKET_INITIAL
+           : space == SPACE_HANDSHAKE ? NEAP_PACKET_HANDSHAKE
+                                      : NEAP_PACKET_SHORT;
+}
+
+static void write_header(neap_conn *c, struct draft *d)
+{
+    const neap_cid *dcid = neap_peer_cids_active(&c->peer_cids);
+
+    if (d->space == SPACE_APPLICATION) {
+        /* RFC 9000 §17.4: the spin bit is not used; it says nothing, but differs between connection IDs. */
+        neap_short_header_write(&d->w, dcid, (dcid->bytes[0] & 1) != 0, c->keys.write_phase, d->number_size, d->number);
+        return;
+    }
+    struct handshake *h = c->handshake;
+    struct span token = {0};
+
+    if (d->space == SPACE_INITIAL && h->token)
+        token = span_of(h->token, h->token_size);
+    size_t length_at = neap_long_header_write(&d->w, c->version, packet_type(d->space), dcid,
+                                              &h->source_cid, token, d->number_size, d->number);
+    d->length_room = d->start + length_at;
+}
+
+void neap_conn_choose_skip(neap_conn *c)
+{
+    uint64_t packets = c->recovery.cc.window / c->recovery.cc.datagram_size;
+    uint64_t half = (packets > LEAST_SKIP ? packets : LEAST_SKIP) / 2;
+
+    c->skip_at = c->application.next_number + half + neap_random_below(neap_conn_random(c), half);
+}
+
+bool neap_draft_begin(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room)
+{
+    struct packet_space *s = conn_space(c, space);
+
+    if (room < MIN_ROOM)
+        return false;
+    if (space != SPACE_APPLICATION && room > LONG_HEADER_MOST)
+        room = LONG_HEADER_MOST;
+    if (space == SPACE_APPLICATION && s->next_number == c->skip_at) {
+        neap_sent_skip(&s->sent, s->next_number++);
+        neap_conn_choose_skip(c);
+    }
+    d->space = space;
+    d->start = out;
+    d->length_room = NULL;
+    d->frame_count = 0;
+    d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = false;
+    d->w = writer_of(out, room - CRYPTO_TAG);
+    d->number = s->next_number;
+    d->number_size = neap_packet_number_size(d->number, c->recovery.largest_acked[space]);
+    write_header(c, d);
+    d->payload = d->w.at;
+    return !d->w.full;
+}
+
+static bool has_record_room(const struct draft *d)
+{
+    return d->frame_count < PACKET_FRAMES;
+}
+
+/* A frame that must be remembered was written: it elicits an ACK unless it is one. */
+static void record(struct draft *d, struct sent_frame f)
+{
+    d->frames[d->frame_count++] = f;
+    if (f.kind != SENT_ACK)
+        d->ack_eliciting = d->is_in_flight = true;
+}
+
+/* Writes that did not fit are taken back whole. */
+static bool keep_frame(struct draft *d, uint8_t *before)
+{
+    if (!d->w.full)
+        return true;
+    d->w.at = before;
+    d->w.full = false;
+    return false;
+}
+
+static void write_ack(neap_conn *c, struct draft *d, struct packet_space *s)
+{
+    const struct ack_state *a = &s->ack;
+    uint8_t *before = d->w.at;
+    size_t count = a->received.count, skip = 0;
+    unsigned exponent =
+        d->space == SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
+    uint64_t delay = d->space == SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
+
+    if (count == 0 || (a->eliciting_unacked == 0 && !neap_ack_is_due(a, c->now)))
+        return;
+    if (count > LIMIT_ACK_RANGES_SENT)
+        skip = count - LIMIT_ACK_RANGES_SENT;
+    neap_write_ack(&d->w, a->received.ranges + skip, count - skip, delay,
+                   a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL);
+    if (!keep_frame(d, before))
+        return;
+    d->has_ack = true;
+    record(d, (struct sent_frame){.kind = SENT_ACK, .id = a->largest});
+}
+
+static void write_crypto(neap_conn *c, struct draft *d, struct packet_space *s)
+{
+    uint64_t offset;
+    size_t size;
+
+    while (has_record_room(d) && neap_crypto_stream_write(&s->crypto, c->pool, &d->w, &offset, &size))
+        record(d, (struct sent_frame){.kind = SENT_CRYPTO, .offset = offset, .size = (uint16_t)size});
+}
+
+static void write_path_responses(neap_conn *c, struct draft *d, bool may_expand)
+{
+    uint8_t data[8];
+
+    /* RFC 9000 §8.2.2: in a datagram of 1200 bytes; where that is not allowed now it waits. */
+    while (may_expand && has_record_room(d) && writer_left(&d->w) >= 1 + sizeof data &&
+           neap_path_next_response(&c->path, data)) {
+        neap_write_path(&d->w, FRAME_PATH_RESPONSE, data);
+        /* Never sent again (RFC 9000 §13.3), but it elicits an ACK: a PING's record stands for it. */
+        record(d, (struct sent_frame){.kind = SENT_PING});
+    }
+}
+
+static void write_connection_ids(neap_conn *c, struct draft *d)
+{
+    struct frame_new_connection_id f;
+    uint64_t sequence;
+    const size_t most = 1 + 8 + 8 + 1 + LIMIT_CONNECTION_ID + RESET_TOKEN_SIZE;
+
+    while (has_record_room(d) && writer_left(&d->w) >= most && neap_local_cids_next_owed(&c->local_cids, &f)) {
+        neap_write_new_connection_id(&d->w, &f);
+        record(d, (struct sent_frame){.kind = SENT_NEW_CONNECTION_ID, .id = f.sequence});
+    }
+    while (has_record_room(d) && writer_left(&d->w) >= 1 + 8 && neap_peer_cids_next_retire(&c->peer_cids, &sequence)) {
+        neap_write_number(&d->w, FRAME_RETIRE_CONNECTION_ID, sequence);
+        record(d, (struct sent_frame){.kind = SENT_RETIRE_CONNECTION_ID, .id = sequence});
+    }
+}
+
+/* What recovery calls the frames that streams/ tells as written. */
+static enum sent_frame_kind kind_of(uint64_t type)
+{
+    switch (type) {
+    case FRAME_RESET_STREAM: return SENT_RESET_STREAM;
+    case FRAME_STOP_SENDING: return SENT_STOP_SENDING;
+    case FRAME_MAX_DATA: return SENT_MAX_DATA;
+    case FRAME_MAX_STREAM_DATA: return SENT_MAX_STREAM_DATA;
+    case FRAME_MAX_STREAMS_BIDI: return SENT_MAX_STREAMS_BIDI;
+    case FRAME_MAX_STREAMS_UNI: return SENT_MAX_STREAMS_UNI;
+    case FRAME_DATA_BLOCKED: return SENT_DATA_BLOCKED;
+    case FRAME_STREAM_DATA_BLOCKED: return SENT_STREAM_DATA_BLOCKED;
+    case FRAME_STREAMS_BLOCKED_BIDI: return SENT_STREAMS_BLOCKED_BIDI;
+    case FRAME_STREAMS_BLOCKED_UNI: return SENT_STREAMS_BLOCKED_UNI;
+    default: return SENT_STREAM;
+    }
+}
+
+static void record_written(struct draft *d, const struct written_frame *f)
+{
+    record(d, (struct sent_frame){.kind = (uint8_t)kind_of(f->type),
+                                  .fin = f->fin,
+                                  .size = (uint16_t)f->size,
+                                  .id = f->id,
+                                  .offset = f->offset});
+}
+
+static void write_application(neap_conn *c, struct draft *d, const struct allowance *allowed)
+{
+    struct written_frame f;
+
+    write_path_responses(c, d, allowed->may_expand);
+    if (c->owes_handshake_done && writer_left(&d->w) > 0) {
+        neap_write_handshake_done(&d->w);
+        record(d, (struct sent_frame){.kind = SENT_HANDSHAKE_DONE});
+        c->owes_handshake_done = false;
+    }
+    write_connection_ids(c, d);
+    while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, &f))
+        record_written(d, &f);
+    while (has_record_room(d) && neap_streams_write_data(&c->streams, &d->w, &f))
+        record_written(d, &f);
+}
+
+static void write_ping(struct draft *d)
+{
+    if (!has_record_room(d) || writer_left(&d->w) == 0)
+        return;
+    neap_write_ping(&d->w);
+    record(d, (struct sent_frame){.kind = SENT_PING});
+}
+
+static bool is_ack_due(const neap_conn *c, const struct packet_space *s)
+{
+    return neap_ack_is_due(&s->ack, c->now);
+}
+
+bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room,
+                      const struct allowance *allowed)
+{
+    struct packet_space *s = conn_space(c, space);
+    bool probe = s->probes > 0;
+    /* RFC 9000 §14.1: an ack-eliciting Initial needs a datagram of 1200 bytes. */
+    bool may_elicit = (allowed->may_elicit || probe) && (space != SPACE_INITIAL || allowed->may_expand);
+    bool wants = may_elicit && (probe || neap_conn_wants(c, space));
+
+    if (!wants && !is_ack_due(c, s))
+        return false;
+    if (neap_sent_reserve(&s->sent, c->pool, PACKET_FRAMES)) {
+        c->stalled_until = c->now + 10 * NEAP_MILLISECOND;
+        return false;
+    }
+    if (!neap_draft_begin(c, d, space, out, room))
+        return false;
+    write_ack(c, d, s);
+    if (may_elicit && space != SPACE_APPLICATION)
+        write_crypto(c, d, s);
+    else if (may_elicit)
+        write_application(c, d, allowed);
+    if (may_elicit && !d->ack_eliciting && (probe || s->ack_only >= PING_EVERY))
+        write_ping(d);
+    d->is_probe = probe && d->ack_eliciting;
+    /* Nothing fitted, or an ACK that can wait for company. */
+    return d->ack_eliciting || (d->has_ack && is_ack_due(c, s));
+}
+
+size_t neap_draft_size(const struct draft *d)
+{
+    return (size_t)(d->w.at - d->start) + CRYPTO_TAG;
+}
+
+void neap_draft_pad(struct draft *d, size_t size)
+{
+    size_t now = neap_draft_size(d);
+
+    if (size <= now)
+        return;
+    neap_write_padding(&d->w, size - now);
+    d->is_in_flight = true;
+}
+
+/* RFC 9001 §5.4.2: number and payload together give at least 4 bytes before the sample. */
+static void pad_for_sample(struct draft *d)
+{
+    size_t size = d->number_size + (size_t)(d->w.at - d->payload);
+
+    if (size < 4) {
+        neap_write_padding(&d->w, 4 - size);
+        d->is_in_flight = true;
+    }
+}
+
+static void count_sent(neap_conn *c, const struct draft *d, struct packet_space *s)
+{
+    c->counters.packets_sent++;
+    s->ack_only = d->ack_eliciting ? 0 : (uint8_t)(s->ack_only + (s->ack_only < UINT8_MAX));
+    if (d->is_probe)
+        s->probes--;
+    if (d->has_ack) {
+        neap_ack_sent(&s->ack);
+        if (d->space == SPACE_APPLICATION)
+            c->keys.answered = true;
+    }
+    if (d->ack_eliciting && !c->eliciting_since_recv) {
+        c->eliciting_since_recv = true;
+        neap_conn_touch_idle(c);
+    }
+    if (d->space == SPACE_APPLICATION)
+        c->keys.sealed++;
+    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now, .packet_type = packet_type(d->space),
+          .number = d->number, .size = neap_draft_size(d));
+}
+
+void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
+{
+    struct packet_space *s = conn_space(c, d->space);
+
+    pad_for_sample(d);
+    if (flight->count == FLIGHT_PACKETS || (flight->count > 0 && flight->key != &s->write))
+        neap_flight_seal(c, flight);
+    flight->key = &s->write;
+    flight->packets[flight->count++] = (struct seal_packet){
+        .header = d->start,
+        .header_size = (size_t)(d->payload - d->start),
+        .number_size = d->number_size,
+        .number = d->number,
+        .payload_size = (size_t)(d->w.at - d->payload),
+    };
+    if (d->length_room)
+        neap_long_header_finish(d->length_room, d->number_size + (size_t)(d->w.at - d->payload) + CRYPTO_TAG);
+    s->next_number = d->number + 1;
+    struct sent_packet packet = {
+        .number = d->number,
+        .at = c->now,
+        .delivered = c->recovery.delivered,
+        .size = d->is_in_flight ? (uint16_t)neap_draft_size(d) : 0,
+        .ack_eliciting = d->ack_eliciting,
+        .in_flight = d->is_in_flight,
+        .is_probe = d->is_probe,
+    };
+    neap_sent_add(&s->sent, &packet, d->frames, d->frame_count);
+    neap_recovery_on_sent(&c->recovery, d->space, &packet, c->now);
+    count_sent(c, d, s);
+}
+
+int neap_flight_seal(neap_conn *c, struct flight *flight)
+{
+    if (flight->count > 0 && !flight->failed)
+        flight->failed = neap_packets_seal(c->crypto, flight->key, flight->packets, flight->count);
+    flight->count = 0;
+    return flight->failed;
+}
+
+bool neap_conn_wants(neap_conn *c, enum space space)
+{
+    const struct packet_space *s = conn_space(c, space);
+
+    if (space != SPACE_APPLICATION)
+        return neap_send_buffer_has_data(&s->crypto.send, UINT64_MAX);
+    return c->owes_handshake_done || c->path.response_count > 0 || neap_local_cids_has_owed(&c->local_cids) ||
+           c->peer_cids.retire_count > 0 || neap_streams_has_to_send(&c->streams);
+}

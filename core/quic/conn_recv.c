@@ -1,0 +1,340 @@
+/* Datagrams in: coalesced packets, protection removed, the frames read, what follows from it. */
+#include "quic/conn.h"
+
+#define RESERVED_LONG 0x0cu
+#define RESERVED_SHORT 0x18u
+#define PHASE_BIT 0x04u
+
+/* A datagram while its packets are taken out of it. */
+struct arrival {
+    size_t size;       /* of the whole datagram, for the rule about Initials */
+    uint8_t ecn;
+    bool from_path;    /* from the address that we talk to */
+    bool may_keep;     /* a packet without keys may be kept for later */
+    struct span dcid;  /* of the first packet; data NULL before */
+};
+
+void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
+{
+    c->counters.packets_dropped++;
+    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_DROPPED, .now = c->now, .packet_type = type, .size = size,
+          .why = why);
+}
+
+static bool is_our_dcid(const neap_conn *c, const struct packet_header *h)
+{
+    neap_cid dcid;
+
+    if (h->dcid.size > NEAP_MAX_CONNECTION_ID)
+        return false;
+    dcid = cid_of(h->dcid);
+    /* A client's Initials go to the connection ID that it invented until it knows ours. */
+    if (c->is_server && h->type == NEAP_PACKET_INITIAL && cid_equal(&dcid, &c->original_dcid))
+        return true;
+    return neap_local_cids_has(&c->local_cids, &dcid);
+}
+
+/* What a long header must look like before its keys are tried: NULL when it does, else what is wrong. */
+static const char *refuse_long_header(const neap_conn *c, const struct arrival *a, const struct packet_header *h)
+{
+    if (h->version != c->version->number)
+        return "another version";
+    if (!c->handshake)
+        return "the handshake is over";
+    if (h->type == NEAP_PACKET_0RTT)
+        return "0-RTT is not accepted";
+    if (h->type == NEAP_PACKET_INITIAL) {
+        /* RFC 9000 §14.1 and §17.2.2. */
+        if (c->is_server && a->size < NEAP_MIN_DATAGRAM)
+            return "an Initial in a datagram below 1200 bytes";
+        if (!c->is_server && h->token.size > 0)
+            return "an Initial with a token from a server";
+    }
+    /* RFC 9000 §7.2: the peer's connection ID does not change during the handshake. */
+    if (c->handshake->peer_cid_known && !span_equal(h->scid, cid_span(neap_peer_cids_active(&c->peer_cids))))
+        return "another source connection ID";
+    return NULL;
+}
+
+/* Early packets are kept as they came, so that their keys can be tried later (RFC 9000 §5.7, §12.2). */
+static bool keep_packet(neap_conn *c, const struct arrival *a, struct span packet)
+{
+    struct handshake *h = c->handshake;
+
+    if (!h || !a->may_keep || h->kept_count == LIMIT_UNDECRYPTABLE_PACKETS || packet.size > LIMIT_KEPT_PACKET)
+        return false;
+    uint8_t *copy = neap_pool_alloc(c->pool, packet.size);
+    if (!copy)
+        return false;
+    memcpy(copy, packet.data, packet.size);
+    h->kept[h->kept_count++] =
+        (struct kept_packet){.bytes = copy, .size = (uint16_t)packet.size, .ecn = a->ecn};
+    c->counters.undecryptable_kept++;
+    return true;
+}
+
+static enum space space_of(enum neap_packet_type type)
+{
+    return type == NEAP_PACKET_INITIAL     ? SPACE_INITIAL
+           : type == NEAP_PACKET_HANDSHAKE ? SPACE_HANDSHAKE
+                                           : SPACE_APPLICATION;
+}
+
+/* Remove protection in place: header, number, payload (RFC 9001 §5.3, §5.4). Reserved bits are looked at only
+ * afterwards (§9.5). False when the packet is to be dropped: *why says. */
+static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_header *h, struct received *p,
+                        struct span *payload, const struct packet_key **used, const char **why)
+{
+    struct packet_space *s = conn_space(c, p->space);
+    const struct packet_key *key = &s->read;
+    uint32_t truncated;
+
+    int number_size = neap_packet_unmask(c->crypto, key, packet, h->size, h->number_at, &truncated);
+    if (number_size < 0) {
+        *why = "too short";
+        return false;
+    }
+    uint64_t expected = s->ack.largest == UINT64_MAX ? 0 : s->ack.largest + 1;
+    p->number = neap_packet_number_expand(truncated, (size_t)number_size, expected);
+    if (p->space == SPACE_APPLICATION) {
+        p->phase = (packet[0] & PHASE_BIT) != 0;
+        key = neap_conn_read_key(c, p->phase, p->number);
+    }
+    size_t header_size = h->number_at + (size_t)number_size;
+    int64_t size = key ? neap_packet_open(c->crypto, key, packet, header_size, h->size, p->number) : -1;
+    if (size < 0) {
+        *why = "it does not open";
+        if (key)
+            neap_conn_forged(c, key->suite);
+        return false;
+    }
+    if (neap_ack_is_duplicate(&s->ack, p->number)) {
+        *why = "a duplicate";
+        return false;
+    }
+    *payload = span_of(packet + header_size, (size_t)size);
+    *used = key;
+    return true;
+}
+
+static int check_opened(neap_conn *c, const uint8_t *packet, const struct received *p,
+                        const struct packet_key *key, struct failure *why)
+{
+    uint8_t reserved = p->space == SPACE_APPLICATION ? RESERVED_SHORT : RESERVED_LONG;
+
+    if (packet[0] & reserved)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "reserved bits are set");
+    return p->space == SPACE_APPLICATION ? neap_conn_opened(c, key, p->phase, p->number, why) : 0;
+}
+
+/* What an authentic packet proves before its frames are read. */
+static void learn_from_packet(neap_conn *c, const struct packet_header *h, const struct received *p)
+{
+    c->counters.packets_received++;
+    neap_conn_touch_idle(c);
+    c->eliciting_since_recv = false;
+    if (c->is_server && p->space == SPACE_HANDSHAKE) {
+        /* RFC 9000 §8.1: who sends Handshake packets has received ours; RFC 9001 §4.9.1. */
+        neap_path_validated(&c->path);
+        neap_conn_discard_space(c, SPACE_INITIAL);
+    }
+    if (c->handshake && !c->handshake->peer_cid_known && h->type != NEAP_PACKET_SHORT) {
+        /* RFC 9000 §7.2: the server's choice takes the place of the one that we invented. */
+        neap_cid scid = cid_of(h->scid);
+
+        neap_peer_cids_replace_first(&c->peer_cids, &scid);
+        c->handshake->peer_cid_known = true;
+        c->peer_cids_changed = true;
+    }
+}
+
+static void note_received(neap_conn *c, const struct arrival *a, const struct received *p)
+{
+    struct packet_space *s = conn_space(c, p->space);
+    neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
+
+    /* Its keys may have gone while it was read: nothing is acknowledged then. */
+    if (c->state != CONN_ALIVE || !s || !packet_key_is_set(&s->read))
+        return;
+    if (neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting, p->space != SPACE_APPLICATION, a->ecn, delay,
+                      c->now))
+        neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for packet numbers");
+}
+
+static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, const struct packet_header *h)
+{
+    struct received p = {
+        .type = h->type, .space = space_of(h->type), .dcid = h->dcid, .from_path = a->from_path};
+    struct packet_space *s = conn_space(c, p.space);
+    struct failure why = {0};
+    const struct packet_key *key;
+    const char *reason;
+    uint64_t frame_type = 0;
+    struct span payload;
+
+    if (!packet_key_is_set(&s->read)) {
+        /* Initial keys exist from the start: without them that space is over. */
+        if (p.space == SPACE_INITIAL || !keep_packet(c, a, span_of(packet, h->size)))
+            neap_conn_dropped(c, h->type, h->size, "no keys");
+        return;
+    }
+    if (!open_packet(c, packet, h, &p, &payload, &key, &reason)) {
+        neap_conn_dropped(c, h->type, h->size, reason);
+        return;
+    }
+    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type, .number = p.number,
+          .size = h->size);
+    learn_from_packet(c, h, &p);
+    int rc = check_opened(c, packet, &p, key, &why);
+    if (rc == 0)
+        rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
+    if (rc) {
+        neap_fail(&why, rc, "unknown");
+        neap_conn_end_by(c, &why, frame_type);
+        return;
+    }
+    note_received(c, a, &p);
+}
+
+/* A datagram that could not be opened may be the peer's last word (RFC 9000 §10.3.1): `tail` is how it ended before
+ * anything was tried on it. */
+static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tail[RESET_TOKEN_SIZE],
+                        bool first_is_short, uint64_t received_before)
+{
+    if (c->state != CONN_ALIVE || !first_is_short || c->counters.packets_received != received_before ||
+        a->size < 21)
+        return;
+    if (neap_peer_cids_is_reset(&c->peer_cids, tail))
+        neap_conn_vanish(c, NEAP_CLOSE_RESET, "stateless reset");
+}
+
+/* Take one packet from the front of `bytes`. Returns how many bytes it had; 0: the rest is not looked at. */
+static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
+{
+    struct packet_header h;
+    int rc = neap_packet_header_parse(span_of(bytes, size), c->local_cids.cid_size, &h);
+
+    if (rc) {
+        neap_conn_dropped(c, NEAP_PACKET_SHORT, size, "no packet of a known version");
+        return 0;
+    }
+    if (h.type == NEAP_PACKET_VERSION_NEGOTIATION || h.type == NEAP_PACKET_RETRY) {
+        if (a->dcid.data)
+            neap_conn_dropped(c, h.type, size, "not alone in its datagram");
+        else if (h.type == NEAP_PACKET_RETRY)
+            neap_conn_on_retry(c, &h, span_of(bytes, size));
+        else
+            neap_conn_on_version_negotiation(c, &h);
+        return 0;
+    }
+    /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
+    const char *wrong = a->dcid.data && !span_equal(a->dcid, h.dcid) ? "another destination in one datagram"
+                        : !is_our_dcid(c, &h)                        ? "not one of our connection IDs"
+                        : h.type != NEAP_PACKET_SHORT                ? refuse_long_header(c, a, &h)
+                                                                     : NULL;
+    if (!a->dcid.data)
+        a->dcid = h.dcid;
+    if (wrong)
+        neap_conn_dropped(c, h.type, h.size, wrong);
+    else
+        take_packet(c, a, bytes, &h);
+    return h.size;
+}
+
+static void take_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size && c->state == CONN_ALIVE) {
+        size_t taken = take_one(c, a, bytes + at, size - at);
+
+        if (taken == 0)
+            break;
+        at += taken;
+    }
+}
+
+/* Keys came: packets that waited for them. Those that still have none stay. */
+static void take_kept(neap_conn *c)
+{
+    struct arrival a = {.from_path = true};
+    struct kept_packet waiting[LIMIT_UNDECRYPTABLE_PACKETS];
+    size_t count;
+
+    if (!c->handshake || c->handshake->kept_count == 0)
+        return;
+    count = c->handshake->kept_count;
+    memcpy(waiting, c->handshake->kept, sizeof waiting);
+    c->handshake->kept_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct kept_packet *kept = &waiting[i];
+        bool is_long = (kept->bytes[0] & 0x80) != 0;
+        const struct packet_space *s = conn_space(c, is_long ? SPACE_HANDSHAKE : SPACE_APPLICATION);
+
+        if (c->state == CONN_ALIVE && c->handshake && !packet_key_is_set(&s->read)) {
+            c->handshake->kept[c->handshake->kept_count++] = *kept;
+            continue;
+        }
+        a.ecn = kept->ecn;
+        a.size = kept->size;
+        a.dcid = (struct span){0};
+        take_datagram(c, &a, kept->bytes, kept->size);
+        neap_pool_free(c->pool, kept->bytes, kept->size);
+    }
+}
+
+/* RFC 9000 §10.2.1: say it again, after ever more packets. */
+static void answer_while_closing(neap_conn *c)
+{
+    if (c->state != CONN_CLOSING || ++c->close.received < c->close.answer_at)
+        return;
+    c->close.answer_at *= 2;
+    c->close.owed = true;
+}
+
+/* RFC 9000 §9: no address changes before the handshake is confirmed; clients know one server address only. What comes
+ * from elsewhere later is read, and answered to where the peer was last seen for sure. */
+static bool is_acceptable_source(const neap_conn *c, bool from_path)
+{
+    if (from_path)
+        return true;
+    return c->is_server && c->confirmed && !config_option(c->config, OPTION_disable_active_migration);
+}
+
+int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now)
+{
+    neap_conn *c = conn;
+    struct arrival a = {.size = size, .ecn = info->ecn, .may_keep = true};
+    uint64_t before = c->counters.packets_received;
+    uint8_t tail[RESET_TOKEN_SIZE] = {0};
+
+    if (c->state == CONN_CLOSED)
+        return NEAP_ERR_CLOSED;
+    c->now = now;
+    c->counters.bytes_received += size;
+    a.from_path = neap_address_equal(&info->from, &c->path.peer);
+    if (a.from_path)
+        neap_path_on_datagram(&c->path, size);
+    if (c->state != CONN_ALIVE) {
+        answer_while_closing(c);
+        return 0;
+    }
+    if (size == 0 || !is_acceptable_source(c, a.from_path)) {
+        neap_conn_dropped(c, NEAP_PACKET_SHORT, size, size ? "from another address" : "empty");
+        return 0;
+    }
+    bool first_is_short = (bytes[0] & 0x80) == 0;
+    if (size >= sizeof tail)
+        memcpy(tail, bytes + size - sizeof tail, sizeof tail);
+    take_datagram(c, &a, bytes, size);
+    check_reset(c, &a, tail, first_is_short, before);
+    if (c->state == CONN_ALIVE)
+        take_kept(c);
+    if (c->is_handshake_over && c->state != CONN_CLOSED) {
+        c->is_handshake_over = false;
+        neap_conn_free_handshake(c);
+    }
+    if (c->state == CONN_ALIVE)
+        neap_conn_set_timers(c);
+    return 0;
+}

@@ -1,0 +1,233 @@
+/* Frames in: allowed by the frame table, then one handler each (RFC 9000 §12.4, §19). */
+#include "quic/conn.h"
+
+typedef int (*frame_handler)(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);
+
+static int on_nothing(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f, (void)why;
+    return 0;
+}
+
+/* The ranges of an ACK, newest first; those past the bound stay unacknowledged until they come again. */
+static size_t collect_ranges(const struct frame_ack *ack, struct range *out, size_t max)
+{
+    struct ack_walk walk = neap_ack_walk(ack);
+    uint64_t first, last;
+    size_t count = 0;
+
+    while (count < max && neap_ack_next(ack, &walk, &first, &last))
+        out[count++] = (struct range){.start = first, .end = last + 1};
+    return count;
+}
+
+static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    struct range ranges[LIMIT_ACK_RANGES_TAKEN];
+    bool is_application = p->space == SPACE_APPLICATION;
+    struct ack_ranges ack = {
+        .ranges = ranges,
+        .count = collect_ranges(&f->ack, ranges, LIMIT_ACK_RANGES_TAKEN),
+        .largest = f->ack.largest,
+        .delay = is_application ? neap_recovery_ack_delay(f->ack.delay, c->peer_ack_delay_exponent) : 0,
+    };
+
+    /* RFC 9001 §6.2: who acknowledges new keys must use them. */
+    if (is_application && p->phase != c->keys.write_phase && f->ack.largest >= c->keys.write_start &&
+        c->keys.updates > 0)
+        return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "new keys acknowledged under old ones");
+    int rc = neap_recovery_on_ack(&c->recovery, p->space, &ack, c->now, why);
+    if (rc)
+        return rc;
+    if (p->space == SPACE_HANDSHAKE && !c->recovery.peer_validated) {
+        c->recovery.peer_validated = true; /* RFC 9002 §6.2.2.1 */
+        neap_recovery_set_timer(&c->recovery, c->now);
+    }
+    neap_conn_take_fates(c, p->space);
+    if (is_application && !list_empty(&c->streams.writable))
+        c->news |= NEWS_WRITABLE;
+    return 0;
+}
+
+static int on_crypto(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    return neap_conn_on_crypto(c, p->space, &f->crypto, why);
+}
+
+static int on_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    c->news |= NEWS_READABLE;
+    return neap_streams_on_stream(&c->streams, &f->stream, c->now, why);
+}
+
+static int on_reset_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    c->news |= NEWS_READABLE;
+    return neap_streams_on_reset_stream(&c->streams, &f->reset_stream, why);
+}
+
+static int on_stop_sending(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    c->news |= NEWS_WRITABLE;
+    return neap_streams_on_stop_sending(&c->streams, &f->stop_sending, why);
+}
+
+static int on_max_data(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p, (void)why;
+    c->news |= NEWS_WRITABLE;
+    return neap_streams_on_max_data(&c->streams, f->limit);
+}
+
+static int on_max_stream_data(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    c->news |= NEWS_WRITABLE;
+    return neap_streams_on_max_stream_data(&c->streams, f->stream_limit.id, f->stream_limit.limit, why);
+}
+
+static int on_max_streams(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    c->news |= NEWS_CREDIT;
+    return neap_streams_on_max_streams(&c->streams, f->type == FRAME_MAX_STREAMS_BIDI, f->limit, why);
+}
+
+static int on_stream_data_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    return neap_streams_on_stream_data_blocked(&c->streams, f->stream_limit.id, why);
+}
+
+static int on_streams_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    return neap_streams_on_streams_blocked(&c->streams, f->type == FRAME_STREAMS_BLOCKED_BIDI, f->limit, why);
+}
+
+static int on_new_connection_id(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    int rc = neap_peer_cids_on_new(&c->peer_cids, &f->new_connection_id, why);
+
+    c->peer_cids_changed |= rc == 0;
+    return rc;
+}
+
+static int on_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    neap_cid dcid = cid_of(p->dcid), retired;
+    bool had = false;
+    int rc = neap_local_cids_on_retire(&c->local_cids, f->sequence, &dcid, &retired, &had, why);
+
+    if (rc || !had)
+        return rc;
+    c->cids_changed = true;
+    /* No more can be in use, so that there is room when somebody looks; nobody looks without an endpoint. */
+    if (c->retired_count < LIMIT_LOCAL_CONNECTION_IDS)
+        c->retired[c->retired_count++] = retired;
+    return 0;
+}
+
+static int on_path_challenge(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)why;
+    /* RFC 9000 §8.2.2: the answer would go where the challenge came from; only one path is in use. */
+    if (p->from_path)
+        neap_path_on_challenge(&c->path, f->path_data);
+    return 0;
+}
+
+static int on_close(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p, (void)why;
+    neap_conn_drain(c, &f->close);
+    return 0;
+}
+
+static int on_handshake_done(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p, (void)f, (void)why;
+    neap_conn_confirm(c);
+    return 0;
+}
+
+/* PATH_RESPONSE: we sent no challenge. NEW_TOKEN: there is no store of tokens. *_BLOCKED of the connection: MAX_DATA
+ * follows what is read. */
+static const frame_handler handlers[FRAME_TYPES] = {
+    [FRAME_PADDING] = on_nothing,
+    [FRAME_PING] = on_nothing,
+    [FRAME_ACK] = on_ack,
+    [FRAME_ACK_ECN] = on_ack,
+    [FRAME_RESET_STREAM] = on_reset_stream,
+    [FRAME_STOP_SENDING] = on_stop_sending,
+    [FRAME_CRYPTO] = on_crypto,
+    [FRAME_NEW_TOKEN] = on_nothing,
+    [FRAME_STREAM] = on_stream,
+    [FRAME_STREAM + 1] = on_stream,
+    [FRAME_STREAM + 2] = on_stream,
+    [FRAME_STREAM + 3] = on_stream,
+    [FRAME_STREAM + 4] = on_stream,
+    [FRAME_STREAM + 5] = on_stream,
+    [FRAME_STREAM + 6] = on_stream,
+    [FRAME_STREAM + 7] = on_stream,
+    [FRAME_MAX_DATA] = on_max_data,
+    [FRAME_MAX_STREAM_DATA] = on_max_stream_data,
+    [FRAME_MAX_STREAMS_BIDI] = on_max_streams,
+    [FRAME_MAX_STREAMS_UNI] = on_max_streams,
+    [FRAME_DATA_BLOCKED] = on_nothing,
+    [FRAME_STREAM_DATA_BLOCKED] = on_stream_data_blocked,
+    [FRAME_STREAMS_BLOCKED_BIDI] = on_streams_blocked,
+    [FRAME_STREAMS_BLOCKED_UNI] = on_streams_blocked,
+    [FRAME_NEW_CONNECTION_ID] = on_new_connection_id,
+    [FRAME_RETIRE_CONNECTION_ID] = on_retire_connection_id,
+    [FRAME_PATH_CHALLENGE] = on_path_challenge,
+    [FRAME_PATH_RESPONSE] = on_nothing,
+    [FRAME_CONNECTION_CLOSE] = on_close,
+    [FRAME_CONNECTION_CLOSE_APP] = on_close,
+    [FRAME_HANDSHAKE_DONE] = on_handshake_done,
+};
+
+static unsigned place_of(enum space space)
+{
+    return space == SPACE_INITIAL ? IN_INITIAL : space == SPACE_HANDSHAKE ? IN_HANDSHAKE : IN_ONE_RTT;
+}
+
+static int take_frame(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    unsigned rules = neap_frame_rules(f->type);
+
+    if (!(rules & place_of(p->space)))
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that this packet type does not allow");
+    if (c->is_server && (rules & ONLY_TO_CLIENT))
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that only servers send");
+    if (rules & ELICITS)
+        p->ack_eliciting = true;
+    return handlers[f->type](c, p, f, why);
+}
+
+int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,
+                          struct failure *why)
+{
+    struct reader r = reader_of(payload);
+    struct frame f;
+
+    /* RFC 9000 §12.4. */
+    if (payload.size == 0)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a packet without frames");
+    while (reader_left(&r) > 0 && c->state == CONN_ALIVE) {
+        f.type = 0;
+        int rc = neap_frame_parse(&r, &f, why);
+
+        if (rc == 0)
+            rc = take_frame(c, p, &f, why);
+        if (rc) {
+            *frame_type = f.type;
+            return rc;
+        }
+    }
+    return 0;
+}

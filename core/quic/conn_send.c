@@ -1,0 +1,253 @@
+/* Datagrams out: budgets, coalescing, padding, bursts; and CONNECTION_CLOSE. */
+#include "quic/conn.h"
+
+/* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). */
+struct parcel {
+    struct draft drafts[SPACES];
+    size_t count;
+    uint8_t *out;
+    size_t size;
+};
+
+static void parcel_add(struct parcel *p)
+{
+    p->size += neap_draft_size(&p->drafts[p->count++]);
+}
+
+/* RFC 9000 §14.1: a client's datagram with an Initial, a server's with an ack-eliciting one; §8.2.2 with a
+ * PATH_RESPONSE, which waits for the room. */
+static bool must_expand(const neap_conn *c, const struct parcel *p, bool has_response)
+{
+    const struct draft *first = &p->drafts[0];
+
+    return has_response || (first->space == SPACE_INITIAL && (first->ack_eliciting || !c->is_server));
+}
+
+static void parcel_pad(struct parcel *p, size_t size)
+{
+    struct draft *last = &p->drafts[p->count - 1];
+
+    if (p->size >= size)
+        return;
+    size_t more = size - p->size;
+    neap_draft_pad(last, neap_draft_size(last) + more);
+    p->size = size;
+}
+
+static void parcel_commit(neap_conn *c, struct parcel *p, struct flight *flight)
+{
+    bool has_handshake = false;
+
+    for (size_t i = 0; i < p->count; i++) {
+        has_handshake |= p->drafts[i].space == SPACE_HANDSHAKE;
+        neap_draft_commit(c, &p->drafts[i], flight);
+    }
+    neap_path_on_sent(&c->path, p->size);
+    c->counters.bytes_sent += p->size;
+    /* RFC 9001 §4.9.1: a client's Initial keys go when it first sends a Handshake packet. */
+    if (has_handshake && !c->is_server && space_can_send(conn_space(c, SPACE_INITIAL))) {
+        neap_flight_seal(c, flight);
+        neap_conn_discard_space(c, SPACE_INITIAL);
+    }
+}
+
+/* A burst goes on only while its datagrams are of one size: what is nearly full is filled when more is to come. */
+static bool is_worth_filling(neap_conn *c, const struct parcel *p, size_t room)
+{
+    const struct draft *last = &p->drafts[p->count - 1];
+
+    return p->size < room && room - p->size < MIN_ROOM && last->ack_eliciting &&
+           last->space == SPACE_APPLICATION && neap_conn_wants(c, SPACE_APPLICATION);
+}
+
+/* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */
+static bool may_elicit(neap_conn *c, size_t room)
+{
+    if (neap_recovery_window_left(&c->recovery) < room)
+        return false;
+    if (neap_pacer_budget(&c->recovery.pacer, c->now) >= room)
+        return true;
+    c->pacer_at = neap_pacer_ready_at(&c->recovery.pacer, room, c->now);
+    return c->pacer_at <= c->now;
+}
+
+static bool anything_wanted(neap_conn *c)
+{
+    for (enum space space = SPACE_INITIAL; space < SPACES; space++)
+        if (space_can_send(conn_space(c, space)) && neap_conn_wants(c, space))
+            return true;
+    return false;
+}
+
+/* One datagram of at most `room` bytes; 0 when there is nothing to say or it may not be said now. */
+static size_t write_datagram(neap_conn *c, struct flight *flight, uint8_t *out, size_t room)
+{
+    struct parcel p = {.out = out};
+    uint64_t amplification = neap_path_budget(&c->path);
+    uint8_t responses = c->path.response_count;
+
+    if (amplification < room)
+        room = (size_t)amplification;
+    if (room < MIN_ROOM)
+        return 0;
+    struct allowance allowed = {.room = room,
+                                .may_elicit = may_elicit(c, room),
+                                .may_expand = room >= NEAP_MIN_DATAGRAM};
+
+    for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
+        if (!space_can_send(conn_space(c, space)))
+            continue;
+        if (neap_draft_write(c, &p.drafts[p.count], space, out + p.size, room - p.size, &allowed))
+            parcel_add(&p);
+    }
+    if (p.count == 0)
+        return 0;
+    if (allowed.may_expand && must_expand(c, &p, c->path.response_count < responses))
+        parcel_pad(&p, NEAP_MIN_DATAGRAM);
+    if (is_worth_filling(c, &p, room))
+        parcel_pad(&p, room);
+    parcel_commit(c, &p, flight);
+    return p.size;
+}
+
+/* RFC 9000 §5.1.1: as many connection IDs as the peer wants to hold, once the handshake is over. */
+static void issue_connection_ids(neap_conn *c)
+{
+    struct local_cid *wanted;
+
+    if (!c->confirmed || c->local_cids.cid_size == 0)
+        return;
+    while ((wanted = neap_local_cids_wanted(&c->local_cids)) != NULL) {
+        neap_random_cid(c->config, c->local_cids.cid_size, &wanted->cid);
+        neap_reset_token(&c->config->tokens, &wanted->cid, wanted->token);
+        c->cids_changed = true;
+    }
+}
+
+static void fill_info(const neap_conn *c, neap_send_info *info, size_t segment)
+{
+    if (info)
+        *info = (neap_send_info){
+            .from = c->path.local, .to = c->path.peer, .at = c->now, .segment_size = segment, .ecn = 0};
+}
+
+/* The close in one space. An application's close must not be seen in the open (RFC 9000 §10.2.3). */
+static bool write_close(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room)
+{
+    struct frame_close f = {.is_application = c->close.is_application,
+                            .code = c->close.code,
+                            .frame_type = c->close.frame_type,
+                            .reason = span_of(c->close.reason, c->close.reason_size)};
+
+    if (space != SPACE_APPLICATION && f.is_application)
+        f = (struct frame_close){.code = NEAP_APPLICATION_ERROR};
+    if (neap_sent_reserve(&conn_space(c, space)->sent, c->pool, 1) || !neap_draft_begin(c, d, space, out, room))
+        return false;
+    uint8_t *before = d->w.at;
+    neap_write_close(&d->w, &f);
+    if (d->w.full) {
+        d->w.at = before;
+        d->w.full = false;
+        return false;
+    }
+    return true;
+}
+
+/* RFC 9000 §10.2.3: before the handshake is confirmed the peer may lack any of the keys, so all of ours are used. */
+static size_t write_close_datagram(neap_conn *c, uint8_t *out, size_t room)
+{
+    struct flight flight = {0};
+    struct parcel p = {.out = out};
+    uint64_t amplification = neap_path_budget(&c->path);
+
+    c->close.owed = false;
+    if (amplification < room)
+        room = (size_t)amplification;
+    for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
+        if (!space_can_send(conn_space(c, space)) || room - p.size < MIN_ROOM)
+            continue;
+        if (write_close(c, &p.drafts[p.count], space, out + p.size, room - p.size))
+            parcel_add(&p);
+    }
+    if (p.count == 0)
+        return 0;
+    if (p.drafts[0].space == SPACE_INITIAL && !c->is_server && room >= NEAP_MIN_DATAGRAM)
+        parcel_pad(&p, NEAP_MIN_DATAGRAM);
+    for (size_t i = 0; i < p.count; i++)
+        neap_draft_commit(c, &p.drafts[i], &flight);
+    neap_path_on_sent(&c->path, p.size);
+    c->counters.bytes_sent += p.size;
+    return neap_flight_seal(c, &flight) ? 0 : p.size;
+}
+
+/* Whether data ran out before the window did: then the window says nothing about the path (RFC 9002 §7.8). */
+static void note_app_limited(neap_conn *c, size_t room)
+{
+    c->recovery.app_limited =
+        !anything_wanted(c) && neap_recovery_window_left(&c->recovery) >= room && c->pacer_at == NEAP_NEVER;
+}
+
+static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, size_t *segment)
+{
+    struct flight flight = {0};
+    size_t used = 0, room = c->datagram_size;
+
+    *segment = 0;
+    c->pacer_at = NEAP_NEVER;
+    for (size_t n = 0; n < most && size - used >= room; n++) {
+        size_t written = write_datagram(c, &flight, out + used, room);
+
+        if (written == 0)
+            break;
+        used += written;
+        if (*segment == 0)
+            *segment = written;
+        if (written < c->datagram_size)
+            break;
+    }
+    if (neap_flight_seal(c, &flight)) {
+        neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packets could not be sealed");
+        return 0;
+    }
+    if (!anything_wanted(c))
+        c->pacer_at = NEAP_NEVER;
+    note_app_limited(c, c->datagram_size);
+    return used;
+}
+
+static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, neap_send_info *info, neap_time now)
+{
+    size_t used = 0, segment = 0;
+
+    if (size < NEAP_MIN_DATAGRAM)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    c->now = now;
+    if (c->state == CONN_ALIVE && now >= c->stalled_until) {
+        /* A room smaller than our datagrams are takes smaller ones. */
+        uint16_t usual = c->datagram_size;
+
+        if (size < usual)
+            c->datagram_size = (uint16_t)size;
+        issue_connection_ids(c);
+        if (neap_conn_check_seal_limit(c))
+            used = write_burst(c, out, size, most, &segment);
+        c->datagram_size = usual;
+        neap_conn_set_timers(c);
+    }
+    if (c->state == CONN_CLOSING && c->close.owed)
+        used = segment = write_close_datagram(c, out, size < c->datagram_size ? size : c->datagram_size);
+    if (used == 0)
+        return NEAP_ERR_AGAIN;
+    fill_info(c, info, segment);
+    return (int64_t)used;
+}
+
+int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info, neap_time now)
+{
+    return send_some(conn, out, size, 1, info, now);
+}
+
+int64_t neap_conn_send_burst(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info, neap_time now)
+{
+    return send_some(conn, out, size, FLIGHT_PACKETS, info, now);
+}

@@ -1,0 +1,115 @@
+/* The application's verbs on streams: thin, since streams/ does it all. A closed connection has none. */
+#include "quic/conn.h"
+
+static bool is_alive(const neap_conn *c)
+{
+    return c->state == CONN_ALIVE;
+}
+
+static neap_time smoothed_rtt(const neap_conn *c)
+{
+    return c->recovery.rtt.smoothed;
+}
+
+int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
+{
+    return is_alive(conn) ? neap_streams_open(&conn->streams, bidirectional) : NEAP_ERR_CLOSED;
+}
+
+int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
+{
+    return is_alive(conn) ? neap_streams_send(&conn->streams, id, span_of(data, size), fin) : NEAP_ERR_CLOSED;
+}
+
+int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin)
+{
+    return is_alive(conn) ? neap_streams_queue(&conn->streams, id, data, fin) : NEAP_ERR_CLOSED;
+}
+
+int64_t neap_conn_stream_capacity(const neap_conn *conn, uint64_t id)
+{
+    return is_alive(conn) ? neap_streams_capacity(&conn->streams, id) : NEAP_ERR_CLOSED;
+}
+
+int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t size, bool *fin)
+{
+    *fin = false;
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    return neap_streams_recv(&conn->streams, id, out, size, fin, conn->now, smoothed_rtt(conn));
+}
+
+int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, bool *fin)
+{
+    *view = (struct span){0};
+    *fin = false;
+    return is_alive(conn) ? neap_streams_peek(&conn->streams, id, view, fin) : NEAP_ERR_CLOSED;
+}
+
+void neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size)
+{
+    if (is_alive(conn))
+        neap_streams_consume(&conn->streams, id, size, conn->now, smoothed_rtt(conn));
+}
+
+void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)
+{
+    if (is_alive(conn))
+        neap_streams_end_seen(&conn->streams, id);
+}
+
+int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
+{
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    return code > VARINT_MAX ? NEAP_ERR_ARGUMENT : neap_streams_shutdown(&conn->streams, id, direction, code);
+}
+
+int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t *code)
+{
+    return is_alive(conn) ? neap_streams_error(&conn->streams, id, direction, code) : NEAP_ERR_CLOSED;
+}
+
+bool neap_conn_stream_finished(const neap_conn *conn, uint64_t id)
+{
+    return !is_alive(conn) || neap_streams_finished(&conn->streams, id);
+}
+
+int64_t neap_conn_stream_readable_next(neap_conn *conn)
+{
+    return is_alive(conn) ? neap_streams_readable_next(&conn->streams) : -1;
+}
+
+int64_t neap_conn_stream_writable_next(neap_conn *conn)
+{
+    return is_alive(conn) ? neap_streams_writable_next(&conn->streams) : -1;
+}
+
+size_t neap_conn_readable(const neap_conn *conn, uint64_t *ids, size_t max)
+{
+    return is_alive(conn) ? neap_streams_list(&conn->streams, true, ids, max) : 0;
+}
+
+size_t neap_conn_writable(const neap_conn *conn, uint64_t *ids, size_t max)
+{
+    return is_alive(conn) ? neap_streams_list(&conn->streams, false, ids, max) : 0;
+}
+
+uint64_t neap_conn_streams_left(const neap_conn *conn, bool bidirectional)
+{
+    const struct stream_limits *ours = &conn->streams.ours[bidirectional ? 0 : 1];
+
+    return is_alive(conn) && ours->limit > ours->next ? ours->limit - ours->next : 0;
+}
+
+void *neap_conn_stream_user(const neap_conn *conn, uint64_t id)
+{
+    const struct stream *stream = is_alive(conn) ? neap_streams_find(&conn->streams, id) : NULL;
+
+    return stream ? stream->user : NULL;
+}
+
+int neap_conn_stream_set_user(neap_conn *conn, uint64_t id, void *user)
+{
+    return is_alive(conn) ? neap_streams_set_user(&conn->streams, id, user) : NEAP_ERR_CLOSED;
+}

@@ -1,0 +1,159 @@
+/* When the connection wants to be woken, and what it does then. */
+#include "quic/conn.h"
+
+#define TRIM_AFTER NEAP_SECOND /* of silence */
+
+static neap_time earlier(neap_time a, neap_time b)
+{
+    return a < b ? a : b;
+}
+
+neap_time neap_conn_pto(const neap_conn *c)
+{
+    return neap_recovery_pto(&c->recovery, SPACE_APPLICATION);
+}
+
+void neap_conn_touch_idle(neap_conn *c)
+{
+    c->idle_from = c->now;
+}
+
+/* RFC 9000 §10.1: not less than three probe timeouts, so that a loss does not end the connection. */
+static neap_time idle_at(const neap_conn *c)
+{
+    neap_time least = 3 * neap_conn_pto(c);
+
+    if (c->idle_timeout == 0)
+        return NEAP_NEVER;
+    return c->idle_from + (c->idle_timeout > least ? c->idle_timeout : least);
+}
+
+bool neap_conn_is_amplification_blocked(const neap_conn *c)
+{
+    return neap_path_budget(&c->path) < NEAP_MIN_DATAGRAM;
+}
+
+void neap_conn_set_timers(neap_conn *c)
+{
+    bool limited = neap_conn_is_amplification_blocked(c);
+    bool is_quiet = c->recovery.bytes_in_flight == 0 && c->confirmed;
+
+    c->trim_at = is_quiet && c->application.sent.packet_capacity > 0 ? c->now + TRIM_AFTER : NEAP_NEVER;
+    if (limited == c->recovery.amplification_limited)
+        return;
+    c->recovery.amplification_limited = limited;
+    neap_recovery_set_timer(&c->recovery, c->now);
+}
+
+static neap_time ack_at(const neap_conn *c)
+{
+    neap_time at = NEAP_NEVER;
+
+    if (packet_key_is_set(&c->application.write))
+        at = c->application.ack.send_at;
+    for (size_t i = 0; c->handshake && i < 2; i++)
+        if (space_can_send(&c->handshake->spaces[i]))
+            at = earlier(at, c->handshake->spaces[i].ack.send_at);
+    return at;
+}
+
+/* Times at which something is to be sent: none of them counts while nothing may be. */
+static neap_time sending_at(const neap_conn *c)
+{
+    neap_time at = earlier(ack_at(c), c->pacer_at);
+
+    if (neap_conn_is_amplification_blocked(c))
+        return NEAP_NEVER;
+    return c->stalled_until > at ? c->stalled_until : at;
+}
+
+neap_time neap_conn_timeout(const neap_conn *conn)
+{
+    const neap_conn *c = conn;
+    neap_time at = NEAP_NEVER;
+
+    switch ((enum conn_state)c->state) {
+    case CONN_CLOSED: return NEAP_NEVER;
+    case CONN_CLOSING:
+    case CONN_DRAINING: return c->close.until;
+    case CONN_ALIVE: break;
+    }
+    at = earlier(c->recovery.timer, idle_at(c));
+    at = earlier(earlier(at, c->trim_at), sending_at(c));
+    if (!c->established)
+        at = earlier(at, c->handshake->deadline);
+    if (packet_key_is_set(&c->keys.previous_read))
+        at = earlier(at, c->keys.previous_until);
+    return at;
+}
+
+/* RFC 9002 §6.2.4: data first. In the handshake everything that is not acknowledged goes again, in both spaces, since
+ * the peer may lack either flight; later it is the oldest packets'. */
+static void begin_probe(neap_conn *c, enum space space)
+{
+    struct packet_space *s = conn_space(c, space);
+
+    if (!space_can_send(s))
+        return;
+    s->probes = 2;
+    if (space == SPACE_APPLICATION) {
+        if (!neap_streams_has_to_send(&c->streams))
+            neap_conn_requeue_oldest(c, space, s->probes);
+        return;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct packet_space *early = &c->handshake->spaces[i];
+
+        if (space_can_send(early))
+            neap_send_buffer_lose_all(&early->crypto.send, c->pool);
+    }
+}
+
+static void on_loss_timer(neap_conn *c)
+{
+    enum space space = SPACE_APPLICATION;
+
+    switch (neap_recovery_on_timeout(&c->recovery, &space, c->now)) {
+    case TIMEOUT_NOTHING: break;
+    case TIMEOUT_LOSS: neap_conn_take_fates(c, space); break;
+    case TIMEOUT_PROBE: begin_probe(c, space); break;
+    }
+}
+
+/* An idle connection gives back what its bursts needed. */
+static void trim(neap_conn *c)
+{
+    neap_sent_trim(&c->application.sent, c->pool);
+    neap_ack_trim(&c->application.ack, c->pool);
+    c->trim_at = NEAP_NEVER;
+}
+
+void neap_conn_on_timeout(neap_conn *conn, neap_time now)
+{
+    neap_conn *c = conn;
+
+    if (c->state == CONN_CLOSED)
+        return;
+    c->now = now;
+    if (c->state != CONN_ALIVE) {
+        if (now >= c->close.until)
+            neap_conn_finish(c);
+        return;
+    }
+    if (!c->established && now >= c->handshake->deadline) {
+        neap_conn_vanish(c, NEAP_CLOSE_HANDSHAKE_TIMEOUT, "the handshake took too long");
+        return;
+    }
+    if (now >= idle_at(c)) {
+        neap_conn_vanish(c, NEAP_CLOSE_IDLE, "idle");
+        return;
+    }
+    if (packet_key_is_set(&c->keys.previous_read) && now >= c->keys.previous_until)
+        neap_conn_drop_previous_keys(c);
+    if (now >= c->recovery.timer)
+        on_loss_timer(c);
+    if (now >= c->pacer_at)
+        c->pacer_at = NEAP_NEVER;
+    if (now >= c->trim_at)
+        trim(c);
+}
