@@ -61,7 +61,8 @@ function fixtures.certificates()
   local certificates
   if status == 0 then
     certificates = { pin = read("p256.pin") }
-    for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep", "rsaca", "byrsa" }) do
+    for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep",
+      "rsaca", "byrsa" }) do
       certificates[name] = { read(name .. ".pem"), read(name .. ".key") }
     end
     certificates.deep[1] = certificates.deep[1] .. read("middle.pem")
