@@ -168,7 +168,7 @@ describe("a handshake", function()
         local s, other = server:server("p", fixtures.now)
         local ok, failure = nil, { code = code or other }
         if c and s then
-          ok, failure = pair.new({ handshakes = { c, s } }):run()
+          ok, failure = pair.new({ handshakes = { c, s }, fragment = 50 }):run()
         end
         local left = config:fail_after(nil)
         if c then c:free() end
