@@ -14,7 +14,7 @@ target_link_libraries(neap_binding PUBLIC neap_options)
 # lua_* is left open: the interpreter that loads the module has it.
 add_library(neap_core_module MODULE $<TARGET_OBJECTS:neap_binding> ${core_objects})
 set_target_properties(neap_core_module PROPERTIES
-  PREFIX "" OUTPUT_NAME core LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/neap")
+  PREFIX "" OUTPUT_NAME core LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/lua/neap")
 target_link_libraries(neap_core_module PRIVATE neap_options)
 target_link_options(neap_core_module PRIVATE
   -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/scripts/cmake/core_module.map)
