@@ -4,6 +4,7 @@
 
 #include "base/pool.h"
 #include "crypto/certificate.h"
+#include "crypto/der.h"
 #include "crypto/mbedtls/compat.h"
 #include "crypto/mbedtls/random.h"
 #include "neap.h"
@@ -45,6 +46,23 @@ static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algo
     return error ? NEAP_ERR_CRYPTO : 0;
 }
 
+/* A positive INTEGER in its shortest form. */
+static bool is_scalar(struct span s)
+{
+    return s.size > 0 && !(s.data[0] & 0x80) && (s.data[0] != 0 || (s.size > 1 && s.data[1] & 0x80));
+}
+
+/* Whether a signature is the DER of an ECDSA-Sig-Value: Mbed TLS takes other encodings of the same numbers too. */
+static bool is_ecdsa_der(struct span signature)
+{
+    struct reader outer = reader_of(signature);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    struct span first = neap_der_expect(&r, DER_INTEGER), second = neap_der_expect(&r, DER_INTEGER);
+
+    return !outer.bad && !r.bad && reader_left(&outer) == 0 && reader_left(&r) == 0 && is_scalar(first) &&
+           is_scalar(second);
+}
+
 int neap_signature_verify(struct span spki, struct signature_algorithm algorithm, struct span message,
                           struct span signature)
 {
@@ -60,6 +78,8 @@ int neap_signature_verify(struct span spki, struct signature_algorithm algorithm
     if (algorithm.kind == SIGNATURE_ED25519)
         return signature.size == 64 ? neap_ed25519_verify(info.key.data, message, signature.data)
                                     : NEAP_ERR_CRYPTO;
+    if (algorithm.kind == SIGNATURE_ECDSA && !is_ecdsa_der(signature))
+        return NEAP_ERR_CRYPTO;
     int error = digest_message(algorithm.digest, message, digest, &digest_size);
     if (error)
         return error;

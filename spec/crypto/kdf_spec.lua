@@ -1,0 +1,101 @@
+local crypto = require("neap.units").crypto
+local helper = require("spec.helper")
+
+describe("hash", function()
+  it("gives the digest so far after each part and goes on", function()
+    local whole256 = crypto.hash(256, "abc")
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", helper.hex(whole256))
+    local _, second = crypto.hash(256, "a", "bc")
+    assert.equal(whole256, second)
+    assert.equal(
+      "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+      helper.hex((crypto.hash(384, "abc")))
+    )
+    assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", helper.hex((crypto.hash(256, ""))))
+  end)
+end)
+
+--- Fields "name (N octets): hex" of a trace, in order; page breaks between lines are skipped.
+local function fields_of(text)
+  local fields, wanted = {}, 0
+  for line in text:gmatch("(.-)\n") do
+    local name, octets, rest = line:match("^%s+([%w ]+) %((%d+) octets%):%s*(.*)$")
+    if name then
+      wanted = tonumber(octets)
+      fields[#fields + 1] = { name = name, bytes = "" }
+    end
+    local hex = rest or line
+    if wanted > 0 and hex:match("^[%x ]+$") and hex:match("%x%x") then
+      fields[#fields].bytes = fields[#fields].bytes .. helper.unhex(hex)
+      wanted = wanted - #hex:gsub("%X", "") / 2
+      assert(wanted >= 0, line)
+    elseif line:match("salt:%s+0 %(all zero") then
+      fields[#fields + 1] = { name = "salt", bytes = "" }
+    end
+  end
+  return fields
+end
+
+describe("key schedule of RFC 8448", function()
+  local function fields(it_pending) return fields_of(helper.shared("rfc/rfc8448.txt", it_pending)) end
+
+  it("extracts every secret", function()
+    local checked, salt, ikm = 0, nil, nil
+    for _, f in ipairs(fields(pending)) do
+      if f.name == "salt" then salt, ikm = f.bytes, nil end
+      if f.name == "IKM" then ikm = f.bytes end
+      if f.name == "secret" and salt and ikm then
+        assert.equal(helper.hex(f.bytes), helper.hex(crypto.hkdf_extract(256, salt, ikm)))
+        checked, salt, ikm = checked + 1, nil, nil
+      end
+    end
+    assert.is_true(checked >= 10, "only " .. checked)
+  end)
+
+  it("expands every label", function()
+    local checked, prk, info = 0, nil, nil
+    for _, f in ipairs(fields(pending)) do
+      if f.name == "PRK" then prk = f.bytes end
+      if f.name:match("info$") then info = f.bytes end
+      if f.name:match("expanded$") then
+        assert.equal(helper.hex(f.bytes), helper.hex(crypto.hkdf_expand(256, prk, info, #f.bytes)))
+        local label_size = info:byte(3)
+        local label, context = info:sub(4 + 6, 3 + label_size), info:sub(5 + label_size)
+        assert.equal(helper.hex(f.bytes), helper.hex(crypto.expand_label(256, prk, label, context, #f.bytes)))
+        checked = checked + 1
+      end
+    end
+    assert.is_true(checked >= 60, "only " .. checked)
+  end)
+
+  it("hashes the transcript up to ServerHello", function()
+    local hellos, checked = {}, false
+    for _, f in ipairs(fields(pending)) do
+      hellos[f.name] = hellos[f.name] or f.bytes
+      if f.name == "hash" and hellos.ServerHello and not checked and #f.bytes == 32 then
+        local hash = select(2, crypto.hash(256, hellos.ClientHello, hellos.ServerHello))
+        checked = hash == f.bytes
+      end
+    end
+    assert.is_true(checked)
+  end)
+
+  it("computes every Finished", function()
+    local checked, expanded, messages, hash = 0, nil, {}, nil
+    for _, f in ipairs(fields(pending)) do
+      if f.name == "expanded" then expanded = f.bytes end
+      if f.name == "hash" then hash = f.bytes end
+      messages[f.name] = f.bytes
+      if f.name == "finished" and expanded and #f.bytes == 32 and not messages.checked then
+        -- The first one of the first trace: server's Finished over everything before it.
+        local transcript = { select(5, crypto.hash(256, messages.ClientHello, messages.ServerHello,
+          messages.EncryptedExtensions, messages.Certificate, messages.CertificateVerify)) }
+        assert.equal(helper.hex(f.bytes), helper.hex(crypto.hmac(256, expanded, transcript[1])))
+        messages.checked = true
+        checked = checked + 1
+      end
+    end
+    assert.equal(1, checked)
+    assert.is_not_nil(hash)
+  end)
+end)
