@@ -58,13 +58,20 @@ describe("README.md", function()
     end
   end)
 
-  it("shows C programs that compile without a warning and link", function()
+  it("shows C programs that compile without a warning and serve a page", function()
     sh(quote(helper.source_dir .. "/scripts/build") .. " release")
+    local certs = harness.make_certificates(dir)
     for index, code in ipairs(blocks("README.md", "c")) do
-      local file = ("%s/readme%d.c"):format(dir, index)
-      helper.write_file(file, code)
-      sh(("gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s -o %s/program -I%s/core/include "
-        .. "-L%s/build/release -lneap"):format(file, dir, helper.source_dir, helper.source_dir))
+      local file = ("%s/readme%d"):format(dir, index)
+      local port = harness.free_port()
+      helper.write_file(file .. ".c", (code:gsub("4433", tostring(port))))
+      sh(("gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror %s.c -o %s -I%s/core/include -L%s/build/release -lneap")
+        :format(file, file, helper.source_dir, helper.source_dir))
+      local server = harness.start(("sh -c %s"):format(quote(("cd %s && LD_LIBRARY_PATH=%s/build/release exec %s"):format(
+        dir, helper.source_dir, file))), { dir = dir, name = "readme-c", port = port })
+      local page = sh(("%s get --ca %s https://127.0.0.1:%d/"):format(harness.neap(), certs.ca, port))
+      harness.stop(server)
+      assert.is_true(#page > 0)
     end
   end)
 end)
