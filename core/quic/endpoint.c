@@ -1,0 +1,298 @@
+/* Members of an endpoint: how they come, where datagrams find them, how they go. */
+#include "quic/endpoint.h"
+
+#define LEAST_SERVER_CID 4u
+
+neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server)
+{
+    struct random *random = neap_crypto_random(config->crypto);
+    uint8_t keys[2][16];
+
+    /* A server that cannot tell its connections apart by their IDs is none. */
+    if (is_server && config_option(config, OPTION_source_connection_id_size) < LEAST_SERVER_CID)
+        return NULL;
+    neap_endpoint *e = neap_pool_alloc(config->pool, sizeof *e);
+    if (!e)
+        return NULL;
+    e->config = neap_config_retain(config);
+    e->pool = config->pool;
+    e->is_server = is_server;
+    neap_random_bytes(random, &keys[0][0], sizeof keys);
+    e->routes = neap_map_of(keys[0]);
+    e->resets = neap_map_of(keys[1]);
+    e->reset_hash_key[0] = neap_random_u64(random);
+    e->reset_hash_key[1] = neap_random_u64(random);
+    list_init(&e->all);
+    list_init(&e->ready);
+    list_init(&e->news);
+    list_init(&e->answers);
+    return e;
+}
+
+void neap_endpoint_free(neap_endpoint *endpoint)
+{
+    neap_endpoint *e = endpoint;
+
+    if (!e)
+        return;
+    while (!list_empty(&e->all))
+        neap_endpoint_remove(e, LIST_OWNER(e->all.next, struct member, all));
+    neap_endpoint_drop_answers(e);
+    neap_map_free(&e->routes, e->pool);
+    neap_map_free(&e->resets, e->pool);
+    neap_heap_free(&e->timers, e->pool);
+    neap_config *config = e->config;
+    neap_pool_free_secret(e->pool, e, sizeof *e);
+    neap_config_free(config);
+}
+
+neap_config *neap_endpoint_config(const neap_endpoint *endpoint)
+{
+    return endpoint->config;
+}
+
+/* ---- routes */
+
+struct member *neap_endpoint_find(neap_endpoint *e, struct span dcid)
+{
+    if (dcid.size == 0)
+        return e->nameless;
+    return dcid.size <= NEAP_MAX_CONNECTION_ID ? neap_map_get(&e->routes, dcid) : NULL;
+}
+
+/* A route that belongs to another connection stays: 8 random bytes do not meet by chance. */
+static int add_route(neap_endpoint *e, struct member *m, const neap_cid *cid)
+{
+    if (cid->size == 0)
+        return 0;
+    if (neap_map_get(&e->routes, cid_span(cid)))
+        return 0;
+    return neap_map_set(&e->routes, e->pool, cid_span(cid), m);
+}
+
+static void remove_route(neap_endpoint *e, const struct member *m, const neap_cid *cid)
+{
+    if (cid->size > 0 && neap_map_get(&e->routes, cid_span(cid)) == m)
+        neap_map_remove(&e->routes, cid_span(cid));
+}
+
+static void drop_original_route(neap_endpoint *e, struct member *m)
+{
+    if (!m->has_original)
+        return;
+    remove_route(e, m, &m->conn->original_dcid);
+    m->has_original = false;
+}
+
+/* Connection IDs come and go with frames; the connection keeps what went until it is asked here. */
+static int sync_routes(neap_endpoint *e, struct member *m)
+{
+    neap_conn *c = m->conn;
+    const struct local_cids *l = &c->local_cids;
+    int rc = 0;
+
+    for (size_t i = 0; i < c->retired_count; i++)
+        remove_route(e, m, &c->retired[i]);
+    c->retired_count = 0;
+    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0] && rc == 0; i++)
+        if (l->ids[i].in_use)
+            rc = add_route(e, m, &l->ids[i].cid);
+    c->cids_changed = false;
+    return rc;
+}
+
+/* ---- the peer's reset tokens: kept as keyed hashes, so that looking one up tells nothing about them by its time */
+
+static uint64_t reset_key(const neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
+{
+    uint64_t key = neap_siphash(e->reset_hash_key, span_of(token, RESET_TOKEN_SIZE));
+
+    return key ? key : 1;
+}
+
+static void drop_reset(neap_endpoint *e, struct member *m)
+{
+    struct span key = span_of(&m->reset_key, sizeof m->reset_key);
+
+    if (m->reset_key && neap_map_get(&e->resets, key) == m)
+        neap_map_remove(&e->resets, key);
+    m->reset_key = 0;
+}
+
+static void sync_reset(neap_endpoint *e, struct member *m)
+{
+    neap_conn *c = m->conn;
+    const struct peer_cid *active = &c->peer_cids.ids[c->peer_cids.active];
+
+    c->peer_cids_changed = false;
+    drop_reset(e, m);
+    if (!active->has_token)
+        return;
+    m->reset_key = reset_key(e, active->token);
+    /* Without memory a reset is not understood: the connection ends by its idle timeout then. */
+    if (neap_map_set(&e->resets, e->pool, span_of(&m->reset_key, sizeof m->reset_key), m))
+        m->reset_key = 0;
+}
+
+struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
+{
+    uint64_t key = reset_key(e, token);
+    struct member *m = neap_map_get(&e->resets, span_of(&key, sizeof key));
+
+    return m && neap_peer_cids_is_reset(&m->conn->peer_cids, token) ? m : NULL;
+}
+
+/* ---- members */
+
+struct member *neap_endpoint_add(neap_endpoint *e, neap_conn *conn)
+{
+    struct member *m = neap_pool_alloc(e->pool, sizeof *m);
+
+    if (!m) {
+        neap_conn_free(conn);
+        return NULL;
+    }
+    m->endpoint = e;
+    m->conn = conn;
+    conn->member = m;
+    m->is_half_open = true;
+    list_append(&e->all, &m->all);
+    e->stats.connections++;
+    e->stats.half_open++;
+    if (conn->local_cids.cid_size == 0 && !e->nameless)
+        e->nameless = m;
+    int rc = sync_routes(e, m);
+    if (rc == 0 && conn->is_server) {
+        /* After a Retry the client uses the ID that we gave, which is ours already. */
+        m->has_original = neap_map_get(&e->routes, cid_span(&conn->original_dcid)) == NULL;
+        rc = m->has_original ? add_route(e, m, &conn->original_dcid) : 0;
+    }
+    if (rc == 0)
+        rc = neap_heap_set(&e->timers, e->pool, &m->timer, neap_conn_timeout(conn));
+    if (rc) {
+        neap_endpoint_remove(e, m);
+        return NULL;
+    }
+    return m;
+}
+
+static void end_half_open(neap_endpoint *e, struct member *m)
+{
+    if (!m->is_half_open)
+        return;
+    m->is_half_open = false;
+    e->stats.half_open--;
+}
+
+void neap_endpoint_remove(neap_endpoint *e, struct member *m)
+{
+    neap_conn *c = m->conn;
+
+    sync_routes(e, m);
+    for (size_t i = 0; i < sizeof c->local_cids.ids / sizeof c->local_cids.ids[0]; i++)
+        if (c->local_cids.ids[i].in_use)
+            remove_route(e, m, &c->local_cids.ids[i].cid);
+    drop_original_route(e, m);
+    drop_reset(e, m);
+    if (e->nameless == m)
+        e->nameless = NULL;
+    neap_heap_remove(&e->timers, &m->timer);
+    list_remove(&m->all);
+    list_remove(&m->ready);
+    list_remove(&m->news);
+    end_half_open(e, m);
+    e->stats.connections--;
+    neap_conn_free(c);
+    neap_pool_free(e->pool, m, sizeof *m);
+}
+
+void neap_endpoint_settle(neap_endpoint *e, struct member *m)
+{
+    neap_conn *c = m->conn;
+
+    if (neap_conn_is_closed(c) && m->is_released) {
+        neap_endpoint_remove(e, m);
+        return;
+    }
+    if (c->cids_changed && sync_routes(e, m))
+        neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for connection IDs");
+    if (c->peer_cids_changed)
+        sync_reset(e, m);
+    if (c->confirmed)
+        drop_original_route(e, m);
+    if (c->established || c->state != CONN_ALIVE)
+        end_half_open(e, m);
+    if (neap_conn_take_news(c) && !m->is_released && !list_linked(&m->news))
+        list_append(&e->news, &m->news);
+}
+
+neap_conn *neap_endpoint_next(neap_endpoint *endpoint)
+{
+    struct list_link *first = list_take_first(&endpoint->news);
+
+    return first ? LIST_OWNER(first, struct member, news)->conn : NULL;
+}
+
+neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config, const char *server_name,
+                                    const neap_address *local, const neap_address *peer, neap_time now,
+                                    const char **why)
+{
+    neap_endpoint *e = endpoint;
+
+    if (!config)
+        config = e->config;
+    /* Received short headers do not tell how long the ID in them is: it is the same for all. */
+    if (config_option(config, OPTION_source_connection_id_size) !=
+        config_option(e->config, OPTION_source_connection_id_size)) {
+        if (why)
+            *why = "source_connection_id_size differs from the endpoint's";
+        return NULL;
+    }
+    if (config_option(config, OPTION_source_connection_id_size) == 0 && e->nameless) {
+        if (why)
+            *why = "an endpoint has one connection at most with a zero-length connection ID";
+        return NULL;
+    }
+    neap_conn *conn = neap_conn_new_client(config, server_name, local, peer, now, why);
+    struct member *m = conn ? neap_endpoint_add(e, conn) : NULL;
+    if (!m) {
+        if (conn && why)
+            *why = "no memory for a connection";
+        return NULL;
+    }
+    neap_conn_take_news(conn);
+    list_append(&e->ready, &m->ready);
+    return conn;
+}
+
+void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn)
+{
+    struct member *m = conn->member;
+
+    if (!m || m->endpoint != endpoint || list_linked(&m->ready))
+        return;
+    list_append(&endpoint->ready, &m->ready);
+}
+
+void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn)
+{
+    struct member *m = conn->member;
+
+    if (!m || m->endpoint != endpoint)
+        return;
+    m->is_released = true;
+    conn->user = NULL;
+    list_remove(&m->news);
+    neap_endpoint_touch(endpoint, conn);
+    neap_endpoint_settle(endpoint, m);
+}
+
+void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse)
+{
+    endpoint->refuses = refuse;
+}
+
+void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out)
+{
+    *out = endpoint->stats;
+}

@@ -1,0 +1,72 @@
+/* Many connections behind one socket: routing by connection ID, acceptance, timers, turns. The files: endpoint.c
+ * (members, life), endpoint_recv.c (datagrams in), endpoint_answers.c (answers without a connection),
+ * endpoint_send.c (timers and datagrams out). */
+#ifndef NEAP_QUIC_ENDPOINT_H
+#define NEAP_QUIC_ENDPOINT_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "quic/conn.h"
+
+/* A connection as its endpoint sees it. */
+struct member {
+    neap_endpoint *endpoint;
+    neap_conn *conn;
+    struct list_link all;
+    struct list_link ready; /* on endpoint->ready: it may have something to send */
+    struct list_link news;  /* on endpoint->news: the application is to look at it */
+    struct heap_node timer;
+    uint64_t reset_key; /* under which the peer's reset token is known; 0 none */
+    bool has_original;  /* the client's first DCID leads here too */
+    bool is_half_open, is_released;
+};
+
+/* A datagram that no connection sends. */
+struct answer {
+    struct list_link link;
+    neap_address from, to;
+    size_t size;
+    uint8_t bytes[];
+};
+
+struct neap_endpoint {
+    neap_config *config;
+    struct pool *pool;
+    bool is_server, refuses;
+    struct map routes; /* our connection IDs → struct member */
+    struct map resets; /* keyed hashes of reset tokens → struct member */
+    uint64_t reset_hash_key[2];
+    struct member *nameless; /* the client connection with a zero-length connection ID: there is one at most */
+    struct heap timers;
+    struct list_link all, ready, news, answers;
+    size_t answer_count;
+    neap_time now;
+    neap_time reset_second; /* stateless resets are counted a second at a time */
+    uint32_t resets_in_second;
+    neap_endpoint_stats stats;
+};
+
+/* ---- endpoint.c */
+
+/** Take a new connection in; on failure it is freed. */
+struct member *neap_endpoint_add(neap_endpoint *e, neap_conn *conn);
+/** After anything happened to a connection: routes, news, readiness. It may be freed by this when it was released. */
+void neap_endpoint_settle(neap_endpoint *e, struct member *m);
+void neap_endpoint_remove(neap_endpoint *e, struct member *m);
+struct member *neap_endpoint_find(neap_endpoint *e, struct span dcid);
+/** The connection that the peer's reset token at the end of a datagram ends, or NULL (RFC 9000 §10.3.1). */
+struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE]);
+
+/* ---- endpoint_answers.c */
+
+/** Queue an answer to the datagram; what has no room is not said. */
+void neap_endpoint_answer_version(neap_endpoint *e, const neap_datagram *d, const struct packet_header *h);
+void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const neap_header *h);
+void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h, uint64_t code);
+void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct span dcid);
+/** The oldest answer: its size, 0 when none waits, or NEAP_ERR_BUFFER_TOO_SHORT. */
+int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_datagram *out, size_t room);
+void neap_endpoint_drop_answers(neap_endpoint *e);
+
+#endif

@@ -1,0 +1,105 @@
+/* Answers that need no connection: bounded in number, and in rate where they could be turned against others. */
+#include "quic/endpoint.h"
+
+#define ANSWER_ROOM 640u /* a Version Negotiation packet with two connection IDs of 255 bytes, or a Retry */
+
+static void queue(neap_endpoint *e, const neap_datagram *d, const uint8_t *bytes, int64_t size, uint64_t *counter)
+{
+    if (size <= 0 || e->answer_count == LIMIT_STATELESS_ANSWERS)
+        return;
+    struct answer *a = neap_pool_alloc(e->pool, sizeof *a + (size_t)size);
+    if (!a)
+        return;
+    a->from = d->to;
+    a->to = d->from;
+    a->size = (size_t)size;
+    memcpy(a->bytes, bytes, (size_t)size);
+    list_append(&e->answers, &a->link);
+    e->answer_count++;
+    ++*counter;
+}
+
+void neap_endpoint_answer_version(neap_endpoint *e, const neap_datagram *d, const struct packet_header *h)
+{
+    uint8_t room[ANSWER_ROOM];
+    struct writer w = writer_of(room, sizeof room);
+    uint64_t bits = neap_random_u64(neap_crypto_random(e->config->crypto));
+
+    neap_version_negotiation_write(&w, h->scid, h->dcid, (uint8_t)(bits >> 32 & 0x7f), (uint32_t)bits);
+    if (!w.full)
+        queue(e, d, room, (int64_t)writer_size(&w), &e->stats.version_negotiations_sent);
+}
+
+void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const neap_header *h)
+{
+    uint8_t room[ANSWER_ROOM];
+    neap_cid scid;
+
+    /* RFC 9000 §17.2.5.1: it must differ from the client's choice, or the client drops the Retry. */
+    do
+        neap_random_cid(e->config, (size_t)config_option(e->config, OPTION_source_connection_id_size), &scid);
+    while (cid_equal(&scid, &h->dcid));
+    queue(e, d, room, neap_retry(e->config, h, &scid, &d->from, e->now, room, sizeof room), &e->stats.retries_sent);
+}
+
+void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h, uint64_t code)
+{
+    uint8_t room[ANSWER_ROOM];
+
+    queue(e, d, room, neap_refuse(e->config, h, code, room, sizeof room), &e->stats.refused);
+}
+
+/* RFC 9000 §10.3.3, §21.11: not more than so many a second. */
+static bool may_reset(neap_endpoint *e)
+{
+    if (e->now - e->reset_second >= NEAP_SECOND) {
+        e->reset_second = e->now;
+        e->resets_in_second = 0;
+    }
+    if (e->resets_in_second == LIMIT_RESET_RATE)
+        return false;
+    e->resets_in_second++;
+    return true;
+}
+
+void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct span dcid)
+{
+    uint8_t room[ANSWER_ROOM];
+    neap_cid cid = cid_of(dcid);
+
+    if (may_reset(e))
+        queue(e, d, room, neap_stateless_reset(e->config, &cid, d->size, room, sizeof room), &e->stats.resets_sent);
+}
+
+int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_datagram *out, size_t room)
+{
+    if (list_empty(&e->answers))
+        return 0;
+    struct answer *a = LIST_OWNER(e->answers.next, struct answer, link);
+    size_t size = a->size;
+
+    if (size > room)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    list_remove(&a->link);
+    e->answer_count--;
+    memcpy(out->bytes, a->bytes, size);
+    out->size = out->segment_size = size;
+    out->from = a->from;
+    out->to = a->to;
+    out->at = e->now;
+    out->ecn = 0;
+    neap_pool_free(e->pool, a, sizeof *a + size);
+    return (int64_t)size;
+}
+
+void neap_endpoint_drop_answers(neap_endpoint *e)
+{
+    struct list_link *link;
+
+    while ((link = list_take_first(&e->answers)) != NULL) {
+        struct answer *a = LIST_OWNER(link, struct answer, link);
+
+        neap_pool_free(e->pool, a, sizeof *a + a->size);
+    }
+    e->answer_count = 0;
+}

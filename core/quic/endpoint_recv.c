@@ -1,0 +1,157 @@
+/* Datagrams in: to the connection that they name, to a new one, or answered without any. */
+#include "quic/endpoint.h"
+
+#define RESET_LEAST 21u /* RFC 9000 §10.3 */
+
+/* Once what it was a part of is over, a connection gets its turn to send. */
+static void deliver(neap_endpoint *e, struct member *m, neap_datagram *d)
+{
+    neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
+
+    neap_conn_recv(m->conn, d->bytes, d->size, &info, e->now);
+    neap_endpoint_touch(e, m->conn);
+    neap_endpoint_settle(e, m);
+}
+
+/* Whether this client showed that it owns its address: then *original is set when it did by our Retry. */
+static bool has_valid_token(neap_endpoint *e, const neap_datagram *d, const neap_header *h, neap_cid *original)
+{
+    /* It becomes our connection ID again: one of another length would not be found in short headers. */
+    return h->dcid.size == config_option(e->config, OPTION_source_connection_id_size) &&
+           neap_validate_token(e->config, h, &d->from, e->now, original) == 0;
+}
+
+/* A first Initial that does not even open leaves nothing behind. */
+static int start(neap_endpoint *e, neap_datagram *d, const neap_header *h, const neap_cid *original)
+{
+    neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
+    neap_cid scid = h->dcid;
+
+    if (!original)
+        neap_random_cid(e->config, (size_t)config_option(e->config, OPTION_source_connection_id_size), &scid);
+    neap_conn *conn = neap_accept(e->config, h, &scid, original, &d->to, &d->from, e->now, NULL);
+    if (!conn)
+        return NEAP_ERR_NO_MEMORY;
+    neap_conn_recv(conn, d->bytes, d->size, &info, e->now);
+    if (conn->counters.packets_received == 0) {
+        neap_conn_free(conn);
+        e->stats.datagrams_dropped++;
+        return 0;
+    }
+    struct member *m = neap_endpoint_add(e, conn);
+    if (!m)
+        return NEAP_ERR_NO_MEMORY;
+    e->stats.accepted++;
+    neap_endpoint_touch(e, conn);
+    neap_endpoint_settle(e, m);
+    return 0;
+}
+
+/* RFC 9000 §5.2.2, §8.1.2. */
+static int accept_initial(neap_endpoint *e, neap_datagram *d, const neap_header *h)
+{
+    bool must_retry =
+        config_option(e->config, OPTION_retry) != 0 || e->stats.half_open >= LIMIT_HALF_OPEN;
+    neap_cid original;
+    bool is_validated = h->token_size > 0 && has_valid_token(e, d, h, &original);
+
+    if (e->refuses || e->stats.half_open >= 2 * LIMIT_HALF_OPEN) {
+        neap_endpoint_answer_refusal(e, d, h, NEAP_CONNECTION_REFUSED);
+        return 0;
+    }
+    if (is_validated)
+        return start(e, d, h, &original);
+    if (!must_retry)
+        return start(e, d, h, NULL);
+    /* The only tokens we give come from a Retry, and the client takes no second one. */
+    if (h->token_size > 0)
+        neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
+    else
+        neap_endpoint_answer_retry(e, d, h);
+    return 0;
+}
+
+static neap_header public_header(const struct packet_header *h)
+{
+    return (neap_header){
+        .type = h->type,
+        .version = h->version,
+        .dcid = cid_of(h->dcid),
+        .scid = cid_of(h->scid),
+        .token = h->token.data,
+        .token_size = h->token.size,
+    };
+}
+
+/* Nobody's datagram. */
+static int take_unknown(neap_endpoint *e, neap_datagram *d, const struct packet_header *h)
+{
+    if (h->type == NEAP_PACKET_INITIAL && e->is_server && h->dcid.size >= LIMIT_MIN_CLIENT_DCID &&
+        d->size >= LIMIT_MIN_INITIAL_DATAGRAM) {
+        neap_header header = public_header(h);
+
+        return accept_initial(e, d, &header);
+    }
+    if (h->type == NEAP_PACKET_SHORT && d->size >= RESET_LEAST) {
+        struct member *m = neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
+
+        if (m) {
+            m->conn->now = e->now;
+            neap_conn_vanish(m->conn, NEAP_CLOSE_RESET, "stateless reset");
+            neap_endpoint_touch(e, m->conn);
+            neap_endpoint_settle(e, m);
+            return 0;
+        }
+        if (e->is_server)
+            neap_endpoint_answer_reset(e, d, h->dcid);
+    }
+    e->stats.datagrams_dropped++;
+    return 0;
+}
+
+static int take_datagram(neap_endpoint *e, neap_datagram *d)
+{
+    size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
+    struct packet_header h;
+    int rc = neap_packet_header_parse(span_of(d->bytes, d->size), cid_size, &h);
+
+    e->stats.datagrams_received++;
+    if (rc == NEAP_ERR_UNKNOWN_VERSION) {
+        /* RFC 9000 §5.2.2, §6.1: only what is large enough for a first packet is answered. */
+        if (e->is_server && d->size >= LIMIT_MIN_INITIAL_DATAGRAM)
+            neap_endpoint_answer_version(e, d, &h);
+        else
+            e->stats.datagrams_dropped++;
+        return 0;
+    }
+    struct member *m = rc ? NULL : neap_endpoint_find(e, h.dcid);
+    if (m) {
+        deliver(e, m, d);
+        return 0;
+    }
+    if (rc == 0)
+        return take_unknown(e, d, &h);
+    e->stats.datagrams_dropped++;
+    return 0;
+}
+
+int neap_endpoint_recv(neap_endpoint *endpoint, neap_datagram *datagram, neap_time now)
+{
+    neap_endpoint *e = endpoint;
+    size_t segment = datagram->segment_size ? datagram->segment_size : datagram->size;
+    size_t at = 0;
+    int result = 0;
+
+    e->now = now;
+    do {
+        neap_datagram d = *datagram;
+
+        d.bytes = datagram->bytes + at;
+        d.size = datagram->size - at < segment ? datagram->size - at : segment;
+        int rc = take_datagram(e, &d);
+        if (rc)
+            result = rc;
+        at += segment;
+    } while (at < datagram->size);
+    return result;
+}

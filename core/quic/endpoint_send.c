@@ -1,0 +1,80 @@
+/* Timers and turns: connections that may have something to say are asked one after the other. */
+#include "quic/endpoint.h"
+
+#define TRAIN_MOST 65507u /* bytes of one GSO send: what fits into an IPv4 packet */
+
+static struct member *timer_owner(struct heap_node *node)
+{
+    return (struct member *)(void *)((char *)node - offsetof(struct member, timer));
+}
+
+/* A due timer gives its connection a turn; after that turn the timer is set anew. */
+static void run_timers(neap_endpoint *e)
+{
+    struct heap_node *first;
+
+    while ((first = neap_heap_first(&e->timers)) != NULL && first->at <= e->now) {
+        struct member *m = timer_owner(first);
+
+        neap_heap_remove(&e->timers, first);
+        neap_conn_on_timeout(m->conn, e->now);
+        neap_endpoint_touch(e, m->conn);
+    }
+}
+
+/* The turn of a connection is over: it has nothing to say before its timer. */
+static void end_turn(neap_endpoint *e, struct member *m)
+{
+    neap_time at = neap_conn_timeout(m->conn);
+
+    list_remove(&m->ready);
+    if (at == NEAP_NEVER)
+        neap_heap_remove(&e->timers, &m->timer);
+    else if (neap_heap_set(&e->timers, e->pool, &m->timer, at))
+        neap_conn_vanish(m->conn, NEAP_CLOSE_LOCAL, "no memory for a timer");
+    neap_endpoint_settle(e, m);
+}
+
+int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t room, neap_time now)
+{
+    neap_endpoint *e = endpoint;
+    neap_send_info info;
+
+    e->now = now;
+    int64_t size = neap_endpoint_take_answer(e, out, room);
+    if (size != 0)
+        return size;
+    if (room < NEAP_MIN_DATAGRAM)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    run_timers(e);
+    while (!list_empty(&e->ready)) {
+        struct member *m = LIST_OWNER(e->ready.next, struct member, ready);
+
+        size = neap_conn_send_burst(m->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, now);
+        if (size <= 0) {
+            end_turn(e, m);
+            continue;
+        }
+        /* It goes behind the others until it has no more. */
+        list_remove(&m->ready);
+        list_append(&e->ready, &m->ready);
+        *out = (neap_datagram){.bytes = out->bytes,
+                               .size = (size_t)size,
+                               .segment_size = info.segment_size,
+                               .from = info.from,
+                               .to = info.to,
+                               .at = info.at,
+                               .ecn = info.ecn};
+        return size;
+    }
+    return NEAP_ERR_AGAIN;
+}
+
+neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)
+{
+    const struct heap_node *first = neap_heap_first(&endpoint->timers);
+
+    if (!list_empty(&endpoint->ready) || !list_empty(&endpoint->answers))
+        return 0;
+    return first ? first->at : NEAP_NEVER;
+}
