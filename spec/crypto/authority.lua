@@ -1,0 +1,68 @@
+--- Certificates for specs, made by the openssl program in a folder of their own.
+local helper = require("spec.helper")
+local certificates = require("neap.units").certificates
+local crypto = require("neap.units").crypto
+
+local authority = {}
+authority.__index = authority
+
+local KEYS = {
+  p256 = "EC -pkeyopt ec_paramgen_curve:P-256",
+  p384 = "EC -pkeyopt ec_paramgen_curve:P-384",
+  p521 = "EC -pkeyopt ec_paramgen_curve:P-521",
+  rsa1024 = "RSA -pkeyopt rsa_keygen_bits:1024",
+  rsa2048 = "RSA -pkeyopt rsa_keygen_bits:2048",
+  ed25519 = "ED25519",
+  ed448 = "ED448",
+}
+
+--- What an authority's and a server's certificate usually say.
+authority.CA = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign"
+authority.SERVER = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth\n"
+  .. "subjectAltName=DNS:tide.example,DNS:*.wild.example,IP:192.0.2.7,IP:2001:db8::7"
+
+function authority.new()
+  return setmetatable({ dir = helper.make_dir(), made = {} }, authority)
+end
+
+function authority:remove() helper.remove_dir(self.dir) end
+
+local function must(command)
+  local output, status = helper.run(command)
+  if status ~= 0 then error(command .. "\n" .. output, 3) end
+  return output
+end
+
+--- issue{ name =, issuer = (name; absent: self-signed), key = "p256", extensions = text, days =, digest =,
+--- subject =, options = more of `openssl x509` } → { pem =, der =, key =, spki = }
+function authority:issue(spec)
+  local base = self.dir .. "/" .. spec.name
+  local file = helper.quote(base)
+  must(("openssl genpkey -algorithm %s -out %s.key"):format(KEYS[spec.key or "p256"], file))
+  must(("openssl req -new -key %s.key -subj %s -out %s.csr"):format(
+    file, helper.quote(spec.subject or ("/CN=" .. spec.name)), file))
+  local command = ("openssl x509 -req -in %s.csr -out %s.pem -days %d -set_serial %d"):format(
+    file, file, spec.days or 1000, math.random(1, 2 ^ 30))
+  if spec.key ~= "ed25519" or spec.issuer then
+    local issuer = spec.issuer and self.made[spec.issuer]
+    if not (issuer and issuer.kind == "ed25519") then command = command .. " -" .. (spec.digest or "sha256") end
+  end
+  if spec.extensions then
+    helper.write_file(base .. ".ext", spec.extensions .. "\n")
+    command = command .. (" -extfile %s.ext"):format(file)
+  end
+  if spec.issuer then
+    local issuer = helper.quote(self.dir .. "/" .. spec.issuer)
+    command = command .. (" -CA %s.pem -CAkey %s.key"):format(issuer, issuer)
+  else
+    command = command .. (" -signkey %s.key"):format(file)
+  end
+  must(command .. " " .. (spec.options or ""))
+  local made = { pem = helper.read_file(base .. ".pem"), key = helper.read_file(base .. ".key"), kind = spec.key }
+  made.der = certificates.ders(crypto.new(("d"):rep(32)), made.pem)[1]
+  made.spki = assert(certificates.parse(made.der), spec.name).spki
+  self.made[spec.name] = made
+  return made
+end
+
+return authority

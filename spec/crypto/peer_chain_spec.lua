@@ -1,0 +1,395 @@
+--- Verification of peers' chains: what must be accepted, and a matrix of what must be refused, with its alert.
+local authority = require("spec.crypto.authority")
+local certificates = require("neap.units").certificates
+local crypto = require("neap.units").crypto
+local helper = require("spec.helper")
+
+local CA, SERVER = authority.CA, authority.SERVER
+local DAY = 86400
+local ALERT = {
+  bad_certificate = 0x100 + 42,
+  unsupported_certificate = 0x100 + 43,
+  certificate_expired = 0x100 + 45,
+  certificate_unknown = 0x100 + 46,
+  unknown_ca = 0x100 + 48,
+}
+
+describe("peer chain", function()
+  local ca, context, now
+  local c = {} -- certificates by name
+
+  local function issue(spec)
+    c[spec.name] = ca:issue(spec)
+    return c[spec.name]
+  end
+
+  setup(function()
+    ca = authority.new()
+    context = crypto.new(("c"):rep(32))
+    now = os.time() + 60
+    issue({ name = "root", key = "p384", extensions = CA, days = 3000 })
+    issue({ name = "middle", issuer = "root", extensions = CA, days = 100 })
+    issue({ name = "leaf", issuer = "middle", extensions = SERVER })
+    issue({ name = "direct", issuer = "root", extensions = SERVER, days = 5000 })
+    issue({ name = "other root", extensions = CA })
+    issue({ name = "alone", extensions = SERVER })
+  end)
+
+  teardown(function() ca:remove() end)
+
+  --- verify({names of the chain}, options): roots default to root, the name to tide.example, the time to now.
+  local function verify(names, options)
+    options = options or {}
+    local chain = {}
+    for i, name in ipairs(names) do chain[i] = c[name] and c[name].der or name end
+    local roots = {}
+    for i, name in ipairs(options.roots or { "root" }) do roots[i] = c[name].pem end
+    return certificates.verify(context, {
+      chain = chain, roots = roots, pins = options.pins, is_client = options.is_client,
+      name = options.name == nil and "tide.example" or options.name or nil, now = options.now or now,
+    })
+  end
+
+  local function accepted(names, options) assert.same({ true }, { verify(names, options) }) end
+
+  local function refused(alert, reason, names, options)
+    local ok, code, why = verify(names, options)
+    assert.is_nil(ok)
+    assert.equal(assert(ALERT[alert]), code, why)
+    assert.is_truthy(why:find(reason, 1, true), why)
+  end
+
+  describe("accepts", function()
+    it("a leaf whose intermediate leads to a root", function() accepted({ "leaf", "middle" }) end)
+    it("a leaf that the root issued itself", function() accepted({ "direct" }) end)
+    it("a chain that brings its root along", function() accepted({ "leaf", "middle", "root" }) end)
+
+    it("certificates in another order, and strangers among them", function()
+      accepted({ "leaf", "other root", "alone", "root", "middle" })
+    end)
+
+    it("several roots, given as PEM bundles or DER", function()
+      accepted({ "direct" }, { roots = { "other root", "root" } })
+      assert.is_true(certificates.verify(context, {
+        chain = { c.direct.der }, roots = { c["other root"].pem .. c.root.pem }, name = "tide.example", now = now,
+      }))
+      assert.is_true(certificates.verify(context, {
+        chain = { c.direct.der }, roots = { c.root.der }, name = "tide.example", now = now,
+      }))
+    end)
+
+    it("a self-signed leaf, or an intermediate, that is a root itself", function()
+      accepted({ "alone" }, { roots = { "alone" } })
+      accepted({ "leaf" }, { roots = { "middle" } })
+    end)
+
+    it("names in any case, with a final dot, and under a wildcard", function()
+      for _, name in ipairs({ "TIDE.Example", "tide.example.", "a.wild.example", "B.WILD.example" }) do
+        accepted({ "direct" }, { name = name })
+      end
+    end)
+
+    it("addresses, in any spelling", function()
+      for _, name in ipairs({ "192.0.2.7", "2001:db8::7", "2001:DB8:0:0::0:7" }) do
+        accepted({ "direct" }, { name = name })
+      end
+    end)
+
+    it("any name when none is asked for", function() accepted({ "direct" }, { name = false }) end)
+
+    it("RSA chains, signed with PKCS#1 v1.5 and with PSS", function()
+      issue({ name = "rsa root", key = "rsa2048", extensions = CA, digest = "sha384" })
+      issue({ name = "rsa leaf", key = "rsa2048", issuer = "rsa root", extensions = SERVER, digest = "sha512" })
+      issue({ name = "pss leaf", issuer = "rsa root", extensions = SERVER,
+        options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32" })
+      accepted({ "rsa leaf" }, { roots = { "rsa root" } })
+      accepted({ "pss leaf" }, { roots = { "rsa root" } })
+    end)
+
+    it("P-521 authorities", function()
+      issue({ name = "p521 root", key = "p521", extensions = CA, digest = "sha512" })
+      issue({ name = "p521's leaf", issuer = "p521 root", extensions = SERVER, digest = "sha512" })
+      accepted({ "p521's leaf" }, { roots = { "p521 root" } })
+    end)
+
+    it("Ed25519 leaves and authorities where the build has it", function()
+      issue({ name = "ed leaf", key = "ed25519", issuer = "middle", extensions = SERVER })
+      issue({ name = "ed root", key = "ed25519", extensions = CA })
+      issue({ name = "ed's leaf", issuer = "ed root", extensions = SERVER })
+      issue({ name = "ed alone", key = "ed25519", extensions = SERVER })
+      if crypto.has_ed25519() then
+        accepted({ "ed leaf", "middle" })
+        accepted({ "ed's leaf" }, { roots = { "ed root" } })
+        accepted({ "ed alone" }, { roots = { "ed alone" } })
+      else
+        refused("unsupported_certificate", "unsupported kind", { "ed leaf", "middle" })
+        refused("unsupported_certificate", "unsupported kind", { "ed's leaf" }, { roots = { "ed root" } })
+      end
+    end)
+
+    it("a root of version 1, which cannot say that it is an authority", function()
+      issue({ name = "old root" })
+      if certificates.parse(c["old root"].der).version ~= 1 then
+        return pending("this openssl makes no certificates of version 1")
+      end
+      issue({ name = "old leaf", issuer = "old root", extensions = SERVER })
+      accepted({ "old leaf" }, { roots = { "old root" } })
+      refused("unknown_ca", "not a certificate authority", { "old leaf", "old root" })
+    end)
+
+    it("one of two authorities with one name, whichever comes first", function()
+      issue({ name = "twin a", subject = "/CN=twin", extensions = CA })
+      issue({ name = "twin b", subject = "/CN=twin", extensions = CA })
+      issue({ name = "leaf a", issuer = "twin a", extensions = SERVER })
+      issue({ name = "leaf b", issuer = "twin b", extensions = SERVER })
+      for _, leaf in ipairs({ "leaf a", "leaf b" }) do
+        accepted({ leaf }, { roots = { "twin a", "twin b" } })
+      end
+      refused("unknown_ca", "not issued by", { "leaf a" }, { roots = { "twin b" } })
+    end)
+
+    it("a pinned key, alone without any root or beside the roots", function()
+      local pin = crypto.hash(256, c.alone.spki)
+      accepted({ "alone" }, { roots = {}, pins = { pin }, name = "anything.example", now = now + 5000 * DAY })
+      local direct = crypto.hash(256, c.direct.spki)
+      accepted({ "direct" }, { pins = { pin, direct } })
+    end)
+
+    it("a client's certificate", function()
+      issue({ name = "client", issuer = "root",
+        extensions = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth" })
+      accepted({ "client" }, { is_client = true, name = false })
+    end)
+
+    it("a certificate without usage extensions", function()
+      issue({ name = "plain", issuer = "root", extensions = "subjectAltName=DNS:tide.example" })
+      accepted({ "plain" })
+      accepted({ "plain" }, { is_client = true, name = false })
+    end)
+  end)
+
+  describe("refuses", function()
+    local function other(name, extensions, more)
+      local spec = { name = name, issuer = "root", extensions = extensions }
+      for key, value in pairs(more or {}) do spec[key] = value end
+      issue(spec)
+    end
+
+    it("another name", function()
+      refused("bad_certificate", "another name", { "direct" }, { name = "ebb.example" })
+      refused("bad_certificate", "another name", { "direct" }, { name = "tide.example.org" })
+      refused("bad_certificate", "another name", { "direct" }, { name = "x.tide.example" })
+      refused("bad_certificate", "another name", { "direct" }, { name = "" })
+    end)
+
+    it("a wildcard's parent, two labels under it, and an empty label", function()
+      for _, name in ipairs({ "wild.example", "a.b.wild.example", ".wild.example" }) do
+        refused("bad_certificate", "another name", { "direct" }, { name = name })
+      end
+    end)
+
+    it("wildcards that are not one whole left-most label above two others", function()
+      other("odd wildcards", "subjectAltName=DNS:t*.example,DNS:*.example,DNS:a.*.example,DNS:*")
+      for _, name in ipairs({ "tide.example", "a.tide.example", "localhost" }) do
+        refused("bad_certificate", "another name", { "odd wildcards" }, { name = name })
+      end
+    end)
+
+    it("an address that is not in the certificate", function()
+      refused("bad_certificate", "another name", { "direct" }, { name = "192.0.2.8" })
+      refused("bad_certificate", "another name", { "direct" }, { name = "2001:db8::8" })
+      refused("bad_certificate", "another name", { "direct" }, { name = "::ffff:192.0.2.7" })
+    end)
+
+    it("an address written as a DNS name, or covered by a wildcard", function()
+      other("address as name", "subjectAltName=DNS:192.0.2.7,DNS:*.0.2.7")
+      refused("bad_certificate", "another name", { "address as name" }, { name = "192.0.2.7" })
+    end)
+
+    it("a common name in place of a subject alternative name", function()
+      other("common name", "keyUsage=digitalSignature", { subject = "/CN=tide.example" })
+      refused("bad_certificate", "another name", { "common name" })
+      other("common name too", "subjectAltName=DNS:ebb.example", { subject = "/CN=tide.example" })
+      refused("bad_certificate", "another name", { "common name too" })
+    end)
+
+    it("a name that only begins like the one in the certificate before a NUL", function()
+      local der = c.direct.der:gsub("tide%.example", "tide\0example")
+      assert.are_not.equal(c.direct.der, der)
+      assert.is_false(certificates.has_host(der, "tide"))
+      assert.is_true(certificates.has_host(c.direct.der, "tide.example"))
+    end)
+
+    it("what has expired, or is not valid yet", function()
+      refused("certificate_expired", "has expired", { "leaf" }, { roots = { "middle" }, now = now + 99 * DAY * 11 })
+      refused("certificate_expired", "not valid yet", { "alone" }, { roots = { "alone" }, now = now - DAY })
+    end)
+
+    it("an intermediate or a root that has expired", function()
+      refused("certificate_expired", "issuer", { "leaf", "middle" }, { now = now + 200 * DAY })
+      refused("certificate_expired", "issuer", { "direct" }, { now = now + 4000 * DAY })
+    end)
+
+    it("an authority that nobody trusts", function()
+      refused("unknown_ca", "not issued by", { "leaf", "middle", "root" }, { roots = { "other root" } })
+    end)
+
+    it("a self-signed certificate", function() refused("unknown_ca", "not issued by", { "alone" }) end)
+    it("a chain with a gap", function() refused("unknown_ca", "not issued by", { "leaf" }) end)
+
+    it("everything when nothing is trusted", function()
+      refused("unknown_ca", "nothing is trusted", { "direct" }, { roots = {} })
+    end)
+
+    it("an authority that only has the name of a trusted one", function()
+      issue({ name = "impostor", subject = "/CN=root", extensions = CA })
+      issue({ name = "impostor's", issuer = "impostor", extensions = SERVER })
+      refused("unknown_ca", "not issued by", { "impostor's", "impostor" })
+    end)
+
+    it("certificates for another purpose", function()
+      other("for clients", "extendedKeyUsage=clientAuth\nsubjectAltName=DNS:tide.example")
+      refused("unsupported_certificate", "not for this side", { "for clients" })
+      refused("unsupported_certificate", "not for this side", { "direct" }, { is_client = true })
+      other("for encryption", "keyUsage=keyEncipherment\nsubjectAltName=DNS:tide.example")
+      refused("unsupported_certificate", "not for signatures", { "for encryption" })
+    end)
+
+    it("an intermediate that is not for this purpose", function()
+      other("middle for clients", CA .. "\nextendedKeyUsage=clientAuth")
+      issue({ name = "leaf below", issuer = "middle for clients", extensions = SERVER })
+      refused("unsupported_certificate", "not for this use", { "leaf below", "middle for clients" })
+    end)
+
+    it("a leaf that issues certificates", function()
+      issue({ name = "leaf's leaf", issuer = "direct", extensions = SERVER })
+      refused("unknown_ca", "not a certificate authority", { "leaf's leaf", "direct" })
+    end)
+
+    it("an authority that may not sign certificates", function()
+      other("mute", "basicConstraints=critical,CA:TRUE\nkeyUsage=digitalSignature")
+      issue({ name = "mute's leaf", issuer = "mute", extensions = SERVER })
+      refused("unknown_ca", "not a certificate authority", { "mute's leaf", "mute" })
+    end)
+
+    it("more intermediates than an authority allows", function()
+      issue({ name = "short root",
+        extensions = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=keyCertSign" })
+      issue({ name = "too deep", issuer = "short root", extensions = CA })
+      issue({ name = "deep leaf", issuer = "too deep", extensions = SERVER })
+      issue({ name = "shallow leaf", issuer = "short root", extensions = SERVER })
+      refused("unknown_ca", "more intermediates", { "deep leaf", "too deep" }, { roots = { "short root" } })
+      accepted({ "shallow leaf" }, { roots = { "short root" } })
+    end)
+
+    it("a certificate with any byte of its content or signature changed", function()
+      local der = c.direct.der
+      for i = 1, #der, 7 do
+        local changed = der:sub(1, i - 1) .. string.char((der:byte(i) + 1) % 256) .. der:sub(i + 1)
+        assert.is_nil((verify({ changed })), "byte " .. i)
+      end
+    end)
+
+    it("a certificate that is cut off or longer than it says", function()
+      for _, der in ipairs({ "", "\48", c.direct.der:sub(1, -2), c.direct.der .. "\0", ("\0"):rep(500) }) do
+        refused("bad_certificate", "cannot be parsed", { der })
+        refused("bad_certificate", "cannot be parsed", { "direct", der })
+      end
+    end)
+
+    it("signatures over SHA-1", function()
+      other("sha1", SERVER, { digest = "sha1" })
+      refused("bad_certificate", "algorithm that is not accepted", { "sha1" })
+    end)
+
+    it("RSA keys of 1024 bits, in leaves and in authorities", function()
+      other("weak leaf", SERVER, { key = "rsa1024" })
+      refused("bad_certificate", "RSA key", { "weak leaf" })
+      other("weak middle", CA, { key = "rsa1024" })
+      issue({ name = "weak middle's", issuer = "weak middle", extensions = SERVER })
+      refused("bad_certificate", "RSA key", { "weak middle's", "weak middle" })
+    end)
+
+    it("keys that no signature scheme of ours fits", function()
+      other("p521 leaf", SERVER, { key = "p521" })
+      refused("unsupported_certificate", "curve", { "p521 leaf" })
+      other("ed448 leaf", SERVER, { key = "ed448" })
+      refused("unsupported_certificate", "unsupported kind", { "ed448 leaf" })
+    end)
+
+    it("a critical extension that is not understood", function()
+      other("critical", SERVER .. "\n1.2.3.4=critical,ASN1:NULL")
+      refused("unsupported_certificate", "not understood", { "critical" })
+      other("constrained", CA .. "\nnameConstraints=critical,permitted;DNS:example")
+      issue({ name = "constrained's", issuer = "constrained", extensions = SERVER })
+      refused("unsupported_certificate", "not understood", { "constrained's", "constrained" })
+      other("not critical", SERVER .. "\n1.2.3.4=ASN1:NULL")
+      accepted({ "not critical" })
+    end)
+
+    it("more certificates than the bound, and none at all", function()
+      local names = {}
+      for i = 1, 10 do names[i] = "direct" end
+      accepted(names)
+      names[11] = "direct"
+      refused("bad_certificate", "too long", names)
+      refused("bad_certificate", "no certificate", {})
+    end)
+
+    it("a chain that does not begin with the leaf", function()
+      refused("unsupported_certificate", "not for signatures", { "middle", "leaf" })
+    end)
+
+    it("a key that is not the pinned one, though the chain is good", function()
+      local pin = crypto.hash(256, c.alone.spki)
+      refused("certificate_unknown", "pinned", { "direct" }, { pins = { pin } })
+      refused("certificate_unknown", "pinned", { "direct" }, { roots = {}, pins = { pin } })
+    end)
+
+    it("to verify signatures without end", function()
+      -- Ten authorities with one name, each of which seems to have issued the others.
+      local names = { "twin leaf" }
+      for i = 1, 9 do
+        issue({ name = "loop " .. i, subject = "/CN=loop", extensions = CA })
+        names[#names + 1] = "loop " .. i
+      end
+      issue({ name = "twin leaf", issuer = "loop 9", extensions = SERVER })
+      refused("unknown_ca", "not issued by", names)
+    end)
+  end)
+
+  it("leaks nothing, wherever memory ends", function()
+    local used = crypto.used(context)
+    local count, ok = 0, nil
+    repeat
+      crypto.fail_after(context, count)
+      ok = verify({ "leaf", "middle" })
+      crypto.fail_after(context, -1)
+      assert.equal(used, crypto.used(context))
+      count = count + 1
+    until ok
+    assert.is_true(count > 5)
+  end)
+end)
+
+describe("trust", function()
+  local context = crypto.new(("t"):rep(32))
+
+  it("loads the system's roots", function()
+    local bundle = helper.read_file("/etc/ssl/certs/ca-certificates.crt")
+    if not bundle then return pending("needs /etc/ssl/certs/ca-certificates.crt: install ca-certificates") end
+    local _, blocks = bundle:gsub("%-%-%-%-%-BEGIN CERTIFICATE", "")
+    assert.equal(blocks, certificates.trust_count(context, bundle))
+  end)
+
+  it("skips what cannot be parsed among what can, and counts a root once", function()
+    local pem = certificates.make(context, { "a.example" }, 0, 100)
+    local junk = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"
+    local broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n"
+    assert.equal(1, certificates.trust_count(context, junk .. pem .. broken .. "text\n" .. pem))
+    for _, text in ipairs({ junk, broken, "", "text", "-----BEGIN CERTIFICATE-----\nMAMC" }) do
+      local count, code = certificates.trust_count(context, text)
+      assert.same({ nil, -13 }, { count, code })
+    end
+  end)
+end)
