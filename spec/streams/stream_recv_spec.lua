@@ -142,24 +142,23 @@ describe("reassembly", function()
   end)
 
   it("survives every allocation that fails", function()
-    local bytes = pattern(5000)
-    for at = 0, 5 do
-      local r, failed = units.reassembly(), 0
-      r:insert(9000, "early")
-      r:insert(at * 700, "!")
-      repeat
-        r:fail(1)
-        local result = r:insert(0, bytes)
-        r:fail(0)
-        failed = failed + 1
-        -- Each try gets one allocation further.
-        if result ~= 0 then assert.equal(codes.NO_MEMORY, result) end
-        r:insert(4999 - failed, bytes:sub(5000 - failed, 5000 - failed))
-      until result == 0 or failed == 20
+    local bytes, refused = pattern(5000), 0
+    for after = 0, 12 do
+      local r = units.reassembly()
+      r:fail(1, after)
+      local first = r:insert(700, "!")
+      local second = r:insert(0, bytes)
+      r:fail(0)
+      for _, result in ipairs({ first, second }) do
+        assert.is_true(result == 0 or result == codes.NO_MEMORY)
+        if result ~= 0 then refused = refused + 1 end
+      end
       assert.equal(0, r:insert(0, bytes))
-      assert.is_true(failed > 1)
-      assert.equal(bytes:sub(1, at * 700) .. "!" .. bytes:sub(at * 700 + 2), r:read())
+      local expected = first == 0 and bytes:sub(1, 700) .. "!" .. bytes:sub(702) or bytes
+      assert.is_true(expected == r:read(), "after " .. after)
+      assert.equal(0, (r:memory()))
     end
+    assert.is_true(refused >= 6)
   end)
 
   it("goes on at another offset after a discard", function()

@@ -14,7 +14,7 @@ int neap_units_streams(lua_State *L);
 struct memory {
     struct pool *pool;
     uint64_t allocations;
-    int64_t failing; /* the next so many allocations fail */
+    uint64_t passing, failing; /* so many allocations from now on succeed, the so many after them fail */
 };
 
 static void *counting_realloc(void *context, void *pointer, size_t size)
@@ -26,7 +26,9 @@ static void *counting_realloc(void *context, void *pointer, size_t size)
         return NULL;
     }
     memory->allocations++;
-    if (memory->failing > 0) {
+    if (memory->passing > 0) {
+        memory->passing--;
+    } else if (memory->failing > 0) {
         memory->failing--;
         return NULL;
     }
@@ -127,12 +129,13 @@ static int object_memory(lua_State *L)
     return 2;
 }
 
-/* object:fail(count): the next `count` allocations fail */
+/* object:fail(count, after): after so many good ones `count` allocations fail */
 static int object_fail(lua_State *L)
 {
     struct memory *memory = lua_touserdata(L, 1);
 
-    memory->failing = (int64_t)luaL_checknumber(L, 2);
+    memory->failing = check_u64(L, 2);
+    memory->passing = opt_u64(L, 3, 0);
     return 0;
 }
 
@@ -654,10 +657,10 @@ static int streams_capacity(lua_State *L)
 static int streams_recv(lua_State *L)
 {
     size_t size = (size_t)luaL_optnumber(L, 3, 65536);
+    neap_time now = opt_u64(L, 4, 1), rtt = opt_u64(L, 5, 0);
     uint8_t *room = lua_newuserdata(L, size + 1);
     bool fin;
-    int64_t taken = neap_streams_recv(check_streams(L), check_u64(L, 2), room, size, &fin, opt_u64(L, 4, 1),
-                                      opt_u64(L, 5, 0));
+    int64_t taken = neap_streams_recv(check_streams(L), check_u64(L, 2), room, size, &fin, now, rtt);
 
     if (taken < 0)
         lua_pushnumber(L, (lua_Number)taken);
