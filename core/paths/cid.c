@@ -222,16 +222,19 @@ static int add(struct peer_cids *p, const struct frame_new_connection_id *f, str
     return 0;
 }
 
-/* When the active one is gone the lowest that is left takes its place: the one just added is always there. */
+/* When the active one was retired the lowest that is left takes its place: one that retires others is itself left. Its
+ * slot may have been given to a new one meanwhile, so that the mark counts and not the slot. */
 static void choose_active(struct peer_cids *p)
 {
-    uint32_t lowest = p->active;
+    uint32_t lowest = PEER_SLOTS;
 
-    if (p->ids[p->active].in_use)
+    if (p->ids[p->active].is_active)
         return;
     for (uint32_t i = 0; i < PEER_SLOTS; i++)
-        if (p->ids[i].in_use && (!p->ids[lowest].in_use || p->ids[i].sequence < p->ids[lowest].sequence))
+        if (p->ids[i].in_use && (lowest == PEER_SLOTS || p->ids[i].sequence < p->ids[lowest].sequence))
             lowest = i;
+    if (lowest == PEER_SLOTS)
+        return;
     p->active = lowest;
     p->ids[lowest].is_active = true;
 }

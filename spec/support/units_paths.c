@@ -449,8 +449,21 @@ static int tokens_reset_token(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg tokens_methods[] = {
-    {"seal", tokens_seal}, {"open", tokens_open}, {"reset_token", tokens_reset_token}, {NULL, NULL}};
+/* t:keys() -> the key of Retry tokens, the key of reset tokens */
+static int tokens_keys(lua_State *L)
+{
+    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
+
+    lua_pushlstring(L, (const char *)t->keys.seal, sizeof(t->keys.seal));
+    lua_pushlstring(L, (const char *)t->keys.reset, sizeof(t->keys.reset));
+    return 2;
+}
+
+static const luaL_Reg tokens_methods[] = {{"seal", tokens_seal},
+                                          {"open", tokens_open},
+                                          {"reset_token", tokens_reset_token},
+                                          {"keys", tokens_keys},
+                                          {NULL, NULL}};
 
 int neap_units_paths(lua_State *L)
 {

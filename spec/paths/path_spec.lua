@@ -1,0 +1,60 @@
+local units = require("neap.units").paths
+
+local function data(n) return ("%08d"):format(n) end
+
+describe("an address that is not proved", function()
+  -- covers: rfc9000#8.1
+  -- covers: rfc9000#8.1.2
+  -- covers: rfc9000#8.1.3
+  it("gets three times what came from it, to the byte", function()
+    local p = units.path(false)
+    assert.equal(0, p:budget())
+    p:on_datagram(1200)
+    assert.equal(3600, p:budget())
+    p:on_sent(1200)
+    p:on_sent(2399)
+    assert.equal(1, p:budget())
+    p:on_sent(1)
+    assert.equal(0, p:budget())
+    p:on_datagram(1)
+    assert.equal(3, p:budget())
+  end)
+
+  it("gets nothing when more went out than was allowed", function()
+    local p = units.path(false)
+    p:on_datagram(10)
+    p:on_sent(31)
+    assert.equal(0, p:budget())
+    p:on_datagram(1)
+    assert.equal(2, p:budget())
+  end)
+
+  it("has no bound once it is proved", function()
+    local p = units.path(false)
+    p:validate()
+    assert.equal(2 ^ 64, p:budget())
+    p:on_sent(1e9)
+    assert.equal(2 ^ 64, p:budget())
+    assert.equal(2 ^ 64, units.path(true):budget())
+  end)
+end)
+
+describe("PATH_CHALLENGE", function()
+  -- covers: rfc9000#19.17.1
+  it("is answered once with its data, in order", function()
+    local p = units.path(true)
+    assert.is_nil(p:next_response())
+    p:on_challenge(data(1))
+    p:on_challenge(data(2))
+    assert.same({ data(1), data(2) }, { p:next_response(), p:next_response() })
+    assert.is_nil(p:next_response())
+  end)
+
+  it("in a flood leaves the newest, and no more than the bound", function()
+    local p = units.path(true)
+    local count = 100000
+    for n = 1, count do p:on_challenge(data(n)) end
+    for n = count - units.PATH_RESPONSES + 1, count do assert.equal(data(n), p:next_response()) end
+    assert.is_nil(p:next_response())
+  end)
+end)
