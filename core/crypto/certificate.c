@@ -165,11 +165,43 @@ static void parse_names(struct reader *r, struct certificate *c)
         r->bad = true;
 }
 
+/* Constraints on DNS names and addresses are applied. Others are not understood, which matters when the extension is
+ * critical; the walk here also makes sure that the walks later cannot fail. */
+static bool parse_constraints(struct reader *r, struct certificate *c)
+{
+    bool is_known = true;
+
+    c->constraints = neap_der_expect(r, DER_SEQUENCE);
+    struct reader lists = reader_of(c->constraints);
+    while (!lists.bad && reader_left(&lists) > 0) {
+        struct span subtrees, subtree, base;
+        uint8_t tag = neap_der_next(&lists, &subtrees, NULL);
+        struct reader list = reader_of(subtrees);
+
+        if (tag != DER_CONTEXT_CONSTRUCTED(0) && tag != DER_CONTEXT_CONSTRUCTED(1))
+            lists.bad = true;
+        while (!list.bad && reader_left(&list) > 0) {
+            subtree = neap_der_expect(&list, DER_SEQUENCE);
+            struct reader fields = reader_of(subtree);
+            uint8_t kind = neap_der_next(&fields, &base, NULL);
+
+            if (fields.bad || reader_left(&fields) > 0) /* minimum and maximum are not used (RFC 5280) */
+                list.bad = true;
+            is_known = is_known && (kind == DER_CONTEXT(2) || (kind == DER_CONTEXT(7) && base.size % 8 == 0));
+        }
+        lists.bad = lists.bad || list.bad;
+    }
+    if (lists.bad)
+        r->bad = true;
+    return is_known;
+}
+
 enum extension_id { /* 2.5.29.x */
                     EXTENSION_SUBJECT_KEY_ID = 14,
                     EXTENSION_KEY_USAGE = 15,
                     EXTENSION_SUBJECT_ALT_NAME = 17,
                     EXTENSION_BASIC_CONSTRAINTS = 19,
+                    EXTENSION_NAME_CONSTRAINTS = 30,
                     EXTENSION_POLICIES = 32,
                     EXTENSION_AUTHORITY_KEY_ID = 35,
                     EXTENSION_EXTENDED_USAGE = 37,
@@ -178,11 +210,14 @@ enum extension_id { /* 2.5.29.x */
 /* Returns whether the extension is one that we understand. */
 static bool parse_known_extension(uint8_t id, struct reader *value, struct certificate *c)
 {
+    bool is_known = true;
+
     switch (id) {
     case EXTENSION_KEY_USAGE: parse_key_usage(value, c); break;
     case EXTENSION_SUBJECT_ALT_NAME: parse_names(value, c); break;
     case EXTENSION_BASIC_CONSTRAINTS: parse_basic_constraints(value, c); break;
     case EXTENSION_EXTENDED_USAGE: parse_extended_usage(value, c); break;
+    case EXTENSION_NAME_CONSTRAINTS: is_known = parse_constraints(value, c); break;
     case EXTENSION_SUBJECT_KEY_ID:
     case EXTENSION_AUTHORITY_KEY_ID:
     case EXTENSION_POLICIES: /* no policy is asked for, so any is fine */ read_rest(value); break;
@@ -190,7 +225,7 @@ static bool parse_known_extension(uint8_t id, struct reader *value, struct certi
     }
     if (reader_left(value) > 0)
         value->bad = true;
-    return true;
+    return is_known;
 }
 
 static void parse_extension(struct reader *list, struct certificate *c, uint64_t *seen)

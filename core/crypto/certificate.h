@@ -17,7 +17,8 @@ struct certificate {
     struct span subject;
     struct span spki; /* whole SubjectPublicKeyInfo */
     struct span signature;
-    struct span names; /* content of subjectAltName; empty without one */
+    struct span names;       /* content of subjectAltName; empty without one */
+    struct span constraints; /* content of nameConstraints; empty without them */
     int64_t not_before, not_after;
     struct signature_algorithm algorithm;
     unsigned version; /* 1, 2 or 3 */
@@ -34,6 +35,8 @@ int neap_certificate_parse(struct span der, struct certificate *out);
 /** Whether a subjectAltName has this host: a DNS name (left-most label may be `*`) or an IP address literal. Without
  * one nothing matches (RFC 9525 §2: common names are not host names). */
 bool neap_certificate_has_host(const struct certificate *certificate, const char *host);
+/** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10) allow the DNS names and addresses of `leaf`. */
+bool neap_name_constraints_allow(struct span constraints, const struct certificate *leaf);
 /** The content of the last common name of the subject, empty when it has none. */
 struct span neap_certificate_common_name(const struct certificate *certificate);
 /** Whether a certificate's DNS name covers a host name (RFC 9525 §6.3). */

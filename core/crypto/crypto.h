@@ -106,8 +106,6 @@ enum crypto_scheme { /* RFC 8446 §4.2.3 */
 };
 /** Schemes that this build can verify, strongest wish first; count in *count; static. */
 const uint16_t *neap_schemes(size_t *count);
-/** The same for signatures inside of certificates (signature_algorithms_cert): also RSA PKCS#1 v1.5 and P-521. */
-const uint16_t *neap_certificate_schemes(size_t *count);
 
 /** A certificate chain with its private key: ours, for CertificateVerify. */
 struct identity;

@@ -1,4 +1,5 @@
-/* Host names and addresses against a certificate's subjectAltName (RFC 9525 §6). */
+/* Host names and addresses against a certificate's subjectAltName (RFC 9525 §6), and these names against the
+ * constraints of authorities (RFC 5280 §4.2.1.10). */
 #include "crypto/certificate.h"
 
 #include "crypto/der.h"
@@ -71,4 +72,71 @@ bool neap_certificate_has_host(const struct certificate *certificate, const char
             return true;
     }
     return false;
+}
+
+/* A DNS constraint covers its name and everything below it; one that begins with a dot only what is below. */
+static bool dns_in_subtree(struct span name, struct span base)
+{
+    if (base.size == 0)
+        return true;
+    if (name.size < base.size || !equal_ignoring_case(after(name, name.size - base.size), base))
+        return false;
+    return name.size == base.size || base.data[0] == '.' || name.data[name.size - base.size - 1] == '.';
+}
+
+/* An address constraint is an address and a mask. */
+static bool address_in_subtree(struct span address, struct span base)
+{
+    if (base.size != 2 * address.size)
+        return false;
+    for (size_t i = 0; i < address.size; i++) {
+        if ((address.data[i] ^ base.data[i]) & base.data[address.size + i])
+            return false;
+    }
+    return true;
+}
+
+/* How one name stands to a list of subtrees. */
+struct subtree_match {
+    bool has_kind, matches;
+};
+
+static struct subtree_match match_subtrees(struct span subtrees, uint8_t tag, struct span name)
+{
+    struct subtree_match match = {0};
+    struct reader list = reader_of(subtrees);
+
+    while (!list.bad && reader_left(&list) > 0) {
+        struct reader subtree = reader_of(neap_der_expect(&list, DER_SEQUENCE));
+        struct span base;
+
+        if (neap_der_next(&subtree, &base, NULL) != tag)
+            continue;
+        match.has_kind = true;
+        if (tag == DER_CONTEXT(NAME_DNS) ? dns_in_subtree(name, base) : address_in_subtree(name, base))
+            match.matches = true;
+    }
+    return match;
+}
+
+bool neap_name_constraints_allow(struct span constraints, const struct certificate *leaf)
+{
+    struct reader names = reader_of(leaf->names);
+
+    while (!names.bad && reader_left(&names) > 0) {
+        struct span name, subtrees;
+        uint8_t tag = neap_der_next(&names, &name, NULL);
+        struct reader lists = reader_of(constraints);
+
+        if (tag != DER_CONTEXT(NAME_DNS) && tag != DER_CONTEXT(NAME_IP))
+            continue;
+        while (!lists.bad && reader_left(&lists) > 0) {
+            bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0);
+            struct subtree_match match = match_subtrees(subtrees, tag, name);
+
+            if (is_permitted ? match.has_kind && !match.matches : match.matches)
+                return false;
+        }
+    }
+    return true;
 }

@@ -143,6 +143,8 @@ static int check_issuer(const struct search *s, const struct certificate *issuer
     if (issuer->has_unknown_critical)
         return alert(s->why, UNSUPPORTED_CERTIFICATE,
                      "an issuer has a critical extension that is not understood");
+    if (!neap_name_constraints_allow(issuer->constraints, &s->chain->certificates[0]))
+        return alert(s->why, BAD_CERTIFICATE, "the certificate has a name that an issuer may not vouch for");
     if (!is_current(issuer, s->wall_clock))
         return alert(s->why, CERTIFICATE_EXPIRED, "an issuer's certificate has expired or is not valid yet");
     return check_key(issuer->spki, &key, s->why);

@@ -16,30 +16,19 @@ static const struct scheme schemes[] = {
     {SCHEME_RSA_PSS_RSAE_SHA512, {SIGNATURE_RSA_PSS, DIGEST_SHA512}, KEY_RSA},
 };
 
-#define FOR_CERTIFICATES 0x0401, 0x0501, 0x0601, 0x0603 /* rsa_pkcs1_sha256/384/512, ecdsa_secp521r1_sha512 */
-#define SCHEMES_BEFORE SCHEME_ECDSA_SECP256R1_SHA256
-#define SCHEMES_BEHIND                                                                     \
+#define BEFORE_ED25519 SCHEME_ECDSA_SECP256R1_SHA256
+#define BEHIND_ED25519                                                                     \
     SCHEME_ECDSA_SECP384R1_SHA384, SCHEME_RSA_PSS_RSAE_SHA256, SCHEME_RSA_PSS_RSAE_SHA384, \
         SCHEME_RSA_PSS_RSAE_SHA512
 
-static const uint16_t with_ed25519[] = {SCHEMES_BEFORE, SCHEME_ED25519, SCHEMES_BEHIND, FOR_CERTIFICATES};
-static const uint16_t without_ed25519[] = {SCHEMES_BEFORE, SCHEMES_BEHIND, FOR_CERTIFICATES};
-
-const uint16_t *neap_certificate_schemes(size_t *count)
+const uint16_t *neap_schemes(size_t *count)
 {
+    static const uint16_t with_ed25519[] = {BEFORE_ED25519, SCHEME_ED25519, BEHIND_ED25519};
+    static const uint16_t without_ed25519[] = {BEFORE_ED25519, BEHIND_ED25519};
     bool has_ed25519 = neap_ed25519_is_available();
 
     *count = (has_ed25519 ? sizeof(with_ed25519) : sizeof(without_ed25519)) / sizeof(uint16_t);
     return has_ed25519 ? with_ed25519 : without_ed25519;
-}
-
-const uint16_t *neap_schemes(size_t *count)
-{
-    static const uint16_t more[] = {FOR_CERTIFICATES};
-    const uint16_t *all = neap_certificate_schemes(count);
-
-    *count -= sizeof(more) / sizeof(more[0]);
-    return all;
 }
 
 bool neap_scheme_info(uint16_t scheme, struct signature_algorithm *algorithm, enum key_kind *key)

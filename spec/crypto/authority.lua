@@ -34,7 +34,7 @@ local function must(command)
 end
 
 --- issue{ name =, issuer = (name; absent: self-signed), key = "p256", extensions = text, days =, digest =,
---- subject =, options = more of `openssl x509` } → { pem =, der =, key =, spki = }
+--- subject =, is_version_1 =, options = more of `openssl x509` } → { pem =, der =, key =, spki = }
 function authority:issue(spec)
   local base = self.dir .. "/" .. spec.name
   local file = helper.quote(base)
@@ -58,6 +58,10 @@ function authority:issue(spec)
     command = command .. (" -signkey %s.key"):format(file)
   end
   must(command .. " " .. (spec.options or ""))
+  if spec.is_version_1 then -- what old openssl makes without extensions, new ones only when they are told
+    helper.run(("openssl req -x509 -x509v1 -key %s.key -subj %s -days %d -out %s.pem"):format(
+      file, helper.quote("/CN=" .. spec.name), spec.days or 1000, file))
+  end
   local made = { pem = helper.read_file(base .. ".pem"), key = helper.read_file(base .. ".key"), kind = spec.key }
   made.der = certificates.ders(crypto.new(("d"):rep(32)), made.pem)[1]
   made.spki = assert(certificates.parse(made.der), spec.name).spki

@@ -6,7 +6,8 @@ local helper = require("spec.helper")
 describe("base64_decode", function()
   it("decodes what is padded, with white space anywhere", function()
     for text, bytes in pairs({
-      [""] = "", ["bmVhcA=="] = "neap", ["bm Vh\r\ncA\t=="] = "neap", ["dGlkZXM="] = "tides", ["////++++"] = "\255\255\255\251\239\190",
+      [""] = "", ["bmVhcA=="] = "neap", ["bm Vh\r\ncA\t=="] = "neap", ["dGlkZXM="] = "tides",
+      ["////++++"] = "\255\255\255\251\239\190",
     }) do
       assert.equal(bytes, certificates.base64_decode(text))
     end
@@ -23,10 +24,12 @@ describe("dns name", function()
   it("is covered by itself and by a wildcard for one label", function()
     for _, row in ipairs({
       { "a.example", "a.example", true }, { "A.Example", "a.eXAMPLE", true }, { "a.example", "a.example.", true },
-      { "*.b.example", "a.b.example", true }, { "*.b.example", "b.example", false }, { "*.b.example", ".b.example", false },
+      { "*.b.example", "a.b.example", true }, { "*.b.example", "b.example", false },
+      { "*.b.example", ".b.example", false },
       { "*.b.example", "x.a.b.example", false }, { "*.example", "a.example", false }, { "*", "a", false },
       { "*.", "a.", false }, { "a*.b.example", "aa.b.example", false }, { "", "", false }, { "", ".", false },
-      { "a.example.", "a.example", false }, { "*.*.example", "a.b.example", false }, { "**.b.example", "a.b.example", false },
+      { "a.example.", "a.example", false }, { "*.*.example", "a.b.example", false },
+      { "**.b.example", "a.b.example", false },
     }) do
       assert.equal(row[3], certificates.name_covers(row[1], row[2]), row[1] .. " / " .. row[2])
     end
@@ -40,7 +43,8 @@ describe("certificate", function()
     ca = authority.new()
     context = crypto.new(("x"):rep(32))
     ca:issue({ name = "root", extensions = authority.CA .. "\nsubjectKeyIdentifier=hash" })
-    ca:issue({ name = "leaf", issuer = "root", extensions = authority.SERVER, subject = "/C=DE/O=neap/CN=first/CN=last" })
+    ca:issue({ name = "leaf", issuer = "root", extensions = authority.SERVER,
+      subject = "/C=DE/O=neap/CN=first/CN=last" })
   end)
 
   teardown(function() ca:remove() end)
@@ -62,7 +66,8 @@ describe("certificate", function()
       return tonumber((helper.run("date -u +%s -d " .. helper.quote(text .. "Z"))))
     end
     assert.same({ seconds("notBefore"), seconds("notAfter") }, { parsed.not_before, parsed.not_after })
-    local der = helper.run("openssl x509 -noout -pubkey -in " .. file .. " | openssl pkey -pubin -outform DER | od -An -v -tx1")
+    local der = helper.run(
+      "openssl x509 -noout -pubkey -in " .. file .. " | openssl pkey -pubin -outform DER | od -An -v -tx1")
     assert.equal(der:gsub("%s", ""), helper.hex(parsed.spki))
   end)
 
@@ -133,7 +138,8 @@ describe("certificate_make", function()
 
   before_each(function() context = crypto.new(("m"):rep(32)) end)
 
-  local NAMES = { "localhost", "127.0.0.1", "::1", "*.tide.example", ("a"):rep(63) .. "." .. ("b"):rep(63) .. "." .. ("c"):rep(63) }
+  local NAMES = { "localhost", "127.0.0.1", "::1", "*.tide.example",
+    ("a"):rep(63) .. "." .. ("b"):rep(63) .. "." .. ("c"):rep(63) }
 
   it("makes an identity that matches all its names and that its holder can trust", function()
     local pem, key = certificates.make(context, NAMES, 1700000000, 1800000000)

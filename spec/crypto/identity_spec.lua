@@ -81,7 +81,8 @@ describe("identity", function()
           [0x0805] = "-rawin -digest sha384 -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:digest",
           [0x0806] = "-rawin -digest sha512 -pkeyopt rsa_padding_mode:pss -pkeyopt rsa_pss_saltlen:digest",
         })[scheme]
-        local output, status = helper.run(("openssl pkeyutl -verify -certin -inkey %s.pem %s -in %s.message -sigfile %s.signature")
+        local output, status = helper.run(
+          ("openssl pkeyutl -verify -certin -inkey %s.pem %s -in %s.message -sigfile %s.signature")
           :format(file, options, file, file))
         assert.equal(0, status, output)
       end
@@ -92,7 +93,8 @@ describe("identity", function()
         return pending("this build has no Ed25519")
       end
       local file = helper.quote(ca.dir .. "/" .. name .. ".key")
-      local _, status = helper.run(("openssl pkcs8 -topk8 -nocrypt -outform DER -in %s -out %s.der"):format(file, file))
+      local _, status = helper.run(
+        ("openssl pkcs8 -topk8 -nocrypt -outform DER -in %s -out %s.der"):format(file, file))
       assert.equal(0, status)
       local identity, _, reason = new(ca.made[name].der, helper.read_file(ca.dir .. "/" .. name .. ".key.der"))
       assert.is_not_nil(identity, reason)
@@ -102,7 +104,8 @@ describe("identity", function()
 
   it("takes traditional PEM keys, with parameters before them", function()
     local file = helper.quote(ca.dir .. "/leaf.key")
-    local key = helper.run("openssl ec -param_out -in " .. file .. " 2>/dev/null; openssl ec -in " .. file .. " 2>/dev/null")
+    local key = helper.run(("openssl ec -param_out -in %s 2>/dev/null; openssl ec -in %s 2>/dev/null")
+      :format(file, file))
     assert.is_truthy(key:find("BEGIN EC PARAMETERS", 1, true))
     assert.is_truthy(key:find("BEGIN EC PRIVATE KEY", 1, true))
     assert.is_not_nil(new(ca.made.leaf.pem, key))
@@ -134,7 +137,8 @@ describe("identity", function()
     }) do
       assert.equal(matches, certificates.identity_matches(identity, name), name)
     end
-    local bare = ca:issue({ name = "bare", subject = "/O=neap/CN=bare.example", extensions = "keyUsage=digitalSignature" })
+    local bare = ca:issue({ name = "bare", subject = "/O=neap/CN=bare.example",
+      extensions = "keyUsage=digitalSignature" })
     assert.is_true(certificates.identity_matches(assert(new(bare.pem, bare.key)), "bare.example"))
   end)
 
@@ -206,7 +210,7 @@ describe("identity", function()
     end)
 
     it("wherever memory ends, without a leak", function()
-      local used, count, identity, code = crypto.used(context), 0, nil, nil
+      local used, count, identity, code = crypto.used(context), 0
       repeat
         crypto.fail_after(context, count)
         identity, code = certificates.identity_new(context, ca.made.leaf.pem, ca.made.leaf.key)

@@ -411,24 +411,17 @@ static int random_of(lua_State *L)
     return 1;
 }
 
-static int push_schemes(lua_State *L, const uint16_t *schemes, size_t count)
+static int schemes(lua_State *L)
 {
+    size_t count;
+    const uint16_t *list = neap_schemes(&count);
+
     lua_newtable(L);
     for (size_t i = 0; i < count; i++) {
-        lua_pushinteger(L, schemes[i]);
+        lua_pushinteger(L, list[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;
-}
-
-/* schemes() → those of TLS, those of certificates */
-static int schemes(lua_State *L)
-{
-    size_t count, certificate_count;
-    const uint16_t *tls = neap_schemes(&count);
-    const uint16_t *certificate = neap_certificate_schemes(&certificate_count);
-
-    return push_schemes(L, tls, count) + push_schemes(L, certificate, certificate_count);
 }
 
 static int backend(lua_State *L)
