@@ -113,7 +113,6 @@ describe("the stateless reset token", function()
     end
   end)
 
-  -- covers: rfc9000#10.3.2.2
   it("is made of another key than Retry tokens, neither being the secret", function()
     local seal, reset = new(1):keys()
     assert.same({ 16, 32 }, { #seal, #reset })

@@ -135,6 +135,7 @@ describe("send buffer", function()
     assert.same({ 1000, 1000, 1000, 1000 }, { b:state() })
   end)
 
+  -- covers: rfc9000#2.2.3
   it("delivers every byte under random loss, reordering and late acknowledgement", function()
     for seed = 1, 60 do
       local dice = new_dice(seed)
