@@ -1,0 +1,293 @@
+--- Pairs of connections over a network in virtual time, for the specs of core/quic.
+local quic = require("neap.units").quic
+
+local net = { quic = quic }
+
+local MS = 1e6
+net.MS = MS
+net.SERVER, net.CLIENT = "192.0.2.1:443", "198.51.100.7:50000"
+net.INITIAL, net.HANDSHAKE, net.APPLICATION = 0, 1, 2
+
+local certificate, key
+
+--- A certificate for localhost, made once.
+function net.certificate()
+  if not certificate then
+    local config = quic.config(7)
+    certificate, key = config:make_certificate("localhost")
+    config:free()
+  end
+  return certificate, key
+end
+
+--- A config with options by name; `seed` for its randomness. Clients do not verify unless told.
+function net.config(options, seed, is_server)
+  local config = assert(quic.config(seed or 1))
+  config:alpn("t")
+  if is_server then
+    assert(config:certificate(net.certificate()) == 0)
+  else
+    config:set("verify_peer", 0)
+  end
+  for name, value in pairs(options or {}) do
+    if name ~= "alpn" and name ~= "fail_at" then
+      assert(config:set(name, value) == 0, name)
+    end
+  end
+  if options and options.alpn then config:alpn(options.alpn) end
+  return config
+end
+
+--- A small random generator of the network's own (the numbers of the connections are theirs).
+function net.random(seed)
+  local state = seed * 2654435761 % 4294967296
+  return function()
+    state = (state * 1664525 + 1013904223) % 4294967296
+    return state / 4294967296
+  end
+end
+
+local Pair = {}
+Pair.__index = Pair
+
+--- A client and a server not yet accepted. options: client, server (config options), delay (ns, one way), loss,
+--- duplicate, reorder (fractions), drop (function(direction, index, bytes): true drops), seed, params (the client's
+--- transport parameters as bytes), filter (function(direction, bytes, index): bytes in its place, or false).
+function net.pair(options)
+  options = options or {}
+  local self = setmetatable({
+    now = 1000 * MS,
+    delay = options.delay or 10 * MS,
+    loss = options.loss or 0,
+    duplicate = options.duplicate or 0,
+    reorder = options.reorder or 0,
+    drop = options.drop,
+    filter = options.filter,
+    random = net.random(options.seed or 1),
+    wire = {},
+    order = 0,
+    sent = { up = 0, down = 0 },
+    bytes = { up = 0, down = 0 },
+    log = {},
+  }, Pair)
+  self.client_config = net.config(options.client, (options.seed or 1) * 2 + 1000, false)
+  self.server_config = net.config(options.server, (options.seed or 1) * 2 + 1001, true)
+  self.client = assert(
+    quic.client(self.client_config, "localhost", net.CLIENT, net.SERVER, self.now, options.params)
+  )
+  self.scid = ("S%07d"):format(options.seed or 1)
+  return self
+end
+
+--- Free everything; what is left afterwards is a leak, which it says.
+function Pair:free()
+  self.client:free()
+  if self.server then self.server:free() end
+  self.client_config:free()
+  self.server_config:free()
+  local left = self.client_config:memory().live + self.server_config:memory().live
+  assert(left == 0, left .. " allocations were not given back")
+end
+
+local function push(self, at, direction, bytes)
+  self.order = self.order + 1
+  table.insert(self.wire, { at = at, order = self.order, direction = direction, bytes = bytes })
+end
+
+--- Put a datagram onto the wire: "up" goes to the server.
+function Pair:transmit(direction, bytes)
+  local index = self.sent[direction] + 1
+  self.sent[direction] = index
+  self.bytes[direction] = self.bytes[direction] + #bytes
+  self.max_ratio_check = self.max_ratio_check
+  if self.filter then
+    bytes = self.filter(direction, bytes, index)
+    if not bytes then return end
+  end
+  if self.drop and self.drop(direction, index, bytes) then return end
+  if self.random() < self.loss then return end
+  local late = self.random() < self.reorder and self.delay * self.random() * 3 or 0
+  push(self, self.now + self.delay + late, direction, bytes)
+  if self.random() < self.duplicate then
+    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes)
+  end
+end
+
+local function accept(self, bytes)
+  local header = quic.header(bytes, 8)
+  if not header or header.type ~= 0 or #bytes < 1200 then return end
+  self.server = quic.accept(self.server_config, bytes, self.scid, nil, net.SERVER, net.CLIENT, self.now)
+  if self.on_accept and self.server then self.on_accept(self.server) end
+end
+
+function Pair:deliver(direction, bytes)
+  if direction == "up" then
+    if not self.server then accept(self, bytes) end
+    if self.server then self.server:recv(bytes, self.now) end
+  else
+    self.client:recv(bytes, self.now)
+  end
+end
+
+local function flush(self, conn, direction)
+  if not conn then return false end
+  local any = false
+  for _ = 1, 10000 do
+    local bytes, segment = conn:burst(self.now)
+    if not bytes then return any end
+    any = true
+    for at = 1, #bytes, segment do
+      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)))
+    end
+  end
+  error("a connection sends without end")
+end
+
+--- Have both send what they have.
+function Pair:flush()
+  flush(self, self.client, "up")
+  flush(self, self.server, "down")
+end
+
+local function earliest_packet(self)
+  local best
+  for index, packet in ipairs(self.wire) do
+    local first = best and self.wire[best]
+    if not best or packet.at < first.at or (packet.at == first.at and packet.order < first.order) then best = index end
+  end
+  return best
+end
+
+--- One event: a datagram arrives or a timer fires. False when nothing will ever happen.
+function Pair:step()
+  self:flush()
+  local index = earliest_packet(self)
+  local at = index and self.wire[index].at or math.huge
+  local timer = math.huge
+  for _, conn in ipairs({ self.client, self.server }) do
+    timer = math.min(timer, conn:timeout() or math.huge)
+  end
+  if at == math.huge and timer == math.huge then return false end
+  if timer < at then
+    if timer <= self.now then
+      self.stuck = (self.stuck or 0) + 1
+      assert(self.stuck < 50, "a timer is due again and again")
+    else
+      self.stuck = 0
+    end
+    self.now = math.max(self.now, timer)
+    for _, conn in ipairs({ self.client, self.server }) do
+      if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end
+    end
+    return true
+  end
+  self.stuck = 0
+  self.now = math.max(self.now, at)
+  local packet = table.remove(self.wire, index)
+  self:deliver(packet.direction, packet.bytes)
+  return true
+end
+
+--- Run until done() or for `most` of virtual time; says whether done.
+function Pair:run(done, most)
+  local limit = self.now + (most or 60000 * MS)
+  for _ = 1, 2000000 do
+    if done and done(self) then return true end
+    local packet = earliest_packet(self)
+    local next_at = packet and self.wire[packet].at or math.huge
+    for _, conn in ipairs({ self.client, self.server }) do
+      next_at = math.min(next_at, conn:timeout() or math.huge)
+    end
+    if next_at > limit and self.now > limit - (most or 60000 * MS) then
+      self:flush()
+      if #self.wire == 0 or self.wire[earliest_packet(self)].at > limit then
+        self.now = limit
+        return done and done(self) or false
+      end
+    end
+    if not self:step() then return done and done(self) or false end
+    if self.now > limit then return done and done(self) or false end
+  end
+  error("the simulation does not end")
+end
+
+local function both(self, name)
+  return self.client:info()[name] and self.server ~= nil and self.server:info()[name]
+end
+
+--- Run until the handshake is confirmed on both sides, and nothing is on its way.
+function Pair:handshake()
+  local ok = self:run(function(pair) return both(pair, "confirmed") end, 30000 * MS)
+  assert(ok, "the handshake is not confirmed: " .. self.client:info().by .. " " .. self.client:info().reason)
+  self:settle()
+  return self
+end
+
+--- Let what is on its way arrive.
+function Pair:settle(most)
+  self:run(nil, most or 200 * MS)
+  return self
+end
+
+--- Send `data` on a new stream of `from` ("client" or "server"), read it at the other side until its end.
+function Pair:transfer(from, data, most)
+  local source = self[from]
+  local sink = from == "client" and self.server or self.client
+  local id = assert(source:open(false))
+  local at, parts = 1, {}
+  local finished = false
+  local function pump()
+    while at <= #data do
+      local taken = source:stream_send(id, data:sub(at, at + 65535), at + 65535 >= #data)
+      if not taken or taken == 0 then break end
+      at = at + taken
+    end
+    while sink:readable_next() do
+    end
+    while not finished do
+      local bytes, fin = sink:stream_recv(id)
+      if not bytes then break end
+      parts[#parts + 1] = bytes
+      finished = fin
+      if #bytes == 0 then break end
+    end
+    return finished
+  end
+  local ok = self:run(pump, most or 120000 * MS)
+  return ok and table.concat(parts), id
+end
+
+--- A datagram with hostile frames from `from` under its keys, delivered at once to the other side.
+function Pair:inject(from, space, payload, options)
+  local bytes = self[from]:inject(space, payload, options)
+  self:deliver(from == "client" and "up" or "down", bytes)
+  return bytes
+end
+
+--- A variable-length integer.
+function net.varint(value)
+  local function be(size, prefix)
+    local bytes = {}
+    for i = size, 1, -1 do
+      bytes[i] = value % 256
+      value = math.floor(value / 256)
+    end
+    bytes[1] = bytes[1] + prefix
+    return string.char(unpack(bytes))
+  end
+  if value < 64 then return be(1, 0) end
+  if value < 16384 then return be(2, 64) end
+  if value < 1073741824 then return be(4, 128) end
+  return be(8, 192)
+end
+
+--- Numbers as varints, strings as they are, behind each other.
+function net.bytes(...)
+  local parts = {}
+  for _, value in ipairs({ ... }) do
+    parts[#parts + 1] = type(value) == "number" and net.varint(value) or value
+  end
+  return table.concat(parts)
+end
+
+return net

@@ -1,0 +1,1072 @@
+/* Units of core/quic: connections and endpoints with hand-fed datagrams and time, and a connection that says what it
+ * should not: frames and transport parameters of the spec's choice under the right keys. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+
+#include "quic/conn.h"
+#include "quic/endpoint.h"
+
+int neap_units_quic(lua_State *L);
+
+#define CONFIG "neap.units.quic.config"
+#define CONN "neap.units.quic.conn"
+#define ENDPOINT "neap.units.quic.endpoint"
+#define DATAGRAM_ROOM 65536u
+
+struct unit_config {
+    neap_config *config;
+    uint64_t seed;      /* of env.random */
+    int64_t fail_at;    /* allocations until one fails; < 0 never */
+    bool fails_on;      /* all after it fail too */
+    int64_t allocations; /* made */
+    int64_t live;        /* not given back */
+};
+
+struct unit_conn {
+    neap_conn *conn;
+    bool is_owned;
+};
+
+struct unit_endpoint {
+    neap_endpoint *endpoint;
+};
+
+/* ---- environment */
+
+static void *unit_realloc(void *context, void *pointer, size_t size)
+{
+    struct unit_config *u = context;
+
+    if (size == 0) {
+        u->live -= pointer != NULL;
+        free(pointer);
+        return NULL;
+    }
+    if (!pointer) {
+        u->allocations++;
+        if (u->fail_at >= 0 && (u->fail_at == 0 || --u->fail_at == 0)) {
+            u->fail_at = u->fails_on ? 0 : -1;
+            return NULL;
+        }
+        u->live++;
+    }
+    return realloc(pointer, size);
+}
+
+static int unit_random(void *context, uint8_t *out, size_t size)
+{
+    struct unit_config *u = context;
+
+    for (size_t i = 0; i < size; i++)
+        out[i] = (uint8_t)((u->seed + i) * 0x9e3779b97f4a7c15u >> 56);
+    return 0;
+}
+
+static int64_t unit_clock(void *context)
+{
+    (void)context;
+    return 1800000000;
+}
+
+/* ---- arguments */
+
+static neap_time check_time(lua_State *L, int index)
+{
+    return (neap_time)luaL_checknumber(L, index);
+}
+
+static void push_time(lua_State *L, neap_time at)
+{
+    if (at == NEAP_NEVER)
+        lua_pushnil(L);
+    else
+        lua_pushnumber(L, (lua_Number)at);
+}
+
+static neap_address check_address(lua_State *L, int index)
+{
+    neap_address a = {0};
+
+    luaL_argcheck(L, neap_address_parse(luaL_checkstring(L, index), 0, &a) == 0, index, "no address");
+    return a;
+}
+
+static void push_address(lua_State *L, const neap_address *a)
+{
+    char text[80];
+
+    neap_address_format(a, text, sizeof text);
+    lua_pushstring(L, text);
+}
+
+static neap_cid check_cid(lua_State *L, int index)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, index, &size);
+
+    luaL_argcheck(L, size <= NEAP_MAX_CONNECTION_ID, index, "longer than a connection ID");
+    return cid_of(span_of(bytes, size));
+}
+
+static void push_cid(lua_State *L, const neap_cid *cid)
+{
+    lua_pushlstring(L, (const char *)cid->bytes, cid->size);
+}
+
+static int push_error(lua_State *L, int64_t code)
+{
+    lua_pushnil(L);
+    lua_pushnumber(L, (lua_Number)code);
+    return 2;
+}
+
+static void set_number(lua_State *L, const char *name, uint64_t value)
+{
+    lua_pushnumber(L, (lua_Number)value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_bool(lua_State *L, const char *name, bool value)
+{
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void *new_object(lua_State *L, const char *name, size_t size)
+{
+    void *object = memset(lua_newuserdata(L, size), 0, size);
+
+    luaL_getmetatable(L, name);
+    lua_setmetatable(L, -2);
+    return object;
+}
+
+static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+{
+    luaL_newmetatable(L, name);
+    lua_pushcfunction(L, gc);
+    lua_setfield(L, -2, "__gc");
+    lua_newtable(L);
+    for (; methods->name; methods++) {
+        lua_pushcfunction(L, methods->func);
+        lua_setfield(L, -2, methods->name);
+    }
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}
+
+/* ---- config */
+
+static struct unit_config *check_config(lua_State *L, int index)
+{
+    struct unit_config *u = luaL_checkudata(L, index, CONFIG);
+
+    luaL_argcheck(L, u->config != NULL, index, "freed");
+    return u;
+}
+
+/* config(seed [, fail_at, fails_on]) */
+static int config_new(lua_State *L)
+{
+    lua_settop(L, 3);
+    struct unit_config *u = new_object(L, CONFIG, sizeof *u);
+
+    u->seed = (uint64_t)luaL_checknumber(L, 1);
+    u->fail_at = (int64_t)luaL_optnumber(L, 2, -1);
+    u->fails_on = lua_toboolean(L, 3);
+    neap_env env = {.realloc = unit_realloc, .random = unit_random, .wall_clock = unit_clock, .context = u};
+    u->config = neap_config_new(&env);
+    return u->config ? 1 : push_error(L, NEAP_ERR_NO_MEMORY);
+}
+
+static int config_free(lua_State *L)
+{
+    struct unit_config *u = luaL_checkudata(L, 1, CONFIG);
+
+    neap_config_free(u->config);
+    u->config = NULL;
+    return 0;
+}
+
+/* Garbage may come in any order; connections keep their config's inside, but this context must outlive them: specs
+ * free what they make. */
+static int config_gc(lua_State *L)
+{
+    struct unit_config *u = luaL_checkudata(L, 1, CONFIG);
+
+    if (u->config && u->config->references == 1)
+        neap_config_free(u->config);
+    u->config = NULL;
+    return 0;
+}
+
+static int config_set(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+
+    lua_pushnumber(L, neap_config_set(u->config, luaL_checkstring(L, 2), (uint64_t)luaL_checknumber(L, 3)));
+    return 1;
+}
+
+static int config_alpn(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    const char *names[] = {luaL_checkstring(L, 2)};
+
+    lua_pushnumber(L, neap_config_set_alpn(u->config, names, 1));
+    return 1;
+}
+
+static int config_make_certificate(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    const char *names[] = {luaL_checkstring(L, 2)};
+    char certificate[4096], key[4096];
+    int rc = neap_make_certificate(u->config, names, 1, 30, certificate, sizeof certificate, key, sizeof key);
+
+    if (rc)
+        return push_error(L, rc);
+    lua_pushstring(L, certificate);
+    lua_pushstring(L, key);
+    return 2;
+}
+
+static int config_certificate(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    size_t chain_size, key_size;
+    const char *chain = luaL_checklstring(L, 2, &chain_size), *key = luaL_checklstring(L, 3, &key_size);
+    const char *why = "";
+    int rc = neap_config_add_certificate(u->config, chain, chain_size + 1, key, key_size + 1, &why);
+
+    lua_pushnumber(L, rc);
+    lua_pushstring(L, why);
+    return 2;
+}
+
+static int config_ca(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    size_t size;
+    const char *roots = luaL_checklstring(L, 2, &size);
+
+    lua_pushnumber(L, neap_config_add_ca(u->config, roots, size + 1, NULL));
+    return 1;
+}
+
+static int config_secret(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    size_t size;
+    const char *secret = luaL_checklstring(L, 2, &size);
+
+    luaL_argcheck(L, size == 32, 2, "32 bytes");
+    neap_config_set_static_secret(u->config, (const uint8_t *)secret);
+    return 0;
+}
+
+static int config_memory(lua_State *L)
+{
+    struct unit_config *u = luaL_checkudata(L, 1, CONFIG);
+    neap_memory_stats stats = {0};
+
+    if (u->config)
+        neap_config_memory(u->config, &stats);
+    lua_newtable(L);
+    set_number(L, "used", stats.used);
+    set_number(L, "allocations", (uint64_t)u->allocations);
+    lua_pushnumber(L, (lua_Number)u->live);
+    lua_setfield(L, -2, "live");
+    return 1;
+}
+
+static int config_fail_at(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+
+    u->fail_at = (int64_t)luaL_checknumber(L, 2);
+    u->fails_on = lua_toboolean(L, 3);
+    return 0;
+}
+
+/* ---- packets without a connection */
+
+static int header_info(lua_State *L)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 1, &size);
+    neap_header h = {0};
+    int rc = neap_header_info((const uint8_t *)bytes, size, (size_t)luaL_checknumber(L, 2), &h);
+
+    if (rc && rc != NEAP_ERR_UNKNOWN_VERSION)
+        return push_error(L, rc);
+    lua_newtable(L);
+    set_number(L, "type", h.type);
+    set_number(L, "version", h.version);
+    push_cid(L, &h.dcid);
+    lua_setfield(L, -2, "dcid");
+    push_cid(L, &h.scid);
+    lua_setfield(L, -2, "scid");
+    lua_pushlstring(L, h.token ? (const char *)h.token : "", h.token_size);
+    lua_setfield(L, -2, "token");
+    lua_pushnumber(L, rc);
+    return 2;
+}
+
+static neap_header check_header(lua_State *L, int index)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, index, &size);
+    neap_header h = {0};
+    int rc = neap_header_info((const uint8_t *)bytes, size, 8, &h);
+
+    luaL_argcheck(L, rc == 0 || rc == NEAP_ERR_UNKNOWN_VERSION, index, "no header");
+    return h;
+}
+
+static int push_packet(lua_State *L, const uint8_t *bytes, int64_t size)
+{
+    if (size < 0)
+        return push_error(L, size);
+    lua_pushlstring(L, (const char *)bytes, (size_t)size);
+    return 1;
+}
+
+/* retry(config, initial, new_scid, peer, now) */
+static int unit_retry(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    neap_header h = check_header(L, 2);
+    neap_cid scid = check_cid(L, 3);
+    neap_address peer = check_address(L, 4);
+    uint8_t out[1500];
+
+    return push_packet(L, out, neap_retry(u->config, &h, &scid, &peer, check_time(L, 5), out, sizeof out));
+}
+
+/* validate_token(config, initial, peer, now) -> original dcid */
+static int unit_validate_token(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    neap_header h = check_header(L, 2);
+    neap_address peer = check_address(L, 3);
+    neap_cid original;
+    int rc = neap_validate_token(u->config, &h, &peer, check_time(L, 4), &original);
+
+    if (rc)
+        return push_error(L, rc);
+    push_cid(L, &original);
+    return 1;
+}
+
+static int unit_negotiate_version(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    neap_header h = check_header(L, 2);
+    uint8_t out[1500];
+
+    return push_packet(L, out, neap_negotiate_version(u->config, &h, out, sizeof out));
+}
+
+static int unit_stateless_reset(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    neap_cid cid = check_cid(L, 2);
+    uint8_t out[1500];
+
+    return push_packet(L, out,
+                       neap_stateless_reset(u->config, &cid, (size_t)luaL_checknumber(L, 3), out, sizeof out));
+}
+
+/* ---- connections */
+
+static neap_conn *check_conn(lua_State *L, int index)
+{
+    struct unit_conn *u = luaL_checkudata(L, index, CONN);
+
+    luaL_argcheck(L, u->conn != NULL, index, "freed");
+    return u->conn;
+}
+
+static void push_conn(lua_State *L, neap_conn *conn, bool is_owned)
+{
+    struct unit_conn *u = new_object(L, CONN, sizeof *u);
+
+    u->conn = conn;
+    u->is_owned = is_owned;
+}
+
+/* A client that says other transport parameters than its config has: its ClientHello is made again. */
+static void replace_params(lua_State *L, neap_conn *c, const char *name, struct span params)
+{
+    struct packet_space *s = &c->handshake->spaces[SPACE_INITIAL];
+    struct failure why = {0};
+
+    neap_tls_free(c->handshake->tls);
+    neap_crypto_stream_free(&s->crypto, c->pool);
+    neap_crypto_stream_init(&s->crypto);
+    c->handshake->tls = neap_tls_client(&c->config->tls, name, params, 1800000000, &why);
+    if (!c->handshake->tls || neap_conn_take_tls(c, &why))
+        luaL_error(L, "TLS: %s", why.reason ? why.reason : "?");
+}
+
+/* client(config, name, local, peer, now [, params]) */
+static int client_new(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    const char *name = luaL_checkstring(L, 2);
+    neap_address local = check_address(L, 3), peer = check_address(L, 4);
+    const char *why = "";
+    neap_conn *conn = neap_connect(u->config, name, &local, &peer, check_time(L, 5), &why);
+
+    if (!conn) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    if (!lua_isnoneornil(L, 6)) {
+        size_t size;
+        const char *params = luaL_checklstring(L, 6, &size);
+
+        replace_params(L, conn, name, span_of(params, size));
+    }
+    push_conn(L, conn, true);
+    return 1;
+}
+
+/* accept(config, initial, scid, original dcid or nil, local, peer, now) */
+static int server_accept(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    neap_header h = check_header(L, 2);
+    neap_cid scid = check_cid(L, 3), original = {0};
+    bool retried = !lua_isnil(L, 4);
+    neap_address local = check_address(L, 5), peer = check_address(L, 6);
+    const char *why = "";
+
+    if (retried)
+        original = check_cid(L, 4);
+    neap_conn *conn =
+        neap_accept(u->config, &h, &scid, retried ? &original : NULL, &local, &peer, check_time(L, 7), &why);
+    if (!conn) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    push_conn(L, conn, true);
+    return 1;
+}
+
+static int conn_free(lua_State *L)
+{
+    struct unit_conn *u = luaL_checkudata(L, 1, CONN);
+
+    if (u->is_owned)
+        neap_conn_free(u->conn);
+    u->conn = NULL;
+    return 0;
+}
+
+/* conn:recv(bytes, now [, from, ecn]) */
+static int conn_recv(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    neap_recv_info info = {.from = c->path.peer, .to = c->path.local};
+    /* A copy of just this size, so that reading past it is seen. */
+    uint8_t *copy = malloc(size ? size : 1);
+
+    if (!lua_isnoneornil(L, 4))
+        info.from = check_address(L, 4);
+    info.ecn = (uint8_t)luaL_optnumber(L, 5, 0);
+    memcpy(copy, bytes, size);
+    int rc = neap_conn_recv(c, copy, size, &info, check_time(L, 3));
+    free(copy);
+    lua_pushnumber(L, rc);
+    return 1;
+}
+
+/* conn:send(now [, room]) -> datagram */
+static int conn_send(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t room = (size_t)luaL_optnumber(L, 3, 1500);
+    uint8_t *out = malloc(room);
+    int64_t size = neap_conn_send(c, out, room, NULL, check_time(L, 2));
+    int count = push_packet(L, out, size);
+
+    free(out);
+    return count;
+}
+
+/* conn:burst(now [, room]) -> bytes, segment size */
+static int conn_burst(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t room = (size_t)luaL_optnumber(L, 3, DATAGRAM_ROOM);
+    neap_send_info info = {0};
+    uint8_t *out = malloc(room);
+    int64_t size = neap_conn_send_burst(c, out, room, &info, check_time(L, 2));
+    int count = push_packet(L, out, size);
+
+    free(out);
+    if (size < 0)
+        return count;
+    lua_pushnumber(L, (lua_Number)info.segment_size);
+    return 2;
+}
+
+static int conn_timeout(lua_State *L)
+{
+    push_time(L, neap_conn_timeout(check_conn(L, 1)));
+    return 1;
+}
+
+static int conn_on_timeout(lua_State *L)
+{
+    neap_conn_on_timeout(check_conn(L, 1), check_time(L, 2));
+    return 0;
+}
+
+static int push_result(lua_State *L, int64_t result)
+{
+    if (result < 0)
+        return push_error(L, result);
+    lua_pushnumber(L, (lua_Number)result);
+    return 1;
+}
+
+static int conn_open(lua_State *L)
+{
+    return push_result(L, neap_conn_stream_open(check_conn(L, 1), lua_toboolean(L, 2)));
+}
+
+static int conn_stream_send(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t size;
+    const char *data = luaL_checklstring(L, 3, &size);
+
+    return push_result(
+        L, neap_conn_stream_send(c, (uint64_t)luaL_checknumber(L, 2), data, size, lua_toboolean(L, 4)));
+}
+
+static int conn_stream_recv(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    static uint8_t out[DATAGRAM_ROOM];
+    bool fin = false;
+    int64_t size = neap_conn_stream_recv(c, (uint64_t)luaL_checknumber(L, 2), out, sizeof out, &fin);
+
+    if (size < 0)
+        return push_error(L, size);
+    lua_pushlstring(L, (const char *)out, (size_t)size);
+    lua_pushboolean(L, fin);
+    return 2;
+}
+
+static int conn_shutdown(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    enum neap_shutdown direction = lua_toboolean(L, 3) ? NEAP_SHUTDOWN_WRITE : NEAP_SHUTDOWN_READ;
+
+    lua_pushnumber(L, neap_conn_stream_shutdown(c, (uint64_t)luaL_checknumber(L, 2), direction,
+                                                (uint64_t)luaL_checknumber(L, 4)));
+    return 1;
+}
+
+static int push_id(lua_State *L, int64_t id)
+{
+    if (id < 0)
+        return 0;
+    lua_pushnumber(L, (lua_Number)id);
+    return 1;
+}
+
+static int conn_readable_next(lua_State *L)
+{
+    return push_id(L, neap_conn_stream_readable_next(check_conn(L, 1)));
+}
+
+static int conn_writable_next(lua_State *L)
+{
+    return push_id(L, neap_conn_stream_writable_next(check_conn(L, 1)));
+}
+
+/* conn:close(is_application, code, reason) */
+static int conn_close(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t size;
+    const char *reason = luaL_optlstring(L, 4, "", &size);
+
+    lua_pushnumber(L, neap_conn_close(c, lua_toboolean(L, 2), (uint64_t)luaL_checknumber(L, 3), reason, size));
+    return 1;
+}
+
+static int conn_info(lua_State *L)
+{
+    static const char *const by[] = {"none", "local", "peer", "idle", "reset", "version", "handshake timeout"};
+    neap_conn *c = check_conn(L, 1);
+    neap_close_info close;
+    size_t alpn_size;
+
+    neap_conn_close_info(c, &close);
+    lua_newtable(L);
+    set_bool(L, "established", neap_conn_is_established(c));
+    set_bool(L, "confirmed", neap_conn_is_confirmed(c));
+    set_bool(L, "draining", neap_conn_is_draining(c));
+    set_bool(L, "closed", neap_conn_is_closed(c));
+    set_bool(L, "has_handshake", c->handshake != NULL);
+    set_bool(L, "has_initial", c->handshake && packet_key_is_set(&c->handshake->spaces[0].read));
+    set_bool(L, "validated", c->path.validated);
+    set_bool(L, "close_is_application", close.is_application);
+    set_number(L, "code", close.code);
+    set_number(L, "frame_type", close.frame_type);
+    lua_pushstring(L, by[close.by]);
+    lua_setfield(L, -2, "by");
+    lua_pushlstring(L, close.reason, close.reason_size);
+    lua_setfield(L, -2, "reason");
+    const char *alpn = neap_conn_alpn(c, &alpn_size);
+    lua_pushlstring(L, alpn ? alpn : "", alpn_size);
+    lua_setfield(L, -2, "alpn");
+    lua_pushstring(L, neap_conn_server_name(c));
+    lua_setfield(L, -2, "server_name");
+    return 1;
+}
+
+static int conn_stats(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    neap_stats s;
+
+    neap_conn_stats(c, &s);
+    lua_newtable(L);
+    set_number(L, "packets_sent", s.packets_sent);
+    set_number(L, "packets_received", s.packets_received);
+    set_number(L, "packets_lost", s.packets_lost);
+    set_number(L, "packets_dropped", s.packets_dropped);
+    set_number(L, "bytes_sent", s.bytes_sent);
+    set_number(L, "bytes_received", s.bytes_received);
+    set_number(L, "window", s.congestion_window);
+    set_number(L, "in_flight", s.bytes_in_flight);
+    set_number(L, "rtt", s.rtt_smoothed);
+    set_number(L, "pto_count", s.pto_count);
+    set_number(L, "key_updates", s.key_updates);
+    set_number(L, "kept", s.undecryptable_kept);
+    set_number(L, "stream_bytes_received", s.stream_bytes_received);
+    set_number(L, "next_number", c->application.next_number);
+    set_number(L, "skip_at", c->skip_at);
+    set_number(L, "ack_ranges", c->application.ack.received.count);
+    return 1;
+}
+
+static int conn_ids(lua_State *L)
+{
+    neap_cid source, destination, original;
+
+    neap_conn_ids(check_conn(L, 1), &source, &destination, &original);
+    push_cid(L, &source);
+    push_cid(L, &destination);
+    push_cid(L, &original);
+    return 3;
+}
+
+static int conn_source_ids(lua_State *L)
+{
+    neap_cid ids[16];
+    size_t count = neap_conn_source_ids(check_conn(L, 1), ids, 16);
+
+    lua_newtable(L);
+    for (size_t i = 0; i < count; i++) {
+        push_cid(L, &ids[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+static int conn_addresses(lua_State *L)
+{
+    neap_address local, peer;
+
+    neap_conn_addresses(check_conn(L, 1), &local, &peer);
+    push_address(L, &local);
+    push_address(L, &peer);
+    return 2;
+}
+
+static lua_Number option(lua_State *L, int table, const char *name, lua_Number otherwise)
+{
+    lua_Number value = otherwise;
+
+    if (!lua_istable(L, table))
+        return otherwise;
+    lua_getfield(L, table, name);
+    if (lua_isnumber(L, -1))
+        value = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* conn:inject(space, payload [, {bits, number, pad, advance}]): a packet of this payload under the connection's own
+ * write keys, not recorded by it. bits: set in the first byte before header protection; pad: bytes of the whole. */
+static int conn_inject(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    enum space space = (enum space)luaL_checknumber(L, 2);
+    size_t size;
+    const char *payload = luaL_checklstring(L, 3, &size);
+    struct packet_space *s = conn_space(c, space);
+    uint8_t out[2048];
+    struct writer w = writer_of(out, sizeof out - CRYPTO_TAG);
+    size_t length_at = 0, pad = (size_t)option(L, 4, "pad", 0);
+
+    luaL_argcheck(L, space_can_send(s), 2, "no keys");
+    uint64_t number = (uint64_t)option(L, 4, "number", (lua_Number)s->next_number);
+    const neap_cid *dcid = neap_peer_cids_active(&c->peer_cids);
+    if (space == SPACE_APPLICATION)
+        neap_short_header_write(&w, dcid, false, c->keys.write_phase, 4, number);
+    else
+        length_at =
+            neap_long_header_write(&w, c->version, space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE,
+                                   dcid, &c->handshake->source_cid, (struct span){0}, 4, number);
+    size_t header_size = writer_size(&w);
+    write_bytes(&w, payload, size);
+    if (pad > writer_size(&w) + CRYPTO_TAG)
+        neap_write_padding(&w, pad - writer_size(&w) - CRYPTO_TAG);
+    luaL_argcheck(L, !w.full, 3, "too long");
+    if (length_at)
+        neap_long_header_finish(out + length_at, 4 + writer_size(&w) - header_size + CRYPTO_TAG);
+    out[0] = (uint8_t)(out[0] | (unsigned)option(L, 4, "bits", 0));
+    struct seal_packet packet = {.header = out,
+                                 .header_size = header_size,
+                                 .number_size = 4,
+                                 .number = number,
+                                 .payload_size = writer_size(&w) - header_size};
+    if (number >= s->next_number)
+        s->next_number = number + 1;
+    if (neap_packets_seal(c->crypto, &s->write, &packet, 1))
+        return luaL_error(L, "seal");
+    lua_pushlstring(L, (const char *)out, writer_size(&w) + CRYPTO_TAG);
+    return 1;
+}
+
+static int conn_update_keys(lua_State *L)
+{
+    lua_pushboolean(L, neap_conn_update_keys(check_conn(L, 1)));
+    return 1;
+}
+
+/* Update write keys whatever the rules say. */
+static int conn_force_update(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+
+    neap_packet_key_update(&c->application.write, c->labels, c->keys.write_secret);
+    c->keys.write_phase = !c->keys.write_phase;
+    return 0;
+}
+
+/* Pretend that so many packets were sealed, or failed to open, under the current keys. */
+static int conn_set_use(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+
+    c->keys.sealed = (uint64_t)luaL_checknumber(L, 2);
+    c->keys.forged = (uint64_t)luaL_checknumber(L, 3);
+    return 0;
+}
+
+static int conn_news(lua_State *L)
+{
+    lua_pushnumber(L, neap_conn_take_news(check_conn(L, 1)));
+    return 1;
+}
+
+static int conn_set_user(lua_State *L)
+{
+    neap_conn_set_user(check_conn(L, 1), (void *)(uintptr_t)luaL_checknumber(L, 2));
+    return 0;
+}
+
+static int conn_user(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)(uintptr_t)neap_conn_user(check_conn(L, 1)));
+    return 1;
+}
+
+static int conn_active_reset_token(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    const struct peer_cid *active = &c->peer_cids.ids[c->peer_cids.active];
+
+    lua_pushlstring(L, (const char *)active->token, sizeof active->token);
+    lua_pushboolean(L, active->has_token);
+    return 2;
+}
+
+/* ---- endpoints */
+
+static neap_endpoint *check_endpoint(lua_State *L, int index)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, index, ENDPOINT);
+
+    luaL_argcheck(L, u->endpoint != NULL, index, "freed");
+    return u->endpoint;
+}
+
+static int endpoint_new(lua_State *L)
+{
+    struct unit_config *config = check_config(L, 1);
+    bool is_server = lua_toboolean(L, 2);
+    struct unit_endpoint *u = new_object(L, ENDPOINT, sizeof *u);
+
+    u->endpoint = neap_endpoint_new(config->config, is_server);
+    return u->endpoint ? 1 : push_error(L, NEAP_ERR_ARGUMENT);
+}
+
+static int endpoint_free(lua_State *L)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, 1, ENDPOINT);
+
+    neap_endpoint_free(u->endpoint);
+    u->endpoint = NULL;
+    return 0;
+}
+
+/* endpoint:recv(bytes, from, to, now [, segment]) */
+static int endpoint_recv(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    uint8_t *copy = malloc(size ? size : 1);
+    neap_datagram d = {.bytes = copy,
+                       .size = size,
+                       .segment_size = (size_t)luaL_optnumber(L, 6, 0),
+                       .from = check_address(L, 3),
+                       .to = check_address(L, 4)};
+
+    memcpy(copy, bytes, size);
+    lua_pushnumber(L, neap_endpoint_recv(e, &d, check_time(L, 5)));
+    free(copy);
+    return 1;
+}
+
+/* endpoint:send(now [, room]) -> bytes, segment size, to, from */
+static int endpoint_send(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    size_t room = (size_t)luaL_optnumber(L, 3, 1500);
+    neap_datagram d = {.bytes = malloc(room)};
+    int64_t size = neap_endpoint_send(e, &d, room, check_time(L, 2));
+    int count = push_packet(L, d.bytes, size);
+
+    free(d.bytes);
+    if (size < 0)
+        return count;
+    lua_pushnumber(L, (lua_Number)d.segment_size);
+    push_address(L, &d.to);
+    push_address(L, &d.from);
+    return 4;
+}
+
+static int endpoint_timeout(lua_State *L)
+{
+    push_time(L, neap_endpoint_timeout(check_endpoint(L, 1)));
+    return 1;
+}
+
+static int endpoint_next(lua_State *L)
+{
+    neap_conn *conn = neap_endpoint_next(check_endpoint(L, 1));
+
+    if (!conn)
+        return 0;
+    push_conn(L, conn, false);
+    return 1;
+}
+
+/* endpoint:connect(name, local, peer, now) */
+static int endpoint_connect(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    neap_address local = check_address(L, 3), peer = check_address(L, 4);
+    const char *why = "";
+    neap_conn *conn =
+        neap_endpoint_connect(e, NULL, luaL_checkstring(L, 2), &local, &peer, check_time(L, 5), &why);
+
+    if (!conn) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    push_conn(L, conn, false);
+    return 1;
+}
+
+static int endpoint_touch(lua_State *L)
+{
+    neap_endpoint_touch(check_endpoint(L, 1), check_conn(L, 2));
+    return 0;
+}
+
+static int endpoint_release(lua_State *L)
+{
+    neap_endpoint_release(check_endpoint(L, 1), check_conn(L, 2));
+    ((struct unit_conn *)lua_touserdata(L, 2))->conn = NULL;
+    return 0;
+}
+
+static int endpoint_refuse(lua_State *L)
+{
+    neap_endpoint_refuse(check_endpoint(L, 1), lua_toboolean(L, 2));
+    return 0;
+}
+
+static int endpoint_stats(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    neap_endpoint_stats s;
+
+    neap_endpoint_get_stats(e, &s);
+    lua_newtable(L);
+    set_number(L, "connections", s.connections);
+    set_number(L, "half_open", s.half_open);
+    set_number(L, "accepted", s.accepted);
+    set_number(L, "refused", s.refused);
+    set_number(L, "retries_sent", s.retries_sent);
+    set_number(L, "version_negotiations_sent", s.version_negotiations_sent);
+    set_number(L, "resets_sent", s.resets_sent);
+    set_number(L, "datagrams_received", s.datagrams_received);
+    set_number(L, "datagrams_dropped", s.datagrams_dropped);
+    set_number(L, "routes", e->routes.count);
+    set_number(L, "reset_routes", e->resets.count);
+    return 1;
+}
+
+/* ---- the table */
+
+static int address_round_trip(lua_State *L)
+{
+    neap_address a = {0};
+    char text[80];
+    int rc = neap_address_parse(luaL_checkstring(L, 1), (uint16_t)luaL_optnumber(L, 2, 0), &a);
+
+    if (rc)
+        return push_error(L, rc);
+    lua_pushnumber(L, neap_address_format(&a, text, sizeof text));
+    lua_pushstring(L, text);
+    lua_replace(L, -2);
+    return 1;
+}
+
+static int sizes(lua_State *L)
+{
+    lua_newtable(L);
+    set_number(L, "conn", sizeof(neap_conn));
+    set_number(L, "handshake", sizeof(struct handshake));
+    set_number(L, "streams", sizeof(struct streams));
+    set_number(L, "recovery", sizeof(struct recovery));
+    set_number(L, "keys", sizeof(struct key_phases));
+    set_number(L, "space", sizeof(struct packet_space));
+    set_number(L, "sent", sizeof(struct sent));
+    set_number(L, "local_cids", sizeof(struct local_cids));
+    set_number(L, "peer_cids", sizeof(struct peer_cids));
+    set_number(L, "member", sizeof(struct member));
+    return 1;
+}
+
+static int wire_name(lua_State *L)
+{
+    lua_pushstring(L, neap_wire_error_name((uint64_t)luaL_checknumber(L, 1), lua_toboolean(L, 2)));
+    return 1;
+}
+
+static int strerror_of(lua_State *L)
+{
+    lua_pushstring(L, neap_strerror((int64_t)luaL_checknumber(L, 1)));
+    return 1;
+}
+
+static const luaL_Reg config_methods[] = {
+    {"free", config_free},
+    {"set", config_set},
+    {"alpn", config_alpn},
+    {"make_certificate", config_make_certificate},
+    {"certificate", config_certificate},
+    {"ca", config_ca},
+    {"secret", config_secret},
+    {"memory", config_memory},
+    {"fail_at", config_fail_at},
+    {NULL, NULL},
+};
+
+static const luaL_Reg conn_methods[] = {
+    {"free", conn_free},
+    {"recv", conn_recv},
+    {"send", conn_send},
+    {"burst", conn_burst},
+    {"timeout", conn_timeout},
+    {"on_timeout", conn_on_timeout},
+    {"open", conn_open},
+    {"stream_send", conn_stream_send},
+    {"stream_recv", conn_stream_recv},
+    {"shutdown", conn_shutdown},
+    {"readable_next", conn_readable_next},
+    {"writable_next", conn_writable_next},
+    {"close", conn_close},
+    {"info", conn_info},
+    {"stats", conn_stats},
+    {"ids", conn_ids},
+    {"source_ids", conn_source_ids},
+    {"addresses", conn_addresses},
+    {"inject", conn_inject},
+    {"update_keys", conn_update_keys},
+    {"force_update", conn_force_update},
+    {"set_use", conn_set_use},
+    {"news", conn_news},
+    {"set_user", conn_set_user},
+    {"user", conn_user},
+    {"active_reset_token", conn_active_reset_token},
+    {NULL, NULL},
+};
+
+static const luaL_Reg endpoint_methods[] = {
+    {"free", endpoint_free},       {"recv", endpoint_recv},   {"send", endpoint_send},
+    {"timeout", endpoint_timeout}, {"next", endpoint_next},   {"connect", endpoint_connect},
+    {"touch", endpoint_touch},     {"release", endpoint_release}, {"refuse", endpoint_refuse},
+    {"stats", endpoint_stats},     {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"config", config_new},
+    {"client", client_new},
+    {"accept", server_accept},
+    {"endpoint", endpoint_new},
+    {"header", header_info},
+    {"retry", unit_retry},
+    {"validate_token", unit_validate_token},
+    {"negotiate_version", unit_negotiate_version},
+    {"stateless_reset", unit_stateless_reset},
+    {"address", address_round_trip},
+    {"sizes", sizes},
+    {"wire_name", wire_name},
+    {"strerror", strerror_of},
+    {NULL, NULL},
+};
+
+int neap_units_quic(lua_State *L)
+{
+    new_type(L, CONFIG, config_methods, config_gc);
+    new_type(L, CONN, conn_methods, conn_free);
+    new_type(L, ENDPOINT, endpoint_methods, endpoint_free);
+    lua_newtable(L);
+    for (const luaL_Reg *f = functions; f->name; f++) {
+        lua_pushcfunction(L, f->func);
+        lua_setfield(L, -2, f->name);
+    }
+    return 1;
+}
