@@ -59,8 +59,9 @@ function authority:issue(spec)
   end
   must(command .. " " .. (spec.options or ""))
   if spec.is_version_1 then -- what old openssl makes without extensions, new ones only when they are told
-    helper.run(("openssl req -x509 -x509v1 -key %s.key -subj %s -days %d -out %s.pem"):format(
-      file, helper.quote("/CN=" .. spec.name), spec.days or 1000, file))
+    helper.write_file(base .. ".conf", "[req]\ndistinguished_name=dn\n[dn]\n")
+    helper.run(("openssl req -config %s.conf -x509 -x509v1 -key %s.key -subj %s -days %d -out %s.pem"):format(
+      file, file, helper.quote("/CN=" .. spec.name), spec.days or 1000, file))
   end
   local made = { pem = helper.read_file(base .. ".pem"), key = helper.read_file(base .. ".key"), kind = spec.key }
   made.der = certificates.ders(crypto.new(("d"):rep(32)), made.pem)[1]
