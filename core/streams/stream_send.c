@@ -210,10 +210,8 @@ void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_
     if (!neap_stream_send_is_live(s))
         return;
     neap_send_buffer_acked(&s->data, pool, offset, size);
-    if (fin) {
+    if (fin)
         s->fin_acked = true;
-        s->fin_lost = false;
-    }
     if (s->fin_acked && s->data.base == s->data.end)
         s->state = SEND_DATA_RECVD;
 }
@@ -224,7 +222,7 @@ void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t
     if (!neap_stream_send_is_live(s))
         return;
     neap_send_buffer_lost(&s->data, pool, offset, size);
-    if (fin && !s->fin_acked)
+    if (fin)
         s->fin_lost = true;
 }
 

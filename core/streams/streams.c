@@ -381,7 +381,6 @@ int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t lim
         return error;
     if (limit > target.stream->send.limit) {
         target.stream->send.limit = limit;
-        target.stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
         neap_streams_schedule(s, target.stream);
     }
     return 0;
