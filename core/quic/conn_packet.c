@@ -203,6 +203,17 @@ static bool is_ack_due(const neap_conn *c, const struct packet_space *s)
     return neap_ack_is_due(&s->ack, c->now);
 }
 
+/* RFC 9001 §5.4.2: number and payload together give at least 4 bytes before the sample. */
+static void pad_for_sample(struct draft *d)
+{
+    size_t size = d->number_size + (size_t)(d->w.at - d->payload);
+
+    if (size < 4) {
+        neap_write_padding(&d->w, 4 - size);
+        d->is_in_flight = true;
+    }
+}
+
 bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room,
                       const struct allowance *allowed)
 {
@@ -229,7 +240,10 @@ bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *
         write_ping(d);
     d->is_probe = probe && d->ack_eliciting;
     /* Nothing fitted, or an ACK that can wait for company. */
-    return d->ack_eliciting || (d->has_ack && is_ack_due(c, s));
+    if (!d->ack_eliciting && !(d->has_ack && is_ack_due(c, s)))
+        return false;
+    pad_for_sample(d);
+    return true;
 }
 
 size_t neap_draft_size(const struct draft *d)
@@ -245,17 +259,6 @@ void neap_draft_pad(struct draft *d, size_t size)
         return;
     neap_write_padding(&d->w, size - now);
     d->is_in_flight = true;
-}
-
-/* RFC 9001 §5.4.2: number and payload together give at least 4 bytes before the sample. */
-static void pad_for_sample(struct draft *d)
-{
-    size_t size = d->number_size + (size_t)(d->w.at - d->payload);
-
-    if (size < 4) {
-        neap_write_padding(&d->w, 4 - size);
-        d->is_in_flight = true;
-    }
 }
 
 static void count_sent(neap_conn *c, const struct draft *d, struct packet_space *s)
@@ -283,7 +286,6 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
 {
     struct packet_space *s = conn_space(c, d->space);
 
-    pad_for_sample(d);
     if (flight->count == FLIGHT_PACKETS || (flight->count > 0 && flight->key != &s->write))
         neap_flight_seal(c, flight);
     flight->key = &s->write;

@@ -657,6 +657,8 @@ static int conn_stats(lua_State *L)
     set_number(L, "key_updates", s.key_updates);
     set_number(L, "kept", s.undecryptable_kept);
     set_number(L, "stream_bytes_received", s.stream_bytes_received);
+    set_number(L, "backoff", c->recovery.pto_count);
+    set_number(L, "eliciting_in_flight", c->application.sent.eliciting_in_flight);
     set_number(L, "next_number", c->application.next_number);
     set_number(L, "skip_at", c->skip_at);
     set_number(L, "ack_ranges", c->application.ack.received.count);
