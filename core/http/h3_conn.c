@@ -115,6 +115,17 @@ static void on_writable(struct neap_h3 *h3, uint64_t id)
         neap_h3_fail(h3, NEAP_H3_CLOSED_CRITICAL_STREAM, "our control stream was stopped");
 }
 
+/* What QUIC has noted since the last poll. */
+static void take_marks(struct neap_h3 *h3)
+{
+    int64_t id;
+
+    while (!h3->failed && (id = neap_conn_stream_readable_next(h3->conn)) >= 0)
+        on_readable(h3, (uint64_t)id);
+    while (!h3->failed && (id = neap_conn_stream_writable_next(h3->conn)) >= 0)
+        on_writable(h3, (uint64_t)id);
+}
+
 static bool next_of_connection(struct neap_h3 *h3, neap_h3_event *out)
 {
     if (h3->marks & H3_MARK_SETTINGS) {
@@ -152,20 +163,11 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     *out = (neap_h3_event){0};
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_open_control(h3);
-    while (!h3->failed) {
-        int64_t id;
-        if (next_of_connection(h3, out) || next_of_requests(h3, out))
-            return NEAP_OK;
-        if (h3->failed)
-            break;
-        if ((id = neap_conn_stream_readable_next(h3->conn)) >= 0)
-            on_readable(h3, (uint64_t)id);
-        else if ((id = neap_conn_stream_writable_next(h3->conn)) >= 0)
-            on_writable(h3, (uint64_t)id);
-        else
-            return neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn) ? NEAP_ERR_CLOSED
-                                                                                    : NEAP_ERR_AGAIN;
-    }
+    take_marks(h3);
+    if (!h3->failed && (next_of_connection(h3, out) || next_of_requests(h3, out)))
+        return NEAP_OK;
+    if (!h3->failed && !neap_conn_is_draining(h3->conn) && !neap_conn_is_closed(h3->conn))
+        return NEAP_ERR_AGAIN;
     neap_field_list_free(&h3->fields, h3->pool);
     *out = (neap_h3_event){0};
     return NEAP_ERR_CLOSED;

@@ -1,0 +1,137 @@
+local core = require "neap.core"
+local helper = require "helper"
+local pair = require "binding.pair"
+
+describe("core.config", function()
+  it("takes every option of neap_config_set, times in seconds", function()
+    local config = assert(core.config{
+      max_idle_timeout = 30, max_udp_payload_size = 1500, max_send_udp_payload_size = 1350, initial_max_data = 1e6,
+      initial_max_stream_data_bidi_local = 1e5, initial_max_stream_data_bidi_remote = 1e5,
+      initial_max_stream_data_uni = 1e5, initial_max_streams_bidi = 10, initial_max_streams_uni = 3,
+      ack_delay_exponent = 5, max_ack_delay = 0.025, active_connection_id_limit = 4, disable_active_migration = true,
+      max_connection_window = 1e7, max_stream_window = 1e6, send_buffer = 1e5, handshake_timeout = 10,
+      initial_rtt = 0.1, retry = true, verify_peer = false, source_connection_id_size = 8, pacing = false,
+      grease = true, alpn = { "h3", "test" }, seed = 7, wall_clock = 1767225600, memory_limit = 1e7,
+      static_secret = ("ab"):rep(32), pin = ("cd"):rep(32), pins = { ("x"):rep(32) },
+    })
+    assert.is_table(config:memory())
+    assert.equal(1e7, config:memory().limit)
+  end)
+
+  it("names the option it does not know", function()
+    assert.error_matches(function() core.config{ max_idle_time = 1 } end, "unknown option 'max_idle_time'")
+    assert.error_matches(function() core.config{ "h3" } end, "options have names")
+  end)
+
+  for name, case in pairs{
+    ack_delay_exponent = { 21, "0 to 20" },
+    max_ack_delay = { 16.384, "below 16.384" },
+    active_connection_id_limit = { 1, "2 to 8" },
+    max_udp_payload_size = { 1199, "1200 to 65527" },
+    source_connection_id_size = { 21, "0 to 20" },
+    max_idle_timeout = { -1, "seconds from 0" },
+    initial_max_data = { "many", "a whole number from 0" },
+    initial_max_streams_bidi = { 2 ^ 60 + 2 ^ 20, "0 to 2%^60" },
+    handshake_timeout = { 0 / 0, "seconds" },
+    initial_rtt = { math.huge, "seconds" },
+    retry = { 2, "true or false" },
+  } do
+    it("says the range of " .. name, function()
+      assert.error_matches(function() core.config{ [name] = case[1] } end,
+        "option '" .. name .. "' must be .*" .. case[2])
+    end)
+  end
+
+  it("refuses what is no protocol, seed, pin or secret", function()
+    assert.error_matches(function() core.config{ alpn = 1 } end, "'alpn'")
+    assert.error_matches(function() core.config{ alpn = { "" } } end, "'alpn'")
+    assert.error_matches(function() core.config{ alpn = ("x"):rep(256) } end, "'alpn'")
+    assert.error_matches(function() core.config{ seed = {} } end, "'seed'")
+    assert.error_matches(function() core.config{ pin = "short" } end, "'pin'")
+    assert.error_matches(function() core.config{ pin = ("zz"):rep(32) } end, "'pin'")
+    assert.error_matches(function() core.config{ static_secret = "x" } end, "'static_secret'")
+    assert.error_matches(function() core.config{ memory_limit = -1 } end, "'memory_limit'")
+    assert.error_matches(function() core.config{ cert = "x" } end, "'cert' needs 'key'")
+    assert.error_matches(function() core.config{ certs = "x" } end, "'certs'")
+  end)
+
+  it("takes certificates and roots as PEM, as paths and in lists", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    local cert, key = pair.certificate()
+    helper.write_file(dir .. "/cert.pem", cert)
+    helper.write_file(dir .. "/key.pem", key)
+    assert(core.config{ cert = cert, key = key })
+    assert(core.config{ cert = dir .. "/cert.pem", key = dir .. "/key.pem" })
+    assert(core.config{ cert = dir .. "/cert.pem", key = key })
+    assert(core.config{ certs = { { cert = cert, key = key }, { cert = cert, key = dir .. "/key.pem" } } })
+    assert(core.config{ ca = dir .. "/cert.pem" })
+    assert(core.config{ ca = { cert, dir .. "/cert.pem" } })
+  end)
+
+  it("says which file cannot be used, and why", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    local cert, key = pair.certificate()
+    local config, message, code, number = core.config{ cert = dir .. "/none.pem", key = key }
+    assert.is_nil(config)
+    assert.matches("none.pem: No such file", message)
+    assert.equal("system", code)
+    assert.equal(2, number)
+    helper.write_file(dir .. "/broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    config, message, code = core.config{ cert = dir .. "/broken.pem", key = key }
+    assert.is_nil(config)
+    assert.matches("broken.pem: ", message)
+    assert.equal("certificate", code)
+    local _, other_key = core.make_certificate{ names = { "localhost" } }
+    config, message, code = core.config{ cert = cert, key = other_key }
+    assert.is_nil(config)
+    assert.equal("certificate", code)
+    assert.is_string(message)
+    assert.is_nil((core.config{ cert = dir, key = key }))
+    config, message = core.config{ ca = dir .. "/none.pem" }
+    assert.is_nil(config)
+    assert.matches("none.pem", message)
+    config, message = core.config{ keylog = dir .. "/no/such/folder" }
+    assert.is_nil(config)
+    assert.matches("No such file", message)
+  end)
+
+  it("appends TLS secrets to the keylog file", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    pair.new{ keylog = dir .. "/keys" }
+    local lines = helper.read_file(dir .. "/keys")
+    for _, label in ipairs{ "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+      "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0" } do
+      assert.matches(label .. " %x+ %x+\n", lines)
+    end
+  end)
+
+  it("gives equal bytes for equal seeds", function()
+    local function first_datagram(seed)
+      local config = pair.config{ seed = seed }
+      local conn = core.connect(config, "localhost", "192.0.2.2:443", { from = "192.0.2.1:1", at = 1 })
+      return (conn:send(1))
+    end
+    assert.equal(first_datagram("a"), first_datagram("a"))
+    assert.are_not.equal(first_datagram("a"), first_datagram("b"))
+  end)
+end)
+
+describe("core.make_certificate", function()
+  it("makes a certificate that a client accepts for its names", function()
+    assert.is_true(pair.new().client:is_confirmed())
+  end)
+
+  it("gives the same for the same seed", function()
+    local options = { names = { "a.example" }, seed = "x", wall_clock = 1767225600 }
+    assert.same({ core.make_certificate(options) }, { core.make_certificate(options) })
+  end)
+
+  it("refuses names that are none", function()
+    assert.has_error(function() core.make_certificate{ names = {} } end)
+    assert.has_error(function() core.make_certificate{ names = { {} } } end)
+    assert.has_error(function() core.make_certificate{ days = 0 } end)
+  end)
+end)

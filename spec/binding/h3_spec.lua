@@ -1,0 +1,173 @@
+local core = require "neap.core"
+local pair = require "binding.pair"
+
+local REQUEST = { ":method", "GET", ":scheme", "https", ":authority", "localhost", ":path", "/a" }
+
+-- A pair with HTTP/3 on both sides, whose SETTINGS have been exchanged.
+local function new_pair(options)
+  local both = pair.new(options)
+  both.asking, both.answering = core.h3(both.client), core.h3(both.server)
+  both:pump()
+  return both
+end
+
+-- All events that wait, as lists.
+local function events(h3)
+  local list = {}
+  while true do
+    local event = { h3:poll() }
+    if not event[1] then return list, event[3] end
+    list[#list + 1] = event
+  end
+end
+
+describe("h3", function()
+  it("sees the peer's SETTINGS", function()
+    local both = new_pair()
+    assert.is_nil(both.asking:peer_setting(6))
+    assert.same({ { "settings" } }, (events(both.asking)))
+    assert.is_number(both.asking:peer_setting(6)) -- SETTINGS_MAX_FIELD_SECTION_SIZE
+    assert.same({}, (events(both.asking)))
+  end)
+
+  it("carries a request and its response", function()
+    local both = new_pair()
+    events(both.asking)
+    events(both.answering)
+    local stream = assert(both.asking:send_request(REQUEST, true))
+    assert.equal(1, both.asking:open_requests())
+    both:pump()
+    assert.same({ { "headers", stream, REQUEST, true, false }, { "finished", stream } }, (events(both.answering)))
+    assert.equal(5, both.answering:respond(stream, 200, { "content-type", "text/plain" }, "hello", 5))
+    both:pump()
+    local list = events(both.asking)
+    assert.same({ "headers", stream, { ":status", "200", "content-length", "5", "content-type", "text/plain" }, false,
+      false }, list[1])
+    assert.same({ "data", stream }, list[2])
+    assert.equal("hello", both.asking:recv_body(stream))
+    assert.same({ nil, "done", "again" }, { both.asking:recv_body(stream) })
+    assert.same({ { "finished", stream } }, (events(both.asking)))
+    assert.equal(0, both.asking:open_requests())
+  end)
+
+  it("carries bodies, informational responses and trailers", function()
+    local both = new_pair()
+    local stream = both.asking:send_request({ ":method", "POST", ":scheme", "https", ":authority", "localhost", ":path",
+      "/", "content-length", 4 })
+    assert.is_true(both.asking:body_capacity(stream) > 1000)
+    assert.equal(4, both.asking:send_body(stream, "body", true))
+    both:pump()
+    events(both.answering)
+    assert.equal("bo", both.answering:recv_body(stream, 2))
+    assert.equal("dy", both.answering:recv_body(stream, 2))
+    assert.is_true(both.answering:send_response(stream, { ":status", "103" }))
+    assert.is_true(both.answering:send_response(stream, { ":status", 200 }))
+    assert.equal(1, both.answering:send_body(stream, "x"))
+    assert.is_true(both.answering:send_trailers(stream, { "x-sum", "1" }))
+    both:pump()
+    local list, code = events(both.asking)
+    assert.equal("again", code)
+    assert.same({ "settings" }, list[1])
+    assert.same({ "headers", stream, { ":status", "103" }, false, true }, list[2])
+    assert.same({ "headers", stream, { ":status", "200" }, false, false }, list[3])
+    assert.same({ "data", stream }, list[4])
+    both.asking:recv_body(stream)
+    assert.same({ { "trailers", stream, { "x-sum", "1" } }, { "finished", stream } }, (events(both.asking)))
+  end)
+
+  it("lets go on after back pressure", function()
+    local both = new_pair{ send_buffer = 2000 }
+    local stream = both.asking:send_request(REQUEST, true)
+    both:pump()
+    events(both.answering)
+    local body, got = ("0123456789"):rep(1000), ""
+    local taken = assert(both.answering:respond(stream, 200, nil, body, #body))
+    assert.is_true(taken < #body)
+    both:run(function()
+      for _, event in ipairs(events(both.answering)) do
+        if event[1] == "writable" and taken < #body then
+          taken = taken + (both.answering:send_body(stream, body:sub(taken + 1), true) or 0)
+        end
+      end
+      events(both.asking)
+      local bytes = both.asking:recv_body(stream)
+      while bytes do
+        got = got .. bytes
+        bytes = both.asking:recv_body(stream)
+      end
+      both:pump()
+      return #got == #body
+    end)
+    assert.equal(body, got)
+  end)
+
+  it("cancels requests and stops bodies with their codes", function()
+    local both = new_pair()
+    local stream = both.asking:send_request(REQUEST)
+    both:pump()
+    events(both.answering)
+    assert.is_true(both.asking:cancel(stream, 0x10c))
+    both:pump()
+    local seen = {}
+    for _, event in ipairs(events(both.answering)) do seen[event[1]] = event[3] end
+    assert.equal(0x10c, seen.reset)
+
+    stream = both.asking:send_request(REQUEST)
+    both:pump()
+    events(both.answering)
+    assert.is_true(both.answering:stop_body(stream, 0x100))
+    both:pump()
+    seen = {}
+    for _, event in ipairs(events(both.asking)) do seen[event[1]] = event[3] end
+    assert.equal(0x100, seen.stopped)
+  end)
+
+  it("says goodbye", function()
+    local both = new_pair()
+    assert.is_true(both.answering:goaway())
+    both:pump()
+    local last
+    for _, event in ipairs(events(both.asking)) do last = event end
+    assert.equal("goaway", last[1])
+    assert.is_number(last[2])
+    local _, _, code = both.asking:send_request(REQUEST, true)
+    assert.equal("closed", code)
+  end)
+
+  it("refuses field sections that RFC 9114 forbids, and raises for what is none", function()
+    local both = new_pair()
+    for _, fields in ipairs{ {}, { ":method", "GET" }, { "x", "y" }, { "Upper", "x" } } do
+      local stream, message, code = both.asking:send_request(fields, true)
+      assert.is_nil(stream)
+      assert.is_string(message)
+      assert.equal("argument", code)
+    end
+    local many = {}
+    for i = 1, 600 do many[i] = "x" end
+    for _, fields in ipairs{ { "odd" }, { "x", {} }, { "x", true }, "text", many } do
+      assert.has_error(function() both.asking:send_request(fields, true) end)
+    end
+    assert.has_error(function() both.answering:respond(0, 100) end)
+  end)
+
+  it("belongs to one connection, and gives it back", function()
+    local both = new_pair()
+    assert.equal(both.client, both.asking:conn())
+    local again = core.h3(both.client)
+    assert.same({ { "settings" } }, (events(again)))
+    assert.same({}, (events(both.asking)))
+  end)
+
+  it("keeps its connection alive", function()
+    local both = new_pair()
+    local h3, server, answering = both.asking, both.server, both.answering
+    both.client, both.asking = nil, nil
+    collectgarbage()
+    collectgarbage()
+    local stream = assert(h3:send_request(REQUEST, true))
+    local bytes = h3:conn():send(both.now)
+    server:recv(bytes, { at = both.now })
+    local list = events(answering)
+    assert.equal(stream, list[#list][2])
+  end)
+end)
