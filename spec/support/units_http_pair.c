@@ -485,20 +485,22 @@ static int pair_poll(lua_State *L)
 static int pair_request(lua_State *L)
 {
     size_t count;
+    bool fin = lua_toboolean(L, 3);
     neap_h3 *h3 = check_pair(L)->sides[0].h3;
     neap_field *fields = check_fields(L, 2, &count);
 
-    return push_result(L, neap_h3_send_request(h3, fields, count, lua_toboolean(L, 3)));
+    return push_result(L, neap_h3_send_request(h3, fields, count, fin));
 }
 
 /* pair:respond(stream, fields, fin) */
 static int pair_respond(lua_State *L)
 {
     size_t count;
+    bool fin = lua_toboolean(L, 4);
     neap_h3 *h3 = check_pair(L)->sides[1].h3;
     neap_field *fields = check_fields(L, 3, &count);
 
-    return push_result(L, neap_h3_send_response(h3, check_id(L, 2), fields, count, lua_toboolean(L, 4)));
+    return push_result(L, neap_h3_send_response(h3, check_id(L, 2), fields, count, fin));
 }
 
 static int pair_send_body(lua_State *L)
