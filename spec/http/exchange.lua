@@ -1,4 +1,5 @@
--- A client and a server connected in virtual time. Either side speaks HTTP/3, or is played by the spec stream by stream.
+-- A client and a server connected in virtual time. Either side speaks HTTP/3, or is played by the spec
+-- stream by stream.
 local units = require("neap.units")
 
 local exchange = {}
@@ -93,8 +94,8 @@ end
 local Peer = {}
 Peer.__index = Peer
 
---- A peer that the spec plays: `side` of a pair whose other side speaks HTTP/3. Its control stream is open and has sent
---- SETTINGS unless options.silent.
+--- A peer that the spec plays: `side` of a pair whose other side speaks HTTP/3. Its control stream is open
+--- and has sent SETTINGS unless options.silent.
 function exchange.peer(side, options)
   options = options or {}
   local other = side == "client" and "server" or "client"

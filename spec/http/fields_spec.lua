@@ -71,8 +71,8 @@ describe("field values", function()
       local char = string.char(byte)
       local visible = (byte > 0x20 and byte ~= 0x7f)
       local blank = byte == 0x20 or byte == 0x09
-      local cases = { [char .. "x"] = visible, ["x" .. char] = visible, ["x" .. char .. "y"] = visible or blank,
-        [char] = visible }
+      local cases =
+        { [char .. "x"] = visible, ["x" .. char] = visible, ["x" .. char .. "y"] = visible or blank, [char] = visible }
       for value, allowed in pairs(cases) do
         for kind, fields in pairs(kinds) do
           if (check(kind, fields({ "name", value })) ~= nil) ~= allowed then
@@ -154,7 +154,9 @@ describe("pseudo-header fields", function()
   end)
 
   it(":method is a token", function()
-    for _, method in ipairs({ "GET", "get", "M-SEARCH", "X" }) do good("request", request({ [":method"] = method })) end
+    for _, method in ipairs({ "GET", "get", "M-SEARCH", "X" }) do
+      good("request", request({ [":method"] = method }))
+    end
     for _, method in ipairs({ "", "G T", "GET ", "G,T", "G\0", "GET:" }) do
       bad("request", request({ [":method"] = method }))
     end
@@ -171,7 +173,9 @@ describe("pseudo-header fields", function()
 
   -- covers: rfc9114#4.3.1.5
   it(":path begins with a slash, or is the asterisk of OPTIONS", function()
-    for _, path in ipairs({ "/", "/a/b?c=d&e", "//", "/%20", "/{x}|y" }) do good("request", request({ [":path"] = path })) end
+    for _, path in ipairs({ "/", "/a/b?c=d&e", "//", "/%20", "/{x}|y" }) do
+      good("request", request({ [":path"] = path }))
+    end
     for _, path in ipairs({ "", "a", "*", "?x", "/a b", "/a#b", "/\0", "/\127", "/\195\164", "http://x/" }) do
       bad("request", request({ [":path"] = path }), path)
     end
@@ -191,7 +195,8 @@ describe("pseudo-header fields", function()
     bad("request", request({}, { "host", "" }))
     bad("request", request({}, { "host", "other.example" }))
     bad("request", request({}, { "host", "example.com" }, { "host", "example.com" }))
-    for _, authority in ipairs({ "user@example.com", "a,b", "a b", "a/b", "a?b", "a#b", "a\0", "\195\164", "a\"b" }) do
+    for _, authority in ipairs({ "user@example.com", "a,b", "a b", "a/b", "a?b", "a#b", "a\0", "\195\164",
+      "a\"b" }) do
       bad("request", request({ [":authority"] = authority }), authority)
       bad("request", request({ [":authority"] = false }, { "host", authority }), authority)
     end

@@ -68,7 +68,8 @@ describe("the control stream", function()
 
   it("tells every setting of the peer's, and ignores those it does not know", function()
     -- covers: rfc9114#7.2.4.7 rfc9114#7.2.4.1.2
-    local peer = exchange.peer("client", { settings = { { 1, 4096 }, { 7, 100 }, { 0x21, 5 }, { 2 ^ 40, 9 }, { 8, 1 } } })
+    local peer = exchange.peer("client", { settings = { { 1, 4096 }, { 7, 100 }, { 0x21, 5 }, { 2 ^ 40, 9 },
+      { 8, 1 } } })
     assert.is_nil((peer:close_code()))
     for id, value in pairs({ [1] = 4096, [7] = 100, [0x21] = 5, [2 ^ 40] = 9, [8] = 1, [0x33] = 0 }) do
       assert.equal(value, peer.pair:peer_setting("server", id))
@@ -78,7 +79,8 @@ describe("the control stream", function()
 
   -- covers: rfc9114#6.2.1.2
   it("must begin with SETTINGS", function()
-    for _, first in ipairs({ frame(GOAWAY, "\0"), frame(MAX_PUSH_ID, "\0"), frame(0x21, ""), frame(0, "x"), frame(1, ""),
+    for _, first in ipairs({ frame(GOAWAY, "\0"), frame(MAX_PUSH_ID, "\0"), frame(0x21, ""), frame(0, "x"),
+      frame(1, ""),
       frame(2, "") }) do
       both(code.MISSING_SETTINGS, { silent = true }, function(peer) peer:uni(0, first) end)
     end
@@ -91,7 +93,8 @@ describe("the control stream", function()
 
   -- covers: rfc9114#7.2.4.5 rfc9114#7.2.4.1.3
   it("refuses settings that come twice or are those of HTTP/2", function()
-    for _, list in ipairs({ { { 6, 1 }, { 6, 1 } }, { { 0x21, 1 }, { 7, 0 }, { 0x21, 2 } }, { { 0, 0 } }, { { 2, 0 } },
+    for _, list in ipairs({ { { 6, 1 }, { 6, 1 } }, { { 0x21, 1 }, { 7, 0 }, { 0x21, 2 } }, { { 0, 0 } }, {
+      { 2, 0 } },
       { { 3, 100 } }, { { 4, 0 } }, { { 6, 5 }, { 5, 16384 } } }) do
       both(code.SETTINGS_ERROR, { settings = list }, function() end)
     end
@@ -290,7 +293,7 @@ describe("push frames", function()
   -- covers: rfc9114#7.2.7.4
   it("MAX_PUSH_ID of a client may grow, not shrink", function()
     assert.is_nil((play("client", nil, function(peer)
-      peer:send(peer.control, frame(MAX_PUSH_ID, "\5") .. frame(MAX_PUSH_ID, "\5") .. frame(MAX_PUSH_ID, varint(2 ^ 61)))
+      peer:send(peer.control, frame(MAX_PUSH_ID, "\5"):rep(2) .. frame(MAX_PUSH_ID, varint(2 ^ 61)))
     end)))
     assert.equal(code.ID_ERROR, (play("client", nil, function(peer)
       peer:send(peer.control, frame(MAX_PUSH_ID, "\5") .. frame(MAX_PUSH_ID, "\4"))
@@ -330,7 +333,8 @@ describe("GOAWAY", function()
   -- covers: rfc9114#5.2.8 rfc9114#5.2.9
   it("may come again with the same identifier or a smaller one", function()
     both(nil, nil, function(peer)
-      peer:send(peer.control, frame(GOAWAY, varint(2 ^ 61)) .. frame(GOAWAY, "\8") .. frame(GOAWAY, "\8") .. frame(GOAWAY, "\0"))
+      peer:send(peer.control, frame(GOAWAY, varint(2 ^ 61)) .. frame(GOAWAY, "\8") .. frame(GOAWAY, "\8")
+        .. frame(GOAWAY, "\0"))
     end)
     both(code.ID_ERROR, nil, function(peer)
       peer:send(peer.control, frame(GOAWAY, "\8") .. frame(GOAWAY, "\12"))

@@ -13,7 +13,8 @@ local function varint(value, size)
 end
 
 describe("frames", function()
-  local frames = { { 0, "body" }, { 1, ("h"):rep(300) }, { 0x21, "" }, { 2 ^ 40 + 5, "x" }, { 4, ("s"):rep(20000) }, { 0, "" } }
+  local frames = { { 0, "body" }, { 1, ("h"):rep(300) }, { 0x21, "" }, { 2 ^ 40 + 5, "x" },
+    { 4, ("s"):rep(20000) }, { 0, "" } }
   local bytes = ""
   for _, frame in ipairs(frames) do bytes = bytes .. varint(frame[1]) .. varint(#frame[2]) .. frame[2] end
 

@@ -72,7 +72,8 @@ describe("the Huffman code", function()
   end)
 
   it("refuses EOS, padding of a byte or more, and padding of other bits than ones", function()
-    for _, hex in ipairs({ "ffffffff", "ffff fffc", "ff", "3fff", "a8eb 1064 9cbf ff", "6402 00", "6403 ff", "00 00" }) do
+    for _, hex in ipairs({ "ffffffff", "ffff fffc", "ff", "3fff", "a8eb 1064 9cbf ff", "6402 00", "6403 ff",
+      "00 00" }) do
       assert.same({ nil, "invalid" }, { decode(helper.unhex(hex)) }, hex)
     end
   end)

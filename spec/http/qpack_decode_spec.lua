@@ -26,7 +26,8 @@ end
 
 describe("neap_qpack_decode", function()
   it("reads RFC 9204 B.1", function()
-    assert.same({ { ":path", "/index.html", false } }, http.qpack_decode(hex("0000 510b 2f69 6e64 6578 2e68 746d 6c")))
+    assert.same({ { ":path", "/index.html", false } },
+      http.qpack_decode(hex("0000 510b 2f69 6e64 6578 2e68 746d 6c")))
   end)
 
   -- covers: rfc9204#2.2.1
@@ -198,7 +199,8 @@ describe("neap_qpack_decode", function()
 end)
 
 describe("the peer's encoder stream", function()
-  -- covers: rfc9204#4.3.1.1 rfc9204#4.3.1.2 rfc9204#3.2.2.2 rfc9204#3.2.3.1 rfc9204#3.2.3.4 rfc9204#3.1.2 rfc9204#2.2.3.2
+  -- covers: rfc9204#4.3.1.1 rfc9204#4.3.1.2 rfc9204#3.2.2.2 rfc9204#3.2.3.1 rfc9204#3.2.3.4 rfc9204#3.1.2
+  -- covers: rfc9204#2.2.3.2
   it("may only set the capacity to the 0 that it is", function()
     for byte = 0, 255 do
       local taken, code = http.encoder_stream(string.char(byte))

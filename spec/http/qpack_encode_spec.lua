@@ -49,7 +49,8 @@ describe("neap_qpack_encode", function()
   -- covers: rfc9204#4.5.4.1 rfc9204#4.5.4.2 rfc9204#7.1.3.1 rfc9204#7.1.3.2
   it("keeps what is never indexed a literal", function()
     local fields = {
-      { ":method", "GET", true }, { "authorization", "secret", true }, { "x-secret", "s", true }, { ":method", "GET" },
+      { ":method", "GET", true }, { "authorization", "secret", true }, { "x-secret", "s", true },
+        { ":method", "GET" },
     }
     local section = http.qpack_encode(fields)
     assert.equal("7f00", helper.hex(section:sub(3, 4)))
@@ -64,8 +65,10 @@ describe("neap_qpack_encode", function()
     for _, size in ipairs({ 0, 1, 6, 7, 8, 126, 127, 128, 254, 255, 256, 16383, 16384, 30000 }) do
       local value = all:rep(math.ceil(size / 256)):sub(1, size)
       local name = "n" .. ("x"):rep(size)
-      for _, field in ipairs({ { name, value }, { name, value, true }, { "etag", value }, { "etag", value, true } }) do
-        assert.same({ { field[1], field[2], field[3] or false } }, http.qpack_decode(http.qpack_encode({ field }), 2 ^ 20))
+      for _, field in ipairs({ { name, value }, { name, value, true }, { "etag", value },
+        { "etag", value, true } }) do
+        assert.same({ { field[1], field[2], field[3] or false } }, http.qpack_decode(http.qpack_encode({ field }),
+          2 ^ 20))
       end
     end
   end)
