@@ -516,7 +516,8 @@ enum neap_h3_event_type {
     NEAP_H3_DATA,         /* body bytes wait: call neap_h3_recv_body until NEAP_ERR_AGAIN */
     NEAP_H3_TRAILERS,     /* the field section after the body */
     NEAP_H3_FINISHED,     /* the peer's side of the stream ended, all was delivered */
-    NEAP_H3_RESET,        /* the peer reset its side, or the message was malformed and we reset it: code */
+    NEAP_H3_RESET,        /* the peer reset its side, or the message was malformed and we reset it: code; a server is
+                             told so even of requests whose HEADERS it was never told */
     NEAP_H3_STOPPED,      /* the peer does not want our body any more: code */
     NEAP_H3_WRITABLE,     /* a body that was cut short can go on */
     NEAP_H3_GOAWAY,       /* stream is the id in the frame */
@@ -549,7 +550,8 @@ NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *dat
 NEAP_API int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream);
 /** Send trailers; ends the stream. */
 NEAP_API int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count);
-/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE. */
+/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE. What follows the body may have been
+ * reached by this: call neap_h3_poll before waiting for packets. */
 NEAP_API int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size);
 /** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like). */
 NEAP_API int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code);
