@@ -283,6 +283,14 @@ void neap_conn_drain(neap_conn *c, const struct frame_close *f)
     enter(c, CONN_DRAINING, NEAP_CLOSE_PEER, f->is_application, f->code);
 }
 
+void neap_conn_reset(neap_conn *c)
+{
+    if (c->state != CONN_ALIVE)
+        return;
+    set_static_reason(c, "stateless reset");
+    enter(c, CONN_DRAINING, NEAP_CLOSE_RESET, false, NEAP_NO_ERROR);
+}
+
 void neap_conn_vanish(neap_conn *c, enum neap_close_by by, const char *reason)
 {
     if (c->state != CONN_ALIVE)

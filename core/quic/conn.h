@@ -21,6 +21,7 @@
 
 #define MIN_ROOM 64u       /* a packet is not begun in less room */
 #define RESET_TOKEN_SIZE 16u
+#define RESET_LEAST 21u    /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
 #define DRAIN_PTOS 3u      /* RFC 9000 §10.2 */
 #define OLD_KEYS_PTOS 3u   /* RFC 9001 §6.5 */
 
@@ -172,6 +173,8 @@ void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t fr
 void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_type);
 /** The peer closed: drain (RFC 9000 §10.2.2). */
 void neap_conn_drain(neap_conn *c, const struct frame_close *f);
+/** A stateless reset came: drain (RFC 9000 §10.3.1). */
+void neap_conn_reset(neap_conn *c);
 /** Over at once, without a word on the wire. */
 void neap_conn_vanish(neap_conn *c, enum neap_close_by by, const char *reason);
 /** Closing or draining is over, or never was needed: everything but what can be asked afterwards is freed. */

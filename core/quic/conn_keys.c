@@ -1,6 +1,8 @@
 /* Generations of 1-RTT keys (RFC 9001 §6) and the limits of their use (§6.6). */
 #include "quic/conn.h"
 
+#define NUMBERS_RESERVED (2 * FLIGHT_PACKETS) /* a burst, and numbers left out */
+
 static bool is_gcm(uint16_t suite)
 {
     return suite != SUITE_CHACHA20_POLY1305_SHA256;
@@ -104,6 +106,11 @@ bool neap_conn_update_keys(neap_conn *c)
 
 bool neap_conn_check_seal_limit(neap_conn *c)
 {
+    /* RFC 9000 §12.3: without a word, since there is no number left for one. */
+    if (c->application.next_number > VARINT_MAX - NUMBERS_RESERVED) {
+        neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packet numbers are used up");
+        return false;
+    }
     if (c->keys.sealed < LIMIT_KEY_UPDATE_AFTER || !is_gcm(c->application.write.suite))
         return true;
     if (neap_conn_update_keys(c))

@@ -199,13 +199,12 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
 /* A datagram that could not be opened may be the peer's last word (RFC 9000 §10.3.1): `tail` is how it ended before
  * anything was tried on it. */
 static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tail[RESET_TOKEN_SIZE],
-                        bool first_is_short, uint64_t received_before)
+                        uint64_t received_before)
 {
-    if (c->state != CONN_ALIVE || !first_is_short || c->counters.packets_received != received_before ||
-        a->size < 21)
+    if (c->state != CONN_ALIVE || c->counters.packets_received != received_before || a->size < RESET_LEAST)
         return;
     if (neap_peer_cids_is_reset(&c->peer_cids, tail))
-        neap_conn_vanish(c, NEAP_CLOSE_RESET, "stateless reset");
+        neap_conn_reset(c);
 }
 
 /* Take one packet from the front of `bytes`. Returns how many bytes it had; 0: the rest is not looked at. */
@@ -323,11 +322,10 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
         neap_conn_dropped(c, NEAP_PACKET_SHORT, size, size ? "from another address" : "empty");
         return 0;
     }
-    bool first_is_short = (bytes[0] & 0x80) == 0;
     if (size >= sizeof tail)
         memcpy(tail, bytes + size - sizeof tail, sizeof tail);
     take_datagram(c, &a, bytes, size);
-    check_reset(c, &a, tail, first_is_short, before);
+    check_reset(c, &a, tail, before);
     if (c->state == CONN_ALIVE)
         take_kept(c);
     if (c->is_handshake_over && c->state != CONN_CLOSED) {

@@ -1,8 +1,6 @@
 /* Datagrams in: to the connection that they name, to a new one, or answered without any. */
 #include "quic/endpoint.h"
 
-#define RESET_LEAST 21u /* RFC 9000 §10.3 */
-
 /* Once what it was a part of is over, a connection gets its turn to send. */
 static void deliver(neap_endpoint *e, struct member *m, neap_datagram *d)
 {
@@ -83,7 +81,23 @@ static neap_header public_header(const struct packet_header *h)
     };
 }
 
-/* Nobody's datagram. */
+/* RFC 9000 §10.3.1: what belongs to nobody may be the last word of somebody's peer, whatever it looks like. */
+static bool take_reset(neap_endpoint *e, const neap_datagram *d)
+{
+    struct member *m = d->size < RESET_LEAST
+                           ? NULL
+                           : neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
+
+    if (!m)
+        return false;
+    m->conn->now = e->now;
+    neap_conn_reset(m->conn);
+    neap_endpoint_touch(e, m->conn);
+    neap_endpoint_settle(e, m);
+    return true;
+}
+
+/* Nobody's packet, but it can be read. */
 static int take_unknown(neap_endpoint *e, neap_datagram *d, const struct packet_header *h)
 {
     if (h->type == NEAP_PACKET_INITIAL && e->is_server && h->dcid.size >= LIMIT_MIN_CLIENT_DCID &&
@@ -92,19 +106,8 @@ static int take_unknown(neap_endpoint *e, neap_datagram *d, const struct packet_
 
         return accept_initial(e, d, &header);
     }
-    if (h->type == NEAP_PACKET_SHORT && d->size >= RESET_LEAST) {
-        struct member *m = neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
-
-        if (m) {
-            m->conn->now = e->now;
-            neap_conn_vanish(m->conn, NEAP_CLOSE_RESET, "stateless reset");
-            neap_endpoint_touch(e, m->conn);
-            neap_endpoint_settle(e, m);
-            return 0;
-        }
-        if (e->is_server)
-            neap_endpoint_answer_reset(e, d, h->dcid);
-    }
+    if (h->type == NEAP_PACKET_SHORT && e->is_server)
+        neap_endpoint_answer_reset(e, d, h->dcid);
     e->stats.datagrams_dropped++;
     return 0;
 }
@@ -114,24 +117,22 @@ static int take_datagram(neap_endpoint *e, neap_datagram *d)
     size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
     struct packet_header h;
     int rc = neap_packet_header_parse(span_of(d->bytes, d->size), cid_size, &h);
+    struct member *m = rc ? NULL : neap_endpoint_find(e, h.dcid);
 
     e->stats.datagrams_received++;
-    if (rc == NEAP_ERR_UNKNOWN_VERSION) {
-        /* RFC 9000 §5.2.2, §6.1: only what is large enough for a first packet is answered. */
-        if (e->is_server && d->size >= LIMIT_MIN_INITIAL_DATAGRAM)
-            neap_endpoint_answer_version(e, d, &h);
-        else
-            e->stats.datagrams_dropped++;
-        return 0;
-    }
-    struct member *m = rc ? NULL : neap_endpoint_find(e, h.dcid);
     if (m) {
         deliver(e, m, d);
         return 0;
     }
+    if (take_reset(e, d))
+        return 0;
     if (rc == 0)
         return take_unknown(e, d, &h);
-    e->stats.datagrams_dropped++;
+    /* RFC 9000 §5.2.2, §6.1: only what is large enough for a first packet is answered. */
+    if (rc == NEAP_ERR_UNKNOWN_VERSION && e->is_server && d->size >= LIMIT_MIN_INITIAL_DATAGRAM)
+        neap_endpoint_answer_version(e, d, &h);
+    else
+        e->stats.datagrams_dropped++;
     return 0;
 }
 

@@ -68,7 +68,6 @@ function net.pair(options)
     order = 0,
     sent = { up = 0, down = 0 },
     bytes = { up = 0, down = 0 },
-    log = {},
   }, Pair)
   self.client_config = net.config(options.client, (options.seed or 1) * 2 + 1000, false)
   self.server_config = net.config(options.server, (options.seed or 1) * 2 + 1001, true)
@@ -99,7 +98,6 @@ function Pair:transmit(direction, bytes)
   local index = self.sent[direction] + 1
   self.sent[direction] = index
   self.bytes[direction] = self.bytes[direction] + #bytes
-  self.max_ratio_check = self.max_ratio_check
   if self.filter then
     bytes = self.filter(direction, bytes, index)
     if not bytes then return end
@@ -158,55 +156,50 @@ local function earliest_packet(self)
   return best
 end
 
---- One event: a datagram arrives or a timer fires. False when nothing will ever happen.
-function Pair:step()
-  self:flush()
+--- When the next event is, and the datagram if it is one.
+local function next_event(self)
   local index = earliest_packet(self)
   local at = index and self.wire[index].at or math.huge
-  local timer = math.huge
   for _, conn in ipairs({ self.client, self.server }) do
-    timer = math.min(timer, conn:timeout() or math.huge)
-  end
-  if at == math.huge and timer == math.huge then return false end
-  if timer < at then
-    if timer <= self.now then
-      self.stuck = (self.stuck or 0) + 1
-      assert(self.stuck < 50, "a timer is due again and again")
-    else
-      self.stuck = 0
+    local timer = conn:timeout() or math.huge
+    if timer < at then
+      at, index = timer, nil
     end
-    self.now = math.max(self.now, timer)
-    for _, conn in ipairs({ self.client, self.server }) do
-      if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end
-    end
-    return true
   end
-  self.stuck = 0
-  self.now = math.max(self.now, at)
-  local packet = table.remove(self.wire, index)
-  self:deliver(packet.direction, packet.bytes)
-  return true
+  return at, index
 end
 
---- Run until done() or for `most` of virtual time; says whether done.
+--- Run the event: a datagram arrives, or timers fire.
+local function step(self, at, index)
+  if at > self.now or index then
+    self.stuck = 0
+  else
+    self.stuck = self.stuck + 1
+    assert(self.stuck < 50, "a timer is due again and again")
+  end
+  self.now = math.max(self.now, at)
+  if index then
+    local packet = table.remove(self.wire, index)
+    return self:deliver(packet.direction, packet.bytes)
+  end
+  for _, conn in ipairs({ self.client, self.server }) do
+    if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end
+  end
+end
+
+--- Run until done() or for `most` of virtual time (a minute); says whether done.
 function Pair:run(done, most)
   local limit = self.now + (most or 60000 * MS)
+  self.stuck = 0
   for _ = 1, 2000000 do
     if done and done(self) then return true end
-    local packet = earliest_packet(self)
-    local next_at = packet and self.wire[packet].at or math.huge
-    for _, conn in ipairs({ self.client, self.server }) do
-      next_at = math.min(next_at, conn:timeout() or math.huge)
+    self:flush()
+    local at, index = next_event(self)
+    if at > limit then
+      if limit < math.huge then self.now = limit end
+      return done ~= nil and done(self) or false
     end
-    if next_at > limit and self.now > limit - (most or 60000 * MS) then
-      self:flush()
-      if #self.wire == 0 or self.wire[earliest_packet(self)].at > limit then
-        self.now = limit
-        return done and done(self) or false
-      end
-    end
-    if not self:step() then return done and done(self) or false end
-    if self.now > limit then return done and done(self) or false end
+    step(self, at, index)
   end
   error("the simulation does not end")
 end
