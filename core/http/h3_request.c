@@ -86,14 +86,13 @@ static void close_receiving(struct h3_request *r, uint8_t mark)
     neap_h3_payload_free(&r->payload, r->h3->pool);
 }
 
-/* The peer's RESET_STREAM (RFC 9114 §4.1.1). */
+/* The peer's RESET_STREAM (RFC 9114 §4.1.1), which QUIC takes as seen once a peek has told it. */
 static void on_reset(struct h3_request *r)
 {
     struct neap_h3 *h3 = r->h3;
 
     r->reset_code = NEAP_H3_NO_ERROR;
     neap_conn_stream_error(h3->conn, r->id, NEAP_SHUTDOWN_READ, &r->reset_code);
-    neap_conn_stream_end_seen(h3->conn, r->id);
     close_receiving(r, MARK_RESET);
     neap_h3_glitch(h3);
     /* A client's request without its response is pointless; a server answers what it has told the application. */

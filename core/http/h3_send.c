@@ -110,6 +110,8 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
 
     if (is_closed(h3))
         return NEAP_ERR_CLOSED;
+    if (r && r->is_stopped)
+        return NEAP_ERR_STREAM_STOPPED;
     if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_told)
         return NEAP_ERR_STREAM_STATE;
     int err = check_outgoing(h3, fields, count, SECTION_RESPONSE, &info);

@@ -149,6 +149,24 @@ describe("a request", function()
     peer:free()
   end)
 
+  it("may end with nothing but the end", function()
+    local peer = exchange.peer("client")
+    for _, case in ipairs({ { headers(GET), "finished" }, { headers(POST) .. data("abc"), "finished" },
+      { headers(with(POST, { "content-length", "3" })) .. data("abc"), "finished" },
+      { headers(with(POST, { "content-length", "3" })) .. data("ab"), "reset" },
+      { headers(with(POST, { "content-length", "3" })), "reset" },
+      { headers(POST) .. headers({ { "a", "b" } }), "finished" }, { UNKNOWN, "reset" } }) do
+      local id = peer:bidi(case[1])
+      peer:send(id, "", true)
+      assert.same(1, #peer.last)
+      assert.equal(case[2], peer.last[1].type)
+    end
+    local id = peer:bidi(headers(POST) .. frame(0, "abc", 4))
+    peer:send(id, "", true)
+    assert.equal(code.FRAME_ERROR, (peer:close_code()))
+    peer:free()
+  end)
+
   -- covers: rfc9114#4.1.13
   it("that ends before its headers is incomplete", function()
     for _, bytes in ipairs({ "", UNKNOWN }) do
@@ -457,6 +475,7 @@ describe("content-length", function()
       sized(POST, 4) .. data("abc") .. headers({ { "a", "b" } }), sized(POST, 2 ^ 40) .. data("abc") }) do
       local story, closed, reset = server_told(bytes)
       assert.equal(malformed, last(story))
+      assert.is_nil((story:find("trailers", 1, true)))
       assert.is_nil(closed)
       assert.equal(code.MESSAGE_ERROR, reset)
     end

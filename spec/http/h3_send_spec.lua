@@ -119,6 +119,17 @@ describe("neap_h3_send_response", function()
     pair:free()
   end)
 
+  it("tells that the client does not want it any more", function()
+    local peer = exchange.peer("client")
+    local id = peer:bidi(headers(POST))
+    peer.pair:shutdown("client", id, "read", code.REQUEST_CANCELLED)
+    peer.pair:run()
+    refused(err.STOPPED, peer.pair:respond(id, OK, false))
+    assert.equal("stopped:0(0x10c)", exchange.story(peer.pair, "server"))
+    refused(err.STOPPED, peer.pair:respond(id, OK, false))
+    peer:free()
+  end)
+
   it("knows which responses have no body", function()
     for _, case in ipairs({ { HEAD, OK }, { GET, { { ":status", "304" } } }, { GET, { { ":status", "204" } } } }) do
       local pair, id = asked(case[1])
