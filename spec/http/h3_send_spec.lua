@@ -414,26 +414,76 @@ describe("many exchanges", function()
   end)
 end)
 
-describe("without memory", function()
-  it("requests fail one by one and nothing breaks", function()
-    local failed = 0
-    for limit = 30000, 150000, 3000 do
-      local peer
-      local ok = pcall(function() peer = exchange.peer("client", { server = { memory_limit = limit } }) end)
-      if ok then
-        for _ = 1, 5 do
-          local id = peer.pair:open("client", true)
-          if not id then break end
-          pcall(peer.send, peer, id, headers(with(POST, { "x", ("v"):rep(3000) })) .. data(("x"):rep(9000)))
-          if peer.pair:closed("server") then break end
-          local done = peer.pair:respond(id, OK, false)
-          done = done and peer.pair:send_body("server", id, ("y"):rep(20000), true)
-          if not done then failed = failed + 1 end
+describe("an allocation that fails", function()
+  -- A whole exchange in which nothing is taken for granted; whether it came to its end.
+  local function exchange_all(pair)
+    local id = pair:request(with(POST, { "x", ("v"):rep(2000) }), false)
+    if not id then return false end
+    local sent = pair:send_body("client", id, ("b"):rep(5000), true)
+    local answered, finished
+    for _ = 1, 6 do
+      pair:run()
+      for _, event in ipairs((exchange.events(pair, "server"))) do
+        if event.type == "finished" then
+          answered = pair:respond(id, with(OK, { "x", ("w"):rep(2000) }), false)
+            and pair:send_body("server", id, ("c"):rep(5000), false)
+            and pair:send_trailers("server", id, { { "x-sum", "1" } })
         end
-        peer:free()
+      end
+      pair:run()
+      for _, event in ipairs((exchange.events(pair, "client"))) do
+        if event.type == "finished" then finished = true end
       end
     end
-    assert.is_true(failed > 0)
+    return (sent and answered and finished) or false
+  end
+
+  for _, side in ipairs({ "client", "server" }) do
+    it("fails one exchange of a " .. side .. " at most, and leaks nothing", function()
+      local n, whole, broken, closed = 0, 0, 0, 0
+      repeat
+        n = n + 1
+        local pair = exchange.pair()
+        exchange.events(pair, "client")
+        exchange.events(pair, "server")
+        pair:fail(side, n)
+        if exchange_all(pair) then whole = whole + 1 else broken = broken + 1 end
+        local failures = pair:fail(side, 0)
+        if pair:closed("client") then
+          closed = closed + 1
+        else
+          -- The connection lives: what failed is gone and a new exchange works.
+          for id = 0, 8, 4 do pair:cancel("client", id, code.REQUEST_CANCELLED) end
+          pair:run()
+          for id = 0, 8, 4 do pair:cancel("server", id, code.REQUEST_CANCELLED) end
+          pair:run()
+          assert.is_true(exchange_all(pair), "after allocation " .. n)
+        end
+        pair:free()
+      until failures == 0
+      assert.is_true(n > 20 and broken > 5, n .. " allocations, " .. broken .. " broken")
+      assert.is_true(whole > 0 and closed < n)
+    end)
+  end
+
+  it("before SETTINGS are known closes the connection", function()
+    local seen = {}
+    for n = 1, 12 do
+      local pair = exchange.pair({ speaks = {} })
+      pair:h3("client")
+      pair:run()
+      pair:fail("server", n)
+      local ok = pcall(pair.h3, pair, "server")
+      if ok then
+        pair:run()
+        local events, why = exchange.events(pair, "server")
+        assert.same({}, events)
+        seen[why] = true
+      end
+      pair:free()
+    end
+    assert.is_true(seen[err.AGAIN])
+    assert.is_true(seen[err.CLOSED])
   end)
 end)
 

@@ -30,6 +30,8 @@ struct side {
     struct packet *inbox; /* a ring, in order of arrival */
     size_t first, count;
     uint64_t seed;
+    uint64_t until_failure; /* the allocation that fails next, counted from 1; 0 none */
+    uint64_t failures;
 };
 
 struct pair {
@@ -39,7 +41,8 @@ struct pair {
 
 static int seeded_random(void *context, uint8_t *out, size_t size)
 {
-    uint64_t *state = context; /* splitmix64: the library's own generator does the rest */
+    uint64_t *state =
+        &((struct side *)context)->seed; /* splitmix64: the library's own generator does the rest */
 
     for (size_t i = 0; i < size; i++) {
         uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -48,6 +51,21 @@ static int seeded_random(void *context, uint8_t *out, size_t size)
         out[i] = (uint8_t)((z ^ (z >> 31)) >> 16);
     }
     return 0;
+}
+
+static void *failing_realloc(void *context, void *pointer, size_t size)
+{
+    struct side *side = context;
+
+    if (size == 0) {
+        free(pointer);
+        return NULL;
+    }
+    if (side->until_failure > 0 && --side->until_failure == 0) {
+        side->failures++;
+        return NULL;
+    }
+    return realloc(pointer, size);
 }
 
 static struct pair *check_pair(lua_State *L)
@@ -193,7 +211,7 @@ static void set_options(lua_State *L, struct side *side, int at)
 static void make_config(lua_State *L, struct side *side, const char *names, int at)
 {
     static const char *const alpn[] = {"h3"};
-    neap_env env = {.random = seeded_random, .context = &side->seed};
+    neap_env env = {.random = seeded_random, .realloc = failing_realloc, .context = side};
 
     lua_getfield(L, at, names);
     int own = lua_istable(L, -1) ? lua_gettop(L) : at;
@@ -328,6 +346,16 @@ static int pair_memory(lua_State *L)
 
     neap_config_memory(check_side(L, 2)->config, &stats);
     lua_pushnumber(L, (lua_Number)stats.used);
+    return 1;
+}
+
+/* pair:fail(side, n): the n-th allocation from now on fails, once. -> how many have failed so far */
+static int pair_fail(lua_State *L)
+{
+    struct side *side = check_side(L, 2);
+
+    side->until_failure = (uint64_t)luaL_checknumber(L, 3);
+    lua_pushnumber(L, (lua_Number)side->failures);
     return 1;
 }
 
@@ -577,6 +605,7 @@ int neap_units_http_pair(lua_State *L)
         {"closed", pair_closed},
         {"established", pair_established},
         {"memory", pair_memory},
+        {"fail", pair_fail},
         {"open", pair_open},
         {"send", pair_send},
         {"recv", pair_recv},
