@@ -224,10 +224,12 @@ function task.catch_signals()
   task.loop():catch_signals()
 end
 
---- One turn of the loop.
-function task.turn()
+--- One turn of the loop. `is_over`, asked when what was ready has run, ends it before it waits: what ran may have been
+-- the last that anything was waited for.
+function task.turn(is_over)
   run_ready()
   loop:flush()
+  if is_over and is_over() then return end
   loop:wait(next_wait())
   deliver()
   fire_timers()
@@ -258,8 +260,11 @@ function task.run(fn, ...)
     end)
   end
   running, stopping = true, false
+  local function is_over()
+    return stopping or finished or (live == 0 and holders == 0)
+  end
   local turned, trace = xpcall(function()
-    while not stopping and not finished and (live > 0 or holders > 0) do task.turn() end
+    while not is_over() do task.turn(is_over) end
     loop:flush()
   end, debug.traceback)
   running = false
