@@ -80,6 +80,7 @@ static void on_new_request(struct neap_h3 *h3, uint64_t id)
     if (r) {
         if (id >= h3->next_request_id)
             h3->next_request_id = id + 4;
+        neap_h3_request_on_writable(r); /* STOP_SENDING may have come first */
         neap_h3_request_ready(r);
         return;
     }

@@ -372,7 +372,8 @@ static bool take_mark(struct h3_request *r, neap_h3_event *out)
     };
 
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        if (!(r->marks & order[i].mark))
+        bool is_early = order[i].mark == MARK_STOPPED && !r->is_told && r->message != MESSAGE_CLOSED;
+        if (!(r->marks & order[i].mark) || is_early)
             continue;
         r->marks &= (uint8_t)~order[i].mark;
         *out = (neap_h3_event){.type = order[i].type, .stream = r->id};
