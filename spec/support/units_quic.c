@@ -713,7 +713,7 @@ static lua_Number option(lua_State *L, int table, const char *name, lua_Number o
 }
 
 /* conn:inject(space, payload [, {bits, number, pad, advance}]): a packet of this payload under the connection's own
- * write keys, not recorded by it. bits: set in the first byte before header protection; pad: bytes of the whole. */
+ * write keys, recorded as one that nobody waits for. bits: set in the first byte before header protection; pad: bytes of the whole. */
 static int conn_inject(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
@@ -747,8 +747,14 @@ static int conn_inject(lua_State *L)
                                  .number_size = 4,
                                  .number = number,
                                  .payload_size = writer_size(&w) - header_size};
-    if (number >= s->next_number)
+    if (number >= s->next_number) {
+        struct sent_packet record = {.number = number, .at = c->now};
+
         s->next_number = number + 1;
+        if (neap_sent_reserve(&s->sent, c->pool, 1))
+            return luaL_error(L, "no memory");
+        neap_sent_add(&s->sent, &record, NULL, 0);
+    }
     if (neap_packets_seal(c->crypto, &s->write, &packet, 1))
         return luaL_error(L, "seal");
     lua_pushlstring(L, (const char *)out, writer_size(&w) + CRYPTO_TAG);
