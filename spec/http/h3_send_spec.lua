@@ -231,6 +231,18 @@ describe("neap_h3_send_body", function()
     pair:free()
   end)
 
+  it("takes a little more than there is room for rather than send a tiny frame", function()
+    local pair, id = asked()
+    pair:respond(id, OK, false)
+    assert.is_not_nil((pair:send_body("server", id, ("x"):rep(pair:body_capacity("server", id) - 100), false)))
+    assert.is_true(pair:body_capacity("server", id) < 100)
+    assert.equal(2048, pair:send_body("server", id, ("y"):rep(5000), false))
+    refused(err.AGAIN, pair:send_body("server", id, ("y"):rep(5000), false))
+    pair:run()
+    assert.equal("writable:0", exchange.story(pair, "server"))
+    pair:free()
+  end)
+
   it("tells why when the peer does not want it", function()
     local peer = exchange.peer("client")
     local pair = peer.pair
