@@ -113,11 +113,11 @@ function harness.make_certificates(dir)
   return files
 end
 
---- The files that peers fetch: /0 /1 /1M /100M and /p/0 … /p/99, and the 10 MB that they post.
+--- The files that peers fetch: /zero /one /1M /100M and /p/0 … /p/99, and the 10 MB that they post.
 function harness.make_files(dir)
   local d = quote(dir)
   shell(([[mkdir -p %s/www/p && cd %s/www
-    : >0; printf x >1
+    : >zero; printf x >one
     head -c 1048576 /dev/urandom >1M
     head -c 104857600 /dev/urandom >100M
     head -c 10485760 /dev/urandom >../10M
