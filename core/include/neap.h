@@ -465,7 +465,8 @@ NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_datagram *datagram
  * NEAP_ERR_AGAIN when nothing is to be sent now. Call until then, after the application has had its turn. */
 NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t room, neap_time now);
 
-/** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. */
+/** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. 0 also while neap_endpoint_next has
+ * something: what ended in a sending turn is not slept over. */
 NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
 
 /** A connection that is new (server: its first packet was accepted), or has something new for the application: a

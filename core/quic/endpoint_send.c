@@ -74,7 +74,7 @@ neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)
 {
     const struct heap_node *first = neap_heap_first(&endpoint->timers);
 
-    if (!list_empty(&endpoint->ready) || !list_empty(&endpoint->answers))
+    if (!list_empty(&endpoint->ready) || !list_empty(&endpoint->answers) || !list_empty(&endpoint->news))
         return 0;
     return first ? first->at : NEAP_NEVER;
 }

@@ -108,7 +108,7 @@ end
 
 function Client:_drive(conn)
   local attempt = self._attempts[conn]
-  if conn:is_closed() then
+  if conn:is_closed() or conn:is_draining() then
     self._attempts[conn] = nil
     if not attempt then return end
     local why = conn:error() or {}

@@ -41,6 +41,7 @@ function methods:get(name)
   for i = 1, #self, 2 do
     if self[i] == name then return self[i + 1] end
   end
+  return nil
 end
 
 --- All values of a field, in order.

@@ -380,7 +380,7 @@ end
 
 function Listener:_drive(conn)
   local connection = self.connections[conn]
-  if conn:is_closed() then
+  if conn:is_closed() or conn:is_draining() then
     if connection then
       self.connections[conn] = nil
       connection:_end()
@@ -422,7 +422,7 @@ local outgoing = {} -- conn → connection
 local function drive_outgoing(conn)
   local connection = outgoing[conn]
   if not connection then return end
-  if conn:is_closed() then
+  if conn:is_closed() or conn:is_draining() then
     outgoing[conn] = nil
     connection:_end()
     wake(connection, "_connector")

@@ -46,7 +46,7 @@ end
 
 local function drive(self, conn)
   local session = self.sessions[conn]
-  if conn:is_closed() then
+  if conn:is_closed() or conn:is_draining() then
     if session then
       local why = conn:error()
       session:close { text = why and why.name or "connection closed", code = why and why.code }

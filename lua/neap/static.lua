@@ -35,9 +35,10 @@ local function parse_range(value, size)
     if count == 0 then return false end
     return math.max(0, size - count), size - 1
   end
-  first, last = tonumber(first), tonumber(last) or size - 1
-  if last < first then return nil end
+  first, last = tonumber(first), tonumber(last)
+  if last and last < first then return nil end
   if first >= size then return false end
+  last = last or size - 1
   return first, math.min(last, size - 1)
 end
 
