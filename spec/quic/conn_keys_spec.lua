@@ -1,0 +1,155 @@
+local net = require("support.quic_net")
+
+local MS = net.MS
+local bytes = net.bytes
+local KEY_UPDATE_ERROR, AEAD_LIMIT_REACHED = 0x0e, 0x0f
+
+--- A confirmed pair that has exchanged 1-RTT packets both ways.
+local function pair(options)
+  local p = net.pair(options):handshake()
+  assert(p:transfer("client", "hello"))
+  assert(p:transfer("server", "hello"))
+  return p:settle(300 * MS)
+end
+
+describe("a key update", function()
+  -- covers: rfc9001#6.2.1 rfc9001#6.2.2
+  it("is followed by the other side, and data goes on", function()
+    local p = pair()
+    local data = ("x"):rep(50000)
+    for round = 1, 4 do
+      local from = round % 2 == 1 and "client" or "server"
+      assert.is_true(p[from]:update_keys())
+      assert.equal(data, p:transfer("client", data))
+      assert.equal(data, p:transfer("server", data))
+      -- Both have to see packets of the new phase acknowledged before the next update.
+      assert(p:settle(300 * MS):transfer("client", "x"))
+      assert(p:settle(300 * MS):transfer("server", "x"))
+      p:settle(300 * MS)
+      assert.equal(round, p.client:stats().key_updates)
+      assert.equal(round, p.server:stats().key_updates)
+    end
+    p:free()
+  end)
+
+  it("goes through loss, reordering and duplication", function()
+    for seed = 1, 20 do
+      local p = net.pair({ seed = seed, loss = 0.1, reorder = 0.3, duplicate = 0.1 })
+      assert.is_true(p:run(function(x) return x.client:info().confirmed and x.server:info().confirmed end))
+      local data = ("x"):rep(30000)
+      for _ = 1, 3 do
+        p.client:update_keys()
+        assert.equal(data, p:transfer("client", data))
+        p.server:update_keys()
+        assert.equal(data, p:transfer("server", data))
+      end
+      assert.equal("none", p.client:info().by)
+      assert.is_true(p.client:stats().key_updates >= 2)
+      p:free()
+    end
+  end)
+
+  -- covers: rfc9001#6.1.1 rfc9001#6.1.2
+  it("is not begun before the handshake is confirmed, nor before the last one is acknowledged", function()
+    local p = net.pair()
+    p:run(function(x) return x.client:info().established end)
+    assert.is_false(p.client:update_keys())
+    p:handshake()
+    p:transfer("client", "hello")
+    p:settle(300 * MS)
+    assert.is_true(p.client:update_keys())
+    assert.is_false(p.client:update_keys())
+    p:free()
+  end)
+
+  it("twice without waiting is KEY_UPDATE_ERROR", function()
+    local p = pair()
+    p.client:force_update()
+    p:inject("client", net.APPLICATION, bytes(1))
+    p.client:force_update()
+    p:inject("client", net.APPLICATION, bytes(1))
+    assert.equal(KEY_UPDATE_ERROR, p.server:info().code)
+    p:free()
+  end)
+
+  it("that is acknowledged under old keys is KEY_UPDATE_ERROR", function()
+    local p = pair()
+    assert.is_true(p.server:update_keys())
+    local id = p.server:open(false)
+    p.server:stream_send(id, "new keys", true)
+    assert.is_truthy((p.server:send(p.now)))
+    local last = p.server:stats().next_number - 1
+    p:inject("client", net.APPLICATION, bytes(0x02, last, 0, 0, 0))
+    assert.equal(KEY_UPDATE_ERROR, p.server:info().code)
+    p:free()
+  end)
+
+  -- covers: rfc9001#6.1.3
+  it("leaves the old keys for packets that come late, for a while", function()
+    local p = pair()
+    local late = p.client:inject(net.APPLICATION, bytes(1))
+    local later = p.client:inject(net.APPLICATION, bytes(1))
+    p.client:force_update()
+    p:inject("client", net.APPLICATION, bytes(1))
+    local before = p.server:stats().packets_received
+    p.server:recv(late, p.now)
+    assert.equal(before + 1, p.server:stats().packets_received)
+    p.now = p.now + 1000 * MS
+    p.server:on_timeout(p.now)
+    p.server:recv(later, p.now)
+    assert.equal(before + 1, p.server:stats().packets_received)
+    p:free()
+  end)
+
+  -- covers: rfc9001#5.5.2
+  it("that does not open changes nothing", function()
+    local p = pair()
+    local packet = p.client:inject(net.APPLICATION, bytes(1), { bits = 0x04 })
+    p.server:recv(packet, p.now)
+    assert.equal(0, p.server:stats().key_updates)
+    assert.equal("hello", p:transfer("client", "hello"))
+    p:free()
+  end)
+end)
+
+describe("the use of one key", function()
+  -- covers: rfc9001#6.6.1 rfc9001#6.6.3 rfc9001#5.3.3
+  it("ends with an update of our own, far below its limit", function()
+    local p = pair()
+    p.client:set_use(2 ^ 22 - 3, 0)
+    local data = ("x"):rep(100000)
+    assert.equal(data, p:transfer("client", data))
+    p:settle(300 * MS)
+    assert.equal(1, p.client:stats().key_updates)
+    assert.equal(1, p.server:stats().key_updates)
+    p:free()
+  end)
+
+  -- covers: rfc9001#6.6.2
+  it("is not gone past when there can be no update: the connection closes", function()
+    local p = pair()
+    assert.is_true(p.client:update_keys())
+    p.drop = function(direction) return direction == "down" end
+    p.client:set_use(2 ^ 23 - 66, 0)
+    local id = p.client:open(false)
+    for _ = 1, 200 do
+      if p.client:info().by ~= "none" then break end
+      p.client:stream_send(id, ("x"):rep(100000), false)
+      p.now = p.now + 400 * MS
+      p.client:on_timeout(p.now)
+      p:flush()
+    end
+    assert.equal(AEAD_LIMIT_REACHED, p.client:info().code)
+    p:free()
+  end)
+
+  -- covers: rfc9001#6.6.6 rfc9001#6.6.7
+  it("ends when too many packets did not open", function()
+    local p = pair()
+    p.server:set_use(0, 2 ^ 52 - 1)
+    local packet = p.client:inject(net.APPLICATION, bytes(1))
+    p.server:recv(packet:sub(1, -2) .. string.char((packet:byte(-1) + 1) % 256), p.now)
+    assert.equal(AEAD_LIMIT_REACHED, p.server:info().code)
+    p:free()
+  end)
+end)

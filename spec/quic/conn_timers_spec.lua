@@ -1,0 +1,147 @@
+local net = require("support.quic_net")
+
+local MS = net.MS
+local bytes = net.bytes
+
+describe("the idle timeout", function()
+  it("is the smaller one of both sides", function()
+    for _, times in ipairs({ { 5000, 9000 }, { 9000, 5000 }, { 0, 5000 }, { 5000, 0 } }) do
+      local p = net.pair({ client = { max_idle_timeout = times[1] }, server = { max_idle_timeout = times[2] } })
+      p:handshake()
+      local start = p.now
+      p:run(function(x) return x.client:info().closed and x.server:info().closed end)
+      assert.equal("idle", p.client:info().by)
+      assert.equal("idle", p.server:info().by)
+      assert.is_true(p.now - start > 4500 * MS and p.now - start <= 5000 * MS)
+      p:free()
+    end
+  end)
+
+  it("does not exist when both say 0", function()
+    local p = net.pair({ client = { max_idle_timeout = 0 }, server = { max_idle_timeout = 0 } }):handshake()
+    p:settle(3000 * MS)
+    assert.is_nil((p.client:timeout()))
+    assert.is_nil((p.server:timeout()))
+    p:free()
+  end)
+
+  it("of 2^62-1 does not overflow", function()
+    local p = net.pair({ client = { max_idle_timeout = 2 ^ 62 - 2 ^ 10 }, server = { max_idle_timeout = 2 ^ 62 - 2 ^ 10 } })
+    p:handshake()
+    p:settle(100000 * MS)
+    assert.equal("none", p.client:info().by)
+    p:free()
+  end)
+
+  -- covers: rfc9000#10.1.1
+  it("is not less than three probe timeouts", function()
+    local p = net.pair({ delay = 400 * MS, client = { max_idle_timeout = 100 }, server = { max_idle_timeout = 100 } })
+    p:run(function(x) return x.client:info().confirmed and x.server:info().confirmed end)
+    assert.is_true(p.client:info().confirmed)
+    local start = p.now
+    p:run(function(x) return x.client:info().closed end)
+    assert.is_true(p.now - start > 2400 * MS)
+    p:free()
+  end)
+
+  it("begins anew with what comes and with the first thing sent after it", function()
+    local p = net.pair({ client = { max_idle_timeout = 5000 } }):handshake()
+    for _ = 1, 5 do
+      p:settle(4000 * MS)
+      assert.equal("none", p.client:info().by)
+      assert(p:transfer("client", "x"))
+    end
+    p:free()
+  end)
+
+  it("is not put off by sending into a void", function()
+    local p = net.pair({ client = { max_idle_timeout = 5000 } }):handshake()
+    p:settle(3000 * MS)
+    p.drop = function() return true end
+    local start = p.now
+    local id = p.client:open(false)
+    p.client:stream_send(id, "x", false)
+    p:run(function(x) return x.client:info().closed end)
+    assert.equal("idle", p.client:info().by)
+    assert.is_true(p.now - start <= 5100 * MS)
+    p:free()
+  end)
+end)
+
+describe("a probe timeout", function()
+  it("sends lost data again, twice as late each time", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    local times = {}
+    p.drop = function(direction)
+      if direction == "up" then times[#times + 1] = p.now end
+      return true
+    end
+    local id = p.client:open(false)
+    p.client:stream_send(id, "hello", true)
+    p:run(function() return #times >= 9 end)
+    -- One packet, then two a probe.
+    local gaps = { times[2] - times[1], times[4] - times[2], times[6] - times[4], times[8] - times[6] }
+    assert.equal(times[2], times[3])
+    for i = 2, 4 do
+      assert.is_true(gaps[i] > 1.9 * gaps[i - 1] and gaps[i] < 2.1 * gaps[i - 1])
+    end
+    p.drop = nil
+    p:run(function(x) return x.server:readable_next() ~= nil end)
+    assert.equal("hello", (p.server:stream_recv(id)))
+    p:free()
+  end)
+
+  -- covers: rfc9000#8.1.5
+  it("of a client goes on without anything in flight, until the server knows its address", function()
+    -- The server's first flight is larger than three times what it got, and everything from then on from it is lost.
+    local p = net.pair({ drop = function(direction, index) return direction == "down" and index > 1 end })
+    p:run(function(x) return x.sent.up >= 6 end)
+    assert.is_true(p.sent.up >= 6)
+    p:free()
+  end)
+end)
+
+describe("an acknowledgement", function()
+  -- covers: rfc9000#13.2.1.1 rfc9000#13.2.1.2
+  it("of one packet waits for max_ack_delay, of two it does not", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    p:inject("client", net.APPLICATION, bytes(1))
+    assert.is_nil((p.server:send(p.now)))
+    assert.equal(p.now + 25 * MS, p.server:timeout())
+    p:inject("client", net.APPLICATION, bytes(1))
+    assert.is_truthy((p.server:send(p.now)))
+    p:free()
+  end)
+
+  -- covers: rfc9000#13.2.1.4
+  it("is not acknowledged", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    local sent = p.sent.up + p.sent.down
+    p:inject("client", net.APPLICATION, bytes(0x02, 0, 0, 0, 0))
+    p:settle(1000 * MS)
+    assert.equal(sent, p.sent.up + p.sent.down)
+    p:free()
+  end)
+
+  it("is asked for now and then by a side that only acknowledges", function()
+    local p = net.pair():handshake()
+    assert(p:transfer("server", ("x"):rep(2000000)))
+    -- Else the client would remember thousands of packets that only acknowledge.
+    assert.is_true(p.server:stats().ack_ranges <= 20, p.server:stats().ack_ranges)
+    p:free()
+  end)
+end)
+
+describe("timers", function()
+  it("leave an idle connection alone", function()
+    local p = net.pair():handshake()
+    assert(p:transfer("client", ("x"):rep(100000)))
+    p:settle(3000 * MS)
+    assert.is_true(p.client:timeout() - p.now > 20000 * MS)
+    assert.is_true(p.server:timeout() - p.now > 20000 * MS)
+    p:free()
+  end)
+end)
