@@ -23,6 +23,7 @@ build = {
   variables = {
     CMAKE_BUILD_TYPE = "Release",
     CMAKE_INSTALL_PREFIX = "$(PREFIX)",
+    NEAP_INSTALL_C = "OFF",
     LUA_INCLUDE_DIR = "$(LUA_INCDIR)",
     MBEDTLS_INCDIR = "$(MBEDTLS_INCDIR)",
     MBEDTLS_LIBDIR = "$(MBEDTLS_LIBDIR)",

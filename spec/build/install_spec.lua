@@ -14,12 +14,12 @@ local function version()
   return helper.read_file(helper.source_dir .. "/core/include/neap.h"):match('#define NEAP_VERSION "([^"]+)"')
 end
 
---- A copy of what luarocks needs of the tree, kept between runs so that little is compiled again.
+--- A copy of what luarocks needs of the tree. What was compiled there is kept between runs.
 local function copy_tree(name)
   local copy = helper.source_dir .. "/build/" .. name
   local files = "CMakeLists.txt CMakePresets.json neap-scm-1.rockspec LICENSE core lua scripts"
-  sh(("mkdir -p %s && cd %s && cp -a --update " .. files .. " %s/"):format(
-    quote(copy), quote(helper.source_dir), quote(copy)))
+  sh(("mkdir -p %s && cd %s && rm -rf core lua scripts && cd %s && cp -a " .. files .. " %s/"):format(
+    quote(copy), quote(copy), quote(helper.source_dir), quote(copy)))
   return copy
 end
 
