@@ -54,9 +54,9 @@ describe("neap", function()
   end)
 
   it("runs a piece of Lua with its arguments", function()
-    local output, status = helper.run(neap .. [[ -e 'print(require("neap")._VERSION, ..., arg[2])' one two]])
+    local output, status = helper.run(neap .. [[ -e 'print(require("neap")._VERSION, arg[2], ...)' one two]])
     assert.equal(0, status, output)
-    assert.matches("^neap %S+\tone\ttwo\ttwo\n$", output)
+    assert.matches("^neap %S+\ttwo\tone\ttwo\n$", output)
   end)
 
   it("makes a certificate that a server can use and a client can trust", function()

@@ -52,7 +52,8 @@ end
 function Process:stop()
   os.execute("kill -TERM " .. self.pid .. " 2>/dev/null")
   local ended = pcall(program.wait_until, function()
-    return select(2, helper.run("kill -0 " .. self.pid)) ~= 0
+    local stat = helper.read_file("/proc/" .. self.pid .. "/stat")
+    return not stat or stat:match("%) (%a)") == "Z" -- ended, though nobody has asked how yet
   end, 15)
   if not ended then os.execute("kill -KILL " .. self.pid) end
   local output = helper.read_file(self.log) or ""
