@@ -313,6 +313,9 @@ static void apply_lost(struct recovery *r, const struct newly_lost *lost, neap_t
         .now = now,
     };
     r->cc.ops->on_loss(&r->cc, &loss);
+    /* RFC 9002 §5.2: the path may be another one now, so that the old minimum says nothing. */
+    if (lost->is_persistent)
+        r->rtt.min = r->rtt.latest;
 }
 
 /* `fresh_bytes` was counted before the losses of the same ACK were known: a recovery that began with them holds all
