@@ -77,7 +77,10 @@ static void *read_file(const char *path, size_t *size, const char **why)
     char *bytes = NULL;
 
     if (!file) {
-        say(why, 0, errno == ENOENT ? "no such file" : errno == EACCES ? "not allowed to read it" : "cannot be opened");
+        say(why, 0,
+            errno == ENOENT   ? "no such file"
+            : errno == EACCES ? "not allowed to read it"
+                              : "cannot be opened");
         return NULL;
     }
     while (!feof(file) && !ferror(file) && used < FILE_MOST) {

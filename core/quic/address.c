@@ -31,7 +31,8 @@ int neap_address_format(const neap_address *address, char *out, size_t size)
         if (address->family == 4)
             length = snprintf(text, sizeof text, "%s:%u", ip, (unsigned)address->port);
         else if (address->scope)
-            length = snprintf(text, sizeof text, "[%s%%%u]:%u", ip, (unsigned)address->scope, (unsigned)address->port);
+            length = snprintf(text, sizeof text, "[%s%%%u]:%u", ip, (unsigned)address->scope,
+                              (unsigned)address->port);
         else
             length = snprintf(text, sizeof text, "[%s]:%u", ip, (unsigned)address->port);
     }

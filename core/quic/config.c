@@ -147,8 +147,8 @@ int neap_config_add_certificate(neap_config *config, const void *chain, size_t c
         neap_fail(&failure, NEAP_ERR_LIMIT, "too many certificates");
         return say_why(&failure, why);
     }
-    struct identity *identity = neap_identity_new(config->crypto, span_of(chain, chain_size),
-                                                  span_of(key, key_size), &failure);
+    struct identity *identity =
+        neap_identity_new(config->crypto, span_of(chain, chain_size), span_of(key, key_size), &failure);
     if (!identity) {
         neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the certificate");
         return say_why(&failure, why);

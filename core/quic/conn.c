@@ -71,12 +71,13 @@ static const char *text_or(const struct failure *why, const char *otherwise)
 }
 
 /* Give a client what it needs to say hello. */
-static int start_client(neap_conn *c, const char *server_name, const neap_address *local, const neap_address *peer,
-                        struct failure *why)
+static int start_client(neap_conn *c, const char *server_name, const neap_address *local,
+                        const neap_address *peer, struct failure *why)
 {
     set_version(c, NEAP_QUIC_V1);
     neap_random_cid(c->config, CLIENT_DCID_SIZE, &c->original_dcid);
-    neap_peer_cids_init(&c->peer_cids, &c->original_dcid, config_option(c->config, OPTION_active_connection_id_limit));
+    neap_peer_cids_init(&c->peer_cids, &c->original_dcid,
+                        config_option(c->config, OPTION_active_connection_id_limit));
     neap_path_init(&c->path, local, peer, true);
     neap_conn_set_initial_keys(c, &c->original_dcid);
     int rc = neap_conn_start_tls(c, server_name, why);
@@ -126,7 +127,8 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
     c->handshake->retried = original_dcid != NULL;
     c->handshake->retry_scid = header->dcid;
     c->handshake->peer_cid_known = true;
-    neap_peer_cids_init(&c->peer_cids, &header->scid, config_option(config, OPTION_active_connection_id_limit));
+    neap_peer_cids_init(&c->peer_cids, &header->scid,
+                        config_option(config, OPTION_active_connection_id_limit));
     /* RFC 9000 §8.1.2: a token that we gave proves the address. */
     neap_path_init(&c->path, local, peer, original_dcid != NULL);
     neap_conn_set_initial_keys(c, &header->dcid);
@@ -205,7 +207,8 @@ void neap_conn_free(neap_conn *conn)
 }
 
 /* From here on there are no streams; what is left answers the peer until `until` (RFC 9000 §10.2). */
-static void enter(neap_conn *c, enum conn_state state, enum neap_close_by by, bool is_application, uint64_t code)
+static void enter(neap_conn *c, enum conn_state state, enum neap_close_by by, bool is_application,
+                  uint64_t code)
 {
     c->close.by = by;
     c->close.is_application = is_application;
@@ -251,7 +254,8 @@ void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t fr
 
 void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_type)
 {
-    neap_conn_end(c, false, why->code > 0 ? (uint64_t)why->code : NEAP_INTERNAL_ERROR, frame_type, why->reason);
+    neap_conn_end(c, false, why->code > 0 ? (uint64_t)why->code : NEAP_INTERNAL_ERROR, frame_type,
+                  why->reason);
 }
 
 void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason)

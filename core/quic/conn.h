@@ -19,11 +19,12 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
-#define MIN_ROOM 64u       /* a packet is not begun in less room */
+#define MIN_ROOM 64u /* a packet is not begun in less room */
 #define RESET_TOKEN_SIZE 16u
-#define RESET_LEAST 21u    /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
-#define DRAIN_PTOS 3u      /* RFC 9000 §10.2 */
-#define OLD_KEYS_PTOS 3u   /* RFC 9001 §6.5 */
+#define RESET_LEAST 21u /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
+#define TRIM_AFTER NEAP_SECOND /* of silence */
+#define DRAIN_PTOS 3u          /* RFC 9000 §10.2 */
+#define OLD_KEYS_PTOS 3u       /* RFC 9001 §6.5 */
 
 enum conn_state { CONN_ALIVE, CONN_CLOSING, CONN_DRAINING, CONN_CLOSED };
 
@@ -37,7 +38,7 @@ struct packet_space {
     struct sent sent;
     struct crypto_stream crypto;
     uint64_t next_number;
-    uint8_t probes; /* probe packets owed (RFC 9002 §6.2.4) */
+    uint8_t probes;   /* probe packets owed (RFC 9002 §6.2.4) */
     uint8_t ack_only; /* packets in a row that nothing will acknowledge */
 };
 
@@ -64,10 +65,10 @@ struct handshake {
 
 /* The phases of 1-RTT keys (RFC 9001 §6). The current keys are in the application space. */
 struct key_phases {
-    struct packet_key next_read;     /* made ahead, so that an update takes no time that can be seen (§6.3) */
+    struct packet_key next_read; /* made ahead, so that an update takes no time that can be seen (§6.3) */
     struct packet_key previous_read; /* for packets that come late; none after previous_until */
     neap_time previous_until;
-    uint8_t read_secret[CRYPTO_MAX_HASH]; /* of next_read */
+    uint8_t read_secret[CRYPTO_MAX_HASH];  /* of next_read */
     uint8_t write_secret[CRYPTO_MAX_HASH]; /* of the current write key */
     uint64_t read_start;  /* lowest number received in the current read phase; UINT64_MAX none */
     uint64_t write_start; /* first number sent in the current write phase */
@@ -113,8 +114,8 @@ struct neap_conn {
     bool is_server, established, confirmed;
     bool is_handshake_over; /* the handshake block is to be freed at the end of this turn */
     bool owes_handshake_done;
-    bool eliciting_since_recv;  /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
-    neap_time now;              /* of the call that runs, or the last one */
+    bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
+    neap_time now;             /* of the call that runs, or the last one */
     struct conn_close close;
 
     /* packets */
@@ -252,7 +253,7 @@ struct flight {
 struct draft {
     enum space space;
     uint8_t *start, *payload, *length_room; /* length_room NULL: short header */
-    struct writer w; /* ends where the tag begins at the latest */
+    struct writer w;                        /* ends where the tag begins at the latest */
     size_t number_size;
     uint64_t number;
     struct sent_frame frames[PACKET_FRAMES];
@@ -262,9 +263,9 @@ struct draft {
 
 /* What may go into a datagram. */
 struct allowance {
-    size_t room;          /* bytes of the datagram */
-    bool may_elicit;      /* congestion control and pacer have room for it */
-    bool may_expand;      /* it may be padded to 1200 bytes (RFC 9000 §14.1) */
+    size_t room;     /* bytes of the datagram */
+    bool may_elicit; /* congestion control and pacer have room for it */
+    bool may_expand; /* it may be padded to 1200 bytes (RFC 9000 §14.1) */
 };
 
 /** Write a packet of this space at `out`: false when it has nothing to say. */

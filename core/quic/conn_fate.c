@@ -3,7 +3,8 @@
 
 static struct written_frame as_written(const struct sent_frame *f, uint64_t type)
 {
-    return (struct written_frame){.type = type, .id = f->id, .offset = f->offset, .size = f->size, .fin = f->fin};
+    return (struct written_frame){
+        .type = type, .id = f->id, .offset = f->offset, .size = f->size, .fin = f->fin};
 }
 
 /* The frame type of what streams/ wrote; 0 for what others did. */

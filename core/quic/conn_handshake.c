@@ -47,7 +47,8 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     uint8_t room[LIMIT_TLS_PARAMETERS];
     struct writer w = writer_of(room, sizeof room);
     struct random *random = neap_crypto_random(c->crypto);
-    uint64_t grease = config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
+    uint64_t grease =
+        config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
     int64_t wall_clock = c->config->env.wall_clock(c->config->env.context);
 
     neap_random_bytes(random, config.map_key, sizeof config.map_key);
@@ -144,11 +145,14 @@ static int check_connection_ids(const neap_conn *c, const struct transport_param
     if (c->is_server)
         return 0;
     if (!p->has_original_dcid)
-        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "original_destination_connection_id is missing");
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR,
+                         "original_destination_connection_id is missing");
     if (!cid_equal(&p->original_dcid, &c->original_dcid))
-        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "original_destination_connection_id is another one");
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR,
+                         "original_destination_connection_id is another one");
     if (p->has_retry_scid != h->retried)
-        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "retry_source_connection_id does not fit the Retry");
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR,
+                         "retry_source_connection_id does not fit the Retry");
     if (h->retried && !cid_equal(&p->retry_scid, &h->retry_scid))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "retry_source_connection_id is another one");
     return 0;
@@ -303,7 +307,8 @@ static int feed_tls(neap_conn *c, enum space space, struct span bytes, struct fa
 {
     if (space == SPACE_APPLICATION)
         return neap_tls_tail_receive(&c->tail, c->pool, bytes, why);
-    int rc = neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
+    int rc =
+        neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
 
     return rc ? rc : neap_conn_take_tls(c, why);
 }

@@ -1,8 +1,9 @@
 /* One packet out: which frames it carries, its record, its seal. */
 #include "quic/conn.h"
 
-#define PING_EVERY 32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
-#define LEAST_SKIP 16u /* packets, also while the window is smaller */
+#define PING_EVERY \
+    32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
+#define LEAST_SKIP 16u          /* packets, also while the window is smaller */
 #define LONG_HEADER_MOST 16383u /* what two bytes of Length can tell */
 
 static enum neap_packet_type packet_type(enum space space)
@@ -18,7 +19,8 @@ static void write_header(neap_conn *c, struct draft *d)
 
     if (d->space == SPACE_APPLICATION) {
         /* RFC 9000 §17.4: the spin bit is not used; it says nothing, but differs between connection IDs. */
-        neap_short_header_write(&d->w, dcid, (dcid->bytes[0] & 1) != 0, c->keys.write_phase, d->number_size, d->number);
+        neap_short_header_write(&d->w, dcid, (dcid->bytes[0] & 1) != 0, c->keys.write_phase, d->number_size,
+                                d->number);
         return;
     }
     struct handshake *h = c->handshake;
@@ -26,8 +28,8 @@ static void write_header(neap_conn *c, struct draft *d)
 
     if (d->space == SPACE_INITIAL && h->token)
         token = span_of(h->token, h->token_size);
-    size_t length_at = neap_long_header_write(&d->w, c->version, packet_type(d->space), dcid,
-                                              &h->source_cid, token, d->number_size, d->number);
+    size_t length_at = neap_long_header_write(&d->w, c->version, packet_type(d->space), dcid, &h->source_cid,
+                                              token, d->number_size, d->number);
     d->length_room = d->start + length_at;
 }
 
@@ -136,11 +138,13 @@ static void write_connection_ids(neap_conn *c, struct draft *d)
     uint64_t sequence;
     const size_t most = 1 + 8 + 8 + 1 + LIMIT_CONNECTION_ID + RESET_TOKEN_SIZE;
 
-    while (has_record_room(d) && writer_left(&d->w) >= most && neap_local_cids_next_owed(&c->local_cids, &f)) {
+    while (has_record_room(d) && writer_left(&d->w) >= most &&
+           neap_local_cids_next_owed(&c->local_cids, &f)) {
         neap_write_new_connection_id(&d->w, &f);
         record(d, (struct sent_frame){.kind = SENT_NEW_CONNECTION_ID, .id = f.sequence});
     }
-    while (has_record_room(d) && writer_left(&d->w) >= 1 + 8 && neap_peer_cids_next_retire(&c->peer_cids, &sequence)) {
+    while (has_record_room(d) && writer_left(&d->w) >= 1 + 8 &&
+           neap_peer_cids_next_retire(&c->peer_cids, &sequence)) {
         neap_write_number(&d->w, FRAME_RETIRE_CONNECTION_ID, sequence);
         record(d, (struct sent_frame){.kind = SENT_RETIRE_CONNECTION_ID, .id = sequence});
     }
@@ -264,6 +268,7 @@ void neap_draft_pad(struct draft *d, size_t size)
 static void count_sent(neap_conn *c, const struct draft *d, struct packet_space *s)
 {
     c->counters.packets_sent++;
+    c->trim_at = c->now + TRIM_AFTER;
     s->ack_only = d->ack_eliciting ? 0 : (uint8_t)(s->ack_only + (s->ack_only < UINT8_MAX));
     if (d->is_probe)
         s->probes--;

@@ -7,11 +7,11 @@
 
 /* A datagram while its packets are taken out of it. */
 struct arrival {
-    size_t size;       /* of the whole datagram, for the rule about Initials */
+    size_t size; /* of the whole datagram, for the rule about Initials */
     uint8_t ecn;
-    bool from_path;    /* from the address that we talk to */
-    bool may_keep;     /* a packet without keys may be kept for later */
-    struct span dcid;  /* of the first packet; data NULL before */
+    bool from_path;   /* from the address that we talk to */
+    bool may_keep;    /* a packet without keys may be kept for later */
+    struct span dcid; /* of the first packet; data NULL before */
 };
 
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
@@ -35,7 +35,8 @@ static bool is_our_dcid(const neap_conn *c, const struct packet_header *h)
 }
 
 /* What a long header must look like before its keys are tried: NULL when it does, else what is wrong. */
-static const char *refuse_long_header(const neap_conn *c, const struct arrival *a, const struct packet_header *h)
+static const char *refuse_long_header(const neap_conn *c, const struct arrival *a,
+                                      const struct packet_header *h)
 {
     if (h->version != c->version->number)
         return "another version";
@@ -133,6 +134,7 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     c->counters.packets_received++;
     neap_conn_touch_idle(c);
     c->eliciting_since_recv = false;
+    c->trim_at = c->now + TRIM_AFTER;
     if (c->is_server && p->space == SPACE_HANDSHAKE) {
         /* RFC 9000 §8.1: who sends Handshake packets has received ours; RFC 9001 §4.9.1. */
         neap_path_validated(&c->path);
@@ -156,8 +158,8 @@ static void note_received(neap_conn *c, const struct arrival *a, const struct re
     /* Its keys may have gone while it was read: nothing is acknowledged then. */
     if (c->state != CONN_ALIVE || !s || !packet_key_is_set(&s->read))
         return;
-    if (neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting, p->space != SPACE_APPLICATION, a->ecn, delay,
-                      c->now))
+    if (neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting, p->space != SPACE_APPLICATION, a->ecn,
+                      delay, c->now))
         neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for packet numbers");
 }
 
@@ -182,8 +184,8 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
         neap_conn_dropped(c, h->type, h->size, reason);
         return;
     }
-    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type, .number = p.number,
-          .size = h->size);
+    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
+          .number = p.number, .size = h->size);
     learn_from_packet(c, h, &p);
     int rc = check_opened(c, packet, &p, key, &why);
     if (rc == 0)

@@ -96,7 +96,8 @@ static int on_max_streams(neap_conn *c, struct received *p, const struct frame *
     return neap_streams_on_max_streams(&c->streams, f->type == FRAME_MAX_STREAMS_BIDI, f->limit, why);
 }
 
-static int on_stream_data_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+static int on_stream_data_blocked(neap_conn *c, struct received *p, const struct frame *f,
+                                  struct failure *why)
 {
     (void)p;
     return neap_streams_on_stream_data_blocked(&c->streams, f->stream_limit.id, why);
@@ -117,7 +118,8 @@ static int on_new_connection_id(neap_conn *c, struct received *p, const struct f
     return rc;
 }
 
-static int on_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+static int on_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f,
+                                   struct failure *why)
 {
     neap_cid dcid = cid_of(p->dcid), retired;
     bool had = false;

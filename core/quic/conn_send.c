@@ -90,9 +90,8 @@ static size_t write_datagram(neap_conn *c, struct flight *flight, uint8_t *out, 
         room = (size_t)amplification;
     if (room < MIN_ROOM)
         return 0;
-    struct allowance allowed = {.room = room,
-                                .may_elicit = may_elicit(c, room),
-                                .may_expand = room >= NEAP_MIN_DATAGRAM};
+    struct allowance allowed = {
+        .room = room, .may_elicit = may_elicit(c, room), .may_expand = room >= NEAP_MIN_DATAGRAM};
 
     for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
         if (!space_can_send(conn_space(c, space)))
@@ -141,7 +140,8 @@ static bool write_close(neap_conn *c, struct draft *d, enum space space, uint8_t
 
     if (space != SPACE_APPLICATION && f.is_application)
         f = (struct frame_close){.code = NEAP_APPLICATION_ERROR};
-    if (neap_sent_reserve(&conn_space(c, space)->sent, c->pool, 1) || !neap_draft_begin(c, d, space, out, room))
+    if (neap_sent_reserve(&conn_space(c, space)->sent, c->pool, 1) ||
+        !neap_draft_begin(c, d, space, out, room))
         return false;
     uint8_t *before = d->w.at;
     neap_write_close(&d->w, &f);
@@ -218,7 +218,8 @@ static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, 
     return used;
 }
 
-static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, neap_send_info *info, neap_time now)
+static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, neap_send_info *info,
+                         neap_time now)
 {
     size_t used = 0, segment = 0;
 

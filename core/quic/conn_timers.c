@@ -1,8 +1,6 @@
 /* When the connection wants to be woken, and what it does then. */
 #include "quic/conn.h"
 
-#define TRIM_AFTER NEAP_SECOND /* of silence */
-
 static neap_time earlier(neap_time a, neap_time b)
 {
     return a < b ? a : b;
@@ -36,9 +34,7 @@ bool neap_conn_is_amplification_blocked(const neap_conn *c)
 void neap_conn_set_timers(neap_conn *c)
 {
     bool limited = neap_conn_is_amplification_blocked(c);
-    bool is_quiet = c->recovery.bytes_in_flight == 0 && c->confirmed;
 
-    c->trim_at = is_quiet && c->application.sent.packet_capacity > 0 ? c->now + TRIM_AFTER : NEAP_NEVER;
     if (limited == c->recovery.amplification_limited)
         return;
     c->recovery.amplification_limited = limited;
@@ -120,12 +116,15 @@ static void on_loss_timer(neap_conn *c)
     }
 }
 
-/* An idle connection gives back what its bursts needed. */
+/* An idle connection gives back what its bursts needed. What is in flight now ends in a packet, and that in another
+ * turn here. */
 static void trim(neap_conn *c)
 {
+    c->trim_at = NEAP_NEVER;
+    if (c->recovery.bytes_in_flight > 0)
+        return;
     neap_sent_trim(&c->application.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
-    c->trim_at = NEAP_NEVER;
 }
 
 void neap_conn_on_timeout(neap_conn *conn, neap_time now)

@@ -37,7 +37,8 @@ struct neap_endpoint {
     struct map routes; /* our connection IDs → struct member */
     struct map resets; /* keyed hashes of reset tokens → struct member */
     uint64_t reset_hash_key[2];
-    struct member *nameless; /* the client connection with a zero-length connection ID: there is one at most */
+    struct member
+        *nameless; /* the client connection with a zero-length connection ID: there is one at most */
     struct heap timers;
     struct list_link all, ready, news, answers;
     size_t answer_count;
@@ -63,7 +64,8 @@ struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RE
 /** Queue an answer to the datagram; what has no room is not said. */
 void neap_endpoint_answer_version(neap_endpoint *e, const neap_datagram *d, const struct packet_header *h);
 void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const neap_header *h);
-void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h, uint64_t code);
+void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h,
+                                  uint64_t code);
 void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct span dcid);
 /** The oldest answer: its size, 0 when none waits, or NEAP_ERR_BUFFER_TOO_SHORT. */
 int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_datagram *out, size_t room);

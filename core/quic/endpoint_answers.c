@@ -3,7 +3,8 @@
 
 #define ANSWER_ROOM 640u /* a Version Negotiation packet with two connection IDs of 255 bytes, or a Retry */
 
-static void queue(neap_endpoint *e, const neap_datagram *d, const uint8_t *bytes, int64_t size, uint64_t *counter)
+static void queue(neap_endpoint *e, const neap_datagram *d, const uint8_t *bytes, int64_t size,
+                  uint64_t *counter)
 {
     if (size <= 0 || e->answer_count == LIMIT_STATELESS_ANSWERS)
         return;
@@ -39,10 +40,12 @@ void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const 
     do
         neap_random_cid(e->config, (size_t)config_option(e->config, OPTION_source_connection_id_size), &scid);
     while (cid_equal(&scid, &h->dcid));
-    queue(e, d, room, neap_retry(e->config, h, &scid, &d->from, e->now, room, sizeof room), &e->stats.retries_sent);
+    queue(e, d, room, neap_retry(e->config, h, &scid, &d->from, e->now, room, sizeof room),
+          &e->stats.retries_sent);
 }
 
-void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h, uint64_t code)
+void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h,
+                                  uint64_t code)
 {
     uint8_t room[ANSWER_ROOM];
 
@@ -68,7 +71,8 @@ void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct
     neap_cid cid = cid_of(dcid);
 
     if (may_reset(e))
-        queue(e, d, room, neap_stateless_reset(e->config, &cid, d->size, room, sizeof room), &e->stats.resets_sent);
+        queue(e, d, room, neap_stateless_reset(e->config, &cid, d->size, room, sizeof room),
+              &e->stats.resets_sent);
 }
 
 int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_datagram *out, size_t room)

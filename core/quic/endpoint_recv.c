@@ -12,7 +12,8 @@ static void deliver(neap_endpoint *e, struct member *m, neap_datagram *d)
 }
 
 /* Whether this client showed that it owns its address: then *original is set when it did by our Retry. */
-static bool has_valid_token(neap_endpoint *e, const neap_datagram *d, const neap_header *h, neap_cid *original)
+static bool has_valid_token(neap_endpoint *e, const neap_datagram *d, const neap_header *h,
+                            neap_cid *original)
 {
     /* It becomes our connection ID again: one of another length would not be found in short headers. */
     return h->dcid.size == config_option(e->config, OPTION_source_connection_id_size) &&
@@ -48,8 +49,7 @@ static int start(neap_endpoint *e, neap_datagram *d, const neap_header *h, const
 /* RFC 9000 §5.2.2, §8.1.2. */
 static int accept_initial(neap_endpoint *e, neap_datagram *d, const neap_header *h)
 {
-    bool must_retry =
-        config_option(e->config, OPTION_retry) != 0 || e->stats.half_open >= LIMIT_HALF_OPEN;
+    bool must_retry = config_option(e->config, OPTION_retry) != 0 || e->stats.half_open >= LIMIT_HALF_OPEN;
     neap_cid original;
     bool is_validated = h->token_size > 0 && has_valid_token(e, d, h, &original);
 
@@ -84,9 +84,8 @@ static neap_header public_header(const struct packet_header *h)
 /* RFC 9000 §10.3.1: what belongs to nobody may be the last word of somebody's peer, whatever it looks like. */
 static bool take_reset(neap_endpoint *e, const neap_datagram *d)
 {
-    struct member *m = d->size < RESET_LEAST
-                           ? NULL
-                           : neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
+    struct member *m =
+        d->size < RESET_LEAST ? NULL : neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
 
     if (!m)
         return false;

@@ -49,8 +49,8 @@ int64_t neap_negotiate_version(neap_config *config, const neap_header *header, u
     struct random *random = neap_crypto_random(config->crypto);
     uint64_t bits = neap_random_u64(random);
 
-    neap_version_negotiation_write(&w, cid_span(&header->scid), cid_span(&header->dcid), (uint8_t)(bits >> 32 & 0x7f),
-                                   (uint32_t)bits);
+    neap_version_negotiation_write(&w, cid_span(&header->scid), cid_span(&header->dcid),
+                                   (uint8_t)(bits >> 32 & 0x7f), (uint32_t)bits);
     return w.full ? NEAP_ERR_BUFFER_TOO_SHORT : (int64_t)writer_size(&w);
 }
 
@@ -81,8 +81,8 @@ int64_t neap_retry(neap_config *config, const neap_header *header, const neap_ci
     return rc ? rc : (int64_t)writer_size(&w);
 }
 
-int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer, neap_time now,
-                        neap_cid *original_dcid)
+int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
+                        neap_time now, neap_cid *original_dcid)
 {
     struct span bytes = span_of(header->token, header->token_size);
     struct retry_token token;

@@ -16,7 +16,8 @@ describe("a datagram", function()
   end)
 
   it("is as large as the config says, and as the peer takes", function()
-    for _, case in ipairs({ { 1400, 65527, 1400 }, { 1400, 1300, 1300 }, { 1200, 65527, 1200 }, { 9000, 65527, 9000 } }) do
+    for _, case in ipairs({ { 1400, 65527, 1400 }, { 1400, 1300, 1300 }, { 1200, 65527, 1200 },
+      { 9000, 65527, 9000 } }) do
       local most = 0
       local p = net.pair({
         client = { max_send_udp_payload_size = case[1] },

@@ -1,5 +1,12 @@
 --- Pairs of connections over a network in virtual time, for the specs of core/quic.
-local quic = require("neap.units").quic
+local units = require("neap.units")
+
+local quic = {}
+for _, room in ipairs({ "quic", "quic_conn", "quic_endpoint" }) do
+  for name, value in pairs(units[room]) do
+    quic[name] = value
+  end
+end
 
 local net = { quic = quic }
 

@@ -1,0 +1,561 @@
+local net = require("support.quic_net")
+
+local quic, MS = net.quic, net.MS
+local bytes = net.bytes
+
+local SERVER = net.SERVER
+
+--- A server endpoint, and clients that are connections of their own, each at its own address.
+local function world(options)
+  options = options or {}
+  local self = { now = 1000 * MS, clients = {}, out = {} }
+  self.config = net.config(options.server, options.seed or 11, true)
+  self.client_config = net.config(options.client, 12)
+  self.endpoint = assert(quic.endpoint(self.config, true))
+
+  function self.client(index)
+    local address = ("198.51.100.%d:%d"):format(index % 250 + 1, 1000 + index)
+    local conn = assert(quic.client(self.client_config, "localhost", address, SERVER, self.now))
+    self.clients[address] = conn
+    return conn, address
+  end
+
+  --- Give the endpoint a datagram.
+  function self.give(datagram, from, segment)
+    assert.equal(0, self.endpoint:recv(datagram, from or "203.0.113.1:9", SERVER, self.now, segment))
+  end
+
+  --- Everything that the endpoint sends, to its clients; what is for others is kept in self.out.
+  function self.flush(room)
+    for _ = 1, 100000 do
+      local train, segment, to = self.endpoint:send(self.now, room or 65536)
+      if not train then return end
+      for at = 1, #train, segment do
+        local datagram = train:sub(at, math.min(at + segment - 1, #train))
+        if self.clients[to] then
+          self.clients[to]:recv(datagram, self.now)
+        else
+          table.insert(self.out, { to = to, bytes = datagram })
+        end
+      end
+    end
+    error("the endpoint sends without end")
+  end
+
+  function self.round()
+    for address, conn in pairs(self.clients) do
+      for _ = 1, 100 do
+        local datagram = conn:send(self.now)
+        if not datagram then break end
+        self.give(datagram, address)
+      end
+    end
+    self.flush()
+  end
+
+  --- Exchange for `rounds` round trips of 10 ms, timers included.
+  function self.run(rounds)
+    for _ = 1, rounds or 10 do
+      self.round()
+      self.now = self.now + 10 * MS
+      for _, conn in pairs(self.clients) do
+        if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end
+      end
+    end
+  end
+
+  function self.free()
+    for _, conn in pairs(self.clients) do
+      conn:free()
+    end
+    self.endpoint:free()
+    self.config:free()
+    self.client_config:free()
+    assert.equal(0, self.config:memory().live)
+    assert.equal(0, self.client_config:memory().live)
+  end
+  return self
+end
+
+local function first_initial(w, index)
+  local conn, address = w.client(index)
+  return conn:send(w.now), address, conn
+end
+
+describe("an endpoint", function()
+  it("accepts many connections and tells of each when something is new", function()
+    local w = world()
+    for i = 1, 20 do
+      w.client(i)
+    end
+    w.run(10)
+    local seen = {}
+    while true do
+      local conn = w.endpoint:next()
+      if not conn then break end
+      assert.is_true(conn:info().confirmed)
+      table.insert(seen, conn)
+    end
+    assert.equal(20, #seen)
+    assert.equal(20, w.endpoint:stats().accepted)
+    assert.equal(0, w.endpoint:stats().half_open)
+    w.run(2)
+    while w.endpoint:next() do
+    end
+    assert.is_nil((w.endpoint:next()))
+    local conn = next(w.clients) and w.clients[next(w.clients)]
+    local id = conn:open(true)
+    conn:stream_send(id, "hello", true)
+    w.run(1)
+    local server = w.endpoint:next()
+    assert.is_truthy(server)
+    assert.equal(id, server:readable_next())
+    assert.equal("hello", (server:stream_recv(id)))
+    assert.is_nil((w.endpoint:next()))
+    -- What the application says is sent when it is told of.
+    server:stream_send(id, "world", true)
+    w.endpoint:touch(server)
+    w.run(1)
+    assert.equal("world", (conn:stream_recv(id)))
+    w.free()
+  end)
+
+  it("takes trains of datagrams apart", function()
+    local w = world()
+    local conn, address = w.client(1)
+    w.run(10)
+    local id = conn:open(false)
+    conn:stream_send(id, ("x"):rep(9000), true)
+    local train, segment = conn:burst(w.now)
+    assert.is_true(#train > 3 * segment)
+    w.give(train, address, segment)
+    local server = w.endpoint:next()
+    local got = ""
+    while true do
+      local data, fin = server:stream_recv(id)
+      if not data then break end
+      got = got .. data
+      if fin then break end
+    end
+    assert.equal(("x"):rep(9000), got)
+    w.free()
+  end)
+
+  it("gives connections turns while they send", function()
+    local w = world()
+    local servers = {}
+    for i = 1, 4 do
+      w.client(i)
+    end
+    w.run(10)
+    for i = 1, 4 do
+      servers[i] = w.endpoint:next()
+      local id = servers[i]:open(false)
+      servers[i]:stream_send(id, ("x"):rep(100000), true)
+      w.endpoint:touch(servers[i])
+    end
+    local order = {}
+    for _ = 1, 4 do
+      local _, _, to = w.endpoint:send(w.now, 2400)
+      order[to] = (order[to] or 0) + 1
+    end
+    for _, count in pairs(order) do
+      assert.equal(1, count)
+    end
+    w.free()
+  end)
+
+  it("has no timer but those of its connections, which rest when idle", function()
+    local w = world()
+    assert.is_nil((w.endpoint:timeout()))
+    w.client(1)
+    w.run(400)
+    w.flush()
+    assert.equal(0, w.endpoint:timeout()) -- the application is to look at the new connection
+    while w.endpoint:next() do
+    end
+    assert.is_true(w.endpoint:timeout() - w.now > 20000 * MS)
+    w.free()
+  end)
+
+  it("frees a released connection when it has drained, and knows nothing of it then", function()
+    local w = world()
+    local conn = w.client(1)
+    w.run(10)
+    local server = w.endpoint:next()
+    server:close(true, 5)
+    w.endpoint:release(server)
+    w.run(1)
+    assert.equal(5, conn:info().code)
+    assert.equal(1, w.endpoint:stats().connections)
+    w.now = w.now + 3000 * MS
+    w.flush()
+    local stats = w.endpoint:stats()
+    assert.equal(0, stats.connections)
+    assert.equal(0, stats.routes)
+    assert.equal(0, stats.reset_routes)
+    assert.is_nil((w.endpoint:next()))
+    w.free()
+  end)
+
+  it("frees a released connection at once when it is closed already", function()
+    local w = world()
+    local _, address = w.client(1)
+    w.run(10)
+    local server = w.endpoint:next()
+    w.clients[address]:free()
+    w.clients[address] = nil
+    w.now = w.now + 40000 * MS
+    w.flush()
+    assert.is_true(server:info().closed)
+    assert.equal(1, w.endpoint:stats().connections)
+    w.endpoint:release(server)
+    assert.equal(0, w.endpoint:stats().connections)
+    w.free()
+  end)
+
+  it("finds a connection by each of its connection IDs until it is retired", function()
+    local w = world()
+    local conn, address = w.client(1)
+    w.run(20)
+    local server = w.endpoint:next()
+    local ids = server:source_ids()
+    assert.equal(4, #ids)
+    assert.equal(4, w.endpoint:stats().routes)
+    local received = server:stats().packets_received
+    w.give(conn:inject(net.APPLICATION, bytes(0x19, 1, 0x19, 2)), address)
+    assert.equal(received + 1, server:stats().packets_received)
+    w.run(10)
+    -- Two went, two came.
+    local now = server:source_ids()
+    assert.equal(4, #now)
+    assert.equal(4, w.endpoint:stats().routes)
+    local known = {}
+    for _, id in ipairs(now) do
+      known[id] = true
+    end
+    assert.is_true(known[ids[1]])
+    w.free()
+  end)
+end)
+
+describe("a server endpoint", function()
+  -- covers: rfc9000#6.1.1 rfc9000#5.2.2.3
+  it("answers unknown versions with version negotiation, when the datagram is large enough", function()
+    local w = world()
+    local probe = "\192WAIT\0\0" .. ("\0"):rep(1200)
+    w.give(probe)
+    w.flush()
+    assert.equal(1, #w.out)
+    local answer = w.out[1].bytes
+    assert.equal("\0\0\0\0", answer:sub(2, 5))
+    assert.equal("\0\0", answer:sub(6, 7))
+    assert.is_truthy(answer:find("\0\0\0\1", 8, true))
+    assert.equal("203.0.113.1:9", w.out[1].to)
+    w.give(probe:sub(1, 1199))
+    w.give("\192\0\0\0\0\8aaaaaaaa\8bbbbbbbb\26\42\58\74" .. ("\0"):rep(1200))
+    w.flush()
+    assert.equal(1, #w.out)
+    -- Connection IDs may be longer in other versions (RFC 8999).
+    w.give("\192ABCD\255" .. ("d"):rep(255) .. "\255" .. ("s"):rep(255) .. ("\0"):rep(800))
+    w.flush()
+    assert.equal("\255" .. ("s"):rep(255) .. "\255" .. ("d"):rep(255), w.out[2].bytes:sub(6, 517))
+    w.free()
+  end)
+
+  it("keeps nothing of a first packet that does not open, or is not one", function()
+    local w = world()
+    local initial = first_initial(w, 1)
+    for at = 30, #initial, 37 do
+      w.give(initial:sub(1, at - 1) .. string.char((initial:byte(at) + 1) % 256) .. initial:sub(at + 1))
+      w.give(initial:sub(1, at))
+    end
+    -- Destinations of any length: below 8 bytes and above 20 they are no first packets.
+    for size = 0, 255 do
+      w.give("\192\0\0\0\1" .. string.char(size) .. ("d"):rep(size) .. "\0\0\68\208" .. ("x"):rep(1232))
+    end
+    assert.equal(0, w.endpoint:stats().connections)
+    assert.equal(0, w.endpoint:stats().routes)
+    w.free()
+  end)
+
+  it("stays without state, and within memory, for junk in ten packets a datagram", function()
+    local w = world()
+    local before = w.config:memory().used
+    local junk = ("\224\0\0\0\1\8aaaaaaaa\8bbbbbbbb\64\30" .. ("x"):rep(30)):rep(10)
+    for _ = 1, 2000 do
+      w.give(junk)
+    end
+    w.flush()
+    assert.equal(before, w.config:memory().used)
+    w.free()
+  end)
+
+  it("answers with Retry when told, and accepts who comes back", function()
+    local w = world({ server = { retry = 1 } })
+    local conn = w.client(1)
+    w.run(10)
+    assert.equal(1, w.endpoint:stats().retries_sent)
+    assert.equal(1, w.endpoint:stats().accepted)
+    assert.is_true(conn:info().confirmed)
+    local server = w.endpoint:next()
+    assert.is_true(server:info().validated)
+    w.free()
+  end)
+
+  -- covers: rfc9000#17.2.5.1.5
+  it("sends one Retry a datagram, and no second one: INVALID_TOKEN instead", function()
+    local w = world({ server = { retry = 1 } })
+    local initial, address, conn = first_initial(w, 1)
+    w.give(initial, address)
+    w.flush()
+    w.now = w.now + 20000 * MS -- past the life of the token
+    local second = conn:send(w.now)
+    assert.is_true(#quic.header(second, 8).token > 0)
+    w.give(second, address)
+    w.flush()
+    assert.equal(1, w.endpoint:stats().retries_sent)
+    assert.equal(0, w.endpoint:stats().connections)
+    assert.equal("peer", conn:info().by)
+    assert.equal(0x0b, conn:info().code)
+    w.free()
+  end)
+
+  it("takes an unknown token for none where no Retry is asked for", function()
+    local w = world()
+    local retrying = world({ server = { retry = 1 }, seed = 99 })
+    local initial, address, conn = first_initial(w, 1)
+    retrying.give(initial, address)
+    retrying.clients[address] = conn
+    retrying.flush()
+    retrying.clients[address] = nil
+    w.run(10)
+    -- Accepted, but a client that took a Retry wants to hear of it.
+    assert.equal(1, w.endpoint:stats().accepted)
+    assert.equal(8, conn:info().code)
+    retrying.free()
+    w.free()
+  end)
+
+  it("refuses new connections while told to", function()
+    local w = world()
+    w.endpoint:refuse(true)
+    local conn = w.client(1)
+    w.run(2)
+    assert.equal("peer", conn:info().by)
+    assert.equal(2, conn:info().code)
+    assert.equal(0, w.endpoint:stats().connections)
+    w.endpoint:refuse(false)
+    local other = w.client(2)
+    w.run(10)
+    assert.is_true(other:info().confirmed)
+    w.free()
+  end)
+
+  it("keeps a bounded number of answers", function()
+    local w = world()
+    for i = 1, 1000 do
+      w.give(("\192%04dxx"):format(i) .. ("\0"):rep(1400))
+    end
+    w.flush()
+    assert.is_true(#w.out <= 64 and #w.out > 0)
+    w.free()
+  end)
+
+  it("needs a certificate", function()
+    local config = quic.config(5)
+    local endpoint = quic.endpoint(config, true)
+    local client_config = net.config({}, 6)
+    local client = quic.client(client_config, "localhost", net.CLIENT, SERVER, 0)
+    endpoint:recv(client:send(0), net.CLIENT, SERVER, 0)
+    assert.equal(0, endpoint:stats().connections)
+    client:free()
+    endpoint:free()
+    client_config:free()
+    config:free()
+  end)
+
+  it("needs connection IDs that it can tell apart", function()
+    local config = net.config({ source_connection_id_size = 3 }, 5, true)
+    assert.is_nil((quic.endpoint(config, true)))
+    config:free()
+  end)
+end)
+
+describe("a stateless reset", function()
+  local function short(size, id) return "\64" .. id .. ("x"):rep(size - 1 - #id) end
+
+  -- covers: rfc9000#10.3.6 rfc9000#10.3.8 rfc9000#10.3.3.1
+  it("answers packets of connections that are gone, always smaller than they", function()
+    local w = world()
+    for _, size in ipairs({ 1200, 100, 44, 43, 30, 23, 22 }) do
+      w.out = {}
+      w.give(short(size, "lostlost"))
+      w.flush()
+      assert.equal(1, #w.out, size)
+      local answer = w.out[1].bytes
+      assert.is_true(#answer < size and #answer >= 21)
+      assert.equal(64, math.floor(answer:byte(1) / 64) * 64)
+      assert.equal(quic.stateless_reset(w.config, "lostlost", 1200):sub(-16), answer:sub(-16))
+    end
+    w.out = {}
+    for size = 9, 21 do
+      w.give(short(size, "lostlost"))
+    end
+    w.give("\224\0\0\0\1\8lostlost\8bbbbbbbb\64\30" .. ("x"):rep(30))
+    w.flush()
+    assert.same({}, w.out)
+    w.free()
+  end)
+
+  it("is not sent more often than the bound", function()
+    local w = world()
+    for _ = 1, 500 do
+      w.give(short(60, "lostlost"))
+      w.flush()
+    end
+    assert.equal(100, #w.out)
+    w.now = w.now + 1000 * MS
+    w.give(short(60, "lostlost"))
+    w.flush()
+    assert.equal(101, #w.out)
+    w.free()
+  end)
+
+  it("between two servers ends by itself", function()
+    local a, b = world(), world({ seed = 33 })
+    a.give(short(1200, "lostlost"))
+    local count = 0
+    local from, to = a, b
+    while true do
+      from.out = {}
+      from.flush()
+      if #from.out == 0 then break end
+      count = count + 1
+      to.give(from.out[1].bytes)
+      from, to = to, from
+    end
+    assert.is_true(count > 0 and count <= 23)
+    a.free()
+    b.free()
+  end)
+
+  it("for a connection that restarted ends the client's at once", function()
+    local w = world()
+    w.config:secret(("k"):rep(32))
+    local conn, address = w.client(1)
+    -- Its keys come from the secret that was there when it was accepted.
+    w.run(20)
+    local again = net.config({}, 55, true)
+    again:secret(("k"):rep(32))
+    local endpoint = quic.endpoint(again, true)
+    local id = conn:open(false)
+    conn:stream_send(id, ("x"):rep(500), true)
+    endpoint:recv(conn:send(w.now), address, SERVER, w.now)
+    local reset = endpoint:send(w.now)
+    assert.is_truthy(reset)
+    conn:recv(reset, w.now)
+    assert.equal("reset", conn:info().by)
+    endpoint:free()
+    again:free()
+    w.free()
+  end)
+end)
+
+describe("a client endpoint", function()
+  it("routes many connections behind one address, and resets of unknown destination too", function()
+    local w = world()
+    local config = net.config({}, 21)
+    local endpoint = quic.endpoint(config, false)
+    local conns = {}
+    for i = 1, 5 do
+      conns[i] = assert(endpoint:connect("localhost", net.CLIENT, SERVER, w.now))
+    end
+    local function exchange()
+      for _ = 1, 200 do
+        local out, segment = endpoint:send(w.now)
+        if not out then break end
+        w.give(out, net.CLIENT, segment)
+      end
+      for _ = 1, 200 do
+        local out, segment = w.endpoint:send(w.now)
+        if not out then break end
+        endpoint:recv(out, SERVER, net.CLIENT, w.now, segment)
+      end
+      w.now = w.now + 10 * MS
+    end
+    for _ = 1, 20 do
+      exchange()
+    end
+    for i = 1, 5 do
+      assert.is_true(conns[i]:info().confirmed, i)
+    end
+    -- A reset looks like a packet to nobody.
+    local token, has = conns[3]:active_reset_token()
+    assert.is_true(has)
+    endpoint:recv("\64" .. ("z"):rep(30) .. token, SERVER, net.CLIENT, w.now)
+    assert.equal("reset", conns[3]:info().by)
+    assert.equal("none", conns[2]:info().by)
+    -- A client endpoint answers nobody.
+    endpoint:recv("\64" .. ("z"):rep(50), SERVER, net.CLIENT, w.now)
+    endpoint:recv("\192WAIT\0\0" .. ("\0"):rep(1200), SERVER, net.CLIENT, w.now)
+    assert.equal(0, endpoint:stats().resets_sent + endpoint:stats().version_negotiations_sent)
+    endpoint:free()
+    config:free()
+    assert.equal(0, config:memory().live)
+    w.free()
+  end)
+
+  -- covers: rfc9000#5.1.3
+  it("has one connection at most without connection IDs", function()
+    local config = net.config({ source_connection_id_size = 0 }, 21)
+    local endpoint = quic.endpoint(config, false)
+    local conn = assert(endpoint:connect("localhost", net.CLIENT, SERVER, 0))
+    assert.is_nil((endpoint:connect("localhost", net.CLIENT, SERVER, 0)))
+    local w = world()
+    w.now = 0
+    for _ = 1, 20 do
+      for _ = 1, 20 do
+        local out, segment = endpoint:send(w.now)
+        if not out then break end
+        w.give(out, net.CLIENT, segment)
+      end
+      for _ = 1, 20 do
+        local out, segment = w.endpoint:send(w.now)
+        if not out then break end
+        endpoint:recv(out, SERVER, net.CLIENT, w.now, segment)
+      end
+      w.now = w.now + 10 * MS
+    end
+    assert.is_true(conn:info().confirmed)
+    endpoint:free()
+    config:free()
+    w.free()
+  end)
+end)
+
+describe("memory that runs out", function()
+  it("anywhere in an endpoint's life leaves nothing behind", function()
+    for at = 1, 260, 3 do
+      local w = world()
+      local conn, address = w.client(1)
+      w.config:fail_at(at)
+      for _ = 1, 12 do
+        for _ = 1, 10 do
+          local datagram = conn:send(w.now)
+          if not datagram then break end
+          w.endpoint:recv(datagram, address, SERVER, w.now)
+        end
+        w.flush()
+        local server = w.endpoint:next()
+        if server and server:info().confirmed then
+          local id = server:open(false)
+          if id then server:stream_send(id, ("x"):rep(3000), true) end
+          w.endpoint:touch(server)
+        end
+        w.now = w.now + 10 * MS
+      end
+      w.free()
+    end
+  end)
+end)

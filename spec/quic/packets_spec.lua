@@ -1,0 +1,86 @@
+local net = require("support.quic_net")
+
+local quic = net.quic
+
+describe("header_info", function()
+  it("reads the first packet of a datagram without keys", function()
+    local p = net.pair()
+    local first = p.client:send(p.now)
+    local header, rc = quic.header(first, 8)
+    assert.equal(0, rc)
+    assert.equal(0, header.type)
+    assert.equal(1, header.version)
+    assert.equal(8, #header.dcid)
+    assert.equal(8, #header.scid)
+    assert.equal("", header.token)
+    p:free()
+  end)
+
+  it("reads a short header with connection IDs of our length", function()
+    local header = quic.header("\64abcdefgh" .. ("x"):rep(30), 8)
+    assert.equal(5, header.type)
+    assert.equal("abcdefgh", header.dcid)
+  end)
+
+  it("knows unknown versions by their connection IDs", function()
+    local header, rc = quic.header("\192WAIT\2ab\3cde" .. ("x"):rep(1200), 8)
+    assert.equal(-6, rc)
+    assert.equal("ab", header.dcid)
+    assert.equal("cde", header.scid)
+    assert.same({ nil, -7 }, { quic.header("\192WAIT\21" .. ("x"):rep(1200), 8) })
+  end)
+
+  it("never reads past the end", function()
+    local p = net.pair()
+    local first = p.client:send(p.now)
+    for size = 0, 60 do
+      quic.header(first:sub(1, size), 8)
+      quic.header(first:sub(1, size), 20)
+    end
+    assert.same({ nil, -7 }, { quic.header("", 8) })
+    p:free()
+  end)
+end)
+
+describe("negotiate_version", function()
+  -- covers: rfc9000#17.2.1.3 rfc9000#17.2.1.4 rfc9000#17.2.1.5
+  it("turns the connection IDs round and lists what we speak beside a reserved version", function()
+    local config = net.config({}, 3)
+    local answer = quic.negotiate_version(config, "\192WAIT\2ab\3cde" .. ("x"):rep(1200))
+    assert.equal("\0\0\0\0\3cde\2ab", answer:sub(2, 12))
+    local list = answer:sub(13)
+    assert.equal(8, #list)
+    assert.is_truthy(list:find("\0\0\0\1", 1, true))
+    for i = 1, 4 do
+      assert.equal(10, list:byte(i) % 16)
+    end
+    config:free()
+  end)
+end)
+
+describe("stateless_reset", function()
+  -- covers: rfc9000#10.3.2.5
+  it("has a token of its own for each connection ID, which tells nothing of it", function()
+    local config = net.config({}, 3)
+    local seen = {}
+    for i = 1, 2000 do
+      local id = ("%08d"):format(i)
+      local token = quic.stateless_reset(config, id, 100):sub(-16)
+      assert.is_nil(seen[token])
+      seen[token] = true
+      assert.is_nil(token:find(id, 1, true))
+    end
+    config:free()
+  end)
+
+  it("is the same for the same secret, and another for another", function()
+    local a, b = net.config({}, 3), net.config({}, 4)
+    local function token(config) return quic.stateless_reset(config, "12345678", 100):sub(-16) end
+    assert.not_equal(token(a), token(b))
+    a:secret(("s"):rep(32))
+    b:secret(("s"):rep(32))
+    assert.equal(token(a), token(b))
+    a:free()
+    b:free()
+  end)
+end)

@@ -1,0 +1,167 @@
+/* Units of core/quic: endpoints with hand-fed datagrams and time. */
+#include "quic_unit.h"
+
+int neap_units_quic_endpoint(lua_State *L);
+
+static neap_endpoint *check_endpoint(lua_State *L, int index)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, index, ENDPOINT);
+
+    luaL_argcheck(L, u->endpoint != NULL, index, "freed");
+    return u->endpoint;
+}
+
+static int endpoint_new(lua_State *L)
+{
+    struct unit_config *config = check_config(L, 1);
+    bool is_server = lua_toboolean(L, 2);
+    struct unit_endpoint *u = new_object(L, ENDPOINT, sizeof *u);
+
+    u->endpoint = neap_endpoint_new(config->config, is_server);
+    return u->endpoint ? 1 : push_error(L, NEAP_ERR_ARGUMENT);
+}
+
+static int endpoint_free(lua_State *L)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, 1, ENDPOINT);
+
+    neap_endpoint_free(u->endpoint);
+    u->endpoint = NULL;
+    return 0;
+}
+
+/* endpoint:recv(bytes, from, to, now [, segment]) */
+static int endpoint_recv(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    uint8_t *copy = malloc(size ? size : 1);
+    neap_datagram d = {.bytes = copy,
+                       .size = size,
+                       .segment_size = (size_t)luaL_optnumber(L, 6, 0),
+                       .from = check_address(L, 3),
+                       .to = check_address(L, 4)};
+
+    memcpy(copy, bytes, size);
+    lua_pushnumber(L, neap_endpoint_recv(e, &d, check_time(L, 5)));
+    free(copy);
+    return 1;
+}
+
+/* endpoint:send(now [, room]) -> bytes, segment size, to, from */
+static int endpoint_send(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    size_t room = (size_t)luaL_optnumber(L, 3, 1500);
+    neap_datagram d = {.bytes = malloc(room)};
+    int64_t size = neap_endpoint_send(e, &d, room, check_time(L, 2));
+    int count = push_packet(L, d.bytes, size);
+
+    free(d.bytes);
+    if (size < 0)
+        return count;
+    lua_pushnumber(L, (lua_Number)d.segment_size);
+    push_address(L, &d.to);
+    push_address(L, &d.from);
+    return 4;
+}
+
+static int endpoint_timeout(lua_State *L)
+{
+    push_time(L, neap_endpoint_timeout(check_endpoint(L, 1)));
+    return 1;
+}
+
+static int endpoint_next(lua_State *L)
+{
+    neap_conn *conn = neap_endpoint_next(check_endpoint(L, 1));
+
+    if (!conn)
+        return 0;
+    push_conn(L, conn, false);
+    return 1;
+}
+
+/* endpoint:connect(name, local, peer, now) */
+static int endpoint_connect(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    neap_address local = check_address(L, 3), peer = check_address(L, 4);
+    const char *why = "";
+    neap_conn *conn =
+        neap_endpoint_connect(e, NULL, luaL_checkstring(L, 2), &local, &peer, check_time(L, 5), &why);
+
+    if (!conn) {
+        lua_pushnil(L);
+        lua_pushstring(L, why);
+        return 2;
+    }
+    push_conn(L, conn, false);
+    return 1;
+}
+
+static int endpoint_touch(lua_State *L)
+{
+    neap_endpoint_touch(check_endpoint(L, 1), check_conn(L, 2));
+    return 0;
+}
+
+static int endpoint_release(lua_State *L)
+{
+    neap_endpoint_release(check_endpoint(L, 1), check_conn(L, 2));
+    ((struct unit_conn *)lua_touserdata(L, 2))->conn = NULL;
+    return 0;
+}
+
+static int endpoint_refuse(lua_State *L)
+{
+    neap_endpoint_refuse(check_endpoint(L, 1), lua_toboolean(L, 2));
+    return 0;
+}
+
+static int endpoint_stats(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    neap_endpoint_stats s;
+
+    neap_endpoint_get_stats(e, &s);
+    lua_newtable(L);
+    set_number(L, "connections", s.connections);
+    set_number(L, "half_open", s.half_open);
+    set_number(L, "accepted", s.accepted);
+    set_number(L, "refused", s.refused);
+    set_number(L, "retries_sent", s.retries_sent);
+    set_number(L, "version_negotiations_sent", s.version_negotiations_sent);
+    set_number(L, "resets_sent", s.resets_sent);
+    set_number(L, "datagrams_received", s.datagrams_received);
+    set_number(L, "datagrams_dropped", s.datagrams_dropped);
+    set_number(L, "routes", e->routes.count);
+    set_number(L, "reset_routes", e->resets.count);
+    return 1;
+}
+static const luaL_Reg endpoint_methods[] = {
+    {"free", endpoint_free},
+    {"recv", endpoint_recv},
+    {"send", endpoint_send},
+    {"timeout", endpoint_timeout},
+    {"next", endpoint_next},
+    {"connect", endpoint_connect},
+    {"touch", endpoint_touch},
+    {"release", endpoint_release},
+    {"refuse", endpoint_refuse},
+    {"stats", endpoint_stats},
+    {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"endpoint", endpoint_new},
+    {NULL, NULL},
+};
+
+int neap_units_quic_endpoint(lua_State *L)
+{
+    new_type(L, ENDPOINT, endpoint_methods, endpoint_free);
+    push_functions(L, functions);
+    return 1;
+}
