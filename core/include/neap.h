@@ -39,10 +39,10 @@ typedef struct neap_h3 neap_h3;
 
 enum neap_error {
     NEAP_OK = 0,
-    NEAP_ERR_AGAIN = -1,            /* nothing to do now; for sending: blocked by flow control or a full buffer */
-    NEAP_ERR_NO_MEMORY = -2,        /* the environment or the memory limit refused */
-    NEAP_ERR_ARGUMENT = -3,         /* a value out of range or an unknown name */
-    NEAP_ERR_CLOSED = -4,           /* the connection is closing, draining or closed */
+    NEAP_ERR_AGAIN = -1,     /* nothing to do now; for sending: blocked by flow control or a full buffer */
+    NEAP_ERR_NO_MEMORY = -2, /* the environment or the memory limit refused */
+    NEAP_ERR_ARGUMENT = -3,  /* a value out of range or an unknown name */
+    NEAP_ERR_CLOSED = -4,    /* the connection is closing, draining or closed */
     NEAP_ERR_BUFFER_TOO_SHORT = -5, /* the caller's room is too small */
     NEAP_ERR_UNKNOWN_VERSION = -6,  /* a packet of a version we do not speak */
     NEAP_ERR_INVALID_PACKET = -7,   /* cannot be a QUIC packet, or not one for us */
@@ -56,7 +56,7 @@ enum neap_error {
     NEAP_ERR_LIMIT = -15,           /* a bound of limits.h or the config is reached */
     NEAP_ERR_SYSTEM = -16,          /* a system call failed, see errno */
     NEAP_ERR_RANDOM = -17,          /* no randomness */
-    NEAP_ERR_TOKEN = -18,           /* an address validation token that is not ours, expired or of another address */
+    NEAP_ERR_TOKEN = -18, /* an address validation token that is not ours, expired or of another address */
 };
 
 /* Transport error codes on the wire (RFC 9000 §20.1). */
@@ -160,10 +160,10 @@ NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names,
 /** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add several: SNI picks the one
  * whose subject alternative name matches, else the first. On failure `*why` (may be NULL) gets a static reason.
  * Returns 0, NEAP_ERR_CERTIFICATE, NEAP_ERR_UNSUPPORTED, NEAP_ERR_NO_MEMORY. */
-NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,
-                                         size_t key_size, const char **why);
-NEAP_API int neap_config_add_certificate_files(neap_config *config, const char *chain_file, const char *key_file,
-                                               const char **why);
+NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size,
+                                         const void *key, size_t key_size, const char **why);
+NEAP_API int neap_config_add_certificate_files(neap_config *config, const char *chain_file,
+                                               const char *key_file, const char **why);
 
 /** Trust these roots (PEM bundle or one DER), in addition to those added before. */
 NEAP_API int neap_config_add_ca(neap_config *config, const void *roots, size_t size, const char **why);
@@ -243,7 +243,8 @@ NEAP_API int neap_header_info(const uint8_t *bytes, size_t size, size_t short_dc
 NEAP_API bool neap_version_is_supported(uint32_t version);
 
 /** Write a Version Negotiation packet that answers `header`. Returns its size or NEAP_ERR_BUFFER_TOO_SHORT. */
-NEAP_API int64_t neap_negotiate_version(neap_config *config, const neap_header *header, uint8_t *out, size_t size);
+NEAP_API int64_t neap_negotiate_version(neap_config *config, const neap_header *header, uint8_t *out,
+                                        size_t size);
 
 /** Write a Retry packet that answers the Initial in `header`: `new_scid` becomes the DCID of the client's next
  * Initial, the token is bound to the client's address, both connection IDs, the version and the time. */
@@ -256,8 +257,8 @@ NEAP_API int neap_validate_token(neap_config *config, const neap_header *header,
 
 /** Write a stateless reset for a packet of `trigger_size` bytes with this DCID (RFC 9000 §10.3). Returns its size, or
  * 0 when none may be sent because the trigger was too small. */
-NEAP_API int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t trigger_size, uint8_t *out,
-                                      size_t size);
+NEAP_API int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t trigger_size,
+                                      uint8_t *out, size_t size);
 
 /** `size` random bytes as a connection ID. */
 NEAP_API void neap_random_cid(neap_config *config, size_t size, neap_cid *out);
@@ -272,8 +273,8 @@ NEAP_API neap_conn *neap_connect(neap_config *config, const char *server_name, c
 /** Start a server connection for the Initial in `header`. `scid` is our connection ID for the peer to use; after a
  * Retry it is the header's DCID and `original_dcid` the one that neap_validate_token gave; NULL without Retry. */
 NEAP_API neap_conn *neap_accept(neap_config *config, const neap_header *header, const neap_cid *scid,
-                                const neap_cid *original_dcid, const neap_address *local, const neap_address *peer,
-                                neap_time now, const char **why);
+                                const neap_cid *original_dcid, const neap_address *local,
+                                const neap_address *peer, neap_time now, const char **why);
 
 NEAP_API void neap_conn_free(neap_conn *conn);
 
@@ -289,7 +290,8 @@ typedef struct neap_recv_info {
 /** Take one datagram, decrypted in place: `bytes` is scratch afterwards. What happened is learnt by asking; a packet
  * that cannot be read is not an error. 0, or NEAP_ERR_CLOSED when the connection is closed. A peer's fault closes the
  * connection and is seen in neap_conn_close_info. */
-NEAP_API int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now);
+NEAP_API int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info,
+                            neap_time now);
 
 typedef struct neap_send_info {
     neap_address from, to;
@@ -300,7 +302,8 @@ typedef struct neap_send_info {
 
 /** Write one datagram. Returns its size, NEAP_ERR_AGAIN when there is nothing to send now, or
  * NEAP_ERR_BUFFER_TOO_SHORT when `size` is below 1200. */
-NEAP_API int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info, neap_time now);
+NEAP_API int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info,
+                                neap_time now);
 
 /** Write as many datagrams as are allowed now, one behind the other, all of info->segment_size but the last, for one
  * GSO send. Returns the bytes written, or as neap_conn_send. */
@@ -325,16 +328,25 @@ NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 
 /** Close with an application code (or a transport code). `reason` is cut at 256 bytes. 0 or NEAP_ERR_CLOSED. */
-NEAP_API int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const void *reason, size_t size);
+NEAP_API int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const void *reason,
+                             size_t size);
 
-enum neap_close_by { NEAP_CLOSE_NONE, NEAP_CLOSE_LOCAL, NEAP_CLOSE_PEER, NEAP_CLOSE_IDLE, NEAP_CLOSE_RESET,
-                     NEAP_CLOSE_VERSION, NEAP_CLOSE_HANDSHAKE_TIMEOUT };
+enum neap_close_by {
+    NEAP_CLOSE_NONE,
+    NEAP_CLOSE_LOCAL,
+    NEAP_CLOSE_PEER,
+    NEAP_CLOSE_IDLE,
+    NEAP_CLOSE_RESET,
+    NEAP_CLOSE_VERSION,
+    NEAP_CLOSE_HANDSHAKE_TIMEOUT
+};
 typedef struct neap_close_info {
     enum neap_close_by by;
     bool is_application;
     uint64_t code;
     uint64_t frame_type; /* transport errors of ours or the peer's, 0 unknown */
-    const char *reason;  /* NUL-terminated, may hold any bytes of the peer's otherwise; lives as long as conn */
+    const char
+        *reason; /* NUL-terminated, may hold any bytes of the peer's otherwise; lives as long as conn */
     size_t reason_size;
 } neap_close_info;
 /** Why the connection ended or is ending; by == NEAP_CLOSE_NONE while it is alive. */
@@ -348,13 +360,15 @@ NEAP_API const char *neap_conn_server_name(const neap_conn *conn);
  * after neap_conn_recv and neap_conn_send. Returns how many, at most `max` are written. */
 NEAP_API size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max);
 /** Our current first connection ID, the peer's current one, and the DCID of the client's very first Initial. */
-NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination, neap_cid *original);
+NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination,
+                            neap_cid *original);
 NEAP_API void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer);
 
 typedef struct neap_stats {
     uint64_t packets_sent, packets_received, packets_lost, packets_dropped, packets_retransmitted;
     uint64_t bytes_sent, bytes_received, bytes_lost, stream_bytes_sent, stream_bytes_received;
-    uint64_t spurious_losses, pto_count, congestion_window, bytes_in_flight, pacing_rate; /* rate: bytes a second */
+    uint64_t spurious_losses, pto_count, congestion_window, bytes_in_flight,
+        pacing_rate; /* rate: bytes a second */
     neap_time rtt_smoothed, rtt_latest, rtt_min, rtt_var;
     uint64_t streams_opened, streams_accepted, max_datagram_size, key_updates, undecryptable_kept;
 } neap_stats;
@@ -363,7 +377,7 @@ NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
 enum neap_trace_kind {
     NEAP_TRACE_PACKET_SENT,
     NEAP_TRACE_PACKET_RECEIVED,
-    NEAP_TRACE_PACKET_DROPPED,  /* number: unknown unless it was a duplicate; why */
+    NEAP_TRACE_PACKET_DROPPED, /* number: unknown unless it was a duplicate; why */
     NEAP_TRACE_PACKET_LOST,
     NEAP_TRACE_METRICS,         /* values: congestion window, bytes in flight, smoothed RTT, PTO count */
     NEAP_TRACE_KEYS_DISCARDED,  /* packet_type: NEAP_PACKET_INITIAL or _HANDSHAKE */
@@ -420,7 +434,8 @@ NEAP_API int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, 
 
 enum neap_shutdown { NEAP_SHUTDOWN_READ, NEAP_SHUTDOWN_WRITE };
 /** READ: STOP_SENDING with `code`, drop what was received. WRITE: RESET_STREAM with `code`, drop what was queued. */
-NEAP_API int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code);
+NEAP_API int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction,
+                                       uint64_t code);
 
 /** The peer's application code: of RESET_STREAM (READ) or STOP_SENDING (WRITE); 0 or NEAP_ERR_AGAIN when none came. */
 NEAP_API int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction,
@@ -444,8 +459,9 @@ NEAP_API uint64_t neap_conn_streams_left(const neap_conn *conn, bool bidirection
 
 typedef struct neap_datagram {
     uint8_t *bytes;
-    size_t size;         /* all bytes */
-    size_t segment_size; /* 0 or size: one datagram; else a GRO/GSO train of datagrams of this size, the last shorter */
+    size_t size; /* all bytes */
+    size_t
+        segment_size; /* 0 or size: one datagram; else a GRO/GSO train of datagrams of this size, the last shorter */
     neap_address from, to;
     neap_time at; /* sending: not before this time */
     uint8_t ecn;
@@ -474,9 +490,9 @@ NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
 NEAP_API neap_conn *neap_endpoint_next(neap_endpoint *endpoint);
 
 /** Start a client connection that sends through this endpoint. `config` NULL: the endpoint's. */
-NEAP_API neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config, const char *server_name,
-                                          const neap_address *local, const neap_address *peer, neap_time now,
-                                          const char **why);
+NEAP_API neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config,
+                                          const char *server_name, const neap_address *local,
+                                          const neap_address *peer, neap_time now, const char **why);
 
 /** The application changed this connection (queued data, closed): have neap_endpoint_send look at it. */
 NEAP_API void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn);
@@ -513,16 +529,16 @@ NEAP_API neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config);
 NEAP_API void neap_h3_free(neap_h3 *h3);
 
 enum neap_h3_event_type {
-    NEAP_H3_HEADERS,      /* a field section: request, response (1xx too: is_informational) */
-    NEAP_H3_DATA,         /* body bytes wait: call neap_h3_recv_body until NEAP_ERR_AGAIN */
-    NEAP_H3_TRAILERS,     /* the field section after the body */
-    NEAP_H3_FINISHED,     /* the peer's side of the stream ended, all was delivered */
-    NEAP_H3_RESET,        /* the peer reset its side, or the message was malformed and we reset it: code; a server is
+    NEAP_H3_HEADERS,  /* a field section: request, response (1xx too: is_informational) */
+    NEAP_H3_DATA,     /* body bytes wait: call neap_h3_recv_body until NEAP_ERR_AGAIN */
+    NEAP_H3_TRAILERS, /* the field section after the body */
+    NEAP_H3_FINISHED, /* the peer's side of the stream ended, all was delivered */
+    NEAP_H3_RESET, /* the peer reset its side, or the message was malformed and we reset it: code; a server is
                              told so even of requests whose HEADERS it was never told */
-    NEAP_H3_STOPPED,      /* the peer does not want our body any more: code */
-    NEAP_H3_WRITABLE,     /* a body that was cut short can go on */
-    NEAP_H3_GOAWAY,       /* stream is the id in the frame */
-    NEAP_H3_SETTINGS,     /* the peer's SETTINGS arrived */
+    NEAP_H3_STOPPED,  /* the peer does not want our body any more: code */
+    NEAP_H3_WRITABLE, /* a body that was cut short can go on */
+    NEAP_H3_GOAWAY,   /* stream is the id in the frame */
+    NEAP_H3_SETTINGS, /* the peer's SETTINGS arrived */
 };
 
 typedef struct neap_h3_event {
@@ -544,7 +560,8 @@ NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
  * RFC 9114 §4.2-4.3 forbid), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (larger than the peer takes). */
 NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
 /** Send a response field section; a :status of 1xx may be followed by others. 0 or a negative error. */
-NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin);
+NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
+                                   bool fin);
 /** Send body bytes: as neap_conn_stream_send, DATA framing included. */
 NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
 /** How many body bytes neap_h3_send_body would take now. */
