@@ -27,7 +27,8 @@ describe("neap", function()
     for words, what in pairs {
       ["fly"] = "no command fly", ["run"] = "which file", ["serve"] = "which folder", ["get"] = "which URL",
       ["get --nope https://x/"] = "unknown option %-%-nope", ["get -o"] = "needs a value",
-      ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address", ["serve . --cert x"] = "go together",
+      ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
+      ["serve . --cert x"] = "go together",
       ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
     } do
       local output, status = helper.run(neap .. " " .. words)

@@ -32,7 +32,8 @@ describe("a transfer over a bad network", function()
 
   it("gives the same trace for the same seed, and another one for another", function()
     local function trace(seed)
-      local run = transfer.new(seed, { delay = 0.01, loss = 0.05, reorder = 0.1, duplicate = 0.1, jitter = 0.001 }, 100000)
+      local link = { delay = 0.01, loss = 0.05, reorder = 0.1, duplicate = 0.1, jitter = 0.001 }
+      local run = transfer.new(seed, link, 100000)
       local time, hash = run.finish()
       local sent = run.link.up.sent + run.link.down.sent
       run.sim:close()
