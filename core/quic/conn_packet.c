@@ -218,13 +218,22 @@ static void pad_for_sample(struct draft *d)
     }
 }
 
+/* One packet of the handshake may always be in flight: behind a window full of 1-RTT packets, which are not probed for
+ * before the handshake is confirmed (RFC 9002 §6.2.1), lost CRYPTO data would wait for ever. It is the one packet that
+ * a recovery period may begin with (§7.3.2). */
+static bool is_exempt(enum space space, const struct packet_space *s)
+{
+    return space != SPACE_APPLICATION && s->sent.eliciting_in_flight == 0;
+}
+
 bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room,
                       const struct allowance *allowed)
 {
     struct packet_space *s = conn_space(c, space);
     bool probe = s->probes > 0;
     /* RFC 9000 §14.1: an ack-eliciting Initial needs a datagram of 1200 bytes. */
-    bool may_elicit = (allowed->may_elicit || probe) && (space != SPACE_INITIAL || allowed->may_expand);
+    bool may_elicit = (allowed->may_elicit || probe || is_exempt(space, s)) &&
+                      (space != SPACE_INITIAL || allowed->may_expand);
     bool wants = may_elicit && (probe || neap_conn_wants(c, space));
 
     if (!wants && !is_ack_due(c, s))

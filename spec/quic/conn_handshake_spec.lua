@@ -145,6 +145,26 @@ describe("a handshake", function()
     end
   end)
 
+  it("goes on though its last message is lost twice behind a window full of data", function()
+    local p = net.pair()
+    p:run(function(x) return x.client:info().established end)
+    local id = p.client:open(false)
+    p.client:stream_send(id, ("x"):rep(100000), true)
+    local lost = 0
+    p.filter = function(direction, datagram)
+      local header = net.quic.header(datagram, 8)
+      local has_finished = header and header.type ~= 5 and #datagram > 60
+      if direction == "up" and has_finished and lost < 2 then
+        lost = lost + 1
+        return nil
+      end
+      return datagram
+    end
+    assert.is_true(p:run(function(x) return x.client:info().confirmed end, 5000 * MS))
+    assert.equal(2, lost)
+    p:free()
+  end)
+
   it("needs no more time than a probe for one lost datagram", function()
     for _, direction in ipairs({ "up", "down" }) do
       for index = 1, 4 do
