@@ -47,8 +47,8 @@ function Process:output()
   return helper.read_file(self.log)
 end
 
---- SIGTERM, then its exit code as far as its shell tells: 0 when it ended well, 1 when it had to be killed or a sanitizer
--- spoke.
+--- SIGTERM, then its exit code as far as its shell tells: 0 when it ended well, 1 when it had to be killed or a
+-- sanitizer spoke.
 function Process:stop()
   os.execute("kill -TERM " .. self.pid .. " 2>/dev/null")
   local ended = pcall(program.wait_until, function()
