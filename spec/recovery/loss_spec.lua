@@ -1,0 +1,508 @@
+local recovery = require("neap.units").recovery
+
+local MS, SECOND = 1000000, 1000000000
+local PROTOCOL_VIOLATION = 0x0a
+local APP = "application"
+
+local function fates(r, space)
+  local list = {}
+  for fate in function() return r:fate(space or APP) end do
+    list[#list + 1] = fate.fate .. " " .. fate.number
+  end
+  return list
+end
+
+-- A server whose handshake is confirmed.
+local function confirmed(options)
+  options = options or {}
+  options.server = true
+  local r = recovery.new(options)
+  r:set(0, { handshake_confirmed = true })
+  return r
+end
+
+describe("the round-trip time", function()
+  -- covers: rfc9002#6.2.2.2
+  it("is 333 ms before the first sample", function()
+    local r = recovery.new({})
+    local state = r:state()
+    assert.same({ 333 * MS, 166.5 * MS }, { state.smoothed, state.var })
+    assert.equal(999 * MS, r:pto("initial"))
+    assert.equal(999 * MS, r:pto("handshake"))
+    assert.equal(1024 * MS, r:pto(APP))
+  end)
+
+  local function sampled()
+    local r = recovery.new({ server = true })
+    r:send("initial", 0, 0)
+    r:ack("initial", { { 0, 0 } }, 100 * MS)
+    return r
+  end
+
+  -- covers: rfc9002#5.2.1
+  it("is the first sample, half of it the variation", function()
+    local state = sampled():state()
+    assert.same({ 100 * MS, 100 * MS, 50 * MS, 100 * MS }, { state.latest, state.smoothed, state.var, state.min })
+  end)
+
+  it("is smoothed, less the delay that the peer tells", function()
+    local r = sampled()
+    r:send(APP, 0, 200 * MS)
+    r:ack(APP, { { 0, 0 } }, 350 * MS, 30 * MS)
+    local state = r:state()
+    assert.same({ 150 * MS, 102.5 * MS, 42.5 * MS, 100 * MS }, { state.latest, state.smoothed, state.var, state.min })
+  end)
+
+  -- covers: rfc9002#5.3.4 rfc9002#5.3.5
+  it("believes no delay above max_ack_delay once the handshake is confirmed", function()
+    local r = sampled()
+    r:set(200 * MS, { handshake_confirmed = true })
+    r:send(APP, 0, 200 * MS)
+    r:ack(APP, { { 0, 0 } }, 350 * MS, 30 * MS)
+    local state = r:state()
+    assert.same({ 103.125 * MS, 43.75 * MS }, { state.smoothed, state.var })
+  end)
+
+  -- covers: rfc9002#5.3.6
+  it("does not fall below the minimum by a delay", function()
+    for _, delay in ipairs({ 20 * MS + 1, "18446744073709551615" }) do
+      local r = sampled()
+      r:send(APP, 0, 200 * MS)
+      r:ack(APP, { { 0, 0 } }, 320 * MS, delay)
+      assert.equal(102.5 * MS, r:state().smoothed)
+    end
+    local r = sampled()
+    r:send(APP, 0, 200 * MS)
+    r:ack(APP, { { 0, 0 } }, 320 * MS, 20 * MS)
+    assert.equal(100 * MS, r:state().smoothed)
+  end)
+
+  it("has a minimum without any delay taken off", function()
+    local r = sampled()
+    r:send(APP, 0, 200 * MS)
+    r:ack(APP, { { 0, 0 } }, 280 * MS, 30 * MS)
+    assert.equal(80 * MS, r:state().min)
+    assert.equal(97.5 * MS, r:state().smoothed)
+  end)
+
+  -- covers: rfc9002#5.1.1
+  it("takes no sample when the largest was acknowledged before", function()
+    local r = sampled()
+    for number = 0, 1 do r:send(APP, number, 200 * MS) end
+    r:ack(APP, { { 1, 1 } }, 300 * MS)
+    local before = r:state()
+    r:ack(APP, { { 0, 1 } }, 400 * MS)
+    local after = r:state()
+    assert.same({ before.latest, before.smoothed }, { after.latest, after.smoothed })
+    assert.equal(2400, after.delivered - 1200)
+  end)
+
+  -- covers: rfc9002#5.1.2
+  it("takes no sample from what elicits no acknowledgement", function()
+    local r = sampled()
+    r:send(APP, 0, 200 * MS, { eliciting = false })
+    r:ack(APP, { { 0, 0 } }, 500 * MS)
+    assert.equal(100 * MS, r:state().latest)
+    -- But from such a packet when one that does is acknowledged with it.
+    r:send(APP, 1, 600 * MS)
+    r:send(APP, 2, 610 * MS, { eliciting = false })
+    r:ack(APP, { { 1, 2 } }, 700 * MS)
+    assert.equal(90 * MS, r:state().latest)
+  end)
+
+  it("reads the delay of an ACK frame without overflow", function()
+    assert.equal(8000, recovery.ack_delay(1, 3))
+    assert.equal(1000, recovery.ack_delay(1, 0))
+    assert.equal("18446744073709551615", recovery.ack_delay("4611686018427387903", 20))
+    assert.equal("18446744073709551615", recovery.ack_delay("4611686018427387903", 0))
+    assert.equal(1000 * 2 ^ 20, recovery.ack_delay(1, 20))
+  end)
+end)
+
+describe("a packet", function()
+  -- covers: rfc9002#6.1.1.1 rfc9002#6.1.1.2 rfc9000#13.3.7
+  it("is lost when one sent three later is acknowledged", function()
+    local r = confirmed()
+    for number = 0, 4 do r:send(APP, number, number * MS) end
+    r:ack(APP, { { 2, 2 } }, 100 * MS)
+    assert.same({ "acked 2" }, fates(r))
+    r:ack(APP, { { 3, 3 } }, 100 * MS)
+    assert.same({ "lost 0", "acked 3" }, fates(r))
+    local state = r:state()
+    assert.same({ 1, 1200, 2400 }, { state.packets_lost, state.bytes_lost, state.in_flight })
+    assert.equal((12000 + 1200) / 2, state.window)
+  end)
+
+  -- covers: rfc9002#6.1.2.1 rfc9002#6.1.2.3 rfc9002#6.1.2.4
+  it("is lost when it is 9/8 of a round trip old", function()
+    local r = confirmed()
+    for number = 0, 2 do r:send(APP, number, number * MS) end
+    r:ack(APP, { { 2, 2 } }, 102 * MS)
+    assert.same({ "acked 2" }, fates(r))
+    assert.equal(112.5 * MS, r:state().timer)
+    assert.same({ "nothing" }, { r:timeout(112.5 * MS - 1) })
+    assert.same({ "loss", APP }, { r:timeout(112.5 * MS) })
+    assert.same({ "lost 0" }, fates(r))
+    assert.equal(113.5 * MS, r:state().timer)
+    assert.same({ "loss", APP }, { r:timeout(113.5 * MS) })
+    assert.same({ "lost 1" }, fates(r))
+    assert.is_nil(r:state().timer)
+    assert.equal((12000 + 1200) / 2, r:state().window)
+  end)
+
+  -- covers: rfc9002#6.1.2.2 rfc9002#6.1.2.5
+  it("is not lost within a millisecond by its age", function()
+    local r = confirmed()
+    for number = 0, 1 do r:send(APP, number, 0) end
+    r:ack(APP, { { 1, 1 } }, 0.1 * MS)
+    assert.equal(1 * MS, r:state().timer)
+  end)
+
+  it("counts as a spurious loss when it is acknowledged after all", function()
+    local r = confirmed()
+    for number = 0, 9 do r:send(APP, number, 0) end
+    r:ack(APP, { { 9, 9 } }, 50 * MS)
+    fates(r)
+    assert.equal(7, r:state().packets_lost)
+    local in_flight = r:state().in_flight
+    r:ack(APP, { { 2, 3 }, { 9, 9 } }, 51 * MS)
+    assert.equal(2, r:state().spurious)
+    r:ack(APP, { { 2, 3 }, { 9, 9 } }, 52 * MS)
+    assert.equal(2, r:state().spurious)
+    r:ack(APP, { { 0, 1 }, { 9, 9 } }, 52 * MS)
+    assert.equal(4, r:state().spurious)
+    assert.equal(in_flight, r:state().in_flight)
+    assert.same({}, fates(r))
+  end)
+end)
+
+describe("an ACK", function()
+  it("of a packet that was never sent is a protocol violation, in each space", function()
+    for _, space in ipairs({ "initial", "handshake", APP }) do
+      local r = recovery.new({})
+      assert.equal(PROTOCOL_VIOLATION, (r:ack(space, { { 0, 0 } }, MS)))
+      r:send(space, 5, 0)
+      assert.equal(PROTOCOL_VIOLATION, (r:ack(space, { { 6, 6 } }, MS)))
+      assert.equal(PROTOCOL_VIOLATION, (r:ack(space, { { 0, "4611686018427387903" } }, MS)))
+      assert.same({}, fates(r, space))
+      assert.equal(1200, r:state().in_flight)
+      assert.equal(0, (r:ack(space, { { 5, 5 } }, MS)))
+      assert.equal(0, r:state().in_flight)
+    end
+  end)
+
+  it("of a number that was left out is a protocol violation", function()
+    local r = confirmed()
+    r:send(APP, 0, 0)
+    r:skip(APP, 1)
+    r:send(APP, 2, 0)
+    assert.equal(0, (r:ack(APP, { { 0, 0 }, { 2, 2 } }, MS)))
+    assert.equal(PROTOCOL_VIOLATION, (r:ack(APP, { { 0, 2 } }, MS)))
+  end)
+
+  it("in a space that is gone does nothing", function()
+    local r = recovery.new({})
+    r:send("initial", 0, 0)
+    r:discard("initial", MS)
+    assert.equal(0, (r:ack("initial", { { 0, 0 } }, 2 * MS)))
+  end)
+end)
+
+describe("the probe timer", function()
+  -- covers: rfc9002#6.2.1.5 rfc9002#6.2.1 rfc9002#6.2.4.8
+  it("fires after smoothed RTT, four variations and the peer's delay, and doubles", function()
+    local r = confirmed()
+    r:send(APP, 0, 0)
+    assert.equal(1024 * MS, r:state().timer)
+    assert.same({ "nothing" }, { r:timeout(1024 * MS - 1) })
+    assert.same({ "probe", APP }, { r:timeout(1024 * MS) })
+    assert.equal(1, r:state().pto_count)
+    assert.same({}, fates(r))
+    assert.equal(2048 * MS, r:state().timer)
+    r:send(APP, 1, 1024 * MS)
+    assert.equal(3072 * MS, r:state().timer)
+    assert.same({ "probe", APP }, { r:timeout(3072 * MS) })
+    r:send(APP, 2, 3072 * MS)
+    assert.equal((3072 + 4096) * MS, r:state().timer)
+    r:ack(APP, { { 2, 2 } }, 3172 * MS)
+    assert.equal(0, r:state().pto_count)
+  end)
+
+  it("does not overflow however often it fires", function()
+    local r = confirmed()
+    r:send(APP, 0, 0)
+    local last = 0
+    for _ = 1, 100 do
+      local at = r:state().timer
+      assert.is_true(at >= last)
+      last = at
+      assert.equal("probe", (r:timeout(at)))
+    end
+    assert.equal(1024 * MS * 2 ^ 16, r:state().timer)
+  end)
+
+  -- covers: rfc9002#6.2.1.1
+  it("is at least a millisecond above the round trip", function()
+    local r = confirmed()
+    r:set(0, { max_ack_delay = 0 })
+    local now = 0
+    for number = 0, 60 do
+      r:send(APP, number, now)
+      now = now + 10000
+      r:ack(APP, { { number, number } }, now)
+    end
+    assert.equal(10000 + 1 * MS, r:pto(APP))
+  end)
+
+  -- covers: rfc9002#6.2.1.2
+  it("is the earlier one of Initial and Handshake packets", function()
+    local r = recovery.new({ server = true })
+    r:send("initial", 0, 10 * MS)
+    r:send("handshake", 0, 20 * MS)
+    assert.equal(1009 * MS, r:state().timer)
+    assert.same({ "probe", "initial" }, { r:timeout(1009 * MS) })
+    r:send("initial", 1, 1009 * MS)
+    assert.equal((20 + 2 * 999) * MS, r:state().timer)
+    assert.same({ "probe", "handshake" }, { r:timeout((20 + 2 * 999) * MS) })
+  end)
+
+  -- covers: rfc9002#6.2.1.3
+  it("does not run for application packets before the handshake is confirmed", function()
+    local r = recovery.new({ server = true })
+    r:send(APP, 0, 0)
+    assert.is_nil(r:state().timer)
+    r:set(MS, { handshake_confirmed = true })
+    assert.equal(1024 * MS, r:state().timer)
+  end)
+
+  -- covers: rfc9002#6.2.1.6
+  it("does not run while a packet waits to be lost by its age", function()
+    local r = confirmed()
+    for number = 0, 2 do r:send(APP, number, 0) end
+    r:ack(APP, { { 1, 1 } }, 100 * MS)
+    assert.equal(112.5 * MS, r:state().timer)
+  end)
+
+  -- covers: rfc9002#6.2.2.1.1
+  it("does not run while the amplification limit lets nothing be sent", function()
+    local r = recovery.new({ server = true })
+    r:send("initial", 0, 0)
+    r:set(0, { amplification_limited = true })
+    assert.is_nil(r:state().timer)
+    assert.same({ "nothing" }, { r:timeout(10 * SECOND) })
+    r:set(2 * SECOND, { amplification_limited = false })
+    assert.equal(999 * MS, r:state().timer)
+    assert.same({ "probe", "initial" }, { r:timeout(2 * SECOND) })
+  end)
+
+  -- covers: rfc9002#6.2.2.1.2 rfc9002#6.2.2.1.3
+  it("of a client runs with nothing in flight until the server has shown that it may send", function()
+    local r = recovery.new({})
+    r:send("initial", 0, 0)
+    r:ack("initial", { { 0, 0 } }, 100 * MS)
+    assert.equal(400 * MS, r:state().timer) -- 100 + 100 + 4 * 50
+    assert.same({ "probe", "initial" }, { r:timeout(400 * MS) })
+    assert.equal((400 + 600) * MS, r:state().timer)
+    r:set(500 * MS, { has_handshake_keys = true })
+    assert.same({ "probe", "handshake" }, { r:timeout(r:state().timer) })
+    r:send("handshake", 0, 2 * SECOND)
+    r:ack("handshake", { { 0, 0 } }, 2.1 * SECOND)
+    assert.is_nil(r:state().timer)
+    assert.equal(0, r:state().pto_count)
+  end)
+
+  it("of a client runs also when only early data is in flight", function()
+    local r = recovery.new({})
+    r:send(APP, 0, 0)
+    assert.equal(999 * MS, r:state().timer)
+    assert.same({ "probe", "initial" }, { r:timeout(999 * MS) })
+  end)
+
+  it("of a client keeps its backoff until the server has shown that it may send", function()
+    local r = recovery.new({})
+    r:send("initial", 0, 0)
+    r:timeout(999 * MS)
+    r:send("initial", 1, 999 * MS)
+    r:ack("initial", { { 0, 1 } }, 1100 * MS)
+    assert.equal(1, r:state().pto_count)
+    local server = recovery.new({ server = true })
+    server:send("initial", 0, 0)
+    server:timeout(999 * MS)
+    server:ack("initial", { { 0, 0 } }, 1100 * MS)
+    assert.equal(0, server:state().pto_count)
+  end)
+end)
+
+describe("a space whose keys are gone", function()
+  -- covers: rfc9002#6.4.1 rfc9002#6.2.2.4
+  it("takes its packets, its timer and the backoff with it", function()
+    local r = recovery.new({ server = true })
+    r:send("initial", 0, 0)
+    r:send("initial", 1, 0)
+    r:send("handshake", 0, 500 * MS, { size = 1000 })
+    r:timeout(999 * MS)
+    assert.equal(1, r:state().pto_count)
+    r:discard("initial", 1000 * MS)
+    local state = r:state()
+    assert.same({ 1000, 0, 1499 * MS, 0 }, { state.in_flight, state.pto_count, state.timer, state.packets_lost })
+    r:discard("handshake", 1001 * MS)
+    assert.equal(0, r:state().in_flight)
+    assert.is_nil(r:state().timer)
+  end)
+
+  it("does not count twice what was decided before", function()
+    local r = recovery.new({ server = true })
+    for number = 0, 4 do r:send("initial", number, 0) end
+    r:ack("initial", { { 3, 3 } }, MS / 10)
+    assert.equal(3600, r:state().in_flight)
+    r:discard("initial", MS)
+    assert.equal(0, r:state().in_flight)
+  end)
+end)
+
+describe("a Retry", function()
+  it("makes all that was sent be sent again, and is not a loss", function()
+    local r = recovery.new({})
+    r:send("initial", 0, 0)
+    r:timeout(999 * MS)
+    r:send("initial", 1, 999 * MS)
+    r:send(APP, 0, 999 * MS)
+    r:retry(1100 * MS)
+    assert.same({ "lost 0", "lost 1" }, fates(r, "initial"))
+    assert.same({ "lost 0" }, fates(r))
+    local state = r:state()
+    assert.same({ 0, 0, 12000, 0 }, { state.in_flight, state.packets_lost, state.window, state.pto_count })
+    assert.is_nil(state.ssthresh)
+    assert.equal((1100 + 999) * MS, state.timer)
+  end)
+end)
+
+describe("the congestion window", function()
+  -- covers: rfc9002#7.3 rfc9002#7.5.2
+  it("counts what is in flight, probes above the window too", function()
+    local r = confirmed()
+    assert.equal(12000, r:state().window_left)
+    for number = 0, 9 do r:send(APP, number, 0) end
+    assert.equal(0, r:state().window_left)
+    r:send(APP, 10, 0)
+    assert.equal(13200, r:state().in_flight)
+    assert.equal(0, r:state().window_left)
+    r:send(APP, 11, 0, { eliciting = false, size = 50 })
+    assert.equal(13200, r:state().in_flight)
+    r:send(APP, 12, 0, { eliciting = false, in_flight = true, size = 100 })
+    assert.equal(13300, r:state().in_flight)
+  end)
+
+  it("grows by what is acknowledged in a round and not by what a recovery holds", function()
+    local r = confirmed()
+    for number = 0, 9 do r:send(APP, number, 0) end
+    r:ack(APP, { { 0, 4 } }, 100 * MS)
+    assert.equal(18000, r:state().window)
+    r:ack(APP, { { 9, 9 } }, 101 * MS) -- loses 5 and 6
+    assert.equal(9000, r:state().window)
+    assert.equal(9000, r:state().ssthresh)
+    r:send(APP, 10, 102 * MS)
+    r:ack(APP, { { 7, 8 } }, 103 * MS)
+    assert.equal(9000, r:state().window)
+    for number = 11, 17 do r:send(APP, number, 103 * MS) end
+    r:ack(APP, { { 10, 17 } }, 200 * MS) -- 9600 fresh bytes: one window
+    assert.equal(10200, r:state().window)
+  end)
+
+  -- covers: rfc9002#7.8.1 rfc9002#7.8.2
+  it("does not grow while data, not the window, is the limit", function()
+    local r = confirmed()
+    r:set(0, { app_limited = true })
+    r:send(APP, 0, 10 * MS)
+    r:ack(APP, { { 0, 0 } }, 20 * MS)
+    assert.equal(12000, r:state().window)
+    -- A train that fills the window counts though the data ended with it.
+    for number = 1, 10 do r:send(APP, number, 30 * MS) end
+    r:ack(APP, { { 1, 5 } }, 40 * MS)
+    assert.equal(18000, r:state().window)
+    r:ack(APP, { { 6, 10 } }, 40 * MS)
+    assert.equal(24000, r:state().window)
+    r:send(APP, 11, 50 * MS)
+    r:ack(APP, { { 11, 11 } }, 60 * MS)
+    assert.equal(24000, r:state().window)
+  end)
+
+  it("is reduced once for the losses of one round", function()
+    local r = confirmed()
+    for number = 0, 9 do r:send(APP, number, number * MS) end
+    r:ack(APP, { { 3, 3 } }, 50 * MS) -- loses 0
+    assert.equal(6000, r:state().window)
+    r:ack(APP, { { 3, 3 }, { 7, 7 } }, 51 * MS) -- loses 1, 2 and 4
+    assert.equal(4, r:state().packets_lost)
+    assert.equal(6000, r:state().window)
+  end)
+
+  it("gives the pacer 5/4 of a window a round trip", function()
+    local r = confirmed({ pacing = true })
+    r:send(APP, 0, 0)
+    assert.equal(0, r:state().pacing_rate)
+    r:ack(APP, { { 0, 0 } }, 100 * MS)
+    assert.equal(13200 / 4 * 5 * 10, r:state().pacing_rate)
+  end)
+end)
+
+describe("persistent congestion", function()
+  -- A sample of 1 s at 1 s, then another at the end: (1 + 4 * 0.375 + 0.025) * 3 = 7.575 s is the duration.
+  local function lose_between(first, last, options)
+    options = options or {}
+    local r = confirmed()
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 1 * SECOND)
+    fates(r)
+    r:send(APP, 1, first)
+    if options.between then r:send(APP, 2, first + SECOND, options.between) end
+    r:send(APP, 3, last, options.last)
+    r:send(APP, 10, 12 * SECOND)
+    r:ack(APP, options.acked or { { 10, 10 } }, 13 * SECOND)
+    return r:state()
+  end
+
+  -- covers: rfc9002#7.6.2.1 rfc9002#7.6.2.5 rfc9002#7.6.1.1
+  it("is when all within three probe times and the peer's delay was lost", function()
+    assert.is_true(lose_between(2 * SECOND, 9.575 * SECOND).window > 2400)
+    -- The window of two, and what was acknowledged after it.
+    assert.equal(2400 + 1200, lose_between(2 * SECOND, 9.575 * SECOND + 1).window)
+    assert.equal(3600, lose_between(2 * SECOND, 9.6 * SECOND, { between = {} }).window)
+  end)
+
+  -- covers: rfc9002#5.2.2
+  it("sets the minimum round trip to the newest sample", function()
+    local r = confirmed()
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 0.5 * SECOND)
+    assert.equal(0.5 * SECOND, r:state().min)
+    r:send(APP, 1, 1 * SECOND)
+    r:send(APP, 2, 11 * SECOND)
+    r:send(APP, 6, 12 * SECOND)
+    r:ack(APP, { { 6, 6 } }, 13 * SECOND)
+    assert.equal(1 * SECOND, r:state().min)
+    assert.equal(3600, r:state().window)
+  end)
+
+  it("is not when something sent between was acknowledged", function()
+    local state = lose_between(2 * SECOND, 9.6 * SECOND, { between = {}, acked = { { 2, 2 }, { 10, 10 } } })
+    assert.equal(2, state.packets_lost)
+    assert.is_true(state.window > 3600)
+  end)
+
+  it("is not when the last one elicited no acknowledgement", function()
+    local state = lose_between(2 * SECOND, 9.6 * SECOND, { last = { eliciting = false, in_flight = true } })
+    assert.equal(2, state.packets_lost)
+    assert.is_true(state.window > 3600)
+  end)
+
+  it("looks past packets between that elicited none", function()
+    assert.equal(3600, lose_between(2 * SECOND, 9.6 * SECOND, { between = { eliciting = false } }).window)
+  end)
+
+  -- covers: rfc9002#7.6.2.2
+  it("does not count what was sent before the first sample", function()
+    assert.is_true(lose_between(1 * SECOND, 8.6 * SECOND).window > 3600)
+    assert.equal(3600, lose_between(1 * SECOND + 1, 8.6 * SECOND).window)
+  end)
+end)

@@ -1,0 +1,301 @@
+/* Units of core/recovery that stand alone: received numbers, NewReno, the pacer. */
+#include "units_recovery.h"
+
+#include "recovery/ack.h"
+#include "recovery/cc.h"
+#include "recovery/pacer.h"
+
+static neap_time check_time(lua_State *L, int index)
+{
+    return lua_isnoneornil(L, index) ? 0 : to_u64(L, index);
+}
+
+/* Nothing for never and none. */
+static void set_some(lua_State *L, const char *name, uint64_t value)
+{
+    if (value != UINT64_MAX)
+        set_u64(L, name, value);
+}
+
+/* ---- ack([memory limit]) */
+
+#define ACK "neap.units.ack"
+
+struct unit_ack {
+    struct pool *pool;
+    struct ack_state a;
+};
+
+static struct unit_ack *check_ack(lua_State *L)
+{
+    return luaL_checkudata(L, 1, ACK);
+}
+
+static int ack_new(lua_State *L)
+{
+    size_t limit = (size_t)luaL_optnumber(L, 1, 0);
+    struct unit_ack *u = units_recovery_object(L, ACK, sizeof(*u));
+
+    neap_ack_init(&u->a);
+    u->pool = units_recovery_pool(L, limit);
+    return 1;
+}
+
+static int ack_gc(lua_State *L)
+{
+    struct unit_ack *u = check_ack(L);
+
+    if (u->pool) {
+        neap_ack_free(&u->a, u->pool);
+        neap_pool_release(u->pool);
+        u->pool = NULL;
+    }
+    return 0;
+}
+
+static bool option_flag(lua_State *L, int index, const char *name, bool otherwise)
+{
+    bool value = otherwise;
+
+    if (lua_istable(L, index)) {
+        lua_getfield(L, index, name);
+        value = lua_isnil(L, -1) ? otherwise : lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    return value;
+}
+
+static uint64_t option_u64(lua_State *L, int index, const char *name, uint64_t otherwise)
+{
+    uint64_t value = otherwise;
+
+    if (lua_istable(L, index)) {
+        lua_getfield(L, index, name);
+        value = lua_isnil(L, -1) ? otherwise : to_u64(L, -1);
+        lua_pop(L, 1);
+    }
+    return value;
+}
+
+/* note(number, now [, {eliciting = true, immediate = false, ecn = 0, max_ack_delay = 25 ms}]) -> code */
+static int ack_note(lua_State *L)
+{
+    struct unit_ack *u = check_ack(L);
+
+    lua_pushnumber(L,
+                   neap_ack_note(&u->a, u->pool, to_u64(L, 2), option_flag(L, 4, "eliciting", true),
+                                 option_flag(L, 4, "immediate", false), (uint8_t)option_u64(L, 4, "ecn", 0),
+                                 option_u64(L, 4, "max_ack_delay", 25 * NEAP_MILLISECOND), check_time(L, 3)));
+    return 1;
+}
+
+static int ack_is_duplicate(lua_State *L)
+{
+    lua_pushboolean(L, neap_ack_is_duplicate(&check_ack(L)->a, to_u64(L, 2)));
+    return 1;
+}
+
+static int ack_is_due(lua_State *L)
+{
+    lua_pushboolean(L, neap_ack_is_due(&check_ack(L)->a, check_time(L, 2)));
+    return 1;
+}
+
+static int ack_delay(lua_State *L)
+{
+    push_u64(L, neap_ack_delay(&check_ack(L)->a, (unsigned)luaL_checknumber(L, 2), check_time(L, 3)));
+    return 1;
+}
+
+static int ack_sent(lua_State *L)
+{
+    neap_ack_sent(&check_ack(L)->a);
+    return 0;
+}
+
+static int ack_confirmed(lua_State *L)
+{
+    neap_ack_confirmed(&check_ack(L)->a, to_u64(L, 2));
+    return 0;
+}
+
+static int ack_trim(lua_State *L)
+{
+    struct unit_ack *u = check_ack(L);
+
+    neap_ack_trim(&u->a, u->pool);
+    return 0;
+}
+
+/* ranges() -> {{first, last}, …} ascending */
+static int ack_ranges(lua_State *L)
+{
+    const struct range_set *s = &check_ack(L)->a.received;
+
+    lua_newtable(L);
+    for (uint32_t i = 0; i < s->count; i++) {
+        lua_newtable(L);
+        push_u64(L, s->ranges[i].start);
+        lua_rawseti(L, -2, 1);
+        push_u64(L, s->ranges[i].end - 1);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+static int ack_state(lua_State *L)
+{
+    struct unit_ack *u = check_ack(L);
+
+    lua_newtable(L);
+    set_some(L, "largest", u->a.largest);
+    set_u64(L, "floor", u->a.floor);
+    set_some(L, "send_at", u->a.send_at);
+    set_flag(L, "pending", u->a.pending);
+    set_u64(L, "ect0", u->a.ecn[0]);
+    set_u64(L, "ect1", u->a.ecn[1]);
+    set_u64(L, "ce", u->a.ecn[2]);
+    set_u64(L, "memory", neap_pool_stats(u->pool).used);
+    return 1;
+}
+
+/* ---- cc(datagram_size): NewReno */
+
+#define CC "neap.units.cc"
+
+static struct cc *check_cc(lua_State *L)
+{
+    return luaL_checkudata(L, 1, CC);
+}
+
+static int cc_new(lua_State *L)
+{
+    uint64_t datagram_size = to_u64(L, 1);
+
+    neap_cc_init(units_recovery_object(L, CC, sizeof(struct cc)), &neap_cc_newreno, datagram_size);
+    return 1;
+}
+
+/* ack(bytes [, {fresh = bytes, app_limited = false}]) -> window */
+static int cc_ack(lua_State *L)
+{
+    struct cc *cc = check_cc(L);
+    struct cc_ack ack = {
+        .bytes = to_u64(L, 2),
+        .fresh_bytes = option_u64(L, 3, "fresh", to_u64(L, 2)),
+        .app_limited = option_flag(L, 3, "app_limited", false),
+    };
+
+    cc->ops->on_ack(cc, &ack);
+    push_u64(L, cc->window);
+    return 1;
+}
+
+/* lose(sent_at, now [, {persistent = false}]) -> window */
+static int cc_lose(lua_State *L)
+{
+    struct cc *cc = check_cc(L);
+    struct cc_loss loss = {
+        .bytes = cc->datagram_size,
+        .largest_lost_sent_at = check_time(L, 2),
+        .now = check_time(L, 3),
+        .is_persistent = option_flag(L, 4, "persistent", false),
+    };
+
+    cc->ops->on_loss(cc, &loss);
+    push_u64(L, cc->window);
+    return 1;
+}
+
+static int cc_state(lua_State *L)
+{
+    struct cc *cc = check_cc(L);
+
+    lua_newtable(L);
+    lua_pushstring(L, cc->ops->name);
+    lua_setfield(L, -2, "name");
+    set_u64(L, "window", cc->window);
+    set_some(L, "ssthresh", cc->ssthresh);
+    set_u64(L, "recovery_started", cc->recovery_started);
+    return 1;
+}
+
+/* ---- pacer(datagram_size [, enabled = true]) */
+
+#define PACER "neap.units.pacer"
+
+static struct pacer *check_pacer(lua_State *L)
+{
+    return luaL_checkudata(L, 1, PACER);
+}
+
+static int pacer_new(lua_State *L)
+{
+    uint64_t datagram_size = to_u64(L, 1);
+    bool enabled = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
+
+    neap_pacer_init(units_recovery_object(L, PACER, sizeof(struct pacer)), enabled, datagram_size);
+    return 1;
+}
+
+static int pacer_update(lua_State *L)
+{
+    struct pacer *p = check_pacer(L);
+
+    neap_pacer_update(p, to_u64(L, 2), to_u64(L, 3));
+    push_u64(L, p->capacity);
+    return 1;
+}
+
+/* budget(now) -> bytes | nil without a bound */
+static int pacer_budget(lua_State *L)
+{
+    uint64_t budget = neap_pacer_budget(check_pacer(L), check_time(L, 2));
+
+    if (budget == UINT64_MAX)
+        lua_pushnil(L);
+    else
+        push_u64(L, budget);
+    return 1;
+}
+
+static int pacer_sent(lua_State *L)
+{
+    neap_pacer_sent(check_pacer(L), to_u64(L, 2));
+    return 0;
+}
+
+static int pacer_ready_at(lua_State *L)
+{
+    push_u64(L, neap_pacer_ready_at(check_pacer(L), to_u64(L, 2), check_time(L, 3)));
+    return 1;
+}
+
+void units_recovery_parts(lua_State *L)
+{
+    static const luaL_Reg ack_methods[] = {
+        {"note", ack_note},   {"is_duplicate", ack_is_duplicate},
+        {"sent", ack_sent},   {"is_due", ack_is_due},
+        {"delay", ack_delay}, {"confirmed", ack_confirmed},
+        {"trim", ack_trim},   {"ranges", ack_ranges},
+        {"state", ack_state}, {NULL, NULL},
+    };
+    static const luaL_Reg cc_methods[] = {
+        {"ack", cc_ack}, {"lose", cc_lose}, {"state", cc_state}, {NULL, NULL}};
+    static const luaL_Reg pacer_methods[] = {{"update", pacer_update},
+                                             {"budget", pacer_budget},
+                                             {"sent", pacer_sent},
+                                             {"ready_at", pacer_ready_at},
+                                             {NULL, NULL}};
+
+    units_recovery_type(L, ACK, ack_methods, ack_gc);
+    units_recovery_type(L, CC, cc_methods, NULL);
+    units_recovery_type(L, PACER, pacer_methods, NULL);
+    lua_pushcfunction(L, ack_new);
+    lua_setfield(L, -2, "ack");
+    lua_pushcfunction(L, cc_new);
+    lua_setfield(L, -2, "cc");
+    lua_pushcfunction(L, pacer_new);
+    lua_setfield(L, -2, "pacer");
+}
