@@ -89,7 +89,7 @@ end
 
 local function answer_error(self, err, req, res)
   if not res:reset() then
-    res:abort()
+    if not res:is_ended() then res:abort() end
     return
   end
   res:set_result((self.error_handler or App.default_error)(err, req, res))
@@ -119,7 +119,7 @@ function App:handle(req, res)
     res:complete()
   end, function(second) log.error("in the error handler: " .. trace(second)) end)
   if not ok then
-    if res:reset() then res:status(500):send("internal server error\n") else res:abort() end
+    if not (res:reset() and pcall(function() res:status(500):send("internal server error\n") end)) then res:abort() end
   elseif started then
     log.error(("%s %s, after the headers were sent: %s"):format(req.method, req.path, tostring(err)))
   end

@@ -20,11 +20,7 @@ function Headers.new(from)
     end
   else
     for name, value in pairs(from) do
-      if type(value) == "table" then
-        for _, one in ipairs(value) do methods.append(self, name, one) end
-      else
-        methods.append(self, name, value)
-      end
+      methods.append(self, name, value)
     end
   end
   return self
@@ -33,6 +29,26 @@ end
 --- Takes over a flat list as the binding gives it, without a copy.
 function Headers.wrap(list)
   return setmetatable(list, Headers)
+end
+
+local CONNECTION_SPECIFIC = { connection = true, ["keep-alive"] = true, ["proxy-connection"] = true, te = true,
+  ["transfer-encoding"] = true, upgrade = true }
+
+--- What is wrong with a flat list of fields that the core refused, as far as it shows; never what a value holds.
+function Headers.problem(list)
+  for i = 1, #list, 2 do
+    local name, value = list[i], tostring(list[i + 1])
+    local shown = ("%q"):format(name:sub(1, 60))
+    if not name:match("^[%w!#$%%&'*+.^_`|~-]+$") then return "a field cannot be named " .. shown end
+    if CONNECTION_SPECIFIC[name] and not (name == "te" and value == "trailers") then return "field " .. shown .. " has no place in HTTP/3" end
+    if value:find("[%z\1-\8\10-\31\127]") then
+      return "field " .. shown .. " has a line break or another control character in its value"
+    end
+    if value:find("^[ \t]") or value:find("[ \t]$") then
+      return "field " .. shown .. " begins or ends with a space"
+    end
+  end
+  return "the fields are not allowed, or too many or too long"
 end
 
 --- The first value of a field, or nil.
@@ -54,15 +70,19 @@ function methods:get_all(name)
   return values
 end
 
---- Adds a value behind those that are there.
+--- Adds a value, or every one of a list, behind those that are there.
 function methods:append(name, value)
+  if type(value) == "table" then
+    for _, one in ipairs(value) do methods.append(self, name, one) end
+    return self
+  end
   local n = #self
   rawset(self, n + 1, lower(name))
   rawset(self, n + 2, tostring(value))
   return self
 end
 
---- Replaces all values of a field; nil takes it out.
+--- Replaces all values of a field by one or by those of a list; nil takes it out.
 function methods:set(name, value)
   methods.del(self, name)
   if value ~= nil then methods.append(self, name, value) end

@@ -9,6 +9,11 @@ Response.__index = Response
 
 local NO_BODY = { [204] = true, [205] = true, [304] = true }
 
+-- What can happen to a response without its handler's fault.
+local CAN_HAPPEN = { closed = true, stopped = true, reset = true, timeout = true, state = true }
+
+local H3_INTERNAL_ERROR = 0x102
+
 function Response.new(exchange, is_head, timeout)
   return setmetatable({
     _exchange = exchange,
@@ -19,6 +24,33 @@ function Response.new(exchange, is_head, timeout)
     _ended = false,
     sent = 0,
   }, Response)
+end
+
+-- A call down that did not work: what the client or the path did is a result, what the handler did is an error of its.
+-- Either way nothing more is sent, and what was begun is broken off: a body that ends early must not look whole.
+local function fail(self, message, code, number)
+  if self._started then
+    self._ended = true
+    self._exchange.h3:cancel(self._exchange.stream, H3_INTERNAL_ERROR)
+  end
+  if CAN_HAPPEN[code] then
+    self._started, self._ended = true, true
+    self._failure = { message, code, number }
+    return nil, message, code, number
+  end
+  error(message, 0)
+end
+
+local function over(self)
+  local failure = self._failure
+  if failure then return nil, failure[1], failure[2], failure[3] end
+  return nil, "the response has ended", "state"
+end
+
+-- The text of a refusal of our fields.
+local function refusal(fields, message, code)
+  if code == "argument" or code == "limit" then return Headers.problem(fields or {}) end
+  return message
 end
 
 --- Sets the status; without an argument gives it.
@@ -56,19 +88,16 @@ end
 
 --- Sends the headers now; done by itself with the first write.
 function Response:start()
+  if self._failure then return over(self) end
   if self._started then return true end
-  self._started = true
   local fields = { ":status", self._status }
   if self._headers then
     for i = 1, #self._headers do fields[i + 2] = self._headers[i] end
   end
   local ends = self._is_head or NO_BODY[self._status] or false
   local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, fields, ends)
-  if not ok then
-    self._ended = true
-    return nil, message, code, number
-  end
-  self._ended = ends
+  if not ok then return fail(self, refusal(self._headers, message, code), code, number) end
+  self._started, self._ended = true, ends
   return true
 end
 
@@ -78,7 +107,9 @@ function Response:informational(status, fields)
   local list = { ":status", status }
   local headers = Headers.new(fields)
   for i = 1, #headers do list[i + 2] = headers[i] end
-  return self._exchange.h3:send_response(self._exchange.stream, list, false)
+  local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, list, false)
+  if not ok then return fail(self, refusal(headers, message, code), code, number) end
+  return true
 end
 
 --- 103 Early Hints (RFC 8297).
@@ -93,12 +124,16 @@ function Response:write(data)
   if not ok then return nil, message, code, number end
   if self._ended then
     if self._is_head or NO_BODY[self._status] then return true end
-    return nil, "the response has ended", "state"
+    return over(self)
   end
   if #data == 0 then return true end
   ok, message, code, number = exchange_methods.write(self._exchange, data, false, self._timeout)
-  if ok then self.sent = self.sent + #data end
-  return ok, message, code, number
+  if not ok then
+    if code == "argument" then message = "the body is longer than its content-length" end
+    return fail(self, message, code, number)
+  end
+  self.sent = self.sent + #data
+  return true
 end
 
 --- Fields to be sent behind the body, by finish or the handler's return.
@@ -110,37 +145,55 @@ end
 
 --- Ends the response.
 function Response:finish()
+  if self._failure then return over(self) end
   if self._ended then return true end
   if not self._started and not self._trailers then return self:send("") end
   local ok, message, code, number = self:start()
   if not ok or self._ended then return ok, message, code, number end
-  self._ended = true
   if self._trailers then
     local list = {}
     for i = 1, #self._trailers do list[i] = self._trailers[i] end
-    return self._exchange.h3:send_trailers(self._exchange.stream, list)
+    ok, message, code, number = self._exchange.h3:send_trailers(self._exchange.stream, list)
+    if not ok then return fail(self, refusal(list, message, code), code, number) end
+  else
+    ok, message, code, number = exchange_methods.write(self._exchange, "", true, self._timeout)
+    if not ok then
+      if code == "argument" then message = "the body is shorter than its content-length" end
+      return fail(self, message, code, number)
+    end
   end
-  return exchange_methods.write(self._exchange, "", true, self._timeout)
+  self._ended = true
+  return true
 end
 
 --- Sends a whole body, with its content-length, and ends the response.
 function Response:send(body)
-  if self._ended then return nil, "the response has ended", "state" end
+  if self._ended then return over(self) end
   if self._started or self._trailers then
     local ok, message, code, number = self:write(body)
     if not ok then return nil, message, code, number end
     return self:finish()
   end
   local exchange = self._exchange
-  self._started, self._ended = true, true
   local bodyless = NO_BODY[self._status]
   local length = not bodyless and #body or nil
-  if self._headers and self._headers:get("content-length") then length = nil end
+  local told = self._headers and self._headers:get("content-length")
+  if told then
+    length = nil
+    if not bodyless and not self._is_head and tonumber(told) ~= #body then
+      error(("a body of %d bytes with content-length %s"):format(#body, told:sub(1, 20):gsub("%c", "?")), 2)
+    end
+  end
   if bodyless or self._is_head then body = "" end
   local taken, message, code, number = exchange.h3:respond(exchange.stream, self._status, self._headers, body, length)
-  if not taken then return nil, message, code, number end
+  if not taken then return fail(self, refusal(self._headers, message, code), code, number) end
+  self._started, self._ended = true, true
   self.sent = #body
-  if taken < #body then return exchange_methods.write(exchange, body:sub(taken + 1), true, self._timeout) end
+  if taken < #body then
+    local ok
+    ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true, self._timeout)
+    if not ok then return fail(self, message, code, number) end
+  end
   return true
 end
 
@@ -161,7 +214,7 @@ end
 --- Breaks the response off with an HTTP/3 error code (H3_INTERNAL_ERROR unless told).
 function Response:abort(code)
   self._started, self._ended = true, true
-  return self._exchange.h3:cancel(self._exchange.stream, code or 0x102)
+  return self._exchange.h3:cancel(self._exchange.stream, code or H3_INTERNAL_ERROR)
 end
 
 --- What a handler returned: nothing; a body; a status, a body and headers. Kept until all
