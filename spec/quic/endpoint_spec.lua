@@ -362,6 +362,42 @@ describe("a server endpoint", function()
     w.free()
   end)
 
+  it("asks for a Retry when too many handshakes hang, and goes on accepting by it", function()
+    local w = world({ client = { verify_peer = 0 } })
+    -- One ClientHello from many addresses: the endpoint cannot know that it is one.
+    local function hang(index)
+      local conn, address = w.client(index)
+      local initial = conn:send(w.now)
+      conn:free()
+      w.clients[address] = nil
+      w.give(initial, address)
+    end
+    local index = 0
+    while w.endpoint:stats().half_open < 4096 do
+      index = index + 1
+      hang(index)
+      if index % 64 == 0 then
+        while w.endpoint:next() do
+        end
+      end
+      assert.is_true(index <= 4096)
+    end
+    assert.equal(0, w.endpoint:stats().retries_sent)
+    hang(index + 1)
+    assert.equal(1, w.endpoint:stats().retries_sent)
+    assert.equal(4096, w.endpoint:stats().half_open)
+    -- Who comes back with the token is let in.
+    local conn = w.client(9999)
+    w.run(10)
+    assert.is_true(conn:info().confirmed)
+    assert.equal(4096, w.endpoint:stats().half_open)
+    -- And all that hang are gone after their time.
+    w.now = w.now + 11000 * MS
+    w.flush()
+    assert.equal(0, w.endpoint:stats().half_open)
+    w.free()
+  end)
+
   it("needs a certificate", function()
     local config = quic.config(5)
     local endpoint = quic.endpoint(config, true)

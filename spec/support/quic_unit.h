@@ -23,9 +23,14 @@ struct unit_config {
     int64_t live;        /* not given back */
 };
 
+#define TRACE_KINDS (NEAP_TRACE_CLOSED + 1)
+
 struct unit_conn {
     neap_conn *conn;
     bool is_owned;
+    neap_tracer tracer;
+    uint64_t traced[TRACE_KINDS];
+    neap_trace_event closed; /* the last of that kind */
 };
 
 struct unit_endpoint {

@@ -423,6 +423,41 @@ static int conn_active_reset_token(lua_State *L)
     lua_pushboolean(L, active->has_token);
     return 2;
 }
+static void count_event(void *context, const neap_trace_event *event)
+{
+    struct unit_conn *u = context;
+
+    u->traced[event->kind]++;
+    if (event->kind == NEAP_TRACE_CLOSED)
+        u->closed = *event;
+}
+
+/* conn:trace(): count events from now on; conn:traced() -> the counts by kind, code and reason of the end. */
+static int conn_trace(lua_State *L)
+{
+    struct unit_conn *u = luaL_checkudata(L, 1, CONN);
+
+    u->tracer = (neap_tracer){.emit = count_event, .context = u};
+    neap_conn_set_tracer(check_conn(L, 1), &u->tracer);
+    return 0;
+}
+
+static int conn_traced(lua_State *L)
+{
+    static const char *const kinds[TRACE_KINDS] = {"sent",         "received", "dropped",
+                                                   "lost",         "metrics",  "keys_discarded",
+                                                   "keys_updated", "state",    "closed"};
+    const struct unit_conn *u = luaL_checkudata(L, 1, CONN);
+
+    lua_newtable(L);
+    for (size_t i = 0; i < TRACE_KINDS; i++)
+        set_number(L, kinds[i], u->traced[i]);
+    set_number(L, "code", u->closed.values[1]);
+    lua_pushstring(L, u->closed.why);
+    lua_setfield(L, -2, "why");
+    return 1;
+}
+
 static const luaL_Reg conn_methods[] = {
     {"free", conn_free},
     {"recv", conn_recv},
@@ -450,6 +485,8 @@ static const luaL_Reg conn_methods[] = {
     {"set_user", conn_set_user},
     {"user", conn_user},
     {"active_reset_token", conn_active_reset_token},
+    {"trace", conn_trace},
+    {"traced", conn_traced},
     {NULL, NULL},
 };
 
