@@ -30,23 +30,29 @@ for name, method in pairs { get = "GET", post = "POST", put = "PUT", patch = "PA
 end
 
 --- Adds middleware: fn(req, res, next), called for every request in the order of adding, around
--- routing; with a first argument like "/admin/*" only for paths that begin so. next() runs the
--- rest; without it the request ends here. What middleware returns counts as a handler's return.
+-- routing; with a first argument like "/admin" or "/admin/*" only for that path and what is below it,
+-- compared as the router does, by decoded segments. next() runs the rest; without it the request ends
+-- here. What middleware returns counts as a handler's return.
 function App:use(prefix, ...)
   local list = { ... }
   if type(prefix) == "function" then
     table.insert(list, 1, prefix)
     prefix = nil
+  elseif type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
+    error("middleware is a function, or a path like /admin/* and functions", 2)
   end
+  local segments = prefix and Router.segments((prefix:gsub("/%*?$", "")))
+  if #list == 0 then error("a path without middleware", 2) end
   for _, fn in ipairs(list) do
     check_handler(fn)
-    self.middleware[#self.middleware + 1] = { fn = fn, prefix = prefix and prefix:gsub("%*$", "") }
+    self.middleware[#self.middleware + 1] = { fn = fn, segments = segments }
   end
   return self
 end
 
---- fn(err, req, res) answers a request whose handler failed; its return counts as a handler's. The
--- error has its traceback. Without one: a 500, and the traceback in the log.
+--- fn(err, req, res) answers a request whose handler failed; its return counts as a handler's. An error
+-- that is text has its traceback, a table is what was raised. Without one: a 500, and the traceback in
+-- the log.
 function App:on_error(fn)
   check_handler(fn)
   self.error_handler = fn
@@ -74,9 +80,18 @@ local function find_and_run(self, req, res)
   return 404, "not found\n"
 end
 
+local function begins_with(req, segments)
+  local mine = req._segments or Router.segments(req.path)
+  req._segments = mine
+  for i = 1, #segments do
+    if mine[i] ~= segments[i] then return false end
+  end
+  return true
+end
+
 local function run_from(self, i, req, res)
   local entry = self.middleware[i]
-  while entry and entry.prefix and req.path:sub(1, #entry.prefix) ~= entry.prefix do
+  while entry and entry.segments and not begins_with(req, entry.segments) do
     i = i + 1
     entry = self.middleware[i]
   end
@@ -101,7 +116,13 @@ function App.default_error(err, req)
 end
 
 local function trace(err)
-  return debug.traceback(type(err) == "string" and err or tostring(err), 2)
+  return debug.traceback(tostring(err), 2)
+end
+
+-- For an error handler of the application's: a table is what it raised, and its own.
+local function trace_text(err)
+  if type(err) == "table" then return err end
+  return debug.traceback(tostring(err), 2)
 end
 
 local function run_all(self, req, res)
@@ -111,7 +132,7 @@ end
 
 --- Answers one request: middleware, route, what is owed. An error becomes a 500, never more.
 function App:handle(req, res)
-  local ok, err = xpcall(run_all, trace, self, req, res)
+  local ok, err = xpcall(run_all, self.error_handler and trace_text or trace, self, req, res)
   if ok then return end
   local started = res:is_started()
   ok = xpcall(function()

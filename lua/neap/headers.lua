@@ -34,13 +34,16 @@ end
 local CONNECTION_SPECIFIC = { connection = true, ["keep-alive"] = true, ["proxy-connection"] = true, te = true,
   ["transfer-encoding"] = true, upgrade = true }
 
---- What is wrong with a flat list of fields that the core refused, as far as it shows; never what a value holds.
+--- What is wrong with a flat list of fields that the core refused, as far as it shows; never what a
+-- value holds.
 function Headers.problem(list)
   for i = 1, #list, 2 do
     local name, value = list[i], tostring(list[i + 1])
     local shown = ("%q"):format(name:sub(1, 60))
     if not name:match("^[%w!#$%%&'*+.^_`|~-]+$") then return "a field cannot be named " .. shown end
-    if CONNECTION_SPECIFIC[name] and not (name == "te" and value == "trailers") then return "field " .. shown .. " has no place in HTTP/3" end
+    if CONNECTION_SPECIFIC[name] and not (name == "te" and value == "trailers") then
+      return "field " .. shown .. " has no place in HTTP/3"
+    end
     if value:find("[%z\1-\8\10-\31\127]") then
       return "field " .. shown .. " has a line break or another control character in its value"
     end

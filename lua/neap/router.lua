@@ -37,6 +37,16 @@ function Router:add(method, pattern, handler)
   node.methods[method] = { handler = handler, names = names, pattern = pattern }
 end
 
+--- The decoded segments of a path, which is split first: an escaped slash stays inside its segment.
+function Router.segments(path)
+  local segments = {}
+  local escaped = path:find("%", 1, true)
+  for segment in path:gmatch("/([^/]*)") do
+    segments[#segments + 1] = escaped and url.decode(segment) or segment
+  end
+  return segments
+end
+
 local function find(node, segments, i, values, count)
   if i > #segments then
     if node.methods then return node, count end
@@ -66,11 +76,7 @@ end
 -- (404, 405) and, for 405, the methods that would do, sorted. HEAD is answered by a GET route
 -- unless it has its own.
 function Router:match(method, path)
-  local segments = {}
-  local escaped = path:find("%", 1, true)
-  for segment in path:gmatch("/([^/]*)") do
-    segments[#segments + 1] = escaped and url.decode(segment) or segment
-  end
+  local segments = Router.segments(path)
   local values = {}
   local node = find(self.root, segments, 1, values, 0)
   if not node then return nil, 404 end

@@ -2,6 +2,7 @@
 -- folder can be reached.
 local core = require "neap.core"
 local mime = require "neap.mime"
+local Router = require "neap.router"
 local url = require "neap.url"
 
 local PIECE = 262144
@@ -40,6 +41,18 @@ local function parse_range(value, size)
   if first >= size then return false end
   last = last or size - 1
   return first, math.min(last, size - 1)
+end
+
+-- One file has one path: no dot segments, no empty ones, no escaped slash. Another spelling could
+-- pass middleware that looks at paths.
+local function is_plain(path)
+  local segments = Router.segments(path)
+  for i, segment in ipairs(segments) do
+    if segment == "." or segment == ".." or segment:find("/", 1, true) or segment == "" and i < #segments then
+      return false
+    end
+  end
+  return true
 end
 
 local function open(root, path, index)
@@ -101,6 +114,7 @@ return function(root, given)
     end
     local path = req.params.path or req.params.rest or url.decode(req.path):gsub("^/", "")
     if path:find("%z") then return 400, "bad path\n" end
+    if not is_plain(req.path) then return 404, "not found\n" end
     local file, info, name = open(root, (path:gsub("/+$", "")), index)
     if file == "directory" then
       if req.path:sub(-1) ~= "/" then

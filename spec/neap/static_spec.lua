@@ -47,6 +47,15 @@ describe("static files", function()
     end)
   end)
 
+  it("knows each file by one path only", function()
+    with_files(function(client, url)
+      for _, path in ipairs { "/./data.bin", "/sub/../data.bin", "/%2e/data.bin", "//data.bin", "/sub//index.html",
+        "/sub%2Findex.html", "/%2e%2e/secret.txt" } do
+        assert.equal(404, assert(client:get(url .. path)).status, path)
+      end
+    end)
+  end)
+
   it("answers HEAD and what the client has already", function()
     with_files(function(client, url)
       local r = assert(client:head(url .. "/data.bin"))
