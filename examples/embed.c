@@ -12,6 +12,14 @@
 
 #define DATAGRAM 65536
 
+/* What we keep of a connection: its HTTP/3, in a list of all. */
+struct session {
+    neap_conn *conn;
+    neap_h3 *h3;
+    struct session *next, **from;
+};
+
+static struct session *sessions;
 static volatile sig_atomic_t stopped;
 
 static void stop(int number)
@@ -44,26 +52,48 @@ static void answer(neap_h3 *h3, const neap_h3_event *event)
         neap_h3_send_body(h3, event->stream, hello, strlen(hello), true); /* fits into the send buffer */
 }
 
+static struct session *new_session(neap_conn *conn)
+{
+    struct session *session = calloc(1, sizeof *session);
+
+    if (session == NULL)
+        return NULL;
+    *session = (struct session){conn, neap_h3_new(conn, NULL), sessions, &sessions};
+    if (sessions != NULL)
+        sessions->from = &session->next;
+    sessions = session;
+    neap_conn_set_user(conn, session);
+    return session;
+}
+
+static void end_session(struct session *session)
+{
+    *session->from = session->next;
+    if (session->next != NULL)
+        session->next->from = session->from;
+    neap_h3_free(session->h3); /* before its connection */
+    free(session);
+}
+
 /* Something is new on this connection: make its HTTP/3, take its requests, let go of it at the end. */
 static void serve(neap_endpoint *endpoint, neap_conn *conn)
 {
-    neap_h3 *h3 = neap_conn_user(conn);
+    struct session *session = neap_conn_user(conn);
     neap_h3_event event;
 
-    if (neap_conn_is_closed(conn)) {
-        neap_h3_free(h3);
+    if (session == NULL)
+        session = new_session(conn);
+    if (session == NULL || neap_conn_is_closed(conn)) {
+        if (session != NULL)
+            end_session(session);
         neap_endpoint_release(endpoint, conn);
         return;
     }
-    if (h3 == NULL) {
-        h3 = neap_h3_new(conn, NULL);
-        neap_conn_set_user(conn, h3);
-    }
-    while (h3 != NULL && neap_h3_poll(h3, &event) == NEAP_OK) {
+    while (session->h3 != NULL && neap_h3_poll(session->h3, &event) == NEAP_OK) {
         if (event.type == NEAP_H3_HEADERS)
-            answer(h3, &event);
+            answer(session->h3, &event);
         else if (event.type == NEAP_H3_DATA)
-            neap_h3_stop_body(h3, event.stream, NEAP_H3_NO_ERROR);
+            neap_h3_stop_body(session->h3, event.stream, NEAP_H3_NO_ERROR);
     }
     neap_endpoint_touch(endpoint, conn);
 }
@@ -139,6 +169,13 @@ int main(int argc, char **argv)
     printf("listening on %s\n", text);
     fflush(stdout);
     run(endpoint, fd, &local);
+    for (struct session *session = sessions; session != NULL; session = session->next) {
+        neap_conn_close(session->conn, true, NEAP_H3_NO_ERROR, "", 0);
+        neap_endpoint_touch(endpoint, session->conn);
+    }
+    send_all(endpoint, fd);
+    while (sessions != NULL)
+        end_session(sessions);
     neap_endpoint_free(endpoint);
     neap_config_free(config);
     return 0;

@@ -5,7 +5,7 @@ local q = require "neap.lowlevel"
 local peer, host, path, ca = ...
 if not path then
   io.stderr:write("usage: lowlevel_client.lua ADDRESS:PORT HOST PATH [CA.pem]\n")
-  os.exit(2)
+  os.exit(2, true)
 end
 local config = assert(q.config{ alpn = "h3", ca = ca, max_idle_timeout = 10 })
 local socket = assert(q.udp(peer:find("^%[") and "[::]:0" or "0.0.0.0:0"))
@@ -59,5 +59,5 @@ send() -- the CONNECTION_CLOSE
 if finished ~= "finished" then
   local why = conn:error()
   io.stderr:write("no response: ", why and (why.name .. " " .. why.reason) or "the stream was reset", "\n")
-  os.exit(1)
+  os.exit(1, true)
 end

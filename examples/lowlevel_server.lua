@@ -6,7 +6,7 @@ local q = require "neap.lowlevel"
 local address, cert, key = ...
 if not key then
   io.stderr:write("usage: lowlevel_server.lua ADDRESS:PORT CERTIFICATE KEY\n")
-  os.exit(2)
+  os.exit(2, true)
 end
 local config = assert(q.config{ alpn = "h3", cert = cert, key = key })
 local socket = assert(q.udp(address))

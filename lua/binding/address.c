@@ -120,7 +120,7 @@ static int header_info(lua_State *L)
     lua_setfield(L, -2, "dcid");
     neap_lua_push_cid(L, &header.scid);
     lua_setfield(L, -2, "scid");
-    if (result == NEAP_OK && header.token != NULL) {
+    if (result == NEAP_OK && header.token_size > 0) {
         lua_pushlstring(L, (const char *)header.token, header.token_size);
         lua_setfield(L, -2, "token");
     }

@@ -3,7 +3,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
+#include <time.h>
 #include <unistd.h>
+
+#define WAIT_MAX (1000000 * NEAP_SECOND) /* longer is for ever */
 
 struct udp {
     int fd; /* -1: not bound */
@@ -73,6 +77,21 @@ static int udp_sendto(lua_State *L)
     return neap_lua_result(L, sent);
 }
 
+/* Wait until the socket is readable. The signals that a loop of this thread may have taken for itself work as usual
+ * meanwhile: who waits here is not in the loop, and Ctrl-C has to end it. */
+static bool wait_readable(int fd, neap_time timeout)
+{
+    struct pollfd fds = {.fd = fd, .events = POLLIN};
+    struct timespec time = {.tv_sec = (time_t)(timeout / NEAP_SECOND),
+                            .tv_nsec = (long)(timeout % NEAP_SECOND)};
+    sigset_t mask;
+
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    sigdelset(&mask, SIGTERM);
+    sigdelset(&mask, SIGINT);
+    return ppoll(&fds, 1, timeout < WAIT_MAX ? &time : NULL, &mask) > 0;
+}
+
 /* udp:recvfrom([timeout]) -> bytes, address, ecn */
 static int udp_recvfrom(lua_State *L)
 {
@@ -80,16 +99,10 @@ static int udp_recvfrom(lua_State *L)
     neap_time timeout = lua_isnoneornil(L, 2) ? NEAP_NEVER : neap_lua_check_time(L, 2);
     uint8_t bytes[DATAGRAM_SIZE];
     neap_recv_info info;
-    struct pollfd fds = {.fd = udp->fd, .events = POLLIN};
 
     int64_t got = neap_udp_recv(udp->fd, &udp->bound, bytes, sizeof bytes, &info);
-    if (got == NEAP_ERR_AGAIN && timeout > 0) {
-        int milliseconds = -1;
-        if (timeout < (neap_time)INT32_MAX * NEAP_MILLISECOND)
-            milliseconds = (int)((timeout + NEAP_MILLISECOND - 1) / NEAP_MILLISECOND);
-        if (poll(&fds, 1, milliseconds) > 0)
-            got = neap_udp_recv(udp->fd, &udp->bound, bytes, sizeof bytes, &info);
-    }
+    if (got == NEAP_ERR_AGAIN && timeout > 0 && wait_readable(udp->fd, timeout))
+        got = neap_udp_recv(udp->fd, &udp->bound, bytes, sizeof bytes, &info);
     if (got == NEAP_ERR_AGAIN)
         return neap_lua_error_text(L, got, "timeout");
     if (got < 0)

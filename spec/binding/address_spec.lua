@@ -33,6 +33,7 @@ describe("core.header_info", function()
     assert.equal(1, header.version)
     assert.is_true(#header.dcid >= 8)
     assert.equal(8, #header.scid)
+    assert.is_nil(header.token)
   end)
 
   it("calls a packet of another version unknown, and gives what answers it", function()
