@@ -352,9 +352,10 @@ typedef struct neap_close_info {
 /** Why the connection ended or is ending; by == NEAP_CLOSE_NONE while it is alive. */
 NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out);
 
-/** The negotiated protocol; NULL before it is known. Not NUL-terminated; lives as long as conn. */
+/** The negotiated protocol; NULL before the connection is established. Not NUL-terminated; lives as long as conn. */
 NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
-/** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. */
+/** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. Until the handshake is complete the
+ * text is good until the next call on the connection, then it lives as long as conn. */
 NEAP_API const char *neap_conn_server_name(const neap_conn *conn);
 /** The connection IDs of ours that the peer may use now: for callers that route datagrams by themselves. Ask again
  * after neap_conn_recv and neap_conn_send. Returns how many, at most `max` are written. */

@@ -367,12 +367,8 @@ void neap_conn_close_info(const neap_conn *conn, neap_close_info *out)
 
 const char *neap_conn_alpn(const neap_conn *conn, size_t *size)
 {
-    struct span alpn = span_of(conn->alpn, conn->alpn_size);
-
-    if (!conn->alpn && conn->handshake && conn->handshake->tls)
-        alpn = neap_tls_alpn(conn->handshake->tls);
-    *size = alpn.size;
-    return alpn.size ? (const char *)alpn.data : NULL;
+    *size = conn->alpn_size;
+    return (const char *)conn->alpn;
 }
 
 const char *neap_conn_server_name(const neap_conn *conn)
