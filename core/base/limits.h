@@ -54,8 +54,13 @@
 #define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of what it does for good */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_ALPN 255u            /* bytes of one protocol name */
-#define LIMIT_LOOP_SEND_MESSAGES 64u   /* messages in one sendmmsg */
-#define LIMIT_LOOP_SEND_BYTES 524288u  /* bytes gathered for them */
+#define LIMIT_LOOP_SEND_MESSAGES 64u /* messages in one sendmmsg */
+#ifndef LIMIT_LOOP_SEND_BYTES
+#define LIMIT_LOOP_SEND_BYTES 524288u /* bytes gathered for them */
+#endif
+#ifndef LIMIT_LOOP_RECEIVE_BYTES
+#define LIMIT_LOOP_RECEIVE_BYTES 131072u
+#endif
 #define LIMIT_LOOP_RECEIVE_MESSAGES 8u /* messages (GRO trains) in one recvmmsg; empty ones count */
 #define LIMIT_LOOP_RECEIVE_CALLS 4u /* of these a socket gets in one turn, so that sending has its turn too */
 #define LIMIT_LOOP_EVENTS 32u       /* from one epoll_wait */

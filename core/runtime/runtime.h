@@ -26,8 +26,9 @@ struct train {
 struct udp_socket {
     int fd; /* -1: none */
     neap_address bound;
-    bool wildcard;     /* bound to all addresses: packet info says and chooses which */
-    bool segmentation; /* takes UDP_SEGMENT, as far as we know */
+    bool wildcard;       /* bound to all addresses: packet info says and chooses which */
+    bool segmentation;   /* takes UDP_SEGMENT, as far as we know */
+    size_t message_size; /* mean of what came with the last call */
     struct attachment *attachment;
 };
 
