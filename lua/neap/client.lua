@@ -12,6 +12,8 @@ local exchange_methods = Session.exchange_methods
 
 local H3_NO_ERROR, H3_REQUEST_CANCELLED = 0x100, 0x10c
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
+local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
+local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
 local DEFAULT_LIMIT = 16 * 1024 * 1024 -- bytes that body() and json() take unless told
 local IDEMPOTENT = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true }
 
@@ -25,6 +27,11 @@ local OWN = {
   headers = options.NONE, -- sent with every request
 }
 
+-- Not for another server than the one they were meant for.
+local SECRET = { "authorization", "proxy-authorization", "cookie", "host" }
+
+local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
 local REQUEST = { -- what a request's table may hold
   headers = true, body = true, json = true, form = true, query = true, timeout = true, follow = true,
   trailers = true, on_informational = true,
@@ -32,23 +39,73 @@ local REQUEST = { -- what a request's table may hold
 
 -- ---- responses
 
+-- Ends an exchange that is not wanted any more; who waits on it is woken.
+local function break_off(exchange, failure)
+  if not exchange.session.closed then exchange.h3:cancel(exchange.stream, H3_REQUEST_CANCELLED) end
+  exchange.reset_code, exchange.failure = exchange.reset_code or H3_REQUEST_CANCELLED, failure
+  Session.wake(exchange)
+end
+
+-- Exchanges whose response was collected before its end. A finalizer may run inside of any call, so
+-- that it only notes them; the streams are given back when the client is used next.
+local abandoned = {}
+
+local function drop_abandoned()
+  if not abandoned[1] then return end
+  local list = abandoned
+  abandoned = {}
+  for _, exchange in ipairs(list) do
+    if exchange.session.exchanges[exchange.stream] == exchange then
+      break_off(exchange)
+      exchange.session:forget(exchange)
+    end
+  end
+end
+
+-- LuaJIT has no finalizers of tables: there a guard that goes with the response has it.
+local owned, guard_template
+if newproxy then
+  owned = setmetatable({}, { __mode = "k" })
+  guard_template = newproxy(true)
+  getmetatable(guard_template).__gc = function(guard)
+    local exchange = owned[guard]
+    if exchange then abandoned[#abandoned + 1] = exchange end
+  end
+end
+
 local Response = {}
 Response.__index = Response
 
+if not newproxy then
+  function Response:__gc()
+    if not self._done then abandoned[#abandoned + 1] = self._exchange end
+  end
+end
+
 --- Body bytes as they come; nil at the end; nil, message, code when the body breaks off.
 function Response:read(max)
+  if self._done then
+    local failure = self._failure
+    if failure then return nil, failure[1], failure[2], failure[3] end
+    return nil
+  end
   local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
-  if not bytes then self:_over() end
-  return bytes, message, code, number
+  if bytes then return bytes end
+  if message then self:_give_up(message, code, number) else self:_over() end
+  return nil, message, code, number
 end
 
 --- Iterates over the body: `for chunk, err in r:chunks() do if not chunk then … end end`.
 function Response:chunks()
-  local next_chunk = exchange_methods.chunks(self._exchange, self._timeout)
+  local failed = false
   return function()
-    local bytes, message, code, number = next_chunk()
-    if not bytes then self:_over() end
-    return bytes, message, code, number
+    if failed then return nil end
+    local bytes, message, code, number = self:read()
+    if bytes then return bytes end
+    if message then
+      failed = true
+      return false, message, code, number
+    end
   end
 end
 
@@ -56,14 +113,24 @@ end
 -- (16 MiB).
 function Response:body(limit)
   if self._body then return self._body end
-  local bytes, message, code, number = exchange_methods.read_all(self._exchange, limit or DEFAULT_LIMIT, self._timeout)
-  if not bytes then
-    self:close()
-    return nil, message, code, number
+  limit = limit or DEFAULT_LIMIT
+  local parts, size = {}, 0
+  while true do
+    local bytes, message, code, number = self:read()
+    if not bytes then
+      if message then return nil, message, code, number end
+      break
+    end
+    size = size + #bytes
+    if size > limit then
+      message = ("body larger than %d bytes"):format(limit)
+      self:_give_up(message, "limit")
+      return nil, message, "limit"
+    end
+    parts[#parts + 1] = bytes
   end
-  self._body = bytes
-  self:_over()
-  return bytes
+  self._body = table.concat(parts)
+  return self._body
 end
 
 --- The body read as JSON.
@@ -81,16 +148,25 @@ end
 
 function Response:_over()
   self._done = true
-  self._exchange.session:forget(self._exchange)
+  local exchange = self._exchange
+  if owned then owned[self._guard] = nil end
+  if exchange.is_uploading then
+    exchange.is_over = true
+  else
+    exchange.session:forget(exchange)
+  end
+end
+
+function Response:_give_up(message, code, number)
+  if self._done then return end
+  self._failure = { message, code, number }
+  break_off(self._exchange)
+  self:_over()
 end
 
 --- Gives up what was not read yet.
 function Response:close()
-  if self._done then return end
-  if not self._exchange.session.closed then
-    self._exchange.h3:cancel(self._exchange.stream, H3_REQUEST_CANCELLED)
-  end
-  self:_over()
+  self:_give_up("the response was closed", "closed")
 end
 
 -- ---- connections
@@ -121,6 +197,7 @@ function Client:_drive(conn)
   end
   if not attempt then return end
   attempt.session:pump()
+  drop_abandoned()
   if attempt.waiter and conn:is_established() then task.wake(attempt.waiter, attempt) end
   self._wake_openers(attempt)
 end
@@ -156,6 +233,7 @@ end
 -- the first that answers wins (RFC 8305).
 local function race(self, key, name, addresses, timeout)
   local deadline = core.now() + timeout
+  local endpoint = self._endpoint
   local running, next_address, failure = {}, 1, nil
   local function finish(winner)
     for attempt in pairs(running) do
@@ -182,6 +260,7 @@ local function race(self, key, name, addresses, timeout)
       for attempt in pairs(running) do attempt.waiter = waiter end
       local wait = addresses[next_address] and NEXT_ADDRESS_AFTER or deadline - now
       local attempt = task.await(waiter, math.min(wait, deadline - now))
+      if self._endpoint ~= endpoint then return nil, "the client was closed", "closed" end
       if attempt and attempt.failed then
         running[attempt] = nil
         failure = { name .. ": " .. self.explain(attempt.failed), self.code_of(attempt.failed) }
@@ -204,20 +283,26 @@ local function connection(self, target, timeout)
   if not ok then return nil, message, code end
   local key = target.authority
   local known = self._pool[key]
-  if known and not known.session.closed and not known.session.going_away then return known end
+  if known and not known.session.closed and not known.session.going_away then return known, true end
+  local endpoint = self._endpoint
   local pending = self._connecting[key]
   if pending then
     local waiter = task.waiter()
     pending[#pending + 1] = waiter
     local attempt, reason, kind = task.await(waiter, timeout)
-    return attempt or nil, reason, kind
+    if not attempt then return nil, reason, kind end
+    return attempt
   end
   pending = {}
   self._connecting[key] = pending
   local addresses, attempt
   addresses, message, code = task.resolve(target.host, target.port)
-  if addresses then attempt, message, code = race(self, key, target.host, addresses, timeout) end
-  self._connecting[key] = nil
+  if self._endpoint ~= endpoint then
+    message, code = "the client was closed", "closed"
+  elseif addresses then
+    attempt, message, code = race(self, key, target.host, addresses, timeout)
+  end
+  if self._connecting[key] == pending then self._connecting[key] = nil end
   if attempt then self._pool[key] = attempt end
   for _, waiter in ipairs(pending) do task.wake(waiter, attempt or false, message, code) end
   return attempt, message, code
@@ -227,7 +312,12 @@ end
 
 local function make_fields(self, method, target, request)
   local headers = Headers.new(self.headers)
-  for name, value in Headers.new(request.headers):each() do headers:set(name, value) end
+  if request.is_elsewhere then
+    for _, name in ipairs(SECRET) do headers:del(name) end
+  end
+  local own = Headers.new(request.headers)
+  for i = 1, #own, 2 do headers:del(own[i]) end
+  for name, value in own:each() do headers:append(name, value) end
   local source, size, content_type
   if request.json ~= nil then
     local text, message, code = json.encode(request.json)
@@ -255,97 +345,201 @@ local function make_fields(self, method, target, request)
   return fields, source
 end
 
+-- Why the core refused the fields of a request.
+local function refusal(fields)
+  if not fields[2]:match("^[%w!#$%%&'*+.^_`|~-]+$") then return ("there cannot be a method %q"):format(fields[2]) end
+  return Headers.problem({ (table.unpack or unpack)(fields, 9) })
+end
+
 local function open_stream(attempt, fields, fin, timeout)
   local session = attempt.session
+  local left, is_cleaned = timeout, false
   while true do
     if session.closed then return nil, session.reason.text, "closed", session.reason.code end
     local stream, message, code = session.h3:send_request(fields, fin)
     if stream then return session:exchange(stream) end
+    if code == "argument" then return nil, refusal(fields), code end
     if code ~= "limit" and code ~= "again" then return nil, message, code end
     local waiter = task.waiter()
     attempt.openers = attempt.openers or {}
     table.insert(attempt.openers, waiter)
-    local ok, reason, kind = task.await(waiter, timeout)
-    if ok == nil then return nil, reason, kind end
+    -- All streams are taken, perhaps by responses that nobody holds any more.
+    local slice = is_cleaned and left or math.min(left, CLEAN_AFTER)
+    local ok, reason, kind = task.await(waiter, slice)
+    if ok == nil then
+      left = left - slice
+      if left <= 0 then return nil, reason, kind end
+      is_cleaned = true
+      collectgarbage()
+      drop_abandoned()
+    end
   end
+end
+
+local function send_chunks(exchange, source, trailers, timeout)
+  while true do
+    local chunk, reason = source()
+    if chunk == nil or chunk == false then
+      if reason then return break_off(exchange, tostring(reason)) end
+      break
+    end
+    if type(chunk) ~= "string" then return break_off(exchange, "a body's function gave a " .. type(chunk)) end
+    -- A server may answer and stop us before it has read everything: its response counts.
+    if #chunk > 0 then
+      local ok, message, code = exchange_methods.write(exchange, chunk, false, timeout)
+      if not ok and (code == "timeout" or code == "argument") then
+        return break_off(exchange, code == "timeout" and message or "the body is longer than its content-length")
+      end
+      if not ok then return end
+    end
+  end
+  local ok, message, code
+  if trailers then
+    local fields = Headers.new(trailers)
+    ok, message, code = exchange.h3:send_trailers(exchange.stream, fields)
+    if not ok and code == "argument" then message = Headers.problem(fields) end
+  else
+    ok, message, code = exchange_methods.write(exchange, "", true, timeout)
+    if not ok and code == "argument" then message = "the body is shorter than its content-length" end
+  end
+  if not ok and code == "argument" then break_off(exchange, message) end
 end
 
 local function send_body(exchange, source, trailers, timeout)
-  while true do
-    local chunk, reason = source()
-    if not chunk then
-      if reason then
-        exchange.h3:cancel(exchange.stream, H3_REQUEST_CANCELLED)
-        exchange.reset_code = H3_REQUEST_CANCELLED
-      elseif trailers then
-        exchange.h3:send_trailers(exchange.stream, Headers.new(trailers))
-      else
-        exchange_methods.write(exchange, "", true, timeout)
-      end
-      return
-    end
-    -- A server may answer and stop us before it has read everything: its response counts.
-    if #chunk > 0 and not exchange_methods.write(exchange, chunk, false, timeout) then return end
+  local ok, message = pcall(send_chunks, exchange, source, trailers, timeout)
+  if not ok then break_off(exchange, tostring(message)) end
+  exchange.is_uploading = false
+  if exchange.is_over then exchange.session:forget(exchange) end
+end
+
+-- Whether a connection that should have something acknowledged was silent between two looks.
+local function is_silent(attempt, before)
+  local stats = attempt.conn:stats()
+  if not stats or stats.bytes_in_flight == 0 then return false, nil end
+  return stats.packets_received == before, stats.packets_received
+end
+
+local function tell_informational(exchange, fn)
+  local list = exchange.informational
+  exchange.informational = nil
+  for _, fields in ipairs(list) do
+    fn(tonumber(fields[2]), Headers.new({ (table.unpack or unpack)(fields, 3) }))
   end
 end
 
-local function await_headers(exchange, timeout)
+-- Waits for the headers. A kept connection may be dead without anyone's word (the server was killed, a
+-- NAT forgot us): nothing comes, not even acknowledgements, and it is given up before the timeout.
+local function await_headers(attempt, exchange, is_kept, request, timeout)
   local session = exchange.session
-  while not exchange.fields do
+  local left, received = timeout, nil
+  while true do
     session:pump()
-    if exchange.fields then break end
-    if exchange.reset_code then
+    if exchange.informational then
+      if request.on_informational then tell_informational(exchange, request.on_informational) end
+      exchange.informational = nil
+    elseif exchange.fields then
+      return true
+    elseif exchange.failure then
+      return nil, exchange.failure, "cancelled"
+    elseif exchange.reset_code then
       return nil, ("request reset by the server (%s)"):format(core.error_name(exchange.reset_code, true)), "reset",
         exchange.reset_code
+    elseif session.closed then
+      return nil, session.reason.text, "closed", session.reason.code
+    else
+      local slice = is_kept and math.min(left, SILENT_AFTER) or left
+      local waiter = task.waiter()
+      exchange.reader = waiter
+      local ok, message, code = task.await(waiter, slice)
+      exchange.reader = nil
+      if ok == nil then
+        left = left - slice
+        if left <= 0 then return nil, message, code end
+        local silent
+        silent, received = is_silent(attempt, received)
+        if silent then
+          attempt.conn:close(H3_NO_ERROR)
+          session:close { text = "the connection is dead" }
+        end
+        is_kept = received ~= nil
+      end
     end
-    if session.closed then return nil, session.reason.text, "closed", session.reason.code end
-    local waiter = task.waiter()
-    exchange.reader = waiter
-    local ok, message, code = task.await(waiter, timeout)
-    exchange.reader = nil
-    if ok == nil then return nil, message, code end
   end
-  return true
+end
+
+local function make_response(attempt, exchange, target, timeout)
+  local list = exchange.fields
+  local headers = {}
+  for i = 3, #list do headers[i - 2] = list[i] end
+  local response = {
+    status = tonumber(list[2]), headers = Headers.wrap(headers), url = target, proto = "h3",
+    peer = attempt.address, conn = attempt.conn,
+    _exchange = exchange, _timeout = timeout,
+  }
+  if owned then
+    response._guard = newproxy(guard_template)
+    owned[response._guard] = exchange
+  end
+  return setmetatable(response, Response)
 end
 
 local function once(self, method, target, request)
+  drop_abandoned()
   local timeout = request.timeout or self.timeout
-  local attempt, message, code = connection(self, target, timeout)
-  if not attempt then return nil, message, code end
+  local attempt, is_kept, code = connection(self, target, timeout)
+  if not attempt then return nil, is_kept, code end
   local fields, source = make_fields(self, method, target, request)
   if not fields then return nil, source, "json" end
-  local exchange, number
+  local exchange, message, number
   exchange, message, code, number = open_stream(attempt, fields, not source and not request.trailers, timeout)
   if not exchange then return nil, message, code, number end
-  exchange.on_informational = request.on_informational and function(list)
-    request.on_informational(tonumber(list[2]), Headers.new({ (table.unpack or unpack)(list, 3) }))
-  end
   if source or request.trailers then
+    exchange.is_uploading = true
     task.go(send_body, exchange, source or function() end, request.trailers, timeout)
   end
-  local ok
-  ok, message, code, number = await_headers(exchange, timeout)
-  if not ok then
-    if code == "timeout" then exchange.h3:cancel(exchange.stream, H3_REQUEST_CANCELLED) end
-    attempt.session:forget(exchange)
-    return nil, message, code, number
+  local called, ok
+  called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, timeout)
+  if called and ok then return make_response(attempt, exchange, target, timeout) end
+  if code ~= "closed" then break_off(exchange) end
+  attempt.session:forget(exchange)
+  if not called then error(ok, 0) end -- of on_informational
+  return nil, message, code, number
+end
+
+-- A function that makes a request's body ready to be sent again; nil when it cannot be.
+local function rewinder(request)
+  local value = request.body
+  if type(value) == "function" then return nil end
+  if io.type(value) ~= "file" then return function() return true end end
+  local here = value:seek("cur")
+  return here and function() return value:seek("set", here) end
+end
+
+-- The request that a redirect asks for: method and request.
+local function redirected(method, request, status, is_elsewhere)
+  local headers = Headers.new(request.headers)
+  if is_elsewhere then
+    for _, name in ipairs(SECRET) do headers:del(name) end
   end
-  local list = exchange.fields
-  local status = tonumber(list[2])
-  local headers = {}
-  for i = 3, #list do headers[i - 2] = list[i] end
-  return setmetatable({
-    status = status, headers = Headers.wrap(headers), url = target, proto = "h3",
-    peer = attempt.address, conn = attempt.conn,
-    _exchange = exchange, _timeout = timeout,
-  }, Response)
+  local following = {}
+  for name, value in pairs(request) do following[name] = value end
+  following.headers, following.query = headers, nil -- the new address has its own
+  following.is_elsewhere = request.is_elsewhere or is_elsewhere
+  if status == 303 or (method == "POST" and status < 303) then
+    method = method == "HEAD" and "HEAD" or "GET"
+    following.body, following.json, following.form, following.trailers = nil, nil, nil, nil
+    headers:del("content-type"):del("content-length")
+  end
+  return method, following
 end
 
 --- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an
 -- open file), json, form, query, trailers, timeout, follow, on_informational(status, headers).
--- Waits for the response's headers; its body is read from the response. nil, message, code[,
--- number] when there is none.
+-- Waits for the response's headers; its body is read from the response: to its end, or until
+-- response:close(). nil, message, code[, number] when there is none. Redirects lose credentials when
+-- they lead to another server; a body that cannot be sent again is not redirected.
 function Client:request(method, address, request)
+  task.waiter() -- misuse is told before anything is begun
   request = request or {}
   for name in pairs(request) do
     if not REQUEST[name] then error("a request has no option " .. tostring(name), 2) end
@@ -356,22 +550,25 @@ function Client:request(method, address, request)
     local target, message = url.parse(address)
     if not target then return nil, message, "argument" end
     if target.scheme ~= "https" then return nil, "HTTP/3 needs https://, not " .. target.scheme .. "://", "argument" end
+    local rewind, closings = rewinder(request), self._closings
     local response, reason, code, number = once(self, method, target, request)
-    if not response and code == "closed" and IDEMPOTENT[method] and type(request.body) ~= "function" then
+    if not response and code == "closed" and self._closings == closings and IDEMPOTENT[method] and rewind and
+      rewind() then
       -- A kept connection may have ended just now: once more on a new one (RFC 9114 §4.1.1 allows
       -- it for these).
       response, reason, code, number = once(self, method, target, request)
     end
     if not response then return nil, reason, code, number end
-    local location = response.status >= 300 and response.status < 400 and response.headers:get("location")
+    local location = FOLLOWED[response.status] and response.headers:get("location")
     if not location or follow <= 0 then return response end
+    address = url.join(target, location)
+    local following = url.parse(address)
+    local next_method, next_request = redirected(method, request, response.status,
+      not following or following.authority ~= target.authority)
+    if next_request.body and not (rewind and rewind()) then return response end
     follow = follow - 1
     response:close()
-    address = url.join(target, location)
-    if response.status == 303 or (method == "POST" and response.status < 303) then
-      method = method == "HEAD" and "HEAD" or "GET"
-      request = { headers = request.headers, timeout = request.timeout }
-    end
+    method, request = next_method, next_request
   end
 end
 
@@ -382,11 +579,14 @@ end
 
 --- Closes every connection.
 function Client:close()
+  self._closings = self._closings + 1
   for conn, attempt in pairs(self._attempts) do
     conn:close(H3_NO_ERROR)
-    attempt.session:close { text = "client closed" }
+    attempt.session:close { text = "the client was closed" }
+    task.wake(attempt.waiter, nil)
+    self._wake_openers(attempt)
   end
-  self._attempts, self._pool = {}, {}
+  self._attempts, self._pool, self._connecting = {}, {}, {}
   if self._endpoint then
     task.loop():flush()
     task.detach(self._endpoint)
@@ -406,7 +606,7 @@ function client.new(given)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
   self._options = config
-  self._attempts, self._pool, self._connecting = {}, {}, {}
+  self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   made[self] = true
   return setmetatable(self, Client)
 end

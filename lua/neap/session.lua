@@ -52,7 +52,9 @@ function on.headers(session, stream, fields, fin, is_informational)
   local exchange = session.exchanges[stream]
   if exchange then
     if is_informational then
-      if exchange.on_informational then exchange.on_informational(fields) end
+      exchange.informational = exchange.informational or {}
+      table.insert(exchange.informational, fields)
+      wake(exchange, "reader")
       return
     end
     exchange.fields, exchange.no_body = fields, fin
@@ -121,6 +123,12 @@ function Session:pump()
   end
 end
 
+--- Wakes who waits on an exchange.
+function Session.wake(exchange)
+  wake(exchange, "reader")
+  wake(exchange, "writer")
+end
+
 --- The connection is over: everything that waits on it ends.
 function Session:close(reason)
   if self.closed then return end
@@ -133,7 +141,7 @@ end
 
 --- Why nothing more comes on an exchange: message, code, number.
 local function why_over(exchange)
-  if exchange.timed_out then return "timeout", "timeout" end
+  if exchange.failure then return exchange.failure, "cancelled" end
   if exchange.reset_code then return "reset by peer", "reset", exchange.reset_code end
   local reason = exchange.session.reason
   return reason and reason.text or "connection closed", "closed", reason and reason.code

@@ -1,0 +1,277 @@
+local neap = require "neap"
+local web = require "support.web"
+
+-- A file with `content`, open for reading.
+local function open_file(content)
+  local path = os.tmpname()
+  web.helper.write_file(path, content)
+  local file = assert(io.open(path, "rb"))
+  os.remove(path)
+  return file
+end
+
+describe("a client's body", function()
+  local big = ("0123456789abcdef"):rep(40000)
+
+  it("of a file is sent whole again when a kept connection ends", function()
+    local calls, got = 0, nil
+    web.with_app(function(app)
+      app:put("/", function(req)
+        calls = calls + 1
+        if calls == 1 then
+          req:read()
+          req._exchange.session.conn:close(0x100)
+          return
+        end
+        got = req:body()
+        return 204
+      end)
+    end, function(client, url)
+      web.logged(function()
+        local r = assert(client:put(url, { body = open_file(big) }))
+        assert.equal(204, r.status)
+      end)
+      assert.is_true(got == big)
+    end)
+  end)
+
+  it("of a file follows a redirect that keeps the method", function()
+    web.with_app(function(app)
+      app:put("/a", function(_, res) res:redirect("/b", 307) end)
+      app:put("/b", function(req) return tostring(#req:body()) end)
+    end, function(client, url)
+      local r = assert(client:put(url .. "/a", { body = open_file(big), follow = 3 }))
+      assert.equal(tostring(#big), r:body())
+    end)
+  end)
+
+  it("of a function cannot be sent again: the redirect is the answer", function()
+    web.with_app(function(app)
+      app:put("/a", function(req, res)
+        req:body()
+        res:redirect("/b", 307)
+      end)
+      app:put("/b", function(req) return tostring(#req:body()) end)
+    end, function(client, url)
+      local left = 3
+      local r = assert(client:put(url .. "/a", { follow = 3, body = function()
+        left = left - 1
+        return left >= 0 and "chunk" or nil
+      end }))
+      assert.same({ 307, "/b" }, { r.status, r.headers.location })
+    end)
+  end)
+
+  it("whose function fails breaks the request off and says why", function()
+    web.with_app(function(app)
+      app:post("/", function(req)
+        local _, _, code = req:body()
+        return code
+      end)
+    end, function(client, url)
+      web.logged(function()
+        local r, message = client:post(url, { body = function() error("the source ran dry") end })
+        assert.is_nil(r)
+        assert.matches("the source ran dry", message)
+        r, message = client:post(url, { body = function() return nil, "no more" end })
+        assert.is_nil(r)
+        assert.matches("no more", message)
+      end)
+    end)
+  end)
+end)
+
+describe("a client that follows redirects", function()
+  it("keeps credentials from other servers, and does not repeat the query", function()
+    local seen
+    web.with_app(function(app)
+      app:get("/here", function(_, res) res:redirect("/seen?b=2", 302) end)
+      app:get("/there", function(req, res) res:redirect("https://localhost:" .. req.host:match("%d+$") .. "/seen") end)
+      app:get("/seen", function(req)
+        local headers = req.headers
+        seen = { headers.authorization, headers["x-a"], headers["x-b"], req.query_string, req.host:match("%a+") }
+        return ""
+      end)
+    end, function(_, url)
+      local client = neap.client { verify = false, follow = 2, headers = { cookie = "c=1", ["x-b"] = "b" } }
+      local request = { headers = { Authorization = "secret", ["x-a"] = "1" }, query = { q = 1 } }
+      assert(client:get(url .. "/here", request)):close()
+      assert.same({ "secret", "1", "b", "b=2" }, seen)
+      assert(client:get(url .. "/there", request)):close()
+      assert.same({ nil, "1", "b", nil, "localhost" }, seen)
+      client:close()
+    end)
+  end)
+
+  it("leaves answers that are no redirects alone", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res) return res:status(300):header("location", "/x"):send("choose") end)
+    end, function(client, url)
+      local r = assert(client:get(url, { follow = 3 }))
+      assert.same({ 300, "choose" }, { r.status, r:body() })
+    end)
+  end)
+end)
+
+describe("a client", function()
+  it("names the field that cannot be sent", function()
+    web.with_app(function(app) app:get("/", function() return "" end) end, function(client, url)
+      for field, value in pairs { ["x-a"] = "b\r\nc: d", ["x a"] = "b", [":path"] = "/", ["connection"] = "close" } do
+        local r, message, code = client:get(url, { headers = { [field] = value } })
+        assert.is_nil(r)
+        assert.equal("argument", code)
+        assert.is_truthy(message:find(field, 1, true), message)
+      end
+      local _, message = client:request("G T", url)
+      assert.matches("method", message)
+    end)
+  end)
+
+  it("lets the function for interim responses wait and fail", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        res:early_hints { link = "</a>" }
+        neap.sleep(0.05)
+        return "done"
+      end)
+    end, function(client, url)
+      local seen = {}
+      local r = assert(client:get(url, { on_informational = function(status, headers)
+        neap.sleep(0.001)
+        seen = { status, headers.link }
+      end }))
+      assert.same({ 103, "</a>", "done" }, { seen[1], seen[2], r:body() })
+      assert.has_error(function() client:get(url, { on_informational = function() error("mine") end }) end)
+      assert.equal("done", assert(client:get(url)):body())
+    end)
+  end)
+
+  it("asked outside of a task raises, and works in one afterwards", function()
+    local id = web.identity()
+    local client = neap.client { ca = id.cert, timeout = 2 }
+    local app = neap.app()
+    app:get("/", function() return "fine" end)
+    local server = assert(app:listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })
+    local url = "https://127.0.0.1:" .. server.port
+    assert.has_error(function() client:get(url) end)
+    web.run(function()
+      local r, message = client:get(url)
+      assert.equal("fine", r and r:body() or message)
+      client:close()
+      server:close()
+    end)
+  end)
+
+  it("asks again on a new connection when the kept one is dead and nobody says so", function()
+    web.with_app(function(app) app:get("/", function() return "old" end) end, function(client, url, server)
+      assert.equal("old", assert(client:get(url)):body())
+      -- The server dies without a word; another one takes its port.
+      server.endpoint:close()
+      neap.task.detach(server.endpoint)
+      local id = web.identity()
+      local app = neap.app()
+      app:get("/", function() return "new" end)
+      local second = assert(app:listen { host = "127.0.0.1", port = server.port, cert = id.cert, key = id.key })
+      local started = neap.now()
+      local r, message = client:get(url)
+      assert.equal("new", r and r:body() or message)
+      assert.is_true(neap.now() - started < 5)
+      second:close()
+      server.sessions = {}
+    end)
+  end)
+
+  it("uses a new connection after the kept one was idle for too long", function()
+    web.with_app(function(app) app:get("/", function() return "fine" end) end, function(client, url)
+      local one = assert(client:get(url))
+      one:body()
+      neap.sleep(0.8)
+      local two = assert(client:get(url))
+      assert.equal("fine", two:body())
+      assert.are_not.equal(one.conn, two.conn)
+    end, { max_idle_timeout = 0.3 })
+  end)
+
+  it("ends everything that waits when it is closed", function()
+    web.with_app(function(app)
+      app:get("/", function()
+        neap.sleep(0.3)
+        return "late"
+      end)
+    end, function(client, url)
+      local one = neap.client { verify = false, timeout = 10, handshake_timeout = 10 }
+      local results = {}
+      local silent = assert(require("neap.core").udp())
+      assert(silent:bind("127.0.0.1:0"))
+      neap.go(function() results[1] = { one:get("https://" .. silent:address()) } end)
+      neap.go(function() results[2] = { one:get("https://" .. silent:address()) } end)
+      neap.go(function() results[3] = { one:get(url) } end)
+      neap.sleep(0.15)
+      one:close()
+      neap.sleep(0.05)
+      for i = 1, 3 do
+        assert.is_table(results[i], i .. " still waits")
+        assert.is_nil(results[i][1])
+        assert.equal("closed", results[i][3], results[i][2])
+      end
+      silent:close()
+      assert.equal("late", assert(client:get(url)):body())
+    end)
+  end)
+
+  it("gives back the stream of a response that nobody reads", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        local line = ("x"):rep(65536)
+        for _ = 1, 100 do
+          if not res:write(line) then return end
+        end
+      end)
+    end, function(client, url, server)
+      for _ = 1, 30 do
+        assert.equal(200, assert(client:get(url)).status) -- and forgotten
+        collectgarbage()
+        collectgarbage()
+      end
+      collectgarbage()
+      assert.equal(200, assert(client:get(url)).status)
+      neap.sleep(0.1)
+      local open = 0
+      for _, session in pairs(server.sessions) do open = open + session.count end
+      assert.is_true(open <= 3, open .. " requests are still open")
+    end, { initial_max_streams_bidi = 4 })
+  end)
+
+  it("keeps a response alive while its body is read", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        for _ = 1, 20 do
+          res:write(("x"):rep(10000))
+          neap.sleep(0.001)
+        end
+      end)
+    end, function(client, url)
+      local size = 0
+      for chunk in assert(client:get(url)):chunks() do
+        collectgarbage()
+        assert.is_string(chunk)
+        size = size + #chunk
+      end
+      assert.equal(200000, size)
+    end)
+  end)
+
+  it("reads small pieces, and nothing after the end", function()
+    web.with_app(function(app) app:get("/", function() return "0123456789" end) end, function(client, url)
+      local r = assert(client:get(url))
+      assert.same({ "012", "345", "678", "9" }, { r:read(3), r:read(3), r:read(3), r:read(3) })
+      assert.is_nil(r:read(3))
+      assert.same({}, { r:read(3) })
+      assert.equal("", r:body())
+      r = assert(client:get(url))
+      r:close()
+      local bytes, _, code = r:read()
+      assert.same({ nil, "closed" }, { bytes, code })
+    end)
+  end)
+end)
