@@ -106,6 +106,12 @@ struct config_core *neap_lua_check_config(lua_State *L, int index);
 struct config_core *neap_lua_config_retain(struct config_core *core);
 void neap_lua_config_release(struct config_core *core);
 
+/* --- material.c */
+
+/** alpn, static_secret, cert, key, certs, ca, pin, pins, keylog of the options at index 1. 0, or the count of results
+ * (nil, message, code) when a file or its content cannot be used. */
+int neap_lua_set_material(lua_State *L, struct config_core *core);
+
 /* --- conn.c, stream.c */
 
 void neap_lua_open_conn(lua_State *L);

@@ -132,6 +132,14 @@ static int stream_finished(lua_State *L)
     return 1;
 }
 
+static int is_flushed(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    lua_pushboolean(L, core->conn == NULL || neap_conn_is_flushed(core->conn));
+    return 1;
+}
+
 static int push_next(lua_State *L, int64_t (*next)(neap_conn *))
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
@@ -208,6 +216,7 @@ const luaL_Reg neap_lua_stream_methods[] = {
     {"stream_shutdown", stream_shutdown},
     {"stream_error", stream_error},
     {"stream_finished", stream_finished},
+    {"is_flushed", is_flushed},
     {"readable_next", readable_next},
     {"writable_next", writable_next},
     {"readable", readable},

@@ -125,18 +125,16 @@ static int udp_fd(lua_State *L)
     return 1;
 }
 
-static int udp_now(lua_State *L)
-{
-    luaL_checkudata(L, 1, TYPE_UDP);
-    neap_lua_push_time(L, neap_loop_now());
-    return 1;
-}
-
 void neap_lua_open_udp(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"bind", udp_bind}, {"sendto", udp_sendto}, {"recvfrom", udp_recvfrom}, {"address", udp_address},
-        {"fd", udp_fd},     {"now", udp_now},       {"close", udp_gc},          {NULL, NULL},
+        {"bind", udp_bind},
+        {"sendto", udp_sendto},
+        {"recvfrom", udp_recvfrom},
+        {"address", udp_address},
+        {"fd", udp_fd},
+        {"close", udp_gc},
+        {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_UDP, methods, udp_gc, NULL);

@@ -1,0 +1,301 @@
+/* What of a config is text: protocols, certificates, roots, pins, secrets, the keylog. What is not PEM or DER is the
+ * path of a file that holds it. */
+#include "binding.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ALPN_MAX 16
+#define FILE_SIZE_MAX (1u << 20) /* of a certificate chain, a key, a bundle of roots */
+
+static bool is_material(const char *text, size_t size)
+{
+    static const char mark[] = "-----BEGIN";
+
+    if (size > 0 && text[0] == 0x30) /* a DER SEQUENCE; no path begins with "0" and control characters */
+        return size > 32;
+    for (size_t i = 0; i + sizeof mark - 1 <= size; i++) {
+        if (text[i] == '-' && memcmp(text + i, mark, sizeof mark - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Pushes the bytes of a file; 0, or an errno. */
+static int push_file(lua_State *L, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int number = 0;
+    struct stat info;
+    luaL_Buffer buffer;
+    size_t total = 0;
+
+    if (fd < 0)
+        return errno;
+    if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+        close(fd);
+        return EISDIR;
+    }
+    luaL_buffinit(L, &buffer);
+    for (;;) {
+        char chunk[4096];
+        ssize_t got = read(fd, chunk, sizeof chunk);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            number = got < 0 ? errno : 0;
+            break;
+        }
+        total += (size_t)got;
+        if (total > FILE_SIZE_MAX) {
+            number = EFBIG;
+            break;
+        }
+        luaL_addlstring(&buffer, chunk, (size_t)got);
+    }
+    close(fd);
+    luaL_pushresult(&buffer);
+    if (number != 0)
+        lua_pop(L, 1);
+    return number;
+}
+
+/* Replace the path on top of the stack by what is in the file. 0, or the count of results of a failure. */
+static int load_material(lua_State *L, const char *name)
+{
+    size_t size;
+    const char *text = lua_tolstring(L, -1, &size);
+
+    if (text == NULL)
+        luaL_error(L, "'%s' must be a path or the text of a PEM file", name);
+    if (is_material(text, size))
+        return 0;
+    int number = push_file(L, text);
+    if (number != 0)
+        return neap_lua_system_error(L, text, number);
+    lua_remove(L, -2);
+    return 0;
+}
+
+static int material_error(lua_State *L, int result, const char *name, const char *why)
+{
+    char message[200];
+
+    snprintf(message, sizeof message, "%s: %s", name, why != NULL ? why : neap_strerror(result));
+    return neap_lua_error_text(L, result, message);
+}
+
+/* cert and key of the table at `index`; nothing when it has none. 0, or the count of results of a failure. */
+static int add_certificate(lua_State *L, struct config_core *core, int index)
+{
+    const char *why = NULL;
+    size_t chain_size, key_size;
+    int failed;
+
+    lua_getfield(L, index, "cert");
+    lua_getfield(L, index, "key");
+    bool has_cert = !lua_isnil(L, -2);
+    if (has_cert != !lua_isnil(L, -1))
+        luaL_error(L, "'%s' needs '%s'", has_cert ? "cert" : "key", has_cert ? "key" : "cert");
+    if (!has_cert) {
+        lua_pop(L, 2);
+        return 0;
+    }
+    char where[120];
+    const char *cert = lua_tostring(L, -2);
+    snprintf(where, sizeof where, "%.100s",
+             cert != NULL && !is_material(cert, strlen(cert)) ? cert : "certificate");
+    if ((failed = load_material(L, "key")) != 0)
+        return failed;
+    lua_insert(L, -2);
+    if ((failed = load_material(L, "cert")) != 0)
+        return failed;
+    const char *chain = lua_tolstring(L, -1, &chain_size);
+    const char *key = lua_tolstring(L, -2, &key_size);
+    int result = neap_config_add_certificate(core->config, chain, chain_size, key, key_size, &why);
+    lua_pop(L, 2);
+    return result == NEAP_OK ? 0 : material_error(L, result, where, why);
+}
+
+static int add_certificates(lua_State *L, struct config_core *core)
+{
+    int failed = add_certificate(L, core, 1);
+
+    if (failed != 0)
+        return failed;
+    lua_getfield(L, 1, "certs");
+    if (!lua_isnil(L, -1) && !lua_istable(L, -1))
+        luaL_error(L, "option 'certs' must be a list of { cert =, key = }");
+    for (int i = 1; lua_istable(L, -1) && i <= (int)lua_rawlen(L, -1); i++) {
+        lua_rawgeti(L, -1, i);
+        if (!lua_istable(L, -1))
+            luaL_error(L, "option 'certs' must be a list of { cert =, key = }");
+        failed = add_certificate(L, core, lua_gettop(L));
+        if (failed != 0)
+            return failed;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return 0;
+}
+
+/* The roots on top of the stack: a path or PEM. */
+static int add_ca(lua_State *L, struct config_core *core)
+{
+    size_t size;
+    const char *text = lua_tolstring(L, -1, &size);
+    const char *why = NULL;
+    int result;
+
+    if (text == NULL)
+        luaL_error(L, "option 'ca' must be a path, the text of a PEM file or a list of these");
+    if (is_material(text, size)) {
+        result = neap_config_add_ca(core->config, text, size, &why);
+        return result == NEAP_OK ? 0 : material_error(L, result, "ca", why);
+    }
+    if (access(text, R_OK) != 0)
+        return neap_lua_system_error(L, text, errno);
+    result = neap_config_add_ca_path(core->config, text, &why);
+    return result == NEAP_OK ? 0 : material_error(L, result, text, why);
+}
+
+/* Calls `add` for the value of option `name`, or for each of its list. */
+static int for_each(lua_State *L, struct config_core *core, const char *name,
+                    int (*add)(lua_State *, struct config_core *))
+{
+    int failed = 0;
+
+    lua_getfield(L, 1, name);
+    if (lua_istable(L, -1)) {
+        for (int i = 1; failed == 0 && i <= (int)lua_rawlen(L, -1); i++) {
+            lua_rawgeti(L, -1, i);
+            failed = add(L, core);
+            if (failed == 0)
+                lua_pop(L, 1);
+        }
+    } else if (!lua_isnil(L, -1)) {
+        failed = add(L, core);
+    }
+    if (failed == 0)
+        lua_pop(L, 1);
+    return failed;
+}
+
+/* 32 bytes, or 64 hex digits, on top of the stack. */
+static void read_32(lua_State *L, const char *name, uint8_t out[32])
+{
+    size_t size = 0;
+    const char *text = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : NULL;
+
+    if (text != NULL && size == 32) {
+        memcpy(out, text, 32);
+        return;
+    }
+    bool good = text != NULL && size == 64;
+    for (size_t i = 0; good && i < 32; i++) {
+        unsigned value;
+        char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
+        good = strspn(pair, "0123456789abcdefABCDEF") == 2 && sscanf(pair, "%2x", &value) == 1;
+        if (good)
+            out[i] = (uint8_t)value;
+    }
+    if (!good)
+        luaL_error(L, "option '%s' must be 32 bytes or 64 hex digits", name);
+}
+
+static int add_pin(lua_State *L, struct config_core *core)
+{
+    uint8_t pin[32];
+
+    read_32(L, "pin", pin);
+    int result = neap_config_add_pin(core->config, pin);
+    return result == NEAP_OK ? 0 : neap_lua_error(L, result);
+}
+
+static void set_static_secret(lua_State *L, struct config_core *core)
+{
+    uint8_t secret[32];
+
+    lua_getfield(L, 1, "static_secret");
+    if (!lua_isnil(L, -1)) {
+        read_32(L, "static_secret", secret);
+        neap_config_set_static_secret(core->config, secret);
+    }
+    lua_pop(L, 1);
+}
+
+static void set_alpn(lua_State *L, struct config_core *core)
+{
+    const char *names[ALPN_MAX];
+    size_t count = 0;
+
+    lua_getfield(L, 1, "alpn");
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        names[count++] = lua_tostring(L, -1);
+    } else if (lua_istable(L, -1)) {
+        size_t size = lua_rawlen(L, -1);
+        if (size > ALPN_MAX)
+            luaL_error(L, "option 'alpn' has more than %d names", ALPN_MAX);
+        for (; count < size; count++) {
+            lua_rawgeti(L, -1, (int)count + 1);
+            if (lua_type(L, -1) != LUA_TSTRING)
+                luaL_error(L, "option 'alpn' must be a string or a list of strings");
+            names[count] = lua_tostring(L, -1); /* the list keeps it alive */
+            lua_pop(L, 1);
+        }
+    } else if (!lua_isnil(L, -1)) {
+        luaL_error(L, "option 'alpn' must be a string or a list of strings");
+    }
+    if (count > 0 && neap_config_set_alpn(core->config, names, count) != NEAP_OK)
+        luaL_error(L, "option 'alpn': names have 1 to 255 bytes");
+    lua_pop(L, 1);
+}
+
+/* One write a line, so that processes may share the file. */
+static void write_keylog(void *context, const char *line)
+{
+    const struct config_core *core = context;
+    char buffer[512];
+    int size = snprintf(buffer, sizeof buffer, "%s\n", line);
+
+    /* A full disk must not end a connection. */
+    if (size > 0 && (size_t)size < sizeof buffer && write(core->keylog_fd, buffer, (size_t)size) < 0)
+        return;
+}
+
+static int set_keylog(lua_State *L, struct config_core *core)
+{
+    lua_getfield(L, 1, "keylog");
+    if (!lua_isnil(L, -1)) {
+        const char *path = lua_tostring(L, -1);
+        if (path == NULL)
+            luaL_error(L, "option 'keylog' must be a path");
+        core->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+        if (core->keylog_fd < 0)
+            return neap_lua_system_error(L, path, errno);
+        neap_config_set_keylog(core->config, write_keylog, core);
+    }
+    lua_pop(L, 1);
+    return 0;
+}
+
+int neap_lua_set_material(lua_State *L, struct config_core *core)
+{
+    set_alpn(L, core);
+    set_static_secret(L, core);
+    int failed = add_certificates(L, core);
+    if (failed == 0)
+        failed = for_each(L, core, "ca", add_ca);
+    if (failed == 0)
+        failed = for_each(L, core, "pin", add_pin);
+    if (failed == 0)
+        failed = for_each(L, core, "pins", add_pin);
+    if (failed == 0)
+        failed = set_keylog(L, core);
+    return failed;
+}
