@@ -445,6 +445,10 @@ NEAP_API int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum nea
 /** Whether everything of the peer's sending side was read, or it was reset and that was seen, or id is gone. */
 NEAP_API bool neap_conn_stream_finished(const neap_conn *conn, uint64_t id);
 
+/** Whether the peer has acknowledged all streams whose end or reset was queued, or the connection is over: closing it
+ * then cuts nothing off that was finished. */
+NEAP_API bool neap_conn_is_flushed(const neap_conn *conn);
+
 /** The next stream with something new to read (bytes, end, reset), once per change; -1 when none. Streams appear
  * here again when more arrives, not because bytes were left unread. */
 NEAP_API int64_t neap_conn_stream_readable_next(neap_conn *conn);

@@ -75,6 +75,11 @@ bool neap_conn_stream_finished(const neap_conn *conn, uint64_t id)
     return !is_alive(conn) || neap_streams_finished(&conn->streams, id);
 }
 
+bool neap_conn_is_flushed(const neap_conn *conn)
+{
+    return !is_alive(conn) || neap_streams_is_flushed(&conn->streams);
+}
+
 int64_t neap_conn_stream_readable_next(neap_conn *conn)
 {
     return is_alive(conn) ? neap_streams_readable_next(&conn->streams) : -1;

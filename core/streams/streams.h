@@ -135,6 +135,8 @@ int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, b
 int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);
 int neap_streams_error(const struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t *code);
 bool neap_streams_finished(const struct streams *s, uint64_t id);
+/** Whether no stream has a queued end or reset that is not acknowledged. */
+bool neap_streams_is_flushed(const struct streams *s);
 int64_t neap_streams_readable_next(struct streams *s);
 int64_t neap_streams_writable_next(struct streams *s);
 /** All that can be read (or written) now; nothing changes. */

@@ -373,3 +373,17 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
     }
     return count;
 }
+
+bool neap_streams_is_flushed(const struct streams *s)
+{
+    const struct stream *stream;
+    uint32_t at = 0;
+
+    while ((stream = neap_map_next(&s->table, &at))) {
+        bool is_ending = stream->has_send && (stream->send.fin_queued || stream->send.state == SEND_RESET_SENT);
+
+        if (is_ending && !neap_stream_send_is_over(&stream->send))
+            return false;
+    }
+    return true;
+}

@@ -225,6 +225,9 @@ local function start_attempt(self, key, name, address)
   local conn, message, code = self._endpoint:connect(name, address)
   if not conn then return nil, message, code end
   local attempt = { conn = conn, key = key, session = Session.new(conn), address = address }
+  attempt.session.on_idle = function(session)
+    if session.going_away then conn:close(H3_NO_ERROR) end
+  end
   self._attempts[conn] = attempt
   return attempt
 end

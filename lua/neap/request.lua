@@ -118,7 +118,7 @@ end
 function methods:cookie(name)
   for _, line in ipairs(self.headers:get_all("cookie")) do
     for key, value in line:gmatch("([^=;%s]+)=([^;]*)") do
-      if key == name then return value end
+      if key == name then return (value:gsub("%s+$", "")) end
     end
   end
 end

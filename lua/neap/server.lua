@@ -10,6 +10,9 @@ local task = require "neap.task"
 
 local H3_NO_ERROR = 0x100
 
+local FLUSH_CHECK = 0.01 -- seconds
+local LINGER = 0.5       -- seconds that clients get to close by themselves
+
 local server = { all = {} }
 
 local Server = {}
@@ -113,24 +116,32 @@ end
 function server.announce() end
 
 --- Ends well: GOAWAY to everyone, no new connections, then open requests get `seconds`
--- (shutdown_timeout unless told) to finish. Waits; call it in a task.
+-- (shutdown_timeout unless told) to finish and to reach their clients. Waits; call it in a task.
 function Server:shutdown(seconds)
   if self.closed or self.draining then return end
   self.draining = true
   self.endpoint:refuse(true)
   for _, session in pairs(self.sessions) do session.h3:goaway() end
   local deadline = core.now() + (seconds or self.shutdown_timeout)
-  while core.now() < deadline do
-    local open = 0
-    for _, session in pairs(self.sessions) do open = open + session.count end
-    if open == 0 then break end
+  while not self.closed and core.now() < deadline do
+    local open, unflushed = 0, false
+    for conn, session in pairs(self.sessions) do
+      open = open + session.count
+      unflushed = unflushed or not conn:is_flushed()
+    end
+    if open == 0 and not unflushed then break end
     local waiter = task.waiter()
     local function ended() task.wake(waiter, true) end
     for _, session in pairs(self.sessions) do
       if session.count > 0 then session.on_idle = ended end
     end
-    task.await(waiter, deadline - core.now())
+    -- Nothing tells when the last byte is acknowledged: then, and only then, it is asked now and again.
+    task.await(waiter, math.min(open == 0 and FLUSH_CHECK or math.huge, deadline - core.now()))
   end
+  -- A close takes from a client what it has received and not read yet. They know that we go, and may
+  -- close first.
+  deadline = math.min(deadline, core.now() + LINGER)
+  while not self.closed and next(self.sessions) and core.now() < deadline do task.sleep(FLUSH_CHECK) end
   self:close()
 end
 
@@ -139,7 +150,7 @@ function Server:close()
   if self.closed then return end
   self.closed = true
   for conn, session in pairs(self.sessions) do
-    if session.count > 0 then log.warn(("%s: %d requests cut off"):format(conn:peer(), session.count)) end
+    if session.count > 0 then log.warn(("%s: %d open requests cut off"):format(conn:peer(), session.count)) end
     conn:close(H3_NO_ERROR)
     session:close { text = "server closed" }
   end

@@ -109,6 +109,7 @@ end
 
 function on.goaway(session)
   session.going_away = true
+  if session.count == 0 and session.on_idle then session:on_idle() end
 end
 
 function on.settings() end

@@ -27,7 +27,7 @@ local function methods_of(kind)
     conn = { "recv", "send", "timeout", "deadline", "on_timeout", "is_server", "is_established", "is_confirmed",
       "is_draining", "is_closed", "close", "error", "alpn", "server_name", "version", "peer", "local_address", "ids",
       "source_ids", "stats", "release", "stream_open", "stream_send", "stream_capacity", "stream_recv",
-      "stream_shutdown", "stream_error", "stream_finished", "readable_next", "writable_next", "readable", "writable",
+      "stream_shutdown", "stream_error", "stream_finished", "is_flushed", "readable_next", "writable_next", "readable", "writable",
       "streams_left" },
     h3 = { "poll", "send_request", "send_response", "respond", "send_body", "body_capacity", "recv_body",
       "send_trailers", "cancel", "stop_body", "goaway", "open_requests", "peer_setting", "conn" },

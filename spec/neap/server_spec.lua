@@ -1,0 +1,189 @@
+local neap = require "neap"
+local web = require "support.web"
+
+describe("a server that shuts down", function()
+  it("sends what its handlers wrote, to the last byte", function()
+    for _, size in ipairs { 1, 60000, 1000000 } do
+      local body, message
+      web.with_app(function(app)
+        app:get("/", function(_, res)
+          res:write("x")
+          neap.sleep(0.1)
+          return res:write(("x"):rep(size - 1)) and nil
+        end)
+      end, function(client, url, server)
+        local r = assert(client:get(url))
+        neap.go(function()
+          neap.sleep(0.02)
+          server:shutdown(5)
+        end)
+        body, message = r:body()
+        neap.sleep(0.05)
+        assert.is_true(server.closed)
+      end)
+      assert.equal(size, body and #body, message)
+    end
+  end)
+
+  it("sends what is queued though the reader is slow", function()
+    web.with_app(function(app)
+      app:get("/", function() return ("x"):rep(200000) end)
+    end, function(client, url, server)
+      local r = assert(client:get(url))
+      local started = neap.now()
+      neap.go(function() server:shutdown(5) end)
+      neap.sleep(0.1)
+      local size = 0
+      for chunk, err in r:chunks() do
+        assert(chunk, err)
+        size = size + #chunk
+        neap.sleep(0.02)
+      end
+      assert.equal(200000, size)
+      neap.sleep(0.1)
+      assert.is_true(server.closed)
+      assert.is_true(neap.now() - started < 3)
+    end)
+  end)
+
+  it("gives up on a client that takes nothing when its time is over", function()
+    web.with_app(function(app)
+      app:get("/", function() return ("x"):rep(3000000) end)
+    end, function(client, url, server)
+      local r = assert(client:get(url))
+      local started = neap.now()
+      web.logged(function() server:shutdown(0.3) end)
+      local took = neap.now() - started
+      assert.is_true(took >= 0.25 and took < 1, took)
+      assert.is_nil((r:body()))
+    end)
+  end)
+
+  it("serves nothing new, and a second shutdown or close does no harm", function()
+    web.with_app(function(app)
+      app:get("/", function()
+        neap.sleep(0.2)
+        return "old"
+      end)
+    end, function(client, url, server)
+      local first
+      neap.go(function() first = client:get(url) end)
+      neap.sleep(0.05)
+      neap.go(function() server:shutdown() end)
+      neap.sleep(0.02)
+      server:shutdown()
+      local other = neap.client { verify = false, timeout = 0.3 }
+      assert.is_nil((other:get(url)))
+      neap.sleep(0.3)
+      assert.equal("old", first and first:body())
+      server:close()
+      server:close()
+      other:close()
+    end)
+  end)
+end)
+
+describe("servers", function()
+  it("may be two in one loop, each with its own app", function()
+    local id = web.identity()
+    web.run(function()
+      local servers = {}
+      for i = 1, 2 do
+        local app = neap.app()
+        app:get("/", function() return "app " .. i end)
+        servers[i] = assert(app:listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })
+      end
+      local client = neap.client { ca = id.cert }
+      for i = 1, 2 do
+        assert.equal("app " .. i, assert(client:get("https://127.0.0.1:" .. servers[i].port)):body())
+      end
+      servers[1]:close()
+      assert.equal("app 2", assert(client:get("https://127.0.0.1:" .. servers[2].port)):body())
+      client:close()
+      servers[2]:close()
+    end)
+  end)
+
+  it("listen on ::1 and are reached by the address", function()
+    web.with_app(function(app) app:get("/", function(req) return req.peer end) end, function(client, _, server)
+      local r = assert(client:get("https://[::1]:" .. server.port))
+      assert.matches("^%[::1%]:%d+$", r:body())
+    end, { host = "::1" })
+  end)
+
+  it("listen on localhost by name", function()
+    web.with_app(function(app) app:get("/", function() return "here" end) end, function(client, _, server)
+      local r = assert(client:get("https://localhost:" .. server.port))
+      assert.equal("here", r:body())
+    end, { host = "localhost" })
+  end)
+
+  it("let a request go that never ends its body", function()
+    local result
+    web.with_app(function(app)
+      app:post("/", function(req)
+        result = { req:body() }
+        return 408, "too slow\n"
+      end)
+    end, function(client, url)
+      local calls = 0
+      local r = assert(client:post(url, { body = function()
+        calls = calls + 1
+        if calls > 1 then neap.sleep(0.5) end
+        return calls <= 2 and "x" or nil
+      end, timeout = 3 }))
+      assert.equal(408, r.status)
+      assert.equal("timeout", result[3])
+    end, { read_timeout = 0.2 })
+  end)
+end)
+
+describe("a request", function()
+  it("is read in pieces of a size, and gives nothing after its end", function()
+    local got = {}
+    web.with_app(function(app)
+      app:post("/", function(req, res)
+        for i = 1, 4 do got[i] = req:read(3) end
+        got[5] = req:read(3) == nil
+        res:finish()
+        got[6] = req:read(3) == nil
+        got[7] = req:body()
+      end)
+    end, function(client, url)
+      assert(client:post(url, { body = "0123456789" })):close()
+      assert.same({ "012", "345", "678", "9", true, true, "" }, got)
+    end)
+  end)
+
+  it("can be read on when its response has ended", function()
+    local size
+    web.with_app(function(app)
+      app:post("/", function(req, res)
+        res:send("thanks")
+        local body = req:body()
+        size = body and #body
+      end)
+    end, function(client, url)
+      local r = assert(client:post(url, { body = ("x"):rep(500000) }))
+      assert.equal("thanks", r:body())
+      for _ = 1, 100 do
+        if size then break end
+        neap.sleep(0.01)
+      end
+      assert.equal(500000, size)
+    end)
+  end)
+
+  it("has cookies, one by one", function()
+    local got
+    web.with_app(function(app)
+      app:get("/", function(req)
+        got = { req:cookie("a"), req:cookie("b"), req:cookie("c"), req:cookie("d"), req:cookie("B"), req:cookie("e") }
+        return ""
+      end)
+    end, function(client, url)
+      assert(client:get(url, { headers = { cookie = { "a=1; b=x=y ; c=", "bad; d=\"q\"; e=1; e=2" } } })):close()
+      assert.same({ "1", "x=y", "", "\"q\"", nil, "1" }, got)
+    end)
+  end)
+end)
