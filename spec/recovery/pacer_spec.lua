@@ -27,6 +27,8 @@ describe("the pacer", function()
     assert.equal(1200, pacer:budget(MS))
     assert.equal(12000, pacer:budget(10 * MS))
     assert.equal(12000, pacer:budget(1000 * MS))
+    pacer:sent(4800)
+    assert.equal(12000, pacer:budget(1005 * MS)) -- 4 ms would do
   end)
 
   it("loses no part of a byte however often it is asked", function()

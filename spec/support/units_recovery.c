@@ -93,6 +93,52 @@ static uint64_t field_u64(lua_State *L, int index, const char *name, uint64_t ot
     return value;
 }
 
+/* ---- a controller that is NewReno and remembers what it was told in the state that NewReno leaves free */
+
+enum { TOLD_BYTES = 1, TOLD_FRESH_BYTES, TOLD_IN_FLIGHT, TOLD_RATE };
+
+static void telling_init(struct cc *cc)
+{
+    neap_cc_newreno.init(cc);
+}
+
+static void telling_on_sent(struct cc *cc, uint64_t bytes, uint64_t in_flight, neap_time now)
+{
+    neap_cc_newreno.on_sent(cc, bytes, in_flight, now);
+}
+
+static void telling_on_ack(struct cc *cc, const struct cc_ack *ack)
+{
+    cc->state[TOLD_BYTES] = ack->bytes;
+    cc->state[TOLD_FRESH_BYTES] = ack->fresh_bytes;
+    cc->state[TOLD_IN_FLIGHT] = ack->in_flight;
+    cc->state[TOLD_RATE] = ack->delivery_rate;
+    neap_cc_newreno.on_ack(cc, ack);
+}
+
+static void telling_on_loss(struct cc *cc, const struct cc_loss *loss)
+{
+    neap_cc_newreno.on_loss(cc, loss);
+}
+
+static const struct cc_ops telling = {
+    .name = "telling",
+    .init = telling_init,
+    .on_sent = telling_on_sent,
+    .on_ack = telling_on_ack,
+    .on_loss = telling_on_loss,
+};
+
+static void set_last_ack(lua_State *L, const struct cc *cc)
+{
+    lua_newtable(L);
+    set_u64(L, "bytes", cc->state[TOLD_BYTES]);
+    set_u64(L, "fresh_bytes", cc->state[TOLD_FRESH_BYTES]);
+    set_u64(L, "in_flight", cc->state[TOLD_IN_FLIGHT]);
+    set_u64(L, "delivery_rate", cc->state[TOLD_RATE]);
+    lua_setfield(L, -2, "last_ack");
+}
+
 /* ---- new{server, initial_rtt, datagram, pacing, memory_limit} */
 
 static int recovery_new(lua_State *L)
@@ -101,9 +147,9 @@ static int recovery_new(lua_State *L)
     size_t limit = (size_t)field_u64(L, 1, "memory_limit", 0);
     struct unit_recovery *u = units_recovery_object(L, RECOVERY, sizeof(*u));
 
-    neap_recovery_init(
-        &u->r, field_flag(L, 1, "server", false), field_u64(L, 1, "initial_rtt", 333 * NEAP_MILLISECOND),
-        field_u64(L, 1, "datagram", 1200), field_flag(L, 1, "pacing", false), &neap_cc_newreno);
+    neap_recovery_init(&u->r, field_flag(L, 1, "server", false),
+                       field_u64(L, 1, "initial_rtt", 333 * NEAP_MILLISECOND),
+                       field_u64(L, 1, "datagram", 1200), field_flag(L, 1, "pacing", false), &telling);
     for (int i = 0; i < SPACES; i++) {
         neap_sent_init(&u->sent[i]);
         u->r.sent[i] = &u->sent[i];
@@ -329,6 +375,7 @@ static int recovery_state(lua_State *L)
     set_u64(L, "bytes_lost", r->bytes_lost);
     set_u64(L, "spurious", r->spurious_losses);
     set_u64(L, "pacing_rate", r->pacer.rate);
+    set_last_ack(L, &r->cc);
     if (r->timer != NEAP_NEVER)
         set_u64(L, "timer", r->timer);
     set_u64(L, "memory", neap_pool_stats(u->pool).used);
