@@ -53,7 +53,8 @@ NEAP_API int neap_loop_fd(const neap_loop *loop);
 NEAP_API void neap_loop_wake(neap_loop *loop);
 
 /** Take SIGTERM and SIGINT through a signalfd: blocked in this thread, and in threads and children it starts later,
- * until the loop is freed. 0 or NEAP_ERR_SYSTEM. */
+ * until the loop is freed. Takes effect when the loop has a socket or waits: before, there is nothing to end well, and
+ * Ctrl-C ends a program that computes. 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_catch_signals(neap_loop *loop);
 /** The next signal that arrived, 0 when none. */
 NEAP_API int neap_loop_next_signal(neap_loop *loop);

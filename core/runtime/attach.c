@@ -127,7 +127,7 @@ static int attach(neap_loop *loop, neap_endpoint *endpoint, neap_address *wanted
     }
     attachment->next = loop->attachments;
     loop->attachments = attachment;
-    return NEAP_OK;
+    return neap_loop_take_signals(loop);
 }
 
 /* "localhost:443", "[::]:443" and ":443" are two addresses. Returns how many, 0 for what is none. */

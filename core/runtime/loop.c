@@ -184,6 +184,8 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
     struct epoll_event events[LIMIT_LOOP_EVENTS];
     neap_time first = neap_loop_timeout(loop);
 
+    if (neap_loop_take_signals(loop) != NEAP_OK)
+        return NEAP_ERR_SYSTEM;
     if (neap_resolver_has_answer(loop->resolver))
         timeout = 0;
     if (timeout > 0 && first != NEAP_NEVER) {

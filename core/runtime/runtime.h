@@ -26,9 +26,8 @@ struct train {
 struct udp_socket {
     int fd; /* -1: none */
     neap_address bound;
-    bool wildcard;       /* bound to all addresses: packet info says and chooses which */
-    bool segmentation;   /* takes UDP_SEGMENT, as far as we know */
-    size_t message_size; /* mean of what came with the last call */
+    bool wildcard;     /* bound to all addresses: packet info says and chooses which */
+    bool segmentation; /* takes UDP_SEGMENT, as far as we know */
     struct attachment *attachment;
 };
 
@@ -44,7 +43,7 @@ struct attachment {
 
 struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
-    bool stopped, no_epoll_pwait2;
+    bool stopped, no_epoll_pwait2, wants_signals;
     struct attachment *attachments;
     struct receive_batch *receive;
     struct send_batch *send;
@@ -57,6 +56,9 @@ struct neap_loop {
 
 /** Remember what failed and its errno for neap_loop_error. Returns `code`. */
 int neap_loop_fail(neap_loop *loop, int code, int error_number, const char *what);
+
+/** Have the signalfd that was asked for. 0 or NEAP_ERR_SYSTEM. */
+int neap_loop_take_signals(neap_loop *loop);
 
 /** A bound UDP socket set up as the loop wants it, or -1 and errno. `out->bound` has the port that was given. */
 int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out);

@@ -6,12 +6,12 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-int neap_loop_catch_signals(neap_loop *loop)
+int neap_loop_take_signals(neap_loop *loop)
 {
     sigset_t wanted;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &loop->signal_fd};
 
-    if (loop->signal_fd >= 0)
+    if (!loop->wants_signals || loop->signal_fd >= 0)
         return NEAP_OK;
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
@@ -27,6 +27,12 @@ int neap_loop_catch_signals(neap_loop *loop)
     pthread_sigmask(SIG_BLOCK, &wanted, &loop->signals_before);
     loop->signal_fd = fd;
     return NEAP_OK;
+}
+
+int neap_loop_catch_signals(neap_loop *loop)
+{
+    loop->wants_signals = true;
+    return loop->attachments != NULL || loop->stats.turns > 0 ? neap_loop_take_signals(loop) : NEAP_OK;
 }
 
 int neap_loop_next_signal(neap_loop *loop)

@@ -82,9 +82,9 @@ void neap_udp_read_message(struct msghdr *message, const neap_address *bound, ne
         read_control(header, out);
 }
 
-static void prepare(struct receive_batch *batch, unsigned count)
+static void prepare(struct receive_batch *batch)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < LIMIT_LOOP_RECEIVE_MESSAGES; i++) {
         struct receive_slot *slot = &batch->slots[i];
         slot->vector = (struct iovec){batch->bytes[i], MESSAGE_SIZE};
         batch->messages[i].msg_hdr = (struct msghdr){.msg_name = &slot->from,
@@ -110,25 +110,13 @@ static void deliver(neap_loop *loop, struct udp_socket *udp, struct mmsghdr *mes
         loop->stats.receive_errors++;
 }
 
-/* How many messages to ask for: as many as LIMIT_LOOP_RECEIVE_BYTES holds of the size that they had last. */
-static unsigned count_wanted(const struct udp_socket *udp)
-{
-    size_t most = LIMIT_LOOP_RECEIVE_BYTES / (udp->message_size + 1);
-
-    return most < LIMIT_LOOP_RECEIVE_MESSAGES ? (unsigned)most : LIMIT_LOOP_RECEIVE_MESSAGES;
-}
-
 void neap_udp_receive(neap_loop *loop, struct udp_socket *udp, neap_time now)
 {
     struct receive_batch *batch = loop->receive;
-    size_t bytes = 0;
 
-    for (unsigned call = 0; call < LIMIT_LOOP_RECEIVE_CALLS && bytes < LIMIT_LOOP_RECEIVE_BYTES; call++) {
-        unsigned wanted = count_wanted(udp);
-        size_t before = bytes;
-
-        prepare(batch, wanted);
-        int count = recvmmsg(udp->fd, batch->messages, wanted, MSG_DONTWAIT, NULL);
+    for (unsigned call = 0; call < LIMIT_LOOP_RECEIVE_CALLS; call++) {
+        prepare(batch);
+        int count = recvmmsg(udp->fd, batch->messages, LIMIT_LOOP_RECEIVE_MESSAGES, MSG_DONTWAIT, NULL);
         loop->stats.receive_calls++;
         if (count < 0) {
             /* An error of the socket is taken off it by this call; datagrams behind it come with the next turn. */
@@ -136,13 +124,9 @@ void neap_udp_receive(neap_loop *loop, struct udp_socket *udp, neap_time now)
                 loop->stats.receive_errors++;
             return;
         }
-        for (int i = 0; i < count; i++) {
-            bytes += batch->messages[i].msg_len;
+        for (int i = 0; i < count; i++)
             deliver(loop, udp, &batch->messages[i], now);
-        }
-        if (count > 0)
-            udp->message_size = (bytes - before) / (unsigned)count;
-        if ((unsigned)count < wanted)
+        if ((unsigned)count < LIMIT_LOOP_RECEIVE_MESSAGES)
             return;
     }
 }

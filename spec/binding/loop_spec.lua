@@ -62,6 +62,15 @@ local function echo(address, size)
   return loop:stats(), conn
 end
 
+-- Whether this process ends by such a signal as usual: its bit in the mask of blocked ones is not set.
+local function is_default(name)
+  local number = ({ INT = 2, TERM = 15 })[name]
+  for line in io.lines("/proc/self/status") do
+    local mask = line:match("^SigBlk:%s*(%x+)")
+    if mask then return math.floor(tonumber(mask:sub(-4), 16) / 2 ^ (number - 1)) % 2 == 0 end
+  end
+end
+
 describe("a loop", function()
   it("echoes a megabyte over IPv4, many datagrams a system call", function()
     local stats = echo("127.0.0.1:0", 2 ^ 20)
@@ -170,6 +179,9 @@ describe("a loop", function()
   it("brings signals", function()
     local loop = new_loop()
     assert(loop:catch_signals())
+    assert.is_true(is_default("TERM"), "before it waits")
+    loop:wait(0)
+    assert.is_false(is_default("TERM"))
     assert(loop:catch_signals())
     assert.is_nil(loop:signal())
     local pid = io.open("/proc/self/stat"):read("*n")
@@ -179,6 +191,16 @@ describe("a loop", function()
       assert.equal(name, loop:signal())
     end
     assert.is_nil(loop:signal())
+  end)
+
+  it("takes signals as soon as it listens, and gives them up when it is closed", function()
+    local loop = core.loop()
+    assert(loop:catch_signals())
+    local server = assert(loop:listen(pair.config(), "127.0.0.1:0"))
+    assert.is_false(is_default("INT"))
+    server:close()
+    loop:close()
+    assert.is_true(is_default("INT"))
   end)
 
   it("resolves names", function()
