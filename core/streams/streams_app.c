@@ -380,7 +380,8 @@ bool neap_streams_is_flushed(const struct streams *s)
     uint32_t at = 0;
 
     while ((stream = neap_map_next(&s->table, &at))) {
-        bool is_ending = stream->has_send && (stream->send.fin_queued || stream->send.state == SEND_RESET_SENT);
+        bool is_ending =
+            stream->has_send && (stream->send.fin_queued || stream->send.state == SEND_RESET_SENT);
 
         if (is_ending && !neap_stream_send_is_over(&stream->send))
             return false;

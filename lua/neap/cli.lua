@@ -84,15 +84,16 @@ function cli.parse(args, spec, first_word_ends)
 end
 
 --- Runs fn in the loop; its return is the exit code. A server that it leaves listening is served
--- until a signal.
-function cli.in_loop(fn)
+-- until a signal. A signal ends a server well; a job, which has an end of its own, has failed then.
+function cli.in_loop(fn, is_job)
   local neap = require "neap"
   require("neap.server").announce = function(server)
     io.stdout:write("neap: listening on ", server.url, "\n")
     io.stdout:flush()
   end
   task.catch_signals()
-  local code = 0
+  local code = is_job and 1 or 0
+  local finished = false
   task.go(function()
     local ok, result = xpcall(fn, function(err)
       if type(err) == "table" and err.exit_code then return err end
@@ -105,9 +106,11 @@ function cli.in_loop(fn)
     else
       code = cli.fail(1, result)
     end
+    finished = true
     if code ~= 0 then neap.stop() end
   end)
   task.run()
+  if is_job and not finished then cli.fail(1, "interrupted") end
   require("neap.client").close_all()
   if package.loaded["neap.quic"] then require("neap.quic").close_all() end
   return code

@@ -159,6 +159,50 @@ describe("neap", function()
     assert.equal(0, server:stop())
   end)
 
+  it("fails when the body cannot be written, or is not whole", function()
+    helper.write_file(folder .. "/slow.lua", [[
+      local neap = require "neap"
+      local app = neap.app()
+      app:get("/slow", function(_, res)
+        res:write("first ")
+        neap.sleep(5)
+      end)
+      app:get("/", function() return "small" end)
+      assert(app:listen { host = "127.0.0.1", port = 0, shutdown_timeout = 0.1 })
+    ]])
+    local server = support.start("run " .. folder .. "/slow.lua")
+    for words, what in pairs { ["-o /dev/full URL"] = "No space", ["URL > /dev/full"] = "No space",
+      ["-o " .. folder .. "/none/file URL"] = "none/file", ["-X 'G T' URL"] = "method",
+      ["-H 'a b: c' URL"] = '"a b"' } do
+      local output, status = helper.run(neap .. " get -k " .. words:gsub("URL", server.url))
+      assert.equal(1, status, words .. output)
+      assert.matches("^neap: [^\n]*" .. what .. "[^\n]*\n$", output)
+    end
+    for _, signal in ipairs { "INT", "TERM" } do
+      local output, status = helper.run(("timeout --preserve-status -s %s 1 env %s get -k %sslow"):format(signal, neap,
+        server.url))
+      assert.equal(1, status, output)
+      assert.matches("neap: interrupted", output)
+    end
+    assert.equal(0, server:stop())
+  end)
+
+  it("draws a bar on a terminal, and none elsewhere", function()
+    helper.write_file(folder .. "/page.txt", ("x"):rep(100000))
+    helper.write_file(folder .. "/empty.txt", "")
+    local server = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
+    local get = ("%s get -k -o %s/page.out %s"):format(neap, folder, server.url)
+    local output = helper.run("script -qec " .. helper.quote(get .. "page.txt") .. " /dev/null")
+    assert.matches("%[#+%] 100%%  97.7 KiB", output)
+    for _, name in ipairs { "page.txt", "empty.txt" } do
+      local status
+      output, status = helper.run(get .. name)
+      assert.same({ "", 0 }, { output, status })
+      assert.equal(helper.read_file(folder .. "/" .. name), helper.read_file(folder .. "/page.out"))
+    end
+    assert.equal(0, server:stop())
+  end)
+
   it("uses no CPU while nobody asks", function()
     local server = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
     local function ticks()

@@ -157,7 +157,9 @@ local function fetch(cli, client, address, found, request)
     draw(size)
   end
   if size > 0 then draw(size, true) end
-  if out == io.stdout then out:flush() else out:close() end
+  local written, why
+  if out == io.stdout then written, why = out:flush() else written, why = out:close() end
+  if code == 0 and not written then code = cli.fail(1, why) end
   if code == 0 and found.fail and response.status >= 400 then
     code = cli.fail(1, address, ": status ", response.status)
   end
@@ -203,7 +205,7 @@ function get.main(cli, args)
     local code = 0
     for i = 1, #words do code = math.max(code, codes[i] or 1) end
     return code
-  end)
+  end, true)
 end
 
 return get
