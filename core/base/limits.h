@@ -55,12 +55,8 @@
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_ALPN 255u            /* bytes of one protocol name */
 #define LIMIT_LOOP_SEND_MESSAGES 64u /* messages in one sendmmsg */
-#ifndef LIMIT_LOOP_SEND_BYTES
-#define LIMIT_LOOP_SEND_BYTES 524288u /* bytes gathered for them */
-#endif
-#ifndef LIMIT_LOOP_RECEIVE_BYTES
-#define LIMIT_LOOP_RECEIVE_BYTES 131072u
-#endif
+#define LIMIT_LOOP_SEND_BYTES \
+    98304u /* bytes gathered for them: one full train, which the peer opens while the next is sealed */
 #define LIMIT_LOOP_RECEIVE_MESSAGES 8u /* messages (GRO trains) in one recvmmsg; empty ones count */
 #define LIMIT_LOOP_RECEIVE_CALLS 4u /* of these a socket gets in one turn, so that sending has its turn too */
 #define LIMIT_LOOP_EVENTS 32u       /* from one epoll_wait */
