@@ -28,6 +28,14 @@ describe("what could not be sent", function()
   end)
 end)
 
+describe("a socket", function()
+  -- covers: rfc9000#14.2
+  -- covers: rfc9000#14.3
+  it("never lets a datagram be fragmented", function()
+    assert.same({ true, true }, { runtime.path_mtu() })
+  end)
+end)
+
 describe("neap_loop_wait", function()
   it("returns when another thread wakes it", function()
     assert.is_true(runtime.woken())

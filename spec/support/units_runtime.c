@@ -6,6 +6,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -243,10 +244,29 @@ static int old_kernel(lua_State *L)
     return 1;
 }
 
+/* path_mtu() -> whether sockets of IPv4 and of IPv6 neither fragment nor learn a path MTU */
+static int path_mtu(lua_State *L)
+{
+    static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0"};
+
+    for (int i = 0; i < 2; i++) {
+        int fd = neap_udp_bind(addresses[i], NULL), value = -1;
+        socklen_t size = sizeof value;
+        if (i == 0)
+            getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, &size);
+        else
+            getsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, &size);
+        lua_pushboolean(L, fd < 0 || value == (i == 0 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE));
+        if (fd >= 0)
+            close(fd);
+    }
+    return 2;
+}
+
 int neap_units_runtime(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sockaddr", sockaddr},     {"run", run}, {"kept", kept}, {"woken", woken},
+        {"sockaddr", sockaddr},     {"run", run}, {"path_mtu", path_mtu}, {"kept", kept}, {"woken", woken},
         {"old_kernel", old_kernel}, {NULL, NULL},
     };
 
