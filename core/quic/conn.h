@@ -39,6 +39,7 @@ struct packet_space {
     struct crypto_stream crypto;
     uint64_t next_number;
     uint8_t probes;   /* probe packets owed (RFC 9002 §6.2.4) */
+    bool ack_again;   /* an ACK may have been lost: the next packet carries one, though nothing new came */
     uint8_t ack_only; /* packets in a row that nothing will acknowledge */
 };
 
@@ -225,6 +226,7 @@ struct received { /* a packet that was opened */
     bool phase;
     bool from_path;     /* it came from the address that we talk to */
     bool ack_eliciting; /* found while its frames were read */
+    bool is_refused;    /* there is no room for what is in it: not acknowledged, so that it comes again */
 };
 
 /** Read the frames of a packet in order. On failure *frame_type is the one that failed. */

@@ -61,6 +61,8 @@ static void on_lost(neap_conn *c, struct packet_space *s, const struct sent_fram
         struct written_frame w = as_written(f, type);
 
         neap_streams_on_lost(&c->streams, &w);
+    } else if (kind == SENT_ACK) {
+        s->ack_again = true;
     } else if (kind == SENT_CRYPTO) {
         neap_send_buffer_lost(&s->crypto.send, c->pool, f->offset, f->size);
     } else if (kind == SENT_HANDSHAKE_DONE) {

@@ -316,8 +316,12 @@ static int feed_tls(neap_conn *c, enum space space, struct span bytes, struct fa
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)
 {
     struct packet_space *s = conn_space(c, space);
-    int rc = neap_crypto_stream_on_crypto(&s->crypto, c->pool, f, why);
     struct span bytes;
+
+    /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */
+    if (!packet_key_is_set(&s->read))
+        return 0;
+    int rc = neap_crypto_stream_on_crypto(&s->crypto, c->pool, f, why);
 
     while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto.recv)).size > 0) {
         rc = feed_tls(c, space, bytes, why);

@@ -98,7 +98,7 @@ static void write_ack(neap_conn *c, struct draft *d, struct packet_space *s)
         d->space == SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
     uint64_t delay = d->space == SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
 
-    if (count == 0 || (a->eliciting_unacked == 0 && !neap_ack_is_due(a, c->now)))
+    if (count == 0 || (a->eliciting_unacked == 0 && !s->ack_again && !neap_ack_is_due(a, c->now)))
         return;
     if (count > LIMIT_ACK_RANGES_SENT)
         skip = count - LIMIT_ACK_RANGES_SENT;
@@ -283,6 +283,7 @@ static void count_sent(neap_conn *c, const struct draft *d, struct packet_space 
         s->probes--;
     if (d->has_ack) {
         neap_ack_sent(&s->ack);
+        s->ack_again = false;
         if (d->space == SPACE_APPLICATION)
             c->keys.answered = true;
     }

@@ -156,7 +156,7 @@ static void note_received(neap_conn *c, const struct arrival *a, const struct re
     neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
     /* Its keys may have gone while it was read: nothing is acknowledged then. */
-    if (c->state != CONN_ALIVE || !s || !packet_key_is_set(&s->read))
+    if (c->state != CONN_ALIVE || p->is_refused || !s || !packet_key_is_set(&s->read))
         return;
     if (neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting, p->space != SPACE_APPLICATION, a->ecn,
                       delay, c->now))

@@ -56,9 +56,13 @@ static int on_crypto(neap_conn *c, struct received *p, const struct frame *f, st
 
 static int on_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
-    (void)p;
     c->news |= NEWS_READABLE;
-    return neap_streams_on_stream(&c->streams, &f->stream, c->now, why);
+    int rc = neap_streams_on_stream(&c->streams, &f->stream, c->now, why);
+
+    /* RFC 9000 §21.7: what would make one gap too many is not received yet. */
+    if (rc == NEAP_ERR_LIMIT)
+        p->is_refused = true;
+    return rc == NEAP_ERR_LIMIT ? 0 : rc;
 }
 
 static int on_reset_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)

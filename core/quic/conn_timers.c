@@ -92,6 +92,7 @@ static void begin_probe(neap_conn *c, enum space space)
     if (!space_can_send(s))
         return;
     s->probes = 2;
+    s->ack_again = true;
     if (space == SPACE_APPLICATION) {
         if (!neap_streams_has_to_send(&c->streams))
             neap_conn_requeue_oldest(c, space, s->probes);

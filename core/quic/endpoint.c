@@ -218,9 +218,8 @@ void neap_endpoint_settle(neap_endpoint *e, struct member *m)
         neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for connection IDs");
     if (c->peer_cids_changed)
         sync_reset(e, m);
-    if (c->confirmed)
-        drop_original_route(e, m);
-    if (c->established || c->state != CONN_ALIVE)
+    /* One that failed in its handshake counts until its closing is over: it costs as much as one that hangs. */
+    if (c->established || c->state == CONN_CLOSED)
         end_half_open(e, m);
     if (neap_conn_take_news(c) && !m->is_released && !list_linked(&m->news))
         list_append(&e->news, &m->news);

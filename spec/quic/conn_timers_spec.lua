@@ -93,6 +93,25 @@ describe("a probe timeout", function()
     p:free()
   end)
 
+  it("carries an acknowledgement, since the one before may be lost", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    p.drop = function(direction) return direction == "down" end
+    -- The server acknowledges this into the void, and the client may not say it again.
+    local id = p.client:open(true)
+    p.client:stream_send(id, "x", false)
+    p:run(nil, 40 * MS)
+    local answer = p.server:open(false)
+    p.server:stream_send(answer, "y", true)
+    p:flush()
+    p.drop = function(direction) return direction == "up" end
+    assert.is_true(p:run(function(x) return x.client:readable_next() ~= nil end, 500 * MS))
+    -- The client had to probe, and heard now that it need not have.
+    assert.is_true(p.client:stats().pto_count > 0)
+    assert.equal(0, p.client:stats().backoff)
+    p:free()
+  end)
+
   -- covers: rfc9000#8.1.5
   it("of a client goes on without anything in flight, until the server knows its address", function()
     -- The server's first flight is larger than three times what it got, and everything from then on from it is lost.
