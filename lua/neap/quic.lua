@@ -16,7 +16,9 @@ Connection.__index, Stream.__index, Listener.__index = Connection, Stream, Liste
 -- ---- streams
 
 local function new_stream(connection, id)
-  local stream = setmetatable({ id = id, connection = connection, _conn = connection._conn, _buffer = "" }, Stream)
+  local stream = setmetatable({
+    id = id, connection = connection, _conn = connection._conn, _buffer = "", _at = 1,
+  }, Stream)
   connection._streams[id] = stream
   return stream
 end
@@ -43,7 +45,11 @@ end
 -- it breaks off.
 local function receive(self)
   while true do
-    if self._ended then return nil end
+    if self._ended then
+      local failure = self._failure
+      if failure then return nil, failure[1], failure[2], failure[3] end
+      return nil
+    end
     local bytes, fin, code, number = self._conn:stream_recv(self.id, PIECE)
     if bytes then
       if fin then
@@ -56,54 +62,92 @@ local function receive(self)
       if not ok then return nil, message, kind end
     else
       if self.connection._closed then return nil, self.connection:_why() end
-      return nil, fin, code, number
+      self._ended, self._failure = true, { fin, code, number }
+      self:_maybe_forget()
     end
   end
 end
 
-local function read_count(self, count)
-  while #self._buffer < count do
-    local bytes, message, code, number = receive(self)
-    if not bytes then
-      if message then return nil, message, code, number end
-      break
-    end
-    self._buffer = self._buffer .. bytes
+-- What was received and not read yet: _buffer from _at on, so that a line costs its own length.
+local function buffered(self)
+  return #self._buffer - self._at + 1
+end
+
+local function take(self, count)
+  local from, stop = self._at, self._at + count - 1
+  local bytes = self._buffer:sub(from, stop)
+  if stop >= #self._buffer then
+    self._buffer, self._at = "", 1
+  else
+    self._at = stop + 1
   end
-  if #self._buffer == 0 then return nil end
-  local bytes = self._buffer:sub(1, count)
-  self._buffer = self._buffer:sub(count + 1)
   return bytes
 end
 
-local function read_line(self)
-  local from = 1
-  while true do
-    local at = self._buffer:find("\n", from, true)
-    if at then
-      local line = self._buffer:sub(1, at - 1):gsub("\r$", "")
-      self._buffer = self._buffer:sub(at + 1)
-      return line
-    end
-    if #self._buffer > DEFAULT_LIMIT then return nil, "a line without an end", "limit" end
-    from = #self._buffer + 1
+local function read_count(self, count)
+  local size = math.min(count, buffered(self))
+  if size == count and size > 0 then return take(self, count) end
+  local parts = { take(self, size) }
+  while size < count do
     local bytes, message, code, number = receive(self)
     if not bytes then
-      if message then return nil, message, code, number end
-      if #self._buffer == 0 then return nil end
-      local line = self._buffer
-      self._buffer = ""
+      if message then
+        self._buffer, self._at = table.concat(parts), 1
+        return nil, message, code, number
+      end
+      break
+    end
+    local fits = math.min(#bytes, count - size)
+    if fits < #bytes then
+      self._buffer, self._at = bytes, fits + 1
+      bytes = bytes:sub(1, fits)
+    end
+    parts[#parts + 1] = bytes
+    size = size + fits
+  end
+  if size == 0 then return nil end
+  return table.concat(parts)
+end
+
+local function read_line(self)
+  local at = self._buffer:find("\n", self._at, true)
+  local parts, size = nil, 0
+  while not at do
+    local rest = take(self, buffered(self))
+    parts = parts or {}
+    parts[#parts + 1] = rest
+    size = size + #rest
+    local bytes, message, code, number
+    if size > DEFAULT_LIMIT then
+      message, code = "a line without an end", "limit"
+    else
+      bytes, message, code, number = receive(self)
+    end
+    if not bytes then
+      local line = table.concat(parts)
+      if message then
+        self._buffer, self._at = line, 1
+        return nil, message, code, number
+      end
+      if line == "" then return nil end
       return line
     end
-    self._buffer = self._buffer .. bytes
+    self._buffer, self._at = bytes, 1
+    at = bytes:find("\n", 1, true)
   end
+  local line = take(self, at - self._at + 1)
+  if parts then
+    parts[#parts + 1] = line
+    line = table.concat(parts)
+  end
+  return (line:gsub("\r?\n$", ""))
 end
 
 --- Everything up to the end, at most `limit` bytes (16 MiB); nil, message, "limit" beyond.
 function Stream:read_all(limit)
   limit = limit or DEFAULT_LIMIT
-  local parts, size = { self._buffer }, #self._buffer
-  self._buffer = ""
+  local parts, size = {}, buffered(self)
+  parts[1] = take(self, size)
   while true do
     if size > limit then return nil, ("more than %d bytes"):format(limit), "limit" end
     local bytes, message, code, number = receive(self)
@@ -121,11 +165,7 @@ end
 -- when the stream breaks off.
 function Stream:read(what)
   if what == nil then
-    if #self._buffer > 0 then
-      local bytes = self._buffer
-      self._buffer = ""
-      return bytes
-    end
+    if buffered(self) > 0 then return take(self, buffered(self)) end
     return receive(self)
   end
   if type(what) == "number" then return read_count(self, what) end
@@ -156,7 +196,11 @@ function Stream:write(data, given)
     local piece = at == 1 and stop == size and data or data:sub(at, stop)
     local last = fin and stop == size
     local taken, message, code, number = self._conn:stream_send(self.id, piece, last)
-    if not taken and code ~= "again" then return nil, message, code, number end
+    if not taken and code ~= "again" then
+      self._finished = true
+      self:_maybe_forget()
+      return nil, message, code, number
+    end
     at = at + (taken or 0)
     if at > size and (not fin or taken) then break end
     if not taken or taken < #piece then

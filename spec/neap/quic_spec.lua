@@ -57,6 +57,55 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("reads many short lines and large pieces in time that grows with their size", function()
+    with_pair(echo, function(conn)
+      local stream = assert(conn:open_stream())
+      neap.go(function() stream:write(("ab\n"):rep(300000) .. ("x"):rep(3000000), { fin = true }) end)
+      local started, lines = os.clock(), 0
+      while lines < 300000 do
+        assert.equal("ab", (stream:read("*l")))
+        lines = lines + 1
+      end
+      assert.equal(3000000, #stream:read(3000000))
+      assert.is_nil(stream:read(1))
+      assert.is_true(os.clock() - started < 5, os.clock() - started)
+    end)
+  end)
+
+  it("forgets streams that end in any way", function()
+    local function count(connection)
+      local n = 0
+      for _ in pairs(connection._streams) do n = n + 1 end
+      return n
+    end
+    local theirs
+    with_pair(function(conn)
+      theirs = conn
+      for stream in conn:streams() do
+        neap.go(function()
+          local what = stream:read(1)
+          if what == "r" then stream:reset(3) end
+          if what == "s" then stream:stop(4) end
+          stream:read_all()
+          if what == "w" then
+            while stream:write("more") do neap.sleep(0.005) end
+          end
+          stream:finish()
+        end)
+      end
+    end, function(conn)
+      for _, how in ipairs { "r", "s", "w", "a", "n" } do
+        local stream = assert(conn:open_stream())
+        assert(stream:write(how))
+        if how == "w" then stream:stop(7) end
+        if how == "a" then stream:reset(8) else stream:finish() end
+        stream:read_all()
+      end
+      neap.sleep(0.1)
+      assert.same({ 0, 0 }, { count(conn), count(theirs) })
+    end)
+  end)
+
   it("opens one-way streams", function()
     local got
     with_pair(function(conn)
