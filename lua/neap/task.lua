@@ -18,6 +18,7 @@ local resolving = {} -- id → waiter
 local live, holders = 0, 0
 local loop
 local running, stopping = false, false
+local current -- the coroutine of the task that runs
 
 --- The loop of this state, made at first use.
 function task.loop()
@@ -57,6 +58,9 @@ end
 function task.waiter()
   local co, is_main = coroutine.running()
   if not co or is_main then error("this waits: call it in a task (neap.go, neap.run or a handler)", 3) end
+  if co ~= current then
+    error("this waits, and cannot inside a coroutine of your own: wait in the task that resumes it, or use neap.go", 3)
+  end
   return { co = co }
 end
 
@@ -165,9 +169,11 @@ local function run_ready()
     local entry = queue[queue_first]
     queue[queue_first] = nil
     queue_first = queue_first + 1
-    local ok, trace = coroutine.resume(entry[1], entry[2], entry[3], entry[4], entry[5])
+    current = entry[1]
+    local ok, trace = coroutine.resume(current, entry[2], entry[3], entry[4], entry[5])
     if not ok then task.on_error(tostring(trace)) end
   end
+  current = nil
   if queue_first > queue_last then queue_first, queue_last = 1, 0 end
 end
 
