@@ -15,7 +15,7 @@ struct map_slot {
 
 #define SLOT_REMOVED 0xffu
 
-static uint64_t load_le(const uint8_t *p, size_t size)
+static inline uint64_t load_le(const uint8_t *p, size_t size)
 {
     uint64_t value = 0;
 
@@ -29,43 +29,50 @@ static uint64_t rotate_left(uint64_t value, unsigned bits)
     return value << bits | value >> (64 - bits);
 }
 
-static void sip_round(uint64_t v[4])
+struct sip {
+    uint64_t a, b, c, d;
+};
+
+/* By value, so that the state stays in registers. */
+static inline struct sip sip_round(struct sip v)
 {
-    v[0] += v[1];
-    v[1] = rotate_left(v[1], 13) ^ v[0];
-    v[0] = rotate_left(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate_left(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate_left(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate_left(v[1], 17) ^ v[2];
-    v[2] = rotate_left(v[2], 32);
+    v.a += v.b;
+    v.b = rotate_left(v.b, 13) ^ v.a;
+    v.a = rotate_left(v.a, 32);
+    v.c += v.d;
+    v.d = rotate_left(v.d, 16) ^ v.c;
+    v.a += v.d;
+    v.d = rotate_left(v.d, 21) ^ v.a;
+    v.c += v.b;
+    v.b = rotate_left(v.b, 17) ^ v.c;
+    v.c = rotate_left(v.c, 32);
+    return v;
 }
 
-static void sip_absorb(uint64_t v[4], uint64_t word)
+static inline struct sip sip_absorb(struct sip v, uint64_t word)
 {
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
+    v.d ^= word;
+    v = sip_round(v);
+    v.a ^= word;
+    return v;
 }
 
 uint64_t neap_siphash(const uint64_t key[2], struct span data)
 {
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
-                     key[1] ^ 0x7465646279746573};
+    struct sip v = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
+                    key[1] ^ 0x7465646279746573};
     size_t whole = data.size / 8 * 8;
 
     for (size_t i = 0; i < whole; i += 8)
-        sip_absorb(v, load_le(data.data + i, 8));
+        v = sip_absorb(v, load_le(data.data + i, 8));
     uint64_t tail = (uint64_t)data.size << 56;
     if (data.size > whole)
         tail |= load_le(data.data + whole, data.size - whole);
-    sip_absorb(v, tail);
-    v[2] ^= 0xff;
+    v = sip_absorb(v, tail);
+    v.c ^= 0xff;
     for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        v = sip_round(v);
+    return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 struct map neap_map_of(const uint8_t key[16])
