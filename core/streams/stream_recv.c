@@ -39,7 +39,12 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
             return error;
         at = gap.end;
     }
-    return start < end ? neap_range_set_insert(&a->received, pool, start, end) : 0;
+    /* What can be read next is no gap, so that there is always room for it. */
+    uint32_t more = start == a->read;
+    a->received.limit += more;
+    int error = start < end ? neap_range_set_insert(&a->received, pool, start, end) : 0;
+    a->received.limit -= more;
+    return error;
 }
 
 uint64_t neap_reassembly_ready(const struct reassembly *a)

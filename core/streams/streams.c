@@ -300,9 +300,10 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     struct stream *stream = target.stream;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
     error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);
+    if (error == NEAP_ERR_LIMIT)
+        return error;
     if (error)
-        return neap_fail(why, NEAP_INTERNAL_ERROR,
-                         error == NEAP_ERR_LIMIT ? "too many gaps in a stream" : "no memory for stream data");
+        return neap_fail(why, NEAP_INTERNAL_ERROR, "no memory for stream data");
     if (!stream->recv.window_grown_at)
         stream->recv.window_grown_at = now;
     if (!s->window_grown_at)

@@ -100,6 +100,18 @@ describe("reassembly", function()
     assert.equal("zzxyx", r:read())
   end)
 
+  it("takes what can be read next also at the bound, though it touches nothing", function()
+    local r = units.reassembly()
+    for i = 1, GAPS do assert.equal(0, r:insert(i * 3, "x")) end
+    assert.equal(codes.LIMIT, r:insert(1, "b"))
+    assert.equal(0, r:insert(0, "a"))
+    assert.equal(codes.LIMIT, r:insert(GAPS * 3 + 3, "x"))
+    assert.equal("a", r:read())
+    assert.equal(0, r:insert(1, "b"))
+    assert.equal(0, r:insert(2, "c"))
+    assert.equal("bcx", r:read())
+  end)
+
   it("takes memory for what came, not for where it came", function()
     local r = units.reassembly()
     assert.equal(0, r:insert(16 * 1024 * 1024 - 1, "x"))

@@ -423,6 +423,30 @@ static int conn_active_reset_token(lua_State *L)
     lua_pushboolean(L, active->has_token);
     return 2;
 }
+
+/* conn:has_received(space, number) */
+static int conn_has_received(lua_State *L)
+{
+    const struct packet_space *s = conn_space(check_conn(L, 1), (enum space)luaL_checknumber(L, 2));
+
+    lua_pushboolean(L, neap_ack_is_duplicate(&s->ack, (uint64_t)luaL_checknumber(L, 3)));
+    return 1;
+}
+
+/* conn:handshake_data(space): the CRYPTO data that is not acknowledged. */
+static int conn_handshake_data(lua_State *L)
+{
+    const struct send_buffer *b =
+        &conn_space(check_conn(L, 1), (enum space)luaL_checknumber(L, 2))->crypto.send;
+    uint8_t out[2048];
+    size_t size = (size_t)(b->end - b->base);
+
+    luaL_argcheck(L, size <= sizeof out, 2, "too much");
+    neap_send_buffer_copy(b, b->base, out, size);
+    lua_pushlstring(L, (const char *)out, size);
+    return 1;
+}
+
 static void count_event(void *context, const neap_trace_event *event)
 {
     struct unit_conn *u = context;
@@ -485,6 +509,8 @@ static const luaL_Reg conn_methods[] = {
     {"set_user", conn_set_user},
     {"user", conn_user},
     {"active_reset_token", conn_active_reset_token},
+    {"has_received", conn_has_received},
+    {"handshake_data", conn_handshake_data},
     {"trace", conn_trace},
     {"traced", conn_traced},
     {NULL, NULL},
