@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -92,12 +93,23 @@ static void append_answer(struct resolver *resolver, struct question *question)
         return;
 }
 
+/* "localhost" and what ends in ".localhost" is the loopback, whatever the system's files say (RFC 6761 §6.3). */
+static bool is_localhost(const char *host)
+{
+    size_t size = strlen(host), name_size = strlen("localhost");
+
+    return size >= name_size && strcasecmp(host + size - name_size, "localhost") == 0 &&
+           (size == name_size || host[size - name_size - 1] == '.');
+}
+
 static void look_up(struct question *question, int flags)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = flags};
     struct addrinfo *list = NULL;
     neap_resolved *answer = &question->answer;
-    int failed = getaddrinfo(question->host, NULL, &hints, &list);
+    /* Without a name the loopback addresses are given; then a service is needed. */
+    int failed = is_localhost(question->host) ? getaddrinfo(NULL, "443", &hints, &list)
+                                              : getaddrinfo(question->host, NULL, &hints, &list);
 
     if (failed != 0) {
         snprintf(answer->error, sizeof answer->error, "%s",
