@@ -361,7 +361,10 @@ local function open_stream(attempt, fields, fin, timeout)
     if session.closed then return nil, session.reason.text, "closed", session.reason.code end
     local stream, message, code = session.h3:send_request(fields, fin)
     if stream then return session:exchange(stream) end
-    if code == "argument" then return nil, refusal(fields), code end
+    -- "limit" is either: the peer takes no such fields, or no more streams now.
+    if code == "argument" or code == "limit" and attempt.conn:streams_left("bidi") > 0 then
+      return nil, refusal(fields), code
+    end
     if code ~= "limit" and code ~= "again" then return nil, message, code end
     local waiter = task.waiter()
     attempt.openers = attempt.openers or {}

@@ -3,6 +3,11 @@
 
 ---@class neap
 ---@field _VERSION string
+---@field client neap.client
+---@field headers neap.headers
+---@field mime neap.mime
+---@field server neap.server
+---@field task neap.task
 ---@field json neap.json
 ---@field url neap.url
 ---@field log neap.log
@@ -16,9 +21,8 @@ local neap = {}
 function neap.app() end
 
 --- A new client; `neap.client.get(url)` and the others use one that all share.
----@param options? neap.ClientOptions
----@return neap.Client
-function neap.client(options) end
+---@class neap.client: neap.Client
+---@overload fun(options?: neap.ClientOptions): neap.Client
 
 --- Starts a function as a task of its own.
 ---@param fn fun(a: any, b: any, c: any)
@@ -62,6 +66,7 @@ function neap.static(folder, options) end
 ---@field pin? string SHA-256 of the peer's public key
 ---@field pins? string[]
 ---@field verify? boolean
+---@field verify_peer? boolean the same
 ---@field keylog? string file for TLS secrets
 ---@field max_idle_timeout? number seconds
 ---@field handshake_timeout? number seconds
@@ -78,6 +83,14 @@ function neap.static(folder, options) end
 ---@field send_buffer? integer bytes kept a stream until acknowledged
 ---@field max_send_udp_payload_size? integer
 ---@field retry? boolean
+---@field max_udp_payload_size? integer
+---@field ack_delay_exponent? integer
+---@field active_connection_id_limit? integer
+---@field disable_active_migration? boolean
+---@field source_connection_id_size? integer
+---@field seed? string|number all randomness follows from it: for simulations only
+---@field wall_clock? number seconds since 1970, fixed
+---@field grease? boolean
 ---@field pacing? boolean
 ---@field memory_limit? integer bytes for all connections
 ---@field static_secret? string
@@ -136,6 +149,7 @@ function App:listen(options) end
 ---@field port? integer 4433 unless told, 0 any
 ---@field read_timeout? number seconds without progress of a body
 ---@field shutdown_timeout? number seconds that open requests get at the end
+---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
 
 ---@class neap.Server
 ---@field port integer
@@ -175,6 +189,58 @@ function Headers:each() end
 ---@return integer
 function Headers:count() end
 
+---@class neap.headers
+local headers = {}
+---@param from? table<string, string|string[]>|string[]|neap.Headers
+---@return neap.Headers
+function headers.new(from) end
+--- Takes over a flat list without a copy.
+---@param list string[]
+---@return neap.Headers
+function headers.wrap(list) end
+---@param list string[]
+---@return string what is wrong with fields that were refused
+function headers.problem(list) end
+
+---@class neap.mime
+---@field types table<string, string> by extension
+local mime = {}
+---@param name string
+---@return string
+function mime.of(name) end
+
+---@class neap.server
+---@field all table<neap.Server, true>
+local server = {}
+---@param app neap.App
+---@param options? neap.ListenOptions
+---@return neap.Server? server
+---@return string? message
+---@return neap.Code? code
+function server.listen(app, options) end
+--- Called with each server that is ready.
+---@param one neap.Server
+function server.announce(one) end
+
+--- The scheduler, for those who write libraries.
+---@class neap.task
+local task = {}
+---@class neap.Waiter
+---@return neap.Waiter waiter of the task that calls
+function task.waiter() end
+---@param waiter neap.Waiter
+---@param seconds? number
+---@return any ... the values of the wake; nil, "timeout", "timeout"
+function task.await(waiter, seconds) end
+---@param waiter neap.Waiter?
+function task.wake(waiter, a, b, c, d) end
+---@param host string
+---@param port integer
+---@return string[]? addresses
+---@return string? message
+---@return neap.Code? code
+function task.resolve(host, port) end
+
 ---@class neap.Request
 ---@field method string
 ---@field path string as sent, without the query
@@ -188,6 +254,7 @@ function Headers:count() end
 ---@field params table<string, string>
 ---@field route string? the pattern that matched
 ---@field peer string "address:port"
+---@field protocol string? of an extended CONNECT
 ---@field proto "h3"
 ---@field id integer the stream
 ---@field has_body boolean
@@ -244,6 +311,11 @@ function Response:write(data) end
 ---@param fields table<string, string>
 ---@return neap.Response
 function Response:trailers(fields) end
+--- Sends the headers now; done by itself with the first write.
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Response:start() end
 ---@return boolean? ok
 ---@return string? message
 ---@return neap.Code? code
@@ -340,6 +412,8 @@ function Client:delete(url, request) end
 function Client:close() end
 
 ---@class neap.ClientResponse
+---@field url table what was asked last, parsed
+---@field conn neap.Conn
 ---@field status integer
 ---@field headers neap.Headers
 ---@field peer string
@@ -466,6 +540,9 @@ function Stream:stop(code) end
 ---@return boolean
 function Stream:is_bidirectional() end
 
+--- Closes everything: servers and outgoing connections.
+function quic.close_all() end
+
 ---@class neap.json
 ---@field null any
 local json = {}
@@ -503,6 +580,13 @@ function url.parse_query(text) end
 ---@param values table<string, string>
 ---@return string
 function url.make_query(values) end
+---@param base table parsed
+---@param reference string
+---@return string
+function url.join(base, reference) end
+---@param path string
+---@return string
+function url.normalize(path) end
 
 ---@class neap.log
 ---@field level "error"|"warn"|"info"|"debug"

@@ -40,7 +40,7 @@ local function new_session(self, conn)
   local session = Session.new(conn, function(session, stream, fields, fin)
     local exchange = session:exchange(stream)
     task.go(function() serve(self, exchange, fields, fin) end)
-  end)
+  end, self.settings)
   if self.draining then session.h3:goaway() end
   self.sessions[conn] = session
   self.session_count = self.session_count + 1
@@ -98,6 +98,7 @@ function server.listen(app, given)
   local address = endpoint:address()
   local self = setmetatable({
     app = app, endpoint = endpoint, sessions = {}, session_count = 0,
+    settings = mine.max_field_section_size and { max_field_section_size = mine.max_field_section_size },
     read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false,

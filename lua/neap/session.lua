@@ -9,11 +9,11 @@ local PIECE = 65536 -- bytes given to the core at a time
 local Session = {}
 Session.__index = Session
 
---- `on_request(session, stream, fields, fin)` is called for a new request (servers).
-function Session.new(conn, on_request)
+--- `on_request(session, stream, fields, fin)` is called for a new request (servers); `settings` as core.h3 takes them.
+function Session.new(conn, on_request, settings)
   return setmetatable({
     conn = conn,
-    h3 = core.h3(conn),
+    h3 = core.h3(conn, settings),
     exchanges = {},
     count = 0,
     on_request = on_request,

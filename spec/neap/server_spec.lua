@@ -84,6 +84,21 @@ describe("a server that shuts down", function()
 end)
 
 describe("servers", function()
+  it("take no larger fields than max_field_section_size", function()
+    web.with_app(function(app) app:get("/", function() return "" end) end, function(client, url)
+      assert.equal(200, assert(client:get(url, { headers = { x = ("y"):rep(500) } })).status)
+      -- The settings of the server are known: the client does not even try.
+      local r, message, code = client:get(url, { headers = { x = ("y"):rep(3000) } })
+      assert.same({ nil, "limit" }, { r, code })
+      assert.matches("too long", message)
+      -- Before they are known it does.
+      local fresh = neap.client { verify = false }
+      r = fresh:get(url, { headers = { x = ("y"):rep(3000) } })
+      assert.is_true(r == nil or r.status == 431)
+      fresh:close()
+    end, { max_field_section_size = 1000 })
+  end)
+
   it("may be two in one loop, each with its own app", function()
     local id = web.identity()
     web.run(function()

@@ -1,0 +1,422 @@
+---@meta neap.lowlevel
+--- Types of the low level, of the simulation and of what both hand out, for editors (LuaCATS). Nothing runs from
+-- here. What can happen gives nil, message, code[, number]; lua/binding/README.md says more of every method.
+
+---@class neap.lowlevel
+local lowlevel = {}
+---@param options? neap.ConfigOptions
+---@return neap.Config? config
+---@return string? message
+---@return neap.Code? code
+function lowlevel.config(options) end
+---@param config neap.Config
+---@param server_name string
+---@param peer string "address:port"
+---@param options? { from?: string, at?: number }
+---@return neap.Conn? conn
+---@return string? message
+---@return neap.Code? code
+function lowlevel.connect(config, server_name, peer, options) end
+---@param config neap.Config
+---@param header neap.HeaderInfo
+---@param scid string our connection ID
+---@param options { from: string, to?: string, at?: number, original_dcid?: string }
+---@return neap.Conn? conn
+---@return string? message
+---@return neap.Code? code
+function lowlevel.accept(config, header, scid, options) end
+---@param conn neap.Conn
+---@param options? { max_field_section_size?: integer }
+---@return neap.H3? h3
+---@return string? message
+---@return neap.Code? code
+function lowlevel.h3(conn, options) end
+---@param config neap.Config
+---@param is_server boolean
+---@return neap.Endpoint? endpoint
+---@return string? message
+---@return neap.Code? code
+function lowlevel.endpoint(config, is_server) end
+---@param bytes string
+---@param dcid_size? integer of short headers, 8
+---@return neap.HeaderInfo? header
+---@return string? message
+---@return neap.Code? code
+function lowlevel.header_info(bytes, dcid_size) end
+---@param config neap.Config
+---@param header neap.HeaderInfo
+---@return string? bytes
+function lowlevel.negotiate_version(config, header) end
+---@param config neap.Config
+---@param header neap.HeaderInfo
+---@param new_scid string
+---@param peer string
+---@param now number
+---@return string? bytes
+function lowlevel.retry(config, header, new_scid, peer, now) end
+---@param config neap.Config
+---@param dcid string
+---@param trigger_size integer
+---@return string? bytes nil when the trigger is too small
+function lowlevel.stateless_reset(config, dcid, trigger_size) end
+---@param config neap.Config
+---@param header neap.HeaderInfo
+---@param peer string
+---@param now number
+---@return string? original_dcid
+---@return string? message
+---@return neap.Code? code
+function lowlevel.validate_token(config, header, peer, now) end
+---@param config neap.Config
+---@param size integer
+---@return string
+function lowlevel.random_cid(config, size) end
+---@param version integer
+---@return boolean
+function lowlevel.version_is_supported(version) end
+---@param code integer
+---@param is_application? boolean
+---@return string
+function lowlevel.error_name(code, is_application) end
+---@return number seconds of the monotonic clock
+function lowlevel.now() end
+---@param address? string to be bound to
+---@return neap.Udp? socket
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function lowlevel.udp(address) end
+
+---@class neap.HeaderInfo
+---@field type "initial"|"0rtt"|"handshake"|"retry"|"version_negotiation"|"short"|"unknown"
+---@field version integer
+---@field dcid string
+---@field scid string
+---@field token string?
+
+---@class neap.Config
+local Config = {}
+---@return { used: integer, reserved: integer, limit: integer, refused: integer }
+function Config:memory() end
+
+---@class neap.DatagramInfo
+---@field from string
+---@field to string
+---@field at number when it may leave
+---@field ecn integer
+---@field segment_size integer? of an endpoint's: several datagrams in one
+
+---@class neap.CloseInfo
+---@field by "local"|"peer"|"idle"|"reset"|"version"|"handshake_timeout"
+---@field code integer
+---@field name string
+---@field is_application boolean
+---@field reason string
+---@field frame_type integer
+
+--- A connection whose datagrams and clock are the script's, or one of an endpoint's.
+---@class neap.Conn
+local Conn = {}
+---@param bytes string
+---@param info { at: number, from?: string, to?: string, ecn?: integer }
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:recv(bytes, info) end
+---@param now number
+---@param info? neap.DatagramInfo filled and given back
+---@return string? bytes nil, "done", "again" when there is none
+---@return neap.DatagramInfo|string info
+---@return neap.Code? code
+function Conn:send(now, info) end
+---@param now number
+---@return number? seconds until on_timeout and send are due
+function Conn:timeout(now) end
+---@return number? time
+function Conn:deadline() end
+---@param now number
+function Conn:on_timeout(now) end
+---@return boolean
+function Conn:is_server() end
+---@return boolean
+function Conn:is_established() end
+---@return boolean
+function Conn:is_confirmed() end
+---@return boolean
+function Conn:is_draining() end
+---@return boolean
+function Conn:is_closed() end
+---@param code? integer
+---@param reason? string
+---@param is_application? boolean
+function Conn:close(code, reason, is_application) end
+---@return neap.CloseInfo? why nil while it is alive
+function Conn:error() end
+---@return string?
+function Conn:alpn() end
+---@return string?
+function Conn:server_name() end
+---@return integer
+function Conn:version() end
+---@return string
+function Conn:peer() end
+---@return string
+function Conn:local_address() end
+---@return string source
+---@return string destination
+---@return string original
+function Conn:ids() end
+---@return string[]
+function Conn:source_ids() end
+---@return table<string, number> stats the names of neap_stats, times in seconds
+function Conn:stats() end
+---@param kind? "bidi"|"uni"
+---@return integer? id
+---@return string? message
+---@return neap.Code? code
+function Conn:stream_open(kind) end
+---@param id integer
+---@param bytes string
+---@param fin? boolean
+---@return integer? count taken
+---@return string? message
+---@return neap.Code? code
+function Conn:stream_send(id, bytes, fin) end
+---@param id integer
+---@return integer? count
+function Conn:stream_capacity(id) end
+---@param id integer
+---@param max? integer
+---@return string? bytes
+---@return boolean|string fin
+---@return neap.Code? code
+function Conn:stream_recv(id, max) end
+---@param id integer
+---@param direction "read"|"write"
+---@param code? integer
+function Conn:stream_shutdown(id, direction, code) end
+---@param id integer
+---@param direction "read"|"write"
+---@return integer? code of the peer's
+function Conn:stream_error(id, direction) end
+---@param id integer
+---@return boolean
+function Conn:stream_finished(id) end
+---@return boolean
+function Conn:is_flushed() end
+---@return integer? id
+function Conn:readable_next() end
+---@return integer? id
+function Conn:writable_next() end
+---@return fun(): integer?
+function Conn:readable() end
+---@return fun(): integer?
+function Conn:writable() end
+---@param kind? "bidi"|"uni"
+---@return integer
+function Conn:streams_left(kind) end
+--- Gives an endpoint's connection back.
+function Conn:release() end
+
+---@class neap.H3
+local H3 = {}
+---@return string? event "headers", "data", "trailers", "finished", "reset", "stopped", "writable", "goaway", "settings"
+---@return integer|string stream
+---@return any a
+---@return any b
+---@return any c
+function H3:poll() end
+---@param fields string[] { ":method", "GET", … }
+---@param fin? boolean
+---@return integer? stream
+---@return string? message
+---@return neap.Code? code
+function H3:send_request(fields, fin) end
+---@param stream integer
+---@param fields string[] { ":status", "200", … }
+---@param fin? boolean
+function H3:send_response(stream, fields, fin) end
+---@param stream integer
+---@param status integer
+---@param fields? string[]
+---@param body? string
+---@param length? integer
+---@return integer? count of body bytes taken
+function H3:respond(stream, status, fields, body, length) end
+---@param stream integer
+---@param bytes string
+---@param fin? boolean
+---@return integer? count taken
+---@return string? message
+---@return neap.Code? code
+function H3:send_body(stream, bytes, fin) end
+---@param stream integer
+---@return integer? count
+function H3:body_capacity(stream) end
+---@param stream integer
+---@param max? integer
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+function H3:recv_body(stream, max) end
+---@param stream integer
+---@param fields string[]
+function H3:send_trailers(stream, fields) end
+---@param stream integer
+---@param code integer
+function H3:cancel(stream, code) end
+---@param stream integer
+---@param code integer
+function H3:stop_body(stream, code) end
+function H3:goaway() end
+---@return integer
+function H3:open_requests() end
+---@param id integer
+---@return integer?
+function H3:peer_setting(id) end
+---@return neap.Conn
+function H3:conn() end
+
+--- Many connections behind one socket of the script's.
+---@class neap.Endpoint
+local Endpoint = {}
+---@return neap.Conn? conn the next one with something new
+function Endpoint:next() end
+---@param server_name string
+---@param peer string
+---@param options? { config?: neap.Config, from?: string, at?: number }
+---@return neap.Conn? conn
+---@return string? message
+---@return neap.Code? code
+function Endpoint:connect(server_name, peer, options) end
+---@param bytes string
+---@param info { from: string, to?: string, ecn?: integer, at: number }
+function Endpoint:recv(bytes, info) end
+---@param now number
+---@param info? neap.DatagramInfo
+---@return string? bytes
+---@return neap.DatagramInfo|string info
+function Endpoint:send(now, info) end
+---@param now number
+---@return number?
+function Endpoint:timeout(now) end
+---@return number?
+function Endpoint:deadline() end
+---@param on boolean
+function Endpoint:refuse(on) end
+---@return string
+function Endpoint:address() end
+---@return table<string, number>
+function Endpoint:stats() end
+function Endpoint:close() end
+
+---@class neap.Udp
+local Udp = {}
+---@param address string
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Udp:bind(address) end
+---@param bytes string
+---@param address string
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function Udp:sendto(bytes, address) end
+---@param timeout? number
+---@return string? bytes
+---@return string address
+---@return integer|string ecn
+function Udp:recvfrom(timeout) end
+---@return string
+function Udp:address() end
+---@return integer
+function Udp:fd() end
+function Udp:close() end
+
+---@class neap.sim
+local sim = {}
+---@param options? { seed?: number|string, max_steps?: integer }
+---@return neap.Sim
+function sim.new(options) end
+
+---@class neap.LinkOptions
+---@field delay? number seconds one way
+---@field jitter? number seconds at most on top, without changing the order
+---@field rate? number bytes a second
+---@field queue? integer datagrams that wait for the rate
+---@field loss? number probability
+---@field duplicate? number probability
+---@field reorder? number probability to be held back
+---@field reorder_delay? number seconds at most
+---@field corrupt? number probability that a bit is flipped
+---@field mtu? integer larger datagrams are lost
+---@field drop? integer[] datagrams to lose, counted from 1
+---@field filter? fun(bytes: string, index: integer, now: number): (boolean|string)? false loses it, a string replaces it
+---@field up? neap.LinkOptions client to server
+---@field down? neap.LinkOptions
+
+---@class neap.Link
+---@field up neap.LinkDirection
+---@field down neap.LinkDirection
+
+---@class neap.LinkDirection
+---@field sent integer
+---@field delivered integer
+---@field lost integer
+---@field overflowed integer
+---@field duplicated integer
+---@field corrupted integer
+---@field bytes integer
+
+---@class neap.NodeOptions: neap.ConfigOptions
+---@field on_conn? fun(conn: neap.Conn, node: neap.Node)
+---@field address? string
+---@field link? neap.Link
+---@field server? neap.Node to connect to at once
+---@field connect? boolean
+---@field name? string of the server, "localhost"
+
+---@class neap.Node
+---@field conn neap.Conn?
+---@field endpoint neap.Endpoint
+---@field address string
+local Node = {}
+---@param server? neap.Node
+---@return neap.Conn? conn
+---@return string? message
+---@return neap.Code? code
+function Node:connect(server) end
+--- Something was done to this node's connections outside of on_conn and of tasks.
+function Node:touch() end
+
+---@class neap.Sim
+---@field seed number|string
+---@field hash integer of everything sent so far
+---@field now number
+---@field random fun(): number
+local Sim = {}
+---@param options? neap.LinkOptions
+---@return neap.Link
+function Sim:link(options) end
+---@param options? neap.NodeOptions
+---@return neap.Node
+function Sim:server(options) end
+---@param options? neap.NodeOptions
+---@return neap.Node
+function Sim:client(options) end
+---@param goal number|fun(): boolean seconds, or until it is true
+---@param seconds? number at most, 120
+---@return number seconds since the start
+function Sim:run(goal, seconds) end
+---@return number
+function Sim:time() end
+---@param fn fun(sim: neap.Sim)
+function Sim:go(fn) end
+---@param seconds number
+function Sim:sleep(seconds) end
+---@param condition fun(): any
+function Sim:wait(condition) end
+function Sim:close() end
+
+return lowlevel

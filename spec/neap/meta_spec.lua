@@ -1,0 +1,129 @@
+-- The types for editors name what is there, and all of it.
+local neap = require "neap"
+local core = require "neap.core"
+local web = require "support.web"
+local pair = require "binding.pair"
+
+local text = ""
+for _, name in ipairs { "meta", "meta_lowlevel" } do
+  text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
+end
+
+-- class → { function = true }
+local declared = {}
+for class, name in text:gmatch("\nfunction ([%a_][%w_]*)[.:]([%w_]+)%(") do
+  declared[class] = declared[class] or {}
+  declared[class][name] = true
+end
+
+local function each_is_there(class, object)
+  for name in pairs(assert(declared[class], "no types of " .. class)) do
+    local value = object[name]
+    local is_callable = type(value) == "function" or type(value) == "table" and (getmetatable(value) or {}).__call
+    assert.is_truthy(is_callable, ("%s:%s is declared, and missing"):format(class, name))
+  end
+end
+
+local function each_is_declared(class, methods, except)
+  for name, value in pairs(methods) do
+    if type(value) == "function" and type(name) == "string" and name:sub(1, 1) ~= "_" and not (except or {})[name] then
+      assert.is_truthy(declared[class] and declared[class][name], ("%s:%s is not declared"):format(class, name))
+    end
+  end
+end
+
+describe("the types for editors", function()
+  it("match the modules", function()
+    each_is_there("neap", neap)
+    for _, name in ipairs { "json", "url", "lowlevel", "sim", "quic", "mime", "server" } do
+      each_is_there(name, neap[name])
+      each_is_declared(name, neap[name])
+    end
+    for _, name in ipairs { "log", "task", "headers" } do each_is_there(name, neap[name]) end
+    each_is_declared("App", getmetatable(neap.app()).__index, { new = true, default_error = true, handle = true })
+    each_is_there("App", neap.app())
+    each_is_there("Headers", neap.headers.new())
+    for part in pairs(neap) do
+      if part:sub(1, 1) ~= "_" and type(neap[part]) == "table" then
+        assert.matches("@field " .. part .. " neap%.", text)
+      end
+    end
+  end)
+
+  it("match the objects of HTTP", function()
+    local id = web.identity()
+    web.run(function()
+      local app = neap.app()
+      app:get("/", function(req, res)
+        each_is_there("Request", req)
+        each_is_there("Response", res)
+        each_is_declared("Response", getmetatable(res).__index, { new = true, complete = true, set_result = true,
+          reset = true })
+        return ""
+      end)
+      local server = assert(app:listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })
+      local client = neap.client { ca = id.cert }
+      local r = assert(client:get("https://127.0.0.1:" .. server.port))
+      assert.equal(200, r.status)
+      each_is_there("Server", server)
+      each_is_declared("Server", getmetatable(server).__index)
+      each_is_there("Client", client)
+      each_is_declared("Client", getmetatable(client).__index, { explain = true, code_of = true })
+      each_is_there("ClientResponse", r)
+      each_is_declared("ClientResponse", getmetatable(r).__index)
+      client:close()
+      server:close()
+    end)
+  end)
+
+  it("match the objects of raw QUIC", function()
+    local id = web.identity()
+    web.run(function()
+      local listener = assert(neap.quic.listen {
+        host = "127.0.0.1", port = 0, alpn = "x", cert = id.cert, key = id.key,
+      })
+      local connection = assert(neap.quic.connect("127.0.0.1:" .. listener.port, { alpn = "x", ca = id.cert }))
+      local stream = assert(connection:open_stream())
+      each_is_there("Listener", listener)
+      each_is_declared("Listener", getmetatable(listener).__index)
+      each_is_there("Connection", connection)
+      each_is_there("Stream", stream)
+      each_is_declared("Stream", getmetatable(stream).__index)
+      connection:close()
+      listener:close()
+    end)
+  end)
+
+  it("match the low level and the simulation", function()
+    local both = pair.new()
+    local objects = {
+      Config = both.config, Conn = both.client, H3 = core.h3(both.client), Endpoint = core.endpoint(both.config, false),
+      Udp = core.udp(), Sim = neap.sim.new(),
+    }
+    objects.Node = objects.Sim:client()
+    for class, object in pairs(objects) do each_is_there(class, object) end
+    each_is_declared("Sim", getmetatable(objects.Sim).__index, { push = true, pop = true, fail = true, next_time = true,
+      deliver_due = true, run_tasks = true, turn = true, step = true })
+    -- What the binding's README says of a class is declared as well.
+    local readme = web.helper.read_file("lua/binding/README.md")
+    for class, prefix in pairs { Conn = "conn", H3 = "h3", Endpoint = "endpoint" } do
+      for line in readme:gmatch("[^\n]+") do
+        if line:find("^| `" .. prefix .. ":") then
+          for name in line:match("^| (.-) |"):gmatch(":([%w_]+)%(") do
+            assert.is_truthy(declared[class][name], prefix .. ":" .. name .. " is not declared")
+          end
+        end
+      end
+    end
+  end)
+
+  it("name every option of a config", function()
+    local header = web.helper.read_file("core/quic/config.h")
+    local count = 0
+    for name in header:gmatch("X%(([%l_]+),") do
+      count = count + 1
+      assert.matches("@field " .. name .. "%?", text)
+    end
+    assert.is_true(count > 10)
+  end)
+end)
