@@ -123,10 +123,18 @@ void neap_wipe(void *data, size_t size)
 
 int neap_equal_constant_time(const void *a, const void *b, size_t size)
 {
-    const volatile uint8_t *x = a, *y = b;
-    uint32_t difference = 0;
+    const uint8_t *x = a, *y = b;
+    volatile uint64_t difference = 0; /* volatile: no way out before the end */
+    size_t at = 0;
 
-    for (size_t i = 0; i < size; i++)
-        difference |= (uint32_t)(x[i] ^ y[i]);
+    for (; size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t left, right;
+
+        memcpy(&left, x + at, sizeof(left));
+        memcpy(&right, y + at, sizeof(right));
+        difference |= left ^ right;
+    }
+    for (; at < size; at++)
+        difference |= (uint64_t)(x[at] ^ y[at]);
     return difference == 0;
 }

@@ -10,6 +10,7 @@
 #include <mbedtls/gcm.h>
 
 #define CACHE_ENTRIES 32u
+#define CACHE_HINTS 16u /* a power of two */
 
 /* An entry is found by a keyed hash, which says nothing about the key to who measures time, and then compared in
  * full. */
@@ -25,6 +26,7 @@ struct cipher_cache {
     uint64_t tag_key[2];
     uint64_t clock;
     struct cipher_entry entries[CACHE_ENTRIES];
+    uint8_t hints[CACHE_HINTS]; /* by a key's address: where it was found last */
 };
 
 struct cipher_cache *neap_ciphers_new(struct pool *pool, const uint8_t tag_key[16])
@@ -96,7 +98,7 @@ static struct cipher_entry *entry_fill(struct cipher_entry *entry, const struct 
 }
 
 /* The contexts of an AES key, expanded into the place of the least recently used when they are not there. */
-static struct cipher_entry *entry_of(struct cipher_cache *cache, const struct packet_key *key)
+static struct cipher_entry *entry_search(struct cipher_cache *cache, const struct packet_key *key)
 {
     uint64_t tag = tag_of(cache, key);
     struct cipher_entry *oldest = &cache->entries[0], *entry = NULL;
@@ -109,10 +111,22 @@ static struct cipher_entry *entry_of(struct cipher_cache *cache, const struct pa
         else if (at->used_at < oldest->used_at)
             oldest = at;
     }
-    if (!entry)
-        entry = entry_fill(oldest, key, tag);
-    if (entry)
+    return entry ? entry : entry_fill(oldest, key, tag);
+}
+
+/* A connection's keys stay where they are: mostly the entry is the one that this address had last. What the address
+ * says is only a guess, the keys are compared in full. */
+static struct cipher_entry *entry_of(struct cipher_cache *cache, const struct packet_key *key)
+{
+    uint8_t *hint = &cache->hints[(uintptr_t)key / sizeof(*key) % CACHE_HINTS];
+    struct cipher_entry *entry = &cache->entries[*hint];
+
+    if (!entry->used_at || !entry_is(entry, key))
+        entry = entry_search(cache, key);
+    if (entry) {
+        *hint = (uint8_t)(entry - cache->entries);
         entry->used_at = ++cache->clock;
+    }
     return entry;
 }
 
