@@ -4,17 +4,18 @@ local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local options = require "neap.options"
+local Response = require "neap.client_response"
 local Session = require "neap.session"
 local task = require "neap.task"
 local url = require "neap.url"
 
 local exchange_methods = Session.exchange_methods
+local break_off, drop_abandoned = Response.break_off, Response.drop_abandoned
 
-local H3_NO_ERROR, H3_REQUEST_CANCELLED = 0x100, 0x10c
+local H3_NO_ERROR = 0x100
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
-local DEFAULT_LIMIT = 16 * 1024 * 1024 -- bytes that body() and json() take unless told
 local IDEMPOTENT = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true }
 
 local Client = {}
@@ -36,138 +37,6 @@ local REQUEST = { -- what a request's table may hold
   headers = true, body = true, json = true, form = true, query = true, timeout = true, follow = true,
   trailers = true, on_informational = true,
 }
-
--- ---- responses
-
--- Ends an exchange that is not wanted any more; who waits on it is woken.
-local function break_off(exchange, failure)
-  if not exchange.session.closed then exchange.h3:cancel(exchange.stream, H3_REQUEST_CANCELLED) end
-  exchange.reset_code, exchange.failure = exchange.reset_code or H3_REQUEST_CANCELLED, failure
-  Session.wake(exchange)
-end
-
--- Exchanges whose response was collected before its end. A finalizer may run inside of any call, so
--- that it only notes them; the streams are given back when the client is used next.
-local abandoned = {}
-
-local function drop_abandoned()
-  if not abandoned[1] then return end
-  local list = abandoned
-  abandoned = {}
-  for _, exchange in ipairs(list) do
-    if exchange.session.exchanges[exchange.stream] == exchange then
-      break_off(exchange)
-      exchange.session:forget(exchange)
-    end
-  end
-end
-
--- LuaJIT has no finalizers of tables: there a guard that goes with the response has it.
-local owned, guard_template
-if newproxy then
-  owned = setmetatable({}, { __mode = "k" })
-  guard_template = newproxy(true)
-  getmetatable(guard_template).__gc = function(guard)
-    local exchange = owned[guard]
-    if exchange then abandoned[#abandoned + 1] = exchange end
-  end
-end
-
-local Response = {}
-Response.__index = Response
-
-if not newproxy then
-  function Response:__gc()
-    if not self._done then abandoned[#abandoned + 1] = self._exchange end
-  end
-end
-
---- Body bytes as they come; nil at the end; nil, message, code when the body breaks off.
-function Response:read(max)
-  if self._done then
-    local failure = self._failure
-    if failure then return nil, failure[1], failure[2], failure[3] end
-    return nil
-  end
-  local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
-  if bytes then return bytes end
-  if message then self:_give_up(message, code, number) else self:_over() end
-  return nil, message, code, number
-end
-
---- Iterates over the body: `for chunk, err in r:chunks() do if not chunk then … end end`.
-function Response:chunks()
-  local failed = false
-  return function()
-    if failed then return nil end
-    local bytes, message, code, number = self:read()
-    if bytes then return bytes end
-    if message then
-      failed = true
-      return false, message, code, number
-    end
-  end
-end
-
---- The whole body (kept, so it may be asked for again); nil, message, "limit" above `limit` bytes
--- (16 MiB).
-function Response:body(limit)
-  if self._body then return self._body end
-  limit = limit or DEFAULT_LIMIT
-  local parts, size = {}, 0
-  while true do
-    local bytes, message, code, number = self:read()
-    if not bytes then
-      if message then return nil, message, code, number end
-      break
-    end
-    size = size + #bytes
-    if size > limit then
-      message = ("body larger than %d bytes"):format(limit)
-      self:_give_up(message, "limit")
-      return nil, message, "limit"
-    end
-    parts[#parts + 1] = bytes
-  end
-  self._body = table.concat(parts)
-  return self._body
-end
-
---- The body read as JSON.
-function Response:json(limit)
-  local text, message, code = self:body(limit)
-  if not text then return nil, message, code end
-  return json.decode(text)
-end
-
---- The fields behind the body; nil when there were none or the body was not read to its end.
-function Response:trailers()
-  local fields = self._exchange.trailer_fields
-  return fields and Headers.wrap(fields)
-end
-
-function Response:_over()
-  self._done = true
-  local exchange = self._exchange
-  if owned then owned[self._guard] = nil end
-  if exchange.is_uploading then
-    exchange.is_over = true
-  else
-    exchange.session:forget(exchange)
-  end
-end
-
-function Response:_give_up(message, code, number)
-  if self._done then return end
-  self._failure = { message, code, number }
-  break_off(self._exchange)
-  self:_over()
-end
-
---- Gives up what was not read yet.
-function Response:close()
-  self:_give_up("the response was closed", "closed")
-end
 
 -- ---- connections
 
@@ -473,22 +342,6 @@ local function await_headers(attempt, exchange, is_kept, request, timeout)
   end
 end
 
-local function make_response(attempt, exchange, target, timeout)
-  local list = exchange.fields
-  local headers = {}
-  for i = 3, #list do headers[i - 2] = list[i] end
-  local response = {
-    status = tonumber(list[2]), headers = Headers.wrap(headers), url = target, proto = "h3",
-    peer = attempt.address, conn = attempt.conn,
-    _exchange = exchange, _timeout = timeout,
-  }
-  if owned then
-    response._guard = newproxy(guard_template)
-    owned[response._guard] = exchange
-  end
-  return setmetatable(response, Response)
-end
-
 local function once(self, method, target, request)
   drop_abandoned()
   local timeout = request.timeout or self.timeout
@@ -505,7 +358,7 @@ local function once(self, method, target, request)
   end
   local called, ok
   called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, timeout)
-  if called and ok then return make_response(attempt, exchange, target, timeout) end
+  if called and ok then return Response.new(attempt, exchange, target, timeout) end
   if code ~= "closed" then break_off(exchange) end
   attempt.session:forget(exchange)
   if not called then error(ok, 0) end -- of on_informational
