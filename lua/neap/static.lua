@@ -12,7 +12,7 @@ local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", 
 
 -- RFC 9110 §5.6.7; os.date's names would follow the locale.
 local function http_date(time)
-  local t = os.date("!*t", time)
+  local t = os.date("!*t", math.floor(time))
   return ("%s, %02d %s %04d %02d:%02d:%02d GMT"):format(DAYS[t.wday], t.day, MONTHS[t.month], t.year, t.hour, t.min,
     t.sec)
 end
@@ -65,7 +65,7 @@ local function open(root, path, index)
 end
 
 local function send(req, res, file, stat, name, headers)
-  local tag = ('"%x-%x"'):format(stat.mtime, stat.size)
+  local tag = ('"%x-%x"'):format(math.floor(stat.mtime), stat.size)
   res:header("etag", tag):header("last-modified", http_date(stat.mtime)):header("accept-ranges", "bytes")
   for key, value in pairs(headers or {}) do res:header(key, value) end
   local none_match = req.headers:get("if-none-match")
