@@ -119,6 +119,38 @@ describe("objects of neap.core", function()
     end)
   end
 
+  it("of a loop may be dropped in any order while the others are used", function()
+    math.randomseed(1021)
+    for _ = 1, 60 do
+      local config = pair.config { ca = (pair.certificate()) }
+      local loop = assert(core.loop())
+      local server = assert(loop:listen(config, "127.0.0.1:0"))
+      local client = assert(loop:client(config))
+      local conn = assert(client:connect("localhost", server:address()))
+      local things = { config, loop, server, client, conn, core.h3(conn) }
+      config, loop, server, client, conn = nil, nil, nil, nil, nil -- luacheck: ignore
+      local uses = {
+        function(thing) return thing:wait(0.001) end, function(thing) return thing:flush() end,
+        function(thing) return thing:next() end, function(thing) return thing:poll() end,
+        function(thing) return thing:close() end, function(thing) return thing:stats() end,
+        function(thing) return thing:is_closed() end, function(thing) return thing:release() end,
+        function(thing) return core.h3(thing) end, function(thing) return thing:resolve("localhost", 1) end,
+        function(thing) return thing:send_request({ ":method", "GET", ":scheme", "https", ":authority", "localhost",
+          ":path", "/" }, true) end,
+      }
+      while #things > 0 do
+        for _ = 1, 12 do
+          local _, made = pcall(uses[random(#uses)], things[random(#things)])
+          if type(made) == "userdata" and #things < 12 then things[#things + 1] = made end
+        end
+        table.remove(things, random(#things))
+        if #things > 6 then table.remove(things, random(#things)) end
+        collectgarbage()
+        collectgarbage()
+      end
+    end
+  end)
+
   it("outlive their endpoint as closed", function()
     local config = pair.config()
     local endpoint = core.endpoint(config, false)

@@ -149,6 +149,7 @@ local function fetch(cli, client, address, found, request)
     end
     size = size + #chunk
     local ok, why = out:write(chunk)
+    if ok and out == io.stdout then ok, why = out:flush() end -- who reads it may wait for what there is
     if not ok then
       response:close()
       code = cli.fail(1, why)
