@@ -18,7 +18,8 @@ struct member {
     struct list_link news;  /* on endpoint->news: the application is to look at it */
     struct heap_node timer;
     uint64_t reset_key; /* under which the peer's reset token is known; 0 none */
-    bool has_original;  /* the client's first DCID leads here too, or its first packet come late would begin anew */
+    bool
+        has_original; /* the client's first DCID leads here too, or its first packet come late would begin anew */
     bool is_half_open, is_released;
 };
 
