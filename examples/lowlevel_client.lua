@@ -44,7 +44,7 @@ local function send()
   end
 end
 
-while not finished and not conn:is_draining() do
+while not finished and not conn:is_draining() and not conn:is_closed() do
   send()
   local bytes, from, ecn = socket:recvfrom(conn:timeout(q.now()))
   local now = q.now()
