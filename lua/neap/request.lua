@@ -49,7 +49,10 @@ local pseudo = { [":method"] = "method", [":scheme"] = "scheme", [":authority"] 
 
 --- Makes the request of an exchange from its flat field list, which is taken over.
 function Request.new(exchange, fields, fin, timeout)
-  local self = { _exchange = exchange, _timeout = timeout, proto = "h3", id = exchange.stream, has_body = not fin }
+  -- Named here, so that the table is made once as large as it gets.
+  local self = { _exchange = exchange, _timeout = timeout, proto = "h3", id = exchange.stream, has_body = not fin,
+    method = nil, scheme = nil, host = nil, target = nil, path = nil, query_string = nil, _regular = nil,
+    params = nil, route = nil }
   local first = 1
   while fields[first] and pseudo[fields[first]] do
     self[pseudo[fields[first]]] = fields[first + 1]

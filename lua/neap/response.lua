@@ -22,6 +22,8 @@ function Response.new(exchange, is_head, timeout)
     _status = 200,
     _started = false,
     _ended = false,
+    _headers = nil, -- named here, so that the table is made once as large as it gets
+    _result = nil,
     sent = 0,
   }, Response)
 end

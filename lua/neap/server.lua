@@ -26,7 +26,8 @@ local OWN = {
   max_field_section_size = options.NONE,
 }
 
-local function serve(self, exchange, fields, fin)
+local function serve(exchange, fields, fin)
+  local self = exchange.session.server
   local req = Request.new(exchange, fields, fin, self.read_timeout)
   local res = Response.new(exchange, req.method == "HEAD", self.read_timeout)
   self.app:handle(req, res)
@@ -38,9 +39,9 @@ end
 
 local function new_session(self, conn)
   local session = Session.new(conn, function(session, stream, fields, fin)
-    local exchange = session:exchange(stream)
-    task.go(function() serve(self, exchange, fields, fin) end)
+    task.go(serve, session:exchange(stream), fields, fin)
   end, self.settings)
+  session.server = self
   if self.draining then session.h3:goaway() end
   self.sessions[conn] = session
   self.session_count = self.session_count + 1
