@@ -9,6 +9,7 @@ local dir
 -- Runs a command in the background until fn(address it prints) is over.
 local function with_server(command, fn)
   local log = dir .. "/log"
+  os.remove(log) -- the last server's address is not this one's
   local pipe = io.popen(("exec env %s > %s 2>&1 & echo $!"):format(command, helper.quote(log)), "r")
   local pid = pipe:read("*l")
   pipe:close()
