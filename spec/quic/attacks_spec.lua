@@ -159,3 +159,129 @@ describe("the end of a handshake", function()
     p:free()
   end)
 end)
+
+describe("any frames in any order", function()
+  -- Numbers at which something happens, and some between.
+  local edges = {
+    0, 1, 2, 3, 4, 5, 8, 63, 64, 255, 1000, 16383, 16384, 1048575, 1048576, 10485760, 2 ^ 30, 2 ^ 48, 2 ^ 52,
+  }
+  local MOST = ("\255"):rep(8) -- 2^62-1
+
+  local mild -- most seeds keep to what does not end the connection at once
+  local function any(random)
+    if mild then return math.floor(random() * 60) end
+    if random() < 0.05 then return MOST end
+    if random() < 0.6 then return edges[1 + math.floor(random() * #edges)] end
+    return math.floor(random() * 300)
+  end
+  local mine, theirs -- the bits of streams that the hostile side opened, and of the others
+  local function id(random)
+    local low = random() < 0.7 and mine or mild and theirs or math.floor(random() * 4)
+    return 4 * math.floor(random() * 3) + low
+  end
+  local function text(random, size) return ("x"):rep(size or math.floor(random() * 20)) end
+  local function data(random)
+    local s = text(random)
+    return #s, s
+  end
+
+  -- By type: the fields behind it.
+  local frames = {
+    [0x00] = function() end,
+    [0x01] = function() end,
+    [0x02] = function(r) return math.floor(r() * (mild and 3 or 40)), any(r), 0, 0 end,
+    [0x03] = function(r) return math.floor(r() * 3), any(r), 0, 0, any(r), any(r), any(r) end,
+    [0x04] = function(r) return id(r), any(r), mild and 50 or any(r) end,
+    [0x05] = function(r) return id(r), any(r) end,
+    [0x06] = function(r) return math.floor(r() * 100) + (mild and 40 or 0), data(r) end,
+    [0x07] = data,
+    [0x0a] = function(r) return id(r), data(r) end,
+    [0x0b] = function(r) return id(r), mild and bytes(50, text(r, 50)) or bytes(data(r)) end,
+    [0x0e] = function(r) return id(r), mild and math.floor(r() * 30) or any(r), data(r) end,
+    [0x0f] = function(r)
+      local size = math.floor(r() * 20)
+      return id(r), 50 - size, size, text(r, size)
+    end,
+    [0x10] = function(r) return any(r) end,
+    [0x11] = function(r) return id(r), any(r) end,
+    [0x12] = function(r) return any(r) end,
+    [0x13] = function(r) return any(r) end,
+    [0x14] = function(r) return any(r) end,
+    [0x15] = function(r) return id(r), any(r) end,
+    [0x16] = function(r) return any(r) end,
+    [0x17] = function(r) return any(r) end,
+    [0x18] = function(r)
+      local sequence = math.floor(r() * 8)
+      return sequence, math.floor(r() * (sequence + 1)), ("\8%08d"):format(sequence), ("%016d"):format(sequence)
+    end,
+    [0x19] = function(r) return math.floor(r() * 6) end,
+    [0x1a] = function() return "12345678" end,
+    [0x1b] = function() return "12345678" end,
+    [0x1e] = function() end,
+  }
+  local types = {}
+  for kind in pairs(frames) do types[#types + 1] = kind end
+  table.sort(types)
+
+  -- What ends a connection sooner or later, whoever sends it.
+  local deadly = { [0x02] = true, [0x03] = true, [0x07] = true, [0x18] = true, [0x19] = true, [0x1e] = true }
+
+  local function payload(random)
+    local parts = {}
+    for i = 1, 1 + math.floor(random() * 6) do
+      local kind = types[1 + math.floor(random() * #types)]
+      while mild and deadly[kind] and random() < 0.98 do kind = types[1 + math.floor(random() * #types)] end
+      parts[i] = bytes(kind, frames[kind](random))
+    end
+    local all = table.concat(parts)
+    if not mild and random() < 0.1 then all = all:sub(1, math.floor(random() * #all)) end
+    return #all > 0 and all or "\1"
+  end
+
+  --- What an application may do, sensible or not.
+  local function act(random, conn)
+    local what, stream = math.floor(random() * 7), id(random)
+    if what == 0 then conn:open(random() < 0.5)
+    elseif what == 1 then conn:stream_send(stream, text(random, math.floor(random() * 3000)), random() < 0.3)
+    elseif what == 2 then conn:stream_recv(stream)
+    elseif what == 3 then conn:shutdown(stream, false, 7)
+    elseif what == 4 then conn:shutdown(stream, true, 8)
+    elseif what == 5 then conn:readable_next()
+    else conn:writable_next() end
+  end
+
+  it("end in an error or in nothing, never in a crash, a spin or a leak", function()
+    local ended, packets = 0, 0
+    for seed = 1, tonumber(os.getenv("NEAP_FUZZ_SEEDS") or 200) do
+      local random = net.random(seed)
+      mild = seed % 4 > 0
+      local p = net.pair({ seed = seed, delay = MS, server = { source_connection_id_size = 8 } })
+      local from = random() < 0.5 and "client" or "server"
+      local victim = from == "client" and "server" or "client"
+      local stage = math.floor(random() * 8)
+      if stage == 0 then
+        p:run(function(x) return x.client:info().established end)
+      else
+        p:handshake()
+      end
+      mine, theirs = from == "client" and 0 or 1, from == "client" and 1 or 0
+      for _ = 1, 3 do if p[victim] then p[victim]:open(true) end end
+      -- The hostile side does not answer: it knows nothing of what is said in its name.
+      p.drop = function(direction) return direction == (from == "client" and "down" or "up") end
+      for _ = 1, 40 do
+        packets = packets + 1
+        local space = stage > 0 and APPLICATION or from == "client" and HANDSHAKE or APPLICATION
+        if not p.server or p.client:info().by ~= "none" or p.server:info().by ~= "none" then break end
+        p:inject(from, space, payload(random))
+        for _ = 1, 3 do act(random, p[victim]) end
+        if random() < 0.3 then p:run(nil, math.floor(random() * 20) * MS) end
+        if stage == 0 and p.server:info().confirmed then stage = 1 end
+      end
+      if p[victim]:info().by ~= "none" then ended = ended + 1 end
+      p:run(nil, 2000 * MS)
+      p:free()
+    end
+    assert.is_true(ended > 30, ended)
+    assert.is_true(packets > 1000, packets)
+  end)
+end)

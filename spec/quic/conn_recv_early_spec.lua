@@ -43,7 +43,7 @@ describe("a Retry", function()
     local second = p.client:send(p.now)
     -- Accepted as if there had been no Retry: its parameters do not speak of one.
     p.server = quic.accept(p.server_config, second, "otherscid", nil, net.SERVER, net.CLIENT, p.now)
-    p.server:recv(second, p.now)
+    p:deliver("up", second)
     p:run(function(x) return x.client:info().by ~= "none" end, 1000 * MS)
     assert.equal(8, p.client:info().code)
     p:free()

@@ -75,6 +75,7 @@ function net.pair(options)
     order = 0,
     sent = { up = 0, down = 0 },
     bytes = { up = 0, down = 0 },
+    heard = 0, -- bytes that reached the server
   }, Pair)
   self.client_config = net.config(options.client, (options.seed or 1) * 2 + 1000, false)
   self.server_config = net.config(options.server, (options.seed or 1) * 2 + 1001, true)
@@ -100,11 +101,18 @@ local function push(self, at, direction, bytes)
   table.insert(self.wire, { at = at, order = self.order, direction = direction, bytes = bytes })
 end
 
+-- RFC 9000 §8.1, in every run: three times what came, until the address is proved.
+local function check_amplification(self)
+  self.proved = self.proved or self.server:info().validated
+  assert(self.proved or self.bytes.down <= 3 * self.heard, "the server amplifies")
+end
+
 --- Put a datagram onto the wire: "up" goes to the server.
 function Pair:transmit(direction, bytes)
   local index = self.sent[direction] + 1
   self.sent[direction] = index
   self.bytes[direction] = self.bytes[direction] + #bytes
+  if direction == "down" then check_amplification(self) end
   if self.filter then
     bytes = self.filter(direction, bytes, index)
     if not bytes then return end
@@ -127,6 +135,7 @@ end
 
 function Pair:deliver(direction, bytes)
   if direction == "up" then
+    self.heard = self.heard + #bytes
     if not self.server then accept(self, bytes) end
     if self.server then self.server:recv(bytes, self.now) end
   else
