@@ -97,7 +97,11 @@ function cli.in_loop(fn, is_job)
   task.go(function()
     local ok, result = xpcall(fn, function(err)
       if type(err) == "table" and err.exit_code then return err end
-      return debug.traceback(tostring(err), 2)
+      err = tostring(err)
+      local why_not = require("neap.server").why_not
+      -- assert(app:listen()) that fails is no mistake in the script: one line says it all.
+      if why_not and err:sub(-#why_not) == why_not then return why_not end
+      return debug.traceback(err, 2)
     end)
     if ok then
       code = type(result) == "number" and result or 0

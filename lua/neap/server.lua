@@ -72,21 +72,15 @@ local function where(mine)
   return host .. ":" .. (port or 4433)
 end
 
---- Listens: options are `host`, `port`, `read_timeout`, `shutdown_timeout`, and every option of a
--- config (`cert`, `key`, `certs`, `max_idle_timeout`, …). Without a certificate a development one
--- is made and kept. $NEAP_LISTEN ("address:port") stands in for host and port, $NEAP_CERT and
--- $NEAP_KEY for cert and key. Returns the server; nil, message, code when the port is in use, the
--- certificate bad, ….
-function server.listen(app, given)
+local function prepare(given)
   local mine, config = options.split(given, OWN)
   if not config.cert and not config.certs then
-    local message, code
     config.cert, config.key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
     if not config.cert then
-      config.cert, config.key, code = devcert.get()
-      if not config.cert then message = config.key end
+      local cert, key, code = devcert.get()
+      if not cert then return nil, key, code end
+      config.cert, config.key = cert, key
     end
-    if message then return nil, message, code end
   end
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
@@ -95,6 +89,20 @@ function server.listen(app, given)
   local endpoint
   endpoint, message, code = task.loop():listen(made, where(mine))
   if not endpoint then return nil, message, code end
+  return endpoint, mine
+end
+
+--- Listens: options are `host`, `port`, `read_timeout`, `shutdown_timeout`, and every option of a
+-- config (`cert`, `key`, `certs`, `max_idle_timeout`, …). Without a certificate a development one
+-- is made and kept. $NEAP_LISTEN ("address:port") stands in for host and port, $NEAP_CERT and
+-- $NEAP_KEY for cert and key. Returns the server; nil, message, code when the port is in use, the
+-- certificate bad, ….
+function server.listen(app, given)
+  local endpoint, mine, code = prepare(given)
+  if not endpoint then
+    server.why_not = mine
+    return nil, mine, code
+  end
 
   local address = endpoint:address()
   local self = setmetatable({
@@ -113,6 +121,9 @@ function server.listen(app, given)
   server.announce(self)
   return self
 end
+
+--- Why the last listen failed: the command line tells it from a mistake in a script.
+server.why_not = nil
 
 --- Called with each server that is ready; the command line prints its URL.
 function server.announce() end

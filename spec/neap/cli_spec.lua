@@ -82,7 +82,11 @@ describe("neap", function()
     local server = support.start("serve " .. folder .. " --listen 127.0.0.1:0")
     local output, status = helper.run(neap .. " serve " .. folder .. " --listen 127.0.0.1:" .. server.port)
     assert.equal(1, status)
-    assert.matches("^neap: [^\n]*in use", output)
+    assert.matches("^neap: [^\n]*in use\n$", output)
+    output, status = helper.run(("NEAP_LISTEN=127.0.0.1:%d %s run %s/examples/hello.lua"):format(
+      server.port, neap, helper.source_dir))
+    assert.equal(1, status)
+    assert.matches("^neap: [^\n]*in use\n$", output)
     assert.equal(0, server:stop())
   end)
 
