@@ -1,6 +1,7 @@
 /* What the sans-I/O library leaves out: the default environment, files, the system's roots; and names of errors. */
 #include "neap.h"
 
+#include "crypto/crypto.h"
 #include "quic/config.h"
 
 #include <dirent.h>
@@ -211,6 +212,11 @@ neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config, c
 const char *neap_version(void)
 {
     return NEAP_VERSION;
+}
+
+const char *neap_backend(void)
+{
+    return neap_crypto_backend();
 }
 
 const char *neap_strerror(int64_t error)
