@@ -8,6 +8,9 @@
 #include "paths/token.h"
 #include "tls/tls.h"
 
+#define RESET_TOKEN_SIZE 16u
+#define RESET_LEAST 21u /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
+
 /* name, default, least, greatest: units as in neap.h */
 #define OPTION_LIST(X)                                               \
     X(max_idle_timeout, 30000, 0, VARINT_LIMIT)                      \

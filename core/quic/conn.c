@@ -378,21 +378,9 @@ const char *neap_conn_server_name(const neap_conn *conn)
     return conn->handshake && conn->handshake->tls ? neap_tls_server_name(conn->handshake->tls) : "";
 }
 
-static const struct local_cid *first_local(const struct local_cids *l)
-{
-    const struct local_cid *first = NULL;
-
-    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++)
-        if (l->ids[i].in_use && (!first || l->ids[i].sequence < first->sequence))
-            first = &l->ids[i];
-    return first;
-}
-
 void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination, neap_cid *original)
 {
-    const struct local_cid *first = first_local(&conn->local_cids);
-
-    *source = first ? first->cid : (neap_cid){0};
+    *source = *neap_local_cids_first(&conn->local_cids);
     *destination = *neap_peer_cids_active(&conn->peer_cids);
     *original = conn->original_dcid;
 }

@@ -20,8 +20,6 @@
 #include "wire/header.h"
 
 #define MIN_ROOM 64u /* a packet is not begun in less room */
-#define RESET_TOKEN_SIZE 16u
-#define RESET_LEAST 21u /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
 #define TRIM_AFTER NEAP_SECOND /* of silence */
 #define DRAIN_PTOS 3u          /* RFC 9000 §10.2 */
 #define OLD_KEYS_PTOS 3u       /* RFC 9001 §6.5 */
@@ -134,7 +132,7 @@ struct neap_conn {
     neap_cid original_dcid;
     neap_cid retired[LIMIT_LOCAL_CONNECTION_IDS]; /* ours that the endpoint may forget */
     uint8_t retired_count;
-    bool cids_changed, peer_cids_changed;
+    bool peer_cids_changed;
 
     /* what was agreed on */
     char *server_name; /* a copy, once TLS is gone */

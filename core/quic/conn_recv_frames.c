@@ -131,7 +131,6 @@ static int on_retire_connection_id(neap_conn *c, struct received *p, const struc
 
     if (rc || !had)
         return rc;
-    c->cids_changed = true;
     /* No more can be in use, so that there is room when somebody looks; nobody looks without an endpoint. */
     if (c->retired_count < LIMIT_LOCAL_CONNECTION_IDS)
         c->retired[c->retired_count++] = retired;

@@ -119,7 +119,6 @@ static void issue_connection_ids(neap_conn *c)
     while ((wanted = neap_local_cids_wanted(&c->local_cids)) != NULL) {
         neap_random_cid(c->config, c->local_cids.cid_size, &wanted->cid);
         neap_reset_token(&c->config->tokens, &wanted->cid, wanted->token);
-        c->cids_changed = true;
     }
 }
 

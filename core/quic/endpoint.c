@@ -88,7 +88,7 @@ static void drop_original_route(neap_endpoint *e, struct member *m)
 static int sync_routes(neap_endpoint *e, struct member *m)
 {
     neap_conn *c = m->conn;
-    const struct local_cids *l = &c->local_cids;
+    struct local_cids *l = &c->local_cids;
     int rc = 0;
 
     for (size_t i = 0; i < c->retired_count; i++)
@@ -97,7 +97,7 @@ static int sync_routes(neap_endpoint *e, struct member *m)
     for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0] && rc == 0; i++)
         if (l->ids[i].in_use)
             rc = add_route(e, m, &l->ids[i].cid);
-    c->cids_changed = false;
+    l->changed = false;
     return rc;
 }
 
@@ -214,7 +214,7 @@ void neap_endpoint_settle(neap_endpoint *e, struct member *m)
         neap_endpoint_remove(e, m);
         return;
     }
-    if (c->cids_changed && sync_routes(e, m))
+    if (c->local_cids.changed && sync_routes(e, m))
         neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for connection IDs");
     if (c->peer_cids_changed)
         sync_reset(e, m);

@@ -5,9 +5,7 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
-#define RESET_LEAST 21u /* RFC 9000 §10.3: 5 bytes that look like a header, 16 of token */
-#define RESET_MOST 43u  /* above this size of the trigger the answer need not shrink */
-#define RESET_TOKEN 16u
+#define RESET_MOST 43u /* above this size of the trigger the answer need not shrink */
 #define REFUSAL_NUMBER_SIZE 2u
 
 static bool cid_fits(struct span s)
@@ -109,9 +107,9 @@ int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t t
         return 0;
     if (reset_size > size)
         return NEAP_ERR_BUFFER_TOO_SHORT;
-    neap_random_bytes(neap_crypto_random(config->crypto), out, reset_size - RESET_TOKEN);
+    neap_random_bytes(neap_crypto_random(config->crypto), out, reset_size - RESET_TOKEN_SIZE);
     out[0] = (uint8_t)(0x40 | (out[0] & 0x3f)); /* a short header to look at */
-    neap_reset_token(&config->tokens, dcid, out + reset_size - RESET_TOKEN);
+    neap_reset_token(&config->tokens, dcid, out + reset_size - RESET_TOKEN_SIZE);
     return (int64_t)reset_size;
 }
 

@@ -253,6 +253,18 @@ static int hit(struct streams *s, uint64_t id, struct target *target, struct fai
     return target->stream ? 0 : neap_fail(why, NEAP_INTERNAL_ERROR, "no room for a stream");
 }
 
+/* The stream of a frame for the sending part; NULL when it is over. */
+static int hit_sender(struct streams *s, uint64_t id, struct stream **out, struct failure *why)
+{
+    struct target target;
+    int error = aim(s, id, TO_SENDER, &target, why);
+
+    if (error == 0 && target.place != PLACE_CLOSED)
+        error = hit(s, id, &target, why);
+    *out = error ? NULL : target.stream;
+    return error;
+}
+
 /* Both flow control limits, and the final size, for a frame that reaches up to `end`. */
 static int check_end(const struct streams *s, uint64_t id, const struct stream *stream, uint64_t end,
                      bool is_final, struct failure *why)
@@ -266,6 +278,21 @@ static int check_end(const struct streams *s, uint64_t id, const struct stream *
     if (end > r->highest && end - r->highest > s->recv_limit - s->recv_used)
         return neap_fail(why, NEAP_FLOW_CONTROL_ERROR, "stream data past MAX_DATA");
     return 0;
+}
+
+/* The stream of a frame that reaches up to `end` of the receiving part; NULL when it is over. */
+static int hit_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_final, struct stream **out,
+                        struct failure *why)
+{
+    struct target target;
+    int error = aim(s, id, TO_RECEIVER, &target, why);
+
+    if (error == 0 && target.place != PLACE_CLOSED)
+        error = check_end(s, id, target.stream, end, is_final, why);
+    if (error == 0 && target.place != PLACE_CLOSED)
+        error = hit(s, id, &target, why);
+    *out = error ? NULL : target.stream;
+    return error;
 }
 
 /* Count what a frame added to a stream's highest offset, and what of it was dropped rather than kept for reading. */
@@ -282,22 +309,15 @@ static void count_received(struct streams *s, const struct stream *stream, uint6
 int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
                            struct failure *why)
 {
-    struct target target;
+    struct stream *stream;
     bool news;
 
     neap_streams_reap(s);
     if (f->offset > VARINT_MAX || f->data.size > VARINT_MAX - f->offset)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAM past 2^62-1");
-    int error = aim(s, f->id, TO_RECEIVER, &target, why);
-    if (error || target.place == PLACE_CLOSED)
+    int error = hit_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
+    if (!stream)
         return error;
-    error = check_end(s, f->id, target.stream, f->offset + f->data.size, f->fin, why);
-    if (error)
-        return error;
-    error = hit(s, f->id, &target, why);
-    if (error)
-        return error;
-    struct stream *stream = target.stream;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
     error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);
     if (error == NEAP_ERR_LIMIT)
@@ -317,18 +337,11 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
 
 int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why)
 {
-    struct target target;
+    struct stream *stream;
 
-    int error = aim(s, f->id, TO_RECEIVER, &target, why);
-    if (error || target.place == PLACE_CLOSED)
+    int error = hit_receiver(s, f->id, f->final_size, true, &stream, why);
+    if (!stream)
         return error;
-    error = check_end(s, f->id, target.stream, f->final_size, true, why);
-    if (error)
-        return error;
-    error = hit(s, f->id, &target, why);
-    if (error)
-        return error;
-    struct stream *stream = target.stream;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
     if (!neap_stream_recv_reset(&stream->recv, s->pool, f->code, f->final_size))
         return 0;
@@ -341,15 +354,11 @@ int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_str
 
 int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why)
 {
-    struct target target;
+    struct stream *stream;
 
-    int error = aim(s, f->id, TO_SENDER, &target, why);
-    if (error || target.place == PLACE_CLOSED)
+    int error = hit_sender(s, f->id, &stream, why);
+    if (!stream)
         return error;
-    error = hit(s, f->id, &target, why);
-    if (error)
-        return error;
-    struct stream *stream = target.stream;
     /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
     if (!neap_stream_send_reset(&stream->send, s->pool, f->code))
         return 0;
@@ -372,17 +381,14 @@ int neap_streams_on_max_data(struct streams *s, uint64_t limit)
 
 int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why)
 {
-    struct target target;
+    struct stream *stream;
 
-    int error = aim(s, id, TO_SENDER, &target, why);
-    if (error || target.place == PLACE_CLOSED)
+    int error = hit_sender(s, id, &stream, why);
+    if (!stream)
         return error;
-    error = hit(s, id, &target, why);
-    if (error)
-        return error;
-    if (limit > target.stream->send.limit) {
-        target.stream->send.limit = limit;
-        neap_streams_schedule(s, target.stream);
+    if (limit > stream->send.limit) {
+        stream->send.limit = limit;
+        neap_streams_schedule(s, stream);
     }
     return 0;
 }
