@@ -23,24 +23,6 @@ local function new_stream(connection, id)
   return stream
 end
 
-local function wake(owner, slot)
-  local waiter = owner[slot]
-  if waiter then
-    owner[slot] = nil
-    task.wake(waiter, true)
-  end
-end
-
-local function wait(owner, slot, timeout)
-  if owner[slot] then error("another task waits for this already", 3) end
-  local waiter = task.waiter()
-  owner[slot] = waiter
-  local ok, message, code = task.await(waiter, timeout)
-  owner[slot] = nil
-  if ok == nil then return nil, message, code end
-  return true
-end
-
 -- The next bytes of the peer's, waiting for them; nil at the end; nil, message, code, number when
 -- it breaks off.
 local function receive(self)
@@ -58,7 +40,7 @@ local function receive(self)
       end
       if #bytes > 0 then return bytes end
     elseif code == "again" then
-      local ok, message, kind = wait(self, "_reader", self.connection.read_timeout)
+      local ok, message, kind = task.wait_at(self, "_reader", self.connection.read_timeout)
       if not ok then return nil, message, kind end
     else
       if self.connection._closed then return nil, self.connection:_why() end
@@ -204,7 +186,7 @@ function Stream:write(data, given)
     at = at + (taken or 0)
     if at > size and (not fin or taken) then break end
     if not taken or taken < #piece then
-      local ok, reason, kind = wait(self, "_writer", self.connection.write_timeout)
+      local ok, reason, kind = task.wait_at(self, "_writer", self.connection.write_timeout)
       if not ok then return nil, reason, kind end
     end
   end
@@ -263,7 +245,7 @@ local function take_stream(self, id)
   if not stream and not ours then
     stream = new_stream(self, id)
     self._new[#self._new + 1] = stream
-    wake(self, "_acceptor")
+    task.wake_at(self, "_acceptor")
   end
   return stream
 end
@@ -273,13 +255,13 @@ function Connection:_pump()
   local id = conn:readable_next()
   while id do
     local stream = take_stream(self, id)
-    if stream then wake(stream, "_reader") end
+    if stream then task.wake_at(stream, "_reader") end
     id = conn:readable_next()
   end
   id = conn:writable_next()
   while id do
     local stream = self._streams[id]
-    if stream then wake(stream, "_writer") end
+    if stream then task.wake_at(stream, "_writer") end
     id = conn:writable_next()
   end
   local openers = self._openers
@@ -295,10 +277,10 @@ end
 function Connection:_end()
   self._closed = true
   for _, stream in pairs(self._streams) do
-    wake(stream, "_reader")
-    wake(stream, "_writer")
+    task.wake_at(stream, "_reader")
+    task.wake_at(stream, "_writer")
   end
-  wake(self, "_acceptor")
+  task.wake_at(self, "_acceptor")
   for _, waiter in ipairs(self._openers or {}) do task.wake(waiter, true) end
 end
 
@@ -324,7 +306,7 @@ function Connection:accept_stream()
       return stream
     end
     if self._closed then return nil, self:_why() end
-    wait(self, "_acceptor")
+    task.wait_at(self, "_acceptor")
   end
 end
 
@@ -469,11 +451,11 @@ local function drive_outgoing(conn)
   if conn:is_closed() or conn:is_draining() then
     outgoing[conn] = nil
     connection:_end()
-    wake(connection, "_connector")
+    task.wake_at(connection, "_connector")
     return
   end
   connection:_pump()
-  if conn:is_established() then wake(connection, "_connector") end
+  if conn:is_established() then task.wake_at(connection, "_connector") end
 end
 
 local function client_endpoint(config)
@@ -511,7 +493,7 @@ function quic.connect(address, given)
     if conn then
       local connection = new_connection(conn, own)
       outgoing[conn] = connection
-      local ok, reason, kind = wait(connection, "_connector", own.timeout / #addresses)
+      local ok, reason, kind = task.wait_at(connection, "_connector", own.timeout / #addresses)
       if ok and not connection._closed then return connection end
       if ok then
         message, code = connection:_why()

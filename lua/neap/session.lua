@@ -38,14 +38,6 @@ function Session:forget(exchange)
   end
 end
 
-local function wake(exchange, slot)
-  local waiter = exchange[slot]
-  if waiter then
-    exchange[slot] = nil
-    task.wake(waiter, true)
-  end
-end
-
 local on = {}
 
 function on.headers(session, stream, fields, fin, is_informational)
@@ -54,11 +46,11 @@ function on.headers(session, stream, fields, fin, is_informational)
     if is_informational then
       exchange.informational = exchange.informational or {}
       table.insert(exchange.informational, fields)
-      wake(exchange, "reader")
+      task.wake_at(exchange, "reader")
       return
     end
     exchange.fields, exchange.no_body = fields, fin
-    wake(exchange, "reader")
+    task.wake_at(exchange, "reader")
   elseif session.on_request then
     session.on_request(session, stream, fields, fin)
   end
@@ -68,7 +60,7 @@ function on.data(session, stream)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.has_data = true
-    wake(exchange, "reader")
+    task.wake_at(exchange, "reader")
   end
 end
 
@@ -81,7 +73,7 @@ function on.finished(session, stream)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.finished = true
-    wake(exchange, "reader")
+    task.wake_at(exchange, "reader")
   end
 end
 
@@ -89,8 +81,8 @@ function on.reset(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.reset_code = code
-    wake(exchange, "reader")
-    wake(exchange, "writer")
+    task.wake_at(exchange, "reader")
+    task.wake_at(exchange, "writer")
   end
 end
 
@@ -98,13 +90,13 @@ function on.stopped(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.stop_code = code
-    wake(exchange, "writer")
+    task.wake_at(exchange, "writer")
   end
 end
 
 function on.writable(session, stream)
   local exchange = session.exchanges[stream]
-  if exchange then wake(exchange, "writer") end
+  if exchange then task.wake_at(exchange, "writer") end
 end
 
 function on.goaway(session)
@@ -126,8 +118,8 @@ end
 
 --- Wakes who waits on an exchange.
 function Session.wake(exchange)
-  wake(exchange, "reader")
-  wake(exchange, "writer")
+  task.wake_at(exchange, "reader")
+  task.wake_at(exchange, "writer")
 end
 
 --- The connection is over: everything that waits on it ends.
@@ -135,8 +127,8 @@ function Session:close(reason)
   if self.closed then return end
   self.closed, self.reason = true, reason
   for _, exchange in pairs(self.exchanges) do
-    wake(exchange, "reader")
-    wake(exchange, "writer")
+    task.wake_at(exchange, "reader")
+    task.wake_at(exchange, "writer")
   end
 end
 
@@ -146,16 +138,6 @@ local function why_over(exchange)
   if exchange.reset_code then return "reset by peer", "reset", exchange.reset_code end
   local reason = exchange.session.reason
   return reason and reason.text or "connection closed", "closed", reason and reason.code
-end
-
-local function wait(exchange, slot, timeout)
-  if exchange[slot] then error("another task waits on this body already", 3) end
-  local waiter = task.waiter()
-  exchange[slot] = waiter
-  local ok, message, code = task.await(waiter, timeout)
-  exchange[slot] = nil
-  if ok == nil then return nil, message, code end
-  return true
 end
 
 local exchange_methods = {}
@@ -181,7 +163,7 @@ function exchange_methods.read(exchange, max, timeout)
     if exchange.finished then return nil end
     if exchange.reset_code then return nil, why_over(exchange) end
     if not exchange.has_data and not session.closed then
-      local ok, reason, kind = wait(exchange, "reader", timeout)
+      local ok, reason, kind = task.wait_at(exchange, "reader", timeout)
       if not ok then return nil, reason, kind end
     end
   end
@@ -236,7 +218,7 @@ function exchange_methods.write(exchange, data, fin, timeout)
     if not taken or taken < #piece then
       session:pump()
       if not (session.closed or exchange.stop_code or exchange.reset_code) then
-        local ok, reason, kind = wait(exchange, "writer", timeout)
+        local ok, reason, kind = task.wait_at(exchange, "writer", timeout)
         if not ok then return nil, reason, kind end
       elseif exchange.reset_code and not exchange.stop_code then
         return nil, why_over(exchange)

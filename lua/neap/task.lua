@@ -132,6 +132,27 @@ function task.await(waiter, seconds)
   return a, b, c, d
 end
 
+--- Waits at a place of an object, `owner[slot]`, where task.wake_at finds the task: true, or nil,
+-- "timeout", "timeout". One task at a time.
+function task.wait_at(owner, slot, seconds)
+  if owner[slot] then error("another task waits for this already", 3) end
+  local waiter = task.waiter()
+  owner[slot] = waiter
+  local ok, message, code = task.await(waiter, seconds)
+  owner[slot] = nil
+  if ok == nil then return nil, message, code end
+  return true
+end
+
+--- Ends the wait at `owner[slot]`, if there is one.
+function task.wake_at(owner, slot)
+  local waiter = owner[slot]
+  if waiter then
+    owner[slot] = nil
+    task.wake(waiter, true)
+  end
+end
+
 --- Lets other tasks run for so many seconds.
 function task.sleep(seconds)
   if type(seconds) ~= "number" or seconds < 0 then error("neap.sleep takes seconds", 2) end
