@@ -19,7 +19,7 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
-#define MIN_ROOM 64u /* a packet is not begun in less room */
+#define MIN_ROOM 64u           /* a packet is not begun in less room */
 #define TRIM_AFTER NEAP_SECOND /* of silence */
 #define DRAIN_PTOS 3u          /* RFC 9000 §10.2 */
 #define OLD_KEYS_PTOS 3u       /* RFC 9001 §6.5 */

@@ -68,8 +68,8 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     }
     if (key != &c->keys.next_read)
         return 0;
-    /* RFC 9001 §6.2: twice without waiting for an acknowledgement. */
-    if (!c->keys.answered)
+    /* RFC 9001 §6.2: twice without waiting for an acknowledgement. Who follows an update of ours needs none for it. */
+    if (c->keys.write_phase != phase && !c->keys.answered)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "keys updated before the last update was acknowledged");
     c->keys.previous_read = c->application.read;
     c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);

@@ -285,3 +285,51 @@ describe("any frames in any order", function()
     assert.is_true(packets > 1000, packets)
   end)
 end)
+
+describe("two honest sides", function()
+  --- Something that an application may do with the streams that it has.
+  local function act(random, conn, streams)
+    for _ = 1, 20 do
+      local id = conn:readable_next()
+      if not id or id < 0 then break end
+      streams[#streams + 1] = id
+    end
+    local id = #streams > 0 and streams[1 + math.floor(random() * #streams)]
+    local what = random()
+    if what < 0.2 or not id then
+      local opened = conn:open(random() < 0.6)
+      if opened and opened >= 0 then streams[#streams + 1] = opened end
+    elseif what < 0.55 then
+      conn:stream_send(id, ("d"):rep(math.floor(random() * 9000)), random() < 0.3)
+    elseif what < 0.9 then
+      conn:stream_recv(id)
+    else
+      conn:shutdown(id, random() < 0.5, 9)
+    end
+  end
+
+  it("never accuse each other, whatever is lost and whatever their applications do", function()
+    for seed = 1, tonumber(os.getenv("NEAP_FUZZ_SEEDS") or 60) do
+      local random = net.random(seed + 7)
+      local small = { initial_max_streams_bidi = 3, initial_max_streams_uni = 2, initial_max_data = 20000,
+        initial_max_stream_data_bidi_local = 7000, initial_max_stream_data_bidi_remote = 6000,
+        initial_max_stream_data_uni = 5000, send_buffer = 8000 }
+      local p = net.pair({ seed = seed, delay = 5 * MS, server = small, client = small })
+      p:handshake()
+      p.loss, p.reorder, p.duplicate = random() * 0.25, random() * 0.3, random() * 0.2
+      local streams = { client = {}, server = {} }
+      for step = 1, 150 do
+        local side = random() < 0.5 and "client" or "server"
+        act(random, p[side], streams[side])
+        if random() < 0.5 then p:run(nil, random() * 15 * MS) end
+        if step % 40 == 0 then p[side]:update_keys() end
+      end
+      p:run(nil, 3000 * MS)
+      for _, side in ipairs({ "client", "server" }) do
+        local info = p[side]:info()
+        assert.equal("none", info.by, ("seed %d, %s: %d %s"):format(seed, side, info.code, info.reason))
+      end
+      p:free()
+    end
+  end)
+end)

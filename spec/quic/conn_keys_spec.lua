@@ -62,6 +62,19 @@ describe("a key update", function()
     p:free()
   end)
 
+  it("may follow one that was answered with nothing but acknowledgements", function()
+    local p = pair()
+    for round = 1, 6 do
+      -- Nothing that the client sends asks for an ACK, so that it gets none under the new keys.
+      assert.is_true(p.server:update_keys(), round)
+      assert(p:transfer("server", "x"))
+      p:settle(300 * MS)
+      assert.equal("none", p.server:info().by)
+      assert.equal(round, p.client:stats().key_updates)
+    end
+    p:free()
+  end)
+
   it("twice without waiting is KEY_UPDATE_ERROR", function()
     local p = pair()
     p.client:force_update()
