@@ -1,4 +1,4 @@
-/* Retry tokens: nonce, then the sealed body, then the tag. The body has one fixed layout, so that every length but one
+/* Retry tokens: a mark, the nonce, the sealed body, the tag. The body has one fixed layout, so that every length but one
  * range is refused before anything is decrypted. */
 #include "paths/token.h"
 
@@ -6,8 +6,9 @@
 #include "base/reader.h"
 #include "base/writer.h"
 
-#define KIND_RETRY 1u                       /* tokens of other kinds must never open as this one */
-#define BODY_FIXED (1u + 4u + 8u + 1u + 1u) /* kind, version, time, two sizes */
+#define MARK_RETRY 1u                  /* the first byte: tokens of other kinds are told apart by it */
+#define BODY_AT (1u + CRYPTO_IV)       /* behind mark and nonce */
+#define BODY_FIXED (4u + 8u + 1u + 1u) /* version, time, two sizes */
 #define BODY_MAX (BODY_FIXED + 2u * NEAP_MAX_CONNECTION_ID)
 #define ADDRESS_BYTES 19u
 
@@ -37,7 +38,6 @@ int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *ke
     uint8_t body[BODY_MAX], address[ADDRESS_BYTES];
     struct writer w = writer_of(body, sizeof(body));
 
-    write_u8(&w, KIND_RETRY);
     write_u32(&w, token->version);
     write_uint(&w, token->issued, 8);
     write_u8(&w, token->original_dcid.size);
@@ -46,12 +46,13 @@ int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *ke
     write_bytes(&w, token->retry_scid.bytes, token->retry_scid.size);
     if (w.full)
         return NEAP_ERR_ARGUMENT;
-    if (size < CRYPTO_IV + writer_size(&w) + CRYPTO_TAG)
+    if (size < BODY_AT + writer_size(&w) + CRYPTO_TAG)
         return NEAP_ERR_BUFFER_TOO_SHORT;
-    neap_random_bytes(neap_crypto_random(crypto), out, CRYPTO_IV);
-    int error = neap_aead_seal(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, out,
-                               address_bytes(peer, address), body, writer_size(&w), out + CRYPTO_IV);
-    return error ? error : (int64_t)(CRYPTO_IV + writer_size(&w) + CRYPTO_TAG);
+    out[0] = MARK_RETRY;
+    neap_random_bytes(neap_crypto_random(crypto), out + 1, CRYPTO_IV);
+    int error = neap_aead_seal(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, out + 1,
+                               address_bytes(peer, address), body, writer_size(&w), out + BODY_AT);
+    return error ? error : (int64_t)(BODY_AT + writer_size(&w) + CRYPTO_TAG);
 }
 
 static void read_cid(struct reader *r, neap_cid *out)
@@ -68,24 +69,29 @@ static void read_cid(struct reader *r, neap_cid *out)
     out->size = (uint8_t)bytes.size;
 }
 
+bool neap_is_retry_token(struct span bytes)
+{
+    return bytes.size >= BODY_AT + BODY_FIXED + CRYPTO_TAG && bytes.size <= BODY_AT + BODY_MAX + CRYPTO_TAG &&
+           bytes.data[0] == MARK_RETRY;
+}
+
 int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,
                           const neap_address *peer, neap_time now, struct retry_token *out)
 {
     uint8_t body[BODY_MAX + CRYPTO_TAG], address[ADDRESS_BYTES];
     struct retry_token token;
 
-    if (bytes.size < CRYPTO_IV + BODY_FIXED + CRYPTO_TAG || bytes.size > CRYPTO_IV + BODY_MAX + CRYPTO_TAG)
+    if (!neap_is_retry_token(bytes))
         return NEAP_ERR_TOKEN;
-    if (neap_aead_open(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, bytes.data, address_bytes(peer, address),
-                       bytes.data + CRYPTO_IV, bytes.size - CRYPTO_IV, body))
+    if (neap_aead_open(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, bytes.data + 1,
+                       address_bytes(peer, address), bytes.data + BODY_AT, bytes.size - BODY_AT, body))
         return NEAP_ERR_TOKEN;
-    struct reader r = reader_of(span_of(body, bytes.size - CRYPTO_IV - CRYPTO_TAG));
-    uint8_t kind = read_u8(&r);
+    struct reader r = reader_of(span_of(body, bytes.size - BODY_AT - CRYPTO_TAG));
     token.version = read_u32(&r);
     token.issued = read_uint(&r, 8);
     read_cid(&r, &token.original_dcid);
     read_cid(&r, &token.retry_scid);
-    if (r.bad || reader_left(&r) || kind != KIND_RETRY)
+    if (r.bad || reader_left(&r))
         return NEAP_ERR_TOKEN;
     /* A time ahead of ours is another clock's. */
     if (token.issued > now || now - token.issued > TOKEN_RETRY_LIFETIME)

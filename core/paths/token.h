@@ -25,6 +25,8 @@ struct retry_token {
 int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *keys,
                               const struct retry_token *token, const neap_address *peer, uint8_t *out,
                               size_t size);
+/** Whether this looks like a token of a Retry, ours or not: by size and mark, nothing is opened. */
+bool neap_is_retry_token(struct span bytes);
 /** Open: NEAP_ERR_TOKEN when it is not ours, of another address, or older than TOKEN_RETRY_LIFETIME. The caller
  * compares version and retry_scid. */
 int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,

@@ -61,8 +61,9 @@ static int accept_initial(neap_endpoint *e, neap_datagram *d, const neap_header 
         return start(e, d, h, &original);
     if (!must_retry)
         return start(e, d, h, NULL);
-    /* The only tokens we give come from a Retry, and the client takes no second one. */
-    if (h->token_size > 0)
+    /* Who comes with the token of a Retry takes no second one. Other tokens are of NEW_TOKEN frames, perhaps of another
+     * server that was at this address (RFC 9000 §8.1.3): as if there were none. */
+    if (neap_is_retry_token(span_of(h->token, h->token_size)))
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
     else
         neap_endpoint_answer_retry(e, d, h);

@@ -322,6 +322,22 @@ describe("a server endpoint", function()
     w.free()
   end)
 
+  -- covers: rfc9000#8.1.3.14, rfc9000#8.1.3.15
+  it("answers a token of another kind or server with a Retry, as if there were none", function()
+    local w = world({ server = { retry = 1 } })
+    local function initial(token)
+      local packet = "\192\0\0\0\1\8aaaaaaaa\8bbbbbbbb" .. string.char(#token) .. token .. "\64\30" .. ("x"):rep(30)
+      return packet .. ("\0"):rep(1200 - #packet)
+    end
+    w.give(initial(("n"):rep(60)), net.CLIENT)
+    w.flush()
+    assert.equal(1, w.endpoint:stats().retries_sent)
+    w.give(initial("\1" .. ("n"):rep(62)), net.CLIENT) -- marked as from a Retry of ours
+    w.flush()
+    assert.equal(1, w.endpoint:stats().retries_sent)
+    w.free()
+  end)
+
   it("takes an unknown token for none where no Retry is asked for", function()
     local w = world()
     local retrying = world({ server = { retry = 1 }, seed = 99 })
