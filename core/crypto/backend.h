@@ -19,6 +19,10 @@ struct crypto {
 struct cipher_cache *neap_ciphers_new(struct pool *pool, const uint8_t tag_key[16]);
 /** Wipes every context. */
 void neap_ciphers_free(struct cipher_cache *cache, struct pool *pool);
+/** Wipe the contexts of a key that is not needed any more, if they are there. */
+void neap_ciphers_forget(struct cipher_cache *cache, const struct packet_key *key);
+/** How many contexts are kept: for specs. */
+size_t neap_ciphers_count(const struct cipher_cache *cache);
 /** Seal `size` bytes to `out` (which may be `in`), the tag behind them. 0 or NEAP_ERR_CRYPTO. */
 int neap_cipher_seal(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
                      struct span aad, const uint8_t *in, size_t size, uint8_t *out);

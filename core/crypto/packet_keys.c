@@ -63,8 +63,10 @@ void neap_packet_key_update(struct packet_key *key, const struct version_labels 
     derive_payload_keys(key, labels, secret);
 }
 
-void neap_packet_key_wipe(struct packet_key *key)
+void neap_packet_key_wipe(struct crypto *crypto, struct packet_key *key)
 {
+    if (packet_key_is_set(key))
+        neap_ciphers_forget(crypto->ciphers, key);
     neap_wipe(key, sizeof(*key));
 }
 

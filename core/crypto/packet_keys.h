@@ -35,7 +35,8 @@ void neap_packet_key_initial(struct packet_key *client, struct packet_key *serve
                              const struct version_labels *labels, struct span dcid);
 /** The next generation (RFC 9001 §6.1): updates `secret` in place, makes key and iv; hp stays. */
 void neap_packet_key_update(struct packet_key *key, const struct version_labels *labels, uint8_t *secret);
-void neap_packet_key_wipe(struct packet_key *key);
+/** Overwrite a key that is not needed any more, and what was expanded from it. */
+void neap_packet_key_wipe(struct crypto *crypto, struct packet_key *key);
 
 /* One packet to seal: header and payload lie behind each other in one buffer, with 16 bytes of room for the tag. */
 struct seal_packet {

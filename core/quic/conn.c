@@ -152,8 +152,10 @@ static void free_application(neap_conn *c)
     neap_ack_free(&s->ack, c->pool);
     neap_sent_free(&s->sent, c->pool);
     neap_crypto_stream_free(&s->crypto, c->pool);
-    neap_packet_key_wipe(&s->read);
-    neap_packet_key_wipe(&s->write);
+    neap_packet_key_wipe(c->crypto, &s->read);
+    neap_packet_key_wipe(c->crypto, &s->write);
+    neap_packet_key_wipe(c->crypto, &c->keys.previous_read);
+    neap_packet_key_wipe(c->crypto, &c->keys.next_read);
     neap_wipe(&c->keys, sizeof c->keys);
     neap_tls_tail_free(&c->tail, c->pool);
 }

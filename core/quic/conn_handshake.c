@@ -77,8 +77,8 @@ void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid)
 
 static void free_space(neap_conn *c, struct packet_space *s)
 {
-    neap_packet_key_wipe(&s->read);
-    neap_packet_key_wipe(&s->write);
+    neap_packet_key_wipe(c->crypto, &s->read);
+    neap_packet_key_wipe(c->crypto, &s->write);
     neap_ack_free(&s->ack, c->pool);
     neap_sent_free(&s->sent, c->pool);
     neap_crypto_stream_free(&s->crypto, c->pool);

@@ -45,12 +45,15 @@ const struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t n
 
 void neap_conn_drop_previous_keys(neap_conn *c)
 {
-    neap_packet_key_wipe(&c->keys.previous_read);
+    neap_packet_key_wipe(c->crypto, &c->keys.previous_read);
 }
 
 static void next_write(neap_conn *c)
 {
+    struct packet_key old = c->application.write;
+
     neap_packet_key_update(&c->application.write, c->labels, c->keys.write_secret);
+    neap_packet_key_wipe(c->crypto, &old);
     c->keys.write_phase = !c->keys.write_phase;
     c->keys.write_start = c->application.next_number;
     c->keys.sealed = 0;
@@ -71,6 +74,7 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     /* RFC 9001 §6.2: twice without waiting for an acknowledgement. Who follows an update of ours needs none for it. */
     if (c->keys.write_phase != phase && !c->keys.answered)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "keys updated before the last update was acknowledged");
+    neap_conn_drop_previous_keys(c);
     c->keys.previous_read = c->application.read;
     c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
     c->application.read = c->keys.next_read;

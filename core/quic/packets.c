@@ -138,7 +138,7 @@ int64_t neap_refuse(neap_config *config, const neap_header *header, uint64_t cod
                                  .number = 0,
                                  .payload_size = payload_size};
     int rc = neap_packets_seal(config->crypto, &server, &packet, 1);
-    neap_packet_key_wipe(&client);
-    neap_packet_key_wipe(&server);
+    neap_packet_key_wipe(config->crypto, &client);
+    neap_packet_key_wipe(config->crypto, &server);
     return rc ? rc : (int64_t)(header_size + payload_size + CRYPTO_TAG);
 }

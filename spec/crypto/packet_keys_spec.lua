@@ -198,6 +198,18 @@ describe("packet protection", function()
     end
   end)
 
+  it("keeps nothing expanded of a key that was wiped", function()
+    local fresh = crypto.new(SEED)
+    local one, two = key_of(0x1301, "\1"), key_of(0x1302, "\2")
+    for _, key in ipairs({ one, two }) do crypto.seal(fresh, key, unhex("40 0001"), 2, 1, "payload") end
+    assert.equal(1, crypto.key_wipe(fresh, one))
+    assert.equal(1, crypto.key_wipe(fresh, one))
+    local packet = crypto.seal(fresh, one, unhex("40 0001"), 2, 1, "payload")
+    assert.equal(crypto.seal(context, one, unhex("40 0001"), 2, 1, "payload"), packet)
+    assert.equal(1, crypto.key_wipe(fresh, two))
+    assert.equal(0, crypto.key_wipe(fresh, one))
+  end)
+
   it("tells keys apart that differ in the header key only", function()
     local key = key_of(0x1301)
     local updated = crypto.key_update(1, key, ("k"):rep(32))

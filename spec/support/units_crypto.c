@@ -237,6 +237,17 @@ static int key_parts(lua_State *L)
     return 4;
 }
 
+/* key_wipe(crypto, key) → how many keys have expanded contexts left */
+static int key_wipe(lua_State *L)
+{
+    struct crypto *crypto = check_crypto(L)->crypto;
+    struct packet_key key = check_key(L, 2);
+
+    neap_packet_key_wipe(crypto, &key);
+    lua_pushinteger(L, (lua_Integer)neap_ciphers_count(crypto->ciphers));
+    return 1;
+}
+
 /* seal(crypto, key, header, number size, number, payload) → packet or nil, code. A list of payloads is a run of
  * packets with one header and rising numbers; they come back joined. */
 static int seal(lua_State *L)
@@ -444,6 +455,7 @@ static const luaL_Reg functions[] = {{"new", crypto_new},
                                      {"key_initial", key_initial},
                                      {"key_update", key_update},
                                      {"key_parts", key_parts},
+                                     {"key_wipe", key_wipe},
                                      {"seal", seal},
                                      {"unmask", unmask},
                                      {"open", open_packet},

@@ -97,21 +97,43 @@ static struct cipher_entry *entry_fill(struct cipher_entry *entry, const struct 
     return entry;
 }
 
+static struct cipher_entry *entry_find(struct cipher_cache *cache, const struct packet_key *key, uint64_t tag)
+{
+    for (struct cipher_entry *at = cache->entries; at < cache->entries + CACHE_ENTRIES; at++)
+        if (at->used_at && at->tag == tag && entry_is(at, key))
+            return at;
+    return NULL;
+}
+
 /* The contexts of an AES key, expanded into the place of the least recently used when they are not there. */
 static struct cipher_entry *entry_search(struct cipher_cache *cache, const struct packet_key *key)
 {
     uint64_t tag = tag_of(cache, key);
-    struct cipher_entry *oldest = &cache->entries[0], *entry = NULL;
+    struct cipher_entry *entry = entry_find(cache, key, tag), *oldest = cache->entries;
 
-    for (size_t i = 0; i < CACHE_ENTRIES && !entry; i++) {
-        struct cipher_entry *at = &cache->entries[i];
-
-        if (at->used_at && at->tag == tag && entry_is(at, key))
-            entry = at;
-        else if (at->used_at < oldest->used_at)
+    if (entry)
+        return entry;
+    for (struct cipher_entry *at = cache->entries; at < cache->entries + CACHE_ENTRIES; at++)
+        if (at->used_at < oldest->used_at)
             oldest = at;
-    }
-    return entry ? entry : entry_fill(oldest, key, tag);
+    return entry_fill(oldest, key, tag);
+}
+
+void neap_ciphers_forget(struct cipher_cache *cache, const struct packet_key *key)
+{
+    struct cipher_entry *entry = entry_find(cache, key, tag_of(cache, key));
+
+    if (entry)
+        entry_drop(entry);
+}
+
+size_t neap_ciphers_count(const struct cipher_cache *cache)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < CACHE_ENTRIES; i++)
+        count += cache->entries[i].used_at != 0;
+    return count;
 }
 
 /* A connection's keys stay where they are: mostly the entry is the one that this address had last. What the address
