@@ -168,7 +168,7 @@ local function connection(self, target, timeout)
   pending = {}
   self._connecting[key] = pending
   local addresses, attempt
-  addresses, message, code = task.resolve(target.host, target.port)
+  addresses, message, code = task.resolve(target.host, target.port, timeout)
   if self._endpoint ~= endpoint then
     message, code = "the client was closed", "closed"
   elseif addresses then

@@ -236,10 +236,11 @@ function task.await(waiter, seconds) end
 function task.wake(waiter, a, b, c, d) end
 ---@param host string
 ---@param port integer
+---@param seconds? number
 ---@return string[]? addresses
 ---@return string? message
 ---@return neap.Code? code
-function task.resolve(host, port) end
+function task.resolve(host, port, seconds) end
 
 ---@class neap.Request
 ---@field method string

@@ -485,7 +485,7 @@ function quic.connect(address, given)
   endpoint, message, code = client_endpoint(made)
   if not endpoint then return nil, message, code end
   local addresses
-  addresses, message, code = task.resolve(host, tonumber(port))
+  addresses, message, code = task.resolve(host, tonumber(port), own.timeout)
   if not addresses then return nil, message, code end
   for _, peer in ipairs(addresses) do
     local conn

@@ -173,14 +173,15 @@ function task.hold(count)
   holders = holders + count
 end
 
---- The addresses of a host, as strings with the port; nil, message, "resolve".
-function task.resolve(host, port)
+--- The addresses of a host, as strings with the port; nil, message, "resolve", or "timeout" after
+-- `seconds` (nil: no bound).
+function task.resolve(host, port, seconds)
   local id, message, code = task.loop():resolve(host, port)
   if not id then return nil, message, code end
   local waiter = task.waiter()
   resolving[id] = waiter
-  local addresses, reason = task.await(waiter)
-  if not addresses then return nil, host .. ": " .. tostring(reason), "resolve" end
+  local addresses, reason, timeout = task.await(waiter, seconds)
+  if not addresses then return nil, host .. ": " .. tostring(reason), timeout or "resolve" end
   return addresses
 end
 

@@ -121,6 +121,19 @@ describe("tasks", function()
     assert.matches("out of the loop", err)
   end)
 
+  it("do not wait for a name longer than they want", function()
+    local loop = task.loop
+    web.run(function()
+      -- A resolver that is asked and never answers.
+      task.loop = function() return { resolve = function() return 2 ^ 40 end } end
+      local addresses, message, code = task.resolve("slow.example", 443, 0.05)
+      task.loop = loop
+      assert.is_nil(addresses)
+      assert.same({ "slow.example: timeout", "timeout" }, { message, code })
+    end)
+    task.loop = loop
+  end)
+
   it("gather results side by side, and the first error when all have ended", function()
     web.run(function()
       local ended = 0
