@@ -141,12 +141,20 @@ describe("data", function()
   end)
 
   it("of a megabyte needs no more packets than it must where nothing is lost", function()
-    local p = net.pair():handshake()
     local data = ("0123456789abcdef"):rep(65536)
-    assert.is_true(data == p:transfer("server", data))
-    assert.equal(0, p.server:stats().packets_lost)
-    assert.is_true(p.server:stats().packets_sent < 1.03 * #data / 1140)
-    p:free()
+    for seed = 1, 8 do
+      local p = net.pair({ seed = seed }):handshake()
+      local with_data = 0
+      p.filter = function(direction, datagram)
+        -- What is smaller only acknowledges.
+        if direction == "down" and #datagram > 100 then with_data = with_data + 1 end
+        return datagram
+      end
+      assert.is_true(data == p:transfer("server", data))
+      assert.equal(0, p.server:stats().packets_lost)
+      assert.is_true(with_data < 1.01 * #data / 1160, with_data)
+      p:free()
+    end
   end)
 
   it("is paced: no more than a burst leaves at once", function()
