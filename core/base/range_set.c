@@ -114,12 +114,6 @@ void neap_range_set_drop_below(struct range_set *s, uint64_t start)
         s->ranges[0].start = start;
 }
 
-void neap_range_set_drop_lowest(struct range_set *s)
-{
-    if (s->count)
-        erase(s, 0, 1);
-}
-
 bool neap_range_set_contains(const struct range_set *s, uint64_t value)
 {
     return neap_range_set_covers(s, value, value + 1);

@@ -34,9 +34,6 @@ int neap_range_set_remove(struct range_set *s, struct pool *pool, uint64_t start
 /** Forget everything below `start`. */
 void neap_range_set_drop_below(struct range_set *s, uint64_t start);
 
-/** Drop the lowest range (to make room at the bound). */
-void neap_range_set_drop_lowest(struct range_set *s);
-
 bool neap_range_set_contains(const struct range_set *s, uint64_t value);
 
 /** Whether the whole of [start, end) is in the set. */

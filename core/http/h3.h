@@ -152,9 +152,6 @@ bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out);
 /** End both directions with `code` and tell the application RESET with `told_code`. */
 void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_code);
 
-/** End what is still open of both directions, without telling anybody. */
-void neap_h3_request_shutdown(struct h3_request *r, uint64_t code);
-
 /* ---- h3_send.c */
 
 /** The stream takes bytes again, or the peer stopped it. */

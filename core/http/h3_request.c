@@ -52,7 +52,8 @@ void neap_h3_request_ready(struct h3_request *r)
         list_append(&r->h3->ready, &r->ready_link);
 }
 
-void neap_h3_request_shutdown(struct h3_request *r, uint64_t code)
+/* End what is still open of both directions, without telling anybody. */
+static void shut_down(struct h3_request *r, uint64_t code)
 {
     if (r->message != MESSAGE_CLOSED)
         neap_conn_stream_shutdown(r->h3->conn, r->id, NEAP_SHUTDOWN_READ, code);
@@ -66,7 +67,7 @@ void neap_h3_request_shutdown(struct h3_request *r, uint64_t code)
 
 void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_code)
 {
-    neap_h3_request_shutdown(r, code);
+    shut_down(r, code);
     r->reset_code = told_code;
     r->marks = MARK_RESET;
     neap_h3_request_ready(r);
@@ -137,7 +138,7 @@ static void refuse_section(struct h3_request *r)
         return;
     }
     r->sending = SEND_CLOSED;
-    neap_h3_request_shutdown(r, NEAP_H3_NO_ERROR);
+    shut_down(r, NEAP_H3_NO_ERROR);
 }
 
 /* What a header section says about the rest of the message. */
@@ -476,7 +477,7 @@ int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code)
 
     if (!r)
         return NEAP_ERR_STREAM_STATE;
-    neap_h3_request_shutdown(r, code);
+    shut_down(r, code);
     neap_h3_request_free(r);
     return NEAP_OK;
 }

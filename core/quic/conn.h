@@ -298,8 +298,6 @@ void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets);
 
 /** Restart the idle timer (RFC 9000 §10.1). */
 void neap_conn_touch_idle(neap_conn *c);
-/** A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
-bool neap_conn_is_amplification_blocked(const neap_conn *c);
 /** The probe timeout that closing, idle and key timers are counted in. */
 neap_time neap_conn_pto(const neap_conn *c);
 /** After packets came or left: what recovery has to know of the address validation. */

@@ -26,14 +26,15 @@ static neap_time idle_at(const neap_conn *c)
     return c->idle_from + (c->idle_timeout > least ? c->idle_timeout : least);
 }
 
-bool neap_conn_is_amplification_blocked(const neap_conn *c)
+/* A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
+static bool is_amplification_blocked(const neap_conn *c)
 {
     return neap_path_budget(&c->path) < NEAP_MIN_DATAGRAM;
 }
 
 void neap_conn_set_timers(neap_conn *c)
 {
-    bool limited = neap_conn_is_amplification_blocked(c);
+    bool limited = is_amplification_blocked(c);
 
     if (limited == c->recovery.amplification_limited)
         return;
@@ -58,7 +59,7 @@ static neap_time sending_at(const neap_conn *c)
 {
     neap_time at = earlier(ack_at(c), c->pacer_at);
 
-    if (neap_conn_is_amplification_blocked(c))
+    if (is_amplification_blocked(c))
         return NEAP_NEVER;
     return c->stalled_until > at ? c->stalled_until : at;
 }

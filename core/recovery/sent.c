@@ -119,11 +119,6 @@ void neap_sent_skip(struct sent *s, uint64_t number)
     s->skipped = number;
 }
 
-struct sent_packet *neap_sent_oldest(struct sent *s)
-{
-    return neap_sent_at(s, 0);
-}
-
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index)
 {
     return index < s->packet_count ? slot(s, s->packet_head + index) : NULL;
@@ -142,18 +137,6 @@ uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number)
             high = middle;
     }
     return low;
-}
-
-struct sent_packet *neap_sent_find(struct sent *s, uint64_t number, uint32_t *index)
-{
-    uint32_t at = neap_sent_lower_bound(s, number);
-    struct sent_packet *p = neap_sent_at(s, at);
-
-    if (!p || p->number != number)
-        return NULL;
-    if (index)
-        *index = at;
-    return p;
 }
 
 const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent_packet *p, size_t i)

@@ -83,11 +83,8 @@ int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames);
  * acknowledged, and of a long row of them only the first LIMIT_SENT_QUIET - 1 and the newest are kept. */
 void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
                    size_t count);
-struct sent_packet *neap_sent_oldest(struct sent *s);
 /** Walk in order of sending; NULL past the end. Index 0 is the oldest. */
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index);
-/** The record of a number by binary search, or NULL. */
-struct sent_packet *neap_sent_find(struct sent *s, uint64_t number, uint32_t *index);
 /** Frame `i` of a packet. */
 const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent_packet *p, size_t i);
 /** The next packet whose fate was decided (ACKED or LOST) and not taken yet: marks it TAKEN after return of the *next*

@@ -60,14 +60,15 @@ void neap_streams_free(struct streams *s)
     *s = (struct streams){0};
 }
 
-uint64_t neap_streams_initial_recv(const struct streams *s, uint64_t id)
+/* The limits that a stream of this id begins with. */
+static uint64_t initial_recv(const struct streams *s, uint64_t id)
 {
     if (!neap_stream_is_bidi(id))
         return s->our_uni;
     return stream_is_ours(s, id) ? s->our_bidi_local : s->our_bidi_remote;
 }
 
-uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id)
+static uint64_t initial_send(const struct streams *s, uint64_t id)
 {
     if (!neap_stream_is_bidi(id))
         return s->peer_uni;
@@ -86,7 +87,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     s->peer_bidi_remote = peer->max_stream_data_bidi_remote;
     s->peer_uni = peer->max_stream_data_uni;
     while ((stream = neap_map_next(&s->table, &at))) {
-        uint64_t limit = neap_streams_initial_send(s, stream->id);
+        uint64_t limit = initial_send(s, stream->id);
 
         if (limit > stream->send.limit)
             stream->send.limit = limit;
@@ -154,8 +155,8 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
     stream->id = id;
     stream->has_recv = neap_stream_is_bidi(id) || !stream_is_ours(s, id);
     stream->has_send = neap_stream_is_bidi(id) || stream_is_ours(s, id);
-    stream->recv = neap_stream_recv_of(stream->has_recv ? neap_streams_initial_recv(s, id) : 0);
-    stream->send = neap_stream_send_of(stream->has_send ? neap_streams_initial_send(s, id) : 0);
+    stream->recv = neap_stream_recv_of(stream->has_recv ? initial_recv(s, id) : 0);
+    stream->send = neap_stream_send_of(stream->has_send ? initial_send(s, id) : 0);
     stream->urgency = 3;
     stream->incremental = true;
     if (!stream_is_ours(s, id))
@@ -163,7 +164,7 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
     return stream;
 }
 
-void neap_streams_mark_readable(struct streams *s, struct stream *stream)
+static void mark_readable(struct streams *s, struct stream *stream)
 {
     if (!list_linked(&stream->readable_link))
         list_append(&s->readable, &stream->readable_link);
@@ -269,7 +270,7 @@ static int hit_sender(struct streams *s, uint64_t id, struct stream **out, struc
 static int check_end(const struct streams *s, uint64_t id, const struct stream *stream, uint64_t end,
                      bool is_final, struct failure *why)
 {
-    struct stream_recv first = neap_stream_recv_of(neap_streams_initial_recv(s, id));
+    struct stream_recv first = neap_stream_recv_of(initial_recv(s, id));
     const struct stream_recv *r = stream ? &stream->recv : &first;
 
     int error = neap_stream_recv_check(r, end, is_final, why);
@@ -330,7 +331,7 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
         s->window_grown_at = now;
     count_received(s, stream, highest, read, now);
     if (news)
-        neap_streams_mark_readable(s, stream);
+        mark_readable(s, stream);
     neap_streams_settle(s, stream);
     return 0;
 }
@@ -347,7 +348,7 @@ int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_str
         return 0;
     count_received(s, stream, highest, read, 0);
     if (!stream->recv.stop_sent)
-        neap_streams_mark_readable(s, stream);
+        mark_readable(s, stream);
     neap_streams_settle(s, stream);
     return 0;
 }

@@ -26,16 +26,12 @@ enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struc
 /** Put a stream into the table and count it as opened. NULL without memory or at LIMIT_STREAMS_KEPT; nothing changed.
  */
 struct stream *neap_streams_create(struct streams *s, uint64_t id);
-/** The limits that a stream of this id begins with. */
-uint64_t neap_streams_initial_recv(const struct streams *s, uint64_t id);
-uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id);
 
 /** A frame other than data is owed for the stream. */
 void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark mark);
 /** Put the stream's send_link where its state wants it, and note what blocks it. */
 void neap_streams_schedule(struct streams *s, struct stream *stream);
 /** Put it on the application's list. */
-void neap_streams_mark_readable(struct streams *s, struct stream *stream);
 void neap_streams_mark_writable(struct streams *s, struct stream *stream);
 /** See whether the stream has ended: then MAX_STREAMS may grow, and the object goes at the next pass. */
 void neap_streams_settle(struct streams *s, struct stream *stream);

@@ -111,8 +111,6 @@ static inline void vector_close(struct writer *w, uint8_t *length, size_t length
 /** Queue a traffic secret for the owner. */
 void neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
                          const uint8_t *secret);
-/** Log one secret in NSS key log format, when somebody asked for it. */
-void neap_tls_keylog(const struct tls *tls, const char *label, const uint8_t *secret);
 /** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
 void neap_tls_handshake_keys(struct tls *tls, struct span shared);
 /** Application secrets after the server's Finished: derive and log. The roles queue them. */

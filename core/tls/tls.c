@@ -306,7 +306,8 @@ static char *append_hex(char *at, const uint8_t *bytes, size_t size)
     return at;
 }
 
-void neap_tls_keylog(const struct tls *tls, const char *label, const uint8_t *secret)
+/* One secret in NSS key log format, when somebody asked for it. */
+static void log_secret(const struct tls *tls, const char *label, const uint8_t *secret)
 {
     char line[sizeof "CLIENT_HANDSHAKE_TRAFFIC_SECRET" + 1 + 64 + 1 + 2 * CRYPTO_MAX_HASH + 1];
     size_t label_size = strlen(label);
@@ -329,8 +330,8 @@ void neap_tls_handshake_keys(struct tls *tls, struct span shared)
     struct schedule *s = &tls->schedule;
 
     neap_schedule_handshake(s, shared);
-    neap_tls_keylog(tls, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", s->client_handshake);
-    neap_tls_keylog(tls, "SERVER_HANDSHAKE_TRAFFIC_SECRET", s->server_handshake);
+    log_secret(tls, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", s->client_handshake);
+    log_secret(tls, "SERVER_HANDSHAKE_TRAFFIC_SECRET", s->server_handshake);
     neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_WRITE,
                         tls->is_client ? s->client_handshake : s->server_handshake);
     neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_READ,
@@ -342,9 +343,9 @@ void neap_tls_application_keys(struct tls *tls)
     struct schedule *s = &tls->schedule;
 
     neap_schedule_application(s);
-    neap_tls_keylog(tls, "CLIENT_TRAFFIC_SECRET_0", s->client_application);
-    neap_tls_keylog(tls, "SERVER_TRAFFIC_SECRET_0", s->server_application);
-    neap_tls_keylog(tls, "EXPORTER_SECRET", s->exporter);
+    log_secret(tls, "CLIENT_TRAFFIC_SECRET_0", s->client_application);
+    log_secret(tls, "SERVER_TRAFFIC_SECRET_0", s->server_application);
+    log_secret(tls, "EXPORTER_SECRET", s->exporter);
 }
 
 /* ---- Finished (RFC 8446 §4.4.4) */

@@ -149,7 +149,6 @@ void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
 /* --- endpoint.c */
 
 void neap_lua_open_endpoint(lua_State *L);
-struct endpoint_core *neap_lua_check_endpoint(lua_State *L, int index);
 /** A new userdata on top with its endpoint, or NULL without memory. */
 struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server);
 void neap_lua_endpoint_release(struct endpoint_core *core);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct endpoint_core *neap_lua_check_endpoint(lua_State *L, int index)
+static struct endpoint_core *check_endpoint(lua_State *L, int index)
 {
     struct endpoint_core **box = luaL_checkudata(L, index, TYPE_ENDPOINT);
 
@@ -83,7 +83,7 @@ static int endpoint_gc(lua_State *L)
 
 static int endpoint_close(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
 
     unanchor_all(L, core);
     neap_lua_endpoint_close(core);
@@ -103,7 +103,7 @@ static int core_endpoint(lua_State *L)
 /* endpoint:next() -> conn */
 static int endpoint_next(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
     neap_conn *conn = core->endpoint != NULL ? neap_endpoint_next(core->endpoint) : NULL;
 
     if (conn == NULL) {
@@ -146,7 +146,7 @@ static bool keep_config(struct endpoint_core *core, struct config_core *config)
 /* endpoint:connect(server_name, peer[, { config =, from =, at = }]) -> conn */
 static int endpoint_connect(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
     const char *name = luaL_checkstring(L, 2);
     struct config_core *config = core->config;
     neap_address local = {0}, peer;
@@ -185,7 +185,7 @@ static int endpoint_connect(lua_State *L)
 
 static struct endpoint_core *check_without_loop(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
 
     if (core->loop != NULL)
         luaL_error(L, "the loop moves the datagrams of this endpoint");
@@ -238,7 +238,7 @@ static int endpoint_send(lua_State *L)
 
 static int endpoint_timeout(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
     neap_time now = neap_lua_check_time(L, 2);
 
     neap_lua_push_timeout(L, core->endpoint != NULL ? neap_endpoint_timeout(core->endpoint) : NEAP_NEVER,
@@ -248,7 +248,7 @@ static int endpoint_timeout(lua_State *L)
 
 static int endpoint_deadline(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
     neap_time at = core->endpoint != NULL ? neap_endpoint_timeout(core->endpoint) : NEAP_NEVER;
 
     if (at == NEAP_NEVER)
@@ -260,7 +260,7 @@ static int endpoint_deadline(lua_State *L)
 
 static int endpoint_refuse(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
 
     if (core->endpoint != NULL)
         neap_endpoint_refuse(core->endpoint, lua_toboolean(L, 2));
@@ -269,7 +269,7 @@ static int endpoint_refuse(lua_State *L)
 
 static int endpoint_address(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
     neap_address bound = {0};
 
     if (core->endpoint != NULL && core->loop != NULL && core->loop->loop != NULL)
@@ -280,7 +280,7 @@ static int endpoint_address(lua_State *L)
 
 static int endpoint_stats(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
     neap_endpoint_stats stats;
 
     if (core->endpoint == NULL)
@@ -303,7 +303,7 @@ static int endpoint_stats(lua_State *L)
 
 static int endpoint_to_string(lua_State *L)
 {
-    struct endpoint_core *core = neap_lua_check_endpoint(L, 1);
+    struct endpoint_core *core = check_endpoint(L, 1);
 
     lua_pushfstring(L, "neap.endpoint: %p %s%s", (void *)core, core->is_server ? "server" : "client",
                     core->endpoint != NULL ? "" : " closed");

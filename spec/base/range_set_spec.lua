@@ -31,7 +31,7 @@ describe("range set", function()
     assert.equal("0-5 10-15 20-25 30-35", set:text())
     assert.equal(0, set:insert(5, 10)) -- joins, so it takes no room
     assert.equal("0-15 20-25 30-35", set:text())
-    set:drop_lowest()
+    set:drop_below(15)
     assert.equal("20-25 30-35", set:text())
   end)
 

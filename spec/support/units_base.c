@@ -213,12 +213,6 @@ static int ranges_drop_below(lua_State *L)
     return 0;
 }
 
-static int ranges_drop_lowest(lua_State *L)
-{
-    neap_range_set_drop_lowest(&check_ranges(L)->set);
-    return 0;
-}
-
 static int ranges_contains(lua_State *L)
 {
     lua_pushboolean(L, neap_range_set_contains(&check_ranges(L)->set, check_number(L, 2)));
@@ -540,10 +534,14 @@ static int write_values(lua_State *L)
 
 static const luaL_Reg pool_methods[] = {
     {"alloc", pool_alloc}, {"free", pool_free}, {"resize", pool_resize}, {"stats", pool_stats}, {NULL, NULL}};
-static const luaL_Reg ranges_methods[] = {
-    {"insert", ranges_insert},           {"remove", ranges_remove},     {"drop_below", ranges_drop_below},
-    {"drop_lowest", ranges_drop_lowest}, {"contains", ranges_contains}, {"covers", ranges_covers},
-    {"first_gap", ranges_first_gap},     {"text", ranges_text},         {NULL, NULL}};
+static const luaL_Reg ranges_methods[] = {{"insert", ranges_insert},
+                                          {"remove", ranges_remove},
+                                          {"drop_below", ranges_drop_below},
+                                          {"contains", ranges_contains},
+                                          {"covers", ranges_covers},
+                                          {"first_gap", ranges_first_gap},
+                                          {"text", ranges_text},
+                                          {NULL, NULL}};
 static const luaL_Reg map_methods[] = {{"set", map_set},     {"get", map_get},       {"remove", map_remove},
                                        {"count", map_count}, {"values", map_values}, {NULL, NULL}};
 static const luaL_Reg heap_methods[] = {

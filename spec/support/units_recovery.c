@@ -399,9 +399,11 @@ static int recovery_sent(lua_State *L)
 /* r:find(space, number) -> index from the oldest, counted from 0 | nil */
 static int recovery_find(lua_State *L)
 {
-    uint32_t index;
+    struct sent *sent = &check_recovery(L)->sent[check_space(L, 2)];
+    uint32_t index = neap_sent_lower_bound(sent, to_u64(L, 3));
+    const struct sent_packet *packet = neap_sent_at(sent, index);
 
-    if (!neap_sent_find(&check_recovery(L)->sent[check_space(L, 2)], to_u64(L, 3), &index))
+    if (!packet || packet->number != to_u64(L, 3))
         return 0;
     push_u64(L, index);
     return 1;
