@@ -81,8 +81,7 @@ function on.reset(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.reset_code = code
-    task.wake_at(exchange, "reader")
-    task.wake_at(exchange, "writer")
+    Session.wake(exchange)
   end
 end
 
@@ -127,8 +126,7 @@ function Session:close(reason)
   if self.closed then return end
   self.closed, self.reason = true, reason
   for _, exchange in pairs(self.exchanges) do
-    task.wake_at(exchange, "reader")
-    task.wake_at(exchange, "writer")
+    Session.wake(exchange)
   end
 end
 
