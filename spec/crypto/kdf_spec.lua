@@ -15,33 +15,16 @@ describe("hash", function()
   end)
 end)
 
---- Fields "name (N octets): hex" of a trace, in order; page breaks between lines are skipped.
-local function fields_of(text)
-  local fields, wanted = {}, 0
-  for line in text:gmatch("(.-)\n") do
-    local name, octets, rest = line:match("^%s+([%w ]+) %((%d+) octets%):%s*(.*)$")
-    if name then
-      wanted = tonumber(octets)
-      fields[#fields + 1] = { name = name, bytes = "" }
-    end
-    local hex = rest or line
-    if wanted > 0 and hex:match("^[%x ]+$") and hex:match("%x%x") then
-      fields[#fields].bytes = fields[#fields].bytes .. helper.unhex(hex)
-      wanted = wanted - #hex:gsub("%X", "") / 2
-      assert(wanted >= 0, line)
-    elseif line:match("salt:%s+0 %(all zero") then
-      fields[#fields + 1] = { name = "salt", bytes = "" }
-    end
-  end
-  return fields
+--- The fields of the traces, in order.
+local fields = {}
+for i, row in ipairs(require("spec.vectors.rfc8448")) do
+  fields[i] = { name = row[3], bytes = helper.unhex(row[4]) }
 end
 
 describe("key schedule of RFC 8448", function()
-  local function fields(it_pending) return fields_of(helper.shared("rfc/rfc8448.txt", it_pending)) end
-
   it("extracts every secret", function()
     local checked, salt, ikm = 0, nil, nil
-    for _, f in ipairs(fields(pending)) do
+    for _, f in ipairs(fields) do
       if f.name == "salt" then salt, ikm = f.bytes, nil end
       if f.name == "IKM" then ikm = f.bytes end
       if f.name == "secret" and salt and ikm then
@@ -54,7 +37,7 @@ describe("key schedule of RFC 8448", function()
 
   it("expands every label", function()
     local checked, prk, info = 0, nil, nil
-    for _, f in ipairs(fields(pending)) do
+    for _, f in ipairs(fields) do
       if f.name == "PRK" then prk = f.bytes end
       if f.name:match("info$") then info = f.bytes end
       if f.name:match("expanded$") then
@@ -70,7 +53,7 @@ describe("key schedule of RFC 8448", function()
 
   it("hashes the transcript up to ServerHello", function()
     local hellos, checked = {}, false
-    for _, f in ipairs(fields(pending)) do
+    for _, f in ipairs(fields) do
       hellos[f.name] = hellos[f.name] or f.bytes
       if f.name == "hash" and hellos.ServerHello and not checked and #f.bytes == 32 then
         local hash = select(2, crypto.hash(256, hellos.ClientHello, hellos.ServerHello))
@@ -82,7 +65,7 @@ describe("key schedule of RFC 8448", function()
 
   it("computes every Finished", function()
     local checked, expanded, messages, hash = 0, nil, {}, nil
-    for _, f in ipairs(fields(pending)) do
+    for _, f in ipairs(fields) do
       if f.name == "expanded" then expanded = f.bytes end
       if f.name == "hash" then hash = f.bytes end
       messages[f.name] = f.bytes

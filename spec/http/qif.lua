@@ -1,4 +1,5 @@
--- The public QPACK interop data: header lists (.qif) and encoded files.
+-- The public QPACK interop data: header lists (.qif) and encoded files. A part of it is in spec/vectors, the whole is
+-- read from the shared data where that is there.
 local helper = require("spec.helper")
 
 local qif = {}

@@ -6,23 +6,29 @@ local DECODER_ERROR = 0x202
 
 local function encoded(...) return helper.hex(http.qpack_encode({ ... }):sub(3)) end
 
+local function check_lists(name, lists)
+  local size, plain = 0, 0
+  for _, list in ipairs(lists) do
+    local section = http.qpack_encode(list)
+    local decoded = http.qpack_decode(section, 2 ^ 20)
+    assert.equal(#list, #decoded)
+    for i, field in ipairs(list) do
+      assert.same({ field[1], field[2], false }, decoded[i])
+      plain = plain + #field[1] + #field[2]
+    end
+    size = size + #section
+  end
+  assert.is_true(size < 0.75 * plain, name .. " is not compressed")
+end
+
 describe("neap_qpack_encode", function()
   -- covers: rfc9204#2.1.2
+  it("encodes header lists to what decodes to the same", function()
+    check_lists("netbsd", require("spec.vectors.qpack_interop").lists)
+  end)
+
   it("encodes every interop header list to what decodes to the same", function()
-    for _, name in ipairs(qif.lists) do
-      local size, plain = 0, 0
-      for _, list in ipairs(qif.read(name, pending)) do
-        local section = http.qpack_encode(list)
-        local decoded = http.qpack_decode(section, 2 ^ 20)
-        assert.equal(#list, #decoded)
-        for i, field in ipairs(list) do
-          assert.same({ field[1], field[2], false }, decoded[i])
-          plain = plain + #field[1] + #field[2]
-        end
-        size = size + #section
-      end
-      assert.is_true(size < 0.75 * plain, name .. " is not compressed")
-    end
+    for _, name in ipairs(qif.lists) do check_lists(name, qif.read(name, pending)) end
   end)
 
   it("begins with an empty prefix: no reference to a dynamic table", function()

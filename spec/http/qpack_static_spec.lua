@@ -1,24 +1,8 @@
-local helper = require("spec.helper")
 local http = require("neap.units").http
-
--- The rows of Appendix A: cells are folded, with a space where the text had one.
-local function rfc_table(text)
-  local rows = {}
-  local appendix = text:match(".*Appendix A%.  Static Table(.-)Table 4: Static Table")
-  for index, name, value in appendix:gmatch("| (%s*%d*%s*) | (%S*)%s* | ([^\n]-)%s*|\n") do
-    if index:match("%d") then
-      rows[#rows + 1] = { name, value }
-    elseif value ~= "" then
-      local row = rows[#rows]
-      row[2] = row[2] .. (row[2]:match("[-/]$") and "" or " ") .. value
-    end
-  end
-  return rows
-end
 
 describe("the static table", function()
   it("is that of RFC 9204 Appendix A", function()
-    local rows = rfc_table(helper.shared("rfc/rfc9204.txt", pending))
+    local rows = require("spec.vectors.qpack_static")
     assert.equal(99, #rows)
     for index, row in ipairs(rows) do assert.same(row, { http.static_get(index - 1) }) end
   end)
