@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATAGRAM 65536
+#define UDP_PAYLOAD 65536
 
 static neap_field field(const char *name, const char *value)
 {
@@ -27,7 +27,7 @@ static void print_fields(const neap_h3_event *event)
 /* Ask once the handshake is done, then take what comes. True when the response is over. */
 static bool talk(neap_h3 *h3, neap_conn *conn, int64_t *stream, const char *host, const char *path)
 {
-    static uint8_t body[DATAGRAM];
+    static uint8_t body[UDP_PAYLOAD];
     neap_h3_event event;
     int64_t size;
 
@@ -50,7 +50,7 @@ static bool talk(neap_h3 *h3, neap_conn *conn, int64_t *stream, const char *host
 
 static void send_all(neap_conn *conn, int fd)
 {
-    static uint8_t bytes[DATAGRAM];
+    static uint8_t bytes[UDP_PAYLOAD];
     neap_send_info info;
     int64_t size;
 
@@ -60,7 +60,7 @@ static void send_all(neap_conn *conn, int fd)
 
 static int run(neap_conn *conn, neap_h3 *h3, int fd, const neap_address *local, char **argv)
 {
-    static uint8_t bytes[DATAGRAM];
+    static uint8_t bytes[UDP_PAYLOAD];
     int64_t stream = -1;
     bool done = false;
 

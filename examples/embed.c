@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DATAGRAM 65536
+#define UDP_PAYLOAD 65536
 
 /* What we keep of a connection: its HTTP/3, in a list of all. */
 struct session {
@@ -101,8 +101,8 @@ static void serve(neap_endpoint *endpoint, neap_conn *conn)
 /* Send what the endpoint has; a train of datagrams goes out one by one here. */
 static void send_all(neap_endpoint *endpoint, int fd)
 {
-    static uint8_t bytes[DATAGRAM];
-    neap_datagram out = {.bytes = bytes};
+    static uint8_t bytes[UDP_PAYLOAD];
+    neap_udp_datagram out = {.bytes = bytes};
     int64_t size;
 
     while ((size = neap_endpoint_send(endpoint, &out, sizeof bytes, neap_loop_now())) > 0) {
@@ -118,7 +118,7 @@ static void send_all(neap_endpoint *endpoint, int fd)
 
 static void run(neap_endpoint *endpoint, int fd, const neap_address *local)
 {
-    static uint8_t bytes[DATAGRAM];
+    static uint8_t bytes[UDP_PAYLOAD];
 
     while (!stopped) {
         neap_time now = neap_loop_now(), wake = neap_endpoint_timeout(endpoint);
@@ -130,7 +130,7 @@ static void run(neap_endpoint *endpoint, int fd, const neap_address *local)
 
         poll(&poll_fd, 1, timeout);
         while ((size = neap_udp_recv(fd, local, bytes, sizeof bytes, &info)) >= 0) {
-            neap_datagram in = {
+            neap_udp_datagram in = {
                 .bytes = bytes, .size = (size_t)size, .from = info.from, .to = info.to, .ecn = info.ecn};
             neap_endpoint_recv(endpoint, &in, neap_loop_now());
         }

@@ -3,12 +3,10 @@
 #ifndef NEAP_BASE_LIMITS_H
 #define NEAP_BASE_LIMITS_H
 
-#define LIMIT_CONNECTION_ID 20u          /* bytes, QUIC v1 (RFC 9000 §17.2) */
-#define LIMIT_MIN_CLIENT_DCID 8u         /* RFC 9000 §7.2 */
-#define LIMIT_MIN_INITIAL_DATAGRAM 1200u /* RFC 9000 §14.1 */
-#define LIMIT_DATAGRAM 65527u            /* largest UDP payload */
-#define LIMIT_ACK_RANGES_KEPT 64u        /* ranges of received packet numbers kept a space */
-#define LIMIT_ACK_RANGES_SENT 32u        /* ranges put into one ACK frame */
+#define LIMIT_CONNECTION_ID 20u   /* bytes, QUIC v1 (RFC 9000 §17.2) */
+#define LIMIT_MIN_CLIENT_DCID 8u  /* RFC 9000 §7.2 */
+#define LIMIT_ACK_RANGES_KEPT 64u /* ranges of received packet numbers kept a space */
+#define LIMIT_ACK_RANGES_SENT 32u /* ranges put into one ACK frame */
 #define LIMIT_CRYPTO_BUFFER \
     65536u                    /* bytes of CRYPTO ahead of what TLS took, a level (RFC 9000 §7.5: >= 4096) */
 #define LIMIT_CRYPTO_GAPS 64u /* ranges of out-of-order CRYPTO */

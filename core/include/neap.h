@@ -28,7 +28,7 @@ typedef uint64_t neap_time;
 
 #define NEAP_QUIC_V1 0x00000001u
 #define NEAP_MAX_CONNECTION_ID 20
-#define NEAP_MIN_DATAGRAM 1200
+#define NEAP_MIN_UDP_PAYLOAD 1200
 
 typedef struct neap_config neap_config;
 typedef struct neap_conn neap_conn;
@@ -371,7 +371,7 @@ typedef struct neap_stats {
     uint64_t spurious_losses, pto_count, congestion_window, bytes_in_flight,
         pacing_rate; /* rate: bytes a second */
     neap_time rtt_smoothed, rtt_latest, rtt_min, rtt_var;
-    uint64_t streams_opened, streams_accepted, max_datagram_size, key_updates, undecryptable_kept;
+    uint64_t streams_opened, streams_accepted, max_udp_payload_size, key_updates, undecryptable_kept;
 } neap_stats;
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
 
@@ -462,7 +462,7 @@ NEAP_API uint64_t neap_conn_streams_left(const neap_conn *conn, bool bidirection
 
 /* ---------------------------------------------------------------- endpoint: many connections behind one socket */
 
-typedef struct neap_datagram {
+typedef struct neap_udp_datagram {
     uint8_t *bytes;
     size_t size; /* all bytes */
     size_t
@@ -470,7 +470,7 @@ typedef struct neap_datagram {
     neap_address from, to;
     neap_time at; /* sending: not before this time */
     uint8_t ecn;
-} neap_datagram;
+} neap_udp_datagram;
 
 /** A new endpoint. `config` serves for accepted connections (when `is_server`) and is the default of
  * neap_endpoint_connect. The endpoint owns its connections. */
@@ -480,11 +480,12 @@ NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
 
 /** Take one received datagram or GRO train: route it by connection ID, accept, or queue a stateless answer (Retry,
  * version negotiation, stateless reset). Decrypts in place. 0 or NEAP_ERR_NO_MEMORY. */
-NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_datagram *datagram, neap_time now);
+NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now);
 
 /** Run due timers and fill the next datagram or train (`room` bytes at out->bytes): returns the size, or
  * NEAP_ERR_AGAIN when nothing is to be sent now. Call until then, after the application has had its turn. */
-NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t room, neap_time now);
+NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size_t room,
+                                    neap_time now);
 
 /** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. 0 also while neap_endpoint_next has
  * something: what ended in a sending turn is not slept over. */
@@ -511,7 +512,7 @@ NEAP_API void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse);
 
 typedef struct neap_endpoint_stats {
     uint64_t connections, half_open, accepted, refused, retries_sent, version_negotiations_sent, resets_sent,
-        datagrams_received, datagrams_dropped;
+        udp_datagrams_received, udp_datagrams_dropped;
 } neap_endpoint_stats;
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out);
 

@@ -10,7 +10,7 @@ void neap_path_init(struct path *p, const neap_address *local, const neap_addres
     *p = (struct path){.local = *local, .peer = *peer, .validated = validated};
 }
 
-void neap_path_on_datagram(struct path *p, size_t size)
+void neap_path_on_udp_datagram(struct path *p, size_t size)
 {
     if (!p->validated)
         p->received += size;

@@ -16,7 +16,7 @@ struct path {
 
 void neap_path_init(struct path *p, const neap_address *local, const neap_address *peer, bool validated);
 /** A datagram came, whatever could be read of it. */
-void neap_path_on_datagram(struct path *p, size_t size);
+void neap_path_on_udp_datagram(struct path *p, size_t size);
 /** Bytes that may be sent: 3 times received less sent, UINT64_MAX once validated. */
 uint64_t neap_path_budget(const struct path *p);
 void neap_path_on_sent(struct path *p, size_t size);

@@ -48,12 +48,12 @@ static neap_conn *allocate(neap_config *config, bool is_server, const neap_cid *
     init_space(&c->application);
     c->keys.read_start = UINT64_MAX;
     neap_local_cids_init(&c->local_cids, source_cid);
-    c->datagram_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size);
+    c->udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size);
     c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX
                           ? config_option(config, OPTION_max_idle_timeout) * NEAP_MILLISECOND
                           : 0;
     neap_recovery_init(&c->recovery, is_server, config_option(config, OPTION_initial_rtt) * NEAP_MILLISECOND,
-                       c->datagram_size, config_option(config, OPTION_pacing) != 0, &neap_cc_newreno);
+                       c->udp_payload_size, config_option(config, OPTION_pacing) != 0, &neap_cc_newreno);
     c->recovery.peer_validated = is_server;
     neap_conn_choose_skip(c);
     return c;
@@ -435,7 +435,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out)
         .rtt_var = r->rtt.var,
         .streams_opened = conn->streams.opened,
         .streams_accepted = conn->streams.accepted,
-        .max_datagram_size = conn->datagram_size,
+        .max_udp_payload_size = conn->udp_payload_size,
         .key_updates = conn->keys.updates,
         .undecryptable_kept = n->undecryptable_kept,
     };

@@ -139,8 +139,8 @@ struct neap_conn {
     uint8_t *alpn;
     uint8_t alpn_size;
     uint8_t peer_ack_delay_exponent;
-    uint16_t datagram_size; /* the largest we send */
-    neap_time idle_timeout; /* 0: none */
+    uint16_t udp_payload_size; /* the largest we send */
+    neap_time idle_timeout;    /* 0: none */
 
     /* times */
     neap_time idle_from;

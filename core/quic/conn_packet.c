@@ -35,7 +35,7 @@ static void write_header(neap_conn *c, struct draft *d)
 
 void neap_conn_choose_skip(neap_conn *c)
 {
-    uint64_t packets = c->recovery.cc.window / c->recovery.cc.datagram_size;
+    uint64_t packets = c->recovery.cc.window / c->recovery.cc.udp_payload_size;
     uint64_t half = (packets > LEAST_SKIP ? packets : LEAST_SKIP) / 2;
 
     c->skip_at = c->application.next_number + half + neap_random_below(neap_conn_random(c), half);

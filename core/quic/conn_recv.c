@@ -46,7 +46,7 @@ static const char *refuse_long_header(const neap_conn *c, const struct arrival *
         return "0-RTT is not accepted";
     if (h->type == NEAP_PACKET_INITIAL) {
         /* RFC 9000 §14.1 and §17.2.2. */
-        if (c->is_server && a->size < NEAP_MIN_DATAGRAM)
+        if (c->is_server && a->size < NEAP_MIN_UDP_PAYLOAD)
             return "an Initial in a datagram below 1200 bytes";
         if (!c->is_server && h->token.size > 0)
             return "an Initial with a token from a server";
@@ -242,7 +242,7 @@ static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t s
     return h.size;
 }
 
-static void take_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
+static void take_udp_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
 {
     size_t at = 0;
 
@@ -279,7 +279,7 @@ static void take_kept(neap_conn *c)
         a.ecn = kept->ecn;
         a.size = kept->size;
         a.dcid = (struct span){0};
-        take_datagram(c, &a, kept->bytes, kept->size);
+        take_udp_datagram(c, &a, kept->bytes, kept->size);
         neap_pool_free(c->pool, kept->bytes, kept->size);
     }
 }
@@ -315,7 +315,7 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
     c->counters.bytes_received += size;
     a.from_path = neap_address_equal(&info->from, &c->path.peer);
     if (a.from_path)
-        neap_path_on_datagram(&c->path, size);
+        neap_path_on_udp_datagram(&c->path, size);
     if (c->state != CONN_ALIVE) {
         answer_while_closing(c);
         return 0;
@@ -326,7 +326,7 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
     }
     if (size >= sizeof tail)
         memcpy(tail, bytes + size - sizeof tail, sizeof tail);
-    take_datagram(c, &a, bytes, size);
+    take_udp_datagram(c, &a, bytes, size);
     check_reset(c, &a, tail, before);
     if (c->state == CONN_ALIVE)
         take_kept(c);

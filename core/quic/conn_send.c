@@ -80,7 +80,7 @@ static bool anything_wanted(neap_conn *c)
 }
 
 /* One datagram of at most `room` bytes; 0 when there is nothing to say or it may not be said now. */
-static size_t write_datagram(neap_conn *c, struct flight *flight, uint8_t *out, size_t room)
+static size_t write_udp_datagram(neap_conn *c, struct flight *flight, uint8_t *out, size_t room)
 {
     struct parcel p = {.out = out};
     uint64_t amplification = neap_path_budget(&c->path);
@@ -91,7 +91,7 @@ static size_t write_datagram(neap_conn *c, struct flight *flight, uint8_t *out, 
     if (room < MIN_ROOM)
         return 0;
     struct allowance allowed = {
-        .room = room, .may_elicit = may_elicit(c, room), .may_expand = room >= NEAP_MIN_DATAGRAM};
+        .room = room, .may_elicit = may_elicit(c, room), .may_expand = room >= NEAP_MIN_UDP_PAYLOAD};
 
     for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
         if (!space_can_send(conn_space(c, space)))
@@ -102,7 +102,7 @@ static size_t write_datagram(neap_conn *c, struct flight *flight, uint8_t *out, 
     if (p.count == 0)
         return 0;
     if (allowed.may_expand && must_expand(c, &p, c->path.response_count < responses))
-        parcel_pad(&p, NEAP_MIN_DATAGRAM);
+        parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     if (is_worth_filling(c, &p, room))
         parcel_pad(&p, room);
     parcel_commit(c, &p, flight);
@@ -153,7 +153,7 @@ static bool write_close(neap_conn *c, struct draft *d, enum space space, uint8_t
 }
 
 /* RFC 9000 §10.2.3: before the handshake is confirmed the peer may lack any of the keys, so all of ours are used. */
-static size_t write_close_datagram(neap_conn *c, uint8_t *out, size_t room)
+static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
 {
     struct flight flight = {0};
     struct parcel p = {.out = out};
@@ -173,8 +173,8 @@ static size_t write_close_datagram(neap_conn *c, uint8_t *out, size_t room)
     }
     if (p.count == 0)
         return 0;
-    if (p.drafts[0].space == SPACE_INITIAL && !c->is_server && room >= NEAP_MIN_DATAGRAM)
-        parcel_pad(&p, NEAP_MIN_DATAGRAM);
+    if (p.drafts[0].space == SPACE_INITIAL && !c->is_server && room >= NEAP_MIN_UDP_PAYLOAD)
+        parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     for (size_t i = 0; i < p.count; i++)
         neap_draft_commit(c, &p.drafts[i], &flight);
     neap_path_on_sent(&c->path, p.size);
@@ -192,19 +192,19 @@ static void note_app_limited(neap_conn *c, size_t room)
 static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, size_t *segment)
 {
     struct flight flight = {0};
-    size_t used = 0, room = c->datagram_size;
+    size_t used = 0, room = c->udp_payload_size;
 
     *segment = 0;
     c->pacer_at = NEAP_NEVER;
     for (size_t n = 0; n < most && size - used >= room; n++) {
-        size_t written = write_datagram(c, &flight, out + used, room);
+        size_t written = write_udp_datagram(c, &flight, out + used, room);
 
         if (written == 0)
             break;
         used += written;
         if (*segment == 0)
             *segment = written;
-        if (written < c->datagram_size)
+        if (written < c->udp_payload_size)
             break;
     }
     if (neap_flight_seal(c, &flight)) {
@@ -213,7 +213,7 @@ static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, 
     }
     if (!anything_wanted(c))
         c->pacer_at = NEAP_NEVER;
-    note_app_limited(c, c->datagram_size);
+    note_app_limited(c, c->udp_payload_size);
     return used;
 }
 
@@ -222,23 +222,24 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
 {
     size_t used = 0, segment = 0;
 
-    if (size < NEAP_MIN_DATAGRAM)
+    if (size < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
     if (c->state == CONN_ALIVE && now >= c->stalled_until) {
         /* A room smaller than our datagrams are takes smaller ones. */
-        uint16_t usual = c->datagram_size;
+        uint16_t usual = c->udp_payload_size;
 
         if (size < usual)
-            c->datagram_size = (uint16_t)size;
+            c->udp_payload_size = (uint16_t)size;
         issue_connection_ids(c);
         if (neap_conn_check_seal_limit(c))
             used = write_burst(c, out, size, most, &segment);
-        c->datagram_size = usual;
+        c->udp_payload_size = usual;
         neap_conn_set_timers(c);
     }
     if (c->state == CONN_CLOSING && c->close.owed)
-        used = segment = write_close_datagram(c, out, size < c->datagram_size ? size : c->datagram_size);
+        used = segment =
+            write_close_udp_datagram(c, out, size < c->udp_payload_size ? size : c->udp_payload_size);
     if (used == 0)
         return NEAP_ERR_AGAIN;
     fill_info(c, info, segment);

@@ -29,7 +29,7 @@ static neap_time idle_at(const neap_conn *c)
 /* A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
 static bool is_amplification_blocked(const neap_conn *c)
 {
-    return neap_path_budget(&c->path) < NEAP_MIN_DATAGRAM;
+    return neap_path_budget(&c->path) < NEAP_MIN_UDP_PAYLOAD;
 }
 
 void neap_conn_set_timers(neap_conn *c)

@@ -63,13 +63,14 @@ struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RE
 /* ---- endpoint_answers.c */
 
 /** Queue an answer to the datagram; what has no room is not said. */
-void neap_endpoint_answer_version(neap_endpoint *e, const neap_datagram *d, const struct packet_header *h);
-void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const neap_header *h);
-void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h,
+void neap_endpoint_answer_version(neap_endpoint *e, const neap_udp_datagram *d,
+                                  const struct packet_header *h);
+void neap_endpoint_answer_retry(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h);
+void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
                                   uint64_t code);
-void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct span dcid);
+void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, struct span dcid);
 /** The oldest answer: its size, 0 when none waits, or NEAP_ERR_BUFFER_TOO_SHORT. */
-int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_datagram *out, size_t room);
+int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_udp_datagram *out, size_t room);
 void neap_endpoint_drop_answers(neap_endpoint *e);
 
 #endif

@@ -3,7 +3,7 @@
 
 #define ANSWER_ROOM 640u /* a Version Negotiation packet with two connection IDs of 255 bytes, or a Retry */
 
-static void queue(neap_endpoint *e, const neap_datagram *d, const uint8_t *bytes, int64_t size,
+static void queue(neap_endpoint *e, const neap_udp_datagram *d, const uint8_t *bytes, int64_t size,
                   uint64_t *counter)
 {
     if (size <= 0 || e->answer_count == LIMIT_STATELESS_ANSWERS)
@@ -20,7 +20,7 @@ static void queue(neap_endpoint *e, const neap_datagram *d, const uint8_t *bytes
     ++*counter;
 }
 
-void neap_endpoint_answer_version(neap_endpoint *e, const neap_datagram *d, const struct packet_header *h)
+void neap_endpoint_answer_version(neap_endpoint *e, const neap_udp_datagram *d, const struct packet_header *h)
 {
     uint8_t room[ANSWER_ROOM];
     struct writer w = writer_of(room, sizeof room);
@@ -31,7 +31,7 @@ void neap_endpoint_answer_version(neap_endpoint *e, const neap_datagram *d, cons
         queue(e, d, room, (int64_t)writer_size(&w), &e->stats.version_negotiations_sent);
 }
 
-void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const neap_header *h)
+void neap_endpoint_answer_retry(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h)
 {
     uint8_t room[ANSWER_ROOM];
     neap_cid scid;
@@ -44,7 +44,7 @@ void neap_endpoint_answer_retry(neap_endpoint *e, const neap_datagram *d, const 
           &e->stats.retries_sent);
 }
 
-void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_datagram *d, const neap_header *h,
+void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
                                   uint64_t code)
 {
     uint8_t room[ANSWER_ROOM];
@@ -65,7 +65,7 @@ static bool may_reset(neap_endpoint *e)
     return true;
 }
 
-void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct span dcid)
+void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, struct span dcid)
 {
     uint8_t room[ANSWER_ROOM];
     neap_cid cid = cid_of(dcid);
@@ -75,7 +75,7 @@ void neap_endpoint_answer_reset(neap_endpoint *e, const neap_datagram *d, struct
               &e->stats.resets_sent);
 }
 
-int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_datagram *out, size_t room)
+int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_udp_datagram *out, size_t room)
 {
     if (list_empty(&e->answers))
         return 0;

@@ -2,7 +2,7 @@
 #include "quic/endpoint.h"
 
 /* Once what it was a part of is over, a connection gets its turn to send. */
-static void deliver(neap_endpoint *e, struct member *m, neap_datagram *d)
+static void deliver(neap_endpoint *e, struct member *m, neap_udp_datagram *d)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
 
@@ -12,7 +12,7 @@ static void deliver(neap_endpoint *e, struct member *m, neap_datagram *d)
 }
 
 /* Whether this client showed that it owns its address: then *original is set when it did by our Retry. */
-static bool has_valid_token(neap_endpoint *e, const neap_datagram *d, const neap_header *h,
+static bool has_valid_token(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
                             neap_cid *original)
 {
     /* It becomes our connection ID again: one of another length would not be found in short headers. */
@@ -21,7 +21,7 @@ static bool has_valid_token(neap_endpoint *e, const neap_datagram *d, const neap
 }
 
 /* A first Initial that does not even open leaves nothing behind. */
-static int start(neap_endpoint *e, neap_datagram *d, const neap_header *h, const neap_cid *original)
+static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     neap_cid scid = h->dcid;
@@ -34,7 +34,7 @@ static int start(neap_endpoint *e, neap_datagram *d, const neap_header *h, const
     neap_conn_recv(conn, d->bytes, d->size, &info, e->now);
     if (conn->counters.packets_received == 0) {
         neap_conn_free(conn);
-        e->stats.datagrams_dropped++;
+        e->stats.udp_datagrams_dropped++;
         return 0;
     }
     struct member *m = neap_endpoint_add(e, conn);
@@ -47,7 +47,7 @@ static int start(neap_endpoint *e, neap_datagram *d, const neap_header *h, const
 }
 
 /* RFC 9000 §5.2.2, §8.1.2. */
-static int accept_initial(neap_endpoint *e, neap_datagram *d, const neap_header *h)
+static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h)
 {
     bool must_retry = config_option(e->config, OPTION_retry) != 0 || e->stats.half_open >= LIMIT_HALF_OPEN;
     neap_cid original;
@@ -83,7 +83,7 @@ static neap_header public_header(const struct packet_header *h)
 }
 
 /* RFC 9000 §10.3.1: what belongs to nobody may be the last word of somebody's peer, whatever it looks like. */
-static bool take_reset(neap_endpoint *e, const neap_datagram *d)
+static bool take_reset(neap_endpoint *e, const neap_udp_datagram *d)
 {
     struct member *m =
         d->size < RESET_LEAST ? NULL : neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
@@ -98,28 +98,28 @@ static bool take_reset(neap_endpoint *e, const neap_datagram *d)
 }
 
 /* Nobody's packet, but it can be read. */
-static int take_unknown(neap_endpoint *e, neap_datagram *d, const struct packet_header *h)
+static int take_unknown(neap_endpoint *e, neap_udp_datagram *d, const struct packet_header *h)
 {
     if (h->type == NEAP_PACKET_INITIAL && e->is_server && h->dcid.size >= LIMIT_MIN_CLIENT_DCID &&
-        d->size >= LIMIT_MIN_INITIAL_DATAGRAM) {
+        d->size >= NEAP_MIN_UDP_PAYLOAD) {
         neap_header header = public_header(h);
 
         return accept_initial(e, d, &header);
     }
     if (h->type == NEAP_PACKET_SHORT && e->is_server)
         neap_endpoint_answer_reset(e, d, h->dcid);
-    e->stats.datagrams_dropped++;
+    e->stats.udp_datagrams_dropped++;
     return 0;
 }
 
-static int take_datagram(neap_endpoint *e, neap_datagram *d)
+static int take_udp_datagram(neap_endpoint *e, neap_udp_datagram *d)
 {
     size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
     struct packet_header h;
     int rc = neap_packet_header_parse(span_of(d->bytes, d->size), cid_size, &h);
     struct member *m = rc ? NULL : neap_endpoint_find(e, h.dcid);
 
-    e->stats.datagrams_received++;
+    e->stats.udp_datagrams_received++;
     if (m) {
         deliver(e, m, d);
         return 0;
@@ -129,14 +129,14 @@ static int take_datagram(neap_endpoint *e, neap_datagram *d)
     if (rc == 0)
         return take_unknown(e, d, &h);
     /* RFC 9000 §5.2.2, §6.1: only what is large enough for a first packet is answered. */
-    if (rc == NEAP_ERR_UNKNOWN_VERSION && e->is_server && d->size >= LIMIT_MIN_INITIAL_DATAGRAM)
+    if (rc == NEAP_ERR_UNKNOWN_VERSION && e->is_server && d->size >= NEAP_MIN_UDP_PAYLOAD)
         neap_endpoint_answer_version(e, d, &h);
     else
-        e->stats.datagrams_dropped++;
+        e->stats.udp_datagrams_dropped++;
     return 0;
 }
 
-int neap_endpoint_recv(neap_endpoint *endpoint, neap_datagram *datagram, neap_time now)
+int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now)
 {
     neap_endpoint *e = endpoint;
     size_t segment = datagram->segment_size ? datagram->segment_size : datagram->size;
@@ -145,11 +145,11 @@ int neap_endpoint_recv(neap_endpoint *endpoint, neap_datagram *datagram, neap_ti
 
     e->now = now;
     do {
-        neap_datagram d = *datagram;
+        neap_udp_datagram d = *datagram;
 
         d.bytes = datagram->bytes + at;
         d.size = datagram->size - at < segment ? datagram->size - at : segment;
-        int rc = take_datagram(e, &d);
+        int rc = take_udp_datagram(e, &d);
         if (rc)
             result = rc;
         at += segment;

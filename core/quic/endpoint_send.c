@@ -35,7 +35,7 @@ static void end_turn(neap_endpoint *e, struct member *m)
     neap_endpoint_settle(e, m);
 }
 
-int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t room, neap_time now)
+int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size_t room, neap_time now)
 {
     neap_endpoint *e = endpoint;
     neap_send_info info;
@@ -44,7 +44,7 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t r
     int64_t size = neap_endpoint_take_answer(e, out, room);
     if (size != 0)
         return size;
-    if (room < NEAP_MIN_DATAGRAM)
+    if (room < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     run_timers(e);
     while (!list_empty(&e->ready)) {
@@ -58,13 +58,13 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_datagram *out, size_t r
         /* It goes behind the others until it has no more. */
         list_remove(&m->ready);
         list_append(&e->ready, &m->ready);
-        *out = (neap_datagram){.bytes = out->bytes,
-                               .size = (size_t)size,
-                               .segment_size = info.segment_size,
-                               .from = info.from,
-                               .to = info.to,
-                               .at = info.at,
-                               .ecn = info.ecn};
+        *out = (neap_udp_datagram){.bytes = out->bytes,
+                                   .size = (size_t)size,
+                                   .segment_size = info.segment_size,
+                                   .from = info.from,
+                                   .to = info.to,
+                                   .at = info.at,
+                                   .ecn = info.ecn};
         return size;
     }
     return NEAP_ERR_AGAIN;

@@ -38,7 +38,7 @@ struct cc_ops {
 struct cc {
     const struct cc_ops *ops;
     uint64_t window, ssthresh;
-    uint64_t datagram_size;
+    uint64_t udp_payload_size;
     uint64_t pacing_rate;       /* bytes a second chosen by the controller; 0: derive from window and RTT */
     neap_time recovery_started; /* 0: never */
     uint64_t state[8];          /* the controller's own */
@@ -49,10 +49,10 @@ extern const struct cc_ops neap_cc_newreno;
 /** The least window: two datagrams (RFC 9002 §7.2). */
 static inline uint64_t cc_least_window(const struct cc *cc)
 {
-    return 2 * cc->datagram_size;
+    return 2 * cc->udp_payload_size;
 }
 
 /** Initial window min(10 * size, max(2 * size, 14720)) (RFC 9002 §7.2). */
-void neap_cc_init(struct cc *cc, const struct cc_ops *ops, uint64_t datagram_size);
+void neap_cc_init(struct cc *cc, const struct cc_ops *ops, uint64_t udp_payload_size);
 
 #endif

@@ -21,7 +21,7 @@ static void avoid_congestion(struct cc *cc, uint64_t bytes)
     *acked += bytes;
     while (*acked >= cc->window) {
         *acked -= cc->window;
-        cc->window += cc->datagram_size;
+        cc->window += cc->udp_payload_size;
     }
 }
 

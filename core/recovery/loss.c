@@ -11,7 +11,7 @@ static bool completed_address_validation(const struct recovery *r)
     return r->is_server || r->peer_validated || r->handshake_confirmed;
 }
 
-void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rtt, uint64_t datagram_size,
+void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rtt, uint64_t udp_payload_size,
                         bool pacing, const struct cc_ops *cc)
 {
     *r = (struct recovery){
@@ -26,8 +26,8 @@ void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rt
         r->largest_acked[i] = UINT64_MAX;
         r->loss_at[i] = NEAP_NEVER;
     }
-    neap_cc_init(&r->cc, cc, datagram_size);
-    neap_pacer_init(&r->pacer, pacing, datagram_size);
+    neap_cc_init(&r->cc, cc, udp_payload_size);
+    neap_pacer_init(&r->pacer, pacing, udp_payload_size);
 }
 
 /* ---- timer */
@@ -117,7 +117,7 @@ static void update_pacer(struct recovery *r)
         rate = bytes < UINT64_MAX / NEAP_SECOND ? bytes * NEAP_SECOND / r->rtt.smoothed
                                                 : bytes / r->rtt.smoothed * NEAP_SECOND;
     }
-    neap_pacer_update(&r->pacer, rate, r->cc.datagram_size);
+    neap_pacer_update(&r->pacer, rate, r->cc.udp_payload_size);
 }
 
 void neap_recovery_on_sent(struct recovery *r, enum space space, const struct sent_packet *p, neap_time now)
@@ -127,7 +127,7 @@ void neap_recovery_on_sent(struct recovery *r, enum space space, const struct se
     if (p->ack_eliciting)
         r->last_eliciting_at[space] = now;
     r->bytes_in_flight += p->size;
-    if (r->bytes_in_flight + r->cc.datagram_size > r->cc.window)
+    if (r->bytes_in_flight + r->cc.udp_payload_size > r->cc.window)
         r->window_full_at = now;
     r->cc.ops->on_sent(&r->cc, p->size, r->bytes_in_flight, now);
     neap_pacer_sent(&r->pacer, p->size);
@@ -456,7 +456,7 @@ void neap_recovery_on_retry(struct recovery *r, neap_time now)
         r->last_eliciting_at[space] = 0;
     }
     r->pto_count = 0;
-    neap_cc_init(&r->cc, r->cc.ops, r->cc.datagram_size);
-    neap_pacer_init(&r->pacer, r->pacer.enabled, r->cc.datagram_size);
+    neap_cc_init(&r->cc, r->cc.ops, r->cc.udp_payload_size);
+    neap_pacer_init(&r->pacer, r->pacer.enabled, r->cc.udp_payload_size);
     neap_recovery_set_timer(r, now);
 }

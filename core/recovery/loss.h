@@ -38,7 +38,7 @@ struct recovery {
     uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
 };
 
-void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rtt, uint64_t datagram_size,
+void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rtt, uint64_t udp_payload_size,
                         bool pacing, const struct cc_ops *cc);
 
 /** A packet was added to sent[space]. */

@@ -3,21 +3,21 @@
 
 #include "base/limits.h"
 
-#define BURST_DATAGRAMS 10u
+#define BURST_UDP_DATAGRAMS 10u
 #define QUANTUM (NEAP_SECOND / NEAP_MILLISECOND)     /* of the rate: a millisecond */
 #define BURST (NEAP_SECOND / (2 * NEAP_MILLISECOND)) /* two of them */
 #define RATE_MAX UINT64_C(1000000000000)
 
-void neap_pacer_init(struct pacer *p, bool enabled, uint64_t datagram_size)
+void neap_pacer_init(struct pacer *p, bool enabled, uint64_t udp_payload_size)
 {
-    uint64_t burst = BURST_DATAGRAMS * datagram_size;
+    uint64_t burst = BURST_UDP_DATAGRAMS * udp_payload_size;
 
     *p = (struct pacer){.enabled = enabled, .tokens = burst, .capacity = burst};
 }
 
-void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t datagram_size)
+void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t udp_payload_size)
 {
-    uint64_t burst = BURST_DATAGRAMS * datagram_size;
+    uint64_t burst = BURST_UDP_DATAGRAMS * udp_payload_size;
 
     p->rate = rate < RATE_MAX ? rate : RATE_MAX;
     p->capacity = p->rate / BURST;

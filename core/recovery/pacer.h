@@ -14,11 +14,11 @@ struct pacer {
     neap_time last;
 };
 
-void neap_pacer_init(struct pacer *p, bool enabled, uint64_t datagram_size);
+void neap_pacer_init(struct pacer *p, bool enabled, uint64_t udp_payload_size);
 /** Set the rate (5/4 window / smoothed RTT unless the controller chose one) and the burst: at least 10 datagrams, or
  * what the rate gives in two milliseconds, at most LIMIT_PACER_BURST: a timer that keeps milliseconds then still
  * reaches the rate. */
-void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t datagram_size);
+void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t udp_payload_size);
 /** Bytes that may leave at `now`; UINT64_MAX when pacing is off. */
 uint64_t neap_pacer_budget(struct pacer *p, neap_time now);
 void neap_pacer_sent(struct pacer *p, uint64_t bytes);

@@ -67,7 +67,7 @@ struct receive_batch *neap_receive_batch_new(void);
 /** Take what waits at this socket, within the bounds of a turn, into its endpoint. */
 void neap_udp_receive(neap_loop *loop, struct udp_socket *udp, neap_time now);
 /** Address, ECN, segment size and destination of one received message. */
-void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_datagram *out);
+void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_udp_datagram *out);
 
 struct send_batch *neap_send_batch_new(void);
 /** Send what was kept, then what the endpoint has, until it has nothing or a socket is full. */

@@ -120,7 +120,7 @@ int64_t neap_udp_recv(int fd, const neap_address *local, uint8_t *out, size_t si
                              .msg_iovlen = 1,
                              .msg_control = control,
                              .msg_controllen = sizeof control};
-    neap_datagram datagram = {0};
+    neap_udp_datagram datagram = {0};
     ssize_t got;
 
     do

@@ -50,7 +50,7 @@ static bool is_link_local(const uint8_t ip[16])
     return ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
 }
 
-static void read_control(const struct cmsghdr *header, neap_datagram *out)
+static void read_control(const struct cmsghdr *header, neap_udp_datagram *out)
 {
     if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == UDP_GRO) {
         int size = control_int(header);
@@ -71,7 +71,7 @@ static void read_control(const struct cmsghdr *header, neap_datagram *out)
     }
 }
 
-void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_datagram *out)
+void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_udp_datagram *out)
 {
     out->from = neap_sockaddr_parse(message->msg_name);
     out->to = *bound;
@@ -98,7 +98,7 @@ static void prepare(struct receive_batch *batch)
 
 static void deliver(neap_loop *loop, struct udp_socket *udp, struct mmsghdr *message, neap_time now)
 {
-    neap_datagram datagram = {.bytes = message->msg_hdr.msg_iov->iov_base, .size = message->msg_len};
+    neap_udp_datagram datagram = {.bytes = message->msg_hdr.msg_iov->iov_base, .size = message->msg_len};
 
     loop->stats.messages_received++;
     loop->stats.bytes_received += message->msg_len;

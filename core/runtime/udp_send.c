@@ -233,7 +233,7 @@ static size_t gather(struct send_batch *batch, neap_endpoint *endpoint, neap_tim
     size_t count = 0, used = 0;
 
     while (count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN) {
-        neap_datagram datagram = {.bytes = batch->bytes + used};
+        neap_udp_datagram datagram = {.bytes = batch->bytes + used};
         int64_t size = neap_endpoint_send(endpoint, &datagram, LIMIT_UDP_TRAIN, now);
         if (size <= 0)
             break;

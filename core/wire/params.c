@@ -47,8 +47,8 @@ struct number_param {
 
 static const struct number_param numbers[] = {
     NUMBER(PARAM_MAX_IDLE_TIMEOUT, max_idle_timeout_ms, ANY),
-    NUMBER(PARAM_MAX_UDP_PAYLOAD_SIZE, max_udp_payload_size, .least = NEAP_MIN_DATAGRAM, .most = VARINT_MAX,
-           .initial = DEFAULT_UDP_PAYLOAD, .reason = "max_udp_payload_size below 1200"),
+    NUMBER(PARAM_MAX_UDP_PAYLOAD_SIZE, max_udp_payload_size, .least = NEAP_MIN_UDP_PAYLOAD,
+           .most = VARINT_MAX, .initial = DEFAULT_UDP_PAYLOAD, .reason = "max_udp_payload_size below 1200"),
     NUMBER(PARAM_MAX_DATA, max_data, ANY),
     NUMBER(PARAM_MAX_STREAM_DATA_BIDI_LOCAL, max_stream_data_bidi_local, ANY),
     NUMBER(PARAM_MAX_STREAM_DATA_BIDI_REMOTE, max_stream_data_bidi_remote, ANY),

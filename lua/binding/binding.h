@@ -15,7 +15,7 @@
 #define TYPE_UDP "neap.udp"
 #define TYPE_FILE "neap.file"
 
-#define DATAGRAM_SIZE 65536 /* any UDP payload */
+#define UDP_PAYLOAD_ROOM 65536 /* any UDP payload */
 
 struct config_core {
     unsigned references;

@@ -243,7 +243,7 @@ static int conn_recv(lua_State *L)
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
     neap_recv_info info = {0};
-    uint8_t scratch[DATAGRAM_SIZE]; /* decrypted in place; a Lua string must not change */
+    uint8_t scratch[UDP_PAYLOAD_ROOM]; /* decrypted in place; a Lua string must not change */
 
     luaL_checktype(L, 3, LUA_TTABLE);
     luaL_argcheck(L, size <= sizeof scratch, 2, "larger than any datagram");
@@ -265,7 +265,7 @@ static int conn_send(lua_State *L)
     struct conn_core *core = check_own(L);
     neap_time now = neap_lua_check_time(L, 2);
     neap_send_info info = {0};
-    uint8_t out[DATAGRAM_SIZE];
+    uint8_t out[UDP_PAYLOAD_ROOM];
 
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
@@ -526,7 +526,7 @@ static int conn_stats(lua_State *L)
     COUNTER(pacing_rate)
     COUNTER(streams_opened)
     COUNTER(streams_accepted)
-    COUNTER(max_datagram_size)
+    COUNTER(max_udp_payload_size)
     COUNTER(key_updates)
     COUNTER(undecryptable_kept)
 #undef COUNTER

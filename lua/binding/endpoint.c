@@ -198,8 +198,8 @@ static int endpoint_recv(lua_State *L)
     struct endpoint_core *core = check_without_loop(L);
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
-    uint8_t scratch[DATAGRAM_SIZE];
-    neap_datagram datagram = {.bytes = scratch, .size = size};
+    uint8_t scratch[UDP_PAYLOAD_ROOM];
+    neap_udp_datagram datagram = {.bytes = scratch, .size = size};
 
     luaL_checktype(L, 3, LUA_TTABLE);
     luaL_argcheck(L, size <= sizeof scratch, 2, "larger than any datagram");
@@ -221,8 +221,8 @@ static int endpoint_send(lua_State *L)
 {
     struct endpoint_core *core = check_without_loop(L);
     neap_time now = neap_lua_check_time(L, 2);
-    uint8_t out[DATAGRAM_SIZE];
-    neap_datagram datagram = {.bytes = out};
+    uint8_t out[UDP_PAYLOAD_ROOM];
+    neap_udp_datagram datagram = {.bytes = out};
 
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
@@ -295,8 +295,8 @@ static int endpoint_stats(lua_State *L)
     COUNTER(retries_sent)
     COUNTER(version_negotiations_sent)
     COUNTER(resets_sent)
-    COUNTER(datagrams_received)
-    COUNTER(datagrams_dropped)
+    COUNTER(udp_datagrams_received)
+    COUNTER(udp_datagrams_dropped)
 #undef COUNTER
     return 1;
 }

@@ -97,7 +97,7 @@ static int udp_recvfrom(lua_State *L)
 {
     struct udp *udp = check_bound(L);
     neap_time timeout = lua_isnoneornil(L, 2) ? NEAP_NEVER : neap_lua_check_time(L, 2);
-    uint8_t bytes[DATAGRAM_SIZE];
+    uint8_t bytes[UDP_PAYLOAD_ROOM];
     neap_recv_info info;
 
     int64_t got = neap_udp_recv(udp->fd, &udp->bound, bytes, sizeof bytes, &info);

@@ -99,7 +99,7 @@ local Config = {}
 ---@return { used: integer, reserved: integer, limit: integer, refused: integer }
 function Config:memory() end
 
----@class neap.DatagramInfo
+---@class neap.UdpDatagramInfo
 ---@field from string
 ---@field to string
 ---@field at number when it may leave
@@ -124,9 +124,9 @@ local Conn = {}
 ---@return neap.Code? code
 function Conn:recv(bytes, info) end
 ---@param now number
----@param info? neap.DatagramInfo filled and given back
+---@param info? neap.UdpDatagramInfo filled and given back
 ---@return string? bytes nil, "done", "again" when there is none
----@return neap.DatagramInfo|string info
+---@return neap.UdpDatagramInfo|string info
 ---@return neap.Code? code
 function Conn:send(now, info) end
 ---@param now number
@@ -293,9 +293,9 @@ function Endpoint:connect(server_name, peer, options) end
 ---@param info { from: string, to?: string, ecn?: integer, at: number }
 function Endpoint:recv(bytes, info) end
 ---@param now number
----@param info? neap.DatagramInfo
+---@param info? neap.UdpDatagramInfo
 ---@return string? bytes
----@return neap.DatagramInfo|string info
+---@return neap.UdpDatagramInfo|string info
 function Endpoint:send(now, info) end
 ---@param now number
 ---@return number?

@@ -109,13 +109,13 @@ describe("core.config", function()
   end)
 
   it("gives equal bytes for equal seeds", function()
-    local function first_datagram(seed)
+    local function first_udp_datagram(seed)
       local config = pair.config{ seed = seed }
       local conn = core.connect(config, "localhost", "192.0.2.2:443", { from = "192.0.2.1:1", at = 1 })
       return (conn:send(1))
     end
-    assert.equal(first_datagram("a"), first_datagram("a"))
-    assert.are_not.equal(first_datagram("a"), first_datagram("b"))
+    assert.equal(first_udp_datagram("a"), first_udp_datagram("a"))
+    assert.are_not.equal(first_udp_datagram("a"), first_udp_datagram("b"))
   end)
 end)
 

@@ -50,29 +50,29 @@ describe("a transfer over a bad network", function()
 end)
 
 describe("a handshake", function()
-  local DATAGRAMS = 12
+  local UDP_DATAGRAMS = 12
 
   -- Datagrams 1 to 12 are the client's, 13 to 24 the server's.
   local function drop(first, second)
     local up, down = {}, {}
     for _, index in ipairs{ first, second } do
-      local list = index <= DATAGRAMS and up or down
-      list[#list + 1] = index <= DATAGRAMS and index or index - DATAGRAMS
+      local list = index <= UDP_DATAGRAMS and up or down
+      list[#list + 1] = index <= UDP_DATAGRAMS and index or index - UDP_DATAGRAMS
     end
     local run = transfer.new(3, { delay = 0.02, up = { drop = up }, down = { drop = down } }, 20000)
     run.finish(30)
     assert.is_true(run.client.conn:is_confirmed(), "the client's side is confirmed")
     assert.is_true(run.server_conn:is_confirmed(), "the server's side is confirmed")
-    assert.is_true(run.link.up.sent > DATAGRAMS and run.link.down.sent > DATAGRAMS, "enough datagrams")
+    assert.is_true(run.link.up.sent > UDP_DATAGRAMS and run.link.down.sent > UDP_DATAGRAMS, "enough datagrams")
     run.sim:close()
   end
 
-  for index = 1, 2 * DATAGRAMS do
-    local side = index <= DATAGRAMS and "client" or "server"
+  for index = 1, 2 * UDP_DATAGRAMS do
+    local side = index <= UDP_DATAGRAMS and "client" or "server"
     it(("completes when datagram %d of the %s is lost, alone or with any later one"):format(
-      (index - 1) % DATAGRAMS + 1, side), function()
+      (index - 1) % UDP_DATAGRAMS + 1, side), function()
       drop(index, index)
-      for other = index + 1, 2 * DATAGRAMS do drop(index, other) end
+      for other = index + 1, 2 * UDP_DATAGRAMS do drop(index, other) end
     end)
   end
 

@@ -12,7 +12,7 @@
 #define CONFIG "neap.units.quic.config"
 #define CONN "neap.units.quic.conn"
 #define ENDPOINT "neap.units.quic.endpoint"
-#define DATAGRAM_ROOM 65536u
+#define UDP_PAYLOAD_ROOM 65536u
 
 struct unit_config {
     neap_config *config;

@@ -294,9 +294,9 @@ static int path_new(lua_State *L)
     return 1;
 }
 
-static int path_on_datagram(lua_State *L)
+static int path_on_udp_datagram(lua_State *L)
 {
-    neap_path_on_datagram(check_path(L), (size_t)luaL_checknumber(L, 2));
+    neap_path_on_udp_datagram(check_path(L), (size_t)luaL_checknumber(L, 2));
     return 0;
 }
 
@@ -334,7 +334,7 @@ static int path_next_response(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg path_methods[] = {{"on_datagram", path_on_datagram},
+static const luaL_Reg path_methods[] = {{"on_udp_datagram", path_on_udp_datagram},
                                         {"on_sent", path_on_sent},
                                         {"budget", path_budget},
                                         {"validate", path_validated},

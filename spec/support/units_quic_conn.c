@@ -112,7 +112,7 @@ static int conn_send(lua_State *L)
 static int conn_burst(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
-    size_t room = (size_t)luaL_optnumber(L, 3, DATAGRAM_ROOM);
+    size_t room = (size_t)luaL_optnumber(L, 3, UDP_PAYLOAD_ROOM);
     neap_send_info info = {0};
     uint8_t *out = malloc(room);
     int64_t size = neap_conn_send_burst(c, out, room, &info, check_time(L, 2));
@@ -163,7 +163,7 @@ static int conn_stream_send(lua_State *L)
 static int conn_stream_recv(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
-    static uint8_t out[DATAGRAM_ROOM];
+    static uint8_t out[UDP_PAYLOAD_ROOM];
     bool fin = false;
     int64_t size = neap_conn_stream_recv(c, (uint64_t)luaL_checknumber(L, 2), out, sizeof out, &fin);
 

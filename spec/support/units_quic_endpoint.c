@@ -37,11 +37,11 @@ static int endpoint_recv(lua_State *L)
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
     uint8_t *copy = malloc(size ? size : 1);
-    neap_datagram d = {.bytes = copy,
-                       .size = size,
-                       .segment_size = (size_t)luaL_optnumber(L, 6, 0),
-                       .from = check_address(L, 3),
-                       .to = check_address(L, 4)};
+    neap_udp_datagram d = {.bytes = copy,
+                           .size = size,
+                           .segment_size = (size_t)luaL_optnumber(L, 6, 0),
+                           .from = check_address(L, 3),
+                           .to = check_address(L, 4)};
 
     memcpy(copy, bytes, size);
     lua_pushnumber(L, neap_endpoint_recv(e, &d, check_time(L, 5)));
@@ -54,7 +54,7 @@ static int endpoint_send(lua_State *L)
 {
     neap_endpoint *e = check_endpoint(L, 1);
     size_t room = (size_t)luaL_optnumber(L, 3, 1500);
-    neap_datagram d = {.bytes = malloc(room)};
+    neap_udp_datagram d = {.bytes = malloc(room)};
     int64_t size = neap_endpoint_send(e, &d, room, check_time(L, 2));
     int count = push_packet(L, d.bytes, size);
 
@@ -134,8 +134,8 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "retries_sent", s.retries_sent);
     set_number(L, "version_negotiations_sent", s.version_negotiations_sent);
     set_number(L, "resets_sent", s.resets_sent);
-    set_number(L, "datagrams_received", s.datagrams_received);
-    set_number(L, "datagrams_dropped", s.datagrams_dropped);
+    set_number(L, "udp_datagrams_received", s.udp_datagrams_received);
+    set_number(L, "udp_datagrams_dropped", s.udp_datagrams_dropped);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
     return 1;

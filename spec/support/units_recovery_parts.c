@@ -160,7 +160,7 @@ static int ack_state(lua_State *L)
     return 1;
 }
 
-/* ---- cc(datagram_size): NewReno */
+/* ---- cc(udp_payload_size): NewReno */
 
 #define CC "neap.units.cc"
 
@@ -171,9 +171,9 @@ static struct cc *check_cc(lua_State *L)
 
 static int cc_new(lua_State *L)
 {
-    uint64_t datagram_size = to_u64(L, 1);
+    uint64_t udp_payload_size = to_u64(L, 1);
 
-    neap_cc_init(units_recovery_object(L, CC, sizeof(struct cc)), &neap_cc_newreno, datagram_size);
+    neap_cc_init(units_recovery_object(L, CC, sizeof(struct cc)), &neap_cc_newreno, udp_payload_size);
     return 1;
 }
 
@@ -197,7 +197,7 @@ static int cc_lose(lua_State *L)
 {
     struct cc *cc = check_cc(L);
     struct cc_loss loss = {
-        .bytes = cc->datagram_size,
+        .bytes = cc->udp_payload_size,
         .largest_lost_sent_at = check_time(L, 2),
         .now = check_time(L, 3),
         .is_persistent = option_flag(L, 4, "persistent", false),
@@ -221,7 +221,7 @@ static int cc_state(lua_State *L)
     return 1;
 }
 
-/* ---- pacer(datagram_size [, enabled = true]) */
+/* ---- pacer(udp_payload_size [, enabled = true]) */
 
 #define PACER "neap.units.pacer"
 
@@ -232,10 +232,10 @@ static struct pacer *check_pacer(lua_State *L)
 
 static int pacer_new(lua_State *L)
 {
-    uint64_t datagram_size = to_u64(L, 1);
+    uint64_t udp_payload_size = to_u64(L, 1);
     bool enabled = lua_isnoneornil(L, 2) || lua_toboolean(L, 2);
 
-    neap_pacer_init(units_recovery_object(L, PACER, sizeof(struct pacer)), enabled, datagram_size);
+    neap_pacer_init(units_recovery_object(L, PACER, sizeof(struct pacer)), enabled, udp_payload_size);
     return 1;
 }
 
