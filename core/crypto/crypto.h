@@ -23,8 +23,6 @@ struct crypto;
 struct crypto *neap_crypto_new(struct pool *pool, const uint8_t seed[32]);
 void neap_crypto_free(struct crypto *crypto);
 struct random *neap_crypto_random(struct crypto *crypto);
-/** "Mbed TLS 2.28.3, libsodium 1.0.18": static text for --version. */
-const char *neap_crypto_backend(void);
 
 /* ---- hashes, HMAC, HKDF (RFC 5869, RFC 8446 §7.1) */
 

@@ -1,4 +1,4 @@
-/* What the layers above (http/, neap.c) may see of a connection besides the public neap_conn_* of neap.h. */
+/* What the layers above (http/, host/) may see of a connection besides the public neap_conn_* of neap.h. */
 #ifndef NEAP_QUIC_QUIC_H
 #define NEAP_QUIC_QUIC_H
 

@@ -1,5 +1,5 @@
 /* Units of core/base: the pool (both the one of this build and the one with size classes), range sets, maps, heaps,
- * the generator and the cursors. */
+ * the generator, the cursors and the texts. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "base/reader.h"
 #include "base/writer.h"
 #include "classed_pool.h"
+#include "neap.h"
 
 int neap_units_base(lua_State *L);
 
@@ -532,6 +533,18 @@ static int write_values(lua_State *L)
     return 2;
 }
 
+static int wire_name(lua_State *L)
+{
+    lua_pushstring(L, neap_wire_error_name((uint64_t)luaL_checknumber(L, 1), lua_toboolean(L, 2)));
+    return 1;
+}
+
+static int strerror_of(lua_State *L)
+{
+    lua_pushstring(L, neap_strerror((int64_t)luaL_checknumber(L, 1)));
+    return 1;
+}
+
 static const luaL_Reg pool_methods[] = {
     {"alloc", pool_alloc}, {"free", pool_free}, {"resize", pool_resize}, {"stats", pool_stats}, {NULL, NULL}};
 static const luaL_Reg ranges_methods[] = {{"insert", ranges_insert},
@@ -560,6 +573,8 @@ static const luaL_Reg functions[] = {{"pool_new", pool_new},
                                      {"wipe", wipe},
                                      {"read", read_values},
                                      {"write", write_values},
+                                     {"wire_name", wire_name},
+                                     {"strerror", strerror_of},
                                      {NULL, NULL}};
 
 int neap_units_base(lua_State *L)

@@ -1,6 +1,7 @@
 /* Units of core/crypto without certificates: hashes, HKDF, ciphers, packet keys, key exchange, signatures. Keys of
  * packets travel as strings of the struct's bytes. */
 #include "crypto_unit.h"
+#include "neap.h"
 
 #include <stdlib.h>
 
@@ -437,7 +438,7 @@ static int schemes(lua_State *L)
 
 static int backend(lua_State *L)
 {
-    lua_pushstring(L, neap_crypto_backend());
+    lua_pushstring(L, neap_backend());
     return 1;
 }
 

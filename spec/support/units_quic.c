@@ -265,18 +265,6 @@ static int sizes(lua_State *L)
     return 1;
 }
 
-static int wire_name(lua_State *L)
-{
-    lua_pushstring(L, neap_wire_error_name((uint64_t)luaL_checknumber(L, 1), lua_toboolean(L, 2)));
-    return 1;
-}
-
-static int strerror_of(lua_State *L)
-{
-    lua_pushstring(L, neap_strerror((int64_t)luaL_checknumber(L, 1)));
-    return 1;
-}
-
 static const luaL_Reg config_methods[] = {
     {"free", config_free},
     {"set", config_set},
@@ -299,8 +287,6 @@ static const luaL_Reg functions[] = {
     {"stateless_reset", unit_stateless_reset},
     {"address", address_round_trip},
     {"sizes", sizes},
-    {"wire_name", wire_name},
-    {"strerror", strerror_of},
     {NULL, NULL},
 };
 

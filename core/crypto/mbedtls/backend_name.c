@@ -1,12 +1,12 @@
 /* What this build is made with. */
-#include "crypto/crypto.h"
+#include "neap.h"
 
 #include <mbedtls/version.h>
 #ifdef NEAP_HAVE_SODIUM
 #include <sodium/version.h>
 #endif
 
-const char *neap_crypto_backend(void)
+const char *neap_backend(void)
 {
 #ifdef NEAP_HAVE_SODIUM
     return "Mbed TLS " MBEDTLS_VERSION_STRING ", libsodium " SODIUM_VERSION_STRING;

@@ -1,0 +1,96 @@
+/* What a client trusts: files and folders of roots, those of the system when none were given. */
+#include "host/host.h"
+
+#include "quic/config.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static int add_ca_file(neap_config *config, const char *path, const char **why)
+{
+    size_t size = 0;
+    void *roots = neap_file_read(path, &size, why);
+    int rc = roots ? neap_config_add_ca(config, roots, size, why) : NEAP_ERR_SYSTEM;
+
+    free(roots);
+    return rc;
+}
+
+/* Files that are no certificates are skipped; one good file is enough. */
+static int add_ca_folder(neap_config *config, const char *path, const char **why)
+{
+    char file[4096];
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    int rc = neap_say(why, NEAP_ERR_CERTIFICATE, "no certificate in the folder");
+
+    if (!folder)
+        return neap_say(why, NEAP_ERR_SYSTEM, "the folder cannot be read");
+    while ((entry = readdir(folder)) != NULL) {
+        int length = snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        struct stat info;
+
+        if (length < 0 || (size_t)length >= sizeof file || stat(file, &info) || !S_ISREG(info.st_mode))
+            continue;
+        if (add_ca_file(config, file, NULL) == 0)
+            rc = 0;
+    }
+    closedir(folder);
+    if (rc == 0)
+        neap_say(why, 0, NULL);
+    return rc;
+}
+
+int neap_config_add_ca_path(neap_config *config, const char *path, const char **why)
+{
+    struct stat info;
+
+    if (stat(path, &info))
+        return neap_say(why, NEAP_ERR_SYSTEM, "no such file or folder");
+    return S_ISDIR(info.st_mode) ? add_ca_folder(config, path, why) : add_ca_file(config, path, why);
+}
+
+int neap_config_add_system_ca(neap_config *config, const char **why)
+{
+    static const char *const places[] = {
+        "/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine, OpenWrt */
+        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora */
+        "/etc/ssl/ca-bundle.pem",             /* SUSE */
+        "/etc/ssl/cert.pem",                  /* Alpine, BSD */
+        "/etc/ssl/certs",
+    };
+    const char *chosen = getenv("SSL_CERT_FILE");
+
+    if (chosen && neap_config_add_ca_path(config, chosen, why) == 0)
+        return 0;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (neap_config_add_ca_path(config, places[i], NULL) == 0)
+            return 0;
+    return neap_say(why, NEAP_ERR_SYSTEM,
+                    "no root certificates found on this system (package ca-certificates)");
+}
+
+/* A client that verifies needs something to verify with. */
+static bool complete_client(neap_config *config, const char **why)
+{
+    return !neap_config_lacks_trust(config) || neap_config_add_system_ca(config, why) == 0;
+}
+
+neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,
+                        const neap_address *peer, neap_time now, const char **why)
+{
+    if (!complete_client(config, why))
+        return NULL;
+    return neap_conn_new_client(config, server_name, local, peer, now, why);
+}
+
+neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config, const char *server_name,
+                                 const neap_address *local, const neap_address *peer, neap_time now,
+                                 const char **why)
+{
+    if (!complete_client(config ? config : neap_endpoint_config(endpoint), why))
+        return NULL;
+    return neap_endpoint_new_client(endpoint, config, server_name, local, peer, now, why);
+}
