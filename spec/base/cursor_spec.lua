@@ -2,7 +2,6 @@ local base = require("neap.units").base
 local helper = require("spec.helper")
 
 describe("reader", function()
-  -- covers: rfc9000#16
   it("reads the variable-length integers of RFC 9000 §A.1", function()
     local values = base.read(helper.unhex("9d7f3e7d 7bbd 25 4025"), "vvvv")
     assert.same({ 494878333, 15293, 37, 37 }, values)

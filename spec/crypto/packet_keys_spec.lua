@@ -53,7 +53,7 @@ for _, v in ipairs(VERSIONS) do
       client, server = crypto.key_initial(v.version, DCID)
     end)
 
-    -- covers: rfc9001#5.2
+    -- covers: rfc9001#5.2.2
     it("derives the Initial keys (A.1)", function()
       assert.same(v.client, parts(client))
       assert.same(v.server, parts(server))
@@ -84,7 +84,6 @@ for _, v in ipairs(VERSIONS) do
       assert.equal(payload, crypto.open(context, server, unmasked, 20, 1))
     end)
 
-    -- covers: rfc9001#5.8
     it("makes the Retry integrity tag (A.4)", function()
       assert.equal(v.retry_tag, hex(crypto.retry_tag(context, v.version, DCID, unhex(v.retry))))
     end)
@@ -147,7 +146,7 @@ describe("packet protection", function()
         assert.is_nil(crypto.open(context, key, plain_header, 3, 2))
       end)
 
-      -- covers: rfc9001#5.4.2
+      -- covers: rfc9001#5.4.2.1
       it("refuses to unmask what is too short for a sample", function()
         local key = key_of(suite)
         for size = 0, 20 do

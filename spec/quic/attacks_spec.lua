@@ -45,7 +45,6 @@ local function endpoint(options)
 end
 
 describe("a flood of first packets", function()
-  -- covers: rfc9000#21.2
   it("that fail at once counts as a flood too", function()
     local e = endpoint()
     for index = 1, 4200 do
@@ -103,7 +102,7 @@ describe("a first packet that comes again", function()
 end)
 
 describe("a stream with more gaps than are kept", function()
-  -- covers: rfc9000#21.7
+  -- covers: rfc9000#21.7.1
   it("costs the packets past the bound, which come again, and not the connection", function()
     local p = net.pair():handshake()
     for i = 1, 2000 do

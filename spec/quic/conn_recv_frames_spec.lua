@@ -48,7 +48,7 @@ describe("frames that break a rule end the connection: a server", function()
     it(what, function() assert.equal(code, (answer(payload, options))) end)
   end
 
-  -- covers: rfc9000#19.8.4
+  -- covers: rfc9000#19.8.2
   it_answers("data past the stream's window", bytes(STREAM_AT, 0, 1048576, 1, "x"), FLOW_CONTROL_ERROR)
   it_answers("data up to the stream's window is fine", bytes(STREAM_AT, 0, 1048575, 1, "x"), nil)
   it_answers("data past the connection's window", bytes(STREAM_AT, 0, 1048575, 1, "x", STREAM_AT, 4, 51425, 1, "x"),

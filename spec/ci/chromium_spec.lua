@@ -29,7 +29,6 @@ describe("Chromium", function()
   end
 
   it("opens the page of examples/hello.lua over h3", function()
-    if not helper.has_program("chromium") then return pending("needs chromium: scripts/bootstrap --ci") end
     local port = harness.free_port()
     local protocol, text = visit(("env NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s run %s/examples/hello.lua")
       :format(port, certs.cert, certs.key, harness.neap(), helper.source_dir), port, "/")
@@ -38,7 +37,6 @@ describe("Chromium", function()
   end)
 
   it("opens a page of a Lua program over h3", function()
-    if not helper.has_program("chromium") then return pending("needs chromium: scripts/bootstrap --ci") end
     local port = harness.free_port()
     local protocol, text = visit(("%s run %s/spec/interop/app.lua %d %s %s"):format(
       harness.neap(), helper.source_dir, port, certs.cert, certs.key), port, "/protocol")
