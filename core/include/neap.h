@@ -135,24 +135,23 @@ typedef struct neap_env {
 NEAP_API neap_config *neap_config_new(const neap_env *env);
 NEAP_API void neap_config_free(neap_config *config);
 
-/** Set a number by name. Names, units and ranges (RFC 9000 §18.2 where the name is a transport parameter):
- *   max_idle_timeout (ms; 0 none; default 30000)        max_udp_payload_size (>= 1200; default 65527, what we take)
- *   max_send_udp_payload_size (1200..65527; default 1200)  initial_max_data (default 10 MiB)
- *   initial_max_stream_data_bidi_local / _bidi_remote / _uni (default 1 MiB)
- *   initial_max_streams_bidi (<= 2^60; default 100)     initial_max_streams_uni (default 100)
- *   ack_delay_exponent (<= 20; default 3)               max_ack_delay (ms, < 2^14; default 25)
- *   active_connection_id_limit (2..8; default 4)        disable_active_migration (0/1; default 0)
- *   max_connection_window (default 24 MiB) / max_stream_window (default 16 MiB): auto-tuned windows grow to these
- *   send_buffer (bytes kept per stream until acknowledged; default 256 KiB)
- *   handshake_timeout (ms; default 10000)               initial_rtt (ms; default 333)
- *   retry (0/1; an endpoint answers every first Initial with Retry; default 0)   verify_peer (0/1; default 1, clients)
- *   source_connection_id_size (0..20; default 8; servers >= 4)
- *   pacing (0/1; default 1)                             grease (0/1; default 1)
- * Returns 0 or NEAP_ERR_ARGUMENT. */
+/** What the number of an option counts. A boolean is 0 or 1. */
+enum neap_unit { NEAP_UNIT_COUNT, NEAP_UNIT_BYTES, NEAP_UNIT_MILLISECONDS, NEAP_UNIT_BOOLEAN };
+
+/** An option of neap_config_set: a row of the one table that all lists of options come from. */
+typedef struct neap_option {
+    const char *name;
+    enum neap_unit unit;
+    uint64_t default_value, least, greatest;
+    const char *text; /* what it does, for people */
+} neap_option;
+
+/** Set an option by name. docs/options.md lists names, units, ranges and defaults; neap_config_option gives them.
+ * Returns 0, or NEAP_ERR_ARGUMENT for an unknown name or a value out of its range. */
 NEAP_API int neap_config_set(neap_config *config, const char *name, uint64_t value);
 
-/** The names of neap_config_set, NULL past the end: for bindings. */
-NEAP_API const char *neap_config_option(size_t index);
+/** The options, from index 0; NULL past the end. Static: never freed. */
+NEAP_API const neap_option *neap_config_option(size_t index);
 
 /** Protocols offered (client) or accepted (server) in order of preference: `count` strings of 1..255 bytes. */
 NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);

@@ -7,13 +7,8 @@
 #define VALID_BEFORE 3600 /* seconds: clocks of peers may be behind */
 #define DAY 86400
 
-struct option_rule {
-    const char *name;
-    uint64_t preset, least, greatest;
-};
-
-static const struct option_rule rules[OPTIONS] = {
-#define X(name, preset, least, greatest) {#name, preset, least, greatest},
+static const neap_option rules[OPTIONS] = {
+#define X(name, unit, preset, least, greatest, text) {#name, NEAP_UNIT_##unit, preset, least, greatest, text},
     OPTION_LIST(X)
 #undef X
 };
@@ -50,7 +45,7 @@ neap_config *neap_config_create(const neap_env *env)
     config->references = 1;
     config->env = *env;
     for (size_t i = 0; i < OPTIONS; i++)
-        config->options[i] = rules[i].preset;
+        config->options[i] = rules[i].default_value;
     if (start_crypto(config)) {
         neap_config_free(config);
         return NULL;
@@ -103,9 +98,9 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
     return 0;
 }
 
-const char *neap_config_option(size_t index)
+const neap_option *neap_config_option(size_t index)
 {
-    return index < OPTIONS ? rules[index].name : NULL;
+    return index < OPTIONS ? &rules[index] : NULL;
 }
 
 int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count)

@@ -6,45 +6,11 @@
 #include "base/pool.h"
 #include "neap.h"
 #include "paths/token.h"
+#include "quic/options.h"
 #include "tls/tls.h"
 
 #define RESET_TOKEN_SIZE 16u
 #define RESET_LEAST 21u /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
-
-/* name, default, least, greatest: units as in neap.h */
-#define OPTION_LIST(X)                                               \
-    X(max_idle_timeout, 30000, 0, VARINT_LIMIT)                      \
-    X(max_udp_payload_size, 65527, 1200, VARINT_LIMIT)               \
-    X(max_send_udp_payload_size, 1200, 1200, 65527)                  \
-    X(initial_max_data, 10485760, 0, VARINT_LIMIT)                   \
-    X(initial_max_stream_data_bidi_local, 1048576, 0, VARINT_LIMIT)  \
-    X(initial_max_stream_data_bidi_remote, 1048576, 0, VARINT_LIMIT) \
-    X(initial_max_stream_data_uni, 1048576, 0, VARINT_LIMIT)         \
-    X(initial_max_streams_bidi, 100, 0, UINT64_C(1) << 60)           \
-    X(initial_max_streams_uni, 100, 0, UINT64_C(1) << 60)            \
-    X(ack_delay_exponent, 3, 0, 20)                                  \
-    X(max_ack_delay, 25, 0, 16383)                                   \
-    X(active_connection_id_limit, 4, 2, 8)                           \
-    X(disable_active_migration, 0, 0, 1)                             \
-    X(max_connection_window, 25165824, 0, VARINT_LIMIT)              \
-    X(max_stream_window, 16777216, 0, VARINT_LIMIT)                  \
-    X(send_buffer, 262144, 1, UINT32_MAX)                            \
-    X(handshake_timeout, 10000, 1, UINT32_MAX)                       \
-    X(initial_rtt, 333, 1, 60000)                                    \
-    X(retry, 0, 0, 1)                                                \
-    X(verify_peer, 1, 0, 1)                                          \
-    X(source_connection_id_size, 8, 0, 20)                           \
-    X(pacing, 1, 0, 1)                                               \
-    X(grease, 1, 0, 1)
-
-#define VARINT_LIMIT ((UINT64_C(1) << 62) - 1)
-
-enum option {
-#define X(name, preset, least, greatest) OPTION_##name,
-    OPTION_LIST(X)
-#undef X
-        OPTIONS
-};
 
 struct neap_config {
     struct pool *pool;

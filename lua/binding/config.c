@@ -1,33 +1,10 @@
-/* core.config{…}: the environment, and names, units and ranges of neap_config_set. */
+/* core.config{…}: the environment, and the options of neap_config_set in the units of Lua. */
 #include "binding.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Times of neap_config_set are milliseconds, seconds in Lua. The range is for people. */
-static const struct {
-    const char *name;
-    bool is_time;
-    const char *range;
-} known_options[] = {
-    {"max_idle_timeout", true, "seconds from 0 (none)"},
-    {"max_udp_payload_size", false, "1200 to 65527"},
-    {"max_send_udp_payload_size", false, "1200 to 65527"},
-    {"ack_delay_exponent", false, "0 to 20"},
-    {"max_ack_delay", true, "seconds below 16.384"},
-    {"active_connection_id_limit", false, "2 to 8"},
-    {"initial_max_streams_bidi", false, "0 to 2^60"},
-    {"initial_max_streams_uni", false, "0 to 2^60"},
-    {"handshake_timeout", true, "seconds above 0"},
-    {"initial_rtt", true, "seconds above 0"},
-    {"source_connection_id_size", false, "0 to 20"},
-    {"disable_active_migration", false, "true or false"},
-    {"retry", false, "true or false"},
-    {"verify_peer", false, "true or false"},
-    {"pacing", false, "true or false"},
-    {"grease", false, "true or false"},
-};
 
 static const char *const other_options[] = {
     "alpn",   "cert",   "key",  "certs",      "ca",           "pin",           "pins",
@@ -133,49 +110,69 @@ static neap_env read_env(lua_State *L, struct config_core *core)
 
 /* --- numbers */
 
-static void bad_value(lua_State *L, const char *name)
+static const neap_option *find_option(const char *name)
 {
-    for (size_t i = 0; i < sizeof known_options / sizeof known_options[0]; i++) {
-        if (strcmp(known_options[i].name, name) == 0)
-            luaL_error(L, "option '%s' must be %s", name, known_options[i].range);
-    }
-    luaL_error(L, "option '%s' must be a whole number from 0", name);
+    const neap_option *option = NULL;
+
+    for (size_t i = 0; (option = neap_config_option(i)) != NULL && strcmp(option->name, name) != 0; i++)
+        ;
+    return option;
 }
 
-static bool is_time(const char *name)
+/* Times are seconds in Lua. */
+static lua_Number in_lua(const neap_option *option, uint64_t value)
 {
-    for (size_t i = 0; i < sizeof known_options / sizeof known_options[0]; i++) {
-        if (strcmp(known_options[i].name, name) == 0)
-            return known_options[i].is_time;
-    }
-    return false;
+    return option->unit == NEAP_UNIT_MILLISECONDS ? (lua_Number)value / 1000 : (lua_Number)value;
 }
 
-/* The option `name` of the table, whose value is on top. */
-static void set_number(lua_State *L, struct config_core *core, const char *name)
+/* Past 2^60 a bound is only what a varint holds: nothing is said of it then. */
+static void push_range(lua_State *L, const neap_option *option)
+{
+    const char *noun = option->unit == NEAP_UNIT_MILLISECONDS ? "seconds" : "a whole number";
+    char range[96];
+    int size;
+
+    if (option->unit == NEAP_UNIT_BOOLEAN) {
+        lua_pushliteral(L, "true or false");
+        return;
+    }
+    size = snprintf(range, sizeof range, "%s from %.14g", noun, in_lua(option, option->least));
+    if (option->greatest == UINT64_C(1) << 60)
+        snprintf(range + size, sizeof range - (size_t)size, " to 2^60");
+    else if (option->greatest < UINT64_C(1) << 60)
+        snprintf(range + size, sizeof range - (size_t)size, " to %.14g", in_lua(option, option->greatest));
+    lua_pushstring(L, range);
+}
+
+static void bad_value(lua_State *L, const neap_option *option)
+{
+    push_range(L, option);
+    luaL_error(L, "option '%s' must be %s", option->name, lua_tostring(L, -1));
+}
+
+/* The value on top, in the unit of neap_config_set; -1 when it is none. A time above 0 stays above 0. */
+static lua_Number read_number(lua_State *L, const neap_option *option)
 {
     lua_Number number;
 
-    if (lua_isboolean(L, -1))
-        number = lua_toboolean(L, -1);
-    else if (lua_type(L, -1) == LUA_TNUMBER)
-        number = lua_tonumber(L, -1);
-    else
-        number = -1;
-    if (is_time(name) && number >= 0 && number < 0x1p50)
-        number = (lua_Number)(uint64_t)(number * 1000 + 0.5);
-    if (!(number >= 0 && number < 0x1p62) || number != (lua_Number)(uint64_t)number ||
-        neap_config_set(core->config, name, (uint64_t)number) != NEAP_OK)
-        bad_value(L, name);
+    if (option->unit == NEAP_UNIT_BOOLEAN)
+        return lua_isboolean(L, -1) ? lua_toboolean(L, -1) : -1;
+    if (lua_type(L, -1) != LUA_TNUMBER)
+        return -1;
+    number = lua_tonumber(L, -1);
+    if (option->unit == NEAP_UNIT_MILLISECONDS && number > 0 && number < 0x1p50)
+        number = number < 0.001 ? 1 : (lua_Number)(uint64_t)(number * 1000 + 0.5);
+    return number;
 }
 
-static bool is_number_option(const char *name)
+/* The option, whose value is on top. */
+static void set_number(lua_State *L, struct config_core *core, const neap_option *option)
 {
-    for (size_t i = 0; neap_config_option(i) != NULL; i++) {
-        if (strcmp(neap_config_option(i), name) == 0)
-            return true;
-    }
-    return false;
+    lua_Number number = read_number(L, option);
+
+    if (!(number >= 0 && number < 0x1p62) || number != (lua_Number)(uint64_t)number ||
+        neap_config_set(core->config, option->name, (uint64_t)number) != NEAP_OK)
+        bad_value(L, option);
 }
 
 static bool is_other_option(const char *name)
@@ -195,10 +192,9 @@ static void set_numbers(lua_State *L, struct config_core *core)
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "options have names, found a %s", luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
-        if (strcmp(name, "verify") == 0)
-            set_number(L, core, "verify_peer");
-        else if (is_number_option(name))
-            set_number(L, core, name);
+        const neap_option *option = find_option(strcmp(name, "verify") == 0 ? "verify_peer" : name);
+        if (option != NULL)
+            set_number(L, core, option);
         else if (!is_other_option(name))
             luaL_error(L, "unknown option '%s'", name);
         lua_pop(L, 1);
@@ -233,6 +229,45 @@ static int config_new(lua_State *L)
     if (failed != 0)
         return failed;
     lua_settop(L, 2);
+    return 1;
+}
+
+static void push_value(lua_State *L, const neap_option *option, uint64_t value)
+{
+    if (option->unit == NEAP_UNIT_BOOLEAN)
+        lua_pushboolean(L, value != 0);
+    else
+        lua_pushnumber(L, in_lua(option, value));
+}
+
+/* core.options() -> list of { name =, unit =, default =, least =, greatest =, range =, text = } in the units of Lua */
+static int options(lua_State *L)
+{
+    static const char *const units[] = {[NEAP_UNIT_COUNT] = "count",
+                                        [NEAP_UNIT_BYTES] = "bytes",
+                                        [NEAP_UNIT_MILLISECONDS] = "seconds",
+                                        [NEAP_UNIT_BOOLEAN] = "boolean"};
+    const neap_option *option;
+
+    lua_newtable(L);
+    for (size_t i = 0; (option = neap_config_option(i)) != NULL; i++) {
+        lua_createtable(L, 0, 7);
+        lua_pushstring(L, option->name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, units[option->unit]);
+        lua_setfield(L, -2, "unit");
+        push_value(L, option, option->default_value);
+        lua_setfield(L, -2, "default");
+        push_value(L, option, option->least);
+        lua_setfield(L, -2, "least");
+        push_value(L, option, option->greatest);
+        lua_setfield(L, -2, "greatest");
+        push_range(L, option);
+        lua_setfield(L, -2, "range");
+        lua_pushstring(L, option->text);
+        lua_setfield(L, -2, "text");
+        lua_rawseti(L, -2, (int)i + 1);
+    }
     return 1;
 }
 
@@ -298,6 +333,7 @@ void neap_lua_open_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"config", config_new},
+        {"options", options},
         {"make_certificate", make_certificate},
         {NULL, NULL},
     };

@@ -1,4 +1,4 @@
---- The command line: `neap run`, `serve`, `get`, `cert`, `-e`. Returns exit codes: 0 fine, 1 it
+--- The command line: `neap run`, `serve`, `get`, `cert`, `options`, `-e`. Returns exit codes: 0 fine, 1 it
 -- failed, 2 wrong usage.
 local core = require "neap.core"
 local task = require "neap.task"
@@ -12,6 +12,7 @@ neap: HTTP/3 and QUIC, scripted in Lua
   neap serve FOLDER            serve the files of a folder over HTTP/3
   neap get URL...              fetch over HTTP/3
   neap cert [FOLDER]           make a development certificate
+  neap options                 list the options of servers and clients
   neap -e CODE [ARGS...]       run a piece of Lua
   neap --version               say which version this is, with its libraries
   neap COMMAND --help          say more about a command
@@ -20,7 +21,10 @@ SSLKEYLOGFILE names a file for TLS secrets; NEAP_LISTEN (address:port), NEAP_CER
 script does not say.
 ]]
 
-local commands = { run = "neap.cli.run", serve = "neap.cli.serve", get = "neap.cli.get", cert = "neap.cli.cert" }
+local commands = {
+  run = "neap.cli.run", serve = "neap.cli.serve", get = "neap.cli.get", cert = "neap.cli.cert",
+  options = "neap.cli.options",
+}
 
 --- One clear line on standard error, and the exit code.
 function cli.fail(code, ...)

@@ -49,6 +49,9 @@ lowlevel.validate_token = core.validate_token
 --- random_cid(config, size): a connection ID.
 lowlevel.random_cid = core.random_cid
 
+--- options(): the list of number options, { name =, unit =, default =, least =, greatest =, range =, text = } each.
+lowlevel.options = core.options
+
 --- version_is_supported(version).
 lowlevel.version_is_supported = core.version_is_supported
 

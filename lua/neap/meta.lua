@@ -57,7 +57,8 @@ function neap.static(folder, options) end
 ---@alias neap.Handler fun(req: neap.Request, res: neap.Response): (string|table|integer)?, (string|table)?, table<string, string>?
 ---@alias neap.Code "again"|"argument"|"closed"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
 
----@class neap.ConfigOptions
+--- Besides the options of lua/neap/meta_options.lua:
+---@class neap.ConfigOptions: neap.NumberOptions
 ---@field alpn? string|string[]
 ---@field cert? string PEM, DER or a path
 ---@field key? string PEM, DER or a path
@@ -65,33 +66,10 @@ function neap.static(folder, options) end
 ---@field ca? string|string[] trusted roots: PEM, a file, a folder
 ---@field pin? string SHA-256 of the peer's public key
 ---@field pins? string[]
----@field verify? boolean
----@field verify_peer? boolean the same
+---@field verify? boolean verify_peer
 ---@field keylog? string file for TLS secrets
----@field max_idle_timeout? number seconds
----@field handshake_timeout? number seconds
----@field max_ack_delay? number seconds
----@field initial_rtt? number seconds
----@field initial_max_data? integer
----@field initial_max_stream_data_bidi_local? integer
----@field initial_max_stream_data_bidi_remote? integer
----@field initial_max_stream_data_uni? integer
----@field initial_max_streams_bidi? integer
----@field initial_max_streams_uni? integer
----@field max_connection_window? integer
----@field max_stream_window? integer
----@field send_buffer? integer bytes kept a stream until acknowledged
----@field max_send_udp_payload_size? integer
----@field retry? boolean
----@field max_udp_payload_size? integer
----@field ack_delay_exponent? integer
----@field active_connection_id_limit? integer
----@field disable_active_migration? boolean
----@field source_connection_id_size? integer
 ---@field seed? string|number all randomness follows from it: for simulations only
 ---@field wall_clock? number seconds since 1970, fixed
----@field grease? boolean
----@field pacing? boolean
 ---@field memory_limit? integer bytes for all connections
 ---@field static_secret? string
 

@@ -9,6 +9,16 @@ local lowlevel = {}
 ---@return string? message
 ---@return neap.Code? code
 function lowlevel.config(options) end
+---@class neap.Option
+---@field name string
+---@field unit "count"|"bytes"|"seconds"|"boolean"
+---@field default number|boolean
+---@field least number|boolean
+---@field greatest number|boolean
+---@field range string for people
+---@field text string
+---@return neap.Option[]
+function lowlevel.options() end
 ---@param config neap.Config
 ---@param server_name string
 ---@param peer string "address:port"

@@ -21,7 +21,7 @@ target_link_options(neap_core_module PRIVATE
 
 # The Lua library as one table of C arrays.
 file(GLOB_RECURSE lua_sources CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}/lua" lua/neap/*.lua)
-list(REMOVE_ITEM lua_sources neap/meta.lua) # for editors only
+list(FILTER lua_sources EXCLUDE REGEX "neap/meta[a-z_]*\\.lua$") # for editors only
 set(embedded_c "${CMAKE_CURRENT_BINARY_DIR}/embedded_lua.c")
 list(TRANSFORM lua_sources PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/lua/" OUTPUT_VARIABLE lua_source_paths)
 list(JOIN lua_sources "\n" lua_source_lines)

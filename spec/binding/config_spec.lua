@@ -18,6 +18,37 @@ describe("core.config", function()
     assert.equal(1e7, config:memory().limit)
   end)
 
+  it("knows each row of the option table in the unit of Lua, with its default and its range", function()
+    local names = {}
+    for _, option in ipairs(core.options()) do
+      names[option.name] = option
+      assert.matches(option.unit == "boolean" and "^true or false$"
+        or option.unit == "seconds" and "^seconds from" or "^a whole number from", option.range)
+      for _, bound in ipairs { "default", "least", "greatest" } do
+        -- 2^62 - 1 is no number of Lua.
+        local value = option[bound]
+        if type(value) == "boolean" or value < 2 ^ 62 / 1000 then assert(core.config { [option.name] = value }) end
+      end
+      assert.error_matches(function() core.config { [option.name] = {} } end,
+        "option '" .. option.name .. "' must be " .. option.range, 1, true)
+      assert.matches("%a", option.text)
+    end
+    assert.equal("seconds", names.max_ack_delay.unit)
+    assert.equal(0.025, names.max_ack_delay.default)
+    assert.equal(16.383, names.max_ack_delay.greatest)
+    assert.equal("seconds from 0 to 16.383", names.max_ack_delay.range)
+    assert.equal("seconds from 0", names.max_idle_timeout.range)
+    assert.equal("bytes", names.send_buffer.unit)
+    assert.equal("count", names.ack_delay_exponent.unit)
+    assert.equal(true, names.pacing.default)
+  end)
+
+  it("does not take a short time for none", function()
+    assert.error_matches(function() core.config { initial_rtt = -0.0004 } end, "initial_rtt")
+    local config = assert(core.config { max_idle_timeout = 0.0004, handshake_timeout = 0.0004 })
+    assert.is_table(config:memory())
+  end)
+
   it("names the option it does not know", function()
     assert.error_matches(function() core.config{ max_idle_time = 1 } end, "unknown option 'max_idle_time'")
     assert.error_matches(function() core.config{ "h3" } end, "options have names")
@@ -25,7 +56,7 @@ describe("core.config", function()
 
   for name, case in pairs{
     ack_delay_exponent = { 21, "0 to 20" },
-    max_ack_delay = { 16.384, "below 16.384" },
+    max_ack_delay = { 16.384, "0 to 16.383" },
     active_connection_id_limit = { 1, "2 to 8" },
     max_udp_payload_size = { 1199, "1200 to 65527" },
     source_connection_id_size = { 21, "0 to 20" },
@@ -35,6 +66,7 @@ describe("core.config", function()
     handshake_timeout = { 0 / 0, "seconds" },
     initial_rtt = { math.huge, "seconds" },
     retry = { 2, "true or false" },
+    send_buffer = { true, "a whole number from 1 to 4294967295" },
   } do
     it("says the range of " .. name, function()
       assert.error_matches(function() core.config{ [name] = case[1] } end,

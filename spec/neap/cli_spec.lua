@@ -16,11 +16,19 @@ describe("neap", function()
   end)
 
   it("helps with itself and each command", function()
-    for _, words in ipairs { "--help", "run --help", "serve --help", "get --help", "cert --help" } do
+    for _, words in ipairs { "--help", "run --help", "serve --help", "get --help", "cert --help",
+      "options --help" } do
       local output, status = helper.run(neap .. " " .. words)
       assert.equal(0, status, words)
       assert.matches("neap", output)
     end
+  end)
+
+  it("lists the options of servers and clients", function()
+    local output, status = helper.run(neap .. " options")
+    assert.equal(0, status)
+    assert.matches("max_ack_delay %(seconds from 0 to 16.383; default 0.025%)\n    %a", output)
+    assert.matches("pacing %(true or false; default true%)", output)
   end)
 
   it("answers wrong usage with one clear line and exit code 2", function()

@@ -278,8 +278,27 @@ static const luaL_Reg config_methods[] = {
     {NULL, NULL},
 };
 
+/* options() -> list of { name, default, least, greatest } in the units of C */
+static int list_options(lua_State *L)
+{
+    const neap_option *option;
+
+    lua_newtable(L);
+    for (size_t i = 0; (option = neap_config_option(i)) != NULL; i++) {
+        lua_newtable(L);
+        lua_pushstring(L, option->name);
+        lua_setfield(L, -2, "name");
+        set_number(L, "default", option->default_value);
+        set_number(L, "least", option->least);
+        set_number(L, "greatest", option->greatest);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"config", config_new},
+    {"options", list_options},
     {"header", header_info},
     {"retry", unit_retry},
     {"validate_token", unit_validate_token},

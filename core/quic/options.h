@@ -1,0 +1,54 @@
+/* The option table: an option is one row here, and the code that asks config_option() for it. The enum, the rules of
+ * neap_config_set, the options of Lua with their units, `neap options`, docs/options.md and the types for editors all
+ * come from the row. */
+#ifndef NEAP_QUIC_OPTIONS_H
+#define NEAP_QUIC_OPTIONS_H
+
+#include "neap.h"
+
+#define VARINT_LIMIT ((UINT64_C(1) << 62) - 1)
+#define STREAMS_LIMIT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
+
+/* name, unit (enum neap_unit), default, least, greatest, what it does. Names that RFC 9000 §18.2 has are transport
+ * parameters of ours. */
+#define OPTION_LIST(X)                                                                                     \
+    X(max_idle_timeout, MILLISECONDS, 30000, 0, VARINT_LIMIT,                                              \
+      "a connection on which nothing came for so long ends; 0: never")                                     \
+    X(max_udp_payload_size, BYTES, 65527, 1200, 65527, "the largest UDP payload that we take")             \
+    X(max_send_udp_payload_size, BYTES, 1200, 1200, 65527, "the largest UDP payload that we send")         \
+    X(initial_max_data, BYTES, 10485760, 0, VARINT_LIMIT, "credit of the whole connection at its start")   \
+    X(initial_max_stream_data_bidi_local, BYTES, 1048576, 0, VARINT_LIMIT,                                 \
+      "credit of a bidirectional stream that we open")                                                     \
+    X(initial_max_stream_data_bidi_remote, BYTES, 1048576, 0, VARINT_LIMIT,                                \
+      "credit of a bidirectional stream that the peer opens")                                              \
+    X(initial_max_stream_data_uni, BYTES, 1048576, 0, VARINT_LIMIT,                                        \
+      "credit of a unidirectional stream that the peer opens")                                             \
+    X(initial_max_streams_bidi, COUNT, 100, 0, STREAMS_LIMIT,                                              \
+      "bidirectional streams that the peer may have open")                                                 \
+    X(initial_max_streams_uni, COUNT, 100, 0, STREAMS_LIMIT,                                               \
+      "unidirectional streams that the peer may have open")                                                \
+    X(ack_delay_exponent, COUNT, 3, 0, 20, "delays in our ACK frames are shifted right by so many bits")   \
+    X(max_ack_delay, MILLISECONDS, 25, 0, 16383, "how long an acknowledgement of ours may wait")           \
+    X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")               \
+    X(disable_active_migration, BOOLEAN, 0, 0, 1, "the peer must stay at its address")                     \
+    X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                             \
+      "the window of the whole connection grows by itself up to this")                                     \
+    X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                 \
+      "the window of a stream grows by itself up to this")                                                 \
+    X(send_buffer, BYTES, 262144, 1, UINT32_MAX, "bytes of a stream kept until they are acknowledged")     \
+    X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")        \
+    X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")              \
+    X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                          \
+    X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate")                         \
+    X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4") \
+    X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                          \
+    X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")
+
+enum option {
+#define X(name, unit, preset, least, greatest, text) OPTION_##name,
+    OPTION_LIST(X)
+#undef X
+        OPTIONS
+};
+
+#endif

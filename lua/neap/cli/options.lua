@@ -1,0 +1,29 @@
+--- `neap options`: the options of listen, connect and the client.
+local core = require "neap.core"
+
+local options = {}
+
+local USAGE = [[
+neap options
+
+Lists the options that app:listen, neap.client, neap.quic and neap.sim take: name, unit, default, range and what
+each one does.
+]]
+
+--- The command.
+function options.main(cli, args)
+  local found, words = cli.parse(args, { ["--help"] = { "help" }, ["-h"] = { "help" } })
+  if not found then return cli.usage("options", words) end
+  if found.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  if #words > 0 then return cli.usage("options", "no words, please") end
+  for _, option in ipairs(core.options()) do
+    io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, tostring(option.default),
+      option.text))
+  end
+  return 0
+end
+
+return options

@@ -1,0 +1,27 @@
+---@meta neap.options
+--- The options of core/quic/options.h for editors, made by scripts/gen_options.lua. Nothing runs from here.
+
+---@class neap.NumberOptions
+---@field max_idle_timeout? number seconds: a connection on which nothing came for so long ends; 0: never
+---@field max_udp_payload_size? integer bytes: the largest UDP payload that we take
+---@field max_send_udp_payload_size? integer bytes: the largest UDP payload that we send
+---@field initial_max_data? integer bytes: credit of the whole connection at its start
+---@field initial_max_stream_data_bidi_local? integer bytes: credit of a bidirectional stream that we open
+---@field initial_max_stream_data_bidi_remote? integer bytes: credit of a bidirectional stream that the peer opens
+---@field initial_max_stream_data_uni? integer bytes: credit of a unidirectional stream that the peer opens
+---@field initial_max_streams_bidi? integer bidirectional streams that the peer may have open
+---@field initial_max_streams_uni? integer unidirectional streams that the peer may have open
+---@field ack_delay_exponent? integer delays in our ACK frames are shifted right by so many bits
+---@field max_ack_delay? number seconds: how long an acknowledgement of ours may wait
+---@field active_connection_id_limit? integer connection IDs of the peer that we keep
+---@field disable_active_migration? boolean the peer must stay at its address
+---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
+---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
+---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged
+---@field handshake_timeout? number seconds: a handshake that takes longer fails
+---@field initial_rtt? number seconds: the round-trip time before one is measured
+---@field retry? boolean a server answers every first Initial with Retry
+---@field verify_peer? boolean a client verifies the server's certificate
+---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
+---@field pacing? boolean packets leave spread over time
+---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

@@ -1,0 +1,43 @@
+-- build/dev/neap run scripts/gen_options.lua --write: docs/options.md and lua/neap/meta_options.lua from the rows of
+-- core/quic/options.h. Without --write it only returns what belongs into them: a table of texts by path.
+local core = require "neap.core"
+
+local docs = { [[
+# Options
+
+Of `neap_config_set` in C, by the same names in Lua: `app:listen`, `neap.client`, `neap.quic`, `neap.sim` and
+`core.config` take them. Times are seconds in Lua and milliseconds in C, booleans are true and false in Lua and 1 and 0
+in C. `neap options` prints this list. It is made from the table in `core/quic/options.h` by
+`build/dev/neap run scripts/gen_options.lua --write`.
+
+| option | what it does | it is | default |
+|---|---|---|---|]] }
+
+local types = { [[
+---@meta neap.options
+--- The options of core/quic/options.h for editors, made by scripts/gen_options.lua. Nothing runs from here.
+
+---@class neap.NumberOptions]] }
+
+for _, option in ipairs(core.options()) do
+  local kind = option.unit == "boolean" and "boolean" or option.unit == "seconds" and "number" or "integer"
+  docs[#docs + 1] = ("| `%s` | %s | %s | %s |"):format(option.name, option.text,
+    option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"), tostring(option.default))
+  types[#types + 1] = ("---@field %s? %s %s%s"):format(option.name, kind,
+    (option.unit == "seconds" or option.unit == "bytes") and option.unit .. ": " or "", option.text)
+end
+
+local files = {
+  ["docs/options.md"] = table.concat(docs, "\n") .. "\n",
+  ["lua/neap/meta_options.lua"] = table.concat(types, "\n") .. "\n",
+}
+
+if arg and arg[1] == "--write" then
+  for path, text in pairs(files) do
+    local file = assert(io.open(path, "w"))
+    file:write(text)
+    file:close()
+  end
+end
+
+return files
