@@ -54,7 +54,6 @@ static neap_conn *allocate(neap_config *config, bool is_server, const neap_cid *
                           : 0;
     neap_recovery_init(&c->recovery, is_server, config_option(config, OPTION_initial_rtt) * NEAP_MILLISECOND,
                        c->udp_payload_size, config_option(config, OPTION_pacing) != 0, &neap_cc_newreno);
-    c->recovery.peer_validated = is_server;
     neap_conn_choose_skip(c);
     return c;
 }
@@ -174,11 +173,13 @@ static void free_streams(neap_conn *c)
 
 void neap_conn_finish(neap_conn *c)
 {
-    if (c->state == CONN_CLOSED)
+    if (c->stage == STAGE_CLOSED)
         return;
-    if (c->state == CONN_ALIVE)
+    if (conn_is_alive(c)) {
+        c->close.ended_at = c->stage;
         free_streams(c);
-    c->state = CONN_CLOSED;
+    }
+    c->stage = STAGE_CLOSED;
     c->news |= NEWS_STATE;
     if (c->handshake && c->handshake->tls && !c->server_name) {
         const char *name = neap_tls_server_name(c->handshake->tls);
@@ -209,14 +210,15 @@ void neap_conn_free(neap_conn *conn)
 }
 
 /* From here on there are no streams; what is left answers the peer until `until` (RFC 9000 §10.2). */
-static void enter(neap_conn *c, enum conn_state state, enum neap_close_by by, bool is_application,
+static void enter(neap_conn *c, enum conn_stage stage, enum neap_close_by by, bool is_application,
                   uint64_t code)
 {
     c->close.by = by;
     c->close.is_application = is_application;
     c->close.code = code;
     c->close.until = c->now + DRAIN_PTOS * neap_conn_pto(c);
-    c->state = (uint8_t)state;
+    c->close.ended_at = c->stage;
+    c->stage = (uint8_t)stage;
     c->news |= NEWS_STATE;
     free_streams(c);
     TRACE(c->tracer, .kind = NEAP_TRACE_CLOSED, .now = c->now, .values = {by, code}, .why = c->close.reason);
@@ -245,13 +247,13 @@ static void set_reason(neap_conn *c, struct span reason)
 
 void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason)
 {
-    if (c->state != CONN_ALIVE)
+    if (!conn_is_alive(c))
         return;
     set_static_reason(c, reason);
     c->close.frame_type = frame_type;
     c->close.owed = true;
     c->close.answer_at = 1;
-    enter(c, CONN_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
+    enter(c, STAGE_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
 }
 
 void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_type)
@@ -269,40 +271,40 @@ int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const v
 {
     neap_conn *c = conn;
 
-    if (c->state != CONN_ALIVE)
+    if (!conn_is_alive(c))
         return NEAP_ERR_CLOSED;
     if (code > VARINT_MAX)
         return NEAP_ERR_ARGUMENT;
     set_reason(c, span_of(reason, size));
     c->close.owed = true;
     c->close.answer_at = 1;
-    enter(c, CONN_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
+    enter(c, STAGE_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
     return 0;
 }
 
 void neap_conn_drain(neap_conn *c, const struct frame_close *f)
 {
-    if (c->state != CONN_ALIVE)
+    if (!conn_is_alive(c))
         return;
     set_reason(c, f->reason);
     c->close.frame_type = f->frame_type;
-    enter(c, CONN_DRAINING, NEAP_CLOSE_PEER, f->is_application, f->code);
+    enter(c, STAGE_DRAINING, NEAP_CLOSE_PEER, f->is_application, f->code);
 }
 
 void neap_conn_reset(neap_conn *c)
 {
-    if (c->state != CONN_ALIVE)
+    if (!conn_is_alive(c))
         return;
     set_static_reason(c, "stateless reset");
-    enter(c, CONN_DRAINING, NEAP_CLOSE_RESET, false, NEAP_NO_ERROR);
+    enter(c, STAGE_DRAINING, NEAP_CLOSE_RESET, false, NEAP_NO_ERROR);
 }
 
 void neap_conn_vanish(neap_conn *c, enum neap_close_by by, const char *reason)
 {
-    if (c->state != CONN_ALIVE)
+    if (!conn_is_alive(c))
         return;
     set_static_reason(c, reason);
-    enter(c, CONN_DRAINING, by, false, NEAP_NO_ERROR);
+    enter(c, STAGE_DRAINING, by, false, NEAP_NO_ERROR);
     neap_conn_finish(c);
 }
 
@@ -330,22 +332,22 @@ bool neap_conn_is_server(const neap_conn *conn)
 
 bool neap_conn_is_established(const neap_conn *conn)
 {
-    return conn->established;
+    return conn_reached(conn) >= STAGE_ESTABLISHED;
 }
 
 bool neap_conn_is_confirmed(const neap_conn *conn)
 {
-    return conn->confirmed;
+    return conn_reached(conn) >= STAGE_CONFIRMED;
 }
 
 bool neap_conn_is_draining(const neap_conn *conn)
 {
-    return conn->state == CONN_CLOSING || conn->state == CONN_DRAINING;
+    return conn->stage == STAGE_CLOSING || conn->stage == STAGE_DRAINING;
 }
 
 bool neap_conn_is_closed(const neap_conn *conn)
 {
-    return conn->state == CONN_CLOSED;
+    return conn->stage == STAGE_CLOSED;
 }
 
 uint32_t neap_conn_version(const neap_conn *conn)

@@ -24,7 +24,16 @@
 #define DRAIN_PTOS 3u          /* RFC 9000 §10.2 */
 #define OLD_KEYS_PTOS 3u       /* RFC 9001 §6.5 */
 
-enum conn_state { CONN_ALIVE, CONN_CLOSING, CONN_DRAINING, CONN_CLOSED };
+/* The one life of a connection, in its order: it goes forward only, and may skip stages. What is not a stage of it is
+ * not here: which side we are, a frame that is owed, what the peer knows of our address. */
+enum conn_stage {
+    STAGE_HANDSHAKE,   /* TLS runs */
+    STAGE_ESTABLISHED, /* TLS is complete on our side (RFC 9001 §4.1.1) */
+    STAGE_CONFIRMED,   /* RFC 9001 §4.1.2; the handshake block goes with the end of the turn */
+    STAGE_CLOSING,     /* RFC 9000 §10.2.1; from here on there are no streams */
+    STAGE_DRAINING,    /* RFC 9000 §10.2.2 */
+    STAGE_CLOSED,
+};
 
 /* What the endpoint hands on to the application: something changed since it was asked last. */
 enum conn_news { NEWS_STATE = 1 << 0, NEWS_READABLE = 1 << 1, NEWS_WRITABLE = 1 << 2, NEWS_CREDIT = 1 << 3 };
@@ -80,6 +89,7 @@ struct key_phases {
 
 struct conn_close {
     enum neap_close_by by;
+    uint8_t ended_at; /* enum conn_stage: how far it had come */
     bool is_application;
     uint64_t code, frame_type;
     const char *reason; /* static, or a copy of reason_room bytes */
@@ -108,10 +118,9 @@ struct neap_conn {
     struct member *member;
 
     /* how far it is */
-    uint8_t state; /* enum conn_state */
+    uint8_t stage; /* enum conn_stage */
     uint8_t news;  /* enum conn_news */
-    bool is_server, established, confirmed;
-    bool is_handshake_over; /* the handshake block is to be freed at the end of this turn */
+    bool is_server;
     bool owes_handshake_done;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
     neap_time now;             /* of the call that runs, or the last one */
@@ -151,6 +160,17 @@ struct neap_conn {
     struct streams streams;
     struct conn_counters counters;
 };
+
+static inline bool conn_is_alive(const neap_conn *c)
+{
+    return c->stage < STAGE_CLOSING;
+}
+
+/** How far it is, or had come when it ended. */
+static inline enum conn_stage conn_reached(const neap_conn *c)
+{
+    return (enum conn_stage)(conn_is_alive(c) ? c->stage : c->close.ended_at);
+}
 
 /** The space, or NULL when it is gone with the handshake. */
 static inline struct packet_space *conn_space(neap_conn *c, enum space space)

@@ -129,7 +129,6 @@ static void install_secret(neap_conn *c, const struct tls_secret *secret)
     neap_packet_key_derive(secret->direction == TLS_READ ? &s->read : &s->write, c->labels, secret->suite,
                            secret->secret);
     c->recovery.sent[SPACE_HANDSHAKE] = &s->sent;
-    c->recovery.has_handshake_keys = true;
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 
@@ -239,10 +238,9 @@ static int keep_names(neap_conn *c, struct failure *why)
 
 void neap_conn_confirm(neap_conn *c)
 {
-    if (c->confirmed)
+    if (c->stage >= STAGE_CONFIRMED)
         return;
-    c->confirmed = true;
-    c->is_handshake_over = true;
+    c->stage = STAGE_CONFIRMED;
     c->recovery.handshake_confirmed = true;
     c->recovery.peer_validated = true;
     neap_conn_discard_space(c, SPACE_INITIAL);
@@ -259,7 +257,7 @@ static int complete(neap_conn *c, struct failure *why)
     if (rc)
         return rc;
     c->tail = neap_tls_take_tail(c->handshake->tls);
-    c->established = true;
+    c->stage = STAGE_ESTABLISHED;
     c->news |= NEWS_STATE;
     TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "established");
     if (!c->is_server)
@@ -298,7 +296,7 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
         rc = take_output(c, TLS_HANDSHAKE, SPACE_HANDSHAKE, why);
     if (rc == 0)
         rc = take_params(c, why);
-    if (rc == 0 && !c->established && neap_tls_is_complete(tls))
+    if (rc == 0 && c->stage < STAGE_ESTABLISHED && neap_tls_is_complete(tls))
         rc = complete(c, why);
     return rc;
 }

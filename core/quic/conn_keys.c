@@ -101,7 +101,7 @@ bool neap_conn_update_keys(neap_conn *c)
 
     /* RFC 9001 §6.1: not before the handshake is confirmed, nor before a packet of this phase is acknowledged; and
      * the peer must have followed the update before. */
-    if (!c->confirmed || c->keys.write_phase != c->keys.read_phase || acked == UINT64_MAX ||
+    if (c->stage < STAGE_CONFIRMED || c->keys.write_phase != c->keys.read_phase || acked == UINT64_MAX ||
         acked < c->keys.write_start)
         return false;
     next_write(c);

@@ -156,7 +156,7 @@ static void note_received(neap_conn *c, const struct arrival *a, const struct re
     neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
     /* Its keys may have gone while it was read: nothing is acknowledged then. */
-    if (c->state != CONN_ALIVE || p->is_refused || !s || !packet_key_is_set(&s->read))
+    if (!conn_is_alive(c) || p->is_refused || !s || !packet_key_is_set(&s->read))
         return;
     if (neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting, p->space != SPACE_APPLICATION, a->ecn,
                       delay, c->now))
@@ -203,7 +203,7 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
 static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tail[RESET_TOKEN_SIZE],
                         uint64_t received_before)
 {
-    if (c->state != CONN_ALIVE || c->counters.packets_received != received_before || a->size < RESET_LEAST)
+    if (!conn_is_alive(c) || c->counters.packets_received != received_before || a->size < RESET_LEAST)
         return;
     if (neap_peer_cids_is_reset(&c->peer_cids, tail))
         neap_conn_reset(c);
@@ -246,7 +246,7 @@ static void take_udp_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, s
 {
     size_t at = 0;
 
-    while (at < size && c->state == CONN_ALIVE) {
+    while (at < size && conn_is_alive(c)) {
         size_t taken = take_one(c, a, bytes + at, size - at);
 
         if (taken == 0)
@@ -272,7 +272,7 @@ static void take_kept(neap_conn *c)
         bool is_long = (kept->bytes[0] & 0x80) != 0;
         const struct packet_space *s = conn_space(c, is_long ? SPACE_HANDSHAKE : SPACE_APPLICATION);
 
-        if (c->state == CONN_ALIVE && c->handshake && !packet_key_is_set(&s->read)) {
+        if (conn_is_alive(c) && c->handshake && !packet_key_is_set(&s->read)) {
             c->handshake->kept[c->handshake->kept_count++] = *kept;
             continue;
         }
@@ -287,7 +287,7 @@ static void take_kept(neap_conn *c)
 /* RFC 9000 §10.2.1: say it again, after ever more packets. */
 static void answer_while_closing(neap_conn *c)
 {
-    if (c->state != CONN_CLOSING || ++c->close.received < c->close.answer_at)
+    if (c->stage != STAGE_CLOSING || ++c->close.received < c->close.answer_at)
         return;
     c->close.answer_at *= 2;
     c->close.owed = true;
@@ -299,7 +299,8 @@ static bool is_acceptable_source(const neap_conn *c, bool from_path)
 {
     if (from_path)
         return true;
-    return c->is_server && c->confirmed && !config_option(c->config, OPTION_disable_active_migration);
+    return c->is_server && c->stage == STAGE_CONFIRMED &&
+           !config_option(c->config, OPTION_disable_active_migration);
 }
 
 int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now)
@@ -309,14 +310,14 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
     uint64_t before = c->counters.packets_received;
     uint8_t tail[RESET_TOKEN_SIZE] = {0};
 
-    if (c->state == CONN_CLOSED)
+    if (c->stage == STAGE_CLOSED)
         return NEAP_ERR_CLOSED;
     c->now = now;
     c->counters.bytes_received += size;
     a.from_path = neap_address_equal(&info->from, &c->path.peer);
     if (a.from_path)
         neap_path_on_udp_datagram(&c->path, size);
-    if (c->state != CONN_ALIVE) {
+    if (!conn_is_alive(c)) {
         answer_while_closing(c);
         return 0;
     }
@@ -328,13 +329,11 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
         memcpy(tail, bytes + size - sizeof tail, sizeof tail);
     take_udp_datagram(c, &a, bytes, size);
     check_reset(c, &a, tail, before);
-    if (c->state == CONN_ALIVE)
+    if (conn_is_alive(c))
         take_kept(c);
-    if (c->is_handshake_over && c->state != CONN_CLOSED) {
-        c->is_handshake_over = false;
+    if (conn_reached(c) >= STAGE_CONFIRMED)
         neap_conn_free_handshake(c);
-    }
-    if (c->state == CONN_ALIVE)
+    if (conn_is_alive(c))
         neap_conn_set_timers(c);
     return 0;
 }

@@ -39,10 +39,6 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
     int rc = neap_recovery_on_ack(&c->recovery, p->space, &ack, c->now, why);
     if (rc)
         return rc;
-    if (p->space == SPACE_HANDSHAKE && !c->recovery.peer_validated) {
-        c->recovery.peer_validated = true; /* RFC 9002 §6.2.2.1 */
-        neap_recovery_set_timer(&c->recovery, c->now);
-    }
     neap_conn_take_fates(c, p->space);
     if (is_application && !list_empty(&c->streams.writable))
         c->news |= NEWS_WRITABLE;
@@ -223,7 +219,7 @@ int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload,
     /* RFC 9000 §12.4. */
     if (payload.size == 0)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a packet without frames");
-    while (reader_left(&r) > 0 && c->state == CONN_ALIVE) {
+    while (reader_left(&r) > 0 && conn_is_alive(c)) {
         f.type = 0;
         int rc = neap_frame_parse(&r, &f, why);
 

@@ -114,7 +114,7 @@ static void issue_connection_ids(neap_conn *c)
 {
     struct local_cid *wanted;
 
-    if (!c->confirmed || c->local_cids.cid_size == 0)
+    if (c->stage < STAGE_CONFIRMED || c->local_cids.cid_size == 0)
         return;
     while ((wanted = neap_local_cids_wanted(&c->local_cids)) != NULL) {
         neap_random_cid(c->config, c->local_cids.cid_size, &wanted->cid);
@@ -225,7 +225,7 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     if (size < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
-    if (c->state == CONN_ALIVE && now >= c->stalled_until) {
+    if (conn_is_alive(c) && now >= c->stalled_until) {
         /* A room smaller than our datagrams are takes smaller ones. */
         uint16_t usual = c->udp_payload_size;
 
@@ -237,7 +237,7 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
         c->udp_payload_size = usual;
         neap_conn_set_timers(c);
     }
-    if (c->state == CONN_CLOSING && c->close.owed)
+    if (c->stage == STAGE_CLOSING && c->close.owed)
         used = segment =
             write_close_udp_datagram(c, out, size < c->udp_payload_size ? size : c->udp_payload_size);
     if (used == 0)

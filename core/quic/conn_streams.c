@@ -3,7 +3,7 @@
 
 static bool is_alive(const neap_conn *c)
 {
-    return c->state == CONN_ALIVE;
+    return conn_is_alive(c);
 }
 
 static neap_time smoothed_rtt(const neap_conn *c)

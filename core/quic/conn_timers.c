@@ -69,15 +69,13 @@ neap_time neap_conn_timeout(const neap_conn *conn)
     const neap_conn *c = conn;
     neap_time at = NEAP_NEVER;
 
-    switch ((enum conn_state)c->state) {
-    case CONN_CLOSED: return NEAP_NEVER;
-    case CONN_CLOSING:
-    case CONN_DRAINING: return c->close.until;
-    case CONN_ALIVE: break;
-    }
+    if (c->stage == STAGE_CLOSED)
+        return NEAP_NEVER;
+    if (!conn_is_alive(c))
+        return c->close.until;
     at = earlier(c->recovery.timer, idle_at(c));
     at = earlier(earlier(at, c->trim_at), sending_at(c));
-    if (!c->established)
+    if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
     if (packet_key_is_set(&c->keys.previous_read))
         at = earlier(at, c->keys.previous_until);
@@ -133,15 +131,15 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
 {
     neap_conn *c = conn;
 
-    if (c->state == CONN_CLOSED)
+    if (c->stage == STAGE_CLOSED)
         return;
     c->now = now;
-    if (c->state != CONN_ALIVE) {
+    if (!conn_is_alive(c)) {
         if (now >= c->close.until)
             neap_conn_finish(c);
         return;
     }
-    if (!c->established && now >= c->handshake->deadline) {
+    if (c->stage < STAGE_ESTABLISHED && now >= c->handshake->deadline) {
         neap_conn_vanish(c, NEAP_CLOSE_HANDSHAKE_TIMEOUT, "the handshake took too long");
         return;
     }

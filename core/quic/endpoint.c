@@ -219,7 +219,7 @@ void neap_endpoint_settle(neap_endpoint *e, struct member *m)
     if (c->peer_cids_changed)
         sync_reset(e, m);
     /* One that failed in its handshake counts until its closing is over: it costs as much as one that hangs. */
-    if (c->established || c->state == CONN_CLOSED)
+    if (neap_conn_is_established(c) || c->stage == STAGE_CLOSED)
         end_half_open(e, m);
     if (neap_conn_take_news(c) && !m->is_released && !list_linked(&m->news))
         list_append(&e->news, &m->news);

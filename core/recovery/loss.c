@@ -8,7 +8,7 @@
 
 static bool completed_address_validation(const struct recovery *r)
 {
-    return r->is_server || r->peer_validated || r->handshake_confirmed;
+    return r->peer_validated;
 }
 
 void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rtt, uint64_t udp_payload_size,
@@ -18,7 +18,6 @@ void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rt
         .rtt = {.smoothed = initial_rtt, .var = initial_rtt / 2},
         .initial_rtt = initial_rtt,
         .max_ack_delay = DEFAULT_MAX_ACK_DELAY,
-        .is_server = is_server,
         .peer_validated = is_server,
         .timer = NEAP_NEVER,
     };
@@ -90,7 +89,7 @@ static neap_time earliest_probe(const struct recovery *r, enum space *space, nea
     }
     if (at == NEAP_NEVER && !completed_address_validation(r)) {
         at = now + backed_off(r, base_pto(r));
-        *space = r->has_handshake_keys ? SPACE_HANDSHAKE : SPACE_INITIAL;
+        *space = r->sent[SPACE_HANDSHAKE] ? SPACE_HANDSHAKE : SPACE_INITIAL;
     }
     return at;
 }
@@ -383,8 +382,10 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
     int error = check_sent(s, ack, why);
     if (error)
         return error;
-    if (space == SPACE_HANDSHAKE)
-        r->peer_validated = true;
+    if (space == SPACE_HANDSHAKE && !r->peer_validated) {
+        r->peer_validated = true; /* RFC 9002 §6.2.2.1 */
+        neap_recovery_set_timer(r, now);
+    }
     if (r->largest_acked[space] == UINT64_MAX || ack->largest > r->largest_acked[space])
         r->largest_acked[space] = ack->largest;
     struct newly_acked acked = mark_acked(r, s, ack);

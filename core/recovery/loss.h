@@ -27,8 +27,9 @@ struct recovery {
     uint32_t pto_count;
     bool app_limited;         /* quic/ says after each sending pass: data ran out before window and pacer */
     neap_time window_full_at; /* when sending last filled the window */
-    bool is_server, peer_validated;               /* the client's anti-deadlock rule (RFC 9002 §6.2.2.1) */
-    bool has_handshake_keys, handshake_confirmed; /* set by quic/, followed by neap_recovery_set_timer */
+    /* Set by quic/, followed by neap_recovery_set_timer. */
+    bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
+    bool handshake_confirmed;
     bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
     neap_time timer;            /* the loss detection timer, NEAP_NEVER: none */
     uint64_t largest_acked[SPACES];      /* UINT64_MAX: none */

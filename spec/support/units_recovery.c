@@ -152,7 +152,7 @@ static int recovery_new(lua_State *L)
                        field_u64(L, 1, "datagram", 1200), field_flag(L, 1, "pacing", false), &telling);
     for (int i = 0; i < SPACES; i++) {
         neap_sent_init(&u->sent[i]);
-        u->r.sent[i] = &u->sent[i];
+        u->r.sent[i] = i == SPACE_HANDSHAKE ? NULL : &u->sent[i];
     }
     u->pool = units_recovery_pool(L, limit);
     return 1;
@@ -196,6 +196,13 @@ static size_t get_frames(lua_State *L, struct sent_frame frames[MAX_FRAMES])
     return count;
 }
 
+/* The keys of a space came at the latest with its first packet. */
+static void begin_space(struct unit_recovery *u, enum space space)
+{
+    if (u->sent[space].largest_sent == UINT64_MAX)
+        u->r.sent[space] = &u->sent[space];
+}
+
 /* r:send(space, number, now [, {size = 1200, eliciting = true, in_flight = eliciting, frames}]) -> code */
 static int recovery_send(lua_State *L)
 {
@@ -219,6 +226,7 @@ static int recovery_send(lua_State *L)
         .ack_eliciting = eliciting,
         .in_flight = field_flag(L, 5, "in_flight", eliciting),
     };
+    begin_space(u, space);
     int error = neap_sent_reserve(&u->sent[space], u->pool, count);
 
     if (!error) {
@@ -237,6 +245,7 @@ static int recovery_ack(lua_State *L)
     struct ack_ranges ack = {.ranges = ranges, .delay = lua_isnoneornil(L, 5) ? 0 : to_u64(L, 5)};
     struct failure why = {0};
 
+    begin_space(u, check_space(L, 2));
     for (; ack.count < 512; ack.count++) {
         lua_rawgeti(L, 3, (int)ack.count + 1);
         if (lua_isnil(L, -1))
@@ -321,7 +330,8 @@ static int recovery_set(lua_State *L)
     struct recovery *r = &check_recovery(L)->r;
 
     r->handshake_confirmed = field_flag(L, 3, "handshake_confirmed", r->handshake_confirmed);
-    r->has_handshake_keys = field_flag(L, 3, "has_handshake_keys", r->has_handshake_keys);
+    if (field_flag(L, 3, "has_handshake_keys", false))
+        r->sent[SPACE_HANDSHAKE] = &check_recovery(L)->sent[SPACE_HANDSHAKE];
     r->amplification_limited = field_flag(L, 3, "amplification_limited", r->amplification_limited);
     r->app_limited = field_flag(L, 3, "app_limited", r->app_limited);
     r->max_ack_delay = field_u64(L, 3, "max_ack_delay", r->max_ack_delay);
