@@ -481,10 +481,18 @@ NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
  * version negotiation, stateless reset). Decrypts in place. 0 or NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now);
 
-/** Run due timers and fill the next datagram or train (`room` bytes at out->bytes): returns the size, or
- * NEAP_ERR_AGAIN when nothing is to be sent now. Call until then, after the application has had its turn. */
+/** Run due timers and fill the next datagram or train (`room` bytes at out->bytes). Call it after the application has
+ * had its turn, with a fresh `now` each time. Returns the size; 0 when many timers or connections were looked at and
+ * there are more of them: call again, now or after other work; NEAP_ERR_AGAIN when nothing is to be sent now;
+ * NEAP_ERR_BUFFER_TOO_SHORT when `room` is below 1200. Connections take turns, so that one with much to send does not
+ * keep the others waiting. */
 NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size_t room,
                                     neap_time now);
+
+/** The socket of this address family (4 or 6) takes nothing now (`hold`), or takes datagrams again. While it is held,
+ * neap_endpoint_send gives nothing for peers of that family: their connections keep what they have to say, and their
+ * timers rest. */
+NEAP_API void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold);
 
 /** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. 0 also while neap_endpoint_next has
  * something: what ended in a sending turn is not slept over. */

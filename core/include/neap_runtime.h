@@ -16,7 +16,8 @@ NEAP_API neap_time neap_loop_now(void);
 
 /** A new loop, or NULL: errno says why. All calls but neap_loop_wake belong to the thread that made it. */
 NEAP_API neap_loop *neap_loop_new(void);
-/** Closes its sockets; endpoints are not freed and must not be used with sockets of this loop any more. */
+/** Closes its sockets; endpoints are not freed and may be attached to another loop. NULL is fine. In a handler of
+ * neap_loop_run it ends that: the rest goes when neap_loop_run returns. */
 NEAP_API void neap_loop_free(neap_loop *loop);
 
 /** One line about the last NEAP_ERR_SYSTEM or NEAP_ERR_ARGUMENT of this loop ("127.0.0.1:443: Address already in
@@ -29,7 +30,8 @@ NEAP_API int neap_loop_errno(const neap_loop *loop);
 NEAP_API int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *address);
 /** Give an endpoint one unconnected socket per address family that the system has, for client connections. */
 NEAP_API int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint);
-/** Close an endpoint's sockets; call before neap_endpoint_free. */
+/** Close an endpoint's sockets; call before neap_endpoint_free. Also in a handler of neap_loop_run, which then hears no
+ * more of this endpoint's connections. Does nothing for an endpoint that has none, or NULL. */
 NEAP_API void neap_loop_detach(neap_loop *loop, neap_endpoint *endpoint);
 /** The bound address of an endpoint's socket of this family (4, 6, or 0 for the first): for `local` of
  * neap_endpoint_connect. 0, or NEAP_ERR_ARGUMENT when there is none. */
@@ -41,8 +43,10 @@ NEAP_API int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpo
  * 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_wait(neap_loop *loop, neap_time timeout);
 /** Run the endpoints' timers that are due and send what they have. What a full socket does not take is kept and goes
- * out first when it has room. */
-NEAP_API void neap_loop_flush(neap_loop *loop);
+ * out first when it has room; the other address family goes on. Each endpoint sends a share in one call, so that
+ * receiving has its turn: true when some have more to send at once. Then neap_loop_wait does not wait; before an
+ * endpoint is detached for good, call until false. */
+NEAP_API bool neap_loop_flush(neap_loop *loop);
 
 /** When neap_loop_flush wants to be called though nothing arrives; NEAP_NEVER when it need not. With neap_loop_fd
  * (readable when neap_loop_wait(loop, 0) has work) this puts a loop into another one. */

@@ -24,6 +24,7 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server)
     e->reset_hash_key[1] = neap_random_u64(random);
     list_init(&e->all);
     list_init(&e->ready);
+    list_init(&e->held);
     list_init(&e->news);
     list_init(&e->answers);
     return e;

@@ -14,13 +14,14 @@ struct member {
     neap_endpoint *endpoint;
     neap_conn *conn;
     struct list_link all;
-    struct list_link ready; /* on endpoint->ready: it may have something to send */
+    struct list_link ready; /* on endpoint->ready or ->held: it may have something to send */
     struct list_link news;  /* on endpoint->news: the application is to look at it */
     struct heap_node timer;
     uint64_t reset_key; /* under which the peer's reset token is known; 0 none */
     bool
         has_original; /* the client's first DCID leads here too, or its first packet come late would begin anew */
     bool is_half_open, is_released;
+    bool was_held; /* its timers have rested: they are looked at in its next turn */
 };
 
 /* A datagram that no connection sends. */
@@ -42,6 +43,8 @@ struct neap_endpoint {
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */
     struct heap timers;
     struct list_link all, ready, news, answers;
+    struct list_link held; /* what would be ready but for its address family, see neap_endpoint_hold */
+    bool holds_ipv4, holds_ipv6;
     size_t answer_count;
     neap_time now;
     neap_time reset_second; /* stateless resets are counted a second at a time */
@@ -69,7 +72,13 @@ void neap_endpoint_answer_retry(neap_endpoint *e, const neap_udp_datagram *d, co
 void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
                                   uint64_t code);
 void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, struct span dcid);
-/** The oldest answer: its size, 0 when none waits, or NEAP_ERR_BUFFER_TOO_SHORT. */
+/** Whether nothing may be sent to this address now. */
+static inline bool neap_endpoint_is_held(const neap_endpoint *e, const neap_address *to)
+{
+    return to->family == 4 ? e->holds_ipv4 : e->holds_ipv6;
+}
+
+/** The oldest answer: its size, 0 when none waits, or NEAP_ERR_BUFFER_TOO_SHORT. What may not leave now is not said. */
 int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_udp_datagram *out, size_t room);
 void neap_endpoint_drop_answers(neap_endpoint *e);
 

@@ -75,35 +75,42 @@ void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, st
               &e->stats.resets_sent);
 }
 
+static void drop_first(neap_endpoint *e)
+{
+    struct answer *a = LIST_OWNER(list_take_first(&e->answers), struct answer, link);
+
+    e->answer_count--;
+    neap_pool_free(e->pool, a, sizeof *a + a->size);
+}
+
 int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_udp_datagram *out, size_t room)
 {
-    if (list_empty(&e->answers))
-        return 0;
-    struct answer *a = LIST_OWNER(e->answers.next, struct answer, link);
+    struct answer *a;
+
+    for (;;) {
+        if (list_empty(&e->answers))
+            return 0;
+        a = LIST_OWNER(e->answers.next, struct answer, link);
+        if (!neap_endpoint_is_held(e, &a->to))
+            break;
+        drop_first(e);
+    }
     size_t size = a->size;
 
     if (size > room)
         return NEAP_ERR_BUFFER_TOO_SHORT;
-    list_remove(&a->link);
-    e->answer_count--;
     memcpy(out->bytes, a->bytes, size);
     out->size = out->segment_size = size;
     out->from = a->from;
     out->to = a->to;
     out->at = e->now;
     out->ecn = 0;
-    neap_pool_free(e->pool, a, sizeof *a + size);
+    drop_first(e);
     return (int64_t)size;
 }
 
 void neap_endpoint_drop_answers(neap_endpoint *e)
 {
-    struct list_link *link;
-
-    while ((link = list_take_first(&e->answers)) != NULL) {
-        struct answer *a = LIST_OWNER(link, struct answer, link);
-
-        neap_pool_free(e->pool, a, sizeof *a + a->size);
-    }
-    e->answer_count = 0;
+    while (!list_empty(&e->answers))
+        drop_first(e);
 }

@@ -8,12 +8,16 @@ static struct member *timer_owner(struct heap_node *node)
     return (struct member *)(void *)((char *)node - offsetof(struct member, timer));
 }
 
-/* A due timer gives its connection a turn; after that turn the timer is set anew. */
+/* A due timer gives its connection a turn; after that turn the timer is set anew. Not more than so many at once: what
+ * is left is due still. */
 static void run_timers(neap_endpoint *e)
 {
     struct heap_node *first;
 
-    while ((first = neap_heap_first(&e->timers)) != NULL && first->at <= e->now) {
+    for (unsigned i = 0; i < LIMIT_ENDPOINT_TIMERS; i++) {
+        first = neap_heap_first(&e->timers);
+        if (!first || first->at > e->now)
+            return;
         struct member *m = timer_owner(first);
 
         neap_heap_remove(&e->timers, first);
@@ -35,10 +39,68 @@ static void end_turn(neap_endpoint *e, struct member *m)
     neap_endpoint_settle(e, m);
 }
 
+/* It waits with all it has to say until its address family may send again. */
+static void hold(neap_endpoint *e, struct member *m)
+{
+    list_remove(&m->ready);
+    list_append(&e->held, &m->ready);
+    neap_heap_remove(&e->timers, &m->timer);
+    m->was_held = true;
+}
+
+void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold)
+{
+    neap_endpoint *e = endpoint;
+    struct list_link *first;
+
+    if (family == 4)
+        e->holds_ipv4 = hold;
+    else if (family == 6)
+        e->holds_ipv6 = hold;
+    while (!hold && (first = list_take_first(&e->held)) != NULL)
+        list_append(&e->ready, first);
+}
+
+static bool is_held(const neap_endpoint *e, const neap_conn *c)
+{
+    return neap_endpoint_is_held(e, &c->path.peer) && !neap_conn_is_closed(c);
+}
+
+/* The next connection's turn: what it has to send, NEAP_ERR_AGAIN when it has nothing or may not. */
+static int64_t take_turn(neap_endpoint *e, struct member *m, neap_udp_datagram *out, size_t room)
+{
+    neap_send_info info;
+
+    if (is_held(e, m->conn)) {
+        hold(e, m);
+        return NEAP_ERR_AGAIN;
+    }
+    if (m->was_held) {
+        m->was_held = false;
+        neap_conn_on_timeout(m->conn, e->now);
+    }
+    int64_t size =
+        neap_conn_send_burst(m->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, e->now);
+    if (size <= 0) {
+        end_turn(e, m);
+        return NEAP_ERR_AGAIN;
+    }
+    /* It goes behind the others until it has no more. */
+    list_remove(&m->ready);
+    list_append(&e->ready, &m->ready);
+    *out = (neap_udp_datagram){.bytes = out->bytes,
+                               .size = (size_t)size,
+                               .segment_size = info.segment_size,
+                               .from = info.from,
+                               .to = info.to,
+                               .at = info.at,
+                               .ecn = info.ecn};
+    return size;
+}
+
 int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size_t room, neap_time now)
 {
     neap_endpoint *e = endpoint;
-    neap_send_info info;
 
     e->now = now;
     int64_t size = neap_endpoint_take_answer(e, out, room);
@@ -47,27 +109,14 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size
     if (room < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     run_timers(e);
-    while (!list_empty(&e->ready)) {
-        struct member *m = LIST_OWNER(e->ready.next, struct member, ready);
-
-        size = neap_conn_send_burst(m->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, now);
-        if (size <= 0) {
-            end_turn(e, m);
-            continue;
-        }
-        /* It goes behind the others until it has no more. */
-        list_remove(&m->ready);
-        list_append(&e->ready, &m->ready);
-        *out = (neap_udp_datagram){.bytes = out->bytes,
-                                   .size = (size_t)size,
-                                   .segment_size = info.segment_size,
-                                   .from = info.from,
-                                   .to = info.to,
-                                   .at = info.at,
-                                   .ecn = info.ecn};
-        return size;
+    for (unsigned i = 0; i < LIMIT_ENDPOINT_TURNS && !list_empty(&e->ready); i++) {
+        size = take_turn(e, LIST_OWNER(e->ready.next, struct member, ready), out, room);
+        if (size > 0)
+            return size;
     }
-    return NEAP_ERR_AGAIN;
+    const struct heap_node *first = neap_heap_first(&e->timers);
+    bool has_more = !list_empty(&e->ready) || (first && first->at <= now);
+    return has_more ? 0 : NEAP_ERR_AGAIN;
 }
 
 neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)

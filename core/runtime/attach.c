@@ -26,6 +26,7 @@ static void close_sockets(struct attachment *attachment)
     for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
         if (attachment->sockets[i].fd >= 0)
             close(attachment->sockets[i].fd);
+        neap_udp_drop_kept(&attachment->sockets[i]);
         attachment->sockets[i].fd = -1;
     }
 }
@@ -127,6 +128,8 @@ static int attach(neap_loop *loop, neap_endpoint *endpoint, neap_address *wanted
     }
     attachment->next = loop->attachments;
     loop->attachments = attachment;
+    for (unsigned family = 4; family <= 6; family += 2) /* the sockets it had before may have been full */
+        neap_endpoint_hold(endpoint, family, false);
     return neap_loop_take_signals(loop);
 }
 
@@ -161,11 +164,20 @@ static size_t parse_listen(const char *text, neap_address out[2])
     return 2;
 }
 
+static int refuse_nothing(neap_loop *loop, const char *what)
+{
+    return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, what);
+}
+
 int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *address)
 {
     neap_address wanted[2];
-    size_t count = parse_listen(address, wanted);
 
+    if (endpoint == NULL)
+        return refuse_nothing(loop, "no endpoint (neap_endpoint_new said why)");
+    if (address == NULL)
+        return refuse_nothing(loop, "no address");
+    size_t count = parse_listen(address, wanted);
     if (count == 0) {
         char text[160];
         snprintf(text, sizeof text, "%.60s: not an address like \"192.0.2.1:443\", \"[::1]:443\" or \":443\"",
@@ -179,6 +191,8 @@ int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint)
 {
     neap_address wanted[2] = {any_address(4, 0), any_address(6, 0)};
 
+    if (endpoint == NULL)
+        return refuse_nothing(loop, "no endpoint (neap_endpoint_new said why)");
     return attach(loop, endpoint, wanted, 2, false, NULL);
 }
 
@@ -189,8 +203,11 @@ void neap_loop_detach(neap_loop *loop, neap_endpoint *endpoint)
         if (attachment->endpoint != endpoint)
             continue;
         *at = attachment->next;
+        if (loop->visited == attachment)
+            loop->visited = NULL;
+        if (loop->next_visited == attachment)
+            loop->next_visited = attachment->next;
         close_sockets(attachment);
-        neap_udp_drop_kept(attachment);
         free(attachment);
         return;
     }

@@ -63,6 +63,10 @@ void neap_loop_free(neap_loop *loop)
         return;
     while (loop->attachments != NULL)
         neap_loop_detach(loop, loop->attachments->endpoint);
+    if (loop->running) { /* by a handler of its own: neap_loop_run sees to the rest */
+        loop->is_freed = loop->stopped = true;
+        return;
+    }
     if (loop->resolver != NULL)
         neap_resolver_free(loop->resolver);
     if (loop->signal_fd >= 0) {
@@ -119,11 +123,15 @@ neap_time neap_loop_timeout(const neap_loop *loop)
 
     for (const struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         neap_time at;
-        if (a->full)
-            continue; /* EPOLLOUT comes first */
-        at = a->kept != NULL ? a->kept[a->kept_at].at : neap_endpoint_timeout(a->endpoint);
-        if (at < first)
-            first = at;
+        at = neap_endpoint_timeout(a->endpoint);
+        first = at < first ? at : first;
+        for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
+            const struct udp_socket *udp = &a->sockets[i];
+            if (udp->full || udp->kept == NULL)
+                continue; /* EPOLLOUT comes first, or nothing is kept */
+            at = udp->kept[udp->kept_at].at;
+            first = at < first ? at : first;
+        }
     }
     return first;
 }
@@ -152,17 +160,14 @@ static int wait_events(neap_loop *loop, struct epoll_event *events, neap_time ti
     return epoll_wait(loop->epoll_fd, events, LIMIT_LOOP_EVENTS, milliseconds);
 }
 
-static void watch_writable(neap_loop *loop, struct attachment *attachment, bool writable)
+void neap_loop_watch_writable(neap_loop *loop, struct udp_socket *udp, bool writable)
 {
-    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
-        struct udp_socket *udp = &attachment->sockets[i];
-        struct epoll_event event = {.events = writable ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = udp};
-        if (udp->fd >= 0)
-            epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event);
-    }
+    struct epoll_event event = {.events = writable ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = udp};
+
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, udp->fd, &event);
 }
 
-static void handle_event(neap_loop *loop, const struct epoll_event *event, neap_time now)
+static void handle_event(neap_loop *loop, const struct epoll_event *event)
 {
     if (event->data.ptr == &loop->wake_fd) {
         uint64_t count;
@@ -171,11 +176,11 @@ static void handle_event(neap_loop *loop, const struct epoll_event *event, neap_
     } else if (event->data.ptr != &loop->signal_fd) { /* signals stay until they are asked for */
         struct udp_socket *udp = event->data.ptr;
         if ((event->events & EPOLLOUT) != 0) {
-            udp->attachment->full = false;
-            watch_writable(loop, udp->attachment, false);
+            udp->full = false;
+            neap_loop_watch_writable(loop, udp, false);
         }
         if ((event->events & (EPOLLIN | EPOLLERR)) != 0)
-            neap_udp_receive(loop, udp, now);
+            neap_udp_receive(loop, udp);
     }
 }
 
@@ -197,21 +202,31 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
     int count = wait_events(loop, events, timeout);
     if (count < 0)
         return errno == EINTR ? NEAP_OK : neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "epoll_wait");
-    neap_time now = neap_loop_now();
     for (int i = 0; i < count; i++)
-        handle_event(loop, &events[i], now);
+        handle_event(loop, &events[i]);
     return NEAP_OK;
 }
 
-void neap_loop_flush(neap_loop *loop)
+bool neap_loop_flush(neap_loop *loop)
 {
-    neap_time now = neap_loop_now();
+    bool has_more = false;
 
-    for (struct attachment *a = loop->attachments; a != NULL; a = a->next) {
-        bool was_full = a->full;
-        neap_udp_flush(loop, a, now);
-        if (a->full && !was_full)
-            watch_writable(loop, a, true);
+    for (struct attachment *a = loop->attachments; a != NULL; a = a->next)
+        has_more = neap_udp_flush(loop, a) || has_more;
+    return has_more;
+}
+
+/* A handler may detach this endpoint or any other, and free them: neap_loop_detach moves the two marks. */
+static void call_on_connection(neap_loop *loop, const neap_loop_handler *handler)
+{
+    loop->next_visited = loop->attachments;
+    while ((loop->visited = loop->next_visited) != NULL) {
+        neap_conn *conn;
+        loop->next_visited = loop->visited->next;
+        while (loop->visited != NULL && (conn = neap_endpoint_next(loop->visited->endpoint)) != NULL) {
+            if (handler->on_connection != NULL)
+                handler->on_connection(handler->context, loop->visited->endpoint, conn);
+        }
     }
 }
 
@@ -228,31 +243,36 @@ static void call_handler(neap_loop *loop, const neap_loop_handler *handler)
         if (handler->on_resolved != NULL)
             handler->on_resolved(handler->context, &resolved);
     }
-    for (struct attachment *a = loop->attachments, *next; a != NULL; a = next) {
-        neap_conn *conn;
-        next = a->next;
-        while ((conn = neap_endpoint_next(a->endpoint)) != NULL) {
-            if (handler->on_connection != NULL)
-                handler->on_connection(handler->context, a->endpoint, conn);
-        }
-    }
+    call_on_connection(loop, handler);
 }
 
-int neap_loop_run(neap_loop *loop, const neap_loop_handler *handler)
+static int run(neap_loop *loop, const neap_loop_handler *handler)
 {
     neap_time timeout = 0;
 
-    loop->stopped = false;
-    for (;;) {
+    while (!loop->stopped) {
         int result = neap_loop_wait(loop, timeout);
         if (result != NEAP_OK)
             return result;
         call_handler(loop, handler);
         timeout = handler->on_turn != NULL ? handler->on_turn(handler->context, neap_loop_now()) : NEAP_NEVER;
         neap_loop_flush(loop);
-        if (loop->stopped)
-            return NEAP_OK;
     }
+    /* What a turn had no room for, so that the last words are said. */
+    while (neap_loop_flush(loop)) {
+    }
+    return NEAP_OK;
+}
+
+int neap_loop_run(neap_loop *loop, const neap_loop_handler *handler)
+{
+    loop->running = true;
+    loop->stopped = false;
+    int result = run(loop, handler);
+    loop->running = false;
+    if (loop->is_freed)
+        neap_loop_free(loop);
+    return result;
 }
 
 void neap_loop_stop(neap_loop *loop)

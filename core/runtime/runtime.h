@@ -28,23 +28,25 @@ struct udp_socket {
     neap_address bound;
     bool wildcard;     /* bound to all addresses: packet info says and chooses which */
     bool segmentation; /* takes UDP_SEGMENT, as far as we know */
+    bool full;         /* took no more: wait until it is writable */
     struct attachment *attachment;
+    /* Kept for later, in one block with their bytes: the socket was full, or they are not to be sent before their time.
+     * While there are any, the endpoint is not asked for more of this address family. */
+    struct train *kept;
+    size_t kept_count, kept_at;
 };
 
 struct attachment {
     struct attachment *next;
     neap_endpoint *endpoint;
     struct udp_socket sockets[ATTACHMENT_SOCKETS];
-    bool full; /* a socket took no more: wait until it is writable */
-    /* Kept for later, in one block with their bytes: a full socket, or not to be sent before their time. */
-    struct train *kept;
-    size_t kept_count, kept_at;
 };
 
 struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
-    bool stopped, no_epoll_pwait2, wants_signals;
+    bool running, stopped, is_freed, no_epoll_pwait2, wants_signals;
     struct attachment *attachments;
+    struct attachment *visited, *next_visited; /* by the walk that calls handlers, which may detach any */
     struct receive_batch *receive;
     struct send_batch *send;
     struct resolver *resolver;
@@ -65,14 +67,17 @@ int neap_udp_open(const neap_address *address, bool packet_info, struct udp_sock
 
 struct receive_batch *neap_receive_batch_new(void);
 /** Take what waits at this socket, within the bounds of a turn, into its endpoint. */
-void neap_udp_receive(neap_loop *loop, struct udp_socket *udp, neap_time now);
+void neap_udp_receive(neap_loop *loop, struct udp_socket *udp);
 /** Address, ECN, segment size and destination of one received message. */
 void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_udp_datagram *out);
 
 struct send_batch *neap_send_batch_new(void);
-/** Send what was kept, then what the endpoint has, until it has nothing or a socket is full. */
-void neap_udp_flush(neap_loop *loop, struct attachment *attachment, neap_time now);
-void neap_udp_drop_kept(struct attachment *attachment);
+/** Send what was kept, then what the endpoint has, until it has nothing, its sockets are full, or its share of this turn
+ * is used up: true then. */
+bool neap_udp_flush(neap_loop *loop, struct attachment *attachment);
+/** Have the loop told when the socket is writable, or not any more. */
+void neap_loop_watch_writable(neap_loop *loop, struct udp_socket *udp, bool writable);
+void neap_udp_drop_kept(struct udp_socket *udp);
 /** Put address, source and ECN of one datagram (or train, segment_size > 0) into `message`. */
 void neap_udp_write_message(struct msghdr *message, const struct train *train, bool choose_source,
                             size_t segment_size);

@@ -110,11 +110,12 @@ static void deliver(neap_loop *loop, struct udp_socket *udp, struct mmsghdr *mes
         loop->stats.receive_errors++;
 }
 
-void neap_udp_receive(neap_loop *loop, struct udp_socket *udp, neap_time now)
+void neap_udp_receive(neap_loop *loop, struct udp_socket *udp)
 {
     struct receive_batch *batch = loop->receive;
 
     for (unsigned call = 0; call < LIMIT_LOOP_RECEIVE_CALLS; call++) {
+        neap_time now = neap_loop_now();
         prepare(batch);
         int count = recvmmsg(udp->fd, batch->messages, LIMIT_LOOP_RECEIVE_MESSAGES, MSG_DONTWAIT, NULL);
         loop->stats.receive_calls++;

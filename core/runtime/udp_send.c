@@ -23,7 +23,8 @@ struct send_slot {
 struct send_batch {
     struct mmsghdr messages[LIMIT_LOOP_SEND_MESSAGES];
     struct send_slot slots[LIMIT_LOOP_SEND_MESSAGES];
-    struct train trains[LIMIT_LOOP_SEND_MESSAGES];
+    struct train trains[ATTACHMENT_SOCKETS][LIMIT_LOOP_SEND_MESSAGES];
+    size_t train_counts[ATTACHMENT_SOCKETS];
     uint8_t bytes[LIMIT_LOOP_SEND_BYTES];
 };
 
@@ -32,11 +33,11 @@ struct send_batch *neap_send_batch_new(void)
     return calloc(1, sizeof(struct send_batch));
 }
 
-void neap_udp_drop_kept(struct attachment *attachment)
+void neap_udp_drop_kept(struct udp_socket *udp)
 {
-    free(attachment->kept);
-    attachment->kept = NULL;
-    attachment->kept_count = attachment->kept_at = 0;
+    free(udp->kept);
+    udp->kept = NULL;
+    udp->kept_count = udp->kept_at = 0;
 }
 
 static void add_control(struct msghdr *message, int level, int type, const void *data, size_t size)
@@ -84,16 +85,6 @@ void neap_udp_write_message(struct msghdr *message, const struct train *train, b
         message->msg_control = NULL;
 }
 
-static struct udp_socket *socket_for(struct attachment *attachment, const neap_address *to)
-{
-    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
-        struct udp_socket *udp = &attachment->sockets[i];
-        if (udp->fd >= 0 && udp->bound.family == to->family)
-            return udp;
-    }
-    return NULL;
-}
-
 /* How much of a train one message may carry. */
 static size_t message_size(const struct udp_socket *udp, const struct train *train)
 {
@@ -103,14 +94,14 @@ static size_t message_size(const struct udp_socket *udp, const struct train *tra
     return size < train->size ? size : train->size;
 }
 
-/* The next messages of trains[at..count) that go through one socket; returns how many. */
+/* The next messages of trains[at..count); returns how many. */
 static unsigned fill_messages(struct send_batch *batch, const struct udp_socket *udp,
                               const struct train *trains, size_t at, size_t count)
 {
     unsigned filled = 0;
     size_t offset = 0;
 
-    while (at < count && filled < LIMIT_LOOP_SEND_MESSAGES && trains[at].to.family == udp->bound.family) {
+    while (at < count && filled < LIMIT_LOOP_SEND_MESSAGES) {
         const struct train *train = &trains[at];
         struct train rest = *train;
         struct send_slot *slot = &batch->slots[filled];
@@ -157,18 +148,12 @@ static size_t consume(const struct send_slot *slot, struct train *trains)
 }
 
 /* Send trains[at..count), which are due; returns the place of the first one not (wholly) sent. */
-static size_t send_trains(neap_loop *loop, struct attachment *attachment, struct train *trains, size_t at,
+static size_t send_trains(neap_loop *loop, struct udp_socket *udp, struct train *trains, size_t at,
                           size_t count)
 {
     struct send_batch *batch = loop->send;
 
     while (at < count) {
-        struct udp_socket *udp = socket_for(attachment, &trains[at].to);
-        if (udp == NULL) { /* no such family here: as if the network lost it */
-            loop->stats.send_errors++;
-            at++;
-            continue;
-        }
         unsigned filled = fill_messages(batch, udp, trains, at, count);
         int sent = sendmmsg(udp->fd, batch->messages, filled, MSG_DONTWAIT);
         loop->stats.send_calls++;
@@ -180,7 +165,8 @@ static size_t send_trains(neap_loop *loop, struct attachment *attachment, struct
         if (sent > 0 || errno == EINTR)
             continue;
         if (errno == EAGAIN) {
-            attachment->full = true;
+            udp->full = true;
+            neap_loop_watch_writable(loop, udp, true);
             return at;
         }
         /* The kernel or the device does not segment (no checksum offload: EIO): plain sends from now on. */
@@ -203,8 +189,9 @@ static size_t count_due(const struct train *trains, size_t at, size_t count, nea
     return at;
 }
 
-/* Copy what is left of a batch, so that the batch can be used for other endpoints. */
-static void keep(neap_loop *loop, struct attachment *attachment, const struct train *trains, size_t count)
+/* Copy what is left of a batch, so that the batch can be used again. Nothing is kept for this socket: the endpoint was
+ * not asked otherwise. */
+static void keep(neap_loop *loop, struct udp_socket *udp, const struct train *trains, size_t count)
 {
     size_t bytes = 0;
 
@@ -222,23 +209,43 @@ static void keep(neap_loop *loop, struct attachment *attachment, const struct tr
         memcpy(at, trains[i].bytes, trains[i].size);
         at += trains[i].size;
     }
-    attachment->kept = kept;
-    attachment->kept_count = count;
-    attachment->kept_at = 0;
+    udp->kept = kept;
+    udp->kept_count = count;
+    udp->kept_at = 0;
 }
 
-/* Fill the batch from the endpoint; returns how many trains. */
-static size_t gather(struct send_batch *batch, neap_endpoint *endpoint, neap_time now)
+/* The number of the socket that sends to this address; ATTACHMENT_SOCKETS when none does now. */
+static size_t socket_for(const struct attachment *attachment, const neap_address *to)
 {
-    size_t count = 0, used = 0;
+    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
+        const struct udp_socket *udp = &attachment->sockets[i];
+        if (udp->fd >= 0 && udp->bound.family == to->family && udp->kept == NULL)
+            return i;
+    }
+    return ATTACHMENT_SOCKETS;
+}
 
-    while (count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN) {
+/* Fill the batch from the endpoint, each socket's trains in a row. Returns what neap_endpoint_send said at last: above 0
+ * when the batch is full. The time is asked for each train: sealing one takes long enough to spoil a sample of RTT. */
+static int64_t gather(neap_loop *loop, struct attachment *attachment)
+{
+    struct send_batch *batch = loop->send;
+    size_t used = 0;
+    int64_t size = 1;
+
+    memset(batch->train_counts, 0, sizeof batch->train_counts);
+    for (size_t count = 0;
+         count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN; count++) {
         neap_udp_datagram datagram = {.bytes = batch->bytes + used};
-        int64_t size = neap_endpoint_send(endpoint, &datagram, LIMIT_UDP_TRAIN, now);
+        size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, neap_loop_now());
         if (size <= 0)
             break;
-        size_t segment = datagram.segment_size;
-        batch->trains[count++] = (struct train){
+        size_t segment = datagram.segment_size, socket = socket_for(attachment, &datagram.to);
+        if (socket == ATTACHMENT_SOCKETS) { /* as if the network lost it */
+            loop->stats.send_errors++;
+            continue;
+        }
+        batch->trains[socket][batch->train_counts[socket]++] = (struct train){
             .bytes = datagram.bytes,
             .size = (size_t)size,
             .segment_size = segment > 0 && segment < (size_t)size ? segment : (size_t)size,
@@ -249,35 +256,47 @@ static size_t gather(struct send_batch *batch, neap_endpoint *endpoint, neap_tim
         };
         used += (size_t)size;
     }
-    return count;
+    return size;
 }
 
-static bool flush_kept(neap_loop *loop, struct attachment *attachment, neap_time now)
+/* What was kept goes first. Afterwards the endpoint is asked for this family if nothing is left. */
+static void flush_kept(neap_loop *loop, struct udp_socket *udp)
 {
-    size_t due = count_due(attachment->kept, attachment->kept_at, attachment->kept_count, now);
+    size_t due = count_due(udp->kept, udp->kept_at, udp->kept_count, neap_loop_now());
 
-    attachment->kept_at = send_trains(loop, attachment, attachment->kept, attachment->kept_at, due);
-    if (attachment->kept_at < attachment->kept_count)
-        return false;
-    neap_udp_drop_kept(attachment);
-    return true;
+    udp->kept_at = send_trains(loop, udp, udp->kept, udp->kept_at, due);
+    if (udp->kept_at < udp->kept_count)
+        return;
+    neap_udp_drop_kept(udp);
+    neap_endpoint_hold(udp->attachment->endpoint, udp->bound.family, false);
 }
 
-void neap_udp_flush(neap_loop *loop, struct attachment *attachment, neap_time now)
+static void send_batch(neap_loop *loop, struct udp_socket *udp, struct train *trains, size_t count)
+{
+    size_t due = count_due(trains, 0, count, neap_loop_now());
+    size_t at = send_trains(loop, udp, trains, 0, due);
+
+    if (at < count)
+        keep(loop, udp, trains + at, count - at);
+    if (udp->kept != NULL)
+        neap_endpoint_hold(udp->attachment->endpoint, udp->bound.family, true);
+}
+
+bool neap_udp_flush(neap_loop *loop, struct attachment *attachment)
 {
     struct send_batch *batch = loop->send;
+    int64_t more = 1;
 
-    if (attachment->full || (attachment->kept != NULL && !flush_kept(loop, attachment, now)))
-        return;
-    for (;;) {
-        size_t count = gather(batch, attachment->endpoint, now);
-        if (count == 0)
-            return;
-        size_t due = count_due(batch->trains, 0, count, now);
-        size_t at = send_trains(loop, attachment, batch->trains, 0, due);
-        if (at < count) {
-            keep(loop, attachment, batch->trains + at, count - at);
-            return;
-        }
+    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
+        struct udp_socket *udp = &attachment->sockets[i];
+        if (udp->kept != NULL && !udp->full)
+            flush_kept(loop, udp);
     }
+    for (unsigned i = 0; i < LIMIT_LOOP_SEND_BATCHES && more >= 0; i++) {
+        more = gather(loop, attachment);
+        for (size_t socket = 0; socket < ATTACHMENT_SOCKETS; socket++)
+            send_batch(loop, &attachment->sockets[socket], batch->trains[socket],
+                       batch->train_counts[socket]);
+    }
+    return more >= 0;
 }

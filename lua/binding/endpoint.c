@@ -226,7 +226,10 @@ static int endpoint_send(lua_State *L)
 
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
-    int64_t size = neap_endpoint_send(core->endpoint, &datagram, sizeof out, now);
+    int64_t size;
+    do
+        size = neap_endpoint_send(core->endpoint, &datagram, sizeof out, now);
+    while (size == 0);
     if (size < 0)
         return neap_lua_error(L, size);
     lua_pushlstring(L, (const char *)datagram.bytes, (size_t)size);

@@ -135,10 +135,10 @@ static int loop_wait(lua_State *L)
     return 1;
 }
 
+/* loop:flush() -> whether there is more to send at once */
 static int loop_flush(lua_State *L)
 {
-    neap_loop_flush(check_loop(L));
-    lua_pushboolean(L, 1);
+    lua_pushboolean(L, neap_loop_flush(check_loop(L)));
     return 1;
 }
 

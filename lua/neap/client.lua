@@ -447,7 +447,7 @@ function Client:close()
   end
   self._attempts, self._pool, self._connecting = {}, {}, {}
   if self._endpoint then
-    task.loop():flush()
+    task.flush()
     task.detach(self._endpoint)
     self._endpoint:close()
     self._endpoint, self._config = nil, nil

@@ -433,7 +433,7 @@ function Listener:close(code, reason)
   if self._closed then return end
   self._closed = true
   for _, connection in pairs(self.connections) do connection:close(code, reason) end
-  task.loop():flush()
+  task.flush()
   task.detach(self.endpoint)
   self.endpoint:close()
   quic.servers[self] = nil
@@ -510,7 +510,7 @@ end
 function quic.close_all()
   for server in pairs(quic.servers) do server:close() end
   for _, connection in pairs(outgoing) do connection:close(0, "") end
-  if shared then task.loop():flush() end
+  if shared then task.flush() end
 end
 
 return quic

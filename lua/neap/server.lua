@@ -167,7 +167,7 @@ function Server:close()
     conn:close(H3_NO_ERROR)
     session:close { text = "server closed" }
   end
-  task.loop():flush()
+  task.flush()
   task.detach(self.endpoint)
   self.endpoint:close()
   server.all[self] = nil

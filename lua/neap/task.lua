@@ -252,6 +252,12 @@ function task.catch_signals()
   task.loop():catch_signals()
 end
 
+--- Sends all that may leave now, also what one turn has no room for: for what is said last.
+function task.flush()
+  task.loop()
+  while loop:flush() do end
+end
+
 --- One turn of the loop. `is_over`, asked when what was ready has run, ends it before it waits: what ran may have been
 -- the last that anything was waited for.
 function task.turn(is_over)
@@ -293,7 +299,7 @@ function task.run(fn, ...)
   end
   local turned, trace = xpcall(function()
     while not is_over() do task.turn(is_over) end
-    loop:flush()
+    task.flush()
   end, debug.traceback)
   running = false
   if not turned then error(trace, 0) end

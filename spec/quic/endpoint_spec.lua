@@ -165,6 +165,79 @@ describe("an endpoint", function()
     w.free()
   end)
 
+  it("holds what goes to one address family, and forgets nothing of it", function()
+    local w = world()
+    local four, six = w.client(1), "[2001:db8::7]:70"
+    w.clients[six] = assert(quic.client(w.client_config, "localhost", six, SERVER, w.now))
+    w.run(10)
+    local servers, ids = {}, {}
+    for i = 1, 2 do
+      servers[i] = w.endpoint:next()
+      ids[i] = servers[i]:open(false)
+    end
+    w.endpoint:hold(4, true)
+    for i, server in ipairs(servers) do
+      server:stream_send(ids[i], "tide", true)
+      w.endpoint:touch(server)
+    end
+    w.give("\192WAIT\0\0" .. ("\0"):rep(1200)) -- an answer to IPv4 is not said at all
+    local _, _, to = w.endpoint:send(w.now, 65536)
+    assert.equal(six, to)
+    assert.is_nil((w.endpoint:send(w.now, 65536)))
+    assert.is_true(w.endpoint:timeout() > w.now)
+    w.now = w.now + 200 * MS
+    w.endpoint:hold(4, false)
+    assert.equal(0, w.endpoint:timeout())
+    w.flush()
+    assert.equal("tide", (four:stream_recv(ids[1])))
+    assert.equal(0, #w.out)
+    w.free()
+  end)
+
+  it("ends a released connection that is held when it may speak again", function()
+    local w = world()
+    w.client(1)
+    w.run(10)
+    local server = w.endpoint:next()
+    w.endpoint:hold(4, true)
+    server:close(true, 5)
+    w.endpoint:release(server)
+    assert.is_nil((w.endpoint:send(w.now, 65536)))
+    w.now = w.now + 3000 * MS
+    assert.is_nil((w.endpoint:send(w.now, 65536)))
+    assert.equal(1, w.endpoint:stats().connections)
+    w.endpoint:hold(4, false)
+    w.flush()
+    assert.equal(0, w.endpoint:stats().connections)
+    w.free()
+  end)
+
+  it("looks at so many connections in one call, and says that there are more", function()
+    local config = net.config(nil, 3)
+    local endpoint, now = assert(quic.endpoint(config, false)), 1000 * MS
+    for i = 1, 600 do
+      assert(endpoint:connect("localhost", net.CLIENT, ("192.0.2.1:%d"):format(i), now))
+    end
+    local function calls()
+      local sent, empty = 0, 0
+      while true do
+        local train = endpoint:send(now)
+        if not train then return sent, empty end
+        if train == "" then empty = empty + 1 else sent = sent + 1 end
+      end
+    end
+    local sent, empty = calls()
+    assert.equal(600, sent)
+    assert.is_true(empty >= 2, empty)
+    assert.equal(600, endpoint:stats().connections)
+    now = now + 20000 * MS -- every handshake took too long
+    sent, empty = calls()
+    assert.equal(0, sent)
+    assert.is_true(empty >= 600 / 256 and empty <= 600 / 64, empty)
+    endpoint:free()
+    config:free()
+  end)
+
   it("has no timer but those of its connections, which rest when idle", function()
     local w = world()
     assert.is_nil((w.endpoint:timeout()))

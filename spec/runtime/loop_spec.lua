@@ -1,5 +1,6 @@
 local pair = require "binding.pair"
 local runtime = require("neap.units").runtime
+local units = require("neap.units").runtime_loop
 
 describe("neap_loop_run", function()
   it("serves and connects in one loop, with callbacks", function()
@@ -44,5 +45,60 @@ describe("neap_loop_wait", function()
   it("is never early on kernels without epoll_pwait2", function()
     local passed = runtime.old_kernel()
     assert.is_true(passed >= 1.5e6 and passed < 1e9, passed)
+  end)
+end)
+
+describe("a full socket", function()
+  for family, name in ipairs { "IPv4", "IPv6" } do
+    it("of " .. name .. " stops nothing but what goes through it, and only it is waited for", function()
+      local seen = units.full(family)
+      assert.equal(1, seen.other_first)
+      assert.equal(1, seen.other_second)
+      assert.equal(0, seen.blocked)
+      assert.is_true(seen.waits)
+      assert.is_false(seen.other_waits)
+      assert.is_true(seen.rests)
+      assert.equal(2, seen.after)
+      assert.is_false(seen.waits_after)
+    end)
+  end
+end)
+
+describe("a flush", function()
+  it("sends a share of what many connections have, so that the loop reads in between", function()
+    local first, all, flushes = units.shares(2000)
+    assert.equal(2000, all)
+    assert.is_true(first > 0 and first <= 512, first .. " in the first")
+    assert.is_true(flushes >= 4 and flushes < 40, flushes .. " flushes")
+  end)
+end)
+
+describe("a handler of neap_loop_run", function()
+  it("may close and release each connection", function()
+    assert.same({ 4, 0 }, { units.within("release") })
+  end)
+
+  it("may detach the endpoint that it is called for, and hears no more of it", function()
+    assert.same({ 2, 0 }, { units.within("detach") })
+  end)
+
+  it("may free the endpoint that it is called for", function()
+    assert.same({ 2, 0 }, { units.within("free") })
+  end)
+
+  it("may free all endpoints", function()
+    assert.same({ 1, 0 }, { units.within("free all") })
+  end)
+
+  it("may free the loop, which ends it", function()
+    assert.same({ 1, 0 }, { units.within("free loop") })
+  end)
+end)
+
+describe("sockets for no endpoint", function()
+  it("are refused with the reason", function()
+    local listen, why, open, no_address = units.refused()
+    assert.same({ -3, -3, -3 }, { listen, open, no_address })
+    assert.is_truthy(why:find("no endpoint", 1, true))
   end)
 end)

@@ -120,6 +120,13 @@ static int endpoint_refuse(lua_State *L)
     return 0;
 }
 
+/* endpoint:hold(family, hold) */
+static int endpoint_hold(lua_State *L)
+{
+    neap_endpoint_hold(check_endpoint(L, 1), (unsigned)luaL_checkinteger(L, 2), lua_toboolean(L, 3));
+    return 0;
+}
+
 static int endpoint_stats(lua_State *L)
 {
     neap_endpoint *e = check_endpoint(L, 1);
@@ -141,17 +148,10 @@ static int endpoint_stats(lua_State *L)
     return 1;
 }
 static const luaL_Reg endpoint_methods[] = {
-    {"free", endpoint_free},
-    {"recv", endpoint_recv},
-    {"send", endpoint_send},
-    {"timeout", endpoint_timeout},
-    {"next", endpoint_next},
-    {"connect", endpoint_connect},
-    {"touch", endpoint_touch},
-    {"release", endpoint_release},
-    {"refuse", endpoint_refuse},
-    {"stats", endpoint_stats},
-    {NULL, NULL},
+    {"free", endpoint_free},       {"recv", endpoint_recv},       {"send", endpoint_send},
+    {"timeout", endpoint_timeout}, {"next", endpoint_next},       {"connect", endpoint_connect},
+    {"touch", endpoint_touch},     {"release", endpoint_release}, {"refuse", endpoint_refuse},
+    {"hold", endpoint_hold},       {"stats", endpoint_stats},     {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

@@ -187,13 +187,13 @@ static int kept(lua_State *L)
 
     if (fd < 0 || neap_loop_open(loop, endpoint) != NEAP_OK)
         return luaL_error(L, "no sockets");
-    struct attachment *attachment = loop->attachments;
-    attachment->kept = make_kept(&bound, later);
-    attachment->kept_count = 2;
-    attachment->full = true;
+    struct udp_socket *udp = &loop->attachments->sockets[0];
+    udp->kept = make_kept(&bound, later);
+    udp->kept_count = 2;
+    udp->full = true;
     neap_loop_flush(loop);
     lua_Integer while_full = count_waiting(fd, &bound);
-    attachment->full = false;
+    udp->full = false;
     neap_loop_flush(loop);
     lua_pushinteger(L, count_waiting(fd, &bound));
     bool said = neap_loop_timeout(loop) == later;
@@ -201,7 +201,7 @@ static int kept(lua_State *L)
     bool in_time = neap_loop_now() >= later;
     neap_loop_flush(loop);
     lua_pushinteger(L, count_waiting(fd, &bound));
-    lua_pushboolean(L, said && in_time && attachment->kept == NULL);
+    lua_pushboolean(L, said && in_time && udp->kept == NULL);
     lua_pushinteger(L, while_full);
     close(fd);
     neap_loop_free(loop);
