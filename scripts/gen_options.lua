@@ -22,7 +22,8 @@ local types = { [[
 for _, option in ipairs(core.options()) do
   local kind = option.unit == "boolean" and "boolean" or option.unit == "seconds" and "number" or "integer"
   docs[#docs + 1] = ("| `%s` | %s | %s | %s |"):format(option.name, option.text,
-    option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"), tostring(option.default))
+    option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"),
+    option.unit == "seconds" and ("%.14g"):format(option.default) or tostring(option.default))
   types[#types + 1] = ("---@field %s? %s %s%s"):format(option.name, kind,
     (option.unit == "seconds" or option.unit == "bytes") and option.unit .. ": " or "", option.text)
 end

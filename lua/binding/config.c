@@ -236,8 +236,10 @@ static void push_value(lua_State *L, const neap_option *option, uint64_t value)
 {
     if (option->unit == NEAP_UNIT_BOOLEAN)
         lua_pushboolean(L, value != 0);
-    else
+    else if (option->unit == NEAP_UNIT_MILLISECONDS)
         lua_pushnumber(L, in_lua(option, value));
+    else
+        neap_lua_push_u64(L, value);
 }
 
 /* core.options() -> list of { name =, unit =, default =, least =, greatest =, range =, text = } in the units of Lua */

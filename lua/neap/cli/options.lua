@@ -20,8 +20,8 @@ function options.main(cli, args)
   end
   if #words > 0 then return cli.usage("options", "no words, please") end
   for _, option in ipairs(core.options()) do
-    io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, tostring(option.default),
-      option.text))
+    local preset = tostring(option.default):gsub("%.0$", "")
+    io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, preset, option.text))
   end
   return 0
 end
