@@ -8,3 +8,4 @@ app:get("/", function(_, res)
 end)
 
 assert(app:listen())
+neap.run()

@@ -49,3 +49,4 @@ app:on_error(function(err)
 end)
 
 assert(app:listen())
+neap.run()

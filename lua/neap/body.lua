@@ -1,6 +1,31 @@
---- What a client may send as a body: a string, a function or iterator that gives chunks until nil,
--- or an open file.
+--- Bodies, as they are given to be sent and as loops read them.
 local body = {}
+
+local BrokenOff = {}
+BrokenOff.__index = BrokenOff
+
+function BrokenOff:__tostring()
+  return self.message
+end
+
+--- The error that a loop over something that breaks off raises: { message = "body broke off: reset (reset by
+-- peer)", code = "reset", number = the peer's }. `for` alone would take it for the end.
+function body.broken_off(reason, code, number)
+  local text = "body broke off: " .. tostring(code or reason)
+  if code and reason ~= code then text = text .. " (" .. tostring(reason) .. ")" end
+  return setmetatable({ message = text, code = code, number = number }, BrokenOff)
+end
+
+--- For `for`: what read(owner) gives until nil; nil with a message is an error.
+function body.iterator(read, owner)
+  return function()
+    local bytes, message, code, number = read(owner)
+    if message then error(body.broken_off(message, code, number), 2) end
+    return bytes
+  end
+end
+
+-- What a client may send: a string, a function or iterator that gives chunks until nil, or an open file.
 
 --- A function that gives the next chunk, and the size when it is known.
 function body.source(value)

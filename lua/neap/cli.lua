@@ -102,13 +102,14 @@ function cli.in_loop(fn, is_job)
     local ok, result = xpcall(fn, function(err)
       if type(err) == "table" and err.exit_code then return err end
       err = tostring(err)
-      local why_not = require("neap.server").why_not
+      local why_not = task.why_not
       -- assert(app:listen()) that fails is no mistake in the script: one line says it all.
       if why_not and err:sub(-#why_not) == why_not then return why_not end
       return debug.traceback(err, 2)
     end)
     if ok then
       code = type(result) == "number" and result or 0
+      if code == 0 and task.why_not and not task.is_held() and not is_job then code = cli.fail(1, task.why_not) end
     elseif type(result) == "table" then
       code = result.exit_code
     else

@@ -1,4 +1,5 @@
 --- A response as a client sees it, and the end of an exchange that is not wanted any more.
+local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local Session = require "neap.session"
@@ -64,18 +65,10 @@ function Response:read(max)
   return nil, message, code, number
 end
 
---- Iterates over the body: `for chunk, err in r:chunks() do if not chunk then … end end`.
+--- Iterates over the body: `for chunk in r:chunks() do … end`. A body that breaks off is an error,
+-- "body broke off: reset": see body.broken_off.
 function Response:chunks()
-  local failed = false
-  return function()
-    if failed then return nil end
-    local bytes, message, code, number = self:read()
-    if bytes then return bytes end
-    if message then
-      failed = true
-      return false, message, code, number
-    end
-  end
+  return body.iterator(self.read, self)
 end
 
 --- The whole body (kept, so it may be asked for again); nil, message, "limit" above `limit` bytes

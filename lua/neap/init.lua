@@ -1,4 +1,8 @@
 --- neap: QUIC and HTTP/3, scripted. The parts load when they are first used.
+if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
+  error("neap runs on LuaJIT and Lua 5.4: its handlers wait inside of pcall, which Lua 5.1 cannot", 0)
+end
+
 local core = require "neap.core"
 local task = require "neap.task"
 
@@ -41,11 +45,14 @@ function task.on_signal()
 end
 
 --- Runs the loop: with fn until it returns, else until the servers are stopped by a signal, or
--- nothing is left to do. Inside `neap run` the loop runs already, and this returns at once.
+-- nothing is left to do. With fn: its results. Inside `neap run`, or any task, the loop runs already: fn
+-- is called as it stands, and without one this returns at once. An error when nothing is there to run
+-- because a `listen` failed.
 function neap.run(fn, ...)
-  if task.is_running() then return true end
-  if not fn then task.catch_signals() end
-  return task.run(fn, ...)
+  if fn or task.is_running() then return task.run(fn, ...) end
+  if task.why_not and not task.is_needed() then error("neap.run: nothing listens: " .. task.why_not, 0) end
+  task.catch_signals()
+  return task.run()
 end
 
 --- Ends the loop after this turn.
@@ -53,23 +60,31 @@ function neap.stop()
   task.stop()
 end
 
---- Runs functions side by side and waits for all: their first results, in order. An error in one is
--- raised when all have ended.
+--- Runs functions side by side and waits for all: their first results, in order; and what failed, by the
+-- same numbers: { message =, code =, number = } of each function that gave nil and a message (nil when none
+-- did). An error in one is raised when all have ended.
 function neap.all(functions)
-  local results, left, failure = {}, #functions, nil
+  local results, failures, left, raised = {}, nil, #functions, nil
   if left == 0 then return results end
   local waiter = task.waiter()
   for i, fn in ipairs(functions) do
     task.go(function()
-      local ok, value = xpcall(fn, debug.traceback)
-      if ok then results[i] = value else failure = failure or value end
+      local ok, value, message, code, number = xpcall(fn, debug.traceback)
+      if not ok then
+        raised = raised or { value }
+      elseif value == nil and message ~= nil then
+        failures = failures or {}
+        failures[i] = { message = message, code = code, number = number }
+      else
+        results[i] = value
+      end
       left = left - 1
       if left == 0 then task.wake(waiter, true) end
     end)
   end
   task.await(waiter)
-  if failure then error(failure, 0) end
-  return results
+  if raised then error(raised[1], 0) end
+  return results, failures
 end
 
 return setmetatable(neap, {

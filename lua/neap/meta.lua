@@ -36,13 +36,21 @@ function neap.sleep(seconds) end
 ---@return number
 function neap.now() end
 
---- Runs functions side by side: their first results, in order.
+--- Runs functions side by side: their first results, in order, and what the others said who gave nil and a message.
 ---@param functions (fun(): any)[]
----@return any[]
+---@return any[] results
+---@return table<integer, neap.Failure>? failures by the same numbers
 function neap.all(functions) end
 
---- Runs the loop: with fn until it returns, else until a signal or nothing is left to do.
+---@class neap.Failure
+---@field message string
+---@field code neap.Code?
+---@field number integer?
+
+--- Runs the loop: with fn until it returns, else until a signal or nothing is left to do. In a running loop fn is
+--- called as it stands. An error when nothing is there to run because a listen failed.
 ---@param fn? fun(...): ...
+---@return any ... what fn returned
 function neap.run(fn, ...) end
 
 --- Ends the loop after this turn.
@@ -403,7 +411,8 @@ local ClientResponse = {}
 ---@return string? message
 ---@return neap.Code? code
 function ClientResponse:read(max) end
----@return fun(): (string|false)?, string?, neap.Code?
+--- A body that breaks off is an error: a table with message, code and number, as text "body broke off: reset".
+---@return fun(): string?
 function ClientResponse:chunks() end
 ---@param limit? integer bytes, 16 MiB unless told
 ---@return string? body
@@ -500,6 +509,7 @@ function Stream:read(what) end
 ---@return string? message
 ---@return neap.Code? code
 function Stream:read_all(limit) end
+--- A stream that breaks off is an error, as with ClientResponse:chunks; so in chunks().
 ---@return fun(): string?
 function Stream:lines() end
 ---@return fun(): string?

@@ -1,5 +1,6 @@
 --- Raw QUIC: connections and streams without HTTP. `listen` for servers, `connect` for clients.
 local core = require "neap.core"
+local body = require "neap.body"
 local client = require "neap.client"
 local devcert = require "neap.devcert"
 local options = require "neap.options"
@@ -157,14 +158,14 @@ function Stream:read(what)
   error("read takes a number, \"*l\" or \"*a\"", 2)
 end
 
---- Iterates over lines; ends at the end of the stream or when it breaks off.
+--- Iterates over lines to the end of the stream. One that breaks off is an error: body.broken_off.
 function Stream:lines()
-  return function() return (read_line(self)) end
+  return body.iterator(read_line, self)
 end
 
---- Iterates over the bytes as they come.
+--- Iterates over the bytes as they come; a stream that breaks off is an error, as with lines.
 function Stream:chunks()
-  return function() return (self:read()) end
+  return body.iterator(self.read, self)
 end
 
 --- Writes all of `data`, waiting while the peer is slower; with { fin = true } ends our side as
@@ -377,10 +378,7 @@ local function prepare(given)
   return own, config
 end
 
---- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config.
--- Without a certificate the development one is used. nil, message, code when it cannot.
-function quic.listen(given)
-  local own, config = prepare(given)
+local function listen(own, config)
   if not config.cert and not config.certs then
     local message, code
     config.cert, message, code = devcert.get()
@@ -402,6 +400,14 @@ function quic.listen(given)
   task.hold(1)
   quic.servers[self] = true
   return self
+end
+
+--- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config.
+-- Without a certificate the development one is used. nil, message, code when it cannot.
+function quic.listen(given)
+  local listener, message, code = listen(prepare(given))
+  if not listener then task.why_not = message end
+  return listener, message, code
 end
 
 function Listener:_drive(conn)

@@ -100,7 +100,7 @@ end
 function server.listen(app, given)
   local endpoint, mine, code = prepare(given)
   if not endpoint then
-    server.why_not = mine
+    task.why_not = mine
     return nil, mine, code
   end
 
@@ -121,9 +121,6 @@ function server.listen(app, given)
   server.announce(self)
   return self
 end
-
---- Why the last listen failed: the command line tells it from a mistake in a script.
-server.why_not = nil
 
 --- Called with each server that is ready; the command line prints its URL.
 function server.announce() end

@@ -45,9 +45,19 @@ local function test_certificate()
   return certificate
 end
 
+-- A name that is not known is a typing error, and said at once to who called us.
+local function check(options, known, what)
+  for option in pairs(options) do
+    if known[option] == nil then error(("unknown option '%s' of %s"):format(tostring(option), what), 3) end
+  end
+end
+
+local sim_options = { seed = true, max_steps = true }
+
 --- A new simulation: seed (any number or string), max_steps.
 function sim.new(options)
   options = options or {}
+  check(options, sim_options, "a simulation")
   local self = setmetatable({
     seed = options.seed or 1,
     now = START,
@@ -148,11 +158,15 @@ end
 -- for both directions; `up` (client to server) and `down` may hold options of their own.
 function Sim:link(options)
   options = options or {}
-  for option in pairs(options) do
-    if link_options[option] == nil and option ~= "up" and option ~= "down" then
-      error(("unknown option '%s' of a link"):format(tostring(option)), 2)
+  local both = {}
+  for option, value in pairs(options) do
+    if option == "up" or option == "down" then
+      check(value, link_options, ("a link's '%s'"):format(option))
+    else
+      both[option] = value
     end
   end
+  check(both, link_options, "a link")
   local number = #self.links + 1
   local link = setmetatable({
     up = new_direction(self, ("link %d up"):format(number), options, options.up or {}),
@@ -240,10 +254,13 @@ end
 
 -- --- endpoints
 
-local node_options = { server = true, name = true, link = true, on_conn = true, address = true, connect = true }
+-- What a node takes for itself; the rest is for core.config, which refuses what it does not know.
+local server_options = { on_conn = true, address = true }
+local client_options = { on_conn = true, address = true, link = true, server = true, name = true, connect = true }
 
 local function new_node(owner, options, is_server)
   local config, number = {}, #owner.nodes + 1
+  local node_options = is_server and server_options or client_options
   for option, value in pairs(options) do
     if not node_options[option] then config[option] = value end
   end

@@ -18,7 +18,10 @@ local resolving = {} -- id → waiter
 local live, holders = 0, 0
 local loop
 local running, stopping = false, false
+local has_run = false -- whether anyone ran the loop
 local current -- the coroutine of the task that runs
+
+local INTERNAL_ERROR = 0x1 -- of QUIC, RFC 9000 §20.1
 
 --- The loop of this state, made at first use.
 function task.loop()
@@ -31,15 +34,25 @@ function task.on_error(trace)
   log.error(trace)
 end
 
+-- The loop outlives a place for the log that fails.
+local function report(trace)
+  local ok, second = pcall(task.on_error, trace)
+  if not ok then io.stderr:write(tostring(trace), "\nand in the log: ", tostring(second), "\n") end
+end
+
 local function work(fn, a, b, c)
   while true do
     local ok, trace = xpcall(fn, debug.traceback, a, b, c)
-    if not ok then task.on_error(trace) end
+    if not ok then report(trace) end
     live = live - 1
     if #idle >= MAX_IDLE then return end
     idle[#idle + 1] = coroutine.running()
     fn, a, b, c = coroutine.yield()
   end
+end
+
+local function pack(...)
+  return { n = select("#", ...), ... }
 end
 
 local function push(co, a, b, c, d)
@@ -139,7 +152,8 @@ function task.wait_at(owner, slot, seconds)
   local waiter = task.waiter()
   owner[slot] = waiter
   local ok, message, code = task.await(waiter, seconds)
-  owner[slot] = nil
+  -- Between the wake and now another task may have begun to wait here.
+  if owner[slot] == waiter then owner[slot] = nil end
   if ok == nil then return nil, message, code end
   return true
 end
@@ -159,7 +173,8 @@ function task.sleep(seconds)
   task.await(task.waiter(), seconds)
 end
 
---- From now on `drive(conn)` is called for every connection of the endpoint that has something new.
+--- From now on `drive(conn)` is called for every connection of the endpoint that has something new. An error in it
+-- ends that connection, with a line in the log, and nothing else.
 function task.attach(endpoint, drive)
   endpoints[endpoint] = drive
 end
@@ -168,10 +183,27 @@ function task.detach(endpoint)
   endpoints[endpoint] = nil
 end
 
+--- Why the last listen failed, for who left its result alone; nil when one has succeeded since.
+task.why_not = nil
+
 --- A server holds the loop running; call with -1 when it ends.
 function task.hold(count)
   holders = holders + count
+  if count > 0 then task.why_not = nil end
 end
+
+--- Whether a server holds the loop.
+function task.is_held()
+  return holders > 0
+end
+
+-- A program that listens and ends without having run the loop has served nobody: it is told at its end.
+local function remind()
+  if has_run or holders == 0 then return end
+  io.stderr:write("neap: a server listens and nothing runs it: call neap.run()\n")
+end
+task.reminder = newproxy and newproxy(true) or setmetatable({}, { __gc = remind })
+if newproxy then getmetatable(task.reminder).__gc = remind end
 
 --- The addresses of a host, as strings with the port; nil, message, "resolve", or "timeout" after
 -- `seconds` (nil: no bound).
@@ -193,7 +225,7 @@ local function run_ready()
     queue_first = queue_first + 1
     current = entry[1]
     local ok, trace = coroutine.resume(current, entry[2], entry[3], entry[4], entry[5])
-    if not ok then task.on_error(tostring(trace)) end
+    if not ok then report(tostring(trace)) end
   end
   current = nil
   if queue_first > queue_last then queue_first, queue_last = 1, 0 end
@@ -221,13 +253,26 @@ local function next_wait()
   return timers[1] and math.max(0, timers[1].at - core.now()) or nil
 end
 
+-- A connection that could not be driven: its peer is told INTERNAL_ERROR. It comes once more when it has drained.
+local function give_up(conn, trace)
+  local ok, peer = pcall(conn.peer, conn)
+  report(("connection of %s, which ends now: %s"):format(ok and peer or "a peer that is gone", tostring(trace)))
+  pcall(conn.close, conn, INTERNAL_ERROR, "", false)
+end
+
+local function drive_all(endpoint, drive)
+  local conn = endpoint:next()
+  while conn do
+    local ok, trace = xpcall(drive, debug.traceback, conn)
+    if not ok then give_up(conn, trace) end
+    conn = endpoint:next()
+  end
+end
+
 local function deliver()
   for endpoint, drive in pairs(endpoints) do
-    local conn = endpoint:next()
-    while conn do
-      drive(conn)
-      conn = endpoint:next()
-    end
+    local ok, trace = xpcall(drive_all, debug.traceback, endpoint, drive)
+    if not ok then report(trace) end
   end
   local id, addresses, reason = loop:resolved()
   while id do
@@ -279,23 +324,32 @@ function task.stop()
   stopping = true
 end
 
+--- Whether anything is left to do: a server listens, or a task is alive.
+function task.is_needed()
+  return live > 0 or holders > 0
+end
+
 --- Runs fn (if given) as a task, and the loop until it is finished; without fn until stop, or until
--- nothing is left to do: no server listens, no task is alive. Inside a running loop it does
--- nothing: the loop runs already. With fn: what fn returned, or an error of fn's.
+-- nothing is left to do: no server listens, no task is alive. With fn: what fn returned, or an error
+-- of fn's. Inside a running loop fn is called as it stands, by the task that asks.
 function task.run(fn, ...)
-  if running then return true end
+  has_run = true
+  if running then
+    if fn then return fn(...) end
+    return true
+  end
   task.loop()
   local finished, ok, results = false, true, {}
   if fn then
-    local args = { n = select("#", ...), ... }
+    local args = pack(...)
     task.go(function()
-      results = { xpcall(function() return fn((table.unpack or unpack)(args, 1, args.n)) end, debug.traceback) }
+      results = pack(xpcall(function() return fn((table.unpack or unpack)(args, 1, args.n)) end, debug.traceback))
       ok, finished = results[1], true
     end)
   end
   running, stopping = true, false
   local function is_over()
-    return stopping or finished or (live == 0 and holders == 0)
+    return stopping or finished or not task.is_needed()
   end
   local turned, trace = xpcall(function()
     while not is_over() do task.turn(is_over) end
@@ -304,7 +358,7 @@ function task.run(fn, ...)
   running = false
   if not turned then error(trace, 0) end
   if not ok then error(results[2], 0) end
-  return (table.unpack or unpack)(results, 2)
+  return (table.unpack or unpack)(results, 2, results.n)
 end
 
 return task

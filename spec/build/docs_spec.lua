@@ -41,19 +41,21 @@ describe("README.md", function()
     end
   end)
 
-  it("shows Lua programs that serve a page", function()
+  it("shows Lua programs that serve a page, run by neap and by a plain interpreter", function()
     local certs = harness.make_certificates(dir)
     for index, code in ipairs(blocks("README.md", "lua")) do
       if code:find(":listen", 1, true) then
         local file = ("%s/readme%d.lua"):format(dir, index)
         helper.write_file(file, code)
-        local port = harness.free_port()
-        local server = harness.start(("env NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s run %s"):format(
-          port, certs.cert, certs.key, harness.neap(), file), { dir = dir, name = "readme", port = port })
-        local page = sh(("%s get --ca %s https://127.0.0.1:%d/"):format(harness.neap(), certs.ca, port))
-        local status, log = harness.stop(server)
-        assert.is_true(#page > 0)
-        assert.equal(0, status, log)
+        for _, interpreter in ipairs({ harness.neap() .. " run", helper.build_dir .. "/spec_host" }) do
+          local port = harness.free_port()
+          local server = harness.start(("env NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s %s"):format(
+            port, certs.cert, certs.key, interpreter, file), { dir = dir, name = "readme", port = port })
+          local page = sh(("%s get --ca %s https://127.0.0.1:%d/"):format(harness.neap(), certs.ca, port))
+          local status, log = harness.stop(server)
+          assert.is_true(#page > 0)
+          assert.equal(0, status, log)
+        end
       end
     end
   end)

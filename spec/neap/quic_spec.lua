@@ -156,6 +156,31 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("raises in a loop over a stream that breaks off", function()
+    with_pair(function(conn)
+      for stream in conn:streams() do
+        neap.go(function()
+          stream:write("one\ntwo\nthr")
+          neap.sleep(0.05)
+          stream:reset(77)
+        end)
+      end
+    end, function(conn)
+      for _, what in ipairs { "lines", "chunks" } do
+        local stream = assert(conn:open_stream())
+        assert(stream:write("x"))
+        local got = {}
+        local ok, err = pcall(function()
+          for bytes in stream[what](stream) do got[#got + 1] = bytes end
+        end)
+        assert.is_false(ok)
+        assert.matches("^body broke off: reset", tostring(err))
+        assert.same({ "reset", 77 }, { err.code, err.number })
+        if what == "lines" then assert.same({ "one", "two" }, got) end
+      end
+    end)
+  end)
+
   it("ends everything that waits when the connection is closed, and says why", function()
     with_pair(function(conn)
       neap.sleep(0.05)

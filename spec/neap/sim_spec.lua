@@ -99,6 +99,8 @@ describe("a link of neap.sim", function()
 
   it("refuses options it does not know", function()
     assert.error_matches(function() sim.new():link{ lose = 1 } end, "unknown option 'lose'")
+    assert.error_matches(function() sim.new():link{ up = { lose = 1 } } end, "unknown option 'lose' of a link's 'up'")
+    assert.error_matches(function() sim.new():link{ down = { dlay = 1 } } end, "unknown option 'dlay' of a link's")
   end)
 end)
 
@@ -113,6 +115,17 @@ describe("a simulation", function()
     lab:link{ delay = 0.01, loss = 1 }
     lab:client{ server = lab:server(), handshake_timeout = 100 }
     assert.error_matches(function() lab:run(function() return false end, 3) end, "not done after 3 s.*seed 5")
+    lab:close()
+  end)
+
+  it("refuses options it does not know, its own and its nodes'", function()
+    assert.error_matches(function() sim.new{ sed = 1 } end, "unknown option 'sed' of a simulation")
+    local lab = sim.new()
+    for _, options in ipairs{ { on_con = print }, { server = {} }, { conect = false } } do
+      local name = next(options)
+      assert.error_matches(function() lab:server(options) end, name)
+      if name ~= "server" then assert.error_matches(function() lab:client(options) end, name) end
+    end
     lab:close()
   end)
 

@@ -134,6 +134,88 @@ describe("tasks", function()
     task.loop = loop
   end)
 
+  it("find no wait of another's taken down by their own end", function()
+    web.run(function()
+      local owner, woken = {}, {}
+      neap.go(function()
+        task.wait_at(owner, "slot")
+        woken[1] = true
+      end)
+      neap.sleep(0)
+      -- The first is woken, and before it runs a second begins to wait at the same place.
+      task.wake_at(owner, "slot")
+      local waiter = task.waiter()
+      owner.slot = waiter
+      neap.sleep(0)
+      assert.is_true(woken[1])
+      task.wake_at(owner, "slot")
+      assert.is_true((task.await(waiter, 0.5)))
+    end)
+  end)
+
+  it("that run one more function call it as it stands", function()
+    web.run(function()
+      local given
+      assert.same({ "a", nil, "b" }, { neap.run(function(...)
+        given = { ... }
+        neap.sleep(0.001)
+        return "a", nil, "b"
+      end, 1, 2) })
+      assert.same({ 1, 2 }, given)
+      local ok, err = pcall(neap.run, function() error("inside", 0) end)
+      assert.same({ false, "inside" }, { ok, err })
+    end)
+    assert.same({ "a", nil, "b" }, { neap.run(function() return "a", nil, "b" end) })
+  end)
+
+  it("survive a place for the log that fails", function()
+    local sink, went_on = neap.log.sink, false
+    neap.log.sink = function() error("no space left") end
+    local ok, err = pcall(web.run, function()
+      neap.go(function() error("the mast broke") end)
+      neap.sleep(0.01)
+      went_on = true
+    end)
+    neap.log.sink = sink
+    assert.is_true(ok, err)
+    assert.is_true(went_on)
+  end)
+
+  it("go on when one connection cannot be driven: it ends, the others do not", function()
+    local log = web.logged(function()
+      web.with_app(function(app) app:get("/", function() return "fine" end) end, function(client, url, server)
+        local id = web.identity()
+        local other = neap.client { ca = id.cert, timeout = 5 }
+        assert.equal("fine", assert(client:get(url)):body())
+        -- The next connection's first turn fails.
+        local accepted = getmetatable(server.sessions)
+        setmetatable(server.sessions, { __newindex = function() error("no room on the quay") end })
+        local r, message, code = other:get(url)
+        assert.is_nil(r)
+        assert.equal("closed", code)
+        assert.matches("INTERNAL_ERROR", message)
+        setmetatable(server.sessions, accepted)
+        assert.equal("fine", assert(client:get(url)):body())
+        assert.equal("fine", assert(other:get(url)):body())
+        other:close()
+      end)
+    end)
+    assert.matches("connection of 127.0.0.1:%d+", log)
+    assert.matches("no room on the quay", log)
+    assert.matches("stack traceback", log)
+  end)
+
+  it("keep what failed beside the results", function()
+    web.run(function()
+      local results, failures = neap.all { function() return 1 end, function() return nil, "no wind", "timeout", 7 end,
+        function() return nil end }
+      assert.same({ 1 }, results)
+      assert.same({ [2] = { message = "no wind", code = "timeout", number = 7 } }, failures)
+      assert.is_nil(select(2, neap.all { function() return 1 end }))
+      assert.equal("first", select(2, pcall(neap.all, { function() error("first", 0) end })):match("first"))
+    end)
+  end)
+
   it("gather results side by side, and the first error when all have ended", function()
     web.run(function()
       local ended = 0

@@ -142,11 +142,10 @@ local function fetch(cli, client, address, found, request)
   local quiet = found.silent or (out == io.stdout and core.isatty(1))
   local draw = quiet and function() end or progress(total)
   local size, code = 0, 0
-  for chunk, err in response:chunks() do
-    if not chunk then
-      code = cli.fail(1, address, ": ", err)
-      break
-    end
+  while true do
+    local chunk, err = response:read()
+    if err then code = cli.fail(1, address, ": ", err) end
+    if not chunk then break end
     size = size + #chunk
     local ok, why = out:write(chunk)
     if ok and out == io.stdout then ok, why = out:flush() end -- who reads it may wait for what there is
