@@ -1,89 +1,129 @@
-/* What became of packets: one switch for acknowledged, one for lost. */
+/* What became of packets: for each frame in them what its row of the frame table says. */
 #include "quic/conn.h"
 
-static struct written_frame as_written(const struct sent_frame *f, uint64_t type)
+/* …_lost: whether what the frame said is said again. */
+#define X(name, first, last, fields, handler, fate, rules)                                      \
+    static void fate##_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f); \
+    static bool fate##_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f);
+FRAME_LIST(X)
+#undef X
+
+static void nothing_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
 {
-    return (struct written_frame){
-        .type = type, .id = f->id, .offset = f->offset, .size = f->size, .fin = f->fin};
+    (void)c, (void)s, (void)f;
 }
 
-/* The frame type of what streams/ wrote; 0 for what others did. */
-static uint64_t stream_frame_type(enum sent_frame_kind kind)
+static bool nothing_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
 {
-    switch (kind) {
-    case SENT_STREAM: return FRAME_STREAM;
-    case SENT_RESET_STREAM: return FRAME_RESET_STREAM;
-    case SENT_STOP_SENDING: return FRAME_STOP_SENDING;
-    case SENT_MAX_DATA: return FRAME_MAX_DATA;
-    case SENT_MAX_STREAM_DATA: return FRAME_MAX_STREAM_DATA;
-    case SENT_MAX_STREAMS_BIDI: return FRAME_MAX_STREAMS_BIDI;
-    case SENT_MAX_STREAMS_UNI: return FRAME_MAX_STREAMS_UNI;
-    case SENT_DATA_BLOCKED: return FRAME_DATA_BLOCKED;
-    case SENT_STREAM_DATA_BLOCKED: return FRAME_STREAM_DATA_BLOCKED;
-    case SENT_STREAMS_BLOCKED_BIDI: return FRAME_STREAMS_BLOCKED_BIDI;
-    case SENT_STREAMS_BLOCKED_UNI: return FRAME_STREAMS_BLOCKED_UNI;
-    case SENT_ACK:
-    case SENT_CRYPTO:
-    case SENT_NEW_CONNECTION_ID:
-    case SENT_RETIRE_CONNECTION_ID:
-    case SENT_HANDSHAKE_DONE:
-    case SENT_NEW_TOKEN:
-    case SENT_PATH_CHALLENGE:
-    case SENT_PING: return 0;
-    }
-    return 0;
+    (void)c, (void)s, (void)f;
+    return false;
+}
+
+static void ack_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)c;
+    neap_ack_confirmed(&s->ack, f->id);
+}
+
+/* The next one says what there is then. */
+static bool ack_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)c, (void)f;
+    s->ack_again = true;
+    return false;
+}
+
+static void crypto_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    neap_send_buffer_acked(&s->crypto.send, c->pool, f->offset, f->size);
+}
+
+static bool crypto_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    neap_send_buffer_lost(&s->crypto.send, c->pool, f->offset, f->size);
+    return true;
+}
+
+static void streams_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_streams_on_acked(&c->streams, f);
+}
+
+static bool streams_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_streams_on_lost(&c->streams, f);
+    return true;
+}
+
+static void new_connection_id_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)c, (void)s, (void)f;
+}
+
+static bool new_connection_id_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_local_cids_on_lost(&c->local_cids, f->id);
+    return true;
+}
+
+static void retire_connection_id_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_peer_cids_retire_acked(&c->peer_cids, f->id);
+}
+
+static bool retire_connection_id_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_peer_cids_retire_lost(&c->peer_cids, f->id);
+    return true;
+}
+
+static void handshake_done_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)c, (void)s, (void)f;
+}
+
+static bool handshake_done_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+{
+    (void)s, (void)f;
+    c->owes_handshake_done = true;
+    return true;
 }
 
 static void on_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
 {
-    enum sent_frame_kind kind = (enum sent_frame_kind)f->kind;
-    uint64_t type = stream_frame_type(kind);
-
-    if (type != 0) {
-        struct written_frame w = as_written(f, type);
-
-        neap_streams_on_acked(&c->streams, &w);
-    } else if (kind == SENT_ACK) {
-        neap_ack_confirmed(&s->ack, f->id);
-    } else if (kind == SENT_CRYPTO) {
-        neap_send_buffer_acked(&s->crypto.send, c->pool, f->offset, f->size);
-    } else if (kind == SENT_RETIRE_CONNECTION_ID) {
-        neap_peer_cids_retire_acked(&c->peer_cids, f->id);
+    switch ((enum frame_kind)f->kind) {
+#define X(name, first, last, fields, handler, fate, rules) \
+    case KIND_##name: fate##_acked(c, s, f); return;
+        FRAME_LIST(X)
+#undef X
+    case FRAME_KINDS: return;
     }
 }
 
-static void on_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool on_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
 {
-    enum sent_frame_kind kind = (enum sent_frame_kind)f->kind;
-    uint64_t type = stream_frame_type(kind);
-
-    if (type != 0) {
-        struct written_frame w = as_written(f, type);
-
-        neap_streams_on_lost(&c->streams, &w);
-    } else if (kind == SENT_ACK) {
-        s->ack_again = true;
-    } else if (kind == SENT_CRYPTO) {
-        neap_send_buffer_lost(&s->crypto.send, c->pool, f->offset, f->size);
-    } else if (kind == SENT_HANDSHAKE_DONE) {
-        c->owes_handshake_done = true;
-    } else if (kind == SENT_NEW_CONNECTION_ID) {
-        neap_local_cids_on_lost(&c->local_cids, f->id);
-    } else if (kind == SENT_RETIRE_CONNECTION_ID) {
-        neap_peer_cids_retire_lost(&c->peer_cids, f->id);
+    switch ((enum frame_kind)f->kind) {
+#define X(name, first, last, fields, handler, fate, rules) \
+    case KIND_##name: return fate##_lost(c, s, f);
+        FRAME_LIST(X)
+#undef X
+    case FRAME_KINDS: break;
     }
+    return false;
 }
 
+/* Whether anything in the packet is sent again. */
 static bool lose_frames(neap_conn *c, struct packet_space *s, const struct sent_packet *p)
 {
     bool again = false;
 
-    for (size_t i = 0; i < p->frame_count; i++) {
-        const struct sent_frame *f = neap_sent_frame(&s->sent, p, i);
-
-        again |= f->kind != SENT_ACK && f->kind != SENT_PING;
-        on_lost(c, s, f);
-    }
+    for (size_t i = 0; i < p->frame_count; i++)
+        again |= on_lost(c, s, neap_sent_frame(&s->sent, p, i));
     return again;
 }
 

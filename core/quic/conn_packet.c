@@ -71,12 +71,14 @@ static bool has_record_room(const struct draft *d)
     return d->frame_count < PACKET_FRAMES;
 }
 
-/* A frame that must be remembered was written: it elicits an ACK unless it is one. */
+/* A frame was written: its fate will be asked for, and its packet does what the frame's row says. */
 static void record(struct draft *d, struct sent_frame f)
 {
+    unsigned rules = neap_frame_rules((enum frame_kind)f.kind);
+
     d->frames[d->frame_count++] = f;
-    if (f.kind != SENT_ACK)
-        d->ack_eliciting = d->is_in_flight = true;
+    d->ack_eliciting |= (rules & ELICITS) != 0;
+    d->is_in_flight |= (rules & IN_FLIGHT) != 0;
 }
 
 /* Writes that did not fit are taken back whole. */
@@ -107,7 +109,7 @@ static void write_ack(neap_conn *c, struct draft *d, struct packet_space *s)
     if (!keep_frame(d, before))
         return;
     d->has_ack = true;
-    record(d, (struct sent_frame){.kind = SENT_ACK, .id = a->largest});
+    record(d, (struct sent_frame){.kind = KIND_ACK, .id = a->largest});
 }
 
 static void write_crypto(neap_conn *c, struct draft *d, struct packet_space *s)
@@ -116,7 +118,7 @@ static void write_crypto(neap_conn *c, struct draft *d, struct packet_space *s)
     size_t size;
 
     while (has_record_room(d) && neap_crypto_stream_write(&s->crypto, c->pool, &d->w, &offset, &size))
-        record(d, (struct sent_frame){.kind = SENT_CRYPTO, .offset = offset, .size = (uint16_t)size});
+        record(d, (struct sent_frame){.kind = KIND_CRYPTO, .offset = offset, .size = (uint16_t)size});
 }
 
 static void write_path_responses(neap_conn *c, struct draft *d, bool may_expand)
@@ -127,8 +129,7 @@ static void write_path_responses(neap_conn *c, struct draft *d, bool may_expand)
     while (may_expand && has_record_room(d) && writer_left(&d->w) >= 1 + sizeof data &&
            neap_path_next_response(&c->path, data)) {
         neap_write_path(&d->w, FRAME_PATH_RESPONSE, data);
-        /* Never sent again (RFC 9000 §13.3), but it elicits an ACK: a PING's record stands for it. */
-        record(d, (struct sent_frame){.kind = SENT_PING});
+        record(d, (struct sent_frame){.kind = KIND_PATH_RESPONSE});
     }
 }
 
@@ -141,57 +142,30 @@ static void write_connection_ids(neap_conn *c, struct draft *d)
     while (has_record_room(d) && writer_left(&d->w) >= most &&
            neap_local_cids_next_owed(&c->local_cids, &f)) {
         neap_write_new_connection_id(&d->w, &f);
-        record(d, (struct sent_frame){.kind = SENT_NEW_CONNECTION_ID, .id = f.sequence});
+        record(d, (struct sent_frame){.kind = KIND_NEW_CONNECTION_ID, .id = f.sequence});
     }
     while (has_record_room(d) && writer_left(&d->w) >= 1 + 8 &&
            neap_peer_cids_next_retire(&c->peer_cids, &sequence)) {
         neap_write_number(&d->w, FRAME_RETIRE_CONNECTION_ID, sequence);
-        record(d, (struct sent_frame){.kind = SENT_RETIRE_CONNECTION_ID, .id = sequence});
+        record(d, (struct sent_frame){.kind = KIND_RETIRE_CONNECTION_ID, .id = sequence});
     }
-}
-
-/* What recovery calls the frames that streams/ tells as written. */
-static enum sent_frame_kind kind_of(uint64_t type)
-{
-    switch (type) {
-    case FRAME_RESET_STREAM: return SENT_RESET_STREAM;
-    case FRAME_STOP_SENDING: return SENT_STOP_SENDING;
-    case FRAME_MAX_DATA: return SENT_MAX_DATA;
-    case FRAME_MAX_STREAM_DATA: return SENT_MAX_STREAM_DATA;
-    case FRAME_MAX_STREAMS_BIDI: return SENT_MAX_STREAMS_BIDI;
-    case FRAME_MAX_STREAMS_UNI: return SENT_MAX_STREAMS_UNI;
-    case FRAME_DATA_BLOCKED: return SENT_DATA_BLOCKED;
-    case FRAME_STREAM_DATA_BLOCKED: return SENT_STREAM_DATA_BLOCKED;
-    case FRAME_STREAMS_BLOCKED_BIDI: return SENT_STREAMS_BLOCKED_BIDI;
-    case FRAME_STREAMS_BLOCKED_UNI: return SENT_STREAMS_BLOCKED_UNI;
-    default: return SENT_STREAM;
-    }
-}
-
-static void record_written(struct draft *d, const struct written_frame *f)
-{
-    record(d, (struct sent_frame){.kind = (uint8_t)kind_of(f->type),
-                                  .fin = f->fin,
-                                  .size = (uint16_t)f->size,
-                                  .id = f->id,
-                                  .offset = f->offset});
 }
 
 static void write_application(neap_conn *c, struct draft *d, const struct allowance *allowed)
 {
-    struct written_frame f;
+    struct sent_frame f;
 
     write_path_responses(c, d, allowed->may_expand);
     if (c->owes_handshake_done && writer_left(&d->w) > 0) {
         neap_write_handshake_done(&d->w);
-        record(d, (struct sent_frame){.kind = SENT_HANDSHAKE_DONE});
+        record(d, (struct sent_frame){.kind = KIND_HANDSHAKE_DONE});
         c->owes_handshake_done = false;
     }
     write_connection_ids(c, d);
     while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, &f))
-        record_written(d, &f);
+        record(d, f);
     while (has_record_room(d) && neap_streams_write_data(&c->streams, &d->w, &f))
-        record_written(d, &f);
+        record(d, f);
 }
 
 static void write_ping(struct draft *d)
@@ -199,7 +173,7 @@ static void write_ping(struct draft *d)
     if (!has_record_room(d) || writer_left(&d->w) == 0)
         return;
     neap_write_ping(&d->w);
-    record(d, (struct sent_frame){.kind = SENT_PING});
+    record(d, (struct sent_frame){.kind = KIND_PING});
 }
 
 static bool is_ack_due(const neap_conn *c, const struct packet_space *s)

@@ -1,8 +1,13 @@
 /* Frames in: allowed by the frame table, then one handler each (RFC 9000 §12.4, §19). */
 #include "quic/conn.h"
 
-typedef int (*frame_handler)(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);
+#define X(name, first, last, fields, handler, fate, rules) \
+    static int on_##handler(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);
+FRAME_LIST(X)
+#undef X
 
+/* PATH_RESPONSE: we sent no challenge. NEW_TOKEN: there is no store of tokens. *_BLOCKED of the connection: MAX_DATA
+ * follows what is read. */
 static int on_nothing(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)c, (void)p, (void)f, (void)why;
@@ -156,41 +161,17 @@ static int on_handshake_done(neap_conn *c, struct received *p, const struct fram
     return 0;
 }
 
-/* PATH_RESPONSE: we sent no challenge. NEW_TOKEN: there is no store of tokens. *_BLOCKED of the connection: MAX_DATA
- * follows what is read. */
-static const frame_handler handlers[FRAME_TYPES] = {
-    [FRAME_PADDING] = on_nothing,
-    [FRAME_PING] = on_nothing,
-    [FRAME_ACK] = on_ack,
-    [FRAME_ACK_ECN] = on_ack,
-    [FRAME_RESET_STREAM] = on_reset_stream,
-    [FRAME_STOP_SENDING] = on_stop_sending,
-    [FRAME_CRYPTO] = on_crypto,
-    [FRAME_NEW_TOKEN] = on_nothing,
-    [FRAME_STREAM] = on_stream,
-    [FRAME_STREAM + 1] = on_stream,
-    [FRAME_STREAM + 2] = on_stream,
-    [FRAME_STREAM + 3] = on_stream,
-    [FRAME_STREAM + 4] = on_stream,
-    [FRAME_STREAM + 5] = on_stream,
-    [FRAME_STREAM + 6] = on_stream,
-    [FRAME_STREAM + 7] = on_stream,
-    [FRAME_MAX_DATA] = on_max_data,
-    [FRAME_MAX_STREAM_DATA] = on_max_stream_data,
-    [FRAME_MAX_STREAMS_BIDI] = on_max_streams,
-    [FRAME_MAX_STREAMS_UNI] = on_max_streams,
-    [FRAME_DATA_BLOCKED] = on_nothing,
-    [FRAME_STREAM_DATA_BLOCKED] = on_stream_data_blocked,
-    [FRAME_STREAMS_BLOCKED_BIDI] = on_streams_blocked,
-    [FRAME_STREAMS_BLOCKED_UNI] = on_streams_blocked,
-    [FRAME_NEW_CONNECTION_ID] = on_new_connection_id,
-    [FRAME_RETIRE_CONNECTION_ID] = on_retire_connection_id,
-    [FRAME_PATH_CHALLENGE] = on_path_challenge,
-    [FRAME_PATH_RESPONSE] = on_nothing,
-    [FRAME_CONNECTION_CLOSE] = on_close,
-    [FRAME_CONNECTION_CLOSE_APP] = on_close,
-    [FRAME_HANDSHAKE_DONE] = on_handshake_done,
-};
+static int handle(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    switch (f->kind) {
+#define X(name, first, last, fields, handler, fate, rules) \
+    case KIND_##name: return on_##handler(c, p, f, why);
+        FRAME_LIST(X)
+#undef X
+    case FRAME_KINDS: break; /* refused by the parser */
+    }
+    return 0;
+}
 
 static unsigned place_of(enum space space)
 {
@@ -199,7 +180,7 @@ static unsigned place_of(enum space space)
 
 static int take_frame(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
-    unsigned rules = neap_frame_rules(f->type);
+    unsigned rules = neap_frame_rules(f->kind);
 
     if (!(rules & place_of(p->space)))
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that this packet type does not allow");
@@ -207,7 +188,7 @@ static int take_frame(neap_conn *c, struct received *p, const struct frame *f, s
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that only servers send");
     if (rules & ELICITS)
         p->ack_eliciting = true;
-    return handlers[f->type](c, p, f, why);
+    return handle(c, p, f, why);
 }
 
 int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,

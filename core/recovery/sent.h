@@ -3,43 +3,12 @@
 #ifndef NEAP_RECOVERY_SENT_H
 #define NEAP_RECOVERY_SENT_H
 
-#include "base/failure.h"
 #include "base/limits.h"
 #include "base/range_set.h"
 #include "neap.h"
+#include "wire/frame.h"
 
 struct pool;
-
-enum sent_frame_kind {                        /* what quic/ has to know of a frame's fate */
-                       SENT_ACK,              /* id: largest acknowledged in it */
-                       SENT_CRYPTO,           /* offset, size */
-                       SENT_STREAM,           /* id, offset, size, fin */
-                       SENT_RESET_STREAM,     /* id */
-                       SENT_STOP_SENDING,     /* id */
-                       SENT_MAX_DATA,         /* offset: the limit */
-                       SENT_MAX_STREAM_DATA,  /* id, offset: the limit */
-                       SENT_MAX_STREAMS_BIDI, /* offset: the limit */
-                       SENT_MAX_STREAMS_UNI,
-                       SENT_DATA_BLOCKED,
-                       SENT_STREAM_DATA_BLOCKED, /* id */
-                       SENT_STREAMS_BLOCKED_BIDI,
-                       SENT_STREAMS_BLOCKED_UNI,
-                       SENT_NEW_CONNECTION_ID,    /* id: sequence */
-                       SENT_RETIRE_CONNECTION_ID, /* id: sequence */
-                       SENT_HANDSHAKE_DONE,
-                       SENT_NEW_TOKEN,
-                       SENT_PATH_CHALLENGE,
-                       SENT_PING,
-};
-
-struct sent_frame {
-    uint8_t kind; /* enum sent_frame_kind */
-    bool fin;
-    uint16_t size;
-    uint32_t unused;
-    uint64_t id;
-    uint64_t offset;
-};
 
 enum sent_fate { FATE_IN_FLIGHT, FATE_ACKED, FATE_LOST, FATE_TAKEN };
 

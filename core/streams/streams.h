@@ -145,21 +145,15 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
 
 /* ---- writing: frames that are owed go into `w`; each frame written is told through the return value so that quic/ can
  * record it. Repeated calls until 0. */
-struct written_frame {   /* mirrors what recovery records, without knowing it */
-    uint64_t type;       /* enum frame_type; STREAM as FRAME_STREAM */
-    uint64_t id, offset; /* offset: stream offset, or the limit in MAX_* */
-    size_t size;
-    bool fin;
-};
 /** Write one owed control frame (connection- or stream-level). True when one was written to *out. */
-bool neap_streams_write_control(struct streams *s, struct writer *w, struct written_frame *out);
+bool neap_streams_write_control(struct streams *s, struct writer *w, struct sent_frame *out);
 /** Write one STREAM frame by priority and round robin; new bytes are bounded by both flow control limits. */
-bool neap_streams_write_data(struct streams *s, struct writer *w, struct written_frame *out);
+bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_frame *out);
 /** Whether write_control or write_data would write something given room. */
 bool neap_streams_has_to_send(const struct streams *s);
 
 /* ---- what became of them (`f` as it was told by write) */
-void neap_streams_on_acked(struct streams *s, const struct written_frame *f);
-void neap_streams_on_lost(struct streams *s, const struct written_frame *f);
+void neap_streams_on_acked(struct streams *s, const struct sent_frame *f);
+void neap_streams_on_lost(struct streams *s, const struct sent_frame *f);
 
 #endif

@@ -127,18 +127,26 @@ static uint64_t connection_value(const struct streams *s, enum streams_mark mark
     return 0;
 }
 
-static const enum frame_type connection_frames[] = {
-    FRAME_MAX_DATA,     FRAME_MAX_STREAMS_BIDI,     FRAME_MAX_STREAMS_UNI,
-    FRAME_DATA_BLOCKED, FRAME_STREAMS_BLOCKED_BIDI, FRAME_STREAMS_BLOCKED_UNI};
+static const struct {
+    enum frame_type type;
+    enum frame_kind kind;
+} connection_frames[] = {
+    {FRAME_MAX_DATA, KIND_MAX_DATA},
+    {FRAME_MAX_STREAMS_BIDI, KIND_MAX_STREAMS_BIDI},
+    {FRAME_MAX_STREAMS_UNI, KIND_MAX_STREAMS_UNI},
+    {FRAME_DATA_BLOCKED, KIND_DATA_BLOCKED},
+    {FRAME_STREAMS_BLOCKED_BIDI, KIND_STREAMS_BLOCKED_BIDI},
+    {FRAME_STREAMS_BLOCKED_UNI, KIND_STREAMS_BLOCKED_UNI},
+};
 
 /* The frame with the lowest bit of `owes`. */
-static bool write_connection_frame(struct streams *s, struct writer *w, struct written_frame *out)
+static bool write_connection_frame(struct streams *s, struct writer *w, struct sent_frame *out)
 {
     unsigned bit = (unsigned)__builtin_ctz(s->owes);
     enum streams_mark mark = (enum streams_mark)(1u << bit);
     uint64_t value = connection_value(s, mark);
 
-    neap_write_number(w, connection_frames[bit], value);
+    neap_write_number(w, connection_frames[bit].type, value);
     if (w->full)
         return false;
     s->owes &= (uint8_t)~mark;
@@ -149,26 +157,26 @@ static bool write_connection_frame(struct streams *s, struct writer *w, struct w
         s->theirs[0].limit = value;
     else if (mark == OWES_MAX_STREAMS_UNI)
         s->theirs[1].limit = value;
-    *out = (struct written_frame){.type = connection_frames[bit], .offset = value};
+    *out = (struct sent_frame){.kind = (uint8_t)connection_frames[bit].kind, .offset = value};
     return true;
 }
 
-static bool write_stream_frame(struct stream *stream, struct writer *w, struct written_frame *out)
+static bool write_stream_frame(struct stream *stream, struct writer *w, struct sent_frame *out)
 {
-    *out = (struct written_frame){.id = stream->id};
+    *out = (struct sent_frame){.id = stream->id};
     if (stream->owes & OWES_RESET_STREAM) {
-        out->type = FRAME_RESET_STREAM;
+        out->kind = KIND_RESET_STREAM;
         out->offset = stream->send.data.highest;
         neap_write_reset_stream(w, stream->id, stream->send.reset_code, out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_RESET_STREAM);
     } else if (stream->owes & OWES_STOP_SENDING) {
-        out->type = FRAME_STOP_SENDING;
+        out->kind = KIND_STOP_SENDING;
         neap_write_stop_sending(w, stream->id, stream->recv.stop_code);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STOP_SENDING);
     } else if (stream->owes & OWES_MAX_STREAM_DATA) {
         uint64_t limit = sum_capped(stream->recv.data.read, stream->recv.window);
 
-        out->type = FRAME_MAX_STREAM_DATA;
+        out->kind = KIND_MAX_STREAM_DATA;
         out->offset = limit > stream->recv.limit ? limit : stream->recv.limit;
         neap_write_stream_number(w, FRAME_MAX_STREAM_DATA, stream->id, out->offset);
         if (!w->full) {
@@ -176,7 +184,7 @@ static bool write_stream_frame(struct stream *stream, struct writer *w, struct w
             stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
         }
     } else {
-        out->type = FRAME_STREAM_DATA_BLOCKED;
+        out->kind = KIND_STREAM_DATA_BLOCKED;
         out->offset = stream->send.limit;
         neap_write_stream_number(w, FRAME_STREAM_DATA_BLOCKED, stream->id, out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STREAM_DATA_BLOCKED);
@@ -193,7 +201,7 @@ static void drop_stale(struct stream *stream)
         stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
 }
 
-bool neap_streams_write_control(struct streams *s, struct writer *w, struct written_frame *out)
+bool neap_streams_write_control(struct streams *s, struct writer *w, struct sent_frame *out)
 {
     struct writer before = *w;
 
@@ -258,29 +266,30 @@ static void note_blocked(struct streams *s)
 }
 
 /* The next frame of a stream that fits into `left` bytes. */
-static bool choose(const struct streams *s, const struct stream *stream, size_t left, struct written_frame *f)
+static bool choose(const struct streams *s, const struct stream *stream, size_t left, struct sent_frame *f)
 {
     const struct stream_send *send = &stream->send;
     uint64_t allowed = sum_capped(send->data.highest, credit_left(s));
     uint64_t limit = send->limit < allowed ? send->limit : allowed;
-    size_t header;
+    size_t header, size;
 
-    if (!neap_stream_send_next(send, limit, left, &f->offset, &f->size, &f->fin))
+    if (!neap_stream_send_next(send, limit, left, &f->offset, &size, &f->fin))
         return false;
-    header = neap_stream_header_size(stream->id, f->offset, f->size);
-    if (left < header || (f->size > 0 && left == header))
+    header = neap_stream_header_size(stream->id, f->offset, size);
+    if (left < header || (size > 0 && left == header))
         return false;
-    if (f->size > left - header) {
-        f->size = left - header;
+    if (size > left - header) {
+        size = left - header;
         f->fin = false;
     }
+    f->size = (uint16_t)size;
     return true;
 }
 
-bool neap_streams_write_data(struct streams *s, struct writer *w, struct written_frame *out)
+bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_frame *out)
 {
     struct stream *stream = first_to_send(s);
-    struct written_frame f = {.type = FRAME_STREAM};
+    struct sent_frame f = {.kind = KIND_STREAM};
 
     note_blocked(s);
     if (!stream || !choose(s, stream, writer_left(w), &f))
@@ -309,14 +318,14 @@ bool neap_streams_has_to_send(const struct streams *s)
 
 /* ---- what became of the frames */
 
-void neap_streams_on_acked(struct streams *s, const struct written_frame *f)
+void neap_streams_on_acked(struct streams *s, const struct sent_frame *f)
 {
     struct stream *stream =
-        f->type == FRAME_STREAM || f->type == FRAME_RESET_STREAM ? neap_streams_find(s, f->id) : NULL;
+        f->kind == KIND_STREAM || f->kind == KIND_RESET_STREAM ? neap_streams_find(s, f->id) : NULL;
 
     if (!stream)
         return;
-    if (f->type == FRAME_RESET_STREAM) {
+    if (f->kind == KIND_RESET_STREAM) {
         neap_stream_send_on_reset_acked(&stream->send);
         stream->owes &= (uint8_t)~OWES_RESET_STREAM;
     } else {
@@ -332,49 +341,47 @@ void neap_streams_on_acked(struct streams *s, const struct written_frame *f)
     neap_streams_settle(s, stream);
 }
 
-static void stream_frame_lost(struct streams *s, struct stream *stream, const struct written_frame *f)
+static void stream_frame_lost(struct streams *s, struct stream *stream, const struct sent_frame *f)
 {
-    switch ((unsigned)f->type) {
-    case FRAME_STREAM:
+    switch (f->kind) {
+    case KIND_STREAM:
         neap_stream_send_on_lost(&stream->send, s->pool, f->offset, f->size, f->fin);
         neap_streams_schedule(s, stream);
         break;
-    case FRAME_RESET_STREAM:
+    case KIND_RESET_STREAM:
         if (stream->send.state == SEND_RESET_SENT)
             neap_streams_owe(s, stream, OWES_RESET_STREAM);
         break;
-    case FRAME_STOP_SENDING:
+    case KIND_STOP_SENDING:
         if (!neap_stream_recv_is_over(&stream->recv))
             neap_streams_owe(s, stream, OWES_STOP_SENDING);
         break;
-    case FRAME_MAX_STREAM_DATA:
+    case KIND_MAX_STREAM_DATA:
         if (stream->recv.limit == f->offset && stream->recv.state == RECV_OPEN && !stream->recv.stop_sent)
             neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
         break;
-    case FRAME_STREAM_DATA_BLOCKED:
+    case KIND_STREAM_DATA_BLOCKED:
         if (stream->send.limit == f->offset && stream->send.blocked_at == f->offset + 1)
             neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
         break;
     }
 }
 
-void neap_streams_on_lost(struct streams *s, const struct written_frame *f)
+void neap_streams_on_lost(struct streams *s, const struct sent_frame *f)
 {
     struct stream *stream;
 
-    switch ((unsigned)f->type) {
-    case FRAME_MAX_DATA: s->owes |= f->offset == s->recv_limit ? OWES_MAX_DATA : 0; break;
-    case FRAME_MAX_STREAMS_BIDI:
-        s->owes |= f->offset == s->theirs[0].limit ? OWES_MAX_STREAMS_BIDI : 0;
-        break;
-    case FRAME_MAX_STREAMS_UNI: s->owes |= f->offset == s->theirs[1].limit ? OWES_MAX_STREAMS_UNI : 0; break;
-    case FRAME_DATA_BLOCKED:
+    switch (f->kind) {
+    case KIND_MAX_DATA: s->owes |= f->offset == s->recv_limit ? OWES_MAX_DATA : 0; break;
+    case KIND_MAX_STREAMS_BIDI: s->owes |= f->offset == s->theirs[0].limit ? OWES_MAX_STREAMS_BIDI : 0; break;
+    case KIND_MAX_STREAMS_UNI: s->owes |= f->offset == s->theirs[1].limit ? OWES_MAX_STREAMS_UNI : 0; break;
+    case KIND_DATA_BLOCKED:
         s->owes |= f->offset == s->send_limit && credit_left(s) == 0 ? OWES_DATA_BLOCKED : 0;
         break;
-    case FRAME_STREAMS_BLOCKED_BIDI:
+    case KIND_STREAMS_BLOCKED_BIDI:
         s->owes |= f->offset == s->ours[0].limit ? OWES_STREAMS_BLOCKED_BIDI : 0;
         break;
-    case FRAME_STREAMS_BLOCKED_UNI:
+    case KIND_STREAMS_BLOCKED_UNI:
         s->owes |= f->offset == s->ours[1].limit ? OWES_STREAMS_BLOCKED_UNI : 0;
         break;
     default:

@@ -1,5 +1,7 @@
-/* Frames (RFC 9000 §19): one struct, one parse function, one write function each, and the one table that says in which
- * packets a frame may come and whether it elicits an acknowledgement. Spans point into the packet. */
+/* Frames (RFC 9000 §19): a frame is one row of the table here, which says in which packets it may come and what it does
+ * there, and beside it one struct, its parse function (frame.c), its writer (frame_write.c), its handler
+ * (quic/conn_recv_frames.c) and what becomes of it when its packet is acknowledged or lost (quic/conn_fate.c). Spans
+ * point into the packet. */
 #ifndef NEAP_WIRE_FRAME_H
 #define NEAP_WIRE_FRAME_H
 
@@ -8,52 +10,95 @@
 #include "base/writer.h"
 #include "neap.h"
 
-enum frame_type {
-    FRAME_PADDING = 0x00,
-    FRAME_PING = 0x01,
-    FRAME_ACK = 0x02,
-    FRAME_ACK_ECN = 0x03,
-    FRAME_RESET_STREAM = 0x04,
-    FRAME_STOP_SENDING = 0x05,
-    FRAME_CRYPTO = 0x06,
-    FRAME_NEW_TOKEN = 0x07,
-    FRAME_STREAM = 0x08, /* to 0x0f */
-    FRAME_MAX_DATA = 0x10,
-    FRAME_MAX_STREAM_DATA = 0x11,
-    FRAME_MAX_STREAMS_BIDI = 0x12,
-    FRAME_MAX_STREAMS_UNI = 0x13,
-    FRAME_DATA_BLOCKED = 0x14,
-    FRAME_STREAM_DATA_BLOCKED = 0x15,
-    FRAME_STREAMS_BLOCKED_BIDI = 0x16,
-    FRAME_STREAMS_BLOCKED_UNI = 0x17,
-    FRAME_NEW_CONNECTION_ID = 0x18,
-    FRAME_RETIRE_CONNECTION_ID = 0x19,
-    FRAME_PATH_CHALLENGE = 0x1a,
-    FRAME_PATH_RESPONSE = 0x1b,
-    FRAME_CONNECTION_CLOSE = 0x1c,
-    FRAME_CONNECTION_CLOSE_APP = 0x1d,
-    FRAME_HANDSHAKE_DONE = 0x1e,
-    FRAME_TYPES = 0x1f, /* one past the last of RFC 9000 */
-};
-
-#define STREAM_FIN 0x01u
-#define STREAM_LEN 0x02u
-#define STREAM_OFF 0x04u
-
-/* Where a frame may come (RFC 9000 §12.4, table 3) and what it does. */
+/* What a frame may and does (RFC 9000 §12.4, table 3). */
 enum frame_rule {
     IN_INITIAL = 1 << 0,
-    IN_EARLY = 1 << 1,
+    IN_EARLY = 1 << 1, /* 0-RTT */
     IN_HANDSHAKE = 1 << 2,
     IN_ONE_RTT = 1 << 3,
     ELICITS = 1 << 4,        /* ack-eliciting */
     IN_FLIGHT = 1 << 5,      /* counts toward bytes in flight */
     PROBING = 1 << 6,        /* RFC 9000 §9.1 */
     ONLY_TO_CLIENT = 1 << 7, /* only a server sends it: NEW_TOKEN, HANDSHAKE_DONE */
+    TWICE =
+        1
+        << 8, /* may be processed twice: its packet may be refused afterwards, not acknowledged, and come again.
+                       Frames without it wait until their packet cannot be refused any more */
+
+    EVERYWHERE = IN_INITIAL | IN_EARLY | IN_HANDSHAKE | IN_ONE_RTT,
+    NOT_EARLY = IN_INITIAL | IN_HANDSHAKE | IN_ONE_RTT,
+    APPLICATION = IN_EARLY | IN_ONE_RTT,
+    ORDINARY = ELICITS | IN_FLIGHT | TWICE,
 };
 
-/** The rules of a frame type; 0 for an unknown one. */
-unsigned neap_frame_rules(uint64_t type);
+/* The frame table. Name; first and last type; what it holds (parse_… in frame.c); its handler (on_… in
+ * quic/conn_recv_frames.c; what nobody needs to know has `nothing`); its fate (…_acked and …_lost in quic/conn_fate.c;
+ * `nothing` is never sent again); rules. A function that is missing does not compile, nor do two rows that share a type.
+ *
+ * RETIRE_CONNECTION_ID cannot be sent in 0-RTT (RFC 9000 §12.5), whatever table 3 says. CONNECTION_CLOSE is not in
+ * flight: RFC 9002 §2 counts what elicits an acknowledgement or holds PADDING. A PATH_CHALLENGE has one answer (RFC 9000
+ * §8.2.2). */
+#define FRAME_LIST(X)                                                                                      \
+    X(PADDING, 0x00, 0x00, padding, nothing, nothing, EVERYWHERE | IN_FLIGHT | PROBING | TWICE)            \
+    X(PING, 0x01, 0x01, nothing, nothing, nothing, EVERYWHERE | ORDINARY)                                  \
+    X(ACK, 0x02, 0x03, ack, ack, ack, NOT_EARLY | TWICE)                                                   \
+    X(RESET_STREAM, 0x04, 0x04, reset_stream, reset_stream, streams, APPLICATION | ORDINARY)               \
+    X(STOP_SENDING, 0x05, 0x05, stop_sending, stop_sending, streams, APPLICATION | ORDINARY)               \
+    X(CRYPTO, 0x06, 0x06, crypto, crypto, crypto, NOT_EARLY | ORDINARY)                                    \
+    X(NEW_TOKEN, 0x07, 0x07, token, nothing, nothing, IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)              \
+    X(STREAM, 0x08, 0x0f, stream, stream, streams, APPLICATION | ORDINARY)                                 \
+    X(MAX_DATA, 0x10, 0x10, limit, max_data, streams, APPLICATION | ORDINARY)                              \
+    X(MAX_STREAM_DATA, 0x11, 0x11, stream_limit, max_stream_data, streams, APPLICATION | ORDINARY)         \
+    X(MAX_STREAMS_BIDI, 0x12, 0x12, streams_limit, max_streams, streams, APPLICATION | ORDINARY)           \
+    X(MAX_STREAMS_UNI, 0x13, 0x13, streams_limit, max_streams, streams, APPLICATION | ORDINARY)            \
+    X(DATA_BLOCKED, 0x14, 0x14, limit, nothing, streams, APPLICATION | ORDINARY)                           \
+    X(STREAM_DATA_BLOCKED, 0x15, 0x15, stream_limit, stream_data_blocked, streams, APPLICATION | ORDINARY) \
+    X(STREAMS_BLOCKED_BIDI, 0x16, 0x16, streams_limit, streams_blocked, streams, APPLICATION | ORDINARY)   \
+    X(STREAMS_BLOCKED_UNI, 0x17, 0x17, streams_limit, streams_blocked, streams, APPLICATION | ORDINARY)    \
+    X(NEW_CONNECTION_ID, 0x18, 0x18, new_connection_id, new_connection_id, new_connection_id,              \
+      APPLICATION | ORDINARY | PROBING)                                                                    \
+    X(RETIRE_CONNECTION_ID, 0x19, 0x19, sequence, retire_connection_id, retire_connection_id,              \
+      IN_ONE_RTT | ORDINARY)                                                                               \
+    X(PATH_CHALLENGE, 0x1a, 0x1a, path_data, path_challenge, nothing,                                      \
+      APPLICATION | ELICITS | IN_FLIGHT | PROBING)                                                         \
+    X(PATH_RESPONSE, 0x1b, 0x1b, path_data, nothing, nothing, IN_ONE_RTT | ORDINARY | PROBING)             \
+    X(CONNECTION_CLOSE, 0x1c, 0x1c, close, close, nothing, EVERYWHERE | TWICE)                             \
+    X(CONNECTION_CLOSE_APP, 0x1d, 0x1d, close, close, nothing, APPLICATION | TWICE)                        \
+    X(HANDSHAKE_DONE, 0x1e, 0x1e, nothing, handshake_done, handshake_done,                                 \
+      IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)
+
+enum frame_type {
+#define X(name, first, last, fields, handler, fate, rules) FRAME_##name = first,
+    FRAME_LIST(X)
+#undef X
+        FRAME_ACK_ECN = 0x03,
+};
+
+/* The row of a frame: what is asked and stored where the type is long and has flags in it. */
+enum frame_kind {
+#define X(name, first, last, fields, handler, fate, rules) KIND_##name,
+    FRAME_LIST(X)
+#undef X
+        FRAME_KINDS /* an unknown type */
+};
+
+#define STREAM_FIN 0x01u
+#define STREAM_LEN 0x02u
+#define STREAM_OFF 0x04u
+
+/** The row of a type; FRAME_KINDS for an unknown one. */
+enum frame_kind neap_frame_kind(uint64_t type);
+/** The rules of a row; 0 for FRAME_KINDS. */
+unsigned neap_frame_rules(enum frame_kind kind);
+
+/* A frame that was sent, as it is remembered until its fate is known. What the members mean is of its kind. */
+struct sent_frame {
+    uint8_t kind; /* enum frame_kind */
+    bool fin;
+    uint16_t size;
+    uint64_t id;     /* stream, sequence number; of an ACK the largest number in it */
+    uint64_t offset; /* of data; of MAX_* and *_BLOCKED the limit */
+};
 
 struct frame_ack {
     uint64_t largest, delay; /* delay as on the wire, before the exponent */
@@ -95,7 +140,8 @@ struct frame_close {
 };
 
 struct frame {
-    uint64_t type; /* as on the wire, STREAM with its bits */
+    uint64_t type; /* as on the wire, with its flags */
+    enum frame_kind kind;
     union {
         uint64_t padding_size; /* a run of PADDING is one frame */
         struct frame_ack ack;

@@ -6,7 +6,7 @@
 
 static void write_type(struct writer *w, enum frame_type type)
 {
-    write_u8(w, (uint8_t)type); /* every type of ours is below 64: its shortest form is one byte */
+    write_varint(w, (uint64_t)type); /* in its shortest form (RFC 9000 §12.4) */
 }
 
 /* Bytes of the ranges below the newest, from the one at `i` + 1 down to the one at `i`. */

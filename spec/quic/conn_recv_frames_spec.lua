@@ -83,7 +83,7 @@ describe("frames that break a rule end the connection: a server", function()
   it_answers("STREAMS_BLOCKED above 2^60", bytes(0x16, 2 ^ 60 + 256), FRAME_ENCODING_ERROR)
 
   -- covers: rfc9000#12.4.4
-  it_answers("an unknown frame type", bytes(0x21), FRAME_ENCODING_ERROR)
+  it_answers("an unknown frame type", bytes(31 * 2 ^ 40 + 27), FRAME_ENCODING_ERROR)
   it_answers("a type of two bytes where one does", "\64\1", PROTOCOL_VIOLATION)
   it_answers("a frame that is cut short", bytes(0x04, 0), FRAME_ENCODING_ERROR)
   -- covers: rfc9000#12.4.2

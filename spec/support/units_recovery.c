@@ -184,7 +184,7 @@ static size_t get_frames(lua_State *L, struct sent_frame frames[MAX_FRAMES])
             break;
         }
         frames[count] = (struct sent_frame){
-            .kind = (uint8_t)field_u64(L, at, "kind", SENT_PING),
+            .kind = (uint8_t)field_u64(L, at, "kind", KIND_PING),
             .fin = field_flag(L, at, "fin", false),
             .size = (uint16_t)field_u64(L, at, "size", 0),
             .id = field_u64(L, at, "id", 0),

@@ -33,7 +33,7 @@ int units_object_fail(lua_State *L);
 /* Room for the frames of one call, its size at `index` of the stack. */
 struct writer units_new_room(lua_State *L, int index);
 /* Push a table of the one frame that `w` holds, parsed from its bytes, with `told` inside. */
-void units_push_frame(lua_State *L, const struct writer *w, const struct written_frame *told);
+void units_push_frame(lua_State *L, const struct writer *w, const struct sent_frame *told);
 /* Adds the tables' type and `new` to the table on the stack. */
 void units_streams_table(lua_State *L);
 

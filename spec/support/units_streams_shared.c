@@ -161,7 +161,7 @@ static void set_parsed(lua_State *L, const struct frame *f)
 }
 
 /* Push a table of the one frame that `w` holds; `size` says how many bytes it took. */
-void units_push_frame(lua_State *L, const struct writer *w, const struct written_frame *told)
+void units_push_frame(lua_State *L, const struct writer *w, const struct sent_frame *told)
 {
     struct reader r = reader_of(span_of(w->start, writer_size(w)));
     struct failure why = {0};
@@ -174,7 +174,7 @@ void units_push_frame(lua_State *L, const struct writer *w, const struct written
     units_set_u64(L, "type", (f.type & ~7ull) == FRAME_STREAM ? FRAME_STREAM : f.type);
     units_set_u64(L, "size", writer_size(w));
     if (told) {
-        struct written_frame *copy = lua_newuserdata(L, sizeof(*copy));
+        struct sent_frame *copy = lua_newuserdata(L, sizeof(*copy));
 
         *copy = *told;
         lua_setfield(L, -2, "told");

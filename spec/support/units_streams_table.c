@@ -298,7 +298,7 @@ static int streams_list(lua_State *L)
     return 1;
 }
 
-static int push_written(lua_State *L, bool written, const struct writer *w, const struct written_frame *told)
+static int push_written(lua_State *L, bool written, const struct writer *w, const struct sent_frame *told)
 {
     if (!written && writer_size(w) > 0)
         luaL_error(L, "bytes were written without a frame");
@@ -311,7 +311,7 @@ static int push_written(lua_State *L, bool written, const struct writer *w, cons
 static int streams_write_control(lua_State *L)
 {
     struct writer w = units_new_room(L, 2);
-    struct written_frame told;
+    struct sent_frame told;
     bool written = neap_streams_write_control(check_streams(L), &w, &told);
 
     return push_written(L, written, &w, &told);
@@ -320,7 +320,7 @@ static int streams_write_control(lua_State *L)
 static int streams_write_data(lua_State *L)
 {
     struct writer w = units_new_room(L, 2);
-    struct written_frame told;
+    struct sent_frame told;
     bool written = neap_streams_write_data(check_streams(L), &w, &told);
 
     return push_written(L, written, &w, &told);
@@ -332,7 +332,7 @@ static int streams_has_to_send(lua_State *L)
     return 1;
 }
 
-static const struct written_frame *check_told(lua_State *L)
+static const struct sent_frame *check_told(lua_State *L)
 {
     lua_getfield(L, 2, "told");
     luaL_checktype(L, -1, LUA_TUSERDATA);

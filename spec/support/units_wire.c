@@ -26,85 +26,115 @@ static void push_ack_ranges(lua_State *L, const struct frame_ack *ack)
     lua_setfield(L, -2, "ranges");
 }
 
-static void set_ack(lua_State *L, const struct frame_ack *ack)
+/* show_…: what the fields of a row of the frame table hold, into the table on top. */
+
+static void show_nothing(lua_State *L, const struct frame *f)
 {
-    set_u64(L, "largest", ack->largest);
-    set_u64(L, "delay", ack->delay);
-    push_ack_ranges(L, ack);
-    if (!ack->has_ecn)
+    (void)L, (void)f;
+}
+
+static void show_padding(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "size", f->padding_size);
+}
+
+static void show_ack(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "largest", f->ack.largest);
+    set_u64(L, "delay", f->ack.delay);
+    push_ack_ranges(L, &f->ack);
+    if (!f->ack.has_ecn)
         return;
-    set_u64(L, "ect0", ack->ect0);
-    set_u64(L, "ect1", ack->ect1);
-    set_u64(L, "ce", ack->ce);
+    set_u64(L, "ect0", f->ack.ect0);
+    set_u64(L, "ect1", f->ack.ect1);
+    set_u64(L, "ce", f->ack.ce);
 }
 
-static void set_stream(lua_State *L, const struct frame_stream *f)
+static void show_reset_stream(lua_State *L, const struct frame *f)
 {
-    set_u64(L, "id", f->id);
-    set_u64(L, "offset", f->offset);
-    set_span(L, "data", f->data);
-    set_flag(L, "fin", f->fin);
+    set_u64(L, "id", f->reset_stream.id);
+    set_u64(L, "code", f->reset_stream.code);
+    set_u64(L, "final_size", f->reset_stream.final_size);
 }
 
-static void set_new_connection_id(lua_State *L, const struct frame_new_connection_id *f)
+static void show_stop_sending(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "id", f->stop_sending.id);
+    set_u64(L, "code", f->stop_sending.code);
+}
+
+static void show_crypto(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "offset", f->crypto.offset);
+    set_span(L, "data", f->crypto.data);
+}
+
+static void show_token(lua_State *L, const struct frame *f)
+{
+    set_span(L, "token", f->token);
+}
+
+static void show_stream(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "id", f->stream.id);
+    set_u64(L, "offset", f->stream.offset);
+    set_span(L, "data", f->stream.data);
+    set_flag(L, "fin", f->stream.fin);
+}
+
+static void show_limit(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "limit", f->limit);
+}
+
+static void show_stream_limit(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "id", f->stream_limit.id);
+    set_u64(L, "limit", f->stream_limit.limit);
+}
+
+static void show_streams_limit(lua_State *L, const struct frame *f)
+{
+    show_limit(L, f);
+}
+
+static void show_new_connection_id(lua_State *L, const struct frame *f)
+{
+    const struct frame_new_connection_id *new = &f->new_connection_id;
+
+    set_u64(L, "sequence", new->sequence);
+    set_u64(L, "retire_prior_to", new->retire_prior_to);
+    set_bytes(L, "cid", new->cid.bytes, new->cid.size);
+    set_bytes(L, "token", new->token, sizeof(new->token));
+}
+
+static void show_sequence(lua_State *L, const struct frame *f)
 {
     set_u64(L, "sequence", f->sequence);
-    set_u64(L, "retire_prior_to", f->retire_prior_to);
-    set_bytes(L, "cid", f->cid.bytes, f->cid.size);
-    set_bytes(L, "token", f->token, sizeof(f->token));
 }
 
-static void set_close(lua_State *L, const struct frame_close *f)
+static void show_path_data(lua_State *L, const struct frame *f)
 {
-    set_u64(L, "code", f->code);
-    if (!f->is_application)
-        set_u64(L, "frame_type", f->frame_type);
-    set_span(L, "reason", f->reason);
+    set_bytes(L, "data", f->path_data, sizeof(f->path_data));
 }
 
-static void set_fields(lua_State *L, const struct frame *f)
+static void show_close(lua_State *L, const struct frame *f)
 {
-    switch ((enum frame_type)f->type) {
-    case FRAME_PADDING: set_u64(L, "size", f->padding_size); return;
-    case FRAME_PING:
-    case FRAME_HANDSHAKE_DONE: return;
-    case FRAME_ACK:
-    case FRAME_ACK_ECN: set_ack(L, &f->ack); return;
-    case FRAME_RESET_STREAM:
-        set_u64(L, "id", f->reset_stream.id);
-        set_u64(L, "code", f->reset_stream.code);
-        set_u64(L, "final_size", f->reset_stream.final_size);
-        return;
-    case FRAME_STOP_SENDING:
-        set_u64(L, "id", f->stop_sending.id);
-        set_u64(L, "code", f->stop_sending.code);
-        return;
-    case FRAME_CRYPTO:
-        set_u64(L, "offset", f->crypto.offset);
-        set_span(L, "data", f->crypto.data);
-        return;
-    case FRAME_NEW_TOKEN: set_span(L, "token", f->token); return;
-    case FRAME_MAX_DATA:
-    case FRAME_MAX_STREAMS_BIDI:
-    case FRAME_MAX_STREAMS_UNI:
-    case FRAME_DATA_BLOCKED:
-    case FRAME_STREAMS_BLOCKED_BIDI:
-    case FRAME_STREAMS_BLOCKED_UNI: set_u64(L, "limit", f->limit); return;
-    case FRAME_MAX_STREAM_DATA:
-    case FRAME_STREAM_DATA_BLOCKED:
-        set_u64(L, "id", f->stream_limit.id);
-        set_u64(L, "limit", f->stream_limit.limit);
-        return;
-    case FRAME_NEW_CONNECTION_ID: set_new_connection_id(L, &f->new_connection_id); return;
-    case FRAME_RETIRE_CONNECTION_ID: set_u64(L, "sequence", f->sequence); return;
-    case FRAME_PATH_CHALLENGE:
-    case FRAME_PATH_RESPONSE: set_bytes(L, "data", f->path_data, sizeof(f->path_data)); return;
-    case FRAME_CONNECTION_CLOSE:
-    case FRAME_CONNECTION_CLOSE_APP: set_close(L, &f->close); return;
-    case FRAME_STREAM:
-    case FRAME_TYPES: break;
+    set_u64(L, "code", f->close.code);
+    if (!f->close.is_application)
+        set_u64(L, "frame_type", f->close.frame_type);
+    set_span(L, "reason", f->close.reason);
+}
+
+static void show_fields(lua_State *L, const struct frame *f)
+{
+    switch (f->kind) {
+#define X(name, first, last, fields, handler, fate, rules) \
+    case KIND_##name: show_##fields(L, f); return;
+        FRAME_LIST(X)
+#undef X
+    case FRAME_KINDS: return;
     }
-    set_stream(L, &f->stream);
 }
 
 /* parse_frame(bytes) -> table, bytes taken | nil, code, reason */
@@ -121,15 +151,32 @@ static int parse_frame(lua_State *L)
     } else {
         lua_newtable(L);
         set_u64(L, "type", f.type);
-        set_fields(L, &f);
+        show_fields(L, &f);
         lua_pushnumber(L, (lua_Number)(r.at - bytes.data));
     }
     free_copy(bytes);
     return results;
 }
 
+/* write_…: the writer of what the fields of a row hold, out of the table at 1. */
+
+static void write_nothing(lua_State *L, struct writer *w, enum frame_type type)
+{
+    (void)L;
+    if (type == FRAME_PING)
+        neap_write_ping(w);
+    else
+        neap_write_handshake_done(w);
+}
+
+static void write_padding(lua_State *L, struct writer *w, enum frame_type type)
+{
+    (void)type;
+    neap_write_padding(w, (size_t)get_u64(L, "size"));
+}
+
 /* ranges: {{first, last}, …} ascending, both inclusive */
-static void write_ack(lua_State *L, struct writer *w, bool has_ecn)
+static void write_ack(lua_State *L, struct writer *w, enum frame_type type)
 {
     struct range ranges[256];
     uint64_t ecn[3] = {get_u64(L, "ect0"), get_u64(L, "ect1"), get_u64(L, "ce")};
@@ -145,10 +192,70 @@ static void write_ack(lua_State *L, struct writer *w, bool has_ecn)
         ranges[count] = (struct range){to_u64(L, -2), to_u64(L, -1) + 1};
         lua_pop(L, 3);
     }
-    neap_write_ack(w, ranges, count, get_u64(L, "delay"), has_ecn ? ecn : NULL);
+    neap_write_ack(w, ranges, count, get_u64(L, "delay"), type == FRAME_ACK_ECN ? ecn : NULL);
 }
 
-static void write_new_connection_id(lua_State *L, struct writer *w)
+static void write_reset_stream(lua_State *L, struct writer *w, enum frame_type type)
+{
+    (void)type;
+    neap_write_reset_stream(w, get_u64(L, "id"), get_u64(L, "code"), get_u64(L, "final_size"));
+}
+
+static void write_stop_sending(lua_State *L, struct writer *w, enum frame_type type)
+{
+    (void)type;
+    neap_write_stop_sending(w, get_u64(L, "id"), get_u64(L, "code"));
+}
+
+static void write_data(lua_State *L, struct writer *w, struct span data, size_t foretold)
+{
+    if (!w->full && writer_size(w) != foretold)
+        luaL_error(L, "the header is not as long as foretold");
+    write_span(w, data);
+}
+
+static void write_crypto(lua_State *L, struct writer *w, enum frame_type type)
+{
+    struct span data = get_span(L, "data");
+    uint64_t offset = get_u64(L, "offset");
+
+    (void)type;
+    neap_write_crypto_header(w, offset, data.size);
+    write_data(L, w, data, neap_crypto_header_size(offset, data.size));
+}
+
+static void write_token(lua_State *L, struct writer *w, enum frame_type type)
+{
+    (void)type;
+    neap_write_new_token(w, get_span(L, "token"));
+}
+
+static void write_stream(lua_State *L, struct writer *w, enum frame_type type)
+{
+    struct span data = get_span(L, "data");
+    uint64_t id = get_u64(L, "id"), offset = get_u64(L, "offset");
+
+    (void)type;
+    neap_write_stream_header(w, id, offset, data.size, get_flag(L, "fin"));
+    write_data(L, w, data, neap_stream_header_size(id, offset, data.size));
+}
+
+static void write_limit(lua_State *L, struct writer *w, enum frame_type type)
+{
+    neap_write_number(w, type, get_u64(L, "limit"));
+}
+
+static void write_stream_limit(lua_State *L, struct writer *w, enum frame_type type)
+{
+    neap_write_stream_number(w, type, get_u64(L, "id"), get_u64(L, "limit"));
+}
+
+static void write_streams_limit(lua_State *L, struct writer *w, enum frame_type type)
+{
+    write_limit(L, w, type);
+}
+
+static void write_new_connection_id(lua_State *L, struct writer *w, enum frame_type type)
 {
     struct frame_new_connection_id f = {
         .sequence = get_u64(L, "sequence"),
@@ -156,14 +263,28 @@ static void write_new_connection_id(lua_State *L, struct writer *w)
         .cid = get_cid(L, "cid"),
     };
 
+    (void)type;
     get_fixed(L, "token", f.token, sizeof(f.token));
     neap_write_new_connection_id(w, &f);
 }
 
-static void write_close(lua_State *L, struct writer *w, bool is_application)
+static void write_sequence(lua_State *L, struct writer *w, enum frame_type type)
+{
+    neap_write_number(w, type, get_u64(L, "sequence"));
+}
+
+static void write_path_data(lua_State *L, struct writer *w, enum frame_type type)
+{
+    uint8_t data[8];
+
+    get_fixed(L, "data", data, sizeof(data));
+    neap_write_path(w, type, data);
+}
+
+static void write_close(lua_State *L, struct writer *w, enum frame_type type)
 {
     struct frame_close f = {
-        .is_application = is_application,
+        .is_application = type == FRAME_CONNECTION_CLOSE_APP,
         .code = get_u64(L, "code"),
         .frame_type = get_u64(L, "frame_type"),
         .reason = get_span(L, "reason"),
@@ -172,64 +293,15 @@ static void write_close(lua_State *L, struct writer *w, bool is_application)
     neap_write_close(w, &f);
 }
 
-static void write_with_data(lua_State *L, struct writer *w, enum frame_type type)
-{
-    struct span data = get_span(L, "data");
-    uint64_t id = get_u64(L, "id"), offset = get_u64(L, "offset");
-    size_t size = type == FRAME_CRYPTO ? neap_crypto_header_size(offset, data.size)
-                                       : neap_stream_header_size(id, offset, data.size);
-
-    if (type == FRAME_CRYPTO)
-        neap_write_crypto_header(w, offset, data.size);
-    else
-        neap_write_stream_header(w, id, offset, data.size, get_flag(L, "fin"));
-    if (!w->full && writer_size(w) != size)
-        luaL_error(L, "the header is not as long as foretold");
-    write_span(w, data);
-}
-
-static void write_path(lua_State *L, struct writer *w, enum frame_type type)
-{
-    uint8_t data[8];
-
-    get_fixed(L, "data", data, sizeof(data));
-    neap_write_path(w, type, data);
-}
-
 static void write_by_type(lua_State *L, struct writer *w, enum frame_type type)
 {
-    switch (type) {
-    case FRAME_PADDING: neap_write_padding(w, (size_t)get_u64(L, "size")); return;
-    case FRAME_PING: neap_write_ping(w); return;
-    case FRAME_ACK:
-    case FRAME_ACK_ECN: write_ack(L, w, type == FRAME_ACK_ECN); return;
-    case FRAME_RESET_STREAM:
-        neap_write_reset_stream(w, get_u64(L, "id"), get_u64(L, "code"), get_u64(L, "final_size"));
-        return;
-    case FRAME_STOP_SENDING: neap_write_stop_sending(w, get_u64(L, "id"), get_u64(L, "code")); return;
-    case FRAME_CRYPTO: write_with_data(L, w, type); return;
-    case FRAME_NEW_TOKEN: neap_write_new_token(w, get_span(L, "token")); return;
-    case FRAME_MAX_DATA:
-    case FRAME_MAX_STREAMS_BIDI:
-    case FRAME_MAX_STREAMS_UNI:
-    case FRAME_DATA_BLOCKED:
-    case FRAME_STREAMS_BLOCKED_BIDI:
-    case FRAME_STREAMS_BLOCKED_UNI: neap_write_number(w, type, get_u64(L, "limit")); return;
-    case FRAME_MAX_STREAM_DATA:
-    case FRAME_STREAM_DATA_BLOCKED:
-        neap_write_stream_number(w, type, get_u64(L, "id"), get_u64(L, "limit"));
-        return;
-    case FRAME_NEW_CONNECTION_ID: write_new_connection_id(L, w); return;
-    case FRAME_RETIRE_CONNECTION_ID: neap_write_number(w, type, get_u64(L, "sequence")); return;
-    case FRAME_PATH_CHALLENGE:
-    case FRAME_PATH_RESPONSE: write_path(L, w, type); return;
-    case FRAME_CONNECTION_CLOSE: write_close(L, w, false); return;
-    case FRAME_CONNECTION_CLOSE_APP: write_close(L, w, true); return;
-    case FRAME_HANDSHAKE_DONE: neap_write_handshake_done(w); return;
-    case FRAME_STREAM:
-    case FRAME_TYPES: break;
+    switch (neap_frame_kind((uint64_t)type)) {
+#define X(name, first, last, fields, handler, fate, rules) \
+    case KIND_##name: write_##fields(L, w, type); return;
+        FRAME_LIST(X)
+#undef X
+    case FRAME_KINDS: luaL_error(L, "no such frame");
     }
-    write_with_data(L, w, type);
 }
 
 /* write_frame(table [, room]) -> bytes | nil when they do not fit */
@@ -257,14 +329,38 @@ static int frame_rules(lua_State *L)
     } names[] = {
         {IN_INITIAL, "initial"}, {IN_EARLY, "early"},           {IN_HANDSHAKE, "handshake"},
         {IN_ONE_RTT, "one_rtt"}, {ELICITS, "elicits"},          {IN_FLIGHT, "in_flight"},
-        {PROBING, "probing"},    {ONLY_TO_CLIENT, "to_client"},
+        {PROBING, "probing"},    {ONLY_TO_CLIENT, "to_client"}, {TWICE, "twice"},
     };
-    unsigned rules = neap_frame_rules(to_u64(L, 1));
+    unsigned rules = neap_frame_rules(neap_frame_kind(to_u64(L, 1)));
 
     lua_newtable(L);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (rules & names[i].bit)
             set_flag(L, names[i].name, true);
+    return 1;
+}
+
+/* frames() -> list of { name =, first =, last = }: the rows of the table */
+static int list_frames(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        uint64_t first, last;
+    } rows[] = {
+#define X(name, first, last, fields, handler, fate, rules) {#name, first, last},
+        FRAME_LIST(X)
+#undef X
+    };
+
+    lua_newtable(L);
+    for (size_t i = 0; i < FRAME_KINDS; i++) {
+        lua_newtable(L);
+        lua_pushstring(L, rows[i].name);
+        lua_setfield(L, -2, "name");
+        set_u64(L, "first", rows[i].first);
+        set_u64(L, "last", rows[i].last);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
     return 1;
 }
 
@@ -375,6 +471,7 @@ int neap_units_wire(lua_State *L)
         {"parse_frame", parse_frame},
         {"write_frame", write_frame},
         {"frame_rules", frame_rules},
+        {"frames", list_frames},
         {"parse_header", parse_header},
         {"write_header", write_header},
         {"number_size", number_size},

@@ -19,7 +19,10 @@ local function refused(bytes, code)
 end
 
 -- One of each type, with the bytes that RFC 9000 §19 lays out for it.
+-- Unknown frames have types of the form 31 * N + 27, which RFC 9000 §18.1 reserves among parameters: no extension takes
+-- them, as it may take the next free number.
 local FRAMES = {
+  { "00", { type = 0x00, size = 1 } },
   { "01", { type = 0x01 } },
   { "02 05 4064 00 02", { type = 0x02, largest = 5, delay = 100, ranges = { { 3, 5 } } } },
   { "02 4400 00 02 0f 02 03 4050 00",
@@ -62,6 +65,14 @@ describe("a frame", function()
     end
   end)
 
+  it("of every row of the frame table is among these", function()
+    local seen = {}
+    for _, case in ipairs(FRAMES) do seen[case[2].type] = true end
+    for _, row in ipairs(wire.frames()) do
+      assert.is_true(seen[row.first] or seen[row.last] or false, row.name)
+    end
+  end)
+
   it("of every type is refused wherever it is cut", function()
     for _, case in ipairs(FRAMES) do
       local bytes = helper.unhex(case[1])
@@ -73,8 +84,8 @@ describe("a frame", function()
 
   -- covers: rfc9000#12.4.4
   it("of an unknown type is refused", function()
-    for _, hex in ipairs({ "1f", "20", "30", "31", "3f", "40ff", "80010000", "ffffffffffffffff" }) do
-      refused(helper.unhex(hex))
+    for _, hex in ipairs({ "7ca7", "b76eac9b", "c0001f000000001b", "fffffffffffffff8" }) do
+      refused(helper.unhex(hex) .. "\0\0")
     end
   end)
 
@@ -176,30 +187,35 @@ end)
 
 describe("the frame table", function()
   -- RFC 9000 §12.4, table 3: I initial, H handshake, 0 and 1 RTT; N elicits no ACK, C not in flight, P probing;
-  -- c goes to a client only.
+  -- c goes to a
+  -- client only, o may be processed once only (§8.2.2).
   local TABLE = {
     [0x00] = "IH01 NP", [0x01] = "IH01", [0x02] = "IH1 NC", [0x03] = "IH1 NC", [0x04] = "01", [0x05] = "01",
     [0x06] = "IH1", [0x07] = "1 c", [0x10] = "01", [0x11] = "01", [0x12] = "01", [0x13] = "01", [0x14] = "01",
-    [0x15] = "01", [0x16] = "01", [0x17] = "01", [0x18] = "01 P", [0x19] = "1", [0x1a] = "01 P", [0x1b] = "1 P",
+    [0x15] = "01", [0x16] = "01", [0x17] = "01", [0x18] = "01 P", [0x19] = "1", [0x1a] = "01 Po", [0x1b] = "1 P",
     [0x1c] = "IH01 NC", [0x1d] = "01 NC", [0x1e] = "1 c",
   }
   for type = 0x08, 0x0f do TABLE[type] = "01" end
 
   -- covers: rfc9000#12.4.3 rfc9000#12.5.3 rfc9000#12.5.5 rfc9000#17.2.4.2
   it("is that of RFC 9000 §12.4", function()
+    local types = 0
+    for _, row in ipairs(wire.frames()) do types = types + row.last - row.first + 1 end
+    assert.equal(0x1f, types)
     for type = 0, 0x1e do
       local row = TABLE[type]
       local function has(mark) return row:find(mark, 1, true) and true or nil end
       local want = {
         initial = has("I"), handshake = has("H"), early = has("0"), one_rtt = has("1"),
         elicits = not has("N") or nil, in_flight = not has("C") or nil, probing = has("P"), to_client = has("c"),
+        twice = not has("o") or nil,
       }
       assert.same(want, wire.frame_rules(type), ("type 0x%02x"):format(type))
     end
   end)
 
   it("has no rule for what is unknown", function()
-    for _, type in ipairs({ 0x1f, 0x20, 0x30, 256 + 1, 2 ^ 32, MAX }) do
+    for _, type in ipairs({ 31 * 8 + 27, 31 * 2 ^ 10 + 27, 31 * 2 ^ 40 + 27, 2 ^ 32 + 1, MAX }) do
       assert.same({}, wire.frame_rules(type))
     end
   end)
