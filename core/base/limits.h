@@ -15,6 +15,7 @@
 #define LIMIT_TLS_EXTENSIONS 64u       /* extensions in one block; real ClientHellos have about 20 */
 #define LIMIT_SERVER_NAME 255u         /* bytes of a host name (RFC 1035 §2.3.4) */
 #define LIMIT_TLS_PARAMETERS 4096u     /* bytes of our own transport parameters */
+#define LIMIT_UNKNOWN_PARAMETERS 32u   /* unknown transport parameters that are checked for coming twice */
 #define LIMIT_CHAIN_SIGNATURES 32u     /* signatures verified while a path to a root is searched */
 #define LIMIT_TRUSTED_ROOTS 4096u      /* root certificates of one config; a system has about 150 */
 #define LIMIT_PINS 64u                 /* pinned keys of one config */

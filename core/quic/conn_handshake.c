@@ -20,16 +20,18 @@ static struct transport_params our_params(const neap_conn *c)
     p.ack_delay_exponent = config_option(config, OPTION_ack_delay_exponent);
     p.max_ack_delay_ms = config_option(config, OPTION_max_ack_delay);
     p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);
-    p.disable_active_migration = config_option(config, OPTION_disable_active_migration) != 0;
-    p.has_initial_scid = true;
+    if (config_option(config, OPTION_disable_active_migration))
+        params_add(&p, PARAM_disable_active_migration);
+    params_add(&p, PARAM_initial_source_connection_id);
     p.initial_scid = c->handshake->source_cid;
     if (!c->is_server)
         return p;
-    p.has_original_dcid = true;
+    params_add(&p, PARAM_original_destination_connection_id);
     p.original_dcid = c->original_dcid;
-    p.has_retry_scid = c->handshake->retried;
+    if (c->handshake->retried)
+        params_add(&p, PARAM_retry_source_connection_id);
     p.retry_scid = c->handshake->retry_scid;
-    p.has_reset_token = true;
+    params_add(&p, PARAM_stateless_reset_token);
     neap_reset_token(&config->tokens, &c->handshake->source_cid, p.reset_token);
     return p;
 }
@@ -137,19 +139,19 @@ static int check_connection_ids(const neap_conn *c, const struct transport_param
 {
     const struct handshake *h = c->handshake;
 
-    if (!p->has_initial_scid)
+    if (!params_has(p, PARAM_initial_source_connection_id))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "initial_source_connection_id is missing");
     if (!cid_equal(&p->initial_scid, neap_peer_cids_active(&c->peer_cids)))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "initial_source_connection_id is another one");
     if (c->is_server)
         return 0;
-    if (!p->has_original_dcid)
+    if (!params_has(p, PARAM_original_destination_connection_id))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR,
                          "original_destination_connection_id is missing");
     if (!cid_equal(&p->original_dcid, &c->original_dcid))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR,
                          "original_destination_connection_id is another one");
-    if (p->has_retry_scid != h->retried)
+    if (params_has(p, PARAM_retry_source_connection_id) != h->retried)
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR,
                          "retry_source_connection_id does not fit the Retry");
     if (h->retried && !cid_equal(&p->retry_scid, &h->retry_scid))
@@ -162,7 +164,7 @@ static int take_preferred_cid(neap_conn *c, const struct transport_params *p, st
 {
     struct frame_new_connection_id f = {.sequence = 1, .cid = p->preferred_address.cid};
 
-    if (!p->has_preferred_address)
+    if (!params_has(p, PARAM_preferred_address))
         return 0;
     if (neap_peer_cids_active(&c->peer_cids)->size == 0)
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "preferred_address without connection IDs");
@@ -190,7 +192,7 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
     c->local_cids.peer_limit = p->active_connection_id_limit < LIMIT_LOCAL_CONNECTION_IDS
                                    ? p->active_connection_id_limit
                                    : LIMIT_LOCAL_CONNECTION_IDS;
-    if (p->has_reset_token) {
+    if (params_has(p, PARAM_stateless_reset_token)) {
         neap_peer_cids_set_token(&c->peer_cids, p->reset_token);
         c->peer_cids_changed = true;
     }

@@ -4,125 +4,126 @@
 #include "base/limits.h"
 #include "base/reader.h"
 
-enum param_id {
-    PARAM_ORIGINAL_DCID = 0x00,
-    PARAM_MAX_IDLE_TIMEOUT = 0x01,
-    PARAM_RESET_TOKEN = 0x02,
-    PARAM_MAX_UDP_PAYLOAD_SIZE = 0x03,
-    PARAM_MAX_DATA = 0x04,
-    PARAM_MAX_STREAM_DATA_BIDI_LOCAL = 0x05,
-    PARAM_MAX_STREAM_DATA_BIDI_REMOTE = 0x06,
-    PARAM_MAX_STREAM_DATA_UNI = 0x07,
-    PARAM_MAX_STREAMS_BIDI = 0x08,
-    PARAM_MAX_STREAMS_UNI = 0x09,
-    PARAM_ACK_DELAY_EXPONENT = 0x0a,
-    PARAM_MAX_ACK_DELAY = 0x0b,
-    PARAM_DISABLE_ACTIVE_MIGRATION = 0x0c,
-    PARAM_PREFERRED_ADDRESS = 0x0d,
-    PARAM_ACTIVE_CONNECTION_ID_LIMIT = 0x0e,
-    PARAM_INITIAL_SCID = 0x0f,
-    PARAM_RETRY_SCID = 0x10,
-    PARAM_IDS = 0x11, /* one past the last of RFC 9000 */
+#define VALUE_ROOM 64 /* bytes of the longest value: preferred_address has 61 */
+
+enum sender { BOTH, SERVER };
+
+struct row {
+    uint64_t id, least, greatest, absent;
+    bool (*read)(struct span value, const struct row *row, void *field);
+    void (*write)(struct writer *w, const void *field);
+    const char *wrong; /* what is said of a value that cannot be */
+    uint16_t at;       /* of the field in struct transport_params */
+    uint8_t sender;
 };
 
-#define MAX_STREAMS (UINT64_C(1) << 60)
-#define DEFAULT_UDP_PAYLOAD 65527u
-#define DEFAULT_ACK_DELAY_EXPONENT 3u
-#define DEFAULT_MAX_ACK_DELAY_MS 25u
-#define DEFAULT_CONNECTION_ID_LIMIT 2u
+#define X(name, id, form, sender, field, least, greatest, absent)                    \
+    static bool read_##form(struct span value, const struct row *row, void *field_); \
+    static void write_##form(struct writer *w, const void *field_);
+PARAM_LIST(X)
+#undef X
 
-/* Parameters that are one integer: where it goes, its range and its default (RFC 9000 §18.2). */
-struct number_param {
-    uint16_t id;
-    uint16_t at; /* offset in struct transport_params */
-    uint64_t least, most, initial;
-    const char *reason;
+static const struct row rows[PARAMS] = {
+#define X(name, id, form, sender, field, least, greatest, absent) \
+    {id,                                                          \
+     least,                                                       \
+     greatest,                                                    \
+     absent,                                                      \
+     read_##form,                                                 \
+     write_##form,                                                \
+     #name " of a wrong value",                                   \
+     offsetof(struct transport_params, field),                    \
+     sender},
+    PARAM_LIST(X)
+#undef X
 };
 
-#define NUMBER(param, field, ...)                                                \
-    {                                                                            \
-        .id = param, .at = offsetof(struct transport_params, field), __VA_ARGS__ \
-    }
-#define ANY .least = 0, .most = VARINT_MAX, .initial = 0, .reason = "transport parameter out of range"
+_Static_assert(PARAMS <= 64, "the rows have a bit each in `present`");
 
-static const struct number_param numbers[] = {
-    NUMBER(PARAM_MAX_IDLE_TIMEOUT, max_idle_timeout_ms, ANY),
-    NUMBER(PARAM_MAX_UDP_PAYLOAD_SIZE, max_udp_payload_size, .least = NEAP_MIN_UDP_PAYLOAD,
-           .most = VARINT_MAX, .initial = DEFAULT_UDP_PAYLOAD, .reason = "max_udp_payload_size below 1200"),
-    NUMBER(PARAM_MAX_DATA, max_data, ANY),
-    NUMBER(PARAM_MAX_STREAM_DATA_BIDI_LOCAL, max_stream_data_bidi_local, ANY),
-    NUMBER(PARAM_MAX_STREAM_DATA_BIDI_REMOTE, max_stream_data_bidi_remote, ANY),
-    NUMBER(PARAM_MAX_STREAM_DATA_UNI, max_stream_data_uni, ANY),
-    NUMBER(PARAM_MAX_STREAMS_BIDI, max_streams_bidi, .most = MAX_STREAMS,
-           .reason = "initial_max_streams_bidi above 2^60"),
-    NUMBER(PARAM_MAX_STREAMS_UNI, max_streams_uni, .most = MAX_STREAMS,
-           .reason = "initial_max_streams_uni above 2^60"),
-    NUMBER(PARAM_ACK_DELAY_EXPONENT, ack_delay_exponent, .most = 20, .initial = DEFAULT_ACK_DELAY_EXPONENT,
-           .reason = "ack_delay_exponent above 20"),
-    NUMBER(PARAM_MAX_ACK_DELAY, max_ack_delay_ms, .most = (1u << 14) - 1, .initial = DEFAULT_MAX_ACK_DELAY_MS,
-           .reason = "max_ack_delay of 2^14 or more"),
-    NUMBER(PARAM_ACTIVE_CONNECTION_ID_LIMIT, active_connection_id_limit, .least = 2, .most = VARINT_MAX,
-           .initial = DEFAULT_CONNECTION_ID_LIMIT, .reason = "active_connection_id_limit below 2"),
-};
-
-#define NUMBER_COUNT (sizeof numbers / sizeof numbers[0])
-
-static uint64_t *number_at(struct transport_params *p, const struct number_param *n)
+static void *field_of(struct transport_params *p, const struct row *row)
 {
-    return (uint64_t *)(void *)((char *)p + n->at);
+    return (char *)p + row->at;
+}
+
+static bool is_number(const struct row *row)
+{
+    return row->read == read_number;
 }
 
 struct transport_params neap_params_default(void)
 {
     struct transport_params p = {0};
 
-    for (size_t i = 0; i < NUMBER_COUNT; i++)
-        *number_at(&p, &numbers[i]) = numbers[i].initial;
+    for (size_t i = 0; i < PARAMS; i++)
+        if (is_number(&rows[i]))
+            *(uint64_t *)field_of(&p, &rows[i]) = rows[i].absent;
     return p;
 }
 
-static int bad_param(struct failure *why, const char *reason)
-{
-    return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, reason);
-}
+/* ---- forms of values */
 
 /* The integer has to be the whole value. */
-static int parse_number(struct span value, const struct number_param *n, struct transport_params *p,
-                        struct failure *why)
+static bool read_number(struct span value, const struct row *row, void *field)
 {
     struct reader r = reader_of(value);
     uint64_t number = read_varint(&r);
 
-    if (r.bad || reader_left(&r))
-        return bad_param(why, "transport parameter is not one integer");
-    if (number < n->least || number > n->most)
-        return bad_param(why, n->reason);
-    *number_at(p, n) = number;
-    return NEAP_OK;
+    *(uint64_t *)field = number;
+    return !r.bad && reader_left(&r) == 0 && number >= row->least && number <= row->greatest;
 }
 
-static int parse_cid(struct span value, bool *has, neap_cid *cid, struct failure *why)
+static void write_number(struct writer *w, const void *field)
 {
+    write_varint(w, *(const uint64_t *)field);
+}
+
+static bool read_flag(struct span value, const struct row *row, void *field)
+{
+    (void)row, (void)field;
+    return value.size == 0;
+}
+
+static void write_flag(struct writer *w, const void *field)
+{
+    (void)w, (void)field;
+}
+
+static bool read_cid(struct span value, const struct row *row, void *field)
+{
+    neap_cid *cid = field;
+
+    (void)row;
     if (value.size > LIMIT_CONNECTION_ID)
-        return bad_param(why, "connection ID above 20 bytes");
-    *has = true;
+        return false;
     *cid = (neap_cid){.size = (uint8_t)value.size};
     if (value.size)
         memcpy(cid->bytes, value.data, value.size);
-    return NEAP_OK;
+    return true;
 }
 
-static int parse_reset_token(struct span value, struct transport_params *p, struct failure *why)
+static void write_cid(struct writer *w, const void *field)
 {
-    if (value.size != sizeof p->reset_token)
-        return bad_param(why, "stateless_reset_token is not 16 bytes");
-    p->has_reset_token = true;
-    memcpy(p->reset_token, value.data, value.size);
-    return NEAP_OK;
+    const neap_cid *cid = field;
+
+    write_bytes(w, cid->bytes, cid->size);
+}
+
+static bool read_reset_token(struct span value, const struct row *row, void *field)
+{
+    (void)row;
+    if (value.size != 16)
+        return false;
+    memcpy(field, value.data, 16);
+    return true;
+}
+
+static void write_reset_token(struct writer *w, const void *field)
+{
+    write_bytes(w, field, 16);
 }
 
 /* All zero means that there is none of this family (RFC 9000 §18.2). */
-static neap_address parse_address(struct reader *r, uint8_t family)
+static neap_address read_address(struct reader *r, uint8_t family)
 {
     static const uint8_t none[16];
     neap_address a = {.family = family};
@@ -134,96 +135,27 @@ static neap_address parse_address(struct reader *r, uint8_t family)
     return a.port == 0 && memcmp(a.ip, none, sizeof none) == 0 ? (neap_address){0} : a;
 }
 
-static int parse_preferred_address(struct span value, struct transport_params *p, struct failure *why)
+static bool read_preferred_address(struct span value, const struct row *row, void *field)
 {
     struct reader r = reader_of(value);
-    struct preferred_address a = {.v4 = parse_address(&r, 4)};
+    struct preferred_address a = {.v4 = read_address(&r, 4)};
 
-    a.v6 = parse_address(&r, 6);
+    (void)row;
+    a.v6 = read_address(&r, 6);
     struct span cid = read_vector(&r, 1), token = read_bytes(&r, sizeof a.token);
-    if (r.bad || reader_left(&r))
-        return bad_param(why, "preferred_address of wrong size");
-    if (cid.size < 1 || cid.size > LIMIT_CONNECTION_ID)
-        return bad_param(why, "preferred_address with a connection ID of wrong size");
+    if (r.bad || reader_left(&r) || cid.size < 1 || cid.size > LIMIT_CONNECTION_ID)
+        return false;
     a.cid.size = (uint8_t)cid.size;
     memcpy(a.cid.bytes, cid.data, cid.size);
     memcpy(a.token, token.data, sizeof a.token);
-    p->has_preferred_address = true;
-    p->preferred_address = a;
-    return NEAP_OK;
+    *(struct preferred_address *)field = a;
+    return true;
 }
 
-static bool is_server_only(uint64_t id)
+static void write_preferred_address(struct writer *w, const void *field)
 {
-    return id == PARAM_ORIGINAL_DCID || id == PARAM_RESET_TOKEN || id == PARAM_PREFERRED_ADDRESS ||
-           id == PARAM_RETRY_SCID;
-}
+    const struct preferred_address *a = field;
 
-static int parse_value(uint64_t id, struct span value, struct transport_params *p, struct failure *why)
-{
-    switch (id) {
-    case PARAM_ORIGINAL_DCID: return parse_cid(value, &p->has_original_dcid, &p->original_dcid, why);
-    case PARAM_INITIAL_SCID: return parse_cid(value, &p->has_initial_scid, &p->initial_scid, why);
-    case PARAM_RETRY_SCID: return parse_cid(value, &p->has_retry_scid, &p->retry_scid, why);
-    case PARAM_RESET_TOKEN: return parse_reset_token(value, p, why);
-    case PARAM_PREFERRED_ADDRESS: return parse_preferred_address(value, p, why);
-    case PARAM_DISABLE_ACTIVE_MIGRATION:
-        if (value.size)
-            return bad_param(why, "disable_active_migration with a value");
-        p->disable_active_migration = true;
-        return NEAP_OK;
-    }
-    for (size_t i = 0; i < NUMBER_COUNT; i++)
-        if (numbers[i].id == id)
-            return parse_number(value, &numbers[i], p, why);
-    return NEAP_OK; /* unknown ones are ignored (RFC 9000 §7.4.2) */
-}
-
-int neap_params_parse(struct span bytes, bool from_server, struct transport_params *out, struct failure *why)
-{
-    struct reader r = reader_of(bytes);
-    struct transport_params p = neap_params_default();
-    uint32_t seen = 0; /* a bit for each id below PARAM_IDS */
-
-    while (reader_left(&r)) {
-        uint64_t id = read_varint(&r);
-        struct span value = read_bytes(&r, read_varint(&r));
-
-        if (r.bad)
-            return bad_param(why, "transport parameters cut short");
-        if (id < PARAM_IDS && seen >> id & 1)
-            return bad_param(why, "transport parameter twice");
-        if (id < PARAM_IDS)
-            seen |= UINT32_C(1) << id;
-        if (!from_server && is_server_only(id))
-            return bad_param(why, "transport parameter that only a server sends");
-        int error = parse_value(id, value, &p, why);
-        if (error)
-            return error;
-    }
-    if (p.has_preferred_address && p.has_initial_scid && p.initial_scid.size == 0)
-        return bad_param(why, "preferred_address from a server with an empty connection ID");
-    *out = p;
-    return NEAP_OK;
-}
-
-static void write_param(struct writer *w, uint64_t id, struct span value)
-{
-    write_varint(w, id);
-    write_varint(w, value.size);
-    write_span(w, value);
-}
-
-static void write_cid(struct writer *w, bool has, uint64_t id, const neap_cid *cid)
-{
-    if (has)
-        write_param(w, id, span_of(cid->bytes, cid->size));
-}
-
-static void write_preferred_address(struct writer *w, const struct preferred_address *a)
-{
-    write_varint(w, PARAM_PREFERRED_ADDRESS);
-    write_varint(w, 4 + 2 + 16 + 2 + 1 + (uint64_t)a->cid.size + sizeof a->token);
     write_bytes(w, a->v4.ip, 4);
     write_u16(w, a->v4.port);
     write_bytes(w, a->v6.ip, 16);
@@ -233,14 +165,80 @@ static void write_preferred_address(struct writer *w, const struct preferred_add
     write_bytes(w, a->token, sizeof a->token);
 }
 
-static void write_server_params(struct writer *w, const struct transport_params *p)
+/* ---- all of them */
+
+static int bad_param(struct failure *why, const char *reason)
 {
-    write_cid(w, p->has_original_dcid, PARAM_ORIGINAL_DCID, &p->original_dcid);
-    write_cid(w, p->has_retry_scid, PARAM_RETRY_SCID, &p->retry_scid);
-    if (p->has_reset_token)
-        write_param(w, PARAM_RESET_TOKEN, span_of(p->reset_token, sizeof p->reset_token));
-    if (p->has_preferred_address)
-        write_preferred_address(w, &p->preferred_address);
+    return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, reason);
+}
+
+static size_t find_row(uint64_t id)
+{
+    size_t i = 0;
+
+    while (i < PARAMS && rows[i].id != id)
+        i++;
+    return i;
+}
+
+/* Identifiers that are in no row: they are ignored, but must not come twice either (RFC 9000 §7.4). Reserved ones are
+ * a few; past the bound nobody looks. */
+struct unknown_ids {
+    uint64_t ids[LIMIT_UNKNOWN_PARAMETERS];
+    size_t count;
+};
+
+static bool is_second(struct unknown_ids *unknown, uint64_t id)
+{
+    for (size_t i = 0; i < unknown->count; i++)
+        if (unknown->ids[i] == id)
+            return true;
+    if (unknown->count < LIMIT_UNKNOWN_PARAMETERS)
+        unknown->ids[unknown->count++] = id;
+    return false;
+}
+
+static int take_param(struct transport_params *p, const struct row *row, struct span value, bool from_server,
+                      struct failure *why)
+{
+    enum param which = (enum param)(row - rows);
+
+    if (params_has(p, which))
+        return bad_param(why, "transport parameter twice");
+    if (!from_server && row->sender == SERVER)
+        return bad_param(why, "transport parameter that only a server sends");
+    if (!row->read(value, row, field_of(p, row)))
+        return bad_param(why, row->wrong);
+    params_add(p, which);
+    return NEAP_OK;
+}
+
+int neap_params_parse(struct span bytes, bool from_server, struct transport_params *out, struct failure *why)
+{
+    struct reader r = reader_of(bytes);
+    struct transport_params p = neap_params_default();
+    struct unknown_ids unknown = {.count = 0};
+
+    while (reader_left(&r)) {
+        uint64_t id = read_varint(&r);
+        struct span value = read_bytes(&r, read_varint(&r));
+        size_t at = find_row(id);
+        int error = NEAP_OK;
+
+        if (r.bad)
+            return bad_param(why, "transport parameters cut short");
+        if (at < PARAMS)
+            error = take_param(&p, &rows[at], value, from_server, why);
+        else if (is_second(&unknown, id))
+            error = bad_param(why, "transport parameter twice");
+        if (error)
+            return error;
+    }
+    if (params_has(&p, PARAM_preferred_address) && params_has(&p, PARAM_initial_source_connection_id) &&
+        p.initial_scid.size == 0)
+        return bad_param(why, "preferred_address from a server with an empty connection ID");
+    *out = p;
+    return NEAP_OK;
 }
 
 /* RFC 9000 §18.1: 31*N+27 is reserved to exercise that unknown ones are ignored; 0 to 7 bytes of value. */
@@ -256,22 +254,20 @@ static void write_grease(struct writer *w, uint64_t grease)
 
 void neap_params_write(struct writer *w, const struct transport_params *p, bool from_server, uint64_t grease)
 {
-    struct transport_params ours = *p;
+    for (size_t i = 0; i < PARAMS; i++) {
+        const struct row *row = &rows[i];
+        const void *field = (const char *)p + row->at;
+        uint8_t value[VALUE_ROOM];
+        struct writer v = writer_of(value, sizeof value);
 
-    for (size_t i = 0; i < NUMBER_COUNT; i++) {
-        uint64_t value = *number_at(&ours, &numbers[i]);
-
-        if (value == numbers[i].initial)
+        if ((row->sender == SERVER && !from_server) ||
+            (is_number(row) ? *(const uint64_t *)field == row->absent : !params_has(p, (enum param)i)))
             continue;
-        write_varint(w, numbers[i].id);
-        write_varint(w, varint_size(value));
-        write_varint(w, value);
+        row->write(&v, field);
+        write_varint(w, row->id);
+        write_varint(w, writer_size(&v));
+        write_bytes(w, value, writer_size(&v));
     }
-    if (p->disable_active_migration)
-        write_param(w, PARAM_DISABLE_ACTIVE_MIGRATION, (struct span){0});
-    write_cid(w, p->has_initial_scid, PARAM_INITIAL_SCID, &p->initial_scid);
-    if (from_server)
-        write_server_params(w, p);
     if (grease)
         write_grease(w, grease);
 }

@@ -477,6 +477,7 @@ int neap_units_wire(lua_State *L)
         {"number_size", number_size},
         {"versions", versions},
         {"number_expand", number_expand},
+        {"params", units_wire_params},
         {"parse_params", units_wire_parse_params},
         {"write_params", units_wire_write_params},
         {NULL, NULL},

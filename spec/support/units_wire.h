@@ -6,6 +6,7 @@
 
 #define ROOM 4096
 
+int units_wire_params(lua_State *L);
 /* parse_params(bytes, from_server) -> table | nil, code, reason */
 int units_wire_parse_params(lua_State *L);
 /* write_params(table, from_server [, grease]) -> bytes */

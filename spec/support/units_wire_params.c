@@ -3,23 +3,6 @@
 
 #include "wire/params.h"
 
-static const struct {
-    const char *name;
-    size_t at;
-} numbers[] = {
-    {"max_idle_timeout", offsetof(struct transport_params, max_idle_timeout_ms)},
-    {"max_udp_payload_size", offsetof(struct transport_params, max_udp_payload_size)},
-    {"max_data", offsetof(struct transport_params, max_data)},
-    {"max_stream_data_bidi_local", offsetof(struct transport_params, max_stream_data_bidi_local)},
-    {"max_stream_data_bidi_remote", offsetof(struct transport_params, max_stream_data_bidi_remote)},
-    {"max_stream_data_uni", offsetof(struct transport_params, max_stream_data_uni)},
-    {"max_streams_bidi", offsetof(struct transport_params, max_streams_bidi)},
-    {"max_streams_uni", offsetof(struct transport_params, max_streams_uni)},
-    {"ack_delay_exponent", offsetof(struct transport_params, ack_delay_exponent)},
-    {"max_ack_delay", offsetof(struct transport_params, max_ack_delay_ms)},
-    {"active_connection_id_limit", offsetof(struct transport_params, active_connection_id_limit)},
-};
-
 static void set_address(lua_State *L, const char *name, const neap_address *a)
 {
     if (a->family == 0)
@@ -30,30 +13,151 @@ static void set_address(lua_State *L, const char *name, const neap_address *a)
     lua_setfield(L, -2, name);
 }
 
+/* show_…: a value of this form into the table on top, by the name of its row. */
+
+static void show_number(lua_State *L, const char *name, const void *field)
+{
+    set_u64(L, name, *(const uint64_t *)field);
+}
+
+static void show_flag(lua_State *L, const char *name, const void *field)
+{
+    (void)field;
+    set_flag(L, name, true);
+}
+
+static void show_cid(lua_State *L, const char *name, const void *field)
+{
+    const neap_cid *cid = field;
+
+    set_bytes(L, name, cid->bytes, cid->size);
+}
+
+static void show_reset_token(lua_State *L, const char *name, const void *field)
+{
+    set_bytes(L, name, field, 16);
+}
+
+static void show_preferred_address(lua_State *L, const char *name, const void *field)
+{
+    const struct preferred_address *a = field;
+
+    lua_newtable(L);
+    set_address(L, "v4", &a->v4);
+    set_address(L, "v6", &a->v6);
+    set_bytes(L, "cid", a->cid.bytes, a->cid.size);
+    set_bytes(L, "token", a->token, sizeof(a->token));
+    lua_setfield(L, -2, name);
+}
+
+/* take_…: the same out of the value on top. */
+
+static void take_number(lua_State *L, void *field)
+{
+    *(uint64_t *)field = to_u64(L, -1);
+}
+
+static void take_flag(lua_State *L, void *field)
+{
+    (void)L, (void)field;
+}
+
+static void take_cid(lua_State *L, void *field)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, -1, &size);
+    neap_cid *cid = field;
+
+    luaL_argcheck(L, size <= sizeof(cid->bytes), 1, "connection ID");
+    memcpy(cid->bytes, bytes, size);
+    cid->size = (uint8_t)size;
+}
+
+static void take_reset_token(lua_State *L, void *field)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, -1, &size);
+
+    luaL_argcheck(L, size == 16, 1, "reset token");
+    memcpy(field, bytes, size);
+}
+
+/* {ip = bytes, port = number}, of the size that says the family */
+static neap_address get_address(lua_State *L, int table, const char *name)
+{
+    neap_address a = {0};
+    size_t size = 0;
+
+    lua_getfield(L, table, name);
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "ip");
+        const char *ip = luaL_checklstring(L, -1, &size);
+
+        luaL_argcheck(L, size == 4 || size == 16, 1, name);
+        memcpy(a.ip, ip, size);
+        lua_getfield(L, -2, "port");
+        a.port = (uint16_t)to_u64(L, -1);
+        a.family = size == 4 ? 4 : 6;
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+    return a;
+}
+
+static void take_preferred_address(lua_State *L, void *field)
+{
+    struct preferred_address *a = field;
+    int at = lua_gettop(L);
+
+    a->v4 = get_address(L, at, "v4");
+    a->v6 = get_address(L, at, "v6");
+    lua_getfield(L, at, "cid");
+    take_cid(L, &a->cid);
+    lua_getfield(L, at, "token");
+    take_reset_token(L, a->token);
+    lua_settop(L, at);
+}
+
+static const struct {
+    const char *name, *form;
+    uint64_t id;
+    size_t at;
+    void (*show)(lua_State *L, const char *name, const void *field);
+    void (*take)(lua_State *L, void *field);
+    bool is_server_only;
+} rows[PARAMS] = {
+#define BOTH false
+#define SERVER true
+#define X(name, id, form, sender, field, least, greatest, absent) \
+    {#name, #form, id, offsetof(struct transport_params, field), show_##form, take_##form, sender},
+    PARAM_LIST(X)
+#undef X
+};
+
+/* params() -> list of { name =, form =, id =, server_only = }: the rows of the table */
+int units_wire_params(lua_State *L)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < PARAMS; i++) {
+        lua_newtable(L);
+        lua_pushstring(L, rows[i].name);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, rows[i].form);
+        lua_setfield(L, -2, "form");
+        set_u64(L, "id", rows[i].id);
+        set_flag(L, "server_only", rows[i].is_server_only);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* Numbers always, the others where they came. */
 static void push_params(lua_State *L, const struct transport_params *p)
 {
     lua_newtable(L);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        uint64_t value;
-
-        memcpy(&value, (const char *)p + numbers[i].at, sizeof(value));
-        set_u64(L, numbers[i].name, value);
-    }
-    set_flag(L, "disable_active_migration", p->disable_active_migration);
-    if (p->has_original_dcid)
-        set_bytes(L, "original_dcid", p->original_dcid.bytes, p->original_dcid.size);
-    if (p->has_initial_scid)
-        set_bytes(L, "initial_scid", p->initial_scid.bytes, p->initial_scid.size);
-    if (p->has_retry_scid)
-        set_bytes(L, "retry_scid", p->retry_scid.bytes, p->retry_scid.size);
-    if (p->has_reset_token)
-        set_bytes(L, "reset_token", p->reset_token, sizeof(p->reset_token));
-    if (!p->has_preferred_address)
-        return;
-    set_address(L, "preferred_v4", &p->preferred_address.v4);
-    set_address(L, "preferred_v6", &p->preferred_address.v6);
-    set_bytes(L, "preferred_cid", p->preferred_address.cid.bytes, p->preferred_address.cid.size);
-    set_bytes(L, "preferred_token", p->preferred_address.token, sizeof(p->preferred_address.token));
+    for (size_t i = 0; i < PARAMS; i++)
+        if (rows[i].show == show_number || params_has(p, (enum param)i))
+            rows[i].show(L, rows[i].name, (const char *)p + rows[i].at);
 }
 
 /* parse_params(bytes, from_server) -> table | nil, code, reason */
@@ -71,61 +175,17 @@ int units_wire_parse_params(lua_State *L)
     return 1;
 }
 
-/* {ip = bytes, port = number}, of the size that says the family */
-static neap_address get_address(lua_State *L, const char *name)
-{
-    neap_address a = {0};
-    size_t size = 0;
-
-    lua_getfield(L, 1, name);
-    if (lua_istable(L, -1)) {
-        lua_getfield(L, -1, "ip");
-        const char *ip = luaL_checklstring(L, -1, &size);
-
-        luaL_argcheck(L, size == 4 || size == 16, 1, name);
-        memcpy(a.ip, ip, size);
-        lua_getfield(L, -2, "port");
-        a.port = (uint16_t)to_u64(L, -1);
-        a.family = size == 4 ? 4 : 6;
-        lua_pop(L, 2);
-    }
-    lua_pop(L, 1);
-    return a;
-}
-
-static neap_cid get_param_cid(lua_State *L, const char *name, bool *has)
-{
-    lua_getfield(L, 1, name);
-    *has = !lua_isnil(L, -1);
-    lua_pop(L, 1);
-    return get_cid(L, name);
-}
-
 static struct transport_params get_params(lua_State *L)
 {
     struct transport_params p = neap_params_default();
 
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        lua_getfield(L, 1, numbers[i].name);
+    for (size_t i = 0; i < PARAMS; i++) {
+        lua_getfield(L, 1, rows[i].name);
         if (!lua_isnil(L, -1)) {
-            uint64_t value = to_u64(L, -1);
-
-            memcpy((char *)&p + numbers[i].at, &value, sizeof(value));
+            rows[i].take(L, (char *)&p + rows[i].at);
+            params_add(&p, (enum param)i);
         }
         lua_pop(L, 1);
-    }
-    p.disable_active_migration = get_flag(L, "disable_active_migration");
-    p.original_dcid = get_param_cid(L, "original_dcid", &p.has_original_dcid);
-    p.initial_scid = get_param_cid(L, "initial_scid", &p.has_initial_scid);
-    p.retry_scid = get_param_cid(L, "retry_scid", &p.has_retry_scid);
-    p.has_reset_token = get_span(L, "reset_token").size > 0;
-    if (p.has_reset_token)
-        get_fixed(L, "reset_token", p.reset_token, sizeof(p.reset_token));
-    p.preferred_address.cid = get_param_cid(L, "preferred_cid", &p.has_preferred_address);
-    if (p.has_preferred_address) {
-        p.preferred_address.v4 = get_address(L, "preferred_v4");
-        p.preferred_address.v6 = get_address(L, "preferred_v6");
-        get_fixed(L, "preferred_token", p.preferred_address.token, sizeof(p.preferred_address.token));
     }
     return p;
 }

@@ -31,23 +31,28 @@ local function refused(bytes, from_server, reason)
   if reason then assert.equal(reason, why) end
 end
 
-local PREFERRED = {
-  original_dcid = "original", initial_scid = "initial", retry_scid = "retry", reset_token = ("r"):rep(16),
-  preferred_v4 = { ip = "\192\0\2\1", port = 443 },
-  preferred_v6 = { ip = "\32\1\13\184" .. ("\0"):rep(11) .. "\1", port = 8443 },
-  preferred_cid = "preferred", preferred_token = ("p"):rep(16),
+-- Numbers of the form 31 * N + 27 are never given away (RFC 9000 §18.1): what is unknown here stays so.
+local function unknown(n) return 31 * n + 27 end
+
+local OF_SERVER = {
+  original_destination_connection_id = "original", initial_source_connection_id = "initial",
+  retry_source_connection_id = "retry", stateless_reset_token = ("r"):rep(16),
+  preferred_address = {
+    v4 = { ip = "\192\0\2\1", port = 443 }, v6 = { ip = "\32\1\13\184" .. ("\0"):rep(11) .. "\1", port = 8443 },
+    cid = "preferred", token = ("p"):rep(16),
+  },
 }
 
--- Every parameter that is one integer: the least and the most of RFC 9000 §18.2, and what its absence means.
+-- RFC 9000 §18.2: every parameter that is one integer, its least and its most, and what its absence means.
 local NUMBERS = {
   { id = 0x01, name = "max_idle_timeout", absent = 0 },
   { id = 0x03, name = "max_udp_payload_size", absent = 65527, least = 1200 },
-  { id = 0x04, name = "max_data", absent = 0 },
-  { id = 0x05, name = "max_stream_data_bidi_local", absent = 0 },
-  { id = 0x06, name = "max_stream_data_bidi_remote", absent = 0 },
-  { id = 0x07, name = "max_stream_data_uni", absent = 0 },
-  { id = 0x08, name = "max_streams_bidi", absent = 0, most = 2 ^ 60 },
-  { id = 0x09, name = "max_streams_uni", absent = 0, most = 2 ^ 60 },
+  { id = 0x04, name = "initial_max_data", absent = 0 },
+  { id = 0x05, name = "initial_max_stream_data_bidi_local", absent = 0 },
+  { id = 0x06, name = "initial_max_stream_data_bidi_remote", absent = 0 },
+  { id = 0x07, name = "initial_max_stream_data_uni", absent = 0 },
+  { id = 0x08, name = "initial_max_streams_bidi", absent = 0, most = 2 ^ 60 },
+  { id = 0x09, name = "initial_max_streams_uni", absent = 0, most = 2 ^ 60 },
   { id = 0x0a, name = "ack_delay_exponent", absent = 3, most = 20 },
   { id = 0x0b, name = "max_ack_delay", absent = 25, most = 2 ^ 14 - 1 },
   { id = 0x0e, name = "active_connection_id_limit", absent = 2, least = 2 },
@@ -55,30 +60,40 @@ local NUMBERS = {
 
 -- The others, each with a good value.
 local OTHERS = {
-  { id = 0x00, name = "original_dcid", value = "12345678", server_only = true },
-  { id = 0x02, name = "reset_token", value = ("r"):rep(16), server_only = true },
+  { id = 0x00, name = "original_destination_connection_id", value = "12345678", server_only = true },
+  { id = 0x02, name = "stateless_reset_token", value = ("r"):rep(16), server_only = true },
   { id = 0x0c, name = "disable_active_migration", value = "" },
-  { id = 0x0d, name = "preferred_cid", value = ("\0"):rep(24) .. "\1c" .. ("t"):rep(16), server_only = true },
-  { id = 0x0f, name = "initial_scid", value = "12345678" },
-  { id = 0x10, name = "retry_scid", value = "12345678", server_only = true },
+  { id = 0x0d, name = "preferred_address", value = ("\0"):rep(24) .. "\1c" .. ("t"):rep(16), server_only = true },
+  { id = 0x0f, name = "initial_source_connection_id", value = "12345678" },
+  { id = 0x10, name = "retry_source_connection_id", value = "12345678", server_only = true },
 }
 
 describe("transport parameters", function()
+  it("are these, each a row of the table", function()
+    local want = {}
+    for _, number in ipairs(NUMBERS) do want[number.name] = { id = number.id, server_only = false, is_number = true } end
+    for _, other in ipairs(OTHERS) do
+      want[other.name] = { id = other.id, server_only = other.server_only or false, is_number = false }
+    end
+    local got = {}
+    for _, row in ipairs(wire.params()) do
+      got[row.name] = { id = row.id, server_only = row.server_only, is_number = row.form == "number" }
+    end
+    assert.same(want, got)
+  end)
+
   it("have the defaults of RFC 9000 §18.2 where they are absent", function()
     local params = wire.parse_params("", true)
     for _, number in ipairs(NUMBERS) do
       assert.equal(number.absent, params[number.name], number.name)
     end
-    assert.is_false(params.disable_active_migration)
-    for _, other in ipairs(OTHERS) do
-      if other.name ~= "disable_active_migration" then assert.is_nil(params[other.name]) end
-    end
+    for _, other in ipairs(OTHERS) do assert.is_nil(params[other.name]) end
     assert.equal("", wire.write_params({}, true))
   end)
 
   it("are read back as they were written", function()
-    local sent = { disable_active_migration = true, max_data = MAX }
-    for name, value in pairs(PREFERRED) do sent[name] = value end
+    local sent = { disable_active_migration = true, initial_max_data = MAX }
+    for name, value in pairs(OF_SERVER) do sent[name] = value end
     for i, number in ipairs(NUMBERS) do
       sent[number.name] = sent[number.name] or (number.least or 0) + i
     end
@@ -87,8 +102,8 @@ describe("transport parameters", function()
   end)
 
   it("written by a client leave out what only a server may send", function()
-    local params = wire.parse_params(wire.write_params(PREFERRED, false), false)
-    assert.equal("initial", params.initial_scid)
+    local params = wire.parse_params(wire.write_params(OF_SERVER, false), false)
+    assert.equal("initial", params.initial_source_connection_id)
     for _, other in ipairs(OTHERS) do
       if other.server_only then assert.is_nil(params[other.name]) end
     end
@@ -123,7 +138,7 @@ describe("transport parameters", function()
   end)
 
   it("that are integers may take more bytes than they need", function()
-    assert.equal(5, wire.parse_params(param(0x04, "\192\0\0\0\0\0\0\5"), false).max_data)
+    assert.equal(5, wire.parse_params(param(0x04, "\192\0\0\0\0\0\0\5"), false).initial_max_data)
   end)
 
   -- covers: rfc9000#7.4.2
@@ -131,7 +146,7 @@ describe("transport parameters", function()
     for _, number in ipairs(NUMBERS) do
       local one = param(number.id, varint(number.least or 2))
       refused(one .. one, true, "transport parameter twice")
-      refused(one .. param(0x20, "x") .. one, true, "transport parameter twice")
+      refused(one .. param(unknown(1), "x") .. one, true, "transport parameter twice")
     end
     for _, other in ipairs(OTHERS) do
       local one = param(other.id, other.value)
@@ -153,7 +168,7 @@ describe("transport parameters", function()
   end)
 
   it("are refused wherever one is cut", function()
-    local whole = wire.write_params(PREFERRED, true) .. param(0x0e, varint(8))
+    local whole = wire.write_params(OF_SERVER, true) .. param(0x0e, varint(8))
     local ends = {} -- where a parameter ends, what is left is whole
     local at = 1
     while at <= #whole do
@@ -175,25 +190,38 @@ describe("transport parameters", function()
     for _, id in ipairs({ 0x00, 0x0f, 0x10 }) do
       assert.is_table((wire.parse_params(param(id, ""), true)))
       assert.is_table((wire.parse_params(param(id, ("c"):rep(20)), true)))
-      refused(param(id, ("c"):rep(21)), true, "connection ID above 20 bytes")
+      refused(param(id, ("c"):rep(21)), true, ({ [0x00] = "original_destination", [0x0f] = "initial_source",
+        [0x10] = "retry_source" })[id] .. "_connection_id of a wrong value")
     end
     for _, size in ipairs({ 0, 15, 17 }) do
-      refused(param(0x02, ("r"):rep(size)), true, "stateless_reset_token is not 16 bytes")
+      refused(param(0x02, ("r"):rep(size)), true, "stateless_reset_token of a wrong value")
     end
-    refused(param(0x0c, "\0"), true, "disable_active_migration with a value")
+    refused(param(0x0c, "\0"), true, "disable_active_migration of a wrong value")
+  end)
+
+  -- covers: rfc9000#7.4.2
+  it("that are unknown are refused when one comes twice, among 32 unknown ones", function()
+    local one = param(unknown(0), "any")
+    refused(one .. one, false, "transport parameter twice")
+    local others = {}
+    for n = 1, 31 do others[n] = param(unknown(2 ^ 32 + n), "") end
+    refused(one .. table.concat(others) .. one, false, "transport parameter twice")
+    refused(table.concat(others) .. one .. one, false, "transport parameter twice")
+    -- Further ones are too many to be looked through.
+    assert.is_table((wire.parse_params(table.concat(others) .. one .. param(unknown(1), "") .. param(unknown(1), ""), false)))
   end)
 
   -- covers: rfc9000#7.4.2.1
-  it("that are unknown are ignored, also twice and with any value", function()
-    local params = wire.parse_params(param(0x11, "") .. param(27, "any") .. param(27, "any")
-      .. param(2 ^ 40, ("x"):rep(300)) .. param(0x04, "\9"), false)
-    assert.equal(9, params.max_data)
+  it("that are unknown are ignored, with any value", function()
+    local params = wire.parse_params(param(unknown(0), "") .. param(unknown(1), "any")
+      .. param(unknown(2 ^ 40), ("x"):rep(300)) .. param(0x04, "\9"), false)
+    assert.equal(9, params.initial_max_data)
   end)
 
   it("with grease have one reserved parameter more", function()
     for _, grease in ipairs({ 1, 31, 12345678901, MAX, "18446744073709551615", "9223372036854775808" }) do
-      local bytes = wire.write_params({ max_data = 9 }, false, grease)
-      local plain = wire.write_params({ max_data = 9 }, false)
+      local bytes = wire.write_params({ initial_max_data = 9 }, false, grease)
+      local plain = wire.write_params({ initial_max_data = 9 }, false)
       assert.equal(plain, bytes:sub(1, #plain))
       local added = bytes:sub(#plain + 1)
       -- Its number is 31 * N + 27 (RFC 9000 §18.1).
@@ -202,7 +230,7 @@ describe("transport parameters", function()
       for i = 2, size do rest = (rest * 256 + added:byte(i)) % 31 end
       assert.equal(27, rest)
       assert.equal(#added, size + 1 + added:byte(size + 1))
-      assert.equal(9, wire.parse_params(bytes, false).max_data)
+      assert.equal(9, wire.parse_params(bytes, false).initial_max_data)
     end
   end)
 end)
@@ -213,11 +241,11 @@ describe("preferred_address", function()
 
   it("may name one family only", function()
     local params = wire.parse_params(param(0x0d, V4 .. ("\0"):rep(18) .. "\4abcd" .. TOKEN), true)
-    assert.same({ ip = "\192\0\2\1", port = 443 }, params.preferred_v4)
-    assert.is_nil(params.preferred_v6)
+    assert.same({ ip = "\192\0\2\1", port = 443 }, params.preferred_address.v4)
+    assert.is_nil(params.preferred_address.v6)
     params = wire.parse_params(param(0x0d, ("\0"):rep(6) .. V6 .. "\4abcd" .. TOKEN), true)
-    assert.is_nil(params.preferred_v4)
-    assert.equal(8443, params.preferred_v6.port)
+    assert.is_nil(params.preferred_address.v4)
+    assert.equal(8443, params.preferred_address.v6.port)
   end)
 
   -- covers: rfc9000#18.2.5 rfc9000#18.2.6 rfc9000#18.2.7
