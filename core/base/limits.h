@@ -31,6 +31,7 @@
 #define LIMIT_SEALED_GCM (UINT64_C(1) << 23)       /* RFC 9001 §6.6: AES-GCM, one key */
 #define LIMIT_FORGED_GCM (UINT64_C(1) << 52)       /* RFC 9001 §6.6: packets that failed to open, AES-GCM */
 #define LIMIT_FORGED_CHACHA (UINT64_C(1) << 36)    /* … ChaCha20-Poly1305 */
+#define LIMIT_PATHS 4u                             /* network paths of a connection that have state */
 #define LIMIT_PATH_RESPONSES 4u                    /* PATH_CHALLENGE answers waiting; the oldest is dropped */
 #define LIMIT_LOCAL_CONNECTION_IDS 4u              /* ours that the peer may use at a time */
 #define LIMIT_PEER_CONNECTION_IDS 4u /* the peer's that we keep: our active_connection_id_limit */

@@ -15,45 +15,64 @@ struct random *neap_conn_random(const neap_conn *conn)
 
 /* ---- birth */
 
-static void init_space(struct packet_space *s)
+static void init_space(struct number_space *s)
 {
     neap_ack_init(&s->ack);
-    neap_sent_init(&s->sent);
+    neap_space_recovery_init(&s->recovery);
     neap_crypto_stream_init(&s->crypto);
 }
 
-static neap_conn *allocate(neap_config *config, bool is_server, const neap_cid *source_cid, neap_time now)
+/* What a connection begins with: its path, where the peer's address may be proved already. */
+struct beginning {
+    bool is_server, validated;
+    const neap_cid *source_cid;
+    const neap_address *local, *peer;
+    neap_time now;
+};
+
+static struct path_settings path_settings(const neap_config *config)
+{
+    return (struct path_settings){
+        .initial_rtt = config_option(config, OPTION_initial_rtt) * NEAP_MILLISECOND,
+        .udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size),
+        .pacing = config_option(config, OPTION_pacing) != 0,
+        .cc = &neap_cc_newreno,
+    };
+}
+
+static neap_conn *allocate(neap_config *config, const struct beginning *b)
 {
     struct pool *pool = config->pool;
     neap_conn *c = neap_pool_alloc(pool, sizeof *c);
     struct handshake *h = neap_pool_alloc(pool, sizeof *h);
 
-    if (!c || !h) {
+    if (c) {
+        c->pool = pool;
+        c->path_settings = path_settings(config);
+        neap_recovery_init(&c->recovery, b->is_server);
+    }
+    if (!c || !h || !neap_conn_add_path(c, b->local, b->peer, b->validated)) {
         neap_pool_free(pool, c, sizeof *c);
         neap_pool_free(pool, h, sizeof *h);
         return NULL;
     }
     c->config = neap_config_retain(config);
-    c->pool = pool;
     c->crypto = config->crypto;
-    c->is_server = is_server;
-    c->now = c->idle_from = now;
+    c->is_server = b->is_server;
+    c->now = c->idle_from = b->now;
     c->handshake = h;
     c->pacer_at = c->trim_at = c->close.until = NEAP_NEVER;
     c->news = NEWS_STATE;
-    h->source_cid = *source_cid;
-    h->deadline = now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
+    h->source_cid = *b->source_cid;
+    h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
     init_space(&h->spaces[SPACE_INITIAL]);
     init_space(&h->spaces[SPACE_HANDSHAKE]);
     init_space(&c->application);
     c->keys.read_start = UINT64_MAX;
-    neap_local_cids_init(&c->local_cids, source_cid);
-    c->udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size);
+    neap_local_cids_init(&c->local_cids, b->source_cid);
     c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX
                           ? config_option(config, OPTION_max_idle_timeout) * NEAP_MILLISECOND
                           : 0;
-    neap_recovery_init(&c->recovery, is_server, config_option(config, OPTION_initial_rtt) * NEAP_MILLISECOND,
-                       c->udp_payload_size, config_option(config, OPTION_pacing) != 0, &neap_cc_newreno);
     neap_conn_choose_skip(c);
     return c;
 }
@@ -70,14 +89,12 @@ static const char *text_or(const struct failure *why, const char *otherwise)
 }
 
 /* Give a client what it needs to say hello. */
-static int start_client(neap_conn *c, const char *server_name, const neap_address *local,
-                        const neap_address *peer, struct failure *why)
+static int start_client(neap_conn *c, const char *server_name, struct failure *why)
 {
     set_version(c, NEAP_QUIC_V1);
     neap_random_cid(c->config, CLIENT_DCID_SIZE, &c->original_dcid);
     neap_peer_cids_init(&c->peer_cids, &c->original_dcid,
                         config_option(c->config, OPTION_active_connection_id_limit));
-    neap_path_init(&c->path, local, peer, true);
     neap_conn_set_initial_keys(c, &c->original_dcid);
     int rc = neap_conn_start_tls(c, server_name, why);
 
@@ -91,8 +108,9 @@ neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, co
     neap_cid source;
 
     neap_random_cid(config, (size_t)config_option(config, OPTION_source_connection_id_size), &source);
-    neap_conn *c = allocate(config, false, &source, now);
-    if (c && start_client(c, server_name, local, peer, &failure) == 0)
+    struct beginning b = {.validated = true, .source_cid = &source, .local = local, .peer = peer, .now = now};
+    neap_conn *c = allocate(config, &b);
+    if (c && start_client(c, server_name, &failure) == 0)
         return c;
     if (why)
         *why = text_or(&failure, "no memory for a connection");
@@ -105,6 +123,13 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
                        neap_time now, const char **why)
 {
     struct failure failure = {0};
+    /* RFC 9000 §8.1.2: a token that we gave proves the address. */
+    struct beginning b = {.is_server = true,
+                          .validated = original_dcid != NULL,
+                          .source_cid = scid,
+                          .local = local,
+                          .peer = peer,
+                          .now = now};
     const char *reason = NULL;
     neap_conn *c = NULL;
 
@@ -115,7 +140,7 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
     else if (config->tls.identity_count == 0)
         reason = "a server needs a certificate";
     else
-        c = allocate(config, true, scid, now);
+        c = allocate(config, &b);
     if (!c) {
         if (why)
             *why = reason ? reason : "no memory for a connection";
@@ -128,8 +153,6 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
     c->handshake->peer_cid_known = true;
     neap_peer_cids_init(&c->peer_cids, &header->scid,
                         config_option(config, OPTION_active_connection_id_limit));
-    /* RFC 9000 §8.1.2: a token that we gave proves the address. */
-    neap_path_init(&c->path, local, peer, original_dcid != NULL);
     neap_conn_set_initial_keys(c, &header->dcid);
     neap_conn_set_timers(c);
     if (neap_conn_start_tls(c, NULL, &failure)) {
@@ -145,11 +168,11 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
 
 static void free_application(neap_conn *c)
 {
-    struct packet_space *s = &c->application;
+    struct number_space *s = &c->application;
 
-    c->recovery.sent[SPACE_APPLICATION] = NULL;
+    c->recovery.spaces[SPACE_APPLICATION] = NULL;
     neap_ack_free(&s->ack, c->pool);
-    neap_sent_free(&s->sent, c->pool);
+    neap_sent_free(&s->recovery.sent, c->pool);
     neap_crypto_stream_free(&s->crypto, c->pool);
     neap_packet_key_wipe(c->crypto, &s->read);
     neap_packet_key_wipe(c->crypto, &s->write);
@@ -201,6 +224,8 @@ void neap_conn_free(neap_conn *conn)
     neap_conn_finish(c);
     if (c->close.reason_room)
         neap_pool_free(c->pool, (void *)(uintptr_t)c->close.reason, c->close.reason_room);
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        neap_pool_free(c->pool, c->paths[i], sizeof *c->paths[i]);
     if (c->server_name)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1);
     neap_pool_free(c->pool, c->alpn, c->alpn_size);
@@ -406,28 +431,29 @@ size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max)
 
 void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer)
 {
-    *local = conn->path.local;
-    *peer = conn->path.peer;
+    *local = conn_path(conn)->address.local;
+    *peer = conn_path(conn)->address.peer;
 }
 
 void neap_conn_stats(const neap_conn *conn, neap_stats *out)
 {
-    const struct recovery *r = &conn->recovery;
+    const struct path_recovery *r = &conn_path(conn)->recovery;
+    const struct path_counters lost = neap_recovery_counters(&conn->recovery);
     const struct conn_counters *n = &conn->counters;
 
     *out = (neap_stats){
         .packets_sent = n->packets_sent,
         .packets_received = n->packets_received,
-        .packets_lost = r->packets_lost,
+        .packets_lost = lost.packets_lost,
         .packets_dropped = n->packets_dropped,
         .packets_retransmitted = n->packets_retransmitted,
         .bytes_sent = n->bytes_sent,
         .bytes_received = n->bytes_received,
-        .bytes_lost = r->bytes_lost,
+        .bytes_lost = lost.bytes_lost,
         .stream_bytes_sent = conn->streams.bytes_sent,
         .stream_bytes_received = conn->streams.bytes_received,
-        .spurious_losses = r->spurious_losses,
-        .pto_count = r->pto_total,
+        .spurious_losses = lost.spurious_losses,
+        .pto_count = lost.pto_total,
         .congestion_window = r->cc.window,
         .bytes_in_flight = r->bytes_in_flight,
         .pacing_rate = r->pacer.rate,
@@ -437,7 +463,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out)
         .rtt_var = r->rtt.var,
         .streams_opened = conn->streams.opened,
         .streams_accepted = conn->streams.accepted,
-        .max_udp_payload_size = conn->udp_payload_size,
+        .max_udp_payload_size = r->udp_payload_size,
         .key_updates = conn->keys.updates,
         .undecryptable_kept = n->undecryptable_kept,
     };

@@ -1,14 +1,14 @@
 /* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
  * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
  * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
- * conn_timers.c, conn_streams.c (the application's verbs). */
+ * conn_path.c (the table of paths), conn_timers.c, conn_streams.c (the application's verbs). */
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
 
 #include "base/trace.h"
 #include "crypto/packet_keys.h"
 #include "paths/cid.h"
-#include "paths/path.h"
+#include "paths/validation.h"
 #include "quic/config.h"
 #include "quic/quic.h"
 #include "recovery/ack.h"
@@ -39,15 +39,24 @@ enum conn_stage {
 enum conn_news { NEWS_STATE = 1 << 0, NEWS_READABLE = 1 << 1, NEWS_WRITABLE = 1 << 2, NEWS_CREDIT = 1 << 3 };
 
 /* One packet number space (RFC 9000 §12.3). Without keys it is dead: not begun, or over. */
-struct packet_space {
+struct number_space {
     struct packet_key read, write;
     struct ack_state ack;
-    struct sent sent;
+    struct space_recovery recovery;
     struct crypto_stream crypto;
     uint64_t next_number;
+    uint64_t skip_at; /* the next number that is left out on purpose (RFC 9000 §21.4); of 1-RTT only */
     uint8_t probes;   /* probe packets owed (RFC 9002 §6.2.4) */
     bool ack_again;   /* an ACK may have been lost: the next packet carries one, though nothing new came */
     uint8_t ack_only; /* packets in a row that nothing will acknowledge */
+};
+
+/* One network path: addresses and what is proved of them, and how packets fare there (RFC 9000 §9.4). Blocks of the
+ * pool, so that a connection pays for those that it has. */
+struct path {
+    struct address_validation address;
+    struct path_recovery recovery;
+    uint8_t index; /* in neap_conn.paths and of sent packets */
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -60,7 +69,7 @@ struct kept_packet {
 /* What is needed until the handshake is confirmed: one block, freed then. */
 struct handshake {
     struct tls *tls;
-    struct packet_space spaces[2]; /* SPACE_INITIAL, SPACE_HANDSHAKE */
+    struct number_space spaces[2]; /* SPACE_INITIAL, SPACE_HANDSHAKE */
     neap_time deadline;
     neap_cid source_cid; /* ours in long headers */
     neap_cid retry_scid; /* client: of the Retry it took; server: what it told in one */
@@ -128,14 +137,13 @@ struct neap_conn {
 
     /* packets */
     struct handshake *handshake;
-    struct packet_space application;
+    struct number_space application;
     struct key_phases keys;
     struct tls_tail tail; /* CRYPTO at 1-RTT */
     struct recovery recovery;
-    uint64_t skip_at; /* the next 1-RTT packet number that is left out on purpose (RFC 9000 §21.4) */
 
     /* whom it talks to */
-    struct path path;
+    struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
@@ -148,8 +156,8 @@ struct neap_conn {
     uint8_t *alpn;
     uint8_t alpn_size;
     uint8_t peer_ack_delay_exponent;
-    uint16_t udp_payload_size; /* the largest we send */
-    neap_time idle_timeout;    /* 0: none */
+    neap_time idle_timeout;             /* 0: none */
+    struct path_settings path_settings; /* what a path begins with */
 
     /* times */
     neap_time idle_from;
@@ -172,15 +180,21 @@ static inline enum conn_stage conn_reached(const neap_conn *c)
     return (enum conn_stage)(conn_is_alive(c) ? c->stage : c->close.ended_at);
 }
 
+/** The path that is sent on. */
+static inline struct path *conn_path(const neap_conn *c)
+{
+    return c->paths[c->recovery.active];
+}
+
 /** The space, or NULL when it is gone with the handshake. */
-static inline struct packet_space *conn_space(neap_conn *c, enum space space)
+static inline struct number_space *conn_space(neap_conn *c, enum space space)
 {
     if (space == SPACE_APPLICATION)
         return &c->application;
     return c->handshake ? &c->handshake->spaces[space] : NULL;
 }
 
-static inline bool space_can_send(const struct packet_space *s)
+static inline bool space_can_send(const struct number_space *s)
 {
     return s && packet_key_is_set(&s->write);
 }
@@ -216,6 +230,13 @@ void neap_conn_discard_space(neap_conn *c, enum space space);
 void neap_conn_free_handshake(neap_conn *c);
 /** Start TLS with our transport parameters. */
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
+
+/* ---- conn_path.c */
+
+/** A new path in the table: NULL when that is full, or without memory. */
+struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
+                                bool validated);
+void neap_conn_drop_path(neap_conn *c, struct path *path);
 
 /* ---- conn_keys.c */
 
@@ -271,6 +292,7 @@ struct flight {
 
 /* A packet being written. */
 struct draft {
+    struct path *path;
     enum space space;
     uint8_t *start, *payload, *length_room; /* length_room NULL: short header */
     struct writer w;                        /* ends where the tag begins at the latest */
@@ -289,10 +311,11 @@ struct allowance {
 };
 
 /** Write a packet of this space at `out`: false when it has nothing to say. */
-bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room,
-                      const struct allowance *allowed);
+bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
+                      size_t room, const struct allowance *allowed);
 /** Begin a packet with its header only: false without room. */
-bool neap_draft_begin(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room);
+bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
+                      size_t room);
 /** Bytes of the packet as it stands, tag included. */
 size_t neap_draft_size(const struct draft *d);
 /** Make it longer with PADDING so that it has `size` bytes in all. */

@@ -3,98 +3,98 @@
 
 /* …_lost: whether what the frame said is said again. */
 #define X(name, first, last, fields, handler, fate, rules)                                      \
-    static void fate##_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f); \
-    static bool fate##_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f);
+    static void fate##_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f); \
+    static bool fate##_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f);
 FRAME_LIST(X)
 #undef X
 
-static void nothing_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void nothing_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)c, (void)s, (void)f;
 }
 
-static bool nothing_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool nothing_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)c, (void)s, (void)f;
     return false;
 }
 
-static void ack_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void ack_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)c;
     neap_ack_confirmed(&s->ack, f->id);
 }
 
 /* The next one says what there is then. */
-static bool ack_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool ack_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)c, (void)f;
     s->ack_again = true;
     return false;
 }
 
-static void crypto_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void crypto_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     neap_send_buffer_acked(&s->crypto.send, c->pool, f->offset, f->size);
 }
 
-static bool crypto_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool crypto_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     neap_send_buffer_lost(&s->crypto.send, c->pool, f->offset, f->size);
     return true;
 }
 
-static void streams_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void streams_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s;
     neap_streams_on_acked(&c->streams, f);
 }
 
-static bool streams_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool streams_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s;
     neap_streams_on_lost(&c->streams, f);
     return true;
 }
 
-static void new_connection_id_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void new_connection_id_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)c, (void)s, (void)f;
 }
 
-static bool new_connection_id_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool new_connection_id_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s;
     neap_local_cids_on_lost(&c->local_cids, f->id);
     return true;
 }
 
-static void retire_connection_id_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void retire_connection_id_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s;
     neap_peer_cids_retire_acked(&c->peer_cids, f->id);
 }
 
-static bool retire_connection_id_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool retire_connection_id_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s;
     neap_peer_cids_retire_lost(&c->peer_cids, f->id);
     return true;
 }
 
-static void handshake_done_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void handshake_done_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)c, (void)s, (void)f;
 }
 
-static bool handshake_done_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool handshake_done_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s, (void)f;
     c->owes_handshake_done = true;
     return true;
 }
 
-static void on_acked(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static void on_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     switch ((enum frame_kind)f->kind) {
 #define X(name, first, last, fields, handler, fate, rules) \
@@ -105,7 +105,7 @@ static void on_acked(neap_conn *c, struct packet_space *s, const struct sent_fra
     }
 }
 
-static bool on_lost(neap_conn *c, struct packet_space *s, const struct sent_frame *f)
+static bool on_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     switch ((enum frame_kind)f->kind) {
 #define X(name, first, last, fields, handler, fate, rules) \
@@ -118,18 +118,18 @@ static bool on_lost(neap_conn *c, struct packet_space *s, const struct sent_fram
 }
 
 /* Whether anything in the packet is sent again. */
-static bool lose_frames(neap_conn *c, struct packet_space *s, const struct sent_packet *p)
+static bool lose_frames(neap_conn *c, struct number_space *s, const struct sent_packet *p)
 {
     bool again = false;
 
     for (size_t i = 0; i < p->frame_count; i++)
-        again |= on_lost(c, s, neap_sent_frame(&s->sent, p, i));
+        again |= on_lost(c, s, neap_sent_frame(&s->recovery.sent, p, i));
     return again;
 }
 
 static void trace_metrics(neap_conn *c)
 {
-    const struct recovery *r = &c->recovery;
+    const struct path_recovery *r = &conn_path(c)->recovery;
 
     TRACE(c->tracer, .kind = NEAP_TRACE_METRICS, .now = c->now,
           .values = {r->cc.window, r->bytes_in_flight, r->rtt.smoothed, r->pto_count});
@@ -137,16 +137,16 @@ static void trace_metrics(neap_conn *c)
 
 void neap_conn_take_fates(neap_conn *c, enum space space)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
     const struct sent_packet *p;
     enum sent_fate fate;
 
     if (!s)
         return;
-    while ((p = neap_sent_next_fate(&s->sent, &fate)) != NULL) {
+    while ((p = neap_sent_next_fate(&s->recovery.sent, &fate)) != NULL) {
         if (fate == FATE_ACKED) {
             for (size_t i = 0; i < p->frame_count; i++)
-                on_acked(c, s, neap_sent_frame(&s->sent, p, i));
+                on_acked(c, s, neap_sent_frame(&s->recovery.sent, p, i));
             continue;
         }
         c->counters.packets_retransmitted += lose_frames(c, s, p);
@@ -160,10 +160,10 @@ void neap_conn_take_fates(neap_conn *c, enum space space)
 
 void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
     const struct sent_packet *p;
 
-    for (uint32_t i = 0; packets > 0 && (p = neap_sent_at(&s->sent, i)) != NULL; i++) {
+    for (uint32_t i = 0; packets > 0 && (p = neap_sent_at(&s->recovery.sent, i)) != NULL; i++) {
         if (p->fate != FATE_IN_FLIGHT || !p->ack_eliciting)
             continue;
         c->counters.packets_retransmitted += lose_frames(c, s, p);

@@ -69,27 +69,27 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
 
 void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid)
 {
-    struct packet_space *s = &c->handshake->spaces[SPACE_INITIAL];
+    struct number_space *s = &c->handshake->spaces[SPACE_INITIAL];
     struct packet_key *client = c->is_server ? &s->read : &s->write;
     struct packet_key *server = c->is_server ? &s->write : &s->read;
 
     neap_packet_key_initial(client, server, c->labels, cid_span(dcid));
-    c->recovery.sent[SPACE_INITIAL] = &s->sent;
+    neap_recovery_add_space(&c->recovery, SPACE_INITIAL, &s->recovery);
 }
 
-static void free_space(neap_conn *c, struct packet_space *s)
+static void free_space(neap_conn *c, struct number_space *s)
 {
     neap_packet_key_wipe(c->crypto, &s->read);
     neap_packet_key_wipe(c->crypto, &s->write);
     neap_ack_free(&s->ack, c->pool);
-    neap_sent_free(&s->sent, c->pool);
+    neap_sent_free(&s->recovery.sent, c->pool);
     neap_crypto_stream_free(&s->crypto, c->pool);
     s->probes = 0;
 }
 
 void neap_conn_discard_space(neap_conn *c, enum space space)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
 
     if (!s || !space_can_send(s))
         return;
@@ -126,11 +126,11 @@ static void install_secret(neap_conn *c, const struct tls_secret *secret)
     }
     if (secret->level != TLS_HANDSHAKE)
         return;
-    struct packet_space *s = &c->handshake->spaces[SPACE_HANDSHAKE];
+    struct number_space *s = &c->handshake->spaces[SPACE_HANDSHAKE];
 
     neap_packet_key_derive(secret->direction == TLS_READ ? &s->read : &s->write, c->labels, secret->suite,
                            secret->secret);
-    c->recovery.sent[SPACE_HANDSHAKE] = &s->sent;
+    neap_recovery_add_space(&c->recovery, SPACE_HANDSHAKE, &s->recovery);
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 
@@ -188,7 +188,9 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
     c->idle_timeout = agreed_idle_timeout(c, p->max_idle_timeout_ms);
     c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     c->recovery.max_ack_delay = p->max_ack_delay_ms * NEAP_MILLISECOND;
-    c->udp_payload_size = (uint16_t)(p->max_udp_payload_size < ours ? p->max_udp_payload_size : ours);
+    c->path_settings.udp_payload_size =
+        (uint16_t)(p->max_udp_payload_size < ours ? p->max_udp_payload_size : ours);
+    conn_path(c)->recovery.udp_payload_size = c->path_settings.udp_payload_size;
     c->local_cids.peer_limit = p->active_connection_id_limit < LIMIT_LOCAL_CONNECTION_IDS
                                    ? p->active_connection_id_limit
                                    : LIMIT_LOCAL_CONNECTION_IDS;
@@ -273,7 +275,7 @@ static int complete(neap_conn *c, struct failure *why)
 static int take_output(neap_conn *c, enum tls_level level, enum space space, struct failure *why)
 {
     struct tls *tls = c->handshake->tls;
-    struct packet_space *s = &c->handshake->spaces[space];
+    struct number_space *s = &c->handshake->spaces[space];
     struct span bytes = neap_tls_output(tls, level);
 
     if (bytes.size == 0)
@@ -315,7 +317,7 @@ static int feed_tls(neap_conn *c, enum space space, struct span bytes, struct fa
 
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
     struct span bytes;
 
     /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */

@@ -17,7 +17,7 @@ static void make_next_read(neap_conn *c)
 
 void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret)
 {
-    struct packet_space *s = &c->application;
+    struct number_space *s = &c->application;
 
     if (secret->direction == TLS_READ) {
         neap_packet_key_derive(&s->read, c->labels, secret->suite, secret->secret);
@@ -29,7 +29,7 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
     neap_packet_key_derive(&s->write, c->labels, secret->suite, secret->secret);
     memcpy(c->keys.write_secret, secret->secret, secret->size);
     c->keys.answered = true;
-    c->recovery.sent[SPACE_APPLICATION] = &s->sent;
+    neap_recovery_add_space(&c->recovery, SPACE_APPLICATION, &s->recovery);
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 
@@ -97,7 +97,7 @@ void neap_conn_forged(neap_conn *c, uint16_t suite)
 
 bool neap_conn_update_keys(neap_conn *c)
 {
-    uint64_t acked = c->recovery.largest_acked[SPACE_APPLICATION];
+    uint64_t acked = c->application.recovery.largest_acked;
 
     /* RFC 9001 §6.1: not before the handshake is confirmed, nor before a packet of this phase is acknowledged; and
      * the peer must have followed the update before. */

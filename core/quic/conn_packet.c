@@ -35,24 +35,27 @@ static void write_header(neap_conn *c, struct draft *d)
 
 void neap_conn_choose_skip(neap_conn *c)
 {
-    uint64_t packets = c->recovery.cc.window / c->recovery.cc.udp_payload_size;
+    const struct path_recovery *path = &conn_path(c)->recovery;
+    uint64_t packets = path->cc.window / path->udp_payload_size;
     uint64_t half = (packets > LEAST_SKIP ? packets : LEAST_SKIP) / 2;
 
-    c->skip_at = c->application.next_number + half + neap_random_below(neap_conn_random(c), half);
+    c->application.skip_at = c->application.next_number + half + neap_random_below(neap_conn_random(c), half);
 }
 
-bool neap_draft_begin(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room)
+bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
+                      size_t room)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
 
     if (room < MIN_ROOM)
         return false;
     if (space != SPACE_APPLICATION && room > LONG_HEADER_MOST)
         room = LONG_HEADER_MOST;
-    if (space == SPACE_APPLICATION && s->next_number == c->skip_at) {
-        neap_sent_skip(&s->sent, s->next_number++);
+    if (space == SPACE_APPLICATION && s->next_number == c->application.skip_at) {
+        neap_sent_skip(&s->recovery.sent, s->next_number++);
         neap_conn_choose_skip(c);
     }
+    d->path = path;
     d->space = space;
     d->start = out;
     d->length_room = NULL;
@@ -60,7 +63,7 @@ bool neap_draft_begin(neap_conn *c, struct draft *d, enum space space, uint8_t *
     d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = false;
     d->w = writer_of(out, room - CRYPTO_TAG);
     d->number = s->next_number;
-    d->number_size = neap_packet_number_size(d->number, c->recovery.largest_acked[space]);
+    d->number_size = neap_packet_number_size(d->number, s->recovery.largest_acked);
     write_header(c, d);
     d->payload = d->w.at;
     return !d->w.full;
@@ -91,7 +94,7 @@ static bool keep_frame(struct draft *d, uint8_t *before)
     return false;
 }
 
-static void write_ack(neap_conn *c, struct draft *d, struct packet_space *s)
+static void write_ack(neap_conn *c, struct draft *d, struct number_space *s)
 {
     const struct ack_state *a = &s->ack;
     uint8_t *before = d->w.at;
@@ -112,7 +115,7 @@ static void write_ack(neap_conn *c, struct draft *d, struct packet_space *s)
     record(d, (struct sent_frame){.kind = KIND_ACK, .id = a->largest});
 }
 
-static void write_crypto(neap_conn *c, struct draft *d, struct packet_space *s)
+static void write_crypto(neap_conn *c, struct draft *d, struct number_space *s)
 {
     uint64_t offset;
     size_t size;
@@ -127,7 +130,7 @@ static void write_path_responses(neap_conn *c, struct draft *d, bool may_expand)
 
     /* RFC 9000 §8.2.2: in a datagram of 1200 bytes; where that is not allowed now it waits. */
     while (may_expand && has_record_room(d) && writer_left(&d->w) >= 1 + sizeof data &&
-           neap_path_next_response(&c->path, data)) {
+           neap_validation_next_response(&conn_path(c)->address, data)) {
         neap_write_path(&d->w, FRAME_PATH_RESPONSE, data);
         record(d, (struct sent_frame){.kind = KIND_PATH_RESPONSE});
     }
@@ -176,7 +179,7 @@ static void write_ping(struct draft *d)
     record(d, (struct sent_frame){.kind = KIND_PING});
 }
 
-static bool is_ack_due(const neap_conn *c, const struct packet_space *s)
+static bool is_ack_due(const neap_conn *c, const struct number_space *s)
 {
     return neap_ack_is_due(&s->ack, c->now);
 }
@@ -195,15 +198,15 @@ static void pad_for_sample(struct draft *d)
 /* One packet of the handshake may always be in flight: behind a window full of 1-RTT packets, which are not probed for
  * before the handshake is confirmed (RFC 9002 §6.2.1), lost CRYPTO data would wait for ever. It is the one packet that
  * a recovery period may begin with (§7.3.2). */
-static bool is_exempt(enum space space, const struct packet_space *s)
+static bool is_exempt(enum space space, const struct number_space *s)
 {
-    return space != SPACE_APPLICATION && s->sent.eliciting_in_flight == 0;
+    return space != SPACE_APPLICATION && s->recovery.sent.eliciting_in_flight == 0;
 }
 
-bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room,
-                      const struct allowance *allowed)
+bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
+                      size_t room, const struct allowance *allowed)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
     bool probe = s->probes > 0;
     /* RFC 9000 §14.1: an ack-eliciting Initial needs a datagram of 1200 bytes. */
     bool may_elicit = (allowed->may_elicit || probe || is_exempt(space, s)) &&
@@ -212,11 +215,11 @@ bool neap_draft_write(neap_conn *c, struct draft *d, enum space space, uint8_t *
 
     if (!wants && !is_ack_due(c, s))
         return false;
-    if (neap_sent_reserve(&s->sent, c->pool, PACKET_FRAMES)) {
+    if (neap_sent_reserve(&s->recovery.sent, c->pool, PACKET_FRAMES)) {
         c->stalled_until = c->now + 10 * NEAP_MILLISECOND;
         return false;
     }
-    if (!neap_draft_begin(c, d, space, out, room))
+    if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     write_ack(c, d, s);
     if (may_elicit && space != SPACE_APPLICATION)
@@ -248,7 +251,7 @@ void neap_draft_pad(struct draft *d, size_t size)
     d->is_in_flight = true;
 }
 
-static void count_sent(neap_conn *c, const struct draft *d, struct packet_space *s)
+static void count_sent(neap_conn *c, const struct draft *d, struct number_space *s)
 {
     c->counters.packets_sent++;
     c->trim_at = c->now + TRIM_AFTER;
@@ -273,7 +276,7 @@ static void count_sent(neap_conn *c, const struct draft *d, struct packet_space 
 
 void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
 {
-    struct packet_space *s = conn_space(c, d->space);
+    struct number_space *s = conn_space(c, d->space);
 
     if (flight->count == FLIGHT_PACKETS || (flight->count > 0 && flight->key != &s->write))
         neap_flight_seal(c, flight);
@@ -291,13 +294,14 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
     struct sent_packet packet = {
         .number = d->number,
         .at = c->now,
-        .delivered = c->recovery.delivered,
+        .delivered = d->path->recovery.delivered,
+        .path = d->path->index,
         .size = d->is_in_flight ? (uint16_t)neap_draft_size(d) : 0,
         .ack_eliciting = d->ack_eliciting,
         .in_flight = d->is_in_flight,
         .is_probe = d->is_probe,
     };
-    neap_sent_add(&s->sent, &packet, d->frames, d->frame_count);
+    neap_sent_add(&s->recovery.sent, &packet, d->frames, d->frame_count);
     neap_recovery_on_sent(&c->recovery, d->space, &packet, c->now);
     count_sent(c, d, s);
 }
@@ -312,10 +316,11 @@ int neap_flight_seal(neap_conn *c, struct flight *flight)
 
 bool neap_conn_wants(neap_conn *c, enum space space)
 {
-    const struct packet_space *s = conn_space(c, space);
+    const struct number_space *s = conn_space(c, space);
 
     if (space != SPACE_APPLICATION)
         return neap_send_buffer_has_data(&s->crypto.send, UINT64_MAX);
-    return c->owes_handshake_done || c->path.response_count > 0 || neap_local_cids_has_owed(&c->local_cids) ||
-           c->peer_cids.retire_count > 0 || neap_streams_has_to_send(&c->streams);
+    return c->owes_handshake_done || conn_path(c)->address.response_count > 0 ||
+           neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0 ||
+           neap_streams_has_to_send(&c->streams);
 }

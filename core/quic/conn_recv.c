@@ -86,7 +86,7 @@ static enum space space_of(enum neap_packet_type type)
 static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_header *h, struct received *p,
                         struct span *payload, const struct packet_key **used, const char **why)
 {
-    struct packet_space *s = conn_space(c, p->space);
+    struct number_space *s = conn_space(c, p->space);
     const struct packet_key *key = &s->read;
     uint32_t truncated;
 
@@ -137,7 +137,7 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     c->trim_at = c->now + TRIM_AFTER;
     if (c->is_server && p->space == SPACE_HANDSHAKE) {
         /* RFC 9000 §8.1: who sends Handshake packets has received ours; RFC 9001 §4.9.1. */
-        neap_path_validated(&c->path);
+        neap_validation_done(&conn_path(c)->address);
         neap_conn_discard_space(c, SPACE_INITIAL);
     }
     if (c->handshake && !c->handshake->peer_cid_known && h->type != NEAP_PACKET_SHORT) {
@@ -152,7 +152,7 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
 
 static void note_received(neap_conn *c, const struct arrival *a, const struct received *p)
 {
-    struct packet_space *s = conn_space(c, p->space);
+    struct number_space *s = conn_space(c, p->space);
     neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
     /* Its keys may have gone while it was read: nothing is acknowledged then. */
@@ -167,7 +167,7 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
 {
     struct received p = {
         .type = h->type, .space = space_of(h->type), .dcid = h->dcid, .from_path = a->from_path};
-    struct packet_space *s = conn_space(c, p.space);
+    struct number_space *s = conn_space(c, p.space);
     struct failure why = {0};
     const struct packet_key *key;
     const char *reason;
@@ -270,7 +270,7 @@ static void take_kept(neap_conn *c)
     for (size_t i = 0; i < count; i++) {
         struct kept_packet *kept = &waiting[i];
         bool is_long = (kept->bytes[0] & 0x80) != 0;
-        const struct packet_space *s = conn_space(c, is_long ? SPACE_HANDSHAKE : SPACE_APPLICATION);
+        const struct number_space *s = conn_space(c, is_long ? SPACE_HANDSHAKE : SPACE_APPLICATION);
 
         if (conn_is_alive(c) && c->handshake && !packet_key_is_set(&s->read)) {
             c->handshake->kept[c->handshake->kept_count++] = *kept;
@@ -314,9 +314,9 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
         return NEAP_ERR_CLOSED;
     c->now = now;
     c->counters.bytes_received += size;
-    a.from_path = neap_address_equal(&info->from, &c->path.peer);
+    a.from_path = neap_address_equal(&info->from, &conn_path(c)->address.peer);
     if (a.from_path)
-        neap_path_on_udp_datagram(&c->path, size);
+        neap_validation_on_udp_datagram(&conn_path(c)->address, size);
     if (!conn_is_alive(c)) {
         answer_while_closing(c);
         return 0;

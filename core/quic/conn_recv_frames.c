@@ -143,7 +143,7 @@ static int on_path_challenge(neap_conn *c, struct received *p, const struct fram
     (void)why;
     /* RFC 9000 §8.2.2: the answer would go where the challenge came from; only one path is in use. */
     if (p->from_path)
-        neap_path_on_challenge(&c->path, f->path_data);
+        neap_validation_on_challenge(&conn_path(c)->address, f->path_data);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 /* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). */
 struct parcel {
+    struct path *path;
     struct draft drafts[SPACES];
     size_t count;
     uint8_t *out;
@@ -42,7 +43,7 @@ static void parcel_commit(neap_conn *c, struct parcel *p, struct flight *flight)
         has_handshake |= p->drafts[i].space == SPACE_HANDSHAKE;
         neap_draft_commit(c, &p->drafts[i], flight);
     }
-    neap_path_on_sent(&c->path, p->size);
+    neap_validation_on_sent(&p->path->address, p->size);
     c->counters.bytes_sent += p->size;
     /* RFC 9001 §4.9.1: a client's Initial keys go when it first sends a Handshake packet. */
     if (has_handshake && !c->is_server && space_can_send(conn_space(c, SPACE_INITIAL))) {
@@ -60,14 +61,20 @@ static bool is_worth_filling(neap_conn *c, const struct parcel *p, size_t room)
            last->space == SPACE_APPLICATION && neap_conn_wants(c, SPACE_APPLICATION);
 }
 
-/* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */
-static bool may_elicit(neap_conn *c, size_t room)
+/* A buffer smaller than our datagrams are takes smaller ones. */
+static size_t room_for_one(const struct path *path, size_t size)
 {
-    if (neap_recovery_window_left(&c->recovery) < room)
+    return size < path->recovery.udp_payload_size ? size : path->recovery.udp_payload_size;
+}
+
+/* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */
+static bool may_elicit(neap_conn *c, struct path_recovery *path, size_t room)
+{
+    if (neap_path_recovery_window_left(path) < room)
         return false;
-    if (neap_pacer_budget(&c->recovery.pacer, c->now) >= room)
+    if (neap_pacer_budget(&path->pacer, c->now) >= room)
         return true;
-    c->pacer_at = neap_pacer_ready_at(&c->recovery.pacer, room, c->now);
+    c->pacer_at = neap_pacer_ready_at(&path->pacer, room, c->now);
     return c->pacer_at <= c->now;
 }
 
@@ -80,28 +87,30 @@ static bool anything_wanted(neap_conn *c)
 }
 
 /* One datagram of at most `room` bytes; 0 when there is nothing to say or it may not be said now. */
-static size_t write_udp_datagram(neap_conn *c, struct flight *flight, uint8_t *out, size_t room)
+static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight *flight, uint8_t *out,
+                                 size_t room)
 {
-    struct parcel p = {.out = out};
-    uint64_t amplification = neap_path_budget(&c->path);
-    uint8_t responses = c->path.response_count;
+    struct parcel p = {.path = path, .out = out};
+    uint64_t amplification = neap_validation_budget(&path->address);
+    uint8_t responses = path->address.response_count;
 
     if (amplification < room)
         room = (size_t)amplification;
     if (room < MIN_ROOM)
         return 0;
-    struct allowance allowed = {
-        .room = room, .may_elicit = may_elicit(c, room), .may_expand = room >= NEAP_MIN_UDP_PAYLOAD};
+    struct allowance allowed = {.room = room,
+                                .may_elicit = may_elicit(c, &path->recovery, room),
+                                .may_expand = room >= NEAP_MIN_UDP_PAYLOAD};
 
     for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
         if (!space_can_send(conn_space(c, space)))
             continue;
-        if (neap_draft_write(c, &p.drafts[p.count], space, out + p.size, room - p.size, &allowed))
+        if (neap_draft_write(c, &p.drafts[p.count], path, space, out + p.size, room - p.size, &allowed))
             parcel_add(&p);
     }
     if (p.count == 0)
         return 0;
-    if (allowed.may_expand && must_expand(c, &p, c->path.response_count < responses))
+    if (allowed.may_expand && must_expand(c, &p, path->address.response_count < responses))
         parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     if (is_worth_filling(c, &p, room))
         parcel_pad(&p, room);
@@ -122,15 +131,19 @@ static void issue_connection_ids(neap_conn *c)
     }
 }
 
-static void fill_info(const neap_conn *c, neap_send_info *info, size_t segment)
+static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment)
 {
     if (info)
-        *info = (neap_send_info){
-            .from = c->path.local, .to = c->path.peer, .at = c->now, .segment_size = segment, .ecn = 0};
+        *info = (neap_send_info){.from = path->address.local,
+                                 .to = path->address.peer,
+                                 .at = c->now,
+                                 .segment_size = segment,
+                                 .ecn = 0};
 }
 
 /* The close in one space. An application's close must not be seen in the open (RFC 9000 §10.2.3). */
-static bool write_close(neap_conn *c, struct draft *d, enum space space, uint8_t *out, size_t room)
+static bool write_close(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
+                        size_t room)
 {
     struct frame_close f = {.is_application = c->close.is_application,
                             .code = c->close.code,
@@ -139,8 +152,8 @@ static bool write_close(neap_conn *c, struct draft *d, enum space space, uint8_t
 
     if (space != SPACE_APPLICATION && f.is_application)
         f = (struct frame_close){.code = NEAP_APPLICATION_ERROR};
-    if (neap_sent_reserve(&conn_space(c, space)->sent, c->pool, 1) ||
-        !neap_draft_begin(c, d, space, out, room))
+    if (neap_sent_reserve(&conn_space(c, space)->recovery.sent, c->pool, 1) ||
+        !neap_draft_begin(c, d, path, space, out, room))
         return false;
     uint8_t *before = d->w.at;
     neap_write_close(&d->w, &f);
@@ -156,8 +169,8 @@ static bool write_close(neap_conn *c, struct draft *d, enum space space, uint8_t
 static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
 {
     struct flight flight = {0};
-    struct parcel p = {.out = out};
-    uint64_t amplification = neap_path_budget(&c->path);
+    struct parcel p = {.path = conn_path(c), .out = out};
+    uint64_t amplification = neap_validation_budget(&p.path->address);
 
     c->close.owed = false;
     /* Time may have passed since the application closed: the period begins with the first word of it. */
@@ -168,7 +181,7 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
     for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
         if (!space_can_send(conn_space(c, space)) || room - p.size < MIN_ROOM)
             continue;
-        if (write_close(c, &p.drafts[p.count], space, out + p.size, room - p.size))
+        if (write_close(c, &p.drafts[p.count], p.path, space, out + p.size, room - p.size))
             parcel_add(&p);
     }
     if (p.count == 0)
@@ -177,7 +190,7 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
         parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     for (size_t i = 0; i < p.count; i++)
         neap_draft_commit(c, &p.drafts[i], &flight);
-    neap_path_on_sent(&c->path, p.size);
+    neap_validation_on_sent(&p.path->address, p.size);
     c->counters.bytes_sent += p.size;
     return neap_flight_seal(c, &flight) ? 0 : p.size;
 }
@@ -185,26 +198,30 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
 /* Whether data ran out before the window did: then the window says nothing about the path (RFC 9002 §7.8). */
 static void note_app_limited(neap_conn *c, size_t room)
 {
-    c->recovery.app_limited =
-        !anything_wanted(c) && neap_recovery_window_left(&c->recovery) >= room && c->pacer_at == NEAP_NEVER;
+    struct path_recovery *path = &conn_path(c)->recovery;
+
+    path->app_limited =
+        !anything_wanted(c) && neap_path_recovery_window_left(path) >= room && c->pacer_at == NEAP_NEVER;
 }
 
 static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, size_t *segment)
 {
     struct flight flight = {0};
-    size_t used = 0, room = c->udp_payload_size;
+    struct path *path = conn_path(c);
+    size_t room = room_for_one(path, size);
+    size_t used = 0;
 
     *segment = 0;
     c->pacer_at = NEAP_NEVER;
     for (size_t n = 0; n < most && size - used >= room; n++) {
-        size_t written = write_udp_datagram(c, &flight, out + used, room);
+        size_t written = write_udp_datagram(c, path, &flight, out + used, room);
 
         if (written == 0)
             break;
         used += written;
         if (*segment == 0)
             *segment = written;
-        if (written < c->udp_payload_size)
+        if (written < room)
             break;
     }
     if (neap_flight_seal(c, &flight)) {
@@ -213,7 +230,7 @@ static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, 
     }
     if (!anything_wanted(c))
         c->pacer_at = NEAP_NEVER;
-    note_app_limited(c, c->udp_payload_size);
+    note_app_limited(c, room);
     return used;
 }
 
@@ -226,23 +243,16 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
     if (conn_is_alive(c) && now >= c->stalled_until) {
-        /* A room smaller than our datagrams are takes smaller ones. */
-        uint16_t usual = c->udp_payload_size;
-
-        if (size < usual)
-            c->udp_payload_size = (uint16_t)size;
         issue_connection_ids(c);
         if (neap_conn_check_seal_limit(c))
             used = write_burst(c, out, size, most, &segment);
-        c->udp_payload_size = usual;
         neap_conn_set_timers(c);
     }
     if (c->stage == STAGE_CLOSING && c->close.owed)
-        used = segment =
-            write_close_udp_datagram(c, out, size < c->udp_payload_size ? size : c->udp_payload_size);
+        used = segment = write_close_udp_datagram(c, out, room_for_one(conn_path(c), size));
     if (used == 0)
         return NEAP_ERR_AGAIN;
-    fill_info(c, info, segment);
+    fill_info(c, conn_path(c), info, segment);
     return (int64_t)used;
 }
 

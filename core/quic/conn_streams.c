@@ -8,7 +8,7 @@ static bool is_alive(const neap_conn *c)
 
 static neap_time smoothed_rtt(const neap_conn *c)
 {
-    return c->recovery.rtt.smoothed;
+    return conn_path(c)->recovery.rtt.smoothed;
 }
 
 int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)

@@ -29,16 +29,16 @@ static neap_time idle_at(const neap_conn *c)
 /* A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
 static bool is_amplification_blocked(const neap_conn *c)
 {
-    return neap_path_budget(&c->path) < NEAP_MIN_UDP_PAYLOAD;
+    return neap_validation_budget(&conn_path(c)->address) < NEAP_MIN_UDP_PAYLOAD;
 }
 
 void neap_conn_set_timers(neap_conn *c)
 {
     bool limited = is_amplification_blocked(c);
 
-    if (limited == c->recovery.amplification_limited)
+    if (limited == conn_path(c)->recovery.amplification_limited)
         return;
-    c->recovery.amplification_limited = limited;
+    conn_path(c)->recovery.amplification_limited = limited;
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 
@@ -86,7 +86,7 @@ neap_time neap_conn_timeout(const neap_conn *conn)
  * the peer may lack either flight; later it is the oldest packets'. */
 static void begin_probe(neap_conn *c, enum space space)
 {
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
 
     if (!space_can_send(s))
         return;
@@ -98,7 +98,7 @@ static void begin_probe(neap_conn *c, enum space space)
         return;
     }
     for (size_t i = 0; i < 2; i++) {
-        struct packet_space *early = &c->handshake->spaces[i];
+        struct number_space *early = &c->handshake->spaces[i];
 
         if (space_can_send(early))
             neap_send_buffer_lose_all(&early->crypto.send, c->pool);
@@ -121,9 +121,9 @@ static void on_loss_timer(neap_conn *c)
 static void trim(neap_conn *c)
 {
     c->trim_at = NEAP_NEVER;
-    if (c->recovery.bytes_in_flight > 0)
+    if (conn_path(c)->recovery.bytes_in_flight > 0)
         return;
-    neap_sent_trim(&c->application.sent, c->pool);
+    neap_sent_trim(&c->application.recovery.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
 }
 

@@ -63,7 +63,7 @@ void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold)
 
 static bool is_held(const neap_endpoint *e, const neap_conn *c)
 {
-    return neap_endpoint_is_held(e, &c->path.peer) && !neap_conn_is_closed(c);
+    return neap_endpoint_is_held(e, &conn_path(c)->address.peer) && !neap_conn_is_closed(c);
 }
 
 /* The next connection's turn: what it has to send, NEAP_ERR_AGAIN when it has nothing or may not. */

@@ -14,7 +14,6 @@ void neap_cc_init(struct cc *cc, const struct cc_ops *ops, uint64_t udp_payload_
         .ops = ops,
         .window = most < least ? most : least,
         .ssthresh = UINT64_MAX,
-        .udp_payload_size = udp_payload_size,
     };
     ops->init(cc);
 }

@@ -15,6 +15,7 @@ struct cc_ack {     /* one ACK frame's worth */
     neap_time rtt, rtt_min;    /* latest and minimum */
     uint64_t in_flight;        /* before this ACK */
     uint64_t delivery_rate;    /* bytes a second, 0 unknown */
+    uint64_t udp_payload_size; /* of the path now */
     bool app_limited;          /* the window was not the limit when these were sent (RFC 9002 §7.8) */
     neap_time now;
 };
@@ -22,6 +23,7 @@ struct cc_ack {     /* one ACK frame's worth */
 struct cc_loss { /* one congestion event at most a call */
     uint64_t bytes;
     neap_time largest_lost_sent_at;
+    uint64_t udp_payload_size;
     bool is_persistent; /* RFC 9002 §7.6 */
     bool is_ecn;
     neap_time now;
@@ -38,7 +40,6 @@ struct cc_ops {
 struct cc {
     const struct cc_ops *ops;
     uint64_t window, ssthresh;
-    uint64_t udp_payload_size;
     uint64_t pacing_rate;       /* bytes a second chosen by the controller; 0: derive from window and RTT */
     neap_time recovery_started; /* 0: never */
     uint64_t state[8];          /* the controller's own */
@@ -47,9 +48,9 @@ struct cc {
 extern const struct cc_ops neap_cc_newreno;
 
 /** The least window: two datagrams (RFC 9002 §7.2). */
-static inline uint64_t cc_least_window(const struct cc *cc)
+static inline uint64_t cc_least_window(uint64_t udp_payload_size)
 {
-    return 2 * cc->udp_payload_size;
+    return 2 * udp_payload_size;
 }
 
 /** Initial window min(10 * size, max(2 * size, 14720)) (RFC 9002 §7.2). */

@@ -14,14 +14,14 @@ static void newreno_on_sent(struct cc *cc, uint64_t bytes, uint64_t in_flight, n
 }
 
 /* One datagram more for each window that was acknowledged (RFC 9002 §7.3.3), counted in bytes. */
-static void avoid_congestion(struct cc *cc, uint64_t bytes)
+static void avoid_congestion(struct cc *cc, uint64_t bytes, uint64_t udp_payload_size)
 {
     uint64_t *acked = &cc->state[ACKED_IN_AVOIDANCE];
 
     *acked += bytes;
     while (*acked >= cc->window) {
         *acked -= cc->window;
-        cc->window += cc->udp_payload_size;
+        cc->window += udp_payload_size;
     }
 }
 
@@ -38,20 +38,22 @@ static void newreno_on_ack(struct cc *cc, const struct cc_ack *ack)
         bytes -= grown;
     }
     if (bytes)
-        avoid_congestion(cc, bytes);
+        avoid_congestion(cc, bytes, ack->udp_payload_size);
 }
 
 /* One reduction a round trip: losses of packets sent before the last one belong to it (RFC 9002 §7.3.2). */
 static void newreno_on_loss(struct cc *cc, const struct cc_loss *loss)
 {
+    uint64_t least = cc_least_window(loss->udp_payload_size);
+
     if (cc->recovery_started == 0 || loss->largest_lost_sent_at > cc->recovery_started) {
         cc->recovery_started = loss->now ? loss->now : 1; /* 0 stands for never */
         cc->ssthresh = cc->window / 2;
-        cc->window = cc->ssthresh > cc_least_window(cc) ? cc->ssthresh : cc_least_window(cc);
+        cc->window = cc->ssthresh > least ? cc->ssthresh : least;
         cc->state[ACKED_IN_AVOIDANCE] = 0;
     }
     if (loss->is_persistent) {
-        cc->window = cc_least_window(cc);
+        cc->window = least;
         cc->recovery_started = 0;
         cc->state[ACKED_IN_AVOIDANCE] = 0;
     }

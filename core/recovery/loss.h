@@ -1,48 +1,54 @@
-/* Loss detection (RFC 9002 §5, §6, A, B): RTT, packet and time thresholds, probe timeout, persistent congestion.
- * Knows sent packets, the controller and the pacer; not the connection. */
+/* Loss detection (RFC 9002 §6, A, B): packet and time thresholds, the probe timer, persistent congestion, over the
+ * packet number spaces and the paths of one connection. A space has what its numbers have, a path what the network has;
+ * a sent packet belongs to one of each. Not the connection. */
 #ifndef NEAP_RECOVERY_LOSS_H
 #define NEAP_RECOVERY_LOSS_H
 
 #include "base/failure.h"
-#include "recovery/cc.h"
-#include "recovery/pacer.h"
+#include "recovery/path_recovery.h"
 #include "recovery/sent.h"
 
 enum space { SPACE_INITIAL, SPACE_HANDSHAKE, SPACE_APPLICATION, SPACES };
 
-struct rtt {
-    neap_time latest, smoothed, var, min, first_sample_at;
-    bool has_sample;
+/* What recovery knows of one packet number space. */
+struct space_recovery {
+    struct sent sent;
+    uint64_t largest_acked;      /* UINT64_MAX: none */
+    neap_time loss_at;           /* NEAP_NEVER: none */
+    neap_time last_eliciting_at; /* 0: none */
 };
 
-/* Per connection (path), over all three spaces. */
+/* What ties the spaces and paths of a connection together: one timer runs for all of them. */
 struct recovery {
-    struct rtt rtt;
-    neap_time initial_rtt;
-    neap_time max_ack_delay; /* the peer's */
-    struct cc cc;
-    struct pacer pacer;
-    uint64_t bytes_in_flight;
-    uint64_t delivered;
-    uint32_t pto_count;
-    bool app_limited;         /* quic/ says after each sending pass: data ran out before window and pacer */
-    neap_time window_full_at; /* when sending last filled the window */
+    struct space_recovery *spaces[SPACES];        /* NULL: no keys yet, or none any more */
+    struct path_recovery *paths[LIMIT_PATHS + 1]; /* by sent_packet.path; the last is NULL: PATH_NONE */
+    uint8_t active;                               /* the path that data and probes are sent on */
+    neap_time max_ack_delay;                      /* the peer's */
     /* Set by quic/, followed by neap_recovery_set_timer. */
     bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
     bool handshake_confirmed;
-    bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
-    neap_time timer;            /* the loss detection timer, NEAP_NEVER: none */
-    uint64_t largest_acked[SPACES];      /* UINT64_MAX: none */
-    neap_time loss_at[SPACES];           /* NEAP_NEVER: none */
-    neap_time last_eliciting_at[SPACES]; /* 0: none */
-    struct sent *sent[SPACES];           /* NULL once a space's keys are gone */
-    uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
+    neap_time timer;             /* the loss detection timer, NEAP_NEVER: none */
+    struct path_counters former; /* of paths that are gone */
 };
 
-void neap_recovery_init(struct recovery *r, bool is_server, neap_time initial_rtt, uint64_t udp_payload_size,
-                        bool pacing, const struct cc_ops *cc);
+void neap_recovery_init(struct recovery *r, bool is_server);
+void neap_space_recovery_init(struct space_recovery *s);
 
-/** A packet was added to sent[space]. */
+/** The path that data is sent on. */
+static inline struct path_recovery *recovery_active(const struct recovery *r)
+{
+    return r->paths[r->active];
+}
+
+/** Keys came: packets of this space may be sent from now on. `s` stays the caller's. */
+void neap_recovery_add_space(struct recovery *r, enum space space, struct space_recovery *s);
+
+/** Packets go another way from now on: the probe timer is its own. */
+void neap_recovery_set_active(struct recovery *r, uint8_t path, neap_time now);
+/** A path is gone. What is still in flight there counts for no path any more; it is acknowledged or lost as before. */
+void neap_recovery_drop_path(struct recovery *r, uint8_t path);
+
+/** A packet was added to spaces[space]->sent. */
 void neap_recovery_on_sent(struct recovery *r, enum space space, const struct sent_packet *p, neap_time now);
 
 struct ack_ranges {             /* the peer's ACK, as an iterator that recovery calls down on plain data */
@@ -55,28 +61,28 @@ struct ack_ranges {             /* the peer's ACK, as an iterator that recovery 
 /** The delay of an ACK frame in time, from its wire value and the peer's ack_delay_exponent (<= 20). */
 neap_time neap_recovery_ack_delay(uint64_t wire, unsigned exponent);
 
-/** Apply an ACK: marks packets ACKED or LOST in sent[space] (take them with neap_sent_next_fate), updates RTT,
- * controller, pacer, timer. PROTOCOL_VIOLATION when it acknowledges what was never sent. An ACK in a
- * space whose packets are gone does nothing. */
+/** Apply an ACK: marks packets ACKED or LOST in the space (take them with neap_sent_next_fate), updates RTT,
+ * controller and pacer of their paths, and the timer. PROTOCOL_VIOLATION when it acknowledges what was never sent. An
+ * ACK in a space whose packets are gone does nothing. */
 int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_ranges *ack, neap_time now,
                          struct failure *why);
 
 enum timeout_action { TIMEOUT_NOTHING, TIMEOUT_LOSS, TIMEOUT_PROBE };
 /** The loss detection timer fired: LOSS: packets were marked lost in *space; PROBE: send one or two ack-eliciting
- * probes in *space (pto_count was raised). */
+ * probes in *space (the active path's pto_count was raised). */
 enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now);
 
-/** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). sent[space] is NULL then; the caller frees it. */
+/** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). spaces[space] is NULL then. */
 void neap_recovery_discard(struct recovery *r, enum space space, neap_time now);
 
 /** Set the timer anew (after the peer's address was validated, keys came, a packet was sent). */
 void neap_recovery_set_timer(struct recovery *r, neap_time now);
 
-/** The PTO of the application space without backoff: idle, closing and path timers use it. */
+/** The PTO of a space on the active path without backoff: idle, closing and path timers use it. */
 neap_time neap_recovery_pto(const struct recovery *r, enum space space);
 
-/** Bytes that congestion control allows now. */
-uint64_t neap_recovery_window_left(const struct recovery *r);
+/** What all paths counted together, those that are gone included. */
+struct path_counters neap_recovery_counters(const struct recovery *r);
 
 /** A Retry came (RFC 9002 §6.3): the controller and the timer begin anew, what was sent is marked LOST without
  * counting as a loss: take the fates to send it again. */

@@ -145,16 +145,20 @@ const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent
     return &s->frames[(p->first_frame + (uint32_t)i) & (s->frame_capacity - 1)];
 }
 
-static void remember_lost(struct sent *s, uint64_t number)
+static void remember_lost(struct sent *s, uint64_t number, uint8_t path)
 {
-    if (s->lost_count && s->lost[s->lost_count - 1].end == number) {
-        s->lost[s->lost_count - 1].end++;
+    uint8_t last = (uint8_t)(s->lost_count - 1);
+
+    if (s->lost_count && s->lost[last].end == number && s->lost_paths[last] == path) {
+        s->lost[last].end++;
         return;
     }
     if (s->lost_count == LIMIT_SENT_LOST_RANGES) {
         s->lost_count--;
         memmove(s->lost, s->lost + 1, s->lost_count * sizeof s->lost[0]);
+        memmove(s->lost_paths, s->lost_paths + 1, s->lost_count);
     }
+    s->lost_paths[s->lost_count] = path;
     s->lost[s->lost_count++] = (struct range){number, number + 1};
 }
 
@@ -183,7 +187,7 @@ void neap_sent_decide(struct sent *s, uint32_t index, enum sent_fate fate)
     if (p->ack_eliciting)
         s->eliciting_in_flight--;
     if (fate == FATE_LOST && p->in_flight)
-        remember_lost(s, p->number);
+        remember_lost(s, p->number, p->path);
     if (fate == FATE_TAKEN)
         return; /* its place is freed with the next fate that is taken, so that indices keep their meaning */
     s->undecided++;
@@ -214,9 +218,8 @@ struct sent_packet *neap_sent_next_fate(struct sent *s, enum sent_fate *fate)
     return NULL;
 }
 
-uint32_t neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end)
+void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end, uint32_t counts[LIMIT_PATHS + 1])
 {
-    uint32_t count = 0;
     uint8_t kept = 0;
 
     for (uint8_t i = 0; i < s->lost_count; i++) {
@@ -224,15 +227,26 @@ uint32_t neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end)
         uint64_t from = r.start > start ? r.start : start, to = r.end < end ? r.end : end;
 
         if (from < to) {
-            count += (uint32_t)(to - from);
+            counts[s->lost_paths[i]] += (uint32_t)(to - from);
             /* Of a range that is hit in its middle the lower part is kept. */
             r = from > r.start ? (struct range){r.start, from} : (struct range){to, r.end};
         }
-        if (r.start < r.end)
+        if (r.start < r.end) {
+            s->lost_paths[kept] = s->lost_paths[i];
             s->lost[kept++] = r;
+        }
     }
     s->lost_count = kept;
-    return count;
+}
+
+void neap_sent_forget_path(struct sent *s, uint8_t path)
+{
+    for (uint32_t i = 0; i < s->packet_count; i++)
+        if (slot(s, s->packet_head + i)->path == path)
+            slot(s, s->packet_head + i)->path = PATH_NONE;
+    for (uint8_t i = 0; i < s->lost_count; i++)
+        if (s->lost_paths[i] == path)
+            s->lost_paths[i] = PATH_NONE;
 }
 
 static void free_rings(struct sent *s, struct pool *pool)

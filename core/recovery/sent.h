@@ -10,6 +10,8 @@
 
 struct pool;
 
+#define PATH_NONE LIMIT_PATHS /* of a packet: its path is gone */
+
 enum sent_fate { FATE_IN_FLIGHT, FATE_ACKED, FATE_LOST, FATE_TAKEN };
 
 struct sent_packet {
@@ -20,6 +22,7 @@ struct sent_packet {
     uint16_t frame_count;
     uint16_t size;   /* bytes in flight it stands for; 0 when not in flight */
     uint8_t fate;    /* enum sent_fate */
+    uint8_t path;    /* index of the path that it took, or PATH_NONE */
     uint8_t outcome; /* once TAKEN: what it was, ACKED or LOST; TAKEN when it was just forgotten */
     bool ack_eliciting, in_flight, is_probe;
 };
@@ -40,7 +43,8 @@ struct sent {
     bool is_taking;
     uint8_t quiet; /* packets at the newest end that elicit nothing */
     uint8_t lost_count;
-    struct range lost[LIMIT_SENT_LOST_RANGES]; /* numbers declared lost lately, oldest first */
+    struct range lost[LIMIT_SENT_LOST_RANGES];  /* numbers declared lost lately, oldest first */
+    uint8_t lost_paths[LIMIT_SENT_LOST_RANGES]; /* … and the paths that they took */
 };
 
 void neap_sent_init(struct sent *s);
@@ -66,8 +70,10 @@ uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number);
 /** Loss detection decides: ACKED or LOST for quic/ to take, or TAKEN to forget the packet without a word. It must
  * be IN_FLIGHT until now. */
 void neap_sent_decide(struct sent *s, uint32_t index, enum sent_fate fate);
-/** How many numbers of [start, end) were declared lost lately; they are forgotten then. */
-uint32_t neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end);
+/** Add to counts[path] how many numbers of [start, end) were declared lost lately; they are forgotten then. */
+void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end, uint32_t counts[LIMIT_PATHS + 1]);
+/** A path is gone: its packets have none from now on. */
+void neap_sent_forget_path(struct sent *s, uint8_t path);
 /** Give the memory back when nothing is in flight and no fate is waiting: for a connection that is idle. */
 void neap_sent_trim(struct sent *s, struct pool *pool);
 void neap_sent_free(struct sent *s, struct pool *pool);

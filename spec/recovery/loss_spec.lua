@@ -530,3 +530,76 @@ describe("persistent congestion", function()
     assert.equal(3600, lose_between(1 * SECOND + 1, 8.6 * SECOND).window)
   end)
 end)
+
+describe("a path", function()
+  local r
+  before_each(function()
+    r = recovery.new({ server = true })
+    r:set(0, { handshake_confirmed = true })
+  end)
+
+  -- covers: rfc9000#9.4.1 rfc9000#9.4.2
+  it("begins with a controller and an RTT of its own", function()
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 20 * MS)
+    assert.equal(13200, r:state().window)
+    r:move(1, 20 * MS)
+    local new = r:state()
+    assert.same({ 12000, 333 * MS, 0 }, { new.window, new.smoothed, new.in_flight })
+    assert.same({ 13200, 20 * MS }, { r:state(0).window, r:state(0).smoothed })
+  end)
+
+  it("learns nothing from packets that took another", function()
+    r:send(APP, 0, 0)
+    r:move(1, 10 * MS)
+    r:send(APP, 1, 10 * MS)
+    r:ack(APP, { { 0, 0 } }, 40 * MS)
+    assert.same({ 12000, 333 * MS, 1200 }, { r:state(1).window, r:state(1).smoothed, r:state(1).in_flight })
+    assert.same({ 13200, 40 * MS, 0 }, { r:state(0).window, r:state(0).smoothed, r:state(0).in_flight })
+  end)
+
+  it("does not pay for losses on another", function()
+    for n = 0, 3 do r:send(APP, n, 0) end
+    r:move(1, 10 * MS)
+    for n = 4, 7 do r:send(APP, n, 10 * MS) end
+    r:ack(APP, { { 7, 7 } }, 40 * MS)
+    assert.equal(6000, r:state(0).window)
+    assert.equal(0, r:state(0).in_flight)
+    -- number 4 was lost on the new one as well
+    assert.equal(6000, r:state(1).window)
+    assert.equal(2400, r:state(1).in_flight)
+    assert.equal(5, r:state().packets_lost)
+  end)
+
+  it("that is gone leaves its packets, which are acknowledged or lost for no path", function()
+    for n = 0, 3 do r:send(APP, n, 0) end
+    r:move(1, 10 * MS)
+    r:drop_path(0)
+    r:send(APP, 4, 10 * MS)
+    r:move(0, 20 * MS) -- another path, in the same place
+    r:send(APP, 5, 20 * MS)
+    r:ack(APP, { { 3, 3 } }, 30 * MS)
+    assert.same({ 12000, 333 * MS, 1200 }, { r:state(0).window, r:state(0).smoothed, r:state(0).in_flight })
+    assert.same({ 12000, 333 * MS, 1200 }, { r:state(1).window, r:state(1).smoothed, r:state(1).in_flight })
+    local fates = {}
+    for fate in function() return r:fate(APP) end do fates[fate.number] = fate.fate end
+    assert.same({ [0] = "lost", [3] = "acked" }, fates)
+  end)
+
+  it("that is gone leaves what it counted", function()
+    for n = 0, 3 do r:send(APP, n, 0) end
+    r:ack(APP, { { 3, 3 } }, 30 * MS)
+    assert.equal(1, r:state().packets_lost)
+    r:move(1, 40 * MS)
+    r:drop_path(0)
+    assert.equal(1, r:state().packets_lost)
+  end)
+
+  it("has a probe backoff of its own", function()
+    r:send(APP, 0, 0)
+    r:timeout(r:state().timer)
+    assert.equal(1, r:state().pto_count)
+    r:move(1, 2 * SECOND)
+    assert.equal(0, r:state().pto_count)
+  end)
+end)

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/pool.h"
 #include "paths/cid.h"
-#include "paths/path.h"
+#include "paths/validation.h"
 #include "paths/token.h"
 
 int neap_units_paths(lua_State *L);
@@ -279,7 +279,7 @@ static const luaL_Reg peer_methods[] = {{"replace_first", peer_replace_first},
 
 #define PATH "neap.units.path"
 
-static struct path *check_path(lua_State *L)
+static struct address_validation *check_path(lua_State *L)
 {
     return luaL_checkudata(L, 1, PATH);
 }
@@ -288,39 +288,39 @@ static int path_new(lua_State *L)
 {
     bool validated = lua_toboolean(L, 1);
     neap_address none = {0};
-    struct path *p = new_object(L, PATH, sizeof(*p));
+    struct address_validation *p = new_object(L, PATH, sizeof(*p));
 
-    neap_path_init(p, &none, &none, validated);
+    neap_validation_init(p, &none, &none, validated);
     return 1;
 }
 
 static int path_on_udp_datagram(lua_State *L)
 {
-    neap_path_on_udp_datagram(check_path(L), (size_t)luaL_checknumber(L, 2));
+    neap_validation_on_udp_datagram(check_path(L), (size_t)luaL_checknumber(L, 2));
     return 0;
 }
 
 static int path_on_sent(lua_State *L)
 {
-    neap_path_on_sent(check_path(L), (size_t)luaL_checknumber(L, 2));
+    neap_validation_on_sent(check_path(L), (size_t)luaL_checknumber(L, 2));
     return 0;
 }
 
 static int path_budget(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)neap_path_budget(check_path(L)));
+    lua_pushnumber(L, (lua_Number)neap_validation_budget(check_path(L)));
     return 1;
 }
 
 static int path_validated(lua_State *L)
 {
-    neap_path_validated(check_path(L));
+    neap_validation_done(check_path(L));
     return 0;
 }
 
 static int path_on_challenge(lua_State *L)
 {
-    neap_path_on_challenge(check_path(L), check_exactly(L, 2, 8));
+    neap_validation_on_challenge(check_path(L), check_exactly(L, 2, 8));
     return 0;
 }
 
@@ -328,7 +328,7 @@ static int path_next_response(lua_State *L)
 {
     uint8_t data[8];
 
-    if (!neap_path_next_response(check_path(L), data))
+    if (!neap_validation_next_response(check_path(L), data))
         return 0;
     lua_pushlstring(L, (const char *)data, sizeof(data));
     return 1;

@@ -256,8 +256,9 @@ static int sizes(lua_State *L)
     set_number(L, "handshake", sizeof(struct handshake));
     set_number(L, "streams", sizeof(struct streams));
     set_number(L, "recovery", sizeof(struct recovery));
+    set_number(L, "path", sizeof(struct path));
     set_number(L, "keys", sizeof(struct key_phases));
-    set_number(L, "space", sizeof(struct packet_space));
+    set_number(L, "space", sizeof(struct number_space));
     set_number(L, "sent", sizeof(struct sent));
     set_number(L, "local_cids", sizeof(struct local_cids));
     set_number(L, "peer_cids", sizeof(struct peer_cids));

@@ -7,7 +7,7 @@ int neap_units_quic_conn(lua_State *L);
 /* A client that says other transport parameters than its config has: its ClientHello is made again. */
 static void replace_params(lua_State *L, neap_conn *c, const char *name, struct span params)
 {
-    struct packet_space *s = &c->handshake->spaces[SPACE_INITIAL];
+    struct number_space *s = &c->handshake->spaces[SPACE_INITIAL];
     struct failure why = {0};
 
     neap_tls_free(c->handshake->tls);
@@ -81,7 +81,7 @@ static int conn_recv(lua_State *L)
     neap_conn *c = check_conn(L, 1);
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
-    neap_recv_info info = {.from = c->path.peer, .to = c->path.local};
+    neap_recv_info info = {.from = conn_path(c)->address.peer, .to = conn_path(c)->address.local};
     /* A copy of just this size, so that reading past it is seen. */
     uint8_t *copy = malloc(size ? size : 1);
 
@@ -230,7 +230,7 @@ static int conn_info(lua_State *L)
     set_bool(L, "closed", neap_conn_is_closed(c));
     set_bool(L, "has_handshake", c->handshake != NULL);
     set_bool(L, "has_initial", c->handshake && packet_key_is_set(&c->handshake->spaces[0].read));
-    set_bool(L, "validated", c->path.validated);
+    set_bool(L, "validated", conn_path(c)->address.validated);
     set_bool(L, "close_is_application", close.is_application);
     set_number(L, "code", close.code);
     set_number(L, "frame_type", close.frame_type);
@@ -266,10 +266,10 @@ static int conn_stats(lua_State *L)
     set_number(L, "key_updates", s.key_updates);
     set_number(L, "kept", s.undecryptable_kept);
     set_number(L, "stream_bytes_received", s.stream_bytes_received);
-    set_number(L, "backoff", c->recovery.pto_count);
-    set_number(L, "eliciting_in_flight", c->application.sent.eliciting_in_flight);
+    set_number(L, "backoff", conn_path(c)->recovery.pto_count);
+    set_number(L, "eliciting_in_flight", c->application.recovery.sent.eliciting_in_flight);
     set_number(L, "next_number", c->application.next_number);
-    set_number(L, "skip_at", c->skip_at);
+    set_number(L, "skip_at", c->application.skip_at);
     set_number(L, "ack_ranges", c->application.ack.received.count);
     return 1;
 }
@@ -329,7 +329,7 @@ static int conn_inject(lua_State *L)
     enum space space = (enum space)luaL_checknumber(L, 2);
     size_t size;
     const char *payload = luaL_checklstring(L, 3, &size);
-    struct packet_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, space);
     uint8_t out[2048];
     struct writer w = writer_of(out, sizeof out - CRYPTO_TAG);
     size_t length_at = 0, pad = (size_t)option(L, 4, "pad", 0);
@@ -360,9 +360,9 @@ static int conn_inject(lua_State *L)
         struct sent_packet record = {.number = number, .at = c->now};
 
         s->next_number = number + 1;
-        if (neap_sent_reserve(&s->sent, c->pool, 1))
+        if (neap_sent_reserve(&s->recovery.sent, c->pool, 1))
             return luaL_error(L, "no memory");
-        neap_sent_add(&s->sent, &record, NULL, 0);
+        neap_sent_add(&s->recovery.sent, &record, NULL, 0);
     }
     if (neap_packets_seal(c->crypto, &s->write, &packet, 1))
         return luaL_error(L, "seal");
@@ -427,7 +427,7 @@ static int conn_active_reset_token(lua_State *L)
 /* conn:has_received(space, number) */
 static int conn_has_received(lua_State *L)
 {
-    const struct packet_space *s = conn_space(check_conn(L, 1), (enum space)luaL_checknumber(L, 2));
+    const struct number_space *s = conn_space(check_conn(L, 1), (enum space)luaL_checknumber(L, 2));
 
     lua_pushboolean(L, neap_ack_is_duplicate(&s->ack, (uint64_t)luaL_checknumber(L, 3)));
     return 1;

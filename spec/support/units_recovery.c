@@ -10,7 +10,9 @@ int neap_units_recovery(lua_State *L);
 
 struct unit_recovery {
     struct pool *pool;
-    struct sent sent[SPACES];
+    struct space_recovery spaces[SPACES];
+    struct path_recovery paths[LIMIT_PATHS];
+    struct path_settings settings;
     struct recovery r;
 };
 
@@ -141,18 +143,37 @@ static void set_last_ack(lua_State *L, const struct cc *cc)
 
 /* ---- new{server, initial_rtt, datagram, pacing, memory_limit} */
 
+static void add_path(struct unit_recovery *u, uint8_t index)
+{
+    neap_path_recovery_init(&u->paths[index], &u->settings);
+    u->r.paths[index] = &u->paths[index];
+}
+
+static uint8_t check_path(lua_State *L, int index)
+{
+    lua_Number path = luaL_checknumber(L, index);
+
+    luaL_argcheck(L, path >= 0 && path < LIMIT_PATHS, index, "not a path");
+    return (uint8_t)path;
+}
+
 static int recovery_new(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     size_t limit = (size_t)field_u64(L, 1, "memory_limit", 0);
     struct unit_recovery *u = units_recovery_object(L, RECOVERY, sizeof(*u));
 
-    neap_recovery_init(&u->r, field_flag(L, 1, "server", false),
-                       field_u64(L, 1, "initial_rtt", 333 * NEAP_MILLISECOND),
-                       field_u64(L, 1, "datagram", 1200), field_flag(L, 1, "pacing", false), &telling);
-    for (int i = 0; i < SPACES; i++) {
-        neap_sent_init(&u->sent[i]);
-        u->r.sent[i] = i == SPACE_HANDSHAKE ? NULL : &u->sent[i];
+    u->settings = (struct path_settings){
+        .initial_rtt = field_u64(L, 1, "initial_rtt", 333 * NEAP_MILLISECOND),
+        .udp_payload_size = (uint16_t)field_u64(L, 1, "datagram", 1200),
+        .pacing = field_flag(L, 1, "pacing", false),
+        .cc = &telling,
+    };
+    neap_recovery_init(&u->r, field_flag(L, 1, "server", false));
+    add_path(u, 0);
+    for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
+        neap_space_recovery_init(&u->spaces[i]);
+        neap_recovery_add_space(&u->r, i, i == SPACE_HANDSHAKE ? NULL : &u->spaces[i]);
     }
     u->pool = units_recovery_pool(L, limit);
     return 1;
@@ -163,7 +184,7 @@ static int recovery_gc(lua_State *L)
     struct unit_recovery *u = check_recovery(L);
 
     for (int i = 0; u->pool && i < SPACES; i++)
-        neap_sent_free(&u->sent[i], u->pool);
+        neap_sent_free(&u->spaces[i].sent, u->pool);
     if (u->pool)
         neap_pool_release(u->pool);
     u->pool = NULL;
@@ -199,8 +220,8 @@ static size_t get_frames(lua_State *L, struct sent_frame frames[MAX_FRAMES])
 /* The keys of a space came at the latest with its first packet. */
 static void begin_space(struct unit_recovery *u, enum space space)
 {
-    if (u->sent[space].largest_sent == UINT64_MAX)
-        u->r.sent[space] = &u->sent[space];
+    if (u->spaces[space].sent.largest_sent == UINT64_MAX)
+        neap_recovery_add_space(&u->r, space, &u->spaces[space]);
 }
 
 /* r:send(space, number, now [, {size = 1200, eliciting = true, in_flight = eliciting, frames}]) -> code */
@@ -221,16 +242,17 @@ static int recovery_send(lua_State *L)
     struct sent_packet p = {
         .number = to_u64(L, 3),
         .at = now,
-        .delivered = u->r.delivered,
+        .delivered = recovery_active(&u->r)->delivered,
+        .path = u->r.active,
         .size = (uint16_t)field_u64(L, 5, "size", 1200),
         .ack_eliciting = eliciting,
         .in_flight = field_flag(L, 5, "in_flight", eliciting),
     };
     begin_space(u, space);
-    int error = neap_sent_reserve(&u->sent[space], u->pool, count);
+    int error = neap_sent_reserve(&u->spaces[space].sent, u->pool, count);
 
     if (!error) {
-        neap_sent_add(&u->sent[space], &p, frames, count);
+        neap_sent_add(&u->spaces[space].sent, &p, frames, count);
         neap_recovery_on_sent(&u->r, space, &p, now);
     }
     lua_pushnumber(L, error);
@@ -283,7 +305,7 @@ static void push_frames(lua_State *L, const struct sent *s, const struct sent_pa
 static int recovery_fate(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
-    struct sent *s = &u->sent[check_space(L, 2)];
+    struct sent *s = &u->spaces[check_space(L, 2)].sent;
     enum sent_fate fate;
     const struct sent_packet *p = neap_sent_next_fate(s, &fate);
 
@@ -328,12 +350,13 @@ static int recovery_retry(lua_State *L)
 static int recovery_set(lua_State *L)
 {
     struct recovery *r = &check_recovery(L)->r;
+    struct path_recovery *path = recovery_active(r);
 
     r->handshake_confirmed = field_flag(L, 3, "handshake_confirmed", r->handshake_confirmed);
     if (field_flag(L, 3, "has_handshake_keys", false))
-        r->sent[SPACE_HANDSHAKE] = &check_recovery(L)->sent[SPACE_HANDSHAKE];
-    r->amplification_limited = field_flag(L, 3, "amplification_limited", r->amplification_limited);
-    r->app_limited = field_flag(L, 3, "app_limited", r->app_limited);
+        neap_recovery_add_space(r, SPACE_HANDSHAKE, &check_recovery(L)->spaces[SPACE_HANDSHAKE]);
+    path->amplification_limited = field_flag(L, 3, "amplification_limited", path->amplification_limited);
+    path->app_limited = field_flag(L, 3, "app_limited", path->app_limited);
     r->max_ack_delay = field_u64(L, 3, "max_ack_delay", r->max_ack_delay);
     neap_recovery_set_timer(r, to_u64(L, 2));
     return 0;
@@ -341,7 +364,7 @@ static int recovery_set(lua_State *L)
 
 static int recovery_skip(lua_State *L)
 {
-    neap_sent_skip(&check_recovery(L)->sent[check_space(L, 2)], to_u64(L, 3));
+    neap_sent_skip(&check_recovery(L)->spaces[check_space(L, 2)].sent, to_u64(L, 3));
     return 0;
 }
 
@@ -349,7 +372,7 @@ static int recovery_trim(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
 
-    neap_sent_trim(&u->sent[check_space(L, 2)], u->pool);
+    neap_sent_trim(&u->spaces[check_space(L, 2)].sent, u->pool);
     return 0;
 }
 
@@ -357,6 +380,24 @@ static int recovery_pto(lua_State *L)
 {
     push_u64(L, neap_recovery_pto(&check_recovery(L)->r, check_space(L, 2)));
     return 1;
+}
+
+/* r:move(path, now): to a path of its own, or back to one that is there */
+static int recovery_move(lua_State *L)
+{
+    struct unit_recovery *u = check_recovery(L);
+    uint8_t path = check_path(L, 2);
+
+    if (!u->r.paths[path])
+        add_path(u, path);
+    neap_recovery_set_active(&u->r, path, to_u64(L, 3));
+    return 0;
+}
+
+static int recovery_drop_path(lua_State *L)
+{
+    neap_recovery_drop_path(&check_recovery(L)->r, check_path(L, 2));
+    return 0;
 }
 
 static void set_rtt(lua_State *L, const struct rtt *rtt)
@@ -367,25 +408,31 @@ static void set_rtt(lua_State *L, const struct rtt *rtt)
     set_u64(L, "min", rtt->min);
 }
 
+/* r:state([path]): of the active one; the counters are of all */
 static int recovery_state(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
     const struct recovery *r = &u->r;
+    const struct path_recovery *p = lua_isnoneornil(L, 2) ? recovery_active(r) : r->paths[check_path(L, 2)];
+    struct path_counters counters = neap_recovery_counters(r);
+
+    if (!p)
+        return 0;
 
     lua_newtable(L);
-    set_rtt(L, &r->rtt);
-    set_u64(L, "window", r->cc.window);
-    if (r->cc.ssthresh != UINT64_MAX)
-        set_u64(L, "ssthresh", r->cc.ssthresh);
-    set_u64(L, "window_left", neap_recovery_window_left(r));
-    set_u64(L, "in_flight", r->bytes_in_flight);
-    set_u64(L, "delivered", r->delivered);
-    set_u64(L, "pto_count", r->pto_count);
-    set_u64(L, "packets_lost", r->packets_lost);
-    set_u64(L, "bytes_lost", r->bytes_lost);
-    set_u64(L, "spurious", r->spurious_losses);
-    set_u64(L, "pacing_rate", r->pacer.rate);
-    set_last_ack(L, &r->cc);
+    set_rtt(L, &p->rtt);
+    set_u64(L, "window", p->cc.window);
+    if (p->cc.ssthresh != UINT64_MAX)
+        set_u64(L, "ssthresh", p->cc.ssthresh);
+    set_u64(L, "window_left", neap_path_recovery_window_left(p));
+    set_u64(L, "in_flight", p->bytes_in_flight);
+    set_u64(L, "delivered", p->delivered);
+    set_u64(L, "pto_count", p->pto_count);
+    set_u64(L, "packets_lost", counters.packets_lost);
+    set_u64(L, "bytes_lost", counters.bytes_lost);
+    set_u64(L, "spurious", counters.spurious_losses);
+    set_u64(L, "pacing_rate", p->pacer.rate);
+    set_last_ack(L, &p->cc);
     if (r->timer != NEAP_NEVER)
         set_u64(L, "timer", r->timer);
     set_u64(L, "memory", neap_pool_stats(u->pool).used);
@@ -395,7 +442,7 @@ static int recovery_state(lua_State *L)
 /* r:sent(space) -> {packets, packet_room, frames, frame_room, eliciting} */
 static int recovery_sent(lua_State *L)
 {
-    const struct sent *s = &check_recovery(L)->sent[check_space(L, 2)];
+    const struct sent *s = &check_recovery(L)->spaces[check_space(L, 2)].sent;
 
     lua_newtable(L);
     set_u64(L, "packets", s->packet_count);
@@ -409,7 +456,7 @@ static int recovery_sent(lua_State *L)
 /* r:find(space, number) -> index from the oldest, counted from 0 | nil */
 static int recovery_find(lua_State *L)
 {
-    struct sent *sent = &check_recovery(L)->sent[check_space(L, 2)];
+    struct sent *sent = &check_recovery(L)->spaces[check_space(L, 2)].sent;
     uint32_t index = neap_sent_lower_bound(sent, to_u64(L, 3));
     const struct sent_packet *packet = neap_sent_at(sent, index);
 
@@ -428,13 +475,22 @@ static int recovery_ack_delay(lua_State *L)
 int neap_units_recovery(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"send", recovery_send}, {"ack", recovery_ack},
-        {"fate", recovery_fate}, {"timeout", recovery_timeout},
-        {"set", recovery_set},   {"discard", recovery_discard},
-        {"skip", recovery_skip}, {"retry", recovery_retry},
-        {"trim", recovery_trim}, {"pto", recovery_pto},
-        {"sent", recovery_sent}, {"state", recovery_state},
-        {"find", recovery_find}, {NULL, NULL},
+        {"send", recovery_send},
+        {"ack", recovery_ack},
+        {"fate", recovery_fate},
+        {"timeout", recovery_timeout},
+        {"set", recovery_set},
+        {"discard", recovery_discard},
+        {"skip", recovery_skip},
+        {"retry", recovery_retry},
+        {"trim", recovery_trim},
+        {"pto", recovery_pto},
+        {"sent", recovery_sent},
+        {"state", recovery_state},
+        {"find", recovery_find},
+        {"move", recovery_move},
+        {"drop_path", recovery_drop_path},
+        {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
         {"new", recovery_new}, {"ack_delay", recovery_ack_delay}, {NULL, NULL}};

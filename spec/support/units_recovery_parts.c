@@ -164,16 +164,28 @@ static int ack_state(lua_State *L)
 
 #define CC "neap.units.cc"
 
+struct unit_cc {
+    struct cc cc;
+    uint64_t udp_payload_size;
+};
+
 static struct cc *check_cc(lua_State *L)
 {
-    return luaL_checkudata(L, 1, CC);
+    return &((struct unit_cc *)luaL_checkudata(L, 1, CC))->cc;
+}
+
+static uint64_t check_udp_payload_size(lua_State *L)
+{
+    return ((struct unit_cc *)luaL_checkudata(L, 1, CC))->udp_payload_size;
 }
 
 static int cc_new(lua_State *L)
 {
     uint64_t udp_payload_size = to_u64(L, 1);
+    struct unit_cc *u = units_recovery_object(L, CC, sizeof *u);
 
-    neap_cc_init(units_recovery_object(L, CC, sizeof(struct cc)), &neap_cc_newreno, udp_payload_size);
+    u->udp_payload_size = udp_payload_size;
+    neap_cc_init(&u->cc, &neap_cc_newreno, udp_payload_size);
     return 1;
 }
 
@@ -184,6 +196,7 @@ static int cc_ack(lua_State *L)
     struct cc_ack ack = {
         .bytes = to_u64(L, 2),
         .fresh_bytes = option_u64(L, 3, "fresh", to_u64(L, 2)),
+        .udp_payload_size = check_udp_payload_size(L),
         .app_limited = option_flag(L, 3, "app_limited", false),
     };
 
@@ -197,7 +210,8 @@ static int cc_lose(lua_State *L)
 {
     struct cc *cc = check_cc(L);
     struct cc_loss loss = {
-        .bytes = cc->udp_payload_size,
+        .bytes = check_udp_payload_size(L),
+        .udp_payload_size = check_udp_payload_size(L),
         .largest_lost_sent_at = check_time(L, 2),
         .now = check_time(L, 3),
         .is_persistent = option_flag(L, 4, "persistent", false),

@@ -1,0 +1,163 @@
+/* RTT (RFC 9002 §5), the controller and the pacer of one path. */
+#include "recovery/path_recovery.h"
+
+#include "base/limits.h"
+
+#define GRANULARITY NEAP_MILLISECOND
+
+void neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings)
+{
+    *p = (struct path_recovery){
+        .rtt = {.smoothed = settings->initial_rtt, .var = settings->initial_rtt / 2},
+        .udp_payload_size = settings->udp_payload_size,
+    };
+    neap_cc_init(&p->cc, settings->cc, p->udp_payload_size);
+    neap_pacer_init(&p->pacer, settings->pacing, p->udp_payload_size);
+}
+
+void neap_path_recovery_restart(struct path_recovery *p)
+{
+    p->pto_count = 0;
+    neap_cc_init(&p->cc, p->cc.ops, p->udp_payload_size);
+    neap_pacer_init(&p->pacer, p->pacer.enabled, p->udp_payload_size);
+}
+
+/* ---- times */
+
+neap_time neap_path_recovery_pto(const struct path_recovery *p)
+{
+    neap_time var = 4 * p->rtt.var;
+
+    return p->rtt.smoothed + (var > GRANULARITY ? var : GRANULARITY);
+}
+
+neap_time neap_path_recovery_backed_off(const struct path_recovery *p, neap_time duration)
+{
+    return duration << (p->pto_count < LIMIT_PTO_BACKOFF ? p->pto_count : LIMIT_PTO_BACKOFF);
+}
+
+neap_time neap_path_recovery_loss_delay(const struct path_recovery *p)
+{
+    neap_time rtt = p->rtt.latest > p->rtt.smoothed ? p->rtt.latest : p->rtt.smoothed;
+    neap_time delay = rtt + rtt / 8;
+
+    return delay > GRANULARITY ? delay : GRANULARITY;
+}
+
+void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, neap_time ack_delay,
+                                   neap_time now)
+{
+    struct rtt *rtt = &p->rtt;
+
+    rtt->latest = latest;
+    if (!rtt->has_sample) {
+        *rtt = (struct rtt){.latest = latest,
+                            .smoothed = latest,
+                            .var = latest / 2,
+                            .min = latest,
+                            .first_sample_at = now,
+                            .has_sample = true};
+        return;
+    }
+    if (latest < rtt->min)
+        rtt->min = latest;
+    neap_time adjusted = latest - rtt->min >= ack_delay ? latest - ack_delay : latest;
+    neap_time off = rtt->smoothed > adjusted ? rtt->smoothed - adjusted : adjusted - rtt->smoothed;
+    rtt->var = (3 * rtt->var + off) / 4;
+    rtt->smoothed = (7 * rtt->smoothed + adjusted) / 8;
+}
+
+/* ---- sending */
+
+void neap_path_recovery_update_pacer(struct path_recovery *p)
+{
+    uint64_t rate = p->cc.pacing_rate;
+
+    if (rate == 0 && p->rtt.has_sample && p->rtt.smoothed) {
+        /* 5/4 of a window a round trip (RFC 9002 §7.7); seconds come last where the product would not fit. */
+        uint64_t bytes = p->cc.window / 4 * 5;
+
+        rate = bytes < UINT64_MAX / NEAP_SECOND ? bytes * NEAP_SECOND / p->rtt.smoothed
+                                                : bytes / p->rtt.smoothed * NEAP_SECOND;
+    }
+    neap_pacer_update(&p->pacer, rate, p->udp_payload_size);
+}
+
+void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, neap_time now)
+{
+    p->bytes_in_flight += size;
+    if (p->bytes_in_flight + p->udp_payload_size > p->cc.window)
+        p->window_full_at = now;
+    p->cc.ops->on_sent(&p->cc, size, p->bytes_in_flight, now);
+    neap_pacer_sent(&p->pacer, size);
+}
+
+uint64_t neap_path_recovery_window_left(const struct path_recovery *p)
+{
+    return p->cc.window > p->bytes_in_flight ? p->cc.window - p->bytes_in_flight : 0;
+}
+
+/* ---- what became of it */
+
+void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost *lost, neap_time now)
+{
+    if (lost->packets == 0)
+        return;
+    p->counters.packets_lost += lost->packets;
+    p->counters.bytes_lost += lost->bytes;
+    p->bytes_in_flight -= lost->bytes;
+    struct cc_loss loss = {
+        .bytes = lost->bytes,
+        .largest_lost_sent_at = lost->largest_sent_at,
+        .udp_payload_size = p->udp_payload_size,
+        .is_persistent = lost->is_persistent,
+        .now = now,
+    };
+    p->cc.ops->on_loss(&p->cc, &loss);
+    /* RFC 9002 §5.2: the way may be another one now, so that the old minimum says nothing. */
+    if (lost->is_persistent)
+        p->rtt.min = p->rtt.latest;
+}
+
+/* `fresh_bytes` was counted before the losses of the same ACK were known: a recovery that began with them holds all
+ * that it acknowledges, persistent congestion ended any. */
+static void correct_fresh_bytes(const struct path_recovery *p, struct newly_acked *acked,
+                                neap_time recovery_before)
+{
+    if (p->cc.recovery_started == 0)
+        acked->fresh_bytes = acked->bytes;
+    else if (p->cc.recovery_started != recovery_before)
+        acked->fresh_bytes = 0;
+}
+
+static uint64_t delivery_rate(const struct path_recovery *p, const struct newly_acked *acked, neap_time now)
+{
+    uint64_t delivered = p->delivered - acked->largest_delivered;
+
+    if (now <= acked->largest_sent_at || delivered >= UINT64_MAX / NEAP_SECOND)
+        return 0;
+    return delivered * NEAP_SECOND / (now - acked->largest_sent_at);
+}
+
+void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *acked, uint64_t in_flight,
+                                 neap_time recovery_before, neap_time now)
+{
+    if (acked->bytes == 0)
+        return;
+    correct_fresh_bytes(p, acked, recovery_before);
+    p->bytes_in_flight -= acked->bytes;
+    p->delivered += acked->bytes;
+    struct cc_ack ack = {
+        .bytes = acked->bytes,
+        .fresh_bytes = acked->fresh_bytes,
+        .largest_sent_at = acked->largest_sent_at,
+        .rtt = p->rtt.latest,
+        .rtt_min = p->rtt.min,
+        .in_flight = in_flight,
+        .delivery_rate = delivery_rate(p, acked, now),
+        .udp_payload_size = p->udp_payload_size,
+        .app_limited = p->app_limited && acked->largest_sent_at > p->window_full_at,
+        .now = now,
+    };
+    p->cc.ops->on_ack(&p->cc, &ack);
+}

@@ -1,0 +1,81 @@
+/* What recovery knows of one network path: RTT, congestion controller, pacer, what is in flight there (RFC 9002 §5, §7).
+ * Another path begins anew (RFC 9000 §9.4). Packets say by an index whose path they took. */
+#ifndef NEAP_RECOVERY_PATH_RECOVERY_H
+#define NEAP_RECOVERY_PATH_RECOVERY_H
+
+#include "recovery/cc.h"
+#include "recovery/pacer.h"
+
+struct rtt {
+    neap_time latest, smoothed, var, min, first_sample_at;
+    bool has_sample;
+};
+
+struct path_counters {
+    uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
+};
+
+struct path_recovery {
+    struct rtt rtt;
+    struct cc cc;
+    struct pacer pacer;
+    uint64_t bytes_in_flight;
+    uint64_t delivered;
+    neap_time window_full_at; /* when sending last filled the window */
+    uint32_t pto_count;
+    uint16_t udp_payload_size;  /* the largest that is sent here: the one place that knows */
+    bool app_limited;           /* quic/ says after each sending pass: data ran out before window and pacer */
+    bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
+    struct path_counters counters;
+};
+
+struct path_settings { /* what a path begins with */
+    neap_time initial_rtt;
+    uint16_t udp_payload_size;
+    bool pacing;
+    const struct cc_ops *cc;
+};
+
+void neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings);
+/** A Retry came (RFC 9002 §6.3): the controller and the pacer begin anew. */
+void neap_path_recovery_restart(struct path_recovery *p);
+
+/** PTO without backoff and without the peer's delay. */
+neap_time neap_path_recovery_pto(const struct path_recovery *p);
+/** A duration with the backoff of the probes that were not answered. */
+neap_time neap_path_recovery_backed_off(const struct path_recovery *p, neap_time duration);
+/** The time after which an unacknowledged packet is lost once a later one was acknowledged (RFC 9002 §6.1.2). */
+neap_time neap_path_recovery_loss_delay(const struct path_recovery *p);
+/** An RTT sample; ack_delay is already bounded by the peer's max_ack_delay (RFC 9002 §5.3). */
+void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, neap_time ack_delay,
+                                   neap_time now);
+
+/** A packet in flight of this size left. */
+void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, neap_time now);
+/** Bytes that congestion control allows now. */
+uint64_t neap_path_recovery_window_left(const struct path_recovery *p);
+/** Give the pacer the rate that window and RTT make. */
+void neap_path_recovery_update_pacer(struct path_recovery *p);
+
+/* The packets of this path that one ACK newly acknowledges. */
+struct newly_acked {
+    bool any, eliciting;
+    uint64_t largest;
+    neap_time largest_sent_at;
+    uint64_t largest_delivered; /* what had been delivered when it was sent */
+    uint64_t bytes, fresh_bytes;
+};
+
+/* The packets of this path that are declared lost together. */
+struct newly_lost {
+    uint64_t packets, bytes; /* in flight */
+    neap_time largest_sent_at;
+    bool is_persistent;
+};
+
+void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost *lost, neap_time now);
+/** `in_flight` and `recovery_before` are of before the ACK: its losses come first. */
+void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *acked, uint64_t in_flight,
+                                 neap_time recovery_before, neap_time now);
+
+#endif
