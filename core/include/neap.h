@@ -371,6 +371,8 @@ typedef struct neap_stats {
         pacing_rate; /* rate: bytes a second */
     neap_time rtt_smoothed, rtt_latest, rtt_min, rtt_var;
     uint64_t streams_opened, streams_accepted, max_udp_payload_size, key_updates, undecryptable_kept;
+    /* bytes of all streams that the peer may still send (RFC 9000 §4.1); that it used and no one has read */
+    uint64_t receive_credit, receive_unread;
 } neap_stats;
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
 

@@ -466,6 +466,8 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out)
         .max_udp_payload_size = r->udp_payload_size,
         .key_updates = conn->keys.updates,
         .undecryptable_kept = n->undecryptable_kept,
+        .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
+        .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
     };
 }
 

@@ -507,7 +507,7 @@ static int conn_stats(lua_State *L)
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_conn_stats(core->conn, &stats);
-    lua_createtable(L, 0, 24);
+    lua_createtable(L, 0, 26);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(packets_sent)
     COUNTER(packets_received)
@@ -529,6 +529,8 @@ static int conn_stats(lua_State *L)
     COUNTER(max_udp_payload_size)
     COUNTER(key_updates)
     COUNTER(undecryptable_kept)
+    COUNTER(receive_credit)
+    COUNTER(receive_unread)
 #undef COUNTER
     set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
     set_seconds(L, "rtt_latest", stats.rtt_latest);

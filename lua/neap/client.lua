@@ -2,6 +2,7 @@
 local core = require "neap.core"
 local body = require "neap.body"
 local Headers = require "neap.headers"
+local Limits = require "neap.limits"
 local json = require "neap.json"
 local options = require "neap.options"
 local Response = require "neap.client_response"
@@ -16,13 +17,16 @@ local H3_NO_ERROR = 0x100
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
+local LOOK_EACH = 8 -- exchanges more of a connection after which its credit is looked at
+local PIECE = 65536 -- bytes of a body whose leaving is progress
 local IDEMPOTENT = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true }
 
 local Client = {}
 Client.__index = Client
 
 local OWN = {
-  timeout = 30,          -- seconds without any progress, for a connection, a response, a body
+  timeout = options.NONE, -- seconds for a request in all, with its redirects, to the end of the response's body
+  progress_timeout = 30, -- seconds without any progress: of a connection, a response, a body
   follow = 0,            -- redirects that are followed
   user_agent = "neap/" .. core.version,
   headers = options.NONE, -- sent with every request
@@ -34,8 +38,8 @@ local SECRET = { "authorization", "proxy-authorization", "cookie", "host" }
 local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
 local REQUEST = { -- what a request's table may hold
-  headers = true, body = true, json = true, form = true, query = true, timeout = true, follow = true,
-  trailers = true, on_informational = true,
+  headers = true, body = true, json = true, form = true, query = true, timeout = true, progress_timeout = true,
+  follow = true, trailers = true, on_informational = true,
 }
 
 -- ---- connections
@@ -150,7 +154,7 @@ function Client.code_of(why)
   return why.by == "reset" and "reset" or "closed"
 end
 
-local function connection(self, target, timeout)
+local function connection(self, target, limits)
   local ok, message, code = config_of(self)
   if not ok then return nil, message, code end
   local key = target.authority
@@ -161,18 +165,19 @@ local function connection(self, target, timeout)
   if pending then
     local waiter = task.waiter()
     pending[#pending + 1] = waiter
-    local attempt, reason, kind = task.await(waiter, timeout)
+    local attempt, reason, kind = task.await(waiter, limits:left())
+    if kind == "timeout" then reason = limits:why() end
     if not attempt then return nil, reason, kind end
     return attempt
   end
   pending = {}
   self._connecting[key] = pending
   local addresses, attempt
-  addresses, message, code = task.resolve(target.host, target.port, timeout)
+  addresses, message, code = task.resolve(target.host, target.port, limits:left())
   if self._endpoint ~= endpoint then
     message, code = "the client was closed", "closed"
   elseif addresses then
-    attempt, message, code = race(self, key, target.host, addresses, timeout)
+    attempt, message, code = race(self, key, target.host, addresses, limits:left())
   end
   if self._connecting[key] == pending then self._connecting[key] = nil end
   if attempt then self._pool[key] = attempt end
@@ -223,9 +228,25 @@ local function refusal(fields)
   return Headers.problem({ (table.unpack or unpack)(fields, 9) })
 end
 
-local function open_stream(attempt, fields, fin, timeout)
+-- A collector knows nothing of the bytes that wait behind a response: forgotten ones are looked for when more than
+-- half of the connection's credit is held. That costs: after one that found little, their number doubles first.
+local function collect_forgotten(attempt)
   local session = attempt.session
-  local left, is_cleaned = timeout, false
+  attempt.look_from = math.min(attempt.look_from or LOOK_EACH, session.count + LOOK_EACH)
+  if session.count < attempt.look_from then return end
+  local stats = attempt.conn:stats()
+  if stats and stats.receive_unread > stats.receive_credit and session.count >= (attempt.collect_from or 0) then
+    collectgarbage()
+    drop_abandoned()
+    attempt.collect_from = 2 * session.count
+  end
+  attempt.look_from = session.count + LOOK_EACH
+end
+
+local function open_stream(attempt, fields, fin, limits)
+  local session = attempt.session
+  local begun, is_cleaned = core.now(), false
+  collect_forgotten(attempt)
   while true do
     if session.closed then return nil, session.reason.text, "closed", session.reason.code end
     local stream, message, code = session.h3:send_request(fields, fin)
@@ -239,11 +260,9 @@ local function open_stream(attempt, fields, fin, timeout)
     attempt.openers = attempt.openers or {}
     table.insert(attempt.openers, waiter)
     -- All streams are taken, perhaps by responses that nobody holds any more.
-    local slice = is_cleaned and left or math.min(left, CLEAN_AFTER)
-    local ok, reason, kind = task.await(waiter, slice)
-    if ok == nil then
-      left = left - slice
-      if left <= 0 then return nil, reason, kind end
+    local left = limits:left(begun)
+    if task.await(waiter, is_cleaned and left or math.min(left, CLEAN_AFTER)) == nil then
+      if limits:left(begun) <= 0 then return nil, limits:why(attempt) end
       is_cleaned = true
       collectgarbage()
       drop_abandoned()
@@ -251,7 +270,20 @@ local function open_stream(attempt, fields, fin, timeout)
   end
 end
 
-local function send_chunks(exchange, source, trailers, timeout)
+-- Writes a chunk by pieces, each of which is progress.
+local function send_chunk(exchange, chunk, limits)
+  for at = 1, #chunk, PIECE do
+    if limits:is_over() then return nil, limits:why() end
+    local piece = #chunk <= PIECE and chunk or chunk:sub(at, at + PIECE - 1)
+    local ok, message, code = exchange_methods.write(exchange, piece, false, limits:left())
+    if not ok and code == "timeout" then message = limits:why() end
+    if not ok then return nil, message, code end
+    exchange.progress_at = core.now()
+  end
+  return true
+end
+
+local function send_chunks(exchange, source, trailers, limits)
   while true do
     local chunk, reason = source()
     if chunk == nil or chunk == false then
@@ -260,13 +292,10 @@ local function send_chunks(exchange, source, trailers, timeout)
     end
     if type(chunk) ~= "string" then return break_off(exchange, "a body's function gave a " .. type(chunk)) end
     -- A server may answer and stop us before it has read everything: its response counts.
-    if #chunk > 0 then
-      local ok, message, code = exchange_methods.write(exchange, chunk, false, timeout)
-      if not ok and (code == "timeout" or code == "argument") then
-        return break_off(exchange, code == "timeout" and message or "the body is longer than its content-length")
-      end
-      if not ok then return end
-    end
+    local sent, message, code = send_chunk(exchange, chunk, limits)
+    if code == "timeout" then return break_off(exchange, message, code) end
+    if code == "argument" then return break_off(exchange, "the body is longer than its content-length") end
+    if not sent then return end
   end
   local ok, message, code
   if trailers then
@@ -274,14 +303,14 @@ local function send_chunks(exchange, source, trailers, timeout)
     ok, message, code = exchange.h3:send_trailers(exchange.stream, fields)
     if not ok and code == "argument" then message = Headers.problem(fields) end
   else
-    ok, message, code = exchange_methods.write(exchange, "", true, timeout)
+    ok, message, code = exchange_methods.write(exchange, "", true, limits:left())
     if not ok and code == "argument" then message = "the body is shorter than its content-length" end
   end
   if not ok and code == "argument" then break_off(exchange, message) end
 end
 
-local function send_body(exchange, source, trailers, timeout)
-  local ok, message = pcall(send_chunks, exchange, source, trailers, timeout)
+local function send_body(exchange, source, trailers, limits)
+  local ok, message = pcall(send_chunks, exchange, source, trailers, limits)
   if not ok then break_off(exchange, tostring(message)) end
   exchange.is_uploading = false
   if exchange.is_over then exchange.session:forget(exchange) end
@@ -304,61 +333,64 @@ end
 
 -- Waits for the headers. A kept connection may be dead without anyone's word (the server was killed, a
 -- NAT forgot us): nothing comes, not even acknowledgements, and it is given up before the timeout.
-local function await_headers(attempt, exchange, is_kept, request, timeout)
+local function await_headers(attempt, exchange, is_kept, request, limits)
   local session = exchange.session
-  local left, received = timeout, nil
+  local pause, received = SILENT_AFTER, nil
+  exchange.progress_at = core.now()
   while true do
     session:pump()
     if exchange.informational then
+      exchange.progress_at = core.now()
       if request.on_informational then tell_informational(exchange, request.on_informational) end
       exchange.informational = nil
     elseif exchange.fields then
       return true
     elseif exchange.failure then
-      return nil, exchange.failure, "cancelled"
+      return nil, exchange.failure, exchange.failure_code or "cancelled"
     elseif exchange.reset_code then
       return nil, ("request reset by the server (%s)"):format(core.error_name(exchange.reset_code, true)), "reset",
         exchange.reset_code
     elseif session.closed then
       return nil, session.reason.text, "closed", session.reason.code
     else
-      local slice = is_kept and math.min(left, SILENT_AFTER) or left
-      local waiter = task.waiter()
-      exchange.reader = waiter
-      local ok, message, code = task.await(waiter, slice)
-      exchange.reader = nil
-      if ok == nil then
-        left = left - slice
-        if left <= 0 then return nil, message, code end
-        local silent
-        silent, received = is_silent(attempt, received)
+      local left = limits:left(exchange.progress_at)
+      if left <= 0 then return nil, limits:why(attempt, exchange) end
+      if not task.wait_at(exchange, "reader", math.min(left, pause)) then
+        local silent = false
+        if is_kept then
+          silent, received = is_silent(attempt, received)
+          is_kept = received ~= nil
+        else
+          pause = pause * 2
+        end
         if silent then
           attempt.conn:close(H3_NO_ERROR)
           session:close { text = "the connection is dead" }
+        elseif Limits.is_held_up(attempt) then
+          collectgarbage()
+          drop_abandoned()
         end
-        is_kept = received ~= nil
       end
     end
   end
 end
 
-local function once(self, method, target, request)
+local function once(self, method, target, request, limits)
   drop_abandoned()
-  local timeout = request.timeout or self.timeout
-  local attempt, is_kept, code = connection(self, target, timeout)
+  local attempt, is_kept, code = connection(self, target, limits)
   if not attempt then return nil, is_kept, code end
   local fields, source = make_fields(self, method, target, request)
   if not fields then return nil, source, "json" end
   local exchange, message, number
-  exchange, message, code, number = open_stream(attempt, fields, not source and not request.trailers, timeout)
+  exchange, message, code, number = open_stream(attempt, fields, not source and not request.trailers, limits)
   if not exchange then return nil, message, code, number end
   if source or request.trailers then
     exchange.is_uploading = true
-    task.go(send_body, exchange, source or function() end, request.trailers, timeout)
+    task.go(function() send_body(exchange, source or function() end, request.trailers, limits) end)
   end
   local called, ok
-  called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, timeout)
-  if called and ok then return Response.new(attempt, exchange, target, timeout) end
+  called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, limits)
+  if called and ok then return Response.new(attempt, exchange, target, limits) end
   if code ~= "closed" then break_off(exchange) end
   attempt.session:forget(exchange)
   if not called then error(ok, 0) end -- of on_informational
@@ -393,9 +425,10 @@ local function redirected(method, request, status, is_elsewhere)
 end
 
 --- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an
--- open file), json, form, query, trailers, timeout, follow, on_informational(status, headers).
--- Waits for the response's headers; its body is read from the response: to its end, or until
--- response:close(). nil, message, code[, number] when there is none. Redirects lose credentials when
+-- open file), json, form, query, trailers, timeout, progress_timeout, follow,
+-- on_informational(status, headers). Waits for the response's headers; its body is read from the response:
+-- to its end, or until response:close(). A response that is neither holds its part of what the server may
+-- send on the connection. nil, message, code[, number] when there is none. Redirects lose credentials when
 -- they lead to another server; a body that cannot be sent again is not redirected.
 function Client:request(method, address, request)
   task.waiter() -- misuse is told before anything is begun
@@ -405,17 +438,18 @@ function Client:request(method, address, request)
   end
   method = method:upper()
   local follow = request.follow or self.follow
+  local limits = Limits.new(request.timeout or self.timeout, request.progress_timeout or self.progress_timeout)
   while true do
     local target, message = url.parse(address)
     if not target then return nil, message, "argument" end
     if target.scheme ~= "https" then return nil, "HTTP/3 needs https://, not " .. target.scheme .. "://", "argument" end
     local rewind, closings = rewinder(request), self._closings
-    local response, reason, code, number = once(self, method, target, request)
+    local response, reason, code, number = once(self, method, target, request, limits)
     if not response and code == "closed" and self._closings == closings and IDEMPOTENT[method] and rewind and
       rewind() then
       -- A kept connection may have ended just now: once more on a new one (RFC 9114 §4.1.1 allows
       -- it for these).
-      response, reason, code, number = once(self, method, target, request)
+      response, reason, code, number = once(self, method, target, request, limits)
     end
     if not response then return nil, reason, code, number end
     local location = FOLLOWED[response.status] and response.headers:get("location")
@@ -458,7 +492,8 @@ local client = { explain = Client.explain, code_of = Client.code_of }
 
 local made = setmetatable({}, { __mode = "k" })
 
---- A new client. Options: `timeout`, `follow`, `headers`, `user_agent`, and every option of a
+--- A new client. Options: `timeout` (seconds for a request in all, none unless told),
+-- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, and every option of a
 -- config (`ca`, `verify`, `pin`, `max_idle_timeout`, …).
 function client.new(given)
   local self, config = options.split(given, OWN)

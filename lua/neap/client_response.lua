@@ -9,10 +9,12 @@ local exchange_methods = Session.exchange_methods
 local H3_REQUEST_CANCELLED = 0x10c
 local DEFAULT_LIMIT = 16 * 1024 * 1024 -- bytes that body() and json() take unless told
 
--- Ends an exchange that is not wanted any more; who waits on it is woken.
-local function break_off(exchange, failure)
+-- Ends an exchange that is not wanted any more; who waits on it is woken. What came of it and is not read is dropped,
+-- so that the connection's receive credit is there for others.
+local function break_off(exchange, failure, code)
   if not exchange.session.closed then exchange.h3:cancel(exchange.stream, H3_REQUEST_CANCELLED) end
-  exchange.reset_code, exchange.failure = exchange.reset_code or H3_REQUEST_CANCELLED, failure
+  exchange.reset_code = exchange.reset_code or H3_REQUEST_CANCELLED
+  exchange.failure, exchange.failure_code = failure, code
   Session.wake(exchange)
 end
 
@@ -59,8 +61,15 @@ function Response:read(max)
     if failure then return nil, failure[1], failure[2], failure[3] end
     return nil
   end
-  local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
-  if bytes then return bytes end
+  local limits, exchange = self._limits, self._exchange
+  local bytes, message, code, number
+  if limits:is_over() then
+    code = "timeout"
+  else
+    bytes, message, code, number = exchange_methods.read(exchange, max, limits:left())
+    if bytes then return bytes end
+  end
+  if code == "timeout" then message = limits:why(self._attempt, exchange) end
   if message then self:_give_up(message, code, number) else self:_over() end
   return nil, message, code, number
 end
@@ -132,20 +141,22 @@ function Response:close()
 end
 
 --- The response of an exchange whose headers have come.
-function Response.new(attempt, exchange, target, timeout)
+function Response.new(attempt, exchange, target, limits)
   local list = exchange.fields
   local headers = {}
   for i = 3, #list do headers[i - 2] = list[i] end
   local response = {
     status = tonumber(list[2]), headers = Headers.wrap(headers), url = target, proto = "h3",
     peer = attempt.address, conn = attempt.conn,
-    _exchange = exchange, _timeout = timeout,
+    _attempt = attempt, _exchange = exchange, _limits = limits,
   }
   if owned then
     response._guard = newproxy(guard_template)
     owned[response._guard] = exchange
   end
-  return setmetatable(response, Response)
+  setmetatable(response, Response)
+  if exchange.no_body then response:_over() end
+  return response
 end
 
 Response.break_off, Response.drop_abandoned = break_off, drop_abandoned

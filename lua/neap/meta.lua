@@ -334,7 +334,8 @@ function Response:is_started() end
 function Response:is_ended() end
 
 ---@class neap.ClientOptions: neap.ConfigOptions
----@field timeout? number seconds without progress, 30
+---@field timeout? number seconds for a request in all, to the end of its response's body; no bound unless told
+---@field progress_timeout? number seconds without progress, 30
 ---@field follow? integer redirects that are followed, 0
 ---@field headers? table<string, string>
 ---@field user_agent? string
@@ -346,7 +347,8 @@ function Response:is_ended() end
 ---@field form? table<string, string>
 ---@field query? table<string, string>
 ---@field trailers? table<string, string>
----@field timeout? number
+---@field timeout? number the client's unless told
+---@field progress_timeout? number the client's unless told
 ---@field follow? integer
 ---@field on_informational? fun(status: integer, headers: neap.Headers)
 

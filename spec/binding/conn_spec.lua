@@ -51,6 +51,23 @@ describe("a connection", function()
     assert.equal("state", code)
   end)
 
+  it("counts what the peer may still send and what waits to be read", function()
+    local both = pair.new{ initial_max_data = 1000 }
+    local function figures()
+      local stats = both.server:stats()
+      return { stats.receive_credit, stats.receive_unread }
+    end
+    assert.same({ 1000, 0 }, figures())
+    local id = both.client:stream_open()
+    both.client:stream_send(id, ("x"):rep(300), true)
+    both:pump()
+    assert.same({ 700, 300 }, figures())
+    both.server:stream_recv(id, 100)
+    assert.same({ 700, 200 }, figures())
+    both.server:stream_shutdown(id, "read")
+    assert.same({ 700, 0 }, figures())
+  end)
+
   it("gives nil, done, again when there is nothing", function()
     local both = pair.new()
     local id = both.client:stream_open()

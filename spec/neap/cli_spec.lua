@@ -35,7 +35,8 @@ describe("neap", function()
     for words, what in pairs {
       ["fly"] = "no command fly", ["run"] = "which file", ["serve"] = "which folder", ["get"] = "which URL",
       ["get --nope https://x/"] = "unknown option %-%-nope", ["get -o"] = "needs a value",
-      ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
+      ["get --progress-timeout 0 https://x/"] = "%-%-progress%-timeout takes seconds",
+      ["get --timeout soon https://x/"] = "%-%-timeout takes seconds", ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
       ["serve . --cert x"] = "go together",
       ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
     } do
@@ -54,6 +55,7 @@ describe("neap", function()
       ["serve " .. folder .. " --listen 127.0.0.1:0 --cert " .. folder .. "/bad.pem --key " .. folder .. "/bad.pem"]
         = "bad%.pem",
       ["get -k --timeout 0.3 https://127.0.0.1:9/"] = "127.0.0.1",
+      ["get -k --progress-timeout 0.3 https://127.0.0.1:9/"] = "127.0.0.1",
       ["get https://no-such-host.invalid/"] = "no%-such%-host",
     } do
       local output, status = helper.run(neap .. " " .. words)

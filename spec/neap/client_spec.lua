@@ -242,6 +242,112 @@ describe("a client", function()
     end, { initial_max_streams_bidi = 4 })
   end)
 
+  -- Runs fn(ask) where ask() gets 64 KiB of an app, with credit for 1 MiB on the connection.
+  local function with_little_credit(options, fn)
+    local body = ("x"):rep(65536)
+    web.with_app(function(app) app:get("/", function() return body end) end, function(_, url)
+      local given = { ca = web.identity().cert, initial_max_data = 2 ^ 20, max_connection_window = 2 ^ 20 }
+      for name, value in pairs(options) do given[name] = value end
+      local client = neap.client(given)
+      fn(function(request) return client:get(url, request) end)
+      client:close()
+    end)
+  end
+
+  it("has its credit back from responses that are closed, cut short or read to the last byte", function()
+    with_little_credit({ progress_timeout = 5 }, function(ask)
+      local held = {} -- so that no collector helps
+      for i = 1, 60 do
+        local r = assert(ask())
+        held[i] = r
+        if i % 3 == 0 then r:close() end
+        if i % 3 == 1 then
+          assert.equal(10, #r:read(10))
+          r:close()
+        end
+        if i % 3 == 2 then
+          local size = 0
+          while size < 65536 do size = size + #r:read() end
+        end
+      end
+    end)
+  end)
+
+  it("has its credit back from responses that are forgotten", function()
+    with_little_credit({ progress_timeout = 10 }, function(ask)
+      collectgarbage("stop") -- as if it had no reason to run: what waits in C is not seen by it
+      local ok, err = pcall(function()
+        for _ = 1, 60 do assert(ask()) end
+      end)
+      collectgarbage("restart")
+      assert.is_true(ok, err)
+    end)
+  end)
+
+  it("says what holds its credit when nothing comes any more", function()
+    with_little_credit({ progress_timeout = 0.3 }, function(ask)
+      local held, r, message, code = {}, nil, nil, nil
+      for i = 1, 60 do
+        r, message, code = ask()
+        if not r then break end
+        held[i] = r
+      end
+      assert.is_nil(r)
+      assert.equal("timeout", code)
+      local count = tonumber(message:match("(%d+) unread responses hold the connection's receive credit"))
+      assert.is_true(count ~= nil and count >= 15 and count <= #held, message)
+      for i = 1, #held do held[i]:close() end
+      assert.equal(65536, #assert(ask()):body())
+    end)
+  end)
+
+  it("keeps no exchange of a response without a body", function()
+    web.with_app(function(app) app:get("/", function() return 204 end) end, function(client, url)
+      local r = assert(client:get(url))
+      assert.same({ 204, 0, "" }, { r.status, r._exchange.session.count, r:body() })
+    end)
+  end)
+
+  it("tells a request that takes too long in all from one without progress", function()
+    web.with_app(function(app)
+      app:get("/slow", function(_, res)
+        for _ = 1, 100 do
+          if not res:write("drop ") then return end
+          neap.sleep(0.02)
+        end
+      end)
+      app:get("/silent", function() neap.sleep(1) end)
+      app:get("/around", function(_, res)
+        neap.sleep(0.1)
+        res:redirect("/around")
+      end)
+    end, function(client, url)
+      web.logged(function()
+        -- Drops come all the time: that is progress, and 0.3 s in all are over nevertheless.
+        local r = assert(client:get(url .. "/slow", { timeout = 0.3, progress_timeout = 5 }))
+        local body, message, code = r:body()
+        assert.same({ nil, "timeout: not done after 0.3 s", "timeout" }, { body, message, code })
+        assert.equal(500, #assert(assert(client:get(url .. "/slow", { progress_timeout = 1 })):body()))
+        r, message, code = client:get(url .. "/silent", { progress_timeout = 0.2 })
+        assert.same({ nil, "timeout: no progress for 0.2 s", "timeout" }, { r, message, code })
+        r, message, code = client:get(url .. "/around", { timeout = 0.35, follow = 100 })
+        assert.same({ nil, "timeout: not done after 0.35 s", "timeout" }, { r, message, code })
+      end)
+    end)
+  end)
+
+  it("counts a body that goes out as progress while it waits for the answer", function()
+    web.with_app(function(app) app:post("/", function(req) return tostring(#req:body()) end) end, function(client, url)
+      local left = 12
+      local r, message = client:post(url, { progress_timeout = 0.2, body = function()
+        left = left - 1
+        neap.sleep(0.05)
+        return left >= 0 and ("x"):rep(1000) or nil
+      end })
+      assert.equal("12000", r and r:body() or message)
+    end)
+  end)
+
   it("keeps a response alive while its body is read", function()
     web.with_app(function(app)
       app:get("/", function(_, res)

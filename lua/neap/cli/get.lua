@@ -20,7 +20,8 @@ connection for each server, into files of the folder that -o names.
   -f, --fail       exit with 1 when the status is 400 or more
   -k, --insecure   do not verify the server's certificate
   --ca FILE        trust the certificates in FILE (or folder) instead of the system's
-  --timeout S      seconds without progress before giving up (30)
+  --timeout S      seconds that a fetch may take in all (no bound)
+  --progress-timeout S  seconds without progress before giving up (30)
   -v, --verbose    tell about connection, request and response on standard error
   -s, --silent     no progress bar
 ]]
@@ -32,8 +33,8 @@ local SPEC = {
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
-  ["--timeout"] = { "timeout", true }, ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" },
-  ["--silent"] = { "silent" },
+  ["--timeout"] = { "timeout", true }, ["--progress-timeout"] = { "progress_timeout", true },
+  ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
 }
 
 local function human(bytes)
@@ -122,7 +123,7 @@ end
 -- Fetches one URL; the exit code.
 local function fetch(cli, client, address, found, request)
   local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
-  local own = { headers = request.headers, follow = request.follow, body = request.body, timeout = found.timeout }
+  local own = { headers = request.headers, follow = request.follow, body = request.body }
   if request.default_type then
     own.headers = require("neap.headers").new(request.headers)
     if not own.headers:get("content-type") then own.headers:set("content-type", request.default_type) end
@@ -175,9 +176,10 @@ function get.main(cli, args)
     return 0
   end
   if #words == 0 then return cli.usage("get", "which URL?") end
-  if found.timeout then
-    found.timeout = tonumber(found.timeout)
-    if not found.timeout or found.timeout <= 0 then return cli.usage("get", "--timeout takes seconds") end
+  for name, flag in pairs { timeout = "--timeout", progress_timeout = "--progress-timeout" } do
+    local seconds = tonumber(found[name])
+    if found[name] and (not seconds or seconds <= 0) then return cli.usage("get", flag, " takes seconds") end
+    found[name] = seconds
   end
   for i, word in ipairs(words) do
     if not word:match("^%a[%w+.-]*://") then words[i] = "https://" .. word end
@@ -194,7 +196,8 @@ function get.main(cli, args)
 
   return cli.in_loop(function()
     local neap = require "neap"
-    local client = neap.client { verify = not found.insecure, ca = found.ca, timeout = found.timeout }
+    local client = neap.client { verify = not found.insecure, ca = found.ca, timeout = found.timeout,
+      progress_timeout = found.progress_timeout }
     local codes = {}
     local jobs = {}
     for i, address in ipairs(words) do
