@@ -16,10 +16,10 @@ local by_id, sessions = {}, {} -- our connection IDs → session; all sessions
 local function accept(header, peer, now)
   if not header.token then
     local scid = q.random_cid(config, 8)
-    socket:sendto(q.retry(config, header, scid, peer, now), peer)
+    socket:sendto(q.retry(config, header, scid, peer), peer)
     return nil
   end
-  local original = q.validate_token(config, header, peer, now)
+  local original = q.validate_token(config, header, peer)
   if not original then return nil end
   local conn = q.accept(config, header, header.dcid, { original_dcid = original, from = peer, to = me, at = now })
   if not conn then return nil end

@@ -34,11 +34,12 @@
 #define LIMIT_PATHS 4u                             /* network paths of a connection that have state */
 #define LIMIT_PATH_RESPONSES 4u                    /* PATH_CHALLENGE answers waiting; the oldest is dropped */
 #define LIMIT_LOCAL_CONNECTION_IDS 4u              /* ours that the peer may use at a time */
-#define LIMIT_PEER_CONNECTION_IDS 4u /* the peer's that we keep: our active_connection_id_limit */
-#define LIMIT_RETIRE_QUEUE 16u       /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
-#define LIMIT_TOKEN 512u             /* bytes of an address validation token we take */
-#define LIMIT_SENT_PACKETS 65536u    /* packets in flight tracked a space */
-#define LIMIT_SENT_FRAMES 131072u    /* frames in them whose fate matters */
+#define LIMIT_PEER_CONNECTION_IDS 4u  /* the peer's that we keep: our active_connection_id_limit */
+#define LIMIT_CONNECTION_ID_TRIES 16u /* until one is found that no other connection of the endpoint has */
+#define LIMIT_RETIRE_QUEUE 16u        /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
+#define LIMIT_TOKEN 512u              /* bytes of an address validation token we take */
+#define LIMIT_SENT_PACKETS 65536u     /* packets in flight tracked a space */
+#define LIMIT_SENT_FRAMES 131072u     /* frames in them whose fate matters */
 #define LIMIT_SENT_QUIET 8u       /* packets that elicit nothing kept in a row: nobody may acknowledge them */
 #define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
 #define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
@@ -66,6 +67,7 @@
 #define LIMIT_LOOP_EVENTS 32u       /* from one epoll_wait */
 #define LIMIT_UDP_TRAIN 65507u      /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
 #define LIMIT_UDP_SEGMENTS 64u      /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
+#define LIMIT_UDP_PLAIN 8u          /* destinations of a socket remembered that take no trains */
 #define LIMIT_RESOLVES 32u          /* names being looked up by a loop, a thread each */
 #define LIMIT_HOST_NAME 253u        /* bytes of a DNS name (RFC 1035 §2.3.4) */
 

@@ -81,9 +81,12 @@ static bool complete_client(neap_config *config, const char **why)
 neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,
                         const neap_address *peer, neap_time now, const char **why)
 {
+    neap_cid source;
+
     if (!complete_client(config, why))
         return NULL;
-    return neap_conn_new_client(config, server_name, local, peer, now, why);
+    neap_random_cid(config, (size_t)config_option(config, OPTION_source_connection_id_size), &source);
+    return neap_conn_new_client(config, server_name, local, peer, &source, now, why);
 }
 
 neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config, const char *server_name,

@@ -246,13 +246,16 @@ NEAP_API int64_t neap_negotiate_version(neap_config *config, const neap_header *
                                         size_t size);
 
 /** Write a Retry packet that answers the Initial in `header`: `new_scid` becomes the DCID of the client's next
- * Initial, the token is bound to the client's address, both connection IDs, the version and the time. */
+ * Initial, the token is bound to the client's address, both connection IDs, the version and the config's wall clock.
+ * Returns its size, NEAP_ERR_UNKNOWN_VERSION, or NEAP_ERR_BUFFER_TOO_SHORT. */
 NEAP_API int64_t neap_retry(neap_config *config, const neap_header *header, const neap_cid *new_scid,
-                            const neap_address *peer, neap_time now, uint8_t *out, size_t size);
+                            const neap_address *peer, uint8_t *out, size_t size);
 
-/** Check the token of an Initial: 0 and the original destination connection ID, or NEAP_ERR_TOKEN. */
+/** Check the token of an Initial: 0 and the original destination connection ID, or NEAP_ERR_TOKEN. A token lives for 10
+ * seconds; servers that share a static secret understand each other's while their wall clocks are less than 5 seconds
+ * apart. */
 NEAP_API int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
-                                 neap_time now, neap_cid *original_dcid);
+                                 neap_cid *original_dcid);
 
 /** Write a stateless reset for a packet of `trigger_size` bytes with this DCID (RFC 9000 §10.3). Returns its size, or
  * 0 when none may be sent because the trigger was too small. */

@@ -20,23 +20,28 @@ void neap_local_cids_init(struct local_cids *l, const neap_cid *first)
     l->ids[0] = (struct local_cid){.cid = *first, .in_use = true};
 }
 
-struct local_cid *neap_local_cids_wanted(struct local_cids *l)
+bool neap_local_cids_wants(const struct local_cids *l)
 {
-    struct local_cid *vacant = NULL;
+    uint64_t limit = l->peer_limit < LIMIT_LOCAL_CONNECTION_IDS ? l->peer_limit : LIMIT_LOCAL_CONNECTION_IDS;
     uint64_t in_use = 0;
 
-    for (size_t i = 0; i < LOCAL_SLOTS; i++) {
-        if (l->ids[i].in_use)
-            in_use++;
-        else if (!vacant)
-            vacant = &l->ids[i];
-    }
-    uint64_t limit = l->peer_limit < LIMIT_LOCAL_CONNECTION_IDS ? l->peer_limit : LIMIT_LOCAL_CONNECTION_IDS;
-    if (l->cid_size == 0 || in_use >= limit || !vacant)
-        return NULL;
-    *vacant = (struct local_cid){.sequence = l->next_sequence++, .in_use = true, .owes_send = true};
+    for (size_t i = 0; i < LOCAL_SLOTS; i++)
+        in_use += l->ids[i].in_use;
+    return l->cid_size > 0 && in_use < limit;
+}
+
+uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid, const uint8_t token[16])
+{
+    size_t at = 0;
+
+    /* There are more slots than may be in use. */
+    while (l->ids[at].in_use)
+        at++;
+    l->ids[at] =
+        (struct local_cid){.cid = *cid, .sequence = l->next_sequence++, .in_use = true, .owes_send = true};
+    memcpy(l->ids[at].token, token, sizeof l->ids[at].token);
     l->changed = true;
-    return vacant;
+    return l->ids[at].sequence;
 }
 
 /* The slot with the lowest sequence number, of all or of those that owe a frame; LOCAL_SLOTS when there is none. */

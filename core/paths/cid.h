@@ -47,9 +47,11 @@ struct peer_cids {
 
 /** The first connection ID (sequence 0), chosen in the handshake. */
 void neap_local_cids_init(struct local_cids *l, const neap_cid *first);
-/** Issue connection IDs up to the peer's limit (after the handshake): a new slot with its sequence number when one more
- * is wanted, NULL when not. The caller fills cid (random) and token (neap_reset_token) and calls again. */
-struct local_cid *neap_local_cids_wanted(struct local_cids *l);
+/** Whether the peer may hold one more (after the handshake), up to its limit and ours. */
+bool neap_local_cids_wants(const struct local_cids *l);
+/** Issue one that is wanted, with its stateless reset token (neap_reset_token); returns its sequence number. The caller
+ * sees to it that nobody else behind the same address has this connection ID. */
+uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid, const uint8_t token[16]);
 /** The next NEW_CONNECTION_ID owed; marks it as sent. False: none. */
 bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection_id *out);
 /** Whether a NEW_CONNECTION_ID is owed. */

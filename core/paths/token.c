@@ -6,9 +6,10 @@
 #include "base/reader.h"
 #include "base/writer.h"
 
-#define MARK_RETRY 1u                  /* the first byte: tokens of other kinds are told apart by it */
-#define BODY_AT (1u + CRYPTO_IV)       /* behind mark and nonce */
-#define BODY_FIXED (4u + 8u + 1u + 1u) /* version, time, two sizes */
+#define MARK "nRet"                     /* tokens of other kinds and of other servers begin otherwise */
+#define MARK_SIZE 4u                    /* without its NUL */
+#define BODY_AT (MARK_SIZE + CRYPTO_IV) /* behind mark and nonce */
+#define BODY_FIXED (4u + 8u + 1u + 1u)  /* version, time, two sizes */
 #define BODY_MAX (BODY_FIXED + 2u * NEAP_MAX_CONNECTION_ID)
 #define ADDRESS_BYTES 19u
 
@@ -39,7 +40,7 @@ int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *ke
     struct writer w = writer_of(body, sizeof(body));
 
     write_u32(&w, token->version);
-    write_uint(&w, token->issued, 8);
+    write_uint(&w, (uint64_t)token->issued, 8);
     write_u8(&w, token->original_dcid.size);
     write_bytes(&w, token->original_dcid.bytes, token->original_dcid.size);
     write_u8(&w, token->retry_scid.size);
@@ -48,9 +49,9 @@ int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *ke
         return NEAP_ERR_ARGUMENT;
     if (size < BODY_AT + writer_size(&w) + CRYPTO_TAG)
         return NEAP_ERR_BUFFER_TOO_SHORT;
-    out[0] = MARK_RETRY;
-    neap_random_bytes(neap_crypto_random(crypto), out + 1, CRYPTO_IV);
-    int error = neap_aead_seal(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, out + 1,
+    memcpy(out, MARK, MARK_SIZE);
+    neap_random_bytes(neap_crypto_random(crypto), out + MARK_SIZE, CRYPTO_IV);
+    int error = neap_aead_seal(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, out + MARK_SIZE,
                                address_bytes(peer, address), body, writer_size(&w), out + BODY_AT);
     return error ? error : (int64_t)(BODY_AT + writer_size(&w) + CRYPTO_TAG);
 }
@@ -72,29 +73,30 @@ static void read_cid(struct reader *r, neap_cid *out)
 bool neap_is_retry_token(struct span bytes)
 {
     return bytes.size >= BODY_AT + BODY_FIXED + CRYPTO_TAG && bytes.size <= BODY_AT + BODY_MAX + CRYPTO_TAG &&
-           bytes.data[0] == MARK_RETRY;
+           memcmp(bytes.data, MARK, MARK_SIZE) == 0;
 }
 
 int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,
-                          const neap_address *peer, neap_time now, struct retry_token *out)
+                          const neap_address *peer, int64_t now, struct retry_token *out)
 {
     uint8_t body[BODY_MAX + CRYPTO_TAG], address[ADDRESS_BYTES];
     struct retry_token token;
 
     if (!neap_is_retry_token(bytes))
         return NEAP_ERR_TOKEN;
-    if (neap_aead_open(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, bytes.data + 1,
+    if (neap_aead_open(crypto, SUITE_AES_128_GCM_SHA256, keys->seal, bytes.data + MARK_SIZE,
                        address_bytes(peer, address), bytes.data + BODY_AT, bytes.size - BODY_AT, body))
         return NEAP_ERR_TOKEN;
     struct reader r = reader_of(span_of(body, bytes.size - BODY_AT - CRYPTO_TAG));
     token.version = read_u32(&r);
-    token.issued = read_uint(&r, 8);
+    token.issued = (int64_t)read_uint(&r, 8);
     read_cid(&r, &token.original_dcid);
     read_cid(&r, &token.retry_scid);
     if (r.bad || reader_left(&r))
         return NEAP_ERR_TOKEN;
-    /* A time ahead of ours is another clock's. */
-    if (token.issued > now || now - token.issued > TOKEN_RETRY_LIFETIME)
+    /* It may be another machine's, whose clock is not quite ours. */
+    if (token.issued > now + TOKEN_CLOCK_TOLERANCE ||
+        token.issued < now - TOKEN_RETRY_LIFETIME - TOKEN_CLOCK_TOLERANCE)
         return NEAP_ERR_TOKEN;
     *out = token;
     return 0;

@@ -6,7 +6,8 @@
 #include "crypto/crypto.h"
 #include "neap.h"
 
-#define TOKEN_RETRY_LIFETIME (10 * NEAP_SECOND)
+#define TOKEN_RETRY_LIFETIME 10 /* seconds */
+#define TOKEN_CLOCK_TOLERANCE 5 /* seconds that the clocks of machines with one static secret may be apart */
 
 struct token_keys {
     uint8_t seal[16];  /* AES-128-GCM, Retry tokens */
@@ -18,19 +19,20 @@ void neap_token_keys_derive(struct token_keys *keys, const uint8_t secret[32]);
 struct retry_token {
     neap_cid original_dcid, retry_scid;
     uint32_t version;
-    neap_time issued;
+    int64_t issued; /* seconds since 1970: of the clock that machines share */
 };
 /** Seal: bound to the peer's address (IP and port) as associated data; the nonce is random and stands in front.
  * Returns the size, or negative. `out` has LIMIT_TOKEN bytes. */
 int64_t neap_retry_token_seal(struct crypto *crypto, const struct token_keys *keys,
                               const struct retry_token *token, const neap_address *peer, uint8_t *out,
                               size_t size);
-/** Whether this looks like a token of a Retry, ours or not: by size and mark, nothing is opened. */
+/** Whether this is from a Retry of ours, whatever its secret: by size and mark, nothing is opened. A token of somebody
+ * else passes once in 2^32. */
 bool neap_is_retry_token(struct span bytes);
-/** Open: NEAP_ERR_TOKEN when it is not ours, of another address, or older than TOKEN_RETRY_LIFETIME. The caller
- * compares version and retry_scid. */
+/** Open: NEAP_ERR_TOKEN when it is not ours, of another address, or older than TOKEN_RETRY_LIFETIME at `now` (seconds
+ * since 1970), give or take TOKEN_CLOCK_TOLERANCE. The caller compares version and retry_scid. */
 int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,
-                          const neap_address *peer, neap_time now, struct retry_token *out);
+                          const neap_address *peer, int64_t now, struct retry_token *out);
 /** The stateless reset token of one of our connection IDs. */
 void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, uint8_t out[16]);
 

@@ -33,9 +33,11 @@ neap_config *neap_config_retain(neap_config *config);
 /** Whether a client with this config would verify, but has nothing to verify with. */
 bool neap_config_lacks_trust(const neap_config *config);
 
-/** neap_connect and neap_endpoint_connect for a config that is complete: the public ones see to its roots first. */
+/** neap_connect and neap_endpoint_connect for a config that is complete: the public ones see to its roots first.
+ * `source` is our connection ID. */
 neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, const neap_address *local,
-                                const neap_address *peer, neap_time now, const char **why);
+                                const neap_address *peer, const neap_cid *source, neap_time now,
+                                const char **why);
 neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config, const char *server_name,
                                     const neap_address *local, const neap_address *peer, neap_time now,
                                     const char **why);

@@ -102,13 +102,11 @@ static int start_client(neap_conn *c, const char *server_name, struct failure *w
 }
 
 neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, const neap_address *local,
-                                const neap_address *peer, neap_time now, const char **why)
+                                const neap_address *peer, const neap_cid *source, neap_time now,
+                                const char **why)
 {
     struct failure failure = {0};
-    neap_cid source;
-
-    neap_random_cid(config, (size_t)config_option(config, OPTION_source_connection_id_size), &source);
-    struct beginning b = {.validated = true, .source_cid = &source, .local = local, .peer = peer, .now = now};
+    struct beginning b = {.validated = true, .source_cid = source, .local = local, .peer = peer, .now = now};
     neap_conn *c = allocate(config, &b);
     if (c && start_client(c, server_name, &failure) == 0)
         return c;
@@ -150,6 +148,7 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
     c->original_dcid = original_dcid ? *original_dcid : header->dcid;
     c->handshake->retried = original_dcid != NULL;
     c->handshake->retry_scid = header->dcid;
+    c->handshake->peer_cid = header->scid;
     c->handshake->peer_cid_known = true;
     neap_peer_cids_init(&c->peer_cids, &header->scid,
                         config_option(config, OPTION_active_connection_id_limit));

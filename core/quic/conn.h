@@ -72,6 +72,8 @@ struct handshake {
     struct number_space spaces[2]; /* SPACE_INITIAL, SPACE_HANDSHAKE */
     neap_time deadline;
     neap_cid source_cid; /* ours in long headers */
+    neap_cid
+        peer_cid; /* the peer's in long headers, once peer_cid_known: it does not change (RFC 9000 §7.2) */
     neap_cid retry_scid; /* client: of the Retry it took; server: what it told in one */
     bool retried, took_params, peer_cid_known;
     uint8_t *token; /* client: of the Retry, for its Initials */
@@ -347,6 +349,11 @@ neap_time neap_conn_pto(const neap_conn *c);
 void neap_conn_set_timers(neap_conn *c);
 
 /* ---- for the endpoint */
+
+/** Whether the peer may hold one more of our connection IDs, now that the handshake is over (RFC 9000 §5.1.1). */
+bool neap_conn_wants_id(const neap_conn *c);
+/** Give it that one: a NEW_CONNECTION_ID frame is owed. */
+void neap_conn_issue_id(neap_conn *c, const neap_cid *cid);
 
 /** What is new for the application since the last call: enum conn_news. */
 unsigned neap_conn_take_news(neap_conn *c);

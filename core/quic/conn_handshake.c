@@ -141,7 +141,7 @@ static int check_connection_ids(const neap_conn *c, const struct transport_param
 
     if (!params_has(p, PARAM_initial_source_connection_id))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "initial_source_connection_id is missing");
-    if (!cid_equal(&p->initial_scid, neap_peer_cids_active(&c->peer_cids)))
+    if (!cid_equal(&p->initial_scid, &h->peer_cid))
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "initial_source_connection_id is another one");
     if (c->is_server)
         return 0;

@@ -51,8 +51,8 @@ static const char *refuse_long_header(const neap_conn *c, const struct arrival *
         if (!c->is_server && h->token.size > 0)
             return "an Initial with a token from a server";
     }
-    /* RFC 9000 §7.2: the peer's connection ID does not change during the handshake. */
-    if (c->handshake->peer_cid_known && !span_equal(h->scid, cid_span(neap_peer_cids_active(&c->peer_cids))))
+    /* RFC 9000 §7.2: whatever NEW_CONNECTION_ID frames said meanwhile. */
+    if (c->handshake->peer_cid_known && !span_equal(h->scid, cid_span(&c->handshake->peer_cid)))
         return "another source connection ID";
     return NULL;
 }
@@ -142,9 +142,8 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     }
     if (c->handshake && !c->handshake->peer_cid_known && h->type != NEAP_PACKET_SHORT) {
         /* RFC 9000 §7.2: the server's choice takes the place of the one that we invented. */
-        neap_cid scid = cid_of(h->scid);
-
-        neap_peer_cids_replace_first(&c->peer_cids, &scid);
+        c->handshake->peer_cid = cid_of(h->scid);
+        neap_peer_cids_replace_first(&c->peer_cids, &c->handshake->peer_cid);
         c->handshake->peer_cid_known = true;
         c->peer_cids_changed = true;
     }

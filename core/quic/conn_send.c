@@ -118,16 +118,27 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
     return p.size;
 }
 
-/* RFC 9000 §5.1.1: as many connection IDs as the peer wants to hold, once the handshake is over. */
-static void issue_connection_ids(neap_conn *c)
+bool neap_conn_wants_id(const neap_conn *c)
 {
-    struct local_cid *wanted;
+    return c->stage == STAGE_CONFIRMED && neap_local_cids_wants(&c->local_cids);
+}
 
-    if (c->stage < STAGE_CONFIRMED || c->local_cids.cid_size == 0)
-        return;
-    while ((wanted = neap_local_cids_wanted(&c->local_cids)) != NULL) {
-        neap_random_cid(c->config, c->local_cids.cid_size, &wanted->cid);
-        neap_reset_token(&c->config->tokens, &wanted->cid, wanted->token);
+void neap_conn_issue_id(neap_conn *c, const neap_cid *cid)
+{
+    uint8_t token[RESET_TOKEN_SIZE];
+
+    neap_reset_token(&c->config->tokens, cid, token);
+    neap_local_cids_issue(&c->local_cids, cid, token);
+}
+
+/* Without an endpoint, which sees to it, nobody else has IDs that ours could meet. */
+static void issue_ids(neap_conn *c)
+{
+    neap_cid cid;
+
+    while (!c->member && neap_conn_wants_id(c)) {
+        neap_random_cid(c->config, c->local_cids.cid_size, &cid);
+        neap_conn_issue_id(c, &cid);
     }
 }
 
@@ -243,7 +254,7 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
     if (conn_is_alive(c) && now >= c->stalled_until) {
-        issue_connection_ids(c);
+        issue_ids(c);
         if (neap_conn_check_seal_limit(c))
             used = write_burst(c, out, size, most, &segment);
         neap_conn_set_timers(c);

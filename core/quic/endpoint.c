@@ -61,7 +61,19 @@ struct member *neap_endpoint_find(neap_endpoint *e, struct span dcid)
     return dcid.size <= NEAP_MAX_CONNECTION_ID ? neap_map_get(&e->routes, dcid) : NULL;
 }
 
-/* A route that belongs to another connection stays: 8 random bytes do not meet by chance. */
+bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out)
+{
+    size_t size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
+
+    for (size_t i = 0; i < LIMIT_CONNECTION_ID_TRIES; i++) {
+        neap_random_cid(e->config, size, out);
+        if (size == 0 || !neap_map_get(&e->routes, cid_span(out)))
+            return true;
+    }
+    return false;
+}
+
+/* One that another connection has stays that one's. */
 static int add_route(neap_endpoint *e, struct member *m, const neap_cid *cid)
 {
     if (cid->size == 0)
@@ -100,6 +112,20 @@ static int sync_routes(neap_endpoint *e, struct member *m)
             rc = add_route(e, m, &l->ids[i].cid);
     l->changed = false;
     return rc;
+}
+
+void neap_endpoint_issue_ids(neap_endpoint *e, struct member *m)
+{
+    neap_cid cid;
+
+    /* Each has its route before the next is chosen. */
+    while (neap_conn_wants_id(m->conn) && neap_endpoint_new_cid(e, &cid)) {
+        neap_conn_issue_id(m->conn, &cid);
+        if (sync_routes(e, m)) {
+            m->conn->local_cids.changed = true;
+            return;
+        }
+    }
 }
 
 /* ---- the peer's reset tokens: kept as keyed hashes, so that looking one up tells nothing about them by its time */
@@ -238,6 +264,7 @@ neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config
                                     const char **why)
 {
     neap_endpoint *e = endpoint;
+    neap_cid source;
 
     if (!config)
         config = e->config;
@@ -253,7 +280,12 @@ neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config
             *why = "an endpoint has one connection at most with a zero-length connection ID";
         return NULL;
     }
-    neap_conn *conn = neap_conn_new_client(config, server_name, local, peer, now, why);
+    if (!neap_endpoint_new_cid(e, &source)) {
+        if (why)
+            *why = "no connection ID of this size is left";
+        return NULL;
+    }
+    neap_conn *conn = neap_conn_new_client(config, server_name, local, peer, &source, now, why);
     struct member *m = conn ? neap_endpoint_add(e, conn) : NULL;
     if (!m) {
         if (conn && why)

@@ -63,6 +63,12 @@ struct member *neap_endpoint_find(neap_endpoint *e, struct span dcid);
 /** The connection that the peer's reset token at the end of a datagram ends, or NULL (RFC 9000 §10.3.1). */
 struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE]);
 
+/** A connection ID that nobody else behind this endpoint has, of the size that its config says. False when none was
+ * found: nearly all of that size are in use. */
+bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out);
+/** Give the peer the connection IDs that it wants to hold. */
+void neap_endpoint_issue_ids(neap_endpoint *e, struct member *m);
+
 /* ---- endpoint_answers.c */
 
 /** Queue an answer to the datagram; what has no room is not said. */

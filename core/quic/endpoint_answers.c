@@ -36,12 +36,11 @@ void neap_endpoint_answer_retry(neap_endpoint *e, const neap_udp_datagram *d, co
     uint8_t room[ANSWER_ROOM];
     neap_cid scid;
 
-    /* RFC 9000 §17.2.5.1: it must differ from the client's choice, or the client drops the Retry. */
-    do
-        neap_random_cid(e->config, (size_t)config_option(e->config, OPTION_source_connection_id_size), &scid);
-    while (cid_equal(&scid, &h->dcid));
-    queue(e, d, room, neap_retry(e->config, h, &scid, &d->from, e->now, room, sizeof room),
-          &e->stats.retries_sent);
+    /* RFC 9000 §17.2.5.1: it must differ from the client's choice, or the client drops the Retry; who tries again does
+     * not meet it twice. */
+    if (!neap_endpoint_new_cid(e, &scid) || cid_equal(&scid, &h->dcid))
+        return;
+    queue(e, d, room, neap_retry(e->config, h, &scid, &d->from, room, sizeof room), &e->stats.retries_sent);
 }
 
 void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
@@ -52,9 +51,11 @@ void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, 
     queue(e, d, room, neap_refuse(e->config, h, code, room, sizeof room), &e->stats.refused);
 }
 
-/* RFC 9000 §10.3.3, §21.11: not more than so many a second. */
-static bool may_reset(neap_endpoint *e)
+/* RFC 9000 §10.3.3, §21.11: not more than so many a second. Only what can be answered counts. */
+static bool may_reset(neap_endpoint *e, size_t trigger_size)
 {
+    if (trigger_size <= RESET_LEAST || e->answer_count == LIMIT_STATELESS_ANSWERS)
+        return false;
     if (e->now - e->reset_second >= NEAP_SECOND) {
         e->reset_second = e->now;
         e->resets_in_second = 0;
@@ -70,7 +71,7 @@ void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, st
     uint8_t room[ANSWER_ROOM];
     neap_cid cid = cid_of(dcid);
 
-    if (may_reset(e))
+    if (may_reset(e, d->size))
         queue(e, d, room, neap_stateless_reset(e->config, &cid, d->size, room, sizeof room),
               &e->stats.resets_sent);
 }

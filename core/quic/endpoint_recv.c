@@ -11,13 +11,24 @@ static void deliver(neap_endpoint *e, struct member *m, neap_udp_datagram *d)
     neap_endpoint_settle(e, m);
 }
 
-/* Whether this client showed that it owns its address: then *original is set when it did by our Retry. */
-static bool has_valid_token(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
-                            neap_cid *original)
+/* What the token of an Initial says. */
+enum token_says {
+    TOKEN_NOTHING, /* there is none, or it is of a NEW_TOKEN frame, perhaps of another server that was at this address:
+                      as if there were none (RFC 9000 §8.1.3) */
+    TOKEN_VALID, /* the client has its address by our Retry */
+    TOKEN_INVALID, /* it is of a Retry, but old, another's or changed: this client takes no second one (§8.1.2) */
+};
+
+static enum token_says check_token(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
+                                   neap_cid *original)
 {
-    /* It becomes our connection ID again: one of another length would not be found in short headers. */
+    if (!neap_is_retry_token(span_of(h->token, h->token_size)))
+        return TOKEN_NOTHING;
+    /* The destination becomes our connection ID again: one of another length would not be found in short headers. */
     return h->dcid.size == config_option(e->config, OPTION_source_connection_id_size) &&
-           neap_validate_token(e->config, h, &d->from, e->now, original) == 0;
+                   neap_validate_token(e->config, h, &d->from, original) == 0
+               ? TOKEN_VALID
+               : TOKEN_INVALID;
 }
 
 /* A first Initial that does not even open leaves nothing behind. */
@@ -26,8 +37,8 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     neap_cid scid = h->dcid;
 
-    if (!original)
-        neap_random_cid(e->config, (size_t)config_option(e->config, OPTION_source_connection_id_size), &scid);
+    if (!original && !neap_endpoint_new_cid(e, &scid))
+        return NEAP_ERR_LIMIT;
     neap_conn *conn = neap_accept(e->config, h, &scid, original, &d->to, &d->from, e->now, NULL);
     if (!conn)
         return NEAP_ERR_NO_MEMORY;
@@ -51,22 +62,25 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
 {
     bool must_retry = config_option(e->config, OPTION_retry) != 0 || e->stats.half_open >= LIMIT_HALF_OPEN;
     neap_cid original;
-    bool is_validated = h->token_size > 0 && has_valid_token(e, d, h, &original);
+    enum token_says token = check_token(e, d, h, &original);
 
+    /* RFC 9000 §7.2: only one that we gave, in a Retry, may be shorter. */
+    if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && token == TOKEN_NOTHING) {
+        e->stats.udp_datagrams_dropped++;
+        return 0;
+    }
     if (e->refuses || e->stats.half_open >= 2 * LIMIT_HALF_OPEN) {
         neap_endpoint_answer_refusal(e, d, h, NEAP_CONNECTION_REFUSED);
         return 0;
     }
-    if (is_validated)
+    if (token == TOKEN_VALID)
         return start(e, d, h, &original);
-    if (!must_retry)
-        return start(e, d, h, NULL);
-    /* Who comes with the token of a Retry takes no second one. Other tokens are of NEW_TOKEN frames, perhaps of another
-     * server that was at this address (RFC 9000 §8.1.3): as if there were none. */
-    if (neap_is_retry_token(span_of(h->token, h->token_size)))
+    if (token == TOKEN_INVALID)
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
-    else
+    else if (must_retry)
         neap_endpoint_answer_retry(e, d, h);
+    else
+        return start(e, d, h, NULL);
     return 0;
 }
 
@@ -100,8 +114,7 @@ static bool take_reset(neap_endpoint *e, const neap_udp_datagram *d)
 /* Nobody's packet, but it can be read. */
 static int take_unknown(neap_endpoint *e, neap_udp_datagram *d, const struct packet_header *h)
 {
-    if (h->type == NEAP_PACKET_INITIAL && e->is_server && h->dcid.size >= LIMIT_MIN_CLIENT_DCID &&
-        d->size >= NEAP_MIN_UDP_PAYLOAD) {
+    if (h->type == NEAP_PACKET_INITIAL && e->is_server && d->size >= NEAP_MIN_UDP_PAYLOAD) {
         neap_header header = public_header(h);
 
         return accept_initial(e, d, &header);

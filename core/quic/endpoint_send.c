@@ -79,6 +79,7 @@ static int64_t take_turn(neap_endpoint *e, struct member *m, neap_udp_datagram *
         m->was_held = false;
         neap_conn_on_timeout(m->conn, e->now);
     }
+    neap_endpoint_issue_ids(e, m);
     int64_t size =
         neap_conn_send_burst(m->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, e->now);
     if (size <= 0) {

@@ -53,12 +53,14 @@ int64_t neap_negotiate_version(neap_config *config, const neap_header *header, u
 }
 
 int64_t neap_retry(neap_config *config, const neap_header *header, const neap_cid *new_scid,
-                   const neap_address *peer, neap_time now, uint8_t *out, size_t size)
+                   const neap_address *peer, uint8_t *out, size_t size)
 {
     const struct version *version = neap_version_find(header->version);
     const struct version_labels *labels = neap_version_labels(header->version);
-    struct retry_token token = {
-        .original_dcid = header->dcid, .retry_scid = *new_scid, .version = header->version, .issued = now};
+    struct retry_token token = {.original_dcid = header->dcid,
+                                .retry_scid = *new_scid,
+                                .version = header->version,
+                                .issued = config->env.wall_clock(config->env.context)};
     uint8_t sealed[LIMIT_TOKEN];
     struct writer w = writer_of(out, size);
 
@@ -80,8 +82,9 @@ int64_t neap_retry(neap_config *config, const neap_header *header, const neap_ci
 }
 
 int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
-                        neap_time now, neap_cid *original_dcid)
+                        neap_cid *original_dcid)
 {
+    int64_t now = config->env.wall_clock(config->env.context);
     struct span bytes = span_of(header->token, header->token_size);
     struct retry_token token;
 

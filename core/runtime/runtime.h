@@ -29,6 +29,9 @@ struct udp_socket {
     bool wildcard;     /* bound to all addresses: packet info says and chooses which */
     bool segmentation; /* takes UDP_SEGMENT, as far as we know */
     bool full;         /* took no more: wait until it is writable */
+    /* Destinations that take none, the oldest given up first: a train to it is then refused once more. */
+    neap_address plain[LIMIT_UDP_PLAIN];
+    size_t plain_at;
     struct attachment *attachment;
     /* Kept for later, in one block with their bytes: the socket was full, or they are not to be sent before their time.
      * While there are any, the endpoint is not asked for more of this address family. */

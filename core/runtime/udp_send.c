@@ -85,11 +85,19 @@ void neap_udp_write_message(struct msghdr *message, const struct train *train, b
         message->msg_control = NULL;
 }
 
+static bool takes_trains(const struct udp_socket *udp, const neap_address *to)
+{
+    for (size_t i = 0; i < LIMIT_UDP_PLAIN; i++)
+        if (neap_address_equal(&udp->plain[i], to))
+            return false;
+    return udp->segmentation;
+}
+
 /* How much of a train one message may carry. */
 static size_t message_size(const struct udp_socket *udp, const struct train *train)
 {
     size_t segment = train->segment_size;
-    size_t size = udp->segmentation ? segment * LIMIT_UDP_SEGMENTS : segment;
+    size_t size = takes_trains(udp, &train->to) ? segment * LIMIT_UDP_SEGMENTS : segment;
 
     return size < train->size ? size : train->size;
 }
@@ -131,9 +139,18 @@ static bool has_segments(const struct send_slot *slot, const struct train *train
     return slot->vector.iov_len > trains[slot->trains_at].segment_size;
 }
 
-static bool says_no_segments(int number)
+/* A train was not taken as one: plain sends from now on, EINVAL to this destination (segments too large for its route),
+ * else of the whole socket: the kernel or the device does not segment (no checksum offload: EIO). */
+static bool stop_segments(struct udp_socket *udp, const neap_address *to, int number)
 {
-    return number == EIO || number == EINVAL || number == ENOPROTOOPT || number == EOPNOTSUPP;
+    if (number == EINVAL) {
+        udp->plain[udp->plain_at++ % LIMIT_UDP_PLAIN] = *to;
+        return true;
+    }
+    if (number != EIO && number != ENOPROTOOPT && number != EOPNOTSUPP)
+        return false;
+    udp->segmentation = false;
+    return true;
 }
 
 /* A slot has left, or is given up: the train shrinks by it. Returns the place of the first train not done. */
@@ -169,11 +186,8 @@ static size_t send_trains(neap_loop *loop, struct udp_socket *udp, struct train 
             neap_loop_watch_writable(loop, udp, true);
             return at;
         }
-        /* The kernel or the device does not segment (no checksum offload: EIO): plain sends from now on. */
-        if (has_segments(&batch->slots[0], trains) && says_no_segments(errno)) {
-            udp->segmentation = false;
+        if (has_segments(&batch->slots[0], trains) && stop_segments(udp, &trains[at].to, errno))
             continue;
-        }
         /* No route, too large for the link, filtered: the network lost it; the connection knows what to do. */
         loop->stats.send_errors++;
         at = consume(&batch->slots[0], trains);

@@ -157,7 +157,7 @@ static int negotiate_version(lua_State *L)
     return push_answer(L, neap_negotiate_version(config->config, &header, out, sizeof out), out);
 }
 
-/* core.retry(config, header, new_scid, peer, now) -> bytes */
+/* core.retry(config, header, new_scid, peer) -> bytes */
 static int retry(lua_State *L)
 {
     struct config_core *config = neap_lua_check_config(L, 1);
@@ -169,11 +169,10 @@ static int retry(lua_State *L)
     neap_lua_check_header(L, 2, &header);
     neap_lua_check_cid(L, 3, &scid);
     neap_lua_check_address(L, 4, &peer);
-    neap_time now = neap_lua_check_time(L, 5);
-    return push_answer(L, neap_retry(config->config, &header, &scid, &peer, now, out, sizeof out), out);
+    return push_answer(L, neap_retry(config->config, &header, &scid, &peer, out, sizeof out), out);
 }
 
-/* core.validate_token(config, header, peer, now) -> original_dcid */
+/* core.validate_token(config, header, peer) -> original_dcid */
 static int validate_token(lua_State *L)
 {
     struct config_core *config = neap_lua_check_config(L, 1);
@@ -183,7 +182,7 @@ static int validate_token(lua_State *L)
 
     neap_lua_check_header(L, 2, &header);
     neap_lua_check_address(L, 3, &peer);
-    int result = neap_validate_token(config->config, &header, &peer, neap_lua_check_time(L, 4), &original);
+    int result = neap_validate_token(config->config, &header, &peer, &original);
     if (result != NEAP_OK)
         return neap_lua_error(L, result);
     neap_lua_push_cid(L, &original);

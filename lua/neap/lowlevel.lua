@@ -38,12 +38,12 @@ lowlevel.endpoint = core.endpoint
 lowlevel.header_info = core.header_info
 
 --- Answers that need no connection: negotiate_version(config, header), retry(config, header, new_scid,
--- peer, now), stateless_reset(config, dcid, trigger_size) give bytes to send.
+-- peer), stateless_reset(config, dcid, trigger_size) give bytes to send.
 lowlevel.negotiate_version = core.negotiate_version
 lowlevel.retry = core.retry
 lowlevel.stateless_reset = core.stateless_reset
 
---- The token of an Initial after a Retry: validate_token(config, header, peer, now) gives original_dcid.
+--- The token of an Initial after a Retry: validate_token(config, header, peer) gives original_dcid.
 lowlevel.validate_token = core.validate_token
 
 --- random_cid(config, size): a connection ID.

@@ -61,9 +61,8 @@ function lowlevel.negotiate_version(config, header) end
 ---@param header neap.HeaderInfo
 ---@param new_scid string
 ---@param peer string
----@param now number
 ---@return string? bytes
-function lowlevel.retry(config, header, new_scid, peer, now) end
+function lowlevel.retry(config, header, new_scid, peer) end
 ---@param config neap.Config
 ---@param dcid string
 ---@param trigger_size integer
@@ -72,11 +71,10 @@ function lowlevel.stateless_reset(config, dcid, trigger_size) end
 ---@param config neap.Config
 ---@param header neap.HeaderInfo
 ---@param peer string
----@param now number
 ---@return string? original_dcid
 ---@return string? message
 ---@return neap.Code? code
-function lowlevel.validate_token(config, header, peer, now) end
+function lowlevel.validate_token(config, header, peer) end
 ---@param config neap.Config
 ---@param size integer
 ---@return string

@@ -82,6 +82,20 @@ describe("a loop", function()
     assert.is_true(stats.messages_sent >= stats.send_calls)
   end)
 
+  it("goes on sending trains to others when one destination takes none", function()
+    local loop = new_loop()
+    if not loop:stats().segmentation then return pending("this kernel does not segment") end
+    local alpn = {}
+    for i = 1, 5 do alpn[i] = ("n"):rep(200) .. i end
+    local client = assert(loop:client(pair.config({ alpn = alpn })))
+    -- The kernel says EINVAL to port 0, also to the two datagrams of this ClientHello together.
+    assert(client:connect("localhost", "127.0.0.1:0"))
+    loop:flush()
+    local stats = loop:stats()
+    assert.equal(2, stats.send_errors)
+    assert.is_true(stats.segmentation)
+  end)
+
   it("echoes over IPv6", function()
     if not core.udp():bind("[::1]:0") then return pending("no IPv6 on this machine") end
     local _, conn = echo("[::1]:0", 2 ^ 16)

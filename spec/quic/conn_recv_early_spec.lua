@@ -11,7 +11,7 @@ local function client()
 end
 
 local function retry(p, scid)
-  return assert(quic.retry(p.server_config, p.first, scid or "retryscid", net.CLIENT, p.now))
+  return assert(quic.retry(p.server_config, p.first, scid or "retryscid", net.CLIENT))
 end
 
 describe("a Retry", function()
@@ -26,7 +26,7 @@ describe("a Retry", function()
     assert.equal(p.header.scid, header.scid)
     assert.is_true(#header.token > 16)
     assert.is_true(#second >= 1200)
-    local original = assert(quic.validate_token(p.server_config, second, net.CLIENT, p.now))
+    local original = assert(quic.validate_token(p.server_config, second, net.CLIENT))
     assert.equal(p.header.dcid, original)
     p.server = quic.accept(p.server_config, second, "retryscid", original, net.SERVER, net.CLIENT, p.now)
     assert.is_true(p.server:info().validated)
@@ -101,17 +101,19 @@ describe("an address validation token", function()
     local p = client()
     p.client:recv(retry(p), p.now)
     local second = p.client:send(p.now)
-    local function check(config, initial, peer, now) return quic.validate_token(config, initial, peer, now) ~= nil end
-    assert.is_true(check(p.server_config, second, net.CLIENT, p.now))
-    assert.is_true(check(p.server_config, second, net.CLIENT, p.now + 9000 * MS))
-    assert.is_false(check(p.server_config, second, net.CLIENT, p.now + 11000 * MS))
-    assert.is_false(check(p.server_config, second, "198.51.100.8:50000", p.now))
-    assert.is_false(check(p.server_config, second, "198.51.100.7:50001", p.now))
-    assert.is_false(check(p.client_config, second, net.CLIENT, p.now))
+    local function check(config, initial, peer) return quic.validate_token(config, initial, peer) ~= nil end
+    assert.is_true(check(p.server_config, second, net.CLIENT))
+    assert.is_false(check(p.server_config, second, "198.51.100.8:50000"))
+    assert.is_false(check(p.server_config, second, "198.51.100.7:50001"))
+    assert.is_false(check(p.client_config, second, net.CLIENT))
     -- Another destination than the Retry gave: bytes 7 to 15 of the header.
     local moved = second:sub(1, 6) .. "RETRYSCID" .. second:sub(16)
     assert.equal("RETRYSCID", quic.header(moved, 8).dcid)
-    assert.is_false(check(p.server_config, moved, net.CLIENT, p.now))
+    assert.is_false(check(p.server_config, moved, net.CLIENT))
+    p.server_config:clock(1800000009)
+    assert.is_true(check(p.server_config, second, net.CLIENT))
+    p.server_config:clock(1800000020)
+    assert.is_false(check(p.server_config, second, net.CLIENT))
     p:free()
   end)
 
@@ -125,7 +127,7 @@ describe("an address validation token", function()
       end
       local head = p.first:sub(1, 7 + #p.header.dcid + #p.header.scid)
       local initial = net.bytes(head, length, table.concat(token), 20, ("x"):rep(20))
-      assert.is_nil((quic.validate_token(p.server_config, initial, net.CLIENT, p.now)))
+      assert.is_nil((quic.validate_token(p.server_config, initial, net.CLIENT)))
     end
     p:free()
   end)
@@ -136,7 +138,16 @@ describe("an address validation token", function()
     other:secret(("s"):rep(32))
     p.server_config:secret(("s"):rep(32))
     p.client:recv(retry(p), p.now)
-    assert.equal(p.header.dcid, (quic.validate_token(other, p.client:send(p.now), net.CLIENT, p.now)))
+    local second = p.client:send(p.now)
+    -- Their clocks are their own: a little before, and a little behind.
+    for _, clock in ipairs({ 1800000000, 1799999996, 1800000014 }) do
+      other:clock(clock)
+      assert.equal(p.header.dcid, (quic.validate_token(other, second, net.CLIENT)))
+    end
+    for _, clock in ipairs({ 1799999994, 1800000016 }) do
+      other:clock(clock)
+      assert.is_nil((quic.validate_token(other, second, net.CLIENT)))
+    end
     other:free()
     p:free()
   end)

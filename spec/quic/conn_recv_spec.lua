@@ -125,6 +125,20 @@ describe("a packet", function()
     p:free()
   end)
 
+  -- covers: rfc9000#7.2.3
+  it("of the handshake comes from the connection ID that it began with, whatever NEW_CONNECTION_ID said", function()
+    local p = net.pair()
+    p.drop = function(direction, index) return direction == "up" and index > 1 end
+    p:run(function(x) return x.client:info().established end)
+    local retired = bytes(0x18, 1, 1, 8, "another1", ("t"):rep(16))
+    p:inject("server", net.APPLICATION, retired)
+    assert.equal("another1", (select(2, p.client:ids())))
+    local before = p.client:stats().packets_received
+    p:inject("server", net.HANDSHAKE, bytes(0x01), { pad = 100 })
+    assert.equal(before + 1, p.client:stats().packets_received)
+    p:free()
+  end)
+
   -- covers: rfc9000#14.1.4
   it("of type Initial in a datagram below 1200 bytes is dropped by a server", function()
     local p = net.pair()

@@ -2,6 +2,7 @@ local net = require("support.quic_net")
 
 local quic, MS = net.quic, net.MS
 local bytes = net.bytes
+local crypto = require("neap.units").crypto
 
 local SERVER = net.SERVER
 
@@ -383,7 +384,8 @@ describe("a server endpoint", function()
     local initial, address, conn = first_initial(w, 1)
     w.give(initial, address)
     w.flush()
-    w.now = w.now + 20000 * MS -- past the life of the token
+    w.now = w.now + 20000 * MS
+    w.config:clock(1800000020) -- past the life of the token
     local second = conn:send(w.now)
     assert.is_true(#quic.header(second, 8).token > 0)
     w.give(second, address)
@@ -405,13 +407,14 @@ describe("a server endpoint", function()
     w.give(initial(("n"):rep(60)), net.CLIENT)
     w.flush()
     assert.equal(1, w.endpoint:stats().retries_sent)
-    w.give(initial("\1" .. ("n"):rep(62)), net.CLIENT) -- marked as from a Retry of ours
+    w.give(initial("nRet" .. ("n"):rep(59)), net.CLIENT) -- marked as from a Retry of ours
     w.flush()
     assert.equal(1, w.endpoint:stats().retries_sent)
     w.free()
   end)
 
-  it("takes an unknown token for none where no Retry is asked for", function()
+  -- covers: rfc9000#8.1.2.2
+  it("says INVALID_TOKEN to the token of a Retry that it cannot read, also where no Retry is asked for", function()
     local w = world()
     local retrying = world({ server = { retry = 1 }, seed = 99 })
     local initial, address, conn = first_initial(w, 1)
@@ -420,11 +423,100 @@ describe("a server endpoint", function()
     retrying.flush()
     retrying.clients[address] = nil
     w.run(10)
-    -- Accepted, but a client that took a Retry wants to hear of it.
-    assert.equal(1, w.endpoint:stats().accepted)
-    assert.equal(8, conn:info().code)
+    assert.equal(0, w.endpoint:stats().accepted)
+    assert.equal(1, w.endpoint:stats().refused)
+    assert.equal("peer", conn:info().by)
+    assert.equal(0x0b, conn:info().code)
     retrying.free()
     w.free()
+  end)
+
+  -- covers: rfc9000#8.1.3.15
+  it("takes a token of another kind or server for none where no Retry is asked for", function()
+    local w = world()
+    local initial, address, conn = first_initial(w, 1)
+    local retry = "\240\0\0\0\1\8" .. quic.header(initial, 8).scid .. "\8elsewher" .. ("\1"):rep(63)
+    conn:recv(retry .. crypto.retry_tag(crypto.new(("s"):rep(32)), 1, quic.header(initial, 8).dcid, retry), w.now)
+    local second = conn:send(w.now)
+    assert.equal(("\1"):rep(63), quic.header(second, 8).token)
+    w.give(second, address)
+    assert.equal(1, w.endpoint:stats().accepted)
+    w.free()
+  end)
+
+  it("accepts who comes back from a Retry with a connection ID of ours that is shorter than 8 bytes", function()
+    for size = 4, 20 do
+      local w = world({ server = { retry = 1, source_connection_id_size = size } })
+      local conn = w.client(1)
+      w.run(10)
+      assert.equal(1, w.endpoint:stats().retries_sent, size)
+      assert.is_true(conn:info().confirmed, size)
+      w.free()
+    end
+  end)
+
+  -- covers: rfc9000#7.2.1
+  it("takes no first Initial to a destination shorter than 8 bytes without such a token", function()
+    local w = world({ server = { source_connection_id_size = 4 } })
+    local function initial(token)
+      local packet = "\192\0\0\0\1\4aaaa\8bbbbbbbb" .. string.char(#token) .. token .. "\64\30" .. ("x"):rep(30)
+      return packet .. ("\0"):rep(1200 - #packet)
+    end
+    w.give(initial(""))
+    w.give(initial(("n"):rep(60)))
+    w.flush()
+    assert.same({}, w.out)
+    assert.equal(2, w.endpoint:stats().udp_datagrams_dropped)
+    w.free()
+  end)
+
+  it("has the connection IDs that it makes for itself: none is another connection's", function()
+    --- What a second connection gets, with `taken` leading to the first: the same each time but for that.
+    local function second_gets(taken)
+      local w = world({ server = { source_connection_id_size = 4 } })
+      w.client(1)
+      w.run(20)
+      local first = w.endpoint:next()
+      for _, cid in ipairs(taken) do
+        w.endpoint:route(first, cid)
+      end
+      local conn = w.client(2)
+      w.run(20)
+      assert.is_true(conn:info().confirmed)
+      local known = first:source_ids()[1]
+      local second = w.endpoint:next()
+      while second:source_ids()[1] == known do
+        second = w.endpoint:next()
+      end
+      local ids = second:source_ids()
+      w.free()
+      return ids
+    end
+    local free = second_gets({})
+    assert.equal(4, #free)
+    local ids = second_gets(free)
+    assert.equal(4, #ids)
+    for _, id in ipairs(ids) do
+      for _, taken in ipairs(free) do
+        assert.is_true(id ~= taken)
+      end
+    end
+  end)
+
+  it("gives no connection ID in a Retry that a connection has", function()
+    local function retry_gives(taken)
+      local w = world({ server = { retry = 1, source_connection_id_size = 4 } })
+      w.client(1)
+      w.run(20)
+      if taken then w.endpoint:route(w.endpoint:next(), taken) end
+      w.give((first_initial(w, 2)))
+      w.flush()
+      local scid = quic.header(w.out[1].bytes, 4).scid
+      w.free()
+      return scid
+    end
+    local free = retry_gives()
+    assert.is_true(retry_gives(free) ~= free)
   end)
 
   it("refuses new connections while told to", function()
@@ -545,6 +637,30 @@ describe("a stateless reset", function()
     w.give(short(60, "lostlost"))
     w.flush()
     assert.equal(101, #w.out)
+    w.free()
+  end)
+
+  it("has its bound for itself: what is too small to be answered uses none of it", function()
+    local w = world()
+    for _ = 1, 500 do
+      w.give(short(21, "lostlost"))
+    end
+    w.flush()
+    assert.equal(0, #w.out)
+    -- Nor does what finds no room among the answers.
+    for _ = 1, 200 do
+      w.give(short(60, "lostlost"))
+    end
+    w.flush()
+    assert.equal(64, #w.out)
+    w.give(short(60, "lostlost"))
+    w.flush()
+    assert.equal(65, #w.out)
+    for _ = 1, 100 do
+      w.give(short(60, "lostlost"))
+      w.flush()
+    end
+    assert.equal(100, #w.out)
     w.free()
   end)
 

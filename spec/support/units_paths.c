@@ -107,13 +107,12 @@ static struct local_cids *check_local(lua_State *L)
 /* l:issue(cid, token) -> sequence, or nil when no more is wanted */
 static int local_issue(lua_State *L)
 {
-    struct local_cid *id = neap_local_cids_wanted(check_local(L));
+    struct local_cids *l = check_local(L);
+    neap_cid cid = check_cid(L, 2);
 
-    if (!id)
+    if (!neap_local_cids_wants(l))
         return 0;
-    id->cid = check_cid(L, 2);
-    memcpy(id->token, check_exactly(L, 3, 16), 16);
-    lua_pushnumber(L, (lua_Number)id->sequence);
+    lua_pushnumber(L, (lua_Number)neap_local_cids_issue(l, &cid, check_exactly(L, 3, 16)));
     return 1;
 }
 
@@ -401,7 +400,7 @@ static int tokens_seal(lua_State *L)
     struct retry_token token = {.original_dcid = check_cid(L, 4),
                                 .retry_scid = check_cid(L, 5),
                                 .version = (uint32_t)check_u64(L, 6),
-                                .issued = check_u64(L, 7)};
+                                .issued = (int64_t)check_u64(L, 7)};
     uint8_t out[LIMIT_TOKEN];
     size_t room = (size_t)luaL_optnumber(L, 8, sizeof(out));
     int64_t size = neap_retry_token_seal(t->crypto, &t->keys, &token, &peer, out, room);
@@ -423,8 +422,8 @@ static int tokens_open(lua_State *L)
     /* A copy of exactly this size, so that a byte read past it is seen. */
     uint8_t *copy = malloc(bytes.size ? bytes.size : 1);
     memcpy(copy, bytes.data, bytes.size);
-    int code =
-        neap_retry_token_open(t->crypto, &t->keys, span_of(copy, bytes.size), &peer, check_u64(L, 5), &token);
+    int code = neap_retry_token_open(t->crypto, &t->keys, span_of(copy, bytes.size), &peer,
+                                     (int64_t)check_u64(L, 5), &token);
 
     free(copy);
     if (code) {
@@ -436,6 +435,13 @@ static int tokens_open(lua_State *L)
     lua_pushnumber(L, token.version);
     lua_pushnumber(L, (lua_Number)token.issued);
     return 4;
+}
+
+/* is_retry_token(bytes) */
+static int is_retry_token(lua_State *L)
+{
+    lua_pushboolean(L, neap_is_retry_token(check_span(L, 1)));
+    return 1;
 }
 
 static int tokens_reset_token(lua_State *L)
@@ -476,6 +482,7 @@ int neap_units_paths(lua_State *L)
                                         {"peer_cids", peer_cids_new},
                                         {"path", path_new},
                                         {"tokens", tokens_new},
+                                        {"is_retry_token", is_retry_token},
                                         {NULL, NULL}});
     lua_pushinteger(L, LIMIT_PATH_RESPONSES);
     lua_setfield(L, -2, "PATH_RESPONSES");
@@ -483,5 +490,7 @@ int neap_units_paths(lua_State *L)
     lua_setfield(L, -2, "RETIRE_QUEUE");
     lua_pushnumber(L, (lua_Number)TOKEN_RETRY_LIFETIME);
     lua_setfield(L, -2, "RETRY_LIFETIME");
+    lua_pushnumber(L, (lua_Number)TOKEN_CLOCK_TOLERANCE);
+    lua_setfield(L, -2, "CLOCK_TOLERANCE");
     return 1;
 }

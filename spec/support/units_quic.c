@@ -36,8 +36,9 @@ static int unit_random(void *context, uint8_t *out, size_t size)
 
 static int64_t unit_clock(void *context)
 {
-    (void)context;
-    return 1800000000;
+    const struct unit_config *u = context;
+
+    return u->clock;
 }
 /* ---- config */
 
@@ -48,11 +49,19 @@ static int config_new(lua_State *L)
     struct unit_config *u = new_object(L, CONFIG, sizeof *u);
 
     u->seed = (uint64_t)luaL_checknumber(L, 1);
+    u->clock = 1800000000;
     u->fail_at = (int64_t)luaL_optnumber(L, 2, -1);
     u->fails_on = lua_toboolean(L, 3);
     neap_env env = {.realloc = unit_realloc, .random = unit_random, .wall_clock = unit_clock, .context = u};
     u->config = neap_config_new(&env);
     return u->config ? 1 : push_error(L, NEAP_ERR_NO_MEMORY);
+}
+
+/* config:clock(seconds since 1970) */
+static int config_clock(lua_State *L)
+{
+    check_config(L, 1)->clock = (int64_t)luaL_checknumber(L, 2);
+    return 0;
 }
 
 static int config_free(lua_State *L)
@@ -188,7 +197,7 @@ static int header_info(lua_State *L)
     return 2;
 }
 
-/* retry(config, initial, new_scid, peer, now) */
+/* retry(config, initial, new_scid, peer) */
 static int unit_retry(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
@@ -197,17 +206,17 @@ static int unit_retry(lua_State *L)
     neap_address peer = check_address(L, 4);
     uint8_t out[1500];
 
-    return push_packet(L, out, neap_retry(u->config, &h, &scid, &peer, check_time(L, 5), out, sizeof out));
+    return push_packet(L, out, neap_retry(u->config, &h, &scid, &peer, out, sizeof out));
 }
 
-/* validate_token(config, initial, peer, now) -> original dcid */
+/* validate_token(config, initial, peer) -> original dcid */
 static int unit_validate_token(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
     neap_header h = check_header(L, 2);
     neap_address peer = check_address(L, 3);
     neap_cid original;
-    int rc = neap_validate_token(u->config, &h, &peer, check_time(L, 4), &original);
+    int rc = neap_validate_token(u->config, &h, &peer, &original);
 
     if (rc)
         return push_error(L, rc);
@@ -275,6 +284,7 @@ static const luaL_Reg config_methods[] = {
     {"ca", config_ca},
     {"secret", config_secret},
     {"memory", config_memory},
+    {"clock", config_clock},
     {"fail_at", config_fail_at},
     {NULL, NULL},
 };

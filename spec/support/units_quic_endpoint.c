@@ -127,6 +127,16 @@ static int endpoint_hold(lua_State *L)
     return 0;
 }
 
+/* endpoint:route(conn, cid): the connection is found by this one too */
+static int endpoint_route(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    neap_cid cid = check_cid(L, 3);
+
+    lua_pushnumber(L, neap_map_set(&e->routes, e->pool, cid_span(&cid), check_conn(L, 2)->member));
+    return 1;
+}
+
 static int endpoint_stats(lua_State *L)
 {
     neap_endpoint *e = check_endpoint(L, 1);
@@ -148,10 +158,19 @@ static int endpoint_stats(lua_State *L)
     return 1;
 }
 static const luaL_Reg endpoint_methods[] = {
-    {"free", endpoint_free},       {"recv", endpoint_recv},       {"send", endpoint_send},
-    {"timeout", endpoint_timeout}, {"next", endpoint_next},       {"connect", endpoint_connect},
-    {"touch", endpoint_touch},     {"release", endpoint_release}, {"refuse", endpoint_refuse},
-    {"hold", endpoint_hold},       {"stats", endpoint_stats},     {NULL, NULL},
+    {"free", endpoint_free},
+    {"recv", endpoint_recv},
+    {"send", endpoint_send},
+    {"timeout", endpoint_timeout},
+    {"next", endpoint_next},
+    {"connect", endpoint_connect},
+    {"touch", endpoint_touch},
+    {"release", endpoint_release},
+    {"refuse", endpoint_refuse},
+    {"hold", endpoint_hold},
+    {"route", endpoint_route},
+    {"stats", endpoint_stats},
+    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
