@@ -1,7 +1,9 @@
-/* The pool: size classes with free lists threaded through their free slots, carved from 64 KiB blocks that stay until
- * the pool ends; what is larger than the largest class goes straight to the environment. */
+/* The pool: size classes with free lists threaded through their free slots, carved from 64 KiB blocks; what is larger than
+ * the largest class goes straight to the environment. A block whose slots are all free is carved anew for whatever is
+ * asked next, or goes back to the environment. */
 #include "base/pool.h"
 
+#include "base/list.h"
 #include "base/random.h"
 
 #include <stdbool.h>
@@ -20,12 +22,19 @@
 #define LARGE_CLASSES ((LARGE_MAX - MEDIUM_MAX) / LARGE_STEP)
 #define CLASSES (SMALL_CLASSES + MEDIUM_CLASSES + LARGE_CLASSES)
 
+#define UNITS (BLOCK_SIZE / SLOT_ALIGN)
+#define KEPT_BLOCKS 4u   /* empty ones that do not go back, so that one slot taken and given costs no block */
+#define FIRST_PLACES 32u /* of the table of blocks, before it is on the heap */
+
 struct free_slot {
-    struct free_slot *next;
+    struct list_link link; /* on the list of its class */
+    struct block *block;
 };
 
 struct block {
-    struct block *next;
+    struct list_link link;       /* on pool->blocks, or when nothing was carved from it on pool->empty */
+    uint32_t used;               /* slots handed out */
+    uint64_t starts[UNITS / 64]; /* a bit for each 64 bytes of the block where a slot begins */
 };
 
 struct pool {
@@ -33,10 +42,17 @@ struct pool {
     void *context;
     uint64_t references;
     struct pool_stats stats;
-    struct block *blocks;
-    uint8_t *fresh; /* what was not carved yet of the newest block */
+    struct list_link blocks, empty;
+    size_t block_count, empty_count; /* of both; of the empty ones */
+    struct block *newest;            /* what slots are carved from */
+    uint8_t *fresh;                  /* what was not carved yet of it */
     size_t fresh_size;
-    struct free_slot *free_slots[CLASSES];
+    struct list_link free_slots[CLASSES];
+    /* Which block a slot is of: open addressing by address / BLOCK_SIZE, at most half full. No two blocks begin in the
+     * same BLOCK_SIZE bytes of the address space. */
+    struct block **places;
+    size_t place_count; /* a power of two */
+    struct block *first_places[FIRST_PLACES];
 };
 
 /* The class of a size in 1..LARGE_MAX. */
@@ -75,7 +91,15 @@ static size_t room_size(size_t size)
     return is_classed(size) ? class_size(class_of(size)) : size;
 }
 
-static void *take_from_environment(struct pool *pool, size_t size)
+/* ---- the environment */
+
+static void give_to_environment(struct pool *pool, void *room, size_t size)
+{
+    pool->realloc_fn(pool->context, room, 0);
+    pool->stats.reserved -= size;
+}
+
+static void *ask_environment(struct pool *pool, size_t size)
 {
     void *room = NULL;
 
@@ -83,16 +107,236 @@ static void *take_from_environment(struct pool *pool, size_t size)
         room = pool->realloc_fn(pool->context, NULL, size);
     if (room)
         pool->stats.reserved += size;
-    else
+    return room;
+}
+
+static bool give_empty_block(struct pool *pool);
+
+/* Empty blocks go back before anything is refused. */
+static void *take_from_environment(struct pool *pool, size_t size)
+{
+    void *room = ask_environment(pool, size);
+
+    while (!room && give_empty_block(pool))
+        room = ask_environment(pool, size);
+    if (!room)
         pool->stats.refused++;
     return room;
 }
 
-static void give_to_environment(struct pool *pool, void *room, size_t size)
+/* ---- the table of blocks */
+
+static size_t place_of(const struct pool *pool, uintptr_t page)
 {
-    pool->realloc_fn(pool->context, room, 0);
-    pool->stats.reserved -= size;
+    return (size_t)(page * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (pool->place_count - 1);
 }
+
+static uintptr_t page_of(const void *address)
+{
+    return (uintptr_t)address / BLOCK_SIZE;
+}
+
+static void put_place(struct pool *pool, struct block *block)
+{
+    size_t at = place_of(pool, page_of(block));
+
+    while (pool->places[at])
+        at = (at + 1) & (pool->place_count - 1);
+    pool->places[at] = block;
+}
+
+/* Those behind it move up, so that no search ends too early. */
+static void take_place(struct pool *pool, const struct block *block)
+{
+    size_t mask = pool->place_count - 1, at = place_of(pool, page_of(block));
+
+    while (pool->places[at] != block)
+        at = (at + 1) & mask;
+    for (size_t next = (at + 1) & mask; pool->places[next]; next = (next + 1) & mask) {
+        size_t home = place_of(pool, page_of(pool->places[next]));
+
+        if (((next - home) & mask) < ((next - at) & mask))
+            continue;
+        pool->places[at] = pool->places[next];
+        at = next;
+    }
+    pool->places[at] = NULL;
+}
+
+static bool grow_places(struct pool *pool)
+{
+    struct block **old = pool->places;
+    size_t old_count = pool->place_count, size = 2 * old_count * sizeof *old;
+
+    struct block **places = take_from_environment(pool, size);
+    if (!places)
+        return false;
+    memset(places, 0, size);
+    pool->places = places;
+    pool->place_count = 2 * old_count;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i])
+            put_place(pool, old[i]);
+    if (old != pool->first_places)
+        give_to_environment(pool, old, old_count * sizeof *old);
+    return true;
+}
+
+static struct block *find_block(const struct pool *pool, uintptr_t page)
+{
+    size_t at = place_of(pool, page);
+
+    while (pool->places[at] && page_of(pool->places[at]) != page)
+        at = (at + 1) & (pool->place_count - 1);
+    return pool->places[at];
+}
+
+/* A block begins in the page of a slot, or in the one before. */
+static struct block *block_of(const struct pool *pool, const void *room)
+{
+    struct block *block = find_block(pool, page_of(room));
+
+    return block && (const uint8_t *)block < (const uint8_t *)room ? block
+                                                                   : find_block(pool, page_of(room) - 1);
+}
+
+/* ---- blocks */
+
+static bool give_empty_block(struct pool *pool)
+{
+    struct list_link *link = list_take_first(&pool->empty);
+
+    if (!link)
+        return false;
+    struct block *block = LIST_OWNER(link, struct block, link);
+    take_place(pool, block);
+    pool->empty_count--;
+    pool->block_count--;
+    give_to_environment(pool, block, BLOCK_SIZE);
+    return true;
+}
+
+static struct block *take_block(struct pool *pool)
+{
+    struct list_link *link = list_take_first(&pool->empty);
+    struct block *block;
+
+    if (link) {
+        pool->empty_count--;
+        return LIST_OWNER(link, struct block, link);
+    }
+    if (2 * (pool->block_count + 1) > pool->place_count && !grow_places(pool))
+        return NULL;
+    block = take_from_environment(pool, BLOCK_SIZE);
+    if (!block)
+        return NULL;
+    *block = (struct block){0};
+    put_place(pool, block);
+    pool->block_count++;
+    return block;
+}
+
+/* Slots begin at a cache line behind the block's own header. */
+static uint8_t *first_slot(struct block *block)
+{
+    return (uint8_t *)(((uintptr_t)(block + 1) + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN);
+}
+
+static void begin_block(struct pool *pool, struct block *block)
+{
+    pool->newest = block;
+    pool->fresh = first_slot(block);
+    pool->fresh_size = BLOCK_SIZE - (size_t)(pool->fresh - (uint8_t *)block);
+}
+
+static void push_free(struct pool *pool, size_t class, struct block *block, void *room)
+{
+    struct free_slot *slot = room;
+
+    slot->block = block;
+    list_prepend(&pool->free_slots[class], &slot->link);
+}
+
+static void *carve(struct pool *pool, size_t class)
+{
+    uint8_t *room = pool->fresh;
+    size_t unit = (size_t)(room - (uint8_t *)pool->newest) / SLOT_ALIGN;
+
+    pool->newest->starts[unit / 64] |= UINT64_C(1) << unit % 64;
+    pool->fresh += class_size(class);
+    pool->fresh_size -= class_size(class);
+    return room;
+}
+
+/* Begin another block; what is left of the old one becomes free slots. */
+static bool add_block(struct pool *pool)
+{
+    struct block *block = take_block(pool);
+
+    if (!block)
+        return false;
+    while (pool->fresh_size >= SMALL_STEP) {
+        size_t class = class_of(pool->fresh_size);
+
+        if (class_size(class) > pool->fresh_size)
+            class --;
+        push_free(pool, class, pool->newest, carve(pool, class));
+    }
+    list_append(&pool->blocks, &block->link);
+    begin_block(pool, block);
+    return true;
+}
+
+/* The last slot of the block came back: its slots leave their lists, and it is as if it was never carved. Slots were
+ * carved one by one, so that this costs each of them no more than that did. */
+static void recover_block(struct pool *pool, struct block *block)
+{
+    for (size_t i = 0; i < UNITS / 64; i++) {
+        for (uint64_t bits = block->starts[i]; bits; bits &= bits - 1) {
+            size_t unit = i * 64 + (size_t)__builtin_ctzll(bits);
+            uint8_t *line = (uint8_t *)block + unit * SLOT_ALIGN;
+            struct free_slot *slot = (void *)((uintptr_t)(line + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN);
+
+            list_remove(&slot->link);
+        }
+        block->starts[i] = 0;
+    }
+    if (block == pool->newest) {
+        begin_block(pool, block);
+        return;
+    }
+    list_remove(&block->link);
+    list_append(&pool->empty, &block->link);
+    if (++pool->empty_count > KEPT_BLOCKS)
+        give_empty_block(pool);
+}
+
+static void *take_slot(struct pool *pool, size_t class)
+{
+    struct list_link *link = list_take_first(&pool->free_slots[class]);
+
+    if (link) {
+        struct free_slot *slot = LIST_OWNER(link, struct free_slot, link);
+
+        slot->block->used++;
+        return slot;
+    }
+    if (pool->fresh_size < class_size(class) && !add_block(pool))
+        return NULL;
+    pool->newest->used++;
+    return carve(pool, class);
+}
+
+static void give_slot(struct pool *pool, size_t class, void *room)
+{
+    struct block *block = block_of(pool, room);
+
+    push_free(pool, class, block, room);
+    if (--block->used == 0)
+        recover_block(pool, block);
+}
+
+/* ---- the pool */
 
 struct pool *neap_pool_new(pool_realloc_fn realloc_fn, void *context, size_t limit)
 {
@@ -102,6 +346,12 @@ struct pool *neap_pool_new(pool_realloc_fn realloc_fn, void *context, size_t lim
         return NULL;
     *pool =
         (struct pool){.realloc_fn = realloc_fn, .context = context, .references = 1, .stats.limit = limit};
+    pool->places = pool->first_places;
+    pool->place_count = FIRST_PLACES;
+    list_init(&pool->blocks);
+    list_init(&pool->empty);
+    for (size_t i = 0; i < CLASSES; i++)
+        list_init(&pool->free_slots[i]);
     return pool;
 }
 
@@ -111,65 +361,23 @@ struct pool *neap_pool_retain(struct pool *pool)
     return pool;
 }
 
+static void give_blocks(struct pool *pool, struct list_link *list)
+{
+    struct list_link *link;
+
+    while ((link = list_take_first(list)) != NULL)
+        give_to_environment(pool, LIST_OWNER(link, struct block, link), BLOCK_SIZE);
+}
+
 void neap_pool_release(struct pool *pool)
 {
     if (!pool || --pool->references > 0)
         return;
-    for (struct block *block = pool->blocks, *next; block; block = next) {
-        next = block->next;
-        give_to_environment(pool, block, BLOCK_SIZE);
-    }
+    give_blocks(pool, &pool->blocks);
+    give_blocks(pool, &pool->empty);
+    if (pool->places != pool->first_places)
+        give_to_environment(pool, pool->places, pool->place_count * sizeof *pool->places);
     pool->realloc_fn(pool->context, pool, 0);
-}
-
-static void push_free(struct pool *pool, size_t class, void *room)
-{
-    struct free_slot *slot = room;
-
-    slot->next = pool->free_slots[class];
-    pool->free_slots[class] = slot;
-}
-
-/* Begin a new block; what is left of the old one becomes free slots. */
-static bool add_block(struct pool *pool)
-{
-    struct block *block = take_from_environment(pool, BLOCK_SIZE);
-
-    if (!block)
-        return false;
-    while (pool->fresh_size >= SMALL_STEP) {
-        size_t class = class_of(pool->fresh_size);
-
-        if (class_size(class) > pool->fresh_size)
-            class --;
-        push_free(pool, class, pool->fresh);
-        pool->fresh += class_size(class);
-        pool->fresh_size -= class_size(class);
-    }
-    block->next = pool->blocks;
-    pool->blocks = block;
-    /* Slots begin at a cache line; the block's own link lies before the first. */
-    size_t skip = SLOT_ALIGN - (uintptr_t)(block + 1) % SLOT_ALIGN + sizeof(*block);
-    pool->fresh = (uint8_t *)block + skip;
-    pool->fresh_size = BLOCK_SIZE - skip;
-    return true;
-}
-
-static void *take_slot(struct pool *pool, size_t class)
-{
-    struct free_slot *slot = pool->free_slots[class];
-    size_t size = class_size(class);
-
-    if (slot) {
-        pool->free_slots[class] = slot->next;
-        return slot;
-    }
-    if (pool->fresh_size < size && !add_block(pool))
-        return NULL;
-    void *room = pool->fresh;
-    pool->fresh += size;
-    pool->fresh_size -= size;
-    return room;
 }
 
 void *neap_pool_alloc(struct pool *pool, size_t size)
@@ -191,7 +399,7 @@ void neap_pool_free(struct pool *pool, void *pointer, size_t size)
         size = 1;
     pool->stats.used -= room_size(size);
     if (is_classed(size))
-        push_free(pool, class_of(size), pointer);
+        give_slot(pool, class_of(size), pointer);
     else
         give_to_environment(pool, pointer, size);
 }

@@ -11,11 +11,6 @@ void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark
         list_append(&s->control, &stream->control_link);
 }
 
-static void list_prepend(struct list_link *head, struct list_link *link)
-{
-    list_append(head->next, link);
-}
-
 /* A frame that needs no connection credit: bytes sent before, or only the end. */
 static bool owes_again(const struct stream_send *send)
 {

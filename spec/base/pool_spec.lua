@@ -101,4 +101,86 @@ describe("pool with size classes", function()
     assert.is_truthy(pool:alloc(3584))
     assert.equal(196608, pool:stats().reserved)
   end)
+
+  -- All rooms of a size that the limit allows.
+  local function fill(pool, size)
+    local rooms = {}
+    while true do
+      local room = pool:alloc(size)
+      if not room then return rooms end
+      rooms[#rooms + 1] = room
+    end
+  end
+
+  it("carves blocks anew for another class when all their slots are free", function()
+    local pool = base.pool_new(2 ^ 20, true)
+    local large = #fill(base.pool_new(2 ^ 20, true), 4096)
+    assert.equal(16 * 15, large)
+    local small = fill(pool, 64)
+    assert.is_true(#small > 16 * 1000)
+    assert.is_nil(pool:alloc(4096))
+    for _, room in ipairs(small) do pool:free(room, 64) end
+    assert.equal(large, #fill(pool, 4096))
+  end)
+
+  it("gives blocks back, so that rooms larger than a class find memory", function()
+    local pool = base.pool_new(2 ^ 20, true)
+    local small = fill(pool, 64)
+    for _, room in ipairs(small) do pool:free(room, 64) end
+    assert.is_true(pool:stats().reserved <= 5 * 65536)
+    local refused = pool:stats().refused
+    -- The empty blocks that it kept go back first.
+    local room = pool:alloc(15 * 65536)
+    assert.is_truthy(room)
+    assert.equal(refused, pool:stats().refused)
+    pool:free(room, 15 * 65536)
+    assert.equal(65536, pool:stats().reserved)
+  end)
+
+  it("keeps a block while one slot of it is in use", function()
+    local pool = base.pool_new(2 ^ 20, true)
+    local small = fill(pool, 64)
+    base.fill(small[500], 0x41, 64)
+    for i, room in ipairs(small) do
+      if i ~= 500 then pool:free(room, 64) end
+    end
+    assert.equal(15 * 15, #fill(pool, 4096))
+    assert.equal(("A"):rep(64), base.bytes_of(small[500], 64))
+  end)
+
+  it("keeps rooms apart whatever comes and goes, and has little left at the end", function()
+    local state = 9
+    local function draw(below)
+      state = (state * 16807) % 2147483647
+      return state % below
+    end
+    local pool = base.pool_new(0, true)
+    local rooms, most = {}, 0
+    for phase = 1, 6 do
+      for step = 1, 6000 do
+        -- Phases that grow and phases that shrink; each with a class that it likes.
+        if draw(10) < (phase % 2 == 1 and 7 or 3) or #rooms == 0 then
+          local size = draw(2) == 0 and phase * 300 or draw(4096) + 1
+          local room, fill_byte = assert(pool:alloc(size)), draw(256)
+          base.fill(room, fill_byte, size)
+          rooms[#rooms + 1] = { room = room, size = size, byte = string.char(fill_byte) }
+        else
+          local at = draw(#rooms) + 1
+          local r = rooms[at]
+          if step % 7 == 0 then assert.equal(r.byte:rep(r.size), base.bytes_of(r.room, r.size)) end
+          pool:free(r.room, r.size)
+          rooms[at] = rooms[#rooms]
+          rooms[#rooms] = nil
+        end
+      end
+      most = math.max(most, pool:stats().reserved)
+    end
+    for _, r in ipairs(rooms) do
+      assert.equal(r.byte:rep(r.size), base.bytes_of(r.room, r.size))
+      pool:free(r.room, r.size)
+    end
+    assert.equal(0, pool:stats().used)
+    assert.is_true(most > 40 * 65536) -- so that the table of blocks grew
+    assert.is_true(pool:stats().reserved < 6 * 65536)
+  end)
 end)
