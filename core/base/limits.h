@@ -16,7 +16,9 @@
 #define LIMIT_SERVER_NAME 255u         /* bytes of a host name (RFC 1035 §2.3.4) */
 #define LIMIT_TLS_PARAMETERS 4096u     /* bytes of our own transport parameters */
 #define LIMIT_UNKNOWN_PARAMETERS 32u   /* unknown transport parameters that are checked for coming twice */
-#define LIMIT_CHAIN_SIGNATURES 32u     /* signatures verified while a path to a root is searched */
+#define LIMIT_CERTIFICATE_SERIAL 20u   /* bytes of a serial number (RFC 5280 §4.1.2.2) */
+#define LIMIT_CHAIN_SIGNATURES 10u     /* verified in the search of a path: a link each of the longest */
+#define LIMIT_CHAIN_NAMES 65536u       /* what it may cost to hold names against constraints meanwhile */
 #define LIMIT_TRUSTED_ROOTS 4096u      /* root certificates of one config; a system has about 150 */
 #define LIMIT_PINS 64u                 /* pinned keys of one config */
 #define LIMIT_CERTIFICATE_NAMES 32u    /* names in a certificate that we make */

@@ -27,4 +27,10 @@ static inline bool span_equal(struct span a, struct span b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* All but the first `count` bytes; count <= s.size. */
+static inline struct span span_after(struct span s, size_t count)
+{
+    return span_of(s.data + count, s.size - count);
+}
+
 #endif

@@ -1,6 +1,7 @@
 /* The parser of certificates. Everything is a view into the DER; what cannot be read is refused as a whole. */
 #include "crypto/certificate.h"
 
+#include "base/limits.h"
 #include "crypto/der.h"
 #include "neap.h"
 
@@ -165,35 +166,36 @@ static void parse_names(struct reader *r, struct certificate *c)
         r->bad = true;
 }
 
-/* Constraints on DNS names and addresses are applied. Others are not understood, which matters when the extension is
- * critical; the walk here also makes sure that the walks later cannot fail. */
-static bool parse_constraints(struct reader *r, struct certificate *c)
+/* One or more subtrees. */
+static bool are_subtrees(struct span subtrees)
 {
-    bool is_known = true;
+    struct reader list = reader_of(subtrees);
 
+    while (!list.bad && reader_left(&list) > 0) {
+        struct span base;
+        struct reader fields = reader_of(neap_der_expect(&list, DER_SEQUENCE));
+        uint8_t kind = neap_der_next(&fields, &base, NULL);
+
+        if (fields.bad || reader_left(&fields) > 0) /* minimum and maximum are not used (RFC 5280) */
+            list.bad = true;
+        if (kind == NAME_ADDRESS && base.size != 8 && base.size != 32)
+            list.bad = true;
+    }
+    return !list.bad && subtrees.size > 0;
+}
+
+/* The form only, so that walks over them later cannot fail: permitted subtrees, excluded ones, or both. */
+static void parse_constraints(struct reader *r, struct certificate *c)
+{
     c->constraints = neap_der_expect(r, DER_SEQUENCE);
     struct reader lists = reader_of(c->constraints);
-    while (!lists.bad && reader_left(&lists) > 0) {
-        struct span subtrees, subtree, base;
-        uint8_t tag = neap_der_next(&lists, &subtrees, NULL);
-        struct reader list = reader_of(subtrees);
-
-        if (tag != DER_CONTEXT_CONSTRUCTED(0) && tag != DER_CONTEXT_CONSTRUCTED(1))
+    for (unsigned tag = 0; tag <= 1; tag++) {
+        if (neap_der_is_next(&lists, (uint8_t)DER_CONTEXT_CONSTRUCTED(tag)) &&
+            !are_subtrees(neap_der_expect(&lists, (uint8_t)DER_CONTEXT_CONSTRUCTED(tag))))
             lists.bad = true;
-        while (!list.bad && reader_left(&list) > 0) {
-            subtree = neap_der_expect(&list, DER_SEQUENCE);
-            struct reader fields = reader_of(subtree);
-            uint8_t kind = neap_der_next(&fields, &base, NULL);
-
-            if (fields.bad || reader_left(&fields) > 0) /* minimum and maximum are not used (RFC 5280) */
-                list.bad = true;
-            is_known = is_known && (kind == DER_CONTEXT(2) || (kind == DER_CONTEXT(7) && base.size % 8 == 0));
-        }
-        lists.bad = lists.bad || list.bad;
     }
-    if (lists.bad)
+    if (lists.bad || reader_left(&lists) > 0 || c->constraints.size == 0)
         r->bad = true;
-    return is_known;
 }
 
 enum extension_id { /* 2.5.29.x */
@@ -210,14 +212,12 @@ enum extension_id { /* 2.5.29.x */
 /* Returns whether the extension is one that we understand. */
 static bool parse_known_extension(uint8_t id, struct reader *value, struct certificate *c)
 {
-    bool is_known = true;
-
     switch (id) {
     case EXTENSION_KEY_USAGE: parse_key_usage(value, c); break;
     case EXTENSION_SUBJECT_ALT_NAME: parse_names(value, c); break;
     case EXTENSION_BASIC_CONSTRAINTS: parse_basic_constraints(value, c); break;
     case EXTENSION_EXTENDED_USAGE: parse_extended_usage(value, c); break;
-    case EXTENSION_NAME_CONSTRAINTS: is_known = parse_constraints(value, c); break;
+    case EXTENSION_NAME_CONSTRAINTS: parse_constraints(value, c); break;
     case EXTENSION_SUBJECT_KEY_ID:
     case EXTENSION_AUTHORITY_KEY_ID:
     case EXTENSION_POLICIES: /* no policy is asked for, so any is fine */ read_rest(value); break;
@@ -225,7 +225,7 @@ static bool parse_known_extension(uint8_t id, struct reader *value, struct certi
     }
     if (reader_left(value) > 0)
         value->bad = true;
-    return is_known;
+    return true;
 }
 
 static void parse_extension(struct reader *list, struct certificate *c, uint64_t *seen)
@@ -251,6 +251,8 @@ static void parse_extension(struct reader *list, struct certificate *c, uint64_t
             list->bad = true;
         *seen |= bit;
         is_known = parse_known_extension(oid.data[2], &value, c);
+        if (oid.data[2] == EXTENSION_NAME_CONSTRAINTS)
+            c->has_critical_constraints = is_critical;
     }
     if (value.bad)
         list->bad = true;
@@ -289,7 +291,9 @@ static void parse_version(struct reader *tbs, struct certificate *c)
 static struct span parse_tbs(struct reader *tbs, struct certificate *c)
 {
     parse_version(tbs, c);
-    if (neap_der_expect(tbs, DER_INTEGER).size == 0) /* serialNumber */
+    struct span serial = neap_der_expect(tbs, DER_INTEGER);
+    /* RFC 5280 §4.1.2.2: 20 bytes at most. The highest bit is the sign's, so there may be a zero before them. */
+    if (serial.size == 0 || serial.size > LIMIT_CERTIFICATE_SERIAL + (serial.data[0] == 0))
         tbs->bad = true;
     struct span algorithm = neap_der_expect_whole(tbs, DER_SEQUENCE);
     c->issuer = neap_der_expect_whole(tbs, DER_SEQUENCE);

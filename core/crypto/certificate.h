@@ -26,6 +26,7 @@ struct certificate {
     int path_length; /* -1: no bound */
     bool has_names, has_usage, has_extended_usage;
     bool is_authority;
+    bool has_critical_constraints;
     bool has_unknown_critical;
 };
 
@@ -35,18 +36,36 @@ int neap_certificate_parse(struct span der, struct certificate *out);
 /** Whether a subjectAltName has this host: a DNS name (left-most label may be `*`) or an IP address literal. Without
  * one nothing matches (RFC 9525 §2: common names are not host names). */
 bool neap_certificate_has_host(const struct certificate *certificate, const char *host);
-/** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10) allow the DNS names and addresses of `leaf`. */
-bool neap_name_constraints_allow(struct span constraints, const struct certificate *leaf);
 /** The content of the last common name of the subject, empty when it has none. */
 struct span neap_certificate_common_name(const struct certificate *certificate);
 /** Whether a certificate's DNS name covers a host name (RFC 9525 §6.3). */
 bool neap_dns_name_covers(struct span pattern, struct span host);
+/** Whether two DNS names are the same, whatever the case of their letters. */
+bool neap_dns_names_equal(struct span a, struct span b);
+
+enum name_kind { /* tags of a GeneralName (RFC 5280 §4.2.1.6) */
+                 NAME_DNS = 0x82,
+                 NAME_ADDRESS = 0x87,
+                 NAME_DIRECTORY = 0xa4,
+};
+enum names_verdict {
+    NAMES_ALLOWED,
+    NAMES_FORBIDDEN,
+    NAMES_UNCLEAR, /* a critical constraint on a kind of names that is there and that we do not understand */
+    NAMES_TOO_MANY /* the budget is spent */
+};
+/** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10) allow the subject and the alternative names of a
+ * certificate `below` it. Each subtree that a name is held against costs 1 of the budget, and 1 more for every 16
+ * bytes of it. */
+enum names_verdict neap_names_check(const struct certificate *authority, const struct certificate *below,
+                                    unsigned *budget);
 
 enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
 struct key_info {
     enum key_kind kind;
-    size_t bits;     /* of an RSA modulus */
-    struct span key; /* content of the subjectPublicKey */
+    size_t bits;       /* of an RSA modulus */
+    uint32_t exponent; /* of an RSA key, 0 when it has more than 32 bits */
+    struct span key;   /* content of the subjectPublicKey */
 };
 /** What kind of key a SubjectPublicKeyInfo holds. 0, NEAP_ERR_UNSUPPORTED, or NEAP_ERR_CERTIFICATE. */
 int neap_key_info(struct span spki, struct key_info *out);

@@ -135,16 +135,22 @@ size_t neap_trust_pin_count(const struct trust *trust);
 
 /** A peer's parsed chain, while its handshake runs. */
 struct peer_chain;
-/** Parse (each DER is copied). On failure *why has the TLS alert's code as NEAP_CRYPTO_ERROR + alert
+/** Parse (each DER is copied). Certificates behind the leaf that cannot be parsed are left out. On failure *why has the TLS alert's code as NEAP_CRYPTO_ERROR + alert
  * (bad_certificate 42, unsupported_certificate 43). */
 struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span *ders, size_t count,
                                        struct failure *why);
 void neap_peer_chain_free(struct peer_chain *chain);
-/** Check chain, name (DNS or IP literal, matched against the SAN), dates (`wall_clock`, seconds since 1970), key and
- * extended key usage for a server (is_server) or client peer, and pins. 0, or NEAP_CRYPTO_ERROR + alert: unknown_ca
- * 48, certificate_expired 45, bad_certificate 42, unsupported_certificate 43, certificate_unknown 46. */
+/** Check name (DNS or IP literal, matched against the SAN; NULL: any), dates (`wall_clock`, seconds since 1970), key
+ * and extended key usage for a server (is_server) or client peer, the path to a root, and pins. 0, or
+ * NEAP_CRYPTO_ERROR + alert: unknown_ca 48, certificate_expired 45, bad_certificate 42, unsupported_certificate 43,
+ * certificate_unknown 46. What the peer can make it cost is bounded by LIMIT_CHAIN_SIGNATURES and _NAMES. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
+/** What the last check took: signatures verified, and what holding names against constraints cost. */
+struct chain_cost {
+    unsigned signatures, names;
+};
+struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */
 int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, struct span message,
                                      struct span signature);

@@ -13,21 +13,34 @@
 #define OID_P521 "\x2b\x81\x04\x00\x23"
 #define OID_ED25519 "\x2b\x65\x70"
 
-/* Bits of the modulus in an RSAPublicKey, 0 when it cannot be read. */
-static size_t modulus_bits(struct span key)
+/* The bytes of a positive INTEGER without zeros before them. */
+static struct span positive(struct reader *r)
 {
-    struct reader outer = reader_of(key);
-    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
-    struct span modulus = neap_der_expect(&r, DER_INTEGER);
+    struct span bytes = neap_der_expect(r, DER_INTEGER);
 
-    while (modulus.size > 0 && modulus.data[0] == 0)
-        modulus = span_of(modulus.data + 1, modulus.size - 1);
-    if (r.bad || modulus.size == 0)
-        return 0;
-    size_t bits = 8 * modulus.size;
+    if (bytes.size == 0 || bytes.data[0] & 0x80)
+        r->bad = true;
+    while (bytes.size > 0 && bytes.data[0] == 0)
+        bytes = span_after(bytes, 1);
+    return bytes;
+}
+
+/* RSAPublicKey (RFC 8017 §A.1.1). */
+static int rsa_info(struct key_info *out)
+{
+    struct reader outer = reader_of(out->key);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    struct span modulus = positive(&r), exponent = positive(&r);
+
+    if (outer.bad || r.bad || reader_left(&outer) > 0 || reader_left(&r) > 0 || modulus.size == 0)
+        return NEAP_ERR_CERTIFICATE;
+    out->kind = KEY_RSA;
+    out->bits = 8 * modulus.size;
     for (uint8_t top = modulus.data[0]; !(top & 0x80); top = (uint8_t)(top << 1))
-        bits--;
-    return bits;
+        out->bits--;
+    for (size_t i = 0; i < exponent.size && exponent.size <= sizeof(out->exponent); i++)
+        out->exponent = out->exponent << 8 | exponent.data[i];
+    return 0;
 }
 
 static int curve_info(struct span curve, struct key_info *out)
@@ -57,11 +70,8 @@ int neap_key_info(struct span spki, struct key_info *out)
         struct span curve = neap_der_expect(&algorithm, DER_OID);
         return algorithm.bad ? NEAP_ERR_UNSUPPORTED : curve_info(curve, out);
     }
-    if (span_equal(oid, OID(OID_RSA))) {
-        out->kind = KEY_RSA;
-        out->bits = modulus_bits(out->key);
-        return out->bits ? 0 : NEAP_ERR_CERTIFICATE;
-    }
+    if (span_equal(oid, OID(OID_RSA)))
+        return rsa_info(out);
     if (!span_equal(oid, OID(OID_ED25519)))
         return NEAP_ERR_UNSUPPORTED;
     out->kind = KEY_ED25519;

@@ -12,6 +12,10 @@ local KEYS = {
   p521 = "EC -pkeyopt ec_paramgen_curve:P-521",
   rsa1024 = "RSA -pkeyopt rsa_keygen_bits:1024",
   rsa2048 = "RSA -pkeyopt rsa_keygen_bits:2048",
+  rsa4104 = "RSA -pkeyopt rsa_keygen_bits:4104",
+  rsa_e3 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3",
+  rsa_e32 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:4294967291",
+  rsa_e33 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:8589934587",
   ed25519 = "ED25519",
   ed448 = "ED448",
 }

@@ -59,6 +59,14 @@ describe("peer chain", function()
     assert.is_truthy(why:find(reason, 1, true), why)
   end
 
+  --- The same arguments → signatures verified, cost of names, the reason of a refusal.
+  local function cost(names, roots)
+    local chain, pems = {}, {}
+    for i, name in ipairs(names) do chain[i] = c[name].der end
+    for i, name in ipairs(roots) do pems[i] = c[name].pem end
+    return certificates.verification_cost(context, { chain = chain, roots = pems, name = "tide.example", now = now })
+  end
+
   describe("accepts", function()
     it("a leaf whose intermediate leads to a root", function() accepted({ "leaf", "middle" }) end)
     it("a leaf that the root issued itself", function() accepted({ "direct" }) end)
@@ -95,6 +103,31 @@ describe("peer chain", function()
       end
     end)
 
+    it("certificates that cannot be parsed, behind a leaf that does not need them", function()
+      for _, der in ipairs({ "", "\48", c.middle.der:sub(1, -2), c.middle.der .. "\0", ("\0"):rep(500) }) do
+        accepted({ "direct", der })
+        accepted({ "leaf", der, "middle", der })
+      end
+    end)
+
+    it("constraints on kinds of names that no certificate below has", function()
+      issue({ name = "constrains others", issuer = "root", extensions = CA
+        .. "\nnameConstraints=critical,permitted;email:example,excluded;URI:.example,permitted;DNS:example" })
+      issue({ name = "others' leaf", issuer = "constrains others", extensions = SERVER })
+      accepted({ "others' leaf", "constrains others" })
+    end)
+
+    it("a subject in the directory that an authority is held to", function()
+      issue({ name = "directory", issuer = "root", subject = "/O=Tide/CN=directory", extensions = CA
+        .. "\nnameConstraints=critical,permitted;dirName:tide\n[tide]\nO=Tide" })
+      issue({ name = "of the directory", subject = "/O=Tide/CN=leaf", issuer = "directory", extensions = SERVER })
+      issue({ name = "elsewhere", subject = "/O=Ebb/CN=leaf", issuer = "directory", extensions = SERVER })
+      issue({ name = "without a subject", subject = "/", issuer = "directory", extensions = SERVER })
+      accepted({ "of the directory", "directory" })
+      accepted({ "without a subject", "directory" })
+      refused("bad_certificate", "may not vouch", { "elsewhere", "directory" })
+    end)
+
     it("any name when none is asked for", function() accepted({ "direct" }, { name = false }) end)
 
     it("RSA chains, signed with PKCS#1 v1.5 and with PSS", function()
@@ -104,6 +137,13 @@ describe("peer chain", function()
         options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32" })
       accepted({ "rsa leaf" }, { roots = { "rsa root" } })
       accepted({ "pss leaf" }, { roots = { "rsa root" } })
+    end)
+
+    it("RSA keys with any odd exponent of 32 bits, up to 4096 bits", function()
+      issue({ name = "e3 root", key = "rsa_e3", extensions = CA })
+      issue({ name = "e32 middle", key = "rsa_e32", issuer = "e3 root", extensions = CA })
+      issue({ name = "e32's leaf", issuer = "e32 middle", extensions = SERVER })
+      accepted({ "e32's leaf", "e32 middle" }, { roots = { "e3 root" } })
     end)
 
     it("P-521 authorities", function()
@@ -291,7 +331,8 @@ describe("peer chain", function()
     it("a certificate that is cut off or longer than it says", function()
       for _, der in ipairs({ "", "\48", c.direct.der:sub(1, -2), c.direct.der .. "\0", ("\0"):rep(500) }) do
         refused("bad_certificate", "cannot be parsed", { der })
-        refused("bad_certificate", "cannot be parsed", { "direct", der })
+        refused("bad_certificate", "cannot be parsed", { der, "middle" })
+        refused("bad_certificate", "cannot be parsed", { "leaf", der })
       end
     end)
 
@@ -308,6 +349,51 @@ describe("peer chain", function()
       refused("bad_certificate", "RSA key", { "weak middle's", "weak middle" })
     end)
 
+    it("RSA keys of more than 4096 bits", function()
+      other("huge middle", CA, { key = "rsa4104" })
+      issue({ name = "huge middle's", issuer = "huge middle", extensions = SERVER })
+      refused("bad_certificate", "more than 4096 bits", { "huge middle's", "huge middle" })
+      refused("bad_certificate", "more than 4096 bits", { "huge middle" })
+    end)
+
+    it("RSA exponents that are even, 1, negative or above 32 bits", function()
+      other("large exponent", CA, { key = "rsa_e33" })
+      issue({ name = "large exponent's", issuer = "large exponent", extensions = SERVER })
+      refused("bad_certificate", "exponent", { "large exponent's", "large exponent" })
+      refused("bad_certificate", "exponent", { "large exponent" })
+      other("rsa", SERVER, { key = "rsa2048" })
+      local function with(exponent)
+        local der, count = c.rsa.der:gsub("\2\3\1%z\1", "\2\3" .. exponent)
+        assert.equal(1, count)
+        return der
+      end
+      refused("unknown_ca", "not issued by", { with("\1\0\3") }) -- the signature is broken, the key is not
+      refused("bad_certificate", "exponent", { with("\1\0\2") })
+      refused("bad_certificate", "exponent", { with("\0\0\1") })
+      refused("bad_certificate", "key cannot be parsed", { with("\128\0\1") })
+    end)
+
+    it("a serial number of more than 20 bytes", function()
+      -- The serial number stands behind the version; the lengths around it grow with it.
+      local der = c.direct.der
+      local at = assert(der:find("\160\3\2\1\2\2", 1, true)) + 5
+      local size = der:byte(at + 1)
+      local function serial(bytes)
+        local function u16(i) return der:byte(i) * 256 + der:byte(i + 1) end
+        local function put(value) return string.char(math.floor(value / 256), value % 256) end
+        local more = #bytes - size
+        assert.equal("\48\130", der:sub(1, 2))
+        assert.equal("\48\130", der:sub(5, 6))
+        return "\48\130" .. put(u16(3) + more) .. "\48\130" .. put(u16(7) + more) .. der:sub(9, at)
+          .. string.char(#bytes) .. bytes .. der:sub(at + 2 + size)
+      end
+      refused("unknown_ca", "not issued by", { serial(("\127"):rep(20)) })
+      refused("unknown_ca", "not issued by", { serial("\0" .. ("\255"):rep(20)) })
+      refused("bad_certificate", "cannot be parsed", { serial(("\127"):rep(21)) })
+      refused("bad_certificate", "cannot be parsed", { serial("\0" .. ("\255"):rep(21)) })
+      refused("bad_certificate", "cannot be parsed", { serial("") })
+    end)
+
     it("keys that no signature scheme of ours fits", function()
       other("p521 leaf", SERVER, { key = "p521" })
       refused("unsupported_certificate", "curve", { "p521 leaf" })
@@ -319,7 +405,7 @@ describe("peer chain", function()
       other("critical", SERVER .. "\n1.2.3.4=critical,ASN1:NULL")
       refused("unsupported_certificate", "not understood", { "critical" })
       other("constrained", CA .. "\nnameConstraints=critical,permitted;email:example")
-      issue({ name = "constrained's", issuer = "constrained", extensions = SERVER })
+      issue({ name = "constrained's", issuer = "constrained", extensions = SERVER .. ",email:tide@example" })
       refused("unsupported_certificate", "not understood", { "constrained's", "constrained" })
       other("not critical", SERVER .. "\n1.2.3.4=ASN1:NULL")
       accepted({ "not critical" })
@@ -327,12 +413,12 @@ describe("peer chain", function()
 
     it("names outside of an authority's constraints", function()
       local count = 0
-      local function constrained(constraints, check, ...)
+      local function constrained(constraints, check)
         count = count + 1
         local middle, leaf = "constrained " .. count, "constrained leaf " .. count
         other(middle, CA .. "\nnameConstraints=critical," .. constraints)
         issue({ name = leaf, issuer = middle, extensions = SERVER }) -- tide.example, *.wild.example, two addresses
-        check({ leaf, middle }, ...)
+        check({ leaf, middle })
       end
       local function forbidden(names) refused("bad_certificate", "may not vouch", names) end
 
@@ -348,6 +434,29 @@ describe("peer chain", function()
       constrained("permitted;IP:192.0.2.0/255.255.255.252,permitted;IP:2001:db8::/ffff:ffff::", forbidden)
       constrained("permitted;IP:192.0.2.0/255.255.255.0", forbidden) -- the IPv6 address
       constrained("excluded;IP:192.0.2.7/255.255.255.255", forbidden)
+      -- What the wildcard stands for.
+      constrained("excluded;DNS:a.wild.example", forbidden)
+      constrained("excluded;DNS:A.Wild.Example", forbidden)
+      constrained("excluded;DNS:a.b.wild.example", accepted)
+      constrained("excluded;DNS:.a.wild.example", accepted)
+      constrained("excluded;DNS:a.mild.example", accepted)
+    end)
+
+    it("names of intermediates outside of the constraints above, but for what an authority gave itself", function()
+      other("above", CA .. "\nnameConstraints=critical,permitted;DNS:example", { subject = "/CN=above" })
+      issue({ name = "between", issuer = "above", extensions = CA .. "\nsubjectAltName=DNS:ebb.org" })
+      issue({ name = "below", issuer = "between", extensions = SERVER })
+      refused("bad_certificate", "may not vouch", { "below", "between", "above" })
+      issue({ name = "itself", issuer = "above", subject = "/CN=above",
+        extensions = CA .. "\nsubjectAltName=DNS:ebb.org" })
+      issue({ name = "below itself", issuer = "itself", extensions = SERVER })
+      accepted({ "below itself", "itself", "above" })
+    end)
+
+    it("an authority without a name", function()
+      issue({ name = "nameless", subject = "/", extensions = CA })
+      issue({ name = "nameless's", issuer = "nameless", extensions = SERVER })
+      refused("unknown_ca", "has no name", { "nameless's" }, { roots = { "nameless" } })
     end)
 
     it("more certificates than the bound, and none at all", function()
@@ -377,7 +486,58 @@ describe("peer chain", function()
         names[#names + 1] = "loop " .. i
       end
       issue({ name = "twin leaf", issuer = "loop 9", extensions = SERVER })
-      refused("unknown_ca", "not issued by", names)
+      refused("bad_certificate", "too many signatures", names)
+      assert.equal(10, (cost(names, { "root" })))
+      -- Signatures that cost more are fewer: 2 for P-384, 3 for P-521.
+      for key, most in pairs({ p384 = 5, p521 = 3 }) do
+        names = { key .. " leaf" }
+        for i = 1, 9 do
+          names[#names + 1] = key .. " " .. i
+          issue({ name = names[#names], subject = "/CN=" .. key, key = key, extensions = CA })
+        end
+        issue({ name = names[1], issuer = names[10], extensions = SERVER })
+        refused("bad_certificate", "too many signatures", names)
+        assert.equal(most, (cost(names, { "root" })))
+      end
+    end)
+
+    it("the longest chain when it has dearer keys at its end, and not when its root is one of them", function()
+      local names = {}
+      issue({ name = "link 10", issuer = "root", extensions = CA, key = "p384" })
+      for i = 9, 2, -1 do issue({ name = "link " .. i, issuer = "link " .. i + 1, extensions = CA }) end
+      issue({ name = "link 1", issuer = "link 2", extensions = SERVER })
+      for i = 1, 10 do names[i] = "link " .. i end
+      refused("bad_certificate", "too many signatures", names) -- two are of P-384 keys, which count twice
+      accepted(names, { roots = { "link 10" } })
+      assert.equal(9, (cost(names, { "link 10" })))
+    end)
+
+    it("to hold names against constraints without end, or before a signature is verified", function()
+      local function list(count, line)
+        local lines = {}
+        for i = 1, count do lines[i] = (line:gsub("#", i)) end
+        return table.concat(lines, "\n")
+      end
+      local function many(name, constraints, names)
+        other(name, CA .. "\nnameConstraints=critical,@constraints\n[constraints]\n"
+          .. list(constraints, "excluded;DNS.#=x#.org"))
+        issue({ name = name .. "'s", issuer = name, extensions = "subjectAltName=@names\n[names]\nDNS.0=tide.example\n"
+          .. list(names, "DNS.#=y#.org") })
+      end
+      many("some", 100, 200)
+      local signatures, names, reason = cost({ "some's", "some" }, { "root" })
+      assert.same({ 2, "" }, { signatures, reason })
+      assert.is_true(names > 20000 and names <= 65536, names)
+      many("many", 1000, 1000)
+      refused("bad_certificate", "too many names", { "many's", "many" })
+      signatures, names = cost({ "many's", "many" }, { "root" })
+      assert.same({ 2, 65536 }, { signatures, names })
+      -- Where the path ends nowhere, or its signatures are another's, no name is looked at.
+      assert.same({ 1, 0, "the certificate was not issued by an authority that is trusted" },
+        { cost({ "many's", "many" }, { "other root" }) })
+      issue({ name = "false many", subject = "/CN=many", extensions = CA })
+      assert.same({ 1, 0, "the certificate was not issued by an authority that is trusted" },
+        { cost({ "many's", "false many" }, { "root" }) })
     end)
   end)
 

@@ -8,7 +8,7 @@
 int neap_units_certificates(lua_State *L);
 
 #define IDENTITY "neap.units.identity"
-#define MAX_DERS 16
+#define MAX_DERS 128
 #define ROOM 16384
 
 /* ders(crypto, PEM or DER) → list of DER, number of blocks that are no certificates */
@@ -229,13 +229,10 @@ static const char *opt_string(lua_State *L, const char *name)
     return text;
 }
 
-/* verify(crypto, {chain = {der, …}, roots = {PEM or DER, …}, pins = {…}, name =, is_client =, now =}) → true; or nil,
- * code, reason */
-static int verify(lua_State *L)
+static int verify_chain(lua_State *L, struct chain_cost *cost, struct failure *why)
 {
     struct crypto *crypto = check_crypto(L)->crypto;
     struct span list[MAX_DERS];
-    struct failure why = {0};
 
     lua_getfield(L, 2, "now");
     int64_t now = (int64_t)luaL_checknumber(L, -1);
@@ -243,21 +240,47 @@ static int verify(lua_State *L)
     bool is_server = !lua_toboolean(L, -1);
     lua_getfield(L, 2, "chain");
     size_t count = check_ders(L, lua_gettop(L), list);
-    struct peer_chain *chain = neap_peer_chain_new(crypto, list, count, &why);
+    struct peer_chain *chain = neap_peer_chain_new(crypto, list, count, why);
     struct trust *trust = chain ? neap_trust_new(crypto) : NULL;
-    int error = why.code;
+    int error = why->code;
     if (chain && !trust)
-        error = neap_fail(&why, -2, "no memory");
+        error = neap_fail(why, -2, "no memory");
     if (!error)
-        error = fill_trust(L, trust, &why);
+        error = fill_trust(L, trust, why);
     if (!error)
-        error = neap_peer_chain_verify(chain, trust, opt_string(L, "name"), is_server, now, &why);
+        error = neap_peer_chain_verify(chain, trust, opt_string(L, "name"), is_server, now, why);
+    if (chain)
+        *cost = neap_peer_chain_cost(chain);
     neap_trust_free(trust);
     neap_peer_chain_free(chain);
+    return error;
+}
+
+/* verify(crypto, {chain = {der, …}, roots = {PEM or DER, …}, pins = {…}, name =, is_client =, now =}) → true; or nil,
+ * code, reason */
+static int verify(lua_State *L)
+{
+    struct chain_cost cost = {0};
+    struct failure why = {0};
+    int error = verify_chain(L, &cost, &why);
+
     if (error)
         return push_unit_failure(L, error, why.reason);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+/* verification_cost(crypto, as verify) → signatures, names, the reason of a refusal or "" */
+static int verification_cost(lua_State *L)
+{
+    struct chain_cost cost = {0};
+    struct failure why = {0};
+    int error = verify_chain(L, &cost, &why);
+
+    lua_pushinteger(L, cost.signatures);
+    lua_pushinteger(L, cost.names);
+    lua_pushstring(L, error && why.reason ? why.reason : "");
+    return 3;
 }
 
 /* verify_signature(crypto, leaf, scheme, message, signature) → true or false, or nil and a failure of the parser */
@@ -327,6 +350,7 @@ static const luaL_Reg functions[] = {{"ders", ders},
                                      {"identity_scheme", identity_scheme},
                                      {"identity_sign", identity_sign},
                                      {"verify", verify},
+                                     {"verification_cost", verification_cost},
                                      {"verify_signature", verify_signature},
                                      {"trust_count", trust_count},
                                      {"make", make},

@@ -47,12 +47,14 @@ request middle $p256
 sign middle ca 'basicConstraints=critical,CA:true,pathlen:0\nkeyUsage=critical,keyCertSign\n'
 request deep $p256
 sign deep middle "$leaf"
+request unknown $p256
+sign unknown stranger "$leaf"
 openssl x509 -in p256.pem -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary >p256.pin
 ]]
 
 local made
 
---- All certificates: name -> { chain, key } in PEM; ca and stranger are roots, deep comes by way of an intermediate.
+--- All certificates: name -> { chain, key } in PEM; ca and stranger are roots, unknown is of the latter, deep comes by way of an intermediate.
 function fixtures.certificates()
   if made then return made end
   local dir = helper.make_dir()
@@ -62,7 +64,7 @@ function fixtures.certificates()
   if status == 0 then
     certificates = { pin = read("p256.pin") }
     for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep",
-      "rsaca", "byrsa" }) do
+      "rsaca", "byrsa", "unknown" }) do
       certificates[name] = { read(name .. ".pem"), read(name .. ".key") }
     end
     certificates.deep[1] = certificates.deep[1] .. read("middle.pem")

@@ -71,7 +71,9 @@ int neap_signature_verify(struct span spki, struct signature_algorithm algorithm
     size_t digest_size;
     mbedtls_pk_context pk;
 
-    if (algorithm.kind == SIGNATURE_UNKNOWN || neap_key_info(spki, &info) || signature.size == 0)
+    if (algorithm.kind == SIGNATURE_UNKNOWN || neap_key_info(spki, &info))
+        return NEAP_ERR_CRYPTO;
+    if (signature.size == 0 || signature.size > CRYPTO_MAX_SIGNATURE)
         return NEAP_ERR_CRYPTO;
     if ((algorithm.kind == SIGNATURE_ED25519) != (info.kind == KEY_ED25519))
         return NEAP_ERR_CRYPTO;
