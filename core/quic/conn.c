@@ -59,7 +59,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     c->config = neap_config_retain(config);
     c->crypto = config->crypto;
     c->is_server = b->is_server;
-    c->now = c->idle_from = b->now;
+    c->now = c->idle_from = c->quiet_since = b->now;
     c->handshake = h;
     c->pacer_at = c->trim_at = c->close.until = NEAP_NEVER;
     c->news = NEWS_STATE;
@@ -284,6 +284,19 @@ void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_ty
 {
     neap_conn_end(c, false, why->code > 0 ? (uint64_t)why->code : NEAP_INTERNAL_ERROR, frame_type,
                   why->reason);
+}
+
+int neap_conn_ping(neap_conn *conn)
+{
+    if (!conn_is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    conn->owes_ping = true;
+    return 0;
+}
+
+void neap_conn_keep_alive(neap_conn *conn, bool on)
+{
+    conn->keeps_alive = on;
 }
 
 void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason)

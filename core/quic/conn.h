@@ -132,7 +132,8 @@ struct neap_conn {
     uint8_t stage; /* enum conn_stage */
     uint8_t news;  /* enum conn_news */
     bool is_server;
-    bool owes_handshake_done;
+    bool owes_handshake_done, owes_ping;
+    bool keeps_alive;          /* somebody asked for it: neap_conn_keep_alive */
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
     neap_time now;             /* of the call that runs, or the last one */
     struct conn_close close;
@@ -163,6 +164,7 @@ struct neap_conn {
 
     /* times */
     neap_time idle_from;
+    neap_time quiet_since;   /* the last packet came, or the last PING against the silence left */
     neap_time trim_at;       /* when memory that bursts needed is given back; NEAP_NEVER: there is none */
     neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */
     neap_time stalled_until; /* no memory for a packet's record: not tried before */

@@ -179,6 +179,12 @@ static void write_ping(struct draft *d)
     record(d, (struct sent_frame){.kind = KIND_PING});
 }
 
+/* Where nothing else asks for an acknowledgement. */
+static bool wants_ping(const neap_conn *c, const struct number_space *s)
+{
+    return s->ack_only >= PING_EVERY || (c->owes_ping && s == &c->application);
+}
+
 static bool is_ack_due(const neap_conn *c, const struct number_space *s)
 {
     return neap_ack_is_due(&s->ack, c->now);
@@ -226,7 +232,7 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
         write_crypto(c, d, s);
     else if (may_elicit)
         write_application(c, d, allowed);
-    if (may_elicit && !d->ack_eliciting && (probe || s->ack_only >= PING_EVERY))
+    if (may_elicit && !d->ack_eliciting && (probe || wants_ping(c, s)))
         write_ping(d);
     d->is_probe = probe && d->ack_eliciting;
     /* Nothing fitted, or an ACK that can wait for company. */
@@ -268,8 +274,10 @@ static void count_sent(neap_conn *c, const struct draft *d, struct number_space 
         c->eliciting_since_recv = true;
         neap_conn_touch_idle(c);
     }
-    if (d->space == SPACE_APPLICATION)
+    if (d->space == SPACE_APPLICATION) {
         c->keys.sealed++;
+        c->owes_ping &= !d->ack_eliciting;
+    }
     TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now, .packet_type = packet_type(d->space),
           .number = d->number, .size = neap_draft_size(d));
 }
@@ -320,7 +328,7 @@ bool neap_conn_wants(neap_conn *c, enum space space)
 
     if (space != SPACE_APPLICATION)
         return neap_send_buffer_has_data(&s->crypto.send, UINT64_MAX);
-    return c->owes_handshake_done || conn_path(c)->address.response_count > 0 ||
+    return c->owes_handshake_done || c->owes_ping || conn_path(c)->address.response_count > 0 ||
            neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0 ||
            neap_streams_has_to_send(&c->streams);
 }

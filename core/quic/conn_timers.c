@@ -26,6 +26,18 @@ static neap_time idle_at(const neap_conn *c)
     return c->idle_from + (c->idle_timeout > least ? c->idle_timeout : least);
 }
 
+/* When a silence is to be broken (RFC 9000 §10.1.2). */
+static neap_time keep_alive_at(const neap_conn *c)
+{
+    neap_time after = config_option(c->config, OPTION_keep_alive) * NEAP_MILLISECOND;
+
+    if (c->stage < STAGE_ESTABLISHED)
+        return NEAP_NEVER;
+    if (after == 0)
+        after = c->keeps_alive ? c->idle_timeout / 2 : 0;
+    return after ? c->quiet_since + after : NEAP_NEVER;
+}
+
 /* A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
 static bool is_amplification_blocked(const neap_conn *c)
 {
@@ -75,6 +87,7 @@ neap_time neap_conn_timeout(const neap_conn *conn)
         return c->close.until;
     at = earlier(c->recovery.timer, idle_at(c));
     at = earlier(earlier(at, c->trim_at), sending_at(c));
+    at = earlier(at, keep_alive_at(c));
     if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
     if (packet_key_is_set(&c->keys.previous_read))
@@ -149,6 +162,10 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
     }
     if (packet_key_is_set(&c->keys.previous_read) && now >= c->keys.previous_until)
         neap_conn_drop_previous_keys(c);
+    if (now >= keep_alive_at(c)) {
+        c->quiet_since = now;
+        c->owes_ping = true;
+    }
     if (now >= c->recovery.timer)
         on_loss_timer(c);
     if (now >= c->pacer_at)

@@ -36,6 +36,8 @@
     X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                 \
       "the window of a stream grows by itself up to this")                                                 \
     X(send_buffer, BYTES, 262144, 1, UINT32_MAX, "bytes of a stream kept until they are acknowledged")     \
+    X(keep_alive, MILLISECONDS, 0, 0, UINT32_MAX,                                                          \
+      "a PING when nothing came for so long; 0: only while somebody asks for it")                          \
     X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")        \
     X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")              \
     X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                          \

@@ -348,6 +348,31 @@ static int conn_is_closed(lua_State *L)
 }
 
 /* conn:close([code[, reason[, is_application]]]) -> true */
+/* conn:ping() -> true | nil, message, "closed": asks the peer for a sign of life. */
+static int conn_ping(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int result = neap_conn_ping(core->conn);
+    neap_lua_conn_touch(core);
+    return neap_lua_result(L, result);
+}
+
+/* conn:keep_alive(on): PINGs keep the connection while it is on. */
+static int conn_keep_alive(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    luaL_checktype(L, 2, LUA_TBOOLEAN);
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    neap_conn_keep_alive(core->conn, lua_toboolean(L, 2));
+    neap_lua_conn_touch(core);
+    return neap_lua_result(L, 0);
+}
+
 static int conn_close(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
@@ -575,6 +600,8 @@ void neap_lua_open_conn(lua_State *L)
         {"is_draining", conn_is_draining},
         {"is_closed", conn_is_closed},
         {"close", conn_close},
+        {"ping", conn_ping},
+        {"keep_alive", conn_keep_alive},
         {"error", conn_error},
         {"alpn", conn_alpn},
         {"server_name", conn_server_name},

@@ -486,6 +486,11 @@ function Connection:open_stream() end
 function Connection:open_uni_stream() end
 ---@return table<string, number>
 function Connection:stats() end
+--- Asks the peer for a sign of life; the option `keep_alive` does so by itself.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:ping() end
 ---@param code? integer
 ---@param reason? string
 function Connection:close(code, reason) end

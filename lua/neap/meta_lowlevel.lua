@@ -158,6 +158,17 @@ function Conn:is_closed() end
 ---@param reason? string
 ---@param is_application? boolean
 function Conn:close(code, reason, is_application) end
+--- Asks the peer for a sign of life.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:ping() end
+--- While it is on, PINGs keep the connection through a silence.
+---@param on boolean
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:keep_alive(on) end
 ---@return neap.CloseInfo? why nil while it is alive
 function Conn:error() end
 ---@return string?

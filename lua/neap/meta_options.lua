@@ -18,6 +18,7 @@
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
 ---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged
+---@field keep_alive? number seconds: a PING when nothing came for so long; 0: only while somebody asks for it
 ---@field handshake_timeout? number seconds: a handshake that takes longer fails
 ---@field initial_rtt? number seconds: the round-trip time before one is measured
 ---@field retry? boolean a server answers every first Initial with Retry

@@ -344,6 +344,11 @@ function Connection:stats()
   return self._conn:stats()
 end
 
+--- Sends a PING: asks the peer for a sign of life. The option `keep_alive` does so by itself.
+function Connection:ping()
+  return self._conn:ping()
+end
+
 --- Closes with a code of the application's and a reason.
 function Connection:close(code, reason)
   if self._closed then return true end

@@ -165,3 +165,87 @@ describe("timers", function()
     p:free()
   end)
 end)
+
+describe("keep_alive", function()
+  local function idle_pair(client, server)
+    return net.pair({ client = client, server = server }):handshake()
+  end
+
+  -- covers: rfc9000#10.1.2
+  it("asks for a sign of life when nothing came for so long", function()
+    local p = idle_pair({ keep_alive = 2000, max_idle_timeout = 5000 })
+    p:settle(60000 * MS)
+    assert.equal("none", p.client:info().by)
+    assert.equal("none", p.server:info().by)
+    p:free()
+  end)
+
+  it("costs one PING and its acknowledgement each time", function()
+    local p = idle_pair({ keep_alive = 2000, max_idle_timeout = 5000 })
+    p:settle(3000 * MS)
+    local before = p.client:stats().packets_sent
+    p:settle(20000 * MS)
+    local sent = p.client:stats().packets_sent - before
+    assert.is_true(sent >= 9 and sent <= 10, sent)
+    p:free()
+  end)
+
+  it("is the server's as well", function()
+    local p = idle_pair({ max_idle_timeout = 5000 }, { keep_alive = 2000 })
+    p:settle(60000 * MS)
+    assert.equal("none", p.client:info().by)
+    p:free()
+  end)
+
+  it("says nothing while packets come by themselves", function()
+    local p = idle_pair({ keep_alive = 2000 })
+    for _ = 1, 5 do
+      assert(p:transfer("client", "x"))
+      p:settle(1500 * MS)
+    end
+    local before = p.client:stats().packets_sent
+    p:settle(100 * MS)
+    assert.equal(before, p.client:stats().packets_sent)
+    p:free()
+  end)
+
+  it("does not keep a dead peer's connection", function()
+    local p = idle_pair({ keep_alive = 2000, max_idle_timeout = 5000 })
+    p.drop = function(direction) return direction == "up" end
+    local start = p.now
+    p:run(function(x) return x.client:info().closed end)
+    assert.equal("idle", p.client:info().by)
+    assert.is_true(p.now - start < 12000 * MS)
+    p:free()
+  end)
+
+  it("can be asked for while something is open, twice an idle timeout, and not beyond", function()
+    local p = idle_pair({ max_idle_timeout = 5000 })
+    p.client:keep_alive(true)
+    p:settle(30000 * MS)
+    assert.equal("none", p.client:info().by)
+    p.client:keep_alive(false)
+    p:run(function(x) return x.client:info().closed end)
+    assert.equal("idle", p.client:info().by)
+    p:free()
+  end)
+end)
+
+describe("ping", function()
+  it("sends a PING at once", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    local before = p.server:stats().packets_received
+    assert.equal(0, p.client:ping())
+    p:settle(100 * MS)
+    assert.equal(before + 1, p.server:stats().packets_received)
+    p:free()
+  end)
+
+  it("is refused on a connection that is over", function()
+    local p = net.pair():handshake()
+    p.client:close(true, 0, "")
+    assert.equal(-4, p.client:ping()) -- NEAP_ERR_CLOSED
+    p:free()
+  end)
+end)

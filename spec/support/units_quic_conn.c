@@ -214,6 +214,18 @@ static int conn_close(lua_State *L)
     return 1;
 }
 
+static int conn_ping(lua_State *L)
+{
+    lua_pushnumber(L, neap_conn_ping(check_conn(L, 1)));
+    return 1;
+}
+
+static int conn_keep_alive(lua_State *L)
+{
+    neap_conn_keep_alive(check_conn(L, 1), lua_toboolean(L, 2));
+    return 0;
+}
+
 static int conn_info(lua_State *L)
 {
     static const char *const by[] = {
@@ -485,6 +497,8 @@ static int conn_traced(lua_State *L)
 static const luaL_Reg conn_methods[] = {
     {"free", conn_free},
     {"recv", conn_recv},
+    {"ping", conn_ping},
+    {"keep_alive", conn_keep_alive},
     {"send", conn_send},
     {"burst", conn_burst},
     {"timeout", conn_timeout},
