@@ -13,7 +13,8 @@ to Lua as objects; services, clients and protocol experiments are Lua scripts.
   license = "BSD-2-Clause",
 }
 dependencies = {
-  "lua >= 5.1, < 5.5",
+  -- 5.1 is for LuaJIT: handlers wait inside of pcall, which PUC Lua 5.1 cannot and neap refuses.
+  "lua >= 5.1, ~= 5.2, < 5.5",
 }
 external_dependencies = {
   MBEDTLS = { header = "mbedtls/version.h", library = "mbedcrypto" },

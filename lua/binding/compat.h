@@ -1,4 +1,4 @@
-/* LuaJIT 2.1 (Lua 5.1 and some of 5.2) and PUC Lua 5.4 look alike through this. */
+/* LuaJIT 2.1 (Lua 5.1 and some of 5.2) and PUC Lua 5.3 and 5.4 look alike through this. */
 #ifndef NEAP_BINDING_COMPAT_H
 #define NEAP_BINDING_COMPAT_H
 

@@ -1,6 +1,6 @@
 --- neap: QUIC and HTTP/3, scripted. The parts load when they are first used.
 if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
-  error("neap runs on LuaJIT and Lua 5.4: its handlers wait inside of pcall, which Lua 5.1 cannot", 0)
+  error("neap runs on LuaJIT, Lua 5.3 and 5.4: its handlers wait inside of pcall, which Lua 5.1 cannot", 0)
 end
 
 local core = require "neap.core"

@@ -3,7 +3,7 @@
 if(MODULE_LUA STREQUAL "luajit")
   set(lua_abi 5.1)
 else()
-  set(lua_abi 5.4)
+  string(REPLACE lua "" lua_abi ${MODULE_LUA})
 endif()
 set(INSTALL_LUA "${CMAKE_INSTALL_DATADIR}/lua/${lua_abi}" CACHE STRING "Folder of Lua files")
 set(INSTALL_LIB "${CMAKE_INSTALL_LIBDIR}/lua/${lua_abi}" CACHE STRING "Folder of Lua modules in C")

@@ -66,6 +66,27 @@ int main(void)
   end)
 end)
 
+describe("a build for a Lua", function()
+  it("refuses 5.2, in which userdata keep nothing but tables, and says what it is for", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    helper.write_file(dir .. "/lua.h", "#define LUA_VERSION_NUM\t\t502\n")
+    local output, status = helper.run(("cmake -G Ninja -S %s -B %s/build -DLUA_INCLUDE_DIR=%s"):format(
+      quote(helper.source_dir), quote(dir), quote(dir)))
+    assert.equal(1, status, output)
+    assert.matches("for LuaJIT, Lua 5.3 and 5.4, not for lua5.2", output)
+    assert.matches("~= 5.2", helper.read_file(helper.source_dir .. "/neap-scm-1.rockspec"), 1, true)
+  end)
+
+  it("is no help in Lua 5.1 itself, and neap says so", function()
+    if not helper.has_program("lua5.1") then return pending("needs lua5.1") end
+    local output, status = helper.run(("LUA_PATH='%s/lua/?/init.lua' lua5.1 -e 'require \"neap\"'"):format(
+      helper.source_dir))
+    assert.equal(1, status)
+    assert.matches("neap runs on LuaJIT, Lua 5.3 and 5.4", output)
+  end)
+end)
+
 describe("scripts/bootstrap", function()
   it("does nothing, silently, when all is there", function()
     assert.equal("", sh(quote(helper.source_dir .. "/scripts/bootstrap") .. " --test"))
