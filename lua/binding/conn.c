@@ -347,7 +347,6 @@ static int conn_is_closed(lua_State *L)
     return push_state(L, neap_conn_is_closed, true);
 }
 
-/* conn:close([code[, reason[, is_application]]]) -> true */
 /* conn:ping() -> true | nil, message, "closed": asks the peer for a sign of life. */
 static int conn_ping(lua_State *L)
 {

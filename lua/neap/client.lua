@@ -11,7 +11,7 @@ local task = require "neap.task"
 local url = require "neap.url"
 
 local exchange_methods = Session.exchange_methods
-local break_off, drop_abandoned = Response.break_off, Response.drop_abandoned
+local break_off, drop_abandoned, expect = Response.break_off, Response.drop_abandoned, Response.expect
 
 local H3_NO_ERROR = 0x100
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
@@ -97,8 +97,14 @@ end
 local function start_attempt(self, key, name, address)
   local conn, message, code = self._endpoint:connect(name, address)
   if not conn then return nil, message, code end
-  local attempt = { conn = conn, key = key, session = Session.new(conn), address = address }
-  attempt.session.on_idle = function(session)
+  local session
+  session, message, code = Session.new(conn)
+  if not session then
+    conn:close(H3_NO_ERROR)
+    return nil, message, code
+  end
+  local attempt = { conn = conn, key = key, session = session, address = address }
+  session.on_idle = function()
     if session.going_away then conn:close(H3_NO_ERROR) end
   end
   self._attempts[conn] = attempt
@@ -389,7 +395,9 @@ local function once(self, method, target, request, limits)
     task.go(function() send_body(exchange, source or function() end, request.trailers, limits) end)
   end
   local called, ok
+  expect(attempt, exchange, true)
   called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, limits)
+  expect(attempt, exchange, false)
   if called and ok then return Response.new(attempt, exchange, target, limits) end
   if code ~= "closed" then break_off(exchange) end
   attempt.session:forget(exchange)

@@ -18,6 +18,16 @@ local function break_off(exchange, failure, code)
   Session.wake(exchange)
 end
 
+-- Whether an exchange waits for its server. While any of a connection's does, PINGs keep that alive: a server may be
+-- silent for longer than connections may.
+local function expect(attempt, exchange, is_expected)
+  if (exchange.is_expected or false) == is_expected then return end
+  exchange.is_expected = is_expected
+  local before = attempt.expected or 0
+  attempt.expected = before + (is_expected and 1 or -1)
+  if before == 0 or attempt.expected == 0 then attempt.conn:keep_alive(is_expected) end
+end
+
 -- Exchanges whose response was collected before its end. A finalizer may run inside of any call, so
 -- that it only notes them; the streams are given back when the client is used next.
 local abandoned = {}
@@ -66,7 +76,9 @@ function Response:read(max)
   if limits:is_over() then
     code = "timeout"
   else
+    expect(self._attempt, exchange, true)
     bytes, message, code, number = exchange_methods.read(exchange, max, limits:left())
+    expect(self._attempt, exchange, false)
     if bytes then return bytes end
   end
   if code == "timeout" then message = limits:why(self._attempt, exchange) end
@@ -120,6 +132,7 @@ end
 function Response:_over()
   self._done = true
   local exchange = self._exchange
+  expect(self._attempt, exchange, false)
   if owned then owned[self._guard] = nil end
   if exchange.is_uploading then
     exchange.is_over = true
@@ -159,6 +172,6 @@ function Response.new(attempt, exchange, target, limits)
   return response
 end
 
-Response.break_off, Response.drop_abandoned = break_off, drop_abandoned
+Response.break_off, Response.drop_abandoned, Response.expect = break_off, drop_abandoned, expect
 
 return Response

@@ -36,7 +36,8 @@ describe("neap", function()
       ["fly"] = "no command fly", ["run"] = "which file", ["serve"] = "which folder", ["get"] = "which URL",
       ["get --nope https://x/"] = "unknown option %-%-nope", ["get -o"] = "needs a value",
       ["get --progress-timeout 0 https://x/"] = "%-%-progress%-timeout takes seconds",
-      ["get --timeout soon https://x/"] = "%-%-timeout takes seconds", ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
+      ["get --timeout soon https://x/"] = "%-%-timeout takes seconds",
+      ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
       ["serve . --cert x"] = "go together",
       ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
     } do

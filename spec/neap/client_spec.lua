@@ -192,6 +192,26 @@ describe("a client", function()
     end, { max_idle_timeout = 0.3 })
   end)
 
+  it("keeps a connection alive while it waits for the headers or the body, and no longer", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        neap.sleep(0.8)
+        res:write("late ")
+        neap.sleep(0.8)
+        res:write("and later")
+      end)
+    end, function(_, url)
+      local client = neap.client { ca = web.identity().cert, max_idle_timeout = 0.3, progress_timeout = 5 }
+      local r, message = client:get(url)
+      local conn = r and r.conn
+      assert.equal("late and later", r and r:body() or message)
+      neap.sleep(0.8)
+      assert.is_true(conn:is_closed())
+      assert.equal("idle", conn:error().by)
+      client:close()
+    end)
+  end)
+
   it("ends everything that waits when it is closed", function()
     web.with_app(function(app)
       app:get("/", function()
@@ -270,6 +290,7 @@ describe("a client", function()
           while size < 65536 do size = size + #r:read() end
         end
       end
+      assert.equal(60, #held)
     end)
   end)
 
