@@ -24,7 +24,10 @@ describe("README.md", function()
   local dir
 
   before_each(function() dir = helper.make_dir() end)
-  after_each(function() helper.remove_dir(dir) end)
+  after_each(function()
+    harness.end_all()
+    helper.remove_dir(dir)
+  end)
 
   it("has programs in Lua and in C, and commands", function()
     assert.is_true(#blocks("README.md", "lua") >= 1)

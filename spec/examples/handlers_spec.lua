@@ -11,6 +11,8 @@ local function with_example(name, fn)
   assert.equal(0, code)
 end
 
+after_each(support.end_all)
+
 local function get(server, words)
   local output, status = helper.run(neap .. " get -k -s " .. words:gsub("URL", server.url))
   assert.equal(0, status, output)

@@ -1,6 +1,7 @@
 -- The examples that own their socket, C and Lua, as clients and servers of each other.
 local helper = require "helper"
 local pair = require "binding.pair"
+local leash = require "spec.support.leash"
 local support = require "support.program"
 
 local build, examples = helper.build_dir, helper.source_dir .. "/examples/"
@@ -8,20 +9,12 @@ local dir
 
 -- Runs a command in the background until fn(address it prints) is over.
 local function with_server(command, fn)
-  local log = dir .. "/log"
-  os.remove(log) -- the last server's address is not this one's
-  local pipe = io.popen(("exec env %s > %s 2>&1 & echo $!"):format(command, helper.quote(log)), "r")
-  local pid = pipe:read("*l")
-  pipe:close()
-  local ok, failure = pcall(function()
-    fn(support.wait_until(function()
-      return (helper.read_file(log) or ""):match("listening on (%S+)\n")
-    end))
-  end)
-  os.execute("kill -TERM " .. pid)
-  support.wait_until(function() return select(2, helper.run("kill -0 " .. pid)) ~= 0 end)
-  local output = helper.read_file(log)
-  if not ok then error(tostring(failure) .. "\n" .. output, 0) end
+  local process = leash.start("env " .. command, dir .. "/log")
+  fn(leash.wait_until(function()
+    return (helper.read_file(process.log) or ""):match("listening on (%S+)\n")
+  end))
+  leash.stop(process)
+  local output = helper.read_file(process.log)
   assert.is_nil(output:find("Sanitizer", 1, true), output)
 end
 
@@ -45,6 +38,7 @@ describe("the examples with a socket of their own:", function()
   end)
 
   teardown(function() helper.remove_dir(dir) end)
+  after_each(leash.end_all)
 
   for _, serving in ipairs{ "embed.c", "lowlevel_server.lua" } do
     local expected = serving == "embed.c" and "hello from C over HTTP/3\n" or "you asked for /some/path\n"

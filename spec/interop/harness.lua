@@ -1,6 +1,7 @@
 --- Runs other people's HTTP/3 programs against neap: processes, ports, certificates, files.
 --- These are real processes in real time, so waiting here means looking at a log until a deadline.
 local helper = require("spec.helper")
+local leash = require("spec.support.leash")
 
 local harness = {}
 
@@ -53,15 +54,11 @@ end
 --- options: dir (for the log), name, port (wait until it is bound), ready (wait for this in the log), seconds
 function harness.start(command, options)
   local base = options.dir .. "/" .. (options.name or "process") .. "." .. tostring(math.random(1e9))
-  local process = { log = base .. ".log", status = base .. ".status", command = command }
-  local script = ("sh -c %s >%s 2>&1 </dev/null; echo $? >%s"):format(
-    quote("exec " .. command), quote(process.log), quote(process.status))
-  local output = shell(("setsid sh -c %s >/dev/null 2>&1 & echo $!"):format(quote(script)))
-  process.pid = tonumber(output)
+  local process = leash.start(command, base .. ".log")
   local deadline = now() + (options.seconds or 30)
   while true do
     local log = helper.read_file(process.log) or ""
-    if helper.read_file(process.status) then
+    if leash.status(process) then
       error(("%s ended before it was ready\n%s"):format(command, log))
     end
     local is_ready = (not options.ready or log:find(options.ready))
@@ -75,26 +72,15 @@ function harness.start(command, options)
   end
 end
 
---- Every process of the group but the shell that waits for the status.
-local function members(process)
-  local list = shell(("ps -o pid= -g %d || true"):format(process.pid))
-  local words = {}
-  for pid in list:gmatch("%d+") do
-    if tonumber(pid) ~= process.pid then words[#words + 1] = pid end
-  end
-  return table.concat(words, " ")
-end
-
 --- Ends a process and all that it started: SIGTERM, and SIGKILL when that is not enough. Returns its exit status
 --- (nil when it had to be killed) and its log.
 function harness.stop(process, seconds)
-  local deadline = now() + (seconds or 15)
-  helper.run("/bin/kill -s TERM -- " .. members(process))
-  while not helper.read_file(process.status) and now() <= deadline do pause() end
-  local status = tonumber(helper.read_file(process.status) or "")
-  if not status then helper.run("/bin/kill -s KILL -- -" .. process.pid) end
+  local status = leash.stop(process, seconds)
   return status, helper.read_file(process.log) or ""
 end
+
+--- Ends whatever still runs: for after_each and teardown.
+harness.end_all = leash.end_all
 
 --- A certificate authority and a certificate of it for localhost and the loopback addresses, made by openssl.
 function harness.make_certificates(dir)

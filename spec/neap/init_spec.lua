@@ -13,7 +13,7 @@ describe("a script", function()
   end)
 
   teardown(function()
-    holder:stop()
+    support.end_all()
     helper.remove_dir(folder)
   end)
 
