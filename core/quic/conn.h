@@ -270,9 +270,12 @@ struct received { /* a packet that was opened */
     bool from_path;     /* it came from the address that we talk to */
     bool ack_eliciting; /* found while its frames were read */
     bool is_refused;    /* there is no room for what is in it: not acknowledged, so that it comes again */
+    bool is_noted;      /* it is among the received ones: it cannot be refused any more */
+    bool has_once;      /* it has frames that wait for that */
 };
 
-/** Read the frames of a packet in order. On failure *frame_type is the one that failed. */
+/** Read the frames of a packet in order: first those that may be processed twice, and in a second pass, when the packet
+ * is noted, the others. On failure *frame_type is the one that failed. */
 int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,
                           struct failure *why);
 /** A Retry or Version Negotiation packet came to a client. */

@@ -305,14 +305,19 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
     return rc;
 }
 
-static int feed_tls(neap_conn *c, enum space space, struct span bytes, struct failure *why)
+/* Take what can be taken from the front of *bytes. A handshake cannot go on after a failure of ours, such as no memory
+ * in the middle of a message; what comes after it can. */
+static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct failure *why)
 {
     if (space == SPACE_APPLICATION)
         return neap_tls_tail_receive(&c->tail, c->pool, bytes, why);
-    int rc =
-        neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
+    int rc = neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, *bytes,
+                              why);
 
-    return rc ? rc : neap_conn_take_tls(c, why);
+    if (rc == 0)
+        rc = neap_conn_take_tls(c, why);
+    bytes->size = 0;
+    return rc < 0 ? NEAP_INTERNAL_ERROR : rc;
 }
 
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)
@@ -326,11 +331,13 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
     int rc = neap_crypto_stream_on_crypto(&s->crypto, c->pool, f, why);
 
     while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto.recv)).size > 0) {
-        rc = feed_tls(c, space, bytes, why);
+        struct span left = bytes;
+
+        rc = feed_tls(c, space, &left, why);
         /* The keys of this space, and its buffers with them, may have gone with what was read. */
         if (!packet_key_is_set(&s->read))
             break;
-        neap_reassembly_consume(&s->crypto.recv, c->pool, bytes.size);
+        neap_reassembly_consume(&s->crypto.recv, c->pool, bytes.size - left.size);
     }
     return rc;
 }

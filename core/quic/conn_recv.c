@@ -150,17 +150,22 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     }
 }
 
-static void note_received(neap_conn *c, const struct arrival *a, const struct received *p)
+/* Whether the packet is noted as received, to be acknowledged. Without memory for that it was not. */
+static bool note_received(neap_conn *c, const struct arrival *a, struct received *p)
 {
     struct number_space *s = conn_space(c, p->space);
     neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
     /* Its keys may have gone while it was read: nothing is acknowledged then. */
-    if (!conn_is_alive(c) || p->is_refused || !s || !packet_key_is_set(&s->read))
-        return;
-    if (neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting, p->space != SPACE_APPLICATION, a->ecn,
-                      delay, c->now))
-        neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for packet numbers");
+    if (!conn_is_alive(c) || !s || !packet_key_is_set(&s->read))
+        return false;
+    if (p->is_refused || neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
+                                       p->space != SPACE_APPLICATION, a->ecn, delay, c->now)) {
+        neap_conn_dropped(c, p->type, 0, "no room for what is in it");
+        return false;
+    }
+    p->is_noted = true;
+    return true;
 }
 
 static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, const struct packet_header *h)
@@ -190,12 +195,12 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
     int rc = check_opened(c, packet, &p, key, &why);
     if (rc == 0)
         rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
+    if (rc == 0 && note_received(c, a, &p) && p.has_once)
+        rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
     if (rc) {
         neap_fail(&why, rc, "unknown");
         neap_conn_end_by(c, &why, frame_type);
-        return;
     }
-    note_received(c, a, &p);
 }
 
 /* A datagram that could not be opened may be the peer's last word (RFC 9000 §10.3.1): `tail` is how it ended before

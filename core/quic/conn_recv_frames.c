@@ -57,13 +57,9 @@ static int on_crypto(neap_conn *c, struct received *p, const struct frame *f, st
 
 static int on_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
+    (void)p;
     c->news |= NEWS_READABLE;
-    int rc = neap_streams_on_stream(&c->streams, &f->stream, c->now, why);
-
-    /* RFC 9000 §21.7: what would make one gap too many is not received yet. */
-    if (rc == NEAP_ERR_LIMIT)
-        p->is_refused = true;
-    return rc == NEAP_ERR_LIMIT ? 0 : rc;
+    return neap_streams_on_stream(&c->streams, &f->stream, c->now, why);
 }
 
 static int on_reset_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
@@ -188,7 +184,19 @@ static int take_frame(neap_conn *c, struct received *p, const struct frame *f, s
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that only servers send");
     if (rules & ELICITS)
         p->ack_eliciting = true;
-    return handle(c, p, f, why);
+    if (p->is_noted == ((rules & TWICE) != 0)) {
+        p->has_once |= !p->is_noted;
+        return 0;
+    }
+    int rc = handle(c, p, f, why);
+
+    /* What we lack is no fault of the peer's: it says the same again later (RFC 9000 §21.7 of too many gaps). What else
+     * is in the packet is used, acknowledgements above all. */
+    if (rc >= 0)
+        return rc;
+    p->is_refused = true;
+    *why = (struct failure){0};
+    return 0;
 }
 
 int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,

@@ -118,14 +118,9 @@ void neap_endpoint_issue_ids(neap_endpoint *e, struct member *m)
 {
     neap_cid cid;
 
-    /* Each has its route before the next is chosen. */
-    while (neap_conn_wants_id(m->conn) && neap_endpoint_new_cid(e, &cid)) {
+    /* Each has its route before it is issued and the next is chosen; without memory for one the next turn tries again. */
+    while (neap_conn_wants_id(m->conn) && neap_endpoint_new_cid(e, &cid) && add_route(e, m, &cid) == 0)
         neap_conn_issue_id(m->conn, &cid);
-        if (sync_routes(e, m)) {
-            m->conn->local_cids.changed = true;
-            return;
-        }
-    }
 }
 
 /* ---- the peer's reset tokens: kept as keyed hashes, so that looking one up tells nothing about them by its time */

@@ -20,9 +20,7 @@ int neap_crypto_stream_on_crypto(struct crypto_stream *c, struct pool *pool, con
     int error = neap_reassembly_insert(&c->recv, pool, f->offset, f->data);
     if (error == NEAP_ERR_LIMIT)
         return neap_fail(why, NEAP_CRYPTO_BUFFER_EXCEEDED, "too many gaps in CRYPTO data");
-    if (error)
-        return neap_fail(why, NEAP_INTERNAL_ERROR, "no memory for CRYPTO data");
-    return 0;
+    return error;
 }
 
 bool neap_crypto_stream_write(struct crypto_stream *c, struct pool *pool, struct writer *w, uint64_t *offset,

@@ -12,7 +12,8 @@ struct crypto_stream {
 };
 
 void neap_crypto_stream_init(struct crypto_stream *c);
-/** CRYPTO_BUFFER_EXCEEDED beyond LIMIT_CRYPTO_BUFFER ahead of what was read, or too many gaps. */
+/** CRYPTO_BUFFER_EXCEEDED beyond LIMIT_CRYPTO_BUFFER ahead of what was read, or too many gaps. NEAP_ERR_NO_MEMORY: nothing
+ * has changed, and the frame may come again. */
 int neap_crypto_stream_on_crypto(struct crypto_stream *c, struct pool *pool, const struct frame_crypto *f,
                                  struct failure *why);
 /** Write one CRYPTO frame into `w`; true when one was written (offset and size told). */

@@ -247,11 +247,11 @@ static int aim(const struct streams *s, uint64_t id, enum frame_side side, struc
 }
 
 /* Make the stream of a frame whose checks have passed. */
-static int hit(struct streams *s, uint64_t id, struct target *target, struct failure *why)
+static int hit(struct streams *s, uint64_t id, struct target *target)
 {
     if (!target->stream)
         target->stream = neap_streams_create(s, id);
-    return target->stream ? 0 : neap_fail(why, NEAP_INTERNAL_ERROR, "no room for a stream");
+    return target->stream ? 0 : NEAP_ERR_NO_MEMORY;
 }
 
 /* The stream of a frame for the sending part; NULL when it is over. */
@@ -261,7 +261,7 @@ static int hit_sender(struct streams *s, uint64_t id, struct stream **out, struc
     int error = aim(s, id, TO_SENDER, &target, why);
 
     if (error == 0 && target.place != PLACE_CLOSED)
-        error = hit(s, id, &target, why);
+        error = hit(s, id, &target);
     *out = error ? NULL : target.stream;
     return error;
 }
@@ -291,7 +291,7 @@ static int hit_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_fi
     if (error == 0 && target.place != PLACE_CLOSED)
         error = check_end(s, id, target.stream, end, is_final, why);
     if (error == 0 && target.place != PLACE_CLOSED)
-        error = hit(s, id, &target, why);
+        error = hit(s, id, &target);
     *out = error ? NULL : target.stream;
     return error;
 }
@@ -321,10 +321,8 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
         return error;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
     error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);
-    if (error == NEAP_ERR_LIMIT)
-        return error;
     if (error)
-        return neap_fail(why, NEAP_INTERNAL_ERROR, "no memory for stream data");
+        return error;
     if (!stream->recv.window_grown_at)
         stream->recv.window_grown_at = now;
     if (!s->window_grown_at)
@@ -415,7 +413,7 @@ int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct f
     int error = aim(s, id, TO_RECEIVER, &target, why);
     if (error || target.place == PLACE_CLOSED)
         return error;
-    return hit(s, id, &target, why);
+    return hit(s, id, &target);
 }
 
 int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why)

@@ -99,8 +99,9 @@ void neap_streams_free(struct streams *s);
 /** The peer's transport parameters came. */
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
 
-/* ---- frames that arrived: 0, or the wire error with *why; nothing changes on an error. STREAM data that would make
- * more than LIMIT_STREAM_GAPS gaps is NEAP_ERR_LIMIT: the packet counts as not received. */
+/* ---- frames that arrived: 0; or the wire error with *why, and nothing has changed; or, where we lack something,
+ * NEAP_ERR_NO_MEMORY, and NEAP_ERR_LIMIT for STREAM data that would make more than LIMIT_STREAM_GAPS gaps: the packet counts
+ * as not received then, and the frame may come again. */
 int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
                            struct failure *why);
 int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why);

@@ -37,18 +37,18 @@ static int check_type(const struct tls_tail *tail, uint8_t type, struct failure 
                           "TLS message that QUIC does not allow after the handshake");
 }
 
-int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span bytes, struct failure *why)
+int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span *bytes, struct failure *why)
 {
     struct span message;
     int rc = 0;
 
-    while (rc == 0 && bytes.size > 0) {
+    while (rc == 0 && bytes->size > 0) {
         if (tail->assembly.size == 0) {
-            rc = check_type(tail, bytes.data[0], why);
+            rc = check_type(tail, bytes->data[0], why);
             if (rc)
                 break;
         }
-        rc = neap_assembly_next(&tail->assembly, pool, &bytes, &message, why);
+        rc = neap_assembly_next(&tail->assembly, pool, bytes, &message, why);
         if (rc != 1)
             break;
         rc = check_ticket(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), why);

@@ -64,7 +64,7 @@ static int receive(struct tls *tls, enum tls_level level, struct span bytes, str
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "handshake data at an encryption level that is not in turn");
     if (tls->state == CONNECTED)
-        return neap_tls_tail_receive(&tls->tail, tls->config->pool, bytes, why);
+        return neap_tls_tail_receive(&tls->tail, tls->config->pool, &bytes, why);
     while (rc == 0 && bytes.size > 0)
         rc = receive_one(tls, &bytes, why);
     return rc;

@@ -112,8 +112,8 @@ struct tls_tail {
 struct tls_tail neap_tls_take_tail(struct tls *tls);
 /** CRYPTO data after the handshake: a client takes and ignores NewSessionTicket (RFC 9001 §4.6.1 checked); a
  * CertificateRequest is NEAP_PROTOCOL_VIOLATION (§4.4), all else unexpected_message (§6). Results as
- * neap_tls_receive's. */
-int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span bytes, struct failure *why);
+ * neap_tls_receive's; but after NEAP_ERR_NO_MEMORY it may go on with what is left in *bytes. */
+int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span *bytes, struct failure *why);
 void neap_tls_tail_free(struct tls_tail *tail, struct pool *pool);
 
 #endif

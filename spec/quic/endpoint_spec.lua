@@ -777,6 +777,39 @@ describe("a client endpoint", function()
 end)
 
 describe("memory that runs out", function()
+  it("when connection IDs are issued puts that off, and ends nothing", function()
+    local w = world()
+    local put_off, clients, servers = 0, {}, {}
+    local function turn(has_memory)
+      for _, c in ipairs(clients) do
+        for datagram in function() return c.conn:send(w.now) end do
+          w.endpoint:recv(datagram, c.address, SERVER, w.now)
+        end
+      end
+      for server in function() return w.endpoint:next() end do servers[#clients] = server end
+      w.config:fail_at(has_memory and -1 or 1, true)
+      w.flush()
+      w.config:fail_at(-1)
+      w.now = w.now + 10 * MS
+    end
+    for n = 1, 12 do
+      local conn, address = w.client(n)
+      clients[n] = { conn = conn, address = address }
+      turn(true)
+      -- The turn in which the handshake ends and IDs are issued has no memory at all.
+      turn(false)
+      local server = servers[n]
+      assert.is_true(server:info().confirmed)
+      if #server:source_ids() < 4 then put_off = put_off + 1 end
+      w.endpoint:touch(server)
+      for _ = 1, 3 do turn(true) end
+      assert.equal("none", server:info().by, server:info().reason)
+      assert.equal(4, #server:source_ids())
+    end
+    assert.is_true(put_off > 0, "no route needed memory")
+    w.free()
+  end)
+
   it("anywhere in an endpoint's life leaves nothing behind", function()
     for at = 1, 260, 3 do
       local w = world()

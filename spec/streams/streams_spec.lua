@@ -84,7 +84,7 @@ describe("a frame that names a stream", function()
     end)
   end)
 
-  it("is INTERNAL_ERROR when there is no memory for the stream, changes nothing and can come again", function()
+  it("is NO_MEMORY when there is none for the stream, changes nothing and can come again", function()
     each_frame(function(name, frame)
       local refused = 0
       for after = 0, 9 do
@@ -93,7 +93,7 @@ describe("a frame that names a stream", function()
         local code = frame(s, 8)
         s:fail(0)
         if code ~= 0 then
-          assert.equal(codes.INTERNAL_ERROR, code, name)
+          assert.equal(codes.NO_MEMORY, code, name)
           refused = refused + 1
           assert.equal(0, s:state().recv_used)
         end

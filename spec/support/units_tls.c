@@ -453,7 +453,8 @@ static int tail_receive(lua_State *L)
     size_t size;
     const char *bytes = luaL_checklstring(L, 2, &size);
 
-    int rc = neap_tls_tail_receive(&t->tail, t->config->pool, span_of(bytes, size), &why);
+    struct span in = span_of(bytes, size);
+    int rc = neap_tls_tail_receive(&t->tail, t->config->pool, &in, &why);
     if (rc)
         return push_failure(L, rc, why.reason);
     lua_pushboolean(L, 1);

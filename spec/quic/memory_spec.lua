@@ -1,0 +1,160 @@
+-- Memory that runs out while a connection is at work: what had no room was not received, and comes again.
+local net = require("support.quic_net")
+
+local MS = net.MS
+local bytes = net.bytes
+local STREAM, STREAM_AT = 0x0a, 0x0e -- with a length; at an offset
+
+local function is_alive(p, what)
+  for _, side in ipairs({ "client", "server" }) do
+    local info = p[side]:info()
+    assert.equal("none", info.by, ("%s: the %s says %s"):format(what, side, info.reason))
+  end
+end
+
+--- Requests of several streams answered by the server, for which each side tries again what its own memory refused.
+-- Says whether all came through within a minute.
+local function talk(p, count)
+  local body = ("tide"):rep(700)
+  local requests, answered = {}, 0
+  local function try(conn, r)
+    while r.at <= #body do
+      local taken = conn:stream_send(r.id, body:sub(r.at), true)
+      if not taken or taken <= 0 then return end
+      r.at = r.at + taken
+    end
+  end
+  local function read(conn, r)
+    while not r.fin do
+      local part, fin = conn:stream_recv(r.id)
+      if not part then return end
+      r.got = r.got + #part
+      r.fin = fin
+      if #part == 0 then return end
+    end
+  end
+  local served = {}
+  for _ = 1, count do requests[#requests + 1] = { at = 1, got = 0 } end
+  return p:run(function()
+    for _, r in ipairs(requests) do
+      if not r.id then
+        local id = p.client:open(true)
+        r.id = id and id >= 0 and id or nil
+      end
+      if r.id then
+        try(p.client, r)
+        local before = r.fin
+        read(p.client, r)
+        if r.fin and not before then answered = answered + 1 end
+      end
+    end
+    for id in function() return p.server:readable_next() end do
+      served[id] = served[id] or { id = id, at = 1, got = 0 }
+    end
+    for _, r in pairs(served) do
+      read(p.server, r)
+      if r.fin then try(p.server, r) end
+    end
+    for _, r in ipairs(requests) do assert.is_true(r.got <= #body) end
+    return answered == count
+  end, 60000 * MS)
+end
+
+describe("memory that runs out in an established connection", function()
+  for _, side in ipairs({ "server", "client" }) do
+    it("for any one allocation of the " .. side .. " loses nothing", function()
+      local reached = true
+      for at = 1, 400 do
+        local p = net.pair():handshake()
+        local before = p[side .. "_config"]:memory().allocations
+        p[side .. "_config"]:fail_at(at)
+        assert.is_true(talk(p, 3), "allocation " .. at)
+        is_alive(p, "allocation " .. at)
+        reached = p[side .. "_config"]:memory().allocations - before >= at
+        p:free()
+        if not reached then break end
+      end
+      assert.is_false(reached, "there are more allocations than were tried")
+    end)
+
+    it("for half a second of the " .. side .. "'s is not the end", function()
+      for _, start in ipairs({ 1, 4, 9, 16, 25, 40 }) do
+        local p = net.pair():handshake()
+        local config, back = p[side .. "_config"], false
+        config:fail_at(start, true)
+        local at = p.now + 500 * MS
+        local run = p.run
+        function p:run(done, most)
+          return run(self, function(x)
+            if not back and x.now >= at then
+              config:fail_at(-1)
+              back = true
+            end
+            return done(x)
+          end, most)
+        end
+        assert.is_true(talk(p, 5), "from allocation " .. start)
+        is_alive(p, "from allocation " .. start)
+        p.run = nil
+        p:free()
+      end
+    end)
+  end
+
+  it("leaves each kind of frame that it refused to come again", function()
+    for name, payload in pairs({
+      STREAM = bytes(STREAM, 8, 3, "abc"),
+      ["STREAM far ahead"] = bytes(STREAM_AT, 0, 500000, 3, "abc"),
+      RESET_STREAM = bytes(0x04, 8, 7, 3),
+      STOP_SENDING = bytes(0x05, 8, 7),
+      MAX_STREAM_DATA = bytes(0x11, 8, 2000000),
+      STREAM_DATA_BLOCKED = bytes(0x15, 8, 5),
+      CRYPTO = bytes(0x06, 9, 3, "abc"),
+      ["nothing but PING"] = bytes(0x01),
+    }) do
+      local refusals = 0
+      for at = 1, 8 do
+        local p = net.pair():handshake()
+        -- Packet numbers in many ranges, so that one more needs memory.
+        local first = p:inject("client", net.APPLICATION, bytes(0x01)) and p.client:stats().packets_sent
+        for i = 1, 7 do p:inject("client", net.APPLICATION, bytes(0x01), { number = first + 100 + 2 * i }) end
+        local number = first + 200
+        p.server_config:fail_at(at)
+        local dropped = p.server:stats().packets_dropped
+        p:inject("client", net.APPLICATION, payload, { number = number })
+        local refused = p.server:stats().packets_dropped > dropped
+        p.server_config:fail_at(-1)
+        assert.equal("none", p.server:info().by, name)
+        assert.equal(not refused, p.server:has_received(net.APPLICATION, number), name)
+        if refused then
+          refusals = refusals + 1
+          p:inject("client", net.APPLICATION, payload, { number = number })
+          assert.equal("none", p.server:info().by, name)
+          assert.is_true(p.server:has_received(net.APPLICATION, number), name)
+        end
+        p:free()
+      end
+      assert.is_true(refusals >= 1, name)
+    end
+  end)
+
+  -- covers: rfc9000#8.2.2.5
+  it("does not have a PATH_CHALLENGE answered twice", function()
+    local stream, challenge = bytes(STREAM, 8, 3, "abc"), bytes(0x1a, "12345678")
+    for _, payload in ipairs({ challenge .. stream, stream .. challenge }) do
+      local p = net.pair():handshake()
+      p.server_config:fail_at(1, true)
+      local packet = p.client:inject(net.APPLICATION, payload)
+      p.server:recv(packet, p.now)
+      assert.is_nil((p.server:send(p.now)))
+      p.server_config:fail_at(-1)
+      -- The same packet, which the network had twice.
+      p.server:recv(packet, p.now)
+      assert.equal(1200, #p.server:send(p.now))
+      p.server:recv(packet, p.now)
+      assert.is_nil((p.server:send(p.now)))
+      assert.equal("abc", (p.server:stream_recv(8)))
+      p:free()
+    end
+  end)
+end)
