@@ -15,6 +15,7 @@ local timers = {} -- binary heap of { at, seq, waiter }
 local timer_seq = 0
 local endpoints = {} -- endpoint → function(conn)
 local resolving = {} -- id → waiter
+local unresolved = {} -- waiters for whose names the resolver has no place yet
 local live, holders = 0, 0
 local loop
 local running, stopping = false, false
@@ -208,11 +209,20 @@ if newproxy then getmetatable(task.reminder).__gc = remind end
 --- The addresses of a host, as strings with the port; nil, message, "resolve", or "timeout" after
 -- `seconds` (nil: no bound).
 function task.resolve(host, port, seconds)
+  local deadline = seconds and core.now() + seconds
   local id, message, code = task.loop():resolve(host, port)
+  while not id and code == "limit" do
+    local waiter = task.waiter()
+    unresolved[#unresolved + 1] = waiter
+    if not task.await(waiter, deadline and math.max(0, deadline - core.now())) then
+      return nil, host .. ": timeout", "timeout"
+    end
+    id, message, code = task.loop():resolve(host, port)
+  end
   if not id then return nil, message, code end
   local waiter = task.waiter()
   resolving[id] = waiter
-  local addresses, reason, timeout = task.await(waiter, seconds)
+  local addresses, reason, timeout = task.await(waiter, deadline and math.max(0, deadline - core.now()))
   if not addresses then return nil, host .. ": " .. tostring(reason), timeout or "resolve" end
   return addresses
 end
@@ -279,6 +289,9 @@ local function deliver()
     local waiter = resolving[id]
     resolving[id] = nil
     task.wake(waiter, addresses, reason)
+    local next_one = table.remove(unresolved, 1)
+    while next_one and next_one.woken do next_one = table.remove(unresolved, 1) end
+    task.wake(next_one, true)
     id, addresses, reason = loop:resolved()
   end
   local signal = loop:signal()

@@ -222,6 +222,17 @@ describe("tasks", function()
     end)
   end)
 
+  it("wait for a place when many ask for names at once", function()
+    web.run(function()
+      local jobs = {}
+      for i = 1, 200 do
+        jobs[i] = function() return assert(task.resolve("127.0.0.1", i, 10))[1] end
+      end
+      local addresses = neap.all(jobs)
+      for i = 1, 200 do assert.equal("127.0.0.1:" .. i, addresses[i]) end
+    end)
+  end)
+
   it("gather results side by side, and the first error when all have ended", function()
     web.run(function()
       local ended = 0
