@@ -1,10 +1,13 @@
 /* Names, values, pseudo-header fields and the few regular fields that frame a message. */
 #include "http/fields.h"
 
+#include "base/pool.h"
 #include "base/span.h"
 #include "base/writer.h"
 
 #define LINE_OVERHEAD 32u
+#define COOKIE_JOINT "; "
+#define COOKIE_JOINT_SIZE (sizeof COOKIE_JOINT - 1)
 
 enum byte_class {
     BYTE_NAME = 1,      /* a token's byte in lower case (RFC 9110 §5.6.2) */
@@ -307,6 +310,62 @@ int neap_fields_check(const neap_field *fields, size_t count, enum section_kind 
         return check_request(&c);
     if (kind == SECTION_RESPONSE && !(c.seen & PSEUDO_STATUS))
         return malformed(&c, "no :status");
+    return NEAP_OK;
+}
+
+static bool is_cookie(const neap_field *f)
+{
+    return equals(span_of(f->name, f->name_size), "cookie");
+}
+
+/* What one line of all would hold; how many lines there are. */
+static size_t count_cookies(const struct field_list *list, size_t *size)
+{
+    size_t lines = 0;
+
+    *size = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!is_cookie(&list->fields[i]))
+            continue;
+        *size += list->fields[i].value_size + (lines++ > 0 ? COOKIE_JOINT_SIZE : 0);
+    }
+    return lines;
+}
+
+int neap_fields_join_cookies(struct field_list *list, struct pool *pool)
+{
+    neap_field *joined = NULL;
+    uint32_t kept = 0;
+    size_t size;
+
+    if (count_cookies(list, &size) < 2)
+        return NEAP_OK;
+    char *text = neap_pool_alloc(pool, size);
+    if (!text)
+        return NEAP_ERR_NO_MEMORY;
+    list->cookie = text;
+    list->cookie_size = size;
+    for (size_t i = 0; i < list->count; i++) {
+        neap_field line = list->fields[i];
+
+        if (!is_cookie(&line)) {
+            list->fields[kept++] = line;
+            continue;
+        }
+        if (joined) {
+            memcpy(text, COOKIE_JOINT, COOKIE_JOINT_SIZE);
+            text += COOKIE_JOINT_SIZE;
+        } else {
+            joined = &list->fields[kept++];
+            *joined = line;
+        }
+        memcpy(text, line.value, line.value_size);
+        text += line.value_size;
+        joined->never_indexed |= line.never_indexed;
+    }
+    joined->value = list->cookie;
+    joined->value_size = size;
+    list->count = kept;
     return NEAP_OK;
 }
 

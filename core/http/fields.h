@@ -3,6 +3,7 @@
 #define NEAP_HTTP_FIELDS_H
 
 #include "base/failure.h"
+#include "http/qpack.h"
 #include "neap.h"
 
 enum section_kind { SECTION_REQUEST, SECTION_RESPONSE, SECTION_TRAILERS };
@@ -17,6 +18,10 @@ struct section_info {
 /** Check a whole section: 0 and *info, or NEAP_H3_MESSAGE_ERROR with the reason. */
 int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind,
                       struct section_info *info, struct failure *why);
+
+/** Make one cookie line of several, joined with "; ", at the place of the first (RFC 9114 §4.2.1). 0, or
+ * NEAP_ERR_NO_MEMORY and nothing changed. */
+int neap_fields_join_cookies(struct field_list *list, struct pool *pool);
 
 /** The size that SETTINGS_MAX_FIELD_SECTION_SIZE bounds: name, value and 32 for each line (RFC 9114 §4.2.2). */
 uint64_t neap_fields_size(const neap_field *fields, size_t count);

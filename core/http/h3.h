@@ -58,23 +58,28 @@ enum request_mark { /* what the application has not been told yet */
 struct h3_request {
     struct neap_h3 *h3;
     uint64_t id;
-    struct list_link link;       /* h3->requests */
-    struct list_link ready_link; /* h3->ready while there may be something to tell */
+    struct list_link link;         /* h3->requests */
+    struct list_link ready_link;   /* h3->ready while there may be something to tell */
+    struct list_link partial_link; /* h3->partial while a field section has not arrived whole */
+    neap_time partial_since;
+    void *user; /* the application's */
     struct h3_frame_reader reader;
     struct h3_payload payload; /* of a HEADERS frame that has arrived in part */
     int64_t recv_left;         /* bytes of body that content-length still promises, -1 no promise */
     int64_t send_left;         /* ours */
     uint64_t reset_code, stop_code;
-    uint8_t message; /* enum message_state */
-    uint8_t sending; /* enum send_phase */
-    uint8_t marks;   /* enum request_mark */
-    bool is_head;    /* the response has no body whatever its content-length says */
-    bool is_connect; /* DATA frames are a tunnel once the response is 2xx */
-    bool is_tunnel;  /* only DATA may come (RFC 9114 §4.4) */
-    bool is_told;    /* the application has seen HEADERS */
-    bool data_told;  /* it knows that body bytes wait, and nothing came since */
-    bool wants_room; /* neap_h3_send_body came short */
-    bool is_stopped; /* the peer does not want our message */
+    uint8_t message;  /* enum message_state */
+    uint8_t sending;  /* enum send_phase */
+    uint8_t marks;    /* enum request_mark */
+    bool is_head;     /* the response has no body whatever its content-length says */
+    bool is_connect;  /* DATA frames are a tunnel once the response is 2xx */
+    bool is_tunnel;   /* only DATA may come (RFC 9114 §4.4) */
+    bool is_told;     /* the application has seen HEADERS */
+    bool data_told;   /* it knows that body bytes wait, and nothing came since */
+    bool wants_room;  /* neap_h3_send_body came short */
+    bool is_stopped;  /* the peer does not want our message */
+    bool is_unwanted; /* the application wants no more of the peer's message: it is checked and dropped */
+    bool is_done;     /* not counted as open any more: the application has nothing left to do with it */
 };
 
 enum h3_mark { H3_MARK_SETTINGS = 1 << 0, H3_MARK_GOAWAY = 1 << 1 };
@@ -87,8 +92,14 @@ struct neap_h3 {
     uint8_t marks;     /* enum h3_mark */
     uint32_t glitches; /* what a peer did in vain, ahead of what it did for good */
     uint32_t open_requests;
+    bool told_established, told_closed;
+    uint64_t priority_updates; /* that came, and the requests that excuse them */
+    uint64_t requests_seen;
+    uint64_t partial_size; /* bytes of field sections that have arrived in part */
+    neap_time header_timeout;
     uint32_t setting_count;
     struct list_link requests, ready;
+    struct list_link partial; /* the oldest first */
     struct field_list fields; /* of the last event */
 
     uint64_t control_id; /* our control stream */
@@ -145,6 +156,10 @@ bool neap_h3_request_settle(struct h3_request *r);
 
 /** Have neap_h3_poll look at it. */
 void neap_h3_request_ready(struct h3_request *r);
+
+/** Give up what waits for a field section for longer than header_timeout, and have the connection wake us for the next
+ * one. */
+void neap_h3_expire_sections(struct neap_h3 *h3);
 
 /** Parse what has arrived until there is an event: true and *out, false when nothing can be told now. */
 bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out);

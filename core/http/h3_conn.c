@@ -4,13 +4,16 @@
 #include "http/h3.h"
 #include "quic/quic.h"
 
+#define HEADER_TIMEOUT (10 * NEAP_SECOND)
+
 neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
 {
     struct pool *pool = neap_conn_pool(conn);
-    struct neap_h3 *h3 = neap_pool_alloc(pool, sizeof(*h3));
+    struct neap_h3 *h3 = neap_conn_owner(conn) ? NULL : neap_pool_alloc(pool, sizeof(*h3));
 
     if (!h3)
         return NULL;
+    neap_conn_set_owner(conn, h3);
     *h3 = (struct neap_h3){
         .conn = conn,
         .pool = pool,
@@ -24,10 +27,14 @@ neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
         .peer_max_push_id = NO_ID,
         .peer_max_field_section_size = VARINT_MAX,
         .max_field_section_size = LIMIT_FIELD_SECTION,
+        .header_timeout = HEADER_TIMEOUT,
     };
     if (config && config->max_field_section_size > 0)
         h3->max_field_section_size =
             config->max_field_section_size < VARINT_MAX ? config->max_field_section_size : VARINT_MAX;
+    if (config && config->header_timeout > 0)
+        h3->header_timeout = config->header_timeout;
+    list_init(&h3->partial);
     list_init(&h3->requests);
     list_init(&h3->ready);
     neap_h3_open_control(h3);
@@ -40,6 +47,8 @@ void neap_h3_free(neap_h3 *h3)
         return;
     while (!list_empty(&h3->requests))
         neap_h3_request_free(LIST_OWNER(h3->requests.next, struct h3_request, link));
+    neap_conn_wake_at(h3->conn, NEAP_NEVER);
+    neap_conn_set_owner(h3->conn, NULL);
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_payload_free(&h3->control_payload, h3->pool);
     if (h3->settings)
@@ -84,8 +93,8 @@ static void on_new_request(struct neap_h3 *h3, uint64_t id)
         neap_h3_request_ready(r);
         return;
     }
-    neap_conn_stream_shutdown(h3->conn, id, NEAP_SHUTDOWN_READ, refusal);
-    neap_conn_stream_shutdown(h3->conn, id, NEAP_SHUTDOWN_WRITE, refusal);
+    neap_conn_stream_end(h3->conn, id, NEAP_SHUTDOWN_READ, refusal);
+    neap_conn_stream_end(h3->conn, id, NEAP_SHUTDOWN_WRITE, refusal);
 }
 
 static void on_readable(struct neap_h3 *h3, uint64_t id)
@@ -129,6 +138,11 @@ static void take_marks(struct neap_h3 *h3)
 
 static bool next_of_connection(struct neap_h3 *h3, neap_h3_event *out)
 {
+    if (!h3->told_established && neap_conn_is_established(h3->conn)) {
+        h3->told_established = true;
+        out->type = NEAP_H3_ESTABLISHED;
+        return true;
+    }
     if (h3->marks & H3_MARK_SETTINGS) {
         h3->marks &= (uint8_t)~H3_MARK_SETTINGS;
         out->type = NEAP_H3_SETTINGS;
@@ -161,17 +175,25 @@ static bool next_of_requests(struct neap_h3 *h3, neap_h3_event *out)
 
 int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
 {
+    neap_close_info info;
+
     *out = (neap_h3_event){0};
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_open_control(h3);
     take_marks(h3);
+    neap_h3_expire_sections(h3);
     if (!h3->failed && (next_of_connection(h3, out) || next_of_requests(h3, out)))
         return NEAP_OK;
     if (!h3->failed && !neap_conn_is_draining(h3->conn) && !neap_conn_is_closed(h3->conn))
         return NEAP_ERR_AGAIN;
     neap_field_list_free(&h3->fields, h3->pool);
-    *out = (neap_h3_event){0};
-    return NEAP_ERR_CLOSED;
+    *out = (neap_h3_event){.type = NEAP_H3_CLOSED};
+    if (h3->told_closed)
+        return NEAP_ERR_CLOSED;
+    h3->told_closed = true;
+    neap_conn_close_info(h3->conn, &info);
+    out->code = info.code;
+    return NEAP_OK;
 }
 
 int neap_h3_goaway(neap_h3 *h3)
@@ -184,6 +206,23 @@ int neap_h3_goaway(neap_h3 *h3)
         return NEAP_OK;
     h3->goaway_sent = id;
     return neap_h3_write_goaway(h3);
+}
+
+int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+
+    if (!r)
+        return NEAP_ERR_STREAM_STATE;
+    r->user = user;
+    return NEAP_OK;
+}
+
+void *neap_h3_user(const neap_h3 *h3, uint64_t stream)
+{
+    const struct h3_request *r = neap_h3_find_request(h3, stream);
+
+    return r ? r->user : NULL;
 }
 
 size_t neap_h3_open_requests(const neap_h3 *h3)

@@ -45,6 +45,7 @@ void neap_h3_open_control(struct neap_h3 *h3)
     if (id < 0)
         return;
     h3->control_id = (uint64_t)id;
+    neap_conn_stream_set_user(h3->conn, h3->control_id, h3);
     write_varint(&w, H3_STREAM_CONTROL);
     write_settings(h3, &w);
     if (h3->goaway_sent != NO_ID)
@@ -165,6 +166,23 @@ static void on_max_push_id(struct neap_h3 *h3, uint64_t id)
         h3->peer_max_push_id = id;
 }
 
+/* RFC 9218 §7.2: the element must be a request that the client may make; no push was ever promised. We give no request
+ * precedence over another, so that the priority itself is not looked at. A few for each request are what browsers send. */
+static void on_priority_update(struct neap_h3 *h3, uint64_t type, struct span payload)
+{
+    struct reader in = reader_of(payload);
+    uint64_t id = read_varint(&in);
+
+    if (in.bad)
+        neap_h3_fail(h3, NEAP_H3_FRAME_ERROR, "PRIORITY_UPDATE without an element");
+    else if (type == H3_PRIORITY_UPDATE_PUSH)
+        neap_h3_fail(h3, NEAP_H3_ID_ERROR, "priority of a push that was not promised");
+    else if ((id & 3) != 0 || !neap_conn_may_open(h3->conn, id))
+        neap_h3_fail(h3, NEAP_H3_ID_ERROR, "priority of what is no request");
+    else if (++h3->priority_updates > LIMIT_PRIORITY_UPDATES + 4 * h3->requests_seen)
+        neap_h3_glitch(h3);
+}
+
 /* GOAWAY, MAX_PUSH_ID and CANCEL_PUSH hold one varint and nothing else. */
 static void on_id_frame(struct neap_h3 *h3, uint64_t type, struct span payload)
 {
@@ -207,6 +225,15 @@ static void check_control_frame(struct neap_h3 *h3)
         if (r->left < 1 || r->left > 8)
             neap_h3_fail(h3, NEAP_H3_FRAME_ERROR, "frame of another size than its identifier");
         return;
+    case H3_PRIORITY_UPDATE_REQUEST:
+    case H3_PRIORITY_UPDATE_PUSH:
+        if (!h3->is_server)
+            neap_h3_fail(h3, NEAP_H3_FRAME_UNEXPECTED, "PRIORITY_UPDATE from a server");
+        else if (r->left < 1)
+            neap_h3_fail(h3, NEAP_H3_FRAME_ERROR, "PRIORITY_UPDATE without an element");
+        else if (r->left > LIMIT_PRIORITY_FRAME)
+            neap_h3_fail(h3, NEAP_H3_EXCESSIVE_LOAD, "PRIORITY_UPDATE too large");
+        return;
     case H3_DATA:
     case H3_HEADERS:
     case H3_PUSH_PROMISE:
@@ -220,6 +247,12 @@ static void check_control_frame(struct neap_h3 *h3)
     }
 }
 
+static bool is_known_control_frame(uint64_t type)
+{
+    return type == H3_SETTINGS || type == H3_GOAWAY || type == H3_MAX_PUSH_ID || type == H3_CANCEL_PUSH ||
+           type == H3_PRIORITY_UPDATE_REQUEST || type == H3_PRIORITY_UPDATE_PUSH;
+}
+
 /* Use payload bytes: how many. */
 static size_t read_control_payload(struct neap_h3 *h3, struct span view)
 {
@@ -227,8 +260,7 @@ static size_t read_control_payload(struct neap_h3 *h3, struct span view)
     size_t used = r->left < view.size ? (size_t)r->left : view.size;
     struct span whole;
 
-    if (r->type != H3_SETTINGS && r->type != H3_GOAWAY && r->type != H3_MAX_PUSH_ID &&
-        r->type != H3_CANCEL_PUSH) {
+    if (!is_known_control_frame(r->type)) {
         r->left -= used;
         r->in_payload = r->left > 0;
         return used;
@@ -240,6 +272,8 @@ static size_t read_control_payload(struct neap_h3 *h3, struct span view)
         r->in_payload = false;
         if (r->type == H3_SETTINGS)
             on_settings(h3, whole);
+        else if (r->type == H3_PRIORITY_UPDATE_REQUEST || r->type == H3_PRIORITY_UPDATE_PUSH)
+            on_priority_update(h3, r->type, whole);
         else
             on_id_frame(h3, r->type, whole);
         neap_h3_payload_free(&h3->control_payload, h3->pool);
@@ -332,7 +366,7 @@ static void on_stream_type(struct neap_h3 *h3, uint64_t id, uint64_t type)
             neap_h3_fail(h3, NEAP_H3_ID_ERROR, "push was not allowed");
     } else {
         /* RFC 9114 §6.2: reading is aborted, so that nothing of an unknown stream is kept. */
-        neap_conn_stream_shutdown(h3->conn, id, NEAP_SHUTDOWN_READ, NEAP_H3_STREAM_CREATION_ERROR);
+        neap_conn_stream_end(h3->conn, id, NEAP_SHUTDOWN_READ, NEAP_H3_STREAM_CREATION_ERROR);
         neap_h3_glitch(h3);
     }
 }

@@ -15,6 +15,8 @@ enum h3_frame_type {
     H3_PUSH_PROMISE = 0x05,
     H3_GOAWAY = 0x07,
     H3_MAX_PUSH_ID = 0x0d,
+    H3_PRIORITY_UPDATE_REQUEST = 0xf0700, /* RFC 9218 §7.2 */
+    H3_PRIORITY_UPDATE_PUSH = 0xf0701,
 };
 
 #define H3_FRAME_HEAD_MAX 16u /* two varints of 8 bytes */

@@ -10,6 +10,59 @@ struct h3_request *neap_h3_find_request(const struct neap_h3 *h3, uint64_t id)
     return neap_stream_is_bidi(id) ? neap_conn_stream_user(h3->conn, id) : NULL;
 }
 
+/* ---- field sections that have arrived in part: bounded in sum, and in time for a server (RFC 9114 §10.5) */
+
+/* The timeout is the same for all, so that who came first is due first. */
+static void wait_for_section(struct h3_request *r)
+{
+    if (list_linked(&r->partial_link))
+        return;
+    r->partial_since = neap_conn_now(r->h3->conn);
+    list_append(&r->h3->partial, &r->partial_link);
+}
+
+/* It is whole, or nobody wants it any more. */
+static void drop_section(struct h3_request *r)
+{
+    list_remove(&r->partial_link);
+    r->h3->partial_size -= r->payload.size;
+    neap_h3_payload_free(&r->payload, r->h3->pool);
+}
+
+static uint64_t partial_limit(const struct neap_h3 *h3)
+{
+    return h3->max_field_section_size > LIMIT_PARTIAL_SECTIONS ? h3->max_field_section_size
+                                                               : LIMIT_PARTIAL_SECTIONS;
+}
+
+/* Nothing was done for it: the client may send it again (RFC 9114 §4.1.1). */
+static void give_up_section(struct h3_request *r)
+{
+    uint64_t code = r->h3->is_server && !r->is_told ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_EXCESSIVE_LOAD;
+
+    neap_h3_request_abort(r, code, code);
+    neap_h3_glitch(r->h3);
+}
+
+void neap_h3_expire_sections(struct neap_h3 *h3)
+{
+    neap_time now = neap_conn_now(h3->conn), wake = NEAP_NEVER;
+
+    while (!list_empty(&h3->partial) && h3->header_timeout != NEAP_NEVER) {
+        struct h3_request *r = LIST_OWNER(h3->partial.next, struct h3_request, partial_link);
+
+        if (now - r->partial_since < h3->header_timeout) {
+            wake = r->partial_since + h3->header_timeout;
+            break;
+        }
+        neap_h3_request_abort(r, NEAP_H3_REQUEST_INCOMPLETE, NEAP_H3_REQUEST_INCOMPLETE);
+        neap_h3_glitch(h3);
+    }
+    neap_conn_wake_at(h3->conn, wake);
+}
+
+/* ---- requests */
+
 struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
 {
     struct h3_request *r = neap_pool_alloc(h3->pool, sizeof(*r));
@@ -23,6 +76,9 @@ struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
     *r = (struct h3_request){.h3 = h3, .id = id, .recv_left = -1, .send_left = -1};
     list_append(&h3->requests, &r->link);
     h3->open_requests++;
+    h3->requests_seen++;
+    if (h3->is_server)
+        wait_for_section(r);
     return r;
 }
 
@@ -32,14 +88,18 @@ void neap_h3_request_free(struct h3_request *r)
 
     list_remove(&r->link);
     list_remove(&r->ready_link);
-    h3->open_requests--;
-    neap_h3_payload_free(&r->payload, h3->pool);
+    h3->open_requests -= !r->is_done;
+    drop_section(r);
     neap_conn_stream_set_user(h3->conn, r->id, NULL);
     neap_pool_free(h3->pool, r, sizeof(*r));
 }
 
 bool neap_h3_request_settle(struct h3_request *r)
 {
+    if (r->is_unwanted && r->sending == SEND_CLOSED && !r->is_done) {
+        r->is_done = true;
+        r->h3->open_requests--;
+    }
     if (r->message != MESSAGE_CLOSED || r->sending != SEND_CLOSED || r->marks)
         return false;
     neap_h3_request_free(r);
@@ -56,13 +116,13 @@ void neap_h3_request_ready(struct h3_request *r)
 static void shut_down(struct h3_request *r, uint64_t code)
 {
     if (r->message != MESSAGE_CLOSED)
-        neap_conn_stream_shutdown(r->h3->conn, r->id, NEAP_SHUTDOWN_READ, code);
+        neap_conn_stream_end(r->h3->conn, r->id, NEAP_SHUTDOWN_READ, code);
     if (r->sending != SEND_CLOSED)
-        neap_conn_stream_shutdown(r->h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
+        neap_conn_stream_end(r->h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
     r->message = MESSAGE_CLOSED;
     r->sending = SEND_CLOSED;
     r->marks = 0;
-    neap_h3_payload_free(&r->payload, r->h3->pool);
+    drop_section(r);
 }
 
 void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_code)
@@ -73,18 +133,26 @@ void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_co
     neap_h3_request_ready(r);
 }
 
-/* A stream error (RFC 9114 §8): the message cannot be used, the connection goes on. */
+/* A stream error (RFC 9114 §8): the message cannot be used, the connection goes on. An answer that was given too early
+ * is taken back as far as it has not arrived. */
 static void abort_message(struct h3_request *r, uint64_t code)
 {
+    bool is_known = !(r->is_unwanted && r->sending == SEND_CLOSED);
+
+    if (r->sending == SEND_CLOSED && !r->is_stopped)
+        neap_conn_stream_end(r->h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
     neap_h3_request_abort(r, code, code);
+    if (!is_known)
+        r->marks = 0;
     neap_h3_glitch(r->h3);
 }
 
 static void close_receiving(struct h3_request *r, uint8_t mark)
 {
     r->message = MESSAGE_CLOSED;
-    r->marks |= mark;
-    neap_h3_payload_free(&r->payload, r->h3->pool);
+    if (!r->is_unwanted)
+        r->marks |= mark;
+    drop_section(r);
 }
 
 /* The peer's RESET_STREAM (RFC 9114 §4.1.1), which QUIC takes as seen once a peek has told it. */
@@ -99,25 +167,33 @@ static void on_reset(struct h3_request *r)
     /* A client's request without its response is pointless; a server answers what it has told the application. */
     if (r->sending != SEND_CLOSED && !(h3->is_server && r->is_told)) {
         uint64_t code = h3->is_server ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_REQUEST_CANCELLED;
-        neap_conn_stream_shutdown(h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
+        neap_conn_stream_end(h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
         r->sending = SEND_CLOSED;
         r->marks &= (uint8_t)~MARK_WRITABLE;
     }
 }
 
+/* What is wrong with a message that ends here, 0 when nothing is: its header section is missing, or there is less body
+ * than content-length says (RFC 9114 §4.1, §4.1.2). */
+static uint64_t wrong_end(const struct h3_request *r)
+{
+    if (r->message == MESSAGE_HEADERS)
+        return r->h3->is_server ? NEAP_H3_REQUEST_INCOMPLETE : NEAP_H3_MESSAGE_ERROR;
+    return r->recv_left > 0 ? NEAP_H3_MESSAGE_ERROR : 0;
+}
+
 static void on_end(struct h3_request *r)
 {
     struct neap_h3 *h3 = r->h3;
+    uint64_t wrong = wrong_end(r);
 
     if (h3_frame_is_cut(&r->reader)) {
         neap_h3_fail(h3, NEAP_H3_FRAME_ERROR, "stream ends inside a frame");
         return;
     }
     neap_conn_stream_end_seen(h3->conn, r->id);
-    if (r->message == MESSAGE_HEADERS) {
-        abort_message(r, h3->is_server ? NEAP_H3_REQUEST_INCOMPLETE : NEAP_H3_MESSAGE_ERROR);
-    } else if (r->recv_left > 0) {
-        abort_message(r, NEAP_H3_MESSAGE_ERROR); /* less body than content-length says (RFC 9114 §4.1.2) */
+    if (wrong) {
+        abort_message(r, wrong);
     } else {
         close_receiving(r, MARK_FINISHED);
         if (!h3->is_server)
@@ -206,6 +282,15 @@ static bool on_section(struct h3_request *r, struct span section, neap_h3_event 
         r->message = MESSAGE_TRAILED;
     if (is_informational)
         neap_h3_glitch(h3);
+    if (r->is_unwanted) {
+        neap_field_list_free(&h3->fields, h3->pool);
+        return false;
+    }
+    if (h3->is_server && !is_trailers && neap_fields_join_cookies(&h3->fields, h3->pool) != 0) {
+        neap_field_list_free(&h3->fields, h3->pool);
+        neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
+        return false;
+    }
     r->is_told = true;
     *out = (neap_h3_event){
         .type = is_trailers ? NEAP_H3_TRAILERS : NEAP_H3_HEADERS,
@@ -260,6 +345,8 @@ static void on_frame_head(struct h3_request *r)
     case H3_SETTINGS:
     case H3_GOAWAY:
     case H3_MAX_PUSH_ID:
+    case H3_PRIORITY_UPDATE_REQUEST:
+    case H3_PRIORITY_UPDATE_PUSH:
         neap_h3_fail(h3, NEAP_H3_FRAME_UNEXPECTED, "frame of the control stream on a request stream");
         return;
     default:
@@ -282,15 +369,24 @@ static struct parsed parse_section(struct h3_request *r, struct span view, neap_
     struct parsed p = {0};
     struct span whole;
 
-    switch (neap_h3_payload_collect(&r->payload, h3->pool, &r->reader, view, &p.used, &whole)) {
-    case H3_COLLECTED_PART: break;
+    size_t before = r->payload.size;
+
+    if (view.size < r->reader.left && h3->partial_size + view.size > partial_limit(h3)) {
+        give_up_section(r);
+        return p;
+    }
+    enum h3_collected collected =
+        neap_h3_payload_collect(&r->payload, h3->pool, &r->reader, view, &p.used, &whole);
+    h3->partial_size += r->payload.size - before;
+    switch (collected) {
+    case H3_COLLECTED_PART: wait_for_section(r); break;
     case H3_COLLECTED_NO_MEMORY:
         neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
         break;
     case H3_COLLECTED_ALL:
         r->reader.in_payload = false;
         p.is_event = on_section(r, whole, out);
-        neap_h3_payload_free(&r->payload, h3->pool);
+        drop_section(r);
         break;
     }
     return p;
@@ -311,7 +407,7 @@ static struct parsed parse_step(struct h3_request *r, struct span view, neap_h3_
     }
     if (r->reader.type == H3_HEADERS)
         return parse_section(r, view, out);
-    if (r->reader.type == H3_DATA) {
+    if (r->reader.type == H3_DATA && !r->is_unwanted) {
         p.is_waiting = true;
         return p;
     }
@@ -325,6 +421,23 @@ static struct parsed parse_step(struct h3_request *r, struct span view, neap_h3_
 static bool has_step(const struct h3_request *r, struct span view)
 {
     return view.size > 0 || (r->reader.in_payload && r->reader.left == 0);
+}
+
+/* A section was told: whether the stream ended with it. False when the message is broken by that: then nothing of it is
+ * told, so that nobody acts on a request that is not whole (RFC 9114 §4.1.2). */
+static bool ends_well(struct h3_request *r, bool *fin)
+{
+    struct neap_h3 *h3 = r->h3;
+    struct span view = {0};
+
+    if (neap_conn_stream_peek(h3->conn, r->id, &view, fin) == NEAP_ERR_STREAM_RESET)
+        on_reset(r);
+    *fin = *fin && view.size == 0;
+    if (!*fin || !wrong_end(r))
+        return true;
+    neap_field_list_free(&h3->fields, h3->pool);
+    on_end(r);
+    return false;
 }
 
 /* Parse up to an event or to body bytes. True when *out is filled, or *is_waiting when body bytes are next. */
@@ -352,9 +465,9 @@ static bool parse(struct h3_request *r, neap_h3_event *out, bool *is_waiting)
         if (r->message != MESSAGE_CLOSED && p.used > 0)
             neap_conn_stream_consume(h3->conn, r->id, p.used);
         if (p.is_event)
-            out->fin = fin && p.used == view.size;
-        if (p.is_event || p.is_waiting)
-            return p.is_event;
+            return ends_well(r, &out->fin);
+        if (p.is_waiting)
+            return false;
     }
     return false;
 }
@@ -453,6 +566,8 @@ int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
 
     if (!r)
         return h3->failed ? NEAP_ERR_CLOSED : NEAP_ERR_STREAM_STATE;
+    if (r->is_unwanted)
+        return NEAP_ERR_STREAM_STATE;
     if (r->message != MESSAGE_BODY)
         return r->message == MESSAGE_CLOSED && !r->marks ? NEAP_ERR_STREAM_STATE : NEAP_ERR_AGAIN;
     while (left > 0 && skip_to_body(r)) {
@@ -486,10 +601,17 @@ int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code)
 {
     struct h3_request *r = neap_h3_find_request(h3, stream);
 
-    if (!r || r->message == MESSAGE_CLOSED)
+    if (!r || r->message == MESSAGE_CLOSED || r->is_unwanted)
         return NEAP_ERR_STREAM_STATE;
-    neap_conn_stream_shutdown(h3->conn, stream, NEAP_SHUTDOWN_READ, code);
-    close_receiving(r, 0);
-    neap_h3_request_settle(r);
+    r->is_unwanted = true;
+    neap_conn_stream_stop(h3->conn, stream, code);
+    /* What is here already; the rest when it comes. */
+    neap_h3_event none;
+    bool is_waiting;
+
+    neap_field_list_free(&h3->fields, h3->pool);
+    parse(r, &none, &is_waiting);
+    if (!neap_h3_request_settle(r) && r->marks)
+        neap_h3_request_ready(r);
     return NEAP_OK;
 }

@@ -84,13 +84,15 @@ int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count
         return NEAP_ERR_ARGUMENT;
     neap_h3_open_control(h3);
     int64_t id = neap_conn_stream_open(h3->conn, true);
+    if (id == NEAP_ERR_STREAM_LIMIT && !neap_conn_is_established(h3->conn))
+        return NEAP_ERR_AGAIN; /* how many streams we get is told in the handshake */
     if (id < 0)
         return id;
     struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);
     err = r ? neap_h3_send_section(h3, (uint64_t)id, fields, count, fin) : NEAP_ERR_NO_MEMORY;
     if (err) {
-        neap_conn_stream_shutdown(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_READ, NEAP_H3_REQUEST_CANCELLED);
-        neap_conn_stream_shutdown(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, NEAP_H3_REQUEST_CANCELLED);
+        neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_READ, NEAP_H3_REQUEST_CANCELLED);
+        neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, NEAP_H3_REQUEST_CANCELLED);
         if (r)
             neap_h3_request_free(r);
         return err;
@@ -164,7 +166,7 @@ static void ask_for_room(struct h3_request *r)
     static const uint8_t unsent = 0;
 
     r->wants_room = true;
-    int64_t taken = neap_conn_stream_send(r->h3->conn, r->id, &unsent, sizeof(unsent), false);
+    int64_t taken = neap_conn_stream_write(r->h3->conn, r->id, &unsent, sizeof(unsent), false);
     if (taken > 0 || taken == NEAP_ERR_NO_MEMORY)
         give_up(r);
 }

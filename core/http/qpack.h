@@ -16,6 +16,8 @@ struct field_list {
     uint32_t count, capacity;
     uint8_t *text;
     size_t text_capacity;
+    char *cookie; /* of several lines, made one */
+    size_t cookie_size;
 };
 
 /** Decode a whole encoded field section. `max_size` bounds the sum of name + value + 32 (RFC 9114 §4.2.2), checked

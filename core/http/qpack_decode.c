@@ -225,6 +225,8 @@ void neap_field_list_free(struct field_list *list, struct pool *pool)
 {
     if (list->text)
         neap_pool_free(pool, list->text, list->text_capacity);
+    if (list->cookie)
+        neap_pool_free(pool, list->cookie, list->cookie_size);
     if (list->fields)
         neap_pool_free(pool, list->fields, list->capacity * sizeof(*list->fields));
     *list = (struct field_list){0};

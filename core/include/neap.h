@@ -545,25 +545,34 @@ typedef struct neap_field {
 } neap_field;
 
 typedef struct neap_h3_config {
-    uint64_t max_field_section_size; /* 0: 65536 */
+    uint64_t max_field_section_size; /* bytes; 0: 65536 */
+    neap_time
+        header_timeout; /* a server's: how long a field section may take to arrive whole, and a request until
+                                        its header section has; 0: 10 seconds, NEAP_NEVER: no bound */
 } neap_h3_config;
 
 /** Speak HTTP/3 on a connection (before or after it is established): opens the control stream when it can. `config`
- * may be NULL. NULL without memory. Free it before its connection. */
+ * may be NULL. NULL without memory, and when the connection has an HTTP/3 already. The streams are HTTP/3's from then
+ * on: neap_conn_stream_send, _recv and _shutdown refuse those of its requests and its control stream with
+ * NEAP_ERR_STREAM_STATE. The caller's; free it before its connection. */
 NEAP_API neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config);
+/** NULL is fine. Requests that are open are not cancelled: close the connection. */
 NEAP_API void neap_h3_free(neap_h3 *h3);
 
 enum neap_h3_event_type {
-    NEAP_H3_HEADERS,  /* a field section: request, response (1xx too: is_informational) */
-    NEAP_H3_DATA,     /* body bytes wait: call neap_h3_recv_body until NEAP_ERR_AGAIN */
+    NEAP_H3_HEADERS, /* a field section: request, response (1xx too: is_informational). Several cookie lines of a
+                            request are one (RFC 9114 §4.2.1) */
+    NEAP_H3_DATA,    /* body bytes wait: call neap_h3_recv_body until NEAP_ERR_AGAIN */
     NEAP_H3_TRAILERS, /* the field section after the body */
-    NEAP_H3_FINISHED, /* the peer's side of the stream ended, all was delivered */
-    NEAP_H3_RESET, /* the peer reset its side, or the message was malformed and we reset it: code; a server is
-                             told so even of requests whose HEADERS it was never told */
-    NEAP_H3_STOPPED,  /* the peer does not want our body any more: code */
-    NEAP_H3_WRITABLE, /* a body that was cut short can go on */
-    NEAP_H3_GOAWAY,   /* stream is the id in the frame */
-    NEAP_H3_SETTINGS, /* the peer's SETTINGS arrived */
+    NEAP_H3_FINISHED, /* the peer's side of the stream ended, all was delivered and is as long as it said */
+    NEAP_H3_RESET, /* the peer reset its side, or the message was malformed or came too slowly and we reset it:
+                            code; a server is told so even of requests whose HEADERS it was never told */
+    NEAP_H3_STOPPED,     /* the peer does not want our body any more: code */
+    NEAP_H3_WRITABLE,    /* a body that was cut short can go on */
+    NEAP_H3_GOAWAY,      /* stream is the id in the frame */
+    NEAP_H3_SETTINGS,    /* the peer's SETTINGS arrived */
+    NEAP_H3_ESTABLISHED, /* the handshake is complete: once, before everything else */
+    NEAP_H3_CLOSED, /* the connection is over: once, after everything else; code as in neap_conn_close_info */
 };
 
 typedef struct neap_h3_event {
@@ -573,37 +582,55 @@ typedef struct neap_h3_event {
     const neap_field *fields; /* HEADERS and TRAILERS: until the next call on this neap_h3 */
     size_t field_count;
     bool is_informational; /* HEADERS of a 1xx response */
-    bool fin;              /* HEADERS: nothing follows (FINISHED comes as well) */
+    bool fin; /* HEADERS, TRAILERS: nothing follows, and nothing is missing (FINISHED comes as well) */
 } neap_h3_event;
 
-/** The next event: 0 and *out filled, NEAP_ERR_AGAIN when none, NEAP_ERR_CLOSED when the connection was closed for a
- * fault of the peer's (see neap_conn_close_info). Body bytes are not read before the application asks: back pressure
- * reaches the peer. */
+/** The next event: 0 and *out filled, NEAP_ERR_AGAIN when none, NEAP_ERR_CLOSED when the connection is over and
+ * NEAP_H3_CLOSED was told. Body bytes are not read before the application asks: back pressure reaches the peer. Call it
+ * whenever neap_endpoint_next names the connection; with sockets of your own after neap_conn_recv and
+ * neap_conn_on_timeout. */
 NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
 
-/** Send a request: its stream id; NEAP_ERR_STREAM_LIMIT, NEAP_ERR_AGAIN (no room now), NEAP_ERR_ARGUMENT (fields that
- * RFC 9114 §4.2-4.3 forbid), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (larger than the peer takes). */
+/** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete), NEAP_ERR_STREAM_LIMIT (the peer
+ * allows no more now), NEAP_ERR_ARGUMENT (fields that RFC 9114 §4.2-4.3 forbid; `fin` with a content-length above 0; not
+ * a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than 256, or larger than the peer takes),
+ * NEAP_ERR_NO_MEMORY. Fields are copied. */
 NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
-/** Send a response field section; a :status of 1xx may be followed by others. 0 or a negative error. */
+/** Send a response field section; a :status of 1xx may be followed by others. 0; NEAP_ERR_ARGUMENT (fields that are
+ * forbidden, `fin` with 1xx or with a content-length above 0), NEAP_ERR_STREAM_STATE (no such request, not told yet,
+ * answered already), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY (the stream was
+ * reset). */
 NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
                                    bool fin);
-/** Send body bytes: as neap_conn_stream_send, DATA framing included. */
+/** Send body bytes, DATA framing included: how many were taken, NEAP_ERR_AGAIN when none now (NEAP_H3_WRITABLE comes).
+ * NEAP_ERR_ARGUMENT: more than content-length promises, or `fin` before it is reached; nothing is sent then.
+ * NEAP_ERR_STREAM_STATE (before the field section, after the end), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED,
+ * NEAP_ERR_NO_MEMORY (the stream was reset). `data` may be NULL when `size` is 0. */
 NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
-/** How many body bytes neap_h3_send_body would take now. */
+/** How many body bytes neap_h3_send_body would take now; NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED,
+ * NEAP_ERR_CLOSED. */
 NEAP_API int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream);
-/** Send trailers; ends the stream. */
+/** Send trailers; ends the stream. 0, or the errors of neap_h3_send_body and NEAP_ERR_LIMIT. */
 NEAP_API int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count);
-/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE. What follows the body may have been
- * reached by this: call neap_h3_poll before waiting for packets. */
+/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE (no body any more),
+ * NEAP_ERR_CLOSED. What follows the body may have been reached by this: call neap_h3_poll before waiting for packets. */
 NEAP_API int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size);
-/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like). */
+/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like). Nothing is told of
+ * it any more. 0 or NEAP_ERR_STREAM_STATE. */
 NEAP_API int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code);
-/** Stop reading the peer's body (a server that has answered already: code H3_NO_ERROR). */
+/** The rest of the peer's message is not wanted (a server that has answered already: code H3_NO_ERROR): STOP_SENDING. What
+ * comes until the peer obeys is held against the rules and dropped; when it breaks them, an answer that has not arrived
+ * is reset (RFC 9114 §4.1.2). 0 or NEAP_ERR_STREAM_STATE. */
 NEAP_API int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code);
-/** Send GOAWAY: a server takes no request above those it has seen, a client no push. 0 or NEAP_ERR_CLOSED. */
+/** Send GOAWAY: a server takes no request above those it has seen, a client no push. 0, NEAP_ERR_CLOSED or
+ * NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_h3_goaway(neap_h3 *h3);
-/** Whether requests are still open. */
+/** How many requests are still open: their message is read, or ours not sent to its end. */
 NEAP_API size_t neap_h3_open_requests(const neap_h3 *h3);
+/** A pointer of the application's for a request, from its first event or neap_h3_send_request until its last event: 0 or
+ * NEAP_ERR_STREAM_STATE. NULL when none was set or the request is over. */
+NEAP_API int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user);
+NEAP_API void *neap_h3_user(const neap_h3 *h3, uint64_t stream);
 /** A setting of the peer's by identifier: 0 and *value, or NEAP_ERR_AGAIN before SETTINGS came. */
 NEAP_API int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value);
 

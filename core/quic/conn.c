@@ -13,6 +13,21 @@ struct random *neap_conn_random(const neap_conn *conn)
     return neap_crypto_random(conn->crypto);
 }
 
+void *neap_conn_owner(const neap_conn *conn)
+{
+    return conn->owner;
+}
+
+void neap_conn_set_owner(neap_conn *conn, void *owner)
+{
+    conn->owner = owner;
+}
+
+neap_time neap_conn_now(const neap_conn *conn)
+{
+    return conn->now;
+}
+
 /* ---- birth */
 
 static void init_space(struct number_space *s)
@@ -61,7 +76,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     c->is_server = b->is_server;
     c->now = c->idle_from = c->quiet_since = b->now;
     c->handshake = h;
-    c->pacer_at = c->trim_at = c->close.until = NEAP_NEVER;
+    c->pacer_at = c->trim_at = c->wake_at = c->close.until = NEAP_NEVER;
     c->news = NEWS_STATE;
     h->source_cid = *b->source_cid;
     h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;

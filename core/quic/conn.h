@@ -125,7 +125,8 @@ struct neap_conn {
     const struct version *version;
     const struct version_labels *labels;
     const neap_tracer *tracer;
-    void *user;
+    void *user;  /* the application's */
+    void *owner; /* the layer above that speaks on it */
     struct member *member;
 
     /* how far it is */
@@ -166,6 +167,7 @@ struct neap_conn {
     neap_time idle_from;
     neap_time quiet_since;   /* the last packet came, or the last PING against the silence left */
     neap_time trim_at;       /* when memory that bursts needed is given back; NEAP_NEVER: there is none */
+    neap_time wake_at;       /* what the layer above asked for */
     neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */
     neap_time stalled_until; /* no memory for a packet's record: not tried before */
 

@@ -16,9 +16,20 @@ int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
     return is_alive(conn) ? neap_streams_open(&conn->streams, bidirectional) : NEAP_ERR_CLOSED;
 }
 
-int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
+/* The layer above keeps its framing on the streams that it holds. */
+static bool is_held(const neap_conn *c, uint64_t id)
+{
+    return neap_conn_stream_user(c, id) != NULL;
+}
+
+int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
 {
     return is_alive(conn) ? neap_streams_send(&conn->streams, id, span_of(data, size), fin) : NEAP_ERR_CLOSED;
+}
+
+int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
+{
+    return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_write(conn, id, data, size, fin);
 }
 
 int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin)
@@ -36,6 +47,8 @@ int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t si
     *fin = false;
     if (!is_alive(conn))
         return NEAP_ERR_CLOSED;
+    if (is_held(conn, id))
+        return NEAP_ERR_STREAM_STATE;
     return neap_streams_recv(&conn->streams, id, out, size, fin, conn->now, smoothed_rtt(conn));
 }
 
@@ -58,11 +71,21 @@ void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)
         neap_streams_end_seen(&conn->streams, id);
 }
 
-int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
+int neap_conn_stream_stop(neap_conn *conn, uint64_t id, uint64_t code)
+{
+    return is_alive(conn) ? neap_streams_stop(&conn->streams, id, code) : NEAP_ERR_CLOSED;
+}
+
+int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
 {
     if (!is_alive(conn))
         return NEAP_ERR_CLOSED;
     return code > VARINT_MAX ? NEAP_ERR_ARGUMENT : neap_streams_shutdown(&conn->streams, id, direction, code);
+}
+
+int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
+{
+    return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_end(conn, id, direction, code);
 }
 
 int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t *code)
@@ -117,4 +140,9 @@ void *neap_conn_stream_user(const neap_conn *conn, uint64_t id)
 int neap_conn_stream_set_user(neap_conn *conn, uint64_t id, void *user)
 {
     return is_alive(conn) ? neap_streams_set_user(&conn->streams, id, user) : NEAP_ERR_CLOSED;
+}
+
+bool neap_conn_may_open(const neap_conn *conn, uint64_t id)
+{
+    return id >> 2 < conn->streams.theirs[neap_stream_is_bidi(id) ? 0 : 1].limit;
 }

@@ -76,6 +76,11 @@ static neap_time sending_at(const neap_conn *c)
     return c->stalled_until > at ? c->stalled_until : at;
 }
 
+void neap_conn_wake_at(neap_conn *conn, neap_time at)
+{
+    conn->wake_at = at;
+}
+
 neap_time neap_conn_timeout(const neap_conn *conn)
 {
     const neap_conn *c = conn;
@@ -87,7 +92,7 @@ neap_time neap_conn_timeout(const neap_conn *conn)
         return c->close.until;
     at = earlier(c->recovery.timer, idle_at(c));
     at = earlier(earlier(at, c->trim_at), sending_at(c));
-    at = earlier(at, keep_alive_at(c));
+    at = earlier(at, earlier(c->wake_at, keep_alive_at(c)));
     if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
     if (packet_key_is_set(&c->keys.previous_read))
@@ -172,4 +177,8 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         c->pacer_at = NEAP_NEVER;
     if (now >= c->trim_at)
         trim(c);
+    if (now >= c->wake_at) {
+        c->wake_at = NEAP_NEVER;
+        c->news |= NEWS_STATE;
+    }
 }

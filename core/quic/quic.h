@@ -11,6 +11,16 @@
 struct pool *neap_conn_pool(const neap_conn *conn);
 struct random *neap_conn_random(const neap_conn *conn);
 
+/** The layer above that speaks on this connection, at most one; NULL none. */
+void *neap_conn_owner(const neap_conn *conn);
+void neap_conn_set_owner(neap_conn *conn, void *owner);
+
+/** The `now` of the call on the connection that runs, or of the last one. */
+neap_time neap_conn_now(const neap_conn *conn);
+/** Have the connection wake up at this time and name itself to the application; NEAP_NEVER: not for us. One time, the last
+ * one set. */
+void neap_conn_wake_at(neap_conn *conn, neap_time at);
+
 /** Close because the peer broke a rule of the layer above: `code` is an application error code, `reason` static. */
 void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason);
 
@@ -19,6 +29,15 @@ void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason);
 int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, bool *fin);
 /** They were used: gives credit back. */
 void neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size);
+/** As neap_conn_stream_send and neap_conn_stream_shutdown, on a stream that the layer above holds (set_user): the
+ * application is refused there. */
+int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin);
+int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code);
+/** Whether the peer may open this stream of its own, or did already. */
+bool neap_conn_may_open(const neap_conn *conn, uint64_t id);
+/** Ask the peer to stop sending with `code`; what it sends until then is still to be read. 0, NEAP_ERR_STREAM_STATE,
+ * NEAP_ERR_CLOSED. */
+int neap_conn_stream_stop(neap_conn *conn, uint64_t id, uint64_t code);
 /** The application has seen the end of the receiving side (fin was peeked and everything consumed). */
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id);
 

@@ -39,7 +39,8 @@ void neap_reassembly_free(struct reassembly *a, struct pool *pool);
 struct stream_recv {
     struct reassembly data; /* data.read counts what was read or discarded: flow control credit given back */
     uint8_t state;          /* enum recv_state */
-    bool stop_sent;         /* the application does not want more: STOP_SENDING */
+    bool stop_sent;         /* the application does not want more, and looks at nothing: STOP_SENDING */
+    bool stop_asked;        /* it asked the peer to stop, and looks at what comes until then */
     uint64_t highest;       /* one past the largest offset received; the final size once that is known */
     uint64_t final_size;    /* valid unless RECV_OPEN */
     uint64_t reset_code, stop_code;

@@ -135,6 +135,9 @@ int neap_streams_set_user(struct streams *s, uint64_t id, void *user);
 /** Urgency 0..7, lower first; incremental streams of one urgency take turns. 0, NEAP_ERR_ARGUMENT or _STREAM_STATE. */
 int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental);
 int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);
+/** Ask the peer to stop (STOP_SENDING), and go on reading what comes until it does: in the window that it has, which
+ * does not grow any more. 0 or NEAP_ERR_STREAM_STATE. */
+int neap_streams_stop(struct streams *s, uint64_t id, uint64_t code);
 int neap_streams_error(const struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t *code);
 bool neap_streams_finished(const struct streams *s, uint64_t id);
 /** Whether no stream has a queued end or reset that is not acknowledged. */

@@ -145,7 +145,7 @@ static void credit_stream(struct streams *s, struct stream *stream, uint64_t siz
     struct stream_recv *r = &stream->recv;
 
     neap_streams_credit(s, size, now, rtt);
-    if (size == 0 || r->state != RECV_OPEN || stream->owes & OWES_MAX_STREAM_DATA ||
+    if (size == 0 || r->state != RECV_OPEN || r->stop_asked || stream->owes & OWES_MAX_STREAM_DATA ||
         r->limit - r->data.read > r->window / 2)
         return;
     /* The connection's window leaves room for a second stream beside a fast one. */
@@ -260,6 +260,25 @@ static int shutdown_read(struct streams *s, struct stream *stream, uint64_t code
     neap_streams_credit(s, r->data.read - read, 0, 0);
     list_remove(&stream->readable_link);
     stream->app_done_recv = true;
+    return 0;
+}
+
+int neap_streams_stop(struct streams *s, uint64_t id, uint64_t code)
+{
+    struct stream *stream;
+
+    int error = call(s, id, &stream);
+    if (error)
+        return error;
+    struct stream_recv *r = &stream->recv;
+    if (!stream->has_recv)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->stop_sent || r->stop_asked || (r->state != RECV_OPEN && r->state != RECV_SIZE_KNOWN))
+        return 0;
+    r->stop_asked = true;
+    r->stop_code = code;
+    stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
+    neap_streams_owe(s, stream, OWES_STOP_SENDING);
     return 0;
 }
 

@@ -352,7 +352,8 @@ static void stream_frame_lost(struct streams *s, struct stream *stream, const st
             neap_streams_owe(s, stream, OWES_STOP_SENDING);
         break;
     case KIND_MAX_STREAM_DATA:
-        if (stream->recv.limit == f->offset && stream->recv.state == RECV_OPEN && !stream->recv.stop_sent)
+        if (stream->recv.limit == f->offset && stream->recv.state == RECV_OPEN && !stream->recv.stop_sent &&
+            !stream->recv.stop_asked)
             neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
         break;
     case KIND_STREAM_DATA_BLOCKED:

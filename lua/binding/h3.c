@@ -25,7 +25,7 @@ static int h3_gc(lua_State *L)
     return 0;
 }
 
-/* core.h3(conn[, { max_field_section_size = }]) -> h3; a second call gives another handle of the same. */
+/* core.h3(conn[, { max_field_section_size =, header_timeout = }]) -> h3 | nil, message, code; a second call gives another handle of the same. */
 static int core_h3(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
@@ -35,9 +35,12 @@ static int core_h3(lua_State *L)
         lua_pushnil(L);
         while (lua_next(L, 2) != 0) {
             const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-            if (strcmp(name, "max_field_section_size") != 0)
+            if (strcmp(name, "max_field_section_size") == 0)
+                config.max_field_section_size = neap_lua_check_u64(L, -1);
+            else if (strcmp(name, "header_timeout") == 0)
+                config.header_timeout = neap_lua_check_time(L, -1);
+            else
                 luaL_error(L, "unknown option '%s'", name);
-            config.max_field_section_size = neap_lua_check_u64(L, -1);
             lua_pop(L, 1);
         }
     }
@@ -105,6 +108,12 @@ static int h3_poll(lua_State *L)
     case NEAP_H3_WRITABLE: return STREAM_EVENT("writable");
     case NEAP_H3_GOAWAY: return STREAM_EVENT("goaway");
     case NEAP_H3_SETTINGS: lua_pushliteral(L, "settings"); return 1;
+    case NEAP_H3_ESTABLISHED: lua_pushliteral(L, "established"); return 1;
+    case NEAP_H3_CLOSED:
+        neap_lua_conn_touch(core);
+        lua_pushliteral(L, "closed");
+        neap_lua_push_u64(L, event.code);
+        return 2;
     }
     return luaL_error(L, "unknown event %d", (int)event.type);
 }

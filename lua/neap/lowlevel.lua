@@ -26,7 +26,7 @@ lowlevel.connect = core.connect
 -- `original_dcid` what validate_token gave after a Retry.
 lowlevel.accept = core.accept
 
---- HTTP/3 on a connection: h3(conn[, { max_field_section_size = }]).
+--- HTTP/3 on a connection: h3(conn[, { max_field_section_size =, header_timeout = }]).
 lowlevel.h3 = core.h3
 
 --- Many connections behind one socket of the script's: endpoint(config, is_server). It routes,

@@ -136,6 +136,7 @@ function App:listen(options) end
 ---@field read_timeout? number seconds without progress of a body
 ---@field shutdown_timeout? number seconds that open requests get at the end
 ---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
+---@field header_timeout? number seconds that a request's fields may take to arrive (10)
 
 ---@class neap.Server
 ---@field port integer

@@ -36,7 +36,7 @@ function lowlevel.connect(config, server_name, peer, options) end
 ---@return neap.Code? code
 function lowlevel.accept(config, header, scid, options) end
 ---@param conn neap.Conn
----@param options? { max_field_section_size?: integer }
+---@param options? { max_field_section_size?: integer, header_timeout?: number }
 ---@return neap.H3? h3
 ---@return string? message
 ---@return neap.Code? code
@@ -239,7 +239,7 @@ function Conn:release() end
 
 ---@class neap.H3
 local H3 = {}
----@return string? event "headers", "data", "trailers", "finished", "reset", "stopped", "writable", "goaway", "settings"
+---@return string? event "headers", "data", "trailers", "finished", "reset", "stopped", "writable", "goaway", "settings", "established", "closed"
 ---@return integer|string stream
 ---@return any a
 ---@return any b

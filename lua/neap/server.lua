@@ -24,6 +24,7 @@ local OWN = {
   read_timeout = 60,        -- seconds that a body may make no progress, either way
   shutdown_timeout = 10,    -- seconds that open requests get at the end
   max_field_section_size = options.NONE,
+  header_timeout = options.NONE, -- seconds that a request's fields may take to arrive; 10 unless told
 }
 
 local function serve(exchange, fields, fin)
@@ -107,7 +108,7 @@ function server.listen(app, given)
   local address = endpoint:address()
   local self = setmetatable({
     app = app, endpoint = endpoint, sessions = {}, session_count = 0,
-    settings = mine.max_field_section_size and { max_field_section_size = mine.max_field_section_size },
+    settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout },
     read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false,

@@ -105,6 +105,10 @@ end
 
 function on.settings() end
 
+function on.established() end
+
+function on.closed() end
+
 --- Takes every event that waits. Starts tasks, never runs them.
 function Session:pump()
   local h3 = self.h3
@@ -158,8 +162,8 @@ function exchange_methods.read(exchange, max, timeout)
       return nil, message, code
     end
     if not session.closed then session:pump() end
-    if exchange.finished then return nil end
     if exchange.reset_code then return nil, why_over(exchange) end
+    if exchange.finished then return nil end
     if not exchange.has_data and not session.closed then
       local ok, reason, kind = task.wait_at(exchange, "reader", timeout)
       if not ok then return nil, reason, kind end

@@ -63,7 +63,10 @@ function exchange.with(fields, ...)
   return all
 end
 
---- All events of a side. Bodies are read at once, into `body` of the data event, unless keep_body.
+-- What every connection tells once.
+local QUIET = { settings = true, established = true, closed = true }
+
+--- All events of a side but those. Bodies are read at once, into `body` of the data event, unless keep_body.
 function exchange.events(pair, side, keep_body)
   local events = {}
   while true do
@@ -77,7 +80,7 @@ function exchange.events(pair, side, keep_body)
       end
       event.body = table.concat(body)
     end
-    if event.type ~= "settings" then events[#events + 1] = event end
+    if not QUIET[event.type] then events[#events + 1] = event end
   end
 end
 

@@ -44,6 +44,7 @@ describe("the control stream", function()
     local pair = exchange.pair({ max_field_section_size = 1000 })
     for _, side in ipairs({ "client", "server" }) do
       assert.equal(exchange.err.AGAIN, select(2, pair:peer_setting(side, 6)))
+      assert.equal("established", pair:poll(side).type)
       assert.equal("settings", pair:poll(side).type)
       assert.equal(1000, pair:peer_setting(side, 6))
       assert.equal(0, pair:peer_setting(side, 1))
@@ -62,6 +63,7 @@ describe("the control stream", function()
     exchange.events(pair, "client")
     pair:run()
     assert.equal("settings", pair:poll("client").type)
+    assert.equal("established", pair:poll("server").type)
     assert.equal("settings", pair:poll("server").type)
     pair:free()
   end)
@@ -140,11 +142,58 @@ describe("the control stream", function()
   -- covers: rfc9114#7.2.8.2
   it("skips unknown frames of any length without keeping them", function()
     both(nil, nil, function(peer)
-      peer:send(peer.control, frame(0x21, "") .. frame(0x40, "abc") .. varint(0xf0700) .. varint(2 ^ 61))
+      peer:send(peer.control, frame(0x21, "") .. frame(0x40, "abc") .. varint(0x1f * 2 ^ 40 + 0x21) .. varint(2 ^ 61))
       local before = peer.pair:memory(peer.other)
       local chunk = ("x"):rep(50000)
       for _ = 1, 40 do peer:send(peer.control, chunk) end
       assert.is_true(peer.pair:memory(peer.other) <= before + 16384)
+    end)
+  end)
+
+  describe("takes PRIORITY_UPDATE", function()
+    local function update(id, value, frame_type)
+      return frame(frame_type or 0xf0700, varint(id) .. (value or "u=1, i"))
+    end
+
+    local function answer(bytes)
+      local peer = exchange.peer("client")
+      peer:send(peer.control, bytes)
+      local closed = peer:close_code()
+      peer:free()
+      return closed
+    end
+
+    -- covers: rfc9218#7.2.5
+    it("of requests that the client may make, also before they come", function()
+      assert.is_nil(answer(update(0) .. update(8, "") .. update(396, ("x"):rep(1000))))
+    end)
+
+    it("for each request a few times, and then in vain", function()
+      assert.is_nil(answer(update(0):rep(1100)))
+      assert.equal(code.EXCESSIVE_LOAD, answer(update(0):rep(1101)))
+    end)
+
+    -- covers: rfc9218#7.2.4 rfc9218#7.2.6 rfc9218#7.2.8 rfc9218#7.2.10
+    it("and nothing else for one", function()
+      assert.equal(code.ID_ERROR, answer(update(400)), "beyond the limit")
+      assert.equal(code.ID_ERROR, answer(update(2)), "no request")
+      assert.equal(code.ID_ERROR, answer(update(1)), "the server's")
+      assert.equal(code.ID_ERROR, answer(update(0, "", 0xf0701)), "a push")
+      assert.equal(code.FRAME_ERROR, answer(frame(0xf0700, "")))
+      assert.equal(code.FRAME_ERROR, answer(frame(0xf0700, "\64")))
+      assert.equal(code.EXCESSIVE_LOAD, answer(frame(0xf0700, ("x"):rep(1025))))
+      local peer = exchange.peer("server")
+      peer:send(peer.control, update(0))
+      assert.equal(code.FRAME_UNEXPECTED, (peer:close_code()))
+      peer:free()
+    end)
+
+    -- covers: rfc9218#7.2.2
+    it("on the control stream only", function()
+      local peer = exchange.peer("client")
+      peer:bidi(exchange.headers(exchange.POST) .. update(0))
+      assert.equal(code.FRAME_UNEXPECTED, (peer:close_code()))
+      peer:free()
     end)
   end)
 

@@ -49,9 +49,29 @@ describe("a request", function()
     assert.equal("headers:0 data:0(8) trailers:0 finished:0", story)
   end)
 
+  -- covers: rfc9114#4.2.1.2
+  it("has one cookie field, however many lines it came in", function()
+    for _, case in ipairs({
+      { { "a=b", "c=d" }, "a=b; c=d" }, { { "", "" }, "; " }, { { "", "a=b", "" }, "; a=b; " },
+      { { "a=" .. ("x"):rep(3000), "b" }, "a=" .. ("x"):rep(3000) .. "; b" },
+    }) do
+      local peer = exchange.peer("client")
+      local lines = {}
+      for i, value in ipairs(case[1]) do
+        lines[#lines + 1] = { "cookie", value }
+        lines[#lines + 1] = { "x-" .. i, "between" }
+      end
+      peer:bidi(headers(with(GET, unpack(lines))), true)
+      local wanted = with(GET, { "cookie", case[2] })
+      for i = 1, #case[1] do wanted[#wanted + 1] = { "x-" .. i, "between" } end
+      assert.same(wanted, peer.last[1].fields)
+      peer:free()
+    end
+  end)
+
   it("gives its fields as they were sent", function()
     local peer = exchange.peer("client")
-    local sent = with(GET, { "cookie", "a=b" }, { "cookie", "c=d" }, { "x-empty", "" }, { "x-bytes", "\128\255" })
+    local sent = with(GET, { "cookie", "a=b" }, { "x-empty", "" }, { "x-bytes", "\128\255" })
     peer:bidi(headers(sent), true)
     assert.same(sent, peer.last[1].fields)
     assert.is_true(peer.last[1].fin)

@@ -161,10 +161,12 @@ static neap_time next_wake(const struct pair *pair)
     return next;
 }
 
-/* pair:run() delivers and runs timers until nothing happens soon. */
+/* pair:run([seconds]) delivers and runs timers until nothing happens soon, or until so much time has passed. */
 static int pair_run(lua_State *L)
 {
     struct pair *pair = check_pair(L);
+    bool is_timed = !lua_isnoneornil(L, 2);
+    neap_time until = pair->now + (neap_time)(luaL_optnumber(L, 2, 0) * 1e9);
 
     for (int steps = 0; steps < STEPS_MAX; steps++) {
         bool any = false;
@@ -179,7 +181,10 @@ static int pair_run(lua_State *L)
         if (any)
             continue;
         neap_time next = next_wake(pair);
-        if (next == NEAP_NEVER || next > pair->now + QUIET_NS)
+        if (is_timed && next > until && pair->now < until)
+            next = until;
+        if (next == NEAP_NEVER || next > (is_timed ? until : pair->now + QUIET_NS) ||
+            (is_timed && pair->now == until && next > until))
             return 0;
         if (next > pair->now)
             pair->now = next;
@@ -476,9 +481,10 @@ static void push_fields(lua_State *L, const neap_field *fields, size_t count)
 static int pair_poll(lua_State *L)
 {
     static const char *const names[] = {
-        [NEAP_H3_HEADERS] = "headers",   [NEAP_H3_DATA] = "data",     [NEAP_H3_TRAILERS] = "trailers",
-        [NEAP_H3_FINISHED] = "finished", [NEAP_H3_RESET] = "reset",   [NEAP_H3_STOPPED] = "stopped",
-        [NEAP_H3_WRITABLE] = "writable", [NEAP_H3_GOAWAY] = "goaway", [NEAP_H3_SETTINGS] = "settings",
+        [NEAP_H3_HEADERS] = "headers",         [NEAP_H3_DATA] = "data",     [NEAP_H3_TRAILERS] = "trailers",
+        [NEAP_H3_FINISHED] = "finished",       [NEAP_H3_RESET] = "reset",   [NEAP_H3_STOPPED] = "stopped",
+        [NEAP_H3_WRITABLE] = "writable",       [NEAP_H3_GOAWAY] = "goaway", [NEAP_H3_SETTINGS] = "settings",
+        [NEAP_H3_ESTABLISHED] = "established", [NEAP_H3_CLOSED] = "closed",
     };
     neap_h3_event event;
     int err = neap_h3_poll(check_h3(L, 2), &event);
@@ -490,7 +496,7 @@ static int pair_poll(lua_State *L)
     lua_setfield(L, -2, "type");
     lua_pushnumber(L, (lua_Number)event.stream);
     lua_setfield(L, -2, "stream");
-    if (event.type == NEAP_H3_RESET || event.type == NEAP_H3_STOPPED) {
+    if (event.type == NEAP_H3_RESET || event.type == NEAP_H3_STOPPED || event.type == NEAP_H3_CLOSED) {
         lua_pushnumber(L, (lua_Number)event.code);
         lua_setfield(L, -2, "code");
     }
@@ -577,6 +583,30 @@ static int pair_stop_body(lua_State *L)
                        neap_h3_stop_body(check_h3(L, 2), check_id(L, 3), (uint64_t)luaL_checknumber(L, 4)));
 }
 
+/* pair:is_alone(side): a second HTTP/3 on its connection is refused. */
+static int pair_is_alone(lua_State *L)
+{
+    check_h3(L, 2);
+    lua_pushboolean(L, neap_h3_new(check_side(L, 2)->conn, NULL) == NULL);
+    return 1;
+}
+
+/* pair:mark(side, stream[, number]) -> the number that was set before; a request's user pointer. */
+static int pair_mark(lua_State *L)
+{
+    neap_h3 *h3 = check_h3(L, 2);
+    uint64_t id = check_id(L, 3);
+    void *before = neap_h3_user(h3, id);
+
+    if (!lua_isnoneornil(L, 4)) {
+        int err = neap_h3_set_user(h3, id, (void *)(intptr_t)luaL_checkinteger(L, 4));
+        if (err)
+            return push_result(L, err);
+    }
+    lua_pushinteger(L, (lua_Integer)(intptr_t)before);
+    return 1;
+}
+
 static int pair_goaway(lua_State *L)
 {
     return push_result(L, neap_h3_goaway(check_h3(L, 2)));
@@ -621,6 +651,8 @@ int neap_units_http_pair(lua_State *L)
         {"body_capacity", pair_body_capacity},
         {"cancel", pair_cancel},
         {"stop_body", pair_stop_body},
+        {"is_alone", pair_is_alone},
+        {"mark", pair_mark},
         {"goaway", pair_goaway},
         {"open_requests", pair_open_requests},
         {"peer_setting", pair_peer_setting},

@@ -1,0 +1,160 @@
+--- Requests that are answered before they ended: what still comes is held against the same rules.
+local exchange = require("spec.http.exchange")
+
+local code = exchange.code
+local frame, headers, data, with = exchange.frame, exchange.headers, exchange.data, exchange.with
+local POST, OK = exchange.POST, exchange.OK
+
+local function length(value) return with(POST, { "content-length", value }) end
+
+-- The header section, what comes behind it, the code that the connection ends with, or the stream.
+local BROKEN = {
+  ["DATA cut by the end"] = { POST, frame(0, "half", 9), code.FRAME_ERROR },
+  ["a frame header cut by the end"] = { POST, data("x") .. "\0", code.FRAME_ERROR },
+  ["DATA after trailers"] = { POST, data("x") .. headers({ { "a", "b" } }) .. data("y"), code.FRAME_UNEXPECTED },
+  ["HEADERS after trailers"] = { POST, headers({ { "a", "b" } }) .. headers({ { "a", "b" } }),
+    code.FRAME_UNEXPECTED },
+  ["SETTINGS behind the body"] = { POST, data("x") .. frame(4, ""), code.FRAME_UNEXPECTED },
+  ["pseudo-header fields in trailers"] = { POST, data("x") .. headers({ { ":path", "/" } }), nil,
+    code.MESSAGE_ERROR },
+  ["a body above content-length"] = { length("3"), data("four"), nil, code.MESSAGE_ERROR },
+  ["a second frame above content-length"] = { length("3"), data("abc") .. data("d"), nil, code.MESSAGE_ERROR },
+  ["a body below content-length"] = { length("5"), data("four"), nil, code.MESSAGE_ERROR },
+  ["trailers below content-length"] = { length("5"), data("four") .. headers({ { "a", "b" } }), nil,
+    code.MESSAGE_ERROR },
+}
+
+--- Sends a message to a server that answers at HEADERS, before it has read: in one piece, or in two.
+--- Gives the code the connection was closed with, what was received, and the code the stream was reset with.
+local function answered_early(first, rest)
+  local peer = exchange.peer("client")
+  local pair = peer.pair
+  local id = assert(pair:open("client", true))
+  local pieces = { first, rest }
+  local told = 0
+  for i, piece in ipairs(pieces) do
+    -- The next piece leaves before STOP_SENDING arrives.
+    assert(pair:send("client", id, piece, i == #pieces) == #piece)
+    pair:run()
+    for event in function() return (pair:poll("server")) end do
+      if event.type == "headers" then
+        told = told + 1
+        assert.equal(0, pair:respond(id, OK, true))
+        assert.equal(0, pair:stop_body("server", id, code.NO_ERROR))
+      end
+    end
+  end
+  pair:run()
+  exchange.events(pair, "server", true)
+  pair:run()
+  local closed = peer:close_code()
+  local body, _, reset
+  if not closed then body, _, reset = peer:received(id) end
+  local stopped = not closed and pair:stream_error("client", id, "write") or nil
+  local open = pair:open_requests("server")
+  peer:free()
+  return { closed = closed, body = body, reset = reset, stopped = stopped, told = told, open = open }
+end
+
+describe("a request that is answered early", function()
+  for name, case in pairs(BROKEN) do
+    -- covers: rfc9114#4.1.2.1 rfc9114#4.1.2.2
+    it("is judged as if it were read: " .. name, function()
+      local at_once = answered_early(headers(case[1]) .. case[2])
+      assert.same({ case[3], case[4] }, { at_once.closed, at_once.reset })
+      local later = answered_early(headers(case[1]), case[2])
+      assert.equal(case[3], later.closed)
+      if case[4] then
+        -- An answer that has arrived cannot be taken back.
+        assert.equal(headers(OK), later.body)
+        assert.equal(0, later.open)
+      end
+    end)
+  end
+
+  it("has its answer whole when what comes is as it must be", function()
+    for _, rest in ipairs({ "", data("x"), data("x") .. frame(0x21, "grease") .. data(("y"):rep(5000)),
+      data("x") .. headers({ { "a", "b" } }) }) do
+      local result = answered_early(headers(POST) .. rest)
+      result.stopped = nil
+      assert.same({ told = 1, open = 0, body = headers(OK) }, result)
+    end
+  end)
+
+  it("costs no more credit than its window, and gives the connection's back", function()
+    local peer = exchange.peer("client")
+    local pair = peer.pair
+    local sent = 0
+    for _ = 1, 20 do
+      local id = assert(pair:open("client", true))
+      assert(pair:send("client", id, headers(POST) .. frame(0, "", 4000000), false))
+      pair:run()
+      for _, event in ipairs((exchange.events(pair, "server", true))) do
+        if event.type == "headers" then
+          pair:respond(id, OK, true)
+          pair:stop_body("server", id, code.NO_ERROR)
+        end
+      end
+      -- A peer that does not care about STOP_SENDING.
+      for _ = 1, 40 do
+        sent = sent + (pair:send("client", id, ("x"):rep(65536), false) or 0)
+        pair:run()
+        exchange.events(pair, "server", true)
+      end
+    end
+    assert.is_true(sent > 0)
+    assert.is_nil((peer:close_code()))
+    assert.equal(0, pair:open_requests("server"))
+    peer:free()
+  end)
+end)
+
+describe("a request whose content-length is more than nothing", function()
+  -- covers: rfc9114#4.1.2.1
+  it("is not told when its stream ended with the header section", function()
+    for _, value in ipairs({ "1", "18446744073709551619" }) do
+      for _, cut in ipairs({ 0, 3 }) do
+        local peer = exchange.peer("client")
+        local pair = peer.pair
+        local id = assert(pair:open("client", true))
+        local bytes = headers(length(value))
+        if cut > 0 then
+          pair:send("client", id, bytes:sub(1, cut), false)
+          pair:run()
+          assert.equal("", exchange.story(pair, "server"))
+        end
+        pair:send("client", id, bytes:sub(cut + 1), true)
+        pair:run()
+        assert.equal("reset:0(0x10e)", exchange.story(pair, "server"))
+        pair:run()
+        assert.equal(code.MESSAGE_ERROR, select(3, peer:received(id)))
+        peer:free()
+      end
+    end
+  end)
+
+  it("is not told either when the end came alone before anybody looked", function()
+    local peer = exchange.peer("client")
+    local pair = peer.pair
+    local id = assert(pair:open("client", true))
+    pair:send("client", id, headers(length("4")), false)
+    pair:run()
+    pair:send("client", id, "", true)
+    pair:run()
+    assert.equal("reset:0(0x10e)", exchange.story(pair, "server"))
+    peer:free()
+  end)
+end)
+
+describe("a response that ends with interim headers", function()
+  it("is not told as one that is whole", function()
+    local peer = exchange.peer("server")
+    local pair = peer.pair
+    local id = pair:request(exchange.GET, true)
+    pair:run()
+    pair:send("server", id, headers({ { ":status", "103" } }), true)
+    pair:run()
+    assert.equal("reset:0(0x10e)", peer:story())
+    peer:free()
+  end)
+end)
