@@ -171,7 +171,6 @@ describe("keep_alive", function()
     return net.pair({ client = client, server = server }):handshake()
   end
 
-  -- covers: rfc9000#10.1.2
   it("asks for a sign of life when nothing came for so long", function()
     local p = idle_pair({ keep_alive = 2000, max_idle_timeout = 5000 })
     p:settle(60000 * MS)

@@ -581,9 +581,9 @@ describe("a path", function()
     r:ack(APP, { { 3, 3 } }, 30 * MS)
     assert.same({ 12000, 333 * MS, 1200 }, { r:state(0).window, r:state(0).smoothed, r:state(0).in_flight })
     assert.same({ 12000, 333 * MS, 1200 }, { r:state(1).window, r:state(1).smoothed, r:state(1).in_flight })
-    local fates = {}
-    for fate in function() return r:fate(APP) end do fates[fate.number] = fate.fate end
-    assert.same({ [0] = "lost", [3] = "acked" }, fates)
+    local found = {}
+    for fate in function() return r:fate(APP) end do found[fate.number] = fate.fate end
+    assert.same({ [0] = "lost", [3] = "acked" }, found)
   end)
 
   it("that is gone leaves what it counted", function()

@@ -54,7 +54,8 @@ openssl x509 -in p256.pem -noout -pubkey | openssl pkey -pubin -outform DER | op
 
 local made
 
---- All certificates: name -> { chain, key } in PEM; ca and stranger are roots, unknown is of the latter, deep comes by way of an intermediate.
+--- All certificates: name -> { chain, key } in PEM; ca and stranger are roots, unknown is of the latter, deep comes by
+--- way of an intermediate.
 function fixtures.certificates()
   if made then return made end
   local dir = helper.make_dir()
