@@ -46,6 +46,7 @@
 #define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
 #define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
 #define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */
+#define LIMIT_UNSEEN_RANGES 256u   /* gaps between the streams of the peer that a frame has named, a kind */
 #define LIMIT_STREAMS_KEPT 65536u  /* stream objects a connection, both sides */
 #define LIMIT_HALF_OPEN 4096u      /* connections in handshake an endpoint, before every new one gets Retry */
 #define LIMIT_RESET_RATE 100u      /* stateless resets an endpoint sends a second */

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/pool.h"
 
+#define MADE_AT_A_TIME 64u                   /* unseen streams that one frame has us make at most */
 #define MAX_STREAM_COUNT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
 
 int neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config)
@@ -26,7 +27,7 @@ int neap_streams_init(struct streams *s, struct pool *pool, const struct streams
         .send_buffer = config->send_buffer,
     };
     for (size_t kind = 0; kind < 2; kind++)
-        s->theirs[kind].unseen = range_set_of(LIMIT_STREAMS_KEPT);
+        s->theirs[kind].unseen = range_set_of(LIMIT_UNSEEN_RANGES);
     for (size_t u = 0; u < 8; u++) {
         list_init(&s->again[u]);
         list_init(&s->fresh[u]);
@@ -116,16 +117,40 @@ enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struc
     return neap_range_set_contains(&l->unseen, id >> 2) ? PLACE_UNSEEN : PLACE_CLOSED;
 }
 
+/* The set of unseen ones changes while the stream of `index` is counted. */
+static int change_unseen(struct streams *s, struct stream_limits *l, uint64_t index)
+{
+    if (index < l->next)
+        return neap_range_set_remove(&l->unseen, s->pool, index, index + 1);
+    return neap_range_set_insert(&l->unseen, s->pool, l->next, index);
+}
+
+/* A peer that names every second stream would have us move a long list with each frame. The list is short instead: when
+ * it is full the lowest unseen streams, which are as open as the others, are made without being named. They need no new
+ * range, so that this does not come here again. */
+static bool make_lowest(struct streams *s, const struct stream_limits *l, uint64_t id)
+{
+    for (unsigned i = 0; i < MADE_AT_A_TIME; i++) {
+        uint64_t lowest = l->unseen.ranges[0].start;
+
+        if (l->unseen.count < l->unseen.limit || lowest == id >> 2)
+            return true;
+        if (!neap_streams_create(s, lowest << 2 | (id & 3)))
+            return false;
+    }
+    return false;
+}
+
 /* Count the stream as opened, and those below it that it opens with it (RFC 9000 §2.1). */
 static int count_opened(struct streams *s, uint64_t id)
 {
     struct stream_limits *l = stream_is_ours(s, id) ? &s->ours[stream_kind(id)] : &s->theirs[stream_kind(id)];
     uint64_t index = id >> 2;
+    int error = change_unseen(s, l, index);
 
-    if (index < l->next)
-        return neap_range_set_remove(&l->unseen, s->pool, index, index + 1);
-    int error = neap_range_set_insert(&l->unseen, s->pool, l->next, index);
-    if (error)
+    if (error == NEAP_ERR_LIMIT && make_lowest(s, l, id))
+        error = change_unseen(s, l, index);
+    if (error || index < l->next)
         return error;
     if (stream_is_ours(s, id))
         s->opened++;

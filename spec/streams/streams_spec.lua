@@ -160,6 +160,43 @@ describe("streams that a higher id opened", function()
     assert.equal(0, s:state().unseen_ranges)
   end)
 
+  it("are few ranges, whichever of them are named", function()
+    local many = 8000
+    local s = new({ ours = { streams_bidi = many, bidi_remote = 10, max_data = 100000 } })
+    -- Every second one, upwards and then those between: a long list would be moved with each.
+    for i = 1, many - 1, 2 do
+      assert.equal(0, (s:on_stream(i * 4, 0, "x")))
+      assert.is_true(s:state().unseen_ranges <= 256)
+    end
+    assert.equal(many, s:state().accepted)
+    for i = many - 2, 0, -2 do assert.equal(0, (s:on_stream(i * 4, 0, "x"))) end
+    assert.equal(0, s:state().unseen_ranges)
+    assert.equal(many, s:state().live)
+    assert.equal(many, s:state().accepted)
+    for i = 0, many - 1 do assert.equal("x", (s:recv(i * 4))) end
+  end)
+
+  it("are few ranges when the highest is named first, and the frame that has no room comes again", function()
+    local many = 8000
+    local s = new({ ours = { streams_bidi = many, bidi_remote = 10, max_data = 100000 } })
+    local again = 0
+    assert.equal(0, (s:on_stream((many - 1) * 4, 0, "x")))
+    -- Every tenth one, downwards: the lowest range is long, and made a part at a time.
+    for i = many - 11, 1, -10 do
+      while s:on_stream(i * 4, 0, "x") ~= 0 do
+        again = again + 1
+        assert.is_true(again < many)
+      end
+      assert.is_true(s:state().unseen_ranges <= 256)
+      assert.equal("x", (s:recv(i * 4)))
+    end
+    assert.is_true(again > 0)
+    assert.equal(many, s:state().accepted)
+    for i = 0, many - 1 do s:on_stream(i * 4, 1, "y", true) end
+    assert.equal(many, s:state().live)
+    assert.equal(0, s:state().unseen_ranges)
+  end)
+
   it("do not come back after they have ended", function()
     local s = new()
     s:on_stream(8, 0, "x")
