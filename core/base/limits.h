@@ -55,9 +55,12 @@
 #define LIMIT_FIELDS 256u          /* field lines in one section */
 #define LIMIT_SETTINGS_FRAME 1024u /* bytes of the peer's HTTP/3 SETTINGS */
 #define LIMIT_SETTINGS 64u         /* settings in it */
-#define LIMIT_PARTIAL_SECTIONS 262144u /* bytes of field sections that came in part, of a connection */
-#define LIMIT_PRIORITY_FRAME 1024u     /* bytes of a PRIORITY_UPDATE */
-#define LIMIT_PRIORITY_UPDATES 100u    /* of these, ahead of four for each request */
+#define LIMIT_PARTIAL_SECTIONS 262144u   /* bytes of field sections that came in part, of a connection */
+#define LIMIT_PRIORITY_FRAME 1024u       /* bytes of a PRIORITY_UPDATE */
+#define LIMIT_PRIORITY_UPDATES 100u      /* of these, ahead of four for each request */
+#define LIMIT_UNPRODUCTIVE_PACKETS 1000u /* packets that bring nothing, ahead of those that do and of time */
+#define LIMIT_UNPRODUCTIVE_FRAMES 16u    /* so many frames that bring nothing count as one such packet */
+#define LIMIT_UNPRODUCTIVE_RATE 100u     /* such packets that are forgiven a second */
 #define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of what it does for good */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_ALPN 255u            /* bytes of one protocol name */

@@ -171,6 +171,11 @@ struct neap_conn {
     neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */
     neap_time stalled_until; /* no memory for a packet's record: not tried before */
 
+    /* what the peer is good for (RFC 9000 §21.9) */
+    uint64_t progress;     /* its frames that brought anything, besides those that streams counts */
+    uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
+    neap_time forgiven_at; /* until when time has */
+
     struct streams streams;
     struct conn_counters counters;
 };
@@ -274,6 +279,8 @@ struct received { /* a packet that was opened */
     bool is_refused;    /* there is no room for what is in it: not acknowledged, so that it comes again */
     bool is_noted;      /* it is among the received ones: it cannot be refused any more */
     bool has_once;      /* it has frames that wait for that */
+    bool is_productive; /* a frame in it brought anything */
+    uint32_t unproductive_frames;
 };
 
 /** Read the frames of a packet in order: first those that may be processed twice, and in a second pass, when the packet

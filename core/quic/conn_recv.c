@@ -168,6 +168,29 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
     return true;
 }
 
+/* RFC 9000 §21.9: packets that bring nothing are fine, as probes, keep-alives or repetitions are, while they are not all
+ * that comes. */
+static int weigh(neap_conn *c, const struct received *p, struct failure *why)
+{
+    const neap_time period = NEAP_SECOND / LIMIT_UNPRODUCTIVE_RATE;
+    uint32_t cost = !p->is_productive + p->unproductive_frames / LIMIT_UNPRODUCTIVE_FRAMES;
+    uint64_t forgiven = c->now > c->forgiven_at ? (c->now - c->forgiven_at) / period : 0;
+
+    if (forgiven >= c->unproductive) {
+        c->unproductive = 0;
+        c->forgiven_at = c->now;
+    } else {
+        c->unproductive -= (uint32_t)forgiven;
+        c->forgiven_at += forgiven * period;
+    }
+    if (cost == 0)
+        c->unproductive -= c->unproductive > 0;
+    c->unproductive += cost;
+    if (c->unproductive > LIMIT_UNPRODUCTIVE_PACKETS)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "too many packets that bring nothing");
+    return 0;
+}
+
 static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, const struct packet_header *h)
 {
     struct received p = {
@@ -195,8 +218,12 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
     int rc = check_opened(c, packet, &p, key, &why);
     if (rc == 0)
         rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
-    if (rc == 0 && note_received(c, a, &p) && p.has_once)
-        rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
+    if (rc == 0 && note_received(c, a, &p)) {
+        if (p.has_once)
+            rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
+        if (rc == 0)
+            rc = weigh(c, &p, &why);
+    }
     if (rc) {
         neap_fail(&why, rc, "unknown");
         neap_conn_end_by(c, &why, frame_type);

@@ -41,9 +41,13 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
     if (is_application && p->phase != c->keys.write_phase && f->ack.largest >= c->keys.write_start &&
         c->keys.updates > 0)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "new keys acknowledged under old ones");
+    const struct space_recovery *sent = c->recovery.spaces[p->space];
+    uint64_t largest = sent ? sent->largest_acked : 0;
+    uint32_t in_flight = sent ? sent->sent.eliciting_in_flight : 0;
     int rc = neap_recovery_on_ack(&c->recovery, p->space, &ack, c->now, why);
     if (rc)
         return rc;
+    c->progress += sent && (sent->largest_acked != largest || sent->sent.eliciting_in_flight != in_flight);
     neap_conn_take_fates(c, p->space);
     if (is_application && !list_empty(&c->streams.writable))
         c->news |= NEWS_WRITABLE;
@@ -52,6 +56,7 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
 
 static int on_crypto(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
+    c->progress += p->space != SPACE_APPLICATION;
     return neap_conn_on_crypto(c, p->space, &f->crypto, why);
 }
 
@@ -188,8 +193,13 @@ static int take_frame(neap_conn *c, struct received *p, const struct frame *f, s
         p->has_once |= !p->is_noted;
         return 0;
     }
+    uint64_t progress = c->progress + c->streams.progress;
     int rc = handle(c, p, f, why);
 
+    if (c->progress + c->streams.progress != progress)
+        p->is_productive = true;
+    else
+        p->unproductive_frames += f->kind != KIND_PADDING;
     /* What we lack is no fault of the peer's: it says the same again later (RFC 9000 §21.7 of too many gaps). What else
      * is in the packet is used, acknowledgements above all. */
     if (rc >= 0)

@@ -345,9 +345,12 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     if (!stream)
         return error;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
+    enum recv_state state = stream->recv.state;
     error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);
     if (error)
         return error;
+    /* Bytes that came before count too: the peer repeats them when it takes a packet for lost. */
+    s->progress += f->data.size > 0 || state != stream->recv.state;
     if (!stream->recv.window_grown_at)
         stream->recv.window_grown_at = now;
     if (!s->window_grown_at)
@@ -369,6 +372,7 @@ int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_str
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
     if (!neap_stream_recv_reset(&stream->recv, s->pool, f->code, f->final_size))
         return 0;
+    s->progress++;
     count_received(s, stream, highest, read, 0);
     if (!stream->recv.stop_sent)
         mark_readable(s, stream);
@@ -386,6 +390,7 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
     /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
     if (!neap_stream_send_reset(&stream->send, s->pool, f->code))
         return 0;
+    s->progress++;
     stream->send.stopped = true;
     stream->send.stop_code = f->code;
     neap_streams_owe(s, stream, OWES_RESET_STREAM);
@@ -397,6 +402,7 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
 int neap_streams_on_max_data(struct streams *s, uint64_t limit)
 {
     if (limit > s->send_limit) {
+        s->progress++;
         s->send_limit = limit;
         s->owes &= (uint8_t)~OWES_DATA_BLOCKED;
     }
@@ -411,6 +417,7 @@ int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t lim
     if (!stream)
         return error;
     if (limit > stream->send.limit) {
+        s->progress++;
         stream->send.limit = limit;
         neap_streams_schedule(s, stream);
     }
@@ -424,6 +431,7 @@ int neap_streams_on_max_streams(struct streams *s, bool bidi, uint64_t limit, st
     if (limit > MAX_STREAM_COUNT)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "MAX_STREAMS above 2^60");
     if (limit > l->limit) {
+        s->progress++;
         l->limit = limit;
         s->owes &= (uint8_t) ~(bidi ? OWES_STREAMS_BLOCKED_BIDI : OWES_STREAMS_BLOCKED_UNI);
     }

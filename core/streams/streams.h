@@ -85,6 +85,7 @@ struct streams {
     struct list_link readable, writable;
     struct list_link ended;
     uint64_t opened, accepted, bytes_sent, bytes_received;
+    uint64_t progress; /* frames of the peer that brought anything */
 };
 
 struct streams_config {

@@ -283,6 +283,7 @@ static int conn_stats(lua_State *L)
     set_number(L, "next_number", c->application.next_number);
     set_number(L, "skip_at", c->application.skip_at);
     set_number(L, "ack_ranges", c->application.ack.received.count);
+    set_number(L, "unproductive", c->unproductive);
     return 1;
 }
 
