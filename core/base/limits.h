@@ -19,6 +19,8 @@
 #define LIMIT_CERTIFICATE_SERIAL 20u   /* bytes of a serial number (RFC 5280 §4.1.2.2) */
 #define LIMIT_CHAIN_SIGNATURES 10u     /* verified in the search of a path: a link each of the longest */
 #define LIMIT_CHAIN_NAMES 65536u       /* what it may cost to hold names against constraints meanwhile */
+#define LIMIT_RANDOM_BYTES 65536u      /* from one seed of the generator */
+#define LIMIT_RANDOM_SECONDS 300       /* it serves handshakes for so long */
 #define LIMIT_TRUSTED_ROOTS 4096u      /* root certificates of one config; a system has about 150 */
 #define LIMIT_PINS 64u                 /* pinned keys of one config */
 #define LIMIT_CERTIFICATE_NAMES 32u    /* names in a certificate that we make */

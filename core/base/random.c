@@ -1,6 +1,8 @@
 /* ChaCha20 (RFC 8439 §2.3) and the generator on top of it, wiping, comparison in constant time. */
 #include "base/random.h"
 
+#include "base/limits.h"
+
 #include <string.h>
 
 #define KEY_SIZE 32u
@@ -62,6 +64,40 @@ void neap_random_seed(struct random *r, const uint8_t seed[32])
     memcpy(r->key, seed, KEY_SIZE);
 }
 
+void neap_random_set_source(struct random *r, const struct random_source *source, int64_t wall_clock)
+{
+    r->source = *source;
+    r->generation = source->generation(source->context);
+    r->seeded_at = wall_clock;
+}
+
+/* Should the source fail, the old key goes on; the generation still keeps processes apart. What was buffered is not given
+ * out: another process may have it too. */
+static void seed_again(struct random *r, uint64_t generation)
+{
+    uint8_t fresh[KEY_SIZE];
+
+    if (r->source.random(r->source.context, fresh, sizeof(fresh)))
+        memset(fresh, 0, sizeof(fresh));
+    for (size_t i = 0; i < sizeof(generation); i++)
+        fresh[i] ^= (uint8_t)(generation >> (8 * i));
+    for (size_t i = 0; i < sizeof(fresh); i++)
+        r->key[i] ^= fresh[i];
+    neap_wipe(fresh, sizeof(fresh));
+    neap_wipe(r->buffer, sizeof(r->buffer));
+    r->left = 0;
+    r->drawn = 0;
+    r->generation = generation;
+}
+
+void neap_random_refresh(struct random *r, int64_t wall_clock)
+{
+    if (!r->source.random || (wall_clock >= r->seeded_at && wall_clock - r->seeded_at < LIMIT_RANDOM_SECONDS))
+        return;
+    seed_again(r, r->source.generation(r->source.context));
+    r->seeded_at = wall_clock;
+}
+
 /* The first half of a block is the next key, the second half is output. */
 static void refill(struct random *r)
 {
@@ -75,6 +111,13 @@ static void refill(struct random *r)
 
 void neap_random_bytes(struct random *r, uint8_t *out, size_t size)
 {
+    if (r->source.random) {
+        uint64_t generation = r->source.generation(r->source.context);
+
+        if (generation != r->generation || r->drawn >= LIMIT_RANDOM_BYTES)
+            seed_again(r, generation);
+        r->drawn += (uint32_t)(size < LIMIT_RANDOM_BYTES ? size : LIMIT_RANDOM_BYTES);
+    }
     while (size > 0) {
         if (r->left == 0)
             refill(r);

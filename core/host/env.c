@@ -4,9 +4,14 @@
 #include "quic/config.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
+
+#define PID_BITS 22 /* of a process ID, at most (PID_MAX_LIMIT) */
 
 static void *default_realloc(void *context, void *pointer, size_t size)
 {
@@ -40,6 +45,41 @@ static int64_t default_wall_clock(void *context)
     return (int64_t)time(NULL);
 }
 
+/* A number in a page that the kernel empties in the child of a fork, whichever way it was made. NULL: it cannot. */
+static _Atomic(unsigned long) *fork_mark(void)
+{
+    static _Atomic(void *) known;
+    void *page = atomic_load(&known), *none = NULL;
+
+    if (page)
+        return page == MAP_FAILED ? NULL : page;
+    page = mmap(NULL, sizeof(unsigned long), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page != MAP_FAILED && madvise(page, sizeof(unsigned long), MADV_WIPEONFORK)) {
+        munmap(page, sizeof(unsigned long));
+        page = MAP_FAILED;
+    }
+    if (!atomic_compare_exchange_strong(&known, &none, page)) { /* another thread was first */
+        if (page != MAP_FAILED)
+            munmap(page, sizeof(unsigned long));
+        page = none;
+    }
+    return page == MAP_FAILED ? NULL : page;
+}
+
+/* The process ID parts brothers, the count of forks parts a process from those before it that had its ID. */
+static uint64_t default_generation(void *context)
+{
+    static _Atomic(unsigned long) count;
+    _Atomic(unsigned long) *mark = fork_mark();
+    unsigned long seen = mark ? atomic_load(mark) : (unsigned long)getpid();
+
+    (void)context;
+    if (seen)
+        return seen;
+    unsigned long fresh = (atomic_fetch_add(&count, 1) + 1) << PID_BITS | (unsigned long)getpid();
+    return atomic_compare_exchange_strong(mark, &seen, fresh) ? fresh : seen;
+}
+
 neap_config *neap_config_new(const neap_env *env)
 {
     neap_env complete = env ? *env : (neap_env){0};
@@ -50,5 +90,7 @@ neap_config *neap_config_new(const neap_env *env)
         complete.random = default_random;
     if (!complete.wall_clock)
         complete.wall_clock = default_wall_clock;
+    if (!complete.generation)
+        complete.generation = default_generation;
     return neap_config_create(&complete);
 }

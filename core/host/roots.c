@@ -63,8 +63,11 @@ int neap_config_add_system_ca(neap_config *config, const char **why)
     };
     const char *chosen = getenv("SSL_CERT_FILE");
 
-    if (chosen && neap_config_add_ca_path(config, chosen, why) == 0)
-        return 0;
+    /* Whoever names a file means it: a typing error must not lead to other roots. */
+    if (chosen && chosen[0]) {
+        int rc = neap_config_add_ca_path(config, chosen, NULL);
+        return rc ? neap_say(why, rc, "no root certificates can be read where SSL_CERT_FILE points") : 0;
+    }
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (neap_config_add_ca_path(config, places[i], NULL) == 0)
             return 0;

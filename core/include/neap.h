@@ -125,6 +125,9 @@ typedef struct neap_env {
     void *(*realloc)(void *context, void *pointer, size_t size); /* size 0 frees [realloc and free] */
     int (*random)(void *context, uint8_t *out, size_t size);     /* 0 when filled [getrandom] */
     int64_t (*wall_clock)(void *context);                        /* seconds since 1970 UTC [time] */
+    /* Another number in each process that has this memory, so that a fork is seen and `random` is asked again, as it is
+     * at intervals [a page that the kernel empties for the child; the process ID on a Linux before 4.14] */
+    uint64_t (*generation)(void *context);
     void *context;
     size_t memory_limit; /* bytes for all connections of a config, 0 no bound */
 } neap_env;

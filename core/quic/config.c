@@ -24,6 +24,10 @@ static int start_crypto(neap_config *config)
     neap_wipe(seed, sizeof seed);
     if (!config->crypto)
         return NEAP_ERR_NO_MEMORY;
+    struct random_source source = {
+        .random = config->env.random, .generation = config->env.generation, .context = config->env.context};
+    neap_random_set_source(neap_crypto_random(config->crypto), &source,
+                           config->env.wall_clock(config->env.context));
     neap_random_bytes(neap_crypto_random(config->crypto), secret, sizeof secret);
     neap_token_keys_derive(&config->tokens, secret);
     neap_wipe(secret, sizeof secret);

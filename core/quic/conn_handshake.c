@@ -53,6 +53,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
         config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
     int64_t wall_clock = c->config->env.wall_clock(c->config->env.context);
 
+    neap_random_refresh(random, wall_clock);
     neap_random_bytes(random, config.map_key, sizeof config.map_key);
     if (neap_streams_init(&c->streams, c->pool, &config))
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for streams");

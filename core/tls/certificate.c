@@ -98,13 +98,12 @@ static int read_chain(struct span body, struct span ders[LIMIT_TLS_CHAIN], size_
 static int verify_chain(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
-    const char *name = tls->server_name[0] ? tls->server_name : NULL;
 
     if (!config->verify_peer)
         return 0;
     if (!config->trust)
         return neap_tls_alert(why, ALERT_UNKNOWN_CA, "there are no roots to check the certificate against");
-    return neap_peer_chain_verify(tls->peer, config->trust, name, true, tls->wall_clock, why);
+    return neap_peer_chain_verify(tls->peer, config->trust, tls->server_name, true, tls->wall_clock, why);
 }
 
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why)

@@ -223,7 +223,7 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
     rc = tls->retried ? 0 : start_transcript(tls, hello.suite, why);
     if (!rc) {
         neap_schedule_add(&tls->schedule, message);
-        neap_tls_handshake_keys(tls, span_of(secret, secret_size));
+        rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
         tls->read_level = TLS_HANDSHAKE;
         tls->state = WAIT_ENCRYPTED_EXTENSIONS;
     }
@@ -320,10 +320,12 @@ int neap_client_on_finished(struct tls *tls, struct span message, struct failure
         rc = neap_tls_write_certificate(tls, why);
     if (!rc)
         rc = neap_tls_write_finished(tls, s->client_handshake, why);
+    if (!rc)
+        rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, s->client_application, why);
+    if (!rc)
+        rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, s->server_application, why);
     if (rc)
         return rc;
-    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, s->client_application);
-    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, s->server_application);
     neap_schedule_forget_handshake(s);
     tls->read_level = TLS_APPLICATION;
     tls->state = CONNECTED;

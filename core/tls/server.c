@@ -217,7 +217,7 @@ static int exchange_keys(struct tls *tls, struct span client_share, struct failu
         return neap_fail(why, rc, "key exchange failed");
     rc = write_server_hello(tls, &share, why);
     if (!rc)
-        neap_tls_handshake_keys(tls, span_of(secret, secret_size));
+        rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
     neap_wipe(secret, sizeof secret);
     neap_wipe(&share, sizeof share);
     return rc;
@@ -238,7 +238,9 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
     if (rc)
         return rc;
     neap_tls_application_keys(tls);
-    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, tls->schedule.server_application);
+    rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, tls->schedule.server_application, why);
+    if (rc)
+        return rc;
     tls->read_level = TLS_HANDSHAKE;
     tls->state = WAIT_CLIENT_FINISHED;
     return 0;
@@ -309,9 +311,10 @@ int neap_server_on_finished(struct tls *tls, struct span message, struct failure
 {
     int rc = neap_tls_check_finished(tls, message, tls->schedule.client_handshake, why);
 
+    if (!rc)
+        rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
     if (rc)
         return rc;
-    neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application);
     neap_schedule_forget_handshake(&tls->schedule);
     tls->read_level = TLS_APPLICATION;
     tls->state = CONNECTED;

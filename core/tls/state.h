@@ -108,11 +108,11 @@ static inline void vector_close(struct writer *w, uint8_t *length, size_t length
         length[i] = (uint8_t)(size >> (8 * (length_size - 1 - i)));
 }
 
-/** Queue a traffic secret for the owner. */
-void neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
-                         const uint8_t *secret);
+/** Queue a traffic secret for the owner: 0, or NEAP_INTERNAL_ERROR behind the SECRETS_QUEUED of a handshake. */
+int neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
+                        const uint8_t *secret, struct failure *why);
 /** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
-void neap_tls_handshake_keys(struct tls *tls, struct span shared);
+int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure *why);
 /** Application secrets after the server's Finished: derive and log. The roles queue them. */
 void neap_tls_application_keys(struct tls *tls);
 

@@ -117,6 +117,15 @@ static int check_config(const struct tls_config *config, struct span params, str
     return 0;
 }
 
+/* A chain is for a name; a pin without roots says exactly which key is meant. */
+static bool needs_name(const struct tls_config *config)
+{
+    bool has_pins_only =
+        config->trust && neap_trust_count(config->trust) == 0 && neap_trust_pin_count(config->trust) > 0;
+
+    return config->verify_peer && !has_pins_only;
+}
+
 struct tls *neap_tls_client(const struct tls_config *config, const char *server_name, struct span params,
                             int64_t wall_clock, struct failure *why)
 {
@@ -126,6 +135,10 @@ struct tls *neap_tls_client(const struct tls_config *config, const char *server_
         return NULL;
     if (name_size > 1 && server_name[name_size - 1] == '.')
         name_size--; /* the root's dot is no part of SNI nor of a certificate (RFC 6066 §3) */
+    if (name_size == 0 && needs_name(config)) {
+        neap_fail(why, NEAP_ERR_ARGUMENT, "a server name is needed to check the certificate against");
+        return NULL;
+    }
     if (name_size > LIMIT_SERVER_NAME) {
         neap_fail(why, NEAP_ERR_ARGUMENT, "server name too long");
         return NULL;
@@ -275,14 +288,17 @@ int neap_tls_end_message(struct tls *tls, enum tls_level level, struct writer *w
 
 /* ---- secrets */
 
-void neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
-                         const uint8_t *secret)
+int neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
+                        const uint8_t *secret, struct failure *why)
 {
+    if (tls->secrets_count == SECRETS_QUEUED)
+        return neap_fail(why, NEAP_INTERNAL_ERROR, "more secrets than a handshake has");
     struct tls_secret *s = &tls->secrets[tls->secrets_count++];
 
     *s = (struct tls_secret){.level = level, .direction = direction, .suite = tls->schedule.suite};
     s->size = crypto_hash_size(tls->schedule.hash);
     memcpy(s->secret, secret, s->size);
+    return 0;
 }
 
 bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out)
@@ -325,17 +341,17 @@ static void log_secret(const struct tls *tls, const char *label, const uint8_t *
     neap_wipe(line, sizeof line);
 }
 
-void neap_tls_handshake_keys(struct tls *tls, struct span shared)
+int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure *why)
 {
     struct schedule *s = &tls->schedule;
 
     neap_schedule_handshake(s, shared);
     log_secret(tls, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", s->client_handshake);
     log_secret(tls, "SERVER_HANDSHAKE_TRAFFIC_SECRET", s->server_handshake);
-    neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_WRITE,
-                        tls->is_client ? s->client_handshake : s->server_handshake);
-    neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_READ,
-                        tls->is_client ? s->server_handshake : s->client_handshake);
+    const uint8_t *ours = tls->is_client ? s->client_handshake : s->server_handshake;
+    const uint8_t *theirs = tls->is_client ? s->server_handshake : s->client_handshake;
+    int rc = neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_WRITE, ours, why);
+    return rc ? rc : neap_tls_put_secret(tls, TLS_HANDSHAKE, TLS_READ, theirs, why);
 }
 
 void neap_tls_application_keys(struct tls *tls)

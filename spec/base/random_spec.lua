@@ -36,6 +36,55 @@ describe("random generator", function()
     assert.is_nil(bytes:find(first:sub(1, 32), 1, true))
   end)
 
+  describe("with a source", function()
+    local function drawn(steps) return base.random_from_source(SEED, steps) end
+
+    it("gives what its seed gives, until it is seeded again", function()
+      local parts, asked = drawn({ { size = 40 }, { size = 60, now = 299 } })
+      assert.equal((base.random_bytes(SEED, 100)), table.concat(parts))
+      assert.equal(0, asked)
+    end)
+
+    it("is seeded again when the process is another one, and what was buffered is gone", function()
+      local parts, asked = drawn({ { size = 8 }, { size = 8, generation = 1 }, { size = 8, generation = 1 } })
+      assert.equal(1, asked)
+      assert.are_not.equal(base.random_bytes(SEED, 16):sub(9), parts[2])
+      local other = drawn({ { size = 8 }, { size = 8, generation = 2 } })
+      assert.equal(parts[1], other[1])
+      assert.are_not.equal(parts[2], other[2])
+    end)
+
+    it("keeps processes apart though the source fails", function()
+      local first = drawn({ { size = 8 }, { size = 8, generation = 1, fails = 1 } })
+      local second = drawn({ { size = 8 }, { size = 8, generation = 2, fails = 1 } })
+      local parent = drawn({ { size = 8 }, { size = 8 } })
+      assert.are_not.equal(first[2], second[2])
+      assert.are_not.equal(first[2], parent[2])
+    end)
+
+    it("is seeded again after 64 KiB", function()
+      local steps = {}
+      for i = 1, 65 do steps[i] = { size = 1024 } end
+      local parts, asked = drawn(steps)
+      assert.equal(1, asked)
+      local unseeded = base.random_bytes(SEED, 65 * 1024)
+      assert.equal(unseeded:sub(1, 64 * 1024), table.concat(parts, "", 1, 64))
+      assert.are_not.equal(unseeded:sub(64 * 1024 + 1), parts[65])
+    end)
+
+    it("is seeded again after five minutes, and when the clock was set back", function()
+      local function times(...)
+        local steps = {}
+        for i, now in ipairs({ ... }) do steps[i] = { size = 8, now = now } end
+        return (select(2, drawn(steps)))
+      end
+      assert.equal(0, times(0, 299))
+      assert.equal(1, times(299, 300, 599))
+      assert.equal(2, times(300, 600))
+      assert.equal(2, times(1000, 10, 309))
+    end)
+  end)
+
   it("spreads numbers evenly below a bound", function()
     local counts = {}
     for _, value in ipairs(base.random_below(SEED, 6, 6000)) do

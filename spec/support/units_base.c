@@ -434,6 +434,64 @@ static int random_bytes(lua_State *L)
     return count;
 }
 
+/* A source that counts how often it was asked and gives that number 32 times. */
+struct unit_source {
+    uint64_t generation;
+    int asked;
+    bool fails;
+};
+
+static int source_random(void *context, uint8_t *out, size_t size)
+{
+    struct unit_source *source = context;
+
+    memset(out, ++source->asked, size);
+    return source->fails ? -1 : 0;
+}
+
+static uint64_t source_generation(void *context)
+{
+    return ((struct unit_source *)context)->generation;
+}
+
+static lua_Number field_number(lua_State *L, const char *name)
+{
+    lua_getfield(L, -1, name);
+    lua_Number number = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return number;
+}
+
+/* random_from_source(seed, {{generation =, now =, fails = (0 or 1), size =}, …}) → what each step gave, how often the
+ * source was asked */
+static int random_from_source(lua_State *L)
+{
+    struct unit_source state = {0};
+    struct random_source source = {
+        .random = source_random, .generation = source_generation, .context = &state};
+    struct random r;
+    uint8_t out[1024];
+
+    neap_random_seed(&r, check_span(L, 1).data);
+    neap_random_set_source(&r, &source, 0);
+    lua_newtable(L);
+    for (int i = 1; lua_rawgeti(L, 2, i), lua_istable(L, -1); i++) {
+        size_t size = (size_t)field_number(L, "size");
+
+        luaL_argcheck(L, size <= sizeof out, 2, "too much");
+        state.generation = (uint64_t)field_number(L, "generation");
+        state.fails = field_number(L, "fails") != 0;
+        neap_random_refresh(&r, (int64_t)field_number(L, "now"));
+        neap_random_bytes(&r, out, size);
+        lua_pushlstring(L, (const char *)out, size);
+        lua_rawseti(L, 3, i);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    lua_pushinteger(L, state.asked);
+    return 2;
+}
+
 static int random_below(lua_State *L)
 {
     struct random r;
@@ -567,6 +625,7 @@ static const luaL_Reg functions[] = {{"pool_new", pool_new},
                                      {"heap_new", heap_new},
                                      {"random_bytes", random_bytes},
                                      {"random_below", random_below},
+                                     {"random_from_source", random_from_source},
                                      {"chacha20_block", chacha20_block},
                                      {"siphash", siphash},
                                      {"equal_constant_time", equal_constant_time},

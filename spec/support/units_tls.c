@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "neap.h"
 #include "tls/schedule.h"
+#include "tls/state.h"
 
 int neap_units_tls(lua_State *L);
 
@@ -387,6 +388,16 @@ static int handshake_secrets(lua_State *L)
     return 1;
 }
 
+/* handshake:put_secret() → 0 or a code: queues a secret of the application level once more */
+static int handshake_put_secret(lua_State *L)
+{
+    static const uint8_t secret[CRYPTO_MAX_HASH];
+    struct failure why = {0};
+
+    lua_pushinteger(L, neap_tls_put_secret(check_handshake(L)->tls, TLS_APPLICATION, TLS_READ, secret, &why));
+    return 1;
+}
+
 static void set_span(lua_State *L, const char *name, struct span s)
 {
     lua_pushlstring(L, s.size ? (const char *)s.data : "", s.size);
@@ -582,6 +593,7 @@ int neap_units_tls(lua_State *L)
                                      {"receive", handshake_receive},
                                      {"output", handshake_output},
                                      {"secrets", handshake_secrets},
+                                     {"put_secret", handshake_put_secret},
                                      {"info", handshake_info},
                                      {"take_tail", handshake_take_tail},
                                      {NULL, NULL}});

@@ -53,6 +53,14 @@ describe("a handshake", function()
     assert.equal("", run({ client_params = "" }).server:info().params)
   end)
 
+  it("has four secrets and refuses to queue one more", function()
+    local p = run()
+    for _, side in ipairs({ "client", "server" }) do
+      assert.equal(4, #p.secrets[side])
+      assert.equal(1, p[side]:put_secret()) -- INTERNAL_ERROR
+    end
+  end)
+
   it("gives the secrets in the order in which they are needed", function()
     local p = pair.new()
     p:take_secrets("client")
@@ -196,6 +204,15 @@ describe("neap_tls_client", function()
 
   -- covers: rfc9001#8.1.1
   it("needs an application protocol", function() assert.equal(ERR_ARGUMENT, refused({ alpn = {} }, "a.test")) end)
+
+  it("needs a name to check the certificate against, unless it does not verify or has a pin alone", function()
+    assert.equal(ERR_ARGUMENT, refused({}, ""))
+    assert.equal(ERR_ARGUMENT, refused({}, nil))
+    assert.equal(ERR_ARGUMENT, refused({ pin = fixtures.certificates().pin }, ""))
+    for _, options in ipairs({ { verify = false }, { roots = "", pin = fixtures.certificates().pin } }) do
+      assert.is_truthy((assert(fixtures.client_config(options)):client("", "p", fixtures.now)))
+    end
+  end)
 
   it("refuses names and parameters that are too long", function()
     assert.equal(ERR_ARGUMENT, refused({}, ("a"):rep(256)))

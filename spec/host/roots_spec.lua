@@ -1,0 +1,44 @@
+--- The roots that a client trusts that was given none.
+local helper = require("spec.helper")
+
+describe("SSL_CERT_FILE", function()
+  local dir
+
+  setup(function()
+    dir = helper.make_dir()
+    helper.write_file(dir .. "/connect.lua", [[
+      local lowlevel = require("neap.lowlevel")
+      local conn, message = lowlevel.connect(lowlevel.config({ alpn = "h3" }), "tide.example", "127.0.0.1:1")
+      print(conn and "connects" or message)
+    ]])
+    helper.write_file(dir .. "/no certificate.pem", "tide\n")
+    local _, status = helper.run(("cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+      .. "-keyout key.pem -out root.pem -subj /CN=root"):format(helper.quote(dir)))
+    assert.equal(0, status)
+  end)
+
+  teardown(function() helper.remove_dir(dir) end)
+
+  local function connect(file)
+    return (helper.run(("SSL_CERT_FILE=%s %s/spec_host %s/connect.lua"):format(
+      helper.quote(file), helper.build_dir, helper.quote(dir))))
+  end
+
+  it("names the roots of a client that was given none", function()
+    assert.equal("connects\n", connect(dir .. "/root.pem"))
+    assert.equal("connects\n", connect(dir)) -- a folder
+  end)
+
+  it("must name certificates that can be read", function()
+    local message = "no root certificates can be read where SSL_CERT_FILE points\n"
+    assert.equal(message, connect(dir .. "/none.pem"))
+    assert.equal(message, connect(dir .. "/no certificate.pem"))
+  end)
+
+  it("counts as not set when it is empty", function()
+    if not helper.read_file("/etc/ssl/certs/ca-certificates.crt") then
+      return pending("needs /etc/ssl/certs/ca-certificates.crt: install ca-certificates")
+    end
+    assert.equal("connects\n", connect(""))
+  end)
+end)
