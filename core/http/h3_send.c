@@ -123,6 +123,9 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
     bool is_tunnel = r->is_connect && info.status >= 200 && info.status < 300;
     bool has_no_body = r->is_head || info.status == 204 || info.status == 304;
     int64_t left = is_tunnel ? -1 : has_no_body ? 0 : info.content_length;
+    /* RFC 9110 §8.6: what cannot have content says nothing about its length. */
+    if (info.content_length >= 0 && (is_informational || info.status == 204 || is_tunnel))
+        return NEAP_ERR_ARGUMENT;
     if (fin && (is_informational || left > 0))
         return NEAP_ERR_ARGUMENT;
     err = neap_h3_send_section(h3, stream, fields, count, fin);

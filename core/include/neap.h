@@ -171,7 +171,8 @@ NEAP_API int neap_config_add_certificate_files(neap_config *config, const char *
 NEAP_API int neap_config_add_ca(neap_config *config, const void *roots, size_t size, const char **why);
 /** Trust the roots in a file, or in every file of a folder. */
 NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, const char **why);
-/** Trust the system's roots; NEAP_ERR_SYSTEM when none are found. A client that verifies and was given neither roots
+/** Trust the system's roots, or those of the file or folder that SSL_CERT_FILE names; NEAP_ERR_SYSTEM or
+ * NEAP_ERR_CERTIFICATE when none are found there. A client that verifies and was given neither roots
  * nor a pin does this by itself at its first connection. */
 NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
 /** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256; several may be added. With verify_peer the chain
@@ -271,7 +272,7 @@ NEAP_API void neap_random_cid(neap_config *config, size_t size, neap_cid *out);
 /* ---------------------------------------------------------------- connections */
 
 /** Start a client connection. `server_name` is the DNS name or IP address that the certificate must have (and SNI
- * unless an IP); copied. NULL without memory or with a config that cannot work: `*why` (may be NULL) says. */
+ * unless an IP); copied. It may be NULL or empty only without verify_peer or with pins alone. NULL without memory or with a config that cannot work: `*why` (may be NULL) says. */
 NEAP_API neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,
                                  const neap_address *peer, neap_time now, const char **why);
 
@@ -600,9 +601,9 @@ NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
  * NEAP_ERR_NO_MEMORY. Fields are copied. */
 NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
 /** Send a response field section; a :status of 1xx may be followed by others. 0; NEAP_ERR_ARGUMENT (fields that are
- * forbidden, `fin` with 1xx or with a content-length above 0), NEAP_ERR_STREAM_STATE (no such request, not told yet,
- * answered already), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY (the stream was
- * reset). */
+ * forbidden, `fin` with 1xx or with a content-length above 0, a content-length with 1xx, 204 or the 2xx of a CONNECT),
+ * NEAP_ERR_STREAM_STATE (no such request, not told yet, answered already), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED,
+ * NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY (the stream was reset). */
 NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
                                    bool fin);
 /** Send body bytes, DATA framing included: how many were taken, NEAP_ERR_AGAIN when none now (NEAP_H3_WRITABLE comes).

@@ -14,10 +14,11 @@ local CAN_HAPPEN = { closed = true, stopped = true, reset = true, timeout = true
 
 local H3_INTERNAL_ERROR = 0x102
 
-function Response.new(exchange, is_head, timeout)
+function Response.new(exchange, method, timeout)
   return setmetatable({
     _exchange = exchange,
-    _is_head = is_head,
+    _is_head = method == "HEAD",
+    _is_connect = method == "CONNECT",
     _timeout = timeout,
     _status = 200,
     _started = false,
@@ -88,11 +89,17 @@ function Response:is_ended()
   return self._ended
 end
 
+-- Whether a status may come with a content-length (RFC 9110 §8.6).
+local function may_have_length(self)
+  return self._status ~= 204 and not (self._is_connect and self._status < 300)
+end
+
 --- Sends the headers now; done by itself with the first write.
 function Response:start()
   if self._failure then return over(self) end
   if self._started then return true end
   local fields = { ":status", self._status }
+  if self._headers and not may_have_length(self) then self._headers:del("content-length") end
   if self._headers then
     for i = 1, #self._headers do fields[i + 2] = self._headers[i] end
   end
@@ -108,6 +115,7 @@ function Response:informational(status, fields)
   if self._started then error("the headers are sent already", 2) end
   local list = { ":status", status }
   local headers = Headers.new(fields)
+  headers:del("content-length") -- RFC 9110 §8.6
   for i = 1, #headers do list[i + 2] = headers[i] end
   local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, list, false)
   if not ok then return fail(self, refusal(headers, message, code), code, number) end
@@ -178,7 +186,8 @@ function Response:send(body)
   end
   local exchange = self._exchange
   local bodyless = NO_BODY[self._status]
-  local length = not bodyless and #body or nil
+  local length = not bodyless and may_have_length(self) and #body or nil
+  if self._headers and not may_have_length(self) then self._headers:del("content-length") end
   local told = self._headers and self._headers:get("content-length")
   if told then
     length = nil

@@ -30,7 +30,7 @@ local OWN = {
 local function serve(exchange, fields, fin)
   local self = exchange.session.server
   local req = Request.new(exchange, fields, fin, self.read_timeout)
-  local res = Response.new(exchange, req.method == "HEAD", self.read_timeout)
+  local res = Response.new(exchange, req.method, self.read_timeout)
   self.app:handle(req, res)
   if not exchange.finished and not exchange.reset_code and not exchange.session.closed then
     exchange.h3:stop_body(exchange.stream, H3_NO_ERROR)

@@ -130,10 +130,29 @@ describe("neap_h3_send_response", function()
     peer:free()
   end)
 
+  -- RFC 9110 §8.6
+  it("refuses a content-length where there cannot be content", function()
+    local pair, id = asked()
+    for _, status in ipairs({ "100", "103", "204" }) do
+      refused(err.ARGUMENT, pair:respond(id, { { ":status", status }, { "content-length", "0" } }))
+    end
+    assert.equal(0, pair:respond(id, { { ":status", "204" } }, true))
+    pair:free()
+    pair = exchange.pair()
+    id = pair:request({ { ":method", "CONNECT" }, { ":authority", "a:1" } }, false)
+    pair:run()
+    exchange.events(pair, "server")
+    refused(err.ARGUMENT, pair:respond(id, with(OK, { "content-length", "0" })))
+    assert.equal(0, pair:respond(id, { { ":status", "404" }, { "content-length", "0" } }, true))
+    pair:free()
+  end)
+
   it("knows which responses have no body", function()
-    for _, case in ipairs({ { HEAD, OK }, { GET, { { ":status", "304" } } }, { GET, { { ":status", "204" } } } }) do
+    local length = { "content-length", "100" }
+    for _, case in ipairs({ { HEAD, with(OK, length) }, { GET, with({ { ":status", "304" } }, length) },
+      { GET, { { ":status", "204" } } } }) do
       local pair, id = asked(case[1])
-      assert.equal(0, pair:respond(id, with(case[2], { "content-length", "100" }), false))
+      assert.equal(0, pair:respond(id, case[2], false))
       refused(err.ARGUMENT, pair:send_body("server", id, "x", true))
       assert.equal(0, pair:send_body("server", id, "", true))
       pair:run()
@@ -296,7 +315,7 @@ describe("neap_h3_send_trailers", function()
     refused(err.ARGUMENT, pair:send_trailers("client", id, { { "a", "b" } }))
     pair:run()
     exchange.events(pair, "server")
-    assert.equal(0, pair:respond(id, with(OK, { "content-length", "1" }), false))
+    assert.equal(0, pair:respond(id, OK, false))
     assert.equal(3, pair:send_body("server", id, "abc", false))
     refused(err.ARGUMENT, pair:send_trailers("server", id, { { "a", "b" } }))
     assert.equal(3, pair:send_body("client", id, "def", true))

@@ -138,3 +138,39 @@ describe("a response that cannot be sent", function()
     end)
   end)
 end)
+
+describe("content-length", function()
+  -- RFC 9110 §8.6
+  for name, handler in pairs {
+    ["returned"] = function() return 204, nil, { ["content-length"] = "0" } end,
+    ["set by middleware"] = function(_, res)
+      res:header("content-length", 0)
+      return res:status(204):send("")
+    end,
+    ["of headers that leave early"] = function(_, res)
+      res:header("content-length", 0):status(204)
+      res:start()
+    end,
+  } do
+    it("is not sent with 204: " .. name, function()
+      web.with_app(function(app) app:any("/", handler) end, function(client, url)
+        local response = assert(client:request("GET", url .. "/", { timeout = 2 }))
+        assert.equal(204, response.status)
+        assert.is_nil(response.headers:get("content-length"))
+      end)
+    end)
+  end
+
+  it("is not sent with interim responses", function()
+    web.with_app(function(app)
+      app:any("/", function(_, res)
+        assert(res:informational(103, { ["content-length"] = "3", link = "</a>" }))
+        return "abc"
+      end)
+    end, function(client, url)
+      local response = assert(client:request("GET", url .. "/", { timeout = 2 }))
+      assert.equal("abc", response:body())
+      assert.equal("3", response.headers:get("content-length"))
+    end)
+  end)
+end)
