@@ -227,7 +227,7 @@ describe("transport parameters of a client", function()
 
   -- covers: rfc9000#7.4.2.1
   it("that are unknown are ignored", function()
-    local code = answer_to({ { 0x1234, "anything" }, { 27, "" } })
+    local code = answer_to({ { 31 * 150 + 27, "anything" }, { 27, "" } })
     assert.equal(0, code)
   end)
 end)
