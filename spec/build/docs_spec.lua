@@ -37,9 +37,12 @@ describe("README.md", function()
 
   it("names scripts that are there", function()
     for _, page in ipairs({ "README.md", "CONTRIBUTING.md", "ARCHITECTURE.md" }) do
-      for script in assert(helper.read_file(helper.source_dir .. "/" .. page)):gmatch("%f[%w.]scripts/[%w_]+") do
-        assert(select(2, helper.run("test -x " .. quote(helper.source_dir .. "/" .. script))) == 0,
-          page .. " names " .. script)
+      local text = assert(helper.read_file(helper.source_dir .. "/" .. page))
+      for script, ending in text:gmatch("%f[%w.](scripts/[%w_]+)(%.?%a*)") do
+        -- A program, or a piece of Lua that neap runs.
+        local test = ending == ".lua" and "test -f " or "test -x "
+        script = ending == ".lua" and script .. ending or script
+        assert(select(2, helper.run(test .. quote(helper.source_dir .. "/" .. script))) == 0, page .. " names " .. script)
       end
     end
   end)
