@@ -42,7 +42,8 @@ describe("README.md", function()
         -- A program, or a piece of Lua that neap runs.
         local test = ending == ".lua" and "test -f " or "test -x "
         script = ending == ".lua" and script .. ending or script
-        assert(select(2, helper.run(test .. quote(helper.source_dir .. "/" .. script))) == 0, page .. " names " .. script)
+        assert(select(2, helper.run(test .. quote(helper.source_dir .. "/" .. script))) == 0,
+          page .. " names " .. script)
       end
     end
   end)

@@ -138,6 +138,33 @@ describe("memory that runs out in an established connection", function()
     end
   end)
 
+  it("does not lose the thread of TLS messages after the handshake", function()
+    local ticket = "\4\0\3\247" .. ("\0"):rep(8) .. "\1n" .. "\3\233" .. ("t"):rep(1001) .. "\0\0"
+    local refusals = 0
+    for at = 1, 8 do
+      local p = net.pair():handshake()
+      p.client_config:fail_at(at)
+      -- In three pieces, the first of which ends inside the message's header.
+      local number = p.server:stats().packets_sent + 50
+      for _, piece in ipairs({ { 0, 2 }, { 2, 500 }, { 502, #ticket - 502 } }) do
+        number = number + 1
+        local payload = bytes(0x06, piece[1], piece[2], ticket:sub(piece[1] + 1, piece[1] + piece[2]))
+        p:inject("server", net.APPLICATION, payload, { number = number })
+        if not p.client:has_received(net.APPLICATION, number) then
+          refusals = refusals + 1
+          p:inject("server", net.APPLICATION, payload, { number = number })
+        end
+        assert.is_true(p.client:has_received(net.APPLICATION, number))
+      end
+      -- The next message begins where this one ended: one that is not allowed is seen as such.
+      assert.equal("none", p.client:info().by)
+      p:inject("server", net.APPLICATION, bytes(0x06, #ticket, 4, "\99\0\0\0"), { number = number + 1 })
+      assert.equal(0x10a, p.client:info().code)
+      p:free()
+    end
+    assert.is_true(refusals >= 3, refusals)
+  end)
+
   -- covers: rfc9000#8.2.2.5
   it("does not have a PATH_CHALLENGE answered twice", function()
     local stream, challenge = bytes(STREAM, 8, 3, "abc"), bytes(0x1a, "12345678")
