@@ -376,6 +376,9 @@ NEAP_API size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_
 /** Our current first connection ID, the peer's current one, and the DCID of the client's very first Initial. */
 NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination,
                             neap_cid *original);
+/** Our address and the peer's last one that is proved: a server follows its client to another address (a NAT's doing, or
+ * its own), but tells of it only when a round trip showed that the client is there (RFC 9000 §8.2, §9.3). Until then
+ * the figures already count it as a path change. */
 NEAP_API void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer);
 
 typedef struct neap_stats {
@@ -387,6 +390,7 @@ typedef struct neap_stats {
     uint64_t streams_opened, streams_accepted, max_udp_payload_size, key_updates, undecryptable_kept;
     /* bytes of all streams that the peer may still send (RFC 9000 §4.1); that it used and no one has read */
     uint64_t receive_credit, receive_unread;
+    uint64_t path_changes; /* how often the peer was followed to another address (RFC 9000 §9.3) */
 } neap_stats;
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
 

@@ -116,12 +116,12 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
     return 0;
 }
 
-bool neap_local_cids_has(const struct local_cids *l, const neap_cid *cid)
+const struct local_cid *neap_local_cids_find(const struct local_cids *l, const neap_cid *cid)
 {
     for (size_t i = 0; i < LOCAL_SLOTS; i++)
         if (l->ids[i].in_use && cid_equal(&l->ids[i].cid, cid))
-            return true;
-    return false;
+            return &l->ids[i];
+    return NULL;
 }
 
 /* ---- the peer's */
@@ -269,6 +269,29 @@ int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection
     choose_active(&next);
     *p = next;
     return 0;
+}
+
+int neap_peer_cids_take_fresh(struct peer_cids *p)
+{
+    if (neap_peer_cids_active(p)->size == 0)
+        return (int)p->active;
+    for (uint32_t i = 0; i < PEER_SLOTS; i++) {
+        if (!p->ids[i].in_use || p->ids[i].is_active)
+            continue;
+        p->ids[i].is_active = true;
+        return (int)i;
+    }
+    return -1;
+}
+
+void neap_peer_cids_leave(struct peer_cids *p, uint32_t index)
+{
+    struct failure ignored = {0};
+
+    if (index == p->active || !p->ids[index].in_use || retirements(p) == LIMIT_RETIRE_QUEUE)
+        return;
+    push_retirement(p, p->ids[index].sequence, &ignored);
+    p->ids[index] = (struct peer_cid){0};
 }
 
 bool neap_peer_cids_next_retire(struct peer_cids *p, uint64_t *sequence)

@@ -64,8 +64,8 @@ void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence);
  * On success *retired is the cid for the router to forget and *had is true; false when it was retired before. */
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
                               neap_cid *retired, bool *had, struct failure *why);
-/** Whether the peer may use this connection ID. */
-bool neap_local_cids_has(const struct local_cids *l, const neap_cid *cid);
+/** The one of ours that the peer uses here, or NULL when it may not. */
+const struct local_cid *neap_local_cids_find(const struct local_cids *l, const neap_cid *cid);
 
 /** The first connection ID (sequence 0): a client's own invention at first. `limit`: our active_connection_id_limit. */
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit);
@@ -75,6 +75,12 @@ void neap_peer_cids_replace_first(struct peer_cids *p, const neap_cid *cid);
 void neap_peer_cids_set_token(struct peer_cids *p, const uint8_t token[16]);
 /** The one that packets carry. */
 const neap_cid *neap_peer_cids_active(const struct peer_cids *p);
+/** One that no path uses yet, for another path (RFC 9000 §9.5): its index, which counts as in use from now on, or -1.
+ * With zero-length ones there is but one. */
+int neap_peer_cids_take_fresh(struct peer_cids *p);
+/** No path uses it any more: retire it. One that is already retired, or that cannot be because the queue is full, is
+ * left as it is. */
+void neap_peer_cids_leave(struct peer_cids *p, uint32_t index);
 /** NEW_CONNECTION_ID: duplicates ignored; conflicts PROTOCOL_VIOLATION; more than our limit
  * CONNECTION_ID_LIMIT_ERROR; zero-length use PROTOCOL_VIOLATION; retire_prior_to queues RETIRE_CONNECTION_ID and may
  * switch the active one; a queue past its bound CONNECTION_ID_LIMIT_ERROR. */

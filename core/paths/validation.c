@@ -1,4 +1,4 @@
-/* One path: what may be sent to an address that is not proved, and the challenges to answer. */
+/* What may be sent to an address that is not proved, the challenges to answer, and our own. */
 #include "paths/validation.h"
 
 #include <string.h>
@@ -8,7 +8,8 @@
 void neap_validation_init(struct address_validation *p, const neap_address *local, const neap_address *peer,
                           bool validated)
 {
-    *p = (struct address_validation){.local = *local, .peer = *peer, .validated = validated};
+    *p = (struct address_validation){
+        .local = *local, .peer = *peer, .validated = validated, .challenge_at = NEAP_NEVER};
 }
 
 void neap_validation_on_udp_datagram(struct address_validation *p, size_t size)
@@ -57,4 +58,66 @@ bool neap_validation_next_response(struct address_validation *p, uint8_t data[8]
     memcpy(data, p->responses[0], sizeof(p->responses[0]));
     drop_first_response(p);
     return true;
+}
+
+/* ---- our own */
+
+bool neap_validation_runs(const struct address_validation *v)
+{
+    return v->owes_challenge || v->challenge_at != NEAP_NEVER;
+}
+
+void neap_validation_begin(struct address_validation *v)
+{
+    if (neap_validation_runs(v))
+        return;
+    v->owes_challenge = true;
+    v->challenges_sent = 0;
+}
+
+void neap_validation_challenged(struct address_validation *v, const uint8_t data[8], bool is_small,
+                                neap_time interval, neap_time now)
+{
+    if (v->challenge_count == LIMIT_PATH_CHALLENGES) {
+        v->challenge_count--;
+        memmove(v->challenges[0], v->challenges[1], v->challenge_count * sizeof v->challenges[0]);
+    }
+    memcpy(v->challenges[v->challenge_count++], data, sizeof v->challenges[0]);
+    v->owes_challenge = false;
+    v->is_small = is_small;
+    v->challenge_at = now + (interval << v->challenges_sent);
+    if (v->challenges_sent < LIMIT_PTO_BACKOFF)
+        v->challenges_sent++;
+}
+
+bool neap_validation_owes(const struct address_validation *v)
+{
+    return v->owes_challenge || v->response_count > 0;
+}
+
+void neap_validation_ask_again(struct address_validation *v)
+{
+    v->owes_challenge = true;
+    v->challenge_at = NEAP_NEVER;
+}
+
+void neap_validation_abandon(struct address_validation *v)
+{
+    v->owes_challenge = false;
+    v->challenge_at = NEAP_NEVER;
+    v->challenge_count = 0;
+}
+
+bool neap_validation_on_response(struct address_validation *v, const uint8_t data[8])
+{
+    for (uint8_t i = 0; i < v->challenge_count; i++) {
+        if (memcmp(v->challenges[i], data, sizeof v->challenges[i]) != 0)
+            continue;
+        v->validated = true;
+        neap_validation_abandon(v);
+        if (v->is_small)
+            neap_validation_begin(v);
+        return true;
+    }
+    return false;
 }

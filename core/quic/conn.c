@@ -76,7 +76,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     c->is_server = b->is_server;
     c->now = c->idle_from = c->quiet_since = b->now;
     c->handshake = h;
-    c->pacer_at = c->trim_at = c->wake_at = c->close.until = NEAP_NEVER;
+    c->pacer_at = c->trim_at = c->wake_at = c->path_timer = c->close.until = NEAP_NEVER;
     c->news = NEWS_STATE;
     h->source_cid = *b->source_cid;
     h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
@@ -458,8 +458,10 @@ size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max)
 
 void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer)
 {
-    *local = conn_path(conn)->address.local;
-    *peer = conn_path(conn)->address.peer;
+    const struct path *path = neap_conn_proved_path(conn);
+
+    *local = path->address.local;
+    *peer = path->address.peer;
 }
 
 void neap_conn_stats(const neap_conn *conn, neap_stats *out)
@@ -493,6 +495,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out)
         .max_udp_payload_size = r->udp_payload_size,
         .key_updates = conn->keys.updates,
         .undecryptable_kept = n->undecryptable_kept,
+        .path_changes = n->path_changes,
         .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
         .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
     };

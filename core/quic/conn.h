@@ -56,7 +56,10 @@ struct number_space {
 struct path {
     struct address_validation address;
     struct path_recovery recovery;
-    uint8_t index; /* in neap_conn.paths and of sent packets */
+    uint8_t index;          /* in neap_conn.paths and of sent packets */
+    uint8_t peer_cid;       /* index of the peer's connection ID that goes there */
+    uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
+    neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -112,7 +115,7 @@ struct conn_close {
 
 struct conn_counters {
     uint64_t packets_sent, packets_received, packets_dropped, packets_retransmitted;
-    uint64_t bytes_sent, bytes_received, undecryptable_kept;
+    uint64_t bytes_sent, bytes_received, undecryptable_kept, path_changes;
 };
 
 struct member; /* the endpoint's record of a connection */
@@ -148,6 +151,10 @@ struct neap_conn {
 
     /* whom it talks to */
     struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
+    uint8_t fallback;                /* index of the path that was proved last */
+    uint8_t wanted;               /* index of the path that the peer's newest packet but for probes came on */
+    neap_time path_timer;         /* the first of their times */
+    neap_time path_changes_until; /* bounds how often new addresses are followed */
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
@@ -247,7 +254,24 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
 /** A new path in the table: NULL when that is full, or without memory. */
 struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
                                 bool validated);
-void neap_conn_drop_path(neap_conn *c, struct path *path);
+/** The path with this address of the peer, or NULL. */
+struct path *neap_conn_find_path(const neap_conn *c, const neap_address *peer);
+/** The last path whose address is proved, for the application: the active one, unless that is new. */
+const struct path *neap_conn_proved_path(const neap_conn *c);
+/** The path to send on now: one beside the active one that has a PATH_CHALLENGE or PATH_RESPONSE to send and may, or
+ * the active one. */
+struct path *neap_conn_next_path(const neap_conn *c);
+struct received;
+/** The path that a packet came on, a new one for an address that is not known. NULL: none is begun now. */
+struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p);
+/** The newest packet is more than a probe and came from another address: send there from now on (RFC 9000 §9.3). */
+void neap_conn_follow(neap_conn *c, const struct received *p);
+/** A PATH_CHALLENGE was written. */
+void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8], bool is_small);
+void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8]);
+void neap_conn_on_path_timer(neap_conn *c);
+/** The peer's connection IDs changed: no path uses one that is gone. */
+void neap_conn_renew_path_cids(neap_conn *c);
 
 /* ---- conn_keys.c */
 
@@ -268,18 +292,31 @@ void neap_conn_drop_previous_keys(neap_conn *c);
 
 /* ---- conn_recv.c, conn_recv_early.c */
 
+/* A datagram while its packets are taken out of it. */
+struct arrival {
+    const neap_recv_info *info;
+    size_t size;       /* of the whole datagram, for the rule about Initials */
+    struct path *path; /* NULL: from an address that is not known */
+    bool may_keep;     /* a packet without keys may be kept for later */
+    uint8_t ecn;
+    struct span dcid; /* of the first packet; data NULL before */
+};
+
 struct received { /* a packet that was opened */
     enum neap_packet_type type;
     enum space space;
     uint64_t number;
     struct span dcid;
     bool phase;
-    bool from_path;     /* it came from the address that we talk to */
-    bool ack_eliciting; /* found while its frames were read */
-    bool is_refused;    /* there is no room for what is in it: not acknowledged, so that it comes again */
-    bool is_noted;      /* it is among the received ones: it cannot be refused any more */
-    bool has_once;      /* it has frames that wait for that */
-    bool is_productive; /* a frame in it brought anything */
+    struct arrival *arrival;
+    uint64_t dcid_sequence; /* of the connection ID of ours that it names */
+    bool ack_eliciting;     /* found while its frames were read */
+    bool is_newest;         /* its number is the highest so far */
+    bool is_probing;        /* found likewise: nothing but probing frames (RFC 9000 §9.1) */
+    bool is_refused;        /* there is no room for what is in it: not acknowledged, so that it comes again */
+    bool is_noted;          /* it is among the received ones: it cannot be refused any more */
+    bool has_once;          /* it has frames that wait for that */
+    bool is_productive;     /* a frame in it brought anything */
     uint32_t unproductive_frames;
 };
 
@@ -316,7 +353,7 @@ struct draft {
     uint64_t number;
     struct sent_frame frames[PACKET_FRAMES];
     size_t frame_count;
-    bool has_ack, ack_eliciting, is_in_flight, is_probe;
+    bool has_ack, ack_eliciting, is_in_flight, is_probe, must_expand;
 };
 
 /* What may go into a datagram. */
@@ -329,6 +366,9 @@ struct allowance {
 /** Write a packet of this space at `out`: false when it has nothing to say. */
 bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
                       size_t room, const struct allowance *allowed);
+/** Write a packet with what validation owes a path that is not the active one, and nothing else. */
+bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t room,
+                              const struct allowance *allowed);
 /** Begin a packet with its header only: false without room. */
 bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
                       size_t room);

@@ -15,7 +15,7 @@ static enum neap_packet_type packet_type(enum space space)
 
 static void write_header(neap_conn *c, struct draft *d)
 {
-    const neap_cid *dcid = neap_peer_cids_active(&c->peer_cids);
+    const neap_cid *dcid = &c->peer_cids.ids[d->path->peer_cid].cid;
 
     if (d->space == SPACE_APPLICATION) {
         /* RFC 9000 §17.4: the spin bit is not used; it says nothing, but differs between connection IDs. */
@@ -60,7 +60,7 @@ bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum spa
     d->start = out;
     d->length_room = NULL;
     d->frame_count = 0;
-    d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = false;
+    d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = d->must_expand = false;
     d->w = writer_of(out, room - CRYPTO_TAG);
     d->number = s->next_number;
     d->number_size = neap_packet_number_size(d->number, s->recovery.largest_acked);
@@ -124,15 +124,24 @@ static void write_crypto(neap_conn *c, struct draft *d, struct number_space *s)
         record(d, (struct sent_frame){.kind = KIND_CRYPTO, .offset = offset, .size = (uint16_t)size});
 }
 
-static void write_path_responses(neap_conn *c, struct draft *d, bool may_expand)
+/* RFC 9000 §8.2. They belong to the packet's path, and are never sent again as they are (§13.3). */
+static void write_path_frames(neap_conn *c, struct draft *d, const struct allowance *allowed)
 {
+    struct address_validation *v = &d->path->address;
     uint8_t data[8];
 
-    /* RFC 9000 §8.2.2: in a datagram of 1200 bytes; where that is not allowed now it waits. */
-    while (may_expand && has_record_room(d) && writer_left(&d->w) >= 1 + sizeof data &&
-           neap_validation_next_response(&conn_path(c)->address, data)) {
+    if (v->owes_challenge && has_record_room(d) && writer_left(&d->w) >= 1 + sizeof data) {
+        neap_random_bytes(neap_conn_random(c), data, sizeof data);
+        neap_write_path(&d->w, FRAME_PATH_CHALLENGE, data);
+        record(d, (struct sent_frame){.kind = KIND_PATH_CHALLENGE});
+        neap_conn_challenged(c, d->path, data, !allowed->may_expand);
+        d->must_expand = true;
+    }
+    while (has_record_room(d) && writer_left(&d->w) >= 1 + sizeof data &&
+           neap_validation_next_response(v, data)) {
         neap_write_path(&d->w, FRAME_PATH_RESPONSE, data);
         record(d, (struct sent_frame){.kind = KIND_PATH_RESPONSE});
+        d->must_expand = true;
     }
 }
 
@@ -158,7 +167,7 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
 {
     struct sent_frame f;
 
-    write_path_responses(c, d, allowed->may_expand);
+    write_path_frames(c, d, allowed);
     if (c->owes_handshake_done && writer_left(&d->w) > 0) {
         neap_write_handshake_done(&d->w);
         record(d, (struct sent_frame){.kind = KIND_HANDSHAKE_DONE});
@@ -240,6 +249,19 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
         return false;
     pad_for_sample(d);
     return true;
+}
+
+bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t room,
+                              const struct allowance *allowed)
+{
+    if (neap_sent_reserve(&c->application.recovery.sent, c->pool, PACKET_FRAMES)) {
+        c->stalled_until = c->now + 10 * NEAP_MILLISECOND;
+        return false;
+    }
+    if (!neap_draft_begin(c, d, path, SPACE_APPLICATION, out, room))
+        return false;
+    write_path_frames(c, d, allowed);
+    return d->ack_eliciting;
 }
 
 size_t neap_draft_size(const struct draft *d)
@@ -328,7 +350,7 @@ bool neap_conn_wants(neap_conn *c, enum space space)
 
     if (space != SPACE_APPLICATION)
         return neap_send_buffer_has_data(&s->crypto.send, UINT64_MAX);
-    return c->owes_handshake_done || c->owes_ping || conn_path(c)->address.response_count > 0 ||
+    return c->owes_handshake_done || c->owes_ping || neap_validation_owes(&conn_path(c)->address) ||
            neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0 ||
            neap_streams_has_to_send(&c->streams);
 }

@@ -1,5 +1,12 @@
-/* The table of paths. */
+/* Paths: the table, and a peer whose address changes (RFC 9000 §8.2, §9.3). A server follows its client, proves the new
+ * address, and goes back where that fails. */
 #include "quic/conn.h"
+
+#define VALIDATION_PTOS 3u /* RFC 9000 §8.2.4 */
+#define AGAIN 4u /* validation times in which a path that the peer still wants is asked after it failed */
+#define INITIAL_PTO_RTTS 3u /* the PTO of a path without samples: RTT and four times half of it */
+
+/* ---- the table */
 
 struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
                                 bool validated)
@@ -12,6 +19,7 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     if (!path)
         return NULL;
     path->index = index;
+    path->until = NEAP_NEVER;
     neap_validation_init(&path->address, local, peer, validated);
     neap_path_recovery_init(&path->recovery, &c->path_settings);
     c->paths[index] = path;
@@ -19,9 +27,266 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     return path;
 }
 
-void neap_conn_drop_path(neap_conn *c, struct path *path)
+static bool shares_cid(const neap_conn *c, const struct path *path)
 {
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (c->paths[i] && c->paths[i] != path && c->paths[i]->peer_cid == path->peer_cid)
+            return true;
+    return false;
+}
+
+static void drop_path(neap_conn *c, struct path *path)
+{
+    if (!shares_cid(c, path))
+        neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
     neap_recovery_drop_path(&c->recovery, path->index);
     c->paths[path->index] = NULL;
     neap_pool_free(c->pool, path, sizeof *path);
+}
+
+struct path *neap_conn_find_path(const neap_conn *c, const neap_address *peer)
+{
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (c->paths[i] && neap_address_equal(&c->paths[i]->address.peer, peer))
+            return c->paths[i];
+    return NULL;
+}
+
+const struct path *neap_conn_proved_path(const neap_conn *c)
+{
+    return conn_path(c)->address.validated ? conn_path(c) : c->paths[c->fallback];
+}
+
+struct path *neap_conn_next_path(const neap_conn *c)
+{
+    /* Whatever is there beside the active one has an end. */
+    for (size_t i = 0; i < LIMIT_PATHS && c->path_timer != NEAP_NEVER; i++) {
+        struct path *path = c->paths[i];
+
+        if (path && path != conn_path(c) && neap_validation_owes(&path->address) &&
+            neap_validation_budget(&path->address) >= MIN_ROOM)
+            return path;
+    }
+    return conn_path(c);
+}
+
+static void set_path_timer(neap_conn *c)
+{
+    c->path_timer = NEAP_NEVER;
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        const struct path *path = c->paths[i];
+        neap_time at = path ? path->until : NEAP_NEVER;
+
+        if (path && path->address.challenge_at < at)
+            at = path->address.challenge_at;
+        if (at < c->path_timer)
+            c->path_timer = at;
+    }
+}
+
+/* The active one, or the one that is gone back to, stays. */
+static void make_room(neap_conn *c)
+{
+    struct path *first = NULL;
+
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        struct path *path = c->paths[i];
+
+        if (!path)
+            return;
+        if (path != conn_path(c) && path->index != c->fallback && (!first || path->until < first->until))
+            first = path;
+    }
+    drop_path(c, first);
+}
+
+/* ---- following */
+
+/* RFC 9000 §8.2.4: three times the larger PTO of the path in use and of one without samples. */
+static neap_time validation_time(const neap_conn *c)
+{
+    neap_time fresh = INITIAL_PTO_RTTS * c->path_settings.initial_rtt + c->recovery.max_ack_delay;
+    neap_time now = neap_conn_pto(c);
+
+    return VALIDATION_PTOS * (now > fresh ? now : fresh);
+}
+
+/* Who sends copies of a peer's packets from ever new addresses costs us no more than so many paths (§9.3). */
+static bool may_change(neap_conn *c)
+{
+    const neap_time burst = (LIMIT_PATH_CHANGES - 1) * LIMIT_PATH_CHANGE_EVERY;
+    neap_time from = c->path_changes_until > c->now ? c->path_changes_until : c->now;
+
+    if (from - c->now > burst)
+        return false;
+    c->path_changes_until = from + LIMIT_PATH_CHANGE_EVERY;
+    return true;
+}
+
+/* RFC 9000 §9.5: a peer that changed its connection ID moved on purpose and gets another one of its own; a NAT changed
+ * the address alone. */
+static int cid_for(neap_conn *c, const struct received *p)
+{
+    const struct path *active = conn_path(c);
+
+    return p->dcid_sequence == active->dcid_sequence ? (int)active->peer_cid
+                                                     : neap_peer_cids_take_fresh(&c->peer_cids);
+}
+
+struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
+{
+    struct arrival *a = p->arrival;
+
+    if (a->path || !may_change(c))
+        return a->path;
+    int cid = cid_for(c, p);
+    if (cid < 0)
+        return NULL;
+    make_room(c);
+    a->path = neap_conn_add_path(c, &a->info->to, &a->info->from, false);
+    if (!a->path)
+        return NULL;
+    a->path->peer_cid = (uint8_t)cid;
+    a->path->dcid_sequence = p->dcid_sequence;
+    a->path->until = c->now + validation_time(c);
+    neap_validation_on_udp_datagram(&a->path->address, a->size);
+    set_path_timer(c);
+    return a->path;
+}
+
+static bool differ_in_port_only(const neap_address *a, const neap_address *b)
+{
+    neap_address same = *a;
+
+    same.port = b->port;
+    return neap_address_equal(&same, b);
+}
+
+static void activate(neap_conn *c, struct path *path)
+{
+    if (path->address.validated)
+        c->fallback = path->index;
+    path->until = path->address.validated ? NEAP_NEVER : c->now + validation_time(c);
+    c->peer_cids.active = path->peer_cid;
+    c->peer_cids_changed = true;
+    neap_recovery_set_active(&c->recovery, path->index, c->now);
+    neap_conn_set_timers(c);
+}
+
+void neap_conn_follow(neap_conn *c, const struct received *p)
+{
+    struct path *old = conn_path(c);
+    bool is_new = !p->arrival->path;
+    struct path *path = neap_conn_arrival_path(c, p);
+
+    if (!path || path == old)
+        return;
+    /* RFC 9000 §9.4: a port alone is a NAT's doing, and the way the same. */
+    if (is_new && differ_in_port_only(&old->address.peer, &path->address.peer))
+        neap_path_recovery_continue(&path->recovery, &old->recovery);
+    c->counters.path_changes++;
+    c->wanted = path->index;
+    old->until = c->now + validation_time(c);
+    activate(c, path);
+    if (!path->address.validated)
+        neap_validation_begin(&path->address);
+    /* RFC 9000 §9.3.3: who is still there answers, with packets that lead back. */
+    if (old->address.validated)
+        neap_validation_begin(&old->address);
+    set_path_timer(c);
+}
+
+/* ---- validation */
+
+void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8], bool is_small)
+{
+    neap_time interval = neap_path_recovery_pto(&path->recovery) + c->recovery.max_ack_delay;
+
+    neap_validation_challenged(&path->address, data, is_small, interval, c->now);
+    set_path_timer(c);
+}
+
+void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
+{
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        struct path *path = c->paths[i];
+
+        if (!path || !neap_validation_on_response(&path->address, data))
+            continue;
+        c->progress++;
+        if (path != conn_path(c) && path->index == c->wanted) {
+            conn_path(c)->until = c->now + validation_time(c);
+            activate(c, path);
+        }
+        if (path == conn_path(c)) {
+            c->fallback = path->index;
+            path->until = neap_validation_runs(&path->address) ? c->now + validation_time(c) : NEAP_NEVER;
+            c->news |= NEWS_STATE;
+            neap_conn_set_timers(c);
+        }
+        set_path_timer(c);
+        return;
+    }
+}
+
+/* The active path was not proved in time: back to the last one that was (RFC 9000 §9.3.2). Answers may have been lost,
+ * and a peer that only listens says nothing from there again: it is asked for a while longer. A path that is proved, but
+ * not for 1200 bytes, and the only one, is kept: it is all there is. */
+static void give_up(neap_conn *c)
+{
+    struct path *failed = conn_path(c), *path = c->paths[c->fallback];
+
+    neap_validation_abandon(&failed->address);
+    failed->until = NEAP_NEVER;
+    if (path == failed)
+        return;
+    activate(c, path);
+    neap_validation_begin(&failed->address);
+    failed->until = c->now + AGAIN * validation_time(c);
+}
+
+/* The time of a path that is not sent on is over. The last one that was proved is kept until another is. */
+static void end_path(neap_conn *c, struct path *path)
+{
+    if (path != neap_conn_proved_path(c)) {
+        drop_path(c, path);
+        return;
+    }
+    neap_validation_abandon(&path->address);
+    path->until = conn_path(c)->until;
+}
+
+void neap_conn_on_path_timer(neap_conn *c)
+{
+    if (c->now >= conn_path(c)->until)
+        give_up(c);
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        struct path *path = c->paths[i];
+
+        if (path && path != conn_path(c) && c->now >= path->until)
+            end_path(c, path);
+        else if (path && c->now >= path->address.challenge_at)
+            neap_validation_ask_again(&path->address);
+    }
+    set_path_timer(c);
+}
+
+void neap_conn_renew_path_cids(neap_conn *c)
+{
+    conn_path(c)->peer_cid = (uint8_t)c->peer_cids.active;
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        struct path *path = c->paths[i];
+
+        if (!path || c->peer_cids.ids[path->peer_cid].is_active)
+            continue;
+        int cid = neap_peer_cids_take_fresh(&c->peer_cids);
+        path->peer_cid = (uint8_t)(cid >= 0 ? (uint32_t)cid : c->peer_cids.active);
+        /* Without one of its own nothing is sent there (§9.5); the packet that is read may have come on it. */
+        if (cid >= 0 || path == neap_conn_proved_path(c))
+            continue;
+        neap_validation_abandon(&path->address);
+        path->address.response_count = 0;
+        path->until = c->now;
+        set_path_timer(c);
+    }
 }

@@ -5,15 +5,6 @@
 #define RESERVED_SHORT 0x18u
 #define PHASE_BIT 0x04u
 
-/* A datagram while its packets are taken out of it. */
-struct arrival {
-    size_t size; /* of the whole datagram, for the rule about Initials */
-    uint8_t ecn;
-    bool from_path;   /* from the address that we talk to */
-    bool may_keep;    /* a packet without keys may be kept for later */
-    struct span dcid; /* of the first packet; data NULL before */
-};
-
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
 {
     c->counters.packets_dropped++;
@@ -21,9 +12,12 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
           .why = why);
 }
 
-static bool is_our_dcid(const neap_conn *c, const struct packet_header *h)
+static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint64_t *sequence)
 {
+    const struct local_cid *found;
     neap_cid dcid;
+
+    *sequence = 0;
 
     if (h->dcid.size > NEAP_MAX_CONNECTION_ID)
         return false;
@@ -31,7 +25,10 @@ static bool is_our_dcid(const neap_conn *c, const struct packet_header *h)
     /* A client's Initials go to the connection ID that it invented until it knows ours. */
     if (c->is_server && h->type == NEAP_PACKET_INITIAL && cid_equal(&dcid, &c->original_dcid))
         return true;
-    return neap_local_cids_has(&c->local_cids, &dcid);
+    found = neap_local_cids_find(&c->local_cids, &dcid);
+    if (found)
+        *sequence = found->sequence;
+    return found != NULL;
 }
 
 /* What a long header must look like before its keys are tried: NULL when it does, else what is wrong. */
@@ -136,6 +133,8 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     c->quiet_since = c->now;
     c->eliciting_since_recv = false;
     c->trim_at = c->now + TRIM_AFTER;
+    if (p->arrival->path)
+        p->arrival->path->dcid_sequence = p->dcid_sequence;
     if (c->is_server && p->space == SPACE_HANDSHAKE) {
         /* RFC 9000 §8.1: who sends Handshake packets has received ours; RFC 9001 §4.9.1. */
         neap_validation_done(&conn_path(c)->address);
@@ -191,10 +190,15 @@ static int weigh(neap_conn *c, const struct received *p, struct failure *why)
     return 0;
 }
 
-static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, const struct packet_header *h)
+static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const struct packet_header *h,
+                        uint64_t dcid_sequence)
 {
-    struct received p = {
-        .type = h->type, .space = space_of(h->type), .dcid = h->dcid, .from_path = a->from_path};
+    struct received p = {.type = h->type,
+                         .space = space_of(h->type),
+                         .dcid = h->dcid,
+                         .arrival = a,
+                         .dcid_sequence = dcid_sequence,
+                         .is_probing = true};
     struct number_space *s = conn_space(c, p.space);
     struct failure why = {0};
     const struct packet_key *key;
@@ -214,6 +218,7 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
     }
     TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
           .number = p.number, .size = h->size);
+    p.is_newest = s->ack.largest == UINT64_MAX || p.number > s->ack.largest;
     learn_from_packet(c, h, &p);
     int rc = check_opened(c, packet, &p, key, &why);
     if (rc == 0)
@@ -228,6 +233,13 @@ static void take_packet(neap_conn *c, const struct arrival *a, uint8_t *packet, 
         neap_fail(&why, rc, "unknown");
         neap_conn_end_by(c, &why, frame_type);
     }
+    /* RFC 9000 §9.3: old packets that come late do not lead back. */
+    if (!p.is_newest || p.is_probing || !p.is_noted || !conn_is_alive(c))
+        return;
+    if (a->path != conn_path(c))
+        neap_conn_follow(c, &p);
+    else
+        c->wanted = a->path->index;
 }
 
 /* A datagram that could not be opened may be the peer's last word (RFC 9000 §10.3.1): `tail` is how it ended before
@@ -261,8 +273,9 @@ static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t s
         return 0;
     }
     /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
+    uint64_t sequence;
     const char *wrong = a->dcid.data && !span_equal(a->dcid, h.dcid) ? "another destination in one datagram"
-                        : !is_our_dcid(c, &h)                        ? "not one of our connection IDs"
+                        : !is_our_dcid(c, &h, &sequence)             ? "not one of our connection IDs"
                         : h.type != NEAP_PACKET_SHORT                ? refuse_long_header(c, a, &h)
                                                                      : NULL;
     if (!a->dcid.data)
@@ -270,7 +283,7 @@ static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t s
     if (wrong)
         neap_conn_dropped(c, h.type, h.size, wrong);
     else
-        take_packet(c, a, bytes, &h);
+        take_packet(c, a, bytes, &h, sequence);
     return h.size;
 }
 
@@ -290,7 +303,7 @@ static void take_udp_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, s
 /* Keys came: packets that waited for them. Those that still have none stay. */
 static void take_kept(neap_conn *c)
 {
-    struct arrival a = {.from_path = true};
+    struct arrival a = {.path = conn_path(c)};
     struct kept_packet waiting[LIMIT_UNDECRYPTABLE_PACKETS];
     size_t count;
 
@@ -325,20 +338,29 @@ static void answer_while_closing(neap_conn *c)
     c->close.owed = true;
 }
 
-/* RFC 9000 §9: no address changes before the handshake is confirmed; clients know one server address only. What comes
- * from elsewhere later is read, and answered to where the peer was last seen for sure. */
-static bool is_acceptable_source(const neap_conn *c, bool from_path)
+/* RFC 9000 §9: no address changes before the handshake is confirmed; clients know one server address only. Whether a NAT
+ * changed the address nobody can tell, so that it is followed also where the peer was told to stay. */
+static bool takes_other_addresses(const neap_conn *c)
 {
-    if (from_path)
-        return true;
-    return c->is_server && c->stage == STAGE_CONFIRMED &&
-           !config_option(c->config, OPTION_disable_active_migration);
+    return c->is_server && c->stage == STAGE_CONFIRMED;
+}
+
+/* The path that an address belongs to, NULL for a new one; false when nothing is taken from there. */
+static bool find_source(const neap_conn *c, const neap_address *from, struct path **path)
+{
+    bool is_active = neap_address_equal(from, &conn_path(c)->address.peer);
+
+    *path = is_active ? conn_path(c) : NULL;
+    if (is_active || !takes_other_addresses(c))
+        return is_active;
+    *path = neap_conn_find_path(c, from);
+    return true;
 }
 
 int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now)
 {
     neap_conn *c = conn;
-    struct arrival a = {.size = size, .ecn = info->ecn, .may_keep = true};
+    struct arrival a = {.info = info, .size = size, .ecn = info->ecn, .may_keep = true};
     uint64_t before = c->counters.packets_received;
     uint8_t tail[RESET_TOKEN_SIZE] = {0};
 
@@ -346,14 +368,14 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
         return NEAP_ERR_CLOSED;
     c->now = now;
     c->counters.bytes_received += size;
-    a.from_path = neap_address_equal(&info->from, &conn_path(c)->address.peer);
-    if (a.from_path)
-        neap_validation_on_udp_datagram(&conn_path(c)->address, size);
+    bool is_taken = find_source(c, &info->from, &a.path);
+    if (a.path)
+        neap_validation_on_udp_datagram(&a.path->address, size);
     if (!conn_is_alive(c)) {
         answer_while_closing(c);
         return 0;
     }
-    if (size == 0 || !is_acceptable_source(c, a.from_path)) {
+    if (size == 0 || !is_taken) {
         neap_conn_dropped(c, NEAP_PACKET_SHORT, size, size ? "from another address" : "empty");
         return 0;
     }

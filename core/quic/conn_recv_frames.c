@@ -120,7 +120,10 @@ static int on_new_connection_id(neap_conn *c, struct received *p, const struct f
     (void)p;
     int rc = neap_peer_cids_on_new(&c->peer_cids, &f->new_connection_id, why);
 
-    c->peer_cids_changed |= rc == 0;
+    if (rc == 0) {
+        c->peer_cids_changed = true;
+        neap_conn_renew_path_cids(c);
+    }
     return rc;
 }
 
@@ -142,9 +145,18 @@ static int on_retire_connection_id(neap_conn *c, struct received *p, const struc
 static int on_path_challenge(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)why;
-    /* RFC 9000 §8.2.2: the answer would go where the challenge came from; only one path is in use. */
-    if (p->from_path)
-        neap_validation_on_challenge(&conn_path(c)->address, f->path_data);
+    /* RFC 9000 §8.2.2: the answer goes where the challenge came from. */
+    struct path *path = neap_conn_arrival_path(c, p);
+
+    if (path)
+        neap_validation_on_challenge(&path->address, f->path_data);
+    return 0;
+}
+
+static int on_path_response(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p, (void)why;
+    neap_conn_on_path_response(c, f->path_data);
     return 0;
 }
 
@@ -187,8 +199,8 @@ static int take_frame(neap_conn *c, struct received *p, const struct frame *f, s
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that this packet type does not allow");
     if (c->is_server && (rules & ONLY_TO_CLIENT))
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that only servers send");
-    if (rules & ELICITS)
-        p->ack_eliciting = true;
+    p->ack_eliciting |= (rules & ELICITS) != 0;
+    p->is_probing &= (rules & PROBING) != 0;
     if (p->is_noted == ((rules & TWICE) != 0)) {
         p->has_once |= !p->is_noted;
         return 0;

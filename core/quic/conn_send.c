@@ -15,13 +15,13 @@ static void parcel_add(struct parcel *p)
     p->size += neap_draft_size(&p->drafts[p->count++]);
 }
 
-/* RFC 9000 §14.1: a client's datagram with an Initial, a server's with an ack-eliciting one; §8.2.2 with a
- * PATH_RESPONSE, which waits for the room. */
-static bool must_expand(const neap_conn *c, const struct parcel *p, bool has_response)
+/* RFC 9000 §14.1: a client's datagram with an Initial, a server's with an ack-eliciting one; §8.2.1
+ * and §8.2.2 with a PATH_CHALLENGE or PATH_RESPONSE. Where amplification forbids it they stay small. */
+static bool must_expand(const neap_conn *c, const struct parcel *p)
 {
-    const struct draft *first = &p->drafts[0];
+    const struct draft *first = &p->drafts[0], *last = &p->drafts[p->count - 1];
 
-    return has_response || (first->space == SPACE_INITIAL && (first->ack_eliciting || !c->is_server));
+    return last->must_expand || (first->space == SPACE_INITIAL && (first->ack_eliciting || !c->is_server));
 }
 
 static void parcel_pad(struct parcel *p, size_t size)
@@ -92,7 +92,6 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
 {
     struct parcel p = {.path = path, .out = out};
     uint64_t amplification = neap_validation_budget(&path->address);
-    uint8_t responses = path->address.response_count;
 
     if (amplification < room)
         room = (size_t)amplification;
@@ -110,7 +109,7 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
     }
     if (p.count == 0)
         return 0;
-    if (allowed.may_expand && must_expand(c, &p, path->address.response_count < responses))
+    if (allowed.may_expand && must_expand(c, &p))
         parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     if (is_worth_filling(c, &p, room))
         parcel_pad(&p, room);
@@ -140,6 +139,29 @@ static void issue_ids(neap_conn *c)
         neap_random_cid(c->config, c->local_cids.cid_size, &cid);
         neap_conn_issue_id(c, &cid);
     }
+}
+
+/* One datagram of a path that is not the active one: what its validation needs (RFC 9000 §8.2). */
+static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *out, size_t size)
+{
+    struct flight flight = {0};
+    struct parcel p = {.path = path, .out = out};
+    uint64_t amplification = neap_validation_budget(&path->address);
+    size_t room = room_for_one(path, size);
+
+    if (amplification < room)
+        room = (size_t)amplification;
+    struct allowance allowed = {.room = room, .may_expand = room >= NEAP_MIN_UDP_PAYLOAD};
+    if (!neap_draft_write_probing(c, &p.drafts[0], path, out, room, &allowed))
+        return 0;
+    parcel_add(&p);
+    if (allowed.may_expand)
+        parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
+    parcel_commit(c, &p, &flight);
+    if (neap_flight_seal(c, &flight) == 0)
+        return p.size;
+    neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packets could not be sealed");
+    return 0;
 }
 
 static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment)
@@ -215,10 +237,17 @@ static void note_app_limited(neap_conn *c, size_t room)
         !anything_wanted(c) && neap_path_recovery_window_left(path) >= room && c->pacer_at == NEAP_NEVER;
 }
 
-static size_t write_burst(neap_conn *c, uint8_t *out, size_t size, size_t most, size_t *segment)
+/* What little may be sent to a new address is kept for asking whether the peer is there: data would leave nothing for
+ * the second time, and a peer that sends little and then listens would never be proved. */
+static bool is_kept_for_validation(const neap_conn *c, const struct path *path)
+{
+    return c->stage == STAGE_CONFIRMED && neap_validation_budget(&path->address) < NEAP_MIN_UDP_PAYLOAD;
+}
+
+static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t size, size_t most,
+                          size_t *segment)
 {
     struct flight flight = {0};
-    struct path *path = conn_path(c);
     size_t room = room_for_one(path, size);
     size_t used = 0;
 
@@ -253,17 +282,24 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     if (size < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
+    struct path *path = neap_conn_next_path(c);
     if (conn_is_alive(c) && now >= c->stalled_until) {
         issue_ids(c);
-        if (neap_conn_check_seal_limit(c))
-            used = write_burst(c, out, size, most, &segment);
+        if (!neap_conn_check_seal_limit(c))
+            used = 0;
+        else if (path != conn_path(c) || is_kept_for_validation(c, path))
+            used = segment = write_probing_datagram(c, path, out, size);
+        else
+            used = write_burst(c, path, out, size, most, &segment);
         neap_conn_set_timers(c);
     }
-    if (c->stage == STAGE_CLOSING && c->close.owed)
-        used = segment = write_close_udp_datagram(c, out, room_for_one(conn_path(c), size));
+    if (c->stage == STAGE_CLOSING && c->close.owed) {
+        path = conn_path(c);
+        used = segment = write_close_udp_datagram(c, out, room_for_one(path, size));
+    }
     if (used == 0)
         return NEAP_ERR_AGAIN;
-    fill_info(c, conn_path(c), info, segment);
+    fill_info(c, path, info, segment);
     return (int64_t)used;
 }
 

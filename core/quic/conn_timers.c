@@ -92,7 +92,7 @@ neap_time neap_conn_timeout(const neap_conn *conn)
         return c->close.until;
     at = earlier(c->recovery.timer, idle_at(c));
     at = earlier(earlier(at, c->trim_at), sending_at(c));
-    at = earlier(at, earlier(c->wake_at, keep_alive_at(c)));
+    at = earlier(earlier(at, c->path_timer), earlier(c->wake_at, keep_alive_at(c)));
     if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
     if (packet_key_is_set(&c->keys.previous_read))
@@ -167,6 +167,8 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
     }
     if (packet_key_is_set(&c->keys.previous_read) && now >= c->keys.previous_until)
         neap_conn_drop_previous_keys(c);
+    if (now >= c->path_timer)
+        neap_conn_on_path_timer(c);
     if (now >= keep_alive_at(c)) {
         c->quiet_since = now;
         c->owes_ping = true;

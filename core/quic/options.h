@@ -30,7 +30,8 @@
     X(ack_delay_exponent, COUNT, 3, 0, 20, "delays in our ACK frames are shifted right by so many bits")   \
     X(max_ack_delay, MILLISECONDS, 25, 0, 16383, "how long an acknowledgement of ours may wait")           \
     X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")               \
-    X(disable_active_migration, BOOLEAN, 0, 0, 1, "the peer must stay at its address")                     \
+    X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                          \
+      "tells the peer not to move to another address; what a NAT does to it is followed")                  \
     X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                             \
       "the window of the whole connection grows by itself up to this")                                     \
     X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                 \

@@ -22,6 +22,14 @@ void neap_path_recovery_restart(struct path_recovery *p)
     neap_pacer_init(&p->pacer, p->pacer.enabled, p->udp_payload_size);
 }
 
+void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from)
+{
+    p->rtt = from->rtt;
+    p->cc = from->cc;
+    p->pacer = from->pacer;
+    p->udp_payload_size = from->udp_payload_size;
+}
+
 /* ---- times */
 
 neap_time neap_path_recovery_pto(const struct path_recovery *p)

@@ -37,6 +37,8 @@ struct path_settings { /* what a path begins with */
 };
 
 void neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings);
+/** The same way under another name (RFC 9000 §9.4): a new path goes on where another is. */
+void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from);
 /** A Retry came (RFC 9002 §6.3): the controller and the pacer begin anew. */
 void neap_path_recovery_restart(struct path_recovery *p);
 

@@ -553,6 +553,7 @@ static int conn_stats(lua_State *L)
     COUNTER(max_udp_payload_size)
     COUNTER(key_updates)
     COUNTER(undecryptable_kept)
+    COUNTER(path_changes)
     COUNTER(receive_credit)
     COUNTER(receive_unread)
 #undef COUNTER

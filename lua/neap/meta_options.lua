@@ -14,7 +14,7 @@
 ---@field ack_delay_exponent? integer delays in our ACK frames are shifted right by so many bits
 ---@field max_ack_delay? number seconds: how long an acknowledgement of ours may wait
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
----@field disable_active_migration? boolean the peer must stay at its address
+---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
 ---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged

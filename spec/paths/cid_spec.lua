@@ -297,3 +297,40 @@ describe("a stateless reset token", function()
     end
   end)
 end)
+
+describe("a connection ID for another path", function()
+  local paths = require("neap.units").paths
+  local function token(n) return ("%016d"):format(n) end
+
+  -- covers: rfc9000#9.5.3
+  it("is one that no path uses yet, and is retired with its path", function()
+    local p = paths.peer_cids("first---")
+    assert.equal(0, (p:on_new(1, 0, "second--", token(1))))
+    assert.equal(1, p:take_fresh())
+    assert.equal(-1, p:take_fresh())
+    p:leave(1)
+    assert.equal(1, p:next_retire())
+    assert.equal(0, (p:on_new(2, 0, "third---", token(2))))
+    assert.equal(1, p:take_fresh())
+  end)
+
+  it("that packets carry is not retired by another path", function()
+    local p = paths.peer_cids("first---")
+    p:leave(0)
+    assert.is_nil(p:next_retire())
+    assert.equal("first---", p:active())
+  end)
+
+  it("is the one there is when the peer uses none", function()
+    local p = paths.peer_cids("")
+    assert.equal(0, p:take_fresh())
+  end)
+
+  it("resets the connection as the others do", function()
+    local p = paths.peer_cids("first---")
+    p:on_new(1, 0, "second--", token(1))
+    assert.is_false(p:is_reset(token(1)))
+    p:take_fresh()
+    assert.is_true(p:is_reset(token(1)))
+  end)
+end)

@@ -58,3 +58,53 @@ describe("PATH_CHALLENGE", function()
     assert.is_nil(p:next_response())
   end)
 end)
+
+describe("our own validation of a path", function()
+  local INTERVAL = 1e9
+  local p
+  before_each(function() p = units.path(false) end)
+
+  it("asks once, and again after an interval that doubles", function()
+    p:begin()
+    assert.is_true((p:asks()))
+    local at = 0
+    for n = 0, 3 do
+      p:challenged(data(n), false, INTERVAL, at)
+      assert.same({ false, at + INTERVAL * 2 ^ n }, { p:asks() })
+      at = at + INTERVAL * 2 ^ n
+      p:ask_again()
+      assert.is_true((p:asks()))
+    end
+  end)
+
+  -- covers: rfc9000#8.2.2.4
+  it("takes the answer to any of the last challenges, and no other", function()
+    p:begin()
+    for n = 1, units.PATH_CHALLENGES + 1 do p:challenged(data(n), false, INTERVAL, 0) end
+    assert.is_false(p:on_response(data(0)))
+    assert.is_false(p:on_response(data(1))) -- too old
+    assert.equal(0, p:budget())
+    assert.is_true(p:on_response(data(2)))
+    assert.equal(2 ^ 64, p:budget())
+    assert.is_false(p:on_response(data(3)))
+    assert.same({ false }, { p:asks() })
+  end)
+
+  it("that was small begins again, for the size", function()
+    p:begin()
+    p:challenged(data(1), true, INTERVAL, 0)
+    assert.is_true(p:on_response(data(1)))
+    assert.is_true((p:asks()))
+    p:challenged(data(2), false, INTERVAL, 0)
+    assert.is_true(p:on_response(data(2)))
+    assert.is_false((p:asks()))
+  end)
+
+  it("is over when it is abandoned", function()
+    p:begin()
+    p:challenged(data(1), false, INTERVAL, 0)
+    p:abandon()
+    assert.same({ false }, { p:asks() })
+    assert.is_false(p:on_response(data(1)))
+  end)
+end)

@@ -82,9 +82,9 @@ describe("the amplification limit", function()
         return nil
       end
       local deliver = p.deliver
-      function p:deliver(direction, datagram)
+      function p:deliver(direction, datagram, address)
         if direction == "up" then received = received + #datagram end
-        deliver(self, direction, datagram)
+        deliver(self, direction, datagram, address)
         self:flush()
         assert.is_true(sent <= 3 * received, "seed " .. seed)
       end
@@ -93,7 +93,7 @@ describe("the amplification limit", function()
         p.server:close(true, 1)
         for _ = 1, 50 do
           received = received + 5
-          p.heard = p.heard + 5
+          p.heard[net.CLIENT] = p.heard[net.CLIENT] + 5
           p.server:recv("\64junk", p.now)
           p:flush()
           assert.is_true(sent <= 3 * received, "closing, seed " .. seed)

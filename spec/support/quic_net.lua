@@ -75,7 +75,10 @@ function net.pair(options)
     order = 0,
     sent = { up = 0, down = 0 },
     bytes = { up = 0, down = 0 },
-    heard = 0, -- bytes that reached the server
+    address = net.CLIENT, -- the client's, as the server sees it
+    heard = {}, -- bytes that reached the server from an address
+    told = {}, -- bytes that the server sent there
+    proved = {}, -- addresses that it may believe
   }, Pair)
   self.client_config = net.config(options.client, (options.seed or 1) * 2 + 1000, false)
   self.server_config = net.config(options.server, (options.seed or 1) * 2 + 1001, true)
@@ -96,23 +99,36 @@ function Pair:free()
   assert(left == 0, left .. " allocations were not given back")
 end
 
-local function push(self, at, direction, bytes)
+local function push(self, at, direction, bytes, address)
   self.order = self.order + 1
-  table.insert(self.wire, { at = at, order = self.order, direction = direction, bytes = bytes })
+  table.insert(self.wire, { at = at, order = self.order, direction = direction, bytes = bytes, address = address })
 end
 
--- RFC 9000 §8.1, in every run: three times what came, until the address is proved.
-local function check_amplification(self)
-  self.proved = self.proved or self.server:info().validated
-  assert(self.proved or self.bytes.down <= 3 * self.heard, "the server amplifies")
+local function is_proved(self, address)
+  for _, path in ipairs(self.proved[address] and {} or self.server:paths()) do
+    if path.validated then self.proved[path.address] = true end
+  end
+  return self.proved[address]
+end
+
+-- RFC 9000 §8.1, in every run: three times what came from an address, until it is proved.
+local function check_amplification(self, to, size)
+  self.told[to] = (self.told[to] or 0) + size
+  assert(is_proved(self, to) or self.told[to] <= 3 * (self.heard[to] or 0), "the server amplifies")
+end
+
+--- From now on the client has another address, as a NAT gives it: what is under way to the old one is lost.
+function Pair:rebind(address)
+  self.address = address
 end
 
 --- Put a datagram onto the wire: "up" goes to the server.
-function Pair:transmit(direction, bytes)
+function Pair:transmit(direction, bytes, to)
+  local address = direction == "down" and to or self.address
   local index = self.sent[direction] + 1
   self.sent[direction] = index
   self.bytes[direction] = self.bytes[direction] + #bytes
-  if direction == "down" then check_amplification(self) end
+  if direction == "down" then check_amplification(self, address, #bytes) end
   if self.filter then
     bytes = self.filter(direction, bytes, index)
     if not bytes then return end
@@ -120,25 +136,28 @@ function Pair:transmit(direction, bytes)
   if self.drop and self.drop(direction, index, bytes) then return end
   if self.random() < self.loss then return end
   local late = self.random() < self.reorder and self.delay * self.random() * 3 or 0
-  push(self, self.now + self.delay + late, direction, bytes)
+  push(self, self.now + self.delay + late, direction, bytes, address)
   if self.random() < self.duplicate then
-    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes)
+    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes, address)
   end
 end
 
-local function accept(self, bytes)
+local function accept(self, bytes, from)
   local header = quic.header(bytes, 8)
   if not header or header.type ~= 0 or #bytes < 1200 then return end
-  self.server = quic.accept(self.server_config, bytes, self.scid, nil, net.SERVER, net.CLIENT, self.now)
+  self.server = quic.accept(self.server_config, bytes, self.scid, nil, net.SERVER, from, self.now)
   if self.on_accept and self.server then self.on_accept(self.server) end
 end
 
-function Pair:deliver(direction, bytes)
+--- `address`: where it comes from ("up") or goes to ("down"); the client's without.
+function Pair:deliver(direction, bytes, address)
+  address = address or self.address
   if direction == "up" then
-    self.heard = self.heard + #bytes
-    if not self.server then accept(self, bytes) end
-    if self.server then self.server:recv(bytes, self.now) end
-  else
+    self.heard[address] = (self.heard[address] or 0) + #bytes
+    if not self.server then accept(self, bytes, address) end
+    if not self.server then return end
+    self.server:recv(bytes, self.now, address)
+  elseif address == self.address then
     self.client:recv(bytes, self.now)
   end
 end
@@ -147,11 +166,11 @@ local function flush(self, conn, direction)
   if not conn then return false end
   local any = false
   for _ = 1, 10000 do
-    local bytes, segment = conn:burst(self.now)
+    local bytes, segment, to = conn:burst(self.now)
     if not bytes then return any end
     any = true
     for at = 1, #bytes, segment do
-      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)))
+      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)), to)
     end
   end
   error("a connection sends without end")
@@ -196,7 +215,7 @@ local function step(self, at, index)
   self.now = math.max(self.now, at)
   if index then
     local packet = table.remove(self.wire, index)
-    return self:deliver(packet.direction, packet.bytes)
+    return self:deliver(packet.direction, packet.bytes, packet.address)
   end
   for _, conn in ipairs({ self.client, self.server }) do
     if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end

@@ -155,7 +155,7 @@ static int local_has(lua_State *L)
 {
     neap_cid cid = check_cid(L, 2);
 
-    lua_pushboolean(L, neap_local_cids_has(check_local(L), &cid));
+    lua_pushboolean(L, neap_local_cids_find(check_local(L), &cid) != NULL);
     return 1;
 }
 
@@ -253,6 +253,18 @@ static int peer_is_reset(lua_State *L)
     return 1;
 }
 
+static int peer_take_fresh(lua_State *L)
+{
+    lua_pushinteger(L, neap_peer_cids_take_fresh(check_peer(L)));
+    return 1;
+}
+
+static int peer_leave(lua_State *L)
+{
+    neap_peer_cids_leave(check_peer(L), (uint32_t)luaL_checkinteger(L, 2));
+    return 0;
+}
+
 /* p:waiting() -> retirements to be written, written and not acknowledged */
 static int peer_waiting(lua_State *L)
 {
@@ -272,6 +284,8 @@ static const luaL_Reg peer_methods[] = {{"replace_first", peer_replace_first},
                                         {"retire_acked", peer_retire_acked},
                                         {"is_reset", peer_is_reset},
                                         {"waiting", peer_waiting},
+                                        {"take_fresh", peer_take_fresh},
+                                        {"leave", peer_leave},
                                         {NULL, NULL}};
 
 /* ---- path(validated) */
@@ -333,12 +347,62 @@ static int path_next_response(lua_State *L)
     return 1;
 }
 
+static int path_begin(lua_State *L)
+{
+    neap_validation_begin(check_path(L));
+    return 0;
+}
+
+/* p:asks() -> whether a challenge is to be sent, when the next would be */
+static int path_asks(lua_State *L)
+{
+    const struct address_validation *v = check_path(L);
+
+    lua_pushboolean(L, v->owes_challenge);
+    if (v->challenge_at == NEAP_NEVER)
+        return 1;
+    lua_pushnumber(L, (lua_Number)v->challenge_at);
+    return 2;
+}
+
+/* p:challenged(data, is_small, interval, now) */
+static int path_challenged(lua_State *L)
+{
+    neap_validation_challenged(check_path(L), check_exactly(L, 2, 8), lua_toboolean(L, 3), check_u64(L, 4),
+                               check_u64(L, 5));
+    return 0;
+}
+
+static int path_ask_again(lua_State *L)
+{
+    neap_validation_ask_again(check_path(L));
+    return 0;
+}
+
+static int path_abandon(lua_State *L)
+{
+    neap_validation_abandon(check_path(L));
+    return 0;
+}
+
+static int path_on_response(lua_State *L)
+{
+    lua_pushboolean(L, neap_validation_on_response(check_path(L), check_exactly(L, 2, 8)));
+    return 1;
+}
+
 static const luaL_Reg path_methods[] = {{"on_udp_datagram", path_on_udp_datagram},
                                         {"on_sent", path_on_sent},
                                         {"budget", path_budget},
                                         {"validate", path_validated},
                                         {"on_challenge", path_on_challenge},
                                         {"next_response", path_next_response},
+                                        {"begin", path_begin},
+                                        {"asks", path_asks},
+                                        {"challenged", path_challenged},
+                                        {"ask_again", path_ask_again},
+                                        {"abandon", path_abandon},
+                                        {"on_response", path_on_response},
                                         {NULL, NULL}};
 
 /* ---- tokens(secret): seals and opens */
@@ -486,6 +550,8 @@ int neap_units_paths(lua_State *L)
                                         {NULL, NULL}});
     lua_pushinteger(L, LIMIT_PATH_RESPONSES);
     lua_setfield(L, -2, "PATH_RESPONSES");
+    lua_pushinteger(L, LIMIT_PATH_CHALLENGES);
+    lua_setfield(L, -2, "PATH_CHALLENGES");
     lua_pushinteger(L, LIMIT_RETIRE_QUEUE);
     lua_setfield(L, -2, "RETIRE_QUEUE");
     lua_pushnumber(L, (lua_Number)TOKEN_RETRY_LIFETIME);

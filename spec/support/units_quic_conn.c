@@ -122,7 +122,8 @@ static int conn_burst(lua_State *L)
     if (size < 0)
         return count;
     lua_pushnumber(L, (lua_Number)info.segment_size);
-    return 2;
+    push_address(L, &info.to);
+    return 3;
 }
 
 static int conn_timeout(lua_State *L)
@@ -277,6 +278,7 @@ static int conn_stats(lua_State *L)
     set_number(L, "pto_count", s.pto_count);
     set_number(L, "key_updates", s.key_updates);
     set_number(L, "kept", s.undecryptable_kept);
+    set_number(L, "path_changes", s.path_changes);
     set_number(L, "stream_bytes_received", s.stream_bytes_received);
     set_number(L, "backoff", conn_path(c)->recovery.pto_count);
     set_number(L, "eliciting_in_flight", c->application.recovery.sent.eliciting_in_flight);
@@ -307,6 +309,33 @@ static int conn_source_ids(lua_State *L)
     for (size_t i = 0; i < count; i++) {
         push_cid(L, &ids[i]);
         lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+/* conn:paths() -> {{address, validated, is_active, window, in_flight, rtt, cid} …} */
+static int conn_paths(lua_State *L)
+{
+    const neap_conn *c = check_conn(L, 1);
+    int count = 0;
+
+    lua_newtable(L);
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        const struct path *path = c->paths[i];
+
+        if (!path)
+            continue;
+        lua_newtable(L);
+        push_address(L, &path->address.peer);
+        lua_setfield(L, -2, "address");
+        set_bool(L, "validated", path->address.validated);
+        set_bool(L, "is_active", path == conn_path(c));
+        set_number(L, "window", path->recovery.cc.window);
+        set_number(L, "in_flight", path->recovery.bytes_in_flight);
+        set_number(L, "rtt", path->recovery.rtt.smoothed);
+        push_cid(L, &c->peer_cids.ids[path->peer_cid].cid);
+        lua_setfield(L, -2, "cid");
+        lua_rawseti(L, -2, ++count);
     }
     return 1;
 }
@@ -499,6 +528,7 @@ static const luaL_Reg conn_methods[] = {
     {"free", conn_free},
     {"recv", conn_recv},
     {"ping", conn_ping},
+    {"paths", conn_paths},
     {"keep_alive", conn_keep_alive},
     {"send", conn_send},
     {"burst", conn_burst},

@@ -1,0 +1,351 @@
+local net = require("support.quic_net")
+
+local MS, bytes = net.MS, net.bytes
+local OTHER_PORT, OTHER_HOST = "198.51.100.7:50001", "203.0.113.9:4000"
+local SPOOFED = "192.0.2.200:9"
+
+local function active(p)
+  for _, path in ipairs(p.server:paths()) do
+    if path.is_active then return path end
+  end
+end
+
+local function count(p) return #p.server:paths() end
+
+--- A packet of the client's from `address`; a PING unless told.
+local function say(p, address, frames)
+  p:deliver("up", p.client:inject(net.APPLICATION, frames or bytes(1)), address)
+end
+
+--- Download `size` bytes while `during(p)` runs before each step; whether they came whole.
+local function download(p, size, during, most)
+  local data = ("neap"):rep(size / 4)
+  local run = p.run
+  function p:run(done, limit)
+    return run(self, function(x)
+      during(x)
+      return done and done(x)
+    end, limit)
+  end
+  local got = p:transfer("server", data, most)
+  p.run = nil
+  return got == data
+end
+
+describe("a client whose address changes", function()
+  -- covers: rfc9000#9.3.1 rfc9000#9.4
+  it("gets its download whole when the port changes, then the address", function()
+    local p = net.pair():handshake()
+    local start = p.now
+    local addresses, at = { OTHER_PORT, OTHER_HOST, "203.0.113.9:4001", "203.0.113.10:4001" }, 0
+    assert.is_true(download(p, 4000000, function()
+      local number = math.floor((p.now - start) / (100 * MS))
+      if number > at and addresses[number] then
+        at = number
+        p:rebind(addresses[number])
+      end
+    end))
+    p.client:ping()
+    p:settle()
+    assert.is_true(at >= 3, at)
+    assert.equal(p.address, (select(2, p.server:addresses())))
+    assert.equal(at, p.server:stats().path_changes)
+    p:free()
+  end)
+
+  it("gets its upload whole as well", function()
+    local p = net.pair():handshake()
+    p:rebind(OTHER_HOST)
+    local data = ("x"):rep(1000000)
+    assert.equal(data, (p:transfer("client", data)))
+    assert.equal(OTHER_HOST, (select(2, p.server:addresses())))
+    p:free()
+  end)
+
+  it("is followed with losses of a fifth in both directions", function()
+    for seed = 1, 20 do
+      local p = net.pair({ seed = seed, loss = 0.2 }):handshake()
+      p:rebind(seed % 2 == 0 and OTHER_HOST or OTHER_PORT)
+      local data = ("x"):rep(200000)
+      p.client:ping()
+      assert.is_true(data == p:transfer("server", data), "seed " .. seed)
+      p:free()
+    end
+  end)
+
+  -- covers: rfc9000#9.4.2
+  it("has a controller and an RTT of its own when the host changes", function()
+    local p = net.pair():handshake()
+    assert(p:transfer("server", ("x"):rep(200000)))
+    local before = active(p)
+    assert.is_true(before.window > 20000)
+    say(p, OTHER_HOST)
+    local path = active(p)
+    assert.same({ OTHER_HOST, 12000, 333 * MS }, { path.address, path.window, path.rtt })
+    p:free()
+  end)
+
+  -- covers: rfc9000#9.4.3
+  it("keeps both when it is the port alone", function()
+    local p = net.pair():handshake()
+    assert(p:transfer("server", ("x"):rep(200000)))
+    local before = active(p)
+    say(p, OTHER_PORT)
+    local path = active(p)
+    assert.same({ OTHER_PORT, before.window, before.rtt }, { path.address, path.window, path.rtt })
+    p:free()
+  end)
+
+  -- covers: rfc9000#9.5.4
+  it("keeps the peer's connection ID when the client did not change its own", function()
+    local p = net.pair():handshake()
+    local before = active(p).cid
+    say(p, OTHER_HOST)
+    assert.equal(before, active(p).cid)
+    p:free()
+  end)
+
+  it("is followed also where it was told to stay: a NAT asks nobody", function()
+    local p = net.pair({ server = { disable_active_migration = 1 } }):handshake()
+    p:rebind(OTHER_HOST)
+    local data = ("x"):rep(100000)
+    p.client:ping()
+    assert.equal(data, (p:transfer("server", data)))
+    p:free()
+  end)
+
+  it("is reported to the application when its address is proved, not before", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_HOST)
+    assert.equal(net.CLIENT, (select(2, p.server:addresses())))
+    p:rebind(OTHER_HOST)
+    p:settle(300 * MS)
+    assert.equal(OTHER_HOST, (select(2, p.server:addresses())))
+    p:free()
+  end)
+
+  it("leaves one path when all is over", function()
+    local p = net.pair():handshake()
+    p:rebind(OTHER_HOST)
+    p.client:ping()
+    p:settle(10000 * MS)
+    assert.equal(1, count(p))
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    p:free()
+  end)
+end)
+
+describe("a path that is not proved", function()
+  -- covers: rfc9000#8.2.1.5
+  it("is asked in a datagram of 1200 bytes where the limit allows it", function()
+    local p = net.pair():handshake()
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { pad = 500 }), OTHER_HOST)
+    local sizes = {}
+    for _ = 1, 10 do
+      local datagram, segment, to = p.server:burst(p.now)
+      if not datagram then break end
+      if to == OTHER_HOST then sizes[#sizes + 1] = segment end
+    end
+    assert.equal(1200, sizes[1])
+    p:free()
+  end)
+
+  -- covers: rfc9000#8.2.1.6 rfc9000#8.2.3.1
+  it("is asked in a small one first where it does not, and for the size afterwards", function()
+    local p = net.pair():handshake()
+    local sizes = {}
+    p.filter = function(direction, datagram)
+      if direction == "down" then sizes[#sizes + 1] = #datagram end
+      return datagram
+    end
+    p:rebind(OTHER_HOST)
+    say(p, OTHER_HOST)
+    p:settle(25 * MS)
+    local small = {}
+    for _, size in ipairs(sizes) do
+      if size < 1200 then small[#small + 1] = size end
+    end
+    assert.is_true(#small > 0)
+    p:settle(300 * MS)
+    assert.is_true(active(p).validated)
+    p:settle(5000 * MS)
+    assert.same({ OTHER_HOST, 1 }, { active(p).address, count(p) })
+    p:free()
+  end)
+
+  -- covers: rfc9000#8.2.4.1 rfc9000#9.3.2.1
+  it("is given up after three probe timeouts, for the last one that was", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_HOST)
+    assert.equal(OTHER_HOST, active(p).address)
+    local start = p.now
+    -- Nobody answers there; the client itself says nothing.
+    p.filter = function() return false end
+    p:run(function() return active(p).address == net.CLIENT end, 20000 * MS)
+    assert.equal(net.CLIENT, active(p).address)
+    assert.is_true(p.now - start >= 2900 * MS and p.now - start < 3300 * MS, (p.now - start) / MS)
+    p.filter = nil
+    assert.equal("abc", (p:transfer("server", "abc")))
+    p:settle(20000 * MS)
+    assert.equal(1, count(p))
+    p:free()
+  end)
+
+  -- The answers are lost, and a client that only listens says nothing more from its new address.
+  it("is asked for a while after it was given up, and followed when the answer comes after all", function()
+    local p = net.pair():handshake()
+    local id = p.server:open(false)
+    p:rebind(OTHER_HOST)
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { pad = 1200 }), OTHER_HOST)
+    local until_then = p.now + 5000 * MS
+    p.filter = function(_, datagram) return p.now > until_then and datagram end
+    p:run(function() return active(p).address == net.CLIENT end, 4000 * MS)
+    assert.equal(net.CLIENT, active(p).address)
+    p.server:stream_send(id, "abc", true)
+    p:run(function() return active(p).address == OTHER_HOST end, 15000 * MS)
+    assert.is_true(active(p).validated)
+    assert.equal("abc", (p:transfer("server", "abc")))
+    p:free()
+  end)
+
+  it("is asked again when the answer does not come, ever later", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_PORT, bytes(1) .. ("\0"):rep(1000))
+    local times = {}
+    p.filter = function(direction)
+      if direction == "down" then times[#times + 1] = p.now end
+      return false
+    end
+    p:run(nil, 2900 * MS)
+    local sent = 0
+    for n = 2, #times do
+      if times[n] > times[n - 1] then sent = sent + 1 end
+    end
+    assert.is_true(sent >= 3 and sent <= 24, sent)
+    p:free()
+  end)
+
+  it("is not proved by data that was not sent", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_HOST, bytes(1, 0x1b, "12345678"))
+    assert.is_false(active(p).validated)
+    assert.equal("none", p.server:info().by)
+    p:free()
+  end)
+end)
+
+describe("packets from another address", function()
+  -- covers: rfc9000#9.3.3.1
+  it("have the old path asked as well", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_HOST)
+    local to = {}
+    for _ = 1, 10 do
+      local datagram, segment, address = p.server:burst(p.now)
+      if not datagram then break end
+      to[address] = segment
+    end
+    assert.equal(1200, to[net.CLIENT])
+    p:free()
+  end)
+
+  it("that are old do not lead back", function()
+    local p = net.pair():handshake()
+    local late = p.client:inject(net.APPLICATION, bytes(1))
+    p:rebind(OTHER_HOST)
+    say(p, OTHER_HOST)
+    p:deliver("up", late, net.CLIENT)
+    assert.equal(OTHER_HOST, active(p).address)
+    p:free()
+  end)
+
+  -- covers: rfc9000#8.2.2.3
+  it("that only probe are answered there, and do not move the connection", function()
+    local p = net.pair():handshake()
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(0x1a, "12345678"), { pad = 1200 }), OTHER_HOST)
+    assert.equal(net.CLIENT, active(p).address)
+    local datagram, _, to = p.server:burst(p.now)
+    assert.same({ OTHER_HOST, 1200 }, { to, #datagram })
+    p:settle(10000 * MS)
+    assert.same({ 1, net.CLIENT, 0 }, { count(p), active(p).address, p.server:stats().path_changes })
+    p:free()
+  end)
+
+  it("come in a flood: few are followed, no more than the table has room for", function()
+    local p = net.pair():handshake()
+    for n = 1, 1000 do
+      say(p, ("203.0.113.%d:%d"):format(n % 250 + 1, n))
+      p.now = p.now + MS
+    end
+    assert.is_true(count(p) <= 4)
+    assert.is_true(p.server:stats().path_changes <= 10, p.server:stats().path_changes)
+    p:settle(20000 * MS)
+    assert.equal("none", p.server:info().by)
+    assert.equal("abc", (p:transfer("client", "abc")))
+    assert.equal(net.CLIENT, active(p).address)
+    p:free()
+  end)
+
+  -- covers: rfc9000#9.3.2.1
+  it("may be copies that somebody sends in the client's name: the transfer comes whole", function()
+    for seed = 1, 5 do
+      local p = net.pair({ seed = seed }):handshake()
+      local random, copied = net.random(seed), 0
+      p.filter = function(direction, datagram)
+        -- The copy is first: it comes from an address where nobody is.
+        if direction == "up" and random() < 0.2 then
+          copied = copied + 1
+          p:deliver("up", datagram, SPOOFED)
+        end
+        return datagram
+      end
+      local data = ("x"):rep(500000)
+      assert.equal(data, (p:transfer("server", data)), "seed " .. seed)
+      assert.is_true(copied > 10)
+      assert.is_true((p.told[SPOOFED] or 0) <= 3 * p.heard[SPOOFED])
+      p.filter = nil
+      p:settle(30000 * MS)
+      assert.same({ 1, net.CLIENT }, { count(p), active(p).address })
+      p:free()
+    end
+  end)
+
+  it("may be forwarded both ways by somebody on the side, who does not keep the connection", function()
+    local p = net.pair():handshake()
+    -- A better route: its copies are always first, and it brings what is sent to it to the client.
+    p.filter = function(direction, datagram)
+      if direction == "up" then p:deliver("up", datagram, SPOOFED) end
+      return datagram
+    end
+    local deliver = p.deliver
+    function p:deliver(direction, datagram, address)
+      return deliver(self, direction, datagram, direction == "down" and address == SPOOFED and self.address or address)
+    end
+    assert.equal("abc", (p:transfer("server", "abc")))
+    p.filter, p.deliver = nil, nil
+    local data = ("x"):rep(100000)
+    p.client:ping()
+    assert.equal(data, (p:transfer("server", data)))
+    assert.equal(net.CLIENT, active(p).address)
+    p:free()
+  end)
+
+  it("are not taken before the handshake is confirmed", function()
+    local p = net.pair()
+    p:run(function(x) return x.client:info().established end)
+    local before = p.server:stats().packets_received
+    p.server:recv(p.client:inject(net.HANDSHAKE, bytes(1)), p.now, OTHER_HOST)
+    assert.same({ before, 1 }, { p.server:stats().packets_received, count(p) })
+    p:free()
+  end)
+
+  it("find no path without memory for one, and are read all the same", function()
+    local p = net.pair():handshake()
+    p.server_config:fail_at(1)
+    say(p, OTHER_HOST)
+    p.server_config:fail_at(-1)
+    assert.equal("none", p.server:info().by)
+    assert.equal("abc", (p:transfer("client", "abc")))
+    p:free()
+  end)
+end)
