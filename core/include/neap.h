@@ -134,7 +134,8 @@ typedef struct neap_env {
 
 /** A new config with defaults, or NULL without memory or randomness. `env` may be NULL; it is copied.
  * Connections keep what they need of a config: it may be freed before them, but must not be changed while
- * connections made with it are alive. */
+ * connections made with it are alive. Behind a fork each process may go on with its copy for new connections and
+ * endpoints; those that were there before belong to one of the two, which share their keys. */
 NEAP_API neap_config *neap_config_new(const neap_env *env);
 NEAP_API void neap_config_free(neap_config *config);
 
