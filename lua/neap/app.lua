@@ -1,5 +1,6 @@
 --- An application: routes, middleware, an error handler. `neap.app()` makes one; `app:listen`
--- serves it.
+-- serves it. docs/handlers.md has what a handler returns and how middleware nests.
+local core = require "neap.core"
 local Router = require "neap.router"
 local log = require "neap.log"
 
@@ -30,9 +31,10 @@ for name, method in pairs { get = "GET", post = "POST", put = "PUT", patch = "PA
 end
 
 --- Adds middleware: fn(req, res, next), called for every request in the order of adding, around
--- routing; with a first argument like "/admin" or "/admin/*" only for that path and what is below it,
--- compared as the router does, by decoded segments. next() runs the rest; without it the request ends
--- here. What middleware returns counts as a handler's return.
+-- routing; with a pattern like "/admin" or "/tenant/:id" first only for that path and what is below it,
+-- compared as routes are, with its parameters in req.params. next() runs the rest and returns the response,
+-- as it was answered; without it the request ends here. What middleware returns counts as a handler's
+-- return.
 function App:use(prefix, ...)
   local list = { ... }
   if type(prefix) == "function" then
@@ -41,109 +43,228 @@ function App:use(prefix, ...)
   elseif type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
     error("middleware is a function, or a path like /admin/* and functions", 2)
   end
-  local segments = prefix and Router.segments((prefix:gsub("/%*?$", "")))
+  local parts = prefix and Router.prefix(prefix)
   if #list == 0 then error("a path without middleware", 2) end
   for _, fn in ipairs(list) do
     check_handler(fn)
-    self.middleware[#self.middleware + 1] = { fn = fn, segments = segments }
+    self.middleware[#self.middleware + 1] = { fn = fn, prefix = parts }
   end
   return self
 end
 
---- fn(err, req, res) answers a request whose handler failed; its return counts as a handler's. An error
--- that is text has its traceback, a table is what was raised. Without one: a 500, and the traceback in
--- the log.
+--- fn(err, req, res) answers a request whose handler failed; its return counts as a handler's, nothing
+-- leaves the answer that there would be without it. An error that is text has its traceback, a table is
+-- what was raised, error(404) is { status = 404 }. Without one: the status and message that a table has,
+-- else a 500, and the traceback in the log.
 function App:on_error(fn)
   check_handler(fn)
   self.error_handler = fn
   return self
 end
 
---- fn(req, res) answers what no route takes. Without one: 404, or 405 with `allow`.
+--- fn(req, res) answers what no route takes, with 404 unless it says otherwise. Without one: 404, or 405
+-- with `allow`.
 function App:on_not_found(fn)
   check_handler(fn)
   self.not_found = fn
   return self
 end
 
+--- fn(req, res, info) is called when a response is over, however it ended; info has status, bytes (of the
+-- body), duration (seconds since the request's fields), and, when it was broken off, reason and code.
+function App:on_response(fn)
+  check_handler(fn)
+  self.response_hooks = self.response_hooks or {}
+  table.insert(self.response_hooks, fn)
+  return self
+end
+
+-- ---- routing
+
 local function find_and_run(self, req, res)
-  local route, params, allowed = self.router:match(req.method, req.path)
+  local segments = req._segments
+  local route, params, allowed
+  req._wildcard = nil
+  if segments then route, params, allowed = self.router:match(req.method, req.path, segments) end
   if route then
-    req.params, req.route = params, route.pattern
+    req.params, req.route, req._wildcard = params, route.pattern, route.rest
     return route.handler(req, res)
   end
   if params == 405 then
     res:header("allow", table.concat(allowed, ", "))
     return 405, "method not allowed\n"
   end
-  if self.not_found then return self.not_found(req, res) end
+  -- A path that has no spelling, such as one out of the root, is nobody's.
+  if self.not_found and segments then return self.not_found(req, res:status(404)) end
   return 404, "not found\n"
 end
 
-local function begins_with(req, segments)
-  local mine = req._segments or Router.segments(req.path)
-  req._segments = mine
-  for i = 1, #segments do
-    if mine[i] ~= segments[i] then return false end
+-- The parameters of a request that is under a prefix. It is too when its escaped slashes are taken for
+-- slashes: a handler that makes a file's name of a parameter must not be another way around middleware.
+local function match_prefix(req, prefix)
+  if not req._segments then return nil end
+  local params, rest = Router.match_prefix(prefix, req._segments)
+  if params or not req.path:find("%2F", 1, true) then return params, rest end
+  if not req._loose_segments then
+    local path = Router.normalize((req.path:gsub("%%2F", "/")))
+    req._loose_segments = path and Router.segments(path) or {}
   end
-  return true
+  return Router.match_prefix(prefix, req._loose_segments)
 end
 
-local function run_from(self, i, req, res)
-  local entry = self.middleware[i]
-  while entry and entry.segments and not begins_with(req, entry.segments) do
+-- ---- errors
+
+local last_trace -- of the error that `catch` saw last
+
+local function status_of(err)
+  local status = type(err) == "table" and err.status
+  return type(status) == "number" and status >= 400 and status <= 599 and status % 1 == 0 and status or 500
+end
+
+-- What an error is handed on as: text with its traceback, a table as it is, a number as a status.
+local function catch(err)
+  -- error(404) has the place before it, in LuaJIT.
+  local status = type(err) == "number" and err
+    or type(err) == "string" and tonumber(err:match("^[^\n]*:%d+: ([45]%d%d)$"))
+  if status then err = { status = status } end
+  if type(err) == "string" then return debug.traceback(err, 2) end
+  last_trace = status_of(err) >= 500 and debug.traceback("", 2)
+  return err
+end
+
+local PHRASES = { [400] = "bad request", [401] = "unauthorized", [403] = "forbidden", [404] = "not found",
+  [405] = "method not allowed", [406] = "not acceptable", [408] = "request timeout", [409] = "conflict",
+  [410] = "gone", [412] = "precondition failed", [413] = "content too large", [415] = "unsupported media type",
+  [422] = "unprocessable content", [429] = "too many requests", [500] = "internal server error",
+  [501] = "not implemented", [502] = "bad gateway", [503] = "service unavailable", [504] = "gateway timeout" }
+
+local function describe(err, trace)
+  if type(err) ~= "table" then return tostring(err) end
+  local message = err.message
+  if (getmetatable(err) or {}).__tostring then message = tostring(err) end
+  return tostring(message or err.status and "status " .. tostring(err.status) or err) .. (trace or "")
+end
+
+-- The answer to an error when no handler of the application's gives one. What a table of the handler's
+-- says goes to the client only when it is about the client (4xx).
+local function answer_by_default(err, req, trace)
+  local status = status_of(err)
+  if status >= 500 then log.error(("%s %s: %s"):format(req.method, req.path, describe(err, trace))) end
+  local body = status < 500 and err.message or (PHRASES[status] or "error " .. status) .. "\n"
+  return status, body, type(err) == "table" and err.headers or nil
+end
+
+local IS_CLIENTS = { closed = true, reset = true, stopped = true, timeout = true }
+
+-- Whether an error only says that the client has left, or stands still.
+local function is_of_client(err, req, res)
+  if type(err) == "table" then return err.is_over or err.is_broken_body and not req:is_open() end
+  local message, code = res:failure()
+  if not message then message, code = req:_why_left() end
+  return message and IS_CLIENTS[code] and tostring(err):find(message, 1, true)
+end
+
+local ANSWERED = { is_called = true }
+
+-- Makes an error the response, of what there was before at `mark`.
+local function answer_error(self, err, req, res, mark)
+  local trace = last_trace
+  if is_of_client(err, req, res) then
+    local message, code = req:_why_left()
+    if not res:is_ended() then res:_abort(message or tostring(err), code or "closed") end
+    return
+  end
+  if not res:_restore(mark) then
+    local was_whole = res:is_ended()
+    if not was_whole then res:_abort(describe(err):match("^[^\n]*"), "error") end
+    log.error(("%s %s, after the headers were sent: %s"):format(req.method, req.path, describe(err, trace)))
+    return
+  end
+  if self.error_handler then
+    local ok, second = xpcall(function()
+      res:status(status_of(err))
+      res:_take(ANSWERED, self.error_handler(err, req, res))
+    end, catch)
+    if ok and (res:is_started() or res:body()) then return end
+    if not ok then
+      log.error("in the error handler: " .. describe(second, last_trace))
+      if not res:_restore(mark) then return res:is_ended() or res:_abort("error in the error handler", "error") end
+      err = {}
+      trace = nil
+    end
+  end
+  local ok, second = xpcall(function() res:_take(ANSWERED, answer_by_default(err, req, trace)) end, catch)
+  if not ok then
+    log.error("in an error: " .. describe(second, last_trace))
+    res:_restore(nil)
+    res:status(500):send("internal server error\n")
+  end
+end
+
+-- ---- the onion
+
+local run_from
+
+-- What middleware gets as next(); `state.is_called` tells that it called it.
+local function make_next(self, i, req, res, state)
+  return function()
+    if state.is_called then error("next() was called twice", 2) end
+    state.is_called = true
+    local mark = res:_mark()
+    local ok, err = xpcall(run_from, catch, self, i, req, res)
+    if not ok then answer_error(self, err, req, res, mark) end
+    if state.params then req.params = state.params end
+    return res
+  end
+end
+
+function run_from(self, i, req, res)
+  local list = self.middleware
+  while list[i] do
+    local entry, params, wildcard = list[i], nil, nil
     i = i + 1
-    entry = self.middleware[i]
+    if entry.prefix then params, wildcard = match_prefix(req, entry.prefix) end
+    if params or not entry.prefix then
+      if params then req.params, req._wildcard = params, wildcard end
+      local state = { is_called = false, params = params }
+      return res:_take(state, entry.fn(req, res, make_next(self, i, req, res, state)))
+    end
   end
-  if not entry then
-    res:set_result(find_and_run(self, req, res))
-    return
-  end
-  res:set_result(entry.fn(req, res, function() run_from(self, i + 1, req, res) end))
-end
-
-local function answer_error(self, err, req, res)
-  if not res:reset() then
-    if not res:is_ended() then res:abort() end
-    return
-  end
-  res:set_result((self.error_handler or App.default_error)(err, req, res))
-end
-
-function App.default_error(err, req)
-  log.error(("%s %s: %s"):format(req.method, req.path, tostring(err)))
-  return 500, "internal server error\n"
-end
-
-local function trace(err)
-  return debug.traceback(tostring(err), 2)
-end
-
--- For an error handler of the application's: a table is what it raised, and its own.
-local function trace_text(err)
-  if type(err) == "table" then return err end
-  return debug.traceback(tostring(err), 2)
+  res:_take(nil, find_and_run(self, req, res))
 end
 
 local function run_all(self, req, res)
   run_from(self, 1, req, res)
-  return res:complete()
+  res:_complete()
+end
+
+local function call_hooks(self, req, res, started)
+  local reason, code = res:failure()
+  local info = { status = res:status(), bytes = res.sent, duration = core.now() - started, reason = reason,
+    code = code }
+  for _, fn in ipairs(self.response_hooks) do
+    local ok, err = xpcall(fn, catch, req, res, info)
+    if not ok then log.error("in on_response: " .. describe(err, last_trace)) end
+  end
 end
 
 --- Answers one request: middleware, route, what is owed. An error becomes a 500, never more.
 function App:handle(req, res)
-  local ok, err = xpcall(run_all, self.error_handler and trace_text or trace, self, req, res)
-  if ok then return end
-  local started = res:is_started()
-  ok = xpcall(function()
-    answer_error(self, err, req, res)
-    res:complete()
-  end, function(second) log.error("in the error handler: " .. trace(second)) end)
+  local started = self.response_hooks and core.now()
+  local ok, err = xpcall(run_all, catch, self, req, res)
   if not ok then
-    if not (res:reset() and pcall(function() res:status(500):send("internal server error\n") end)) then res:abort() end
-  elseif started then
-    log.error(("%s %s, after the headers were sent: %s"):format(req.method, req.path, tostring(err)))
+    ok, err = xpcall(function()
+      answer_error(self, err, req, res)
+      res:_complete()
+    end, catch)
+    if not ok then
+      log.error(("%s %s: %s"):format(req.method, req.path, describe(err, last_trace)))
+      ok = res:_restore() and pcall(function() res:status(500):send("internal server error\n"):finish() end)
+      if not ok then res:_abort("no answer could be sent", "error") end
+    end
   end
+  res:_over()
+  if started then call_hooks(self, req, res, started) end
 end
 
 --- Serves the app; see neap.server for the options. Returns the server, or nil, message, code.

@@ -77,14 +77,7 @@ end
 
 --- Why a connection ended, in one line, from conn:error().
 function Client.explain(why)
-  if not why.by then return "connection closed" end
-  local name = why.name or ("error 0x%x"):format(why.code or 0)
-  if why.by == "idle" then return "the connection was idle for too long" end
-  if why.by == "handshake_timeout" then return "no answer (handshake timed out)" end
-  if why.by == "version" then return "the server speaks no version of QUIC that we do" end
-  if why.by == "reset" then return "the server has forgotten the connection (stateless reset)" end
-  local reason = why.reason and why.reason ~= "" and ": " .. why.reason or ""
-  return (why.by == "peer" and "closed by the server: " or "closed: ") .. name .. reason
+  return Session.explain(why, "server")
 end
 
 function Client._wake_openers(attempt)
@@ -199,7 +192,7 @@ local function make_fields(self, method, target, request)
     for _, name in ipairs(SECRET) do headers:del(name) end
   end
   local own = Headers.new(request.headers)
-  for i = 1, #own, 2 do headers:del(own[i]) end
+  for name in own:each() do headers:del(name) end
   for name, value in own:each() do headers:append(name, value) end
   local source, size, content_type
   if request.json ~= nil then
@@ -224,7 +217,8 @@ local function make_fields(self, method, target, request)
     fields[6] = headers:get("host")
     headers:del("host")
   end
-  for i = 1, #headers do fields[8 + i] = headers[i] end
+  local list = Headers.list(headers)
+  for i = 1, #list do fields[8 + i] = list[i] end
   return fields, source
 end
 
@@ -305,7 +299,7 @@ local function send_chunks(exchange, source, trailers, limits)
   end
   local ok, message, code
   if trailers then
-    local fields = Headers.new(trailers)
+    local fields = Headers.list(Headers.new(trailers))
     ok, message, code = exchange.h3:send_trailers(exchange.stream, fields)
     if not ok and code == "argument" then message = Headers.problem(fields) end
   else

@@ -1,34 +1,127 @@
---- Fields of a message: ordered, several values a name, names in any case. Indexing reads:
--- `headers["content-type"]`. The methods below win over a field of the same name: use get for
--- those.
+--- Fields of a message: ordered, several values a name, names in any case. Indexing reads and writes:
+-- `headers["content-type"]`; pairs() gives each name once with its first value, in no order, each() every
+-- line in order. A field with the name of a method below is reached by get and each only.
 local lower = string.lower
 
 local Headers = {}
 local methods = {}
 
---- A new set from a flat list {name, value, name, value, …}, a table of name = value (or
--- name = {value, …}), or nothing.
-function Headers.new(from)
-  local self = setmetatable({}, Headers)
-  if from == nil then return self end
-  if getmetatable(from) == Headers then
-    for i = 1, #from do rawset(self, i, from[i]) end
-  elseif from[1] ~= nil then
-    for i = 1, #from, 2 do
-      rawset(self, i, lower(from[i]))
-      rawset(self, i + 1, tostring(from[i + 1]))
-    end
-  else
-    for name, value in pairs(from) do
-      methods.append(self, name, value)
+-- The lines of a set are a flat list {name, value, name, value, …} in its metatable, which each set has
+-- for itself. The first value of each name is also a plain field of the set: that is what pairs() sees in
+-- every Lua, for LuaJIT as distributions build it knows no __pairs.
+
+local flat = {}
+Headers.flat = flat
+
+--- The first value of a name in a flat list, or nil; the name in lower case.
+function flat.get(list, name)
+  for i = 1, #list, 2 do
+    if list[i] == name then return list[i + 1] end
+  end
+  return nil
+end
+
+--- Adds a value, or every one of a list of values, to a flat list.
+function flat.append(list, name, value)
+  if type(value) == "table" then
+    for _, one in ipairs(value) do flat.append(list, name, one) end
+    return
+  end
+  local n = #list
+  list[n + 1], list[n + 2] = name, tostring(value)
+end
+
+--- Takes a name out of a flat list.
+function flat.del(list, name)
+  local at, n = 1, #list
+  for i = 1, n, 2 do
+    if list[i] ~= name then
+      if at ~= i then list[at], list[at + 1] = list[i], list[i + 1] end
+      at = at + 2
     end
   end
-  return self
+  for i = n, at, -1 do list[i] = nil end
+end
+
+--- Replaces all values of a name in a flat list; nil takes it out.
+function flat.set(list, name, value)
+  flat.del(list, name)
+  if value ~= nil then flat.append(list, name, value) end
+end
+
+-- The field of a name follows its lines.
+local function mirror(self, list, name)
+  if not methods[name] then rawset(self, name, flat.get(list, name)) end
+end
+
+-- The lines of a set. An assignment to a field that is there passes the metatable by: what it changed
+-- is put into the list here.
+local function lines(self)
+  local list = getmetatable(self).list
+  local i = 1
+  while list[i] do
+    local name = list[i]
+    if not methods[name] then
+      local value = rawget(self, name)
+      if value ~= list[i + 1] and value ~= flat.get(list, name) then
+        flat.set(list, name, value)
+        mirror(self, list, name)
+        i = -1
+      end
+    end
+    i = i + 2
+  end
+  return list
+end
+
+local function index(self, key)
+  if type(key) ~= "string" then return nil end
+  return methods[key] or methods.get(self, key)
+end
+
+local function newindex(self, key, value)
+  if type(key) ~= "string" then error("a field name must be a string", 2) end
+  methods.set(self, key, value)
+end
+
+local function as_text(self)
+  local text = {}
+  for name, value in methods.each(self) do text[#text + 1] = name .. ": " .. value end
+  return table.concat(text, "\n")
 end
 
 --- Takes over a flat list as the binding gives it, without a copy.
 function Headers.wrap(list)
-  return setmetatable(list, Headers)
+  local self = {}
+  for i = #list - 1, 1, -2 do
+    local name = list[i]
+    if not methods[name] then self[name] = list[i + 1] end
+  end
+  return setmetatable(self, { __index = index, __newindex = newindex, __tostring = as_text, list = list })
+end
+
+local function is_set(value)
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__index == index
+end
+
+--- The lines as a flat list {name, value, name, value, …}, for reading only.
+function Headers.list(headers)
+  return lines(headers)
+end
+
+--- A new set from a flat list {name, value, name, value, …}, a table of name = value (or
+-- name = {value, …}), another set, or nothing.
+function Headers.new(from)
+  local list = {}
+  if from == nil then return Headers.wrap(list) end
+  if is_set(from) then from = lines(from) end
+  if from[1] ~= nil then
+    for i = 1, #from, 2 do list[i], list[i + 1] = lower(from[i]), tostring(from[i + 1]) end
+  else
+    for name, value in pairs(from) do flat.append(list, lower(name), value) end
+  end
+  return Headers.wrap(list)
 end
 
 local CONNECTION_SPECIFIC = { connection = true, ["keep-alive"] = true, ["proxy-connection"] = true, te = true,
@@ -57,87 +150,57 @@ end
 --- The first value of a field, or nil.
 function methods:get(name)
   name = lower(name)
-  for i = 1, #self, 2 do
-    if self[i] == name then return self[i + 1] end
-  end
-  return nil
+  local value = rawget(self, name)
+  if type(value) == "string" or value == nil and not methods[name] then return value end
+  return flat.get(lines(self), name) -- what was assigned is no text yet
 end
 
 --- All values of a field, in order.
 function methods:get_all(name)
   name = lower(name)
-  local values = {}
-  for i = 1, #self, 2 do
-    if self[i] == name then values[#values + 1] = self[i + 1] end
+  local list, values = lines(self), {}
+  for i = 1, #list, 2 do
+    if list[i] == name then values[#values + 1] = list[i + 1] end
   end
   return values
 end
 
+-- Does what a function of flat does.
+local function change(self, how, name, value)
+  name = lower(name)
+  local list = lines(self)
+  how(list, name, value)
+  mirror(self, list, name)
+  return self
+end
+
 --- Adds a value, or every one of a list, behind those that are there.
 function methods:append(name, value)
-  if type(value) == "table" then
-    for _, one in ipairs(value) do methods.append(self, name, one) end
-    return self
-  end
-  local n = #self
-  rawset(self, n + 1, lower(name))
-  rawset(self, n + 2, tostring(value))
-  return self
+  return change(self, flat.append, name, value)
 end
 
 --- Replaces all values of a field by one or by those of a list; nil takes it out.
 function methods:set(name, value)
-  methods.del(self, name)
-  if value ~= nil then methods.append(self, name, value) end
-  return self
+  return change(self, flat.set, name, value)
 end
 
 --- Takes a field out.
 function methods:del(name)
-  name = lower(name)
-  local at = 1
-  local n = #self
-  for i = 1, n, 2 do
-    if self[i] ~= name then
-      if at ~= i then
-        rawset(self, at, self[i])
-        rawset(self, at + 1, self[i + 1])
-      end
-      at = at + 2
-    end
-  end
-  for i = at, n do rawset(self, i, nil) end
-  return self
+  return change(self, flat.del, name)
 end
 
 --- Iterates over name, value in order.
 function methods:each()
-  local i = -1
+  local list, i = lines(self), -1
   return function()
     i = i + 2
-    if self[i] ~= nil then return self[i], self[i + 1] end
+    if list[i] ~= nil then return list[i], list[i + 1] end
   end
 end
 
 --- How many field lines there are.
 function methods:count()
-  return #self / 2
-end
-
-function Headers:__index(key)
-  if type(key) ~= "string" then return nil end
-  return methods[key] or methods.get(self, key)
-end
-
-function Headers:__newindex(key, value)
-  if type(key) ~= "string" then error("a field name must be a string", 2) end
-  methods.set(self, key, value)
-end
-
-function Headers:__tostring()
-  local lines = {}
-  for name, value in methods.each(self) do lines[#lines + 1] = name .. ": " .. value end
-  return table.concat(lines, "\n")
+  return #lines(self) / 2
 end
 
 return Headers

@@ -27,8 +27,8 @@ function neap.app()
   return require("neap.app").new()
 end
 
-local function end_all(self_servers)
-  for server in pairs(self_servers) do server:shutdown() end
+local function end_all(server)
+  if server then server.shutdown_all() end
   local quic = package.loaded["neap.quic"]
   if quic then quic.close_all() end
   task.stop()
@@ -40,8 +40,7 @@ local ending = false
 function task.on_signal()
   if ending then return task.stop() end
   ending = true
-  local server = package.loaded["neap.server"]
-  task.go(end_all, server and server.all or {})
+  task.go(end_all, package.loaded["neap.server"])
 end
 
 --- Runs the loop: with fn until it returns, else until the servers are stopped by a signal, or

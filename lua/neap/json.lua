@@ -34,6 +34,21 @@ local function is_array(t)
   return n > 0 and n == #t
 end
 
+local DIGITS = {}
+for digits = 1, 17 do DIGITS[digits] = ("%%.%dg"):format(digits) end
+
+-- The shortest text of a number that reads back as the same one.
+local function number_text(value)
+  if value % 1 == 0 and math.abs(value) < 2 ^ 53 then return ("%.0f"):format(value) end
+  if math.type and math.type(value) == "integer" then return ("%d"):format(value) end
+  -- Where numbers have their full precision, fewer than 15 digits come out of these as well.
+  for digits = math.abs(value) < 2 ^ -1022 and 1 or 15, 16 do
+    local text = DIGITS[digits]:format(value)
+    if tonumber(text) == value then return text end
+  end
+  return DIGITS[17]:format(value)
+end
+
 local write
 
 local function write_table(value, out, depth)
@@ -74,8 +89,7 @@ function write(value, out, depth)
     if value ~= value or value == math.huge or value == -math.huge then
       error("NaN and infinity are no JSON", 0)
     end
-    out[#out + 1] = value % 1 == 0 and math.abs(value) < 2 ^ 53 and ("%.0f"):format(value)
-      or ("%.17g"):format(value)
+    out[#out + 1] = number_text(value)
   elseif kind == "boolean" then
     out[#out + 1] = tostring(value)
   elseif kind == "table" then

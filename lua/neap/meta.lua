@@ -62,7 +62,26 @@ function neap.stop() end
 ---@return neap.Handler
 function neap.static(folder, options) end
 
----@alias neap.Handler fun(req: neap.Request, res: neap.Response): (string|table|integer)?, (string|table)?, table<string, string>?
+--- What a handler may return (docs/handlers.md has the table):
+---  a string                       text/plain unless content-type is set
+---  a table                        JSON
+---  status[, body[, headers]]      204 for an answer without a body
+---  the response itself            as do res:send, json, redirect, write, finish, status, header
+---  nothing                        only when the body was given or written
+---  nil, message                   500, the message in the log
+--- error(404) and error { status =, message =, headers = } answer as such; everything else is a 500.
+---@alias neap.Handler fun(req: neap.Request, res: neap.Response): (string|table|integer|neap.Response)?, (string|table)?, table<string, string|string[]>?
+
+--- Runs the rest; the response as it was answered, an error inside included.
+---@alias neap.Next fun(): neap.Response
+---@alias neap.Middleware fun(req: neap.Request, res: neap.Response, next: neap.Next): (string|table|integer|neap.Response)?, (string|table)?, table<string, string|string[]>?
+
+---@class neap.ResponseInfo
+---@field status integer
+---@field bytes integer of the body, as sent
+---@field duration number seconds
+---@field reason string? why it was broken off
+---@field code string?
 ---@alias neap.Code "again"|"argument"|"closed"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
 
 --- Besides the options of lua/neap/meta_options.lua:
@@ -113,14 +132,19 @@ function App:any(pattern, handler) end
 ---@param handler neap.Handler
 ---@return neap.App
 function App:route(method, pattern, handler) end
---- Middleware around routing; `next()` runs the rest.
----@param prefix string|fun(req: neap.Request, res: neap.Response, next: fun())
----@param ... fun(req: neap.Request, res: neap.Response, next: fun())
+--- Middleware around routing, for all paths or for those under a pattern like "/tenant/:id".
+---@param prefix string|neap.Middleware
+---@param ... neap.Middleware
 ---@return neap.App
 function App:use(prefix, ...) end
+--- Answers errors; returning nothing leaves the answer that there would be without it.
 ---@param fn fun(err: any, req: neap.Request, res: neap.Response): ...
 ---@return neap.App
 function App:on_error(fn) end
+--- Called when a response is over, however it ended.
+---@param fn fun(req: neap.Request, res: neap.Response, info: neap.ResponseInfo)
+---@return neap.App
+function App:on_response(fn) end
 ---@param fn neap.Handler
 ---@return neap.App
 function App:on_not_found(fn) end
@@ -171,6 +195,7 @@ function Headers:append(name, value) end
 ---@param name string
 ---@return neap.Headers
 function Headers:del(name) end
+--- Every line in order; pairs() gives each name once with its first value.
 ---@return fun(): string?, string?
 function Headers:each() end
 ---@return integer
@@ -185,6 +210,9 @@ function headers.new(from) end
 ---@param list string[]
 ---@return neap.Headers
 function headers.wrap(list) end
+---@param set neap.Headers
+---@return string[] its lines as a flat list, for reading
+function headers.list(set) end
 ---@param list string[]
 ---@return string what is wrong with fields that were refused
 function headers.problem(list) end
@@ -205,6 +233,9 @@ local server = {}
 ---@return string? message
 ---@return neap.Code? code
 function server.listen(app, options) end
+--- Ends every server well, side by side. Waits.
+---@param seconds? number
+function server.shutdown_all(seconds) end
 --- Called with each server that is ready.
 ---@param one neap.Server
 function server.announce(one) end
@@ -231,7 +262,7 @@ function task.resolve(host, port, seconds) end
 
 ---@class neap.Request
 ---@field method string
----@field path string as sent, without the query
+---@field path string without the query, in its one spelling
 ---@field target string path and query as sent
 ---@field query table<string, string>
 ---@field query_all table<string, string[]>
@@ -247,16 +278,17 @@ function task.resolve(host, port, seconds) end
 ---@field id integer the stream
 ---@field has_body boolean
 local Request = {}
---- Body bytes as they come; nil at the end; nil, message, code when it breaks off.
+--- Body bytes as they come; nil at the end; nil, message, code when it breaks off, and an error after that.
 ---@param max? integer
 ---@return string? bytes
 ---@return string? message
 ---@return neap.Code? code
 ---@return integer? number
 function Request:read(max) end
---- `for chunk, err in req:chunks() do if not chunk then … end end`
----@return fun(): (string|false)?, string?, neap.Code?
+--- `for chunk in req:chunks() do … end`; a body that breaks off is an error, "body broke off: reset".
+---@return fun(): string?
 function Request:chunks() end
+--- The whole body, kept: it may be asked for again.
 ---@param limit? integer bytes, 1 MiB unless told
 ---@return string? body
 ---@return string? message
@@ -271,6 +303,9 @@ function Request:json(limit) end
 ---@return table<string, string>? form
 ---@return table<string, string[]>|string all
 function Request:form(limit) end
+--- Whether the client is still there.
+---@return boolean
+function Request:is_open() end
 ---@return neap.Headers?
 function Request:trailers() end
 ---@param name string
@@ -289,9 +324,24 @@ function Response:status(status) end
 function Response:header(name, value) end
 ---@return neap.Headers
 function Response:headers() end
---- Sends body bytes; waits while the client is slower.
+---@class neap.CookieOptions
+---@field path? string "/" unless told
+---@field domain? string
+---@field max_age? integer seconds
+---@field expires? number seconds since 1970
+---@field secure? boolean true unless told
+---@field http_only? boolean true unless told
+---@field same_site? "lax"|"strict"|"none"|false "lax" unless told
+---@field partitioned? boolean
+--- Sets a cookie; a nil value has the client forget it.
+---@param name string
+---@param value string|number|nil
+---@param options? neap.CookieOptions
+---@return neap.Response
+function Response:cookie(name, value, options) end
+--- Sends body bytes; waits while the client is slower. A failure is told once, the next call is an error.
 ---@param data string
----@return boolean? ok
+---@return neap.Response? response
 ---@return string? message
 ---@return neap.Code? code
 ---@return integer? number
@@ -300,27 +350,31 @@ function Response:write(data) end
 ---@return neap.Response
 function Response:trailers(fields) end
 --- Sends the headers now; done by itself with the first write.
----@return boolean? ok
+---@return neap.Response? response
 ---@return string? message
 ---@return neap.Code? code
 function Response:start() end
----@return boolean? ok
+--- Sends what is there now and ends the response.
+---@return neap.Response? response
 ---@return string? message
 ---@return neap.Code? code
 function Response:finish() end
+--- Gives the whole body; it leaves when all middleware has run, or with finish.
 ---@param body string
----@return boolean? ok
----@return string? message
----@return neap.Code? code
+---@return neap.Response
 function Response:send(body) end
+--- An error when the value has no JSON form.
 ---@param value any
----@return boolean? ok
----@return string? message
----@return neap.Code? code
+---@return neap.Response
 function Response:json(value) end
 ---@param location string
----@param status? integer
+---@param status? integer 302 unless told
+---@return neap.Response
 function Response:redirect(location, status) end
+--- The whole body that will be sent, nil when there is none or it is sent in pieces; with an argument replaces it.
+---@param body? string
+---@return string|neap.Response|nil
+function Response:body(body) end
 --- 103 Early Hints.
 ---@param fields table<string, string|string[]>
 function Response:early_hints(fields) end
@@ -328,11 +382,22 @@ function Response:early_hints(fields) end
 ---@param fields table<string, string|string[]>
 function Response:informational(status, fields) end
 ---@param code? integer HTTP/3 error code
+---@return neap.Response
 function Response:abort(code) end
+--- Whether headers, or all, were sent.
 ---@return boolean
 function Response:is_started() end
 ---@return boolean
 function Response:is_ended() end
+--- Called when the response is over: without arguments when it was sent, else with the reason.
+---@param fn fun(message: string?, code: string?)
+---@return neap.Response
+function Response:on_close(fn) end
+--- Why it was broken off; nothing when it was not.
+---@return string? message
+---@return string? code
+---@return integer? number
+function Response:failure() end
 
 ---@class neap.ClientOptions: neap.ConfigOptions
 ---@field timeout? number seconds for a request in all, to the end of its response's body; no bound unless told

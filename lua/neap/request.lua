@@ -1,10 +1,14 @@
---- A request as its handler sees it. Fields: method, path (as sent, without the query), target,
--- scheme, host, proto, id (the stream), params; made when first asked for: headers, query,
--- query_all, peer.
+--- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
+-- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first
+-- asked for: headers, query, query_all, peer.
 local Headers = require "neap.headers"
 local json = require "neap.json"
+local Router = require "neap.router"
+local Session = require "neap.session"
+local task = require "neap.task"
 local url = require "neap.url"
-local exchange_methods = require("neap.session").exchange_methods
+
+local exchange_methods = Session.exchange_methods
 
 local DEFAULT_LIMIT = 1024 * 1024 -- bytes that body() and json() take unless told
 
@@ -52,7 +56,7 @@ function Request.new(exchange, fields, fin, timeout)
   -- Named here, so that the table is made once as large as it gets.
   local self = { _exchange = exchange, _timeout = timeout, proto = "h3", id = exchange.stream, has_body = not fin,
     method = nil, scheme = nil, host = nil, target = nil, path = nil, query_string = nil, _regular = nil,
-    params = nil, route = nil }
+    params = nil, route = nil, _segments = nil }
   local first = 1
   while fields[first] and pseudo[fields[first]] do
     self[pseudo[fields[first]]] = fields[first + 1]
@@ -73,27 +77,67 @@ function Request.new(exchange, fields, fin, timeout)
   if fin then exchange.finished = true end
   local target = self.target or ""
   local mark = target:find("?", 1, true)
-  self.path = mark and target:sub(1, mark - 1) or target
+  local path = mark and target:sub(1, mark - 1) or target
+  local spelled = Router.normalize(path)
+  self.path, self._segments = spelled or path, spelled and Router.segments(spelled) or false
   self.query_string = mark and target:sub(mark + 1) or nil
   return setmetatable(self, Request)
 end
 
+-- A body that broke off, for who goes on without asking: an error of the client's, which says itself how it
+-- is answered.
+local BrokenOff = {}
+BrokenOff.__index = BrokenOff
+
+function BrokenOff:__tostring()
+  return self.message
+end
+
+local function broken_off(code)
+  return setmetatable({ status = code == "timeout" and 408 or 400, message = "body broke off: " .. tostring(code),
+    code = code, is_broken_body = true }, BrokenOff)
+end
+
 --- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks
--- off.
+-- off. Who reads on after that gets an error, so that no loop turns for ever.
 function methods:read(max)
-  return exchange_methods.read(self._exchange, max, self._timeout)
+  if self._broken then
+    task.sleep(0)
+    error(broken_off(self._broken), 2)
+  end
+  local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
+  if message and code ~= "timeout" then self._broken = code end
+  return bytes, message, code, number
 end
 
---- Iterates over the body as it comes: `for chunk, err in req:chunks() do if not chunk then … end
--- end`.
+--- Iterates over the body as it comes: `for chunk in req:chunks() do … end`. A body that breaks off is an
+-- error, "body broke off: reset".
 function methods:chunks()
-  return exchange_methods.chunks(self._exchange, self._timeout)
+  return function()
+    local bytes, message, code = self:read()
+    if message then error(broken_off(code), 2) end
+    return bytes
+  end
 end
 
---- The whole body as a string; nil, message, "limit" when it has more than `limit` bytes (1 MiB
--- unless told).
+--- The whole body as a string, kept, so that it may be asked for again; nil, message, "limit" when it
+-- has more than `limit` bytes (1 MiB unless told). What was taken by read or chunks is not in it.
 function methods:body(limit)
-  return exchange_methods.read_all(self._exchange, limit or DEFAULT_LIMIT, self._timeout)
+  limit = limit or DEFAULT_LIMIT
+  -- What came before a timeout stays: asking again goes on from there.
+  local parts = self._parts or { size = 0 }
+  self._parts = parts
+  while not self._body and parts.size <= limit do
+    local bytes, message, code, number = self:read()
+    if message then return nil, message, code, number end
+    if bytes then
+      parts[#parts + 1], parts.size = bytes, parts.size + #bytes
+    else
+      self._body = table.concat(parts)
+    end
+  end
+  if parts.size > limit then return nil, ("body larger than %d bytes"):format(limit), "limit" end
+  return self._body
 end
 
 --- The body read as JSON; nil, message, code when it is none or too large.
@@ -104,11 +148,24 @@ function methods:json(limit)
 end
 
 --- The body read as an HTML form (application/x-www-form-urlencoded): a table, and one with every
--- value.
+-- value. nil, message, "unsupported" for multipart/form-data, which is not read yet.
 function methods:form(limit)
+  local kind = self.headers:get("content-type")
+  if kind and kind:lower():find("^%s*multipart/") then
+    return nil, "multipart bodies are not read by form(): send application/x-www-form-urlencoded", "unsupported"
+  end
   local text, message, code = self:body(limit)
   if not text then return nil, message, code end
   return url.parse_query(text)
+end
+
+--- Whether the client is still there and takes an answer.
+function methods:is_open()
+  return Session.why_left(self._exchange) == nil
+end
+
+function methods:_why_left()
+  return Session.why_left(self._exchange)
 end
 
 --- The fields behind the body, nil when there were none or the body was not read to its end.
@@ -117,11 +174,11 @@ function methods:trailers()
   return fields and Headers.wrap(fields)
 end
 
---- The value of a cookie, or nil.
+--- The value of a cookie, its percent-encoding decoded, or nil.
 function methods:cookie(name)
   for _, line in ipairs(self.headers:get_all("cookie")) do
     for key, value in line:gmatch("([^=;%s]+)=([^;]*)") do
-      if key == name then return (value:gsub("%s+$", "")) end
+      if key == name then return url.decode((value:gsub("%s+$", ""))) end
     end
   end
 end

@@ -1,8 +1,15 @@
---- A response as its handler makes it. Nothing leaves before the first write, send or the handler's
--- return, so middleware may still set status and headers until then.
+--- A response as its handler makes it (docs/handlers.md has the contract). Nothing leaves before the first
+-- write, finish, or the end of all middleware, so middleware may change status, headers and body until then.
 local Headers = require "neap.headers"
+local date = require "neap.date"
 local json = require "neap.json"
-local exchange_methods = require("neap.session").exchange_methods
+local Session = require "neap.session"
+local task = require "neap.task"
+local url = require "neap.url"
+
+local exchange_methods, why_left = Session.exchange_methods, Session.why_left
+local flat = Headers.flat
+local lower = string.lower
 
 local Response = {}
 Response.__index = Response
@@ -23,10 +30,29 @@ function Response.new(exchange, method, timeout)
     _status = 200,
     _started = false,
     _ended = false,
-    _headers = nil, -- named here, so that the table is made once as large as it gets
-    _result = nil,
+    _fields = nil, -- named here, so that the table is made once as large as it gets
+    _body = nil,
     sent = 0,
   }, Response)
+end
+
+-- ---- how it can end badly
+
+-- What ends a handler that goes on with a response after that has ended: no fault that anyone must hear of.
+local Over = {}
+Over.__index = Over
+
+function Over:__tostring()
+  return self.message
+end
+
+-- Another try on a response that is over. It lets others run first, so that not even a loop that catches
+-- errors stops them.
+local function raise_over(self)
+  task.sleep(0)
+  local failure = self._failure or self._has_no_body and { "this response has no body", "state" }
+  if not failure then error("the response has ended", 3) end
+  error(setmetatable({ message = failure[1], code = failure[2], is_over = true }, Over), 3)
 end
 
 -- A call down that did not work: what the client or the path did is a result, what the handler did is an error of its.
@@ -35,6 +61,7 @@ local function fail(self, message, code, number)
   if self._started then
     self._ended = true
     self._exchange.h3:cancel(self._exchange.stream, H3_INTERNAL_ERROR)
+    self._failure = { message, code, number }
   end
   if CAN_HAPPEN[code] then
     self._started, self._ended = true, true
@@ -44,17 +71,13 @@ local function fail(self, message, code, number)
   error(message, 0)
 end
 
-local function over(self)
-  local failure = self._failure
-  if failure then return nil, failure[1], failure[2], failure[3] end
-  return nil, "the response has ended", "state"
-end
-
 -- The text of a refusal of our fields.
 local function refusal(fields, message, code)
   if code == "argument" or code == "limit" then return Headers.problem(fields or {}) end
   return message
 end
+
+-- ---- status and headers
 
 --- Sets the status; without an argument gives it.
 function Response:status(status)
@@ -66,60 +89,171 @@ function Response:status(status)
   return self
 end
 
---- The headers to be sent (see neap.headers).
-function Response:headers()
-  if not self._headers then self._headers = Headers.new() end
-  return self._headers
+-- The lines of our fields, a flat list; nil while there are none.
+local function fields_of(self)
+  return self._headers and Headers.list(self._headers) or self._fields
 end
 
---- Sets a header (nil takes it out); with one argument gives it.
-function Response:header(name, ...)
-  if select("#", ...) == 0 then return self._headers and self._headers:get(name) end
-  if self._started then error("the headers are sent already", 2) end
-  self:headers():set(name, (...))
-  return self
-end
-
---- Whether headers, or all, were sent.
-function Response:is_started()
-  return self._started
-end
-
-function Response:is_ended()
-  return self._ended
-end
-
--- Whether a status may come with a content-length (RFC 9110 §8.6).
+-- Whether the status may come with a content-length (RFC 9110 §8.6).
 local function may_have_length(self)
   return self._status ~= 204 and not (self._is_connect and self._status < 300)
 end
 
---- Sends the headers now; done by itself with the first write.
-function Response:start()
-  if self._failure then return over(self) end
-  if self._started then return true end
-  local fields = { ":status", self._status }
-  if self._headers and not may_have_length(self) then self._headers:del("content-length") end
-  if self._headers then
-    for i = 1, #self._headers do fields[i + 2] = self._headers[i] end
+-- The lines as they are sent.
+local function fields_to_send(self)
+  if (self._fields or self._headers) and not may_have_length(self) then self:header("content-length", nil) end
+  return fields_of(self)
+end
+
+--- The headers to be sent (see neap.headers).
+function Response:headers()
+  if not self._headers then
+    self._fields = self._fields or {}
+    self._headers = Headers.wrap(self._fields)
   end
+  return self._headers
+end
+
+--- Sets a header (nil takes it out); with one argument gives it. A set-cookie is added to those that are
+-- there: each is a cookie of its own.
+function Response:header(name, ...)
+  if select("#", ...) == 0 then
+    local fields = fields_of(self)
+    return fields and flat.get(fields, lower(name))
+  end
+  if self._failure then return self end -- nobody will see it, and nobody is at fault
+  if self._started then error("the headers are sent already", 2) end
+  local value = ...
+  name = lower(name)
+  local is_added = name == "set-cookie" and value ~= nil
+  if self._headers then
+    self._headers[is_added and "append" or "set"](self._headers, name, value)
+  else
+    self._fields = self._fields or {}
+    flat[is_added and "append" or "set"](self._fields, name, value)
+  end
+  return self
+end
+
+-- What res:cookie takes, with what is meant without it: a cookie of the whole site, that neither scripts
+-- nor other sites can use.
+local COOKIE = { path = "/", domain = false, max_age = false, expires = false, secure = true, http_only = true,
+  same_site = "lax", partitioned = false }
+local SAME_SITE = { lax = "Lax", strict = "Strict", none = "None" }
+
+-- An attribute's text must not end the attribute.
+local function attribute(name, value)
+  value = tostring(value)
+  if value:find("[%c;]") then error(("a cookie's %s holds no ; and no control characters"):format(name), 3) end
+  return "; " .. name .. "=" .. value
+end
+
+--- Sets a cookie (RFC 6265); a nil value has the client forget it. Options: path ("/"), domain, max_age
+-- (seconds), expires (seconds since 1970), secure (true), http_only (true), same_site ("lax", "strict",
+-- "none" or false), partitioned. The value is percent-encoded where it has to be; req:cookie decodes.
+function Response:cookie(name, value, options)
+  if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then error("a cookie's name is a token", 2) end
+  local given = {}
+  for key, default in pairs(COOKIE) do given[key] = default end
+  for key, one in pairs(options or {}) do
+    if COOKIE[key] == nil then error("a cookie has no option " .. tostring(key), 2) end
+    given[key] = one
+  end
+  if value == nil then value, given.max_age, given.expires = "", 0, 0 end
+  local same_site = given.same_site and (SAME_SITE[given.same_site] or error("same_site is lax, strict or none", 2))
+  if not given.secure and (same_site == "None" or given.partitioned or name:find("^__Secure%-")) then
+    error("such a cookie has to be secure", 2)
+  end
+  if name:find("^__Host%-") and (not given.secure or given.domain or given.path ~= "/") then
+    error("a __Host- cookie is secure, has the path / and no domain", 2)
+  end
+  -- RFC 6265 §4.1.1: cookie-octet, and % for the encoding.
+  local text = name .. "=" .. tostring(value):gsub("[^%w!#$&'()*+./:<=>?@%[%]^_`{|}~-]", url.encode)
+  if given.path then text = text .. attribute("Path", given.path) end
+  if given.domain then text = text .. attribute("Domain", given.domain) end
+  if given.max_age then text = text .. attribute("Max-Age", ("%d"):format(given.max_age)) end
+  if given.expires then text = text .. attribute("Expires", date(given.expires)) end
+  if given.secure then text = text .. "; Secure" end
+  if given.http_only then text = text .. "; HttpOnly" end
+  if same_site then text = text .. "; SameSite=" .. same_site end
+  if given.partitioned then text = text .. "; Partitioned" end
+  return self:header("set-cookie", text)
+end
+
+-- ---- where it stands
+
+--- Whether headers, or all, were sent: what was sent cannot be read or replaced any more.
+function Response:is_started()
+  return self._started
+end
+
+--- Whether all was sent, or it was broken off.
+function Response:is_ended()
+  return self._ended
+end
+
+--- fn(message, code) is called, in a task of its own, when the response is over: without arguments when it
+-- was sent, with the reason as soon as the client has left, or when it was broken off.
+function Response:on_close(fn)
+  if type(fn) ~= "function" then error("res:on_close takes a function", 2) end
+  local message, code = why_left(self._exchange)
+  if self._is_over or message then
+    task.go(fn, message or self._failure and self._failure[1], code or self._failure and self._failure[2])
+    return self
+  end
+  if not self._on_close then
+    self._on_close = {}
+    self._exchange.on_lost = function(exchange) self:_tell_close(why_left(exchange)) end
+  end
+  table.insert(self._on_close, fn)
+  return self
+end
+
+function Response:_tell_close(message, code)
+  local list = self._on_close or {}
+  self._on_close = nil
+  for _, fn in ipairs(list) do task.go(fn, message, code) end
+end
+
+--- The reason why a response was broken off: message, code, number; nothing when it was not.
+function Response:failure()
+  local failure = self._failure
+  if failure then return failure[1], failure[2], failure[3] end
+end
+
+-- The app is through with it.
+function Response:_over()
+  self._is_over = true
+  if self._on_close then self:_tell_close(self:failure()) end
+end
+
+-- ---- a body in pieces
+
+--- Sends the headers now; done by itself with the first write. The response, or nil, message, code when the
+-- client has gone.
+function Response:start()
+  if self._failure then raise_over(self) end
+  if self._started then return self end
+  local fields = { ":status", self._status }
+  local list = fields_to_send(self) or {}
+  for i = 1, #list do fields[i + 2] = list[i] end
   local ends = self._is_head or NO_BODY[self._status] or false
   local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, fields, ends)
-  if not ok then return fail(self, refusal(self._headers, message, code), code, number) end
-  self._started, self._ended = true, ends
-  return true
+  if not ok then return fail(self, refusal(list, message, code), code, number) end
+  self._started, self._ended, self._has_no_body = true, ends, ends
+  return self
 end
 
 --- Sends an interim response, such as 103 with `link` fields.
 function Response:informational(status, fields)
+  if self._failure then raise_over(self) end
   if self._started then error("the headers are sent already", 2) end
-  local list = { ":status", status }
-  local headers = Headers.new(fields)
-  headers:del("content-length") -- RFC 9110 §8.6
-  for i = 1, #headers do list[i + 2] = headers[i] end
-  local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, list, false)
-  if not ok then return fail(self, refusal(headers, message, code), code, number) end
-  return true
+  local list = Headers.list(Headers.new(fields):del("content-length")) -- RFC 9110 §8.6
+  local all = { ":status", status }
+  for i = 1, #list do all[i + 2] = list[i] end
+  local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, all, false)
+  if not ok then return fail(self, refusal(list, message, code), code, number) end
+  return self
 end
 
 --- 103 Early Hints (RFC 8297).
@@ -127,44 +261,42 @@ function Response:early_hints(fields)
   return self:informational(103, fields)
 end
 
---- Sends body bytes. Waits while the client is slower; true, or nil, message, code when it has
--- gone.
+--- Sends body bytes. Waits while the client is slower. The response; or nil, message, code when the client
+-- has gone, and the next call ends the handler. So does the second write of an answer to HEAD, or of one
+-- that has no body.
 function Response:write(data)
+  if type(data) ~= "string" then error("res:write takes a string, not a " .. type(data), 2) end
+  if self._failure or self._ended then raise_over(self) end
+  if self._body then error("res:send gave the whole body already", 2) end
   local ok, message, code, number = self:start()
   if not ok then return nil, message, code, number end
-  if self._ended then
-    if self._is_head or NO_BODY[self._status] then return true end
-    return over(self)
+  if self._ended then return self end
+  if #data == 0 then
+    task.sleep(0) -- nothing else bounds a loop of these
+    return self
   end
-  if #data == 0 then return true end
   ok, message, code, number = exchange_methods.write(self._exchange, data, false, self._timeout)
+  self.sent = self._exchange.sent or 0
   if not ok then
     if code == "argument" then message = "the body is longer than its content-length" end
     return fail(self, message, code, number)
   end
-  self.sent = self.sent + #data
-  return true
+  return self
 end
 
 --- Fields to be sent behind the body, by finish or the handler's return.
 function Response:trailers(fields)
   if self._ended then error("the response has ended", 2) end
-  self._trailers = Headers.new(fields)
+  self._trailers = Headers.list(Headers.new(fields))
   return self
 end
 
---- Ends the response.
-function Response:finish()
-  if self._failure then return over(self) end
-  if self._ended then return true end
-  if not self._started and not self._trailers then return self:send("") end
-  local ok, message, code, number = self:start()
-  if not ok or self._ended then return ok, message, code, number end
+-- Ends a body that was sent in pieces.
+local function finish(self)
+  local ok, message, code, number
   if self._trailers then
-    local list = {}
-    for i = 1, #self._trailers do list[i] = self._trailers[i] end
-    ok, message, code, number = self._exchange.h3:send_trailers(self._exchange.stream, list)
-    if not ok then return fail(self, refusal(list, message, code), code, number) end
+    ok, message, code, number = self._exchange.h3:send_trailers(self._exchange.stream, self._trailers)
+    if not ok then return fail(self, refusal(self._trailers, message, code), code, number) end
   else
     ok, message, code, number = exchange_methods.write(self._exchange, "", true, self._timeout)
     if not ok then
@@ -173,100 +305,198 @@ function Response:finish()
     end
   end
   self._ended = true
-  return true
+  return self
 end
 
---- Sends a whole body, with its content-length, and ends the response.
+-- ---- a whole body
+
+-- Sends a whole body with its content-length.
+local function emit(self, body)
+  if self._trailers then
+    local ok, message, code, number = self:start()
+    if not ok or self._ended then return ok, message, code, number end
+    ok, message, code, number = exchange_methods.write(self._exchange, body, false, self._timeout)
+    self.sent = self._exchange.sent or 0
+    if not ok then return fail(self, message, code, number) end
+    return finish(self)
+  end
+  local exchange, fields = self._exchange, fields_to_send(self)
+  local has_none = NO_BODY[self._status]
+  local length = not has_none and may_have_length(self) and #body or nil
+  local told = fields and flat.get(fields, "content-length")
+  if told then
+    length = nil
+    if not has_none and not self._is_head and tonumber(told) ~= #body then
+      error(("a body of %d bytes with content-length %s"):format(#body, told:sub(1, 20):gsub("%c", "?")), 0)
+    end
+  end
+  if has_none or self._is_head then body = "" end
+  local taken, message, code, number = exchange.h3:respond(exchange.stream, self._status, fields, body, length)
+  if not taken then return fail(self, refusal(fields, message, code), code, number) end
+  self._started, self.sent = true, taken
+  if taken < #body then
+    local ok
+    exchange.sent = taken
+    ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true, self._timeout)
+    self.sent = exchange.sent
+    if not ok then return fail(self, message, code, number) end
+  end
+  self._ended = true
+  return self
+end
+
+--- Sends what is there now, and ends the response. The response, or nil, message, code when the client has gone.
+function Response:finish()
+  if self._failure then raise_over(self) end
+  if self._ended then return self end
+  if not self._started then return emit(self, self._body or "") end
+  return finish(self)
+end
+
+--- Gives the whole body, which leaves when all middleware has run, or with res:finish(). Returns the response.
 function Response:send(body)
-  if self._ended then return over(self) end
-  if self._started or self._trailers then
+  if type(body) ~= "string" then error("res:send takes a string, not a " .. type(body), 2) end
+  if self._failure then raise_over(self) end
+  if self._ended or self._body then error("the response has its body already", 2) end
+  if self._started then
     local ok, message, code, number = self:write(body)
     if not ok then return nil, message, code, number end
     return self:finish()
   end
-  local exchange = self._exchange
-  local bodyless = NO_BODY[self._status]
-  local length = not bodyless and may_have_length(self) and #body or nil
-  if self._headers and not may_have_length(self) then self._headers:del("content-length") end
-  local told = self._headers and self._headers:get("content-length")
-  if told then
-    length = nil
-    if not bodyless and not self._is_head and tonumber(told) ~= #body then
-      error(("a body of %d bytes with content-length %s"):format(#body, told:sub(1, 20):gsub("%c", "?")), 2)
-    end
-  end
-  if bodyless or self._is_head then body = "" end
-  local taken, message, code, number = exchange.h3:respond(exchange.stream, self._status, self._headers, body, length)
-  if not taken then return fail(self, refusal(self._headers, message, code), code, number) end
-  self._started, self._ended = true, true
-  self.sent = #body
-  if taken < #body then
-    local ok
-    ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true, self._timeout)
-    if not ok then return fail(self, message, code, number) end
-  end
-  return true
+  self._body = body
+  return self
 end
 
---- Sends a value as JSON.
-function Response:json(value)
-  local text, message, code = json.encode(value)
-  if not text then return nil, message, code end
+local function set_json(self, value)
+  local text, message = json.encode(value)
+  if not text then error(message, 0) end
   if not self:header("content-type") then self:header("content-type", "application/json") end
-  return self:send(text)
+  return text
+end
+
+--- Gives a value as JSON; an error when it has no JSON form.
+function Response:json(value)
+  if self._started or self._body then error("the response has its body already", 2) end
+  return self:send(set_json(self, value))
 end
 
 --- Sends the client elsewhere.
 function Response:redirect(location, status)
-  self:status(status or 302):header("location", location)
-  return self:send("")
+  if self._started or self._body then error("the response has its body already", 2) end
+  return self:status(status or 302):header("location", location):send("")
+end
+
+--- The whole body that will be sent; nil when there is none yet, or it is sent in pieces. With an argument
+-- replaces it, and takes out what told its length.
+function Response:body(...)
+  if select("#", ...) == 0 then return not self._started and self._body or nil end
+  local body = ...
+  if type(body) ~= "string" then error("a body is a string, not a " .. type(body), 2) end
+  if self._started then error("the body is on its way already", 2) end
+  self:header("content-length", nil)
+  self._body = body
+  return self
 end
 
 --- Breaks the response off with an HTTP/3 error code (H3_INTERNAL_ERROR unless told).
 function Response:abort(code)
+  return self:_abort("aborted by the handler", "aborted", code)
+end
+
+function Response:_abort(message, code, number)
+  if self._ended and not self._failure then return self end
+  number = number or H3_INTERNAL_ERROR
+  self._failure = self._failure or { message, code, number }
   self._started, self._ended = true, true
-  return self._exchange.h3:cancel(self._exchange.stream, code or H3_INTERNAL_ERROR)
+  self._exchange.h3:cancel(self._exchange.stream, number)
+  return self
 end
 
---- What a handler returned: nothing; a body; a status, a body and headers. Kept until all
--- middleware has run.
-function Response:set_result(a, b, c)
-  if type(a) == "number" then
-    self:status(a)
-    a = b
-    if c then
-      for name, value in pairs(c) do self:header(name, value) end
-    end
-  end
-  if a == nil then return end
-  if self._started then error("a handler that wrote its response returned another one", 0) end
-  if type(a) ~= "string" and type(a) ~= "table" then
-    error("a handler returns a string, a table, or a status first; not a " .. type(a), 0)
-  end
-  self._result = a
-end
+-- ---- what a handler returns
 
---- Sends what is owed when the handler is through.
-function Response:complete()
-  if self._ended then return true end
-  local result = self._result
-  if self._started or result == nil then return self:finish() end
-  if type(result) == "table" then
-    local text, message = json.encode(result)
-    if not text then error(message, 0) end
-    if not self:header("content-type") then self:header("content-type", "application/json") end
-    return self:send(text)
-  end
-  if result ~= "" and not self:header("content-type") then
+local function set_body(self, body)
+  if type(body) == "table" then
+    body = set_json(self, body)
+  elseif type(body) ~= "string" then
+    error("a handler returns a string, a table, a status first, or its response; not a " .. type(body), 0)
+  elseif body ~= "" and not self:header("content-type") then
     self:header("content-type", "text/plain; charset=utf-8")
   end
-  return self:send(result)
+  self._body = body
 end
 
---- Forgets what was set, for an error page; false when it is too late.
-function Response:reset()
+local function set_headers(self, headers)
+  if type(headers) ~= "table" then
+    error("after status and body a handler returns a table of headers, not a " .. type(headers), 0)
+  end
+  local lines = Headers.list(Headers.new(headers))
+  local seen = {}
+  for i = 1, #lines, 2 do
+    local name = lines[i]
+    -- The first of a name replaces what is there, the others stand beside it.
+    if seen[name] then self:headers():append(name, lines[i + 1]) else self:header(name, lines[i + 1]) end
+    seen[name] = true
+  end
+end
+
+--- Takes what a handler returned (docs/handlers.md). `state.is_called`: it is middleware that has called next,
+-- so that nothing keeps what there is, and something replaces it.
+function Response:_take(state, a, b, c, ...)
+  if a == nil then
+    if self._failure then return end
+    if b ~= nil then error(type(b) == "table" and b or tostring(b), 0) end
+    if state and state.is_called or self._started or self._body then return end
+    error(state and "middleware returned nothing, wrote nothing and did not call next()"
+      or "the handler returned nothing and wrote nothing: `return 204` is an answer without a body", 0)
+  end
+  for i = 1, select("#", ...) do
+    if select(i, ...) ~= nil then error("a handler returns status, body and headers, and no more", 0) end
+  end
+  if type(a) ~= "number" and (b ~= nil or c ~= nil) then
+    error("a handler returns one body, or a status first and then body and headers", 0)
+  end
+  if a == self then
+    if not self._started and not self._body then self._body = "" end
+    return
+  end
+  if self._started then error("a handler that wrote its response returned another one", 0) end
+  if self._body then
+    if not (state and state.is_called) then error("a handler that gave its body returned another one", 0) end
+    self._body = nil
+    self:header("content-type", nil):header("content-length", nil)
+  end
+  if type(a) == "number" then
+    self:status(a)
+    if c ~= nil then set_headers(self, c) end
+    a = b == nil and "" or b
+  end
+  set_body(self, a)
+end
+
+--- Sends what is owed when all middleware is through.
+function Response:_complete()
+  if self._ended then return end
+  if self._started then finish(self) else emit(self, self._body or "") end
+end
+
+local function copy(list)
+  if not list then return nil end
+  local new = {}
+  for i = 1, #list do new[i] = list[i] end
+  return new
+end
+
+--- The headers that are set so far, for _restore.
+function Response:_mark()
+  return copy(fields_of(self))
+end
+
+--- Goes back to the headers of a mark, and forgets status, body and trailers, for an error page; false when
+-- it is too late.
+function Response:_restore(mark)
   if self._started then return false end
-  self._status, self._headers, self._trailers, self._result = 200, nil, nil, nil
+  self._status, self._trailers, self._body = 200, nil, nil
+  self._fields, self._headers = copy(mark), nil
   return true
 end
 

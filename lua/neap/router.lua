@@ -1,5 +1,7 @@
 --- Finds the handler of a method and path. A trie of segments: what is written out wins over
--- `:param`, that over `*rest`; a branch that leads nowhere is left again for the next best.
+-- `:param`, that over `*rest`; a branch that leads nowhere, or has not the method, is left again for the
+-- next best. Patterns and paths are compared by decoded segments of the path's one spelling, so that
+-- routes and the prefixes of middleware cannot see two different paths.
 local url = require "neap.url"
 
 local Router = {}
@@ -9,32 +11,44 @@ function Router.new()
   return setmetatable({ root = {} }, Router)
 end
 
---- Adds a route. `method` is upper case or "*" for any; the pattern is "/a/:name/*rest" (`*` alone
--- is named "rest").
-function Router:add(method, pattern, handler)
-  if pattern:sub(1, 1) ~= "/" then error("a route begins with /: " .. pattern, 3) end
-  local node, names = self.root, {}
-  for segment in pattern:gmatch("/([^/]*)") do
-    if node.rest_here then error("nothing may follow * in a route: " .. pattern, 3) end
-    local kind, name = segment:match("^([:*])(.*)$")
-    if kind == ":" then
-      if name == "" then error("a parameter without a name: " .. pattern, 3) end
-      names[#names + 1] = name
-      node.param = node.param or {}
-      node = node.param
-    elseif kind == "*" then
-      names[#names + 1] = name ~= "" and name or "rest"
-      node.rest = node.rest or { rest_here = true }
-      node = node.rest
-    else
-      node.fixed = node.fixed or {}
-      node.fixed[segment] = node.fixed[segment] or {}
-      node = node.fixed[segment]
+-- ---- paths
+
+-- Whether a segment stands for another than itself (RFC 3986 §5.2.4), or for none.
+local NO_NAME = { [""] = true, ["."] = true, [".."] = true }
+
+local function encode(c)
+  return ("%%%02X"):format(c:byte())
+end
+
+-- What a segment may hold as it is: pchar of RFC 3986 §3.3.
+local NOT_IN_SEGMENT = "[^%w._~!$&'()*+,;=:@-]"
+local NOT_IN_PATH = "[^%w._~!$&'()*+,;=:@/-]"
+
+local function spell(path)
+  if path:sub(1, 1) ~= "/" then return nil end
+  local segments, is_folder = {}, false
+  for segment in path:gmatch("/([^/]*)") do
+    segment = url.decode(segment)
+    if segment:find("\0", 1, true) then return nil end
+    is_folder = NO_NAME[segment]
+    if segment == ".." then
+      if #segments == 0 then return nil end
+      segments[#segments] = nil
+    elseif not is_folder then
+      segments[#segments + 1] = segment:gsub(NOT_IN_SEGMENT, encode)
     end
   end
-  node.methods = node.methods or {}
-  if node.methods[method] then error("this route is there already: " .. method .. " " .. pattern, 3) end
-  node.methods[method] = { handler = handler, names = names, pattern = pattern }
+  return "/" .. table.concat(segments, "/") .. (is_folder and #segments > 0 and "/" or "")
+end
+
+--- The one spelling of a path: dot segments resolved, empty segments left out, percent-encoding only and
+-- always where it has to be. nil for a path that leads out of the root, holds a NUL or does not begin with
+-- a slash.
+function Router.normalize(path)
+  if path:find(NOT_IN_PATH) or path:find("//", 1, true) or path:find("/.", 1, true) or path:byte() ~= 47 then
+    return spell(path)
+  end
+  return path
 end
 
 --- The decoded segments of a path, which is split first: an escaped slash stays inside its segment.
@@ -47,51 +61,154 @@ function Router.segments(path)
   return segments
 end
 
-local function find(node, segments, i, values, count)
-  if i > #segments then
-    if node.methods then return node, count end
-    if node.rest and node.rest.methods then
-      values[count + 1] = ""
-      return node.rest, count + 1
+-- ---- patterns
+
+-- Segments of a pattern: a string for one that is written out, { name = } for a parameter, { rest = name }
+-- for what is left; a mistake is the caller's.
+local function parse(pattern, level)
+  local function reject(why) error(("%s: %s"):format(why, tostring(pattern)), level + 2) end
+  if type(pattern) ~= "string" or pattern:sub(1, 1) ~= "/" then reject("a route begins with /") end
+  if pattern:find("[?#]") then reject("a route is compared with the path alone, without ? and #") end
+  local parts, seen = {}, {}
+  for segment in pattern:gmatch("/([^/]*)") do
+    local last = parts[#parts]
+    if last == "" then reject("an empty segment matches nothing, in a route") end
+    if type(last) == "table" and last.rest then reject("nothing may follow * in a route") end
+    local kind, name = segment:match("^([:*])(.*)$")
+    if kind then
+      if name == "" and kind == ":" then reject("a parameter without a name") end
+      if name == "" then name = "rest" end
+      if seen[name] then reject(("two parameters are named %s"):format(name)) end
+      seen[name] = true
+      parts[#parts + 1] = kind == ":" and { name = name } or { rest = name }
+    else
+      segment = url.decode(segment)
+      if segment ~= "" and NO_NAME[segment] or segment:find("\0", 1, true) then
+        reject(("a segment %q matches nothing, in a route"):format(segment))
+      end
+      parts[#parts + 1] = segment
     end
-    return nil
   end
-  local next_node = node.fixed and node.fixed[segments[i]]
-  if next_node then
-    local found, n = find(next_node, segments, i + 1, values, count)
-    if found then return found, n end
-  end
-  if node.param and segments[i] ~= "" then
-    values[count + 1] = segments[i]
-    local found, n = find(node.param, segments, i + 1, values, count + 1)
-    if found then return found, n end
-  end
-  if node.rest and node.rest.methods then
-    values[count + 1] = table.concat(segments, "/", i)
-    return node.rest, count + 1
-  end
+  return parts
 end
 
---- The route {handler, names, pattern} and its parameters, or nil, the status that says why not
--- (404, 405) and, for 405, the methods that would do, sorted. HEAD is answered by a GET route
--- unless it has its own.
-function Router:match(method, path)
-  local segments = Router.segments(path)
-  local values = {}
-  local node = find(self.root, segments, 1, values, 0)
-  if not node then return nil, 404 end
-  local methods = node.methods
-  local route = methods[method] or (method == "HEAD" and methods.GET) or methods["*"]
-  if not route then
-    local allowed = {}
-    for name in pairs(methods) do allowed[#allowed + 1] = name end
-    if methods.GET and not methods.HEAD then allowed[#allowed + 1] = "HEAD" end
-    table.sort(allowed)
-    return nil, 405, allowed
+--- Adds a route. `method` is upper case or "*" for any; the pattern is "/a/:name/*rest" (`*` alone
+-- is named "rest").
+function Router:add(method, pattern, handler)
+  local node, names, rest = self.root, {}, nil
+  for _, part in ipairs(parse(pattern, 2)) do
+    if type(part) == "string" then
+      node.fixed = node.fixed or {}
+      node.fixed[part] = node.fixed[part] or {}
+      node = node.fixed[part]
+    elseif part.name then
+      names[#names + 1] = part.name
+      node.param = node.param or {}
+      node = node.param
+    else
+      names[#names + 1], rest = part.rest, part.rest
+      node.rest = node.rest or {}
+      node = node.rest
+    end
   end
-  local params = {}
-  for i, name in ipairs(route.names) do params[name] = values[i] end
-  return route, params
+  node.methods = node.methods or {}
+  if node.methods[method] then error("this route is there already: " .. method .. " " .. pattern, 3) end
+  node.methods[method] = { handler = handler, names = names, rest = rest, pattern = pattern }
+end
+
+--- A prefix for match_prefix: a pattern that also takes what is below it; a slash or * at its end says
+-- nothing more.
+function Router.prefix(pattern, level)
+  local parts = parse(pattern, level or 2)
+  if parts[#parts] == "" then parts[#parts] = nil end
+  return parts
+end
+
+-- What a wildcard takes: the segments from i on. An escaped slash would be one among others there, and
+-- "/a%2Fb" another spelling of "/a/b": nil.
+local function rest_of(segments, i)
+  for k = i, #segments do
+    if segments[k]:find("/", 1, true) then return nil end
+  end
+  return table.concat(segments, "/", i)
+end
+
+--- The parameters of a path that has this prefix, else nil; and the name of its wildcard.
+function Router.match_prefix(prefix, segments)
+  local params, rest = {}, nil
+  for i, part in ipairs(prefix) do
+    local segment = segments[i]
+    if type(part) == "string" then
+      if segment ~= part then return nil end
+    elseif part.name then
+      if segment == nil or segment == "" then return nil end
+      params[part.name] = segment
+    else
+      rest = part.rest
+      params[rest] = rest_of(segments, i)
+    end
+  end
+  return params, rest
+end
+
+-- ---- routes
+
+local function pick(methods, method)
+  return methods[method] or (method == "HEAD" and methods.GET) or methods["*"]
+end
+
+-- Notes the methods of a place that has the path and not the method.
+local function refuse(values, methods)
+  values.refused = values.refused or {}
+  table.insert(values.refused, methods)
+end
+
+-- The route below a node; `values` takes the parameters.
+local function find(node, segments, i, method, values, count)
+  local segment, methods = segments[i], node.methods
+  if segment == nil then
+    local route = methods and pick(methods, method)
+    if route then return route end
+    if methods then refuse(values, methods) end
+  else
+    local below = node.fixed and node.fixed[segment]
+    local route = below and find(below, segments, i + 1, method, values, count)
+    if route then return route end
+    if node.param and segment ~= "" then
+      values[count + 1] = segment
+      route = find(node.param, segments, i + 1, method, values, count + 1)
+      if route then return route end
+    end
+  end
+  methods = node.rest and node.rest.methods
+  local rest = methods and rest_of(segments, i)
+  if not rest then return nil end
+  values[count + 1] = rest
+  local route = pick(methods, method)
+  if not route then refuse(values, methods) end
+  return route
+end
+
+--- The route {handler, names, rest, pattern} and its parameters, or nil, the status that says why not
+-- (404, 405) and, for 405, the methods that would do, sorted. HEAD is answered by a GET route
+-- unless it has its own. `path` is normalized; `segments`, when the caller has them already, are its.
+function Router:match(method, path, segments)
+  local values = {}
+  local route = find(self.root, segments or Router.segments(path), 1, method, values, 0)
+  if route then
+    local params = {}
+    for i, name in ipairs(route.names) do params[name] = values[i] end
+    return route, params
+  end
+  if not values.refused then return nil, 404 end
+  local allowed, seen = {}, {}
+  for _, methods in ipairs(values.refused) do
+    if methods.GET then seen.HEAD = true end
+    for name in pairs(methods) do seen[name] = true end
+  end
+  for name in pairs(seen) do allowed[#allowed + 1] = name end
+  table.sort(allowed)
+  return nil, 405, allowed
 end
 
 return Router

@@ -9,6 +9,8 @@ local Session = require "neap.session"
 local task = require "neap.task"
 
 local H3_NO_ERROR = 0x100
+local H3_INTERNAL_ERROR = 0x102
+local H3_EXCESSIVE_LOAD = 0x107
 
 local FLUSH_CHECK = 0.01 -- seconds
 local LINGER = 0.5       -- seconds that clients get to close by themselves
@@ -38,10 +40,27 @@ local function serve(exchange, fields, fin)
   exchange.session:forget(exchange)
 end
 
+-- One line a second and kind: what ends connections may come thousands of times.
+local function complain(self, kind, text)
+  local now, last = core.now(), self.complaints[kind]
+  if last and now - last.at < 1 then
+    last.more = last.more + 1
+    return
+  end
+  local more = last and last.more > 0 and (" (and %d more since the last line)"):format(last.more) or ""
+  self.complaints[kind] = { at = now, more = 0 }
+  log.warn(text .. more)
+end
+
 local function new_session(self, conn)
-  local session = Session.new(conn, function(session, stream, fields, fin)
+  local session, message, code = Session.new(conn, function(session, stream, fields, fin)
     task.go(serve, session:exchange(stream), fields, fin)
   end, self.settings)
+  if not session then
+    complain(self, message, ("%s: connection ended: %s"):format(conn:peer(), message))
+    conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
+    return nil
+  end
   session.server = self
   if self.draining then session.h3:goaway() end
   self.sessions[conn] = session
@@ -53,15 +72,23 @@ local function drive(self, conn)
   local session = self.sessions[conn]
   if conn:is_closed() or conn:is_draining() then
     if session then
-      local why = conn:error()
-      session:close { text = why and why.name or "connection closed", code = why and why.code }
       self.sessions[conn] = nil
       self.session_count = self.session_count - 1
+      local why = conn:error()
+      session:close { text = Session.explain(why, "client"), code = why and why.code }
     end
     return
   end
   session = session or new_session(self, conn)
-  session:pump()
+  if session then session:pump() end
+end
+
+-- What goes wrong with one connection ends that one, not the loop.
+local function guarded_drive(self, conn)
+  local ok, err = xpcall(drive, debug.traceback, self, conn)
+  if ok then return end
+  complain(self, "error", ("%s: connection ended: %s"):format(conn:peer() or "?", tostring(err)))
+  pcall(conn.close, conn, H3_INTERNAL_ERROR)
 end
 
 local function where(mine)
@@ -111,13 +138,13 @@ function server.listen(app, given)
     settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout },
     read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
-    draining = false, closed = false,
+    draining = false, closed = false, complaints = {},
   }, Server)
   local host = address:match("^(.*):%d+$")
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)
   server.all[self] = true
-  task.attach(endpoint, function(conn) drive(self, conn) end)
+  task.attach(endpoint, function(conn) guarded_drive(self, conn) end)
   task.hold(1)
   server.announce(self)
   return self
@@ -126,13 +153,13 @@ end
 --- Called with each server that is ready; the command line prints its URL.
 function server.announce() end
 
---- Ends well: GOAWAY to everyone, no new connections, then open requests get `seconds`
--- (shutdown_timeout unless told) to finish and to reach their clients. Waits; call it in a task.
-function Server:shutdown(seconds)
-  if self.closed or self.draining then return end
+local function begin_shutdown(self)
   self.draining = true
   self.endpoint:refuse(true)
   for _, session in pairs(self.sessions) do session.h3:goaway() end
+end
+
+local function drain(self, seconds)
   local deadline = core.now() + (seconds or self.shutdown_timeout)
   while not self.closed and core.now() < deadline do
     local open, unflushed = 0, false
@@ -156,6 +183,29 @@ function Server:shutdown(seconds)
   self:close()
 end
 
+--- Ends well: GOAWAY to everyone, no new connections, then open requests get `seconds`
+-- (shutdown_timeout unless told) to finish and to reach their clients. Waits; call it in a task.
+function Server:shutdown(seconds)
+  if self.closed or self.draining then return end
+  begin_shutdown(self)
+  drain(self, seconds)
+end
+
+--- Ends every server well, side by side: none of them accepts while another one still drains. Waits.
+function server.shutdown_all(seconds)
+  local list = {}
+  for self in pairs(server.all) do
+    list[#list + 1] = self
+    if not self.draining then
+      begin_shutdown(self)
+      task.go(drain, self, seconds)
+    end
+  end
+  for _, self in ipairs(list) do
+    while not self.closed do task.sleep(FLUSH_CHECK) end
+  end
+end
+
 --- Ends at once: every connection is closed with H3_NO_ERROR.
 function Server:close()
   if self.closed then return end
@@ -163,7 +213,7 @@ function Server:close()
   for conn, session in pairs(self.sessions) do
     if session.count > 0 then log.warn(("%s: %d open requests cut off"):format(conn:peer(), session.count)) end
     conn:close(H3_NO_ERROR)
-    session:close { text = "server closed" }
+    session:close { text = "closed: the server ends" }
   end
   task.flush()
   task.detach(self.endpoint)

@@ -10,10 +10,13 @@ local Session = {}
 Session.__index = Session
 
 --- `on_request(session, stream, fields, fin)` is called for a new request (servers); `settings` as core.h3 takes them.
+-- nil, message, code when there is no memory for it.
 function Session.new(conn, on_request, settings)
+  local h3, message, code = core.h3(conn, settings)
+  if not h3 then return nil, message, code end
   return setmetatable({
     conn = conn,
-    h3 = core.h3(conn, settings),
+    h3 = h3,
     exchanges = {},
     count = 0,
     on_request = on_request,
@@ -36,6 +39,12 @@ function Session:forget(exchange)
     self.count = self.count - 1
     if self.count == 0 and self.on_idle then self.on_idle(self) end
   end
+end
+
+-- The peer has left an exchange: who waits on it is woken, and `exchange:on_lost()` called where it is set.
+local function lose(exchange)
+  Session.wake(exchange)
+  if exchange.on_lost then exchange:on_lost() end
 end
 
 local on = {}
@@ -81,7 +90,7 @@ function on.reset(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.reset_code = code
-    Session.wake(exchange)
+    lose(exchange)
   end
 end
 
@@ -89,7 +98,7 @@ function on.stopped(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
     exchange.stop_code = code
-    task.wake_at(exchange, "writer")
+    lose(exchange)
   end
 end
 
@@ -129,9 +138,19 @@ end
 function Session:close(reason)
   if self.closed then return end
   self.closed, self.reason = true, reason
-  for _, exchange in pairs(self.exchanges) do
-    Session.wake(exchange)
-  end
+  for _, exchange in pairs(self.exchanges) do lose(exchange) end
+end
+
+--- Why a connection ended, in one line: `why` is its conn:error(), `peer` "client" or "server".
+function Session.explain(why, peer)
+  if not why or not why.by then return "connection closed" end
+  local name = why.name or ("error 0x%x"):format(why.code or 0)
+  if why.by == "idle" then return "the connection was idle for too long" end
+  if why.by == "handshake_timeout" then return "no answer (handshake timed out)" end
+  if why.by == "version" then return ("the %s speaks no version of QUIC that we do"):format(peer) end
+  if why.by == "reset" then return ("the %s has forgotten the connection (stateless reset)"):format(peer) end
+  local reason = why.reason and why.reason ~= "" and ": " .. why.reason or ""
+  return (why.by == "peer" and ("closed by the %s: "):format(peer) or "closed: ") .. name .. reason
 end
 
 --- Why nothing more comes on an exchange: message, code, number.
@@ -140,6 +159,14 @@ local function why_over(exchange)
   if exchange.reset_code then return "reset by peer", "reset", exchange.reset_code end
   local reason = exchange.session.reason
   return reason and reason.text or "connection closed", "closed", reason and reason.code
+end
+
+--- Why the peer of a server's exchange has left it: message, code, number; nil while it is there.
+function Session.why_left(exchange)
+  if exchange.stop_code and not exchange.session.closed then
+    return "the peer wants no more", "stopped", exchange.stop_code
+  end
+  if exchange.reset_code or exchange.session.closed then return why_over(exchange) end
 end
 
 local exchange_methods = {}
@@ -171,38 +198,8 @@ function exchange_methods.read(exchange, max, timeout)
   end
 end
 
---- The whole body; nil, message, "limit" when it is larger than `limit` bytes.
-function exchange_methods.read_all(exchange, limit, timeout)
-  local parts, size = {}, 0
-  while true do
-    local bytes, message, code, number = exchange_methods.read(exchange, nil, timeout)
-    if not bytes then
-      if message then return nil, message, code, number end
-      return table.concat(parts)
-    end
-    size = size + #bytes
-    if size > limit then return nil, ("body larger than %d bytes"):format(limit), "limit" end
-    parts[#parts + 1] = bytes
-  end
-end
-
---- An iterator over the body. A failure comes as a last round of false, message, code: `for` would
--- take nil for the end.
-function exchange_methods.chunks(exchange, timeout)
-  local failed = false
-  return function()
-    if failed then return nil end
-    local bytes, message, code, number = exchange_methods.read(exchange, nil, timeout)
-    if bytes then return bytes end
-    if message then
-      failed = true
-      return false, message, code, number
-    end
-  end
-end
-
 --- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[,
--- number].
+-- number]. `exchange.sent` counts them.
 function exchange_methods.write(exchange, data, fin, timeout)
   local session, h3, stream = exchange.session, exchange.h3, exchange.stream
   local at, size = 1, #data
@@ -214,6 +211,7 @@ function exchange_methods.write(exchange, data, fin, timeout)
     local taken, message, code, number = h3:send_body(stream, piece, fin and stop == size)
     if taken and (taken > 0 or size == 0) then
       at = at + taken
+      exchange.sent = (exchange.sent or 0) + taken
       if size == 0 then return true end
     end
     if not taken and code ~= "again" then return nil, message, code, number end

@@ -1,21 +1,12 @@
 --- Files of a folder as a handler: types, index, entity tags, ranges, HEAD; nothing outside of the
 -- folder can be reached.
 local core = require "neap.core"
+local date = require "neap.date"
 local mime = require "neap.mime"
 local Router = require "neap.router"
 local url = require "neap.url"
 
 local PIECE = 262144
-
-local DAYS = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" }
-local MONTHS = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" }
-
--- RFC 9110 §5.6.7; os.date's names would follow the locale.
-local function http_date(time)
-  local t = os.date("!*t", math.floor(time))
-  return ("%s, %02d %s %04d %02d:%02d:%02d GMT"):format(DAYS[t.wday], t.day, MONTHS[t.month], t.year, t.hour, t.min,
-    t.sec)
-end
 
 -- Whether a list of entity tags (If-None-Match) names this one.
 local function names_tag(list, tag)
@@ -66,11 +57,11 @@ end
 
 local function send(req, res, file, stat, name, headers)
   local tag = ('"%x-%x"'):format(math.floor(stat.mtime), stat.size)
-  res:header("etag", tag):header("last-modified", http_date(stat.mtime)):header("accept-ranges", "bytes")
+  res:header("etag", tag):header("last-modified", date(stat.mtime)):header("accept-ranges", "bytes")
   for key, value in pairs(headers or {}) do res:header(key, value) end
   local none_match = req.headers:get("if-none-match")
   local since = req.headers:get("if-modified-since")
-  if none_match and names_tag(none_match, tag) or not none_match and since == http_date(stat.mtime) then
+  if none_match and names_tag(none_match, tag) or not none_match and since == date(stat.mtime) then
     return 304
   end
   res:header("content-type", mime.of(name))
@@ -89,18 +80,18 @@ local function send(req, res, file, stat, name, headers)
     end
   end
   res:header("content-length", ("%.0f"):format(last - first + 1))
-  if req.method == "HEAD" then return res:start() and nil end
+  if req.method == "HEAD" then return res:start() end
   while first <= last do
     local bytes = file:read(math.min(PIECE, last - first + 1), first)
-    if not bytes or #bytes == 0 then return res:abort() and nil end -- it shrank: the client must not take it for whole
-    if not res:write(bytes) then return nil end
+    if not bytes or #bytes == 0 then return res:abort() end -- it shrank: the client must not take it for whole
+    if not res:write(bytes) then return res end
     first = first + #bytes
   end
-  res:finish()
+  return res:finish()
 end
 
---- A handler that answers with the files of a folder. The path is the route's `*` parameter, or the
--- whole path. Options: `index` ("index.html"), `headers` (sent with every file).
+--- A handler that answers with the files of a folder. The path is what the route's wildcard took, whatever
+-- its name, or the whole path. Options: `index` ("index.html"), `headers` (sent with every file).
 return function(root, given)
   given = given or {}
   local stat, message = core.stat(root)
@@ -112,9 +103,9 @@ return function(root, given)
       res:header("allow", "GET, HEAD")
       return 405, "method not allowed\n"
     end
-    local path = req.params.path or req.params.rest or url.decode(req.path):gsub("^/", "")
-    if path:find("%z") then return 400, "bad path\n" end
-    if not is_plain(req.path) then return 404, "not found\n" end
+    local path = req._wildcard and req.params[req._wildcard] or url.decode(req.path):gsub("^/", "")
+    if path:find("\0", 1, true) then return 400, "bad path\n" end
+    if not is_plain(req.target:match("^[^?]*")) then return 404, "not found\n" end
     local file, info, name = open(root, (path:gsub("/+$", "")), index)
     if file == "directory" then
       if req.path:sub(-1) ~= "/" then

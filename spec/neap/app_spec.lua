@@ -92,15 +92,82 @@ describe("an app", function()
     web.with_app(function(app)
       app:use("/admin/*", function() return 401, "no\n" end)
       app:use("/inner", function() return 402, "no\n" end)
+      app:use("/tenant/:id/", function(req, _, next)
+        if req.params.id ~= "mine" then return 403, "no\n" end
+        next()
+      end)
       app:any("/*rest", function(req) return req.params.rest end)
       app:any("/admin/*rest", function() return "secret" end)
+      app:any("/:file", function(req) return "file " .. req.params.file end)
     end, function(client, url)
       for path, status in pairs {
-        ["/admin/x"] = 401, ["/admin"] = 401, ["/admin/"] = 401, ["/%61dmin/x"] = 401, ["/admin/%2e%2e/x"] = 401,
-        ["/administrator"] = 200, ["/x/admin/"] = 200, ["/inner"] = 402, ["/inner/x"] = 402, ["/innermost"] = 200,
+        ["/admin/x"] = 401, ["/admin"] = 401, ["/admin/"] = 401, ["/%61dmin/x"] = 401, ["/%61%64%6d%69%6E"] = 401,
+        ["//admin/x"] = 401, ["/admin//x"] = 401, ["///admin"] = 401, ["/./admin/x"] = 401, ["/%2e/admin"] = 401,
+        ["/x/../admin/y"] = 401, ["/x/%2e%2e/admin/y"] = 401, ["/x/.%2E/admin"] = 401, ["/admin/."] = 401,
+        ["/admin/y/.."] = 401, ["/admin%2Fx"] = 401, ["/admin%2fx"] = 401, ["/%2Fadmin"] = 401,
+        ["/x%2F..%2Fadmin%2Fy"] = 401, ["/admin?x"] = 401, ["/admin/x?/../.."] = 401,
+        ["/administrator"] = 200, ["/x/admin/"] = 200, ["/admin/../x"] = 200, ["/admin/%2e%2e/x"] = 200,
+        ["/inner"] = 402, ["/inner/x"] = 402, ["/innermost"] = 200, ["/Inner"] = 200,
+        ["/tenant/mine"] = 200, ["/tenant/mine/x"] = 200, ["/tenant/yours"] = 403, ["/tenant/yours/x/y"] = 403,
+        ["/tenant//yours/x"] = 403, ["/tenant/./yours"] = 403, ["/tenant/mine/../yours/x"] = 403,
+        ["/tenant/mine%2F..%2Fyours"] = 403, ["/tenant/"] = 200, ["/tenant"] = 200,
+        ["/%252e%252e/admin"] = 200, ["/admin%00"] = 404, ["/../admin"] = 404, ["/x/../../admin"] = 404,
+        ["/%2e%2e/admin/x"] = 404,
       } do
-        assert.equal(status, assert(client:get(url .. path)).status, path)
+        local r = assert(client:get(url .. path))
+        assert.equal(status, r.status, path)
+        local body = r:body()
+        if status == 200 then assert.is_nil(body:find("secret") or body:find("^admin"), path) end
       end
+    end)
+  end)
+
+  it("gives handlers and middleware one spelling of a path", function()
+    local seen = {}
+    web.with_app(function(app)
+      app:use(function(req, _, next)
+        seen[#seen + 1] = req.path
+        next()
+      end)
+      app:any("/*", function() return "" end)
+    end, function(client, url)
+      for _, path in ipairs { "/a/%62/c", "/a//b/./c", "/x/../a/b/c", "/a/%62/%63?q", "//a/b/c" } do
+        assert(client:get(url .. path))
+      end
+      for _, path in ipairs(seen) do assert.equal("/a/b/c", path) end
+      assert.equal(5, #seen)
+      assert(client:get(url .. "/%2f/%c3%a9/%7e;@%3A/"))
+      assert.equal("/%2F/%C3%A9/~;@:/", seen[6])
+    end)
+  end)
+
+  it("gives middleware the parameters of its prefix, before and after next", function()
+    local seen = {}
+    web.with_app(function(app)
+      app:use("/tenant/:id", function(req, _, next)
+        seen[1] = req.params.id
+        next()
+        seen[3] = req.params.id
+      end)
+      app:get("/tenant/:tenant/notes/:id", function(req)
+        seen[2] = req.params.tenant .. "/" .. req.params.id
+        return ""
+      end)
+    end, function(client, url)
+      assert.equal(200, assert(client:get(url .. "/tenant/caf%C3%A9/notes/7")).status)
+      assert.same({ "café", "café/7", "café" }, seen)
+    end)
+  end)
+
+  it("finds a route of another pattern when the best one has not the method", function()
+    web.with_app(function(app)
+      app:get("/users/me", function() return "me" end)
+      app:delete("/users/:id", function(req) return "gone " .. req.params.id end)
+    end, function(client, url)
+      assert.equal("me", assert(client:get(url .. "/users/me")):body())
+      assert.equal("gone me", assert(client:delete(url .. "/users/me")):body())
+      local r = assert(client:post(url .. "/users/me"))
+      assert.same({ 405, "DELETE, GET, HEAD" }, { r.status, r.headers.allow })
     end)
   end)
 
@@ -109,6 +176,14 @@ describe("an app", function()
     assert.has_error(function() app:use("/x") end)
     assert.has_error(function() app:use("x", function() end) end)
     assert.has_error(function() app:use() end)
+    local function pass() end
+    for pattern, why in pairs {
+      ["/a/*/b"] = "nothing may follow", ["/:"] = "without a name", ["/a//b"] = "empty segment", ["/a/../b"] = "matches nothing",
+      ["/a/%2e"] = "matches nothing", ["/a?b"] = "path alone", ["/:id/:id"] = "two parameters",
+    } do
+      assert.error_matches(function() app:use(pattern, pass) end, why)
+      assert.error_matches(function() app:get(pattern, pass) end, why)
+    end
   end)
 
   it("turns an error in a handler into a 500 and a traceback in the log, and lives on", function()

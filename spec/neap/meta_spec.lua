@@ -40,7 +40,7 @@ describe("the types for editors", function()
       each_is_declared(name, neap[name])
     end
     for _, name in ipairs { "log", "task", "headers" } do each_is_there(name, neap[name]) end
-    each_is_declared("App", getmetatable(neap.app()).__index, { new = true, default_error = true, handle = true })
+    each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
     each_is_there("Headers", neap.headers.new())
     for part in pairs(neap) do
@@ -57,8 +57,7 @@ describe("the types for editors", function()
       app:get("/", function(req, res)
         each_is_there("Request", req)
         each_is_there("Response", res)
-        each_is_declared("Response", getmetatable(res).__index, { new = true, complete = true, set_result = true,
-          reset = true })
+        each_is_declared("Response", getmetatable(res).__index, { new = true })
         return ""
       end)
       local server = assert(app:listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })

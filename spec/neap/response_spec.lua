@@ -122,19 +122,125 @@ describe("a response that cannot be sent", function()
     end, { read_timeout = 0.2 })
   end)
 
-  it("to a client that has gone says why on every write", function()
-    local results = {}
+  it("to a client that has gone says why once, and then ends its handler", function()
+    local result, went_on
+    local log = web.logged(function()
+      web.with_app(function(app)
+        app:get("/", function(_, res)
+          res:write("first")
+          neap.sleep(0.2)
+          result = { res:write("more") }
+          res:write("more")
+          went_on = true
+        end)
+      end, function(client, url)
+        assert(client:get(url .. "/")):close()
+        neap.sleep(0.4)
+      end)
+    end)
+    assert.is_true(result[3] == "stopped" or result[3] == "reset")
+    assert.is_nil(went_on)
+    assert.equal("", log)
+  end)
+end)
+
+describe("a client that left", function()
+  it("does not let a handler that ignores it stop the server", function()
+    local turns = 0
     web.with_app(function(app)
-      app:get("/", function(_, res)
-        res:write("first")
-        neap.sleep(0.2)
-        for i = 1, 2 do results[i] = { res:write("more") } end
+      app:get("/careless", function(_, res)
+        local block = ("x"):rep(65536)
+        while true do res:write(block) end
+      end)
+      app:get("/stubborn", function(_, res)
+        local block = ("x"):rep(65536)
+        for _ = 1, 200 do
+          turns = turns + 1
+          pcall(res.write, res, block)
+        end
+        return res
+      end)
+      app:get("/other", function() return "here" end)
+    end, function(client, url)
+      for _, path in ipairs { "/careless", "/stubborn" } do
+        local r = assert(client:get(url .. path))
+        assert(r:read())
+        r:close()
+        neap.sleep(0.05)
+        assert.equal("here", assert(client:get(url .. "/other", { timeout = 5 })):body())
+      end
+      neap.sleep(0.3)
+      assert.equal(200, turns)
+    end)
+  end)
+
+  it("with HEAD does not keep an endless answer running", function()
+    local writes = 0
+    local log = web.logged(function()
+      web.with_app(function(app)
+        app:get("/", function(_, res)
+          while true do
+            res:write("tick")
+            writes = writes + 1
+          end
+        end)
+      end, function(client, url)
+        assert.equal(200, assert(client:head(url)).status)
+        neap.sleep(0.05)
+      end)
+    end)
+    assert.equal(1, writes)
+    assert.equal("", log)
+  end)
+
+  it("is told to res:on_close while the handler waits, and shows in req:is_open", function()
+    local open_before, open_after, reason, ended
+    web.with_app(function(app)
+      app:get("/left", function(req, res)
+        res:on_close(function(message, code) reason = { message, code, req:is_open() } end)
+        open_before = req:is_open()
+        res:write("x")
+        neap.sleep(0.3)
+        open_after = req:is_open()
+      end)
+      app:get("/stays", function(_, res)
+        res:on_close(function(...) ended = { n = select("#", ...), ... } end)
+        return "fine"
       end)
     end, function(client, url)
-      local r = assert(client:get(url .. "/"))
+      local r = assert(client:get(url .. "/left"))
+      assert(r:read())
       r:close()
-      neap.sleep(0.4)
-      for i = 1, 2 do assert.is_true(results[i][3] == "stopped" or results[i][3] == "reset") end
+      neap.sleep(0.1)
+      assert.is_string(reason and reason[1])
+      assert.is_true(reason[2] == "stopped" or reason[2] == "reset")
+      assert.is_false(reason[3])
+      neap.sleep(0.3)
+      assert.same({ true, false }, { open_before, open_after })
+      assert.equal("fine", assert(client:get(url .. "/stays")):body())
+      neap.sleep(0.02)
+      assert.is_nil(ended[1])
+    end)
+  end)
+
+  it("says who closed and why, where its server reads", function()
+    local seen
+    web.with_app(function(app)
+      app:post("/", function(req)
+        seen = { req:body() }
+        return 204
+      end)
+    end, function(client, url)
+      neap.go(function()
+        client:post(url, { body = function()
+          neap.sleep(5)
+        end, headers = { ["content-length"] = "10" } })
+      end)
+      neap.sleep(0.2)
+      client:close()
+      neap.sleep(0.2)
+      assert.matches("^closed by the client: H3_NO_ERROR", seen[2])
+      assert.equal("closed", seen[3])
     end)
   end)
 end)
@@ -172,5 +278,133 @@ describe("content-length", function()
       assert.equal("abc", response:body())
       assert.equal("3", response.headers:get("content-length"))
     end)
+  end)
+end)
+
+-- The rows of the table in docs/handlers.md.
+describe("a handler's answer", function()
+  local function answer(handler, request)
+    local got = {}
+    got.log = web.logged(function()
+      web.with_app(function(app) app:any("/", handler) end, function(client, url)
+        local r = assert(client:request("GET", url .. "/", request))
+        got.status, got.type, got.headers = r.status, r.headers["content-type"], r.headers
+        got.body = r:body()
+      end)
+    end)
+    return got
+  end
+
+  local function is(handler, status, kind, body)
+    local got = answer(handler)
+    assert.same({ status, kind, body, "" }, { got.status, got.type, got.body, got.log })
+    return got
+  end
+
+  local function fails(handler, text)
+    local got = answer(handler)
+    assert.same({ 500, "internal server error\n" }, { got.status, got.body })
+    assert.matches(text, got.log)
+  end
+
+  local TEXT, JSON = "text/plain; charset=utf-8", "application/json"
+
+  it("is a string", function()
+    is(function() return "tide" end, 200, TEXT, "tide")
+    is(function(_, res) res:status(201):header("content-type", "text/html") return "tide" end, 201, "text/html", "tide")
+    is(function() return "" end, 200, nil, "")
+    is(function() return "tide", nil end, 200, TEXT, "tide")
+  end)
+
+  it("is a table, as JSON", function()
+    is(function() return { a = 19.99 } end, 200, JSON, '{"a":19.99}')
+  end)
+
+  it("is a status, with or without body and headers", function()
+    is(function() return 204 end, 204, nil, "")
+    is(function() return 404 end, 404, nil, "")
+    is(function() return 404, "no tide" end, 404, TEXT, "no tide")
+    is(function() return 422, { error = "ebb" } end, 422, JSON, '{"error":"ebb"}')
+    local got = is(function() return 302, nil, { location = "/x", ["set-cookie"] = { "a=1", "b=2" } } end, 302, nil, "")
+    assert.equal("/x", got.headers.location)
+    assert.same({ "a=1", "b=2" }, got.headers:get_all("set-cookie"))
+  end)
+
+  it("is the response, and what its functions return", function()
+    is(function(_, res) return res:send("x") end, 200, nil, "x")
+    is(function(_, res) return res:json { 1 } end, 200, JSON, "[1]")
+    is(function(_, res) return res:status(201) end, 201, nil, "")
+    is(function(_, res) return res:write("x"):write("y") end, 200, nil, "xy")
+    is(function(_, res) res:write("x") return res:finish() end, 200, nil, "x")
+    local got = is(function(_, res) return res:redirect("/there", 307) end, 307, nil, "")
+    assert.equal("/there", got.headers.location)
+  end)
+
+  it("is nothing, when the response has its body or was written", function()
+    is(function(_, res) res:send("x") end, 200, nil, "x")
+    is(function(_, res) res:write("x") end, 200, nil, "x")
+    fails(function() end, "returned nothing and wrote nothing")
+    fails(function(_, res) res:status(201) end, "returned nothing and wrote nothing")
+  end)
+
+  it("of nil and a message is a 500 with the message in the log", function()
+    fails(function() return nil, "the gauge is dry" end, "the gauge is dry")
+    fails(function() return nil, "the gauge is dry", "code", 7 end, "the gauge is dry")
+  end)
+
+  it("that has no JSON form is a 500 from every way", function()
+    fails(function() return { print } end, "a function is no JSON")
+    fails(function() return 200, { print } end, "a function is no JSON")
+    fails(function(_, res) return res:json { print } end, "a function is no JSON")
+    fails(function(_, res) res:json { print } end, "a function is no JSON")
+  end)
+
+  it("of more or other than that is a 500 that says so", function()
+    fails(function() return "x", 200 end, "one body")
+    fails(function() return ("x"):gsub("y", "z") end, "one body")
+    fails(function() return 200, "x", {}, 1 end, "no more")
+    fails(function() return 200, "x", "y" end, "table of headers")
+    fails(function() return true end, "not a boolean")
+    fails(function() return 200, 200 end, "not a number")
+    fails(function() return 99 end, "status is a whole number")
+    fails(function(_, res) res:send("x") return "y" end, "returned another")
+    fails(function(_, res) res:send("x") res:send("y") end, "has its body already")
+    fails(function(_, res) res:send {} end, "takes a string")
+  end)
+
+  it("is an error with a status", function()
+    is(function() error { status = 404, message = "no such tide" } end, 404, TEXT, "no such tide")
+    is(function() error { status = 409, message = { error = "taken" } } end, 409, JSON, '{"error":"taken"}')
+    is(function() error(404) end, 404, TEXT, "not found\n")
+    is(function() error(418, 0) end, 418, TEXT, "error 418\n")
+    local got = is(function() error { status = 401, headers = { ["www-authenticate"] = "Basic" } } end, 401, TEXT,
+      "unauthorized\n")
+    assert.equal("Basic", got.headers["www-authenticate"])
+  end)
+
+  it("of an error of the server's own keeps its message to the log", function()
+    local got = answer(function() error { status = 503, message = "database at 10.0.0.1 is down" } end)
+    assert.same({ 503, "service unavailable\n" }, { got.status, got.body })
+    assert.matches("database at 10%.0%.0%.1 is down", got.log)
+    fails(function() error { status = 200, message = "odd" } end, "odd")
+  end)
+
+  it("keeps two cookies, and those of headers it returns", function()
+    local got = answer(function(_, res)
+      res:cookie("a", "1; x"):cookie("b", "2", { http_only = false, secure = false, same_site = false, max_age = 60,
+        path = "/p", domain = "tide.example", expires = 0 })
+      res:header("set-cookie", "c=3")
+      return 200, "", { ["Set-Cookie"] = "d=4" }
+    end)
+    assert.same({ "a=1%3B%20x; Path=/; Secure; HttpOnly; SameSite=Lax",
+      "b=2; Path=/p; Domain=tide.example; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "c=3", "d=4" },
+      got.headers:get_all("set-cookie"))
+    got = answer(function(_, res) return res:cookie("a") end)
+    assert.matches("^a=; Path=/; Max%-Age=0; Expires=Thu, 01 Jan 1970", got.headers["set-cookie"])
+    for _, bad in ipairs { { "a b", "1" }, { "a", "1", { pfad = "/" } }, { "a", "1", { path = "/;x" } },
+      { "__Host-a", "1", { domain = "x" } }, { "a", "1", { same_site = "none", secure = false } },
+      { "a", "1", { same_site = "lux" } } } do
+      assert.equal(500, answer(function(_, res) return res:cookie(bad[1], bad[2], bad[3]) end).status)
+    end
   end)
 end)
