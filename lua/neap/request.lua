@@ -1,6 +1,7 @@
 --- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
 -- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first
 -- asked for: headers, query, query_all, peer.
+local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local Router = require "neap.router"
@@ -84,18 +85,11 @@ function Request.new(exchange, fields, fin, timeout)
   return setmetatable(self, Request)
 end
 
--- A body that broke off, for who goes on without asking: an error of the client's, which says itself how it
--- is answered.
-local BrokenOff = {}
-BrokenOff.__index = BrokenOff
-
-function BrokenOff:__tostring()
-  return self.message
-end
-
-local function broken_off(code)
-  return setmetatable({ status = code == "timeout" and 408 or 400, message = "body broke off: " .. tostring(code),
-    code = code, is_broken_body = true }, BrokenOff)
+-- The error of a body that broke off; it says itself how it is answered, when there is someone to answer.
+local function broken_off(message, code, number)
+  local err = body.broken_off(message, code, number)
+  err.status, err.is_broken_body = code == "timeout" and 408 or 400, true
+  return err
 end
 
 --- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks
@@ -103,10 +97,10 @@ end
 function methods:read(max)
   if self._broken then
     task.sleep(0)
-    error(broken_off(self._broken), 2)
+    error(broken_off((table.unpack or unpack)(self._broken)), 2)
   end
   local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
-  if message and code ~= "timeout" then self._broken = code end
+  if message and code ~= "timeout" then self._broken = { message, code, number } end
   return bytes, message, code, number
 end
 
@@ -114,8 +108,8 @@ end
 -- error, "body broke off: reset".
 function methods:chunks()
   return function()
-    local bytes, message, code = self:read()
-    if message then error(broken_off(code), 2) end
+    local bytes, message, code, number = self:read()
+    if message then error(broken_off(message, code, number), 2) end
     return bytes
   end
 end

@@ -83,14 +83,6 @@ local function drive(self, conn)
   if session then session:pump() end
 end
 
--- What goes wrong with one connection ends that one, not the loop.
-local function guarded_drive(self, conn)
-  local ok, err = xpcall(drive, debug.traceback, self, conn)
-  if ok then return end
-  complain(self, "error", ("%s: connection ended: %s"):format(conn:peer() or "?", tostring(err)))
-  pcall(conn.close, conn, H3_INTERNAL_ERROR)
-end
-
 local function where(mine)
   local default = os.getenv("NEAP_LISTEN") or ""
   local host, port = mine.host, mine.port
@@ -144,7 +136,7 @@ function server.listen(app, given)
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)
   server.all[self] = true
-  task.attach(endpoint, function(conn) guarded_drive(self, conn) end)
+  task.attach(endpoint, function(conn) drive(self, conn) end)
   task.hold(1)
   server.announce(self)
   return self

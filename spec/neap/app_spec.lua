@@ -178,7 +178,8 @@ describe("an app", function()
     assert.has_error(function() app:use() end)
     local function pass() end
     for pattern, why in pairs {
-      ["/a/*/b"] = "nothing may follow", ["/:"] = "without a name", ["/a//b"] = "empty segment", ["/a/../b"] = "matches nothing",
+      ["/a/*/b"] = "nothing may follow", ["/:"] = "without a name", ["/a//b"] = "empty segment",
+      ["/a/../b"] = "matches nothing",
       ["/a/%2e"] = "matches nothing", ["/a?b"] = "path alone", ["/:id/:id"] = "two parameters",
     } do
       assert.error_matches(function() app:use(pattern, pass) end, why)
@@ -261,6 +262,153 @@ describe("an app", function()
       assert.matches("before", log)
       assert.matches("after", log)
     end)
+  end)
+
+  it("lets outer middleware see an error inside as the response, with the headers that it set before", function()
+    local seen
+    web.with_app(function(app)
+      app:use(function(_, res, next)
+        res:header("access-control-allow-origin", "*")
+        local answered = next()
+        seen = { answered == res, answered:status(), answered:body() }
+        res:header("x-after", "yes")
+      end)
+      app:get("/bad", function(_, res)
+        res:header("x-inner", "1")
+        error("the tide is out")
+      end)
+      app:get("/none", function() error(404) end)
+    end, function(client, url)
+      local log = web.logged(function()
+        local r = assert(client:get(url .. "/bad"))
+        assert.same({ 500, "*", "yes", nil }, { r.status, r.headers["access-control-allow-origin"],
+          r.headers["x-after"], r.headers["x-inner"] })
+      end)
+      assert.same({ true, 500, "internal server error\n" }, seen)
+      assert.matches("the tide is out", log)
+      assert.equal("*", assert(client:get(url .. "/none")).headers["access-control-allow-origin"])
+      assert.same({ true, 404, "not found\n" }, seen)
+    end)
+  end)
+
+  it("lets middleware read and replace a body that is not sent yet, and tells it when it is", function()
+    local started
+    web.with_app(function(app)
+      app:use(function(_, res, next)
+        next()
+        started = res:is_started()
+        local body = res:body()
+        if body then res:body(body:upper()):header("etag", ('"%d"'):format(#body)) end
+      end)
+      app:get("/string", function() return "tide" end)
+      app:get("/table", function() return { a = "b" } end)
+      app:get("/sent", function(_, res) return res:send("sent") end)
+      app:get("/length", function() return 200, "four", { ["content-length"] = 4, etag = '"x"' } end)
+      app:get("/streamed", function(_, res) return res:write("as it is") end)
+    end, function(client, url)
+      for path, expected in pairs { ["/string"] = "TIDE", ["/table"] = '{"A":"B"}', ["/sent"] = "SENT",
+        ["/length"] = "FOUR" } do
+        local r = assert(client:get(url .. path))
+        assert.same({ expected, ('"%d"'):format(#expected), tostring(#expected), false },
+          { r:body(), r.headers.etag, r.headers["content-length"], started })
+      end
+      local r = assert(client:get(url .. "/streamed"))
+      assert.same({ "as it is", nil, true }, { r:body(), r.headers.etag, started })
+    end)
+  end)
+
+  it("takes what middleware returns: the response of next, another answer, nothing of both is an error", function()
+    web.with_app(function(app)
+      app:use("/same", function(_, _, next) return next() end)
+      app:use("/other", function(_, _, next)
+        next()
+        return 503, "closed at low tide"
+      end)
+      app:use("/silent", function() end)
+      app:use("/twice", function(_, _, next)
+        next()
+        next()
+      end)
+      app:any("/*path", function() return { a = 1 } end)
+    end, function(client, url)
+      assert.same({ a = 1 }, assert(client:get(url .. "/same")):json())
+      local r = assert(client:get(url .. "/other"))
+      assert.same({ 503, "closed at low tide", "text/plain; charset=utf-8" },
+        { r.status, r:body(), r.headers["content-type"] })
+      local log = web.logged(function()
+        assert.equal(500, assert(client:get(url .. "/silent")).status)
+        assert.equal(500, assert(client:get(url .. "/twice")).status)
+      end)
+      assert.matches("did not call next", log)
+      assert.matches("called twice", log)
+    end)
+  end)
+
+  it("leaves an answer that on_error and on_not_found do not give or change", function()
+    local seen
+    web.with_app(function(app)
+      app:on_error(function(err) seen = err.status or "text" end)
+      app:on_not_found(function() return "nothing here" end)
+      app:get("/", function() error(403) end)
+      app:get("/500", function() error("x") end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      assert.same({ 403, "forbidden\n", 403 }, { r.status, r:body(), seen })
+      r = assert(client:get(url .. "/none"))
+      assert.same({ 404, "nothing here" }, { r.status, r:body() })
+    end)
+  end)
+
+  it("tells on_response how each response ended", function()
+    local infos = {}
+    web.with_app(function(app)
+      app:on_response(function(req, _, info) infos[req.path] = info end)
+      app:get("/string", function() return "tide" end)
+      app:get("/slow", function(_, res)
+        for _ = 1, 3 do
+          res:write(("x"):rep(1000))
+          neap.sleep(0.05)
+        end
+      end)
+      app:get("/error", function() error { status = 404 } end)
+      app:get("/broken", function(_, res)
+        res:write("abc")
+        error("snapped")
+      end)
+      app:get("/aborted", function(_, res) return res:abort() end)
+      app:get("/left", function(_, res)
+        while true do
+          res:write(("x"):rep(1000))
+          neap.sleep(0.01)
+        end
+      end)
+    end, function(client, url)
+      web.logged(function()
+        for _, path in ipairs { "/string", "/slow", "/error", "/none" } do assert(client:get(url .. path)):body() end
+        client:get(url .. "/broken")
+        client:get(url .. "/aborted")
+        local r = assert(client:get(url .. "/left"))
+        assert(r:read())
+        r:close()
+        neap.sleep(0.2)
+      end)
+    end)
+    local function is(path, status, bytes, reason)
+      local info = assert(infos[path], path)
+      assert.equal(status, info.status, path)
+      assert.equal(bytes or info.bytes, info.bytes, path)
+      if reason then assert.matches(reason, info.reason, path) else assert.is_nil(info.reason, path) end
+      assert.is_true(info.duration >= 0)
+    end
+    is("/string", 200, 4)
+    is("/slow", 200, 3000)
+    is("/error", 404, 10)
+    is("/none", 404, 10)
+    is("/broken", 200, 3, "snapped")
+    is("/aborted", 200, 0, "aborted by the handler")
+    is("/left", 200, nil, "peer")
+    assert.is_true(infos["/slow"].duration >= 0.14)
+    assert.is_true(infos["/left"].bytes >= 1000)
   end)
 
   it("resets a response whose handler fails in the middle", function()

@@ -33,4 +33,30 @@ describe("headers", function()
     two:set("a", "2")
     assert.equal("1", one:get("a"))
   end)
+
+  it("gives names and values to pairs, in every Lua", function()
+    local h = Headers.new { "Accept", "a", "x-two", "1", "accept", "b" }
+    local function all()
+      local seen = {}
+      for name, value in pairs(h) do seen[name] = value end
+      return seen
+    end
+    assert.same({ accept = "a", ["x-two"] = "1" }, all())
+    h["X-Two"] = 2
+    h["x-three"] = "3"
+    h.accept = nil
+    assert.same({ ["x-two"] = "2", ["x-three"] = "3" }, all())
+    assert.same({ "x-two", "2", "x-three", "3" }, Headers.list(h))
+    h["x-two"] = { "a", "b" }
+    assert.same({ "a", "b" }, h:get_all("x-two"))
+    h["x-two"] = 7
+    assert.equal("7", h:get("x-two"))
+    assert.equal(2, h:count())
+  end)
+
+  it("keeps its methods when a field has the name of one", function()
+    local h = Headers.wrap { "get", "a", "x", "1" }
+    assert.same({ "a", "1" }, { h:get("get"), h:get("x") })
+    assert.same({ "get", "a", "x", "1" }, Headers.list(h))
+  end)
 end)

@@ -18,6 +18,14 @@ describe("json.encode", function()
     assert.equal(1e300, json.decode(json.encode(1e300)))
   end)
 
+  it("writes the shortest text of a number that reads back", function()
+    for value, text in pairs { [19.99] = "19.99", [0.1] = "0.1", [1 / 3] = "0.3333333333333333", [1e300] = "1e+300",
+      [0.1 + 0.2] = "0.30000000000000004", [5e-324] = "5e-324", [-2.5] = "-2.5" } do
+      assert.equal(text, json.encode(value))
+      assert.equal(value, json.decode(text))
+    end
+  end)
+
   it("refuses what has no JSON form and says why", function()
     local loop = {}
     loop[1] = loop

@@ -84,6 +84,69 @@ describe("a server that shuts down", function()
 end)
 
 describe("servers", function()
+  it("drain at once, and none accepts meanwhile", function()
+    local id = web.identity()
+    web.run(function()
+      local servers, bodies = {}, {}
+      for i = 1, 3 do
+        local app = neap.app()
+        app:get("/", function()
+          neap.sleep(0.3)
+          return "app " .. i
+        end)
+        servers[i] = assert(app:listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })
+      end
+      local client = neap.client { ca = id.cert }
+      for i = 1, 3 do
+        neap.go(function() bodies[i] = assert(client:get("https://127.0.0.1:" .. servers[i].port)):body() end)
+      end
+      neap.sleep(0.1)
+      local done
+      neap.go(function()
+        neap.server.shutdown_all(5)
+        done = true
+      end)
+      neap.sleep(0.05)
+      for i = 1, 3 do
+        assert.is_true(servers[i].draining)
+        local other = neap.client { verify = false, timeout = 0.1 }
+        assert.is_nil((other:get("https://127.0.0.1:" .. servers[i].port)))
+        other:close()
+      end
+      for _ = 1, 100 do
+        if done then break end
+        neap.sleep(0.02)
+      end
+      assert.same({ "app 1", "app 2", "app 3" }, bodies)
+      for i = 1, 3 do assert.is_true(servers[i].closed) end
+      client:close()
+    end)
+  end)
+
+  it("go on when memory is used up, and answer afterwards", function()
+    local log = web.logged(function()
+      web.with_app(function(app) app:get("/", function() return "here" end) end, function(_, url)
+        local id, answered = web.identity(), 0
+        for _ = 1, 2 do
+          local jobs = {}
+          for i = 1, 60 do
+            jobs[i] = function()
+              local one = neap.client { ca = id.cert, timeout = 1 }
+              if one:get(url) then answered = answered + 1 end
+              one:close()
+            end
+          end
+          neap.all(jobs)
+        end
+        assert.is_true(answered < 120)
+        local one = neap.client { ca = id.cert, timeout = 5 }
+        assert.equal("here", assert(one:get(url)):body())
+        one:close()
+      end, { memory_limit = 200000 })
+    end)
+    assert.is_nil(log:find("traceback", 1, true), log)
+  end)
+
   it("take no larger fields than max_field_section_size", function()
     web.with_app(function(app) app:get("/", function() return "" end) end, function(client, url)
       assert.equal(200, assert(client:get(url, { headers = { x = ("y"):rep(500) } })).status)
@@ -187,6 +250,75 @@ describe("a request", function()
       end
       assert.equal(500000, size)
     end)
+  end)
+
+  it("gives its body twice, up to a limit", function()
+    local got
+    web.with_app(function(app)
+      app:post("/", function(req)
+        got = { req:body(), req:body(), req:json().a, select(3, req:body(3)), req:read() }
+        return 204
+      end)
+      app:post("/large", function(req)
+        got = { select(3, req:body(3)), select(3, req:body(3)) }
+        return 204
+      end)
+    end, function(client, url)
+      assert(client:post(url, { body = '{"a":1}' }))
+      assert.same({ '{"a":1}', '{"a":1}', 1, "limit" }, got)
+      assert(client:post(url .. "/large", { body = '{"a":1}' }))
+      assert.same({ "limit", "limit" }, got)
+    end)
+  end)
+
+  it("refuses multipart forms clearly", function()
+    local got
+    web.with_app(function(app)
+      app:post("/", function(req)
+        got = { req:form() }
+        return 415
+      end)
+    end, function(client, url)
+      assert(client:post(url, { body = "x", headers = { ["content-type"] = "Multipart/form-data; boundary=x" } }))
+      assert.is_nil(got[1])
+      assert.matches("multipart", got[2])
+      assert.equal("unsupported", got[3])
+    end)
+  end)
+
+  it("whose body breaks off ends a loop over it with an error, and a reader who goes on", function()
+    local results = {}
+    local log = web.logged(function()
+      web.with_app(function(app)
+        app:post("/loop", function(req)
+          results[1] = { pcall(function() for _ in req:chunks() do results.chunk = true end end) }
+          results[2] = { pcall(req.read, req) }
+          for _ in req:chunks() do results.went_on = true end
+        end)
+        app:post("/slow", function(req)
+          for _ in req:chunks() do results.slow = true end
+        end)
+      end, function(client, url)
+        local function body()
+          local calls = 0
+          return function()
+            calls = calls + 1
+            if calls == 1 then return "x" end
+            neap.sleep(0.5)
+          end
+        end
+        client:post(url .. "/loop", { body = body(), timeout = 0.1 })
+        neap.sleep(0.1)
+        assert.equal(408, assert(client:post(url .. "/slow", { body = body() })).status)
+      end, { read_timeout = 0.2 })
+    end)
+    assert.is_true(results.chunk and results.slow)
+    assert.is_nil(results.went_on)
+    for i = 1, 2 do
+      assert.is_false(results[i][1])
+      assert.matches("^body broke off: reset", tostring(results[i][2]))
+    end
+    assert.equal("", log)
   end)
 
   it("has cookies, one by one", function()

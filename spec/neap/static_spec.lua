@@ -97,6 +97,18 @@ describe("static files", function()
     end)
   end)
 
+  it("serves under any wildcard's name, below any path, and as middleware", function()
+    web.with_app(function(app)
+      app:get("/files/*anything", neap.static(folder .. "/www"))
+      app:get("/rest/*", neap.static(folder .. "/www"))
+      app:use("/mid/*what", neap.static(folder .. "/www"))
+    end, function(client, url)
+      for _, path in ipairs { "/files/a%20b.txt", "/rest/a%20b.txt", "/mid/a%20b.txt" } do
+        assert.equal("spaced", assert(client:get(url .. path)):body(), path)
+      end
+    end)
+  end)
+
   it("takes GET and HEAD only", function()
     with_files(function(client, url)
       local r = assert(client:post(url .. "/data.bin", { body = "x" }))
