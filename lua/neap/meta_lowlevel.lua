@@ -408,6 +408,9 @@ local Node = {}
 function Node:connect(server) end
 --- Something was done to this node's connections outside of on_conn and of tasks.
 function Node:touch() end
+--- Gives a client another address, as a NAT does: what is under way to the old one is lost.
+---@param address string
+function Node:rebind(address) end
 
 ---@class neap.Sim
 ---@field seed number|string

@@ -312,6 +312,18 @@ function Node:connect(server)
   return conn
 end
 
+--- From now on the client has another address, as when a NAT forgets it: it knows nothing of it, its
+-- packets come from there, and what is under way to the old one is lost.
+function Node:rebind(address)
+  local owner = self.sim
+  if self.is_server then error("only clients are behind a NAT", 2) end
+  if owner.by_address[address] then error(("%s is taken"):format(address), 2) end
+  owner.by_address[self.address] = nil
+  owner.by_address[address] = self
+  self.inside = self.inside or self.address
+  self.address = address
+end
+
 --- Tell the simulation that something was done to this node's connections outside its on_conn and
 -- outside of tasks.
 function Node:touch()
@@ -337,6 +349,7 @@ function Node:flush()
   while true do
     local bytes = endpoint:send(owner.now, info)
     if not bytes then return end
+    if self.inside then info.from = self.address end
     local target = owner.by_address[info.to]
     local link = self.is_server and target and target.link or self.link
     local direction = self.is_server and link.down or link.up
@@ -371,9 +384,10 @@ function Sim:deliver_due()
   while self.event_count > 0 and self.events[1].at <= self.now do
     local event = self:pop()
     local node = event.node
-    if node then
+    if node and not (node.inside and event.to ~= node.address) then
       event.direction.delivered = event.direction.delivered + 1
-      node.endpoint:recv(event.bytes, { from = event.from, to = event.to, ecn = event.ecn, at = self.now })
+      node.endpoint:recv(event.bytes,
+        { from = event.from, to = node.inside or event.to, ecn = event.ecn, at = self.now })
       node.dirty = true
     end
   end

@@ -300,17 +300,17 @@ end)
 
 describe("a connection ID for another path", function()
   local paths = require("neap.units").paths
-  local function token(n) return ("%016d"):format(n) end
+  local function token_of(n) return ("%016d"):format(n) end
 
   -- covers: rfc9000#9.5.3
   it("is one that no path uses yet, and is retired with its path", function()
     local p = paths.peer_cids("first---")
-    assert.equal(0, (p:on_new(1, 0, "second--", token(1))))
+    assert.equal(0, (p:on_new(1, 0, "second--", token_of(1))))
     assert.equal(1, p:take_fresh())
     assert.equal(-1, p:take_fresh())
     p:leave(1)
     assert.equal(1, p:next_retire())
-    assert.equal(0, (p:on_new(2, 0, "third---", token(2))))
+    assert.equal(0, (p:on_new(2, 0, "third---", token_of(2))))
     assert.equal(1, p:take_fresh())
   end)
 
@@ -328,9 +328,9 @@ describe("a connection ID for another path", function()
 
   it("resets the connection as the others do", function()
     local p = paths.peer_cids("first---")
-    p:on_new(1, 0, "second--", token(1))
-    assert.is_false(p:is_reset(token(1)))
+    p:on_new(1, 0, "second--", token_of(1))
+    assert.is_false(p:is_reset(token_of(1)))
     p:take_fresh()
-    assert.is_true(p:is_reset(token(1)))
+    assert.is_true(p:is_reset(token_of(1)))
   end)
 end)
