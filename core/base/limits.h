@@ -54,6 +54,12 @@
 #define LIMIT_UNSEEN_RANGES 256u   /* gaps between the streams of the peer that a frame has named, a kind */
 #define LIMIT_STREAMS_KEPT 65536u  /* stream objects a connection, both sides */
 #define LIMIT_HALF_OPEN 4096u      /* connections in handshake an endpoint, before every new one gets Retry */
+#define LIMIT_HALF_OPEN_REFUSED 8192u /* … before one without the token of a Retry is refused */
+#define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */
+#define LIMIT_ADMISSION_CELLS 512u    /* in which prefixes are counted, twice: 8 KiB an endpoint */
+#define LIMIT_ENDED_CONNECTIONS \
+    512u /* remembered by their first destination, lest a late packet begin them again */
+#define LIMIT_ENDED_SECONDS 30u    /* for so long */
 #define LIMIT_RESET_RATE 100u      /* stateless resets an endpoint sends a second */
 #define LIMIT_CLOSE_REASON 256u    /* bytes of reason text kept or sent */
 #define LIMIT_FIELD_SECTION 65536u /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */

@@ -539,8 +539,12 @@ NEAP_API void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn);
 NEAP_API void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse);
 
 typedef struct neap_endpoint_stats {
-    uint64_t connections, half_open, accepted, refused, retries_sent, version_negotiations_sent, resets_sent,
-        udp_datagrams_received, udp_datagrams_dropped;
+    uint64_t connections, half_open, accepted;
+    uint64_t refused; /* first packets answered with CONNECTION_REFUSED or INVALID_TOKEN */
+    uint64_t retries_sent, version_negotiations_sent, resets_sent, udp_datagrams_received,
+        udp_datagrams_dropped;
+    uint64_t
+        handshakes_delayed; /* with the token of a Retry, but dropped: their prefix began more than its share */
 } neap_endpoint_stats;
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out);
 

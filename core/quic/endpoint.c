@@ -14,6 +14,13 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server)
     neap_endpoint *e = neap_pool_alloc(config->pool, sizeof *e);
     if (!e)
         return NULL;
+    e->admission = is_server ? neap_pool_alloc(config->pool, sizeof *e->admission) : NULL;
+    if (is_server && !e->admission) {
+        neap_pool_free(config->pool, e, sizeof *e);
+        return NULL;
+    }
+    if (is_server)
+        neap_random_bytes(random, (uint8_t *)e->admission->key, sizeof e->admission->key);
     e->config = neap_config_retain(config);
     e->pool = config->pool;
     e->is_server = is_server;
@@ -43,6 +50,7 @@ void neap_endpoint_free(neap_endpoint *endpoint)
     neap_map_free(&e->resets, e->pool);
     neap_heap_free(&e->timers, e->pool);
     neap_config *config = e->config;
+    neap_pool_free_secret(e->pool, e->admission, sizeof *e->admission);
     neap_pool_free_secret(e->pool, e, sizeof *e);
     neap_config_free(config);
 }
@@ -223,6 +231,8 @@ void neap_endpoint_remove(neap_endpoint *e, struct member *m)
     list_remove(&m->ready);
     list_remove(&m->news);
     end_half_open(e, m);
+    if (c->is_server && conn_reached(c) >= STAGE_ESTABLISHED)
+        neap_admission_ended(e->admission, m->first, e->now);
     e->stats.connections--;
     neap_conn_free(c);
     neap_pool_free(e->pool, m, sizeof *m);

@@ -7,6 +7,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "quic/admission.h"
 #include "quic/conn.h"
 
 /* A connection as its endpoint sees it. */
@@ -18,6 +19,7 @@ struct member {
     struct list_link news;  /* on endpoint->news: the application is to look at it */
     struct heap_node timer;
     uint64_t reset_key; /* under which the peer's reset token is known; 0 none */
+    uint64_t first;     /* a server's: hash of the destination of the first Initial */
     bool
         has_original; /* the client's first DCID leads here too, or its first packet come late would begin anew */
     bool is_half_open, is_released;
@@ -36,8 +38,9 @@ struct neap_endpoint {
     neap_config *config;
     struct pool *pool;
     bool is_server, refuses;
-    struct map routes; /* our connection IDs → struct member */
-    struct map resets; /* keyed hashes of reset tokens → struct member */
+    struct admission *admission; /* a server's */
+    struct map routes;           /* our connection IDs → struct member */
+    struct map resets;           /* keyed hashes of reset tokens → struct member */
     uint64_t reset_hash_key[2];
     struct member
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */

@@ -51,36 +51,52 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     struct member *m = neap_endpoint_add(e, conn);
     if (!m)
         return NEAP_ERR_NO_MEMORY;
+    m->first = neap_admission_hash(e->admission, cid_span(&h->dcid));
+    neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
     e->stats.accepted++;
     neap_endpoint_touch(e, conn);
     neap_endpoint_settle(e, m);
     return 0;
 }
 
+static int drop(neap_endpoint *e)
+{
+    e->stats.udp_datagrams_dropped++;
+    return 0;
+}
+
+static enum admission_says ask(const neap_endpoint *e, const neap_udp_datagram *d, bool validated)
+{
+    if (e->refuses || e->stats.connections >= config_option(e->config, OPTION_max_connections))
+        return ADMISSION_REFUSE;
+    enum admission_says says =
+        neap_admission_ask(e->admission, &d->from, validated, config_option(e->config, OPTION_handshake_rate),
+                           e->stats.half_open, e->now);
+    bool must_retry = !validated && config_option(e->config, OPTION_retry) != 0;
+    return says == ADMISSION_BEGIN && must_retry ? ADMISSION_RETRY : says;
+}
+
 /* RFC 9000 §5.2.2, §8.1.2. */
 static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h)
 {
-    bool must_retry = config_option(e->config, OPTION_retry) != 0 || e->stats.half_open >= LIMIT_HALF_OPEN;
     neap_cid original;
     enum token_says token = check_token(e, d, h, &original);
 
     /* RFC 9000 §7.2: only one that we gave, in a Retry, may be shorter. */
-    if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && token == TOKEN_NOTHING) {
-        e->stats.udp_datagrams_dropped++;
-        return 0;
-    }
-    if (e->refuses || e->stats.half_open >= 2 * LIMIT_HALF_OPEN) {
-        neap_endpoint_answer_refusal(e, d, h, NEAP_CONNECTION_REFUSED);
-        return 0;
-    }
-    if (token == TOKEN_VALID)
-        return start(e, d, h, &original);
-    if (token == TOKEN_INVALID)
+    if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && token == TOKEN_NOTHING)
+        return drop(e);
+    if (neap_admission_has_ended(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)), e->now))
+        return drop(e);
+    if (token == TOKEN_INVALID) {
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
-    else if (must_retry)
-        neap_endpoint_answer_retry(e, d, h);
-    else
-        return start(e, d, h, NULL);
+        return 0;
+    }
+    switch (ask(e, d, token == TOKEN_VALID)) {
+    case ADMISSION_BEGIN: return start(e, d, h, token == TOKEN_VALID ? &original : NULL);
+    case ADMISSION_RETRY: neap_endpoint_answer_retry(e, d, h); return 0;
+    case ADMISSION_LATER: e->stats.handshakes_delayed++; return drop(e);
+    case ADMISSION_REFUSE: neap_endpoint_answer_refusal(e, d, h, NEAP_CONNECTION_REFUSED); return 0;
+    }
     return 0;
 }
 

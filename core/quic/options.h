@@ -40,6 +40,11 @@
     X(keep_alive, MILLISECONDS, 0, 0, UINT32_MAX,                                                          \
       "a PING when nothing came for so long; 0: only while somebody asks for it")                          \
     X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")        \
+    X(max_connections, COUNT, 65536, 1, UINT32_MAX,                                                        \
+      "connections of a server's endpoint; above it new ones are refused")                                 \
+    X(handshake_rate, COUNT, 500, 0, 1000000,                                                              \
+      "handshakes that a server can sign in a second: near it addresses are proved first, by Retry; "      \
+      "0: any number")                                                                                     \
     X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")              \
     X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                          \
     X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate")                         \

@@ -289,7 +289,7 @@ static int endpoint_stats(lua_State *L)
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_endpoint_get_stats(core->endpoint, &stats);
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(connections)
     COUNTER(half_open)
@@ -300,6 +300,7 @@ static int endpoint_stats(lua_State *L)
     COUNTER(resets_sent)
     COUNTER(udp_datagrams_received)
     COUNTER(udp_datagrams_dropped)
+    COUNTER(handshakes_delayed)
 #undef COUNTER
     return 1;
 }

@@ -46,7 +46,7 @@ end
 
 describe("a flood of first packets", function()
   it("that fail at once counts as a flood too", function()
-    local e = endpoint()
+    local e = endpoint({ handshake_rate = 0 })
     for index = 1, 4200 do
       local conn, address = e.client(index)
       -- A Finished where a ClientHello has to be: its sender does not have to be where it says.
@@ -98,6 +98,40 @@ describe("a first packet that comes again", function()
     assert.equal(0, size)
     conn:free()
     e.free()
+  end)
+
+  it("when its connection is gone starts no second one either, with the token of a Retry or without", function()
+    for retry = 0, 1 do
+      local e = endpoint({ retry = retry })
+      local conn, address = e.client(1)
+      local first = {}
+      for _ = 1, 10 do
+        while true do
+          local datagram = conn:send(e.now)
+          if not datagram then break end
+          if quic.header(datagram, 8).type == INITIAL then table.insert(first, datagram) end
+          e.give(datagram, address)
+        end
+        for _, datagram in ipairs(e.flush()[address] or {}) do
+          conn:recv(datagram, e.now)
+        end
+        e.now = e.now + 10 * MS
+      end
+      assert.is_true(conn:info().confirmed)
+      local server = e.endpoint:next()
+      server:close(true, 0)
+      e.endpoint:release(server)
+      e.now = e.now + 3000 * MS
+      e.flush()
+      assert.equal(0, e.endpoint:stats().connections)
+      assert.equal(0, e.endpoint:stats().routes)
+      e.give(first[#first], address)
+      assert.equal(1, e.endpoint:stats().accepted, retry)
+      local _, size = e.flush()
+      assert.equal(0, size)
+      conn:free()
+      e.free()
+    end
   end)
 end)
 

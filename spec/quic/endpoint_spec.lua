@@ -545,7 +545,7 @@ describe("a server endpoint", function()
   end)
 
   it("asks for a Retry when too many handshakes hang, and goes on accepting by it", function()
-    local w = world({ client = { verify_peer = 0 } })
+    local w = world({ client = { verify_peer = 0 }, server = { handshake_rate = 0 } })
     -- One ClientHello from many addresses: the endpoint cannot know that it is one.
     local function hang(index)
       local conn, address = w.client(index)
@@ -577,6 +577,75 @@ describe("a server endpoint", function()
     w.now = w.now + 11000 * MS
     w.flush()
     assert.equal(0, w.endpoint:stats().half_open)
+    w.free()
+  end)
+
+  it("asks for a Retry when more begin in a second than it can sign, and for no longer", function()
+    local w = world({ server = { handshake_rate = 100 } })
+    local index, prefix = 0, 0
+    --- A first packet from a prefix of its own, and never another.
+    local function hang()
+      index = index + 1
+      local conn, address = w.client(index)
+      local initial = conn:send(w.now)
+      conn:free()
+      w.clients[address] = nil
+      prefix = prefix + 1
+      w.give(initial, ("10.%d.%d.1:1000"):format(math.floor(prefix / 250), prefix % 250))
+    end
+    for _ = 1, 200 do
+      hang()
+    end
+    -- Half of a second's, and what is left of the second for those who come back.
+    local begun = w.endpoint:stats().accepted
+    assert.is_true(begun >= 50 and begun <= 52, begun)
+    w.flush()
+    local conn = w.client(9999)
+    w.run(10)
+    assert.is_true(conn:info().confirmed)
+    assert.is_true(w.endpoint:stats().retries_sent >= 1)
+    -- In the long run one in 10 ms begins without a Retry.
+    w.flush()
+    local before = w.endpoint:stats().accepted
+    for _ = 1, 1000 do
+      w.now = w.now + 1 * MS
+      hang()
+      w.flush()
+    end
+    local more = w.endpoint:stats().accepted - before
+    assert.is_true(more >= 95 and more <= 151, more)
+    -- Nobody is asked when it is over.
+    w.now = w.now + 1000 * MS
+    local retries = w.endpoint:stats().retries_sent
+    w.client(10000)
+    w.run(10)
+    assert.equal(retries, w.endpoint:stats().retries_sent)
+    w.free()
+  end)
+
+  it("has no more connections than max_connections, and says so to others", function()
+    local w = world({ server = { max_connections = 3 } })
+    local conns = {}
+    for i = 1, 5 do
+      conns[i] = w.client(i)
+    end
+    w.run(10)
+    assert.equal(3, w.endpoint:stats().connections)
+    assert.equal(2, w.endpoint:stats().refused)
+    local refused = 0
+    for i = 1, 5 do
+      if conns[i]:info().code == 2 then refused = refused + 1 end
+    end
+    assert.equal(2, refused)
+    -- One that has gone leaves its place.
+    local server = w.endpoint:next()
+    server:close(true, 0)
+    w.endpoint:release(server)
+    w.now = w.now + 3000 * MS
+    w.flush()
+    local late = w.client(6)
+    w.run(10)
+    assert.is_true(late:info().confirmed)
     w.free()
   end)
 

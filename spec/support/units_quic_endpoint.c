@@ -153,6 +153,7 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "resets_sent", s.resets_sent);
     set_number(L, "udp_datagrams_received", s.udp_datagrams_received);
     set_number(L, "udp_datagrams_dropped", s.udp_datagrams_dropped);
+    set_number(L, "handshakes_delayed", s.handshakes_delayed);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
     return 1;
@@ -173,7 +174,77 @@ static const luaL_Reg endpoint_methods[] = {
     {NULL, NULL},
 };
 
+/* ---- admission(): who may begin a handshake */
+
+#define ADMISSION "neap.units.quic.admission"
+
+static int admission_new(lua_State *L)
+{
+    uint64_t key = (uint64_t)luaL_optnumber(L, 1, 1);
+    struct admission *a = new_object(L, ADMISSION, sizeof *a);
+
+    a->key[0] = key;
+    return 1;
+}
+
+/* a:ask(address, validated, rate, half_open, now) -> "begin", "retry", "later" or "refuse" */
+static int admission_ask(lua_State *L)
+{
+    static const char *const says[] = {"begin", "retry", "later", "refuse"};
+    neap_address peer = check_address(L, 2);
+
+    lua_pushstring(L, says[neap_admission_ask(luaL_checkudata(L, 1, ADMISSION), &peer, lua_toboolean(L, 3),
+                                              (uint64_t)luaL_checknumber(L, 4),
+                                              (uint64_t)luaL_checknumber(L, 5), check_time(L, 6))]);
+    return 1;
+}
+
+/* a:begun(address, rate, now) */
+static int admission_begun(lua_State *L)
+{
+    neap_address peer = check_address(L, 2);
+
+    neap_admission_begun(luaL_checkudata(L, 1, ADMISSION), &peer, (uint64_t)luaL_checknumber(L, 3),
+                         check_time(L, 4));
+    return 0;
+}
+
+/* a:ended(dcid, now) */
+static int admission_ended(lua_State *L)
+{
+    struct admission *a = luaL_checkudata(L, 1, ADMISSION);
+    neap_cid cid = check_cid(L, 2);
+
+    neap_admission_ended(a, neap_admission_hash(a, cid_span(&cid)), check_time(L, 3));
+    return 0;
+}
+
+/* a:has_ended(dcid, now) */
+static int admission_has_ended(lua_State *L)
+{
+    struct admission *a = luaL_checkudata(L, 1, ADMISSION);
+    neap_cid cid = check_cid(L, 2);
+
+    lua_pushboolean(L, neap_admission_has_ended(a, neap_admission_hash(a, cid_span(&cid)), check_time(L, 3)));
+    return 1;
+}
+
+static int admission_gc(lua_State *L)
+{
+    (void)L;
+    return 0;
+}
+
+static const luaL_Reg admission_methods[] = {
+    {"ask", admission_ask},
+    {"begun", admission_begun},
+    {"ended", admission_ended},
+    {"has_ended", admission_has_ended},
+    {NULL, NULL},
+};
+
 static const luaL_Reg functions[] = {
+    {"admission", admission_new},
     {"endpoint", endpoint_new},
     {NULL, NULL},
 };
@@ -181,6 +252,7 @@ static const luaL_Reg functions[] = {
 int neap_units_quic_endpoint(lua_State *L)
 {
     new_type(L, ENDPOINT, endpoint_methods, endpoint_free);
+    new_type(L, ADMISSION, admission_methods, admission_gc);
     push_functions(L, functions);
     return 1;
 }

@@ -1,0 +1,46 @@
+/* Who may begin a handshake at a server: by how many began lately, from where, and how many have not ended. Handshakes
+ * cost a signature each and are paid for over time: a debt in nanoseconds, for all together and for each address prefix,
+ * which time pays back. All of it is of one size, whoever asks. */
+#ifndef NEAP_QUIC_ADMISSION_H
+#define NEAP_QUIC_ADMISSION_H
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "neap.h"
+
+struct admission {
+    uint64_t
+        key[2]; /* of the hashes: who may choose addresses and connection IDs must not choose the cells */
+    neap_time paid_at; /* when every handshake that began is paid for */
+    /* The same for prefixes, IPv4 /24 and IPv6 /48. A prefix owes what the lesser of its two cells says, so that it
+     * suffers for another only when both are shared. */
+    neap_time prefixes_paid_at[2][LIMIT_ADMISSION_CELLS];
+    /* First destinations of connections that came to an end after their handshake. */
+    struct {
+        uint64_t hash;
+        neap_time until;
+    } ended[LIMIT_ENDED_CONNECTIONS];
+};
+
+enum admission_says {
+    ADMISSION_BEGIN,
+    ADMISSION_RETRY,  /* the address is to be proved first */
+    ADMISSION_LATER,  /* drop it as a network would: it comes again */
+    ADMISSION_REFUSE, /* CONNECTION_REFUSED */
+};
+
+/** What to do with the Initial of a new connection. `validated`: it has the token of a Retry. `rate`: handshakes in a
+ * second that the server is to begin, 0 for any number. `half_open`: connections in handshake. Nothing changes. */
+enum admission_says neap_admission_ask(const struct admission *a, const neap_address *peer, bool validated,
+                                       uint64_t rate, uint64_t half_open, neap_time now);
+/** A handshake began. */
+void neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate, neap_time now);
+
+/** The hash under which the connection is remembered whose first Initial had this destination. */
+uint64_t neap_admission_hash(const struct admission *a, struct span dcid);
+/** A connection whose handshake was complete is gone. Its first packet may still come, late or again: for
+ * LIMIT_ENDED_SECONDS, or until another takes the place, it begins no second one. */
+void neap_admission_ended(struct admission *a, uint64_t hash, neap_time now);
+bool neap_admission_has_ended(const struct admission *a, uint64_t hash, neap_time now);
+
+#endif

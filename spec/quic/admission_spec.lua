@@ -1,0 +1,151 @@
+--- Who may begin a handshake, in virtual time.
+local quic = require("support.quic_net").quic
+
+local SECOND = 1e9
+local HOME, NEIGHBOUR, AWAY = "198.51.100.7:5000", "198.51.100.200:1", "203.0.113.9:1"
+local T = 1000 * SECOND
+
+--- `count` handshakes of one address at once.
+local function begin(a, address, rate, count, now)
+  for _ = 1, count do
+    a:begun(address, rate, now or T)
+  end
+end
+
+--- How many of `tries` at once are let in, each counted.
+local function let_in(a, address, validated, rate, tries, now)
+  local count = 0
+  for i = 1, tries do
+    local from = type(address) == "function" and address(i) or address
+    if a:ask(from, validated, rate, 0, now) == "begin" then
+      a:begun(from, rate, now)
+      count = count + 1
+    end
+  end
+  return count
+end
+
+local function everywhere(i) return ("10.%d.%d.1:1"):format(math.floor(i / 250), i % 250) end
+
+describe("admission", function()
+  it("lets half of a second's handshakes begin at once without proof of the address", function()
+    local a = quic.admission()
+    local count = let_in(a, everywhere, false, 100, 1000, T)
+    assert.is_true(count >= 50 and count <= 51, count)
+    assert.equal("retry", a:ask(AWAY, false, 100, 0, T))
+    assert.equal("begin", a:ask(AWAY, true, 100, 0, T))
+    -- After half a second all is paid for.
+    assert.equal("begin", a:ask(AWAY, false, 100, 0, T + SECOND / 2))
+  end)
+
+  it("keeps to the rate in the long run", function()
+    local a = quic.admission()
+    local count = 0
+    for i = 1, 10000 do
+      count = count + let_in(a, everywhere, false, 100, 1, T + i * SECOND / 1000)
+    end
+    assert.is_true(count >= 1000 and count <= 1060, count)
+  end)
+
+  it("is not stopped for long by whatever came", function()
+    local a = quic.admission()
+    begin(a, HOME, 100, 100000)
+    assert.equal("retry", a:ask(AWAY, false, 100, 0, T))
+    assert.equal("begin", a:ask(AWAY, false, 100, 0, T + SECOND))
+    assert.equal("begin", a:ask(HOME, false, 100, 0, T + 2 * SECOND))
+  end)
+
+  it("asks no one without a rate", function()
+    local a = quic.admission()
+    begin(a, HOME, 0, 100000)
+    assert.equal("begin", a:ask(HOME, false, 0, 4095, T))
+  end)
+
+  it("asks a prefix earlier that began more than its share", function()
+    local a = quic.admission()
+    begin(a, HOME, 100, 30)
+    assert.equal("retry", a:ask(HOME, false, 100, 0, T))
+    assert.equal("retry", a:ask(NEIGHBOUR, false, 100, 0, T))
+    assert.equal("begin", a:ask(AWAY, false, 100, 0, T))
+  end)
+
+  it("keeps a prefix with tokens from what is left for others", function()
+    local a = quic.admission()
+    -- More than 3/4 of a second's: the prefix waits, others do not.
+    local count = let_in(a, HOME, true, 100, 1000, T)
+    assert.is_true(count >= 75 and count <= 77, count)
+    assert.equal("later", a:ask(NEIGHBOUR, true, 100, 0, T))
+    assert.equal("begin", a:ask(AWAY, true, 100, 0, T))
+    -- Those with tokens begin as often as they come where each is from elsewhere.
+    assert.equal(500, let_in(a, everywhere, true, 100, 500, T))
+    -- While others take what there is, it has its quarter.
+    count = 0
+    for i = 1, 4000 do
+      local now = T + i * SECOND / 1000
+      count = count + let_in(a, HOME, true, 100, 1, now)
+      if i % 5 == 0 then let_in(a, function() return everywhere(i) end, true, 100, 1, now) end
+    end
+    assert.is_true(count >= 70 and count <= 105, count)
+  end)
+
+  it("takes IPv4 by /24 and IPv6 by /48", function()
+    for _, case in ipairs({
+      { "192.0.2.1:1", "192.0.2.255:9", "192.0.3.1:1" },
+      { "[2001:db8:1::1]:1", "[2001:db8:1:ffff::2]:9", "[2001:db8:2::1]:1" },
+    }) do
+      local a = quic.admission()
+      begin(a, case[1], 100, 80)
+      assert.equal("later", a:ask(case[2], true, 100, 0, T), case[2])
+      assert.equal("begin", a:ask(case[3], true, 100, 0, T), case[3])
+    end
+  end)
+
+  it("confuses few prefixes with a busy one, and others with another key", function()
+    local met = {}
+    for key = 1, 2 do
+      local a = quic.admission(key)
+      for i = 1, 20 do
+        begin(a, ("172.16.%d.1:1"):format(i), 100, 80)
+      end
+      met[key] = {}
+      for i = 1, 5000 do
+        if a:ask(everywhere(i), true, 100, 0, T) == "later" then table.insert(met[key], i) end
+      end
+      assert.is_true(#met[key] < 50, #met[key])
+    end
+    assert.are_not.same(met[1], met[2])
+  end)
+
+  it("asks for Retry from 4,096 half-open connections on, and refuses from 8,192 those without token", function()
+    local a = quic.admission()
+    assert.equal("begin", a:ask(HOME, false, 100, 4095, T))
+    assert.equal("retry", a:ask(HOME, false, 100, 4096, T))
+    assert.equal("retry", a:ask(HOME, false, 100, 8191, T))
+    assert.equal("refuse", a:ask(HOME, false, 100, 8192, T))
+    assert.equal("begin", a:ask(HOME, true, 100, 8192, T))
+    assert.equal("begin", a:ask(HOME, true, 100, 12287, T))
+    assert.equal("refuse", a:ask(HOME, true, 100, 12288, T))
+    -- A prefix over its share has none of the reserve.
+    begin(a, HOME, 100, 30)
+    assert.equal("begin", a:ask(HOME, true, 100, 8191, T))
+    assert.equal("refuse", a:ask(HOME, true, 100, 8192, T))
+    assert.equal("begin", a:ask(AWAY, true, 100, 8192, T))
+  end)
+
+  it("knows for half a minute what has ended, within its places", function()
+    local a = quic.admission()
+    a:ended("lateone1", T)
+    assert.is_true(a:has_ended("lateone1", T))
+    assert.is_true(a:has_ended("lateone1", T + 29 * SECOND))
+    assert.is_false(a:has_ended("lateone1", T + 30 * SECOND))
+    assert.is_false(a:has_ended("lateone2", T))
+    for i = 1, 10000 do
+      a:ended(("%08d"):format(i), T)
+    end
+    local count = 0
+    for i = 1, 10000 do
+      if a:has_ended(("%08d"):format(i), T) then count = count + 1 end
+    end
+    assert.equal(512, count)
+  end)
+end)
