@@ -10,6 +10,7 @@ app:post("/echo", function(req, res)
     local taken, reason = res:write(chunk)
     if not taken then error(reason) end
   end
+  return res
 end)
 
 app:get("/protocol", function(req, res)
