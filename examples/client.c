@@ -83,7 +83,7 @@ static int run(neap_conn *conn, neap_h3 *h3, int fd, const neap_address *local, 
     }
     send_all(conn, fd); /* the CONNECTION_CLOSE */
     neap_close_info why;
-    neap_conn_close_info(conn, &why);
+    neap_conn_close_info(conn, &why, sizeof why);
     if (!done)
         fprintf(stderr, "connection ended: %s %s\n", neap_wire_error_name(why.code, why.is_application),
                 why.reason != NULL ? why.reason : "");

@@ -158,7 +158,7 @@ int main(int argc, char **argv)
         return 1;
     }
     int fd = neap_udp_bind(argv[1], &local);
-    neap_endpoint *endpoint = neap_endpoint_new(config, true);
+    neap_endpoint *endpoint = neap_endpoint_new(config, true, NULL);
     if (fd < 0 || endpoint == NULL) {
         perror(argv[1]);
         return 1;

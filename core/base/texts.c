@@ -10,7 +10,7 @@ const char *neap_strerror(int64_t error)
 {
     if (error >= 0)
         return "no error";
-    if (error < NEAP_ERR_TOKEN)
+    if (error < NEAP_ERR_STATE)
         return "unknown error";
     switch ((enum neap_error)error) {
     case NEAP_OK: break;
@@ -32,6 +32,7 @@ const char *neap_strerror(int64_t error)
     case NEAP_ERR_SYSTEM: return "a system call failed";
     case NEAP_ERR_RANDOM: return "no randomness";
     case NEAP_ERR_TOKEN: return "the address validation token is not valid";
+    case NEAP_ERR_STATE: return "not now: it is in use";
     }
     return "unknown error";
 }

@@ -191,7 +191,7 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     if (h3->told_closed)
         return NEAP_ERR_CLOSED;
     h3->told_closed = true;
-    neap_conn_close_info(h3->conn, &info);
+    neap_conn_close_info(h3->conn, &info, sizeof info);
     out->code = info.code;
     return NEAP_OK;
 }

@@ -1,7 +1,9 @@
 /* neap: QUIC and HTTP/3 without sockets, clocks or threads. Bytes, addresses and `now` go in, bytes and the next wake
  * time come out. Connection level: the nouns of the RFCs. Endpoint level: many connections behind one socket.
  * A config and everything made with it belong to one thread. Times are nanoseconds of any monotonic clock of the
- * caller's. Integer results: 0 or a count is fine, negative is a NEAP_ERR_* of ours or the caller's. */
+ * caller's. Integer results: 0 or a count is fine, negative is a NEAP_ERR_* of ours or the caller's. Pointers are not
+ * NULL unless a comment says that they may be. Structs that are filled for the caller take his sizeof: they grow at their
+ * end, and a program goes on working with a library of another age. */
 #ifndef NEAP_H
 #define NEAP_H
 
@@ -57,6 +59,7 @@ enum neap_error {
     NEAP_ERR_SYSTEM = -16,          /* a system call failed, see errno */
     NEAP_ERR_RANDOM = -17,          /* no randomness */
     NEAP_ERR_TOKEN = -18, /* an address validation token that is not ours, expired or of another address */
+    NEAP_ERR_STATE = -19, /* not now: a config that connections or endpoints are made with */
 };
 
 /* Transport error codes on the wire (RFC 9000 §20.1). */
@@ -151,13 +154,15 @@ typedef struct neap_option {
 } neap_option;
 
 /** Set an option by name. docs/options.md lists names, units, ranges and defaults; neap_config_option gives them.
- * Returns 0, or NEAP_ERR_ARGUMENT for an unknown name or a value out of its range. */
+ * Returns 0, NEAP_ERR_ARGUMENT for an unknown name or a value out of its range, or NEAP_ERR_STATE while connections or
+ * endpoints made with the config are alive. */
 NEAP_API int neap_config_set(neap_config *config, const char *name, uint64_t value);
 
 /** The options, from index 0; NULL past the end. Static: never freed. */
 NEAP_API const neap_option *neap_config_option(size_t index);
 
-/** Protocols offered (client) or accepted (server) in order of preference: `count` strings of 1..255 bytes. */
+/** Protocols offered (client) or accepted (server) in order of preference: `count` strings of 1..255 bytes,
+ * copied. 0, NEAP_ERR_ARGUMENT, NEAP_ERR_LIMIT when they are too many bytes together, NEAP_ERR_STATE as above. */
 NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);
 
 /** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add several: SNI picks the one
@@ -165,6 +170,7 @@ NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names,
  * Returns 0, NEAP_ERR_CERTIFICATE, NEAP_ERR_UNSUPPORTED, NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size,
                                          const void *key, size_t key_size, const char **why);
+/** The same from two files: NEAP_ERR_SYSTEM as well, when one cannot be read. */
 NEAP_API int neap_config_add_certificate_files(neap_config *config, const char *chain_file,
                                                const char *key_file, const char **why);
 
@@ -197,7 +203,7 @@ typedef struct neap_memory_stats {
     size_t used, reserved, limit;
     uint64_t refused;
 } neap_memory_stats;
-NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out);
+NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);
 
 /* ---------------------------------------------------------------- addresses, packets before a connection */
 
@@ -273,7 +279,7 @@ NEAP_API void neap_random_cid(neap_config *config, size_t size, neap_cid *out);
 /* ---------------------------------------------------------------- connections */
 
 /** Start a client connection. `server_name` is the DNS name or IP address that the certificate must have (and SNI
- * unless an IP); copied. It may be NULL or empty only without verify_peer or with pins alone. NULL without memory or with a config that cannot work: `*why` (may be NULL) says. */
+ * unless an IP); copied; NULL or "" only without verify_peer, or with pins alone. It may be NULL or empty only without verify_peer or with pins alone. NULL without memory or with a config that cannot work: `*why` (may be NULL) says. */
 NEAP_API neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,
                                  const neap_address *peer, neap_time now, const char **why);
 
@@ -283,6 +289,8 @@ NEAP_API neap_conn *neap_accept(neap_config *config, const neap_header *header, 
                                 const neap_cid *original_dcid, const neap_address *local,
                                 const neap_address *peer, neap_time now, const char **why);
 
+/** Free a connection at once, without a word to the peer: neap_conn_close first for a clean end. One of an endpoint is
+ * taken out of it (neap_endpoint_release would let it close and drain). Its neap_h3 must be gone. NULL is fine. */
 NEAP_API void neap_conn_free(neap_conn *conn);
 
 /** Anything of the caller's. */
@@ -364,7 +372,7 @@ typedef struct neap_close_info {
     size_t reason_size;
 } neap_close_info;
 /** Why the connection ended or is ending; by == NEAP_CLOSE_NONE while it is alive. */
-NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out);
+NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out, size_t size);
 
 /** The negotiated protocol; NULL before the connection is established. Not NUL-terminated; lives as long as conn. */
 NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
@@ -393,7 +401,7 @@ typedef struct neap_stats {
     uint64_t receive_credit, receive_unread;
     uint64_t path_changes; /* how often the peer was followed to another address (RFC 9000 §9.3) */
 } neap_stats;
-NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out);
+NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);
 
 enum neap_trace_kind {
     NEAP_TRACE_PACKET_SENT,
@@ -404,6 +412,7 @@ enum neap_trace_kind {
     NEAP_TRACE_KEYS_DISCARDED,  /* packet_type: NEAP_PACKET_INITIAL or _HANDSHAKE */
     NEAP_TRACE_KEYS_UPDATED,    /* number: how many updates so far */
     NEAP_TRACE_HANDSHAKE_STATE, /* why: "established", "confirmed" */
+    NEAP_TRACE_ACCEPT_FAILED,   /* of an endpoint: why */
     NEAP_TRACE_CLOSED,          /* values: enum neap_close_by, code; why */
 };
 
@@ -493,9 +502,11 @@ typedef struct neap_udp_datagram {
 } neap_udp_datagram;
 
 /** A new endpoint. `config` serves for accepted connections (when `is_server`) and is the default of
- * neap_endpoint_connect. The endpoint owns its connections. */
-NEAP_API neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server);
-/** Frees the endpoint and all its connections, at once: close them first for a clean end. */
+ * neap_endpoint_connect; the endpoint keeps it alive, and owns its connections. NULL without memory, without a config, or
+ * for a server that could not complete any handshake (no certificate, no ALPN protocol, connection IDs below 4 bytes):
+ * `*why` (may be NULL) gets a static reason. */
+NEAP_API neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char **why);
+/** Frees the endpoint and all its connections, at once: close them first for a clean end. NULL is fine. */
 NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
 
 /** Take one received datagram or GRO train: route it by connection ID, accept, or queue a stateless answer (Retry,
@@ -528,12 +539,17 @@ NEAP_API neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *
                                           const char *server_name, const neap_address *local,
                                           const neap_address *peer, neap_time now, const char **why);
 
-/** The application changed this connection (queued data, closed): have neap_endpoint_send look at it. */
+/** Have neap_endpoint_send look at this connection. The functions of this header that leave something to send (streams,
+ * closing, HTTP/3) do it by themselves. */
 NEAP_API void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn);
 
 /** Give a connection back: it is freed now when closed, else when it has closed and drained. It must not be used
  * afterwards. */
 NEAP_API void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn);
+
+/** Have `tracer` (which must outlive its use) see every connection accepted from now on from its first packet, and
+ * failures of accept (NEAP_TRACE_ACCEPT_FAILED); NULL: nobody. */
+NEAP_API void neap_endpoint_set_tracer(neap_endpoint *endpoint, const neap_tracer *tracer);
 
 /** Stop accepting: new Initials are refused with CONNECTION_REFUSED (true), or accepted again (false). */
 NEAP_API void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse);
@@ -545,8 +561,11 @@ typedef struct neap_endpoint_stats {
         udp_datagrams_dropped;
     uint64_t
         handshakes_delayed; /* with the token of a Retry, but dropped: their prefix began more than its share */
+    uint64_t
+        accept_failures; /* first packets that found no memory, no connection ID or no usable certificate */
 } neap_endpoint_stats;
-NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out);
+/** The counters so far, into `size` bytes at `out` (sizeof *out). */
+NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);
 
 /* ---------------------------------------------------------------- HTTP/3 */
 

@@ -82,7 +82,7 @@ typedef struct neap_loop_stats {
         send_errors, receive_errors;
     bool segmentation; /* the kernel takes trains (UDP_SEGMENT) on every socket so far */
 } neap_loop_stats;
-NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out);
+NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out, size_t size);
 
 /** What neap_loop_run calls; members may be NULL. */
 typedef struct neap_loop_handler {

@@ -1,6 +1,7 @@
 /* struct neap_config: options, identities, trust, keys of tokens (neap.h "environment and configuration"). */
 #include "quic/config.h"
 
+#include "base/fill.h"
 #include "base/limits.h"
 #include "base/writer.h"
 
@@ -90,12 +91,20 @@ static enum option find_option(const char *name)
     return (enum option)i;
 }
 
+/* What connections and endpoints have read of it must not change under them. */
+static bool is_in_use(const neap_config *config)
+{
+    return config->references > 1;
+}
+
 int neap_config_set(neap_config *config, const char *name, uint64_t value)
 {
     enum option option = name ? find_option(name) : OPTIONS;
 
     if (option == OPTIONS || value < rules[option].least || value > rules[option].greatest)
         return NEAP_ERR_ARGUMENT;
+    if (is_in_use(config))
+        return NEAP_ERR_STATE;
     config->options[option] = value;
     if (option == OPTION_verify_peer)
         config->tls.verify_peer = value != 0;
@@ -124,6 +133,8 @@ int neap_config_set_alpn(neap_config *config, const char *const *names, size_t c
     }
     if (w.full)
         return NEAP_ERR_LIMIT;
+    if (is_in_use(config))
+        return NEAP_ERR_STATE;
     config->tls.alpn_size = writer_size(&w);
     memcpy(config->tls.alpn, list, config->tls.alpn_size);
     return 0;
@@ -201,12 +212,13 @@ int neap_make_certificate(neap_config *config, const char *const *names, size_t 
                                  certificate, certificate_size, key, key_size, &failure);
 }
 
-void neap_config_memory(const neap_config *config, neap_memory_stats *out)
+void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size)
 {
     struct pool_stats stats = neap_pool_stats(config->pool);
-
-    *out = (neap_memory_stats){
+    const neap_memory_stats known = {
         .used = stats.used, .reserved = stats.reserved, .limit = stats.limit, .refused = stats.refused};
+
+    fill_sized(out, size, &known, sizeof known);
 }
 
 void neap_random_cid(neap_config *config, size_t size, neap_cid *out)

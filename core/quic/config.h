@@ -30,6 +30,11 @@ static inline uint64_t config_option(const neap_config *config, enum option whic
 /** A new config; every function of `env` is there. NULL without memory or randomness. */
 neap_config *neap_config_create(const neap_env *env);
 neap_config *neap_config_retain(neap_config *config);
+/** A connection of an endpoint goes: taken out of it and freed. */
+void neap_endpoint_forget(neap_conn *conn);
+/** The application left something to send: the connection's endpoint, if it has one, gives it a turn. */
+void neap_conn_wake(neap_conn *conn);
+
 /** Whether a client with this config would verify, but has nothing to verify with. */
 bool neap_config_lacks_trust(const neap_config *config);
 

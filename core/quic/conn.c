@@ -235,6 +235,10 @@ void neap_conn_free(neap_conn *conn)
 
     if (!c)
         return;
+    if (c->member) { /* it is the endpoint's, which has to forget it: that frees it */
+        neap_endpoint_forget(c);
+        return;
+    }
     neap_conn_finish(c);
     if (c->close.reason_room)
         neap_pool_free(c->pool, (void *)(uintptr_t)c->close.reason, c->close.reason_room);
@@ -316,6 +320,7 @@ void neap_conn_keep_alive(neap_conn *conn, bool on)
 
 void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason)
 {
+    neap_conn_wake(conn);
     neap_conn_end(conn, true, code, 0, reason);
 }
 
@@ -331,6 +336,7 @@ int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const v
     c->close.owed = true;
     c->close.answer_at = 1;
     enter(c, STAGE_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
+    neap_conn_wake(c);
     return 0;
 }
 
@@ -407,11 +413,11 @@ uint32_t neap_conn_version(const neap_conn *conn)
     return conn->version->number;
 }
 
-void neap_conn_close_info(const neap_conn *conn, neap_close_info *out)
+void neap_conn_close_info(const neap_conn *conn, neap_close_info *out, size_t size)
 {
     const struct conn_close *close = &conn->close;
 
-    *out = (neap_close_info){
+    const neap_close_info known = {
         .by = close->by,
         .is_application = close->is_application,
         .code = close->code,
@@ -419,6 +425,7 @@ void neap_conn_close_info(const neap_conn *conn, neap_close_info *out)
         .reason = close->reason ? close->reason : "",
         .reason_size = close->reason_size,
     };
+    fill_sized(out, size, &known, sizeof known);
 }
 
 const char *neap_conn_alpn(const neap_conn *conn, size_t *size)
@@ -464,13 +471,13 @@ void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_addres
     *peer = path->address.peer;
 }
 
-void neap_conn_stats(const neap_conn *conn, neap_stats *out)
+void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
 {
     const struct path_recovery *r = &conn_path(conn)->recovery;
     const struct path_counters lost = neap_recovery_counters(&conn->recovery);
     const struct conn_counters *n = &conn->counters;
 
-    *out = (neap_stats){
+    const neap_stats known = {
         .packets_sent = n->packets_sent,
         .packets_received = n->packets_received,
         .packets_lost = lost.packets_lost,
@@ -499,6 +506,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out)
         .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
         .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
     };
+    fill_sized(out, size, &known, sizeof known);
 }
 
 unsigned neap_conn_take_news(neap_conn *c)

@@ -5,6 +5,7 @@
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
 
+#include "base/fill.h"
 #include "base/trace.h"
 #include "crypto/packet_keys.h"
 #include "paths/cid.h"

@@ -13,6 +13,7 @@ static neap_time smoothed_rtt(const neap_conn *c)
 
 int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
 {
+    neap_conn_wake(conn);
     return is_alive(conn) ? neap_streams_open(&conn->streams, bidirectional) : NEAP_ERR_CLOSED;
 }
 
@@ -29,11 +30,13 @@ int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, s
 
 int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
 {
+    neap_conn_wake(conn);
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_write(conn, id, data, size, fin);
 }
 
 int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin)
 {
+    neap_conn_wake(conn);
     return is_alive(conn) ? neap_streams_queue(&conn->streams, id, data, fin) : NEAP_ERR_CLOSED;
 }
 
@@ -44,6 +47,7 @@ int64_t neap_conn_stream_capacity(const neap_conn *conn, uint64_t id)
 
 int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t size, bool *fin)
 {
+    neap_conn_wake(conn);
     *fin = false;
     if (!is_alive(conn))
         return NEAP_ERR_CLOSED;
@@ -61,12 +65,14 @@ int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, b
 
 void neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size)
 {
+    neap_conn_wake(conn);
     if (is_alive(conn))
         neap_streams_consume(&conn->streams, id, size, conn->now, smoothed_rtt(conn));
 }
 
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)
 {
+    neap_conn_wake(conn);
     if (is_alive(conn))
         neap_streams_end_seen(&conn->streams, id);
 }
@@ -85,6 +91,7 @@ int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direct
 
 int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
 {
+    neap_conn_wake(conn);
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_end(conn, id, direction, code);
 }
 

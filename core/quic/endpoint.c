@@ -3,20 +3,39 @@
 
 #define LEAST_SERVER_CID 4u
 
-neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server)
+/* What a server lacks, each of which would fail every handshake without a word on this side; NULL when nothing. */
+static const char *server_lacks(const neap_config *config)
 {
+    if (config->tls.identity_count == 0)
+        return "a server needs a certificate (neap_config_add_certificate)";
+    if (config->tls.alpn_size == 0)
+        return "a server needs protocols (neap_config_set_alpn)";
+    /* One that cannot tell its connections apart by their IDs is none. */
+    if (config_option(config, OPTION_source_connection_id_size) < LEAST_SERVER_CID)
+        return "a server needs connection IDs of 4 bytes or more (source_connection_id_size)";
+    return NULL;
+}
+
+neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char **why)
+{
+    const char *reason = !config     ? "no config (neap_config_new gave none)"
+                         : is_server ? server_lacks(config)
+                                     : NULL;
+    neap_endpoint *e = reason ? NULL : neap_pool_alloc(config->pool, sizeof *e);
+
+    if (!e) {
+        if (why)
+            *why = reason ? reason : "no memory for an endpoint";
+        return NULL;
+    }
     struct random *random = neap_crypto_random(config->crypto);
     uint8_t keys[2][16];
 
-    /* A server that cannot tell its connections apart by their IDs is none. */
-    if (is_server && config_option(config, OPTION_source_connection_id_size) < LEAST_SERVER_CID)
-        return NULL;
-    neap_endpoint *e = neap_pool_alloc(config->pool, sizeof *e);
-    if (!e)
-        return NULL;
     e->admission = is_server ? neap_pool_alloc(config->pool, sizeof *e->admission) : NULL;
     if (is_server && !e->admission) {
         neap_pool_free(config->pool, e, sizeof *e);
+        if (why)
+            *why = "no memory for an endpoint";
         return NULL;
     }
     if (is_server)
@@ -234,6 +253,7 @@ void neap_endpoint_remove(neap_endpoint *e, struct member *m)
     if (c->is_server && conn_reached(c) >= STAGE_ESTABLISHED)
         neap_admission_ended(e->admission, m->first, e->now);
     e->stats.connections--;
+    c->member = NULL;
     neap_conn_free(c);
     neap_pool_free(e->pool, m, sizeof *m);
 }
@@ -302,6 +322,17 @@ neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config
     return conn;
 }
 
+void neap_endpoint_forget(neap_conn *c)
+{
+    neap_endpoint_remove(c->member->endpoint, c->member);
+}
+
+void neap_conn_wake(neap_conn *c)
+{
+    if (c->member)
+        neap_endpoint_touch(c->member->endpoint, c);
+}
+
 void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn)
 {
     struct member *m = conn->member;
@@ -329,7 +360,12 @@ void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse)
     endpoint->refuses = refuse;
 }
 
-void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out)
+void neap_endpoint_set_tracer(neap_endpoint *endpoint, const neap_tracer *tracer)
 {
-    *out = endpoint->stats;
+    endpoint->tracer = tracer;
+}
+
+void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size)
+{
+    fill_sized(out, size, &endpoint->stats, sizeof endpoint->stats);
 }

@@ -52,6 +52,7 @@ struct neap_endpoint {
     neap_time now;
     neap_time reset_second; /* stateless resets are counted a second at a time */
     uint32_t resets_in_second;
+    const neap_tracer *tracer; /* of accepted connections; NULL nobody */
     neap_endpoint_stats stats;
 };
 

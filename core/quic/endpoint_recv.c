@@ -31,17 +31,27 @@ static enum token_says check_token(neap_endpoint *e, const neap_udp_datagram *d,
                : TOKEN_INVALID;
 }
 
+static int accept_failed(neap_endpoint *e, int code, const char *why)
+{
+    e->stats.accept_failures++;
+    TRACE(e->tracer, .kind = NEAP_TRACE_ACCEPT_FAILED, .now = e->now, .why = why);
+    return code;
+}
+
 /* A first Initial that does not even open leaves nothing behind. */
 static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     neap_cid scid = h->dcid;
 
+    const char *why = NULL;
+
     if (!original && !neap_endpoint_new_cid(e, &scid))
-        return NEAP_ERR_LIMIT;
-    neap_conn *conn = neap_accept(e->config, h, &scid, original, &d->to, &d->from, e->now, NULL);
+        return accept_failed(e, NEAP_ERR_LIMIT, "no connection ID of this size is left");
+    neap_conn *conn = neap_accept(e->config, h, &scid, original, &d->to, &d->from, e->now, &why);
     if (!conn)
-        return NEAP_ERR_NO_MEMORY;
+        return accept_failed(e, NEAP_ERR_NO_MEMORY, why);
+    conn->tracer = e->tracer;
     neap_conn_recv(conn, d->bytes, d->size, &info, e->now);
     if (conn->counters.packets_received == 0) {
         neap_conn_free(conn);
@@ -50,7 +60,7 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     }
     struct member *m = neap_endpoint_add(e, conn);
     if (!m)
-        return NEAP_ERR_NO_MEMORY;
+        return accept_failed(e, NEAP_ERR_NO_MEMORY, "no memory for a connection");
     m->first = neap_admission_hash(e->admission, cid_span(&h->dcid));
     neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
     e->stats.accepted++;

@@ -1,6 +1,8 @@
 /* The loop: one epoll_wait a turn, timers as its timeout, and neap_loop_run for C programs. */
 #include "runtime/runtime.h"
 
+#include "base/fill.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,14 +99,16 @@ int neap_loop_fd(const neap_loop *loop)
     return loop->epoll_fd;
 }
 
-void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out)
+void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out, size_t size)
 {
-    *out = loop->stats;
-    out->segmentation = true;
+    neap_loop_stats known = loop->stats;
+
+    known.segmentation = true;
     for (const struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++)
-            out->segmentation = out->segmentation && (a->sockets[i].fd < 0 || a->sockets[i].segmentation);
+            known.segmentation = known.segmentation && (a->sockets[i].fd < 0 || a->sockets[i].segmentation);
     }
+    fill_sized(out, size, &known, sizeof known);
 }
 
 void neap_loop_wake(neap_loop *loop)

@@ -150,7 +150,8 @@ void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
 
 void neap_lua_open_endpoint(lua_State *L);
 /** A new userdata on top with its endpoint, or NULL without memory. */
-struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server);
+struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server,
+                                            const char **why);
 void neap_lua_endpoint_release(struct endpoint_core *core);
 /** Frees the endpoint, its connections and sockets; the core stays until nobody holds it. */
 void neap_lua_endpoint_close(struct endpoint_core *core);

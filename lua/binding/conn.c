@@ -60,7 +60,7 @@ static void copy_close_info(struct conn_core *core)
 
     if (copy == NULL) /* then error() knows only that it is closed */
         return;
-    neap_conn_close_info(core->conn, &copy->info);
+    neap_conn_close_info(core->conn, &copy->info, sizeof copy->info);
     size_t size = copy->info.reason_size < REASON_MAX ? copy->info.reason_size : REASON_MAX;
     if (size > 0)
         memcpy(copy->reason, copy->info.reason, size);
@@ -408,7 +408,7 @@ static int conn_error(lua_State *L)
     neap_close_info info = {.by = NEAP_CLOSE_LOCAL};
 
     if (core->conn != NULL)
-        neap_conn_close_info(core->conn, &info);
+        neap_conn_close_info(core->conn, &info, sizeof info);
     else if (core->closed != NULL)
         info = core->closed->info;
     if (core->conn != NULL && info.by == NEAP_CLOSE_NONE) {
@@ -530,7 +530,7 @@ static int conn_stats(lua_State *L)
 
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
-    neap_conn_stats(core->conn, &stats);
+    neap_conn_stats(core->conn, &stats, sizeof stats);
     lua_createtable(L, 0, 26);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(packets_sent)

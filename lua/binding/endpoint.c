@@ -13,7 +13,8 @@ static struct endpoint_core *check_endpoint(lua_State *L, int index)
     return *box;
 }
 
-struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server)
+struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server,
+                                            const char **why)
 {
     struct endpoint_core **box = lua_newuserdata(L, sizeof *box);
 
@@ -23,7 +24,7 @@ struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *co
     struct endpoint_core *core = calloc(1, sizeof *core);
     if (core == NULL)
         return NULL;
-    core->endpoint = neap_endpoint_new(config->config, is_server);
+    core->endpoint = neap_endpoint_new(config->config, is_server, why);
     if (core->endpoint == NULL) {
         free(core);
         return NULL;
@@ -95,8 +96,10 @@ static int core_endpoint(lua_State *L)
 {
     struct config_core *config = neap_lua_check_config(L, 1);
 
-    if (neap_lua_new_endpoint(L, config, lua_toboolean(L, 2)) == NULL)
-        return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
+    const char *why = neap_strerror(NEAP_ERR_NO_MEMORY);
+
+    if (neap_lua_new_endpoint(L, config, lua_toboolean(L, 2), &why) == NULL)
+        return neap_lua_error_text(L, NEAP_ERR_ARGUMENT, why);
     return 1;
 }
 
@@ -288,8 +291,8 @@ static int endpoint_stats(lua_State *L)
 
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
-    neap_endpoint_get_stats(core->endpoint, &stats);
-    lua_createtable(L, 0, 10);
+    neap_endpoint_get_stats(core->endpoint, &stats, sizeof stats);
+    lua_createtable(L, 0, 11);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(connections)
     COUNTER(half_open)
@@ -301,6 +304,7 @@ static int endpoint_stats(lua_State *L)
     COUNTER(udp_datagrams_received)
     COUNTER(udp_datagrams_dropped)
     COUNTER(handshakes_delayed)
+    COUNTER(accept_failures)
 #undef COUNTER
     return 1;
 }

@@ -80,9 +80,9 @@ static int loop_error(lua_State *L, const neap_loop *loop, int64_t error)
     return count + 1;
 }
 
-static struct endpoint_core *new_endpoint(lua_State *L, bool is_server)
+static struct endpoint_core *new_endpoint(lua_State *L, bool is_server, const char **why)
 {
-    struct endpoint_core *endpoint = neap_lua_new_endpoint(L, neap_lua_check_config(L, 2), is_server);
+    struct endpoint_core *endpoint = neap_lua_new_endpoint(L, neap_lua_check_config(L, 2), is_server, why);
 
     if (endpoint != NULL) {
         endpoint->loop = check_core(L);
@@ -96,10 +96,11 @@ static int loop_listen(lua_State *L)
 {
     neap_loop *loop = check_loop(L);
     const char *address = luaL_checkstring(L, 3);
-    struct endpoint_core *endpoint = new_endpoint(L, true);
+    const char *why = neap_strerror(NEAP_ERR_NO_MEMORY);
+    struct endpoint_core *endpoint = new_endpoint(L, true, &why);
 
     if (endpoint == NULL)
-        return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
+        return neap_lua_error_text(L, NEAP_ERR_ARGUMENT, why);
     int result = neap_loop_listen(loop, endpoint->endpoint, address);
     if (result == NEAP_OK)
         return 1;
@@ -111,10 +112,11 @@ static int loop_listen(lua_State *L)
 static int loop_client(lua_State *L)
 {
     neap_loop *loop = check_loop(L);
-    struct endpoint_core *endpoint = new_endpoint(L, false);
+    const char *why = neap_strerror(NEAP_ERR_NO_MEMORY);
+    struct endpoint_core *endpoint = new_endpoint(L, false, &why);
 
     if (endpoint == NULL)
-        return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
+        return neap_lua_error_text(L, NEAP_ERR_ARGUMENT, why);
     int result = neap_loop_open(loop, endpoint->endpoint);
     if (result == NEAP_OK)
         return 1;
@@ -228,7 +230,7 @@ static int loop_stats(lua_State *L)
 {
     neap_loop_stats stats;
 
-    neap_loop_get_stats(check_loop(L), &stats);
+    neap_loop_get_stats(check_loop(L), &stats, sizeof stats);
     lua_createtable(L, 0, 10);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(turns)

@@ -321,7 +321,7 @@ static int pair_closed(lua_State *L)
 {
     neap_close_info info;
 
-    neap_conn_close_info(check_side(L, 2)->conn, &info);
+    neap_conn_close_info(check_side(L, 2)->conn, &info, sizeof info);
     if (info.by == NEAP_CLOSE_NONE)
         return 0;
     lua_createtable(L, 0, 4);
@@ -349,7 +349,7 @@ static int pair_memory(lua_State *L)
 {
     neap_memory_stats stats;
 
-    neap_config_memory(check_side(L, 2)->config, &stats);
+    neap_config_memory(check_side(L, 2)->config, &stats, sizeof stats);
     lua_pushnumber(L, (lua_Number)stats.used);
     return 1;
 }

@@ -156,7 +156,7 @@ static int config_memory(lua_State *L)
     neap_memory_stats stats = {0};
 
     if (u->config)
-        neap_config_memory(u->config, &stats);
+        neap_config_memory(u->config, &stats, sizeof stats);
     lua_newtable(L);
     set_number(L, "used", stats.used);
     set_number(L, "allocations", (uint64_t)u->allocations);

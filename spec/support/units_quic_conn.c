@@ -235,7 +235,7 @@ static int conn_info(lua_State *L)
     neap_close_info close;
     size_t alpn_size;
 
-    neap_conn_close_info(c, &close);
+    neap_conn_close_info(c, &close, sizeof close);
     lua_newtable(L);
     set_bool(L, "established", neap_conn_is_established(c));
     set_bool(L, "confirmed", neap_conn_is_confirmed(c));
@@ -264,7 +264,7 @@ static int conn_stats(lua_State *L)
     neap_conn *c = check_conn(L, 1);
     neap_stats s;
 
-    neap_conn_stats(c, &s);
+    neap_conn_stats(c, &s, sizeof s);
     lua_newtable(L);
     set_number(L, "packets_sent", s.packets_sent);
     set_number(L, "packets_received", s.packets_received);

@@ -17,7 +17,7 @@ static int endpoint_new(lua_State *L)
     bool is_server = lua_toboolean(L, 2);
     struct unit_endpoint *u = new_object(L, ENDPOINT, sizeof *u);
 
-    u->endpoint = neap_endpoint_new(config->config, is_server);
+    u->endpoint = neap_endpoint_new(config->config, is_server, NULL);
     return u->endpoint ? 1 : push_error(L, NEAP_ERR_ARGUMENT);
 }
 
@@ -142,7 +142,7 @@ static int endpoint_stats(lua_State *L)
     neap_endpoint *e = check_endpoint(L, 1);
     neap_endpoint_stats s;
 
-    neap_endpoint_get_stats(e, &s);
+    neap_endpoint_get_stats(e, &s, sizeof s);
     lua_newtable(L);
     set_number(L, "connections", s.connections);
     set_number(L, "half_open", s.half_open);
@@ -154,6 +154,7 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "udp_datagrams_received", s.udp_datagrams_received);
     set_number(L, "udp_datagrams_dropped", s.udp_datagrams_dropped);
     set_number(L, "handshakes_delayed", s.handshakes_delayed);
+    set_number(L, "accept_failures", s.accept_failures);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
     return 1;

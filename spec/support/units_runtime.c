@@ -117,7 +117,8 @@ static int run(lua_State *L)
     neap_config_set(config, "verify_peer", 0);
     neap_config_set_alpn(config, protocols, 1);
     neap_config_add_certificate(config, chain, chain_size, key, key_size, NULL);
-    neap_endpoint *server = neap_endpoint_new(config, true), *client = neap_endpoint_new(config, false);
+    neap_endpoint *server = neap_endpoint_new(config, true, NULL),
+                  *client = neap_endpoint_new(config, false, NULL);
     if (neap_loop_listen(echo.loop, server, "127.0.0.1:0") != NEAP_OK ||
         neap_loop_open(echo.loop, client) != NEAP_OK)
         return luaL_error(L, "%s", neap_loop_error(echo.loop));
@@ -128,7 +129,7 @@ static int run(lua_State *L)
     echo.client = neap_endpoint_connect(client, NULL, "localhost", &local, &peer, neap_loop_now(), NULL);
     neap_loop_resolve(echo.loop, "127.0.0.1", 1);
     int result = neap_loop_run(echo.loop, &handler);
-    neap_loop_get_stats(echo.loop, &stats);
+    neap_loop_get_stats(echo.loop, &stats, sizeof stats);
     neap_loop_free(echo.loop);
     neap_endpoint_free(client);
     neap_endpoint_free(server);
@@ -180,7 +181,7 @@ static int kept(lua_State *L)
 {
     neap_loop *loop = neap_loop_new();
     neap_config *config = neap_config_new(NULL);
-    neap_endpoint *endpoint = neap_endpoint_new(config, false);
+    neap_endpoint *endpoint = neap_endpoint_new(config, false, NULL);
     neap_address bound;
     int fd = neap_udp_bind("127.0.0.1:0", &bound);
     neap_time later = neap_loop_now() + 20 * NEAP_MILLISECOND;

@@ -62,7 +62,7 @@ static void open_scene(lua_State *L, struct scene *s)
     *s = (struct scene){.loop = neap_loop_new(), .config = neap_config_new(NULL)};
     neap_config_set(s->config, "verify_peer", 0);
     neap_config_set_alpn(s->config, protocols, 1);
-    s->endpoint = neap_endpoint_new(s->config, false);
+    s->endpoint = neap_endpoint_new(s->config, false, NULL);
     s->sinks[0] = neap_udp_bind("127.0.0.1:0", &s->bound[0]);
     s->sinks[1] = neap_udp_bind("[::1]:0", &s->bound[1]);
     if (s->sinks[0] < 0 || s->sinks[1] < 0 || neap_loop_open(s->loop, s->endpoint) != NEAP_OK)
@@ -154,7 +154,7 @@ static int shares(lua_State *L)
     neap_loop_stats stats;
     do {
         neap_loop_flush(s.loop);
-        neap_loop_get_stats(s.loop, &stats);
+        neap_loop_get_stats(s.loop, &stats, sizeof stats);
         all = (lua_Integer)stats.messages_sent;
         first = flushes++ == 0 ? all : first;
     } while (neap_loop_timeout(s.loop) == 0 && flushes < 1000);
@@ -211,7 +211,7 @@ static int within(lua_State *L)
     neap_loop_handler handler = {.on_connection = on_connection, .context = &ends};
 
     open_scene(L, &s);
-    ends.other = neap_endpoint_new(s.config, false);
+    ends.other = neap_endpoint_new(s.config, false, NULL);
     if (neap_loop_open(s.loop, ends.other) != NEAP_OK)
         return luaL_error(L, "no sockets");
     for (int i = 0; i < 2; i++) {

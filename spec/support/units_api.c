@@ -1,0 +1,291 @@
+/* neap.units.api: neap.h as a program in C uses it, with two endpoints and a wire of memory. */
+#include "neap.h"
+#include "units.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdlib.h>
+#include <string.h>
+
+int neap_units_api(lua_State *L);
+
+static const neap_address CLIENT_AT = {.ip = {192, 0, 2, 1}, .port = 1000, .family = 4};
+static const neap_address SERVER_AT = {.ip = {192, 0, 2, 2}, .port = 443, .family = 4};
+
+struct wire {
+    neap_config *server_config, *client_config;
+    neap_endpoint *server, *client;
+    neap_conn *conn, *accepted;
+    neap_time now;
+    char certificate[2048], key[1024];
+};
+
+static void open_wire(lua_State *L, struct wire *w, size_t server_memory)
+{
+    static const char *const names[] = {"localhost"}, *const protocols[] = {"h3"};
+    const neap_env env = {.memory_limit = server_memory};
+
+    *w = (struct wire){.now = NEAP_SECOND};
+    w->server_config = neap_config_new(&env);
+    w->client_config = neap_config_new(NULL);
+    int rc = neap_make_certificate(w->client_config, names, 1, 1, w->certificate, sizeof w->certificate,
+                                   w->key, sizeof w->key);
+    rc = rc ? rc
+            : neap_config_add_certificate(w->server_config, w->certificate, strlen(w->certificate), w->key,
+                                          strlen(w->key), NULL);
+    rc = rc ? rc : neap_config_add_ca(w->client_config, w->certificate, strlen(w->certificate), NULL);
+    neap_config_set_alpn(w->server_config, protocols, 1);
+    neap_config_set_alpn(w->client_config, protocols, 1);
+    w->server = neap_endpoint_new(w->server_config, true, NULL);
+    w->client = neap_endpoint_new(w->client_config, false, NULL);
+    if (rc || !w->server || !w->client)
+        luaL_error(L, "no endpoints");
+}
+
+static void close_wire(struct wire *w)
+{
+    neap_endpoint_free(w->client);
+    neap_endpoint_free(w->server);
+    neap_config_free(w->client_config);
+    neap_config_free(w->server_config);
+}
+
+static void carry(struct wire *w, neap_endpoint *from, neap_endpoint *to)
+{
+    static uint8_t bytes[65536];
+    neap_udp_datagram d = {.bytes = bytes};
+    int64_t size;
+
+    while ((size = neap_endpoint_send(from, &d, sizeof bytes, w->now)) >= 0) {
+        neap_udp_datagram in = {.bytes = bytes,
+                                .size = (size_t)size,
+                                .segment_size = d.segment_size,
+                                .from = from == w->client ? CLIENT_AT : SERVER_AT,
+                                .to = from == w->client ? SERVER_AT : CLIENT_AT};
+        neap_endpoint_recv(to, &in, w->now);
+    }
+}
+
+/* Some round trips, after which nothing is on its way and everything new was looked at. */
+static void settle(struct wire *w)
+{
+    neap_conn *conn;
+
+    for (int i = 0; i < 10; i++) {
+        carry(w, w->client, w->server);
+        while ((conn = neap_endpoint_next(w->server)) != NULL)
+            w->accepted = conn;
+        w->now += NEAP_MILLISECOND;
+        carry(w, w->server, w->client);
+        while (neap_endpoint_next(w->client) != NULL) {
+        }
+        w->now += 30 * NEAP_MILLISECOND;
+    }
+}
+
+static void establish(lua_State *L, struct wire *w)
+{
+    open_wire(L, w, 0);
+    w->conn = neap_endpoint_connect(w->client, NULL, "localhost", &CLIENT_AT, &SERVER_AT, w->now, NULL);
+    settle(w);
+    if (!w->accepted || !neap_conn_is_confirmed(w->conn))
+        luaL_error(L, "no handshake");
+}
+
+/* connect_without(name|nil, verify) -> whether a connection was made, why not */
+static int connect_without(lua_State *L)
+{
+    struct wire w;
+    const char *why = NULL;
+
+    open_wire(L, &w, 0);
+    neap_endpoint_free(w.client); /* it keeps the config as it is */
+    w.client = NULL;
+    neap_config_set(w.client_config, "verify_peer", lua_toboolean(L, 2) ? 1 : 0);
+    neap_conn *conn = neap_connect(w.client_config, lua_tostring(L, 1), &CLIENT_AT, &SERVER_AT, w.now, &why);
+    lua_pushboolean(L, conn != NULL);
+    lua_pushstring(L, why);
+    neap_conn_free(conn);
+    close_wire(&w);
+    return 2;
+}
+
+/* server_lacking(what) -> whether an endpoint was made, why not */
+static int server_lacking(lua_State *L)
+{
+    const char *what = luaL_checkstring(L, 1), *why = NULL;
+    static const char *const protocols[] = {"h3"};
+    struct wire w;
+
+    open_wire(L, &w, 0);
+    neap_config *config = strcmp(what, "config") == 0 ? NULL : neap_config_new(NULL);
+    if (config && strcmp(what, "certificate") != 0)
+        neap_config_add_certificate(config, w.certificate, strlen(w.certificate), w.key, strlen(w.key), NULL);
+    if (config && strcmp(what, "alpn") != 0)
+        neap_config_set_alpn(config, protocols, 1);
+    if (config && strcmp(what, "ids") == 0)
+        neap_config_set(config, "source_connection_id_size", 3);
+    neap_endpoint *endpoint = neap_endpoint_new(config, true, &why);
+    lua_pushboolean(L, endpoint != NULL);
+    lua_pushstring(L, why);
+    neap_endpoint_free(endpoint);
+    neap_config_free(config);
+    close_wire(&w);
+    return 2;
+}
+
+/* changed() -> what neap_config_set and _set_alpn say while a connection lives, while an endpoint does, and after */
+static int changed(lua_State *L)
+{
+    static const char *const protocols[] = {"h3"};
+    neap_config *config = neap_config_new(NULL);
+
+    neap_config_set(config, "verify_peer", 0);
+    neap_config_set_alpn(config, protocols, 1);
+    neap_conn *conn = neap_connect(config, "localhost", &CLIENT_AT, &SERVER_AT, NEAP_SECOND, NULL);
+    lua_pushinteger(L, neap_config_set(config, "initial_max_data", 1));
+    lua_pushinteger(L, neap_config_set_alpn(config, protocols, 1));
+    lua_pushinteger(L, neap_config_set(config, "no_such_option", 1));
+    neap_conn_free(conn);
+    neap_endpoint *endpoint = neap_endpoint_new(config, false, NULL);
+    lua_pushinteger(L, neap_config_set(config, "initial_max_data", 1));
+    neap_endpoint_free(endpoint);
+    lua_pushinteger(L, neap_config_set(config, "initial_max_data", 1));
+    lua_pushinteger(L, neap_config_set_alpn(config, protocols, 1));
+    neap_config_free(config);
+    return 6;
+}
+
+/* freed() -> connections that the server's endpoint has after neap_conn_free of its only one */
+static int freed(lua_State *L)
+{
+    struct wire w;
+    neap_endpoint_stats stats;
+
+    establish(L, &w);
+    neap_conn_free(w.accepted);
+    neap_endpoint_get_stats(w.server, &stats, sizeof stats);
+    lua_pushinteger(L, (lua_Integer)stats.connections);
+    settle(&w);
+    lua_pushboolean(L, neap_endpoint_next(w.server) == NULL);
+    close_wire(&w);
+    return 2;
+}
+
+/* answered(how) -> whether what the server does outside of neap_endpoint_next, touching nothing, reaches the client */
+static int answered(lua_State *L)
+{
+    const char *how = luaL_checkstring(L, 1);
+    struct wire w;
+    bool arrived = false;
+
+    establish(L, &w);
+    if (strcmp(how, "send") == 0) {
+        int64_t id = neap_conn_stream_open(w.accepted, false);
+        neap_conn_stream_send(w.accepted, (uint64_t)id, "tide", 4, true);
+        carry(&w, w.server, w.client);
+        arrived = neap_conn_stream_readable_next(w.conn) == id;
+    } else if (strcmp(how, "close") == 0) {
+        neap_conn_close(w.accepted, true, 7, "", 0);
+        carry(&w, w.server, w.client);
+        arrived = neap_conn_is_draining(w.conn);
+    } else if (strcmp(how, "stop") == 0) {
+        int64_t id = neap_conn_stream_open(w.conn, true);
+        uint64_t code = 0;
+        neap_conn_stream_send(w.conn, (uint64_t)id, "tide", 4, false);
+        settle(&w);
+        neap_conn_stream_shutdown(w.accepted, (uint64_t)id, NEAP_SHUTDOWN_READ, 9);
+        carry(&w, w.server, w.client);
+        arrived = neap_conn_stream_error(w.conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, &code) == 0 && code == 9;
+    } else { /* HTTP/3: its SETTINGS */
+        neap_h3 *ours = neap_h3_new(w.conn, NULL), *theirs = neap_h3_new(w.accepted, NULL);
+        neap_h3_event event;
+        uint64_t value;
+        neap_h3_poll(theirs, &event);
+        carry(&w, w.server, w.client);
+        neap_h3_poll(ours, &event);
+        arrived = neap_h3_peer_setting(ours, 6, &value) == 0;
+        neap_h3_free(ours);
+        neap_h3_free(theirs);
+    }
+    close_wire(&w);
+    lua_pushboolean(L, arrived);
+    return 1;
+}
+
+static void on_trace(void *context, const neap_trace_event *event)
+{
+    const char **why = context;
+
+    if (event->kind == NEAP_TRACE_ACCEPT_FAILED)
+        *why = event->why;
+}
+
+/* accept_fails() -> failures that the statistics have, what a tracer was told: a server without memory */
+static int accept_fails(lua_State *L)
+{
+    struct wire w;
+    neap_memory_stats memory;
+    neap_endpoint_stats stats;
+    const char *why = NULL;
+    const neap_tracer tracer = {on_trace, &why};
+
+    open_wire(L, &w, 0);
+    neap_config_memory(w.server_config, &memory, sizeof memory);
+    size_t needs = memory.used;
+    close_wire(&w);
+    open_wire(L, &w, needs + 1500);
+    neap_endpoint_set_tracer(w.server, &tracer);
+    w.conn = neap_endpoint_connect(w.client, NULL, "localhost", &CLIENT_AT, &SERVER_AT, w.now, NULL);
+    settle(&w);
+    neap_endpoint_get_stats(w.server, &stats, sizeof stats);
+    lua_pushinteger(L, (lua_Integer)stats.accept_failures);
+    lua_pushstring(L, why);
+    lua_pushinteger(L, (lua_Integer)stats.accepted);
+    close_wire(&w);
+    return 3;
+}
+
+/* sized() -> whether a caller of an older neap.h gets what he knows and no more, and one of a newer zeros */
+static int sized(lua_State *L)
+{
+    struct wire w;
+    neap_endpoint_stats all;
+    struct {
+        uint64_t connections, guard;
+    } older = {0, 77};
+    struct {
+        neap_endpoint_stats known;
+        uint64_t unknown;
+    } newer = {.unknown = 77};
+
+    establish(L, &w);
+    neap_endpoint_get_stats(w.server, &all, sizeof all);
+    neap_endpoint_get_stats(w.server, (neap_endpoint_stats *)(void *)&older, sizeof older.connections);
+    neap_endpoint_get_stats(w.server, &newer.known, sizeof newer);
+    lua_pushboolean(L, older.connections == 1 && older.guard == 77);
+    lua_pushboolean(L, newer.unknown == 0 && memcmp(&newer.known, &all, sizeof all) == 0);
+    close_wire(&w);
+    return 2;
+}
+
+int neap_units_api(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"connect_without", connect_without},
+        {"server_lacking", server_lacking},
+        {"changed", changed},
+        {"freed", freed},
+        {"answered", answered},
+        {"accept_fails", accept_fails},
+        {"sized", sized},
+        {NULL, NULL},
+    };
+
+    lua_newtable(L);
+    for (const luaL_Reg *f = functions; f->name != NULL; f++) {
+        lua_pushcfunction(L, f->func);
+        lua_setfield(L, -2, f->name);
+    }
+    return 1;
+}
