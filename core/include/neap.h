@@ -344,10 +344,11 @@ NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 
 /** Send a PING with the next packet: whether the peer is there shows in what comes back. 0, or NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_ping(neap_conn *conn);
-/** While `on`, a PING leaves when nothing came for half the idle timeout (or for the option keep_alive, which asks for
- * it always), so that the connection outlives a silence: for as long as something is open on it whose answer may take
- * long. A peer that is gone still ends it (RFC 9000 §10.1.2). */
-NEAP_API void neap_conn_keep_alive(neap_conn *conn, bool on);
+/** For the next `span` from the last call with a `now` (0: no more, NEAP_NEVER: until told otherwise), a PING leaves when
+ * nothing came for half the idle timeout (or for the option keep_alive, which asks for it always), so that the connection
+ * outlives a silence: for as long as something is open on it whose answer may take long. A peer that is gone still ends
+ * it (RFC 9000 §10.1.2). */
+NEAP_API void neap_conn_keep_alive(neap_conn *conn, neap_time span);
 
 /** Close with an application code (or a transport code). `reason` is cut at 256 bytes. 0 or NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const void *reason,

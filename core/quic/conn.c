@@ -313,9 +313,9 @@ int neap_conn_ping(neap_conn *conn)
     return 0;
 }
 
-void neap_conn_keep_alive(neap_conn *conn, bool on)
+void neap_conn_keep_alive(neap_conn *conn, neap_time span)
 {
-    conn->keeps_alive = on;
+    conn->keep_until = span == 0 ? 0 : span < NEAP_NEVER - conn->now ? conn->now + span : NEAP_NEVER;
 }
 
 void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason)

@@ -138,7 +138,7 @@ struct neap_conn {
     uint8_t news;  /* enum conn_news */
     bool is_server;
     bool owes_handshake_done, owes_ping;
-    bool keeps_alive;          /* somebody asked for it: neap_conn_keep_alive */
+    neap_time keep_until;      /* somebody asked for it: neap_conn_keep_alive; 0 nobody */
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
     neap_time now;             /* of the call that runs, or the last one */
     struct conn_close close;

@@ -33,9 +33,10 @@ static neap_time keep_alive_at(const neap_conn *c)
 
     if (c->stage < STAGE_ESTABLISHED)
         return NEAP_NEVER;
-    if (after == 0)
-        after = c->keeps_alive ? c->idle_timeout / 2 : 0;
-    return after ? c->quiet_since + after : NEAP_NEVER;
+    if (after)
+        return c->quiet_since + after;
+    neap_time at = c->quiet_since + c->idle_timeout / 2;
+    return c->idle_timeout && at < c->keep_until ? at : NEAP_NEVER;
 }
 
 /* A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */

@@ -359,15 +359,15 @@ static int conn_ping(lua_State *L)
     return neap_lua_result(L, result);
 }
 
-/* conn:keep_alive(on): PINGs keep the connection while it is on. */
+/* conn:keep_alive(true | false | seconds): PINGs keep the connection, until told otherwise or for so long. */
 static int conn_keep_alive(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
 
-    luaL_checktype(L, 2, LUA_TBOOLEAN);
+    neap_time span = lua_isboolean(L, 2) ? (lua_toboolean(L, 2) ? NEAP_NEVER : 0) : neap_lua_check_time(L, 2);
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
-    neap_conn_keep_alive(core->conn, lua_toboolean(L, 2));
+    neap_conn_keep_alive(core->conn, span);
     neap_lua_conn_touch(core);
     return neap_lua_result(L, 0);
 }

@@ -163,8 +163,8 @@ function Conn:close(code, reason, is_application) end
 ---@return string? message
 ---@return neap.Code? code
 function Conn:ping() end
---- While it is on, PINGs keep the connection through a silence.
----@param on boolean
+--- PINGs keep the connection through a silence: until told otherwise, or for so many seconds.
+---@param on boolean|number
 ---@return true? ok
 ---@return string? message
 ---@return neap.Code? code

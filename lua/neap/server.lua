@@ -33,6 +33,8 @@ local function serve(exchange, fields, fin)
   local self = exchange.session.server
   local req = Request.new(exchange, fields, fin, self.read_timeout)
   local res = Response.new(exchange, req.method, self.read_timeout)
+  -- A handler may be silent for longer than a connection: PINGs keep it, as long as a request may go without progress.
+  exchange.session.conn:keep_alive(self.read_timeout)
   self.app:handle(req, res)
   if not exchange.finished and not exchange.reset_code and not exchange.session.closed then
     exchange.h3:stop_body(exchange.stream, H3_NO_ERROR)
@@ -61,7 +63,8 @@ local function new_session(self, conn)
     conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
     return nil
   end
-  session.server = self
+  session.server, session.patience = self, self.read_timeout
+  session.on_idle = function() conn:keep_alive(false) end
   if self.draining then session.h3:goaway() end
   self.sessions[conn] = session
   self.session_count = self.session_count + 1

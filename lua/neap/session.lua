@@ -212,6 +212,7 @@ function exchange_methods.write(exchange, data, fin, timeout)
     if taken and (taken > 0 or size == 0) then
       at = at + taken
       exchange.sent = (exchange.sent or 0) + taken
+      if session.patience then session.conn:keep_alive(session.patience) end
       if size == 0 then return true end
     end
     if not taken and code ~= "again" then return nil, message, code, number end

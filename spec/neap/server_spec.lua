@@ -216,6 +216,37 @@ describe("servers", function()
   end)
 end)
 
+describe("a server whose handler is silent for longer than its connections may be", function()
+  -- A client that does not keep its connection alive, in raw QUIC: what came on the request's stream.
+  local function ask(read_timeout, wait)
+    local answer, message
+    local fields = require("neap.units").http.qpack_encode({ { ":method", "GET" }, { ":scheme", "https" },
+      { ":authority", "localhost" }, { ":path", "/" } })
+    web.with_app(function(app)
+      app:get("/", function()
+        neap.sleep(wait)
+        return "late"
+      end)
+    end, function(_, url)
+      local conn = assert(neap.quic.connect(url:match("//(.*)$"), { alpn = "h3", ca = web.identity().cert }))
+      local stream = assert(conn:open_stream())
+      assert(stream:write("\1" .. string.char(#fields) .. fields, { fin = true }))
+      answer, message = stream:read_all()
+      conn:close(0x100)
+    end, { max_idle_timeout = 0.4, read_timeout = read_timeout })
+    return answer, message
+  end
+
+  it("keeps the connection while a request is open", function()
+    local answer, message = ask(5, 1.2)
+    assert.is_truthy(answer and answer:find("late", 1, true), message)
+  end)
+
+  it("and not for longer than read_timeout without a sign of progress", function()
+    assert.is_nil((ask(0.5, 3)))
+  end)
+end)
+
 describe("a request", function()
   it("is read in pieces of a size, and gives nothing after its end", function()
     local got = {}

@@ -228,6 +228,16 @@ describe("keep_alive", function()
     assert.equal("idle", p.client:info().by)
     p:free()
   end)
+
+  it("can be asked for until a time", function()
+    local p = idle_pair({ max_idle_timeout = 5000 })
+    local start = p.now
+    p.client:keep_alive(12000 * MS)
+    p:run(function(x) return x.client:info().closed end)
+    assert.equal("idle", p.client:info().by)
+    assert.is_true(p.now - start > 12000 * MS and p.now - start < 18000 * MS, p.now - start)
+    p:free()
+  end)
 end)
 
 describe("ping", function()

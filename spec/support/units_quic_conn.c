@@ -223,7 +223,8 @@ static int conn_ping(lua_State *L)
 
 static int conn_keep_alive(lua_State *L)
 {
-    neap_conn_keep_alive(check_conn(L, 1), lua_toboolean(L, 2));
+    neap_conn_keep_alive(check_conn(L, 1), lua_isboolean(L, 2) ? (lua_toboolean(L, 2) ? NEAP_NEVER : 0)
+                                                               : (neap_time)luaL_checknumber(L, 2));
     return 0;
 }
 
