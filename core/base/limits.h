@@ -36,12 +36,12 @@
 #define LIMIT_FORGED_GCM (UINT64_C(1) << 52)       /* RFC 9001 §6.6: packets that failed to open, AES-GCM */
 #define LIMIT_FORGED_CHACHA (UINT64_C(1) << 36)    /* … ChaCha20-Poly1305 */
 #define LIMIT_PATHS 4u                             /* network paths of a connection that have state */
-#define LIMIT_PATH_CHALLENGES 4u                   /* of a path whose answers are still good; the oldest goes */
-#define LIMIT_PATH_CHANGES 8u                      /* new addresses of a peer that are followed in a burst, */
-#define LIMIT_PATH_CHANGE_EVERY (NEAP_SECOND)      /* and one more each so often */
-#define LIMIT_PATH_RESPONSES 4u                    /* PATH_CHALLENGE answers waiting; the oldest is dropped */
-#define LIMIT_LOCAL_CONNECTION_IDS 4u              /* ours that the peer may use at a time */
-#define LIMIT_PEER_CONNECTION_IDS 4u  /* the peer's that we keep: our active_connection_id_limit */
+#define LIMIT_PATH_CHALLENGES 4u              /* of a path whose answers are still good; the oldest goes */
+#define LIMIT_PATH_CHANGES 8u                 /* new addresses of a peer that are followed in a burst, */
+#define LIMIT_PATH_CHANGE_EVERY (NEAP_SECOND) /* and one more each so often */
+#define LIMIT_PATH_RESPONSES 4u               /* PATH_CHALLENGE answers waiting; the oldest is dropped */
+#define LIMIT_LOCAL_CONNECTION_IDS 4u         /* ours that the peer may use at a time */
+#define LIMIT_PEER_CONNECTION_IDS 4u          /* the peer's that we keep: our active_connection_id_limit */
 #define LIMIT_CONNECTION_ID_TRIES 16u /* until one is found that no other connection of the endpoint has */
 #define LIMIT_RETIRE_QUEUE 16u        /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
 #define LIMIT_TOKEN 512u              /* bytes of an address validation token we take */
@@ -56,16 +56,18 @@
 #define LIMIT_HALF_OPEN 4096u      /* connections in handshake an endpoint, before every new one gets Retry */
 #define LIMIT_HALF_OPEN_REFUSED 8192u /* … before one without the token of a Retry is refused */
 #define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */
-#define LIMIT_ADMISSION_CELLS 512u    /* in which prefixes are counted, twice: 8 KiB an endpoint */
+#define LIMIT_EARLY_BYTES 8388608u /* CRYPTO, and packets without keys, held for all that proved no address */
+#define LIMIT_EARLY_LEAST 4096u    /* of it each of them may hold in any case (RFC 9000 §7.5) */
+#define LIMIT_ADMISSION_CELLS 512u /* in which prefixes are counted, twice: 8 KiB an endpoint */
 #define LIMIT_ENDED_CONNECTIONS \
     512u /* remembered by their first destination, lest a late packet begin them again */
-#define LIMIT_ENDED_SECONDS 30u    /* for so long */
-#define LIMIT_RESET_RATE 100u      /* stateless resets an endpoint sends a second */
-#define LIMIT_CLOSE_REASON 256u    /* bytes of reason text kept or sent */
-#define LIMIT_FIELD_SECTION 65536u /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
-#define LIMIT_FIELDS 256u          /* field lines in one section */
-#define LIMIT_SETTINGS_FRAME 1024u /* bytes of the peer's HTTP/3 SETTINGS */
-#define LIMIT_SETTINGS 64u         /* settings in it */
+#define LIMIT_ENDED_SECONDS 30u          /* for so long */
+#define LIMIT_RESET_RATE 100u            /* stateless resets an endpoint sends a second */
+#define LIMIT_CLOSE_REASON 256u          /* bytes of reason text kept or sent */
+#define LIMIT_FIELD_SECTION 65536u       /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
+#define LIMIT_FIELDS 256u                /* field lines in one section */
+#define LIMIT_SETTINGS_FRAME 1024u       /* bytes of the peer's HTTP/3 SETTINGS */
+#define LIMIT_SETTINGS 64u               /* settings in it */
 #define LIMIT_PARTIAL_SECTIONS 262144u   /* bytes of field sections that came in part, of a connection */
 #define LIMIT_PRIORITY_FRAME 1024u       /* bytes of a PRIORITY_UPDATE */
 #define LIMIT_PRIORITY_UPDATES 100u      /* of these, ahead of four for each request */

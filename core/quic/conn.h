@@ -70,6 +70,11 @@ struct kept_packet {
     uint8_t ecn;
 };
 
+/* What connections hold for peers that have not proved their address: one sum for all of an endpoint. */
+struct early_budget {
+    size_t used;
+};
+
 /* What is needed until the handshake is confirmed: one block, freed then. */
 struct handshake {
     struct tls *tls;
@@ -84,6 +89,8 @@ struct handshake {
     size_t token_size;
     struct kept_packet kept[LIMIT_UNDECRYPTABLE_PACKETS];
     uint8_t kept_count;
+    struct early_budget *early; /* a server's endpoint's; NULL: none */
+    size_t early_held;          /* our part of it */
 };
 
 /* The phases of 1-RTT keys (RFC 9001 §6). The current keys are in the application space. */
@@ -245,6 +252,10 @@ void neap_conn_confirm(neap_conn *c);
 void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid);
 /** Keys of a space are not needed any more (RFC 9001 §4.9). */
 void neap_conn_discard_space(neap_conn *c, enum space space);
+/** Count anew what is held for a peer that has not proved its address. */
+void neap_conn_count_early(neap_conn *c);
+/** Whether so much more may be: each connection has LIMIT_EARLY_LEAST, all together LIMIT_EARLY_BYTES. */
+bool neap_conn_may_hold(neap_conn *c, size_t size);
 /** Free the block of the handshake with everything in it. */
 void neap_conn_free_handshake(neap_conn *c);
 /** Start TLS with our transport parameters. */

@@ -2,6 +2,7 @@
  * (RFC 9000 §7.3, §7.4). */
 #include "quic/conn.h"
 
+#define RANGE_COST 64u       /* the least that a range out of order takes */
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
 
 static struct transport_params our_params(const neap_conn *c)
@@ -100,12 +101,51 @@ void neap_conn_discard_space(neap_conn *c, enum space space)
           .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
 }
 
+/* Ranges out of order, the beginning of a message, packets without keys. */
+static size_t early_bytes(const struct handshake *h)
+{
+    size_t held = h->tls ? neap_tls_held(h->tls) : 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        const struct range_set *set = &h->spaces[i].crypto.recv.received;
+
+        for (uint32_t r = 0; r < set->count; r++)
+            held += (size_t)(set->ranges[r].end - set->ranges[r].start) + RANGE_COST;
+    }
+    for (size_t i = 0; i < h->kept_count; i++)
+        held += h->kept[i].size;
+    return held;
+}
+
+void neap_conn_count_early(neap_conn *c)
+{
+    struct handshake *h = c->handshake;
+
+    if (!h || !h->early)
+        return;
+    size_t held = conn_path(c)->address.validated ? 0 : early_bytes(h);
+    h->early->used += held - h->early_held;
+    h->early_held = held;
+}
+
+bool neap_conn_may_hold(neap_conn *c, size_t size)
+{
+    const struct handshake *h = c->handshake;
+
+    if (!h || !h->early || conn_path(c)->address.validated)
+        return true;
+    neap_conn_count_early(c);
+    return h->early_held + size <= LIMIT_EARLY_LEAST || h->early->used + size <= LIMIT_EARLY_BYTES;
+}
+
 void neap_conn_free_handshake(neap_conn *c)
 {
     struct handshake *h = c->handshake;
 
     if (!h)
         return;
+    if (h->early)
+        h->early->used -= h->early_held;
     neap_conn_discard_space(c, SPACE_INITIAL);
     neap_conn_discard_space(c, SPACE_HANDSHAKE);
     for (size_t i = 0; i < 2; i++)
@@ -329,6 +369,9 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
     /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */
     if (!packet_key_is_set(&s->read))
         return 0;
+    /* As if the packet had not come: it comes again. */
+    if (!neap_conn_may_hold(c, f->data.size))
+        return NEAP_ERR_LIMIT;
     int rc = neap_crypto_stream_on_crypto(&s->crypto, c->pool, f, why);
 
     while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto.recv)).size > 0) {

@@ -59,7 +59,8 @@ static bool keep_packet(neap_conn *c, const struct arrival *a, struct span packe
 {
     struct handshake *h = c->handshake;
 
-    if (!h || !a->may_keep || h->kept_count == LIMIT_UNDECRYPTABLE_PACKETS || packet.size > LIMIT_KEPT_PACKET)
+    if (!h || !a->may_keep || h->kept_count == LIMIT_UNDECRYPTABLE_PACKETS ||
+        packet.size > LIMIT_KEPT_PACKET || !neap_conn_may_hold(c, packet.size))
         return false;
     uint8_t *copy = neap_pool_alloc(c->pool, packet.size);
     if (!copy)
@@ -387,6 +388,7 @@ int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv
         take_kept(c);
     if (conn_reached(c) >= STAGE_CONFIRMED)
         neap_conn_free_handshake(c);
+    neap_conn_count_early(c);
     if (conn_is_alive(c))
         neap_conn_set_timers(c);
     return 0;

@@ -39,8 +39,9 @@ struct neap_endpoint {
     struct pool *pool;
     bool is_server, refuses;
     struct admission *admission; /* a server's */
-    struct map routes;           /* our connection IDs → struct member */
-    struct map resets;           /* keyed hashes of reset tokens → struct member */
+    struct early_budget early;
+    struct map routes; /* our connection IDs → struct member */
+    struct map resets; /* keyed hashes of reset tokens → struct member */
     uint64_t reset_hash_key[2];
     struct member
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */

@@ -43,7 +43,6 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     neap_cid scid = h->dcid;
-
     const char *why = NULL;
 
     if (!original && !neap_endpoint_new_cid(e, &scid))
@@ -52,6 +51,7 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     if (!conn)
         return accept_failed(e, NEAP_ERR_NO_MEMORY, why);
     conn->tracer = e->tracer;
+    conn->handshake->early = &e->early;
     neap_conn_recv(conn, d->bytes, d->size, &info, e->now);
     if (conn->counters.packets_received == 0) {
         neap_conn_free(conn);

@@ -82,3 +82,8 @@ bool neap_tls_wants_group(const struct tls_config *config, uint16_t group)
             return true;
     return false;
 }
+
+size_t neap_tls_held(const struct tls *tls)
+{
+    return tls->tail.assembly.room;
+}

@@ -88,6 +88,8 @@ struct tls_secret {
  * client's Finished was verified. */
 bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out);
 
+/** Bytes held of a message that is not whole yet. */
+size_t neap_tls_held(const struct tls *tls);
 /** Finished was sent and the peer's verified (RFC 9001 §4.1.1). */
 bool neap_tls_is_complete(const struct tls *tls);
 /** The peer's transport parameters as they came (server: after ClientHello, client: after EncryptedExtensions); empty

@@ -71,6 +71,55 @@ describe("a flood of first packets", function()
   end)
 end)
 
+describe("what comes before an address is proved", function()
+  it("is held up to one sum for all, and each has 4,096 bytes of it in any case", function()
+    local e = endpoint({ handshake_rate = 0 })
+    local conns = {}
+    --- CRYPTO out of order, 60,000 bytes from each.
+    local function fill(index)
+      local conn, address = e.client(index)
+      conns[#conns + 1] = conn
+      for at = 1, 60 do
+        e.give(conn:inject(INITIAL, bytes(0x06, at * 1000, 1000, ("x"):rep(1000)), { pad = 1200 }), address)
+      end
+    end
+    for index = 1, 139 do
+      fill(index)
+    end
+    local full = e.endpoint:stats().early_bytes
+    assert.is_true(full > 139 * 60000 and full <= 8388608, full)
+    for index = 140, 300 do
+      fill(index)
+    end
+    local more = e.endpoint:stats().early_bytes
+    assert.is_true(more <= 8388608 + 161 * 4096, more)
+    assert.is_true(more >= 8388608 - 2000 + 100 * 3000, more)
+    -- Whoever says hello is served meanwhile.
+    local conn, address = e.client(400)
+    for _ = 1, 10 do
+      while true do
+        local datagram = conn:send(e.now)
+        if not datagram then break end
+        e.give(datagram, address)
+      end
+      for _, datagram in ipairs(e.flush()[address] or {}) do
+        conn:recv(datagram, e.now)
+      end
+      e.now = e.now + 10 * MS
+    end
+    assert.is_true(conn:info().confirmed)
+    -- And all of it goes with those who held it.
+    e.now = e.now + 11000 * MS
+    e.flush()
+    assert.equal(0, e.endpoint:stats().early_bytes)
+    conn:free()
+    for _, each in ipairs(conns) do
+      each:free()
+    end
+    e.free()
+  end)
+end)
+
 describe("a first packet that comes again", function()
   -- covers: rfc9000#5.2.2
   it("when its handshake is long confirmed starts no second one", function()

@@ -155,6 +155,7 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "udp_datagrams_dropped", s.udp_datagrams_dropped);
     set_number(L, "handshakes_delayed", s.handshakes_delayed);
     set_number(L, "accept_failures", s.accept_failures);
+    set_number(L, "early_bytes", e->early.used);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
     return 1;
