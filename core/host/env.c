@@ -1,5 +1,5 @@
 /* The default environment: memory, randomness and the wall clock of the system. */
-#include "neap.h"
+#include "host/host.h"
 
 #include "quic/config.h"
 
@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define PID_BITS 22 /* of a process ID, at most (PID_MAX_LIMIT) */
+
+#define MEMORY_SHARE 4u /* of the memory that there is, for one config by default */
 
 static void *default_realloc(void *context, void *pointer, size_t size)
 {
@@ -92,5 +94,9 @@ neap_config *neap_config_new(const neap_env *env)
         complete.wall_clock = default_wall_clock;
     if (!complete.generation)
         complete.generation = default_generation;
+    if (complete.memory_limit == 0)
+        complete.memory_limit = (size_t)(neap_host_memory("") / MEMORY_SHARE);
+    else if (complete.memory_limit == SIZE_MAX)
+        complete.memory_limit = 0;
     return neap_config_create(&complete);
 }

@@ -15,4 +15,8 @@ static inline int neap_say(const char **why, int code, const char *reason)
 /** A whole file in memory, to be freed; NULL with *why (which may be NULL). */
 void *neap_file_read(const char *path, size_t *size, const char **why);
 
+/** Bytes of memory that this process may have: the machine's, or its cgroup's limit when that is less; 0 unknown. `root`
+ * stands before every path: "". */
+uint64_t neap_host_memory(const char *root);
+
 #endif

@@ -132,7 +132,9 @@ typedef struct neap_env {
      * at intervals [a page that the kernel empties for the child; the process ID on a Linux before 4.14] */
     uint64_t (*generation)(void *context);
     void *context;
-    size_t memory_limit; /* bytes for all connections of a config, 0 no bound */
+    /* Bytes for all connections of a config; SIZE_MAX: no bound. [0: a quarter of the machine's memory, or of the limit of
+     * the process's cgroup] neap_config_memory tells. */
+    size_t memory_limit;
 } neap_env;
 
 /** A new config with defaults, or NULL without memory or randomness. `env` may be NULL; it is copied.

@@ -102,7 +102,7 @@ static neap_env read_env(lua_State *L, struct config_core *core)
         lua_Number limit = lua_isnumber(L, -1) ? lua_tonumber(L, -1) : -1;
         if (!(limit >= 0 && limit < 0x1p53))
             luaL_error(L, "option 'memory_limit' must be a number of bytes from 0");
-        env.memory_limit = (size_t)limit;
+        env.memory_limit = limit > 0 ? (size_t)limit : SIZE_MAX;
     }
     lua_pop(L, 3);
     return env;

@@ -97,7 +97,7 @@ function neap.static(folder, options) end
 ---@field keylog? string file for TLS secrets
 ---@field seed? string|number all randomness follows from it: for simulations only
 ---@field wall_clock? number seconds since 1970, fixed
----@field memory_limit? integer bytes for all connections
+---@field memory_limit? integer bytes for all connections; 0: no bound (a quarter of the machine's or the cgroup's)
 ---@field static_secret? string
 
 ---@class neap.App

@@ -3,6 +3,7 @@
 #include <lua.h>
 
 #include "neap.h"
+#include "host/host.h"
 #include "units.h"
 
 #include <string.h>
@@ -69,6 +70,13 @@ static int forked(lua_State *L)
     return 1;
 }
 
+/* memory(root) -> bytes */
+static int memory(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)neap_host_memory(luaL_checkstring(L, 1)));
+    return 1;
+}
+
 int neap_units_host(lua_State *L)
 {
     lua_newtable(L);
@@ -76,5 +84,7 @@ int neap_units_host(lua_State *L)
     lua_setfield(L, -2, "forked");
     lua_pushcfunction(L, sanitized);
     lua_setfield(L, -2, "sanitized");
+    lua_pushcfunction(L, memory);
+    lua_setfield(L, -2, "memory");
     return 1;
 }
