@@ -33,6 +33,11 @@ if(NOT SODIUM_FOUND)
   message(STATUS "libsodium: not used (X25519 and ChaCha20-Poly1305 from Mbed TLS, no Ed25519)")
 endif()
 
+if(NEAP_LUA STREQUAL "none")
+  set(MODULE_LUA "")
+  return()
+endif()
+
 # luarocks names the headers of the Lua it installs for. Those of 5.1 mean LuaJIT, whose modules are in the same
 # folders: handlers wait inside of pcall, which Lua 5.1 itself cannot, and is told by neap/init.lua.
 if(NEAP_LUA)

@@ -45,17 +45,44 @@ int main(void)
     helper.write_file(dir .. "/program.c", PROGRAM)
     local libdir = sh("dirname $(find " .. quote(prefix) .. " -name neap.pc)"):gsub("%s+$", "")
     return sh(("cd %s && gcc -std=c99 -Wall -Wextra -Wpedantic -Werror program.c -o program "
-      .. "$(PKG_CONFIG_PATH=%s pkg-config --define-prefix %s neap) && LD_LIBRARY_PATH=%s/.. ./program"):format(
+      .. "$(PKG_CONFIG_PATH=%s pkg-config %s) && LD_LIBRARY_PATH=%s/.. ./program"):format(
       quote(dir), quote(libdir), flags, quote(libdir)))
   end
 
   it("gives C programs a shared library through pkg-config", function()
-    assert.equal(version() .. "\n", compile("--cflags --libs"))
+    assert.equal(version() .. "\n", compile("--cflags --libs neap"))
+    assert.matches("libneap%.so%.0 =>", sh("cd " .. quote(dir) .. " && ldd program"))
   end)
 
   it("gives C programs a static library through pkg-config", function()
-    sh("rm -f " .. quote(prefix) .. "/lib*/libneap.so* " .. quote(prefix) .. "/lib/*/libneap.so*")
-    assert.equal(version() .. "\n", compile("--cflags --static --libs"))
+    -- Though the shared one stands beside it.
+    assert.equal(version() .. "\n", compile("--cflags --libs neap-static"))
+    assert.is_nil((sh("cd " .. quote(dir) .. " && ldd program"):find("libneap", 1, true)))
+  end)
+
+  it("gives every symbol a version", function()
+    local symbols = sh("nm -D --defined-only $(find " .. quote(prefix) .. " -name libneap.so)")
+    assert.matches("neap_connect@@NEAP_0", symbols)
+    assert.is_nil(symbols:match("[TDBRV] (neap_[%w_]+)\n"))
+  end)
+
+  it("gives CMake a package", function()
+    local project = dir .. "/package"
+    sh("mkdir -p " .. quote(project))
+    helper.write_file(project .. "/program.c", PROGRAM)
+    helper.write_file(project .. "/CMakeLists.txt", [[
+cmake_minimum_required(VERSION 3.25)
+project(consumer LANGUAGES C)
+find_package(neap 0.1 REQUIRED)
+foreach(library neap shared)
+  add_executable(with_${library} program.c)
+  target_link_libraries(with_${library} PRIVATE neap::${library})
+endforeach()
+]])
+    sh(("cd %s && cmake -S . -B b -G Ninja -DCMAKE_PREFIX_PATH=%s && cmake --build b"):format(quote(project),
+      quote(prefix)))
+    assert.equal(version() .. "\n", sh(quote(project) .. "/b/with_neap"))
+    assert.equal(version() .. "\n", sh(quote(project) .. "/b/with_shared"))
   end)
 
   it("gives a program that needs no file beside it", function()
@@ -63,6 +90,40 @@ int main(void)
     assert.equal(version(), sh(("cd / && env -i %s/alone --version"):format(quote(dir))):match("^neap (%S+)"))
     assert.equal("function\n", sh(("cd / && env -i %s/alone -e %s"):format(quote(dir),
       quote("print(type(require('neap').app))"))))
+  end)
+end)
+
+describe("add_subdirectory", function()
+  it("gives the C library alone: no Lua; warnings and inner headers of ours are not its user's", function()
+    local project = helper.source_dir .. "/build/embed"
+    sh("mkdir -p " .. quote(project))
+    helper.write_file(project .. "/program.c", [[
+#include <neap_runtime.h>
+#include <stdio.h>
+#if __has_include("base/span.h")
+#error "headers of the inside are seen"
+#endif
+int main(int count, char **arguments)
+{
+    unsigned short narrow = count * 3; /* -Wconversion would tell */
+    neap_loop *loop = neap_loop_new();
+    (void)arguments, (void)narrow;
+    neap_loop_free(loop);
+    return loop == NULL || puts(neap_version()) < 0;
+}
+]])
+    helper.write_file(project .. "/CMakeLists.txt", ([[
+cmake_minimum_required(VERSION 3.25)
+project(consumer LANGUAGES C)
+add_subdirectory("%s" neap)
+add_executable(program program.c)
+target_compile_options(program PRIVATE -Werror)
+target_link_libraries(program PRIVATE neap::neap)
+]]):format(helper.source_dir))
+    -- Without pkg-config's files there is no Lua to be found.
+    sh(("cd %s && PKG_CONFIG_LIBDIR=/nowhere cmake -S . -B b -G Ninja && cmake --build b --target program"):format(
+      quote(project)))
+    assert.equal(version() .. "\n", sh(quote(project) .. "/b/program"))
   end)
 end)
 

@@ -6,7 +6,7 @@ local cert = {}
 local USAGE = [[
 neap cert [FOLDER] [--name NAME]... [--days N]
 
-Writes cert.pem and key.pem into FOLDER (here unless told): a self-signed ECDSA P-256 certificate for localhost and the
+Writes cert.pem and key.pem into FOLDER (here unless told; DIR/FOLDER is made): a self-signed ECDSA P-256 certificate for localhost and the
 loopback addresses, or for the names and addresses given. For development: clients must be told to trust it.
 ]]
 
@@ -25,6 +25,10 @@ function cert.main(cli, args)
   local days = tonumber(found.days or 90)
   if not days or days < 1 or days > 3650 or days % 1 ~= 0 then return cli.usage("cert", "--days takes 1 to 3650") end
   local folder = words[1] or "."
+  -- `neap cert localhost` means a name.
+  if not folder:find("/", 1, true) and not core.open_beneath(".", folder) then
+    return cli.usage("cert", ("no folder %s here: ./%s makes it; names go with --name"):format(folder, folder))
+  end
   local names = found.names or require("neap.devcert").names
   local certificate, key = core.make_certificate { names = names, days = days }
   if not certificate then return cli.fail(1, key) end
