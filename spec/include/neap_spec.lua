@@ -18,7 +18,8 @@ describe("neap_connect", function()
 end)
 
 describe("neap_endpoint_new", function()
-  for what, word in pairs { certificate = "certificate", alpn = "protocol", ids = "connection IDs", config = "config" } do
+  local lacks = { certificate = "certificate", alpn = "protocol", ids = "connection IDs", config = "config" }
+  for what, word in pairs(lacks) do
     it("says that a server has no usable " .. what, function()
       local made, why = api.server_lacking(what)
       assert.is_false(made)
