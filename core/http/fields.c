@@ -110,9 +110,10 @@ static int check_content_length(struct checking *c, struct span value)
     for (size_t i = 0; i < value.size; i++) {
         if (value.data[i] < '0' || value.data[i] > '9')
             return malformed(c, "content-length is no number");
-        length = length * 10 + (uint64_t)(value.data[i] - '0');
-        if (length > VARINT_MAX)
+        uint64_t digit = (uint64_t)(value.data[i] - '0');
+        if (length > (VARINT_MAX - digit) / 10)
             return malformed(c, "content-length too large");
+        length = length * 10 + digit;
     }
     c->info->content_length = (int64_t)length;
     return NEAP_OK;

@@ -581,9 +581,9 @@ typedef struct neap_field {
 
 typedef struct neap_h3_config {
     uint64_t max_field_section_size; /* bytes; 0: 65536 */
-    neap_time
-        header_timeout; /* a server's: how long a field section may take to arrive whole, and a request until
-                                        its header section has; 0: 10 seconds, NEAP_NEVER: no bound */
+    /* A server's: how long a field section may take to arrive whole, and a request until its header section has.
+     * 0: 10 seconds, NEAP_NEVER: no bound. */
+    neap_time header_timeout;
 } neap_h3_config;
 
 /** Speak HTTP/3 on a connection (before or after it is established): opens the control stream when it can. `config`
@@ -623,7 +623,8 @@ typedef struct neap_h3_event {
 /** The next event: 0 and *out filled, NEAP_ERR_AGAIN when none, NEAP_ERR_CLOSED when the connection is over and
  * NEAP_H3_CLOSED was told. Body bytes are not read before the application asks: back pressure reaches the peer. Call it
  * whenever neap_endpoint_next names the connection; with sockets of your own after neap_conn_recv and
- * neap_conn_on_timeout. */
+ * neap_conn_on_timeout. What there is no memory for is told as NEAP_H3_RESET of its stream (H3_INTERNAL_ERROR). Neither
+ * `h3` nor `out` may be NULL, here and below; `fields` may when `count` is 0. */
 NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
 
 /** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete), NEAP_ERR_STREAM_LIMIT (the peer
@@ -645,7 +646,8 @@ NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *dat
 /** How many body bytes neap_h3_send_body would take now; NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED,
  * NEAP_ERR_CLOSED. */
 NEAP_API int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream);
-/** Send trailers; ends the stream. 0, or the errors of neap_h3_send_body and NEAP_ERR_LIMIT. */
+/** Send trailers; ends the stream. 0; NEAP_ERR_ARGUMENT (pseudo-header fields, fields that are forbidden, a body shorter
+ * than content-length, a CONNECT), NEAP_ERR_LIMIT, and as neap_h3_send_body but for NEAP_ERR_AGAIN. */
 NEAP_API int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count);
 /** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE (no body any more),
  * NEAP_ERR_CLOSED. What follows the body may have been reached by this: call neap_h3_poll before waiting for packets. */
@@ -666,7 +668,8 @@ NEAP_API size_t neap_h3_open_requests(const neap_h3 *h3);
  * NEAP_ERR_STREAM_STATE. NULL when none was set or the request is over. */
 NEAP_API int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user);
 NEAP_API void *neap_h3_user(const neap_h3 *h3, uint64_t stream);
-/** A setting of the peer's by identifier: 0 and *value, or NEAP_ERR_AGAIN before SETTINGS came. */
+/** A setting of the peer's by identifier: 0 and *value, which is the default of the RFC where the peer did not send it
+ * (0 for one that is not known), or NEAP_ERR_AGAIN before SETTINGS came. */
 NEAP_API int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value);
 
 #ifdef __cplusplus

@@ -25,7 +25,8 @@ static int h3_gc(lua_State *L)
     return 0;
 }
 
-/* core.h3(conn[, { max_field_section_size =, header_timeout = }]) -> h3 | nil, message, code; a second call gives another handle of the same. */
+/* core.h3(conn[, { max_field_section_size =, header_timeout = }]) -> h3 | nil, message, code. A second call gives another
+ * handle of the same. */
 static int core_h3(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);

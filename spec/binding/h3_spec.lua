@@ -150,6 +150,16 @@ describe("h3", function()
     assert.has_error(function() both.answering:respond(0, 100) end)
   end)
 
+  it("is refused without memory, with a code", function()
+    local both = pair.new { memory_limit = 300000, initial_max_streams_bidi = 10000 }
+    -- Chunks first, then what a stream needs, until not even one of those fits.
+    for id in function() return (both.client:stream_open(true)) end do both.client:stream_send(id, ("x"):rep(65536)) end
+    local h3, message, code = core.h3(both.client)
+    assert.is_nil(h3)
+    assert.equal("memory", code)
+    assert.is_string(message)
+  end)
+
   it("belongs to one connection, and gives it back", function()
     local both = new_pair()
     assert.equal(both.client, both.asking:conn())

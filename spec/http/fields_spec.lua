@@ -240,7 +240,7 @@ describe("content-length", function()
       assert.equal(length, good("response", kinds.response({ "content-length", value })).content_length)
     end
     for _, value in ipairs({ "", "1,1", "1, 1", "0x5", "-1", "+1", "1.0", "1 1", "4611686018427387904",
-      "9223372036854775808", ("9"):rep(40) }) do
+      "9223372036854775808", "18446744073709551616", "18446744073709551619", ("9"):rep(40) }) do
       bad("request", request({}, { "content-length", value }), value)
       bad("response", kinds.response({ "content-length", value }), value)
     end
