@@ -30,10 +30,10 @@ neap_time neap_conn_now(const neap_conn *conn)
 
 /* ---- birth */
 
-static void init_space(struct number_space *s)
+static void init_space(struct number_space *s, bool keeps_records)
 {
     neap_ack_init(&s->ack);
-    neap_space_recovery_init(&s->recovery);
+    neap_space_recovery_init(&s->recovery, keeps_records);
     neap_crypto_stream_init(&s->crypto);
 }
 
@@ -52,6 +52,7 @@ static struct path_settings path_settings(const neap_config *config)
         .udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size),
         .pacing = config_option(config, OPTION_pacing) != 0,
         .cc = &neap_cc_newreno,
+        .pool = config->pool,
     };
 }
 
@@ -80,9 +81,9 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     c->news = NEWS_STATE;
     h->source_cid = *b->source_cid;
     h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
-    init_space(&h->spaces[SPACE_INITIAL]);
-    init_space(&h->spaces[SPACE_HANDSHAKE]);
-    init_space(&c->application);
+    init_space(&h->spaces[SPACE_INITIAL], c->path_settings.cc->keeps_records);
+    init_space(&h->spaces[SPACE_HANDSHAKE], c->path_settings.cc->keeps_records);
+    init_space(&c->application, c->path_settings.cc->keeps_records);
     c->keys.read_start = UINT64_MAX;
     neap_local_cids_init(&c->local_cids, b->source_cid);
     c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX
@@ -243,7 +244,7 @@ void neap_conn_free(neap_conn *conn)
     if (c->close.reason_room)
         neap_pool_free(c->pool, (void *)(uintptr_t)c->close.reason, c->close.reason_room);
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        neap_pool_free(c->pool, c->paths[i], sizeof *c->paths[i]);
+        neap_conn_free_path(c, c->paths[i]);
     if (c->server_name)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1);
     neap_pool_free(c->pool, c->alpn, c->alpn_size);

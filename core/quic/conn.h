@@ -266,6 +266,8 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
 /** A new path in the table: NULL when that is full, or without memory. */
 struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
                                 bool validated);
+/** Free the block of a path, or NULL. */
+void neap_conn_free_path(neap_conn *c, struct path *path);
 /** The path with this address of the peer, or NULL. */
 struct path *neap_conn_find_path(const neap_conn *c, const neap_address *peer);
 /** The last path whose address is proved, for the application: the active one, unless that is new. */

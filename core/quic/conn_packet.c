@@ -324,7 +324,6 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
     struct sent_packet packet = {
         .number = d->number,
         .at = c->now,
-        .delivered = d->path->recovery.delivered,
         .path = d->path->index,
         .size = d->is_in_flight ? (uint16_t)neap_draft_size(d) : 0,
         .ack_eliciting = d->ack_eliciting,

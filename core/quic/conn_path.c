@@ -16,15 +16,26 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     while (index < LIMIT_PATHS && c->paths[index])
         index++;
     struct path *path = index < LIMIT_PATHS ? neap_pool_alloc(c->pool, sizeof *path) : NULL;
+    if (path && neap_path_recovery_init(&path->recovery, &c->path_settings)) {
+        neap_pool_free(c->pool, path, sizeof *path);
+        path = NULL;
+    }
     if (!path)
         return NULL;
     path->index = index;
     path->until = NEAP_NEVER;
     neap_validation_init(&path->address, local, peer, validated);
-    neap_path_recovery_init(&path->recovery, &c->path_settings);
     c->paths[index] = path;
     c->recovery.paths[index] = &path->recovery;
     return path;
+}
+
+void neap_conn_free_path(neap_conn *c, struct path *path)
+{
+    if (!path)
+        return;
+    neap_path_recovery_free(&path->recovery, c->pool);
+    neap_pool_free(c->pool, path, sizeof *path);
 }
 
 static bool shares_cid(const neap_conn *c, const struct path *path)
@@ -41,7 +52,7 @@ static void drop_path(neap_conn *c, struct path *path)
         neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
     neap_recovery_drop_path(&c->recovery, path->index);
     c->paths[path->index] = NULL;
-    neap_pool_free(c->pool, path, sizeof *path);
+    neap_conn_free_path(c, path);
 }
 
 struct path *neap_conn_find_path(const neap_conn *c, const neap_address *peer)

@@ -34,6 +34,7 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
         .ranges = ranges,
         .count = collect_ranges(&f->ack, ranges, LIMIT_ACK_RANGES_TAKEN),
         .largest = f->ack.largest,
+        .ce_count = f->ack.has_ecn ? f->ack.ce : 0,
         .delay = is_application ? neap_recovery_ack_delay(f->ack.delay, c->peer_ack_delay_exponent) : 0,
     };
 

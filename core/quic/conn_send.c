@@ -233,8 +233,9 @@ static void note_app_limited(neap_conn *c, size_t room)
 {
     struct path_recovery *path = &conn_path(c)->recovery;
 
-    path->app_limited =
-        !anything_wanted(c) && neap_path_recovery_window_left(path) >= room && c->pacer_at == NEAP_NEVER;
+    neap_path_recovery_set_app_limited(path, !anything_wanted(c) &&
+                                                 neap_path_recovery_window_left(path) >= room &&
+                                                 c->pacer_at == NEAP_NEVER);
 }
 
 /* What little may be sent to a new address is kept for asking whether the peer is there: data would leave nothing for

@@ -1,19 +1,51 @@
 /* What every controller begins with (RFC 9002 §7.2). */
 #include "recovery/cc.h"
 
+#include "base/pool.h"
+
+#include <string.h>
+
 #define INITIAL_UDP_DATAGRAMS 10u
 #define INITIAL_BYTES 14720u
 
-void neap_cc_init(struct cc *cc, const struct cc_ops *ops, uint64_t udp_payload_size)
+void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)
 {
-    uint64_t most = INITIAL_UDP_DATAGRAMS * udp_payload_size, least = 2 * udp_payload_size;
+    uint64_t most = INITIAL_UDP_DATAGRAMS * udp_payload_size, least = cc_least_window(udp_payload_size);
 
     if (least < INITIAL_BYTES)
         least = INITIAL_BYTES;
     *cc = (struct cc){
-        .ops = ops,
+        .ops = cc->ops,
+        .state = cc->state,
         .window = most < least ? most : least,
         .ssthresh = UINT64_MAX,
     };
-    ops->init(cc);
+    if (cc->state)
+        memset(cc->state, 0, cc->ops->state_size);
+    cc->ops->init(cc);
+}
+
+int neap_cc_new(struct cc *cc, const struct cc_ops *ops, struct pool *pool, uint64_t udp_payload_size)
+{
+    *cc = (struct cc){.ops = ops};
+    if (ops->state_size > 0 && !(cc->state = neap_pool_alloc(pool, ops->state_size)))
+        return NEAP_ERR_NO_MEMORY;
+    neap_cc_restart(cc, udp_payload_size);
+    return 0;
+}
+
+void neap_cc_copy(struct cc *cc, const struct cc *from)
+{
+    void *state = cc->state;
+
+    *cc = *from;
+    cc->state = state;
+    if (state)
+        memcpy(state, from->state, cc->ops->state_size);
+}
+
+void neap_cc_free(struct cc *cc, struct pool *pool)
+{
+    neap_pool_free(pool, cc->state, cc->ops->state_size);
+    cc->state = NULL;
 }

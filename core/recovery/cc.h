@@ -1,11 +1,30 @@
-/* Congestion control (RFC 9002 §7). The seam is a table of functions over one small state, so that other controllers,
- * also scripted ones, find their place. Sizes in bytes. */
+/* Congestion control (RFC 9002 §7): a table of functions over a state. A controller hears of every packet that left and
+ * of what became of it, one by one where it wants that, and of each ACK and each congestion event as a whole; it sets
+ * window and pacing rate. One that decides outside of C, at the ends of turns, is `neap_cc_steered`. Sizes in bytes. */
 #ifndef NEAP_RECOVERY_CC_H
 #define NEAP_RECOVERY_CC_H
 
 #include "neap.h"
 
 struct cc;
+struct pool;
+
+/* What was known when a packet left: its ACK makes a sample of the delivery rate of it
+ * (draft-cheng-iccrg-delivery-rate-estimation). Kept for controllers that want it. */
+struct cc_record {
+    uint64_t delivered, lost; /* bytes so far */
+    uint64_t in_flight;       /* bytes, this packet included */
+    neap_time delivered_at;   /* when `delivered` was reached */
+    neap_time first_sent_at;  /* of the packets whose delivery is measured with it */
+    bool app_limited;         /* nothing but the application's lack of data bounded what was in flight */
+};
+
+struct cc_packet { /* one packet that was in flight */
+    uint64_t size;
+    neap_time sent_at;
+    const struct cc_record *record; /* NULL unless ops->keeps_records; valid for the call */
+    neap_time now;
+};
 
 struct cc_ack {     /* one ACK frame's worth */
     uint64_t bytes; /* newly acknowledged bytes that were in flight */
@@ -14,35 +33,46 @@ struct cc_ack {     /* one ACK frame's worth */
     neap_time largest_sent_at; /* when the largest newly acknowledged packet was sent */
     neap_time rtt, rtt_min;    /* latest and minimum */
     uint64_t in_flight;        /* before this ACK */
-    uint64_t delivery_rate;    /* bytes a second, 0 unknown */
+    uint64_t delivery_rate;    /* bytes a second, 0 unknown: without records always */
     uint64_t udp_payload_size; /* of the path now */
     bool app_limited;          /* the window was not the limit when these were sent (RFC 9002 §7.8) */
+    bool rate_app_limited;     /* delivery_rate says how much there was to send, not what the path carries */
     neap_time now;
 };
 
 struct cc_loss { /* one congestion event at most a call */
     uint64_t bytes;
-    neap_time largest_lost_sent_at;
+    neap_time
+        largest_lost_sent_at; /* of a CE count: when the largest acknowledged was sent (RFC 9002 §7.1) */
     uint64_t udp_payload_size;
+    uint64_t ce_count;  /* packets newly reported with CE; then nothing was lost */
     bool is_persistent; /* RFC 9002 §7.6 */
-    bool is_ecn;
     neap_time now;
 };
 
+/* All but init, on_ack and on_loss may be NULL. Within one ACK: packets one by one, then the losses as a whole, then the
+ * ACK. */
 struct cc_ops {
     const char *name;
-    void (*init)(struct cc *cc);
-    void (*on_sent)(struct cc *cc, uint64_t bytes, uint64_t in_flight, neap_time now);
+    size_t state_size; /* of cc.state, zeroed */
+    bool keeps_records;
+    void (*init)(struct cc *cc); /* also when it begins anew, with its state zeroed */
+    void (*on_sent)(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight);
+    void (*on_packet_acked)(struct cc *cc, const struct cc_packet *packet);
+    void (*on_packet_lost)(struct cc *cc, const struct cc_packet *packet);
     void (*on_ack)(struct cc *cc, const struct cc_ack *ack);
     void (*on_loss)(struct cc *cc, const struct cc_loss *loss);
+    void (*on_spurious)(struct cc *cc, uint64_t packets,
+                        neap_time now); /* they were declared lost and came */
 };
 
 struct cc {
     const struct cc_ops *ops;
+    void *state; /* the controller's own; NULL when it has none */
     uint64_t window, ssthresh;
-    uint64_t pacing_rate;       /* bytes a second chosen by the controller; 0: derive from window and RTT */
-    neap_time recovery_started; /* 0: never */
-    uint64_t state[8];          /* the controller's own */
+    uint64_t acked_in_avoidance; /* bytes toward the next datagram of window (RFC 9002 §7.3.3) */
+    uint64_t pacing_rate;        /* bytes a second chosen by the controller; 0: derive from window and RTT */
+    neap_time recovery_started;  /* 0: never */
 };
 
 extern const struct cc_ops neap_cc_newreno;
@@ -53,7 +83,31 @@ static inline uint64_t cc_least_window(uint64_t udp_payload_size)
     return 2 * udp_payload_size;
 }
 
-/** Initial window min(10 * size, max(2 * size, 14720)) (RFC 9002 §7.2). */
-void neap_cc_init(struct cc *cc, const struct cc_ops *ops, uint64_t udp_payload_size);
+/** A controller with its state from the pool and the initial window min(10 * size, max(2 * size, 14720)) (RFC 9002
+ * §7.2). 0 or NEAP_ERR_NO_MEMORY. */
+int neap_cc_new(struct cc *cc, const struct cc_ops *ops, struct pool *pool, uint64_t udp_payload_size);
+/** Begin anew. */
+void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size);
+/** Go on where another controller of the same kind is. */
+void neap_cc_copy(struct cc *cc, const struct cc *from);
+void neap_cc_free(struct cc *cc, struct pool *pool);
+
+/* ---- a controller that is steered from outside: C sums up, who steers looks at the ends of its turns */
+
+struct cc_turn { /* what happened since it was taken last */
+    uint64_t acked_bytes, lost_bytes, lost_packets, ce_count, spurious_packets;
+    uint64_t delivery_rate; /* the highest sample, bytes a second; 0 none */
+    neap_time rtt, rtt_min; /* the latest ones, 0 none */
+    uint64_t in_flight;     /* now */
+    bool app_limited;       /* of the sample */
+    bool is_persistent;
+};
+
+extern const struct cc_ops neap_cc_steered;
+
+/** The sums of a steered controller; they begin anew. */
+struct cc_turn neap_cc_take_turn(struct cc *cc);
+/** Window and pacing rate until the next turn. A window below the least is the least; rate 0: from window and RTT. */
+void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_t udp_payload_size);
 
 #endif

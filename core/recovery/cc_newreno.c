@@ -1,22 +1,15 @@
 /* NewReno (RFC 9002 §7.3, appendix B). */
 #include "recovery/cc.h"
 
-enum { ACKED_IN_AVOIDANCE }; /* bytes toward the next datagram of window; the one thing in cc->state */
-
 static void newreno_init(struct cc *cc)
 {
-    cc->state[ACKED_IN_AVOIDANCE] = 0;
-}
-
-static void newreno_on_sent(struct cc *cc, uint64_t bytes, uint64_t in_flight, neap_time now)
-{
-    (void)cc, (void)bytes, (void)in_flight, (void)now;
+    (void)cc; /* it begins as every controller does */
 }
 
 /* One datagram more for each window that was acknowledged (RFC 9002 §7.3.3), counted in bytes. */
 static void avoid_congestion(struct cc *cc, uint64_t bytes, uint64_t udp_payload_size)
 {
-    uint64_t *acked = &cc->state[ACKED_IN_AVOIDANCE];
+    uint64_t *acked = &cc->acked_in_avoidance;
 
     *acked += bytes;
     while (*acked >= cc->window) {
@@ -50,19 +43,18 @@ static void newreno_on_loss(struct cc *cc, const struct cc_loss *loss)
         cc->recovery_started = loss->now ? loss->now : 1; /* 0 stands for never */
         cc->ssthresh = cc->window / 2;
         cc->window = cc->ssthresh > least ? cc->ssthresh : least;
-        cc->state[ACKED_IN_AVOIDANCE] = 0;
+        cc->acked_in_avoidance = 0;
     }
     if (loss->is_persistent) {
         cc->window = least;
         cc->recovery_started = 0;
-        cc->state[ACKED_IN_AVOIDANCE] = 0;
+        cc->acked_in_avoidance = 0;
     }
 }
 
 const struct cc_ops neap_cc_newreno = {
     .name = "newreno",
     .init = newreno_init,
-    .on_sent = newreno_on_sent,
     .on_ack = newreno_on_ack,
     .on_loss = newreno_on_loss,
 };

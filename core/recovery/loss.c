@@ -14,10 +14,10 @@ void neap_recovery_init(struct recovery *r, bool is_server)
     };
 }
 
-void neap_space_recovery_init(struct space_recovery *s)
+void neap_space_recovery_init(struct space_recovery *s, bool keeps_records)
 {
     *s = (struct space_recovery){.largest_acked = UINT64_MAX, .loss_at = NEAP_NEVER};
-    neap_sent_init(&s->sent);
+    neap_sent_init(&s->sent, keeps_records);
 }
 
 void neap_recovery_add_space(struct recovery *r, enum space space, struct space_recovery *s)
@@ -129,9 +129,11 @@ void neap_recovery_on_sent(struct recovery *r, enum space space, const struct se
 {
     if (!p->in_flight)
         return;
+    struct space_recovery *s = r->spaces[space];
     if (p->ack_eliciting)
-        r->spaces[space]->last_eliciting_at = now;
-    neap_path_recovery_on_sent(r->paths[p->path], p->size, now);
+        s->last_eliciting_at = now;
+    neap_path_recovery_on_sent(r->paths[p->path], p->size,
+                               neap_sent_record(&s->sent, neap_sent_newest(&s->sent)), now);
     neap_recovery_set_timer(r, now);
 }
 
@@ -151,9 +153,16 @@ struct acked_paths {
     uint8_t largest_path;
 };
 
-static void note_acked(const struct recovery *r, const struct sent_packet *p, struct acked_paths *all)
+static struct cc_packet as_packet(const struct sent *s, const struct sent_packet *p, neap_time now)
 {
-    const struct path_recovery *path = r->paths[p->path];
+    return (struct cc_packet){
+        .size = p->size, .sent_at = p->at, .record = neap_sent_record(s, p), .now = now};
+}
+
+static void note_acked(const struct recovery *r, const struct sent *s, const struct sent_packet *p,
+                       struct acked_paths *all, neap_time now)
+{
+    struct path_recovery *path = r->paths[p->path];
     struct newly_acked *acked = &all->of[p->path];
 
     if (!all->any || p->number > all->largest) {
@@ -166,28 +175,30 @@ static void note_acked(const struct recovery *r, const struct sent_packet *p, st
     if (!acked->any || p->number > acked->largest) {
         acked->largest = p->number;
         acked->largest_sent_at = p->at;
-        acked->largest_delivered = p->delivered;
+        acked->record = p->in_flight ? neap_sent_record(s, p) : NULL;
     }
     acked->any = true;
     if (!p->in_flight || !path)
         return;
+    struct cc_packet packet = as_packet(s, p, now);
+    neap_path_recovery_on_packet(path, true, &packet);
     acked->bytes += p->size;
     if (path->cc.recovery_started == 0 || p->at > path->cc.recovery_started)
         acked->fresh_bytes += p->size;
 }
 
-static void count_spurious(struct recovery *r, struct sent *s, const struct range *range)
+static void count_spurious(struct recovery *r, struct sent *s, const struct range *range, neap_time now)
 {
     uint32_t counts[LIMIT_PATHS + 1] = {0};
 
     neap_sent_count_spurious(s, range->start, range->end, counts);
     for (size_t i = 0; i < LIMIT_PATHS; i++)
         if (counts[i] && r->paths[i])
-            r->paths[i]->counters.spurious_losses += counts[i];
+            neap_path_recovery_on_spurious(r->paths[i], counts[i], now);
 }
 
 static void mark_acked(struct recovery *r, struct sent *s, const struct ack_ranges *ack,
-                       struct acked_paths *acked)
+                       struct acked_paths *acked, neap_time now)
 {
     for (size_t i = 0; i < ack->count; i++) {
         const struct range *range = &ack->ranges[i];
@@ -197,11 +208,11 @@ static void mark_acked(struct recovery *r, struct sent *s, const struct ack_rang
         for (; (p = neap_sent_at(s, index)) && p->number < range->end; index++) {
             if (p->fate != FATE_IN_FLIGHT)
                 continue;
-            note_acked(r, p, acked);
+            note_acked(r, s, p, acked, now);
             neap_sent_decide(s, index, FATE_ACKED);
         }
         if (s->lost_count)
-            count_spurious(r, s, range);
+            count_spurious(r, s, range, now);
     }
 }
 
@@ -252,12 +263,18 @@ static bool extend_run(const struct recovery *r, struct lost_run *run, const str
     return p->at - run->first_sent_at > (neap_path_recovery_pto(path) + r->max_ack_delay) * PERSISTENT_PTOS;
 }
 
-static void note_lost(const struct recovery *r, const struct sent_packet *p, struct lost_paths *all)
+static void note_lost(const struct recovery *r, const struct sent *s, const struct sent_packet *p,
+                      struct lost_paths *all, neap_time now)
 {
     struct newly_lost *lost = &all->of[p->path];
 
     if (!p->in_flight)
         return;
+    if (r->paths[p->path]) {
+        struct cc_packet packet = as_packet(s, p, now);
+
+        neap_path_recovery_on_packet(r->paths[p->path], false, &packet);
+    }
     lost->packets++;
     lost->bytes += p->size;
     if (p->at > lost->largest_sent_at)
@@ -285,7 +302,7 @@ static void mark_lost(struct recovery *r, struct space_recovery *s, struct lost_
         } else if (!p->in_flight && !p->ack_eliciting) {
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
         } else if (largest - p->number >= PACKET_THRESHOLD || lost_at <= now) {
-            note_lost(r, p, lost);
+            note_lost(r, &s->sent, p, lost, now);
             neap_sent_decide(&s->sent, i, FATE_LOST);
         } else if (lost_at < s->loss_at) {
             s->loss_at = lost_at;
@@ -340,6 +357,19 @@ static void apply_ack(struct recovery *r, struct space_recovery *s, struct acked
             neap_path_recovery_update_pacer(r->paths[i]);
 }
 
+/* RFC 9002 §7.1: a higher CE count is a congestion event of the path that the acknowledged packets took. */
+static void note_ce(struct recovery *r, struct space_recovery *s, const struct ack_ranges *ack,
+                    const struct acked_paths *acked, neap_time now)
+{
+    struct path_recovery *path = r->paths[acked->largest_path];
+
+    if (ack->ce_count <= s->ce_count)
+        return;
+    if (path && path->sends_ect)
+        neap_path_recovery_on_ce(path, ack->ce_count - s->ce_count, acked->largest_sent_at, now);
+    s->ce_count = ack->ce_count;
+}
+
 int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_ranges *ack, neap_time now,
                          struct failure *why)
 {
@@ -357,11 +387,12 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
     }
     if (s->largest_acked == UINT64_MAX || ack->largest > s->largest_acked)
         s->largest_acked = ack->largest;
-    mark_acked(r, &s->sent, ack, &acked);
+    mark_acked(r, &s->sent, ack, &acked, now);
     if (!acked.any)
         return NEAP_OK;
     if (acked.largest == ack->largest && acked.eliciting)
         update_rtt(r, &acked, ack->delay, now);
+    note_ce(r, s, ack, &acked, now);
     apply_ack(r, s, &acked, now);
     neap_recovery_set_timer(r, now);
     return NEAP_OK;

@@ -16,6 +16,7 @@ struct space_recovery {
     uint64_t largest_acked;      /* UINT64_MAX: none */
     neap_time loss_at;           /* NEAP_NEVER: none */
     neap_time last_eliciting_at; /* 0: none */
+    uint64_t ce_count;           /* the highest that the peer told */
 };
 
 /* What ties the spaces and paths of a connection together: one timer runs for all of them. */
@@ -32,7 +33,8 @@ struct recovery {
 };
 
 void neap_recovery_init(struct recovery *r, bool is_server);
-void neap_space_recovery_init(struct space_recovery *s);
+/** `keeps_records`: as the controller wants. */
+void neap_space_recovery_init(struct space_recovery *s, bool keeps_records);
 
 /** The path that data is sent on. */
 static inline struct path_recovery *recovery_active(const struct recovery *r)
@@ -55,7 +57,8 @@ struct ack_ranges {             /* the peer's ACK, as an iterator that recovery 
     const struct range *ranges; /* descending or ascending half-open ranges, checked */
     size_t count;
     uint64_t largest;
-    neap_time delay; /* already scaled; 0 in Initial and Handshake */
+    neap_time delay;   /* already scaled; 0 in Initial and Handshake */
+    uint64_t ce_count; /* of ACK_ECN, else 0 */
 };
 
 /** The delay of an ACK frame in time, from its wire value and the peer's ack_delay_exponent (<= 20). */

@@ -5,27 +5,32 @@
 
 #define GRANULARITY NEAP_MILLISECOND
 
-void neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings)
+int neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings)
 {
     *p = (struct path_recovery){
         .rtt = {.smoothed = settings->initial_rtt, .var = settings->initial_rtt / 2},
         .udp_payload_size = settings->udp_payload_size,
     };
-    neap_cc_init(&p->cc, settings->cc, p->udp_payload_size);
     neap_pacer_init(&p->pacer, settings->pacing, p->udp_payload_size);
+    return neap_cc_new(&p->cc, settings->cc, settings->pool, p->udp_payload_size);
+}
+
+void neap_path_recovery_free(struct path_recovery *p, struct pool *pool)
+{
+    neap_cc_free(&p->cc, pool);
 }
 
 void neap_path_recovery_restart(struct path_recovery *p)
 {
     p->pto_count = 0;
-    neap_cc_init(&p->cc, p->cc.ops, p->udp_payload_size);
+    neap_cc_restart(&p->cc, p->udp_payload_size);
     neap_pacer_init(&p->pacer, p->pacer.enabled, p->udp_payload_size);
 }
 
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from)
 {
     p->rtt = from->rtt;
-    p->cc = from->cc;
+    neap_cc_copy(&p->cc, &from->cc);
     p->pacer = from->pacer;
     p->udp_payload_size = from->udp_payload_size;
 }
@@ -91,12 +96,33 @@ void neap_path_recovery_update_pacer(struct path_recovery *p)
     neap_pacer_update(&p->pacer, rate, p->udp_payload_size);
 }
 
-void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, neap_time now)
+static void fill_record(struct path_recovery *p, struct cc_record *record, uint64_t size, neap_time now)
 {
+    /* What begins out of silence is measured from here. */
+    if (p->bytes_in_flight == 0)
+        p->first_sent_at = p->delivered_at = now;
+    *record = (struct cc_record){
+        .delivered = p->delivered,
+        .lost = p->counters.bytes_lost,
+        .in_flight = p->bytes_in_flight + size,
+        .delivered_at = p->delivered_at,
+        .first_sent_at = p->first_sent_at,
+        .app_limited = p->app_limited_until > p->delivered,
+    };
+}
+
+void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct cc_record *record,
+                                neap_time now)
+{
+    struct cc_packet packet = {.size = size, .sent_at = now, .record = record, .now = now};
+
+    if (record)
+        fill_record(p, record, size, now);
     p->bytes_in_flight += size;
     if (p->bytes_in_flight + p->udp_payload_size > p->cc.window)
         p->window_full_at = now;
-    p->cc.ops->on_sent(&p->cc, size, p->bytes_in_flight, now);
+    if (p->cc.ops->on_sent)
+        p->cc.ops->on_sent(&p->cc, &packet, p->bytes_in_flight);
     neap_pacer_sent(&p->pacer, size);
 }
 
@@ -105,7 +131,43 @@ uint64_t neap_path_recovery_window_left(const struct path_recovery *p)
     return p->cc.window > p->bytes_in_flight ? p->cc.window - p->bytes_in_flight : 0;
 }
 
+void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited)
+{
+    p->app_limited = app_limited;
+    if (app_limited)
+        p->app_limited_until = p->delivered + p->bytes_in_flight;
+}
+
 /* ---- what became of it */
+
+void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const struct cc_packet *packet)
+{
+    const struct cc_ops *ops = p->cc.ops;
+
+    if (is_acked && ops->on_packet_acked)
+        ops->on_packet_acked(&p->cc, packet);
+    else if (!is_acked && ops->on_packet_lost)
+        ops->on_packet_lost(&p->cc, packet);
+}
+
+void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time sent_at, neap_time now)
+{
+    struct cc_loss loss = {
+        .largest_lost_sent_at = sent_at,
+        .udp_payload_size = p->udp_payload_size,
+        .ce_count = count,
+        .now = now,
+    };
+
+    p->cc.ops->on_loss(&p->cc, &loss);
+}
+
+void neap_path_recovery_on_spurious(struct path_recovery *p, uint64_t count, neap_time now)
+{
+    p->counters.spurious_losses += count;
+    if (p->cc.ops->on_spurious)
+        p->cc.ops->on_spurious(&p->cc, count, now);
+}
 
 void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost *lost, neap_time now)
 {
@@ -138,13 +200,21 @@ static void correct_fresh_bytes(const struct path_recovery *p, struct newly_acke
         acked->fresh_bytes = 0;
 }
 
+/* The slower of how it was sent and how it was acknowledged; samples shorter than the least RTT are compressed ACKs. */
 static uint64_t delivery_rate(const struct path_recovery *p, const struct newly_acked *acked, neap_time now)
 {
-    uint64_t delivered = p->delivered - acked->largest_delivered;
+    const struct cc_record *record = acked->record;
 
-    if (now <= acked->largest_sent_at || delivered >= UINT64_MAX / NEAP_SECOND)
+    if (!record)
         return 0;
-    return delivered * NEAP_SECOND / (now - acked->largest_sent_at);
+    uint64_t delivered = p->delivered - record->delivered;
+    neap_time sending = acked->largest_sent_at - record->first_sent_at;
+    neap_time acking = now > record->delivered_at ? now - record->delivered_at : 0;
+    neap_time interval = sending > acking ? sending : acking;
+
+    if (interval == 0 || interval < p->rtt.min || delivered >= UINT64_MAX / NEAP_SECOND)
+        return 0;
+    return delivered * NEAP_SECOND / interval;
 }
 
 void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *acked, uint64_t in_flight,
@@ -155,6 +225,9 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
     correct_fresh_bytes(p, acked, recovery_before);
     p->bytes_in_flight -= acked->bytes;
     p->delivered += acked->bytes;
+    p->delivered_at = now;
+    if (p->app_limited_until && p->delivered > p->app_limited_until)
+        p->app_limited_until = 0;
     struct cc_ack ack = {
         .bytes = acked->bytes,
         .fresh_bytes = acked->fresh_bytes,
@@ -165,7 +238,9 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         .delivery_rate = delivery_rate(p, acked, now),
         .udp_payload_size = p->udp_payload_size,
         .app_limited = p->app_limited && acked->largest_sent_at > p->window_full_at,
+        .rate_app_limited = acked->record && acked->record->app_limited,
         .now = now,
     };
+    p->first_sent_at = acked->largest_sent_at;
     p->cc.ops->on_ack(&p->cc, &ack);
 }

@@ -20,11 +20,15 @@ struct path_recovery {
     struct cc cc;
     struct pacer pacer;
     uint64_t bytes_in_flight;
-    uint64_t delivered;
-    neap_time window_full_at; /* when sending last filled the window */
+    uint64_t delivered;         /* bytes */
+    neap_time delivered_at;     /* when the last of them was acknowledged */
+    neap_time first_sent_at;    /* begin of the flight whose delivery is measured */
+    uint64_t app_limited_until; /* `delivered` at which what was sent without enough data is behind; 0 none */
+    neap_time window_full_at;   /* when sending last filled the window */
     uint32_t pto_count;
-    uint16_t udp_payload_size;  /* the largest that is sent here: the one place that knows */
-    bool app_limited;           /* quic/ says after each sending pass: data ran out before window and pacer */
+    uint16_t udp_payload_size; /* the largest that is sent here: the one place that knows */
+    bool app_limited;          /* data ran out before window and pacer */
+    bool sends_ect; /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */
     bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
     struct path_counters counters;
 };
@@ -34,9 +38,14 @@ struct path_settings { /* what a path begins with */
     uint16_t udp_payload_size;
     bool pacing;
     const struct cc_ops *cc;
+    struct pool *pool; /* of the controller's state */
 };
 
-void neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings);
+/** 0 or NEAP_ERR_NO_MEMORY. */
+int neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings);
+void neap_path_recovery_free(struct path_recovery *p, struct pool *pool);
+/** After each sending pass: whether data ran out before window and pacer did (RFC 9002 §7.8). */
+void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited);
 /** The same way under another name (RFC 9000 §9.4): a new path goes on where another is. */
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from);
 /** A Retry came (RFC 9002 §6.3): the controller and the pacer begin anew. */
@@ -52,8 +61,15 @@ neap_time neap_path_recovery_loss_delay(const struct path_recovery *p);
 void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, neap_time ack_delay,
                                    neap_time now);
 
-/** A packet in flight of this size left. */
-void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, neap_time now);
+/** A packet in flight left; `record` is filled when there is one. */
+void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct cc_record *record,
+                                neap_time now);
+/** Tell the controller of one packet, where it wants that. */
+void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const struct cc_packet *packet);
+/** Packets were reported with CE, up to one sent at that time (RFC 9002 §7.1). */
+void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time sent_at, neap_time now);
+/** Packets that were declared lost came after all. */
+void neap_path_recovery_on_spurious(struct path_recovery *p, uint64_t count, neap_time now);
 /** Bytes that congestion control allows now. */
 uint64_t neap_path_recovery_window_left(const struct path_recovery *p);
 /** Give the pacer the rate that window and RTT make. */
@@ -64,7 +80,7 @@ struct newly_acked {
     bool any, eliciting;
     uint64_t largest;
     neap_time largest_sent_at;
-    uint64_t largest_delivered; /* what had been delivered when it was sent */
+    const struct cc_record *record; /* of the largest in flight, NULL: none is kept */
     uint64_t bytes, fresh_bytes;
 };
 

@@ -2,6 +2,7 @@
 #include "recovery/sent.h"
 
 #include "base/pool.h"
+#include "recovery/cc.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,9 +20,16 @@ static bool is_quiet(const struct sent_packet *p)
     return !p->ack_eliciting && !p->in_flight;
 }
 
-void neap_sent_init(struct sent *s)
+void neap_sent_init(struct sent *s, bool keeps_records)
 {
-    *s = (struct sent){.largest_sent = UINT64_MAX, .skipped = UINT64_MAX};
+    *s = (struct sent){.keeps_records = keeps_records, .largest_sent = UINT64_MAX, .skipped = UINT64_MAX};
+}
+
+static void free_records(struct sent *s, struct pool *pool)
+{
+    if (s->records)
+        neap_pool_free(pool, s->records, s->packet_capacity * sizeof *s->records);
+    s->records = NULL;
 }
 
 static int grow_packets(struct sent *s, struct pool *pool)
@@ -31,10 +39,20 @@ static int grow_packets(struct sent *s, struct pool *pool)
     if (capacity > LIMIT_SENT_PACKETS)
         return NEAP_ERR_LIMIT;
     struct sent_packet *ring = neap_pool_alloc(pool, capacity * sizeof *ring);
+    struct cc_record *records = NULL;
+    if (ring && s->keeps_records && !(records = neap_pool_alloc(pool, capacity * sizeof *records))) {
+        neap_pool_free(pool, ring, capacity * sizeof *ring);
+        ring = NULL;
+    }
     if (!ring)
         return NEAP_ERR_NO_MEMORY;
-    for (uint32_t i = s->packet_head; i != s->packet_head + s->packet_count; i++)
+    for (uint32_t i = s->packet_head; i != s->packet_head + s->packet_count; i++) {
         ring[i & (capacity - 1)] = *slot(s, i);
+        if (records)
+            records[i & (capacity - 1)] = s->records[i & (s->packet_capacity - 1)];
+    }
+    free_records(s, pool);
+    s->records = records;
     neap_pool_free(pool, s->packets, s->packet_capacity * sizeof *ring);
     s->packets = ring;
     s->packet_capacity = capacity;
@@ -122,6 +140,16 @@ void neap_sent_skip(struct sent *s, uint64_t number)
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index)
 {
     return index < s->packet_count ? slot(s, s->packet_head + index) : NULL;
+}
+
+struct cc_record *neap_sent_record(const struct sent *s, const struct sent_packet *p)
+{
+    return s->records ? &s->records[p - s->packets] : NULL;
+}
+
+const struct sent_packet *neap_sent_newest(const struct sent *s)
+{
+    return s->packet_count ? slot(s, s->packet_head + s->packet_count - 1) : NULL;
 }
 
 uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number)
@@ -251,6 +279,7 @@ void neap_sent_forget_path(struct sent *s, uint8_t path)
 
 static void free_rings(struct sent *s, struct pool *pool)
 {
+    free_records(s, pool);
     neap_pool_free(pool, s->packets, s->packet_capacity * sizeof *s->packets);
     neap_pool_free(pool, s->frames, s->frame_capacity * sizeof *s->frames);
     s->packets = NULL;
@@ -276,5 +305,5 @@ void neap_sent_trim(struct sent *s, struct pool *pool)
 void neap_sent_free(struct sent *s, struct pool *pool)
 {
     free_rings(s, pool);
-    neap_sent_init(s);
+    neap_sent_init(s, s->keeps_records);
 }

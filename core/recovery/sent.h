@@ -8,6 +8,7 @@
 #include "neap.h"
 #include "wire/frame.h"
 
+struct cc_record;
 struct pool;
 
 #define PATH_NONE LIMIT_PATHS /* of a packet: its path is gone */
@@ -17,7 +18,6 @@ enum sent_fate { FATE_IN_FLIGHT, FATE_ACKED, FATE_LOST, FATE_TAKEN };
 struct sent_packet {
     uint64_t number;
     neap_time at;
-    uint64_t delivered;   /* bytes delivered when it was sent: delivery rate samples */
     uint32_t first_frame; /* running index into the frame ring */
     uint16_t frame_count;
     uint16_t size;   /* bytes in flight it stands for; 0 when not in flight */
@@ -31,6 +31,8 @@ struct sent {
     struct sent_packet
         *packets; /* ring by order of sending, capacity a power of two, grown up to LIMIT_SENT_PACKETS */
     struct sent_frame *frames; /* ring, grown up to LIMIT_SENT_FRAMES */
+    struct cc_record *records; /* ring beside that of the packets, where they are kept */
+    bool keeps_records;
     /* Heads are running indices: masked by the capacity they give the slot. */
     uint32_t packet_head, packet_count, packet_capacity;
     uint32_t frame_head, frame_count, frame_capacity;
@@ -47,7 +49,7 @@ struct sent {
     uint8_t lost_paths[LIMIT_SENT_LOST_RANGES]; /* … and the paths that they took */
 };
 
-void neap_sent_init(struct sent *s);
+void neap_sent_init(struct sent *s, bool keeps_records);
 /** Make sure that one more packet with up to `frames` frames can be added. 0, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY:
  * then do not send. */
 int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames);
@@ -58,6 +60,10 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
                    size_t count);
 /** Walk in order of sending; NULL past the end. Index 0 is the oldest. */
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index);
+/** What was known when a packet left; NULL where that is not kept. */
+struct cc_record *neap_sent_record(const struct sent *s, const struct sent_packet *p);
+/** The packet that was added last. */
+const struct sent_packet *neap_sent_newest(const struct sent *s);
 /** Frame `i` of a packet. */
 const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent_packet *p, size_t i);
 /** The next packet whose fate was decided (ACKED or LOST) and not taken yet: marks it TAKEN after return of the *next*

@@ -446,9 +446,9 @@ describe("the congestion window", function()
     r:ack(APP, { { 0, 1 } }, 100 * MS)
     assert.same({ bytes = 2400, fresh_bytes = 2400, in_flight = 6000, delivery_rate = 24000 }, r:state().last_ack)
     r:send(APP, 5, 150 * MS)
-    -- 3600 + 1200 bytes since 1200 * 2 had been delivered, in 100 ms.
+    -- 3600 + 1200 bytes since 1200 * 2 had been delivered at 100 ms.
     r:ack(APP, { { 2, 5 } }, 250 * MS)
-    assert.same({ bytes = 4800, fresh_bytes = 4800, in_flight = 4800, delivery_rate = 48000 }, r:state().last_ack)
+    assert.same({ bytes = 4800, fresh_bytes = 4800, in_flight = 4800, delivery_rate = 32000 }, r:state().last_ack)
   end)
 
   it("is reduced once for the losses of one round", function()
@@ -601,5 +601,141 @@ describe("a path", function()
     assert.equal(1, r:state().pto_count)
     r:move(1, 2 * SECOND)
     assert.equal(0, r:state().pto_count)
+  end)
+end)
+
+describe("a controller", function()
+  local r
+  before_each(function()
+    r = recovery.new({ server = true })
+    r:set(0, { handshake_confirmed = true })
+  end)
+
+  it("hears of each packet with what was known when it left", function()
+    r:send(APP, 0, 10 * MS)
+    r:send(APP, 1, 20 * MS, { size = 1000 })
+    r:ack(APP, { { 0, 0 } }, 60 * MS)
+    assert.same({
+      size = 1200, sent_at = 10 * MS, delivered = 0, delivered_at = 10 * MS, first_sent_at = 10 * MS,
+      in_flight = 1200, lost = 0, app_limited = false,
+    }, r:told().acked)
+    r:send(APP, 2, 70 * MS)
+    r:ack(APP, { { 1, 2 } }, 120 * MS)
+    assert.same({
+      size = 1200, sent_at = 70 * MS, delivered = 1200, delivered_at = 60 * MS, first_sent_at = 10 * MS,
+      in_flight = 2200, lost = 0, app_limited = false,
+    }, r:told().acked)
+    assert.same({ 3, 3, 0 }, { r:told().sent, r:told().packets_acked, r:told().packets_lost })
+  end)
+
+  it("keeps the records while their ring grows", function()
+    for n = 0, 99 do r:send(APP, n, n * MS) end
+    r:ack(APP, { { 57, 57 } }, 150 * MS)
+    assert.same({ 57 * MS, 58 * 1200 }, { r:told().acked.sent_at, r:told().acked.in_flight })
+  end)
+
+  it("hears of losses one by one, and of the event once", function()
+    for n = 0, 9 do r:send(APP, n, n * MS / 10) end
+    r:ack(APP, { { 9, 9 } }, 20 * MS)
+    assert.same({ 7, 1, 6 * MS / 10 }, { r:told().packets_lost, r:told().losses, r:told().lost.sent_at })
+  end)
+
+  it("hears of losses that were none", function()
+    for n = 0, 9 do r:send(APP, n, 0) end
+    r:ack(APP, { { 9, 9 } }, 20 * MS)
+    for fate in function() return r:fate(APP) end do assert.is_truthy(fate) end
+    r:ack(APP, { { 3, 5 } }, 25 * MS)
+    assert.equal(3, r:told().spurious)
+  end)
+
+  it("hears what was sent while there was too little to send", function()
+    r:send(APP, 0, 0)
+    r:set(1 * MS, { app_limited = true })
+    r:send(APP, 1, 2 * MS)
+    r:ack(APP, { { 0, 1 } }, 50 * MS)
+    assert.is_true(r:told().acked.app_limited)
+    assert.is_true(r:told().rate_app_limited)
+    r:set(51 * MS, { app_limited = false })
+    r:send(APP, 2, 60 * MS)
+    r:ack(APP, { { 2, 2 } }, 110 * MS)
+    assert.is_false(r:told().acked.app_limited)
+  end)
+
+  -- covers: rfc9002#7.1.1
+  it("hears of CE counts where packets leave marked, and once of each", function()
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 20 * MS, 0, 1)
+    assert.equal(0, r:told().losses)
+    r:set(20 * MS, { sends_ect = true })
+    r:send(APP, 1, 20 * MS)
+    r:ack(APP, { { 1, 1 } }, 40 * MS, 0, 3)
+    assert.same({ 1, 2, 6600 }, { r:told().losses, r:told().ce_count, r:state().ssthresh })
+    r:send(APP, 2, 50 * MS)
+    r:ack(APP, { { 2, 2 } }, 70 * MS, 0, 3)
+    assert.equal(1, r:told().losses)
+  end)
+
+  it("hears of persistent congestion", function()
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 10 * MS)
+    for n = 1, 5 do r:send(APP, n, n * 100 * MS) end
+    r:ack(APP, { { 5, 5 } }, 510 * MS)
+    assert.is_true(r:told().is_persistent)
+  end)
+
+  it("goes on with what it knows when a path is the same under another name, and alone on another", function()
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 10 * MS)
+    r:move(1, 20 * MS)
+    assert.equal(0, r:told().sent)
+    r:move(0, 30 * MS)
+    assert.equal(1, r:told().sent)
+  end)
+
+  it("is refused without memory for its state", function()
+    assert.error_matches(function() recovery.new({ state_limit = 1 }) end, "no memory")
+  end)
+end)
+
+describe("a steered controller", function()
+  local r
+  before_each(function()
+    r = recovery.new({ server = true, controller = "steered", pacing = true })
+    r:set(0, { handshake_confirmed = true })
+  end)
+
+  it("sums up a turn, and begins anew when it is taken", function()
+    for n = 0, 9 do r:send(APP, n, n * MS) end
+    r:ack(APP, { { 0, 3 } }, 30 * MS)
+    r:ack(APP, { { 9, 9 } }, 40 * MS)
+    for fate in function() return r:fate(APP) end do assert.is_truthy(fate) end
+    r:ack(APP, { { 4, 4 } }, 41 * MS)
+    local turn = r:take_turn()
+    assert.same({ 5 * 1200, 3 * 1200, 3, 1 },
+      { turn.acked_bytes, turn.lost_bytes, turn.lost_packets, turn.spurious_packets })
+    assert.same({ r:state().in_flight, 31 * MS }, { turn.in_flight, turn.rtt })
+    assert.is_true(turn.delivery_rate > 0)
+    local empty = r:take_turn()
+    assert.same({ 0, 0, 0, turn.in_flight, turn.rtt },
+      { empty.acked_bytes, empty.lost_packets, empty.delivery_rate, empty.in_flight, empty.rtt })
+  end)
+
+  it("keeps the window and the rate that it was given, whatever is lost", function()
+    r:steer(50000, 1e6)
+    for n = 0, 9 do r:send(APP, n, n * MS) end
+    r:ack(APP, { { 9, 9 } }, 40 * MS)
+    assert.same({ 50000, 1e6 }, { r:state().window, r:state().pacing_rate })
+    r:steer(10, 0)
+    assert.equal(2400, r:state().window)
+  end)
+
+  it("falls to the least window by itself in persistent congestion", function()
+    r:steer(50000, 0)
+    r:send(APP, 0, 0)
+    r:ack(APP, { { 0, 0 } }, 10 * MS)
+    for n = 1, 5 do r:send(APP, n, n * 100 * MS) end
+    r:ack(APP, { { 5, 5 } }, 510 * MS)
+    assert.equal(2400, r:state().window)
+    assert.is_true(r:take_turn().is_persistent)
   end)
 end)

@@ -15,7 +15,7 @@ end
 
 describe("sent packets", function()
   local r
-  before_each(function() r = recovery.new({ server = true }) end)
+  before_each(function() r = recovery.new({ server = true, controller = "newreno" }) end)
 
   it("take no memory before the first and little for a few", function()
     assert.equal(0, r:state().memory)

@@ -10,6 +10,7 @@ int neap_units_recovery(lua_State *L);
 
 struct unit_recovery {
     struct pool *pool;
+    struct pool *states; /* of controllers */
     struct space_recovery spaces[SPACES];
     struct path_recovery paths[LIMIT_PATHS];
     struct path_settings settings;
@@ -95,57 +96,110 @@ static uint64_t field_u64(lua_State *L, int index, const char *name, uint64_t ot
     return value;
 }
 
-/* ---- a controller that is NewReno and remembers what it was told in the state that NewReno leaves free */
+/* ---- a controller that is NewReno and remembers what it was told */
 
-enum { TOLD_BYTES = 1, TOLD_FRESH_BYTES, TOLD_IN_FLIGHT, TOLD_RATE };
+struct told {
+    struct cc_ack ack;
+    struct cc_loss loss;
+    struct cc_packet acked, lost;
+    struct cc_record acked_record, lost_record;
+    uint64_t sent, packets_acked, packets_lost, losses, spurious;
+};
 
 static void telling_init(struct cc *cc)
 {
     neap_cc_newreno.init(cc);
 }
 
-static void telling_on_sent(struct cc *cc, uint64_t bytes, uint64_t in_flight, neap_time now)
+static void telling_on_sent(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight)
 {
-    neap_cc_newreno.on_sent(cc, bytes, in_flight, now);
+    (void)packet, (void)in_flight;
+    ((struct told *)cc->state)->sent++;
+}
+
+static void telling_on_packet_acked(struct cc *cc, const struct cc_packet *packet)
+{
+    struct told *told = cc->state;
+
+    told->packets_acked++;
+    told->acked = *packet;
+    told->acked_record = *packet->record;
+}
+
+static void telling_on_packet_lost(struct cc *cc, const struct cc_packet *packet)
+{
+    struct told *told = cc->state;
+
+    told->packets_lost++;
+    told->lost = *packet;
+    told->lost_record = *packet->record;
 }
 
 static void telling_on_ack(struct cc *cc, const struct cc_ack *ack)
 {
-    cc->state[TOLD_BYTES] = ack->bytes;
-    cc->state[TOLD_FRESH_BYTES] = ack->fresh_bytes;
-    cc->state[TOLD_IN_FLIGHT] = ack->in_flight;
-    cc->state[TOLD_RATE] = ack->delivery_rate;
+    ((struct told *)cc->state)->ack = *ack;
     neap_cc_newreno.on_ack(cc, ack);
 }
 
 static void telling_on_loss(struct cc *cc, const struct cc_loss *loss)
 {
+    struct told *told = cc->state;
+
+    told->losses++;
+    told->loss = *loss;
     neap_cc_newreno.on_loss(cc, loss);
+}
+
+static void telling_on_spurious(struct cc *cc, uint64_t packets, neap_time now)
+{
+    (void)now;
+    ((struct told *)cc->state)->spurious += packets;
 }
 
 static const struct cc_ops telling = {
     .name = "telling",
+    .state_size = sizeof(struct told),
+    .keeps_records = true,
     .init = telling_init,
     .on_sent = telling_on_sent,
+    .on_packet_acked = telling_on_packet_acked,
+    .on_packet_lost = telling_on_packet_lost,
     .on_ack = telling_on_ack,
     .on_loss = telling_on_loss,
+    .on_spurious = telling_on_spurious,
 };
 
-static void set_last_ack(lua_State *L, const struct cc *cc)
+static void set_last_ack(lua_State *L, const struct cc_ack *ack)
 {
     lua_newtable(L);
-    set_u64(L, "bytes", cc->state[TOLD_BYTES]);
-    set_u64(L, "fresh_bytes", cc->state[TOLD_FRESH_BYTES]);
-    set_u64(L, "in_flight", cc->state[TOLD_IN_FLIGHT]);
-    set_u64(L, "delivery_rate", cc->state[TOLD_RATE]);
+    set_u64(L, "bytes", ack->bytes);
+    set_u64(L, "fresh_bytes", ack->fresh_bytes);
+    set_u64(L, "in_flight", ack->in_flight);
+    set_u64(L, "delivery_rate", ack->delivery_rate);
     lua_setfield(L, -2, "last_ack");
+}
+
+static void set_packet(lua_State *L, const char *name, const struct cc_packet *packet,
+                       const struct cc_record *record)
+{
+    lua_newtable(L);
+    set_u64(L, "size", packet->size);
+    set_u64(L, "sent_at", packet->sent_at);
+    set_u64(L, "delivered", record->delivered);
+    set_u64(L, "delivered_at", record->delivered_at);
+    set_u64(L, "first_sent_at", record->first_sent_at);
+    set_u64(L, "in_flight", record->in_flight);
+    set_u64(L, "lost", record->lost);
+    set_flag(L, "app_limited", record->app_limited);
+    lua_setfield(L, -2, name);
 }
 
 /* ---- new{server, initial_rtt, datagram, pacing, memory_limit} */
 
-static void add_path(struct unit_recovery *u, uint8_t index)
+static void add_path(lua_State *L, struct unit_recovery *u, uint8_t index)
 {
-    neap_path_recovery_init(&u->paths[index], &u->settings);
+    if (neap_path_recovery_init(&u->paths[index], &u->settings))
+        luaL_error(L, "no memory");
     u->r.paths[index] = &u->paths[index];
 }
 
@@ -157,25 +211,38 @@ static uint8_t check_path(lua_State *L, int index)
     return (uint8_t)path;
 }
 
+static const struct cc_ops *check_controller(lua_State *L)
+{
+    static const char *const names[] = {"telling", "newreno", "steered", NULL};
+    static const struct cc_ops *const controllers[] = {&telling, &neap_cc_newreno, &neap_cc_steered};
+
+    lua_getfield(L, 1, "controller");
+    int which = luaL_checkoption(L, -1, "telling", names);
+    lua_pop(L, 1);
+    return controllers[which];
+}
+
 static int recovery_new(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     size_t limit = (size_t)field_u64(L, 1, "memory_limit", 0);
     struct unit_recovery *u = units_recovery_object(L, RECOVERY, sizeof(*u));
 
+    u->pool = units_recovery_pool(L, limit);
+    u->states = units_recovery_pool(L, (size_t)field_u64(L, 1, "state_limit", 0));
     u->settings = (struct path_settings){
         .initial_rtt = field_u64(L, 1, "initial_rtt", 333 * NEAP_MILLISECOND),
         .udp_payload_size = (uint16_t)field_u64(L, 1, "datagram", 1200),
         .pacing = field_flag(L, 1, "pacing", false),
-        .cc = &telling,
+        .cc = check_controller(L),
+        .pool = u->states,
     };
     neap_recovery_init(&u->r, field_flag(L, 1, "server", false));
-    add_path(u, 0);
+    add_path(L, u, 0);
     for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
-        neap_space_recovery_init(&u->spaces[i]);
+        neap_space_recovery_init(&u->spaces[i], u->settings.cc->keeps_records);
         neap_recovery_add_space(&u->r, i, i == SPACE_HANDSHAKE ? NULL : &u->spaces[i]);
     }
-    u->pool = units_recovery_pool(L, limit);
     return 1;
 }
 
@@ -183,11 +250,16 @@ static int recovery_gc(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
 
+    for (unsigned i = 0; u->states && i < LIMIT_PATHS; i++)
+        if (u->paths[i].cc.ops)
+            neap_path_recovery_free(&u->paths[i], u->states);
     for (int i = 0; u->pool && i < SPACES; i++)
         neap_sent_free(&u->spaces[i].sent, u->pool);
     if (u->pool)
         neap_pool_release(u->pool);
-    u->pool = NULL;
+    if (u->states)
+        neap_pool_release(u->states);
+    u->pool = u->states = NULL;
     return 0;
 }
 
@@ -242,7 +314,6 @@ static int recovery_send(lua_State *L)
     struct sent_packet p = {
         .number = to_u64(L, 3),
         .at = now,
-        .delivered = recovery_active(&u->r)->delivered,
         .path = u->r.active,
         .size = (uint16_t)field_u64(L, 5, "size", 1200),
         .ack_eliciting = eliciting,
@@ -259,12 +330,14 @@ static int recovery_send(lua_State *L)
     return 1;
 }
 
-/* r:ack(space, {{first, last}, …}, now [, delay]) -> code, reason */
+/* r:ack(space, {{first, last}, …}, now [, delay, ce_count]) -> code, reason */
 static int recovery_ack(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
     struct range ranges[512];
-    struct ack_ranges ack = {.ranges = ranges, .delay = lua_isnoneornil(L, 5) ? 0 : to_u64(L, 5)};
+    struct ack_ranges ack = {.ranges = ranges,
+                             .delay = lua_isnoneornil(L, 5) ? 0 : to_u64(L, 5),
+                             .ce_count = lua_isnoneornil(L, 6) ? 0 : to_u64(L, 6)};
     struct failure why = {0};
 
     begin_space(u, check_space(L, 2));
@@ -356,7 +429,8 @@ static int recovery_set(lua_State *L)
     if (field_flag(L, 3, "has_handshake_keys", false))
         neap_recovery_add_space(r, SPACE_HANDSHAKE, &check_recovery(L)->spaces[SPACE_HANDSHAKE]);
     path->amplification_limited = field_flag(L, 3, "amplification_limited", path->amplification_limited);
-    path->app_limited = field_flag(L, 3, "app_limited", path->app_limited);
+    neap_path_recovery_set_app_limited(path, field_flag(L, 3, "app_limited", path->app_limited));
+    path->sends_ect = field_flag(L, 3, "sends_ect", path->sends_ect);
     r->max_ack_delay = field_u64(L, 3, "max_ack_delay", r->max_ack_delay);
     neap_recovery_set_timer(r, to_u64(L, 2));
     return 0;
@@ -389,14 +463,67 @@ static int recovery_move(lua_State *L)
     uint8_t path = check_path(L, 2);
 
     if (!u->r.paths[path])
-        add_path(u, path);
+        add_path(L, u, path);
     neap_recovery_set_active(&u->r, path, to_u64(L, 3));
     return 0;
 }
 
 static int recovery_drop_path(lua_State *L)
 {
-    neap_recovery_drop_path(&check_recovery(L)->r, check_path(L, 2));
+    struct unit_recovery *u = check_recovery(L);
+    uint8_t path = check_path(L, 2);
+
+    neap_recovery_drop_path(&u->r, path);
+    neap_path_recovery_free(&u->paths[path], u->states);
+    return 0;
+}
+
+/* r:told() -> what the controller heard last */
+static int recovery_told(lua_State *L)
+{
+    const struct told *told = recovery_active(&check_recovery(L)->r)->cc.state;
+
+    lua_newtable(L);
+    set_u64(L, "sent", told->sent);
+    set_u64(L, "packets_acked", told->packets_acked);
+    set_u64(L, "packets_lost", told->packets_lost);
+    set_u64(L, "losses", told->losses);
+    set_u64(L, "spurious", told->spurious);
+    set_u64(L, "ce_count", told->loss.ce_count);
+    set_flag(L, "is_persistent", told->loss.is_persistent);
+    set_flag(L, "rate_app_limited", told->ack.rate_app_limited);
+    set_packet(L, "acked", &told->acked, &told->acked_record);
+    set_packet(L, "lost", &told->lost, &told->lost_record);
+    return 1;
+}
+
+/* r:take_turn() -> the sums of a steered controller */
+static int recovery_take_turn(lua_State *L)
+{
+    struct cc_turn turn = neap_cc_take_turn(&recovery_active(&check_recovery(L)->r)->cc);
+
+    lua_newtable(L);
+    set_u64(L, "acked_bytes", turn.acked_bytes);
+    set_u64(L, "lost_bytes", turn.lost_bytes);
+    set_u64(L, "lost_packets", turn.lost_packets);
+    set_u64(L, "ce_count", turn.ce_count);
+    set_u64(L, "spurious_packets", turn.spurious_packets);
+    set_u64(L, "delivery_rate", turn.delivery_rate);
+    set_u64(L, "rtt", turn.rtt);
+    set_u64(L, "rtt_min", turn.rtt_min);
+    set_u64(L, "in_flight", turn.in_flight);
+    set_flag(L, "app_limited", turn.app_limited);
+    set_flag(L, "is_persistent", turn.is_persistent);
+    return 1;
+}
+
+/* r:steer(window, pacing_rate) */
+static int recovery_steer(lua_State *L)
+{
+    struct path_recovery *path = recovery_active(&check_recovery(L)->r);
+
+    neap_cc_steer(&path->cc, to_u64(L, 2), to_u64(L, 3), path->udp_payload_size);
+    neap_path_recovery_update_pacer(path);
     return 0;
 }
 
@@ -432,7 +559,8 @@ static int recovery_state(lua_State *L)
     set_u64(L, "bytes_lost", counters.bytes_lost);
     set_u64(L, "spurious", counters.spurious_losses);
     set_u64(L, "pacing_rate", p->pacer.rate);
-    set_last_ack(L, &p->cc);
+    if (p->cc.ops == &telling)
+        set_last_ack(L, &((struct told *)p->cc.state)->ack);
     if (r->timer != NEAP_NEVER)
         set_u64(L, "timer", r->timer);
     set_u64(L, "memory", neap_pool_stats(u->pool).used);
@@ -490,6 +618,9 @@ int neap_units_recovery(lua_State *L)
         {"find", recovery_find},
         {"move", recovery_move},
         {"drop_path", recovery_drop_path},
+        {"told", recovery_told},
+        {"take_turn", recovery_take_turn},
+        {"steer", recovery_steer},
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {

@@ -185,7 +185,7 @@ static int cc_new(lua_State *L)
     struct unit_cc *u = units_recovery_object(L, CC, sizeof *u);
 
     u->udp_payload_size = udp_payload_size;
-    neap_cc_init(&u->cc, &neap_cc_newreno, udp_payload_size);
+    neap_cc_new(&u->cc, &neap_cc_newreno, NULL, udp_payload_size); /* its state needs no memory */
     return 1;
 }
 
