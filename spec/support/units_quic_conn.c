@@ -511,9 +511,9 @@ static int conn_trace(lua_State *L)
 
 static int conn_traced(lua_State *L)
 {
-    static const char *const kinds[TRACE_KINDS] = {"sent",         "received", "dropped",
-                                                   "lost",         "metrics",  "keys_discarded",
-                                                   "keys_updated", "state",    "closed"};
+    static const char *const kinds[TRACE_KINDS] = {"sent",          "received",       "dropped",      "lost",
+                                                   "metrics",       "keys_discarded", "keys_updated", "state",
+                                                   "accept_failed", "closed"};
     const struct unit_conn *u = luaL_checkudata(L, 1, CONN);
 
     lua_newtable(L);
