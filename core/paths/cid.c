@@ -188,7 +188,7 @@ static int push_retirement(struct peer_cids *p, uint64_t sequence, struct failur
             return 0;
     if (retirements(p) == LIMIT_RETIRE_QUEUE)
         return neap_fail(why, NEAP_CONNECTION_ID_LIMIT_ERROR, "too many connection IDs to retire");
-    p->retire_queue[retirements(p)] = (struct retirement){.sequence = sequence};
+    p->retire_queue[retirements(p)] = (struct retirement){.sequence = sequence & VARINT_MAX};
     p->retire_count++;
     return 0;
 }

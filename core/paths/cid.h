@@ -31,8 +31,8 @@ struct peer_cid {
 };
 
 struct retirement {
-    uint64_t sequence;
-    bool sent;
+    uint64_t sequence : 62; /* a variable-length integer */
+    uint64_t sent : 1;
 };
 
 /* The peer's. */

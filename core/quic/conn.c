@@ -45,17 +45,6 @@ struct beginning {
     neap_time now;
 };
 
-static struct path_settings path_settings(const neap_config *config)
-{
-    return (struct path_settings){
-        .initial_rtt = config_option(config, OPTION_initial_rtt) * NEAP_MILLISECOND,
-        .udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size),
-        .pacing = config_option(config, OPTION_pacing) != 0,
-        .cc = &neap_cc_newreno,
-        .pool = config->pool,
-    };
-}
-
 static neap_conn *allocate(neap_config *config, const struct beginning *b)
 {
     struct pool *pool = config->pool;
@@ -64,7 +53,8 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
 
     if (c) {
         c->pool = pool;
-        c->path_settings = path_settings(config);
+        c->config = config;
+        c->udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size);
         neap_recovery_init(&c->recovery, b->is_server);
     }
     if (!c || !h || !neap_conn_add_path(c, b->local, b->peer, b->validated)) {
@@ -81,9 +71,10 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     c->news = NEWS_STATE;
     h->source_cid = *b->source_cid;
     h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
-    init_space(&h->spaces[SPACE_INITIAL], c->path_settings.cc->keeps_records);
-    init_space(&h->spaces[SPACE_HANDSHAKE], c->path_settings.cc->keeps_records);
-    init_space(&c->application, c->path_settings.cc->keeps_records);
+    bool keeps_records = conn_path(c)->recovery.cc.ops->keeps_records;
+    init_space(&h->spaces[SPACE_INITIAL], keeps_records);
+    init_space(&h->spaces[SPACE_HANDSHAKE], keeps_records);
+    init_space(&c->application, keeps_records);
     c->keys.read_start = UINT64_MAX;
     neap_local_cids_init(&c->local_cids, b->source_cid);
     c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX

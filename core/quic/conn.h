@@ -141,12 +141,15 @@ struct neap_conn {
     struct member *member;
 
     /* how far it is */
-    uint8_t stage; /* enum conn_stage */
-    uint8_t news;  /* enum conn_news */
+    uint8_t stage;             /* enum conn_stage */
+    uint8_t news;              /* enum conn_news */
+    uint8_t fallback;          /* index of the path that was proved last */
+    uint8_t wanted;            /* index of the path that the peer's newest packet but for probes came on */
+    uint16_t udp_payload_size; /* that a path begins with: what the peer takes */
     bool is_server;
     bool owes_handshake_done, owes_ping;
-    neap_time keep_until;      /* somebody asked for it: neap_conn_keep_alive; 0 nobody */
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
+    neap_time keep_until;      /* somebody asked for it: neap_conn_keep_alive; 0 nobody */
     neap_time now;             /* of the call that runs, or the last one */
     struct conn_close close;
 
@@ -159,10 +162,8 @@ struct neap_conn {
 
     /* whom it talks to */
     struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
-    uint8_t fallback;                /* index of the path that was proved last */
-    uint8_t wanted;               /* index of the path that the peer's newest packet but for probes came on */
-    neap_time path_timer;         /* the first of their times */
-    neap_time path_changes_until; /* bounds how often new addresses are followed */
+    neap_time path_timer;            /* the first of their times */
+    neap_time path_changes_until;    /* bounds how often new addresses are followed */
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
@@ -175,8 +176,7 @@ struct neap_conn {
     uint8_t *alpn;
     uint8_t alpn_size;
     uint8_t peer_ack_delay_exponent;
-    neap_time idle_timeout;             /* 0: none */
-    struct path_settings path_settings; /* what a path begins with */
+    neap_time idle_timeout; /* 0: none */
 
     /* times */
     neap_time idle_from;

@@ -229,9 +229,8 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
     c->idle_timeout = agreed_idle_timeout(c, p->max_idle_timeout_ms);
     c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     c->recovery.max_ack_delay = p->max_ack_delay_ms * NEAP_MILLISECOND;
-    c->path_settings.udp_payload_size =
-        (uint16_t)(p->max_udp_payload_size < ours ? p->max_udp_payload_size : ours);
-    conn_path(c)->recovery.udp_payload_size = c->path_settings.udp_payload_size;
+    c->udp_payload_size = (uint16_t)(p->max_udp_payload_size < ours ? p->max_udp_payload_size : ours);
+    conn_path(c)->recovery.udp_payload_size = c->udp_payload_size;
     c->local_cids.peer_limit = p->active_connection_id_limit < LIMIT_LOCAL_CONNECTION_IDS
                                    ? p->active_connection_id_limit
                                    : LIMIT_LOCAL_CONNECTION_IDS;

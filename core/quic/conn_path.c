@@ -8,6 +8,17 @@
 
 /* ---- the table */
 
+static struct path_settings path_settings(const neap_conn *c)
+{
+    return (struct path_settings){
+        .initial_rtt = config_option(c->config, OPTION_initial_rtt) * NEAP_MILLISECOND,
+        .udp_payload_size = c->udp_payload_size,
+        .pacing = config_option(c->config, OPTION_pacing) != 0,
+        .cc = &neap_cc_newreno,
+        .pool = c->pool,
+    };
+}
+
 struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
                                 bool validated)
 {
@@ -16,7 +27,8 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     while (index < LIMIT_PATHS && c->paths[index])
         index++;
     struct path *path = index < LIMIT_PATHS ? neap_pool_alloc(c->pool, sizeof *path) : NULL;
-    if (path && neap_path_recovery_init(&path->recovery, &c->path_settings)) {
+    struct path_settings settings = path_settings(c);
+    if (path && neap_path_recovery_init(&path->recovery, &settings)) {
         neap_pool_free(c->pool, path, sizeof *path);
         path = NULL;
     }
@@ -116,7 +128,8 @@ static void make_room(neap_conn *c)
 /* RFC 9000 §8.2.4: three times the larger PTO of the path in use and of one without samples. */
 static neap_time validation_time(const neap_conn *c)
 {
-    neap_time fresh = INITIAL_PTO_RTTS * c->path_settings.initial_rtt + c->recovery.max_ack_delay;
+    neap_time fresh = INITIAL_PTO_RTTS * config_option(c->config, OPTION_initial_rtt) * NEAP_MILLISECOND +
+                      c->recovery.max_ack_delay;
     neap_time now = neap_conn_pto(c);
 
     return VALIDATION_PTOS * (now > fresh ? now : fresh);
