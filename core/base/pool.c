@@ -1,6 +1,7 @@
-/* The pool: size classes with free lists threaded through their free slots, carved from 64 KiB blocks; what is larger than
- * the largest class goes straight to the environment. A block whose slots are all free is carved anew for whatever is
- * asked next, or goes back to the environment. */
+/* The pool: size classes with free lists threaded through their free slots, carved from blocks; what is larger than the
+ * largest class goes straight to the environment. A block whose slots are all free is carved anew for whatever is asked
+ * next, or goes back to the environment. Blocks are of 64 KiB, or smaller under a small limit: a slot in use keeps its
+ * block from everybody else, which must not be a large part of all that there is. */
 #include "base/pool.h"
 
 #include "base/list.h"
@@ -9,7 +10,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define BLOCK_SIZE 65536u
+#define LEAST_BLOCK_SHIFT 12u /* 4 KiB */
+#define MOST_BLOCK_SHIFT 16u  /* 64 KiB */
+#define LEAST_BLOCKS 64u      /* that a limit allows, unless they were smaller than the smallest */
+#define LEAST_SLOTS 8u        /* of a block: what would have fewer has no class */
 #define SLOT_ALIGN 64u
 #define SMALL_STEP 64u /* classes 64, 128 … 1024 */
 #define SMALL_MAX 1024u
@@ -22,7 +26,6 @@
 #define LARGE_CLASSES ((LARGE_MAX - MEDIUM_MAX) / LARGE_STEP)
 #define CLASSES (SMALL_CLASSES + MEDIUM_CLASSES + LARGE_CLASSES)
 
-#define UNITS (BLOCK_SIZE / SLOT_ALIGN)
 #define KEPT_BLOCKS 4u   /* empty ones that do not go back, so that one slot taken and given costs no block */
 #define FIRST_PLACES 32u /* of the table of blocks, before it is on the heap */
 
@@ -32,9 +35,9 @@ struct free_slot {
 };
 
 struct block {
-    struct list_link link;       /* on pool->blocks, or when nothing was carved from it on pool->empty */
-    uint32_t used;               /* slots handed out */
-    uint64_t starts[UNITS / 64]; /* a bit for each 64 bytes of the block where a slot begins */
+    struct list_link link; /* on pool->blocks, or when nothing was carved from it on pool->empty */
+    uint32_t used;         /* slots handed out */
+    uint64_t starts[];     /* a bit for each 64 bytes of the block where a slot begins */
 };
 
 struct pool {
@@ -42,14 +45,16 @@ struct pool {
     void *context;
     uint64_t references;
     struct pool_stats stats;
+    size_t classed_most;  /* the largest size that has a class */
+    unsigned block_shift; /* a block has 1 << so many bytes */
     struct list_link blocks, empty;
     size_t block_count, empty_count; /* of both; of the empty ones */
     struct block *newest;            /* what slots are carved from */
     uint8_t *fresh;                  /* what was not carved yet of it */
     size_t fresh_size;
     struct list_link free_slots[CLASSES];
-    /* Which block a slot is of: open addressing by address / BLOCK_SIZE, at most half full. No two blocks begin in the
-     * same BLOCK_SIZE bytes of the address space. */
+    /* Which block a slot is of: open addressing by address >> block_shift, at most half full. No two blocks begin in
+     * the same so many bytes of the address space. */
     struct block **places;
     size_t place_count; /* a power of two */
     struct block *first_places[FIRST_PLACES];
@@ -74,21 +79,34 @@ static size_t class_size(size_t class)
     return MEDIUM_MAX + (class - SMALL_CLASSES - MEDIUM_CLASSES + 1) * LARGE_STEP;
 }
 
-/* Whether a size has a class. In builds for sanitizers none has, so that they see every room by itself. */
-static bool is_classed(size_t size)
+static size_t block_size(const struct pool *pool)
 {
-#ifdef NEAP_POOL_MALLOC
-    (void)size;
-    return false;
-#else
-    return size <= LARGE_MAX;
+    return (size_t)1 << pool->block_shift;
+}
+
+static void choose_blocks(struct pool *pool)
+{
+    size_t limit = pool->stats.limit;
+
+    pool->block_shift = MOST_BLOCK_SHIFT;
+    while (limit && pool->block_shift > LEAST_BLOCK_SHIFT && block_size(pool) > limit / LEAST_BLOCKS)
+        pool->block_shift--;
+        /* In builds for sanitizers nothing has a class, so that they see every room by itself. */
+#ifndef NEAP_POOL_MALLOC
+    pool->classed_most =
+        block_size(pool) / LEAST_SLOTS < LARGE_MAX ? block_size(pool) / LEAST_SLOTS : LARGE_MAX;
 #endif
 }
 
-/* Bytes that a size is counted as. */
-static size_t room_size(size_t size)
+static bool is_classed(const struct pool *pool, size_t size)
 {
-    return is_classed(size) ? class_size(class_of(size)) : size;
+    return size <= pool->classed_most;
+}
+
+/* Bytes that a size is counted as. */
+static size_t room_size(const struct pool *pool, size_t size)
+{
+    return is_classed(pool, size) ? class_size(class_of(size)) : size;
 }
 
 /* ---- the environment */
@@ -131,14 +149,14 @@ static size_t place_of(const struct pool *pool, uintptr_t page)
     return (size_t)(page * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (pool->place_count - 1);
 }
 
-static uintptr_t page_of(const void *address)
+static uintptr_t page_of(const struct pool *pool, const void *address)
 {
-    return (uintptr_t)address / BLOCK_SIZE;
+    return (uintptr_t)address >> pool->block_shift;
 }
 
 static void put_place(struct pool *pool, struct block *block)
 {
-    size_t at = place_of(pool, page_of(block));
+    size_t at = place_of(pool, page_of(pool, block));
 
     while (pool->places[at])
         at = (at + 1) & (pool->place_count - 1);
@@ -148,12 +166,12 @@ static void put_place(struct pool *pool, struct block *block)
 /* Those behind it move up, so that no search ends too early. */
 static void take_place(struct pool *pool, const struct block *block)
 {
-    size_t mask = pool->place_count - 1, at = place_of(pool, page_of(block));
+    size_t mask = pool->place_count - 1, at = place_of(pool, page_of(pool, block));
 
     while (pool->places[at] != block)
         at = (at + 1) & mask;
     for (size_t next = (at + 1) & mask; pool->places[next]; next = (next + 1) & mask) {
-        size_t home = place_of(pool, page_of(pool->places[next]));
+        size_t home = place_of(pool, page_of(pool, pool->places[next]));
 
         if (((next - home) & mask) < ((next - at) & mask))
             continue;
@@ -186,7 +204,7 @@ static struct block *find_block(const struct pool *pool, uintptr_t page)
 {
     size_t at = place_of(pool, page);
 
-    while (pool->places[at] && page_of(pool->places[at]) != page)
+    while (pool->places[at] && page_of(pool, pool->places[at]) != page)
         at = (at + 1) & (pool->place_count - 1);
     return pool->places[at];
 }
@@ -194,13 +212,30 @@ static struct block *find_block(const struct pool *pool, uintptr_t page)
 /* A block begins in the page of a slot, or in the one before. */
 static struct block *block_of(const struct pool *pool, const void *room)
 {
-    struct block *block = find_block(pool, page_of(room));
+    struct block *block = find_block(pool, page_of(pool, room));
 
-    return block && (const uint8_t *)block < (const uint8_t *)room ? block
-                                                                   : find_block(pool, page_of(room) - 1);
+    return block && (const uint8_t *)block < (const uint8_t *)room
+               ? block
+               : find_block(pool, page_of(pool, room) - 1);
 }
 
 /* ---- blocks */
+
+static size_t start_words(const struct pool *pool)
+{
+    return block_size(pool) / SLOT_ALIGN / 64;
+}
+
+static size_t header_size(const struct pool *pool)
+{
+    return sizeof(struct block) + start_words(pool) * sizeof(uint64_t);
+}
+
+/* Slots begin at a cache line behind the block's own header. */
+static uint8_t *first_slot(const struct pool *pool, struct block *block)
+{
+    return (uint8_t *)(((uintptr_t)block + header_size(pool) + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN);
+}
 
 static bool give_empty_block(struct pool *pool)
 {
@@ -212,7 +247,7 @@ static bool give_empty_block(struct pool *pool)
     take_place(pool, block);
     pool->empty_count--;
     pool->block_count--;
-    give_to_environment(pool, block, BLOCK_SIZE);
+    give_to_environment(pool, block, block_size(pool));
     return true;
 }
 
@@ -227,26 +262,20 @@ static struct block *take_block(struct pool *pool)
     }
     if (2 * (pool->block_count + 1) > pool->place_count && !grow_places(pool))
         return NULL;
-    block = take_from_environment(pool, BLOCK_SIZE);
+    block = take_from_environment(pool, block_size(pool));
     if (!block)
         return NULL;
-    *block = (struct block){0};
+    memset(block, 0, header_size(pool));
     put_place(pool, block);
     pool->block_count++;
     return block;
 }
 
-/* Slots begin at a cache line behind the block's own header. */
-static uint8_t *first_slot(struct block *block)
-{
-    return (uint8_t *)(((uintptr_t)(block + 1) + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN);
-}
-
 static void begin_block(struct pool *pool, struct block *block)
 {
     pool->newest = block;
-    pool->fresh = first_slot(block);
-    pool->fresh_size = BLOCK_SIZE - (size_t)(pool->fresh - (uint8_t *)block);
+    pool->fresh = first_slot(pool, block);
+    pool->fresh_size = block_size(pool) - (size_t)(pool->fresh - (uint8_t *)block);
 }
 
 static void push_free(struct pool *pool, size_t class, struct block *block, void *room)
@@ -291,7 +320,7 @@ static bool add_block(struct pool *pool)
  * carved one by one, so that this costs each of them no more than that did. */
 static void recover_block(struct pool *pool, struct block *block)
 {
-    for (size_t i = 0; i < UNITS / 64; i++) {
+    for (size_t i = 0; i < start_words(pool); i++) {
         for (uint64_t bits = block->starts[i]; bits; bits &= bits - 1) {
             size_t unit = i * 64 + (size_t)__builtin_ctzll(bits);
             uint8_t *line = (uint8_t *)block + unit * SLOT_ALIGN;
@@ -346,6 +375,7 @@ struct pool *neap_pool_new(pool_realloc_fn realloc_fn, void *context, size_t lim
         return NULL;
     *pool =
         (struct pool){.realloc_fn = realloc_fn, .context = context, .references = 1, .stats.limit = limit};
+    choose_blocks(pool);
     pool->places = pool->first_places;
     pool->place_count = FIRST_PLACES;
     list_init(&pool->blocks);
@@ -366,7 +396,7 @@ static void give_blocks(struct pool *pool, struct list_link *list)
     struct list_link *link;
 
     while ((link = list_take_first(list)) != NULL)
-        give_to_environment(pool, LIST_OWNER(link, struct block, link), BLOCK_SIZE);
+        give_to_environment(pool, LIST_OWNER(link, struct block, link), block_size(pool));
 }
 
 void neap_pool_release(struct pool *pool)
@@ -384,10 +414,10 @@ void *neap_pool_alloc(struct pool *pool, size_t size)
 {
     if (size == 0)
         size = 1;
-    void *room = is_classed(size) ? take_slot(pool, class_of(size)) : take_from_environment(pool, size);
+    void *room = is_classed(pool, size) ? take_slot(pool, class_of(size)) : take_from_environment(pool, size);
     if (!room)
         return NULL;
-    pool->stats.used += room_size(size);
+    pool->stats.used += room_size(pool, size);
     return memset(room, 0, size);
 }
 
@@ -397,8 +427,8 @@ void neap_pool_free(struct pool *pool, void *pointer, size_t size)
         return;
     if (size == 0)
         size = 1;
-    pool->stats.used -= room_size(size);
-    if (is_classed(size))
+    pool->stats.used -= room_size(pool, size);
+    if (is_classed(pool, size))
         give_slot(pool, class_of(size), pointer);
     else
         give_to_environment(pool, pointer, size);
@@ -415,7 +445,7 @@ void *neap_pool_resize(struct pool *pool, void *pointer, size_t size, size_t new
 {
     if (!pointer)
         return neap_pool_alloc(pool, new_size);
-    if (size && new_size && is_classed(size) && is_classed(new_size) &&
+    if (size && new_size && is_classed(pool, size) && is_classed(pool, new_size) &&
         class_of(size) == class_of(new_size)) {
         if (new_size > size)
             memset((uint8_t *)pointer + size, 0, new_size - size);

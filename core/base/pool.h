@@ -1,4 +1,4 @@
-/* All memory of a config and its connections: size classes with free lists over 64 KiB blocks, one bound, no threads.
+/* All memory of a config and its connections: size classes with free lists over blocks of at most 64 KiB, one bound, no threads.
  * Reference counted: the config holds one reference, each connection and endpoint one. */
 #ifndef NEAP_BASE_POOL_H
 #define NEAP_BASE_POOL_H
