@@ -93,4 +93,9 @@
 #define LIMIT_RESOLVES 32u          /* names being looked up by a loop, a thread each */
 #define LIMIT_HOST_NAME 253u        /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
+/* What a server under a memory limit keeps for handshakes. */
+#define LIMIT_HANDSHAKE_MEMORY 32768u /* bytes that must be left for a connection to be accepted */
+#define LIMIT_HANDSHAKE_REST 8192u /* … and for each in its handshake, which has most of its part already */
+#define LIMIT_HANDSHAKES_PROVED 3u /* while fewer could be carried, addresses are to be proved first */
+
 #endif

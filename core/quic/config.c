@@ -38,7 +38,11 @@ static int start_crypto(neap_config *config)
 
 neap_config *neap_config_create(const neap_env *env)
 {
-    struct pool *pool = neap_pool_new(env->realloc, env->context, env->memory_limit);
+    return neap_config_create_in(neap_pool_new(env->realloc, env->context, env->memory_limit), env);
+}
+
+neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
+{
     neap_config *config = pool ? neap_pool_alloc(pool, sizeof *config) : NULL;
 
     if (!config) {

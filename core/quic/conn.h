@@ -185,6 +185,7 @@ struct neap_conn {
     neap_time wake_at;       /* what the layer above asked for */
     neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */
     neap_time stalled_until; /* no memory for a packet's record: not tried before */
+    neap_time stalled_for;   /* the wait before that, twice as long each time; 0: there was memory */
 
     /* what the peer is good for (RFC 9000 §21.9) */
     uint64_t progress;     /* its frames that brought anything, besides those that streams counts */

@@ -3,7 +3,9 @@
 
 #define PING_EVERY \
     32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
-#define LEAST_SKIP 16u          /* packets, also while the window is smaller */
+#define LEAST_SKIP 16u                      /* packets, also while the window is smaller */
+#define STALL_FIRST (10 * NEAP_MILLISECOND) /* without memory for a packet's record */
+#define STALL_MOST (1280 * NEAP_MILLISECOND)
 #define LONG_HEADER_MOST 16383u /* what two bytes of Length can tell */
 
 static enum neap_packet_type packet_type(enum space space)
@@ -218,6 +220,23 @@ static bool is_exempt(enum space space, const struct number_space *s)
     return space != SPACE_APPLICATION && s->recovery.sent.eliciting_in_flight == 0;
 }
 
+/* Nobody tells when there is memory again: it is asked for ever more rarely, so that many connections without any cost
+ * little. */
+static bool reserve_record(neap_conn *c, struct number_space *s)
+{
+    if (neap_sent_reserve(&s->recovery.sent, c->pool, PACKET_FRAMES) == 0) {
+        c->stalled_for = 0;
+        return true;
+    }
+    if (c->stalled_until <= c->now) {
+        neap_time longer = 2 * c->stalled_for;
+
+        c->stalled_for = longer < STALL_FIRST ? STALL_FIRST : longer < STALL_MOST ? longer : STALL_MOST;
+        c->stalled_until = c->now + c->stalled_for;
+    }
+    return false;
+}
+
 bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
                       size_t room, const struct allowance *allowed)
 {
@@ -230,10 +249,8 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
 
     if (!wants && !is_ack_due(c, s))
         return false;
-    if (neap_sent_reserve(&s->recovery.sent, c->pool, PACKET_FRAMES)) {
-        c->stalled_until = c->now + 10 * NEAP_MILLISECOND;
+    if (!reserve_record(c, s))
         return false;
-    }
     if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     write_ack(c, d, s);
@@ -254,10 +271,8 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
 bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t room,
                               const struct allowance *allowed)
 {
-    if (neap_sent_reserve(&c->application.recovery.sent, c->pool, PACKET_FRAMES)) {
-        c->stalled_until = c->now + 10 * NEAP_MILLISECOND;
+    if (!reserve_record(c, &c->application))
         return false;
-    }
     if (!neap_draft_begin(c, d, path, SPACE_APPLICATION, out, room))
         return false;
     write_path_frames(c, d, allowed);

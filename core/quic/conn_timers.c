@@ -74,7 +74,8 @@ static neap_time sending_at(const neap_conn *c)
 
     if (is_amplification_blocked(c))
         return NEAP_NEVER;
-    return c->stalled_until > at ? c->stalled_until : at;
+    /* Nothing is tried before, whatever is due; then it is, also when there is only data. */
+    return c->stalled_until > c->now ? c->stalled_until : at;
 }
 
 void neap_conn_wake_at(neap_conn *conn, neap_time at)

@@ -253,6 +253,7 @@ void neap_endpoint_remove(neap_endpoint *e, struct member *m)
     if (c->is_server && conn_reached(c) >= STAGE_ESTABLISHED)
         neap_admission_ended(e->admission, m->first, e->now);
     e->stats.connections--;
+    e->memory_short_at = 0;
     c->member = NULL;
     neap_conn_free(c);
     neap_pool_free(e->pool, m, sizeof *m);

@@ -51,7 +51,8 @@ struct neap_endpoint {
     bool holds_ipv4, holds_ipv6;
     size_t answer_count;
     neap_time now;
-    neap_time reset_second; /* stateless resets are counted a second at a time */
+    neap_time memory_short_at; /* since when somebody was put off for it, and nobody left; 0: nobody was */
+    neap_time reset_second;    /* stateless resets are counted a second at a time */
     uint32_t resets_in_second;
     const neap_tracer *tracer; /* of accepted connections; NULL nobody */
     neap_endpoint_stats stats;

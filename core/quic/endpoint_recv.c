@@ -75,7 +75,36 @@ static int drop(neap_endpoint *e)
     return 0;
 }
 
-static enum admission_says ask(const neap_endpoint *e, const neap_udp_datagram *d, bool validated)
+/* Whether the memory that is left carries so many more handshakes, beside those that have begun. */
+static bool has_memory_for(const neap_endpoint *e, uint64_t more)
+{
+    struct pool_stats stats = neap_pool_stats(e->pool);
+    uint64_t needed = more * LIMIT_HANDSHAKE_MEMORY + e->stats.half_open * LIMIT_HANDSHAKE_REST;
+
+    return stats.limit == 0 || stats.used + needed <= stats.limit;
+}
+
+/* Who is accepted gets to the end of its handshake: several that have each a part of the memory and wait for the rest
+ * would all wait in vain. The last of it is for those that have their address. */
+static enum admission_says ask_memory(neap_endpoint *e, bool validated)
+{
+    neap_time patience = config_option(e->config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
+    bool is_short = !has_memory_for(e, 1);
+
+    if (!is_short)
+        e->memory_short_at = 0;
+    else if (e->memory_short_at == 0)
+        e->memory_short_at = e->now;
+    if (has_memory_for(e, validated ? 1 : LIMIT_HANDSHAKES_PROVED))
+        return ADMISSION_BEGIN;
+    /* Handshakes and short connections leave their memory to those that come again. Where nobody leaves for longer than
+     * a handshake may take, waiting is of no use. */
+    if (is_short && e->now - e->memory_short_at >= patience)
+        return ADMISSION_REFUSE;
+    return validated ? ADMISSION_LATER : ADMISSION_RETRY;
+}
+
+static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, bool validated)
 {
     if (e->refuses || e->stats.connections >= config_option(e->config, OPTION_max_connections))
         return ADMISSION_REFUSE;
@@ -83,7 +112,10 @@ static enum admission_says ask(const neap_endpoint *e, const neap_udp_datagram *
         neap_admission_ask(e->admission, &d->from, validated, config_option(e->config, OPTION_handshake_rate),
                            e->stats.half_open, e->now);
     bool must_retry = !validated && config_option(e->config, OPTION_retry) != 0;
-    return says == ADMISSION_BEGIN && must_retry ? ADMISSION_RETRY : says;
+
+    if (says != ADMISSION_BEGIN)
+        return says;
+    return must_retry ? ADMISSION_RETRY : ask_memory(e, validated);
 }
 
 /* RFC 9000 §5.2.2, §8.1.2. */

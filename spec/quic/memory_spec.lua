@@ -101,6 +101,32 @@ describe("memory that runs out in an established connection", function()
     end)
   end
 
+  it("has what could not be sent tried ever more rarely, and sent when there is some", function()
+    local p = net.pair():handshake()
+    local id = p.server:open(false)
+    assert.equal(9000, p.server:stream_send(id, ("x"):rep(9000), true))
+    p.now = p.server:timeout()
+    p.server:on_timeout(p.now) -- which gives back what records of packets were in
+    p.server_config:fail_at(1, true)
+    p.server:burst(p.now)
+    -- Nobody acknowledges: the connection has its timers only.
+    local start, turns = p.now, 0
+    while p.now - start < 8000 * MS do
+      p.now = math.max(p.server:timeout(), p.now)
+      p.server:on_timeout(p.now)
+      p.server:burst(p.now)
+      turns = turns + 1
+      assert.is_true(turns <= 20)
+    end
+    assert.equal("none", p.server:info().by)
+    p.server_config:fail_at(-1)
+    assert.is_true(p:run(function(x)
+      local got, fin = x.client:stream_recv(id)
+      return got and fin
+    end, 5000 * MS))
+    p:free()
+  end)
+
   it("leaves each kind of frame that it refused to come again", function()
     for name, payload in pairs({
       STREAM = bytes(STREAM, 8, 3, "abc"),

@@ -27,9 +27,9 @@ function net.certificate()
   return certificate, key
 end
 
---- A config with options by name; `seed` for its randomness. Clients do not verify unless told.
+--- A config with options by name, and `memory_limit`; `seed` for its randomness. Clients do not verify unless told.
 function net.config(options, seed, is_server)
-  local config = assert(quic.config(seed or 1))
+  local config = assert(quic.config(seed or 1, nil, nil, options and options.memory_limit))
   config:alpn("t")
   if is_server then
     assert(config:certificate(net.certificate()) == 0)
@@ -37,7 +37,7 @@ function net.config(options, seed, is_server)
     config:set("verify_peer", 0)
   end
   for name, value in pairs(options or {}) do
-    if name ~= "alpn" and name ~= "fail_at" then
+    if name ~= "alpn" and name ~= "fail_at" and name ~= "memory_limit" then
       assert(config:set(name, value) == 0, name)
     end
   end

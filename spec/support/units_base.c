@@ -56,7 +56,6 @@ static uint64_t check_number(lua_State *L, int index)
 
 struct unit_pool {
     struct pool *pool;
-    bool is_classed;
 };
 
 static int pool_new(lua_State *L)
@@ -65,7 +64,7 @@ static int pool_new(lua_State *L)
     bool is_classed = lua_toboolean(L, 2);
     struct unit_pool *u = lua_newuserdata(L, sizeof(*u));
 
-    *u = (struct unit_pool){.is_classed = is_classed};
+    *u = (struct unit_pool){0};
     luaL_getmetatable(L, POOL);
     lua_setmetatable(L, -2);
     u->pool =
@@ -82,10 +81,7 @@ static int pool_gc(lua_State *L)
 {
     struct unit_pool *u = check_pool(L);
 
-    if (u->is_classed)
-        classed_pool_release(u->pool);
-    else
-        neap_pool_release(u->pool);
+    neap_pool_release(u->pool);
     u->pool = NULL;
     return 0;
 }
@@ -104,7 +100,7 @@ static int pool_alloc(lua_State *L)
     struct unit_pool *u = check_pool(L);
     size_t size = (size_t)check_number(L, 2);
 
-    return push_room(L, u->is_classed ? classed_pool_alloc(u->pool, size) : neap_pool_alloc(u->pool, size));
+    return push_room(L, neap_pool_alloc(u->pool, size));
 }
 
 static int pool_free(lua_State *L)
@@ -113,10 +109,7 @@ static int pool_free(lua_State *L)
     void *room = lua_touserdata(L, 2);
     size_t size = (size_t)check_number(L, 3);
 
-    if (u->is_classed)
-        classed_pool_free(u->pool, room, size);
-    else
-        neap_pool_free(u->pool, room, size);
+    neap_pool_free(u->pool, room, size);
     return 0;
 }
 
@@ -126,14 +119,13 @@ static int pool_resize(lua_State *L)
     void *room = lua_touserdata(L, 2);
     size_t size = (size_t)check_number(L, 3), new_size = (size_t)check_number(L, 4);
 
-    return push_room(L, u->is_classed ? classed_pool_resize(u->pool, room, size, new_size)
-                                      : neap_pool_resize(u->pool, room, size, new_size));
+    return push_room(L, neap_pool_resize(u->pool, room, size, new_size));
 }
 
 static int pool_stats(lua_State *L)
 {
     struct unit_pool *u = check_pool(L);
-    struct pool_stats stats = u->is_classed ? classed_pool_stats(u->pool) : neap_pool_stats(u->pool);
+    struct pool_stats stats = neap_pool_stats(u->pool);
 
     lua_newtable(L);
     lua_pushnumber(L, (lua_Number)stats.used);

@@ -1,4 +1,5 @@
 /* Units of core/quic: configs, packets without a connection, names. */
+#include "classed_pool.h"
 #include "quic_unit.h"
 
 int neap_units_quic(lua_State *L);
@@ -40,12 +41,19 @@ static int64_t unit_clock(void *context)
 
     return u->clock;
 }
+
+static uint64_t unit_generation(void *context)
+{
+    (void)context;
+    return 1;
+}
+
 /* ---- config */
 
-/* config(seed [, fail_at, fails_on]) */
+/* config(seed [, fail_at, fails_on, limit]): with a limit its memory is of size classes, as in builds for use */
 static int config_new(lua_State *L)
 {
-    lua_settop(L, 3);
+    lua_settop(L, 4);
     struct unit_config *u = new_object(L, CONFIG, sizeof *u);
 
     u->seed = (uint64_t)luaL_checknumber(L, 1);
@@ -53,7 +61,13 @@ static int config_new(lua_State *L)
     u->fail_at = (int64_t)luaL_optnumber(L, 2, -1);
     u->fails_on = lua_toboolean(L, 3);
     neap_env env = {.realloc = unit_realloc, .random = unit_random, .wall_clock = unit_clock, .context = u};
-    u->config = neap_config_new(&env);
+    if (lua_isnil(L, 4)) {
+        u->config = neap_config_new(&env);
+    } else {
+        env.memory_limit = (size_t)luaL_checknumber(L, 4);
+        env.generation = unit_generation;
+        u->config = neap_config_create_in(classed_pool_new(unit_realloc, u, env.memory_limit), &env);
+    }
     return u->config ? 1 : push_error(L, NEAP_ERR_NO_MEMORY);
 }
 
@@ -159,6 +173,8 @@ static int config_memory(lua_State *L)
         neap_config_memory(u->config, &stats, sizeof stats);
     lua_newtable(L);
     set_number(L, "used", stats.used);
+    set_number(L, "reserved", stats.reserved);
+    set_number(L, "refused", stats.refused);
     set_number(L, "allocations", (uint64_t)u->allocations);
     lua_pushnumber(L, (lua_Number)u->live);
     lua_setfield(L, -2, "live");
