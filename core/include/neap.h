@@ -133,7 +133,9 @@ typedef struct neap_env {
     uint64_t (*generation)(void *context);
     void *context;
     /* Bytes for all connections of a config; SIZE_MAX: no bound. [0: a quarter of the machine's memory, or of the limit of
-     * the process's cgroup] neap_config_memory tells. */
+     * the process's cgroup] neap_config_memory tells. A server accepts a connection when what is left carries its
+     * handshake to the end; others get a Retry, which costs nothing, or are not heard until they come again, and
+     * CONNECTION_REFUSED when no connection went for handshake_timeout. */
     size_t memory_limit;
 } neap_env;
 
@@ -563,7 +565,8 @@ typedef struct neap_endpoint_stats {
     uint64_t retries_sent, version_negotiations_sent, resets_sent, udp_datagrams_received,
         udp_datagrams_dropped;
     uint64_t
-        handshakes_delayed; /* with the token of a Retry, but dropped: their prefix began more than its share */
+        handshakes_delayed; /* with the token of a Retry, but dropped: their prefix began more than its share, or memory
+                               is short */
     uint64_t
         accept_failures; /* first packets that found no memory, no connection ID or no usable certificate */
 } neap_endpoint_stats;
