@@ -61,7 +61,7 @@ enum frame_rule {
       IN_ONE_RTT | ORDINARY)                                                                               \
     X(PATH_CHALLENGE, 0x1a, 0x1a, path_data, path_challenge, nothing,                                      \
       APPLICATION | ELICITS | IN_FLIGHT | PROBING)                                                         \
-    X(PATH_RESPONSE, 0x1b, 0x1b, path_data, path_response, nothing, IN_ONE_RTT | ORDINARY | PROBING)             \
+    X(PATH_RESPONSE, 0x1b, 0x1b, path_data, path_response, nothing, IN_ONE_RTT | ORDINARY | PROBING)       \
     X(CONNECTION_CLOSE, 0x1c, 0x1c, close, close, nothing, EVERYWHERE | TWICE)                             \
     X(CONNECTION_CLOSE_APP, 0x1d, 0x1d, close, close, nothing, APPLICATION | TWICE)                        \
     X(HANDSHAKE_DONE, 0x1e, 0x1e, nothing, handshake_done, handshake_done,                                 \

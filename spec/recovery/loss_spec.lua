@@ -661,7 +661,6 @@ describe("a controller", function()
     assert.is_false(r:told().acked.app_limited)
   end)
 
-  -- covers: rfc9002#7.1.1
   it("hears of CE counts where packets leave marked, and once of each", function()
     r:send(APP, 0, 0)
     r:ack(APP, { { 0, 0 } }, 20 * MS, 0, 1)
