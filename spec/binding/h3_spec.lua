@@ -153,7 +153,9 @@ describe("h3", function()
   it("is refused without memory, with a code", function()
     local both = pair.new { memory_limit = 300000, initial_max_streams_bidi = 10000 }
     -- Chunks first, then what a stream needs, until not even one of those fits.
-    for id in function() return (both.client:stream_open("bidi")) end do both.client:stream_send(id, ("x"):rep(65536)) end
+    for id in function() return (both.client:stream_open("bidi")) end do
+      both.client:stream_send(id, ("x"):rep(65536))
+    end
     local h3, message, code = core.h3(both.client)
     assert.is_nil(h3)
     assert.equal("memory", code)
