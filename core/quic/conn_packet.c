@@ -237,6 +237,23 @@ static bool reserve_record(neap_conn *c, struct number_space *s)
     return false;
 }
 
+static void write_frames(neap_conn *c, struct draft *d, struct number_space *s,
+                         const struct allowance *allowed)
+{
+    if (d->space != SPACE_APPLICATION)
+        write_crypto(c, d, s);
+    else
+        write_application(c, d, allowed);
+}
+
+/* Back to the header. Only an ACK was written, which takes nothing from anybody until its packet is committed. */
+static void drop_ack(struct draft *d)
+{
+    d->w.at = d->payload;
+    d->frame_count = 0;
+    d->has_ack = d->is_in_flight = false;
+}
+
 bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
                       size_t room, const struct allowance *allowed)
 {
@@ -254,10 +271,13 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
     if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     write_ack(c, d, s);
-    if (may_elicit && space != SPACE_APPLICATION)
-        write_crypto(c, d, s);
-    else if (may_elicit)
-        write_application(c, d, allowed);
+    if (may_elicit)
+        write_frames(c, d, s, allowed);
+    /* A frame that cannot be cut does not wait for ever behind an ACK that can. */
+    if (wants && d->has_ack && !d->ack_eliciting && !is_ack_due(c, s)) {
+        drop_ack(d);
+        write_frames(c, d, s, allowed);
+    }
     if (may_elicit && !d->ack_eliciting && (probe || wants_ping(c, s)))
         write_ping(d);
     d->is_probe = probe && d->ack_eliciting;

@@ -41,6 +41,24 @@ describe("a datagram", function()
     p:free()
   end)
 
+  it("leaves out an acknowledgement that can wait where that leaves no room for a frame that cannot be cut", function()
+    local p = net.pair():handshake()
+    for i = 0, 40 do p:inject("client", net.APPLICATION, "\1", { number = 1000 + 2 * i }) end
+    p:flush() -- acknowledges many ranges
+    p:inject("client", net.APPLICATION, "\1", { number = 1081 })
+    local with_ack = 0
+    for room = 64, 200, 4 do
+      local id = p.server:open(false)
+      p.server:stream_send(id, "x")
+      p.server:shutdown(id, "write", 2 ^ 40) -- RESET_STREAM of 12 bytes
+      local written, has_ack = p.server:draft(room)
+      assert.is_true(written, room)
+      with_ack = with_ack + (has_ack and 1 or 0)
+    end
+    assert.is_true(with_ack > 5 and with_ack < 35, with_ack)
+    p:free()
+  end)
+
   it("from a burst has the size of the first one, but for the last", function()
     local p = net.pair():handshake()
     local id = p.client:open(false)

@@ -525,7 +525,25 @@ static int conn_traced(lua_State *L)
     return 1;
 }
 
+/* conn:draft(room) -> whether a 1-RTT packet of at most `room` bytes has something to say, and whether it has an ACK. It
+ * is not sent. */
+static int conn_draft(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    uint8_t out[1200];
+    size_t room = (size_t)luaL_checkinteger(L, 2);
+    struct allowance allowed = {.room = room, .may_elicit = true, .may_expand = true};
+    struct draft d;
+
+    luaL_argcheck(L, room <= sizeof out, 2, "too large");
+    bool is_written = neap_draft_write(c, &d, conn_path(c), SPACE_APPLICATION, out, room, &allowed);
+    lua_pushboolean(L, is_written);
+    lua_pushboolean(L, is_written && d.has_ack);
+    return 2;
+}
+
 static const luaL_Reg conn_methods[] = {
+    {"draft", conn_draft},
     {"free", conn_free},
     {"recv", conn_recv},
     {"ping", conn_ping},
