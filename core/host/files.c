@@ -48,6 +48,9 @@ int neap_config_add_certificate_files(neap_config *config, const char *chain_fil
                                       const char **why)
 {
     size_t chain_size = 0, key_size = 0;
+
+    if (!chain_file || !key_file)
+        return neap_say(why, NEAP_ERR_ARGUMENT, "no file is named");
     void *chain = neap_file_read(chain_file, &chain_size, why);
     void *key = chain ? neap_file_read(key_file, &key_size, why) : NULL;
     int rc = chain && key ? neap_config_add_certificate(config, chain, chain_size, key, key_size, why)

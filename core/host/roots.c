@@ -18,35 +18,44 @@ static int add_ca_file(neap_config *config, const char *path, const char **why)
     return rc;
 }
 
+/* Another place may have what this one has not; it does not help when memory is short or the roots are too many. */
+static bool is_over(int rc)
+{
+    return rc == NEAP_ERR_NO_MEMORY || rc == NEAP_ERR_LIMIT;
+}
+
 /* Files that are no certificates are skipped; one good file is enough. */
 static int add_ca_folder(neap_config *config, const char *path, const char **why)
 {
     char file[4096];
     DIR *folder = opendir(path);
     const struct dirent *entry;
-    int rc = neap_say(why, NEAP_ERR_CERTIFICATE, "no certificate in the folder");
+    int rc = NEAP_ERR_CERTIFICATE;
 
     if (!folder)
         return neap_say(why, NEAP_ERR_SYSTEM, "the folder cannot be read");
-    while ((entry = readdir(folder)) != NULL) {
+    while (!is_over(rc) && (entry = readdir(folder)) != NULL) {
         int length = snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
         struct stat info;
 
         if (length < 0 || (size_t)length >= sizeof file || stat(file, &info) || !S_ISREG(info.st_mode))
             continue;
-        if (add_ca_file(config, file, NULL) == 0)
-            rc = 0;
+        int added = add_ca_file(config, file, why);
+        if (added == 0 || is_over(added))
+            rc = added;
     }
     closedir(folder);
-    if (rc == 0)
-        neap_say(why, 0, NULL);
-    return rc;
+    if (is_over(rc))
+        return rc;
+    return neap_say(why, rc, rc ? "no certificate in the folder" : NULL);
 }
 
 int neap_config_add_ca_path(neap_config *config, const char *path, const char **why)
 {
     struct stat info;
 
+    if (!path)
+        return neap_say(why, NEAP_ERR_ARGUMENT, "no file is named");
     if (stat(path, &info))
         return neap_say(why, NEAP_ERR_SYSTEM, "no such file or folder");
     return S_ISDIR(info.st_mode) ? add_ca_folder(config, path, why) : add_ca_file(config, path, why);
@@ -68,16 +77,22 @@ int neap_config_add_system_ca(neap_config *config, const char **why)
         int rc = neap_config_add_ca_path(config, chosen, NULL);
         return rc ? neap_say(why, rc, "no root certificates can be read where SSL_CERT_FILE points") : 0;
     }
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (neap_config_add_ca_path(config, places[i], NULL) == 0)
-            return 0;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        int rc = neap_config_add_ca_path(config, places[i], why);
+        if (rc == 0 || is_over(rc))
+            return rc;
+    }
     return neap_say(why, NEAP_ERR_SYSTEM,
                     "no root certificates found on this system (package ca-certificates)");
 }
 
-/* A client that verifies needs something to verify with. */
-static bool complete_client(neap_config *config, const char **why)
+/* What would only time out is refused; a client that verifies needs something to verify with. */
+static bool complete_client(neap_config *config, const neap_address *peer, const char **why)
 {
+    if (!config)
+        return neap_say(why, false, "no config (neap_config_new gave none)");
+    if (peer->family != 4 && peer->family != 6)
+        return neap_say(why, false, "no address to connect to");
     return !neap_config_lacks_trust(config) || neap_config_add_system_ca(config, why) == 0;
 }
 
@@ -86,7 +101,7 @@ neap_conn *neap_connect(neap_config *config, const char *server_name, const neap
 {
     neap_cid source;
 
-    if (!complete_client(config, why))
+    if (!complete_client(config, peer, why))
         return NULL;
     neap_random_cid(config, (size_t)config_option(config, OPTION_source_connection_id_size), &source);
     return neap_conn_new_client(config, server_name, local, peer, &source, now, why);
@@ -96,7 +111,11 @@ neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config, c
                                  const neap_address *local, const neap_address *peer, neap_time now,
                                  const char **why)
 {
-    if (!complete_client(config ? config : neap_endpoint_config(endpoint), why))
+    if (!endpoint) {
+        neap_say(why, 0, "no endpoint (neap_endpoint_new said why)");
+        return NULL;
+    }
+    if (!complete_client(config ? config : neap_endpoint_config(endpoint), peer, why))
         return NULL;
     return neap_endpoint_new_client(endpoint, config, server_name, local, peer, now, why);
 }

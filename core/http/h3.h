@@ -123,6 +123,9 @@ struct neap_h3 {
 /** Close the connection for the peer's fault, once. Returns `code`. */
 int neap_h3_fail(struct neap_h3 *h3, uint64_t code, const char *reason);
 
+/** Nothing is said or read any more: the connection is closing, draining or closed. */
+bool neap_h3_is_closed(const struct neap_h3 *h3);
+
 /** The peer did something that costs and brings nothing; too much of it closes the connection (RFC 9114 §10.5). */
 void neap_h3_glitch(struct neap_h3 *h3);
 

@@ -65,6 +65,11 @@ int neap_h3_fail(struct neap_h3 *h3, uint64_t code, const char *reason)
     return (int)code;
 }
 
+bool neap_h3_is_closed(const struct neap_h3 *h3)
+{
+    return h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn);
+}
+
 void neap_h3_glitch(struct neap_h3 *h3)
 {
     if (++h3->glitches > LIMIT_GLITCHES)
@@ -184,7 +189,7 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     neap_h3_expire_sections(h3);
     if (!h3->failed && (next_of_connection(h3, out) || next_of_requests(h3, out)))
         return NEAP_OK;
-    if (!h3->failed && !neap_conn_is_draining(h3->conn) && !neap_conn_is_closed(h3->conn))
+    if (!neap_h3_is_closed(h3))
         return NEAP_ERR_AGAIN;
     neap_field_list_free(&h3->fields, h3->pool);
     *out = (neap_h3_event){.type = NEAP_H3_CLOSED};
@@ -198,14 +203,22 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
 
 int neap_h3_goaway(neap_h3 *h3)
 {
-    if (h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn))
+    if (neap_h3_is_closed(h3))
         return NEAP_ERR_CLOSED;
     uint64_t id = h3->is_server ? h3->next_request_id : 0;
     /* RFC 9114 §5.2: the identifier never grows, and what was refused once stays refused. */
     if (h3->goaway_sent != NO_ID && id >= h3->goaway_sent)
         return NEAP_OK;
     h3->goaway_sent = id;
-    return neap_h3_write_goaway(h3);
+    int err = neap_h3_write_goaway(h3);
+    if (err == NEAP_OK)
+        return NEAP_OK;
+    /* It may be cut, and cannot be said again: the control stream carries nothing any more. */
+    if (err == NEAP_ERR_NO_MEMORY)
+        neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for the control stream");
+    else
+        neap_h3_fail(h3, NEAP_H3_CLOSED_CRITICAL_STREAM, "our control stream was stopped");
+    return err == NEAP_ERR_NO_MEMORY ? err : NEAP_ERR_CLOSED;
 }
 
 int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user)

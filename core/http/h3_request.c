@@ -560,13 +560,13 @@ static bool skip_to_body(struct h3_request *r)
 
 int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
 {
-    struct h3_request *r = h3->failed ? NULL : neap_h3_find_request(h3, stream);
+    struct h3_request *r = neap_h3_find_request(h3, stream);
     uint8_t *at = out;
     size_t left = size;
 
-    if (!r)
-        return h3->failed ? NEAP_ERR_CLOSED : NEAP_ERR_STREAM_STATE;
-    if (r->is_unwanted)
+    if (neap_h3_is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (!r || r->is_unwanted)
         return NEAP_ERR_STREAM_STATE;
     if (r->message != MESSAGE_BODY)
         return r->message == MESSAGE_CLOSED && !r->marks ? NEAP_ERR_STREAM_STATE : NEAP_ERR_AGAIN;
@@ -590,6 +590,8 @@ int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code)
 {
     struct h3_request *r = neap_h3_find_request(h3, stream);
 
+    if (code > VARINT_MAX)
+        return NEAP_ERR_ARGUMENT;
     if (!r)
         return NEAP_ERR_STREAM_STATE;
     shut_down(r, code);
@@ -601,6 +603,8 @@ int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code)
 {
     struct h3_request *r = neap_h3_find_request(h3, stream);
 
+    if (code > VARINT_MAX)
+        return NEAP_ERR_ARGUMENT;
     if (!r || r->message == MESSAGE_CLOSED || r->is_unwanted)
         return NEAP_ERR_STREAM_STATE;
     r->is_unwanted = true;

@@ -47,11 +47,6 @@ static int check_outgoing(const struct neap_h3 *h3, const neap_field *fields, si
     return neap_fields_check(fields, count, kind, info, NULL) ? NEAP_ERR_ARGUMENT : NEAP_OK;
 }
 
-static bool is_closed(const struct neap_h3 *h3)
-{
-    return h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn);
-}
-
 /* A frame that was queued in part cannot be taken back: the stream is lost. */
 static int give_up(struct h3_request *r)
 {
@@ -73,7 +68,7 @@ int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count
 {
     struct section_info info;
 
-    if (is_closed(h3) || h3->goaway_received != NO_ID)
+    if (neap_h3_is_closed(h3) || h3->goaway_received != NO_ID)
         return NEAP_ERR_CLOSED;
     if (h3->is_server)
         return NEAP_ERR_ARGUMENT;
@@ -110,7 +105,7 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
     struct h3_request *r = neap_h3_find_request(h3, stream);
     struct section_info info;
 
-    if (is_closed(h3))
+    if (neap_h3_is_closed(h3))
         return NEAP_ERR_CLOSED;
     if (r && r->is_stopped)
         return NEAP_ERR_STREAM_STOPPED;
@@ -150,16 +145,30 @@ static size_t body_room(int64_t capacity)
     return room > head ? room - head : 0;
 }
 
+/* Whether the body may go on with these bytes: 0 or a negative error. */
+static int check_body(const struct neap_h3 *h3, const struct h3_request *r, size_t size, bool fin)
+{
+    if (neap_h3_is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (!r)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->is_stopped)
+        return NEAP_ERR_STREAM_STOPPED;
+    if (r->sending != SEND_BODY)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->send_left >= 0 && (size > (uint64_t)r->send_left || (fin && size < (uint64_t)r->send_left)))
+        return NEAP_ERR_ARGUMENT; /* RFC 9114 §4.1.2: our own message would be malformed */
+    return NEAP_OK;
+}
+
 int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream)
 {
-    const struct h3_request *r = neap_h3_find_request(h3, stream);
+    int err = check_body(h3, neap_h3_find_request(h3, stream), 0, false);
 
-    if (is_closed(h3))
-        return NEAP_ERR_CLOSED;
-    if (!r || r->sending != SEND_BODY)
-        return NEAP_ERR_STREAM_STATE;
+    if (err)
+        return err;
     int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
-    return capacity < 0 && capacity != NEAP_ERR_AGAIN ? capacity : (int64_t)body_room(capacity);
+    return capacity < 0 ? capacity : (int64_t)body_room(capacity);
 }
 
 /* Have QUIC tell when the stream takes bytes again, which it does after a send that came short: nothing of this one is
@@ -202,22 +211,6 @@ static size_t frame_share(size_t size, int64_t capacity)
     while (share < size && h3_frame_head_size(H3_DATA, share) + share < (size_t)capacity)
         share++;
     return share;
-}
-
-/* Whether the body may go on with these bytes: 0 or a negative error. */
-static int check_body(const struct neap_h3 *h3, const struct h3_request *r, size_t size, bool fin)
-{
-    if (is_closed(h3))
-        return NEAP_ERR_CLOSED;
-    if (!r)
-        return NEAP_ERR_STREAM_STATE;
-    if (r->is_stopped)
-        return NEAP_ERR_STREAM_STOPPED;
-    if (r->sending != SEND_BODY)
-        return NEAP_ERR_STREAM_STATE;
-    if (r->send_left >= 0 && (size > (uint64_t)r->send_left || (fin && size < (uint64_t)r->send_left)))
-        return NEAP_ERR_ARGUMENT; /* RFC 9114 §4.1.2: our own message would be malformed */
-    return NEAP_OK;
 }
 
 int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin)

@@ -85,7 +85,7 @@ static bool parse_ip(const char *text, size_t size, neap_address *out)
 int neap_address_parse(const char *text, uint16_t default_port, neap_address *out)
 {
     neap_address address = {.port = default_port};
-    size_t size = strnlen(text, ADDRESS_TEXT);
+    size_t size = text ? strnlen(text, ADDRESS_TEXT) : ADDRESS_TEXT;
     const char *ip = text, *port = NULL;
     size_t ip_length = size;
     uint64_t number = default_port;

@@ -302,12 +302,14 @@ int neap_conn_ping(neap_conn *conn)
     if (!conn_is_alive(conn))
         return NEAP_ERR_CLOSED;
     conn->owes_ping = true;
+    neap_conn_wake(conn);
     return 0;
 }
 
 void neap_conn_keep_alive(neap_conn *conn, neap_time span)
 {
     conn->keep_until = span == 0 ? 0 : span < NEAP_NEVER - conn->now ? conn->now + span : NEAP_NEVER;
+    neap_conn_wake(conn); /* its timer is another now */
 }
 
 void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason)

@@ -79,11 +79,13 @@ void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)
 
 int neap_conn_stream_stop(neap_conn *conn, uint64_t id, uint64_t code)
 {
+    neap_conn_wake(conn);
     return is_alive(conn) ? neap_streams_stop(&conn->streams, id, code) : NEAP_ERR_CLOSED;
 }
 
 int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
 {
+    neap_conn_wake(conn);
     if (!is_alive(conn))
         return NEAP_ERR_CLOSED;
     return code > VARINT_MAX ? NEAP_ERR_ARGUMENT : neap_streams_shutdown(&conn->streams, id, direction, code);
@@ -91,7 +93,6 @@ int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direct
 
 int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code)
 {
-    neap_conn_wake(conn);
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_end(conn, id, direction, code);
 }
 

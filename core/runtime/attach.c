@@ -106,7 +106,7 @@ static int attach(neap_loop *loop, neap_endpoint *endpoint, neap_address *wanted
         return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "the endpoint has sockets already");
     attachment = calloc(1, sizeof *attachment);
     if (attachment == NULL)
-        return NEAP_ERR_NO_MEMORY;
+        return neap_loop_fail(loop, NEAP_ERR_NO_MEMORY, ENOMEM, "sockets of an endpoint");
     attachment->endpoint = endpoint;
     for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++)
         attachment->sockets[i].fd = -1;

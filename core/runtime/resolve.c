@@ -162,13 +162,13 @@ static int start_thread(struct question *question)
 int64_t neap_loop_resolve(neap_loop *loop, const char *host, uint16_t port)
 {
     struct resolver *resolver = loop->resolver;
-    size_t size = strlen(host);
+    size_t size = host ? strlen(host) : 0;
 
     if (size == 0 || size > LIMIT_HOST_NAME)
         return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "a host name has 1 to 253 bytes");
     struct question *question = calloc(1, sizeof *question);
     if (question == NULL)
-        return NEAP_ERR_NO_MEMORY;
+        return neap_loop_fail(loop, NEAP_ERR_NO_MEMORY, ENOMEM, "a question for a name");
     memcpy(question->host, host, size);
     question->port = port;
     question->resolver = resolver;

@@ -45,7 +45,7 @@ describe("neap_conn_free", function()
 end)
 
 describe("what is done outside of neap_endpoint_next", function()
-  for _, how in ipairs { "send", "close", "stop", "http" } do
+  for _, how in ipairs { "send", "close", "stop", "http", "ping", "keep_alive", "cancel", "stop_body" } do
     it("leaves without being touched: " .. how, function()
       assert.is_true(api.answered(how))
     end)
@@ -64,5 +64,60 @@ end)
 describe("structs that are filled", function()
   it("may be of an older or a newer header", function()
     assert.same({ true, true }, { api.sized() })
+  end)
+end)
+
+describe("what gets nothing where something is needed", function()
+  local ARGUMENT = -3
+  local said
+
+  setup(function() said = api.refusals() end)
+
+  for _, what in ipairs { "certificate file", "key file", "roots", "name", "address", "bound address", "host" } do
+    it("is refused: no " .. what, function() assert.equal(ARGUMENT, said[what]) end)
+  end
+
+  it("gives no connection and says why", function()
+    assert.equal(0, said["connect without a config"])
+    assert.equal(0, said["connect without an endpoint"])
+    assert.equal(0, said["connect to no address"])
+    for i, word in ipairs { "file", "file", "file", "config", "endpoint", "address" } do
+      assert.is_truthy(said[i] and said[i]:find(word, 1, true), said[i])
+    end
+  end)
+end)
+
+describe("neap_config_add_ca_path", function()
+  local helper = require("spec.helper")
+
+  it("says that memory was short, of a folder as of a file", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    helper.write_file(dir .. "/root.pem", api.certificate())
+    for _, path in ipairs { dir, dir .. "/root.pem" } do
+      local result, why = api.added_without_memory(path)
+      assert.equal(-2, result)
+      assert.is_truthy(why:find("memory", 1, true), why)
+    end
+  end)
+end)
+
+describe("a request", function()
+  it("is neither cancelled nor stopped with a code that no varint holds", function()
+    assert.same({ -3, -3, 1 }, { api.codes() })
+  end)
+
+  it("whose response was stopped says so to capacity and to sending", function()
+    assert.same({ -11, -11 }, { api.stopped() })
+  end)
+
+  it("whose connection is over does not look as if its body had ended", function()
+    assert.equal(-4, api.cut_off())
+  end)
+end)
+
+describe("neap_h3_goaway", function()
+  it("ends the connection when the control stream cannot carry it", function()
+    assert.same({ -4, 0x0104 }, { api.goaway_stopped() })
   end)
 end)

@@ -1,5 +1,6 @@
 /* neap.units.api: neap.h as a program in C uses it, with two endpoints and a wire of memory. */
 #include "neap.h"
+#include "neap_runtime.h"
 #include "units.h"
 
 #include <lauxlib.h>
@@ -20,13 +21,12 @@ struct wire {
     char certificate[2048], key[1024];
 };
 
-static void open_wire(lua_State *L, struct wire *w, size_t server_memory)
+static void open_wire(lua_State *L, struct wire *w, const neap_env *server_env)
 {
     static const char *const names[] = {"localhost"}, *const protocols[] = {"h3"};
-    const neap_env env = {.memory_limit = server_memory};
 
     *w = (struct wire){.now = NEAP_SECOND};
-    w->server_config = neap_config_new(&env);
+    w->server_config = neap_config_new(server_env);
     w->client_config = neap_config_new(NULL);
     int rc = neap_make_certificate(w->client_config, names, 1, 1, w->certificate, sizeof w->certificate,
                                    w->key, sizeof w->key);
@@ -85,11 +85,65 @@ static void settle(struct wire *w)
 
 static void establish(lua_State *L, struct wire *w)
 {
-    open_wire(L, w, 0);
+    open_wire(L, w, NULL);
     w->conn = neap_endpoint_connect(w->client, NULL, "localhost", &CLIENT_AT, &SERVER_AT, w->now, NULL);
     settle(w);
     if (!w->accepted || !neap_conn_is_confirmed(w->conn))
         luaL_error(L, "no handshake");
+}
+
+/* Time passes as the server's endpoint wants to be called. */
+static void pass(struct wire *w, neap_time until)
+{
+    for (neap_time at; (at = neap_endpoint_timeout(w->server)) < until;) {
+        w->now = at > w->now ? at : w->now;
+        carry(w, w->server, w->client);
+    }
+}
+
+/* HTTP/3 at both ends, and a request whose body is not at its end. */
+struct http {
+    neap_h3 *ours, *theirs;
+    uint64_t request;
+};
+
+#define FIELD(n, v)                                                                        \
+    {                                                                                      \
+        .name = (n), .value = (v), .name_size = sizeof(n) - 1, .value_size = sizeof(v) - 1 \
+    }
+
+static void poll_all(neap_h3 *h3)
+{
+    neap_h3_event event;
+
+    while (neap_h3_poll(h3, &event) == 0) {
+    }
+}
+
+static void open_http(lua_State *L, struct wire *w, struct http *http)
+{
+    static const neap_field request[] = {FIELD(":method", "POST"), FIELD(":scheme", "https"),
+                                         FIELD(":authority", "localhost"), FIELD(":path", "/")};
+
+    *http = (struct http){.ours = neap_h3_new(w->conn, NULL), .theirs = neap_h3_new(w->accepted, NULL)};
+    poll_all(http->ours);
+    poll_all(http->theirs);
+    settle(w);
+    poll_all(http->ours);
+    poll_all(http->theirs);
+    int64_t id = neap_h3_send_request(http->ours, request, 4, false);
+    settle(w);
+    poll_all(http->theirs);
+    settle(w);
+    if (id < 0)
+        luaL_error(L, "no request: %d", (int)id);
+    http->request = (uint64_t)id;
+}
+
+static void close_http(struct http *http)
+{
+    neap_h3_free(http->ours);
+    neap_h3_free(http->theirs);
 }
 
 /* connect_without(name|nil, verify) -> whether a connection was made, why not */
@@ -98,7 +152,7 @@ static int connect_without(lua_State *L)
     struct wire w;
     const char *why = NULL;
 
-    open_wire(L, &w, 0);
+    open_wire(L, &w, NULL);
     neap_endpoint_free(w.client); /* it keeps the config as it is */
     w.client = NULL;
     neap_config_set(w.client_config, "verify_peer", lua_toboolean(L, 2) ? 1 : 0);
@@ -117,7 +171,7 @@ static int server_lacking(lua_State *L)
     static const char *const protocols[] = {"h3"};
     struct wire w;
 
-    open_wire(L, &w, 0);
+    open_wire(L, &w, NULL);
     neap_config *config = strcmp(what, "config") == 0 ? NULL : neap_config_new(NULL);
     if (config && strcmp(what, "certificate") != 0)
         neap_config_add_certificate(config, w.certificate, strlen(w.certificate), w.key, strlen(w.key), NULL);
@@ -197,6 +251,32 @@ static int answered(lua_State *L)
         neap_conn_stream_shutdown(w.accepted, (uint64_t)id, NEAP_SHUTDOWN_READ, 9);
         carry(&w, w.server, w.client);
         arrived = neap_conn_stream_error(w.conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, &code) == 0 && code == 9;
+    } else if (strcmp(how, "ping") == 0 || strcmp(how, "keep_alive") == 0) {
+        neap_stats before, after;
+        neap_conn_stats(w.conn, &before, sizeof before);
+        if (how[0] == 'p') {
+            neap_conn_ping(w.accepted);
+        } else { /* a PING after half of the idle timeout, for one who goes by neap_endpoint_timeout */
+            neap_time asked = w.now + 10 * NEAP_SECOND;
+            pass(&w, asked);
+            neap_conn_keep_alive(w.accepted, NEAP_NEVER);
+            pass(&w, asked + 10 * NEAP_SECOND);
+        }
+        carry(&w, w.server, w.client);
+        neap_conn_stats(w.conn, &after, sizeof after);
+        arrived = after.packets_received > before.packets_received;
+    } else if (strcmp(how, "cancel") == 0 || strcmp(how, "stop_body") == 0) {
+        struct http http;
+        neap_h3_event event;
+        open_http(L, &w, &http);
+        if (how[0] == 'c')
+            neap_h3_cancel(http.theirs, http.request, NEAP_H3_INTERNAL_ERROR);
+        else
+            neap_h3_stop_body(http.theirs, http.request, NEAP_H3_NO_ERROR);
+        carry(&w, w.server, w.client);
+        while (neap_h3_poll(http.ours, &event) == 0)
+            arrived = arrived || event.type == NEAP_H3_STOPPED || event.type == NEAP_H3_RESET;
+        close_http(&http);
     } else { /* HTTP/3: its SETTINGS */
         neap_h3 *ours = neap_h3_new(w.conn, NULL), *theirs = neap_h3_new(w.accepted, NULL);
         neap_h3_event event;
@@ -221,21 +301,30 @@ static void on_trace(void *context, const neap_trace_event *event)
         *why = event->why;
 }
 
+/* An environment that has no more memory once it was told so. */
+static void *refusing_realloc(void *context, void *pointer, size_t size)
+{
+    const bool *refuses = context;
+
+    if (size > 0)
+        return *refuses ? NULL : realloc(pointer, size);
+    free(pointer);
+    return NULL;
+}
+
 /* accept_fails() -> failures that the statistics have, what a tracer was told: a server without memory */
 static int accept_fails(lua_State *L)
 {
     struct wire w;
-    neap_memory_stats memory;
+    bool refuses = false;
+    const neap_env env = {.realloc = refusing_realloc, .context = &refuses};
     neap_endpoint_stats stats;
     const char *why = NULL;
     const neap_tracer tracer = {on_trace, &why};
 
-    open_wire(L, &w, 0);
-    neap_config_memory(w.server_config, &memory, sizeof memory);
-    size_t needs = memory.used;
-    close_wire(&w);
-    open_wire(L, &w, needs + 1500);
+    open_wire(L, &w, &env);
     neap_endpoint_set_tracer(w.server, &tracer);
+    refuses = true;
     w.conn = neap_endpoint_connect(w.client, NULL, "localhost", &CLIENT_AT, &SERVER_AT, w.now, NULL);
     settle(&w);
     neap_endpoint_get_stats(w.server, &stats, sizeof stats);
@@ -269,6 +358,144 @@ static int sized(lua_State *L)
     return 2;
 }
 
+/* refusals() -> what calls say that get nothing where something is needed */
+static int refusals(lua_State *L)
+{
+    static const char *const nothing[] = {NULL};
+    const neap_address none = {0};
+    neap_address address;
+    struct wire w;
+    const char *why[6] = {NULL};
+
+    open_wire(L, &w, NULL);
+    lua_newtable(L);
+#define SAY(name, value) (lua_pushinteger(L, (value)), lua_setfield(L, -2, (name)))
+    SAY("certificate file", neap_config_add_certificate_files(w.server_config, NULL, "key.pem", &why[0]));
+    SAY("key file", neap_config_add_certificate_files(w.server_config, "cert.pem", NULL, &why[1]));
+    SAY("roots", neap_config_add_ca_path(w.client_config, NULL, &why[2]));
+    SAY("name", neap_make_certificate(w.client_config, nothing, 1, 1, w.certificate, sizeof w.certificate,
+                                      w.key, sizeof w.key));
+    SAY("address", neap_address_parse(NULL, 0, &address));
+    SAY("bound address", neap_udp_bind(NULL, &address));
+    SAY("connect without a config",
+        neap_connect(NULL, "localhost", &CLIENT_AT, &SERVER_AT, w.now, &why[3]) != NULL);
+    SAY("connect without an endpoint",
+        neap_endpoint_connect(NULL, NULL, "localhost", &CLIENT_AT, &SERVER_AT, w.now, &why[4]) != NULL);
+    SAY("connect to no address",
+        neap_endpoint_connect(w.client, NULL, "localhost", &CLIENT_AT, &none, w.now, &why[5]) != NULL);
+    neap_loop *loop = neap_loop_new();
+    SAY("host", neap_loop_resolve(loop, NULL, 443));
+    neap_loop_free(loop);
+    for (int i = 0; i < 6; i++) {
+        lua_pushstring(L, why[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    close_wire(&w);
+    return 1;
+}
+
+/* added_without_memory(path) -> what neap_config_add_ca_path says when the memory limit is reached, the reason */
+static int added_without_memory(lua_State *L)
+{
+    const char *why = NULL;
+    neap_memory_stats stats;
+    neap_config *config = neap_config_new(NULL);
+
+    neap_config_memory(config, &stats, sizeof stats);
+    neap_config_free(config);
+    const neap_env env = {.memory_limit = stats.used + 64};
+    config = neap_config_new(&env);
+    lua_pushinteger(L, neap_config_add_ca_path(config, luaL_checkstring(L, 1), &why));
+    lua_pushstring(L, why);
+    neap_config_free(config);
+    return 2;
+}
+
+/* certificate() -> one for localhost, PEM */
+static int certificate(lua_State *L)
+{
+    struct wire w;
+
+    open_wire(L, &w, NULL);
+    lua_pushstring(L, w.certificate);
+    close_wire(&w);
+    return 1;
+}
+
+/* codes() -> what HTTP/3 says to codes that no varint holds, whether the request goes on */
+static int codes(lua_State *L)
+{
+    struct wire w;
+    struct http http;
+
+    establish(L, &w);
+    open_http(L, &w, &http);
+    lua_pushinteger(L, neap_h3_cancel(http.theirs, http.request, UINT64_MAX));
+    lua_pushinteger(L, neap_h3_stop_body(http.theirs, http.request, UINT64_C(1) << 62));
+    lua_pushinteger(L, (lua_Integer)neap_h3_open_requests(http.theirs));
+    close_http(&http);
+    close_wire(&w);
+    return 3;
+}
+
+/* stopped() -> what neap_h3_body_capacity and _send_body say of a response that the client does not want any more */
+static int stopped(lua_State *L)
+{
+    static const neap_field response[] = {FIELD(":status", "200")};
+    struct wire w;
+    struct http http;
+
+    establish(L, &w);
+    open_http(L, &w, &http);
+    neap_h3_send_response(http.theirs, http.request, response, 1, false);
+    settle(&w);
+    poll_all(http.ours);
+    neap_h3_stop_body(http.ours, http.request, NEAP_H3_NO_ERROR);
+    settle(&w);
+    poll_all(http.theirs);
+    lua_pushinteger(L, (lua_Integer)neap_h3_body_capacity(http.theirs, http.request));
+    lua_pushinteger(L, (lua_Integer)neap_h3_send_body(http.theirs, http.request, "x", 1, false));
+    close_http(&http);
+    close_wire(&w);
+    return 2;
+}
+
+/* cut_off() -> what neap_h3_recv_body says of a body whose connection the peer has closed */
+static int cut_off(lua_State *L)
+{
+    struct wire w;
+    struct http http;
+    uint8_t out[8];
+
+    establish(L, &w);
+    open_http(L, &w, &http);
+    neap_conn_close(w.conn, true, NEAP_H3_NO_ERROR, NULL, 0);
+    settle(&w);
+    lua_pushinteger(L, (lua_Integer)neap_h3_recv_body(http.theirs, http.request, out, sizeof out));
+    close_http(&http);
+    close_wire(&w);
+    return 1;
+}
+
+/* goaway_stopped() -> what neap_h3_goaway says when the peer stopped our control stream, the code of the close */
+static int goaway_stopped(lua_State *L)
+{
+    struct wire w;
+    neap_close_info info;
+
+    establish(L, &w);
+    neap_h3 *h3 = neap_h3_new(w.accepted, NULL);
+    settle(&w);
+    neap_conn_stream_shutdown(w.conn, 3, NEAP_SHUTDOWN_READ, 0);
+    settle(&w);
+    lua_pushinteger(L, neap_h3_goaway(h3));
+    neap_conn_close_info(w.accepted, &info, sizeof info);
+    lua_pushinteger(L, (lua_Integer)info.code);
+    neap_h3_free(h3);
+    close_wire(&w);
+    return 2;
+}
+
 int neap_units_api(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -279,6 +506,13 @@ int neap_units_api(lua_State *L)
         {"answered", answered},
         {"accept_fails", accept_fails},
         {"sized", sized},
+        {"refusals", refusals},
+        {"added_without_memory", added_without_memory},
+        {"certificate", certificate},
+        {"codes", codes},
+        {"stopped", stopped},
+        {"cut_off", cut_off},
+        {"goaway_stopped", goaway_stopped},
         {NULL, NULL},
     };
 

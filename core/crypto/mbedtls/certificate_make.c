@@ -40,7 +40,7 @@ static void write_der(struct writer *w, uint8_t tag, const void *bytes, size_t s
 
 static bool name_is_sane(const char *name)
 {
-    size_t size = strlen(name);
+    size_t size = name ? strlen(name) : 0;
 
     for (size_t i = 0; i < size; i++) {
         if (name[i] < 0x21 || name[i] > 0x7e)
