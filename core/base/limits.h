@@ -47,7 +47,8 @@
 #define LIMIT_TOKEN 512u              /* bytes of an address validation token we take */
 #define LIMIT_SENT_PACKETS 65536u     /* packets in flight tracked a space */
 #define LIMIT_SENT_FRAMES 131072u     /* frames in them whose fate matters */
-#define LIMIT_SENT_QUIET 8u       /* packets that elicit nothing kept in a row: nobody may acknowledge them */
+#define LIMIT_SENT_NON_ELICITING \
+    8u                            /* packets that elicit nothing kept in a row: nobody may acknowledge them */
 #define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
 #define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
 #define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */

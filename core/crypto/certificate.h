@@ -78,7 +78,7 @@ bool neap_scheme_info(uint16_t scheme, struct signature_algorithm *algorithm, en
 /** Take the next certificate from PEM text or concatenated DER into a room of the pool's of exactly its size.
  * 1, 0 at the end, NEAP_ERR_CERTIFICATE for a block that is none (go on or give up), NEAP_ERR_NO_MEMORY. */
 int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, struct span *der);
-void neap_certificate_give(struct pool *pool, struct span der);
+void neap_certificate_release(struct pool *pool, struct span der);
 
 /** The next PEM block of a text: its label and its base64 body. False at the end. */
 bool neap_pem_next(struct span *text, struct span *label, struct span *body);

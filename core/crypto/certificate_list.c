@@ -60,7 +60,7 @@ int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, st
     return is_pem ? take_pem(pool, input, der) : take_der(pool, input, der);
 }
 
-void neap_certificate_give(struct pool *pool, struct span der)
+void neap_certificate_release(struct pool *pool, struct span der)
 {
     neap_pool_free(pool, (void *)(uintptr_t)der.data, der.size);
 }

@@ -39,8 +39,7 @@ struct hash_state {
     enum crypto_hash hash;
     uint64_t context[32];
 };
-/** Always 0. */
-int neap_hash_start(struct hash_state *s, enum crypto_hash hash);
+void neap_hash_start(struct hash_state *s, enum crypto_hash hash);
 void neap_hash_update(struct hash_state *s, struct span data);
 /** The hash of what was added so far; the state goes on. */
 void neap_hash_peek(const struct hash_state *s, uint8_t *out);

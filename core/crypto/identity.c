@@ -30,7 +30,7 @@ static int load_chain(struct identity *identity, struct span chain, struct failu
         bool fits = identity->count < LIMIT_TLS_CHAIN;
 
         if (!fits || neap_certificate_parse(der, &parsed)) {
-            neap_certificate_give(pool, der);
+            neap_certificate_release(pool, der);
             return fits ? neap_fail(why, NEAP_ERR_CERTIFICATE, "a certificate of the chain cannot be parsed")
                         : neap_fail(why, NEAP_ERR_CERTIFICATE, "the certificate chain is too long");
         }
@@ -132,7 +132,7 @@ void neap_identity_free(struct identity *identity)
     struct pool *pool = identity->crypto->pool;
     neap_private_key_free(identity->key);
     for (size_t i = 0; i < identity->count; i++)
-        neap_certificate_give(pool, identity->chain[i]);
+        neap_certificate_release(pool, identity->chain[i]);
     neap_pool_free(pool, identity, sizeof(*identity));
 }
 

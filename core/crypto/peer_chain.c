@@ -73,7 +73,7 @@ void neap_peer_chain_free(struct peer_chain *chain)
     if (!chain)
         return;
     for (size_t i = 0; i < chain->count; i++)
-        neap_certificate_give(chain->pool, chain->certificates[i].der);
+        neap_certificate_release(chain->pool, chain->certificates[i].der);
     neap_pool_free(chain->pool, chain, chain_size(chain->capacity));
 }
 

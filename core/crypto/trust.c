@@ -23,7 +23,7 @@ void neap_trust_free(struct trust *trust)
         return;
     struct pool *pool = trust->pool;
     for (size_t i = 0; i < trust->count; i++)
-        neap_certificate_give(pool, trust->roots[i].der);
+        neap_certificate_release(pool, trust->roots[i].der);
     neap_pool_free(pool, trust->roots, trust->capacity * sizeof(*trust->roots));
     neap_pool_free(pool, trust->pins, trust->pin_capacity * sizeof(*trust->pins));
     neap_pool_free(pool, trust, sizeof(*trust));
@@ -55,14 +55,14 @@ static int add_root(struct trust *trust, const struct certificate *root)
     return 0;
 }
 
-/* Take the DER over, or give it back when it is no certificate or there already. */
-static int keep_root(struct trust *trust, struct span der, size_t *good)
+/* Take the DER over, or release it when it is no certificate or there already. */
+static int add_certificate(struct trust *trust, struct span der, size_t *good)
 {
     struct certificate root;
     int error = 0;
 
     if (neap_certificate_parse(der, &root)) {
-        neap_certificate_give(trust->pool, der);
+        neap_certificate_release(trust->pool, der);
         return 0;
     }
     (*good)++;
@@ -70,7 +70,7 @@ static int keep_root(struct trust *trust, struct span der, size_t *good)
     if (!is_there)
         error = add_root(trust, &root);
     if (is_there || error)
-        neap_certificate_give(trust->pool, der);
+        neap_certificate_release(trust->pool, der);
     return error;
 }
 
@@ -82,7 +82,7 @@ int neap_trust_add(struct trust *trust, struct span roots, struct failure *why)
     int got;
 
     while ((got = neap_certificate_take(trust->pool, &roots, is_pem, &der)) != 0) {
-        int error = got > 0 ? keep_root(trust, der, &good) : got == NEAP_ERR_NO_MEMORY ? got : 0;
+        int error = got > 0 ? add_certificate(trust, der, &good) : got == NEAP_ERR_NO_MEMORY ? got : 0;
 
         if (error == NEAP_ERR_LIMIT)
             return neap_fail(why, error, "too many root certificates");

@@ -68,18 +68,18 @@ struct h3_request {
     int64_t recv_left;         /* bytes of body that content-length still promises, -1 no promise */
     int64_t send_left;         /* ours */
     uint64_t reset_code, stop_code;
-    uint8_t message;  /* enum message_state */
-    uint8_t sending;  /* enum send_phase */
-    uint8_t marks;    /* enum request_mark */
-    bool is_head;     /* the response has no body whatever its content-length says */
-    bool is_connect;  /* DATA frames are a tunnel once the response is 2xx */
-    bool is_tunnel;   /* only DATA may come (RFC 9114 §4.4) */
-    bool is_told;     /* the application has seen HEADERS */
-    bool data_told;   /* it knows that body bytes wait, and nothing came since */
-    bool wants_room;  /* neap_h3_send_body came short */
-    bool is_stopped;  /* the peer does not want our message */
-    bool is_unwanted; /* the application wants no more of the peer's message: it is checked and dropped */
-    bool is_done;     /* not counted as open any more: the application has nothing left to do with it */
+    uint8_t message;    /* enum message_state */
+    uint8_t sending;    /* enum send_phase */
+    uint8_t marks;      /* enum request_mark */
+    bool is_head;       /* the response has no body whatever its content-length says */
+    bool is_connect;    /* DATA frames are a tunnel once the response is 2xx */
+    bool is_tunnel;     /* only DATA may come (RFC 9114 §4.4) */
+    bool is_reported;   /* the application has seen HEADERS */
+    bool data_reported; /* it knows that body bytes wait, and nothing came since */
+    bool wants_room;    /* neap_h3_send_body came short */
+    bool is_stopped;    /* the peer does not want our message */
+    bool is_unwanted;   /* the application wants no more of the peer's message: it is checked and dropped */
+    bool is_done;       /* not counted as open any more: the application has nothing left to do with it */
 };
 
 enum h3_mark { H3_MARK_SETTINGS = 1 << 0, H3_MARK_GOAWAY = 1 << 1 };
@@ -92,7 +92,7 @@ struct neap_h3 {
     uint8_t marks;     /* enum h3_mark */
     uint32_t glitches; /* what a peer did in vain, ahead of what it did for good */
     uint32_t open_requests;
-    bool told_established, told_closed;
+    bool established_reported, closed_reported;
     uint64_t priority_updates; /* that came, and the requests that excuse them */
     uint64_t requests_seen;
     uint64_t partial_size; /* bytes of field sections that have arrived in part */
@@ -167,8 +167,8 @@ void neap_h3_expire_sections(struct neap_h3 *h3);
 /** Parse what has arrived until there is an event: true and *out, false when nothing can be told now. */
 bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out);
 
-/** End both directions with `code` and tell the application RESET with `told_code`. */
-void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_code);
+/** End both directions with `code` and tell the application RESET with `reported_code`. */
+void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t reported_code);
 
 /* ---- h3_send.c */
 

@@ -110,7 +110,7 @@ static void on_readable(struct neap_h3 *h3, uint64_t id)
     }
     struct h3_request *r = neap_h3_find_request(h3, id);
     if (r) {
-        r->data_told = false;
+        r->data_reported = false;
         neap_h3_request_ready(r);
     } else if (neap_stream_is_server_initiated(id) && !h3->is_server) {
         neap_h3_fail(h3, NEAP_H3_STREAM_CREATION_ERROR, "bidirectional stream of a server");
@@ -143,8 +143,8 @@ static void take_marks(struct neap_h3 *h3)
 
 static bool next_of_connection(struct neap_h3 *h3, neap_h3_event *out)
 {
-    if (!h3->told_established && neap_conn_is_established(h3->conn)) {
-        h3->told_established = true;
+    if (!h3->established_reported && neap_conn_is_established(h3->conn)) {
+        h3->established_reported = true;
         out->type = NEAP_H3_ESTABLISHED;
         return true;
     }
@@ -193,9 +193,9 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
         return NEAP_ERR_AGAIN;
     neap_field_list_free(&h3->fields, h3->pool);
     *out = (neap_h3_event){.type = NEAP_H3_CLOSED};
-    if (h3->told_closed)
+    if (h3->closed_reported)
         return NEAP_ERR_CLOSED;
-    h3->told_closed = true;
+    h3->closed_reported = true;
     neap_conn_close_info(h3->conn, &info, sizeof info);
     out->code = info.code;
     return NEAP_OK;

@@ -38,7 +38,7 @@ static uint64_t partial_limit(const struct neap_h3 *h3)
 /* Nothing was done for it: the client may send it again (RFC 9114 §4.1.1). */
 static void give_up_section(struct h3_request *r)
 {
-    uint64_t code = r->h3->is_server && !r->is_told ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_EXCESSIVE_LOAD;
+    uint64_t code = r->h3->is_server && !r->is_reported ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_EXCESSIVE_LOAD;
 
     neap_h3_request_abort(r, code, code);
     neap_h3_glitch(r->h3);
@@ -125,10 +125,10 @@ static void shut_down(struct h3_request *r, uint64_t code)
     drop_section(r);
 }
 
-void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t told_code)
+void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t reported_code)
 {
     shut_down(r, code);
-    r->reset_code = told_code;
+    r->reset_code = reported_code;
     r->marks = MARK_RESET;
     neap_h3_request_ready(r);
 }
@@ -165,7 +165,7 @@ static void on_reset(struct h3_request *r)
     close_receiving(r, MARK_RESET);
     neap_h3_glitch(h3);
     /* A client's request without its response is pointless; a server answers what it has told the application. */
-    if (r->sending != SEND_CLOSED && !(h3->is_server && r->is_told)) {
+    if (r->sending != SEND_CLOSED && !(h3->is_server && r->is_reported)) {
         uint64_t code = h3->is_server ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_REQUEST_CANCELLED;
         neap_conn_stream_end(h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
         r->sending = SEND_CLOSED;
@@ -291,7 +291,7 @@ static bool on_section(struct h3_request *r, struct span section, neap_h3_event 
         neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
         return false;
     }
-    r->is_told = true;
+    r->is_reported = true;
     *out = (neap_h3_event){
         .type = is_trailers ? NEAP_H3_TRAILERS : NEAP_H3_HEADERS,
         .stream = r->id,
@@ -486,7 +486,7 @@ static bool take_mark(struct h3_request *r, neap_h3_event *out)
     };
 
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-        bool is_early = order[i].mark == MARK_STOPPED && !r->is_told && r->message != MESSAGE_CLOSED;
+        bool is_early = order[i].mark == MARK_STOPPED && !r->is_reported && r->message != MESSAGE_CLOSED;
         if (!(r->marks & order[i].mark) || is_early)
             continue;
         r->marks &= (uint8_t)~order[i].mark;
@@ -508,8 +508,8 @@ bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out)
         return true;
     if (r->h3->failed)
         return false;
-    if (is_waiting && !r->data_told) {
-        r->data_told = true;
+    if (is_waiting && !r->data_reported) {
+        r->data_reported = true;
         *out = (neap_h3_event){.type = NEAP_H3_DATA, .stream = r->id};
         return true;
     }
@@ -581,7 +581,7 @@ int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
         return NEAP_ERR_CLOSED;
     /* The end or trailers may be next: poll finds them, or tells when more bytes come. */
     if (left > 0)
-        r->data_told = false;
+        r->data_reported = false;
     neap_h3_request_ready(r);
     return size > left || size == 0 ? (int64_t)(size - left) : NEAP_ERR_AGAIN;
 }

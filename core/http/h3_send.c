@@ -94,7 +94,7 @@ int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count
     }
     r->is_head = info.is_head;
     r->is_connect = info.is_connect;
-    r->is_told = true;
+    r->is_reported = true;
     r->send_left = info.is_connect ? -1 : info.content_length;
     r->sending = fin ? SEND_CLOSED : SEND_BODY;
     return id;
@@ -109,7 +109,7 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
         return NEAP_ERR_CLOSED;
     if (r && r->is_stopped)
         return NEAP_ERR_STREAM_STOPPED;
-    if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_told)
+    if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_reported)
         return NEAP_ERR_STREAM_STATE;
     int err = check_outgoing(h3, fields, count, SECTION_RESPONSE, &info);
     if (err)

@@ -65,7 +65,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     c->config = neap_config_retain(config);
     c->crypto = config->crypto;
     c->is_server = b->is_server;
-    c->now = c->idle_from = c->quiet_since = b->now;
+    c->now = c->idle_from = c->silent_since = b->now;
     c->handshake = h;
     c->pacer_at = c->trim_at = c->wake_at = c->path_timer = c->close.until = NEAP_NEVER;
     c->news = NEWS_STATE;
@@ -227,7 +227,7 @@ void neap_conn_free(neap_conn *conn)
 
     if (!c)
         return;
-    if (c->member) { /* it is the endpoint's, which has to forget it: that frees it */
+    if (c->entry) { /* it is the endpoint's, which has to forget it: that frees it */
         neap_endpoint_forget(c);
         return;
     }

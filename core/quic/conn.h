@@ -126,7 +126,7 @@ struct conn_counters {
     uint64_t bytes_sent, bytes_received, undecryptable_kept, path_changes;
 };
 
-struct member; /* the endpoint's record of a connection */
+struct endpoint_entry; /* the endpoint's record of a connection */
 
 struct neap_conn {
     /* where it lives */
@@ -138,7 +138,7 @@ struct neap_conn {
     const neap_tracer *tracer;
     void *user;  /* the application's */
     void *owner; /* the layer above that speaks on it */
-    struct member *member;
+    struct endpoint_entry *entry;
 
     /* how far it is */
     uint8_t stage;             /* enum conn_stage */
@@ -180,7 +180,7 @@ struct neap_conn {
 
     /* times */
     neap_time idle_from;
-    neap_time quiet_since;   /* the last packet came, or the last PING against the silence left */
+    neap_time silent_since;  /* the last packet came, or the last PING against the silence left */
     neap_time trim_at;       /* when memory that bursts needed is given back; NEAP_NEVER: there is none */
     neap_time wake_at;       /* what the layer above asked for */
     neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */

@@ -56,8 +56,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
 
     neap_random_refresh(random, wall_clock);
     neap_random_bytes(random, config.map_key, sizeof config.map_key);
-    if (neap_streams_init(&c->streams, c->pool, &config))
-        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for streams");
+    neap_streams_init(&c->streams, c->pool, &config);
     neap_params_write(&w, &params, c->is_server, grease);
     if (w.full)
         return neap_fail(why, NEAP_ERR_LIMIT, "transport parameters are too long");

@@ -131,7 +131,7 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
 {
     c->counters.packets_received++;
     neap_conn_touch_idle(c);
-    c->quiet_since = c->now;
+    c->silent_since = c->now;
     c->eliciting_since_recv = false;
     c->trim_at = c->now + TRIM_AFTER;
     if (p->arrival->path)

@@ -86,7 +86,8 @@ static int on_max_data(neap_conn *c, struct received *p, const struct frame *f, 
 {
     (void)p, (void)why;
     c->news |= NEWS_WRITABLE;
-    return neap_streams_on_max_data(&c->streams, f->limit);
+    neap_streams_on_max_data(&c->streams, f->limit);
+    return 0;
 }
 
 static int on_max_stream_data(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)

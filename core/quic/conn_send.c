@@ -135,7 +135,7 @@ static void issue_ids(neap_conn *c)
 {
     neap_cid cid;
 
-    while (!c->member && neap_conn_wants_id(c)) {
+    while (!c->entry && neap_conn_wants_id(c)) {
         neap_random_cid(c->config, c->local_cids.cid_size, &cid);
         neap_conn_issue_id(c, &cid);
     }

@@ -34,8 +34,8 @@ static neap_time keep_alive_at(const neap_conn *c)
     if (c->stage < STAGE_ESTABLISHED)
         return NEAP_NEVER;
     if (after)
-        return c->quiet_since + after;
-    neap_time at = c->quiet_since + c->idle_timeout / 2;
+        return c->silent_since + after;
+    neap_time at = c->silent_since + c->idle_timeout / 2;
     return c->idle_timeout && at < c->keep_until ? at : NEAP_NEVER;
 }
 
@@ -172,7 +172,7 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
     if (now >= c->path_timer)
         neap_conn_on_path_timer(c);
     if (now >= keep_alive_at(c)) {
-        c->quiet_since = now;
+        c->silent_since = now;
         c->owes_ping = true;
     }
     if (now >= c->recovery.timer)

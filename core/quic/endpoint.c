@@ -63,7 +63,7 @@ void neap_endpoint_free(neap_endpoint *endpoint)
     if (!e)
         return;
     while (!list_empty(&e->all))
-        neap_endpoint_remove(e, LIST_OWNER(e->all.next, struct member, all));
+        neap_endpoint_remove(e, LIST_OWNER(e->all.next, struct endpoint_entry, all));
     neap_endpoint_drop_answers(e);
     neap_map_free(&e->routes, e->pool);
     neap_map_free(&e->resets, e->pool);
@@ -81,7 +81,7 @@ neap_config *neap_endpoint_config(const neap_endpoint *endpoint)
 
 /* ---- routes */
 
-struct member *neap_endpoint_find(neap_endpoint *e, struct span dcid)
+struct endpoint_entry *neap_endpoint_find(neap_endpoint *e, struct span dcid)
 {
     if (dcid.size == 0)
         return e->nameless;
@@ -101,53 +101,54 @@ bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out)
 }
 
 /* One that another connection has stays that one's. */
-static int add_route(neap_endpoint *e, struct member *m, const neap_cid *cid)
+static int add_route(neap_endpoint *e, struct endpoint_entry *entry, const neap_cid *cid)
 {
     if (cid->size == 0)
         return 0;
     if (neap_map_get(&e->routes, cid_span(cid)))
         return 0;
-    return neap_map_set(&e->routes, e->pool, cid_span(cid), m);
+    return neap_map_set(&e->routes, e->pool, cid_span(cid), entry);
 }
 
-static void remove_route(neap_endpoint *e, const struct member *m, const neap_cid *cid)
+static void remove_route(neap_endpoint *e, const struct endpoint_entry *entry, const neap_cid *cid)
 {
-    if (cid->size > 0 && neap_map_get(&e->routes, cid_span(cid)) == m)
+    if (cid->size > 0 && neap_map_get(&e->routes, cid_span(cid)) == entry)
         neap_map_remove(&e->routes, cid_span(cid));
 }
 
-static void drop_original_route(neap_endpoint *e, struct member *m)
+static void drop_original_route(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    if (!m->has_original)
+    if (!entry->has_original)
         return;
-    remove_route(e, m, &m->conn->original_dcid);
-    m->has_original = false;
+    remove_route(e, entry, &entry->conn->original_dcid);
+    entry->has_original = false;
 }
 
 /* Connection IDs come and go with frames; the connection keeps what went until it is asked here. */
-static int sync_routes(neap_endpoint *e, struct member *m)
+static int sync_routes(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = m->conn;
+    neap_conn *c = entry->conn;
     struct local_cids *l = &c->local_cids;
     int rc = 0;
 
     for (size_t i = 0; i < c->retired_count; i++)
-        remove_route(e, m, &c->retired[i]);
+        remove_route(e, entry, &c->retired[i]);
     c->retired_count = 0;
     for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0] && rc == 0; i++)
         if (l->ids[i].in_use)
-            rc = add_route(e, m, &l->ids[i].cid);
+            rc = add_route(e, entry, &l->ids[i].cid);
     l->changed = false;
     return rc;
 }
 
-void neap_endpoint_issue_ids(neap_endpoint *e, struct member *m)
+void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry)
 {
     neap_cid cid;
 
     /* Each has its route before it is issued and the next is chosen; without memory for one the next turn tries again. */
-    while (neap_conn_wants_id(m->conn) && neap_endpoint_new_cid(e, &cid) && add_route(e, m, &cid) == 0)
-        neap_conn_issue_id(m->conn, &cid);
+    while (neap_conn_wants_id(entry->conn) && neap_endpoint_new_cid(e, &cid) &&
+           add_route(e, entry, &cid) == 0)
+        neap_conn_issue_id(entry->conn, &cid);
 }
 
 /* ---- the peer's reset tokens: kept as keyed hashes, so that looking one up tells nothing about them by its time */
@@ -159,130 +160,130 @@ static uint64_t reset_key(const neap_endpoint *e, const uint8_t token[RESET_TOKE
     return key ? key : 1;
 }
 
-static void drop_reset(neap_endpoint *e, struct member *m)
+static void drop_reset(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    struct span key = span_of(&m->reset_key, sizeof m->reset_key);
+    struct span key = span_of(&entry->reset_key, sizeof entry->reset_key);
 
-    if (m->reset_key && neap_map_get(&e->resets, key) == m)
+    if (entry->reset_key && neap_map_get(&e->resets, key) == entry)
         neap_map_remove(&e->resets, key);
-    m->reset_key = 0;
+    entry->reset_key = 0;
 }
 
-static void sync_reset(neap_endpoint *e, struct member *m)
+static void sync_reset(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = m->conn;
+    neap_conn *c = entry->conn;
     const struct peer_cid *active = &c->peer_cids.ids[c->peer_cids.active];
 
     c->peer_cids_changed = false;
-    drop_reset(e, m);
+    drop_reset(e, entry);
     if (!active->has_token)
         return;
-    m->reset_key = reset_key(e, active->token);
+    entry->reset_key = reset_key(e, active->token);
     /* Without memory a reset is not understood: the connection ends by its idle timeout then. */
-    if (neap_map_set(&e->resets, e->pool, span_of(&m->reset_key, sizeof m->reset_key), m))
-        m->reset_key = 0;
+    if (neap_map_set(&e->resets, e->pool, span_of(&entry->reset_key, sizeof entry->reset_key), entry))
+        entry->reset_key = 0;
 }
 
-struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
+struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
 {
     uint64_t key = reset_key(e, token);
-    struct member *m = neap_map_get(&e->resets, span_of(&key, sizeof key));
+    struct endpoint_entry *entry = neap_map_get(&e->resets, span_of(&key, sizeof key));
 
-    return m && neap_peer_cids_is_reset(&m->conn->peer_cids, token) ? m : NULL;
+    return entry && neap_peer_cids_is_reset(&entry->conn->peer_cids, token) ? entry : NULL;
 }
 
-/* ---- members */
+/* ---- entries */
 
-struct member *neap_endpoint_add(neap_endpoint *e, neap_conn *conn)
+struct endpoint_entry *neap_endpoint_add(neap_endpoint *e, neap_conn *conn)
 {
-    struct member *m = neap_pool_alloc(e->pool, sizeof *m);
+    struct endpoint_entry *entry = neap_pool_alloc(e->pool, sizeof *entry);
 
-    if (!m) {
+    if (!entry) {
         neap_conn_free(conn);
         return NULL;
     }
-    m->endpoint = e;
-    m->conn = conn;
-    conn->member = m;
-    m->is_half_open = true;
-    list_append(&e->all, &m->all);
+    entry->endpoint = e;
+    entry->conn = conn;
+    conn->entry = entry;
+    entry->is_half_open = true;
+    list_append(&e->all, &entry->all);
     e->stats.connections++;
     e->stats.half_open++;
     if (conn->local_cids.cid_size == 0 && !e->nameless)
-        e->nameless = m;
-    int rc = sync_routes(e, m);
+        e->nameless = entry;
+    int rc = sync_routes(e, entry);
     if (rc == 0 && conn->is_server) {
         /* After a Retry the client uses the ID that we gave, which is ours already. */
-        m->has_original = neap_map_get(&e->routes, cid_span(&conn->original_dcid)) == NULL;
-        rc = m->has_original ? add_route(e, m, &conn->original_dcid) : 0;
+        entry->has_original = neap_map_get(&e->routes, cid_span(&conn->original_dcid)) == NULL;
+        rc = entry->has_original ? add_route(e, entry, &conn->original_dcid) : 0;
     }
     if (rc == 0)
-        rc = neap_heap_set(&e->timers, e->pool, &m->timer, neap_conn_timeout(conn));
+        rc = neap_heap_set(&e->timers, e->pool, &entry->timer, neap_conn_timeout(conn));
     if (rc) {
-        neap_endpoint_remove(e, m);
+        neap_endpoint_remove(e, entry);
         return NULL;
     }
-    return m;
+    return entry;
 }
 
-static void end_half_open(neap_endpoint *e, struct member *m)
+static void end_half_open(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    if (!m->is_half_open)
+    if (!entry->is_half_open)
         return;
-    m->is_half_open = false;
+    entry->is_half_open = false;
     e->stats.half_open--;
 }
 
-void neap_endpoint_remove(neap_endpoint *e, struct member *m)
+void neap_endpoint_remove(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = m->conn;
+    neap_conn *c = entry->conn;
 
-    sync_routes(e, m);
+    sync_routes(e, entry);
     for (size_t i = 0; i < sizeof c->local_cids.ids / sizeof c->local_cids.ids[0]; i++)
         if (c->local_cids.ids[i].in_use)
-            remove_route(e, m, &c->local_cids.ids[i].cid);
-    drop_original_route(e, m);
-    drop_reset(e, m);
-    if (e->nameless == m)
+            remove_route(e, entry, &c->local_cids.ids[i].cid);
+    drop_original_route(e, entry);
+    drop_reset(e, entry);
+    if (e->nameless == entry)
         e->nameless = NULL;
-    neap_heap_remove(&e->timers, &m->timer);
-    list_remove(&m->all);
-    list_remove(&m->ready);
-    list_remove(&m->news);
-    end_half_open(e, m);
+    neap_heap_remove(&e->timers, &entry->timer);
+    list_remove(&entry->all);
+    list_remove(&entry->ready);
+    list_remove(&entry->news);
+    end_half_open(e, entry);
     if (c->is_server && conn_reached(c) >= STAGE_ESTABLISHED)
-        neap_admission_ended(e->admission, m->first, e->now);
+        neap_admission_ended(e->admission, entry->first, e->now);
     e->stats.connections--;
     e->memory_short_at = 0;
-    c->member = NULL;
+    c->entry = NULL;
     neap_conn_free(c);
-    neap_pool_free(e->pool, m, sizeof *m);
+    neap_pool_free(e->pool, entry, sizeof *entry);
 }
 
-void neap_endpoint_settle(neap_endpoint *e, struct member *m)
+void neap_endpoint_settle(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = m->conn;
+    neap_conn *c = entry->conn;
 
-    if (neap_conn_is_closed(c) && m->is_released) {
-        neap_endpoint_remove(e, m);
+    if (neap_conn_is_closed(c) && entry->is_released) {
+        neap_endpoint_remove(e, entry);
         return;
     }
-    if (c->local_cids.changed && sync_routes(e, m))
+    if (c->local_cids.changed && sync_routes(e, entry))
         neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for connection IDs");
     if (c->peer_cids_changed)
-        sync_reset(e, m);
+        sync_reset(e, entry);
     /* One that failed in its handshake counts until its closing is over: it costs as much as one that hangs. */
     if (neap_conn_is_established(c) || c->stage == STAGE_CLOSED)
-        end_half_open(e, m);
-    if (neap_conn_take_news(c) && !m->is_released && !list_linked(&m->news))
-        list_append(&e->news, &m->news);
+        end_half_open(e, entry);
+    if (neap_conn_take_news(c) && !entry->is_released && !list_linked(&entry->news))
+        list_append(&e->news, &entry->news);
 }
 
 neap_conn *neap_endpoint_next(neap_endpoint *endpoint)
 {
     struct list_link *first = list_take_first(&endpoint->news);
 
-    return first ? LIST_OWNER(first, struct member, news)->conn : NULL;
+    return first ? LIST_OWNER(first, struct endpoint_entry, news)->conn : NULL;
 }
 
 neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config, const char *server_name,
@@ -312,48 +313,48 @@ neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config
         return NULL;
     }
     neap_conn *conn = neap_conn_new_client(config, server_name, local, peer, &source, now, why);
-    struct member *m = conn ? neap_endpoint_add(e, conn) : NULL;
-    if (!m) {
+    struct endpoint_entry *entry = conn ? neap_endpoint_add(e, conn) : NULL;
+    if (!entry) {
         if (conn && why)
             *why = "no memory for a connection";
         return NULL;
     }
     neap_conn_take_news(conn);
-    list_append(&e->ready, &m->ready);
+    list_append(&e->ready, &entry->ready);
     return conn;
 }
 
 void neap_endpoint_forget(neap_conn *c)
 {
-    neap_endpoint_remove(c->member->endpoint, c->member);
+    neap_endpoint_remove(c->entry->endpoint, c->entry);
 }
 
 void neap_conn_wake(neap_conn *c)
 {
-    if (c->member)
-        neap_endpoint_touch(c->member->endpoint, c);
+    if (c->entry)
+        neap_endpoint_touch(c->entry->endpoint, c);
 }
 
 void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn)
 {
-    struct member *m = conn->member;
+    struct endpoint_entry *entry = conn->entry;
 
-    if (!m || m->endpoint != endpoint || list_linked(&m->ready))
+    if (!entry || entry->endpoint != endpoint || list_linked(&entry->ready))
         return;
-    list_append(&endpoint->ready, &m->ready);
+    list_append(&endpoint->ready, &entry->ready);
 }
 
 void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn)
 {
-    struct member *m = conn->member;
+    struct endpoint_entry *entry = conn->entry;
 
-    if (!m || m->endpoint != endpoint)
+    if (!entry || entry->endpoint != endpoint)
         return;
-    m->is_released = true;
+    entry->is_released = true;
     conn->user = NULL;
-    list_remove(&m->news);
+    list_remove(&entry->news);
     neap_endpoint_touch(endpoint, conn);
-    neap_endpoint_settle(endpoint, m);
+    neap_endpoint_settle(endpoint, entry);
 }
 
 void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse)

@@ -1,5 +1,5 @@
 /* Many connections behind one socket: routing by connection ID, acceptance, timers, turns. The files: endpoint.c
- * (members, life), endpoint_recv.c (datagrams in), endpoint_answers.c (answers without a connection),
+ * (its connections, their life), endpoint_recv.c (datagrams in), endpoint_answers.c (answers without a connection),
  * endpoint_send.c (timers and datagrams out). */
 #ifndef NEAP_QUIC_ENDPOINT_H
 #define NEAP_QUIC_ENDPOINT_H
@@ -11,7 +11,7 @@
 #include "quic/conn.h"
 
 /* A connection as its endpoint sees it. */
-struct member {
+struct endpoint_entry {
     neap_endpoint *endpoint;
     neap_conn *conn;
     struct list_link all;
@@ -40,10 +40,10 @@ struct neap_endpoint {
     bool is_server, refuses;
     struct admission *admission; /* a server's */
     struct early_budget early;
-    struct map routes; /* our connection IDs → struct member */
-    struct map resets; /* keyed hashes of reset tokens → struct member */
+    struct map routes; /* our connection IDs → struct endpoint_entry */
+    struct map resets; /* keyed hashes of reset tokens → struct endpoint_entry */
     uint64_t reset_hash_key[2];
-    struct member
+    struct endpoint_entry
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */
     struct heap timers;
     struct list_link all, ready, news, answers;
@@ -61,19 +61,19 @@ struct neap_endpoint {
 /* ---- endpoint.c */
 
 /** Take a new connection in; on failure it is freed. */
-struct member *neap_endpoint_add(neap_endpoint *e, neap_conn *conn);
+struct endpoint_entry *neap_endpoint_add(neap_endpoint *e, neap_conn *conn);
 /** After anything happened to a connection: routes, news, readiness. It may be freed by this when it was released. */
-void neap_endpoint_settle(neap_endpoint *e, struct member *m);
-void neap_endpoint_remove(neap_endpoint *e, struct member *m);
-struct member *neap_endpoint_find(neap_endpoint *e, struct span dcid);
+void neap_endpoint_settle(neap_endpoint *e, struct endpoint_entry *entry);
+void neap_endpoint_remove(neap_endpoint *e, struct endpoint_entry *entry);
+struct endpoint_entry *neap_endpoint_find(neap_endpoint *e, struct span dcid);
 /** The connection that the peer's reset token at the end of a datagram ends, or NULL (RFC 9000 §10.3.1). */
-struct member *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE]);
+struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE]);
 
 /** A connection ID that nobody else behind this endpoint has, of the size that its config says. False when none was
  * found: nearly all of that size are in use. */
 bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out);
 /** Give the peer the connection IDs that it wants to hold. */
-void neap_endpoint_issue_ids(neap_endpoint *e, struct member *m);
+void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry);
 
 /* ---- endpoint_answers.c */
 

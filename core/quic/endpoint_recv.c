@@ -2,13 +2,13 @@
 #include "quic/endpoint.h"
 
 /* Once what it was a part of is over, a connection gets its turn to send. */
-static void deliver(neap_endpoint *e, struct member *m, neap_udp_datagram *d)
+static void deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *d)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
 
-    neap_conn_recv(m->conn, d->bytes, d->size, &info, e->now);
-    neap_endpoint_touch(e, m->conn);
-    neap_endpoint_settle(e, m);
+    neap_conn_recv(entry->conn, d->bytes, d->size, &info, e->now);
+    neap_endpoint_touch(e, entry->conn);
+    neap_endpoint_settle(e, entry);
 }
 
 /* What the token of an Initial says. */
@@ -58,14 +58,14 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
         e->stats.udp_datagrams_dropped++;
         return 0;
     }
-    struct member *m = neap_endpoint_add(e, conn);
-    if (!m)
+    struct endpoint_entry *entry = neap_endpoint_add(e, conn);
+    if (!entry)
         return accept_failed(e, NEAP_ERR_NO_MEMORY, "no memory for a connection");
-    m->first = neap_admission_hash(e->admission, cid_span(&h->dcid));
+    entry->first = neap_admission_hash(e->admission, cid_span(&h->dcid));
     neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
     e->stats.accepted++;
     neap_endpoint_touch(e, conn);
-    neap_endpoint_settle(e, m);
+    neap_endpoint_settle(e, entry);
     return 0;
 }
 
@@ -157,15 +157,15 @@ static neap_header public_header(const struct packet_header *h)
 /* RFC 9000 §10.3.1: what belongs to nobody may be the last word of somebody's peer, whatever it looks like. */
 static bool take_reset(neap_endpoint *e, const neap_udp_datagram *d)
 {
-    struct member *m =
+    struct endpoint_entry *entry =
         d->size < RESET_LEAST ? NULL : neap_endpoint_find_reset(e, d->bytes + d->size - RESET_TOKEN_SIZE);
 
-    if (!m)
+    if (!entry)
         return false;
-    m->conn->now = e->now;
-    neap_conn_reset(m->conn);
-    neap_endpoint_touch(e, m->conn);
-    neap_endpoint_settle(e, m);
+    entry->conn->now = e->now;
+    neap_conn_reset(entry->conn);
+    neap_endpoint_touch(e, entry->conn);
+    neap_endpoint_settle(e, entry);
     return true;
 }
 
@@ -188,11 +188,11 @@ static int take_udp_datagram(neap_endpoint *e, neap_udp_datagram *d)
     size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
     struct packet_header h;
     int rc = neap_packet_header_parse(span_of(d->bytes, d->size), cid_size, &h);
-    struct member *m = rc ? NULL : neap_endpoint_find(e, h.dcid);
+    struct endpoint_entry *entry = rc ? NULL : neap_endpoint_find(e, h.dcid);
 
     e->stats.udp_datagrams_received++;
-    if (m) {
-        deliver(e, m, d);
+    if (entry) {
+        deliver(e, entry, d);
         return 0;
     }
     if (take_reset(e, d))

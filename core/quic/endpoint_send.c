@@ -3,9 +3,9 @@
 
 #define TRAIN_MOST 65507u /* bytes of one GSO send: what fits into an IPv4 packet */
 
-static struct member *timer_owner(struct heap_node *node)
+static struct endpoint_entry *timer_owner(struct heap_node *node)
 {
-    return (struct member *)(void *)((char *)node - offsetof(struct member, timer));
+    return (struct endpoint_entry *)(void *)((char *)node - offsetof(struct endpoint_entry, timer));
 }
 
 /* A due timer gives its connection a turn; after that turn the timer is set anew. Not more than so many at once: what
@@ -18,34 +18,34 @@ static void run_timers(neap_endpoint *e)
         first = neap_heap_first(&e->timers);
         if (!first || first->at > e->now)
             return;
-        struct member *m = timer_owner(first);
+        struct endpoint_entry *entry = timer_owner(first);
 
         neap_heap_remove(&e->timers, first);
-        neap_conn_on_timeout(m->conn, e->now);
-        neap_endpoint_touch(e, m->conn);
+        neap_conn_on_timeout(entry->conn, e->now);
+        neap_endpoint_touch(e, entry->conn);
     }
 }
 
 /* The turn of a connection is over: it has nothing to say before its timer. */
-static void end_turn(neap_endpoint *e, struct member *m)
+static void end_turn(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_time at = neap_conn_timeout(m->conn);
+    neap_time at = neap_conn_timeout(entry->conn);
 
-    list_remove(&m->ready);
+    list_remove(&entry->ready);
     if (at == NEAP_NEVER)
-        neap_heap_remove(&e->timers, &m->timer);
-    else if (neap_heap_set(&e->timers, e->pool, &m->timer, at))
-        neap_conn_vanish(m->conn, NEAP_CLOSE_LOCAL, "no memory for a timer");
-    neap_endpoint_settle(e, m);
+        neap_heap_remove(&e->timers, &entry->timer);
+    else if (neap_heap_set(&e->timers, e->pool, &entry->timer, at))
+        neap_conn_vanish(entry->conn, NEAP_CLOSE_LOCAL, "no memory for a timer");
+    neap_endpoint_settle(e, entry);
 }
 
 /* It waits with all it has to say until its address family may send again. */
-static void hold(neap_endpoint *e, struct member *m)
+static void hold(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    list_remove(&m->ready);
-    list_append(&e->held, &m->ready);
-    neap_heap_remove(&e->timers, &m->timer);
-    m->was_held = true;
+    list_remove(&entry->ready);
+    list_append(&e->held, &entry->ready);
+    neap_heap_remove(&e->timers, &entry->timer);
+    entry->was_held = true;
 }
 
 void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold)
@@ -67,28 +67,28 @@ static bool is_held(const neap_endpoint *e, const neap_conn *c)
 }
 
 /* The next connection's turn: what it has to send, NEAP_ERR_AGAIN when it has nothing or may not. */
-static int64_t take_turn(neap_endpoint *e, struct member *m, neap_udp_datagram *out, size_t room)
+static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *out, size_t room)
 {
     neap_send_info info;
 
-    if (is_held(e, m->conn)) {
-        hold(e, m);
+    if (is_held(e, entry->conn)) {
+        hold(e, entry);
         return NEAP_ERR_AGAIN;
     }
-    if (m->was_held) {
-        m->was_held = false;
-        neap_conn_on_timeout(m->conn, e->now);
+    if (entry->was_held) {
+        entry->was_held = false;
+        neap_conn_on_timeout(entry->conn, e->now);
     }
-    neap_endpoint_issue_ids(e, m);
+    neap_endpoint_issue_ids(e, entry);
     int64_t size =
-        neap_conn_send_burst(m->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, e->now);
+        neap_conn_send_burst(entry->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, e->now);
     if (size <= 0) {
-        end_turn(e, m);
+        end_turn(e, entry);
         return NEAP_ERR_AGAIN;
     }
     /* It goes behind the others until it has no more. */
-    list_remove(&m->ready);
-    list_append(&e->ready, &m->ready);
+    list_remove(&entry->ready);
+    list_append(&e->ready, &entry->ready);
     *out = (neap_udp_datagram){.bytes = out->bytes,
                                .size = (size_t)size,
                                .segment_size = info.segment_size,
@@ -111,7 +111,7 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size
         return NEAP_ERR_BUFFER_TOO_SHORT;
     run_timers(e);
     for (unsigned i = 0; i < LIMIT_ENDPOINT_TURNS && !list_empty(&e->ready); i++) {
-        size = take_turn(e, LIST_OWNER(e->ready.next, struct member, ready), out, room);
+        size = take_turn(e, LIST_OWNER(e->ready.next, struct endpoint_entry, ready), out, room);
         if (size > 0)
             return size;
     }

@@ -15,7 +15,7 @@ static struct sent_packet *slot(const struct sent *s, uint32_t running)
     return &s->packets[running & (s->packet_capacity - 1)];
 }
 
-static bool is_quiet(const struct sent_packet *p)
+static bool is_non_eliciting(const struct sent_packet *p)
 {
     return !p->ack_eliciting && !p->in_flight;
 }
@@ -91,29 +91,29 @@ int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames)
 
 /* Nobody owes us an acknowledgement for what elicits none, so that a long row of such packets, as a mere receiver
  * sends them, must not grow: the newest takes the place of the one before. */
-static void make_quiet_room(struct sent *s, const struct sent_packet *packet)
+static void make_non_eliciting_room(struct sent *s, const struct sent_packet *packet)
 {
-    if (!is_quiet(packet)) {
-        s->quiet = 0;
+    if (!is_non_eliciting(packet)) {
+        s->non_eliciting = 0;
         return;
     }
-    if (s->quiet == LIMIT_SENT_QUIET && s->packet_count > 0) {
+    if (s->non_eliciting == LIMIT_SENT_NON_ELICITING && s->packet_count > 0) {
         const struct sent_packet *newest = slot(s, s->packet_head + s->packet_count - 1);
 
         if (newest->fate == FATE_IN_FLIGHT) {
             s->frame_count -= newest->frame_count;
             s->packet_count--;
-            s->quiet--;
+            s->non_eliciting--;
         }
     }
-    if (s->quiet < LIMIT_SENT_QUIET)
-        s->quiet++;
+    if (s->non_eliciting < LIMIT_SENT_NON_ELICITING)
+        s->non_eliciting++;
 }
 
 void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
                    size_t count)
 {
-    make_quiet_room(s, packet);
+    make_non_eliciting_room(s, packet);
     assert(s->packet_count < s->packet_capacity && s->frame_count + count <= s->frame_capacity);
     assert(s->largest_sent == UINT64_MAX || packet->number > s->largest_sent);
     struct sent_packet *p = slot(s, s->packet_head + s->packet_count);
@@ -285,7 +285,7 @@ static void free_rings(struct sent *s, struct pool *pool)
     s->packets = NULL;
     s->frames = NULL;
     s->packet_capacity = s->packet_count = s->frame_capacity = s->frame_count = 0;
-    s->quiet = 0;
+    s->non_eliciting = 0;
     s->scan = s->packet_head;
 }
 

@@ -43,7 +43,7 @@ struct sent {
     uint32_t scan;      /* no packet before this running index is undecided */
     uint32_t taking;    /* running index of the packet that next_fate returned last */
     bool is_taking;
-    uint8_t quiet; /* packets at the newest end that elicit nothing */
+    uint8_t non_eliciting; /* packets at the newest end that elicit nothing */
     uint8_t lost_count;
     struct range lost[LIMIT_SENT_LOST_RANGES];  /* numbers declared lost lately, oldest first */
     uint8_t lost_paths[LIMIT_SENT_LOST_RANGES]; /* … and the paths that they took */
@@ -55,7 +55,7 @@ void neap_sent_init(struct sent *s, bool keeps_records);
 int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames);
 /** Add a packet that was just sealed, with its frames; reserve came before, numbers ascend. Packets that are neither
  * ack-eliciting nor in flight are dropped from the ring as soon as they are behind something newer that was
- * acknowledged, and of a long row of them only the first LIMIT_SENT_QUIET - 1 and the newest are kept. */
+ * acknowledged, and of a long row of them only the first LIMIT_SENT_NON_ELICITING - 1 and the newest are kept. */
 void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
                    size_t count);
 /** Walk in order of sending; NULL past the end. Index 0 is the oldest. */

@@ -7,7 +7,7 @@
 #define MADE_AT_A_TIME 64u                   /* unseen streams that one frame has us make at most */
 #define MAX_STREAM_COUNT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
 
-int neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config)
+void neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config)
 {
     const struct transport_params *ours = config->ours;
 
@@ -36,7 +36,6 @@ int neap_streams_init(struct streams *s, struct pool *pool, const struct streams
     list_init(&s->readable);
     list_init(&s->writable);
     list_init(&s->ended);
-    return 0;
 }
 
 static void free_stream(struct streams *s, struct stream *stream)
@@ -272,7 +271,7 @@ static int aim(const struct streams *s, uint64_t id, enum frame_side side, struc
 }
 
 /* Make the stream of a frame whose checks have passed. */
-static int hit(struct streams *s, uint64_t id, struct target *target)
+static int find_target(struct streams *s, uint64_t id, struct target *target)
 {
     if (!target->stream)
         target->stream = neap_streams_create(s, id);
@@ -280,13 +279,13 @@ static int hit(struct streams *s, uint64_t id, struct target *target)
 }
 
 /* The stream of a frame for the sending part; NULL when it is over. */
-static int hit_sender(struct streams *s, uint64_t id, struct stream **out, struct failure *why)
+static int find_sender(struct streams *s, uint64_t id, struct stream **out, struct failure *why)
 {
     struct target target;
     int error = aim(s, id, TO_SENDER, &target, why);
 
     if (error == 0 && target.place != PLACE_CLOSED)
-        error = hit(s, id, &target);
+        error = find_target(s, id, &target);
     *out = error ? NULL : target.stream;
     return error;
 }
@@ -307,8 +306,8 @@ static int check_end(const struct streams *s, uint64_t id, const struct stream *
 }
 
 /* The stream of a frame that reaches up to `end` of the receiving part; NULL when it is over. */
-static int hit_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_final, struct stream **out,
-                        struct failure *why)
+static int find_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_final, struct stream **out,
+                         struct failure *why)
 {
     struct target target;
     int error = aim(s, id, TO_RECEIVER, &target, why);
@@ -316,7 +315,7 @@ static int hit_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_fi
     if (error == 0 && target.place != PLACE_CLOSED)
         error = check_end(s, id, target.stream, end, is_final, why);
     if (error == 0 && target.place != PLACE_CLOSED)
-        error = hit(s, id, &target);
+        error = find_target(s, id, &target);
     *out = error ? NULL : target.stream;
     return error;
 }
@@ -341,7 +340,7 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     neap_streams_reap(s);
     if (f->offset > VARINT_MAX || f->data.size > VARINT_MAX - f->offset)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAM past 2^62-1");
-    int error = hit_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
+    int error = find_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
     if (!stream)
         return error;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
@@ -366,7 +365,7 @@ int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_str
 {
     struct stream *stream;
 
-    int error = hit_receiver(s, f->id, f->final_size, true, &stream, why);
+    int error = find_receiver(s, f->id, f->final_size, true, &stream, why);
     if (!stream)
         return error;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
@@ -384,7 +383,7 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
 {
     struct stream *stream;
 
-    int error = hit_sender(s, f->id, &stream, why);
+    int error = find_sender(s, f->id, &stream, why);
     if (!stream)
         return error;
     /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
@@ -399,21 +398,20 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
     return 0;
 }
 
-int neap_streams_on_max_data(struct streams *s, uint64_t limit)
+void neap_streams_on_max_data(struct streams *s, uint64_t limit)
 {
     if (limit > s->send_limit) {
         s->progress++;
         s->send_limit = limit;
         s->owes &= (uint8_t)~OWES_DATA_BLOCKED;
     }
-    return 0;
 }
 
 int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why)
 {
     struct stream *stream;
 
-    int error = hit_sender(s, id, &stream, why);
+    int error = find_sender(s, id, &stream, why);
     if (!stream)
         return error;
     if (limit > stream->send.limit) {
@@ -446,7 +444,7 @@ int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct f
     int error = aim(s, id, TO_RECEIVER, &target, why);
     if (error || target.place == PLACE_CLOSED)
         return error;
-    return hit(s, id, &target);
+    return find_target(s, id, &target);
 }
 
 int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why)

@@ -95,7 +95,7 @@ struct streams_config {
     uint8_t map_key[16];
 };
 
-int neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config);
+void neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config);
 void neap_streams_free(struct streams *s);
 /** The peer's transport parameters came. */
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
@@ -107,7 +107,7 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
                            struct failure *why);
 int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why);
 int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why);
-int neap_streams_on_max_data(struct streams *s, uint64_t limit);
+void neap_streams_on_max_data(struct streams *s, uint64_t limit);
 int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why);
 int neap_streams_on_max_streams(struct streams *s, bool bidi, uint64_t limit, struct failure *why);
 int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct failure *why);

@@ -55,7 +55,7 @@ static void write_lists(const struct tls *tls, struct writer *w)
 
     write_u16(w, NUMBER_SUPPORTED_GROUPS);
     uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
-    for (size_t i = 0; (group = neap_tls_group_wish(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (group = neap_tls_preferred_group(tls->config, i)) != 0; i++)
         write_u16(w, group);
     vector_close(w, inner, 2);
     vector_close(w, outer, 2);
@@ -143,7 +143,7 @@ int neap_client_write_hello(struct tls *tls, struct failure *why)
     write_bytes(&w, tls->client_random, sizeof tls->client_random);
     write_u8(&w, 0); /* no session id: QUIC has no compatibility mode (RFC 9001 §8.4) */
     uint8_t *length = vector_open(&w, 2);
-    for (size_t i = 0; (suite = neap_tls_suite_wish(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (suite = neap_tls_preferred_suite(tls->config, i)) != 0; i++)
         write_u16(&w, suite);
     vector_close(&w, length, 2);
     write_u8(&w, 1); /* compression: null */
@@ -157,15 +157,12 @@ int neap_client_write_hello(struct tls *tls, struct failure *why)
 /* ---- ServerHello and HelloRetryRequest */
 
 /* The suite gives the transcript its hash, and the ClientHello that waited goes in first. */
-static int start_transcript(struct tls *tls, uint16_t suite, struct failure *why)
+static void start_transcript(struct tls *tls, uint16_t suite)
 {
-    int rc = neap_schedule_start(&tls->schedule, (enum crypto_suite)suite);
-    if (rc)
-        return neap_fail(why, rc, "no transcript hash");
+    neap_schedule_start(&tls->schedule, (enum crypto_suite)suite);
     neap_schedule_add(&tls->schedule, tls->first_hello);
     neap_tls_drop(tls, &tls->first_hello);
     tls->suite = suite;
-    return 0;
 }
 
 static int on_retry_request(struct tls *tls, const struct server_hello *hello, struct span message,
@@ -180,18 +177,14 @@ static int on_retry_request(struct tls *tls, const struct server_hello *hello, s
     if (!hello->group && !hello->cookie.size)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "HelloRetryRequest that asks for nothing");
 
-    int rc = start_transcript(tls, hello->suite, why);
-    if (rc)
-        return rc;
-    rc = neap_schedule_retry(&tls->schedule);
-    if (rc)
-        return neap_fail(why, rc, "no transcript hash");
+    start_transcript(tls, hello->suite);
+    neap_schedule_retry(&tls->schedule);
     neap_schedule_add(&tls->schedule, message);
     tls->retried = true;
     if (hello->group)
         tls->group = hello->group;
     tls->cookie = hello->cookie;
-    rc = neap_client_write_hello(tls, why);
+    int rc = neap_client_write_hello(tls, why);
     tls->cookie = (struct span){0};
     return rc;
 }
@@ -220,13 +213,12 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is not a public key");
     if (rc)
         return neap_fail(why, rc, "key exchange failed");
-    rc = tls->retried ? 0 : start_transcript(tls, hello.suite, why);
-    if (!rc) {
-        neap_schedule_add(&tls->schedule, message);
-        rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
-        tls->read_level = TLS_HANDSHAKE;
-        tls->state = WAIT_ENCRYPTED_EXTENSIONS;
-    }
+    if (!tls->retried)
+        start_transcript(tls, hello.suite);
+    neap_schedule_add(&tls->schedule, message);
+    rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
+    tls->read_level = TLS_HANDSHAKE;
+    tls->state = WAIT_ENCRYPTED_EXTENSIONS;
     neap_wipe(secret, sizeof secret);
     forget_share(tls);
     return rc;

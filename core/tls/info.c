@@ -32,7 +32,7 @@ uint16_t neap_tls_suite(const struct tls *tls)
 
 uint16_t neap_tls_group(const struct tls *tls)
 {
-    /* A client's is only its wish until ServerHello gave the suite. */
+    /* A client's is only its preference until ServerHello gave the suite. */
     return tls->suite ? tls->group : 0;
 }
 
@@ -42,10 +42,10 @@ struct span neap_tls_peer_certificate(const struct tls *tls)
 }
 
 /* The index-th of a list of three that 0 may end, of those that this build has. */
-static uint16_t wish(const uint16_t *wished, const uint16_t *defaults, size_t index,
-                     bool (*is_there)(uint16_t))
+static uint16_t preferred(const uint16_t *configured, const uint16_t *defaults, size_t index,
+                          bool (*is_there)(uint16_t))
 {
-    const uint16_t *list = wished[0] ? wished : defaults;
+    const uint16_t *list = configured[0] ? configured : defaults;
 
     for (size_t i = 0; i < 3 && list[i]; i++)
         if (is_there(list[i]) && index-- == 0)
@@ -53,21 +53,21 @@ static uint16_t wish(const uint16_t *wished, const uint16_t *defaults, size_t in
     return 0;
 }
 
-uint16_t neap_tls_suite_wish(const struct tls_config *config, size_t index)
+uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index)
 {
-    return wish(config->suites, default_suites, index, neap_suite_is_known);
+    return preferred(config->suites, default_suites, index, neap_suite_is_known);
 }
 
-uint16_t neap_tls_group_wish(const struct tls_config *config, size_t index)
+uint16_t neap_tls_preferred_group(const struct tls_config *config, size_t index)
 {
-    return wish(config->groups, default_groups, index, neap_group_is_supported);
+    return preferred(config->groups, default_groups, index, neap_group_is_supported);
 }
 
 bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite)
 {
     uint16_t ours;
 
-    for (size_t i = 0; (ours = neap_tls_suite_wish(config, i)) != 0; i++)
+    for (size_t i = 0; (ours = neap_tls_preferred_suite(config, i)) != 0; i++)
         if (ours == suite)
             return true;
     return false;
@@ -77,7 +77,7 @@ bool neap_tls_wants_group(const struct tls_config *config, uint16_t group)
 {
     uint16_t ours;
 
-    for (size_t i = 0; (ours = neap_tls_group_wish(config, i)) != 0; i++)
+    for (size_t i = 0; (ours = neap_tls_preferred_group(config, i)) != 0; i++)
         if (ours == group)
             return true;
     return false;

@@ -5,13 +5,12 @@ static size_t hash_size(const struct schedule *s)
     return crypto_hash_size(s->hash);
 }
 
-int neap_schedule_start(struct schedule *s, enum crypto_suite suite)
+void neap_schedule_start(struct schedule *s, enum crypto_suite suite)
 {
     s->suite = suite;
     s->hash = neap_suite_hash(suite);
-    int rc = neap_hash_start(&s->transcript, s->hash);
-    s->started = rc == 0;
-    return rc;
+    neap_hash_start(&s->transcript, s->hash);
+    s->started = true;
 }
 
 void neap_schedule_add(struct schedule *s, struct span message)
@@ -24,19 +23,14 @@ void neap_schedule_peek(const struct schedule *s, uint8_t *out)
     neap_hash_peek(&s->transcript, out);
 }
 
-int neap_schedule_retry(struct schedule *s)
+void neap_schedule_retry(struct schedule *s)
 {
     uint8_t message[4 + CRYPTO_MAX_HASH] = {254, 0, 0, (uint8_t)hash_size(s)};
 
     neap_hash_peek(&s->transcript, message + 4);
     neap_hash_free(&s->transcript);
-    s->started = false;
-    int rc = neap_hash_start(&s->transcript, s->hash);
-    if (rc)
-        return rc;
-    s->started = true;
+    neap_hash_start(&s->transcript, s->hash);
     neap_hash_update(&s->transcript, span_of(message, 4 + hash_size(s)));
-    return 0;
 }
 
 /* Derive-Secret(secret, label, messages so far). */

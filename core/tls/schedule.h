@@ -15,13 +15,12 @@ struct schedule {
     uint8_t exporter[CRYPTO_MAX_HASH];
 };
 
-/** Choose the hash by the suite and start the transcript: 0 or NEAP_ERR_NO_MEMORY. */
-int neap_schedule_start(struct schedule *s, enum crypto_suite suite);
+/** Choose the hash by the suite and start the transcript. */
+void neap_schedule_start(struct schedule *s, enum crypto_suite suite);
 /** Add a message with its header to the transcript. */
 void neap_schedule_add(struct schedule *s, struct span message);
-/** After a first ClientHello that a HelloRetryRequest answers: the transcript becomes message_hash (RFC 8446 §4.4.1).
- * 0 or NEAP_ERR_NO_MEMORY. */
-int neap_schedule_retry(struct schedule *s);
+/** After a first ClientHello that a HelloRetryRequest answers: the transcript becomes message_hash (RFC 8446 §4.4.1). */
+void neap_schedule_retry(struct schedule *s);
 /** Handshake traffic secrets from the (EC)DHE secret; the transcript ends with ServerHello. */
 void neap_schedule_handshake(struct schedule *s, struct span shared);
 /** Application traffic secrets and the exporter's; the transcript ends with the server's Finished. */

@@ -16,7 +16,7 @@ struct choice {
 static int choose_suite(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
                         struct failure *why)
 {
-    for (size_t i = 0; (choice->suite = neap_tls_suite_wish(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (choice->suite = neap_tls_preferred_suite(tls->config, i)) != 0; i++)
         if (neap_hello_lists(hello->suites, choice->suite))
             return 0;
     return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no cipher suite in common");
@@ -26,10 +26,10 @@ static int choose_suite(const struct tls *tls, const struct client_hello *hello,
 static int choose_group(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
                         struct failure *why)
 {
-    for (size_t i = 0; (choice->group = neap_tls_group_wish(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (choice->group = neap_tls_preferred_group(tls->config, i)) != 0; i++)
         if (neap_hello_find_share(hello->shares, choice->group, &choice->share))
             return 0;
-    for (size_t i = 0; (choice->group = neap_tls_group_wish(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (choice->group = neap_tls_preferred_group(tls->config, i)) != 0; i++)
         if (neap_hello_lists(hello->groups, choice->group))
             return 0;
     return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no group in common");
@@ -144,10 +144,7 @@ static int write_retry_request(struct tls *tls, struct failure *why)
 
 static int ask_again(struct tls *tls, const struct client_hello *hello, struct failure *why)
 {
-    int rc = neap_schedule_retry(&tls->schedule);
-
-    if (rc)
-        return neap_fail(why, rc, "no transcript hash");
+    neap_schedule_retry(&tls->schedule);
     hello_digest(hello, tls->hello_digest);
     tls->retried = true;
     tls->state = WAIT_SECOND_CLIENT_HELLO;
@@ -270,11 +267,8 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     tls->peer_params = neap_tls_copy(tls, hello->params);
     if (!tls->peer_params.data)
         return neap_tls_no_memory(why);
-    if (!tls->schedule.started) {
-        int rc = neap_schedule_start(&tls->schedule, (enum crypto_suite)choice->suite);
-        if (rc)
-            return neap_fail(why, rc, "no transcript hash");
-    }
+    if (!tls->schedule.started)
+        neap_schedule_start(&tls->schedule, (enum crypto_suite)choice->suite);
     tls->suite = choice->suite;
     tls->group = choice->group;
     tls->scheme = choice->scheme;

@@ -123,8 +123,8 @@ int neap_tls_check_finished(struct tls *tls, struct span message, const uint8_t 
                             struct failure *why);
 
 /** Suites and groups of the config, or the defaults, that this build has; `index` from 0, 0 at the end. */
-uint16_t neap_tls_suite_wish(const struct tls_config *config, size_t index);
-uint16_t neap_tls_group_wish(const struct tls_config *config, size_t index);
+uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index);
+uint16_t neap_tls_preferred_group(const struct tls_config *config, size_t index);
 bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite);
 bool neap_tls_wants_group(const struct tls_config *config, uint16_t group);
 

@@ -112,7 +112,7 @@ static int check_config(const struct tls_config *config, struct span params, str
         return neap_fail(why, NEAP_ERR_ARGUMENT, "transport parameters too long");
     if (config->alpn_size == 0 || config->alpn_size > sizeof config->alpn)
         return neap_fail(why, NEAP_ERR_ARGUMENT, "QUIC needs an application protocol"); /* RFC 9001 §8.1 */
-    if (!neap_tls_suite_wish(config, 0) || !neap_tls_group_wish(config, 0))
+    if (!neap_tls_preferred_suite(config, 0) || !neap_tls_preferred_group(config, 0))
         return neap_fail(why, NEAP_ERR_UNSUPPORTED, "no cipher suite or group that this build has");
     return 0;
 }
@@ -153,7 +153,7 @@ struct tls *neap_tls_client(const struct tls_config *config, const char *server_
     if (name_size)
         memcpy(tls->server_name, server_name, name_size);
     neap_random_bytes(neap_crypto_random(config->crypto), tls->client_random, sizeof tls->client_random);
-    tls->group = neap_tls_group_wish(config, 0);
+    tls->group = neap_tls_preferred_group(config, 0);
     if (neap_client_write_hello(tls, why)) {
         neap_tls_free(tls);
         return NULL;

@@ -346,7 +346,10 @@ describe("two tables with a lossy link between", function()
     if f.type == type.STREAM then return to:on_stream(f.id, f.offset, f.data, f.fin, now) end
     if f.type == type.RESET_STREAM then return to:on_reset_stream(f.id, f.code, f.final_size) end
     if f.type == type.STOP_SENDING then return to:on_stop_sending(f.id, f.code) end
-    if f.type == type.MAX_DATA then return to:on_max_data(f.limit) end
+    if f.type == type.MAX_DATA then
+      to:on_max_data(f.limit)
+      return 0
+    end
     if f.type == type.MAX_STREAM_DATA then return to:on_max_stream_data(f.id, f.limit) end
     if f.type == type.MAX_STREAMS_BIDI then return to:on_max_streams(true, f.limit) end
     if f.type == type.MAX_STREAMS_UNI then return to:on_max_streams(false, f.limit) end

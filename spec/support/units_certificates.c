@@ -27,7 +27,7 @@ static int ders(lua_State *L)
         }
         push_bytes(L, der.data, der.size);
         lua_rawseti(L, -2, i++);
-        neap_certificate_give(pool, der);
+        neap_certificate_release(pool, der);
     }
     lua_pushinteger(L, bad);
     return 2;

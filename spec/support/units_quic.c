@@ -287,7 +287,7 @@ static int sizes(lua_State *L)
     set_number(L, "sent", sizeof(struct sent));
     set_number(L, "local_cids", sizeof(struct local_cids));
     set_number(L, "peer_cids", sizeof(struct peer_cids));
-    set_number(L, "member", sizeof(struct member));
+    set_number(L, "member", sizeof(struct endpoint_entry));
     return 1;
 }
 

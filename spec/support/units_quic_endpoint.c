@@ -133,7 +133,7 @@ static int endpoint_route(lua_State *L)
     neap_endpoint *e = check_endpoint(L, 1);
     neap_cid cid = check_cid(L, 3);
 
-    lua_pushnumber(L, neap_map_set(&e->routes, e->pool, cid_span(&cid), check_conn(L, 2)->member));
+    lua_pushnumber(L, neap_map_set(&e->routes, e->pool, cid_span(&cid), check_conn(L, 2)->entry));
     return 1;
 }
 

@@ -111,8 +111,8 @@ static int on_stop_sending(lua_State *L)
 
 static int on_max_data(lua_State *L)
 {
-    lua_pushinteger(L, neap_streams_on_max_data(check_streams(L), units_check_u64(L, 2)));
-    return 1;
+    neap_streams_on_max_data(check_streams(L), units_check_u64(L, 2));
+    return 0;
 }
 
 static int on_max_stream_data(lua_State *L)

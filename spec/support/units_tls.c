@@ -486,8 +486,7 @@ static int new_schedule(lua_State *L)
     *s = (struct schedule){0};
     luaL_getmetatable(L, SCHEDULE_TYPE);
     lua_setmetatable(L, -2);
-    if (neap_schedule_start(s, (enum crypto_suite)luaL_checkinteger(L, 1)))
-        return luaL_error(L, "no schedule");
+    neap_schedule_start(s, (enum crypto_suite)luaL_checkinteger(L, 1));
     return 1;
 }
 
@@ -508,8 +507,8 @@ static int schedule_add(lua_State *L)
 
 static int schedule_retry(lua_State *L)
 {
-    lua_pushinteger(L, neap_schedule_retry(check_schedule(L)));
-    return 1;
+    neap_schedule_retry(check_schedule(L));
+    return 0;
 }
 
 static int schedule_handshake(lua_State *L)

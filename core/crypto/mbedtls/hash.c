@@ -27,7 +27,7 @@ static void must(int error)
     (void)error;
 }
 
-int neap_hash_start(struct hash_state *s, enum crypto_hash hash)
+void neap_hash_start(struct hash_state *s, enum crypto_hash hash)
 {
     *s = (struct hash_state){.hash = hash};
     if (hash == HASH_SHA256) {
@@ -37,7 +37,6 @@ int neap_hash_start(struct hash_state *s, enum crypto_hash hash)
         mbedtls_sha512_init(sha512_of(s));
         must(mbedtls_sha512_starts(sha512_of(s), 1));
     }
-    return 0;
 }
 
 void neap_hash_update(struct hash_state *s, struct span data)
