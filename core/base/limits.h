@@ -59,7 +59,11 @@
 #define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */
 #define LIMIT_EARLY_BYTES 8388608u /* CRYPTO, and packets without keys, held for all that proved no address */
 #define LIMIT_EARLY_LEAST 4096u    /* of it each of them may hold in any case (RFC 9000 §7.5) */
-#define LIMIT_ADMISSION_CELLS 512u /* in which prefixes are counted, twice: 8 KiB an endpoint */
+#define LIMIT_RECEIVE_SHARE \
+    2u /* of memory_limit, a half: stream data of all connections that no one has read */
+#define LIMIT_RECEIVE_GROWTH_SHARE 4u /* of that, a quarter: above it windows do not grow */
+#define LIMIT_RECEIVE_FLOOR 65536u    /* bytes of it each connection may hold in any case */
+#define LIMIT_ADMISSION_CELLS 512u    /* in which prefixes are counted, twice: 8 KiB an endpoint */
 #define LIMIT_ENDED_CONNECTIONS \
     512u /* remembered by their first destination, lest a late packet begin them again */
 #define LIMIT_ENDED_SECONDS 30u          /* for so long */

@@ -206,6 +206,10 @@ NEAP_API int neap_make_certificate(neap_config *config, const char *const *names
 typedef struct neap_memory_stats {
     size_t used, reserved, limit;
     uint64_t refused;
+    /* Bytes of streams that came and no one has read, of all connections; and how many may be: half of the limit (0: no
+     * bound). Above a quarter of it windows do not grow. Above it STREAM data counts as not received and comes again,
+     * unless its connection holds less than 64 KiB or it is what the reader of a stream waits for. */
+    uint64_t receive_held, receive_most;
 } neap_memory_stats;
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);
 
@@ -405,6 +409,8 @@ typedef struct neap_stats {
     /* bytes of all streams that the peer may still send (RFC 9000 §4.1); that it used and no one has read */
     uint64_t receive_credit, receive_unread;
     uint64_t path_changes; /* how often the peer was followed to another address (RFC 9000 §9.3) */
+    uint64_t
+        receive_held; /* bytes of streams that came and no one has read; receive_unread has the gaps too */
 } neap_stats;
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);
 

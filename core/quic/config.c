@@ -53,6 +53,7 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     config->pool = pool;
     config->references = 1;
     config->env = *env;
+    config->received.most = env->memory_limit / LIMIT_RECEIVE_SHARE;
     for (size_t i = 0; i < OPTIONS; i++)
         config->options[i] = rules[i].default_value;
     if (start_crypto(config)) {
@@ -219,8 +220,12 @@ int neap_make_certificate(neap_config *config, const char *const *names, size_t 
 void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size)
 {
     struct pool_stats stats = neap_pool_stats(config->pool);
-    const neap_memory_stats known = {
-        .used = stats.used, .reserved = stats.reserved, .limit = stats.limit, .refused = stats.refused};
+    const neap_memory_stats known = {.used = stats.used,
+                                     .reserved = stats.reserved,
+                                     .limit = stats.limit,
+                                     .refused = stats.refused,
+                                     .receive_held = config->received.held,
+                                     .receive_most = config->received.most};
 
     fill_sized(out, size, &known, sizeof known);
 }

@@ -7,6 +7,7 @@
 #include "neap.h"
 #include "paths/token.h"
 #include "quic/options.h"
+#include "streams/streams.h"
 #include "tls/tls.h"
 
 #define RESET_TOKEN_SIZE 16u
@@ -20,6 +21,7 @@ struct neap_config {
     struct tls_config tls;
     struct token_keys tokens;
     uint64_t options[OPTIONS];
+    struct receive_budget received; /* of all its connections */
 };
 
 static inline uint64_t config_option(const neap_config *config, enum option which)

@@ -499,6 +499,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .path_changes = n->path_changes,
         .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
         .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
+        .receive_held = conn->streams.held,
     };
     fill_sized(out, size, &known, sizeof known);
 }

@@ -46,6 +46,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
         .max_connection_window = config_option(c->config, OPTION_max_connection_window),
         .max_stream_window = config_option(c->config, OPTION_max_stream_window),
         .send_buffer = config_option(c->config, OPTION_send_buffer),
+        .budget = &c->config->received,
     };
     uint8_t room[LIMIT_TLS_PARAMETERS];
     struct writer w = writer_of(room, sizeof room);

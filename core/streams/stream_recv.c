@@ -27,6 +27,7 @@ static int fill(struct reassembly *a, struct pool *pool, uint64_t offset, struct
 int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t offset, struct span data)
 {
     uint64_t start = offset < a->read ? a->read : offset, end = offset + data.size, at = start;
+    uint64_t added = 0;
     struct range gap;
 
     /* The first copy of a byte stays: bytes at an offset do not change (RFC 9000 §2.2). Bytes that lie in the chunks
@@ -37,6 +38,7 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
 
         if (error)
             return error;
+        added += gap.end - gap.start;
         at = gap.end;
     }
     /* What can be read next is no gap, so that there is always room for it. */
@@ -44,6 +46,8 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
     a->received.limit += more;
     int error = start < end ? neap_range_set_insert(&a->received, pool, start, end) : 0;
     a->received.limit -= more;
+    if (error == 0)
+        a->held += added;
     return error;
 }
 
@@ -52,6 +56,19 @@ uint64_t neap_reassembly_ready(const struct reassembly *a)
     const struct range_set *set = &a->received;
 
     return set->count && set->ranges[0].start <= a->read ? set->ranges[0].end - a->read : 0;
+}
+
+bool neap_reassembly_is_next(const struct reassembly *a, uint64_t offset, size_t size)
+{
+    return offset <= a->read && offset + size > a->read && neap_reassembly_ready(a) == 0;
+}
+
+bool neap_reassembly_is_news(const struct reassembly *a, uint64_t offset, size_t size)
+{
+    uint64_t start = offset < a->read ? a->read : offset, end = offset + size;
+    struct range gap;
+
+    return start < end && neap_range_set_first_gap(&a->received, start, end, &gap);
 }
 
 struct span neap_reassembly_peek(const struct reassembly *a)
@@ -73,6 +90,7 @@ void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t siz
         return;
     }
     a->read += size;
+    a->held -= size;
     neap_chunks_drop(&a->chunks, pool, a->read);
 }
 
@@ -81,6 +99,7 @@ void neap_reassembly_discard(struct reassembly *a, struct pool *pool, uint64_t o
     neap_range_set_free(&a->received, pool);
     neap_chunks_free(&a->chunks, pool, offset);
     a->read = offset;
+    a->held = 0;
 }
 
 void neap_reassembly_free(struct reassembly *a, struct pool *pool)

@@ -19,6 +19,7 @@ struct reassembly {
     struct chunks chunks;
     struct range_set received; /* at and above `read`; bounded gaps */
     uint64_t read;             /* next offset to deliver */
+    uint64_t held;             /* bytes in `received` */
 };
 
 void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps);
@@ -29,6 +30,10 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
 struct span neap_reassembly_peek(const struct reassembly *a);
 /** Bytes readable in order now. */
 uint64_t neap_reassembly_ready(const struct reassembly *a);
+/** Whether a reader that waits gets on by this: nothing is ready, and it begins with, or contains, what is next. */
+bool neap_reassembly_is_next(const struct reassembly *a, uint64_t offset, size_t size);
+/** Whether any of it was not received before. */
+bool neap_reassembly_is_news(const struct reassembly *a, uint64_t offset, size_t size);
 /** `size` of the ready bytes were taken. */
 void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t size);
 /** Drop what is held and go on reading at `offset`. */

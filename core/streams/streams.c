@@ -25,6 +25,7 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
         .our_bidi_remote = ours->max_stream_data_bidi_remote,
         .our_uni = ours->max_stream_data_uni,
         .send_buffer = config->send_buffer,
+        .budget = config->budget,
     };
     for (size_t kind = 0; kind < 2; kind++)
         s->theirs[kind].unseen = range_set_of(LIMIT_UNSEEN_RANGES);
@@ -38,9 +39,19 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
     list_init(&s->ended);
 }
 
+void neap_streams_count_held(struct streams *s, struct stream *stream)
+{
+    uint64_t more = stream->recv.data.held - stream->held; /* modulo 2^64 where it is less */
+
+    stream->held += more;
+    s->held += more;
+    s->budget->held += more;
+}
+
 static void free_stream(struct streams *s, struct stream *stream)
 {
     neap_reassembly_free(&stream->recv.data, s->pool);
+    neap_streams_count_held(s, stream);
     neap_send_buffer_free(&stream->send.data, s->pool);
     neap_pool_free(s->pool, stream, sizeof(*stream));
 }
@@ -321,14 +332,26 @@ static int find_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_f
 }
 
 /* Count what a frame added to a stream's highest offset, and what of it was dropped rather than kept for reading. */
-static void count_received(struct streams *s, const struct stream *stream, uint64_t highest, uint64_t read,
+static void count_received(struct streams *s, struct stream *stream, uint64_t highest, uint64_t read,
                            neap_time now)
 {
     uint64_t added = stream->recv.highest - highest;
 
     s->recv_used += added;
     s->bytes_received += added;
+    neap_streams_count_held(s, stream);
     neap_streams_credit(s, stream->recv.data.read - read, now, 0);
+}
+
+/* Data for which the budget has no room. Repetitions are none: the peer waits for their acknowledgement. */
+static bool is_too_much(const struct streams *s, const struct stream *stream, const struct frame_stream *f)
+{
+    const struct reassembly *data = &stream->recv.data;
+
+    if (s->budget->most == 0 || s->budget->held < s->budget->most || s->held < LIMIT_RECEIVE_FLOOR)
+        return false;
+    return !stream->recv.stop_sent && neap_reassembly_is_news(data, f->offset, f->data.size) &&
+           !neap_reassembly_is_next(data, f->offset, f->data.size);
 }
 
 int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
@@ -343,6 +366,8 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     int error = find_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
     if (!stream)
         return error;
+    if (is_too_much(s, stream, f))
+        return NEAP_ERR_LIMIT;
     uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
     enum recv_state state = stream->recv.state;
     error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);

@@ -20,10 +20,17 @@ enum stream_mark { /* what is owed on the wire for a stream */
 
 enum send_queue { QUEUE_NONE, QUEUE_FRESH, QUEUE_AGAIN }; /* which list a stream's send_link is on */
 
+/* What connections that share their memory hold of the peers' streams, which no one has read: one for all of them. */
+struct receive_budget {
+    uint64_t held; /* bytes */
+    uint64_t most; /* above it STREAM data is refused, but see neap_streams_on_stream; 0: no bound */
+};
+
 struct stream {
     uint64_t id;
     struct stream_recv recv;
     struct stream_send send;
+    uint64_t held; /* recv.data.held as the connection and its budget have counted it */
     bool has_recv, has_send;
     bool app_done_recv, app_done_send; /* the application has seen the end, or asked for it */
     uint8_t owes;                      /* enum stream_mark */
@@ -70,6 +77,8 @@ struct streams {
         recv_read; /* what we announced; highest offsets sum; what the application took */
     uint64_t recv_window, max_recv_window;
     uint64_t max_stream_window;
+    struct receive_budget *budget;
+    uint64_t held;            /* this connection's part of budget->held */
     uint64_t data_blocked_at; /* + 1 */
     neap_time window_grown_at;
 
@@ -92,6 +101,7 @@ struct streams_config {
     bool is_server;
     const struct transport_params *ours; /* limits that we announce */
     uint64_t max_connection_window, max_stream_window, send_buffer;
+    struct receive_budget *budget; /* outlives the streams */
     uint8_t map_key[16];
 };
 
@@ -102,7 +112,10 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
 
 /* ---- frames that arrived: 0; or the wire error with *why, and nothing has changed; or, where we lack something,
  * NEAP_ERR_NO_MEMORY, and NEAP_ERR_LIMIT for STREAM data that would make more than LIMIT_STREAM_GAPS gaps: the packet counts
- * as not received then, and the frame may come again. */
+ * as not received then, and the frame may come again.
+ * NEAP_ERR_LIMIT is also the answer to STREAM data while the budget is used up, with two exceptions, so that whoever reads
+ * gets on whatever others hold: a connection that holds less than LIMIT_RECEIVE_FLOOR, and what the reader of a stream waits
+ * for. */
 int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
                            struct failure *why);
 int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why);

@@ -118,10 +118,13 @@ int64_t neap_streams_capacity(const struct streams *s, uint64_t id)
 
 /* ---- receiving */
 
-/* Double a window that lasted less than two round trips for its half: the reader is faster than the window. */
-static bool grow_window(uint64_t *window, uint64_t max, neap_time *grown_at, neap_time now, neap_time rtt)
+/* Double a window that lasted less than two round trips for its half: the reader is faster than the window. It stays as
+ * it is while much of the memory waits for readers that are not. */
+static bool grow_window(const struct receive_budget *budget, uint64_t *window, uint64_t max,
+                        neap_time *grown_at, neap_time now, neap_time rtt)
 {
-    bool grows = rtt && now - *grown_at < 2 * rtt && *window < max;
+    bool has_room = budget->most == 0 || budget->held < budget->most / LIMIT_RECEIVE_GROWTH_SHARE;
+    bool grows = has_room && rtt && now - *grown_at < 2 * rtt && *window < max;
 
     if (grows)
         *window = *window < max - *window ? *window * 2 : max;
@@ -135,7 +138,7 @@ void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_t
     if (size == 0 || s->owes & OWES_MAX_DATA || s->recv_limit - s->recv_read > s->recv_window / 2)
         return;
     if (rtt)
-        grow_window(&s->recv_window, s->max_recv_window, &s->window_grown_at, now, rtt);
+        grow_window(s->budget, &s->recv_window, s->max_recv_window, &s->window_grown_at, now, rtt);
     s->owes |= OWES_MAX_DATA;
 }
 
@@ -149,7 +152,7 @@ static void credit_stream(struct streams *s, struct stream *stream, uint64_t siz
         r->limit - r->data.read > r->window / 2)
         return;
     /* The connection's window leaves room for a second stream beside a fast one. */
-    if (grow_window(&r->window, s->max_stream_window, &r->window_grown_at, now, rtt) &&
+    if (grow_window(s->budget, &r->window, s->max_stream_window, &r->window_grown_at, now, rtt) &&
         s->recv_window < r->window + r->window / 2 && s->recv_window < s->max_recv_window) {
         uint64_t wanted = r->window + r->window / 2;
 
@@ -188,6 +191,7 @@ int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t s
     if (error)
         return error;
     size_t taken = neap_stream_recv_read(&stream->recv, s->pool, out, size, fin);
+    neap_streams_count_held(s, stream);
     credit_stream(s, stream, taken, now, rtt);
     bool is_left = neap_stream_recv_is_readable(&stream->recv);
     if (!is_left)
@@ -221,6 +225,7 @@ void neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time
     if (!stream || size == 0 || size > neap_reassembly_ready(&stream->recv.data))
         return;
     neap_reassembly_consume(&stream->recv.data, s->pool, size);
+    neap_streams_count_held(s, stream);
     credit_stream(s, stream, size, now, rtt);
     if (!neap_stream_recv_is_readable(&stream->recv))
         list_remove(&stream->readable_link);
@@ -257,6 +262,7 @@ static int shutdown_read(struct streams *s, struct stream *stream, uint64_t code
     stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
     uint64_t read = r->data.read;
     neap_stream_recv_stop(r, s->pool, code);
+    neap_streams_count_held(s, stream);
     neap_streams_credit(s, r->data.read - read, 0, 0);
     list_remove(&stream->readable_link);
     stream->app_done_recv = true;

@@ -37,6 +37,8 @@ void neap_streams_mark_writable(struct streams *s, struct stream *stream);
 void neap_streams_settle(struct streams *s, struct stream *stream);
 /** Free what has ended. Streams that callers hold across calls must not have. */
 void neap_streams_reap(struct streams *s);
+/** The stream's receiving part has other bytes than before: count them, for the connection and its budget. */
+void neap_streams_count_held(struct streams *s, struct stream *stream);
 /** `size` received bytes were read or dropped: give connection credit back when half of the window is used. */
 void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt);
 /** The peer may open more streams when few are left and some have ended. */

@@ -278,11 +278,13 @@ static int config_memory(lua_State *L)
     neap_memory_stats stats;
 
     neap_config_memory(neap_lua_check_config(L, 1)->config, &stats, sizeof stats);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 6);
     neap_lua_set_u64(L, "used", stats.used);
     neap_lua_set_u64(L, "reserved", stats.reserved);
     neap_lua_set_u64(L, "limit", stats.limit);
     neap_lua_set_u64(L, "refused", stats.refused);
+    neap_lua_set_u64(L, "receive_held", stats.receive_held);
+    neap_lua_set_u64(L, "receive_most", stats.receive_most);
     return 1;
 }
 

@@ -556,6 +556,7 @@ static int conn_stats(lua_State *L)
     COUNTER(path_changes)
     COUNTER(receive_credit)
     COUNTER(receive_unread)
+    COUNTER(receive_held)
 #undef COUNTER
     set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
     set_seconds(L, "rtt_latest", stats.rtt_latest);

@@ -104,7 +104,15 @@ function lowlevel.udp(address) end
 
 ---@class neap.Config
 local Config = {}
----@return { used: integer, reserved: integer, limit: integer, refused: integer }
+---@class neap.Memory
+---@field used integer bytes handed out
+---@field reserved integer bytes taken from the system
+---@field limit integer the memory_limit; 0: none
+---@field refused integer how often there was none
+---@field receive_held integer bytes of streams that came and no one has read, of all connections
+---@field receive_most integer above it stream data counts as lost where its connection holds 64 KiB; 0: no bound
+
+---@return neap.Memory
 function Config:memory() end
 
 ---@class neap.UdpDatagramInfo

@@ -55,6 +55,8 @@ describe("a connection", function()
     local both = pair.new{ initial_max_data = 1000 }
     local function figures()
       local stats = both.server:stats()
+      assert.equal(stats.receive_unread, stats.receive_held)
+      assert.equal(stats.receive_held, both.config:memory().receive_held)
       return { stats.receive_credit, stats.receive_unread }
     end
     assert.same({ 1000, 0 }, figures())

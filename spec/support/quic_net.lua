@@ -59,7 +59,7 @@ Pair.__index = Pair
 
 --- A client and a server not yet accepted. options: client, server (config options), delay (ns, one way), loss,
 --- duplicate, reorder (fractions), drop (function(direction, index, bytes): true drops), seed, params (the client's
---- transport parameters as bytes), filter (function(direction, bytes, index): bytes in its place, or false).
+--- transport parameters as bytes), server_config (one that several pairs share, in place of server), filter (function(direction, bytes, index): bytes in its place, or false).
 function net.pair(options)
   options = options or {}
   local self = setmetatable({
@@ -81,7 +81,9 @@ function net.pair(options)
     proved = {}, -- addresses that it may believe
   }, Pair)
   self.client_config = net.config(options.client, (options.seed or 1) * 2 + 1000, false)
-  self.server_config = net.config(options.server, (options.seed or 1) * 2 + 1001, true)
+  self.shares_config = options.server_config ~= nil
+  self.server_config = options.server_config
+    or net.config(options.server, (options.seed or 1) * 2 + 1001, true)
   self.client = assert(
     quic.client(self.client_config, "localhost", net.CLIENT, net.SERVER, self.now, options.params)
   )
@@ -94,8 +96,11 @@ function Pair:free()
   self.client:free()
   if self.server then self.server:free() end
   self.client_config:free()
-  self.server_config:free()
-  local left = self.client_config:memory().live + self.server_config:memory().live
+  local left = self.client_config:memory().live
+  if not self.shares_config then
+    self.server_config:free()
+    left = left + self.server_config:memory().live
+  end
   assert(left == 0, left .. " allocations were not given back")
 end
 

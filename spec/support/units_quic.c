@@ -175,6 +175,8 @@ static int config_memory(lua_State *L)
     set_number(L, "used", stats.used);
     set_number(L, "reserved", stats.reserved);
     set_number(L, "refused", stats.refused);
+    set_number(L, "receive_held", stats.receive_held);
+    set_number(L, "receive_most", stats.receive_most);
     set_number(L, "allocations", (uint64_t)u->allocations);
     lua_pushnumber(L, (lua_Number)u->live);
     lua_setfield(L, -2, "live");

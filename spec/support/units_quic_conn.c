@@ -280,6 +280,8 @@ static int conn_stats(lua_State *L)
     set_number(L, "key_updates", s.key_updates);
     set_number(L, "kept", s.undecryptable_kept);
     set_number(L, "path_changes", s.path_changes);
+    set_number(L, "receive_held", s.receive_held);
+    set_number(L, "receive_unread", s.receive_unread);
     set_number(L, "stream_bytes_received", s.stream_bytes_received);
     set_number(L, "backoff", conn_path(c)->recovery.pto_count);
     set_number(L, "eliciting_in_flight", c->application.recovery.sent.eliciting_in_flight);

@@ -7,6 +7,7 @@
 
 struct unit_streams {
     struct memory memory;
+    struct receive_budget budget;
     struct streams s;
 };
 
@@ -59,12 +60,15 @@ static int streams_new(lua_State *L)
                                     .max_connection_window = field(L, "max_connection_window", 1 << 20),
                                     .max_stream_window = field(L, "max_stream_window", 1 << 20),
                                     .send_buffer = field(L, "send_buffer", 1 << 20)};
+    uint64_t most = field(L, "budget", 0);
     lua_getfield(L, 1, "is_server");
     config.is_server = lua_toboolean(L, -1);
     lua_getfield(L, 1, "without_peer");
     bool without_peer = lua_toboolean(L, -1);
     struct unit_streams *u = units_new_object(L, STREAMS, sizeof(*u));
 
+    u->budget.most = most;
+    config.budget = &u->budget;
     neap_streams_init(&u->s, u->memory.pool, &config);
     if (!without_peer)
         neap_streams_set_peer_params(&u->s, &peer);
@@ -77,6 +81,25 @@ static int streams_gc(lua_State *L)
 
     neap_streams_free(&u->s);
     neap_pool_release(u->memory.pool);
+    return 0;
+}
+
+/* held() -> bytes that the connection counts, that the budget counts */
+static int held(lua_State *L)
+{
+    struct unit_streams *u = luaL_checkudata(L, 1, STREAMS);
+
+    units_push_u64(L, u->s.held);
+    units_push_u64(L, u->budget.held);
+    return 2;
+}
+
+/* others_hold(n): the budget has n more bytes, of connections that share it; fewer where n < 0 */
+static int others_hold(lua_State *L)
+{
+    struct unit_streams *u = luaL_checkudata(L, 1, STREAMS);
+
+    u->budget.held += (uint64_t)(int64_t)luaL_checknumber(L, 2);
     return 0;
 }
 
@@ -424,6 +447,8 @@ static const luaL_Reg streams_methods[] = {{"on_stream", on_stream},
                                            {"lost", streams_lost},
                                            {"stream", streams_stream},
                                            {"state", streams_state},
+                                           {"held", held},
+                                           {"others_hold", others_hold},
                                            {"memory", units_object_memory},
                                            {"fail", units_object_fail},
                                            {NULL, NULL}};
