@@ -574,7 +574,8 @@ typedef struct neap_endpoint_stats {
         handshakes_delayed; /* with the token of a Retry, but dropped: their prefix began more than its share, or memory
                                is short */
     uint64_t
-        accept_failures; /* first packets that found no memory, no connection ID or no usable certificate */
+        accept_failures;   /* first packets that found no memory, no connection ID or no usable certificate */
+    uint64_t receive_held; /* as neap_config_memory says of the endpoint's config */
 } neap_endpoint_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);

@@ -369,5 +369,8 @@ void neap_endpoint_set_tracer(neap_endpoint *endpoint, const neap_tracer *tracer
 
 void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size)
 {
-    fill_sized(out, size, &endpoint->stats, sizeof endpoint->stats);
+    neap_endpoint_stats known = endpoint->stats;
+
+    known.receive_held = endpoint->config->received.held;
+    fill_sized(out, size, &known, sizeof known);
 }

@@ -59,7 +59,8 @@ Pair.__index = Pair
 
 --- A client and a server not yet accepted. options: client, server (config options), delay (ns, one way), loss,
 --- duplicate, reorder (fractions), drop (function(direction, index, bytes): true drops), seed, params (the client's
---- transport parameters as bytes), server_config (one that several pairs share, in place of server), filter (function(direction, bytes, index): bytes in its place, or false).
+--- transport parameters as bytes), server_config (one that several pairs share, in place of server),
+--- filter (function(direction, bytes, index): bytes in its place, or false).
 function net.pair(options)
   options = options or {}
   local self = setmetatable({
