@@ -13,27 +13,27 @@ local options = {
 }
 
 --- Connections to one server's config.
-local function party()
-  local self = { config = net.config(options, 99, true), pairs = {} }
-  function self:join()
+local function gather()
+  local party = { config = net.config(options, 99, true), pairs = {} }
+  function party:join()
     local seed = #self.pairs + 1
     local p = net.pair({ seed = seed, server_config = self.config }):handshake()
     self.pairs[seed] = p
     return p
   end
-  function self:leave()
+  function party:leave()
     for _, p in ipairs(self.pairs) do p:free() end
     assert.equal(0, self.config:memory().receive_held)
     self.config:free()
     assert.equal(0, self.config:memory().live)
   end
-  function self:held()
+  function party:held()
     local sum = 0
     for _, p in ipairs(self.pairs) do sum = sum + p.server:stats().receive_held end
     assert.equal(sum, self.config:memory().receive_held)
     return sum
   end
-  return self
+  return party
 end
 
 --- The client sends what it may on streams that no one reads.
@@ -67,7 +67,7 @@ end
 
 describe("what no one reads", function()
   it("stays within one bound for all connections of a config, beside which others are served", function()
-    local all = party()
+    local all = gather()
     assert.equal(BUDGET, all.config:memory().receive_most)
     for i = 1, HOSTILE do
       pour(all:join())
@@ -89,7 +89,7 @@ describe("what no one reads", function()
   end)
 
   it("goes on where it was refused when it is read", function()
-    local all = party()
+    local all = gather()
     for _ = 1, HOSTILE do pour(all:join()) end
     local last = all.pairs[HOSTILE]
     local before = last.server:stats().receive_held
@@ -108,7 +108,7 @@ describe("what no one reads", function()
 
   it("is counted exactly when any allocation fails", function()
     for at = 1, 150, 7 do
-      local all = party()
+      local all = gather()
       local p = all:join()
       all.config:fail_at(at)
       pour(p)
