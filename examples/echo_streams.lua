@@ -14,7 +14,7 @@ neap.run(function()
   local server = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = { "echo/1" } })
   server:on_connection(echo)
 
-  local conn = assert(neap.quic.connect("127.0.0.1:" .. server.port, { alpn = { "echo/1" }, verify = false }))
+  local conn = assert(neap.quic.connect("127.0.0.1:" .. server.port, { alpn = { "echo/1" }, verify_peer = false }))
   local stream = assert(conn:open_stream())
   for _, word in ipairs { "spring", "neap", "ebb" } do
     assert(stream:write(word .. "\n"))

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 static const char *const other_options[] = {
-    "alpn",   "cert",   "key",  "certs",      "ca",           "pin",           "pins",
-    "verify", "keylog", "seed", "wall_clock", "memory_limit", "static_secret", NULL,
+    "alpn", "cert",       "key",          "certs",         "ca", "pins", "keylog",
+    "seed", "wall_clock", "memory_limit", "static_secret", NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)
@@ -192,7 +192,7 @@ static void set_numbers(lua_State *L, struct config_core *core)
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "options have names, found a %s", luaL_typename(L, -2));
         const char *name = lua_tostring(L, -2);
-        const neap_option *option = find_option(strcmp(name, "verify") == 0 ? "verify_peer" : name);
+        const neap_option *option = find_option(name);
         if (option != NULL)
             set_number(L, core, option);
         else if (!is_other_option(name))

@@ -212,7 +212,7 @@ static int add_pin(lua_State *L, struct config_core *core)
 {
     uint8_t pin[32];
 
-    read_32(L, "pin", pin);
+    read_32(L, "pins", pin);
     int result = neap_config_add_pin(core->config, pin);
     return result == NEAP_OK ? 0 : neap_lua_error(L, result);
 }
@@ -291,8 +291,6 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     int failed = add_certificates(L, core);
     if (failed == 0)
         failed = for_each(L, core, "ca", add_ca);
-    if (failed == 0)
-        failed = for_each(L, core, "pin", add_pin);
     if (failed == 0)
         failed = for_each(L, core, "pins", add_pin);
     if (failed == 0)

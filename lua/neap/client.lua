@@ -496,7 +496,7 @@ local made = setmetatable({}, { __mode = "k" })
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, and every option of a
--- config (`ca`, `verify`, `pin`, `max_idle_timeout`, …).
+-- config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …).
 function client.new(given)
   local self, config = options.split(given, OWN)
   config.alpn = config.alpn or { "h3" }

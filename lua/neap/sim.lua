@@ -269,7 +269,7 @@ local function new_node(owner, options, is_server)
   config.wall_clock = config.wall_clock or WALL_CLOCK
   if is_server and not config.cert and not config.certs then
     config.cert, config.key = test_certificate().cert, test_certificate().key
-  elseif not is_server and not config.ca and config.verify == nil and not config.pin then
+  elseif not is_server and not config.ca and config.verify_peer == nil and not config.pins then
     config.ca = test_certificate().cert
   end
   local node = setmetatable({

@@ -8,7 +8,7 @@ local verb, port, path, connections, streams, seconds = ...
 connections, streams, seconds = tonumber(connections), tonumber(streams), tonumber(seconds)
 
 local peer = "127.0.0.1:" .. port
-local config = core.config({ alpn = "h3", verify = false, max_idle_timeout = 600, initial_max_data = 2 ^ 24 })
+local config = core.config({ alpn = "h3", verify_peer = false, max_idle_timeout = 600, initial_max_data = 2 ^ 24 })
 local loop = core.loop()
 local endpoint = assert(loop:client(config))
 

@@ -12,7 +12,7 @@ describe("core.config", function()
       max_connection_window = 1e7, max_stream_window = 1e6, send_buffer = 1e5, handshake_timeout = 10,
       initial_rtt = 0.1, retry = true, verify_peer = false, source_connection_id_size = 8, pacing = false,
       grease = true, alpn = { "h3", "test" }, seed = 7, wall_clock = 1767225600, memory_limit = 1e7,
-      static_secret = ("ab"):rep(32), pin = ("cd"):rep(32), pins = { ("x"):rep(32) },
+      static_secret = ("ab"):rep(32), pins = { ("x"):rep(32), ("cd"):rep(32) },
     })
     assert.is_table(config:memory())
     assert.equal(1e7, config:memory().limit)
@@ -82,8 +82,8 @@ describe("core.config", function()
     assert.error_matches(function() core.config{ alpn = { "" } } end, "'alpn'")
     assert.error_matches(function() core.config{ alpn = ("x"):rep(256) } end, "'alpn'")
     assert.error_matches(function() core.config{ seed = {} } end, "'seed'")
-    assert.error_matches(function() core.config{ pin = "short" } end, "'pin'")
-    assert.error_matches(function() core.config{ pin = ("zz"):rep(32) } end, "'pin'")
+    assert.error_matches(function() core.config{ pins = "short" } end, "'pins'")
+    assert.error_matches(function() core.config{ pins = { ("zz"):rep(32) } } end, "'pins'")
     assert.error_matches(function() core.config{ static_secret = "x" } end, "'static_secret'")
     assert.error_matches(function() core.config{ memory_limit = -1 } end, "'memory_limit'")
     assert.error_matches(function() core.config{ cert = "x" } end, "'cert' needs 'key'")

@@ -608,7 +608,7 @@ describe("a client", function()
       assert.equal("tls", code)
       assert.matches("unknown_ca", message)
       stranger:close()
-      local trusting = neap.client { verify = false }
+      local trusting = neap.client { verify_peer = false }
       assert.equal("x", assert(trusting:get(url .. "/")):body())
       trusting:close()
     end)
@@ -630,7 +630,7 @@ describe("a client", function()
     web.run(function()
       local udp = require("neap.core").udp()
       assert(udp:bind("127.0.0.1:0"))
-      local client = neap.client { verify = false, timeout = 0.5 }
+      local client = neap.client { verify_peer = false, timeout = 0.5 }
       local r, message, code = client:get("https://" .. udp:address() .. "/")
       assert.is_nil(r)
       assert.equal("timeout", code)
@@ -642,7 +642,7 @@ describe("a client", function()
 
   it("refuses what is no https URL and unknown options", function()
     web.run(function()
-      local client = neap.client { verify = false }
+      local client = neap.client { verify_peer = false }
       local _, message, code = client:get("http://example.org/")
       assert.matches("https", message)
       assert.equal("argument", code)

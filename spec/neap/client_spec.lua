@@ -93,7 +93,7 @@ describe("a client that follows redirects", function()
         return ""
       end)
     end, function(_, url)
-      local client = neap.client { verify = false, follow = 2, headers = { cookie = "c=1", ["x-b"] = "b" } }
+      local client = neap.client { verify_peer = false, follow = 2, headers = { cookie = "c=1", ["x-b"] = "b" } }
       local request = { headers = { Authorization = "secret", ["x-a"] = "1" }, query = { q = 1 } }
       assert(client:get(url .. "/here", request)):close()
       assert.same({ "secret", "1", "b", "b=2" }, seen)
@@ -219,7 +219,7 @@ describe("a client", function()
         return "late"
       end)
     end, function(client, url)
-      local one = neap.client { verify = false, timeout = 10, handshake_timeout = 10 }
+      local one = neap.client { verify_peer = false, timeout = 10, handshake_timeout = 10 }
       local results = {}
       local silent = assert(require("neap.core").udp())
       assert(silent:bind("127.0.0.1:0"))

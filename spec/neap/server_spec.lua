@@ -72,7 +72,7 @@ describe("a server that shuts down", function()
       neap.go(function() server:shutdown() end)
       neap.sleep(0.02)
       server:shutdown()
-      local other = neap.client { verify = false, timeout = 0.3 }
+      local other = neap.client { verify_peer = false, timeout = 0.3 }
       assert.is_nil((other:get(url)))
       neap.sleep(0.3)
       assert.equal("old", first and first:body())
@@ -109,7 +109,7 @@ describe("servers", function()
       neap.sleep(0.05)
       for i = 1, 3 do
         assert.is_true(servers[i].draining)
-        local other = neap.client { verify = false, timeout = 0.1 }
+        local other = neap.client { verify_peer = false, timeout = 0.1 }
         assert.is_nil((other:get("https://127.0.0.1:" .. servers[i].port)))
         other:close()
       end
@@ -155,7 +155,7 @@ describe("servers", function()
       assert.same({ nil, "limit" }, { r, code })
       assert.matches("too long", message)
       -- Before they are known it does.
-      local fresh = neap.client { verify = false }
+      local fresh = neap.client { verify_peer = false }
       r = fresh:get(url, { headers = { x = ("y"):rep(3000) } })
       assert.is_true(r == nil or r.status == 431)
       fresh:close()

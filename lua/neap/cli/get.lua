@@ -196,7 +196,7 @@ function get.main(cli, args)
 
   return cli.in_loop(function()
     local neap = require "neap"
-    local client = neap.client { verify = not found.insecure, ca = found.ca, timeout = found.timeout,
+    local client = neap.client { verify_peer = not found.insecure, ca = found.ca, timeout = found.timeout,
       progress_timeout = found.progress_timeout }
     local codes = {}
     local jobs = {}
