@@ -74,8 +74,10 @@ int neap_config_add_system_ca(neap_config *config, const char **why)
 
     /* Whoever names a file means it: a typing error must not lead to other roots. */
     if (chosen && chosen[0]) {
-        int rc = neap_config_add_ca_path(config, chosen, NULL);
-        return rc ? neap_say(why, rc, "no root certificates can be read where SSL_CERT_FILE points") : 0;
+        int rc = neap_config_add_ca_path(config, chosen, why);
+        if (rc == 0 || is_over(rc))
+            return rc;
+        return neap_say(why, rc, "no root certificates can be read where SSL_CERT_FILE points");
     }
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         int rc = neap_config_add_ca_path(config, places[i], why);

@@ -1,9 +1,17 @@
 /* neap: QUIC and HTTP/3 without sockets, clocks or threads. Bytes, addresses and `now` go in, bytes and the next wake
- * time come out. Connection level: the nouns of the RFCs. Endpoint level: many connections behind one socket.
- * A config and everything made with it belong to one thread. Times are nanoseconds of any monotonic clock of the
- * caller's. Integer results: 0 or a count is fine, negative is a NEAP_ERR_* of ours or the caller's. Pointers are not
- * NULL unless a comment says that they may be. Structs that are filled for the caller take his sizeof: they grow at their
- * end, and a program goes on working with a library of another age. */
+ * time come out. Connection level: the nouns of the RFCs. Endpoint level: many connections behind one socket. A config
+ * and everything made with it belong to one thread. Times are nanoseconds of any monotonic clock of the caller's, and
+ * `now` never goes back.
+ *
+ * Results. 0 or a count is fine; negative is a NEAP_ERR_* of ours or the caller's, each function names all that it
+ * gives, and what it should have filled means nothing then. What returns nothing cannot fail.
+ * Pointers are not NULL unless a comment says that they may be; but bytes, texts in a list and fields may be when their
+ * size or count is 0, and `why` may be everywhere: it gets a static reason when the call fails. What goes in is copied
+ * or only looked at, unless it is said to be kept. What comes out is the library's, and lives as long as is said.
+ *
+ * Versions. Structs that take the caller's sizeof, and enums, grow at their end: a program goes on working with a
+ * library of another age. Every other struct, value and function is as it is for as long as the library is libneap.so.0
+ * and its symbols are of NEAP_0; what changes one of them changes both numbers. */
 #ifndef NEAP_H
 #define NEAP_H
 
@@ -109,13 +117,13 @@ enum neap_h3_error {
     NEAP_QPACK_DECODER_STREAM_ERROR = 0x0202,
 };
 
-/** One line of English for a NEAP_ERR_*; static. */
+/** One line of English for a NEAP_ERR_*; "no error" from 0 on, "unknown error" for others; static. */
 NEAP_API const char *neap_strerror(int64_t error);
 
 /** The RFC's name of a wire code ("FLOW_CONTROL_ERROR", "H3_NO_ERROR", "handshake_failure"), or "unknown"; static. */
 NEAP_API const char *neap_wire_error_name(uint64_t code, bool is_application);
 
-/** NEAP_VERSION of the library that is linked. */
+/** NEAP_VERSION of the library that is linked; static. */
 NEAP_API const char *neap_version(void);
 
 /** The cryptography inside, with its version: "Mbed TLS 2.28.3, libsodium 1.0.18"; static. */
@@ -132,18 +140,20 @@ typedef struct neap_env {
      * at intervals [a page that the kernel empties for the child; the process ID on a Linux before 4.14] */
     uint64_t (*generation)(void *context);
     void *context;
-    /* Bytes for all connections of a config; SIZE_MAX: no bound. [0: a quarter of the machine's memory, or of the limit of
-     * the process's cgroup] neap_config_memory tells. A server accepts a connection when what is left carries its
+    /* Bytes for all connections of a config; SIZE_MAX: no bound. [0: a quarter of the machine's memory, or of the limit
+     * of the process's cgroup] neap_config_memory tells. A server accepts a connection when what is left carries its
      * handshake to the end; others get a Retry, which costs nothing, or are not heard until they come again, and
      * CONNECTION_REFUSED when no connection went for handshake_timeout. */
     size_t memory_limit;
 } neap_env;
 
-/** A new config with defaults, or NULL without memory or randomness. `env` may be NULL; it is copied.
- * Connections keep what they need of a config: it may be freed before them, but must not be changed while
- * connections made with it are alive. Behind a fork each process may go on with its copy for new connections and
- * endpoints; those that were there before belong to one of the two, which share their keys. */
+/** A new config with defaults, or NULL without memory or randomness. `env` may be NULL; it is copied, its context and
+ * functions are kept until the last connection is gone. Connections and endpoints keep a config alive: it may be freed
+ * before them. While there are any, options and protocols do not change (NEAP_ERR_STATE); certificates, roots, pins and
+ * the key log do, for handshakes that are not that far yet. Behind a fork each process may go on with its copy for new
+ * connections and endpoints; those that were there before belong to one of the two, which share their keys. */
 NEAP_API neap_config *neap_config_new(const neap_env *env);
+/** The caller's hold on it ends. NULL is fine. */
 NEAP_API void neap_config_free(neap_config *config);
 
 /** What the number of an option counts. A boolean is 0 or 1. */
@@ -158,59 +168,72 @@ typedef struct neap_option {
 } neap_option;
 
 /** Set an option by name. docs/options.md lists names, units, ranges and defaults; neap_config_option gives them.
- * Returns 0, NEAP_ERR_ARGUMENT for an unknown name or a value out of its range, or NEAP_ERR_STATE while connections or
- * endpoints made with the config are alive. */
+ * Returns 0, NEAP_ERR_ARGUMENT for an unknown name (NULL too) or a value out of its range, or NEAP_ERR_STATE while
+ * connections or endpoints made with the config are alive. */
 NEAP_API int neap_config_set(neap_config *config, const char *name, uint64_t value);
 
 /** The options, from index 0; NULL past the end. Static: never freed. */
 NEAP_API const neap_option *neap_config_option(size_t index);
 
-/** Protocols offered (client) or accepted (server) in order of preference: `count` strings of 1..255 bytes,
- * copied. 0, NEAP_ERR_ARGUMENT, NEAP_ERR_LIMIT when they are too many bytes together, NEAP_ERR_STATE as above. */
+/** Protocols offered (client) or accepted (server) in order of preference, in place of those before: 1..16 strings of
+ * 1..255 bytes (RFC 7301, RFC 9001 §8.1). 0; NEAP_ERR_ARGUMENT (more or none, a string of another size or NULL),
+ * NEAP_ERR_LIMIT (with a byte for each more than 1024 bytes), NEAP_ERR_STATE as above. */
 NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);
 
-/** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add several: SNI picks the one
- * whose subject alternative name matches, else the first. On failure `*why` (may be NULL) gets a static reason.
- * Returns 0, NEAP_ERR_CERTIFICATE, NEAP_ERR_UNSUPPORTED, NEAP_ERR_NO_MEMORY. */
+/** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 16: SNI picks the one
+ * whose subject alternative name matches, else the first. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
+ * they do not belong together), NEAP_ERR_UNSUPPORTED (an encrypted key, a kind or size of key that this build does not
+ * sign with), NEAP_ERR_LIMIT (a seventeenth), NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size,
                                          const void *key, size_t key_size, const char **why);
-/** The same from two files: NEAP_ERR_SYSTEM as well, when one cannot be read. */
+/** The same from two files of 16 MiB at most: NEAP_ERR_SYSTEM as well, when one cannot be read, and NEAP_ERR_ARGUMENT
+ * when one is NULL. */
 NEAP_API int neap_config_add_certificate_files(neap_config *config, const char *chain_file,
                                                const char *key_file, const char **why);
 
-/** Trust these roots (PEM bundle or one DER), in addition to those added before. */
+/** Trust these roots (PEM bundle or one DER), in addition to those added before; what is no certificate is passed over.
+ * 0; NEAP_ERR_CERTIFICATE (there is none), NEAP_ERR_LIMIT (more than 4096) or NEAP_ERR_NO_MEMORY: those before the
+ * failure are trusted then. */
 NEAP_API int neap_config_add_ca(neap_config *config, const void *roots, size_t size, const char **why);
-/** Trust the roots in a file, or in every file of a folder. */
+/** Trust the roots in a file, or in every file of a folder, of which one has to have some. As neap_config_add_ca;
+ * NEAP_ERR_SYSTEM when it cannot be read, NEAP_ERR_ARGUMENT for NULL. */
 NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, const char **why);
-/** Trust the system's roots, or those of the file or folder that SSL_CERT_FILE names; NEAP_ERR_SYSTEM or
- * NEAP_ERR_CERTIFICATE when none are found there. A client that verifies and was given neither roots
- * nor a pin does this by itself at its first connection. */
+/** Trust the system's roots, or those of the file or folder that SSL_CERT_FILE names. 0; NEAP_ERR_SYSTEM (none found),
+ * NEAP_ERR_CERTIFICATE (no certificate where SSL_CERT_FILE points), NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. A client that
+ * verifies and was given neither roots nor a pin does this by itself at its first connection. */
 NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
-/** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256; several may be added. With verify_peer the chain
- * is checked as well only when roots were given; a pin alone is enough. */
+/** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256; up to 64 may be added. With verify_peer the chain
+ * is checked as well only when roots were given; a pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
 
-/** Keep a copy of this 32-byte secret as the root of Retry token and stateless reset keys, so that several processes
- * or a restart understand each other's; without it they are random. */
+/** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
+ * restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what
+ * was given out under other keys is not known any more. */
 NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
 
-/** Called for each TLS secret with one line in NSS key log format, without line end. NULL: off. */
+/** Called for each TLS secret with one line in NSS key log format, without line end, that is good during the call; it
+ * may not call the library. NULL: off. `context` (may be NULL) is kept. */
 NEAP_API void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line),
                                      void *context);
 
-/** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development. `names` are
- * DNS names or IP addresses for the SAN; valid from `now - 1 h` for `days` days of the config's wall clock. */
+/** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development; the config is
+ * not changed. 1..32 `names` of 1..253 bytes are DNS names or IP addresses for the SAN; it is valid from an hour ago
+ * until `days` (1 at least) from now by the config's wall clock. 0; NEAP_ERR_ARGUMENT (names, or an end beyond the year
+ * 9999), NEAP_ERR_BUFFER_TOO_SHORT (2048 and 1024 bytes do for a few names), NEAP_ERR_CRYPTO; the rooms are scratch
+ * then. */
 NEAP_API int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
                                    char *certificate, size_t certificate_size, char *key, size_t key_size);
 
 typedef struct neap_memory_stats {
-    size_t used, reserved, limit;
-    uint64_t refused;
+    size_t used, reserved; /* bytes that the library uses, and that it has of the environment */
+    size_t limit;          /* 0: no bound */
+    uint64_t refused;      /* how often the environment or the limit refused */
     /* Bytes of streams that came and no one has read, of all connections; and how many may be: half of the limit (0: no
      * bound). Above a quarter of it windows do not grow. Above it STREAM data counts as not received and comes again,
      * unless its connection holds less than 64 KiB or it is what the reader of a stream waits for. */
     uint64_t receive_held, receive_most;
 } neap_memory_stats;
+/** The memory of all that is made with the config, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);
 
 /* ---------------------------------------------------------------- addresses, packets before a connection */
@@ -224,10 +247,13 @@ typedef struct neap_address {
     uint8_t unused; /* zero */
 } neap_address;
 
+/** Family, IP address, port and scope are the same. */
 NEAP_API bool neap_address_equal(const neap_address *a, const neap_address *b);
-/** "192.0.2.1:443" or "[2001:db8::1]:443"; returns the length without NUL, or NEAP_ERR_BUFFER_TOO_SHORT. */
+/** "192.0.2.1:443" or "[fe80::1%2]:443", "-" for none; returns the length without NUL, or NEAP_ERR_BUFFER_TOO_SHORT: 72
+ * bytes hold every address. */
 NEAP_API int neap_address_format(const neap_address *address, char *out, size_t size);
-/** Parse what format writes; without a port `default_port` is used. 0 or NEAP_ERR_ARGUMENT. */
+/** Parse what format writes but "-"; without a port `default_port` is used. No names. 0 or NEAP_ERR_ARGUMENT (`text`
+ * NULL too). */
 NEAP_API int neap_address_parse(const char *text, uint16_t default_port, neap_address *out);
 
 enum neap_packet_type {
@@ -239,9 +265,10 @@ enum neap_packet_type {
     NEAP_PACKET_SHORT,
 };
 
+/** A connection ID (RFC 9000 §5.1). */
 typedef struct neap_cid {
     uint8_t bytes[NEAP_MAX_CONNECTION_ID];
-    uint8_t size;
+    uint8_t size; /* 0..20 */
 } neap_cid;
 
 /** What can be read of a datagram's first packet without keys (RFC 8999). */
@@ -249,50 +276,59 @@ typedef struct neap_header {
     enum neap_packet_type type;
     uint32_t version; /* 0 for version negotiation and short headers */
     neap_cid dcid, scid;
-    const uint8_t *token; /* Initial and Retry: points into the datagram */
+    const uint8_t *token; /* Initial and Retry: points into the datagram; NULL or any when there is none */
     size_t token_size;
 } neap_header;
 
-/** Parse a header. `short_dcid_size` is how long our own connection IDs are. 0, NEAP_ERR_INVALID_PACKET, or
- * NEAP_ERR_UNKNOWN_VERSION (then version, dcid and scid are filled: answer with version negotiation). */
+/** Parse a header. `short_dcid_size` is how long our own connection IDs are, 0..20. 0; NEAP_ERR_INVALID_PACKET (no QUIC
+ * packet, or connection IDs above 20 bytes), NEAP_ERR_UNKNOWN_VERSION (then version, dcid and scid are filled: answer
+ * with version negotiation, RFC 9000 §6.1), NEAP_ERR_ARGUMENT (short_dcid_size). */
 NEAP_API int neap_header_info(const uint8_t *bytes, size_t size, size_t short_dcid_size, neap_header *out);
 
 /** Whether this version can be spoken. */
 NEAP_API bool neap_version_is_supported(uint32_t version);
 
-/** Write a Version Negotiation packet that answers `header`. Returns its size or NEAP_ERR_BUFFER_TOO_SHORT. */
+/** Write a Version Negotiation packet that answers `header` (RFC 9000 §17.2.1): for datagrams of 1200 bytes and more.
+ * Returns its size or NEAP_ERR_BUFFER_TOO_SHORT; 64 bytes do. */
 NEAP_API int64_t neap_negotiate_version(neap_config *config, const neap_header *header, uint8_t *out,
                                         size_t size);
 
 /** Write a Retry packet that answers the Initial in `header`: `new_scid` becomes the DCID of the client's next
- * Initial, the token is bound to the client's address, both connection IDs, the version and the config's wall clock.
- * Returns its size, NEAP_ERR_UNKNOWN_VERSION, or NEAP_ERR_BUFFER_TOO_SHORT. */
+ * Initial and must be another than the header's, the token is bound to the client's address, both connection IDs, the
+ * version and the config's wall clock (RFC 9000 §8.1.2, §17.2.5). Returns its size; NEAP_ERR_UNKNOWN_VERSION,
+ * NEAP_ERR_BUFFER_TOO_SHORT (256 bytes do), NEAP_ERR_CRYPTO. */
 NEAP_API int64_t neap_retry(neap_config *config, const neap_header *header, const neap_cid *new_scid,
                             const neap_address *peer, uint8_t *out, size_t size);
 
-/** Check the token of an Initial: 0 and the original destination connection ID, or NEAP_ERR_TOKEN. A token lives for 10
- * seconds; servers that share a static secret understand each other's while their wall clocks are less than 5 seconds
- * apart. */
+/** Check the token of an Initial: 0 and the original destination connection ID, or NEAP_ERR_TOKEN (no Initial, no
+ * token, not one of a Retry of ours, another address, version or connection ID, too old; RFC 9000 §8.1.3-8.1.4). A
+ * token lives for 10 seconds; servers that share a static secret understand each other's while their wall clocks are
+ * less than 5 seconds apart. */
 NEAP_API int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
                                  neap_cid *original_dcid);
 
-/** Write a stateless reset for a packet of `trigger_size` bytes with this DCID (RFC 9000 §10.3). Returns its size, or
- * 0 when none may be sent because the trigger was too small. */
+/** Write a stateless reset for a packet of `trigger_size` bytes with this DCID (RFC 9000 §10.3). Returns its size, 0
+ * when none may be sent because the trigger was too small, or NEAP_ERR_BUFFER_TOO_SHORT; 43 bytes do. */
 NEAP_API int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t trigger_size,
                                       uint8_t *out, size_t size);
 
-/** `size` random bytes as a connection ID. */
+/** `size` random bytes as a connection ID; 20 for more. */
 NEAP_API void neap_random_cid(neap_config *config, size_t size, neap_cid *out);
 
 /* ---------------------------------------------------------------- connections */
 
-/** Start a client connection. `server_name` is the DNS name or IP address that the certificate must have (and SNI
- * unless an IP); copied; NULL or "" only without verify_peer, or with pins alone. It may be NULL or empty only without verify_peer or with pins alone. NULL without memory or with a config that cannot work: `*why` (may be NULL) says. */
+/** Start a client connection, the caller's. `server_name` is the DNS name or IP address that the certificate must have
+ * (and SNI unless an IP), 255 bytes at most; NULL or "" only without verify_peer, or with pins alone. `local` may be
+ * all zero when the socket chooses. NULL without memory, roots, an address in `peer` or a config (NULL too) that can
+ * work: `*why` says. */
 NEAP_API neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,
                                  const neap_address *peer, neap_time now, const char **why);
 
 /** Start a server connection for the Initial in `header`. `scid` is our connection ID for the peer to use; after a
- * Retry it is the header's DCID and `original_dcid` the one that neap_validate_token gave; NULL without Retry. */
+ * Retry it is the header's DCID and `original_dcid` the one that neap_validate_token gave; NULL without Retry. The
+ * connection is the caller's, who hands the datagram to neap_conn_recv next. NULL without memory, for what is no
+ * Initial of a version that we speak, for a DCID below 8 bytes (RFC 9000 §7.2) and with a config that cannot work:
+ * `*why` says. */
 NEAP_API neap_conn *neap_accept(neap_config *config, const neap_header *header, const neap_cid *scid,
                                 const neap_cid *original_dcid, const neap_address *local,
                                 const neap_address *peer, neap_time now, const char **why);
@@ -301,7 +337,7 @@ NEAP_API neap_conn *neap_accept(neap_config *config, const neap_header *header, 
  * taken out of it (neap_endpoint_release would let it close and drain). Its neap_h3 must be gone. NULL is fine. */
 NEAP_API void neap_conn_free(neap_conn *conn);
 
-/** Anything of the caller's. */
+/** Anything of the caller's, or NULL; forgotten by neap_endpoint_release. */
 NEAP_API void neap_conn_set_user(neap_conn *conn, void *user);
 NEAP_API void *neap_conn_user(const neap_conn *conn);
 
@@ -311,8 +347,8 @@ typedef struct neap_recv_info {
 } neap_recv_info;
 
 /** Take one datagram, decrypted in place: `bytes` is scratch afterwards. What happened is learnt by asking; a packet
- * that cannot be read is not an error. 0, or NEAP_ERR_CLOSED when the connection is closed. A peer's fault closes the
- * connection and is seen in neap_conn_close_info. */
+ * that cannot be read is not an error. 0, or NEAP_ERR_CLOSED when the connection is closed; it takes packets while it
+ * is draining. A peer's fault closes the connection and is seen in neap_conn_close_info. */
 NEAP_API int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info,
                             neap_time now);
 
@@ -323,13 +359,14 @@ typedef struct neap_send_info {
     uint8_t ecn;
 } neap_send_info;
 
-/** Write one datagram. Returns its size, NEAP_ERR_AGAIN when there is nothing to send now, or
- * NEAP_ERR_BUFFER_TOO_SHORT when `size` is below 1200. */
+/** Write one datagram. Returns its size, NEAP_ERR_AGAIN when there is nothing to send now (also of a closed
+ * connection), or NEAP_ERR_BUFFER_TOO_SHORT when `size` is below 1200. `info` may be NULL. Ask until AGAIN, then wait
+ * for neap_conn_timeout. */
 NEAP_API int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info,
                                 neap_time now);
 
-/** Write as many datagrams as are allowed now, one behind the other, all of info->segment_size but the last, for one
- * GSO send. Returns the bytes written, or as neap_conn_send. */
+/** Write as many datagrams as are allowed now, 64 at most, one behind the other, all of info->segment_size but the
+ * last, for one GSO send. Returns the bytes written, or as neap_conn_send. */
 NEAP_API int64_t neap_conn_send_burst(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info,
                                       neap_time now);
 
@@ -339,26 +376,30 @@ NEAP_API neap_time neap_conn_timeout(const neap_conn *conn);
 /** Run the timers that are due; then send. */
 NEAP_API void neap_conn_on_timeout(neap_conn *conn, neap_time now);
 
+/** Whether neap_accept or an endpoint's accepting made it. */
 NEAP_API bool neap_conn_is_server(const neap_conn *conn);
 /** The TLS handshake is complete on our side: application data may be sent. */
 NEAP_API bool neap_conn_is_established(const neap_conn *conn);
 /** The handshake is confirmed (RFC 9001 §4.1.2). */
 NEAP_API bool neap_conn_is_confirmed(const neap_conn *conn);
-/** Closing or draining: streams are gone, packets are still answered. */
+/** Closing or draining (RFC 9000 §10.2): streams are gone with all that was not read, packets are still answered. */
 NEAP_API bool neap_conn_is_draining(const neap_conn *conn);
 /** All over: nothing will be sent or taken; free it. */
 NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
+/** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 
 /** Send a PING with the next packet: whether the peer is there shows in what comes back. 0, or NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_ping(neap_conn *conn);
-/** For the next `span` from the last call with a `now` (0: no more, NEAP_NEVER: until told otherwise), a PING leaves when
- * nothing came for half the idle timeout (or for the option keep_alive, which asks for it always), so that the connection
- * outlives a silence: for as long as something is open on it whose answer may take long. A peer that is gone still ends
- * it (RFC 9000 §10.1.2). */
+/** For the next `span` from the last call with a `now` (0: no more, NEAP_NEVER: until told otherwise), a PING leaves
+ * when nothing came for half the idle timeout (or for the option keep_alive, which asks for it always), so that the
+ * connection outlives a silence: for as long as something is open on it whose answer may take long. A peer that is gone
+ * still ends it (RFC 9000 §10.1.2). */
 NEAP_API void neap_conn_keep_alive(neap_conn *conn, neap_time span);
 
-/** Close with an application code (or a transport code). `reason` is cut at 256 bytes. 0 or NEAP_ERR_CLOSED. */
+/** Close with an application code (or a transport code), below 2^62. `reason` is cut at 256 bytes. What was not
+ * acknowledged and what was not read is gone (neap_conn_is_flushed). 0; NEAP_ERR_CLOSED (closing already),
+ * NEAP_ERR_ARGUMENT (code). */
 NEAP_API int neap_conn_close(neap_conn *conn, bool is_application, uint64_t code, const void *reason,
                              size_t size);
 
@@ -380,23 +421,25 @@ typedef struct neap_close_info {
         *reason; /* NUL-terminated, may hold any bytes of the peer's otherwise; lives as long as conn */
     size_t reason_size;
 } neap_close_info;
-/** Why the connection ended or is ending; by == NEAP_CLOSE_NONE while it is alive. */
+/** Why the connection ended or is ending, into `size` bytes at `out` (sizeof *out); by == NEAP_CLOSE_NONE while it is
+ * alive. `reason` is never NULL. */
 NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out, size_t size);
 
-/** The negotiated protocol; NULL before the connection is established. Not NUL-terminated; lives as long as conn. */
+/** The negotiated protocol and its size; NULL and 0 before the handshake tells. Not NUL-terminated; lives as long as
+ * conn. */
 NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
-/** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. Until the handshake is complete the
- * text is good until the next call on the connection, then it lives as long as conn. */
+/** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. Until the handshake is complete
+ * the text is good until the next call on the connection, then it lives as long as conn. */
 NEAP_API const char *neap_conn_server_name(const neap_conn *conn);
 /** The connection IDs of ours that the peer may use now: for callers that route datagrams by themselves. Ask again
- * after neap_conn_recv and neap_conn_send. Returns how many, at most `max` are written. */
+ * after neap_conn_recv and neap_conn_send. Returns how many there are, at most `max` are written. */
 NEAP_API size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max);
 /** Our current first connection ID, the peer's current one, and the DCID of the client's very first Initial. */
 NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination,
                             neap_cid *original);
-/** Our address and the peer's last one that is proved: a server follows its client to another address (a NAT's doing, or
- * its own), but tells of it only when a round trip showed that the client is there (RFC 9000 §8.2, §9.3). Until then
- * the figures already count it as a path change. */
+/** Our address and the peer's last one that is proved: a server follows its client to another address (a NAT's doing,
+ * or its own), but tells of it only when a round trip showed that the client is there (RFC 9000 §8.2, §9.3). Until
+ * then the figures already count it as a path change. */
 NEAP_API void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer);
 
 typedef struct neap_stats {
@@ -412,6 +455,7 @@ typedef struct neap_stats {
     uint64_t
         receive_held; /* bytes of streams that came and no one has read; receive_unread has the gaps too */
 } neap_stats;
+/** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);
 
 enum neap_trace_kind {
@@ -442,7 +486,7 @@ typedef struct neap_tracer {
     void *context;
 } neap_tracer;
 
-/** Have `tracer` (which must outlive its use) see what happens from now on; NULL: nobody. */
+/** Have `tracer` (kept: it must outlive its use, or the connection) see what happens from now on; NULL: nobody. */
 NEAP_API void neap_conn_set_tracer(neap_conn *conn, const neap_tracer *tracer);
 
 /* ---------------------------------------------------------------- streams */
@@ -457,28 +501,36 @@ static inline bool neap_stream_is_server_initiated(uint64_t id)
     return (id & 1) != 0;
 }
 
-/** The next stream of ours: its id, or NEAP_ERR_STREAM_LIMIT (the peer's MAX_STREAMS), NEAP_ERR_CLOSED,
- * NEAP_ERR_NO_MEMORY. */
+/** The next stream of ours: its id; NEAP_ERR_STREAM_LIMIT (the peer's MAX_STREAMS, RFC 9000 §4.6; nothing before the
+ * handshake is complete), NEAP_ERR_CLOSED, NEAP_ERR_LIMIT (65536 streams are kept), NEAP_ERR_NO_MEMORY. */
 NEAP_API int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional);
 
 /** Queue bytes (copied) and perhaps the end of a stream. Returns how many were taken: fewer than `size` when flow
  * control or the send buffer is full (then `fin` was not taken either and the stream becomes writable later);
- * NEAP_ERR_AGAIN when none; NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED (code in neap_conn_stream_error). */
+ * NEAP_ERR_AGAIN when none; NEAP_ERR_STREAM_STATE (not open or not ours to send on, ended, HTTP/3's),
+ * NEAP_ERR_STREAM_STOPPED (code in neap_conn_stream_error), NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY (nothing was taken, and
+ * the stream does not become writable for it). */
 NEAP_API int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin);
 
-/** How many bytes neap_conn_stream_send would take now, or a negative error as there. */
+/** How many bytes neap_conn_stream_send would take now, 0 when the buffer is full; NEAP_ERR_STREAM_STATE,
+ * NEAP_ERR_STREAM_STOPPED or NEAP_ERR_CLOSED as there. */
 NEAP_API int64_t neap_conn_stream_capacity(const neap_conn *conn, uint64_t id);
 
-/** Take received bytes in order, and give their flow control credit back. Returns the count (0 with *fin when only
- * the end was left), NEAP_ERR_AGAIN, NEAP_ERR_STREAM_RESET (code in neap_conn_stream_error), NEAP_ERR_STREAM_STATE. */
+/** Take received bytes in order, and give their flow control credit back. Returns the count (0 with *fin when only the
+ * end was left); NEAP_ERR_AGAIN, NEAP_ERR_STREAM_RESET (code in neap_conn_stream_error), NEAP_ERR_STREAM_STATE (not
+ * open, not ours to read, read to its end, shut down, HTTP/3's), NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY. *fin is false
+ * with all of these. */
 NEAP_API int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t size, bool *fin);
 
 enum neap_shutdown { NEAP_SHUTDOWN_READ, NEAP_SHUTDOWN_WRITE };
-/** READ: STOP_SENDING with `code`, drop what was received. WRITE: RESET_STREAM with `code`, drop what was queued. */
+/** READ: STOP_SENDING with `code`, drop what was received. WRITE: RESET_STREAM with `code`, drop what was queued (RFC
+ * 9000 §2.4). 0, also a second time; NEAP_ERR_ARGUMENT (code above 2^62-1), NEAP_ERR_STREAM_STATE (no such stream, the
+ * wrong direction, HTTP/3's), NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction,
                                        uint64_t code);
 
-/** The peer's application code: of RESET_STREAM (READ) or STOP_SENDING (WRITE); 0 or NEAP_ERR_AGAIN when none came. */
+/** The peer's application code: of RESET_STREAM (READ) or STOP_SENDING (WRITE): 0; NEAP_ERR_AGAIN (none came),
+ * NEAP_ERR_STREAM_STATE (no such stream, or it is gone: ask at once), NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction,
                                     uint64_t *code);
 
@@ -513,28 +565,31 @@ typedef struct neap_udp_datagram {
 } neap_udp_datagram;
 
 /** A new endpoint. `config` serves for accepted connections (when `is_server`) and is the default of
- * neap_endpoint_connect; the endpoint keeps it alive, and owns its connections. NULL without memory, without a config, or
- * for a server that could not complete any handshake (no certificate, no ALPN protocol, connection IDs below 4 bytes):
- * `*why` (may be NULL) gets a static reason. */
+ * neap_endpoint_connect; the endpoint keeps it alive, and owns its connections. NULL without memory, without a config,
+ * or for a server that could not complete any handshake (no certificate, no ALPN protocol, connection IDs below 4
+ * bytes): `*why` (may be NULL) gets a static reason. */
 NEAP_API neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char **why);
 /** Frees the endpoint and all its connections, at once: close them first for a clean end. NULL is fine. */
 NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
 
 /** Take one received datagram or GRO train: route it by connection ID, accept, or queue a stateless answer (Retry,
- * version negotiation, stateless reset). Decrypts in place. 0 or NEAP_ERR_NO_MEMORY. */
+ * version negotiation, stateless reset; RFC 9000 §5.2). Decrypts in place: the bytes are scratch afterwards; `at` is
+ * not read. 0, or why a connection could not be accepted, which accept_failures counts and a tracer is told:
+ * NEAP_ERR_NO_MEMORY (memory, or a config that cannot work) or NEAP_ERR_LIMIT (no connection ID is free); the rest of
+ * the train was taken. */
 NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now);
 
-/** Run due timers and fill the next datagram or train (`room` bytes at out->bytes). Call it after the application has
- * had its turn, with a fresh `now` each time. Returns the size; 0 when many timers or connections were looked at and
- * there are more of them: call again, now or after other work; NEAP_ERR_AGAIN when nothing is to be sent now;
- * NEAP_ERR_BUFFER_TOO_SHORT when `room` is below 1200. Connections take turns, so that one with much to send does not
- * keep the others waiting. */
+/** Run due timers and fill the next datagram or train: out->bytes is the caller's, of `room` bytes, all other members
+ * are filled. Call it after the application has had its turn, with a fresh `now` each time. Returns the size; 0 when
+ * many timers or connections were looked at and there are more of them: call again, now or after other work;
+ * NEAP_ERR_AGAIN when nothing is to be sent now; NEAP_ERR_BUFFER_TOO_SHORT when `room` is below 1200. 65507 bytes hold
+ * a whole train. Connections take turns, so that one with much to send does not keep the others waiting. */
 NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size_t room,
                                     neap_time now);
 
 /** The socket of this address family (4 or 6) takes nothing now (`hold`), or takes datagrams again. While it is held,
  * neap_endpoint_send gives nothing for peers of that family: their connections keep what they have to say, and their
- * timers rest. */
+ * timers rest; answers without a connection are dropped. */
 NEAP_API void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold);
 
 /** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. 0 also while neap_endpoint_next has
@@ -542,31 +597,36 @@ NEAP_API void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool 
 NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
 
 /** A connection that is new (server: its first packet was accepted), or has something new for the application: a
- * handshake done, streams readable or writable, credit for streams, closed. Once per change; NULL when none. */
+ * handshake done, streams readable or writable, credit for streams, closed. Once per change; NULL when none. It is the
+ * endpoint's: give it back with neap_endpoint_release when it is closed, or before. */
 NEAP_API neap_conn *neap_endpoint_next(neap_endpoint *endpoint);
 
-/** Start a client connection that sends through this endpoint. `config` NULL: the endpoint's. */
+/** Start a client connection that sends through this endpoint, which owns it. `config` NULL: the endpoint's; one of its
+ * own has the same source_connection_id_size. Otherwise as neap_connect; NULL also for an endpoint that is NULL, and
+ * for a second connection with connection IDs of no bytes. */
 NEAP_API neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *config,
                                           const char *server_name, const neap_address *local,
                                           const neap_address *peer, neap_time now, const char **why);
 
-/** Have neap_endpoint_send look at this connection. The functions of this header that leave something to send (streams,
- * closing, HTTP/3) do it by themselves. */
+/** Have neap_endpoint_send look at this connection; one that is not the endpoint's is left alone, as by
+ * neap_endpoint_release. The functions of this header that leave something to send (streams,
+ * closing, ping, keep alive, HTTP/3) do it by themselves. */
 NEAP_API void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn);
 
-/** Give a connection back: it is freed now when closed, else when it has closed and drained. It must not be used
- * afterwards. */
+/** Give a connection back: it is freed now when closed, else when it has closed and drained (call neap_conn_close
+ * first, or the peer or a timeout has to). It must not be used afterwards, and its neap_h3 must be gone. */
 NEAP_API void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn);
 
-/** Have `tracer` (which must outlive its use) see every connection accepted from now on from its first packet, and
- * failures of accept (NEAP_TRACE_ACCEPT_FAILED); NULL: nobody. */
+/** Have `tracer` (kept: it must outlive its use and those connections) see every connection accepted from now on from
+ * its first packet, and failures of accept (NEAP_TRACE_ACCEPT_FAILED); NULL: nobody. */
 NEAP_API void neap_endpoint_set_tracer(neap_endpoint *endpoint, const neap_tracer *tracer);
 
 /** Stop accepting: new Initials are refused with CONNECTION_REFUSED (true), or accepted again (false). */
 NEAP_API void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse);
 
 typedef struct neap_endpoint_stats {
-    uint64_t connections, half_open, accepted;
+    uint64_t connections, half_open; /* there are now: all, and those whose handshake is not complete */
+    uint64_t accepted;
     uint64_t refused; /* first packets answered with CONNECTION_REFUSED or INVALID_TOKEN */
     uint64_t retries_sent, version_negotiations_sent, resets_sent, udp_datagrams_received,
         udp_datagrams_dropped;
@@ -584,13 +644,13 @@ NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoi
 
 /** A field line. Names are lower case; pseudo-header fields begin with a colon and come first (RFC 9114 §4.3). */
 typedef struct neap_field {
-    const char *name, *value; /* not NUL-terminated */
+    const char *name, *value; /* not NUL-terminated; value may be NULL when it is empty */
     size_t name_size, value_size;
     bool never_indexed; /* RFC 9204 §7.1.3: for secrets */
 } neap_field;
 
 typedef struct neap_h3_config {
-    uint64_t max_field_section_size; /* bytes; 0: 65536 */
+    uint64_t max_field_section_size; /* bytes that we take, told in SETTINGS (RFC 9114 §4.2.2); 0: 65536 */
     /* A server's: how long a field section may take to arrive whole, and a request until its header section has.
      * 0: 10 seconds, NEAP_NEVER: no bound. */
     neap_time header_timeout;
@@ -601,7 +661,8 @@ typedef struct neap_h3_config {
  * on: neap_conn_stream_send, _recv and _shutdown refuse those of its requests and its control stream with
  * NEAP_ERR_STREAM_STATE. The caller's; free it before its connection. */
 NEAP_API neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config);
-/** NULL is fine. Requests that are open are not cancelled: close the connection. */
+/** NULL is fine. Before its connection is freed or released. Requests that are open are not cancelled: close the
+ * connection. */
 NEAP_API void neap_h3_free(neap_h3 *h3);
 
 enum neap_h3_event_type {
@@ -634,18 +695,19 @@ typedef struct neap_h3_event {
  * NEAP_H3_CLOSED was told. Body bytes are not read before the application asks: back pressure reaches the peer. Call it
  * whenever neap_endpoint_next names the connection; with sockets of your own after neap_conn_recv and
  * neap_conn_on_timeout. What there is no memory for is told as NEAP_H3_RESET of its stream (H3_INTERNAL_ERROR). Neither
- * `h3` nor `out` may be NULL, here and below; `fields` may when `count` is 0. */
+ * `h3` nor `out` may be NULL, here and below; `fields` may when `count` is 0. A request whose connection ends gets no
+ * event of its own behind NEAP_H3_CLOSED. */
 NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
 
 /** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete), NEAP_ERR_STREAM_LIMIT (the peer
- * allows no more now), NEAP_ERR_ARGUMENT (fields that RFC 9114 §4.2-4.3 forbid; `fin` with a content-length above 0; not
- * a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than 256, or larger than the peer takes),
- * NEAP_ERR_NO_MEMORY. Fields are copied. */
+ * allows no more now), NEAP_ERR_ARGUMENT (fields that RFC 9114 §4.2-4.3 forbid; `fin` with a content-length above 0;
+ * not a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than 256, larger than 65536 bytes or
+ * than the peer takes, or 65536 streams are kept), NEAP_ERR_NO_MEMORY. Fields are copied. */
 NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
 /** Send a response field section; a :status of 1xx may be followed by others. 0; NEAP_ERR_ARGUMENT (fields that are
  * forbidden, `fin` with 1xx or with a content-length above 0, a content-length with 1xx, 204 or the 2xx of a CONNECT),
- * NEAP_ERR_STREAM_STATE (no such request, not told yet, answered already), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED,
- * NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY (the stream was reset). */
+ * NEAP_ERR_STREAM_STATE (no such request, not told yet, answered already, not a server), NEAP_ERR_STREAM_STOPPED,
+ * NEAP_ERR_CLOSED, NEAP_ERR_LIMIT as above, NEAP_ERR_NO_MEMORY (the stream was reset). */
 NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
                                    bool fin);
 /** Send body bytes, DATA framing included: how many were taken, NEAP_ERR_AGAIN when none now (NEAP_H3_WRITABLE comes).
@@ -653,30 +715,36 @@ NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_fiel
  * NEAP_ERR_STREAM_STATE (before the field section, after the end), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED,
  * NEAP_ERR_NO_MEMORY (the stream was reset). `data` may be NULL when `size` is 0. */
 NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
-/** How many body bytes neap_h3_send_body would take now; NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED,
- * NEAP_ERR_CLOSED. */
+/** How many body bytes neap_h3_send_body would take now, 0 when the stream is full (it takes a little more rather than
+ * a tiny frame); NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED as there. */
 NEAP_API int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream);
-/** Send trailers; ends the stream. 0; NEAP_ERR_ARGUMENT (pseudo-header fields, fields that are forbidden, a body shorter
- * than content-length, a CONNECT), NEAP_ERR_LIMIT, and as neap_h3_send_body but for NEAP_ERR_AGAIN. */
+/** Send trailers; ends the stream. 0; NEAP_ERR_ARGUMENT (pseudo-header fields, fields that are forbidden, a body
+ * shorter than content-length, a CONNECT), NEAP_ERR_LIMIT, and as neap_h3_send_body but for NEAP_ERR_AGAIN. */
 NEAP_API int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count);
-/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE (no body any more),
- * NEAP_ERR_CLOSED. What follows the body may have been reached by this: call neap_h3_poll before waiting for packets. */
+/** Take body bytes: the count, NEAP_ERR_AGAIN when none wait, NEAP_ERR_STREAM_STATE (no such request, its end was told,
+ * or neap_h3_stop_body), NEAP_ERR_CLOSED (what was not read is gone). What follows the body may have been reached by
+ * this: call neap_h3_poll before waiting for packets. */
 NEAP_API int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size);
-/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like). Nothing is told of
- * it any more. 0 or NEAP_ERR_STREAM_STATE. */
+/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like; RFC 9114 §4.1.1).
+ * Nothing is told of it any more. 0; NEAP_ERR_ARGUMENT (code above 2^62-1), NEAP_ERR_STREAM_STATE (no such request, or
+ * the connection is over). */
 NEAP_API int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code);
-/** The rest of the peer's message is not wanted (a server that has answered already: code H3_NO_ERROR): STOP_SENDING. What
- * comes until the peer obeys is held against the rules and dropped; when it breaks them, an answer that has not arrived
- * is reset (RFC 9114 §4.1.2). 0 or NEAP_ERR_STREAM_STATE. */
+/** The rest of the peer's message is not wanted (a server that has answered already: code H3_NO_ERROR): STOP_SENDING.
+ * What comes until the peer obeys is held against the rules and dropped; when it breaks them, an answer that has not
+ * arrived is reset (RFC 9114 §4.1.2). 0; NEAP_ERR_ARGUMENT (code above 2^62-1), NEAP_ERR_STREAM_STATE (as
+ * neap_h3_cancel, or its end is here). */
 NEAP_API int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code);
-/** Send GOAWAY: a server takes no request above those it has seen, a client no push. 0, NEAP_ERR_CLOSED or
- * NEAP_ERR_NO_MEMORY. */
+/** Send GOAWAY: a server takes no request above those it has seen, a client no push (RFC 9114 §5.2). 0, also before the
+ * control stream is open and when it was said already; NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY (the connection was closed
+ * with H3_INTERNAL_ERROR). */
 NEAP_API int neap_h3_goaway(neap_h3 *h3);
 /** How many requests are still open: their message is read, or ours not sent to its end. */
 NEAP_API size_t neap_h3_open_requests(const neap_h3 *h3);
-/** A pointer of the application's for a request, from its first event or neap_h3_send_request until its last event: 0 or
- * NEAP_ERR_STREAM_STATE. NULL when none was set or the request is over. */
+/** A pointer of the application's for a request (NULL too), from its first event or neap_h3_send_request until its last
+ * event: 0 or NEAP_ERR_STREAM_STATE (no such request, or the connection is over). */
 NEAP_API int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user);
+/** It, kept as it is; NULL when none was set, or when the request or the connection is over: whoever has to free what
+ * it points to keeps a list of his own for NEAP_H3_CLOSED. */
 NEAP_API void *neap_h3_user(const neap_h3 *h3, uint64_t stream);
 /** A setting of the peer's by identifier: 0 and *value, which is the default of the RFC where the peer did not send it
  * (0 for one that is not known), or NEAP_ERR_AGAIN before SETTINGS came. */

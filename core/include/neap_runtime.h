@@ -1,5 +1,6 @@
 /* neap with sockets: one epoll loop a thread that moves datagrams between UDP sockets and endpoints of neap.h, keeps
- * their timers, and brings signals, resolved names and wake-ups from other threads. Linux. */
+ * their timers, and brings signals, resolved names and wake-ups from other threads. Linux. What neap.h says of results,
+ * pointers and versions holds here. */
 #ifndef NEAP_RUNTIME_H
 #define NEAP_RUNTIME_H
 
@@ -14,27 +15,31 @@ typedef struct neap_loop neap_loop;
 /** CLOCK_MONOTONIC: the `now` of everything that runs in a loop. */
 NEAP_API neap_time neap_loop_now(void);
 
-/** A new loop, or NULL: errno says why. All calls but neap_loop_wake belong to the thread that made it. */
+/** A new loop, the caller's, or NULL: errno says why. All calls but
+ * neap_loop_wake belong to the thread that made it. */
 NEAP_API neap_loop *neap_loop_new(void);
 /** Closes its sockets; endpoints are not freed and may be attached to another loop. NULL is fine. In a handler of
  * neap_loop_run it ends that: the rest goes when neap_loop_run returns. */
 NEAP_API void neap_loop_free(neap_loop *loop);
 
-/** One line about the last NEAP_ERR_SYSTEM or NEAP_ERR_ARGUMENT of this loop ("127.0.0.1:443: Address already in
- * use"), and the errno of it. */
+/** One line about the last error that a call on this loop returned ("127.0.0.1:443: Address already in use"; "" before
+ * the first), good until the next, and the errno of it (0: none). neap_loop_address and neap_udp_* leave none. */
 NEAP_API const char *neap_loop_error(const neap_loop *loop);
 NEAP_API int neap_loop_errno(const neap_loop *loop);
 
 /** Serve an endpoint at "192.0.2.1:443", "[2001:db8::1]:443", "localhost:443" (both loopback addresses), ":443" or
- * "[::]:443" (IPv4 and IPv6), "0.0.0.0:443" (IPv4). Port 0: any free one. 0, NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM. */
+ * "[::]:443" (IPv4 and IPv6), "0.0.0.0:443" (IPv4). Port 0: any free one. The endpoint stays the caller's, who detaches
+ * it before he frees it. 0; NEAP_ERR_ARGUMENT (no such address, the endpoint has sockets already, one of the two is
+ * NULL), NEAP_ERR_SYSTEM (the address is in use or not ours, descriptors), NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *address);
-/** Give an endpoint one unconnected socket per address family that the system has, for client connections. */
+/** Give an endpoint one unconnected socket per address family that the system has, for client connections. As
+ * neap_loop_listen: 0; NEAP_ERR_ARGUMENT (it has sockets already, or is NULL), NEAP_ERR_SYSTEM, NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint);
 /** Close an endpoint's sockets; call before neap_endpoint_free. Also in a handler of neap_loop_run, which then hears no
  * more of this endpoint's connections. Does nothing for an endpoint that has none, or NULL. */
 NEAP_API void neap_loop_detach(neap_loop *loop, neap_endpoint *endpoint);
 /** The bound address of an endpoint's socket of this family (4, 6, or 0 for the first): for `local` of
- * neap_endpoint_connect. 0, or NEAP_ERR_ARGUMENT when there is none. */
+ * neap_endpoint_connect. 0, or NEAP_ERR_ARGUMENT when there is none (`endpoint` NULL too). */
 NEAP_API int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpoint, unsigned family,
                                neap_address *out);
 
@@ -49,18 +54,19 @@ NEAP_API int neap_loop_wait(neap_loop *loop, neap_time timeout);
 NEAP_API bool neap_loop_flush(neap_loop *loop);
 
 /** When neap_loop_flush wants to be called though nothing arrives; NEAP_NEVER when it need not. With neap_loop_fd
- * (readable when neap_loop_wait(loop, 0) has work) this puts a loop into another one. */
+ * (readable when neap_loop_wait(loop, 0) has work; the loop's, never closed by others) this puts a loop into
+ * another. */
 NEAP_API neap_time neap_loop_timeout(const neap_loop *loop);
 NEAP_API int neap_loop_fd(const neap_loop *loop);
 
-/** From any thread or a signal handler: make neap_loop_wait return. */
+/** From any thread or a signal handler, while the loop lives: make neap_loop_wait return, or the next one. */
 NEAP_API void neap_loop_wake(neap_loop *loop);
 
 /** Take SIGTERM and SIGINT through a signalfd: blocked in this thread, and in threads and children it starts later,
  * until the loop is freed. Takes effect when the loop has a socket or waits: before, there is nothing to end well, and
  * Ctrl-C ends a program that computes. 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_catch_signals(neap_loop *loop);
-/** The next signal that arrived, 0 when none. */
+/** The number of the next signal that arrived, 0 when none. */
 NEAP_API int neap_loop_next_signal(neap_loop *loop);
 
 #define NEAP_RESOLVED_ADDRESSES 8
@@ -71,10 +77,11 @@ typedef struct neap_resolved {
     char error[96];
 } neap_resolved;
 
-/** Look a name up in a helper thread: an id > 0, NEAP_ERR_LIMIT when too many are under way, NEAP_ERR_ARGUMENT when
- * it cannot be a name, NEAP_ERR_NO_MEMORY, NEAP_ERR_SYSTEM. IP addresses are answered without a thread. */
+/** Look a name up in a helper thread: an id above 0; NEAP_ERR_LIMIT (32 whose answers were not taken),
+ * NEAP_ERR_ARGUMENT (not of 1..253 bytes, or NULL), NEAP_ERR_NO_MEMORY, NEAP_ERR_SYSTEM (no thread). IP addresses are
+ * answered without a thread. `port` is put into the addresses. */
 NEAP_API int64_t neap_loop_resolve(neap_loop *loop, const char *host, uint16_t port);
-/** The next answer: true and *out filled. */
+/** The next answer: true and *out filled; false when none is there. */
 NEAP_API bool neap_loop_resolved(neap_loop *loop, neap_resolved *out);
 
 typedef struct neap_loop_stats {
@@ -82,31 +89,37 @@ typedef struct neap_loop_stats {
         send_errors, receive_errors;
     bool segmentation; /* the kernel takes trains (UDP_SEGMENT) on every socket so far */
 } neap_loop_stats;
+/** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out, size_t size);
 
 /** What neap_loop_run calls; members may be NULL. */
 typedef struct neap_loop_handler {
     /* For each connection that neap_endpoint_next gives; release it when it is closed. */
     void (*on_connection)(void *context, neap_endpoint *endpoint, neap_conn *conn);
-    void (*on_resolved)(void *context, const neap_resolved *resolved);
+    void (*on_resolved)(void *context, const neap_resolved *resolved); /* good during the call */
     void (*on_signal)(void *context, int signal_number);
-    /* At the end of each turn, before sending: returns how long the next wait may take at most. */
+    /* At the end of each turn, before sending: returns how many nanoseconds the next wait may take at most, NEAP_NEVER:
+     * no bound. */
     neap_time (*on_turn)(void *context, neap_time now);
     void *context;
 } neap_loop_handler;
 
-/** Turn until neap_loop_stop: wait, call the handler, flush. 0 or NEAP_ERR_SYSTEM. */
+/** Turn until neap_loop_stop: wait, call the handler (kept during the call), flush; at the end until nothing is left to
+ * send now. Not from a handler. 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_run(neap_loop *loop, const neap_loop_handler *handler);
-/** End neap_loop_run after this turn; also from a handler. */
+/** End neap_loop_run after this turn: from a handler; a run that begins later does not know of it. */
 NEAP_API void neap_loop_stop(neap_loop *loop);
 
 /** A bound, non-blocking UDP socket for callers with a loop of their own: "[::1]:0" and the like; the kernel neither
- * fragments nor learns a path MTU. The descriptor, or NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM with errno. */
+ * fragments nor learns a path MTU (RFC 9000 §14). The descriptor, the caller's to close, and its address in *bound
+ * (which may be NULL); NEAP_ERR_ARGUMENT (no such address, or NULL), NEAP_ERR_SYSTEM with errno. */
 NEAP_API int neap_udp_bind(const char *address, neap_address *bound);
-/** One datagram: its size, NEAP_ERR_AGAIN, or NEAP_ERR_SYSTEM with errno. `info->to` is `local`. */
+/** One datagram: its size, cut to `size`, which may be 0; NEAP_ERR_AGAIN, or NEAP_ERR_SYSTEM with errno. `local` is the
+ * bound address and becomes info->to. */
 NEAP_API int64_t neap_udp_recv(int fd, const neap_address *local, uint8_t *out, size_t size,
                                neap_recv_info *info);
-/** Sends to info->to with info->ecn. The size, NEAP_ERR_AGAIN, NEAP_ERR_SYSTEM. */
+/** Sends one datagram to info->to with info->ecn; the other members are not read. The size, NEAP_ERR_AGAIN, or
+ * NEAP_ERR_SYSTEM with errno (a message that is too large, or what ICMP told of an earlier one, too: go on). */
 NEAP_API int64_t neap_udp_send(int fd, const uint8_t *bytes, size_t size, const neap_send_info *info);
 
 #ifdef __cplusplus

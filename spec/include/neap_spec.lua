@@ -121,3 +121,41 @@ describe("neap_h3_goaway", function()
     assert.same({ -4, 0x0104 }, { api.goaway_stopped() })
   end)
 end)
+
+describe("NULL with a size or count of 0", function()
+  it("is nothing", function()
+    assert.same({
+      ["header"] = -7, ["alpn"] = -3, ["roots"] = -13, ["certificate"] = -13,
+      ["send"] = 0, ["recv"] = 0, ["source ids"] = 1, ["readable"] = 0, ["close"] = 0,
+      ["fields"] = -3, ["an empty value"] = 1, ["body"] = 0, ["receiving a body"] = 0, ["trailers"] = 0,
+    }, api.nothings())
+  end)
+end)
+
+describe("structs that do not take their size", function()
+  -- Whoever changes one gives libneap.so and its symbols the next number, here too.
+  local NUMBER = 0
+  local SIZES = {
+    neap_env = 48, neap_option = 48, neap_address = 24, neap_cid = 21, neap_header = 72,
+    neap_recv_info = 52, neap_send_info = 72, neap_udp_datagram = 88, neap_trace_event = 72,
+    neap_tracer = 16, neap_field = 40, neap_h3_config = 16, neap_h3_event = 48,
+    neap_resolved = 304, neap_loop_handler = 40,
+  }
+
+  it("are as large as those of the library's number", function()
+    local sizes, pointer = api.struct_sizes()
+    if pointer ~= 8 then return pending("the sizes are those of 64 bits") end
+    assert.same(SIZES, sizes)
+  end)
+
+  it("have a number that shared library, symbols and header agree on", function()
+    local helper = require("spec.helper")
+    local function number_in(file, pattern)
+      return tonumber(assert(helper.read_file(helper.source_dir .. "/" .. file)):match(pattern))
+    end
+    assert.equal(NUMBER, number_in("CMakeLists.txt", "SOVERSION (%d+)"))
+    assert.equal(NUMBER, number_in("scripts/cmake/libneap.map", "NEAP_(%d+)"))
+    assert.equal(NUMBER, number_in("core/include/neap.h", "libneap%.so%.(%d+)"))
+    assert.equal(NUMBER, number_in("core/include/neap.h", "of NEAP_(%d+)"))
+  end)
+end)

@@ -394,6 +394,67 @@ static int refusals(lua_State *L)
     return 1;
 }
 
+/* nothings() -> what calls say to NULL with a size or count of 0 */
+static int nothings(lua_State *L)
+{
+    static const neap_field request[] = {FIELD(":method", "GET"),
+                                         FIELD(":scheme", "https"),
+                                         FIELD(":authority", "localhost"),
+                                         FIELD(":path", "/"),
+                                         {.name = "empty", .name_size = 5}};
+    neap_header header;
+    struct wire w;
+    struct http http;
+    bool fin;
+
+    establish(L, &w);
+    open_http(L, &w, &http);
+    int64_t id = neap_conn_stream_open(w.conn, false);
+    lua_newtable(L);
+    SAY("header", neap_header_info(NULL, 0, 8, &header));
+    SAY("alpn", neap_config_set_alpn(w.client_config, NULL, 0));
+    SAY("roots", neap_config_add_ca(w.client_config, NULL, 0, NULL));
+    SAY("certificate", neap_config_add_certificate(w.client_config, NULL, 0, NULL, 0, NULL));
+    SAY("send", neap_conn_stream_send(w.conn, (uint64_t)id, NULL, 0, true));
+    settle(&w);
+    SAY("recv", neap_conn_stream_recv(w.accepted, (uint64_t)id, NULL, 0, &fin));
+    SAY("source ids", (lua_Integer)(neap_conn_source_ids(w.conn, NULL, 0) > 0));
+    SAY("readable", (lua_Integer)neap_conn_readable(w.conn, NULL, 0));
+    SAY("fields", neap_h3_send_request(http.ours, NULL, 0, true));
+    SAY("an empty value", neap_h3_send_request(http.ours, request, 5, true) >= 0);
+    SAY("body", neap_h3_send_body(http.ours, http.request, NULL, 0, false));
+    SAY("receiving a body", neap_h3_recv_body(http.theirs, http.request, NULL, 0));
+    SAY("trailers", neap_h3_send_trailers(http.ours, http.request, NULL, 0));
+    SAY("close", neap_conn_close(w.conn, true, 0, NULL, 0));
+    close_http(&http);
+    close_wire(&w);
+    return 1;
+}
+
+/* struct_sizes() -> bytes of the structs that have one size for a SONAME, and of a pointer */
+static int struct_sizes(lua_State *L)
+{
+    lua_newtable(L);
+#define SIZE(name) SAY(#name, (lua_Integer)sizeof(name))
+    SIZE(neap_env);
+    SIZE(neap_option);
+    SIZE(neap_address);
+    SIZE(neap_cid);
+    SIZE(neap_header);
+    SIZE(neap_recv_info);
+    SIZE(neap_send_info);
+    SIZE(neap_trace_event);
+    SIZE(neap_tracer);
+    SIZE(neap_udp_datagram);
+    SIZE(neap_field);
+    SIZE(neap_h3_config);
+    SIZE(neap_h3_event);
+    SIZE(neap_resolved);
+    SIZE(neap_loop_handler);
+    lua_pushinteger(L, (lua_Integer)sizeof(void *));
+    return 2;
+}
+
 /* added_without_memory(path) -> what neap_config_add_ca_path says when the memory limit is reached, the reason */
 static int added_without_memory(lua_State *L)
 {
@@ -507,6 +568,8 @@ int neap_units_api(lua_State *L)
         {"accept_fails", accept_fails},
         {"sized", sized},
         {"refusals", refusals},
+        {"nothings", nothings},
+        {"struct_sizes", struct_sizes},
         {"added_without_memory", added_without_memory},
         {"certificate", certificate},
         {"codes", codes},
