@@ -22,7 +22,8 @@ end
 
 -- What a segment may hold as it is: pchar of RFC 3986 §3.3.
 local NOT_IN_SEGMENT = "[^%w._~!$&'()*+,;=:@-]"
-local NOT_IN_PATH = "[^%w._~!$&'()*+,;=:@/-]"
+-- A path of such segments. Anchored: looking for the first character that is none costs twice as much.
+local PLAIN_PATH = "^/[%w/._~!$&'()*+,;=:@-]*$"
 
 local function spell(path)
   if path:sub(1, 1) ~= "/" then return nil end
@@ -45,18 +46,22 @@ end
 -- always where it has to be. nil for a path that leads out of the root, holds a NUL or does not begin with
 -- a slash.
 function Router.normalize(path)
-  if path:find(NOT_IN_PATH) or path:find("//", 1, true) or path:find("/.", 1, true) or path:byte() ~= 47 then
-    return spell(path)
-  end
+  if not path:find(PLAIN_PATH) then return spell(path) end
+  if path:find("//", 1, true) or path:find("/.", 1, true) then return spell(path) end
   return path
 end
 
---- The decoded segments of a path, which is split first: an escaped slash stays inside its segment.
+--- The decoded segments of a path that begins with a slash. It is split first: an escaped slash stays inside
+-- its segment. Plain searches, which LuaJIT compiles, for each request comes by here.
 function Router.segments(path)
-  local segments = {}
+  local segments, count, at = {}, 0, 2
   local escaped = path:find("%", 1, true)
-  for segment in path:gmatch("/([^/]*)") do
-    segments[#segments + 1] = escaped and url.decode(segment) or segment
+  while at do
+    local slash = path:find("/", at, true)
+    local segment = path:sub(at, slash and slash - 1)
+    count = count + 1
+    segments[count] = escaped and url.decode(segment) or segment
+    at = slash and slash + 1
   end
   return segments
 end
