@@ -33,7 +33,7 @@ neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
         h3->max_field_section_size =
             config->max_field_section_size < VARINT_MAX ? config->max_field_section_size : VARINT_MAX;
     if (config && config->header_timeout > 0)
-        h3->header_timeout = config->header_timeout;
+        h3->header_timeout = config->header_timeout < NEAP_NEVER / 2 ? config->header_timeout : NEAP_NEVER;
     list_init(&h3->partial);
     list_init(&h3->requests);
     list_init(&h3->ready);
@@ -48,7 +48,9 @@ void neap_h3_free(neap_h3 *h3)
     while (!list_empty(&h3->requests))
         neap_h3_request_free(LIST_OWNER(h3->requests.next, struct h3_request, link));
     neap_conn_wake_at(h3->conn, NEAP_NEVER);
-    neap_conn_set_owner(h3->conn, NULL);
+    /* The owner stays: a second control stream would be an error (RFC 9114 §6.2.1). */
+    if (h3->control_id != NO_STREAM)
+        neap_conn_stream_set_user(h3->conn, h3->control_id, NULL);
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_payload_free(&h3->control_payload, h3->pool);
     if (h3->settings)
@@ -168,6 +170,7 @@ static bool next_of_requests(struct neap_h3 *h3, neap_h3_event *out)
     while (!h3->failed && !list_empty(&h3->ready)) {
         struct h3_request *r = LIST_OWNER(list_take_first(&h3->ready), struct h3_request, ready_link);
         bool has_event = neap_h3_request_advance(r, out);
+        out->user = r->user;
         if (h3->failed)
             return false;
         if (!neap_h3_request_settle(r) && has_event)
@@ -235,7 +238,16 @@ void *neap_h3_user(const neap_h3 *h3, uint64_t stream)
 {
     const struct h3_request *r = neap_h3_find_request(h3, stream);
 
-    return r ? r->user : NULL;
+    if (r || !h3->closed_reported)
+        return r ? r->user : NULL;
+    /* The streams went with the connection. */
+    for (const struct list_link *l = h3->requests.next; l != &h3->requests; l = l->next) {
+        const struct h3_request *open = LIST_OWNER(l, const struct h3_request, link);
+
+        if (open->id == stream)
+            return open->user;
+    }
+    return NULL;
 }
 
 size_t neap_h3_open_requests(const neap_h3 *h3)

@@ -15,7 +15,7 @@ struct h3_request *neap_h3_find_request(const struct neap_h3 *h3, uint64_t id)
 /* The timeout is the same for all, so that who came first is due first. */
 static void wait_for_section(struct h3_request *r)
 {
-    if (list_linked(&r->partial_link))
+    if (!r->h3->is_server || list_linked(&r->partial_link))
         return;
     r->partial_since = neap_conn_now(r->h3->conn);
     list_append(&r->h3->partial, &r->partial_link);
@@ -77,8 +77,7 @@ struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
     list_append(&h3->requests, &r->link);
     h3->open_requests++;
     h3->requests_seen++;
-    if (h3->is_server)
-        wait_for_section(r);
+    wait_for_section(r);
     return r;
 }
 
@@ -94,9 +93,15 @@ void neap_h3_request_free(struct h3_request *r)
     neap_pool_free(h3->pool, r, sizeof(*r));
 }
 
+/* The application has answered and wants no more: for it the request is over. */
+static bool is_left(const struct h3_request *r)
+{
+    return r->is_unwanted && r->sending == SEND_CLOSED && !r->marks;
+}
+
 bool neap_h3_request_settle(struct h3_request *r)
 {
-    if (r->is_unwanted && r->sending == SEND_CLOSED && !r->is_done) {
+    if (is_left(r) && !r->is_done) {
         r->is_done = true;
         r->h3->open_requests--;
     }
@@ -127,9 +132,11 @@ static void shut_down(struct h3_request *r, uint64_t code)
 
 void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t reported_code)
 {
+    bool is_nobody_there = is_left(r);
+
     shut_down(r, code);
     r->reset_code = reported_code;
-    r->marks = MARK_RESET;
+    r->marks = is_nobody_there ? 0 : MARK_RESET;
     neap_h3_request_ready(r);
 }
 
@@ -137,13 +144,9 @@ void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t reporte
  * is taken back as far as it has not arrived. */
 static void abort_message(struct h3_request *r, uint64_t code)
 {
-    bool is_known = !(r->is_unwanted && r->sending == SEND_CLOSED);
-
     if (r->sending == SEND_CLOSED && !r->is_stopped)
         neap_conn_stream_end(r->h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
     neap_h3_request_abort(r, code, code);
-    if (!is_known)
-        r->marks = 0;
     neap_h3_glitch(r->h3);
 }
 
@@ -164,8 +167,9 @@ static void on_reset(struct h3_request *r)
     neap_conn_stream_error(h3->conn, r->id, NEAP_SHUTDOWN_READ, &r->reset_code);
     close_receiving(r, MARK_RESET);
     neap_h3_glitch(h3);
-    /* A client's request without its response is pointless; a server answers what it has told the application. */
-    if (r->sending != SEND_CLOSED && !(h3->is_server && r->is_reported)) {
+    /* A client's request without its response is pointless, unless it asked for this; a server answers what it has told
+     * the application. */
+    if (r->sending != SEND_CLOSED && !r->is_unwanted && !(h3->is_server && r->is_reported)) {
         uint64_t code = h3->is_server ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_REQUEST_CANCELLED;
         neap_conn_stream_end(h3->conn, r->id, NEAP_SHUTDOWN_WRITE, code);
         r->sending = SEND_CLOSED;
@@ -334,6 +338,8 @@ static void on_frame_head(struct h3_request *r)
             neap_h3_fail(h3, NEAP_H3_FRAME_UNEXPECTED, "HEADERS after the message");
         else if (r->reader.left > h3->max_field_section_size)
             refuse_section(r);
+        else
+            wait_for_section(r);
         return;
     case H3_PUSH_PROMISE:
         if (h3->is_server)
@@ -605,7 +611,7 @@ int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code)
 
     if (code > VARINT_MAX)
         return NEAP_ERR_ARGUMENT;
-    if (!r || r->message == MESSAGE_CLOSED || r->is_unwanted)
+    if (!r || r->message == MESSAGE_CLOSED || r->is_unwanted || !r->is_reported)
         return NEAP_ERR_STREAM_STATE;
     r->is_unwanted = true;
     neap_conn_stream_stop(h3->conn, stream, code);

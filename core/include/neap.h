@@ -657,9 +657,9 @@ typedef struct neap_h3_config {
 } neap_h3_config;
 
 /** Speak HTTP/3 on a connection (before or after it is established): opens the control stream when it can. `config`
- * may be NULL. NULL without memory, and when the connection has an HTTP/3 already. The streams are HTTP/3's from then
- * on: neap_conn_stream_send, _recv and _shutdown refuse those of its requests and its control stream with
- * NEAP_ERR_STREAM_STATE. The caller's; free it before its connection. */
+ * may be NULL. NULL without memory, and when the connection has or had an HTTP/3: its control stream is one for ever.
+ * The peer's streams and those of requests are HTTP/3's from then on: neap_conn_stream_send, _recv and _shutdown refuse
+ * them with NEAP_ERR_STREAM_STATE. The caller's; free it before its connection. */
 NEAP_API neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config);
 /** NULL is fine. Before its connection is freed or released. Requests that are open are not cancelled: close the
  * connection. */
@@ -678,7 +678,8 @@ enum neap_h3_event_type {
     NEAP_H3_GOAWAY,      /* stream is the id in the frame */
     NEAP_H3_SETTINGS,    /* the peer's SETTINGS arrived */
     NEAP_H3_ESTABLISHED, /* the handshake is complete: once, before everything else */
-    NEAP_H3_CLOSED, /* the connection is over: once, after everything else; code as in neap_conn_close_info */
+    NEAP_H3_CLOSED, /* the connection is over: once, and last; code as in neap_conn_close_info. What came and was not
+                       polled for goes with the connection (RFC 9000 §10.2) */
 };
 
 typedef struct neap_h3_event {
@@ -688,7 +689,8 @@ typedef struct neap_h3_event {
     const neap_field *fields; /* HEADERS and TRAILERS: until the next call on this neap_h3 */
     size_t field_count;
     bool is_informational; /* HEADERS of a 1xx response */
-    bool fin; /* HEADERS, TRAILERS: nothing follows, and nothing is missing (FINISHED comes as well) */
+    bool fin;   /* HEADERS, TRAILERS: nothing follows, and nothing is missing (FINISHED comes as well) */
+    void *user; /* of the request (neap_h3_set_user), also when this is its last event */
 } neap_h3_event;
 
 /** The next event: 0 and *out filled, NEAP_ERR_AGAIN when none, NEAP_ERR_CLOSED when the connection is over and
@@ -732,7 +734,7 @@ NEAP_API int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code);
 /** The rest of the peer's message is not wanted (a server that has answered already: code H3_NO_ERROR): STOP_SENDING.
  * What comes until the peer obeys is held against the rules and dropped; when it breaks them, an answer that has not
  * arrived is reset (RFC 9114 §4.1.2). 0; NEAP_ERR_ARGUMENT (code above 2^62-1), NEAP_ERR_STREAM_STATE (as
- * neap_h3_cancel, or its end is here). */
+ * neap_h3_cancel, its end is here, or it was not told yet). */
 NEAP_API int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code);
 /** Send GOAWAY: a server takes no request above those it has seen, a client no push (RFC 9114 §5.2). 0, also before the
  * control stream is open and when it was said already; NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY (the connection was closed
@@ -741,10 +743,10 @@ NEAP_API int neap_h3_goaway(neap_h3 *h3);
 /** How many requests are still open: their message is read, or ours not sent to its end. */
 NEAP_API size_t neap_h3_open_requests(const neap_h3 *h3);
 /** A pointer of the application's for a request (NULL too), from its first event or neap_h3_send_request until its last
- * event: 0 or NEAP_ERR_STREAM_STATE (no such request, or the connection is over). */
+ * event, which has it too: 0 or NEAP_ERR_STREAM_STATE (no such request, or the connection is over). */
 NEAP_API int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user);
-/** It, kept as it is; NULL when none was set, or when the request or the connection is over: whoever has to free what
- * it points to keeps a list of his own for NEAP_H3_CLOSED. */
+/** It, kept as it is; NULL when none was set or the request is over. Requests that were open when the connection ended
+ * keep it from NEAP_H3_CLOSED until neap_h3_free. */
 NEAP_API void *neap_h3_user(const neap_h3 *h3, uint64_t stream);
 /** A setting of the peer's by identifier: 0 and *value, which is the default of the RFC where the peer did not send it
  * (0 for one that is not known), or NEAP_ERR_AGAIN before SETTINGS came. */

@@ -17,10 +17,10 @@ int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
     return is_alive(conn) ? neap_streams_open(&conn->streams, bidirectional) : NEAP_ERR_CLOSED;
 }
 
-/* The layer above keeps its framing on the streams that it holds. */
+/* The layer above keeps its framing on the streams that it holds: those that it marked, and all of the peer's. */
 static bool is_held(const neap_conn *c, uint64_t id)
 {
-    return neap_conn_stream_user(c, id) != NULL;
+    return c->owner && (neap_stream_is_server_initiated(id) != c->is_server || neap_conn_stream_user(c, id));
 }
 
 int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)

@@ -129,6 +129,70 @@ describe("a request that is answered early", function()
   end)
 end)
 
+describe("a message that is not wanted any more", function()
+  it("takes nothing from the one that leaves", function()
+    local pair = exchange.pair()
+    local id = pair:request(POST, false)
+    pair:run()
+    exchange.events(pair, "server")
+    pair:stop_body("client", id, code.NO_ERROR)
+    assert.equal(3, pair:send_body("client", id, "abc", false))
+    pair:run()
+    exchange.events(pair, "server")
+    pair:run()
+    exchange.events(pair, "client")
+    assert.equal(3, pair:send_body("client", id, "def", true))
+    pair:run()
+    assert.equal("data:0(3) finished:0", exchange.story(pair, "server"))
+    pair:free()
+  end)
+
+  it("does not keep from a server, which has not answered, that its answer is not wanted either", function()
+    local peer = exchange.peer("client")
+    local pair = peer.pair
+    local id = peer:bidi(headers(length("3")))
+    assert.equal(0, pair:stop_body("server", id, code.NO_ERROR))
+    pair:deafen("client", true) -- STOP_SENDING is not heard
+    pair:send("client", id, data("fives"), false)
+    pair:shutdown("client", id, "read", code.REQUEST_CANCELLED)
+    pair:run()
+    assert.equal("reset:0(0x10e)", exchange.story(pair, "server"))
+    assert.equal(0, pair:open_requests("server"))
+    peer:free()
+  end)
+
+  it("is not told about once it was answered, whatever becomes of it", function()
+    for _, rest in ipairs({ frame(1, "x", 90000):sub(1, 5), headers({ { "a", "b" } }):sub(1, 4), data("x") .. "\1\50" }) do
+      local peer = exchange.peer("client")
+      local pair = peer.pair
+      local id = assert(pair:open("client", true))
+      pair:send("client", id, headers(POST) .. rest, false)
+      pair:run()
+      for event in function() return (pair:poll("server")) end do
+        if event.type == "headers" then
+          assert.equal(0, pair:respond(id, OK, true))
+          assert.equal(0, pair:stop_body("server", id, code.NO_ERROR))
+        end
+      end
+      assert.equal(0, pair:open_requests("server"))
+      pair:deafen("client", true)
+      pair:run(20)
+      assert.equal("", exchange.story(pair, "server"))
+      peer:free()
+    end
+  end)
+
+  it("was told before: else nobody knows that it came", function()
+    local peer = exchange.peer("client")
+    local pair = peer.pair
+    local id = peer:bidi(headers(POST):sub(1, 5))
+    assert.same({ nil, exchange.err.STREAM_STATE }, { pair:stop_body("server", id, code.NO_ERROR) })
+    peer:send(id, headers(POST):sub(6), true)
+    assert.equal("headers", peer.last[1].type)
+    peer:free()
+  end)
+end)
+
 describe("a request whose content-length is more than nothing", function()
   -- covers: rfc9114#4.1.2.1
   it("is not told when its stream ended with the header section", function()

@@ -408,16 +408,16 @@ static int nothings(lua_State *L)
     bool fin;
 
     establish(L, &w);
-    open_http(L, &w, &http);
-    int64_t id = neap_conn_stream_open(w.conn, false);
     lua_newtable(L);
+    int64_t id = neap_conn_stream_open(w.conn, false);
+    SAY("send", neap_conn_stream_send(w.conn, (uint64_t)id, NULL, 0, true));
+    settle(&w);
+    SAY("recv", neap_conn_stream_recv(w.accepted, (uint64_t)id, NULL, 0, &fin));
+    open_http(L, &w, &http);
     SAY("header", neap_header_info(NULL, 0, 8, &header));
     SAY("alpn", neap_config_set_alpn(w.client_config, NULL, 0));
     SAY("roots", neap_config_add_ca(w.client_config, NULL, 0, NULL));
     SAY("certificate", neap_config_add_certificate(w.client_config, NULL, 0, NULL, 0, NULL));
-    SAY("send", neap_conn_stream_send(w.conn, (uint64_t)id, NULL, 0, true));
-    settle(&w);
-    SAY("recv", neap_conn_stream_recv(w.accepted, (uint64_t)id, NULL, 0, &fin));
     SAY("source ids", (lua_Integer)(neap_conn_source_ids(w.conn, NULL, 0) > 0));
     SAY("readable", (lua_Integer)neap_conn_readable(w.conn, NULL, 0));
     SAY("fields", neap_h3_send_request(http.ours, NULL, 0, true));

@@ -32,6 +32,7 @@ struct side {
     uint64_t seed;
     uint64_t until_failure; /* the allocation that fails next, counted from 1; 0 none */
     uint64_t failures;
+    bool is_deaf;
 };
 
 struct pair {
@@ -106,6 +107,8 @@ static void send_all(lua_State *L, struct pair *pair, struct side *from, struct 
     int64_t size;
 
     while (from->conn && (size = neap_conn_send(from->conn, bytes, sizeof(bytes), &info, pair->now)) > 0) {
+        if (to->is_deaf)
+            continue;
         if (to->count == QUEUE_MAX)
             luaL_error(L, "network queue full");
         struct packet *packet = &to->inbox[(to->first + to->count++) % QUEUE_MAX];
@@ -500,6 +503,10 @@ static int pair_poll(lua_State *L)
         lua_pushnumber(L, (lua_Number)event.code);
         lua_setfield(L, -2, "code");
     }
+    if (event.user) {
+        lua_pushinteger(L, (lua_Integer)(intptr_t)event.user);
+        lua_setfield(L, -2, "user");
+    }
     if (event.fields) {
         push_fields(L, event.fields, event.field_count);
         lua_setfield(L, -2, "fields");
@@ -583,6 +590,13 @@ static int pair_stop_body(lua_State *L)
                        neap_h3_stop_body(check_h3(L, 2), check_id(L, 3), (uint64_t)luaL_checknumber(L, 4)));
 }
 
+/* pair:deafen(side, on): nothing that is sent to it arrives. */
+static int pair_deafen(lua_State *L)
+{
+    check_side(L, 2)->is_deaf = lua_toboolean(L, 3);
+    return 0;
+}
+
 /* pair:is_alone(side): a second HTTP/3 on its connection is refused. */
 static int pair_is_alone(lua_State *L)
 {
@@ -651,6 +665,7 @@ int neap_units_http_pair(lua_State *L)
         {"body_capacity", pair_body_capacity},
         {"cancel", pair_cancel},
         {"stop_body", pair_stop_body},
+        {"deafen", pair_deafen},
         {"is_alone", pair_is_alone},
         {"mark", pair_mark},
         {"goaway", pair_goaway},
