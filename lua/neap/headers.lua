@@ -58,15 +58,16 @@ end
 -- is put into the list here.
 local function lines(self)
   local list = getmetatable(self).list
-  local i = 1
+  local i, first = 1, {}
   while list[i] do
     local name = list[i]
     if not methods[name] then
+      if first[name] == nil then first[name] = list[i + 1] end
       local value = rawget(self, name)
-      if value ~= list[i + 1] and value ~= flat.get(list, name) then
+      if value ~= first[name] then
         flat.set(list, name, value)
         mirror(self, list, name)
-        i = -1
+        i, first = -1, {}
       end
     end
     i = i + 2

@@ -12,6 +12,7 @@ local url = require "neap.url"
 local exchange_methods = Session.exchange_methods
 
 local DEFAULT_LIMIT = 1024 * 1024 -- bytes that body() and json() take unless told
+local BLANK = { [9] = true, [32] = true } -- OWS, RFC 9110 §5.6.3
 
 local methods, lazy = {}, {}
 local Request = {}
@@ -168,13 +169,23 @@ function methods:trailers()
   return fields and Headers.wrap(fields)
 end
 
+-- A text without the spaces and tabs around it. By bytes: a pattern would go back over a long run of spaces.
+local function trim(text)
+  local first, last = 1, #text
+  while BLANK[text:byte(first)] do first = first + 1 end
+  while last > first and BLANK[text:byte(last)] do last = last - 1 end
+  return text:sub(first, last)
+end
+
 --- The value of a cookie, its percent-encoding decoded, or nil.
 function methods:cookie(name)
   for _, line in ipairs(self.headers:get_all("cookie")) do
-    for key, value in line:gmatch("([^=;%s]+)=([^;]*)") do
-      if key == name then return url.decode((value:gsub("%s+$", ""))) end
+    for pair in line:gmatch("[^;]+") do
+      local equals = pair:find("=", 1, true)
+      if equals and trim(pair:sub(1, equals - 1)) == name then return url.decode(trim(pair:sub(equals + 1))) end
     end
   end
+  return nil
 end
 
 return Request

@@ -51,8 +51,13 @@ function url.parse(text)
   local authority, tail = rest:match("^([^/?#]*)(.*)$")
   if authority:find("@", 1, true) then return nil, "credentials in a URL are not allowed: " .. text end
   local host, port = authority:match("^(%b[]):?(%d*)$")
-  if not host then host, port = authority:match("^([^:]+):?(%d*)$") end
-  if not host then return nil, "no host in " .. text end
+  -- The colon first: digits that may be of both would be gone over again for each of them.
+  if not host then
+    local colon = authority:find(":", 1, true)
+    host = authority:match("^[^:]+")
+    port = not colon and "" or authority:match("^%d*$", colon + 1)
+  end
+  if not host or not port then return nil, "no host in " .. text end
   if text:find("[%s%c]") then return nil, "a URL has no spaces or control characters: " .. text end
   local number = port ~= "" and tonumber(port) or nil
   if number and (number < 1 or number > 65535) then return nil, "no such port: " .. port end
@@ -77,7 +82,7 @@ function url.join(base, reference)
   if reference:sub(1, 2) == "//" then return base.scheme .. ":" .. reference end
   if reference:sub(1, 1) == "/" then return root .. reference end
   if reference:sub(1, 1) == "?" then return root .. base.path .. reference end
-  return root .. url.normalize(base.path:gsub("[^/]*$", "") .. reference)
+  return root .. url.normalize((base.path:match("^.*/") or "") .. reference)
 end
 
 --- Removes "." and ".." segments (RFC 3986 §5.2.4); never climbs above the root.
