@@ -191,6 +191,7 @@ struct neap_conn {
     uint64_t progress;     /* its frames that brought anything, besides those that streams counts */
     uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
     neap_time forgiven_at; /* until when time has */
+    uint64_t overtaken;    /* its packets that brought nothing because a newer one came first */
 
     struct streams streams;
     struct conn_counters counters;

@@ -168,12 +168,23 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
     return true;
 }
 
+/* An acknowledgement says nothing new when a later one overtook it. Who receives sends no more of them than there were
+ * packets to acknowledge (RFC 9000 §13.2.1). */
+static bool is_overtaken(neap_conn *c, const struct received *p)
+{
+    if (p->is_newest || p->ack_eliciting || c->overtaken >= c->counters.packets_sent)
+        return false;
+    c->overtaken++;
+    return true;
+}
+
 /* RFC 9000 §21.9: packets that bring nothing are fine, as probes, keep-alives or repetitions are, while they are not all
  * that comes. */
 static int weigh(neap_conn *c, const struct received *p, struct failure *why)
 {
     const neap_time period = NEAP_SECOND / LIMIT_UNPRODUCTIVE_RATE;
-    uint32_t cost = !p->is_productive + p->unproductive_frames / LIMIT_UNPRODUCTIVE_FRAMES;
+    bool brings_nothing = !p->is_productive && !is_overtaken(c, p);
+    uint32_t cost = brings_nothing + p->unproductive_frames / LIMIT_UNPRODUCTIVE_FRAMES;
     uint64_t forgiven = c->now > c->forgiven_at ? (c->now - c->forgiven_at) / period : 0;
 
     if (forgiven >= c->unproductive) {
@@ -183,7 +194,7 @@ static int weigh(neap_conn *c, const struct received *p, struct failure *why)
         c->unproductive -= (uint32_t)forgiven;
         c->forgiven_at += forgiven * period;
     }
-    if (cost == 0)
+    if (cost == 0 && p->is_productive)
         c->unproductive -= c->unproductive > 0;
     c->unproductive += cost;
     if (c->unproductive > LIMIT_UNPRODUCTIVE_PACKETS)

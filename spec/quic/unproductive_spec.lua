@@ -77,6 +77,48 @@ describe("packets that bring nothing, from an honest peer", function()
     assert.is_nil((taken(function() return bytes(0x0e, 0, 0, 3, "abc") end, 3000)))
   end)
 
+  it("are not acknowledgments that came in another order, however long the download is", function()
+    local p = net.pair({ delay = 10 * MS }):handshake()
+    local transmit, random = p.transmit, net.random(4)
+    function p:transmit(direction, datagram, to)
+      self.delay = 10 * MS + (direction == "up" and random() * 5 * MS or 0)
+      transmit(self, direction, datagram, to)
+    end
+    local data, worst = ("neap"):rep(6000000), 0
+    p.filter = function(_, datagram)
+      worst = math.max(worst, p.server:stats().unproductive)
+      return datagram
+    end
+    local got = p:transfer("server", data)
+    assert.same({ "none", "" }, { p.server:info().by, p.server:info().reason })
+    assert.is_true(got == data)
+    assert.is_true(worst < 100, worst)
+    p:free()
+  end)
+
+  it("may come late, without asking for an answer, as often as packets were sent to the peer", function()
+    local p = net.pair():handshake()
+    assert(p:transfer("server", ("neap"):rep(100000)))
+    p:settle()
+    local late = {}
+    for at = 1, 2000 do
+      late[at] = p.client:inject(net.APPLICATION, bytes(0x02, 0, 0, 0, 0))
+    end
+    p:inject("client", net.APPLICATION, bytes(1))
+    local sent = p.server:stats().packets_sent
+    local count
+    for at = 1, #late do
+      p:deliver("up", late[at])
+      if p.server:info().by ~= "none" then
+        count = at
+        break
+      end
+    end
+    assert.is_true(sent > 300 and sent < 800, sent)
+    assert.is_true(count ~= nil and count > 990 + sent and count < 1010 + sent, tostring(count))
+    p:free()
+  end)
+
   it("do not add up over loss, duplicates and disorder, in long transfers both ways", function()
     for seed = 1, 3 do
       local p = net.pair({ seed = seed, loss = 0.1, duplicate = 0.1, reorder = 0.3, delay = 5 * MS }):handshake()
