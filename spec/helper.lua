@@ -71,6 +71,18 @@ function helper.run(command)
   return output, tonumber(status)
 end
 
+--- Runs a command that has to succeed and gives what it printed.
+function helper.sh(command)
+  local output, status = helper.run(command)
+  assert(status == 0, command .. "\n" .. output)
+  return output
+end
+
+--- The version as neap.h says it.
+function helper.version()
+  return helper.read_file(helper.source_dir .. "/core/include/neap.h"):match('#define NEAP_VERSION "([^"]+)"')
+end
+
 --- Whether a program is on the path.
 function helper.has_program(name)
   local _, status = helper.run("command -v " .. helper.quote(name))

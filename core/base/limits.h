@@ -41,7 +41,8 @@
 #define LIMIT_PATH_CHANGE_EVERY (NEAP_SECOND) /* and one more each so often */
 #define LIMIT_PATH_RESPONSES 4u               /* PATH_CHALLENGE answers waiting; the oldest is dropped */
 #define LIMIT_LOCAL_CONNECTION_IDS 4u         /* ours that the peer may use at a time */
-#define LIMIT_PEER_CONNECTION_IDS 4u          /* the peer's that we keep: our active_connection_id_limit */
+#define LIMIT_PEER_CONNECTION_IDS \
+    4u /* the preset of active_connection_id_limit: there are slots for twice as many */
 #define LIMIT_CONNECTION_ID_TRIES 16u /* until one is found that no other connection of the endpoint has */
 #define LIMIT_RETIRE_QUEUE 16u        /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
 #define LIMIT_TOKEN 512u              /* bytes of an address validation token we take */

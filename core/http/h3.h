@@ -143,6 +143,24 @@ int neap_h3_write_goaway(struct neap_h3 *h3);
 /** A unidirectional stream of the peer's has something to read. */
 void neap_h3_on_uni_readable(struct neap_h3 *h3, uint64_t id);
 
+/* ---- h3_sections.c */
+
+/** A field section of the peer's is awaited: a server waits for header_timeout. */
+void neap_h3_section_wait(struct h3_request *r);
+
+/** It is whole, or nobody wants it any more. */
+void neap_h3_section_drop(struct h3_request *r);
+
+/** Whether `size` more bytes may be kept of sections that are not whole. */
+bool neap_h3_section_fits(const struct neap_h3 *h3, size_t size);
+
+/** There was no place for it: the request is given up. */
+void neap_h3_section_give_up(struct h3_request *r);
+
+/** Give up what waits for a field section for longer than header_timeout, and have the connection wake us for the next
+ * one. */
+void neap_h3_expire_sections(struct neap_h3 *h3);
+
 /* ---- h3_request.c */
 
 /** The request of a stream, or NULL when there is none any more. */
@@ -159,10 +177,6 @@ bool neap_h3_request_settle(struct h3_request *r);
 
 /** Have neap_h3_poll look at it. */
 void neap_h3_request_ready(struct h3_request *r);
-
-/** Give up what waits for a field section for longer than header_timeout, and have the connection wake us for the next
- * one. */
-void neap_h3_expire_sections(struct neap_h3 *h3);
 
 /** Parse what has arrived until there is an event: true and *out, false when nothing can be told now. */
 bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out);

@@ -10,59 +10,6 @@ struct h3_request *neap_h3_find_request(const struct neap_h3 *h3, uint64_t id)
     return neap_stream_is_bidi(id) ? neap_conn_stream_user(h3->conn, id) : NULL;
 }
 
-/* ---- field sections that have arrived in part: bounded in sum, and in time for a server (RFC 9114 §10.5) */
-
-/* The timeout is the same for all, so that who came first is due first. */
-static void wait_for_section(struct h3_request *r)
-{
-    if (!r->h3->is_server || list_linked(&r->partial_link))
-        return;
-    r->partial_since = neap_conn_now(r->h3->conn);
-    list_append(&r->h3->partial, &r->partial_link);
-}
-
-/* It is whole, or nobody wants it any more. */
-static void drop_section(struct h3_request *r)
-{
-    list_remove(&r->partial_link);
-    r->h3->partial_size -= r->payload.size;
-    neap_h3_payload_free(&r->payload, r->h3->pool);
-}
-
-static uint64_t partial_limit(const struct neap_h3 *h3)
-{
-    return h3->max_field_section_size > LIMIT_PARTIAL_SECTIONS ? h3->max_field_section_size
-                                                               : LIMIT_PARTIAL_SECTIONS;
-}
-
-/* Nothing was done for it: the client may send it again (RFC 9114 §4.1.1). */
-static void give_up_section(struct h3_request *r)
-{
-    uint64_t code = r->h3->is_server && !r->is_reported ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_EXCESSIVE_LOAD;
-
-    neap_h3_request_abort(r, code, code);
-    neap_h3_glitch(r->h3);
-}
-
-void neap_h3_expire_sections(struct neap_h3 *h3)
-{
-    neap_time now = neap_conn_now(h3->conn), wake = NEAP_NEVER;
-
-    while (!list_empty(&h3->partial) && h3->header_timeout != NEAP_NEVER) {
-        struct h3_request *r = LIST_OWNER(h3->partial.next, struct h3_request, partial_link);
-
-        if (now - r->partial_since < h3->header_timeout) {
-            wake = r->partial_since + h3->header_timeout;
-            break;
-        }
-        neap_h3_request_abort(r, NEAP_H3_REQUEST_INCOMPLETE, NEAP_H3_REQUEST_INCOMPLETE);
-        neap_h3_glitch(h3);
-    }
-    neap_conn_wake_at(h3->conn, wake);
-}
-
-/* ---- requests */
-
 struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
 {
     struct h3_request *r = neap_pool_alloc(h3->pool, sizeof(*r));
@@ -77,7 +24,7 @@ struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
     list_append(&h3->requests, &r->link);
     h3->open_requests++;
     h3->requests_seen++;
-    wait_for_section(r);
+    neap_h3_section_wait(r);
     return r;
 }
 
@@ -88,7 +35,7 @@ void neap_h3_request_free(struct h3_request *r)
     list_remove(&r->link);
     list_remove(&r->ready_link);
     h3->open_requests -= !r->is_done;
-    drop_section(r);
+    neap_h3_section_drop(r);
     neap_conn_stream_set_user(h3->conn, r->id, NULL);
     neap_pool_free(h3->pool, r, sizeof(*r));
 }
@@ -127,7 +74,7 @@ static void shut_down(struct h3_request *r, uint64_t code)
     r->message = MESSAGE_CLOSED;
     r->sending = SEND_CLOSED;
     r->marks = 0;
-    drop_section(r);
+    neap_h3_section_drop(r);
 }
 
 void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t reported_code)
@@ -155,7 +102,7 @@ static void close_receiving(struct h3_request *r, uint8_t mark)
     r->message = MESSAGE_CLOSED;
     if (!r->is_unwanted)
         r->marks |= mark;
-    drop_section(r);
+    neap_h3_section_drop(r);
 }
 
 /* The peer's RESET_STREAM (RFC 9114 §4.1.1), which QUIC takes as seen once a peek has told it. */
@@ -339,7 +286,7 @@ static void on_frame_head(struct h3_request *r)
         else if (r->reader.left > h3->max_field_section_size)
             refuse_section(r);
         else
-            wait_for_section(r);
+            neap_h3_section_wait(r);
         return;
     case H3_PUSH_PROMISE:
         if (h3->is_server)
@@ -377,22 +324,22 @@ static struct parsed parse_section(struct h3_request *r, struct span view, neap_
 
     size_t before = r->payload.size;
 
-    if (view.size < r->reader.left && h3->partial_size + view.size > partial_limit(h3)) {
-        give_up_section(r);
+    if (view.size < r->reader.left && !neap_h3_section_fits(h3, view.size)) {
+        neap_h3_section_give_up(r);
         return p;
     }
     enum h3_collected collected =
         neap_h3_payload_collect(&r->payload, h3->pool, &r->reader, view, &p.used, &whole);
     h3->partial_size += r->payload.size - before;
     switch (collected) {
-    case H3_COLLECTED_PART: wait_for_section(r); break;
+    case H3_COLLECTED_PART: neap_h3_section_wait(r); break;
     case H3_COLLECTED_NO_MEMORY:
         neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
         break;
     case H3_COLLECTED_ALL:
         r->reader.in_payload = false;
         p.is_event = on_section(r, whole, out);
-        drop_section(r);
+        neap_h3_section_drop(r);
         break;
     }
     return p;

@@ -1,18 +1,6 @@
 local helper = require("spec.helper")
 
-local quote = helper.quote
-
---- Runs a command that has to succeed and gives what it printed.
-local function sh(command)
-  local output, status = helper.run(command)
-  assert(status == 0, command .. "\n" .. output)
-  return output
-end
-
---- The version as neap.h says it.
-local function version()
-  return helper.read_file(helper.source_dir .. "/core/include/neap.h"):match('#define NEAP_VERSION "([^"]+)"')
-end
+local quote, sh, version = helper.quote, helper.sh, helper.version
 
 --- A copy of what luarocks needs of the tree. What was compiled there is kept between runs.
 local function copy_tree(name)
