@@ -76,6 +76,7 @@ struct h3_request {
     bool is_tunnel;     /* only DATA may come (RFC 9114 §4.4) */
     bool is_reported;   /* the application has seen HEADERS */
     bool data_reported; /* it knows that body bytes wait, and nothing came since */
+    bool drops_body;    /* our response has no content: what the application gives is taken and not sent */
     bool wants_room;    /* neap_h3_send_body came short */
     bool is_stopped;    /* the peer does not want our message */
     bool is_unwanted;   /* the application wants no more of the peer's message: it is checked and dropped */

@@ -117,11 +117,11 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
     bool is_informational = info.status < 200;
     bool is_tunnel = r->is_connect && info.status >= 200 && info.status < 300;
     bool has_no_body = r->is_head || info.status == 204 || info.status == 304;
-    int64_t left = is_tunnel ? -1 : has_no_body ? 0 : info.content_length;
+    int64_t left = is_tunnel ? -1 : info.content_length;
     /* RFC 9110 §8.6: what cannot have content says nothing about its length. */
     if (info.content_length >= 0 && (is_informational || info.status == 204 || is_tunnel))
         return NEAP_ERR_ARGUMENT;
-    if (fin && (is_informational || left > 0))
+    if (fin && (is_informational || (left > 0 && !has_no_body)))
         return NEAP_ERR_ARGUMENT;
     err = neap_h3_send_section(h3, stream, fields, count, fin);
     if (err == NEAP_ERR_NO_MEMORY)
@@ -130,6 +130,7 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
         return err;
     r->sending = SEND_BODY;
     r->send_left = left;
+    r->drops_body = has_no_body;
     r->is_tunnel = r->is_tunnel || is_tunnel;
     if (fin)
         close_sending(r);
@@ -156,8 +157,11 @@ static int check_body(const struct neap_h3 *h3, const struct h3_request *r, size
         return NEAP_ERR_STREAM_STOPPED;
     if (r->sending != SEND_BODY)
         return NEAP_ERR_STREAM_STATE;
-    if (r->send_left >= 0 && (size > (uint64_t)r->send_left || (fin && size < (uint64_t)r->send_left)))
-        return NEAP_ERR_ARGUMENT; /* RFC 9114 §4.1.2: our own message would be malformed */
+    /* RFC 9114 §4.1.2: our own message would be malformed; one without content may end before its content-length. */
+    if (r->send_left >= 0 && size > (uint64_t)r->send_left)
+        return NEAP_ERR_ARGUMENT;
+    if (r->send_left >= 0 && fin && !r->drops_body && size < (uint64_t)r->send_left)
+        return NEAP_ERR_ARGUMENT;
     return NEAP_OK;
 }
 
@@ -197,6 +201,20 @@ static int send_data(struct h3_request *r, const void *data, size_t size, bool f
     return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
 }
 
+/* No DATA frame: there are no bytes, or the response has no content (RFC 9110 §9.3.2, §15.3.5, §15.4.5). */
+static int64_t send_nothing(struct h3_request *r, size_t size, bool fin)
+{
+    int err = fin ? neap_conn_stream_queue(r->h3->conn, r->id, span_of(NULL, 0), true) : NEAP_OK;
+
+    if (err)
+        return err;
+    if (r->send_left >= 0)
+        r->send_left -= (int64_t)size;
+    if (fin)
+        close_sending(r);
+    return (int64_t)size;
+}
+
 /* How much of `size` bytes goes into the next frame: all that fills the stream's room, or a little more rather than a
  * tiny frame. */
 static size_t frame_share(size_t size, int64_t capacity)
@@ -220,12 +238,8 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
 
     if (err)
         return err;
-    if (size == 0) {
-        err = fin ? neap_conn_stream_queue(h3->conn, stream, span_of(NULL, 0), true) : NEAP_OK;
-        if (!err && fin)
-            close_sending(r);
-        return err;
-    }
+    if (size == 0 || r->drops_body)
+        return send_nothing(r, size, fin);
     int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
     if (capacity == 0 || capacity == NEAP_ERR_AGAIN) {
         ask_for_room(r);

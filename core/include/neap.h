@@ -713,9 +713,11 @@ NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, siz
 NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
                                    bool fin);
 /** Send body bytes, DATA framing included: how many were taken, NEAP_ERR_AGAIN when none now (NEAP_H3_WRITABLE comes).
- * NEAP_ERR_ARGUMENT: more than content-length promises, or `fin` before it is reached; nothing is sent then.
- * NEAP_ERR_STREAM_STATE (before the field section, after the end), NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED,
- * NEAP_ERR_NO_MEMORY (the stream was reset). `data` may be NULL when `size` is 0. */
+ * A response that has no content (to HEAD, or a 204 or 304) may be sent as any other: its bytes are taken and dropped,
+ * `fin` ends the stream, before content-length is reached as well. NEAP_ERR_ARGUMENT: more than content-length promises,
+ * or `fin` before it is reached; nothing is sent then. NEAP_ERR_STREAM_STATE (before the field section, after the end),
+ * NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY (the stream was reset). `data` may be NULL when `size` is
+ * 0. */
 NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
 /** How many body bytes neap_h3_send_body would take now, 0 when the stream is full (it takes a little more rather than
  * a tiny frame); NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED as there. */

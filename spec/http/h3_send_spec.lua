@@ -152,9 +152,7 @@ describe("neap_h3_send_response", function()
     for _, case in ipairs({ { HEAD, with(OK, length) }, { GET, with({ { ":status", "304" } }, length) },
       { GET, { { ":status", "204" } } } }) do
       local pair, id = asked(case[1])
-      assert.equal(0, pair:respond(id, case[2], false))
-      refused(err.ARGUMENT, pair:send_body("server", id, "x", true))
-      assert.equal(0, pair:send_body("server", id, "", true))
+      assert.equal(0, pair:respond(id, case[2], true))
       pair:run()
       assert.equal("headers:0 finished:0", exchange.story(pair, "client"))
       pair:free()
@@ -170,6 +168,34 @@ describe("neap_h3_send_body", function()
     refused(err.STREAM_STATE, pair:send_trailers("server", id, { { "a", "b" } }))
     refused(err.STREAM_STATE, pair:send_body("client", id, "x", false))
     refused(err.STREAM_STATE, pair:send_body("server", 4, "x", false))
+    pair:free()
+  end)
+
+  -- RFC 9110 §9.3.2, §15.3.5, §15.4.5
+  it("takes the bytes of a response that has no content, and sends none of them", function()
+    local length = { "content-length", "100" }
+    for _, case in ipairs({ { HEAD, OK }, { HEAD, with(OK, length) }, { GET, with({ { ":status", "304" } }, length) },
+      { GET, { { ":status", "204" } } } }) do
+      local pair, id = asked(case[1])
+      assert.equal(0, pair:respond(id, case[2], false))
+      assert.equal(60, pair:send_body("server", id, ("x"):rep(60), false))
+      if case[2][2] then refused(err.ARGUMENT, pair:send_body("server", id, ("x"):rep(41), true)) end
+      assert.equal(40, pair:send_body("server", id, ("x"):rep(40), true))
+      refused(err.STREAM_STATE, pair:send_body("server", id, "", true))
+      pair:run()
+      assert.equal("headers:0 finished:0", exchange.story(pair, "client"))
+      assert.equal(0, pair:open_requests("server"))
+      pair:free()
+    end
+  end)
+
+  it("ends a response that has no content before its content-length is reached", function()
+    local pair, id = asked(HEAD)
+    assert.equal(0, pair:respond(id, with(OK, { "content-length", "100" }), false))
+    assert.equal(13, pair:send_body("server", id, "hello from C\n", false))
+    assert.equal(0, pair:send_body("server", id, "", true))
+    pair:run()
+    assert.equal("headers:0 finished:0", exchange.story(pair, "client"))
     pair:free()
   end)
 
