@@ -25,11 +25,11 @@ local Client = {}
 Client.__index = Client
 
 local OWN = {
-  timeout = options.NONE, -- seconds for a request in all, with its redirects, to the end of the response's body
-  progress_timeout = 30, -- seconds without any progress: of a connection, a response, a body
-  follow = 0,            -- redirects that are followed
-  user_agent = "neap/" .. core.version,
-  headers = options.NONE, -- sent with every request
+  timeout = options.timeout(), -- for a request in all, with its redirects, to the end of the response's body
+  progress_timeout = options.timeout(30), -- without any progress: of a connection, a response, a body
+  follow = options.whole(0, nil, 0), -- redirects that are followed
+  user_agent = options.of("string", "neap/" .. core.version, true),
+  headers = options.of("table"), -- sent with every request
 }
 
 -- Not for another server than the one they were meant for.
@@ -37,9 +37,12 @@ local SECRET = { "authorization", "proxy-authorization", "cookie", "host" }
 
 local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
+local ANYTHING = options.row("anything", function() return true end)
+
 local REQUEST = { -- what a request's table may hold
-  headers = true, body = true, json = true, form = true, query = true, timeout = true, progress_timeout = true,
-  follow = true, trailers = true, on_informational = true,
+  headers = OWN.headers, body = ANYTHING, json = ANYTHING, form = options.of("table"), query = options.of("table"),
+  timeout = OWN.timeout, progress_timeout = OWN.progress_timeout, follow = OWN.follow, trailers = options.of("table"),
+  on_informational = options.of("function"),
 }
 
 -- ---- connections
@@ -435,9 +438,7 @@ end
 function Client:request(method, address, request)
   task.waiter() -- misuse is told before anything is begun
   request = request or {}
-  for name in pairs(request) do
-    if not REQUEST[name] then error("a request has no option " .. tostring(name), 2) end
-  end
+  options.check(request, REQUEST, "a request", 2)
   method = method:upper()
   local follow = request.follow or self.follow
   local limits = Limits.new(request.timeout or self.timeout, request.progress_timeout or self.progress_timeout)
@@ -498,7 +499,7 @@ local made = setmetatable({}, { __mode = "k" })
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, and every option of a
 -- config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …).
 function client.new(given)
-  local self, config = options.split(given, OWN)
+  local self, config = options.split(given, OWN, 2)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
   self._options = config

@@ -155,7 +155,7 @@ function App:listen(options) end
 ---@class neap.ListenOptions: neap.ConfigOptions
 ---@field host? string all addresses unless told
 ---@field port? integer 4433 unless told, 0 any
----@field read_timeout? number seconds without progress of a body
+---@field read_timeout? number seconds above 0 without progress of a body (60)
 ---@field shutdown_timeout? number seconds that open requests get at the end
 ---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
 ---@field header_timeout? number seconds that a request's fields may take to arrive (10)

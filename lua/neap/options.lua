@@ -1,17 +1,69 @@
---- Splits an options table: what a module takes for itself, the rest for core.config, which refuses
--- unknown names.
+--- Options that are the library's own: one row each, checked when they are given. The rest is for core.config, which
+-- checks its own and refuses unknown names.
+--
+--   local OWN = { port = options.whole(0, 65535), read_timeout = options.timeout(60) }
 local options = {}
 
---- `own` maps the names that the caller knows to their defaults (options.NONE for none).
-options.NONE = {}
+--- A row: what the value must be in words, `is(value)` that tells, and the default (nil: none).
+function options.row(must_be, is, default)
+  return { must_be = must_be, is = is, default = default }
+end
 
-function options.split(given, own)
-  local mine, config = {}, {}
-  for name, default in pairs(own) do
-    if default ~= options.NONE then mine[name] = default end
+--- A value of a Lua type; `or_false`: or false, which turns it off.
+function options.of(kind, default, or_false)
+  return options.row(("a %s%s"):format(kind, or_false and " or false" or ""), function(value)
+    return type(value) == kind or (or_false and value == false)
+  end, default)
+end
+
+local function is_number(value, least, greatest)
+  return type(value) == "number" and value >= least and value <= greatest
+end
+
+--- A number of `noun` between bounds.
+function options.number(noun, least, greatest, default)
+  local range = greatest < math.huge and (" from %g to %g"):format(least, greatest) or (" from %g"):format(least)
+  return options.row(noun .. range, function(value) return is_number(value, least, greatest) end, default)
+end
+
+--- A whole number between bounds (nil: as large as a double can count).
+function options.whole(least, greatest, default)
+  local range = greatest and ("from %d to %d"):format(least, greatest) or ("from %d"):format(least)
+  return options.row("a whole number " .. range, function(value)
+    return is_number(value, least, greatest or 2 ^ 53) and value % 1 == 0
+  end, default)
+end
+
+--- How long something may take; math.huge: for ever.
+function options.timeout(default)
+  return options.row("seconds above 0", function(value) return type(value) == "number" and value > 0 end, default)
+end
+
+local function must_be(name, row, level)
+  error(("option '%s' must be %s"):format(name, row.must_be), level + 1)
+end
+
+--- Refuses, at the caller's level, names that are no row and values that are not what their row says. `what` they are
+-- options of, in words.
+function options.check(given, rows, what, level)
+  if type(given) ~= "table" then error(("options of %s are a table"):format(what), level + 1) end
+  for name, value in pairs(given) do
+    local row = rows[name]
+    if not row then error(("unknown option '%s' of %s"):format(tostring(name), what), level + 1) end
+    if not row.is(value) then must_be(name, row, level + 1) end
   end
+end
+
+--- Splits an options table (nil: none): what has a row, checked and with its defaults, and the rest. `level` is that of
+-- who gave it, as error() counts for the caller.
+function options.split(given, rows, level)
+  local mine, config = {}, {}
+  if given ~= nil and type(given) ~= "table" then error("options are a table", level + 1) end
+  for name, row in pairs(rows) do mine[name] = row.default end
   for name, value in pairs(given or {}) do
-    if own[name] ~= nil then mine[name] = value else config[name] = value end
+    local row = rows[name]
+    if row and not row.is(value) then must_be(name, row, level + 1) end
+    if row then mine[name] = value else config[name] = value end
   end
   return mine, config
 end

@@ -369,14 +369,23 @@ end
 
 -- ---- servers
 
-local OWN = {
-  host = options.NONE, port = options.NONE,
-  read_timeout = options.NONE, write_timeout = options.NONE, -- seconds without progress; none unless told
-  timeout = 30, -- connect: seconds until it is established
+local COMMON = {
+  read_timeout = options.timeout(), write_timeout = options.timeout(), -- without progress; none unless told
 }
 
-local function prepare(given)
-  local own, config = options.split(given, OWN)
+local LISTEN = {
+  host = options.of("string"), port = options.whole(0, 65535),
+  read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
+}
+
+local CONNECT = {
+  server_name = options.of("string"),
+  timeout = options.timeout(30), -- until it is established
+  read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
+}
+
+local function prepare(given, rows)
+  local own, config = options.split(given, rows, 3)
   if config.alpn == nil then error("raw QUIC needs alpn = { \"name\" }", 3) end
   if type(config.alpn) == "string" then config.alpn = { config.alpn } end
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
@@ -410,7 +419,7 @@ end
 --- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config.
 -- Without a certificate the development one is used. nil, message, code when it cannot.
 function quic.listen(given)
-  local listener, message, code = listen(prepare(given))
+  local listener, message, code = listen(prepare(given, LISTEN))
   if not listener then task.why_not = message end
   return listener, message, code
 end
@@ -481,12 +490,7 @@ end
 --- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`,
 -- `server_name`, and every option of a config. nil, message, code when it fails.
 function quic.connect(address, given)
-  local server_name = given and given.server_name
-  local rest = {}
-  for name, value in pairs(given or {}) do
-    if name ~= "server_name" then rest[name] = value end
-  end
-  local own, config = prepare(rest)
+  local own, config = prepare(given, CONNECT)
   local host, port = address:match("^%[([^%]]+)%]:(%d+)$")
   if not host then host, port = address:match("^([^:]+):(%d+)$") end
   if not host then return nil, "not host:port: " .. address, "argument" end
@@ -500,7 +504,7 @@ function quic.connect(address, given)
   if not addresses then return nil, message, code end
   for _, peer in ipairs(addresses) do
     local conn
-    conn, message, code = endpoint:connect(server_name or host, peer, { config = made })
+    conn, message, code = endpoint:connect(own.server_name or host, peer, { config = made })
     if conn then
       local connection = new_connection(conn, own)
       outgoing[conn] = connection

@@ -21,25 +21,37 @@ local Server = {}
 Server.__index = Server
 
 local OWN = {
-  host = options.NONE,      -- address to listen on; all of both families unless told
-  port = options.NONE,      -- 4433 unless told, 0: any free one
-  read_timeout = 60,        -- seconds that a body may make no progress, either way
-  shutdown_timeout = 10,    -- seconds that open requests get at the end
-  max_field_section_size = options.NONE,
-  header_timeout = options.NONE, -- seconds that a request's fields may take to arrive; 10 unless told
+  host = options.of("string"),       -- address to listen on; all of both families unless told
+  port = options.whole(0, 65535),    -- 4433 unless told, 0: any free one
+  read_timeout = options.timeout(60), -- how long a body may make no progress, either way
+  shutdown_timeout = options.number("seconds", 0, math.huge, 10), -- that open requests get at the end
+  max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
+  header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
 }
 
-local function serve(exchange, fields, fin)
+local function answer(exchange, fields, fin)
   local self = exchange.session.server
   local req = Request.new(exchange, fields, fin, self.read_timeout)
   local res = Response.new(exchange, req.method, self.read_timeout)
+  exchange.response = res
   -- A handler may be silent for longer than a connection: PINGs keep it, as long as a request may go without progress.
   exchange.session.conn:keep_alive(self.read_timeout)
   self.app:handle(req, res)
-  if not exchange.finished and not exchange.reset_code and not exchange.session.closed then
-    exchange.h3:stop_body(exchange.stream, H3_NO_ERROR)
+end
+
+-- An exchange ends whatever happens, an error outside of what app:handle answers included.
+local function serve(exchange, fields, fin)
+  local session, h3, stream = exchange.session, exchange.h3, exchange.stream
+  local ok, trace = xpcall(answer, debug.traceback, exchange, fields, fin)
+  if not ok then
+    log.error(tostring(trace))
+    local res = exchange.response
+    if not (res and res:is_ended()) and not h3:respond(stream, 500, {}, "") then
+      h3:cancel(stream, H3_INTERNAL_ERROR)
+    end
   end
-  exchange.session:forget(exchange)
+  if not exchange.finished and not exchange.reset_code and not session.closed then h3:stop_body(stream, H3_NO_ERROR) end
+  session:forget(exchange)
 end
 
 -- One line a second and kind: what ends connections may come thousands of times.
@@ -95,8 +107,7 @@ local function where(mine)
   return host .. ":" .. (port or 4433)
 end
 
-local function prepare(given)
-  local mine, config = options.split(given, OWN)
+local function prepare(mine, config)
   if not config.cert and not config.certs then
     config.cert, config.key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
     if not config.cert then
@@ -112,19 +123,19 @@ local function prepare(given)
   local endpoint
   endpoint, message, code = task.loop():listen(made, where(mine))
   if not endpoint then return nil, message, code end
-  return endpoint, mine
+  return endpoint
 end
 
---- Listens: options are `host`, `port`, `read_timeout`, `shutdown_timeout`, and every option of a
--- config (`cert`, `key`, `certs`, `max_idle_timeout`, …). Without a certificate a development one
--- is made and kept. $NEAP_LISTEN ("address:port") stands in for host and port, $NEAP_CERT and
--- $NEAP_KEY for cert and key. Returns the server; nil, message, code when the port is in use, the
--- certificate bad, ….
+--- Listens: options are those of OWN (`host`, `port`, `read_timeout`, …), and every option of a config (`cert`, `key`,
+-- `certs`, `max_idle_timeout`, …); one that is unknown, or is not what it must be, is an error. Without a certificate a
+-- development one is made and kept. $NEAP_LISTEN ("address:port") stands in for host and port, $NEAP_CERT and $NEAP_KEY
+-- for cert and key. Returns the server; nil, message, code when the port is in use, the certificate bad, ….
 function server.listen(app, given)
-  local endpoint, mine, code = prepare(given)
+  local mine, config = options.split(given, OWN, 2)
+  local endpoint, message, code = prepare(mine, config)
   if not endpoint then
-    task.why_not = mine
-    return nil, mine, code
+    task.why_not = message
+    return nil, message, code
   end
 
   local address = endpoint:address()

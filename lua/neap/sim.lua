@@ -11,6 +11,7 @@
 -- new, as endpoint:next() gives it. sim:go(fn) runs fn as a task that may sim:sleep(seconds) and
 -- sim:wait(condition).
 local core = require "neap.core"
+local row = require "neap.options"
 
 local sim = {}
 
@@ -45,19 +46,15 @@ local function test_certificate()
   return certificate
 end
 
--- A name that is not known is a typing error, and said at once to who called us.
-local function check(options, known, what)
-  for option in pairs(options) do
-    if known[option] == nil then error(("unknown option '%s' of %s"):format(tostring(option), what), 3) end
-  end
-end
-
-local sim_options = { seed = true, max_steps = true }
+local sim_options = {
+  seed = row.row("a number or a string", function(value) return type(value) == "number" or type(value) == "string" end),
+  max_steps = row.whole(1),
+}
 
 --- A new simulation: seed (any number or string), max_steps.
 function sim.new(options)
   options = options or {}
-  check(options, sim_options, "a simulation")
+  row.check(options, sim_options, "a simulation", 2)
   local self = setmetatable({
     seed = options.seed or 1,
     now = START,
@@ -118,19 +115,25 @@ end
 
 -- --- the network
 
+local LATEST = 1e9 -- seconds
+local span = row.number("seconds", 0, LATEST, 0)
+local probability = row.number("a probability", 0, 1, 0)
+
 local link_options = {
-  delay = 0,     -- seconds one way
-  jitter = 0,    -- seconds at most on top, without changing the order
-  rate = false,  -- bytes a second, false: any
-  queue = 100,   -- datagrams that wait for the rate; more are dropped
-  loss = 0,      -- probability
-  duplicate = 0, -- probability
-  reorder = 0,   -- probability to be held back …
-  reorder_delay = 0.01, -- … for up to this long
-  corrupt = 0,   -- probability that a bit is flipped
-  mtu = 65535,   -- larger datagrams are lost
-  drop = false,  -- list of datagrams to lose, counted from 1
-  filter = false, -- function(bytes, index, now): false loses the datagram, a string replaces it
+  delay = span,              -- one way
+  jitter = span,             -- at most on top, without changing the order
+  rate = row.row("bytes a second above 0, or false for any", function(value) -- false unless told
+    return value == false or type(value) == "number" and value > 0
+  end, false),
+  queue = row.number("datagrams", 0, math.huge, 100), -- that wait for the rate; more are dropped
+  loss = probability,
+  duplicate = probability,
+  reorder = probability,     -- to be held back …
+  reorder_delay = row.number("seconds", 0, LATEST, 0.01), -- … for up to this long
+  corrupt = probability,     -- that a bit is flipped
+  mtu = row.number("bytes", 0, math.huge, 65535), -- larger datagrams are lost
+  drop = row.of("table", false, true), -- list of datagrams to lose, counted from 1
+  filter = row.of("function", false, true), -- (bytes, index, now): false loses the datagram, a string replaces it
 }
 
 local function new_direction(owner, name, options, own)
@@ -144,10 +147,10 @@ local function new_direction(owner, name, options, own)
     sent = 0, delivered = 0, lost = 0, overflowed = 0, duplicated = 0, corrupted = 0, bytes = 0,
     dropped = {},
   }, Direction)
-  for option, default in pairs(link_options) do
+  for option, rule in pairs(link_options) do
     local value = own[option]
     if value == nil then value = options[option] end
-    if value == nil then value = default end
+    if value == nil then value = rule.default end
     direction[option] = value
   end
   for _, index in ipairs(direction.drop or {}) do direction.dropped[index] = true end
@@ -161,12 +164,12 @@ function Sim:link(options)
   local both = {}
   for option, value in pairs(options) do
     if option == "up" or option == "down" then
-      check(value, link_options, ("a link's '%s'"):format(option))
+      row.check(value, link_options, ("a link's '%s'"):format(option), 2)
     else
       both[option] = value
     end
   end
-  check(both, link_options, "a link")
+  row.check(both, link_options, "a link", 2)
   local number = #self.links + 1
   local link = setmetatable({
     up = new_direction(self, ("link %d up"):format(number), options, options.up or {}),
@@ -255,15 +258,35 @@ end
 -- --- endpoints
 
 -- What a node takes for itself; the rest is for core.config, which refuses what it does not know.
-local server_options = { on_conn = true, address = true }
-local client_options = { on_conn = true, address = true, link = true, server = true, name = true, connect = true }
+local function is_byte(digits)
+  return tostring(tonumber(digits)) == digits and tonumber(digits) < 256
+end
 
-local function new_node(owner, options, is_server)
-  local config, number = {}, #owner.nodes + 1
-  local node_options = is_server and server_options or client_options
-  for option, value in pairs(options) do
-    if not node_options[option] then config[option] = value end
+-- Addresses are compared as text: those of IPv4 have one spelling here.
+local function is_address(value)
+  if type(value) ~= "string" then return false end
+  local port = value:match("^%[%x*:[%x:.]*%]:(%d+)$")
+  if not port then
+    local a, b, c, d
+    a, b, c, d, port = value:match("^(%d+)%.(%d+)%.(%d+)%.(%d+):(%d+)$")
+    if not (a and is_byte(a) and is_byte(b) and is_byte(c) and is_byte(d)) then return false end
   end
+  return tostring(tonumber(port)) == port and tonumber(port) <= 65535
+end
+
+local address_option = row.row('an address like "10.0.0.1:443" or "[2001:db8::1]:443"', is_address)
+
+local server_options = { on_conn = row.of("function"), address = address_option }
+local client_options = {
+  on_conn = row.of("function"), address = address_option, name = row.of("string", "localhost"),
+  link = row.row("a link of this simulation", function(value) return getmetatable(value) == Link end),
+  server = row.row("a node", function(value) return getmetatable(value) == Node end),
+  connect = row.of("boolean", true),
+}
+
+local function new_node(owner, given, is_server)
+  local options, config = row.split(given, is_server and server_options or client_options, 3)
+  local number = #owner.nodes + 1
   config.alpn = config.alpn or "neap-sim"
   config.seed = config.seed or ("%s/node %d"):format(owner.seed, number)
   config.wall_clock = config.wall_clock or WALL_CLOCK
@@ -284,21 +307,21 @@ local function new_node(owner, options, is_server)
   node.endpoint = assert(core.endpoint(node.config, is_server))
   owner.nodes[number] = node
   owner.by_address[node.address] = node
-  return node
+  return node, options
 end
 
 --- A server: options of core.config, on_conn, address. Without `cert` it has one for "localhost".
 function Sim:server(options)
-  return new_node(self, options or {}, true)
+  local node = new_node(self, options, true)
+  return node
 end
 
 --- A client: options of core.config, on_conn, address, link, server (a node to connect to at once;
 -- connect = false does not), name (of the server, "localhost").
 function Sim:client(options)
-  options = options or {}
-  local node = new_node(self, options, false)
-  node.server, node.name = options.server, options.name or "localhost"
-  if node.server and options.connect ~= false then node.conn = assert(node:connect()) end
+  local node, own = new_node(self, options, false)
+  node.server, node.name = own.server, own.name
+  if node.server and own.connect then node.conn = assert(node:connect()) end
   return node
 end
 
@@ -317,6 +340,7 @@ end
 function Node:rebind(address)
   local owner = self.sim
   if self.is_server then error("only clients are behind a NAT", 2) end
+  if not is_address(address) then error("an address must be " .. address_option.must_be, 2) end
   if owner.by_address[address] then error(("%s is taken"):format(address), 2) end
   owner.by_address[self.address] = nil
   owner.by_address[address] = self

@@ -247,6 +247,28 @@ describe("a server whose handler is silent for longer than its connections may b
   end)
 end)
 
+describe("a server whose app raises outside of its handlers", function()
+  it("answers 500 or breaks the response off, keeps nothing of the exchange, and says so in the log", function()
+    local log = web.logged(function()
+      web.with_app(function(app)
+        app.handle = function(_, req, res)
+          if req.path == "/half" then res:write("half") end
+          if req.path == "/whole" then res:send("whole"):finish() end
+          error("broken app")
+        end
+      end, function(client, url, server)
+        assert.equal(500, assert(client:get(url)).status)
+        assert.equal(500, assert(client:post(url, { body = ("x"):rep(3e6) })).status)
+        assert.equal("whole", assert(client:get(url .. "/whole")):body())
+        local half, _, code = client:get(url .. "/half")
+        assert.same({ nil, "reset" }, { half, code })
+        for _, session in pairs(server.sessions) do assert.equal(0, session.count) end
+      end)
+    end)
+    assert.equal(4, select(2, log:gsub("broken app\n?", "")))
+  end)
+end)
+
 describe("a request", function()
   it("is read in pieces of a size, and gives nothing after its end", function()
     local got = {}

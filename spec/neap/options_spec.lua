@@ -1,0 +1,96 @@
+-- Options that are the library's own: each is refused where it is given, by name, with what it must be.
+local neap = require "neap"
+local options = require "neap.options"
+local sim = require "neap.sim"
+
+local NAN = 0 / 0
+local TIMEOUT = { "abc", "5", -1, 0, NAN, false, {} }
+local APP = neap.app()
+
+-- What is refused, by whom; `wrong` maps an option to values that it cannot have.
+local function refuses(wrong, fn)
+  for name, values in pairs(wrong) do
+    for _, value in ipairs(values) do
+      local ok, message = pcall(function() fn { [name] = value } end)
+      local case = ("%s = %s: %s"):format(name, tostring(value), tostring(message))
+      assert.is_false(ok, case)
+      assert.matches("options_spec.lua:%d+: option '" .. name .. "' must be %a", message, nil, case)
+    end
+  end
+end
+
+describe("an option that is not what it must be", function()
+  it("is refused by app:listen", function()
+    refuses({
+      host = { 5, false }, port = { "4433", "x", -1, 70000, 1.5, NAN },
+      read_timeout = TIMEOUT, header_timeout = TIMEOUT, shutdown_timeout = { "x", -1, NAN, false }, max_field_section_size = { -1, 0, 1.5, "x" },
+    }, function(given) assert(APP:listen(given)) end)
+  end)
+
+  it("is refused by neap.client", function()
+    refuses({
+      timeout = TIMEOUT, progress_timeout = TIMEOUT, follow = { -1, 0.5, "x", true }, user_agent = { 5, true },
+      headers = { "x", 5 },
+    }, function(given) neap.client(given) end)
+  end)
+
+  it("is refused by a request", function()
+    local client = neap.client()
+    neap.run(function()
+      refuses({
+        timeout = TIMEOUT, progress_timeout = TIMEOUT, follow = { -1, "x" }, headers = { "x" }, form = { "a=b" },
+        query = { "a=b" }, trailers = { 1 }, on_informational = { {} },
+      }, function(given) client:get("https://localhost:1/", given) end)
+    end)
+  end)
+
+  it("is refused by neap.quic", function()
+    local common = { read_timeout = TIMEOUT, write_timeout = TIMEOUT }
+    refuses(common, function(given) neap.quic.listen(given) end)
+    refuses({ host = { 5 }, port = { "x", 65536 } }, function(given) neap.quic.listen(given) end)
+    neap.run(function()
+      refuses(common, function(given) neap.quic.connect("localhost:1", given) end)
+      refuses({ server_name = { 5 }, timeout = TIMEOUT }, function(given) neap.quic.connect("localhost:1", given) end)
+    end)
+  end)
+
+  it("is refused by neap.sim", function()
+    local lab = sim.new()
+    refuses({ seed = { {}, true }, max_steps = { 0, "x" } }, function(given) sim.new(given) end)
+    local link = {
+      delay = { -1, "x", NAN, math.huge }, jitter = { -1 }, rate = { 0, "x", NAN, true }, queue = { -1, "x" },
+      loss = { 2, -0.1, "x", NAN }, duplicate = { 2 }, reorder = { 2 }, reorder_delay = { -1 }, corrupt = { 2 },
+      mtu = { -1 }, drop = { 3 }, filter = { "x" },
+    }
+    refuses(link, function(given) lab:link(given) end)
+    refuses(link, function(given) lab:link { up = given } end)
+    refuses(link, function(given) lab:link { down = given } end)
+    local address = { "garbage", "10.0.0.1", "10.0.0.256:1", "10.0.0.1:70000", "10.00.0.1:1", "localhost:1", 5 }
+    refuses({ address = address, on_conn = { 5 } }, function(given) lab:server(given) end)
+    refuses({ address = address, on_conn = { 5 }, server = { 3, {} }, link = { {} }, name = { 5 }, connect = { 1 } },
+      function(given) lab:client(given) end)
+    local client = lab:client()
+    for _, one in ipairs(address) do
+      local ok, message = pcall(function() client:rebind(one) end)
+      assert.is_false(ok, tostring(one))
+      assert.matches("options_spec.lua:%d+: an address must be", message)
+    end
+    lab:close()
+  end)
+end)
+
+describe("options", function()
+  it("are a table", function()
+    for _, fn in ipairs { function() APP:listen(4433) end, function() neap.client("x") end,
+      function() neap.quic.listen(1) end, function() sim.new(1) end, function() sim.new():link { up = 1 } end } do
+      local ok, message = pcall(fn)
+      assert.is_false(ok)
+      assert.matches("options_spec.lua:%d+: options .*are a table", message)
+    end
+  end)
+
+  it("may last for ever where they are timeouts", function()
+    local mine, rest = options.split({ a = math.huge, c = 1 }, { a = options.timeout(), b = options.timeout(3) }, 2)
+    assert.same({ { a = math.huge, b = 3 }, { c = 1 } }, { mine, rest })
+  end)
+end)
