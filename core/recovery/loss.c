@@ -132,8 +132,7 @@ void neap_recovery_on_sent(struct recovery *r, enum space space, const struct se
     struct space_recovery *s = r->spaces[space];
     if (p->ack_eliciting)
         s->last_eliciting_at = now;
-    neap_path_recovery_on_sent(r->paths[p->path], p->size,
-                               neap_sent_record(&s->sent, neap_sent_newest(&s->sent)), now);
+    neap_path_recovery_on_sent(r->paths[p->path], p->size, neap_sent_newest_record(&s->sent), now);
     neap_recovery_set_timer(r, now);
 }
 
@@ -164,6 +163,7 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
 {
     struct path_recovery *path = r->paths[p->path];
     struct newly_acked *acked = &all->of[p->path];
+    struct cc_packet packet = as_packet(s, p, now);
 
     if (!all->any || p->number > all->largest) {
         all->largest = p->number;
@@ -175,12 +175,11 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
     if (!acked->any || p->number > acked->largest) {
         acked->largest = p->number;
         acked->largest_sent_at = p->at;
-        acked->record = p->in_flight ? neap_sent_record(s, p) : NULL;
+        acked->record = p->in_flight ? packet.record : NULL;
     }
     acked->any = true;
     if (!p->in_flight || !path)
         return;
-    struct cc_packet packet = as_packet(s, p, now);
     neap_path_recovery_on_packet(path, true, &packet);
     acked->bytes += p->size;
     if (path->cc.recovery_started == 0 || p->at > path->cc.recovery_started)

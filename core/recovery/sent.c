@@ -147,9 +147,9 @@ struct cc_record *neap_sent_record(const struct sent *s, const struct sent_packe
     return s->records ? &s->records[p - s->packets] : NULL;
 }
 
-const struct sent_packet *neap_sent_newest(const struct sent *s)
+struct cc_record *neap_sent_newest_record(const struct sent *s)
 {
-    return s->packet_count ? slot(s, s->packet_head + s->packet_count - 1) : NULL;
+    return s->records ? &s->records[(s->packet_head + s->packet_count - 1) & (s->packet_capacity - 1)] : NULL;
 }
 
 uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number)

@@ -62,8 +62,8 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index);
 /** What was known when a packet left; NULL where that is not kept. */
 struct cc_record *neap_sent_record(const struct sent *s, const struct sent_packet *p);
-/** The packet that was added last. */
-const struct sent_packet *neap_sent_newest(const struct sent *s);
+/** The same of the packet that was added last, which is still there. */
+struct cc_record *neap_sent_newest_record(const struct sent *s);
 /** Frame `i` of a packet. */
 const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent_packet *p, size_t i);
 /** The next packet whose fate was decided (ACKED or LOST) and not taken yet: marks it TAKEN after return of the *next*
