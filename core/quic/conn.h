@@ -146,6 +146,8 @@ struct neap_conn {
     uint8_t fallback;          /* index of the path that was proved last */
     uint8_t wanted;            /* index of the path that the peer's newest packet but for probes came on */
     uint16_t udp_payload_size; /* that a path begins with: what the peer takes */
+    uint8_t retired_count, alpn_size, peer_ack_delay_exponent; /* of what is below */
+    bool peer_cids_changed;
     bool is_server;
     bool owes_handshake_done, owes_ping;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
@@ -168,14 +170,11 @@ struct neap_conn {
     struct peer_cids peer_cids;
     neap_cid original_dcid;
     neap_cid retired[LIMIT_LOCAL_CONNECTION_IDS]; /* ours that the endpoint may forget */
-    uint8_t retired_count;
-    bool peer_cids_changed;
+    uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
 
     /* what was agreed on */
     char *server_name; /* a copy, once TLS is gone */
     uint8_t *alpn;
-    uint8_t alpn_size;
-    uint8_t peer_ack_delay_exponent;
     neap_time idle_timeout; /* 0: none */
 
     /* times */
@@ -189,7 +188,6 @@ struct neap_conn {
 
     /* what the peer is good for (RFC 9000 §21.9) */
     uint64_t progress;     /* its frames that brought anything, besides those that streams counts */
-    uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
     neap_time forgiven_at; /* until when time has */
     uint64_t overtaken;    /* its packets that brought nothing because a newer one came first */
 

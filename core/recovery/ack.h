@@ -16,8 +16,8 @@ struct ack_state {
     neap_time largest_at;       /* when the largest came */
     neap_time send_at;          /* NEAP_NEVER: nothing to acknowledge; else an ACK is due then */
     uint32_t eliciting_unacked; /* ack-eliciting packets since the last ACK was sent */
-    uint64_t ecn[3];            /* ECT(0), ECT(1), CE counts, as an ACK frame has them */
     bool pending;               /* something new that an ACK would tell, even if none is due */
+    uint64_t ecn[3];            /* ECT(0), ECT(1), CE counts, as an ACK frame has them */
 };
 
 void neap_ack_init(struct ack_state *a);

@@ -23,8 +23,8 @@ struct space_recovery {
 struct recovery {
     struct space_recovery *spaces[SPACES];        /* NULL: no keys yet, or none any more */
     struct path_recovery *paths[LIMIT_PATHS + 1]; /* by sent_packet.path; the last is NULL: PATH_NONE */
-    uint8_t active;                               /* the path that data and probes are sent on */
     neap_time max_ack_delay;                      /* the peer's */
+    uint8_t active;                               /* the path that data and probes are sent on */
     /* Set by quic/, followed by neap_recovery_set_timer. */
     bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
     bool handshake_confirmed;

@@ -32,7 +32,6 @@ struct sent {
         *packets; /* ring by order of sending, capacity a power of two, grown up to LIMIT_SENT_PACKETS */
     struct sent_frame *frames; /* ring, grown up to LIMIT_SENT_FRAMES */
     struct cc_record *records; /* ring beside that of the packets, where they are kept */
-    bool keeps_records;
     /* Heads are running indices: masked by the capacity they give the slot. */
     uint32_t packet_head, packet_count, packet_capacity;
     uint32_t frame_head, frame_count, frame_capacity;
@@ -42,11 +41,11 @@ struct sent {
     uint32_t undecided; /* packets marked ACKED or LOST whose fate was not taken yet */
     uint32_t scan;      /* no packet before this running index is undecided */
     uint32_t taking;    /* running index of the packet that next_fate returned last */
-    bool is_taking;
+    bool is_taking, keeps_records;
     uint8_t non_eliciting; /* packets at the newest end that elicit nothing */
     uint8_t lost_count;
+    uint8_t lost_paths[LIMIT_SENT_LOST_RANGES]; /* that those in `lost` took */
     struct range lost[LIMIT_SENT_LOST_RANGES];  /* numbers declared lost lately, oldest first */
-    uint8_t lost_paths[LIMIT_SENT_LOST_RANGES]; /* … and the paths that they took */
 };
 
 void neap_sent_init(struct sent *s, bool keeps_records);
