@@ -42,6 +42,7 @@ function leash.start(command, log)
   local pid_file, status_file = log .. ".pid", log .. ".status"
   os.remove(pid_file)
   os.remove(status_file)
+  os.remove(log) -- who reads it next reads nothing of the one before
   local quote = helper.quote
   local process = { command = command, log = log, status_file = status_file, pid_file = pid_file }
   process.pipe = assert(io.popen("exec 2>/dev/null; " ..
