@@ -70,7 +70,8 @@ int neap_config_add_system_ca(neap_config *config, const char **why)
         "/etc/ssl/cert.pem",                  /* Alpine, BSD */
         "/etc/ssl/certs",
     };
-    const char *chosen = getenv("SSL_CERT_FILE");
+    /* Not in a program that has more rights than who started it: the environment is that user's. */
+    const char *chosen = secure_getenv("SSL_CERT_FILE");
 
     /* Whoever names a file means it: a typing error must not lead to other roots. */
     if (chosen && chosen[0]) {

@@ -198,9 +198,10 @@ NEAP_API int neap_config_add_ca(neap_config *config, const void *roots, size_t s
 /** Trust the roots in a file, or in every file of a folder, of which one has to have some. As neap_config_add_ca;
  * NEAP_ERR_SYSTEM when it cannot be read, NEAP_ERR_ARGUMENT for NULL. */
 NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, const char **why);
-/** Trust the system's roots, or those of the file or folder that SSL_CERT_FILE names. 0; NEAP_ERR_SYSTEM (none found),
- * NEAP_ERR_CERTIFICATE (no certificate where SSL_CERT_FILE points), NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. A client that
- * verifies and was given neither roots nor a pin does this by itself at its first connection. */
+/** Trust the system's roots, or those of the file or folder that SSL_CERT_FILE names, which says nothing to a program
+ * with more rights than its user has (secure_getenv). 0; NEAP_ERR_SYSTEM (none found), NEAP_ERR_CERTIFICATE (no
+ * certificate where SSL_CERT_FILE points), NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. A client that verifies and was given
+ * neither roots nor a pin does this by itself at its first connection. */
 NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
 /** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256; up to 64 may be added. With verify_peer the chain
  * is checked as well only when roots were given; a pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
