@@ -68,7 +68,7 @@ static struct signature_algorithm parse_pss(struct reader *r)
     if (!span_equal(neap_der_expect(&mask_algorithm, DER_OID), OID(OID_MGF1)) ||
         !parse_digest(&mask_algorithm, &mask_digest) || mask_digest != digest)
         return unknown;
-    struct span size = neap_der_expect(&salt, DER_INTEGER);
+    struct span size = neap_der_integer(&salt);
     uint8_t wanted = digest == DIGEST_SHA256 ? 32 : digest == DIGEST_SHA384 ? 48 : 64;
     if (size.size != 1 || size.data[0] != wanted)
         return unknown;
@@ -105,10 +105,10 @@ static void parse_basic_constraints(struct reader *r, struct certificate *c)
             c->is_authority = flag.data[0] != 0;
     }
     if (neap_der_is_next(&fields, DER_INTEGER)) {
-        struct span length = neap_der_expect(&fields, DER_INTEGER);
+        struct span length = neap_der_integer(&fields);
 
         /* Longer chains than 127 are refused by our own bound anyway. */
-        if (length.size == 0 || length.data[0] & 0x80)
+        if (fields.bad || length.data[0] & 0x80)
             r->bad = true;
         else
             c->path_length = length.size == 1 ? length.data[0] : 127;
@@ -166,8 +166,19 @@ static void parse_names(struct reader *r, struct certificate *c)
         r->bad = true;
 }
 
+/* AuthorityKeyIdentifier (RFC 5280 §4.2.1.1), of which only the key's identifier is read. */
+static void parse_authority_key_id(struct reader *r, struct certificate *c)
+{
+    struct reader fields = reader_of(neap_der_expect(r, DER_SEQUENCE));
+
+    if (neap_der_is_next(&fields, DER_CONTEXT(0)))
+        c->authority_key_id = neap_der_expect(&fields, DER_CONTEXT(0));
+    if (fields.bad)
+        r->bad = true;
+}
+
 /* One or more subtrees. */
-static bool are_subtrees(struct span subtrees)
+static bool are_subtrees(struct span subtrees, struct certificate *c)
 {
     struct reader list = reader_of(subtrees);
 
@@ -180,6 +191,8 @@ static bool are_subtrees(struct span subtrees)
             list.bad = true;
         if (kind == NAME_ADDRESS && base.size != 8 && base.size != 32)
             list.bad = true;
+        if (kind == NAME_DNS && !neap_dns_is_constraint(base))
+            c->has_odd_dns_constraints = true;
     }
     return !list.bad && subtrees.size > 0;
 }
@@ -191,7 +204,7 @@ static void parse_constraints(struct reader *r, struct certificate *c)
     struct reader lists = reader_of(c->constraints);
     for (unsigned tag = 0; tag <= 1; tag++) {
         if (neap_der_is_next(&lists, (uint8_t)DER_CONTEXT_CONSTRUCTED(tag)) &&
-            !are_subtrees(neap_der_expect(&lists, (uint8_t)DER_CONTEXT_CONSTRUCTED(tag))))
+            !are_subtrees(neap_der_expect(&lists, (uint8_t)DER_CONTEXT_CONSTRUCTED(tag)), c))
             lists.bad = true;
     }
     if (lists.bad || reader_left(&lists) > 0 || c->constraints.size == 0)
@@ -218,8 +231,8 @@ static bool parse_known_extension(uint8_t id, struct reader *value, struct certi
     case EXTENSION_BASIC_CONSTRAINTS: parse_basic_constraints(value, c); break;
     case EXTENSION_EXTENDED_USAGE: parse_extended_usage(value, c); break;
     case EXTENSION_NAME_CONSTRAINTS: parse_constraints(value, c); break;
-    case EXTENSION_SUBJECT_KEY_ID:
-    case EXTENSION_AUTHORITY_KEY_ID:
+    case EXTENSION_SUBJECT_KEY_ID: c->subject_key_id = neap_der_expect(value, DER_OCTET_STRING); break;
+    case EXTENSION_AUTHORITY_KEY_ID: parse_authority_key_id(value, c); break;
     case EXTENSION_POLICIES: /* no policy is asked for, so any is fine */ read_rest(value); break;
     default: return false;
     }
@@ -280,7 +293,7 @@ static void parse_version(struct reader *tbs, struct certificate *c)
     if (!neap_der_is_next(tbs, DER_CONTEXT_CONSTRUCTED(0)))
         return;
     struct reader wrapper = reader_of(neap_der_expect(tbs, DER_CONTEXT_CONSTRUCTED(0)));
-    struct span version = neap_der_expect(&wrapper, DER_INTEGER);
+    struct span version = neap_der_integer(&wrapper);
     if (wrapper.bad || reader_left(&wrapper) > 0 || version.size != 1 || version.data[0] > 2)
         tbs->bad = true;
     else
@@ -291,9 +304,9 @@ static void parse_version(struct reader *tbs, struct certificate *c)
 static struct span parse_tbs(struct reader *tbs, struct certificate *c)
 {
     parse_version(tbs, c);
-    struct span serial = neap_der_expect(tbs, DER_INTEGER);
+    struct span serial = neap_der_integer(tbs);
     /* RFC 5280 §4.1.2.2: 20 bytes at most. The highest bit is the sign's, so there may be a zero before them. */
-    if (serial.size == 0 || serial.size > LIMIT_CERTIFICATE_SERIAL + (serial.data[0] == 0))
+    if (tbs->bad || serial.size > LIMIT_CERTIFICATE_SERIAL + (serial.data[0] == 0))
         tbs->bad = true;
     struct span algorithm = neap_der_expect_whole(tbs, DER_SEQUENCE);
     c->issuer = neap_der_expect_whole(tbs, DER_SEQUENCE);

@@ -17,8 +17,9 @@ struct certificate {
     struct span subject;
     struct span spki; /* whole SubjectPublicKeyInfo */
     struct span signature;
-    struct span names;       /* content of subjectAltName; empty without one */
-    struct span constraints; /* content of nameConstraints; empty without them */
+    struct span names;                            /* content of subjectAltName; empty without one */
+    struct span constraints;                      /* content of nameConstraints; empty without them */
+    struct span subject_key_id, authority_key_id; /* of its own key and of its issuer's; empty without them */
     int64_t not_before, not_after;
     struct signature_algorithm algorithm;
     unsigned version; /* 1, 2 or 3 */
@@ -27,6 +28,7 @@ struct certificate {
     bool has_names, has_usage, has_extended_usage;
     bool is_authority;
     bool has_critical_constraints;
+    bool has_odd_dns_constraints; /* one of them is no DNS name */
     bool has_unknown_critical;
 };
 
@@ -42,6 +44,9 @@ struct span neap_certificate_common_name(const struct certificate *certificate);
 bool neap_dns_name_covers(struct span pattern, struct span host);
 /** Whether two DNS names are the same, whatever the case of their letters. */
 bool neap_dns_names_equal(struct span a, struct span b);
+/** Whether a DNS name has the form that nameConstraints ask for (RFC 5280 §4.2.1.10, RFC 1034 §3.5): labels of letters,
+ * digits, `-` and `_`, a dot between them and one at most before them; or nothing, which stands for every name. */
+bool neap_dns_is_constraint(struct span base);
 
 enum name_kind { /* tags of a GeneralName (RFC 5280 §4.2.1.6) */
                  NAME_DNS = 0x82,
@@ -51,7 +56,8 @@ enum name_kind { /* tags of a GeneralName (RFC 5280 §4.2.1.6) */
 enum names_verdict {
     NAMES_ALLOWED,
     NAMES_FORBIDDEN,
-    NAMES_UNCLEAR, /* a critical constraint on a kind of names that is there and that we do not understand */
+    NAMES_UNCLEAR, /* a name that is there is of a kind under a constraint that we do not understand: critical, or
+                      one on DNS names that is none */
     NAMES_TOO_MANY /* the budget is spent */
 };
 /** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10) allow the subject and the alternative names of a

@@ -48,6 +48,16 @@ bool neap_der_is_next(const struct reader *r, uint8_t tag)
     return reader_left(r) > 0 && *r->at == tag;
 }
 
+struct span neap_der_integer(struct reader *r)
+{
+    struct span bytes = neap_der_expect(r, DER_INTEGER);
+
+    /* Neither nothing, nor a first byte that only repeats the sign. */
+    if (bytes.size == 0 || (bytes.size > 1 && bytes.data[0] == (bytes.data[1] & 0x80 ? 0xff : 0)))
+        r->bad = true;
+    return r->bad ? (struct span){0} : bytes;
+}
+
 struct span neap_der_bits(struct reader *r)
 {
     struct reader bits = reader_of(neap_der_expect(r, DER_BIT_STRING));

@@ -24,6 +24,8 @@ struct span neap_der_expect(struct reader *r, uint8_t tag);
 bool neap_der_is_next(const struct reader *r, uint8_t tag);
 /** The same, with all its bytes. */
 struct span neap_der_expect_whole(struct reader *r, uint8_t tag);
+/** The content of an INTEGER, in its shortest form only (X.690 §8.3.2); else r->bad. */
+struct span neap_der_integer(struct reader *r);
 /** BIT STRING whose bits fill whole bytes. */
 struct span neap_der_bits(struct reader *r);
 /** A Time (RFC 5280 §4.1.2.5) as seconds since 1970. */

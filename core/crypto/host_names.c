@@ -5,6 +5,9 @@
 
 #include <arpa/inet.h>
 
+#define DNS_LABEL_MAX 63u /* RFC 1035 §2.3.4 */
+#define DNS_NAME_MAX 253u /* the 255 bytes of the wire without the first length and the root */
+
 static uint8_t lower(uint8_t c)
 {
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
@@ -19,6 +22,29 @@ bool neap_dns_names_equal(struct span a, struct span b)
             return false;
     }
     return true;
+}
+
+static bool is_label_byte(uint8_t c)
+{
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+bool neap_dns_is_constraint(struct span base)
+{
+    size_t label = 0;
+
+    if (base.size == 0)
+        return true;
+    if (base.data[0] == '.')
+        base = span_after(base, 1);
+    if (base.size > DNS_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < base.size; i++) {
+        if (base.data[i] == '.' ? label == 0 : !is_label_byte(base.data[i]) || label == DNS_LABEL_MAX)
+            return false;
+        label = base.data[i] == '.' ? 0 : label + 1;
+    }
+    return label > 0;
 }
 
 bool neap_dns_name_covers(struct span pattern, struct span host)

@@ -13,14 +13,14 @@
 #define OID_P521 "\x2b\x81\x04\x00\x23"
 #define OID_ED25519 "\x2b\x65\x70"
 
-/* The bytes of a positive INTEGER without zeros before them. */
+/* The bytes of an INTEGER that is not negative, without the zero before them. */
 static struct span positive(struct reader *r)
 {
-    struct span bytes = neap_der_expect(r, DER_INTEGER);
+    struct span bytes = neap_der_integer(r);
 
-    if (bytes.size == 0 || bytes.data[0] & 0x80)
+    if (r->bad || bytes.data[0] & 0x80)
         r->bad = true;
-    while (bytes.size > 0 && bytes.data[0] == 0)
+    else if (bytes.data[0] == 0)
         bytes = span_after(bytes, 1);
     return bytes;
 }
@@ -83,7 +83,7 @@ bool neap_ed25519_seed(struct span pkcs8, struct span *seed)
     struct reader outer = reader_of(pkcs8);
     struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
 
-    neap_der_expect(&r, DER_INTEGER);
+    neap_der_integer(&r);
     struct reader algorithm = reader_of(neap_der_expect(&r, DER_SEQUENCE));
     struct span oid = neap_der_expect(&algorithm, DER_OID);
     struct reader key = reader_of(neap_der_expect(&r, DER_OCTET_STRING));

@@ -38,16 +38,30 @@ static bool dns_matches(struct span name, struct span base, bool is_permitted)
     return dns_in_subtree(name, base) || wildcard_meets(name, base);
 }
 
-/* An address constraint is an address and a mask. */
-static bool address_in_subtree(struct span address, struct span base)
+static bool equal_under(const uint8_t *mask, const uint8_t *a, const uint8_t *b, size_t size)
 {
-    if (base.size != 2 * address.size)
-        return false;
-    for (size_t i = 0; i < address.size; i++) {
-        if ((address.data[i] ^ base.data[i]) & base.data[address.size + i])
+    for (size_t i = 0; i < size; i++) {
+        if ((a[i] ^ b[i]) & mask[i])
             return false;
     }
     return true;
+}
+
+/* An address constraint is an address and a mask. An IPv4 address written as an IPv6 one (RFC 4291 §2.5.5.2) is both:
+ * what leads to a host is in the subtrees of that host. */
+static bool address_in_subtree(struct span address, struct span base)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t all[12] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    size_t size = base.size / 2;
+    const uint8_t *mask = base.data + size;
+
+    if (address.size == size)
+        return equal_under(mask, address.data, base.data, size);
+    if (address.size == 16 && size == 4)
+        return memcmp(address.data, mapped, 12) == 0 && equal_under(mask, address.data + 12, base.data, 4);
+    return address.size == 4 && size == 16 && memcmp(base.data, mapped, 12) == 0 &&
+           memcmp(mask, all, 12) == 0 && equal_under(mask + 12, address.data, base.data + 12, 4);
 }
 
 /* A directory name is in the subtree of one that it begins with. The bytes are compared, not what §7.1 makes of them:
@@ -97,6 +111,9 @@ static enum names_verdict check_name(const struct certificate *authority, uint8_
 {
     struct reader lists = reader_of(authority->constraints);
 
+    /* What such a base was meant to cover nobody knows; that it covers nothing least of all. */
+    if (kind == NAME_DNS && authority->has_odd_dns_constraints)
+        return NAMES_UNCLEAR;
     while (!lists.bad && reader_left(&lists) > 0) {
         struct span subtrees, base;
         bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0);

@@ -1,7 +1,7 @@
-/* The search for a path from a leaf to a root: depth first, roots before what the peer sent. Only a verified signature
- * leads further, and signatures have a budget, so the budget bounds the whole search: whoever wants work done has to pay
- * for it with signatures that verify. What is cheap is asked before a signature; the names of a path, which are not, when
- * the path is whole. */
+/* The search for a path from a leaf to a root: depth first, issuers whose key identifier fits before others, and among
+ * those that fit alike roots before what the peer sent. Only a verified signature leads further, and signatures have a
+ * budget, so the budget bounds the whole search: whoever wants work done has to pay for it with signatures that verify.
+ * What is cheap is asked before a signature; the names of a path, which are not, when the path is whole. */
 #include "crypto/path_search.h"
 
 #include "base/limits.h"
@@ -130,35 +130,47 @@ static bool is_root(const struct trust *trust, const struct certificate *c)
     return false;
 }
 
+/* How well an issuer fits by the identifiers of keys (RFC 5280 §4.2.1.1, §4.2.1.2). They prove nothing and forbid
+ * nothing: they say whose signature to verify first, so that the budget is not spent on others of the same name. */
+enum key_fit { KEY_IS_NAMED, KEY_IS_UNKNOWN, KEY_IS_ANOTHER };
+
+static enum key_fit key_fit(const struct certificate *issuer, const struct certificate *c)
+{
+    if (issuer->subject_key_id.size == 0 || c->authority_key_id.size == 0)
+        return KEY_IS_UNKNOWN;
+    return span_equal(issuer->subject_key_id, c->authority_key_id) ? KEY_IS_NAMED : KEY_IS_ANOTHER;
+}
+
 /* Whether `issuer` can be the next on a path that has `depth` certificates. */
 static bool add_to_path(struct search *s, size_t depth, const struct certificate *issuer, bool is_root,
-                        unsigned below)
+                        unsigned below, enum key_fit fit)
 {
     struct key_info key;
     const struct certificate *c = s->path[depth - 1];
 
-    if (s->spent || !span_equal(issuer->subject, c->issuer) ||
+    if (s->spent || !span_equal(issuer->subject, c->issuer) || key_fit(issuer, c) != fit ||
         check_issuer(s, issuer, is_root, below, &key) || !has_signed(s, issuer, key.kind, c))
         return false;
     s->path[depth] = issuer;
     return true;
 }
 
-/* `depth` certificates are on the path. No certificate is twice on it, so the chain bounds the depth. */
-static bool find_path(struct search *s, size_t depth, unsigned below)
+static bool find_path(struct search *s, size_t depth, unsigned below);
+
+/* Try every issuer whose key fits so well: roots, then what the peer sent. */
+static bool find_issuer(struct search *s, size_t depth, unsigned below, enum key_fit fit)
 {
     const struct path_query *query = s->query;
 
-    if (is_root(query->trust, s->path[depth - 1]))
-        return names_are_allowed(s, depth);
     for (size_t i = 0; i < query->trust->count; i++) {
-        if (add_to_path(s, depth, &query->trust->roots[i], true, below) && names_are_allowed(s, depth + 1))
+        if (add_to_path(s, depth, &query->trust->roots[i], true, below, fit) &&
+            names_are_allowed(s, depth + 1))
             return true;
     }
     for (size_t i = 1; i < query->count; i++) {
         const struct certificate *issuer = &query->chain[i];
 
-        if (s->visited & (1u << i) || !add_to_path(s, depth, issuer, false, below))
+        if (s->visited & (1u << i) || !add_to_path(s, depth, issuer, false, below, fit))
             continue;
         s->visited |= 1u << i;
         if (find_path(s, depth + 1, below + !is_self_issued(issuer)))
@@ -166,6 +178,15 @@ static bool find_path(struct search *s, size_t depth, unsigned below)
         s->visited &= ~(1u << i);
     }
     return false;
+}
+
+/* `depth` certificates are on the path. No certificate is twice on it, so the chain bounds the depth. */
+static bool find_path(struct search *s, size_t depth, unsigned below)
+{
+    if (is_root(s->query->trust, s->path[depth - 1]))
+        return names_are_allowed(s, depth);
+    return find_issuer(s, depth, below, KEY_IS_NAMED) || find_issuer(s, depth, below, KEY_IS_UNKNOWN) ||
+           find_issuer(s, depth, below, KEY_IS_ANOTHER);
 }
 
 int neap_path_find(const struct path_query *query, struct chain_cost *cost, struct failure *why)

@@ -7,6 +7,8 @@ local crypto = require("neap.units").crypto
 local MESSAGE = 65536
 local ROUNDS = 15
 local CA, SERVER = authority.CA, authority.SERVER
+-- Authorities of which no key identifier says which one issued a certificate.
+local ALIKE, BY_ALIKE = CA .. "\nsubjectKeyIdentifier=01020304", "\nauthorityKeyIdentifier=keyid"
 
 local ca = authority.new()
 local context = crypto.new(("b"):rep(32))
@@ -28,17 +30,17 @@ end
 local function maze(key, filler)
   local names = { key .. " leaf" }
   for i = 1, 9 do
-    names[i + 1] = issue({ name = key .. " " .. i, subject = "/CN=" .. key, key = key, extensions = CA })
+    names[i + 1] = issue({ name = key .. " " .. i, subject = "/CN=" .. key, key = key, extensions = ALIKE })
   end
-  issue({ name = names[1], issuer = names[10], extensions = SERVER .. (filler or "") })
+  issue({ name = names[1], issuer = names[10], extensions = SERVER .. BY_ALIKE .. (filler or "") })
   return names
 end
 
 local function constrained(name, subject, constraints, names)
   issue({ name = name, issuer = "root", subject = subject,
-    extensions = CA .. "\nnameConstraints=critical,@constraints\n[constraints]\n" .. constraints })
+    extensions = ALIKE .. "\nnameConstraints=critical,@constraints\n[constraints]\n" .. constraints })
   return issue({ name = name .. "'s", issuer = name,
-    extensions = "subjectAltName=@names\n[names]\nDNS.0=tide.example\n" .. names })
+    extensions = BY_ALIKE .. "\nsubjectAltName=@names\n[names]\nDNS.0=tide.example\n" .. names })
 end
 
 local function measure(what, names)
@@ -76,14 +78,16 @@ local function run()
 
   constrained("short", nil, list(1700, "excluded;DNS.#=x#"), list(2900, "DNS.#=y#"))
   measure("short names under short constraints", { "short's", "short" })
-  local long = ("a"):rep(240)
+  local label = ("a"):rep(60)
+  local long = ("%s.%s.%s.%s"):format(label, label, label, label)
   constrained("long", nil, list(110, "excluded;DNS.#=x" .. long .. "#"), list(120, "DNS.#=y" .. long .. "#"))
   measure("long names under long constraints", { "long's", "long" })
-  constrained("alike", nil, list(220, "excluded;DNS.#=x" .. ("a"):rep(120)), list(220, "DNS.#=y" .. ("a"):rep(120)))
+  local two = label .. "." .. label
+  constrained("alike", nil, list(220, "excluded;DNS.#=x" .. two), list(220, "DNS.#=y" .. two))
   measure("names that differ from constraints in the first of 121 letters", { "alike's", "alike" })
 
   local names = { constrained("all", "/CN=all", list(1400, "excluded;DNS.#=xy#"), list(2300, "DNS.#=zz#")) }
-  for i = 1, 8 do names[#names + 1] = issue({ name = "not all " .. i, subject = "/CN=all", extensions = CA }) end
+  for i = 1, 8 do names[#names + 1] = issue({ name = "not all " .. i, subject = "/CN=all", extensions = ALIKE }) end
   names[#names + 1] = "all"
   measure("ten signatures, and names as many as are looked at", names)
 end

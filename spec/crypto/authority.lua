@@ -39,7 +39,8 @@ local function must(command)
 end
 
 --- issue{ name =, issuer = (name; absent: self-signed), key = "p256", extensions = text, days =, digest =,
---- subject =, is_version_1 =, options = more of `openssl x509` } → { pem =, der =, key =, spki = }
+--- subject =, is_version_1 =, is_unreadable = (to us), options = more of `openssl x509` }
+--- → { pem =, der =, key =, spki = (nil of what is unreadable) }
 function authority:issue(spec)
   local base = self.dir .. "/" .. spec.name
   local file = helper.quote(base)
@@ -70,7 +71,7 @@ function authority:issue(spec)
   end
   local made = { pem = helper.read_file(base .. ".pem"), key = helper.read_file(base .. ".key"), kind = spec.key }
   made.der = certificates.ders(crypto.new(("d"):rep(32)), made.pem)[1]
-  made.spki = assert(certificates.parse(made.der), spec.name).spki
+  if not spec.is_unreadable then made.spki = assert(certificates.parse(made.der), spec.name).spki end
   self.made[spec.name] = made
   return made
 end

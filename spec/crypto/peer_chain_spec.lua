@@ -186,6 +186,35 @@ describe("peer chain", function()
       refused("unknown_ca", "not issued by", { "leaf a" }, { roots = { "twin b" } })
     end)
 
+    it("authorities of one name, however many: the key identifier says whose signature to try first", function()
+      local ID = "\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid"
+      local OTHER = "\nauthorityKeyIdentifier=DER:30:04:80:02:01:02"
+      local roots, chain = {}, { "subordinate's" }
+      for i = 1, 8 do
+        roots[i], chain[1 + i] = "renewed " .. i, "cross " .. i
+        issue({ name = roots[i], subject = "/CN=renewed", key = "p384", extensions = CA .. ID })
+      end
+      issue({ name = "subordinate", issuer = "renewed 8", key = "p384", extensions = CA .. ID })
+      for i = 1, 8 do
+        issue({ name = chain[1 + i], subject = "/CN=subordinate", issuer = "renewed 8", key = "p384",
+          extensions = CA .. (i % 2 == 0 and "\nsubjectKeyIdentifier=none" or ID) })
+      end
+      issue({ name = "subordinate's", issuer = "subordinate", extensions = SERVER .. ID })
+      accepted({ "subordinate's", "subordinate" }, { roots = roots })
+      chain[10] = "subordinate"
+      accepted(chain, { roots = roots })
+      assert.equal(2, (cost(chain, roots)))
+      -- An identifier that is not there fits better than one of another key; and none of them forbids anything.
+      issue({ name = "bare", subject = "/CN=renewed", key = "p384",
+        extensions = CA .. "\nsubjectKeyIdentifier=none" })
+      issue({ name = "bare's", issuer = "bare", extensions = SERVER .. OTHER })
+      roots[9] = "bare"
+      accepted({ "bare's" }, { roots = roots })
+      assert.equal(1, (cost({ "bare's" }, roots)))
+      issue({ name = "misled", issuer = "root", extensions = SERVER .. OTHER })
+      accepted({ "misled" })
+    end)
+
     it("a pinned key, alone without any root or beside the roots", function()
       local pin = crypto.hash(256, c.alone.spki)
       accepted({ "alone" }, { roots = {}, pins = { pin }, name = "anything.example", now = now + 5000 * DAY })
@@ -369,8 +398,13 @@ describe("peer chain", function()
       end
       refused("unknown_ca", "not issued by", { with("\1\0\3") }) -- the signature is broken, the key is not
       refused("bad_certificate", "exponent", { with("\1\0\2") })
-      refused("bad_certificate", "exponent", { with("\0\0\1") })
+      refused("bad_certificate", "key cannot be parsed", { with("\0\0\1") }) -- not the shortest form
       refused("bad_certificate", "key cannot be parsed", { with("\128\0\1") })
+      -- An exponent of 1 is two bytes shorter: the modulus takes them.
+      local from = assert(c.rsa.der:find("\2\130\1\1\0", 1, true))
+      assert.equal("\2\3\1\0\1", c.rsa.der:sub(from + 261, from + 265))
+      refused("bad_certificate", "exponent", { c.rsa.der:sub(1, from - 1) .. "\2\130\1\3\1\1\1"
+        .. c.rsa.der:sub(from + 5, from + 260) .. "\2\1\1" .. c.rsa.der:sub(from + 266) })
     end)
 
     it("a serial number of more than 20 bytes", function()
@@ -392,6 +426,36 @@ describe("peer chain", function()
       refused("bad_certificate", "cannot be parsed", { serial(("\127"):rep(21)) })
       refused("bad_certificate", "cannot be parsed", { serial("\0" .. ("\255"):rep(21)) })
       refused("bad_certificate", "cannot be parsed", { serial("") })
+      -- Numbers have their shortest form only (X.690 §8.3.2).
+      refused("unknown_ca", "not issued by", { serial("\0\128") })
+      refused("bad_certificate", "cannot be parsed", { serial("\0\127") })
+      refused("bad_certificate", "cannot be parsed", { serial("\255\128") })
+    end)
+
+    it("a path length that is not a number in its shortest form", function()
+      local function bounded(name, length)
+        other(name, ("basicConstraints=critical,DER:30:%02x:01:01:ff:%s\nkeyUsage=keyCertSign"):format(
+          3 + (#length + 1) / 3, length), { is_unreadable = true })
+        issue({ name = name .. "'s middle", issuer = name, extensions = CA })
+        issue({ name = name .. "'s leaf", issuer = name .. "'s middle", extensions = SERVER })
+        return { name .. "'s leaf", name .. "'s middle", name }
+      end
+      accepted(bounded("one", "02:01:01"))
+      accepted(bounded("many more", "02:02:00:80"))
+      refused("unknown_ca", "more intermediates", bounded("zero", "02:01:00"))
+      for i, length in ipairs({ "02:02:00:00", "02:02:00:01", "02:00", "02:01:ff" }) do
+        refused("bad_certificate", "cannot be parsed", bounded("odd length " .. i, length))
+      end
+    end)
+
+    it("key identifiers that cannot be parsed", function()
+      for i, line in ipairs({ "subjectKeyIdentifier=DER:04:02:01", "subjectKeyIdentifier=DER:05:01:00",
+        "authorityKeyIdentifier=DER:30:03:80:04:01", "authorityKeyIdentifier=DER:04:01:07" }) do
+        other("odd identifier " .. i, SERVER .. "\n" .. line, { is_unreadable = true })
+        refused("bad_certificate", "cannot be parsed", { "odd identifier " .. i })
+      end
+      other("issuer and serial", SERVER .. "\nauthorityKeyIdentifier=DER:30:03:82:01:07")
+      accepted({ "issuer and serial" })
     end)
 
     it("keys that no signature scheme of ours fits", function()
@@ -440,6 +504,55 @@ describe("peer chain", function()
       constrained("excluded;DNS:a.b.wild.example", accepted)
       constrained("excluded;DNS:.a.wild.example", accepted)
       constrained("excluded;DNS:a.mild.example", accepted)
+      constrained("excluded;DNS:a_b.example,excluded;DNS:" .. ("x"):rep(63) .. ".example", accepted)
+    end)
+
+    it("DNS names under a constraint that is no host name, critical or not", function()
+      local count = 0
+      local function odd(base, list, critical)
+        count = count + 1
+        local middle, leaf = "odd base " .. count, "odd base leaf " .. count
+        other(middle, CA .. ("\nnameConstraints=%s@constraints\n[constraints]\n%s;DNS=%s"):format(
+          critical and "critical," or "", list, base))
+        issue({ name = leaf, issuer = middle, extensions = "subjectAltName=DNS:tide.example,DNS:www.tide.example" })
+        refused("unsupported_certificate", "not understood", { leaf, middle })
+        issue({ name = leaf .. " address", issuer = middle, extensions = "subjectAltName=IP:192.0.2.7" })
+        accepted({ leaf .. " address", middle }, { name = "192.0.2.7" })
+      end
+      for _, base in ipairs({ "www.tide.example.", "*.tide.example", "www*.tide.example", "..tide.example", ".",
+        "www..tide.example", "tide.example:443", "https://tide.example", "ebb@tide.example", "tide example",
+        ("x"):rep(64) .. ".example", ("x."):rep(127) .. "example" }) do
+        odd(base, "excluded", true)
+      end
+      odd("*.tide.example", "excluded", false)
+      odd("www.tide.example.", "permitted", true)
+      odd("*.tide.example", "permitted", false)
+    end)
+
+    it("IPv4 addresses written as IPv6 ones, where they are outside of the constraints", function()
+      local count = 0
+      local function address(constraints, name, check)
+        count = count + 1
+        local middle, leaf = "mapped " .. count, "mapped leaf " .. count
+        other(middle, CA .. "\nnameConstraints=critical," .. constraints)
+        issue({ name = leaf, issuer = middle, extensions = "subjectAltName=IP:" .. name })
+        check({ leaf, middle }, { name = name })
+      end
+      local function forbidden(names, options) refused("bad_certificate", "may not vouch", names, options) end
+
+      local FOUR = "IP:192.0.2.0/255.255.255.0"
+      local MAPPED = "IP:::ffff:192.0.2.0/ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00"
+      address("excluded;" .. FOUR, "::ffff:192.0.2.7", forbidden)
+      address("excluded;" .. FOUR, "::ffff:192.0.3.7", accepted)
+      address("excluded;" .. FOUR, "::fffe:192.0.2.7", accepted)
+      address("permitted;" .. FOUR, "::ffff:192.0.2.7", accepted)
+      address("permitted;" .. FOUR, "::ffff:192.0.3.7", forbidden)
+      address("excluded;" .. MAPPED, "192.0.2.7", forbidden)
+      address("excluded;" .. MAPPED, "::ffff:192.0.2.7", forbidden)
+      address("excluded;" .. MAPPED, "192.0.3.7", accepted)
+      -- A subtree that is wider than those addresses is of IPv6 alone.
+      address("excluded;IP:::/::", "::ffff:192.0.2.7", forbidden)
+      address("excluded;IP:::/::,permitted;" .. FOUR, "192.0.2.7", accepted)
     end)
 
     it("names of intermediates outside of the constraints above, but for what an authority gave itself", function()
@@ -479,13 +592,14 @@ describe("peer chain", function()
     end)
 
     it("to verify signatures without end", function()
-      -- Ten authorities with one name, each of which seems to have issued the others.
+      -- Ten authorities with one name and one key identifier, each of which seems to have issued the others.
+      local MAZE, LEAF = CA .. "\nsubjectKeyIdentifier=01020304", SERVER .. "\nauthorityKeyIdentifier=keyid"
       local names = { "twin leaf" }
       for i = 1, 9 do
-        issue({ name = "loop " .. i, subject = "/CN=loop", extensions = CA })
+        issue({ name = "loop " .. i, subject = "/CN=loop", extensions = MAZE })
         names[#names + 1] = "loop " .. i
       end
-      issue({ name = "twin leaf", issuer = "loop 9", extensions = SERVER })
+      issue({ name = "twin leaf", issuer = "loop 9", extensions = LEAF })
       refused("bad_certificate", "too many signatures", names)
       assert.equal(10, (cost(names, { "root" })))
       -- Signatures that cost more are fewer: 2 for P-384, 3 for P-521.
@@ -493,9 +607,9 @@ describe("peer chain", function()
         names = { key .. " leaf" }
         for i = 1, 9 do
           names[#names + 1] = key .. " " .. i
-          issue({ name = names[#names], subject = "/CN=" .. key, key = key, extensions = CA })
+          issue({ name = names[#names], subject = "/CN=" .. key, key = key, extensions = MAZE })
         end
-        issue({ name = names[1], issuer = names[10], extensions = SERVER })
+        issue({ name = names[1], issuer = names[10], extensions = LEAF })
         refused("bad_certificate", "too many signatures", names)
         assert.equal(most, (cost(names, { "root" })))
       end

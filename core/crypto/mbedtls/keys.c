@@ -49,7 +49,7 @@ static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algo
 /* A positive INTEGER in its shortest form. */
 static bool is_scalar(struct span s)
 {
-    return s.size > 0 && !(s.data[0] & 0x80) && (s.data[0] != 0 || (s.size > 1 && s.data[1] & 0x80));
+    return s.data[0] != 0 ? !(s.data[0] & 0x80) : s.size > 1;
 }
 
 /* Whether a signature is the DER of an ECDSA-Sig-Value: Mbed TLS takes other encodings of the same numbers too. */
@@ -57,7 +57,7 @@ static bool is_ecdsa_der(struct span signature)
 {
     struct reader outer = reader_of(signature);
     struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
-    struct span first = neap_der_expect(&r, DER_INTEGER), second = neap_der_expect(&r, DER_INTEGER);
+    struct span first = neap_der_integer(&r), second = neap_der_integer(&r);
 
     return !outer.bad && !r.bad && reader_left(&outer) == 0 && reader_left(&r) == 0 && is_scalar(first) &&
            is_scalar(second);
