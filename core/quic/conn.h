@@ -61,6 +61,7 @@ struct path {
     uint8_t peer_cid;       /* index of the peer's connection ID that goes there */
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
+    bool is_followed; /* the peer was followed there */
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -141,10 +142,12 @@ struct neap_conn {
     struct endpoint_entry *entry;
 
     /* how far it is */
-    uint8_t stage;             /* enum conn_stage */
-    uint8_t news;              /* enum conn_news */
-    uint8_t fallback;          /* index of the path that was proved last */
-    uint8_t wanted;            /* index of the path that the peer's newest packet but for probes came on */
+    uint8_t stage;    /* enum conn_stage */
+    uint8_t news;     /* enum conn_news */
+    uint8_t fallback; /* index of the path that was proved last */
+    uint8_t
+        wanted; /* bits of paths that the peer's newest packets but for probes came on, beside the active one */
+    uint8_t unproved_changes;  /* how often it was followed since an address of its was proved */
     uint16_t udp_payload_size; /* that a path begins with: what the peer takes */
     uint8_t retired_count, alpn_size, peer_ack_delay_exponent; /* of what is below */
     bool peer_cids_changed;
@@ -165,7 +168,8 @@ struct neap_conn {
     /* whom it talks to */
     struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
     neap_time path_timer;            /* the first of their times */
-    neap_time path_changes_until;    /* bounds how often new addresses are followed */
+    neap_time path_additions_until;  /* bounds how often new addresses get a path, */
+    neap_time path_changes_until;    /* and how often one is followed before it is proved */
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
@@ -278,7 +282,8 @@ struct path *neap_conn_next_path(const neap_conn *c);
 struct received;
 /** The path that a packet came on, a new one for an address that is not known. NULL: none is begun now. */
 struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p);
-/** The newest packet is more than a probe and came from another address: send there from now on (RFC 9000 §9.3). */
+/** The newest packet is more than a probe and came from another address: send there from now on (RFC 9000 §9.3), or,
+ * where that was tried already or too often, once the address is proved. */
 void neap_conn_follow(neap_conn *c, const struct received *p);
 /** A PATH_CHALLENGE was written. */
 void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8], bool is_small);

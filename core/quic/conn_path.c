@@ -63,6 +63,7 @@ static void drop_path(neap_conn *c, struct path *path)
     if (!shares_cid(c, path))
         neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
     neap_recovery_drop_path(&c->recovery, path->index);
+    c->wanted &= (uint8_t) ~(1u << path->index);
     c->paths[path->index] = NULL;
     neap_conn_free_path(c, path);
 }
@@ -135,16 +136,48 @@ static neap_time validation_time(const neap_conn *c)
     return VALIDATION_PTOS * (now > fresh ? now : fresh);
 }
 
-/* Who sends copies of a peer's packets from ever new addresses costs us no more than so many paths (§9.3). */
-static bool may_change(neap_conn *c)
+/* One more of what may come LIMIT_PATH_CHANGES times in a burst, paid for with `price`. */
+static bool take_change(neap_time *until, neap_time price, neap_time now)
 {
     const neap_time burst = (LIMIT_PATH_CHANGES - 1) * LIMIT_PATH_CHANGE_EVERY;
-    neap_time from = c->path_changes_until > c->now ? c->path_changes_until : c->now;
+    neap_time from = *until > now ? *until : now;
 
-    if (from - c->now > burst)
+    if (from - now > burst)
         return false;
-    c->path_changes_until = from + LIMIT_PATH_CHANGE_EVERY;
+    *until = from + price;
     return true;
+}
+
+/* Who sends copies of a peer's packets from ever new addresses costs us no more than so many paths (§9.3). */
+static bool may_add(neap_conn *c)
+{
+    return take_change(&c->path_additions_until, LIMIT_PATH_CHANGE_EVERY, c->now);
+}
+
+/* Whether the peer is followed at once. What was proved last is where an unproved path leads back to. Others are tried
+ * once, ever more rarely while none is proved: whoever copies packets would have us send into the void (§9.3.2). */
+static bool may_follow(neap_conn *c, const struct path *path)
+{
+    if (path->index == c->fallback)
+        return true;
+    if (path->is_followed || path->address.validated ||
+        !take_change(&c->path_changes_until, LIMIT_PATH_CHANGE_EVERY << c->unproved_changes, c->now))
+        return false;
+    if (c->unproved_changes < LIMIT_PATH_CHANGE_BACKOFF)
+        c->unproved_changes++;
+    return true;
+}
+
+/* The peer may have moved there: it is when it answers (§8.2). */
+static void ask(neap_conn *c, struct path *path)
+{
+    neap_time until = c->now + validation_time(c);
+
+    c->wanted |= (uint8_t)(1u << path->index);
+    if (path->until < until)
+        path->until = until;
+    neap_validation_begin(&path->address);
+    set_path_timer(c);
 }
 
 /* RFC 9000 §9.5: a peer that changed its connection ID moved on purpose and gets another one of its own; a NAT changed
@@ -161,7 +194,7 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
 {
     struct arrival *a = p->arrival;
 
-    if (a->path || !may_change(c))
+    if (a->path || !may_add(c))
         return a->path;
     int cid = cid_for(c, p);
     if (cid < 0)
@@ -205,11 +238,16 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
 
     if (!path || path == old)
         return;
+    if (!may_follow(c, path)) {
+        ask(c, path);
+        return;
+    }
     /* RFC 9000 §9.4: a port alone is a NAT's doing, and the way the same. */
     if (is_new && differ_in_port_only(&old->address.peer, &path->address.peer))
         neap_path_recovery_continue(&path->recovery, &old->recovery);
     c->counters.path_changes++;
-    c->wanted = path->index;
+    path->is_followed = true;
+    c->wanted = (uint8_t)(1u << path->index);
     old->until = c->now + validation_time(c);
     activate(c, path);
     if (!path->address.validated)
@@ -234,11 +272,18 @@ void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[i];
+        bool was_validated = path && path->address.validated;
 
         if (!path || !neap_validation_on_response(&path->address, data))
             continue;
         c->progress++;
-        if (path != conn_path(c) && path->index == c->wanted) {
+        if (!was_validated)
+            c->unproved_changes = 0;
+        if (path != conn_path(c) && (c->wanted & 1u << path->index)) {
+            /* Who went back from there and follows after all follows no second time. */
+            c->counters.path_changes += was_validated || !path->is_followed;
+            path->is_followed = true;
+            c->wanted = (uint8_t)(1u << path->index);
             conn_path(c)->until = c->now + validation_time(c);
             activate(c, path);
         }

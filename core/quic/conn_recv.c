@@ -251,7 +251,7 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     if (a->path != conn_path(c))
         neap_conn_follow(c, &p);
     else
-        c->wanted = a->path->index;
+        c->wanted = 0;
 }
 
 /* A datagram that could not be opened may be the peer's last word (RFC 9000 §10.3.1): `tail` is how it ended before

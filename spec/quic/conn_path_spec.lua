@@ -310,6 +310,43 @@ describe("packets from another address", function()
     end
   end)
 
+  -- covers: rfc9000#9.3.2.1
+  it("may be copies of nearly all, from one address or many: the server soon asks before it follows", function()
+    for _, addresses in ipairs({ 1, 3, 1000 }) do
+      for _, share in ipairs({ 0.5, 0.9 }) do
+        local p = net.pair({ seed = 3, delay = 20 * MS }):handshake()
+        local random, copied = net.random(5), 0
+        p.filter = function(direction, datagram)
+          if direction == "up" and random() < share then
+            copied = copied + 1
+            p:deliver("up", datagram, ("192.0.2.%d:%d"):format(100 + copied % addresses % 100, copied % addresses + 1))
+          end
+          return datagram
+        end
+        local data, start = ("neap"):rep(125000), p.now
+        local name = ("%d addresses, %g of all"):format(addresses, share)
+        assert.is_true(data == p:transfer("server", data), name)
+        assert.is_true(data == p:transfer("client", data), name)
+        assert.is_true(copied > 100, copied)
+        assert.is_true(p.server:stats().path_changes <= 12, name .. ": " .. p.server:stats().path_changes)
+        assert.is_true(p.now - start < 8000 * MS, name .. ": " .. (p.now - start) / MS)
+        p:free()
+      end
+    end
+  end)
+
+  it("are asked when they come again, and followed when they answer", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_HOST)
+    say(p, net.CLIENT)
+    say(p, OTHER_HOST)
+    assert.equal(net.CLIENT, active(p).address)
+    p:rebind(OTHER_HOST)
+    p:settle(300 * MS)
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    p:free()
+  end)
+
   it("may be forwarded both ways by somebody on the side, who does not keep the connection", function()
     local p = net.pair():handshake()
     -- A better route: its copies are always first, and it brings what is sent to it to the client.
