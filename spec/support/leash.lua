@@ -49,6 +49,10 @@ function leash.start(command, log)
     SCRIPT:format(quote("exec " .. command), quote(log), quote(pid_file), quote(status_file)), "w"))
   held[process] = true
   process.pid = leash.wait_until(function() return read_number(pid_file) end)
+  -- Its group is there a moment later: a signal before that would be lost.
+  leash.wait_until(function()
+    return leash.status(process) or select(2, helper.run(("kill -s 0 -- -%d"):format(process.pid))) == 0
+  end)
   return process
 end
 
