@@ -11,7 +11,7 @@ local task = require "neap.task"
 local url = require "neap.url"
 
 local exchange_methods = Session.exchange_methods
-local break_off, drop_abandoned, expect = Response.break_off, Response.drop_abandoned, Response.expect
+local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
 
 local H3_NO_ERROR = 0x100
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
@@ -26,7 +26,8 @@ Client.__index = Client
 
 local OWN = {
   timeout = options.timeout(), -- for a request in all, with its redirects, to the end of the response's body
-  progress_timeout = options.timeout(30), -- without any progress: of a connection, a response, a body
+  -- Without any progress: of a connection, a response, a body; and how long a response that nobody reads is kept for.
+  progress_timeout = options.timeout(30),
   follow = options.whole(0, nil, 0), -- redirects that are followed
   user_agent = options.of("string", "neap/" .. core.version, true),
   headers = options.of("table"), -- sent with every request
@@ -99,6 +100,7 @@ local function start_attempt(self, key, name, address)
     conn:close(H3_NO_ERROR)
     return nil, message, code
   end
+  session.awaited, session.held, session.held_until = 0, 0, 0 -- see keep of client_response.lua
   local attempt = { conn = conn, key = key, session = session, address = address }
   session.on_idle = function()
     if session.going_away then conn:close(H3_NO_ERROR) end
@@ -392,10 +394,10 @@ local function once(self, method, target, request, limits)
     task.go(function() send_body(exchange, source or function() end, request.trailers, limits) end)
   end
   local called, ok
-  expect(attempt, exchange, true)
+  keep(exchange, "awaited")
   called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, limits)
-  expect(attempt, exchange, false)
   if called and ok then return Response.new(attempt, exchange, target, limits) end
+  keep(exchange, nil)
   if code ~= "closed" then break_off(exchange) end
   attempt.session:forget(exchange)
   if not called then error(ok, 0) end -- of on_informational
@@ -433,8 +435,9 @@ end
 -- open file), json, form, query, trailers, timeout, progress_timeout, follow,
 -- on_informational(status, headers). Waits for the response's headers; its body is read from the response:
 -- to its end, or until response:close(). A response that is neither holds its part of what the server may
--- send on the connection. nil, message, code[, number] when there is none. Redirects lose credentials when
--- they lead to another server; a body that cannot be sent again is not redirected.
+-- send on the connection, which PINGs keep for progress_timeout after the last read (not after `timeout`).
+-- nil, message, code[, number] when there is none. Redirects lose credentials when they lead to another
+-- server; a body that cannot be sent again is not redirected.
 function Client:request(method, address, request)
   task.waiter() -- misuse is told before anything is begun
   request = request or {}

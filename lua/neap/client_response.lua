@@ -1,4 +1,5 @@
 --- A response as a client sees it, and the end of an exchange that is not wanted any more.
+local core = require "neap.core"
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
@@ -18,14 +19,25 @@ local function break_off(exchange, failure, code)
   Session.wake(exchange)
 end
 
--- Whether an exchange waits for its server. While any of a connection's does, PINGs keep that alive: a server may be
--- silent for longer than connections may.
-local function expect(attempt, exchange, is_expected)
-  if (exchange.is_expected or false) == is_expected then return end
-  exchange.is_expected = is_expected
-  local before = attempt.expected or 0
-  attempt.expected = before + (is_expected and 1 or -1)
-  if before == 0 or attempt.expected == 0 then attempt.conn:keep_alive(is_expected) end
+-- Why an exchange keeps its connection alive, by PINGs: "awaited", as long as the client waits for its server, which
+-- may be silent for longer than connections may; "held", for `seconds` from now on, since a response that is not read
+-- to its end would be lost with the connection while the program does something else; nil: it does not.
+local function keep(exchange, why, seconds)
+  local session, before = exchange.session, exchange.kept
+  local was_awaited = session.awaited > 0
+  if before == why and why ~= "held" then return end
+  if before then session[before] = session[before] - 1 end
+  if why then session[why] = session[why] + 1 end
+  exchange.kept = why
+  if why == "held" then session.held_until = math.max(session.held_until, core.now() + seconds) end
+  if session.awaited > 0 then
+    if not was_awaited then session.conn:keep_alive(true) end
+  elseif session.held > 0 then
+    session.conn:keep_alive(math.max(0, session.held_until - core.now()))
+  else
+    session.held_until = 0
+    session.conn:keep_alive(false)
+  end
 end
 
 -- Exchanges whose response was collected before its end. A finalizer may run inside of any call, so
@@ -39,6 +51,7 @@ local function drop_abandoned()
   for _, exchange in ipairs(list) do
     if exchange.session.exchanges[exchange.stream] == exchange then
       break_off(exchange)
+      keep(exchange, nil)
       exchange.session:forget(exchange)
     end
   end
@@ -76,9 +89,9 @@ function Response:read(max)
   if limits:is_over() then
     code = "timeout"
   else
-    expect(self._attempt, exchange, true)
+    keep(exchange, "awaited")
     bytes, message, code, number = exchange_methods.read(exchange, max, limits:left())
-    expect(self._attempt, exchange, false)
+    if not self._done then keep(exchange, "held", limits:left()) end
     if bytes then return bytes end
   end
   if code == "timeout" then message = limits:why(self._attempt, exchange) end
@@ -132,7 +145,7 @@ end
 function Response:_over()
   self._done = true
   local exchange = self._exchange
-  expect(self._attempt, exchange, false)
+  keep(exchange, nil)
   if owned then owned[self._guard] = nil end
   if exchange.is_uploading then
     exchange.is_over = true
@@ -168,10 +181,11 @@ function Response.new(attempt, exchange, target, limits)
     owned[response._guard] = exchange
   end
   setmetatable(response, Response)
+  keep(exchange, "held", limits:left())
   if exchange.no_body then response:_over() end
   return response
 end
 
-Response.break_off, Response.drop_abandoned, Response.expect = break_off, drop_abandoned, expect
+Response.break_off, Response.drop_abandoned, Response.keep = break_off, drop_abandoned, keep
 
 return Response

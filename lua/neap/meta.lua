@@ -399,7 +399,7 @@ function Response:failure() end
 
 ---@class neap.ClientOptions: neap.ConfigOptions
 ---@field timeout? number seconds for a request in all, to the end of its response's body; no bound unless told
----@field progress_timeout? number seconds without progress, 30
+---@field progress_timeout? number seconds without progress, and that a response is kept for which nobody reads, 30
 ---@field follow? integer redirects that are followed, 0
 ---@field headers? table<string, string>
 ---@field user_agent? string

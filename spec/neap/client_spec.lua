@@ -212,6 +212,61 @@ describe("a client", function()
     end)
   end)
 
+  describe("while a response is not read to its end", function()
+    local BODY = ("0123456789"):rep(40000)
+
+    -- fn(client, url) with a client whose connections are idle soon.
+    local function with_pauses(progress_timeout, fn)
+      web.with_app(function(app) app:get("/", function() return BODY end) end, function(_, url)
+        local client = neap.client { ca = web.identity().cert, max_idle_timeout = 0.3,
+          progress_timeout = progress_timeout }
+        fn(client, url)
+        client:close()
+      end)
+    end
+
+    it("keeps the connection alive, so that a pause loses nothing", function()
+      with_pauses(5, function(client, url)
+        local r = assert(client:get(url))
+        neap.sleep(0.8)
+        local first = assert(r:read())
+        neap.sleep(0.8)
+        local rest, message = r:body()
+        assert.equal(BODY, first .. (rest or message))
+        neap.sleep(0.8)
+        assert.equal("idle", r.conn:error().by)
+      end)
+    end)
+
+    it("and not for longer than progress_timeout", function()
+      with_pauses(0.5, function(client, url)
+        local r = assert(client:get(url))
+        neap.sleep(1.5)
+        assert.equal("idle", r.conn:error().by)
+      end)
+    end)
+
+    it("and not when it was closed, or forgotten", function()
+      with_pauses(20, function(client, url)
+        local conns = {}
+        local r = assert(client:get(url))
+        conns[1] = r.conn
+        local closed = assert(client:get(url))
+        neap.go(function()
+          neap.sleep(0.1)
+          closed:close()
+        end)
+        while closed:read() do neap.sleep(0.05) end
+        r = nil -- luacheck: ignore
+        collectgarbage()
+        collectgarbage()
+        assert(client:get(url)):body() -- the client looks for forgotten ones when it is used
+        neap.sleep(0.8)
+        assert.equal("idle", conns[1]:error().by)
+      end)
+    end)
+  end)
+
   it("ends everything that waits when it is closed", function()
     web.with_app(function(app)
       app:get("/", function()

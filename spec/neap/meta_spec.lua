@@ -70,7 +70,7 @@ describe("the types for editors", function()
       each_is_declared("Client", getmetatable(client).__index, { explain = true, code_of = true })
       each_is_there("ClientResponse", r)
       each_is_declared("ClientResponse", getmetatable(r).__index, { new = true, break_off = true,
-        drop_abandoned = true, expect = true })
+        drop_abandoned = true, keep = true })
       client:close()
       server:close()
     end)

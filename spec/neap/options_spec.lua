@@ -23,7 +23,8 @@ describe("an option that is not what it must be", function()
   it("is refused by app:listen", function()
     refuses({
       host = { 5, false }, port = { "4433", "x", -1, 70000, 1.5, NAN },
-      read_timeout = TIMEOUT, header_timeout = TIMEOUT, shutdown_timeout = { "x", -1, NAN, false }, max_field_section_size = { -1, 0, 1.5, "x" },
+      read_timeout = TIMEOUT, header_timeout = TIMEOUT,
+      shutdown_timeout = { "x", -1, NAN, false }, max_field_section_size = { -1, 0, 1.5, "x" },
     }, function(given) assert(APP:listen(given)) end)
   end)
 
