@@ -50,8 +50,9 @@ local function drop_abandoned()
   abandoned = {}
   for _, exchange in ipairs(list) do
     if exchange.session.exchanges[exchange.stream] == exchange then
-      break_off(exchange)
-      keep(exchange, nil)
+      -- With its client the connection may have been collected in the same round: then nothing is left to keep.
+      pcall(break_off, exchange)
+      pcall(keep, exchange, nil)
       exchange.session:forget(exchange)
     end
   end
