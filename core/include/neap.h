@@ -577,7 +577,8 @@ NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
  * version negotiation, stateless reset; RFC 9000 §5.2). Decrypts in place: the bytes are scratch afterwards; `at` is
  * not read. 0, or why a connection could not be accepted, which accept_failures counts and a tracer is told:
  * NEAP_ERR_NO_MEMORY (memory, or a config that cannot work) or NEAP_ERR_LIMIT (no connection ID is free); the rest of
- * the train was taken. */
+ * the train was taken. 64 stateless answers wait at most: call neap_endpoint_send before a datagram for which that may
+ * be too few (`answers_waiting` in its figures says how many there are). */
 NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now);
 
 /** Run due timers and fill the next datagram or train: out->bytes is the caller's, of `room` bytes, all other members
@@ -632,11 +633,13 @@ typedef struct neap_endpoint_stats {
     uint64_t retries_sent, version_negotiations_sent, resets_sent, udp_datagrams_received,
         udp_datagrams_dropped;
     uint64_t
-        handshakes_delayed; /* with the token of a Retry, but dropped: their prefix began more than its share, or memory
+        handshakes_delayed; /* with the token of a Retry, but dropped: too many began lately, of their prefix or of all, or memory
                                is short */
     uint64_t
         accept_failures;   /* first packets that found no memory, no connection ID or no usable certificate */
     uint64_t receive_held; /* as neap_config_memory says of the endpoint's config */
+    uint64_t answers_waiting; /* there are now: stateless answers that neap_endpoint_send has not given yet */
+    uint64_t answers_dropped; /* of them, that found no room, no memory or no way */
 } neap_endpoint_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);

@@ -1,9 +1,18 @@
 #include "quic/admission.h"
 
 #define QUARTER (NEAP_SECOND / 4)
-#define PREFIX_SHARE 4u       /* a prefix has the rate divided by this, when there is not enough for all */
-#define MOST_DEBT NEAP_SECOND /* nobody pays longer than so for what was begun above the rate */
+#define MOST_DEBT NEAP_SECOND /* nobody is asked for Retry longer than so for what began above the rate */
+/* Clients with the token of a Retry begin above the rate by what can be paid while they are patient: a prefix that has
+ * the server for itself up to this … */
+#define PROVED_DEBT (4 * NEAP_SECOND)
+/* … and one that began less than its share that much further, for each of its prefixes: whatever the others do, it finds
+ * this left. */
+#define QUIET_DEBT NEAP_SECOND
+#define MOST_PROVED_DEBT (PROVED_DEBT + ADMISSION_PREFIXES * QUIET_DEBT)
 #define MOST_PREFIX_DEBT (2 * NEAP_SECOND) /* above what is its share for a second, so that it stops at it */
+
+/* A prefix has the rate divided by this, when there is not enough for all. */
+static const neap_time shares[ADMISSION_PREFIXES] = {[ADMISSION_NETWORK] = 4, [ADMISSION_PROVIDER] = 2};
 
 static neap_time debt(neap_time paid_at, neap_time now)
 {
@@ -17,11 +26,13 @@ static neap_time add_debt(neap_time paid_at, neap_time cost, neap_time most, nea
     return now + (owed < most ? owed : most);
 }
 
-/* The places of a prefix in both rows of cells. */
-static void find_cells(const struct admission *a, const neap_address *peer, size_t at[2])
+/* The places of a prefix in both rows of its cells. */
+static void find_cells(const struct admission *a, const neap_address *peer, enum admission_prefix prefix,
+                       size_t at[2])
 {
+    static const size_t sizes[ADMISSION_PREFIXES][2] = {{3, 6}, {2, 4}};
     uint8_t bytes[7] = {peer->family};
-    size_t size = peer->family == 4 ? 3 : 6;
+    size_t size = sizes[prefix][peer->family == 4 ? 0 : 1];
 
     memcpy(bytes + 1, peer->ip, size);
     uint64_t hash = neap_siphash(a->key, span_of(bytes, 1 + size));
@@ -29,48 +40,59 @@ static void find_cells(const struct admission *a, const neap_address *peer, size
     at[1] = (size_t)(hash >> 32) % LIMIT_ADMISSION_CELLS;
 }
 
-/* Whether a prefix began more than its share in the last second. */
-static bool is_over_share(const struct admission *a, const neap_address *peer, neap_time now)
+/* Of how many of its prefixes a client is that began more than their share in the last second. */
+static unsigned count_over_share(const struct admission *a, const neap_address *peer, neap_time now)
 {
-    size_t at[2];
+    unsigned count = 0;
 
-    find_cells(a, peer, at);
-    return debt(a->prefixes_paid_at[0][at[0]], now) > NEAP_SECOND &&
-           debt(a->prefixes_paid_at[1][at[1]], now) > NEAP_SECOND;
+    for (enum admission_prefix prefix = 0; prefix < ADMISSION_PREFIXES; prefix++) {
+        const neap_time(*cells)[LIMIT_ADMISSION_CELLS] = a->prefixes_paid_at[prefix];
+        size_t at[2];
+
+        find_cells(a, peer, prefix, at);
+        count += debt(cells[0][at[0]], now) > NEAP_SECOND && debt(cells[1][at[1]], now) > NEAP_SECOND;
+    }
+    return count;
 }
 
-/* Half of what may begin in a second is for those with a token alone. A prefix over its share stops a quarter earlier
- * than others, so that they find some left. */
+/* Half of what may begin in a second is for anybody; who is over its share stops a quarter earlier than others, so that
+ * they find some left. Clients with a token have no such bound, but what they began is paid for before more of them
+ * begin, in the order of their prefixes' quiet: at a flood a quiet one waits for nobody. */
 enum admission_says neap_admission_ask(const struct admission *a, const neap_address *peer, bool validated,
                                        uint64_t rate, uint64_t half_open, neap_time now)
 {
-    bool is_over = rate > 0 && is_over_share(a, peer, now);
-    neap_time owed = rate > 0 ? debt(a->paid_at, now) : 0;
+    unsigned over = rate > 0 ? count_over_share(a, peer, now) : 0;
 
     if (!validated) {
+        neap_time most = over > 0 ? QUARTER : 2 * QUARTER;
+
         if (half_open >= LIMIT_HALF_OPEN_REFUSED)
             return ADMISSION_REFUSE;
-        return half_open >= LIMIT_HALF_OPEN || owed > (is_over ? QUARTER : 2 * QUARTER) ? ADMISSION_RETRY
-                                                                                        : ADMISSION_BEGIN;
+        return half_open >= LIMIT_HALF_OPEN || (rate > 0 && debt(a->paid_at, now) > most) ? ADMISSION_RETRY
+                                                                                          : ADMISSION_BEGIN;
     }
-    if (half_open >= LIMIT_HALF_OPEN_MOST || (is_over && half_open >= LIMIT_HALF_OPEN_REFUSED))
+    if (half_open >= LIMIT_HALF_OPEN_MOST || (over > 0 && half_open >= LIMIT_HALF_OPEN_REFUSED))
         return ADMISSION_REFUSE;
-    return is_over && owed > 3 * QUARTER ? ADMISSION_LATER : ADMISSION_BEGIN;
+    return rate > 0 && debt(a->all_paid_at, now) >= MOST_PROVED_DEBT - over * QUIET_DEBT ? ADMISSION_LATER
+                                                                                         : ADMISSION_BEGIN;
 }
 
 void neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate, neap_time now)
 {
-    size_t at[2];
-
     if (rate == 0)
         return;
     neap_time cost = NEAP_SECOND / rate;
     a->paid_at = add_debt(a->paid_at, cost, MOST_DEBT, now);
-    find_cells(a, peer, at);
-    for (size_t i = 0; i < 2; i++) {
-        neap_time *cell = &a->prefixes_paid_at[i][at[i]];
+    a->all_paid_at = add_debt(a->all_paid_at, cost, MOST_PROVED_DEBT, now);
+    for (enum admission_prefix prefix = 0; prefix < ADMISSION_PREFIXES; prefix++) {
+        size_t at[2];
 
-        *cell = add_debt(*cell, cost * PREFIX_SHARE, MOST_PREFIX_DEBT, now);
+        find_cells(a, peer, prefix, at);
+        for (size_t i = 0; i < 2; i++) {
+            neap_time *cell = &a->prefixes_paid_at[prefix][i][at[i]];
+
+            *cell = add_debt(*cell, cost * shares[prefix], MOST_PREFIX_DEBT, now);
+        }
     }
 }
 
@@ -79,14 +101,14 @@ uint64_t neap_admission_hash(const struct admission *a, struct span dcid)
     return neap_siphash(a->key, dcid);
 }
 
-void neap_admission_ended(struct admission *a, uint64_t hash, neap_time now)
+void neap_admission_spend(struct admission *a, uint64_t hash, neap_time now)
 {
-    a->ended[hash % LIMIT_ENDED_CONNECTIONS].hash = hash;
-    a->ended[hash % LIMIT_ENDED_CONNECTIONS].until = now + LIMIT_ENDED_SECONDS * NEAP_SECOND;
+    a->spent[hash % LIMIT_SPENT_DESTINATIONS].hash = hash;
+    a->spent[hash % LIMIT_SPENT_DESTINATIONS].until = now + LIMIT_SPENT_SECONDS * NEAP_SECOND;
 }
 
-bool neap_admission_has_ended(const struct admission *a, uint64_t hash, neap_time now)
+bool neap_admission_is_spent(const struct admission *a, uint64_t hash, neap_time now)
 {
-    return a->ended[hash % LIMIT_ENDED_CONNECTIONS].hash == hash &&
-           now < a->ended[hash % LIMIT_ENDED_CONNECTIONS].until;
+    return a->spent[hash % LIMIT_SPENT_DESTINATIONS].hash == hash &&
+           now < a->spent[hash % LIMIT_SPENT_DESTINATIONS].until;
 }

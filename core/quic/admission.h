@@ -8,18 +8,23 @@
 #include "base/map.h"
 #include "neap.h"
 
+/* Prefixes of an address: a network's, IPv4 /24 and IPv6 /48, and a provider's around it, /16 and /32. */
+enum admission_prefix { ADMISSION_NETWORK, ADMISSION_PROVIDER, ADMISSION_PREFIXES };
+
 struct admission {
     uint64_t
         key[2]; /* of the hashes: who may choose addresses and connection IDs must not choose the cells */
-    neap_time paid_at; /* when every handshake that began is paid for */
-    /* The same for prefixes, IPv4 /24 and IPv6 /48. A prefix owes what the lesser of its two cells says, so that it
-     * suffers for another only when both are shared. */
-    neap_time prefixes_paid_at[2][LIMIT_ADMISSION_CELLS];
-    /* First destinations of connections that came to an end after their handshake. */
+    /* When every handshake that began is paid for. For clients without the token of a Retry more than a second's is
+     * forgiven: however many came at once, it does not ask for Retry for long. */
+    neap_time paid_at, all_paid_at;
+    /* The same for prefixes. One owes what the lesser of its two cells says, so that it suffers for another only when
+     * both are shared. */
+    neap_time prefixes_paid_at[ADMISSION_PREFIXES][2][LIMIT_ADMISSION_CELLS];
+    /* First destinations that begin nothing more. */
     struct {
         uint64_t hash;
         neap_time until;
-    } ended[LIMIT_ENDED_CONNECTIONS];
+    } spent[LIMIT_SPENT_DESTINATIONS];
 };
 
 enum admission_says {
@@ -38,9 +43,10 @@ void neap_admission_begun(struct admission *a, const neap_address *peer, uint64_
 
 /** The hash under which the connection is remembered whose first Initial had this destination. */
 uint64_t neap_admission_hash(const struct admission *a, struct span dcid);
-/** A connection whose handshake was complete is gone. Its first packet may still come, late or again: for
- * LIMIT_ENDED_SECONDS, or until another takes the place, it begins no second one. */
-void neap_admission_ended(struct admission *a, uint64_t hash, neap_time now);
-bool neap_admission_has_ended(const struct admission *a, uint64_t hash, neap_time now);
+/** A connection began with the token of a Retry, or is gone after its handshake. Its first packet may still come, late or
+ * again: for LIMIT_SPENT_SECONDS, longer than such a token lives, or until another takes the place, it begins no second
+ * one. */
+void neap_admission_spend(struct admission *a, uint64_t hash, neap_time now);
+bool neap_admission_is_spent(const struct admission *a, uint64_t hash, neap_time now);
 
 #endif

@@ -252,7 +252,7 @@ void neap_endpoint_remove(neap_endpoint *e, struct endpoint_entry *entry)
     list_remove(&entry->news);
     end_half_open(e, entry);
     if (c->is_server && conn_reached(c) >= STAGE_ESTABLISHED)
-        neap_admission_ended(e->admission, entry->first, e->now);
+        neap_admission_spend(e->admission, entry->first, e->now);
     e->stats.connections--;
     e->memory_short_at = 0;
     c->entry = NULL;
@@ -372,5 +372,6 @@ void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats 
     neap_endpoint_stats known = endpoint->stats;
 
     known.receive_held = endpoint->config->received.held;
+    known.answers_waiting = endpoint->answer_count;
     fill_sized(out, size, &known, sizeof known);
 }

@@ -3,14 +3,25 @@
 
 #define ANSWER_ROOM 640u /* a Version Negotiation packet with two connection IDs of 255 bytes, or a Retry */
 
+/* What has no room is not even computed. */
+static bool has_room(neap_endpoint *e)
+{
+    if (e->answer_count < LIMIT_STATELESS_ANSWERS)
+        return true;
+    e->stats.answers_dropped++;
+    return false;
+}
+
 static void queue(neap_endpoint *e, const neap_udp_datagram *d, const uint8_t *bytes, int64_t size,
                   uint64_t *counter)
 {
-    if (size <= 0 || e->answer_count == LIMIT_STATELESS_ANSWERS)
+    if (size <= 0)
         return;
     struct answer *a = neap_pool_alloc(e->pool, sizeof *a + (size_t)size);
-    if (!a)
+    if (!a) {
+        e->stats.answers_dropped++;
         return;
+    }
     a->from = d->to;
     a->to = d->from;
     a->size = (size_t)size;
@@ -24,6 +35,9 @@ void neap_endpoint_answer_version(neap_endpoint *e, const neap_udp_datagram *d, 
 {
     uint8_t room[ANSWER_ROOM];
     struct writer w = writer_of(room, sizeof room);
+
+    if (!has_room(e))
+        return;
     uint64_t bits = neap_random_u64(neap_crypto_random(e->config->crypto));
 
     neap_version_negotiation_write(&w, h->scid, h->dcid, (uint8_t)(bits >> 32 & 0x7f), (uint32_t)bits);
@@ -38,7 +52,7 @@ void neap_endpoint_answer_retry(neap_endpoint *e, const neap_udp_datagram *d, co
 
     /* RFC 9000 §17.2.5.1: it must differ from the client's choice, or the client drops the Retry; who tries again does
      * not meet it twice. */
-    if (!neap_endpoint_new_cid(e, &scid) || cid_equal(&scid, &h->dcid))
+    if (!has_room(e) || !neap_endpoint_new_cid(e, &scid) || cid_equal(&scid, &h->dcid))
         return;
     queue(e, d, room, neap_retry(e->config, h, &scid, &d->from, room, sizeof room), &e->stats.retries_sent);
 }
@@ -48,13 +62,14 @@ void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, 
 {
     uint8_t room[ANSWER_ROOM];
 
-    queue(e, d, room, neap_refuse(e->config, h, code, room, sizeof room), &e->stats.refused);
+    if (has_room(e))
+        queue(e, d, room, neap_refuse(e->config, h, code, room, sizeof room), &e->stats.refused);
 }
 
 /* RFC 9000 §10.3.3, §21.11: not more than so many a second. Only what can be answered counts. */
 static bool may_reset(neap_endpoint *e, size_t trigger_size)
 {
-    if (trigger_size <= RESET_LEAST || e->answer_count == LIMIT_STATELESS_ANSWERS)
+    if (trigger_size <= RESET_LEAST || !has_room(e))
         return false;
     if (e->now - e->reset_second >= NEAP_SECOND) {
         e->reset_second = e->now;
@@ -94,6 +109,7 @@ int64_t neap_endpoint_take_answer(neap_endpoint *e, neap_udp_datagram *out, size
         a = LIST_OWNER(e->answers.next, struct answer, link);
         if (!neap_endpoint_is_held(e, &a->to))
             break;
+        e->stats.answers_dropped++;
         drop_first(e);
     }
     size_t size = a->size;

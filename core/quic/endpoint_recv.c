@@ -62,6 +62,8 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     if (!entry)
         return accept_failed(e, NEAP_ERR_NO_MEMORY, "no memory for a connection");
     entry->first = neap_admission_hash(e->admission, cid_span(&h->dcid));
+    if (original)
+        neap_admission_spend(e->admission, entry->first, e->now);
     neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
     e->stats.accepted++;
     neap_endpoint_touch(e, conn);
@@ -127,7 +129,7 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
     /* RFC 9000 §7.2: only one that we gave, in a Retry, may be shorter. */
     if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && token == TOKEN_NOTHING)
         return drop(e);
-    if (neap_admission_has_ended(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)), e->now))
+    if (neap_admission_is_spent(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)), e->now))
         return drop(e);
     if (token == TOKEN_INVALID) {
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);

@@ -96,6 +96,19 @@ static void prepare(struct receive_batch *batch)
     }
 }
 
+/* Each datagram of a train may be a first packet that is answered: the endpoint keeps LIMIT_STATELESS_ANSWERS of them,
+ * those that wait leave before. */
+static void make_room(neap_loop *loop, struct udp_socket *udp, const neap_udp_datagram *datagram)
+{
+    size_t segment = datagram->segment_size > 0 ? datagram->segment_size : datagram->size;
+    size_t count = (datagram->size + segment - 1) / segment;
+    neap_endpoint_stats stats;
+
+    neap_endpoint_get_stats(udp->attachment->endpoint, &stats, sizeof stats);
+    if (stats.answers_waiting > 0 && stats.answers_waiting + count > LIMIT_STATELESS_ANSWERS)
+        neap_udp_flush(loop, udp->attachment);
+}
+
 static void deliver(neap_loop *loop, struct udp_socket *udp, struct mmsghdr *message, neap_time now)
 {
     neap_udp_datagram datagram = {.bytes = message->msg_hdr.msg_iov->iov_base, .size = message->msg_len};
@@ -106,6 +119,7 @@ static void deliver(neap_loop *loop, struct udp_socket *udp, struct mmsghdr *mes
     if (message->msg_len == 0 || (message->msg_hdr.msg_flags & MSG_TRUNC) != 0)
         return;
     neap_udp_read_message(&message->msg_hdr, &udp->bound, &datagram);
+    make_room(loop, udp, &datagram);
     if (neap_endpoint_recv(udp->attachment->endpoint, &datagram, now) != NEAP_OK)
         loop->stats.receive_errors++;
 }

@@ -404,12 +404,20 @@ function Sim:next_time()
   return at
 end
 
+-- An endpoint keeps 64 answers that no connection sends: they leave before there may be more of them.
+local ANSWERS = 64
+
 function Sim:deliver_due()
   while self.event_count > 0 and self.events[1].at <= self.now do
     local event = self:pop()
     local node = event.node
     if node and not (node.inside and event.to ~= node.address) then
       event.direction.delivered = event.direction.delivered + 1
+      node.unanswered = node.dirty and (node.unanswered or 0) + 1 or 1
+      if node.unanswered > ANSWERS and node.endpoint:stats().answers_waiting > 0 then
+        node:flush()
+        node.unanswered = 1
+      end
       node.endpoint:recv(event.bytes,
         { from = event.from, to = node.inside or event.to, ecn = event.ecn, at = self.now })
       node.dirty = true

@@ -539,8 +539,39 @@ describe("a server endpoint", function()
     for i = 1, 1000 do
       w.give(("\192%04dxx"):format(i) .. ("\0"):rep(1400))
     end
+    assert.equal(64, w.endpoint:stats().answers_waiting)
+    assert.equal(936, w.endpoint:stats().answers_dropped)
     w.flush()
     assert.is_true(#w.out <= 64 and #w.out > 0)
+    assert.equal(0, w.endpoint:stats().answers_waiting)
+    w.free()
+  end)
+
+  it("counts every answer that nobody gets, of whatever kind", function()
+    local w = world({ server = { retry = 1 } })
+    local initials = {}
+    for i = 1, 66 do
+      initials[i] = { first_initial(w, i) }
+      w.give(initials[i][1], initials[i][2])
+    end
+    local function dropped() return w.endpoint:stats().answers_dropped end
+    assert.equal(64, w.endpoint:stats().retries_sent)
+    assert.equal(2, dropped())
+    w.endpoint:refuse(true)
+    w.give(initials[65][1], initials[65][2])
+    assert.equal(3, dropped())
+    w.give("\64" .. ("x"):rep(100))
+    assert.equal(4, dropped())
+    -- No memory for one, and no way for it.
+    w.flush()
+    w.config:fail_at(0)
+    w.give(initials[65][1], initials[65][2])
+    w.config:fail_at(-1)
+    assert.equal(5, dropped())
+    w.give(initials[66][1], initials[66][2])
+    w.endpoint:hold(4, true)
+    w.flush()
+    assert.equal(6, dropped())
     w.free()
   end)
 

@@ -73,6 +73,13 @@ describe("a flush", function()
   end)
 end)
 
+describe("a turn that receives more first packets than an endpoint keeps answers", function()
+  it("sends what waits in between, and answers each", function()
+    local cert, key = pair.certificate()
+    assert.same({ 192, 0 }, { units.flood(cert, key, 4) })
+  end)
+end)
+
 describe("a handler of neap_loop_run", function()
   it("may close and release each connection", function()
     assert.same({ 4, 0 }, { units.within("release") })

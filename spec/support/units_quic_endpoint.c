@@ -155,6 +155,8 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "udp_datagrams_dropped", s.udp_datagrams_dropped);
     set_number(L, "handshakes_delayed", s.handshakes_delayed);
     set_number(L, "accept_failures", s.accept_failures);
+    set_number(L, "answers_waiting", s.answers_waiting);
+    set_number(L, "answers_dropped", s.answers_dropped);
     set_number(L, "early_bytes", e->early.used);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
@@ -211,23 +213,23 @@ static int admission_begun(lua_State *L)
     return 0;
 }
 
-/* a:ended(dcid, now) */
-static int admission_ended(lua_State *L)
+/* a:spend(dcid, now) */
+static int admission_spend(lua_State *L)
 {
     struct admission *a = luaL_checkudata(L, 1, ADMISSION);
     neap_cid cid = check_cid(L, 2);
 
-    neap_admission_ended(a, neap_admission_hash(a, cid_span(&cid)), check_time(L, 3));
+    neap_admission_spend(a, neap_admission_hash(a, cid_span(&cid)), check_time(L, 3));
     return 0;
 }
 
-/* a:has_ended(dcid, now) */
-static int admission_has_ended(lua_State *L)
+/* a:is_spent(dcid, now) */
+static int admission_is_spent(lua_State *L)
 {
     struct admission *a = luaL_checkudata(L, 1, ADMISSION);
     neap_cid cid = check_cid(L, 2);
 
-    lua_pushboolean(L, neap_admission_has_ended(a, neap_admission_hash(a, cid_span(&cid)), check_time(L, 3)));
+    lua_pushboolean(L, neap_admission_is_spent(a, neap_admission_hash(a, cid_span(&cid)), check_time(L, 3)));
     return 1;
 }
 
@@ -240,8 +242,8 @@ static int admission_gc(lua_State *L)
 static const luaL_Reg admission_methods[] = {
     {"ask", admission_ask},
     {"begun", admission_begun},
-    {"ended", admission_ended},
-    {"has_ended", admission_has_ended},
+    {"spend", admission_spend},
+    {"is_spent", admission_is_spent},
     {NULL, NULL},
 };
 

@@ -5,10 +5,16 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
 
 int neap_units_runtime_loop(lua_State *L);
 
@@ -246,10 +252,50 @@ static int refused(lua_State *L)
     return 4;
 }
 
+/* flood(certificate, key, trains) -> Retry packets sent and answers dropped when one turn of a loop receives so many
+ * trains of 48 first packets */
+static int flood(lua_State *L)
+{
+    static const char *const protocols[] = {"test"};
+    size_t chain_size, key_size;
+    const char *chain = luaL_checklstring(L, 1, &chain_size), *key = luaL_checklstring(L, 2, &key_size);
+    static uint8_t train[48 * 1200];
+    neap_config *config = neap_config_new(NULL);
+    neap_loop *loop = neap_loop_new();
+    neap_endpoint_stats stats;
+    neap_address from, to;
+
+    neap_config_set_alpn(config, protocols, 1);
+    neap_config_add_certificate(config, chain, chain_size, key, key_size, NULL);
+    neap_config_set(config, "retry", 1);
+    neap_endpoint *server = neap_endpoint_new(config, true, NULL);
+    int fd = neap_udp_bind("127.0.0.1:0", &from);
+    if (fd < 0 || neap_loop_listen(loop, server, "127.0.0.1:0") != NEAP_OK)
+        return luaL_error(L, "no sockets");
+    neap_loop_address(loop, server, 4, &to);
+    setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &(int){1200}, sizeof(int));
+    for (size_t i = 0; i < sizeof train;
+         i += 1200) /* Initial, version 1, connection IDs of 8 bytes, 1174 bytes */
+        memcpy(train + i, "\300\0\0\0\1\10destined\10sourced.\0\104\226", 26);
+    for (lua_Integer i = luaL_checkinteger(L, 3); i > 0; i--)
+        neap_udp_send(fd, train, sizeof train, &(neap_send_info){.from = from, .to = to});
+    neap_loop_wait(loop, 0);
+    neap_loop_flush(loop);
+    neap_endpoint_get_stats(server, &stats, sizeof stats);
+    lua_pushinteger(L, (lua_Integer)stats.retries_sent);
+    lua_pushinteger(L, (lua_Integer)stats.answers_dropped);
+    close(fd);
+    neap_loop_free(loop);
+    neap_endpoint_free(server);
+    neap_config_free(config);
+    return 2;
+}
+
 int neap_units_runtime_loop(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"full", full}, {"shares", shares}, {"within", within}, {"refused", refused}, {NULL, NULL},
+        {"full", full},       {"shares", shares}, {"within", within},
+        {"refused", refused}, {"flood", flood},   {NULL, NULL},
     };
 
     lua_newtable(L);
