@@ -65,7 +65,7 @@
     2u /* of memory_limit, a half: stream data of all connections that no one has read */
 #define LIMIT_RECEIVE_GROWTH_SHARE 4u /* of that, a quarter: above it windows do not grow */
 #define LIMIT_RECEIVE_FLOOR 65536u    /* bytes of it each connection may hold in any case */
-#define LIMIT_ADMISSION_CELLS 512u /* in which prefixes of a length are counted, twice: 16 KiB an endpoint */
+#define LIMIT_ADMISSION_CELLS 256u /* in which prefixes of a length are counted, twice: 8 KiB an endpoint */
 #define LIMIT_SPENT_DESTINATIONS \
     512u /* remembered by their first destination, lest a late packet begin them again */
 #define LIMIT_SPENT_SECONDS 30u          /* for so long */
