@@ -10,6 +10,7 @@ local function probe(options, seed)
     next = function() end,
     send = function() end,
     recv = function(_, bytes) arrived[#arrived + 1] = { bytes = bytes, at = lab:time() } end,
+    stats = function() return { answers_waiting = 0 } end,
     close = function() end,
   } }
   node.serve = function() return false end
