@@ -121,11 +121,19 @@ local function status_of(err)
   return type(status) == "number" and status >= 400 and status <= 599 and status % 1 == 0 and status or 500
 end
 
+-- The number that was thrown, if it was one; for `catch` alone. LuaJIT makes a text of error(404), with the place
+-- before it: what `error` was called with is still in its frame. No text is looked at, for it may be a peer's.
+local function number_thrown(err)
+  if type(err) == "number" then return err end
+  local thrower = type(err) == "string" and debug.getinfo(3, "f")
+  if not thrower or thrower.func ~= error then return nil end
+  local _, value = debug.getlocal(3, 1)
+  return type(value) == "number" and value or nil
+end
+
 -- What an error is handed on as: text with its traceback, a table as it is, a number as a status.
 local function catch(err)
-  -- error(404) has the place before it, in LuaJIT.
-  local status = type(err) == "number" and err
-    or type(err) == "string" and tonumber(err:match("^[^\n]*:%d+: ([45]%d%d)$"))
+  local status = number_thrown(err)
   if status then err = { status = status } end
   if type(err) == "string" then return debug.traceback(err, 2) end
   last_trace = status_of(err) >= 500 and debug.traceback("", 2)
@@ -150,7 +158,9 @@ end
 local function answer_by_default(err, req, trace)
   local status = status_of(err)
   if status >= 500 then log.error(("%s %s: %s"):format(req.method, req.path, describe(err, trace))) end
-  local body = status < 500 and err.message or (PHRASES[status] or "error " .. status) .. "\n"
+  local message = status < 500 and err.message
+  if type(message) == "number" then message = tostring(message) end
+  local body = message or (PHRASES[status] or "error " .. status) .. "\n"
   return status, body, type(err) == "table" and err.headers or nil
 end
 
@@ -205,20 +215,28 @@ end
 
 local run_from
 
--- What middleware gets as next(); `state.is_called` tells that it called it.
-local function make_next(self, i, req, res, state)
+-- What middleware gets as next(); `state.is_called` tells that it called it, `has_returned` that it is through, and
+-- `outer.has_run` that all is which ran inside of the middleware around it, however that ended.
+local function make_next(self, i, req, res, state, outer)
   return function()
+    if state.has_returned or outer.has_run then error("next() was called after its middleware had ended", 2) end
     if state.is_called then error("next() was called twice", 2) end
     state.is_called = true
     local mark = res:_mark()
-    local ok, err = xpcall(run_from, catch, self, i, req, res)
+    local ok, err = xpcall(run_from, catch, self, i, req, res, state)
+    state.has_run = true
     if not ok then answer_error(self, err, req, res, mark) end
     if state.params then req.params = state.params end
     return res
   end
 end
 
-function run_from(self, i, req, res)
+local function take(res, state, ...)
+  state.has_returned = true
+  return res:_take(state, ...)
+end
+
+function run_from(self, i, req, res, outer)
   local list = self.middleware
   while list[i] do
     local entry, params, wildcard = list[i], nil, nil
@@ -227,14 +245,14 @@ function run_from(self, i, req, res)
     if params or not entry.prefix then
       if params then req.params, req._wildcard = params, wildcard end
       local state = { is_called = false, params = params }
-      return res:_take(state, entry.fn(req, res, make_next(self, i, req, res, state)))
+      return take(res, state, entry.fn(req, res, make_next(self, i, req, res, state, outer)))
     end
   end
   res:_take(nil, find_and_run(self, req, res))
 end
 
-local function run_all(self, req, res)
-  run_from(self, 1, req, res)
+local function run_all(self, req, res, outer)
+  run_from(self, 1, req, res, outer)
   res:_complete()
 end
 
@@ -251,7 +269,9 @@ end
 --- Answers one request: middleware, route, what is owed. An error becomes a 500, never more.
 function App:handle(req, res)
   local started = self.response_hooks and core.now()
-  local ok, err = xpcall(run_all, catch, self, req, res)
+  local outer = self.middleware[1] and { has_run = false }
+  local ok, err = xpcall(run_all, catch, self, req, res, outer)
+  if outer then outer.has_run = true end
   if not ok then
     ok, err = xpcall(function()
       answer_error(self, err, req, res)

@@ -179,7 +179,9 @@ local function read_number(text, at)
   local stop = at + #int
   stop = stop + #(text:match("^%.%d+", stop) or "")
   stop = stop + #(text:match("^[eE][+-]?%d+", stop) or "")
-  return tonumber(text:sub(at, stop - 1)), stop
+  local value = tonumber(text:sub(at, stop - 1))
+  if value == math.huge or value == -math.huge then fail(text, at, "number out of range") end
+  return value, stop
 end
 
 local read

@@ -373,10 +373,11 @@ function Response:redirect(location, status) end
 ---@param body? string
 ---@return string|neap.Response|nil
 function Response:body(body) end
---- 103 Early Hints.
+--- 103 Early Hints; see informational.
 ---@param fields table<string, string|string[]>
 function Response:early_hints(fields) end
----@param status integer
+--- Sends an interim response; at most 16 before a response.
+---@param status integer from 102 to 199
 ---@param fields table<string, string|string[]>
 function Response:informational(status, fields) end
 ---@param code? integer HTTP/3 error code

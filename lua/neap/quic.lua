@@ -420,7 +420,7 @@ end
 -- Without a certificate the development one is used. nil, message, code when it cannot.
 function quic.listen(given)
   local listener, message, code = listen(prepare(given, LISTEN))
-  if not listener then task.why_not = message end
+  if not listener then task.not_listening(message) end
   return listener, message, code
 end
 

@@ -81,6 +81,10 @@ function Request.new(exchange, fields, fin, timeout)
   local mark = target:find("?", 1, true)
   local path = mark and target:sub(1, mark - 1) or target
   local spelled = Router.normalize(path)
+  -- Where its escaped slashes lead out of the root, no prefix of middleware says what it is below.
+  if spelled and spelled:find("%2F", 1, true) and not Router.normalize((spelled:gsub("%%2F", "/"))) then
+    spelled, path = nil, spelled
+  end
   self.path, self._segments = spelled or path, spelled and Router.segments(spelled) or false
   self.query_string = mark and target:sub(mark + 1) or nil
   return setmetatable(self, Request)
@@ -94,14 +98,26 @@ local function broken_off(message, code, number)
 end
 
 --- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks
--- off. Who reads on after that gets an error, so that no loop turns for ever.
+-- off. Who reads on after that gets an error, so that no loop turns for ever; who reads behind the
+-- end more than once lets others run, and gets the error when the client has left.
 function methods:read(max)
   if self._broken then
     task.sleep(0)
     error(broken_off((table.unpack or unpack)(self._broken)), 2)
   end
+  if self._has_ended then
+    if not self._was_behind then
+      self._was_behind = true
+      return nil
+    end
+    task.sleep(0)
+    local message, code, number = self:_why_left()
+    if message then error(broken_off(message, code, number), 2) end
+    return nil
+  end
   local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
   if message and code ~= "timeout" then self._broken = { message, code, number } end
+  if not bytes and not message then self._has_ended = true end
   return bytes, message, code, number
 end
 
@@ -123,7 +139,8 @@ function methods:body(limit)
   local parts = self._parts or { size = 0 }
   self._parts = parts
   while not self._body and parts.size <= limit do
-    local bytes, message, code, number = self:read()
+    local bytes, message, code, number
+    if not self._has_ended then bytes, message, code, number = self:read() end
     if message then return nil, message, code, number end
     if bytes then
       parts[#parts + 1], parts.size = bytes, parts.size + #bytes

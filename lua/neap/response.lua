@@ -21,6 +21,8 @@ local CAN_HAPPEN = { closed = true, stopped = true, reset = true, timeout = true
 
 local H3_INTERNAL_ERROR = 0x102
 
+local MAX_INFORMATIONAL = 16 -- before a response: they wait for no credit, and are held until they are sent
+
 function Response.new(exchange, method, timeout)
   return setmetatable({
     _exchange = exchange,
@@ -53,6 +55,19 @@ local function raise_over(self)
   local failure = self._failure or self._has_no_body and { "this response has no body", "state" }
   if not failure then error("the response has ended", 3) end
   error(setmetatable({ message = failure[1], code = failure[2], is_over = true }, Over), 3)
+end
+
+-- A call that has nothing to do any more. It lets others run, so that no loop of these stops them; a second one ends
+-- its handler when nobody is there to hear of it.
+local function idle(self)
+  task.sleep(0)
+  local message, code = why_left(self._exchange)
+  if not message and self._failure then message, code = self._failure[1], self._failure[2] end
+  if self._was_idle and message then
+    error(setmetatable({ message = message, code = code, is_over = true }, Over), 3)
+  end
+  self._was_idle = true
+  return self
 end
 
 -- A call down that did not work: what the client or the path did is a result, what the handler did is an error of its.
@@ -233,7 +248,7 @@ end
 -- client has gone.
 function Response:start()
   if self._failure then raise_over(self) end
-  if self._started then return self end
+  if self._started then return idle(self) end
   local fields = { ":status", self._status }
   local list = fields_to_send(self) or {}
   for i = 1, #list do fields[i + 2] = list[i] end
@@ -244,10 +259,20 @@ function Response:start()
   return self
 end
 
---- Sends an interim response, such as 103 with `link` fields.
+--- Sends an interim response, such as 103 with `link` fields: its status is from 102 to 199, and there are 16 at
+-- most before a response.
 function Response:informational(status, fields)
+  if type(status) ~= "number" or status < 102 or status > 199 or status % 1 ~= 0 then
+    error("an informational status is a whole number from 102 to 199", 2)
+  end
   if self._failure then raise_over(self) end
   if self._started then error("the headers are sent already", 2) end
+  local count = (self._informational or 0) + 1
+  if count > MAX_INFORMATIONAL then
+    task.sleep(0)
+    error(("there are at most %d informational responses before a response"):format(MAX_INFORMATIONAL), 2)
+  end
+  self._informational = count
   local list = Headers.list(Headers.new(fields):del("content-length")) -- RFC 9110 §8.6
   local all = { ":status", status }
   for i = 1, #list do all[i + 2] = list[i] end
@@ -268,7 +293,8 @@ function Response:write(data)
   if type(data) ~= "string" then error("res:write takes a string, not a " .. type(data), 2) end
   if self._failure or self._ended then raise_over(self) end
   if self._body then error("res:send gave the whole body already", 2) end
-  local ok, message, code, number = self:start()
+  local ok, message, code, number = true, nil, nil, nil
+  if not self._started then ok, message, code, number = self:start() end
   if not ok then return nil, message, code, number end
   if self._ended then return self end
   if #data == 0 then
@@ -348,7 +374,7 @@ end
 --- Sends what is there now, and ends the response. The response, or nil, message, code when the client has gone.
 function Response:finish()
   if self._failure then raise_over(self) end
-  if self._ended then return self end
+  if self._ended then return idle(self) end
   if not self._started then return emit(self, self._body or "") end
   return finish(self)
 end
@@ -370,7 +396,9 @@ end
 local function set_json(self, value)
   local text, message = json.encode(value)
   if not text then error(message, 0) end
-  if not self:header("content-type") then self:header("content-type", "application/json") end
+  if not NO_BODY[self._status] and not self:header("content-type") then
+    self:header("content-type", "application/json")
+  end
   return text
 end
 
@@ -400,6 +428,7 @@ end
 
 --- Breaks the response off with an HTTP/3 error code (H3_INTERNAL_ERROR unless told).
 function Response:abort(code)
+  if self._ended then idle(self) end
   return self:_abort("aborted by the handler", "aborted", code)
 end
 
@@ -419,7 +448,7 @@ local function set_body(self, body)
     body = set_json(self, body)
   elseif type(body) ~= "string" then
     error("a handler returns a string, a table, a status first, or its response; not a " .. type(body), 0)
-  elseif body ~= "" and not self:header("content-type") then
+  elseif body ~= "" and not NO_BODY[self._status] and not self:header("content-type") then
     self:header("content-type", "text/plain; charset=utf-8")
   end
   self._body = body

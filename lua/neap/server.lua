@@ -134,7 +134,7 @@ function server.listen(app, given)
   local mine, config = options.split(given, OWN, 2)
   local endpoint, message, code = prepare(mine, config)
   if not endpoint then
-    task.why_not = message
+    task.not_listening(message)
     return nil, message, code
   end
 

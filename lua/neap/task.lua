@@ -187,6 +187,12 @@ end
 --- Why the last listen failed, for who left its result alone; nil when one has succeeded since.
 task.why_not = nil
 
+--- A listen has failed. Beside a server that works nobody is told at the end: it is a line in the log.
+function task.not_listening(message)
+  task.why_not = message
+  if holders > 0 then log.warn("not listening: " .. tostring(message)) end
+end
+
 --- A server holds the loop running; call with -1 when it ends.
 function task.hold(count)
   holders = holders + count

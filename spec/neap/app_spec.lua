@@ -112,7 +112,9 @@ describe("an app", function()
         ["/tenant//yours/x"] = 403, ["/tenant/./yours"] = 403, ["/tenant/mine/../yours/x"] = 403,
         ["/tenant/mine%2F..%2Fyours"] = 403, ["/tenant/"] = 200, ["/tenant"] = 200,
         ["/%252e%252e/admin"] = 200, ["/admin%00"] = 404, ["/../admin"] = 404, ["/x/../../admin"] = 404,
-        ["/%2e%2e/admin/x"] = 404,
+        ["/%2e%2e/admin/x"] = 404, ["/..%2Fadmin%2Fx"] = 404, ["/..%2fadmin"] = 404, ["/x%2F..%2F..%2Fadmin%2Fx"] = 404,
+        ["/%2F..%2Fadmin"] = 404, ["/x/..%2F..%2Fadmin"] = 404, ["/%2e%2e%2Fadmin"] = 404, ["/..%2F"] = 404,
+        ["/..%2F..%2Finner"] = 404, ["/x%2F..%2Fy"] = 200,
       } do
         local r = assert(client:get(url .. path))
         assert.equal(status, r.status, path)
@@ -342,6 +344,54 @@ describe("an app", function()
       assert.matches("did not call next", log)
       assert.matches("called twice", log)
     end)
+  end)
+
+  it("runs nothing by a next() that is called when its middleware has returned, or failed", function()
+    local ran, late = {}, {}
+    local function later(name, next)
+      neap.go(function()
+        neap.sleep(0.05)
+        late[name] = { pcall(function() next() end) }
+      end)
+    end
+    web.with_app(function(app)
+      app:use("/returned", function(_, _, next)
+        later("returned", next)
+        return "early"
+      end)
+      app:use("/outer", function(_, _, next)
+        next()
+        neap.sleep(0.2)
+      end)
+      app:use("/outer/failed", function(_, _, next)
+        later("failed", next)
+        error(403)
+      end)
+      app:use("/slow", function(_, _, next)
+        later("slow", next)
+        neap.sleep(0.2)
+      end)
+      app:use("/alone", function(_, _, next)
+        later("alone", next)
+        error(403)
+      end)
+      app:get("/*path", function(req)
+        ran[#ran + 1] = req.path
+        return "ran"
+      end)
+    end, function(client, url)
+      assert.equal("early", assert(client:get(url .. "/returned")):body())
+      assert.equal(403, assert(client:get(url .. "/outer/failed")).status)
+      assert.equal(403, assert(client:get(url .. "/alone")).status)
+      assert.equal("ran", assert(client:get(url .. "/slow")):body())
+      neap.sleep(0.1)
+    end)
+    assert.same({ "/slow" }, ran)
+    assert.is_true(late.slow[1])
+    for _, name in ipairs { "returned", "failed", "alone" } do
+      assert.is_false(late[name][1], name)
+      assert.matches("app_spec.lua:%d+: next%(%) was called after its middleware had ended", late[name][2])
+    end
   end)
 
   it("leaves an answer that on_error and on_not_found do not give or change", function()

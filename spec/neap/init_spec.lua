@@ -40,6 +40,20 @@ describe("a script", function()
     end
   end)
 
+  it("whose second listen failed beside one that works finds it in the log", function()
+    for _, listen in ipairs { "neap.app():listen { host = '127.0.0.1', port = PORT }",
+      "neap.quic.listen { host = '127.0.0.1', port = PORT, alpn = 'x' }" } do
+      local program, plain = with_both(([[
+        local neap = require "neap"
+        local server = assert(neap.app():listen { host = "127.0.0.1", port = 0 })
+        LISTEN
+        neap.go(function() server:close() end)
+        neap.run()
+      ]]):gsub("LISTEN", function() return listen end))
+      for _, result in ipairs { program, plain } do assert.matches("warn not listening: [^\n]*in use", result[1]) end
+    end
+  end)
+
   it("that listens and never runs the loop is told so by a plain interpreter", function()
     helper.write_file(folder .. "/script.lua",
       "assert(require('neap').app():listen { host = '127.0.0.1', port = 0 })")

@@ -56,4 +56,14 @@ describe("json.decode", function()
       assert.equal("json", code)
     end
   end)
+
+  it("refuses numbers that none is large enough for, and keeps the largest", function()
+    for _, bad in ipairs { "1e999", "-1e999", '{"a":[1e309]}', ("9"):rep(400) } do
+      local value, why, code = json.decode(bad)
+      assert.is_nil(value)
+      assert.matches("number out of range at byte %d+", why)
+      assert.equal("json", code)
+    end
+    assert.same({ 1.7976931348623157e308, 0, -0.0 }, json.decode "[1.7976931348623157e308,1e-999,-0.0]")
+  end)
 end)

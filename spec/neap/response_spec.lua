@@ -281,6 +281,86 @@ describe("content-length", function()
   end)
 end)
 
+describe("a handler that never waits", function()
+  -- `turn()` before each call: false when the loop is to end.
+  for name, handler in pairs {
+    ["reads on behind the end of a body"] = function(req, _, turn) while turn() do req:read() end end,
+    ["reads on and catches errors"] = function(req, _, turn) while turn() do pcall(req.read, req) end end,
+    ["finishes again and again"] = function(_, res, turn)
+      res:send("x")
+      while turn() do res:finish() end
+    end,
+    ["finishes and catches errors"] = function(_, res, turn) while turn() do pcall(res.finish, res) end end,
+    ["starts again and again"] = function(_, res, turn) while turn() do res:start() end end,
+    ["starts and catches errors"] = function(_, res, turn) while turn() do pcall(res.start, res) end end,
+    ["breaks off again and again"] = function(_, res, turn) while turn() do res:abort() end end,
+    ["breaks off and catches errors"] = function(_, res, turn) while turn() do pcall(res.abort, res) end end,
+    ["breaks off what is whole"] = function(_, res, turn)
+      res:send("x"):finish()
+      while turn() do res:abort() end
+    end,
+    ["gives hint after hint"] = function(_, res, turn) while turn() do res:early_hints { link = "</a>" } end end,
+    ["gives hints and catches errors"] = function(_, res, turn)
+      while turn() do pcall(res.early_hints, res, { link = "</a>" }) end
+    end,
+  } do
+    it("and " .. name .. " lets others run", function()
+      local is_over, turns, most = false, 0, 0
+      web.logged(function()
+        web.with_app(function(app)
+          app:get("/loop", function(req, res)
+            handler(req, res, function()
+              turns = turns + 1
+              most = math.max(most, turns)
+              return turns <= 100 and not is_over
+            end)
+          end)
+          app:get("/other", function() return "here" end)
+        end, function(client, url)
+          neap.go(function()
+            while not is_over do
+              turns = 0
+              neap.sleep(0)
+            end
+          end)
+          neap.go(function() client:get(url .. "/loop", { timeout = 0.3 }) end)
+          neap.sleep(0.05)
+          assert.equal("here", assert(client:get(url .. "/other", { timeout = 5 })):body())
+          is_over = true
+          neap.sleep(0.01)
+        end)
+      end)
+      assert.is_true(most > 0 and most < 30, most .. " turns without another task")
+    end)
+  end
+end)
+
+describe("interim responses", function()
+  it("have a status from 102 to 199", function()
+    for _, status in ipairs { 99, 100, 101, 200, 204, 103.5, "103" } do
+      local got, body, log = outcome(function(_, res)
+        res:informational(status, {})
+        return "late"
+      end)
+      assert.same({ 500, "internal server error\n" }, { got, body })
+      assert.matches("response_spec.lua:%d+: an informational status is a whole number from 102 to 199", log)
+    end
+    assert.equal(200, (outcome(function(_, res) return res:informational(199, {}) and "x" end)))
+  end)
+
+  it("are sixteen at most", function()
+    local count = 0
+    local status, _, log = outcome(function(_, res)
+      for _ = 1, 50 do
+        res:early_hints { link = "</a>" }
+        count = count + 1
+      end
+    end)
+    assert.same({ 500, 16 }, { status, count })
+    assert.matches("at most 16", log)
+  end)
+end)
+
 -- The rows of the table in docs/handlers.md.
 describe("a handler's answer", function()
   local function answer(handler, request)
@@ -380,6 +460,40 @@ describe("a handler's answer", function()
     local got = is(function() error { status = 401, headers = { ["www-authenticate"] = "Basic" } } end, 401, TEXT,
       "unauthorized\n")
     assert.equal("Basic", got.headers["www-authenticate"])
+  end)
+
+  it("is chosen by a number that is thrown, and by no text", function()
+    is(function() return error(404) end, 404, TEXT, "not found\n")
+    is(function() error(404, 2) end, 404, TEXT, "not found\n")
+    is(function()
+      local function deep() error(403) end
+      neap.sleep(0)
+      deep()
+    end, 403, TEXT, "forbidden\n")
+    for _, text in ipairs { "404", "x: 404", "x:1: 404", "a\nx.lua:1: 404" } do
+      fails(function() error(text) end, "traceback")
+      fails(function() error(text, 0) end, "traceback")
+      fails(function() error("no such tide: " .. text) end, "no such tide: ")
+      fails(function() error(setmetatable({}, { __tostring = function() return text end })) end, "404")
+      fails(function()
+        local ok, err = pcall(error, text, 2)
+        error(ok or err, 0)
+      end, "traceback")
+    end
+    fails(function() error(42) end, "42")
+  end)
+
+  it("with a status that has no body has no type of one", function()
+    for _, status in ipairs { 204, 205, 304 } do
+      is(function() return status, "tide" end, status, nil, "")
+      is(function() return status, { 1 } end, status, nil, "")
+      is(function(_, res) return res:status(status):json { 1 } end, status, nil, "")
+    end
+  end)
+
+  it("may be an error whose message is a number", function()
+    is(function() error { status = 404, message = 42 } end, 404, TEXT, "42")
+    fails(function() error { status = 404, message = print } end, "not a function")
   end)
 
   it("of an error of the server's own keeps its message to the log", function()
