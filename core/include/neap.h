@@ -640,6 +640,7 @@ typedef struct neap_endpoint_stats {
     uint64_t receive_held; /* as neap_config_memory says of the endpoint's config */
     uint64_t answers_waiting; /* there are now: stateless answers that neap_endpoint_send has not given yet */
     uint64_t answers_dropped; /* of them, that found no room, no memory or no way */
+    uint64_t answers_most;    /* may wait: their bound */
 } neap_endpoint_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);

@@ -373,5 +373,6 @@ void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats 
 
     known.receive_held = endpoint->config->received.held;
     known.answers_waiting = endpoint->answer_count;
+    known.answers_most = LIMIT_STATELESS_ANSWERS;
     fill_sized(out, size, &known, sizeof known);
 }

@@ -292,7 +292,7 @@ static int endpoint_stats(lua_State *L)
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_endpoint_get_stats(core->endpoint, &stats, sizeof stats);
-    lua_createtable(L, 0, 14);
+    lua_createtable(L, 0, 15);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(connections)
     COUNTER(half_open)
@@ -308,6 +308,7 @@ static int endpoint_stats(lua_State *L)
     COUNTER(receive_held)
     COUNTER(answers_waiting)
     COUNTER(answers_dropped)
+    COUNTER(answers_most)
 #undef COUNTER
     return 1;
 }

@@ -104,9 +104,9 @@ end
 local function match_prefix(req, prefix)
   if not req._segments then return nil end
   local params, rest = Router.match_prefix(prefix, req._segments)
-  if params or not req.path:find("%2F", 1, true) then return params, rest end
+  if params or not Router.has_escaped_slash(req.path) then return params, rest end
   if not req._loose_segments then
-    local path = Router.normalize((req.path:gsub("%%2F", "/")))
+    local path = Router.loosen(req.path)
     req._loose_segments = path and Router.segments(path) or {}
   end
   return Router.match_prefix(prefix, req._loose_segments)

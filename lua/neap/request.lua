@@ -82,7 +82,7 @@ function Request.new(exchange, fields, fin, timeout)
   local path = mark and target:sub(1, mark - 1) or target
   local spelled = Router.normalize(path)
   -- Where its escaped slashes lead out of the root, no prefix of middleware says what it is below.
-  if spelled and spelled:find("%2F", 1, true) and not Router.normalize((spelled:gsub("%%2F", "/"))) then
+  if spelled and Router.has_escaped_slash(spelled) and not Router.loosen(spelled) then
     spelled, path = nil, spelled
   end
   self.path, self._segments = spelled or path, spelled and Router.segments(spelled) or false

@@ -51,6 +51,19 @@ function Router.normalize(path)
   return path
 end
 
+-- Escaped slashes, and backslashes, which some take for slashes.
+local ESCAPED_SLASH = { ["%2F"] = "/", ["%5C"] = "/" }
+
+--- Whether a normalized path has escaped slashes or backslashes.
+function Router.has_escaped_slash(path)
+  return path:find("%2F", 1, true) ~= nil or path:find("%5C", 1, true) ~= nil
+end
+
+--- A normalized path as who takes its escaped slashes for slashes sees it, nil when that is out of the root.
+function Router.loosen(path)
+  return Router.normalize((path:gsub("%%[25][FC]", ESCAPED_SLASH)))
+end
+
 --- The decoded segments of a path that begins with a slash. It is split first: an escaped slash stays inside
 -- its segment. Plain searches, which LuaJIT compiles, for each request comes by here.
 function Router.segments(path)
@@ -129,16 +142,24 @@ function Router.prefix(pattern, level)
   return parts
 end
 
+-- A handler may make a file's name of a parameter: one that stands for a single segment holds no separator, since
+-- what is before it could be left by `..` then.
+local function is_single(segment)
+  return segment ~= "" and not segment:find("[/\\%z]")
+end
+
 -- What a wildcard takes: the segments from i on. An escaped slash would be one among others there, and
--- "/a%2Fb" another spelling of "/a/b": nil.
+-- "/a%2Fb" another spelling of "/a/b": nil. So is a backslash before or behind `..`.
 local function rest_of(segments, i)
   for k = i, #segments do
-    if segments[k]:find("/", 1, true) then return nil end
+    local segment = segments[k]
+    if segment:find("/", 1, true) or ("\\" .. segment .. "\\"):find("\\..\\", 1, true) then return nil end
   end
   return table.concat(segments, "/", i)
 end
 
---- The parameters of a path that has this prefix, else nil; and the name of its wildcard.
+--- The parameters of a path that has this prefix, else nil; and the name of its wildcard. A segment that no route
+-- takes for a parameter stays encoded: it is below the prefix all the same.
 function Router.match_prefix(prefix, segments)
   local params, rest = {}, nil
   for i, part in ipairs(prefix) do
@@ -147,7 +168,7 @@ function Router.match_prefix(prefix, segments)
       if segment ~= part then return nil end
     elseif part.name then
       if segment == nil or segment == "" then return nil end
-      params[part.name] = segment
+      params[part.name] = is_single(segment) and segment or segment:gsub(NOT_IN_SEGMENT, encode)
     else
       rest = part.rest
       params[rest] = rest_of(segments, i)
@@ -179,7 +200,7 @@ local function find(node, segments, i, method, values, count)
     local below = node.fixed and node.fixed[segment]
     local route = below and find(below, segments, i + 1, method, values, count)
     if route then return route end
-    if node.param and segment ~= "" then
+    if node.param and is_single(segment) then
       values[count + 1] = segment
       route = find(node.param, segments, i + 1, method, values, count + 1)
       if route then return route end

@@ -305,6 +305,7 @@ local function new_node(owner, given, is_server)
     info = {},
   }, Node)
   node.endpoint = assert(core.endpoint(node.config, is_server))
+  node.answers_most = node.endpoint:stats().answers_most
   owner.nodes[number] = node
   owner.by_address[node.address] = node
   return node, options
@@ -404,17 +405,15 @@ function Sim:next_time()
   return at
 end
 
--- An endpoint keeps 64 answers that no connection sends: they leave before there may be more of them.
-local ANSWERS = 64
-
 function Sim:deliver_due()
   while self.event_count > 0 and self.events[1].at <= self.now do
     local event = self:pop()
     local node = event.node
     if node and not (node.inside and event.to ~= node.address) then
       event.direction.delivered = event.direction.delivered + 1
+      -- Answers that no connection sends leave before there may be more of them than an endpoint keeps.
       node.unanswered = node.dirty and (node.unanswered or 0) + 1 or 1
-      if node.unanswered > ANSWERS and node.endpoint:stats().answers_waiting > 0 then
+      if node.unanswered > node.answers_most and node.endpoint:stats().answers_waiting > 0 then
         node:flush()
         node.unanswered = 1
       end

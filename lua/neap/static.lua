@@ -18,13 +18,15 @@ local function names_tag(list, tag)
 end
 
 -- A single byte range (RFC 9110 §14.1.2): first, last; false when it cannot be satisfied; nil when
--- there is none.
+-- there is none, or when it is all of nothing: the end of an empty file can be satisfied, and no
+-- content-range says so.
 local function parse_range(value, size)
   local first, last = value:match("^bytes=(%d*)%-(%d*)$")
   if not first or (first == "" and last == "") then return nil end
   if first == "" then
     local count = tonumber(last)
     if count == 0 then return false end
+    if size == 0 then return nil end
     return math.max(0, size - count), size - 1
   end
   first, last = tonumber(first), tonumber(last)

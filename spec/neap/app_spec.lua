@@ -114,7 +114,9 @@ describe("an app", function()
         ["/%252e%252e/admin"] = 200, ["/admin%00"] = 404, ["/../admin"] = 404, ["/x/../../admin"] = 404,
         ["/%2e%2e/admin/x"] = 404, ["/..%2Fadmin%2Fx"] = 404, ["/..%2fadmin"] = 404, ["/x%2F..%2F..%2Fadmin%2Fx"] = 404,
         ["/%2F..%2Fadmin"] = 404, ["/x/..%2F..%2Fadmin"] = 404, ["/%2e%2e%2Fadmin"] = 404, ["/..%2F"] = 404,
-        ["/..%2F..%2Finner"] = 404, ["/x%2F..%2Fy"] = 200,
+        ["/..%2F..%2Finner"] = 404, ["/x%2F..%2Fy"] = 404, ["/x%3A..%3Ay"] = 200,
+        ["/admin%5Cx"] = 401, ["/x%5C..%5Cadmin%5cy"] = 401, ["/%5C..%5Cadmin"] = 404, ["/x%5C..%2F..%5Cadmin"] = 404,
+        ["/tenant/mine%5C..%5Cyours"] = 403, ["/x%5C..%5Cy"] = 404, ["/x%5Cy"] = 200,
       } do
         local r = assert(client:get(url .. path))
         assert.equal(status, r.status, path)

@@ -29,8 +29,28 @@ describe("router", function()
   end)
 
   it("takes a path as it was sent and gives parameters decoded", function()
-    assert.same({ "user", { id = "a/b c" } }, { match("GET", "/users/a%2Fb%20c") })
+    assert.same({ "user", { id = "a:b c" } }, { match("GET", "/users/a%3Ab%20c") })
     assert.equal("me", match("GET", "/users/m%65"))
+  end)
+
+  it("takes nothing for a parameter that could leave a folder", function()
+    for _, id in ipairs { "a%2Fb", "b%2F..%2F..%2Fc", "%2F", "%2Fetc%2Fpasswd", "..%5C..%5Cc", "a%5Cb", "%5C", "a%00" } do
+      local route, status = router:match("GET", "/users/" .. id)
+      assert.same({ nil, 404 }, { route, status }, id)
+      assert.is_nil((router:match("GET", "/users/7/posts/" .. id)), id)
+    end
+    assert.same({ "user", { id = "..a" } }, { match("GET", "/users/..a") })
+    for _, path in ipairs { "..%5C..%5Cc", "a%5C..%5Cb", "x/..%5Cb", "a/x%5C..", "a%2Fb" } do
+      assert.is_nil((router:match("GET", "/files/" .. path)), path)
+    end
+    assert.same({ "files", { path = "a\\b..\\c" } }, { match("GET", "/files/a%5Cb..%5Cc") })
+  end)
+
+  it("takes what is no parameter for one of a prefix, encoded, so that it is no way around", function()
+    local prefix = Router.prefix("/tenant/:id")
+    for path, id in pairs { ["/tenant/a b"] = "a b", ["/tenant/a%2F..%2Fb"] = "a%2F..%2Fb", ["/tenant/a%5Cb"] = "a%5Cb" } do
+      assert.same({ id = id }, (Router.match_prefix(prefix, Router.segments(path))))
+    end
   end)
 
   it("prefers what is written out, and comes back when that leads nowhere", function()

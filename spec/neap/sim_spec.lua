@@ -5,7 +5,7 @@ local function probe(options, seed)
   local lab = sim.new{ seed = seed or 1 }
   local link = lab:link(options)
   local arrived = {}
-  local node = { endpoint = {
+  local node = { answers_most = 64, endpoint = {
     deadline = function() end,
     next = function() end,
     send = function() end,
@@ -30,6 +30,18 @@ describe("a link of neap.sim", function()
       assert.equal("datagram " .. i, arrived[i].bytes)
       assert.is_true(math.abs(arrived[i].at - 0.02) < 1e-9)
     end
+  end)
+
+  it("has a node's answers leave before there are more than its endpoint keeps", function()
+    local lab, send, arrived = probe{}
+    local node, flushed = lab.nodes[1], {}
+    node.answers_most = 3
+    node.endpoint.stats = function() return { answers_waiting = 1 } end
+    node.flush = function() flushed[#flushed + 1] = #arrived end
+    for i = 1, 8 do send("datagram " .. i) end
+    lab:run(1)
+    assert.same({ 8, 3, 6 }, { #arrived, flushed[1], flushed[2] })
+    assert.equal(64, sim.new{}:server{ alpn = "t" }.endpoint:stats().answers_most)
   end)
 
   it("passes no more than its rate and drops what its queue does not hold", function()

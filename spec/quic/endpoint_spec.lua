@@ -540,6 +540,7 @@ describe("a server endpoint", function()
       w.give(("\192%04dxx"):format(i) .. ("\0"):rep(1400))
     end
     assert.equal(64, w.endpoint:stats().answers_waiting)
+    assert.equal(64, w.endpoint:stats().answers_most)
     assert.equal(936, w.endpoint:stats().answers_dropped)
     w.flush()
     assert.is_true(#w.out <= 64 and #w.out > 0)

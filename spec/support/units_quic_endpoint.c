@@ -157,6 +157,7 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "accept_failures", s.accept_failures);
     set_number(L, "answers_waiting", s.answers_waiting);
     set_number(L, "answers_dropped", s.answers_dropped);
+    set_number(L, "answers_most", s.answers_most);
     set_number(L, "early_bytes", e->early.used);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
