@@ -50,8 +50,8 @@ local function drop_abandoned()
   abandoned = {}
   for _, exchange in ipairs(list) do
     if exchange.session.exchanges[exchange.stream] == exchange then
-      -- With its client the connection may have been collected in the same round. What has run its finalizer raises when
-      -- it is called, and cannot be asked whether it has; then there is no stream to give back, and no PING to stop.
+      -- With its client the connection may have been collected in the same round. What has run its finalizer raises
+      -- when it is called, and cannot be asked whether it has; then no stream is left to give back, no PING to stop.
       pcall(break_off, exchange)
       pcall(keep, exchange, nil)
       exchange.session:forget(exchange)
