@@ -20,6 +20,8 @@ enum h3_frame_type {
 };
 
 #define H3_FRAME_HEAD_MAX 16u /* two varints of 8 bytes */
+#define H3_DATA_HEAD 5u       /* of a DATA frame whose length is known after its bytes: it has 4 bytes, */
+#define H3_DATA_HEAD_LENGTH_MAX ((1u << 30) - 1) /* which hold so much */
 
 /** Types of HTTP/2 frames that HTTP/3 does not have (RFC 9114 §7.2.8): their receipt is an error. */
 static inline bool h3_frame_is_reserved(uint64_t type)

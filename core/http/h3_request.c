@@ -469,6 +469,13 @@ bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out)
     return take_mark(r, out);
 }
 
+/* Body bytes were consumed. */
+static void took_body(struct h3_request *r, size_t size)
+{
+    r->reader.left -= size;
+    r->reader.in_payload = r->reader.left > 0;
+}
+
 /* Copy body bytes that the first chunk of the stream holds: how many, 0 when none are next. */
 static size_t copy_body(struct h3_request *r, uint8_t *out, size_t size)
 {
@@ -484,8 +491,7 @@ static size_t copy_body(struct h3_request *r, uint8_t *out, size_t size)
         take = (size_t)r->reader.left;
     memcpy(out, view.data, take);
     neap_conn_stream_consume(r->h3->conn, r->id, take);
-    r->reader.left -= take;
-    r->reader.in_payload = r->reader.left > 0;
+    took_body(r, take);
     return take;
 }
 
@@ -511,11 +517,10 @@ static bool skip_to_body(struct h3_request *r)
     return false;
 }
 
-int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
+/* The request whose body a call may read now, or why there is none. */
+static int find_body(const struct neap_h3 *h3, uint64_t stream, struct h3_request **out)
 {
-    struct h3_request *r = neap_h3_find_request(h3, stream);
-    uint8_t *at = out;
-    size_t left = size;
+    struct h3_request *r = *out = neap_h3_find_request(h3, stream);
 
     if (neap_h3_is_closed(h3))
         return NEAP_ERR_CLOSED;
@@ -523,6 +528,18 @@ int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
         return NEAP_ERR_STREAM_STATE;
     if (r->message != MESSAGE_BODY)
         return r->message == MESSAGE_CLOSED && !r->marks ? NEAP_ERR_STREAM_STATE : NEAP_ERR_AGAIN;
+    return NEAP_OK;
+}
+
+int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
+{
+    struct h3_request *r;
+    uint8_t *at = out;
+    size_t left = size;
+    int err = find_body(h3, stream, &r);
+
+    if (err)
+        return err;
     while (left > 0 && skip_to_body(r)) {
         size_t got = copy_body(r, at, left);
         if (got == 0)
@@ -537,6 +554,39 @@ int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
         r->data_reported = false;
     neap_h3_request_ready(r);
     return size > left || size == 0 ? (int64_t)(size - left) : NEAP_ERR_AGAIN;
+}
+
+int64_t neap_h3_peek_body(neap_h3 *h3, uint64_t stream, neap_view *views, size_t *count)
+{
+    struct h3_request *r;
+    int err = find_body(h3, stream, &r);
+
+    if (err)
+        return err;
+    if (skip_to_body(r)) {
+        size_t most = r->reader.left < SIZE_MAX ? (size_t)r->reader.left : SIZE_MAX;
+        return neap_conn_stream_views(h3->conn, stream, most, views, count);
+    }
+    if (h3->failed)
+        return NEAP_ERR_CLOSED;
+    r->data_reported = false;
+    neap_h3_request_ready(r);
+    return NEAP_ERR_AGAIN;
+}
+
+int neap_h3_consume_body(neap_h3 *h3, uint64_t stream, size_t size)
+{
+    struct h3_request *r;
+    int err = find_body(h3, stream, &r);
+
+    if (err)
+        return err;
+    bool is_body = r->reader.in_payload && r->reader.type == H3_DATA && size <= r->reader.left;
+    if (!is_body || !neap_conn_stream_consume(h3->conn, stream, size))
+        return NEAP_ERR_ARGUMENT;
+    took_body(r, size);
+    neap_h3_request_ready(r);
+    return NEAP_OK;
 }
 
 int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code)

@@ -260,6 +260,53 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
     return (int64_t)share;
 }
 
+int64_t neap_h3_reserve_body(neap_h3 *h3, uint64_t stream, size_t size, neap_part *parts, size_t *count)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    int err = check_body(h3, r, size, false);
+
+    if (err)
+        return err;
+    if (r->drops_body)
+        return NEAP_ERR_STREAM_STATE;
+    int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
+    if (capacity == 0) {
+        ask_for_room(r);
+        return NEAP_ERR_AGAIN;
+    }
+    if (capacity < 0)
+        return capacity;
+    size_t share = frame_share(size, capacity);
+    share = share < H3_DATA_HEAD_LENGTH_MAX ? share : H3_DATA_HEAD_LENGTH_MAX;
+    int64_t held = neap_conn_stream_reserve(h3->conn, stream, H3_DATA_HEAD, share, parts, count);
+    return held == NEAP_ERR_NO_MEMORY ? give_up(r) : held;
+}
+
+int neap_h3_commit_body(neap_h3 *h3, uint64_t stream, size_t size, bool fin)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    uint8_t room[H3_DATA_HEAD];
+    struct writer head = writer_of(room, sizeof(room));
+    int err = check_body(h3, r, size, fin);
+
+    if (err)
+        return err;
+    if (size == 0)
+        return (int)send_nothing(r, 0, fin);
+    if (size > H3_DATA_HEAD_LENGTH_MAX)
+        return NEAP_ERR_ARGUMENT;
+    write_varint(&head, H3_DATA);
+    write_varint_sized(&head, size, sizeof(room) - writer_size(&head));
+    err = neap_conn_stream_commit(h3->conn, stream, span_of(room, sizeof(room)), size, fin);
+    if (err)
+        return err;
+    if (r->send_left >= 0)
+        r->send_left -= (int64_t)size;
+    if (fin)
+        close_sending(r);
+    return NEAP_OK;
+}
+
 int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count)
 {
     struct h3_request *r = neap_h3_find_request(h3, stream);

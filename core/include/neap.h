@@ -647,6 +647,16 @@ NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoi
 
 /* ---------------------------------------------------------------- HTTP/3 */
 
+/** Memory to be filled, and bytes to be looked at: as struct iovec has them. */
+typedef struct neap_part {
+    void *bytes;
+    size_t size;
+} neap_part;
+typedef struct neap_view {
+    const void *bytes;
+    size_t size;
+} neap_view;
+
 /** A field line. Names are lower case; pseudo-header fields begin with a colon and come first (RFC 9114 §4.3). */
 typedef struct neap_field {
     const char *name, *value; /* not NUL-terminated; value may be NULL when it is empty */
@@ -724,6 +734,15 @@ NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_fiel
  * NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY (the stream was reset). `data` may be NULL when `size` is
  * 0. */
 NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
+/** Memory of the stream's own for the next body bytes, to be read into from a file without a copy: how many bytes the
+ * parts hold, at most `size`; *count is how many parts there may be (of 2 KiB each), and then how many there are. Fill them
+ * from the first on and call neap_h3_commit_body, with no other call on the connection between; who does not has done
+ * nothing. Errors as neap_h3_send_body; NEAP_ERR_STREAM_STATE also for a response that has no content. */
+NEAP_API int64_t neap_h3_reserve_body(neap_h3 *h3, uint64_t stream, size_t size, neap_part *parts,
+                                      size_t *count);
+/** The first `size` bytes of that memory are the body's, fewer than were reserved when the file was shorter. 0; errors as
+ * neap_h3_send_body but for NEAP_ERR_AGAIN; NEAP_ERR_ARGUMENT also for more than was reserved. */
+NEAP_API int neap_h3_commit_body(neap_h3 *h3, uint64_t stream, size_t size, bool fin);
 /** How many body bytes neap_h3_send_body would take now, 0 when the stream is full (it takes a little more rather than
  * a tiny frame); NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_CLOSED as there. */
 NEAP_API int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream);
@@ -734,6 +753,13 @@ NEAP_API int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_fiel
  * or neap_h3_stop_body), NEAP_ERR_CLOSED (what was not read is gone). What follows the body may have been reached by
  * this: call neap_h3_poll before waiting for packets. */
 NEAP_API int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size);
+/** Look at body bytes where they lie: how many the views hold; *count is how many views there may be, and then how many
+ * there are. They are good until the next call on the connection, which neap_h3_consume_body may be. Until NEAP_ERR_AGAIN;
+ * errors, and what follows, as neap_h3_recv_body. */
+NEAP_API int64_t neap_h3_peek_body(neap_h3 *h3, uint64_t stream, neap_view *views, size_t *count);
+/** The first `size` bytes of them were used, and their credit goes back. 0; NEAP_ERR_ARGUMENT (more than were looked at),
+ * and as neap_h3_recv_body. */
+NEAP_API int neap_h3_consume_body(neap_h3 *h3, uint64_t stream, size_t size);
 /** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like; RFC 9114 §4.1.1).
  * Nothing is told of it any more. 0; NEAP_ERR_ARGUMENT (code above 2^62-1), NEAP_ERR_STREAM_STATE (no such request, or
  * the connection is over). */

@@ -40,6 +40,19 @@ int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool 
     return is_alive(conn) ? neap_streams_queue(&conn->streams, id, data, fin) : NEAP_ERR_CLOSED;
 }
 
+int64_t neap_conn_stream_reserve(neap_conn *conn, uint64_t id, size_t ahead, size_t size, neap_part *parts,
+                                 size_t *count)
+{
+    return is_alive(conn) ? neap_streams_reserve(&conn->streams, id, ahead, size, parts, count)
+                          : NEAP_ERR_CLOSED;
+}
+
+int neap_conn_stream_commit(neap_conn *conn, uint64_t id, struct span head, size_t size, bool fin)
+{
+    neap_conn_wake(conn);
+    return is_alive(conn) ? neap_streams_commit(&conn->streams, id, head, size, fin) : NEAP_ERR_CLOSED;
+}
+
 int64_t neap_conn_stream_capacity(const neap_conn *conn, uint64_t id)
 {
     return is_alive(conn) ? neap_streams_capacity(&conn->streams, id) : NEAP_ERR_CLOSED;
@@ -63,11 +76,15 @@ int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, b
     return is_alive(conn) ? neap_streams_peek(&conn->streams, id, view, fin) : NEAP_ERR_CLOSED;
 }
 
-void neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size)
+int64_t neap_conn_stream_views(neap_conn *conn, uint64_t id, size_t size, neap_view *views, size_t *count)
+{
+    return is_alive(conn) ? neap_streams_views(&conn->streams, id, size, views, count) : NEAP_ERR_CLOSED;
+}
+
+bool neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size)
 {
     neap_conn_wake(conn);
-    if (is_alive(conn))
-        neap_streams_consume(&conn->streams, id, size, conn->now, smoothed_rtt(conn));
+    return is_alive(conn) && neap_streams_consume(&conn->streams, id, size, conn->now, smoothed_rtt(conn));
 }
 
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)

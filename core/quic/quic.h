@@ -27,8 +27,10 @@ void neap_conn_fail(neap_conn *conn, uint64_t code, const char *reason);
 /** Bytes that can be read now without copying: a view into the stream's first chunk, valid until the next call on the
  * connection; *fin when it ends the stream (also with an empty view). Same errors as neap_conn_stream_recv. */
 int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, bool *fin);
-/** They were used: gives credit back. */
-void neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size);
+/** The same as views of several chunks, `size` bytes at most, without the end: the count of bytes or an error. */
+int64_t neap_conn_stream_views(neap_conn *conn, uint64_t id, size_t size, neap_view *views, size_t *count);
+/** They were used: gives credit back. False when so many are not there. */
+bool neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size);
 /** As neap_conn_stream_send and neap_conn_stream_shutdown, on a stream that the layer above holds (set_user): the
  * application is refused there. */
 int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin);
@@ -44,6 +46,14 @@ void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id);
 /** Queue all of `data`, whatever flow control and the send buffer's bound say: for frames that must not be cut, whose
  * size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_NO_MEMORY. */
 int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin);
+
+/** Memory of the stream's own for the next bytes, behind `ahead` others: fill it and commit it, with no other call on the
+ * connection between. As neap_conn_stream_queue. */
+int64_t neap_conn_stream_reserve(neap_conn *conn, uint64_t id, size_t ahead, size_t size, neap_part *parts,
+                                 size_t *count);
+/** Queue `head` and `size` bytes of it: 0, NEAP_ERR_ARGUMENT when so many were not reserved, and as
+ * neap_conn_stream_queue. */
+int neap_conn_stream_commit(neap_conn *conn, uint64_t id, struct span head, size_t size, bool fin);
 
 /** The layer above's object of a live stream; NULL when none was set or the stream is gone. */
 void *neap_conn_stream_user(const neap_conn *conn, uint64_t id);

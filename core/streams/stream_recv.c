@@ -82,6 +82,26 @@ struct span neap_reassembly_peek(const struct reassembly *a)
     return span_of(bytes, size < ready ? size : (size_t)ready);
 }
 
+size_t neap_reassembly_views(const struct reassembly *a, size_t size, neap_view *views, size_t *count)
+{
+    uint64_t ready = neap_reassembly_ready(a);
+    size_t max = *count, held = 0;
+
+    if (size > ready)
+        size = (size_t)ready;
+    *count = 0;
+    while (held < size && *count < max) {
+        size_t part;
+        const uint8_t *bytes = neap_chunks_at(&a->chunks, a->read + held, &part);
+
+        if (part > size - held)
+            part = size - held;
+        views[(*count)++] = (neap_view){.bytes = bytes, .size = part};
+        held += part;
+    }
+    return held;
+}
+
 void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t size)
 {
     neap_range_set_drop_below(&a->received, a->read + size);

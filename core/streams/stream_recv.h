@@ -28,6 +28,8 @@ void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps);
 int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t offset, struct span data);
 /** Bytes that can be read now, up to the end of the chunk: a view valid until consume. Empty when none. */
 struct span neap_reassembly_peek(const struct reassembly *a);
+/** The same, as views of several chunks: how many bytes the *count views hold, `size` at most. */
+size_t neap_reassembly_views(const struct reassembly *a, size_t size, neap_view *views, size_t *count);
 /** Bytes readable in order now. */
 uint64_t neap_reassembly_ready(const struct reassembly *a);
 /** Whether a reader that waits gets on by this: nothing is ready, and it begins with, or contains, what is next. */

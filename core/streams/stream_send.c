@@ -30,6 +30,45 @@ size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct 
     return taken;
 }
 
+size_t neap_send_buffer_reserve(struct send_buffer *b, struct pool *pool, size_t ahead, size_t size,
+                                neap_part *parts, size_t *count)
+{
+    uint64_t at = b->end, end = b->end + ahead + size;
+    size_t max = *count, held = 0;
+
+    *count = 0;
+    while (at < end && *count < max) {
+        size_t part = (size_t)(end - at);
+        uint8_t *room = neap_chunks_room(&b->chunks, pool, at, &part);
+
+        if (!room)
+            break;
+        at += part;
+        size_t skipped = ahead < part ? ahead : part;
+        ahead -= skipped;
+        if (skipped == part)
+            continue;
+        parts[(*count)++] = (neap_part){.bytes = room + skipped, .size = part - skipped};
+        held += part - skipped;
+    }
+    return held;
+}
+
+bool neap_send_buffer_commit(struct send_buffer *b, struct pool *pool, struct span head, size_t size)
+{
+    uint64_t end = b->end + head.size + size;
+
+    for (uint64_t at = b->end; at < end;) {
+        size_t part;
+        if (!neap_chunks_at(&b->chunks, at, &part))
+            return false;
+        at += part;
+    }
+    neap_send_buffer_append(b, pool, head);
+    b->end = end;
+    return true;
+}
+
 static bool fresh_gap(const struct send_buffer *b, uint64_t limit, struct range *gap)
 {
     uint64_t end = b->end < limit ? b->end : limit;

@@ -26,6 +26,13 @@ struct send_buffer {
 void neap_send_buffer_init(struct send_buffer *b);
 /** Queue bytes: how many were taken (less than all when the pool says no). */
 size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct span data);
+/** Memory for what is queued next, behind `ahead` bytes: how many bytes the *count parts hold, `size` at most. Nothing
+ * happens to the buffer before neap_send_buffer_commit. */
+size_t neap_send_buffer_reserve(struct send_buffer *b, struct pool *pool, size_t ahead, size_t size,
+                                neap_part *parts, size_t *count);
+/** Queue `head` and the `size` bytes behind it, which lie in that memory. False, and nothing is queued, when so many
+ * were not reserved. */
+bool neap_send_buffer_commit(struct send_buffer *b, struct pool *pool, struct span head, size_t size);
 /** What to send next, lost bytes first: offset and size up to `max` (not beyond `limit`). False: nothing. */
 bool neap_send_buffer_next(const struct send_buffer *b, uint64_t limit, size_t max, uint64_t *offset,
                            size_t *size);

@@ -134,14 +134,23 @@ int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool
 /** Queue all of `data` whatever the send buffer's bound says: frames that must not be cut, whose size the caller
  * bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, or NEAP_ERR_NO_MEMORY: then a part may be queued. */
 int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fin);
+/** Memory of the stream's own for what is queued next, behind `ahead` bytes: as neap_send_buffer_reserve, whatever the
+ * send buffer's bound says. NEAP_ERR_NO_MEMORY when there is none, else as neap_streams_queue. */
+int64_t neap_streams_reserve(struct streams *s, uint64_t id, size_t ahead, size_t size, neap_part *parts,
+                             size_t *count);
+/** Queue `head`, and `size` bytes that lie in that memory. 0, NEAP_ERR_ARGUMENT when so many were not reserved (nothing
+ * is queued), else as neap_streams_queue. */
+int neap_streams_commit(struct streams *s, uint64_t id, struct span head, size_t size, bool fin);
 int64_t neap_streams_capacity(const struct streams *s, uint64_t id);
 int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t size, bool *fin, neap_time now,
                           neap_time rtt);
 /** A view of what can be read, up to the end of its chunk, valid until the next call; *fin when it ends the stream
  * (also with an empty view). Errors as neap_streams_recv. */
 int64_t neap_streams_peek(struct streams *s, uint64_t id, struct span *view, bool *fin);
-/** `size` bytes of the view were used: credit goes back. */
-void neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt);
+/** The same as views of several chunks, `size` bytes at most, without the end: the count of bytes or an error. */
+int64_t neap_streams_views(struct streams *s, uint64_t id, size_t size, neap_view *views, size_t *count);
+/** `size` bytes of the view were used: credit goes back. False, and nothing happens, when so many are not there. */
+bool neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt);
 /** The fin was peeked and everything before it consumed: the receiving side is over. */
 void neap_streams_end_seen(struct streams *s, uint64_t id);
 /** Set or clear the layer above's object: 0 or NEAP_ERR_STREAM_STATE. A stream stays in the table while it has one. */

@@ -103,6 +103,33 @@ int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fi
     return taken == data.size ? 0 : NEAP_ERR_NO_MEMORY;
 }
 
+int64_t neap_streams_reserve(struct streams *s, uint64_t id, size_t ahead, size_t size, neap_part *parts,
+                             size_t *count)
+{
+    struct stream *stream;
+
+    int error = find_sendable(s, id, &stream);
+    if (error)
+        return error;
+    size_t held = neap_send_buffer_reserve(&stream->send.data, s->pool, ahead, size, parts, count);
+    return held > 0 || size == 0 ? (int64_t)held : NEAP_ERR_NO_MEMORY;
+}
+
+int neap_streams_commit(struct streams *s, uint64_t id, struct span head, size_t size, bool fin)
+{
+    struct stream *stream;
+
+    int error = find_sendable(s, id, &stream);
+    if (error)
+        return error;
+    if (!neap_send_buffer_commit(&stream->send.data, s->pool, head, size))
+        return NEAP_ERR_ARGUMENT;
+    if (fin)
+        queue_fin(stream);
+    neap_streams_schedule(s, stream);
+    return 0;
+}
+
 int64_t neap_streams_capacity(const struct streams *s, uint64_t id)
 {
     struct stream *stream;
@@ -218,17 +245,28 @@ int64_t neap_streams_peek(struct streams *s, uint64_t id, struct span *view, boo
     return view->size > 0 || *fin ? (int64_t)view->size : NEAP_ERR_AGAIN;
 }
 
-void neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt)
+int64_t neap_streams_views(struct streams *s, uint64_t id, size_t size, neap_view *views, size_t *count)
+{
+    struct stream *stream;
+
+    int error = find_readable(s, id, &stream);
+    if (error)
+        return error;
+    return (int64_t)neap_reassembly_views(&stream->recv.data, size, views, count);
+}
+
+bool neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt)
 {
     struct stream *stream = neap_streams_find(s, id);
 
     if (!stream || size == 0 || size > neap_reassembly_ready(&stream->recv.data))
-        return;
+        return size == 0;
     neap_reassembly_consume(&stream->recv.data, s->pool, size);
     neap_streams_count_held(s, stream);
     credit_stream(s, stream, size, now, rtt);
     if (!neap_stream_recv_is_readable(&stream->recv))
         list_remove(&stream->readable_link);
+    return true;
 }
 
 void neap_streams_end_seen(struct streams *s, uint64_t id)

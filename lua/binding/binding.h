@@ -139,6 +139,8 @@ static inline void neap_lua_conn_touch(struct conn_core *core)
 /* --- h3.c, fields.c */
 
 void neap_lua_open_h3(lua_State *L);
+/** The connection behind the userdata; its h3 is there as long as the connection lives. */
+struct conn_core *neap_lua_check_h3(lua_State *L, int index);
 #define FIELDS_MAX 256 /* field lines that one call may send; more is refused by the core too */
 /** The flat array at `index` as fields, after the `count` that `out` has; raises for what is no field section. The
  * strings live as long as the table and the values pushed here. Returns the count. */
@@ -162,5 +164,14 @@ void neap_lua_open_loop(lua_State *L);
 void neap_lua_loop_release(struct loop_core *core);
 void neap_lua_open_udp(lua_State *L);
 void neap_lua_open_files(lua_State *L);
+/** The descriptor of a file that is open. */
+int neap_lua_check_file(lua_State *L, int index);
+
+/* --- transfer.c */
+
+/** The methods between bodies and files, for the metatable of h3. */
+extern const luaL_Reg neap_lua_transfer_methods[];
+/** All of `bytes`, waiting where it has to; 0 or an errno. */
+int neap_lua_write_all(int fd, const void *bytes, size_t size);
 
 #endif

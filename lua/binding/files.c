@@ -21,23 +21,50 @@ struct file {
     int fd; /* -1: closed */
 };
 
-static int file_gc(lua_State *L)
+/* A new userdata on top, whose descriptor is still to come. */
+static struct file *new_file(lua_State *L)
 {
-    struct file *file = luaL_checkudata(L, 1, TYPE_FILE);
+    struct file *file = lua_newuserdata(L, sizeof *file);
 
+    file->fd = -1;
+    luaL_getmetatable(L, TYPE_FILE);
+    lua_setmetatable(L, -2);
+    return file;
+}
+
+static void close_file(struct file *file)
+{
     if (file->fd >= 0)
         close(file->fd);
     file->fd = -1;
+}
+
+static int file_gc(lua_State *L)
+{
+    close_file(luaL_checkudata(L, 1, TYPE_FILE));
     return 0;
 }
 
-static struct file *check_open(lua_State *L)
+/* file:close() -> true; a file system may find out only now that it has no room */
+static int file_close(lua_State *L)
 {
     struct file *file = luaL_checkudata(L, 1, TYPE_FILE);
+    int fd = file->fd;
+
+    file->fd = -1;
+    if (fd >= 0 && close(fd) != 0 && errno != EINTR)
+        return neap_lua_system_error(L, "close", errno);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int neap_lua_check_file(lua_State *L, int index)
+{
+    struct file *file = luaL_checkudata(L, index, TYPE_FILE);
 
     if (file->fd < 0)
         luaL_error(L, "the file is closed");
-    return file;
+    return file->fd;
 }
 
 /* Without openat2: one name at a time and no symbolic link at all, which is stricter and as safe. */
@@ -90,12 +117,9 @@ static int open_beneath(lua_State *L)
     const char *directory = luaL_checkstring(L, 1);
     size_t size;
     const char *path = luaL_checklstring(L, 2, &size);
-    struct file *file = lua_newuserdata(L, sizeof *file);
+    struct file *file = new_file(L);
     struct stat info;
 
-    file->fd = -1;
-    luaL_getmetatable(L, TYPE_FILE);
-    lua_setmetatable(L, -2);
     if (strlen(path) != size || path[0] == '/')
         return neap_lua_system_error(L, "path", EXDEV);
     int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -108,10 +132,39 @@ static int open_beneath(lua_State *L)
         return neap_lua_system_error(L, path, number);
     /* A device or a pipe could block, or act when it is read. */
     if (fstat(file->fd, &info) != 0 || !(S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))) {
-        close(file->fd);
-        file->fd = -1;
+        close_file(file);
         return neap_lua_system_error(L, path, EACCES);
     }
+    return 1;
+}
+
+/* core.open_file(path) -> file: a regular file to be read */
+static int open_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct file *file = new_file(L);
+    struct stat info;
+
+    /* A device or a pipe could block, or act when it is read. */
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file->fd < 0 || fstat(file->fd, &info) != 0)
+        return neap_lua_system_error(L, path, errno);
+    if (S_ISREG(info.st_mode))
+        return 1;
+    close_file(file);
+    return neap_lua_system_error(L, path, S_ISDIR(info.st_mode) ? EISDIR : EACCES);
+}
+
+/* core.create_file(path) -> file to be written, empty now; without a path: standard output */
+static int create_file(lua_State *L)
+{
+    const char *path = luaL_optstring(L, 1, NULL);
+    struct file *file = new_file(L);
+
+    file->fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
+                            : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (file->fd < 0)
+        return neap_lua_system_error(L, path != NULL ? path : "standard output", errno);
     return 1;
 }
 
@@ -129,10 +182,9 @@ static int push_stat(lua_State *L, const struct stat *info)
 
 static int file_stat(lua_State *L)
 {
-    struct file *file = check_open(L);
     struct stat info;
 
-    if (fstat(file->fd, &info) != 0)
+    if (fstat(neap_lua_check_file(L, 1), &info) != 0)
         return neap_lua_system_error(L, "stat", errno);
     return push_stat(L, &info);
 }
@@ -140,7 +192,7 @@ static int file_stat(lua_State *L)
 /* file:read(count[, offset]) -> bytes */
 static int file_read(lua_State *L)
 {
-    struct file *file = check_open(L);
+    int fd = neap_lua_check_file(L, 1);
     uint64_t count = neap_lua_check_u64(L, 2);
     char bytes[READ_MAX];
     ssize_t got;
@@ -148,13 +200,29 @@ static int file_read(lua_State *L)
     count = count < sizeof bytes ? count : sizeof bytes;
     do {
         if (lua_isnoneornil(L, 3))
-            got = read(file->fd, bytes, (size_t)count);
+            got = read(fd, bytes, (size_t)count);
         else
-            got = pread(file->fd, bytes, (size_t)count, (off_t)neap_lua_check_u64(L, 3));
+            got = pread(fd, bytes, (size_t)count, (off_t)neap_lua_check_u64(L, 3));
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return neap_lua_system_error(L, "read", errno);
     lua_pushlstring(L, bytes, (size_t)got);
+    return 1;
+}
+
+/* file:write(…) -> true */
+static int file_write(lua_State *L)
+{
+    int fd = neap_lua_check_file(L, 1);
+
+    for (int i = 2; i <= lua_gettop(L); i++) {
+        size_t size;
+        const char *bytes = luaL_checklstring(L, i, &size);
+        int failed = neap_lua_write_all(fd, bytes, size);
+        if (failed != 0)
+            return neap_lua_system_error(L, "write", failed);
+    }
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -204,17 +272,12 @@ static int core_mkdir(lua_State *L)
 }
 
 /* All of `bytes`, on the disk; 0 or an errno. */
-static int write_all(int fd, const char *bytes, size_t size)
+static int write_synced(int fd, const char *bytes, size_t size)
 {
-    while (size > 0) {
-        ssize_t written = write(fd, bytes, size);
-        if (written < 0 && errno != EINTR)
-            return errno;
-        if (written > 0) {
-            bytes += written;
-            size -= (size_t)written;
-        }
-    }
+    int failed = neap_lua_write_all(fd, bytes, size);
+
+    if (failed != 0)
+        return failed;
     return fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
 }
 
@@ -232,7 +295,7 @@ static int core_write_file(lua_State *L)
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return neap_lua_system_error(L, beside, errno);
-    int failed = write_all(fd, bytes, size);
+    int failed = write_synced(fd, bytes, size);
     close(fd);
     if (failed == 0 && rename(beside, path) != 0)
         failed = errno;
@@ -294,16 +357,14 @@ static int core_isatty(lua_State *L)
 void neap_lua_open_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open_beneath", open_beneath}, {"stat", core_stat},
+        {"open_beneath", open_beneath}, {"open_file", open_file},
+        {"create_file", create_file},   {"stat", core_stat},
         {"mkdir", core_mkdir},          {"write_file", core_write_file},
         {"realpath", core_realpath},    {"list", core_list},
         {"isatty", core_isatty},        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"stat", file_stat},
-        {"read", file_read},
-        {"close", file_gc},
-        {NULL, NULL},
+        {"stat", file_stat}, {"read", file_read}, {"write", file_write}, {"close", file_close}, {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_FILE, methods, file_gc, NULL);

@@ -6,14 +6,18 @@
 
 #define RECV_MAX 65536
 
-/* The connection behind the userdata; its h3 is there as long as the connection lives. */
-static struct conn_core *check_h3(lua_State *L)
+struct conn_core *neap_lua_check_h3(lua_State *L, int index)
 {
-    struct conn_core **box = luaL_checkudata(L, 1, TYPE_H3);
+    struct conn_core **box = luaL_checkudata(L, index, TYPE_H3);
 
     if (*box == NULL)
-        luaL_argerror(L, 1, "the h3 was not made");
+        luaL_argerror(L, index, "the h3 was not made");
     return *box;
+}
+
+static struct conn_core *check_h3(lua_State *L)
+{
+    return neap_lua_check_h3(L, 1);
 }
 
 static int h3_gc(lua_State *L)
@@ -324,6 +328,10 @@ void neap_lua_open_h3(lua_State *L)
     };
 
     neap_lua_new_type(L, TYPE_H3, methods, h3_gc, NULL);
+    luaL_getmetatable(L, TYPE_H3);
+    lua_getfield(L, -1, "__index");
+    neap_lua_set_functions(L, neap_lua_transfer_methods);
+    lua_pop(L, 2);
     lua_pushcfunction(L, core_h3);
     lua_setfield(L, -2, "h3");
 }

@@ -22,8 +22,9 @@ target_compile_definitions(spec_host PRIVATE NEAP_SOURCE_DIR="${CMAKE_CURRENT_SO
   NEAP_BUILD_DIR="${CMAKE_CURRENT_BINARY_DIR}")
 target_link_libraries(spec_host PRIVATE neap_options ${MODULE_LUA_LIBRARIES} m ${CMAKE_DL_LIBS})
 set_target_properties(spec_host PROPERTIES ENABLE_EXPORTS ON)
-# A full socket cannot be had on loopback: units_runtime_loop.c says which one is.
-target_link_options(spec_host PRIVATE -Wl,--wrap=sendmmsg)
+# A full socket cannot be had on loopback, nor a short read from a disk: units_runtime_loop.c and units_transfer.c say
+# which call is one.
+target_link_options(spec_host PRIVATE -Wl,--wrap=sendmmsg,--wrap=preadv,--wrap=writev)
 if(TARGET neap_binding)
   target_sources(spec_host PRIVATE $<TARGET_OBJECTS:neap_binding>)
   target_compile_definitions(spec_host PRIVATE NEAP_HAVE_BINDING=1)

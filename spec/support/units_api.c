@@ -446,6 +446,8 @@ static int struct_sizes(lua_State *L)
     SIZE(neap_trace_event);
     SIZE(neap_tracer);
     SIZE(neap_udp_datagram);
+    SIZE(neap_part);
+    SIZE(neap_view);
     SIZE(neap_field);
     SIZE(neap_h3_config);
     SIZE(neap_h3_event);

@@ -1,6 +1,6 @@
 /* A client and a server connection back to back in virtual time, for specs of http/: either side may speak HTTP/3
  * through neap_h3_*, or be driven stream by stream, which is how a hostile peer is played. */
-#include "neap.h"
+#include "units_http.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -574,6 +574,16 @@ static int pair_recv_body(lua_State *L)
     return got >= 0 ? 1 : push_result(L, got);
 }
 
+static int pair_fill_body(lua_State *L)
+{
+    return neap_units_fill_body(L, check_h3(L, 2), check_id(L, 3));
+}
+
+static int pair_peek_body(lua_State *L)
+{
+    return neap_units_peek_body(L, check_h3(L, 2), check_id(L, 3));
+}
+
 static int pair_body_capacity(lua_State *L)
 {
     return push_result(L, neap_h3_body_capacity(check_h3(L, 2), check_id(L, 3)));
@@ -662,6 +672,8 @@ int neap_units_http_pair(lua_State *L)
         {"send_body", pair_send_body},
         {"send_trailers", pair_send_trailers},
         {"recv_body", pair_recv_body},
+        {"fill_body", pair_fill_body},
+        {"peek_body", pair_peek_body},
         {"body_capacity", pair_body_capacity},
         {"cancel", pair_cancel},
         {"stop_body", pair_stop_body},

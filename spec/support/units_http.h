@@ -1,0 +1,14 @@
+/* The methods of a pair that work in a stream's own memory. */
+#ifndef NEAP_SPEC_UNITS_HTTP_H
+#define NEAP_SPEC_UNITS_HTTP_H
+
+#include "neap.h"
+#include <lua.h>
+
+/** (_, _, _, size, bytes, fin [, parts]) -> reserved, what commit said | nil, error. The bytes are put into memory that was
+ * reserved for `size`; nil: none, and nothing is committed. */
+int neap_units_fill_body(lua_State *L, neap_h3 *h3, uint64_t stream);
+/** (_, _, _, consume [, views]) -> bytes, what consume said | nil, error. `consume` nil: all that is seen. */
+int neap_units_peek_body(lua_State *L, neap_h3 *h3, uint64_t stream);
+
+#endif

@@ -1,0 +1,51 @@
+/* See units_http.h. */
+#include "units_http.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+static int push_error(lua_State *L, int64_t error)
+{
+    lua_pushnil(L);
+    lua_pushinteger(L, (lua_Integer)error);
+    return 2;
+}
+
+int neap_units_fill_body(lua_State *L, neap_h3 *h3, uint64_t stream)
+{
+    neap_part parts[64];
+    size_t count = (size_t)luaL_optinteger(L, 7, 64), size, at = 0;
+    const char *bytes = luaL_optlstring(L, 5, NULL, &size);
+    int64_t held = neap_h3_reserve_body(h3, stream, (size_t)luaL_checkinteger(L, 4), parts, &count);
+
+    if (held < 0)
+        return push_error(L, held);
+    lua_pushinteger(L, (lua_Integer)held);
+    if (bytes == NULL)
+        return 1;
+    for (size_t i = 0; i < count && at < size; i++) {
+        size_t part = size - at < parts[i].size ? size - at : parts[i].size;
+        memcpy(parts[i].bytes, bytes + at, part);
+        at += part;
+    }
+    lua_pushinteger(L, neap_h3_commit_body(h3, stream, size, lua_toboolean(L, 6)));
+    return 2;
+}
+
+int neap_units_peek_body(lua_State *L, neap_h3 *h3, uint64_t stream)
+{
+    neap_view views[64];
+    lua_Integer consume = luaL_optinteger(L, 4, -1);
+    size_t count = (size_t)luaL_optinteger(L, 5, 64);
+    int64_t held = neap_h3_peek_body(h3, stream, views, &count);
+    luaL_Buffer buffer;
+
+    if (held < 0)
+        return push_error(L, held);
+    luaL_buffinit(L, &buffer);
+    for (size_t i = 0; i < count; i++)
+        luaL_addlstring(&buffer, views[i].bytes, views[i].size);
+    luaL_pushresult(&buffer);
+    lua_pushinteger(L, neap_h3_consume_body(h3, stream, (size_t)(consume < 0 ? held : consume)));
+    return 2;
+}
