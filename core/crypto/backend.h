@@ -3,35 +3,15 @@
 #define NEAP_CRYPTO_BACKEND_H
 
 #include "crypto/crypto.h"
-#include "crypto/packet_keys.h"
-
-struct cipher_cache;
+#include "crypto/engine.h"
 
 struct crypto {
     struct pool *pool;
     struct random random;
-    struct cipher_cache *ciphers;
+    const struct engine *engine; /* of AES-GCM */
+    /* A key's expanded form for the one call that needs it. */
+    uint64_t scratch[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
 };
-
-/* ---- ciphers, by packet key (mbedtls/cipher.c) */
-
-/** The cache of expanded AES contexts; `tag_key` keys the hashes by which entries are found. NULL without memory. */
-struct cipher_cache *neap_ciphers_new(struct pool *pool, const uint8_t tag_key[16]);
-/** Wipes every context. */
-void neap_ciphers_free(struct cipher_cache *cache, struct pool *pool);
-/** Wipe the contexts of a key that is not needed any more, if they are there. */
-void neap_ciphers_forget(struct cipher_cache *cache, const struct packet_key *key);
-/** How many contexts are kept: for specs. */
-size_t neap_ciphers_count(const struct cipher_cache *cache);
-/** Seal `size` bytes to `out` (which may be `in`), the tag behind them. 0 or NEAP_ERR_CRYPTO. */
-int neap_cipher_seal(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
-                     struct span aad, const uint8_t *in, size_t size, uint8_t *out);
-/** Open `size` bytes, tag included. 0 or NEAP_ERR_CRYPTO; then `out` holds no plaintext, the tag stays. */
-int neap_cipher_open(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
-                     struct span aad, const uint8_t *in, size_t size, uint8_t *out);
-/** The header protection mask of a 16-byte sample (RFC 9001 §5.4). 0 or NEAP_ERR_CRYPTO. */
-int neap_cipher_mask(struct cipher_cache *cache, const struct packet_key *key, const uint8_t sample[16],
-                     uint8_t mask[5]);
 
 /* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, mbedtls/curve25519.c) */
 

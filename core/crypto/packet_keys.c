@@ -2,11 +2,12 @@
 #include "crypto/backend.h"
 
 #include "base/limits.h"
+#include "base/pool.h"
 #include "base/writer.h"
 #include "neap.h"
 
-#define SAMPLE_SIZE 16u
 #define NUMBER_SIZE_MAX 4u
+#define RUN_PACKETS 16u /* handed to the engine at a time */
 /* A Retry packet whose token we would take, behind the original connection ID. */
 #define RETRY_PSEUDO_MAX (1 + LIMIT_CONNECTION_ID + 7 + 2 * LIMIT_CONNECTION_ID + LIMIT_TOKEN)
 
@@ -52,22 +53,63 @@ void neap_packet_key_initial(struct packet_key *client, struct packet_key *serve
     neap_wipe(initial, sizeof(initial));
 }
 
-void neap_packet_key_update(struct packet_key *key, const struct version_labels *labels, uint8_t *secret)
+void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
+                          const struct version_labels *labels, uint8_t *secret)
 {
     enum crypto_hash hash = neap_suite_hash(key->suite);
     uint8_t next[CRYPTO_MAX_HASH];
 
+    *out = *key;
+    out->is_busy = false;
+    out->expanded = NULL;
     neap_hkdf_expand_label(hash, secret, labels->ku, (struct span){0}, next, crypto_hash_size(hash));
     memcpy(secret, next, crypto_hash_size(hash));
     neap_wipe(next, sizeof(next));
-    derive_payload_keys(key, labels, secret);
+    derive_payload_keys(out, labels, secret);
+}
+
+static const struct engine *engine_of(const struct crypto *crypto, uint16_t suite)
+{
+    return suite == SUITE_CHACHA20_POLY1305_SHA256 ? &neap_engine_chachapoly : crypto->engine;
+}
+
+void neap_packet_key_rest(struct crypto *crypto, struct packet_key *key)
+{
+    const struct engine *engine = engine_of(crypto, key->suite);
+
+    if (!key->expanded)
+        return;
+    engine->clear(key->expanded);
+    neap_pool_free(crypto->pool, key->expanded, engine->expanded_size);
+    key->expanded = NULL;
 }
 
 void neap_packet_key_wipe(struct crypto *crypto, struct packet_key *key)
 {
-    if (packet_key_is_set(key))
-        neap_ciphers_forget(crypto->ciphers, key);
+    neap_packet_key_rest(crypto, key);
     neap_wipe(key, sizeof(*key));
+}
+
+/* A busy key's expanded form for good, another's, or without memory, for one use. NULL when that fails. */
+static void *begin_use(struct crypto *crypto, struct packet_key *key)
+{
+    const struct engine *engine = engine_of(crypto, key->suite);
+
+    if (key->expanded)
+        return key->expanded;
+    void *room = key->is_busy ? neap_pool_alloc(crypto->pool, engine->expanded_size) : NULL;
+    if (engine->expand(room ? room : crypto->scratch, key)) {
+        neap_pool_free(crypto->pool, room, engine->expanded_size);
+        return NULL;
+    }
+    key->expanded = room;
+    return room ? room : crypto->scratch;
+}
+
+static void end_use(struct crypto *crypto, const struct packet_key *key)
+{
+    if (!key->expanded)
+        engine_of(crypto, key->suite)->clear(crypto->scratch);
 }
 
 /* The IV, its last 8 bytes xored with the packet number (RFC 9001 §5.3). */
@@ -84,71 +126,136 @@ static uint8_t first_byte_bits(uint8_t first)
     return first & 0x80 ? 0x0f : 0x1f;
 }
 
-static int seal_one(struct crypto *crypto, const struct packet_key *key, const struct seal_packet *packet)
+static bool can_be_sealed(const struct seal_packet *packet)
 {
-    uint8_t nonce[CRYPTO_IV], mask[5];
-    uint8_t *payload = packet->header + packet->header_size;
-    uint8_t *number = payload - packet->number_size;
+    return packet->number_size >= 1 && packet->number_size <= NUMBER_SIZE_MAX &&
+           packet->header_size > packet->number_size &&
+           packet->payload_size + packet->number_size >= NUMBER_SIZE_MAX;
+}
 
-    if (packet->number_size < 1 || packet->number_size > NUMBER_SIZE_MAX ||
-        packet->header_size <= packet->number_size ||
-        packet->payload_size + packet->number_size < NUMBER_SIZE_MAX)
-        return NEAP_ERR_CRYPTO;
-    make_nonce(key, packet->number, nonce);
-    int error = neap_cipher_seal(crypto->ciphers, key, nonce, span_of(packet->header, packet->header_size),
-                                 payload, packet->payload_size, payload);
-    if (!error)
-        error = neap_cipher_mask(crypto->ciphers, key, number + NUMBER_SIZE_MAX, mask);
-    if (error)
-        return error;
+static void mask_header(const struct seal_packet *packet, const uint8_t mask[5])
+{
+    uint8_t *number = packet->header + packet->header_size - packet->number_size;
+
     packet->header[0] ^= mask[0] & first_byte_bits(packet->header[0]);
     for (size_t i = 0; i < packet->number_size; i++)
         number[i] ^= mask[1 + i];
+}
+
+static int seal_run(const struct engine *engine, void *expanded, const struct packet_key *key,
+                    const struct seal_packet *packets, size_t count)
+{
+    struct aead_item items[RUN_PACKETS];
+    const uint8_t *samples[RUN_PACKETS];
+    uint8_t masks[RUN_PACKETS][MASK_BLOCK];
+
+    for (size_t i = 0; i < count; i++) {
+        const struct seal_packet *packet = &packets[i];
+        uint8_t *payload = packet->header + packet->header_size;
+
+        if (!can_be_sealed(packet))
+            return NEAP_ERR_CRYPTO;
+        make_nonce(key, packet->number, items[i].nonce);
+        items[i].aad = span_of(packet->header, packet->header_size);
+        items[i].in = items[i].out = payload;
+        items[i].size = packet->payload_size;
+        samples[i] = payload - packet->number_size + NUMBER_SIZE_MAX;
+    }
+    if (engine->seal_run(expanded, items, count) || engine->mask(expanded, samples, count, masks))
+        return NEAP_ERR_CRYPTO;
+    for (size_t i = 0; i < count; i++)
+        mask_header(&packets[i], masks[i]);
     return 0;
 }
 
-int neap_packets_seal(struct crypto *crypto, const struct packet_key *key, const struct seal_packet *packets,
+int neap_packets_seal(struct crypto *crypto, struct packet_key *key, const struct seal_packet *packets,
                       size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        int error = seal_one(crypto, key, &packets[i]);
-        if (error)
-            return error;
-    }
-    return 0;
+    void *expanded = begin_use(crypto, key);
+    int error = expanded ? 0 : NEAP_ERR_CRYPTO;
+
+    for (size_t i = 0; i < count && !error; i += RUN_PACKETS)
+        error = seal_run(engine_of(crypto, key->suite), expanded, key, packets + i,
+                         count - i < RUN_PACKETS ? count - i : RUN_PACKETS);
+    end_use(crypto, key);
+    return error;
 }
 
-int neap_packet_unmask(struct crypto *crypto, const struct packet_key *key, uint8_t *packet,
-                       size_t packet_size, size_t number_at, uint32_t *truncated)
+int neap_packet_unmask(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t packet_size,
+                       size_t number_at, uint32_t *truncated)
 {
-    uint8_t mask[5];
+    uint8_t mask[1][MASK_BLOCK];
 
-    if (number_at == 0 || packet_size < NUMBER_SIZE_MAX + SAMPLE_SIZE ||
-        number_at > packet_size - NUMBER_SIZE_MAX - SAMPLE_SIZE)
+    if (number_at == 0 || packet_size < NUMBER_SIZE_MAX + MASK_BLOCK ||
+        number_at > packet_size - NUMBER_SIZE_MAX - MASK_BLOCK)
         return NEAP_ERR_INVALID_PACKET;
-    if (neap_cipher_mask(crypto->ciphers, key, packet + number_at + NUMBER_SIZE_MAX, mask))
+    const uint8_t *sample = packet + number_at + NUMBER_SIZE_MAX;
+    void *expanded = begin_use(crypto, key);
+    int error = expanded ? engine_of(crypto, key->suite)->mask(expanded, &sample, 1, mask) : NEAP_ERR_CRYPTO;
+    end_use(crypto, key);
+    if (error)
         return NEAP_ERR_INVALID_PACKET;
-    packet[0] ^= mask[0] & first_byte_bits(packet[0]);
+    packet[0] ^= mask[0][0] & first_byte_bits(packet[0]);
     int size = (packet[0] & 0x03) + 1;
     *truncated = 0;
     for (int i = 0; i < size; i++) {
-        packet[number_at + (size_t)i] ^= mask[1 + i];
+        packet[number_at + (size_t)i] ^= mask[0][1 + i];
         *truncated = *truncated << 8 | packet[number_at + (size_t)i];
     }
     return size;
 }
 
-int64_t neap_packet_open(struct crypto *crypto, const struct packet_key *key, uint8_t *packet,
-                         size_t header_size, size_t size, uint64_t number)
+int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t header_size,
+                         size_t size, uint64_t number)
 {
-    uint8_t nonce[CRYPTO_IV];
-
     if (header_size > size || size - header_size < CRYPTO_TAG)
         return NEAP_ERR_CRYPTO;
-    make_nonce(key, number, nonce);
-    int error = neap_cipher_open(crypto->ciphers, key, nonce, span_of(packet, header_size),
-                                 packet + header_size, size - header_size, packet + header_size);
+    struct aead_item item = {.aad = span_of(packet, header_size),
+                             .in = packet + header_size,
+                             .size = size - header_size,
+                             .out = packet + header_size};
+    make_nonce(key, number, item.nonce);
+    void *expanded = begin_use(crypto, key);
+    int error = expanded ? engine_of(crypto, key->suite)->open(expanded, &item) : NEAP_ERR_CRYPTO;
+    end_use(crypto, key);
     return error ? error : (int64_t)(size - header_size - CRYPTO_TAG);
+}
+
+/* One message with a key that is used for nothing else. */
+static int use_once(struct crypto *crypto, bool is_seal, enum crypto_suite suite, const uint8_t *key,
+                    const struct aead_item *item)
+{
+    const struct engine *engine = engine_of(crypto, (uint16_t)suite);
+    struct packet_key whole = {.suite = (uint16_t)suite};
+
+    memcpy(whole.key, key, neap_suite_key_size(suite));
+    void *expanded = begin_use(crypto, &whole);
+    int error = !expanded ? NEAP_ERR_CRYPTO
+                : is_seal ? engine->seal_run(expanded, item, 1)
+                          : engine->open(expanded, item);
+    end_use(crypto, &whole);
+    neap_wipe(&whole, sizeof(whole));
+    return error;
+}
+
+int neap_aead_seal(struct crypto *crypto, enum crypto_suite suite, const uint8_t *key, const uint8_t iv[12],
+                   struct span aad, const uint8_t *in, size_t size, uint8_t *out)
+{
+    struct aead_item item = {.aad = aad, .in = in, .size = size, .out = out};
+
+    memcpy(item.nonce, iv, CRYPTO_IV);
+    return use_once(crypto, true, suite, key, &item);
+}
+
+int neap_aead_open(struct crypto *crypto, enum crypto_suite suite, const uint8_t *key, const uint8_t iv[12],
+                   struct span aad, const uint8_t *in, size_t size, uint8_t *out)
+{
+    struct aead_item item = {.aad = aad, .in = in, .size = size, .out = out};
+
+    if (size < CRYPTO_TAG)
+        return NEAP_ERR_CRYPTO;
+    memcpy(item.nonce, iv, CRYPTO_IV);
+    return use_once(crypto, false, suite, key, &item);
 }
 
 int neap_retry_tag(struct crypto *crypto, const struct version_labels *labels, struct span odcid,

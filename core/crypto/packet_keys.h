@@ -4,12 +4,14 @@
 
 #include "crypto/crypto.h"
 
-/* One direction's keys: raw bytes, 96 in all. All zero: no keys. */
+/* One direction's keys: raw bytes, and what an engine made of them. All zero: no keys. Who copies one moves it. */
 struct packet_key {
     uint16_t suite; /* enum crypto_suite, 0 none */
+    bool is_busy; /* many packets: the expanded form is kept from the first one until neap_packet_key_rest */
     uint8_t key[CRYPTO_MAX_KEY];
     uint8_t iv[CRYPTO_IV];
     uint8_t hp[CRYPTO_MAX_KEY];
+    void *expanded; /* of the crypto's pool; NULL: not there */
 };
 
 static inline bool packet_key_is_set(const struct packet_key *k)
@@ -33,8 +35,11 @@ void neap_packet_key_derive(struct packet_key *out, const struct version_labels 
 /** Initial keys of both sides from the client's first Destination Connection ID. */
 void neap_packet_key_initial(struct packet_key *client, struct packet_key *server,
                              const struct version_labels *labels, struct span dcid);
-/** The next generation (RFC 9001 §6.1): updates `secret` in place, makes key and iv; hp stays. */
-void neap_packet_key_update(struct packet_key *key, const struct version_labels *labels, uint8_t *secret);
+/** The next generation of `key` (RFC 9001 §6.1): updates `secret` in place, makes key and iv; hp stays. */
+void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
+                          const struct version_labels *labels, uint8_t *secret);
+/** Wipe and give back what was expanded from a key: the next packet expands it again. */
+void neap_packet_key_rest(struct crypto *crypto, struct packet_key *key);
 /** Overwrite a key that is not needed any more, and what was expanded from it. */
 void neap_packet_key_wipe(struct crypto *crypto, struct packet_key *key);
 
@@ -47,18 +52,18 @@ struct seal_packet {
     size_t payload_size; /* plaintext, >= 4 - number_size so that a sample exists */
 };
 /** Seal `count` packets with one key: AEAD in place, then header protection. 0 or NEAP_ERR_CRYPTO. */
-int neap_packets_seal(struct crypto *crypto, const struct packet_key *key, const struct seal_packet *packets,
+int neap_packets_seal(struct crypto *crypto, struct packet_key *key, const struct seal_packet *packets,
                       size_t count);
 
 /** Remove header protection in place: `number_at` is the offset of the packet number. Returns the number's size
  * (1..4) and its truncated value, or NEAP_ERR_INVALID_PACKET when the packet is too short for a sample. The caller
  * keeps a copy of the first byte and the 4 bytes at number_at when it may need to try again. */
-int neap_packet_unmask(struct crypto *crypto, const struct packet_key *key, uint8_t *packet,
-                       size_t packet_size, size_t number_at, uint32_t *truncated);
+int neap_packet_unmask(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t packet_size,
+                       size_t number_at, uint32_t *truncated);
 /** Open the payload in place. `header_size` includes the packet number, `size` the whole packet with its tag.
  * Returns the plaintext size, or NEAP_ERR_CRYPTO. */
-int64_t neap_packet_open(struct crypto *crypto, const struct packet_key *key, uint8_t *packet,
-                         size_t header_size, size_t size, uint64_t number);
+int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t header_size,
+                         size_t size, uint64_t number);
 
 /** The Retry integrity tag (RFC 9001 §5.8) over the pseudo-packet made of odcid and `retry` (without the tag). */
 int neap_retry_tag(struct crypto *crypto, const struct version_labels *labels, struct span odcid,

@@ -297,7 +297,7 @@ void neap_conn_renew_path_cids(neap_conn *c);
 /** Secrets of 1-RTT came. */
 void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret);
 /** The read key for an unmasked 1-RTT packet, or NULL when its phase has none any more. */
-const struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number);
+struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number);
 /** A packet of this phase and number opened: follow the peer's update (RFC 9001 §6.2). */
 int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,
                      struct failure *why);
@@ -352,13 +352,14 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
 /* ---- conn_packet.c */
 
 #define PACKET_FRAMES 24u  /* frames of ours in one packet that need a record */
-#define FLIGHT_PACKETS 64u /* packets sealed in one go */
+#define BURST_PACKETS 64u  /* packets of one burst */
+#define FLIGHT_PACKETS 16u /* of these sealed in one go: while they are in the first cache */
 
 /* Packets that are written and wait to be sealed with one key. */
 struct flight {
     struct seal_packet packets[FLIGHT_PACKETS];
     size_t count;
-    const struct packet_key *key;
+    struct packet_key *key;
     int failed;
 };
 

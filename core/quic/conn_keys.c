@@ -1,7 +1,7 @@
 /* Generations of 1-RTT keys (RFC 9001 §6) and the limits of their use (§6.6). */
 #include "quic/conn.h"
 
-#define NUMBERS_RESERVED (2 * FLIGHT_PACKETS) /* a burst, and numbers left out */
+#define NUMBERS_RESERVED (2 * BURST_PACKETS) /* a burst, and numbers left out */
 
 static bool is_gcm(uint16_t suite)
 {
@@ -11,8 +11,7 @@ static bool is_gcm(uint16_t suite)
 /* The key after the current read key. The secret in phases runs one ahead of the key in use. */
 static void make_next_read(neap_conn *c)
 {
-    c->keys.next_read = c->application.read;
-    neap_packet_key_update(&c->keys.next_read, c->labels, c->keys.read_secret);
+    neap_packet_key_next(&c->keys.next_read, &c->application.read, c->labels, c->keys.read_secret);
 }
 
 void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret)
@@ -21,19 +20,21 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
 
     if (secret->direction == TLS_READ) {
         neap_packet_key_derive(&s->read, c->labels, secret->suite, secret->secret);
+        s->read.is_busy = true;
         memcpy(c->keys.read_secret, secret->secret, secret->size);
         c->keys.read_start = UINT64_MAX;
         make_next_read(c);
         return;
     }
     neap_packet_key_derive(&s->write, c->labels, secret->suite, secret->secret);
+    s->write.is_busy = true;
     memcpy(c->keys.write_secret, secret->secret, secret->size);
     c->keys.answered = true;
     neap_recovery_add_space(&c->recovery, SPACE_APPLICATION, &s->recovery);
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 
-const struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number)
+struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number)
 {
     if (phase == c->keys.read_phase)
         return &c->application.read;
@@ -52,7 +53,8 @@ static void next_write(neap_conn *c)
 {
     struct packet_key old = c->application.write;
 
-    neap_packet_key_update(&c->application.write, c->labels, c->keys.write_secret);
+    neap_packet_key_next(&c->application.write, &old, c->labels, c->keys.write_secret);
+    c->application.write.is_busy = true;
     neap_packet_key_wipe(c->crypto, &old);
     c->keys.write_phase = !c->keys.write_phase;
     c->keys.write_start = c->application.next_number;
@@ -78,6 +80,7 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     c->keys.previous_read = c->application.read;
     c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
     c->application.read = c->keys.next_read;
+    c->application.read.is_busy = true;
     c->keys.read_phase = phase;
     c->keys.read_start = number;
     make_next_read(c);
@@ -119,7 +122,7 @@ bool neap_conn_check_seal_limit(neap_conn *c)
         return true;
     if (neap_conn_update_keys(c))
         return true;
-    if (c->keys.sealed + FLIGHT_PACKETS < LIMIT_SEALED_GCM)
+    if (c->keys.sealed + BURST_PACKETS < LIMIT_SEALED_GCM)
         return true;
     neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets under one key");
     return false;

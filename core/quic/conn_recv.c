@@ -85,7 +85,7 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
                         struct span *payload, const struct packet_key **used, const char **why)
 {
     struct number_space *s = conn_space(c, p->space);
-    const struct packet_key *key = &s->read;
+    struct packet_key *key = &s->read;
     uint32_t truncated;
 
     int number_size = neap_packet_unmask(c->crypto, key, packet, h->size, h->number_at, &truncated);

@@ -311,5 +311,5 @@ int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_inf
 
 int64_t neap_conn_send_burst(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info, neap_time now)
 {
-    return send_some(conn, out, size, FLIGHT_PACKETS, info, now);
+    return send_some(conn, out, size, BURST_PACKETS, info, now);
 }

@@ -145,6 +145,8 @@ static void trim(neap_conn *c)
         return;
     neap_sent_trim(&c->application.recovery.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
+    neap_packet_key_rest(c->crypto, &c->application.read);
+    neap_packet_key_rest(c->crypto, &c->application.write);
 }
 
 void neap_conn_on_timeout(neap_conn *conn, neap_time now)

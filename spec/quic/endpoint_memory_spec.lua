@@ -155,7 +155,7 @@ describe("a server with little memory", function()
   end)
 
   it("refuses when it has no memory for longer than a handshake may take", function()
-    local s = server(60000, { handshake_timeout = 2000 })
+    local s = server(36000, { handshake_timeout = 2000 })
     for _ = 1, 10 do s.ask() end
     s.run(1900)
     assert.equal(0, s.refused)

@@ -213,14 +213,14 @@ static int key_initial(lua_State *L)
 /* key_update(version, key, secret) → key, secret */
 static int key_update(lua_State *L)
 {
-    struct packet_key key = check_key(L, 2);
+    struct packet_key key = check_key(L, 2), next;
     struct span old = check_bytes(L, 3);
     uint8_t secret[CRYPTO_MAX_HASH];
 
     luaL_argcheck(L, old.size == crypto_hash_size(neap_suite_hash(key.suite)), 3, "size");
     memcpy(secret, old.data, old.size);
-    neap_packet_key_update(&key, check_labels(L, 1), secret);
-    push_bytes(L, &key, sizeof(key));
+    neap_packet_key_next(&next, &key, check_labels(L, 1), secret);
+    push_bytes(L, &next, sizeof(next));
     push_bytes(L, secret, old.size);
     return 2;
 }
@@ -238,15 +238,28 @@ static int key_parts(lua_State *L)
     return 4;
 }
 
-/* key_wipe(crypto, key) → how many keys have expanded contexts left */
-static int key_wipe(lua_State *L)
+/* busy_key(crypto, key, packets) → bytes of the pool in use before so many packets of "payload" behind a header of
+ * "@@1", after them, and when the key was wiped; and the last packet, number 1 */
+static int busy_key(lua_State *L)
 {
-    struct crypto *crypto = check_crypto(L)->crypto;
+    struct crypto_unit *u = check_crypto(L);
     struct packet_key key = check_key(L, 2);
+    uint8_t room[3 + 7 + CRYPTO_TAG];
+    struct seal_packet packet = {
+        .header = room, .header_size = 3, .number_size = 2, .number = 1, .payload_size = 7};
 
-    neap_packet_key_wipe(crypto, &key);
-    lua_pushinteger(L, (lua_Integer)neap_ciphers_count(crypto->ciphers));
-    return 1;
+    key.is_busy = true;
+    lua_pushinteger(L, (lua_Integer)neap_pool_stats(u->pool).used);
+    for (int i = 0; i < luaL_checkinteger(L, 3); i++) {
+        memcpy(room, "@@1payload", 3 + 7);
+        if (neap_packets_seal(u->crypto, &key, &packet, 1))
+            return luaL_error(L, "seal");
+    }
+    lua_pushinteger(L, (lua_Integer)neap_pool_stats(u->pool).used);
+    neap_packet_key_wipe(u->crypto, &key);
+    lua_pushinteger(L, (lua_Integer)neap_pool_stats(u->pool).used);
+    push_bytes(L, room, sizeof(room));
+    return 4;
 }
 
 /* seal(crypto, key, header, number size, number, payload) → packet or nil, code. A list of payloads is a run of
@@ -456,7 +469,7 @@ static const luaL_Reg functions[] = {{"new", crypto_new},
                                      {"key_initial", key_initial},
                                      {"key_update", key_update},
                                      {"key_parts", key_parts},
-                                     {"key_wipe", key_wipe},
+                                     {"busy_key", busy_key},
                                      {"seal", seal},
                                      {"unmask", unmask},
                                      {"open", open_packet},

@@ -426,7 +426,10 @@ static int conn_force_update(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
 
-    neap_packet_key_update(&c->application.write, c->labels, c->keys.write_secret);
+    struct packet_key old = c->application.write;
+
+    neap_packet_key_next(&c->application.write, &old, c->labels, c->keys.write_secret);
+    neap_packet_key_wipe(c->crypto, &old);
     c->keys.write_phase = !c->keys.write_phase;
     return 0;
 }

@@ -1,236 +1,80 @@
-/* AES-GCM and the AES header mask, with a small cache of expanded contexts: connections keep raw keys only, and
- * consecutive packets of one key do not expand it again. ChaCha20 needs no expansion and no cache. */
-#include "crypto/backend.h"
+/* The engine that is everywhere: AES-GCM and the AES header mask of Mbed TLS. */
+#include "crypto/engine.h"
 
-#include "base/map.h"
-#include "base/pool.h"
 #include "neap.h"
 
 #include <mbedtls/aes.h>
 #include <mbedtls/gcm.h>
 
-#define CACHE_ENTRIES 32u
-#define CACHE_HINTS 16u /* a power of two */
-
-/* An entry is found by a keyed hash, which says nothing about the key to who measures time, and then compared in
- * full. */
-struct cipher_entry {
-    struct packet_key key; /* iv is not looked at */
-    uint64_t tag;
-    uint64_t used_at; /* 0: free */
+struct expanded {
     mbedtls_gcm_context gcm;
     mbedtls_aes_context hp;
 };
+_Static_assert(sizeof(struct expanded) <= EXPANDED_KEY_ROOM, "the room of an expanded key");
 
-struct cipher_cache {
-    uint64_t tag_key[2];
-    uint64_t clock;
-    struct cipher_entry entries[CACHE_ENTRIES];
-    uint8_t hints[CACHE_HINTS]; /* by a key's address: where it was found last */
-};
-
-struct cipher_cache *neap_ciphers_new(struct pool *pool, const uint8_t tag_key[16])
+static void cipher_clear(void *expanded)
 {
-    struct cipher_cache *cache = neap_pool_alloc(pool, sizeof(*cache));
+    struct expanded *e = expanded;
 
-    if (cache)
-        memcpy(cache->tag_key, tag_key, sizeof(cache->tag_key));
-    return cache;
+    mbedtls_gcm_free(&e->gcm);
+    mbedtls_aes_free(&e->hp);
+    neap_wipe(e, sizeof(*e));
 }
 
-static void entry_drop(struct cipher_entry *entry)
+static int cipher_expand(void *expanded, const struct packet_key *key)
 {
-    if (entry->used_at) {
-        mbedtls_gcm_free(&entry->gcm);
-        mbedtls_aes_free(&entry->hp);
-    }
-    neap_wipe(entry, sizeof(*entry));
-}
-
-void neap_ciphers_free(struct cipher_cache *cache, struct pool *pool)
-{
-    if (!cache)
-        return;
-    for (size_t i = 0; i < CACHE_ENTRIES; i++)
-        entry_drop(&cache->entries[i]);
-    neap_pool_free_secret(pool, cache, sizeof(*cache));
-}
-
-static int gcm_expand(mbedtls_gcm_context *gcm, enum crypto_suite suite, const uint8_t *key)
-{
-    mbedtls_gcm_init(gcm);
-    return mbedtls_gcm_setkey(gcm, MBEDTLS_CIPHER_ID_AES, key,
-                              (unsigned int)(8 * neap_suite_key_size(suite)));
-}
-
-static uint64_t tag_of(const struct cipher_cache *cache, const struct packet_key *key)
-{
-    uint8_t bytes[2 * CRYPTO_MAX_KEY];
-
-    memcpy(bytes, key->key, CRYPTO_MAX_KEY);
-    memcpy(bytes + CRYPTO_MAX_KEY, key->hp, CRYPTO_MAX_KEY);
-    uint64_t tag = neap_siphash(cache->tag_key, span_of(bytes, sizeof(bytes)));
-    neap_wipe(bytes, sizeof(bytes));
-    return tag;
-}
-
-static bool entry_is(const struct cipher_entry *entry, const struct packet_key *key)
-{
-    return entry->key.suite == key->suite &&
-           neap_equal_constant_time(entry->key.key, key->key, CRYPTO_MAX_KEY) &&
-           neap_equal_constant_time(entry->key.hp, key->hp, CRYPTO_MAX_KEY);
-}
-
-static struct cipher_entry *entry_fill(struct cipher_entry *entry, const struct packet_key *key, uint64_t tag)
-{
+    struct expanded *e = expanded;
     unsigned int bits = (unsigned int)(8 * neap_suite_key_size(key->suite));
 
-    entry_drop(entry);
-    entry->key = *key;
-    entry->tag = tag;
-    entry->used_at = 1;
-    mbedtls_aes_init(&entry->hp);
-    if (gcm_expand(&entry->gcm, key->suite, key->key) || mbedtls_aes_setkey_enc(&entry->hp, key->hp, bits)) {
-        entry_drop(entry);
-        return NULL;
-    }
-    return entry;
+    mbedtls_gcm_init(&e->gcm);
+    mbedtls_aes_init(&e->hp);
+    if (!mbedtls_gcm_setkey(&e->gcm, MBEDTLS_CIPHER_ID_AES, key->key, bits) &&
+        !mbedtls_aes_setkey_enc(&e->hp, key->hp, bits))
+        return 0;
+    cipher_clear(e);
+    return NEAP_ERR_CRYPTO;
 }
 
-static struct cipher_entry *entry_find(struct cipher_cache *cache, const struct packet_key *key, uint64_t tag)
+static int cipher_seal_run(void *expanded, const struct aead_item *items, size_t count)
 {
-    for (struct cipher_entry *at = cache->entries; at < cache->entries + CACHE_ENTRIES; at++)
-        if (at->used_at && at->tag == tag && entry_is(at, key))
-            return at;
-    return NULL;
-}
+    struct expanded *e = expanded;
 
-/* The contexts of an AES key, expanded into the place of the least recently used when they are not there. */
-static struct cipher_entry *entry_search(struct cipher_cache *cache, const struct packet_key *key)
-{
-    uint64_t tag = tag_of(cache, key);
-    struct cipher_entry *entry = entry_find(cache, key, tag), *oldest = cache->entries;
-
-    if (entry)
-        return entry;
-    for (struct cipher_entry *at = cache->entries; at < cache->entries + CACHE_ENTRIES; at++)
-        if (at->used_at < oldest->used_at)
-            oldest = at;
-    return entry_fill(oldest, key, tag);
-}
-
-void neap_ciphers_forget(struct cipher_cache *cache, const struct packet_key *key)
-{
-    struct cipher_entry *entry = entry_find(cache, key, tag_of(cache, key));
-
-    if (entry)
-        entry_drop(entry);
-}
-
-size_t neap_ciphers_count(const struct cipher_cache *cache)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < CACHE_ENTRIES; i++)
-        count += cache->entries[i].used_at != 0;
-    return count;
-}
-
-/* A connection's keys stay where they are: mostly the entry is the one that this address had last. What the address
- * says is only a guess, the keys are compared in full. */
-static struct cipher_entry *entry_of(struct cipher_cache *cache, const struct packet_key *key)
-{
-    uint8_t *hint = &cache->hints[(uintptr_t)key / sizeof(*key) % CACHE_HINTS];
-    struct cipher_entry *entry = &cache->entries[*hint];
-
-    if (!entry->used_at || !entry_is(entry, key))
-        entry = entry_search(cache, key);
-    if (entry) {
-        *hint = (uint8_t)(entry - cache->entries);
-        entry->used_at = ++cache->clock;
-    }
-    return entry;
-}
-
-static int gcm_seal(mbedtls_gcm_context *gcm, const uint8_t nonce[12], struct span aad, const uint8_t *in,
-                    size_t size, uint8_t *out)
-{
-    int error = mbedtls_gcm_crypt_and_tag(gcm, MBEDTLS_GCM_ENCRYPT, size, nonce, CRYPTO_IV, aad.data,
-                                          aad.size, in, out, CRYPTO_TAG, out + size);
-    return error ? NEAP_ERR_CRYPTO : 0;
-}
-
-static int gcm_open(mbedtls_gcm_context *gcm, const uint8_t nonce[12], struct span aad, const uint8_t *in,
-                    size_t size, uint8_t *out)
-{
-    size_t plain = size - CRYPTO_TAG;
-    int error = mbedtls_gcm_auth_decrypt(gcm, plain, nonce, CRYPTO_IV, aad.data, aad.size, in + plain,
-                                         CRYPTO_TAG, in, out);
-    return error ? NEAP_ERR_CRYPTO : 0;
-}
-
-int neap_cipher_seal(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
-                     struct span aad, const uint8_t *in, size_t size, uint8_t *out)
-{
-    if (key->suite == SUITE_CHACHA20_POLY1305_SHA256)
-        return neap_chachapoly_seal(key->key, nonce, aad, in, size, out);
-    struct cipher_entry *entry = entry_of(cache, key);
-    return entry ? gcm_seal(&entry->gcm, nonce, aad, in, size, out) : NEAP_ERR_CRYPTO;
-}
-
-int neap_cipher_open(struct cipher_cache *cache, const struct packet_key *key, const uint8_t nonce[12],
-                     struct span aad, const uint8_t *in, size_t size, uint8_t *out)
-{
-    if (size < CRYPTO_TAG)
-        return NEAP_ERR_CRYPTO;
-    if (key->suite == SUITE_CHACHA20_POLY1305_SHA256)
-        return neap_chachapoly_open(key->key, nonce, aad, in, size, out);
-    struct cipher_entry *entry = entry_of(cache, key);
-    return entry ? gcm_open(&entry->gcm, nonce, aad, in, size, out) : NEAP_ERR_CRYPTO;
-}
-
-int neap_cipher_mask(struct cipher_cache *cache, const struct packet_key *key, const uint8_t sample[16],
-                     uint8_t mask[5])
-{
-    uint8_t block[64];
-
-    if (key->suite == SUITE_CHACHA20_POLY1305_SHA256) {
-        uint32_t counter = (uint32_t)sample[0] | (uint32_t)sample[1] << 8 | (uint32_t)sample[2] << 16 |
-                           (uint32_t)sample[3] << 24;
-        neap_chacha20_block(key->hp, counter, sample + 4, block);
-    } else {
-        struct cipher_entry *entry = entry_of(cache, key);
-        if (!entry || mbedtls_aes_crypt_ecb(&entry->hp, MBEDTLS_AES_ENCRYPT, sample, block))
+    for (const struct aead_item *at = items; at < items + count; at++)
+        if (mbedtls_gcm_crypt_and_tag(&e->gcm, MBEDTLS_GCM_ENCRYPT, at->size, at->nonce, CRYPTO_IV,
+                                      at->aad.data, at->aad.size, at->in, at->out, CRYPTO_TAG,
+                                      at->out + at->size))
             return NEAP_ERR_CRYPTO;
-    }
-    memcpy(mask, block, 5);
     return 0;
 }
 
-int neap_aead_seal(struct crypto *crypto, enum crypto_suite suite, const uint8_t *key, const uint8_t iv[12],
-                   struct span aad, const uint8_t *in, size_t size, uint8_t *out)
+static int cipher_open(void *expanded, const struct aead_item *item)
 {
-    mbedtls_gcm_context gcm;
+    struct expanded *e = expanded;
+    size_t size = item->size - CRYPTO_TAG;
 
-    (void)crypto;
-    if (suite == SUITE_CHACHA20_POLY1305_SHA256)
-        return neap_chachapoly_seal(key, iv, aad, in, size, out);
-    int error = gcm_expand(&gcm, suite, key) ? NEAP_ERR_CRYPTO : gcm_seal(&gcm, iv, aad, in, size, out);
-    mbedtls_gcm_free(&gcm);
-    return error;
+    return mbedtls_gcm_auth_decrypt(&e->gcm, size, item->nonce, CRYPTO_IV, item->aad.data, item->aad.size,
+                                    item->in + size, CRYPTO_TAG, item->in, item->out)
+               ? NEAP_ERR_CRYPTO
+               : 0;
 }
 
-int neap_aead_open(struct crypto *crypto, enum crypto_suite suite, const uint8_t *key, const uint8_t iv[12],
-                   struct span aad, const uint8_t *in, size_t size, uint8_t *out)
+static int cipher_mask(void *expanded, const uint8_t *const *samples, size_t count,
+                       uint8_t (*masks)[MASK_BLOCK])
 {
-    mbedtls_gcm_context gcm;
+    struct expanded *e = expanded;
 
-    (void)crypto;
-    if (size < CRYPTO_TAG)
-        return NEAP_ERR_CRYPTO;
-    if (suite == SUITE_CHACHA20_POLY1305_SHA256)
-        return neap_chachapoly_open(key, iv, aad, in, size, out);
-    int error = gcm_expand(&gcm, suite, key) ? NEAP_ERR_CRYPTO : gcm_open(&gcm, iv, aad, in, size, out);
-    mbedtls_gcm_free(&gcm);
-    return error;
+    for (size_t i = 0; i < count; i++)
+        if (mbedtls_aes_crypt_ecb(&e->hp, MBEDTLS_AES_ENCRYPT, samples[i], masks[i]))
+            return NEAP_ERR_CRYPTO;
+    return 0;
 }
+
+const struct engine neap_engine_mbedtls = {
+    .name = "mbedtls",
+    .expanded_size = sizeof(struct expanded),
+    .expand = cipher_expand,
+    .seal_run = cipher_seal_run,
+    .open = cipher_open,
+    .mask = cipher_mask,
+    .clear = cipher_clear,
+};
