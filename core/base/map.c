@@ -1,19 +1,16 @@
-/* Open addressing with linear probing. A removed slot stays marked until the next rehash, so that removing while
- * walking is allowed. */
+/* Linear hashing: of 2^k to 2^(k+1) chains those below count - 2^k are split already, and the last is the upper half of the
+ * one that was split last. */
 #include "base/map.h"
 
 #include "base/pool.h"
-#include "neap.h"
 
-#define FIRST_CAPACITY 16u
+#include <stdbool.h>
+#include <string.h>
 
-struct map_slot {
-    void *value; /* NULL: free, or removed when size is SLOT_REMOVED */
-    uint8_t key[MAP_KEY_MAX];
-    uint8_t size;
-};
-
-#define SLOT_REMOVED 0xffu
+#define FIRST_CHAINS 8u
+#define FEW 4u              /* nodes that need no chains of their own */
+#define CHAINS_A_NODE 4u    /* with more the last ones go, as many with each node */
+#define SPLITS_AT_A_TIME 2u /* so that it catches up when there was no memory */
 
 static inline uint64_t load_le(const uint8_t *p, size_t size)
 {
@@ -75,123 +72,131 @@ uint64_t neap_siphash(const uint64_t key[2], struct span data)
     return v.a ^ v.b ^ v.c ^ v.d;
 }
 
-struct map neap_map_of(const uint8_t key[16])
+struct map neap_map_of(uint64_t secret)
 {
-    return (struct map){.key = {load_le(key, 8), load_le(key + 8, 8)}};
+    return (struct map){.multiplier = secret | 1};
 }
 
-static bool slot_is_key(const struct map_slot *slot, struct span key)
+/* ---- chains */
+
+static struct map_node **chain(const struct map *m, uint32_t index)
 {
-    return slot->value && slot->size == key.size &&
-           (key.size == 0 || memcmp(slot->key, key.data, key.size) == 0);
+    return m->chain_count ? pieces_at(&m->chains, index, sizeof(struct map_node *))
+                          : (struct map_node **)&m->few;
 }
 
-/* The slot of a key, or NULL. At least one slot is always free, so probing ends. */
-static struct map_slot *find(const struct map *m, struct span key)
+/* The least 2^k - 1 that is not below the last index. */
+static uint32_t mask_of(uint32_t chain_count)
 {
-    if (m->count == 0 || key.size > MAP_KEY_MAX)
-        return NULL;
-    uint32_t mask = m->capacity - 1;
-    for (uint32_t at = (uint32_t)neap_siphash(m->key, key) & mask;; at = (at + 1) & mask) {
-        struct map_slot *slot = &m->slots[at];
+    return chain_count > 1 ? UINT32_MAX >> __builtin_clz(chain_count - 1) : 0;
+}
 
-        if (slot_is_key(slot, key))
-            return slot;
-        if (!slot->value && slot->size != SLOT_REMOVED)
-            return NULL;
+static uint32_t hash(const struct map *m, uint64_t key)
+{
+    uint64_t product = key * m->multiplier;
+
+    return (uint32_t)(product ^ product >> 32);
+}
+
+static struct map_node **chain_of(const struct map *m, uint64_t key)
+{
+    uint32_t mask = mask_of(m->chain_count), index = hash(m, key) & mask;
+
+    return chain(m, index < m->chain_count ? index : index & mask >> 1);
+}
+
+static void push(struct map_node **first, struct map_node *node)
+{
+    node->next = *first;
+    *first = node;
+}
+
+static void distribute(struct map *m, struct map_node *node)
+{
+    while (node) {
+        struct map_node *next = node->next;
+
+        push(chain_of(m, node->key), node);
+        node = next;
     }
 }
 
-/* Put a key that is not there into the first slot never used since the last rehash. */
-static void place(struct map *m, struct span key, void *value)
+/* One chain more, or the first ones. False without memory. */
+static bool split(struct map *m, struct pool *pool)
 {
-    uint32_t mask = m->capacity - 1;
-    uint32_t at = (uint32_t)neap_siphash(m->key, key) & mask;
+    uint32_t count = m->chain_count ? m->chain_count + 1 : FIRST_CHAINS;
 
-    while (m->slots[at].value || m->slots[at].size == SLOT_REMOVED)
-        at = (at + 1) & mask;
-    struct map_slot *slot = &m->slots[at];
-    slot->value = value;
-    slot->size = (uint8_t)key.size;
-    if (key.size)
-        memcpy(slot->key, key.data, key.size);
+    while (pieces_size(&m->chains) < count * sizeof(struct map_node *))
+        if (neap_pieces_grow(&m->chains, pool))
+            return false;
+    struct map_node **from = chain(m, m->chain_count & mask_of(count) >> 1), *nodes = *from;
+    *from = NULL;
+    m->chain_count = count;
+    distribute(m, nodes);
+    return true;
+}
+
+/* The last chain goes back to where it was split from. */
+static void merge(struct map *m, struct pool *pool)
+{
+    struct map_node **last = chain(m, m->chain_count - 1), *nodes = *last;
+
+    *last = NULL;
+    m->chain_count--;
+    distribute(m, nodes);
+    if (pieces_size(&m->chains) >= m->chain_count * sizeof(struct map_node *) + 2 * PIECE_SIZE)
+        neap_pieces_shrink(&m->chains, pool);
+}
+
+/* ---- the map */
+
+void neap_map_add(struct map *m, struct pool *pool, struct map_node *node, uint64_t key)
+{
+    node->key = key;
+    push(chain_of(m, key), node);
     m->count++;
-    m->used++;
+    for (unsigned i = 0; i < SPLITS_AT_A_TIME && m->count > (m->chain_count ? m->chain_count : FEW); i++)
+        if (!split(m, pool))
+            return;
 }
 
-static int rehash(struct map *m, struct pool *pool)
+struct map_node *neap_map_find(const struct map *m, uint64_t key)
 {
-    struct map old = *m;
-    uint32_t capacity = FIRST_CAPACITY;
+    struct map_node *node = *chain_of(m, key);
 
-    while (capacity / 2 < m->count + 1)
-        capacity *= 2;
-    struct map_slot *slots = neap_pool_alloc(pool, capacity * sizeof(*slots));
-    if (!slots)
-        return NEAP_ERR_NO_MEMORY;
-    m->slots = slots;
-    m->capacity = capacity;
-    m->count = m->used = 0;
-    for (uint32_t i = 0; i < old.capacity; i++) {
-        if (old.slots[i].value)
-            place(m, span_of(old.slots[i].key, old.slots[i].size), old.slots[i].value);
-    }
-    neap_pool_free(pool, old.slots, old.capacity * sizeof(*slots));
-    return 0;
+    while (node && node->key != key)
+        node = node->next;
+    return node;
 }
 
-int neap_map_set(struct map *m, struct pool *pool, struct span key, void *value)
+void neap_map_remove(struct map *m, struct pool *pool, struct map_node *node)
 {
-    if (key.size > MAP_KEY_MAX || !value)
-        return NEAP_ERR_ARGUMENT;
-    struct map_slot *slot = find(m, key);
-    if (slot) {
-        slot->value = value;
-        return 0;
-    }
-    /* Three quarters full at most. */
-    if (m->used >= m->capacity / 4 * 3) {
-        int error = rehash(m, pool);
-        if (error)
-            return error;
-    }
-    place(m, key, value);
-    return 0;
-}
+    struct map_node **at = chain_of(m, node->key);
 
-void *neap_map_get(const struct map *m, struct span key)
-{
-    const struct map_slot *slot = find(m, key);
-
-    return slot ? slot->value : NULL;
-}
-
-void *neap_map_remove(struct map *m, struct span key)
-{
-    struct map_slot *slot = find(m, key);
-
-    if (!slot)
-        return NULL;
-    void *value = slot->value;
-    *slot = (struct map_slot){.size = SLOT_REMOVED};
+    while (*at != node)
+        at = &(*at)->next;
+    *at = node->next;
     m->count--;
-    return value;
+    for (unsigned i = 0; i < CHAINS_A_NODE && m->count < m->chain_count / CHAINS_A_NODE; i++)
+        if (m->chain_count > FIRST_CHAINS)
+            merge(m, pool);
 }
 
-void *neap_map_next(const struct map *m, uint32_t *at)
+struct map_node *neap_map_walk(const struct map *m, struct map_walk *walk)
 {
-    while (*at < m->capacity) {
-        void *value = m->slots[(*at)++].value;
+    uint32_t count = m->chain_count ? m->chain_count : 1;
 
-        if (value)
-            return value;
-    }
-    return NULL;
+    while (!walk->next && walk->chain < count)
+        walk->next = *chain(m, walk->chain++);
+    struct map_node *node = walk->next;
+    if (node)
+        walk->next = node->next;
+    return node;
 }
 
 void neap_map_free(struct map *m, struct pool *pool)
 {
-    neap_pool_free(pool, m->slots, m->capacity * sizeof(*m->slots));
-    m->slots = NULL;
-    m->count = m->capacity = m->used = 0;
+    neap_pieces_free(&m->chains, pool);
+    m->few = NULL;
+    m->count = m->chain_count = 0;
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LOCAL_SLOTS (LIMIT_LOCAL_CONNECTION_IDS * 2)
+#define LOCAL_SLOTS LIMIT_LOCAL_CONNECTION_IDS
 #define PEER_SLOTS (LIMIT_PEER_CONNECTION_IDS * 2)
 
 static bool cid_equal(const neap_cid *a, const neap_cid *b)
@@ -20,26 +20,31 @@ void neap_local_cids_init(struct local_cids *l, const neap_cid *first)
     l->ids[0] = (struct local_cid){.cid = *first, .in_use = true};
 }
 
+/* In use, or found by its route still. */
+static bool is_held(const struct local_cid *id)
+{
+    return id->in_use || id->route.owner;
+}
+
 bool neap_local_cids_wants(const struct local_cids *l)
 {
     uint64_t limit = l->peer_limit < LIMIT_LOCAL_CONNECTION_IDS ? l->peer_limit : LIMIT_LOCAL_CONNECTION_IDS;
-    uint64_t in_use = 0;
+    uint64_t held = 0;
 
     for (size_t i = 0; i < LOCAL_SLOTS; i++)
-        in_use += l->ids[i].in_use;
-    return l->cid_size > 0 && in_use < limit;
+        held += is_held(&l->ids[i]);
+    return l->cid_size > 0 && held < limit;
 }
 
-uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid, const uint8_t token[16])
+uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid)
 {
     size_t at = 0;
 
-    /* There are more slots than may be in use. */
-    while (l->ids[at].in_use)
+    /* There are as many slots as may be held. */
+    while (is_held(&l->ids[at]))
         at++;
     l->ids[at] =
         (struct local_cid){.cid = *cid, .sequence = l->next_sequence++, .in_use = true, .owes_send = true};
-    memcpy(l->ids[at].token, token, sizeof l->ids[at].token);
     l->changed = true;
     return l->ids[at].sequence;
 }
@@ -81,7 +86,6 @@ bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection
     struct local_cid *first = &l->ids[lowest];
     first->owes_send = false;
     *out = (struct frame_new_connection_id){.sequence = first->sequence, .cid = first->cid};
-    memcpy(out->token, first->token, sizeof(out->token));
     return true;
 }
 
@@ -93,9 +97,8 @@ void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence)
 }
 
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
-                              neap_cid *retired, bool *had, struct failure *why)
+                              struct failure *why)
 {
-    *had = false;
     if (l->cid_size == 0)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "RETIRE_CONNECTION_ID for a zero-length connection ID");
@@ -108,9 +111,7 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
             continue;
         if (cid_equal(&id->cid, dcid))
             return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "RETIRE_CONNECTION_ID for the packet's own");
-        *retired = id->cid;
-        *had = true;
-        *id = (struct local_cid){0};
+        *id = (struct local_cid){.route = id->route};
         l->changed = true;
     }
     return 0;

@@ -4,19 +4,26 @@
 
 #include "base/failure.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "base/random.h"
 #include "wire/frame.h"
 
+/* Under which the endpoint finds the connection: it puts it into its map, and takes it out. */
+struct cid_route {
+    struct map_node node;
+    void *owner; /* the endpoint's; NULL: it is in no map */
+};
+
 struct local_cid {
-    neap_cid cid;
-    uint8_t token[16];
+    struct cid_route route;
     uint64_t sequence;
+    neap_cid cid;
     bool in_use, owes_send; /* NEW_CONNECTION_ID to be sent (again) */
 };
 
 /* Ours. */
 struct local_cids {
-    struct local_cid ids[LIMIT_LOCAL_CONNECTION_IDS * 2];
+    struct local_cid ids[LIMIT_LOCAL_CONNECTION_IDS];
     uint64_t next_sequence;
     uint64_t peer_limit; /* the peer's active_connection_id_limit, capped by ours */
     uint8_t cid_size;    /* 0: we use none and issue none */
@@ -24,9 +31,9 @@ struct local_cids {
 };
 
 struct peer_cid {
+    uint64_t sequence;
     neap_cid cid;
     uint8_t token[16];
-    uint64_t sequence;
     bool in_use, has_token, is_active; /* is_active: packets carry it, so that its reset token counts */
 };
 
@@ -49,10 +56,10 @@ struct peer_cids {
 void neap_local_cids_init(struct local_cids *l, const neap_cid *first);
 /** Whether the peer may hold one more (after the handshake), up to its limit and ours. */
 bool neap_local_cids_wants(const struct local_cids *l);
-/** Issue one that is wanted, with its stateless reset token (neap_reset_token); returns its sequence number. The caller
- * sees to it that nobody else behind the same address has this connection ID. */
-uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid, const uint8_t token[16]);
-/** The next NEW_CONNECTION_ID owed; marks it as sent. False: none. */
+/** Issue one that is wanted; returns its sequence number. The caller sees to it that nobody else behind the same address
+ * has this connection ID. */
+uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid);
+/** The next NEW_CONNECTION_ID owed, but for its stateless reset token (neap_reset_token); marks it as sent. False: none. */
 bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection_id *out);
 /** Whether a NEW_CONNECTION_ID is owed. */
 bool neap_local_cids_has_owed(const struct local_cids *l);
@@ -61,9 +68,9 @@ const neap_cid *neap_local_cids_first(const struct local_cids *l);
 /** The packet with the NEW_CONNECTION_ID of `sequence` was lost. */
 void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence);
 /** RETIRE_CONNECTION_ID came in a packet sent to `dcid`: PROTOCOL_VIOLATION for one never issued or the packet's own.
- * On success *retired is the cid for the router to forget and *had is true; false when it was retired before. */
+ * One that was retired before is retired still. Its route stays until its owner takes it out. */
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
-                              neap_cid *retired, bool *had, struct failure *why);
+                              struct failure *why);
 /** The one of ours that the peer uses here, or NULL when it may not. */
 const struct local_cid *neap_local_cids_find(const struct local_cids *l, const neap_cid *cid);
 

@@ -227,7 +227,7 @@ void neap_conn_free(neap_conn *conn)
 
     if (!c)
         return;
-    if (c->entry) { /* it is the endpoint's, which has to forget it: that frees it */
+    if (c->entry.endpoint) { /* it is the endpoint's, which has to forget it: that frees it */
         neap_endpoint_forget(c);
         return;
     }

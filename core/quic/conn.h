@@ -6,6 +6,8 @@
 #define NEAP_QUIC_CONN_H
 
 #include "base/fill.h"
+#include "base/heap.h"
+#include "base/list.h"
 #include "base/trace.h"
 #include "crypto/packet_keys.h"
 #include "paths/cid.h"
@@ -127,7 +129,21 @@ struct conn_counters {
     uint64_t bytes_sent, bytes_received, undecryptable_kept, path_changes;
 };
 
-struct endpoint_entry; /* the endpoint's record of a connection */
+/* A connection as its endpoint sees it. */
+struct endpoint_entry {
+    neap_endpoint *endpoint; /* NULL: the connection is the script's own */
+    struct list_link all;
+    struct list_link ready; /* on endpoint->ready or ->held: it may have something to send */
+    struct list_link news;  /* on endpoint->news: the application is to look at it */
+    struct heap_node timer;
+    bool is_half_open, is_released;
+    bool was_held; /* its timers have rested: they are looked at in its next turn */
+    struct cid_route
+        original; /* a server's: by the destination of the first Initial, or that come late would begin anew */
+    struct map_node reset; /* by the hash of the peer's reset token */
+    bool has_reset;
+    uint64_t first; /* a server's: hash of the destination of the first Initial */
+};
 
 struct neap_conn {
     /* where it lives */
@@ -139,7 +155,7 @@ struct neap_conn {
     const neap_tracer *tracer;
     void *user;  /* the application's */
     void *owner; /* the layer above that speaks on it */
-    struct endpoint_entry *entry;
+    struct endpoint_entry entry;
 
     /* how far it is */
     uint8_t stage;    /* enum conn_stage */
@@ -149,7 +165,7 @@ struct neap_conn {
         wanted; /* bits of paths that the peer's newest packets but for probes came on, beside the active one */
     uint8_t unproved_changes;  /* how often it was followed since an address of its was proved */
     uint16_t udp_payload_size; /* that a path begins with: what the peer takes */
-    uint8_t retired_count, alpn_size, peer_ack_delay_exponent; /* of what is below */
+    uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
     bool peer_cids_changed;
     bool is_server;
     bool owes_handshake_done, owes_ping;
@@ -173,7 +189,6 @@ struct neap_conn {
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
-    neap_cid retired[LIMIT_LOCAL_CONNECTION_IDS]; /* ours that the endpoint may forget */
     uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
 
     /* what was agreed on */

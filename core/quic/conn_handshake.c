@@ -56,7 +56,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     int64_t wall_clock = c->config->env.wall_clock(c->config->env.context);
 
     neap_random_refresh(random, wall_clock);
-    neap_random_bytes(random, config.map_key, sizeof config.map_key);
+    config.map_secret = neap_random_u64(random);
     neap_streams_init(&c->streams, c->pool, &config);
     neap_params_write(&w, &params, c->is_server, grease);
     if (w.full)

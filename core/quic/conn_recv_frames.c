@@ -132,16 +132,9 @@ static int on_new_connection_id(neap_conn *c, struct received *p, const struct f
 static int on_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f,
                                    struct failure *why)
 {
-    neap_cid dcid = cid_of(p->dcid), retired;
-    bool had = false;
-    int rc = neap_local_cids_on_retire(&c->local_cids, f->sequence, &dcid, &retired, &had, why);
+    neap_cid dcid = cid_of(p->dcid);
 
-    if (rc || !had)
-        return rc;
-    /* No more can be in use, so that there is room when somebody looks; nobody looks without an endpoint. */
-    if (c->retired_count < LIMIT_LOCAL_CONNECTION_IDS)
-        c->retired[c->retired_count++] = retired;
-    return 0;
+    return neap_local_cids_on_retire(&c->local_cids, f->sequence, &dcid, why);
 }
 
 static int on_path_challenge(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)

@@ -124,10 +124,7 @@ bool neap_conn_wants_id(const neap_conn *c)
 
 void neap_conn_issue_id(neap_conn *c, const neap_cid *cid)
 {
-    uint8_t token[RESET_TOKEN_SIZE];
-
-    neap_reset_token(&c->config->tokens, cid, token);
-    neap_local_cids_issue(&c->local_cids, cid, token);
+    neap_local_cids_issue(&c->local_cids, cid);
 }
 
 /* Without an endpoint, which sees to it, nobody else has IDs that ours could meet. */
@@ -135,7 +132,7 @@ static void issue_ids(neap_conn *c)
 {
     neap_cid cid;
 
-    while (!c->entry && neap_conn_wants_id(c)) {
+    while (!c->entry.endpoint && neap_conn_wants_id(c)) {
         neap_random_cid(c->config, c->local_cids.cid_size, &cid);
         neap_conn_issue_id(c, &cid);
     }

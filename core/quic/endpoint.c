@@ -29,7 +29,6 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char
         return NULL;
     }
     struct random *random = neap_crypto_random(config->crypto);
-    uint8_t keys[2][16];
 
     e->admission = is_server ? neap_pool_alloc(config->pool, sizeof *e->admission) : NULL;
     if (is_server && !e->admission) {
@@ -43,11 +42,10 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char
     e->config = neap_config_retain(config);
     e->pool = config->pool;
     e->is_server = is_server;
-    neap_random_bytes(random, &keys[0][0], sizeof keys);
-    e->routes = neap_map_of(keys[0]);
-    e->resets = neap_map_of(keys[1]);
-    e->reset_hash_key[0] = neap_random_u64(random);
-    e->reset_hash_key[1] = neap_random_u64(random);
+    e->routes = neap_map_of(neap_random_u64(random));
+    e->resets = neap_map_of(neap_random_u64(random));
+    neap_random_bytes(random, (uint8_t *)e->route_key, sizeof e->route_key);
+    neap_random_bytes(random, (uint8_t *)e->reset_key, sizeof e->reset_key);
     list_init(&e->all);
     list_init(&e->ready);
     list_init(&e->held);
@@ -81,11 +79,19 @@ neap_config *neap_endpoint_config(const neap_endpoint *endpoint)
 
 /* ---- routes */
 
+static struct cid_route *find_route(const neap_endpoint *e, struct span cid)
+{
+    struct map_node *node = neap_map_find(&e->routes, neap_siphash(e->route_key, cid));
+
+    return node ? LIST_OWNER(node, struct cid_route, node) : NULL;
+}
+
 struct endpoint_entry *neap_endpoint_find(neap_endpoint *e, struct span dcid)
 {
     if (dcid.size == 0)
         return e->nameless;
-    return dcid.size <= NEAP_MAX_CONNECTION_ID ? neap_map_get(&e->routes, dcid) : NULL;
+    const struct cid_route *route = dcid.size <= NEAP_MAX_CONNECTION_ID ? find_route(e, dcid) : NULL;
+    return route ? route->owner : NULL;
 }
 
 bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out)
@@ -94,132 +100,122 @@ bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out)
 
     for (size_t i = 0; i < LIMIT_CONNECTION_ID_TRIES; i++) {
         neap_random_cid(e->config, size, out);
-        if (size == 0 || !neap_map_get(&e->routes, cid_span(out)))
+        if (size == 0 || !find_route(e, cid_span(out)))
             return true;
     }
     return false;
 }
 
 /* One that another connection has stays that one's. */
-static int add_route(neap_endpoint *e, struct endpoint_entry *entry, const neap_cid *cid)
+static void add_route(neap_endpoint *e, struct endpoint_entry *entry, const neap_cid *cid,
+                      struct cid_route *route)
 {
-    if (cid->size == 0)
-        return 0;
-    if (neap_map_get(&e->routes, cid_span(cid)))
-        return 0;
-    return neap_map_set(&e->routes, e->pool, cid_span(cid), entry);
-}
+    uint64_t key = neap_siphash(e->route_key, cid_span(cid));
 
-static void remove_route(neap_endpoint *e, const struct endpoint_entry *entry, const neap_cid *cid)
-{
-    if (cid->size > 0 && neap_map_get(&e->routes, cid_span(cid)) == entry)
-        neap_map_remove(&e->routes, cid_span(cid));
-}
-
-static void drop_original_route(neap_endpoint *e, struct endpoint_entry *entry)
-{
-    if (!entry->has_original)
+    if (cid->size == 0 || neap_map_find(&e->routes, key))
         return;
-    remove_route(e, entry, &entry->conn->original_dcid);
-    entry->has_original = false;
+    neap_map_add(&e->routes, e->pool, &route->node, key);
+    route->owner = entry;
 }
 
-/* Connection IDs come and go with frames; the connection keeps what went until it is asked here. */
-static int sync_routes(neap_endpoint *e, struct endpoint_entry *entry)
+static void remove_route(neap_endpoint *e, struct cid_route *route)
 {
-    neap_conn *c = entry->conn;
-    struct local_cids *l = &c->local_cids;
-    int rc = 0;
+    if (!route->owner)
+        return;
+    neap_map_remove(&e->routes, e->pool, &route->node);
+    route->owner = NULL;
+}
 
-    for (size_t i = 0; i < c->retired_count; i++)
-        remove_route(e, entry, &c->retired[i]);
-    c->retired_count = 0;
-    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0] && rc == 0; i++)
-        if (l->ids[i].in_use)
-            rc = add_route(e, entry, &l->ids[i].cid);
+/* Connection IDs come and go with frames; their routes stay until it is asked here. */
+static void sync_routes(neap_endpoint *e, struct endpoint_entry *entry)
+{
+    struct local_cids *l = &entry_conn(entry)->local_cids;
+
+    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++) {
+        struct local_cid *id = &l->ids[i];
+
+        if (!id->in_use)
+            remove_route(e, &id->route);
+        else if (!id->route.owner)
+            add_route(e, entry, &id->cid, &id->route);
+    }
     l->changed = false;
-    return rc;
+}
+
+static void remove_routes(neap_endpoint *e, struct endpoint_entry *entry)
+{
+    struct local_cids *l = &entry_conn(entry)->local_cids;
+
+    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++)
+        remove_route(e, &l->ids[i].route);
+    remove_route(e, &entry->original);
 }
 
 void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry)
 {
     neap_cid cid;
 
-    /* Each has its route before it is issued and the next is chosen; without memory for one the next turn tries again. */
-    while (neap_conn_wants_id(entry->conn) && neap_endpoint_new_cid(e, &cid) &&
-           add_route(e, entry, &cid) == 0)
-        neap_conn_issue_id(entry->conn, &cid);
+    /* Each has its route before the next is chosen. */
+    while (neap_conn_wants_id(entry_conn(entry)) && neap_endpoint_new_cid(e, &cid)) {
+        neap_conn_issue_id(entry_conn(entry), &cid);
+        sync_routes(e, entry);
+    }
 }
 
 /* ---- the peer's reset tokens: kept as keyed hashes, so that looking one up tells nothing about them by its time */
 
 static uint64_t reset_key(const neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
 {
-    uint64_t key = neap_siphash(e->reset_hash_key, span_of(token, RESET_TOKEN_SIZE));
-
-    return key ? key : 1;
+    return neap_siphash(e->reset_key, span_of(token, RESET_TOKEN_SIZE));
 }
 
 static void drop_reset(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    struct span key = span_of(&entry->reset_key, sizeof entry->reset_key);
-
-    if (entry->reset_key && neap_map_get(&e->resets, key) == entry)
-        neap_map_remove(&e->resets, key);
-    entry->reset_key = 0;
+    if (entry->has_reset)
+        neap_map_remove(&e->resets, e->pool, &entry->reset);
+    entry->has_reset = false;
 }
 
+/* A token that another connection's peer gave us too ends that one. */
 static void sync_reset(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = entry->conn;
+    neap_conn *c = entry_conn(entry);
     const struct peer_cid *active = &c->peer_cids.ids[c->peer_cids.active];
 
     c->peer_cids_changed = false;
     drop_reset(e, entry);
-    if (!active->has_token)
+    if (!active->has_token || neap_map_find(&e->resets, reset_key(e, active->token)))
         return;
-    entry->reset_key = reset_key(e, active->token);
-    /* Without memory a reset is not understood: the connection ends by its idle timeout then. */
-    if (neap_map_set(&e->resets, e->pool, span_of(&entry->reset_key, sizeof entry->reset_key), entry))
-        entry->reset_key = 0;
+    neap_map_add(&e->resets, e->pool, &entry->reset, reset_key(e, active->token));
+    entry->has_reset = true;
 }
 
 struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
 {
-    uint64_t key = reset_key(e, token);
-    struct endpoint_entry *entry = neap_map_get(&e->resets, span_of(&key, sizeof key));
+    struct map_node *node = neap_map_find(&e->resets, reset_key(e, token));
+    struct endpoint_entry *entry = node ? LIST_OWNER(node, struct endpoint_entry, reset) : NULL;
 
-    return entry && neap_peer_cids_is_reset(&entry->conn->peer_cids, token) ? entry : NULL;
+    return entry && neap_peer_cids_is_reset(&entry_conn(entry)->peer_cids, token) ? entry : NULL;
 }
 
 /* ---- entries */
 
 struct endpoint_entry *neap_endpoint_add(neap_endpoint *e, neap_conn *conn)
 {
-    struct endpoint_entry *entry = neap_pool_alloc(e->pool, sizeof *entry);
+    struct endpoint_entry *entry = &conn->entry;
 
-    if (!entry) {
-        neap_conn_free(conn);
-        return NULL;
-    }
     entry->endpoint = e;
-    entry->conn = conn;
-    conn->entry = entry;
     entry->is_half_open = true;
     list_append(&e->all, &entry->all);
     e->stats.connections++;
     e->stats.half_open++;
     if (conn->local_cids.cid_size == 0 && !e->nameless)
         e->nameless = entry;
-    int rc = sync_routes(e, entry);
-    if (rc == 0 && conn->is_server) {
-        /* After a Retry the client uses the ID that we gave, which is ours already. */
-        entry->has_original = neap_map_get(&e->routes, cid_span(&conn->original_dcid)) == NULL;
-        rc = entry->has_original ? add_route(e, entry, &conn->original_dcid) : 0;
-    }
-    if (rc == 0)
-        rc = neap_heap_set(&e->timers, e->pool, &entry->timer, neap_conn_timeout(conn));
-    if (rc) {
+    sync_routes(e, entry);
+    /* After a Retry the client uses the ID that we gave, which is ours already. */
+    if (conn->is_server)
+        add_route(e, entry, &conn->original_dcid, &entry->original);
+    if (neap_heap_set(&e->timers, e->pool, &entry->timer, neap_conn_timeout(conn))) {
         neap_endpoint_remove(e, entry);
         return NULL;
     }
@@ -236,17 +232,13 @@ static void end_half_open(neap_endpoint *e, struct endpoint_entry *entry)
 
 void neap_endpoint_remove(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = entry->conn;
+    neap_conn *c = entry_conn(entry);
 
-    sync_routes(e, entry);
-    for (size_t i = 0; i < sizeof c->local_cids.ids / sizeof c->local_cids.ids[0]; i++)
-        if (c->local_cids.ids[i].in_use)
-            remove_route(e, entry, &c->local_cids.ids[i].cid);
-    drop_original_route(e, entry);
+    remove_routes(e, entry);
     drop_reset(e, entry);
     if (e->nameless == entry)
         e->nameless = NULL;
-    neap_heap_remove(&e->timers, &entry->timer);
+    neap_heap_remove(&e->timers, e->pool, &entry->timer);
     list_remove(&entry->all);
     list_remove(&entry->ready);
     list_remove(&entry->news);
@@ -255,21 +247,20 @@ void neap_endpoint_remove(neap_endpoint *e, struct endpoint_entry *entry)
         neap_admission_spend(e->admission, entry->first, e->now);
     e->stats.connections--;
     e->memory_short_at = 0;
-    c->entry = NULL;
+    entry->endpoint = NULL;
     neap_conn_free(c);
-    neap_pool_free(e->pool, entry, sizeof *entry);
 }
 
 void neap_endpoint_settle(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_conn *c = entry->conn;
+    neap_conn *c = entry_conn(entry);
 
     if (neap_conn_is_closed(c) && entry->is_released) {
         neap_endpoint_remove(e, entry);
         return;
     }
-    if (c->local_cids.changed && sync_routes(e, entry))
-        neap_conn_end(c, false, NEAP_INTERNAL_ERROR, 0, "no memory for connection IDs");
+    if (c->local_cids.changed)
+        sync_routes(e, entry);
     if (c->peer_cids_changed)
         sync_reset(e, entry);
     /* One that failed in its handshake counts until its closing is over: it costs as much as one that hangs. */
@@ -283,7 +274,7 @@ neap_conn *neap_endpoint_next(neap_endpoint *endpoint)
 {
     struct list_link *first = list_take_first(&endpoint->news);
 
-    return first ? LIST_OWNER(first, struct endpoint_entry, news)->conn : NULL;
+    return first ? entry_conn(LIST_OWNER(first, struct endpoint_entry, news)) : NULL;
 }
 
 neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config, const char *server_name,
@@ -326,29 +317,29 @@ neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config
 
 void neap_endpoint_forget(neap_conn *c)
 {
-    neap_endpoint_remove(c->entry->endpoint, c->entry);
+    neap_endpoint_remove(c->entry.endpoint, &c->entry);
 }
 
 void neap_conn_wake(neap_conn *c)
 {
-    if (c->entry)
-        neap_endpoint_touch(c->entry->endpoint, c);
+    if (c->entry.endpoint)
+        neap_endpoint_touch(c->entry.endpoint, c);
 }
 
 void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn)
 {
-    struct endpoint_entry *entry = conn->entry;
+    struct endpoint_entry *entry = &conn->entry;
 
-    if (!entry || entry->endpoint != endpoint || list_linked(&entry->ready))
+    if (entry->endpoint != endpoint || list_linked(&entry->ready))
         return;
     list_append(&endpoint->ready, &entry->ready);
 }
 
 void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn)
 {
-    struct endpoint_entry *entry = conn->entry;
+    struct endpoint_entry *entry = &conn->entry;
 
-    if (!entry || entry->endpoint != endpoint)
+    if (entry->endpoint != endpoint)
         return;
     entry->is_released = true;
     conn->user = NULL;

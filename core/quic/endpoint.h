@@ -4,27 +4,9 @@
 #ifndef NEAP_QUIC_ENDPOINT_H
 #define NEAP_QUIC_ENDPOINT_H
 
-#include "base/heap.h"
-#include "base/list.h"
 #include "base/map.h"
 #include "quic/admission.h"
 #include "quic/conn.h"
-
-/* A connection as its endpoint sees it. */
-struct endpoint_entry {
-    neap_endpoint *endpoint;
-    neap_conn *conn;
-    struct list_link all;
-    struct list_link ready; /* on endpoint->ready or ->held: it may have something to send */
-    struct list_link news;  /* on endpoint->news: the application is to look at it */
-    struct heap_node timer;
-    uint64_t reset_key; /* under which the peer's reset token is known; 0 none */
-    uint64_t first;     /* a server's: hash of the destination of the first Initial */
-    bool
-        has_original; /* the client's first DCID leads here too, or its first packet come late would begin anew */
-    bool is_half_open, is_released;
-    bool was_held; /* its timers have rested: they are looked at in its next turn */
-};
 
 /* A datagram that no connection sends. */
 struct answer {
@@ -40,9 +22,9 @@ struct neap_endpoint {
     bool is_server, refuses;
     struct admission *admission; /* a server's */
     struct early_budget early;
-    struct map routes; /* our connection IDs → struct endpoint_entry */
-    struct map resets; /* keyed hashes of reset tokens → struct endpoint_entry */
-    uint64_t reset_hash_key[2];
+    struct map routes; /* cid_route of our connection IDs, by their hash */
+    struct map resets; /* endpoint_entry.reset of those whose peer gave a token, by its hash */
+    uint64_t route_key[2], reset_key[2];
     struct endpoint_entry
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */
     struct heap timers;
@@ -57,6 +39,11 @@ struct neap_endpoint {
     const neap_tracer *tracer; /* of accepted connections; NULL nobody */
     neap_endpoint_stats stats;
 };
+
+static inline neap_conn *entry_conn(struct endpoint_entry *entry)
+{
+    return LIST_OWNER(entry, neap_conn, entry);
+}
 
 /* ---- endpoint.c */
 

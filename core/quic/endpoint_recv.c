@@ -6,8 +6,8 @@ static void deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_dat
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
 
-    neap_conn_recv(entry->conn, d->bytes, d->size, &info, e->now);
-    neap_endpoint_touch(e, entry->conn);
+    neap_conn_recv(entry_conn(entry), d->bytes, d->size, &info, e->now);
+    neap_endpoint_touch(e, entry_conn(entry));
     neap_endpoint_settle(e, entry);
 }
 
@@ -164,9 +164,9 @@ static bool take_reset(neap_endpoint *e, const neap_udp_datagram *d)
 
     if (!entry)
         return false;
-    entry->conn->now = e->now;
-    neap_conn_reset(entry->conn);
-    neap_endpoint_touch(e, entry->conn);
+    entry_conn(entry)->now = e->now;
+    neap_conn_reset(entry_conn(entry));
+    neap_endpoint_touch(e, entry_conn(entry));
     neap_endpoint_settle(e, entry);
     return true;
 }

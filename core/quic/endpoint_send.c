@@ -3,39 +3,32 @@
 
 #define TRAIN_MOST 65507u /* bytes of one GSO send: what fits into an IPv4 packet */
 
-static struct endpoint_entry *timer_owner(struct heap_node *node)
-{
-    return (struct endpoint_entry *)(void *)((char *)node - offsetof(struct endpoint_entry, timer));
-}
-
 /* A due timer gives its connection a turn; after that turn the timer is set anew. Not more than so many at once: what
  * is left is due still. */
 static void run_timers(neap_endpoint *e)
 {
-    struct heap_node *first;
-
     for (unsigned i = 0; i < LIMIT_ENDPOINT_TIMERS; i++) {
-        first = neap_heap_first(&e->timers);
+        const struct heap_entry *first = neap_heap_first(&e->timers);
+
         if (!first || first->at > e->now)
             return;
-        struct endpoint_entry *entry = timer_owner(first);
-
-        neap_heap_remove(&e->timers, first);
-        neap_conn_on_timeout(entry->conn, e->now);
-        neap_endpoint_touch(e, entry->conn);
+        struct endpoint_entry *entry = LIST_OWNER(first->node, struct endpoint_entry, timer);
+        neap_heap_remove(&e->timers, e->pool, &entry->timer);
+        neap_conn_on_timeout(entry_conn(entry), e->now);
+        neap_endpoint_touch(e, entry_conn(entry));
     }
 }
 
 /* The turn of a connection is over: it has nothing to say before its timer. */
 static void end_turn(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    neap_time at = neap_conn_timeout(entry->conn);
+    neap_time at = neap_conn_timeout(entry_conn(entry));
 
     list_remove(&entry->ready);
     if (at == NEAP_NEVER)
-        neap_heap_remove(&e->timers, &entry->timer);
+        neap_heap_remove(&e->timers, e->pool, &entry->timer);
     else if (neap_heap_set(&e->timers, e->pool, &entry->timer, at))
-        neap_conn_vanish(entry->conn, NEAP_CLOSE_LOCAL, "no memory for a timer");
+        neap_conn_vanish(entry_conn(entry), NEAP_CLOSE_LOCAL, "no memory for a timer");
     neap_endpoint_settle(e, entry);
 }
 
@@ -44,7 +37,7 @@ static void hold(neap_endpoint *e, struct endpoint_entry *entry)
 {
     list_remove(&entry->ready);
     list_append(&e->held, &entry->ready);
-    neap_heap_remove(&e->timers, &entry->timer);
+    neap_heap_remove(&e->timers, e->pool, &entry->timer);
     entry->was_held = true;
 }
 
@@ -71,17 +64,17 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
 {
     neap_send_info info;
 
-    if (is_held(e, entry->conn)) {
+    if (is_held(e, entry_conn(entry))) {
         hold(e, entry);
         return NEAP_ERR_AGAIN;
     }
     if (entry->was_held) {
         entry->was_held = false;
-        neap_conn_on_timeout(entry->conn, e->now);
+        neap_conn_on_timeout(entry_conn(entry), e->now);
     }
     neap_endpoint_issue_ids(e, entry);
-    int64_t size =
-        neap_conn_send_burst(entry->conn, out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST, &info, e->now);
+    int64_t size = neap_conn_send_burst(entry_conn(entry), out->bytes, room < TRAIN_MOST ? room : TRAIN_MOST,
+                                        &info, e->now);
     if (size <= 0) {
         end_turn(e, entry);
         return NEAP_ERR_AGAIN;
@@ -115,14 +108,14 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size
         if (size > 0)
             return size;
     }
-    const struct heap_node *first = neap_heap_first(&e->timers);
+    const struct heap_entry *first = neap_heap_first(&e->timers);
     bool has_more = !list_empty(&e->ready) || (first && first->at <= now);
     return has_more ? 0 : NEAP_ERR_AGAIN;
 }
 
 neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)
 {
-    const struct heap_node *first = neap_heap_first(&endpoint->timers);
+    const struct heap_entry *first = neap_heap_first(&endpoint->timers);
 
     if (!list_empty(&endpoint->ready) || !list_empty(&endpoint->answers) || !list_empty(&endpoint->news))
         return 0;

@@ -14,7 +14,7 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
     *s = (struct streams){
         .pool = pool,
         .is_server = config->is_server,
-        .table = neap_map_of(config->map_key),
+        .table = neap_map_of(config->map_secret),
         .theirs = {{.limit = ours->max_streams_bidi, .initial = ours->max_streams_bidi},
                    {.limit = ours->max_streams_uni, .initial = ours->max_streams_uni}},
         .recv_limit = ours->max_data,
@@ -58,12 +58,12 @@ static void free_stream(struct streams *s, struct stream *stream)
 
 void neap_streams_free(struct streams *s)
 {
+    struct map_walk walk = {0};
     struct stream *stream;
-    uint32_t at = 0;
 
     if (!s->pool)
         return;
-    while ((stream = neap_map_next(&s->table, &at)))
+    while ((stream = neap_streams_walk(s, &walk)))
         free_stream(s, stream);
     neap_map_free(&s->table, s->pool);
     for (size_t kind = 0; kind < 2; kind++)
@@ -88,8 +88,8 @@ static uint64_t initial_send(const struct streams *s, uint64_t id)
 
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer)
 {
+    struct map_walk walk = {0};
     struct stream *stream;
-    uint32_t at = 0;
 
     s->send_limit = peer->max_data;
     s->ours[0].limit = peer->max_streams_bidi;
@@ -97,7 +97,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     s->peer_bidi_local = peer->max_stream_data_bidi_local;
     s->peer_bidi_remote = peer->max_stream_data_bidi_remote;
     s->peer_uni = peer->max_stream_data_uni;
-    while ((stream = neap_map_next(&s->table, &at))) {
+    while ((stream = neap_streams_walk(s, &walk))) {
         uint64_t limit = initial_send(s, stream->id);
 
         if (limit > stream->send.limit)
@@ -108,9 +108,19 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
 
 /* ---- the table */
 
+static struct stream *stream_of(struct map_node *node)
+{
+    return node ? LIST_OWNER(node, struct stream, node) : NULL;
+}
+
 struct stream *neap_streams_find(const struct streams *s, uint64_t id)
 {
-    return neap_map_get(&s->table, span_of(&id, sizeof(id)));
+    return stream_of(neap_map_find(&s->table, id));
+}
+
+struct stream *neap_streams_walk(const struct streams *s, struct map_walk *walk)
+{
+    return stream_of(neap_map_walk(&s->table, walk));
 }
 
 enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struct stream **out)
@@ -174,16 +184,12 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
 {
     struct stream *stream =
         s->table.count < LIMIT_STREAMS_KEPT ? neap_pool_alloc(s->pool, sizeof(*stream)) : NULL;
-    struct span key = span_of(&id, sizeof(id));
 
     if (!stream)
         return NULL;
-    if (neap_map_set(&s->table, s->pool, key, stream)) {
-        neap_pool_free(s->pool, stream, sizeof(*stream));
-        return NULL;
-    }
+    neap_map_add(&s->table, s->pool, &stream->node, id);
     if (count_opened(s, id)) {
-        neap_map_remove(&s->table, key);
+        neap_map_remove(&s->table, s->pool, &stream->node);
         neap_pool_free(s->pool, stream, sizeof(*stream));
         return NULL;
     }
@@ -248,7 +254,7 @@ void neap_streams_reap(struct streams *s)
         list_remove(&stream->control_link);
         list_remove(&stream->readable_link);
         list_remove(&stream->writable_link);
-        neap_map_remove(&s->table, span_of(&stream->id, sizeof(stream->id)));
+        neap_map_remove(&s->table, s->pool, &stream->node);
         free_stream(s, stream);
     }
 }

@@ -27,6 +27,7 @@ struct receive_budget {
 };
 
 struct stream {
+    struct map_node node; /* in streams->table, under its id */
     uint64_t id;
     struct stream_recv recv;
     struct stream_send send;
@@ -67,8 +68,7 @@ struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
 struct streams {
     struct pool *pool;
     bool is_server;
-    struct map
-        table; /* id → struct stream, live ones; what a higher id opened is made when it is first named */
+    struct map table; /* by id, live ones; what a higher id opened is made when it is first named */
     struct stream_limits ours[2], theirs[2];
 
     /* connection flow control */
@@ -102,7 +102,7 @@ struct streams_config {
     const struct transport_params *ours; /* limits that we announce */
     uint64_t max_connection_window, max_stream_window, send_buffer;
     struct receive_budget *budget; /* outlives the streams */
-    uint8_t map_key[16];
+    uint64_t map_secret;           /* random */
 };
 
 void neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config);

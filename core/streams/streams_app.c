@@ -423,11 +423,11 @@ int64_t neap_streams_writable_next(struct streams *s)
 
 size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, size_t max)
 {
+    struct map_walk walk = {0};
     const struct stream *stream;
     size_t count = 0;
-    uint32_t at = 0;
 
-    while (count < max && (stream = neap_map_next(&s->table, &at))) {
+    while (count < max && (stream = neap_streams_walk(s, &walk))) {
         bool listed = readable ? stream->has_recv && neap_stream_recv_is_readable(&stream->recv)
                                : check_sendable(stream) == 0 && room_left(s, stream) > 0;
 
@@ -439,10 +439,10 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
 
 bool neap_streams_is_flushed(const struct streams *s)
 {
+    struct map_walk walk = {0};
     const struct stream *stream;
-    uint32_t at = 0;
 
-    while ((stream = neap_map_next(&s->table, &at))) {
+    while ((stream = neap_streams_walk(s, &walk))) {
         bool is_ending =
             stream->has_send && (stream->send.fin_queued || stream->send.state == SEND_RESET_SENT);
 

@@ -22,6 +22,8 @@ enum stream_place {
     PLACE_NEW,    /* the peer's, not opened yet; its limit is not looked at here */
     PLACE_FUTURE, /* ours, not opened yet */
 };
+/** All live ones, as neap_map_walk. */
+struct stream *neap_streams_walk(const struct streams *s, struct map_walk *walk);
 enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struct stream **out);
 /** Put a stream into the table and count it as opened. NULL without memory or at LIMIT_STREAMS_KEPT; nothing changed.
  */

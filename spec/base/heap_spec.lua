@@ -20,8 +20,8 @@ describe("heap", function()
       return math.floor(seed / 65536) % bound
     end
     local model = {}
-    for _ = 1, 5000 do
-      local node = random(200)
+    for round = 1, 6000 do
+      local node = random(round < 3000 and 200 or 2000)
       if random(3) == 0 then
         heap:remove(node)
         model[node] = nil
@@ -35,5 +35,20 @@ describe("heap", function()
       assert.equal(least, at)
       if first then assert.equal(least, model[first]) end
     end
+  end)
+
+  it("gives thousands back in their order", function()
+    local keys = {}
+    for node = 0, 3999 do
+      keys[node + 1] = node * 7919 % 4001
+      heap:set(node, keys[node + 1])
+    end
+    table.sort(keys)
+    for _, key in ipairs(keys) do
+      local node, at = heap:first()
+      assert.equal(key, at)
+      heap:remove(node)
+    end
+    assert.is_nil(heap:first())
   end)
 end)

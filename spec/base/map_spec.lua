@@ -15,47 +15,97 @@ end)
 describe("map", function()
   local map
 
-  before_each(function() map = base.map_new(KEY) end)
+  before_each(function() map = base.map_new(0x1234567) end)
 
-  it("finds what was set, replaces, and forgets what was removed", function()
-    assert.is_nil(map:get("tide"))
-    map:set("tide", 1)
-    map:set("", 2)
-    map:set("tide", 3)
-    assert.equal(3, map:get("tide"))
-    assert.equal(2, map:get(""))
-    assert.equal(3, map:remove("tide"))
-    assert.is_nil(map:get("tide"))
-    assert.is_nil(map:remove("tide"))
-    assert.equal(1, (map:count()))
+  it("finds what was added, and forgets what was removed", function()
+    assert.is_nil(map:get(7))
+    map:add(7, 1)
+    map:add(0, 2)
+    assert.equal(1, map:get(7))
+    assert.equal(2, map:get(0))
+    assert.equal(1, map:remove(7))
+    assert.is_nil(map:get(7))
+    assert.is_nil(map:remove(7))
+    assert.equal(2, map:get(0))
+    assert.equal(1, (map:shape()))
   end)
 
-  it("refuses keys longer than a connection ID", function()
-    assert.equal(-3, map:set(("x"):rep(21), 1))
-    assert.is_nil(map:get(("x"):rep(21)))
-    assert.equal(0, map:set(("x"):rep(20), 1))
+  it("needs no memory for a few", function()
+    for i = 1, 4 do map:add(i, i) end
+    assert.equal(0, map:memory())
+    map:add(5, 5)
+    assert.is_true(map:memory() > 0)
   end)
 
-  it("keeps thousands, and stays small when keys come and go", function()
-    for i = 1, 5000 do map:set("k" .. i, i) end
-    for i = 1, 5000 do assert.equal(i, map:get("k" .. i)) end
-    for i = 1, 5000 do assert.equal(i, map:remove("k" .. i)) end
-    for i = 1, 50000 do
-      map:set("n" .. i, i)
-      assert.equal(i, map:remove("n" .. i))
+  it("has as many chains as nodes, one more with each, and short ones", function()
+    local before = 0
+    for i = 1, 40000 do
+      map:add(4 * i, i)
+      local count, chains = 0, before
+      if i % 1000 == 0 or i < 1000 then count, chains = map:shape() end
+      if count > 8 then assert.equal(count, chains) end
     end
-    local count, capacity = map:count()
-    assert.equal(0, count)
-    assert.is_true(capacity <= 16384)
+    local _, _, longest = map:shape()
+    assert.is_true(longest <= 16, longest)
+    for i = 1, 40000 do assert.equal(i, map:get(4 * i)) end
+  end)
+
+  it("gives its memory back when its nodes have left, and stays small when they come and go", function()
+    for i = 1, 20000 do map:add(i, i) end
+    local large = map:memory()
+    for i = 1, 20000 do assert.equal(i, map:remove(i)) end
+    assert.is_true(map:memory() < large / 8)
+    local small = map:memory()
+    for i = 1, 50000 do
+      map:add(i, i)
+      assert.equal(i, map:remove(i))
+    end
+    assert.equal(small, map:memory())
+  end)
+
+  it("takes and finds all without memory for chains", function()
+    map = base.map_new(0x1234567, 1)
+    for i = 1, 100 do map:add(i, i) end
+    for i = 1, 100 do assert.equal(i, map:get(i)) end
+    for i = 1, 100, 2 do assert.equal(i, map:remove(i)) end
+    for i = 1, 100 do assert.equal(i % 2 == 0 and i or nil, map:get(i)) end
+  end)
+
+  it("agrees with a table under random use", function()
+    local seed = 5
+    local function random(bound)
+      seed = (seed * 1103515245 + 12345) % 2147483648
+      return math.floor(seed / 65536) % bound
+    end
+    local model, count = {}, 0
+    for round = 1, 30000 do
+      local key = random(3000)
+      -- It grows for a while, and shrinks for a while.
+      if model[key] then
+        if random(4) < (math.floor(round / 5000) % 2 == 0 and 1 or 3) then
+          assert.equal(model[key], map:remove(key))
+          model[key], count = nil, count - 1
+        end
+      elseif random(4) < (math.floor(round / 5000) % 2 == 0 and 3 or 1) then
+        map:add(key, round)
+        model[key], count = round, count + 1
+      end
+      assert.equal(model[key], map:get(key))
+    end
+    assert.equal(count, (map:shape()))
+    assert.equal(count, #map:values())
   end)
 
   it("walks over every value once", function()
-    local seen = {}
-    for i = 1, 100 do map:set("k" .. i, i) end
-    for _, value in ipairs(map:values()) do
-      assert.is_nil(seen[value])
-      seen[value] = true
+    for _, count in ipairs({ 0, 3, 100, 3000 }) do
+      map = base.map_new(99)
+      for i = 1, count do map:add(i, i) end
+      local seen = {}
+      for _, value in ipairs(map:values()) do
+        assert.is_nil(seen[value])
+        seen[value] = true
+      end
+      assert.equal(count, #seen)
     end
-    assert.equal(100, #seen)
   end)
 end)

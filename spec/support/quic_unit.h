@@ -34,8 +34,12 @@ struct unit_conn {
     neap_trace_event closed; /* the last of that kind */
 };
 
+#define UNIT_ROUTES 8
+
 struct unit_endpoint {
     neap_endpoint *endpoint;
+    struct cid_route routes[UNIT_ROUTES]; /* those of endpoint:route */
+    size_t route_count;
 };
 
 static inline neap_time check_time(lua_State *L, int index)

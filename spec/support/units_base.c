@@ -251,12 +251,18 @@ struct unit_map {
     struct map map;
 };
 
+struct number_node {
+    struct map_node node;
+    lua_Integer value;
+};
+
 static int map_new(lua_State *L)
 {
-    const uint8_t *key = (const uint8_t *)luaL_checkstring(L, 1);
+    uint64_t secret = (uint64_t)luaL_checknumber(L, 1);
+    size_t limit = (size_t)luaL_optnumber(L, 2, 0);
     struct unit_map *u = lua_newuserdata(L, sizeof(*u));
 
-    *u = (struct unit_map){.pool = neap_pool_new(plain_realloc, NULL, 0), .map = neap_map_of(key)};
+    *u = (struct unit_map){.pool = neap_pool_new(plain_realloc, NULL, limit), .map = neap_map_of(secret)};
     luaL_getmetatable(L, MAP);
     lua_setmetatable(L, -2);
     return 1;
@@ -278,65 +284,100 @@ static struct span check_span(lua_State *L, int index)
 static int map_gc(lua_State *L)
 {
     struct unit_map *u = check_map(L);
+    struct map_walk walk = {0};
+    struct map_node *node;
 
+    while ((node = neap_map_walk(&u->map, &walk)) != NULL)
+        free(node);
     neap_map_free(&u->map, u->pool);
     neap_pool_release(u->pool);
     return 0;
 }
 
-/* Values are numbers > 0, kept as pointers. */
-static int push_value(lua_State *L, void *value)
-{
-    if (value)
-        lua_pushinteger(L, (lua_Integer)(intptr_t)value);
-    else
-        lua_pushnil(L);
-    return 1;
-}
-
-static int map_set(lua_State *L)
+/* Values are numbers under a key that is not there. */
+static int map_add(lua_State *L)
 {
     struct unit_map *u = check_map(L);
+    struct number_node *n = malloc(sizeof *n);
 
-    lua_pushinteger(
-        L, neap_map_set(&u->map, u->pool, check_span(L, 2), (void *)(intptr_t)luaL_checkinteger(L, 3)));
-    return 1;
+    n->value = luaL_checkinteger(L, 3);
+    neap_map_add(&u->map, u->pool, &n->node, (uint64_t)luaL_checknumber(L, 2));
+    return 0;
+}
+
+static struct number_node *find_number(lua_State *L)
+{
+    return (struct number_node *)neap_map_find(&check_map(L)->map, (uint64_t)luaL_checknumber(L, 2));
 }
 
 static int map_get(lua_State *L)
 {
-    return push_value(L, neap_map_get(&check_map(L)->map, check_span(L, 2)));
+    const struct number_node *n = find_number(L);
+
+    lua_settop(L, 0);
+    if (!n)
+        lua_pushnil(L);
+    else
+        lua_pushinteger(L, n->value);
+    return 1;
 }
 
 static int map_remove(lua_State *L)
 {
-    return push_value(L, neap_map_remove(&check_map(L)->map, check_span(L, 2)));
+    struct unit_map *u = check_map(L);
+    struct number_node *n = find_number(L);
+
+    if (!n)
+        return 0;
+    lua_pushinteger(L, n->value);
+    neap_map_remove(&u->map, u->pool, &n->node);
+    free(n);
+    return 1;
 }
 
-static int map_count(lua_State *L)
+/* The nodes, the chains, and the length of the longest. */
+static int map_shape(lua_State *L)
 {
-    lua_pushinteger(L, check_map(L)->map.count);
-    lua_pushinteger(L, check_map(L)->map.capacity);
-    return 2;
+    const struct map *m = &check_map(L)->map;
+    struct map_walk walk = {0};
+    lua_Integer longest = 0;
+
+    for (struct map_node *node; (node = neap_map_walk(m, &walk)) != NULL;) {
+        lua_Integer length = 1;
+
+        while (walk.next && (node = neap_map_walk(m, &walk)) != NULL)
+            length++;
+        longest = length > longest ? length : longest;
+    }
+    lua_pushinteger(L, m->count);
+    lua_pushinteger(L, m->chain_count);
+    lua_pushinteger(L, longest);
+    return 3;
+}
+
+static int map_memory(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)neap_pool_stats(check_map(L)->pool).used);
+    return 1;
 }
 
 /* All values as a list. */
 static int map_values(lua_State *L)
 {
     struct unit_map *u = check_map(L);
-    uint32_t at = 0;
-    void *value;
+    struct map_walk walk = {0};
+    struct map_node *node;
 
     lua_newtable(L);
-    for (int i = 1; (value = neap_map_next(&u->map, &at)) != NULL; i++) {
-        push_value(L, value);
+    for (int i = 1; (node = neap_map_walk(&u->map, &walk)) != NULL; i++) {
+        lua_pushinteger(L, ((struct number_node *)node)->value);
         lua_rawseti(L, -2, i);
     }
     return 1;
 }
 
 #define HEAP "neap.units.heap"
-#define HEAP_NODES 256
+#define HEAP_NODES 4096
 
 struct unit_heap {
     struct pool *pool;
@@ -388,7 +429,7 @@ static int heap_remove(lua_State *L)
 {
     struct unit_heap *u = check_heap(L);
 
-    neap_heap_remove(&u->heap, check_node(L, u));
+    neap_heap_remove(&u->heap, u->pool, check_node(L, u));
     return 0;
 }
 
@@ -396,11 +437,11 @@ static int heap_remove(lua_State *L)
 static int heap_first(lua_State *L)
 {
     struct unit_heap *u = check_heap(L);
-    struct heap_node *first = neap_heap_first(&u->heap);
+    const struct heap_entry *first = neap_heap_first(&u->heap);
 
     if (!first)
         return 0;
-    lua_pushinteger(L, (lua_Integer)(first - u->nodes));
+    lua_pushinteger(L, (lua_Integer)(first->node - u->nodes));
     lua_pushnumber(L, (lua_Number)first->at);
     return 2;
 }
@@ -605,8 +646,9 @@ static const luaL_Reg ranges_methods[] = {{"insert", ranges_insert},
                                           {"first_gap", ranges_first_gap},
                                           {"text", ranges_text},
                                           {NULL, NULL}};
-static const luaL_Reg map_methods[] = {{"set", map_set},     {"get", map_get},       {"remove", map_remove},
-                                       {"count", map_count}, {"values", map_values}, {NULL, NULL}};
+static const luaL_Reg map_methods[] = {{"add", map_add},     {"get", map_get},       {"remove", map_remove},
+                                       {"shape", map_shape}, {"memory", map_memory}, {"values", map_values},
+                                       {NULL, NULL}};
 static const luaL_Reg heap_methods[] = {
     {"set", heap_set}, {"remove", heap_remove}, {"first", heap_first}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"pool_new", pool_new},

@@ -104,7 +104,7 @@ static struct local_cids *check_local(lua_State *L)
     return luaL_checkudata(L, 1, LOCAL_CIDS);
 }
 
-/* l:issue(cid, token) -> sequence, or nil when no more is wanted */
+/* l:issue(cid) -> sequence, or nil when no more is wanted */
 static int local_issue(lua_State *L)
 {
     struct local_cids *l = check_local(L);
@@ -112,11 +112,11 @@ static int local_issue(lua_State *L)
 
     if (!neap_local_cids_wants(l))
         return 0;
-    lua_pushnumber(L, (lua_Number)neap_local_cids_issue(l, &cid, check_exactly(L, 3, 16)));
+    lua_pushnumber(L, (lua_Number)neap_local_cids_issue(l, &cid));
     return 1;
 }
 
-/* l:next_owed() -> sequence, cid, token, retire_prior_to; nothing when none is owed */
+/* l:next_owed() -> sequence, cid, retire_prior_to; nothing when none is owed */
 static int local_next_owed(lua_State *L)
 {
     struct frame_new_connection_id f;
@@ -125,9 +125,8 @@ static int local_next_owed(lua_State *L)
         return 0;
     lua_pushnumber(L, (lua_Number)f.sequence);
     push_cid(L, &f.cid);
-    lua_pushlstring(L, (const char *)f.token, sizeof(f.token));
     lua_pushnumber(L, (lua_Number)f.retire_prior_to);
-    return 4;
+    return 3;
 }
 
 static int local_lost(lua_State *L)
@@ -136,19 +135,14 @@ static int local_lost(lua_State *L)
     return 0;
 }
 
-/* l:retire(sequence, dcid) -> code, reason; code, cid when one was retired */
+/* l:retire(sequence, dcid) -> code, reason */
 static int local_retire(lua_State *L)
 {
-    neap_cid dcid = check_cid(L, 3), retired = {0};
+    neap_cid dcid = check_cid(L, 3);
     struct failure why = {0};
-    bool had;
-    int code = neap_local_cids_on_retire(check_local(L), check_u64(L, 2), &dcid, &retired, &had, &why);
+    int code = neap_local_cids_on_retire(check_local(L), check_u64(L, 2), &dcid, &why);
 
-    if (!had)
-        return push_result(L, code, &why);
-    lua_pushinteger(L, code);
-    push_cid(L, &retired);
-    return 2;
+    return push_result(L, code, &why);
 }
 
 static int local_has(lua_State *L)

@@ -131,10 +131,14 @@ static int endpoint_hold(lua_State *L)
 static int endpoint_route(lua_State *L)
 {
     neap_endpoint *e = check_endpoint(L, 1);
+    struct unit_endpoint *u = lua_touserdata(L, 1);
     neap_cid cid = check_cid(L, 3);
 
-    lua_pushnumber(L, neap_map_set(&e->routes, e->pool, cid_span(&cid), check_conn(L, 2)->entry));
-    return 1;
+    luaL_argcheck(L, u->route_count < UNIT_ROUTES, 1, "too many routes");
+    struct cid_route *route = &u->routes[u->route_count++];
+    route->owner = &check_conn(L, 2)->entry;
+    neap_map_add(&e->routes, e->pool, &route->node, neap_siphash(e->route_key, cid_span(&cid)));
+    return 0;
 }
 
 static int endpoint_stats(lua_State *L)
