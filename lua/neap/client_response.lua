@@ -79,26 +79,58 @@ if not newproxy then
   end
 end
 
---- Body bytes as they come; nil at the end; nil, message, code when the body breaks off.
-function Response:read(max)
+-- What exchange_methods[take](exchange, argument) gives of the body.
+local function receive(self, take, argument)
   if self._done then
     local failure = self._failure
     if failure then return nil, failure[1], failure[2], failure[3] end
     return nil
   end
   local limits, exchange = self._limits, self._exchange
-  local bytes, message, code, number
+  local taken, message, code, number
   if limits:is_over() then
     code = "timeout"
   else
     keep(exchange, "awaited")
-    bytes, message, code, number = exchange_methods.read(exchange, max, limits:left())
+    taken, message, code, number = exchange_methods[take](exchange, argument, limits:left())
     if not self._done then keep(exchange, "held", limits:left()) end
-    if bytes then return bytes end
+    if taken then return taken end
   end
   if code == "timeout" then message = limits:why(self._attempt, exchange) end
   if message then self:_give_up(message, code, number) else self:_over() end
   return nil, message, code, number
+end
+
+--- Body bytes as they come; nil at the end; nil, message, code when the body breaks off.
+function Response:read(max)
+  return receive(self, "read", max)
+end
+
+--- Writes body bytes into a file as they come, without making strings of them: how many; nil at the end; nil,
+-- message, code when the body breaks off, or when the file takes no more ("system").
+function Response:_save(file)
+  return receive(self, "save", file)
+end
+
+--- Writes the rest of the body into a file, which is made, or emptied: its size; nil, message, code when the body
+-- breaks off or the file cannot be written ("system"): what there is of it stays.
+function Response:save(path)
+  local file, reason, kind, errno = core.create_file(path)
+  if not file then return nil, reason, kind, errno end
+  local size = 0
+  while true do
+    local count, message, code, number = self:_save(file)
+    if message then
+      file:close()
+      return nil, message, code, number
+    elseif not count then
+      break
+    end
+    size = size + count
+  end
+  local ok, message, code, number = file:close()
+  if not ok then return nil, message, code, number end
+  return size
 end
 
 --- Iterates over the body: `for chunk in r:chunks() do … end`. A body that breaks off is an error,

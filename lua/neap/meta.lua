@@ -369,6 +369,15 @@ function Response:json(value) end
 ---@param status? integer 302 unless told
 ---@return neap.Response
 function Response:redirect(location, status) end
+--- Sends a file at once, as what the request asks of it: entity tag, byte range, 304, nothing but headers for HEAD.
+--- `root` is a folder that the path cannot lead out of; `type` the media type, by the name unless told.
+---@param path string
+---@param options? { root?: string, type?: string }
+---@return neap.Response? response nil: there is no such file, and nothing was sent
+---@return string? message
+---@return neap.Code? code
+---@return integer? errno
+function Response:file(path, options) end
 --- The whole body that will be sent, nil when there is none or it is sent in pieces; with an argument replaces it.
 ---@param body? string
 ---@return string|neap.Response|nil
@@ -478,6 +487,13 @@ local ClientResponse = {}
 ---@return string? message
 ---@return neap.Code? code
 function ClientResponse:read(max) end
+--- Writes the rest of the body into a file, without making strings of it.
+---@param path string
+---@return integer? size
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function ClientResponse:save(path) end
 --- A body that breaks off is an error: a table with message, code and number, as text "body broke off: reset".
 ---@return fun(): string?
 function ClientResponse:chunks() end

@@ -286,6 +286,25 @@ function H3:body_capacity(stream) end
 ---@return string? message
 ---@return neap.Code? code
 function H3:recv_body(stream, max) end
+--- Body bytes from a file into the stream, without a copy; fewer than `count`: "writable" comes.
+---@param stream integer
+---@param file userdata of neap.core: open_file, create_file
+---@param offset integer
+---@param count integer
+---@param fin? boolean
+---@return integer? taken
+---@return string? message
+---@return neap.Code? code "truncated": the file ends before
+---@return integer? number
+function H3:send_file(stream, file, offset, count, fin) end
+--- Body bytes that wait into a file, without a copy.
+---@param stream integer
+---@param file userdata of neap.core: open_file, create_file
+---@return integer? saved
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function H3:save_body(stream, file) end
 ---@param stream integer
 ---@param fields string[]
 function H3:send_trailers(stream, fields) end

@@ -2,6 +2,7 @@
 -- write, finish, or the end of all middleware, so middleware may change status, headers and body until then.
 local Headers = require "neap.headers"
 local date = require "neap.date"
+local file = require "neap.file"
 local json = require "neap.json"
 local Session = require "neap.session"
 local task = require "neap.task"
@@ -244,6 +245,8 @@ end
 
 -- ---- a body in pieces
 
+local finish
+
 --- Sends the headers now; done by itself with the first write. The response, or nil, message, code when the
 -- client has gone.
 function Response:start()
@@ -310,6 +313,30 @@ function Response:write(data)
   return self
 end
 
+-- Sends `count` bytes of a file of neap.core, and ends the response.
+function Response:_send_file(handle, offset, count)
+  local ok, message, code, number = self:start()
+  if not ok then return nil, message, code, number end
+  if self._ended then return self end
+  local exchange, fin = self._exchange, not self._trailers
+  ok, message, code, number = exchange_methods.send_file(exchange, handle, offset, count, fin, self._timeout)
+  self.sent = exchange.sent or 0
+  if not ok then return fail(self, message, code, number) end
+  if self._trailers then return finish(self) end
+  self._ended = true
+  return self
+end
+
+--- Sends a file at once, as what the request asks of it: its entity tag, the byte range, 304 when the client has it
+-- already, nothing but headers for HEAD. Options: `root`, a folder that `path` cannot lead out of; without it the
+-- handler says which files may be sent. `type`, the media type, by the file's name unless told or set. The response,
+-- also when the client leaves; nil, message, "system", errno when there is no such file: nothing was sent then.
+function Response:file(path, options)
+  if self._failure then raise_over(self) end
+  if self._started or self._body then error("the response has its body already", 2) end
+  return file.respond(self._exchange.request, self, path, options)
+end
+
 --- Fields to be sent behind the body, by finish or the handler's return.
 function Response:trailers(fields)
   if self._ended then error("the response has ended", 2) end
@@ -318,7 +345,7 @@ function Response:trailers(fields)
 end
 
 -- Ends a body that was sent in pieces.
-local function finish(self)
+function finish(self)
   local ok, message, code, number
   if self._trailers then
     ok, message, code, number = self._exchange.h3:send_trailers(self._exchange.stream, self._trailers)

@@ -33,7 +33,7 @@ local function answer(exchange, fields, fin)
   local self = exchange.session.server
   local req = Request.new(exchange, fields, fin, self.read_timeout)
   local res = Response.new(exchange, req.method, self.read_timeout)
-  exchange.response = res
+  exchange.request, exchange.response = req, res
   -- A handler may be silent for longer than a connection: PINGs keep it, as long as a request may go without progress.
   exchange.session.conn:keep_alive(self.read_timeout)
   self.app:handle(req, res)

@@ -172,21 +172,21 @@ end
 local exchange_methods = {}
 Session.exchange_methods = exchange_methods
 
---- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it
--- breaks off.
-function exchange_methods.read(exchange, max, timeout)
+-- What h3[take](h3, stream, argument) gives of a body when some of it is there; nil at the end; nil, message, code[,
+-- number] when it breaks off.
+local function receive(exchange, take, argument, timeout)
   local session, h3 = exchange.session, exchange.h3
   while true do
     if session.closed and not exchange.has_data then
       if exchange.finished then return nil end
       return nil, why_over(exchange)
     end
-    local bytes, message, code = h3:recv_body(exchange.stream, max or PIECE)
-    if bytes and #bytes > 0 then return bytes end
+    local taken, message, code, number = h3[take](h3, exchange.stream, argument)
+    if taken then return taken end
     exchange.has_data = false
-    if not bytes and code ~= "again" and code ~= "state" then
+    if code ~= "again" and code ~= "state" then
       if code == "closed" and exchange.finished then return nil end
-      return nil, message, code
+      return nil, message, code, number
     end
     if not session.closed then session:pump() end
     if exchange.reset_code then return nil, why_over(exchange) end
@@ -198,35 +198,84 @@ function exchange_methods.read(exchange, max, timeout)
   end
 end
 
+--- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it breaks off.
+function exchange_methods.read(exchange, max, timeout)
+  return receive(exchange, "recv_body", max or PIECE, timeout)
+end
+
+--- The same into a file of neap.core: how many bytes went there.
+function exchange_methods.save(exchange, file, timeout)
+  return receive(exchange, "save_body", file, timeout)
+end
+
+-- Whether a body can go on: true, or nil, message, code[, number].
+local function may_send(exchange)
+  if exchange.session.closed then return nil, why_over(exchange) end
+  if exchange.stop_code then return nil, "the peer wants no more", "stopped", exchange.stop_code end
+  return true
+end
+
+-- `taken` bytes of a body are on their way: the peer gets its time for the rest.
+local function has_sent(exchange, taken)
+  local session = exchange.session
+  exchange.sent = (exchange.sent or 0) + taken
+  if session.patience then session.conn:keep_alive(session.patience) end
+end
+
+-- Waits until the stream takes bytes again, or it is known why it does not: true, or nil, message, code[, number].
+local function await_room(exchange, timeout)
+  local session = exchange.session
+  session:pump()
+  if not (session.closed or exchange.stop_code or exchange.reset_code) then
+    return task.wait_at(exchange, "writer", timeout)
+  elseif exchange.reset_code and not exchange.stop_code then
+    return nil, why_over(exchange)
+  end
+  return true
+end
+
 --- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[,
 -- number]. `exchange.sent` counts them.
 function exchange_methods.write(exchange, data, fin, timeout)
-  local session, h3, stream = exchange.session, exchange.h3, exchange.stream
+  local h3, stream = exchange.h3, exchange.stream
   local at, size = 1, #data
   while at <= size or (fin and size == 0) do
-    if session.closed then return nil, why_over(exchange) end
-    if exchange.stop_code then return nil, "the peer wants no more", "stopped", exchange.stop_code end
+    local ok, message, code, number = may_send(exchange)
+    if not ok then return nil, message, code, number end
     local stop = math.min(at + PIECE - 1, size)
     local piece = at == 1 and stop == size and data or data:sub(at, stop)
-    local taken, message, code, number = h3:send_body(stream, piece, fin and stop == size)
+    local taken
+    taken, message, code, number = h3:send_body(stream, piece, fin and stop == size)
     if taken and (taken > 0 or size == 0) then
       at = at + taken
-      exchange.sent = (exchange.sent or 0) + taken
-      if session.patience then session.conn:keep_alive(session.patience) end
+      has_sent(exchange, taken)
       if size == 0 then return true end
     end
     if not taken and code ~= "again" then return nil, message, code, number end
     if not taken or taken < #piece then
-      session:pump()
-      if not (session.closed or exchange.stop_code or exchange.reset_code) then
-        local ok, reason, kind = task.wait_at(exchange, "writer", timeout)
-        if not ok then return nil, reason, kind end
-      elseif exchange.reset_code and not exchange.stop_code then
-        return nil, why_over(exchange)
-      end
+      ok, message, code, number = await_room(exchange, timeout)
+      if not ok then return nil, message, code, number end
     end
   end
   return true
+end
+
+--- The same with `count` bytes of a file of neap.core, from `offset` on.
+function exchange_methods.send_file(exchange, file, offset, count, fin, timeout)
+  while true do
+    local ok, message, code, number = may_send(exchange)
+    if not ok then return nil, message, code, number end
+    local taken
+    taken, message, code, number = exchange.h3:send_file(exchange.stream, file, offset, count, fin)
+    if not taken and code ~= "again" then return nil, message, code, number end
+    if taken then
+      has_sent(exchange, taken)
+      offset, count = offset + taken, count - taken
+      if count == 0 then return true end
+    end
+    ok, message, code, number = await_room(exchange, timeout)
+    if not ok then return nil, message, code, number end
+  end
 end
 
 return Session

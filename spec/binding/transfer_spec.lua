@@ -136,8 +136,9 @@ describe("a body", function()
       assert(out:close())
     ]])
     -- Whoever shares the pipe may have set it so: here dd does.
-    local output, status = helper.run(("sh -c '(dd if=/dev/null oflag=nonblock status=none; %s/neap run %s/script.lua)'" ..
-      " | (sleep 0.2; wc -c)"):format(helper.build_dir, dir))
+    local output, status = helper.run((
+      "sh -c '(dd if=/dev/null oflag=nonblock status=none; %s/neap run %s/script.lua)' | (sleep 0.2; wc -c)"
+    ):format(helper.build_dir, dir))
     assert.same({ 0, tostring(20 * 65536) }, { status, output:match("%d+") })
   end)
 end)

@@ -67,9 +67,10 @@ local function progress(total)
 end
 
 local function show(response, out)
-  out:write(("HTTP/3 %d\n"):format(response.status))
-  for name, value in response.headers:each() do out:write(name, ": ", value, "\n") end
-  out:write("\n")
+  local lines = { ("HTTP/3 %d\n"):format(response.status) }
+  for name, value in response.headers:each() do lines[#lines + 1] = name .. ": " .. value .. "\n" end
+  lines[#lines + 1] = "\n"
+  return out:write(table.concat(lines))
 end
 
 local function tell(response, address)
@@ -84,7 +85,7 @@ local function tell(response, address)
 end
 
 local function open_output(path, address)
-  if not path then return io.stdout end
+  if not path then return core.create_file() end
   local stat = core.stat(path)
   if path:sub(-1) == "/" or stat and stat.type == "directory" then
     local target = url.parse(address)
@@ -92,7 +93,7 @@ local function open_output(path, address)
     if name == "." or name == ".." then name = "index.html" end
     path = path:gsub("/+$", "") .. "/" .. name
   end
-  return io.open(path, "wb")
+  return core.create_file(path)
 end
 
 local function make_request(found)
@@ -138,29 +139,27 @@ local function fetch(cli, client, address, found, request)
     response:close()
     return cli.fail(1, reason)
   end
-  if found.head or found.include then show(response, out) end
+  local ok, why = true, nil
+  if found.head or found.include then ok, why = show(response, out) end
   local total = tonumber(response.headers:get("content-length"))
-  local quiet = found.silent or (out == io.stdout and core.isatty(1))
+  local quiet = found.silent or (not found.output and core.isatty(1))
   local draw = quiet and function() end or progress(total)
   local size, code = 0, 0
-  while true do
-    local chunk, err = response:read()
-    if err then code = cli.fail(1, address, ": ", err) end
-    if not chunk then break end
-    size = size + #chunk
-    local ok, why = out:write(chunk)
-    if ok and out == io.stdout then ok, why = out:flush() end -- who reads it may wait for what there is
-    if not ok then
-      response:close()
-      code = cli.fail(1, why)
-      break
-    end
+  while ok do
+    local count, err, kind = response:_save(out)
+    if err then code = cli.fail(1, kind ~= "system" and address .. ": " or "", err) end
+    if not count then break end
+    size = size + count
     draw(size)
   end
   if size > 0 then draw(size, true) end
-  local written, why
-  if out == io.stdout then written, why = out:flush() else written, why = out:close() end
-  if code == 0 and not written then code = cli.fail(1, why) end
+  local is_closed, reason_of_close = out:close()
+  if not ok then
+    response:close()
+    code = cli.fail(1, why)
+  elseif code == 0 and not is_closed then
+    code = cli.fail(1, reason_of_close)
+  end
   if code == 0 and found.fail and response.status >= 400 then
     code = cli.fail(1, address, ": status ", response.status)
   end

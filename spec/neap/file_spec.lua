@@ -1,0 +1,188 @@
+local neap = require "neap"
+local web = require "support.web"
+local helper = web.helper
+
+describe("res:file", function()
+  local folder, content
+
+  setup(function()
+    folder = helper.make_dir()
+    content = ("0123456789"):rep(100)
+    helper.run(("mkdir -p %s/in/sub"):format(folder))
+    helper.write_file(folder .. "/in/page.html", content)
+    helper.write_file(folder .. "/in/empty", "")
+    helper.write_file(folder .. "/secret", "secret")
+  end)
+  teardown(function() helper.remove_dir(folder) end)
+
+  local function with_route(handler, fn)
+    web.with_app(function(app) app:any("/", handler) end, fn)
+  end
+
+  it("sends a file with its type, length and entity tag", function()
+    with_route(function(_, res) return res:file(folder .. "/in/page.html") end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      local h = r.headers
+      assert.same({ 200, "text/html; charset=utf-8", "1000", "bytes" },
+        { r.status, h["content-type"], h["content-length"], h["accept-ranges"] })
+      assert.equal(content, r:body())
+      assert.equal(304, assert(client:get(url .. "/", { headers = { ["if-none-match"] = h.etag } })).status)
+      assert.equal(304,
+        assert(client:get(url .. "/", { headers = { ["if-modified-since"] = h["last-modified"] } })).status)
+      r = assert(client:head(url .. "/"))
+      assert.same({ 200, "1000", "" }, { r.status, r.headers["content-length"], r:body() })
+    end)
+  end)
+
+  it("answers a byte range, unless the handler has set a status", function()
+    with_route(function(req, res)
+      if req.query.status then res:status(tonumber(req.query.status)) end
+      return res:file(folder .. "/in/page.html")
+    end, function(client, url)
+      local range = { headers = { range = "bytes=10-19" } }
+      local r = assert(client:get(url .. "/", range))
+      assert.same({ 206, "bytes 10-19/1000", "0123456789" }, { r.status, r.headers["content-range"], r:body() })
+      r = assert(client:get(url .. "/?status=404", range))
+      assert.same({ 404, content }, { r.status, r:body() })
+      assert.is_nil(r.headers["accept-ranges"])
+      r = assert(client:get(url .. "/", { headers = { range = "bytes=1000-" } }))
+      assert.same({ 416, "bytes */1000" }, { r.status, r.headers["content-range"] })
+      r = assert(client:get(url .. "/", { headers = { range = "bytes=0-1", ["if-range"] = '"other"' } }))
+      assert.same({ 200, content }, { r.status, r:body() })
+    end)
+  end)
+
+  it("keeps the headers that are set, and takes a type", function()
+    with_route(function(req, res)
+      if req.query.tag then res:header("etag", req.query.tag) end
+      if req.query.type then res:header("content-type", "text/x-set") end
+      return res:file(folder .. "/in/empty", { type = "text/x-given" })
+    end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      assert.same({ 200, "0", "text/x-given", "" },
+        { r.status, r.headers["content-length"], r.headers["content-type"], r:body() })
+      assert.equal("text/x-set", assert(client:get(url .. "/?type=1")).headers["content-type"])
+      r = assert(client:get(url .. "/?tag=%22own%22", { headers = { ["if-none-match"] = '"own"' } }))
+      assert.same({ 304, '"own"' }, { r.status, r.headers.etag })
+    end)
+  end)
+
+  it("sends what follows the file, and tells middleware of it", function()
+    local status, sent
+    web.with_app(function(app)
+      app:use(function(_, res, next) status = next():status(); sent = res.sent end)
+      app:get("/", function(_, res) return res:trailers({ ["x-sum"] = "1" }):file(folder .. "/in/page.html") end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      assert.equal(content, r:body())
+      assert.equal("1", r:trailers():get("x-sum"))
+      assert.same({ 200, 1000 }, { status, sent })
+    end)
+  end)
+
+  it("says that there is no such file, before anything is sent", function()
+    local said
+    with_route(function(req, res)
+      said = { res:file(req.query.path, { root = folder .. "/in" }) }
+      if not said[1] then return 404 end
+      return res
+    end, function(client, url)
+      for path, what in pairs { missing = 2, ["../secret"] = 18, sub = 21, ["/etc/passwd"] = 18 } do
+        assert.equal(404, assert(client:get(url .. "/?path=" .. path)).status)
+        assert.same({ "system", what }, { said[3], said[4] }, path)
+      end
+      assert.equal(200, assert(client:get(url .. "/?path=page.html")).status)
+    end)
+  end)
+
+  it("is an error where there is a body already, and with an option that it has not", function()
+    for _, handler in ipairs {
+      function(_, res) return res:send("x"):file(folder .. "/in/empty") end,
+      function(_, res) return res:file(folder .. "/in/empty", { name = "x" }) end,
+      function(_, res) return res:file(5) end,
+    } do
+      local log = web.logged(function()
+        with_route(handler, function(client, url) assert.equal(500, assert(client:get(url .. "/")).status) end)
+      end)
+      assert.matches("the response has its body already", log:gsub("res:file has no option name",
+        "the response has its body already"):gsub("res:file takes a path, not a number",
+        "the response has its body already"))
+    end
+  end)
+
+  it("breaks off when the file becomes shorter, and says so in the log", function()
+    local log = web.logged(function()
+      helper.run(("head -c 4000000 /dev/zero > %s/big"):format(folder))
+      with_route(function(_, res) return res:file(folder .. "/big") end, function(client, url)
+        local r = assert(client:get(url .. "/"))
+        assert.equal("4000000", r.headers["content-length"])
+        assert(r:read())
+        helper.run(("truncate -s 3000000 %s/big"):format(folder))
+        local message, code
+        repeat
+          local bytes
+          bytes, message, code = r:read()
+        until not bytes
+        assert.same({ "reset by peer", "reset" }, { message, code })
+      end)
+    end)
+    assert.matches("GET /, after the headers were sent: the file became shorter while it was sent", log)
+  end)
+
+  it("sends what was promised of a file that grows", function()
+    helper.run(("head -c 4000000 /dev/zero > %s/big"):format(folder))
+    with_route(function(_, res) return res:file(folder .. "/big") end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      assert(r:read())
+      helper.run(("truncate -s 5000000 %s/big"):format(folder))
+      local size = assert(r:save(folder .. "/out"))
+      assert.is_true(size > 0 and size < 4000000)
+    end)
+  end)
+
+  it("makes no garbage of the bytes", function()
+    helper.run(("head -c 20000000 /dev/zero > %s/big"):format(folder))
+    with_route(function(_, res) return res:file(folder .. "/big") end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      collectgarbage()
+      collectgarbage("stop")
+      finally(function() collectgarbage("restart") end)
+      local before = collectgarbage("count")
+      assert.equal(20000000, r:save(folder .. "/out"))
+      -- What waits for room or bytes costs a little, 20 MB of strings would be 19531 KB at each end.
+      local made = collectgarbage("count") - before
+      assert.is_true(made < 1000, made)
+    end)
+  end)
+end)
+
+describe("a response's save", function()
+  local folder
+
+  setup(function() folder = helper.make_dir() end)
+  teardown(function() helper.remove_dir(folder) end)
+
+  it("writes the rest of the body, and says why it cannot", function()
+    web.with_app(function(app)
+      app:get("/", function(_, res) res:write("first "); res:write(("last"):rep(100)) end)
+      app:get("/broken", function(_, res)
+        res:write("first ")
+        neap.sleep(0.05)
+        res:abort()
+      end)
+    end, function(client, url)
+      local r = assert(client:get(url .. "/"))
+      assert.equal("first", r:read(5))
+      assert.equal(401, r:save(folder .. "/out"))
+      assert.equal(" " .. ("last"):rep(100), helper.read_file(folder .. "/out"))
+      r = assert(client:get(url .. "/"))
+      assert.same({ nil, "write: No space left on device", "system", 28 }, { r:save("/dev/full") })
+      assert.same({ nil, "write: No space left on device", "system", 28 }, { r:read() })
+      r = assert(client:get(url .. "/"))
+      assert.same({ nil, folder .. "/none/x: No such file or directory", "system", 2 }, { r:save(folder .. "/none/x") })
+      assert.equal(406, #r:body())
+      r = assert(client:get(url .. "/broken"))
+      assert.equal("reset", (select(3, r:save(folder .. "/out"))))
+    end)
+  end)
+end)
