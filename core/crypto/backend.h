@@ -5,12 +5,16 @@
 #include "crypto/crypto.h"
 #include "crypto/engine.h"
 
+struct provider;
+
 struct crypto {
     struct pool *pool;
     struct random random;
     const struct engine *engine; /* of AES-GCM */
     /* A key's expanded form for the one call that needs it. */
     uint64_t scratch[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
+    const struct provider *provider; /* of public-key cryptography */
+    void *library;                   /* the provider's own */
 };
 
 /* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, mbedtls/curve25519.c) */
@@ -32,13 +36,7 @@ int neap_ed25519_expand(const uint8_t seed[32], uint8_t secret[64]);
 int neap_ed25519_sign(const uint8_t secret[64], struct span message, uint8_t signature[64]);
 int neap_ed25519_verify(const uint8_t public_key[32], struct span message, const uint8_t signature[64]);
 
-/* ---- NIST curves (mbedtls/curves.c): private keys are big-endian scalars, public keys uncompressed points */
-
-int neap_ecdh_generate(struct crypto *crypto, uint16_t group, struct key_share *out);
-int neap_ecdh_shared(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret,
-                     size_t *secret_size);
-
-/* ---- keys and signatures (mbedtls/keys.c) */
+/* ---- what a signature is made with; who makes and verifies it: provider.h */
 
 enum digest { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512 };
 enum signature_kind {
@@ -52,19 +50,5 @@ struct signature_algorithm {
     enum signature_kind kind;
     enum digest digest; /* not for Ed25519 */
 };
-
-/** Verify a signature over `message` with the key in a SubjectPublicKeyInfo. 0 or NEAP_ERR_CRYPTO. */
-int neap_signature_verify(struct span spki, struct signature_algorithm algorithm, struct span message,
-                          struct span signature);
-
-struct private_key;
-/** From DER: PKCS#8, SEC 1 or PKCS#1. NULL with *why filled. */
-struct private_key *neap_private_key_new(struct crypto *crypto, struct span der, struct failure *why);
-void neap_private_key_free(struct private_key *key);
-/** Whether the public half is the one of this SubjectPublicKeyInfo. */
-bool neap_private_key_fits(struct private_key *key, struct span spki);
-/** `out` has CRYPTO_MAX_SIGNATURE bytes. 0 or NEAP_ERR_CRYPTO. */
-int neap_private_key_sign(struct private_key *key, struct signature_algorithm algorithm, struct span message,
-                          uint8_t *out, size_t *size);
 
 #endif

@@ -1,9 +1,17 @@
-/* The object that a config owns: generator, engine of AES-GCM and the room for one expanded key. */
-#include "crypto/backend.h"
+/* The object that a config owns: generator, engine of AES-GCM and the room for one expanded key, provider. */
+#include "crypto/provider.h"
 
 #include "base/pool.h"
 
+const struct provider *const neap_providers[] = {&neap_provider_mbedtls, NULL};
+
 struct crypto *neap_crypto_new(struct pool *pool, const uint8_t seed[32])
+{
+    return neap_crypto_new_with(neap_providers[0], pool, seed);
+}
+
+struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool *pool,
+                                    const uint8_t seed[32])
 {
     if (neap_backend_start())
         return NULL;
@@ -13,6 +21,11 @@ struct crypto *neap_crypto_new(struct pool *pool, const uint8_t seed[32])
     crypto->pool = neap_pool_retain(pool);
     neap_random_seed(&crypto->random, seed);
     crypto->engine = &neap_engine_mbedtls;
+    if (provider->start && provider->start(crypto)) {
+        neap_crypto_free(crypto);
+        return NULL;
+    }
+    crypto->provider = provider;
     return crypto;
 }
 
@@ -21,6 +34,8 @@ void neap_crypto_free(struct crypto *crypto)
     if (!crypto)
         return;
     struct pool *pool = crypto->pool;
+    if (crypto->provider && crypto->provider->stop)
+        crypto->provider->stop(crypto);
     neap_pool_free_secret(pool, crypto, sizeof(*crypto));
     neap_pool_release(pool);
 }

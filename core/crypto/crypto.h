@@ -105,8 +105,8 @@ const uint16_t *neap_schemes(size_t *count);
 
 /** A certificate chain with its private key: ours, for CertificateVerify. */
 struct identity;
-/** PEM or DER; checks that key and leaf fit. NULL on failure with *why filled (NEAP_ERR_CERTIFICATE, _UNSUPPORTED,
- * _NO_MEMORY). An Ed25519 key without libsodium is NEAP_ERR_UNSUPPORTED. */
+/** PEM or DER; checks that key and leaf fit: signs and verifies. NULL on failure with *why filled (NEAP_ERR_CERTIFICATE,
+ * _UNSUPPORTED, _NO_MEMORY). An Ed25519 key without libsodium is NEAP_ERR_UNSUPPORTED. */
 struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key,
                                    struct failure *why);
 void neap_identity_free(struct identity *identity);
@@ -117,9 +117,21 @@ struct span neap_identity_chain(const struct identity *identity, size_t index);
 bool neap_identity_matches(const struct identity *identity, const char *name);
 /** The first of the peer's `schemes` (wire order, big-endian pairs) that this key can use, 0 when none. */
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes);
-/** Sign `message` (not a hash). `out` has CRYPTO_MAX_SIGNATURE bytes. */
-int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message, uint8_t *out,
-                       size_t *size);
+/* A signature that is made or on its way: the key may live in another process or device. It may be moved. */
+struct signing {
+    struct signer *signer; /* who is at it; NULL: nobody any more */
+    void *work;            /* the signer's own meanwhile */
+    size_t size;
+    uint8_t signature[CRYPTO_MAX_SIGNATURE];
+};
+#define SIGNING_LATER 1
+/** Begin to sign `message` (not a hash). 0: the signature is in *out. SIGNING_LATER: it comes; then the signing is ended
+ * with one of the two below, before the identity is freed. Or NEAP_ERR_UNSUPPORTED, NEAP_ERR_CRYPTO. */
+int neap_signing_begin(struct identity *identity, uint16_t scheme, struct span message, struct signing *out);
+/** Ask for a signature that was to come later: results as above. */
+int neap_signing_finish(struct signing *signing);
+/** Nobody waits for it any more. */
+void neap_signing_cancel(struct signing *signing);
 
 /** Roots and pins that a peer's chain is checked against. */
 struct trust;

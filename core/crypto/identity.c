@@ -1,5 +1,5 @@
 /* Our own certificate chain and its private key. */
-#include "crypto/certificate.h"
+#include "crypto/provider.h"
 
 #include "base/limits.h"
 #include "base/pool.h"
@@ -11,7 +11,7 @@
 
 struct identity {
     struct crypto *crypto;
-    struct private_key *key;
+    struct signer *signer;
     struct certificate leaf;
     struct key_info leaf_key;
     struct span chain[LIMIT_TLS_CHAIN];
@@ -54,8 +54,8 @@ static bool ends_with(struct span s, const char *end)
 
 static int load_der_key(struct identity *identity, struct span der, struct failure *why)
 {
-    identity->key = neap_private_key_new(identity->crypto, der, why);
-    return identity->key ? 0 : why->code;
+    identity->signer = neap_signer_new(identity->crypto, der, why);
+    return identity->signer ? 0 : why->code;
 }
 
 static int load_pem_key(struct identity *identity, struct span text, struct failure *why)
@@ -99,8 +99,28 @@ static int check_leaf_key(struct identity *identity, struct failure *why)
     return 0;
 }
 
-struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key,
-                                   struct failure *why)
+/* What the key signs must verify with the leaf's key: by that they fit, wherever either comes from. */
+static int check_pair(struct identity *identity, struct failure *why)
+{
+    static const struct signature_algorithm algorithms[] = {
+        [KEY_RSA] = {SIGNATURE_RSA_PSS, DIGEST_SHA256},
+        [KEY_P256] = {SIGNATURE_ECDSA, DIGEST_SHA256},
+        [KEY_P384] = {SIGNATURE_ECDSA, DIGEST_SHA384},
+        [KEY_ED25519] = {SIGNATURE_ED25519, DIGEST_SHA256}};
+    struct signature_algorithm algorithm = algorithms[identity->leaf_key.kind];
+    struct span message = span_of_string("this key signs for this certificate");
+    struct signer *signer = identity->signer;
+    struct signing made = {0};
+
+    if (signer->methods->begin(signer, algorithm, message, &made) ||
+        neap_signature_verify(identity->crypto, identity->leaf.spki, algorithm, message,
+                              span_of(made.signature, made.size)))
+        return neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key does not fit the certificate");
+    return 0;
+}
+
+/* The identity without its key. */
+static struct identity *new_identity(struct crypto *crypto, struct span chain, struct failure *why)
 {
     struct failure reason = {0};
     struct identity *identity = neap_pool_alloc(crypto->pool, sizeof(*identity));
@@ -114,10 +134,24 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
     if (!error)
         error = check_leaf_key(identity, &reason);
     if (!error)
-        error =
-            neap_pem_is(key) ? load_pem_key(identity, key, &reason) : load_der_key(identity, key, &reason);
-    if (!error && !neap_private_key_fits(identity->key, identity->leaf.spki))
-        error = neap_fail(&reason, NEAP_ERR_CERTIFICATE, "the private key does not fit the certificate");
+        return identity;
+    neap_fail(why, reason.code, reason.reason);
+    neap_identity_free(identity);
+    return NULL;
+}
+
+struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key,
+                                   struct failure *why)
+{
+    struct failure reason = {0};
+    struct identity *identity = new_identity(crypto, chain, why);
+
+    if (!identity)
+        return NULL;
+    int error =
+        neap_pem_is(key) ? load_pem_key(identity, key, &reason) : load_der_key(identity, key, &reason);
+    if (!error)
+        error = check_pair(identity, &reason);
     if (!error)
         return identity;
     neap_fail(why, reason.code, reason.reason);
@@ -125,12 +159,24 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
     return NULL;
 }
 
+struct identity *neap_identity_new_with(struct crypto *crypto, struct span chain, struct signer *signer,
+                                        struct failure *why)
+{
+    struct identity *identity = new_identity(crypto, chain, why);
+
+    if (identity)
+        identity->signer = signer;
+    else
+        neap_signer_free(signer);
+    return identity;
+}
+
 void neap_identity_free(struct identity *identity)
 {
     if (!identity)
         return;
     struct pool *pool = identity->crypto->pool;
-    neap_private_key_free(identity->key);
+    neap_signer_free(identity->signer);
     for (size_t i = 0; i < identity->count; i++)
         neap_certificate_release(pool, identity->chain[i]);
     neap_pool_free(pool, identity, sizeof(*identity));
@@ -168,13 +214,31 @@ uint16_t neap_identity_scheme(const struct identity *identity, struct span schem
     return 0;
 }
 
-int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message, uint8_t *out,
-                       size_t *size)
+int neap_signing_begin(struct identity *identity, uint16_t scheme, struct span message, struct signing *out)
 {
     struct signature_algorithm algorithm;
     enum key_kind key;
 
+    *out = (struct signing){0};
     if (!neap_scheme_info(scheme, &algorithm, &key) || key != identity->leaf_key.kind)
         return NEAP_ERR_UNSUPPORTED;
-    return neap_private_key_sign(identity->key, algorithm, message, out, size);
+    int rc = identity->signer->methods->begin(identity->signer, algorithm, message, out);
+    out->signer = rc == SIGNING_LATER ? identity->signer : NULL;
+    return rc;
+}
+
+int neap_signing_finish(struct signing *signing)
+{
+    int rc = signing->signer->methods->finish(signing->signer, signing);
+
+    if (rc != SIGNING_LATER)
+        signing->signer = NULL;
+    return rc;
+}
+
+void neap_signing_cancel(struct signing *signing)
+{
+    if (signing->signer)
+        signing->signer->methods->cancel(signing->signer, signing);
+    signing->signer = NULL;
 }

@@ -5,6 +5,7 @@
 #include "crypto/path_search.h"
 
 #include "base/limits.h"
+#include "crypto/provider.h"
 
 #define RSA_BITS_MIN 2048u
 #define RSA_BITS_MAX 4096u
@@ -94,7 +95,7 @@ static bool has_signed(struct search *s, const struct certificate *issuer, enum 
     }
     s->signatures_left -= price;
     s->cost->signatures++;
-    return neap_signature_verify(issuer->spki, c->algorithm, c->tbs, c->signature) == 0;
+    return neap_signature_verify(s->query->crypto, issuer->spki, c->algorithm, c->tbs, c->signature) == 0;
 }
 
 /* The names of every certificate but the root against what the authorities above it allow (RFC 5280 §6.1.3 (b), (c)):

@@ -7,6 +7,7 @@
 
 /* What is asked: whether one of these roots stands behind a leaf. */
 struct path_query {
+    struct crypto *crypto;
     const struct certificate *chain; /* leaf first, then whatever its sender found useful */
     size_t count;                    /* <= LIMIT_TLS_CHAIN */
     const struct trust *trust;

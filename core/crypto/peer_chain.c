@@ -4,9 +4,10 @@
 
 #include "base/limits.h"
 #include "base/pool.h"
+#include "crypto/provider.h"
 
 struct peer_chain {
-    struct pool *pool;
+    struct crypto *crypto;
     size_t count, capacity;
     bool has_unreadable; /* a certificate was left out */
     struct chain_cost cost;
@@ -22,7 +23,7 @@ static size_t chain_size(size_t capacity)
 /* The leaf must be readable. Of the others nobody knows yet whether they are needed. */
 static int add_certificate(struct peer_chain *chain, struct span der, struct failure *why)
 {
-    uint8_t *room = neap_pool_alloc(chain->pool, der.size);
+    uint8_t *room = neap_pool_alloc(chain->crypto->pool, der.size);
 
     if (!room)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the peer's certificates");
@@ -32,7 +33,7 @@ static int add_certificate(struct peer_chain *chain, struct span der, struct fai
         chain->count++;
         return 0;
     }
-    neap_pool_free(chain->pool, room, der.size);
+    neap_pool_free(chain->crypto->pool, room, der.size);
     if (chain->count == 0)
         return certificate_fail(why, BAD_CERTIFICATE, "the peer's certificate cannot be parsed");
     chain->has_unreadable = true;
@@ -52,7 +53,7 @@ struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span 
         neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the peer's certificates");
         return NULL;
     }
-    chain->pool = crypto->pool;
+    chain->crypto = crypto;
     chain->capacity = count;
     int error = 0;
     for (size_t i = 0; i < count && !error; i++)
@@ -73,8 +74,8 @@ void neap_peer_chain_free(struct peer_chain *chain)
     if (!chain)
         return;
     for (size_t i = 0; i < chain->count; i++)
-        neap_certificate_release(chain->pool, chain->certificates[i].der);
-    neap_pool_free(chain->pool, chain, chain_size(chain->capacity));
+        neap_certificate_release(chain->crypto->pool, chain->certificates[i].der);
+    neap_pool_free(chain->crypto->pool, chain, chain_size(chain->capacity));
 }
 
 /* What the leaf says about itself: dates, purpose, name. */
@@ -114,7 +115,8 @@ static int check_path(struct peer_chain *chain, const struct trust *trust, unsig
                       int64_t wall_clock, struct failure *why)
 {
     struct failure found = {0};
-    struct path_query query = {.chain = chain->certificates,
+    struct path_query query = {.crypto = chain->crypto,
+                               .chain = chain->certificates,
                                .count = chain->count,
                                .trust = trust,
                                .extended_usage = extended_usage,
@@ -161,7 +163,7 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
 
     if (!neap_scheme_info(scheme, &algorithm, &key) || key != chain->leaf_key.kind)
         return NEAP_ERR_CRYPTO;
-    return neap_signature_verify(chain->certificates[0].spki, algorithm, message, signature);
+    return neap_signature_verify(chain->crypto, chain->certificates[0].spki, algorithm, message, signature);
 }
 
 struct span neap_peer_chain_leaf(const struct peer_chain *chain)

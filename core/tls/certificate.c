@@ -1,4 +1,5 @@
 /* Certificate and CertificateVerify, of both roles (RFC 8446 §4.4.2, §4.4.3). */
+#include "base/pool.h"
 #include "base/reader.h"
 #include "tls/extensions.h"
 #include "tls/state.h"
@@ -39,21 +40,47 @@ int neap_tls_write_certificate(struct tls *tls, struct failure *why)
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
 }
 
+/* Have it signed: 0 and the signature in *out, or what is still to come is kept in tls->signing. */
+static int sign(struct tls *tls, struct signing *out)
+{
+    uint8_t content[SIGNED_MOST];
+    struct pool *pool = tls->config->pool;
+
+    if (!tls->signing) {
+        int rc = neap_signing_begin(tls->identity, tls->scheme, signed_content(tls, content), out);
+        if (rc != SIGNING_LATER)
+            return rc;
+        tls->signing = neap_pool_alloc(pool, sizeof *tls->signing);
+        if (tls->signing) {
+            *tls->signing = *out;
+            return rc;
+        }
+        neap_signing_cancel(out);
+        return NEAP_ERR_NO_MEMORY;
+    }
+    int rc = neap_signing_finish(tls->signing);
+    if (rc == SIGNING_LATER)
+        return rc;
+    *out = *tls->signing;
+    neap_pool_free(pool, tls->signing, sizeof *tls->signing);
+    tls->signing = NULL;
+    return rc;
+}
+
 int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why)
 {
-    uint8_t content[SIGNED_MOST], signature[CRYPTO_MAX_SIGNATURE];
-    size_t size = sizeof signature;
+    struct signing made;
     struct writer w;
 
-    int rc = neap_identity_sign(tls->identity, tls->scheme, signed_content(tls, content), signature, &size);
+    int rc = sign(tls, &made);
     if (rc)
-        return neap_fail(why, rc, "the handshake could not be signed");
-    rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE_VERIFY, 4 + size, &w, why);
+        return rc == SIGNING_LATER ? rc : neap_fail(why, rc, "the handshake could not be signed");
+    rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE_VERIFY, 4 + made.size, &w, why);
     if (rc)
         return rc;
     write_u16(&w, tls->scheme);
-    write_u16(&w, (uint16_t)size);
-    write_bytes(&w, signature, size);
+    write_u16(&w, (uint16_t)made.size);
+    write_bytes(&w, made.signature, made.size);
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
 }
 

@@ -228,8 +228,17 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
         rc = write_encrypted_extensions(tls, why);
     if (!rc)
         rc = neap_tls_write_certificate(tls, why);
-    if (!rc)
-        rc = neap_tls_write_certificate_verify(tls, why);
+    return rc ? rc : neap_server_end_flight(tls, why);
+}
+
+int neap_server_end_flight(struct tls *tls, struct failure *why)
+{
+    int rc = neap_tls_write_certificate_verify(tls, why);
+
+    if (rc == SIGNING_LATER) {
+        tls->state = WAIT_SIGNATURE;
+        return 0;
+    }
     if (!rc)
         rc = neap_tls_write_finished(tls, tls->schedule.server_handshake, why);
     if (rc)

@@ -29,6 +29,7 @@ enum tls_state {
     WAIT_SERVER_FINISHED,
     WAIT_CLIENT_HELLO,
     WAIT_SECOND_CLIENT_HELLO,
+    WAIT_SIGNATURE, /* ours, of a key that answers later */
     WAIT_CLIENT_FINISHED,
     CONNECTED,
 };
@@ -51,6 +52,7 @@ struct tls {
     uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
     uint16_t scheme;       /* server: of our CertificateVerify */
     struct identity *identity;
+    struct signing *signing; /* server: in WAIT_SIGNATURE */
     struct peer_chain *peer;
     struct key_share *share;  /* client: until ServerHello */
     struct span first_hello;  /* client: a copy, until the suite gives the transcript its hash */
@@ -132,6 +134,7 @@ bool neap_tls_wants_group(const struct tls_config *config, uint16_t group);
 
 /** Our chain, or an empty one when tls->identity is NULL. */
 int neap_tls_write_certificate(struct tls *tls, struct failure *why);
+/** SIGNING_LATER when nothing is written yet because the signature is still to come: then call it again. */
 int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why);
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why);
 int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why);
@@ -147,6 +150,8 @@ int neap_client_on_finished(struct tls *tls, struct span message, struct failure
 /* ---- server.c */
 
 int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why);
+/** Go on behind the Certificate: 0, also while the signature is still to come. */
+int neap_server_end_flight(struct tls *tls, struct failure *why);
 int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why);
 
 #endif

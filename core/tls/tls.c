@@ -70,6 +70,16 @@ static int receive(struct tls *tls, enum tls_level level, struct span bytes, str
     return rc;
 }
 
+/* RFC 8446 §6: the secrets of a failed handshake are forgotten. */
+static int fail_handshake(struct tls *tls, int code, const char *reason, struct failure *why)
+{
+    neap_schedule_forget_handshake(&tls->schedule);
+    neap_wipe(tls->secrets, sizeof tls->secrets);
+    tls->secrets_count = tls->secrets_taken = 0;
+    tls->failed = code;
+    return neap_fail(why, code, reason);
+}
+
 int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why)
 {
     struct failure local = {0};
@@ -77,14 +87,24 @@ int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, s
     if (tls->failed)
         return neap_fail(why, tls->failed, "the handshake has failed");
     int rc = receive(tls, level, bytes, &local);
-    if (rc == 0)
+    return rc ? fail_handshake(tls, rc, local.reason, why) : 0;
+}
+
+bool neap_tls_is_signing(const struct tls *tls)
+{
+    return tls->state == WAIT_SIGNATURE && !tls->failed;
+}
+
+int neap_tls_resume(struct tls *tls, struct failure *why)
+{
+    struct failure local = {0};
+
+    if (tls->failed)
+        return neap_fail(why, tls->failed, "the handshake has failed");
+    if (tls->state != WAIT_SIGNATURE)
         return 0;
-    /* RFC 8446 §6: the secrets of a failed handshake are forgotten. */
-    neap_schedule_forget_handshake(&tls->schedule);
-    neap_wipe(tls->secrets, sizeof tls->secrets);
-    tls->secrets_count = tls->secrets_taken = 0;
-    tls->failed = rc;
-    return neap_fail(why, rc, local.reason);
+    int rc = neap_server_end_flight(tls, &local);
+    return rc ? fail_handshake(tls, rc, local.reason, why) : 0;
 }
 
 /* ---- life */
@@ -192,6 +212,10 @@ void neap_tls_free(struct tls *tls)
     neap_tls_tail_free(&tls->tail, pool);
     if (tls->share)
         neap_pool_free_secret(pool, tls->share, sizeof *tls->share);
+    if (tls->signing) {
+        neap_signing_cancel(tls->signing);
+        neap_pool_free(pool, tls->signing, sizeof *tls->signing);
+    }
     neap_peer_chain_free(tls->peer);
     neap_schedule_free(&tls->schedule);
     neap_pool_free_secret(pool, tls, sizeof *tls);

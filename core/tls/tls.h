@@ -70,6 +70,12 @@ void neap_tls_free(struct tls *tls);
  * object may only be freed: the secrets are forgotten and every further call fails with the same code. */
 int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why);
 
+/** A server whose key answers later has sent what comes before its CertificateVerify, and goes on with this. */
+bool neap_tls_is_signing(const struct tls *tls);
+/** Ask whether the signature is there, and go on with it. Results as neap_tls_receive's; 0 also when it is still to
+ * come, or when none is waited for. */
+int neap_tls_resume(struct tls *tls, struct failure *why);
+
 /** Bytes to send at a level; valid until the next call on `tls`. Empty when none. */
 struct span neap_tls_output(const struct tls *tls, enum tls_level level);
 /** They were taken (copied into CRYPTO streams). */

@@ -131,7 +131,7 @@ local function specs(name, load)
 
   local function signature(kind, bits)
     return function(case, group)
-      return crypto.signature_verify(unhex(group.publicKeyDer), kind, bits, unhex(case.msg), unhex(case.sig))
+      return crypto.signature_verify(context, unhex(group.publicKeyDer), kind, bits, unhex(case.msg), unhex(case.sig))
     end
   end
 

@@ -178,14 +178,13 @@ static int identity_scheme(lua_State *L)
 /* identity_sign(identity, scheme, message) → signature; or nil, code */
 static int identity_sign(lua_State *L)
 {
-    uint8_t signature[CRYPTO_MAX_SIGNATURE];
-    size_t size = 0;
-    int error = neap_identity_sign(check_identity(L)->identity, (uint16_t)luaL_checkinteger(L, 2),
-                                   check_bytes(L, 3), signature, &size);
+    struct signing made;
+    int error = neap_signing_begin(check_identity(L)->identity, (uint16_t)luaL_checkinteger(L, 2),
+                                   check_bytes(L, 3), &made);
 
     if (error)
         return push_unit_failure(L, error, "");
-    push_bytes(L, signature, size);
+    push_bytes(L, made.signature, made.size);
     return 1;
 }
 

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "crypto/backend.h"
+#include "crypto/provider.h"
 #include "crypto/packet_keys.h"
 
 int neap_units_crypto(lua_State *L);
@@ -401,20 +401,20 @@ static int share_decapsulate(lua_State *L)
     return 1;
 }
 
-/* signature_verify(spki, kind, digest bits, message, signature) → true or false */
+/* signature_verify(crypto, spki, kind, digest bits, message, signature) → true or false */
 static int signature_verify(lua_State *L)
 {
     static const char *const kinds[] = {"rsa_pkcs1", "rsa_pss", "ecdsa", "ed25519", NULL};
     static const enum signature_kind values[] = {SIGNATURE_RSA_PKCS1, SIGNATURE_RSA_PSS, SIGNATURE_ECDSA,
                                                  SIGNATURE_ED25519};
-    lua_Integer bits = luaL_checkinteger(L, 3);
-    struct signature_algorithm algorithm = {.kind = values[luaL_checkoption(L, 2, NULL, kinds)],
+    lua_Integer bits = luaL_checkinteger(L, 4);
+    struct signature_algorithm algorithm = {.kind = values[luaL_checkoption(L, 3, NULL, kinds)],
                                             .digest = bits == 256   ? DIGEST_SHA256
                                                       : bits == 384 ? DIGEST_SHA384
                                                                     : DIGEST_SHA512};
 
-    lua_pushboolean(
-        L, neap_signature_verify(check_bytes(L, 1), algorithm, check_bytes(L, 4), check_bytes(L, 5)) == 0);
+    lua_pushboolean(L, neap_signature_verify(check_crypto(L)->crypto, check_bytes(L, 2), algorithm,
+                                             check_bytes(L, 5), check_bytes(L, 6)) == 0);
     return 1;
 }
 

@@ -9,6 +9,7 @@
 #include "neap.h"
 #include "tls/schedule.h"
 #include "tls/state.h"
+#include "units_tls_signer.h"
 
 int neap_units_tls(lua_State *L);
 
@@ -164,9 +165,13 @@ static int identities_field(lua_State *L, struct tls_config *tls, struct failure
     int table = lua_gettop(L);
     for (int i = 1; lua_istable(L, table) && i <= (int)list_size(L, table); i++) {
         lua_rawgeti(L, table, i);
+        struct span chain = span_item(L, table + 1, 1), key = span_item(L, table + 1, 2);
+        lua_getfield(L, table + 1, "later");
         struct identity *identity =
-            neap_identity_new(tls->crypto, span_item(L, table + 1, 1), span_item(L, table + 1, 2), why);
-        lua_pop(L, 1);
+            lua_isnil(L, -1)
+                ? neap_identity_new(tls->crypto, chain, key, why)
+                : unit_identity_of_late_key(tls->crypto, chain, key, (int)lua_tointeger(L, -1), why);
+        lua_pop(L, 2);
         if (!identity)
             return why->code ? why->code : NEAP_ERR_NO_MEMORY;
         tls->identities[tls->identity_count++] = identity;
@@ -190,7 +195,7 @@ static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *wh
     return rc;
 }
 
-/* config{ seed=, identities={{chain, key}, …}, roots=, pin=, verify=, alpn={…}, suites={…}, groups={…}, limit=,
+/* config{ seed=, identities={{chain, key, later = (asks until it answers, -1: never)}, …}, roots=, pin=, verify=, alpn={…}, suites={…}, groups={…}, limit=,
  * keylog= } */
 static int new_config(lua_State *L)
 {
@@ -349,6 +354,20 @@ static int handshake_receive(lua_State *L)
         return push_failure(L, rc, why.reason);
     lua_pushboolean(L, 1);
     return 1;
+}
+
+/* handshake:resume() -> true | nil, code, reason; and whether a signature is still waited for */
+static int handshake_resume(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+    struct failure why = {0};
+    int rc = neap_tls_resume(h->tls, &why);
+
+    if (rc)
+        return push_failure(L, rc, why.reason);
+    lua_pushboolean(L, 1);
+    lua_pushboolean(L, neap_tls_is_signing(h->tls));
+    return 2;
 }
 
 /* handshake:output(level [, most]) -> bytes, which count as taken */
@@ -590,6 +609,7 @@ int neap_units_tls(lua_State *L)
              (const struct method[]){{"__gc", handshake_free},
                                      {"free", handshake_free},
                                      {"receive", handshake_receive},
+                                     {"resume", handshake_resume},
                                      {"output", handshake_output},
                                      {"secrets", handshake_secrets},
                                      {"put_secret", handshake_put_secret},

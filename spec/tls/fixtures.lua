@@ -83,13 +83,17 @@ local function with_defaults(options, defaults)
   return out
 end
 
---- A server's config; options.certificate is a name or a list of names (default p256).
+--- A server's config; options.certificate is a name or a list of names (default p256); with options.later its keys
+--- answer when they were asked so often.
 function fixtures.server_config(options)
   options = with_defaults(options, { seed = ("s"):rep(32), alpn = { "h3" }, keylog = true })
   local names = options.certificate or "p256"
   if type(names) == "string" then names = { names } end
   options.identities = {}
-  for i, name in ipairs(names) do options.identities[i] = fixtures.certificates()[name] end
+  for i, name in ipairs(names) do
+    local chain, key = unpack(fixtures.certificates()[name])
+    options.identities[i] = { chain, key, later = options.later }
+  end
   return tls.config(options)
 end
 

@@ -1,5 +1,6 @@
-/* ECDH over P-256 and P-384 (RFC 8446 §4.2.8.2: uncompressed points; §7.4.2: the secret is the X coordinate). */
-#include "crypto/backend.h"
+/* Key exchange: ECDH over P-256 and P-384 (private keys are big-endian scalars; RFC 8446 §7.4.2: the secret is the X
+ * coordinate), and X25519 from wherever the build has it. */
+#include "crypto/mbedtls/exchange.h"
 
 #include "crypto/mbedtls/compat.h"
 #include "crypto/mbedtls/random.h"
@@ -12,11 +13,6 @@ struct exchange {
     mbedtls_ecp_point point;
     mbedtls_mpi scalar, shared;
 };
-
-static size_t field_size(uint16_t group)
-{
-    return group == GROUP_SECP256R1 ? 32 : 48;
-}
 
 static int exchange_start(struct exchange *e, uint16_t group)
 {
@@ -36,33 +32,29 @@ static void exchange_end(struct exchange *e)
     mbedtls_ecp_group_free(&e->group);
 }
 
-int neap_ecdh_generate(struct crypto *crypto, uint16_t group, struct key_share *out)
+static int ecdh_generate(struct crypto *crypto, struct key_share *out)
 {
     struct exchange e;
-    size_t size = field_size(group);
-    int error = exchange_start(&e, group);
+    int error = exchange_start(&e, out->group);
 
     if (!error)
         error = mbedtls_ecdh_gen_public(&e.group, &e.scalar, &e.point, mbed_random, crypto);
     if (!error)
-        error = mbedtls_mpi_write_binary(&e.scalar, out->private_key, size);
+        error = mbedtls_mpi_write_binary(&e.scalar, out->private_key, out->private_size);
     if (!error)
         error = mbedtls_ecp_point_write_binary(&e.group, &e.point, MBEDTLS_ECP_PF_UNCOMPRESSED,
                                                &out->public_size, out->public_key, sizeof(out->public_key));
-    out->private_size = size;
     exchange_end(&e);
     return error ? NEAP_ERR_CRYPTO : 0;
 }
 
-int neap_ecdh_shared(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret,
-                     size_t *secret_size)
+static int ecdh_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                        uint8_t *secret)
 {
     struct exchange e;
-    size_t size = field_size(ours->group);
-
-    if (peer.size != 1 + 2 * size || peer.data[0] != 0x04 || ours->private_size != size)
-        return NEAP_ERR_CRYPTO;
+    size_t size = ours->private_size;
     int error = exchange_start(&e, ours->group);
+
     if (!error)
         error = mbedtls_ecp_point_read_binary(&e.group, &e.point, peer.data, peer.size);
     if (!error)
@@ -74,6 +66,19 @@ int neap_ecdh_shared(struct crypto *crypto, const struct key_share *ours, struct
     if (!error)
         error = mbedtls_mpi_write_binary(&e.shared, secret, size);
     exchange_end(&e);
-    *secret_size = size;
     return error ? NEAP_ERR_CRYPTO : 0;
+}
+
+int mbed_share_generate(struct crypto *crypto, struct key_share *out)
+{
+    if (out->group != GROUP_X25519)
+        return ecdh_generate(crypto, out);
+    neap_random_bytes(&crypto->random, out->private_key, out->private_size);
+    return neap_x25519_public(crypto, out->private_key, out->public_key);
+}
+
+int mbed_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret)
+{
+    return ours->group == GROUP_X25519 ? neap_x25519_shared(crypto, ours->private_key, peer.data, secret)
+                                       : ecdh_combine(crypto, ours, peer, secret);
 }

@@ -1,0 +1,139 @@
+/* ECDSA and RSA signatures: verified with the key in a SubjectPublicKeyInfo, made with a private key; and the table with
+ * all that Mbed TLS gives. */
+#include "crypto/provider.h"
+
+#include "base/pool.h"
+#include "crypto/mbedtls/compat.h"
+#include "crypto/mbedtls/exchange.h"
+#include "crypto/mbedtls/random.h"
+#include "neap.h"
+
+#include <mbedtls/md.h>
+
+#define MAX_DIGEST 64u
+
+static mbedtls_md_type_t md_of(enum digest digest)
+{
+    return digest == DIGEST_SHA256   ? MBEDTLS_MD_SHA256
+           : digest == DIGEST_SHA384 ? MBEDTLS_MD_SHA384
+                                     : MBEDTLS_MD_SHA512;
+}
+
+static int digest_message(enum digest digest, struct span message, uint8_t *out, size_t *size)
+{
+    const mbedtls_md_info_t *info = mbedtls_md_info_from_type(md_of(digest));
+
+    if (!info)
+        return NEAP_ERR_CRYPTO;
+    *size = mbedtls_md_get_size(info);
+    return mbedtls_md(info, message.data, message.size, out) ? NEAP_ERR_CRYPTO : 0;
+}
+
+static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algorithm, const uint8_t *digest,
+                         size_t digest_size, struct span signature)
+{
+    mbedtls_md_type_t md = md_of(algorithm.digest);
+    mbedtls_pk_rsassa_pss_options pss = {.mgf1_hash_id = md, .expected_salt_len = (int)digest_size};
+    mbedtls_pk_type_t type = algorithm.kind == SIGNATURE_ECDSA ? MBEDTLS_PK_ECDSA : MBEDTLS_PK_RSA;
+
+    if (!mbedtls_pk_can_do(pk, type))
+        return NEAP_ERR_CRYPTO;
+    int error = algorithm.kind == SIGNATURE_RSA_PSS
+                    ? mbedtls_pk_verify_ext(MBEDTLS_PK_RSASSA_PSS, &pss, pk, md, digest, digest_size,
+                                            signature.data, signature.size)
+                    : mbedtls_pk_verify(pk, md, digest, digest_size, signature.data, signature.size);
+    return error ? NEAP_ERR_CRYPTO : 0;
+}
+
+static int mbed_verify(struct crypto *crypto, struct span spki, const struct key_info *key,
+                       struct signature_algorithm algorithm, struct span message, struct span signature)
+{
+    uint8_t digest[MAX_DIGEST];
+    size_t digest_size;
+    unsigned char *at = (unsigned char *)(uintptr_t)spki.data; /* only read */
+    mbedtls_pk_context pk;
+
+    (void)crypto;
+    (void)key;
+    if (digest_message(algorithm.digest, message, digest, &digest_size))
+        return NEAP_ERR_CRYPTO;
+    mbedtls_pk_init(&pk);
+    int error = mbedtls_pk_parse_subpubkey(&at, spki.data + spki.size, &pk)
+                    ? NEAP_ERR_CRYPTO
+                    : verify_digest(&pk, algorithm, digest, digest_size, signature);
+    mbedtls_pk_free(&pk);
+    return error;
+}
+
+struct mbed_signer {
+    struct signer signer;
+    struct crypto *crypto;
+    mbedtls_pk_context pk;
+};
+
+static int signer_begin(struct signer *signer, struct signature_algorithm algorithm, struct span message,
+                        struct signing *out)
+{
+    struct mbed_signer *key = (struct mbed_signer *)signer;
+    mbedtls_md_type_t md = md_of(algorithm.digest);
+    uint8_t digest[MAX_DIGEST];
+    size_t digest_size;
+
+    if (digest_message(algorithm.digest, message, digest, &digest_size))
+        return NEAP_ERR_CRYPTO;
+    if (algorithm.kind == SIGNATURE_ECDSA && mbedtls_pk_can_do(&key->pk, MBEDTLS_PK_ECDSA))
+        return mbed_pk_sign(&key->pk, md, digest, digest_size, out->signature, sizeof(out->signature),
+                            &out->size, mbed_random, key->crypto)
+                   ? NEAP_ERR_CRYPTO
+                   : 0;
+    if (algorithm.kind != SIGNATURE_RSA_PSS || !mbedtls_pk_can_do(&key->pk, MBEDTLS_PK_RSA))
+        return NEAP_ERR_CRYPTO;
+    out->size = mbedtls_pk_get_len(&key->pk);
+    if (out->size > sizeof(out->signature))
+        return NEAP_ERR_CRYPTO;
+    return mbed_pss_sign(mbedtls_pk_rsa(key->pk), md, digest, digest_size, out->signature, mbed_random,
+                         key->crypto)
+               ? NEAP_ERR_CRYPTO
+               : 0;
+}
+
+static void signer_free(struct signer *signer)
+{
+    struct mbed_signer *key = (struct mbed_signer *)signer;
+
+    mbedtls_pk_free(&key->pk);
+    neap_pool_free(key->crypto->pool, key, sizeof(*key));
+}
+
+static const struct signer_methods signer_methods = {.begin = signer_begin, .free = signer_free};
+
+static struct signer *mbed_signer_new(struct crypto *crypto, struct span der, struct failure *why)
+{
+    struct mbed_signer *key = neap_pool_alloc(crypto->pool, sizeof(*key));
+
+    if (!key) {
+        neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the private key");
+        return NULL;
+    }
+    key->signer.methods = &signer_methods;
+    key->crypto = crypto;
+    mbedtls_pk_init(&key->pk);
+    int error = mbed_parse_key(&key->pk, der.data, der.size, mbed_random, crypto);
+    if (!error)
+        return &key->signer;
+    if (error == MBEDTLS_ERR_PK_ALLOC_FAILED)
+        neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the private key");
+    else
+        neap_fail(why, NEAP_ERR_CERTIFICATE,
+                  "the private key cannot be parsed (PKCS#8, SEC 1 or PKCS#1 wanted)");
+    signer_free(&key->signer);
+    return NULL;
+}
+
+const struct provider neap_provider_mbedtls = {
+    .name = "Mbed TLS",
+    .share_generate = mbed_share_generate,
+    .share_combine = mbed_share_combine,
+    .verify = mbed_verify,
+    .signer_new = mbed_signer_new,
+};

@@ -1,0 +1,62 @@
+/* Public-key cryptography of one library behind one table of functions: signatures, their verification, key exchange.
+ * What all of them have to refuse alike is refused before they are asked (signatures.c, key_share.c). */
+#ifndef NEAP_CRYPTO_PROVIDER_H
+#define NEAP_CRYPTO_PROVIDER_H
+
+#include "crypto/certificate.h"
+
+/* Whoever signs with one private key: a library in this process, or somebody elsewhere who answers later. */
+struct signer {
+    const struct signer_methods *methods;
+};
+
+struct signer_methods {
+    /** Sign `message`, of which nothing may be kept by address. 0: the signature is in *out. SIGNING_LATER: it comes,
+     * and out->work is the signer's own until then. NEAP_ERR_CRYPTO, also for an algorithm that is not the key's. */
+    int (*begin)(struct signer *signer, struct signature_algorithm algorithm, struct span message,
+                 struct signing *out);
+    /** Ask for a signature that was to come later: results as begin's. NULL where begin never says so. */
+    int (*finish)(struct signer *signer, struct signing *signing);
+    /** Nobody waits for it any more. NULL as finish. */
+    void (*cancel)(struct signer *signer, struct signing *signing);
+    void (*free)(struct signer *signer);
+};
+
+struct provider {
+    const char *name;
+    /** What the library needs for one struct crypto, in crypto->library; 0 or NEAP_ERR_CRYPTO. Both NULL: nothing. */
+    int (*start)(struct crypto *crypto);
+    void (*stop)(struct crypto *crypto);
+    /** A fresh share; out->group is set, and one that neap_group_is_supported. */
+    int (*share_generate)(struct crypto *crypto, struct key_share *out);
+    /** The secret from our share and the peer's key, both of the group's sizes. NEAP_ERR_CRYPTO for a point that is not
+     * on the curve or an all-zero result. */
+    int (*share_combine)(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                         uint8_t *secret);
+    /** Verify an ECDSA or RSA signature by a key of the fitting kind. 0 or NEAP_ERR_CRYPTO. */
+    int (*verify)(struct crypto *crypto, struct span spki, const struct key_info *key,
+                  struct signature_algorithm algorithm, struct span message, struct span signature);
+    /** A signer for the DER of an ECDSA or RSA private key: PKCS#8, SEC 1 or PKCS#1. NULL with *why filled. */
+    struct signer *(*signer_new)(struct crypto *crypto, struct span der, struct failure *why);
+};
+
+extern const struct provider neap_provider_mbedtls;
+
+/** The providers of this build, the fastest first; NULL ends. */
+extern const struct provider *const neap_providers[];
+/** neap_crypto_new with one of them. */
+struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool *pool,
+                                    const uint8_t seed[32]);
+
+/** Verify a signature over `message` with the key in a SubjectPublicKeyInfo. 0 or NEAP_ERR_CRYPTO. */
+int neap_signature_verify(struct crypto *crypto, struct span spki, struct signature_algorithm algorithm,
+                          struct span message, struct span signature);
+/** A signer for a private key of any kind that the build has. NULL with *why filled. */
+struct signer *neap_signer_new(struct crypto *crypto, struct span der, struct failure *why);
+void neap_signer_free(struct signer *signer);
+/** neap_identity_new for a key that lives elsewhere: whether it fits the leaf shows in the first handshake. The signer
+ * is the identity's from now on, also on failure. */
+struct identity *neap_identity_new_with(struct crypto *crypto, struct span chain, struct signer *signer,
+                                        struct failure *why);
+
+#endif
