@@ -410,7 +410,7 @@ void neap_pool_release(struct pool *pool)
     pool->realloc_fn(pool->context, pool, 0);
 }
 
-void *neap_pool_alloc(struct pool *pool, size_t size)
+void *neap_pool_alloc_unset(struct pool *pool, size_t size)
 {
     if (size == 0)
         size = 1;
@@ -418,7 +418,14 @@ void *neap_pool_alloc(struct pool *pool, size_t size)
     if (!room)
         return NULL;
     pool->stats.used += room_size(pool, size);
-    return memset(room, 0, size);
+    return room;
+}
+
+void *neap_pool_alloc(struct pool *pool, size_t size)
+{
+    void *room = neap_pool_alloc_unset(pool, size);
+
+    return room ? memset(room, 0, size) : NULL;
 }
 
 void neap_pool_free(struct pool *pool, void *pointer, size_t size)

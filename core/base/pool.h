@@ -31,6 +31,9 @@ void neap_pool_release(struct pool *pool);
 /** `size` zeroed bytes aligned for any type, or NULL when the limit or the environment says no. */
 void *neap_pool_alloc(struct pool *pool, size_t size);
 
+/** The same without the zeroing: for bytes that are read only where they were written before. */
+void *neap_pool_alloc_unset(struct pool *pool, size_t size);
+
 /** Give back what neap_pool_alloc(pool, size) gave; NULL is allowed. `size` must be the same as then. */
 void neap_pool_free(struct pool *pool, void *pointer, size_t size);
 

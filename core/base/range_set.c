@@ -8,11 +8,17 @@
 
 #define FIRST_CAPACITY 4u
 
-/* The first range whose end is at or past `value`: the one that holds `value`, touches it, or lies behind it. */
+/* The first range whose end is at or past `value`: the one that holds `value`, touches it, or lies behind it. What comes
+ * in order is at or behind the last one, which is looked at first. */
 static uint32_t find(const struct range_set *s, uint64_t value)
 {
     uint32_t low = 0, high = s->count;
 
+    if (high == 0 || s->ranges[high - 1].end < value)
+        return high;
+    if (s->ranges[high - 1].start <= value)
+        return high - 1;
+    high--;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 

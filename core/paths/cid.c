@@ -117,10 +117,10 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
     return 0;
 }
 
-const struct local_cid *neap_local_cids_find(const struct local_cids *l, const neap_cid *cid)
+const struct local_cid *neap_local_cids_find(const struct local_cids *l, struct span cid)
 {
     for (size_t i = 0; i < LOCAL_SLOTS; i++)
-        if (l->ids[i].in_use && cid_equal(&l->ids[i].cid, cid))
+        if (l->ids[i].in_use && span_equal(cid, span_of(l->ids[i].cid.bytes, l->ids[i].cid.size)))
             return &l->ids[i];
     return NULL;
 }

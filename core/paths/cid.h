@@ -72,7 +72,7 @@ void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence);
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
                               struct failure *why);
 /** The one of ours that the peer uses here, or NULL when it may not. */
-const struct local_cid *neap_local_cids_find(const struct local_cids *l, const neap_cid *cid);
+const struct local_cid *neap_local_cids_find(const struct local_cids *l, struct span cid);
 
 /** The first connection ID (sequence 0): a client's own invention at first. `limit`: our active_connection_id_limit. */
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit);

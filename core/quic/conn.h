@@ -333,6 +333,8 @@ struct arrival {
     struct path *path; /* NULL: from an address that is not known */
     bool may_keep;     /* a packet without keys may be kept for later */
     uint8_t ecn;
+    const struct packet_header
+        *parsed;      /* of the packet that is next, when somebody has parsed it; NULL not */
     struct span dcid; /* of the first packet; data NULL before */
 };
 
@@ -354,6 +356,9 @@ struct received { /* a packet that was opened */
     uint32_t unproductive_frames;
 };
 
+/** neap_conn_recv of a datagram whose first packet has this header. */
+int neap_conn_recv_parsed(neap_conn *c, uint8_t *bytes, size_t size, const struct packet_header *first,
+                          const neap_recv_info *info, neap_time now);
 /** Read the frames of a packet in order: first those that may be processed twice, and in a second pass, when the packet
  * is noted, the others. On failure *frame_type is the one that failed. */
 int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,

@@ -14,18 +14,11 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
 
 static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint64_t *sequence)
 {
-    const struct local_cid *found;
-    neap_cid dcid;
-
     *sequence = 0;
-
-    if (h->dcid.size > NEAP_MAX_CONNECTION_ID)
-        return false;
-    dcid = cid_of(h->dcid);
     /* A client's Initials go to the connection ID that it invented until it knows ours. */
-    if (c->is_server && h->type == NEAP_PACKET_INITIAL && cid_equal(&dcid, &c->original_dcid))
+    if (c->is_server && h->type == NEAP_PACKET_INITIAL && span_equal(h->dcid, cid_span(&c->original_dcid)))
         return true;
-    found = neap_local_cids_find(&c->local_cids, &dcid);
+    const struct local_cid *found = neap_local_cids_find(&c->local_cids, h->dcid);
     if (found)
         *sequence = found->sequence;
     return found != NULL;
@@ -268,35 +261,36 @@ static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tai
 /* Take one packet from the front of `bytes`. Returns how many bytes it had; 0: the rest is not looked at. */
 static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
 {
-    struct packet_header h;
-    int rc = neap_packet_header_parse(span_of(bytes, size), c->local_cids.cid_size, &h);
+    struct packet_header own;
+    const struct packet_header *h = a->parsed ? a->parsed : &own;
 
-    if (rc) {
+    if (!a->parsed && neap_packet_header_parse(span_of(bytes, size), c->local_cids.cid_size, &own)) {
         neap_conn_dropped(c, NEAP_PACKET_SHORT, size, "no packet of a known version");
         return 0;
     }
-    if (h.type == NEAP_PACKET_VERSION_NEGOTIATION || h.type == NEAP_PACKET_RETRY) {
+    a->parsed = NULL;
+    if (h->type == NEAP_PACKET_VERSION_NEGOTIATION || h->type == NEAP_PACKET_RETRY) {
         if (a->dcid.data)
-            neap_conn_dropped(c, h.type, size, "not alone in its datagram");
-        else if (h.type == NEAP_PACKET_RETRY)
-            neap_conn_on_retry(c, &h, span_of(bytes, size));
+            neap_conn_dropped(c, h->type, size, "not alone in its datagram");
+        else if (h->type == NEAP_PACKET_RETRY)
+            neap_conn_on_retry(c, h, span_of(bytes, size));
         else
-            neap_conn_on_version_negotiation(c, &h);
+            neap_conn_on_version_negotiation(c, h);
         return 0;
     }
     /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
     uint64_t sequence;
-    const char *wrong = a->dcid.data && !span_equal(a->dcid, h.dcid) ? "another destination in one datagram"
-                        : !is_our_dcid(c, &h, &sequence)             ? "not one of our connection IDs"
-                        : h.type != NEAP_PACKET_SHORT                ? refuse_long_header(c, a, &h)
-                                                                     : NULL;
+    const char *wrong = a->dcid.data && !span_equal(a->dcid, h->dcid) ? "another destination in one datagram"
+                        : !is_our_dcid(c, h, &sequence)               ? "not one of our connection IDs"
+                        : h->type != NEAP_PACKET_SHORT                ? refuse_long_header(c, a, h)
+                                                                      : NULL;
     if (!a->dcid.data)
-        a->dcid = h.dcid;
+        a->dcid = h->dcid;
     if (wrong)
-        neap_conn_dropped(c, h.type, h.size, wrong);
+        neap_conn_dropped(c, h->type, h->size, wrong);
     else
-        take_packet(c, a, bytes, &h, sequence);
-    return h.size;
+        take_packet(c, a, bytes, h, sequence);
+    return h->size;
 }
 
 static void take_udp_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
@@ -371,8 +365,13 @@ static bool find_source(const neap_conn *c, const neap_address *from, struct pat
 
 int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now)
 {
-    neap_conn *c = conn;
-    struct arrival a = {.info = info, .size = size, .ecn = info->ecn, .may_keep = true};
+    return neap_conn_recv_parsed(conn, bytes, size, NULL, info, now);
+}
+
+int neap_conn_recv_parsed(neap_conn *c, uint8_t *bytes, size_t size, const struct packet_header *first,
+                          const neap_recv_info *info, neap_time now)
+{
+    struct arrival a = {.info = info, .size = size, .ecn = info->ecn, .may_keep = true, .parsed = first};
     uint64_t before = c->counters.packets_received;
     uint8_t tail[RESET_TOKEN_SIZE] = {0};
 

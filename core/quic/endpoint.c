@@ -90,8 +90,16 @@ struct endpoint_entry *neap_endpoint_find(neap_endpoint *e, struct span dcid)
 {
     if (dcid.size == 0)
         return e->nameless;
-    const struct cid_route *route = dcid.size <= NEAP_MAX_CONNECTION_ID ? find_route(e, dcid) : NULL;
-    return route ? route->owner : NULL;
+    if (dcid.size > NEAP_MAX_CONNECTION_ID)
+        return NULL;
+    if (e->recent && span_equal(dcid, cid_span(&e->recent_cid)))
+        return e->recent;
+    const struct cid_route *route = find_route(e, dcid);
+    if (!route)
+        return NULL;
+    e->recent = route->owner;
+    e->recent_cid = cid_of(dcid);
+    return e->recent;
 }
 
 bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out)
@@ -122,6 +130,8 @@ static void remove_route(neap_endpoint *e, struct cid_route *route)
 {
     if (!route->owner)
         return;
+    if (e->recent == route->owner)
+        e->recent = NULL;
     neap_map_remove(&e->routes, e->pool, &route->node);
     route->owner = NULL;
 }

@@ -25,6 +25,8 @@ struct neap_endpoint {
     struct map routes; /* cid_route of our connection IDs, by their hash */
     struct map resets; /* endpoint_entry.reset of those whose peer gave a token, by its hash */
     uint64_t route_key[2], reset_key[2];
+    struct endpoint_entry *recent; /* whom the last datagram was for, NULL nobody, */
+    neap_cid recent_cid; /* by this ID: the next is most often, and is not looked up in routes then */
     struct endpoint_entry
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */
     struct heap timers;

@@ -2,11 +2,12 @@
 #include "quic/endpoint.h"
 
 /* Once what it was a part of is over, a connection gets its turn to send. */
-static void deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *d)
+static void deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *d,
+                    const struct packet_header *h)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
 
-    neap_conn_recv(entry_conn(entry), d->bytes, d->size, &info, e->now);
+    neap_conn_recv_parsed(entry_conn(entry), d->bytes, d->size, h, &info, e->now);
     neap_endpoint_touch(e, entry_conn(entry));
     neap_endpoint_settle(e, entry);
 }
@@ -194,7 +195,7 @@ static int take_udp_datagram(neap_endpoint *e, neap_udp_datagram *d)
 
     e->stats.udp_datagrams_received++;
     if (entry) {
-        deliver(e, entry, d);
+        deliver(e, entry, d, &h);
         return 0;
     }
     if (take_reset(e, d))

@@ -22,6 +22,8 @@ void neap_ack_init(struct ack_state *a)
 
 bool neap_ack_is_duplicate(const struct ack_state *a, uint64_t number)
 {
+    if (a->largest == UINT64_MAX || number > a->largest)
+        return false;
     return number < a->floor || neap_range_set_contains(&a->received, number);
 }
 

@@ -67,7 +67,7 @@ static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end)
         end = end > old_end ? end : old_end;
     }
     size_t room = room_for(low, end - low);
-    uint8_t *bytes = neap_pool_alloc(pool, room);
+    uint8_t *bytes = neap_pool_alloc_unset(pool, room);
     if (!bytes)
         return 0;
     if (chunk->bytes)

@@ -24,9 +24,23 @@ static int fill(struct reassembly *a, struct pool *pool, uint64_t offset, struct
     return 0;
 }
 
+/* Everything below `end` is there, and with it what waited behind the gap. */
+static void make_ready(struct reassembly *a, uint64_t end)
+{
+    if (end > a->ready)
+        a->ready = end;
+    if (a->received.count == 0 || a->received.ranges[0].start > a->ready)
+        return;
+    neap_range_set_drop_below(&a->received, a->ready);
+    if (a->received.count && a->received.ranges[0].start == a->ready) {
+        a->ready = a->received.ranges[0].end;
+        neap_range_set_drop_below(&a->received, a->ready);
+    }
+}
+
 int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t offset, struct span data)
 {
-    uint64_t start = offset < a->read ? a->read : offset, end = offset + data.size, at = start;
+    uint64_t start = offset < a->ready ? a->ready : offset, end = offset + data.size, at = start;
     uint64_t added = 0;
     struct range gap;
 
@@ -41,11 +55,11 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
         added += gap.end - gap.start;
         at = gap.end;
     }
-    /* What can be read next is no gap, so that there is always room for it. */
-    uint32_t more = start == a->read;
-    a->received.limit += more;
-    int error = start < end ? neap_range_set_insert(&a->received, pool, start, end) : 0;
-    a->received.limit -= more;
+    int error = 0;
+    if (start == a->ready)
+        make_ready(a, end);
+    else if (start < end)
+        error = neap_range_set_insert(&a->received, pool, start, end);
     if (error == 0)
         a->held += added;
     return error;
@@ -53,19 +67,17 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
 
 uint64_t neap_reassembly_ready(const struct reassembly *a)
 {
-    const struct range_set *set = &a->received;
-
-    return set->count && set->ranges[0].start <= a->read ? set->ranges[0].end - a->read : 0;
+    return a->ready - a->read;
 }
 
 bool neap_reassembly_is_next(const struct reassembly *a, uint64_t offset, size_t size)
 {
-    return offset <= a->read && offset + size > a->read && neap_reassembly_ready(a) == 0;
+    return offset <= a->read && offset + size > a->read && a->ready == a->read;
 }
 
 bool neap_reassembly_is_news(const struct reassembly *a, uint64_t offset, size_t size)
 {
-    uint64_t start = offset < a->read ? a->read : offset, end = offset + size;
+    uint64_t start = offset < a->ready ? a->ready : offset, end = offset + size;
     struct range gap;
 
     return start < end && neap_range_set_first_gap(&a->received, start, end, &gap);
@@ -104,8 +116,7 @@ size_t neap_reassembly_views(const struct reassembly *a, size_t size, neap_view 
 
 void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t size)
 {
-    neap_range_set_drop_below(&a->received, a->read + size);
-    if (a->received.count == 0) {
+    if (size == a->held) {
         neap_reassembly_discard(a, pool, a->read + size);
         return;
     }
@@ -118,7 +129,7 @@ void neap_reassembly_discard(struct reassembly *a, struct pool *pool, uint64_t o
 {
     neap_range_set_free(&a->received, pool);
     neap_chunks_free(&a->chunks, pool, offset);
-    a->read = offset;
+    a->read = a->ready = offset;
     a->held = 0;
 }
 

@@ -17,9 +17,10 @@ enum recv_state { RECV_OPEN, RECV_SIZE_KNOWN, RECV_COMPLETE, RECV_RESET, RECV_RE
  * that arrived was read. */
 struct reassembly {
     struct chunks chunks;
-    struct range_set received; /* at and above `read`; bounded gaps */
     uint64_t read;             /* next offset to deliver */
-    uint64_t held;             /* bytes in `received` */
+    uint64_t ready;            /* one past the last byte that can be: what comes in order moves this alone */
+    struct range_set received; /* above `ready`, behind gaps; bounded */
+    uint64_t held;             /* bytes from `read` to `ready`, and in `received` */
 };
 
 void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps);

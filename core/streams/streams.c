@@ -98,7 +98,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     s->peer_bidi_remote = peer->max_stream_data_bidi_remote;
     s->peer_uni = peer->max_stream_data_uni;
     while ((stream = neap_streams_walk(s, &walk))) {
-        uint64_t limit = initial_send(s, stream->id);
+        uint64_t limit = initial_send(s, stream_id(stream));
 
         if (limit > stream->send.limit)
             stream->send.limit = limit;
@@ -193,7 +193,6 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
         neap_pool_free(s->pool, stream, sizeof(*stream));
         return NULL;
     }
-    stream->id = id;
     stream->has_recv = neap_stream_is_bidi(id) || !stream_is_ours(s, id);
     stream->has_send = neap_stream_is_bidi(id) || stream_is_ours(s, id);
     stream->recv = neap_stream_recv_of(stream->has_recv ? initial_recv(s, id) : 0);
@@ -237,9 +236,9 @@ void neap_streams_settle(struct streams *s, struct stream *stream)
     list_append(&s->ended, &stream->ended_link);
     list_remove(&stream->readable_link);
     list_remove(&stream->writable_link);
-    if (!stream_is_ours(s, stream->id)) {
-        s->theirs[stream_kind(stream->id)].closed++;
-        neap_streams_grow(s, stream_kind(stream->id));
+    if (!stream_is_ours(s, stream_id(stream))) {
+        s->theirs[stream_kind(stream_id(stream))].closed++;
+        neap_streams_grow(s, stream_kind(stream_id(stream)));
     }
 }
 

@@ -27,8 +27,7 @@ struct receive_budget {
 };
 
 struct stream {
-    struct map_node node; /* in streams->table, under its id */
-    uint64_t id;
+    struct map_node node; /* in streams->table, under its id: stream_id */
     struct stream_recv recv;
     struct stream_send send;
     uint64_t held; /* recv.data.held as the connection and its budget have counted it */
@@ -45,6 +44,11 @@ struct stream {
     void *
         user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_set_user */
 };
+
+static inline uint64_t stream_id(const struct stream *stream)
+{
+    return stream->node.key;
+}
 
 enum streams_mark {
     OWES_MAX_DATA = 1 << 0,

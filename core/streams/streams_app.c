@@ -404,7 +404,7 @@ int64_t neap_streams_readable_next(struct streams *s)
 {
     struct list_link *link = list_take_first(&s->readable);
 
-    return link ? (int64_t)LIST_OWNER(link, struct stream, readable_link)->id : -1;
+    return link ? (int64_t)stream_id(LIST_OWNER(link, struct stream, readable_link)) : -1;
 }
 
 int64_t neap_streams_writable_next(struct streams *s)
@@ -418,7 +418,7 @@ int64_t neap_streams_writable_next(struct streams *s)
         stream->app_done_send = true;
         neap_streams_settle(s, stream);
     }
-    return (int64_t)stream->id;
+    return (int64_t)stream_id(stream);
 }
 
 size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, size_t max)
@@ -432,7 +432,7 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
                                : check_sendable(stream) == 0 && room_left(s, stream) > 0;
 
         if (listed)
-            ids[count++] = stream->id;
+            ids[count++] = stream_id(stream);
     }
     return count;
 }

@@ -158,22 +158,22 @@ static bool write_connection_frame(struct streams *s, struct writer *w, struct s
 
 static bool write_stream_frame(struct stream *stream, struct writer *w, struct sent_frame *out)
 {
-    *out = (struct sent_frame){.id = stream->id};
+    *out = (struct sent_frame){.id = stream_id(stream)};
     if (stream->owes & OWES_RESET_STREAM) {
         out->kind = KIND_RESET_STREAM;
         out->offset = stream->send.data.highest;
-        neap_write_reset_stream(w, stream->id, stream->send.reset_code, out->offset);
+        neap_write_reset_stream(w, stream_id(stream), stream->send.reset_code, out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_RESET_STREAM);
     } else if (stream->owes & OWES_STOP_SENDING) {
         out->kind = KIND_STOP_SENDING;
-        neap_write_stop_sending(w, stream->id, stream->recv.stop_code);
+        neap_write_stop_sending(w, stream_id(stream), stream->recv.stop_code);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STOP_SENDING);
     } else if (stream->owes & OWES_MAX_STREAM_DATA) {
         uint64_t limit = sum_capped(stream->recv.data.read, stream->recv.window);
 
         out->kind = KIND_MAX_STREAM_DATA;
         out->offset = limit > stream->recv.limit ? limit : stream->recv.limit;
-        neap_write_stream_number(w, FRAME_MAX_STREAM_DATA, stream->id, out->offset);
+        neap_write_stream_number(w, FRAME_MAX_STREAM_DATA, stream_id(stream), out->offset);
         if (!w->full) {
             stream->recv.limit = out->offset;
             stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
@@ -181,7 +181,7 @@ static bool write_stream_frame(struct stream *stream, struct writer *w, struct s
     } else {
         out->kind = KIND_STREAM_DATA_BLOCKED;
         out->offset = stream->send.limit;
-        neap_write_stream_number(w, FRAME_STREAM_DATA_BLOCKED, stream->id, out->offset);
+        neap_write_stream_number(w, FRAME_STREAM_DATA_BLOCKED, stream_id(stream), out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STREAM_DATA_BLOCKED);
     }
     return !w->full;
@@ -270,7 +270,7 @@ static bool choose(const struct streams *s, const struct stream *stream, size_t 
 
     if (!neap_stream_send_next(send, limit, left, &f->offset, &size, &f->fin))
         return false;
-    header = neap_stream_header_size(stream->id, f->offset, size);
+    header = neap_stream_header_size(stream_id(stream), f->offset, size);
     if (left < header || (size > 0 && left == header))
         return false;
     if (size > left - header) {
@@ -289,7 +289,7 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     note_blocked(s);
     if (!stream || !choose(s, stream, writer_left(w), &f))
         return false;
-    f.id = stream->id;
+    f.id = stream_id(stream);
     neap_write_stream_header(w, f.id, f.offset, f.size, f.fin);
     neap_send_buffer_copy(&stream->send.data, f.offset, write_room(w, f.size), f.size);
     uint64_t added = neap_stream_send_on_sent(&stream->send, s->pool, f.offset, f.size, f.fin);

@@ -476,7 +476,7 @@ describe("an allocation that fails", function()
   local function exchange_all(pair)
     local id = pair:request(with(POST, { "x", ("v"):rep(2000) }), false)
     if not id then return false end
-    local sent = pair:send_body("client", id, ("b"):rep(5000), true)
+    local sent = pair:send_body("client", id, ("b"):rep(12000), true)
     local answered, finished
     for _ = 1, 6 do
       pair:run()

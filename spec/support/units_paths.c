@@ -149,7 +149,7 @@ static int local_has(lua_State *L)
 {
     neap_cid cid = check_cid(L, 2);
 
-    lua_pushboolean(L, neap_local_cids_find(check_local(L), &cid) != NULL);
+    lua_pushboolean(L, neap_local_cids_find(check_local(L), span_of(cid.bytes, cid.size)) != NULL);
     return 1;
 }
 
