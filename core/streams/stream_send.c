@@ -121,15 +121,17 @@ void neap_send_buffer_sent(struct send_buffer *b, struct pool *pool, uint64_t of
         b->highest = end;
 }
 
-/* Everything up to `base` is acknowledged. */
+/* Everything up to `base` is acknowledged, and what is known of behind it. Ranges that end below come first. */
 static void move_base(struct send_buffer *b, struct pool *pool, uint64_t base)
 {
-    if (b->acked.count && b->acked.ranges[0].start <= base && b->acked.ranges[0].end > base)
+    neap_range_set_drop_below(&b->acked, base);
+    if (b->acked.count && b->acked.ranges[0].start == base) {
         base = b->acked.ranges[0].end;
+        neap_range_set_drop_below(&b->acked, base);
+    }
     b->base = base;
     if (b->next < base)
         b->next = base;
-    neap_range_set_drop_below(&b->acked, base);
     neap_range_set_drop_below(&b->lost, base);
     if (b->base == b->end)
         neap_send_buffer_free(b, pool);
