@@ -28,9 +28,27 @@ struct receive_batch {
                  [MESSAGE_SIZE]; /* pages that are never written take no memory */
 };
 
+/* What the kernel reads and writes of a message, as it is before one came. */
+static void prepare(struct receive_batch *batch, unsigned i)
+{
+    struct receive_slot *slot = &batch->slots[i];
+
+    slot->vector = (struct iovec){batch->bytes[i], MESSAGE_SIZE};
+    batch->messages[i].msg_hdr = (struct msghdr){.msg_name = &slot->from,
+                                                 .msg_namelen = sizeof slot->from,
+                                                 .msg_iov = &slot->vector,
+                                                 .msg_iovlen = 1,
+                                                 .msg_control = slot->control,
+                                                 .msg_controllen = sizeof slot->control};
+}
+
 struct receive_batch *neap_receive_batch_new(void)
 {
-    return calloc(1, sizeof(struct receive_batch));
+    struct receive_batch *batch = calloc(1, sizeof *batch);
+
+    for (unsigned i = 0; batch != NULL && i < LIMIT_LOOP_RECEIVE_MESSAGES; i++)
+        prepare(batch, i);
+    return batch;
 }
 
 static int control_int(const struct cmsghdr *header)
@@ -82,20 +100,6 @@ void neap_udp_read_message(struct msghdr *message, const neap_address *bound, ne
         read_control(header, out);
 }
 
-static void prepare(struct receive_batch *batch)
-{
-    for (size_t i = 0; i < LIMIT_LOOP_RECEIVE_MESSAGES; i++) {
-        struct receive_slot *slot = &batch->slots[i];
-        slot->vector = (struct iovec){batch->bytes[i], MESSAGE_SIZE};
-        batch->messages[i].msg_hdr = (struct msghdr){.msg_name = &slot->from,
-                                                     .msg_namelen = sizeof slot->from,
-                                                     .msg_iov = &slot->vector,
-                                                     .msg_iovlen = 1,
-                                                     .msg_control = slot->control,
-                                                     .msg_controllen = sizeof slot->control};
-    }
-}
-
 /* Each datagram of a train may be a first packet that is answered: the endpoint keeps LIMIT_STATELESS_ANSWERS of them,
  * those that wait leave before. */
 static void make_room(neap_loop *loop, struct udp_socket *udp, const neap_udp_datagram *datagram)
@@ -127,21 +131,22 @@ static void deliver(neap_loop *loop, struct udp_socket *udp, struct mmsghdr *mes
 void neap_udp_receive(neap_loop *loop, struct udp_socket *udp)
 {
     struct receive_batch *batch = loop->receive;
+    neap_time now = neap_loop_now();
+    int count = recvmmsg(udp->fd, batch->messages, LIMIT_LOOP_RECEIVE_MESSAGES, MSG_DONTWAIT, NULL);
+    size_t unanswered = 0;
 
-    for (unsigned call = 0; call < LIMIT_LOOP_RECEIVE_CALLS; call++) {
-        neap_time now = neap_loop_now();
-        prepare(batch);
-        int count = recvmmsg(udp->fd, batch->messages, LIMIT_LOOP_RECEIVE_MESSAGES, MSG_DONTWAIT, NULL);
-        loop->stats.receive_calls++;
-        if (count < 0) {
-            /* An error of the socket is taken off it by this call; datagrams behind it come with the next turn. */
-            if (errno != EAGAIN && errno != EINTR)
-                loop->stats.receive_errors++;
-            return;
+    loop->stats.receive_calls++;
+    /* An error of the socket is taken off it by this call; datagrams behind it come with the next turn. */
+    if (count < 0 && errno != EAGAIN && errno != EINTR)
+        loop->stats.receive_errors++;
+    for (int i = 0; i < count; i++) {
+        if (unanswered >= LIMIT_LOOP_ANSWER_BYTES) {
+            neap_udp_flush(loop, udp->attachment);
+            now = neap_loop_now();
+            unanswered = 0;
         }
-        for (int i = 0; i < count; i++)
-            deliver(loop, udp, &batch->messages[i], now);
-        if ((unsigned)count < LIMIT_LOOP_RECEIVE_MESSAGES)
-            return;
+        unanswered += batch->messages[i].msg_len;
+        deliver(loop, udp, &batch->messages[i], now);
+        prepare(batch, (unsigned)i);
     }
 }
