@@ -148,6 +148,10 @@ size_t neap_lua_check_fields(lua_State *L, int index, neap_field *out, size_t co
 /** A flat array of fields. */
 void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
 
+/* --- json.c: core.json */
+
+void neap_lua_open_json(lua_State *L);
+
 /* --- endpoint.c */
 
 void neap_lua_open_endpoint(lua_State *L);

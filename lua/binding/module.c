@@ -179,5 +179,6 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_open_loop(L);
     neap_lua_open_udp(L);
     neap_lua_open_files(L);
+    neap_lua_open_json(L);
     return 1;
 }

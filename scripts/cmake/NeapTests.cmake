@@ -35,6 +35,17 @@ if(GNUTLS_FOUND)
   target_link_libraries(spec_host PRIVATE ${GNUTLS_LINK_LIBRARIES})
 endif()
 
+# Lua with nothing below it, for scripts/bench lua: core/http is a stub.
+if(TARGET neap_binding)
+  set(objects_without_http ${core_objects})
+  list(REMOVE_ITEM objects_without_http $<TARGET_OBJECTS:neap_http>)
+  add_executable(bench_lua EXCLUDE_FROM_ALL
+    scripts/bench.d/lua_stub.c $<TARGET_OBJECTS:neap_binding> ${objects_without_http})
+  target_include_directories(bench_lua PRIVATE lua/binding ${MODULE_LUA_INCLUDE_DIRS})
+  target_link_libraries(bench_lua PRIVATE neap_options ${MODULE_LUA_LIBRARIES} m ${CMAKE_DL_LIBS})
+  set_target_properties(bench_lua PROPERTIES ENABLE_EXPORTS ON)
+endif()
+
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS example_sources)
   get_filename_component(name "${source}" NAME_WE)

@@ -26,6 +26,43 @@ describe("json.encode", function()
     end
   end)
 
+  it("writes objects of any size in the order of their names, numbers among them", function()
+    local t, parts = {}, {}
+    for i = 1, 300 do t[("n%03d"):format(i * 11 % 301)] = i * 11 % 301 end
+    for i = 1, 300 do parts[i] = ('"n%03d":%d'):format(i, i) end
+    assert.equal("{" .. table.concat(parts, ",") .. "}", json.encode(t))
+    assert.equal('{"10":true,"9":[],"a":{"":1,"b":{}}}',
+      json.encode { [9] = json.array(), a = { b = {}, [""] = 1 }, [10] = true })
+  end)
+
+  it("escapes quotation marks, backslashes and control characters", function()
+    assert.equal([["\"\\\b\f\n\r\t\u0000\u001f\u007f/é"]], json.encode('"\\\b\f\n\r\t\0\31\127/é'))
+    for byte = 0, 255 do
+      local text = ("x"):rep(byte) .. string.char(byte)
+      assert.equal(text, json.decode(json.encode(text)))
+    end
+    local long = ("\n"):rep(100000)
+    assert.equal(long, json.decode(json.encode(long)))
+    assert.equal('"short"', json.encode("short"))
+  end)
+
+  it("takes tables as they are, and writes the next one after an error", function()
+    local proxy = setmetatable({ own = 1 }, { __index = function() return 2 end, __pairs = error, __len = error })
+    assert.equal('{"own":1}', json.encode(proxy))
+    assert.is_nil(json.encode { "begun", print })
+    assert.equal('["whole"]', json.encode { "whole" })
+  end)
+
+  it("nests a hundred deep and no deeper, both ways", function()
+    local t = { 1 }
+    for _ = 2, 100 do t = { t } end
+    local text = json.encode(t)
+    assert.equal(("["):rep(100) .. "1" .. ("]"):rep(100), text)
+    assert.is_table(json.decode(text))
+    assert.same({ nil, "a table nested too deep, or in itself, is no JSON", "json" }, { json.encode { t } })
+    assert.equal("nested too deep at byte 102 (line 1)", select(2, json.decode("[" .. text .. "]")))
+  end)
+
   it("refuses what has no JSON form and says why", function()
     local loop = {}
     loop[1] = loop
@@ -47,7 +84,8 @@ describe("json.decode", function()
 
   it("refuses what RFC 8259 does not allow, with the place", function()
     for _, bad in ipairs {
-      "", "{", "[1,]", "[1 2]", '{"a":1,}', "{a:1}", "01", "1.", "+1", "nul", '"\n"', '"\\x"',
+      "", "{", "[1,]", "[1 2]", '{"a":1,}', "{a:1}", "01", "1.", "1.e5", ".5", "-",
+      "0x1", "\0", "+1", "nul", '"\n"', '"\\x"',
       '"\\ud800"', '"abc', "1 2", "[1]]", "'a'", "NaN", ("["):rep(200),
     } do
       local value, why, code = json.decode(bad)
@@ -65,5 +103,44 @@ describe("json.decode", function()
       assert.equal("json", code)
     end
     assert.same({ 1.7976931348623157e308, 0, -0.0 }, json.decode "[1.7976931348623157e308,1e-999,-0.0]")
+  end)
+end)
+
+local found, cjson = pcall(require, "cjson")
+
+-- The two differ on purpose: numbers that read back, sorted names, no NaN, json.null, marked arrays.
+describe("JSON beside lua-cjson", function()
+  local function plain(value)
+    if value == json.null or found and value == cjson.null then return "null" end
+    if type(value) ~= "table" then return value end
+    local copy = {}
+    for key, one in pairs(value) do copy[key] = plain(one) end
+    return copy
+  end
+
+  local texts = {
+    "[1,-2.5e3,0.1,1e300,-0.0,19.99,123456789012345,5e-324]", '{"a":{"b":[true,false,null]},"":[]}',
+    '"\\u00e9\\ud83d\\ude00\\t\\/\\\\\\""', ' { "x" : [ { } , [ ] ] }\n', '"\127é"', "null", "[[[[]]]]",
+  }
+
+  it("reads the same from a text", function()
+    if not found then return pending("lua-cjson is not there") end
+    for _, text in ipairs(texts) do assert.same(plain(cjson.decode(text)), plain(json.decode(text)), text) end
+  end)
+
+  it("writes what it reads as the same", function()
+    if not found then return pending("lua-cjson is not there") end
+    for _, text in ipairs(texts) do
+      local value = json.decode(text)
+      assert.same(plain(value), plain(cjson.decode(json.encode(value))), text)
+    end
+  end)
+
+  it("refuses what lua-cjson refuses", function()
+    if not found then return pending("lua-cjson is not there") end
+    for _, text in ipairs { "", "{", "[1,]", "[1 2]", '{"a":1,}', "{a:1}", "nul", '"\\x"', '"abc', "1 2", "'a'" } do
+      assert.is_false((pcall(cjson.decode, text)), text)
+      assert.is_nil((json.decode(text)), text)
+    end
   end)
 end)

@@ -1,0 +1,48 @@
+/* What reading and writing JSON share. Both are closures with the upvalues below. */
+#ifndef NEAP_BINDING_JSON_H
+#define NEAP_BINDING_JSON_H
+
+#include "binding.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define JSON_MAX_DEPTH 100
+
+enum json_upvalue {
+    JSON_NULL = 1, /* what stands for null */
+    JSON_ARRAY,    /* the metatable of arrays */
+    JSON_ROOM,     /* a userdata: where a text grows */
+};
+
+/* A text that grows in the room of its closure, which is kept for the next one while it is small. */
+struct json_text {
+    char *at;
+    size_t size, capacity;
+};
+
+/** An empty text in the room that is there. */
+void neap_lua_json_begin(lua_State *L, struct json_text *text);
+/** Room for `size` more bytes behind text->size. */
+void neap_lua_json_reserve(lua_State *L, struct json_text *text, size_t size);
+/** A large room is not kept. */
+void neap_lua_json_end(lua_State *L, struct json_text *text);
+
+static inline void neap_lua_json_append(lua_State *L, struct json_text *text, const char *bytes, size_t size)
+{
+    if (text->capacity - text->size < size)
+        neap_lua_json_reserve(L, text, size);
+    for (size_t i = 0; i < size && size <= 8; i++)
+        text->at[text->size + i] = bytes[i];
+    if (size > 8)
+        __builtin_memcpy(text->at + text->size, bytes, size);
+    text->size += size;
+}
+
+/** json_write.c: encode(value) -> text; raises for what has no JSON form. */
+int neap_lua_json_encode(lua_State *L);
+/** json_read.c: decode(text) -> value | nil, message, "json". */
+int neap_lua_json_decode(lua_State *L);
+
+#endif
