@@ -20,7 +20,7 @@ struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool
         return NULL;
     crypto->pool = neap_pool_retain(pool);
     neap_random_seed(&crypto->random, seed);
-    crypto->engine = &neap_engine_mbedtls;
+    crypto->engine = neap_engine_choose(NULL);
     if (provider->start && provider->start(crypto)) {
         neap_crypto_free(crypto);
         return NULL;
@@ -38,6 +38,21 @@ void neap_crypto_free(struct crypto *crypto)
         crypto->provider->stop(crypto);
     neap_pool_free_secret(pool, crypto, sizeof(*crypto));
     neap_pool_release(pool);
+}
+
+void neap_crypto_choose(struct crypto *crypto, const char *engine)
+{
+    crypto->engine = neap_engine_choose(engine);
+}
+
+const char *neap_crypto_engine(const struct crypto *crypto)
+{
+    return crypto->engine->name;
+}
+
+bool neap_crypto_is_accelerated(const struct crypto *crypto)
+{
+    return crypto->engine->is_accelerated;
 }
 
 struct random *neap_crypto_random(struct crypto *crypto)

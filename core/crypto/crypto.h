@@ -22,6 +22,12 @@ struct crypto;
 struct crypto *neap_crypto_new(struct pool *pool, const uint8_t seed[32]);
 void neap_crypto_free(struct crypto *crypto);
 struct random *neap_crypto_random(struct crypto *crypto);
+/** Compute AES-GCM with the engine of this name (NULL, or one that is not here: the fastest of the machine's). Before
+ * any key is used. */
+void neap_crypto_choose(struct crypto *crypto, const char *engine);
+const char *neap_crypto_engine(const struct crypto *crypto);
+/** Whether that is in CPU instructions, and so faster than ChaCha20-Poly1305. */
+bool neap_crypto_is_accelerated(const struct crypto *crypto);
 
 /* ---- hashes, HMAC, HKDF (RFC 5869, RFC 8446 §7.1) */
 

@@ -22,6 +22,8 @@ struct engine {
     const char *name;
     bool is_accelerated;  /* AES in CPU instructions: faster than ChaCha20, and in constant time */
     size_t expanded_size; /* <= EXPANDED_KEY_ROOM */
+    /** Whether this machine can; NULL: every machine. */
+    bool (*is_here)(void);
     /** Make the expanded form of a key, aligned for any type. 0 or NEAP_ERR_CRYPTO, and then it needs no clear. */
     int (*expand)(void *expanded, const struct packet_key *key);
     /** Seal messages with one key. 0 or NEAP_ERR_CRYPTO. */
@@ -37,5 +39,13 @@ struct engine {
 
 extern const struct engine neap_engine_mbedtls;    /* AES-GCM, everywhere */
 extern const struct engine neap_engine_chachapoly; /* ChaCha20-Poly1305 of the back end */
+/* AES-GCM in instructions of the CPU, where the build has them: accel/. */
+extern const struct engine neap_engine_aesni, neap_engine_vaes256, neap_engine_vaes512, neap_engine_armv8;
+
+/** The index-th engine of AES-GCM that works on this machine, the fastest first: those that the CPU and the system
+ * carry, and that gave the answer that is known. NULL behind the last, which is neap_engine_mbedtls. */
+const struct engine *neap_engine_at(size_t index);
+/** The one of this name (NULL: of any), or else the fastest. */
+const struct engine *neap_engine_choose(const char *name);
 
 #endif

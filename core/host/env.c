@@ -98,5 +98,9 @@ neap_config *neap_config_new(const neap_env *env)
         complete.memory_limit = (size_t)(neap_host_memory("") / MEMORY_SHARE);
     else if (complete.memory_limit == SIZE_MAX)
         complete.memory_limit = 0;
-    return neap_config_create(&complete);
+    neap_config *config = neap_config_create(&complete);
+    const char *engine = getenv("NEAP_CRYPTO");
+    if (config && engine)
+        neap_config_choose_engine(config, engine);
+    return config;
 }

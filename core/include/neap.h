@@ -237,6 +237,12 @@ typedef struct neap_memory_stats {
 /** The memory of all that is made with the config, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);
 
+/** What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of this CPU, or "mbedtls"; static.
+ * It is the fastest that the CPU, the system and the build carry, or the one that the environment variable NEAP_CRYPTO
+ * names, if that is among them. With all but "mbedtls", AES-128-GCM is the cipher suite that is wished for first, with
+ * that ChaCha20-Poly1305. */
+NEAP_API const char *neap_config_engine(const neap_config *config);
+
 /* ---------------------------------------------------------------- addresses, packets before a connection */
 
 /** An IP address and UDP port. All zero: none. */

@@ -66,6 +66,16 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     return config;
 }
 
+void neap_config_choose_engine(neap_config *config, const char *engine)
+{
+    neap_crypto_choose(config->crypto, engine);
+}
+
+const char *neap_config_engine(const neap_config *config)
+{
+    return neap_crypto_engine(config->crypto);
+}
+
 neap_config *neap_config_retain(neap_config *config)
 {
     config->references++;

@@ -33,6 +33,8 @@ static inline uint64_t config_option(const neap_config *config, enum option whic
 neap_config *neap_config_create(const neap_env *env);
 /** The same in this pool, which it takes over (NULL: there was no memory for it). */
 neap_config *neap_config_create_in(struct pool *pool, const neap_env *env);
+/** Compute AES-GCM with the engine of this name, if it is here. Before anything is made with the config. */
+void neap_config_choose_engine(neap_config *config, const char *engine);
 neap_config *neap_config_retain(neap_config *config);
 /** A connection of an endpoint goes: taken out of it and freed. */
 void neap_endpoint_forget(neap_conn *conn);

@@ -1,8 +1,11 @@
 /* What was negotiated, for the owner to read. */
 #include "tls/state.h"
 
-static const uint16_t default_suites[] = {SUITE_AES_128_GCM_SHA256, SUITE_AES_256_GCM_SHA384,
-                                          SUITE_CHACHA20_POLY1305_SHA256};
+/* By what is faster here. */
+static const uint16_t accelerated_suites[] = {SUITE_AES_128_GCM_SHA256, SUITE_AES_256_GCM_SHA384,
+                                              SUITE_CHACHA20_POLY1305_SHA256};
+static const uint16_t portable_suites[] = {SUITE_CHACHA20_POLY1305_SHA256, SUITE_AES_128_GCM_SHA256,
+                                           SUITE_AES_256_GCM_SHA384};
 static const uint16_t default_groups[] = {GROUP_X25519, GROUP_SECP256R1, GROUP_SECP384R1};
 
 bool neap_tls_is_complete(const struct tls *tls)
@@ -55,7 +58,9 @@ static uint16_t preferred(const uint16_t *configured, const uint16_t *defaults, 
 
 uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index)
 {
-    return preferred(config->suites, default_suites, index, neap_suite_is_known);
+    return preferred(config->suites,
+                     neap_crypto_is_accelerated(config->crypto) ? accelerated_suites : portable_suites, index,
+                     neap_suite_is_known);
 }
 
 uint16_t neap_tls_preferred_group(const struct tls_config *config, size_t index)

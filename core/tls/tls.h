@@ -46,7 +46,7 @@ struct tls_config {
     bool verify_peer;
     uint8_t alpn[256 * 4]; /* wire form: length byte and name, in order of preference */
     size_t alpn_size;
-    uint16_t suites[3]; /* in order of preference, 0 ends; all zero: AES-128-GCM, AES-256-GCM, ChaCha20 */
+    uint16_t suites[3]; /* in order of preference, 0 ends; all zero: the fastest here first */
     uint16_t groups[3]; /* in order of preference, 0 ends; all zero: X25519, P-256, P-384 */
     void (*keylog)(void *context, const char *line);
     void *keylog_context;

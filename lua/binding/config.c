@@ -273,6 +273,13 @@ static int options(lua_State *L)
     return 1;
 }
 
+/* config:engine() → name of what computes AES-GCM */
+static int config_engine(lua_State *L)
+{
+    lua_pushstring(L, neap_config_engine(neap_lua_check_config(L, 1)->config));
+    return 1;
+}
+
 static int config_memory(lua_State *L)
 {
     neap_memory_stats stats;
@@ -343,6 +350,7 @@ void neap_lua_open_config(lua_State *L)
     };
     static const luaL_Reg methods[] = {
         {"memory", config_memory},
+        {"engine", config_engine},
         {NULL, NULL},
     };
 

@@ -14,11 +14,11 @@ neap: HTTP/3 and QUIC, scripted in Lua
   neap cert [FOLDER]           make a development certificate
   neap options                 list the options of servers and clients
   neap -e CODE [ARGS...]       run a piece of Lua
-  neap --version               say which version this is, with its libraries
+  neap --version [-v]          say which version this is, with its libraries; -v: and what computes AES-GCM
   neap COMMAND --help          say more about a command
 
 SSLKEYLOGFILE names a file for TLS secrets; NEAP_LISTEN (address:port), NEAP_CERT and NEAP_KEY stand in for what a
-script does not say.
+script does not say. NEAP_CRYPTO chooses what computes AES-GCM: vaes512, vaes256, aesni, armv8 or mbedtls.
 ]]
 
 local commands = {
@@ -139,6 +139,7 @@ function cli.main(arg)
   if name == "--version" or name == "-V" then
     local engine = rawget(_G, "jit") and jit.version or _VERSION
     io.stdout:write("neap ", core.version, " (", core.backend, "; ", engine, ")\n")
+    if arg[2] == "-v" then io.stdout:write("AES-GCM: ", core.config({}):engine(), "\n") end
     return 0
   end
   local rest = {}

@@ -115,6 +115,10 @@ local Config = {}
 ---@return neap.Memory
 function Config:memory() end
 
+--- What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of the CPU, or "mbedtls".
+---@return string
+function Config:engine() end
+
 ---@class neap.UdpDatagramInfo
 ---@field from string
 ---@field to string

@@ -46,6 +46,10 @@ describe("core.config", function()
     assert.equal(true, names.pacing.default)
   end)
 
+  it("says what computes AES-GCM", function()
+    assert.matches("^%w+$", assert(core.config{}):engine())
+  end)
+
   it("does not take a short time for none", function()
     assert.error_matches(function() core.config { initial_rtt = -0.0004 } end, "initial_rtt")
     local config = assert(core.config { max_idle_timeout = 0.0004, handshake_timeout = 0.0004 })

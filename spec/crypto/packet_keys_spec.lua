@@ -1,4 +1,5 @@
 local crypto = require("neap.units").crypto
+local engines = require("neap.units").engines
 local helper = require("spec.helper")
 
 local unhex, hex = helper.unhex, helper.hex
@@ -44,12 +45,13 @@ local function parts(key)
   return { hex(k), hex(iv), hex(hp) }
 end
 
-for _, v in ipairs(VERSIONS) do
-  describe("packet protection of " .. v.name .. " A", function()
+local function vectors_of(v, engine)
+  describe(("packet protection of %s A, computed by %s"):format(v.name, engine), function()
     local context, client, server
 
     before_each(function()
       context = crypto.new(SEED)
+      engines.use(context, engine)
       client, server = crypto.key_initial(v.version, DCID)
     end)
 
@@ -106,6 +108,10 @@ for _, v in ipairs(VERSIONS) do
       assert.same({ fresh[1], fresh[2], v.chacha[3] }, parts(next_key))
     end)
   end)
+end
+
+for _, v in ipairs(VERSIONS) do
+  for _, engine in ipairs(engines.names()) do vectors_of(v, engine) end
 end
 
 describe("packet protection", function()

@@ -16,6 +16,11 @@ describe("neap", function()
     assert.matches("^neap %d+%.%d+%.%d+ %(Mbed TLS %d", output)
   end)
 
+  it("says what computes AES-GCM, which NEAP_CRYPTO chooses", function()
+    assert.matches("\nAES%-GCM: %w+\n$", (helper.run(neap .. " --version -v")))
+    assert.matches("\nAES%-GCM: mbedtls\n$", (helper.run("NEAP_CRYPTO=mbedtls " .. neap .. " --version -v")))
+  end)
+
   it("helps with itself and each command", function()
     for _, words in ipairs { "--help", "run --help", "serve --help", "get --help", "cert --help",
       "options --help" } do

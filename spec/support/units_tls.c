@@ -195,8 +195,8 @@ static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *wh
     return rc;
 }
 
-/* config{ seed=, identities={{chain, key, later = (asks until it answers, -1: never)}, …}, roots=, pin=, verify=, alpn={…}, suites={…}, groups={…}, limit=,
- * keylog= } */
+/* config{ seed=, identities={{chain, key, later = (asks until it answers, -1: never)}, …}, roots=, pin=, verify=, alpn={…},
+ * suites={…}, groups={…}, limit=, keylog=, engine= } */
 static int new_config(lua_State *L)
 {
     struct failure why = {0};
@@ -225,6 +225,9 @@ static int new_config(lua_State *L)
     c->tls.crypto = neap_crypto_new(c->pool, seed);
     if (!c->tls.crypto)
         return luaL_error(L, "no crypto");
+    lua_getfield(L, 1, "engine");
+    neap_crypto_choose(c->tls.crypto, lua_tostring(L, -1));
+    lua_pop(L, 1);
     lua_getfield(L, 1, "verify");
     c->tls.verify_peer = lua_isnil(L, -1) || lua_toboolean(L, -1);
     lua_getfield(L, 1, "keylog");

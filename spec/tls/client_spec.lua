@@ -1,4 +1,5 @@
 --- What a client sends, and what it refuses of a server.
+local engines = require("neap.units").engines
 local fixtures = require("tls.fixtures")
 local messages = require("tls.messages")
 local pair = require("tls.pair")
@@ -60,9 +61,14 @@ describe("a ClientHello", function()
     assert.equal("\0\4\0\24\0\29", messages.extension(m, 10))
     local share = messages.extension(m, 51)
     assert.equal("\0\101\0\24\0\97\4", share:sub(1, 7))
-    m = hello({}, "example.test")
-    assert.equal("\19\1\19\2\19\3", m.suites)
-    assert.equal("\0\6\0\29\0\23\0\24", messages.extension(m, 10))
+    assert.equal("\0\6\0\29\0\23\0\24", messages.extension(hello({}, "example.test"), 10))
+  end)
+
+  it("offers AES-128-GCM first where the CPU has instructions for it, else ChaCha20-Poly1305", function()
+    for _, engine in ipairs(engines.names()) do
+      local m = hello({ engine = engine }, "example.test")
+      assert.equal(engine == "mbedtls" and "\19\3\19\1\19\2" or "\19\1\19\2\19\3", m.suites)
+    end
   end)
 
   it("names the server, but no address, and without the root's dot", function()
