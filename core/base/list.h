@@ -60,4 +60,27 @@ static inline struct list_link *list_take_first(struct list_link *head)
     return first;
 }
 
+/* A ring is a list without a head of its own: a pointer to its first link, NULL when it is empty. Half as large, but who
+ * takes a link out must know which ring it is on. */
+static inline void ring_append(struct list_link **first, struct list_link *link)
+{
+    if (*first)
+        list_append(*first, link);
+    else
+        *first = link->next = link->prev = link;
+}
+
+static inline void ring_prepend(struct list_link **first, struct list_link *link)
+{
+    ring_append(first, link);
+    *first = link;
+}
+
+static inline void ring_remove(struct list_link **first, struct list_link *link)
+{
+    if (*first == link)
+        *first = link->next == link ? NULL : link->next;
+    list_remove(link);
+}
+
 #endif

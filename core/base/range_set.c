@@ -35,7 +35,7 @@ static void erase(struct range_set *s, uint32_t at, uint32_t count)
     if (count == 0)
         return;
     memmove(s->ranges + at, s->ranges + at + count, (s->count - at - count) * sizeof(struct range));
-    s->count -= count;
+    s->count = (uint16_t)(s->count - count);
 }
 
 /* Room for one more range at `at`. */
@@ -44,13 +44,16 @@ static int make_room(struct range_set *s, struct pool *pool, uint32_t at)
     if (s->count >= s->limit)
         return NEAP_ERR_LIMIT;
     if (s->count == s->capacity) {
-        uint32_t capacity = s->capacity ? s->capacity * 2 : FIRST_CAPACITY;
+        uint32_t capacity = s->capacity ? s->capacity * 2u : FIRST_CAPACITY;
+
+        if (capacity > s->limit)
+            capacity = s->limit;
         struct range *ranges = neap_pool_resize(pool, s->ranges, s->capacity * sizeof(struct range),
                                                 capacity * sizeof(struct range));
         if (!ranges)
             return NEAP_ERR_NO_MEMORY;
         s->ranges = ranges;
-        s->capacity = capacity;
+        s->capacity = (uint16_t)capacity;
     }
     memmove(s->ranges + at + 1, s->ranges + at, (s->count - at) * sizeof(struct range));
     s->count++;

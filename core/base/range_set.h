@@ -15,13 +15,13 @@ struct range {
 
 struct range_set {
     struct range *ranges; /* ascending, never touching each other */
-    uint32_t count, capacity, limit;
+    uint16_t count, capacity, limit;
 };
 
 /** Zero-initialised plus a limit is an empty set; ranges are allocated at the first insert. */
 static inline struct range_set range_set_of(uint32_t limit)
 {
-    return (struct range_set){.limit = limit};
+    return (struct range_set){.limit = limit < UINT16_MAX ? (uint16_t)limit : UINT16_MAX};
 }
 
 /** Add [start, end). Returns 0, NEAP_ERR_LIMIT when it would take more than `limit` ranges (the set is unchanged), or

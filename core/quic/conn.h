@@ -192,8 +192,8 @@ struct neap_conn {
     uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
 
     /* what was agreed on */
-    char *server_name; /* a copy, once TLS is gone */
-    uint8_t *alpn;
+    char *server_name;      /* a copy, once TLS is gone */
+    const uint8_t *alpn;    /* in the config */
     neap_time idle_timeout; /* 0: none */
 
     /* times */

@@ -262,6 +262,15 @@ static int take_params(neap_conn *c, struct failure *why)
     return 0;
 }
 
+/* The protocol where the config has it, which stays as long as the connection; NULL for none. */
+static const uint8_t *find_alpn(const struct tls_config *config, struct span name)
+{
+    for (size_t at = 0; at < config->alpn_size; at += 1u + config->alpn[at])
+        if (span_equal(span_of(config->alpn + at + 1, config->alpn[at]), name))
+            return config->alpn + at + 1;
+    return NULL;
+}
+
 /* What is asked for after TLS is gone. */
 static int keep_names(neap_conn *c, struct failure *why)
 {
@@ -270,13 +279,11 @@ static int keep_names(neap_conn *c, struct failure *why)
     size_t size = strlen(name) + 1;
 
     c->server_name = neap_pool_alloc(c->pool, size);
-    c->alpn = alpn.size ? neap_pool_alloc(c->pool, alpn.size) : NULL;
-    if (!c->server_name || (alpn.size && !c->alpn))
+    if (!c->server_name)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for names");
     memcpy(c->server_name, name, size);
-    if (alpn.size)
-        memcpy(c->alpn, alpn.data, alpn.size);
-    c->alpn_size = (uint8_t)alpn.size;
+    c->alpn = find_alpn(&c->config->tls, alpn);
+    c->alpn_size = c->alpn ? (uint8_t)alpn.size : 0;
     return 0;
 }
 

@@ -117,7 +117,7 @@ void neap_ack_sent(struct ack_state *a)
     a->pending = false;
 }
 
-/* The largest itself stays, so that the set is never empty, and so does what no ACK has told yet. */
+/* The largest itself stays, and so does what no ACK has told yet. */
 void neap_ack_confirmed(struct ack_state *a, uint64_t largest)
 {
     if (a->largest == UINT64_MAX || largest > a->largest)
@@ -125,8 +125,19 @@ void neap_ack_confirmed(struct ack_state *a, uint64_t largest)
     drop_below(a, largest < a->lowest_untold ? largest : a->lowest_untold);
 }
 
+/* One range that was told: the floor says as much. */
+static void forget_told(struct ack_state *a, struct pool *pool)
+{
+    if (a->received.count != 1 || a->pending || a->send_at != NEAP_NEVER)
+        return;
+    drop_below(a, a->received.ranges[0].end);
+    neap_range_set_free(&a->received, pool);
+}
+
 void neap_ack_trim(struct ack_state *a, struct pool *pool)
 {
+    forget_told(a, pool);
+
     uint32_t capacity = LEAST_CAPACITY;
 
     while (capacity < a->received.count)
@@ -138,7 +149,7 @@ void neap_ack_trim(struct ack_state *a, struct pool *pool)
     if (!ranges)
         return;
     a->received.ranges = ranges;
-    a->received.capacity = capacity;
+    a->received.capacity = (uint16_t)capacity;
 }
 
 void neap_ack_free(struct ack_state *a, struct pool *pool)

@@ -82,6 +82,8 @@ int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames)
 {
     int error = NEAP_OK;
 
+    if (!s->lost && !(s->lost = neap_pool_alloc(pool, sizeof *s->lost)))
+        return NEAP_ERR_NO_MEMORY;
     if (s->packet_count == s->packet_capacity)
         error = grow_packets(s, pool);
     if (!error && s->frame_count + frames > s->frame_capacity)
@@ -177,17 +179,17 @@ static void remember_lost(struct sent *s, uint64_t number, uint8_t path)
 {
     uint8_t last = (uint8_t)(s->lost_count - 1);
 
-    if (s->lost_count && s->lost[last].end == number && s->lost_paths[last] == path) {
-        s->lost[last].end++;
+    if (s->lost_count && s->lost->ranges[last].end == number && s->lost->paths[last] == path) {
+        s->lost->ranges[last].end++;
         return;
     }
     if (s->lost_count == LIMIT_SENT_LOST_RANGES) {
         s->lost_count--;
-        memmove(s->lost, s->lost + 1, s->lost_count * sizeof s->lost[0]);
-        memmove(s->lost_paths, s->lost_paths + 1, s->lost_count);
+        memmove(s->lost->ranges, s->lost->ranges + 1, s->lost_count * sizeof s->lost->ranges[0]);
+        memmove(s->lost->paths, s->lost->paths + 1, s->lost_count);
     }
-    s->lost_paths[s->lost_count] = path;
-    s->lost[s->lost_count++] = (struct range){number, number + 1};
+    s->lost->paths[s->lost_count] = path;
+    s->lost->ranges[s->lost_count++] = (struct range){number, number + 1};
 }
 
 static void free_oldest(struct sent *s)
@@ -251,17 +253,17 @@ void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end, uint
     uint8_t kept = 0;
 
     for (uint8_t i = 0; i < s->lost_count; i++) {
-        struct range r = s->lost[i];
+        struct range r = s->lost->ranges[i];
         uint64_t from = r.start > start ? r.start : start, to = r.end < end ? r.end : end;
 
         if (from < to) {
-            counts[s->lost_paths[i]] += (uint32_t)(to - from);
+            counts[s->lost->paths[i]] += (uint32_t)(to - from);
             /* Of a range that is hit in its middle the lower part is kept. */
             r = from > r.start ? (struct range){r.start, from} : (struct range){to, r.end};
         }
         if (r.start < r.end) {
-            s->lost_paths[kept] = s->lost_paths[i];
-            s->lost[kept++] = r;
+            s->lost->paths[kept] = s->lost->paths[i];
+            s->lost->ranges[kept++] = r;
         }
     }
     s->lost_count = kept;
@@ -273,8 +275,8 @@ void neap_sent_forget_path(struct sent *s, uint8_t path)
         if (slot(s, s->packet_head + i)->path == path)
             slot(s, s->packet_head + i)->path = PATH_NONE;
     for (uint8_t i = 0; i < s->lost_count; i++)
-        if (s->lost_paths[i] == path)
-            s->lost_paths[i] = PATH_NONE;
+        if (s->lost->paths[i] == path)
+            s->lost->paths[i] = PATH_NONE;
 }
 
 static void free_rings(struct sent *s, struct pool *pool)
@@ -282,8 +284,11 @@ static void free_rings(struct sent *s, struct pool *pool)
     free_records(s, pool);
     neap_pool_free(pool, s->packets, s->packet_capacity * sizeof *s->packets);
     neap_pool_free(pool, s->frames, s->frame_capacity * sizeof *s->frames);
+    neap_pool_free(pool, s->lost, sizeof *s->lost);
     s->packets = NULL;
     s->frames = NULL;
+    s->lost = NULL;
+    s->lost_count = 0;
     s->packet_capacity = s->packet_count = s->frame_capacity = s->frame_count = 0;
     s->non_eliciting = 0;
     s->scan = s->packet_head;

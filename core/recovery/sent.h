@@ -27,6 +27,12 @@ struct sent_packet {
     bool ack_eliciting, in_flight, is_probe;
 };
 
+/* Numbers declared lost lately, oldest first. */
+struct sent_lost {
+    struct range ranges[LIMIT_SENT_LOST_RANGES];
+    uint8_t paths[LIMIT_SENT_LOST_RANGES]; /* that they took */
+};
+
 struct sent {
     struct sent_packet
         *packets; /* ring by order of sending, capacity a power of two, grown up to LIMIT_SENT_PACKETS */
@@ -44,8 +50,7 @@ struct sent {
     bool is_taking, keeps_records;
     uint8_t non_eliciting; /* packets at the newest end that elicit nothing */
     uint8_t lost_count;
-    uint8_t lost_paths[LIMIT_SENT_LOST_RANGES]; /* that those in `lost` took */
-    struct range lost[LIMIT_SENT_LOST_RANGES];  /* numbers declared lost lately, oldest first */
+    struct sent_lost *lost; /* there with the rings */
 };
 
 void neap_sent_init(struct sent *s, bool keeps_records);

@@ -173,9 +173,9 @@ int neap_stream_recv_check(const struct stream_recv *r, uint64_t end, bool is_fi
 {
     bool known = r->state != RECV_OPEN;
 
-    if (known && end > r->final_size)
+    if (known && end > r->highest)
         return neap_fail(why, NEAP_FINAL_SIZE_ERROR, "data past the final size");
-    if (is_final && known && end != r->final_size)
+    if (is_final && known && end != r->highest)
         return neap_fail(why, NEAP_FINAL_SIZE_ERROR, "final size changed");
     if (is_final && end < r->highest)
         return neap_fail(why, NEAP_FINAL_SIZE_ERROR, "final size below received data");
@@ -207,16 +207,14 @@ int neap_stream_recv_insert(struct stream_recv *r, struct pool *pool, uint64_t o
     }
     if (end > r->highest)
         r->highest = end;
-    if (fin) {
-        r->final_size = end;
+    if (fin)
         advance(r, GOT_FIN);
-    }
     if (r->stop_sent) {
         swallow(r, pool);
         return 0;
     }
     uint64_t ready = neap_reassembly_ready(&r->data);
-    if (r->state == RECV_SIZE_KNOWN && r->data.read + ready == r->final_size)
+    if (r->state == RECV_SIZE_KNOWN && r->data.read + ready == r->highest)
         advance(r, GOT_ALL);
     *news = ready > before || r->state == RECV_COMPLETE;
     return 0;
@@ -226,7 +224,7 @@ bool neap_stream_recv_reset(struct stream_recv *r, struct pool *pool, uint64_t c
 {
     if (r->state != RECV_OPEN && r->state != RECV_SIZE_KNOWN)
         return false;
-    r->final_size = r->highest = final_size;
+    r->highest = final_size;
     r->reset_code = code;
     advance(r, GOT_RESET);
     neap_reassembly_discard(&r->data, pool, final_size);
@@ -249,7 +247,7 @@ size_t neap_stream_recv_read(struct stream_recv *r, struct pool *pool, uint8_t *
         neap_reassembly_consume(&r->data, pool, part);
         taken += part;
     }
-    *end = r->state == RECV_COMPLETE && r->data.read == r->final_size;
+    *end = r->state == RECV_COMPLETE && r->data.read == r->highest;
     if (*end)
         advance(r, APP_READ_END);
     return taken;

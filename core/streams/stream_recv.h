@@ -49,12 +49,12 @@ struct stream_recv {
     uint8_t state;          /* enum recv_state */
     bool stop_sent;         /* the application does not want more, and looks at nothing: STOP_SENDING */
     bool stop_asked;        /* it asked the peer to stop, and looks at what comes until then */
-    uint64_t highest;       /* one past the largest offset received; the final size once that is known */
-    uint64_t final_size;    /* valid unless RECV_OPEN */
+    uint64_t highest;       /* one past the largest offset received; unless RECV_OPEN the final size */
     uint64_t reset_code, stop_code;
     uint64_t window; /* flow control: how far ahead of `read` the peer may send */
     uint64_t limit;  /* the MAX_STREAM_DATA that we announced last */
     neap_time window_grown_at;
+    uint64_t counted; /* data.held as the connection and its budget have counted it */
 };
 
 /** A side that nothing was received on, with its first window. */

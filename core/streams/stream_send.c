@@ -8,7 +8,7 @@
 
 void neap_send_buffer_init(struct send_buffer *b)
 {
-    /* Every range stands for at least one packet in flight. */
+    /* Every range stands for at least one packet in flight, and no two are side by side. */
     *b = (struct send_buffer){.acked = range_set_of(LIMIT_SENT_PACKETS),
                               .lost = range_set_of(LIMIT_SENT_PACKETS)};
 }

@@ -29,10 +29,6 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
     };
     for (size_t kind = 0; kind < 2; kind++)
         s->theirs[kind].unseen = range_set_of(LIMIT_UNSEEN_RANGES);
-    for (size_t u = 0; u < 8; u++) {
-        list_init(&s->again[u]);
-        list_init(&s->fresh[u]);
-    }
     list_init(&s->control);
     list_init(&s->readable);
     list_init(&s->writable);
@@ -41,19 +37,60 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
 
 void neap_streams_count_held(struct streams *s, struct stream *stream)
 {
-    uint64_t more = stream->recv.data.held - stream->held; /* modulo 2^64 where it is less */
+    uint64_t more = stream->recv->data.held - stream->recv->counted; /* modulo 2^64 where it is less */
 
-    stream->held += more;
+    if (more == 0)
+        return;
+    stream->recv->counted += more;
     s->held += more;
     s->budget->held += more;
 }
 
+/* ---- the memory of a stream */
+
+static const struct stream_recv no_recv;
+static const struct stream_send no_send;
+
+static bool has_recv(const struct streams *s, uint64_t id)
+{
+    return neap_stream_is_bidi(id) || !stream_is_ours(s, id);
+}
+
+static bool has_send(const struct streams *s, uint64_t id)
+{
+    return neap_stream_is_bidi(id) || stream_is_ours(s, id);
+}
+
+static size_t stream_size(const struct streams *s, uint64_t id)
+{
+    return sizeof(struct stream) + (has_recv(s, id) ? sizeof(struct stream_recv) : 0) +
+           (has_send(s, id) ? sizeof(struct stream_send) : 0);
+}
+
+static struct stream *allocate_stream(struct streams *s, uint64_t id)
+{
+    struct stream *stream = neap_pool_alloc(s->pool, stream_size(s, id));
+
+    if (!stream)
+        return NULL;
+    void *side = stream + 1;
+    stream->has_recv = has_recv(s, id);
+    stream->has_send = has_send(s, id);
+    stream->recv = stream->has_recv ? side : (void *)(uintptr_t)&no_recv;
+    if (stream->has_recv)
+        side = stream->recv + 1;
+    stream->send = stream->has_send ? side : (void *)(uintptr_t)&no_send;
+    return stream;
+}
+
 static void free_stream(struct streams *s, struct stream *stream)
 {
-    neap_reassembly_free(&stream->recv.data, s->pool);
+    if (stream->has_recv)
+        neap_reassembly_free(&stream->recv->data, s->pool);
     neap_streams_count_held(s, stream);
-    neap_send_buffer_free(&stream->send.data, s->pool);
-    neap_pool_free(s->pool, stream, sizeof(*stream));
+    if (stream->has_send)
+        neap_send_buffer_free(&stream->send->data, s->pool);
+    neap_pool_free(s->pool, stream, stream_size(s, stream_id(stream)));
 }
 
 void neap_streams_free(struct streams *s)
@@ -98,10 +135,10 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     s->peer_bidi_remote = peer->max_stream_data_bidi_remote;
     s->peer_uni = peer->max_stream_data_uni;
     while ((stream = neap_streams_walk(s, &walk))) {
-        uint64_t limit = initial_send(s, stream_id(stream));
+        uint64_t limit = stream->has_send ? initial_send(s, stream_id(stream)) : 0;
 
-        if (limit > stream->send.limit)
-            stream->send.limit = limit;
+        if (limit > stream->send->limit)
+            stream->send->limit = limit;
         neap_streams_schedule(s, stream);
     }
 }
@@ -182,21 +219,20 @@ static int count_opened(struct streams *s, uint64_t id)
 
 struct stream *neap_streams_create(struct streams *s, uint64_t id)
 {
-    struct stream *stream =
-        s->table.count < LIMIT_STREAMS_KEPT ? neap_pool_alloc(s->pool, sizeof(*stream)) : NULL;
+    struct stream *stream = s->table.count < LIMIT_STREAMS_KEPT ? allocate_stream(s, id) : NULL;
 
     if (!stream)
         return NULL;
     neap_map_add(&s->table, s->pool, &stream->node, id);
     if (count_opened(s, id)) {
         neap_map_remove(&s->table, s->pool, &stream->node);
-        neap_pool_free(s->pool, stream, sizeof(*stream));
+        neap_pool_free(s->pool, stream, stream_size(s, id));
         return NULL;
     }
-    stream->has_recv = neap_stream_is_bidi(id) || !stream_is_ours(s, id);
-    stream->has_send = neap_stream_is_bidi(id) || stream_is_ours(s, id);
-    stream->recv = neap_stream_recv_of(stream->has_recv ? initial_recv(s, id) : 0);
-    stream->send = neap_stream_send_of(stream->has_send ? initial_send(s, id) : 0);
+    if (stream->has_recv)
+        *stream->recv = neap_stream_recv_of(initial_recv(s, id));
+    if (stream->has_send)
+        *stream->send = neap_stream_send_of(initial_send(s, id));
     stream->urgency = 3;
     stream->incremental = true;
     if (!stream_is_ours(s, id))
@@ -227,8 +263,8 @@ void neap_streams_grow(struct streams *s, size_t kind)
 
 void neap_streams_settle(struct streams *s, struct stream *stream)
 {
-    bool recv_over = !stream->has_recv || (stream->app_done_recv && neap_stream_recv_is_over(&stream->recv));
-    bool send_over = !stream->has_send || (stream->app_done_send && neap_stream_send_is_over(&stream->send));
+    bool recv_over = !stream->has_recv || (stream->app_done_recv && neap_stream_recv_is_over(stream->recv));
+    bool send_over = !stream->has_send || (stream->app_done_send && neap_stream_send_is_over(stream->send));
 
     if (!recv_over || !send_over || stream->user || list_linked(&stream->ended_link) ||
         stream->owes & (OWES_RESET_STREAM | OWES_STOP_SENDING))
@@ -249,7 +285,7 @@ void neap_streams_reap(struct streams *s)
     while ((link = list_take_first(&s->ended))) {
         struct stream *stream = LIST_OWNER(link, struct stream, ended_link);
 
-        list_remove(&stream->send_link);
+        neap_streams_unqueue(s, stream);
         list_remove(&stream->control_link);
         list_remove(&stream->readable_link);
         list_remove(&stream->writable_link);
@@ -311,7 +347,7 @@ static int check_end(const struct streams *s, uint64_t id, const struct stream *
                      bool is_final, struct failure *why)
 {
     struct stream_recv first = neap_stream_recv_of(initial_recv(s, id));
-    const struct stream_recv *r = stream ? &stream->recv : &first;
+    const struct stream_recv *r = stream ? stream->recv : &first;
 
     int error = neap_stream_recv_check(r, end, is_final, why);
     if (error)
@@ -340,22 +376,22 @@ static int find_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_f
 static void count_received(struct streams *s, struct stream *stream, uint64_t highest, uint64_t read,
                            neap_time now)
 {
-    uint64_t added = stream->recv.highest - highest;
+    uint64_t added = stream->recv->highest - highest;
 
     s->recv_used += added;
     s->bytes_received += added;
     neap_streams_count_held(s, stream);
-    neap_streams_credit(s, stream->recv.data.read - read, now, 0);
+    neap_streams_credit(s, stream->recv->data.read - read, now, 0);
 }
 
 /* Data for which the budget has no room. Repetitions are none: the peer waits for their acknowledgement. */
 static bool is_too_much(const struct streams *s, const struct stream *stream, const struct frame_stream *f)
 {
-    const struct reassembly *data = &stream->recv.data;
+    const struct reassembly *data = &stream->recv->data;
 
     if (s->budget->most == 0 || s->budget->held < s->budget->most || s->held < LIMIT_RECEIVE_FLOOR)
         return false;
-    return !stream->recv.stop_sent && neap_reassembly_is_news(data, f->offset, f->data.size) &&
+    return !stream->recv->stop_sent && neap_reassembly_is_news(data, f->offset, f->data.size) &&
            !neap_reassembly_is_next(data, f->offset, f->data.size);
 }
 
@@ -373,15 +409,15 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
         return error;
     if (is_too_much(s, stream, f))
         return NEAP_ERR_LIMIT;
-    uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
-    enum recv_state state = stream->recv.state;
-    error = neap_stream_recv_insert(&stream->recv, s->pool, f->offset, f->data, f->fin, &news);
+    uint64_t highest = stream->recv->highest, read = stream->recv->data.read;
+    enum recv_state state = stream->recv->state;
+    error = neap_stream_recv_insert(stream->recv, s->pool, f->offset, f->data, f->fin, &news);
     if (error)
         return error;
     /* Bytes that came before count too: the peer repeats them when it takes a packet for lost. */
-    s->progress += f->data.size > 0 || state != stream->recv.state;
-    if (!stream->recv.window_grown_at)
-        stream->recv.window_grown_at = now;
+    s->progress += f->data.size > 0 || state != stream->recv->state;
+    if (!stream->recv->window_grown_at)
+        stream->recv->window_grown_at = now;
     if (!s->window_grown_at)
         s->window_grown_at = now;
     count_received(s, stream, highest, read, now);
@@ -398,12 +434,12 @@ int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_str
     int error = find_receiver(s, f->id, f->final_size, true, &stream, why);
     if (!stream)
         return error;
-    uint64_t highest = stream->recv.highest, read = stream->recv.data.read;
-    if (!neap_stream_recv_reset(&stream->recv, s->pool, f->code, f->final_size))
+    uint64_t highest = stream->recv->highest, read = stream->recv->data.read;
+    if (!neap_stream_recv_reset(stream->recv, s->pool, f->code, f->final_size))
         return 0;
     s->progress++;
     count_received(s, stream, highest, read, 0);
-    if (!stream->recv.stop_sent)
+    if (!stream->recv->stop_sent)
         mark_readable(s, stream);
     neap_streams_settle(s, stream);
     return 0;
@@ -417,11 +453,11 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
     if (!stream)
         return error;
     /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
-    if (!neap_stream_send_reset(&stream->send, s->pool, f->code))
+    if (!neap_stream_send_reset(stream->send, s->pool, f->code))
         return 0;
     s->progress++;
-    stream->send.stopped = true;
-    stream->send.stop_code = f->code;
+    stream->send->stopped = true;
+    stream->send->stop_code = f->code;
     neap_streams_owe(s, stream, OWES_RESET_STREAM);
     neap_streams_schedule(s, stream);
     neap_streams_mark_writable(s, stream);
@@ -444,9 +480,9 @@ int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t lim
     int error = find_sender(s, id, &stream, why);
     if (!stream)
         return error;
-    if (limit > stream->send.limit) {
+    if (limit > stream->send->limit) {
         s->progress++;
-        stream->send.limit = limit;
+        stream->send->limit = limit;
         neap_streams_schedule(s, stream);
     }
     return 0;

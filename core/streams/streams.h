@@ -26,11 +26,12 @@ struct receive_budget {
     uint64_t most; /* above it STREAM data is refused, but see neap_streams_on_stream; 0: no bound */
 };
 
+/* The sides that it has lie behind it in its block: a unidirectional stream pays for one. In place of the other it has
+ * one that nothing ever happened to, which may be looked at and not be changed. */
 struct stream {
     struct map_node node; /* in streams->table, under its id: stream_id */
-    struct stream_recv recv;
-    struct stream_send send;
-    uint64_t held; /* recv.data.held as the connection and its budget have counted it */
+    struct stream_recv *recv;
+    struct stream_send *send;
     bool has_recv, has_send;
     bool app_done_recv, app_done_send; /* the application has seen the end, or asked for it */
     uint8_t owes;                      /* enum stream_mark */
@@ -91,9 +92,10 @@ struct streams {
     uint64_t our_bidi_local, our_bidi_remote, our_uni;
     uint64_t send_buffer; /* bytes a stream may hold */
 
-    uint8_t owes;              /* enum streams_mark */
-    struct list_link again[8]; /* by urgency: lost bytes, or only the end: needs no connection credit */
-    struct list_link fresh[8]; /* by urgency: new bytes inside the stream's limit */
+    uint8_t owes; /* enum streams_mark */
+    struct list_link
+        *again[8]; /* rings by urgency: lost bytes, or only the end: needs no connection credit */
+    struct list_link *fresh[8]; /* likewise: new bytes inside the stream's limit */
     struct list_link control;
     struct list_link readable, writable;
     struct list_link ended;

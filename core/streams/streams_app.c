@@ -37,14 +37,14 @@ static int check_sendable(const struct stream *stream)
 {
     if (!stream->has_send)
         return NEAP_ERR_STREAM_STATE;
-    if (stream->send.stopped)
+    if (stream->send->stopped)
         return NEAP_ERR_STREAM_STOPPED;
-    return neap_stream_send_is_live(&stream->send) && !stream->send.fin_queued ? 0 : NEAP_ERR_STREAM_STATE;
+    return neap_stream_send_is_live(stream->send) && !stream->send->fin_queued ? 0 : NEAP_ERR_STREAM_STATE;
 }
 
 static uint64_t room_left(const struct streams *s, const struct stream *stream)
 {
-    uint64_t held = stream->send.data.end - stream->send.data.base;
+    uint64_t held = stream->send->data.end - stream->send->data.base;
 
     return held < s->send_buffer ? s->send_buffer - held : 0;
 }
@@ -65,7 +65,7 @@ static int find_sendable(struct streams *s, uint64_t id, struct stream **out)
 
 static void queue_fin(struct stream *stream)
 {
-    stream->send.fin_queued = true;
+    stream->send->fin_queued = true;
     stream->app_done_send = true;
 }
 
@@ -78,15 +78,16 @@ int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool
         return error;
     uint64_t room = room_left(s, stream);
     struct span part = span_of(data.data, data.size < room ? data.size : (size_t)room);
-    size_t taken = neap_send_buffer_append(&stream->send.data, s->pool, part);
+    size_t taken = neap_send_buffer_append(&stream->send->data, s->pool, part);
     if (taken == data.size && fin)
         queue_fin(stream);
-    stream->send.blocked_app = taken < data.size;
+    stream->send->blocked_app = taken < data.size;
     neap_streams_schedule(s, stream);
     if (taken > 0 || data.size == 0)
         return (int64_t)taken;
     /* A stream that holds nothing would never become writable by acknowledgements. */
-    return stream->send.data.end == stream->send.data.base && room > 0 ? NEAP_ERR_NO_MEMORY : NEAP_ERR_AGAIN;
+    return stream->send->data.end == stream->send->data.base && room > 0 ? NEAP_ERR_NO_MEMORY
+                                                                         : NEAP_ERR_AGAIN;
 }
 
 int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fin)
@@ -96,7 +97,7 @@ int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fi
     int error = find_sendable(s, id, &stream);
     if (error)
         return error;
-    size_t taken = neap_send_buffer_append(&stream->send.data, s->pool, data);
+    size_t taken = neap_send_buffer_append(&stream->send->data, s->pool, data);
     if (taken == data.size && fin)
         queue_fin(stream);
     neap_streams_schedule(s, stream);
@@ -111,7 +112,7 @@ int64_t neap_streams_reserve(struct streams *s, uint64_t id, size_t ahead, size_
     int error = find_sendable(s, id, &stream);
     if (error)
         return error;
-    size_t held = neap_send_buffer_reserve(&stream->send.data, s->pool, ahead, size, parts, count);
+    size_t held = neap_send_buffer_reserve(&stream->send->data, s->pool, ahead, size, parts, count);
     return held > 0 || size == 0 ? (int64_t)held : NEAP_ERR_NO_MEMORY;
 }
 
@@ -122,7 +123,7 @@ int neap_streams_commit(struct streams *s, uint64_t id, struct span head, size_t
     int error = find_sendable(s, id, &stream);
     if (error)
         return error;
-    if (!neap_send_buffer_commit(&stream->send.data, s->pool, head, size))
+    if (!neap_send_buffer_commit(&stream->send->data, s->pool, head, size))
         return NEAP_ERR_ARGUMENT;
     if (fin)
         queue_fin(stream);
@@ -172,7 +173,7 @@ void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_t
 static void credit_stream(struct streams *s, struct stream *stream, uint64_t size, neap_time now,
                           neap_time rtt)
 {
-    struct stream_recv *r = &stream->recv;
+    struct stream_recv *r = stream->recv;
 
     neap_streams_credit(s, size, now, rtt);
     if (size == 0 || r->state != RECV_OPEN || r->stop_asked || stream->owes & OWES_MAX_STREAM_DATA ||
@@ -197,11 +198,11 @@ static int find_readable(struct streams *s, uint64_t id, struct stream **out)
     if (error)
         return error;
     struct stream *stream = *out;
-    if (!stream->has_recv || stream->recv.stop_sent || stream->recv.state == RECV_READ)
+    if (!stream->has_recv || stream->recv->stop_sent || stream->recv->state == RECV_READ)
         return NEAP_ERR_STREAM_STATE;
-    if (stream->recv.state != RECV_RESET && stream->recv.state != RECV_RESET_READ)
+    if (stream->recv->state != RECV_RESET && stream->recv->state != RECV_RESET_READ)
         return 0;
-    neap_stream_recv_reset_read(&stream->recv);
+    neap_stream_recv_reset_read(stream->recv);
     list_remove(&stream->readable_link);
     stream->app_done_recv = true;
     neap_streams_settle(s, stream);
@@ -217,10 +218,10 @@ int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t s
     int error = find_readable(s, id, &stream);
     if (error)
         return error;
-    size_t taken = neap_stream_recv_read(&stream->recv, s->pool, out, size, fin);
+    size_t taken = neap_stream_recv_read(stream->recv, s->pool, out, size, fin);
     neap_streams_count_held(s, stream);
     credit_stream(s, stream, taken, now, rtt);
-    bool is_left = neap_stream_recv_is_readable(&stream->recv);
+    bool is_left = neap_stream_recv_is_readable(stream->recv);
     if (!is_left)
         list_remove(&stream->readable_link);
     if (*fin) {
@@ -239,9 +240,9 @@ int64_t neap_streams_peek(struct streams *s, uint64_t id, struct span *view, boo
     int error = find_readable(s, id, &stream);
     if (error)
         return error;
-    *view = neap_reassembly_peek(&stream->recv.data);
+    *view = neap_reassembly_peek(&stream->recv->data);
     *fin =
-        stream->recv.state == RECV_COMPLETE && stream->recv.data.read + view->size == stream->recv.final_size;
+        stream->recv->state == RECV_COMPLETE && stream->recv->data.read + view->size == stream->recv->highest;
     return view->size > 0 || *fin ? (int64_t)view->size : NEAP_ERR_AGAIN;
 }
 
@@ -252,19 +253,19 @@ int64_t neap_streams_views(struct streams *s, uint64_t id, size_t size, neap_vie
     int error = find_readable(s, id, &stream);
     if (error)
         return error;
-    return (int64_t)neap_reassembly_views(&stream->recv.data, size, views, count);
+    return (int64_t)neap_reassembly_views(&stream->recv->data, size, views, count);
 }
 
 bool neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt)
 {
     struct stream *stream = neap_streams_find(s, id);
 
-    if (!stream || size == 0 || size > neap_reassembly_ready(&stream->recv.data))
+    if (!stream || size == 0 || size > neap_reassembly_ready(&stream->recv->data))
         return size == 0;
-    neap_reassembly_consume(&stream->recv.data, s->pool, size);
+    neap_reassembly_consume(&stream->recv->data, s->pool, size);
     neap_streams_count_held(s, stream);
     credit_stream(s, stream, size, now, rtt);
-    if (!neap_stream_recv_is_readable(&stream->recv))
+    if (!neap_stream_recv_is_readable(stream->recv))
         list_remove(&stream->readable_link);
     return true;
 }
@@ -276,7 +277,7 @@ void neap_streams_end_seen(struct streams *s, uint64_t id)
 
     if (!stream || !stream->has_recv)
         return;
-    neap_stream_recv_read(&stream->recv, s->pool, NULL, 0, &end);
+    neap_stream_recv_read(stream->recv, s->pool, NULL, 0, &end);
     if (!end)
         return;
     list_remove(&stream->readable_link);
@@ -288,7 +289,7 @@ void neap_streams_end_seen(struct streams *s, uint64_t id)
 
 static int shutdown_read(struct streams *s, struct stream *stream, uint64_t code)
 {
-    struct stream_recv *r = &stream->recv;
+    struct stream_recv *r = stream->recv;
 
     if (!stream->has_recv)
         return NEAP_ERR_STREAM_STATE;
@@ -314,7 +315,7 @@ int neap_streams_stop(struct streams *s, uint64_t id, uint64_t code)
     int error = call(s, id, &stream);
     if (error)
         return error;
-    struct stream_recv *r = &stream->recv;
+    struct stream_recv *r = stream->recv;
     if (!stream->has_recv)
         return NEAP_ERR_STREAM_STATE;
     if (r->stop_sent || r->stop_asked || (r->state != RECV_OPEN && r->state != RECV_SIZE_KNOWN))
@@ -332,7 +333,7 @@ static int shutdown_write(struct streams *s, struct stream *stream, uint64_t cod
         return NEAP_ERR_STREAM_STATE;
     stream->app_done_send = true;
     list_remove(&stream->writable_link);
-    if (neap_stream_send_reset(&stream->send, s->pool, code)) {
+    if (neap_stream_send_reset(stream->send, s->pool, code)) {
         neap_streams_owe(s, stream, OWES_RESET_STREAM);
         neap_streams_schedule(s, stream);
     }
@@ -365,11 +366,11 @@ int neap_streams_error(const struct streams *s, uint64_t id, enum neap_shutdown 
     if (!stream)
         return NEAP_ERR_STREAM_STATE;
     bool is_read = direction == NEAP_SHUTDOWN_READ;
-    bool came = is_read ? stream->recv.state == RECV_RESET || stream->recv.state == RECV_RESET_READ
-                        : stream->send.stopped;
+    bool came = is_read ? stream->recv->state == RECV_RESET || stream->recv->state == RECV_RESET_READ
+                        : stream->send->stopped;
     if (!came)
         return NEAP_ERR_AGAIN;
-    *code = is_read ? stream->recv.reset_code : stream->send.stop_code;
+    *code = is_read ? stream->recv->reset_code : stream->send->stop_code;
     return 0;
 }
 
@@ -379,7 +380,7 @@ bool neap_streams_finished(const struct streams *s, uint64_t id)
     enum stream_place place = neap_streams_place(s, id, &stream);
 
     if (stream)
-        return !stream->has_recv || neap_stream_recv_is_over(&stream->recv);
+        return !stream->has_recv || neap_stream_recv_is_over(stream->recv);
     return place == PLACE_CLOSED;
 }
 
@@ -414,7 +415,7 @@ int64_t neap_streams_writable_next(struct streams *s)
     if (!link)
         return -1;
     struct stream *stream = LIST_OWNER(link, struct stream, writable_link);
-    if (stream->send.stopped) {
+    if (stream->send->stopped) {
         stream->app_done_send = true;
         neap_streams_settle(s, stream);
     }
@@ -428,7 +429,7 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
     size_t count = 0;
 
     while (count < max && (stream = neap_streams_walk(s, &walk))) {
-        bool listed = readable ? stream->has_recv && neap_stream_recv_is_readable(&stream->recv)
+        bool listed = readable ? stream->has_recv && neap_stream_recv_is_readable(stream->recv)
                                : check_sendable(stream) == 0 && room_left(s, stream) > 0;
 
         if (listed)
@@ -444,9 +445,9 @@ bool neap_streams_is_flushed(const struct streams *s)
 
     while ((stream = neap_streams_walk(s, &walk))) {
         bool is_ending =
-            stream->has_send && (stream->send.fin_queued || stream->send.state == SEND_RESET_SENT);
+            stream->has_send && (stream->send->fin_queued || stream->send->state == SEND_RESET_SENT);
 
-        if (is_ending && !neap_stream_send_is_over(&stream->send))
+        if (is_ending && !neap_stream_send_is_over(stream->send))
             return false;
     }
     return true;

@@ -31,6 +31,8 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id);
 
 /** A frame other than data is owed for the stream. */
 void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark mark);
+/** It has nothing to send any more. */
+void neap_streams_unqueue(struct streams *s, struct stream *stream);
 /** Put the stream's send_link where its state wants it, and note what blocks it. */
 void neap_streams_schedule(struct streams *s, struct stream *stream);
 /** Put it on the application's list. */

@@ -29,7 +29,7 @@ static bool owes_fresh(const struct stream_send *send)
 /* Nothing can be sent: when bytes wait above the peer's limit it is told, once per limit (RFC 9000 §4.1). */
 static void note_stream_blocked(struct streams *s, struct stream *stream)
 {
-    struct stream_send *send = &stream->send;
+    struct stream_send *send = stream->send;
 
     if (!neap_stream_send_is_live(send) || send->data.end <= send->limit ||
         send->blocked_at == send->limit + 1)
@@ -38,34 +38,47 @@ static void note_stream_blocked(struct streams *s, struct stream *stream)
     neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
 }
 
-static struct list_link *queue_of(struct streams *s, const struct stream *stream)
+static struct list_link **queue_of(struct streams *s, const struct stream *stream)
 {
     return stream->send_queue == QUEUE_AGAIN ? &s->again[stream->urgency] : &s->fresh[stream->urgency];
 }
 
+void neap_streams_unqueue(struct streams *s, struct stream *stream)
+{
+    if (stream->send_queue != QUEUE_NONE)
+        ring_remove(queue_of(s, stream), &stream->send_link);
+    stream->send_queue = QUEUE_NONE;
+    stream->owes &= (uint8_t)~OWES_DATA;
+}
+
+/* Behind all others of its queue. */
+static void requeue(struct streams *s, struct stream *stream)
+{
+    ring_remove(queue_of(s, stream), &stream->send_link);
+    ring_append(queue_of(s, stream), &stream->send_link);
+}
+
 void neap_streams_schedule(struct streams *s, struct stream *stream)
 {
-    enum send_queue queue = owes_again(&stream->send)   ? QUEUE_AGAIN
-                            : owes_fresh(&stream->send) ? QUEUE_FRESH
-                                                        : QUEUE_NONE;
+    enum send_queue queue = owes_again(stream->send)   ? QUEUE_AGAIN
+                            : owes_fresh(stream->send) ? QUEUE_FRESH
+                                                       : QUEUE_NONE;
     enum send_queue before = (enum send_queue)stream->send_queue;
 
     if (queue == QUEUE_NONE)
         note_stream_blocked(s, stream);
     if (queue == before)
         return;
-    list_remove(&stream->send_link);
-    stream->send_queue = (uint8_t)queue;
-    if (queue == QUEUE_NONE) {
-        stream->owes &= (uint8_t)~OWES_DATA;
+    neap_streams_unqueue(s, stream);
+    if (queue == QUEUE_NONE)
         return;
-    }
+    stream->send_queue = (uint8_t)queue;
     stream->owes |= OWES_DATA;
     /* A stream that does not take turns goes on where it was after a loss. */
     if (before == QUEUE_AGAIN && !stream->incremental)
-        list_prepend(queue_of(s, stream), &stream->send_link);
+        ring_prepend(queue_of(s, stream), &stream->send_link);
     else
-        list_append(queue_of(s, stream), &stream->send_link);
+        ring_append(queue_of(s, stream), &stream->send_link);
 }
 
 int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental)
@@ -79,11 +92,12 @@ int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, b
     stream->incremental = incremental;
     if (urgency == stream->urgency)
         return 0;
+    bool is_queued = stream->send_queue != QUEUE_NONE;
+    if (is_queued)
+        ring_remove(queue_of(s, stream), &stream->send_link);
     stream->urgency = urgency;
-    if (stream->send_queue != QUEUE_NONE) {
-        list_remove(&stream->send_link);
-        list_append(queue_of(s, stream), &stream->send_link);
-    }
+    if (is_queued)
+        ring_append(queue_of(s, stream), &stream->send_link);
     return 0;
 }
 
@@ -161,26 +175,26 @@ static bool write_stream_frame(struct stream *stream, struct writer *w, struct s
     *out = (struct sent_frame){.id = stream_id(stream)};
     if (stream->owes & OWES_RESET_STREAM) {
         out->kind = KIND_RESET_STREAM;
-        out->offset = stream->send.data.highest;
-        neap_write_reset_stream(w, stream_id(stream), stream->send.reset_code, out->offset);
+        out->offset = stream->send->data.highest;
+        neap_write_reset_stream(w, stream_id(stream), stream->send->reset_code, out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_RESET_STREAM);
     } else if (stream->owes & OWES_STOP_SENDING) {
         out->kind = KIND_STOP_SENDING;
-        neap_write_stop_sending(w, stream_id(stream), stream->recv.stop_code);
+        neap_write_stop_sending(w, stream_id(stream), stream->recv->stop_code);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STOP_SENDING);
     } else if (stream->owes & OWES_MAX_STREAM_DATA) {
-        uint64_t limit = sum_capped(stream->recv.data.read, stream->recv.window);
+        uint64_t limit = sum_capped(stream->recv->data.read, stream->recv->window);
 
         out->kind = KIND_MAX_STREAM_DATA;
-        out->offset = limit > stream->recv.limit ? limit : stream->recv.limit;
+        out->offset = limit > stream->recv->limit ? limit : stream->recv->limit;
         neap_write_stream_number(w, FRAME_MAX_STREAM_DATA, stream_id(stream), out->offset);
         if (!w->full) {
-            stream->recv.limit = out->offset;
+            stream->recv->limit = out->offset;
             stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
         }
     } else {
         out->kind = KIND_STREAM_DATA_BLOCKED;
-        out->offset = stream->send.limit;
+        out->offset = stream->send->limit;
         neap_write_stream_number(w, FRAME_STREAM_DATA_BLOCKED, stream_id(stream), out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STREAM_DATA_BLOCKED);
     }
@@ -190,9 +204,9 @@ static bool write_stream_frame(struct stream *stream, struct writer *w, struct s
 /* Frames that lost their reason before they were written. */
 static void drop_stale(struct stream *stream)
 {
-    if (stream->recv.state != RECV_OPEN || stream->recv.stop_sent)
+    if (stream->recv->state != RECV_OPEN || stream->recv->stop_sent)
         stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
-    if (!neap_stream_send_is_live(&stream->send) || stream->send.blocked_at != stream->send.limit + 1)
+    if (!neap_stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
         stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
 }
 
@@ -239,10 +253,10 @@ static struct stream *first_to_send(const struct streams *s)
     bool has_credit = credit_left(s) > 0;
 
     for (size_t u = 0; u < 8; u++) {
-        if (!list_empty(&s->again[u]))
-            return LIST_OWNER(s->again[u].next, struct stream, send_link);
-        if (has_credit && !list_empty(&s->fresh[u]))
-            return LIST_OWNER(s->fresh[u].next, struct stream, send_link);
+        if (s->again[u])
+            return LIST_OWNER(s->again[u], struct stream, send_link);
+        if (has_credit && s->fresh[u])
+            return LIST_OWNER(s->fresh[u], struct stream, send_link);
     }
     return NULL;
 }
@@ -252,7 +266,7 @@ static void note_blocked(struct streams *s)
     if (credit_left(s) > 0 || s->data_blocked_at == s->send_limit + 1)
         return;
     for (size_t u = 0; u < 8; u++) {
-        if (!list_empty(&s->fresh[u])) {
+        if (s->fresh[u]) {
             s->data_blocked_at = s->send_limit + 1;
             s->owes |= OWES_DATA_BLOCKED;
             return;
@@ -263,7 +277,7 @@ static void note_blocked(struct streams *s)
 /* The next frame of a stream that fits into `left` bytes. */
 static bool choose(const struct streams *s, const struct stream *stream, size_t left, struct sent_frame *f)
 {
-    const struct stream_send *send = &stream->send;
+    const struct stream_send *send = stream->send;
     uint64_t allowed = sum_capped(send->data.highest, credit_left(s));
     uint64_t limit = send->limit < allowed ? send->limit : allowed;
     size_t header, size;
@@ -291,16 +305,14 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
         return false;
     f.id = stream_id(stream);
     neap_write_stream_header(w, f.id, f.offset, f.size, f.fin);
-    neap_send_buffer_copy(&stream->send.data, f.offset, write_room(w, f.size), f.size);
-    uint64_t added = neap_stream_send_on_sent(&stream->send, s->pool, f.offset, f.size, f.fin);
+    neap_send_buffer_copy(&stream->send->data, f.offset, write_room(w, f.size), f.size);
+    uint64_t added = neap_stream_send_on_sent(stream->send, s->pool, f.offset, f.size, f.fin);
     s->send_used += added;
     s->bytes_sent += added;
     uint8_t queue = stream->send_queue;
     neap_streams_schedule(s, stream);
-    if (stream->incremental && stream->send_queue == queue) {
-        list_remove(&stream->send_link);
-        list_append(queue_of(s, stream), &stream->send_link);
-    }
+    if (stream->incremental && stream->send_queue == queue)
+        requeue(s, stream);
     note_blocked(s);
     *out = f;
     return true;
@@ -321,15 +333,15 @@ void neap_streams_on_acked(struct streams *s, const struct sent_frame *f)
     if (!stream)
         return;
     if (f->kind == KIND_RESET_STREAM) {
-        neap_stream_send_on_reset_acked(&stream->send);
+        neap_stream_send_on_reset_acked(stream->send);
         stream->owes &= (uint8_t)~OWES_RESET_STREAM;
     } else {
-        neap_stream_send_on_acked(&stream->send, s->pool, f->offset, f->size, f->fin);
+        neap_stream_send_on_acked(stream->send, s->pool, f->offset, f->size, f->fin);
         neap_streams_schedule(s, stream);
-        uint64_t held = stream->send.data.end - stream->send.data.base;
+        uint64_t held = stream->send->data.end - stream->send->data.base;
         /* Not for every packet: when a quarter of the buffer is free. */
-        if (stream->send.blocked_app && held <= s->send_buffer - s->send_buffer / 4) {
-            stream->send.blocked_app = false;
+        if (stream->send->blocked_app && held <= s->send_buffer - s->send_buffer / 4) {
+            stream->send->blocked_app = false;
             neap_streams_mark_writable(s, stream);
         }
     }
@@ -340,24 +352,24 @@ static void stream_frame_lost(struct streams *s, struct stream *stream, const st
 {
     switch (f->kind) {
     case KIND_STREAM:
-        neap_stream_send_on_lost(&stream->send, s->pool, f->offset, f->size, f->fin);
+        neap_stream_send_on_lost(stream->send, s->pool, f->offset, f->size, f->fin);
         neap_streams_schedule(s, stream);
         break;
     case KIND_RESET_STREAM:
-        if (stream->send.state == SEND_RESET_SENT)
+        if (stream->send->state == SEND_RESET_SENT)
             neap_streams_owe(s, stream, OWES_RESET_STREAM);
         break;
     case KIND_STOP_SENDING:
-        if (!neap_stream_recv_is_over(&stream->recv))
+        if (!neap_stream_recv_is_over(stream->recv))
             neap_streams_owe(s, stream, OWES_STOP_SENDING);
         break;
     case KIND_MAX_STREAM_DATA:
-        if (stream->recv.limit == f->offset && stream->recv.state == RECV_OPEN && !stream->recv.stop_sent &&
-            !stream->recv.stop_asked)
+        if (stream->recv->limit == f->offset && stream->recv->state == RECV_OPEN &&
+            !stream->recv->stop_sent && !stream->recv->stop_asked)
             neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
         break;
     case KIND_STREAM_DATA_BLOCKED:
-        if (stream->send.limit == f->offset && stream->send.blocked_at == f->offset + 1)
+        if (stream->send->limit == f->offset && stream->send->blocked_at == f->offset + 1)
             neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
         break;
     }

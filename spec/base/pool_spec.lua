@@ -95,10 +95,10 @@ describe("pool with size classes", function()
     local pool = base.pool_new(0, true)
     for _ = 1, 30 do assert.is_truthy(pool:alloc(4096)) end
     assert.equal(131072, pool:stats().reserved)
-    -- Behind 15 slots each block has almost 4096 bytes left: at least one slot of 3584.
-    for _ = 1, 2 do assert.is_truthy(pool:alloc(3584)) end
+    -- Behind 15 slots each block has almost 4096 bytes left: at least one slot of 3840.
+    for _ = 1, 2 do assert.is_truthy(pool:alloc(3840)) end
     assert.equal(131072, pool:stats().reserved)
-    assert.is_truthy(pool:alloc(3584))
+    assert.is_truthy(pool:alloc(3840))
     assert.equal(196608, pool:stats().reserved)
   end)
 

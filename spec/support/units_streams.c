@@ -85,7 +85,7 @@ static int reassembly_state(lua_State *L)
 
     units_push_u64(L, u->a.read);
     units_push_u64(L, neap_reassembly_ready(&u->a));
-    units_push_u64(L, u->a.received.count + (u->a.ready > u->a.read));
+    units_push_u64(L, (uint64_t)u->a.received.count + (u->a.ready > u->a.read));
     return 3;
 }
 

@@ -385,15 +385,15 @@ static int streams_stream(lua_State *L)
     if (!stream)
         return 0;
     lua_newtable(L);
-    lua_pushstring(L, recv_names[stream->recv.state]);
+    lua_pushstring(L, recv_names[stream->recv->state]);
     lua_setfield(L, -2, "recv");
-    lua_pushstring(L, send_names[stream->send.state]);
+    lua_pushstring(L, send_names[stream->send->state]);
     lua_setfield(L, -2, "send");
-    units_set_u64(L, "window", stream->recv.window);
-    units_set_u64(L, "recv_limit", stream->recv.limit);
-    units_set_u64(L, "send_limit", stream->send.limit);
-    units_set_u64(L, "highest", stream->recv.highest);
-    units_set_u64(L, "sent", stream->send.data.highest);
+    units_set_u64(L, "window", stream->recv->window);
+    units_set_u64(L, "recv_limit", stream->recv->limit);
+    units_set_u64(L, "send_limit", stream->send->limit);
+    units_set_u64(L, "highest", stream->recv->highest);
+    units_set_u64(L, "sent", stream->send->data.highest);
     return 1;
 }
 
