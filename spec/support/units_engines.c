@@ -125,6 +125,38 @@ static int random_record(lua_State *L)
     return 1;
 }
 
+/* vector(suite, key, nonce, aad, plaintext, sealed) → a record of one message of somebody else's */
+static int vector(lua_State *L)
+{
+    struct packet_key key = {.suite = (uint16_t)luaL_checkinteger(L, 1)};
+    uint8_t head[RECORD_HEAD] = {0}, message[RECORD_MESSAGE_HEAD] = {0}, masks[1][MASK_BLOCK];
+    uint64_t expanded[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
+    const uint8_t *sample = message + 16;
+
+    luaL_argcheck(L, check_bytes(L, 2).size == neap_suite_key_size(key.suite), 2, "size");
+    luaL_argcheck(L, check_bytes(L, 3).size == CRYPTO_IV, 3, "size");
+    memcpy(key.key, check_bytes(L, 2).data, check_bytes(L, 2).size);
+    memcpy(key.hp, key.key, sizeof(key.hp));
+    put_number(head, key.suite);
+    memcpy(head + 2, key.key, 32);
+    memcpy(head + 34, key.hp, 32);
+    head[66] = 1;
+    memcpy(message, check_bytes(L, 3).data, CRYPTO_IV);
+    put_number(message + 12, check_bytes(L, 4).size);
+    put_number(message + 14, check_bytes(L, 5).size);
+    if (neap_engine_mbedtls.expand(expanded, &key))
+        return luaL_error(L, "expand");
+    neap_engine_mbedtls.mask(expanded, &sample, 1, masks);
+    neap_engine_mbedtls.clear(expanded);
+    memcpy(message + 32, masks[0], 5);
+    push_bytes(L, head, sizeof(head));
+    push_bytes(L, message, sizeof(message));
+    for (int i = 4; i <= 6; i++)
+        lua_pushvalue(L, i);
+    lua_concat(L, 5);
+    return 1;
+}
+
 /* check(engine, records) → how many messages were right, and what was wrong after them */
 static int check_records(lua_State *L)
 {
@@ -149,13 +181,9 @@ static int use(lua_State *L)
 
 int neap_units_engines(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"names", names},
-                                         {"choose", choose},
-                                         {"random", random_messages},
-                                         {"record", random_record},
-                                         {"check", check_records},
-                                         {"use", use},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"names", names},         {"choose", choose}, {"random", random_messages}, {"record", random_record},
+        {"check", check_records}, {"use", use},       {"vector", vector},          {NULL, NULL}};
 
     lua_newtable(L);
     set_unit_functions(L, functions);
