@@ -46,6 +46,14 @@ if(TARGET neap_binding)
   set_target_properties(bench_lua PROPERTIES ENABLE_EXPORTS ON)
 endif()
 
+# scripts/bench crypto has its AES-GCM beside ours.
+pkg_check_modules(LIBCRYPTO_BENCH libcrypto)
+if(LIBCRYPTO_BENCH_FOUND)
+  set_property(SOURCE spec/support/units_engines_time.c APPEND PROPERTY COMPILE_DEFINITIONS NEAP_HAVE_LIBCRYPTO=1)
+  target_include_directories(spec_host PRIVATE ${LIBCRYPTO_BENCH_INCLUDE_DIRS})
+  target_link_libraries(spec_host PRIVATE ${LIBCRYPTO_BENCH_LINK_LIBRARIES})
+endif()
+
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS example_sources)
   get_filename_component(name "${source}" NAME_WE)

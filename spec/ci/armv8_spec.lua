@@ -1,5 +1,5 @@
---- The engine for ARMv8, made by a cross compiler and run by an emulator: the files of AES-GCM alone, and records of what
---- they have to compute.
+--- The engine for ARMv8, made by a cross compiler and run by an emulator: the files of AES-GCM alone, and records of
+--- what they have to compute.
 local engines = require("neap.units").engines
 local helper = require("spec.helper")
 

@@ -1,6 +1,7 @@
 /* Units of the engines of AES-GCM: each against Mbed TLS, and against records of vectors. */
 #include "crypto_unit.h"
 #include "engine_records.h"
+#include "units_engines.h"
 
 #include "base/random.h"
 #include "crypto/backend.h"
@@ -181,9 +182,15 @@ static int use(lua_State *L)
 
 int neap_units_engines(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"names", names},         {"choose", choose}, {"random", random_messages}, {"record", random_record},
-        {"check", check_records}, {"use", use},       {"vector", vector},          {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"names", names},
+                                         {"choose", choose},
+                                         {"random", random_messages},
+                                         {"record", random_record},
+                                         {"check", check_records},
+                                         {"use", use},
+                                         {"time", neap_units_engine_time},
+                                         {"vector", vector},
+                                         {NULL, NULL}};
 
     lua_newtable(L);
     set_unit_functions(L, functions);
