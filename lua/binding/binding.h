@@ -178,4 +178,8 @@ extern const luaL_Reg neap_lua_transfer_methods[];
 /** All of `bytes`, waiting where it has to; 0 or an errno. */
 int neap_lua_write_all(int fd, const void *bytes, size_t size);
 
+/* --- bench.c */
+
+void neap_lua_open_load(lua_State *L);
+
 #endif

@@ -1,4 +1,4 @@
---- The command line: `neap run`, `serve`, `get`, `cert`, `options`, `-e`. Returns exit codes: 0 fine, 1 it
+--- The command line: `neap run`, `serve`, `get`, `bench`, `cert`, `options`, `-e`. Returns exit codes: 0 fine, 1 it
 -- failed, 2 wrong usage.
 local core = require "neap.core"
 local task = require "neap.task"
@@ -11,6 +11,7 @@ neap: HTTP/3 and QUIC, scripted in Lua
   neap run FILE [ARGS...]      run a script; apps in it are served
   neap serve FOLDER            serve the files of a folder over HTTP/3
   neap get URL...              fetch over HTTP/3
+  neap bench URL               measure a server: requests a second, latencies, handshakes
   neap cert [FOLDER]           make a development certificate
   neap options                 list the options of servers and clients
   neap -e CODE [ARGS...]       run a piece of Lua
@@ -23,7 +24,7 @@ script does not say. NEAP_CRYPTO chooses what computes AES-GCM: vaes512, vaes256
 
 local commands = {
   run = "neap.cli.run", serve = "neap.cli.serve", get = "neap.cli.get", cert = "neap.cli.cert",
-  options = "neap.cli.options",
+  options = "neap.cli.options", bench = "neap.cli.bench",
 }
 
 --- One clear line on standard error, and the exit code.

@@ -126,6 +126,7 @@ local function race(self, key, name, addresses, timeout)
     local now = core.now()
     if now >= deadline then
       finish()
+      if failure then return nil, failure[1], failure[2] end -- one was there, and says more
       return nil, name .. ": no answer", "timeout"
     end
     if addresses[next_address] then
@@ -177,7 +178,8 @@ local function connection(self, target, limits)
   pending = {}
   self._connecting[key] = pending
   local addresses, attempt
-  addresses, message, code = task.resolve(target.host, target.port, limits:left())
+  local at = target.at or target
+  addresses, message, code = task.resolve(at.host, at.port, limits:left())
   if self._endpoint ~= endpoint then
     message, code = "the client was closed", "closed"
   elseif addresses then
@@ -227,10 +229,10 @@ local function make_fields(self, method, target, request)
   return fields, source
 end
 
--- Why the core refused the fields of a request.
-local function refusal(fields)
+-- What is wrong with the fields of a request, as far as it shows; nil: nothing.
+local function fault(fields)
   if not fields[2]:match("^[%w!#$%%&'*+.^_`|~-]+$") then return ("there cannot be a method %q"):format(fields[2]) end
-  return Headers.problem({ (table.unpack or unpack)(fields, 9) })
+  return Headers.fault({ (table.unpack or unpack)(fields, 9) })
 end
 
 -- A collector knows nothing of the bytes that wait behind a response: forgotten ones are looked for when more than
@@ -258,7 +260,7 @@ local function open_stream(attempt, fields, fin, limits)
     if stream then return session:exchange(stream) end
     -- "limit" is either: the peer takes no such fields, or no more streams now.
     if code == "argument" or code == "limit" and attempt.conn:streams_left("bidi") > 0 then
-      return nil, refusal(fields), code
+      return nil, fault(fields) or Headers.problem {}, code
     end
     if code ~= "limit" and code ~= "again" then return nil, message, code end
     local waiter = task.waiter()
@@ -476,6 +478,14 @@ for _, method in ipairs { "get", "head", "post", "put", "patch", "delete" } do
   Client[method] = function(self, address, request) return self:request(method, address, request) end
 end
 
+-- The address at which a server answers, and is who it says: for who goes on there by other means. `target` is a parsed
+-- URL, whose `at` may be another host and port to connect to.
+function Client:_reach(target)
+  local attempt, message, code = connection(self, target, Limits.new(self.timeout, self.progress_timeout))
+  if not attempt then return nil, message, code end
+  return attempt.address
+end
+
 --- Closes every connection.
 function Client:close()
   self._closings = self._closings + 1
@@ -494,7 +504,7 @@ function Client:close()
   end
 end
 
-local client = { explain = Client.explain, code_of = Client.code_of }
+local client = { explain = Client.explain, code_of = Client.code_of, fault = fault }
 
 local made = setmetatable({}, { __mode = "k" })
 

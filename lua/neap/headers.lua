@@ -128,9 +128,8 @@ end
 local CONNECTION_SPECIFIC = { connection = true, ["keep-alive"] = true, ["proxy-connection"] = true, te = true,
   ["transfer-encoding"] = true, upgrade = true }
 
---- What is wrong with a flat list of fields that the core refused, as far as it shows; never what a
--- value holds.
-function Headers.problem(list)
+--- What is wrong with a flat list of fields, as far as it shows; never what a value holds. nil: nothing shows.
+function Headers.fault(list)
   for i = 1, #list, 2 do
     local name, value = list[i], tostring(list[i + 1])
     local shown = ("%q"):format(name:sub(1, 60))
@@ -145,7 +144,11 @@ function Headers.problem(list)
       return "field " .. shown .. " begins or ends with a space"
     end
   end
-  return "the fields are not allowed, or too many or too long"
+end
+
+--- What is wrong with a flat list of fields that the core refused.
+function Headers.problem(list)
+  return Headers.fault(list) or "the fields are not allowed, or too many or too long"
 end
 
 --- The first value of a field, or nil.
