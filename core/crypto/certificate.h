@@ -69,7 +69,8 @@ enum names_verdict neap_names_check(const struct certificate *authority, const s
 enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
 struct key_info {
     enum key_kind kind;
-    size_t bits;       /* of an RSA modulus */
+    size_t bits; /* of an RSA modulus, */
+    struct span modulus;
     uint32_t exponent; /* of an RSA key, 0 when it has more than 32 bits */
     struct span key;   /* content of the subjectPublicKey */
 };

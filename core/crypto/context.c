@@ -3,7 +3,11 @@
 
 #include "base/pool.h"
 
-const struct provider *const neap_providers[] = {&neap_provider_mbedtls, NULL};
+const struct provider *const neap_providers[] = {
+#ifdef NEAP_HAVE_LIBCRYPTO
+    &neap_provider_libcrypto,
+#endif
+    &neap_provider_mbedtls, NULL};
 
 struct crypto *neap_crypto_new(struct pool *pool, const uint8_t seed[32])
 {

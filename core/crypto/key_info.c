@@ -35,6 +35,7 @@ static int rsa_info(struct key_info *out)
     if (outer.bad || r.bad || reader_left(&outer) > 0 || reader_left(&r) > 0 || modulus.size == 0)
         return NEAP_ERR_CERTIFICATE;
     out->kind = KEY_RSA;
+    out->modulus = modulus;
     out->bits = 8 * modulus.size;
     for (uint8_t top = modulus.data[0]; !(top & 0x80); top = (uint8_t)(top << 1))
         out->bits--;

@@ -41,6 +41,7 @@ struct provider {
 };
 
 extern const struct provider neap_provider_mbedtls;
+extern const struct provider neap_provider_libcrypto; /* where the build has it */
 
 /** The providers of this build, the fastest first; NULL ends. */
 extern const struct provider *const neap_providers[];

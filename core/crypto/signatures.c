@@ -47,7 +47,9 @@ int neap_signature_verify(struct crypto *crypto, struct span spki, struct signat
     if (algorithm.kind == SIGNATURE_ED25519)
         return signature.size == 64 ? neap_ed25519_verify(key.key.data, message, signature.data)
                                     : NEAP_ERR_CRYPTO;
-    if (algorithm.kind == SIGNATURE_ECDSA && !is_ecdsa_der(signature))
+    /* RFC 5480 §2.2: only uncompressed points must be taken, and not every library takes others. */
+    if (algorithm.kind == SIGNATURE_ECDSA &&
+        (key.key.size == 0 || key.key.data[0] != 0x04 || !is_ecdsa_der(signature)))
         return NEAP_ERR_CRYPTO;
     return crypto->provider->verify(crypto, spki, &key, algorithm, message, signature);
 }

@@ -1,5 +1,5 @@
-# Finds Mbed TLS, libsodium and the Luas.
-# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES; SODIUM_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
+# Finds Mbed TLS, libsodium, libcrypto and the Luas.
+# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES; SODIUM_*; LIBCRYPTO_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
 
 find_package(PkgConfig)
 
@@ -31,6 +31,19 @@ if(NEAP_SODIUM AND PkgConfig_FOUND)
 endif()
 if(NOT SODIUM_FOUND)
   message(STATUS "libsodium: not used (X25519 and ChaCha20-Poly1305 from Mbed TLS, no Ed25519)")
+endif()
+
+if(NOT NEAP_WITH_LIBCRYPTO) # AUTO counts as true
+  set(LIBCRYPTO_FOUND OFF)
+  set(LIBCRYPTO_LINK_LIBRARIES "")
+elseif(PkgConfig_FOUND)
+  pkg_check_modules(LIBCRYPTO libcrypto>=3.0)
+endif()
+if(NEAP_WITH_LIBCRYPTO AND NOT NEAP_WITH_LIBCRYPTO STREQUAL "AUTO" AND NOT LIBCRYPTO_FOUND)
+  message(FATAL_ERROR "OpenSSL's libcrypto (3.0 or later) was not found by pkg-config, and NEAP_WITH_LIBCRYPTO is ON.\n"
+    "On Debian: apt-get install libssl-dev, or run scripts/bootstrap")
+elseif(NOT LIBCRYPTO_FOUND)
+  message(STATUS "libcrypto: not used (signatures and key exchange from Mbed TLS)")
 endif()
 
 if(NEAP_LUA STREQUAL "none")

@@ -12,6 +12,7 @@ local KEYS = {
   p521 = "EC -pkeyopt ec_paramgen_curve:P-521",
   rsa1024 = "RSA -pkeyopt rsa_keygen_bits:1024",
   rsa2048 = "RSA -pkeyopt rsa_keygen_bits:2048",
+  rsa4096 = "RSA -pkeyopt rsa_keygen_bits:4096",
   rsa4104 = "RSA -pkeyopt rsa_keygen_bits:4104",
   rsa4096_e32 = "RSA -pkeyopt rsa_keygen_bits:4096 -pkeyopt rsa_keygen_pubexp:4294967291",
   rsa_e3 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3",

@@ -40,14 +40,17 @@ local SETS = {
   ["all of Wycheproof"] = function(file, pending) return helper.shared_json("wycheproof/" .. file, pending) end,
 }
 
-local function specs(name, load)
-  local context
-
-  --- As many cases as `whole` are checked of the whole file, and some of a part of it.
-  local function agree(file, pending, whole, check)
+--- As many cases as `whole` are checked of the whole file, and some of a part of it.
+local function agree_with(name, load)
+  return function(file, pending, whole, check)
     local passed = run(load(file, pending), file, check)
     if name:find("^all") then assert.equal(whole, passed) else assert.is_true(passed >= 4) end
   end
+end
+
+local function specs(name, load)
+  local agree = agree_with(name, load)
+  local context
 
   before_each(function() context = crypto.new(SEED) end)
 
@@ -100,6 +103,14 @@ local function specs(name, load)
       end)
     end)
   end
+end
+
+--- What a provider of public-key cryptography computes.
+local function public_key_specs(name, load, provider)
+  local agree = agree_with(name, load)
+  local context
+
+  before_each(function() context = crypto.new(SEED, nil, provider) end)
 
   it("agrees about X25519", function()
     agree("x25519_test.json", pending, 518, function(case)
@@ -162,4 +173,7 @@ end
 
 for name, load in pairs(SETS) do
   describe(name, function() specs(name, load) end)
+  for _, provider in ipairs(crypto.providers()) do
+    describe(name .. ", by " .. provider, function() public_key_specs(name, load, provider) end)
+  end
 end

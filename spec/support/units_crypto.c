@@ -27,11 +27,34 @@ static void *counting_realloc(void *context, void *pointer, size_t size)
     return realloc(pointer, size);
 }
 
-/* new(seed [, until_failure]) → crypto or nil */
+static const struct provider *check_provider(lua_State *L, int index)
+{
+    const char *name = luaL_checkstring(L, index);
+
+    for (size_t i = 0; neap_providers[i]; i++)
+        if (strcmp(neap_providers[i]->name, name) == 0)
+            return neap_providers[i];
+    luaL_argerror(L, index, "no such provider");
+    return NULL;
+}
+
+/* providers() → names, the fastest first */
+static int providers(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 0; neap_providers[i]; i++) {
+        lua_pushstring(L, neap_providers[i]->name);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
+/* new(seed [, until_failure [, provider]]) → crypto or nil */
 static int crypto_new(lua_State *L)
 {
     struct span seed = check_bytes(L, 1);
     long until_failure = (long)luaL_optinteger(L, 2, -1);
+    const struct provider *provider = lua_isnoneornil(L, 3) ? neap_providers[0] : check_provider(L, 3);
     struct crypto_unit *u = lua_newuserdata(L, sizeof(*u));
 
     luaL_argcheck(L, seed.size == 32, 1, "32 bytes");
@@ -40,7 +63,7 @@ static int crypto_new(lua_State *L)
     lua_setmetatable(L, -2);
     u->pool = neap_pool_new(counting_realloc, u, 0);
     u->until_failure = until_failure;
-    u->crypto = neap_crypto_new(u->pool, seed.data);
+    u->crypto = neap_crypto_new_with(provider, u->pool, seed.data);
     if (!u->crypto)
         lua_pushnil(L);
     return 1;
@@ -456,6 +479,7 @@ static int backend(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {{"new", crypto_new},
+                                     {"providers", providers},
                                      {"fail_after", fail_after},
                                      {"used", used},
                                      {"hash", hash},

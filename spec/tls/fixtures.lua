@@ -104,9 +104,8 @@ function fixtures.client_config(options)
   }))
 end
 
---- Whether this build has Ed25519 (it comes from libsodium).
-function fixtures.has_ed25519()
-  return fixtures.server_config({ certificate = "ed25519" }) ~= nil
-end
+--- Kinds of keys that this build can sign with; Ed25519 comes from libsodium.
+fixtures.KINDS = { "p256", "p384", "rsa" }
+if require("neap.units").crypto.has_ed25519() then table.insert(fixtures.KINDS, "ed25519") end
 
 return fixtures

@@ -1,0 +1,189 @@
+#include "crypto/libcrypto/library.h"
+
+#include "base/pool.h"
+#include "neap.h"
+
+#include <openssl/bn.h>
+#include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
+#include <openssl/provider.h>
+#include <openssl/rand.h>
+
+/* ---- our generator as OpenSSL's source of randomness */
+
+#define RANDOM_NAME "NEAP-RANDOM"
+#define RANDOM_STRENGTH 256u
+#define RANDOM_MOST 65536u /* bytes of one request */
+
+/* OpenSSL has no way to hand a pointer to a provider that is built in, but calls its start before OSSL_PROVIDER_load
+ * returns: the pointer waits here for that long. */
+static _Thread_local struct random *random_to_start;
+
+static void *random_new(void *provider, void *parent, const OSSL_DISPATCH *parent_calls)
+{
+    (void)parent;
+    (void)parent_calls;
+    return provider;
+}
+
+static void random_free(void *random)
+{
+    (void)random; /* the config's */
+}
+
+static int random_instantiate(void *random, unsigned strength, int prediction_resistance,
+                              const unsigned char *personal, size_t personal_size, const OSSL_PARAM params[])
+{
+    (void)random;
+    (void)prediction_resistance;
+    (void)personal;
+    (void)personal_size;
+    (void)params;
+    return strength <= RANDOM_STRENGTH;
+}
+
+static int random_uninstantiate(void *random)
+{
+    (void)random;
+    return 1;
+}
+
+static int random_generate(void *random, unsigned char *out, size_t size, unsigned strength,
+                           int prediction_resistance, const unsigned char *additional, size_t additional_size)
+{
+    (void)strength;
+    (void)prediction_resistance;
+    (void)additional;
+    (void)additional_size;
+    neap_random_bytes(random, out, size);
+    return 1;
+}
+
+static int random_enable_locking(void *random)
+{
+    (void)random; /* a config belongs to one thread */
+    return 1;
+}
+
+static int set_unsigned(OSSL_PARAM params[], const char *name, unsigned value)
+{
+    OSSL_PARAM *param = OSSL_PARAM_locate(params, name);
+
+    return !param || OSSL_PARAM_set_uint(param, value);
+}
+
+static int random_params(void *random, OSSL_PARAM params[])
+{
+    OSSL_PARAM *most = OSSL_PARAM_locate(params, OSSL_RAND_PARAM_MAX_REQUEST);
+
+    (void)random;
+    return set_unsigned(params, OSSL_RAND_PARAM_STATE, EVP_RAND_STATE_READY) &&
+           set_unsigned(params, OSSL_RAND_PARAM_STRENGTH, RANDOM_STRENGTH) &&
+           (!most || OSSL_PARAM_set_size_t(most, RANDOM_MOST));
+}
+
+static const OSSL_ALGORITHM *random_query(void *provider, int operation, int *no_cache)
+{
+    static const OSSL_DISPATCH calls[] = {
+        {OSSL_FUNC_RAND_NEWCTX, (void (*)(void))random_new},
+        {OSSL_FUNC_RAND_FREECTX, (void (*)(void))random_free},
+        {OSSL_FUNC_RAND_INSTANTIATE, (void (*)(void))random_instantiate},
+        {OSSL_FUNC_RAND_UNINSTANTIATE, (void (*)(void))random_uninstantiate},
+        {OSSL_FUNC_RAND_GENERATE, (void (*)(void))random_generate},
+        {OSSL_FUNC_RAND_ENABLE_LOCKING, (void (*)(void))random_enable_locking},
+        {OSSL_FUNC_RAND_GET_CTX_PARAMS, (void (*)(void))random_params},
+        {0, NULL}};
+    static const OSSL_ALGORITHM algorithms[] = {{RANDOM_NAME, "provider=neap", calls, NULL},
+                                                {NULL, NULL, NULL, NULL}};
+
+    (void)provider;
+    *no_cache = 0;
+    return operation == OSSL_OP_RAND ? algorithms : NULL;
+}
+
+static int random_start(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *core_calls,
+                        const OSSL_DISPATCH **calls, void **provider)
+{
+    static const OSSL_DISPATCH provider_calls[] = {
+        {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))random_query}, {0, NULL}};
+
+    (void)core;
+    (void)core_calls;
+    *calls = provider_calls;
+    *provider = random_to_start;
+    return 1;
+}
+
+/* ---- life */
+
+int libcrypto_start(struct crypto *crypto)
+{
+    struct libcrypto *library = neap_pool_alloc(crypto->pool, sizeof(*library));
+
+    if (!library)
+        return NEAP_ERR_NO_MEMORY;
+    crypto->library = library;
+    libcrypto_enter();
+    library->context = OSSL_LIB_CTX_new();
+    bool ok = library->context && OSSL_PROVIDER_add_builtin(library->context, "neap", random_start);
+    if (ok) {
+        random_to_start = &crypto->random;
+        library->randomness = OSSL_PROVIDER_load(library->context, "neap");
+        random_to_start = NULL;
+        library->primitives = OSSL_PROVIDER_load(library->context, "default");
+    }
+    ok = ok && library->randomness && library->primitives &&
+         RAND_set_DRBG_type(library->context, RANDOM_NAME, NULL, NULL, NULL);
+    if (!ok)
+        libcrypto_stop(crypto);
+    return libcrypto_leave(ok);
+}
+
+void libcrypto_stop(struct crypto *crypto)
+{
+    struct libcrypto *library = libcrypto_of(crypto);
+
+    for (size_t i = 0; i < sizeof(library->digests) / sizeof(library->digests[0]); i++)
+        EVP_MD_free(library->digests[i]);
+    if (library->primitives)
+        OSSL_PROVIDER_unload(library->primitives);
+    if (library->randomness)
+        OSSL_PROVIDER_unload(library->randomness);
+    OSSL_LIB_CTX_free(library->context);
+    neap_pool_free(crypto->pool, library, sizeof(*library));
+    crypto->library = NULL;
+}
+
+int libcrypto_leave(bool ok)
+{
+    ERR_pop_to_mark();
+    return ok ? 0 : NEAP_ERR_CRYPTO;
+}
+
+/* ---- keys from their parts */
+
+EVP_PKEY *libcrypto_key(const struct crypto *crypto, const char *type, int selection, OSSL_PARAM *parts)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(libcrypto_of(crypto)->context, type, NULL);
+
+    if (maker && EVP_PKEY_fromdata_init(maker) == 1 && EVP_PKEY_fromdata(maker, &key, selection, parts) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(maker);
+    return key;
+}
+
+bool libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint8_t *room)
+{
+    BIGNUM *number = BN_bin2bn(bytes.data, (int)bytes.size, NULL);
+
+    *out = OSSL_PARAM_construct_BN(name, room, bytes.size);
+    bool ok = number && OSSL_PARAM_set_BN(out, number) == 1;
+    BN_clear_free(number);
+    return ok;
+}
+
+const char *libcrypto_curve(enum key_kind kind)
+{
+    return kind == KEY_P256 ? "P-256" : kind == KEY_P384 ? "P-384" : "P-521";
+}

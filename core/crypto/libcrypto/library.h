@@ -1,0 +1,47 @@
+/* OpenSSL's libcrypto in a library context of its own: what else the process does with OpenSSL changes nothing here, nor
+ * the other way around, and every random byte comes from our generator, so that equal seeds give equal bytes. */
+#ifndef NEAP_CRYPTO_LIBCRYPTO_LIBRARY_H
+#define NEAP_CRYPTO_LIBCRYPTO_LIBRARY_H
+
+#include "crypto/provider.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+struct libcrypto {
+    OSSL_LIB_CTX *context;
+    OSSL_PROVIDER *primitives, *randomness;
+    EVP_MD *digests[3]; /* by enum digest; fetched when first needed */
+};
+
+static inline struct libcrypto *libcrypto_of(const struct crypto *crypto)
+{
+    return crypto->library;
+}
+
+/** 0 or NEAP_ERR_CRYPTO. */
+int libcrypto_start(struct crypto *crypto);
+void libcrypto_stop(struct crypto *crypto);
+
+/* Around every use: what OpenSSL notes about errors goes, what the process had noted before stays. */
+static inline void libcrypto_enter(void)
+{
+    ERR_set_mark();
+}
+
+/** `ok` as 0 or NEAP_ERR_CRYPTO. */
+int libcrypto_leave(bool ok);
+
+/** A key from its parts (`selection` as EVP_PKEY_fromdata takes it), NULL on failure. */
+EVP_PKEY *libcrypto_key(const struct crypto *crypto, const char *type, int selection, OSSL_PARAM *parts);
+/** A number as a part of a key; `room` has the size of `bytes` and is the part's as long as it is used. */
+bool libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint8_t *room);
+/** OpenSSL's name of a NIST curve. */
+const char *libcrypto_curve(enum key_kind kind);
+
+int libcrypto_share_generate(struct crypto *crypto, struct key_share *out);
+int libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                            uint8_t *secret);
+
+#endif
