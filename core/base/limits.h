@@ -53,6 +53,10 @@
     8u                            /* packets that elicit nothing kept in a row: nobody may acknowledge them */
 #define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
 #define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
+#define LIMIT_PACKETS_UNPROBED \
+    32u /* both ways, before the size of the path is searched: short connections have no use for it */
+#define LIMIT_PROBES_KNOWN \
+    32u /* connections of an endpoint that ICMP messages find: those that probed last */
 #define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */
 #define LIMIT_UNSEEN_RANGES 256u   /* gaps between the streams of the peer that a frame has named, a kind */
 #define LIMIT_STREAMS_KEPT 65536u  /* stream objects a connection, both sides */
@@ -98,7 +102,7 @@
 #define LIMIT_LOOP_EVENTS 32u  /* from one epoll_wait */
 #define LIMIT_UDP_TRAIN 65507u /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
 #define LIMIT_UDP_SEGMENTS 64u /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
-#define LIMIT_UDP_PLAIN 8u     /* destinations of a socket remembered that take no trains */
+#define LIMIT_LOOP_ERRORS 16u  /* ICMP messages read from a socket at a time */
 #define LIMIT_RESOLVES 32u     /* names being looked up by a loop, a thread each */
 #define LIMIT_HOST_NAME 253u   /* bytes of a DNS name (RFC 1035 §2.3.4) */
 

@@ -366,7 +366,8 @@ typedef struct neap_send_info {
     uint8_t ecn;
 } neap_send_info;
 
-/** Write one datagram. Returns its size, NEAP_ERR_AGAIN when there is nothing to send now (also of a closed
+/** Write one datagram, not larger than `size`: 65507 bytes hold every one (the option max_send_udp_payload_size), and with
+ * less no larger size of the path is searched. Returns its size, NEAP_ERR_AGAIN when there is nothing to send now (also of a closed
  * connection), or NEAP_ERR_BUFFER_TOO_SHORT when `size` is below 1200. `info` may be NULL. Ask until AGAIN, then wait
  * for neap_conn_timeout. */
 NEAP_API int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info,
@@ -461,6 +462,9 @@ typedef struct neap_stats {
     uint64_t path_changes; /* how often the peer was followed to another address (RFC 9000 §9.3) */
     uint64_t
         receive_held; /* bytes of streams that came and no one has read; receive_unread has the gaps too */
+    /* The search for max_udp_payload_size, the largest datagram that is sent (RFC 9000 §14.3): datagrams that tried a larger
+     * size, those of them that were lost, and how often what was found did not pass any more. */
+    uint64_t size_probes_sent, size_probes_lost, black_holes;
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);
@@ -569,6 +573,8 @@ typedef struct neap_udp_datagram {
     neap_address from, to;
     neap_time at; /* sending: not before this time */
     uint8_t ecn;
+    bool is_split;   /* sending: trains to there were refused, each datagram is to be sent by itself */
+    neap_cid sender; /* sending: a connection ID of the connection's, for neap_endpoint_refused */
 } neap_udp_datagram;
 
 /** A new endpoint. `config` serves for accepted connections (when `is_server`) and is the default of
@@ -599,6 +605,21 @@ NEAP_API int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *
  * neap_endpoint_send gives nothing for peers of that family: their connections keep what they have to say, and their
  * timers rest; answers without a connection are dropped. */
 NEAP_API void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold);
+
+/** What neap_endpoint_send gave was not sent because its datagrams (each of segment_size, or `size`) are too large for the
+ * link, as EMSGSIZE says. `passes`: the UDP payload that the link takes, as a hint; 0: not known. The connection needs not
+ * be told: it finds out by losses, later. Of the datagram to, sizes and sender are read. Does nothing for connections that
+ * are gone, or of another endpoint. */
+NEAP_API void neap_endpoint_refused(neap_endpoint *endpoint, const neap_udp_datagram *datagram,
+                                    size_t passes);
+/** The same datagrams, refused as a train, were taken one by one: what goes there has is_split from now on. */
+NEAP_API void neap_endpoint_refused_train(neap_endpoint *endpoint, const neap_udp_datagram *datagram);
+/** A Packet Too Big or Fragmentation Needed message of ICMP came for a datagram to this address: `passes` is what its MTU
+ * leaves for the UDP payload, `quoted` what it has of the payload of that datagram. It is believed to be true when it
+ * quotes a connection ID that is used there, and then only a hint (RFC 9000 §14.2.1): which size to try next, and that
+ * larger ones which are lost may be too large. Found are the connections that searched last, 32 of an endpoint. */
+NEAP_API void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address *to, size_t passes,
+                                    const uint8_t *quoted, size_t size);
 
 /** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. 0 also while neap_endpoint_next has
  * something: what ended in a sending turn is not slept over. */

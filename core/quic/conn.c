@@ -54,7 +54,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     if (c) {
         c->pool = pool;
         c->config = config;
-        c->udp_payload_size = (uint16_t)config_option(config, OPTION_max_send_udp_payload_size);
+        c->peer_max_udp_payload_size = UINT16_MAX;
         neap_recovery_init(&c->recovery, b->is_server);
     }
     if (!c || !h || !neap_conn_add_path(c, b->local, b->peer, b->validated)) {
@@ -492,13 +492,16 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .rtt_var = r->rtt.var,
         .streams_opened = conn->streams.opened,
         .streams_accepted = conn->streams.accepted,
-        .max_udp_payload_size = r->udp_payload_size,
+        .max_udp_payload_size = r->pmtu.size,
         .key_updates = conn->keys.updates,
         .undecryptable_kept = n->undecryptable_kept,
         .path_changes = n->path_changes,
         .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
         .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
         .receive_held = conn->streams.held,
+        .size_probes_sent = r->pmtu.probes_sent,
+        .size_probes_lost = r->pmtu.probes_lost,
+        .black_holes = r->pmtu.black_holes,
     };
     fill_sized(out, size, &known, sizeof known);
 }

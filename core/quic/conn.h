@@ -1,7 +1,7 @@
 /* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
  * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
  * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
- * conn_path.c (the table of paths), conn_timers.c, conn_streams.c (the application's verbs). */
+ * conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_timers.c, conn_streams.c (the application's verbs). */
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
 
@@ -61,9 +61,10 @@ struct path {
     struct path_recovery recovery;
     uint8_t index;          /* in neap_conn.paths and of sent packets */
     uint8_t peer_cid;       /* index of the peer's connection ID that goes there */
+    bool is_followed;       /* the peer was followed there */
+    bool refuses_trains;    /* what sends takes no trains of datagrams there */
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
-    bool is_followed; /* the peer was followed there */
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -163,8 +164,8 @@ struct neap_conn {
     uint8_t fallback; /* index of the path that was proved last */
     uint8_t
         wanted; /* bits of paths that the peer's newest packets but for probes came on, beside the active one */
-    uint8_t unproved_changes;  /* how often it was followed since an address of its was proved */
-    uint16_t udp_payload_size; /* that a path begins with: what the peer takes */
+    uint8_t unproved_changes;           /* how often it was followed since an address of its was proved */
+    uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
     uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
     bool peer_cids_changed;
     bool is_server;
@@ -307,6 +308,21 @@ void neap_conn_on_path_timer(neap_conn *c);
 /** The peer's connection IDs changed: no path uses one that is gone. */
 void neap_conn_renew_path_cids(neap_conn *c);
 
+/* ---- conn_pmtu.c */
+
+/** The size that the search on the way to this address may reach: of the option, the peer and UDP. */
+uint16_t neap_conn_most_udp_payload_size(const neap_conn *c, const neap_address *peer);
+/** The size of the probe that is to be sent on the active path now, into a buffer of `size` bytes; 0: none. */
+size_t neap_conn_size_probe(neap_conn *c, size_t size);
+/** A path is dropped: its figures are the active one's. */
+void neap_conn_keep_pmtu_figures(neap_conn *c, const struct path *path);
+/** A datagram of `size` bytes was not taken on the way to this address; `passes`: as neap_endpoint_refused. */
+void neap_conn_refused(neap_conn *c, const neap_address *to, size_t size, size_t passes);
+/** Trains of datagrams to this address are not taken. */
+void neap_conn_refuses_trains(neap_conn *c, const neap_address *to);
+/** A PTB message: `quoted` is what it has of the datagram. */
+void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, struct span quoted);
+
 /* ---- conn_keys.c */
 
 /** Secrets of 1-RTT came. */
@@ -393,7 +409,7 @@ struct draft {
     uint64_t number;
     struct sent_frame frames[PACKET_FRAMES];
     size_t frame_count;
-    bool has_ack, ack_eliciting, is_in_flight, is_probe, must_expand;
+    bool has_ack, ack_eliciting, is_in_flight, is_probe, is_size_probe, must_expand;
 };
 
 /* What may go into a datagram. */
@@ -409,6 +425,8 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
 /** Write a packet with what validation owes a path that is not the active one, and nothing else. */
 bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t room,
                               const struct allowance *allowed);
+/** Write a probe of the path's size (RFC 9000 §14.4): PING and PADDING, `size` bytes in all. */
+bool neap_draft_write_size_probe(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t size);
 /** Begin a packet with its header only: false without room. */
 bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
                       size_t room);

@@ -164,7 +164,7 @@ void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets)
     const struct sent_packet *p;
 
     for (uint32_t i = 0; packets > 0 && (p = neap_sent_at(&s->recovery.sent, i)) != NULL; i++) {
-        if (p->fate != FATE_IN_FLIGHT || !p->ack_eliciting)
+        if (p->fate != FATE_IN_FLIGHT || !p->ack_eliciting || p->is_size_probe)
             continue;
         c->counters.packets_retransmitted += lose_frames(c, s, p);
         packets--;

@@ -224,13 +224,13 @@ static neap_time agreed_idle_timeout(const neap_conn *c, uint64_t peer_ms)
 
 static void apply_params(neap_conn *c, const struct transport_params *p)
 {
-    uint64_t ours = config_option(c->config, OPTION_max_send_udp_payload_size);
-
     c->idle_timeout = agreed_idle_timeout(c, p->max_idle_timeout_ms);
     c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     c->recovery.max_ack_delay = p->max_ack_delay_ms * NEAP_MILLISECOND;
-    c->udp_payload_size = (uint16_t)(p->max_udp_payload_size < ours ? p->max_udp_payload_size : ours);
-    conn_path(c)->recovery.udp_payload_size = c->udp_payload_size;
+    c->peer_max_udp_payload_size =
+        (uint16_t)(p->max_udp_payload_size < UINT16_MAX ? p->max_udp_payload_size : UINT16_MAX);
+    neap_pmtu_set_most(&conn_path(c)->recovery.pmtu,
+                       neap_conn_most_udp_payload_size(c, &conn_path(c)->address.peer));
     c->local_cids.peer_limit = p->active_connection_id_limit < LIMIT_LOCAL_CONNECTION_IDS
                                    ? p->active_connection_id_limit
                                    : LIMIT_LOCAL_CONNECTION_IDS;

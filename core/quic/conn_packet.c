@@ -38,7 +38,7 @@ static void write_header(neap_conn *c, struct draft *d)
 void neap_conn_choose_skip(neap_conn *c)
 {
     const struct path_recovery *path = &conn_path(c)->recovery;
-    uint64_t packets = path->cc.window / path->udp_payload_size;
+    uint64_t packets = path->cc.window / path->pmtu.size;
     uint64_t half = (packets > LEAST_SKIP ? packets : LEAST_SKIP) / 2;
 
     c->application.skip_at = c->application.next_number + half + neap_random_below(neap_conn_random(c), half);
@@ -62,7 +62,7 @@ bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum spa
     d->start = out;
     d->length_room = NULL;
     d->frame_count = 0;
-    d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = d->must_expand = false;
+    d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = d->is_size_probe = d->must_expand = false;
     d->w = writer_of(out, room - CRYPTO_TAG);
     d->number = s->next_number;
     d->number_size = neap_packet_number_size(d->number, s->recovery.largest_acked);
@@ -300,6 +300,18 @@ bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, 
     return d->ack_eliciting;
 }
 
+bool neap_draft_write_size_probe(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t size)
+{
+    if (!reserve_record(c, &c->application))
+        return false;
+    if (!neap_draft_begin(c, d, path, SPACE_APPLICATION, out, size))
+        return false;
+    write_ping(d);
+    d->is_size_probe = true;
+    neap_draft_pad(d, size);
+    return true;
+}
+
 size_t neap_draft_size(const struct draft *d)
 {
     return (size_t)(d->w.at - d->start) + CRYPTO_TAG;
@@ -365,6 +377,7 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
         .ack_eliciting = d->ack_eliciting,
         .in_flight = d->is_in_flight,
         .is_probe = d->is_probe,
+        .is_size_probe = d->is_size_probe,
     };
     neap_sent_add(&s->recovery.sent, &packet, d->frames, d->frame_count);
     neap_recovery_on_sent(&c->recovery, d->space, &packet, c->now);

@@ -8,11 +8,11 @@
 
 /* ---- the table */
 
-static struct path_settings path_settings(const neap_conn *c)
+static struct path_settings path_settings(const neap_conn *c, const neap_address *peer)
 {
     return (struct path_settings){
         .initial_rtt = config_option(c->config, OPTION_initial_rtt) * NEAP_MILLISECOND,
-        .udp_payload_size = c->udp_payload_size,
+        .most_udp_payload_size = neap_conn_most_udp_payload_size(c, peer),
         .pacing = config_option(c->config, OPTION_pacing) != 0,
         .cc = &neap_cc_newreno,
         .pool = c->pool,
@@ -27,7 +27,7 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     while (index < LIMIT_PATHS && c->paths[index])
         index++;
     struct path *path = index < LIMIT_PATHS ? neap_pool_alloc(c->pool, sizeof *path) : NULL;
-    struct path_settings settings = path_settings(c);
+    struct path_settings settings = path_settings(c, peer);
     if (path && neap_path_recovery_init(&path->recovery, &settings)) {
         neap_pool_free(c->pool, path, sizeof *path);
         path = NULL;
@@ -62,6 +62,7 @@ static void drop_path(neap_conn *c, struct path *path)
 {
     if (!shares_cid(c, path))
         neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
+    neap_conn_keep_pmtu_figures(c, path);
     neap_recovery_drop_path(&c->recovery, path->index);
     c->wanted &= (uint8_t) ~(1u << path->index);
     c->paths[path->index] = NULL;

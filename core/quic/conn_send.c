@@ -64,13 +64,15 @@ static bool is_worth_filling(neap_conn *c, const struct parcel *p, size_t room)
 /* A buffer smaller than our datagrams are takes smaller ones. */
 static size_t room_for_one(const struct path *path, size_t size)
 {
-    return size < path->recovery.udp_payload_size ? size : path->recovery.udp_payload_size;
+    size_t most = path_recovery_udp_payload_size(&path->recovery);
+
+    return size < most ? size : most;
 }
 
 /* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */
 static bool may_elicit(neap_conn *c, struct path_recovery *path, size_t room)
 {
-    if (neap_path_recovery_window_left(path) < room)
+    if (neap_path_recovery_window_left(path) < room || path->pmtu.waits)
         return false;
     if (neap_pacer_budget(&path->pacer, c->now) >= room)
         return true;
@@ -155,6 +157,30 @@ static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *o
     if (allowed.may_expand)
         parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     parcel_commit(c, &p, &flight);
+    if (neap_flight_seal(c, &flight) == 0)
+        return p.size;
+    neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packets could not be sealed");
+    return 0;
+}
+
+/* A datagram larger than the others, to see whether it comes through: it goes before data, or data would never leave it
+ * room in the window. */
+static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size)
+{
+    struct path *path = conn_path(c);
+    struct flight flight = {0};
+    struct parcel p = {.path = path, .out = out};
+    size_t probe = neap_conn_size_probe(c, size);
+
+    path->recovery.pmtu.waits = false;
+    if (probe == 0 || !may_elicit(c, &path->recovery, path->recovery.pmtu.size))
+        return 0;
+    path->recovery.pmtu.waits = neap_path_recovery_window_left(&path->recovery) < probe;
+    if (path->recovery.pmtu.waits || !neap_draft_write_size_probe(c, &p.drafts[0], path, out, probe))
+        return 0;
+    parcel_add(&p);
+    parcel_commit(c, &p, &flight);
+    neap_pmtu_on_probe_sent(&path->recovery.pmtu, (uint16_t)probe);
     if (neap_flight_seal(c, &flight) == 0)
         return p.size;
     neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packets could not be sealed");
@@ -287,7 +313,7 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
             used = 0;
         else if (path != conn_path(c) || is_kept_for_validation(c, path))
             used = segment = write_probing_datagram(c, path, out, size);
-        else
+        else if ((used = segment = write_size_probe(c, out, size)) == 0)
             used = write_burst(c, path, out, size, most, &segment);
         neap_conn_set_timers(c);
     }

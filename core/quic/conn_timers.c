@@ -141,8 +141,15 @@ static void on_loss_timer(neap_conn *c)
 static void trim(neap_conn *c)
 {
     c->trim_at = NEAP_NEVER;
-    if (conn_path(c)->recovery.bytes_in_flight > 0)
+    if (conn_path(c)->recovery.bytes_in_flight > 0) {
+        neap_recovery_expire_size_probes(&c->recovery, c->now);
+        neap_conn_take_fates(c, SPACE_APPLICATION);
+    }
+    if (conn_path(c)->recovery.bytes_in_flight > 0) {
+        if (conn_path(c)->recovery.pmtu.in_flight)
+            c->trim_at = c->now + TRIM_AFTER;
         return;
+    }
     neap_sent_trim(&c->application.recovery.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
     neap_packet_key_rest(c->crypto, &c->application.read);

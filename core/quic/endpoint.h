@@ -16,6 +16,12 @@ struct answer {
     uint8_t bytes[];
 };
 
+/* Who sent a probe of a path's size: an ICMP message has the address, not our connection ID. */
+struct size_probe {
+    neap_address to;
+    neap_cid sender;
+};
+
 struct neap_endpoint {
     neap_config *config;
     struct pool *pool;
@@ -38,6 +44,8 @@ struct neap_endpoint {
     neap_time memory_short_at; /* since when somebody was put off for it, and nobody left; 0: nobody was */
     neap_time reset_second;    /* stateless resets are counted a second at a time */
     uint32_t resets_in_second;
+    struct size_probe probes[LIMIT_PROBES_KNOWN]; /* the newest take the place of the oldest */
+    uint8_t probes_at;
     const neap_tracer *tracer; /* of accepted connections; NULL nobody */
     neap_endpoint_stats stats;
 };

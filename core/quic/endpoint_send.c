@@ -59,6 +59,16 @@ static bool is_held(const neap_endpoint *e, const neap_conn *c)
     return neap_endpoint_is_held(e, &conn_path(c)->address.peer) && !neap_conn_is_closed(c);
 }
 
+static void note_size_probe(neap_endpoint *e, const neap_udp_datagram *d)
+{
+    struct size_probe *last = &e->probes[(e->probes_at + LIMIT_PROBES_KNOWN - 1) % LIMIT_PROBES_KNOWN];
+
+    /* One connection needs one place, while it searches alone. */
+    if (!neap_address_equal(&last->to, &d->to) || !cid_equal(&last->sender, &d->sender))
+        e->probes[e->probes_at++ % LIMIT_PROBES_KNOWN] =
+            (struct size_probe){.to = d->to, .sender = d->sender};
+}
+
 /* The next connection's turn: what it has to send, NEAP_ERR_AGAIN when it has nothing or may not. */
 static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *out, size_t room)
 {
@@ -82,13 +92,18 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
     /* It goes behind the others until it has no more. */
     list_remove(&entry->ready);
     list_append(&e->ready, &entry->ready);
+    const struct path *path = neap_conn_find_path(entry_conn(entry), &info.to);
     *out = (neap_udp_datagram){.bytes = out->bytes,
                                .size = (size_t)size,
                                .segment_size = info.segment_size,
                                .from = info.from,
                                .to = info.to,
                                .at = info.at,
-                               .ecn = info.ecn};
+                               .ecn = info.ecn,
+                               .is_split = path && path->refuses_trains,
+                               .sender = *neap_local_cids_first(&entry_conn(entry)->local_cids)};
+    if (path && info.segment_size > path->recovery.pmtu.size)
+        note_size_probe(e, out);
     return size;
 }
 
@@ -111,6 +126,39 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size
     const struct heap_entry *first = neap_heap_first(&e->timers);
     bool has_more = !list_empty(&e->ready) || (first && first->at <= now);
     return has_more ? 0 : NEAP_ERR_AGAIN;
+}
+
+/* ---- what became of them */
+
+void neap_endpoint_refused(neap_endpoint *endpoint, const neap_udp_datagram *datagram, size_t passes)
+{
+    struct endpoint_entry *entry = neap_endpoint_find(endpoint, cid_span(&datagram->sender));
+    size_t size = datagram->segment_size ? datagram->segment_size : datagram->size;
+
+    if (entry)
+        neap_conn_refused(entry_conn(entry), &datagram->to, size, passes);
+}
+
+void neap_endpoint_refused_train(neap_endpoint *endpoint, const neap_udp_datagram *datagram)
+{
+    struct endpoint_entry *entry = neap_endpoint_find(endpoint, cid_span(&datagram->sender));
+
+    if (entry)
+        neap_conn_refuses_trains(entry_conn(entry), &datagram->to);
+}
+
+void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address *to, size_t passes,
+                           const uint8_t *quoted, size_t size)
+{
+    for (size_t i = 0; i < LIMIT_PROBES_KNOWN; i++) {
+        const struct size_probe *probe = &endpoint->probes[i];
+        struct endpoint_entry *entry = neap_address_equal(&probe->to, to)
+                                           ? neap_endpoint_find(endpoint, cid_span(&probe->sender))
+                                           : NULL;
+
+        if (entry)
+            neap_conn_too_big(entry_conn(entry), to, passes, span_of(quoted, size));
+    }
 }
 
 neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)

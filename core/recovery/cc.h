@@ -24,6 +24,7 @@ struct cc_packet { /* one packet that was in flight */
     neap_time sent_at;
     const struct cc_record *record; /* NULL unless ops->keeps_records; valid for the call */
     neap_time now;
+    bool is_size_probe; /* its loss is no congestion, and no loss among others (RFC 9000 §14.4) */
 };
 
 struct cc_ack {     /* one ACK frame's worth */

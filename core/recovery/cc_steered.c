@@ -19,9 +19,11 @@ static void steered_on_packet_lost(struct cc *cc, const struct cc_packet *packet
 {
     struct cc_turn *turn = cc->state;
 
+    turn->in_flight -= packet->size;
+    if (packet->is_size_probe)
+        return;
     turn->lost_packets++;
     turn->lost_bytes += packet->size;
-    turn->in_flight -= packet->size;
 }
 
 static void steered_on_ack(struct cc *cc, const struct cc_ack *ack)

@@ -130,7 +130,7 @@ void neap_recovery_on_sent(struct recovery *r, enum space space, const struct se
     if (!p->in_flight)
         return;
     struct space_recovery *s = r->spaces[space];
-    if (p->ack_eliciting)
+    if (p->ack_eliciting && !p->is_size_probe)
         s->last_eliciting_at = now;
     neap_path_recovery_on_sent(r->paths[p->path], p->size, neap_sent_newest_record(&s->sent), now);
     neap_recovery_set_timer(r, now);
@@ -155,7 +155,12 @@ struct acked_paths {
 static struct cc_packet as_packet(const struct sent *s, const struct sent_packet *p, neap_time now)
 {
     return (struct cc_packet){
-        .size = p->size, .sent_at = p->at, .record = neap_sent_record(s, p), .now = now};
+        .size = p->size,
+        .sent_at = p->at,
+        .record = neap_sent_record(s, p),
+        .now = now,
+        .is_size_probe = p->is_size_probe,
+    };
 }
 
 static void note_acked(const struct recovery *r, const struct sent *s, const struct sent_packet *p,
@@ -182,6 +187,10 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
         return;
     neap_path_recovery_on_packet(path, true, &packet);
     acked->bytes += p->size;
+    if (p->is_size_probe)
+        neap_pmtu_on_probe_acked(&path->pmtu, p->size);
+    if (p->size > PMTU_BASE && p->size > acked->most_size)
+        acked->most_size = p->size;
     if (path->cc.recovery_started == 0 || p->at > path->cc.recovery_started)
         acked->fresh_bytes += p->size;
 }
@@ -253,7 +262,8 @@ static bool extend_run(const struct recovery *r, struct lost_run *run, const str
 {
     const struct path_recovery *path = r->paths[p->path];
 
-    if (!path || !p->ack_eliciting || !path->rtt.has_sample || p->at <= path->rtt.first_sample_at)
+    if (!path || !p->ack_eliciting || p->is_size_probe || !path->rtt.has_sample ||
+        p->at <= path->rtt.first_sample_at)
         return false;
     if (!run->is_open) {
         *run = (struct lost_run){.is_open = true, .first_sent_at = p->at};
@@ -267,13 +277,20 @@ static void note_lost(const struct recovery *r, const struct sent *s, const stru
 {
     struct newly_lost *lost = &all->of[p->path];
 
+    struct path_recovery *path = r->paths[p->path];
+    struct cc_packet packet = as_packet(s, p, now);
+
     if (!p->in_flight)
         return;
-    if (r->paths[p->path]) {
-        struct cc_packet packet = as_packet(s, p, now);
-
-        neap_path_recovery_on_packet(r->paths[p->path], false, &packet);
+    if (p->is_size_probe) {
+        if (path)
+            neap_path_recovery_on_size_probe_lost(path, &packet);
+        return;
     }
+    if (path)
+        neap_path_recovery_on_packet(path, false, &packet);
+    if (p->size > PMTU_BASE && (!lost->least_size || p->size < lost->least_size))
+        lost->least_size = p->size;
     lost->packets++;
     lost->bytes += p->size;
     if (p->at > lost->largest_sent_at)
@@ -309,14 +326,21 @@ static void mark_lost(struct recovery *r, struct space_recovery *s, struct lost_
     }
 }
 
-static void detect_losses(struct recovery *r, struct space_recovery *s, neap_time now)
+/* `acked`: by the ACK that tells of them; NULL: it is time that does. */
+static void detect_losses(struct recovery *r, struct space_recovery *s, const struct acked_paths *acked,
+                          neap_time now)
 {
     struct lost_paths lost = {0};
 
     mark_lost(r, s, &lost, now);
-    for (size_t i = 0; i < LIMIT_PATHS; i++)
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        uint16_t came = acked ? acked->of[i].most_size : 0, went = lost.of[i].least_size;
+
         if (lost.of[i].packets)
             neap_path_recovery_on_lost(r->paths[i], &lost.of[i], now);
+        if (r->paths[i] && (came || went))
+            neap_pmtu_on_round(&r->paths[i]->pmtu, went, came, now);
+    }
 }
 
 /* ---- what quic/ calls */
@@ -341,7 +365,7 @@ static void apply_ack(struct recovery *r, struct space_recovery *s, struct acked
         in_flight[i] = r->paths[i] ? r->paths[i]->bytes_in_flight : 0;
         recovery[i] = r->paths[i] ? r->paths[i]->cc.recovery_started : 0;
     }
-    detect_losses(r, s, now);
+    detect_losses(r, s, acked, now);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path_recovery *path = r->paths[i];
 
@@ -404,7 +428,7 @@ enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *spa
     if (now < r->timer)
         return TIMEOUT_NOTHING;
     if (earliest_loss(r, space) != NEAP_NEVER) {
-        detect_losses(r, r->spaces[*space], now);
+        detect_losses(r, r->spaces[*space], NULL, now);
         for (size_t i = 0; i < LIMIT_PATHS; i++)
             if (r->paths[i])
                 neap_path_recovery_update_pacer(r->paths[i]);
@@ -419,6 +443,23 @@ enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *spa
     path->counters.pto_total++;
     neap_recovery_set_timer(r, now);
     return TIMEOUT_PROBE;
+}
+
+void neap_recovery_expire_size_probes(struct recovery *r, neap_time now)
+{
+    struct space_recovery *s = r->spaces[SPACE_APPLICATION];
+    const struct sent_packet *p;
+
+    for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {
+        struct path_recovery *path = r->paths[p->path];
+        struct cc_packet packet = as_packet(&s->sent, p, now);
+
+        if (p->fate != FATE_IN_FLIGHT || !p->is_size_probe || !path ||
+            now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay)
+            continue;
+        neap_path_recovery_on_size_probe_lost(path, &packet);
+        neap_sent_decide(&s->sent, i, FATE_LOST);
+    }
 }
 
 /* Takes what is in flight in a space out of what its paths have in flight. */

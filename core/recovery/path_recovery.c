@@ -9,10 +9,10 @@ int neap_path_recovery_init(struct path_recovery *p, const struct path_settings 
 {
     *p = (struct path_recovery){
         .rtt = {.smoothed = settings->initial_rtt, .var = settings->initial_rtt / 2},
-        .udp_payload_size = settings->udp_payload_size,
     };
-    neap_pacer_init(&p->pacer, settings->pacing, p->udp_payload_size);
-    return neap_cc_new(&p->cc, settings->cc, settings->pool, p->udp_payload_size);
+    neap_pmtu_init(&p->pmtu, settings->most_udp_payload_size);
+    neap_pacer_init(&p->pacer, settings->pacing, p->pmtu.size);
+    return neap_cc_new(&p->cc, settings->cc, settings->pool, p->pmtu.size);
 }
 
 void neap_path_recovery_free(struct path_recovery *p, struct pool *pool)
@@ -23,8 +23,8 @@ void neap_path_recovery_free(struct path_recovery *p, struct pool *pool)
 void neap_path_recovery_restart(struct path_recovery *p)
 {
     p->pto_count = 0;
-    neap_cc_restart(&p->cc, p->udp_payload_size);
-    neap_pacer_init(&p->pacer, p->pacer.enabled, p->udp_payload_size);
+    neap_cc_restart(&p->cc, p->pmtu.size);
+    neap_pacer_init(&p->pacer, p->pacer.enabled, p->pmtu.size);
 }
 
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from)
@@ -32,7 +32,7 @@ void neap_path_recovery_continue(struct path_recovery *p, const struct path_reco
     p->rtt = from->rtt;
     neap_cc_copy(&p->cc, &from->cc);
     p->pacer = from->pacer;
-    p->udp_payload_size = from->udp_payload_size;
+    neap_pmtu_continue(&p->pmtu, &from->pmtu);
 }
 
 /* ---- times */
@@ -93,7 +93,7 @@ void neap_path_recovery_update_pacer(struct path_recovery *p)
         rate = bytes < UINT64_MAX / NEAP_SECOND ? bytes * NEAP_SECOND / p->rtt.smoothed
                                                 : bytes / p->rtt.smoothed * NEAP_SECOND;
     }
-    neap_pacer_update(&p->pacer, rate, p->udp_payload_size);
+    neap_pacer_update(&p->pacer, rate, p->pmtu.size);
 }
 
 static void fill_record(struct path_recovery *p, struct cc_record *record, uint64_t size, neap_time now)
@@ -119,7 +119,7 @@ void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct c
     if (record)
         fill_record(p, record, size, now);
     p->bytes_in_flight += size;
-    if (p->bytes_in_flight + p->udp_payload_size > p->cc.window)
+    if (p->bytes_in_flight + p->pmtu.size > p->cc.window)
         p->window_full_at = now;
     if (p->cc.ops->on_sent)
         p->cc.ops->on_sent(&p->cc, &packet, p->bytes_in_flight);
@@ -150,11 +150,18 @@ void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const 
         ops->on_packet_lost(&p->cc, packet);
 }
 
+void neap_path_recovery_on_size_probe_lost(struct path_recovery *p, const struct cc_packet *packet)
+{
+    p->bytes_in_flight -= packet->size;
+    neap_path_recovery_on_packet(p, false, packet);
+    neap_pmtu_on_probe_lost(&p->pmtu, (uint16_t)packet->size);
+}
+
 void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time sent_at, neap_time now)
 {
     struct cc_loss loss = {
         .largest_lost_sent_at = sent_at,
-        .udp_payload_size = p->udp_payload_size,
+        .udp_payload_size = p->pmtu.size,
         .ce_count = count,
         .now = now,
     };
@@ -179,7 +186,7 @@ void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost
     struct cc_loss loss = {
         .bytes = lost->bytes,
         .largest_lost_sent_at = lost->largest_sent_at,
-        .udp_payload_size = p->udp_payload_size,
+        .udp_payload_size = p->pmtu.size,
         .is_persistent = lost->is_persistent,
         .now = now,
     };
@@ -236,7 +243,7 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         .rtt_min = p->rtt.min,
         .in_flight = in_flight,
         .delivery_rate = delivery_rate(p, acked, now),
-        .udp_payload_size = p->udp_payload_size,
+        .udp_payload_size = p->pmtu.size,
         .app_limited = p->app_limited && acked->largest_sent_at > p->window_full_at,
         .rate_app_limited = acked->record && acked->record->app_limited,
         .now = now,

@@ -5,6 +5,7 @@
 
 #include "recovery/cc.h"
 #include "recovery/pacer.h"
+#include "recovery/pmtu.h"
 
 struct rtt {
     neap_time latest, smoothed, var, min, first_sample_at;
@@ -19,6 +20,7 @@ struct path_recovery {
     struct rtt rtt;
     struct cc cc;
     struct pacer pacer;
+    struct pmtu pmtu; /* the one place that knows the size of datagrams */
     uint64_t bytes_in_flight;
     uint64_t delivered;         /* bytes */
     neap_time delivered_at;     /* when the last of them was acknowledged */
@@ -26,16 +28,15 @@ struct path_recovery {
     uint64_t app_limited_until; /* `delivered` at which what was sent without enough data is behind; 0 none */
     neap_time window_full_at;   /* when sending last filled the window */
     uint32_t pto_count;
-    uint16_t udp_payload_size; /* the largest that is sent here: the one place that knows */
-    bool app_limited;          /* data ran out before window and pacer */
-    bool sends_ect; /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */
+    bool app_limited; /* data ran out before window and pacer */
+    bool sends_ect;   /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */
     bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
     struct path_counters counters;
 };
 
 struct path_settings { /* what a path begins with */
     neap_time initial_rtt;
-    uint16_t udp_payload_size;
+    uint16_t most_udp_payload_size;
     bool pacing;
     const struct cc_ops *cc;
     struct pool *pool; /* of the controller's state */
@@ -64,6 +65,8 @@ void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, ne
 /** A packet in flight left; `record` is filled when there is one. */
 void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct cc_record *record,
                                 neap_time now);
+/** A probe of the size is lost: no congestion (RFC 9000 §14.4). */
+void neap_path_recovery_on_size_probe_lost(struct path_recovery *p, const struct cc_packet *packet);
 /** Tell the controller of one packet, where it wants that. */
 void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const struct cc_packet *packet);
 /** Packets were reported with CE, up to one sent at that time (RFC 9002 §7.1). */
@@ -72,6 +75,11 @@ void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time
 void neap_path_recovery_on_spurious(struct path_recovery *p, uint64_t count, neap_time now);
 /** Bytes that congestion control allows now. */
 uint64_t neap_path_recovery_window_left(const struct path_recovery *p);
+/** The largest UDP payload to send now. While probes of the PTO are unanswered they may be what is too large. */
+static inline uint16_t path_recovery_udp_payload_size(const struct path_recovery *p)
+{
+    return p->pto_count ? PMTU_BASE : p->pmtu.size;
+}
 /** Give the pacer the rate that window and RTT make. */
 void neap_path_recovery_update_pacer(struct path_recovery *p);
 
@@ -82,11 +90,13 @@ struct newly_acked {
     neap_time largest_sent_at;
     const struct cc_record *record; /* of the largest in flight, NULL: none is kept */
     uint64_t bytes, fresh_bytes;
+    uint16_t most_size; /* above 1200 bytes, 0: none */
 };
 
 /* The packets of this path that are declared lost together. */
 struct newly_lost {
-    uint64_t packets, bytes; /* in flight */
+    uint64_t packets, bytes; /* in flight, without probes of the size */
+    uint16_t least_size;     /* above 1200 bytes, 0: none */
     neap_time largest_sent_at;
     bool is_persistent;
 };

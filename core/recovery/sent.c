@@ -130,7 +130,7 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
     s->packet_count++;
     s->frame_count += (uint32_t)count;
     s->largest_sent = packet->number;
-    if (packet->ack_eliciting)
+    if (packet->ack_eliciting && !packet->is_size_probe)
         s->eliciting_in_flight++;
 }
 
@@ -214,7 +214,7 @@ void neap_sent_decide(struct sent *s, uint32_t index, enum sent_fate fate)
 
     assert(index < s->packet_count && p->fate == FATE_IN_FLIGHT && fate != FATE_IN_FLIGHT);
     p->fate = p->outcome = (uint8_t)fate;
-    if (p->ack_eliciting)
+    if (p->ack_eliciting && !p->is_size_probe)
         s->eliciting_in_flight--;
     if (fate == FATE_LOST && p->in_flight)
         remember_lost(s, p->number, p->path);

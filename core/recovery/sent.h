@@ -25,6 +25,7 @@ struct sent_packet {
     uint8_t path;    /* index of the path that it took, or PATH_NONE */
     uint8_t outcome; /* once TAKEN: what it was, ACKED or LOST; TAKEN when it was just forgotten */
     bool ack_eliciting, in_flight, is_probe;
+    bool is_size_probe; /* of the path's datagram size: nobody waits for it (RFC 9000 §14.4) */
 };
 
 /* Numbers declared lost lately, oldest first. */
@@ -41,12 +42,12 @@ struct sent {
     /* Heads are running indices: masked by the capacity they give the slot. */
     uint32_t packet_head, packet_count, packet_capacity;
     uint32_t frame_head, frame_count, frame_capacity;
-    uint64_t largest_sent; /* UINT64_MAX: none */
-    uint64_t skipped;      /* the last number left out on purpose, UINT64_MAX: none */
-    uint32_t eliciting_in_flight;
-    uint32_t undecided; /* packets marked ACKED or LOST whose fate was not taken yet */
-    uint32_t scan;      /* no packet before this running index is undecided */
-    uint32_t taking;    /* running index of the packet that next_fate returned last */
+    uint64_t largest_sent;        /* UINT64_MAX: none */
+    uint64_t skipped;             /* the last number left out on purpose, UINT64_MAX: none */
+    uint32_t eliciting_in_flight; /* without probes of the size */
+    uint32_t undecided;           /* packets marked ACKED or LOST whose fate was not taken yet */
+    uint32_t scan;                /* no packet before this running index is undecided */
+    uint32_t taking;              /* running index of the packet that next_fate returned last */
     bool is_taking, keeps_records;
     uint8_t non_eliciting; /* packets at the newest end that elicit nothing */
     uint8_t lost_count;

@@ -68,6 +68,7 @@ static int open_sockets(struct attachment *attachment, neap_address *wanted, siz
             wanted[i].port = attachment->sockets[0].bound.port;
         if (neap_udp_open(&wanted[i], packet_info, udp) == 0) {
             udp->attachment = attachment;
+            neap_udp_want_errors(udp);
             opened++;
             continue;
         }

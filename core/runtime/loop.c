@@ -183,6 +183,8 @@ static void handle_event(neap_loop *loop, const struct epoll_event *event)
             udp->full = false;
             neap_loop_watch_writable(loop, udp, false);
         }
+        if ((event->events & EPOLLERR) != 0)
+            neap_udp_read_errors(udp);
         if ((event->events & (EPOLLIN | EPOLLERR)) != 0)
             neap_udp_receive(loop, udp);
     }

@@ -21,17 +21,17 @@ struct train {
     neap_address from, to;
     neap_time at;
     uint8_t ecn;
+    bool is_split;   /* goes datagram by datagram: trains to there are refused … */
+    bool is_refused; /* … as this one was just now */
+    neap_cid sender;
 };
 
 struct udp_socket {
     int fd; /* -1: none */
     neap_address bound;
     bool wildcard;     /* bound to all addresses: packet info says and chooses which */
-    bool segmentation; /* takes UDP_SEGMENT, as far as we know */
+    bool segmentation; /* the kernel knows UDP_SEGMENT */
     bool full;         /* took no more: wait until it is writable */
-    /* Destinations that take none, the oldest given up first: a train to it is then refused once more. */
-    neap_address plain[LIMIT_UDP_PLAIN];
-    size_t plain_at;
     struct attachment *attachment;
     /* Kept for later, in one block with their bytes: the socket was full, or they are not to be sent before their time.
      * While there are any, the endpoint is not asked for more of this address family. */
@@ -65,14 +65,21 @@ int neap_loop_fail(neap_loop *loop, int code, int error_number, const char *what
 /** Have the signalfd that was asked for. 0 or NEAP_ERR_SYSTEM. */
 int neap_loop_take_signals(neap_loop *loop);
 
-/** A bound UDP socket set up as the loop wants it, or -1 and errno. `out->bound` has the port that was given. */
+/** A bound UDP socket set up as the loop wants it, but for neap_udp_want_errors, or -1 and errno. `out->bound` has the port that was given. */
 int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out);
+
+/** From now on ICMP messages wait for neap_udp_read_errors, and make other calls fail once. */
+void neap_udp_want_errors(const struct udp_socket *udp);
 
 struct receive_batch *neap_receive_batch_new(void);
 /** Take what waits at this socket, within the bounds of a turn, into its endpoint. */
 void neap_udp_receive(neap_loop *loop, struct udp_socket *udp);
 /** Address, ECN, segment size and destination of one received message. */
 void neap_udp_read_message(struct msghdr *message, const neap_address *bound, neap_udp_datagram *out);
+
+/** Take what the kernel tells of datagrams that did not get through, within a bound; PTB messages go to the endpoint.
+ * Returns what a link of ours takes of a UDP payload when it is told so, else 0. */
+size_t neap_udp_read_errors(struct udp_socket *udp);
 
 struct send_batch *neap_send_batch_new(void);
 /** Send what was kept, then what the endpoint has, until it has nothing, its sockets are full, or its share of this turn

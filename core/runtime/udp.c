@@ -49,6 +49,14 @@ static void set_ip_options(int fd, unsigned family, bool packet_info)
     }
 }
 
+void neap_udp_want_errors(const struct udp_socket *udp)
+{
+    if (udp->bound.family == 4)
+        set(udp->fd, IPPROTO_IP, IP_RECVERR, 1);
+    else
+        set(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+}
+
 static int bind_socket(int fd, const neap_address *address, neap_address *bound)
 {
     struct sockaddr_storage name;

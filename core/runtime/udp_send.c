@@ -85,19 +85,11 @@ void neap_udp_write_message(struct msghdr *message, const struct train *train, b
         message->msg_control = NULL;
 }
 
-static bool takes_trains(const struct udp_socket *udp, const neap_address *to)
-{
-    for (size_t i = 0; i < LIMIT_UDP_PLAIN; i++)
-        if (neap_address_equal(&udp->plain[i], to))
-            return false;
-    return udp->segmentation;
-}
-
 /* How much of a train one message may carry. */
 static size_t message_size(const struct udp_socket *udp, const struct train *train)
 {
     size_t segment = train->segment_size;
-    size_t size = takes_trains(udp, &train->to) ? segment * LIMIT_UDP_SEGMENTS : segment;
+    size_t size = udp->segmentation && !train->is_split ? segment * LIMIT_UDP_SEGMENTS : segment;
 
     return size < train->size ? size : train->size;
 }
@@ -134,23 +126,29 @@ static unsigned fill_messages(struct send_batch *batch, const struct udp_socket 
     return filled;
 }
 
-static bool has_segments(const struct send_slot *slot, const struct train *trains)
+/* A train was not taken as one: its segments are too large for the route (EINVAL, EMSGSIZE), or the device there has no
+ * checksum offload (EIO). Whether it is the one or the other shows in what becomes of it datagram by datagram. */
+static bool stop_segments(struct train *train, int number)
 {
-    return slot->vector.iov_len > trains[slot->trains_at].segment_size;
+    if (number != EINVAL && number != EMSGSIZE && number != EIO && number != EOPNOTSUPP)
+        return false;
+    train->is_split = train->is_refused = true;
+    return true;
 }
 
-/* A train was not taken as one: plain sends from now on, EINVAL to this destination (segments too large for its route),
- * else of the whole socket: the kernel or the device does not segment (no checksum offload: EIO). */
-static bool stop_segments(struct udp_socket *udp, const neap_address *to, int number)
+static neap_udp_datagram as_datagram(const struct train *train)
 {
-    if (number == EINVAL) {
-        udp->plain[udp->plain_at++ % LIMIT_UDP_PLAIN] = *to;
-        return true;
-    }
-    if (number != EIO && number != ENOPROTOOPT && number != EOPNOTSUPP)
-        return false;
-    udp->segmentation = false;
-    return true;
+    return (neap_udp_datagram){
+        .size = train->size, .segment_size = train->segment_size, .to = train->to, .sender = train->sender};
+}
+
+/* The rest is as large, but for the last. */
+static void refuse(struct udp_socket *udp, struct train *train, size_t passes)
+{
+    neap_udp_datagram refused = as_datagram(train);
+
+    neap_endpoint_refused(udp->attachment->endpoint, &refused, passes);
+    train->size = 0;
 }
 
 /* A slot has left, or is given up: the train shrinks by it. Returns the place of the first train not done. */
@@ -164,33 +162,72 @@ static size_t consume(const struct send_slot *slot, struct train *trains)
     return slot->trains_at + (train->size == 0);
 }
 
+/* The socket took the first `sent` slots. Returns the place of the first train not done. */
+static size_t consume_sent(neap_loop *loop, const struct udp_socket *udp, struct train *trains, size_t at,
+                           int sent)
+{
+    for (int i = 0; i < sent; i++) {
+        const struct send_slot *slot = &loop->send->slots[i];
+        struct train *train = &trains[slot->trains_at];
+
+        if (train->is_refused) {
+            neap_udp_datagram refused = as_datagram(train);
+
+            neap_endpoint_refused_train(udp->attachment->endpoint, &refused);
+            train->is_refused = false;
+        }
+        loop->stats.messages_sent++;
+        loop->stats.bytes_sent += slot->vector.iov_len;
+        at = consume(slot, trains);
+    }
+    return at;
+}
+
+/* Nothing was taken, for a reason of the first train's. What an ICMP message of an earlier datagram left behind looks the
+ * same and is gone when the call is made again. Returns whether it is to be. */
+static bool is_worth_again(neap_loop *loop, struct udp_socket *udp, struct train *train, bool *is_second)
+{
+    bool is_train = loop->send->slots[0].vector.iov_len > train->segment_size;
+    int number = errno;
+    size_t passes = neap_udp_read_errors(udp);
+
+    if (!*is_second)
+        return *is_second = true;
+    *is_second = false;
+    if (is_train && stop_segments(train, number))
+        return true;
+    /* No route, filtered: the network lost it; the connection knows what to do. */
+    loop->stats.send_errors++;
+    if (number == EMSGSIZE)
+        refuse(udp, train, passes);
+    return false;
+}
+
 /* Send trains[at..count), which are due; returns the place of the first one not (wholly) sent. */
 static size_t send_trains(neap_loop *loop, struct udp_socket *udp, struct train *trains, size_t at,
                           size_t count)
 {
     struct send_batch *batch = loop->send;
+    bool is_second = false;
 
     while (at < count) {
         unsigned filled = fill_messages(batch, udp, trains, at, count);
         int sent = sendmmsg(udp->fd, batch->messages, filled, MSG_DONTWAIT);
         loop->stats.send_calls++;
-        for (int i = 0; i < sent; i++) {
-            loop->stats.messages_sent++;
-            loop->stats.bytes_sent += batch->slots[i].vector.iov_len;
-            at = consume(&batch->slots[i], trains);
+        if (sent > 0) {
+            at = consume_sent(loop, udp, trains, at, sent);
+            is_second = false;
+            continue;
         }
-        if (sent > 0 || errno == EINTR)
+        if (errno == EINTR)
             continue;
         if (errno == EAGAIN) {
             udp->full = true;
             neap_loop_watch_writable(loop, udp, true);
             return at;
         }
-        if (has_segments(&batch->slots[0], trains) && stop_segments(udp, &trains[at].to, errno))
-            continue;
-        /* No route, too large for the link, filtered: the network lost it; the connection knows what to do. */
-        loop->stats.send_errors++;
-        at = consume(&batch->slots[0], trains);
+        if (!is_worth_again(loop, udp, &trains[at], &is_second))
+            at = trains[at].size == 0 ? at + 1 : consume(&batch->slots[0], trains);
     }
     return at;
 }
@@ -267,6 +304,8 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
             .to = datagram.to,
             .at = datagram.at,
             .ecn = datagram.ecn,
+            .is_split = datagram.is_split,
+            .sender = datagram.sender,
         };
         used += (size_t)size;
     }

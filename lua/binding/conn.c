@@ -557,6 +557,9 @@ static int conn_stats(lua_State *L)
     COUNTER(receive_credit)
     COUNTER(receive_unread)
     COUNTER(receive_held)
+    COUNTER(size_probes_sent)
+    COUNTER(size_probes_lost)
+    COUNTER(black_holes)
 #undef COUNTER
     set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
     set_seconds(L, "rtt_latest", stats.rtt_latest);

@@ -242,6 +242,23 @@ static int endpoint_send(lua_State *L)
     return 2;
 }
 
+/* endpoint:too_big(to, passes, quoted): a PTB message of ICMP */
+static int endpoint_too_big(lua_State *L)
+{
+    struct endpoint_core *core = check_without_loop(L);
+    neap_address to;
+    lua_Number passes = luaL_checknumber(L, 3);
+    size_t size;
+
+    neap_lua_check_address(L, 2, &to);
+    const char *quoted = luaL_checklstring(L, 4, &size);
+
+    luaL_argcheck(L, passes >= 0 && passes <= UINT16_MAX, 3, "not the size of a UDP payload");
+    if (core->endpoint != NULL)
+        neap_endpoint_too_big(core->endpoint, &to, (size_t)passes, (const uint8_t *)quoted, size);
+    return 0;
+}
+
 static int endpoint_timeout(lua_State *L)
 {
     struct endpoint_core *core = check_endpoint(L, 1);
@@ -325,17 +342,10 @@ static int endpoint_to_string(lua_State *L)
 void neap_lua_open_endpoint(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"next", endpoint_next},
-        {"connect", endpoint_connect},
-        {"recv", endpoint_recv},
-        {"send", endpoint_send},
-        {"timeout", endpoint_timeout},
-        {"deadline", endpoint_deadline},
-        {"refuse", endpoint_refuse},
-        {"address", endpoint_address},
-        {"stats", endpoint_stats},
-        {"close", endpoint_close},
-        {NULL, NULL},
+        {"next", endpoint_next},         {"connect", endpoint_connect}, {"recv", endpoint_recv},
+        {"send", endpoint_send},         {"too_big", endpoint_too_big}, {"timeout", endpoint_timeout},
+        {"deadline", endpoint_deadline}, {"refuse", endpoint_refuse},   {"address", endpoint_address},
+        {"stats", endpoint_stats},       {"close", endpoint_close},     {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_ENDPOINT, methods, endpoint_gc, endpoint_to_string);

@@ -347,6 +347,11 @@ function Endpoint:recv(bytes, info) end
 ---@return string? bytes
 ---@return neap.UdpDatagramInfo|string info
 function Endpoint:send(now, info) end
+--- A PTB message of ICMP came for a datagram to that address: a hint of how large they may be.
+---@param to string
+---@param passes integer bytes of UDP payload
+---@param quoted string how the payload of the datagram begins
+function Endpoint:too_big(to, passes, quoted) end
 ---@param now number
 ---@return number?
 function Endpoint:timeout(now) end
@@ -400,7 +405,8 @@ function sim.new(options) end
 ---@field reorder? number probability to be held back
 ---@field reorder_delay? number seconds at most
 ---@field corrupt? number probability that a bit is flipped
----@field mtu? integer larger datagrams are lost
+---@field mtu? integer UDP payloads above it are lost; may be changed later: link.up.mtu = 1300
+---@field ptb? boolean … and a PTB message of ICMP tells their sender so (endpoint:too_big)
 ---@field drop? integer[] datagrams to lose, counted from 1
 ---@field filter? fun(bytes: string, index: integer, now: number): (boolean|string)? false loses it, a string replaces it
 ---@field up? neap.LinkOptions client to server

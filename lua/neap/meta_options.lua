@@ -4,7 +4,7 @@
 ---@class neap.NumberOptions
 ---@field max_idle_timeout? number seconds: a connection on which nothing came for so long ends; 0: never
 ---@field max_udp_payload_size? integer bytes: the largest UDP payload that we take
----@field max_send_udp_payload_size? integer bytes: the largest UDP payload that we send
+---@field max_send_udp_payload_size? integer bytes: where the search for the UDP payload that a path takes ends; 20 less over IPv6; 1200: none
 ---@field initial_max_data? integer bytes: credit of the whole connection at its start
 ---@field initial_max_stream_data_bidi_local? integer bytes: credit of a bidirectional stream that we open
 ---@field initial_max_stream_data_bidi_remote? integer bytes: credit of a bidirectional stream that the peer opens

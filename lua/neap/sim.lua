@@ -22,6 +22,7 @@ local WALL_CLOCK = 1767225600 -- certificates are of 2026, whenever a simulation
 local START = 1 -- the virtual clock begins here: 0 often means "never"
 local STEPS = 20e6 -- bound of a run
 local STILL = 100000 -- steps without time passing: something spins
+local QUOTED = 528 -- bytes of a datagram in an ICMP message: 576 with all headers (RFC 1812 §4.3.2.3)
 
 -- L'Ecuyer's combined generator: exact in doubles, so LuaJIT and Lua 5.4 draw the same numbers.
 local function generator(seed)
@@ -131,7 +132,8 @@ local link_options = {
   reorder = probability,     -- to be held back …
   reorder_delay = row.number("seconds", 0, LATEST, 0.01), -- … for up to this long
   corrupt = probability,     -- that a bit is flipped
-  mtu = row.number("bytes", 0, math.huge, 65535), -- larger datagrams are lost
+  mtu = row.number("bytes", 0, math.huge, 65535), -- larger datagrams (UDP payloads) are lost …
+  ptb = row.of("boolean", false), -- … and a PTB message of ICMP goes back to who sent them
   drop = row.of("table", false, true), -- list of datagrams to lose, counted from 1
   filter = row.of("function", false, true), -- (bytes, index, now): false loses the datagram, a string replaces it
 }
@@ -227,7 +229,15 @@ function Direction:damage(bytes, now)
   return bytes
 end
 
-function Direction:carry(node, bytes, info, at)
+-- A router that has no room for a datagram tells its sender so (RFC 1191, RFC 8201).
+function Direction:answer_too_big(sender, bytes, info, at)
+  self.sim:push{
+    at = at + self.delay, node = sender, direction = self, to = sender.address,
+    too_big = { to = info.to, passes = self.mtu, quoted = bytes:sub(1, QUOTED) },
+  }
+end
+
+function Direction:carry(node, bytes, info, at, sender)
   local owner = self.sim
   self.sent = self.sent + 1
   self.bytes = self.bytes + #bytes
@@ -235,6 +245,7 @@ function Direction:carry(node, bytes, info, at)
   local whole = self:damage(bytes, at)
   if not whole then
     self.lost = self.lost + 1
+    if self.ptb and #bytes > self.mtu then self:answer_too_big(sender, bytes, info, at) end
     return
   end
   local copies = 1
@@ -380,7 +391,7 @@ function Node:flush()
     local direction = self.is_server and link.down or link.up
     local segment, at = info.segment_size, math.max(info.at, owner.now)
     for first = 1, #bytes, segment do
-      direction:carry(target, bytes:sub(first, first + segment - 1), info, at)
+      direction:carry(target, bytes:sub(first, first + segment - 1), info, at, self)
     end
   end
 end
@@ -409,7 +420,11 @@ function Sim:deliver_due()
   while self.event_count > 0 and self.events[1].at <= self.now do
     local event = self:pop()
     local node = event.node
-    if node and not (node.inside and event.to ~= node.address) then
+    local told = event.too_big
+    if told then
+      node.endpoint:too_big(told.to, told.passes, told.quoted)
+      node.dirty = true
+    elseif node and not (node.inside and event.to ~= node.address) then
       event.direction.delivered = event.direction.delivered + 1
       -- Answers that no connection sends leave before there may be more of them than an endpoint keeps.
       node.unanswered = node.dirty and (node.unanswered or 0) + 1 or 1

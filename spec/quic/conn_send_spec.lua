@@ -15,7 +15,7 @@ describe("a datagram", function()
     p:free()
   end)
 
-  it("is as large as the config says, and as the peer takes", function()
+  it("becomes as large as the config says, and as the peer takes", function()
     for _, case in ipairs({ { 1400, 65527, 1400 }, { 1400, 1300, 1300 }, { 1200, 65527, 1200 },
       { 9000, 65527, 9000 } }) do
       local most = 0

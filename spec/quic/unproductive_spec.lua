@@ -98,7 +98,7 @@ describe("packets that bring nothing, from an honest peer", function()
 
   it("may come late, without asking for an answer, as often as packets were sent to the peer", function()
     local p = net.pair():handshake()
-    assert(p:transfer("server", ("neap"):rep(100000)))
+    assert(p:transfer("server", ("neap"):rep(120000)))
     p:settle()
     local late = {}
     for at = 1, 2000 do

@@ -15,7 +15,7 @@ describe("neap_loop_run", function()
     local cert, key = pair.certificate()
     local received, messages = runtime.run(cert, key, 1000000, false)
     assert.equal(1000000, received)
-    assert.is_true(messages >= 1000000 / 1200, messages .. " messages")
+    assert.is_true(messages >= 1000000 / 1452, messages .. " messages")
   end)
 end)
 

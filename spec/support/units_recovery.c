@@ -194,7 +194,7 @@ static void set_packet(lua_State *L, const char *name, const struct cc_packet *p
     lua_setfield(L, -2, name);
 }
 
-/* ---- new{server, initial_rtt, datagram, pacing, memory_limit} */
+/* ---- new{server, initial_rtt, most, pacing, memory_limit} */
 
 static void add_path(lua_State *L, struct unit_recovery *u, uint8_t index)
 {
@@ -232,7 +232,7 @@ static int recovery_new(lua_State *L)
     u->states = units_recovery_pool(L, (size_t)field_u64(L, 1, "state_limit", 0));
     u->settings = (struct path_settings){
         .initial_rtt = field_u64(L, 1, "initial_rtt", 333 * NEAP_MILLISECOND),
-        .udp_payload_size = (uint16_t)field_u64(L, 1, "datagram", 1200),
+        .most_udp_payload_size = (uint16_t)field_u64(L, 1, "most", 1200),
         .pacing = field_flag(L, 1, "pacing", false),
         .cc = check_controller(L),
         .pool = u->states,
@@ -296,7 +296,7 @@ static void begin_space(struct unit_recovery *u, enum space space)
         neap_recovery_add_space(&u->r, space, &u->spaces[space]);
 }
 
-/* r:send(space, number, now [, {size = 1200, eliciting = true, in_flight = eliciting, frames}]) -> code */
+/* r:send(space, number, now [, {size = 1200, eliciting = true, in_flight = eliciting, size_probe, frames}]) -> code */
 static int recovery_send(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
@@ -318,6 +318,7 @@ static int recovery_send(lua_State *L)
         .size = (uint16_t)field_u64(L, 5, "size", 1200),
         .ack_eliciting = eliciting,
         .in_flight = field_flag(L, 5, "in_flight", eliciting),
+        .is_size_probe = field_flag(L, 5, "size_probe", false),
     };
     begin_space(u, space);
     int error = neap_sent_reserve(&u->spaces[space].sent, u->pool, count);
@@ -325,6 +326,8 @@ static int recovery_send(lua_State *L)
     if (!error) {
         neap_sent_add(&u->spaces[space].sent, &p, frames, count);
         neap_recovery_on_sent(&u->r, space, &p, now);
+        if (p.is_size_probe)
+            neap_pmtu_on_probe_sent(&recovery_active(&u->r)->pmtu, p.size);
     }
     lua_pushnumber(L, error);
     return 1;
@@ -522,7 +525,7 @@ static int recovery_steer(lua_State *L)
 {
     struct path_recovery *path = recovery_active(&check_recovery(L)->r);
 
-    neap_cc_steer(&path->cc, to_u64(L, 2), to_u64(L, 3), path->udp_payload_size);
+    neap_cc_steer(&path->cc, to_u64(L, 2), to_u64(L, 3), path->pmtu.size);
     neap_path_recovery_update_pacer(path);
     return 0;
 }
@@ -533,6 +536,13 @@ static void set_rtt(lua_State *L, const struct rtt *rtt)
     set_u64(L, "smoothed", rtt->smoothed);
     set_u64(L, "var", rtt->var);
     set_u64(L, "min", rtt->min);
+}
+
+/* r:expire(now): probes of the size that nothing tells of any more */
+static int recovery_expire(lua_State *L)
+{
+    neap_recovery_expire_size_probes(&check_recovery(L)->r, to_u64(L, 2));
+    return 0;
 }
 
 /* r:state([path]): of the active one; the counters are of all */
@@ -559,6 +569,9 @@ static int recovery_state(lua_State *L)
     set_u64(L, "bytes_lost", counters.bytes_lost);
     set_u64(L, "spurious", counters.spurious_losses);
     set_u64(L, "pacing_rate", p->pacer.rate);
+    set_u64(L, "udp_payload_size", path_recovery_udp_payload_size(p));
+    set_u64(L, "size_probes_lost", p->pmtu.probes_lost);
+    set_u64(L, "black_holes", p->pmtu.black_holes);
     if (p->cc.ops == &telling)
         set_last_ack(L, &((struct told *)p->cc.state)->ack);
     if (r->timer != NEAP_NEVER)
@@ -621,6 +634,7 @@ int neap_units_recovery(lua_State *L)
         {"told", recovery_told},
         {"take_turn", recovery_take_turn},
         {"steer", recovery_steer},
+        {"expire", recovery_expire},
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {

@@ -1,9 +1,10 @@
-/* Units of core/recovery that stand alone: received numbers, NewReno, the pacer. */
+/* Units of core/recovery that stand alone: received numbers, NewReno, the pacer, the search for the datagram size. */
 #include "units_recovery.h"
 
 #include "recovery/ack.h"
 #include "recovery/cc.h"
 #include "recovery/pacer.h"
+#include "recovery/pmtu.h"
 
 static neap_time check_time(lua_State *L, int index)
 {
@@ -286,6 +287,84 @@ static int pacer_ready_at(lua_State *L)
     return 1;
 }
 
+/* ---- pmtu(most) */
+
+#define PMTU "neap.units.pmtu"
+
+static struct pmtu *check_pmtu(lua_State *L)
+{
+    return luaL_checkudata(L, 1, PMTU);
+}
+
+static uint16_t check_size(lua_State *L, int index)
+{
+    return lua_isnoneornil(L, index) ? 0 : (uint16_t)to_u64(L, index);
+}
+
+static int pmtu_new(lua_State *L)
+{
+    uint16_t most = check_size(L, 1);
+
+    neap_pmtu_init(units_recovery_object(L, PMTU, sizeof(struct pmtu)), most);
+    return 1;
+}
+
+/* probe(now [, window = 65535]) -> its size, nothing when none is due; it has left then */
+static int pmtu_probe(lua_State *L)
+{
+    struct pmtu *p = check_pmtu(L);
+    uint64_t window = lua_isnoneornil(L, 3) ? 131070 : to_u64(L, 3);
+    uint16_t size = neap_pmtu_next_probe(p, window, check_time(L, 2));
+
+    if (size == 0)
+        return 0;
+    neap_pmtu_on_probe_sent(p, size);
+    push_u64(L, size);
+    return 1;
+}
+
+static int pmtu_acked(lua_State *L)
+{
+    neap_pmtu_on_probe_acked(check_pmtu(L), check_size(L, 2));
+    return 0;
+}
+
+static int pmtu_lost(lua_State *L)
+{
+    neap_pmtu_on_probe_lost(check_pmtu(L), check_size(L, 2));
+    return 0;
+}
+
+static int pmtu_round(lua_State *L)
+{
+    neap_pmtu_on_round(check_pmtu(L), check_size(L, 2), check_size(L, 3), check_time(L, 4));
+    return 0;
+}
+
+static int pmtu_refused(lua_State *L)
+{
+    neap_pmtu_on_refused(check_pmtu(L), check_size(L, 2), check_size(L, 3), check_time(L, 4));
+    return 0;
+}
+
+static int pmtu_too_big(lua_State *L)
+{
+    neap_pmtu_on_too_big(check_pmtu(L), check_size(L, 2));
+    return 0;
+}
+
+static int pmtu_state(lua_State *L)
+{
+    const struct pmtu *p = check_pmtu(L);
+
+    lua_newtable(L);
+    set_u64(L, "size", p->size);
+    set_u64(L, "probes_sent", p->probes_sent);
+    set_u64(L, "probes_lost", p->probes_lost);
+    set_u64(L, "black_holes", p->black_holes);
+    return 1;
+}
+
 void units_recovery_parts(lua_State *L)
 {
     static const luaL_Reg ack_methods[] = {
@@ -303,6 +382,13 @@ void units_recovery_parts(lua_State *L)
                                              {"ready_at", pacer_ready_at},
                                              {NULL, NULL}};
 
+    static const luaL_Reg pmtu_methods[] = {
+        {"probe", pmtu_probe},     {"acked", pmtu_acked},     {"lost", pmtu_lost},   {"round", pmtu_round},
+        {"refused", pmtu_refused}, {"too_big", pmtu_too_big}, {"state", pmtu_state}, {NULL, NULL}};
+
+    units_recovery_type(L, PMTU, pmtu_methods, NULL);
+    lua_pushcfunction(L, pmtu_new);
+    lua_setfield(L, -2, "pmtu");
     units_recovery_type(L, ACK, ack_methods, ack_gc);
     units_recovery_type(L, CC, cc_methods, NULL);
     units_recovery_type(L, PACER, pacer_methods, NULL);

@@ -84,6 +84,15 @@ local function tell(response, address)
   err:write("<\n")
 end
 
+-- What became of the search for the datagram size.
+local function tell_sizes(conn)
+  local stats = conn:stats()
+  if not stats then return end
+  local text = "* datagrams of up to %d bytes sent: %d tried a larger size, %d of them lost, %d black holes\n"
+  io.stderr:write(text:format(stats.max_udp_payload_size, stats.size_probes_sent, stats.size_probes_lost,
+    stats.black_holes))
+end
+
 local function open_output(path, address)
   if not path then return core.create_file() end
   local stat = core.stat(path)
@@ -153,6 +162,7 @@ local function fetch(cli, client, address, found, request)
     draw(size)
   end
   if size > 0 then draw(size, true) end
+  if found.verbose then tell_sizes(response.conn) end
   local is_closed, reason_of_close = out:close()
   if not ok then
     response:close()
