@@ -285,6 +285,12 @@ int neap_peer_cids_take_fresh(struct peer_cids *p)
     return -1;
 }
 
+void neap_peer_cids_give_back(struct peer_cids *p, uint32_t index)
+{
+    if (index != p->active)
+        p->ids[index].is_active = false;
+}
+
 void neap_peer_cids_leave(struct peer_cids *p, uint32_t index)
 {
     struct failure ignored = {0};

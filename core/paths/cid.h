@@ -85,6 +85,8 @@ const neap_cid *neap_peer_cids_active(const struct peer_cids *p);
 /** One that no path uses yet, for another path (RFC 9000 §9.5): its index, which counts as in use from now on, or -1.
  * With zero-length ones there is but one. */
 int neap_peer_cids_take_fresh(struct peer_cids *p);
+/** Nothing was sent with the one that was taken: it is fresh again. */
+void neap_peer_cids_give_back(struct peer_cids *p, uint32_t index);
 /** No path uses it any more: retire it. One that is already retired, or that cannot be because the queue is full, is
  * left as it is. */
 void neap_peer_cids_leave(struct peer_cids *p, uint32_t index);

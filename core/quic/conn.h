@@ -65,6 +65,7 @@ struct path {
     bool refuses_trains;    /* what sends takes no trains of datagrams there */
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
+    neap_time heard_at; /* when the last authentic packet came from there */
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -141,9 +142,9 @@ struct endpoint_entry {
     bool was_held; /* its timers have rested: they are looked at in its next turn */
     struct cid_route
         original; /* a server's: by the destination of the first Initial, or that come late would begin anew */
-    struct map_node reset; /* by the hash of the peer's reset token */
-    bool has_reset;
-    uint64_t first; /* a server's: hash of the destination of the first Initial */
+    struct map_node resets[LIMIT_PATHS]; /* by the hash of the peer's reset token for each path, */
+    uint8_t has_resets;                  /* for those with a bit here */
+    uint64_t first;                      /* a server's: hash of the destination of the first Initial */
 };
 
 struct neap_conn {
@@ -168,6 +169,7 @@ struct neap_conn {
     uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
     uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
     bool peer_cids_changed;
+    bool newest_is_probing; /* the 1-RTT packet with the largest number */
     bool is_server;
     bool owes_handshake_done, owes_ping;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
@@ -183,10 +185,11 @@ struct neap_conn {
     struct recovery recovery;
 
     /* whom it talks to */
-    struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
-    neap_time path_timer;            /* the first of their times */
-    neap_time path_additions_until;  /* bounds how often new addresses get a path, */
-    neap_time path_changes_until;    /* and how often one is followed before it is proved */
+    struct path *paths[LIMIT_PATHS];  /* the one at recovery.active is sent on */
+    neap_time path_timer;             /* the first of their times */
+    neap_time path_additions_until;   /* bounds how often new addresses get a path, */
+    neap_time path_changes_until;     /* and how often one is followed before it is proved */
+    neap_time path_repetitions_until; /* and how often a packet that was here already begins one */
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
@@ -301,6 +304,8 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p);
 /** The newest packet is more than a probe and came from another address: send there from now on (RFC 9000 §9.3), or,
  * where that was tried already or too often, once the address is proved. */
 void neap_conn_follow(neap_conn *c, const struct received *p);
+/** The newest packet, which is more than a probe, came again, from another address than the active one. */
+void neap_conn_on_repetition(neap_conn *c, const struct received *p);
 /** A PATH_CHALLENGE was written. */
 void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8], bool is_small);
 void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8]);

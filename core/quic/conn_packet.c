@@ -3,6 +3,7 @@
 
 #define PING_EVERY \
     32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
+#define PROBING_ACK_RANGES 4u               /* beside a challenge that may not have 1200 bytes */
 #define LEAST_SKIP 16u                      /* packets, also while the window is smaller */
 #define STALL_FIRST (10 * NEAP_MILLISECOND) /* without memory for a packet's record */
 #define STALL_MOST (1280 * NEAP_MILLISECOND)
@@ -96,25 +97,44 @@ static bool keep_frame(struct draft *d, uint8_t *before)
     return false;
 }
 
-static void write_ack(neap_conn *c, struct draft *d, struct number_space *s)
+/* The newest ranges, so many at most. */
+static bool write_ranges(neap_conn *c, struct draft *d, const struct ack_state *a, size_t most)
 {
-    const struct ack_state *a = &s->ack;
     uint8_t *before = d->w.at;
-    size_t count = a->received.count, skip = 0;
+    size_t count = a->received.count, skip = count > most ? count - most : 0;
     unsigned exponent =
         d->space == SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
     uint64_t delay = d->space == SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
 
-    if (count == 0 || (a->eliciting_unacked == 0 && !s->ack_again && !neap_ack_is_due(a, c->now)))
-        return;
-    if (count > LIMIT_ACK_RANGES_SENT)
-        skip = count - LIMIT_ACK_RANGES_SENT;
+    if (count == 0)
+        return false;
     neap_write_ack(&d->w, a->received.ranges + skip, count - skip, delay,
                    a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL);
-    if (!keep_frame(d, before))
+    return keep_frame(d, before);
+}
+
+static void write_ack(neap_conn *c, struct draft *d, struct number_space *s)
+{
+    const struct ack_state *a = &s->ack;
+
+    if (a->eliciting_unacked == 0 && !s->ack_again && !neap_ack_is_due(a, c->now))
+        return;
+    if (!write_ranges(c, d, a, LIMIT_ACK_RANGES_SENT))
         return;
     d->has_ack = true;
     record(d, (struct sent_frame){.kind = KIND_ACK, .id = a->largest});
+}
+
+/* Beside a challenge, a second copy of the acknowledgement on which nothing counts. A peer that moved and was not heard
+ * of where it is has a congestion window full of what it sent since: that would hold back its answer as well (RFC 9000
+ * §8.2.2). In a small datagram it is short, so that there can be another one. */
+static void write_probing_ack(neap_conn *c, struct draft *d, const struct allowance *allowed)
+{
+    size_t most = allowed->may_expand ? LIMIT_ACK_RANGES_SENT : PROBING_ACK_RANGES;
+
+    /* The peer may update its keys again by this one too (RFC 9001 §6.1). */
+    if (write_ranges(c, d, &c->application.ack, most))
+        c->keys.answered = true;
 }
 
 static void write_crypto(neap_conn *c, struct draft *d, struct number_space *s)
@@ -296,7 +316,10 @@ bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, 
         return false;
     if (!neap_draft_begin(c, d, path, SPACE_APPLICATION, out, room))
         return false;
+    bool asks = path->address.owes_challenge;
     write_path_frames(c, d, allowed);
+    if (asks && d->ack_eliciting)
+        write_probing_ack(c, d, allowed);
     return d->ack_eliciting;
 }
 

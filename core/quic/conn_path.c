@@ -1,9 +1,12 @@
 /* Paths: the table, and a peer whose address changes (RFC 9000 §8.2, §9.3). A server follows its client, proves the new
- * address, and goes back where that fails. */
+ * address, and goes back where that fails. Whoever copies the client's packets can make it follow too, so that following
+ * before the proof is rare once it was in vain. What an honest client needs is being asked: it answers within a round
+ * trip, while an address where nobody is never does. So asking is the rule and goes on for long; it costs a datagram now
+ * and then, within what amplification allows, of no more paths than the table has. */
 #include "quic/conn.h"
 
-#define VALIDATION_PTOS 3u /* RFC 9000 §8.2.4 */
-#define AGAIN 4u /* validation times in which a path that the peer still wants is asked after it failed */
+#define VALIDATION_PTOS 3u  /* RFC 9000 §8.2.4 */
+#define ASKING 4u           /* validation times in which a path is asked that failed or was not followed */
 #define INITIAL_PTO_RTTS 3u /* the PTO of a path without samples: RTT and four times half of it */
 
 /* ---- the table */
@@ -50,18 +53,21 @@ void neap_conn_free_path(neap_conn *c, struct path *path)
     neap_pool_free(c->pool, path, sizeof *path);
 }
 
-static bool shares_cid(const neap_conn *c, const struct path *path)
+/* Whether a path but this one, which may be NULL, uses the peer's connection ID. */
+static bool is_cid_used(const neap_conn *c, uint32_t peer_cid, const struct path *but)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i] != path && c->paths[i]->peer_cid == path->peer_cid)
+        if (c->paths[i] && c->paths[i] != but && c->paths[i]->peer_cid == peer_cid)
             return true;
     return false;
 }
 
 static void drop_path(neap_conn *c, struct path *path)
 {
-    if (!shares_cid(c, path))
+    if (!is_cid_used(c, path->peer_cid, path)) {
         neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
+        c->peer_cids_changed = true;
+    }
     neap_conn_keep_pmtu_figures(c, path);
     neap_recovery_drop_path(&c->recovery, path->index);
     c->wanted &= (uint8_t) ~(1u << path->index);
@@ -137,10 +143,10 @@ static neap_time validation_time(const neap_conn *c)
     return VALIDATION_PTOS * (now > fresh ? now : fresh);
 }
 
-/* One more of what may come LIMIT_PATH_CHANGES times in a burst, paid for with `price`. */
-static bool take_change(neap_time *until, neap_time price, neap_time now)
+/* One more of what may come `most` times in a burst, paid for with `price`. */
+static bool take_change(neap_time *until, neap_time price, uint64_t most, neap_time now)
 {
-    const neap_time burst = (LIMIT_PATH_CHANGES - 1) * LIMIT_PATH_CHANGE_EVERY;
+    const neap_time burst = (most - 1) * LIMIT_PATH_CHANGE_EVERY;
     neap_time from = *until > now ? *until : now;
 
     if (from - now > burst)
@@ -149,10 +155,14 @@ static bool take_change(neap_time *until, neap_time price, neap_time now)
     return true;
 }
 
-/* Who sends copies of a peer's packets from ever new addresses costs us no more than so many paths (§9.3). */
+/* Who sends copies of a peer's packets from ever new addresses costs us no more than so many paths (§9.3). The last of
+ * them are kept while the peer is heard where it was: when it moves there is one for it. */
 static bool may_add(neap_conn *c)
 {
-    return take_change(&c->path_additions_until, LIMIT_PATH_CHANGE_EVERY, c->now);
+    bool is_silent = c->now - conn_path(c)->heard_at >= neap_conn_pto(c);
+    uint64_t most = is_silent ? LIMIT_PATH_CHANGES : LIMIT_PATH_CHANGES - LIMIT_PATH_CHANGES_KEPT;
+
+    return take_change(&c->path_additions_until, LIMIT_PATH_CHANGE_EVERY, most, c->now);
 }
 
 /* Whether the peer is followed at once. What was proved last is where an unproved path leads back to. Others are tried
@@ -162,17 +172,19 @@ static bool may_follow(neap_conn *c, const struct path *path)
     if (path->index == c->fallback)
         return true;
     if (path->is_followed || path->address.validated ||
-        !take_change(&c->path_changes_until, LIMIT_PATH_CHANGE_EVERY << c->unproved_changes, c->now))
+        !take_change(&c->path_changes_until, LIMIT_PATH_CHANGE_EVERY << c->unproved_changes,
+                     LIMIT_PATH_CHANGES, c->now))
         return false;
     if (c->unproved_changes < LIMIT_PATH_CHANGE_BACKOFF)
         c->unproved_changes++;
     return true;
 }
 
-/* The peer may have moved there: it is when it answers (§8.2). */
+/* The peer may have moved there: it has when it answers (§8.2). One that heard nothing since it moved sends ever more
+ * rarely, and may answer only with its next packet. */
 static void ask(neap_conn *c, struct path *path)
 {
-    neap_time until = c->now + validation_time(c);
+    neap_time until = c->now + ASKING * validation_time(c);
 
     c->wanted |= (uint8_t)(1u << path->index);
     if (path->until < until)
@@ -202,10 +214,15 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
         return NULL;
     make_room(c);
     a->path = neap_conn_add_path(c, &a->info->to, &a->info->from, false);
-    if (!a->path)
+    if (!a->path) {
+        if (!is_cid_used(c, (uint32_t)cid, NULL))
+            neap_peer_cids_give_back(&c->peer_cids, (uint32_t)cid);
         return NULL;
+    }
     a->path->peer_cid = (uint8_t)cid;
+    c->peer_cids_changed = true;
     a->path->dcid_sequence = p->dcid_sequence;
+    a->path->heard_at = c->now;
     a->path->until = c->now + validation_time(c);
     neap_validation_on_udp_datagram(&a->path->address, a->size);
     set_path_timer(c);
@@ -251,12 +268,27 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
     c->wanted = (uint8_t)(1u << path->index);
     old->until = c->now + validation_time(c);
     activate(c, path);
-    if (!path->address.validated)
+    if (!path->address.validated) {
+        struct path *proved = c->paths[c->fallback];
+
         neap_validation_begin(&path->address);
-    /* RFC 9000 §9.3.3: who is still there answers, with packets that lead back. */
-    if (old->address.validated)
-        neap_validation_begin(&old->address);
+        /* RFC 9000 §9.3.3: who is still there answers, with packets that lead back. */
+        neap_validation_begin(&proved->address);
+        proved->until = c->now + validation_time(c);
+    }
     set_path_timer(c);
+}
+
+/* Copies that are faster than the peer's own packets make these the repetitions, which alone show where it is. A copy that
+ * is slower looks the same: the address is asked and never followed at once, and new ones get a path once a second. */
+void neap_conn_on_repetition(neap_conn *c, const struct received *p)
+{
+    struct path *path = p->arrival->path;
+
+    if (!path && take_change(&c->path_repetitions_until, LIMIT_PATH_CHANGE_EVERY, 1, c->now))
+        path = neap_conn_arrival_path(c, p);
+    if (path && path != conn_path(c))
+        ask(c, path);
 }
 
 /* ---- validation */
@@ -312,7 +344,7 @@ static void give_up(neap_conn *c)
         return;
     activate(c, path);
     neap_validation_begin(&failed->address);
-    failed->until = c->now + AGAIN * validation_time(c);
+    failed->until = c->now + ASKING * validation_time(c);
 }
 
 /* The time of a path that is not sent on is over. The last one that was proved is kept until another is. */

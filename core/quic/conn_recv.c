@@ -72,6 +72,25 @@ static enum space space_of(enum neap_packet_type type)
                                            : SPACE_APPLICATION;
 }
 
+/* RFC 9000 §9: no address changes before the handshake is confirmed; clients know one server address only. Whether a NAT
+ * changed the address nobody can tell, so that it is followed also where the peer was told to stay. */
+static bool takes_other_addresses(const neap_conn *c)
+{
+    return c->is_server && c->stage == STAGE_CONFIRMED;
+}
+
+/* An authentic packet that was here already. */
+static void take_repetition(neap_conn *c, const struct received *p)
+{
+    struct path *path = p->arrival->path;
+
+    if (path)
+        path->heard_at = c->now;
+    if (p->space == SPACE_APPLICATION && p->number == c->application.ack.largest && !c->newest_is_probing &&
+        path != conn_path(c) && takes_other_addresses(c))
+        neap_conn_on_repetition(c, p);
+}
+
 /* Remove protection in place: header, number, payload (RFC 9001 §5.3, §5.4). Reserved bits are looked at only
  * afterwards (§9.5). False when the packet is to be dropped: *why says. */
 static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_header *h, struct received *p,
@@ -102,6 +121,7 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
     }
     if (neap_ack_is_duplicate(&s->ack, p->number)) {
         *why = "a duplicate";
+        take_repetition(c, p);
         return false;
     }
     *payload = span_of(packet + header_size, (size_t)size);
@@ -127,8 +147,10 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     c->silent_since = c->now;
     c->eliciting_since_recv = false;
     c->trim_at = c->now + TRIM_AFTER;
-    if (p->arrival->path)
+    if (p->arrival->path) {
         p->arrival->path->dcid_sequence = p->dcid_sequence;
+        p->arrival->path->heard_at = c->now;
+    }
     if (c->is_server && p->space == SPACE_HANDSHAKE) {
         /* RFC 9000 §8.1: who sends Handshake packets has received ours; RFC 9001 §4.9.1. */
         neap_validation_done(&conn_path(c)->address);
@@ -238,6 +260,8 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
         neap_fail(&why, rc, "unknown");
         neap_conn_end_by(c, &why, frame_type);
     }
+    if (p.is_newest && p.space == SPACE_APPLICATION)
+        c->newest_is_probing = p.is_probing;
     /* RFC 9000 §9.3: old packets that come late do not lead back. */
     if (!p.is_newest || p.is_probing || !p.is_noted || !conn_is_alive(c))
         return;
@@ -342,13 +366,6 @@ static void answer_while_closing(neap_conn *c)
         return;
     c->close.answer_at *= 2;
     c->close.owed = true;
-}
-
-/* RFC 9000 §9: no address changes before the handshake is confirmed; clients know one server address only. Whether a NAT
- * changed the address nobody can tell, so that it is followed also where the peer was told to stay. */
-static bool takes_other_addresses(const neap_conn *c)
-{
-    return c->is_server && c->stage == STAGE_CONFIRMED;
 }
 
 /* The path that an address belongs to, NULL for a new one; false when nothing is taken from there. */

@@ -174,38 +174,50 @@ void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry)
 
 /* ---- the peer's reset tokens: kept as keyed hashes, so that looking one up tells nothing about them by its time */
 
-static uint64_t reset_key(const neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
+/* That of the path with this index, which is what the lowest bits say: a node tells by them whose it is. */
+static uint64_t reset_key(const neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE], size_t path)
 {
-    return neap_siphash(e->reset_key, span_of(token, RESET_TOKEN_SIZE));
+    uint64_t hash = neap_siphash(e->reset_key, span_of(token, RESET_TOKEN_SIZE));
+
+    return hash - hash % LIMIT_PATHS + path;
 }
 
-static void drop_reset(neap_endpoint *e, struct endpoint_entry *entry)
+static void drop_resets(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    if (entry->has_reset)
-        neap_map_remove(&e->resets, e->pool, &entry->reset);
-    entry->has_reset = false;
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (entry->has_resets & 1u << i)
+            neap_map_remove(&e->resets, e->pool, &entry->resets[i]);
+    entry->has_resets = 0;
 }
 
-/* A token that another connection's peer gave us too ends that one. */
-static void sync_reset(neap_endpoint *e, struct endpoint_entry *entry)
+/* Of each connection ID that a path uses (RFC 9000 §10.3.1). A token that another connection's peer gave us too ends that
+ * one. */
+static void sync_resets(neap_endpoint *e, struct endpoint_entry *entry)
 {
     neap_conn *c = entry_conn(entry);
-    const struct peer_cid *active = &c->peer_cids.ids[c->peer_cids.active];
 
     c->peer_cids_changed = false;
-    drop_reset(e, entry);
-    if (!active->has_token || neap_map_find(&e->resets, reset_key(e, active->token)))
-        return;
-    neap_map_add(&e->resets, e->pool, &entry->reset, reset_key(e, active->token));
-    entry->has_reset = true;
+    drop_resets(e, entry);
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        const struct peer_cid *id = c->paths[i] ? &c->peer_cids.ids[c->paths[i]->peer_cid] : NULL;
+
+        if (!id || !id->has_token || neap_map_find(&e->resets, reset_key(e, id->token, i)))
+            continue;
+        neap_map_add(&e->resets, e->pool, &entry->resets[i], reset_key(e, id->token, i));
+        entry->has_resets |= (uint8_t)(1u << i);
+    }
 }
 
 struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t token[RESET_TOKEN_SIZE])
 {
-    struct map_node *node = neap_map_find(&e->resets, reset_key(e, token));
-    struct endpoint_entry *entry = node ? LIST_OWNER(node, struct endpoint_entry, reset) : NULL;
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        struct map_node *node = neap_map_find(&e->resets, reset_key(e, token, i));
+        struct endpoint_entry *entry = node ? LIST_OWNER(node - i, struct endpoint_entry, resets) : NULL;
 
-    return entry && neap_peer_cids_is_reset(&entry_conn(entry)->peer_cids, token) ? entry : NULL;
+        if (entry && neap_peer_cids_is_reset(&entry_conn(entry)->peer_cids, token))
+            return entry;
+    }
+    return NULL;
 }
 
 /* ---- entries */
@@ -245,7 +257,7 @@ void neap_endpoint_remove(neap_endpoint *e, struct endpoint_entry *entry)
     neap_conn *c = entry_conn(entry);
 
     remove_routes(e, entry);
-    drop_reset(e, entry);
+    drop_resets(e, entry);
     if (e->nameless == entry)
         e->nameless = NULL;
     neap_heap_remove(&e->timers, e->pool, &entry->timer);
@@ -272,7 +284,7 @@ void neap_endpoint_settle(neap_endpoint *e, struct endpoint_entry *entry)
     if (c->local_cids.changed)
         sync_routes(e, entry);
     if (c->peer_cids_changed)
-        sync_reset(e, entry);
+        sync_resets(e, entry);
     /* One that failed in its handshake counts until its closing is over: it costs as much as one that hangs. */
     if (neap_conn_is_established(c) || c->stage == STAGE_CLOSED)
         end_half_open(e, entry);

@@ -32,6 +32,19 @@ local function download(p, size, during, most)
   return got == data
 end
 
+--- A pair whose server has followed so many copies in vain that it asks before it follows another.
+local function without_following()
+  local p = net.pair():handshake()
+  local changes, n = -1, 0
+  while p.server:stats().path_changes > changes do
+    changes, n = p.server:stats().path_changes, n + 1
+    say(p, ("192.0.2.200:%d"):format(n))
+  end
+  p.now = p.now + 2000 * MS
+  say(p, net.CLIENT)
+  return p:settle()
+end
+
 describe("a client whose address changes", function()
   -- covers: rfc9000#9.3.1 rfc9000#9.4
   it("gets its download whole when the port changes, then the address", function()
@@ -225,6 +238,30 @@ describe("a path that is not proved", function()
     p:free()
   end)
 
+  -- Everything that it sent since it moved is in flight for it.
+  it("is answered by a client whose congestion window is full", function()
+    local p = without_following()
+    p:rebind(OTHER_HOST)
+    local id = p.client:open(false)
+    p.client:stream_send(id, ("x"):rep(50000), true)
+    p:run(function() return active(p).address == OTHER_HOST end, 45 * MS)
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    p:free()
+  end)
+
+  it("is asked for a while where it was not followed, and followed when the answer comes after all", function()
+    local p = without_following()
+    p:rebind(OTHER_HOST)
+    for _ = 1, 2 do
+      p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { pad = 1200 }), OTHER_HOST)
+    end
+    local until_then = p.now + 5000 * MS
+    p.filter = function(_, datagram) return p.now > until_then and datagram end
+    p:run(function() return active(p).address == OTHER_HOST end, 12000 * MS)
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    p:free()
+  end)
+
   it("is not proved by data that was not sent", function()
     local p = net.pair():handshake()
     say(p, OTHER_HOST, bytes(1, 0x1b, "12345678"))
@@ -246,6 +283,25 @@ describe("packets from another address", function()
       to[address] = segment
     end
     assert.equal(1200, to[net.CLIENT])
+    p:free()
+  end)
+
+  it("have the last one that was proved asked, also when they lead from a path that is not", function()
+    local p = net.pair():handshake()
+    say(p, OTHER_HOST)
+    local function told_client()
+      local largest
+      while true do
+        local datagram, _, to = p.server:burst(p.now)
+        if not datagram then return largest end
+        if to == net.CLIENT then largest = datagram end
+      end
+    end
+    -- The client answers, but a copy is faster, from yet another address.
+    p.client:recv(told_client(), p.now)
+    p:deliver("up", p.client:send(p.now), SPOOFED)
+    assert.equal(SPOOFED, active(p).address)
+    assert.equal(1200, #told_client())
     p:free()
   end)
 
@@ -335,6 +391,67 @@ describe("packets from another address", function()
     end
   end)
 
+  -- covers: rfc9000#9.3.2.1
+  it("may be copies of all, faster than the client's own: where these come from is asked", function()
+    local p = net.pair():handshake()
+    p.filter = function(direction, datagram)
+      if direction == "up" then p:deliver("up", datagram, SPOOFED) end
+      return datagram
+    end
+    p:rebind(OTHER_HOST)
+    p.client:ping()
+    p:settle(1000 * MS)
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    local data = ("x"):rep(100000)
+    assert.equal(data, (p:transfer("server", data)))
+    p:free()
+  end)
+
+  it("that were here already are not followed before the address is proved", function()
+    local p = net.pair():handshake()
+    local ping = p.client:inject(net.APPLICATION, bytes(1))
+    p:deliver("up", ping, net.CLIENT)
+    p:deliver("up", ping, OTHER_HOST)
+    assert.same({ net.CLIENT, 2 }, { active(p).address, count(p) })
+    -- At most one new address a second.
+    p:deliver("up", ping, SPOOFED)
+    assert.equal(2, count(p))
+    p.now = p.now + 1000 * MS
+    p:deliver("up", ping, SPOOFED)
+    assert.equal(3, count(p))
+    p:settle(20000 * MS)
+    assert.same({ 1, net.CLIENT, 0 }, { count(p), active(p).address, p.server:stats().path_changes })
+    p:free()
+  end)
+
+  it("that were here already and only probed, or are not the newest, leave nothing behind", function()
+    local p = net.pair():handshake()
+    local old = p.client:inject(net.APPLICATION, bytes(1))
+    local probe = p.client:inject(net.APPLICATION, bytes(0x1a, "12345678"), { pad = 1200 })
+    for _, datagram in ipairs({ old, probe }) do
+      p:deliver("up", datagram, net.CLIENT)
+    end
+    for _, datagram in ipairs({ old, probe }) do
+      p:deliver("up", datagram, OTHER_HOST)
+    end
+    assert.equal(1, count(p))
+    p:free()
+  end)
+
+  it("get a path when the client moved, however many copies came while it was there", function()
+    local p = net.pair():handshake()
+    for n = 1, 100 do
+      say(p, ("192.0.2.%d:%d"):format(n % 100 + 100, n))
+      say(p, net.CLIENT)
+    end
+    p:run(nil, 300 * MS)
+    p:rebind(OTHER_HOST)
+    p.client:ping()
+    p:settle(300 * MS)
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    p:free()
+  end)
+
   it("are asked when they come again, and followed when they answer", function()
     local p = net.pair():handshake()
     say(p, OTHER_HOST)
@@ -383,6 +500,21 @@ describe("packets from another address", function()
     p.server_config:fail_at(-1)
     assert.equal("none", p.server:info().by)
     assert.equal("abc", (p:transfer("client", "abc")))
+    p:free()
+  end)
+
+  it("use up no connection ID of the client's while there is no memory for a path", function()
+    local p = net.pair():handshake()
+    for n = 1, 6 do
+      p.server_config:fail_at(1)
+      p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { dcid = 1 }), "203.0.113.9:400" .. n)
+      p.server_config:fail_at(-1)
+      assert.equal(1, count(p))
+    end
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { dcid = 1 }), OTHER_HOST)
+    local paths = p.server:paths()
+    assert.equal(2, #paths)
+    assert.not_equal(paths[1].cid, paths[2].cid)
     p:free()
   end)
 end)

@@ -802,6 +802,25 @@ describe("a stateless reset", function()
   end)
 end)
 
+describe("a server endpoint", function()
+  it("knows the peer's reset token of every path, also of one that is only probed", function()
+    for _, frames in ipairs({ net.bytes(0x1a, "12345678"), net.bytes(1) }) do
+      local w = world()
+      local conn, address = w.client(1)
+      w.run(20)
+      local server = w.endpoint:next()
+      -- The client moves on purpose, with another connection ID: both paths have one of their own.
+      w.give(conn:inject(net.APPLICATION, frames, { dcid = 1 }), "203.0.113.9:4000")
+      local paths = server:paths()
+      assert.same({ 2, address }, { #paths, paths[1].address })
+      assert.not_equal(paths[1].cid, paths[2].cid)
+      w.give("\64" .. ("z"):rep(30) .. paths[2].reset_token, "203.0.113.9:4000")
+      assert.equal("reset", server:info().by)
+      w.free()
+    end
+  end)
+end)
+
 describe("a client endpoint", function()
   it("routes many connections behind one address, and resets of unknown destination too", function()
     local w = world()

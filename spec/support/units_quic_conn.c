@@ -316,7 +316,7 @@ static int conn_source_ids(lua_State *L)
     return 1;
 }
 
-/* conn:paths() -> {{address, validated, is_active, window, in_flight, rtt, cid} …} */
+/* conn:paths() -> {{address, validated, is_active, window, in_flight, rtt, cid, reset_token} …} */
 static int conn_paths(lua_State *L)
 {
     const neap_conn *c = check_conn(L, 1);
@@ -336,8 +336,13 @@ static int conn_paths(lua_State *L)
         set_number(L, "window", path->recovery.cc.window);
         set_number(L, "in_flight", path->recovery.bytes_in_flight);
         set_number(L, "rtt", path->recovery.rtt.smoothed);
-        push_cid(L, &c->peer_cids.ids[path->peer_cid].cid);
+        const struct peer_cid *id = &c->peer_cids.ids[path->peer_cid];
+        push_cid(L, &id->cid);
         lua_setfield(L, -2, "cid");
+        if (id->has_token) {
+            lua_pushlstring(L, (const char *)id->token, sizeof id->token);
+            lua_setfield(L, -2, "reset_token");
+        }
         lua_rawseti(L, -2, ++count);
     }
     return 1;
@@ -366,8 +371,9 @@ static lua_Number option(lua_State *L, int table, const char *name, lua_Number o
     return value;
 }
 
-/* conn:inject(space, payload [, {bits, number, pad, advance}]): a packet of this payload under the connection's own
- * write keys, recorded as one that nobody waits for. bits: set in the first byte before header protection; pad: bytes of the whole. */
+/* conn:inject(space, payload [, {bits, number, pad, dcid}]): a packet of this payload under the connection's own
+ * write keys, recorded as one that nobody waits for. bits: set in the first byte before header protection; pad: bytes of
+ * the whole; dcid: index of the peer's connection ID that it goes to. */
 static int conn_inject(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
@@ -381,7 +387,7 @@ static int conn_inject(lua_State *L)
 
     luaL_argcheck(L, space_can_send(s), 2, "no keys");
     uint64_t number = (uint64_t)option(L, 4, "number", (lua_Number)s->next_number);
-    const neap_cid *dcid = neap_peer_cids_active(&c->peer_cids);
+    const neap_cid *dcid = &c->peer_cids.ids[(size_t)option(L, 4, "dcid", c->peer_cids.active)].cid;
     if (space == SPACE_APPLICATION)
         neap_short_header_write(&w, dcid, false, c->keys.write_phase, 4, number);
     else
