@@ -166,3 +166,35 @@ describe("the use of one key", function()
     p:free()
   end)
 end)
+
+describe("what is expanded of keys", function()
+  local function expanded(conn)
+    local info = conn:info()
+    return { info.reads_expanded, info.writes_expanded, info.keeps_old_expanded }
+  end
+
+  it("is kept while packets come and go, and given back after a second of silence", function()
+    local p = pair()
+    for _ = 1, 2 do
+      assert.same({ true, true, false }, expanded(p.client))
+      assert.same({ true, true, false }, expanded(p.server))
+      p:settle(2000 * MS)
+      assert.same({ false, false, false }, expanded(p.client))
+      assert.same({ false, false, false }, expanded(p.server))
+      assert(p:transfer("client", "hello"))
+      assert(p:transfer("server", "hello"))
+    end
+    p:free()
+  end)
+
+  it("goes with the keys of the phase before, when those go", function()
+    local p = pair()
+    assert.is_true(p.client:update_keys())
+    for _ = 1, 2 do assert(p:transfer("client", "hello")) end
+    assert.is_true(p.server:info().keeps_old_expanded)
+    p:settle(600 * MS)
+    assert.is_true(p.server:info().reads_expanded)
+    assert.is_false(p.server:info().keeps_old_expanded)
+    p:free()
+  end)
+end)
