@@ -68,7 +68,13 @@ static int config_new(lua_State *L)
         env.generation = unit_generation;
         u->config = neap_config_create_in(classed_pool_new(unit_realloc, u, env.memory_limit), &env);
     }
-    return u->config ? 1 : push_error(L, NEAP_ERR_NO_MEMORY);
+    if (!u->config)
+        return push_error(L, NEAP_ERR_NO_MEMORY);
+    /* The order in which suites are wished for is the same on every CPU here. */
+    static const uint16_t suites[] = {SUITE_AES_128_GCM_SHA256, SUITE_AES_256_GCM_SHA384,
+                                      SUITE_CHACHA20_POLY1305_SHA256};
+    memcpy(u->config->tls.suites, suites, sizeof(suites));
+    return 1;
 }
 
 /* config:clock(seconds since 1970) */

@@ -236,6 +236,7 @@ describe("a client that gets HelloRetryRequest", function()
     local function after_retry(change)
       local request
       local options = copy(HRR)
+      options.server = { groups = HRR.server.groups, suites = { 0x1301 } }
       options.filter = function(side, _, message, count)
         if side ~= "server" or messages.kind(message) ~= KIND then return message end
         if count == 2 then
