@@ -102,6 +102,15 @@ describe("neap_config_add_ca_path", function()
   end)
 end)
 
+describe("neap_config_engine", function()
+  it("is the fastest that is here, or the one that NEAP_CRYPTO names", function()
+    local names = require("neap.units").engines.names()
+    for _, name in ipairs(names) do assert.equal(name, api.engine(name)) end
+    assert.equal(names[1], api.engine())
+    assert.equal(names[1], api.engine("abacus"))
+  end)
+end)
+
 describe("a request", function()
   it("is neither cancelled nor stopped with a code that no varint holds", function()
     assert.same({ -3, -3, 1 }, { api.codes() })

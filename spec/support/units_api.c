@@ -474,6 +474,26 @@ static int added_without_memory(lua_State *L)
     return 2;
 }
 
+/* engine(name or nil) -> what a config computes AES-GCM with when NEAP_CRYPTO is so */
+static int engine(lua_State *L)
+{
+    const char *before = getenv("NEAP_CRYPTO"), *name = luaL_optstring(L, 1, NULL);
+
+    lua_pushstring(L, before);
+    if (name)
+        setenv("NEAP_CRYPTO", name, 1);
+    else
+        unsetenv("NEAP_CRYPTO");
+    neap_config *config = neap_config_new(NULL);
+    if (lua_isnil(L, -1))
+        unsetenv("NEAP_CRYPTO");
+    else
+        setenv("NEAP_CRYPTO", lua_tostring(L, -1), 1);
+    lua_pushstring(L, neap_config_engine(config));
+    neap_config_free(config);
+    return 1;
+}
+
 /* certificate() -> one for localhost, PEM */
 static int certificate(lua_State *L)
 {
@@ -573,6 +593,7 @@ int neap_units_api(lua_State *L)
         {"nothings", nothings},
         {"struct_sizes", struct_sizes},
         {"added_without_memory", added_without_memory},
+        {"engine", engine},
         {"certificate", certificate},
         {"codes", codes},
         {"stopped", stopped},
