@@ -1,4 +1,4 @@
---- The Lua handler that is measured: neap run scripts/bench.d/handler.lua PORT CERT KEY
+--- The Lua handlers that are measured: neap run scripts/bench.d/handler.lua PORT CERT KEY
 local neap = require("neap")
 
 local port, cert, key = ...
@@ -6,6 +6,12 @@ local app = neap.app()
 
 app:get("/hello/:name", function(req)
   return "hello " .. req.params.name .. "\n"
+end)
+
+app:post("/upload", function(req)
+  local size = 0
+  for chunk in req:chunks() do size = size + #chunk end
+  return ("%d bytes\n"):format(size)
 end)
 
 assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, max_idle_timeout = 600 }))
