@@ -118,7 +118,17 @@ static struct load_conn *take_ready(struct load *load)
 /* When the next request is to be sent at the asked rate. */
 static neap_time next_due(const struct load *load)
 {
-    return load->paced_at + (neap_time)((double)load->next * 1e9 / load->options.rate);
+    double since = load->options.rate > 0 ? (double)load->next * 1e9 / load->options.rate : 0;
+
+    return load->paced_at + (neap_time)since;
+}
+
+/* When the measurement ends by its duration. */
+static neap_time window_end(const struct load *load)
+{
+    neap_time duration = load->options.duration;
+
+    return duration < NEAP_NEVER - load->phase_at ? load->phase_at + duration : NEAP_NEVER;
 }
 
 /* The next request, with the time at which it was to be sent; NULL: none is due. */
@@ -141,7 +151,7 @@ static struct load_request *next_request(struct load *load, neap_time now)
         if (intended > now)
             return NULL;
         load->next++;
-        is_measured = is_measured && intended >= load->phase_at;
+        is_measured = is_measured && intended >= load->phase_at && intended < window_end(load);
     }
     r = load->free;
     load->free = r->next;
@@ -215,16 +225,18 @@ static void end_measuring(struct load *load, neap_time now)
     neap_loop_get_stats(load->loop, &stats, sizeof stats);
     result->udp_received = stats.bytes_received - load->stats_before.bytes_received;
     result->udp_sent = stats.bytes_sent - load->stats_before.bytes_sent;
-    load->phase = LOAD_DRAINING;
-    load->phase_at = now;
-    if (load->options.rate <= 0)
-        return;
     /* What was to be sent and was not has waited at least until now: left out, a server that stalls would look fast. */
-    for (neap_time due = next_due(load); due < now; due = next_due(load)) {
+    neap_time last = window_end(load) < now ? window_end(load) : now;
+    uint64_t more = load->options.count > 0 ? load->options.count - load->measured : UINT64_MAX;
+    if (load->options.rate <= 0)
+        more = 0;
+    for (neap_time due = next_due(load); result->late < more && due < last; due = next_due(load)) {
         neap_histogram_add(&result->latency, now - due);
         result->late++;
         load->next++;
     }
+    load->phase = LOAD_DRAINING;
+    load->phase_at = now;
 }
 
 static void finish(struct load *load, neap_time now)
@@ -262,7 +274,7 @@ static void advance(struct load *load, neap_time now)
     }
     if (load->phase == LOAD_WARMING && now - load->phase_at >= o->warm_up)
         begin_measuring(load, now);
-    if (load->phase == LOAD_MEASURING && now - load->phase_at >= o->duration)
+    if (load->phase == LOAD_MEASURING && now >= window_end(load))
         end_measuring(load, now);
     if (load->phase == LOAD_MEASURING && o->count > 0 && load->measured_over >= o->count)
         end_measuring(load, now);
@@ -334,8 +346,8 @@ static neap_time on_turn(void *context, neap_time now)
     neap_time until = earlier(load->step_until, load->scanned_at + SCAN);
     if (load->phase == LOAD_WARMING)
         until = earlier(until, load->phase_at + o->warm_up);
-    else if (load->phase == LOAD_MEASURING && o->duration != NEAP_NEVER)
-        until = earlier(until, load->phase_at + o->duration);
+    else if (load->phase == LOAD_MEASURING)
+        until = earlier(until, window_end(load));
     if (o->rate > 0 && load->ready_first != NULL && load->phase >= LOAD_WARMING &&
         load->phase <= LOAD_MEASURING)
         until = earlier(until, next_due(load));
