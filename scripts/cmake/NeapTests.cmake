@@ -54,6 +54,10 @@ if(LIBCRYPTO_BENCH_FOUND)
   target_link_libraries(spec_host PRIVATE ${LIBCRYPTO_BENCH_LINK_LIBRARIES})
 endif()
 
+# Endpoints in memory, for scripts/bench scale and many.
+add_executable(bench_scale EXCLUDE_FROM_ALL scripts/bench.d/scale.c ${core_objects})
+target_link_libraries(bench_scale PRIVATE neap_options)
+
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS example_sources)
   get_filename_component(name "${source}" NAME_WE)
