@@ -87,7 +87,7 @@ NEAP_API bool neap_loop_resolved(neap_loop *loop, neap_resolved *out);
 typedef struct neap_loop_stats {
     uint64_t turns, receive_calls, send_calls, messages_received, messages_sent, bytes_received, bytes_sent,
         send_errors, receive_errors;
-    bool segmentation; /* the kernel takes trains (UDP_SEGMENT) on every socket so far */
+    bool segmentation; /* the kernel knows trains (UDP_SEGMENT): a destination may refuse them */
 } neap_loop_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out, size_t size);

@@ -289,8 +289,11 @@ static void note_lost(const struct recovery *r, const struct sent *s, const stru
     }
     if (path)
         neap_path_recovery_on_packet(path, false, &packet);
-    if (p->size > PMTU_BASE && (!lost->least_size || p->size < lost->least_size))
-        lost->least_size = p->size;
+    if (p->size > PMTU_BASE) {
+        lost->large++;
+        if (!lost->least_size || p->size < lost->least_size)
+            lost->least_size = p->size;
+    }
     lost->packets++;
     lost->bytes += p->size;
     if (p->at > lost->largest_sent_at)
@@ -339,7 +342,7 @@ static void detect_losses(struct recovery *r, struct space_recovery *s, const st
         if (lost.of[i].packets)
             neap_path_recovery_on_lost(r->paths[i], &lost.of[i], now);
         if (r->paths[i] && (came || went))
-            neap_pmtu_on_round(&r->paths[i]->pmtu, went, came, now);
+            neap_pmtu_on_round(&r->paths[i]->pmtu, went, lost.of[i].large, came, now);
     }
 }
 

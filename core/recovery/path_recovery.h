@@ -96,7 +96,8 @@ struct newly_acked {
 /* The packets of this path that are declared lost together. */
 struct newly_lost {
     uint64_t packets, bytes; /* in flight, without probes of the size */
-    uint16_t least_size;     /* above 1200 bytes, 0: none */
+    uint64_t large;          /* packets of them above 1200 bytes … */
+    uint16_t least_size;     /* … the least of these, 0: none */
     neap_time largest_sent_at;
     bool is_persistent;
 };

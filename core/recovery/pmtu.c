@@ -6,6 +6,7 @@
 #define ORDINARY 1500u                  /* bytes: what Ethernet carries is tried in any window */
 #define MAX_PROBES 3u                   /* lost in a row: the size does not pass (RFC 8899 §5.1.2) */
 #define RAISE_AFTER (600 * NEAP_SECOND) /* PMTU_RAISE_TIMER: the path may take more by now */
+#define BLACK_HOLE_LOSSES 6u            /* and so many datagrams, since a path may lose a part of all */
 #define BLACK_HOLE_ROUNDS 3u /* of losses with nothing as large between them; one, with a PTB message */
 #define BLACK_HOLE_WAIT (10 * NEAP_SECOND) /* … before larger ones are tried again, twice as long each time */
 #define BLACK_HOLE_BACKOFF 6u              /* doublings */
@@ -84,7 +85,7 @@ void neap_pmtu_on_probe_acked(struct pmtu *p, uint16_t size)
     if (size <= p->size || size > p->most)
         return;
     p->size = size;
-    p->failed = p->rounds = 0;
+    p->failed = p->rounds = p->losses = 0;
     p->suspect = 0;
     if (p->too_large <= size)
         p->too_large = (uint16_t)(p->most + 1);
@@ -122,25 +123,33 @@ static void leave_black_hole(struct pmtu *p, neap_time now)
     p->too_large = p->suspect;
     p->size = PMTU_BASE;
     p->suspect = 0;
-    p->rounds = p->failed = 0;
+    p->rounds = p->losses = p->failed = 0;
     p->black_holes++;
 }
 
-void neap_pmtu_on_round(struct pmtu *p, uint16_t lost, uint16_t acked, neap_time now)
+static bool is_black_hole(const struct pmtu *p)
+{
+    if (p->hint && p->hint < p->suspect)
+        return true;
+    return p->rounds >= BLACK_HOLE_ROUNDS && p->losses >= BLACK_HOLE_LOSSES;
+}
+
+void neap_pmtu_on_round(struct pmtu *p, uint16_t lost, uint64_t losses, uint16_t acked, neap_time now)
 {
     if (p->hint && acked > p->hint)
         p->hint = 0;
     /* What is larger than the size left before it went down. */
     if (lost > acked && lost <= p->size) {
-        p->rounds++;
+        p->rounds = (uint8_t)(p->rounds + (p->rounds < BLACK_HOLE_ROUNDS));
+        p->losses =
+            (uint8_t)(losses < BLACK_HOLE_LOSSES - p->losses ? p->losses + losses : BLACK_HOLE_LOSSES);
         if (!p->suspect || lost < p->suspect)
             p->suspect = lost;
     } else if (p->suspect && acked >= p->suspect) {
-        p->rounds = 0;
+        p->rounds = p->losses = 0;
         p->suspect = 0;
     }
-    bool is_told = p->hint && p->hint < p->suspect;
-    if (p->rounds >= (is_told ? 1 : BLACK_HOLE_ROUNDS))
+    if (is_black_hole(p))
         leave_black_hole(p, now);
 }
 
@@ -162,7 +171,7 @@ void neap_pmtu_on_refused(struct pmtu *p, uint16_t size, uint16_t passes, neap_t
 {
     neap_pmtu_on_too_big(p, passes);
     if (size <= p->size) {
-        neap_pmtu_on_round(p, size > PMTU_BASE ? size : 0, 0, now);
+        neap_pmtu_on_round(p, size > PMTU_BASE ? size : 0, BLACK_HOLE_LOSSES, 0, now);
     } else if (p->in_flight && size == p->probed) {
         p->in_flight = false;
         fail(p, size);

@@ -18,7 +18,7 @@ struct pmtu {
     uint16_t suspect;   /* the least that was lost since something as large came; 0: none */
     uint16_t probes_sent, probes_lost, black_holes; /* figures */
     uint8_t failed;                                 /* PROBE_COUNT: probes lost in a row */
-    uint8_t rounds;                                 /* of losses that `suspect` is of */
+    uint8_t rounds, losses;                         /* that `suspect` is of */
     bool in_flight;                                 /* a probe is */
     bool waits; /* a probe has no room in the window: data does not go before it, or it never had */
 };
@@ -35,9 +35,9 @@ uint16_t neap_pmtu_next_probe(struct pmtu *p, uint64_t window, neap_time now);
 void neap_pmtu_on_probe_sent(struct pmtu *p, uint16_t size);
 void neap_pmtu_on_probe_acked(struct pmtu *p, uint16_t size);
 void neap_pmtu_on_probe_lost(struct pmtu *p, uint16_t size);
-/** What one ACK or timer says of datagrams above 1200 bytes: the least that was lost and the largest that came, probes not
- * counted among the lost; 0: none. Where larger ones vanish again and again the path begins anew. */
-void neap_pmtu_on_round(struct pmtu *p, uint16_t lost, uint16_t acked, neap_time now);
+/** What one ACK or timer says of datagrams above 1200 bytes: the least that was lost and the largest that came (0: none), and
+ * how many were lost, without probes. Where larger ones vanish again and again the path begins anew. */
+void neap_pmtu_on_round(struct pmtu *p, uint16_t lost, uint64_t losses, uint16_t acked, neap_time now);
 /** The link does not take datagrams of this size (EMSGSIZE). `passes`: what it takes, as a hint; 0: not known. */
 void neap_pmtu_on_refused(struct pmtu *p, uint16_t size, uint16_t passes, neap_time now);
 /** A PTB message that belongs to the path says that `passes` bytes would pass. It changes nothing but what is tried next,

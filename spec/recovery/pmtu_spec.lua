@@ -189,6 +189,20 @@ describe("a black hole", function()
     assert.equal(1, p:state().black_holes)
   end)
 
+  it("takes six lost datagrams at least: a path may lose a part of all", function()
+    local p = found()
+    for _ = 1, 5 do p:round(1452, 0, 0, 1) end
+    assert.equal(1452, p:state().size)
+    p:round(1452, 0, 0, 1)
+    assert.equal(1200, p:state().size)
+    p = found()
+    p:round(1452, 0, 0, 1000)
+    p:round(1452, 0, 0, 1)
+    assert.equal(1452, p:state().size)
+    p:round(1452, 0, 0, 1)
+    assert.equal(1200, p:state().size)
+  end)
+
   -- covers: rfc9000#14.2.1.7
   it("is believed after one such loss with a PTB message, which says what to try", function()
     local p = found()

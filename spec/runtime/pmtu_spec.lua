@@ -1,4 +1,4 @@
--- Real sockets on a link whose MTU is small, or becomes so: in a network namespace of their own.
+-- Real sockets on a link whose MTU is small, or becomes so, or behind a router: in network namespaces of their own.
 local helper = require "spec.helper"
 local program = require "spec.support.program"
 
@@ -22,6 +22,22 @@ local function is_possible()
   pipe:close()
   return text:match("^yes") ~= nil
 end
+
+describe("a router whose next link is smaller", function()
+  for family, case in pairs{ IPv4 = { "10.0.2.1", 28 }, IPv6 = { "[fd02::1]", 48 } } do
+    it("tells so by ICMP over " .. family .. ": the search is exact, and short", function()
+      local script = helper.source_dir .. "/spec/runtime/pmtu_router.sh"
+      local command = ("timeout 60 unshare -rnm env %s"):format(program.neap:gsub("^(%S+) ", "%1 NEAP=", 1))
+      local pipe = assert(io.popen(("%s sh %s '%s' 1400 2>&1"):format(command, helper.quote(script), case[1])))
+      local text = pipe:read("*a")
+      pipe:close()
+      if text:match("no namespaces") then return pending("no network namespaces here") end
+      local size, tried = text:match("datagrams of up to (%d+) bytes sent: (%d+) tried")
+      assert.equal(1400 - case[2], tonumber(size), text)
+      assert.is_true(tonumber(tried) <= 5, text)
+    end)
+  end
+end)
 
 describe("a link", function()
   for family, link in pairs{ IPv4 = { "127.0.0.1", 28 }, IPv6 = { "[::1]", 48 } } do

@@ -335,9 +335,12 @@ static int pmtu_lost(lua_State *L)
     return 0;
 }
 
+/* round(lost, acked, now [, losses = 2]) */
 static int pmtu_round(lua_State *L)
 {
-    neap_pmtu_on_round(check_pmtu(L), check_size(L, 2), check_size(L, 3), check_time(L, 4));
+    uint64_t losses = lua_isnoneornil(L, 5) ? 2 : to_u64(L, 5);
+
+    neap_pmtu_on_round(check_pmtu(L), check_size(L, 2), losses, check_size(L, 3), check_time(L, 4));
     return 0;
 }
 
