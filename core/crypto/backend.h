@@ -27,6 +27,8 @@ int neap_chachapoly_open(const uint8_t key[32], const uint8_t nonce[12], struct 
                          size_t size, uint8_t *out);
 /** The public key of a private one. */
 int neap_x25519_public(struct crypto *crypto, const uint8_t private_key[32], uint8_t out[32]);
+/** Both, fresh (key_share.c). */
+int neap_x25519_generate(struct crypto *crypto, struct key_share *out);
 /** NEAP_ERR_CRYPTO when the result is all zero (RFC 7748 §6.1). */
 int neap_x25519_shared(struct crypto *crypto, const uint8_t private_key[32], const uint8_t peer[32],
                        uint8_t out[32]);

@@ -4,6 +4,9 @@
 #include "base/pool.h"
 
 const struct provider *const neap_providers[] = {
+#if defined(NEAP_HAVE_LIBCRYPTO) && defined(NEAP_HAVE_SODIUM)
+    &neap_provider_libcrypto_and_sodium,
+#endif
 #ifdef NEAP_HAVE_LIBCRYPTO
     &neap_provider_libcrypto,
 #endif

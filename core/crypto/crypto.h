@@ -53,7 +53,20 @@ void neap_hash(enum crypto_hash hash, struct span data, uint8_t *out);
 void neap_hmac(enum crypto_hash hash, struct span key, struct span data, uint8_t *out);
 void neap_hkdf_extract(enum crypto_hash hash, struct span salt, struct span secret, uint8_t *out);
 void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, uint8_t *out, size_t size);
-/** HKDF-Expand-Label with the "tls13 " prefix; `secret` is crypto_hash_size long; size <= 255. */
+/* HMAC with its two hashes behind the padded key, which is half of the work for what HKDF hashes. */
+struct hmac_state {
+    struct hash_state inner, outer;
+};
+/* A secret of crypto_hash_size bytes that several labels expand. */
+struct hkdf_secret {
+    struct hmac_state prk;
+};
+void neap_hkdf_secret_start(struct hkdf_secret *out, enum crypto_hash hash, const uint8_t *secret);
+/** HKDF-Expand-Label with the "tls13 " prefix; size <= 255. */
+void neap_hkdf_secret_expand(const struct hkdf_secret *secret, const char *label, struct span context,
+                             uint8_t *out, size_t size);
+void neap_hkdf_secret_wipe(struct hkdf_secret *secret);
+/** The same for a secret with one label. */
 void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label,
                             struct span context, uint8_t *out, size_t size);
 

@@ -23,42 +23,34 @@ void neap_hash(enum crypto_hash hash, struct span data, uint8_t *out)
     neap_hash_free(&state);
 }
 
-/* HMAC in pieces: the inner hash runs in the state, the key waits padded for the outer one. */
-struct hmac_state {
-    struct hash_state inner;
-    uint8_t pad[MAX_BLOCK];
-};
-
 static void hmac_start(struct hmac_state *h, enum crypto_hash hash, struct span key)
 {
     size_t block = block_size(hash);
+    uint8_t pad[MAX_BLOCK] = {0};
 
-    memset(h->pad, 0, sizeof(h->pad));
     if (key.size > block)
-        neap_hash(hash, key, h->pad);
+        neap_hash(hash, key, pad);
     else if (key.size)
-        memcpy(h->pad, key.data, key.size);
+        memcpy(pad, key.data, key.size);
     for (size_t i = 0; i < block; i++)
-        h->pad[i] ^= 0x36;
+        pad[i] ^= 0x36;
     neap_hash_start(&h->inner, hash);
-    neap_hash_update(&h->inner, span_of(h->pad, block));
+    neap_hash_update(&h->inner, span_of(pad, block));
+    for (size_t i = 0; i < block; i++)
+        pad[i] ^= 0x36 ^ 0x5c;
+    neap_hash_start(&h->outer, hash);
+    neap_hash_update(&h->outer, span_of(pad, block));
+    neap_wipe(pad, sizeof(pad));
 }
 
+/* What came to h->inner gets its MAC, and *h is over. */
 static void hmac_finish(struct hmac_state *h, uint8_t *out)
 {
-    enum crypto_hash hash = h->inner.hash;
-    size_t block = block_size(hash);
-    struct hash_state outer;
     uint8_t digest[CRYPTO_MAX_HASH];
 
     neap_hash_peek(&h->inner, digest);
-    for (size_t i = 0; i < block; i++)
-        h->pad[i] ^= 0x36 ^ 0x5c;
-    neap_hash_start(&outer, hash);
-    neap_hash_update(&outer, span_of(h->pad, block));
-    neap_hash_update(&outer, span_of(digest, crypto_hash_size(hash)));
-    neap_hash_peek(&outer, out);
-    neap_hash_free(&outer);
+    neap_hash_update(&h->outer, span_of(digest, crypto_hash_size(h->inner.hash)));
+    neap_hash_peek(&h->outer, out);
     neap_wipe(digest, sizeof(digest));
     neap_wipe(h, sizeof(*h));
 }
@@ -77,17 +69,16 @@ void neap_hkdf_extract(enum crypto_hash hash, struct span salt, struct span secr
     neap_hmac(hash, salt, secret, out);
 }
 
-void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, uint8_t *out, size_t size)
+static void expand(const struct hmac_state *prk, struct span info, uint8_t *out, size_t size)
 {
-    size_t hash_size = crypto_hash_size(hash);
+    size_t hash_size = crypto_hash_size(prk->inner.hash);
     uint8_t previous[CRYPTO_MAX_HASH];
 
     assert(size <= 255 * hash_size);
     for (uint8_t i = 1; size > 0; i++) {
-        struct hmac_state h;
+        struct hmac_state h = *prk;
         size_t count = size < hash_size ? size : hash_size;
 
-        hmac_start(&h, hash, prk);
         if (i > 1)
             neap_hash_update(&h.inner, span_of(previous, hash_size));
         neap_hash_update(&h.inner, info);
@@ -100,8 +91,22 @@ void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, 
     neap_wipe(previous, sizeof(previous));
 }
 
-void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label,
-                            struct span context, uint8_t *out, size_t size)
+void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, uint8_t *out, size_t size)
+{
+    struct hmac_state h;
+
+    hmac_start(&h, hash, prk);
+    expand(&h, info, out, size);
+    neap_wipe(&h, sizeof(h));
+}
+
+void neap_hkdf_secret_start(struct hkdf_secret *out, enum crypto_hash hash, const uint8_t *secret)
+{
+    hmac_start(&out->prk, hash, span_of(secret, crypto_hash_size(hash)));
+}
+
+void neap_hkdf_secret_expand(const struct hkdf_secret *secret, const char *label, struct span context,
+                             uint8_t *out, size_t size)
 {
     uint8_t info[2 + 1 + 255 + 1 + 255];
     struct writer w = writer_of(info, sizeof(info));
@@ -114,8 +119,22 @@ void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const 
     write_bytes(&w, label, label_size);
     write_u8(&w, (uint8_t)context.size);
     write_span(&w, context);
-    neap_hkdf_expand(hash, span_of(secret, crypto_hash_size(hash)), span_of(info, writer_size(&w)), out,
-                     size);
+    expand(&secret->prk, span_of(info, writer_size(&w)), out, size);
+}
+
+void neap_hkdf_secret_wipe(struct hkdf_secret *secret)
+{
+    neap_wipe(secret, sizeof(*secret));
+}
+
+void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label,
+                            struct span context, uint8_t *out, size_t size)
+{
+    struct hkdf_secret once;
+
+    neap_hkdf_secret_start(&once, hash, secret);
+    neap_hkdf_secret_expand(&once, label, context, out, size);
+    neap_hkdf_secret_wipe(&once);
 }
 
 bool neap_suite_is_known(uint16_t suite)

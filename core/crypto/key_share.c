@@ -24,6 +24,12 @@ bool neap_group_is_supported(uint16_t group)
     return find_group(group) != NULL;
 }
 
+int neap_x25519_generate(struct crypto *crypto, struct key_share *out)
+{
+    neap_random_bytes(&crypto->random, out->private_key, out->private_size);
+    return neap_x25519_public(crypto, out->private_key, out->public_key);
+}
+
 int neap_share_generate(struct crypto *crypto, uint16_t id, struct key_share *out)
 {
     const struct group *group = find_group(id);

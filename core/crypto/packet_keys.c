@@ -12,31 +12,31 @@
 #define RETRY_PSEUDO_MAX (1 + LIMIT_CONNECTION_ID + 7 + 2 * LIMIT_CONNECTION_ID + LIMIT_TOKEN)
 
 static void derive_payload_keys(struct packet_key *out, const struct version_labels *labels,
-                                const uint8_t *secret)
+                                const struct hkdf_secret *secret)
 {
-    enum crypto_suite suite = out->suite;
-    enum crypto_hash hash = neap_suite_hash(suite);
-
     memset(out->key, 0, sizeof(out->key));
-    neap_hkdf_expand_label(hash, secret, labels->key, (struct span){0}, out->key, neap_suite_key_size(suite));
-    neap_hkdf_expand_label(hash, secret, labels->iv, (struct span){0}, out->iv, sizeof(out->iv));
+    neap_hkdf_secret_expand(secret, labels->key, (struct span){0}, out->key, neap_suite_key_size(out->suite));
+    neap_hkdf_secret_expand(secret, labels->iv, (struct span){0}, out->iv, sizeof(out->iv));
 }
 
 void neap_packet_key_derive(struct packet_key *out, const struct version_labels *labels,
                             enum crypto_suite suite, const uint8_t *secret)
 {
+    struct hkdf_secret prepared;
+
+    neap_hkdf_secret_start(&prepared, neap_suite_hash(suite), secret);
     *out = (struct packet_key){.suite = (uint16_t)suite};
-    derive_payload_keys(out, labels, secret);
-    neap_hkdf_expand_label(neap_suite_hash(suite), secret, labels->hp, (struct span){0}, out->hp,
-                           neap_suite_key_size(suite));
+    derive_payload_keys(out, labels, &prepared);
+    neap_hkdf_secret_expand(&prepared, labels->hp, (struct span){0}, out->hp, neap_suite_key_size(suite));
+    neap_hkdf_secret_wipe(&prepared);
 }
 
 static void derive_initial(struct packet_key *out, const struct version_labels *labels,
-                           const uint8_t *initial, const char *label)
+                           const struct hkdf_secret *initial, const char *label)
 {
     uint8_t secret[32];
 
-    neap_hkdf_expand_label(HASH_SHA256, initial, label, (struct span){0}, secret, sizeof(secret));
+    neap_hkdf_secret_expand(initial, label, (struct span){0}, secret, sizeof(secret));
     neap_packet_key_derive(out, labels, SUITE_AES_128_GCM_SHA256, secret);
     neap_wipe(secret, sizeof(secret));
 }
@@ -45,11 +45,14 @@ void neap_packet_key_initial(struct packet_key *client, struct packet_key *serve
                              const struct version_labels *labels, struct span dcid)
 {
     uint8_t initial[32];
+    struct hkdf_secret prepared;
 
     neap_hkdf_extract(HASH_SHA256, span_of(labels->initial_salt, sizeof(labels->initial_salt)), dcid,
                       initial);
-    derive_initial(client, labels, initial, "client in");
-    derive_initial(server, labels, initial, "server in");
+    neap_hkdf_secret_start(&prepared, HASH_SHA256, initial);
+    derive_initial(client, labels, &prepared, "client in");
+    derive_initial(server, labels, &prepared, "server in");
+    neap_hkdf_secret_wipe(&prepared);
     neap_wipe(initial, sizeof(initial));
 }
 
@@ -58,6 +61,7 @@ void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
 {
     enum crypto_hash hash = neap_suite_hash(key->suite);
     uint8_t next[CRYPTO_MAX_HASH];
+    struct hkdf_secret prepared;
 
     *out = *key;
     out->is_busy = false;
@@ -65,7 +69,9 @@ void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
     neap_hkdf_expand_label(hash, secret, labels->ku, (struct span){0}, next, crypto_hash_size(hash));
     memcpy(secret, next, crypto_hash_size(hash));
     neap_wipe(next, sizeof(next));
-    derive_payload_keys(out, labels, secret);
+    neap_hkdf_secret_start(&prepared, hash, secret);
+    derive_payload_keys(out, labels, &prepared);
+    neap_hkdf_secret_wipe(&prepared);
 }
 
 static const struct engine *engine_of(const struct crypto *crypto, uint16_t suite)

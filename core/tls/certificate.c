@@ -18,14 +18,22 @@ static struct span signed_content(const struct tls *tls, uint8_t out[SIGNED_MOST
     return span_of(out, SIGNED_SPACES + sizeof server_context + crypto_hash_size(tls->schedule.hash));
 }
 
-int neap_tls_write_certificate(struct tls *tls, struct failure *why)
+size_t neap_tls_certificate_size(const struct tls *tls)
 {
-    size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0, room = 4;
-    struct writer w;
+    size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0, size = MESSAGE_HEADER + 4;
 
     for (size_t i = 0; i < count; i++)
-        room += 3 + neap_identity_chain(tls->identity, i).size + 2;
-    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE, room, &w, why);
+        size += 3 + neap_identity_chain(tls->identity, i).size + 2;
+    return size;
+}
+
+int neap_tls_write_certificate(struct tls *tls, struct failure *why)
+{
+    size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0;
+    struct writer w;
+
+    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE,
+                                    neap_tls_certificate_size(tls) - MESSAGE_HEADER, &w, why);
     if (rc)
         return rc;
     write_u8(&w, 0); /* no request context in the handshake */

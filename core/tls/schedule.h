@@ -12,7 +12,6 @@ struct schedule {
     uint8_t secret[CRYPTO_MAX_HASH]; /* the handshake secret, then the master secret */
     uint8_t client_handshake[CRYPTO_MAX_HASH], server_handshake[CRYPTO_MAX_HASH];
     uint8_t client_application[CRYPTO_MAX_HASH], server_application[CRYPTO_MAX_HASH];
-    uint8_t exporter[CRYPTO_MAX_HASH];
 };
 
 /** Choose the hash by the suite and start the transcript. */
@@ -23,8 +22,10 @@ void neap_schedule_add(struct schedule *s, struct span message);
 void neap_schedule_retry(struct schedule *s);
 /** Handshake traffic secrets from the (EC)DHE secret; the transcript ends with ServerHello. */
 void neap_schedule_handshake(struct schedule *s, struct span shared);
-/** Application traffic secrets and the exporter's; the transcript ends with the server's Finished. */
+/** Application traffic secrets; the transcript ends with the server's Finished. */
 void neap_schedule_application(struct schedule *s);
+/** The exporter's, right behind them, for whom it may concern. */
+void neap_schedule_exporter(const struct schedule *s, uint8_t *out);
 /** verify_data of a Finished under the sender's handshake traffic secret over the transcript so far. */
 void neap_schedule_finished(const struct schedule *s, const uint8_t *traffic_secret, uint8_t *mac);
 /** The transcript's hash so far. */

@@ -153,6 +153,8 @@ static int ask_again(struct tls *tls, const struct client_hello *hello, struct f
 
 /* ---- the server's flight */
 
+#define SIGNATURE_ROOM (MESSAGE_HEADER + 4u + 256u) /* RSA-2048; more makes the flight move once */
+
 static int write_server_hello(struct tls *tls, const struct key_share *share, struct failure *why)
 {
     uint8_t random[32];
@@ -174,12 +176,16 @@ static int write_server_hello(struct tls *tls, const struct key_share *share, st
     return neap_tls_end_message(tls, TLS_INITIAL, &w, why);
 }
 
+static size_t extensions_room(const struct tls *tls)
+{
+    return 32 + (size_t)tls->alpn_size + tls->params.size;
+}
+
 static int write_encrypted_extensions(struct tls *tls, struct failure *why)
 {
     struct writer w;
 
-    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, ENCRYPTED_EXTENSIONS,
-                                    32 + (size_t)tls->alpn_size + tls->params.size, &w, why);
+    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, ENCRYPTED_EXTENSIONS, extensions_room(tls), &w, why);
     if (rc)
         return rc;
     uint8_t *length = vector_open(&w, 2);
@@ -222,8 +228,13 @@ static int exchange_keys(struct tls *tls, struct span client_share, struct failu
 
 static int write_flight(struct tls *tls, struct span client_share, struct failure *why)
 {
+    /* EncryptedExtensions to Finished in one piece of memory, and a signature of the ordinary size. */
+    size_t size = MESSAGE_HEADER + extensions_room(tls) + neap_tls_certificate_size(tls) + SIGNATURE_ROOM +
+                  MESSAGE_HEADER + CRYPTO_MAX_HASH;
     int rc = exchange_keys(tls, client_share, why);
 
+    if (!rc)
+        rc = neap_tls_reserve(tls, TLS_HANDSHAKE, size, why);
     if (!rc)
         rc = write_encrypted_extensions(tls, why);
     if (!rc)

@@ -89,6 +89,8 @@ static inline int neap_tls_no_memory(struct failure *why)
 struct span neap_tls_copy(struct tls *tls, struct span bytes);
 void neap_tls_drop(struct tls *tls, struct span *copy);
 
+/** Room for so many bytes of output at a level, ahead of the messages that they make. NEAP_ERR_NO_MEMORY changes nothing. */
+int neap_tls_reserve(struct tls *tls, enum tls_level level, size_t size, struct failure *why);
 /** Start a message with at most `room` bytes of body at a level. On NEAP_ERR_NO_MEMORY nothing changed. */
 int neap_tls_begin_message(struct tls *tls, enum tls_level level, enum handshake_type type, size_t room,
                            struct writer *w, struct failure *why);
@@ -132,6 +134,8 @@ bool neap_tls_wants_group(const struct tls_config *config, uint16_t group);
 
 /* ---- certificate.c: the authentication messages (RFC 8446 §4.4) */
 
+/** What our Certificate takes, with its header. */
+size_t neap_tls_certificate_size(const struct tls *tls);
 /** Our chain, or an empty one when tls->identity is NULL. */
 int neap_tls_write_certificate(struct tls *tls, struct failure *why);
 /** SIGNING_LATER when nothing is written yet because the signature is still to come: then call it again. */

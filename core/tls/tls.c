@@ -268,23 +268,33 @@ void neap_tls_output_taken(struct tls *tls, enum tls_level level, size_t size)
     *out = (struct output){0};
 }
 
+int neap_tls_reserve(struct tls *tls, enum tls_level level, size_t size, struct failure *why)
+{
+    struct output *out = &tls->output[level];
+    struct pool *pool = tls->config->pool;
+    size_t need = out->size + size;
+
+    if (need <= out->room)
+        return 0;
+    uint8_t *data =
+        out->data ? neap_pool_resize(pool, out->data, out->room, need) : neap_pool_alloc(pool, need);
+    if (!data)
+        return neap_tls_no_memory(why);
+    out->data = data;
+    out->room = need;
+    return 0;
+}
+
 int neap_tls_begin_message(struct tls *tls, enum tls_level level, enum handshake_type type, size_t room,
                            struct writer *w, struct failure *why)
 {
     struct output *out = &tls->output[level];
-    size_t need = out->size + MESSAGE_HEADER + room;
 
     if (MESSAGE_HEADER + room > LIMIT_TLS_MESSAGE)
         return neap_fail(why, NEAP_ERR_LIMIT, "our handshake message would be above the limit");
-    if (need > out->room) {
-        struct pool *pool = tls->config->pool;
-        uint8_t *data =
-            out->data ? neap_pool_resize(pool, out->data, out->room, need) : neap_pool_alloc(pool, need);
-        if (!data)
-            return neap_tls_no_memory(why);
-        out->data = data;
-        out->room = need;
-    }
+    int rc = neap_tls_reserve(tls, level, MESSAGE_HEADER + room, why);
+    if (rc)
+        return rc;
     *w = writer_of(out->data + out->size, MESSAGE_HEADER + room);
     write_u8(w, (uint8_t)type);
     write_u24(w, 0);
@@ -385,7 +395,12 @@ void neap_tls_application_keys(struct tls *tls)
     neap_schedule_application(s);
     log_secret(tls, "CLIENT_TRAFFIC_SECRET_0", s->client_application);
     log_secret(tls, "SERVER_TRAFFIC_SECRET_0", s->server_application);
-    log_secret(tls, "EXPORTER_SECRET", s->exporter);
+    if (!tls->config->keylog)
+        return;
+    uint8_t exporter[CRYPTO_MAX_HASH];
+    neap_schedule_exporter(s, exporter);
+    log_secret(tls, "EXPORTER_SECRET", exporter);
+    neap_wipe(exporter, sizeof exporter);
 }
 
 /* ---- Finished (RFC 8446 §4.4.4) */

@@ -37,10 +37,10 @@ if(NOT NEAP_WITH_LIBCRYPTO) # AUTO counts as true
   set(LIBCRYPTO_FOUND OFF)
   set(LIBCRYPTO_LINK_LIBRARIES "")
 elseif(PkgConfig_FOUND)
-  pkg_check_modules(LIBCRYPTO libcrypto>=3.0)
+  pkg_check_modules(LIBCRYPTO libcrypto>=3.0 libcrypto<4)
 endif()
 if(NEAP_WITH_LIBCRYPTO AND NOT NEAP_WITH_LIBCRYPTO STREQUAL "AUTO" AND NOT LIBCRYPTO_FOUND)
-  message(FATAL_ERROR "OpenSSL's libcrypto (3.0 or later) was not found by pkg-config, and NEAP_WITH_LIBCRYPTO is ON.\n"
+  message(FATAL_ERROR "OpenSSL's libcrypto (3.x) was not found by pkg-config, and NEAP_WITH_LIBCRYPTO is ON.\n"
     "On Debian: apt-get install libssl-dev, or run scripts/bootstrap")
 elseif(NOT LIBCRYPTO_FOUND)
   message(STATUS "libcrypto: not used (signatures and key exchange from Mbed TLS)")

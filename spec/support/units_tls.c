@@ -563,6 +563,7 @@ static int schedule_secrets(lua_State *L)
 {
     const struct schedule *s = check_schedule(L);
     size_t size = crypto_hash_size(s->hash);
+    uint8_t exporter[CRYPTO_MAX_HASH];
 
     lua_newtable(L);
     set_span(L, "secret", span_of(s->secret, size));
@@ -570,7 +571,8 @@ static int schedule_secrets(lua_State *L)
     set_span(L, "server_handshake", span_of(s->server_handshake, size));
     set_span(L, "client_application", span_of(s->client_application, size));
     set_span(L, "server_application", span_of(s->server_application, size));
-    set_span(L, "exporter", span_of(s->exporter, size));
+    neap_schedule_exporter(s, exporter);
+    set_span(L, "exporter", span_of(exporter, size));
     return 1;
 }
 

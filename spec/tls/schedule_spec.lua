@@ -1,4 +1,5 @@
 local helper = require("helper")
+local crypto = require("neap.units").crypto
 local tls = require("neap.units").tls
 
 --- The value of a field in a section of RFC 8448, at the nth step whose name has these words.
@@ -59,6 +60,22 @@ describe("the key schedule", function()
     schedule:add(value("construct a ServerHello", "ServerHello"))
     schedule:add(value("construct a ClientHello", "ClientHello", 2))
     check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello", 2))
+  end)
+
+  it("begins with the constants that no PSK leads to", function()
+    for suite, bits in pairs({ [0x1301] = 256, [0x1302] = 384 }) do
+      local size = bits / 8
+      local zeros, nothing = ("\0"):rep(size), (crypto.hash(bits, ""))
+      local early = crypto.hkdf_extract(bits, zeros, zeros)
+      local salt = crypto.expand_label(bits, early, "derived", nothing, size)
+      local schedule = tls.schedule(suite)
+      schedule:handshake("shared")
+      local handshake = schedule:secrets().secret
+      assert.equal(helper.hex(crypto.hkdf_extract(bits, salt, "shared")), helper.hex(handshake))
+      schedule:application()
+      salt = crypto.expand_label(bits, handshake, "derived", nothing, size)
+      assert.equal(helper.hex(crypto.hkdf_extract(bits, salt, zeros)), helper.hex(schedule:secrets().secret))
+    end
   end)
 
   it("is as wide as the hash of the suite", function()

@@ -162,12 +162,31 @@ static struct signer *signer_new(struct crypto *crypto, struct span der, struct 
     return NULL;
 }
 
+#define SIGNATURES \
+    .start = libcrypto_start, .stop = libcrypto_stop, .verify = verify, .signer_new = signer_new
+
 const struct provider neap_provider_libcrypto = {
     .name = "libcrypto",
-    .start = libcrypto_start,
-    .stop = libcrypto_stop,
+    SIGNATURES,
     .share_generate = libcrypto_share_generate,
     .share_combine = libcrypto_share_combine,
-    .verify = verify,
-    .signer_new = signer_new,
+};
+
+static int generate(struct crypto *crypto, struct key_share *out)
+{
+    return out->group == GROUP_X25519 ? neap_x25519_generate(crypto, out)
+                                      : libcrypto_share_generate(crypto, out);
+}
+
+static int combine(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret)
+{
+    return ours->group == GROUP_X25519 ? neap_x25519_shared(crypto, ours->private_key, peer.data, secret)
+                                       : libcrypto_share_combine(crypto, ours, peer, secret);
+}
+
+const struct provider neap_provider_libcrypto_and_sodium = {
+    .name = "libcrypto and libsodium",
+    SIGNATURES,
+    .share_generate = generate,
+    .share_combine = combine,
 };

@@ -71,10 +71,7 @@ static int ecdh_combine(struct crypto *crypto, const struct key_share *ours, str
 
 int mbed_share_generate(struct crypto *crypto, struct key_share *out)
 {
-    if (out->group != GROUP_X25519)
-        return ecdh_generate(crypto, out);
-    neap_random_bytes(&crypto->random, out->private_key, out->private_size);
-    return neap_x25519_public(crypto, out->private_key, out->public_key);
+    return out->group == GROUP_X25519 ? neap_x25519_generate(crypto, out) : ecdh_generate(crypto, out);
 }
 
 int mbed_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret)

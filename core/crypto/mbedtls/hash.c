@@ -1,5 +1,7 @@
-/* SHA-256 and SHA-384 in contexts that live inside of struct hash_state. */
+/* Builds without libcrypto: SHA-256 and SHA-384 in contexts that live inside of struct hash_state. */
 #include "crypto/crypto.h"
+
+#ifndef NEAP_HAVE_LIBCRYPTO
 
 #include "crypto/mbedtls/compat.h"
 
@@ -68,3 +70,5 @@ void neap_hash_free(struct hash_state *s)
 {
     neap_wipe(s, sizeof(*s));
 }
+
+#endif
