@@ -1,7 +1,6 @@
 /* HTTP/3 on a connection: events as plain values, so that a request costs one table, its fields. */
 #include "binding.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define RECV_MAX 65536
@@ -163,12 +162,19 @@ static int send_response(lua_State *L)
 }
 
 /* The decimal digits of a number as a field's value. */
-static neap_field number_field(const char *name, uint64_t number, char text[24])
+static neap_field number_field(const char *name, size_t name_size, uint64_t number, char text[24])
 {
-    int size = snprintf(text, 24, "%llu", (unsigned long long)number);
+    char *at = text + 24;
 
-    return (neap_field){.name = name, .name_size = strlen(name), .value = text, .value_size = (size_t)size};
+    do {
+        *--at = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return (neap_field){
+        .name = name, .name_size = name_size, .value = at, .value_size = (size_t)(text + 24 - at)};
 }
+
+#define NUMBER_FIELD(name, number, text) number_field(name, sizeof(name) - 1, number, text)
 
 /* h3:respond(stream, status[, fields[, body[, length]]]) -> count of body bytes taken */
 static int respond(lua_State *L)
@@ -182,9 +188,9 @@ static int respond(lua_State *L)
     const char *body = luaL_optlstring(L, 5, "", &size);
 
     luaL_argcheck(L, status >= 200 && status <= 999, 3, "a final status, 200 to 999");
-    fields[count++] = number_field(":status", status, status_text);
+    fields[count++] = NUMBER_FIELD(":status", status, status_text);
     if (!lua_isnoneornil(L, 6))
-        fields[count++] = number_field("content-length", neap_lua_check_u64(L, 6), length_text);
+        fields[count++] = NUMBER_FIELD("content-length", neap_lua_check_u64(L, 6), length_text);
     if (!lua_isnoneornil(L, 4))
         count = neap_lua_check_fields(L, 4, fields, count);
     if (core->h3 == NULL)

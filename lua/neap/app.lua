@@ -82,20 +82,26 @@ end
 -- ---- routing
 
 local function find_and_run(self, req, res)
-  local segments = req._segments
-  local route, params, allowed
-  req._wildcard = nil
-  if segments then route, params, allowed = self.router:match(req.method, req.path, segments) end
+  local has_spelling, params, allowed = rawget(req, "_segments") ~= false, nil, nil
+  local route = has_spelling and self.router:match_exact(req.method, req.path)
+  if route then
+    req.route = route.pattern
+    -- Middleware may have given it others.
+    if self.middleware[1] then req.params, req._wildcard = {}, nil end
+    return route.handler(req, res)
+  end
+  if has_spelling then route, params, allowed = self.router:match(req.method, req.path, req._segments) end
   if route then
     req.params, req.route, req._wildcard = params, route.pattern, route.rest
     return route.handler(req, res)
   end
+  req._wildcard = nil
   if params == 405 then
     res:header("allow", table.concat(allowed, ", "))
     return 405, "method not allowed\n"
   end
   -- A path that has no spelling, such as one out of the root, is nobody's.
-  if self.not_found and segments then return self.not_found(req, res:status(404)) end
+  if self.not_found and has_spelling then return self.not_found(req, res:status(404)) end
   return 404, "not found\n"
 end
 
@@ -252,7 +258,7 @@ function run_from(self, i, req, res, outer)
 end
 
 local function run_all(self, req, res, outer)
-  run_from(self, 1, req, res, outer)
+  if outer then run_from(self, 1, req, res, outer) else res:_take(nil, find_and_run(self, req, res)) end
   res:_complete()
 end
 

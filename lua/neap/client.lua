@@ -307,7 +307,7 @@ local function send_chunks(exchange, source, trailers, limits)
   local ok, message, code
   if trailers then
     local fields = Headers.list(Headers.new(trailers))
-    ok, message, code = exchange.h3:send_trailers(exchange.stream, fields)
+    ok, message, code = exchange._session.h3:send_trailers(exchange._stream, fields)
     if not ok and code == "argument" then message = Headers.problem(fields) end
   else
     ok, message, code = exchange_methods.write(exchange, "", true, limits:left())
@@ -320,7 +320,7 @@ local function send_body(exchange, source, trailers, limits)
   local ok, message = pcall(send_chunks, exchange, source, trailers, limits)
   if not ok then break_off(exchange, tostring(message)) end
   exchange.is_uploading = false
-  if exchange.is_over then exchange.session:forget(exchange) end
+  if exchange.is_over then exchange._session:forget(exchange) end
 end
 
 -- Whether a connection that should have something acknowledged was silent between two looks.
@@ -331,8 +331,8 @@ local function is_silent(attempt, before)
 end
 
 local function tell_informational(exchange, fn)
-  local list = exchange.informational
-  exchange.informational = nil
+  local list = exchange._informational
+  exchange._informational = nil
   for _, fields in ipairs(list) do
     fn(tonumber(fields[2]), Headers.new({ (table.unpack or unpack)(fields, 3) }))
   end
@@ -341,28 +341,28 @@ end
 -- Waits for the headers. A kept connection may be dead without anyone's word (the server was killed, a
 -- NAT forgot us): nothing comes, not even acknowledgements, and it is given up before the timeout.
 local function await_headers(attempt, exchange, is_kept, request, limits)
-  local session = exchange.session
+  local session = exchange._session
   local pause, received = SILENT_AFTER, nil
   exchange.progress_at = core.now()
   while true do
     session:pump()
-    if exchange.informational then
+    if exchange._informational then
       exchange.progress_at = core.now()
       if request.on_informational then tell_informational(exchange, request.on_informational) end
-      exchange.informational = nil
-    elseif exchange.fields then
+      exchange._informational = nil
+    elseif exchange._fields then
       return true
-    elseif exchange.failure then
-      return nil, exchange.failure, exchange.failure_code or "cancelled"
-    elseif exchange.reset_code then
-      return nil, ("request reset by the server (%s)"):format(core.error_name(exchange.reset_code, true)), "reset",
-        exchange.reset_code
+    elseif exchange._failure then
+      return nil, exchange._failure, exchange._failure_code or "cancelled"
+    elseif exchange._reset_code then
+      return nil, ("request reset by the server (%s)"):format(core.error_name(exchange._reset_code, true)), "reset",
+        exchange._reset_code
     elseif session.closed then
       return nil, session.reason.text, "closed", session.reason.code
     else
       local left = limits:left(exchange.progress_at)
       if left <= 0 then return nil, limits:why(attempt, exchange) end
-      if not task.wait_at(exchange, "reader", math.min(left, pause)) then
+      if not task.wait_at(exchange, "_reader", math.min(left, pause)) then
         local silent = false
         if is_kept then
           silent, received = is_silent(attempt, received)

@@ -13,9 +13,9 @@ local DEFAULT_LIMIT = 16 * 1024 * 1024 -- bytes that body() and json() take unle
 -- Ends an exchange that is not wanted any more; who waits on it is woken. What came of it and is not read is dropped,
 -- so that the connection's receive credit is there for others.
 local function break_off(exchange, failure, code)
-  if not exchange.session.closed then exchange.h3:cancel(exchange.stream, H3_REQUEST_CANCELLED) end
-  exchange.reset_code = exchange.reset_code or H3_REQUEST_CANCELLED
-  exchange.failure, exchange.failure_code = failure, code
+  if not exchange._session.closed then exchange._session.h3:cancel(exchange._stream, H3_REQUEST_CANCELLED) end
+  exchange._reset_code = exchange._reset_code or H3_REQUEST_CANCELLED
+  exchange._failure, exchange._failure_code = failure, code
   Session.wake(exchange)
 end
 
@@ -23,7 +23,7 @@ end
 -- may be silent for longer than connections may; "held", for `seconds` from now on, since a response that is not read
 -- to its end would be lost with the connection while the program does something else; nil: it does not.
 local function keep(exchange, why, seconds)
-  local session, before = exchange.session, exchange.kept
+  local session, before = exchange._session, exchange.kept
   local was_awaited = session.awaited > 0
   if before == why and why ~= "held" then return end
   if before then session[before] = session[before] - 1 end
@@ -49,12 +49,12 @@ local function drop_abandoned()
   local list = abandoned
   abandoned = {}
   for _, exchange in ipairs(list) do
-    if exchange.session.exchanges[exchange.stream] == exchange then
+    if exchange._session.exchanges[exchange._stream] == exchange then
       -- With its client the connection may have been collected in the same round. What has run its finalizer raises
       -- when it is called, and cannot be asked whether it has; then no stream is left to give back, no PING to stop.
       pcall(break_off, exchange)
       pcall(keep, exchange, nil)
-      exchange.session:forget(exchange)
+      exchange._session:forget(exchange)
     end
   end
 end
@@ -172,7 +172,7 @@ end
 
 --- The fields behind the body; nil when there were none or the body was not read to its end.
 function Response:trailers()
-  local fields = self._exchange.trailer_fields
+  local fields = self._exchange._trailer_fields
   return fields and Headers.wrap(fields)
 end
 
@@ -184,7 +184,7 @@ function Response:_over()
   if exchange.is_uploading then
     exchange.is_over = true
   else
-    exchange.session:forget(exchange)
+    exchange._session:forget(exchange)
   end
 end
 
@@ -202,7 +202,7 @@ end
 
 --- The response of an exchange whose headers have come.
 function Response.new(attempt, exchange, target, limits)
-  local list = exchange.fields
+  local list = exchange._fields
   local headers = {}
   for i = 3, #list do headers[i - 2] = list[i] end
   local response = {
@@ -216,7 +216,7 @@ function Response.new(attempt, exchange, target, limits)
   end
   setmetatable(response, Response)
   keep(exchange, "held", limits:left())
-  if exchange.no_body then response:_over() end
+  if exchange._no_body then response:_over() end
   return response
 end
 

@@ -1,6 +1,8 @@
 --- Fields of a message: ordered, several values a name, names in any case. Indexing reads and writes:
 -- `headers["content-type"]`; pairs() gives each name once with its first value, in no order, each() every
 -- line in order. A field with the name of a method below is reached by get and each only.
+local core = require "neap.core"
+
 local lower = string.lower
 
 local Headers = {}
@@ -57,7 +59,12 @@ end
 -- The lines of a set. An assignment to a field that is there passes the metatable by: what it changed
 -- is put into the list here.
 local function lines(self)
-  local list = getmetatable(self).list
+  local meta = getmetatable(self)
+  local list = meta.list
+  if not list then
+    list = core.field_list(meta.block)
+    meta.list = list
+  end
   local i, first = 1, {}
   while list[i] do
     local name = list[i]
@@ -89,6 +96,13 @@ local function as_text(self)
   local text = {}
   for name, value in methods.each(self) do text[#text + 1] = name .. ": " .. value end
   return table.concat(text, "\n")
+end
+
+--- The set of a block of fields, as h3:events gives it (false: of none). Its list is made when it is asked for.
+function Headers.of_block(block)
+  if not block then return Headers.wrap({}) end
+  return setmetatable(core.field_set(block, methods),
+    { __index = index, __newindex = newindex, __tostring = as_text, block = block })
 end
 
 --- Takes over a flat list as the binding gives it, without a copy.

@@ -34,7 +34,7 @@ end
 local function count_unread(attempt, exchange)
   local count = 0
   for _, other in pairs(attempt.session.exchanges) do
-    if other ~= exchange and other.fields then count = count + 1 end
+    if other ~= exchange and other._fields then count = count + 1 end
   end
   return count
 end

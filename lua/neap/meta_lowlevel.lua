@@ -257,6 +257,11 @@ local H3 = {}
 ---@return any b
 ---@return any c
 function H3:poll() end
+--- Many events at once, each in 11 places of the list: see lua/binding/README.md.
+---@param list any[]
+---@return integer used
+---@return boolean? is_more
+function H3:events(list) end
 ---@param fields string[] { ":method", "GET", … }
 ---@param fin? boolean
 ---@return integer? stream

@@ -1,6 +1,6 @@
 --- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
 -- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first
--- asked for: headers, query, query_all, peer.
+-- asked for: headers, query, query_all, peer. It is the session's exchange as well.
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
@@ -29,7 +29,7 @@ function Request:__index(key)
 end
 
 function lazy:headers()
-  return Headers.wrap(self._regular)
+  return Headers.of_block(self._block)
 end
 
 function lazy:query()
@@ -43,50 +43,44 @@ function lazy:query_all()
 end
 
 function lazy:peer()
-  return self._exchange.session.conn:peer()
+  return self._session.conn:peer()
 end
 
 function lazy:params()
   return {}
 end
 
-local pseudo = { [":method"] = "method", [":scheme"] = "scheme", [":authority"] = "host", [":path"] = "target",
-  [":protocol"] = "protocol" }
+function lazy:id()
+  return self._stream
+end
 
---- Makes the request of an exchange from its flat field list, which is taken over.
-function Request.new(exchange, fields, fin, timeout)
-  -- Named here, so that the table is made once as large as it gets.
-  local self = { _exchange = exchange, _timeout = timeout, proto = "h3", id = exchange.stream, has_body = not fin,
-    method = nil, scheme = nil, host = nil, target = nil, path = nil, query_string = nil, _regular = nil,
-    params = nil, route = nil, _segments = nil }
-  local first = 1
-  while fields[first] and pseudo[fields[first]] do
-    self[pseudo[fields[first]]] = fields[first + 1]
-    first = first + 2
-  end
-  local n = #fields
-  for i = first, n do fields[i - first + 1] = fields[i] end
-  for i = n - first + 2, n do fields[i] = nil end
-  self._regular = fields
-  if not self.host then
-    for i = 1, #fields, 2 do
-      if fields[i] == "host" then
-        self.host = fields[i + 1]
-        break
-      end
-    end
-  end
-  if fin then exchange.finished = true end
-  local target = self.target or ""
-  local mark = target:find("?", 1, true)
-  local path = mark and target:sub(1, mark - 1) or target
+-- The decoded segments of the path; false when it has no spelling.
+function lazy:_segments()
+  return Router.segments(self.path)
+end
+
+methods.proto = "h3"
+
+-- The spelling of a path that needs one; nil when it has none.
+local function spell(path)
   local spelled = Router.normalize(path)
   -- Where its escaped slashes lead out of the root, no prefix of middleware says what it is below.
-  if spelled and Router.has_escaped_slash(spelled) and not Router.loosen(spelled) then
-    spelled, path = nil, spelled
+  if spelled and Router.has_escaped_slash(spelled) and not Router.loosen(spelled) then return nil, spelled end
+  return spelled, path
+end
+
+--- Makes the request that came on a stream, which is also its exchange for the session, of what h3:events gives of it.
+function Request.new(session, stream, fin, method, target, path, query, host, scheme, block, protocol)
+  -- All that most requests get is named here, so that the table is made once as large as it gets.
+  local self = { _session = session, _stream = stream, _finished = fin, _block = block, method = method,
+    target = target, path = path, query_string = query or nil, host = host or nil, scheme = scheme or nil,
+    has_body = not fin, route = nil, params = nil, headers = nil, _segments = nil }
+  if protocol then self.protocol = protocol end
+  if not path then
+    local spelled, sent = spell(query and target:sub(1, -#query - 2) or target)
+    self.path = spelled or sent
+    if not spelled then self._segments = false end
   end
-  self.path, self._segments = spelled or path, spelled and Router.segments(spelled) or false
-  self.query_string = mark and target:sub(mark + 1) or nil
   return setmetatable(self, Request)
 end
 
@@ -115,7 +109,7 @@ function methods:read(max)
     if message then error(broken_off(message, code, number), 2) end
     return nil
   end
-  local bytes, message, code, number = exchange_methods.read(self._exchange, max, self._timeout)
+  local bytes, message, code, number = exchange_methods.read(self, max)
   if message and code ~= "timeout" then self._broken = { message, code, number } end
   if not bytes and not message then self._has_ended = true end
   return bytes, message, code, number
@@ -173,16 +167,16 @@ end
 
 --- Whether the client is still there and takes an answer.
 function methods:is_open()
-  return Session.why_left(self._exchange) == nil
+  return Session.why_left(self) == nil
 end
 
 function methods:_why_left()
-  return Session.why_left(self._exchange)
+  return Session.why_left(self)
 end
 
 --- The fields behind the body, nil when there were none or the body was not read to its end.
 function methods:trailers()
-  local fields = self._exchange.trailer_fields
+  local fields = self._trailer_fields
   return fields and Headers.wrap(fields)
 end
 

@@ -24,19 +24,16 @@ local H3_INTERNAL_ERROR = 0x102
 
 local MAX_INFORMATIONAL = 16 -- before a response: they wait for no credit, and are held until they are sent
 
-function Response.new(exchange, method, timeout)
-  return setmetatable({
-    _exchange = exchange,
-    _is_head = method == "HEAD",
-    _is_connect = method == "CONNECT",
-    _timeout = timeout,
-    _status = 200,
-    _started = false,
-    _ended = false,
-    _fields = nil, -- named here, so that the table is made once as large as it gets
-    _body = nil,
-    sent = 0,
-  }, Response)
+-- What most responses keep as it is.
+Response._method = false -- that of a request that changes what its response is: HEAD, CONNECT
+
+function Response.new(req)
+  -- Named here, so that the table is made once as large as it gets.
+  local self = { _exchange = req, _status = 200, _started = false, _ended = false, _is_over = false, sent = 0,
+    _fields = nil, _body = nil }
+  local method = req.method
+  if method == "HEAD" or method == "CONNECT" then self._method = method end
+  return setmetatable(self, Response)
 end
 
 -- ---- how it can end badly
@@ -76,7 +73,7 @@ end
 local function fail(self, message, code, number)
   if self._started then
     self._ended = true
-    self._exchange.h3:cancel(self._exchange.stream, H3_INTERNAL_ERROR)
+    self._exchange._session.h3:cancel(self._exchange._stream, H3_INTERNAL_ERROR)
     self._failure = { message, code, number }
   end
   if CAN_HAPPEN[code] then
@@ -105,27 +102,48 @@ function Response:status(status)
   return self
 end
 
+-- The lines of responses that have a content-type and nothing else: made once, and copied before one changes them.
+local TEXT, JSON = { "content-type", "text/plain; charset=utf-8" }, { "content-type", "application/json" }
+
 -- The lines of our fields, a flat list; nil while there are none.
 local function fields_of(self)
   return self._headers and Headers.list(self._headers) or self._fields
 end
 
+-- The same, to be changed.
+local function own_fields(self)
+  local fields = self._fields
+  if fields == TEXT or fields == JSON then fields = { fields[1], fields[2] } end
+  self._fields = fields or {}
+  return self._fields
+end
+
+-- Gives the body its type, unless it has one.
+local function set_type(self, type_line)
+  if not self._fields and not self._headers and not self._started then
+    self._fields = type_line
+  elseif not self:header("content-type") then
+    self:header("content-type", type_line[2])
+  end
+end
+
 -- Whether the status may come with a content-length (RFC 9110 §8.6).
 local function may_have_length(self)
-  return self._status ~= 204 and not (self._is_connect and self._status < 300)
+  return self._status ~= 204 and not (self._method == "CONNECT" and self._status < 300)
 end
 
 -- The lines as they are sent.
 local function fields_to_send(self)
-  if (self._fields or self._headers) and not may_have_length(self) then self:header("content-length", nil) end
+  local fields = self._fields
+  if fields == TEXT or fields == JSON then return fields end
+  if (fields or self._headers) and not may_have_length(self) then self:header("content-length", nil) end
   return fields_of(self)
 end
 
 --- The headers to be sent (see neap.headers).
 function Response:headers()
   if not self._headers then
-    self._fields = self._fields or {}
-    self._headers = Headers.wrap(self._fields)
+    self._headers = Headers.wrap(own_fields(self))
   end
   return self._headers
 end
@@ -145,8 +163,7 @@ function Response:header(name, ...)
   if self._headers then
     self._headers[is_added and "append" or "set"](self._headers, name, value)
   else
-    self._fields = self._fields or {}
-    flat[is_added and "append" or "set"](self._fields, name, value)
+    flat[is_added and "append" or "set"](own_fields(self), name, value)
   end
   return self
 end
@@ -219,7 +236,7 @@ function Response:on_close(fn)
   end
   if not self._on_close then
     self._on_close = {}
-    self._exchange.on_lost = function(exchange) self:_tell_close(why_left(exchange)) end
+    self._exchange._on_lost = function(exchange) self:_tell_close(why_left(exchange)) end
   end
   table.insert(self._on_close, fn)
   return self
@@ -255,8 +272,8 @@ function Response:start()
   local fields = { ":status", self._status }
   local list = fields_to_send(self) or {}
   for i = 1, #list do fields[i + 2] = list[i] end
-  local ends = self._is_head or NO_BODY[self._status] or false
-  local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, fields, ends)
+  local ends = self._method == "HEAD" or NO_BODY[self._status] or false
+  local ok, message, code, number = self._exchange._session.h3:send_response(self._exchange._stream, fields, ends)
   if not ok then return fail(self, refusal(list, message, code), code, number) end
   self._started, self._ended, self._has_no_body = true, ends, ends
   return self
@@ -279,7 +296,7 @@ function Response:informational(status, fields)
   local list = Headers.list(Headers.new(fields):del("content-length")) -- RFC 9110 §8.6
   local all = { ":status", status }
   for i = 1, #list do all[i + 2] = list[i] end
-  local ok, message, code, number = self._exchange.h3:send_response(self._exchange.stream, all, false)
+  local ok, message, code, number = self._exchange._session.h3:send_response(self._exchange._stream, all, false)
   if not ok then return fail(self, refusal(list, message, code), code, number) end
   return self
 end
@@ -304,8 +321,8 @@ function Response:write(data)
     task.sleep(0) -- nothing else bounds a loop of these
     return self
   end
-  ok, message, code, number = exchange_methods.write(self._exchange, data, false, self._timeout)
-  self.sent = self._exchange.sent or 0
+  ok, message, code, number = exchange_methods.write(self._exchange, data, false)
+  self.sent = self._exchange._sent or 0
   if not ok then
     if code == "argument" then message = "the body is longer than its content-length" end
     return fail(self, message, code, number)
@@ -319,8 +336,8 @@ function Response:_send_file(handle, offset, count)
   if not ok then return nil, message, code, number end
   if self._ended then return self end
   local exchange, fin = self._exchange, not self._trailers
-  ok, message, code, number = exchange_methods.send_file(exchange, handle, offset, count, fin, self._timeout)
-  self.sent = exchange.sent or 0
+  ok, message, code, number = exchange_methods.send_file(exchange, handle, offset, count, fin)
+  self.sent = exchange._sent or 0
   if not ok then return fail(self, message, code, number) end
   if self._trailers then return finish(self) end
   self._ended = true
@@ -334,7 +351,7 @@ end
 function Response:file(path, options)
   if self._failure then raise_over(self) end
   if self._started or self._body then error("the response has its body already", 2) end
-  return file.respond(self._exchange.request, self, path, options)
+  return file.respond(self._exchange, self, path, options)
 end
 
 --- Fields to be sent behind the body, by finish or the handler's return.
@@ -348,10 +365,10 @@ end
 function finish(self)
   local ok, message, code, number
   if self._trailers then
-    ok, message, code, number = self._exchange.h3:send_trailers(self._exchange.stream, self._trailers)
+    ok, message, code, number = self._exchange._session.h3:send_trailers(self._exchange._stream, self._trailers)
     if not ok then return fail(self, refusal(self._trailers, message, code), code, number) end
   else
-    ok, message, code, number = exchange_methods.write(self._exchange, "", true, self._timeout)
+    ok, message, code, number = exchange_methods.write(self._exchange, "", true)
     if not ok then
       if code == "argument" then message = "the body is shorter than its content-length" end
       return fail(self, message, code, number)
@@ -368,30 +385,31 @@ local function emit(self, body)
   if self._trailers then
     local ok, message, code, number = self:start()
     if not ok or self._ended then return ok, message, code, number end
-    ok, message, code, number = exchange_methods.write(self._exchange, body, false, self._timeout)
-    self.sent = self._exchange.sent or 0
+    ok, message, code, number = exchange_methods.write(self._exchange, body, false)
+    self.sent = self._exchange._sent or 0
     if not ok then return fail(self, message, code, number) end
     return finish(self)
   end
   local exchange, fields = self._exchange, fields_to_send(self)
   local has_none = NO_BODY[self._status]
   local length = not has_none and may_have_length(self) and #body or nil
-  local told = fields and flat.get(fields, "content-length")
+  local told = fields and fields ~= TEXT and fields ~= JSON and flat.get(fields, "content-length")
   if told then
     length = nil
-    if not has_none and not self._is_head and tonumber(told) ~= #body then
+    if not has_none and self._method ~= "HEAD" and tonumber(told) ~= #body then
       error(("a body of %d bytes with content-length %s"):format(#body, told:sub(1, 20):gsub("%c", "?")), 0)
     end
   end
-  if has_none or self._is_head then body = "" end
-  local taken, message, code, number = exchange.h3:respond(exchange.stream, self._status, fields, body, length)
+  if has_none or self._method == "HEAD" then body = "" end
+  local h3 = exchange._session.h3
+  local taken, message, code, number = h3:respond(exchange._stream, self._status, fields, body, length)
   if not taken then return fail(self, refusal(fields, message, code), code, number) end
   self._started, self.sent = true, taken
   if taken < #body then
     local ok
-    exchange.sent = taken
-    ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true, self._timeout)
-    self.sent = exchange.sent
+    exchange._sent = taken
+    ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true)
+    self.sent = exchange._sent
     if not ok then return fail(self, message, code, number) end
   end
   self._ended = true
@@ -423,9 +441,7 @@ end
 local function set_json(self, value)
   local text, message = json.encode(value)
   if not text then error(message, 0) end
-  if not NO_BODY[self._status] and not self:header("content-type") then
-    self:header("content-type", "application/json")
-  end
+  if not NO_BODY[self._status] then set_type(self, JSON) end
   return text
 end
 
@@ -464,7 +480,7 @@ function Response:_abort(message, code, number)
   number = number or H3_INTERNAL_ERROR
   self._failure = self._failure or { message, code, number }
   self._started, self._ended = true, true
-  self._exchange.h3:cancel(self._exchange.stream, number)
+  self._exchange._session.h3:cancel(self._exchange._stream, number)
   return self
 end
 
@@ -475,8 +491,8 @@ local function set_body(self, body)
     body = set_json(self, body)
   elseif type(body) ~= "string" then
     error("a handler returns a string, a table, a status first, or its response; not a " .. type(body), 0)
-  elseif body ~= "" and not NO_BODY[self._status] and not self:header("content-type") then
-    self:header("content-type", "text/plain; charset=utf-8")
+  elseif body ~= "" and not NO_BODY[self._status] then
+    set_type(self, TEXT)
   end
   self._body = body
 end
@@ -498,6 +514,10 @@ end
 --- Takes what a handler returned (docs/handlers.md). `state.is_called`: it is middleware that has called next,
 -- so that nothing keeps what there is, and something replaces it.
 function Response:_take(state, a, b, c, ...)
+  -- What most handlers do.
+  if type(a) == "string" and b == nil and c == nil and select("#", ...) == 0 and not (self._body or self._started) then
+    return set_body(self, a)
+  end
   if a == nil then
     if self._failure then return end
     if b ~= nil then error(type(b) == "table" and b or tostring(b), 0) end

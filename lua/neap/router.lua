@@ -1,14 +1,15 @@
 --- Finds the handler of a method and path. A trie of segments: what is written out wins over
 -- `:param`, that over `*rest`; a branch that leads nowhere, or has not the method, is left again for the
--- next best. Patterns and paths are compared by decoded segments of the path's one spelling, so that
--- routes and the prefixes of middleware cannot see two different paths.
+-- next best. Routes without parameters are found by their path, before the trie is gone through. Patterns
+-- and paths are compared by decoded segments of the path's one spelling, so that routes and the prefixes of
+-- middleware cannot see two different paths.
 local url = require "neap.url"
 
 local Router = {}
 Router.__index = Router
 
 function Router.new()
-  return setmetatable({ root = {} }, Router)
+  return setmetatable({ root = {}, exact = {} }, Router)
 end
 
 -- ---- paths
@@ -114,8 +115,10 @@ end
 -- is named "rest").
 function Router:add(method, pattern, handler)
   local node, names, rest = self.root, {}, nil
+  local path = ""
   for _, part in ipairs(parse(pattern, 2)) do
     if type(part) == "string" then
+      path = path .. "/" .. (part:gsub(NOT_IN_SEGMENT, encode))
       node.fixed = node.fixed or {}
       node.fixed[part] = node.fixed[part] or {}
       node = node.fixed[part]
@@ -132,6 +135,7 @@ function Router:add(method, pattern, handler)
   node.methods = node.methods or {}
   if node.methods[method] then error("this route is there already: " .. method .. " " .. pattern, 3) end
   node.methods[method] = { handler = handler, names = names, rest = rest, pattern = pattern }
+  if not names[1] then self.exact[path] = node.methods end
 end
 
 --- A prefix for match_prefix: a pattern that also takes what is below it; a slash or * at its end says
@@ -213,6 +217,13 @@ local function find(node, segments, i, method, values, count)
   local route = pick(methods, method)
   if not route then refuse(values, methods) end
   return route
+end
+
+--- The route {handler, names, rest, pattern} that has no parameters and is written out as this normalized path: what
+-- match would find first.
+function Router:match_exact(method, path)
+  local methods = self.exact[path]
+  return methods and pick(methods, method)
 end
 
 --- The route {handler, names, rest, pattern} and its parameters, or nil, the status that says why not

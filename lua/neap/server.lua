@@ -29,29 +29,26 @@ local OWN = {
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
 }
 
-local function answer(exchange, fields, fin)
-  local self = exchange.session.server
-  local req = Request.new(exchange, fields, fin, self.read_timeout)
-  local res = Response.new(exchange, req.method, self.read_timeout)
-  exchange.request, exchange.response = req, res
-  -- A handler may be silent for longer than a connection: PINGs keep it, as long as a request may go without progress.
-  exchange.session.conn:keep_alive(self.read_timeout)
-  self.app:handle(req, res)
-end
-
--- An exchange ends whatever happens, an error outside of what app:handle answers included.
-local function serve(exchange, fields, fin)
-  local session, h3, stream = exchange.session, exchange.h3, exchange.stream
-  local ok, trace = xpcall(answer, debug.traceback, exchange, fields, fin)
+-- Answers a request, and ends it whatever happens, an error outside of what app:handle answers included.
+local function serve(req)
+  local session = req._session
+  local app, res = session.server.app, Response.new(req)
+  local ok, trace = xpcall(app.handle, debug.traceback, app, req, res)
   if not ok then
     log.error(tostring(trace))
-    local res = exchange.response
-    if not (res and res:is_ended()) and not h3:respond(stream, 500, {}, "") then
-      h3:cancel(stream, H3_INTERNAL_ERROR)
-    end
+    local h3, stream = session.h3, req._stream
+    if not res:is_ended() and not h3:respond(stream, 500, nil, "") then h3:cancel(stream, H3_INTERNAL_ERROR) end
   end
-  if not exchange.finished and not exchange.reset_code and not session.closed then h3:stop_body(stream, H3_NO_ERROR) end
-  session:forget(exchange)
+  if not req._finished and not req._reset_code and not session.closed then
+    session.h3:stop_body(req._stream, H3_NO_ERROR)
+  end
+  session:forget(req)
+end
+
+local function begin(session, stream, ...)
+  local req = Request.new(session, stream, ...)
+  task.go(serve, req)
+  return req
 end
 
 -- One line a second and kind: what ends connections may come thousands of times.
@@ -67,9 +64,7 @@ local function complain(self, kind, text)
 end
 
 local function new_session(self, conn)
-  local session, message, code = Session.new(conn, function(session, stream, fields, fin)
-    task.go(serve, session:exchange(stream), fields, fin)
-  end, self.settings)
+  local session, message, code = Session.new(conn, begin, self.settings)
   if not session then
     complain(self, message, ("%s: connection ended: %s"):format(conn:peer(), message))
     conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)

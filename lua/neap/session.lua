@@ -1,6 +1,7 @@
 --- One HTTP/3 connection, client or server: takes its events and gives them to the exchanges (one a
 -- request stream). Also the two halves of an exchange that both roles share: reading a body,
--- writing a body.
+-- writing a body. What the session keeps in an exchange begins with an underscore, for a server's is
+-- the request that handlers see.
 local core = require "neap.core"
 local task = require "neap.task"
 
@@ -9,8 +10,9 @@ local PIECE = 65536 -- bytes given to the core at a time
 local Session = {}
 Session.__index = Session
 
---- `on_request(session, stream, fields, fin)` is called for a new request (servers); `settings` as core.h3 takes them.
--- nil, message, code when there is no memory for it.
+--- `on_request(session, stream, fin, method, target, path, query, host, scheme, fields, protocol)` is called for a new
+-- request (servers), with what h3:events gives of it, and returns its exchange; `settings` as core.h3 takes them. nil,
+-- message, code when there is no memory for it.
 function Session.new(conn, on_request, settings)
   local h3, message, code = core.h3(conn, settings)
   if not h3 then return nil, message, code end
@@ -26,7 +28,7 @@ end
 
 --- A new exchange on a stream.
 function Session:exchange(stream)
-  local exchange = { session = self, h3 = self.h3, stream = stream }
+  local exchange = { _session = self, _stream = stream }
   self.exchanges[stream] = exchange
   self.count = self.count + 1
   return exchange
@@ -34,17 +36,17 @@ end
 
 --- The exchange is over: events of its stream are ignored from now on.
 function Session:forget(exchange)
-  if self.exchanges[exchange.stream] == exchange then
-    self.exchanges[exchange.stream] = nil
+  if self.exchanges[exchange._stream] == exchange then
+    self.exchanges[exchange._stream] = nil
     self.count = self.count - 1
     if self.count == 0 and self.on_idle then self.on_idle(self) end
   end
 end
 
--- The peer has left an exchange: who waits on it is woken, and `exchange:on_lost()` called where it is set.
+-- The peer has left an exchange: who waits on it is woken, and `exchange:_on_lost()` called where it is set.
 local function lose(exchange)
   Session.wake(exchange)
-  if exchange.on_lost then exchange:on_lost() end
+  if exchange._on_lost then exchange:_on_lost() end
 end
 
 local on = {}
@@ -53,43 +55,41 @@ function on.headers(session, stream, fields, fin, is_informational)
   local exchange = session.exchanges[stream]
   if exchange then
     if is_informational then
-      exchange.informational = exchange.informational or {}
-      table.insert(exchange.informational, fields)
-      task.wake_at(exchange, "reader")
+      exchange._informational = exchange._informational or {}
+      table.insert(exchange._informational, fields)
+      task.wake_at(exchange, "_reader")
       return
     end
-    exchange.fields, exchange.no_body = fields, fin
-    task.wake_at(exchange, "reader")
-  elseif session.on_request then
-    session.on_request(session, stream, fields, fin)
+    exchange._fields, exchange._no_body = fields, fin
+    task.wake_at(exchange, "_reader")
   end
 end
 
 function on.data(session, stream)
   local exchange = session.exchanges[stream]
   if exchange then
-    exchange.has_data = true
-    task.wake_at(exchange, "reader")
+    exchange._has_data = true
+    task.wake_at(exchange, "_reader")
   end
 end
 
 function on.trailers(session, stream, fields)
   local exchange = session.exchanges[stream]
-  if exchange then exchange.trailer_fields = fields end
+  if exchange then exchange._trailer_fields = fields end
 end
 
 function on.finished(session, stream)
   local exchange = session.exchanges[stream]
   if exchange then
-    exchange.finished = true
-    task.wake_at(exchange, "reader")
+    exchange._finished = true
+    task.wake_at(exchange, "_reader")
   end
 end
 
 function on.reset(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
-    exchange.reset_code = code
+    exchange._reset_code = code
     lose(exchange)
   end
 end
@@ -97,14 +97,14 @@ end
 function on.stopped(session, stream, code)
   local exchange = session.exchanges[stream]
   if exchange then
-    exchange.stop_code = code
+    exchange._stop_code = code
     lose(exchange)
   end
 end
 
 function on.writable(session, stream)
   local exchange = session.exchanges[stream]
-  if exchange then task.wake_at(exchange, "writer") end
+  if exchange then task.wake_at(exchange, "_writer") end
 end
 
 function on.goaway(session)
@@ -118,20 +118,46 @@ function on.established() end
 
 function on.closed() end
 
+local WIDTH = 11 -- places that an event takes in the list of h3:events
+
+local spare_list = {}
+for i = 1, 32 * WIDTH do spare_list[i] = false end -- as long as it gets, and without a hash part
+
+-- Gives events to their exchanges; whether requests began.
+local function give(self, list, used)
+  local has_begun = false
+  for i = 1, used, WIDTH do
+    local kind, stream = list[i], list[i + 1]
+    if kind == "request" then
+      self.exchanges[stream] = self.on_request(self, stream, list[i + 2], list[i + 3], list[i + 4], list[i + 5],
+        list[i + 6], list[i + 7], list[i + 8], list[i + 9], list[i + 10])
+      self.count = self.count + 1
+      has_begun = true
+    else
+      on[kind](self, stream, list[i + 2], list[i + 3], list[i + 4])
+    end
+  end
+  return has_begun
+end
+
 --- Takes every event that waits. Starts tasks, never runs them.
 function Session:pump()
-  local h3 = self.h3
-  local kind, stream, a, b, c = h3:poll()
-  while kind do
-    on[kind](self, stream, a, b, c)
-    kind, stream, a, b, c = h3:poll()
-  end
+  local h3, list, has_begun = self.h3, spare_list or {}, false
+  spare_list = nil
+  local used, is_more
+  repeat
+    used, is_more = h3:events(list)
+    if used > 0 then has_begun = give(self, list, used) or has_begun end
+  until not is_more
+  spare_list = list
+  -- A handler may be silent for longer than a connection: PINGs keep it, as long as a request may go without progress.
+  if has_begun then self.conn:keep_alive(self.patience) end
 end
 
 --- Wakes who waits on an exchange.
 function Session.wake(exchange)
-  task.wake_at(exchange, "reader")
-  task.wake_at(exchange, "writer")
+  task.wake_at(exchange, "_reader")
+  task.wake_at(exchange, "_writer")
 end
 
 --- The connection is over: everything that waits on it ends.
@@ -155,18 +181,18 @@ end
 
 --- Why nothing more comes on an exchange: message, code, number.
 local function why_over(exchange)
-  if exchange.failure then return exchange.failure, "cancelled" end
-  if exchange.reset_code then return "reset by peer", "reset", exchange.reset_code end
-  local reason = exchange.session.reason
+  if exchange._failure then return exchange._failure, "cancelled" end
+  if exchange._reset_code then return "reset by peer", "reset", exchange._reset_code end
+  local reason = exchange._session.reason
   return reason and reason.text or "connection closed", "closed", reason and reason.code
 end
 
 --- Why the peer of a server's exchange has left it: message, code, number; nil while it is there.
 function Session.why_left(exchange)
-  if exchange.stop_code and not exchange.session.closed then
-    return "the peer wants no more", "stopped", exchange.stop_code
+  if exchange._stop_code and not exchange._session.closed then
+    return "the peer wants no more", "stopped", exchange._stop_code
   end
-  if exchange.reset_code or exchange.session.closed then return why_over(exchange) end
+  if exchange._reset_code or exchange._session.closed then return why_over(exchange) end
 end
 
 local exchange_methods = {}
@@ -175,30 +201,31 @@ Session.exchange_methods = exchange_methods
 -- What h3[take](h3, stream, argument) gives of a body when some of it is there; nil at the end; nil, message, code[,
 -- number] when it breaks off.
 local function receive(exchange, take, argument, timeout)
-  local session, h3 = exchange.session, exchange.h3
+  local session, h3 = exchange._session, exchange._session.h3
   while true do
-    if session.closed and not exchange.has_data then
-      if exchange.finished then return nil end
+    if session.closed and not exchange._has_data then
+      if exchange._finished then return nil end
       return nil, why_over(exchange)
     end
-    local taken, message, code, number = h3[take](h3, exchange.stream, argument)
+    local taken, message, code, number = h3[take](h3, exchange._stream, argument)
     if taken then return taken end
-    exchange.has_data = false
+    exchange._has_data = false
     if code ~= "again" and code ~= "state" then
-      if code == "closed" and exchange.finished then return nil end
+      if code == "closed" and exchange._finished then return nil end
       return nil, message, code, number
     end
     if not session.closed then session:pump() end
-    if exchange.reset_code then return nil, why_over(exchange) end
-    if exchange.finished then return nil end
-    if not exchange.has_data and not session.closed then
-      local ok, reason, kind = task.wait_at(exchange, "reader", timeout)
+    if exchange._reset_code then return nil, why_over(exchange) end
+    if exchange._finished then return nil end
+    if not exchange._has_data and not session.closed then
+      local ok, reason, kind = task.wait_at(exchange, "_reader", timeout or session.patience)
       if not ok then return nil, reason, kind end
     end
   end
 end
 
---- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it breaks off.
+--- Body bytes as they come (at most `max`); nil at the end; nil, message, code[, number] when it breaks off. `timeout`,
+-- here and below, is what may pass without any; a server's session has one for all, `patience`.
 function exchange_methods.read(exchange, max, timeout)
   return receive(exchange, "recv_body", max or PIECE, timeout)
 end
@@ -210,34 +237,34 @@ end
 
 -- Whether a body can go on: true, or nil, message, code[, number].
 local function may_send(exchange)
-  if exchange.session.closed then return nil, why_over(exchange) end
-  if exchange.stop_code then return nil, "the peer wants no more", "stopped", exchange.stop_code end
+  if exchange._session.closed then return nil, why_over(exchange) end
+  if exchange._stop_code then return nil, "the peer wants no more", "stopped", exchange._stop_code end
   return true
 end
 
 -- `taken` bytes of a body are on their way: the peer gets its time for the rest.
 local function has_sent(exchange, taken)
-  local session = exchange.session
-  exchange.sent = (exchange.sent or 0) + taken
+  local session = exchange._session
+  exchange._sent = (exchange._sent or 0) + taken
   if session.patience then session.conn:keep_alive(session.patience) end
 end
 
 -- Waits until the stream takes bytes again, or it is known why it does not: true, or nil, message, code[, number].
 local function await_room(exchange, timeout)
-  local session = exchange.session
+  local session = exchange._session
   session:pump()
-  if not (session.closed or exchange.stop_code or exchange.reset_code) then
-    return task.wait_at(exchange, "writer", timeout)
-  elseif exchange.reset_code and not exchange.stop_code then
+  if not (session.closed or exchange._stop_code or exchange._reset_code) then
+    return task.wait_at(exchange, "_writer", timeout or session.patience)
+  elseif exchange._reset_code and not exchange._stop_code then
     return nil, why_over(exchange)
   end
   return true
 end
 
 --- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[,
--- number]. `exchange.sent` counts them.
+-- number]. `exchange._sent` counts them.
 function exchange_methods.write(exchange, data, fin, timeout)
-  local h3, stream = exchange.h3, exchange.stream
+  local h3, stream = exchange._session.h3, exchange._stream
   local at, size = 1, #data
   while at <= size or (fin and size == 0) do
     local ok, message, code, number = may_send(exchange)
@@ -266,7 +293,7 @@ function exchange_methods.send_file(exchange, file, offset, count, fin, timeout)
     local ok, message, code, number = may_send(exchange)
     if not ok then return nil, message, code, number end
     local taken
-    taken, message, code, number = exchange.h3:send_file(exchange.stream, file, offset, count, fin)
+    taken, message, code, number = exchange._session.h3:send_file(exchange._stream, file, offset, count, fin)
     if not taken and code ~= "again" then return nil, message, code, number end
     if taken then
       has_sent(exchange, taken)

@@ -9,8 +9,11 @@ local task = {}
 local MAX_IDLE = 1024 -- finished coroutines kept for reuse
 local TIMEOUT = {}    -- what a waiter is woken with when its time is over
 
-local idle = {}
-local queue, queue_first, queue_last = {}, 1, 0
+local idle, idle_count = {}, 0
+
+-- What is ready, each entry in WIDTH places: its coroutine, or NEW for a task that has none yet, and four values.
+local NEW, WIDTH = {}, 5
+local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
 local timers = {} -- binary heap of { at, seq, waiter }
 local timer_seq = 0
 local endpoints = {} -- endpoint → function(conn)
@@ -41,14 +44,22 @@ local function report(trace)
   if not ok then io.stderr:write(tostring(trace), "\nand in the log: ", tostring(second), "\n") end
 end
 
+-- The next task of this turn, when it has no coroutine yet.
+local take_new
+
+-- One coroutine runs task after task, as long as the next in the queue is a new one, before it waits for others.
 local function work(fn, a, b, c)
   while true do
     local ok, trace = xpcall(fn, debug.traceback, a, b, c)
     if not ok then report(trace) end
     live = live - 1
-    if #idle >= MAX_IDLE then return end
-    idle[#idle + 1] = coroutine.running()
-    fn, a, b, c = coroutine.yield()
+    fn, a, b, c = take_new()
+    if not fn then
+      if idle_count >= MAX_IDLE then return end
+      idle_count = idle_count + 1
+      idle[idle_count] = coroutine.running()
+      fn, a, b, c = coroutine.yield()
+    end
   end
 end
 
@@ -57,15 +68,31 @@ local function pack(...)
 end
 
 local function push(co, a, b, c, d)
-  queue_last = queue_last + 1
-  queue[queue_last] = { co, a, b, c, d }
+  local at = queue_last
+  queue[at + 1], queue[at + 2], queue[at + 3], queue[at + 4], queue[at + 5] = co, a, b, c, d
+  queue_last = at + WIDTH
+end
+
+-- The coroutine of the first entry, and its values.
+local function take_first()
+  local at = queue_first
+  local co, a, b, c, d = queue[at], queue[at + 1], queue[at + 2], queue[at + 3], queue[at + 4]
+  queue[at], queue[at + 1], queue[at + 2], queue[at + 3], queue[at + 4] = false, false, false, false, false
+  queue_first = at + WIDTH
+  return co, a, b, c, d
+end
+
+function take_new()
+  if queue_first > turn_last or queue[queue_first] ~= NEW then return nil end
+  local _, fn, a, b, c = take_first()
+  return fn, a, b, c
 end
 
 --- Starts fn(a, b, c) as a task of its own, at the next turn.
 function task.go(fn, a, b, c)
   if type(fn) ~= "function" then error("neap.go takes a function", 2) end
   live = live + 1
-  push(table.remove(idle) or coroutine.create(work), fn, a, b, c)
+  push(NEW, fn, a, b, c)
 end
 
 --- Something to wait on, for the task that calls.
@@ -233,18 +260,29 @@ function task.resolve(host, port, seconds)
   return addresses
 end
 
+local function take_idle()
+  if idle_count == 0 then return coroutine.create(work) end
+  local co = idle[idle_count]
+  idle[idle_count] = nil
+  idle_count = idle_count - 1
+  return co
+end
+
 local function run_ready()
-  local last = queue_last
-  while queue_first <= last do
-    local entry = queue[queue_first]
-    queue[queue_first] = nil
-    queue_first = queue_first + 1
-    current = entry[1]
-    local ok, trace = coroutine.resume(current, entry[2], entry[3], entry[4], entry[5])
+  turn_last = queue_last
+  while queue_first <= turn_last do
+    local co, a, b, c, d = take_first()
+    current = co == NEW and take_idle() or co
+    local ok, trace = coroutine.resume(current, a, b, c, d)
     if not ok then report(tostring(trace)) end
   end
   current = nil
-  if queue_first > queue_last then queue_first, queue_last = 1, 0 end
+  -- What is left moves down when it is less than what was taken.
+  local left = queue_last - turn_last
+  if left < queue_first then
+    for i = 1, left do queue[i], queue[turn_last + i] = queue[turn_last + i], false end
+    queue_first, queue_last = 1, left
+  end
 end
 
 local function fire_timers()

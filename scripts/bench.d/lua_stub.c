@@ -1,5 +1,6 @@
-/* HTTP/3 that costs nothing, for scripts/bench lua: in the place of core/http each turn brings REQUESTS requests, every
- * answer is taken, and nothing is parsed or sent. What is measured on top is the binding and Lua.
+/* HTTP/3 that costs nothing, for scripts/bench lua: each turn brings REQUESTS requests, every answer is taken, and
+ * nothing is parsed or sent. What is measured on top is the binding and Lua. The linker puts what is wrapped here in the
+ * place of core/http; nothing else of it may be called.
  * bench_lua FILE [args]: an interpreter with neap.core on top of that. */
 #include "compat.h"
 #include "neap.h"
@@ -21,7 +22,7 @@ struct neap_h3 {
 
 #define FIELD(n, v) {.name = n, .value = v, .name_size = sizeof n - 1, .value_size = sizeof v - 1}
 
-neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
+neap_h3 *__wrap_neap_h3_new(neap_conn *conn, const neap_h3_config *config)
 {
     static const neap_field fields[] = {
         FIELD(":method", "GET"),
@@ -51,12 +52,12 @@ neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
     return h3;
 }
 
-void neap_h3_free(neap_h3 *h3)
+void __wrap_neap_h3_free(neap_h3 *h3)
 {
     free(h3);
 }
 
-int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
+int __wrap_neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
 {
     if (h3->is_told) {
         *out = (neap_h3_event){.type = NEAP_H3_FINISHED, .stream = h3->stream};
@@ -80,7 +81,7 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     return NEAP_OK;
 }
 
-int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin)
+int __wrap_neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin)
 {
     (void)stream;
     (void)fields;
@@ -90,7 +91,7 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
     return NEAP_OK;
 }
 
-int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin)
+int64_t __wrap_neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin)
 {
     (void)stream;
     (void)data;
@@ -100,63 +101,14 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
     return (int64_t)size;
 }
 
-int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin)
+bool __wrap_neap_conn_is_server(const neap_conn *conn)
 {
-    (void)h3;
-    (void)fields;
-    (void)count;
-    (void)fin;
-    return NEAP_ERR_ARGUMENT;
-}
-
-int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream)
-{
-    (void)h3;
-    (void)stream;
-    return 65536;
-}
-
-int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count)
-{
-    return neap_h3_send_response(h3, stream, fields, count, true);
-}
-
-int64_t neap_h3_recv_body(neap_h3 *h3, uint64_t stream, void *out, size_t size)
-{
-    (void)h3;
-    (void)stream;
-    (void)out;
-    (void)size;
-    return NEAP_ERR_AGAIN;
-}
-
-int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code)
-{
-    (void)h3;
-    (void)stream;
-    (void)code;
-    return NEAP_OK;
-}
-
-int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code)
-{
-    return neap_h3_cancel(h3, stream, code);
-}
-
-int neap_h3_goaway(neap_h3 *h3)
-{
-    (void)h3;
-    return NEAP_OK;
-}
-
-size_t neap_h3_open_requests(const neap_h3 *h3)
-{
-    (void)h3;
-    return 0;
+    (void)conn;
+    return true;
 }
 
 /* The settings of this peer are the figures of the run: 1 answers that were ended, 2 bytes of bodies. */
-int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value)
+int __wrap_neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value)
 {
     *value = id == 1 ? h3->answers : h3->body_bytes;
     return NEAP_OK;

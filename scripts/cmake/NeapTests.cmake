@@ -35,12 +35,13 @@ if(GNUTLS_FOUND)
   target_link_libraries(spec_host PRIVATE ${GNUTLS_LINK_LIBRARIES})
 endif()
 
-# Lua with nothing below it, for scripts/bench lua: core/http is a stub.
+# Lua with nothing below it, for scripts/bench lua.
 if(TARGET neap_binding)
-  set(objects_without_http ${core_objects})
-  list(REMOVE_ITEM objects_without_http $<TARGET_OBJECTS:neap_http>)
   add_executable(bench_lua EXCLUDE_FROM_ALL
-    scripts/bench.d/lua_stub.c $<TARGET_OBJECTS:neap_binding> ${objects_without_http})
+    scripts/bench.d/lua_stub.c $<TARGET_OBJECTS:neap_binding> ${core_objects})
+  foreach(name h3_new h3_free h3_poll h3_send_response h3_send_body h3_peer_setting conn_is_server)
+    target_link_options(bench_lua PRIVATE -Wl,--wrap=neap_${name})
+  endforeach()
   target_include_directories(bench_lua PRIVATE lua/binding ${MODULE_LUA_INCLUDE_DIRS})
   target_link_libraries(bench_lua PRIVATE neap_options ${MODULE_LUA_LIBRARIES} m ${CMAKE_DL_LIBS})
   set_target_properties(bench_lua PROPERTIES ENABLE_EXPORTS ON)

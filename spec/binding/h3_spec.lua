@@ -50,6 +50,64 @@ describe("h3", function()
     assert.equal(0, both.asking:open_requests())
   end)
 
+  it("gives events in one list, requests as values and a block of fields", function()
+    local both, list = new_pair(), {}
+    both.asking:send_request({ ":method", "GET", ":scheme", "https", ":authority", "localhost", ":path", "/a?b=c?d",
+      "accept", "text/html", "x-get", "1", "x-get", "2" }, true)
+    both.asking:send_request({ ":method", "PUT", ":scheme", "http", ":path", "/%61", "host", "other", "get", "" })
+    both.asking:send_request({ ":method", "CONNECT", ":authority", "far:1" })
+    both:pump()
+    assert.same({ 5 * 11, false }, { both.answering:events(list) })
+    assert.same({ "established", "settings" }, { list[1], list[12] })
+    local function at(place) return { (table.unpack or unpack)(list, place, place + 10) } end
+    local first, second, third = at(23), at(34), at(45)
+    assert.same({ "request", 0, true, "GET", "/a?b=c?d", "/a", "b=c?d", "localhost", "https" },
+      { (table.unpack or unpack)(first, 1, 9) })
+    assert.same({ "accept", "text/html", "x-get", "1", "x-get", "2" }, core.field_list(first[10]))
+    assert.same({ accept = "text/html", ["x-get"] = "1" }, core.field_set(first[10], {}))
+    assert.same({ "request", 4, false, "PUT", "/%61", false, false, "other", "http" },
+      { (table.unpack or unpack)(second, 1, 9) })
+    assert.same({ host = "other" }, core.field_set(second[10], { get = true }))
+    assert.same({ "request", 8, false, "CONNECT", "", false, false, "far:1", false, false, false }, third)
+    assert.same({ 0, false }, { both.answering:events(list) })
+    for _, bad in ipairs { "x", first[10]:sub(1, -2), ("\255"):rep(8) } do
+      assert.has_error(function() core.field_list(bad) end)
+      assert.has_error(function() core.field_set(bad, {}) end)
+    end
+  end)
+
+  it("gives no more events at once than its list holds, and the rest with the next call", function()
+    local both, list, seen = new_pair(), {}, 0
+    for _ = 1, 70 do both.asking:send_request(REQUEST, true) end
+    both:pump()
+    local used, is_more = both.answering:events(list)
+    assert.same({ 32 * 11, true }, { used, is_more })
+    while used > 0 do
+      for i = 1, used, 11 do seen = seen + (list[i] == "request" and 1 or 0) end
+      used = both.answering:events(list)
+    end
+    assert.equal(70, seen)
+  end)
+
+  it("calls a path plain that has one spelling", function()
+    local Router = require "neap.router"
+    local both, list = new_pair(), {}
+    both.answering:events(list)
+    for _, path in ipairs { "/", "/a", "/a/", "/a/b.c", "//", "/a//b", "/.", "/./a", "/a/..", "/.well-known", "/a.",
+      "/%61", "/a b", "/a\\b", "/~!$&'()*+,;=:@-_", "/\195\169", "*", "/[", "/|", "/^" } do
+      local stream = both.asking:send_request(
+        { ":method", "OPTIONS", ":scheme", "https", ":authority", "a", ":path", path }, true)
+      if stream then
+        both:pump()
+        if both.answering:events(list) > 0 and list[1] == "request" and list[6] then
+          assert.same({ path, path }, { list[6], Router.normalize(path) })
+        elseif list[1] == "request" then
+          assert.is_true(Router.normalize(path) ~= path or path:find("/.", 1, true) ~= nil, path)
+        end
+      end
+    end
+  end)
+
   it("carries bodies, informational responses and trailers", function()
     local both = new_pair()
     local stream = both.asking:send_request({ ":method", "POST", ":scheme", "https", ":authority", "localhost", ":path",

@@ -20,7 +20,7 @@ describe("a client's body", function()
         calls = calls + 1
         if calls == 1 then
           req:read()
-          req._exchange.session.conn:close(0x100)
+          req._session.conn:close(0x100)
           return
         end
         got = req:body()
@@ -380,7 +380,7 @@ describe("a client", function()
   it("keeps no exchange of a response without a body", function()
     web.with_app(function(app) app:get("/", function() return 204 end) end, function(client, url)
       local r = assert(client:get(url))
-      assert.same({ 204, 0, "" }, { r.status, r._exchange.session.count, r:body() })
+      assert.same({ 204, 0, "" }, { r.status, r._exchange._session.count, r:body() })
     end)
   end)
 

@@ -34,6 +34,26 @@ describe("headers", function()
     assert.equal("1", one:get("a"))
   end)
 
+  it("of a request are the same when they are made of its block", function()
+    local web = require "support.web"
+    local fields = { ["x-b"] = { "1", "2" }, ["x-a"] = "", get = "three", cookie = "k=v" }
+    web.with_app(function(app)
+      app:get("/", function(req)
+        local h, names = req.headers, {}
+        for name in pairs(h) do names[name] = true end
+        assert.same({ ["x-b"] = true, ["x-a"] = true, cookie = true, ["user-agent"] = names["user-agent"] }, names)
+        assert.same({ "1", "", "three" }, { h["X-B"], h["x-a"], h:get("get") })
+        assert.same({ "1", "2" }, h:get_all("x-b"))
+        h["x-b"] = "4"
+        h:append("x-c", "5")
+        assert.same({ { "4" }, { "5" } }, { h:get_all("x-b"), h:get_all("x-c") })
+        return "fine"
+      end)
+    end, function(client, url)
+      assert.equal("fine", assert(client:get(url .. "/", { headers = fields })):body())
+    end)
+  end)
+
   it("gives names and values to pairs, in every Lua", function()
     local h = Headers.new { "Accept", "a", "x-two", "1", "accept", "b" }
     local function all()

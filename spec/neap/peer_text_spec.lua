@@ -7,9 +7,10 @@ local url = require "neap.url"
 local work = require "support.work"
 
 local function request(fields, target)
-  local all = { ":method", "GET", ":path", target or "/" }
-  for _, one in ipairs(fields) do all[#all + 1] = one end
-  return Request.new({ session = {}, stream = 0 }, all, true, 1)
+  local query = (target or "/"):match("%?(.*)$") or false
+  local req = Request.new({}, 0, true, "GET", target or "/", false, query, "host", "https", false, false)
+  req.headers = Headers.wrap(fields)
+  return req
 end
 
 describe("the count of work", function()

@@ -53,6 +53,20 @@ describe("router", function()
     end
   end)
 
+  it("finds a route without parameters by its path alone, the one that match finds", function()
+    router:add("GET", "/a b/%2Fc/", "escaped")
+    router:add("*", "/*", "all")
+    for _, one in ipairs { { "GET", "/" }, { "HEAD", "/users/me" }, { "PUT", "/any" }, { "GET", "/a%20b/%2Fc/" } } do
+      local route = router:match_exact(one[1], one[2])
+      assert.is_table(route)
+      assert.equal(route, (router:match(one[1], one[2])))
+    end
+    for _, one in ipairs { { "PUT", "/" }, { "PUT", "/users/me" }, { "GET", "/users/7" }, { "GET", "/any/" } } do
+      assert.is_nil((router:match_exact(one[1], one[2])))
+      assert.is_table((router:match(one[1], one[2])))
+    end
+  end)
+
   it("prefers what is written out, and comes back when that leads nowhere", function()
     assert.equal("me", match("GET", "/users/me"))
     assert.same({ "post", { id = "me", post = "1" } }, { match("GET", "/users/me/posts/1") })

@@ -30,6 +30,33 @@ describe("tasks", function()
     end)
   end)
 
+  it("run in the order in which they were started and woken, and leave nothing behind", function()
+    local order, left = {}, 300000
+    neap.run(function()
+      local function again()
+        left = left - 1
+        if left > 0 then neap.go(again) end
+      end
+      for _ = 1, 5 do neap.go(again) end -- so that there is always one in the queue
+      for i = 1, 20 do
+        neap.go(function()
+          order[#order + 1] = i
+          if i % 3 == 0 then neap.sleep(0) end
+          order[#order + 1] = -i
+        end)
+      end
+      collectgarbage()
+      local before = collectgarbage("count")
+      while left > 0 do neap.sleep(0.01) end
+      collectgarbage()
+      assert.is_true(collectgarbage("count") - before < 500)
+    end)
+    local began = {}
+    for _, i in ipairs(order) do began[#began + 1] = i > 0 and i or nil end
+    for i = 1, 20 do assert.equal(i, began[i]) end
+    assert.equal(40, #order)
+  end)
+
   it("take turns, also with one that never waits for long", function()
     web.run(function()
       local busy, other = true, 0
