@@ -64,7 +64,6 @@ void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
     struct hkdf_secret prepared;
 
     *out = *key;
-    out->is_busy = false;
     out->expanded = NULL;
     neap_hkdf_expand_label(hash, secret, labels->ku, (struct span){0}, next, crypto_hash_size(hash));
     memcpy(secret, next, crypto_hash_size(hash));

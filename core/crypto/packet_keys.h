@@ -35,7 +35,8 @@ void neap_packet_key_derive(struct packet_key *out, const struct version_labels 
 /** Initial keys of both sides from the client's first Destination Connection ID. */
 void neap_packet_key_initial(struct packet_key *client, struct packet_key *server,
                              const struct version_labels *labels, struct span dcid);
-/** The next generation of `key` (RFC 9001 §6.1): updates `secret` in place, makes key and iv; hp stays. */
+/** The next generation of `key` (RFC 9001 §6.1), as busy as that: updates `secret` in place, makes key and iv; hp
+ * stays. */
 void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
                           const struct version_labels *labels, uint8_t *secret);
 /** Wipe and give back what was expanded from a key: the next packet expands it again. */

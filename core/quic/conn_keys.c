@@ -54,7 +54,6 @@ static void next_write(neap_conn *c)
     struct packet_key old = c->application.write;
 
     neap_packet_key_next(&c->application.write, &old, c->labels, c->keys.write_secret);
-    c->application.write.is_busy = true;
     neap_packet_key_wipe(c->crypto, &old);
     c->keys.write_phase = !c->keys.write_phase;
     c->keys.write_start = c->application.next_number;
@@ -80,7 +79,6 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     c->keys.previous_read = c->application.read;
     c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
     c->application.read = c->keys.next_read;
-    c->application.read.is_busy = true;
     c->keys.read_phase = phase;
     c->keys.read_start = number;
     make_next_read(c);
