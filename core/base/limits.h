@@ -28,7 +28,9 @@
 #define LIMIT_CHUNK_PAGES 65536u       /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */
 #define LIMIT_UNDECRYPTABLE_PACKETS 8u /* kept until keys come, before the handshake is done */
 #define LIMIT_KEPT_PACKET 4096u        /* bytes of one of them */
-#define LIMIT_ACK_RANGES_TAKEN 256u    /* ranges of one received ACK frame that are looked at, newest first */
+#define LIMIT_ACK_EVERY 64u    /* ack-eliciting packets that we ask the peer to take for one ACK, at most, */
+#define LIMIT_ACKS_A_WINDOW 8u /* while there are so many ACKs for a congestion window */
+#define LIMIT_ACK_RANGES_TAKEN 256u /* ranges of one received ACK frame that are looked at, newest first */
 #define LIMIT_STATELESS_ANSWERS \
     64u /* Retry, version negotiation, reset, refusal waiting to leave an endpoint */
 #define LIMIT_KEY_UPDATE_AFTER (UINT64_C(1) << 22) /* packets sealed with AES-GCM before we update keys */

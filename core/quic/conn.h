@@ -114,6 +114,16 @@ struct key_phases {
     bool answered; /* an ACK left in the current phase: the peer may update again */
 };
 
+/* How often we ask the peer to acknowledge. */
+struct ack_request {
+    uint64_t next_sequence;
+    neap_time max_delay; /* asked for last, or what the peer told */
+    neap_time least_delay,
+        most_delay; /* what may be asked for; NEAP_NEVER: nothing, the peer knows no requests */
+    uint16_t every; /* packets, asked for last, or 2 */
+    bool owed, in_flight;
+};
+
 struct conn_close {
     enum neap_close_by by;
     uint8_t ended_at; /* enum conn_stage: how far it had come */
@@ -182,6 +192,7 @@ struct neap_conn {
     struct number_space application;
     struct key_phases keys;
     struct tls_tail tail; /* CRYPTO at 1-RTT */
+    struct ack_request ack_request;
     struct recovery recovery;
 
     /* whom it talks to */
@@ -371,6 +382,7 @@ struct received { /* a packet that was opened */
     bool is_newest;         /* its number is the highest so far */
     bool is_probing;        /* found likewise: nothing but probing frames (RFC 9000 §9.1) */
     bool is_refused;        /* there is no room for what is in it: not acknowledged, so that it comes again */
+    bool asks_ack;          /* at once */
     bool is_noted;          /* it is among the received ones: it cannot be refused any more */
     bool has_once;          /* it has frames that wait for that */
     bool is_productive;     /* a frame in it brought anything */
@@ -455,6 +467,23 @@ bool neap_conn_wants(neap_conn *c, enum space space);
 void neap_conn_take_fates(neap_conn *c, enum space space);
 /** Have what is in the oldest packets of a space sent again (RFC 9002 §6.2.4). */
 void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets);
+
+/* ---- conn_ack_frequency.c: draft-ietf-quic-ack-frequency-14 */
+
+/** What we tell in min_ack_delay; NO_MIN_ACK_DELAY when the peer is not to ask. */
+uint64_t neap_conn_min_ack_delay(const neap_config *config);
+/** The peer told its own. */
+void neap_conn_may_ask_acks(neap_conn *c, uint64_t min_ack_delay_us);
+/** Packets were acknowledged: what is to be asked for may have changed. */
+void neap_conn_choose_ack_request(neap_conn *c);
+/** Write an ACK_FREQUENCY that is owed: false when none was written. */
+bool neap_conn_write_ack_request(neap_conn *c, struct writer *w, struct sent_frame *out);
+void neap_conn_ack_request_acked(neap_conn *c, const struct sent_frame *f);
+void neap_conn_ack_request_lost(neap_conn *c, const struct sent_frame *f);
+/** Whether the peer takes IMMEDIATE_ACK. */
+bool neap_conn_may_hurry_acks(const neap_conn *c);
+/** The peer asks us. */
+int neap_conn_on_ack_frequency(neap_conn *c, const struct frame_ack_frequency *f, struct failure *why);
 
 /* ---- conn_timers.c */
 

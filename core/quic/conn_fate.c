@@ -94,6 +94,19 @@ static bool handshake_done_lost(neap_conn *c, struct number_space *s, const stru
     return true;
 }
 
+static void ack_frequency_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_conn_ack_request_acked(c, f);
+}
+
+static bool ack_frequency_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_conn_ack_request_lost(c, f);
+    return true;
+}
+
 static void on_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     switch ((enum frame_kind)f->kind) {

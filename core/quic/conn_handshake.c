@@ -20,6 +20,7 @@ static struct transport_params our_params(const neap_conn *c)
     p.max_streams_uni = config_option(config, OPTION_initial_max_streams_uni);
     p.ack_delay_exponent = config_option(config, OPTION_ack_delay_exponent);
     p.max_ack_delay_ms = config_option(config, OPTION_max_ack_delay);
+    p.min_ack_delay_us = neap_conn_min_ack_delay(config);
     p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);
     if (config_option(config, OPTION_disable_active_migration))
         params_add(&p, PARAM_disable_active_migration);
@@ -227,6 +228,7 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
     c->idle_timeout = agreed_idle_timeout(c, p->max_idle_timeout_ms);
     c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     c->recovery.max_ack_delay = p->max_ack_delay_ms * NEAP_MILLISECOND;
+    neap_conn_may_ask_acks(c, p->min_ack_delay_us);
     c->peer_max_udp_payload_size =
         (uint16_t)(p->max_udp_payload_size < UINT16_MAX ? p->max_udp_payload_size : UINT16_MAX);
     neap_pmtu_set_most(&conn_path(c)->recovery.pmtu,

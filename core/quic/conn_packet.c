@@ -197,6 +197,8 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
         c->owes_handshake_done = false;
     }
     write_connection_ids(c, d);
+    if (has_record_room(d) && neap_conn_write_ack_request(c, &d->w, &f))
+        record(d, f);
     while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, &f))
         record(d, f);
     while (has_record_room(d) && neap_streams_write_data(&c->streams, &d->w, &f))
@@ -211,10 +213,28 @@ static void write_ping(struct draft *d)
     record(d, (struct sent_frame){.kind = KIND_PING});
 }
 
+/* A probe asks for its acknowledgement at once (draft-ietf-quic-ack-frequency-14 §7). */
+static void write_immediate_ack(struct draft *d)
+{
+    if (!has_record_room(d) || writer_left(&d->w) == 0)
+        return;
+    neap_write_immediate_ack(&d->w);
+    record(d, (struct sent_frame){.kind = KIND_IMMEDIATE_ACK});
+}
+
+/* Whoever only receives sends few packets when the peer asks for few ACKs, and hears of none of them. Twice a round trip it
+ * asks (RFC 9000 §13.2.4), so that a question is always open: then the absence of an answer tells it to probe, and by that
+ * the peer learns of a new address. Never twice in a row: two that ask each other would have no end. */
+static bool is_unheard(const neap_conn *c, const struct number_space *s)
+{
+    return s->ack.policy.next_sequence > 0 && s->ack_only > 0 &&
+           c->now - s->recovery.last_eliciting_at >= conn_path(c)->recovery.rtt.smoothed / 2;
+}
+
 /* Where nothing else asks for an acknowledgement. */
 static bool wants_ping(const neap_conn *c, const struct number_space *s)
 {
-    return s->ack_only >= PING_EVERY || (c->owes_ping && s == &c->application);
+    return s->ack_only >= PING_EVERY || is_unheard(c, s) || (c->owes_ping && s == &c->application);
 }
 
 static bool is_ack_due(const neap_conn *c, const struct number_space *s)
@@ -292,6 +312,8 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
     if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     write_ack(c, d, s);
+    if (probe && may_elicit && space == SPACE_APPLICATION && neap_conn_may_hurry_acks(c))
+        write_immediate_ack(d);
     if (may_elicit)
         write_frames(c, d, s, allowed);
     /* A frame that cannot be cut does not wait for ever behind an ACK that can. */

@@ -175,7 +175,7 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
     if (!conn_is_alive(c) || !s || !packet_key_is_set(&s->read))
         return false;
     if (p->is_refused || neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
-                                       p->space != SPACE_APPLICATION, a->ecn, delay, c->now)) {
+                                       p->asks_ack || p->space != SPACE_APPLICATION, a->ecn, delay, c->now)) {
         neap_conn_dropped(c, p->type, 0, "no room for what is in it");
         return false;
     }

@@ -50,6 +50,8 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
         return rc;
     c->progress += sent && (sent->largest_acked != largest || sent->sent.eliciting_in_flight != in_flight);
     neap_conn_take_fates(c, p->space);
+    if (is_application)
+        neap_conn_choose_ack_request(c);
     if (is_application && !list_empty(&c->streams.writable))
         c->news |= NEWS_WRITABLE;
     return 0;
@@ -166,6 +168,21 @@ static int on_handshake_done(neap_conn *c, struct received *p, const struct fram
 {
     (void)p, (void)f, (void)why;
     neap_conn_confirm(c);
+    return 0;
+}
+
+static int on_ack_frequency(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    return neap_conn_on_ack_frequency(c, &f->ack_frequency, why);
+}
+
+static int on_immediate_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)f;
+    if (neap_conn_min_ack_delay(c->config) == NO_MIN_ACK_DELAY)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "IMMEDIATE_ACK to us, who did not offer to take it");
+    p->asks_ack = true;
     return 0;
 }
 

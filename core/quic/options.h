@@ -30,6 +30,8 @@
       "unidirectional streams that the peer may have open")                                                \
     X(ack_delay_exponent, COUNT, 3, 0, 20, "delays in our ACK frames are shifted right by so many bits")   \
     X(max_ack_delay, MILLISECONDS, 25, 0, 16383, "how long an acknowledgement of ours may wait")           \
+    X(ack_frequency, BOOLEAN, 1, 0, 1,                                                                     \
+      "acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)")             \
     X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")               \
     X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                          \
       "tells the peer not to move to another address; what a NAT does to it is followed")                  \

@@ -4,7 +4,6 @@
 #include "base/limits.h"
 #include "base/pool.h"
 
-#define ACK_EVERY 2u /* ack-eliciting packets (RFC 9000 §13.2.2) */
 #define LEAST_CAPACITY 4u
 
 enum { ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 }; /* the bits in the IP header (RFC 3168) */
@@ -17,6 +16,8 @@ void neap_ack_init(struct ack_state *a)
         .largest_eliciting = UINT64_MAX,
         .lowest_untold = UINT64_MAX,
         .send_at = NEAP_NEVER,
+        .policy = {.every = 2, .reordering = 1},
+        .told = UINT64_MAX,
     };
 }
 
@@ -50,15 +51,45 @@ static int insert(struct ack_state *a, struct pool *pool, uint64_t number)
     return neap_range_set_insert(&a->received, pool, number, number + 1);
 }
 
+/* draft-ietf-quic-ack-frequency-14 §6.2: a missing packet, which no ACK has shown to be so far behind, is so far behind
+ * now that the peer can take it for lost; or one came that the peer took for lost. */
+static bool is_beyond_reordering(const struct ack_state *a, uint64_t number)
+{
+    uint64_t most = a->policy.reordering, from = a->floor;
+    uint64_t largest =
+        a->largest_eliciting != UINT64_MAX && a->largest_eliciting > number ? a->largest_eliciting : number;
+    struct range gap;
+
+    if (a->told != UINT64_MAX && a->told >= most) {
+        if (number <= a->told - most)
+            return true;
+        if (a->told - most >= from)
+            from = a->told - most + 1;
+    }
+    return neap_range_set_first_gap(&a->received, from, largest, &gap) && largest - gap.start >= most;
+}
+
 /* RFC 9000 §13.2.1: below another ack-eliciting packet, or with missing ones between it and the highest of them. */
 static bool is_out_of_order(const struct ack_state *a, uint64_t number)
 {
+    if (a->policy.reordering != 1)
+        return a->policy.reordering > 0 && is_beyond_reordering(a, number);
     if (a->largest_eliciting == UINT64_MAX)
         return false;
     if (number < a->largest_eliciting)
         return true;
     uint64_t from = a->largest_eliciting > a->floor ? a->largest_eliciting : a->floor;
     return !neap_range_set_covers(&a->received, from, number);
+}
+
+/* RFC 9000 §13.2.1; where more than two packets share an ACK, the first mark of several is told at once
+ * (draft-ietf-quic-ack-frequency-14 §6.3). */
+static bool is_ce_news(struct ack_state *a, uint8_t ecn)
+{
+    bool is_ce = (ecn & 3) == ECN_CE, is_first = is_ce && !a->was_ce;
+
+    a->was_ce = is_ce;
+    return a->policy.every > 2 ? is_first : is_ce;
 }
 
 static void count_ecn(struct ack_state *a, uint8_t ecn)
@@ -83,15 +114,18 @@ int neap_ack_note(struct ack_state *a, struct pool *pool, uint64_t number, bool 
     }
     if (number < a->lowest_untold)
         a->lowest_untold = number;
+    bool is_marked = is_ce_news(a, ecn);
     count_ecn(a, ecn);
     a->pending = true;
     if (!ack_eliciting)
         return NEAP_OK;
-    bool due = immediate || is_out_of_order(a, number) || (ecn & 3) == ECN_CE;
+    bool due = immediate || is_out_of_order(a, number) || is_marked;
 
     a->eliciting_unacked++;
-    if (due || a->eliciting_unacked >= ACK_EVERY)
+    if (due || a->eliciting_unacked >= a->policy.every)
         max_ack_delay = 0;
+    else if (a->policy.max_delay)
+        max_ack_delay = a->policy.max_delay;
     if (a->send_at > now + max_ack_delay)
         a->send_at = now + max_ack_delay;
     if (a->largest_eliciting == UINT64_MAX || number > a->largest_eliciting)
@@ -111,6 +145,7 @@ uint64_t neap_ack_delay(const struct ack_state *a, unsigned exponent, neap_time 
 
 void neap_ack_sent(struct ack_state *a)
 {
+    a->told = a->largest;
     a->send_at = NEAP_NEVER;
     a->eliciting_unacked = 0;
     a->lowest_untold = UINT64_MAX;

@@ -7,6 +7,14 @@
 
 struct pool;
 
+/* When an acknowledgement is due, as the peer asked with ACK_FREQUENCY (draft-ietf-quic-ack-frequency-14 §4). */
+struct ack_policy {
+    uint32_t every;         /* ack-eliciting packets: 2 by RFC 9000 §13.2.2 */
+    uint32_t reordering;    /* so far behind a missing packet; 1 by §13.2.1; 0: never for that */
+    neap_time max_delay;    /* 0: ours; the peer cannot ask for it */
+    uint64_t next_sequence; /* the least that the peer's next request may have */
+};
+
 struct ack_state {
     struct range_set received; /* at most LIMIT_ACK_RANGES_KEPT; the lowest is dropped at the bound */
     uint64_t floor;   /* numbers below are treated as seen: dropped ranges must not be accepted again */
@@ -17,15 +25,18 @@ struct ack_state {
     neap_time send_at;          /* NEAP_NEVER: nothing to acknowledge; else an ACK is due then */
     uint32_t eliciting_unacked; /* ack-eliciting packets since the last ACK was sent */
     bool pending;               /* something new that an ACK would tell, even if none is due */
+    bool was_ce;                /* the packet before had a CE mark */
     uint64_t ecn[3];            /* ECT(0), ECT(1), CE counts, as an ACK frame has them */
+    struct ack_policy policy;
+    uint64_t told; /* the largest that an ACK told, UINT64_MAX: none */
 };
 
 void neap_ack_init(struct ack_state *a);
 /** Whether this number was received already or is too old to know (then treat it as a duplicate). */
 bool neap_ack_is_duplicate(const struct ack_state *a, uint64_t number);
-/** Note an authenticated packet. `immediate`: Initial, Handshake (RFC 9000 §13.2.1). The second ack-eliciting packet,
- * an out-of-order one, or CE make an ACK due at once, else it is due after max_ack_delay. `ecn`: the two bits of the
- * IP header. 0, or NEAP_ERR_NO_MEMORY: then the packet must be treated as not received. */
+/** Note an authenticated packet. `immediate`: Initial, Handshake (RFC 9000 §13.2.1), or the peer asks for it. The last
+ * ack-eliciting packet of those that the policy lets pass, one out of order, or CE make an ACK due at once, else it is due
+ * after max_ack_delay, or what the policy has in its place. `ecn`: the two bits of the IP header. 0, or NEAP_ERR_NO_MEMORY: then the packet must be treated as not received. */
 int neap_ack_note(struct ack_state *a, struct pool *pool, uint64_t number, bool ack_eliciting, bool immediate,
                   uint8_t ecn, neap_time max_ack_delay, neap_time now);
 bool neap_ack_is_due(const struct ack_state *a, neap_time now);

@@ -223,6 +223,16 @@ static int parse_close(struct reader *r, struct frame *f, struct failure *why)
     return NEAP_OK;
 }
 
+static int parse_ack_frequency(struct reader *r, struct frame *f, struct failure *why)
+{
+    (void)why;
+    f->ack_frequency.sequence = read_varint(r);
+    f->ack_frequency.threshold = read_varint(r);
+    f->ack_frequency.max_delay_us = read_varint(r);
+    f->ack_frequency.reordering = read_varint(r);
+    return NEAP_OK;
+}
+
 static int parse_fields(struct reader *r, struct frame *f, struct failure *why)
 {
     switch (f->kind) {

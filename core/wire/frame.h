@@ -35,6 +35,8 @@ enum frame_rule {
  * quic/conn_recv_frames.c; what nobody needs to know has `nothing`); its fate (…_acked and …_lost in quic/conn_fate.c;
  * `nothing` is never sent again); rules. A function that is missing does not compile, nor do two rows that share a type.
  *
+ * IMMEDIATE_ACK and ACK_FREQUENCY are those of draft-ietf-quic-ack-frequency-14.
+ *
  * RETIRE_CONNECTION_ID cannot be sent in 0-RTT (RFC 9000 §12.5), whatever table 3 says. CONNECTION_CLOSE is not in
  * flight: RFC 9002 §2 counts what elicits an acknowledgement or holds PADDING. A PATH_CHALLENGE has one answer (RFC 9000
  * §8.2.2). */
@@ -65,7 +67,9 @@ enum frame_rule {
     X(CONNECTION_CLOSE, 0x1c, 0x1c, close, close, nothing, EVERYWHERE | TWICE)                             \
     X(CONNECTION_CLOSE_APP, 0x1d, 0x1d, close, close, nothing, APPLICATION | TWICE)                        \
     X(HANDSHAKE_DONE, 0x1e, 0x1e, nothing, handshake_done, handshake_done,                                 \
-      IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)
+      IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)                                                              \
+    X(IMMEDIATE_ACK, 0x1f, 0x1f, nothing, immediate_ack, nothing, IN_ONE_RTT | ORDINARY)                   \
+    X(ACK_FREQUENCY, 0xaf, 0xaf, ack_frequency, ack_frequency, ack_frequency, IN_ONE_RTT | ORDINARY)
 
 enum frame_type {
 #define X(name, first, last, fields, handler, fate, rules) FRAME_##name = first,
@@ -133,6 +137,13 @@ struct frame_new_connection_id {
     uint8_t token[16];
 };
 
+struct frame_ack_frequency {
+    uint64_t sequence;
+    uint64_t threshold;    /* ack-eliciting packets that may come without an ACK */
+    uint64_t max_delay_us; /* that one may wait */
+    uint64_t reordering;   /* how far behind a missing packet makes an ACK due; 0: it does not */
+};
+
 struct frame_close {
     bool is_application;
     uint64_t code, frame_type;
@@ -158,6 +169,7 @@ struct frame {
         uint64_t sequence;    /* RETIRE_CONNECTION_ID */
         uint8_t path_data[8]; /* PATH_CHALLENGE, PATH_RESPONSE */
         struct frame_close close;
+        struct frame_ack_frequency ack_frequency;
     };
 };
 
@@ -204,5 +216,7 @@ void neap_write_path(struct writer *w, enum frame_type type, const uint8_t data[
 /** The reason is cut to what fits. */
 void neap_write_close(struct writer *w, const struct frame_close *f);
 void neap_write_handshake_done(struct writer *w);
+void neap_write_immediate_ack(struct writer *w);
+void neap_write_ack_frequency(struct writer *w, const struct frame_ack_frequency *f);
 
 #endif

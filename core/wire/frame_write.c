@@ -170,3 +170,17 @@ void neap_write_handshake_done(struct writer *w)
 {
     write_type(w, FRAME_HANDSHAKE_DONE);
 }
+
+void neap_write_immediate_ack(struct writer *w)
+{
+    write_type(w, FRAME_IMMEDIATE_ACK);
+}
+
+void neap_write_ack_frequency(struct writer *w, const struct frame_ack_frequency *f)
+{
+    write_type(w, FRAME_ACK_FREQUENCY);
+    write_varint(w, f->sequence);
+    write_varint(w, f->threshold);
+    write_varint(w, f->max_delay_us);
+    write_varint(w, f->reordering);
+}

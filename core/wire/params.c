@@ -237,6 +237,8 @@ int neap_params_parse(struct span bytes, bool from_server, struct transport_para
     if (params_has(&p, PARAM_preferred_address) && params_has(&p, PARAM_initial_source_connection_id) &&
         p.initial_scid.size == 0)
         return bad_param(why, "preferred_address from a server with an empty connection ID");
+    if (p.min_ack_delay_us != NO_MIN_ACK_DELAY && p.min_ack_delay_us > p.max_ack_delay_ms * 1000)
+        return bad_param(why, "min_ack_delay above max_ack_delay");
     *out = p;
     return NEAP_OK;
 }

@@ -7,7 +7,7 @@
 #include "base/writer.h"
 #include "neap.h"
 
-/* Name in RFC 9000 §18.2; identifier; form of its value (read_… and write_… in params.c); who may send it; field of
+/* Name in RFC 9000 §18.2, or in the extension that has it; identifier; form of its value (read_… and write_… in params.c); who may send it; field of
  * struct transport_params; and of a number its least, its greatest, and what it is where it is absent. A flag is only
  * present or not. */
 #define PARAM_LIST(X)                                                                                       \
@@ -29,7 +29,11 @@
     X(preferred_address, 0x0d, preferred_address, SERVER, preferred_address, 0, 0, 0)                       \
     X(active_connection_id_limit, 0x0e, number, BOTH, active_connection_id_limit, 2, VARINT_MAX, 2)         \
     X(initial_source_connection_id, 0x0f, cid, BOTH, initial_scid, 0, 0, 0)                                 \
-    X(retry_source_connection_id, 0x10, cid, SERVER, retry_scid, 0, 0, 0)
+    X(retry_source_connection_id, 0x10, cid, SERVER, retry_scid, 0, 0, 0)                                   \
+    X(min_ack_delay, 0xff04de1b, number, BOTH, min_ack_delay_us, 0, VARINT_MAX, NO_MIN_ACK_DELAY)
+
+/* The peer takes no ACK_FREQUENCY (draft-ietf-quic-ack-frequency-14 §3). */
+#define NO_MIN_ACK_DELAY UINT64_MAX
 
 enum param {
 #define X(name, id, form, sender, field, least, greatest, absent) PARAM_##name,
@@ -54,6 +58,7 @@ struct transport_params {
     uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni;
     uint64_t max_streams_bidi, max_streams_uni;
     uint64_t ack_delay_exponent, max_ack_delay_ms, active_connection_id_limit;
+    uint64_t min_ack_delay_us; /* NO_MIN_ACK_DELAY: none */
 };
 
 static inline bool params_has(const struct transport_params *p, enum param which)

@@ -13,6 +13,7 @@
 ---@field initial_max_streams_uni? integer unidirectional streams that the peer may have open
 ---@field ack_delay_exponent? integer delays in our ACK frames are shifted right by so many bits
 ---@field max_ack_delay? number seconds: how long an acknowledgement of ours may wait
+---@field ack_frequency? boolean acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this

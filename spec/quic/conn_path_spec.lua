@@ -355,7 +355,7 @@ describe("packets from another address", function()
         end
         return datagram
       end
-      local data = ("x"):rep(500000)
+      local data = ("x"):rep(2500000)
       assert.equal(data, (p:transfer("server", data)), "seed " .. seed)
       assert.is_true(copied > 10)
       assert.is_true((p.told[SPOOFED] or 0) <= 3 * p.heard[SPOOFED])

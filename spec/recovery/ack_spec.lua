@@ -194,3 +194,67 @@ describe("an acknowledgement", function()
     assert.equal(0, ack:delay(3, 9 * MS))
   end)
 end)
+
+-- draft-ietf-quic-ack-frequency-14 §6
+describe("an ACK that the peer asked to come more rarely", function()
+  --- Which of the numbers make an ACK due at once, each followed by that ACK.
+  local function due(ack, numbers, options)
+    local found = {}
+    for _, number in ipairs(numbers) do
+      assert.equal(0, ack:note(number, 0, options))
+      if ack:is_due(0) then
+        found[#found + 1] = number
+        ack:sent()
+      end
+    end
+    return found
+  end
+
+  it("is due after so many packets", function()
+    local ack = recovery.ack()
+    ack:policy({ every = 4 })
+    assert.same({ 3, 7 }, due(ack, { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 }))
+    ack:policy({ every = 1 })
+    assert.same({ 10, 11 }, due(ack, { 10, 11 }))
+  end)
+
+  it("is due after the delay that was asked for", function()
+    local ack = recovery.ack()
+    ack:policy({ every = 4, max_delay = 3 * MS })
+    ack:note(0, 0)
+    assert.is_false(ack:is_due(3 * MS - 1))
+    assert.is_true(ack:is_due(3 * MS))
+  end)
+
+  it("is due when a missing packet is so far behind, and once for each, as the examples of the draft are", function()
+    local ack = recovery.ack()
+    ack:policy({ every = 100, reordering = 3 })
+    assert.same({ 5, 9, 10 }, due(ack, { 0, 1, 3, 4, 5, 8, 9, 10 }))
+    ack = recovery.ack()
+    ack:policy({ every = 100, reordering = 5 })
+    assert.same({ 7, 9 }, due(ack, { 0, 1, 3, 5, 6, 7, 8, 9 }))
+  end)
+
+  it("is due when a packet comes that the peer took for lost", function()
+    local ack = recovery.ack()
+    ack:policy({ every = 100, reordering = 3 })
+    assert.same({ 5 }, due(ack, { 0, 1, 3, 4, 5 }))
+    assert.same({ 2 }, due(ack, { 2 }))
+  end)
+
+  it("is due for no order at all with a threshold of 0", function()
+    local ack = recovery.ack()
+    ack:policy({ every = 100, reordering = 0 })
+    assert.same({}, due(ack, { 5, 1, 0, 20, 3, 40 }))
+  end)
+
+  it("tells the first mark of several at once, where it is of more than two packets", function()
+    local ack = recovery.ack()
+    ack:policy({ every = 100 })
+    assert.same({ 0 }, due(ack, { 0, 1, 2 }, { ecn = 3 }))
+    assert.same({}, due(ack, { 3 }, { ecn = 2 }))
+    assert.same({ 4 }, due(ack, { 4, 5 }, { ecn = 3 }))
+    ack:policy({ every = 2 })
+    assert.same({ 6, 7 }, due(ack, { 6, 7 }, { ecn = 3 }))
+  end)
+end)

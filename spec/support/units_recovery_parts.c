@@ -90,6 +90,15 @@ static int ack_note(lua_State *L)
     return 1;
 }
 
+/* policy({every = 2, reordering = 1, max_delay = 0}) */
+static int ack_policy(lua_State *L)
+{
+    check_ack(L)->a.policy = (struct ack_policy){.every = (uint32_t)option_u64(L, 2, "every", 2),
+                                                 .reordering = (uint32_t)option_u64(L, 2, "reordering", 1),
+                                                 .max_delay = option_u64(L, 2, "max_delay", 0)};
+    return 0;
+}
+
 static int ack_is_duplicate(lua_State *L)
 {
     lua_pushboolean(L, neap_ack_is_duplicate(&check_ack(L)->a, to_u64(L, 2)));
@@ -371,11 +380,17 @@ static int pmtu_state(lua_State *L)
 void units_recovery_parts(lua_State *L)
 {
     static const luaL_Reg ack_methods[] = {
-        {"note", ack_note},   {"is_duplicate", ack_is_duplicate},
-        {"sent", ack_sent},   {"is_due", ack_is_due},
-        {"delay", ack_delay}, {"confirmed", ack_confirmed},
-        {"trim", ack_trim},   {"ranges", ack_ranges},
-        {"state", ack_state}, {NULL, NULL},
+        {"note", ack_note},
+        {"is_duplicate", ack_is_duplicate},
+        {"policy", ack_policy},
+        {"sent", ack_sent},
+        {"is_due", ack_is_due},
+        {"delay", ack_delay},
+        {"confirmed", ack_confirmed},
+        {"trim", ack_trim},
+        {"ranges", ack_ranges},
+        {"state", ack_state},
+        {NULL, NULL},
     };
     static const luaL_Reg cc_methods[] = {
         {"ack", cc_ack}, {"lose", cc_lose}, {"state", cc_state}, {NULL, NULL}};

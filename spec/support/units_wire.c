@@ -126,6 +126,14 @@ static void show_close(lua_State *L, const struct frame *f)
     set_span(L, "reason", f->close.reason);
 }
 
+static void show_ack_frequency(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "sequence", f->ack_frequency.sequence);
+    set_u64(L, "threshold", f->ack_frequency.threshold);
+    set_u64(L, "max_delay_us", f->ack_frequency.max_delay_us);
+    set_u64(L, "reordering", f->ack_frequency.reordering);
+}
+
 static void show_fields(lua_State *L, const struct frame *f)
 {
     switch (f->kind) {
@@ -165,6 +173,8 @@ static void write_nothing(lua_State *L, struct writer *w, enum frame_type type)
     (void)L;
     if (type == FRAME_PING)
         neap_write_ping(w);
+    else if (type == FRAME_IMMEDIATE_ACK)
+        neap_write_immediate_ack(w);
     else
         neap_write_handshake_done(w);
 }
@@ -291,6 +301,19 @@ static void write_close(lua_State *L, struct writer *w, enum frame_type type)
     };
 
     neap_write_close(w, &f);
+}
+
+static void write_ack_frequency(lua_State *L, struct writer *w, enum frame_type type)
+{
+    struct frame_ack_frequency f = {
+        .sequence = get_u64(L, "sequence"),
+        .threshold = get_u64(L, "threshold"),
+        .max_delay_us = get_u64(L, "max_delay_us"),
+        .reordering = get_u64(L, "reordering"),
+    };
+
+    (void)type;
+    neap_write_ack_frequency(w, &f);
 }
 
 static void write_by_type(lua_State *L, struct writer *w, enum frame_type type)

@@ -25,6 +25,8 @@ local FRAMES = {
   { type = 0x1c, code = 10, frame_type = 6, reason = "why" },
   { type = 0x1d, code = 256, reason = "" },
   { type = 0x1e },
+  { type = 0x1f },
+  { type = 0xaf, sequence = 300, threshold = MAX, max_delay_us = 25000, reordering = 3 },
 }
 
 describe("a frame that is written", function()
