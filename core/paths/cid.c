@@ -45,6 +45,7 @@ uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid)
         at++;
     l->ids[at] =
         (struct local_cid){.cid = *cid, .sequence = l->next_sequence++, .in_use = true, .owes_send = true};
+    l->owed++;
     l->changed = true;
     return l->ids[at].sequence;
 }
@@ -66,7 +67,7 @@ static size_t lowest_local(const struct local_cids *l, bool that_owe)
 
 bool neap_local_cids_has_owed(const struct local_cids *l)
 {
-    return lowest_local(l, true) < LOCAL_SLOTS;
+    return l->owed > 0;
 }
 
 const neap_cid *neap_local_cids_first(const struct local_cids *l)
@@ -79,12 +80,11 @@ const neap_cid *neap_local_cids_first(const struct local_cids *l)
 
 bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection_id *out)
 {
-    size_t lowest = lowest_local(l, true);
-
-    if (lowest == LOCAL_SLOTS)
+    if (l->owed == 0)
         return false;
-    struct local_cid *first = &l->ids[lowest];
+    struct local_cid *first = &l->ids[lowest_local(l, true)];
     first->owes_send = false;
+    l->owed--;
     *out = (struct frame_new_connection_id){.sequence = first->sequence, .cid = first->cid};
     return true;
 }
@@ -92,8 +92,10 @@ bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection
 void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence)
 {
     for (size_t i = 0; i < LOCAL_SLOTS; i++)
-        if (l->ids[i].in_use && l->ids[i].sequence == sequence)
+        if (l->ids[i].in_use && l->ids[i].sequence == sequence && !l->ids[i].owes_send) {
             l->ids[i].owes_send = true;
+            l->owed++;
+        }
 }
 
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
@@ -111,6 +113,7 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
             continue;
         if (cid_equal(&id->cid, dcid))
             return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "RETIRE_CONNECTION_ID for the packet's own");
+        l->owed = (uint8_t)(l->owed - id->owes_send);
         *id = (struct local_cid){.route = id->route};
         l->changed = true;
     }

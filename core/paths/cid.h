@@ -27,6 +27,7 @@ struct local_cids {
     uint64_t next_sequence;
     uint64_t peer_limit; /* the peer's active_connection_id_limit, capped by ours */
     uint8_t cid_size;    /* 0: we use none and issue none */
+    uint8_t owed;        /* how many owe a frame */
     bool changed;        /* some were added or retired since the owner cleared this */
 };
 

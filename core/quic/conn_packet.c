@@ -443,7 +443,7 @@ bool neap_conn_wants(neap_conn *c, enum space space)
 
     if (space != SPACE_APPLICATION)
         return neap_send_buffer_has_data(&s->crypto.send, UINT64_MAX);
-    return c->owes_handshake_done || c->owes_ping || neap_validation_owes(&conn_path(c)->address) ||
-           neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0 ||
-           neap_streams_has_to_send(&c->streams);
+    return neap_streams_has_to_send(&c->streams) || c->owes_handshake_done || c->owes_ping ||
+           neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
+           c->peer_cids.retire_count > 0;
 }

@@ -1,14 +1,26 @@
 /* Datagrams out: budgets, coalescing, padding, bursts; and CONNECTION_CLOSE. */
 #include "quic/conn.h"
 
-/* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). */
+/* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). Those behind `count` are not set: they
+ * are large, and there is one a datagram. */
 struct parcel {
     struct path *path;
+    size_t count, size;
     struct draft drafts[SPACES];
-    size_t count;
-    uint8_t *out;
-    size_t size;
 };
+
+static void parcel_begin(struct parcel *p, struct path *path)
+{
+    p->path = path;
+    p->count = p->size = 0;
+}
+
+static void flight_begin(struct flight *flight)
+{
+    flight->count = 0;
+    flight->key = NULL;
+    flight->failed = 0;
+}
 
 static void parcel_add(struct parcel *p)
 {
@@ -92,13 +104,14 @@ static bool anything_wanted(neap_conn *c)
 static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight *flight, uint8_t *out,
                                  size_t room)
 {
-    struct parcel p = {.path = path, .out = out};
+    struct parcel p;
     uint64_t amplification = neap_validation_budget(&path->address);
 
     if (amplification < room)
         room = (size_t)amplification;
     if (room < MIN_ROOM)
         return 0;
+    parcel_begin(&p, path);
     struct allowance allowed = {.room = room,
                                 .may_elicit = may_elicit(c, &path->recovery, room),
                                 .may_expand = room >= NEAP_MIN_UDP_PAYLOAD};
@@ -143,10 +156,13 @@ static void issue_ids(neap_conn *c)
 /* One datagram of a path that is not the active one: what its validation needs (RFC 9000 §8.2). */
 static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *out, size_t size)
 {
-    struct flight flight = {0};
-    struct parcel p = {.path = path, .out = out};
+    struct flight flight;
+    struct parcel p;
     uint64_t amplification = neap_validation_budget(&path->address);
     size_t room = room_for_one(path, size);
+
+    flight_begin(&flight);
+    parcel_begin(&p, path);
 
     if (amplification < room)
         room = (size_t)amplification;
@@ -168,16 +184,18 @@ static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *o
 static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size)
 {
     struct path *path = conn_path(c);
-    struct flight flight = {0};
-    struct parcel p = {.path = path, .out = out};
+    struct flight flight;
+    struct parcel p;
     size_t probe = neap_conn_size_probe(c, size);
 
     path->recovery.pmtu.waits = false;
     if (probe == 0 || !may_elicit(c, &path->recovery, path->recovery.pmtu.size))
         return 0;
     path->recovery.pmtu.waits = neap_path_recovery_window_left(&path->recovery) < probe;
+    parcel_begin(&p, path);
     if (path->recovery.pmtu.waits || !neap_draft_write_size_probe(c, &p.drafts[0], path, out, probe))
         return 0;
+    flight_begin(&flight);
     parcel_add(&p);
     parcel_commit(c, &p, &flight);
     neap_pmtu_on_probe_sent(&path->recovery.pmtu, (uint16_t)probe);
@@ -224,10 +242,12 @@ static bool write_close(neap_conn *c, struct draft *d, struct path *path, enum s
 /* RFC 9000 §10.2.3: before the handshake is confirmed the peer may lack any of the keys, so all of ours are used. */
 static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
 {
-    struct flight flight = {0};
-    struct parcel p = {.path = conn_path(c), .out = out};
-    uint64_t amplification = neap_validation_budget(&p.path->address);
+    struct flight flight;
+    struct parcel p;
+    uint64_t amplification = neap_validation_budget(&conn_path(c)->address);
 
+    flight_begin(&flight);
+    parcel_begin(&p, conn_path(c));
     c->close.owed = false;
     /* Time may have passed since the application closed: the period begins with the first word of it. */
     if (c->close.received == 0)
@@ -251,14 +271,16 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
     return neap_flight_seal(c, &flight) ? 0 : p.size;
 }
 
-/* Whether data ran out before the window did: then the window says nothing about the path (RFC 9002 §7.8). */
-static void note_app_limited(neap_conn *c, size_t room)
+/* Where data ran out the pacer is not waited for. When that was before the window did, the window says nothing about the
+ * path (RFC 9002 §7.8). */
+static void note_what_is_left(neap_conn *c, size_t room)
 {
     struct path_recovery *path = &conn_path(c)->recovery;
+    bool ran_out = !anything_wanted(c);
 
-    neap_path_recovery_set_app_limited(path, !anything_wanted(c) &&
-                                                 neap_path_recovery_window_left(path) >= room &&
-                                                 c->pacer_at == NEAP_NEVER);
+    if (ran_out)
+        c->pacer_at = NEAP_NEVER;
+    neap_path_recovery_set_app_limited(path, ran_out && neap_path_recovery_window_left(path) >= room);
 }
 
 /* What little may be sent to a new address is kept for asking whether the peer is there: data would leave nothing for
@@ -271,10 +293,11 @@ static bool is_kept_for_validation(const neap_conn *c, const struct path *path)
 static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t size, size_t most,
                           size_t *segment)
 {
-    struct flight flight = {0};
+    struct flight flight;
     size_t room = room_for_one(path, size);
     size_t used = 0;
 
+    flight_begin(&flight);
     *segment = 0;
     c->pacer_at = NEAP_NEVER;
     for (size_t n = 0; n < most && size - used >= room; n++) {
@@ -292,9 +315,7 @@ static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t 
         neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packets could not be sealed");
         return 0;
     }
-    if (!anything_wanted(c))
-        c->pacer_at = NEAP_NEVER;
-    note_app_limited(c, room);
+    note_what_is_left(c, room);
     return used;
 }
 

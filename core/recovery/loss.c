@@ -130,10 +130,13 @@ void neap_recovery_on_sent(struct recovery *r, enum space space, const struct se
     if (!p->in_flight)
         return;
     struct space_recovery *s = r->spaces[space];
+    /* The first of a burst has set it. */
+    bool is_timed = s->last_eliciting_at == now && s->sent.eliciting_in_flight > 1;
     if (p->ack_eliciting && !p->is_size_probe)
         s->last_eliciting_at = now;
     neap_path_recovery_on_sent(r->paths[p->path], p->size, neap_sent_newest_record(&s->sent), now);
-    neap_recovery_set_timer(r, now);
+    if (!is_timed)
+        neap_recovery_set_timer(r, now);
 }
 
 /* ---- acknowledgements */

@@ -42,7 +42,8 @@ uint64_t neap_pacer_budget(struct pacer *p, neap_time now)
 {
     if (!p->enabled || p->rate == 0)
         return UINT64_MAX;
-    if (now <= p->last)
+    /* Not a byte since the last time: so it is within a burst. */
+    if (now <= p->last || (now - p->last <= NEAP_MILLISECOND && (now - p->last) * p->rate < NEAP_SECOND))
         return p->tokens;
     if (now - p->last >= earning_time(p, p->capacity - p->tokens)) {
         p->tokens = p->capacity;

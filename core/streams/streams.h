@@ -95,7 +95,8 @@ struct streams {
     uint8_t owes; /* enum streams_mark */
     struct list_link
         *again[8]; /* rings by urgency: lost bytes, or only the end: needs no connection credit */
-    struct list_link *fresh[8]; /* likewise: new bytes inside the stream's limit */
+    struct list_link *fresh[8];         /* likewise: new bytes inside the stream's limit */
+    uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
     struct list_link control;
     struct list_link readable, writable;
     struct list_link ended;

@@ -43,10 +43,20 @@ static struct list_link **queue_of(struct streams *s, const struct stream *strea
     return stream->send_queue == QUEUE_AGAIN ? &s->again[stream->urgency] : &s->fresh[stream->urgency];
 }
 
+static void note_queue(struct streams *s, const struct stream *stream)
+{
+    uint8_t *queues = stream->send_queue == QUEUE_AGAIN ? &s->again_queues : &s->fresh_queues;
+    unsigned bit = 1u << stream->urgency;
+
+    *queues = (uint8_t)(*queue_of(s, stream) ? *queues | bit : *queues & ~bit);
+}
+
 void neap_streams_unqueue(struct streams *s, struct stream *stream)
 {
-    if (stream->send_queue != QUEUE_NONE)
+    if (stream->send_queue != QUEUE_NONE) {
         ring_remove(queue_of(s, stream), &stream->send_link);
+        note_queue(s, stream);
+    }
     stream->send_queue = QUEUE_NONE;
     stream->owes &= (uint8_t)~OWES_DATA;
 }
@@ -79,6 +89,7 @@ void neap_streams_schedule(struct streams *s, struct stream *stream)
         ring_prepend(queue_of(s, stream), &stream->send_link);
     else
         ring_append(queue_of(s, stream), &stream->send_link);
+    note_queue(s, stream);
 }
 
 int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental)
@@ -93,11 +104,15 @@ int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, b
     if (urgency == stream->urgency)
         return 0;
     bool is_queued = stream->send_queue != QUEUE_NONE;
-    if (is_queued)
+    if (is_queued) {
         ring_remove(queue_of(s, stream), &stream->send_link);
+        note_queue(s, stream);
+    }
     stream->urgency = urgency;
-    if (is_queued)
+    if (is_queued) {
         ring_append(queue_of(s, stream), &stream->send_link);
+        note_queue(s, stream);
+    }
     return 0;
 }
 
@@ -250,28 +265,21 @@ static uint64_t credit_left(const struct streams *s)
 /* The stream whose turn it is. */
 static struct stream *first_to_send(const struct streams *s)
 {
-    bool has_credit = credit_left(s) > 0;
+    unsigned queues = s->again_queues | (credit_left(s) > 0 ? s->fresh_queues : 0u);
 
-    for (size_t u = 0; u < 8; u++) {
-        if (s->again[u])
-            return LIST_OWNER(s->again[u], struct stream, send_link);
-        if (has_credit && s->fresh[u])
-            return LIST_OWNER(s->fresh[u], struct stream, send_link);
-    }
-    return NULL;
+    if (queues == 0)
+        return NULL;
+    unsigned urgency = (unsigned)__builtin_ctz(queues);
+    struct list_link *first = s->again[urgency] ? s->again[urgency] : s->fresh[urgency];
+    return LIST_OWNER(first, struct stream, send_link);
 }
 
 static void note_blocked(struct streams *s)
 {
-    if (credit_left(s) > 0 || s->data_blocked_at == s->send_limit + 1)
+    if (credit_left(s) > 0 || s->fresh_queues == 0 || s->data_blocked_at == s->send_limit + 1)
         return;
-    for (size_t u = 0; u < 8; u++) {
-        if (s->fresh[u]) {
-            s->data_blocked_at = s->send_limit + 1;
-            s->owes |= OWES_DATA_BLOCKED;
-            return;
-        }
-    }
+    s->data_blocked_at = s->send_limit + 1;
+    s->owes |= OWES_DATA_BLOCKED;
 }
 
 /* The next frame of a stream that fits into `left` bytes. */
