@@ -3,7 +3,7 @@
 #include "recovery/pmtu.h"
 
 #define STEP 8u                         /* bytes: less is not worth a probe */
-#define ORDINARY 1500u                  /* bytes: what Ethernet carries is tried in any window */
+#define ORDINARY 1452u                  /* bytes: what nearly every path carries; tried in any window */
 #define MAX_PROBES 3u                   /* lost in a row: the size does not pass (RFC 8899 §5.1.2) */
 #define RAISE_AFTER (600 * NEAP_SECOND) /* PMTU_RAISE_TIMER: the path may take more by now */
 #define BLACK_HOLE_LOSSES 6u            /* and so many datagrams, since a path may lose a part of all */
@@ -36,15 +36,19 @@ static bool is_found(const struct pmtu *p)
     return p->too_large <= p->size + STEP;
 }
 
-/* What to try first: what a PTB message says, and then, that a little more fails; the most, since most paths take it; then
- * the middle of what is left. */
+/* What to try first: what a PTB message says, and then, that a little more fails; the most, since most paths take it; where
+ * that is a jumbo frame, what ordinary ones take; then the middle of what is left. */
 static uint64_t next_size(const struct pmtu *p)
 {
     if (p->failed)
         return p->probed;
     if (p->hint >= p->size && p->hint < p->too_large)
         return p->hint;
-    return p->too_large > p->most ? p->most : p->size + (p->too_large - p->size) / 2u;
+    if (p->too_large > p->most)
+        return p->most;
+    if (p->size < ORDINARY && p->too_large > ORDINARY + STEP)
+        return ORDINARY;
+    return p->size + (p->too_large - p->size) / 2u;
 }
 
 uint16_t neap_pmtu_next_probe(struct pmtu *p, uint64_t window, neap_time now)

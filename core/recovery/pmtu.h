@@ -29,7 +29,7 @@ void neap_pmtu_init(struct pmtu *p, uint16_t most);
 void neap_pmtu_set_most(struct pmtu *p, uint16_t most);
 /** The same way under another name: what was found there holds; a probe on it tells nothing any more. */
 void neap_pmtu_continue(struct pmtu *p, const struct pmtu *from);
-/** The size of the probe to send next; 0: none now. Above 1500 bytes it is half of the window at most, so that the least
+/** The size of the probe to send next; 0: none now. Above 1452 bytes it is half of the window at most, so that the least
  * window of a size that was found (RFC 9002 §7.2) is not above the one that there is. */
 uint16_t neap_pmtu_next_probe(struct pmtu *p, uint64_t window, neap_time now);
 void neap_pmtu_on_probe_sent(struct pmtu *p, uint16_t size);

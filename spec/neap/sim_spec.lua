@@ -110,6 +110,21 @@ describe("a link of neap.sim", function()
     assert.equal("b!", arrived[1].bytes)
   end)
 
+  it("loses datagrams above its mtu, and tells so where it is a router that does", function()
+    local lab, send, arrived, link = probe{ mtu = 1300, ptb = true, delay = 0.01 }
+    local told = {}
+    local sender = { address = "10.0.0.1:1", endpoint = {
+      too_big = function(_, to, passes, quoted) told[#told + 1] = { to, passes, #quoted, lab:time() } end,
+    } }
+    send(("x"):rep(1300))
+    link.up:carry(nil, ("x"):rep(1301), { from = "10.0.0.1:1", to = "10.0.0.2:1" }, lab.now, sender)
+    lab:run(1)
+    assert.equal(1, #arrived)
+    assert.equal(1, #told)
+    assert.same({ "10.0.0.2:1", 1300, 528 }, { told[1][1], told[1][2], told[1][3] })
+    assert.is_true(math.abs(told[1][4] - 0.01) < 1e-9)
+  end)
+
   it("refuses options it does not know", function()
     assert.error_matches(function() sim.new():link{ lose = 1 } end, "unknown option 'lose'")
     assert.error_matches(function() sim.new():link{ up = { lose = 1 } } end, "unknown option 'lose' of a link's 'up'")

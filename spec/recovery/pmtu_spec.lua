@@ -62,11 +62,11 @@ describe("the search for the datagram size", function()
   end)
 
   -- covers: rfc8899#3.17
-  it("tries none above 1500 bytes whose least window is above the one that there is", function()
+  it("tries none above 1452 bytes whose least window is above the one that there is", function()
     local p = recovery.pmtu(9000)
-    assert.equal(1500, p:probe(0, 2400))
-    p:acked(1500)
-    assert.is_nil(p:probe(0, 3000))
+    assert.equal(1452, p:probe(0, 2400))
+    p:acked(1452)
+    assert.is_nil(p:probe(0, 2910))
     assert.equal(5000, p:probe(0, 10000))
     p:acked(5000)
     assert.is_nil(p:probe(0, 10000))
@@ -74,7 +74,19 @@ describe("the search for the datagram size", function()
     -- … and comes to an end while the window changes
     p = recovery.pmtu(9000)
     for i = 1, 3 do p:lost(p:probe(0, 14000 + (i % 2) * 1000)) end
+    p:acked(p:probe(0, 20000))
     assert.is_true(p:probe(0, 20000) < 7500)
+  end)
+
+  it("looks for what ordinary links carry as soon as a jumbo frame did not pass", function()
+    for _, most in ipairs({ 9000, 65507 }) do
+      local p = recovery.pmtu(most)
+      for _ = 1, 3 do
+        assert.equal(most, p:probe(0))
+        p:lost(most)
+      end
+      assert.equal(1452, p:probe(0))
+    end
   end)
 
   -- covers: rfc8899#8.1
