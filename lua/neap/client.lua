@@ -41,7 +41,8 @@ local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308]
 local ANYTHING = options.row("anything", function() return true end)
 
 local REQUEST = { -- what a request's table may hold
-  headers = OWN.headers, body = ANYTHING, json = ANYTHING, form = options.of("table"), query = options.of("table"),
+  headers = OWN.headers, body = ANYTHING, file = options.of("string"), json = ANYTHING, form = options.of("table"),
+  query = options.of("table"),
   timeout = OWN.timeout, progress_timeout = OWN.progress_timeout, follow = OWN.follow, trailers = options.of("table"),
   on_informational = options.of("function"),
 }
@@ -209,6 +210,11 @@ local function make_fields(self, method, target, request)
   elseif request.form then
     local text = url.make_query(request.form)
     source, size, content_type = body.source(text), #text, "application/x-www-form-urlencoded"
+  elseif request.file then
+    local message, code
+    source, message, code = core.open_file(request.file)
+    if not source then return nil, message, code end
+    size = source:stat().size
   elseif request.body ~= nil then
     source, size = body.source(request.body)
   end
@@ -226,7 +232,7 @@ local function make_fields(self, method, target, request)
   end
   local list = Headers.list(headers)
   for i = 1, #list do fields[8 + i] = list[i] end
-  return fields, source
+  return fields, source, size
 end
 
 -- What is wrong with the fields of a request, as far as it shows; nil: nothing.
@@ -290,7 +296,39 @@ local function send_chunk(exchange, chunk, limits)
   return true
 end
 
-local function send_chunks(exchange, source, trailers, limits)
+-- A file of neap.core by pieces, and the end.
+local function send_file(exchange, file, size, fin, limits)
+  local at = 0
+  repeat
+    if limits:is_over() then return nil, limits:why() end
+    local count = math.min(PIECE, size - at)
+    local ok, message, code = exchange_methods.send_file(exchange, file, at, count, fin and at + count == size,
+      limits:left())
+    if not ok and code == "timeout" then message = limits:why() end
+    if not ok then return nil, message, code end
+    at = at + count
+    exchange.progress_at = core.now()
+  until at == size
+  return true
+end
+
+-- What of the sending of a body breaks a request off; a server that stops it does not.
+local BREAKS = { timeout = true, truncated = true, system = true, argument = true }
+
+-- A body that is a file: whether it is on its way.
+local function send_whole_file(exchange, file, size, trailers, limits)
+  local ok, message, code = send_file(exchange, file, size, not trailers, limits)
+  file:close()
+  if code == "argument" then message = "the file has another size than its content-length" end
+  if BREAKS[code] then break_off(exchange, message, code == "timeout" and code or nil) end
+  return ok
+end
+
+local function send_chunks(exchange, source, size, trailers, limits)
+  if type(source) == "userdata" then
+    if not send_whole_file(exchange, source, size, trailers, limits) or not trailers then return end
+    source = function() end
+  end
   while true do
     local chunk, reason = source()
     if chunk == nil or chunk == false then
@@ -316,8 +354,8 @@ local function send_chunks(exchange, source, trailers, limits)
   if not ok and code == "argument" then break_off(exchange, message) end
 end
 
-local function send_body(exchange, source, trailers, limits)
-  local ok, message = pcall(send_chunks, exchange, source, trailers, limits)
+local function send_body(exchange, source, size, trailers, limits)
+  local ok, message = pcall(send_chunks, exchange, source, size, trailers, limits)
   if not ok then break_off(exchange, tostring(message)) end
   exchange.is_uploading = false
   if exchange.is_over then exchange._session:forget(exchange) end
@@ -386,14 +424,15 @@ local function once(self, method, target, request, limits)
   drop_abandoned()
   local attempt, is_kept, code = connection(self, target, limits)
   if not attempt then return nil, is_kept, code end
-  local fields, source = make_fields(self, method, target, request)
-  if not fields then return nil, source, "json" end
+  local fields, source, size = make_fields(self, method, target, request)
+  if not fields then return nil, source, size end
   local exchange, message, number
   exchange, message, code, number = open_stream(attempt, fields, not source and not request.trailers, limits)
+  if not exchange and type(source) == "userdata" then source:close() end
   if not exchange then return nil, message, code, number end
   if source or request.trailers then
     exchange.is_uploading = true
-    task.go(function() send_body(exchange, source or function() end, request.trailers, limits) end)
+    task.go(function() send_body(exchange, source or function() end, size, request.trailers, limits) end)
   end
   local called, ok
   keep(exchange, "awaited")
@@ -427,14 +466,14 @@ local function redirected(method, request, status, is_elsewhere)
   following.is_elsewhere = request.is_elsewhere or is_elsewhere
   if status == 303 or (method == "POST" and status < 303) then
     method = method == "HEAD" and "HEAD" or "GET"
-    following.body, following.json, following.form, following.trailers = nil, nil, nil, nil
+    following.body, following.file, following.json, following.form, following.trailers = nil, nil, nil, nil, nil
     headers:del("content-type"):del("content-length")
   end
   return method, following
 end
 
 --- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an
--- open file), json, form, query, trailers, timeout, progress_timeout, follow,
+-- open file), file (the path of one that is the body), json, form, query, trailers, timeout, progress_timeout, follow,
 -- on_informational(status, headers). Waits for the response's headers; its body is read from the response:
 -- to its end, or until response:close(). A response that is neither holds its part of what the server may
 -- send on the connection, which PINGs keep for progress_timeout after the last read (not after `timeout`).

@@ -417,6 +417,7 @@ function Response:failure() end
 ---@class neap.RequestOptions
 ---@field headers? table<string, string|string[]>|neap.Headers
 ---@field body? string|file*|fun(): string?
+---@field file? string the path of a file that is the body
 ---@field json? any
 ---@field form? table<string, string>
 ---@field query? table<string, string>

@@ -186,3 +186,72 @@ describe("a response's save", function()
     end)
   end)
 end)
+
+describe("a request whose body is a file", function()
+  local folder, content
+
+  setup(function()
+    folder = helper.make_dir()
+    content = ("0123456789"):rep(100000)
+    helper.write_file(folder .. "/in", content)
+  end)
+  teardown(function() helper.remove_dir(folder) end)
+
+  local function with_upload(fn)
+    web.with_app(function(app)
+      app:any("/", function(req)
+        local parts = {}
+        for chunk in req:chunks() do parts[#parts + 1] = chunk end
+        local body = table.concat(parts)
+        local trailers = req:trailers()
+        return { length = req.headers["content-length"], is_same = body == content, size = #body,
+          sum = trailers and trailers:get("x-sum") }
+      end)
+      app:post("/moved", function(_, res) return res:redirect("/", 307) end)
+      app:post("/seen", function(_, res) return res:redirect("/", 303) end)
+      app:post("/small", function() return 413 end)
+    end, fn)
+  end
+
+  it("has its length and its bytes", function()
+    with_upload(function(client, url)
+      local r = assert(client:put(url .. "/", { file = folder .. "/in" })):json()
+      assert.same({ length = "1000000", is_same = true, size = 1000000 }, r)
+      r = assert(client:put(url .. "/", { file = folder .. "/in", trailers = { ["x-sum"] = "1" } })):json()
+      assert.same({ true, "1" }, { r.is_same, r.sum })
+      helper.write_file(folder .. "/empty", "")
+      r = assert(client:put(url .. "/", { file = folder .. "/empty" })):json()
+      assert.same({ "0", 0 }, { r.length, r.size })
+    end)
+  end)
+
+  it("is sent again where a redirect asks for it", function()
+    with_upload(function(client, url)
+      local r = assert(client:post(url .. "/moved", { file = folder .. "/in", follow = 1 })):json()
+      assert.is_true(r.is_same)
+      r = assert(client:post(url .. "/seen", { file = folder .. "/in", follow = 1 })):json()
+      assert.equal(0, r.size)
+    end)
+  end)
+
+  it("needs not be read by a server that has answered", function()
+    with_upload(function(client, url)
+      assert.equal(413, assert(client:post(url .. "/small", { file = folder .. "/in" })).status)
+    end)
+  end)
+
+  it("fails with a file that is not there, becomes shorter, or has another size than is said", function()
+    with_upload(function(client, url)
+      local said = { client:put(url .. "/", { file = folder .. "/none" }) }
+      assert.same({ nil, folder .. "/none: No such file or directory", "system" }, { said[1], said[2], said[3] })
+      said = { client:put(url .. "/", { file = folder }) }
+      assert.same({ nil, folder .. ": Is a directory", "system" }, { said[1], said[2], said[3] })
+      said = { client:put(url .. "/", { file = folder .. "/in", headers = { ["content-length"] = 5 } }) }
+      assert.same({ nil, "the file has another size than its content-length" }, { said[1], said[2] })
+      helper.run(("head -c 20000000 /dev/zero > %s/big"):format(folder))
+      neap.go(function() helper.run(("truncate -s 1000 %s/big"):format(folder)) end)
+      said = { client:put(url .. "/", { file = folder .. "/big" }) }
+      assert.same({ nil, "the file became shorter while it was sent" }, { said[1], said[2] })
+    end)
+  end)
+end)

@@ -121,7 +121,13 @@ local function make_request(found)
     elseif file then
       local handle, message = io.open(file, "rb")
       if not handle then return nil, message end
-      request.body = handle
+      local stat = core.stat(file)
+      if stat and stat.type == "file" then
+        handle:close()
+        request.file = file
+      else
+        request.body = handle
+      end
     else
       request.body = found.data
     end
@@ -133,7 +139,7 @@ end
 -- Fetches one URL; the exit code.
 local function fetch(cli, client, address, found, request)
   local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
-  local own = { headers = request.headers, follow = request.follow, body = request.body }
+  local own = { headers = request.headers, follow = request.follow, body = request.body, file = request.file }
   if request.default_type then
     own.headers = require("neap.headers").new(request.headers)
     if not own.headers:get("content-type") then own.headers:set("content-type", request.default_type) end
