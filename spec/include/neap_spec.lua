@@ -131,6 +131,17 @@ describe("neap_h3_goaway", function()
   end)
 end)
 
+describe("what becomes of datagrams", function()
+  for how, name in pairs({
+    refused = "that a probe was too large for the link, and what passes", ["too big"] = "what ICMP tells",
+    train = "that trains are not taken",
+  }) do
+    it("is told to their path alone: " .. name, function()
+      assert.is_true(api.path_told(how))
+    end)
+  end
+end)
+
 describe("NULL with a size or count of 0", function()
   it("is nothing", function()
     assert.same({

@@ -579,6 +579,78 @@ static int goaway_stopped(lua_State *L)
     return 2;
 }
 
+/* The client sends, until what it gives is a datagram of this size and alone, which is lost then; 0: as it is. False when
+ * none comes. */
+static bool send_until(struct wire *w, size_t wanted, neap_udp_datagram *out)
+{
+    static uint8_t bytes[65536], body[4000];
+    neap_conn *conn;
+
+    for (int turn = 0; turn < 100; turn++) {
+        *out = (neap_udp_datagram){.bytes = bytes};
+        for (int64_t id; (id = neap_conn_stream_open(w->conn, false)) >= 0;)
+            neap_conn_stream_send(w->conn, (uint64_t)id, body, sizeof body, true);
+        int64_t size = neap_endpoint_send(w->client, out, sizeof bytes, w->now);
+        if (size > 0 && (wanted == 0 || (size_t)size == wanted))
+            return true;
+        if (size > 0) {
+            neap_udp_datagram in = {.bytes = bytes,
+                                    .size = (size_t)size,
+                                    .segment_size = out->segment_size,
+                                    .from = CLIENT_AT,
+                                    .to = SERVER_AT};
+            neap_endpoint_recv(w->server, &in, w->now);
+            continue;
+        }
+        w->now += 30 * NEAP_MILLISECOND;
+        while ((conn = neap_endpoint_next(w->server)) != NULL) {
+            for (int64_t id; (id = neap_conn_stream_readable_next(conn)) >= 0;) {
+                bool fin;
+                while (neap_conn_stream_recv(conn, (uint64_t)id, body, sizeof body, &fin) > 0) {
+                }
+            }
+        }
+        carry(w, w->server, w->client);
+        while (neap_endpoint_next(w->client) != NULL) {
+        }
+    }
+    return false;
+}
+
+/* path_told(how) -> what the path made of it: the size of the next probe, or whether datagrams are split */
+static int path_told(lua_State *L)
+{
+    const char *how = luaL_checkstring(L, 1);
+    neap_udp_datagram d;
+    struct wire w;
+
+    establish(L, &w);
+    if (strcmp(how, "train") == 0) {
+        bool is_split = !send_until(&w, 0, &d) || d.is_split;
+
+        neap_endpoint_refused_train(w.client, &d);
+        lua_pushboolean(L, !is_split && send_until(&w, 0, &d) && d.is_split);
+        close_wire(&w);
+        return 1;
+    }
+    bool is_right = send_until(&w, 1452, &d);
+    neap_udp_datagram of_nobody = d;
+    of_nobody.sender.bytes[0] ^= 1;
+    neap_address elsewhere = SERVER_AT;
+    elsewhere.port++;
+    neap_endpoint_refused(w.client, &of_nobody, 1250);
+    neap_endpoint_refused_train(w.client, &of_nobody);
+    neap_endpoint_too_big(w.client, &elsewhere, 1250, d.bytes, 528);
+    neap_endpoint_too_big(w.client, &SERVER_AT, 1250, NULL, 0);
+    if (strcmp(how, "refused") == 0)
+        neap_endpoint_refused(w.client, &d, 1300);
+    else
+        neap_endpoint_too_big(w.client, &SERVER_AT, 1300, d.bytes, 528);
+    lua_pushboolean(L, is_right && send_until(&w, 1300, &d));
+    close_wire(&w);
+    return 1;
+}
+
 int neap_units_api(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -599,6 +671,7 @@ int neap_units_api(lua_State *L)
         {"stopped", stopped},
         {"cut_off", cut_off},
         {"goaway_stopped", goaway_stopped},
+        {"path_told", path_told},
         {NULL, NULL},
     };
 
