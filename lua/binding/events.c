@@ -86,7 +86,7 @@ static void put_value(struct batch *b, const neap_field *field)
     put(b);
 }
 
-/* ---- field sections as one string: the sizes of name and value and their bytes, the last line first, so that the first
+/* ---- field sections as one string: the count of lines, the sizes of name and value and their bytes, the last line first, so that the first
  * value of a name is the last that is put into a table */
 
 struct line_sizes {
@@ -96,7 +96,8 @@ struct line_sizes {
 static void put_block(struct batch *b, const neap_field *fields, size_t count)
 {
     char on_stack[BLOCK_ON_STACK];
-    size_t size = 0, used = 0;
+    uint32_t lines = (uint32_t)count;
+    size_t size = sizeof lines, used = sizeof lines;
 
     if (count == 0) {
         put_boolean(b, false);
@@ -105,6 +106,7 @@ static void put_block(struct batch *b, const neap_field *fields, size_t count)
     for (size_t i = 0; i < count; i++)
         size += sizeof(struct line_sizes) + fields[i].name_size + fields[i].value_size;
     char *block = size <= sizeof on_stack ? on_stack : lua_newuserdata(b->L, size);
+    memcpy(block, &lines, sizeof lines);
     for (size_t i = count; i-- > 0;) {
         struct line_sizes sizes = {(uint32_t)fields[i].name_size, (uint32_t)fields[i].value_size};
         memcpy(block + used, &sizes, sizeof sizes);
@@ -126,11 +128,23 @@ struct block_line {
     struct line_sizes sizes;
 };
 
-/* The next line of a block: false at its end, raises for what is no block. */
-static bool next_line(lua_State *L, const char **at, size_t *left, struct block_line *line)
+/* The block at index 1: how many lines it has, and where they are. */
+static uint32_t open_block(lua_State *L, const char **at, size_t *left)
 {
-    if (*left == 0)
-        return false;
+    uint32_t lines = 0;
+
+    *at = luaL_checklstring(L, 1, left);
+    luaL_argcheck(L, *left >= sizeof lines, 1, "a block of fields");
+    memcpy(&lines, *at, sizeof lines);
+    *at += sizeof lines;
+    *left -= sizeof lines;
+    luaL_argcheck(L, lines <= *left / sizeof(struct line_sizes), 1, "a block of fields");
+    return lines;
+}
+
+/* The next line of a block; raises where there is none. */
+static void next_line(lua_State *L, const char **at, size_t *left, struct block_line *line)
+{
     luaL_argcheck(L, *left >= sizeof line->sizes, 1, "a block of fields");
     memcpy(&line->sizes, *at, sizeof line->sizes);
     size_t size = sizeof line->sizes + line->sizes.name + line->sizes.value;
@@ -139,25 +153,23 @@ static bool next_line(lua_State *L, const char **at, size_t *left, struct block_
     line->value = line->name + line->sizes.name;
     *at += size;
     *left -= size;
-    return true;
 }
 
 /* core.field_list(block) -> { name, value, name, value, … } */
 static int field_list(lua_State *L)
 {
-    size_t size, left;
-    const char *block = luaL_checklstring(L, 1, &size), *at = block;
+    const char *at;
+    size_t left;
+    uint32_t lines = open_block(L, &at, &left);
     struct block_line line;
-    int count = 0;
 
-    for (left = size; next_line(L, &at, &left, &line);)
-        count += 2;
-    lua_createtable(L, count, 0);
-    for (at = block, left = size; next_line(L, &at, &left, &line);) {
-        lua_pushlstring(L, line.value, line.sizes.value);
-        lua_rawseti(L, -2, count--);
+    lua_createtable(L, (int)lines * 2, 0);
+    for (uint32_t i = lines; i > 0; i--) {
+        next_line(L, &at, &left, &line);
         lua_pushlstring(L, line.name, line.sizes.name);
-        lua_rawseti(L, -2, count--);
+        lua_rawseti(L, -2, (int)i * 2 - 1);
+        lua_pushlstring(L, line.value, line.sizes.value);
+        lua_rawseti(L, -2, (int)i * 2);
     }
     return 1;
 }
@@ -165,16 +177,15 @@ static int field_list(lua_State *L)
 /* core.field_set(block, except) -> { [name] = first value }, without the names that the table `except` has. */
 static int field_set(lua_State *L)
 {
-    size_t size, left;
-    const char *block = luaL_checklstring(L, 1, &size), *at = block;
+    const char *at;
+    size_t left;
+    uint32_t lines = open_block(L, &at, &left);
     struct block_line line;
-    int count = 0;
 
     luaL_checktype(L, 2, LUA_TTABLE);
-    for (left = size; next_line(L, &at, &left, &line);)
-        count++;
-    lua_createtable(L, 0, count);
-    for (at = block, left = size; next_line(L, &at, &left, &line);) {
+    lua_createtable(L, 0, (int)lines);
+    for (; lines > 0; lines--) {
+        next_line(L, &at, &left, &line);
         lua_pushlstring(L, line.name, line.sizes.name);
         lua_pushvalue(L, -1);
         lua_rawget(L, 2);
@@ -186,6 +197,27 @@ static int field_set(lua_State *L)
         }
         lua_pushlstring(L, line.value, line.sizes.value);
         lua_rawset(L, -3);
+    }
+    return 1;
+}
+
+/* core.segments(path) -> { segment, … } of a path that begins with a slash; nil when it has escapes or backslashes. */
+static int segments(lua_State *L)
+{
+    size_t size;
+    const char *path = luaL_checklstring(L, 1, &size);
+    int count = 0;
+
+    if (size == 0 || memchr(path, '%', size) != NULL || memchr(path, '\\', size) != NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_createtable(L, 4, 0);
+    for (const char *at = path + 1, *end = path + size; at != NULL;) {
+        const char *slash = memchr(at, '/', (size_t)(end - at));
+        lua_pushlstring(L, at, (size_t)((slash != NULL ? slash : end) - at));
+        lua_rawseti(L, -2, ++count);
+        at = slash != NULL ? slash + 1 : NULL;
     }
     return 1;
 }
@@ -333,7 +365,8 @@ static int h3_events(lua_State *L)
 
 void neap_lua_open_events(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"field_list", field_list}, {"field_set", field_set}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"field_list", field_list}, {"field_set", field_set}, {"segments", segments}, {NULL, NULL}};
 
     neap_lua_set_functions(L, functions);
     luaL_getmetatable(L, TYPE_H3);

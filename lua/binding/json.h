@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define JSON_MAX_DEPTH 100
 
@@ -29,15 +30,18 @@ void neap_lua_json_reserve(lua_State *L, struct json_text *text, size_t size);
 /** A large room is not kept. */
 void neap_lua_json_end(lua_State *L, struct json_text *text);
 
-static inline void neap_lua_json_append(lua_State *L, struct json_text *text, const char *bytes, size_t size)
+/** The room of `size` more bytes, which are in the text now: to be written at once. */
+static inline char *neap_lua_json_room(lua_State *L, struct json_text *text, size_t size)
 {
     if (text->capacity - text->size < size)
         neap_lua_json_reserve(L, text, size);
-    for (size_t i = 0; i < size && size <= 8; i++)
-        text->at[text->size + i] = bytes[i];
-    if (size > 8)
-        __builtin_memcpy(text->at + text->size, bytes, size);
     text->size += size;
+    return text->at + text->size - size;
+}
+
+static inline void neap_lua_json_append(lua_State *L, struct json_text *text, const char *bytes, size_t size)
+{
+    memcpy(neap_lua_json_room(L, text, size), bytes, size);
 }
 
 /** json_write.c: encode(value) -> text; raises for what has no JSON form. */

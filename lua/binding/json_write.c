@@ -26,17 +26,33 @@ static int refuse(lua_State *L, const char *article, int type, const char *why)
 
 /* ---- strings */
 
+/* The bytes that do not stand for themselves: control characters, with DEL, the quotation mark and the backslash. */
+static const bool is_escaped[256] = {
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,         1,          1,          1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, ['"'] = 1, ['\\'] = 1, [0x7f] = 1,
+};
+
+/* Whether one of eight bytes may be such: a byte below 0x20 or above 0x7e, `"` or `\\`. */
+static bool any_is_escaped(uint64_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    uint64_t quote = bytes ^ ones * '"', slash = bytes ^ ones * '\\';
+
+    return ((bytes | (bytes - ones * 0x20) | (bytes + ones) | (quote - ones) | (slash - ones)) & tops) != 0;
+}
+
 /* Where the run of bytes that stand for themselves ends. */
 static size_t plain_run(const char *text, size_t size)
 {
     size_t i = 0;
 
-    while (i < size) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
+    for (uint64_t bytes; size - i >= sizeof bytes; i += sizeof bytes) {
+        memcpy(&bytes, text + i, sizeof bytes);
+        if (any_is_escaped(bytes))
             break;
-        i++;
     }
+    while (i < size && !is_escaped[(unsigned char)text[i]])
+        i++;
     return i;
 }
 
@@ -58,15 +74,24 @@ static void write_escape(struct encoder *e, unsigned char c)
 
 static void write_string(struct encoder *e, const char *text, size_t size)
 {
+    size_t run = plain_run(text, size);
+
+    if (run == size) { /* nearly always */
+        char *out = neap_lua_json_room(e->L, &e->text, size + 2);
+        out[0] = '"';
+        memcpy(out + 1, text, size);
+        out[size + 1] = '"';
+        return;
+    }
     neap_lua_json_append(e->L, &e->text, "\"", 1);
     for (;;) {
-        size_t run = plain_run(text, size);
         neap_lua_json_append(e->L, &e->text, text, run);
         if (run == size)
             break;
         write_escape(e, (unsigned char)text[run]);
         text += run + 1;
         size -= run + 1;
+        run = plain_run(text, size);
     }
     neap_lua_json_append(e->L, &e->text, "\"", 1);
 }

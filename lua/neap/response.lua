@@ -515,7 +515,8 @@ end
 -- so that nothing keeps what there is, and something replaces it.
 function Response:_take(state, a, b, c, ...)
   -- What most handlers do.
-  if type(a) == "string" and b == nil and c == nil and select("#", ...) == 0 and not (self._body or self._started) then
+  if (type(a) == "string" or type(a) == "table" and a ~= self) and b == nil and c == nil and select("#", ...) == 0
+    and not (self._body or self._started) then
     return set_body(self, a)
   end
   if a == nil then

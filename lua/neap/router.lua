@@ -3,6 +3,7 @@
 -- next best. Routes without parameters are found by their path, before the trie is gone through. Patterns
 -- and paths are compared by decoded segments of the path's one spelling, so that routes and the prefixes of
 -- middleware cannot see two different paths.
+local core = require "neap.core"
 local url = require "neap.url"
 
 local Router = {}
@@ -66,15 +67,16 @@ function Router.loosen(path)
 end
 
 --- The decoded segments of a path that begins with a slash. It is split first: an escaped slash stays inside
--- its segment. Plain searches, which LuaJIT compiles, for each request comes by here.
+-- its segment. `may_separate` tells that one may hold a separator.
 function Router.segments(path)
-  local segments, count, at = {}, 0, 2
-  local escaped = path:find("%", 1, true)
+  local segments = core.segments(path)
+  if segments then return segments end
+  local count, at = 0, 2
+  segments = { may_separate = true }
   while at do
     local slash = path:find("/", at, true)
-    local segment = path:sub(at, slash and slash - 1)
     count = count + 1
-    segments[count] = escaped and url.decode(segment) or segment
+    segments[count] = url.decode(path:sub(at, slash and slash - 1))
     at = slash and slash + 1
   end
   return segments
@@ -155,7 +157,7 @@ end
 -- What a wildcard takes: the segments from i on. An escaped slash would be one among others there, and
 -- "/a%2Fb" another spelling of "/a/b": nil. So is a backslash before or behind `..`.
 local function rest_of(segments, i)
-  for k = i, #segments do
+  for k = i, segments.may_separate and #segments or 0 do
     local segment = segments[k]
     if segment:find("/", 1, true) or ("\\" .. segment .. "\\"):find("\\..\\", 1, true) then return nil end
   end
@@ -204,7 +206,7 @@ local function find(node, segments, i, method, values, count)
     local below = node.fixed and node.fixed[segment]
     local route = below and find(below, segments, i + 1, method, values, count)
     if route then return route end
-    if node.param and is_single(segment) then
+    if node.param and segment ~= "" and (not segments.may_separate or is_single(segment)) then
       values[count + 1] = segment
       route = find(node.param, segments, i + 1, method, values, count + 1)
       if route then return route end
@@ -226,15 +228,17 @@ function Router:match_exact(method, path)
   return methods and pick(methods, method)
 end
 
+local values = {} -- of the match that is under way
+
 --- The route {handler, names, rest, pattern} and its parameters, or nil, the status that says why not
 -- (404, 405) and, for 405, the methods that would do, sorted. HEAD is answered by a GET route
 -- unless it has its own. `path` is normalized; `segments`, when the caller has them already, are its.
 function Router:match(method, path, segments)
-  local values = {}
+  values.refused = nil
   local route = find(self.root, segments or Router.segments(path), 1, method, values, 0)
   if route then
-    local params = {}
-    for i, name in ipairs(route.names) do params[name] = values[i] end
+    local params, names = {}, route.names
+    for i = 1, #names do params[names[i]] = values[i] end
     return route, params
   end
   if not values.refused then return nil, 404 end
