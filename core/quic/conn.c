@@ -34,7 +34,6 @@ static void init_space(struct number_space *s, bool keeps_records)
 {
     neap_ack_init(&s->ack);
     neap_space_recovery_init(&s->recovery, keeps_records);
-    neap_crypto_stream_init(&s->crypto);
 }
 
 /* What a connection begins with: its path, where the peer's address may be proved already. */
@@ -72,8 +71,11 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     h->source_cid = *b->source_cid;
     h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
     bool keeps_records = conn_path(c)->recovery.cc.ops->keeps_records;
-    init_space(&h->spaces[SPACE_INITIAL], keeps_records);
-    init_space(&h->spaces[SPACE_HANDSHAKE], keeps_records);
+    for (size_t i = 0; i < 2; i++) {
+        init_space(&h->spaces[i], keeps_records);
+        h->spaces[i].crypto = &h->crypto[i];
+        neap_crypto_stream_init(&h->crypto[i]);
+    }
     init_space(&c->application, keeps_records);
     c->keys.read_start = UINT64_MAX;
     neap_local_cids_init(&c->local_cids, b->source_cid);
@@ -179,7 +181,10 @@ static void free_application(neap_conn *c)
     c->recovery.spaces[SPACE_APPLICATION] = NULL;
     neap_ack_free(&s->ack, c->pool);
     neap_sent_free(&s->recovery.sent, c->pool);
-    neap_crypto_stream_free(&s->crypto, c->pool);
+    if (s->crypto)
+        neap_crypto_stream_free(s->crypto, c->pool);
+    neap_pool_free(c->pool, s->crypto, sizeof *s->crypto);
+    s->crypto = NULL;
     neap_packet_key_wipe(c->crypto, &s->read);
     neap_packet_key_wipe(c->crypto, &s->write);
     neap_packet_key_wipe(c->crypto, &c->keys.previous_read);

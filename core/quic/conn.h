@@ -46,7 +46,7 @@ struct number_space {
     struct packet_key read, write;
     struct ack_state ack;
     struct space_recovery recovery;
-    struct crypto_stream crypto;
+    struct crypto_stream *crypto; /* in the handshake block; of 1-RTT, NULL until any came */
     uint64_t next_number;
     uint64_t skip_at; /* the next number that is left out on purpose (RFC 9000 §21.4); of 1-RTT only */
     uint8_t probes;   /* probe packets owed (RFC 9002 §6.2.4) */
@@ -84,6 +84,7 @@ struct early_budget {
 struct handshake {
     struct tls *tls;
     struct number_space spaces[2]; /* SPACE_INITIAL, SPACE_HANDSHAKE */
+    struct crypto_stream crypto[2];
     neap_time deadline;
     neap_cid source_cid; /* ours in long headers */
     neap_cid

@@ -35,12 +35,12 @@ static bool ack_lost(neap_conn *c, struct number_space *s, const struct sent_fra
 
 static void crypto_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
-    neap_send_buffer_acked(&s->crypto.send, c->pool, f->offset, f->size);
+    neap_send_buffer_acked(&s->crypto->send, c->pool, f->offset, f->size);
 }
 
 static bool crypto_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
-    neap_send_buffer_lost(&s->crypto.send, c->pool, f->offset, f->size);
+    neap_send_buffer_lost(&s->crypto->send, c->pool, f->offset, f->size);
     return true;
 }
 

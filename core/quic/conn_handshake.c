@@ -86,7 +86,7 @@ static void free_space(neap_conn *c, struct number_space *s)
     neap_packet_key_wipe(c->crypto, &s->write);
     neap_ack_free(&s->ack, c->pool);
     neap_sent_free(&s->recovery.sent, c->pool);
-    neap_crypto_stream_free(&s->crypto, c->pool);
+    neap_crypto_stream_free(s->crypto, c->pool);
     s->probes = 0;
 }
 
@@ -108,7 +108,7 @@ static size_t early_bytes(const struct handshake *h)
     size_t held = h->tls ? neap_tls_held(h->tls) : 0;
 
     for (size_t i = 0; i < 2; i++) {
-        const struct range_set *set = &h->spaces[i].crypto.recv.received;
+        const struct range_set *set = &h->spaces[i].crypto->recv.received;
 
         for (uint32_t r = 0; r < set->count; r++)
             held += (size_t)(set->ranges[r].end - set->ranges[r].start) + RANGE_COST;
@@ -329,7 +329,7 @@ static int take_output(neap_conn *c, enum tls_level level, enum space space, str
 
     if (bytes.size == 0)
         return 0;
-    if (neap_send_buffer_append(&s->crypto.send, c->pool, bytes) < bytes.size)
+    if (neap_send_buffer_append(&s->crypto->send, c->pool, bytes) < bytes.size)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for CRYPTO data");
     neap_tls_output_taken(tls, level, bytes.size);
     return 0;
@@ -369,6 +369,16 @@ static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct f
     return rc < 0 ? NEAP_INTERNAL_ERROR : rc;
 }
 
+static bool make_crypto(neap_conn *c, struct number_space *s)
+{
+    if (s->crypto)
+        return true;
+    s->crypto = neap_pool_alloc(c->pool, sizeof *s->crypto);
+    if (s->crypto)
+        neap_crypto_stream_init(s->crypto);
+    return s->crypto;
+}
+
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)
 {
     struct number_space *s = conn_space(c, space);
@@ -377,19 +387,21 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
     /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */
     if (!packet_key_is_set(&s->read))
         return 0;
+    if (!make_crypto(c, s))
+        return NEAP_ERR_NO_MEMORY;
     /* As if the packet had not come: it comes again. */
     if (!neap_conn_may_hold(c, f->data.size))
         return NEAP_ERR_LIMIT;
-    int rc = neap_crypto_stream_on_crypto(&s->crypto, c->pool, f, why);
+    int rc = neap_crypto_stream_on_crypto(s->crypto, c->pool, f, why);
 
-    while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto.recv)).size > 0) {
+    while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto->recv)).size > 0) {
         struct span left = bytes;
 
         rc = feed_tls(c, space, &left, why);
         /* The keys of this space, and its buffers with them, may have gone with what was read. */
         if (!packet_key_is_set(&s->read))
             break;
-        neap_reassembly_consume(&s->crypto.recv, c->pool, bytes.size - left.size);
+        neap_reassembly_consume(&s->crypto->recv, c->pool, bytes.size - left.size);
     }
     return rc;
 }

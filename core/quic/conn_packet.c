@@ -142,7 +142,7 @@ static void write_crypto(neap_conn *c, struct draft *d, struct number_space *s)
     uint64_t offset;
     size_t size;
 
-    while (has_record_room(d) && neap_crypto_stream_write(&s->crypto, c->pool, &d->w, &offset, &size))
+    while (has_record_room(d) && neap_crypto_stream_write(s->crypto, c->pool, &d->w, &offset, &size))
         record(d, (struct sent_frame){.kind = KIND_CRYPTO, .offset = offset, .size = (uint16_t)size});
 }
 
@@ -442,7 +442,7 @@ bool neap_conn_wants(neap_conn *c, enum space space)
     const struct number_space *s = conn_space(c, space);
 
     if (space != SPACE_APPLICATION)
-        return neap_send_buffer_has_data(&s->crypto.send, UINT64_MAX);
+        return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
     return neap_streams_has_to_send(&c->streams) || c->owes_handshake_done || c->owes_ping ||
            neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
            c->peer_cids.retire_count > 0;

@@ -38,7 +38,7 @@ static bool begin_again(neap_conn *c, const struct packet_header *h)
     neap_conn_set_initial_keys(c, &hs->retry_scid);
     neap_recovery_on_retry(&c->recovery, c->now);
     neap_conn_take_fates(c, SPACE_INITIAL);
-    neap_send_buffer_lose_all(&hs->spaces[SPACE_INITIAL].crypto.send, c->pool);
+    neap_send_buffer_lose_all(&hs->spaces[SPACE_INITIAL].crypto->send, c->pool);
     return true;
 }
 

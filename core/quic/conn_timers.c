@@ -121,7 +121,7 @@ static void begin_probe(neap_conn *c, enum space space)
         struct number_space *early = &c->handshake->spaces[i];
 
         if (space_can_send(early))
-            neap_send_buffer_lose_all(&early->crypto.send, c->pool);
+            neap_send_buffer_lose_all(&early->crypto->send, c->pool);
     }
 }
 

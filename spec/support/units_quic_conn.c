@@ -11,8 +11,8 @@ static void replace_params(lua_State *L, neap_conn *c, const char *name, struct 
     struct failure why = {0};
 
     neap_tls_free(c->handshake->tls);
-    neap_crypto_stream_free(&s->crypto, c->pool);
-    neap_crypto_stream_init(&s->crypto);
+    neap_crypto_stream_free(s->crypto, c->pool);
+    neap_crypto_stream_init(s->crypto);
     c->handshake->tls = neap_tls_client(&c->config->tls, name, params, 1800000000, &why);
     if (!c->handshake->tls || neap_conn_take_tls(c, &why))
         luaL_error(L, "TLS: %s", why.reason ? why.reason : "?");
@@ -499,7 +499,7 @@ static int conn_has_received(lua_State *L)
 static int conn_handshake_data(lua_State *L)
 {
     const struct send_buffer *b =
-        &conn_space(check_conn(L, 1), (enum space)luaL_checknumber(L, 2))->crypto.send;
+        &conn_space(check_conn(L, 1), (enum space)luaL_checknumber(L, 2))->crypto->send;
     uint8_t out[2048];
     size_t size = (size_t)(b->end - b->base);
 
