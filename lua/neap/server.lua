@@ -63,15 +63,15 @@ local function complain(self, kind, text)
   log.warn(text .. more)
 end
 
+local function rest(session) session.conn:keep_alive(false) end
+
 local function new_session(self, conn)
-  local session, message, code = Session.new(conn, begin, self.settings)
+  local session, message, code = Session.new(conn, self.kind, self.settings)
   if not session then
     complain(self, message, ("%s: connection ended: %s"):format(conn:peer(), message))
     conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
     return nil
   end
-  session.server, session.patience = self, self.read_timeout
-  session.on_idle = function() conn:keep_alive(false) end
   if self.draining then session.h3:goaway() end
   self.sessions[conn] = session
   self.session_count = self.session_count + 1
@@ -141,6 +141,7 @@ function server.listen(app, given)
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false, complaints = {},
   }, Server)
+  self.kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin, on_idle = rest }
   local host = address:match("^(.*):%d+$")
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)

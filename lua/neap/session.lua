@@ -7,23 +7,24 @@ local task = require "neap.task"
 
 local PIECE = 65536 -- bytes given to the core at a time
 
-local Session = {}
+local Session = { closed = false }
 Session.__index = Session
 
---- `on_request(session, stream, fin, method, target, path, query, host, scheme, fields, protocol)` is called for a new
--- request (servers), with what h3:events gives of it, and returns its exchange; `settings` as core.h3 takes them. nil,
--- message, code when there is no memory for it.
-function Session.new(conn, on_request, settings)
+--- What many sessions have alike, so that an idle one is small; each may have its own instead.
+-- `on_request(session, stream, fin, method, target, path, query, host, scheme, fields, protocol)` is called for a new
+-- request (servers), with what h3:events gives of it, and returns its exchange; `on_idle(session)` when the last one is
+-- over; `patience` is how long a body may make no progress.
+function Session.kind(shared)
+  shared.__index = shared
+  return setmetatable(shared, Session)
+end
+
+--- A session of a kind, or of none; `settings` as core.h3 takes them. nil, message, code when there is no memory.
+function Session.new(conn, kind, settings)
   local h3, message, code = core.h3(conn, settings)
   if not h3 then return nil, message, code end
-  return setmetatable({
-    conn = conn,
-    h3 = h3,
-    exchanges = {},
-    count = 0,
-    on_request = on_request,
-    closed = false,
-  }, Session)
+  -- Four fields and no more while it is idle: a fifth would double its table.
+  return setmetatable({ conn = conn, h3 = h3, exchanges = {}, count = 0 }, kind or Session)
 end
 
 --- A new exchange on a stream.
