@@ -41,6 +41,8 @@ size_t neap_udp_read_errors(struct udp_socket *udp)
     _Alignas(struct cmsghdr) uint8_t control[256]; /* the error, who told it, packet info */
     struct iovec bytes = {quoted, sizeof quoted};
     size_t own = 0;
+    int left;
+    socklen_t left_size = sizeof left;
 
     for (unsigned i = 0; i < LIMIT_LOOP_ERRORS; i++) {
         struct msghdr message = {.msg_name = &to,
@@ -66,5 +68,7 @@ size_t neap_udp_read_errors(struct udp_socket *udp)
             neap_endpoint_too_big(udp->attachment->endpoint, &address, passes, quoted, (size_t)size);
         }
     }
+    /* Each that is taken leaves the next one's errno behind for the call after it, until that asks for it. */
+    getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &left, &left_size);
     return own;
 }

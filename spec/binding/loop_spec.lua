@@ -22,12 +22,14 @@ local function run(loop, endpoints, serve, condition)
   end
 end
 
--- Client and server at `address`; the client sends `size` bytes, the server sends them back.
-local function echo(address, size)
+-- Client and server at `address`; the client sends `size` bytes, the server sends them back. Meanwhile the client's
+-- socket also sends to the addresses in `others`.
+local function echo(address, size, others)
   local loop = new_loop()
   local server = assert(loop:listen(pair.config(), address))
   local client = assert(loop:client(pair.config()))
   local target = server:address():gsub("^0%.0%.0%.0", "127.0.0.1"):gsub("^%[::%]", "[::1]")
+  for _, other in ipairs(others or {}) do assert(client:connect("localhost", other)) end
   local conn = assert(client:connect("localhost", target))
   local data, sent, got, id = ("0123456789abcdef"):rep(size / 16), 0, 0, nil
   local pending = {}
@@ -94,6 +96,19 @@ describe("a loop", function()
     local stats = loop:stats()
     assert.equal(2, stats.send_errors)
     assert.is_true(stats.segmentation)
+  end)
+
+  it("loses nothing of one connection when ICMP says that the others' ports are closed", function()
+    local closed = {}
+    for i = 1, 40 do
+      local udp = core.udp()
+      assert(udp:bind("127.0.0.1:0"))
+      closed[i] = udp:address()
+      udp:close()
+    end
+    local stats, conn = echo("127.0.0.1:0", 2 ^ 19, closed)
+    assert.equal(0, stats.send_errors)
+    assert.equal(0, conn:stats().packets_lost)
   end)
 
   it("echoes over IPv6", function()
