@@ -33,6 +33,7 @@ void neap_load_count_failure(struct load *load, const char *reason)
 static void free_request(struct load *load, struct load_request *r)
 {
     r->conn = NULL;
+    r->is_measured = false;
     r->next = load->free;
     load->free = r;
 }
@@ -249,7 +250,7 @@ static void finish(struct load *load, neap_time now)
     load->result.begun = load->measured + load->result.late;
     for (size_t i = 0; i < slots && load->options.rate > 0; i++) {
         const struct load_request *r = &load->requests[i];
-        if (r->conn != NULL && r->is_measured)
+        if (r->is_measured)
             neap_histogram_add(&load->result.latency, now - r->intended);
     }
     load->phase = LOAD_OVER;

@@ -257,7 +257,7 @@ static void on_reset(struct load_request *r, uint64_t code, neap_time now)
     struct load *load = r->conn->load;
     char reason[LOAD_REASON];
 
-    if (code == NEAP_H3_REQUEST_REJECTED && load->phase < LOAD_DRAINING) {
+    if (code == NEAP_H3_REQUEST_REJECTED) {
         let_go(r);
         neap_load_rejected(load, r);
         return;

@@ -207,6 +207,27 @@ describe("neap bench", function()
     assert.equal(0, server:stop())
   end)
 
+  it("sends again what the server had not begun with, and does not call it failed at the end", function()
+    serve [[
+      local count = 0
+      app:get("/", function(_, res)
+        count = count + 1
+        if count % 3 == 0 then return "x" end
+        res:abort(0x10b)
+      end)
+      app:get("/late", function(_, res)
+        neap.sleep(0.4)
+        res:abort(0x10b)
+      end)
+    ]]
+    local r = result_of("-n 10 -c 1 -m 2 URL")
+    assert.same({ 10, 0 }, { r.answered, r.failed })
+    assert.is_true(r.rejected >= 18, r.rejected)
+    r = result_of("-D 200ms -c 1 -m 2 URLlate", 1)
+    assert.same({ 2, 0, 0, 2 }, { r.begun, r.answered, r.failed, r.open })
+    assert.equal(0, server:stop())
+  end)
+
   it("ends well when the server does", function()
     serve [[app:get("/", function() return "x" end)]]
     os.execute(("%s bench -k -D 30 --timeout 0.3 --json %s > %s/out 2>&1 &"):format(neap, server.url, folder))
