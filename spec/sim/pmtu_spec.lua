@@ -1,4 +1,5 @@
 -- The datagram size of a path (DPLPMTUD) in virtual time: found, lost, and found again.
+local sim = require "neap.sim"
 local transfer = require "sim.transfer"
 
 local MEGABYTE = 1000000
@@ -146,6 +147,40 @@ describe("a router's PTB messages", function()
       end
       run.sim:close()
     end
+  end)
+
+  it("find the connections that searched last, however many search", function()
+    local lab, done = sim.new(), 0
+    local data = transfer.pattern(60000)
+    local server = lab:server{ on_conn = function(conn)
+      for id in conn.readable_next, conn do
+        if conn:stream_recv(id) then conn:stream_send(id, data, true) end
+      end
+    end }
+    local clients = {}
+    for i = 1, 40 do
+      local link = lab:link{ delay = 0.005, down = { mtu = 1300, ptb = true } }
+      local asked = false
+      clients[i] = lab:client{ link = link, server = server, on_conn = function(conn)
+        if conn:is_established() and not asked then
+          asked = true
+          conn:stream_send(assert(conn:stream_open()), "go", true)
+        end
+        for id in conn.readable_next, conn do
+          for _, fin in function() return conn:stream_recv(id) end do
+            if fin then done = done + 1 end
+          end
+        end
+      end }
+    end
+    lab:run(function() return done == #clients end, 60)
+    local tried = 0
+    for _, client in ipairs(clients) do
+      tried = tried + client.link.down.lost
+      assert.equal(0, client.conn:stats().black_holes)
+    end
+    assert.is_true(tried >= #clients)
+    lab:close()
   end)
 
   it("end a black hole sooner", function()
