@@ -152,6 +152,8 @@ static struct stream *stream_of(struct map_node *node)
 
 struct stream *neap_streams_find(const struct streams *s, uint64_t id)
 {
+    if (s->recent && stream_id(s->recent) == id)
+        return s->recent;
     return stream_of(neap_map_find(&s->table, id));
 }
 
@@ -290,6 +292,8 @@ void neap_streams_reap(struct streams *s)
         list_remove(&stream->readable_link);
         list_remove(&stream->writable_link);
         neap_map_remove(&s->table, s->pool, &stream->node);
+        if (s->recent == stream)
+            s->recent = NULL;
         free_stream(s, stream);
     }
 }
@@ -407,6 +411,7 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     int error = find_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
     if (!stream)
         return error;
+    s->recent = stream;
     if (is_too_much(s, stream, f))
         return NEAP_ERR_LIMIT;
     uint64_t highest = stream->recv->highest, read = stream->recv->data.read;

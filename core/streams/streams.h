@@ -74,6 +74,8 @@ struct streams {
     struct pool *pool;
     bool is_server;
     struct map table; /* by id, live ones; what a higher id opened is made when it is first named */
+    struct stream
+        *recent; /* named last, by a frame or by the application: most often the next one too; NULL none */
     struct stream_limits ours[2], theirs[2];
 
     /* connection flow control */

@@ -10,7 +10,10 @@ static int call(struct streams *s, uint64_t id, struct stream **out)
         *out = neap_streams_create(s, id);
         return *out ? 0 : NEAP_ERR_NO_MEMORY;
     }
-    return *out ? 0 : NEAP_ERR_STREAM_STATE;
+    if (!*out)
+        return NEAP_ERR_STREAM_STATE;
+    s->recent = *out;
+    return 0;
 }
 
 int64_t neap_streams_open(struct streams *s, bool bidi)
@@ -405,7 +408,10 @@ int64_t neap_streams_readable_next(struct streams *s)
 {
     struct list_link *link = list_take_first(&s->readable);
 
-    return link ? (int64_t)stream_id(LIST_OWNER(link, struct stream, readable_link)) : -1;
+    if (!link)
+        return -1;
+    s->recent = LIST_OWNER(link, struct stream, readable_link);
+    return (int64_t)stream_id(s->recent);
 }
 
 int64_t neap_streams_writable_next(struct streams *s)
