@@ -1,4 +1,6 @@
 --- Bodies, as they are given to be sent and as loops read them.
+local core = require "neap.core"
+
 local body = {}
 
 local BrokenOff = {}
@@ -23,6 +25,23 @@ function body.iterator(read, owner)
     if message then error(body.broken_off(message, code, number), 2) end
     return bytes
   end
+end
+
+--- Makes a file of a body: save(file) writes what there is of it into a file of neap.core, and gives how much, until
+-- nil. The size, or nil, message, code, number.
+function body.save(path, save)
+  local file, message, code, number = core.create_file(path)
+  if not file then return nil, message, code, number end
+  local size = 0
+  repeat
+    local count
+    count, message, code, number = save(file)
+    size = size + (count or 0)
+  until not count
+  local ok, reason, kind, errno = file:close()
+  if message then return nil, message, code, number end
+  if not ok then return nil, reason, kind, errno end
+  return size
 end
 
 -- What a client may send: a string, a function or iterator that gives chunks until nil, or an open file.

@@ -115,22 +115,7 @@ end
 --- Writes the rest of the body into a file, which is made, or emptied: its size; nil, message, code when the body
 -- breaks off or the file cannot be written ("system"): what there is of it stays.
 function Response:save(path)
-  local file, reason, kind, errno = core.create_file(path)
-  if not file then return nil, reason, kind, errno end
-  local size = 0
-  while true do
-    local count, message, code, number = self:_save(file)
-    if message then
-      file:close()
-      return nil, message, code, number
-    elseif not count then
-      break
-    end
-    size = size + count
-  end
-  local ok, message, code, number = file:close()
-  if not ok then return nil, message, code, number end
-  return size
+  return body.save(path, function(file) return self:_save(file) end)
 end
 
 --- Iterates over the body: `for chunk in r:chunks() do … end`. A body that breaks off is an error,

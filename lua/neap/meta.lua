@@ -286,6 +286,13 @@ function Request:read(max) end
 --- `for chunk in req:chunks() do … end`; a body that breaks off is an error, "body broke off: reset".
 ---@return fun(): string?
 function Request:chunks() end
+--- Writes the rest of the body into a file, without making strings of it.
+---@param path string
+---@return integer? size
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Request:save(path) end
 --- The whole body, kept: it may be asked for again.
 ---@param limit? integer bytes, 1 MiB unless told
 ---@return string? body

@@ -91,10 +91,8 @@ local function broken_off(message, code, number)
   return err
 end
 
---- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks
--- off. Who reads on after that gets an error, so that no loop turns for ever; who reads behind the
--- end more than once lets others run, and gets the error when the client has left.
-function methods:read(max)
+-- What exchange_methods[take](self, argument) gives of the body.
+local function receive(self, take, argument)
   if self._broken then
     task.sleep(0)
     error(broken_off((table.unpack or unpack)(self._broken)), 2)
@@ -109,10 +107,23 @@ function methods:read(max)
     if message then error(broken_off(message, code, number), 2) end
     return nil
   end
-  local bytes, message, code, number = exchange_methods.read(self, max)
-  if message and code ~= "timeout" then self._broken = { message, code, number } end
-  if not bytes and not message then self._has_ended = true end
-  return bytes, message, code, number
+  local taken, message, code, number = exchange_methods[take](self, argument)
+  if message and code ~= "timeout" and code ~= "system" then self._broken = { message, code, number } end
+  if not taken and not message then self._has_ended = true end
+  return taken, message, code, number
+end
+
+--- Body bytes as they come, at most `max`; nil at the end; nil, message, code when the body breaks
+-- off. Who reads on after that gets an error, so that no loop turns for ever; who reads behind the
+-- end more than once lets others run, and gets the error when the client has left.
+function methods:read(max)
+  return receive(self, "read", max)
+end
+
+--- Writes the rest of the body into a file, which is made, or emptied, without making strings of it: its size; nil,
+-- message, code when the body breaks off or the file cannot be written ("system"): what there is of it stays.
+function methods:save(path)
+  return body.save(path, function(file) return receive(self, "save", file) end)
 end
 
 --- Iterates over the body as it comes: `for chunk in req:chunks() do … end`. A body that breaks off is an

@@ -156,6 +156,42 @@ describe("res:file", function()
   end)
 end)
 
+describe("req:save", function()
+  local folder
+
+  setup(function() folder = helper.make_dir() end)
+  teardown(function() helper.remove_dir(folder) end)
+
+  it("writes the rest of the body, and says why it cannot", function()
+    local path, said
+    web.with_app(function(app)
+      app:post("/", function(req)
+        local first = req:read(5)
+        said = { req:save(path) }
+        return first .. " " .. tostring(said[1])
+      end)
+      app:post("/broken", function(req)
+        said = { req:save(path) }
+        return req:save(path) and 200 or 201
+      end)
+    end, function(client, url)
+      local content = ("first") .. ("0123456789"):rep(100000)
+      path = folder .. "/out"
+      assert.equal("first 1000000", assert(client:post(url .. "/", { body = content })):body())
+      assert.is_true(content:sub(6) == helper.read_file(path))
+      path = "/dev/full"
+      assert.equal("first nil", assert(client:post(url .. "/", { body = content })):body())
+      assert.same({ nil, "write: No space left on device", "system", 28 }, said)
+      path = folder .. "/out"
+      local r, message = client:post(url .. "/broken", { body = function() error("no more", 0) end })
+      assert.is_nil(r)
+      assert.equal("no more", message)
+      neap.sleep(0.1)
+      assert.same({ nil, "reset by peer", "reset" }, { said[1], said[2], said[3] })
+    end)
+  end)
+end)
+
 describe("a response's save", function()
   local folder
 
