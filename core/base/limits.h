@@ -10,19 +10,21 @@
 #define LIMIT_CRYPTO_BUFFER \
     65536u                    /* bytes of CRYPTO ahead of what TLS took, a level (RFC 9000 §7.5: >= 4096) */
 #define LIMIT_CRYPTO_GAPS 64u /* ranges of out-of-order CRYPTO */
-#define LIMIT_TLS_MESSAGE 65536u       /* one handshake message; a certificate chain is the largest */
-#define LIMIT_TLS_CHAIN 10u            /* certificates in a chain */
-#define LIMIT_TLS_EXTENSIONS 64u       /* extensions in one block; real ClientHellos have about 20 */
-#define LIMIT_SERVER_NAME 255u         /* bytes of a host name (RFC 1035 §2.3.4) */
-#define LIMIT_TLS_PARAMETERS 4096u     /* bytes of our own transport parameters */
-#define LIMIT_UNKNOWN_PARAMETERS 32u   /* unknown transport parameters that are checked for coming twice */
-#define LIMIT_CERTIFICATE_SERIAL 20u   /* bytes of a serial number (RFC 5280 §4.1.2.2) */
-#define LIMIT_CHAIN_SIGNATURES 10u     /* verified in the search of a path: a link each of the longest */
-#define LIMIT_CHAIN_NAMES 65536u       /* what it may cost to hold names against constraints meanwhile */
-#define LIMIT_RANDOM_BYTES 65536u      /* from one seed of the generator */
-#define LIMIT_RANDOM_SECONDS 300       /* it serves handshakes for so long */
-#define LIMIT_TRUSTED_ROOTS 4096u      /* root certificates of one config; a system has about 150 */
-#define LIMIT_PINS 64u                 /* pinned keys of one config */
+#define LIMIT_TLS_MESSAGE 65536u     /* one handshake message; a certificate chain is the largest */
+#define LIMIT_TLS_CHAIN 10u          /* certificates in a chain */
+#define LIMIT_TLS_EXTENSIONS 64u     /* extensions in one block; real ClientHellos have about 20 */
+#define LIMIT_SERVER_NAME 255u       /* bytes of a host name (RFC 1035 §2.3.4) */
+#define LIMIT_TLS_PARAMETERS 4096u   /* bytes of our own transport parameters */
+#define LIMIT_UNKNOWN_PARAMETERS 32u /* unknown transport parameters that are checked for coming twice */
+#define LIMIT_CERTIFICATE_SERIAL 20u /* bytes of a serial number (RFC 5280 §4.1.2.2) */
+#define LIMIT_CHAIN_SIGNATURES 10u   /* verified in the search of a path: a link each of the longest */
+#define LIMIT_VERIFIED_SIGNATURES \
+    64u                           /* in certificates, remembered by a config: 2 KiB once a peer was checked */
+#define LIMIT_CHAIN_NAMES 65536u  /* what it may cost to hold names against constraints meanwhile */
+#define LIMIT_RANDOM_BYTES 65536u /* from one seed of the generator */
+#define LIMIT_RANDOM_SECONDS 300  /* it serves handshakes for so long */
+#define LIMIT_TRUSTED_ROOTS 4096u /* root certificates of one config; a system has about 150 */
+#define LIMIT_PINS 64u            /* pinned keys of one config */
 #define LIMIT_CERTIFICATE_NAMES 32u    /* names in a certificate that we make */
 #define LIMIT_STREAM_GAPS 512u         /* ranges of out-of-order data on one stream */
 #define LIMIT_CHUNK_PAGES 65536u       /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */

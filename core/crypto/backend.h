@@ -6,6 +6,7 @@
 #include "crypto/engine.h"
 
 struct provider;
+struct verified;
 
 struct crypto {
     struct pool *pool;
@@ -15,6 +16,7 @@ struct crypto {
     uint64_t scratch[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
     const struct provider *provider; /* of public-key cryptography */
     void *library;                   /* the provider's own */
+    struct verified *verified;       /* see verified.h; NULL until there is one */
 };
 
 /* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, mbedtls/curve25519.c) */

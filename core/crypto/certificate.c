@@ -316,7 +316,7 @@ static struct span parse_tbs(struct reader *tbs, struct certificate *c)
     if (validity.bad || reader_left(&validity) > 0)
         tbs->bad = true;
     c->subject = neap_der_expect_whole(tbs, DER_SEQUENCE);
-    c->spki = neap_der_expect_whole(tbs, DER_SEQUENCE);
+    c->key_error = neap_key_info(neap_der_expect_whole(tbs, DER_SEQUENCE), &c->key);
     for (unsigned id = 1; id <= 2; id++) { /* issuerUniqueID, subjectUniqueID */
         if (neap_der_is_next(tbs, (uint8_t)DER_CONTEXT(id)))
             neap_der_expect(tbs, (uint8_t)DER_CONTEXT(id));

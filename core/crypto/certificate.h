@@ -10,12 +10,23 @@ enum key_usage { /* RFC 5280 §4.2.1.3, by bit number */
 };
 enum extended_usage { EXTENDED_SERVER = 1u << 0, EXTENDED_CLIENT = 1u << 1, EXTENDED_ANY = 1u << 2 };
 
+enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
+struct key_info {
+    struct span spki; /* whole SubjectPublicKeyInfo */
+    enum key_kind kind;
+    size_t bits; /* of an RSA modulus, */
+    struct span modulus;
+    uint32_t exponent; /* of an RSA key, 0 when it has more than 32 bits */
+    struct span key;   /* content of the subjectPublicKey */
+};
+
 struct certificate {
     struct span der;    /* all of it */
     struct span tbs;    /* what is signed */
     struct span issuer; /* whole Name elements, compared byte by byte */
     struct span subject;
-    struct span spki; /* whole SubjectPublicKeyInfo */
+    struct key_info key;
+    int key_error; /* of neap_key_info; then only key.spki is good */
     struct span signature;
     struct span names;                            /* content of subjectAltName; empty without one */
     struct span constraints;                      /* content of nameConstraints; empty without them */
@@ -66,14 +77,6 @@ enum names_verdict {
 enum names_verdict neap_names_check(const struct certificate *authority, const struct certificate *below,
                                     unsigned *budget);
 
-enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
-struct key_info {
-    enum key_kind kind;
-    size_t bits; /* of an RSA modulus, */
-    struct span modulus;
-    uint32_t exponent; /* of an RSA key, 0 when it has more than 32 bits */
-    struct span key;   /* content of the subjectPublicKey */
-};
 /** What kind of key a SubjectPublicKeyInfo holds. 0, NEAP_ERR_UNSUPPORTED, or NEAP_ERR_CERTIFICATE. */
 int neap_key_info(struct span spki, struct key_info *out);
 /** Whether a PKCS#8 structure (RFC 8410 §7) holds an Ed25519 key; then its 32-byte seed. */

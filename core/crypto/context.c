@@ -2,6 +2,7 @@
 #include "crypto/provider.h"
 
 #include "base/pool.h"
+#include "crypto/verified.h"
 
 const struct provider *const neap_providers[] = {
 #if defined(NEAP_HAVE_LIBCRYPTO) && defined(NEAP_HAVE_SODIUM)
@@ -43,6 +44,7 @@ void neap_crypto_free(struct crypto *crypto)
     struct pool *pool = crypto->pool;
     if (crypto->provider && crypto->provider->stop)
         crypto->provider->stop(crypto);
+    neap_verified_free(crypto);
     neap_pool_free_secret(pool, crypto, sizeof(*crypto));
     neap_pool_release(pool);
 }

@@ -175,9 +175,10 @@ void neap_peer_chain_free(struct peer_chain *chain);
  * certificate_unknown 46. What the peer can make it cost is bounded by LIMIT_CHAIN_SIGNATURES and _NAMES. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
-/** What the last check took: signatures verified, and what holding names against constraints cost. */
+/** What the last check took: signatures looked at, those of them that were verified before and remembered, and what
+ * holding names against constraints cost. */
 struct chain_cost {
-    unsigned signatures, names;
+    unsigned signatures, remembered, names;
 };
 struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */

@@ -13,7 +13,6 @@ struct identity {
     struct crypto *crypto;
     struct signer *signer;
     struct certificate leaf;
-    struct key_info leaf_key;
     struct span chain[LIMIT_TLS_CHAIN];
     size_t count;
 };
@@ -84,8 +83,8 @@ static int load_pem_key(struct identity *identity, struct span text, struct fail
 /* Whether the leaf's key is of a kind that TLS can sign with. */
 static int check_leaf_key(struct identity *identity, struct failure *why)
 {
-    int error = neap_key_info(identity->leaf.spki, &identity->leaf_key);
-    const struct key_info *key = &identity->leaf_key;
+    int error = identity->leaf.key_error;
+    const struct key_info *key = &identity->leaf.key;
 
     if (error == NEAP_ERR_UNSUPPORTED || (!error && key->kind == KEY_P521))
         return neap_fail(why, NEAP_ERR_UNSUPPORTED,
@@ -107,13 +106,13 @@ static int check_pair(struct identity *identity, struct failure *why)
         [KEY_P256] = {SIGNATURE_ECDSA, DIGEST_SHA256},
         [KEY_P384] = {SIGNATURE_ECDSA, DIGEST_SHA384},
         [KEY_ED25519] = {SIGNATURE_ED25519, DIGEST_SHA256}};
-    struct signature_algorithm algorithm = algorithms[identity->leaf_key.kind];
+    struct signature_algorithm algorithm = algorithms[identity->leaf.key.kind];
     struct span message = span_of_string("this key signs for this certificate");
     struct signer *signer = identity->signer;
     struct signing made = {0};
 
     if (signer->methods->begin(signer, algorithm, message, &made) ||
-        neap_signature_verify(identity->crypto, identity->leaf.spki, algorithm, message,
+        neap_signature_verify(identity->crypto, &identity->leaf.key, algorithm, message,
                               span_of(made.signature, made.size)))
         return neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key does not fit the certificate");
     return 0;
@@ -208,7 +207,7 @@ uint16_t neap_identity_scheme(const struct identity *identity, struct span schem
         struct signature_algorithm algorithm;
         enum key_kind key;
 
-        if (neap_scheme_info(scheme, &algorithm, &key) && key == identity->leaf_key.kind)
+        if (neap_scheme_info(scheme, &algorithm, &key) && key == identity->leaf.key.kind)
             return scheme;
     }
     return 0;
@@ -220,7 +219,7 @@ int neap_signing_begin(struct identity *identity, uint16_t scheme, struct span m
     enum key_kind key;
 
     *out = (struct signing){0};
-    if (!neap_scheme_info(scheme, &algorithm, &key) || key != identity->leaf_key.kind)
+    if (!neap_scheme_info(scheme, &algorithm, &key) || key != identity->leaf.key.kind)
         return NEAP_ERR_UNSUPPORTED;
     int rc = identity->signer->methods->begin(identity->signer, algorithm, message, out);
     out->signer = rc == SIGNING_LATER ? identity->signer : NULL;

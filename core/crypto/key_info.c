@@ -64,7 +64,7 @@ int neap_key_info(struct span spki, struct key_info *out)
     struct reader algorithm = reader_of(neap_der_expect(&r, DER_SEQUENCE));
     struct span oid = neap_der_expect(&algorithm, DER_OID);
 
-    *out = (struct key_info){.key = neap_der_bits(&r)};
+    *out = (struct key_info){.spki = spki, .key = neap_der_bits(&r)};
     if (outer.bad || r.bad || algorithm.bad || reader_left(&r) > 0 || reader_left(&outer) > 0)
         return NEAP_ERR_CERTIFICATE;
     if (span_equal(oid, OID(OID_EC))) {

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "crypto/provider.h"
+#include "crypto/verified.h"
 
 #define RSA_BITS_MIN 2048u
 #define RSA_BITS_MAX 4096u
@@ -22,9 +23,10 @@ struct search {
     struct failure why; /* the first issuer that fitted but could not be taken says why */
 };
 
-int neap_peer_key_check(struct span spki, struct key_info *info, struct failure *why)
+int neap_peer_key_check(const struct certificate *certificate, struct failure *why)
 {
-    int error = neap_key_info(spki, info);
+    const struct key_info *info = &certificate->key;
+    int error = certificate->key_error;
 
     if (error == NEAP_ERR_CERTIFICATE)
         return certificate_fail(why, BAD_CERTIFICATE, "a certificate's key cannot be parsed");
@@ -48,8 +50,7 @@ static bool is_self_issued(const struct certificate *c)
 }
 
 /* Whether a certificate may issue others, with `below` intermediates between it and the leaf. */
-static int check_issuer(struct search *s, const struct certificate *issuer, bool is_root, unsigned below,
-                        struct key_info *key)
+static int check_issuer(struct search *s, const struct certificate *issuer, bool is_root, unsigned below)
 {
     /* Version 1 has no way to say that it is an authority; as a root it was chosen by the user. */
     bool may_issue = issuer->is_authority || (is_root && issuer->version < 3);
@@ -70,7 +71,7 @@ static int check_issuer(struct search *s, const struct certificate *issuer, bool
     if (s->query->wall_clock < issuer->not_before || s->query->wall_clock > issuer->not_after)
         return certificate_fail(why, CERTIFICATE_EXPIRED,
                                 "an issuer's certificate has expired or is not valid yet");
-    return neap_peer_key_check(issuer->spki, key, why);
+    return neap_peer_key_check(issuer, why);
 }
 
 /* What a signature by such a key takes, in those of the cheapest: about 1.5 ms of Mbed TLS. */
@@ -79,10 +80,9 @@ static unsigned signature_price(enum key_kind kind)
     return kind == KEY_P521 ? 3 : kind == KEY_P384 ? 2 : 1;
 }
 
-static bool has_signed(struct search *s, const struct certificate *issuer, enum key_kind kind,
-                       const struct certificate *c)
+static bool has_signed(struct search *s, const struct certificate *issuer, const struct certificate *c)
 {
-    unsigned price = signature_price(kind);
+    unsigned price = signature_price(issuer->key.kind);
 
     if (c->algorithm.kind == SIGNATURE_UNKNOWN) {
         certificate_fail(&s->why, BAD_CERTIFICATE,
@@ -93,9 +93,19 @@ static bool has_signed(struct search *s, const struct certificate *issuer, enum 
         s->spent = "the certificates have too many signatures to verify";
         return false;
     }
+    /* The budget is charged for what is remembered too: what is refused the first time is refused every time. */
     s->signatures_left -= price;
     s->cost->signatures++;
-    return neap_signature_verify(s->query->crypto, issuer->spki, c->algorithm, c->tbs, c->signature) == 0;
+    struct crypto *crypto = s->query->crypto;
+    struct verified_pair pair = neap_verified_pair(&issuer->key, c);
+    if (neap_verified_has(crypto, &pair)) {
+        s->cost->remembered++;
+        return true;
+    }
+    if (neap_signature_verify(crypto, &issuer->key, c->algorithm, c->tbs, c->signature))
+        return false;
+    neap_verified_add(crypto, &pair);
+    return true;
 }
 
 /* The names of every certificate but the root against what the authorities above it allow (RFC 5280 §6.1.3 (b), (c)):
@@ -146,11 +156,10 @@ static enum key_fit key_fit(const struct certificate *issuer, const struct certi
 static bool add_to_path(struct search *s, size_t depth, const struct certificate *issuer, bool is_root,
                         unsigned below, enum key_fit fit)
 {
-    struct key_info key;
     const struct certificate *c = s->path[depth - 1];
 
     if (s->spent || !span_equal(issuer->subject, c->issuer) || key_fit(issuer, c) != fit ||
-        check_issuer(s, issuer, is_root, below, &key) || !has_signed(s, issuer, key.kind, c))
+        check_issuer(s, issuer, is_root, below) || !has_signed(s, issuer, c))
         return false;
     s->path[depth] = issuer;
     return true;

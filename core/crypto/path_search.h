@@ -20,7 +20,7 @@ int neap_path_find(const struct path_query *query, struct chain_cost *cost, stru
 
 /** What keys may be in certificates of peers: strong enough, cheap enough, and of a kind that we can verify with. 0, or
  * NEAP_CRYPTO_ERROR + alert with *why filled. */
-int neap_peer_key_check(struct span spki, struct key_info *info, struct failure *why);
+int neap_peer_key_check(const struct certificate *certificate, struct failure *why);
 
 enum certificate_alert { /* RFC 8446 §6.2 */
                          BAD_CERTIFICATE = 42,

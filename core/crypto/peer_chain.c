@@ -11,7 +11,6 @@ struct peer_chain {
     size_t count, capacity;
     bool has_unreadable; /* a certificate was left out */
     struct chain_cost cost;
-    struct key_info leaf_key;
     struct certificate certificates[]; /* leaf first; each owns its DER */
 };
 
@@ -59,8 +58,8 @@ struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span 
     for (size_t i = 0; i < count && !error; i++)
         error = add_certificate(chain, ders[i], why);
     if (!error)
-        error = neap_peer_key_check(chain->certificates[0].spki, &chain->leaf_key, why);
-    if (!error && chain->leaf_key.kind == KEY_P521)
+        error = neap_peer_key_check(&chain->certificates[0], why);
+    if (!error && chain->certificates[0].key.kind == KEY_P521)
         error = certificate_fail(why, UNSUPPORTED_CERTIFICATE,
                                  "the leaf's key is on a curve that was not offered");
     if (!error)
@@ -103,7 +102,7 @@ static int check_pins(const struct certificate *leaf, const struct trust *trust,
 {
     uint8_t digest[32];
 
-    neap_hash(HASH_SHA256, leaf->spki, digest);
+    neap_hash(HASH_SHA256, leaf->key.spki, digest);
     for (size_t i = 0; i < trust->pin_count; i++) {
         if (neap_equal_constant_time(trust->pins[i], digest, sizeof(digest)))
             return 0;
@@ -161,9 +160,9 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
     struct signature_algorithm algorithm;
     enum key_kind key;
 
-    if (!neap_scheme_info(scheme, &algorithm, &key) || key != chain->leaf_key.kind)
+    if (!neap_scheme_info(scheme, &algorithm, &key) || key != chain->certificates[0].key.kind)
         return NEAP_ERR_CRYPTO;
-    return neap_signature_verify(chain->crypto, chain->certificates[0].spki, algorithm, message, signature);
+    return neap_signature_verify(chain->crypto, &chain->certificates[0].key, algorithm, message, signature);
 }
 
 struct span neap_peer_chain_leaf(const struct peer_chain *chain)

@@ -34,8 +34,8 @@ struct provider {
     int (*share_combine)(struct crypto *crypto, const struct key_share *ours, struct span peer,
                          uint8_t *secret);
     /** Verify an ECDSA or RSA signature by a key of the fitting kind. 0 or NEAP_ERR_CRYPTO. */
-    int (*verify)(struct crypto *crypto, struct span spki, const struct key_info *key,
-                  struct signature_algorithm algorithm, struct span message, struct span signature);
+    int (*verify)(struct crypto *crypto, const struct key_info *key, struct signature_algorithm algorithm,
+                  struct span message, struct span signature);
     /** A signer for the DER of an ECDSA or RSA private key: PKCS#8, SEC 1 or PKCS#1. NULL with *why filled. */
     struct signer *(*signer_new)(struct crypto *crypto, struct span der, struct failure *why);
 };
@@ -51,9 +51,9 @@ extern const struct provider *const neap_providers[];
 struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool *pool,
                                     const uint8_t seed[32]);
 
-/** Verify a signature over `message` with the key in a SubjectPublicKeyInfo. 0 or NEAP_ERR_CRYPTO. */
-int neap_signature_verify(struct crypto *crypto, struct span spki, struct signature_algorithm algorithm,
-                          struct span message, struct span signature);
+/** Verify a signature over `message`. 0 or NEAP_ERR_CRYPTO. */
+int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
+                          struct signature_algorithm algorithm, struct span message, struct span signature);
 /** A signer for a private key of any kind that the build has. NULL with *why filled. */
 struct signer *neap_signer_new(struct crypto *crypto, struct span der, struct failure *why);
 void neap_signer_free(struct signer *signer);

@@ -35,23 +35,21 @@ static bool fits_key(enum signature_kind kind, enum key_kind key)
     return false;
 }
 
-int neap_signature_verify(struct crypto *crypto, struct span spki, struct signature_algorithm algorithm,
-                          struct span message, struct span signature)
+int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
+                          struct signature_algorithm algorithm, struct span message, struct span signature)
 {
-    struct key_info key;
-
-    if (neap_key_info(spki, &key) || !fits_key(algorithm.kind, key.kind))
+    if (!fits_key(algorithm.kind, key->kind))
         return NEAP_ERR_CRYPTO;
     if (signature.size == 0 || signature.size > CRYPTO_MAX_SIGNATURE)
         return NEAP_ERR_CRYPTO;
     if (algorithm.kind == SIGNATURE_ED25519)
-        return signature.size == 64 ? neap_ed25519_verify(key.key.data, message, signature.data)
+        return signature.size == 64 ? neap_ed25519_verify(key->key.data, message, signature.data)
                                     : NEAP_ERR_CRYPTO;
     /* RFC 5480 §2.2: only uncompressed points must be taken, and not every library takes others. */
     if (algorithm.kind == SIGNATURE_ECDSA &&
-        (key.key.size == 0 || key.key.data[0] != 0x04 || !is_ecdsa_der(signature)))
+        (key->key.size == 0 || key->key.data[0] != 0x04 || !is_ecdsa_der(signature)))
         return NEAP_ERR_CRYPTO;
-    return crypto->provider->verify(crypto, spki, &key, algorithm, message, signature);
+    return crypto->provider->verify(crypto, key, algorithm, message, signature);
 }
 
 struct ed25519_signer {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "crypto/certificate.h"
+#include "crypto/verified.h"
 
 int neap_units_certificates(lua_State *L);
 
@@ -55,14 +56,13 @@ static void set_boolean(lua_State *L, const char *name, bool value)
 static int parse(lua_State *L)
 {
     struct certificate c;
-    struct key_info key;
 
     if (neap_certificate_parse(check_bytes(L, 1), &c)) {
         lua_pushnil(L);
         return 1;
     }
     lua_newtable(L);
-    set_bytes(L, "spki", c.spki);
+    set_bytes(L, "spki", c.key.spki);
     set_bytes(L, "issuer", c.issuer);
     set_bytes(L, "subject", c.subject);
     set_bytes(L, "common_name", neap_certificate_common_name(&c));
@@ -76,9 +76,9 @@ static int parse(lua_State *L)
     set_boolean(L, "has_names", c.has_names);
     set_boolean(L, "is_authority", c.is_authority);
     set_boolean(L, "has_unknown_critical", c.has_unknown_critical);
-    if (neap_key_info(c.spki, &key) == 0) {
-        set_number(L, "key_kind", key.kind);
-        set_number(L, "key_bits", (lua_Number)key.bits);
+    if (c.key_error == 0) {
+        set_number(L, "key_kind", c.key.kind);
+        set_number(L, "key_bits", (lua_Number)c.key.bits);
     }
     return 1;
 }
@@ -269,7 +269,7 @@ static int verify(lua_State *L)
     return 1;
 }
 
-/* verification_cost(crypto, as verify) → signatures, names, the reason of a refusal or "" */
+/* verification_cost(crypto, as verify) → signatures, names, the reason of a refusal or "", signatures remembered */
 static int verification_cost(lua_State *L)
 {
     struct chain_cost cost = {0};
@@ -279,7 +279,21 @@ static int verification_cost(lua_State *L)
     lua_pushinteger(L, cost.signatures);
     lua_pushinteger(L, cost.names);
     lua_pushstring(L, error && why.reason ? why.reason : "");
-    return 3;
+    lua_pushinteger(L, cost.remembered);
+    return 4;
+}
+
+/* remember(crypto, count): that many signatures that nobody made are remembered as verified */
+static int remember(lua_State *L)
+{
+    struct crypto *crypto = check_crypto(L)->crypto;
+
+    for (int i = (int)luaL_checkinteger(L, 2); i > 0; i--) {
+        struct verified_pair pair = {{0}};
+        memcpy(pair.digest, &i, sizeof(i));
+        neap_verified_add(crypto, &pair);
+    }
+    return 0;
 }
 
 /* verify_signature(crypto, leaf, scheme, message, signature) → true or false, or nil and a failure of the parser */
@@ -350,6 +364,7 @@ static const luaL_Reg functions[] = {{"ders", ders},
                                      {"identity_sign", identity_sign},
                                      {"verify", verify},
                                      {"verification_cost", verification_cost},
+                                     {"remember", remember},
                                      {"verify_signature", verify_signature},
                                      {"trust_count", trust_count},
                                      {"make", make},

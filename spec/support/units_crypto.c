@@ -436,8 +436,11 @@ static int signature_verify(lua_State *L)
                                                       : bits == 384 ? DIGEST_SHA384
                                                                     : DIGEST_SHA512};
 
-    lua_pushboolean(L, neap_signature_verify(check_crypto(L)->crypto, check_bytes(L, 2), algorithm,
-                                             check_bytes(L, 5), check_bytes(L, 6)) == 0);
+    struct key_info key;
+    bool has_key = neap_key_info(check_bytes(L, 2), &key) == 0;
+
+    lua_pushboolean(L, has_key && neap_signature_verify(check_crypto(L)->crypto, &key, algorithm,
+                                                        check_bytes(L, 5), check_bytes(L, 6)) == 0);
     return 1;
 }
 

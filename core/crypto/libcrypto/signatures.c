@@ -68,12 +68,11 @@ static EVP_PKEY *rsa_key(struct crypto *crypto, const struct key_info *key)
     return libcrypto_key(crypto, "RSA", EVP_PKEY_PUBLIC_KEY, parts);
 }
 
-static int verify(struct crypto *crypto, struct span spki, const struct key_info *info,
-                  struct signature_algorithm algorithm, struct span message, struct span signature)
+static int verify(struct crypto *crypto, const struct key_info *info, struct signature_algorithm algorithm,
+                  struct span message, struct span signature)
 {
     struct message_digest digest;
 
-    (void)spki;
     libcrypto_enter();
     EVP_PKEY *key = info->kind == KEY_RSA ? rsa_key(crypto, info) : curve_key(crypto, info);
     EVP_PKEY_CTX *operation =

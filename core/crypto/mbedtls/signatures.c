@@ -45,16 +45,16 @@ static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algo
     return error ? NEAP_ERR_CRYPTO : 0;
 }
 
-static int mbed_verify(struct crypto *crypto, struct span spki, const struct key_info *key,
+static int mbed_verify(struct crypto *crypto, const struct key_info *key,
                        struct signature_algorithm algorithm, struct span message, struct span signature)
 {
     uint8_t digest[MAX_DIGEST];
     size_t digest_size;
+    struct span spki = key->spki;
     unsigned char *at = (unsigned char *)(uintptr_t)spki.data; /* only read */
     mbedtls_pk_context pk;
 
     (void)crypto;
-    (void)key;
     if (digest_message(algorithm.digest, message, digest, &digest_size))
         return NEAP_ERR_CRYPTO;
     mbedtls_pk_init(&pk);
