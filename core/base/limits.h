@@ -17,7 +17,7 @@
 #define LIMIT_TLS_PARAMETERS 4096u   /* bytes of our own transport parameters */
 #define LIMIT_UNKNOWN_PARAMETERS 32u /* unknown transport parameters that are checked for coming twice */
 #define LIMIT_CERTIFICATE_SERIAL 20u /* bytes of a serial number (RFC 5280 §4.1.2.2) */
-#define LIMIT_CHAIN_SIGNATURES 10u   /* verified in the search of a path: a link each of the longest */
+#define LIMIT_CHAIN_WORK 40u /* for signatures in the search of a path: ten of P-256, which are 4 each */
 #define LIMIT_VERIFIED_SIGNATURES \
     64u                           /* in certificates, remembered by a config: 2 KiB once a peer was checked */
 #define LIMIT_CHAIN_NAMES 65536u  /* what it may cost to hold names against constraints meanwhile */

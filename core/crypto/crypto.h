@@ -172,7 +172,7 @@ void neap_peer_chain_free(struct peer_chain *chain);
 /** Check name (DNS or IP literal, matched against the SAN; NULL: any), dates (`wall_clock`, seconds since 1970), key
  * and extended key usage for a server (is_server) or client peer, the path to a root, and pins. 0, or
  * NEAP_CRYPTO_ERROR + alert: unknown_ca 48, certificate_expired 45, bad_certificate 42, unsupported_certificate 43,
- * certificate_unknown 46. What the peer can make it cost is bounded by LIMIT_CHAIN_SIGNATURES and _NAMES. */
+ * certificate_unknown 46. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
 /** What the last check took: signatures looked at, those of them that were verified before and remembered, and what

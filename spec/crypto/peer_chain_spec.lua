@@ -617,6 +617,20 @@ describe("peer chain", function()
       end
     end)
 
+    it("nothing for the number of cheap signatures: the budget is one of work", function()
+      local MAZE, LEAF = CA .. "\nsubjectKeyIdentifier=01020304", SERVER .. "\nauthorityKeyIdentifier=keyid"
+      local names = { "rsa maze leaf" }
+      for i = 1, 9 do
+        names[#names + 1] = "rsa maze " .. i
+        issue({ name = names[#names], subject = "/CN=rsa maze", key = "rsa2048",
+          issuer = i == 9 and "root" or nil, extensions = MAZE })
+      end
+      issue({ name = names[1], issuer = names[10], extensions = LEAF })
+      accepted(names)
+      -- Nine for the leaf, and one of the root's, which is P-384 and weighs as much as eight of them.
+      assert.equal(10, (cost(names, { "root" })))
+    end)
+
     it("the longest chain when it has dearer keys at its end, and not when its root is one of them", function()
       local names = {}
       issue({ name = "link 10", issuer = "root", extensions = CA, key = "p384" })
