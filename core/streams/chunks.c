@@ -55,7 +55,7 @@ static size_t room_for(size_t low, size_t size)
 }
 
 /* Give the chunk memory for [low, end). */
-static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end)
+static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end, bool goes_on)
 {
     low -= low % GRAIN;
     if (chunk->bytes) {
@@ -66,7 +66,7 @@ static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end)
         low = low < chunk->from ? low : chunk->from;
         end = end > old_end ? end : old_end;
     }
-    size_t room = room_for(low, end - low);
+    size_t room = goes_on ? CHUNK_SIZE - low : room_for(low, end - low);
     uint8_t *bytes = neap_pool_alloc_unset(pool, room);
     if (!bytes)
         return 0;
@@ -77,7 +77,7 @@ static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end)
     return 1;
 }
 
-uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size)
+uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size, bool goes_on)
 {
     size_t low = (size_t)(offset % CHUNK_SIZE);
     size_t want = *size < CHUNK_SIZE - low ? *size : CHUNK_SIZE - low;
@@ -90,7 +90,7 @@ uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, 
     if (!*page)
         return NULL;
     struct chunk *chunk = chunk_of(*page, offset);
-    if (!cover(chunk, pool, low, low + want))
+    if (!cover(chunk, pool, low, low + want, goes_on))
         return NULL;
     *size = want;
     return chunk->bytes + (low - chunk->from);

@@ -3,6 +3,7 @@
 #ifndef NEAP_STREAMS_CHUNKS_H
 #define NEAP_STREAMS_CHUNKS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +29,9 @@ struct chunks {
 };
 
 /** Room for [offset, offset + *size), cut at the end of its chunk (*size tells); NULL when the pool refuses or the
- * offset is more than LIMIT_CHUNK_PAGES ahead. `offset` is not below what was dropped. */
-uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size);
+ * offset is more than LIMIT_CHUNK_PAGES ahead. `offset` is not below what was dropped. `goes_on`: more is about to come right
+ * behind, so that the chunk has room to its end at once. */
+uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size, bool goes_on);
 /** The bytes from `offset` to the end of its chunk's room, or NULL where there are none. */
 const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *size);
 /** Give back every chunk that lies wholly below `offset`. */

@@ -11,9 +11,12 @@ void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps)
 
 static int fill(struct reassembly *a, struct pool *pool, uint64_t offset, struct span data)
 {
+    /* What comes in order behind more than a chunk comes in quick succession. */
+    bool goes_on = offset == a->ready && a->ready - a->read >= CHUNK_SIZE;
+
     while (data.size) {
         size_t part = data.size;
-        uint8_t *room = neap_chunks_room(&a->chunks, pool, offset, &part);
+        uint8_t *room = neap_chunks_room(&a->chunks, pool, offset, &part, goes_on);
 
         if (!room)
             return NEAP_ERR_NO_MEMORY;

@@ -19,7 +19,7 @@ size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct 
 
     while (taken < data.size) {
         size_t part = data.size - taken;
-        uint8_t *room = neap_chunks_room(&b->chunks, pool, b->end, &part);
+        uint8_t *room = neap_chunks_room(&b->chunks, pool, b->end, &part, false);
 
         if (!room)
             break;
@@ -39,7 +39,7 @@ size_t neap_send_buffer_reserve(struct send_buffer *b, struct pool *pool, size_t
     *count = 0;
     while (at < end && *count < max) {
         size_t part = (size_t)(end - at);
-        uint8_t *room = neap_chunks_room(&b->chunks, pool, at, &part);
+        uint8_t *room = neap_chunks_room(&b->chunks, pool, at, &part, false);
 
         if (!room)
             break;
