@@ -10,7 +10,7 @@
 
 static const char *curve_of(uint16_t group)
 {
-    return libcrypto_curve(group == GROUP_SECP256R1 ? KEY_P256 : KEY_P384);
+    return neap_libcrypto_curve(group == GROUP_SECP256R1 ? KEY_P256 : KEY_P384);
 }
 
 static bool read_public(EVP_PKEY *key, struct key_share *out)
@@ -45,11 +45,11 @@ static bool generate_on_curve(struct crypto *crypto, struct key_share *out)
     return ok;
 }
 
-int libcrypto_share_generate(struct crypto *crypto, struct key_share *out)
+int neap_libcrypto_share_generate(struct crypto *crypto, struct key_share *out)
 {
     libcrypto_enter();
-    return libcrypto_leave(out->group == GROUP_X25519 ? generate_x25519(crypto, out)
-                                                      : generate_on_curve(crypto, out));
+    return neap_libcrypto_leave(out->group == GROUP_X25519 ? generate_x25519(crypto, out)
+                                                           : generate_on_curve(crypto, out));
 }
 
 /* The key of the halves that there are: with the public one at hand nothing is computed again. A point that is not on its
@@ -71,17 +71,17 @@ static EVP_PKEY *key_of(struct crypto *crypto, uint16_t group, struct span publi
         *part++ = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY,
                                                     (void *)(uintptr_t)private_key.data, private_key.size);
     else if (private_key.size)
-        ok = libcrypto_number(part++, OSSL_PKEY_PARAM_PRIV_KEY, private_key, room);
+        ok = neap_libcrypto_number(part++, OSSL_PKEY_PARAM_PRIV_KEY, private_key, room);
     *part = OSSL_PARAM_construct_end();
-    EVP_PKEY *key = ok ? libcrypto_key(crypto, is_x25519 ? "X25519" : "EC",
-                                       private_key.size ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parts)
+    EVP_PKEY *key = ok ? neap_libcrypto_key(crypto, is_x25519 ? "X25519" : "EC",
+                                            private_key.size ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parts)
                        : NULL;
     neap_wipe(room, sizeof(room));
     return key;
 }
 
-int libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
-                            uint8_t *secret)
+int neap_libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                                 uint8_t *secret)
 {
     size_t size = ours->private_size;
 
@@ -98,5 +98,5 @@ int libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours,
     EVP_PKEY_CTX_free(exchange);
     EVP_PKEY_free(other);
     EVP_PKEY_free(key);
-    return libcrypto_leave(ok);
+    return neap_libcrypto_leave(ok);
 }

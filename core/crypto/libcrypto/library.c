@@ -116,7 +116,7 @@ static int random_start(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *core_
 
 /* ---- life */
 
-int libcrypto_start(struct crypto *crypto)
+int neap_libcrypto_start(struct crypto *crypto)
 {
     struct libcrypto *library = neap_pool_alloc(crypto->pool, sizeof(*library));
 
@@ -135,11 +135,11 @@ int libcrypto_start(struct crypto *crypto)
     ok = ok && library->randomness && library->primitives &&
          RAND_set_DRBG_type(library->context, RANDOM_NAME, NULL, NULL, NULL);
     if (!ok)
-        libcrypto_stop(crypto);
-    return libcrypto_leave(ok);
+        neap_libcrypto_stop(crypto);
+    return neap_libcrypto_leave(ok);
 }
 
-void libcrypto_stop(struct crypto *crypto)
+void neap_libcrypto_stop(struct crypto *crypto)
 {
     struct libcrypto *library = libcrypto_of(crypto);
 
@@ -154,7 +154,7 @@ void libcrypto_stop(struct crypto *crypto)
     crypto->library = NULL;
 }
 
-int libcrypto_leave(bool ok)
+int neap_libcrypto_leave(bool ok)
 {
     ERR_pop_to_mark();
     return ok ? 0 : NEAP_ERR_CRYPTO;
@@ -162,7 +162,7 @@ int libcrypto_leave(bool ok)
 
 /* ---- keys from their parts */
 
-EVP_PKEY *libcrypto_key(const struct crypto *crypto, const char *type, int selection, OSSL_PARAM *parts)
+EVP_PKEY *neap_libcrypto_key(const struct crypto *crypto, const char *type, int selection, OSSL_PARAM *parts)
 {
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(libcrypto_of(crypto)->context, type, NULL);
@@ -173,7 +173,7 @@ EVP_PKEY *libcrypto_key(const struct crypto *crypto, const char *type, int selec
     return key;
 }
 
-bool libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint8_t *room)
+bool neap_libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint8_t *room)
 {
     BIGNUM *number = BN_bin2bn(bytes.data, (int)bytes.size, NULL);
 
@@ -183,7 +183,7 @@ bool libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint
     return ok;
 }
 
-const char *libcrypto_curve(enum key_kind kind)
+const char *neap_libcrypto_curve(enum key_kind kind)
 {
     return kind == KEY_P256 ? "P-256" : kind == KEY_P384 ? "P-384" : "P-521";
 }

@@ -21,8 +21,8 @@ static inline struct libcrypto *libcrypto_of(const struct crypto *crypto)
 }
 
 /** 0 or NEAP_ERR_CRYPTO. */
-int libcrypto_start(struct crypto *crypto);
-void libcrypto_stop(struct crypto *crypto);
+int neap_libcrypto_start(struct crypto *crypto);
+void neap_libcrypto_stop(struct crypto *crypto);
 
 /* Around every use: what OpenSSL notes about errors goes, what the process had noted before stays. */
 static inline void libcrypto_enter(void)
@@ -31,17 +31,17 @@ static inline void libcrypto_enter(void)
 }
 
 /** `ok` as 0 or NEAP_ERR_CRYPTO. */
-int libcrypto_leave(bool ok);
+int neap_libcrypto_leave(bool ok);
 
 /** A key from its parts (`selection` as EVP_PKEY_fromdata takes it), NULL on failure. */
-EVP_PKEY *libcrypto_key(const struct crypto *crypto, const char *type, int selection, OSSL_PARAM *parts);
+EVP_PKEY *neap_libcrypto_key(const struct crypto *crypto, const char *type, int selection, OSSL_PARAM *parts);
 /** A number as a part of a key; `room` has the size of `bytes` and is the part's as long as it is used. */
-bool libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint8_t *room);
+bool neap_libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes, uint8_t *room);
 /** OpenSSL's name of a NIST curve. */
-const char *libcrypto_curve(enum key_kind kind);
+const char *neap_libcrypto_curve(enum key_kind kind);
 
-int libcrypto_share_generate(struct crypto *crypto, struct key_share *out);
-int libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
-                            uint8_t *secret);
+int neap_libcrypto_share_generate(struct crypto *crypto, struct key_share *out);
+int neap_libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                                 uint8_t *secret);
 
 #endif

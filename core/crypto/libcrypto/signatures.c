@@ -46,12 +46,13 @@ static bool set_padding(EVP_PKEY_CTX *operation, enum signature_kind kind, const
 static EVP_PKEY *curve_key(struct crypto *crypto, const struct key_info *key)
 {
     OSSL_PARAM parts[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME,
-                                                           (char *)(uintptr_t)libcrypto_curve(key->kind), 0),
+                                                           (char *)(uintptr_t)neap_libcrypto_curve(key->kind),
+                                                           0),
                           OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY,
                                                             (void *)(uintptr_t)key->key.data, key->key.size),
                           OSSL_PARAM_construct_end()};
 
-    return libcrypto_key(crypto, "EC", EVP_PKEY_PUBLIC_KEY, parts);
+    return neap_libcrypto_key(crypto, "EC", EVP_PKEY_PUBLIC_KEY, parts);
 }
 
 static EVP_PKEY *rsa_key(struct crypto *crypto, const struct key_info *key)
@@ -61,11 +62,11 @@ static EVP_PKEY *rsa_key(struct crypto *crypto, const struct key_info *key)
     OSSL_PARAM parts[3];
 
     if (key->modulus.size > sizeof(room) || exponent == 0 ||
-        !libcrypto_number(&parts[0], OSSL_PKEY_PARAM_RSA_N, key->modulus, room))
+        !neap_libcrypto_number(&parts[0], OSSL_PKEY_PARAM_RSA_N, key->modulus, room))
         return NULL;
     parts[1] = OSSL_PARAM_construct_uint32(OSSL_PKEY_PARAM_RSA_E, &exponent);
     parts[2] = OSSL_PARAM_construct_end();
-    return libcrypto_key(crypto, "RSA", EVP_PKEY_PUBLIC_KEY, parts);
+    return neap_libcrypto_key(crypto, "RSA", EVP_PKEY_PUBLIC_KEY, parts);
 }
 
 static int verify(struct crypto *crypto, const struct key_info *info, struct signature_algorithm algorithm,
@@ -83,7 +84,7 @@ static int verify(struct crypto *crypto, const struct key_info *info, struct sig
               EVP_PKEY_verify(operation, signature.data, signature.size, digest.bytes, digest.size) == 1;
     EVP_PKEY_CTX_free(operation);
     EVP_PKEY_free(key);
-    return libcrypto_leave(ok);
+    return neap_libcrypto_leave(ok);
 }
 
 /* ---- our keys */
@@ -106,7 +107,7 @@ static int signer_begin(struct signer *signer, struct signature_algorithm algori
         return NEAP_ERR_CRYPTO;
     libcrypto_enter();
     out->size = sizeof(out->signature);
-    return libcrypto_leave(
+    return neap_libcrypto_leave(
         digest_message(own->crypto, algorithm.digest, message, &digest) &&
         set_padding(own->operation, algorithm.kind, digest.algorithm) &&
         EVP_PKEY_sign(own->operation, out->signature, &out->size, digest.bytes, digest.size) == 1);
@@ -154,7 +155,7 @@ static struct signer *signer_new(struct crypto *crypto, struct span der, struct 
     own->signer.methods = &signer_methods;
     own->crypto = crypto;
     libcrypto_enter();
-    if (libcrypto_leave(load_key(own, der)) == 0)
+    if (neap_libcrypto_leave(load_key(own, der)) == 0)
         return &own->signer;
     neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key cannot be parsed (PKCS#8, SEC 1 or PKCS#1 wanted)");
     signer_free(&own->signer);
@@ -162,25 +163,25 @@ static struct signer *signer_new(struct crypto *crypto, struct span der, struct 
 }
 
 #define SIGNATURES \
-    .start = libcrypto_start, .stop = libcrypto_stop, .verify = verify, .signer_new = signer_new
+    .start = neap_libcrypto_start, .stop = neap_libcrypto_stop, .verify = verify, .signer_new = signer_new
 
 const struct provider neap_provider_libcrypto = {
     .name = "libcrypto",
     SIGNATURES,
-    .share_generate = libcrypto_share_generate,
-    .share_combine = libcrypto_share_combine,
+    .share_generate = neap_libcrypto_share_generate,
+    .share_combine = neap_libcrypto_share_combine,
 };
 
 static int generate(struct crypto *crypto, struct key_share *out)
 {
     return out->group == GROUP_X25519 ? neap_x25519_generate(crypto, out)
-                                      : libcrypto_share_generate(crypto, out);
+                                      : neap_libcrypto_share_generate(crypto, out);
 }
 
 static int combine(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret)
 {
     return ours->group == GROUP_X25519 ? neap_x25519_shared(crypto, ours->private_key, peer.data, secret)
-                                       : libcrypto_share_combine(crypto, ours, peer, secret);
+                                       : neap_libcrypto_share_combine(crypto, ours, peer, secret);
 }
 
 const struct provider neap_provider_libcrypto_and_sodium = {

@@ -69,12 +69,13 @@ static int ecdh_combine(struct crypto *crypto, const struct key_share *ours, str
     return error ? NEAP_ERR_CRYPTO : 0;
 }
 
-int mbed_share_generate(struct crypto *crypto, struct key_share *out)
+int neap_mbed_share_generate(struct crypto *crypto, struct key_share *out)
 {
     return out->group == GROUP_X25519 ? neap_x25519_generate(crypto, out) : ecdh_generate(crypto, out);
 }
 
-int mbed_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer, uint8_t *secret)
+int neap_mbed_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                            uint8_t *secret)
 {
     return ours->group == GROUP_X25519 ? neap_x25519_shared(crypto, ours->private_key, peer.data, secret)
                                        : ecdh_combine(crypto, ours, peer, secret);

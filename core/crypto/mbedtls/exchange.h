@@ -4,8 +4,8 @@
 
 #include "crypto/backend.h"
 
-int mbed_share_generate(struct crypto *crypto, struct key_share *out);
-int mbed_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
-                       uint8_t *secret);
+int neap_mbed_share_generate(struct crypto *crypto, struct key_share *out);
+int neap_mbed_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
+                            uint8_t *secret);
 
 #endif

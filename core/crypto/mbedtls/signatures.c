@@ -132,8 +132,8 @@ static struct signer *mbed_signer_new(struct crypto *crypto, struct span der, st
 
 const struct provider neap_provider_mbedtls = {
     .name = "Mbed TLS",
-    .share_generate = mbed_share_generate,
-    .share_combine = mbed_share_combine,
+    .share_generate = neap_mbed_share_generate,
+    .share_combine = neap_mbed_share_combine,
     .verify = mbed_verify,
     .signer_new = mbed_signer_new,
 };
