@@ -8,7 +8,6 @@
 
 struct address_validation {
     neap_address local, peer;
-    bool validated;          /* the peer's address is proved: no amplification limit */
     uint64_t received, sent; /* bytes, UDP payload, counted once per datagram, while not validated */
     uint8_t responses[LIMIT_PATH_RESPONSES][8]; /* data of PATH_RESPONSE owed, oldest dropped at the bound */
     uint8_t response_count;
@@ -16,6 +15,7 @@ struct address_validation {
     uint8_t challenges[LIMIT_PATH_CHALLENGES][8]; /* data that was sent, newest last */
     uint8_t challenge_count;
     uint8_t challenges_sent; /* in this validation: for the backoff */
+    bool validated;          /* the peer's address is proved: no amplification limit */
     bool owes_challenge;
     bool is_small;          /* the last one left in less than 1200 bytes */
     neap_time challenge_at; /* when to ask again; NEAP_NEVER: no validation runs */

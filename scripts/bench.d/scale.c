@@ -24,6 +24,8 @@
 struct wire {
     neap_udp_datagram *datagrams;
     size_t count, room;
+    uint8_t *bytes; /* of all of them, one behind the other */
+    size_t size, bytes_room;
 };
 
 struct world {
@@ -61,10 +63,13 @@ static void put(struct wire *wire, const neap_udp_datagram *from)
         wire->room = wire->room ? 2 * wire->room : 64;
         wire->datagrams = realloc(wire->datagrams, wire->room * sizeof *wire->datagrams);
     }
-    neap_udp_datagram *to = &wire->datagrams[wire->count++];
-    *to = *from;
-    to->bytes = malloc(from->size);
-    memcpy(to->bytes, from->bytes, from->size);
+    if (wire->bytes_room - wire->size < from->size) {
+        wire->bytes_room = 2 * (wire->bytes_room + from->size);
+        wire->bytes = realloc(wire->bytes, wire->bytes_room);
+    }
+    wire->datagrams[wire->count++] = *from;
+    memcpy(wire->bytes + wire->size, from->bytes, from->size);
+    wire->size += from->size;
 }
 
 static size_t packets_of(const neap_udp_datagram *d)
@@ -76,10 +81,14 @@ static size_t packets_of(const neap_udp_datagram *d)
 
 static void take(struct world *w, neap_endpoint *endpoint, struct wire *wire)
 {
+    uint8_t *at = wire->bytes;
+
     for (size_t i = 0; i < wire->count; i++) {
         neap_udp_datagram *d = &wire->datagrams[i];
         uint64_t start = w->times_calls ? cpu_now() : 0;
 
+        d->bytes = at;
+        at += d->size;
         neap_endpoint_recv(endpoint, d, w->now);
         if (w->times_calls && endpoint == w->server) {
             uint64_t took = cpu_now() - start;
@@ -114,9 +123,7 @@ static void give(struct world *w, neap_endpoint *endpoint, struct wire *wire, si
 
 static void clear(struct wire *wire)
 {
-    for (size_t i = 0; i < wire->count; i++)
-        free(wire->datagrams[i].bytes);
-    wire->count = 0;
+    wire->count = wire->size = 0;
 }
 
 /* Each side answers what came on a stream by as much. */
