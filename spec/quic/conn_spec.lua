@@ -116,8 +116,8 @@ describe("closing", function()
 end)
 
 describe("a connection", function()
-  it("is small, and idle costs at most 8 KiB beside its config", function()
-    assert.is_true(net.quic.sizes().conn <= 4096)
+  it("is small, and idle costs at most 4.5 KiB beside its config", function()
+    assert.is_true(net.quic.sizes().conn <= 3328)
     local p = net.pair():handshake()
     assert(p:transfer("client", ("x"):rep(300000)))
     assert(p:transfer("server", ("x"):rep(300000)))
@@ -126,7 +126,7 @@ describe("a connection", function()
     p.server:free()
     p.server = nil
     local without = p.server_config:memory().used
-    assert.is_true(with - without <= 6144, with - without)
+    assert.is_true(with - without <= 4608, with - without)
     p:free()
   end)
 
