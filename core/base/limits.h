@@ -64,8 +64,11 @@
     32u /* connections of an endpoint that ICMP messages find: those that probed last */
 #define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */
 #define LIMIT_UNSEEN_RANGES 256u   /* gaps between the streams of the peer that a frame has named, a kind */
-#define LIMIT_STREAMS_KEPT 65536u  /* stream objects a connection, both sides */
-#define LIMIT_HALF_OPEN 4096u      /* connections in handshake an endpoint, before every new one gets Retry */
+#define LIMIT_SEND_BUFFER_LEAST 262144u /* bytes of a stream kept for the peer where the window sizes it, */
+#define LIMIT_SEND_BUFFER_MOST 8388608u /* and at most, for all streams together above the least of each, */
+#define LIMIT_SEND_BUFFER_SHARE 64u     /* or this part of the memory_limit */
+#define LIMIT_STREAMS_KEPT 65536u       /* stream objects a connection, both sides */
+#define LIMIT_HALF_OPEN 4096u /* connections in handshake an endpoint, before every new one gets Retry */
 #define LIMIT_HALF_OPEN_REFUSED 8192u /* … before one without the token of a Retry is refused */
 #define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */
 #define LIMIT_EARLY_BYTES 8388608u /* CRYPTO, and packets without keys, held for all that proved no address */

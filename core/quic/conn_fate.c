@@ -148,18 +148,52 @@ static void trace_metrics(neap_conn *c)
           .values = {r->cc.window, r->bytes_in_flight, r->rtt.smoothed, r->pto_count});
 }
 
+/* Frames of one stream that were acknowledged and follow each other, as those of a bulk transfer do: they are told as one. */
+struct acked_run {
+    uint64_t id, offset;
+    size_t size;
+    bool fin, is_open;
+};
+
+static void end_run(neap_conn *c, struct acked_run *run)
+{
+    if (run->is_open)
+        neap_streams_on_data_acked(&c->streams, run->id, run->offset, run->size, run->fin);
+    run->is_open = false;
+}
+
+static void take_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f,
+                       struct acked_run *run)
+{
+    if (f->kind != KIND_STREAM) {
+        on_acked(c, s, f);
+        return;
+    }
+    if (run->is_open && !run->fin && f->id == run->id && f->offset == run->offset + run->size) {
+        run->size += f->size;
+        run->fin = f->fin;
+        return;
+    }
+    end_run(c, run);
+    *run =
+        (struct acked_run){.id = f->id, .offset = f->offset, .size = f->size, .fin = f->fin, .is_open = true};
+}
+
 void neap_conn_take_fates(neap_conn *c, enum space space)
 {
     struct number_space *s = conn_space(c, space);
+    struct acked_run run = {0};
     const struct sent_packet *p;
     enum sent_fate fate;
 
     if (!s)
         return;
+    if (space == SPACE_APPLICATION)
+        neap_streams_follow_window(&c->streams, conn_path(c)->recovery.cc.window);
     while ((p = neap_sent_next_fate(&s->recovery.sent, &fate)) != NULL) {
         if (fate == FATE_ACKED) {
             for (size_t i = 0; i < p->frame_count; i++)
-                on_acked(c, s, neap_sent_frame(&s->recovery.sent, p, i));
+                take_acked(c, s, neap_sent_frame(&s->recovery.sent, p, i), &run);
             continue;
         }
         c->counters.packets_retransmitted += lose_frames(c, s, p);
@@ -168,6 +202,7 @@ void neap_conn_take_fates(neap_conn *c, enum space space)
                              : space == SPACE_HANDSHAKE ? NEAP_PACKET_HANDSHAKE
                                                         : NEAP_PACKET_SHORT);
     }
+    end_run(c, &run);
     trace_metrics(c);
 }
 

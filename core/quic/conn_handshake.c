@@ -38,6 +38,17 @@ static struct transport_params our_params(const neap_conn *c)
     return p;
 }
 
+/* What somebody chose stays as it is. */
+static void size_send_buffer(const neap_conn *c, struct streams_config *config)
+{
+    uint64_t told = config_option(c->config, OPTION_send_buffer);
+    uint64_t share = neap_pool_stats(c->pool).limit / LIMIT_SEND_BUFFER_SHARE;
+    uint64_t most = share > 0 && share < LIMIT_SEND_BUFFER_MOST ? share : LIMIT_SEND_BUFFER_MOST;
+
+    config->send_buffer = told ? told : LIMIT_SEND_BUFFER_LEAST;
+    config->send_buffer_most = told ? told : most;
+}
+
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why)
 {
     struct transport_params params = our_params(c);
@@ -46,9 +57,9 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
         .ours = &params,
         .max_connection_window = config_option(c->config, OPTION_max_connection_window),
         .max_stream_window = config_option(c->config, OPTION_max_stream_window),
-        .send_buffer = config_option(c->config, OPTION_send_buffer),
         .budget = &c->config->received,
     };
+    size_send_buffer(c, &config);
     uint8_t room[LIMIT_TLS_PARAMETERS];
     struct writer w = writer_of(room, sizeof room);
     struct random *random = neap_crypto_random(c->crypto);

@@ -39,7 +39,8 @@
       "the window of the whole connection grows by itself up to this")                                     \
     X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                 \
       "the window of a stream grows by itself up to this")                                                 \
-    X(send_buffer, BYTES, 262144, 1, UINT32_MAX, "bytes of a stream kept until they are acknowledged")     \
+    X(send_buffer, BYTES, 0, 0, UINT32_MAX,                                                                \
+      "bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for")          \
     X(keep_alive, MILLISECONDS, 0, 0, UINT32_MAX,                                                          \
       "a PING when nothing came for so long; 0: only while somebody asks for it")                          \
     X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")        \

@@ -25,6 +25,8 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
         .our_bidi_remote = ours->max_stream_data_bidi_remote,
         .our_uni = ours->max_stream_data_uni,
         .send_buffer = config->send_buffer,
+        .send_buffer_least = config->send_buffer,
+        .send_buffer_most = config->send_buffer_most,
         .budget = config->budget,
     };
     for (size_t kind = 0; kind < 2; kind++)

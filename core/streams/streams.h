@@ -92,7 +92,8 @@ struct streams {
     /* the peer's initial limits for streams by kind */
     uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;
     uint64_t our_bidi_local, our_bidi_remote, our_uni;
-    uint64_t send_buffer; /* bytes a stream may hold */
+    uint64_t send_buffer;                         /* bytes a stream may hold */
+    uint64_t send_buffer_least, send_buffer_most; /* equal: it stays as it is */
 
     uint8_t owes; /* enum streams_mark */
     struct list_link
@@ -109,9 +110,10 @@ struct streams {
 struct streams_config {
     bool is_server;
     const struct transport_params *ours; /* limits that we announce */
-    uint64_t max_connection_window, max_stream_window, send_buffer;
-    struct receive_budget *budget; /* outlives the streams */
-    uint64_t map_secret;           /* random */
+    uint64_t max_connection_window, max_stream_window;
+    uint64_t send_buffer, send_buffer_most; /* bytes a stream may hold; in sum, while the window sizes it */
+    struct receive_budget *budget;          /* outlives the streams */
+    uint64_t map_secret;                    /* random */
 };
 
 void neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config);
@@ -190,6 +192,11 @@ bool neap_streams_has_to_send(const struct streams *s);
 
 /* ---- what became of them (`f` as it was told by write) */
 void neap_streams_on_acked(struct streams *s, const struct sent_frame *f);
+/** STREAM frames of one stream whose bytes follow each other were acknowledged. */
+void neap_streams_on_data_acked(struct streams *s, uint64_t id, uint64_t offset, size_t size, bool fin);
+/** The congestion window is another: each stream may hold its part of twice that, so that no round trip waits for the
+ * application. */
+void neap_streams_follow_window(struct streams *s, uint64_t window);
 void neap_streams_on_lost(struct streams *s, const struct sent_frame *f);
 
 #endif

@@ -333,27 +333,42 @@ bool neap_streams_has_to_send(const struct streams *s)
 
 /* ---- what became of the frames */
 
-void neap_streams_on_acked(struct streams *s, const struct sent_frame *f)
+void neap_streams_on_data_acked(struct streams *s, uint64_t id, uint64_t offset, size_t size, bool fin)
 {
-    struct stream *stream =
-        f->kind == KIND_STREAM || f->kind == KIND_RESET_STREAM ? neap_streams_find(s, f->id) : NULL;
+    struct stream *stream = neap_streams_find(s, id);
 
     if (!stream)
         return;
-    if (f->kind == KIND_RESET_STREAM) {
-        neap_stream_send_on_reset_acked(stream->send);
-        stream->owes &= (uint8_t)~OWES_RESET_STREAM;
-    } else {
-        neap_stream_send_on_acked(stream->send, s->pool, f->offset, f->size, f->fin);
-        neap_streams_schedule(s, stream);
-        uint64_t held = stream->send->data.end - stream->send->data.base;
-        /* Not for every packet: when a quarter of the buffer is free. */
-        if (stream->send->blocked_app && held <= s->send_buffer - s->send_buffer / 4) {
-            stream->send->blocked_app = false;
-            neap_streams_mark_writable(s, stream);
-        }
+    neap_stream_send_on_acked(stream->send, s->pool, offset, size, fin);
+    neap_streams_schedule(s, stream);
+    uint64_t held = stream->send->data.end - stream->send->data.base;
+    /* Not for every packet: when a quarter of the buffer is free. */
+    if (stream->send->blocked_app && held <= s->send_buffer - s->send_buffer / 4) {
+        stream->send->blocked_app = false;
+        neap_streams_mark_writable(s, stream);
     }
     neap_streams_settle(s, stream);
+}
+
+void neap_streams_on_acked(struct streams *s, const struct sent_frame *f)
+{
+    struct stream *stream = f->kind == KIND_RESET_STREAM ? neap_streams_find(s, f->id) : NULL;
+
+    if (f->kind == KIND_STREAM)
+        neap_streams_on_data_acked(s, f->id, f->offset, f->size, f->fin);
+    if (!stream)
+        return;
+    neap_stream_send_on_reset_acked(stream->send);
+    stream->owes &= (uint8_t)~OWES_RESET_STREAM;
+    neap_streams_settle(s, stream);
+}
+
+void neap_streams_follow_window(struct streams *s, uint64_t window)
+{
+    uint64_t all = 2 * window < s->send_buffer_most ? 2 * window : s->send_buffer_most;
+    uint64_t each = all / (s->table.count ? s->table.count : 1);
+
+    s->send_buffer = each > s->send_buffer_least ? each : s->send_buffer_least;
 }
 
 static void stream_frame_lost(struct streams *s, struct stream *stream, const struct sent_frame *f)

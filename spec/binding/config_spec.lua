@@ -73,7 +73,7 @@ describe("core.config", function()
     handshake_timeout = { 0 / 0, "seconds" },
     initial_rtt = { math.huge, "seconds" },
     retry = { 2, "true or false" },
-    send_buffer = { true, "a whole number from 1 to 4294967295" },
+    send_buffer = { true, "a whole number from 0 to 4294967295" },
   } do
     it("says the range of " .. name, function()
       assert.error_matches(function() core.config{ [name] = case[1] } end,

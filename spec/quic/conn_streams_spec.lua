@@ -65,6 +65,42 @@ describe("the verbs on streams", function()
     p:free()
   end)
 
+  it("may hold twice the congestion window while somebody sends, and what was chosen where it was", function()
+    local function most_in_flight(options)
+      local p = net.pair({ delay = 50 * MS, server = options }):handshake()
+      local data, most, run = ("neap"):rep(1000000), 0, p.run
+      function p:run(done, limit)
+        return run(self, function(x)
+          most = math.max(most, p.server:stats().in_flight)
+          return done and done(x)
+        end, limit)
+      end
+      assert.is_true(data == p:transfer("server", data))
+      p.run = nil
+      p:free()
+      return most
+    end
+    assert.is_true(most_in_flight() > 600000)
+    assert.is_true(most_in_flight({ send_buffer = 262144 }) < 300000)
+  end)
+
+  it("hold their part of it each, and the least that there is", function()
+    local p = net.pair({ delay = 50 * MS }):handshake()
+    assert(p:transfer("server", ("neap"):rep(1000000)))
+    local window = p.server:stats().window
+    assert.is_true(window > 600000, window)
+    local ids = {}
+    for n = 1, 20 do
+      ids[n] = p.server:open(false)
+      p.server:stream_send(ids[n], "x", false)
+    end
+    p:settle(1000 * MS)
+    for n = 1, 20 do
+      assert.equal(262144, p.server:stream_send(ids[n], ("x"):rep(300000), false))
+    end
+    p:free()
+  end)
+
   it("refuse streams that are not there and codes that the wire cannot carry", function()
     local p = net.pair():handshake()
     assert.same({ nil, STREAM_STATE }, { p.client:stream_send(400, "x", false) })
