@@ -43,8 +43,15 @@ void neap_conn_refused(neap_conn *c, const neap_address *to, size_t size, size_t
 {
     struct path *path = neap_conn_find_path(c, to);
 
-    if (path && size <= UINT16_MAX && passes <= UINT16_MAX)
-        neap_pmtu_on_refused(&path->recovery.pmtu, (uint16_t)size, (uint16_t)passes, c->now);
+    if (!conn_is_alive(c) || !path || size > UINT16_MAX || passes > UINT16_MAX)
+        return;
+    bool was_probe = size > path->recovery.pmtu.size;
+    neap_pmtu_on_refused(&path->recovery.pmtu, (uint16_t)size, (uint16_t)passes, c->now);
+    if (!was_probe)
+        return;
+    /* It takes no room in the window from the next one, which data waits for. */
+    neap_recovery_expire_size_probes(&c->recovery, true, c->now);
+    neap_conn_take_fates(c, SPACE_APPLICATION);
 }
 
 void neap_conn_refuses_trains(neap_conn *c, const neap_address *to)

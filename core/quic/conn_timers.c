@@ -142,7 +142,7 @@ static void trim(neap_conn *c)
 {
     c->trim_at = NEAP_NEVER;
     if (conn_path(c)->recovery.bytes_in_flight > 0) {
-        neap_recovery_expire_size_probes(&c->recovery, c->now);
+        neap_recovery_expire_size_probes(&c->recovery, false, c->now);
         neap_conn_take_fates(c, SPACE_APPLICATION);
     }
     if (conn_path(c)->recovery.bytes_in_flight > 0) {

@@ -451,7 +451,7 @@ enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *spa
     return TIMEOUT_PROBE;
 }
 
-void neap_recovery_expire_size_probes(struct recovery *r, neap_time now)
+void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now)
 {
     struct space_recovery *s = r->spaces[SPACE_APPLICATION];
     const struct sent_packet *p;
@@ -461,7 +461,7 @@ void neap_recovery_expire_size_probes(struct recovery *r, neap_time now)
         struct cc_packet packet = as_packet(&s->sent, p, now);
 
         if (p->fate != FATE_IN_FLIGHT || !p->is_size_probe || !path ||
-            now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay)
+            (!all && now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay))
             continue;
         neap_path_recovery_on_size_probe_lost(path, &packet);
         neap_sent_decide(&s->sent, i, FATE_LOST);

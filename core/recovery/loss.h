@@ -75,9 +75,9 @@ enum timeout_action { TIMEOUT_NOTHING, TIMEOUT_LOSS, TIMEOUT_PROBE };
  * probes in *space (the active path's pto_count was raised). */
 enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now);
 
-/** Nothing is sent any more, so that no later packet tells whether a probe of the size is lost: it is after a PTO. Take the
- * fates. */
-void neap_recovery_expire_size_probes(struct recovery *r, neap_time now);
+/** Probes of the size that no later packet may tell of are lost: those that a PTO has passed over, or `all`, since they never
+ * left. Take the fates. */
+void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now);
 
 /** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). spaces[space] is NULL then. */
 void neap_recovery_discard(struct recovery *r, enum space space, neap_time now);

@@ -538,10 +538,10 @@ static void set_rtt(lua_State *L, const struct rtt *rtt)
     set_u64(L, "min", rtt->min);
 }
 
-/* r:expire(now): probes of the size that nothing tells of any more */
+/* r:expire(now [, all]): probes of the size that nothing tells of any more */
 static int recovery_expire(lua_State *L)
 {
-    neap_recovery_expire_size_probes(&check_recovery(L)->r, to_u64(L, 2));
+    neap_recovery_expire_size_probes(&check_recovery(L)->r, lua_toboolean(L, 3), to_u64(L, 2));
     return 0;
 }
 
