@@ -170,12 +170,13 @@ static int create_file(lua_State *L)
 
 static int push_stat(lua_State *L, const struct stat *info)
 {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     lua_pushstring(L, S_ISREG(info->st_mode) ? "file" : S_ISDIR(info->st_mode) ? "directory" : "other");
     lua_setfield(L, -2, "type");
     neap_lua_set_u64(L, "size", (uint64_t)info->st_size);
     lua_pushnumber(L, (lua_Number)info->st_mtim.tv_sec + (lua_Number)info->st_mtim.tv_nsec / 1e9);
     lua_setfield(L, -2, "mtime");
+    neap_lua_set_u64(L, "mtime_nanoseconds", (uint64_t)info->st_mtim.tv_nsec);
     neap_lua_set_u64(L, "inode", info->st_ino);
     return 1;
 }

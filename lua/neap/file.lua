@@ -5,21 +5,38 @@ local mime = require "neap.mime"
 
 local file = {}
 
--- Whether a list of entity tags (If-None-Match) names this one.
-local function names_tag(list, tag)
+-- Whether a list of entity tags (If-Match, If-None-Match) names this one; a strong comparison takes no weak one for
+-- the same (RFC 9110 §8.8.3.2).
+local function names_tag(list, tag, is_strong)
   if list:match("^%s*%*%s*$") then return true end
-  for one in list:gmatch('W?/?("[^"]*")') do
-    if one == tag then return true end
+  local weak, opaque = tag:match('^(W?/?)("[^"]*")$')
+  for other_weak, other in list:gmatch('(W?/?)("[^"]*")') do
+    if other == opaque and not (is_strong and weak .. other_weak ~= "") then return true end
   end
   return false
+end
+
+-- The status that the request's preconditions ask for instead of the file, in the order of RFC 9110 §13.2.2.
+local function status_instead(headers, tag, changed)
+  local match = headers:get("if-match")
+  local unmodified_since = headers:get("if-unmodified-since")
+  local none_match = headers:get("if-none-match")
+  if match then
+    if not names_tag(match, tag, true) then return 412 end
+  elseif unmodified_since then
+    local since = date.parse(unmodified_since)
+    if since and date.parse(changed) > since then return 412 end
+  end
+  if none_match then return names_tag(none_match, tag) and 304 end
+  return headers:get("if-modified-since") == changed and 304
 end
 
 -- A single byte range (RFC 9110 §14.1.2): first, last; false when it cannot be satisfied; nil when
 -- there is none, or when it is all of nothing: the end of an empty file can be satisfied, and no
 -- content-range says so.
 local function parse_range(value, size)
-  local first, last = value:match("^bytes=(%d*)%-(%d*)$")
-  if not first or (first == "" and last == "") then return nil end
+  local unit, first, last = value:match("^(%a+)=(%d*)%-(%d*)$")
+  if not unit or unit:lower() ~= "bytes" or (first == "" and last == "") then return nil end
   if first == "" then
     local count = tonumber(last)
     if count == 0 then return false end
@@ -36,20 +53,23 @@ end
 --- Sends a file of neap.core, which stays open, as what the request asks of it. A status that was set to another than
 -- 200 stays, with the whole file. The response, or nil, message, code when the client has gone.
 function file.send(req, res, handle, stat, media_type)
-  local tag = res:header("etag") or ('"%x-%x"'):format(math.floor(stat.mtime), stat.size)
-  local changed = date(stat.mtime)
+  -- A double has no room for nanoseconds beside a time of today.
+  local seconds = math.floor(stat.mtime - stat.mtime_nanoseconds / 1e9 + 0.5)
+  local tag = res:header("etag") or ('"%x.%x-%x"'):format(seconds, stat.mtime_nanoseconds, stat.size)
+  local changed = date.format(seconds)
   local first, last = 0, stat.size - 1
   res:header("etag", tag):header("last-modified", changed)
   if res:status() == 200 then
     res:header("accept-ranges", "bytes")
-    local none_match = req.headers:get("if-none-match")
-    local since = req.headers:get("if-modified-since")
-    if none_match and names_tag(none_match, tag) or not none_match and since == changed then
-      return res:status(304):send("")
+    -- What another method asked for is done already, and the file only says so.
+    local instead = (req.method == "GET" or req.method == "HEAD") and status_instead(req.headers, tag, changed)
+    if instead == 304 then return res:status(304):send("") end
+    if instead then
+      return res:status(412):header("content-type", "text/plain; charset=utf-8"):send("precondition failed\n")
     end
     local range = req.headers:get("range")
     local if_range = req.headers:get("if-range")
-    if range and req.method == "GET" and (not if_range or if_range == tag) then
+    if range and req.method == "GET" and (not if_range or if_range == tag and not tag:match("^W/")) then
       local from, to = parse_range(range, stat.size)
       if from == false then
         res:header("content-range", ("bytes */%d"):format(stat.size))

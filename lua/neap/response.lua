@@ -205,7 +205,7 @@ function Response:cookie(name, value, options)
   if given.path then text = text .. attribute("Path", given.path) end
   if given.domain then text = text .. attribute("Domain", given.domain) end
   if given.max_age then text = text .. attribute("Max-Age", ("%d"):format(given.max_age)) end
-  if given.expires then text = text .. attribute("Expires", date(given.expires)) end
+  if given.expires then text = text .. attribute("Expires", date.format(given.expires)) end
   if given.secure then text = text .. "; Secure" end
   if given.http_only then text = text .. "; HttpOnly" end
   if same_site then text = text .. "; SameSite=" .. same_site end

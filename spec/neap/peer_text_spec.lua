@@ -122,6 +122,7 @@ describe("text from a peer", function()
     for name, one in pairs {
       tags = { of('"a", '), "if-none-match" }, quotes = { of('"', "", "x"), "if-none-match" },
       spaces = { of(" ", "", "x"), "if-none-match" }, starred = { of("*", " "), "if-none-match" },
+      matches = { of('"a", '), "if-match" }, dates = { of("Sun, 06 "), "if-unmodified-since" },
       range = { of("1", "bytes=", "x"), "range" }, ranges = { of("1-,", "bytes="), "range" },
     } do
       local is_linear, first, second = work.is_linear(one[1], function(text) return answer({ one[2], text }) end)
