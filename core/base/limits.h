@@ -44,6 +44,7 @@
 #define LIMIT_PATH_CHANGES 8u                 /* new addresses of a peer that get a path in a burst, */
 #define LIMIT_PATH_CHANGE_EVERY (NEAP_SECOND) /* and one more each so often */
 #define LIMIT_PATH_CHANGES_KEPT 2u            /* of the burst, until the address in use is silent */
+#define LIMIT_PATH_REPETITIONS 32u            /* one in so many repetitions at most is drawn to begin one */
 #define LIMIT_PATH_CHANGE_BACKOFF 6u          /* the wait until one is followed unproved doubles so often */
 #define LIMIT_PATH_RESPONSES 4u               /* PATH_CHALLENGE answers waiting; the oldest is dropped */
 #define LIMIT_LOCAL_CONNECTION_IDS 4u         /* ours that the peer may use at a time */

@@ -231,21 +231,26 @@ static int add(struct peer_cids *p, const struct frame_new_connection_id *f, str
     return 0;
 }
 
-/* When the active one was retired the lowest that is left takes its place: one that retires others is itself left. Its
- * slot may have been given to a new one meanwhile, so that the mark counts and not the slot. */
+/* When the active one was retired the lowest that is left takes its place, one that no other path uses where there is one:
+ * one that retires others is itself left. Its slot may have been given to a new one meanwhile, so that the mark counts and
+ * not the slot. */
 static void choose_active(struct peer_cids *p)
 {
-    uint32_t lowest = PEER_SLOTS;
+    const struct peer_cid *best = NULL;
 
     if (p->ids[p->active].is_active)
         return;
-    for (uint32_t i = 0; i < PEER_SLOTS; i++)
-        if (p->ids[i].in_use && (lowest == PEER_SLOTS || p->ids[i].sequence < p->ids[lowest].sequence))
-            lowest = i;
-    if (lowest == PEER_SLOTS)
+    for (uint32_t i = 0; i < PEER_SLOTS; i++) {
+        const struct peer_cid *id = &p->ids[i];
+
+        if (id->in_use &&
+            (!best || (id->is_active == best->is_active ? id->sequence < best->sequence : best->is_active)))
+            best = id;
+    }
+    if (!best)
         return;
-    p->active = lowest;
-    p->ids[lowest].is_active = true;
+    p->active = (uint32_t)(best - p->ids);
+    p->ids[p->active].is_active = true;
 }
 
 int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why)

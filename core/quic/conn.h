@@ -62,6 +62,7 @@ struct path {
     uint8_t index;          /* in neap_conn.paths and of sent packets */
     uint8_t peer_cid;       /* index of the peer's connection ID that goes there */
     bool is_followed;       /* the peer was followed there */
+    bool is_repeated;       /* made for a packet that was here already */
     bool refuses_trains;    /* what sends takes no trains of datagrams there */
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
@@ -177,10 +178,13 @@ struct neap_conn {
     uint8_t
         wanted; /* bits of paths that the peer's newest packets but for probes came on, beside the active one */
     uint8_t unproved_changes;           /* how often it was followed since an address of its was proved */
+    uint8_t repetitions_passed;         /* that began no path since one was drawn that does */
     uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
     uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
-    bool peer_cids_changed;
-    bool newest_is_probing; /* the 1-RTT packet with the largest number */
+    uint8_t repetitions_to_skip;                /* until the one that was drawn */
+    bool has_drawn_repetition : 1;
+    bool peer_cids_changed : 1;
+    bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
     bool is_server;
     bool owes_handshake_done, owes_ping;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
@@ -322,8 +326,9 @@ void neap_conn_on_repetition(neap_conn *c, const struct received *p);
 void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8], bool is_small);
 void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8]);
 void neap_conn_on_path_timer(neap_conn *c);
-/** The peer's connection IDs changed: no path uses one that is gone. */
-void neap_conn_renew_path_cids(neap_conn *c);
+/** NEW_CONNECTION_ID: afterwards no path uses one that is gone. */
+int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connection_id *f,
+                                   struct failure *why);
 
 /* ---- conn_pmtu.c */
 

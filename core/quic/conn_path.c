@@ -115,7 +115,13 @@ static void set_path_timer(neap_conn *c)
     }
 }
 
-/* The active one, or the one that is gone back to, stays. */
+static bool leaves_before(const struct path *a, const struct path *b)
+{
+    return a->is_repeated != b->is_repeated ? b->is_repeated : a->until < b->until;
+}
+
+/* The active one, or the one that is gone back to, stays. One of a repetition is left until the next of these, however
+ * many copies come: it takes a round trip to answer. */
 static void make_room(neap_conn *c)
 {
     struct path *first = NULL;
@@ -125,7 +131,7 @@ static void make_room(neap_conn *c)
 
         if (!path)
             return;
-        if (path != conn_path(c) && path->index != c->fallback && (!first || path->until < first->until))
+        if (path != conn_path(c) && path->index != c->fallback && (!first || leaves_before(path, first)))
             first = path;
     }
     drop_path(c, first);
@@ -203,13 +209,11 @@ static int cid_for(neap_conn *c, const struct received *p)
                                                      : neap_peer_cids_take_fresh(&c->peer_cids);
 }
 
-struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
+static struct path *add_arrival_path(neap_conn *c, const struct received *p)
 {
     struct arrival *a = p->arrival;
-
-    if (a->path || !may_add(c))
-        return a->path;
     int cid = cid_for(c, p);
+
     if (cid < 0)
         return NULL;
     make_room(c);
@@ -227,6 +231,13 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
     neap_validation_on_udp_datagram(&a->path->address, a->size);
     set_path_timer(c);
     return a->path;
+}
+
+struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
+{
+    struct path *path = p->arrival->path;
+
+    return path || !may_add(c) ? path : add_arrival_path(c, p);
 }
 
 static bool differ_in_port_only(const neap_address *a, const neap_address *b)
@@ -279,14 +290,41 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
     set_path_timer(c);
 }
 
+/* One repetition a second begins a path. Which one is drawn from as many as came since it was drawn last: among copies and
+ * the peer's own packets the first has no better chance than the last. */
+static bool is_drawn(neap_conn *c)
+{
+    bool is_due = c->now >= c->path_repetitions_until;
+
+    if (is_due && !c->has_drawn_repetition) {
+        c->repetitions_to_skip = (uint8_t)neap_random_below(neap_conn_random(c), 1u + c->repetitions_passed);
+        c->repetitions_passed = 0;
+        c->has_drawn_repetition = true;
+    }
+    if (is_due && c->repetitions_to_skip == 0) {
+        c->path_repetitions_until = c->now + LIMIT_PATH_CHANGE_EVERY;
+        c->has_drawn_repetition = false;
+        return true;
+    }
+    if (is_due)
+        c->repetitions_to_skip--;
+    if (c->repetitions_passed < LIMIT_PATH_REPETITIONS - 1)
+        c->repetitions_passed++;
+    return false;
+}
+
 /* Copies that are faster than the peer's own packets make these the repetitions, which alone show where it is. A copy that
- * is slower looks the same: the address is asked and never followed at once, and new ones get a path once a second. */
+ * is slower looks the same: the address is asked and never followed at once. Its path is paid for here and not with
+ * may_add, whose bound the first copies use up. */
 void neap_conn_on_repetition(neap_conn *c, const struct received *p)
 {
     struct path *path = p->arrival->path;
 
-    if (!path && take_change(&c->path_repetitions_until, LIMIT_PATH_CHANGE_EVERY, 1, c->now))
-        path = neap_conn_arrival_path(c, p);
+    if (!path && is_drawn(c)) {
+        path = add_arrival_path(c, p);
+        if (path)
+            path->is_repeated = true;
+    }
     if (path && path != conn_path(c))
         ask(c, path);
 }
@@ -373,22 +411,49 @@ void neap_conn_on_path_timer(neap_conn *c)
     set_path_timer(c);
 }
 
-void neap_conn_renew_path_cids(neap_conn *c)
+/* ---- the peer's connection IDs */
+
+/* RFC 9000 §9.5: the peer moved on purpose, and both addresses are sent the same connection ID. */
+static bool shares_cid(const neap_conn *c, const struct path *path)
 {
+    const struct path *active = conn_path(c);
+
+    return path->peer_cid == active->peer_cid && path->dcid_sequence != active->dcid_sequence;
+}
+
+static void renew_cid(neap_conn *c, struct path *path)
+{
+    int cid = neap_peer_cids_take_fresh(&c->peer_cids);
+
+    path->peer_cid = (uint8_t)(cid >= 0 ? (uint32_t)cid : c->peer_cids.active);
+    /* Without one of its own nothing is sent there (§9.5); the packet that is read may have come on it. */
+    if (cid >= 0 || path == neap_conn_proved_path(c))
+        return;
+    neap_validation_abandon(&path->address);
+    path->address.response_count = 0;
+    path->until = c->now;
+    set_path_timer(c);
+}
+
+int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connection_id *f, struct failure *why)
+{
+    /* What is retired may be gone without a trace: its slot is the new one's. */
+    uint64_t sequences[LIMIT_PATHS] = {0};
+
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (c->paths[i])
+            sequences[i] = c->peer_cids.ids[c->paths[i]->peer_cid].sequence;
+    int error = neap_peer_cids_on_new(&c->peer_cids, f, why);
+    if (error)
+        return error;
+    c->peer_cids_changed = true;
     conn_path(c)->peer_cid = (uint8_t)c->peer_cids.active;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[i];
 
-        if (!path || c->peer_cids.ids[path->peer_cid].is_active)
-            continue;
-        int cid = neap_peer_cids_take_fresh(&c->peer_cids);
-        path->peer_cid = (uint8_t)(cid >= 0 ? (uint32_t)cid : c->peer_cids.active);
-        /* Without one of its own nothing is sent there (§9.5); the packet that is read may have come on it. */
-        if (cid >= 0 || path == neap_conn_proved_path(c))
-            continue;
-        neap_validation_abandon(&path->address);
-        path->address.response_count = 0;
-        path->until = c->now;
-        set_path_timer(c);
+        if (path && path != conn_path(c) &&
+            (sequences[i] < c->peer_cids.retire_prior_to || shares_cid(c, path)))
+            renew_cid(c, path);
     }
+    return 0;
 }

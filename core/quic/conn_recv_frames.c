@@ -122,13 +122,7 @@ static int on_streams_blocked(neap_conn *c, struct received *p, const struct fra
 static int on_new_connection_id(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)p;
-    int rc = neap_peer_cids_on_new(&c->peer_cids, &f->new_connection_id, why);
-
-    if (rc == 0) {
-        c->peer_cids_changed = true;
-        neap_conn_renew_path_cids(c);
-    }
-    return rc;
+    return neap_conn_on_new_connection_id(c, &f->new_connection_id, why);
 }
 
 static int on_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f,

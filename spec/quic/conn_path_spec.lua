@@ -45,6 +45,18 @@ local function without_following()
   return p:settle()
 end
 
+--- Whoever sees the client's packets sends `copies` of each ahead of it, each from another of so many addresses.
+local function overtaken(p, copies, addresses)
+  local n = 0
+  p.filter = function(direction, datagram)
+    for _ = 1, direction == "up" and copies or 0 do
+      n = n + 1
+      p:deliver("up", datagram, ("192.0.2.%d:%d"):format(n % addresses % 250, 1000 + n % addresses))
+    end
+    return datagram
+  end
+end
+
 describe("a client whose address changes", function()
   -- covers: rfc9000#9.3.1 rfc9000#9.4
   it("gets its download whole when the port changes, then the address", function()
@@ -407,6 +419,32 @@ describe("packets from another address", function()
     p:free()
   end)
 
+  -- covers: rfc9000#9.3.3.1
+  it("may be several copies of each of the client's, all faster: it is found where it moved to", function()
+    for _, copies in ipairs({ 1, 2, 3, 5 }) do
+      for _, addresses in ipairs({ 7, 50000 }) do
+        for seed = 1, 3 do
+          local p = net.pair({ seed = seed }):handshake()
+          overtaken(p, copies, addresses)
+          local start, moved, pinged = p.now, false, p.now
+          local whole = download(p, 1000000, function()
+            if not moved and p.now - start > 60 * MS then
+              moved = true
+              p:rebind(OTHER_HOST)
+            end
+            if p.now - pinged > 1000 * MS then
+              pinged = p.now
+              p.client:ping()
+            end
+          end, 60000 * MS)
+          local name = ("%d copies, %d addresses, seed %d"):format(copies, addresses, seed)
+          assert.same({ true, true }, { moved, whole }, name)
+          p:free()
+        end
+      end
+    end
+  end)
+
   it("that were here already are not followed before the address is proved", function()
     local p = net.pair():handshake()
     local ping = p.client:inject(net.APPLICATION, bytes(1))
@@ -417,10 +455,27 @@ describe("packets from another address", function()
     p:deliver("up", ping, SPOOFED)
     assert.equal(2, count(p))
     p.now = p.now + 1000 * MS
+    -- Two came since the last was drawn, at most: it is one of as many.
+    p:deliver("up", ping, SPOOFED)
     p:deliver("up", ping, SPOOFED)
     assert.equal(3, count(p))
     p:settle(20000 * MS)
     assert.same({ 1, net.CLIENT, 0 }, { count(p), active(p).address, p.server:stats().path_changes })
+    p:free()
+  end)
+
+  it("that were here already keep their path while copies come from ever new addresses", function()
+    local p = without_following()
+    p.now = p.now + 10000 * MS
+    local ping = p.client:inject(net.APPLICATION, bytes(1))
+    p:deliver("up", ping, net.CLIENT)
+    p:deliver("up", ping, OTHER_HOST)
+    p.now = p.now + 500 * MS
+    for n = 1, 20 do say(p, ("192.0.2.%d:9"):format(n)) end
+    local is_known = false
+    for _, path in ipairs(p.server:paths()) do is_known = is_known or path.address == OTHER_HOST end
+    assert.is_true(is_known)
+    assert.equal(4, count(p))
     p:free()
   end)
 
@@ -515,6 +570,53 @@ describe("packets from another address", function()
     local paths = p.server:paths()
     assert.equal(2, #paths)
     assert.not_equal(paths[1].cid, paths[2].cid)
+    p:free()
+  end)
+end)
+
+describe("a client that moves on purpose", function()
+  local function new_connection_id(sequence, retire_prior_to, id)
+    return bytes(0x18, sequence, retire_prior_to, 8) .. id:rep(8) .. id:rep(16)
+  end
+
+  local function cids(p)
+    local of = {}
+    for _, path in ipairs(p.server:paths()) do of[path.address] = path.cid end
+    return of
+  end
+
+  -- covers: rfc9000#9.5.3
+  it("is sent no connection ID at two addresses when it retires all that there were", function()
+    local p = net.pair():handshake()
+    local frames = new_connection_id(20, 20, "a") .. new_connection_id(21, 20, "b")
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { dcid = 1, pad = 1200 }), OTHER_HOST)
+    p:deliver("up", p.client:inject(net.APPLICATION, frames, { dcid = 1 }), OTHER_HOST)
+    assert.same({ [OTHER_HOST] = ("a"):rep(8), [net.CLIENT] = ("b"):rep(8) }, cids(p))
+    p:free()
+  end)
+
+  -- covers: rfc9000#9.5.3
+  it("is sent another at its old address as soon as there is one", function()
+    local p = net.pair():handshake()
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { dcid = 1, pad = 1200 }), OTHER_HOST)
+    p:deliver("up", p.client:inject(net.APPLICATION, new_connection_id(20, 20, "a"), { dcid = 1 }), OTHER_HOST)
+    p:deliver("up", p.client:inject(net.APPLICATION, new_connection_id(21, 20, "b"), { dcid = 1 }), OTHER_HOST)
+    assert.same({ [OTHER_HOST] = ("a"):rep(8), [net.CLIENT] = ("b"):rep(8) }, cids(p))
+    p:free()
+  end)
+
+  -- covers: rfc9000#9.5.3
+  it("is not sent at the address in use what goes to the other one, when the ID in use is retired", function()
+    local p = net.pair():handshake()
+    for _, frames in ipairs({ new_connection_id(20, 20, "a"), new_connection_id(21, 20, "b") }) do
+      p:deliver("up", p.client:inject(net.APPLICATION, frames, { dcid = 0 }), net.CLIENT)
+    end
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(1), { dcid = 1, pad = 1200 }), OTHER_HOST)
+    assert.same({ [OTHER_HOST] = ("b"):rep(8), [net.CLIENT] = ("a"):rep(8) }, cids(p))
+    for _, frames in ipairs({ bytes(1), new_connection_id(22, 21, "c") }) do
+      p:deliver("up", p.client:inject(net.APPLICATION, frames, { dcid = 0 }), net.CLIENT)
+    end
+    assert.same({ [OTHER_HOST] = ("b"):rep(8), [net.CLIENT] = ("c"):rep(8) }, cids(p))
     p:free()
   end)
 end)
