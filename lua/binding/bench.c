@@ -108,8 +108,9 @@ static void read_options(lua_State *L, struct load_options *options)
     luaL_argcheck(L, options->streams <= LOAD_SLOTS / options->connections, 2, "too many requests at a time");
     luaL_argcheck(L, options->count > 0 || options->duration != NEAP_NEVER, 2,
                   "a count or a duration is needed");
-    luaL_argcheck(L, options->rate >= 0 && options->rate <= 1e7, 2,
-                  "a rate is a number of requests a second");
+    luaL_argcheck(L,
+                  options->rate == 0 || (options->rate >= LOAD_RATE_LEAST && options->rate <= LOAD_RATE_MOST),
+                  2, "a rate is 0.0001 to 10000000 requests a second");
 }
 
 /* core.load(config, { server_name =, peer =, targets = { fields, … }, … }) -> load */
@@ -183,7 +184,20 @@ static void set_histogram(lua_State *L, const char *name, const struct histogram
     lua_setfield(L, -2, name);
 }
 
-static void set_lists(lua_State *L, const struct load_result *result)
+static void set_failures(lua_State *L, const char *name, const struct load_failures *failures)
+{
+    lua_newtable(L);
+    for (size_t i = 0; i < failures->count; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, failures->list[i].reason);
+        lua_setfield(L, -2, "reason");
+        neap_lua_set_u64(L, "count", failures->list[i].count);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, name);
+}
+
+static void set_statuses(lua_State *L, const struct load_result *result)
 {
     lua_newtable(L);
     for (int i = 0; i < (int)LOAD_STATUSES; i++) {
@@ -193,15 +207,6 @@ static void set_lists(lua_State *L, const struct load_result *result)
         }
     }
     lua_setfield(L, -2, "statuses");
-    lua_newtable(L);
-    for (size_t i = 0; i < result->failure_count; i++) {
-        lua_createtable(L, 0, 2);
-        lua_pushstring(L, result->failures[i].reason);
-        lua_setfield(L, -2, "reason");
-        neap_lua_set_u64(L, "count", result->failures[i].count);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_setfield(L, -2, "failures");
 }
 
 /* load:result() -> table; see the README */
@@ -226,6 +231,8 @@ static int load_result(lua_State *L)
     COUNTER(rejected)
     COUNTER(connections_opened)
     COUNTER(connections_lost)
+    COUNTER(connections_failed)
+    COUNTER(connections_open)
     COUNTER(body_received)
     COUNTER(body_sent)
     COUNTER(udp_received)
@@ -237,7 +244,9 @@ static int load_result(lua_State *L)
     set_histogram(L, "latency", &result->latency);
     set_histogram(L, "first_byte", &result->first);
     set_histogram(L, "connect", &result->connect);
-    set_lists(L, result);
+    set_statuses(L, result);
+    set_failures(L, "failures", &result->failures);
+    set_failures(L, "connection_failures", &result->connection_failures);
     return 1;
 }
 

@@ -14,20 +14,26 @@
 
 /* ---- what is counted */
 
-void neap_load_count_failure(struct load *load, const char *reason)
+static void count_failure(struct load_failures *failures, const char *reason)
 {
-    struct load_result *result = &load->result;
     size_t i = 0;
 
-    while (i < result->failure_count && strcmp(result->failures[i].reason, reason) != 0)
+    while (i < failures->count && strcmp(failures->list[i].reason, reason) != 0)
         i++;
-    if (i == result->failure_count) {
+    if (i == failures->count) {
         bool is_last = i >= LOAD_FAILURES - 1;
         i = is_last ? LOAD_FAILURES - 1 : i;
-        snprintf(result->failures[i].reason, LOAD_REASON, "%s", is_last ? "other reasons" : reason);
-        result->failure_count = i + 1;
+        snprintf(failures->list[i].reason, LOAD_REASON, "%s", is_last ? "other reasons" : reason);
+        failures->count = i + 1;
     }
-    result->failures[i].count++;
+    failures->list[i].count++;
+}
+
+void neap_load_count_unconnected(struct load *load, const char *reason, bool is_told)
+{
+    load->result.connections_failed++;
+    if (!is_told)
+        count_failure(&load->result.connection_failures, reason);
 }
 
 static void free_request(struct load *load, struct load_request *r)
@@ -61,7 +67,7 @@ void neap_load_failed(struct load *load, struct load_request *r, const char *rea
 {
     if (r->is_measured) {
         load->result.failed++;
-        neap_load_count_failure(load, reason);
+        count_failure(&load->result.failures, reason);
         /* With a rate one that never came took at least so long; without, failing fast would look fast. */
         if (load->options.rate > 0) {
             count_end(load, r, now);
@@ -116,12 +122,12 @@ static struct load_conn *take_ready(struct load *load)
     return c;
 }
 
-/* When the next request is to be sent at the asked rate. */
+/* When the next request is to be sent at the asked rate; what no neap_time holds is never. */
 static neap_time next_due(const struct load *load)
 {
     double since = load->options.rate > 0 ? (double)load->next * 1e9 / load->options.rate : 0;
 
-    return load->paced_at + (neap_time)since;
+    return since < (double)(NEAP_NEVER / 2) ? load->paced_at + (neap_time)since : NEAP_NEVER;
 }
 
 /* When the measurement ends by its duration. */
@@ -240,6 +246,20 @@ static void end_measuring(struct load *load, neap_time now)
     load->phase_at = now;
 }
 
+static size_t count_open(const struct load *load)
+{
+    return load->options.connections - load->missing - load->handshaking;
+}
+
+/* Whether a connection is wanted and there is none: the server has left, or is between two of them. */
+static bool is_alone(const struct load *load)
+{
+    const struct load_options *o = &load->options;
+    bool is_complete = o->count > 0 && load->measured_over >= o->count;
+
+    return !o->is_fresh && !is_complete && count_open(load) == 0;
+}
+
 static void finish(struct load *load, neap_time now)
 {
     size_t slots = load->options.connections * load->options.streams;
@@ -254,6 +274,7 @@ static void finish(struct load *load, neap_time now)
             neap_histogram_add(&load->result.latency, now - r->intended);
     }
     load->phase = LOAD_OVER;
+    load->result.connections_open = count_open(load);
     for (size_t i = 0; i < load->options.connections; i++)
         neap_load_leave(&load->conns[i]);
     neap_loop_stop(load->loop);
@@ -280,7 +301,7 @@ static void advance(struct load *load, neap_time now)
     if (load->phase == LOAD_MEASURING && o->count > 0 && load->measured_over >= o->count)
         end_measuring(load, now);
     if (load->phase == LOAD_DRAINING &&
-        (load->measured_over >= load->measured || now - load->phase_at >= DRAIN))
+        ((load->measured_over >= load->measured && !is_alone(load)) || now - load->phase_at >= DRAIN))
         finish(load, now);
     if (load->phase != LOAD_OVER && is_hopeless(load))
         finish(load, now);
@@ -288,10 +309,12 @@ static void advance(struct load *load, neap_time now)
 
 /* ---- a turn */
 
-/* Connections that are kept: those that are missing are begun, some at a time. */
+/* Connections that are kept: those that are missing are begun, some at a time; at the end only to see whether the server
+ * is still there. */
 static void connect_missing(struct load *load, neap_time now)
 {
-    if (load->options.is_fresh || load->phase >= LOAD_DRAINING)
+    if (load->options.is_fresh || load->phase == LOAD_OVER ||
+        (load->phase == LOAD_DRAINING && !is_alone(load)))
         return;
     for (size_t i = 0; i < load->options.connections && load->missing > 0; i++) {
         struct load_conn *c = &load->conns[i];

@@ -11,6 +11,8 @@
 #define LOAD_REASON 96      /* bytes of one */
 #define LOAD_SLOTS 1000000u /* requests that may be open at a time */
 #define LOAD_STATUSES 1000u
+#define LOAD_RATE_LEAST 0.0001 /* requests a second; below, two of them are hours apart */
+#define LOAD_RATE_MOST 1e7
 
 /* One of the requests that are sent in turn; the fields and what they point to are the caller's. */
 struct load_target {
@@ -42,6 +44,12 @@ struct load_failure {
     uint64_t count;
 };
 
+/* Why something failed, the reasons in the order in which they came. */
+struct load_failures {
+    struct load_failure list[LOAD_FAILURES];
+    size_t count;
+};
+
 /* What a measurement gave. Requests are those that were to begin in it. */
 struct load_result {
     uint64_t begun, answered, failed;
@@ -50,11 +58,13 @@ struct load_result {
     uint64_t finished; /* answers that came while it lasted, to earlier requests too */
     uint64_t rejected; /* sent again, since the server had not begun with them */
     uint64_t connections_opened, connections_lost;
+    uint64_t connections_failed; /* handshakes that did not end well, whenever */
+    uint64_t connections_open;   /* when it ended */
     uint64_t body_received, body_sent, udp_received, udp_sent; /* bytes, while it lasted */
     double seconds, user_seconds, system_seconds;
     uint64_t statuses[LOAD_STATUSES];
-    struct load_failure failures[LOAD_FAILURES];
-    size_t failure_count;
+    struct load_failures failures;            /* of requests */
+    struct load_failures connection_failures; /* of connections that no request waited for */
     struct histogram latency; /* from when a request was to be sent, to the end of its answer */
     struct histogram first;   /* … to the first byte of it */
     struct histogram connect; /* from the first packet to a complete handshake */
@@ -131,8 +141,8 @@ void neap_load_dispatch(struct load *load, neap_time now);
 void neap_load_answered(struct load *load, struct load_request *r, neap_time now);
 void neap_load_failed(struct load *load, struct load_request *r, const char *reason, neap_time now);
 void neap_load_rejected(struct load *load, struct load_request *r);
-/** Count a failure of which no request knows. */
-void neap_load_count_failure(struct load *load, const char *reason);
+/** Count a connection that failed; `is_told`: its request says why. */
+void neap_load_count_unconnected(struct load *load, const char *reason, bool is_told);
 
 /** Begin a connection; false when none can be made. */
 bool neap_load_connect(struct load *load, struct load_conn *c, neap_time now);

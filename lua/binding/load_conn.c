@@ -17,14 +17,14 @@ bool neap_load_connect(struct load *load, struct load_conn *c, neap_time now)
 
     c->begun = now;
     if (conn == NULL) {
-        neap_load_count_failure(load, why != NULL ? why : neap_strerror(NEAP_ERR_NO_MEMORY));
+        neap_load_count_unconnected(load, why != NULL ? why : neap_strerror(NEAP_ERR_NO_MEMORY), false);
         load->is_refused = true;
         return false;
     }
     c->h3 = neap_h3_new(conn, NULL);
     if (c->h3 == NULL) {
         neap_conn_free(conn);
-        neap_load_count_failure(load, neap_strerror(NEAP_ERR_NO_MEMORY));
+        neap_load_count_unconnected(load, neap_strerror(NEAP_ERR_NO_MEMORY), false);
         load->is_refused = true;
         return false;
     }
@@ -111,8 +111,7 @@ static void lose(struct load_conn *c, const char *reason, neap_time now)
     if (!c->is_established) {
         load->failed_in_row++;
         c->again_at = now + AGAIN_AFTER;
-        if (!had_requests)
-            neap_load_count_failure(load, reason);
+        neap_load_count_unconnected(load, reason, had_requests);
     }
     end_requests(c, reason, now);
     neap_load_leave(c);

@@ -237,7 +237,15 @@ end
 
 -- What is wrong with the fields of a request, as far as it shows; nil: nothing.
 local function fault(fields)
-  if not fields[2]:match("^[%w!#$%%&'*+.^_`|~-]+$") then return ("there cannot be a method %q"):format(fields[2]) end
+  local method, authority, path = fields[2], fields[6], fields[8]
+  if not method:match("^[%w!#$%%&'*+.^_`|~-]+$") then return ("there cannot be a method %q"):format(method) end
+  if method == "CONNECT" then return "CONNECT asks for a tunnel, and there is none to be had here" end
+  if not authority:match("^[%w!$%%&'()*+.:;=_~%[%]-]+$") then
+    return ("there cannot be an authority (host and port) %q"):format(authority:sub(1, 60))
+  end
+  if path:find('[^!"$-~]') then
+    return ("a path is of visible ASCII, other bytes are percent-encoded: %q"):format(path:sub(1, 60))
+  end
   return Headers.fault({ (table.unpack or unpack)(fields, 9) })
 end
 

@@ -240,6 +240,35 @@ describe("neap bench", function()
     assert.is_true(r.connections_lost > 0)
   end)
 
+  it("ends with 1 when the server left in the middle, and tells failed connections from failed requests", function()
+    -- It answers, says that it leaves, and takes no other connection, as a server that got SIGTERM.
+    serve [[
+      local count = 0
+      app:get("/", function()
+        count = count + 1
+        if count == 20 then os.execute("kill -TERM $PPID") end
+        return "x"
+      end)
+    ]]
+    local r, output = result_of("-D 1.5 -c 2 -m 2 -r 100 --timeout 0.3 URL", 1)
+    assert.is_true(r.answered >= 19, output)
+    assert.same({ 0, {} }, { r.failed, r.failures })
+    assert.equal(0, r.connections_open)
+    assert.is_true(r.connections_failed > 0 and #r.connection_failures > 0, output)
+    assert.matches("neap: %d+ connections? failed, none was open at the end: connection[^\n]*\n", output)
+    assert.equal(0, server:stop())
+    -- Nor is it a success where no handshake has failed yet.
+    serve [[app:get("/", function()
+      os.execute("kill -TERM $PPID")
+      return "x"
+    end)]]
+    output = bench("-D 0.5 -c 1 -m 1 -r 100 --timeout 60 URL; echo code $?")
+    assert.matches("neap: [^\n]*n[^\n]* open at the end", output)
+    assert.matches("connections%s+%d+ opened, %d+ lost, %d+ failed, 0 open at the end\n", output)
+    assert.matches("code 1", output)
+    assert.equal(0, server:stop())
+  end)
+
   it("prints what there is when it is interrupted", function()
     serve [[app:get("/", function() return "x" end)]]
     os.execute(("(env %s bench -k -D 60 %s > %s/out 2>&1 & echo $! > %s/pid; wait $!; echo $? > %s/status) &"):format(
@@ -282,9 +311,13 @@ describe("neap bench", function()
       ["-c 100000 -m 100 https://x/"] = "1000000 requests", ["http://x/"] = "https",
       ["https://x/ https://y/"] = "several servers", ["--connect nowhere https://x/"] = "HOST:PORT",
       ["-H nothing https://x/"] = "a header is", ["-d @/none https://x/"] = "/none", ["--nope"] = "unknown option",
+      ["-r 1e-12 https://x/"] = "%-r takes requests a second, from 0.0001 up to 10000000",
+      ["-X CONNECT https://x/"] = "CONNECT",
+      ["-H content-length:5 https://x/"] = 'content%-length says "5", and the body has 0 bytes',
+      ["https://x/\195\164"] = "path", ["-H 'host: a,b' https://x/"] = "authority",
       ["-X 'G T' https://x/"] = "method", ["-H 'a b: c' https://x/"] = '"a b"',
     } do
-      local output, status = helper.run(neap .. " bench " .. words)
+      local output, status = helper.run("timeout -s KILL 5 env " .. neap .. " bench " .. words)
       assert.equal(2, status, words .. ": " .. output)
       assert.matches("^neap: [^\n]*" .. what, output)
     end

@@ -17,8 +17,8 @@ take. Several URLs of one server are asked for in turn.
   -m, --streams N      how many requests are open at a time on each (10)
   -n, --requests N     end after N requests
   -D, --duration S     end after S seconds (10 unless -n is given); also 500ms, 2m
-  -r, --rate N         begin N requests a second in all, whether or not earlier ones were answered; latencies count from
-                       when a request was to begin, so that a server that stalls does not look fast
+  -r, --rate N         begin N requests a second in all (0.0001 or more), whether or not earlier ones were answered;
+                       latencies count from when a request was to begin: a server that stalls does not look fast
   --handshakes         a new connection for each request, -c at a time
   --warm-up S          ask for S seconds before anything is counted (0)
   --timeout S          seconds that a request or a handshake may take (10)
@@ -31,8 +31,9 @@ take. Several URLs of one server are asked for in turn.
   -f, --fail           exit with 1 when a status was 400 or more
   --json               print the result as JSON, times in seconds
 
-Ends with 0, or with 1 when a request failed or none was answered. Without -r each request begins when one has ended, so
-that a slow server is asked less: compare latencies with -r.
+Ends with 0; with 1 when a request or a connection failed, none was answered, or no connection was open at the end.
+Failed requests and failed connections are counted apart. Without -r each request begins when one has ended, so that a
+slow server is asked less: compare latencies with -r.
 ]]
 
 local SPEC = {
@@ -48,6 +49,7 @@ local SPEC = {
 }
 
 local REQUESTS_AT_A_TIME = 1000000 -- as core.load takes
+local RATE_LEAST, RATE_MOST = 0.0001, 10000000 -- as core.load takes
 local BUSY = 0.9 -- of a core: whoever is that busy may be what is measured
 
 -- ---- what is asked
@@ -69,7 +71,8 @@ end
 local NUMBERS = {
   connections = { "-c", whole_of, "a whole number from 1" }, streams = { "-m", whole_of, "a whole number from 1" },
   count = { "-n", whole_of, "a whole number from 1" },
-  rate = { "-r", function(text) return tonumber(text) end, "requests a second, up to 10000000", 1e7 },
+  rate = { "-r", function(text) return tonumber(text) end,
+    ("requests a second, from %s up to %d"):format(RATE_LEAST, RATE_MOST), RATE_MOST, false, RATE_LEAST },
   duration = { "-D", seconds_of, "seconds" }, timeout = { "--timeout", seconds_of, "seconds" },
   warm_up = { "--warm-up", seconds_of, "seconds", nil, true },
 }
@@ -79,7 +82,8 @@ local function read_numbers(found)
   for name, row in pairs(NUMBERS) do
     if found[name] then
       local value = row[2](found[name])
-      local is_fine = value and value < (row[4] or 1e9) and (value > 0 or row[5] and value == 0)
+      local is_fine = value and value <= (row[4] or 1e9) and (value > 0 or row[5] and value == 0) and
+        value >= (row[6] or 0)
       if not is_fine and name ~= "count" or not value then return nil, row[1] .. " takes " .. row[3] end
       found[name] = value
     end
@@ -135,12 +139,16 @@ local function make_fields(found, target, body)
     if not name then return nil, "a header is 'name: value', not " .. line end
     if name:lower() == "user-agent" then headers:set(name, value) else headers:append(name, value) end
   end
-  if found.data then
-    if not found.data:find("^@") and not headers:get("content-type") then
-      headers:set("content-type", "application/x-www-form-urlencoded")
+  local length, told = ("%d"):format(#body), headers:get_all("content-length")
+  for _, value in ipairs(told) do
+    if value ~= length then
+      return nil, ("content-length says %q, and the body has %s bytes"):format(value:sub(1, 60), length)
     end
-    headers:set("content-length", ("%d"):format(#body))
   end
+  if found.data and not found.data:find("^@") and not headers:get("content-type") then
+    headers:set("content-type", "application/x-www-form-urlencoded")
+  end
+  if found.data or told[1] then headers:set("content-length", length) end
   local fields = { ":method", found.method or found.data and "POST" or "GET", ":scheme", "https", ":authority",
     headers:get("host") or target.authority, ":path", target.target }
   headers:del("host")
@@ -192,6 +200,12 @@ local function latency_line(name, h)
     duration(h.p90), duration(h.p99), duration(h.p999), duration(h.max), duration(h.mean), duration(h.min))
 end
 
+-- Whether no connection was left, and more was to be asked.
+local function ended_alone(found, result)
+  local is_complete = found.count and result.answered + result.failed >= found.count
+  return not found.handshakes and not is_complete and result.connections_open == 0
+end
+
 local function report(found, result)
   local lines = {}
   local function line(name, text, ...) lines[#lines + 1] = ("%-12s " .. text):format(name, ...) end
@@ -206,13 +220,17 @@ local function report(found, result)
   lines[#lines + 1] = latency_line("handshake", result.connect)
   line("body", "%s received (%s/s), %s sent", size(result.body_received), size(result.received_per_second),
     size(result.body_sent))
-  if found.handshakes or result.connections_lost > 0 then
-    line("connections", "%s opened, %s lost", grouped(result.connections_opened), grouped(result.connections_lost))
+  if found.handshakes or result.connections_lost > 0 or result.connections_failed > 0 or ended_alone(found, result) then
+    line("connections", "%s opened, %s lost, %s failed, %s open at the end", grouped(result.connections_opened),
+      grouped(result.connections_lost), grouped(result.connections_failed), grouped(result.connections_open))
   end
   if result.rejected > 0 then line("sent again", "%s that the server had not begun with", grouped(result.rejected)) end
   if result.open > 0 then line("open", "%s at the end", grouped(result.open)) end
   if result.late > 0 then line("late", "%s that had not begun at the end", grouped(result.late)) end
   for _, failure in ipairs(result.failures) do line("failed", "%s × %s", grouped(failure.count), failure.reason) end
+  for _, failure in ipairs(result.connection_failures) do
+    line("unconnected", "%s × %s", grouped(failure.count), failure.reason)
+  end
   line("own CPU", "%s a request (user %s, system %s: %.0f %% of a core)", duration(result.cpu_per_request),
     duration(result.user_seconds), duration(result.system_seconds), result.cpu_share * 100)
   if result.cpu_share >= BUSY then line("", "this client is as busy as it can be: the server may do more") end
@@ -226,15 +244,26 @@ local function as_json(result)
   end
   table.sort(statuses, function(a, b) return a.status < b.status end)
   result.statuses, result.failures, result.phase = statuses, json.array(result.failures), nil
+  result.connection_failures = json.array(result.connection_failures)
   return assert(json.encode(result)) .. "\n"
+end
+
+local function counted(count, noun)
+  return ("%s %s%s failed"):format(grouped(count), noun, count == 1 and "" or "s")
 end
 
 local function exit_code(cli, found, result)
   if result.interrupted then return cli.fail(1, "interrupted") end
-  if result.answered == 0 then
-    return cli.fail(1, "no request was answered", result.failures[1] and ": " .. result.failures[1].reason or "")
+  local first = result.failures[1] or result.connection_failures[1]
+  local why = first and ": " .. first.reason or ""
+  if result.answered == 0 then return cli.fail(1, "no request was answered", why) end
+  local wrong = {}
+  if result.failed > 0 then wrong[1] = counted(result.failed, "request") end
+  if result.connections_failed > 0 then wrong[#wrong + 1] = counted(result.connections_failed, "connection") end
+  if ended_alone(found, result) then
+    wrong[#wrong + 1] = (result.connections_failed > 0 and "none" or "no connection") .. " was open at the end"
   end
-  if result.failed > 0 then return 1 end
+  if wrong[1] then return cli.fail(1, table.concat(wrong, ", "), why) end
   for status in pairs(result.statuses) do
     if found.fail and status >= 400 then return cli.fail(1, "status ", status) end
   end
