@@ -616,8 +616,9 @@ NEAP_API void neap_endpoint_refused(neap_endpoint *endpoint, const neap_udp_data
 NEAP_API void neap_endpoint_refused_train(neap_endpoint *endpoint, const neap_udp_datagram *datagram);
 /** A Packet Too Big or Fragmentation Needed message of ICMP came for a datagram to this address: `passes` is what its MTU
  * leaves for the UDP payload, `quoted` what it has of the payload of that datagram. It is believed to be true when it
- * quotes a connection ID that is used there, and then only a hint (RFC 9000 §14.2.1): which size to try next, and that
- * larger ones which are lost may be too large. Found are the connections that searched last, 32 of an endpoint. */
+ * quotes a connection ID that is used there, of a peer without one never, and then only a hint (RFC 9000 §14.2.1): which size
+ * to try next, and that larger ones which are lost may be too large. Found are the connections that searched last, 32 of an
+ * endpoint. */
 NEAP_API void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address *to, size_t passes,
                                     const uint8_t *quoted, size_t size);
 

@@ -54,7 +54,9 @@ void neap_conn_choose_ack_request(neap_conn *c)
     struct ack_request *a = &c->ack_request;
     const struct path_recovery *path = &conn_path(c)->recovery;
 
-    if (!neap_conn_may_hurry_acks(c) || a->in_flight || !path->rtt.has_sample || c->stage < STAGE_CONFIRMED)
+    /* What is owed stays so: of a question that was lost the peer knows nothing, however near it was to this. */
+    if (!neap_conn_may_hurry_acks(c) || a->owed || a->in_flight || !path->rtt.has_sample ||
+        c->stage < STAGE_CONFIRMED)
         return;
     uint16_t every = wanted_every(path);
     /* Who never had a large window needs no frame. */
@@ -99,7 +101,8 @@ void neap_conn_ack_request_acked(neap_conn *c, const struct sent_frame *f)
 
     if (f->id + 1 != a->next_sequence)
         return;
-    a->in_flight = false;
+    /* A probe may have taken it for lost meanwhile. */
+    a->owed = a->in_flight = false;
     c->recovery.max_ack_delay = a->max_delay;
 }
 

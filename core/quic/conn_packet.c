@@ -445,5 +445,5 @@ bool neap_conn_wants(neap_conn *c, enum space space)
         return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
     return neap_streams_has_to_send(&c->streams) || c->owes_handshake_done || c->owes_ping ||
            neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
-           c->peer_cids.retire_count > 0;
+           c->peer_cids.retire_count > 0 || c->ack_request.owed;
 }

@@ -62,7 +62,8 @@ void neap_conn_refuses_trains(neap_conn *c, const neap_address *to)
         path->refuses_trains = true;
 }
 
-/* RFC 9000 §14.2.1: addresses and connection ID are those of the path; what quotes too little proves nothing. */
+/* RFC 9000 §14.2.1: addresses and connection ID are those of the path; what quotes too little proves nothing, nor does any
+ * message where the peer has no ID that its sender would have to know. */
 void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, struct span quoted)
 {
     struct path *path = neap_conn_find_path(c, to);
@@ -72,6 +73,6 @@ void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, stru
     struct span dcid = cid_span(&c->peer_cids.ids[path->peer_cid].cid);
     bool is_short = quoted.size > dcid.size && (quoted.data[0] & 0xc0) == 0x40;
 
-    if (is_short && span_equal(span_of(quoted.data + 1, dcid.size), dcid))
+    if (is_short && dcid.size > 0 && span_equal(span_of(quoted.data + 1, dcid.size), dcid))
         neap_pmtu_on_too_big(&path->recovery.pmtu, (uint16_t)passes);
 }

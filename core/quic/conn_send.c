@@ -81,10 +81,17 @@ static size_t room_for_one(const struct path *path, size_t size)
     return size < most ? size : most;
 }
 
+/* Where nothing in flight is waited for, the window would not open again: a probe of the size that was lost, which the
+ * least window has little room beside, is found out by the acknowledgement of what is sent after it. */
+static bool has_window(const neap_conn *c, const struct path_recovery *path, size_t room)
+{
+    return neap_path_recovery_window_left(path) >= room || !neap_recovery_awaits(&c->recovery);
+}
+
 /* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */
 static bool may_elicit(neap_conn *c, struct path_recovery *path, size_t room)
 {
-    if (neap_path_recovery_window_left(path) < room || path->pmtu.waits)
+    if (!has_window(c, path, room) || path->pmtu.waits)
         return false;
     if (neap_pacer_budget(&path->pacer, c->now) >= room)
         return true;
@@ -191,7 +198,7 @@ static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size)
     path->recovery.pmtu.waits = false;
     if (probe == 0 || !may_elicit(c, &path->recovery, path->recovery.pmtu.size))
         return 0;
-    path->recovery.pmtu.waits = neap_path_recovery_window_left(&path->recovery) < probe;
+    path->recovery.pmtu.waits = !has_window(c, &path->recovery, probe);
     parcel_begin(&p, path);
     if (path->recovery.pmtu.waits || !neap_draft_write_size_probe(c, &p.drafts[0], path, out, probe))
         return 0;

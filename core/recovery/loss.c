@@ -54,6 +54,14 @@ static neap_time earliest_loss(const struct recovery *r, enum space *space)
     return at;
 }
 
+bool neap_recovery_awaits(const struct recovery *r)
+{
+    for (enum space i = SPACE_INITIAL; i < SPACES; i++)
+        if (r->spaces[i] && r->spaces[i]->sent.eliciting_in_flight)
+            return true;
+    return false;
+}
+
 /* When and where to probe; NEAP_NEVER when there is nothing to probe for. A client whose address may not be validated
  * goes on without anything in flight: the server could be at its amplification limit (RFC 9002 §6.2.2.1). */
 static neap_time earliest_probe(const struct recovery *r, enum space *space, neap_time now)

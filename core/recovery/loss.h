@@ -85,6 +85,10 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now);
 /** Set the timer anew (after the peer's address was validated, keys came, a packet was sent). */
 void neap_recovery_set_timer(struct recovery *r, neap_time now);
 
+/** Whether an acknowledgement or the timer will tell what became of anything in flight. Probes of the size
+ * are not waited for: one that is lost stays in flight until something later is acknowledged. */
+bool neap_recovery_awaits(const struct recovery *r);
+
 /** The PTO of a space on the active path without backoff: idle, closing and path timers use it. */
 neap_time neap_recovery_pto(const struct recovery *r, enum space space);
 

@@ -1,5 +1,7 @@
 local net = require("support.quic_net")
 
+local MS = net.MS
+
 -- A pair that keeps the size of the largest datagram of the client, and the first one above 1200 bytes of both.
 local function watched(options)
   local p = net.pair(options)
@@ -15,6 +17,24 @@ local function watched(options)
     return datagram
   end
   return p, seen
+end
+
+-- A path that loses what is above 1200 bytes, and much else until a probe went in the least window.
+local function lossy(seed)
+  local random = net.random(seed)
+  local p, least = nil, 2 * 1200
+  local path = {}
+  p = net.pair({ seed = seed, filter = function(direction, datagram)
+    if direction == "up" then return datagram end
+    if #datagram > 1200 then
+      if path.is_lossy and p.server:stats().window == least then
+        path.is_lossy, path.clean_at = false, p.now
+      end
+      return false
+    end
+    return not (path.is_lossy and random() < 0.4) and datagram
+  end })
+  return p:handshake(), path
 end
 
 describe("a probe of the datagram size", function()
@@ -53,5 +73,36 @@ describe("a probe of the datagram size", function()
     assert.is_true(p.server:stats().unproductive < 10)
     assert.equal("none", p.server:info().by)
     p:free()
+  end)
+
+  it("that is lost in the least window holds no data back, though the peer is never silent", function()
+    for seed = 1, 5 do
+      local p, path = lossy(seed)
+      path.is_lossy = true
+      local up, down = p.client:open(false), p.server:open(false)
+      assert.equal(200000, p.server:stream_send(down, ("x"):rep(200000), true))
+      local got, fin = 0, false
+      local function read()
+        while p.server:readable_next() do p.server:stream_recv(up) end
+        while p.client:readable_next() do end
+        for data, is_last in function() return p.client:stream_recv(down) end do
+          got, fin = got + #data, is_last
+          if #data == 0 or fin then break end
+        end
+        return fin
+      end
+      local function listen(time)
+        for _ = 1, time / (100 * MS) do
+          p.client:stream_send(up, "hello", false)
+          if p:run(read, 100 * MS) then return end
+        end
+      end
+      repeat listen(100 * MS) until path.clean_at or fin
+      assert.is_false(fin)
+      local before = got
+      listen(1000 * MS)
+      assert.is_true(got >= before + 20 * 1200, got - before)
+      p:free()
+    end
   end)
 end)

@@ -12,7 +12,7 @@ local function start(link, most, options)
   return transfer.new(options.seed or 1, path, options.size or MEGABYTE, {
     max_send_udp_payload_size = most, max_udp_payload_size = options.takes, keep_alive = options.keep_alive,
     send_buffer = options.send_buffer or 20000,
-  })
+  }, options.id_size)
 end
 
 -- Figures of both sides.
@@ -199,11 +199,11 @@ describe("a router's PTB messages", function()
 
   -- covers: rfc9000#14.2.1.3 rfc9000#14.2.1.4 rfc9000#14.2.1.5 rfc8899#4.6.1.2 rfc8899#4.6.1.3 rfc8899#4.6.1.5
   it("are those that name the address and quote the connection ID", function()
-    local function probes(change)
+    local function probes(change, id_size)
       local seen
       local run = start({ down = { mtu = 1300, filter = function(bytes)
         if #bytes == 1452 then seen = bytes:sub(1, 528) end
-      end } })
+      end } }, nil, { id_size = id_size })
       run.sim:go(function(lab)
         while true do
           lab:sleep(0.001)
@@ -229,6 +229,10 @@ describe("a router's PTB messages", function()
     } do
       assert.equal(alone, probes(change), name)
     end
+    -- A client without IDs: there is nothing that one off the path could not know.
+    local unnamed = probes(function(to) return to, 1300, "" end, 0)
+    assert.is_true(unnamed > 8, unnamed)
+    assert.equal(unnamed, probes(function(to, quoted) return to, 1300, quoted end, 0))
   end)
 
   -- covers: rfc9000#14.2.1.6

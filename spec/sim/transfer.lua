@@ -57,9 +57,10 @@ local function serve(conn, sides, data)
   end
 end
 
---- A simulation of a client and a server on one link, with a stream that carries `size` bytes each way.
+--- A simulation of a client and a server on one link, with a stream that carries `size` bytes each way. `config` is of
+-- both, `id_size` (source_connection_id_size) of the client.
 -- Returns a table: sim, client, server, link, done().
-function transfer.new(seed, link_options, size, config)
+function transfer.new(seed, link_options, size, config, id_size)
   local run = { sim = sim.new{ seed = seed } }
   local data = transfer.pattern(size)
   local client_sides, server_sides = {}, {}
@@ -80,7 +81,7 @@ function transfer.new(seed, link_options, size, config)
       client_sides[run.id].push()
     end
     serve(conn, client_sides, data)
-  end })
+  end, source_connection_id_size = id_size })
 
   function run.done()
     local here, there = run.id and client_sides[run.id], run.id and server_sides[run.id]

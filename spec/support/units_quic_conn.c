@@ -296,6 +296,7 @@ static int conn_stats(lua_State *L)
     set_number(L, "ack_every", c->application.ack.policy.every);
     set_number(L, "ack_delay", c->application.ack.policy.max_delay);
     set_number(L, "asked_every", c->ack_request.every);
+    set_number(L, "asked", c->ack_request.next_sequence);
     set_number(L, "peer_ack_delay", c->recovery.max_ack_delay);
     return 1;
 }
