@@ -175,6 +175,10 @@ void neap_peer_chain_free(struct peer_chain *chain);
  * certificate_unknown 46. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
+/** Check nothing but that the leaf's key is one of the pins. 0 also when there are none (trust may be NULL), or
+ * NEAP_CRYPTO_ERROR + certificate_unknown. */
+int neap_peer_chain_verify_pins(const struct peer_chain *chain, const struct trust *trust,
+                                struct failure *why);
 /** What the last check took: signatures looked at, those of them that were verified before and remembered, and what
  * holding names against constraints cost. */
 struct chain_cost {

@@ -98,10 +98,14 @@ static int check_leaf(const struct certificate *leaf, const char *name, unsigned
     return 0;
 }
 
-static int check_pins(const struct certificate *leaf, const struct trust *trust, struct failure *why)
+int neap_peer_chain_verify_pins(const struct peer_chain *chain, const struct trust *trust,
+                                struct failure *why)
 {
+    const struct certificate *leaf = &chain->certificates[0];
     uint8_t digest[32];
 
+    if (!trust || trust->pin_count == 0)
+        return 0;
     neap_hash(HASH_SHA256, leaf->key.spki, digest);
     for (size_t i = 0; i < trust->pin_count; i++) {
         if (neap_equal_constant_time(trust->pins[i], digest, sizeof(digest)))
@@ -146,7 +150,7 @@ int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, 
             return error;
     }
     /* A pin says exactly which key is meant, so it is enough alone. */
-    return trust->pin_count > 0 ? check_pins(leaf, trust, why) : 0;
+    return neap_peer_chain_verify_pins(chain, trust, why);
 }
 
 struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain)

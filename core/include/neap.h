@@ -203,8 +203,9 @@ NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, cons
  * certificate where SSL_CERT_FILE points), NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. A client that verifies and was given
  * neither roots nor a pin does this by itself at its first connection. */
 NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
-/** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256; up to 64 may be added. With verify_peer the chain
- * is checked as well only when roots were given; a pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
+/** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256, or another that was added: up to 64. It holds with
+ * and without verify_peer; name, dates and chain are checked as well only with verify_peer and when roots were given: a
+ * pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
 
 /** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a

@@ -51,7 +51,7 @@
       "0: any number")                                                                                     \
     X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")              \
     X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                          \
-    X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate")                         \
+    X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")      \
     X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4") \
     X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                          \
     X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")

@@ -25,7 +25,7 @@
 ---@field handshake_rate? integer handshakes that a server can sign in a second: near it addresses are proved first, by Retry; 0: any number
 ---@field initial_rtt? number seconds: the round-trip time before one is measured
 ---@field retry? boolean a server answers every first Initial with Retry
----@field verify_peer? boolean a client verifies the server's certificate
+---@field verify_peer? boolean a client verifies the server's certificate; pins hold without
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
 ---@field pacing? boolean packets leave spread over time
 ---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

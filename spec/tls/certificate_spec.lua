@@ -66,7 +66,17 @@ describe("a server's chain", function()
     refused(alert(46), { client = { pin = ("x"):rep(32) } })
   end)
 
-  it("is not looked at when verification is off, but its key must sign", function()
+  it("is held by a pin alone when verification is off, whatever the roots, the name and the date", function()
+    local later = fixtures.now + 2 * YEAR
+    for _, roots in ipairs({ "", certificates.stranger[1] }) do
+      local pinned = { verify = false, roots = roots, pin = certificates.pin }
+      accepted({ client = pinned, name = "wrong.test", now = later })
+      refused(alert(46), { client = pinned, server = { certificate = "stranger" }, name = "wrong.test" })
+      refused(alert(46), { client = { verify = false, roots = roots, pin = ("x"):rep(32) } })
+    end
+  end)
+
+  it("is not looked at when verification is off and nothing is pinned, but its key must sign", function()
     accepted({ client = { verify = false, roots = "" }, server = { certificate = "stranger" }, name = "wrong.test" })
     local _, failure = pair.tampered({ client = { verify = false } }, "server", messages.CERTIFICATE, function()
       local other = pair.new({ server = { certificate = "other" } })
