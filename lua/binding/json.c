@@ -8,8 +8,15 @@
 
 void neap_lua_json_begin(lua_State *L, struct json_text *text)
 {
-    *text = (struct json_text){.at = lua_touserdata(L, lua_upvalueindex(JSON_ROOM)),
-                               .capacity = lua_rawlen(L, lua_upvalueindex(JSON_ROOM))};
+    lua_pushvalue(L, lua_upvalueindex(JSON_ROOM));
+    lua_pushnil(L);
+    lua_replace(L, lua_upvalueindex(JSON_ROOM));
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newuserdata(L, ROOM_FIRST);
+    }
+    *text = (struct json_text){
+        .at = lua_touserdata(L, -1), .capacity = lua_rawlen(L, -1), .place = lua_gettop(L)};
 }
 
 void neap_lua_json_reserve(lua_State *L, struct json_text *text, size_t size)
@@ -20,16 +27,16 @@ void neap_lua_json_reserve(lua_State *L, struct json_text *text, size_t size)
         capacity *= 2;
     char *room = lua_newuserdata(L, capacity);
     memcpy(room, text->at, text->size);
-    lua_replace(L, lua_upvalueindex(JSON_ROOM));
+    lua_replace(L, text->place);
     text->at = room;
     text->capacity = capacity;
 }
 
 void neap_lua_json_end(lua_State *L, struct json_text *text)
 {
-    if (text->capacity <= ROOM_KEPT)
+    if (text->capacity > ROOM_KEPT)
         return;
-    lua_newuserdata(L, ROOM_FIRST);
+    lua_pushvalue(L, text->place);
     lua_replace(L, lua_upvalueindex(JSON_ROOM));
 }
 
@@ -37,7 +44,7 @@ static void push_closure(lua_State *L, lua_CFunction function)
 {
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
-    lua_newuserdata(L, ROOM_FIRST);
+    lua_pushnil(L);
     lua_pushcclosure(L, function, JSON_ROOM);
 }
 

@@ -14,20 +14,22 @@
 enum json_upvalue {
     JSON_NULL = 1, /* what stands for null */
     JSON_ARRAY,    /* the metatable of arrays */
-    JSON_ROOM,     /* a userdata: where a text grows */
+    JSON_ROOM,     /* a userdata, where a text grows; nil while one does */
 };
 
-/* A text that grows in the room of its closure, which is kept for the next one while it is small. */
+/* A text that grows in a room which its closure keeps for the next one while it is small. Each allocation of Lua may run
+ * finalizers, and these may read or write JSON: what is in use is on the stack of who uses it, and nowhere else. */
 struct json_text {
     char *at;
     size_t size, capacity;
+    int place; /* of the room on the stack */
 };
 
-/** An empty text in the room that is there. */
+/** An empty text; pushes its room, which must stay where it is until the end. */
 void neap_lua_json_begin(lua_State *L, struct json_text *text);
 /** Room for `size` more bytes behind text->size. */
 void neap_lua_json_reserve(lua_State *L, struct json_text *text, size_t size);
-/** A large room is not kept. */
+/** The text is done: its room is for the next one, unless it is large. An error before costs that one a new room. */
 void neap_lua_json_end(lua_State *L, struct json_text *text);
 
 /** The room of `size` more bytes, which are in the text now: to be written at once. */

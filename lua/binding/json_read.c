@@ -362,6 +362,7 @@ int neap_lua_json_decode(lua_State *L)
     struct decoder d = {.L = L};
 
     d.text = luaL_checklstring(L, 1, &d.size);
+    lua_settop(L, 1);
     neap_lua_json_begin(L, &d.room);
     skip(&d);
     bool is_read = read_value(&d, 0);

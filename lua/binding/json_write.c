@@ -1,11 +1,13 @@
-/* JSON from Lua values (RFC 8259). Tables are taken as they are, without metamethods, so that nothing runs in between. */
+/* JSON from Lua values (RFC 8259). Tables are taken as they are, without metamethods. Finalizers run in between all the
+ * same, in any allocation of Lua, and may change these tables: what is used later is on the stack. */
 #include "json.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define SMALL_OBJECT 24u /* fields whose values wait on the stack while their names are sorted */
+#define SMALL_OBJECT 24u /* fields that wait on the stack while their names are sorted */
+#define MAX_HOLES 65536u /* nulls that a marked array may have for what is not there */
 
 struct encoder {
     lua_State *L;
@@ -13,10 +15,9 @@ struct encoder {
 };
 
 struct member {
-    const char *name; /* the table or the stack keeps it alive */
+    const char *name; /* on the stack, or in the list of names */
     size_t size;
-    int value; /* its place on the stack; 0: `key` finds it */
-    int key;   /* its place in the list of keys */
+    int place; /* of the value on the stack, or of the key in the list of keys */
 };
 
 static int refuse(lua_State *L, const char *article, int type, const char *why)
@@ -189,30 +190,33 @@ static bool is_marked_array(lua_State *L)
     return is_marked;
 }
 
-/* Whether the table on top has the keys 1 to n and no others. */
-static bool is_array(lua_State *L)
+/* Whether the table on top is written as an array, of `*size` values: has the keys 1 to n and no others, or is marked as
+ * one. The length that Lua gives is that of any of the runs in a table with holes. */
+static bool is_array(lua_State *L, size_t *size)
 {
-    size_t count = 0;
+    bool is_marked = is_marked_array(L);
+    lua_Number largest = 0, count = 0;
 
-    if (is_marked_array(L))
-        return true;
     lua_pushnil(L);
     while (lua_next(L, -2) != 0) {
         lua_Number key = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
-        if (!(key >= 1 && floor(key) == key)) {
-            lua_pop(L, 2);
+        lua_pop(L, 1);
+        if (key >= 1 && floor(key) == key) {
+            largest = key > largest ? key : largest;
+            count++;
+        } else if (!is_marked) {
+            lua_pop(L, 1);
             return false;
         }
-        lua_pop(L, 1);
-        count++;
     }
-    return count > 0 && count == lua_rawlen(L, -1);
+    if (is_marked && largest - count > MAX_HOLES)
+        luaL_error(L, "an array with so many holes is no JSON");
+    *size = is_marked || largest == count ? (size_t)largest : 0;
+    return is_marked || (count > 0 && largest == count);
 }
 
-static void write_array(struct encoder *e, int depth)
+static void write_array(struct encoder *e, size_t count, int depth)
 {
-    size_t count = lua_rawlen(e->L, -1);
-
     neap_lua_json_append(e->L, &e->text, "[", 1);
     for (size_t i = 1; i <= count; i++) {
         if (i > 1)
@@ -278,13 +282,13 @@ static void write_large_object(struct encoder *e, int depth)
     for (int i = 0; i < count; i++) {
         lua_rawgeti(L, table + 2, i + 1);
         members[i].name = lua_tolstring(L, -1, &members[i].size);
-        members[i].key = i + 1;
+        members[i].place = i + 1;
         lua_pop(L, 1);
     }
     qsort(members, (size_t)count, sizeof *members, compare_members);
     for (int i = 0; i < count; i++) {
         write_name(e, &members[i], i == 0);
-        lua_rawgeti(L, table + 1, members[i].key);
+        lua_rawgeti(L, table + 1, members[i].place);
         lua_rawget(L, table);
         write_value(e, depth);
         lua_pop(L, 1);
@@ -300,7 +304,7 @@ static bool write_small_object(struct encoder *e, int depth)
     struct member members[SMALL_OBJECT];
     size_t count = 0;
 
-    if (!lua_checkstack(L, (int)SMALL_OBJECT + 8))
+    if (!lua_checkstack(L, 2 * (int)SMALL_OBJECT + 8))
         return false;
     lua_pushnil(L);
     while (lua_next(L, table) != 0) {
@@ -309,14 +313,13 @@ static bool write_small_object(struct encoder *e, int depth)
             return false;
         }
         members[count].name = lua_tolstring(L, -2, &members[count].size);
-        lua_insert(L, -2); /* the value stays below the key */
-        count++;
-        members[count - 1].value = table + (int)count;
+        members[count++].place = lua_gettop(L);
+        lua_pushvalue(L, -2); /* for lua_next to take; name and value stay */
     }
     sort_few(members, count);
     for (size_t i = 0; i < count; i++) {
         write_name(e, &members[i], i == 0);
-        lua_pushvalue(L, members[i].value);
+        lua_pushvalue(L, members[i].place);
         write_value(e, depth);
         lua_pop(L, 1);
     }
@@ -329,8 +332,9 @@ static void write_table(struct encoder *e, int depth)
     if (depth > JSON_MAX_DEPTH)
         luaL_error(e->L, "a table nested too deep, or in itself, is no JSON");
     luaL_checkstack(e->L, 16, "JSON");
-    if (is_array(e->L)) {
-        write_array(e, depth);
+    size_t count;
+    if (is_array(e->L, &count)) {
+        write_array(e, count, depth);
         return;
     }
     neap_lua_json_append(e->L, &e->text, "{", 1);
@@ -376,6 +380,7 @@ int neap_lua_json_encode(lua_State *L)
 
     lua_settop(L, 1);
     neap_lua_json_begin(L, &e.text);
+    lua_pushvalue(L, 1);
     write_value(&e, 0);
     lua_pushlstring(L, e.text.at, e.text.size);
     neap_lua_json_end(L, &e.text);

@@ -27,18 +27,22 @@ function body.iterator(read, owner)
   end
 end
 
+--- What save says of a body that was read to its end before; there is no file then.
+body.ALREADY_READ = "the body was read before"
+
 --- Makes a file of a body: save(file) writes what there is of it into a file of neap.core, and gives how much, until
 -- nil. The size, or nil, message, code, number.
 function body.save(path, save)
   local file, message, code, number = core.create_file(path)
   if not file then return nil, message, code, number end
   local size = 0
+  local called, count
   repeat
-    local count
-    count, message, code, number = save(file)
-    size = size + (count or 0)
-  until not count
+    called, count, message, code, number = pcall(save, file)
+    if called then size = size + (count or 0) end
+  until not called or not count
   local ok, reason, kind, errno = file:close()
+  if not called then error(count, 0) end
   if message then return nil, message, code, number end
   if not ok then return nil, reason, kind, errno end
   return size

@@ -202,6 +202,10 @@ local function make_fields(self, method, target, request)
   local own = Headers.new(request.headers)
   for name in own:each() do headers:del(name) end
   for name, value in own:each() do headers:append(name, value) end
+  local path = target.target
+  if request.query then
+    path = path .. (target.query and "&" or "?") .. url.make_query(request.query)
+  end
   local source, size, content_type
   if request.json ~= nil then
     local text, message, code = json.encode(request.json)
@@ -221,10 +225,6 @@ local function make_fields(self, method, target, request)
   if content_type and not headers:get("content-type") then headers:set("content-type", content_type) end
   if size and not headers:get("content-length") then headers:set("content-length", size) end
   if not headers:get("user-agent") and self.user_agent then headers:set("user-agent", self.user_agent) end
-  local path = target.target
-  if request.query then
-    path = path .. (target.query and "&" or "?") .. url.make_query(request.query)
-  end
   local fields = { ":method", method, ":scheme", target.scheme, ":authority", target.authority, ":path", path }
   if headers:get("host") then
     fields[6] = headers:get("host")
@@ -326,7 +326,6 @@ local BREAKS = { timeout = true, truncated = true, system = true, argument = tru
 -- A body that is a file: whether it is on its way.
 local function send_whole_file(exchange, file, size, trailers, limits)
   local ok, message, code = send_file(exchange, file, size, not trailers, limits)
-  file:close()
   if code == "argument" then message = "the file has another size than its content-length" end
   if BREAKS[code] then break_off(exchange, message, code == "timeout" and code or nil) end
   return ok
@@ -364,6 +363,7 @@ end
 
 local function send_body(exchange, source, size, trailers, limits)
   local ok, message = pcall(send_chunks, exchange, source, size, trailers, limits)
+  if type(source) == "userdata" then source:close() end
   if not ok then break_off(exchange, tostring(message)) end
   exchange.is_uploading = false
   if exchange.is_over then exchange._session:forget(exchange) end
@@ -434,15 +434,17 @@ local function once(self, method, target, request, limits)
   if not attempt then return nil, is_kept, code end
   local fields, source, size = make_fields(self, method, target, request)
   if not fields then return nil, source, size end
-  local exchange, message, number
-  exchange, message, code, number = open_stream(attempt, fields, not source and not request.trailers, limits)
-  if not exchange and type(source) == "userdata" then source:close() end
+  local called, exchange, message, number
+  called, exchange, message, code, number = pcall(open_stream, attempt, fields, not source and not request.trailers,
+    limits)
+  if not (called and exchange) and type(source) == "userdata" then source:close() end
+  if not called then error(exchange, 0) end
   if not exchange then return nil, message, code, number end
   if source or request.trailers then
     exchange.is_uploading = true
     task.go(function() send_body(exchange, source or function() end, size, request.trailers, limits) end)
   end
-  local called, ok
+  local ok
   keep(exchange, "awaited")
   called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, limits)
   if called and ok then return Response.new(attempt, exchange, target, limits) end

@@ -1,6 +1,6 @@
---- JSON (RFC 8259), both ways. Arrays are tables with 1..n, objects all others; json.null stands
--- for null, json.array(t) marks an empty or sparse-looking table as an array. Reading and writing are in C
--- (lua/binding/json.c).
+--- JSON (RFC 8259), both ways. Arrays are tables with the keys 1..n and no others, objects all others, also those with
+-- holes; json.null stands for null, json.array(t) marks a table as an array, be it empty or with holes. Reading and
+-- writing are in C (lua/binding/json.c).
 local core = require "neap.core"
 
 local json = {}
@@ -10,7 +10,8 @@ local array_mt = { __json_array = true }
 
 local encode, decode = core.json(json.null, array_mt)
 
---- Marks a table as an array, so that an empty one is written as [].
+--- Marks a table as an array, so that an empty one is written as [], and null stands where one has a hole: 65536 of
+-- them at most. Keys that are no place in it are not written.
 function json.array(t)
   return setmetatable(t or {}, array_mt)
 end

@@ -286,7 +286,7 @@ function Request:read(max) end
 --- `for chunk in req:chunks() do … end`; a body that breaks off is an error, "body broke off: reset".
 ---@return fun(): string?
 function Request:chunks() end
---- Writes the rest of the body into a file, without making strings of it.
+--- Writes the rest of the body into a file, without making strings of it; no file is made when it was read to its end.
 ---@param path string
 ---@return integer? size
 ---@return string? message
@@ -495,7 +495,7 @@ local ClientResponse = {}
 ---@return string? message
 ---@return neap.Code? code
 function ClientResponse:read(max) end
---- Writes the rest of the body into a file, without making strings of it.
+--- Writes the rest of the body into a file, without making strings of it; no file is made when it was read to its end.
 ---@param path string
 ---@return integer? size
 ---@return string? message
@@ -641,6 +641,7 @@ function json.encode(value) end
 ---@return string? message
 ---@return neap.Code? code
 function json.decode(text) end
+--- Marks a table as an array, be it empty or with holes, which are null.
 ---@param t? table
 ---@return table
 function json.array(t) end

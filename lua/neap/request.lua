@@ -91,12 +91,16 @@ local function broken_off(message, code, number)
   return err
 end
 
+-- Who goes on with a body that broke off gets an error, and lets others run first.
+local function refuse_broken(self)
+  if not self._broken then return end
+  task.sleep(0)
+  error(broken_off((table.unpack or unpack)(self._broken)), 2)
+end
+
 -- What exchange_methods[take](self, argument) gives of the body.
 local function receive(self, take, argument)
-  if self._broken then
-    task.sleep(0)
-    error(broken_off((table.unpack or unpack)(self._broken)), 2)
-  end
+  refuse_broken(self)
   if self._has_ended then
     if not self._was_behind then
       self._was_behind = true
@@ -121,8 +125,11 @@ function methods:read(max)
 end
 
 --- Writes the rest of the body into a file, which is made, or emptied, without making strings of it: its size; nil,
--- message, code when the body breaks off or the file cannot be written ("system"): what there is of it stays.
+-- message, code when the body breaks off or the file cannot be written ("system"): what there is of it stays. No file
+-- is made when the body was read to its end before ("state"), nor when it had broken off: an error, as of read.
 function methods:save(path)
+  refuse_broken(self)
+  if self._has_ended then return nil, body.ALREADY_READ, "state" end
   return body.save(path, function(file) return receive(self, "save", file) end)
 end
 

@@ -231,11 +231,72 @@ describe("res:file", function()
   end)
 end)
 
+-- How many descriptors of the file this process has open.
+local function count_open(path)
+  local pipe = io.popen(("ls -l /proc/$PPID/fd | grep -c ' -> %s$'"):format(path))
+  local count = pipe:read("*n")
+  pipe:close()
+  return count
+end
+
+-- What fn leaves to the collector stays open while this runs.
+local function without_collector(fn)
+  collectgarbage()
+  collectgarbage("stop")
+  finally(function() collectgarbage("restart") end)
+  fn()
+end
+
 describe("req:save", function()
   local folder
 
   setup(function() folder = helper.make_dir() end)
   teardown(function() helper.remove_dir(folder) end)
+
+  it("makes no file of a body that was read or saved before, or had broken off", function()
+    local path, said, again = folder .. "/kept", nil, nil
+    web.with_app(function(app)
+      app:post("/read", function(req)
+        req:body()
+        said = { req:save(path) }
+        return 200
+      end)
+      app:post("/saved", function(req)
+        again = { req:save(folder .. "/out") }
+        said = { req:save(path) }
+        return 200
+      end)
+      app:post("/broken", function(req)
+        req:save(folder .. "/out")
+        said = { pcall(req.save, req, path) }
+        return 204
+      end)
+    end, function(client, url)
+      helper.write_file(path, "kept")
+      assert.equal(200, assert(client:post(url .. "/read", { body = "some" })).status)
+      assert.same({ nil, "the body was read before", "state" }, said)
+      assert.equal(200, assert(client:post(url .. "/saved", { body = "" })).status)
+      assert.same({ { 0 }, { nil, "the body was read before", "state" } }, { again, said })
+      client:post(url .. "/broken", { body = function() error("no more", 0) end })
+      neap.sleep(0.1)
+      assert.is_false(said[1])
+      assert.equal("reset", said[2].code)
+      assert.equal("kept", helper.read_file(path))
+    end)
+  end)
+
+  it("leaves no descriptor open when it raises", function()
+    local path, file = folder .. "/out", nil
+    without_collector(function()
+      local ok, message = pcall(require("neap.body").save, path, function(made)
+        file = made
+        error("no more", 0)
+      end)
+      assert.same({ false, "no more" }, { ok, message })
+      assert.is_not_nil(file)
+      assert.equal(0, count_open(path))
+    end)
+  end)
 
   it("writes the rest of the body, and says why it cannot", function()
     local path, said
@@ -296,6 +357,27 @@ describe("a response's save", function()
       assert.equal("reset", (select(3, r:save(folder .. "/out"))))
     end)
   end)
+
+  it("makes no file of a body that was read or saved before, or had broken off", function()
+    local path = folder .. "/kept"
+    web.with_app(function(app)
+      app:any("/", function() return "some" end)
+    end, function(client, url)
+      helper.write_file(path, "kept")
+      local r = assert(client:get(url .. "/"))
+      assert.equal("some", r:body())
+      assert.same({ nil, "the body was read before", "state" }, { r:save(path) })
+      r = assert(client:get(url .. "/"))
+      assert.equal(4, r:save(folder .. "/out"))
+      assert.same({ nil, "the body was read before", "state" }, { r:save(path) })
+      r = assert(client:get(url .. "/"))
+      r:close()
+      assert.same({ nil, "the response was closed", "closed" }, { r:save(path) })
+      assert.equal("kept", helper.read_file(path))
+      r = assert(client:head(url .. "/"))
+      assert.same({ 0, "" }, { r:save(path), helper.read_file(path) })
+    end)
+  end)
 end)
 
 describe("a request whose body is a file", function()
@@ -342,6 +424,20 @@ describe("a request whose body is a file", function()
       assert.is_true(r.is_same)
       r = assert(client:post(url .. "/seen", { file = folder .. "/in", follow = 1 })):json()
       assert.equal(0, r.size)
+    end)
+  end)
+
+  it("is closed again when the request fails before it is sent", function()
+    local path = folder .. "/in"
+    local bad = setmetatable({}, { __tostring = function() error("no text", 0) end })
+    with_upload(function(client, url)
+      assert(client:get(url .. "/"))
+      without_collector(function()
+        assert.is_nil((client:put(url .. "/", { file = path, headers = { ["bad name"] = "1" } })))
+        local said = { pcall(client.put, client, url .. "/", { file = path, query = { a = bad } }) }
+        assert.same({ false, "no text" }, said)
+        assert.equal(0, count_open(path))
+      end)
     end)
   end)
 

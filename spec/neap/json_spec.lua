@@ -1,5 +1,33 @@
 local json = require "neap.json"
 
+-- Has `fn` run by a collector, in the midst of whatever allocates then.
+local function when_collected(fn)
+  if newproxy then
+    getmetatable(newproxy(true)).__gc = fn
+  else
+    setmetatable({}, { __gc = fn })
+  end
+end
+
+-- How many of `rounds` results of `make` differ from `expected` while finalizers that call `within` run in between.
+local function count_wrong(rounds, expected, make, within)
+  local wrong, runs = 0, 0
+  for round = 1, rounds do
+    collectgarbage("stop")
+    for _ = 1, 40 do
+      when_collected(function()
+        runs = runs + 1
+        within()
+      end)
+    end
+    collectgarbage("restart")
+    repeat
+      if make() ~= expected then wrong = wrong + 1 end
+    until runs == 40 * round
+  end
+  return wrong
+end
+
 describe("json.encode", function()
   it("writes values with sorted names", function()
     assert.equal('{"a":[1,2.5,true],"b":"x\\n\\"","c":null}',
@@ -53,6 +81,69 @@ describe("json.encode", function()
     assert.equal('["whole"]', json.encode { "whole" })
   end)
 
+  it("is not disturbed by finalizers that encode or decode meanwhile", function()
+    local large, escaped = ("Z"):rep(70000), '"' .. ("\\u0041Z"):rep(400) .. '"'
+    local object, list = {}, {}
+    for i = 1, 26 do object["k" .. i] = "v" end
+    for i = 1, 300 do list[i] = object end
+    local expected = json.encode(list)
+    local function encode() return json.encode(list) end
+    assert.equal(0, count_wrong(3, expected, encode, function() json.encode { "small" } end))
+    assert.equal(0, count_wrong(3, expected, encode, function() json.encode { large } end))
+    assert.equal(0, count_wrong(3, expected, encode, function() json.decode(escaped) end))
+    assert.equal(0, count_wrong(3, expected, encode, function() json.encode { "begun", print } end))
+  end)
+
+  it("writes a name that a finalizer takes out of the table meanwhile", function()
+    local filler, t = {}, nil
+    for i = 1, 60 do filler["k" .. i] = "v" end
+    local function take_out()
+      for name in pairs(t) do
+        if name ~= "a" then t[name] = nil end
+      end
+      collectgarbage()
+      for i = 1, 50 do assert(#("%05d"):format(i):rep(1000)) end
+    end
+    for round = 1, 5 do
+      t = { a = { filler, filler, filler, filler } }
+      t[("zname"):rep(1000) .. round] = 1
+      collectgarbage("stop")
+      when_collected(take_out)
+      collectgarbage("restart")
+      for _ = 1, 40 do
+        local text = json.encode(t)
+        local name = text:match(',"([^"]*)":1}$')
+        assert.is_true(name == nil or name == ("zname"):rep(1000) .. round)
+      end
+    end
+  end)
+
+  it("writes every value of a table with holes", function()
+    assert.equal('{"2":2,"3":3,"5":5}', json.encode { nil, 2, 3, nil, 5, nil, nil, nil })
+    for bits = 0, 255 do
+      local holed, filled = { nil, nil, nil, nil, nil, nil, nil, nil }, {}
+      local object, largest, count = {}, 0, 0
+      for i = 1, 8 do
+        filled[i] = "null"
+        if math.floor(bits / 2 ^ (i - 1)) % 2 == 1 then
+          holed[i], filled[i] = i, tostring(i)
+          object[#object + 1] = ('"%d":%d'):format(i, i)
+          largest, count = i, count + 1
+        end
+      end
+      local list = "[" .. table.concat(filled, ",", 1, largest) .. "]"
+      assert.equal(count > 0 and count == largest and list or "{" .. table.concat(object, ",") .. "}",
+        json.encode(holed))
+      assert.equal(list, json.encode(json.array(holed)))
+    end
+  end)
+
+  it("refuses an array that is nearly nothing but holes", function()
+    assert.same({ nil, "an array with so many holes is no JSON", "json" },
+      { json.encode(json.array { [1e9] = true }) })
+    assert.equal('{"1000000000":true}', json.encode { [1000000000] = true })
+  end)
+
   it("nests a hundred deep and no deeper, both ways", function()
     local t = { 1 }
     for _ = 2, 100 do t = { t } end
@@ -80,6 +171,19 @@ describe("json.decode", function()
     assert.same({ a = json.array { 1, -2.5e3, "é😀\t/" }, b = { c = false } },
       json.decode(' { "a" : [1,-2.5e3,"\\u00e9\\ud83d\\ude00\\t\\/"] , "b":{"c":false}}\n'))
     assert.equal(json.null, json.decode("null"))
+  end)
+
+  it("is not disturbed by finalizers that encode or decode meanwhile", function()
+    local parts, texts = {}, {}
+    for i = 1, 400 do
+      parts[i] = '"\\u00e9' .. i .. ("a"):rep(200) .. '"'
+      texts[i] = "é" .. i .. ("a"):rep(200)
+    end
+    local text, expected = "[" .. table.concat(parts, ",") .. "]", table.concat(texts, ",")
+    local function decode() return table.concat(json.decode(text), ",") end
+    local escaped = '"' .. ("\\u0041Z"):rep(400) .. '"'
+    assert.equal(0, count_wrong(2, expected, decode, function() json.decode(escaped) end))
+    assert.equal(0, count_wrong(2, expected, decode, function() json.encode { ("Z"):rep(70000) } end))
   end)
 
   it("refuses what RFC 8259 does not allow, with the place", function()
