@@ -352,8 +352,10 @@ void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn)
 {
     struct endpoint_entry *entry = &conn->entry;
 
-    if (entry->endpoint != endpoint || list_linked(&entry->ready))
+    /* One that is held has a turn to see whether it is still: its peer may have moved to the other family. */
+    if (entry->endpoint != endpoint || (list_linked(&entry->ready) && !entry->was_held))
         return;
+    list_remove(&entry->ready);
     list_append(&endpoint->ready, &entry->ready);
 }
 
