@@ -12,7 +12,6 @@ local function acks_of(p, size)
   return p.client:stats().packets_sent - before
 end
 
--- draft-ietf-quic-ack-frequency-14
 -- A pair whose server asks in vain the first time, the third …: a question is in the first datagram of a burst.
 local function half_heard()
   local p = net.pair():handshake()
@@ -33,6 +32,7 @@ local function is_heard(p, case)
   return server.asked
 end
 
+-- draft-ietf-quic-ack-frequency-14
 describe("acknowledgements of a large transfer", function()
   it("become fewer as the window of their receiver grows, and the transfer takes no longer", function()
     local took, sent = {}, {}
