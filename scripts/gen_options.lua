@@ -1,6 +1,8 @@
 -- build/dev/neap run scripts/gen_options.lua --write: docs/options.md and lua/neap/meta_options.lua from the rows of
--- core/quic/options.h. Without --write it only returns what belongs into them: a table of texts by path.
+-- core/quic/options.h and of lua/neap/options.lua. Without --write it only returns what belongs into them: a table of
+-- texts by path.
 local core = require "neap.core"
+local MATERIAL = require "neap.options".MATERIAL
 
 local docs = { [[
 # Options
@@ -8,7 +10,7 @@ local docs = { [[
 Of `neap_config_set` in C, by the same names in Lua: `app:listen`, `neap.client`, `neap.quic`, `neap.sim` and
 `core.config` take them. Times are seconds in Lua and milliseconds in C, booleans are true and false in Lua and 1 and 0
 in C. `neap options` prints this list. It is made from the table in `core/quic/options.h` by
-`build/dev/neap run scripts/gen_options.lua --write`.
+`build/dev/neap run scripts/gen_options.lua --write`. Certificates and the like are [below](#certificates-and-the-like).
 
 | option | what it does | it is | default |
 |---|---|---|---|]] }
@@ -27,6 +29,17 @@ for _, option in ipairs(core.options()) do
   types[#types + 1] = ("---@field %s? %s %s%s"):format(option.name, kind,
     (option.unit == "seconds" or option.unit == "bytes") and option.unit .. ": " or "", option.text)
 end
+
+docs[#docs + 1] = [[
+
+## Certificates and the like
+The same functions in Lua take these; C has functions of `neap.h` and `neap_env` for them. What one takes besides (`port`,
+`read_timeout`, `follow`, `server_name` and the rest) is typed in `lua/neap/meta.lua`: `neap.ListenOptions`,
+`neap.ClientOptions`, `neap.QuicOptions`, `neap.NodeOptions`.
+
+| option | what it is |
+|---|---|]]
+for _, row in ipairs(MATERIAL) do docs[#docs + 1] = ("| `%s` | %s |"):format(row[1], row[2]) end
 
 local files = {
   ["docs/options.md"] = table.concat(docs, "\n") .. "\n",

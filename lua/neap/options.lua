@@ -4,6 +4,21 @@
 --   local OWN = { port = options.whole(0, 65535), read_timeout = options.timeout(60) }
 local options = {}
 
+--- Those options of core.config that are no row of core/quic/options.h: name and text, for lists.
+options.MATERIAL = {
+  { "cert", "a server's certificate chain: PEM, DER or a path" },
+  { "key", "its private key: PEM, DER or a path" },
+  { "certs", "more of both, chosen by the name that a client asks for: a list of { cert =, key = }" },
+  { "ca", "roots that a peer's certificate may lead to: PEM, a file or a folder, one or a list" },
+  { "pins", "SHA-256 of the public keys that a peer may have: 32 bytes or 64 hex digits, one or a list" },
+  { "alpn", "the application's protocols, one or a list; app:listen and neap.client say h3 by themselves" },
+  { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
+  { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },
+  { "memory_limit", "bytes for all connections, 0: no bound; a quarter of the machine's or the cgroup's unless told" },
+  { "seed", "all randomness follows from it: for simulations only" },
+  { "wall_clock", "seconds since 1970, fixed: for simulations only" },
+}
+
 --- A row: what the value must be in words, `is(value)` that tells, and the default (nil: none).
 function options.row(must_be, is, default)
   return { must_be = must_be, is = is, default = default }

@@ -27,6 +27,7 @@ describe("neap", function()
       local output, status = helper.run(neap .. " " .. words)
       assert.equal(0, status, words)
       assert.matches("neap", output)
+      for line in output:gmatch("[^\n]+") do assert.is_true(#line <= 120, line) end
     end
   end)
 

@@ -117,6 +117,18 @@ describe("the types for editors", function()
     end
   end)
 
+  it("name the options of a config that its documentation and `neap options` list", function()
+    local fields = text:match("%-%-%-@class neap.ConfigOptions:[^\n]+\n(.-)\n\n")
+    local listed = web.helper.run(require("support.program").neap .. " options")
+    local docs, count = web.helper.read_file("docs/options.md"), 0
+    for name in fields:gmatch("@field ([%w_]+)") do
+      count = count + 1
+      assert.is_truthy(docs:find("| `" .. name .. "` |", 1, true), name)
+      assert.is_truthy(("\n" .. listed):find("\n" .. name .. "\n", 1, true), name)
+    end
+    assert.equal(#require("neap.options").MATERIAL, count)
+  end)
+
   -- build/dev/neap run scripts/gen_options.lua --write makes them anew.
   for path, made in pairs(dofile("scripts/gen_options.lua")) do
     it("name every option of a config: " .. path, function()

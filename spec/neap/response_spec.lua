@@ -465,6 +465,10 @@ describe("a handler's answer", function()
   it("is chosen by a number that is thrown, and by no text", function()
     is(function() return error(404) end, 404, TEXT, "not found\n")
     is(function() error(404, 2) end, 404, TEXT, "not found\n")
+    for _, value in ipairs { 404, { status = 404 } } do
+      is(function() error(select(2, pcall(error, value, 0)), 0) end, 404, TEXT, "not found\n")
+      is(function() coroutine.wrap(error)(value, 0) end, 404, TEXT, "not found\n")
+    end
     is(function()
       local function deep() error(403) end
       neap.sleep(0)

@@ -6,8 +6,9 @@ local cert = {}
 local USAGE = [[
 neap cert [FOLDER] [--name NAME]... [--days N]
 
-Writes cert.pem and key.pem into FOLDER (here unless told; DIR/FOLDER is made): a self-signed ECDSA P-256 certificate for localhost and the
-loopback addresses, or for the names and addresses given. For development: clients must be told to trust it.
+Writes cert.pem and key.pem into FOLDER, here unless told: a self-signed ECDSA P-256 certificate for localhost and the
+loopback addresses, or for the names and addresses given. It is good for 90 days unless told. A FOLDER that has a slash
+(./tls) is made where it is missing. For development: clients must be told to trust it.
 ]]
 
 --- The command.

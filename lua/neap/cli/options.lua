@@ -1,13 +1,14 @@
 --- `neap options`: the options of listen, connect and the client.
 local core = require "neap.core"
+local MATERIAL = require "neap.options".MATERIAL
 
 local options = {}
 
 local USAGE = [[
 neap options
 
-Lists the options that app:listen, neap.client, neap.quic and neap.sim take: name, unit, default, range and what
-each one does.
+Lists the options that app:listen, neap.client, neap.quic and neap.sim all take: name, range, default and what each
+one does; then certificates and the like. What each of the four takes besides is typed in lua/neap/meta.lua.
 ]]
 
 --- The command.
@@ -23,6 +24,7 @@ function options.main(cli, args)
     local preset = tostring(option.default):gsub("%.0$", "")
     io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, preset, option.text))
   end
+  for _, row in ipairs(MATERIAL) do io.stdout:write(("%s\n    %s\n"):format(row[1], row[2])) end
   return 0
 end
 
