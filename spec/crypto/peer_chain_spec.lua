@@ -617,6 +617,20 @@ describe("peer chain", function()
       end
     end)
 
+    it("to verify twenty signatures of RSA keys with large exponents, which cost half of one of P-256", function()
+      -- Each has issued the one before, and looks as if it were any of the others.
+      local MAZE = CA .. "\nsubjectKeyIdentifier=01020304\nauthorityKeyIdentifier=keyid"
+      local names = {}
+      for i = 10, 1, -1 do
+        issue({ name = "stairs " .. i, subject = "/CN=stairs", key = "rsa_e32",
+          issuer = i < 10 and "stairs " .. i + 1 or nil,
+          extensions = i > 1 and MAZE or SERVER .. "\nauthorityKeyIdentifier=keyid" })
+        names[i > 1 and 12 - i or 1] = "stairs " .. i
+      end
+      refused("bad_certificate", "too many signatures", names)
+      assert.equal(20, (cost(names, { "root" })))
+    end)
+
     it("nothing for the number of cheap signatures: the budget is one of work", function()
       local MAZE, LEAF = CA .. "\nsubjectKeyIdentifier=01020304", SERVER .. "\nauthorityKeyIdentifier=keyid"
       local names = { "rsa maze leaf" }
