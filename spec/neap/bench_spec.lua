@@ -250,7 +250,7 @@ describe("neap bench", function()
         return "x"
       end)
     ]]
-    local r, output = result_of("-D 1.5 -c 2 -m 2 -r 100 --timeout 0.3 URL", 1)
+    local r, output = result_of("-D 1.5 -c 2 -m 2 -r 100 --timeout 0.8 URL", 1)
     assert.is_true(r.answered >= 19, output)
     assert.same({ 0, {} }, { r.failed, r.failures })
     assert.equal(0, r.connections_open)

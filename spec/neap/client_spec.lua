@@ -124,6 +124,12 @@ describe("a client", function()
       end
       local _, message = client:request("G T", url)
       assert.matches("method", message)
+      _, message = client:request("CONNECT", url)
+      assert.matches("CONNECT asks for a tunnel", message)
+      _, message = client:get(url .. "/\195\164")
+      assert.matches("a path is of visible ASCII", message)
+      _, message = client:get(url, { headers = { host = "a,b" } })
+      assert.matches("authority", message)
     end)
   end)
 
