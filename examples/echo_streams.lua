@@ -2,12 +2,9 @@
 local neap = require "neap"
 
 local function echo(conn)
-  for stream in conn:streams() do
-    neap.go(function()
-      for line in stream:lines() do assert(stream:write(line:upper() .. "\n")) end
-      stream:finish()
-    end)
-  end
+  conn:on_stream(function(stream)
+    for line in stream:lines() do assert(stream:write(line:upper() .. "\n")) end
+  end)
 end
 
 neap.run(function()

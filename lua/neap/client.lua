@@ -50,14 +50,16 @@ local REQUEST = { -- what a request's table may hold
 -- ---- connections
 
 local function config_of(self)
-  if self._config then return self._config end
-  local config, message, code = core.config(self._options)
-  if not config then return nil, message, code end
-  self._config = config
-  self._endpoint, message, code = task.loop():client(config)
+  if self._endpoint then return self._config end
+  local message, code
+  if not self._config then
+    self._config, message, code = core.config(self._options)
+    if not self._config then return nil, message, code end
+  end
+  self._endpoint, message, code = task.loop():client(self._config)
   if not self._endpoint then return nil, message, code end
   task.attach(self._endpoint, function(conn) self:_drive(conn) end)
-  return config
+  return self._config
 end
 
 function Client:_drive(conn)
@@ -171,8 +173,10 @@ local function connection(self, target, limits)
   if pending then
     local waiter = task.waiter()
     pending[#pending + 1] = waiter
-    local attempt, reason, kind = task.await(waiter, limits:left())
-    if kind == "timeout" then reason = limits:why() end
+    local begun = core.now()
+    local attempt, reason, kind = task.await(waiter, limits:left(begun))
+    -- Who connects for all may have met its own limit a hair before ours: that has words of its own.
+    if reason == "timeout" then reason = limits:why(nil, nil, begun) end
     if not attempt then return nil, reason, kind end
     return attempt
   end
@@ -283,7 +287,7 @@ local function open_stream(attempt, fields, fin, limits)
     -- All streams are taken, perhaps by responses that nobody holds any more.
     local left = limits:left(begun)
     if task.await(waiter, is_cleaned and left or math.min(left, CLEAN_AFTER)) == nil then
-      if limits:left(begun) <= 0 then return nil, limits:why(attempt) end
+      if limits:left(begun) <= 0 then return nil, limits:why(attempt, nil, begun) end
       is_cleaned = true
       collectgarbage()
       drop_abandoned()
@@ -407,7 +411,7 @@ local function await_headers(attempt, exchange, is_kept, request, limits)
       return nil, session.reason.text, "closed", session.reason.code
     else
       local left = limits:left(exchange.progress_at)
-      if left <= 0 then return nil, limits:why(attempt, exchange) end
+      if left <= 0 then return nil, limits:why(attempt, exchange, exchange.progress_at) end
       if not task.wait_at(exchange, "_reader", math.min(left, pause)) then
         local silent = false
         if is_kept then
@@ -559,12 +563,15 @@ local made = setmetatable({}, { __mode = "k" })
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, and every option of a
--- config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …).
+-- config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be read
+-- is told by each request, which tries again.
 function client.new(given)
   local self, config = options.split(given, OWN, 2)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  self._options = config
+  local ok, made_config = pcall(core.config, config)
+  if not ok then error(made_config, 2) end
+  self._options, self._config = config, made_config
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   made[self] = true
   return setmetatable(self, Client)

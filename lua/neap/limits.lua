@@ -39,9 +39,16 @@ local function count_unread(attempt, exchange)
   return count
 end
 
---- Why a wait has ended: message, "timeout". `attempt` is the connection, `exchange` the one that waited.
-function Limits:why(attempt, exchange)
-  local message = self:is_over() and ("timeout: not done after %g s"):format(self.total)
+-- Which limit bounds a wait that made no progress since `since`: the clock need not have reached the nearer one.
+local function is_bound_by_total(self, since)
+  return self.deadline ~= nil and since ~= nil and self.deadline <= since + self.progress
+end
+
+--- Why a wait has ended: message, "timeout". `attempt` is the connection, `exchange` the one that waited, `since` the
+-- time that `left` was told.
+function Limits:why(attempt, exchange, since)
+  local is_total = self:is_over() or is_bound_by_total(self, since)
+  local message = is_total and ("timeout: not done after %g s"):format(self.total)
     or ("timeout: no progress for %g s"):format(self.progress)
   local unread = attempt and count_unread(attempt, exchange) or 0
   local held = unread > 0 and (Limits.is_held_up(attempt) and "receive credit"

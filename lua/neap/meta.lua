@@ -561,10 +561,16 @@ function Listener:close(code, reason) end
 local Connection = {}
 ---@return fun(): neap.Stream?
 function Connection:streams() end
+--- fn runs as a task for each stream of the peer's. When it returns our side is finished; when it dies of an error both
+--- are broken off with code 1. A stream that is to outlive its handler is taken from streams() instead.
+---@param fn fun(stream: neap.Stream)
+---@return neap.Connection
+function Connection:on_stream(fn) end
 ---@return neap.Stream? stream
 ---@return string? message
 ---@return neap.Code? code
 function Connection:accept_stream() end
+--- Waits while the peer allows no more streams, at most for write_timeout.
 ---@return neap.Stream? stream
 ---@return string? message
 ---@return neap.Code? code
@@ -605,7 +611,7 @@ function Stream:read(what) end
 ---@return string? message
 ---@return neap.Code? code
 function Stream:read_all(limit) end
---- A stream that breaks off is an error, as with ClientResponse:chunks; so in chunks().
+--- A stream that breaks off is an error, as with ClientResponse:chunks, and our side is reset with code 1; so in chunks().
 ---@return fun(): string?
 function Stream:lines() end
 ---@return fun(): string?

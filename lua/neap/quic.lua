@@ -10,6 +10,7 @@ local quic = { servers = {} }
 
 local PIECE = 65536
 local DEFAULT_LIMIT = 16 * 1024 * 1024
+local FAILED = 1 -- code of the application's with which a stream is given up whose handler fails
 
 local Connection, Stream, Listener = {}, {}, {}
 Connection.__index, Stream.__index, Listener.__index = Connection, Stream, Listener
@@ -158,14 +159,25 @@ function Stream:read(what)
   error("read takes a number, \"*l\" or \"*a\"", 2)
 end
 
---- Iterates over lines to the end of the stream. One that breaks off is an error: body.broken_off.
-function Stream:lines()
-  return body.iterator(read_line, self)
+-- Who is thrown out of a loop ends nothing any more, and a stream of which a half stays open counts against the
+-- peer's streams for ever.
+local function iterate(self, read)
+  return body.iterator(function()
+    local bytes, message, code, number = read(self)
+    if message then self:_give_up(FAILED) end
+    return bytes, message, code, number
+  end)
 end
 
---- Iterates over the bytes as they come; a stream that breaks off is an error, as with lines.
+--- Iterates over lines to the end of the stream. One that breaks off is an error, body.broken_off, and is given up:
+-- our side is reset with code 1 if it is still open.
+function Stream:lines()
+  return iterate(self, read_line)
+end
+
+--- Iterates over the bytes as they come; a stream that breaks off is an error and given up, as with lines.
 function Stream:chunks()
-  return body.iterator(self.read, self)
+  return iterate(self, self.read)
 end
 
 --- Writes all of `data`, waiting while the peer is slower; with { fin = true } ends our side as
@@ -208,6 +220,7 @@ end
 function Stream:reset(code)
   self._finished = true
   self:_maybe_forget()
+  task.wake_at(self, "_writer")
   return self._conn:stream_shutdown(self.id, "write", code or 0)
 end
 
@@ -223,12 +236,24 @@ function Stream:is_bidirectional()
   return self.id % 4 < 2
 end
 
-function Stream:_maybe_forget()
+-- Whether the peer may still send, and whether we may.
+function Stream:_open_halves()
   local ours = (self.id % 2 == 1) == self._conn:is_server()
-  local both = self.id % 4 < 2
-  if (self._ended or (not both and ours)) and (self._finished or (not both and not ours)) then
-    self.connection._streams[self.id] = nil
-  end
+  local both = self:is_bidirectional()
+  return (both or not ours) and not self._ended, (both or ours) and not self._finished
+end
+
+function Stream:_maybe_forget()
+  local reads, writes = self:_open_halves()
+  if not reads and not writes then self.connection._streams[self.id] = nil end
+end
+
+-- Breaks off what is still open.
+function Stream:_give_up(code)
+  if self.connection._closed then return end
+  local reads, writes = self:_open_halves()
+  if reads then self:stop(code) end
+  if writes then self:reset(code) end
 end
 
 -- ---- connections
@@ -267,7 +292,7 @@ function Connection:_pump()
   end
   local openers = self._openers
   self._openers = nil
-  for _, waiter in ipairs(openers or {}) do task.wake(waiter, true) end
+  for waiter in pairs(openers or {}) do task.wake(waiter, true) end
 end
 
 function Connection:_why()
@@ -282,7 +307,7 @@ function Connection:_end()
     task.wake_at(stream, "_writer")
   end
   task.wake_at(self, "_acceptor")
-  for _, waiter in ipairs(self._openers or {}) do task.wake(waiter, true) end
+  for waiter in pairs(self._openers or {}) do task.wake(waiter, true) end
 end
 
 local lazy = {
@@ -316,7 +341,27 @@ function Connection:streams()
   return function() return (self:accept_stream()) end
 end
 
+-- The task of a stream that has a handler: when it is over, so is the stream.
+local function handle(fn, stream)
+  local ok, trace = xpcall(fn, debug.traceback, stream)
+  local _, writes = stream:_open_halves()
+  if ok and writes then stream:finish() end
+  stream:_give_up(ok and 0 or FAILED)
+  if not ok then task.on_error(trace) end
+end
+
+--- fn(stream) runs as a task for each stream that the peer opens. When it returns, our side is finished if it is still
+-- open, and the peer is asked to stop if it still sends; when it dies of an error, both are broken off with code 1.
+-- A stream that is to outlive its handler is taken from streams() instead.
+function Connection:on_stream(fn)
+  task.go(function()
+    for stream in self:streams() do task.go(handle, fn, stream) end
+  end)
+  return self
+end
+
 local function open(self, kind)
+  local begun = core.now()
   while true do
     if self._closed then return nil, self:_why() end
     local id, message, code = self._conn:stream_open(kind)
@@ -324,12 +369,15 @@ local function open(self, kind)
     if code ~= "limit" then return nil, message, code end
     local waiter = task.waiter()
     self._openers = self._openers or {}
-    table.insert(self._openers, waiter)
-    task.await(waiter)
+    self._openers[waiter] = true
+    if not task.await(waiter, self.write_timeout and math.max(0, self.write_timeout - (core.now() - begun))) then
+      if self._openers then self._openers[waiter] = nil end
+      return nil, "timeout: the peer allows no more streams", "timeout"
+    end
   end
 end
 
---- A new stream for both sides; waits while the peer allows no more.
+--- A new stream for both sides; waits while the peer allows no more, at most for write_timeout.
 function Connection:open_stream()
   return open(self, "bidi")
 end

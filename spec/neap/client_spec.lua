@@ -273,6 +273,32 @@ describe("a client", function()
     end)
   end)
 
+  it("names the limit that ended the wait for a connection, for each that waits", function()
+    web.run(function()
+      local one = neap.client { verify_peer = false, timeout = 0.2 }
+      local silent = assert(require("neap.core").udp())
+      assert(silent:bind("127.0.0.1:0"))
+      local fns, told = {}, {}
+      for i = 1, 20 do
+        fns[i] = function()
+          local _, message, code = one:get("https://" .. silent:address())
+          told[code .. ": " .. message] = true
+        end
+      end
+      neap.all(fns)
+      told["timeout: 127.0.0.1: no answer"], told["timeout: timeout: not done after 0.2 s"] = nil, nil
+      assert.same({}, told)
+      one:close()
+      silent:close()
+    end)
+  end)
+
+  it("names the limit that was nearer when a hair of it is left", function()
+    local limits = require("neap.limits").new(5, 30)
+    assert.equal("timeout: not done after 5 s", (limits:why(nil, nil, limits.deadline - 5)))
+    assert.equal("timeout: no progress for 30 s", (limits:why(nil, nil, limits.deadline - 31)))
+  end)
+
   it("ends everything that waits when it is closed", function()
     web.with_app(function(app)
       app:get("/", function()

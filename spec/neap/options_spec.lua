@@ -35,6 +35,18 @@ describe("an option that is not what it must be", function()
     }, function(given) neap.client(given) end)
   end)
 
+  it("is refused by neap.client also where it is a config's", function()
+    for message, given in pairs {
+      ["unknown option 'timeot'"] = { timeot = 5 },
+      ["option 'pins' must be 32 bytes or 64 hex digits"] = { pins = "zz" },
+      ["option 'max_idle_timeout' must be"] = { max_idle_timeout = {} },
+    } do
+      local ok, err = pcall(function() neap.client(given) end)
+      assert.is_false(ok, message)
+      assert.matches("options_spec.lua:%d+: " .. message, err)
+    end
+  end)
+
   it("is refused by a request", function()
     local client = neap.client()
     neap.run(function()
