@@ -243,6 +243,8 @@ NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *o
  * names, if that is among them. With all but "mbedtls", AES-128-GCM is the cipher suite that is wished for first, with
  * that ChaCha20-Poly1305. */
 NEAP_API const char *neap_config_engine(const neap_config *config);
+/** The index-th of those that can be chosen here, the fastest first; static. NULL behind the last, "mbedtls". */
+NEAP_API const char *neap_engine_name(size_t index);
 
 /* ---------------------------------------------------------------- addresses, packets before a connection */
 

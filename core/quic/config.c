@@ -4,6 +4,7 @@
 #include "base/fill.h"
 #include "base/limits.h"
 #include "base/writer.h"
+#include "crypto/engine.h"
 
 #define VALID_BEFORE 3600 /* seconds: clocks of peers may be behind */
 #define DAY 86400
@@ -74,6 +75,13 @@ void neap_config_choose_engine(neap_config *config, const char *engine)
 const char *neap_config_engine(const neap_config *config)
 {
     return neap_crypto_engine(config->crypto);
+}
+
+const char *neap_engine_name(size_t index)
+{
+    const struct engine *engine = neap_engine_at(index);
+
+    return engine ? engine->name : NULL;
 }
 
 neap_config *neap_config_retain(neap_config *config)

@@ -273,6 +273,19 @@ static int options(lua_State *L)
     return 1;
 }
 
+/* core.engines() → list of what can compute AES-GCM here, the fastest first */
+static int engines(lua_State *L)
+{
+    const char *name;
+
+    lua_newtable(L);
+    for (size_t i = 0; (name = neap_engine_name(i)) != NULL; i++) {
+        lua_pushstring(L, name);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
 /* config:engine() → name of what computes AES-GCM */
 static int config_engine(lua_State *L)
 {
@@ -343,9 +356,8 @@ static int make_certificate(lua_State *L)
 void neap_lua_open_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"config", config_new},
-        {"options", options},
-        {"make_certificate", make_certificate},
+        {"config", config_new}, {"options", options},
+        {"engines", engines},   {"make_certificate", make_certificate},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {

@@ -140,8 +140,10 @@ function cli.main(arg)
   if name == "--version" or name == "-V" then
     local engine = rawget(_G, "jit") and jit.version or _VERSION
     io.stdout:write("neap ", core.version, " (", core.backend, "; ", engine, ")\n")
-    if arg[2] == "-v" then io.stdout:write("AES-GCM: ", core.config({}):engine(), "\n") end
-    return 0
+    if arg[2] ~= "-v" then return 0 end
+    io.stdout:write("AES-GCM: ", core.config({}):engine(), "\n")
+    local complaint = require("neap.engine").complaint()
+    return complaint and cli.fail(1, complaint) or 0
   end
   local rest = {}
   for i = 2, #arg do rest[#rest + 1] = arg[i] end

@@ -16,6 +16,9 @@ local neap = {
   now = core.now,
 }
 
+local complaint = require("neap.engine").complaint()
+if complaint then require("neap.log").warn(complaint) end
+
 local parts = {
   client = "neap.client", quic = "neap.quic", lowlevel = "neap.lowlevel", sim = "neap.sim", json = "neap.json",
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",

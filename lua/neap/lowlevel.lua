@@ -52,6 +52,9 @@ lowlevel.random_cid = core.random_cid
 --- options(): the list of number options, { name =, unit =, default =, least =, greatest =, range =, text = } each.
 lowlevel.options = core.options
 
+--- Names of what can compute AES-GCM here, the fastest first: engines().
+lowlevel.engines = core.engines
+
 --- version_is_supported(version).
 lowlevel.version_is_supported = core.version_is_supported
 

@@ -19,6 +19,9 @@ function lowlevel.config(options) end
 ---@field text string
 ---@return neap.Option[]
 function lowlevel.options() end
+--- What can compute AES-GCM here, the fastest first: NEAP_CRYPTO chooses from these.
+---@return string[]
+function lowlevel.engines() end
 ---@param config neap.Config
 ---@param server_name string
 ---@param peer string "address:port"

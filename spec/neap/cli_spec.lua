@@ -1,4 +1,5 @@
 local helper = require "helper"
+local core = require "neap.core"
 local support = require "support.program"
 
 local neap = support.neap
@@ -19,6 +20,22 @@ describe("neap", function()
   it("says what computes AES-GCM, which NEAP_CRYPTO chooses", function()
     assert.matches("\nAES%-GCM: %w+\n$", (helper.run(neap .. " --version -v")))
     assert.matches("\nAES%-GCM: mbedtls\n$", (helper.run("NEAP_CRYPTO=mbedtls " .. neap .. " --version -v")))
+  end)
+
+  it("says in one line that NEAP_CRYPTO names nothing that is here, and what there is", function()
+    local names = core.engines()
+    local line = ("NEAP_CRYPTO=abacus is not here: %s computes AES-GCM (there are: %s)"):format(names[1],
+      table.concat(names, ", "))
+    local output, status = helper.run("NEAP_CRYPTO=abacus " .. neap .. " --version -v 2>&1 >/dev/null")
+    assert.same({ "neap: " .. line .. "\n", 1 }, { output, status })
+    output, status = helper.run("NEAP_CRYPTO=abacus " .. neap .. " -e 'print(1)' 2>&1 >/dev/null")
+    assert.equal(0, status)
+    assert.equal("warn " .. line .. "\n", (output:gsub("^%S+ ", "")))
+    table.insert(names, "") -- as if it were not set
+    for _, name in ipairs(names) do
+      output, status = helper.run("NEAP_CRYPTO=" .. name .. " " .. neap .. " -e 'print(1)' 2>&1")
+      assert.same({ "1\n", 0 }, { output, status })
+    end
   end)
 
   it("helps with itself and each command", function()
