@@ -151,11 +151,11 @@ struct endpoint_entry {
     struct list_link news;  /* on endpoint->news: the application is to look at it */
     struct heap_node timer;
     bool is_half_open, is_released;
-    bool was_held; /* its timers have rested: they are looked at in its next turn */
+    bool was_held;      /* its timers have rested: they are looked at in its next turn */
+    uint8_t has_resets; /* bits of those in resets that are in the map */
     struct cid_route
         original; /* a server's: by the destination of the first Initial, or that come late would begin anew */
-    struct map_node resets[LIMIT_PATHS]; /* by the hash of the peer's reset token for each path, */
-    uint8_t has_resets;                  /* for those with a bit here */
+    struct map_node resets[LIMIT_PATHS]; /* by the hash of the peer's reset token for each path */
     uint64_t first;                      /* a server's: hash of the destination of the first Initial */
 };
 
@@ -210,6 +210,7 @@ struct neap_conn {
     struct peer_cids peer_cids;
     neap_cid original_dcid;
     uint32_t unproductive; /* its packets that brought nothing, ahead of those that did; time makes it less */
+    uint32_t stalled_for;  /* ns, at most STALL_MOST: the last wait for memory; 0: there was some */
 
     /* what was agreed on */
     char *server_name;      /* a copy, once TLS is gone */
@@ -223,7 +224,6 @@ struct neap_conn {
     neap_time wake_at;       /* what the layer above asked for */
     neap_time pacer_at;      /* the pacer lets the next packet go; NEAP_NEVER: it is not waited for */
     neap_time stalled_until; /* no memory for a packet's record: not tried before */
-    neap_time stalled_for;   /* the wait before that, twice as long each time; 0: there was memory */
 
     /* what the peer is good for (RFC 9000 §21.9) */
     uint64_t progress;     /* its frames that brought anything, besides those that streams counts */

@@ -270,9 +270,11 @@ static bool reserve_record(neap_conn *c, struct number_space *s)
         return true;
     }
     if (c->stalled_until <= c->now) {
-        neap_time longer = 2 * c->stalled_for;
+        neap_time longer = 2 * (neap_time)c->stalled_for;
 
-        c->stalled_for = longer < STALL_FIRST ? STALL_FIRST : longer < STALL_MOST ? longer : STALL_MOST;
+        c->stalled_for = (uint32_t)(longer < STALL_FIRST  ? STALL_FIRST
+                                    : longer < STALL_MOST ? longer
+                                                          : STALL_MOST);
         c->stalled_until = c->now + c->stalled_for;
     }
     return false;
