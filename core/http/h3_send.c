@@ -201,6 +201,15 @@ static int send_data(struct h3_request *r, const void *data, size_t size, bool f
     return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
 }
 
+/* So many bytes of the body are the stream's now; `fin`: they are the last. */
+static void note_sent(struct h3_request *r, size_t size, bool fin)
+{
+    if (r->send_left >= 0)
+        r->send_left -= (int64_t)size;
+    if (fin)
+        close_sending(r);
+}
+
 /* No DATA frame: there are no bytes, or the response has no content (RFC 9110 §9.3.2, §15.3.5, §15.4.5). */
 static int64_t send_nothing(struct h3_request *r, size_t size, bool fin)
 {
@@ -208,10 +217,7 @@ static int64_t send_nothing(struct h3_request *r, size_t size, bool fin)
 
     if (err)
         return err;
-    if (r->send_left >= 0)
-        r->send_left -= (int64_t)size;
-    if (fin)
-        close_sending(r);
+    note_sent(r, size, fin);
     return (int64_t)size;
 }
 
@@ -248,15 +254,13 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
     if (capacity < 0)
         return capacity;
     size_t share = frame_share(size, capacity);
-    err = send_data(r, data, share, fin && share == size);
+    fin = fin && share == size;
+    err = send_data(r, data, share, fin);
     if (err)
         return err;
-    if (r->send_left >= 0)
-        r->send_left -= (int64_t)share;
+    note_sent(r, share, fin);
     if (share < size)
         ask_for_room(r);
-    else if (fin)
-        close_sending(r);
     return (int64_t)share;
 }
 
@@ -300,10 +304,7 @@ int neap_h3_commit_body(neap_h3 *h3, uint64_t stream, size_t size, bool fin)
     err = neap_conn_stream_commit(h3->conn, stream, span_of(room, sizeof(room)), size, fin);
     if (err)
         return err;
-    if (r->send_left >= 0)
-        r->send_left -= (int64_t)size;
-    if (fin)
-        close_sending(r);
+    note_sent(r, size, fin);
     return NEAP_OK;
 }
 
