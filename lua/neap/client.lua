@@ -113,7 +113,7 @@ local function start_attempt(self, key, name, address)
 end
 
 --- Tries the addresses one after the other, the next when one failed or was silent for a moment;
--- the first that answers wins (RFC 8305).
+-- the first that answers wins (RFC 8305), also when its answer is one that TLS refuses.
 local function race(self, key, name, addresses, timeout)
   local deadline = core.now() + timeout
   local endpoint = self._endpoint
@@ -148,6 +148,10 @@ local function race(self, key, name, addresses, timeout)
       if attempt and attempt.failed then
         running[attempt] = nil
         failure = { name .. ": " .. self.explain(attempt.failed), self.code_of(attempt.failed) }
+        if failure[2] == "tls" then
+          finish() -- the host has answered, only not as it should
+          return nil, failure[1], failure[2]
+        end
       elseif attempt then
         return finish(attempt)
       end

@@ -114,11 +114,12 @@ end
 
 --- Writes the rest of the body into a file, which is made, or emptied: its size; nil, message, code when the body
 -- breaks off or the file cannot be written ("system"): what there is of it stays. No file is made when the body had
--- broken off, nor when it was read to its end before ("state").
+-- broken off or the time is over, nor when the body was read to its end before ("state").
 function Response:save(path)
   local failure = self._failure
   if failure then return nil, failure[1], failure[2], failure[3] end
   if self._done and not self._exchange._no_body then return nil, body.ALREADY_READ, "state" end
+  if not self._done and self._limits:is_over() then return self:_save() end
   return body.save(path, function(file) return self:_save(file) end)
 end
 

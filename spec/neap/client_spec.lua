@@ -293,6 +293,24 @@ describe("a client", function()
     end)
   end)
 
+  it("says at once that a server is not who it should be, though another address of it is silent", function()
+    local resolve = neap.task.resolve
+    finally(function() neap.task.resolve = resolve end)
+    web.with_app(function() end, function(_, url)
+      local silent = assert(require("neap.core").udp())
+      assert(silent:bind("127.0.0.1:0"))
+      local addresses = { silent:address(), url:match("//(.*)") }
+      neap.task.resolve = function() return addresses end
+      local one = neap.client { verify_peer = false, pins = ("0"):rep(64), timeout = 5 }
+      local begun = neap.now()
+      local _, message, code = one:get("https://localhost")
+      assert.equal("tls", code, message)
+      assert.is_true(neap.now() - begun < 4)
+      one:close()
+      silent:close()
+    end)
+  end)
+
   it("names the limit that was nearer when a hair of it is left", function()
     local limits = require("neap.limits").new(5, 30)
     assert.equal("timeout: not done after 5 s", (limits:why(nil, nil, limits.deadline - 5)))
