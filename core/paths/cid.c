@@ -251,6 +251,7 @@ static void choose_active(struct peer_cids *p)
         return;
     p->active = (uint32_t)(best - p->ids);
     p->ids[p->active].is_active = true;
+    p->ids[p->active].is_left = false;
 }
 
 int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why)
@@ -303,7 +304,10 @@ void neap_peer_cids_leave(struct peer_cids *p, uint32_t index)
 {
     struct failure ignored = {0};
 
-    if (index == p->active || !p->ids[index].in_use || retirements(p) == LIMIT_RETIRE_QUEUE)
+    if (index == p->active || !p->ids[index].in_use)
+        return;
+    p->ids[index].is_left = true;
+    if (retirements(p) == LIMIT_RETIRE_QUEUE)
         return;
     push_retirement(p, p->ids[index].sequence, &ignored);
     p->ids[index] = (struct peer_cid){0};
@@ -348,6 +352,9 @@ void neap_peer_cids_retire_acked(struct peer_cids *p, uint64_t sequence)
         else
             p->retire_count--; /* it was taken for lost, and came after all */
     }
+    for (uint32_t i = 0; i < PEER_SLOTS; i++)
+        if (p->ids[i].is_left)
+            neap_peer_cids_leave(p, i);
 }
 
 bool neap_peer_cids_is_reset(const struct peer_cids *p, const uint8_t token[16])

@@ -35,7 +35,9 @@ struct peer_cid {
     uint64_t sequence;
     neap_cid cid;
     uint8_t token[16];
-    bool in_use, has_token, is_active; /* is_active: packets carry it, so that its reset token counts */
+    bool in_use, has_token;
+    bool is_active; /* packets carry it, so that its reset token counts */
+    bool is_left;   /* no path uses it any more, and it is retired when the queue has room */
 };
 
 struct retirement {
@@ -88,8 +90,8 @@ const neap_cid *neap_peer_cids_active(const struct peer_cids *p);
 int neap_peer_cids_take_fresh(struct peer_cids *p);
 /** Nothing was sent with the one that was taken: it is fresh again. */
 void neap_peer_cids_give_back(struct peer_cids *p, uint32_t index);
-/** No path uses it any more: retire it. One that is already retired, or that cannot be because the queue is full, is
- * left as it is. */
+/** No path uses it any more: retire it, when the queue has room again if it is full. One that is already retired, or
+ * active, is left as it is. */
 void neap_peer_cids_leave(struct peer_cids *p, uint32_t index);
 /** NEW_CONNECTION_ID: duplicates ignored; conflicts PROTOCOL_VIOLATION; more than our limit
  * CONNECTION_ID_LIMIT_ERROR; zero-length use PROTOCOL_VIOLATION; retire_prior_to queues RETIRE_CONNECTION_ID and may

@@ -322,6 +322,26 @@ describe("a connection ID for another path", function()
     assert.equal("first---", p:active())
   end)
 
+  it("that its path left while too many were on their way to be retired is retired when there is room", function()
+    local p, newest = paths.peer_cids("first---"), 20
+    assert.equal(0, (p:on_new(newest, newest, "active--", token_of(newest)))) -- retires the first
+    for n = 1, 15 do -- fifteen more that come late
+      assert.equal(0, (p:on_new(n, 0, ("late%04d"):format(n), token_of(n))))
+    end
+    assert.equal(0, (p:on_new(21, 0, "another-", token_of(21))))
+    local index = p:take_fresh()
+    assert.is_true(index >= 0)
+    p:leave(index)
+    local retired = {}
+    for sequence in p.next_retire, p do retired[sequence] = true end
+    assert.is_nil(retired[21])
+    p:retire_acked(3)
+    assert.equal(21, p:next_retire())
+    assert.is_nil(p:next_retire())
+    p:retire_acked(4)
+    assert.is_nil(p:next_retire())
+  end)
+
   it("is the one there is when the peer uses none", function()
     local p = paths.peer_cids("")
     assert.equal(0, p:take_fresh())
