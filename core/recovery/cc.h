@@ -4,7 +4,7 @@
 #ifndef NEAP_RECOVERY_CC_H
 #define NEAP_RECOVERY_CC_H
 
-#include "neap.h"
+#include "recovery/hystart.h"
 
 struct cc;
 struct pool;
@@ -74,6 +74,7 @@ struct cc {
     uint64_t acked_in_avoidance; /* bytes toward the next datagram of window (RFC 9002 §7.3.3) */
     uint64_t pacing_rate;        /* bytes a second chosen by the controller; 0: derive from window and RTT */
     neap_time recovery_started;  /* 0: never */
+    struct hystart hystart;      /* of controllers that use it */
 };
 
 extern const struct cc_ops neap_cc_newreno;

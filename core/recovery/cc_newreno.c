@@ -1,4 +1,4 @@
-/* NewReno (RFC 9002 §7.3, appendix B). */
+/* NewReno (RFC 9002 §7.3, appendix B), whose first slow start is HyStart++'s (RFC 9406). */
 #include "recovery/cc.h"
 
 static void newreno_init(struct cc *cc)
@@ -18,18 +18,29 @@ static void avoid_congestion(struct cc *cc, uint64_t bytes, uint64_t udp_payload
     }
 }
 
+/* Grow up to the threshold; returns the bytes that are left over for congestion avoidance. */
+static uint64_t start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t bytes)
+{
+    bool is_first = cc->ssthresh == UINT64_MAX;
+    uint64_t most = is_first ? neap_hystart_growth(&cc->hystart, bytes) : bytes;
+    uint64_t room = cc->ssthresh - cc->window, grown = most < room ? most : room;
+
+    cc->window += grown;
+    if (!is_first)
+        return bytes - grown;
+    if (neap_hystart_on_ack(&cc->hystart, ack->rtt, ack->largest_sent_at, ack->now))
+        cc->ssthresh = cc->window;
+    return 0;
+}
+
 static void newreno_on_ack(struct cc *cc, const struct cc_ack *ack)
 {
     uint64_t bytes = ack->fresh_bytes;
 
     if (ack->app_limited || bytes == 0)
         return;
-    if (cc->window < cc->ssthresh) {
-        uint64_t room = cc->ssthresh - cc->window, grown = bytes < room ? bytes : room;
-
-        cc->window += grown;
-        bytes -= grown;
-    }
+    if (cc->window < cc->ssthresh)
+        bytes = start_slowly(cc, ack, bytes);
     if (bytes)
         avoid_congestion(cc, bytes, ack->udp_payload_size);
 }

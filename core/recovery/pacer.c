@@ -10,26 +10,21 @@
 
 void neap_pacer_init(struct pacer *p, bool enabled, uint64_t udp_payload_size)
 {
-    uint64_t burst = BURST_UDP_DATAGRAMS * udp_payload_size;
+    uint32_t burst = BURST_UDP_DATAGRAMS * (uint32_t)udp_payload_size;
 
     *p = (struct pacer){.enabled = enabled, .tokens = burst, .capacity = burst};
 }
 
 void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t udp_payload_size)
 {
-    uint64_t burst = BURST_UDP_DATAGRAMS * udp_payload_size;
+    uint64_t capacity = BURST_UDP_DATAGRAMS * udp_payload_size, earned;
 
     p->rate = rate < RATE_MAX ? rate : RATE_MAX;
-    p->capacity = p->rate / BURST;
-    if (p->capacity > LIMIT_PACER_BURST)
-        p->capacity = LIMIT_PACER_BURST;
-    if (p->capacity < burst)
-        p->capacity = burst;
+    earned = p->rate / BURST < LIMIT_PACER_BURST ? p->rate / BURST : LIMIT_PACER_BURST;
+    p->capacity = (uint32_t)(capacity > earned ? capacity : earned);
     if (p->tokens > p->capacity)
         p->tokens = p->capacity;
-    p->quantum = p->rate / QUANTUM;
-    if (p->quantum > p->capacity)
-        p->quantum = p->capacity;
+    p->quantum = (uint32_t)(p->rate / QUANTUM < p->capacity ? p->rate / QUANTUM : p->capacity);
 }
 
 /* Time to earn `bytes` <= LIMIT_PACER_BURST, rounded up. */
@@ -52,14 +47,14 @@ uint64_t neap_pacer_budget(struct pacer *p, neap_time now)
     }
     uint64_t earned = (now - p->last) * p->rate / NEAP_SECOND;
 
-    p->tokens += earned;
+    p->tokens += (uint32_t)earned;
     p->last += earned * NEAP_SECOND / p->rate;
     return p->tokens;
 }
 
 void neap_pacer_sent(struct pacer *p, uint64_t bytes)
 {
-    p->tokens -= bytes < p->tokens ? bytes : p->tokens;
+    p->tokens -= bytes < p->tokens ? (uint32_t)bytes : p->tokens;
 }
 
 neap_time neap_pacer_ready_at(const struct pacer *p, uint64_t bytes, neap_time now)

@@ -7,9 +7,9 @@
 
 struct pacer {
     bool enabled;
-    uint64_t tokens;   /* bytes that may leave now */
-    uint64_t capacity; /* burst allowance in bytes */
-    uint64_t quantum;  /* bytes worth waking up for: a millisecond of the rate */
+    uint32_t tokens;   /* bytes that may leave now */
+    uint32_t capacity; /* burst allowance in bytes */
+    uint32_t quantum;  /* bytes worth waking up for: a millisecond of the rate */
     uint64_t rate;     /* bytes a second; 0: not known yet, no pacing */
     neap_time last;
 };
