@@ -177,7 +177,9 @@ static void handle_event(neap_loop *loop, const struct epoll_event *event)
         uint64_t count;
         if (read(loop->wake_fd, &count, sizeof count) < 0)
             return;
-    } else if (event->data.ptr != &loop->signal_fd) { /* signals stay until they are asked for */
+    } else if (event->data.ptr == &loop->signal_fd) {
+        loop->has_signal = true; /* it stays until it is asked for */
+    } else {
         struct udp_socket *udp = event->data.ptr;
         if ((event->events & EPOLLOUT) != 0) {
             udp->full = false;

@@ -39,7 +39,8 @@ int neap_loop_next_signal(neap_loop *loop)
 {
     struct signalfd_siginfo info;
 
-    if (loop->signal_fd < 0 || read(loop->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+    if (!loop->has_signal)
         return 0;
-    return (int)info.ssi_signo;
+    loop->has_signal = read(loop->signal_fd, &info, sizeof info) == (ssize_t)sizeof info;
+    return loop->has_signal ? (int)info.ssi_signo : 0;
 }
