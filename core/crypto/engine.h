@@ -29,7 +29,7 @@ struct engine {
     /** Seal messages with one key. 0 or NEAP_ERR_CRYPTO. */
     int (*seal_run)(void *expanded, const struct aead_item *items, size_t count);
     /** Open a message of at least CRYPTO_TAG bytes, the tag included. 0 or NEAP_ERR_CRYPTO; then `out` holds no
-     * plaintext, and the tag stays. */
+     * plaintext, and the tag stays. Those of accel/ look at the tag first and decrypt nothing that is forged. */
     int (*open)(void *expanded, const struct aead_item *item);
     /** The header protection masks of 16-byte samples (RFC 9001 §5.4): their first five bytes count. */
     int (*mask)(void *expanded, const uint8_t *const *samples, size_t count, uint8_t (*masks)[MASK_BLOCK]);

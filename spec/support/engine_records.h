@@ -105,29 +105,46 @@ static inline const char *check_open(const struct engine *engine, void *expanded
     return wrong;
 }
 
+/* What is written where a forged message should have been opened to: nothing, or zeros by libraries that decrypt first. */
+static inline const char *check_unwritten(const struct engine *engine, const uint8_t *out,
+                                          const uint8_t *before, size_t size)
+{
+    uint8_t any = 0;
+
+    if (memcmp(out, before, size) == 0)
+        return NULL;
+    for (size_t i = 0; i < size; i++)
+        any |= out[i];
+    return engine->is_accelerated || any ? "what is forged is written" : NULL;
+}
+
 /* One bit of the message is another: it is refused, nothing of it is written, and the tag stays. */
 static inline const char *check_forged(const struct engine *engine, void *expanded,
-                                       const struct record_message *m, size_t bit)
+                                       const struct record_message *m, size_t bit, bool in_place)
 {
-    size_t size = m->item.size, odd = size % 11;
+    size_t size = m->item.size, odd = size % 11, sealed_size = size + CRYPTO_TAG;
     struct aead_item item = m->item;
-    uint8_t tag[CRYPTO_TAG], any = 0;
+    uint8_t *forged = room_of(sealed_size, odd), *before = room_of(sealed_size, odd);
     const char *wrong = NULL;
 
-    item.size = size + CRYPTO_TAG;
-    item.in = item.out = room_of(item.size, odd);
-    memcpy(item.out, m->sealed, item.size);
-    item.out[bit / 8 % item.size] ^= (uint8_t)(1u << bit % 8);
-    memcpy(tag, item.out + size, CRYPTO_TAG);
+    memcpy(forged, m->sealed, sealed_size);
+    forged[bit / 8 % sealed_size] ^= (uint8_t)(1u << bit % 8);
+    item.size = sealed_size;
+    item.in = forged;
+    item.out = in_place ? forged : room_of(size, odd);
+    if (!in_place)
+        memset(item.out, 0xa5, size);
+    memcpy(before, item.out, in_place ? sealed_size : size);
     if (engine->open(expanded, &item) != NEAP_ERR_CRYPTO)
         wrong = "it opens what is forged";
-    for (size_t i = 0; i < size; i++)
-        any |= item.out[i];
-    if (any)
-        wrong = "what is forged is written";
-    if (memcmp(tag, item.out + size, CRYPTO_TAG) != 0)
+    if (!wrong)
+        wrong = check_unwritten(engine, item.out, before, size);
+    if (!wrong && in_place && memcmp(before + size, item.out + size, CRYPTO_TAG) != 0)
         wrong = "the tag does not stay";
-    room_free(item.out, odd);
+    if (!in_place)
+        room_free(item.out, odd);
+    room_free(before, odd);
+    room_free(forged, odd);
     return wrong;
 }
 
@@ -177,7 +194,8 @@ static inline const char *record_check(const struct engine *engine, struct span 
     for (size_t i = 0; i < count && !wrong; i++) {
         wrong = check_open(engine, expanded, &messages[i], i % 2 == 0);
         if (!wrong)
-            wrong = check_forged(engine, expanded, &messages[i], (size_t)messages[i].sample[0] * 37);
+            wrong =
+                check_forged(engine, expanded, &messages[i], (size_t)messages[i].sample[0] * 37, i % 3 != 0);
         ++*checked;
     }
     engine->clear(expanded);

@@ -13,6 +13,10 @@
 #define ACCEL_ARMV8 1
 #endif
 
+/* The sums of a struct product are made where it is written. No instruction comes of this; without it GCC puts the additions
+ * off until all terms are there, for which the registers do not suffice. `where` is the constraint of a vector register. */
+#define KEEP_SUMS(p, where) __asm__("" : "+" where((p)->low), "+" where((p)->middle), "+" where((p)->high))
+
 bool neap_cpu_has_aesni(void);
 bool neap_cpu_has_vaes256(void);
 bool neap_cpu_has_vaes512(void);

@@ -5,6 +5,7 @@
 
 #define LANES 1u
 #define GROUP 8u
+#define HAS_FOLDS 1
 #define EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
 #define TARGET __attribute__((target("aes,pclmul,sse4.1")))
 #define INLINE static inline __attribute__((always_inline, target("aes,pclmul,sse4.1")))
@@ -47,6 +48,23 @@ INLINE void product_add(struct product *p, vector a, vector b)
     p->middle = _mm_xor_si128(
         p->middle, _mm_xor_si128(_mm_clmulepi64_si128(a, b, 0x01), _mm_clmulepi64_si128(a, b, 0x10)));
     p->high = _mm_xor_si128(p->high, _mm_clmulepi64_si128(a, b, 0x11));
+    KEEP_SUMS(p, "x");
+}
+
+INLINE void product_add_folded(struct product *p, vector a, vector b, vector folds, bool is_odd)
+{
+    vector fold = _mm_xor_si128(a, _mm_shuffle_epi32(a, 0x4e));
+
+    p->low = _mm_xor_si128(p->low, _mm_clmulepi64_si128(a, b, 0x00));
+    p->middle = _mm_xor_si128(p->middle, is_odd ? _mm_clmulepi64_si128(fold, folds, 0x10)
+                                                : _mm_clmulepi64_si128(fold, folds, 0x00));
+    p->high = _mm_xor_si128(p->high, _mm_clmulepi64_si128(a, b, 0x11));
+    KEEP_SUMS(p, "x");
+}
+
+INLINE void product_unfold(struct product *p)
+{
+    p->middle = _mm_xor_si128(p->middle, _mm_xor_si128(p->low, p->high));
 }
 
 INLINE block product_reduce(const struct product *p)

@@ -32,6 +32,11 @@ INLINE block block_zero(void)
     return vdupq_n_u8(0);
 }
 
+INLINE block block_pair(uint64_t low, uint64_t high)
+{
+    return vreinterpretq_u8_u64(vcombine_u64(vcreate_u64(low), vcreate_u64(high)));
+}
+
 INLINE block block_xor(block a, block b)
 {
     return veorq_u8(a, b);
@@ -118,6 +123,7 @@ INLINE void product_add(struct product *p, vector a, vector b)
     p->low = veorq_u8(p->low, multiply_low(a, b));
     p->middle = veorq_u8(p->middle, veorq_u8(multiply_low(a, crossed), multiply_high(a, crossed)));
     p->high = veorq_u8(p->high, multiply_high(a, b));
+    KEEP_SUMS(p, "w");
 }
 
 /* A product of 256 bits in three parts, the middle one overlapping both others, made 128 bits again. */

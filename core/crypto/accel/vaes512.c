@@ -89,6 +89,7 @@ INLINE void product_add(struct product *p, vector a, vector b)
     p->middle = _mm512_ternarylogic_epi64(p->middle, _mm512_clmulepi64_epi128(a, b, 0x01),
                                           _mm512_clmulepi64_epi128(a, b, 0x10), XOR3);
     p->high = _mm512_xor_si512(p->high, _mm512_clmulepi64_epi128(a, b, 0x11));
+    KEEP_SUMS(p, "v");
 }
 
 INLINE block fold(vector x)
