@@ -47,6 +47,10 @@ NEAP_API int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpo
  * datagrams to their endpoints. Afterwards: neap_endpoint_next of each endpoint, then neap_loop_flush.
  * 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_wait(neap_loop *loop, neap_time timeout);
+/** After a turn that had something to do, neap_loop_wait asks the kernel again and again for up to `duration` nanoseconds
+ * before it sleeps; 0, the preset: it sleeps at once. What comes meanwhile is answered without a wake-up of the process; the
+ * price is a core that is busy for so long after each datagram. */
+NEAP_API void neap_loop_set_busy_poll(neap_loop *loop, neap_time duration);
 /** Run the endpoints' timers that are due and send what they have. What a full socket does not take is kept and goes
  * out first when it has room; the other address family goes on. Each endpoint sends a share in one call, so that
  * receiving has its turn: true when some have more to send at once. Then neap_loop_wait does not wait; before an
@@ -88,6 +92,7 @@ typedef struct neap_loop_stats {
     uint64_t turns, receive_calls, send_calls, messages_received, messages_sent, bytes_received, bytes_sent,
         send_errors, receive_errors;
     bool segmentation; /* the kernel knows trains (UDP_SEGMENT): a destination may refuse them */
+    uint64_t polls;    /* of busy polling, that found nothing */
 } neap_loop_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out, size_t size);

@@ -164,6 +164,29 @@ static int wait_events(neap_loop *loop, struct epoll_event *events, neap_time ti
     return epoll_wait(loop->epoll_fd, events, LIMIT_LOOP_EVENTS, milliseconds);
 }
 
+void neap_loop_set_busy_poll(neap_loop *loop, neap_time duration)
+{
+    loop->busy_poll = duration;
+}
+
+/* The answer to what was sent may come sooner than a process that sleeps is woken. */
+static int poll_events(neap_loop *loop, struct epoll_event *events, neap_time timeout)
+{
+    neap_time begin = neap_loop_now(), passed = 0;
+    neap_time most = timeout < loop->busy_poll ? timeout : loop->busy_poll;
+
+    while (passed < most) {
+        int count = wait_events(loop, events, 0);
+        if (count != 0)
+            return count;
+        loop->stats.polls++;
+        passed = neap_loop_now() - begin;
+    }
+    if (timeout != NEAP_NEVER)
+        timeout = passed < timeout ? timeout - passed : 0;
+    return wait_events(loop, events, timeout);
+}
+
 void neap_loop_watch_writable(neap_loop *loop, struct udp_socket *udp, bool writable)
 {
     struct epoll_event event = {.events = writable ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = udp};
@@ -207,7 +230,9 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
         timeout = until < timeout ? until : timeout;
     }
     loop->stats.turns++;
-    int count = wait_events(loop, events, timeout);
+    bool polls = loop->had_work && loop->busy_poll > 0;
+    int count = polls ? poll_events(loop, events, timeout) : wait_events(loop, events, timeout);
+    loop->had_work = count > 0;
     if (count < 0)
         return errno == EINTR ? NEAP_OK : neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "epoll_wait");
     for (int i = 0; i < count; i++)

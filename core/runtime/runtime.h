@@ -48,6 +48,8 @@ struct attachment {
 struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
     bool running, stopped, is_freed, no_epoll_pwait2, wants_signals;
+    bool had_work; /* the last turn, so that the next wait may poll: */
+    neap_time busy_poll;
     bool has_signal; /* signal_fd was readable: it is asked only then, not every turn */
     struct attachment *attachments;
     struct attachment *visited, *next_visited; /* by the walk that calls handlers, which may detach any */

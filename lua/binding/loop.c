@@ -137,6 +137,13 @@ static int loop_wait(lua_State *L)
     return 1;
 }
 
+/* loop:busy_poll(seconds): what neap_loop_set_busy_poll does */
+static int loop_busy_poll(lua_State *L)
+{
+    neap_loop_set_busy_poll(check_loop(L), neap_lua_check_time(L, 2));
+    return 0;
+}
+
 /* loop:flush() -> whether there is more to send at once */
 static int loop_flush(lua_State *L)
 {
@@ -231,7 +238,7 @@ static int loop_stats(lua_State *L)
     neap_loop_stats stats;
 
     neap_loop_get_stats(check_loop(L), &stats, sizeof stats);
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 11);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(turns)
     COUNTER(receive_calls)
@@ -242,6 +249,7 @@ static int loop_stats(lua_State *L)
     COUNTER(bytes_sent)
     COUNTER(send_errors)
     COUNTER(receive_errors)
+    COUNTER(polls)
 #undef COUNTER
     lua_pushboolean(L, stats.segmentation);
     lua_setfield(L, -2, "segmentation");
@@ -251,13 +259,21 @@ static int loop_stats(lua_State *L)
 void neap_lua_open_loop(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"listen", loop_listen},     {"client", loop_client},
-        {"wait", loop_wait},         {"flush", loop_flush},
-        {"now", loop_now},           {"resolve", loop_resolve},
-        {"resolved", loop_resolved}, {"catch_signals", loop_catch_signals},
-        {"signal", loop_signal},     {"fd", loop_fd},
-        {"timeout", loop_timeout},   {"stats", loop_stats},
-        {"close", loop_close},       {NULL, NULL},
+        {"listen", loop_listen},
+        {"client", loop_client},
+        {"wait", loop_wait},
+        {"flush", loop_flush},
+        {"now", loop_now},
+        {"resolve", loop_resolve},
+        {"resolved", loop_resolved},
+        {"catch_signals", loop_catch_signals},
+        {"signal", loop_signal},
+        {"fd", loop_fd},
+        {"timeout", loop_timeout},
+        {"stats", loop_stats},
+        {"busy_poll", loop_busy_poll},
+        {"close", loop_close},
+        {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_LOOP, methods, loop_gc, NULL);

@@ -25,6 +25,7 @@ local OWN = {
   port = options.whole(0, 65535),    -- 4433 unless told, 0: any free one
   read_timeout = options.timeout(60), -- how long a body may make no progress, either way
   shutdown_timeout = options.number("seconds", 0, math.huge, 10), -- that open requests get at the end
+  busy_poll = options.number("seconds", 0, 1, 0), -- the loop polls for so long after work before it sleeps
   max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
 }
@@ -102,6 +103,14 @@ local function where(mine)
   return host .. ":" .. (port or 4433)
 end
 
+-- There is one loop: the longest of all that listen.
+local busiest = 0
+local function poll_busily(seconds)
+  if seconds <= busiest then return end
+  busiest = seconds
+  task.loop():busy_poll(seconds)
+end
+
 local function prepare(mine, config)
   if not config.cert and not config.certs then
     config.cert, config.key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
@@ -133,6 +142,7 @@ function server.listen(app, given)
     return nil, message, code
   end
 
+  poll_busily(mine.busy_poll)
   local address = endpoint:address()
   local self = setmetatable({
     app = app, endpoint = endpoint, sessions = {}, session_count = 0,

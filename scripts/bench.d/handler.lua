@@ -1,7 +1,7 @@
---- The Lua handlers that are measured: neap run scripts/bench.d/handler.lua PORT CERT KEY
+--- The Lua handlers that are measured: neap run scripts/bench.d/handler.lua PORT CERT KEY [BUSY_POLL]
 local neap = require("neap")
 
-local port, cert, key = ...
+local port, cert, key, busy_poll = ...
 local app = neap.app()
 
 app:get("/hello/:name", function(req)
@@ -14,4 +14,5 @@ app:post("/upload", function(req)
   return ("%d bytes\n"):format(size)
 end)
 
-assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, max_idle_timeout = 600 }))
+assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, max_idle_timeout = 600,
+  busy_poll = tonumber(busy_poll) }))

@@ -24,7 +24,8 @@ describe("an option that is not what it must be", function()
     refuses({
       host = { 5, false }, port = { "4433", "x", -1, 70000, 1.5, NAN },
       read_timeout = TIMEOUT, header_timeout = TIMEOUT,
-      shutdown_timeout = { "x", -1, NAN, false }, max_field_section_size = { -1, 0, 1.5, "x" },
+      shutdown_timeout = { "x", -1, NAN, false }, busy_poll = { "x", -1, 2, NAN, true },
+      max_field_section_size = { -1, 0, 1.5, "x" },
     }, function(given) assert(APP:listen(given)) end)
   end)
 

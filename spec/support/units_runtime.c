@@ -245,6 +245,33 @@ static int old_kernel(lua_State *L)
     return 1;
 }
 
+/* busy_poll() -> how often a loop polled in vain for 2 ms: after a turn without work, after one with, after the next;
+ * nanoseconds that the second took */
+static int busy_poll(lua_State *L)
+{
+    neap_loop *loop = neap_loop_new();
+    neap_time before = 0;
+
+    neap_loop_set_busy_poll(loop, NEAP_MILLISECOND);
+    for (int i = 0; i < 3; i++) {
+        neap_loop_stats stats;
+        uint64_t polls = loop->stats.polls;
+        if (i == 1) {
+            neap_loop_wake(loop);
+            neap_loop_wait(loop, NEAP_NEVER);
+            before = neap_loop_now();
+        }
+        neap_loop_wait(loop, 2 * NEAP_MILLISECOND);
+        if (i == 1)
+            before = neap_loop_now() - before;
+        neap_loop_get_stats(loop, &stats, sizeof stats);
+        lua_pushnumber(L, (lua_Number)(stats.polls - polls));
+    }
+    lua_pushnumber(L, (lua_Number)before);
+    neap_loop_free(loop);
+    return 4;
+}
+
 /* path_mtu() -> whether sockets of IPv4 and of IPv6 neither fragment nor learn a path MTU */
 static int path_mtu(lua_State *L)
 {
@@ -267,8 +294,9 @@ static int path_mtu(lua_State *L)
 int neap_units_runtime(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sockaddr", sockaddr},     {"run", run}, {"path_mtu", path_mtu}, {"kept", kept}, {"woken", woken},
-        {"old_kernel", old_kernel}, {NULL, NULL},
+        {"sockaddr", sockaddr},   {"run", run},     {"path_mtu", path_mtu},
+        {"kept", kept},           {"woken", woken}, {"old_kernel", old_kernel},
+        {"busy_poll", busy_poll}, {NULL, NULL},
     };
 
     lua_newtable(L);
