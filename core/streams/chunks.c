@@ -1,5 +1,5 @@
 /* Chunks of 2 KB found through pages of 8: the first byte at the far end of a 16 MiB window costs 8 KiB of directory,
- * a 100-byte response 320 bytes in all. */
+ * a 100-byte response none: 128 bytes in all. */
 #include "streams/chunks.h"
 
 #include "base/limits.h"
@@ -21,27 +21,68 @@ static struct chunk *chunk_of(struct chunk_page *page, uint64_t offset)
     return &page->chunks[offset / CHUNK_SIZE % CHUNKS_A_PAGE];
 }
 
-/* Make the directory reach `page`. */
-static int reach(struct chunks *c, struct pool *pool, uint64_t page)
+static uint64_t first_page(const struct chunks *c)
 {
-    uint64_t count = page - c->first + 1;
+    return c->first / CHUNKS_A_PAGE;
+}
+
+/* Whether `offset` needs no directory. */
+static bool is_first(const struct chunks *c, uint64_t offset)
+{
+    return c->capacity == 0 && offset / CHUNK_SIZE == c->first;
+}
+
+static struct chunk first_chunk(const struct chunks *c)
+{
+    return (struct chunk){.bytes = c->bytes, .from = c->from, .size = c->size};
+}
+
+static void set_first_chunk(struct chunks *c, struct chunk chunk)
+{
+    c->bytes = chunk.bytes;
+    c->from = chunk.from;
+    c->size = chunk.size;
+}
+
+/* Put the first chunk, which had no directory, into the one that was made. */
+static bool move_first(struct chunk_page **pages, uint32_t capacity, const struct chunks *c,
+                       struct pool *pool)
+{
+    struct chunk_page *page = c->bytes ? neap_pool_alloc(pool, sizeof(*page)) : NULL;
+
+    if (!page)
+        return c->bytes == NULL;
+    page->chunks[c->first % CHUNKS_A_PAGE] = first_chunk(c);
+    pages[first_page(c) & (capacity - 1)] = page;
+    return true;
+}
+
+/* Make the directory reach `page`. */
+static bool reach(struct chunks *c, struct pool *pool, uint64_t page)
+{
+    uint64_t count = page - first_page(c) + 1;
     uint32_t capacity = c->capacity ? c->capacity : FIRST_CAPACITY;
 
     if (count <= c->capacity)
-        return 1;
-    if (page < c->first || count > LIMIT_CHUNK_PAGES)
-        return 0;
+        return true;
+    if (page < first_page(c) || count > LIMIT_CHUNK_PAGES)
+        return false;
     while (capacity < count)
         capacity *= 2;
     struct chunk_page **pages = neap_pool_alloc(pool, capacity * sizeof(struct chunk_page *));
     if (!pages)
-        return 0;
-    for (uint64_t p = c->first; p < c->first + c->capacity; p++)
+        return false;
+    if (c->capacity == 0 && !move_first(pages, capacity, c, pool)) {
+        neap_pool_free(pool, pages, capacity * sizeof(struct chunk_page *));
+        return false;
+    }
+    for (uint64_t p = first_page(c); p < first_page(c) + c->capacity; p++)
         pages[p & (capacity - 1)] = *page_slot(c, p);
-    neap_pool_free(pool, c->pages, c->capacity * sizeof(struct chunk_page *));
+    if (c->capacity)
+        neap_pool_free(pool, c->pages, c->capacity * sizeof(struct chunk_page *));
     c->pages = pages;
     c->capacity = capacity;
-    return 1;
+    return true;
 }
 
 /* Rooms double, so that a chunk which fills up byte by byte is copied at most five times. */
@@ -82,6 +123,14 @@ uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, 
     size_t low = (size_t)(offset % CHUNK_SIZE);
     size_t want = *size < CHUNK_SIZE - low ? *size : CHUNK_SIZE - low;
 
+    if (is_first(c, offset)) {
+        struct chunk first = first_chunk(c);
+        if (!cover(&first, pool, low, low + want, goes_on))
+            return NULL;
+        set_first_chunk(c, first);
+        *size = want;
+        return first.bytes + (low - first.from);
+    }
     if (!reach(c, pool, offset / PAGE_BYTES))
         return NULL;
     struct chunk_page **page = page_slot(c, offset / PAGE_BYTES);
@@ -100,21 +149,31 @@ const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *s
 {
     uint64_t page = offset / PAGE_BYTES;
     size_t low = (size_t)(offset % CHUNK_SIZE);
+    struct chunk chunk = {0};
 
     *size = 0;
-    if (page < c->first || page - c->first >= c->capacity || !*page_slot(c, page))
+    if (is_first(c, offset))
+        chunk = first_chunk(c);
+    else if (page >= first_page(c) && page - first_page(c) < c->capacity && *page_slot(c, page))
+        chunk = *chunk_of(*page_slot(c, page), offset);
+    if (!chunk.bytes || low < chunk.from || low >= (size_t)chunk.from + chunk.size)
         return NULL;
-    const struct chunk *chunk = chunk_of(*page_slot(c, page), offset);
-    if (!chunk->bytes || low < chunk->from || low >= (size_t)chunk->from + chunk->size)
-        return NULL;
-    *size = (size_t)chunk->from + chunk->size - low;
-    return chunk->bytes + (low - chunk->from);
+    *size = (size_t)chunk.from + chunk.size - low;
+    return chunk.bytes + (low - chunk.from);
 }
 
 static void release_chunk(struct chunk *chunk, struct pool *pool)
 {
-    neap_pool_free(pool, chunk->bytes, chunk->size);
+    if (chunk->bytes)
+        neap_pool_free(pool, chunk->bytes, chunk->size);
     *chunk = (struct chunk){0};
+}
+
+static void release_first(struct chunks *c, struct pool *pool)
+{
+    if (c->bytes)
+        neap_pool_free(pool, c->bytes, c->size);
+    set_first_chunk(c, (struct chunk){0});
 }
 
 static void release_page(struct chunk_page **slot, struct pool *pool)
@@ -129,22 +188,32 @@ static void release_page(struct chunk_page **slot, struct pool *pool)
 
 void neap_chunks_drop(struct chunks *c, struct pool *pool, uint64_t offset)
 {
-    uint64_t page = offset / PAGE_BYTES;
-    uint64_t held = page - c->first < c->capacity ? page - c->first : c->capacity;
+    uint64_t first = offset / CHUNK_SIZE, page = offset / PAGE_BYTES, at = first_page(c);
 
-    for (uint64_t i = 0; i < held; i++)
-        release_page(page_slot(c, c->first + i), pool);
-    c->first = page;
-    if (c->capacity == 0 || !*page_slot(c, page))
+    if (first <= c->first)
         return;
-    for (uint64_t i = 0; i < offset / CHUNK_SIZE % CHUNKS_A_PAGE; i++)
+    if (c->capacity == 0) {
+        release_first(c, pool);
+        c->first = first;
+        return;
+    }
+    uint64_t held = page - at < c->capacity ? page - at : c->capacity;
+    for (uint64_t i = 0; i < held; i++)
+        release_page(page_slot(c, at + i), pool);
+    c->first = first;
+    if (!*page_slot(c, page))
+        return;
+    for (uint64_t i = 0; i < first % CHUNKS_A_PAGE; i++)
         release_chunk(&(*page_slot(c, page))->chunks[i], pool);
 }
 
 void neap_chunks_free(struct chunks *c, struct pool *pool, uint64_t offset)
 {
+    if (c->capacity == 0)
+        release_first(c, pool);
     for (uint32_t i = 0; i < c->capacity; i++)
         release_page(&c->pages[i], pool);
-    neap_pool_free(pool, c->pages, c->capacity * sizeof(struct chunk_page *));
-    *c = (struct chunks){.first = offset / PAGE_BYTES};
+    if (c->capacity)
+        neap_pool_free(pool, c->pages, c->capacity * sizeof(struct chunk_page *));
+    *c = (struct chunks){.first = offset / CHUNK_SIZE};
 }

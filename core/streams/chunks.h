@@ -1,5 +1,6 @@
-/* Bytes at offsets of a stream, in chunks of 2 KB that a two-level directory finds: memory follows the bytes that were
- * put in, never the offset they were put at. Shared by both directions; knows nothing of states. */
+/* Bytes at offsets of a stream, in chunks of 2 KB that a two-level directory finds where there is more than one: memory
+ * follows the bytes that were put in, never the offset they were put at. Shared by both directions; knows nothing of
+ * states. */
 #ifndef NEAP_STREAMS_CHUNKS_H
 #define NEAP_STREAMS_CHUNKS_H
 
@@ -21,11 +22,16 @@ struct chunk_page {
     struct chunk chunks[CHUNKS_A_PAGE];
 };
 
-/* Zeroed is empty. Page p stands at p & (capacity - 1); those held lie in [first, first + capacity). */
+/* Zeroed is empty. While there are no bytes in another chunk than `first` there is no directory. In it page p stands at
+ * p & (capacity - 1); those held lie in [first page, first page + capacity). */
 struct chunks {
-    struct chunk_page **pages;
-    uint64_t first;
-    uint32_t capacity; /* 0 or a power of two */
+    union {
+        struct chunk_page **pages; /* with a directory */
+        uint8_t *bytes;            /* without: of the first chunk, */
+    };
+    uint64_t first;      /* chunk: those below were dropped */
+    uint32_t capacity;   /* of the directory in pages, a power of two; 0: there is none */
+    uint16_t from, size; /* which these are, as in struct chunk */
 };
 
 /** Room for [offset, offset + *size), cut at the end of its chunk (*size tells); NULL when the pool refuses or the
