@@ -61,12 +61,12 @@ end
 
 -- By the first 8 bits: the symbol and its length, where the code is not longer than that.
 local fast = {}
-for i = 1, 2 ^ FAST_BITS do fast[i] = "{0, 0}" end
+for i = 1, 2 ^ FAST_BITS do fast[i] = 0 end
 for symbol = 0, 255 do
   local spare = FAST_BITS - lengths[symbol + 1]
   if spare >= 0 then
     local first = codes[symbol] * 2 ^ spare
-    for i = first, first + 2 ^ spare - 1 do fast[i + 1] = ("{%d, %d}"):format(symbol, lengths[symbol + 1]) end
+    for i = first, first + 2 ^ spare - 1 do fast[i + 1] = symbol * 256 + lengths[symbol + 1] end
   end
 end
 
@@ -102,10 +102,8 @@ static const uint8_t huffman_bits[256] = {
 %s
 };
 
-/* By the next HUFFMAN_FAST_BITS bits; bits 0: the code is longer. */
-static const struct {
-    uint8_t symbol, bits;
-} huffman_fast[1u << HUFFMAN_FAST_BITS] = {
+/* By the next HUFFMAN_FAST_BITS bits: the symbol * 256 + its bits; 0: the code is longer. */
+static const uint16_t huffman_fast[1u << HUFFMAN_FAST_BITS] = {
 %s
 };
 
@@ -126,5 +124,5 @@ static const uint16_t huffman_symbols[257] = {
 /* clang-format on */
 
 #endif
-]]):format(FAST_BITS, EOS, rows(encode_codes, "0x%07x", 8), rows(encode_bits, "%d", 16), rows(fast, "%s", 8),
+]]):format(FAST_BITS, EOS, rows(encode_codes, "0x%07x", 8), rows(encode_bits, "%d", 16), rows(fast, "0x%04x", 8),
   rows(long, "%s", 3), rows(symbols, "%d", 16)))

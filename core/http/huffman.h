@@ -5,10 +5,7 @@
 #include "base/span.h"
 #include "base/writer.h"
 
-/** Bytes that `text` takes when encoded. */
-size_t neap_huffman_size(struct span text);
-
-/** Write `text` encoded, padded with the first bits of EOS. */
+/** Write `text` encoded, padded with the first bits of EOS. Where the room is too small w->full says so. */
 void neap_huffman_encode(struct writer *w, struct span text);
 
 /** The most bytes that `size` encoded bytes can become: the shortest code has 5 bits. */

@@ -22,18 +22,41 @@ static void write_integer(struct writer *w, uint8_t high, unsigned bits, uint64_
     write_u8(w, (uint8_t)value);
 }
 
-/* A string with the Huffman bit just above its length's prefix; the shorter form wins. */
+/* Bytes that write_integer needs. */
+static size_t integer_size(unsigned bits, uint64_t value)
+{
+    uint64_t mask = (1u << bits) - 1;
+    size_t size = 1;
+
+    if (value < mask)
+        return size;
+    for (value -= mask; value >= 0x80; value >>= 7)
+        size++;
+    return size + 1;
+}
+
+/* A string with the Huffman bit just above its length's prefix; the shorter form wins. It is encoded behind the room for
+ * its length, as if that were the text's. */
 static void write_string(struct writer *w, uint8_t high, unsigned bits, struct span text)
 {
-    size_t size = neap_huffman_size(text);
+    size_t ahead = integer_size(bits, text.size);
+    struct writer encoded = *w;
+    uint8_t *room = write_room(&encoded, ahead + text.size);
 
-    if (size < text.size) {
-        write_integer(w, (uint8_t)(high | 1u << bits), bits, size);
-        neap_huffman_encode(w, text);
-    } else {
+    if (room && text.size) {
+        encoded = writer_of(room + ahead, text.size - 1);
+        neap_huffman_encode(&encoded, text);
+    }
+    if (!room || !text.size || encoded.full) {
         write_integer(w, high, bits, text.size);
         write_span(w, text);
+        return;
     }
+    size_t size = writer_size(&encoded);
+    write_integer(w, (uint8_t)(high | 1u << bits), bits, size);
+    uint8_t *to = write_room(w, size);
+    if (to != room + ahead)
+        memmove(to, room + ahead, size);
 }
 
 static void write_line(struct writer *w, const neap_field *field)
