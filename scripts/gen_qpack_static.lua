@@ -142,10 +142,19 @@ end
 
 local slots, a, b, c = find_factors()
 
-local entry_rows = {}
+-- All names and values in one text, each with a NUL behind it: its addresses are those of the table alone.
+local text_rows, entry_rows, places, size = {}, {}, {}, 0
+local function place_of(text)
+  if not places[text] then
+    places[text] = size
+    size = size + #text + 1
+    text_rows[#text_rows + 1] = ('    "%s\\0"'):format(text)
+  end
+  return places[text]
+end
 for _, entry in ipairs(entries) do
-  entry_rows[#entry_rows + 1] = ("    {%q, %q, %d, %d, %d},"):format(entry.name, entry.value, #entry.name, #entry.value,
-    entry.next)
+  entry_rows[#entry_rows + 1] = ("    {%d, %d, %d, %d, %d},"):format(place_of(entry.name), place_of(entry.value),
+    #entry.name, #entry.value, entry.next)
 end
 local slot_rows = {}
 for at = 0, SLOTS - 1, 16 do
@@ -167,9 +176,13 @@ io.write(([[
 #define STATIC_HASH(size, first, third_last, last) \
     (((size) * %du + (third_last) * %du + (last) * %du + (first)) %% STATIC_SLOTS)
 
-/* `next`: the next entry of the same name, 0 none. */
+/* All names and values. */
+static const char static_text[] =
+%s;
+
+/* `name`, `value`: where they are in the text; `next`: the next entry of the same name, 0 none. */
 static const struct {
-    const char *name, *value;
+    uint16_t name, value;
     uint8_t name_size, value_size, next;
 } static_entries[STATIC_ENTRIES] = {
 %s
@@ -182,4 +195,4 @@ static const uint8_t static_slots[STATIC_SLOTS] = {
 /* clang-format on */
 
 #endif
-]]):format(a, b, c, table.concat(entry_rows, "\n"), table.concat(slot_rows, "\n")))
+]]):format(a, b, c, table.concat(text_rows, "\n"), table.concat(entry_rows, "\n"), table.concat(slot_rows, "\n")))

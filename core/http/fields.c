@@ -4,6 +4,9 @@
 #include "base/pool.h"
 #include "base/span.h"
 #include "base/writer.h"
+#include "http/qpack_static.h"
+
+#include <string.h>
 
 #define LINE_OVERHEAD 32u
 #define COOKIE_JOINT "; "
@@ -44,7 +47,8 @@ struct checking {
     enum section_kind kind;
     struct section_info *info;
     struct failure *why;
-    unsigned seen; /* enum pseudo */
+    bool is_decoded; /* pointers into the static table tell what needs no look */
+    unsigned seen;   /* enum pseudo */
     bool has_regular, has_host;
     struct span method, scheme, authority, path, host;
 };
@@ -54,13 +58,85 @@ static int malformed(struct checking *c, const char *reason)
     return neap_fail(c->why, NEAP_H3_MESSAGE_ERROR, reason);
 }
 
-static bool all_of(struct span s, uint8_t classes)
+/* ---- eight bytes at a time: what is common passes so, everything else is looked at byte by byte */
+
+#define EACH (UINT64_MAX / 255) /* one byte in all places */
+#define TOP_BITS (EACH * 0x80)
+
+static uint64_t load_word(const uint8_t *bytes)
 {
-    for (size_t i = 0; i < s.size; i++) {
-        if (!(byte_classes[s.data[i]] & classes))
+    uint64_t word;
+
+    memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+/* 1 to 7 bytes, some of them twice, and letters. */
+static uint64_t load_short(const uint8_t *bytes, size_t size)
+{
+    uint32_t low, high;
+
+    if (size < sizeof low)
+        return 0x6161616161000000 | bytes[0] | (uint64_t)bytes[size / 2] << 8 |
+               (uint64_t)bytes[size - 1] << 16;
+    memcpy(&low, bytes, sizeof low);
+    memcpy(&high, bytes + size - sizeof high, sizeof high);
+    return low | (uint64_t)high << 32;
+}
+
+/* The top bits of the bytes in [first, last]; all bytes of `word` and `last` are below 0x80. */
+static uint64_t between(uint64_t word, uint8_t first, uint8_t last)
+{
+    return (word + EACH * (0x80u - first)) & ~(word + EACH * (0x7fu - last)) & TOP_BITS;
+}
+
+static bool has_zero(uint64_t word)
+{
+    return (word - EACH) & ~word & TOP_BITS;
+}
+
+static bool has_byte(uint64_t word, uint8_t byte)
+{
+    return has_zero(word ^ EACH * byte);
+}
+
+/* Whether there is a byte below `limit`, which is at most 0x80. */
+static bool has_below(uint64_t word, uint8_t limit)
+{
+    return (word - EACH * limit) & ~word & TOP_BITS;
+}
+
+/* Whether every byte is surely one of these classes. */
+static bool is_plain(uint64_t word, uint8_t classes)
+{
+    if (word & TOP_BITS)
+        return false;
+    if (classes & BYTE_PATH)
+        return !has_below(word, 0x21) && !has_byte(word, 0x7f) && !has_byte(word, '#');
+    /* Letters in lower case, digits, what stands between words, and before a port. */
+    uint64_t fits = between(word, 'a', 'z') | between(word, '-', classes & BYTE_AUTHORITY ? ':' : '9');
+    return fits == TOP_BITS && !has_byte(word, '/');
+}
+
+static bool each_of(const uint8_t *bytes, size_t size, uint8_t classes)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (!(byte_classes[bytes[i]] & classes))
             return false;
     }
     return true;
+}
+
+static inline bool all_of(struct span s, uint8_t classes)
+{
+    size_t at = 0;
+
+    for (; s.size - at >= 8; at += 8) {
+        if (!is_plain(load_word(s.data + at), classes) && !each_of(s.data + at, 8, classes))
+            return false;
+    }
+    return at == s.size || is_plain(load_short(s.data + at, s.size - at), classes) ||
+           each_of(s.data + at, s.size - at, classes);
 }
 
 static bool equals(struct span s, const char *text)
@@ -83,6 +159,20 @@ static bool equals_any_case(struct span s, const char *text)
     return true;
 }
 
+static bool is_plain_value(uint64_t word)
+{
+    return !has_below(word, 0x20) && !has_byte(word, 0x7f);
+}
+
+static bool each_of_value(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((bytes[i] < 0x20 && bytes[i] != '\t') || bytes[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 /* RFC 9110 §5.5: visible bytes, obs-text, and space or tab between them. */
 static bool is_value(struct span s)
 {
@@ -91,11 +181,13 @@ static bool is_value(struct span s)
     uint8_t first = s.data[0], last = s.data[s.size - 1];
     if (first == ' ' || first == '\t' || last == ' ' || last == '\t')
         return false;
-    for (size_t i = 0; i < s.size; i++) {
-        if ((s.data[i] < 0x20 && s.data[i] != '\t') || s.data[i] == 0x7f)
+    size_t at = 0;
+    for (; s.size - at >= 8; at += 8) {
+        if (!is_plain_value(load_word(s.data + at)) && !each_of_value(s.data + at, 8))
             return false;
     }
-    return true;
+    return at == s.size || is_plain_value(load_short(s.data + at, s.size - at)) ||
+           each_of_value(s.data + at, s.size - at);
 }
 
 /* 1*DIGIT below 2^62; a list of equal numbers is refused too, as RFC 9110 §8.6 allows. */
@@ -132,16 +224,32 @@ static bool is_connection_specific(const struct checking *c, struct span name, s
     }
 }
 
-static int check_regular(struct checking *c, struct span name, struct span value)
+/* No name of the static table belongs to a connection. */
+static bool is_static(const struct checking *c, struct span text)
 {
-    c->has_regular = true;
+    return c->is_decoded && neap_qpack_static_holds(text.data);
+}
+
+static int check_name(struct checking *c, struct span name, struct span value)
+{
     if (!all_of(name, BYTE_NAME))
-        return malformed(c, all_of(name, BYTE_NAME | BYTE_UPPER) ? "upper case in a field name"
-                                                                 : "invalid field name");
-    if (!is_value(value))
-        return malformed(c, "invalid field value");
+        return malformed(c, each_of(name.data, name.size, BYTE_NAME | BYTE_UPPER)
+                                ? "upper case in a field name"
+                                : "invalid field name");
     if (is_connection_specific(c, name, value))
         return malformed(c, "connection-specific field");
+    return NEAP_OK;
+}
+
+static int check_regular(struct checking *c, struct span name, struct span value)
+{
+    int err;
+
+    c->has_regular = true;
+    if (!is_static(c, value) && !is_value(value))
+        return malformed(c, "invalid field value");
+    if (!is_static(c, name) && (err = check_name(c, name, value)) != NEAP_OK)
+        return err;
     if (c->kind == SECTION_TRAILERS)
         return NEAP_OK;
     if (equals(name, "content-length"))
@@ -231,7 +339,8 @@ static bool is_scheme(struct span s)
 /* RFC 9114 §4.3.1: authority and path of a URI with this scheme. */
 static int check_target(struct checking *c)
 {
-    bool is_http = equals_any_case(c->scheme, "https") || equals_any_case(c->scheme, "http");
+    bool is_http = equals(c->scheme, "https") || equals_any_case(c->scheme, "https") ||
+                   equals_any_case(c->scheme, "http");
     bool has_authority = c->seen & PSEUDO_AUTHORITY;
 
     if (is_http && !has_authority && !c->has_host)
@@ -240,9 +349,9 @@ static int check_target(struct checking *c)
         return malformed(c, "empty authority");
     if (has_authority && c->has_host && !span_equal(c->authority, c->host))
         return malformed(c, ":authority and host differ");
-    if (!all_of(c->authority, BYTE_AUTHORITY) || !all_of(c->host, BYTE_AUTHORITY))
+    if (!all_of(has_authority ? c->authority : c->host, BYTE_AUTHORITY))
         return malformed(c, "invalid authority");
-    if (!all_of(c->path, BYTE_PATH))
+    if (!is_static(c, c->path) && !all_of(c->path, BYTE_PATH))
         return malformed(c, "invalid :path");
     if (!is_http)
         return NEAP_OK;
@@ -270,7 +379,8 @@ static int check_request(struct checking *c)
 
     if (!(c->seen & PSEUDO_METHOD))
         return malformed(c, "no :method");
-    if (c->method.size == 0 || !all_of(c->method, BYTE_NAME | BYTE_UPPER))
+    if (c->method.size == 0 ||
+        (!is_static(c, c->method) && !each_of(c->method.data, c->method.size, BYTE_NAME | BYTE_UPPER)))
         return malformed(c, "invalid :method");
     c->info->is_head = equals(c->method, "HEAD");
     c->info->is_connect = equals(c->method, "CONNECT");
@@ -283,15 +393,15 @@ static int check_request(struct checking *c)
     }
     if ((c->seen & needed) != needed)
         return malformed(c, "no :scheme or no :path");
-    if (!is_scheme(c->scheme))
+    if (!equals(c->scheme, "https") && !is_scheme(c->scheme))
         return malformed(c, "invalid :scheme");
     return check_target(c);
 }
 
-int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind,
+int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind, bool is_decoded,
                       struct section_info *info, struct failure *why)
 {
-    struct checking c = {.kind = kind, .info = info, .why = why};
+    struct checking c = {.kind = kind, .is_decoded = is_decoded, .info = info, .why = why};
     int err = NEAP_OK;
 
     *info = (struct section_info){.content_length = -1};

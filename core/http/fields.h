@@ -15,8 +15,9 @@ struct section_info {
     bool is_head, is_connect; /* requests */
 };
 
-/** Check a whole section: 0 and *info, or NEAP_H3_MESSAGE_ERROR with the reason. */
-int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind,
+/** Check a whole section: 0 and *info, or NEAP_H3_MESSAGE_ERROR with the reason. `is_decoded`: the fields are those that
+ * neap_qpack_decode gave, so that what lies in the static table is known to be good. */
+int neap_fields_check(const neap_field *fields, size_t count, enum section_kind kind, bool is_decoded,
                       struct section_info *info, struct failure *why);
 
 /** Make one cookie line of several, joined with "; ", at the place of the first (RFC 9114 §4.2.1). 0, or

@@ -186,15 +186,16 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     neap_close_info info;
 
     *out = (neap_h3_event){0};
-    neap_field_list_free(&h3->fields, h3->pool);
+    neap_field_list_clear(&h3->fields, h3->pool);
     neap_h3_open_control(h3);
     take_marks(h3);
     neap_h3_expire_sections(h3);
     if (!h3->failed && (next_of_connection(h3, out) || next_of_requests(h3, out)))
         return NEAP_OK;
+    /* The rooms serve one batch of requests. */
+    neap_field_list_free(&h3->fields, h3->pool);
     if (!neap_h3_is_closed(h3))
         return NEAP_ERR_AGAIN;
-    neap_field_list_free(&h3->fields, h3->pool);
     *out = (neap_h3_event){.type = NEAP_H3_CLOSED};
     if (h3->closed_reported)
         return NEAP_ERR_CLOSED;

@@ -174,7 +174,7 @@ static int take_header_section(struct h3_request *r, struct failure *why, bool *
     struct neap_h3 *h3 = r->h3;
     struct section_info info;
     enum section_kind kind = h3->is_server ? SECTION_REQUEST : SECTION_RESPONSE;
-    int err = neap_fields_check(h3->fields.fields, h3->fields.count, kind, &info, why);
+    int err = neap_fields_check(h3->fields.fields, h3->fields.count, kind, true, &info, why);
 
     if (err)
         return err;
@@ -219,13 +219,13 @@ static bool on_section(struct h3_request *r, struct span section, neap_h3_event 
         return false;
     }
     if (is_trailers)
-        err = neap_fields_check(h3->fields.fields, h3->fields.count, SECTION_TRAILERS, &trailers, &why);
+        err = neap_fields_check(h3->fields.fields, h3->fields.count, SECTION_TRAILERS, true, &trailers, &why);
     else
         err = take_header_section(r, &why, &is_informational);
     if (!err && is_trailers && r->recv_left > 0)
         err = NEAP_H3_MESSAGE_ERROR;
     if (err) {
-        neap_field_list_free(&h3->fields, h3->pool);
+        neap_field_list_clear(&h3->fields, h3->pool);
         abort_message(r, NEAP_H3_MESSAGE_ERROR);
         return false;
     }
@@ -234,11 +234,11 @@ static bool on_section(struct h3_request *r, struct span section, neap_h3_event 
     if (is_informational)
         neap_h3_glitch(h3);
     if (r->is_unwanted) {
-        neap_field_list_free(&h3->fields, h3->pool);
+        neap_field_list_clear(&h3->fields, h3->pool);
         return false;
     }
     if (h3->is_server && !is_trailers && neap_fields_join_cookies(&h3->fields, h3->pool) != 0) {
-        neap_field_list_free(&h3->fields, h3->pool);
+        neap_field_list_clear(&h3->fields, h3->pool);
         neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
         return false;
     }
@@ -376,21 +376,31 @@ static bool has_step(const struct h3_request *r, struct span view)
     return view.size > 0 || (r->reader.in_payload && r->reader.left == 0);
 }
 
-/* A section was told: whether the stream ended with it. False when the message is broken by that: then nothing of it is
+/* A section was told, and the stream has ended with it. False when the message is broken by that: then nothing of it is
  * told, so that nobody acts on a request that is not whole (RFC 9114 §4.1.2). */
-static bool ends_well(struct h3_request *r, bool *fin)
+static bool ends_well(struct h3_request *r)
 {
-    struct neap_h3 *h3 = r->h3;
-    struct span view = {0};
+    bool is_wrong = wrong_end(r) != 0;
 
-    if (neap_conn_stream_peek(h3->conn, r->id, &view, fin) == NEAP_ERR_STREAM_RESET)
-        on_reset(r);
-    *fin = *fin && view.size == 0;
-    if (!*fin || !wrong_end(r))
-        return true;
-    neap_field_list_free(&h3->fields, h3->pool);
+    if (is_wrong)
+        neap_field_list_clear(&r->h3->fields, r->h3->pool);
     on_end(r);
-    return false;
+    return !is_wrong;
+}
+
+/* Parse what a view holds, up to an event or to body bytes. */
+static struct parsed parse_view(struct h3_request *r, struct span view, neap_h3_event *out)
+{
+    struct parsed all = {0};
+
+    do {
+        struct parsed p = parse_step(r, span_after(view, all.used), out);
+        all.used += p.used;
+        all.is_event = p.is_event;
+        all.is_waiting = p.is_waiting;
+    } while (!all.is_event && !all.is_waiting && r->message != MESSAGE_CLOSED && !r->h3->failed &&
+             has_step(r, span_after(view, all.used)));
+    return all;
 }
 
 /* Parse up to an event or to body bytes. True when *out is filled, or *is_waiting when body bytes are next. */
@@ -411,14 +421,16 @@ static bool parse(struct h3_request *r, neap_h3_event *out, bool *is_waiting)
                 on_end(r);
             return false;
         }
-        struct parsed p = parse_step(r, view, out);
+        struct parsed p = parse_view(r, view, out);
         if (h3->failed)
             return false;
         *is_waiting = p.is_waiting;
         if (r->message != MESSAGE_CLOSED && p.used > 0)
             neap_conn_stream_consume(h3->conn, r->id, p.used);
-        if (p.is_event)
-            return ends_well(r, &out->fin);
+        if (p.is_event) {
+            out->fin = fin && p.used == view.size;
+            return !out->fin || ends_well(r);
+        }
         if (p.is_waiting)
             return false;
     }
@@ -608,15 +620,18 @@ int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code)
 
     if (code > VARINT_MAX)
         return NEAP_ERR_ARGUMENT;
-    if (!r || r->message == MESSAGE_CLOSED || r->is_unwanted || !r->is_reported)
+    if (!r || r->is_unwanted || !r->is_reported)
+        return NEAP_ERR_STREAM_STATE;
+    if (r->message == MESSAGE_CLOSED && !(r->marks & MARK_FINISHED))
         return NEAP_ERR_STREAM_STATE;
     r->is_unwanted = true;
+    r->marks &= (uint8_t)~MARK_FINISHED;
     neap_conn_stream_stop(h3->conn, stream, code);
     /* What is here already; the rest when it comes. */
     neap_h3_event none;
     bool is_waiting;
 
-    neap_field_list_free(&h3->fields, h3->pool);
+    neap_field_list_clear(&h3->fields, h3->pool);
     parse(r, &none, &is_waiting);
     if (!neap_h3_request_settle(r) && r->marks)
         neap_h3_request_ready(r);

@@ -44,7 +44,7 @@ static int check_outgoing(const struct neap_h3 *h3, const neap_field *fields, si
     size = neap_fields_size(fields, count);
     if (size > h3->peer_max_field_section_size || size > LIMIT_FIELD_SECTION)
         return NEAP_ERR_LIMIT;
-    return neap_fields_check(fields, count, kind, info, NULL) ? NEAP_ERR_ARGUMENT : NEAP_OK;
+    return neap_fields_check(fields, count, kind, false, info, NULL) ? NEAP_ERR_ARGUMENT : NEAP_OK;
 }
 
 /* A frame that was queued in part cannot be taken back: the stream is lost. */

@@ -10,7 +10,7 @@
 
 struct pool;
 
-/* A decoded field section: names and values point into `text` or are static. */
+/* A decoded field section: names and values point into `text` or are static. The rooms stay for the next one. */
 struct field_list {
     neap_field *fields;
     uint32_t count, capacity;
@@ -20,12 +20,16 @@ struct field_list {
     size_t cookie_size;
 };
 
-/** Decode a whole encoded field section. `max_size` bounds the sum of name + value + 32 (RFC 9114 §4.2.2), checked
+/** Decode a whole encoded field section into a list that is empty. `max_size` bounds the sum of name + value + 32 (RFC 9114 §4.2.2), checked
  * while decoding. 0, NEAP_QPACK_DECOMPRESSION_FAILED, NEAP_ERR_LIMIT (too large or too many lines) or
  * NEAP_ERR_NO_MEMORY; on failure the list is empty and needs no free. */
 int neap_qpack_decode(struct field_list *list, struct pool *pool, struct span section, uint64_t max_size,
                       struct failure *why);
 
+/** Forget the section; rooms of ordinary size stay. */
+void neap_field_list_clear(struct field_list *list, struct pool *pool);
+
+/** Give back everything. */
 void neap_field_list_free(struct field_list *list, struct pool *pool);
 
 /** Room that neap_qpack_encode needs at most. */

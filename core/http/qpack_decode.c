@@ -6,7 +6,10 @@
 #include "http/qpack.h"
 #include "http/qpack_static.h"
 
-#define FIRST_CAPACITY 32u
+#define FIRST_CAPACITY 16u
+#define FIRST_TEXT 512u
+#define KEPT_CAPACITY 64u /* what is larger goes with its section */
+#define KEPT_TEXT 2048u
 #define LINE_OVERHEAD 32u         /* RFC 9114 §4.2.2 */
 #define INTEGER_CONTINUATION 9u   /* bytes behind the prefix that 62 bits can need */
 #define SET_CAPACITY_TO_ZERO 0x20 /* the only instruction that a table of capacity 0 bears */
@@ -200,6 +203,17 @@ static int decode(struct decoding *d)
     return err;
 }
 
+static bool reserve_text(struct field_list *list, struct pool *pool, size_t size)
+{
+    if (list->text && list->text_capacity >= size)
+        return true;
+    neap_field_list_free(list, pool);
+    size = size > FIRST_TEXT ? size : FIRST_TEXT;
+    list->text = neap_pool_alloc_unset(pool, size);
+    list->text_capacity = list->text ? size : 0;
+    return list->text != NULL;
+}
+
 int neap_qpack_decode(struct field_list *list, struct pool *pool, struct span section, uint64_t max_size,
                       struct failure *why)
 {
@@ -207,18 +221,24 @@ int neap_qpack_decode(struct field_list *list, struct pool *pool, struct span se
     size_t room = huffman_decoded_max(section.size);
 
     /* Literals and what they decode to are all the text there can be; static entries need none. */
-    *list = (struct field_list){.text_capacity = room < max_size ? room : (size_t)max_size};
-    if (list->text_capacity == 0)
-        list->text_capacity = 1;
-    list->text = neap_pool_alloc(pool, list->text_capacity);
-    if (!list->text) {
-        *list = (struct field_list){0};
+    if (!reserve_text(list, pool, room < max_size ? room : (size_t)max_size))
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for fields");
-    }
     int err = decode(&d);
     if (err)
         neap_field_list_free(list, pool);
     return err;
+}
+
+void neap_field_list_clear(struct field_list *list, struct pool *pool)
+{
+    if (list->capacity > KEPT_CAPACITY || list->text_capacity > KEPT_TEXT) {
+        neap_field_list_free(list, pool);
+        return;
+    }
+    if (list->cookie)
+        neap_pool_free(pool, list->cookie, list->cookie_size);
+    list->cookie = NULL;
+    list->count = 0;
 }
 
 void neap_field_list_free(struct field_list *list, struct pool *pool)

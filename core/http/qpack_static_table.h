@@ -10,110 +10,232 @@
 #define STATIC_HASH(size, first, third_last, last) \
     (((size) * 1u + (third_last) * 13u + (last) * 47u + (first)) % STATIC_SLOTS)
 
-/* `next`: the next entry of the same name, 0 none. */
+/* All names and values. */
+static const char static_text[] =
+    ":authority\0"
+    "\0"
+    ":path\0"
+    "/\0"
+    "age\0"
+    "0\0"
+    "content-disposition\0"
+    "content-length\0"
+    "cookie\0"
+    "date\0"
+    "etag\0"
+    "if-modified-since\0"
+    "if-none-match\0"
+    "last-modified\0"
+    "link\0"
+    "location\0"
+    "referer\0"
+    "set-cookie\0"
+    ":method\0"
+    "CONNECT\0"
+    "DELETE\0"
+    "GET\0"
+    "HEAD\0"
+    "OPTIONS\0"
+    "POST\0"
+    "PUT\0"
+    ":scheme\0"
+    "http\0"
+    "https\0"
+    ":status\0"
+    "103\0"
+    "200\0"
+    "304\0"
+    "404\0"
+    "503\0"
+    "accept\0"
+    "*/*\0"
+    "application/dns-message\0"
+    "accept-encoding\0"
+    "gzip, deflate, br\0"
+    "accept-ranges\0"
+    "bytes\0"
+    "access-control-allow-headers\0"
+    "cache-control\0"
+    "content-type\0"
+    "access-control-allow-origin\0"
+    "*\0"
+    "max-age=0\0"
+    "max-age=2592000\0"
+    "max-age=604800\0"
+    "no-cache\0"
+    "no-store\0"
+    "public, max-age=31536000\0"
+    "content-encoding\0"
+    "br\0"
+    "gzip\0"
+    "application/javascript\0"
+    "application/json\0"
+    "application/x-www-form-urlencoded\0"
+    "image/gif\0"
+    "image/jpeg\0"
+    "image/png\0"
+    "text/css\0"
+    "text/html; charset=utf-8\0"
+    "text/plain\0"
+    "text/plain;charset=utf-8\0"
+    "range\0"
+    "bytes=0-\0"
+    "strict-transport-security\0"
+    "max-age=31536000\0"
+    "max-age=31536000; includesubdomains\0"
+    "max-age=31536000; includesubdomains; preload\0"
+    "vary\0"
+    "origin\0"
+    "x-content-type-options\0"
+    "nosniff\0"
+    "x-xss-protection\0"
+    "1; mode=block\0"
+    "100\0"
+    "204\0"
+    "206\0"
+    "302\0"
+    "400\0"
+    "403\0"
+    "421\0"
+    "425\0"
+    "500\0"
+    "accept-language\0"
+    "access-control-allow-credentials\0"
+    "FALSE\0"
+    "TRUE\0"
+    "access-control-allow-methods\0"
+    "get\0"
+    "get, post, options\0"
+    "options\0"
+    "access-control-expose-headers\0"
+    "access-control-request-headers\0"
+    "access-control-request-method\0"
+    "post\0"
+    "alt-svc\0"
+    "clear\0"
+    "authorization\0"
+    "content-security-policy\0"
+    "script-src 'none'; object-src 'none'; base-uri 'none'\0"
+    "early-data\0"
+    "1\0"
+    "expect-ct\0"
+    "forwarded\0"
+    "if-range\0"
+    "purpose\0"
+    "prefetch\0"
+    "server\0"
+    "timing-allow-origin\0"
+    "upgrade-insecure-requests\0"
+    "user-agent\0"
+    "x-forwarded-for\0"
+    "x-frame-options\0"
+    "deny\0"
+    "sameorigin\0";
+
+/* `name`, `value`: where they are in the text; `next`: the next entry of the same name, 0 none. */
 static const struct {
-    const char *name, *value;
+    uint16_t name, value;
     uint8_t name_size, value_size, next;
 } static_entries[STATIC_ENTRIES] = {
-    {":authority", "", 10, 0, 0},
-    {":path", "/", 5, 1, 0},
-    {"age", "0", 3, 1, 0},
-    {"content-disposition", "", 19, 0, 0},
-    {"content-length", "0", 14, 1, 0},
-    {"cookie", "", 6, 0, 0},
-    {"date", "", 4, 0, 0},
-    {"etag", "", 4, 0, 0},
-    {"if-modified-since", "", 17, 0, 0},
-    {"if-none-match", "", 13, 0, 0},
-    {"last-modified", "", 13, 0, 0},
-    {"link", "", 4, 0, 0},
-    {"location", "", 8, 0, 0},
-    {"referer", "", 7, 0, 0},
-    {"set-cookie", "", 10, 0, 0},
-    {":method", "CONNECT", 7, 7, 16},
-    {":method", "DELETE", 7, 6, 17},
-    {":method", "GET", 7, 3, 18},
-    {":method", "HEAD", 7, 4, 19},
-    {":method", "OPTIONS", 7, 7, 20},
-    {":method", "POST", 7, 4, 21},
-    {":method", "PUT", 7, 3, 0},
-    {":scheme", "http", 7, 4, 23},
-    {":scheme", "https", 7, 5, 0},
-    {":status", "103", 7, 3, 25},
-    {":status", "200", 7, 3, 26},
-    {":status", "304", 7, 3, 27},
-    {":status", "404", 7, 3, 28},
-    {":status", "503", 7, 3, 63},
-    {"accept", "*/*", 6, 3, 30},
-    {"accept", "application/dns-message", 6, 23, 0},
-    {"accept-encoding", "gzip, deflate, br", 15, 17, 0},
-    {"accept-ranges", "bytes", 13, 5, 0},
-    {"access-control-allow-headers", "cache-control", 28, 13, 34},
-    {"access-control-allow-headers", "content-type", 28, 12, 75},
-    {"access-control-allow-origin", "*", 27, 1, 0},
-    {"cache-control", "max-age=0", 13, 9, 37},
-    {"cache-control", "max-age=2592000", 13, 15, 38},
-    {"cache-control", "max-age=604800", 13, 14, 39},
-    {"cache-control", "no-cache", 13, 8, 40},
-    {"cache-control", "no-store", 13, 8, 41},
-    {"cache-control", "public, max-age=31536000", 13, 24, 0},
-    {"content-encoding", "br", 16, 2, 43},
-    {"content-encoding", "gzip", 16, 4, 0},
-    {"content-type", "application/dns-message", 12, 23, 45},
-    {"content-type", "application/javascript", 12, 22, 46},
-    {"content-type", "application/json", 12, 16, 47},
-    {"content-type", "application/x-www-form-urlencoded", 12, 33, 48},
-    {"content-type", "image/gif", 12, 9, 49},
-    {"content-type", "image/jpeg", 12, 10, 50},
-    {"content-type", "image/png", 12, 9, 51},
-    {"content-type", "text/css", 12, 8, 52},
-    {"content-type", "text/html; charset=utf-8", 12, 24, 53},
-    {"content-type", "text/plain", 12, 10, 54},
-    {"content-type", "text/plain;charset=utf-8", 12, 24, 0},
-    {"range", "bytes=0-", 5, 8, 0},
-    {"strict-transport-security", "max-age=31536000", 25, 16, 57},
-    {"strict-transport-security", "max-age=31536000; includesubdomains", 25, 35, 58},
-    {"strict-transport-security", "max-age=31536000; includesubdomains; preload", 25, 44, 0},
-    {"vary", "accept-encoding", 4, 15, 60},
-    {"vary", "origin", 4, 6, 0},
-    {"x-content-type-options", "nosniff", 22, 7, 0},
-    {"x-xss-protection", "1; mode=block", 16, 13, 0},
-    {":status", "100", 7, 3, 64},
-    {":status", "204", 7, 3, 65},
-    {":status", "206", 7, 3, 66},
-    {":status", "302", 7, 3, 67},
-    {":status", "400", 7, 3, 68},
-    {":status", "403", 7, 3, 69},
-    {":status", "421", 7, 3, 70},
-    {":status", "425", 7, 3, 71},
-    {":status", "500", 7, 3, 0},
-    {"accept-language", "", 15, 0, 0},
-    {"access-control-allow-credentials", "FALSE", 32, 5, 74},
-    {"access-control-allow-credentials", "TRUE", 32, 4, 0},
-    {"access-control-allow-headers", "*", 28, 1, 0},
-    {"access-control-allow-methods", "get", 28, 3, 77},
-    {"access-control-allow-methods", "get, post, options", 28, 18, 78},
-    {"access-control-allow-methods", "options", 28, 7, 0},
-    {"access-control-expose-headers", "content-length", 29, 14, 0},
-    {"access-control-request-headers", "content-type", 30, 12, 0},
-    {"access-control-request-method", "get", 29, 3, 82},
-    {"access-control-request-method", "post", 29, 4, 0},
-    {"alt-svc", "clear", 7, 5, 0},
-    {"authorization", "", 13, 0, 0},
-    {"content-security-policy", "script-src 'none'; object-src 'none'; base-uri 'none'", 23, 53, 0},
-    {"early-data", "1", 10, 1, 0},
-    {"expect-ct", "", 9, 0, 0},
-    {"forwarded", "", 9, 0, 0},
-    {"if-range", "", 8, 0, 0},
-    {"origin", "", 6, 0, 0},
-    {"purpose", "prefetch", 7, 8, 0},
-    {"server", "", 6, 0, 0},
-    {"timing-allow-origin", "*", 19, 1, 0},
-    {"upgrade-insecure-requests", "1", 25, 1, 0},
-    {"user-agent", "", 10, 0, 0},
-    {"x-forwarded-for", "", 15, 0, 0},
-    {"x-frame-options", "deny", 15, 4, 98},
-    {"x-frame-options", "sameorigin", 15, 10, 0},
+    {0, 11, 10, 0, 0},
+    {12, 18, 5, 1, 0},
+    {20, 24, 3, 1, 0},
+    {26, 11, 19, 0, 0},
+    {46, 24, 14, 1, 0},
+    {61, 11, 6, 0, 0},
+    {68, 11, 4, 0, 0},
+    {73, 11, 4, 0, 0},
+    {78, 11, 17, 0, 0},
+    {96, 11, 13, 0, 0},
+    {110, 11, 13, 0, 0},
+    {124, 11, 4, 0, 0},
+    {129, 11, 8, 0, 0},
+    {138, 11, 7, 0, 0},
+    {146, 11, 10, 0, 0},
+    {157, 165, 7, 7, 16},
+    {157, 173, 7, 6, 17},
+    {157, 180, 7, 3, 18},
+    {157, 184, 7, 4, 19},
+    {157, 189, 7, 7, 20},
+    {157, 197, 7, 4, 21},
+    {157, 202, 7, 3, 0},
+    {206, 214, 7, 4, 23},
+    {206, 219, 7, 5, 0},
+    {225, 233, 7, 3, 25},
+    {225, 237, 7, 3, 26},
+    {225, 241, 7, 3, 27},
+    {225, 245, 7, 3, 28},
+    {225, 249, 7, 3, 63},
+    {253, 260, 6, 3, 30},
+    {253, 264, 6, 23, 0},
+    {288, 304, 15, 17, 0},
+    {322, 336, 13, 5, 0},
+    {342, 371, 28, 13, 34},
+    {342, 385, 28, 12, 75},
+    {398, 426, 27, 1, 0},
+    {371, 428, 13, 9, 37},
+    {371, 438, 13, 15, 38},
+    {371, 454, 13, 14, 39},
+    {371, 469, 13, 8, 40},
+    {371, 478, 13, 8, 41},
+    {371, 487, 13, 24, 0},
+    {512, 529, 16, 2, 43},
+    {512, 532, 16, 4, 0},
+    {385, 264, 12, 23, 45},
+    {385, 537, 12, 22, 46},
+    {385, 560, 12, 16, 47},
+    {385, 577, 12, 33, 48},
+    {385, 611, 12, 9, 49},
+    {385, 621, 12, 10, 50},
+    {385, 632, 12, 9, 51},
+    {385, 642, 12, 8, 52},
+    {385, 651, 12, 24, 53},
+    {385, 676, 12, 10, 54},
+    {385, 687, 12, 24, 0},
+    {712, 718, 5, 8, 0},
+    {727, 753, 25, 16, 57},
+    {727, 770, 25, 35, 58},
+    {727, 806, 25, 44, 0},
+    {851, 288, 4, 15, 60},
+    {851, 856, 4, 6, 0},
+    {863, 886, 22, 7, 0},
+    {894, 911, 16, 13, 0},
+    {225, 925, 7, 3, 64},
+    {225, 929, 7, 3, 65},
+    {225, 933, 7, 3, 66},
+    {225, 937, 7, 3, 67},
+    {225, 941, 7, 3, 68},
+    {225, 945, 7, 3, 69},
+    {225, 949, 7, 3, 70},
+    {225, 953, 7, 3, 71},
+    {225, 957, 7, 3, 0},
+    {961, 11, 15, 0, 0},
+    {977, 1010, 32, 5, 74},
+    {977, 1016, 32, 4, 0},
+    {342, 426, 28, 1, 0},
+    {1021, 1050, 28, 3, 77},
+    {1021, 1054, 28, 18, 78},
+    {1021, 1073, 28, 7, 0},
+    {1081, 46, 29, 14, 0},
+    {1111, 385, 30, 12, 0},
+    {1142, 1050, 29, 3, 82},
+    {1142, 1172, 29, 4, 0},
+    {1177, 1185, 7, 5, 0},
+    {1191, 11, 13, 0, 0},
+    {1205, 1229, 23, 53, 0},
+    {1283, 1294, 10, 1, 0},
+    {1296, 11, 9, 0, 0},
+    {1306, 11, 9, 0, 0},
+    {1316, 11, 8, 0, 0},
+    {856, 11, 6, 0, 0},
+    {1325, 1333, 7, 8, 0},
+    {1342, 11, 6, 0, 0},
+    {1349, 426, 19, 1, 0},
+    {1369, 1294, 25, 1, 0},
+    {1395, 11, 10, 0, 0},
+    {1406, 11, 15, 0, 0},
+    {1422, 1438, 15, 4, 98},
+    {1422, 1443, 15, 10, 0},
 };
 
 /* Index of the first entry of a name, + 1, by the name's hash. */

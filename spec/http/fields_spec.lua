@@ -2,9 +2,14 @@ local http = require("neap.units").http
 
 local MESSAGE_ERROR = 0x10e
 
+-- As the application gives them, and as they come out of QPACK: the rules are the same.
 local function check(kind, fields)
   local info, code, reason = http.fields_check(kind, fields)
+  local decoded, decoded_code, decoded_reason = http.fields_check(kind, fields, true)
   if not info then assert.equal(MESSAGE_ERROR, code) end
+  if decoded then assert.same(info, decoded) end
+  assert.equal(code, decoded_code)
+  assert.equal(reason, decoded_reason)
   return info, reason
 end
 
@@ -85,6 +90,33 @@ describe("field values", function()
 
   it("may be empty", function()
     for kind, fields in pairs(kinds) do good(kind, fields({ "name", "" })) end
+  end)
+end)
+
+describe("each byte at each position of names, values and targets", function()
+  local parts = {
+    { "name", "[a-z0-9!#$%%&'*+%-.^_`|~]", function(text) return request({}, { text, "v" }) end },
+    { "value", "[\t\32-\126\128-\255]", function(text) return request({}, { "name", "v" .. text .. "v" }) end },
+    { "authority", "[A-Za-z0-9%-._~!$%%&'()*+;=:%[%]]", function(text) return request({ [":authority"] = text }) end },
+    { "path", "[!-\"$-~]", function(text) return request({ [":path"] = "/" .. text }) end },
+  }
+
+  it("is looked at, whatever the size", function()
+    for _, part in ipairs(parts) do
+      local what, allowed, fields = unpack(part)
+      for byte = 0, 255 do
+        local char = string.char(byte)
+        local ok = char:match(allowed) ~= nil
+        for _, size in ipairs({ 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17 }) do
+          for at = 1, size do
+            local text = ("a"):rep(at - 1) .. char .. ("z"):rep(size - at)
+            if not (what == "name" and char == ":" and at == 1) and (check("request", fields(text)) ~= nil) ~= ok then
+              error(("byte %d at %d of %d in a %s"):format(byte, at, size, what))
+            end
+          end
+        end
+      end
+    end
   end)
 end)
 
