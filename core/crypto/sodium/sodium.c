@@ -28,12 +28,6 @@ int neap_chachapoly_open(const uint8_t key[32], const uint8_t nonce[12], struct 
                : 0;
 }
 
-int neap_x25519_public(struct crypto *crypto, const uint8_t private_key[32], uint8_t out[32])
-{
-    (void)crypto;
-    return crypto_scalarmult_base(out, private_key) ? NEAP_ERR_CRYPTO : 0;
-}
-
 int neap_x25519_shared(struct crypto *crypto, const uint8_t private_key[32], const uint8_t peer[32],
                        uint8_t out[32])
 {
