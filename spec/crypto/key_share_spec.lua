@@ -52,6 +52,16 @@ describe("crypto object", function()
     assert.equal(crypto.has_ed25519(), crypto.backend():find("libsodium", 1, true) ~= nil)
   end)
 
+  -- libcrypto takes keys for thread-local data, of which a process has 1024.
+  it("is one of as many as there is memory for", function()
+    local all = {}
+    for i = 1, 1100 do all[i] = assert(crypto.new(SEED)) end
+    local public, private = crypto.share_generate(all[1], 0x0017)
+    local _, secret = crypto.share_encapsulate(all[#all], 0x0017, public)
+    assert.is_truthy(secret)
+    assert.is_truthy(private)
+  end)
+
   it("is not made without memory, and leaks nothing then", function()
     local count = 0
     while not crypto.new(SEED, count) do count = count + 1 end

@@ -47,7 +47,7 @@ static bool generate_on_curve(struct crypto *crypto, struct key_share *out)
 
 int neap_libcrypto_share_generate(struct crypto *crypto, struct key_share *out)
 {
-    libcrypto_enter();
+    neap_libcrypto_enter(crypto);
     return neap_libcrypto_leave(out->group == GROUP_X25519 ? generate_x25519(crypto, out)
                                                            : generate_on_curve(crypto, out));
 }
@@ -85,7 +85,7 @@ int neap_libcrypto_share_combine(struct crypto *crypto, const struct key_share *
 {
     size_t size = ours->private_size;
 
-    libcrypto_enter();
+    neap_libcrypto_enter(crypto);
     EVP_PKEY *key = key_of(crypto, ours->group, span_of(ours->public_key, ours->public_size),
                            span_of(ours->private_key, ours->private_size));
     EVP_PKEY *other = key_of(crypto, ours->group, peer, (struct span){0});

@@ -8,6 +8,7 @@
 #include <openssl/core_names.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 
 /* ---- our generator as OpenSSL's source of randomness */
 
@@ -15,9 +16,8 @@
 #define RANDOM_STRENGTH 256u
 #define RANDOM_MOST 65536u /* bytes of one request */
 
-/* OpenSSL has no way to hand a pointer to a provider that is built in, but calls its start before OSSL_PROVIDER_load
- * returns: the pointer waits here for that long. */
-static _Thread_local struct random *random_to_start;
+/* Of the config that is in a call; NULL outside of them. */
+static _Thread_local struct random *random_now;
 
 static void *random_new(void *provider, void *parent, const OSSL_DISPATCH *parent_calls)
 {
@@ -28,7 +28,7 @@ static void *random_new(void *provider, void *parent, const OSSL_DISPATCH *paren
 
 static void random_free(void *random)
 {
-    (void)random; /* the config's */
+    (void)random;
 }
 
 static int random_instantiate(void *random, unsigned strength, int prediction_resistance,
@@ -55,13 +55,16 @@ static int random_generate(void *random, unsigned char *out, size_t size, unsign
     (void)prediction_resistance;
     (void)additional;
     (void)additional_size;
-    neap_random_bytes(random, out, size);
+    (void)random;
+    if (!random_now)
+        return 0;
+    neap_random_bytes(random_now, out, size);
     return 1;
 }
 
 static int random_enable_locking(void *random)
 {
-    (void)random; /* a config belongs to one thread */
+    (void)random; /* there is nothing in it that threads could share */
     return 1;
 }
 
@@ -107,11 +110,61 @@ static int random_start(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *core_
     static const OSSL_DISPATCH provider_calls[] = {
         {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))random_query}, {0, NULL}};
 
-    (void)core;
     (void)core_calls;
     *calls = provider_calls;
-    *provider = random_to_start;
+    *provider = (void *)(uintptr_t)core; /* any that is not NULL */
     return 1;
+}
+
+/* ---- the library context: 200 to 400 KB, and three or more of the 1024 keys for thread-local data that a process has */
+
+static pthread_mutex_t process_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    OSSL_LIB_CTX *context;
+    OSSL_PROVIDER *primitives, *randomness;
+    size_t users;
+} process;
+
+static void close_process(void)
+{
+    if (process.primitives)
+        OSSL_PROVIDER_unload(process.primitives);
+    if (process.randomness)
+        OSSL_PROVIDER_unload(process.randomness);
+    OSSL_LIB_CTX_free(process.context);
+    process.context = NULL;
+    process.primitives = process.randomness = NULL;
+}
+
+static bool open_process(void)
+{
+    process.context = OSSL_LIB_CTX_new();
+    if (process.context && OSSL_PROVIDER_add_builtin(process.context, "neap", random_start)) {
+        process.randomness = OSSL_PROVIDER_load(process.context, "neap");
+        process.primitives = OSSL_PROVIDER_load(process.context, "default");
+    }
+    return process.randomness && process.primitives &&
+           RAND_set_DRBG_type(process.context, RANDOM_NAME, NULL, NULL, NULL) == 1;
+}
+
+static OSSL_LIB_CTX *process_retain(void)
+{
+    pthread_mutex_lock(&process_lock);
+    if (process.users > 0 || open_process())
+        process.users++;
+    else
+        close_process();
+    OSSL_LIB_CTX *context = process.context;
+    pthread_mutex_unlock(&process_lock);
+    return context;
+}
+
+static void process_release(void)
+{
+    pthread_mutex_lock(&process_lock);
+    if (--process.users == 0)
+        close_process();
+    pthread_mutex_unlock(&process_lock);
 }
 
 /* ---- life */
@@ -122,21 +175,14 @@ int neap_libcrypto_start(struct crypto *crypto)
 
     if (!library)
         return NEAP_ERR_NO_MEMORY;
-    crypto->library = library;
-    libcrypto_enter();
-    library->context = OSSL_LIB_CTX_new();
-    bool ok = library->context && OSSL_PROVIDER_add_builtin(library->context, "neap", random_start);
-    if (ok) {
-        random_to_start = &crypto->random;
-        library->randomness = OSSL_PROVIDER_load(library->context, "neap");
-        random_to_start = NULL;
-        library->primitives = OSSL_PROVIDER_load(library->context, "default");
+    neap_libcrypto_enter(crypto);
+    library->context = process_retain();
+    if (neap_libcrypto_leave(library->context)) {
+        neap_pool_free(crypto->pool, library, sizeof(*library));
+        return NEAP_ERR_CRYPTO;
     }
-    ok = ok && library->randomness && library->primitives &&
-         RAND_set_DRBG_type(library->context, RANDOM_NAME, NULL, NULL, NULL);
-    if (!ok)
-        neap_libcrypto_stop(crypto);
-    return neap_libcrypto_leave(ok);
+    crypto->library = library;
+    return 0;
 }
 
 void neap_libcrypto_stop(struct crypto *crypto)
@@ -145,17 +191,20 @@ void neap_libcrypto_stop(struct crypto *crypto)
 
     for (size_t i = 0; i < sizeof(library->digests) / sizeof(library->digests[0]); i++)
         EVP_MD_free(library->digests[i]);
-    if (library->primitives)
-        OSSL_PROVIDER_unload(library->primitives);
-    if (library->randomness)
-        OSSL_PROVIDER_unload(library->randomness);
-    OSSL_LIB_CTX_free(library->context);
+    process_release();
     neap_pool_free(crypto->pool, library, sizeof(*library));
     crypto->library = NULL;
 }
 
+void neap_libcrypto_enter(struct crypto *crypto)
+{
+    random_now = &crypto->random;
+    ERR_set_mark();
+}
+
 int neap_libcrypto_leave(bool ok)
 {
+    random_now = NULL;
     ERR_pop_to_mark();
     return ok ? 0 : NEAP_ERR_CRYPTO;
 }

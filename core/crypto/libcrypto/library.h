@@ -1,5 +1,6 @@
-/* OpenSSL's libcrypto in a library context of its own: what else the process does with OpenSSL changes nothing here, nor
- * the other way around, and every random byte comes from our generator, so that equal seeds give equal bytes. */
+/* OpenSSL's libcrypto in a library context that all configs of the process share: what else the process does with OpenSSL
+ * changes nothing here, nor the other way around. Every random byte comes from the generator of the config that is in a
+ * call, so that equal seeds give equal bytes. */
 #ifndef NEAP_CRYPTO_LIBCRYPTO_LIBRARY_H
 #define NEAP_CRYPTO_LIBCRYPTO_LIBRARY_H
 
@@ -10,9 +11,8 @@
 #include <openssl/params.h>
 
 struct libcrypto {
-    OSSL_LIB_CTX *context;
-    OSSL_PROVIDER *primitives, *randomness;
-    EVP_MD *digests[3]; /* by enum digest; fetched when first needed */
+    OSSL_LIB_CTX *context; /* the process's */
+    EVP_MD *digests[3];    /* by enum digest; fetched when first needed */
 };
 
 static inline struct libcrypto *libcrypto_of(const struct crypto *crypto)
@@ -24,12 +24,9 @@ static inline struct libcrypto *libcrypto_of(const struct crypto *crypto)
 int neap_libcrypto_start(struct crypto *crypto);
 void neap_libcrypto_stop(struct crypto *crypto);
 
-/* Around every use: what OpenSSL notes about errors goes, what the process had noted before stays. */
-static inline void libcrypto_enter(void)
-{
-    ERR_set_mark();
-}
-
+/** Around every use: the randomness of what follows comes from `crypto`; what OpenSSL notes about errors goes, what the
+ * process had noted before stays. */
+void neap_libcrypto_enter(struct crypto *crypto);
 /** `ok` as 0 or NEAP_ERR_CRYPTO. */
 int neap_libcrypto_leave(bool ok);
 

@@ -74,7 +74,7 @@ static int verify(struct crypto *crypto, const struct key_info *info, struct sig
 {
     struct message_digest digest;
 
-    libcrypto_enter();
+    neap_libcrypto_enter(crypto);
     EVP_PKEY *key = info->kind == KEY_RSA ? rsa_key(crypto, info) : curve_key(crypto, info);
     EVP_PKEY_CTX *operation =
         key ? EVP_PKEY_CTX_new_from_pkey(libcrypto_of(crypto)->context, key, NULL) : NULL;
@@ -105,7 +105,7 @@ static int signer_begin(struct signer *signer, struct signature_algorithm algori
 
     if (algorithm.kind != own->kind)
         return NEAP_ERR_CRYPTO;
-    libcrypto_enter();
+    neap_libcrypto_enter(own->crypto);
     out->size = sizeof(out->signature);
     return neap_libcrypto_leave(
         digest_message(own->crypto, algorithm.digest, message, &digest) &&
@@ -154,7 +154,7 @@ static struct signer *signer_new(struct crypto *crypto, struct span der, struct 
     }
     own->signer.methods = &signer_methods;
     own->crypto = crypto;
-    libcrypto_enter();
+    neap_libcrypto_enter(crypto);
     if (neap_libcrypto_leave(load_key(own, der)) == 0)
         return &own->signer;
     neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key cannot be parsed (PKCS#8, SEC 1 or PKCS#1 wanted)");

@@ -44,8 +44,8 @@ static struct field carry(struct field a)
     a.x2 += a.x1 >> LIMB_BITS;
     a.x3 += a.x2 >> LIMB_BITS;
     a.x4 += a.x3 >> LIMB_BITS;
-    return (struct field){(a.x0 & LIMB_MASK) + 19 * (a.x4 >> LIMB_BITS), a.x1 & LIMB_MASK,
-                          a.x2 & LIMB_MASK, a.x3 & LIMB_MASK, a.x4 & LIMB_MASK};
+    return (struct field){(a.x0 & LIMB_MASK) + 19 * (a.x4 >> LIMB_BITS), a.x1 & LIMB_MASK, a.x2 & LIMB_MASK,
+                          a.x3 & LIMB_MASK, a.x4 & LIMB_MASK};
 }
 
 static void field_store(struct field a, uint8_t bytes[32])
@@ -54,9 +54,9 @@ static void field_store(struct field a, uint8_t bytes[32])
     a = carry(carry(a));
     uint64_t x0 = a.x0 + 19, x1 = a.x1 + (x0 >> LIMB_BITS), x2 = a.x2 + (x1 >> LIMB_BITS),
              x3 = a.x3 + (x2 >> LIMB_BITS), x4 = a.x4 + (x3 >> LIMB_BITS);
-    a = x4 >> LIMB_BITS ? (struct field){x0 & LIMB_MASK, x1 & LIMB_MASK, x2 & LIMB_MASK, x3 & LIMB_MASK,
-                                         x4 & LIMB_MASK}
-                        : a;
+    a = x4 >> LIMB_BITS
+            ? (struct field){x0 & LIMB_MASK, x1 & LIMB_MASK, x2 & LIMB_MASK, x3 & LIMB_MASK, x4 & LIMB_MASK}
+            : a;
     uint64_t words[4] = {a.x0 | a.x1 << 51, a.x1 >> 13 | a.x2 << 38, a.x2 >> 26 | a.x3 << 25,
                          a.x3 >> 39 | a.x4 << 12};
     for (unsigned i = 0; i < 32; i++)
@@ -72,7 +72,7 @@ static struct field reduce(wide p0, wide p1, wide p2, wide p3, wide p4)
     p4 += (uint64_t)(p3 >> LIMB_BITS);
     uint64_t x0 = ((uint64_t)p0 & LIMB_MASK) + 19 * (uint64_t)(p4 >> LIMB_BITS);
     return (struct field){x0 & LIMB_MASK, ((uint64_t)p1 & LIMB_MASK) + (x0 >> LIMB_BITS),
-                           (uint64_t)p2 & LIMB_MASK, (uint64_t)p3 & LIMB_MASK, (uint64_t)p4 & LIMB_MASK};
+                          (uint64_t)p2 & LIMB_MASK, (uint64_t)p3 & LIMB_MASK, (uint64_t)p4 & LIMB_MASK};
 }
 
 /* Products of limbs whose places add up to 5 or more are 2^255 too high, which is 19. */
