@@ -136,11 +136,15 @@ static inline void neap_lua_conn_touch(struct conn_core *core)
         neap_endpoint_touch(core->endpoint->endpoint, core->conn);
 }
 
-/* --- h3.c, events.c, fields.c */
+/* --- h3.c, events.c, answers.c, fields.c */
 
 void neap_lua_open_h3(lua_State *L);
 /** core.field_list, core.field_set and the method events of h3. */
 void neap_lua_open_events(lua_State *L);
+/** core.answer. */
+void neap_lua_open_answers(lua_State *L);
+/** The method of whole responses, for the metatable of h3. */
+extern const luaL_Reg neap_lua_answer_methods[];
 /** The connection behind the userdata; its h3 is there as long as the connection lives. */
 struct conn_core *neap_lua_check_h3(lua_State *L, int index);
 #define FIELDS_MAX 256 /* field lines that one call may send; more is refused by the core too */

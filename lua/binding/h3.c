@@ -161,47 +161,6 @@ static int send_response(lua_State *L)
     return push_done(L, core, neap_h3_send_response(core->h3, stream, fields, count, fin));
 }
 
-/* The decimal digits of a number as a field's value. */
-static neap_field number_field(const char *name, size_t name_size, uint64_t number, char text[24])
-{
-    char *at = text + 24;
-
-    do {
-        *--at = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return (neap_field){
-        .name = name, .name_size = name_size, .value = at, .value_size = (size_t)(text + 24 - at)};
-}
-
-#define NUMBER_FIELD(name, number, text) number_field(name, sizeof(name) - 1, number, text)
-
-/* h3:respond(stream, status[, fields[, body[, length]]]) -> count of body bytes taken */
-static int respond(lua_State *L)
-{
-    struct conn_core *core = check_h3(L);
-    uint64_t stream = neap_lua_check_u64(L, 2);
-    uint64_t status = neap_lua_check_u64(L, 3);
-    neap_field fields[FIELDS_MAX];
-    char status_text[24], length_text[24];
-    size_t count = 0, size = 0;
-    const char *body = luaL_optlstring(L, 5, "", &size);
-
-    luaL_argcheck(L, status >= 200 && status <= 999, 3, "a final status, 200 to 999");
-    fields[count++] = NUMBER_FIELD(":status", status, status_text);
-    if (!lua_isnoneornil(L, 6))
-        fields[count++] = NUMBER_FIELD("content-length", neap_lua_check_u64(L, 6), length_text);
-    if (!lua_isnoneornil(L, 4))
-        count = neap_lua_check_fields(L, 4, fields, count);
-    if (core->h3 == NULL)
-        return neap_lua_error(L, NEAP_ERR_CLOSED);
-    int result = neap_h3_send_response(core->h3, stream, fields, count, size == 0);
-    if (result != NEAP_OK || size == 0)
-        return push_sent(L, core, result);
-    int64_t taken = neap_h3_send_body(core->h3, stream, body, size, true);
-    return push_sent(L, core, taken == NEAP_ERR_AGAIN ? 0 : taken);
-}
-
 /* h3:send_body(stream, bytes[, fin]) -> count taken */
 static int send_body(lua_State *L)
 {
@@ -319,7 +278,6 @@ void neap_lua_open_h3(lua_State *L)
         {"poll", h3_poll},
         {"send_request", send_request},
         {"send_response", send_response},
-        {"respond", respond},
         {"send_body", send_body},
         {"body_capacity", body_capacity},
         {"recv_body", recv_body},
@@ -337,6 +295,7 @@ void neap_lua_open_h3(lua_State *L)
     luaL_getmetatable(L, TYPE_H3);
     lua_getfield(L, -1, "__index");
     neap_lua_set_functions(L, neap_lua_transfer_methods);
+    neap_lua_set_functions(L, neap_lua_answer_methods);
     lua_pop(L, 2);
     lua_pushcfunction(L, core_h3);
     lua_setfield(L, -2, "h3");

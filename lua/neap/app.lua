@@ -90,7 +90,7 @@ local function find_and_run(self, req, res)
     if self.middleware[1] then req.params, req._wildcard = {}, nil end
     return route.handler(req, res)
   end
-  if has_spelling then route, params, allowed = self.router:match(req.method, req.path, req._segments) end
+  if has_spelling then route, params, allowed = self.router:match(req.method, req.path) end
   if route then
     req.params, req.route, req._wildcard = params, route.pattern, route.rest
     return route.handler(req, res)
@@ -259,7 +259,7 @@ end
 
 local function run_all(self, req, res, outer)
   if outer then run_from(self, 1, req, res, outer) else res:_take(nil, find_and_run(self, req, res)) end
-  res:_complete()
+  res:_complete(not self.response_hooks)
 end
 
 local function call_hooks(self, req, res, started)
@@ -272,25 +272,35 @@ local function call_hooks(self, req, res, started)
   end
 end
 
+local function answer_and_complete(self, err, req, res)
+  answer_error(self, err, req, res)
+  res:_complete()
+end
+
+-- Answers with an error whatever happens.
+local function answer_surely(self, err, req, res)
+  local ok, second = xpcall(answer_and_complete, catch, self, err, req, res)
+  if ok then return end
+  log.error(("%s %s: %s"):format(req.method, req.path, describe(second, last_trace)))
+  ok = res:_restore() and pcall(function() res:status(500):send("internal server error\n"):finish() end)
+  if not ok then res:_abort("no answer could be sent", "error") end
+end
+
 --- Answers one request: middleware, route, what is owed. An error becomes a 500, never more.
 function App:handle(req, res)
   local started = self.response_hooks and core.now()
   local outer = self.middleware[1] and { has_run = false }
   local ok, err = xpcall(run_all, catch, self, req, res, outer)
   if outer then outer.has_run = true end
-  if not ok then
-    ok, err = xpcall(function()
-      answer_error(self, err, req, res)
-      res:_complete()
-    end, catch)
-    if not ok then
-      log.error(("%s %s: %s"):format(req.method, req.path, describe(err, last_trace)))
-      ok = res:_restore() and pcall(function() res:status(500):send("internal server error\n"):finish() end)
-      if not ok then res:_abort("no answer could be sent", "error") end
-    end
-  end
+  if not ok then answer_surely(self, err, req, res) end
   res:_over()
   if started then call_hooks(self, req, res, started) end
+end
+
+--- Goes on with a response of handle's that did not leave as a whole; `taken` as neap.answers has it.
+function App:_go_on(req, res, taken)
+  local ok, err = xpcall(res._go_on, catch, res, taken)
+  if not ok then answer_surely(self, err, req, res) end
 end
 
 --- Serves the app; see neap.server for the options. Returns the server, or nil, message, code.

@@ -1,6 +1,7 @@
 --- A response as its handler makes it (docs/handlers.md has the contract). Nothing leaves before the first
 -- write, finish, or the end of all middleware, so middleware may change status, headers and body until then.
 local Headers = require "neap.headers"
+local answers = require "neap.answers"
 local date = require "neap.date"
 local file = require "neap.file"
 local json = require "neap.json"
@@ -23,6 +24,8 @@ local CAN_HAPPEN = { closed = true, stopped = true, reset = true, timeout = true
 local H3_INTERNAL_ERROR = 0x102
 
 local MAX_INFORMATIONAL = 16 -- before a response: they wait for no credit, and are held until they are sent
+
+local MAX_NOTED = 64 -- places of the fields of a response that leaves with others
 
 -- What most responses keep as it is.
 Response._method = false -- that of a request that changes what its response is: HEAD, CONNECT
@@ -380,6 +383,17 @@ end
 
 -- ---- a whole body
 
+-- Sends what is left of a whole body of which `taken` bytes were sent.
+local function emit_rest(self, body, taken)
+  local exchange = self._exchange
+  exchange._sent = taken
+  local ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true)
+  self.sent = exchange._sent
+  if not ok then return fail(self, message, code, number) end
+  self._ended = true
+  return self
+end
+
 -- Sends a whole body with its content-length.
 local function emit(self, body)
   if self._trailers then
@@ -405,15 +419,18 @@ local function emit(self, body)
   local taken, message, code, number = h3:respond(exchange._stream, self._status, fields, body, length)
   if not taken then return fail(self, refusal(fields, message, code), code, number) end
   self._started, self.sent = true, taken
-  if taken < #body then
-    local ok
-    exchange._sent = taken
-    ok, message, code, number = exchange_methods.write(exchange, body:sub(taken + 1), true)
-    self.sent = exchange._sent
-    if not ok then return fail(self, message, code, number) end
-  end
+  if taken < #body then return emit_rest(self, body, taken) end
   self._ended = true
   return self
+end
+
+-- Whether nothing needs to know at once what becomes of a response.
+local function may_be_noted(self)
+  if self._headers or self._trailers or self._method or self._on_close or NO_BODY[self._status] then return false end
+  local fields = self._fields
+  return self._exchange._finished
+    and (not fields or fields == TEXT or fields == JSON
+      or #fields <= MAX_NOTED and not flat.get(fields, "content-length"))
 end
 
 --- Sends what is there now, and ends the response. The response, or nil, message, code when the client has gone.
@@ -550,10 +567,27 @@ function Response:_take(state, a, b, c, ...)
   set_body(self, a)
 end
 
---- Sends what is owed when all middleware is through.
-function Response:_complete()
+--- Sends what is owed when all middleware is through. `may_wait`: a whole response may leave with others, when the
+-- tasks that are ready have run.
+function Response:_complete(may_wait)
   if self._ended then return end
-  if self._started then finish(self) else emit(self, self._body or "") end
+  if self._started then return finish(self) end
+  local body = self._body or ""
+  if may_wait and may_be_noted(self) then
+    local exchange = self._exchange
+    if answers.take(exchange._session.h3, exchange._stream, self._status, self._fields, body, self) then
+      self._started, self._ended, self.sent = true, true, #body
+      return
+    end
+  end
+  emit(self, body)
+end
+
+--- Goes on with a response that was noted and did not leave as a whole: `taken` as answers.go_on has it.
+function Response:_go_on(taken)
+  if type(taken) == "number" then return emit_rest(self, self._body, taken) end
+  self._started, self._ended, self.sent = false, false, 0
+  fail(self, refusal(self._fields, taken[1], taken[2]), taken[2], taken[3])
 end
 
 local function copy(list)

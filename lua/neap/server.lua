@@ -1,4 +1,5 @@
 --- Serves an app over HTTP/3.
+local answers = require "neap.answers"
 local core = require "neap.core"
 local devcert = require "neap.devcert"
 local log = require "neap.log"
@@ -43,6 +44,16 @@ local function serve(req)
   if not req._finished and not req._reset_code and not session.closed then
     session.h3:stop_body(req._stream, H3_NO_ERROR)
   end
+  session:forget(req)
+end
+
+-- A response that did not leave with the others: its request is open again until it has left.
+function answers.go_on(res, taken)
+  local req = res._exchange
+  local session = req._session
+  if session.closed then return end
+  session:adopt(req)
+  session.server.app:_go_on(req, res, taken)
   session:forget(req)
 end
 

@@ -29,8 +29,12 @@ end
 
 --- A new exchange on a stream.
 function Session:exchange(stream)
-  local exchange = { _session = self, _stream = stream }
-  self.exchanges[stream] = exchange
+  return self:adopt { _session = self, _stream = stream }
+end
+
+--- From now on the exchange gets the events of its stream.
+function Session:adopt(exchange)
+  self.exchanges[exchange._stream] = exchange
   self.count = self.count + 1
   return exchange
 end

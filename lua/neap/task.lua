@@ -11,6 +11,8 @@ local TIMEOUT = {}    -- what a waiter is woken with when its time is over
 
 local idle, idle_count = {}, 0
 
+local SLICE = 64 -- new tasks after which task.settle is called
+
 -- What is ready, each entry in WIDTH places: its coroutine, or NEW for a task that has none yet, and four values.
 local NEW, WIDTH = {}, 5
 local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
@@ -268,8 +270,11 @@ local function take_idle()
   return co
 end
 
-local function run_ready()
-  turn_last = queue_last
+--- Called when tasks have run, and before anything is sent: for what is done once for many of them.
+function task.settle() end
+
+-- Runs the tasks whose entries end at `turn_last`.
+local function run_slice()
   while queue_first <= turn_last do
     local co, a, b, c, d = take_first()
     current = co == NEW and take_idle() or co
@@ -277,6 +282,16 @@ local function run_ready()
     if not ok then report(tostring(trace)) end
   end
   current = nil
+  task.settle()
+end
+
+local function run_ready()
+  local last = queue_last
+  while queue_first <= last do
+    turn_last = math.min(last, queue_first + SLICE * WIDTH - 1)
+    run_slice()
+  end
+  turn_last = last
   -- What is left moves down when it is less than what was taken.
   local left = queue_last - turn_last
   if left < queue_first then

@@ -72,6 +72,31 @@ describe("router", function()
     assert.same({ "post", { id = "me", post = "1" } }, { match("GET", "/users/me/posts/1") })
   end)
 
+  it("finds the same for a path without escapes as for one that is gone through with all choices", function()
+    router:add("GET", "/a/b/c/d/e/f", "deep")
+    router:add("GET", "/a/:x/c/*rest", "mixed")
+    router:add("PUT", "/a/b/*", "put below")
+    local words, seen = { "a", "b", "c", "users", "me", "files", "posts", "" }, {}
+    local function compare(path, depth)
+      for _, method in ipairs { "GET", "PUT", "DELETE" } do
+        -- An escape that is none but for how it is written: it takes the way of those that have some.
+        local same = path:gsub("%w", function(c) return ("%%%02x"):format(c:byte()) end, 1)
+        if same ~= path then
+          local expected = { router:match(method, same) }
+          assert.same(expected, { router:match(method, path) }, method .. " " .. path)
+          if expected[1] then seen[expected[1].handler] = true end
+        end
+      end
+      if depth == 0 then return end
+      for _, word in ipairs(words) do compare(path .. "/" .. word, depth - 1) end
+    end
+    compare("", 4)
+    compare("/a/b/c/d/e/f", 1)
+    for _, handler in ipairs { "deep", "mixed", "put below", "post", "files", "me", "user" } do
+      assert.is_true(seen[handler], handler)
+    end
+  end)
+
   it("answers HEAD with the GET route and any method with *", function()
     assert.equal("root", match("HEAD", "/"))
     assert.equal("any", match("PATCH", "/any"))

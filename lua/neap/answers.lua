@@ -1,0 +1,48 @@
+--- Whole responses that leave together. A call into C ends what LuaJIT compiles as one piece: what handlers answer is
+-- noted here, and given to the core in one call when they have run, before anything is sent.
+local core = require "neap.core"
+local task = require "neap.task"
+
+local answers = {}
+
+local WIDTH = 6 -- places of an answer: h3, stream, status, fields, body, response; core.answer reads all but the last
+local LONGEST = 4096 -- bytes of a body: longer ones do not wait here, so that little is held
+
+local list, used = {}, 0
+
+--- Called in a task of its own for a response that did not leave as a whole: `taken` is the count of bytes that did, or
+-- the list message, code, number of what core.answer said. server.lua goes on with it.
+function answers.go_on() end
+
+-- Gives the core all that is there.
+local function send_all()
+  local first, last = 1, used
+  used = 0
+  while first <= last do
+    local after, taken, message, code, number = core.answer(list, first, last)
+    if after <= last then
+      local res = list[after + 5]
+      task.go(answers.go_on, res, taken or { message, code, number })
+      after = after + WIDTH
+    end
+    first = after
+  end
+  for i = 1, last do list[i] = false end
+end
+
+function task.settle()
+  if used > 0 then send_all() end
+end
+
+--- Notes a whole response, with what h3:respond takes of it: whether it was noted. What becomes of it, answers.go_on is
+-- told; nothing, when all is well.
+function answers.take(h3, stream, status, fields, body, res)
+  if #body > LONGEST then return false end
+  local at = used
+  list[at + 1], list[at + 2], list[at + 3] = h3, stream, status
+  list[at + 4], list[at + 5], list[at + 6] = fields or false, body, res
+  used = at + WIDTH
+  return true
+end
+
+return answers
