@@ -35,9 +35,9 @@ struct peer_cid {
     uint64_t sequence;
     neap_cid cid;
     uint8_t token[16];
-    bool in_use, has_token;
-    bool is_active; /* packets carry it, so that its reset token counts */
-    bool is_left;   /* no path uses it any more, and it is retired when the queue has room */
+    bool in_use : 1, has_token : 1;
+    bool is_active : 1; /* packets carry it, so that its reset token counts */
+    bool is_left : 1;   /* no path uses it any more, and it is retired when the queue has room */
 };
 
 struct retirement {
