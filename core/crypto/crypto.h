@@ -134,6 +134,9 @@ size_t neap_identity_chain_count(const struct identity *identity);
 struct span neap_identity_chain(const struct identity *identity, size_t index);
 /** Whether the leaf's subject alternative names (or, without any, its common name) match a DNS name. */
 bool neap_identity_matches(const struct identity *identity, const char *name);
+/** About how many handshakes a core of a server signs in a second with this key and its library; 0: nobody knows, the key
+ * lives elsewhere. Of the kind and the size of the key alone, so that it is the same on every machine. */
+unsigned neap_identity_handshake_rate(const struct identity *identity);
 /** The first of the peer's `schemes` (wire order, big-endian pairs) that this key can use, 0 when none. */
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes);
 /* A signature that is made or on its way: the key may live in another process or device. It may be moved. */

@@ -15,7 +15,10 @@ struct identity {
     struct certificate leaf;
     struct span chain[LIMIT_TLS_CHAIN];
     size_t count;
+    bool key_is_elsewhere;
 };
+
+#define ED25519_COST 40u /* µs, as struct provider_costs */
 
 static int load_chain(struct identity *identity, struct span chain, struct failure *why)
 {
@@ -163,10 +166,12 @@ struct identity *neap_identity_new_with(struct crypto *crypto, struct span chain
 {
     struct identity *identity = new_identity(crypto, chain, why);
 
-    if (identity)
-        identity->signer = signer;
-    else
+    if (!identity) {
         neap_signer_free(signer);
+        return NULL;
+    }
+    identity->signer = signer;
+    identity->key_is_elsewhere = true;
     return identity;
 }
 
@@ -179,6 +184,24 @@ void neap_identity_free(struct identity *identity)
     for (size_t i = 0; i < identity->count; i++)
         neap_certificate_release(pool, identity->chain[i]);
     neap_pool_free(pool, identity, sizeof(*identity));
+}
+
+/* Signing by RSA takes eight times as long with twice the bits. */
+static uint64_t rsa_cost(uint64_t cost_2048, uint64_t bits)
+{
+    return cost_2048 * bits * bits * bits / (UINT64_C(2048) * 2048 * 2048);
+}
+
+unsigned neap_identity_handshake_rate(const struct identity *identity)
+{
+    const struct provider_costs *costs = &identity->crypto->provider->costs;
+    const struct key_info *key = &identity->leaf.key;
+    uint64_t signature = key->kind == KEY_P256      ? costs->p256
+                         : key->kind == KEY_P384    ? costs->p384
+                         : key->kind == KEY_ED25519 ? ED25519_COST
+                                                    : rsa_cost(costs->rsa_2048, key->bits);
+
+    return identity->key_is_elsewhere ? 0 : (unsigned)(1000000 / (costs->handshake + signature));
 }
 
 size_t neap_identity_chain_count(const struct identity *identity)

@@ -22,8 +22,15 @@ struct signer_methods {
     void (*free)(struct signer *signer);
 };
 
+/* µs of one core of a server's CPU of 2021: about what a server may take on, not what this machine does. */
+struct provider_costs {
+    unsigned handshake; /* a server's part without the signature */
+    unsigned p256, p384, rsa_2048;
+};
+
 struct provider {
     const char *name;
+    struct provider_costs costs;
     /** What the library needs for one struct crypto, in crypto->library; 0 or NEAP_ERR_CRYPTO. Both NULL: nothing. */
     int (*start)(struct crypto *crypto);
     void (*stop)(struct crypto *crypto);

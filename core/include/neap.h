@@ -183,7 +183,8 @@ NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names,
 /** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 16: SNI picks the one
  * whose subject alternative name matches, else the first. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
  * they do not belong together), NEAP_ERR_UNSUPPORTED (an encrypted key, a kind or size of key that this build does not
- * sign with), NEAP_ERR_LIMIT (a seventeenth), NEAP_ERR_NO_MEMORY. */
+ * sign with), NEAP_ERR_LIMIT (a seventeenth), NEAP_ERR_NO_MEMORY. Where nobody has set handshake_rate, it becomes what is
+ * usual for the dearest of the keys. */
 NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size,
                                          const void *key, size_t key_size, const char **why);
 /** The same from two files of 16 MiB at most: NEAP_ERR_SYSTEM as well, when one cannot be read, and NEAP_ERR_ARGUMENT

@@ -131,6 +131,8 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
     config->options[option] = value;
     if (option == OPTION_verify_peer)
         config->tls.verify_peer = value != 0;
+    if (option == OPTION_handshake_rate)
+        config->has_handshake_rate = true;
     return 0;
 }
 
@@ -171,6 +173,15 @@ static int say_why(const struct failure *failure, const char **why)
     return failure->code < 0 ? failure->code : NEAP_ERR_CERTIFICATE;
 }
 
+/* Whichever certificate clients ask for: the rate is that of the key that takes longest. */
+static void follow_key(neap_config *config, const struct identity *identity)
+{
+    uint64_t *rate = &config->options[OPTION_handshake_rate], known = neap_identity_handshake_rate(identity);
+
+    if (!config->has_handshake_rate && known > 0 && (config->tls.identity_count == 0 || known < *rate))
+        *rate = known;
+}
+
 int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,
                                 size_t key_size, const char **why)
 {
@@ -186,6 +197,7 @@ int neap_config_add_certificate(neap_config *config, const void *chain, size_t c
         neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the certificate");
         return say_why(&failure, why);
     }
+    follow_key(config, identity);
     config->tls.identities[config->tls.identity_count++] = identity;
     return 0;
 }

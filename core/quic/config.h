@@ -21,6 +21,7 @@ struct neap_config {
     struct tls_config tls;
     struct token_keys tokens;
     uint64_t options[OPTIONS];
+    bool has_handshake_rate;        /* somebody said it, so that keys do not */
     struct receive_budget received; /* of all its connections */
 };
 

@@ -16,6 +16,7 @@ describe("identity", function()
     ca:issue({ name = "root", extensions = authority.CA })
     ca:issue({ name = "leaf", issuer = "root", extensions = SERVER })
     ca:issue({ name = "rsa", key = "rsa2048", issuer = "root", extensions = SERVER })
+    ca:issue({ name = "rsa4096", key = "rsa4096", extensions = SERVER })
     ca:issue({ name = "p384", key = "p384", extensions = SERVER })
     ca:issue({ name = "ed25519", key = "ed25519", extensions = SERVER })
   end)
@@ -33,6 +34,17 @@ describe("identity", function()
 
   after_each(function()
     for i = #made_here, 1, -1 do certificates.identity_free(table.remove(made_here, i)) end
+  end)
+
+  it("says how many handshakes a second its kind of key signs", function()
+    local function rate(name)
+      local key = helper.read_file(ca.dir .. "/" .. name .. ".key")
+      return certificates.identity_handshake_rate(assert(new(ca.made[name].der, key)))
+    end
+    assert.is_true(rate("leaf") > rate("p384") and rate("p384") > rate("rsa4096"))
+    assert.is_true(rate("rsa") > 4 * rate("rsa4096") and rate("rsa4096") > 20)
+    assert.is_true(rate("leaf") >= 300 and rate("leaf") <= 10000)
+    if crypto.has_ed25519() then assert.is_true(rate("ed25519") > rate("p384")) end
   end)
 
   local KINDS = {

@@ -2,7 +2,8 @@ local net = require("support.quic_net")
 
 local quic, MS = net.quic, net.MS
 local bytes = net.bytes
-local crypto = require("neap.units").crypto
+local units = require("neap.units")
+local certificates, crypto = units.certificates, units.crypto
 
 local SERVER = net.SERVER
 
@@ -671,6 +672,49 @@ describe("a server endpoint", function()
     w.run(10)
     assert.equal(retries, w.endpoint:stats().retries_sent)
     w.free()
+  end)
+
+  --- First packets, each from a prefix of its own, until one is asked for its address: how many began.
+  local function begin_until_retry(w)
+    for i = 1, 10000 do
+      local conn, address = w.client(i)
+      local initial = conn:send(w.now)
+      conn:free()
+      w.clients[address] = nil
+      w.give(initial, ("10.%d.%d.1:1000"):format(math.floor(i / 250), i % 250))
+      if w.endpoint:stats().retries_sent > 0 then return w.endpoint:stats().accepted end
+      if i % 64 == 0 then
+        while w.endpoint:next() do
+        end
+      end
+    end
+  end
+
+  it("takes its keys' word for how many it can sign, until somebody says another number", function()
+    local chain, key = net.certificate()
+    local identity = assert(certificates.identity_new(crypto.new(("i"):rep(32)), chain, key))
+    local rate = certificates.identity_handshake_rate(identity)
+    certificates.identity_free(identity)
+    local w = world()
+    local begun = begin_until_retry(w)
+    assert.is_true(begun >= rate / 2 and begun <= rate / 2 + 2, begun)
+    w.free()
+    -- Before the certificate comes, or after it.
+    for _, option in ipairs({ {}, { handshake_rate = 60 } }) do
+      w = world({ server = option })
+      if not option.handshake_rate then
+        w.endpoint:free()
+        w.config:free()
+        w.config = quic.config(11)
+        w.config:alpn("t")
+        assert.equal(0, w.config:set("handshake_rate", 60))
+        assert.equal(0, w.config:certificate(chain, key))
+        w.endpoint = assert(quic.endpoint(w.config, true))
+      end
+      begun = begin_until_retry(w)
+      assert.is_true(begun >= 30 and begun <= 32, begun)
+      w.free()
+    end
   end)
 
   it("has no more connections than max_connections, and says so to others", function()

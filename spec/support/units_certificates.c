@@ -149,6 +149,13 @@ static int identity_free(lua_State *L)
     return 0;
 }
 
+/* identity_handshake_rate(identity) → handshakes a second; 0: nobody knows */
+static int identity_handshake_rate(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)neap_identity_handshake_rate(check_identity(L)->identity));
+    return 1;
+}
+
 static int identity_chain(lua_State *L)
 {
     const struct identity *identity = check_identity(L)->identity;
@@ -358,6 +365,7 @@ static const luaL_Reg functions[] = {{"ders", ders},
                                      {"base64_decode", base64_decode},
                                      {"identity_new", identity_new},
                                      {"identity_free", identity_free},
+                                     {"identity_handshake_rate", identity_handshake_rate},
                                      {"identity_chain", identity_chain},
                                      {"identity_matches", identity_matches},
                                      {"identity_scheme", identity_scheme},

@@ -165,8 +165,11 @@ static struct signer *signer_new(struct crypto *crypto, struct span der, struct 
 #define SIGNATURES \
     .start = neap_libcrypto_start, .stop = neap_libcrypto_stop, .verify = verify, .signer_new = signer_new
 
+#define SIGNATURE_COSTS .p256 = 25, .p384 = 900, .rsa_2048 = 650
+
 const struct provider neap_provider_libcrypto = {
     .name = "libcrypto",
+    .costs = {.handshake = 260, SIGNATURE_COSTS},
     SIGNATURES,
     .share_generate = neap_libcrypto_share_generate,
     .share_combine = neap_libcrypto_share_combine,
@@ -186,6 +189,7 @@ static int combine(struct crypto *crypto, const struct key_share *ours, struct s
 
 const struct provider neap_provider_libcrypto_and_sodium = {
     .name = "libcrypto and libsodium",
+    .costs = {.handshake = 225, SIGNATURE_COSTS},
     SIGNATURES,
     .share_generate = generate,
     .share_combine = combine,

@@ -130,8 +130,20 @@ static struct signer *mbed_signer_new(struct crypto *crypto, struct span der, st
     return NULL;
 }
 
+#ifdef NEAP_HAVE_SODIUM
+#define X25519_COST 0
+#else
+#define X25519_COST 1500
+#endif
+#if MBED_IS_3
+#define CURVE_COSTS .p256 = 350, .p384 = 550
+#else
+#define CURVE_COSTS .p256 = 1000, .p384 = 1500
+#endif
+
 const struct provider neap_provider_mbedtls = {
     .name = "Mbed TLS",
+    .costs = {.handshake = 250 + X25519_COST, CURVE_COSTS, .rsa_2048 = 2500},
     .share_generate = neap_mbed_share_generate,
     .share_combine = neap_mbed_share_combine,
     .verify = mbed_verify,
