@@ -48,8 +48,8 @@ static void answer(neap_h3 *h3, const neap_h3_event *event)
     snprintf(size, sizeof size, "%zu", is_get ? strlen(hello) : 0);
     neap_field fields[] = {field(":status", is_get ? "200" : "405"), field("content-type", "text/plain"),
                            field("content-length", size)};
-    if (neap_h3_send_response(h3, event->stream, fields, 3, !is_get) == NEAP_OK && is_get)
-        neap_h3_send_body(h3, event->stream, hello, strlen(hello), true); /* fits into the send buffer */
+    neap_h3_respond(h3, event->stream, fields, 3, hello,
+                    is_get ? strlen(hello) : 0); /* it fits into the send buffer */
 }
 
 static struct session *new_session(neap_conn *conn)

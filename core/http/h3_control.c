@@ -50,7 +50,8 @@ void neap_h3_open_control(struct neap_h3 *h3)
     write_settings(h3, &w);
     if (h3->goaway_sent != NO_ID)
         write_goaway(h3, &w);
-    if (neap_conn_stream_queue(h3->conn, h3->control_id, span_of(room, writer_size(&w)), false) != 0)
+    struct span opening = span_of(room, writer_size(&w));
+    if (neap_conn_stream_queue(h3->conn, h3->control_id, &opening, 1, false) != 0)
         neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for the control stream");
 }
 
@@ -62,7 +63,8 @@ int neap_h3_write_goaway(struct neap_h3 *h3)
     if (h3->control_id == NO_STREAM)
         return NEAP_OK;
     write_goaway(h3, &w);
-    return neap_conn_stream_queue(h3->conn, h3->control_id, span_of(room, writer_size(&w)), false);
+    struct span frame = span_of(room, writer_size(&w));
+    return neap_conn_stream_queue(h3->conn, h3->control_id, &frame, 1, false);
 }
 
 /* ---- the peer's control stream */

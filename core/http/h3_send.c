@@ -3,33 +3,51 @@
 #include "base/pool.h"
 #include "http/fields.h"
 #include "http/h3.h"
+#include "http/section_cache.h"
 #include "quic/quic.h"
 
 #define SECTION_ON_STACK 1024u
 
-/* Write the frame into `room`: the section goes behind the room of the longest header, the header right before it. */
-static struct span build_section(uint8_t *room, size_t size, const neap_field *fields, size_t count)
-{
-    struct writer section = writer_of(room + H3_FRAME_HEAD_MAX, size - H3_FRAME_HEAD_MAX);
+/* A HEADERS frame on its way into the stream. */
+struct section {
+    struct span frame;
+    struct section_info info;
+    uint8_t *room; /* that it is in; NULL: it is the cache's */
+    size_t size;
+    uint8_t stack[SECTION_ON_STACK];
+};
 
+/* Encode: the section goes behind the room of the longest header, the header right before it. 0 or NEAP_ERR_NO_MEMORY. */
+static int section_encode(struct section *s, struct pool *pool, const neap_field *fields, size_t count)
+{
+    s->size = H3_FRAME_HEAD_MAX + neap_qpack_encode_max(fields, count);
+    s->room = s->size <= sizeof(s->stack) ? s->stack : neap_pool_alloc_unset(pool, s->size);
+    if (!s->room)
+        return NEAP_ERR_NO_MEMORY;
+    struct writer section = writer_of(s->room + H3_FRAME_HEAD_MAX, s->size - H3_FRAME_HEAD_MAX);
     neap_qpack_encode(&section, fields, count);
     size_t head_size = h3_frame_head_size(H3_HEADERS, writer_size(&section));
-    struct writer head = writer_of(room + H3_FRAME_HEAD_MAX - head_size, head_size);
+    struct writer head = writer_of(section.start - head_size, head_size);
     write_h3_frame_head(&head, H3_HEADERS, writer_size(&section));
-    return span_of(head.start, head_size + writer_size(&section));
+    s->frame = span_of(head.start, head_size + writer_size(&section));
+    return NEAP_OK;
+}
+
+static void section_free(struct section *s, struct pool *pool)
+{
+    if (s->room && s->room != s->stack)
+        neap_pool_free(pool, s->room, s->size);
 }
 
 int neap_h3_send_section(struct neap_h3 *h3, uint64_t id, const neap_field *fields, size_t count, bool fin)
 {
-    uint8_t stack[SECTION_ON_STACK];
-    size_t size = H3_FRAME_HEAD_MAX + neap_qpack_encode_max(fields, count);
-    uint8_t *room = size <= sizeof(stack) ? stack : neap_pool_alloc(h3->pool, size);
+    struct section s;
+    int err = section_encode(&s, h3->pool, fields, count);
 
-    if (!room)
-        return NEAP_ERR_NO_MEMORY;
-    int err = neap_conn_stream_queue(h3->conn, id, build_section(room, size, fields, count), fin);
-    if (room != stack)
-        neap_pool_free(h3->pool, room, size);
+    if (err)
+        return err;
+    err = neap_conn_stream_queue(h3->conn, id, &s.frame, 1, fin);
+    section_free(&s, h3->pool);
     return err;
 }
 
@@ -45,6 +63,27 @@ static int check_outgoing(const struct neap_h3 *h3, const neap_field *fields, si
     if (size > h3->peer_max_field_section_size || size > LIMIT_FIELD_SECTION)
         return NEAP_ERR_LIMIT;
     return neap_fields_check(fields, count, kind, false, info, NULL) ? NEAP_ERR_ARGUMENT : NEAP_OK;
+}
+
+/* Check and encode a response's fields, or find them in the cache. Errors as of both. */
+static int section_of_response(struct section *s, const struct neap_h3 *h3, const neap_field *fields,
+                               size_t count)
+{
+    struct section_cache *cache = neap_conn_shared(h3->conn, sizeof(*cache));
+    const struct section_slot *known = cache ? neap_section_cache_find(cache, fields, count) : NULL;
+
+    s->room = NULL;
+    if (known && known->fields_size <= h3->peer_max_field_section_size) {
+        s->frame = section_frame(known);
+        s->info = known->info;
+        return NEAP_OK;
+    }
+    int err = check_outgoing(h3, fields, count, SECTION_RESPONSE, &s->info);
+    if (!err)
+        err = section_encode(s, h3->pool, fields, count);
+    if (!err && cache && !known)
+        neap_section_cache_note(cache, fields, count, &s->info, s->frame);
+    return err;
 }
 
 /* A frame that was queued in part cannot be taken back: the stream is lost. */
@@ -98,43 +137,6 @@ int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count
     r->send_left = info.is_connect ? -1 : info.content_length;
     r->sending = fin ? SEND_CLOSED : SEND_BODY;
     return id;
-}
-
-int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin)
-{
-    struct h3_request *r = neap_h3_find_request(h3, stream);
-    struct section_info info;
-
-    if (neap_h3_is_closed(h3))
-        return NEAP_ERR_CLOSED;
-    if (r && r->is_stopped)
-        return NEAP_ERR_STREAM_STOPPED;
-    if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_reported)
-        return NEAP_ERR_STREAM_STATE;
-    int err = check_outgoing(h3, fields, count, SECTION_RESPONSE, &info);
-    if (err)
-        return err;
-    bool is_informational = info.status < 200;
-    bool is_tunnel = r->is_connect && info.status >= 200 && info.status < 300;
-    bool has_no_body = r->is_head || info.status == 204 || info.status == 304;
-    int64_t left = is_tunnel ? -1 : info.content_length;
-    /* RFC 9110 §8.6: what cannot have content says nothing about its length. */
-    if (info.content_length >= 0 && (is_informational || info.status == 204 || is_tunnel))
-        return NEAP_ERR_ARGUMENT;
-    if (fin && (is_informational || (left > 0 && !has_no_body)))
-        return NEAP_ERR_ARGUMENT;
-    err = neap_h3_send_section(h3, stream, fields, count, fin);
-    if (err == NEAP_ERR_NO_MEMORY)
-        return give_up(r);
-    if (err || is_informational)
-        return err;
-    r->sending = SEND_BODY;
-    r->send_left = left;
-    r->drops_body = has_no_body;
-    r->is_tunnel = r->is_tunnel || is_tunnel;
-    if (fin)
-        close_sending(r);
-    return NEAP_OK;
 }
 
 /* Body bytes that fit behind a frame header. */
@@ -195,9 +197,8 @@ static int send_data(struct h3_request *r, const void *data, size_t size, bool f
     neap_conn *conn = r->h3->conn;
 
     write_h3_frame_head(&head, H3_DATA, size);
-    int err = neap_conn_stream_queue(conn, r->id, span_of(room, writer_size(&head)), false);
-    if (!err)
-        err = neap_conn_stream_queue(conn, r->id, span_of(data, size), fin);
+    struct span parts[] = {span_of(room, writer_size(&head)), span_of(data, size)};
+    int err = neap_conn_stream_queue(conn, r->id, parts, 2, fin);
     return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
 }
 
@@ -213,7 +214,7 @@ static void note_sent(struct h3_request *r, size_t size, bool fin)
 /* No DATA frame: there are no bytes, or the response has no content (RFC 9110 §9.3.2, §15.3.5, §15.4.5). */
 static int64_t send_nothing(struct h3_request *r, size_t size, bool fin)
 {
-    int err = fin ? neap_conn_stream_queue(r->h3->conn, r->id, span_of(NULL, 0), true) : NEAP_OK;
+    int err = fin ? neap_conn_stream_queue(r->h3->conn, r->id, NULL, 0, true) : NEAP_OK;
 
     if (err)
         return err;
@@ -262,6 +263,118 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
     if (share < size)
         ask_for_room(r);
     return (int64_t)share;
+}
+
+/* What a response's fields say of the rest of the message. */
+struct response {
+    bool is_informational, is_tunnel, has_no_body;
+    int64_t left; /* of its body, -1: they do not say */
+};
+
+/* Whether a request may be answered now with these fields, which are checked and encoded: 0 or a negative error. */
+static int open_response(struct section *s, struct response *out, const struct neap_h3 *h3,
+                         const struct h3_request *r, const neap_field *fields, size_t count)
+{
+    if (neap_h3_is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (r && r->is_stopped)
+        return NEAP_ERR_STREAM_STOPPED;
+    if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_reported)
+        return NEAP_ERR_STREAM_STATE;
+    int err = section_of_response(s, h3, fields, count);
+    if (err)
+        return err;
+    unsigned status = s->info.status;
+    out->is_informational = status < 200;
+    out->is_tunnel = r->is_connect && status >= 200 && status < 300;
+    out->has_no_body = r->is_head || status == 204 || status == 304;
+    out->left = out->is_tunnel ? -1 : s->info.content_length;
+    /* RFC 9110 §8.6: what cannot have content says nothing about its length. */
+    return s->info.content_length >= 0 && (out->is_informational || status == 204 || out->is_tunnel)
+               ? NEAP_ERR_ARGUMENT
+               : NEAP_OK;
+}
+
+/* The final fields are the stream's now. */
+static void note_response(struct h3_request *r, const struct response *response)
+{
+    r->sending = SEND_BODY;
+    r->send_left = response->left;
+    r->drops_body = response->has_no_body;
+    r->is_tunnel = r->is_tunnel || response->is_tunnel;
+}
+
+int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    struct response response;
+    struct section s;
+
+    s.room = NULL;
+    int err = open_response(&s, &response, h3, r, fields, count);
+    if (!err && fin && (response.is_informational || (response.left > 0 && !response.has_no_body)))
+        err = NEAP_ERR_ARGUMENT;
+    else if (!err)
+        err = neap_conn_stream_queue(h3->conn, stream, &s.frame, 1, fin);
+    section_free(&s, h3->pool);
+    if (err == NEAP_ERR_NO_MEMORY)
+        return give_up(r);
+    if (err || response.is_informational)
+        return err;
+    note_response(r, &response);
+    if (fin)
+        close_sending(r);
+    return NEAP_OK;
+}
+
+/* Queue the fields, and as much of the body as there is room for behind them: how many of its bytes. */
+static int64_t queue_response(struct h3_request *r, struct span frame, struct span body, bool has_no_body)
+{
+    neap_conn *conn = r->h3->conn;
+    uint8_t room[H3_FRAME_HEAD_MAX];
+    struct writer head = writer_of(room, sizeof(room));
+    size_t share = 0;
+
+    if (body.size > 0 && !has_no_body) {
+        int64_t capacity = neap_conn_stream_capacity(conn, r->id);
+        if (capacity < 0 && capacity != NEAP_ERR_AGAIN)
+            return capacity;
+        if (capacity > (int64_t)frame.size)
+            share = frame_share(body.size, capacity - (int64_t)frame.size);
+    }
+    bool is_whole = share == body.size || has_no_body;
+    if (share > 0)
+        write_h3_frame_head(&head, H3_DATA, share);
+    struct span parts[] = {frame, span_of(room, writer_size(&head)), span_of(body.data, share)};
+    int err = neap_conn_stream_queue(conn, r->id, parts, share > 0 ? 3 : 1, is_whole);
+    return err ? err : (int64_t)(is_whole ? body.size : share);
+}
+
+int64_t neap_h3_respond(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
+                        const void *body, size_t size)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    struct response response;
+    struct section s;
+
+    s.room = NULL;
+    int64_t taken = open_response(&s, &response, h3, r, fields, count);
+    if (!taken && (response.is_informational ||
+                   (response.left >= 0 && (uint64_t)response.left != size && !response.has_no_body)))
+        taken = NEAP_ERR_ARGUMENT;
+    else if (!taken)
+        taken = queue_response(r, s.frame, span_of(body, size), response.has_no_body);
+    section_free(&s, h3->pool);
+    if (taken == NEAP_ERR_NO_MEMORY)
+        return give_up(r);
+    if (taken < 0)
+        return taken;
+    note_response(r, &response);
+    bool is_whole = (size_t)taken == size;
+    note_sent(r, (size_t)taken, is_whole);
+    if (!is_whole)
+        ask_for_room(r);
+    return taken;
 }
 
 int64_t neap_h3_reserve_body(neap_h3 *h3, uint64_t stream, size_t size, neap_part *parts, size_t *count)

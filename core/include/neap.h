@@ -759,6 +759,12 @@ NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, siz
  * NEAP_ERR_CLOSED, NEAP_ERR_LIMIT as above, NEAP_ERR_NO_MEMORY (the stream was reset). */
 NEAP_API int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
                                    bool fin);
+/** Send a response and all of its body at once: how many bytes of the body were taken. Where they are all of them the stream
+ * has ended; else (the stream is full) neap_h3_send_body goes on with the rest, and NEAP_H3_WRITABLE comes. Cheaper than the
+ * two calls. Errors as neap_h3_send_response, and nothing was sent: NEAP_ERR_ARGUMENT also for a 1xx response and for a
+ * content-length that is not `size`. `body` may be NULL when `size` is 0. */
+NEAP_API int64_t neap_h3_respond(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
+                                 const void *body, size_t size);
 /** Send body bytes, DATA framing included: how many were taken, NEAP_ERR_AGAIN when none now (NEAP_H3_WRITABLE comes).
  * A response that has no content (to HEAD, or a 204 or 304) may be sent as any other: its bytes are taken and dropped,
  * `fin` ends the stream, before content-length is reached as well. NEAP_ERR_ARGUMENT: more than content-length promises,

@@ -101,6 +101,7 @@ void neap_config_free(neap_config *config)
     if (config->crypto)
         neap_crypto_free(config->crypto);
     struct pool *pool = config->pool;
+    neap_pool_free(pool, config->shared, config->shared_size);
     neap_pool_free_secret(pool, config, sizeof *config);
     neap_pool_release(pool);
 }

@@ -23,6 +23,8 @@ struct neap_config {
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */
     struct receive_budget received; /* of all its connections */
+    void *shared;                   /* neap_conn_shared, NULL until it is asked for */
+    size_t shared_size;
 };
 
 static inline uint64_t config_option(const neap_config *config, enum option which)

@@ -8,6 +8,17 @@ struct pool *neap_conn_pool(const neap_conn *conn)
     return conn->pool;
 }
 
+void *neap_conn_shared(const neap_conn *conn, size_t size)
+{
+    neap_config *config = conn->config;
+
+    if (!config->shared) {
+        config->shared = neap_pool_alloc(config->pool, size);
+        config->shared_size = size;
+    }
+    return config->shared;
+}
+
 struct random *neap_conn_random(const neap_conn *conn)
 {
     return neap_crypto_random(conn->crypto);

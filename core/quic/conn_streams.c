@@ -34,10 +34,10 @@ int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, si
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_write(conn, id, data, size, fin);
 }
 
-int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin)
+int neap_conn_stream_queue(neap_conn *conn, uint64_t id, const struct span *parts, size_t count, bool fin)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) ? neap_streams_queue(&conn->streams, id, data, fin) : NEAP_ERR_CLOSED;
+    return is_alive(conn) ? neap_streams_queue(&conn->streams, id, parts, count, fin) : NEAP_ERR_CLOSED;
 }
 
 int64_t neap_conn_stream_reserve(neap_conn *conn, uint64_t id, size_t ahead, size_t size, neap_part *parts,

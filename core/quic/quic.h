@@ -9,6 +9,9 @@
 
 /** The pool of the connection's config. */
 struct pool *neap_conn_pool(const neap_conn *conn);
+/** A zeroed block of `size` bytes, always the same size, that the layer above has for all connections of the config and that
+ * goes with it; made when it is first asked for. NULL without memory. */
+void *neap_conn_shared(const neap_conn *conn, size_t size);
 struct random *neap_conn_random(const neap_conn *conn);
 
 /** The layer above that speaks on this connection, at most one; NULL none. */
@@ -43,9 +46,9 @@ int neap_conn_stream_stop(neap_conn *conn, uint64_t id, uint64_t code);
 /** The application has seen the end of the receiving side (fin was peeked and everything consumed). */
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id);
 
-/** Queue all of `data`, whatever flow control and the send buffer's bound say: for frames that must not be cut, whose
- * size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_NO_MEMORY. */
-int neap_conn_stream_queue(neap_conn *conn, uint64_t id, struct span data, bool fin);
+/** Queue all of `parts`, one behind the other, whatever flow control and the send buffer's bound say: for frames that must
+ * not be cut, whose size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_NO_MEMORY. */
+int neap_conn_stream_queue(neap_conn *conn, uint64_t id, const struct span *parts, size_t count, bool fin);
 
 /** Memory of the stream's own for the next bytes, behind `ahead` others: fill it and commit it, with no other call on the
  * connection between. As neap_conn_stream_queue. */

@@ -13,21 +13,48 @@ void neap_send_buffer_init(struct send_buffer *b)
                               .lost = range_set_of(LIMIT_SENT_PACKETS)};
 }
 
-size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct span data)
+/* Fill a room from the parts, of which *rest is left of the one before. */
+static const struct span *fill(uint8_t *room, size_t size, const struct span *parts, struct span *rest)
 {
-    size_t taken = 0;
+    while (size > 0) {
+        if (rest->size == 0) {
+            *rest = *parts++;
+            continue;
+        }
+        size_t part = rest->size < size ? rest->size : size;
+        memcpy(room, rest->data, part);
+        *rest = span_after(*rest, part);
+        room += part;
+        size -= part;
+    }
+    return parts;
+}
 
-    while (taken < data.size) {
-        size_t part = data.size - taken;
-        uint8_t *room = neap_chunks_room(&b->chunks, pool, b->end, &part, false);
+size_t neap_send_buffer_gather(struct send_buffer *b, struct pool *pool, const struct span *parts,
+                               size_t count)
+{
+    struct span rest = {0};
+    size_t left = 0, taken = 0;
+
+    for (size_t i = 0; i < count; i++)
+        left += parts[i].size;
+    while (left > 0) {
+        size_t size = left;
+        uint8_t *room = neap_chunks_room(&b->chunks, pool, b->end, &size, false);
 
         if (!room)
             break;
-        memcpy(room, data.data + taken, part);
-        b->end += part;
-        taken += part;
+        parts = fill(room, size, parts, &rest);
+        b->end += size;
+        taken += size;
+        left -= size;
     }
     return taken;
+}
+
+size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct span data)
+{
+    return neap_send_buffer_gather(b, pool, &data, 1);
 }
 
 size_t neap_send_buffer_reserve(struct send_buffer *b, struct pool *pool, size_t ahead, size_t size,

@@ -24,7 +24,10 @@ struct send_buffer {
 };
 
 void neap_send_buffer_init(struct send_buffer *b);
-/** Queue bytes: how many were taken (less than all when the pool says no). */
+/** Queue the bytes of `parts`, one behind the other: how many were taken (less than all when the pool says no). */
+size_t neap_send_buffer_gather(struct send_buffer *b, struct pool *pool, const struct span *parts,
+                               size_t count);
+/** The same of one part. */
 size_t neap_send_buffer_append(struct send_buffer *b, struct pool *pool, struct span data);
 /** Memory for what is queued next, behind `ahead` bytes: how many bytes the *count parts hold, `size` at most. Nothing
  * happens to the buffer before neap_send_buffer_commit. */

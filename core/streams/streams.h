@@ -142,9 +142,10 @@ int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit
 struct stream *neap_streams_find(const struct streams *s, uint64_t id);
 int64_t neap_streams_open(struct streams *s, bool bidi);
 int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool fin);
-/** Queue all of `data` whatever the send buffer's bound says: frames that must not be cut, whose size the caller
- * bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, or NEAP_ERR_NO_MEMORY: then a part may be queued. */
-int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fin);
+/** Queue all of `parts`, one behind the other, whatever the send buffer's bound says: frames that must not be cut, whose
+ * size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, or NEAP_ERR_NO_MEMORY: then a part may be
+ * queued. */
+int neap_streams_queue(struct streams *s, uint64_t id, const struct span *parts, size_t count, bool fin);
 /** Memory of the stream's own for what is queued next, behind `ahead` bytes: as neap_send_buffer_reserve, whatever the
  * send buffer's bound says. NEAP_ERR_NO_MEMORY when there is none, else as neap_streams_queue. */
 int64_t neap_streams_reserve(struct streams *s, uint64_t id, size_t ahead, size_t size, neap_part *parts,

@@ -93,18 +93,21 @@ int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool
                                                                          : NEAP_ERR_AGAIN;
 }
 
-int neap_streams_queue(struct streams *s, uint64_t id, struct span data, bool fin)
+int neap_streams_queue(struct streams *s, uint64_t id, const struct span *parts, size_t count, bool fin)
 {
     struct stream *stream;
+    uint64_t size = 0;
 
     int error = find_sendable(s, id, &stream);
     if (error)
         return error;
-    size_t taken = neap_send_buffer_append(&stream->send->data, s->pool, data);
-    if (taken == data.size && fin)
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].size;
+    bool is_whole = neap_send_buffer_gather(&stream->send->data, s->pool, parts, count) == size;
+    if (is_whole && fin)
         queue_fin(stream);
     neap_streams_schedule(s, stream);
-    return taken == data.size ? 0 : NEAP_ERR_NO_MEMORY;
+    return is_whole ? 0 : NEAP_ERR_NO_MEMORY;
 }
 
 int64_t neap_streams_reserve(struct streams *s, uint64_t id, size_t ahead, size_t size, neap_part *parts,

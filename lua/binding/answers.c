@@ -18,18 +18,6 @@ static neap_field number_field(const char *name, size_t name_size, uint64_t numb
 
 #define NUMBER_FIELD(name, number, text) number_field(name, sizeof(name) - 1, number, text)
 
-/* Count of body bytes taken, all with the end, or an error. */
-static int64_t send_whole(struct conn_core *core, uint64_t stream, const neap_field *fields, size_t count,
-                          const char *body, size_t size)
-{
-    int result = neap_h3_send_response(core->h3, stream, fields, count, size == 0);
-
-    if (result != NEAP_OK || size == 0)
-        return result;
-    int64_t taken = neap_h3_send_body(core->h3, stream, body, size, true);
-    return taken == NEAP_ERR_AGAIN ? 0 : taken;
-}
-
 /* h3:respond(stream, status[, fields[, body[, length]]]) -> count of body bytes taken */
 static int respond(lua_State *L)
 {
@@ -49,7 +37,7 @@ static int respond(lua_State *L)
         count = neap_lua_check_fields(L, 4, fields, count);
     if (core->h3 == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
-    int64_t taken = send_whole(core, stream, fields, count, body, size);
+    int64_t taken = neap_h3_respond(core->h3, stream, fields, count, body, size);
     neap_lua_conn_touch(core);
     return neap_lua_count(L, taken);
 }
@@ -123,7 +111,7 @@ static int answer(lua_State *L)
         row.fields[1] = NUMBER_FIELD("content-length", size, length_text);
         int64_t taken = NEAP_ERR_CLOSED;
         if (row.core->h3 != NULL) {
-            taken = send_whole(row.core, stream, row.fields, row.count, body, size);
+            taken = neap_h3_respond(row.core->h3, stream, row.fields, row.count, body, size);
             neap_lua_conn_touch(row.core);
         }
         if (taken != (int64_t)size) {

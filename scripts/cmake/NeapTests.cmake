@@ -39,7 +39,7 @@ endif()
 if(TARGET neap_binding)
   add_executable(bench_lua EXCLUDE_FROM_ALL
     scripts/bench.d/lua_stub.c $<TARGET_OBJECTS:neap_binding> ${core_objects})
-  foreach(name h3_new h3_free h3_poll h3_send_response h3_send_body h3_peer_setting conn_is_server)
+  foreach(name h3_new h3_free h3_poll h3_respond h3_send_response h3_send_body h3_peer_setting conn_is_server)
     target_link_options(bench_lua PRIVATE -Wl,--wrap=neap_${name})
   endforeach()
   target_include_directories(bench_lua PRIVATE lua/binding ${MODULE_LUA_INCLUDE_DIRS})

@@ -6,6 +6,7 @@
 #include "http/huffman.h"
 #include "http/qpack.h"
 #include "http/qpack_static.h"
+#include "http/section_cache.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -201,6 +202,45 @@ static int static_find(lua_State *L)
     return 2;
 }
 
+/* section_cache(sections) -> for each of them, in one cache, whether it was found. Raises when what was found is wrong. */
+static int section_cache(lua_State *L)
+{
+    struct section_cache *cache = calloc(1, sizeof *cache);
+    uint8_t room[4096];
+    int sections;
+    const char *wrong = NULL;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_newtable(L);
+    for (sections = 1; !wrong; sections++) {
+        lua_rawgeti(L, 1, sections);
+        if (lua_isnil(L, -1))
+            break;
+        size_t count;
+        neap_field *fields = check_fields(L, lua_gettop(L), &count);
+        struct section_info info;
+        struct writer w = writer_of(room, sizeof room);
+        const struct section_slot *slot = neap_section_cache_find(cache, fields, count);
+
+        neap_qpack_encode(&w, fields, count);
+        struct span frame = span_of(room, writer_size(&w));
+        int err = neap_fields_check(fields, count, SECTION_RESPONSE, false, &info, NULL);
+        if (slot && (err || !span_equal(frame, section_frame(slot)) || info.status != slot->info.status ||
+                     info.content_length != slot->info.content_length ||
+                     slot->fields_size != neap_fields_size(fields, count)))
+            wrong = "another section was found";
+        if (!slot && !err)
+            neap_section_cache_note(cache, fields, count, &info, frame);
+        free(fields);
+        lua_pop(L, 1);
+        lua_pushboolean(L, slot != NULL);
+        lua_rawseti(L, 2, sections);
+    }
+    free(cache);
+    lua_settop(L, 2);
+    return wrong ? luaL_error(L, "%s", wrong) : 1;
+}
+
 /* encoder_stream(bytes) -> 0 | nil, code, reason */
 static int encoder_stream(lua_State *L)
 {
@@ -327,11 +367,17 @@ int neap_units_http(lua_State *L)
         const char *name;
         lua_CFunction function;
     } functions[] = {
-        {"huffman_encode", huffman_encode}, {"huffman_decode", huffman_decode},
-        {"qpack_encode", qpack_encode},     {"qpack_decode", qpack_decode},
-        {"static_get", static_get},         {"static_find", static_find},
-        {"encoder_stream", encoder_stream}, {"decoder_stream", decoder_stream},
-        {"fields_check", fields_check},     {"frames", frames},
+        {"huffman_encode", huffman_encode},
+        {"huffman_decode", huffman_decode},
+        {"qpack_encode", qpack_encode},
+        {"qpack_decode", qpack_decode},
+        {"static_get", static_get},
+        {"static_find", static_find},
+        {"section_cache", section_cache},
+        {"encoder_stream", encoder_stream},
+        {"decoder_stream", decoder_stream},
+        {"fields_check", fields_check},
+        {"frames", frames},
     };
 
     lua_newtable(L);

@@ -544,6 +544,17 @@ static int pair_respond(lua_State *L)
     return push_result(L, neap_h3_send_response(h3, check_id(L, 2), fields, count, fin));
 }
 
+/* pair:respond_whole(stream, fields, body) */
+static int pair_respond_whole(lua_State *L)
+{
+    size_t count, size;
+    const char *body = luaL_checklstring(L, 4, &size);
+    neap_h3 *h3 = check_pair(L)->sides[1].h3;
+    neap_field *fields = check_fields(L, 3, &count);
+
+    return push_result(L, neap_h3_respond(h3, check_id(L, 2), fields, count, size ? body : NULL, size));
+}
+
 static int pair_send_body(lua_State *L)
 {
     size_t size;
@@ -669,6 +680,7 @@ int neap_units_http_pair(lua_State *L)
         {"poll", pair_poll},
         {"request", pair_request},
         {"respond", pair_respond},
+        {"respond_whole", pair_respond_whole},
         {"send_body", pair_send_body},
         {"send_trailers", pair_send_trailers},
         {"recv_body", pair_recv_body},

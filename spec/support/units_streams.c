@@ -126,8 +126,10 @@ static int send_buffer_gc(lua_State *L)
 static int send_buffer_append(lua_State *L)
 {
     struct unit_send_buffer *u = luaL_checkudata(L, 1, SEND_BUFFER);
+    struct span parts[3];
 
-    units_push_u64(L, neap_send_buffer_append(&u->b, u->memory.pool, units_check_span(L, 2)));
+    units_split_span(units_check_span(L, 2), parts);
+    units_push_u64(L, neap_send_buffer_gather(&u->b, u->memory.pool, parts, 3));
     return 1;
 }
 

@@ -22,6 +22,8 @@ void *units_new_object(lua_State *L, const char *name, size_t size);
 uint64_t units_check_u64(lua_State *L, int index);
 uint64_t units_opt_u64(lua_State *L, int index, uint64_t otherwise);
 struct span units_check_span(lua_State *L, int index);
+/* The same bytes in three parts, one of them empty. */
+void units_split_span(struct span data, struct span parts[3]);
 void units_push_u64(lua_State *L, uint64_t value);
 void units_set_u64(lua_State *L, const char *name, uint64_t value);
 /* code, reason */

@@ -75,6 +75,13 @@ struct span units_check_span(lua_State *L, int index)
     return span_of(bytes, size);
 }
 
+void units_split_span(struct span data, struct span parts[3])
+{
+    parts[0] = span_of(data.data, data.size / 3);
+    parts[1] = span_of(NULL, 0);
+    parts[2] = span_after(data, data.size / 3);
+}
+
 void units_push_u64(lua_State *L, uint64_t value)
 {
     if (value < UINT64_C(1) << 53) {

@@ -191,8 +191,11 @@ static int streams_send(lua_State *L)
 
 static int streams_queue(lua_State *L)
 {
-    lua_pushinteger(L, neap_streams_queue(check_streams(L), units_check_u64(L, 2), units_check_span(L, 3),
-                                          lua_toboolean(L, 4)));
+    struct span parts[3];
+
+    units_split_span(units_check_span(L, 3), parts);
+    lua_pushinteger(
+        L, neap_streams_queue(check_streams(L), units_check_u64(L, 2), parts, 3, lua_toboolean(L, 4)));
     return 1;
 }
 
