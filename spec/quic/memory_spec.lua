@@ -184,6 +184,7 @@ describe("memory that runs out in an established connection", function()
       end
       -- The next message begins where this one ended: one that is not allowed is seen as such.
       assert.equal("none", p.client:info().by)
+      p.client_config:fail_at(-1)
       p:inject("server", net.APPLICATION, bytes(0x06, #ticket, 4, "\99\0\0\0"), { number = number + 1 })
       assert.equal(0x10a, p.client:info().code)
       p:free()
