@@ -2,6 +2,7 @@
 local answers = require "neap.answers"
 local core = require "neap.core"
 local devcert = require "neap.devcert"
+local garbage = require "neap.garbage"
 local log = require "neap.log"
 local options = require "neap.options"
 local Request = require "neap.request"
@@ -138,6 +139,7 @@ local function prepare(mine, config)
   local endpoint
   endpoint, message, code = task.loop():listen(made, where(mine))
   if not endpoint then return nil, message, code end
+  garbage.allow(made:memory().limit)
   return endpoint
 end
 
