@@ -1,5 +1,5 @@
 /* Many connections of two endpoints in one process, in memory and in virtual time: what the server's side of them costs.
- *   bench_scale scale [CONNECTIONS...]        a packet with so many connections of which 1 % talk → a table
+ *   bench_scale scale [--talk PERCENT] [CONNECTIONS...]   a packet with so many connections of which 1 % talk → a table
  *   bench_scale many CONNECTIONS STREAMS MEGABYTES   bulk on all streams at once → how fair, and in how much memory */
 #include "base/heap.h"
 #include "base/map.h"
@@ -14,6 +14,7 @@
 #define ROOM 65536u
 #define TRAIN 65507u
 #define ROUND (5 * NEAP_MILLISECOND)
+#define MESSAGES 32u       /* that a loop takes before it answers: LIMIT_LOOP_RECEIVE_MESSAGES */
 #define EXCHANGES 200000u /* measured for each row */
 #define ENTRIES 1000000u  /* of the map and the heap that grow alone */
 #define BULK_ROUND (10 * NEAP_MILLISECOND) /* half a round trip */
@@ -38,6 +39,7 @@ struct world {
     size_t count;
     uint64_t cpu, worst; /* ns of the server; of one call of it */
     uint64_t packets;    /* it took and gave */
+    size_t percent;      /* of the connections talk */
     bool times_calls;
 };
 
@@ -79,22 +81,24 @@ static size_t packets_of(const neap_udp_datagram *d)
 
 /* ---- one side's turn */
 
-static void take(struct world *w, neap_endpoint *endpoint, struct wire *wire)
+/* The datagrams from `first` on, `most` of them. */
+static void take_some(struct world *w, neap_endpoint *endpoint, struct wire *wire, size_t first, size_t most)
 {
-    uint8_t *at = wire->bytes;
-
-    for (size_t i = 0; i < wire->count; i++) {
+    for (size_t i = first; i < wire->count && i - first < most; i++) {
         neap_udp_datagram *d = &wire->datagrams[i];
         uint64_t start = w->times_calls ? cpu_now() : 0;
 
-        d->bytes = at;
-        at += d->size;
         neap_endpoint_recv(endpoint, d, w->now);
         if (w->times_calls && endpoint == w->server) {
             uint64_t took = cpu_now() - start;
             w->worst = took > w->worst ? took : w->worst;
         }
     }
+}
+
+static void take(struct world *w, neap_endpoint *endpoint, struct wire *wire)
+{
+    take_some(w, endpoint, wire, 0, SIZE_MAX);
 }
 
 /* At most `most` bytes and a train. */
@@ -121,6 +125,17 @@ static void give(struct world *w, neap_endpoint *endpoint, struct wire *wire, si
     }
 }
 
+/* Bytes lie still now. */
+static void arrive(struct wire *wire)
+{
+    uint8_t *at = wire->bytes;
+
+    for (size_t i = 0; i < wire->count; i++) {
+        wire->datagrams[i].bytes = at;
+        at += wire->datagrams[i].size;
+    }
+}
+
 static void clear(struct wire *wire)
 {
     wire->count = wire->size = 0;
@@ -141,13 +156,23 @@ static void echo(neap_endpoint *endpoint)
         }
 }
 
+/* As the loop does: what a system call brought is answered before the next. */
+__attribute__((noinline)) static void serve(struct world *w)
+{
+    arrive(&w->up);
+    for (size_t first = 0; first < w->up.count; first += MESSAGES) {
+        take_some(w, w->server, &w->up, first, MESSAGES);
+        echo(w->server);
+        give(w, w->server, &w->down, SIZE_MAX);
+    }
+    give(w, w->server, &w->down, SIZE_MAX);
+}
+
 static void exchange(struct world *w, bool is_measured)
 {
     give(w, w->client, &w->up, SIZE_MAX);
     uint64_t start = cpu_now();
-    take(w, w->server, &w->up);
-    echo(w->server);
-    give(w, w->server, &w->down, SIZE_MAX);
+    serve(w);
     if (is_measured) {
         w->cpu += cpu_now() - start;
         for (size_t i = 0; i < w->up.count; i++)
@@ -156,6 +181,7 @@ static void exchange(struct world *w, bool is_measured)
             w->packets += packets_of(&w->down.datagrams[i]);
     }
     clear(&w->up);
+    arrive(&w->down);
     take(w, w->client, &w->down);
     clear(&w->down);
     echo(w->client);
@@ -224,6 +250,13 @@ static size_t server_memory(const struct world *w)
 
 /* ---- scale */
 
+static size_t talkers(const struct world *w)
+{
+    size_t count = w->count * w->percent / 100;
+
+    return count ? count : 1;
+}
+
 static void talk(struct world *w, const uint64_t *streams, size_t talking, size_t rounds, bool is_measured)
 {
     static const uint8_t bytes[100];
@@ -245,7 +278,7 @@ static int compare(const void *a, const void *b)
 /* µs a packet: the median of five. */
 static double measure(struct world *w)
 {
-    size_t talking = w->count / 100 ? w->count / 100 : 1, rounds = EXCHANGES / 5 / talking;
+    size_t talking = talkers(w), rounds = EXCHANGES / 5 / talking;
     uint64_t *streams = malloc(talking * sizeof *streams);
     double rows[5];
 
@@ -307,9 +340,9 @@ static void measure_growth(void)
     free(timers);
 }
 
-static void scale(const size_t *counts, size_t rows)
+static void scale(const size_t *counts, size_t rows, size_t percent)
 {
-    struct world w = {0};
+    struct world w = {.percent = percent};
     double first = 0;
 
     open_world(&w, SIZE_MAX, 262144);
@@ -322,7 +355,7 @@ static void scale(const size_t *counts, size_t rows)
         double cost = measure(&w);
 
         first = first > 0 ? first : cost;
-        printf("| %zu | %zu | %.2f | %.2f | %.0f | %zu |\n", w.count, w.count / 100 ? w.count / 100 : 1, cost,
+        printf("| %zu | %zu | %.2f | %.2f | %.0f | %zu |\n", w.count, talkers(&w), cost,
                cost / first, (double)w.worst / 1000, memory / w.count);
         fflush(stdout);
     }
@@ -385,12 +418,14 @@ static uint64_t bulk_round(struct world *w)
 {
     uint64_t start = cpu_now();
 
+    arrive(&w->up);
     take(w, w->server, &w->up);
     serve_bulk(w);
     give(w, w->server, &w->down, BULK_BYTES);
     w->cpu += cpu_now() - start;
     clear(&w->up);
     w->now += BULK_ROUND;
+    arrive(&w->down);
     take(w, w->client, &w->down);
     clear(&w->down);
     uint64_t sum = read_bulk(w);
@@ -450,16 +485,21 @@ static void many(size_t connections, size_t streams, uint64_t bytes)
 
 int main(int count, char **arguments)
 {
-    size_t numbers[16] = {1, 100, 10000, 100000}, given = 0;
+    size_t numbers[16] = {1, 100, 10000, 100000}, given = 0, percent = 1;
+    int first = 2;
 
-    for (int i = 2; i < count && i < 18; i++)
+    if (count > 3 && strcmp(arguments[2], "--talk") == 0) {
+        percent = strtoul(arguments[3], NULL, 10);
+        first = 4;
+    }
+    for (int i = first; i < count && i < first + 16; i++)
         numbers[given++] = strtoul(arguments[i], NULL, 10);
-    if (count > 1 && strcmp(arguments[1], "scale") == 0)
-        scale(numbers, given ? given : 4);
+    if (count > 1 && strcmp(arguments[1], "scale") == 0 && percent <= 100)
+        scale(numbers, given ? given : 4, percent);
     else if (count > 1 && strcmp(arguments[1], "many") == 0 && given == 3)
         many(numbers[0], numbers[1], numbers[2] * 1000000);
     else {
-        fprintf(stderr, "usage: bench_scale scale [CONNECTIONS...] | many CONNECTIONS STREAMS MEGABYTES\n");
+        fprintf(stderr, "usage: bench_scale scale [--talk PERCENT] [CONNECTIONS...] | many CONNECTIONS STREAMS MEGABYTES\n");
         return 2;
     }
     return 0;
