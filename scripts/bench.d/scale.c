@@ -157,7 +157,7 @@ static void echo(neap_endpoint *endpoint)
 }
 
 /* As the loop does: what a system call brought is answered before the next. */
-__attribute__((noinline)) static void serve(struct world *w)
+static void serve(struct world *w)
 {
     arrive(&w->up);
     for (size_t first = 0; first < w->up.count; first += MESSAGES) {
