@@ -31,6 +31,22 @@ int neap_range_set_insert(struct range_set *s, struct pool *pool, uint64_t start
 /** Take [start, end) out; may split a range (then it can fail as insert does). */
 int neap_range_set_remove(struct range_set *s, struct pool *pool, uint64_t start, uint64_t end);
 
+/** Insert by the one range that [start, end) lies right behind, where that is the last: false, and nothing changed, where it
+ * is not. What comes in order does. */
+static inline bool range_set_extend(struct range_set *s, uint64_t start, uint64_t end)
+{
+    if (s->count == 0 || s->ranges[s->count - 1].end != start)
+        return false;
+    s->ranges[s->count - 1].end = end;
+    return true;
+}
+
+/** Whether the last range alone has all of [start, end). */
+static inline bool range_set_last_covers(const struct range_set *s, uint64_t start, uint64_t end)
+{
+    return s->count > 0 && s->ranges[s->count - 1].start <= start && end <= s->ranges[s->count - 1].end;
+}
+
 /** Forget everything below `start`. */
 void neap_range_set_drop_below(struct range_set *s, uint64_t start);
 

@@ -75,9 +75,23 @@ static inline uint64_t read_varint(struct reader *r)
         r->bad = true;
         return 0;
     }
-    size_t size = (size_t)1 << (*r->at >> 6);
-    uint64_t value = read_uint(r, size);
-    return value & (UINT64_MAX >> (64 - (8 * size - 2)));
+    const uint8_t *at = r->at;
+    size_t size = (size_t)1 << (*at >> 6);
+    uint64_t first = *at & 0x3fu;
+
+    if (size > (size_t)(r->end - at)) {
+        r->bad = true;
+        return 0;
+    }
+    r->at += size;
+    switch (size) {
+    case 1: return first;
+    case 2: return first << 8 | at[1];
+    case 4: return first << 24 | (uint64_t)at[1] << 16 | (uint64_t)at[2] << 8 | at[3];
+    }
+    for (size_t i = 1; i < 8; i++)
+        first = first << 8 | at[i];
+    return first;
 }
 
 /* Bytes behind a length of `length_size` bytes (TLS vectors, RFC 8446 §3.4). */

@@ -96,12 +96,9 @@ void neap_packet_key_wipe(struct crypto *crypto, struct packet_key *key)
 }
 
 /* A busy key's expanded form for good, another's, or without memory, for one use. NULL when that fails. */
-static void *begin_use(struct crypto *crypto, struct packet_key *key)
+static void *expand(struct crypto *crypto, struct packet_key *key)
 {
     const struct engine *engine = engine_of(crypto, key->suite);
-
-    if (key->expanded)
-        return key->expanded;
     void *room = key->is_busy ? neap_pool_alloc(crypto->pool, engine->expanded_size) : NULL;
     if (engine->expand(room ? room : crypto->scratch, key)) {
         neap_pool_free(crypto->pool, room, engine->expanded_size);
@@ -111,7 +108,12 @@ static void *begin_use(struct crypto *crypto, struct packet_key *key)
     return room ? room : crypto->scratch;
 }
 
-static void end_use(struct crypto *crypto, const struct packet_key *key)
+static inline void *begin_use(struct crypto *crypto, struct packet_key *key)
+{
+    return key->expanded ? key->expanded : expand(crypto, key);
+}
+
+static inline void end_use(struct crypto *crypto, const struct packet_key *key)
 {
     if (!key->expanded)
         engine_of(crypto, key->suite)->clear(crypto->scratch);
@@ -120,9 +122,15 @@ static void end_use(struct crypto *crypto, const struct packet_key *key)
 /* The IV, its last 8 bytes xored with the packet number (RFC 9001 §5.3). */
 static void make_nonce(const struct packet_key *key, uint64_t number, uint8_t nonce[CRYPTO_IV])
 {
-    memcpy(nonce, key->iv, CRYPTO_IV);
-    for (size_t i = 0; i < 8; i++)
-        nonce[CRYPTO_IV - 1 - i] ^= (uint8_t)(number >> (8 * i));
+    uint64_t last;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    number = __builtin_bswap64(number);
+#endif
+    memcpy(&last, key->iv + CRYPTO_IV - sizeof(last), sizeof(last));
+    last ^= number;
+    memcpy(nonce, key->iv, CRYPTO_IV - sizeof(last));
+    memcpy(nonce + CRYPTO_IV - sizeof(last), &last, sizeof(last));
 }
 
 /* The bits of the first byte that are protected: four of a long header, five of a short one (RFC 9001 §5.4.1). */

@@ -200,8 +200,11 @@ static int weigh(neap_conn *c, const struct received *p, struct failure *why)
     const neap_time period = NEAP_SECOND / LIMIT_UNPRODUCTIVE_RATE;
     bool brings_nothing = !p->is_productive && !is_overtaken(c, p);
     uint32_t cost = brings_nothing + p->unproductive_frames / LIMIT_UNPRODUCTIVE_FRAMES;
-    uint64_t forgiven = c->now > c->forgiven_at ? (c->now - c->forgiven_at) / period : 0;
+    uint64_t forgiven = 0;
 
+    /* Most often there is nothing to forgive, and nothing to divide. */
+    if (c->unproductive > 0 && c->now > c->forgiven_at)
+        forgiven = (c->now - c->forgiven_at) / period;
     if (forgiven >= c->unproductive) {
         c->unproductive = 0;
         c->forgiven_at = c->now;

@@ -39,6 +39,8 @@ static void drop_below(struct ack_state *a, uint64_t floor)
 /* At the bound the lowest range makes room; a number below all of them is given up itself. */
 static int insert(struct ack_state *a, struct pool *pool, uint64_t number)
 {
+    if (range_set_extend(&a->received, number, number + 1))
+        return NEAP_OK;
     int error = neap_range_set_insert(&a->received, pool, number, number + 1);
 
     if (error != NEAP_ERR_LIMIT)
@@ -66,7 +68,8 @@ static bool is_beyond_reordering(const struct ack_state *a, uint64_t number)
         if (a->told - most >= from)
             from = a->told - most + 1;
     }
-    return neap_range_set_first_gap(&a->received, from, largest, &gap) && largest - gap.start >= most;
+    return !range_set_last_covers(&a->received, from, largest) &&
+           neap_range_set_first_gap(&a->received, from, largest, &gap) && largest - gap.start >= most;
 }
 
 /* RFC 9000 §13.2.1: below another ack-eliciting packet, or with missing ones between it and the highest of them. */

@@ -118,11 +118,27 @@ static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end,
     return 1;
 }
 
+/* The chunk of an offset where the directory has it with memory for [low, low + want), or NULL. */
+static struct chunk *find_covered(const struct chunks *c, uint64_t offset, size_t low, size_t want)
+{
+    uint64_t page = offset / PAGE_BYTES;
+
+    if (page - first_page(c) >= c->capacity || !*page_slot(c, page))
+        return NULL;
+    struct chunk *chunk = chunk_of(*page_slot(c, page), offset);
+    return low >= chunk->from && low + want <= (size_t)chunk->from + chunk->size ? chunk : NULL;
+}
+
 uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size, bool goes_on)
 {
     size_t low = (size_t)(offset % CHUNK_SIZE);
     size_t want = *size < CHUNK_SIZE - low ? *size : CHUNK_SIZE - low;
+    struct chunk *chunk = find_covered(c, offset, low, want);
 
+    if (chunk) {
+        *size = want;
+        return chunk->bytes + (low - chunk->from);
+    }
     if (is_first(c, offset)) {
         struct chunk first = first_chunk(c);
         if (!cover(&first, pool, low, low + want, goes_on))
@@ -138,7 +154,7 @@ uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, 
         *page = neap_pool_alloc(pool, sizeof(**page));
     if (!*page)
         return NULL;
-    struct chunk *chunk = chunk_of(*page, offset);
+    chunk = chunk_of(*page, offset);
     if (!cover(chunk, pool, low, low + want, goes_on))
         return NULL;
     *size = want;

@@ -47,6 +47,16 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
     uint64_t added = 0;
     struct range gap;
 
+    if (offset == a->ready && a->received.count == 0) {
+        int error = fill(a, pool, offset, data);
+
+        if (error == 0) {
+            a->ready = end;
+            a->held += data.size;
+        }
+        return error;
+    }
+
     /* The first copy of a byte stays: bytes at an offset do not change (RFC 9000 §2.2). Bytes that lie in the chunks
      * without being in `received` are not there yet, so a failure needs no undoing. */
     while (at < end && neap_range_set_first_gap(&a->received, at, end, &gap)) {

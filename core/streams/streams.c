@@ -352,9 +352,11 @@ static int find_sender(struct streams *s, uint64_t id, struct stream **out, stru
 static int check_end(const struct streams *s, uint64_t id, const struct stream *stream, uint64_t end,
                      bool is_final, struct failure *why)
 {
-    struct stream_recv first = neap_stream_recv_of(initial_recv(s, id));
+    struct stream_recv first;
     const struct stream_recv *r = stream ? stream->recv : &first;
 
+    if (!stream)
+        first = neap_stream_recv_of(initial_recv(s, id));
     int error = neap_stream_recv_check(r, end, is_final, why);
     if (error)
         return error;
@@ -363,12 +365,14 @@ static int check_end(const struct streams *s, uint64_t id, const struct stream *
     return 0;
 }
 
-/* The stream of a frame that reaches up to `end` of the receiving part; NULL when it is over. */
+/* The stream of a frame that reaches up to `end` of the receiving part; NULL when it is over. What was named last most often
+ * is named again: that one is live. */
 static int find_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_final, struct stream **out,
                          struct failure *why)
 {
-    struct target target;
-    int error = aim(s, id, TO_RECEIVER, &target, why);
+    struct target target = {.place = PLACE_LIVE, .stream = s->recent};
+    bool is_recent = s->recent && stream_id(s->recent) == id && s->recent->has_recv;
+    int error = is_recent ? 0 : aim(s, id, TO_RECEIVER, &target, why);
 
     if (error == 0 && target.place != PLACE_CLOSED)
         error = check_end(s, id, target.stream, end, is_final, why);
