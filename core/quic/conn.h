@@ -372,8 +372,11 @@ struct arrival {
     bool may_keep;     /* a packet without keys may be kept for later */
     uint8_t ecn;
     const struct packet_header
-        *parsed;      /* of the packet that is next, when somebody has parsed it; NULL not */
-    struct span dcid; /* of the first packet; data NULL before */
+        *parsed;            /* of the packet that is next, when somebody has parsed it; NULL not */
+    struct span dcid;       /* of the first packet; data NULL before */
+    bool is_ours;           /* that is one of our connection IDs, */
+    uint64_t dcid_sequence; /* this one */
+    bool is_known;          /* the packet that is next names the same, in another datagram of a train */
 };
 
 struct received { /* a packet that was opened */
@@ -395,9 +398,11 @@ struct received { /* a packet that was opened */
     uint32_t unproductive_frames;
 };
 
-/** neap_conn_recv of a datagram whose first packet has this header. */
-int neap_conn_recv_parsed(neap_conn *c, uint8_t *bytes, size_t size, const struct packet_header *first,
-                          const neap_recv_info *info, neap_time now);
+/** neap_conn_recv of a datagram of `segment` bytes (or `size`, if that is less) whose first packet has the header `first`, and of
+ * those that follow it in a train of `size` bytes while they name the same connection and its handshake is over. `first` NULL:
+ * nobody has parsed it, and there is no train. Returns how many bytes they have together. */
+size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t segment,
+                            const struct packet_header *first, const neap_recv_info *info, neap_time now);
 /** Read the frames of a packet in order: first those that may be processed twice, and in a second pass, when the packet
  * is noted, the others. On failure *frame_type is the one that failed. */
 int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,

@@ -4,6 +4,8 @@
 #define RESERVED_LONG 0x0cu
 #define RESERVED_SHORT 0x18u
 #define PHASE_BIT 0x04u
+#define SHORT_FORM_BITS 0xc0u /* header form and fixed bit, */
+#define SHORT_FORM 0x40u      /* as they are in short headers */
 
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
 {
@@ -285,6 +287,18 @@ static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tai
         neap_conn_reset(c);
 }
 
+/* What is wrong with a packet before its keys are tried: NULL when nothing is, and then a->dcid_sequence is the one of the
+ * connection ID of ours that it names. */
+static const char *refuse_destination(const neap_conn *c, struct arrival *a, const struct packet_header *h)
+{
+    /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
+    if (a->dcid.data && !span_equal(a->dcid, h->dcid))
+        return "another destination in one datagram";
+    if (!is_our_dcid(c, h, &a->dcid_sequence))
+        return "not one of our connection IDs";
+    return h->type != NEAP_PACKET_SHORT ? refuse_long_header(c, a, h) : NULL;
+}
+
 /* Take one packet from the front of `bytes`. Returns how many bytes it had; 0: the rest is not looked at. */
 static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t size)
 {
@@ -305,18 +319,15 @@ static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t s
             neap_conn_on_version_negotiation(c, h);
         return 0;
     }
-    /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
-    uint64_t sequence;
-    const char *wrong = a->dcid.data && !span_equal(a->dcid, h->dcid) ? "another destination in one datagram"
-                        : !is_our_dcid(c, h, &sequence)               ? "not one of our connection IDs"
-                        : h->type != NEAP_PACKET_SHORT                ? refuse_long_header(c, a, h)
-                                                                      : NULL;
+    const char *wrong = a->is_known ? NULL : refuse_destination(c, a, h);
+    a->is_known = false;
+    a->is_ours = !wrong;
     if (!a->dcid.data)
         a->dcid = h->dcid;
     if (wrong)
         neap_conn_dropped(c, h->type, h->size, wrong);
     else
-        take_packet(c, a, bytes, h, sequence);
+        take_packet(c, a, bytes, h, a->dcid_sequence);
     return h->size;
 }
 
@@ -383,43 +394,94 @@ static bool find_source(const neap_conn *c, const neap_address *from, struct pat
     return true;
 }
 
-int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now)
+/* Whether the datagram, of which these are the first `size` bytes, begins as the one before it: then *h is its header. */
+static bool follows(struct packet_header *h, const uint8_t *bytes, size_t size)
 {
-    return neap_conn_recv_parsed(conn, bytes, size, NULL, info, now);
+    if (h->type != NEAP_PACKET_SHORT || size <= h->dcid.size || (bytes[0] & SHORT_FORM_BITS) != SHORT_FORM ||
+        memcmp(bytes + 1, h->dcid.data, h->dcid.size) != 0)
+        return false;
+    h->dcid.data = bytes + 1;
+    h->size = size;
+    return true;
 }
 
-int neap_conn_recv_parsed(neap_conn *c, uint8_t *bytes, size_t size, const struct packet_header *first,
-                          const neap_recv_info *info, neap_time now)
+/* What is the same for all datagrams of a train while the connection stays what it is. False: nothing is taken. */
+static bool begin_recv(neap_conn *c, struct arrival *a)
 {
-    struct arrival a = {.info = info, .size = size, .ecn = info->ecn, .may_keep = true, .parsed = first};
-    uint64_t before = c->counters.packets_received;
-    uint8_t tail[RESET_TOKEN_SIZE] = {0};
+    bool is_taken = find_source(c, &a->info->from, &a->path);
 
-    if (c->stage == STAGE_CLOSED)
-        return NEAP_ERR_CLOSED;
-    c->now = now;
-    c->counters.bytes_received += size;
-    bool is_taken = find_source(c, &info->from, &a.path);
-    if (a.path)
-        neap_validation_on_udp_datagram(&a.path->address, size);
+    if (a->path)
+        neap_validation_on_udp_datagram(&a->path->address, a->size);
     if (!conn_is_alive(c)) {
         answer_while_closing(c);
-        return 0;
+        return false;
     }
-    if (size == 0 || !is_taken) {
-        neap_conn_dropped(c, NEAP_PACKET_SHORT, size, size ? "from another address" : "empty");
-        return 0;
+    if (a->size == 0 || !is_taken) {
+        neap_conn_dropped(c, NEAP_PACKET_SHORT, a->size, a->size ? "from another address" : "empty");
+        return false;
     }
-    if (size >= sizeof tail)
-        memcpy(tail, bytes + size - sizeof tail, sizeof tail);
-    take_udp_datagram(c, &a, bytes, size);
-    check_reset(c, &a, tail, before);
+    return true;
+}
+
+/* Keys and stages that came with a datagram. */
+static void end_handshake_recv(neap_conn *c)
+{
     if (conn_is_alive(c))
         take_kept(c);
     if (conn_reached(c) >= STAGE_CONFIRMED)
         neap_conn_free_handshake(c);
     neap_conn_count_early(c);
+}
+
+static void recv_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes)
+{
+    uint64_t before = c->counters.packets_received;
+    uint8_t tail[RESET_TOKEN_SIZE] = {0};
+
+    if (a->size >= sizeof tail)
+        memcpy(tail, bytes + a->size - sizeof tail, sizeof tail);
+    take_udp_datagram(c, a, bytes, a->size);
+    check_reset(c, a, tail, before);
+    if (c->handshake)
+        end_handshake_recv(c);
+}
+
+size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t segment,
+                            const struct packet_header *first, const neap_recv_info *info, neap_time now)
+{
+    struct arrival a = {.info = info, .ecn = info->ecn, .may_keep = true};
+    struct packet_header h;
+    size_t at = 0;
+
+    if (c->stage == STAGE_CLOSED)
+        return size < segment ? size : segment;
+    if (first)
+        h = *first;
+    c->now = now;
+    do {
+        a.size = size - at < segment ? size - at : segment;
+        a.parsed = first ? &h : NULL;
+        c->counters.bytes_received += a.size;
+        /* From where it comes is looked up anew only when the path may be another than a moment ago. */
+        a.is_known = a.is_ours && a.path == conn_path(c);
+        if (a.is_known)
+            neap_validation_on_udp_datagram(&a.path->address, a.size);
+        else
+            a.dcid.data = NULL;
+        if (a.is_known || begin_recv(c, &a))
+            recv_datagram(c, &a, bytes + at);
+        at += a.size;
+    } while (at < size && first && conn_is_alive(c) && !c->handshake &&
+             follows(&h, bytes + at, size - at < segment ? size - at : segment));
     if (conn_is_alive(c))
         neap_conn_set_timers(c);
+    return at;
+}
+
+int neap_conn_recv(neap_conn *conn, uint8_t *bytes, size_t size, const neap_recv_info *info, neap_time now)
+{
+    if (conn->stage == STAGE_CLOSED)
+        return NEAP_ERR_CLOSED;
+    neap_conn_recv_train(conn, bytes, size, size, NULL, info, now);
     return 0;
 }

@@ -1,15 +1,17 @@
 /* Datagrams in: to the connection that they name, to a new one, or answered without any. */
 #include "quic/endpoint.h"
 
-/* Once what it was a part of is over, a connection gets its turn to send. */
-static void deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *d,
-                    const struct packet_header *h)
+/* A datagram, and what follows it of its train for the same connection. Once they are over, it gets its turn to send. Returns how
+ * many bytes they have. */
+static size_t deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *d, size_t size,
+                      const struct packet_header *h)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
+    size_t taken = neap_conn_recv_train(entry_conn(entry), d->bytes, size, d->size, h, &info, e->now);
 
-    neap_conn_recv_parsed(entry_conn(entry), d->bytes, d->size, h, &info, e->now);
     neap_endpoint_touch(e, entry_conn(entry));
     neap_endpoint_settle(e, entry);
+    return taken;
 }
 
 /* What the token of an Initial says. */
@@ -186,25 +188,16 @@ static int take_unknown(neap_endpoint *e, neap_udp_datagram *d, const struct pac
     return 0;
 }
 
-static int take_udp_datagram(neap_endpoint *e, neap_udp_datagram *d)
+/* Nobody's. */
+static int take_stray(neap_endpoint *e, neap_udp_datagram *d, const struct packet_header *h, int parsed)
 {
-    size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
-    struct packet_header h;
-    int rc = neap_packet_header_parse(span_of(d->bytes, d->size), cid_size, &h);
-    struct endpoint_entry *entry = rc ? NULL : neap_endpoint_find(e, h.dcid);
-
-    e->stats.udp_datagrams_received++;
-    if (entry) {
-        deliver(e, entry, d, &h);
-        return 0;
-    }
     if (take_reset(e, d))
         return 0;
-    if (rc == 0)
-        return take_unknown(e, d, &h);
+    if (parsed == 0)
+        return take_unknown(e, d, h);
     /* RFC 9000 §5.2.2, §6.1: only what is large enough for a first packet is answered. */
-    if (rc == NEAP_ERR_UNKNOWN_VERSION && e->is_server && d->size >= NEAP_MIN_UDP_PAYLOAD)
-        neap_endpoint_answer_version(e, d, &h);
+    if (parsed == NEAP_ERR_UNKNOWN_VERSION && e->is_server && d->size >= NEAP_MIN_UDP_PAYLOAD)
+        neap_endpoint_answer_version(e, d, h);
     else
         e->stats.udp_datagrams_dropped++;
     return 0;
@@ -213,20 +206,28 @@ static int take_udp_datagram(neap_endpoint *e, neap_udp_datagram *d)
 int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now)
 {
     neap_endpoint *e = endpoint;
+    size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
     size_t segment = datagram->segment_size ? datagram->segment_size : datagram->size;
+    neap_udp_datagram d = *datagram;
     size_t at = 0;
     int result = 0;
 
     e->now = now;
     do {
-        neap_udp_datagram d = *datagram;
+        size_t left = datagram->size - at, taken = left < segment ? left : segment;
+        struct packet_header h;
 
         d.bytes = datagram->bytes + at;
-        d.size = datagram->size - at < segment ? datagram->size - at : segment;
-        int rc = take_udp_datagram(e, &d);
+        d.size = taken;
+        int parsed = neap_packet_header_parse(span_of(d.bytes, d.size), cid_size, &h);
+        struct endpoint_entry *entry = parsed ? NULL : neap_endpoint_find(e, h.dcid);
+        if (entry)
+            taken = deliver(e, entry, &d, left, &h);
+        int rc = entry ? 0 : take_stray(e, &d, &h, parsed);
         if (rc)
             result = rc;
-        at += segment;
+        e->stats.udp_datagrams_received += segment ? (taken + segment - 1) / segment : 1;
+        at += taken;
     } while (at < datagram->size);
     return result;
 }
