@@ -143,6 +143,47 @@ describe("an endpoint", function()
     w.free()
   end)
 
+  it("goes on behind datagrams of a train that are forged, nobody's, or another connection's", function()
+    local w = world()
+    local conn, address = w.client(1)
+    local other = w.client(2)
+    w.run(10)
+    local id, other_id = conn:open(false), other:open(false)
+    conn:stream_send(id, ("x"):rep(9000), true)
+    other:stream_send(other_id, ("y"):rep(9000), true)
+    local train, segment = conn:burst(w.now)
+    local their_train, their_segment = other:burst(w.now)
+    assert.equal(segment, their_segment)
+    local piece = {}
+    for at = 1, #train, segment do piece[#piece + 1] = train:sub(at, at + segment - 1) end
+    local forged = piece[2]:sub(1, -2) .. string.char((piece[2]:byte(-1) + 1) % 256)
+    local mixed = { piece[1], forged, piece[2], ("@"):rep(segment), their_train:sub(1, segment), piece[3],
+      their_train:sub(segment + 1, 2 * segment) }
+    for i = 4, #piece do mixed[#mixed + 1] = piece[i] end
+    local before = w.endpoint:stats()
+    w.give(table.concat(mixed), address, segment)
+    local after = w.endpoint:stats()
+    assert.equal(#mixed, after.udp_datagrams_received - before.udp_datagrams_received)
+    assert.equal(1, after.udp_datagrams_dropped - before.udp_datagrams_dropped)
+    local got = {}
+    for _ = 1, 2 do
+      local server = w.endpoint:next()
+      local data = server:stream_recv(id)
+      got[data:sub(1, 1)] = data
+      if data:byte() == ("x"):byte() then
+        assert.equal(1, server:stats().packets_dropped)
+        local more = server:stream_recv(id)
+        while more and #more > 0 do
+          got.x = got.x .. more
+          more = server:stream_recv(id)
+        end
+      end
+    end
+    assert.equal(("x"):rep(9000), got.x)
+    assert.is_true(#got.y > segment)
+    w.free()
+  end)
+
   it("gives connections turns while they send", function()
     local w = world()
     local servers = {}
