@@ -87,6 +87,16 @@ static inline size_t varint_size(uint64_t value)
     return value < 64 ? 1 : value < 16384 ? 2 : value < 1073741824 ? 4 : 8;
 }
 
+static inline uint32_t big_endian_32(uint32_t value)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(value) : value;
+}
+
+static inline uint64_t big_endian_64(uint64_t value)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(value) : value;
+}
+
 /* A variable-length integer in `size` bytes (1, 2, 4 or 8), which may be more than it needs. */
 static inline void write_varint_sized(struct writer *w, uint64_t value, size_t size)
 {
@@ -95,9 +105,26 @@ static inline void write_varint_sized(struct writer *w, uint64_t value, size_t s
     write_uint(w, value | prefix << (8 * size - 2), size);
 }
 
+/* As write_varint_sized, for the size that it needs: each length is one store. */
 static inline void write_varint(struct writer *w, uint64_t value)
 {
-    write_varint_sized(w, value, varint_size(value));
+    size_t size = varint_size(value);
+    uint8_t *room = write_room(w, size);
+
+    if (!room)
+        return;
+    if (size == 1) {
+        room[0] = (uint8_t)value;
+    } else if (size == 2) {
+        room[0] = (uint8_t)(0x40 | value >> 8);
+        room[1] = (uint8_t)value;
+    } else if (size == 4) {
+        uint32_t bytes = big_endian_32((uint32_t)value | UINT32_C(0x80000000));
+        memcpy(room, &bytes, sizeof bytes);
+    } else {
+        uint64_t bytes = big_endian_64(value | UINT64_C(0xc000000000000000));
+        memcpy(room, &bytes, sizeof bytes);
+    }
 }
 
 #endif

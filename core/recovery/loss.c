@@ -179,7 +179,6 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
 {
     struct path_recovery *path = r->paths[p->path];
     struct newly_acked *acked = &all->of[p->path];
-    struct cc_packet packet = as_packet(s, p, now);
 
     if (!all->any || p->number > all->largest) {
         all->largest = p->number;
@@ -191,12 +190,15 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
     if (!acked->any || p->number > acked->largest) {
         acked->largest = p->number;
         acked->largest_sent_at = p->at;
-        acked->record = p->in_flight ? packet.record : NULL;
+        acked->record = p->in_flight ? neap_sent_record(s, p) : NULL;
     }
     acked->any = true;
     if (!p->in_flight || !path)
         return;
-    neap_path_recovery_on_packet(path, true, &packet);
+    if (path->cc.ops->on_packet_acked) {
+        struct cc_packet packet = as_packet(s, p, now);
+        neap_path_recovery_on_packet(path, true, &packet);
+    }
     acked->bytes += p->size;
     if (p->is_size_probe)
         neap_pmtu_on_probe_acked(&path->pmtu, p->size);

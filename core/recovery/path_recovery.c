@@ -114,15 +114,15 @@ static void fill_record(struct path_recovery *p, struct cc_record *record, uint6
 void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct cc_record *record,
                                 neap_time now)
 {
-    struct cc_packet packet = {.size = size, .sent_at = now, .record = record, .now = now};
-
     if (record)
         fill_record(p, record, size, now);
     p->bytes_in_flight += size;
     if (p->bytes_in_flight + p->pmtu.size > p->cc.window)
         p->window_full_at = now;
-    if (p->cc.ops->on_sent)
+    if (p->cc.ops->on_sent) {
+        struct cc_packet packet = {.size = size, .sent_at = now, .record = record, .now = now};
         p->cc.ops->on_sent(&p->cc, &packet, p->bytes_in_flight);
+    }
     neap_pacer_sent(&p->pacer, size);
 }
 

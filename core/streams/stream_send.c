@@ -100,7 +100,12 @@ static bool fresh_gap(const struct send_buffer *b, uint64_t limit, struct range 
 {
     uint64_t end = b->end < limit ? b->end : limit;
 
-    return b->next < end && neap_range_set_first_gap(&b->acked, b->next, end, gap);
+    if (b->next >= end)
+        return false;
+    if (b->acked.count > 0)
+        return neap_range_set_first_gap(&b->acked, b->next, end, gap);
+    *gap = (struct range){b->next, end};
+    return true;
 }
 
 bool neap_send_buffer_next(const struct send_buffer *b, uint64_t limit, size_t max, uint64_t *offset,
