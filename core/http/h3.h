@@ -9,6 +9,7 @@
 #include "neap.h"
 
 struct pool;
+struct stream;
 
 #define NO_STREAM UINT64_MAX
 #define NO_ID UINT64_MAX
@@ -58,6 +59,7 @@ enum request_mark { /* what the application has not been told yet */
 struct h3_request {
     struct neap_h3 *h3;
     uint64_t id;
+    struct stream *stream;         /* held */
     struct list_link link;         /* h3->requests */
     struct list_link ready_link;   /* h3->ready while there may be something to tell */
     struct list_link partial_link; /* h3->partial while a field section has not arrived whole */
@@ -103,7 +105,8 @@ struct neap_h3 {
     struct list_link partial; /* the oldest first */
     struct field_list fields; /* of the last event */
 
-    uint64_t control_id; /* our control stream */
+    uint64_t control_id; /* our control stream, held */
+    struct stream *control;
     uint64_t max_field_section_size;
     uint64_t goaway_sent;     /* NO_ID none */
     uint64_t next_request_id; /* server: above every request that was seen */
@@ -191,6 +194,6 @@ void neap_h3_request_abort(struct h3_request *r, uint64_t code, uint64_t reporte
 void neap_h3_request_on_writable(struct h3_request *r);
 
 /** Send a HEADERS frame, whole. 0, NEAP_ERR_NO_MEMORY or an error of the stream. */
-int neap_h3_send_section(struct neap_h3 *h3, uint64_t id, const neap_field *fields, size_t count, bool fin);
+int neap_h3_send_section(struct h3_request *r, const neap_field *fields, size_t count, bool fin);
 
 #endif

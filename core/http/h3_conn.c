@@ -50,7 +50,7 @@ void neap_h3_free(neap_h3 *h3)
     neap_conn_wake_at(h3->conn, NEAP_NEVER);
     /* The owner stays: a second control stream would be an error (RFC 9114 §6.2.1). */
     if (h3->control_id != NO_STREAM)
-        neap_conn_stream_set_user(h3->conn, h3->control_id, NULL);
+        neap_conn_release(h3->conn, h3->control);
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_payload_free(&h3->control_payload, h3->pool);
     if (h3->settings)

@@ -45,13 +45,13 @@ void neap_h3_open_control(struct neap_h3 *h3)
     if (id < 0)
         return;
     h3->control_id = (uint64_t)id;
-    neap_conn_stream_set_user(h3->conn, h3->control_id, h3);
+    h3->control = neap_conn_hold(h3->conn, h3->control_id, h3);
     write_varint(&w, H3_STREAM_CONTROL);
     write_settings(h3, &w);
     if (h3->goaway_sent != NO_ID)
         write_goaway(h3, &w);
     struct span opening = span_of(room, writer_size(&w));
-    if (neap_conn_stream_queue(h3->conn, h3->control_id, &opening, 1, false) != 0)
+    if (neap_conn_held_queue(h3->conn, h3->control, &opening, 1, false) != 0)
         neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for the control stream");
 }
 
@@ -64,7 +64,7 @@ int neap_h3_write_goaway(struct neap_h3 *h3)
         return NEAP_OK;
     write_goaway(h3, &w);
     struct span frame = span_of(room, writer_size(&w));
-    return neap_conn_stream_queue(h3->conn, h3->control_id, &frame, 1, false);
+    return neap_conn_held_queue(h3->conn, h3->control, &frame, 1, false);
 }
 
 /* ---- the peer's control stream */

@@ -12,15 +12,16 @@ struct h3_request *neap_h3_find_request(const struct neap_h3 *h3, uint64_t id)
 
 struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
 {
-    struct h3_request *r = neap_pool_alloc(h3->pool, sizeof(*r));
+    struct h3_request *r = neap_pool_alloc_unset(h3->pool, sizeof(*r));
 
     if (!r)
         return NULL;
-    if (neap_conn_stream_set_user(h3->conn, id, r) != 0) {
+    struct stream *stream = neap_conn_hold(h3->conn, id, r);
+    if (!stream) {
         neap_pool_free(h3->pool, r, sizeof(*r));
         return NULL;
     }
-    *r = (struct h3_request){.h3 = h3, .id = id, .recv_left = -1, .send_left = -1};
+    *r = (struct h3_request){.h3 = h3, .id = id, .stream = stream, .recv_left = -1, .send_left = -1};
     list_append(&h3->requests, &r->link);
     h3->open_requests++;
     h3->requests_seen++;
@@ -36,7 +37,7 @@ void neap_h3_request_free(struct h3_request *r)
     list_remove(&r->ready_link);
     h3->open_requests -= !r->is_done;
     neap_h3_section_drop(r);
-    neap_conn_stream_set_user(h3->conn, r->id, NULL);
+    neap_conn_release(h3->conn, r->stream);
     neap_pool_free(h3->pool, r, sizeof(*r));
 }
 
@@ -142,7 +143,7 @@ static void on_end(struct h3_request *r)
         neap_h3_fail(h3, NEAP_H3_FRAME_ERROR, "stream ends inside a frame");
         return;
     }
-    neap_conn_stream_end_seen(h3->conn, r->id);
+    neap_conn_held_end_seen(h3->conn, r->stream);
     if (wrong) {
         abort_message(r, wrong);
     } else {
@@ -160,7 +161,7 @@ static void refuse_section(struct h3_request *r)
 
     neap_h3_glitch(h3);
     if (!h3->is_server || r->message != MESSAGE_HEADERS ||
-        neap_h3_send_section(h3, r->id, &too_large, 1, true) != 0) {
+        neap_h3_send_section(r, &too_large, 1, true) != 0) {
         neap_h3_request_abort(r, NEAP_H3_EXCESSIVE_LOAD, NEAP_H3_EXCESSIVE_LOAD);
         return;
     }
@@ -411,7 +412,7 @@ static bool parse(struct h3_request *r, neap_h3_event *out, bool *is_waiting)
     while (r->message != MESSAGE_CLOSED && !h3->failed) {
         struct span view = {0};
         bool fin = false;
-        int64_t left = neap_conn_stream_peek(h3->conn, r->id, &view, &fin);
+        int64_t left = neap_conn_held_peek(h3->conn, r->stream, &view, &fin);
         if (left == NEAP_ERR_STREAM_RESET)
             on_reset(r);
         if (left < 0)
@@ -426,7 +427,7 @@ static bool parse(struct h3_request *r, neap_h3_event *out, bool *is_waiting)
             return false;
         *is_waiting = p.is_waiting;
         if (r->message != MESSAGE_CLOSED && p.used > 0)
-            neap_conn_stream_consume(h3->conn, r->id, p.used);
+            neap_conn_held_consume(h3->conn, r->stream, p.used);
         if (p.is_event) {
             out->fin = fin && p.used == view.size;
             return !out->fin || ends_well(r);
@@ -496,13 +497,13 @@ static size_t copy_body(struct h3_request *r, uint8_t *out, size_t size)
 
     if (!r->reader.in_payload || r->reader.type != H3_DATA || size == 0)
         return 0;
-    if (neap_conn_stream_peek(r->h3->conn, r->id, &view, &fin) <= 0)
+    if (neap_conn_held_peek(r->h3->conn, r->stream, &view, &fin) <= 0)
         return 0;
     size_t take = view.size < size ? view.size : size;
     if (take > r->reader.left)
         take = (size_t)r->reader.left;
     memcpy(out, view.data, take);
-    neap_conn_stream_consume(r->h3->conn, r->id, take);
+    neap_conn_held_consume(r->h3->conn, r->stream, take);
     took_body(r, take);
     return take;
 }
@@ -518,13 +519,13 @@ static bool skip_to_body(struct h3_request *r)
         bool fin = false;
         if (r->reader.in_payload && r->reader.type == H3_HEADERS)
             break;
-        if (neap_conn_stream_peek(h3->conn, r->id, &view, &fin) <= 0 || view.size == 0)
+        if (neap_conn_held_peek(h3->conn, r->stream, &view, &fin) <= 0 || view.size == 0)
             break;
         struct parsed p = parse_step(r, view, NULL);
         if (p.is_waiting)
             return true;
         if (!h3->failed && r->message == MESSAGE_BODY)
-            neap_conn_stream_consume(h3->conn, r->id, p.used);
+            neap_conn_held_consume(h3->conn, r->stream, p.used);
     }
     return false;
 }
@@ -594,7 +595,7 @@ int neap_h3_consume_body(neap_h3 *h3, uint64_t stream, size_t size)
     if (err)
         return err;
     bool is_body = r->reader.in_payload && r->reader.type == H3_DATA && size <= r->reader.left;
-    if (!is_body || !neap_conn_stream_consume(h3->conn, stream, size))
+    if (!is_body || !neap_conn_held_consume(h3->conn, r->stream, size))
         return NEAP_ERR_ARGUMENT;
     took_body(r, size);
     neap_h3_request_ready(r);

@@ -39,15 +39,15 @@ static void section_free(struct section *s, struct pool *pool)
         neap_pool_free(pool, s->room, s->size);
 }
 
-int neap_h3_send_section(struct neap_h3 *h3, uint64_t id, const neap_field *fields, size_t count, bool fin)
+int neap_h3_send_section(struct h3_request *r, const neap_field *fields, size_t count, bool fin)
 {
     struct section s;
-    int err = section_encode(&s, h3->pool, fields, count);
+    int err = section_encode(&s, r->h3->pool, fields, count);
 
     if (err)
         return err;
-    err = neap_conn_stream_queue(h3->conn, id, &s.frame, 1, fin);
-    section_free(&s, h3->pool);
+    err = neap_conn_held_queue(r->h3->conn, r->stream, &s.frame, 1, fin);
+    section_free(&s, r->h3->pool);
     return err;
 }
 
@@ -123,7 +123,7 @@ int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count
     if (id < 0)
         return id;
     struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);
-    err = r ? neap_h3_send_section(h3, (uint64_t)id, fields, count, fin) : NEAP_ERR_NO_MEMORY;
+    err = r ? neap_h3_send_section(r, fields, count, fin) : NEAP_ERR_NO_MEMORY;
     if (err) {
         neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_READ, NEAP_H3_REQUEST_CANCELLED);
         neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, NEAP_H3_REQUEST_CANCELLED);
@@ -169,11 +169,12 @@ static int check_body(const struct neap_h3 *h3, const struct h3_request *r, size
 
 int64_t neap_h3_body_capacity(const neap_h3 *h3, uint64_t stream)
 {
-    int err = check_body(h3, neap_h3_find_request(h3, stream), 0, false);
+    const struct h3_request *r = neap_h3_find_request(h3, stream);
+    int err = check_body(h3, r, 0, false);
 
     if (err)
         return err;
-    int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
+    int64_t capacity = neap_conn_held_capacity(h3->conn, r->stream);
     return capacity < 0 ? capacity : (int64_t)body_room(capacity);
 }
 
@@ -198,7 +199,7 @@ static int send_data(struct h3_request *r, const void *data, size_t size, bool f
 
     write_h3_frame_head(&head, H3_DATA, size);
     struct span parts[] = {span_of(room, writer_size(&head)), span_of(data, size)};
-    int err = neap_conn_stream_queue(conn, r->id, parts, 2, fin);
+    int err = neap_conn_held_queue(conn, r->stream, parts, 2, fin);
     return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
 }
 
@@ -214,7 +215,7 @@ static void note_sent(struct h3_request *r, size_t size, bool fin)
 /* No DATA frame: there are no bytes, or the response has no content (RFC 9110 §9.3.2, §15.3.5, §15.4.5). */
 static int64_t send_nothing(struct h3_request *r, size_t size, bool fin)
 {
-    int err = fin ? neap_conn_stream_queue(r->h3->conn, r->id, NULL, 0, true) : NEAP_OK;
+    int err = fin ? neap_conn_held_queue(r->h3->conn, r->stream, NULL, 0, true) : NEAP_OK;
 
     if (err)
         return err;
@@ -247,7 +248,7 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
         return err;
     if (size == 0 || r->drops_body)
         return send_nothing(r, size, fin);
-    int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
+    int64_t capacity = neap_conn_held_capacity(h3->conn, r->stream);
     if (capacity == 0 || capacity == NEAP_ERR_AGAIN) {
         ask_for_room(r);
         return NEAP_ERR_AGAIN;
@@ -315,7 +316,7 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
     if (!err && fin && (response.is_informational || (response.left > 0 && !response.has_no_body)))
         err = NEAP_ERR_ARGUMENT;
     else if (!err)
-        err = neap_conn_stream_queue(h3->conn, stream, &s.frame, 1, fin);
+        err = neap_conn_held_queue(h3->conn, r->stream, &s.frame, 1, fin);
     section_free(&s, h3->pool);
     if (err == NEAP_ERR_NO_MEMORY)
         return give_up(r);
@@ -336,7 +337,7 @@ static int64_t queue_response(struct h3_request *r, struct span frame, struct sp
     size_t share = 0;
 
     if (body.size > 0 && !has_no_body) {
-        int64_t capacity = neap_conn_stream_capacity(conn, r->id);
+        int64_t capacity = neap_conn_held_capacity(conn, r->stream);
         if (capacity < 0 && capacity != NEAP_ERR_AGAIN)
             return capacity;
         if (capacity > (int64_t)frame.size)
@@ -346,7 +347,7 @@ static int64_t queue_response(struct h3_request *r, struct span frame, struct sp
     if (share > 0)
         write_h3_frame_head(&head, H3_DATA, share);
     struct span parts[] = {frame, span_of(room, writer_size(&head)), span_of(body.data, share)};
-    int err = neap_conn_stream_queue(conn, r->id, parts, share > 0 ? 3 : 1, is_whole);
+    int err = neap_conn_held_queue(conn, r->stream, parts, share > 0 ? 3 : 1, is_whole);
     return err ? err : (int64_t)(is_whole ? body.size : share);
 }
 
@@ -386,7 +387,7 @@ int64_t neap_h3_reserve_body(neap_h3 *h3, uint64_t stream, size_t size, neap_par
         return err;
     if (r->drops_body)
         return NEAP_ERR_STREAM_STATE;
-    int64_t capacity = neap_conn_stream_capacity(h3->conn, stream);
+    int64_t capacity = neap_conn_held_capacity(h3->conn, r->stream);
     if (capacity == 0) {
         ask_for_room(r);
         return NEAP_ERR_AGAIN;
@@ -434,7 +435,7 @@ int neap_h3_send_trailers(neap_h3 *h3, uint64_t stream, const neap_field *fields
     err = check_outgoing(h3, fields, count, SECTION_TRAILERS, &info);
     if (err)
         return err;
-    err = neap_h3_send_section(h3, stream, fields, count, true);
+    err = neap_h3_send_section(r, fields, count, true);
     if (err)
         return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
     close_sending(r);

@@ -20,8 +20,8 @@ struct field_list {
     size_t cookie_size;
 };
 
-/** Decode a whole encoded field section into a list that is empty. `max_size` bounds the sum of name + value + 32 (RFC 9114 §4.2.2), checked
- * while decoding. 0, NEAP_QPACK_DECOMPRESSION_FAILED, NEAP_ERR_LIMIT (too large or too many lines) or
+/** Decode a whole encoded field section into a list that is empty. `max_size` bounds the sum of name + value + 32
+ * (RFC 9114 §4.2.2), checked while decoding. 0, NEAP_QPACK_DECOMPRESSION_FAILED, NEAP_ERR_LIMIT (too large or too many lines) or
  * NEAP_ERR_NO_MEMORY; on failure the list is empty and needs no free. */
 int neap_qpack_decode(struct field_list *list, struct pool *pool, struct span section, uint64_t max_size,
                       struct failure *why);

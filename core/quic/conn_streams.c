@@ -34,12 +34,6 @@ int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, si
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_write(conn, id, data, size, fin);
 }
 
-int neap_conn_stream_queue(neap_conn *conn, uint64_t id, const struct span *parts, size_t count, bool fin)
-{
-    neap_conn_wake(conn);
-    return is_alive(conn) ? neap_streams_queue(&conn->streams, id, parts, count, fin) : NEAP_ERR_CLOSED;
-}
-
 int64_t neap_conn_stream_reserve(neap_conn *conn, uint64_t id, size_t ahead, size_t size, neap_part *parts,
                                  size_t *count)
 {
@@ -162,9 +156,45 @@ void *neap_conn_stream_user(const neap_conn *conn, uint64_t id)
     return stream ? stream->user : NULL;
 }
 
-int neap_conn_stream_set_user(neap_conn *conn, uint64_t id, void *user)
+struct stream *neap_conn_hold(neap_conn *conn, uint64_t id, void *user)
 {
-    return is_alive(conn) ? neap_streams_set_user(&conn->streams, id, user) : NEAP_ERR_CLOSED;
+    return is_alive(conn) ? neap_streams_hold(&conn->streams, id, user) : NULL;
+}
+
+void neap_conn_release(neap_conn *conn, struct stream *held)
+{
+    if (is_alive(conn))
+        neap_stream_release(&conn->streams, held);
+}
+
+int64_t neap_conn_held_peek(neap_conn *conn, struct stream *held, struct span *view, bool *fin)
+{
+    return is_alive(conn) ? neap_stream_peek(&conn->streams, held, view, fin) : NEAP_ERR_CLOSED;
+}
+
+bool neap_conn_held_consume(neap_conn *conn, struct stream *held, size_t size)
+{
+    neap_conn_wake(conn);
+    return is_alive(conn) && neap_stream_consume(&conn->streams, held, size, conn->now, smoothed_rtt(conn));
+}
+
+void neap_conn_held_end_seen(neap_conn *conn, struct stream *held)
+{
+    neap_conn_wake(conn);
+    if (is_alive(conn))
+        neap_stream_end_seen(&conn->streams, held);
+}
+
+int neap_conn_held_queue(neap_conn *conn, struct stream *held, const struct span *parts, size_t count,
+                         bool fin)
+{
+    neap_conn_wake(conn);
+    return is_alive(conn) ? neap_stream_queue(&conn->streams, held, parts, count, fin) : NEAP_ERR_CLOSED;
+}
+
+int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held)
+{
+    return is_alive(conn) ? neap_stream_capacity(&conn->streams, held) : NEAP_ERR_CLOSED;
 }
 
 bool neap_conn_may_open(const neap_conn *conn, uint64_t id)

@@ -7,6 +7,8 @@
 #include "base/span.h"
 #include "neap.h"
 
+struct stream;
+
 /** The pool of the connection's config. */
 struct pool *neap_conn_pool(const neap_conn *conn);
 /** A zeroed block of `size` bytes, always the same size, that the layer above has for all connections of the config and that
@@ -34,8 +36,8 @@ int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, b
 int64_t neap_conn_stream_views(neap_conn *conn, uint64_t id, size_t size, neap_view *views, size_t *count);
 /** They were used: gives credit back. False when so many are not there. */
 bool neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size);
-/** As neap_conn_stream_send and neap_conn_stream_shutdown, on a stream that the layer above holds (set_user): the
- * application is refused there. */
+/** As neap_conn_stream_send and neap_conn_stream_shutdown, on a stream that the layer above holds: the application is
+ * refused there. */
 int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin);
 int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code);
 /** Whether the peer may open this stream of its own, or did already. */
@@ -46,20 +48,30 @@ int neap_conn_stream_stop(neap_conn *conn, uint64_t id, uint64_t code);
 /** The application has seen the end of the receiving side (fin was peeked and everything consumed). */
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id);
 
-/** Queue all of `parts`, one behind the other, whatever flow control and the send buffer's bound say: for frames that must
- * not be cut, whose size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_NO_MEMORY. */
-int neap_conn_stream_queue(neap_conn *conn, uint64_t id, const struct span *parts, size_t count, bool fin);
-
 /** Memory of the stream's own for the next bytes, behind `ahead` others: fill it and commit it, with no other call on the
- * connection between. As neap_conn_stream_queue. */
+ * connection between. As neap_conn_held_queue. */
 int64_t neap_conn_stream_reserve(neap_conn *conn, uint64_t id, size_t ahead, size_t size, neap_part *parts,
                                  size_t *count);
 /** Queue `head` and `size` bytes of it: 0, NEAP_ERR_ARGUMENT when so many were not reserved, and as
- * neap_conn_stream_queue. */
+ * neap_conn_held_queue. */
 int neap_conn_stream_commit(neap_conn *conn, uint64_t id, struct span head, size_t size, bool fin);
 
 /** The layer above's object of a live stream; NULL when none was set or the stream is gone. */
 void *neap_conn_stream_user(const neap_conn *conn, uint64_t id);
-int neap_conn_stream_set_user(neap_conn *conn, uint64_t id, void *user);
+/** Give a live stream to the layer above with an object of its own, not NULL: it keeps its credit until it is released.
+ * NULL when there is none or the connection is closed. */
+struct stream *neap_conn_hold(neap_conn *conn, uint64_t id, void *user);
+void neap_conn_release(neap_conn *conn, struct stream *held);
+
+/* The functions above of like names on a stream that is held, without looking for it. Its streams end with a connection:
+ * then nothing is looked at, and the answer is NEAP_ERR_CLOSED. */
+int64_t neap_conn_held_peek(neap_conn *conn, struct stream *held, struct span *view, bool *fin);
+bool neap_conn_held_consume(neap_conn *conn, struct stream *held, size_t size);
+void neap_conn_held_end_seen(neap_conn *conn, struct stream *held);
+/** Queue all of `parts`, one behind the other, whatever flow control and the send buffer's bound say: for frames that must
+ * not be cut, whose size the caller bounds. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED, NEAP_ERR_NO_MEMORY. */
+int neap_conn_held_queue(neap_conn *conn, struct stream *held, const struct span *parts, size_t count,
+                         bool fin);
+int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held);
 
 #endif

@@ -241,6 +241,7 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
     stream->incremental = true;
     if (!stream_is_ours(s, id))
         neap_streams_grow(s, stream_kind(id));
+    s->recent = stream;
     return stream;
 }
 

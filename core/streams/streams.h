@@ -42,8 +42,7 @@ struct stream {
     struct list_link control_link;                 /* in streams->control when it owes anything else */
     struct list_link readable_link, writable_link; /* marks for the application */
     struct list_link ended_link; /* in streams->ended: nothing can happen any more, freed at the next pass */
-    void *
-        user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_set_user */
+    void *user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_hold */
 };
 
 static inline uint64_t stream_id(const struct stream *stream)
@@ -165,8 +164,18 @@ int64_t neap_streams_views(struct streams *s, uint64_t id, size_t size, neap_vie
 bool neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time now, neap_time rtt);
 /** The fin was peeked and everything before it consumed: the receiving side is over. */
 void neap_streams_end_seen(struct streams *s, uint64_t id);
-/** Set or clear the layer above's object: 0 or NEAP_ERR_STREAM_STATE. A stream stays in the table while it has one. */
-int neap_streams_set_user(struct streams *s, uint64_t id, void *user);
+/** Give a stream to the layer above: it stays in the table, at its address, until neap_stream_release. `user` is the layer's
+ * object, not NULL. NULL without such a stream or memory for it. */
+struct stream *neap_streams_hold(struct streams *s, uint64_t id, void *user);
+void neap_stream_release(struct streams *s, struct stream *stream);
+/** The functions above of the same names for a stream that is held, without looking for it. The receiving part of
+ * neap_stream_end_seen must be there. */
+int neap_stream_queue(struct streams *s, struct stream *stream, const struct span *parts, size_t count,
+                      bool fin);
+int64_t neap_stream_capacity(const struct streams *s, const struct stream *stream);
+int64_t neap_stream_peek(struct streams *s, struct stream *stream, struct span *view, bool *fin);
+bool neap_stream_consume(struct streams *s, struct stream *stream, size_t size, neap_time now, neap_time rtt);
+void neap_stream_end_seen(struct streams *s, struct stream *stream);
 /** Urgency 0..7, lower first; incremental streams of one urgency take turns. 0, NEAP_ERR_ARGUMENT or _STREAM_STATE. */
 int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental);
 int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);

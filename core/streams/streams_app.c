@@ -52,18 +52,23 @@ static uint64_t room_left(const struct streams *s, const struct stream *stream)
     return held < s->send_buffer ? s->send_buffer - held : 0;
 }
 
+/* The same; the application learns of a stop by this. */
+static int claim_sendable(struct streams *s, struct stream *stream)
+{
+    int error = check_sendable(stream);
+
+    if (error == NEAP_ERR_STREAM_STOPPED) {
+        stream->app_done_send = true;
+        neap_streams_settle(s, stream);
+    }
+    return error;
+}
+
 static int find_sendable(struct streams *s, uint64_t id, struct stream **out)
 {
     int error = call(s, id, out);
 
-    if (error)
-        return error;
-    error = check_sendable(*out);
-    if (error == NEAP_ERR_STREAM_STOPPED) {
-        (*out)->app_done_send = true;
-        neap_streams_settle(s, *out);
-    }
-    return error;
+    return error ? error : claim_sendable(s, *out);
 }
 
 static void queue_fin(struct stream *stream)
@@ -96,9 +101,17 @@ int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool
 int neap_streams_queue(struct streams *s, uint64_t id, const struct span *parts, size_t count, bool fin)
 {
     struct stream *stream;
-    uint64_t size = 0;
+    int error = call(s, id, &stream);
 
-    int error = find_sendable(s, id, &stream);
+    return error ? error : neap_stream_queue(s, stream, parts, count, fin);
+}
+
+int neap_stream_queue(struct streams *s, struct stream *stream, const struct span *parts, size_t count,
+                      bool fin)
+{
+    uint64_t size = 0;
+    int error = claim_sendable(s, stream);
+
     if (error)
         return error;
     for (size_t i = 0; i < count; i++)
@@ -144,9 +157,13 @@ int64_t neap_streams_capacity(const struct streams *s, uint64_t id)
 
     if (place == PLACE_UNSEEN && neap_stream_is_bidi(id))
         return (int64_t)s->send_buffer;
-    if (!stream)
-        return NEAP_ERR_STREAM_STATE;
+    return stream ? neap_stream_capacity(s, stream) : NEAP_ERR_STREAM_STATE;
+}
+
+int64_t neap_stream_capacity(const struct streams *s, const struct stream *stream)
+{
     int error = check_sendable(stream);
+
     return error ? error : (int64_t)room_left(s, stream);
 }
 
@@ -196,14 +213,9 @@ static void credit_stream(struct streams *s, struct stream *stream, uint64_t siz
     neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
 }
 
-/* The stream of a reading call. A reset counts as seen by this. */
-static int find_readable(struct streams *s, uint64_t id, struct stream **out)
+/* Whether the application may read. A reset counts as seen by this. */
+static int claim_readable(struct streams *s, struct stream *stream)
 {
-    int error = call(s, id, out);
-
-    if (error)
-        return error;
-    struct stream *stream = *out;
     if (!stream->has_recv || stream->recv->stop_sent || stream->recv->state == RECV_READ)
         return NEAP_ERR_STREAM_STATE;
     if (stream->recv->state != RECV_RESET && stream->recv->state != RECV_RESET_READ)
@@ -213,6 +225,13 @@ static int find_readable(struct streams *s, uint64_t id, struct stream **out)
     stream->app_done_recv = true;
     neap_streams_settle(s, stream);
     return NEAP_ERR_STREAM_RESET;
+}
+
+static int find_readable(struct streams *s, uint64_t id, struct stream **out)
+{
+    int error = call(s, id, out);
+
+    return error ? error : claim_readable(s, *out);
 }
 
 int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t size, bool *fin, neap_time now,
@@ -243,7 +262,15 @@ int64_t neap_streams_peek(struct streams *s, uint64_t id, struct span *view, boo
 
     *fin = false;
     *view = (struct span){0};
-    int error = find_readable(s, id, &stream);
+    int error = call(s, id, &stream);
+    return error ? error : neap_stream_peek(s, stream, view, fin);
+}
+
+int64_t neap_stream_peek(struct streams *s, struct stream *stream, struct span *view, bool *fin)
+{
+    *fin = false;
+    *view = (struct span){0};
+    int error = claim_readable(s, stream);
     if (error)
         return error;
     *view = neap_reassembly_peek(&stream->recv->data);
@@ -266,7 +293,12 @@ bool neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time
 {
     struct stream *stream = neap_streams_find(s, id);
 
-    if (!stream || size == 0 || size > neap_reassembly_ready(&stream->recv->data))
+    return stream ? neap_stream_consume(s, stream, size, now, rtt) : size == 0;
+}
+
+bool neap_stream_consume(struct streams *s, struct stream *stream, size_t size, neap_time now, neap_time rtt)
+{
+    if (size == 0 || size > neap_reassembly_ready(&stream->recv->data))
         return size == 0;
     neap_reassembly_consume(&stream->recv->data, s->pool, size);
     neap_streams_count_held(s, stream);
@@ -279,10 +311,15 @@ bool neap_streams_consume(struct streams *s, uint64_t id, size_t size, neap_time
 void neap_streams_end_seen(struct streams *s, uint64_t id)
 {
     struct stream *stream = neap_streams_find(s, id);
+
+    if (stream && stream->has_recv)
+        neap_stream_end_seen(s, stream);
+}
+
+void neap_stream_end_seen(struct streams *s, struct stream *stream)
+{
     bool end;
 
-    if (!stream || !stream->has_recv)
-        return;
     neap_stream_recv_read(stream->recv, s->pool, NULL, 0, &end);
     if (!end)
         return;
@@ -390,19 +427,21 @@ bool neap_streams_finished(const struct streams *s, uint64_t id)
     return place == PLACE_CLOSED;
 }
 
-int neap_streams_set_user(struct streams *s, uint64_t id, void *user)
+struct stream *neap_streams_hold(struct streams *s, uint64_t id, void *user)
 {
     struct stream *stream;
 
-    int error = call(s, id, &stream);
-    if (error)
-        return error;
     /* What has ended already has no place for a new object. */
-    if (user && list_linked(&stream->ended_link))
-        return NEAP_ERR_STREAM_STATE;
+    if (call(s, id, &stream) || list_linked(&stream->ended_link))
+        return NULL;
     stream->user = user;
+    return stream;
+}
+
+void neap_stream_release(struct streams *s, struct stream *stream)
+{
+    stream->user = NULL;
     neap_streams_settle(s, stream);
-    return 0;
 }
 
 /* ---- marks */

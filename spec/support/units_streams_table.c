@@ -281,13 +281,24 @@ static int streams_finished(lua_State *L)
     return 1;
 }
 
-static int streams_set_user(lua_State *L)
+/* streams:hold(id) -> whether it is held now */
+static int streams_hold(lua_State *L)
 {
     static int something;
 
-    lua_pushinteger(L, neap_streams_set_user(check_streams(L), units_check_u64(L, 2),
-                                             lua_toboolean(L, 3) ? &something : NULL));
+    lua_pushboolean(L, neap_streams_hold(check_streams(L), units_check_u64(L, 2), &something) != NULL);
     return 1;
+}
+
+/* streams:release(id) of one that is held */
+static int streams_release(lua_State *L)
+{
+    struct stream *stream = neap_streams_find(check_streams(L), units_check_u64(L, 2));
+
+    if (!stream || !stream->user)
+        return luaL_error(L, "the stream is not held");
+    neap_stream_release(check_streams(L), stream);
+    return 0;
 }
 
 static int streams_set_priority(lua_State *L)
@@ -438,7 +449,8 @@ static const luaL_Reg streams_methods[] = {{"on_stream", on_stream},
                                            {"shutdown", streams_shutdown},
                                            {"error", streams_error},
                                            {"finished", streams_finished},
-                                           {"set_user", streams_set_user},
+                                           {"hold", streams_hold},
+                                           {"release", streams_release},
                                            {"set_priority", streams_set_priority},
                                            {"readable_next", streams_readable_next},
                                            {"writable_next", streams_writable_next},
