@@ -243,10 +243,13 @@ int neap_params_parse(struct span bytes, bool from_server, struct transport_para
     return NEAP_OK;
 }
 
-/* RFC 9000 §18.1: 31*N+27 is reserved to exercise that unknown ones are ignored; 0 to 7 bytes of value. */
+/* RFC 9000 §18.1: 31*N+27 is reserved to exercise that unknown ones are ignored; 0 to 7 bytes of value. Numbers of 16 bits:
+ * a server that looks at no more of them (nginx 1.26) took one in some thousand for a parameter that it knows. */
+#define GREASE_NUMBERS ((UINT16_MAX - 27) / 31 + 1)
+
 static void write_grease(struct writer *w, uint64_t grease)
 {
-    uint64_t id = 31 * (grease % ((VARINT_MAX - 27) / 31)) + 27;
+    uint64_t id = 31 * (grease % GREASE_NUMBERS) + 27;
     size_t size = grease >> 61;
 
     write_varint(w, id);

@@ -9,8 +9,8 @@ scripts/bootstrap --test
 scripts/build release neap
 scripts/build release-mbedtls neap
 gtlsserver=$(command -v gtlsserver)
-if [ -e "$(scripts/peers path)/usr/bin/gtlsserver" ]; then
-    gtlsserver="$(scripts/peers loader) $(scripts/peers path)/usr/bin/gtlsserver"
+if [ -e "$(scripts/peers path)/usr/sbin/gtlsserver" ]; then
+    gtlsserver="$(scripts/peers loader) $(scripts/peers path)/usr/sbin/gtlsserver"
 fi
 
 work=$(mktemp -d)

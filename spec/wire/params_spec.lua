@@ -231,9 +231,11 @@ describe("transport parameters", function()
       local added = bytes:sub(#plain + 1)
       -- Its number is 31 * N + 27 (RFC 9000 §18.1).
       local size = 2 ^ math.floor(added:byte(1) / 64)
-      local rest = added:byte(1) % 64 % 31
-      for i = 2, size do rest = (rest * 256 + added:byte(i)) % 31 end
-      assert.equal(27, rest)
+      local number = added:byte(1) % 64
+      for i = 2, size do number = number * 256 + added:byte(i) end
+      assert.equal(27, number % 31)
+      -- nginx 1.26 looks at 16 bits of numbers, and takes larger ones for parameters that it knows.
+      assert.is_true(number < 2 ^ 16, number)
       assert.equal(#added, size + 1 + added:byte(size + 1))
       assert.equal(9, wire.parse_params(bytes, false).initial_max_data)
     end
