@@ -23,17 +23,18 @@ static uint32_t rotate_left(uint32_t value, unsigned bits)
     return value << bits | value >> (32 - bits);
 }
 
-static void quarter_round(uint32_t x[16], int a, int b, int c, int d)
-{
-    x[a] += x[b];
-    x[d] = rotate_left(x[d] ^ x[a], 16);
-    x[c] += x[d];
-    x[b] = rotate_left(x[b] ^ x[c], 12);
-    x[a] += x[b];
-    x[d] = rotate_left(x[d] ^ x[a], 8);
-    x[c] += x[d];
-    x[b] = rotate_left(x[b] ^ x[c], 7);
-}
+/* A macro, as compilers do not inline eight calls: then the sixteen words would be in memory. */
+#define QUARTER_ROUND(x, a, b, c, d)               \
+    do {                                           \
+        (x)[a] += (x)[b];                          \
+        (x)[d] = rotate_left((x)[d] ^ (x)[a], 16); \
+        (x)[c] += (x)[d];                          \
+        (x)[b] = rotate_left((x)[b] ^ (x)[c], 12); \
+        (x)[a] += (x)[b];                          \
+        (x)[d] = rotate_left((x)[d] ^ (x)[a], 8);  \
+        (x)[c] += (x)[d];                          \
+        (x)[b] = rotate_left((x)[b] ^ (x)[c], 7);  \
+    } while (0)
 
 void neap_chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t nonce[12], uint8_t out[64])
 {
@@ -47,10 +48,14 @@ void neap_chacha20_block(const uint8_t key[32], uint32_t counter, const uint8_t 
         start[13 + i] = load_le32(nonce + 4 * i);
     memcpy(x, start, sizeof(x));
     for (int round = 0; round < 10; round++) {
-        for (int i = 0; i < 4; i++)
-            quarter_round(x, i, 4 + i, 8 + i, 12 + i);
-        for (int i = 0; i < 4; i++)
-            quarter_round(x, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4);
+        QUARTER_ROUND(x, 0, 4, 8, 12);
+        QUARTER_ROUND(x, 1, 5, 9, 13);
+        QUARTER_ROUND(x, 2, 6, 10, 14);
+        QUARTER_ROUND(x, 3, 7, 11, 15);
+        QUARTER_ROUND(x, 0, 5, 10, 15);
+        QUARTER_ROUND(x, 1, 6, 11, 12);
+        QUARTER_ROUND(x, 2, 7, 8, 13);
+        QUARTER_ROUND(x, 3, 4, 9, 14);
     }
     for (int i = 0; i < 16; i++)
         store_le32(out + 4 * i, x[i] + start[i]);

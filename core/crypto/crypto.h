@@ -48,15 +48,22 @@ void neap_hash_start(struct hash_state *s, enum crypto_hash hash);
 void neap_hash_update(struct hash_state *s, struct span data);
 /** The hash of what was added so far; the state goes on. */
 void neap_hash_peek(const struct hash_state *s, uint8_t *out);
+/** The hash of all that was added; the state is over, and wiped. */
+void neap_hash_end(struct hash_state *s, uint8_t *out);
+/** Another state that goes on from the same place: only as much is copied as its hash takes. */
+void neap_hash_copy(struct hash_state *to, const struct hash_state *from);
 void neap_hash_free(struct hash_state *s);
 void neap_hash(enum crypto_hash hash, struct span data, uint8_t *out);
 void neap_hmac(enum crypto_hash hash, struct span key, struct span data, uint8_t *out);
 void neap_hkdf_extract(enum crypto_hash hash, struct span salt, struct span secret, uint8_t *out);
 void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, uint8_t *out, size_t size);
-/* HMAC with its two hashes behind the padded key, which is half of the work for what HKDF hashes. */
+/* HMAC with its two hashes behind the padded key, which is half of the work for short data: for keys that are used again. */
 struct hmac_state {
     struct hash_state inner, outer;
 };
+void neap_hmac_start(struct hmac_state *h, enum crypto_hash hash, struct span key);
+/** The MAC of `data`; the state serves for others. */
+void neap_hmac_of(const struct hmac_state *h, struct span data, uint8_t *out);
 /* A secret of crypto_hash_size bytes that several labels expand. */
 struct hkdf_secret {
     struct hmac_state prk;

@@ -13,17 +13,24 @@ static size_t block_size(enum crypto_hash hash)
     return hash == HASH_SHA256 ? 64 : 128;
 }
 
+void neap_hash_peek(const struct hash_state *s, uint8_t *out)
+{
+    struct hash_state copy;
+
+    neap_hash_copy(&copy, s);
+    neap_hash_end(&copy, out);
+}
+
 void neap_hash(enum crypto_hash hash, struct span data, uint8_t *out)
 {
     struct hash_state state;
 
     neap_hash_start(&state, hash);
     neap_hash_update(&state, data);
-    neap_hash_peek(&state, out);
-    neap_hash_free(&state);
+    neap_hash_end(&state, out);
 }
 
-static void hmac_start(struct hmac_state *h, enum crypto_hash hash, struct span key)
+void neap_hmac_start(struct hmac_state *h, enum crypto_hash hash, struct span key)
 {
     size_t block = block_size(hash);
     uint8_t pad[MAX_BLOCK] = {0};
@@ -46,20 +53,41 @@ static void hmac_start(struct hmac_state *h, enum crypto_hash hash, struct span 
 /* What came to h->inner gets its MAC, and *h is over. */
 static void hmac_finish(struct hmac_state *h, uint8_t *out)
 {
+    enum crypto_hash hash = h->inner.hash;
     uint8_t digest[CRYPTO_MAX_HASH];
 
-    neap_hash_peek(&h->inner, digest);
-    neap_hash_update(&h->outer, span_of(digest, crypto_hash_size(h->inner.hash)));
-    neap_hash_peek(&h->outer, out);
+    neap_hash_end(&h->inner, digest);
+    neap_hash_update(&h->outer, span_of(digest, crypto_hash_size(hash)));
+    neap_hash_end(&h->outer, out);
     neap_wipe(digest, sizeof(digest));
-    neap_wipe(h, sizeof(*h));
+}
+
+static void hmac_copy(struct hmac_state *to, const struct hmac_state *from)
+{
+    neap_hash_copy(&to->inner, &from->inner);
+    neap_hash_copy(&to->outer, &from->outer);
+}
+
+static void hmac_wipe(struct hmac_state *h)
+{
+    neap_hash_free(&h->inner);
+    neap_hash_free(&h->outer);
+}
+
+void neap_hmac_of(const struct hmac_state *h, struct span data, uint8_t *out)
+{
+    struct hmac_state once;
+
+    hmac_copy(&once, h);
+    neap_hash_update(&once.inner, data);
+    hmac_finish(&once, out);
 }
 
 void neap_hmac(enum crypto_hash hash, struct span key, struct span data, uint8_t *out)
 {
     struct hmac_state h;
 
-    hmac_start(&h, hash, key);
+    neap_hmac_start(&h, hash, key);
     neap_hash_update(&h.inner, data);
     hmac_finish(&h, out);
 }
@@ -76,9 +104,10 @@ static void expand(const struct hmac_state *prk, struct span info, uint8_t *out,
 
     assert(size <= 255 * hash_size);
     for (uint8_t i = 1; size > 0; i++) {
-        struct hmac_state h = *prk;
+        struct hmac_state h;
         size_t count = size < hash_size ? size : hash_size;
 
+        hmac_copy(&h, prk);
         if (i > 1)
             neap_hash_update(&h.inner, span_of(previous, hash_size));
         neap_hash_update(&h.inner, info);
@@ -95,14 +124,14 @@ void neap_hkdf_expand(enum crypto_hash hash, struct span prk, struct span info, 
 {
     struct hmac_state h;
 
-    hmac_start(&h, hash, prk);
+    neap_hmac_start(&h, hash, prk);
     expand(&h, info, out, size);
-    neap_wipe(&h, sizeof(h));
+    hmac_wipe(&h);
 }
 
 void neap_hkdf_secret_start(struct hkdf_secret *out, enum crypto_hash hash, const uint8_t *secret)
 {
-    hmac_start(&out->prk, hash, span_of(secret, crypto_hash_size(hash)));
+    neap_hmac_start(&out->prk, hash, span_of(secret, crypto_hash_size(hash)));
 }
 
 void neap_hkdf_secret_expand(const struct hkdf_secret *secret, const char *label, struct span context,
@@ -124,7 +153,7 @@ void neap_hkdf_secret_expand(const struct hkdf_secret *secret, const char *label
 
 void neap_hkdf_secret_wipe(struct hkdf_secret *secret)
 {
-    neap_wipe(secret, sizeof(*secret));
+    hmac_wipe(&secret->prk);
 }
 
 void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const char *label,

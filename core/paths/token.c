@@ -15,10 +15,13 @@
 
 void neap_token_keys_derive(struct token_keys *keys, const uint8_t secret[32])
 {
+    uint8_t reset[32];
+
     neap_hkdf_expand_label(HASH_SHA256, secret, "neap retry", (struct span){0}, keys->seal,
                            sizeof(keys->seal));
-    neap_hkdf_expand_label(HASH_SHA256, secret, "neap reset", (struct span){0}, keys->reset,
-                           sizeof(keys->reset));
+    neap_hkdf_expand_label(HASH_SHA256, secret, "neap reset", (struct span){0}, reset, sizeof(reset));
+    neap_hmac_start(&keys->reset, HASH_SHA256, span_of(reset, sizeof(reset)));
+    neap_wipe(reset, sizeof(reset));
 }
 
 /* What a token is bound to: family, address and port. The scope is ours, not the peer's. */
@@ -106,6 +109,6 @@ void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, uint8_
 {
     uint8_t mac[CRYPTO_MAX_HASH];
 
-    neap_hmac(HASH_SHA256, span_of(keys->reset, sizeof(keys->reset)), span_of(cid->bytes, cid->size), mac);
+    neap_hmac_of(&keys->reset, span_of(cid->bytes, cid->size), mac);
     memcpy(out, mac, 16);
 }

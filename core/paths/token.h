@@ -10,8 +10,8 @@
 #define TOKEN_CLOCK_TOLERANCE 5 /* seconds that the clocks of machines with one static secret may be apart */
 
 struct token_keys {
-    uint8_t seal[16];  /* AES-128-GCM, Retry tokens */
-    uint8_t reset[32]; /* HMAC-SHA256, stateless reset tokens */
+    uint8_t seal[16];        /* AES-128-GCM, Retry tokens */
+    struct hmac_state reset; /* HMAC-SHA256, stateless reset tokens */
 };
 
 void neap_token_keys_derive(struct token_keys *keys, const uint8_t secret[32]);

@@ -65,6 +65,12 @@ static int parse_padding(struct reader *r, struct frame *f, struct failure *why)
     const uint8_t *start = r->at;
 
     (void)why;
+    /* An Initial has a thousand of them. */
+    for (uint64_t eight = 0; r->end - r->at >= (ptrdiff_t)sizeof eight; r->at += sizeof eight) {
+        memcpy(&eight, r->at, sizeof eight);
+        if (eight != 0)
+            break;
+    }
     while (r->at < r->end && *r->at == FRAME_PADDING)
         r->at++;
     f->padding_size = 1 + (uint64_t)(r->at - start);

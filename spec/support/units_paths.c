@@ -513,20 +513,19 @@ static int tokens_reset_token(lua_State *L)
     return 1;
 }
 
-/* t:keys() -> the key of Retry tokens, the key of reset tokens */
-static int tokens_keys(lua_State *L)
+/* t:seal_key() -> the key of Retry tokens */
+static int tokens_seal_key(lua_State *L)
 {
     struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
 
     lua_pushlstring(L, (const char *)t->keys.seal, sizeof(t->keys.seal));
-    lua_pushlstring(L, (const char *)t->keys.reset, sizeof(t->keys.reset));
-    return 2;
+    return 1;
 }
 
 static const luaL_Reg tokens_methods[] = {{"seal", tokens_seal},
                                           {"open", tokens_open},
                                           {"reset_token", tokens_reset_token},
-                                          {"keys", tokens_keys},
+                                          {"seal_key", tokens_seal_key},
                                           {NULL, NULL}};
 
 int neap_units_paths(lua_State *L)

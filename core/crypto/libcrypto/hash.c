@@ -46,18 +46,27 @@ void neap_hash_update(struct hash_state *s, struct span data)
         must(SHA384_Update(sha512_of(s), data.data, data.size));
 }
 
-void neap_hash_peek(const struct hash_state *s, uint8_t *out)
+static size_t context_size(enum crypto_hash hash)
 {
-    struct hash_state copy = *s;
+    return hash == HASH_SHA256 ? sizeof(SHA256_CTX) : sizeof(SHA512_CTX);
+}
 
+void neap_hash_end(struct hash_state *s, uint8_t *out)
+{
     if (s->hash == HASH_SHA256)
-        must(SHA256_Final(out, sha256_of(&copy)));
+        must(SHA256_Final(out, sha256_of(s)));
     else
-        must(SHA384_Final(out, sha512_of(&copy)));
-    neap_hash_free(&copy);
+        must(SHA384_Final(out, sha512_of(s)));
+    neap_hash_free(s);
+}
+
+void neap_hash_copy(struct hash_state *to, const struct hash_state *from)
+{
+    to->hash = from->hash;
+    memcpy(to->context, from->context, context_size(from->hash));
 }
 
 void neap_hash_free(struct hash_state *s)
 {
-    neap_wipe(s, sizeof(*s));
+    neap_wipe(s->context, context_size(s->hash));
 }

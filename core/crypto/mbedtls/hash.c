@@ -31,7 +31,7 @@ static void must(int error)
 
 void neap_hash_start(struct hash_state *s, enum crypto_hash hash)
 {
-    *s = (struct hash_state){.hash = hash};
+    s->hash = hash;
     if (hash == HASH_SHA256) {
         mbedtls_sha256_init(sha256_of(s));
         must(mbedtls_sha256_starts(sha256_of(s), 0));
@@ -51,24 +51,33 @@ void neap_hash_update(struct hash_state *s, struct span data)
         must(mbedtls_sha512_update(sha512_of(s), data.data, data.size));
 }
 
-void neap_hash_peek(const struct hash_state *s, uint8_t *out)
+static size_t context_size(enum crypto_hash hash)
 {
-    struct hash_state copy = *s;
+    return hash == HASH_SHA256 ? sizeof(mbedtls_sha256_context) : sizeof(mbedtls_sha512_context);
+}
 
+void neap_hash_end(struct hash_state *s, uint8_t *out)
+{
     if (s->hash == HASH_SHA256) {
-        must(mbedtls_sha256_finish(sha256_of(&copy), out));
+        must(mbedtls_sha256_finish(sha256_of(s), out));
     } else {
         uint8_t digest[64];
 
-        must(mbedtls_sha512_finish(sha512_of(&copy), digest));
+        must(mbedtls_sha512_finish(sha512_of(s), digest));
         memcpy(out, digest, crypto_hash_size(HASH_SHA384));
     }
-    neap_wipe(&copy, sizeof(copy));
+    neap_hash_free(s);
+}
+
+void neap_hash_copy(struct hash_state *to, const struct hash_state *from)
+{
+    to->hash = from->hash;
+    memcpy(to->context, from->context, context_size(from->hash));
 }
 
 void neap_hash_free(struct hash_state *s)
 {
-    neap_wipe(s, sizeof(*s));
+    neap_wipe(s->context, context_size(s->hash));
 }
 
 #endif
