@@ -62,7 +62,8 @@
 #define LIMIT_PACKETS_UNPROBED \
     32u /* both ways, before the size of the path is searched: short connections have no use for it */
 #define LIMIT_PROBES_KNOWN \
-    32u /* connections of an endpoint that ICMP messages find: those that probed last */
+    32u                    /* connections of an endpoint that ICMP messages find: those that probed last */
+#define LIMIT_EXPECTED 32u /* datagrams that an endpoint is told of before they are given: those of a turn */
 #define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */
 #define LIMIT_UNSEEN_RANGES 256u   /* gaps between the streams of the peer that a frame has named, a kind */
 #define LIMIT_SEND_BUFFER_LEAST 262144u /* bytes of a stream kept for the peer where the window sizes it, */

@@ -169,6 +169,16 @@ struct map_node *neap_map_find(const struct map *m, uint64_t key)
     return node;
 }
 
+void neap_map_prefetch(const struct map *m, uint64_t key)
+{
+    __builtin_prefetch(chain_of(m, key));
+}
+
+void neap_map_prefetch_node(const struct map *m, uint64_t key)
+{
+    __builtin_prefetch(*chain_of(m, key));
+}
+
 void neap_map_remove(struct map *m, struct pool *pool, struct map_node *node)
 {
     struct map_node **at = chain_of(m, node->key);

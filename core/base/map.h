@@ -27,6 +27,9 @@ struct map neap_map_of(uint64_t secret);
 void neap_map_add(struct map *m, struct pool *pool, struct map_node *node, uint64_t key);
 /** The node with this key, or NULL. */
 struct map_node *neap_map_find(const struct map *m, uint64_t key);
+/** Fetch what neap_map_find(m, key) reads first; once that is there, what it reads next. Nothing changes. */
+void neap_map_prefetch(const struct map *m, uint64_t key);
+void neap_map_prefetch_node(const struct map *m, uint64_t key);
 /** Take out a node that is in the map. */
 void neap_map_remove(struct map *m, struct pool *pool, struct map_node *node);
 /** Forget all nodes. */

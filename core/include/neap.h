@@ -597,6 +597,12 @@ NEAP_API void neap_endpoint_free(neap_endpoint *endpoint);
  * be too few (`answers_waiting` in its figures says how many there are). */
 NEAP_API int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now);
 
+/** A hint: this datagram (or train) is going to be given to neap_endpoint_recv, behind those of earlier calls. The memory of
+ * its connection is fetched while those before it are taken, which hides most of what waiting for it costs a server of many
+ * busy connections. Tell them in the order in which they are given, the same pointers; 32 are noted, the newest. The bytes
+ * are read in this call only. A hint that is wrong costs time, and nothing else. */
+NEAP_API void neap_endpoint_expect(neap_endpoint *endpoint, const uint8_t *bytes, size_t size);
+
 /** Run due timers and fill the next datagram or train: out->bytes is the caller's, of `room` bytes, all other members
  * are filled. Call it after the application has had its turn, with a fresh `now` each time. Returns the size; 0 when
  * many timers or connections were looked at and there are more of them: call again, now or after other work;

@@ -79,9 +79,14 @@ neap_config *neap_endpoint_config(const neap_endpoint *endpoint)
 
 /* ---- routes */
 
+static uint64_t route_key(const neap_endpoint *e, struct span cid)
+{
+    return span_equal(cid, cid_span(&e->current.dcid)) ? e->current.key : neap_siphash(e->route_key, cid);
+}
+
 static struct cid_route *find_route(const neap_endpoint *e, struct span cid)
 {
-    struct map_node *node = neap_map_find(&e->routes, neap_siphash(e->route_key, cid));
+    struct map_node *node = neap_map_find(&e->routes, route_key(e, cid));
 
     return node ? LIST_OWNER(node, struct cid_route, node) : NULL;
 }

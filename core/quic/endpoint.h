@@ -1,5 +1,6 @@
 /* Many connections behind one socket: routing by connection ID, acceptance, timers, turns. The files: endpoint.c
- * (its connections, their life), endpoint_recv.c (datagrams in), endpoint_answers.c (answers without a connection),
+ * (its connections, their life), endpoint_recv.c (datagrams in), endpoint_expect.c (memory of those that come next),
+ * endpoint_answers.c (answers without a connection),
  * endpoint_send.c (timers and datagrams out). */
 #ifndef NEAP_QUIC_ENDPOINT_H
 #define NEAP_QUIC_ENDPOINT_H
@@ -22,6 +23,13 @@ struct size_probe {
     neap_cid sender;
 };
 
+/* A datagram that comes soon: what its connection has in memory is fetched meanwhile, in steps. */
+struct expected {
+    const uint8_t *bytes; /* where it lies; not read afterwards, since a datagram may be gone */
+    neap_cid dcid;        /* empty: nothing is fetched, it is the same as before, or no short header */
+    uint64_t key;         /* in `routes` */
+};
+
 struct neap_endpoint {
     neap_config *config;
     struct pool *pool;
@@ -33,6 +41,10 @@ struct neap_endpoint {
     uint64_t route_key[2], reset_key[2];
     struct endpoint_entry *recent; /* whom the last datagram was for, NULL nobody, */
     neap_cid recent_cid; /* by this ID: the next is most often, and is not looked up in routes then */
+    struct expected expected[LIMIT_EXPECTED]; /* a ring */
+    uint8_t expected_first, expected_count;
+    neap_cid last_expected;
+    struct expected current; /* of the datagram that is being taken */
     struct endpoint_entry
         *nameless; /* the client connection with a zero-length connection ID: there is one at most */
     struct heap timers;
@@ -71,6 +83,11 @@ struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t 
 bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out);
 /** Give the peer the connection IDs that it wants to hold. */
 void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry);
+
+/* ---- endpoint_expect.c */
+
+/** The datagram in these bytes comes now: those that were told of behind it are a step nearer. */
+void neap_endpoint_approach(neap_endpoint *e, const uint8_t *bytes);
 
 /* ---- endpoint_answers.c */
 

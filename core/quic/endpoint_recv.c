@@ -213,6 +213,7 @@ int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, nea
     int result = 0;
 
     e->now = now;
+    neap_endpoint_approach(e, datagram->bytes);
     do {
         size_t left = datagram->size - at, taken = left < segment ? left : segment;
         struct packet_header h;

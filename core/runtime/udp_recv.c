@@ -139,6 +139,8 @@ void neap_udp_receive(neap_loop *loop, struct udp_socket *udp)
     /* An error of the socket is taken off it by this call; datagrams behind it come with the next turn. */
     if (count < 0 && errno != EAGAIN && errno != EINTR)
         loop->stats.receive_errors++;
+    for (int i = 0; i < count; i++)
+        neap_endpoint_expect(udp->attachment->endpoint, batch->bytes[i], batch->messages[i].msg_len);
     for (int i = 0; i < count; i++) {
         if (unanswered >= LIMIT_LOOP_ANSWER_BYTES) {
             neap_udp_flush(loop, udp->attachment);

@@ -71,39 +71,39 @@ struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
 
 struct streams {
     struct pool *pool;
-    bool is_server;
     struct map table; /* by id, live ones; what a higher id opened is made when it is first named */
     struct stream
         *recent; /* named last, by a frame or by the application: most often the next one too; NULL none */
-    struct stream_limits ours[2], theirs[2];
 
-    /* connection flow control */
+    /* What packets touch, side by side: connection flow control, */
     uint64_t send_limit, send_used; /* the peer's MAX_DATA; sum of new stream bytes sent */
     uint64_t recv_limit, recv_used,
         recv_read; /* what we announced; highest offsets sum; what the application took */
     uint64_t recv_window, max_recv_window;
-    uint64_t max_stream_window;
     struct receive_budget *budget;
-    uint64_t held;            /* this connection's part of budget->held */
-    uint64_t data_blocked_at; /* + 1 */
-    neap_time window_grown_at;
-
-    /* the peer's initial limits for streams by kind */
-    uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;
-    uint64_t our_bidi_local, our_bidi_remote, our_uni;
+    uint64_t held; /* this connection's part of budget->held */
+    uint64_t bytes_sent, bytes_received;
+    uint64_t progress;                            /* frames of the peer that brought anything */
     uint64_t send_buffer;                         /* bytes a stream may hold */
     uint64_t send_buffer_least, send_buffer_most; /* equal: it stays as it is */
-
-    uint8_t owes; /* enum streams_mark */
-    struct list_link
-        *again[8]; /* rings by urgency: lost bytes, or only the end: needs no connection credit */
-    struct list_link *fresh[8];         /* likewise: new bytes inside the stream's limit */
-    uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
+    /* and what is to be sent, or told to the application. */
     struct list_link control;
     struct list_link readable, writable;
     struct list_link ended;
-    uint64_t opened, accepted, bytes_sent, bytes_received;
-    uint64_t progress; /* frames of the peer that brought anything */
+    struct list_link *fresh[8]; /* rings by urgency: new bytes inside the stream's limit */
+    struct list_link *again[8]; /* likewise: lost bytes, or only the end: needs no connection credit */
+    uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
+    uint8_t owes;                       /* enum streams_mark */
+    bool is_server;
+
+    struct stream_limits ours[2], theirs[2];
+    uint64_t max_stream_window;
+    uint64_t data_blocked_at; /* + 1 */
+    neap_time window_grown_at;
+    /* the peer's initial limits for streams by kind */
+    uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;
+    uint64_t our_bidi_local, our_bidi_remote, our_uni;
+    uint64_t opened, accepted;
 };
 
 struct streams_config {

@@ -84,6 +84,8 @@ static size_t packets_of(const neap_udp_datagram *d)
 /* The datagrams from `first` on, `most` of them. */
 static void take_some(struct world *w, neap_endpoint *endpoint, struct wire *wire, size_t first, size_t most)
 {
+    for (size_t i = first; i < wire->count && i - first < most; i++)
+        neap_endpoint_expect(endpoint, wire->datagrams[i].bytes, wire->datagrams[i].size);
     for (size_t i = first; i < wire->count && i - first < most; i++) {
         neap_udp_datagram *d = &wire->datagrams[i];
         uint64_t start = w->times_calls ? cpu_now() : 0;

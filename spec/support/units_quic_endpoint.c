@@ -49,6 +49,36 @@ static int endpoint_recv(lua_State *L)
     return 1;
 }
 
+/* endpoint:recv_told({bytes, …}, {from or false, …}, to, now): it is told of all of them, 400 at most, and is then given
+ * those that come from anywhere */
+static int endpoint_recv_told(lua_State *L)
+{
+    neap_endpoint *e = check_endpoint(L, 1);
+    neap_udp_datagram told[400];
+    int count = 0;
+
+    for (; count < 400 && (lua_rawgeti(L, 2, count + 1), lua_isstring(L, -1)); count++) {
+        size_t size;
+        const char *bytes = lua_tolstring(L, -1, &size);
+
+        told[count] =
+            (neap_udp_datagram){.bytes = malloc(size ? size : 1), .size = size, .to = check_address(L, 4)};
+        memcpy(told[count].bytes, bytes, size);
+        neap_endpoint_expect(e, told[count].bytes, size);
+        lua_pop(L, 1);
+    }
+    for (int i = 0; i < count; i++) {
+        lua_rawgeti(L, 3, i + 1);
+        if (lua_toboolean(L, -1)) {
+            told[i].from = check_address(L, -1);
+            neap_endpoint_recv(e, &told[i], check_time(L, 5));
+        }
+        free(told[i].bytes);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
 /* endpoint:send(now [, room]) -> bytes, segment size, to, from */
 static int endpoint_send(lua_State *L)
 {
@@ -168,19 +198,13 @@ static int endpoint_stats(lua_State *L)
     return 1;
 }
 static const luaL_Reg endpoint_methods[] = {
-    {"free", endpoint_free},
-    {"recv", endpoint_recv},
-    {"send", endpoint_send},
-    {"timeout", endpoint_timeout},
-    {"next", endpoint_next},
-    {"connect", endpoint_connect},
-    {"touch", endpoint_touch},
-    {"release", endpoint_release},
-    {"refuse", endpoint_refuse},
-    {"hold", endpoint_hold},
-    {"route", endpoint_route},
-    {"stats", endpoint_stats},
-    {NULL, NULL},
+    {"free", endpoint_free},           {"recv", endpoint_recv},
+    {"recv_told", endpoint_recv_told}, {"send", endpoint_send},
+    {"timeout", endpoint_timeout},     {"next", endpoint_next},
+    {"connect", endpoint_connect},     {"touch", endpoint_touch},
+    {"release", endpoint_release},     {"refuse", endpoint_refuse},
+    {"hold", endpoint_hold},           {"route", endpoint_route},
+    {"stats", endpoint_stats},         {NULL, NULL},
 };
 
 /* ---- admission(): who may begin a handshake */
