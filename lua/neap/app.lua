@@ -49,6 +49,7 @@ function App:use(prefix, ...)
     check_handler(fn)
     self.middleware[#self.middleware + 1] = { fn = fn, prefix = parts }
   end
+  self.onion = nil
   return self
 end
 
@@ -108,7 +109,9 @@ end
 -- The parameters of a request that is under a prefix. It is too when its escaped slashes are taken for
 -- slashes: a handler that makes a file's name of a parameter must not be another way around middleware.
 local function match_prefix(req, prefix)
-  if not req._segments then return nil end
+  if rawget(req, "_segments") == false then return nil end
+  local is_below = Router.is_below(prefix, req.path)
+  if is_below ~= nil then return is_below and {} or nil end
   local params, rest = Router.match_prefix(prefix, req._segments)
   if params or not Router.has_escaped_slash(req.path) then return params, rest end
   if not req._loose_segments then
@@ -219,46 +222,72 @@ end
 
 -- ---- the onion
 
-local run_from
-
--- What middleware gets as next(); `state.is_called` tells that it called it, `has_returned` that it is through, and
--- `outer.has_run` that all is which ran inside of the middleware around it, however that ended.
-local function make_next(self, i, req, res, state, outer)
-  return function()
-    if state.has_returned or outer.has_run then error("next() was called after its middleware had ended", 2) end
-    if state.is_called then error("next() was called twice", 2) end
-    state.is_called = true
-    local mark = res:_mark()
-    local ok, err = xpcall(run_from, catch, self, i, req, res, state)
-    state.has_run = true
-    if not ok then answer_error(self, err, req, res, mark) end
-    if state.params then req.params = state.params end
-    return res
-  end
+-- The innermost: the route. No tail call here, nor in a layer: what takes any number of arguments and returns to xpcall
+-- itself is not compiled.
+local function run_route(self, req, res)
+  res:_take(nil, find_and_run(self, req, res))
 end
 
 local function take(res, state, ...)
   state.has_returned = true
-  return res:_take(state, ...)
+  res:_take(state, ...)
 end
 
-function run_from(self, i, req, res, outer)
-  local list = self.middleware
-  while list[i] do
-    local entry, params, wildcard = list[i], nil, nil
-    i = i + 1
-    if entry.prefix then params, wildcard = match_prefix(req, entry.prefix) end
-    if params or not entry.prefix then
-      if params then req.params, req._wildcard = params, wildcard end
-      local state = { is_called = false, params = params }
-      return take(res, state, entry.fn(req, res, make_next(self, i, req, res, state, outer)))
-    end
+-- Makes a layer: run(app, req, res, outer) of one piece of middleware. What that gets as next is its state, an
+-- object that is called, since LuaJIT compiles no closure for each request. `is_called` tells that it called it,
+-- `has_returned` that it is through, and `outer.has_run` that all is which ran inside of the middleware around it,
+-- however that ended.
+-- It sees nothing but its parameters, so that `anew` can copy it.
+local function layer(app, entry, behind, place)
+  local fn, prefix, match, catch_error, answer, take_result = entry.fn, entry.prefix, place.match_prefix, place.catch,
+    place.answer_error, place.take
+  local Next = {}
+
+  function Next.__call(state)
+    local outer = state.outer
+    if state.has_returned or outer.has_run then error("next() was called after its middleware had ended", 2) end
+    if state.is_called then error("next() was called twice", 2) end
+    state.is_called = true
+    local req, res = state.req, state.res
+    local mark = res:_mark()
+    local ok, err = xpcall(behind, catch_error, app, req, res, state)
+    state.has_run = true
+    if not ok then answer(app, err, req, res, mark) end
+    if state.params then req.params = state.params end
+    return res
   end
-  res:_take(nil, find_and_run(self, req, res))
+
+  return function(_, req, res, outer)
+    local params, wildcard
+    if prefix then
+      params, wildcard = match(req, prefix)
+      if not params then return behind(app, req, res, outer) end
+      req.params, req._wildcard = params, wildcard
+    end
+    local state = setmetatable({ req = req, res = res, outer = outer, params = params, is_called = false,
+      has_returned = false, has_run = false }, Next)
+    take_result(res, state, fn(req, res, state))
+  end
+end
+
+-- The same function once more. LuaJIT takes calls of one inside of each other for a recursion, and compiles it no
+-- further than a few; of two that are alike it sees two.
+local function anew(fn)
+  return jit and loadstring(string.dump(fn), "=neap.app") or fn
+end
+
+-- All of the middleware around the routes, put together when the first request comes.
+local function compose(self)
+  local place = { match_prefix = match_prefix, catch = catch, answer_error = answer_error, take = take }
+  local run = run_route
+  for i = #self.middleware, 1, -1 do run = anew(layer)(self, self.middleware[i], run, place) end
+  self.onion = run
+  return run
 end
 
 local function run_all(self, req, res, outer)
-  if outer then run_from(self, 1, req, res, outer) else res:_take(nil, find_and_run(self, req, res)) end
+  local run = self.onion or compose(self)
+  run(self, req, res, outer)
   res:_complete(not self.response_hooks)
 end
 

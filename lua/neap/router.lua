@@ -144,12 +144,29 @@ function Router:add(method, pattern, handler)
   if not names[1] then self.exact[path] = node.methods end
 end
 
---- A prefix for match_prefix: a pattern that also takes what is below it; a slash or * at its end says
+-- The text with which the paths below a prefix begin that have no escapes; nil when it has parameters.
+local function text_of(parts)
+  for _, part in ipairs(parts) do
+    if type(part) ~= "string" or part:find("/", 1, true) then return nil end
+  end
+  return "/" .. table.concat(parts, "/")
+end
+
+--- A prefix for match_prefix and is_below: a pattern that also takes what is below it; a slash or * at its end says
 -- nothing more.
 function Router.prefix(pattern, level)
   local parts = parse(pattern, level or 2)
   if parts[#parts] == "" then parts[#parts] = nil end
+  parts.text = text_of(parts)
+  parts.folder = parts.text and parts.text:gsub("/?$", "/", 1)
   return parts
+end
+
+--- Whether a normalized path has this prefix; nil when only match_prefix can tell.
+function Router.is_below(prefix, path)
+  local text, folder = prefix.text, prefix.folder
+  if not text or path:find("%", 1, true) or path:find("\\", 1, true) then return nil end
+  return path == text or path:sub(1, #folder) == folder
 end
 
 -- A handler may make a file's name of a parameter: one that stands for a single segment holds no separator, since

@@ -1,5 +1,6 @@
 --- What the Lua part of a request costs, with an HTTP/3 below it that costs nothing (lua_stub.c):
 --- NEAP_BENCH_PATH=/hello build/bench/bench_lua scripts/bench.d/lua.lua TURNS [ROUNDS] → µs of CPU a request
+--- NEAP_BENCH_MIDDLEWARE: through so many pieces of it
 --- /hello: a string; /hello/tide: with a parameter; /json: four fields, and two headers read
 local core = require("neap.core")
 
@@ -35,6 +36,10 @@ local neap = require("neap")
 local task = require("neap.task")
 
 local app = neap.app()
+-- Middleware that does nothing but go on; each is a function of its own, as in a program.
+for _ = 1, tonumber(os.getenv("NEAP_BENCH_MIDDLEWARE") or 0) do
+  app:use((loadstring or load)("return function(_, _, next) return next() end")())
+end
 app:get("/hello", function()
   return "hello tide\n"
 end)

@@ -4,7 +4,9 @@ set -euo pipefail
 scripts/bootstrap --test
 scripts/build bench bench_lua
 export LUA_PATH="$PWD/lua/?.lua;$PWD/lua/?/init.lua;;"
-for path in /hello /hello/tide /json; do
-    printf '%s\t' $path
-    NEAP_BENCH_PATH=$path build/bench/bench_lua scripts/bench.d/lua.lua 500
-done
+measure() {
+    printf '%s\t' "$1${2:+, $2 pieces of middleware}"
+    NEAP_BENCH_PATH=$1 NEAP_BENCH_MIDDLEWARE=${2:-0} build/bench/bench_lua scripts/bench.d/lua.lua 500
+}
+for path in /hello /hello/tide /json; do measure $path; done
+measure /hello 3

@@ -53,6 +53,20 @@ describe("router", function()
     end
   end)
 
+  it("tells by its text alone whether a path is below a prefix, as its segments tell", function()
+    for _, pattern in ipairs { "/", "/a", "/a/", "/a/b", "/a b", "/a%2Fb", "/a/:x", "/a/*" } do
+      local prefix, known = Router.prefix(pattern), 0
+      for _, path in ipairs { "/", "/a", "/a/", "/ab", "/a/b", "/a/bc", "/a/b/c", "/a%20b", "/a%2Fb", "/b", "/a/b/" } do
+        local is_below = Router.is_below(prefix, path)
+        if is_below ~= nil then
+          known = known + 1
+          assert.equal(Router.match_prefix(prefix, Router.segments(path)) ~= nil, is_below, pattern .. " " .. path)
+        end
+      end
+      assert.equal((pattern:find(":") or pattern:find("*", 1, true) or pattern:find("2F")) and 0 or 9, known, pattern)
+    end
+  end)
+
   it("finds a route without parameters by its path alone, the one that match finds", function()
     router:add("GET", "/a b/%2Fc/", "escaped")
     router:add("*", "/*", "all")
