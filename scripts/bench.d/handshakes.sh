@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# handshakes: µs of a server's CPU for a full handshake (P-256 certificate, X25519), and how many of them in the kernel: with
-# libcrypto, with Mbed TLS and libsodium, and gtlsserver's (Debian 13's by scripts/peers, where compare has made it).
+# handshakes: µs of a server's CPU for a full handshake (X25519) with a P-256 certificate and with an Ed25519 one, and how
+# many of the former in the kernel: with libcrypto, with Mbed TLS and libsodium, and gtlsserver's; where scripts/peers has
+# made its root, its gtlsserver and Mbed TLS 3.6. libsodium signs by Ed25519 for all of neap's: what P-256 costs more is its
+# signature.
 #   NEAP_BENCH_ROUNDS=3 NEAP_BENCH_HANDSHAKES=3000   all programs in turn; medians are printed
 set -euo pipefail
 rounds=${NEAP_BENCH_ROUNDS:-3}
@@ -8,9 +10,18 @@ count=${NEAP_BENCH_HANDSHAKES:-3000}
 scripts/bootstrap --test
 scripts/build release neap
 scripts/build release-mbedtls neap
-gtlsserver=$(command -v gtlsserver)
-if [ -e "$(scripts/peers path)/usr/sbin/gtlsserver" ]; then
-    gtlsserver="$(scripts/peers loader) $(scripts/peers path)/usr/sbin/gtlsserver"
+declare -A programs=(
+    [libcrypto]=build/release/neap
+    [mbedtls]=build/release-mbedtls/neap
+    [gtlsserver]=$(command -v gtlsserver || true)
+)
+root=$(scripts/peers path)
+if [ -e "$root/usr/sbin/gtlsserver" ]; then
+    programs[gtlsserver]="$(scripts/peers loader) $root/usr/sbin/gtlsserver"
+    if [ "$(id -u)" = 0 ]; then
+        scripts/peers build release-mbedtls neap
+        programs[mbedtls3]="$(scripts/peers loader) $root/var/neap/release-mbedtls/neap"
+    fi
 fi
 
 work=$(mktemp -d)
@@ -20,8 +31,12 @@ stop_server() {
     server=""
 }
 trap 'stop_server; rm -rf "$work"' EXIT
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" \
-    -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null
+make_certificate() {
+    openssl req -x509 -newkey "${@:2}" -nodes -keyout "$work/$1.key" -out "$work/$1.cert" -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 2>/dev/null
+}
+make_certificate p256 ec -pkeyopt ec_paramgen_curve:P-256
+make_certificate ed25519 ed25519
 mkdir "$work/www"
 
 is_bound() { grep -qi ":$(printf %04X "$1") " /proc/net/udp /proc/net/udp6; }
@@ -43,20 +58,29 @@ measure() {
 }
 
 for _ in $(seq "$rounds"); do
-    for build in release release-mbedtls; do
-        measure $build build/$build/neap serve "$work/www" --quiet --listen 127.0.0.1:PORT \
-            --cert "$work/cert.pem" --key "$work/key.pem"
+    for key in p256 ed25519; do
+        for name in libcrypto mbedtls mbedtls3; do
+            # shellcheck disable=SC2086 # the loader is several words
+            [ -z "${programs[$name]:-}" ] || measure $name.$key ${programs[$name]} serve "$work/www" --quiet \
+                --listen 127.0.0.1:PORT --cert "$work/$key.cert" --key "$work/$key.key"
+        done
+        # shellcheck disable=SC2086
+        [ -z "${programs[gtlsserver]}" ] || measure gtlsserver.$key ${programs[gtlsserver]} -q -d "$work/www" \
+            127.0.0.1 PORT "$work/$key.key" "$work/$key.cert"
     done
-    # shellcheck disable=SC2086 # the loader is several words
-    measure gtlsserver $gtlsserver -q -d "$work/www" 127.0.0.1 PORT "$work/key.pem" "$work/cert.pem"
 done
 
-# row TITLE NAME: the round in the middle.
-row() {
-    sort -n "$work/$2" | awk -v title="$1" '{ all[NR] = $1; kernel[NR] = $2 }
-        END { middle = int((NR + 1) / 2); printf "| %s | %d | %d |\n", title, all[middle], kernel[middle] }'
+# median NAME COLUMN: of the rounds.
+median() {
+    sort -n "$work/$1" | awk -v column="$2" '{ values[NR] = $column } END { print values[int((NR + 1) / 2)] }'
 }
-printf '| server | µs a handshake | in the kernel |\n|---|---|---|\n'
-row "neap, $(build/release/neap --version | sed 's/.*(//; s/;.*//')" release
-row "neap, $(build/release-mbedtls/neap --version | sed 's/.*(//; s/;.*//')" release-mbedtls
-row gtlsserver gtlsserver
+
+printf '| server | P-256, µs a handshake | in the kernel | Ed25519, µs |\n|---|---|---|---|\n'
+for name in libcrypto mbedtls mbedtls3 gtlsserver; do
+    [ -n "${programs[$name]:-}" ] || continue
+    title=$name
+    # shellcheck disable=SC2086
+    [ $name = gtlsserver ] || title="neap, $(${programs[$name]} --version | sed 's/.*(//; s/;.*//')"
+    printf '| %s | %d | %d | %d |\n' "$title" "$(median $name.p256 1)" "$(median $name.p256 2)" \
+        "$(median $name.ed25519 1)"
+done
