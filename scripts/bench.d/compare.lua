@@ -182,7 +182,7 @@ local function run()
     end
     say(("round %d of %d: requests and handshakes"):format(round, ROUNDS))
     for _, server in ipairs(peers.servers) do
-      if is_there(server) then requests(server) end
+      if is_there(server) and server.can.requests then requests(server) end
     end
   end
   say(("memory of %d idle connections"):format(IDLE))

@@ -36,6 +36,21 @@ function neap.start(ctx, what)
     ctx.certs.key))
 end
 
+-- The same with options that are not preset: rows of their own, in no ratio.
+local polling = { name = "neap, busy_poll 100 µs", path = neap.path, can = { requests = true } }
+
+function polling.start(ctx)
+  return start(ctx, "neap-polling", ("%s run %s %d %s %s 0.0001"):format(ctx.neap, HANDLER, ctx.port, ctx.certs.cert,
+    ctx.certs.key))
+end
+
+local jumbo = { name = "neap, datagrams of 64 KB", path = neap.path, can = { bulk = true } }
+
+function jumbo.start(ctx)
+  return start(ctx, "neap-jumbo", ("%s run scripts/bench.d/jumbo.lua %d %s %s %s"):format(ctx.neap, ctx.port,
+    ctx.certs.cert, ctx.certs.key, ctx.www))
+end
+
 local gtls = { name = "gtlsserver", path = "/hello/tide",
   can = { bulk = true, upload = true, requests = true, idle = true } }
 
@@ -122,7 +137,7 @@ function caddy.start(ctx)
     ctx.peer("caddy"), configure(ctx, "Caddyfile", CADDY)))
 end
 
-peers.servers = { neap, gtls, nginx, haproxy, caddy }
+peers.servers = { neap, polling, jumbo, gtls, nginx, haproxy, caddy }
 peers.programs = { gtlsserver = "gtlsserver", nginx = "nginx", haproxy = "haproxy", caddy = "caddy" }
 
 local neap_client, gtls_client = { name = "neap" }, { name = "gtlsclient" }
