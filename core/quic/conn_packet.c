@@ -77,14 +77,25 @@ static bool has_record_room(const struct draft *d)
     return d->frame_count < PACKET_FRAMES;
 }
 
-/* A frame was written: its fate will be asked for, and its packet does what the frame's row says. */
-static void record(struct draft *d, struct sent_frame f)
+/* Where the record of the next frame is made. */
+static struct sent_frame *next_record(struct draft *d)
 {
-    unsigned rules = neap_frame_rules((enum frame_kind)f.kind);
+    return &d->frames[d->frame_count];
+}
 
-    d->frames[d->frame_count++] = f;
+/* A frame was written, and its record made: its fate will be asked for, and its packet does what the frame's row says. */
+static void keep_record(struct draft *d)
+{
+    unsigned rules = neap_frame_rules((enum frame_kind)d->frames[d->frame_count++].kind);
+
     d->ack_eliciting |= (rules & ELICITS) != 0;
     d->is_in_flight |= (rules & IN_FLIGHT) != 0;
+}
+
+static void record(struct draft *d, struct sent_frame f)
+{
+    *next_record(d) = f;
+    keep_record(d);
 }
 
 /* Writes that did not fit are taken back whole. */
@@ -188,21 +199,23 @@ static void write_connection_ids(neap_conn *c, struct draft *d)
 
 static void write_application(neap_conn *c, struct draft *d, const struct allowance *allowed)
 {
-    struct sent_frame f;
-
-    write_path_frames(c, d, allowed);
+    if (neap_validation_owes(&d->path->address))
+        write_path_frames(c, d, allowed);
     if (c->owes_handshake_done && writer_left(&d->w) > 0) {
         neap_write_handshake_done(&d->w);
         record(d, (struct sent_frame){.kind = KIND_HANDSHAKE_DONE});
         c->owes_handshake_done = false;
     }
-    write_connection_ids(c, d);
-    if (has_record_room(d) && neap_conn_write_ack_request(c, &d->w, &f))
-        record(d, f);
-    while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, &f))
-        record(d, f);
-    while (has_record_room(d) && neap_streams_write_data(&c->streams, &d->w, &f))
-        record(d, f);
+    if (neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0)
+        write_connection_ids(c, d);
+    if (c->ack_request.owed && has_record_room(d) && neap_conn_write_ack_request(c, &d->w, next_record(d)))
+        keep_record(d);
+    while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, next_record(d)))
+        keep_record(d);
+    /* A frame of a stream that has enough fills the packet: then there is nobody to ask. */
+    while (has_record_room(d) && writer_left(&d->w) > 0 &&
+           neap_streams_write_data(&c->streams, &d->w, next_record(d)))
+        keep_record(d);
 }
 
 static void write_ping(struct draft *d)

@@ -121,10 +121,18 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
     struct sent_packet *p = slot(s, s->packet_head + s->packet_count);
     uint32_t first = s->frame_head + s->frame_count;
 
-    *p = *packet;
-    p->fate = p->outcome = FATE_IN_FLIGHT;
+    /* One by one: a copy of the whole waits for the small stores that made it. */
+    p->number = packet->number;
+    p->at = packet->at;
     p->first_frame = first;
     p->frame_count = (uint16_t)count;
+    p->size = packet->size;
+    p->fate = p->outcome = FATE_IN_FLIGHT;
+    p->path = packet->path;
+    p->ack_eliciting = packet->ack_eliciting;
+    p->in_flight = packet->in_flight;
+    p->is_probe = packet->is_probe;
+    p->is_size_probe = packet->is_size_probe;
     for (uint32_t i = 0; i < count; i++)
         s->frames[(first + i) & (s->frame_capacity - 1)] = frames[i];
     s->packet_count++;

@@ -306,15 +306,15 @@ static bool choose(const struct streams *s, const struct stream *stream, size_t 
 bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_frame *out)
 {
     struct stream *stream = first_to_send(s);
-    struct sent_frame f = {.kind = KIND_STREAM};
 
     note_blocked(s);
-    if (!stream || !choose(s, stream, writer_left(w), &f))
+    if (!stream || !choose(s, stream, writer_left(w), out))
         return false;
-    f.id = stream_id(stream);
-    neap_write_stream_header(w, f.id, f.offset, f.size, f.fin);
-    neap_send_buffer_copy(&stream->send->data, f.offset, write_room(w, f.size), f.size);
-    uint64_t added = neap_stream_send_on_sent(stream->send, s->pool, f.offset, f.size, f.fin);
+    out->kind = KIND_STREAM;
+    out->id = stream_id(stream);
+    neap_write_stream_header(w, out->id, out->offset, out->size, out->fin);
+    neap_send_buffer_copy(&stream->send->data, out->offset, write_room(w, out->size), out->size);
+    uint64_t added = neap_stream_send_on_sent(stream->send, s->pool, out->offset, out->size, out->fin);
     s->send_used += added;
     s->bytes_sent += added;
     uint8_t queue = stream->send_queue;
@@ -322,7 +322,6 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     if (stream->incremental && stream->send_queue == queue)
         requeue(s, stream);
     note_blocked(s);
-    *out = f;
     return true;
 }
 

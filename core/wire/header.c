@@ -174,9 +174,18 @@ void neap_short_header_write(struct writer *w, const neap_cid *dcid, bool spin, 
 {
     unsigned first = FIXED_BIT | (spin ? SPIN_BIT : 0) | (key_phase ? KEY_PHASE_BIT : 0);
 
-    write_u8(w, (uint8_t)(first | (unsigned)(number_size - 1)));
-    write_span(w, cid_span(dcid));
-    write_uint(w, low_bytes(number, number_size), number_size);
+    uint8_t *room = write_room(w, 1 + dcid->size + number_size);
+
+    if (!room)
+        return;
+    *room++ = (uint8_t)(first | (unsigned)(number_size - 1));
+    if (dcid->size == 8) /* as ours are unless told: a copy of known size */
+        memcpy(room, dcid->bytes, 8);
+    else
+        memcpy(room, dcid->bytes, dcid->size);
+    room += dcid->size;
+    for (size_t i = number_size; i-- > 0;)
+        *room++ = (uint8_t)(number >> (8 * i));
 }
 
 void neap_retry_header_write(struct writer *w, const struct version *version, const neap_cid *dcid,
