@@ -7,6 +7,7 @@
 #include "neap.h"
 
 #define NUMBER_SIZE_MAX 4u
+_Static_assert(sizeof(struct header_mask) == MASK_BLOCK, "engines make masks behind one another");
 #define RUN_PACKETS 16u /* handed to the engine at a time */
 /* A Retry packet whose token we would take, behind the original connection ID. */
 #define RETRY_PSEUDO_MAX (1 + LIMIT_CONNECTION_ID + 7 + 2 * LIMIT_CONNECTION_ID + LIMIT_TOKEN)
@@ -194,28 +195,62 @@ int neap_packets_seal(struct crypto *crypto, struct packet_key *key, const struc
     return error;
 }
 
-int neap_packet_unmask(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t packet_size,
-                       size_t number_at, uint32_t *truncated)
+static bool has_sample(size_t packet_size, size_t number_at)
 {
-    uint8_t mask[1][MASK_BLOCK];
+    return number_at > 0 && packet_size >= NUMBER_SIZE_MAX + MASK_BLOCK &&
+           number_at <= packet_size - NUMBER_SIZE_MAX - MASK_BLOCK;
+}
 
-    if (number_at == 0 || packet_size < NUMBER_SIZE_MAX + MASK_BLOCK ||
-        number_at > packet_size - NUMBER_SIZE_MAX - MASK_BLOCK)
-        return NEAP_ERR_INVALID_PACKET;
-    const uint8_t *sample = packet + number_at + NUMBER_SIZE_MAX;
+static int make_masks(struct crypto *crypto, struct packet_key *key, const uint8_t *const *samples,
+                      size_t count, struct header_mask *masks)
+{
     void *expanded = begin_use(crypto, key);
-    int error = expanded ? engine_of(crypto, key->suite)->mask(expanded, &sample, 1, mask) : NEAP_ERR_CRYPTO;
+    int error = NEAP_ERR_CRYPTO;
+
+    if (expanded)
+        error = engine_of(crypto, key->suite)->mask(expanded, samples, count, (uint8_t(*)[MASK_BLOCK])masks);
     end_use(crypto, key);
-    if (error)
-        return NEAP_ERR_INVALID_PACKET;
-    packet[0] ^= mask[0][0] & first_byte_bits(packet[0]);
+    return error;
+}
+
+int neap_packet_unmask_by(const struct header_mask *mask, uint8_t *packet, size_t number_at,
+                          uint32_t *truncated)
+{
+    packet[0] ^= mask->bytes[0] & first_byte_bits(packet[0]);
     int size = (packet[0] & 0x03) + 1;
     *truncated = 0;
     for (int i = 0; i < size; i++) {
-        packet[number_at + (size_t)i] ^= mask[0][1 + i];
+        packet[number_at + (size_t)i] ^= mask->bytes[1 + i];
         *truncated = *truncated << 8 | packet[number_at + (size_t)i];
     }
     return size;
+}
+
+int neap_packet_unmask(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t packet_size,
+                       size_t number_at, uint32_t *truncated)
+{
+    const uint8_t *sample = packet + number_at + NUMBER_SIZE_MAX;
+    struct header_mask mask;
+
+    if (!has_sample(packet_size, number_at) || make_masks(crypto, key, &sample, 1, &mask))
+        return NEAP_ERR_INVALID_PACKET;
+    return neap_packet_unmask_by(&mask, packet, number_at, truncated);
+}
+
+size_t neap_packet_masks(struct crypto *crypto, struct packet_key *key, const uint8_t *packets, size_t size,
+                         size_t segment, size_t number_at, struct header_mask masks[MASK_RUN])
+{
+    const uint8_t *samples[MASK_RUN];
+    size_t count = 0;
+
+    for (; count < MASK_RUN && count * segment < size; count++) {
+        size_t left = size - count * segment;
+
+        if (!has_sample(left < segment ? left : segment, number_at))
+            break;
+        samples[count] = packets + count * segment + number_at + NUMBER_SIZE_MAX;
+    }
+    return count > 0 && make_masks(crypto, key, samples, count, masks) == 0 ? count : 0;
 }
 
 int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t header_size,

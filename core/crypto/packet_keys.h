@@ -56,11 +56,25 @@ struct seal_packet {
 int neap_packets_seal(struct crypto *crypto, struct packet_key *key, const struct seal_packet *packets,
                       size_t count);
 
+#define MASK_RUN 16u /* masks made at a time */
+
+/* What the first byte and the number of one packet are xored with (RFC 9001 §5.4.1): five bytes count. */
+struct header_mask {
+    uint8_t bytes[16];
+};
+
 /** Remove header protection in place: `number_at` is the offset of the packet number. Returns the number's size
  * (1..4) and its truncated value, or NEAP_ERR_INVALID_PACKET when the packet is too short for a sample. The caller
  * keeps a copy of the first byte and the 4 bytes at number_at when it may need to try again. */
 int neap_packet_unmask(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t packet_size,
                        size_t number_at, uint32_t *truncated);
+/** The masks of `size` bytes of packets that begin every `segment` bytes and have their number at `number_at`: of the first
+ * MASK_RUN at most, while they are long enough for a sample. Returns how many; 0 also where they cannot be made. */
+size_t neap_packet_masks(struct crypto *crypto, struct packet_key *key, const uint8_t *packets, size_t size,
+                         size_t segment, size_t number_at, struct header_mask masks[MASK_RUN]);
+/** neap_packet_unmask where the mask is there. The packet is as long as neap_packet_masks asks. */
+int neap_packet_unmask_by(const struct header_mask *mask, uint8_t *packet, size_t number_at,
+                          uint32_t *truncated);
 /** Open the payload in place. `header_size` includes the packet number, `size` the whole packet with its tag.
  * Returns the plaintext size, or NEAP_ERR_CRYPTO. */
 int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t header_size,

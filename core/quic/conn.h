@@ -372,11 +372,12 @@ struct arrival {
     bool may_keep;     /* a packet without keys may be kept for later */
     uint8_t ecn;
     const struct packet_header
-        *parsed;            /* of the packet that is next, when somebody has parsed it; NULL not */
-    struct span dcid;       /* of the first packet; data NULL before */
-    bool is_ours;           /* that is one of our connection IDs, */
-    uint64_t dcid_sequence; /* this one */
-    bool is_known;          /* the packet that is next names the same, in another datagram of a train */
+        *parsed;                    /* of the packet that is next, when somebody has parsed it; NULL not */
+    struct span dcid;               /* of the first packet; data NULL before */
+    bool is_ours;                   /* that is one of our connection IDs, */
+    uint64_t dcid_sequence;         /* this one */
+    const struct header_mask *mask; /* of that packet; NULL: not made yet */
+    bool is_known; /* the packet that is next names the same, in another datagram of a train */
 };
 
 struct received { /* a packet that was opened */

@@ -100,9 +100,12 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
 {
     struct number_space *s = conn_space(c, p->space);
     struct packet_key *key = &s->read;
+    const struct header_mask *mask = p->arrival->mask;
     uint32_t truncated;
 
-    int number_size = neap_packet_unmask(c->crypto, key, packet, h->size, h->number_at, &truncated);
+    int number_size = mask ? neap_packet_unmask_by(mask, packet, h->number_at, &truncated)
+                           : neap_packet_unmask(c->crypto, key, packet, h->size, h->number_at, &truncated);
+    p->arrival->mask = NULL;
     if (number_size < 0) {
         *why = "too short";
         return false;
@@ -405,6 +408,25 @@ static bool follows(struct packet_header *h, const uint8_t *bytes, size_t size)
     return true;
 }
 
+/* Masks of a train's headers, made for many at a time: the key of header protection is one for all 1-RTT packets. */
+struct train_masks {
+    struct header_mask masks[MASK_RUN];
+    size_t count, used;
+};
+
+static const struct header_mask *next_mask(neap_conn *c, struct train_masks *m, const struct packet_header *h,
+                                           const uint8_t *bytes, size_t size, size_t segment)
+{
+    struct packet_key *key = &c->application.read;
+
+    if (m->used == m->count) {
+        m->used = m->count = 0;
+        if (size > segment && h->type == NEAP_PACKET_SHORT && packet_key_is_set(key))
+            m->count = neap_packet_masks(c->crypto, key, bytes, size, segment, h->number_at, m->masks);
+    }
+    return m->used < m->count ? &m->masks[m->used++] : NULL;
+}
+
 /* What is the same for all datagrams of a train while the connection stays what it is. False: nothing is taken. */
 static bool begin_recv(neap_conn *c, struct arrival *a)
 {
@@ -451,8 +473,10 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
 {
     struct arrival a = {.info = info, .ecn = info->ecn, .may_keep = true};
     struct packet_header h;
+    struct train_masks masks;
     size_t at = 0;
 
+    masks.count = masks.used = 0;
     if (c->stage == STAGE_CLOSED)
         return size < segment ? size : segment;
     if (first)
@@ -464,6 +488,7 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
         c->counters.bytes_received += a.size;
         /* From where it comes is looked up anew only when the path may be another than a moment ago. */
         a.is_known = a.is_ours && a.path == conn_path(c);
+        a.mask = first && !c->handshake ? next_mask(c, &masks, &h, bytes + at, size - at, segment) : NULL;
         if (a.is_known)
             neap_validation_on_udp_datagram(&a.path->address, a.size);
         else

@@ -412,7 +412,8 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     struct stream *stream;
     bool news;
 
-    neap_streams_reap(s);
+    if (!list_empty(&s->ended))
+        neap_streams_reap(s);
     if (f->offset > VARINT_MAX || f->data.size > VARINT_MAX - f->offset)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAM past 2^62-1");
     int error = find_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
@@ -435,7 +436,9 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     count_received(s, stream, highest, read, now);
     if (news)
         mark_readable(s, stream);
-    neap_streams_settle(s, stream);
+    /* While its end has not come, neither has the stream's. */
+    if (stream->recv->state != RECV_OPEN)
+        neap_streams_settle(s, stream);
     return 0;
 }
 

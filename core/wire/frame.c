@@ -253,10 +253,18 @@ static int parse_fields(struct reader *r, struct frame *f, struct failure *why)
 
 int neap_frame_parse(struct reader *r, struct frame *out, struct failure *why)
 {
-    int error = parse_type(r, out, why);
+    int error;
 
-    if (!error)
-        error = parse_fields(r, out, why);
+    /* Most frames that come carry a stream's bytes. */
+    if (!r->bad && r->at < r->end && (*r->at & ~STREAM_BITS) == FRAME_STREAM) {
+        out->type = *r->at++;
+        out->kind = KIND_STREAM;
+        error = parse_stream(r, out, why);
+    } else {
+        error = parse_type(r, out, why);
+        if (!error)
+            error = parse_fields(r, out, why);
+    }
     if (!error && r->bad)
         error = bad_encoding(why, "frame cut short");
     return error;

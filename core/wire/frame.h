@@ -86,6 +86,7 @@ enum frame_kind {
         FRAME_KINDS /* an unknown type */
 };
 
+#define STREAM_BITS 0x07u
 #define STREAM_FIN 0x01u
 #define STREAM_LEN 0x02u
 #define STREAM_OFF 0x04u
