@@ -13,6 +13,30 @@ describe("hash", function()
     )
     assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", helper.hex((crypto.hash(256, ""))))
   end)
+
+  it("is that of others for messages of every size, in one part and in several", function()
+    local dir, parts, seed = helper.make_dir(), {}, 1
+    for i = 1, 300 do
+      seed = seed * 48271 % 2147483647
+      parts[i] = string.char(seed % 256)
+    end
+    local whole = table.concat(parts)
+    for size = 0, #whole do helper.write_file(("%s/%03d"):format(dir, size), whole:sub(1, size)) end
+    for _, bits in ipairs({ 256, 384 }) do
+      local size = 0
+      for line in helper.run(("cd %s && sha%dsum ???"):format(helper.quote(dir), bits)):gmatch("[^\n]+") do
+        local digest, message = line:match("^%x+"), whole:sub(1, size)
+        assert.equal(digest, helper.hex((crypto.hash(bits, message))))
+        for _, cut in ipairs({ 1, 55, 64, 100, 191 }) do
+          local _, last = crypto.hash(bits, message:sub(1, cut), message:sub(cut + 1))
+          assert.equal(digest, helper.hex(last))
+        end
+        size = size + 1
+      end
+      assert.equal(#whole + 1, size)
+    end
+    helper.remove_dir(dir)
+  end)
 end)
 
 --- The fields of the traces, in order.

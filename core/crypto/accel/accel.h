@@ -7,6 +7,10 @@
 #if defined(NEAP_ACCEL) && defined(__x86_64__)
 #define ACCEL_X86 1
 #endif
+/* libcrypto has its own. */
+#if defined(ACCEL_X86) && !defined(NEAP_HAVE_LIBCRYPTO)
+#define ACCEL_SHA256 1
+#endif
 /* clang before 16 has the intrinsics only where the whole file may use them. */
 #if defined(NEAP_ACCEL) && defined(__aarch64__) && defined(__linux__) && \
     __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && (!defined(__clang__) || defined(__ARM_FEATURE_AES))
@@ -20,6 +24,7 @@
 bool neap_cpu_has_aesni(void);
 bool neap_cpu_has_vaes256(void);
 bool neap_cpu_has_vaes512(void);
+bool neap_cpu_has_sha(void);
 bool neap_cpu_has_armv8(void);
 
 #endif

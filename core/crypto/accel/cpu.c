@@ -12,6 +12,7 @@
 #define ECX_OSXSAVE (1u << 27)
 /* CPUID leaf 7 */
 #define EBX_AVX2 (1u << 5)
+#define EBX_SHA (1u << 29)
 #define EBX_AVX512F (1u << 16)
 #define EBX_AVX512BW (1u << 30)
 #define EBX_AVX512VL (1u << 31)
@@ -46,6 +47,11 @@ static bool has_all(unsigned features, unsigned wanted)
 bool neap_cpu_has_aesni(void)
 {
     return has_all(cpuid(1).ecx, ECX_AES | ECX_PCLMULQDQ | ECX_SSE41);
+}
+
+bool neap_cpu_has_sha(void)
+{
+    return has_all(cpuid(1).ecx, ECX_SSE41) && has_all(cpuid(7).ebx, EBX_SHA);
 }
 
 bool neap_cpu_has_vaes256(void)

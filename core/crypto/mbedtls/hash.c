@@ -1,8 +1,11 @@
-/* Builds without libcrypto: SHA-256 and SHA-384 in contexts that live inside of struct hash_state. */
+/* Builds without libcrypto: SHA-256 and SHA-384 in contexts that live inside of struct hash_state. SHA-256 in the CPU's
+ * instructions where it has them. */
 #include "crypto/crypto.h"
 
 #ifndef NEAP_HAVE_LIBCRYPTO
 
+#include "crypto/accel/accel.h"
+#include "crypto/accel/sha256.h"
 #include "crypto/mbedtls/compat.h"
 
 #include <assert.h>
@@ -11,6 +14,15 @@ _Static_assert(sizeof(mbedtls_sha256_context) <= sizeof(((struct hash_state *)0)
                "room for SHA-256");
 _Static_assert(sizeof(mbedtls_sha512_context) <= sizeof(((struct hash_state *)0)->context),
                "room for SHA-384");
+
+#ifdef ACCEL_SHA256
+_Static_assert(sizeof(struct sha256) <= sizeof(((struct hash_state *)0)->context), "room for our SHA-256");
+
+static struct sha256 *accelerated_of(struct hash_state *s)
+{
+    return s->hash == HASH_SHA256 && neap_sha256_is_here() ? (struct sha256 *)(void *)s->context : NULL;
+}
+#endif
 
 static mbedtls_sha256_context *sha256_of(struct hash_state *s)
 {
@@ -32,6 +44,12 @@ static void must(int error)
 void neap_hash_start(struct hash_state *s, enum crypto_hash hash)
 {
     s->hash = hash;
+#ifdef ACCEL_SHA256
+    if (accelerated_of(s)) {
+        neap_sha256_start(accelerated_of(s));
+        return;
+    }
+#endif
     if (hash == HASH_SHA256) {
         mbedtls_sha256_init(sha256_of(s));
         must(mbedtls_sha256_starts(sha256_of(s), 0));
@@ -45,6 +63,12 @@ void neap_hash_update(struct hash_state *s, struct span data)
 {
     if (data.size == 0)
         return;
+#ifdef ACCEL_SHA256
+    if (accelerated_of(s)) {
+        neap_sha256_update(accelerated_of(s), data.data, data.size);
+        return;
+    }
+#endif
     if (s->hash == HASH_SHA256)
         must(mbedtls_sha256_update(sha256_of(s), data.data, data.size));
     else
@@ -53,11 +77,22 @@ void neap_hash_update(struct hash_state *s, struct span data)
 
 static size_t context_size(enum crypto_hash hash)
 {
+#ifdef ACCEL_SHA256
+    if (hash == HASH_SHA256 && neap_sha256_is_here())
+        return sizeof(struct sha256);
+#endif
     return hash == HASH_SHA256 ? sizeof(mbedtls_sha256_context) : sizeof(mbedtls_sha512_context);
 }
 
 void neap_hash_end(struct hash_state *s, uint8_t *out)
 {
+#ifdef ACCEL_SHA256
+    if (accelerated_of(s)) {
+        neap_sha256_end(accelerated_of(s), out);
+        neap_hash_free(s);
+        return;
+    }
+#endif
     if (s->hash == HASH_SHA256) {
         must(mbedtls_sha256_finish(sha256_of(s), out));
     } else {
