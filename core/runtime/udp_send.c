@@ -276,6 +276,35 @@ static size_t socket_for(const struct attachment *attachment, const neap_address
     return ATTACHMENT_SOCKETS;
 }
 
+/* Datagrams of another connection to the same place that lie right behind go in the same train: busy clients of one proxy or
+ * one load generator have one address. Where such a train is refused the first of them is told; the next one leads the next. */
+static bool joins(const struct udp_socket *udp, const struct train *last, const struct train *next,
+                  neap_time now)
+{
+    size_t size = last->size + next->size;
+
+    return udp->segmentation && !last->is_split && !next->is_split &&
+           last->bytes + last->size == next->bytes && last->segment_size == next->segment_size &&
+           last->size % last->segment_size == 0 && size <= LIMIT_UDP_TRAIN &&
+           size <= last->segment_size * LIMIT_UDP_SEGMENTS && last->at <= now && next->at <= now &&
+           last->ecn == next->ecn && neap_address_equal(&last->to, &next->to) &&
+           neap_address_equal(&last->from, &next->from);
+}
+
+static void add_train(struct attachment *attachment, struct send_batch *batch, size_t socket,
+                      const struct train *train, neap_time now)
+{
+    size_t count = batch->train_counts[socket];
+    struct train *last = &batch->trains[socket][count - (count > 0)];
+
+    if (count > 0 && joins(&attachment->sockets[socket], last, train, now)) {
+        last->size += train->size;
+        return;
+    }
+    batch->trains[socket][count] = *train;
+    batch->train_counts[socket]++;
+}
+
 /* Fill the batch from the endpoint, each socket's trains in a row. Returns what neap_endpoint_send said at last: above 0
  * when the batch is full. The time is asked for each train: sealing one takes long enough to spoil a sample of RTT. */
 static int64_t gather(neap_loop *loop, struct attachment *attachment)
@@ -288,7 +317,8 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
     for (size_t count = 0;
          count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN; count++) {
         neap_udp_datagram datagram = {.bytes = batch->bytes + used};
-        size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, neap_loop_now());
+        neap_time now = neap_loop_now();
+        size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, now);
         if (size <= 0)
             break;
         size_t segment = datagram.segment_size, socket = socket_for(attachment, &datagram.to);
@@ -296,7 +326,7 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
             loop->stats.send_errors++;
             continue;
         }
-        batch->trains[socket][batch->train_counts[socket]++] = (struct train){
+        struct train train = {
             .bytes = datagram.bytes,
             .size = (size_t)size,
             .segment_size = segment > 0 && segment < (size_t)size ? segment : (size_t)size,
@@ -307,6 +337,7 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
             .is_split = datagram.is_split,
             .sender = datagram.sender,
         };
+        add_train(attachment, batch, socket, &train, now);
         used += (size_t)size;
     }
     return size;

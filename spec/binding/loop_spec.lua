@@ -74,6 +74,46 @@ local function is_default(name)
 end
 
 describe("a loop", function()
+  it("sends what several connections say to one address in one train", function()
+    local loop = new_loop()
+    local server = assert(loop:listen(pair.config(), "127.0.0.1:0"))
+    local client = assert(loop:client(pair.config()))
+    local conns, got = {}, {}
+    for i = 1, 8 do conns[i] = assert(client:connect("localhost", (server:address()))) end
+    local function serve(conn)
+      for id in conn.readable_next, conn do
+        local bytes = conn:stream_recv(id)
+        if bytes then got[conn] = (got[conn] or "") .. bytes end
+      end
+    end
+    local function all(condition)
+      return function()
+        for _, conn in ipairs(conns) do
+          if not condition(conn) then return false end
+        end
+        return true
+      end
+    end
+    run(loop, { server, client }, serve, all(function(conn) return conn:is_confirmed() end))
+    -- Until nobody has an acknowledgement left to send.
+    local quiet = core.now() + 0.1
+    run(loop, { server, client }, serve, function() return core.now() > quiet end)
+    for i, conn in ipairs(conns) do assert(conn:stream_send(conn:stream_open(), ("%d"):format(i):rep(700), true)) end
+    local before = loop:stats()
+    loop:flush()
+    local after = loop:stats()
+    if not after.segmentation then return pending("the kernel has no trains") end
+    local messages, bytes = after.messages_sent - before.messages_sent, after.bytes_sent - before.bytes_sent
+    assert.is_true(bytes > 8 * 700, bytes .. " bytes")
+    assert.is_true(messages <= 2, messages .. " messages")
+    local count = 0
+    run(loop, { server, client }, serve, function()
+      count = 0
+      for _, text in pairs(got) do count = count + (#text == 700 and text == text:sub(1, 1):rep(700) and 1 or 0) end
+      return count == 8
+    end)
+  end)
+
   it("echoes a megabyte over IPv4, many datagrams a system call", function()
     local stats = echo("127.0.0.1:0", 2 ^ 20)
     assert.is_true(stats.bytes_sent > 2 * 2 ^ 20)
