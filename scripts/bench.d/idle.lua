@@ -1,8 +1,9 @@
 --- What a server keeps for connections that see its SETTINGS and are left alone then:
 --- neap run scripts/bench.d/idle.lua PORT CONNECTIONS SERVER_PID → resident bytes a connection
+--- neap run scripts/bench.d/idle.lua PORT CONNECTIONS hold SECONDS → "open", and they are there for so long
 local core = require("neap.core")
 
-local port, connections, pid = ...
+local port, connections, pid, seconds = ...
 connections = tonumber(connections)
 
 local peer = "127.0.0.1:" .. port
@@ -70,6 +71,14 @@ local function open(count)
   while core.now() < settled do turn(0.1) end
 end
 
+if pid == "hold" then
+  open(connections)
+  io.write("open\n")
+  io.stdout:flush()
+  local till = core.now() + tonumber(seconds)
+  while core.now() < till do turn(0.1) end
+  return
+end
 open(100)
 local before = resident_bytes()
 open(connections)
