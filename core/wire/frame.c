@@ -145,12 +145,14 @@ static int parse_token(struct reader *r, struct frame *f, struct failure *why)
 static int parse_stream(struct reader *r, struct frame *f, struct failure *why)
 {
     struct frame_stream *stream = &f->stream;
+    struct reader in = *r; /* not behind a pointer, so that it stays in registers */
+    uint64_t id = read_varint(&in);
+    uint64_t offset = f->type & STREAM_OFF ? read_varint(&in) : 0;
+    struct span data = f->type & STREAM_LEN ? read_bytes(&in, read_varint(&in)) : read_rest(&in);
 
-    stream->id = read_varint(r);
-    stream->offset = f->type & STREAM_OFF ? read_varint(r) : 0;
-    stream->data = f->type & STREAM_LEN ? read_bytes(r, read_varint(r)) : read_rest(r);
-    stream->fin = f->type & STREAM_FIN;
-    if (stream->offset + stream->data.size > VARINT_MAX)
+    *r = in;
+    *stream = (struct frame_stream){.id = id, .offset = offset, .data = data, .fin = f->type & STREAM_FIN};
+    if (offset + data.size > VARINT_MAX)
         return bad_encoding(why, "STREAM past 2^62-1");
     return NEAP_OK;
 }
