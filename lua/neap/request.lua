@@ -14,6 +14,11 @@ local exchange_methods = Session.exchange_methods
 local DEFAULT_LIMIT = 1024 * 1024 -- bytes that body() and json() take unless told
 local BLANK = { [9] = true, [32] = true } -- OWS, RFC 9110 §5.6.3
 
+-- What a name has that gets its value later. A variable: the room of a name whose value is written out as nil is
+-- lost to others or in their way, as the seed of LuaJIT's strings has it, and then each request's table is made
+-- anew.
+local NONE = nil
+
 local methods, lazy = {}, {}
 local Request = {}
 
@@ -74,7 +79,8 @@ function Request.new(session, stream, fin, method, target, path, query, host, sc
   -- All that most requests get is named here, so that the table is made once as large as it gets.
   local self = { _session = session, _stream = stream, _finished = fin, _block = block, method = method,
     target = target, path = path, query_string = query or nil, host = host or nil, scheme = scheme or nil,
-    has_body = not fin, route = nil, params = nil, headers = nil, _segments = nil }
+    has_body = not fin, route = NONE, params = NONE, headers = NONE, _segments = NONE,
+    _wildcard = NONE }
   if protocol then self.protocol = protocol end
   if not path then
     local spelled, sent = spell(query and target:sub(1, -#query - 2) or target)

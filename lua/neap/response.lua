@@ -30,10 +30,12 @@ local MAX_NOTED = 64 -- places of the fields of a response that leaves with othe
 -- What most responses keep as it is.
 Response._method = false -- that of a request that changes what its response is: HEAD, CONNECT
 
+local NONE = nil -- as in neap.request
+
 function Response.new(req)
   -- Named here, so that the table is made once as large as it gets.
   local self = { _exchange = req, _status = 200, _started = false, _ended = false, _is_over = false, sent = 0,
-    _fields = nil, _body = nil }
+    _fields = NONE, _body = NONE }
   local method = req.method
   if method == "HEAD" or method == "CONNECT" then self._method = method end
   return setmetatable(self, Response)
