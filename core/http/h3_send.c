@@ -65,12 +65,12 @@ static int check_outgoing(const struct neap_h3 *h3, const neap_field *fields, si
     return neap_fields_check(fields, count, kind, false, info, NULL) ? NEAP_ERR_ARGUMENT : NEAP_OK;
 }
 
-/* Check and encode a response's fields, or find them in the cache. Errors as of both. */
-static int section_of_response(struct section *s, const struct neap_h3 *h3, const neap_field *fields,
-                               size_t count)
+/* Check and encode a message's fields, or find them in the cache. Errors as of both. */
+static int open_section(struct section *s, const struct neap_h3 *h3, const neap_field *fields, size_t count,
+                        enum section_kind kind)
 {
     struct section_cache *cache = neap_conn_shared(h3->conn, sizeof(*cache));
-    const struct section_slot *known = cache ? neap_section_cache_find(cache, fields, count) : NULL;
+    const struct section_slot *known = cache ? neap_section_cache_find(cache, kind, fields, count) : NULL;
 
     s->room = NULL;
     if (known && known->fields_size <= h3->peer_max_field_section_size) {
@@ -78,11 +78,11 @@ static int section_of_response(struct section *s, const struct neap_h3 *h3, cons
         s->info = known->info;
         return NEAP_OK;
     }
-    int err = check_outgoing(h3, fields, count, SECTION_RESPONSE, &s->info);
+    int err = check_outgoing(h3, fields, count, kind, &s->info);
     if (!err)
         err = section_encode(s, h3->pool, fields, count);
     if (!err && cache && !known)
-        neap_section_cache_note(cache, fields, count, &s->info, s->frame);
+        neap_section_cache_note(cache, kind, fields, count, &s->info, s->frame);
     return err;
 }
 
@@ -101,42 +101,6 @@ static void close_sending(struct h3_request *r)
     if (r->h3->is_server)
         neap_h3_merit(r->h3, H3_MERIT_EXCHANGE);
     neap_h3_request_settle(r);
-}
-
-int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin)
-{
-    struct section_info info;
-
-    if (neap_h3_is_closed(h3) || h3->goaway_received != NO_ID)
-        return NEAP_ERR_CLOSED;
-    if (h3->is_server)
-        return NEAP_ERR_ARGUMENT;
-    int err = check_outgoing(h3, fields, count, SECTION_REQUEST, &info);
-    if (err)
-        return err;
-    if (fin && info.content_length > 0)
-        return NEAP_ERR_ARGUMENT;
-    neap_h3_open_control(h3);
-    int64_t id = neap_conn_stream_open(h3->conn, true);
-    if (id == NEAP_ERR_STREAM_LIMIT && !neap_conn_is_established(h3->conn))
-        return NEAP_ERR_AGAIN; /* how many streams we get is told in the handshake */
-    if (id < 0)
-        return id;
-    struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);
-    err = r ? neap_h3_send_section(r, fields, count, fin) : NEAP_ERR_NO_MEMORY;
-    if (err) {
-        neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_READ, NEAP_H3_REQUEST_CANCELLED);
-        neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, NEAP_H3_REQUEST_CANCELLED);
-        if (r)
-            neap_h3_request_free(r);
-        return err;
-    }
-    r->is_head = info.is_head;
-    r->is_connect = info.is_connect;
-    r->is_reported = true;
-    r->send_left = info.is_connect ? -1 : info.content_length;
-    r->sending = fin ? SEND_CLOSED : SEND_BODY;
-    return id;
 }
 
 /* Body bytes that fit behind a frame header. */
@@ -282,7 +246,7 @@ static int open_response(struct section *s, struct response *out, const struct n
         return NEAP_ERR_STREAM_STOPPED;
     if (!r || !h3->is_server || r->sending != SEND_HEADERS || !r->is_reported)
         return NEAP_ERR_STREAM_STATE;
-    int err = section_of_response(s, h3, fields, count);
+    int err = open_section(s, h3, fields, count, SECTION_RESPONSE);
     if (err)
         return err;
     unsigned status = s->info.status;
@@ -328,27 +292,102 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
     return NEAP_OK;
 }
 
-/* Queue the fields, and as much of the body as there is room for behind them: how many of its bytes. */
-static int64_t queue_response(struct h3_request *r, struct span frame, struct span body, bool has_no_body)
+/* Queue the fields, and as much of the body as there is room for behind them: how many of its bytes. The stream ends with
+ * the last of them if `fin` is set. */
+static int64_t queue_message(struct h3_request *r, struct span frame, struct span body, bool fin)
 {
     neap_conn *conn = r->h3->conn;
     uint8_t room[H3_FRAME_HEAD_MAX];
     struct writer head = writer_of(room, sizeof(room));
     size_t share = 0;
 
-    if (body.size > 0 && !has_no_body) {
+    if (body.size > 0) {
         int64_t capacity = neap_conn_held_capacity(conn, r->stream);
         if (capacity < 0 && capacity != NEAP_ERR_AGAIN)
             return capacity;
         if (capacity > (int64_t)frame.size)
             share = frame_share(body.size, capacity - (int64_t)frame.size);
     }
-    bool is_whole = share == body.size || has_no_body;
     if (share > 0)
         write_h3_frame_head(&head, H3_DATA, share);
     struct span parts[] = {frame, span_of(room, writer_size(&head)), span_of(body.data, share)};
-    int err = neap_conn_held_queue(conn, r->stream, parts, share > 0 ? 3 : 1, is_whole);
-    return err ? err : (int64_t)(is_whole ? body.size : share);
+    int err = neap_conn_held_queue(conn, r->stream, parts, share > 0 ? 3 : 1, fin && share == body.size);
+    return err ? err : (int64_t)share;
+}
+
+/* Its stream could not be had, or is of no use without the fields. */
+static int64_t drop_request(struct neap_h3 *h3, struct h3_request *r, int64_t id, int64_t err)
+{
+    neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_READ, NEAP_H3_REQUEST_CANCELLED);
+    neap_conn_stream_end(h3->conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, NEAP_H3_REQUEST_CANCELLED);
+    if (r)
+        neap_h3_request_free(r);
+    return err;
+}
+
+/* Open a stream for checked fields and `body`, of which *taken bytes go with them: the stream's ID or an error. */
+static int64_t start_request(struct neap_h3 *h3, const struct section *s, struct span body, bool fin,
+                             size_t *taken)
+{
+    neap_h3_open_control(h3);
+    int64_t id = neap_conn_stream_open(h3->conn, true);
+    if (id == NEAP_ERR_STREAM_LIMIT && !neap_conn_is_established(h3->conn))
+        return NEAP_ERR_AGAIN; /* how many streams we get is told in the handshake */
+    if (id < 0)
+        return id;
+    struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);
+    int64_t share = r ? queue_message(r, s->frame, body, fin) : NEAP_ERR_NO_MEMORY;
+    if (share < 0)
+        return drop_request(h3, r, id, share);
+    *taken = (size_t)share;
+    r->is_head = s->info.is_head;
+    r->is_connect = s->info.is_connect;
+    r->is_reported = true;
+    r->send_left = s->info.is_connect ? -1 : s->info.content_length;
+    if (r->send_left > 0)
+        r->send_left -= share;
+    r->sending = fin && *taken == body.size ? SEND_CLOSED : SEND_BODY;
+    if (*taken < body.size)
+        ask_for_room(r);
+    return id;
+}
+
+/* Whether a request may be sent now with these fields, which are checked and encoded: 0 or a negative error. */
+static int open_request(struct section *s, const struct neap_h3 *h3, const neap_field *fields, size_t count)
+{
+    if (neap_h3_is_closed(h3) || h3->goaway_received != NO_ID)
+        return NEAP_ERR_CLOSED;
+    return h3->is_server ? NEAP_ERR_ARGUMENT : open_section(s, h3, fields, count, SECTION_REQUEST);
+}
+
+int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin)
+{
+    struct section s;
+    size_t taken;
+
+    s.room = NULL;
+    int64_t id = open_request(&s, h3, fields, count);
+    if (id == NEAP_OK)
+        id = fin && s.info.content_length > 0 ? NEAP_ERR_ARGUMENT
+                                              : start_request(h3, &s, span_of(NULL, 0), fin, &taken);
+    section_free(&s, h3->pool);
+    return id;
+}
+
+int64_t neap_h3_request(neap_h3 *h3, const neap_field *fields, size_t count, const void *body, size_t size,
+                        size_t *taken)
+{
+    struct section s;
+
+    *taken = 0;
+    s.room = NULL;
+    int64_t id = open_request(&s, h3, fields, count);
+    if (id == NEAP_OK)
+        id = s.info.content_length >= 0 && (uint64_t)s.info.content_length != size
+                 ? NEAP_ERR_ARGUMENT
+                 : start_request(h3, &s, span_of(body, size), true, taken);
+    section_free(&s, h3->pool);
+    return id;
 }
 
 int64_t neap_h3_respond(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count,
@@ -364,12 +403,14 @@ int64_t neap_h3_respond(neap_h3 *h3, uint64_t stream, const neap_field *fields, 
                    (response.left >= 0 && (uint64_t)response.left != size && !response.has_no_body)))
         taken = NEAP_ERR_ARGUMENT;
     else if (!taken)
-        taken = queue_response(r, s.frame, span_of(body, size), response.has_no_body);
+        taken = queue_message(r, s.frame, span_of(body, response.has_no_body ? 0 : size), true);
     section_free(&s, h3->pool);
     if (taken == NEAP_ERR_NO_MEMORY)
         return give_up(r);
     if (taken < 0)
         return taken;
+    if (response.has_no_body)
+        taken = (int64_t)size;
     note_response(r, &response);
     bool is_whole = (size_t)taken == size;
     note_sent(r, (size_t)taken, is_whole);

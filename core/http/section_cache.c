@@ -64,14 +64,15 @@ static bool holds(const struct section_slot *slot, const neap_field *fields, siz
     return at == end;
 }
 
-const struct section_slot *neap_section_cache_find(const struct section_cache *cache,
+const struct section_slot *neap_section_cache_find(const struct section_cache *cache, enum section_kind kind,
                                                    const neap_field *fields, size_t count)
 {
     if (count > LINES_MOST)
         return NULL;
     uint32_t hash = hash_of(fields, count);
     const struct section_slot *slot = &cache->slots[slot_of(hash)];
-    return slot->frame_size > 0 && slot->hash == hash && holds(slot, fields, count) ? slot : NULL;
+    bool may_be = slot->frame_size > 0 && slot->hash == hash && slot->kind == kind;
+    return may_be && holds(slot, fields, count) ? slot : NULL;
 }
 
 /* Fields of the peer's or the application's that are about one user (RFC 9110 §11, RFC 6265). How long an answer took
@@ -106,8 +107,8 @@ static bool may_keep(const neap_field *fields, size_t count, struct span frame, 
     return *size + frame.size <= SECTION_CACHE_BYTES;
 }
 
-void neap_section_cache_note(struct section_cache *cache, const neap_field *fields, size_t count,
-                             const struct section_info *info, struct span frame)
+void neap_section_cache_note(struct section_cache *cache, enum section_kind kind, const neap_field *fields,
+                             size_t count, const struct section_info *info, struct span frame)
 {
     size_t key_size;
 
@@ -132,6 +133,7 @@ void neap_section_cache_note(struct section_cache *cache, const neap_field *fiel
     }
     write_span(&w, frame);
     slot->hash = hash;
+    slot->kind = kind;
     slot->key_size = (uint16_t)key_size;
     slot->frame_size = (uint16_t)frame.size;
     slot->fields_size = (uint32_t)neap_fields_size(fields, count);

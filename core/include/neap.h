@@ -759,6 +759,11 @@ NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
  * not a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than 256, larger than 65536 bytes or
  * than the peer takes, or 65536 streams are kept), NEAP_ERR_NO_MEMORY. Fields are copied. */
 NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
+/** Send a request and all of its body at once: its stream id, and *taken of the `size` bytes. Where they are all of them our
+ * side has ended; else neap_h3_send_body goes on with the rest, and NEAP_H3_WRITABLE comes. Errors as neap_h3_send_request;
+ * NEAP_ERR_ARGUMENT also for a content-length that is not `size`. `body` may be NULL when `size` is 0. */
+NEAP_API int64_t neap_h3_request(neap_h3 *h3, const neap_field *fields, size_t count, const void *body,
+                                 size_t size, size_t *taken);
 /** Send a response field section; a :status of 1xx may be followed by others. 0; NEAP_ERR_ARGUMENT (fields that are
  * forbidden, `fin` with 1xx or with a content-length above 0, a content-length with 1xx, 204 or the 2xx of a CONNECT),
  * NEAP_ERR_STREAM_STATE (no such request, not told yet, answered already, not a server), NEAP_ERR_STREAM_STOPPED,

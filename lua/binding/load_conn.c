@@ -154,8 +154,9 @@ bool neap_load_send(struct load_conn *c, struct load_request *r, neap_time now)
 {
     struct load *load = c->load;
     const struct load_target *target = &load->options.targets[r->target];
-    int64_t id = neap_h3_send_request(c->h3, target->fields, target->count, load->options.body_size == 0);
-
+    size_t taken;
+    int64_t id = neap_h3_request(c->h3, target->fields, target->count, load->options.body,
+                                 load->options.body_size, &taken);
     if (id == NEAP_ERR_STREAM_LIMIT || id == NEAP_ERR_AGAIN) {
         c->is_blocked = true;
         return false;
@@ -171,13 +172,13 @@ bool neap_load_send(struct load_conn *c, struct load_request *r, neap_time now)
     }
     r->conn = c;
     r->stream = (uint64_t)id;
-    r->body_at = 0;
+    r->body_at = taken;
     r->status = 0;
     r->has_answer = false;
     c->open++;
     neap_h3_set_user(c->h3, r->stream, r);
-    if (load->options.body_size > 0)
-        send_body(r);
+    if (load->phase == LOAD_MEASURING)
+        load->result.body_sent += taken;
     return true;
 }
 

@@ -124,3 +124,49 @@ describe("neap_h3_respond", function()
     peer:free()
   end)
 end)
+
+describe("neap_h3_request", function()
+  it("sends fields, body and end, the same however often", function()
+    local peer = exchange.peer("server")
+    for i = 1, 6 do
+      local body = i % 2 == 0 and "hello" or ""
+      local fields = with(POST, { "content-length", tostring(#body) })
+      local id, taken = peer.pair:request_whole(fields, body)
+      assert.equal(#body, taken)
+      peer.pair:run()
+      assert.same({ headers(fields) .. (body == "" and "" or data(body)), true }, { peer:received(id) })
+    end
+    peer:free()
+  end)
+
+  it("says how much of a body fits, and goes on behind it", function()
+    local pair = exchange.pair()
+    exchange.events(pair, "client")
+    local body = ("x"):rep(300000)
+    local id, taken = pair:request_whole(with(POST, { "content-length", "300000" }), body)
+    assert.is_true(taken > 250000 and taken < 262144, taken)
+    local size = 0
+    for _ = 1, 20 do
+      pair:run()
+      for _, event in ipairs((exchange.events(pair, "server"))) do size = size + #(event.body or "") end
+      for _, event in ipairs((exchange.events(pair, "client"))) do
+        if event.type == "writable" then
+          taken = taken + assert(pair:send_body("client", id, body:sub(taken + 1), true))
+        end
+      end
+    end
+    assert.equal(300000, taken)
+    assert.equal(300000, size)
+    pair:free()
+  end)
+
+  it("refuses a body of another size than content-length, and what neap_h3_send_request refuses", function()
+    local pair = exchange.pair()
+    for _, size in ipairs({ 0, 4, 6 }) do
+      refused(err.ARGUMENT, pair:request_whole(with(POST, { "content-length", "5" }), ("x"):rep(size)))
+    end
+    refused(err.ARGUMENT, pair:request_whole(OK, ""))
+    assert.equal(0, pair:open_requests("client"))
+    pair:free()
+  end)
+end)

@@ -85,6 +85,10 @@ describe("the cache of field sections", function()
     assert.equal(0, found(many, 5))
   end)
 
+  it("keeps requests as well", function()
+    assert.equal(3, found({ { ":method", "GET" }, { ":scheme", "https" }, { ":authority", "a" }, { ":path", "/" } }, 5))
+  end)
+
   it("keeps nothing that a response may not have", function()
     assert.equal(0, found({ { ":status", "101" } }, 5))
     assert.equal(0, found(with({ "connection", "close" }), 5))

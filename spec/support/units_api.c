@@ -423,6 +423,8 @@ static int nothings(lua_State *L)
     SAY("fields", neap_h3_send_request(http.ours, NULL, 0, true));
     SAY("an empty value", neap_h3_send_request(http.ours, request, 5, true) >= 0);
     SAY("body", neap_h3_send_body(http.ours, http.request, NULL, 0, false));
+    size_t taken;
+    SAY("request", neap_h3_request(http.ours, NULL, 0, NULL, 0, &taken));
     SAY("respond", neap_h3_respond(http.ours, http.request, NULL, 0, NULL, 0));
     SAY("receiving a body", neap_h3_recv_body(http.theirs, http.request, NULL, 0));
     SAY("trailers", neap_h3_send_trailers(http.ours, http.request, NULL, 0));

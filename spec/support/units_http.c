@@ -220,17 +220,19 @@ static int section_cache(lua_State *L)
         neap_field *fields = check_fields(L, lua_gettop(L), &count);
         struct section_info info;
         struct writer w = writer_of(room, sizeof room);
-        const struct section_slot *slot = neap_section_cache_find(cache, fields, count);
+        enum section_kind kind =
+            count > 0 && strcmp(fields[0].name, ":method") == 0 ? SECTION_REQUEST : SECTION_RESPONSE;
+        const struct section_slot *slot = neap_section_cache_find(cache, kind, fields, count);
 
         neap_qpack_encode(&w, fields, count);
         struct span frame = span_of(room, writer_size(&w));
-        int err = neap_fields_check(fields, count, SECTION_RESPONSE, false, &info, NULL);
+        int err = neap_fields_check(fields, count, kind, false, &info, NULL);
         if (slot && (err || !span_equal(frame, section_frame(slot)) || info.status != slot->info.status ||
                      info.content_length != slot->info.content_length ||
                      slot->fields_size != neap_fields_size(fields, count)))
             wrong = "another section was found";
         if (!slot && !err)
-            neap_section_cache_note(cache, fields, count, &info, frame);
+            neap_section_cache_note(cache, kind, fields, count, &info, frame);
         free(fields);
         lua_pop(L, 1);
         lua_pushboolean(L, slot != NULL);

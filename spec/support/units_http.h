@@ -1,4 +1,4 @@
-/* The methods of a pair that work in a stream's own memory. */
+/* Fields, and the methods of a pair that work in a stream's own memory. */
 #ifndef NEAP_SPEC_UNITS_HTTP_H
 #define NEAP_SPEC_UNITS_HTTP_H
 
@@ -10,5 +10,7 @@
 int neap_units_fill_body(lua_State *L, neap_h3 *h3, uint64_t stream);
 /** (_, _, _, consume [, views]) -> bytes, what consume said | nil, error. `consume` nil: all that is seen. */
 int neap_units_peek_body(lua_State *L, neap_h3 *h3, uint64_t stream);
+/** {{name, value}, ...} at `at`; they live to the end of the call. */
+neap_field *neap_units_pair_fields(lua_State *L, int at, size_t *count);
 
 #endif

@@ -49,3 +49,25 @@ int neap_units_peek_body(lua_State *L, neap_h3 *h3, uint64_t stream)
     lua_pushinteger(L, neap_h3_consume_body(h3, stream, (size_t)(consume < 0 ? held : consume)));
     return 2;
 }
+
+neap_field *neap_units_pair_fields(lua_State *L, int at, size_t *count)
+{
+    luaL_checktype(L, at, LUA_TTABLE);
+#if LUA_VERSION_NUM >= 502
+    *count = lua_rawlen(L, at);
+#else
+    *count = lua_objlen(L, at);
+#endif
+    neap_field *fields =
+        lua_newuserdata(L, (*count + 1) * sizeof(*fields)); /* lives to the end of the call */
+    for (size_t i = 0; i < *count; i++) {
+        fields[i] = (neap_field){0};
+        lua_rawgeti(L, at, (int)i + 1);
+        lua_rawgeti(L, -1, 1);
+        fields[i].name = luaL_checklstring(L, -1, &fields[i].name_size);
+        lua_rawgeti(L, -2, 2);
+        fields[i].value = luaL_checklstring(L, -1, &fields[i].value_size);
+        lua_pop(L, 3);
+    }
+    return fields;
+}

@@ -445,28 +445,6 @@ static neap_h3 *check_h3(lua_State *L, int at)
     return side->h3;
 }
 
-static neap_field *check_fields(lua_State *L, int at, size_t *count)
-{
-    luaL_checktype(L, at, LUA_TTABLE);
-#if LUA_VERSION_NUM >= 502
-    *count = lua_rawlen(L, at);
-#else
-    *count = lua_objlen(L, at);
-#endif
-    neap_field *fields =
-        lua_newuserdata(L, (*count + 1) * sizeof(*fields)); /* lives to the end of the call */
-    for (size_t i = 0; i < *count; i++) {
-        fields[i] = (neap_field){0};
-        lua_rawgeti(L, at, (int)i + 1);
-        lua_rawgeti(L, -1, 1);
-        fields[i].name = luaL_checklstring(L, -1, &fields[i].name_size);
-        lua_rawgeti(L, -2, 2);
-        fields[i].value = luaL_checklstring(L, -1, &fields[i].value_size);
-        lua_pop(L, 3);
-    }
-    return fields;
-}
-
 static void push_fields(lua_State *L, const neap_field *fields, size_t count)
 {
     lua_createtable(L, (int)count, 0);
@@ -528,9 +506,24 @@ static int pair_request(lua_State *L)
     size_t count;
     bool fin = lua_toboolean(L, 3);
     neap_h3 *h3 = check_pair(L)->sides[0].h3;
-    neap_field *fields = check_fields(L, 2, &count);
+    neap_field *fields = neap_units_pair_fields(L, 2, &count);
 
     return push_result(L, neap_h3_send_request(h3, fields, count, fin));
+}
+
+/* pair:request_whole(fields, body) -> stream, how much of the body was taken */
+static int pair_request_whole(lua_State *L)
+{
+    size_t count, size, taken = 0;
+    const char *body = luaL_checklstring(L, 3, &size);
+    neap_h3 *h3 = check_pair(L)->sides[0].h3;
+    neap_field *fields = neap_units_pair_fields(L, 2, &count);
+    int results = push_result(L, neap_h3_request(h3, fields, count, size ? body : NULL, size, &taken));
+
+    if (results > 1)
+        return results;
+    lua_pushinteger(L, (lua_Integer)taken);
+    return 2;
 }
 
 /* pair:respond(stream, fields, fin) */
@@ -539,7 +532,7 @@ static int pair_respond(lua_State *L)
     size_t count;
     bool fin = lua_toboolean(L, 4);
     neap_h3 *h3 = check_pair(L)->sides[1].h3;
-    neap_field *fields = check_fields(L, 3, &count);
+    neap_field *fields = neap_units_pair_fields(L, 3, &count);
 
     return push_result(L, neap_h3_send_response(h3, check_id(L, 2), fields, count, fin));
 }
@@ -550,7 +543,7 @@ static int pair_respond_whole(lua_State *L)
     size_t count, size;
     const char *body = luaL_checklstring(L, 4, &size);
     neap_h3 *h3 = check_pair(L)->sides[1].h3;
-    neap_field *fields = check_fields(L, 3, &count);
+    neap_field *fields = neap_units_pair_fields(L, 3, &count);
 
     return push_result(L, neap_h3_respond(h3, check_id(L, 2), fields, count, size ? body : NULL, size));
 }
@@ -567,7 +560,7 @@ static int pair_send_body(lua_State *L)
 static int pair_send_trailers(lua_State *L)
 {
     size_t count;
-    neap_field *fields = check_fields(L, 4, &count);
+    neap_field *fields = neap_units_pair_fields(L, 4, &count);
 
     return push_result(L, neap_h3_send_trailers(check_h3(L, 2), check_id(L, 3), fields, count));
 }
@@ -679,6 +672,7 @@ int neap_units_http_pair(lua_State *L)
         {"close", pair_close},
         {"poll", pair_poll},
         {"request", pair_request},
+        {"request_whole", pair_request_whole},
         {"respond", pair_respond},
         {"respond_whole", pair_respond_whole},
         {"send_body", pair_send_body},
