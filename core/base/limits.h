@@ -15,6 +15,10 @@
 #define LIMIT_TLS_EXTENSIONS 64u     /* extensions in one block; real ClientHellos have about 20 */
 #define LIMIT_SERVER_NAME 255u       /* bytes of a host name (RFC 1035 §2.3.4) */
 #define LIMIT_TLS_PARAMETERS 4096u   /* bytes of our own transport parameters */
+#define LIMIT_TICKET 4096u           /* bytes of a session ticket that a client keeps */
+#define LIMIT_TICKETS_TRIED 4u       /* of a ClientHello that a server looks into */
+#define LIMIT_SESSIONS 256u          /* that a client keeps, */
+#define LIMIT_SESSIONS_SERVER 16u    /* and of them with one server */
 #define LIMIT_UNKNOWN_PARAMETERS 32u /* unknown transport parameters that are checked for coming twice */
 #define LIMIT_CERTIFICATE_SERIAL 20u /* bytes of a serial number (RFC 5280 §4.1.2.2) */
 #define LIMIT_CHAIN_WORK 40u /* for signatures in the search of a path: ten of P-256, which are 4 each */

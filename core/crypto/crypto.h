@@ -171,6 +171,9 @@ int neap_trust_add(struct trust *trust, struct span roots, struct failure *why);
 int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32]);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
+/** A digest of all roots and pins and of whether chains are verified: what a server was known by once it is known by
+ * again, as long as this is the same. `trust` may be NULL. It is kept, so that asking again costs nothing. */
+void neap_trust_fingerprint(struct trust *trust, bool verifies, uint8_t out[32]);
 
 /** A peer's parsed chain, while its handshake runs. */
 struct peer_chain;

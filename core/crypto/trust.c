@@ -118,3 +118,30 @@ size_t neap_trust_pin_count(const struct trust *trust)
 {
     return trust->pin_count;
 }
+
+/* Both lists only grow. */
+static const uint8_t *digest_of(struct trust *trust)
+{
+    struct hash_state state;
+
+    if (trust->digested == trust->count + trust->pin_count && trust->digested > 0)
+        return trust->digest;
+    neap_hash_start(&state, HASH_SHA256);
+    for (size_t i = 0; i < trust->count; i++)
+        neap_hash_update(&state, trust->roots[i].der);
+    for (size_t i = 0; i < trust->pin_count; i++)
+        neap_hash_update(&state, span_of(trust->pins[i], sizeof trust->pins[i]));
+    neap_hash_peek(&state, trust->digest);
+    neap_hash_free(&state);
+    trust->digested = trust->count + trust->pin_count;
+    return trust->digest;
+}
+
+void neap_trust_fingerprint(struct trust *trust, bool verifies, uint8_t out[32])
+{
+    uint8_t all[1 + 32] = {verifies};
+
+    if (trust)
+        memcpy(all + 1, digest_of(trust), 32);
+    neap_hash(HASH_SHA256, span_of(all, sizeof all), out);
+}

@@ -10,6 +10,8 @@ struct trust {
     size_t count, capacity;
     uint8_t (*pins)[32];
     size_t pin_count, pin_capacity;
+    size_t digested; /* so many roots and pins are in this: */
+    uint8_t digest[32];
 };
 
 #endif

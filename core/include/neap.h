@@ -209,10 +209,30 @@ NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
  * pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
 
-/** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
- * restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what
+/** Derive the keys of Retry tokens, stateless resets and session tickets from this 32-byte secret, so that several
+ * processes or a restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what
  * was given out under other keys is not known any more. */
 NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
+
+/** Keys of session tickets, instead of the one that the static secret gives: 1 to 4 secrets of 32 random bytes, the same
+ * in all processes and machines that are to take each other's tickets. The first seals, all open: a new one is first
+ * added behind, then put in front, and the old one goes after the option ticket_lifetime. From each comes a key of its
+ * own for every ticket_lifetime by the wall clock. May be called at any time. 0 or NEAP_ERR_ARGUMENT. */
+NEAP_API int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], size_t count);
+
+/* A client's sessions (RFC 8446 §2.2). With the option resumption a client's connections keep what their server gives
+ * them in the config, up to 16 sessions of a server (name and port) and 256 in all, and neap_connect takes one for the
+ * next connection to it: that needs no certificate and no signature. Each is used once; only if nobody answered it may be
+ * offered again, once that connection is freed. It is good for the same server name, roots, pins and verify_peer, and at
+ * most a week. A server without a name has none. */
+
+/** Write the sessions that the config has now, to be kept in a file: `size` bytes of room at `out`, or NULL to ask how
+ * much it takes. The bytes written, or NEAP_ERR_BUFFER_TOO_SHORT. Who can read them can read what is sent in resumed
+ * connections before the keys are exchanged anew, and can be taken for the client: they are a secret. */
+NEAP_API int64_t neap_config_save_sessions(const neap_config *config, void *out, size_t size);
+/** Add the sessions that neap_config_save_sessions wrote. 0, or NEAP_ERR_ARGUMENT for bytes that it did not write: what
+ * could be read before them is kept. */
+NEAP_API int neap_config_load_sessions(neap_config *config, const void *saved, size_t size);
 
 /** Called for each TLS secret with one line in NSS key log format, without line end, that is good during the call; it
  * may not call the library. NULL: off. `context` (may be NULL) is kept. */
@@ -398,6 +418,9 @@ NEAP_API bool neap_conn_is_confirmed(const neap_conn *conn);
 NEAP_API bool neap_conn_is_draining(const neap_conn *conn);
 /** All over: nothing will be sent or taken; free it. */
 NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
+/** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). False before it is
+ * established. */
+NEAP_API bool neap_conn_is_resumed(const neap_conn *conn);
 /** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 

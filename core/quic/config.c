@@ -15,6 +15,18 @@ static const neap_option rules[OPTIONS] = {
 #undef X
 };
 
+/* What one static secret gives. */
+static void derive_keys(neap_config *config, const uint8_t secret[32])
+{
+    uint8_t tickets[1][32];
+
+    neap_token_keys_derive(&config->tokens, secret);
+    neap_hkdf_expand_label(HASH_SHA256, secret, "neap ticket", (struct span){0}, tickets[0],
+                           sizeof tickets[0]);
+    neap_ticket_keys_set(&config->tls.tickets, tickets, 1);
+    neap_wipe(tickets, sizeof tickets);
+}
+
 static int start_crypto(neap_config *config)
 {
     uint8_t seed[32];
@@ -31,7 +43,7 @@ static int start_crypto(neap_config *config)
     neap_random_set_source(neap_crypto_random(config->crypto), &source,
                            config->env.wall_clock(config->env.context));
     neap_random_bytes(neap_crypto_random(config->crypto), secret, sizeof secret);
-    neap_token_keys_derive(&config->tokens, secret);
+    derive_keys(config, secret);
     neap_wipe(secret, sizeof secret);
     config->tls.trust = neap_trust_new(config->crypto);
     return config->tls.trust ? 0 : NEAP_ERR_NO_MEMORY;
@@ -64,6 +76,10 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     config->tls.crypto = config->crypto;
     config->tls.pool = pool;
     config->tls.verify_peer = true;
+    config->tls.resumption = true;
+    config->tls.ticket_lifetime = (uint32_t)(rules[OPTION_ticket_lifetime].default_value / 1000);
+    config->sessions.pool = pool;
+    config->tls.store = &config->sessions;
     return config;
 }
 
@@ -96,6 +112,7 @@ void neap_config_free(neap_config *config)
         return;
     for (size_t i = 0; i < config->tls.identity_count; i++)
         neap_identity_free(config->tls.identities[i]);
+    neap_sessions_free(&config->sessions);
     if (config->tls.trust)
         neap_trust_free(config->tls.trust);
     if (config->crypto)
@@ -134,6 +151,10 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
         config->tls.verify_peer = value != 0;
     if (option == OPTION_handshake_rate)
         config->has_handshake_rate = true;
+    if (option == OPTION_resumption)
+        config->tls.resumption = value != 0;
+    if (option == OPTION_ticket_lifetime)
+        config->tls.ticket_lifetime = (uint32_t)(value / 1000);
     return 0;
 }
 
@@ -227,7 +248,25 @@ bool neap_config_lacks_trust(const neap_config *config)
 
 void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32])
 {
-    neap_token_keys_derive(&config->tokens, secret);
+    derive_keys(config, secret);
+}
+
+int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], size_t count)
+{
+    if (count == 0 || count > TICKET_KEYS_MOST)
+        return NEAP_ERR_ARGUMENT;
+    neap_ticket_keys_set(&config->tls.tickets, keys, count);
+    return 0;
+}
+
+int64_t neap_config_save_sessions(const neap_config *config, void *out, size_t size)
+{
+    return neap_sessions_save(&config->sessions, out, size);
+}
+
+int neap_config_load_sessions(neap_config *config, const void *saved, size_t size)
+{
+    return neap_sessions_load(&config->sessions, span_of(saved, size));
 }
 
 void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line), void *context)

@@ -19,6 +19,7 @@ struct neap_config {
     neap_env env; /* complete: no member is NULL */
     struct crypto *crypto;
     struct tls_config tls;
+    struct session_store sessions; /* of its clients */
     struct token_keys tokens;
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */

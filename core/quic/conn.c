@@ -417,6 +417,11 @@ bool neap_conn_is_closed(const neap_conn *conn)
     return conn->stage == STAGE_CLOSED;
 }
 
+bool neap_conn_is_resumed(const neap_conn *conn)
+{
+    return conn->is_resumed;
+}
+
 uint32_t neap_conn_version(const neap_conn *conn)
 {
     return conn->version->number;

@@ -46,7 +46,7 @@ struct number_space {
     struct packet_key read, write;
     struct ack_state ack;
     struct space_recovery recovery;
-    struct crypto_stream *crypto; /* in the handshake block; of 1-RTT, NULL until any came */
+    struct crypto_stream *crypto; /* in the handshake block; of 1-RTT, NULL while there is nothing of it */
     uint64_t next_number;
     uint64_t skip_at; /* the next number that is left out on purpose (RFC 9000 §21.4); of 1-RTT only */
     uint8_t probes;   /* probe packets owed (RFC 9002 §6.2.4) */
@@ -186,6 +186,7 @@ struct neap_conn {
     uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
     uint8_t repetitions_to_skip;                /* until the one that was drawn */
     bool has_drawn_repetition : 1;
+    bool is_resumed : 1; /* TLS went on from an earlier session */
     bool peer_cids_changed : 1;
     bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
     bool is_server;

@@ -35,13 +35,15 @@ static bool ack_lost(neap_conn *c, struct number_space *s, const struct sent_fra
 
 static void crypto_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
-    neap_send_buffer_acked(&s->crypto->send, c->pool, f->offset, f->size);
+    if (s->crypto) /* else all of it was acknowledged before */
+        neap_send_buffer_acked(&s->crypto->send, c->pool, f->offset, f->size);
 }
 
 static bool crypto_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
-    neap_send_buffer_lost(&s->crypto->send, c->pool, f->offset, f->size);
-    return true;
+    if (s->crypto)
+        neap_send_buffer_lost(&s->crypto->send, c->pool, f->offset, f->size);
+    return s->crypto;
 }
 
 static void streams_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)

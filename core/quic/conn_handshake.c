@@ -74,8 +74,13 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     if (w.full)
         return neap_fail(why, NEAP_ERR_LIMIT, "transport parameters are too long");
     struct span bytes = span_of(room, writer_size(&w));
-    c->handshake->tls = c->is_server ? neap_tls_server(&c->config->tls, bytes, wall_clock, why)
-                                     : neap_tls_client(&c->config->tls, server_name, bytes, wall_clock, why);
+    struct tls_start start = {.server_name = server_name,
+                              .port = conn_path(c)->address.peer.port,
+                              .version = c->version->number,
+                              .params = bytes,
+                              .wall_clock = wall_clock};
+    c->handshake->tls = c->is_server ? neap_tls_server(&c->config->tls, &start, why)
+                                     : neap_tls_client(&c->config->tls, &start, why);
     if (!c->handshake->tls)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for TLS");
     return 0;
@@ -321,6 +326,7 @@ static int complete(neap_conn *c, struct failure *why)
     if (rc)
         return rc;
     c->tail = neap_tls_take_tail(c->handshake->tls);
+    c->is_resumed = neap_tls_is_resumed(c->handshake->tls);
     c->stage = STAGE_ESTABLISHED;
     c->news |= NEWS_STATE;
     TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "established");
@@ -332,15 +338,25 @@ static int complete(neap_conn *c, struct failure *why)
     return 0;
 }
 
+static bool make_crypto(neap_conn *c, struct number_space *s)
+{
+    if (s->crypto)
+        return true;
+    s->crypto = neap_pool_alloc(c->pool, sizeof *s->crypto);
+    if (s->crypto)
+        neap_crypto_stream_init(s->crypto);
+    return s->crypto;
+}
+
 static int take_output(neap_conn *c, enum tls_level level, enum space space, struct failure *why)
 {
     struct tls *tls = c->handshake->tls;
-    struct number_space *s = &c->handshake->spaces[space];
+    struct number_space *s = conn_space(c, space);
     struct span bytes = neap_tls_output(tls, level);
 
     if (bytes.size == 0)
         return 0;
-    if (neap_send_buffer_append(&s->crypto->send, c->pool, bytes) < bytes.size)
+    if (!make_crypto(c, s) || neap_send_buffer_append(&s->crypto->send, c->pool, bytes) < bytes.size)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for CRYPTO data");
     neap_tls_output_taken(tls, level, bytes.size);
     return 0;
@@ -359,6 +375,8 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
     if (rc == 0)
         rc = take_output(c, TLS_HANDSHAKE, SPACE_HANDSHAKE, why);
     if (rc == 0)
+        rc = take_output(c, TLS_APPLICATION, SPACE_APPLICATION, why);
+    if (rc == 0)
         rc = take_params(c, why);
     if (rc == 0 && c->stage < STAGE_ESTABLISHED && neap_tls_is_complete(tls))
         rc = complete(c, why);
@@ -370,7 +388,8 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
 static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct failure *why)
 {
     if (space == SPACE_APPLICATION)
-        return neap_tls_tail_receive(&c->tail, c->pool, bytes, why);
+        return neap_tls_tail_receive(&c->tail, c->pool, bytes,
+                                     c->config->env.wall_clock(c->config->env.context), why);
     int rc = neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, *bytes,
                               why);
 
@@ -378,16 +397,6 @@ static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct f
         rc = neap_conn_take_tls(c, why);
     bytes->size = 0;
     return rc < 0 ? NEAP_INTERNAL_ERROR : rc;
-}
-
-static bool make_crypto(neap_conn *c, struct number_space *s)
-{
-    if (s->crypto)
-        return true;
-    s->crypto = neap_pool_alloc(c->pool, sizeof *s->crypto);
-    if (s->crypto)
-        neap_crypto_stream_init(s->crypto);
-    return s->crypto;
 }
 
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)

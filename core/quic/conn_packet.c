@@ -206,6 +206,8 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
         record(d, (struct sent_frame){.kind = KIND_HANDSHAKE_DONE});
         c->owes_handshake_done = false;
     }
+    if (c->application.crypto)
+        write_crypto(c, d, &c->application);
     if (neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0)
         write_connection_ids(c, d);
     if (c->ack_request.owed && has_record_room(d) && neap_conn_write_ack_request(c, &d->w, next_record(d)))
@@ -460,5 +462,6 @@ bool neap_conn_wants(neap_conn *c, enum space space)
         return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
     return neap_streams_has_to_send(&c->streams) || c->owes_handshake_done || c->owes_ping ||
            neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
-           c->peer_cids.retire_count > 0 || c->ack_request.owed;
+           c->peer_cids.retire_count > 0 || c->ack_request.owed ||
+           (s->crypto && neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX));
 }

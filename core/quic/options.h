@@ -54,6 +54,10 @@
     X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")      \
     X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4") \
     X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                          \
+    X(resumption, BOOLEAN, 1, 0, 1,                                                                        \
+      "a client keeps sessions and resumes them, a server gives tickets for that and takes them")          \
+    X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                               \
+      "a server's session tickets are good for so long; 0: it gives none")                                 \
     X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")
 
 enum option {

@@ -23,7 +23,7 @@ static bool make_room(struct assembly *a, struct pool *pool, size_t need)
     if (!data)
         return false;
     a->data = data;
-    a->room = room;
+    a->room = (uint32_t)room;
     return true;
 }
 
@@ -36,7 +36,7 @@ static bool append(struct assembly *a, struct pool *pool, struct span *in, size_
     if (!make_room(a, pool, a->size + size))
         return false;
     memcpy(a->data + a->size, in->data, size);
-    a->size += size;
+    a->size += (uint32_t)size;
     *in = span_of(in->data + size, in->size - size);
     return true;
 }

@@ -13,7 +13,7 @@ struct pool;
 /* The beginning of a message that is not whole yet. All zero: nothing. */
 struct assembly {
     uint8_t *data;
-    size_t size, room;
+    uint32_t size, room; /* at most twice LIMIT_TLS_MESSAGE */
 };
 
 /** Move bytes from the front of *in until a message is whole: then 1 and *message is header and body, valid until

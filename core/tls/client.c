@@ -28,6 +28,8 @@ static uint32_t asked_extensions(const struct tls *tls)
                      extension_bit(EXT_SIGNATURE_ALGORITHMS) | extension_bit(EXT_KEY_SHARE) |
                      extension_bit(EXT_ALPN) | extension_bit(EXT_QUIC_PARAMETERS);
 
+    if (tls->psk_size)
+        asked |= extension_bit(EXT_PRE_SHARED_KEY);
     return sends_name(tls) ? asked | extension_bit(EXT_SERVER_NAME) : asked;
 }
 
@@ -71,6 +73,26 @@ static void write_lists(const struct tls *tls, struct writer *w)
     vector_close(w, outer, 2);
 }
 
+/* The ticket that is offered, and room for its binder, which is made over all that stands before it (RFC 8446
+ * §4.2.11): the last extension. */
+static uint8_t *write_offer(const struct tls *tls, const struct session *session, struct writer *w)
+{
+    uint32_t age = (uint32_t)(tls->wall_clock - session->issued) * 1000u;
+
+    write_u16(w, NUMBER_PRE_SHARED_KEY);
+    uint8_t *outer = vector_open(w, 2), *identities = vector_open(w, 2);
+    write_u16(w, (uint16_t)session->ticket.size);
+    write_span(w, session->ticket);
+    write_u32(w, age + session->age_add);
+    vector_close(w, identities, 2);
+    uint8_t *binders = vector_open(w, 2);
+    write_u8(w, tls->psk_size);
+    write_room(w, tls->psk_size);
+    vector_close(w, binders, 2);
+    vector_close(w, outer, 2);
+    return binders;
+}
+
 static void write_client_extensions(const struct tls *tls, struct writer *w)
 {
     const struct tls_config *config = tls->config;
@@ -103,6 +125,12 @@ static void write_client_extensions(const struct tls *tls, struct writer *w)
         write_u16(w, (uint16_t)tls->cookie.size);
         write_span(w, tls->cookie);
     }
+    if (config->resumption) { /* no psk_ke: every session has a key exchange of its own */
+        write_u16(w, NUMBER_PSK_MODES);
+        write_u16(w, 2);
+        write_u8(w, 1);
+        write_u8(w, 1);
+    }
 }
 
 /* A fresh share for tls->group, in place of the one that did not suit. */
@@ -125,17 +153,37 @@ static void forget_share(struct tls *tls)
     tls->share = NULL;
 }
 
+/* The extensions with the binder of what is offered, which is made when all lengths are set. */
+static void write_extensions(const struct tls *tls, const struct session *session, struct writer *w)
+{
+    uint8_t *binders = NULL;
+    uint8_t *length = vector_open(w, 2);
+
+    write_client_extensions(tls, w);
+    if (tls->psk_size)
+        binders = write_offer(tls, session, w);
+    vector_close(w, length, 2);
+    if (w->full || !binders)
+        return;
+    vector_close(w, w->start + 1, 3);
+    neap_schedule_binder(&tls->schedule, neap_suite_hash((enum crypto_suite)session->suite), tls_psk(tls),
+                         span_of(w->start, (size_t)(binders - w->start)), binders + 3);
+}
+
 /* The second ClientHello is the first with what HelloRetryRequest asked for: all else comes from `tls` again. */
 int neap_client_write_hello(struct tls *tls, struct failure *why)
 {
+    struct session session = {0};
     struct writer w;
     uint16_t suite;
 
     int rc = make_share(tls, why);
     if (rc)
         return rc;
-    size_t room =
-        1024 + tls->share->public_size + tls->config->alpn_size + tls->params.size + tls->cookie.size;
+    if (tls->psk_size)
+        neap_session_read(tls->offer, &session);
+    size_t room = 1024 + tls->share->public_size + tls->config->alpn_size + tls->params.size +
+                  tls->cookie.size + session.ticket.size;
     rc = neap_tls_begin_message(tls, TLS_INITIAL, CLIENT_HELLO, room, &w, why);
     if (rc)
         return rc;
@@ -148,9 +196,7 @@ int neap_client_write_hello(struct tls *tls, struct failure *why)
     vector_close(&w, length, 2);
     write_u8(&w, 1); /* compression: null */
     write_u8(&w, 0);
-    length = vector_open(&w, 2);
-    write_client_extensions(tls, &w);
-    vector_close(&w, length, 2);
+    write_extensions(tls, &session, &w);
     return neap_tls_end_message(tls, TLS_INITIAL, &w, why);
 }
 
@@ -183,6 +229,8 @@ static int on_retry_request(struct tls *tls, const struct server_hello *hello, s
     tls->retried = true;
     if (hello->group)
         tls->group = hello->group;
+    if (tls->psk_size && tls->psk_size != crypto_hash_size(tls->schedule.hash))
+        neap_tls_forget_psk(tls); /* a key of another hash cannot be taken any more (RFC 8446 §4.1.4) */
     tls->cookie = hello->cookie;
     int rc = neap_client_write_hello(tls, why);
     tls->cookie = (struct span){0};
@@ -208,6 +256,8 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "cipher suite changed after HelloRetryRequest");
     if (hello.group != tls->share->group)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is of another group");
+    if (hello.takes_psk && tls->psk_size != crypto_hash_size(neap_suite_hash((enum crypto_suite)hello.suite)))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server took a key that its suite cannot have");
     rc = neap_share_decapsulate(tls->config->crypto, tls->share, hello.key, secret, &secret_size);
     if (rc == NEAP_ERR_CRYPTO)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is not a public key");
@@ -216,6 +266,7 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
     if (!tls->retried)
         start_transcript(tls, hello.suite);
     neap_schedule_add(&tls->schedule, message);
+    tls->resumed = hello.takes_psk;
     rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
     tls->read_level = TLS_HANDSHAKE;
     tls->state = WAIT_ENCRYPTED_EXTENSIONS;
@@ -271,7 +322,8 @@ int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, st
     if (!tls->peer_params.data)
         return neap_tls_no_memory(why);
     neap_schedule_add(&tls->schedule, message);
-    tls->state = WAIT_CERTIFICATE_OR_REQUEST;
+    /* Who was authenticated by the earlier handshake shows no certificate (RFC 8446 §4.3.2, §4.4.2). */
+    tls->state = tls->resumed ? WAIT_SERVER_FINISHED : WAIT_CERTIFICATE_OR_REQUEST;
     return 0;
 }
 
@@ -318,6 +370,7 @@ int neap_client_on_finished(struct tls *tls, struct span message, struct failure
         rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, s->server_application, why);
     if (rc)
         return rc;
+    neap_tls_begin_taking(tls);
     neap_schedule_forget_handshake(s);
     tls->read_level = TLS_APPLICATION;
     tls->state = CONNECTED;

@@ -151,7 +151,7 @@ static int check_versions(const struct client_hello *hello, uint16_t legacy, str
     return 0;
 }
 
-/* What must be there (RFC 8446 §9.2, RFC 9001 §8.1, §8.2), and what a PSK offer must look like though we take none. */
+/* What must be there (RFC 8446 §9.2, RFC 9001 §8.1, §8.2). */
 static int check_presence(const struct extensions *ext, struct failure *why)
 {
     static const enum extension needed[] = {EXT_SUPPORTED_GROUPS, EXT_KEY_SHARE, EXT_SIGNATURE_ALGORITHMS,
@@ -172,6 +172,61 @@ static int check_presence(const struct extensions *ext, struct failure *why)
     return 0;
 }
 
+#define PSK_DHE_KE 1u
+#define BINDER_LEAST 32u
+
+static int read_psk_modes(struct span data, bool *takes_dhe, struct failure *why)
+{
+    struct span modes;
+
+    if (!read_sole_vector(data, 1, &modes) || modes.size == 0)
+        return malformed(why, "psk_key_exchange_modes of a wrong form");
+    *takes_dhe = memchr(modes.data, PSK_DHE_KE, modes.size) != NULL;
+    return 0;
+}
+
+/* Identities with their ages, and a binder for each (RFC 8446 §4.2.11). */
+static int read_psk(struct client_hello *hello, struct failure *why)
+{
+    struct reader r = reader_of(hello->ext.data[EXT_PRE_SHARED_KEY]);
+    size_t identities = 0, binders = 0;
+
+    hello->psk_identities = read_vector(&r, 2);
+    hello->psk_binders = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0)
+        return malformed(why, "pre_shared_key of a wrong form");
+    for (r = reader_of(hello->psk_identities); reader_left(&r) > 0; identities++) {
+        struct span identity = read_vector(&r, 2);
+        read_u32(&r);
+        if (r.bad || identity.size == 0)
+            return malformed(why, "pre_shared_key of a wrong form");
+    }
+    for (r = reader_of(hello->psk_binders); reader_left(&r) > 0; binders++)
+        if (read_vector(&r, 1).size < BINDER_LEAST || r.bad)
+            return malformed(why, "pre_shared_key of a wrong form");
+    if (identities == 0 || binders == 0)
+        return malformed(why, "pre_shared_key of a wrong form");
+    if (identities != binders)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "pre_shared_key with too many or too few binders");
+    return 0;
+}
+
+bool neap_hello_psk(const struct client_hello *hello, size_t index, struct span *identity,
+                    struct span *binder)
+{
+    struct reader identities = reader_of(hello->psk_identities), binders = reader_of(hello->psk_binders);
+
+    while (reader_left(&identities) > 0) {
+        *identity = read_vector(&identities, 2);
+        read_u32(&identities); /* its age, which tells early data apart and nothing else */
+        *binder = read_vector(&binders, 1);
+        if (index-- == 0)
+            return true;
+    }
+    return false;
+}
+
 static int read_client_extensions(struct client_hello *hello, struct failure *why)
 {
     const struct span *data = hello->ext.data;
@@ -186,6 +241,10 @@ static int read_client_extensions(struct client_hello *hello, struct failure *wh
         rc = read_protocols(data[EXT_ALPN], &hello->protocols, why);
     if (!rc && extension_present(&hello->ext, EXT_SERVER_NAME))
         rc = read_server_name(data[EXT_SERVER_NAME], &hello->server_name, why);
+    if (!rc && extension_present(&hello->ext, EXT_PSK_MODES))
+        rc = read_psk_modes(data[EXT_PSK_MODES], &hello->takes_psk_dhe, why);
+    if (!rc && extension_present(&hello->ext, EXT_PRE_SHARED_KEY))
+        rc = read_psk(hello, why);
     return rc;
 }
 
@@ -235,6 +294,15 @@ static int read_server_extensions(struct server_hello *hello, struct failure *wh
             return malformed(why, "key_share of a wrong form");
     } else if (!hello->is_retry) {
         return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "ServerHello without a key share");
+    }
+    if (extension_present(ext, EXT_PRE_SHARED_KEY)) {
+        r = reader_of(ext->data[EXT_PRE_SHARED_KEY]);
+        uint16_t chosen = read_u16(&r);
+        if (r.bad || reader_left(&r) > 0)
+            return malformed(why, "pre_shared_key of a wrong form");
+        if (chosen != 0)
+            return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server chose a key that was not offered");
+        hello->takes_psk = true;
     }
     if (extension_present(ext, EXT_COOKIE) &&
         (!read_sole_vector(ext->data[EXT_COOKIE], 2, &hello->cookie) || hello->cookie.size == 0))

@@ -18,12 +18,15 @@ struct client_hello {
     struct span suites;    /* big-endian pairs */
     struct span extensions; /* the whole block */
     struct extensions ext;
-    struct span groups;      /* supported_groups, pairs */
-    struct span schemes;     /* signature_algorithms, pairs */
-    struct span shares;      /* key_share entries */
-    struct span protocols;   /* ALPN names with their lengths, not empty */
-    struct span server_name; /* host name, empty when none */
-    struct span params;      /* quic_transport_parameters */
+    struct span groups;         /* supported_groups, pairs */
+    struct span schemes;        /* signature_algorithms, pairs */
+    struct span shares;         /* key_share entries */
+    struct span protocols;      /* ALPN names with their lengths, not empty */
+    struct span server_name;    /* host name, empty when none */
+    struct span params;         /* quic_transport_parameters */
+    struct span psk_identities; /* with their ages; empty: no pre-shared key is offered */
+    struct span psk_binders;    /* as many */
+    bool takes_psk_dhe;         /* psk_key_exchange_modes has psk_dhe_ke */
 };
 /** Read a ClientHello's body. 0, or the alert that RFC 8446 says (RFC 9001 §8 for what QUIC adds). */
 int neap_hello_read_client(struct span body, struct client_hello *out, struct failure *why);
@@ -35,8 +38,12 @@ bool neap_hello_lists_protocol(struct span protocols, struct span name);
 /** Find the key that a ClientHello shares for a group: true and *key. `shares` was checked before. */
 bool neap_hello_find_share(struct span shares, uint16_t group, struct span *key);
 
+/** The index-th identity and binder of a ClientHello that offers pre-shared keys; false behind the last. */
+bool neap_hello_psk(const struct client_hello *hello, size_t index, struct span *identity,
+                    struct span *binder);
+
 struct server_hello {
-    bool is_retry;
+    bool is_retry, takes_psk; /* takes_psk: the first one offered, we offer no other */
     uint16_t suite;
     struct extensions ext;
     uint16_t group;     /* of the share, or the one a retry asks for; 0 when a retry has none */

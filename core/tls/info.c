@@ -39,6 +39,11 @@ uint16_t neap_tls_group(const struct tls *tls)
     return tls->suite ? tls->group : 0;
 }
 
+bool neap_tls_is_resumed(const struct tls *tls)
+{
+    return tls->resumed;
+}
+
 struct span neap_tls_peer_certificate(const struct tls *tls)
 {
     return tls->peer ? neap_peer_chain_leaf(tls->peer) : (struct span){0};

@@ -76,11 +76,57 @@ static const struct constants *constants_of(enum crypto_hash hash)
     return &constants[hash];
 }
 
-void neap_schedule_handshake(struct schedule *s, struct span shared)
+/* Extract the early secret of a pre-shared key, and Derive-Secret(it, label, no messages). */
+static void derive_from_psk(enum crypto_hash hash, struct span psk, const char *label, uint8_t *out)
 {
-    struct span salt = span_of(constants_of(s->hash)->derived_early, hash_size(s));
+    static const uint8_t zeros[CRYPTO_MAX_HASH];
+    uint8_t early[CRYPTO_MAX_HASH];
+    size_t size = crypto_hash_size(hash);
 
-    neap_hkdf_extract(s->hash, salt, shared, s->secret);
+    neap_hkdf_extract(hash, span_of(zeros, size), psk, early);
+    neap_hkdf_expand_label(hash, early, label, span_of(constants_of(hash)->no_messages, size), out, size);
+    neap_wipe(early, sizeof early);
+}
+
+/* The MAC of a Finished or a binder: HMAC under the secret's "finished" key. */
+static void finish(enum crypto_hash hash, const uint8_t *secret, const uint8_t *digest, uint8_t *mac)
+{
+    uint8_t key[CRYPTO_MAX_HASH];
+    size_t size = crypto_hash_size(hash);
+
+    neap_hkdf_expand_label(hash, secret, "finished", (struct span){0}, key, size);
+    neap_hmac(hash, span_of(key, size), span_of(digest, size), mac);
+    neap_wipe(key, sizeof key);
+}
+
+void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struct span psk, struct span hello,
+                          uint8_t *out)
+{
+    uint8_t secret[CRYPTO_MAX_HASH], digest[CRYPTO_MAX_HASH];
+    struct hash_state transcript;
+
+    if (s->started)
+        transcript = s->transcript;
+    else
+        neap_hash_start(&transcript, hash);
+    neap_hash_update(&transcript, hello);
+    neap_hash_peek(&transcript, digest);
+    neap_hash_free(&transcript);
+    derive_from_psk(hash, psk, "res binder", secret);
+    finish(hash, secret, digest, out);
+    neap_wipe(secret, sizeof secret);
+}
+
+void neap_schedule_handshake(struct schedule *s, struct span psk, struct span shared)
+{
+    uint8_t salt[CRYPTO_MAX_HASH];
+
+    if (psk.size)
+        derive_from_psk(s->hash, psk, "derived", salt);
+    else
+        memcpy(salt, constants_of(s->hash)->derived_early, hash_size(s));
+    neap_hkdf_extract(s->hash, span_of(salt, hash_size(s)), shared, s->secret);
+    neap_wipe(salt, sizeof salt);
     derive_pair(s, "c hs traffic", s->client_handshake, "s hs traffic", s->server_handshake);
 }
 
@@ -96,23 +142,36 @@ void neap_schedule_application(struct schedule *s)
     derive_pair(s, "c ap traffic", s->client_application, "s ap traffic", s->server_application);
 }
 
-void neap_schedule_exporter(const struct schedule *s, uint8_t *out)
+/* Derive-Secret(the secret of now, label, messages so far). */
+static void derive_secret(const struct schedule *s, const char *label, uint8_t *out)
 {
     uint8_t digest[CRYPTO_MAX_HASH];
 
     neap_hash_peek(&s->transcript, digest);
-    neap_hkdf_expand_label(s->hash, s->secret, "exp master", span_of(digest, hash_size(s)), out,
-                           hash_size(s));
+    neap_hkdf_expand_label(s->hash, s->secret, label, span_of(digest, hash_size(s)), out, hash_size(s));
+}
+
+void neap_schedule_exporter(const struct schedule *s, uint8_t *out)
+{
+    derive_secret(s, "exp master", out);
+}
+
+void neap_schedule_resumption(const struct schedule *s, uint8_t *out)
+{
+    derive_secret(s, "res master", out);
+}
+
+void neap_resumption_psk(enum crypto_hash hash, const uint8_t *resumption, struct span nonce, uint8_t *out)
+{
+    neap_hkdf_expand_label(hash, resumption, "resumption", nonce, out, crypto_hash_size(hash));
 }
 
 void neap_schedule_finished(const struct schedule *s, const uint8_t *traffic_secret, uint8_t *mac)
 {
-    uint8_t key[CRYPTO_MAX_HASH], digest[CRYPTO_MAX_HASH];
+    uint8_t digest[CRYPTO_MAX_HASH];
 
-    neap_hkdf_expand_label(s->hash, traffic_secret, "finished", (struct span){0}, key, hash_size(s));
     neap_hash_peek(&s->transcript, digest);
-    neap_hmac(s->hash, span_of(key, hash_size(s)), span_of(digest, hash_size(s)), mac);
-    neap_wipe(key, sizeof key);
+    finish(s->hash, traffic_secret, digest, mac);
 }
 
 void neap_schedule_forget_handshake(struct schedule *s)

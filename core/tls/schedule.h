@@ -1,4 +1,4 @@
-/* The key schedule of RFC 8446 §7.1 without PSK, and the transcript hash that feeds it (§4.4.1). */
+/* The key schedule of RFC 8446 §7.1, and the transcript hash that feeds it (§4.4.1). */
 #ifndef NEAP_TLS_SCHEDULE_H
 #define NEAP_TLS_SCHEDULE_H
 
@@ -20,12 +20,21 @@ void neap_schedule_start(struct schedule *s, enum crypto_suite suite);
 void neap_schedule_add(struct schedule *s, struct span message);
 /** After a first ClientHello that a HelloRetryRequest answers: the transcript becomes message_hash (RFC 8446 §4.4.1). */
 void neap_schedule_retry(struct schedule *s);
-/** Handshake traffic secrets from the (EC)DHE secret; the transcript ends with ServerHello. */
-void neap_schedule_handshake(struct schedule *s, struct span shared);
+/** The binder of a pre-shared key of the resumption kind over the transcript so far and a ClientHello up to its binders
+ * (§4.2.11.2), crypto_hash_size(hash) bytes. The schedule need not have started: then nothing came before. */
+void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struct span psk, struct span hello,
+                          uint8_t *out);
+/** Handshake traffic secrets from the pre-shared key (empty: none) and the (EC)DHE secret; the transcript ends with
+ * ServerHello. */
+void neap_schedule_handshake(struct schedule *s, struct span psk, struct span shared);
 /** Application traffic secrets; the transcript ends with the server's Finished. */
 void neap_schedule_application(struct schedule *s);
 /** The exporter's, right behind them, for whom it may concern. */
 void neap_schedule_exporter(const struct schedule *s, uint8_t *out);
+/** The resumption master secret; the transcript ends with the client's Finished. Before neap_schedule_forget_handshake. */
+void neap_schedule_resumption(const struct schedule *s, uint8_t *out);
+/** The pre-shared key of a ticket, of crypto_hash_size(hash) bytes, from that (§4.6.1). */
+void neap_resumption_psk(enum crypto_hash hash, const uint8_t *resumption, struct span nonce, uint8_t *out);
 /** verify_data of a Finished under the sender's handshake traffic secret over the transcript so far. */
 void neap_schedule_finished(const struct schedule *s, const uint8_t *traffic_secret, uint8_t *mac);
 /** The transcript's hash so far. */

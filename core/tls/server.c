@@ -11,6 +11,10 @@ struct choice {
     struct identity *identity;
     bool name_matched;
     struct span protocol;
+    uint16_t psk_index; /* which of the client's pre-shared keys, if any */
+    uint8_t psk_size;   /* 0: none */
+    uint8_t psk[CRYPTO_MAX_HASH];
+    struct span binder;
 };
 
 static int choose_suite(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
@@ -74,6 +78,47 @@ static int choose_identity(const struct tls *tls, const struct client_hello *hel
     if (!choice->identity)
         return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no signature scheme in common");
     return 0;
+}
+
+/* What our sessions are bound to beside the name and the protocol: the certificate that a full handshake would show. */
+static void identity_binding(const struct identity *identity, uint8_t out[32])
+{
+    neap_hash(HASH_SHA256, neap_identity_chain(identity, 0), out);
+}
+
+static bool is_same_server(const struct tls *tls, const struct client_hello *hello,
+                           const struct choice *choice, const struct session *session)
+{
+    uint8_t binding[32];
+
+    identity_binding(choice->identity, binding);
+    return session->version == tls->version && span_equal(session->alpn, choice->protocol) &&
+           span_equal(session->server_name, hello->server_name) &&
+           memcmp(session->binding, binding, sizeof binding) == 0 &&
+           session->psk.size == crypto_hash_size(neap_suite_hash((enum crypto_suite)choice->suite));
+}
+
+/* The first ticket that is ours and of the same server. Any other makes the handshake a full one, and nothing worse. */
+static void choose_session(const struct tls *tls, const struct client_hello *hello, struct choice *choice)
+{
+    const struct tls_config *config = tls->config;
+    uint8_t room[SESSION_IN_TICKET];
+    struct session session;
+    struct span ticket;
+
+    if (!config->resumption || !hello->takes_psk_dhe)
+        return;
+    for (uint16_t i = 0; i < LIMIT_TICKETS_TRIED && neap_hello_psk(hello, i, &ticket, &choice->binder); i++) {
+        if (!neap_ticket_open(config->crypto, &config->tickets, ticket, config->ticket_lifetime,
+                              tls->wall_clock, room, &session) ||
+            !is_same_server(tls, hello, choice, &session))
+            continue;
+        choice->psk_index = i;
+        choice->psk_size = (uint8_t)session.psk.size;
+        memcpy(choice->psk, session.psk.data, session.psk.size);
+        break;
+    }
+    neap_wipe(room, sizeof room);
 }
 
 /* ---- HelloRetryRequest */
@@ -172,6 +217,11 @@ static int write_server_hello(struct tls *tls, const struct key_share *share, st
     write_u16(&w, share->group);
     write_u16(&w, (uint16_t)share->public_size);
     write_bytes(&w, share->public_key, share->public_size);
+    if (tls->resumed) {
+        write_u16(&w, NUMBER_PRE_SHARED_KEY);
+        write_u16(&w, 2);
+        write_u16(&w, tls->psk_index);
+    }
     vector_close(&w, length, 2);
     return neap_tls_end_message(tls, TLS_INITIAL, &w, why);
 }
@@ -226,17 +276,36 @@ static int exchange_keys(struct tls *tls, struct span client_share, struct failu
     return rc;
 }
 
+/* Finished, and the keys behind it. */
+static int finish_flight(struct tls *tls, struct failure *why)
+{
+    int rc = neap_tls_write_finished(tls, tls->schedule.server_handshake, why);
+
+    if (rc)
+        return rc;
+    neap_tls_application_keys(tls);
+    rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, tls->schedule.server_application, why);
+    if (rc)
+        return rc;
+    tls->read_level = TLS_HANDSHAKE;
+    tls->state = WAIT_CLIENT_FINISHED;
+    return 0;
+}
+
 static int write_flight(struct tls *tls, struct span client_share, struct failure *why)
 {
     /* EncryptedExtensions to Finished in one piece of memory, and a signature of the ordinary size. */
-    size_t size = MESSAGE_HEADER + extensions_room(tls) + neap_tls_certificate_size(tls) + SIGNATURE_ROOM +
-                  MESSAGE_HEADER + CRYPTO_MAX_HASH;
+    size_t size = MESSAGE_HEADER + extensions_room(tls) + MESSAGE_HEADER + CRYPTO_MAX_HASH;
+    if (!tls->resumed)
+        size += neap_tls_certificate_size(tls) + SIGNATURE_ROOM;
     int rc = exchange_keys(tls, client_share, why);
 
     if (!rc)
         rc = neap_tls_reserve(tls, TLS_HANDSHAKE, size, why);
     if (!rc)
         rc = write_encrypted_extensions(tls, why);
+    if (!rc && tls->resumed)
+        return finish_flight(tls, why);
     if (!rc)
         rc = neap_tls_write_certificate(tls, why);
     return rc ? rc : neap_server_end_flight(tls, why);
@@ -250,17 +319,7 @@ int neap_server_end_flight(struct tls *tls, struct failure *why)
         tls->state = WAIT_SIGNATURE;
         return 0;
     }
-    if (!rc)
-        rc = neap_tls_write_finished(tls, tls->schedule.server_handshake, why);
-    if (rc)
-        return rc;
-    neap_tls_application_keys(tls);
-    rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_WRITE, tls->schedule.server_application, why);
-    if (rc)
-        return rc;
-    tls->read_level = TLS_HANDSHAKE;
-    tls->state = WAIT_CLIENT_FINISHED;
-    return 0;
+    return rc ? rc : finish_flight(tls, why);
 }
 
 /* ---- messages of the client */
@@ -276,6 +335,8 @@ static int choose(const struct tls *tls, const struct client_hello *hello, struc
         rc = choose_protocol(tls, hello, choice, why);
     if (!rc)
         rc = choose_identity(tls, hello, choice, why);
+    if (!rc)
+        choose_session(tls, hello, choice);
     return rc;
 }
 
@@ -294,11 +355,31 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     tls->scheme = choice->scheme;
     tls->identity = choice->identity;
     tls->name_matched = choice->name_matched;
+    tls->takes_tickets = hello->takes_psk_dhe;
     memcpy(tls->client_random, hello->random, sizeof tls->client_random);
     memcpy(tls->alpn, choice->protocol.data, choice->protocol.size);
     tls->alpn_size = (uint8_t)choice->protocol.size;
     if (hello->server_name.size)
         memcpy(tls->server_name, hello->server_name.data, hello->server_name.size);
+    return 0;
+}
+
+/* The client has the key of the ticket (RFC 8446 §4.2.11.2). Before the hello joins the transcript. */
+static int take_session(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
+                        struct span message, struct failure *why)
+{
+    uint8_t binder[CRYPTO_MAX_HASH];
+    size_t upto = (size_t)(hello->psk_binders.data - 2 - message.data);
+
+    neap_schedule_binder(&tls->schedule, tls->schedule.hash, span_of(choice->psk, choice->psk_size),
+                         span_of(message.data, upto), binder);
+    if (choice->binder.size != choice->psk_size ||
+        !neap_equal_constant_time(binder, choice->binder.data, choice->psk_size))
+        return neap_tls_alert(why, ALERT_DECRYPT_ERROR, "binder does not fit the pre-shared key");
+    tls->resumed = true;
+    tls->psk_index = choice->psk_index;
+    tls->psk_size = choice->psk_size;
+    memcpy(tls->psk, choice->psk, choice->psk_size);
     return 0;
 }
 
@@ -315,10 +396,68 @@ int neap_server_on_client_hello(struct tls *tls, struct span message, struct fai
         rc = choose(tls, &hello, &choice, why);
     if (!rc)
         rc = commit(tls, &hello, &choice, why);
+    if (!rc && choice.psk_size && choice.share.data)
+        rc = take_session(tls, &hello, &choice, message, why);
+    neap_wipe(choice.psk, sizeof choice.psk);
     if (rc)
         return rc;
     neap_schedule_add(&tls->schedule, message);
     return choice.share.data ? write_flight(tls, choice.share, why) : ask_again(tls, &hello, why);
+}
+
+/* ---- tickets: what leaves at the application's level when the handshake is complete */
+
+#define TICKETS_FULL 2u    /* behind a full handshake: a client may open two connections at once with them */
+#define TICKETS_RESUMED 1u /* a ticket is used once, and this is the next */
+
+static int write_ticket(struct tls *tls, struct session *session, const uint8_t *resumption, uint8_t nonce,
+                        struct failure *why)
+{
+    struct crypto *crypto = tls->config->crypto;
+    uint8_t psk[CRYPTO_MAX_HASH], ticket[TICKET_MOST];
+    struct writer w;
+
+    neap_resumption_psk(tls->schedule.hash, resumption, span_of(&nonce, 1), psk);
+    neap_random_bytes(neap_crypto_random(crypto), (uint8_t *)&session->age_add, sizeof session->age_add);
+    session->psk = span_of(psk, crypto_hash_size(tls->schedule.hash));
+    int64_t size = neap_ticket_seal(crypto, &tls->config->tickets, session, ticket);
+    neap_wipe(psk, sizeof psk);
+    if (size < 0)
+        return neap_fail(why, (int)size, "no session ticket could be made");
+    int rc = neap_tls_begin_message(tls, TLS_APPLICATION, NEW_SESSION_TICKET, 16 + (size_t)size, &w, why);
+    if (rc)
+        return rc;
+    write_u32(&w, session->lifetime);
+    write_u32(&w, session->age_add);
+    write_u8(&w, 1);
+    write_u8(&w, nonce);
+    write_u16(&w, (uint16_t)size);
+    write_bytes(&w, ticket, (size_t)size);
+    write_u16(&w, 0); /* no extensions */
+    return neap_tls_end_message(tls, TLS_APPLICATION, &w, why);
+}
+
+static int write_tickets(struct tls *tls, struct failure *why)
+{
+    const struct tls_config *config = tls->config;
+    uint8_t resumption[CRYPTO_MAX_HASH];
+    uint8_t count = tls->resumed ? TICKETS_RESUMED : TICKETS_FULL;
+    struct session session = {.suite = tls->suite,
+                              .version = tls->version,
+                              .issued = tls->wall_clock,
+                              .lifetime = config->ticket_lifetime,
+                              .alpn = span_of(tls->alpn, tls->alpn_size),
+                              .server_name = span_of_string(tls->server_name)};
+    int rc = 0;
+
+    if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets)
+        return 0;
+    identity_binding(tls->identity, session.binding);
+    neap_schedule_resumption(&tls->schedule, resumption);
+    for (uint8_t i = 0; rc == 0 && i < count; i++)
+        rc = write_ticket(tls, &session, resumption, i, why);
+    neap_wipe(resumption, sizeof resumption);
+    return rc;
 }
 
 int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why)
@@ -327,6 +466,8 @@ int neap_server_on_finished(struct tls *tls, struct span message, struct failure
 
     if (!rc)
         rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
+    if (!rc)
+        rc = write_tickets(tls, why);
     if (rc)
         return rc;
     neap_schedule_forget_handshake(&tls->schedule);

@@ -48,14 +48,23 @@ struct tls {
     enum tls_level read_level;
     int failed; /* the code of the failure after which nothing is taken any more */
     bool is_client, retried, certificate_requested, name_matched;
+    bool resumed;       /* the pre-shared key of a session was taken */
+    bool takes_tickets; /* server: the client can make use of them */
+    uint8_t psk_size;   /* of psk; 0: none is offered, or none was taken */
+    uint16_t port;      /* client */
+    uint32_t version;
     int64_t wall_clock;
     uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
     uint16_t scheme;       /* server: of our CertificateVerify */
+    uint16_t psk_index;    /* server: which of the client's keys it took */
     struct identity *identity;
     struct signing *signing; /* server: in WAIT_SIGNATURE */
     struct peer_chain *peer;
-    struct key_share *share;  /* client: until ServerHello */
-    struct span first_hello;  /* client: a copy, until the suite gives the transcript its hash */
+    struct key_share *share; /* client: until ServerHello */
+    struct span first_hello; /* client: a copy, until the suite gives the transcript its hash */
+    struct span offer;       /* client: the session whose ticket is offered, until ServerHello */
+    uint8_t binding[32];     /* client: of its sessions */
+    uint8_t psk[CRYPTO_MAX_HASH];
     uint8_t hello_digest[32]; /* server: of the first ClientHello, what the second must repeat */
     struct span cookie;       /* client: while the second ClientHello is written */
     struct span params;       /* ours, a copy */
@@ -115,6 +124,12 @@ static inline void vector_close(struct writer *w, uint8_t *length, size_t length
 /** Queue a traffic secret for the owner: 0, or NEAP_INTERNAL_ERROR behind the SECRETS_QUEUED of a handshake. */
 int neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
                         const uint8_t *secret, struct failure *why);
+/** The pre-shared key of the session, as far as one is offered or was taken. */
+static inline struct span tls_psk(const struct tls *tls)
+{
+    return span_of(tls->psk, tls->psk_size);
+}
+void neap_tls_forget_psk(struct tls *tls);
 /** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
 int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure *why);
 /** Application secrets after the server's Finished: derive and log. The roles queue them. */
@@ -142,6 +157,12 @@ int neap_tls_write_certificate(struct tls *tls, struct failure *why);
 int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why);
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why);
 int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why);
+
+/* ---- tail.c */
+
+/** What tickets of this handshake will belong to, if the client keeps sessions; after its Finished was written. Without
+ * memory it keeps none. */
+void neap_tls_begin_taking(struct tls *tls);
 
 /* ---- client.c */
 

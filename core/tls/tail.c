@@ -1,19 +1,68 @@
 /* What may come after the handshake: tickets to a client, and nothing else in QUIC (RFC 9001 §4.4, §4.6.1, §6). */
+#include "base/pool.h"
 #include "base/reader.h"
 #include "tls/extensions.h"
 #include "tls/state.h"
 
+#define LIFETIME_MOST 604800u /* RFC 8446 §4.6.1: a week */
+
+/* What a client's tickets belong to. */
+struct ticket_taker {
+    struct session_store *store;
+    enum crypto_suite suite;
+    uint16_t port;
+    uint32_t version;
+    uint8_t binding[32];
+    uint8_t resumption[CRYPTO_MAX_HASH]; /* the master secret of that name */
+    uint8_t alpn_size, name_size;
+    uint8_t names[]; /* the protocol, then the server's name */
+};
+
+static size_t taker_size(const struct ticket_taker *taker)
+{
+    return sizeof *taker + taker->alpn_size + taker->name_size;
+}
+
+void neap_tls_begin_taking(struct tls *tls)
+{
+    const struct tls_config *config = tls->config;
+    size_t name_size = strlen(tls->server_name);
+
+    if (!config->resumption || !config->store || name_size == 0)
+        return;
+    struct ticket_taker *taker = neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name_size);
+    if (!taker)
+        return;
+    taker->store = config->store;
+    taker->suite = tls->schedule.suite;
+    taker->port = tls->port;
+    taker->version = tls->version;
+    memcpy(taker->binding, tls->binding, sizeof taker->binding);
+    neap_schedule_resumption(&tls->schedule, taker->resumption);
+    taker->alpn_size = tls->alpn_size;
+    taker->name_size = (uint8_t)name_size;
+    memcpy(taker->names, tls->alpn, tls->alpn_size);
+    memcpy(taker->names + tls->alpn_size, tls->server_name, name_size);
+    tls->tail.taker = taker;
+}
+
+struct ticket {
+    uint32_t lifetime, age_add;
+    struct span nonce, ticket;
+};
+
 /* NewSessionTicket (RFC 8446 §4.6.1). 0xffffffff says that 0-RTT is allowed; QUIC has limits of its own. */
-static int check_ticket(struct span body, struct failure *why)
+static int read_ticket(struct span body, struct ticket *out, struct failure *why)
 {
     struct reader r = reader_of(body);
     struct extensions ext;
 
-    read_bytes(&r, 4 + 4);
-    read_vector(&r, 1);
-    struct span ticket = read_vector(&r, 2);
+    out->lifetime = read_u32(&r);
+    out->age_add = read_u32(&r);
+    out->nonce = read_vector(&r, 1);
+    out->ticket = read_vector(&r, 2);
     struct span block = read_vector(&r, 2);
-    if (r.bad || reader_left(&r) > 0 || ticket.size == 0)
+    if (r.bad || reader_left(&r) > 0 || out->ticket.size == 0)
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "NewSessionTicket of a wrong form");
     int rc = neap_extensions_parse(block, IN_TICKET, 0, &ext, why);
     if (rc || !extension_present(&ext, EXT_EARLY_DATA))
@@ -27,6 +76,40 @@ static int check_ticket(struct span body, struct failure *why)
     return 0;
 }
 
+/* One that is too large, or for which there is no memory, is let go: the next handshake is a full one then. */
+static void keep_ticket(const struct ticket_taker *taker, struct pool *pool, const struct ticket *ticket,
+                        int64_t wall_clock)
+{
+    enum crypto_hash hash = neap_suite_hash(taker->suite);
+    uint8_t psk[CRYPTO_MAX_HASH];
+
+    if (ticket->lifetime == 0 || ticket->ticket.size > LIMIT_TICKET)
+        return;
+    neap_resumption_psk(hash, taker->resumption, ticket->nonce, psk);
+    struct session session = {
+        .suite = (uint16_t)taker->suite,
+        .version = taker->version,
+        .issued = wall_clock,
+        .lifetime = ticket->lifetime < LIFETIME_MOST ? ticket->lifetime : LIFETIME_MOST,
+        .age_add = ticket->age_add,
+        .psk = span_of(psk, crypto_hash_size(hash)),
+        .alpn = span_of(taker->names, taker->alpn_size),
+        .server_name = span_of(taker->names + taker->alpn_size, taker->name_size),
+        .ticket = ticket->ticket,
+    };
+    memcpy(session.binding, taker->binding, sizeof session.binding);
+    size_t size = neap_session_size(&session);
+    uint8_t *bytes = neap_pool_alloc_unset(pool, size);
+    if (bytes) {
+        struct writer w = writer_of(bytes, size);
+
+        neap_session_write(&w, &session);
+        neap_sessions_put(taker->store, session.server_name, taker->port, span_of(bytes, size));
+        neap_pool_free_secret(pool, bytes, size);
+    }
+    neap_wipe(psk, sizeof psk);
+}
+
 static int check_type(const struct tls_tail *tail, uint8_t type, struct failure *why)
 {
     if (tail->is_client && type == NEW_SESSION_TICKET)
@@ -37,9 +120,11 @@ static int check_type(const struct tls_tail *tail, uint8_t type, struct failure 
                           "TLS message that QUIC does not allow after the handshake");
 }
 
-int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span *bytes, struct failure *why)
+int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span *bytes, int64_t wall_clock,
+                          struct failure *why)
 {
     struct span message;
+    struct ticket ticket;
     int rc = 0;
 
     while (rc == 0 && bytes->size > 0) {
@@ -51,7 +136,9 @@ int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span 
         rc = neap_assembly_next(&tail->assembly, pool, bytes, &message, why);
         if (rc != 1)
             break;
-        rc = check_ticket(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), why);
+        rc = read_ticket(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), &ticket, why);
+        if (rc == 0 && tail->taker)
+            keep_ticket(tail->taker, pool, &ticket, wall_clock);
         neap_assembly_done(&tail->assembly, pool);
     }
     return rc;
@@ -60,4 +147,7 @@ int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span 
 void neap_tls_tail_free(struct tls_tail *tail, struct pool *pool)
 {
     neap_assembly_done(&tail->assembly, pool);
+    if (tail->taker)
+        neap_pool_free_secret(pool, tail->taker, taker_size(tail->taker));
+    tail->taker = NULL;
 }

@@ -64,7 +64,7 @@ static int receive(struct tls *tls, enum tls_level level, struct span bytes, str
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "handshake data at an encryption level that is not in turn");
     if (tls->state == CONNECTED)
-        return neap_tls_tail_receive(&tls->tail, tls->config->pool, &bytes, why);
+        return neap_tls_tail_receive(&tls->tail, tls->config->pool, &bytes, tls->wall_clock, why);
     while (rc == 0 && bytes.size > 0)
         rc = receive_one(tls, &bytes, why);
     return rc;
@@ -74,6 +74,7 @@ static int receive(struct tls *tls, enum tls_level level, struct span bytes, str
 static int fail_handshake(struct tls *tls, int code, const char *reason, struct failure *why)
 {
     neap_schedule_forget_handshake(&tls->schedule);
+    neap_tls_forget_psk(tls);
     neap_wipe(tls->secrets, sizeof tls->secrets);
     tls->secrets_count = tls->secrets_taken = 0;
     tls->failed = code;
@@ -109,15 +110,17 @@ int neap_tls_resume(struct tls *tls, struct failure *why)
 
 /* ---- life */
 
-static struct tls *new_handshake(const struct tls_config *config, struct span params, int64_t wall_clock)
+static struct tls *new_handshake(const struct tls_config *config, const struct tls_start *start)
 {
     struct tls *tls = neap_pool_alloc(config->pool, sizeof *tls);
 
     if (!tls)
         return NULL;
     tls->config = config;
-    tls->wall_clock = wall_clock;
-    tls->params = neap_tls_copy(tls, params);
+    tls->wall_clock = start->wall_clock;
+    tls->version = start->version;
+    tls->port = start->port;
+    tls->params = neap_tls_copy(tls, start->params);
     if (!tls->params.data) {
         neap_tls_free(tls);
         return NULL;
@@ -146,12 +149,41 @@ static bool needs_name(const struct tls_config *config)
     return config->verify_peer && !has_pins_only;
 }
 
-struct tls *neap_tls_client(const struct tls_config *config, const char *server_name, struct span params,
-                            int64_t wall_clock, struct failure *why)
+/* A session with this server from the store: it is offered once, here. */
+static void take_offer(struct tls *tls)
 {
+    const struct tls_config *config = tls->config;
+    struct session session;
+
+    if (!config->resumption || !config->store)
+        return;
+    neap_trust_fingerprint(config->trust, config->verify_peer, tls->binding);
+    tls->offer = neap_sessions_take(config->store, span_of_string(tls->server_name), tls->port, tls->version,
+                                    tls->binding, tls->wall_clock);
+    if (!tls->offer.data || !neap_session_read(tls->offer, &session))
+        return;
+    if (!neap_tls_wants_suite(config, session.suite)) {
+        neap_session_drop(config->pool, &tls->offer);
+        return;
+    }
+    memcpy(tls->psk, session.psk.data, session.psk.size);
+    tls->psk_size = (uint8_t)session.psk.size;
+}
+
+void neap_tls_forget_psk(struct tls *tls)
+{
+    neap_wipe(tls->psk, sizeof tls->psk);
+    tls->psk_size = 0;
+    neap_session_drop(tls->config->pool, &tls->offer);
+}
+
+struct tls *neap_tls_client(const struct tls_config *config, const struct tls_start *start,
+                            struct failure *why)
+{
+    const char *server_name = start->server_name;
     size_t name_size = server_name ? strlen(server_name) : 0;
 
-    if (check_config(config, params, why))
+    if (check_config(config, start->params, why))
         return NULL;
     if (name_size > 1 && server_name[name_size - 1] == '.')
         name_size--; /* the root's dot is no part of SNI nor of a certificate (RFC 6066 §3) */
@@ -163,7 +195,7 @@ struct tls *neap_tls_client(const struct tls_config *config, const char *server_
         neap_fail(why, NEAP_ERR_ARGUMENT, "server name too long");
         return NULL;
     }
-    struct tls *tls = new_handshake(config, params, wall_clock);
+    struct tls *tls = new_handshake(config, start);
     if (!tls) {
         neap_tls_no_memory(why);
         return NULL;
@@ -174,6 +206,7 @@ struct tls *neap_tls_client(const struct tls_config *config, const char *server_
         memcpy(tls->server_name, server_name, name_size);
     neap_random_bytes(neap_crypto_random(config->crypto), tls->client_random, sizeof tls->client_random);
     tls->group = neap_tls_preferred_group(config, 0);
+    take_offer(tls);
     if (neap_client_write_hello(tls, why)) {
         neap_tls_free(tls);
         return NULL;
@@ -181,16 +214,16 @@ struct tls *neap_tls_client(const struct tls_config *config, const char *server_
     return tls;
 }
 
-struct tls *neap_tls_server(const struct tls_config *config, struct span params, int64_t wall_clock,
+struct tls *neap_tls_server(const struct tls_config *config, const struct tls_start *start,
                             struct failure *why)
 {
-    if (check_config(config, params, why))
+    if (check_config(config, start->params, why))
         return NULL;
     if (config->identity_count == 0) {
         neap_fail(why, NEAP_ERR_CERTIFICATE, "a server needs a certificate");
         return NULL;
     }
-    struct tls *tls = new_handshake(config, params, wall_clock);
+    struct tls *tls = new_handshake(config, start);
     if (!tls) {
         neap_tls_no_memory(why);
         return NULL;
@@ -216,6 +249,9 @@ void neap_tls_free(struct tls *tls)
         neap_signing_cancel(tls->signing);
         neap_pool_free(pool, tls->signing, sizeof *tls->signing);
     }
+    if (tls->offer.data && tls->state == WAIT_SERVER_HELLO && !tls->retried) /* nobody answered */
+        neap_sessions_put(tls->config->store, span_of_string(tls->server_name), tls->port, tls->offer);
+    neap_session_drop(pool, &tls->offer);
     neap_peer_chain_free(tls->peer);
     neap_schedule_free(&tls->schedule);
     neap_pool_free_secret(pool, tls, sizeof *tls);
@@ -244,7 +280,7 @@ struct tls_tail neap_tls_take_tail(struct tls *tls)
 {
     struct tls_tail tail = tls->tail;
 
-    tls->tail.assembly = (struct assembly){0};
+    tls->tail = (struct tls_tail){.is_client = tail.is_client};
     return tail;
 }
 
@@ -379,7 +415,8 @@ int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure 
 {
     struct schedule *s = &tls->schedule;
 
-    neap_schedule_handshake(s, shared);
+    neap_schedule_handshake(s, tls->resumed ? tls_psk(tls) : (struct span){0}, shared);
+    neap_tls_forget_psk(tls);
     log_secret(tls, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", s->client_handshake);
     log_secret(tls, "SERVER_HANDSHAKE_TRAFFIC_SECRET", s->server_handshake);
     const uint8_t *ours = tls->is_client ? s->client_handshake : s->server_handshake;

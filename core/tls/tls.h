@@ -5,6 +5,7 @@
 
 #include "crypto/crypto.h"
 #include "tls/assembly.h"
+#include "tls/session.h"
 
 /* Encryption levels, which are also the packet number spaces' keys (RFC 9001 §4). Early data has its place. */
 enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEVELS };
@@ -50,17 +51,30 @@ struct tls_config {
     uint16_t groups[3]; /* in order of preference, 0 ends; all zero: X25519, P-256, P-384 */
     void (*keylog)(void *context, const char *line);
     void *keylog_context;
+    bool resumption; /* a server gives tickets and takes them; a client keeps sessions and offers them */
+    uint32_t ticket_lifetime;    /* seconds, of a server's; 0: it gives none */
+    struct ticket_keys tickets;  /* a server's */
+    struct session_store *store; /* a client's; NULL: it keeps none */
 };
 
 struct tls;
 
-/** A client handshake. `server_name` is checked against the certificate (NULL: no SNI, no name check) and copied;
- * `params` are our transport parameters, copied; `wall_clock` seconds since 1970. The ClientHello is ready to be
- * taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
-struct tls *neap_tls_client(const struct tls_config *config, const char *server_name, struct span params,
-                            int64_t wall_clock, struct failure *why);
+/* What a handshake begins with. */
+struct tls_start {
+    const char
+        *server_name; /* a client's: sent as SNI and checked against the certificate; NULL: neither. Copied */
+    uint16_t port;    /* a client's: with the name, the server whose sessions may be resumed */
+    uint32_t version; /* of the protocol around TLS, in which alone a session is good */
+    struct span params; /* our transport parameters, copied */
+    int64_t wall_clock; /* seconds since 1970 */
+};
+
+/** A client handshake, which offers a session with the same server when the config's store has one; it goes back there
+ * when nobody answers. The ClientHello is ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
+struct tls *neap_tls_client(const struct tls_config *config, const struct tls_start *start,
+                            struct failure *why);
 /** A server handshake. Its transport parameters depend on the connection and are set before the first receive. */
-struct tls *neap_tls_server(const struct tls_config *config, struct span params, int64_t wall_clock,
+struct tls *neap_tls_server(const struct tls_config *config, const struct tls_start *start,
                             struct failure *why);
 void neap_tls_free(struct tls *tls);
 
@@ -107,6 +121,8 @@ struct span neap_tls_alpn(const struct tls *tls);
 const char *neap_tls_server_name(const struct tls *tls);
 uint16_t neap_tls_suite(const struct tls *tls);
 uint16_t neap_tls_group(const struct tls *tls);
+/** Whether it goes on from an earlier session, so that nobody sent a certificate. */
+bool neap_tls_is_resumed(const struct tls *tls);
 /** DER of the peer's leaf certificate, empty when it has none. */
 struct span neap_tls_peer_certificate(const struct tls *tls);
 
@@ -114,14 +130,17 @@ struct span neap_tls_peer_certificate(const struct tls *tls);
  * checked here. All zero: a server's. */
 struct tls_tail {
     struct assembly assembly;
+    struct ticket_taker *taker; /* of a client that keeps sessions: what its tickets belong to */
     bool is_client;
 };
 /** Move the tail out of a complete handshake, with a message that is half there; then `tls` may be freed. */
 struct tls_tail neap_tls_take_tail(struct tls *tls);
-/** CRYPTO data after the handshake: a client takes and ignores NewSessionTicket (RFC 9001 §4.6.1 checked); a
- * CertificateRequest is NEAP_PROTOCOL_VIOLATION (§4.4), all else unexpected_message (§6). Results as
- * neap_tls_receive's; but after NEAP_ERR_NO_MEMORY it may go on with what is left in *bytes. */
-int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span *bytes, struct failure *why);
+/** CRYPTO data after the handshake: a client takes NewSessionTicket (RFC 9001 §4.6.1 checked), which goes into the
+ * config's store as a session that begins at `wall_clock`; a CertificateRequest is NEAP_PROTOCOL_VIOLATION (§4.4), all
+ * else unexpected_message (§6). Results as neap_tls_receive's; but after NEAP_ERR_NO_MEMORY it may go on with what is
+ * left in *bytes. */
+int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span *bytes, int64_t wall_clock,
+                          struct failure *why);
 void neap_tls_tail_free(struct tls_tail *tail, struct pool *pool);
 
 #endif

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 static const char *const other_options[] = {
-    "alpn", "cert",       "key",          "certs",         "ca", "pins", "keylog",
-    "seed", "wall_clock", "memory_limit", "static_secret", NULL,
+    "alpn",       "cert",         "key",           "certs",           "ca", "pins", "keylog", "seed",
+    "wall_clock", "memory_limit", "static_secret", "ticket_key_file", NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)
@@ -293,6 +293,31 @@ static int config_engine(lua_State *L)
     return 1;
 }
 
+/* config:save_sessions() → a client's sessions, to be kept in a file */
+static int config_save_sessions(lua_State *L)
+{
+    const neap_config *config = neap_lua_check_config(L, 1)->config;
+    size_t size = (size_t)neap_config_save_sessions(config, NULL, 0);
+    char *room = lua_newuserdata(L, size);
+
+    neap_config_save_sessions(config, room, size);
+    lua_pushlstring(L, room, size);
+    memset(room, 0, size);
+    return 1;
+}
+
+/* config:load_sessions(saved) → true | nil, message, code */
+static int config_load_sessions(lua_State *L)
+{
+    size_t size;
+    const char *saved = luaL_checklstring(L, 2, &size);
+
+    if (neap_config_load_sessions(neap_lua_check_config(L, 1)->config, saved, size) != NEAP_OK)
+        return neap_lua_error_text(L, NEAP_ERR_ARGUMENT, "these are no saved sessions");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int config_memory(lua_State *L)
 {
     neap_memory_stats stats;
@@ -363,6 +388,8 @@ void neap_lua_open_config(lua_State *L)
     static const luaL_Reg methods[] = {
         {"memory", config_memory},
         {"engine", config_engine},
+        {"save_sessions", config_save_sessions},
+        {"load_sessions", config_load_sessions},
         {NULL, NULL},
     };
 

@@ -332,6 +332,11 @@ static int conn_is_established(lua_State *L)
     return push_state(L, neap_conn_is_established, false);
 }
 
+static int conn_is_resumed(lua_State *L)
+{
+    return push_state(L, neap_conn_is_resumed, false);
+}
+
 static int conn_is_confirmed(lua_State *L)
 {
     return push_state(L, neap_conn_is_confirmed, false);
@@ -600,6 +605,7 @@ void neap_lua_open_conn(lua_State *L)
         {"on_timeout", conn_on_timeout},
         {"is_server", conn_is_server},
         {"is_established", conn_is_established},
+        {"is_resumed", conn_is_resumed},
         {"is_confirmed", conn_is_confirmed},
         {"is_draining", conn_is_draining},
         {"is_closed", conn_is_closed},

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define ALPN_MAX 16
+#define TICKET_KEYS_MAX 4
 #define FILE_SIZE_MAX (1u << 20) /* of a certificate chain, a key, a bundle of roots */
 
 static bool is_material(const char *text, size_t size)
@@ -186,25 +187,29 @@ static int for_each(lua_State *L, struct config_core *core, const char *name,
     return failed;
 }
 
+/* 64 hex digits. */
+static bool read_hex(const char *text, uint8_t out[32])
+{
+    for (size_t i = 0; i < 32; i++) {
+        unsigned value;
+        char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
+
+        if (strspn(pair, "0123456789abcdefABCDEF") != 2 || sscanf(pair, "%2x", &value) != 1)
+            return false;
+        out[i] = (uint8_t)value;
+    }
+    return true;
+}
+
 /* 32 bytes, or 64 hex digits, on top of the stack. */
 static void read_32(lua_State *L, const char *name, uint8_t out[32])
 {
     size_t size = 0;
     const char *text = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : NULL;
 
-    if (text != NULL && size == 32) {
+    if (text != NULL && size == 32)
         memcpy(out, text, 32);
-        return;
-    }
-    bool good = text != NULL && size == 64;
-    for (size_t i = 0; good && i < 32; i++) {
-        unsigned value;
-        char pair[3] = {text[2 * i], text[2 * i + 1], '\0'};
-        good = strspn(pair, "0123456789abcdefABCDEF") == 2 && sscanf(pair, "%2x", &value) == 1;
-        if (good)
-            out[i] = (uint8_t)value;
-    }
-    if (!good)
+    else if (text == NULL || size != 64 || !read_hex(text, out))
         luaL_error(L, "option '%s' must be 32 bytes or 64 hex digits", name);
 }
 
@@ -227,6 +232,43 @@ static void set_static_secret(lua_State *L, struct config_core *core)
         neap_config_set_static_secret(core->config, secret);
     }
     lua_pop(L, 1);
+}
+
+/* Lines of 64 hex digits; how many, 0 for anything else. */
+static size_t read_ticket_keys(const char *text, uint8_t keys[TICKET_KEYS_MAX][32])
+{
+    size_t count = 0;
+
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\r\n");
+
+        if (size > 0 && (size != 64 || count == TICKET_KEYS_MAX || !read_hex(text, keys[count++])))
+            return 0;
+        text += size + strspn(text + size, "\r\n");
+    }
+    return count;
+}
+
+static int set_ticket_keys(lua_State *L, struct config_core *core)
+{
+    uint8_t keys[TICKET_KEYS_MAX][32];
+
+    lua_getfield(L, 1, "ticket_key_file");
+    if (!lua_isnil(L, -1)) {
+        const char *path = lua_tostring(L, -1);
+        if (path == NULL)
+            luaL_error(L, "option 'ticket_key_file' must be a path");
+        int number = push_file(L, path);
+        if (number != 0)
+            return neap_lua_system_error(L, path, number);
+        size_t count = read_ticket_keys(lua_tostring(L, -1), keys);
+        if (count == 0)
+            return material_error(L, NEAP_ERR_ARGUMENT, path, "it must be 1 to 4 lines of 64 hex digits");
+        neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return 0;
 }
 
 static void set_alpn(lua_State *L, struct config_core *core)
@@ -288,7 +330,9 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
 {
     set_alpn(L, core);
     set_static_secret(L, core);
-    int failed = add_certificates(L, core);
+    int failed = set_ticket_keys(L, core);
+    if (failed == 0)
+        failed = add_certificates(L, core);
     if (failed == 0)
         failed = for_each(L, core, "ca", add_ca);
     if (failed == 0)

@@ -4,6 +4,7 @@ local body = require "neap.body"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
 local json = require "neap.json"
+local log = require "neap.log"
 local options = require "neap.options"
 local Response = require "neap.client_response"
 local Session = require "neap.session"
@@ -31,6 +32,7 @@ local OWN = {
   follow = options.whole(0, nil, 0), -- redirects that are followed
   user_agent = options.of("string", "neap/" .. core.version, true),
   headers = options.of("table"), -- sent with every request
+  session_file = options.of("string"), -- where TLS sessions are kept from one program to the next
 }
 
 -- Not for another server than the one they were meant for.
@@ -49,6 +51,22 @@ local REQUEST = { -- what a request's table may hold
 
 -- ---- connections
 
+-- A file of another version, or cut off, is as good as none: the next handshake is a full one.
+local function load_sessions(self)
+  local file = self.session_file and io.open(self.session_file, "rb")
+  if not file then return end
+  local saved = file:read("*a")
+  file:close()
+  self._config:load_sessions(saved or "")
+end
+
+-- For its owner alone: who has them can read what a resumed connection sends first.
+local function save_sessions(self)
+  if not self.session_file then return end
+  local ok, message = core.write_file(self.session_file, self._config:save_sessions(), 384)
+  if not ok then log.warn("TLS sessions are not kept: " .. message) end
+end
+
 local function config_of(self)
   if self._endpoint then return self._config end
   local message, code
@@ -56,6 +74,7 @@ local function config_of(self)
     self._config, message, code = core.config(self._options)
     if not self._config then return nil, message, code end
   end
+  load_sessions(self)
   self._endpoint, message, code = task.loop():client(self._config)
   if not self._endpoint then return nil, message, code end
   task.attach(self._endpoint, function(conn) self:_drive(conn) end)
@@ -557,6 +576,7 @@ function Client:close()
     task.flush()
     task.detach(self._endpoint)
     self._endpoint:close()
+    save_sessions(self) -- also those of connections that came to nothing
     self._endpoint, self._config = nil, nil
   end
 end
@@ -566,8 +586,8 @@ local client = { explain = Client.explain, code_of = Client.code_of, fault = fau
 local made = setmetatable({}, { __mode = "k" })
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
--- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, and every option of a
--- config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be read
+-- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `session_file` (where TLS
+-- sessions are kept when it is closed, and taken from when it is used first), and every option of a config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be read
 -- is told by each request, which tries again.
 function client.new(given)
   local self, config = options.split(given, OWN, 2)

@@ -97,6 +97,7 @@ function neap.static(folder, options) end
 ---@field wall_clock? number seconds since 1970, fixed
 ---@field memory_limit? integer bytes for all connections; 0: no bound (a quarter of the machine's or the cgroup's)
 ---@field static_secret? string
+---@field ticket_key_file? string a file with 1 to 4 keys of session tickets, a line of 64 hex digits each
 
 ---@class neap.App
 local App = {}
@@ -421,6 +422,7 @@ function Response:failure() end
 ---@field follow? integer redirects that are followed, 0
 ---@field headers? table<string, string>
 ---@field user_agent? string
+---@field session_file? string where TLS sessions are kept from one program to the next
 
 ---@class neap.RequestOptions
 ---@field headers? table<string, string|string[]>|neap.Headers

@@ -121,6 +121,14 @@ function Config:memory() end
 --- What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of the CPU, or "mbedtls".
 ---@return string
 function Config:engine() end
+--- A client's TLS sessions, to be kept in a file that only its owner reads.
+---@return string
+function Config:save_sessions() end
+---@param saved string
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Config:load_sessions(saved) end
 
 ---@class neap.UdpDatagramInfo
 ---@field from string
@@ -165,6 +173,9 @@ function Conn:is_server() end
 function Conn:is_established() end
 ---@return boolean
 function Conn:is_confirmed() end
+--- Whether TLS went on from an earlier session, without a certificate.
+---@return boolean
+function Conn:is_resumed() end
 ---@return boolean
 function Conn:is_draining() end
 ---@return boolean

@@ -28,4 +28,6 @@
 ---@field verify_peer? boolean a client verifies the server's certificate; pins hold without
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
 ---@field pacing? boolean packets leave spread over time
+---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
+---@field ticket_lifetime? number seconds: a server's session tickets are good for so long; 0: it gives none
 ---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

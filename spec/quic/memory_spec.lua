@@ -168,7 +168,7 @@ describe("memory that runs out in an established connection", function()
     local ticket = "\4\0\3\247" .. ("\0"):rep(8) .. "\1n" .. "\3\233" .. ("t"):rep(1001) .. "\0\0"
     local refusals = 0
     for at = 1, 8 do
-      local p = net.pair():handshake()
+      local p = net.pair({ server = { resumption = 0 } }):handshake()
       p.client_config:fail_at(at)
       -- In three pieces, the first of which ends inside the message's header.
       local number = p.server:stats().packets_sent + 50

@@ -59,7 +59,7 @@ Pair.__index = Pair
 
 --- A client and a server not yet accepted. options: client, server (config options), delay (ns, one way), loss,
 --- duplicate, reorder (fractions), drop (function(direction, index, bytes): true drops), seed, params (the client's
---- transport parameters as bytes), server_config (one that several pairs share, in place of server),
+--- transport parameters as bytes), server_config and client_config (one that several pairs share, in place of server, client),
 --- filter (function(direction, bytes, index): bytes in its place, or false).
 function net.pair(options)
   options = options or {}
@@ -81,10 +81,13 @@ function net.pair(options)
     told = {}, -- bytes that the server sent there
     proved = {}, -- addresses that it may believe
   }, Pair)
-  self.client_config = net.config(options.client, (options.seed or 1) * 2 + 1000, false)
-  self.shares_config = options.server_config ~= nil
+  self.owned_configs = {}
+  self.client_config = options.client_config
+    or net.config(options.client, (options.seed or 1) * 2 + 1000, false)
+  if not options.client_config then table.insert(self.owned_configs, self.client_config) end
   self.server_config = options.server_config
     or net.config(options.server, (options.seed or 1) * 2 + 1001, true)
+  if not options.server_config then table.insert(self.owned_configs, self.server_config) end
   self.client = assert(
     quic.client(self.client_config, "localhost", net.CLIENT, net.SERVER, self.now, options.params)
   )
@@ -96,11 +99,10 @@ end
 function Pair:free()
   self.client:free()
   if self.server then self.server:free() end
-  self.client_config:free()
-  local left = self.client_config:memory().live
-  if not self.shares_config then
-    self.server_config:free()
-    left = left + self.server_config:memory().live
+  local left = 0
+  for _, config in ipairs(self.owned_configs) do
+    config:free()
+    left = left + config:memory().live
   end
   assert(left == 0, left .. " allocations were not given back")
 end

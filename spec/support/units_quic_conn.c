@@ -13,7 +13,9 @@ static void replace_params(lua_State *L, neap_conn *c, const char *name, struct 
     neap_tls_free(c->handshake->tls);
     neap_crypto_stream_free(s->crypto, c->pool);
     neap_crypto_stream_init(s->crypto);
-    c->handshake->tls = neap_tls_client(&c->config->tls, name, params, 1800000000, &why);
+    struct tls_start start = {
+        .server_name = name, .version = c->version->number, .params = params, .wall_clock = 1800000000};
+    c->handshake->tls = neap_tls_client(&c->config->tls, &start, &why);
     if (!c->handshake->tls || neap_conn_take_tls(c, &why))
         luaL_error(L, "TLS: %s", why.reason ? why.reason : "?");
 }
@@ -239,6 +241,7 @@ static int conn_info(lua_State *L)
     neap_conn_close_info(c, &close, sizeof close);
     lua_newtable(L);
     set_bool(L, "established", neap_conn_is_established(c));
+    set_bool(L, "resumed", neap_conn_is_resumed(c));
     set_bool(L, "confirmed", neap_conn_is_confirmed(c));
     set_bool(L, "draining", neap_conn_is_draining(c));
     set_bool(L, "closed", neap_conn_is_closed(c));

@@ -1,4 +1,4 @@
-/* Units of core/tls: handshakes of both roles, the tail behind them, and the key schedule by itself. */
+/* Units of core/tls: handshakes of both roles, and the tail behind them. */
 #include "tls/tls.h"
 
 #include <lauxlib.h>
@@ -7,16 +7,15 @@
 
 #include "base/pool.h"
 #include "neap.h"
-#include "tls/schedule.h"
 #include "tls/state.h"
 #include "units_tls_signer.h"
 
 int neap_units_tls(lua_State *L);
+int neap_units_tls_schedule(lua_State *L);
 
 #define CONFIG_TYPE "neap.units.tls.config"
 #define HANDSHAKE_TYPE "neap.units.tls.handshake"
 #define TAIL_TYPE "neap.units.tls.tail"
-#define SCHEDULE_TYPE "neap.units.tls.schedule"
 
 /* ---- a config with its own pool, whose allocations can be made to fail; kept while handshakes use it */
 
@@ -30,6 +29,7 @@ struct unit_config {
     struct environment environment;
     struct pool *pool;
     struct tls_config tls;
+    struct session_store sessions;
     char *log;
     size_t log_size;
 };
@@ -57,6 +57,7 @@ static void release_config(struct unit_config *c)
         return;
     for (size_t i = 0; i < c->tls.identity_count; i++)
         neap_identity_free(c->tls.identities[i]);
+    neap_sessions_free(&c->sessions);
     neap_trust_free(c->tls.trust);
     neap_crypto_free(c->tls.crypto);
     neap_pool_release(c->pool);
@@ -195,8 +196,25 @@ static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *wh
     return rc;
 }
 
+/* resumption: off unless it is told, because messages of its are in no trace of the other specs. */
+static void resumption_fields(lua_State *L, struct unit_config *c)
+{
+    static const uint8_t nothing[32];
+    struct span keys = span_field(L, 1, "ticket_keys");
+
+    lua_getfield(L, 1, "resumption");
+    c->tls.resumption = lua_toboolean(L, -1);
+    lua_getfield(L, 1, "ticket_lifetime");
+    c->tls.ticket_lifetime = (uint32_t)luaL_optinteger(L, -1, 86400);
+    lua_pop(L, 2);
+    neap_ticket_keys_set(&c->tls.tickets, (const uint8_t(*)[32])(keys.size ? keys.data : nothing),
+                         keys.size ? keys.size / 32 : 1);
+    c->sessions.pool = c->pool;
+    c->tls.store = &c->sessions;
+}
+
 /* config{ seed=, identities={{chain, key, later = (asks until it answers, -1: never)}, …}, roots=, pin=, verify=, alpn={…},
- * suites={…}, groups={…}, limit=, keylog=, engine= } */
+ * suites={…}, groups={…}, limit=, keylog=, engine=, resumption=, ticket_lifetime=, ticket_keys= } */
 static int new_config(lua_State *L)
 {
     struct failure why = {0};
@@ -236,6 +254,7 @@ static int new_config(lua_State *L)
         c->tls.keylog_context = c;
     }
     lua_pop(L, 2);
+    resumption_fields(L, c);
     numbers_field(L, "suites", c->tls.suites);
     numbers_field(L, "groups", c->tls.groups);
     alpn_field(L, &c->tls);
@@ -254,6 +273,30 @@ static int config_used(lua_State *L)
     lua_pushnumber(L, (lua_Number)c->environment.largest);
     c->environment.largest = 0;
     return 2;
+}
+
+/* config:sessions() -> how many there are, and all of them as they are saved */
+static int config_sessions(lua_State *L)
+{
+    struct unit_config *c = check_config(L);
+    int64_t size = neap_sessions_save(&c->sessions, NULL, 0);
+    uint8_t *room = lua_newuserdata(L, (size_t)size);
+
+    lua_pushinteger(L, (lua_Integer)c->sessions.count);
+    neap_sessions_save(&c->sessions, room, (size_t)size);
+    lua_pushlstring(L, (const char *)room, (size_t)size);
+    return 2;
+}
+
+/* config:load_sessions(saved) -> 0 or a code */
+static int config_load_sessions(lua_State *L)
+{
+    size_t size;
+    struct unit_config *c = check_config(L);
+    const char *saved = luaL_checklstring(L, 2, &size);
+
+    lua_pushinteger(L, neap_sessions_load(&c->sessions, span_of(saved, size)));
+    return 1;
 }
 
 /* config:fail_after(n): the environment refuses after n more allocations; nil: never. Returns what was left. */
@@ -293,28 +336,38 @@ static int push_handshake(lua_State *L, struct unit_config *c, struct tls *tls, 
     return 1;
 }
 
-/* config:client(name or nil, params, wall_clock) */
+/* What a handshake begins with, from the index of its params on: params, wall_clock, version, port. */
+static struct tls_start check_start(lua_State *L, int index)
+{
+    size_t size;
+    const char *params = luaL_checklstring(L, index, &size);
+
+    return (struct tls_start){.params = span_of(params, size),
+                              .wall_clock = (int64_t)luaL_checknumber(L, index + 1),
+                              .version = (uint32_t)luaL_optinteger(L, index + 2, 1),
+                              .port = (uint16_t)luaL_optinteger(L, index + 3, 443)};
+}
+
+/* config:client(name or nil, params, wall_clock [, version, port]) */
 static int config_client(lua_State *L)
 {
     struct unit_config *c = check_config(L);
     struct failure why = {0};
-    size_t size;
-    const char *params = luaL_checklstring(L, 3, &size);
+    struct tls_start start = check_start(L, 3);
 
-    struct tls *tls = neap_tls_client(&c->tls, luaL_optstring(L, 2, NULL), span_of(params, size),
-                                      (int64_t)luaL_checknumber(L, 4), &why);
+    start.server_name = luaL_optstring(L, 2, NULL);
+    struct tls *tls = neap_tls_client(&c->tls, &start, &why);
     return push_handshake(L, c, tls, &why);
 }
 
-/* config:server(params, wall_clock) */
+/* config:server(params, wall_clock [, version]) */
 static int config_server(lua_State *L)
 {
     struct unit_config *c = check_config(L);
     struct failure why = {0};
-    size_t size;
-    const char *params = luaL_checklstring(L, 2, &size);
+    struct tls_start start = check_start(L, 2);
 
-    struct tls *tls = neap_tls_server(&c->tls, span_of(params, size), (int64_t)luaL_checknumber(L, 3), &why);
+    struct tls *tls = neap_tls_server(&c->tls, &start, &why);
     return push_handshake(L, c, tls, &why);
 }
 
@@ -434,6 +487,8 @@ static int handshake_info(lua_State *L)
     lua_newtable(L);
     lua_pushboolean(L, neap_tls_is_complete(h->tls));
     lua_setfield(L, -2, "complete");
+    lua_pushboolean(L, neap_tls_is_resumed(h->tls));
+    lua_setfield(L, -2, "resumed");
     set_span(L, "params", neap_tls_peer_params(h->tls));
     set_span(L, "alpn", neap_tls_alpn(h->tls));
     set_span(L, "certificate", neap_tls_peer_certificate(h->tls));
@@ -479,6 +534,7 @@ static int tail_free(lua_State *L)
     return 0;
 }
 
+/* tail:receive(bytes [, wall_clock]) */
 static int tail_receive(lua_State *L)
 {
     struct unit_tail *t = luaL_checkudata(L, 1, TAIL_TYPE);
@@ -487,92 +543,10 @@ static int tail_receive(lua_State *L)
     const char *bytes = luaL_checklstring(L, 2, &size);
 
     struct span in = span_of(bytes, size);
-    int rc = neap_tls_tail_receive(&t->tail, t->config->pool, &in, &why);
+    int rc = neap_tls_tail_receive(&t->tail, t->config->pool, &in, (int64_t)luaL_optnumber(L, 3, 0), &why);
     if (rc)
         return push_failure(L, rc, why.reason);
     lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* ---- the key schedule */
-
-static struct schedule *check_schedule(lua_State *L)
-{
-    return luaL_checkudata(L, 1, SCHEDULE_TYPE);
-}
-
-static int new_schedule(lua_State *L)
-{
-    struct schedule *s = lua_newuserdata(L, sizeof *s);
-
-    *s = (struct schedule){0};
-    luaL_getmetatable(L, SCHEDULE_TYPE);
-    lua_setmetatable(L, -2);
-    neap_schedule_start(s, (enum crypto_suite)luaL_checkinteger(L, 1));
-    return 1;
-}
-
-static int schedule_gc(lua_State *L)
-{
-    neap_schedule_free(check_schedule(L));
-    return 0;
-}
-
-static int schedule_add(lua_State *L)
-{
-    size_t size;
-    const char *bytes = luaL_checklstring(L, 2, &size);
-
-    neap_schedule_add(check_schedule(L), span_of(bytes, size));
-    return 0;
-}
-
-static int schedule_retry(lua_State *L)
-{
-    neap_schedule_retry(check_schedule(L));
-    return 0;
-}
-
-static int schedule_handshake(lua_State *L)
-{
-    size_t size;
-    const char *bytes = luaL_checklstring(L, 2, &size);
-
-    neap_schedule_handshake(check_schedule(L), span_of(bytes, size));
-    return 0;
-}
-
-static int schedule_application(lua_State *L)
-{
-    neap_schedule_application(check_schedule(L));
-    return 0;
-}
-
-/* schedule:finished(traffic_secret) -> verify_data */
-static int schedule_finished(lua_State *L)
-{
-    struct schedule *s = check_schedule(L);
-    uint8_t mac[CRYPTO_MAX_HASH];
-
-    neap_schedule_finished(s, (const uint8_t *)luaL_checkstring(L, 2), mac);
-    lua_pushlstring(L, (const char *)mac, crypto_hash_size(s->hash));
-    return 1;
-}
-
-static int schedule_secrets(lua_State *L)
-{
-    const struct schedule *s = check_schedule(L);
-    size_t size = crypto_hash_size(s->hash);
-    uint8_t exporter[CRYPTO_MAX_HASH];
-
-    lua_newtable(L);
-    set_span(L, "secret", span_of(s->secret, size));
-    set_span(L, "client_handshake", span_of(s->client_handshake, size));
-    set_span(L, "server_handshake", span_of(s->server_handshake, size));
-    set_span(L, "client_application", span_of(s->client_application, size));
-    set_span(L, "server_application", span_of(s->server_application, size));
-    neap_schedule_exporter(s, exporter);
-    set_span(L, "exporter", span_of(exporter, size));
     return 1;
 }
 
@@ -607,6 +581,8 @@ int neap_units_tls(lua_State *L)
                                      {"client", config_client},
                                      {"server", config_server},
                                      {"used", config_used},
+                                     {"sessions", config_sessions},
+                                     {"load_sessions", config_load_sessions},
                                      {"fail_after", config_fail_after},
                                      {"log", config_log},
                                      {NULL, NULL}});
@@ -624,16 +600,9 @@ int neap_units_tls(lua_State *L)
     new_type(L, TAIL_TYPE,
              (const struct method[]){
                  {"__gc", tail_free}, {"free", tail_free}, {"receive", tail_receive}, {NULL, NULL}});
-    new_type(L, SCHEDULE_TYPE,
-             (const struct method[]){{"__gc", schedule_gc},
-                                     {"add", schedule_add},
-                                     {"retry", schedule_retry},
-                                     {"handshake", schedule_handshake},
-                                     {"application", schedule_application},
-                                     {"finished", schedule_finished},
-                                     {"secrets", schedule_secrets},
-                                     {NULL, NULL}});
     lua_newtable(L);
-    set_methods(L, (const struct method[]){{"config", new_config}, {"schedule", new_schedule}, {NULL, NULL}});
+    set_methods(L, (const struct method[]){{"config", new_config}, {NULL, NULL}});
+    neap_units_tls_schedule(L);
+    lua_setfield(L, -2, "schedule");
     return 1;
 }

@@ -62,6 +62,37 @@ describe("the key schedule", function()
     check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello", 2))
   end)
 
+  it("gives the values of RFC 8448 section 3 and 4, a session and its resumption", function()
+    local value, later = trace("3"), trace("4")
+    local schedule = tls.schedule(0x1301)
+    schedule:add(value("construct a ClientHello", "ClientHello"))
+    check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello"))
+    schedule:add(value("{client} construct a Finished handshake", "Finished"))
+    local master, psk = schedule:resumption("\0\0")
+    assert.equal(helper.hex(value('derive secret "tls13 res master"', "expanded")), helper.hex(master))
+    assert.equal(helper.hex(later('extract secret "early"', "IKM")), helper.hex(psk))
+
+    schedule = tls.schedule(0x1301)
+    assert.equal(helper.hex(later("calculate PSK binder", "finished")),
+      helper.hex(schedule:binder(psk, later("calculate PSK binder", "ClientHello prefix"))))
+    -- The trace's ClientHello is the one without its binder, too.
+    schedule:add(later("calculate PSK binder", "ClientHello prefix") .. helper.unhex("002120")
+      .. later("calculate PSK binder", "finished"))
+    schedule:add(later("construct a ServerHello", "ServerHello"))
+    schedule:handshake(later('extract secret "handshake"', "IKM"), psk)
+    local secrets = schedule:secrets()
+    assert.equal(helper.hex(later('extract secret "handshake"', "secret")), helper.hex(secrets.secret))
+    assert.equal(helper.hex(later('derive secret "tls13 c hs traffic"', "expanded")),
+      helper.hex(secrets.client_handshake))
+    schedule:add(later("construct an EncryptedExtensions handshake", "EncryptedExtensions"))
+    assert.equal(helper.hex(later("{server} calculate finished", "finished")),
+      helper.hex(schedule:finished(secrets.server_handshake)))
+    schedule:add(later("{server} construct a Finished handshake", "Finished"))
+    schedule:application()
+    assert.equal(helper.hex(later('derive secret "tls13 c ap traffic"', "expanded")),
+      helper.hex(schedule:secrets().client_application))
+  end)
+
   it("begins with the constants that no PSK leads to", function()
     for suite, bits in pairs({ [0x1301] = 256, [0x1302] = 384 }) do
       local size = bits / 8

@@ -20,6 +20,7 @@ take. Several URLs of one server are asked for in turn.
   -r, --rate N         begin N requests a second in all (0.0001 or more), whether or not earlier ones were answered;
                        latencies count from when a request was to begin: a server that stalls does not look fast
   --handshakes         a new connection for each request, -c at a time
+  --resume             connections resume TLS sessions, as those of other clients do; without it each handshake is full
   --warm-up S          ask for S seconds before anything is counted (0)
   --timeout S          seconds that a request or a handshake may take (10)
   -X METHOD            the method
@@ -41,7 +42,8 @@ local SPEC = {
   ["--connections"] = { "connections", true }, ["-m"] = { "streams", true }, ["--streams"] = { "streams", true },
   ["-n"] = { "count", true }, ["--requests"] = { "count", true }, ["-D"] = { "duration", true },
   ["--duration"] = { "duration", true }, ["-r"] = { "rate", true }, ["--rate"] = { "rate", true },
-  ["--handshakes"] = { "handshakes" }, ["--warm-up"] = { "warm_up", true }, ["--timeout"] = { "timeout", true },
+  ["--handshakes"] = { "handshakes" }, ["--resume"] = { "resume" },
+  ["--warm-up"] = { "warm_up", true }, ["--timeout"] = { "timeout", true },
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-H"] = { "headers", true, many = true },
   ["--header"] = { "headers", true, many = true }, ["-d"] = { "data", true }, ["--data"] = { "data", true },
   ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
@@ -292,7 +294,7 @@ local function measure(cli, found, target, options)
   if not address then return cli.fail(1, message) end
   local config
   config, message = core.config { alpn = "h3", verify_peer = not found.insecure, ca = found.ca,
-    keylog = os.getenv("SSLKEYLOGFILE") }
+    resumption = found.resume == true, keylog = os.getenv("SSLKEYLOGFILE") }
   if not config then return cli.fail(1, message) end
   options.server_name, options.peer = target.host, address
   local load

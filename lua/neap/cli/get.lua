@@ -20,6 +20,7 @@ connection for each server, into files of the folder that -o names.
   -f, --fail       exit with 1 when the status is 400 or more
   -k, --insecure   do not verify the server's certificate
   --ca FILE        trust the certificates in FILE (or folder) instead of the system's
+  --sessions FILE  resume TLS sessions that are kept in FILE, and keep the new ones there
   --timeout S      seconds that a fetch may take in all (no bound)
   --progress-timeout S  seconds without progress before giving up (30)
   -v, --verbose    tell about connection, request and response on standard error
@@ -33,7 +34,7 @@ local SPEC = {
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
-  ["--timeout"] = { "timeout", true }, ["--progress-timeout"] = { "progress_timeout", true },
+  ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true }, ["--progress-timeout"] = { "progress_timeout", true },
   ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
 }
 
@@ -78,7 +79,7 @@ local function tell(response, address)
   local stats = conn:stats()
   local err = io.stderr
   err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", QUIC version ",
-    ("0x%08x"):format(conn:version()), ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000), "\n")
+    ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000), "\n")
   err:write("< HTTP/3 ", response.status, "\n")
   for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
   err:write("<\n")
@@ -211,8 +212,8 @@ function get.main(cli, args)
 
   return cli.in_loop(function()
     local neap = require "neap"
-    local client = neap.client { verify_peer = not found.insecure, ca = found.ca, timeout = found.timeout,
-      progress_timeout = found.progress_timeout }
+    local client = neap.client { verify_peer = not found.insecure, ca = found.ca, session_file = found.sessions,
+      timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
     local jobs = {}
     for i, address in ipairs(words) do

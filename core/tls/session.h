@@ -1,0 +1,87 @@
+/* Sessions: what a handshake leaves for a later one between the same two (RFC 8446 §2.2, §4.6.1). A server's is sealed in
+ * the ticket that it gives away, so that it keeps nothing; a client keeps the ticket and what belongs to it. */
+#ifndef NEAP_TLS_SESSION_H
+#define NEAP_TLS_SESSION_H
+
+#include "base/limits.h"
+#include "base/writer.h"
+#include "crypto/crypto.h"
+
+struct session {
+    uint16_t suite;
+    uint32_t
+        version; /* of the protocol around TLS: in another one the session is worth nothing (RFC 9369 §5) */
+    int64_t issued;    /* seconds since 1970, by the clock of who holds it */
+    uint32_t lifetime; /* seconds */
+    uint32_t age_add;
+    uint8_t
+        binding[32]; /* by what the server was known: its certificate's hash, or a client's roots and pins */
+    struct span psk; /* as long as the suite's hash */
+    struct span alpn, server_name;
+    struct span ticket; /* a client's; empty inside of a ticket */
+};
+
+#define SESSION_FIXED \
+    (1u + 2u + 4u + 8u + 4u + 4u + 32u + 3u + 2u) /* the fields, and the lengths of the spans */
+#define SESSION_IN_TICKET (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME)
+
+/** Write a session; neap_session_size of room. */
+void neap_session_write(struct writer *w, const struct session *s);
+static inline size_t neap_session_size(const struct session *s)
+{
+    return SESSION_FIXED + s->psk.size + s->alpn.size + s->server_name.size + s->ticket.size;
+}
+/** Read one: its spans point into `bytes`. False for anything but what neap_session_write made. */
+bool neap_session_read(struct span bytes, struct session *out);
+/** Whether it is still good at `now`. `tolerance`: seconds that the clock which said `issued` may be ahead. */
+bool neap_session_is_fresh(const struct session *s, int64_t now, int64_t tolerance);
+
+/* ---- tickets: sessions sealed by a server's keys */
+
+#define TICKET_KEYS_MOST 4u
+#define TICKET_HEADER (4u + 4u + CRYPTO_IV) /* key, epoch, nonce */
+#define TICKET_MOST (TICKET_HEADER + SESSION_IN_TICKET + CRYPTO_TAG)
+
+/* The first seals, all open. From each comes a key of its own for every epoch, which is as long as a ticket's lifetime:
+ * that of now and the one before open, so that who steals the key of one has no older tickets. */
+struct ticket_keys {
+    uint8_t secrets[TICKET_KEYS_MOST][32];
+    uint8_t names[TICKET_KEYS_MOST][4];
+    size_t count;
+};
+
+/** At most TICKET_KEYS_MOST secrets. */
+void neap_ticket_keys_set(struct ticket_keys *keys, const uint8_t (*secrets)[32], size_t count);
+/** Seal a session, whose `lifetime` is the length of an epoch: the ticket's size, or negative. `out` has TICKET_MOST
+ * bytes. */
+int64_t neap_ticket_seal(struct crypto *crypto, const struct ticket_keys *keys, const struct session *s,
+                         uint8_t *out);
+/** Open a ticket into `room` of SESSION_IN_TICKET bytes, where the session's spans point to. False for one that is not
+ * ours, or too old. It costs one key and one opening at most, and neither when the names do not fit. */
+bool neap_ticket_open(struct crypto *crypto, const struct ticket_keys *keys, struct span ticket,
+                      uint32_t lifetime, int64_t now, uint8_t *room, struct session *out);
+
+/* ---- a client's store, of one config */
+
+struct session_store {
+    struct pool *pool;
+    struct stored_session *newest;
+    size_t count;
+};
+
+/** Keep a session, as neap_session_write wrote it, with the server of this name at this port. Above
+ * LIMIT_SESSIONS_SERVER of a server, or LIMIT_SESSIONS in all, the oldest goes. Without memory nothing happens: then the
+ * next handshake is a full one. */
+void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session);
+/** Take the newest out that is good for a handshake of this version, with this binding, now; old ones go. The bytes are
+ * the caller's, who gives them back with neap_session_drop. Empty: there is none. */
+struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
+                               const uint8_t binding[32], int64_t now);
+void neap_session_drop(struct pool *pool, struct span *session);
+void neap_sessions_free(struct session_store *store);
+/** All of them in a form that can be kept in a file: the size, or NEAP_ERR_BUFFER_TOO_SHORT. `out` NULL: only the size. */
+int64_t neap_sessions_save(const struct session_store *store, uint8_t *out, size_t size);
+/** Add what neap_sessions_save wrote. NEAP_ERR_ARGUMENT for what is not that; what came before the fault is there. */
+int neap_sessions_load(struct session_store *store, struct span saved);
+
+#endif

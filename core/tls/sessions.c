@@ -1,0 +1,157 @@
+/* The sessions that a client keeps: a list, the newest first. It is looked through once a connection. */
+#include "base/pool.h"
+#include "base/reader.h"
+#include "neap.h"
+#include "tls/session.h"
+
+/* Its bytes are in blocks of their own, because a handshake takes them out and keeps them. */
+struct stored_session {
+    struct stored_session *older;
+    struct span bytes;
+    uint16_t port;
+    uint8_t name_size;
+    char name[LIMIT_SERVER_NAME];
+};
+
+void neap_session_drop(struct pool *pool, struct span *session)
+{
+    if (session->data)
+        neap_pool_free_secret(pool, (void *)(uintptr_t)session->data, session->size);
+    *session = (struct span){0};
+}
+
+static bool is_of(const struct stored_session *s, struct span name, uint16_t port)
+{
+    return s->port == port && span_equal(span_of(s->name, s->name_size), name);
+}
+
+/* Take one out of the list; its bytes are the caller's. */
+static struct span remove_at(struct session_store *store, struct stored_session **at)
+{
+    struct stored_session *s = *at;
+    struct span bytes = s->bytes;
+
+    *at = s->older;
+    store->count--;
+    neap_pool_free(store->pool, s, sizeof *s);
+    return bytes;
+}
+
+static void drop_at(struct session_store *store, struct stored_session **at)
+{
+    struct span bytes = remove_at(store, at);
+
+    neap_session_drop(store->pool, &bytes);
+}
+
+/* Make room for one more. */
+static void drop_oldest(struct session_store *store, struct span name, uint16_t port)
+{
+    struct stored_session **oldest = NULL, **oldest_here = NULL;
+    size_t here = 0;
+
+    for (struct stored_session **at = &store->newest; *at; at = &(*at)->older) {
+        oldest = at;
+        if (!is_of(*at, name, port))
+            continue;
+        oldest_here = at;
+        here++;
+    }
+    if (here >= LIMIT_SESSIONS_SERVER)
+        drop_at(store, oldest_here);
+    else if (store->count >= LIMIT_SESSIONS)
+        drop_at(store, oldest);
+}
+
+void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session)
+{
+    if (name.size == 0 || name.size > LIMIT_SERVER_NAME || session.size == 0)
+        return;
+    drop_oldest(store, name, port);
+    uint8_t *bytes = neap_pool_alloc_unset(store->pool, session.size);
+    struct stored_session *s = bytes ? neap_pool_alloc_unset(store->pool, sizeof *s) : NULL;
+    if (!s) {
+        neap_pool_free(store->pool, bytes, session.size);
+        return;
+    }
+    memcpy(bytes, session.data, session.size);
+    s->older = store->newest;
+    s->bytes = span_of(bytes, session.size);
+    s->port = port;
+    s->name_size = (uint8_t)name.size;
+    memcpy(s->name, name.data, name.size);
+    store->newest = s;
+    store->count++;
+}
+
+struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
+                               const uint8_t binding[32], int64_t now)
+{
+    struct stored_session **at = &store->newest;
+
+    while (*at) {
+        struct session session;
+
+        if (!neap_session_read((*at)->bytes, &session) || !neap_session_is_fresh(&session, now, 0))
+            drop_at(store, at);
+        else if (is_of(*at, name, port) && session.version == version &&
+                 memcmp(session.binding, binding, sizeof session.binding) == 0)
+            return remove_at(store, at);
+        else
+            at = &(*at)->older;
+    }
+    return (struct span){0};
+}
+
+void neap_sessions_free(struct session_store *store)
+{
+    while (store->newest)
+        drop_at(store, &store->newest);
+}
+
+/* ---- in a file: a mark, then from the oldest to the newest port, name, session */
+
+#define MARK "neap sessions 1\n"
+#define MARK_SIZE (sizeof MARK - 1)
+
+static void write_oldest_first(struct writer *w, const struct stored_session *s, size_t *size)
+{
+    if (!s)
+        return;
+    write_oldest_first(w, s->older, size);
+    *size += 2u + 1u + s->name_size + 2u + s->bytes.size;
+    write_u16(w, s->port);
+    write_u8(w, s->name_size);
+    write_bytes(w, s->name, s->name_size);
+    write_u16(w, (uint16_t)s->bytes.size);
+    write_span(w, s->bytes);
+}
+
+int64_t neap_sessions_save(const struct session_store *store, uint8_t *out, size_t size)
+{
+    struct writer w = writer_of(out, out ? size : 0);
+    size_t need = MARK_SIZE;
+
+    write_bytes(&w, MARK, MARK_SIZE);
+    write_oldest_first(&w, store->newest, &need);
+    return out && w.full ? NEAP_ERR_BUFFER_TOO_SHORT : (int64_t)need;
+}
+
+int neap_sessions_load(struct session_store *store, struct span saved)
+{
+    struct reader r = reader_of(saved);
+    struct span mark = read_bytes(&r, MARK_SIZE);
+
+    if (r.bad || memcmp(mark.data, MARK, MARK_SIZE) != 0)
+        return NEAP_ERR_ARGUMENT;
+    while (reader_left(&r) > 0) {
+        struct session session;
+        uint16_t port = read_u16(&r);
+        struct span name = read_vector(&r, 1), bytes = read_vector(&r, 2);
+
+        if (r.bad || !neap_session_read(bytes, &session) || session.ticket.size == 0)
+            return NEAP_ERR_ARGUMENT;
+        neap_sessions_put(store, name, port, bytes);
+    }
+    return 0;
+}
