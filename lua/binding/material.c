@@ -235,14 +235,15 @@ static void set_static_secret(lua_State *L, struct config_core *core)
 }
 
 /* Lines of 64 hex digits; how many, 0 for anything else. */
-static size_t read_ticket_keys(const char *text, uint8_t keys[TICKET_KEYS_MAX][32])
+static size_t read_ticket_keys(const char *text, const char *end, uint8_t keys[TICKET_KEYS_MAX][32])
 {
     size_t count = 0;
 
-    while (*text != '\0') {
+    while (text < end) {
         size_t size = strcspn(text, "\r\n");
 
-        if (size > 0 && (size != 64 || count == TICKET_KEYS_MAX || !read_hex(text, keys[count++])))
+        if ((size == 0 && *text == '\0') ||
+            (size > 0 && (size != 64 || count == TICKET_KEYS_MAX || !read_hex(text, keys[count++]))))
             return 0;
         text += size + strspn(text + size, "\r\n");
     }
@@ -261,7 +262,9 @@ static int set_ticket_keys(lua_State *L, struct config_core *core)
         int number = push_file(L, path);
         if (number != 0)
             return neap_lua_system_error(L, path, number);
-        size_t count = read_ticket_keys(lua_tostring(L, -1), keys);
+        size_t size;
+        const char *text = lua_tolstring(L, -1, &size);
+        size_t count = read_ticket_keys(text, text + size, keys);
         if (count == 0)
             return material_error(L, NEAP_ERR_ARGUMENT, path, "it must be 1 to 4 lines of 64 hex digits");
         neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count);

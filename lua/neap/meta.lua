@@ -273,6 +273,7 @@ function task.resolve(host, port, seconds) end
 ---@field params table<string, string>
 ---@field route string? the pattern that matched
 ---@field peer string "address:port"
+---@field is_resumed boolean the client went on from an earlier TLS session
 ---@field protocol string? of an extended CONNECT
 ---@field proto "h3"
 ---@field id integer the stream

@@ -1,6 +1,6 @@
 --- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
 -- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first
--- asked for: headers, query, query_all, peer. It is the session's exchange as well.
+-- asked for: headers, query, query_all, peer, is_resumed. It is the session's exchange as well.
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
@@ -49,6 +49,11 @@ end
 
 function lazy:peer()
   return self._session.conn:peer()
+end
+
+--- Whether the client went on from an earlier TLS session.
+function lazy:is_resumed()
+  return self._session.conn:is_resumed()
 end
 
 function lazy:params()

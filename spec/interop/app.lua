@@ -18,4 +18,6 @@ app:get("/protocol", function(req, res)
   return "<!doctype html><title>neap</title><p>" .. req.method .. " " .. req.path .. "</p>"
 end)
 
+app:get("/resumed", function(req) return tostring(req.is_resumed) end)
+
 assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key }))

@@ -40,6 +40,20 @@ describe("gtlsclient", function()
       assert(client.cases[case](ctx))
     end)
   end
+
+  it("resumes its sessions at neap, whose server refuses its early data", function()
+    if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
+    local answers = {}
+    for i = 1, 3 do
+      local output, status = helper.run(("timeout 20 gtlsclient -q --exit-on-all-streams-close --session-file=%s "
+        .. "--tp-file=%s --download=%s 127.0.0.1 %d https://localhost:%d/resumed"):format(dir .. "/session", dir .. "/tp",
+        dir, ctx.app_port, ctx.app_port))
+      assert.equal(0, status, output)
+      answers[i] = helper.read_file(dir .. "/resumed")
+      os.remove(dir .. "/resumed")
+    end
+    assert.same({ "false", "true", "true" }, answers)
+  end)
 end)
 
 for _, name in ipairs({ "gtlsserver", "gtlsserver -V (Retry)" }) do
@@ -67,5 +81,17 @@ for _, name in ipairs({ "gtlsserver", "gtlsserver -V (Retry)" }) do
         assert(server.cases[case](ctx))
       end)
     end
+
+    it("resumes neap's sessions", function()
+      if not processes then return pending("needs gtlsserver: scripts/bootstrap --test") end
+      local answers = {}
+      for i = 1, 3 do
+        local output, status = helper.run(("timeout 20 %s get -v --ca %s --sessions %s -o /dev/null %s"):format(
+          ctx.neap, ctx.certs.ca, dir .. "/sessions", "https://127.0.0.1:" .. ctx.port .. "/one"))
+        assert.equal(0, status, output)
+        answers[i] = output:find(", resumed, ", 1, true) ~= nil
+      end
+      assert.same({ false, true, true }, answers)
+    end)
   end)
 end

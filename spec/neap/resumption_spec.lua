@@ -1,0 +1,116 @@
+local neap = require "neap"
+local helper = require "helper"
+local web = require "support.web"
+
+local KEY = ("0123456789abcdef"):rep(4)
+
+describe("a client that comes again", function()
+  local folder
+
+  setup(function() folder = helper.make_dir() end)
+  teardown(function() helper.remove_dir(folder) end)
+
+  local function build(app)
+    app:get("/", function(req) return tostring(req.is_resumed) end)
+  end
+
+  -- What a new connection of the client says, and what its server says.
+  local function ask(client, url)
+    local r = assert(client:get(url .. "/"))
+    local theirs = r:body()
+    local ours = tostring(r.conn:is_resumed())
+    assert.equal(ours, theirs)
+    r.conn:close()
+    neap.sleep(0.05)
+    return ours == "true"
+  end
+
+  it("resumes its TLS session, and both sides say so", function()
+    web.with_app(build, function(client, url)
+      assert.is_false(ask(client, url))
+      assert.is_true(ask(client, url))
+      assert.is_true(ask(client, url))
+    end)
+  end)
+
+  it("does so with what a client before it left in a file, which is for its owner alone", function()
+    local file = folder .. "/sessions"
+    web.with_app(build, function(_, url)
+      local answers = {}
+      for i = 1, 3 do
+        local client = neap.client { ca = web.identity().cert, session_file = file }
+        answers[i] = ask(client, url)
+        client:close()
+      end
+      assert.same({ false, true, true }, answers)
+      assert.equal("600\n", (helper.run("stat -c %a " .. file)))
+      local other = neap.client { verify_peer = false, session_file = file }
+      assert.is_false(ask(other, url))
+      other:close()
+    end)
+  end)
+
+  it("has a full handshake when the file is none of sessions, and says when it cannot be written", function()
+    local file = folder .. "/other"
+    helper.write_file(file, "something else")
+    web.with_app(build, function(_, url)
+      local client = neap.client { ca = web.identity().cert, session_file = file }
+      assert.is_false(ask(client, url))
+      assert.is_true(ask(client, url))
+      client:close()
+      client = neap.client { ca = web.identity().cert, session_file = folder .. "/none/here" }
+      assert.is_false(ask(client, url))
+      local said = web.logged(function() client:close() end)
+      assert.truthy(said:find("TLS sessions are not kept: ", 1, true))
+    end)
+  end)
+
+  it("and does not want it has a full handshake", function()
+    web.with_app(build, function(_, url)
+      local client = neap.client { ca = web.identity().cert, resumption = false }
+      assert.is_false(ask(client, url))
+      assert.is_false(ask(client, url))
+      client:close()
+    end)
+  end)
+
+  it("is known to another server with the same key file, and to none with another", function()
+    local id = web.identity()
+    local keys = { folder .. "/one", folder .. "/both", folder .. "/other" }
+    helper.write_file(keys[1], KEY .. "\n")
+    helper.write_file(keys[2], KEY:reverse() .. "\n" .. KEY .. "\n")
+    helper.write_file(keys[3], KEY:gsub("0", "1") .. "\n")
+    web.run(function()
+      local client = neap.client { ca = id.cert }
+      local answers, port = {}, 0
+      for i, file in ipairs({ keys[1], keys[1], keys[2], keys[3] }) do
+        local app = neap.app()
+        build(app)
+        local server = assert(app:listen { host = "127.0.0.1", port = port, cert = id.cert, key = id.key,
+          ticket_key_file = file })
+        port = server.port
+        answers[i] = ask(client, "https://127.0.0.1:" .. port)
+        server:close()
+      end
+      client:close()
+      assert.same({ false, true, true, false }, answers)
+    end)
+  end)
+
+  it("needs a key file that is one", function()
+    local file = folder .. "/bad"
+    local function said()
+      return select(2, require("neap.core").config { ticket_key_file = file })
+    end
+    assert.equal(file .. ": No such file or directory", said())
+    for _, text in ipairs({ "", "\n", KEY .. "0", KEY:sub(1, 63), KEY:gsub("a", "g"), (KEY .. "\n"):rep(5),
+      KEY .. " " .. KEY, KEY .. "\0" .. KEY }) do
+      helper.write_file(file, text)
+      assert.equal(file .. ": it must be 1 to 4 lines of 64 hex digits", said(), text)
+    end
+    for _, text in ipairs({ KEY, KEY .. "\r\n" .. KEY, "\n\n" .. KEY .. "\n\n", (KEY:upper() .. "\n"):rep(4) }) do
+      helper.write_file(file, text)
+      assert.is_userdata((require("neap.core").config { ticket_key_file = file }))
+    end
+  end)
+end)
