@@ -587,8 +587,9 @@ local made = setmetatable({}, { __mode = "k" })
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `session_file` (where TLS
--- sessions are kept when it is closed, and taken from when it is used first), and every option of a config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be read
--- is told by each request, which tries again.
+-- sessions are kept when it is closed, and taken from when it is used first), and every option of a config (`ca`,
+-- `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be read is told by
+-- each request, which tries again.
 function client.new(given)
   local self, config = options.split(given, OWN, 2)
   config.alpn = config.alpn or { "h3" }

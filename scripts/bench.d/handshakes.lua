@@ -1,14 +1,14 @@
 --- The client of scripts/bench handshakes: opens and closes connections, 16 at a time, and reads what CPU they took of
 --- the server, which is another process.
---- neap run scripts/bench.d/handshakes.lua PORT SERVER_PID COUNT [resume] → µs of CPU a handshake, and those in the
---- kernel; with `resume` every connection goes on from the session of an earlier one
+--- neap run scripts/bench.d/handshakes.lua PORT SERVER_PID COUNT [resumed] → µs of CPU a handshake, and those in the
+--- kernel; with `resumed` every connection goes on from the session of an earlier one
 local core = require("neap.core")
 
 local CONCURRENT, WARM_UP = 16, 200
-local port, pid, count, resume = ...
+local port, pid, count, kind = ...
 count = tonumber(count)
 
-local config = core.config({ alpn = "h3", verify_peer = false, resumption = resume == "resume" })
+local config = core.config({ alpn = "h3", verify_peer = false, resumption = kind == "resumed" })
 local loop = core.loop()
 local endpoint = assert(loop:client(config))
 

@@ -2,7 +2,7 @@
 # handshakes: µs of a server's CPU for a full handshake (X25519) with a P-256 certificate and with an Ed25519 one, and how
 # many of the former in the kernel: with libcrypto, with Mbed TLS and libsodium, and gtlsserver's; where scripts/peers has
 # made its root, its gtlsserver and Mbed TLS 3.6. libsodium signs by Ed25519 for all of neap's: what P-256 costs more is its
-# signature.
+# signature. And what one costs that resumes a session.
 #   NEAP_BENCH_ROUNDS=3 NEAP_BENCH_HANDSHAKES=3000   all programs in turn; medians are printed
 set -euo pipefail
 rounds=${NEAP_BENCH_ROUNDS:-3}
@@ -37,11 +37,14 @@ make_certificate() {
 }
 make_certificate p256 ec -pkeyopt ec_paramgen_curve:P-256
 make_certificate ed25519 ed25519
+cp "$work/p256.key" "$work/resumed.key"
+cp "$work/p256.cert" "$work/resumed.cert"
 mkdir "$work/www"
 
 is_bound() { grep -qi ":$(printf %04X "$1") " /proc/net/udp /proc/net/udp6; }
 
-# measure NAME COMMAND…: one round with a server whose port is where the command says PORT.
+# measure NAME COMMAND…: one round with a server whose port is where the command says PORT; a NAME that ends with
+# "resumed" has handshakes of this kind.
 measure() {
     local name=$1 port
     shift
@@ -53,12 +56,12 @@ measure() {
         sleep 0.05
     done
     taskset -c $(($(nproc) - 1)) timeout 300 build/release/neap run scripts/bench.d/handshakes.lua "$port" "$server" "$count" \
-        >>"$work/$name" || { tail -5 "$work/$name.log" >&2; exit 1; }
+        "${name##*.}" >>"$work/$name" || { tail -5 "$work/$name.log" >&2; exit 1; }
     stop_server
 }
 
 for _ in $(seq "$rounds"); do
-    for key in p256 ed25519; do
+    for key in p256 ed25519 resumed; do
         for name in libcrypto mbedtls mbedtls3; do
             # shellcheck disable=SC2086 # the loader is several words
             [ -z "${programs[$name]:-}" ] || measure $name.$key ${programs[$name]} serve "$work/www" --quiet \
@@ -75,12 +78,12 @@ median() {
     sort -n "$work/$1" | awk -v column="$2" '{ values[NR] = $column } END { print values[int((NR + 1) / 2)] }'
 }
 
-printf '| server | P-256, µs a handshake | in the kernel | Ed25519, µs |\n|---|---|---|---|\n'
+printf '| server | P-256, µs a handshake | in the kernel | Ed25519, µs | resumed, µs |\n|---|---|---|---|---|\n'
 for name in libcrypto mbedtls mbedtls3 gtlsserver; do
     [ -n "${programs[$name]:-}" ] || continue
     title=$name
     # shellcheck disable=SC2086
     [ $name = gtlsserver ] || title="neap, $(${programs[$name]} --version | sed 's/.*(//; s/;.*//')"
-    printf '| %s | %d | %d | %d |\n' "$title" "$(median $name.p256 1)" "$(median $name.p256 2)" \
-        "$(median $name.ed25519 1)"
+    printf '| %s | %d | %d | %d | %d |\n' "$title" "$(median $name.p256 1)" "$(median $name.p256 2)" \
+        "$(median $name.ed25519 1)" "$(median $name.resumed 1)"
 done

@@ -46,8 +46,8 @@ describe("gtlsclient", function()
     local answers = {}
     for i = 1, 3 do
       local output, status = helper.run(("timeout 20 gtlsclient -q --exit-on-all-streams-close --session-file=%s "
-        .. "--tp-file=%s --download=%s 127.0.0.1 %d https://localhost:%d/resumed"):format(dir .. "/session", dir .. "/tp",
-        dir, ctx.app_port, ctx.app_port))
+        .. "--tp-file=%s --download=%s 127.0.0.1 %d https://localhost:%d/resumed"):format(dir .. "/session",
+        dir .. "/tp", dir, ctx.app_port, ctx.app_port))
       assert.equal(0, status, output)
       answers[i] = helper.read_file(dir .. "/resumed")
       os.remove(dir .. "/resumed")

@@ -34,8 +34,8 @@ local SPEC = {
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
-  ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true }, ["--progress-timeout"] = { "progress_timeout", true },
-  ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
+  ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
+  ["--progress-timeout"] = { "progress_timeout", true }, ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
 }
 
 local function human(bytes)
@@ -79,7 +79,8 @@ local function tell(response, address)
   local stats = conn:stats()
   local err = io.stderr
   err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", QUIC version ",
-    ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000), "\n")
+    ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
+    ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000), "\n")
   err:write("< HTTP/3 ", response.status, "\n")
   for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
   err:write("<\n")
