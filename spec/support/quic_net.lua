@@ -59,7 +59,7 @@ Pair.__index = Pair
 
 --- A client and a server not yet accepted. options: client, server (config options), delay (ns, one way), loss,
 --- duplicate, reorder (fractions), drop (function(direction, index, bytes): true drops), seed, params (the client's
---- transport parameters as bytes), server_config and client_config (that several pairs share, in place of server, client),
+--- transport parameters as bytes), server_config and client_config (that pairs share, in place of server and client),
 --- filter (function(direction, bytes, index): bytes in its place, or false).
 function net.pair(options)
   options = options or {}

@@ -35,7 +35,8 @@ local SPEC = {
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
-  ["--progress-timeout"] = { "progress_timeout", true }, ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
+  ["--progress-timeout"] = { "progress_timeout", true },
+  ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
 }
 
 local function human(bytes)
