@@ -106,6 +106,7 @@
 #define LIMIT_ENDPOINT_TURNS 256u  /* connections it asks that have nothing to send */
 #define LIMIT_LOOP_SEND_BATCHES \
     8u /* of such batches an endpoint gets in one turn, so that receiving has its turn */
+#define LIMIT_LOOP_POLLS_SKIPPED 63u /* waits that do not poll after one that did in vain, at most */
 #define LIMIT_LOOP_SEND_MESSAGES 64u /* messages in one sendmmsg */
 #define LIMIT_LOOP_SEND_BYTES \
     98304u /* bytes gathered for them: one full train, which the peer opens while the next is sealed */

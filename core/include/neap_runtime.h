@@ -47,9 +47,10 @@ NEAP_API int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpo
  * datagrams to their endpoints. Afterwards: neap_endpoint_next of each endpoint, then neap_loop_flush.
  * 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_wait(neap_loop *loop, neap_time timeout);
-/** After a turn that had something to do, neap_loop_wait asks the kernel again and again for up to `duration` nanoseconds
- * before it sleeps; 0, the preset: it sleeps at once. What comes meanwhile is answered without a wake-up of the process; the
- * price is a core that is busy for so long after each datagram. */
+/** Before it sleeps, neap_loop_wait asks the kernel again and again for up to `duration` nanoseconds, where that may pay: the
+ * wait before took less than four times that, and not too many polled in vain (each such doubles the waits that then sleep at
+ * once, to 63). 0, the preset: it sleeps at once. What comes meanwhile is answered without a wake-up of the process, at the
+ * price of the core until then. On a machine with one processor it does nothing. */
 NEAP_API void neap_loop_set_busy_poll(neap_loop *loop, neap_time duration);
 /** Run the endpoints' timers that are due and send what they have. What a full socket does not take is kept and goes
  * out first when it has room; the other address family goes on. Each endpoint sends a share in one call, so that

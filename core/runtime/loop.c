@@ -166,7 +166,28 @@ static int wait_events(neap_loop *loop, struct epoll_event *events, neap_time ti
 
 void neap_loop_set_busy_poll(neap_loop *loop, neap_time duration)
 {
-    loop->busy_poll = duration;
+    /* Where there is one processor, who would answer cannot run meanwhile. */
+    loop->busy_poll = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? duration : 0;
+    loop->last_wait = NEAP_NEVER;
+    loop->polls_missed = loop->polls_to_skip = 0;
+}
+
+/* A wait that was short, also one that slept, says that the next may be. */
+static bool may_poll(neap_loop *loop)
+{
+    if (loop->last_wait / 4 >= loop->busy_poll)
+        return false;
+    if (loop->polls_to_skip == 0)
+        return true;
+    loop->polls_to_skip--;
+    return false;
+}
+
+static void note_miss(neap_loop *loop)
+{
+    if (loop->polls_missed < LIMIT_LOOP_POLLS_SKIPPED)
+        loop->polls_missed = 2 * loop->polls_missed + 1;
+    loop->polls_to_skip = loop->polls_missed;
 }
 
 /* The answer to what was sent may come sooner than a process that sleeps is woken. */
@@ -177,14 +198,29 @@ static int poll_events(neap_loop *loop, struct epoll_event *events, neap_time ti
 
     while (passed < most) {
         int count = wait_events(loop, events, 0);
+        if (count > 0)
+            loop->polls_missed = 0;
         if (count != 0)
             return count;
         loop->stats.polls++;
         passed = neap_loop_now() - begin;
     }
+    if (most == loop->busy_poll)
+        note_miss(loop);
     if (timeout != NEAP_NEVER)
         timeout = passed < timeout ? timeout - passed : 0;
     return wait_events(loop, events, timeout);
+}
+
+static int wait_or_poll(neap_loop *loop, struct epoll_event *events, neap_time timeout)
+{
+    if (loop->busy_poll == 0)
+        return wait_events(loop, events, timeout);
+    neap_time begin = neap_loop_now();
+    int count = timeout > 0 && may_poll(loop) ? poll_events(loop, events, timeout)
+                                              : wait_events(loop, events, timeout);
+    loop->last_wait = neap_loop_now() - begin;
+    return count;
 }
 
 void neap_loop_watch_writable(neap_loop *loop, struct udp_socket *udp, bool writable)
@@ -230,9 +266,7 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
         timeout = until < timeout ? until : timeout;
     }
     loop->stats.turns++;
-    bool polls = loop->had_work && loop->busy_poll > 0;
-    int count = polls ? poll_events(loop, events, timeout) : wait_events(loop, events, timeout);
-    loop->had_work = count > 0;
+    int count = wait_or_poll(loop, events, timeout);
     if (count < 0)
         return errno == EINTR ? NEAP_OK : neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "epoll_wait");
     for (int i = 0; i < count; i++)

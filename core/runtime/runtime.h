@@ -48,9 +48,10 @@ struct attachment {
 struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
     bool running, stopped, is_freed, no_epoll_pwait2, wants_signals;
-    bool had_work; /* the last turn, so that the next wait may poll: */
-    neap_time busy_poll;
-    bool has_signal; /* signal_fd was readable: it is asked only then, not every turn */
+    neap_time busy_poll, last_wait; /* what a wait may poll for; how long the last one took */
+    unsigned polls_missed,
+        polls_to_skip; /* waits in a row that polled in vain; so many do not, because of them */
+    bool has_signal;   /* signal_fd was readable: it is asked only then, not every turn */
     struct attachment *attachments;
     struct attachment *visited, *next_visited; /* by the walk that calls handlers, which may detach any */
     struct receive_batch *receive;

@@ -37,10 +37,10 @@ function neap.start(ctx, what)
 end
 
 -- The same with options that are not preset: rows of their own, in no ratio.
-local polling = { name = "neap, busy_poll 100 µs", path = neap.path, can = { requests = true } }
+local sleeping = { name = "neap, busy_poll 0", path = neap.path, can = { requests = true } }
 
-function polling.start(ctx)
-  return start(ctx, "neap-polling", ("%s run %s %d %s %s 0.0001"):format(ctx.neap, HANDLER, ctx.port, ctx.certs.cert,
+function sleeping.start(ctx)
+  return start(ctx, "neap-sleeping", ("%s run %s %d %s %s 0"):format(ctx.neap, HANDLER, ctx.port, ctx.certs.cert,
     ctx.certs.key))
 end
 
@@ -137,7 +137,7 @@ function caddy.start(ctx)
     ctx.peer("caddy"), configure(ctx, "Caddyfile", CADDY)))
 end
 
-peers.servers = { neap, polling, jumbo, gtls, nginx, haproxy, caddy }
+peers.servers = { neap, sleeping, jumbo, gtls, nginx, haproxy, caddy }
 peers.programs = { gtlsserver = "gtlsserver", nginx = "nginx", haproxy = "haproxy", caddy = "caddy" }
 
 local neap_client, gtls_client = { name = "neap" }, { name = "gtlsclient" }

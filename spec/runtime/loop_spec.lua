@@ -42,12 +42,26 @@ describe("neap_loop_wait", function()
     assert.is_true(runtime.woken())
   end)
 
-  it("polls before it sleeps after a turn with work, where busy_poll is set, and no longer than it may", function()
-    local idle, busy, after, took = runtime.busy_poll()
-    assert.equal(0, idle)
-    assert.is_true(busy > 0)
-    assert.equal(0, after)
-    assert.is_true(took >= 2e6 and took < 1e9, took)
+  -- Which of the waits polled, as a text of digits.
+  local function polled(waits)
+    local list, times = runtime.busy_poll(waits)
+    for i, is_so in ipairs(list) do list[i] = is_so and "1" or "0" end
+    for i = 1, #waits do
+      local least = ({ w = 0, s = 1.5e6, l = 4e6 })[waits:sub(i, i)]
+      assert.is_true(times[i] >= least and times[i] < 1e9, times[i])
+    end
+    return table.concat(list)
+  end
+
+  it("polls before it sleeps where busy_poll is set and the wait before was short, no longer than it may", function()
+    assert.equal("000", polled("lll"))
+    assert.equal("0010", polled("lwll"))
+  end)
+
+  it("polls less and less often while that is in vain, and as before when it was not", function()
+    -- Each short wait calls for the next; of those that may poll one does, then every second, fourth, eighth.
+    assert.equal("01" .. "01" .. "0001" .. "00000001", polled("w" .. ("s"):rep(15)))
+    assert.equal("01" .. "0" .. "0" .. "1", polled("w" .. "s" .. "s" .. "w" .. "s"))
   end)
 
   it("is never early on kernels without epoll_pwait2", function()

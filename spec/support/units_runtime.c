@@ -245,31 +245,34 @@ static int old_kernel(lua_State *L)
     return 1;
 }
 
-/* busy_poll() -> how often a loop polled in vain for 2 ms: after a turn without work, after one with, after the next;
- * nanoseconds that the second took */
+/* busy_poll(text) -> list of whether each wait polled in vain, list of nanoseconds that each took. The text has a letter for
+ * each: "w" something is there at once, "s" nothing comes for 1.5 times busy_poll, "l" nor for 4 times. */
 static int busy_poll(lua_State *L)
 {
+    const neap_time duration = NEAP_MILLISECOND;
+    const char *text = luaL_checkstring(L, 1);
     neap_loop *loop = neap_loop_new();
-    neap_time before = 0;
 
-    neap_loop_set_busy_poll(loop, NEAP_MILLISECOND);
-    for (int i = 0; i < 3; i++) {
-        neap_loop_stats stats;
-        uint64_t polls = loop->stats.polls;
-        if (i == 1) {
+    neap_loop_set_busy_poll(loop, duration);
+    loop->busy_poll = duration; /* with any number of processors */
+    lua_newtable(L);
+    lua_newtable(L);
+    for (int i = 1; *text != '\0'; i++, text++) {
+        neap_loop_stats before, after;
+        neap_time begin = neap_loop_now();
+
+        if (*text == 'w')
             neap_loop_wake(loop);
-            neap_loop_wait(loop, NEAP_NEVER);
-            before = neap_loop_now();
-        }
-        neap_loop_wait(loop, 2 * NEAP_MILLISECOND);
-        if (i == 1)
-            before = neap_loop_now() - before;
-        neap_loop_get_stats(loop, &stats, sizeof stats);
-        lua_pushnumber(L, (lua_Number)(stats.polls - polls));
+        neap_loop_get_stats(loop, &before, sizeof before);
+        neap_loop_wait(loop, *text == 'l' ? 4 * duration : 3 * duration / 2);
+        neap_loop_get_stats(loop, &after, sizeof after);
+        lua_pushboolean(L, after.polls > before.polls);
+        lua_rawseti(L, -3, i);
+        lua_pushnumber(L, (lua_Number)(neap_loop_now() - begin));
+        lua_rawseti(L, -2, i);
     }
-    lua_pushnumber(L, (lua_Number)before);
     neap_loop_free(loop);
-    return 4;
+    return 2;
 }
 
 /* path_mtu() -> whether sockets of IPv4 and of IPv6 neither fragment nor learn a path MTU */
