@@ -18,7 +18,8 @@
 #define LIMIT_TICKET 4096u           /* bytes of a session ticket that a client keeps */
 #define LIMIT_TICKETS_TRIED 4u       /* of a ClientHello that a server looks into */
 #define LIMIT_SESSIONS 256u          /* that a client keeps, */
-#define LIMIT_SESSIONS_SERVER 16u    /* and of them with one server */
+#define LIMIT_SESSIONS_SERVER 16u    /* and of them with one server; */
+#define LIMIT_SESSIONS_SHARE 16u     /* of memory_limit, a sixteenth: bytes of all of them */
 #define LIMIT_UNKNOWN_PARAMETERS 32u /* unknown transport parameters that are checked for coming twice */
 #define LIMIT_CERTIFICATE_SERIAL 20u /* bytes of a serial number (RFC 5280 §4.1.2.2) */
 #define LIMIT_CHAIN_WORK 40u /* for signatures in the search of a path: ten of P-256, which are 4 each */

@@ -201,6 +201,8 @@ struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */
 int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, struct span message,
                                      struct span signature);
+/** The end of the leaf's validity, seconds since 1970. */
+int64_t neap_peer_chain_not_after(const struct peer_chain *chain);
 /** DER of the leaf. */
 struct span neap_peer_chain_leaf(const struct peer_chain *chain);
 

@@ -169,6 +169,11 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
     return neap_signature_verify(chain->crypto, &chain->certificates[0].key, algorithm, message, signature);
 }
 
+int64_t neap_peer_chain_not_after(const struct peer_chain *chain)
+{
+    return chain->certificates[0].not_after;
+}
+
 struct span neap_peer_chain_leaf(const struct peer_chain *chain)
 {
     return chain->certificates[0].der;

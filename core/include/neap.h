@@ -209,13 +209,14 @@ NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
  * pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
 
-/** Derive the keys of Retry tokens, stateless resets and session tickets from this 32-byte secret, so that several
- * processes or a restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what
+/** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
+ * restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what
  * was given out under other keys is not known any more. */
 NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
 
-/** Keys of session tickets, instead of the one that the static secret gives: 1 to 4 secrets of 32 random bytes, the same
- * in all processes and machines that are to take each other's tickets. The first seals, all open: a new one is first
+/** Keys of session tickets, instead of a random one: 1 to 4 secrets of 32 random bytes, the same in all processes and
+ * machines that are to take each other's tickets. They are as secret as the private key: who has one of them and sees a
+ * ticket can be taken for the server by the client that resumes with it. The first seals, all open: a new one is first
  * added behind, then put in front, and the old one goes after the option ticket_lifetime. From each comes a key of its
  * own for every ticket_lifetime by the wall clock. May be called at any time. 0 or NEAP_ERR_ARGUMENT. */
 NEAP_API int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], size_t count);
@@ -223,8 +224,9 @@ NEAP_API int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*ke
 /* A client's sessions (RFC 8446 §2.2). With the option resumption a client's connections keep what their server gives
  * them in the config, up to 16 sessions of a server (name and port) and 256 in all, and neap_connect takes one for the
  * next connection to it: that needs no certificate and no signature. Each is used once; only if nobody answered it may be
- * offered again, once that connection is freed. It is good for the same server name, roots, pins and verify_peer, and at
- * most a week. A server without a name has none. */
+ * offered again, one more time, once that connection is closed or freed. It is good for the same server name, roots, pins and verify_peer,
+ * no longer than the server's certificate, and for a week at most from the last handshake that was full, however many have
+ * resumed since. All of them take a sixteenth of the memory limit at most. A server without a name has none. */
 
 /** Write the sessions that the config has now, to be kept in a file: `size` bytes of room at `out`, or NULL to ask how
  * much it takes. The bytes written, or NEAP_ERR_BUFFER_TOO_SHORT. Who can read them can read what is sent in resumed

@@ -15,18 +15,6 @@ static const neap_option rules[OPTIONS] = {
 #undef X
 };
 
-/* What one static secret gives. */
-static void derive_keys(neap_config *config, const uint8_t secret[32])
-{
-    uint8_t tickets[1][32];
-
-    neap_token_keys_derive(&config->tokens, secret);
-    neap_hkdf_expand_label(HASH_SHA256, secret, "neap ticket", (struct span){0}, tickets[0],
-                           sizeof tickets[0]);
-    neap_ticket_keys_set(&config->tls.tickets, tickets, 1);
-    neap_wipe(tickets, sizeof tickets);
-}
-
 static int start_crypto(neap_config *config)
 {
     uint8_t seed[32];
@@ -43,7 +31,9 @@ static int start_crypto(neap_config *config)
     neap_random_set_source(neap_crypto_random(config->crypto), &source,
                            config->env.wall_clock(config->env.context));
     neap_random_bytes(neap_crypto_random(config->crypto), secret, sizeof secret);
-    derive_keys(config, secret);
+    neap_token_keys_derive(&config->tokens, secret);
+    neap_random_bytes(neap_crypto_random(config->crypto), secret, sizeof secret);
+    neap_ticket_keys_set(&config->tls.tickets, (const uint8_t(*)[32]) & secret, 1);
     neap_wipe(secret, sizeof secret);
     config->tls.trust = neap_trust_new(config->crypto);
     return config->tls.trust ? 0 : NEAP_ERR_NO_MEMORY;
@@ -248,7 +238,7 @@ bool neap_config_lacks_trust(const neap_config *config)
 
 void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32])
 {
-    derive_keys(config, secret);
+    neap_token_keys_derive(&config->tokens, secret);
 }
 
 int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], size_t count)

@@ -216,11 +216,18 @@ static void free_streams(neap_conn *c)
     c->streams = counters;
 }
 
+static void end_offer(neap_conn *c)
+{
+    if (!c->is_server && c->handshake && c->handshake->tls)
+        neap_tls_end_offer(c->handshake->tls, c->counters.packets_received > 0);
+}
+
 void neap_conn_finish(neap_conn *c)
 {
     if (c->stage == STAGE_CLOSED)
         return;
     if (conn_is_alive(c)) {
+        end_offer(c);
         c->close.ended_at = c->stage;
         free_streams(c);
     }
@@ -263,6 +270,7 @@ void neap_conn_free(neap_conn *conn)
 static void enter(neap_conn *c, enum conn_stage stage, enum neap_close_by by, bool is_application,
                   uint64_t code)
 {
+    end_offer(c);
     c->close.by = by;
     c->close.is_application = is_application;
     c->close.code = code;

@@ -362,6 +362,19 @@ static int take_output(neap_conn *c, enum tls_level level, enum space space, str
     return 0;
 }
 
+/* Tickets, of which the client has need of none: without memory for all of them there are none. */
+static void take_tickets(neap_conn *c)
+{
+    struct number_space *s = &c->application;
+    struct failure ignored = {0};
+
+    if (take_output(c, TLS_APPLICATION, SPACE_APPLICATION, &ignored) == 0 || !s->crypto)
+        return;
+    neap_crypto_stream_free(s->crypto, c->pool);
+    neap_pool_free(c->pool, s->crypto, sizeof *s->crypto);
+    s->crypto = NULL;
+}
+
 int neap_conn_take_tls(neap_conn *c, struct failure *why)
 {
     struct tls *tls = c->handshake->tls;
@@ -375,11 +388,11 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
     if (rc == 0)
         rc = take_output(c, TLS_HANDSHAKE, SPACE_HANDSHAKE, why);
     if (rc == 0)
-        rc = take_output(c, TLS_APPLICATION, SPACE_APPLICATION, why);
-    if (rc == 0)
         rc = take_params(c, why);
-    if (rc == 0 && c->stage < STAGE_ESTABLISHED && neap_tls_is_complete(tls))
+    if (rc == 0 && c->stage < STAGE_ESTABLISHED && neap_tls_is_complete(tls)) {
         rc = complete(c, why);
+        take_tickets(c);
+    }
     return rc;
 }
 

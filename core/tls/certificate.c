@@ -156,6 +156,9 @@ int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure
     rc = verify_chain(tls, why);
     if (rc)
         return rc;
+    int64_t not_after = neap_peer_chain_not_after(tls->peer);
+    if (tls->config->verify_peer && not_after < tls->good_until)
+        tls->good_until = not_after;
     neap_schedule_add(&tls->schedule, message);
     tls->state = WAIT_CERTIFICATE_VERIFY;
     return 0;

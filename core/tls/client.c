@@ -267,6 +267,8 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         start_transcript(tls, hello.suite);
     neap_schedule_add(&tls->schedule, message);
     tls->resumed = hello.takes_psk;
+    if (!tls->resumed)
+        tls->good_until = tls->wall_clock + SESSION_AGE_MOST; /* as far as the certificate lets it */
     rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
     tls->read_level = TLS_HANDSHAKE;
     tls->state = WAIT_ENCRYPTED_EXTENSIONS;

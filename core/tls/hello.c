@@ -285,16 +285,6 @@ static int read_server_extensions(struct server_hello *hello, struct failure *wh
     const struct extensions *ext = &hello->ext;
     struct reader r;
 
-    if (extension_present(ext, EXT_KEY_SHARE)) {
-        r = reader_of(ext->data[EXT_KEY_SHARE]);
-        hello->group = read_u16(&r);
-        if (!hello->is_retry)
-            hello->key = read_vector(&r, 2);
-        if (r.bad || reader_left(&r) > 0 || (!hello->is_retry && hello->key.size == 0))
-            return malformed(why, "key_share of a wrong form");
-    } else if (!hello->is_retry) {
-        return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "ServerHello without a key share");
-    }
     if (extension_present(ext, EXT_PRE_SHARED_KEY)) {
         r = reader_of(ext->data[EXT_PRE_SHARED_KEY]);
         uint16_t chosen = read_u16(&r);
@@ -303,6 +293,18 @@ static int read_server_extensions(struct server_hello *hello, struct failure *wh
         if (chosen != 0)
             return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server chose a key that was not offered");
         hello->takes_psk = true;
+    }
+    if (extension_present(ext, EXT_KEY_SHARE)) {
+        r = reader_of(ext->data[EXT_KEY_SHARE]);
+        hello->group = read_u16(&r);
+        if (!hello->is_retry)
+            hello->key = read_vector(&r, 2);
+        if (r.bad || reader_left(&r) > 0 || (!hello->is_retry && hello->key.size == 0))
+            return malformed(why, "key_share of a wrong form");
+    } else if (hello->takes_psk) { /* the one mode that we offered has one (RFC 8446 §4.2.11) */
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server took the key without a key share");
+    } else if (!hello->is_retry) {
+        return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "ServerHello without a key share");
     }
     if (extension_present(ext, EXT_COOKIE) &&
         (!read_sole_vector(ext->data[EXT_COOKIE], 2, &hello->cookie) || hello->cookie.size == 0))

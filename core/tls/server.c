@@ -14,6 +14,7 @@ struct choice {
     uint16_t psk_index; /* which of the client's pre-shared keys, if any */
     uint8_t psk_size;   /* 0: none */
     uint8_t psk[CRYPTO_MAX_HASH];
+    int64_t good_until;
     struct span binder;
 };
 
@@ -116,6 +117,7 @@ static void choose_session(const struct tls *tls, const struct client_hello *hel
         choice->psk_index = i;
         choice->psk_size = (uint8_t)session.psk.size;
         memcpy(choice->psk, session.psk.data, session.psk.size);
+        choice->good_until = session.good_until;
         break;
     }
     neap_wipe(room, sizeof room);
@@ -379,6 +381,7 @@ static int take_session(struct tls *tls, const struct client_hello *hello, const
     tls->resumed = true;
     tls->psk_index = choice->psk_index;
     tls->psk_size = choice->psk_size;
+    tls->good_until = choice->good_until;
     memcpy(tls->psk, choice->psk, choice->psk_size);
     return 0;
 }
@@ -416,6 +419,7 @@ static int write_ticket(struct tls *tls, struct session *session, const uint8_t 
     struct crypto *crypto = tls->config->crypto;
     uint8_t psk[CRYPTO_MAX_HASH], ticket[TICKET_MOST];
     struct writer w;
+    int64_t left = session->good_until - session->issued;
 
     neap_resumption_psk(tls->schedule.hash, resumption, span_of(&nonce, 1), psk);
     neap_random_bytes(neap_crypto_random(crypto), (uint8_t *)&session->age_add, sizeof session->age_add);
@@ -427,7 +431,7 @@ static int write_ticket(struct tls *tls, struct session *session, const uint8_t 
     int rc = neap_tls_begin_message(tls, TLS_APPLICATION, NEW_SESSION_TICKET, 16 + (size_t)size, &w, why);
     if (rc)
         return rc;
-    write_u32(&w, session->lifetime);
+    write_u32(&w, left < session->lifetime ? (uint32_t)left : session->lifetime);
     write_u32(&w, session->age_add);
     write_u8(&w, 1);
     write_u8(&w, nonce);
@@ -446,18 +450,23 @@ static int write_tickets(struct tls *tls, struct failure *why)
                               .version = tls->version,
                               .issued = tls->wall_clock,
                               .lifetime = config->ticket_lifetime,
+                              .good_until = tls->good_until,
                               .alpn = span_of(tls->alpn, tls->alpn_size),
                               .server_name = span_of_string(tls->server_name)};
     int rc = 0;
 
-    if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets)
+    if (!tls->resumed)
+        session.good_until = tls->wall_clock + SESSION_AGE_MOST;
+    if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets ||
+        session.good_until <= session.issued)
         return 0;
     identity_binding(tls->identity, session.binding);
     neap_schedule_resumption(&tls->schedule, resumption);
     for (uint8_t i = 0; rc == 0 && i < count; i++)
         rc = write_ticket(tls, &session, resumption, i, why);
     neap_wipe(resumption, sizeof resumption);
-    return rc;
+    return rc == NEAP_ERR_NO_MEMORY ? 0
+                                    : rc; /* without them, or with fewer, the handshake is none the worse */
 }
 
 int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why)

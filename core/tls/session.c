@@ -14,6 +14,7 @@ void neap_session_write(struct writer *w, const struct session *s)
     write_u32(w, s->version);
     write_uint(w, (uint64_t)s->issued, 8);
     write_u32(w, s->lifetime);
+    write_uint(w, (uint64_t)s->good_until, 8);
     write_u32(w, s->age_add);
     write_bytes(w, s->binding, sizeof s->binding);
     write_u8(w, (uint8_t)s->psk.size);
@@ -36,6 +37,7 @@ bool neap_session_read(struct span bytes, struct session *out)
     out->version = read_u32(&r);
     out->issued = (int64_t)read_uint(&r, 8);
     out->lifetime = read_u32(&r);
+    out->good_until = (int64_t)read_uint(&r, 8);
     out->age_add = read_u32(&r);
     struct span binding = read_bytes(&r, sizeof out->binding);
     out->psk = read_vector(&r, 1);
@@ -52,7 +54,12 @@ bool neap_session_read(struct span bytes, struct session *out)
 
 bool neap_session_is_fresh(const struct session *s, int64_t now, int64_t tolerance)
 {
-    return s->issued >= 0 && s->issued <= now + tolerance && now < s->issued + s->lifetime;
+    return s->issued >= 0 && s->issued <= now + tolerance && !neap_session_is_over(s, now);
+}
+
+bool neap_session_is_over(const struct session *s, int64_t now)
+{
+    return now >= s->good_until || now - s->lifetime >= s->issued;
 }
 
 /* ---- tickets */

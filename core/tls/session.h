@@ -13,6 +13,8 @@ struct session {
         version; /* of the protocol around TLS: in another one the session is worth nothing (RFC 9369 §5) */
     int64_t issued;    /* seconds since 1970, by the clock of who holds it */
     uint32_t lifetime; /* seconds */
+    int64_t
+        good_until; /* what it goes back to was authenticated once: a week after that, or with the certificate */
     uint32_t age_add;
     uint8_t
         binding[32]; /* by what the server was known: its certificate's hash, or a client's roots and pins */
@@ -21,8 +23,10 @@ struct session {
     struct span ticket; /* a client's; empty inside of a ticket */
 };
 
+#define SESSION_AGE_MOST \
+    604800 /* seconds, RFC 8446 §4.6.1: of a ticket, and of all that follow it without a certificate */
 #define SESSION_FIXED \
-    (1u + 2u + 4u + 8u + 4u + 4u + 32u + 3u + 2u) /* the fields, and the lengths of the spans */
+    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 3u + 2u) /* the fields, and the lengths of the spans */
 #define SESSION_IN_TICKET (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME)
 
 /** Write a session; neap_session_size of room. */
@@ -33,8 +37,10 @@ static inline size_t neap_session_size(const struct session *s)
 }
 /** Read one: its spans point into `bytes`. False for anything but what neap_session_write made. */
 bool neap_session_read(struct span bytes, struct session *out);
-/** Whether it is still good at `now`. `tolerance`: seconds that the clock which said `issued` may be ahead. */
+/** Whether it is good at `now`. `tolerance`: seconds that the clock which said `issued` may be ahead. */
 bool neap_session_is_fresh(const struct session *s, int64_t now, int64_t tolerance);
+/** Whether it will never be good again. */
+bool neap_session_is_over(const struct session *s, int64_t now);
 
 /* ---- tickets: sessions sealed by a server's keys */
 
@@ -66,18 +72,21 @@ bool neap_ticket_open(struct crypto *crypto, const struct ticket_keys *keys, str
 struct session_store {
     struct pool *pool;
     struct stored_session *newest;
-    size_t count;
+    size_t count, size; /* size: bytes of all */
 };
 
 /** Keep a session, as neap_session_write wrote it, with the server of this name at this port. Above
- * LIMIT_SESSIONS_SERVER of a server, or LIMIT_SESSIONS in all, the oldest goes. Without memory nothing happens: then the
- * next handshake is a full one. */
-void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session);
-/** Take the newest out that is good for a handshake of this version, with this binding, now; old ones go. The bytes are
- * the caller's, who gives them back with neap_session_drop. Empty: there is none. */
+ * LIMIT_SESSIONS_SERVER of a server, LIMIT_SESSIONS in all, or a part of the pool's limit (LIMIT_SESSIONS_SHARE), the
+ * oldest goes. Without memory nothing happens: then the next handshake is a full one. `was_offered`: it was before. */
+void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session,
+                       bool was_offered);
+/** Take the newest out that is good for a handshake of this version, with this binding, now; those that are over go. The
+ * bytes are the caller's, who gives them back with neap_session_drop. Empty: there is none. */
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
-                               const uint8_t binding[32], int64_t now);
+                               const uint8_t binding[32], int64_t now, bool *was_offered);
 void neap_session_drop(struct pool *pool, struct span *session);
+/** Drop all sessions with a server. */
+void neap_sessions_forget(struct session_store *store, struct span name, uint16_t port);
 void neap_sessions_free(struct session_store *store);
 /** All of them in a form that can be kept in a file: the size, or NEAP_ERR_BUFFER_TOO_SHORT. `out` NULL: only the size. */
 int64_t neap_sessions_save(const struct session_store *store, uint8_t *out, size_t size);

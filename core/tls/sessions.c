@@ -9,6 +9,7 @@ struct stored_session {
     struct stored_session *older;
     struct span bytes;
     uint16_t port;
+    bool was_offered; /* once, and nobody answered */
     uint8_t name_size;
     char name[LIMIT_SERVER_NAME];
 };
@@ -33,6 +34,7 @@ static struct span remove_at(struct session_store *store, struct stored_session 
 
     *at = s->older;
     store->count--;
+    store->size -= bytes.size + sizeof *s;
     neap_pool_free(store->pool, s, sizeof *s);
     return bytes;
 }
@@ -44,14 +46,30 @@ static void drop_at(struct session_store *store, struct stored_session **at)
     neap_session_drop(store->pool, &bytes);
 }
 
-/* Make room for one more. */
-static void drop_oldest(struct session_store *store, struct span name, uint16_t port)
+/* Bytes that all may have. */
+static size_t share(const struct session_store *store)
 {
-    struct stored_session **oldest = NULL, **oldest_here = NULL;
+    size_t limit = neap_pool_stats(store->pool).limit;
+
+    return limit ? limit / LIMIT_SESSIONS_SHARE : SIZE_MAX;
+}
+
+static void drop_oldest(struct session_store *store)
+{
+    struct stored_session **at = &store->newest;
+
+    while ((*at)->older)
+        at = &(*at)->older;
+    drop_at(store, at);
+}
+
+/* Make room for one more. */
+static void make_room(struct session_store *store, struct span name, uint16_t port, size_t size)
+{
+    struct stored_session **oldest_here = NULL;
     size_t here = 0;
 
     for (struct stored_session **at = &store->newest; *at; at = &(*at)->older) {
-        oldest = at;
         if (!is_of(*at, name, port))
             continue;
         oldest_here = at;
@@ -59,15 +77,18 @@ static void drop_oldest(struct session_store *store, struct span name, uint16_t 
     }
     if (here >= LIMIT_SESSIONS_SERVER)
         drop_at(store, oldest_here);
-    else if (store->count >= LIMIT_SESSIONS)
-        drop_at(store, oldest);
+    while (store->count >= LIMIT_SESSIONS || (store->newest && store->size + size > share(store)))
+        drop_oldest(store);
 }
 
-void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session)
+void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session,
+                       bool was_offered)
 {
-    if (name.size == 0 || name.size > LIMIT_SERVER_NAME || session.size == 0)
+    size_t size = session.size + sizeof(struct stored_session);
+
+    if (name.size == 0 || name.size > LIMIT_SERVER_NAME || session.size == 0 || size > share(store))
         return;
-    drop_oldest(store, name, port);
+    make_room(store, name, port, size);
     uint8_t *bytes = neap_pool_alloc_unset(store->pool, session.size);
     struct stored_session *s = bytes ? neap_pool_alloc_unset(store->pool, sizeof *s) : NULL;
     if (!s) {
@@ -78,29 +99,46 @@ void neap_sessions_put(struct session_store *store, struct span name, uint16_t p
     s->older = store->newest;
     s->bytes = span_of(bytes, session.size);
     s->port = port;
+    s->was_offered = was_offered;
     s->name_size = (uint8_t)name.size;
     memcpy(s->name, name.data, name.size);
     store->newest = s;
     store->count++;
+    store->size += size;
 }
 
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
-                               const uint8_t binding[32], int64_t now)
+                               const uint8_t binding[32], int64_t now, bool *was_offered)
 {
     struct stored_session **at = &store->newest;
 
     while (*at) {
         struct session session;
 
-        if (!neap_session_read((*at)->bytes, &session) || !neap_session_is_fresh(&session, now, 0))
+        if (!neap_session_read((*at)->bytes, &session) || neap_session_is_over(&session, now)) {
             drop_at(store, at);
-        else if (is_of(*at, name, port) && session.version == version &&
-                 memcmp(session.binding, binding, sizeof session.binding) == 0)
+        } else if (is_of(*at, name, port) && session.version == version &&
+                   neap_session_is_fresh(&session, now, 0) &&
+                   memcmp(session.binding, binding, sizeof session.binding) == 0) {
+            *was_offered = (*at)->was_offered;
             return remove_at(store, at);
+        } else {
+            at = &(*at)->older;
+        }
+    }
+    return (struct span){0};
+}
+
+void neap_sessions_forget(struct session_store *store, struct span name, uint16_t port)
+{
+    struct stored_session **at = &store->newest;
+
+    while (*at) {
+        if (is_of(*at, name, port))
+            drop_at(store, at);
         else
             at = &(*at)->older;
     }
-    return (struct span){0};
 }
 
 void neap_sessions_free(struct session_store *store)
@@ -151,7 +189,7 @@ int neap_sessions_load(struct session_store *store, struct span saved)
 
         if (r.bad || !neap_session_read(bytes, &session) || session.ticket.size == 0)
             return NEAP_ERR_ARGUMENT;
-        neap_sessions_put(store, name, port, bytes);
+        neap_sessions_put(store, name, port, bytes, false);
     }
     return 0;
 }

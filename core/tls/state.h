@@ -48,6 +48,7 @@ struct tls {
     enum tls_level read_level;
     int failed; /* the code of the failure after which nothing is taken any more */
     bool is_client, retried, certificate_requested, name_matched;
+    bool was_offered;   /* client: the session of the offer, once before */
     bool resumed;       /* the pre-shared key of a session was taken */
     bool takes_tickets; /* server: the client can make use of them */
     uint8_t psk_size;   /* of psk; 0: none is offered, or none was taken */
@@ -64,6 +65,7 @@ struct tls {
     struct span first_hello; /* client: a copy, until the suite gives the transcript its hash */
     struct span offer;       /* client: the session whose ticket is offered, until ServerHello */
     uint8_t binding[32];     /* client: of its sessions */
+    int64_t good_until;      /* of sessions that come of this handshake */
     uint8_t psk[CRYPTO_MAX_HASH];
     uint8_t hello_digest[32]; /* server: of the first ClientHello, what the second must repeat */
     struct span cookie;       /* client: while the second ClientHello is written */

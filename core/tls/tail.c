@@ -4,16 +4,16 @@
 #include "tls/extensions.h"
 #include "tls/state.h"
 
-#define LIFETIME_MOST 604800u /* RFC 8446 §4.6.1: a week */
-
 /* What a client's tickets belong to. */
 struct ticket_taker {
     struct session_store *store;
     enum crypto_suite suite;
     uint16_t port;
     uint32_t version;
+    int64_t good_until;
     uint8_t binding[32];
     uint8_t resumption[CRYPTO_MAX_HASH]; /* the master secret of that name */
+    uint8_t left; /* so many more are kept: no server needs to give more than there is room for */
     uint8_t alpn_size, name_size;
     uint8_t names[]; /* the protocol, then the server's name */
 };
@@ -27,8 +27,13 @@ void neap_tls_begin_taking(struct tls *tls)
 {
     const struct tls_config *config = tls->config;
     size_t name_size = strlen(tls->server_name);
+    uint8_t binding[32];
 
     if (!config->resumption || !config->store || name_size == 0)
+        return;
+    /* Roots that were added meanwhile did not vouch for it, or did alone. */
+    neap_trust_fingerprint(config->trust, config->verify_peer, binding);
+    if (memcmp(binding, tls->binding, sizeof binding) != 0)
         return;
     struct ticket_taker *taker = neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name_size);
     if (!taker)
@@ -37,8 +42,10 @@ void neap_tls_begin_taking(struct tls *tls)
     taker->suite = tls->schedule.suite;
     taker->port = tls->port;
     taker->version = tls->version;
+    taker->good_until = tls->good_until;
     memcpy(taker->binding, tls->binding, sizeof taker->binding);
     neap_schedule_resumption(&tls->schedule, taker->resumption);
+    taker->left = LIMIT_SESSIONS_SERVER;
     taker->alpn_size = tls->alpn_size;
     taker->name_size = (uint8_t)name_size;
     memcpy(taker->names, tls->alpn, tls->alpn_size);
@@ -77,20 +84,22 @@ static int read_ticket(struct span body, struct ticket *out, struct failure *why
 }
 
 /* One that is too large, or for which there is no memory, is let go: the next handshake is a full one then. */
-static void keep_ticket(const struct ticket_taker *taker, struct pool *pool, const struct ticket *ticket,
+static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const struct ticket *ticket,
                         int64_t wall_clock)
 {
     enum crypto_hash hash = neap_suite_hash(taker->suite);
     uint8_t psk[CRYPTO_MAX_HASH];
 
-    if (ticket->lifetime == 0 || ticket->ticket.size > LIMIT_TICKET)
+    if (ticket->lifetime == 0 || ticket->ticket.size > LIMIT_TICKET || taker->left == 0)
         return;
+    taker->left--;
     neap_resumption_psk(hash, taker->resumption, ticket->nonce, psk);
     struct session session = {
         .suite = (uint16_t)taker->suite,
         .version = taker->version,
         .issued = wall_clock,
-        .lifetime = ticket->lifetime < LIFETIME_MOST ? ticket->lifetime : LIFETIME_MOST,
+        .lifetime = ticket->lifetime < SESSION_AGE_MOST ? ticket->lifetime : SESSION_AGE_MOST,
+        .good_until = taker->good_until,
         .age_add = ticket->age_add,
         .psk = span_of(psk, crypto_hash_size(hash)),
         .alpn = span_of(taker->names, taker->alpn_size),
@@ -104,7 +113,7 @@ static void keep_ticket(const struct ticket_taker *taker, struct pool *pool, con
         struct writer w = writer_of(bytes, size);
 
         neap_session_write(&w, &session);
-        neap_sessions_put(taker->store, session.server_name, taker->port, span_of(bytes, size));
+        neap_sessions_put(taker->store, session.server_name, taker->port, span_of(bytes, size), false);
         neap_pool_free_secret(pool, bytes, size);
     }
     neap_wipe(psk, sizeof psk);

@@ -159,7 +159,7 @@ static void take_offer(struct tls *tls)
         return;
     neap_trust_fingerprint(config->trust, config->verify_peer, tls->binding);
     tls->offer = neap_sessions_take(config->store, span_of_string(tls->server_name), tls->port, tls->version,
-                                    tls->binding, tls->wall_clock);
+                                    tls->binding, tls->wall_clock, &tls->was_offered);
     if (!tls->offer.data || !neap_session_read(tls->offer, &session))
         return;
     if (!neap_tls_wants_suite(config, session.suite)) {
@@ -168,6 +168,20 @@ static void take_offer(struct tls *tls)
     }
     memcpy(tls->psk, session.psk.data, session.psk.size);
     tls->psk_size = (uint8_t)session.psk.size;
+    tls->good_until = session.good_until;
+}
+
+void neap_tls_end_offer(struct tls *tls, bool was_answered)
+{
+    struct span name = span_of_string(tls->server_name);
+
+    if (!tls->offer.data || tls->state != WAIT_SERVER_HELLO || tls->retried || tls->failed)
+        return;
+    if (was_answered)
+        neap_sessions_forget(tls->config->store, name, tls->port);
+    else if (!tls->was_offered)
+        neap_sessions_put(tls->config->store, name, tls->port, tls->offer, true);
+    neap_tls_forget_psk(tls);
 }
 
 void neap_tls_forget_psk(struct tls *tls)
@@ -249,8 +263,6 @@ void neap_tls_free(struct tls *tls)
         neap_signing_cancel(tls->signing);
         neap_pool_free(pool, tls->signing, sizeof *tls->signing);
     }
-    if (tls->offer.data && tls->state == WAIT_SERVER_HELLO && !tls->retried) /* nobody answered */
-        neap_sessions_put(tls->config->store, span_of_string(tls->server_name), tls->port, tls->offer);
     neap_session_drop(pool, &tls->offer);
     neap_peer_chain_free(tls->peer);
     neap_schedule_free(&tls->schedule);

@@ -69,10 +69,13 @@ struct tls_start {
     int64_t wall_clock; /* seconds since 1970 */
 };
 
-/** A client handshake, which offers a session with the same server when the config's store has one; it goes back there
- * when nobody answers. The ClientHello is ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
+/** A client handshake, which offers a session with the same server when the config's store has one. The ClientHello is ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
 struct tls *neap_tls_client(const struct tls_config *config, const struct tls_start *start,
                             struct failure *why);
+/** The connection of a client is over. When it offered a session and no ServerHello came: where nobody answered the
+ * session goes back, unless that was its second offer; where the server refused, all that there are with it go, because
+ * they may be why. */
+void neap_tls_end_offer(struct tls *tls, bool was_answered);
 /** A server handshake. Its transport parameters depend on the connection and are set before the first receive. */
 struct tls *neap_tls_server(const struct tls_config *config, const struct tls_start *start,
                             struct failure *why);

@@ -268,6 +268,7 @@ static int set_ticket_keys(lua_State *L, struct config_core *core)
         if (count == 0)
             return material_error(L, NEAP_ERR_ARGUMENT, path, "it must be 1 to 4 lines of 64 hex digits");
         neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count);
+        explicit_bzero(keys, sizeof keys);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);

@@ -15,6 +15,8 @@ local exchange_methods = Session.exchange_methods
 local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
 
 local H3_NO_ERROR = 0x100
+local SESSIONS = "neap sessions " -- the beginning of a file of them
+local WINNERS = 256 -- servers of which the address that answered last is remembered
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
@@ -51,18 +53,25 @@ local REQUEST = { -- what a request's table may hold
 
 -- ---- connections
 
--- A file of another version, or cut off, is as good as none: the next handshake is a full one.
+-- Once for each config. A file that is cut off is as good as none: the next handshake is a full one; but one that is
+-- none of sessions is somebody's, and stays.
 local function load_sessions(self)
+  if self._loaded == self._config then return end
+  self._loaded, self._saves = self._config, self.session_file ~= nil
   local file = self.session_file and io.open(self.session_file, "rb")
   if not file then return end
-  local saved = file:read("*a")
+  local saved = file:read("*a") or ""
   file:close()
-  self._config:load_sessions(saved or "")
+  if saved ~= "" and saved:sub(1, #SESSIONS) ~= SESSIONS then
+    self._saves = false
+    log.warn(self.session_file .. " is none of TLS sessions, and is left alone")
+  end
+  self._config:load_sessions(saved)
 end
 
 -- For its owner alone: who has them can read what a resumed connection sends first.
 local function save_sessions(self)
-  if not self.session_file then return end
+  if not self._saves then return end
   local ok, message = core.write_file(self.session_file, self._config:save_sessions(), 384)
   if not ok then log.warn("TLS sessions are not kept: " .. message) end
 end
@@ -131,9 +140,29 @@ local function start_attempt(self, key, name, address)
   return attempt
 end
 
+-- The address that answered last goes first (RFC 8305 §4): it need not wait for one that is silent, nor lose a TLS
+-- session to it.
+local function winner_first(self, key, addresses)
+  local winner = self._winners[key]
+  local list = {}
+  for _, address in ipairs(addresses) do
+    if address == winner then table.insert(list, 1, address) else list[#list + 1] = address end
+  end
+  return list
+end
+
+local function note_winner(self, key, address)
+  if not self._winners[key] then
+    if self._winner_count == WINNERS then self._winners, self._winner_count = {}, 0 end
+    self._winner_count = self._winner_count + 1
+  end
+  self._winners[key] = address
+end
+
 --- Tries the addresses one after the other, the next when one failed or was silent for a moment;
 -- the first that answers wins (RFC 8305), also when its answer is one that TLS refuses.
 local function race(self, key, name, addresses, timeout)
+  addresses = winner_first(self, key, addresses)
   local deadline = core.now() + timeout
   local endpoint = self._endpoint
   local running, next_address, failure = {}, 1, nil
@@ -172,6 +201,7 @@ local function race(self, key, name, addresses, timeout)
           return nil, failure[1], failure[2]
         end
       elseif attempt then
+        note_winner(self, key, attempt.address)
         return finish(attempt)
       end
     end
@@ -598,6 +628,7 @@ function client.new(given)
   if not ok then error(made_config, 2) end
   self._options, self._config = config, made_config
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
+  self._winners, self._winner_count = {}, 0
   made[self] = true
   return setmetatable(self, Client)
 end

@@ -50,18 +50,42 @@ describe("a client that comes again", function()
     end)
   end)
 
-  it("has a full handshake when the file is none of sessions, and says when it cannot be written", function()
+  it("leaves a file alone that is none of sessions, and says so, as when it cannot be written", function()
     local file = folder .. "/other"
     helper.write_file(file, "something else")
     web.with_app(build, function(_, url)
       local client = neap.client { ca = web.identity().cert, session_file = file }
-      assert.is_false(ask(client, url))
+      local told = web.logged(function() assert.is_false(ask(client, url)) end)
+      assert.truthy(told:find(file .. " is none of TLS sessions, and is left alone", 1, true))
       assert.is_true(ask(client, url))
       client:close()
+      assert.equal("something else", helper.read_file(file))
+      local cut = helper.read_file(folder .. "/sessions"):sub(1, -2)
+      helper.write_file(file, cut)
+      client = neap.client { ca = web.identity().cert, session_file = file }
+      ask(client, url)
+      client:close()
+      assert.are_not.equal(cut, helper.read_file(file))
       client = neap.client { ca = web.identity().cert, session_file = folder .. "/none/here" }
       assert.is_false(ask(client, url))
       local said = web.logged(function() client:close() end)
       assert.truthy(said:find("TLS sessions are not kept: ", 1, true))
+    end)
+  end)
+
+  it("tries the address first that answered last, so that its session is not lost to a silent one", function()
+    web.with_app(build, function(_, url)
+      local silent = assert(require("neap.core").udp())
+      assert(silent:bind("127.0.0.1:0"))
+      local resolve = neap.task.resolve
+      finally(function() neap.task.resolve = resolve end)
+      neap.task.resolve = function() return { silent:address(), (url:match("//(.*)")) } end
+      local client = neap.client { ca = web.identity().cert }
+      local answers = {}
+      for i = 1, 4 do answers[i] = ask(client, "https://localhost") end
+      assert.same({ false, true, true, true }, answers)
+      client:close()
+      silent:close()
     end)
   end)
 

@@ -2,6 +2,8 @@ local net = require("support.quic_net")
 
 local MS = net.MS
 
+local function lost() return true end
+
 -- Two configs that know each other, and what makes pairs of theirs; done() frees them.
 local function acquaintance(options)
   options = options or {}
@@ -71,6 +73,56 @@ describe("a connection to a server that was there before", function()
     end
   end)
 
+  it("that is away may be offered the session again, once", function()
+    local connect, done, configs = acquaintance()
+    local p = connect()
+    p:settle(100 * MS)
+    p:free()
+    for _ = 1, 2 do -- nobody answers, and it is given up
+      p = net.pair({ client_config = configs.client, server_config = configs.server, drop = lost })
+      p:settle(100 * MS)
+      p.client:close(true, 0)
+      p:free()
+    end
+    for _ = 1, 2 do
+      p = net.pair({ client_config = configs.client, server_config = configs.server, drop = lost })
+      p:settle(15000 * MS)
+      assert.equal("handshake timeout", p.client:info().by)
+      p:free()
+    end
+    p = connect()
+    assert.is_false(is_resumed(p))
+    p:free()
+    done()
+  end)
+
+  it("and refuses the session has a full handshake the next time", function()
+    local connect, done, configs = acquaintance()
+    local p = connect()
+    p:settle(100 * MS)
+    p:free()
+    -- The key of the session is another one than that of its ticket.
+    local saved = configs.client:save_sessions()
+    local client = net.config(nil, 13, false)
+    local at = 16 + 2 + 1 + #"localhost" + 2 + 63 + 1 -- the size of the first key
+    for _ = 1, 2 do
+      assert.equal(32, saved:byte(at))
+      saved = saved:sub(1, at) .. string.char((saved:byte(at + 1) + 1) % 256) .. saved:sub(at + 2)
+      at = at + 2 + 1 + #"localhost" + 2 + (#saved - 16) / 2 - (2 + 1 + #"localhost" + 2)
+    end
+    assert.equal(0, client:load_sessions(saved))
+    p = net.pair({ client_config = client, server_config = configs.server })
+    p:settle(1000 * MS)
+    assert.equal("peer", p.client:info().by)
+    assert.equal(0x133, p.client:info().code)
+    p:free()
+    p = net.pair({ client_config = client, server_config = configs.server, seed = 5 }):handshake()
+    assert.is_false(is_resumed(p))
+    p:free()
+    client:free()
+    done()
+  end)
+
   it("that wants no more of it has a full handshake", function()
     for side, options in pairs({ client = { client = { resumption = 0 } }, server = { server = { resumption = 0 } },
       none = { server = { ticket_lifetime = 0 } } }) do
@@ -85,14 +137,15 @@ describe("a connection to a server that was there before", function()
     end
   end)
 
-  it("resumes at another server that has the same static secret", function()
+  it("resumes at another server that has the same ticket keys, which no static secret takes away", function()
     local connect, done, configs = acquaintance()
-    configs.server:secret(("s"):rep(32))
+    configs.server:ticket_keys(("s"):rep(32))
+    configs.server:secret(("a"):rep(32))
     local p = connect()
     p:settle(100 * MS)
     p:free()
     local other = net.config(nil, 77, true)
-    other:secret(("s"):rep(32))
+    other:ticket_keys(("o"):rep(32) .. ("s"):rep(32))
     p = net.pair({ client_config = configs.client, server_config = other, seed = 9 }):handshake()
     assert.is_true(is_resumed(p))
     p:free()
@@ -112,6 +165,25 @@ describe("the tickets of a server", function()
     assert.equal(without, p.server_config:memory().used)
     assert(p:transfer("server", ("x"):rep(30000)))
     p:free()
+  end)
+
+  it("need memory that nothing else needs, and are not given without", function()
+    -- The connections that a failing allocation ends, of those behind the client's Finished.
+    local function ended(options)
+      local count = 0
+      for at = 1, 40 do
+        local p = net.pair({ server = options, seed = at })
+        p:run(function(x) return x.client:info().established end, 5000 * MS)
+        p.server_config:fail_at(at)
+        p:run(function(x) return x.server:info().established end, 300 * MS)
+        p.server_config:fail_at(-1)
+        p:settle(3000 * MS)
+        if p.server:info().by ~= "none" then count = count + 1 end
+        p:free()
+      end
+      return count
+    end
+    assert.equal(ended({ resumption = 0 }), ended({ resumption = 1 }))
   end)
 
   it("may be acknowledged after they were taken for lost", function()

@@ -170,6 +170,38 @@ static int config_secret(lua_State *L)
     return 0;
 }
 
+/* config:save_sessions() -> bytes */
+static int config_save_sessions(lua_State *L)
+{
+    const struct unit_config *u = check_config(L, 1);
+    size_t size = (size_t)neap_config_save_sessions(u->config, NULL, 0);
+    char *room = lua_newuserdata(L, size);
+
+    lua_pushlstring(L, room, (size_t)neap_config_save_sessions(u->config, room, size));
+    return 1;
+}
+
+/* config:load_sessions(bytes) -> 0 or a code */
+static int config_load_sessions(lua_State *L)
+{
+    size_t size;
+    const char *saved = luaL_checklstring(L, 2, &size);
+
+    lua_pushinteger(L, neap_config_load_sessions(check_config(L, 1)->config, saved, size));
+    return 1;
+}
+
+/* config:ticket_keys(keys of 32 bytes each) */
+static int config_ticket_keys(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    size_t size;
+    const char *keys = luaL_checklstring(L, 2, &size);
+
+    lua_pushinteger(L, neap_config_set_ticket_keys(u->config, (const uint8_t(*)[32])keys, size / 32));
+    return 1;
+}
+
 static int config_memory(lua_State *L)
 {
     struct unit_config *u = luaL_checkudata(L, 1, CONFIG);
@@ -307,6 +339,9 @@ static const luaL_Reg config_methods[] = {
     {"certificate", config_certificate},
     {"ca", config_ca},
     {"secret", config_secret},
+    {"ticket_keys", config_ticket_keys},
+    {"save_sessions", config_save_sessions},
+    {"load_sessions", config_load_sessions},
     {"memory", config_memory},
     {"clock", config_clock},
     {"fail_at", config_fail_at},

@@ -426,6 +426,13 @@ static int handshake_resume(lua_State *L)
     return 2;
 }
 
+/* handshake:end_offer(was_answered) */
+static int handshake_end_offer(lua_State *L)
+{
+    neap_tls_end_offer(check_handshake(L)->tls, lua_toboolean(L, 2));
+    return 0;
+}
+
 /* handshake:output(level [, most]) -> bytes, which count as taken */
 static int handshake_output(lua_State *L)
 {
@@ -591,6 +598,7 @@ int neap_units_tls(lua_State *L)
                                      {"free", handshake_free},
                                      {"receive", handshake_receive},
                                      {"resume", handshake_resume},
+                                     {"end_offer", handshake_end_offer},
                                      {"output", handshake_output},
                                      {"secrets", handshake_secrets},
                                      {"put_secret", handshake_put_secret},

@@ -87,15 +87,35 @@ describe("resumption", function()
     end
   end)
 
-  it("keeps a session to whose offer nobody answered, and no other", function()
+  it("keeps a session to whose offer nobody answered, once", function()
     local client, server = acquainted()
-    for _ = 1, 3 do
+    local left = {}
+    for i = 1, 4 do
       local p = pair.new({ client = client, server = server })
-      assert.equal(1, (client:sessions()))
+      p.client:end_offer(false)
       p.client:free()
-      assert.equal(2, (client:sessions()))
+      left[i] = (client:sessions())
     end
+    assert.same({ 2, 1, 1, 0 }, left)
+    connect(client, server)
     assert.is_true(resumed(connect(client, server)))
+    local before = (client:sessions())
+    pair.new({ client = client, server = server }).client:free()
+    assert.equal(before - 1, (client:sessions()))
+  end)
+
+  it("has no session left with a server that refused the offer, whatever was wrong with it", function()
+    local client, server = acquainted()
+    connect(client, server, { port = 444 })
+    local p = pair.new({ client = client, server = server })
+    p.client:end_offer(true)
+    assert.equal(2, (client:sessions()))
+    assert.is_false(resumed(connect(client, server)))
+    assert.is_true(resumed(connect(client, server, { port = 444 })))
+  end)
+
+  it("keeps none that the server answered", function()
+    local client, server = acquainted()
     local refused, failure = pair.tampered({ client = client, server = server }, "server", messages.SERVER_HELLO,
       function(message) return messages.edit(message, function(m) m.suite = "\0\1" end) end)
     assert.is_nil(refused)
@@ -199,6 +219,43 @@ describe("resumption", function()
     assert.is_false(resumed(p))
   end)
 
+  -- covers: rfc8446#4.6.1.10
+  it("ends a week after the last certificate was shown, however many resumed since, on both sides", function()
+    local client, server = acquainted()
+    local now, seen = fixtures.now, {}
+    for i = 1, 9 do
+      now = now + 80000
+      seen[i] = resumed(connect(client, server, { now = now })) and "1" or "0"
+    end
+    assert.equal("111111101", table.concat(seen)) -- 7 × 80,000 s and no more of 604,800
+    client = acquainted()
+    local _, saved = client:sessions()
+    local at = saved:find("example.test", 1, true) + #"example.test" + 2 + 19
+    assert.equal(fixtures.now + 7 * DAY, tonumber(helper.hex(saved:sub(at + 4, at + 7)), 16))
+    assert.equal(fixtures.now + 7 * DAY, tonumber(helper.hex(saved:sub(at, at + 7)), 16))
+  end)
+
+  it("ends with the certificate that the server was known by, unless none was verified", function()
+    local last = os.time() + 365 * DAY
+    for verify, expected in pairs({ [true] = false, [false] = true }) do
+      local client, server = acquainted({ verify = verify }, nil, { now = last - 2 * DAY })
+      assert.is_true(resumed(connect(client, server, { now = last - 2 * DAY + 80000 })))
+      assert.is_true(resumed(connect(client, server, { now = last - 2 * DAY + 160000 })))
+      local p = pair.new({ client = client, server = server, now = last + 3600 })
+      assert.equal(expected, p:run() and p.client:info().resumed or false)
+    end
+  end)
+
+  it("survives a clock that goes back, and comes forward again", function()
+    local client, server = acquainted()
+    connect(client, server, { port = 444 })
+    assert.is_false(resumed(connect(client, server_config({ resumption = false }), { now = fixtures.now - 3600,
+      port = 445 })))
+    assert.is_false(resumed(connect(client, server_config({ resumption = false }), { now = fixtures.now - 3600 })))
+    assert.is_true(resumed(connect(client, server)))
+    assert.is_true(resumed(connect(client, server, { port = 444 })))
+  end)
+
   it("takes tickets of the period before, whose key is another one, and of no older one", function()
     local begin = math.ceil(fixtures.now / 100) * 100
     local function at(issued, used)
@@ -233,6 +290,21 @@ describe("resumption", function()
       assert.same(before or used, used)
       before = used
     end
+  end)
+
+  it("gives no tickets where there is no memory for them, and is complete all the same", function()
+    local client, server = client_config(), server_config()
+    local p = pair.new({ client = client, server = server })
+    p:take_secrets("client")
+    for _, step in ipairs({ { "client", "server", pair.INITIAL }, { "server", "client", pair.INITIAL },
+      { "server", "client", pair.HANDSHAKE } }) do
+      assert(p:move(step[1], step[2], step[3]))
+    end
+    server:fail_after(0)
+    assert(p:move("client", "server", pair.HANDSHAKE))
+    server:fail_after(nil)
+    assert.is_true(p.server:info().complete)
+    assert.equal("", p.server:output(pair.APPLICATION))
   end)
 
   it("is a full handshake for a client without memory for sessions", function()
@@ -381,6 +453,7 @@ describe("a client that offers a session", function()
     local set = messages.set_extension
     assert.equal(ILLEGAL_PARAMETER, answered(set(PRE_SHARED_KEY, "\0\1")))
     assert.equal(DECODE_ERROR, answered(set(PRE_SHARED_KEY, "\0")))
+    assert.equal(ILLEGAL_PARAMETER, answered(set(51, nil))) -- no key share beside it
     assert.equal(DECODE_ERROR, answered(set(PRE_SHARED_KEY, "\0\0\0")))
     assert.equal(pair.alert(110), answered(set(PRE_SHARED_KEY, "\0\0"), client_config(), server_config()))
     assert.equal(pair.alert(110), answered(set(PRE_SHARED_KEY, "\0\0"), client_config({ resumption = false }),
@@ -440,15 +513,30 @@ describe("a client's sessions", function()
 
   it("are 16 of a server, the newest first", function()
     local list = {}
-    for i = 1, 18 do list[i] = ticket(60, ("ticket %02d"):format(i)) end
+    for i = 1, 12 do list[i] = ticket(60, ("ticket %02d"):format(i)) end
     local client = fed(table.concat(list))
+    for i = 13, 18 do list[i - 12] = ticket(60, ("ticket %02d"):format(i)) end
+    local p = pair.new({ client = client, server = server_config({ resumption = false }) })
+    assert.is_true(p:run()) -- it offers number 12
+    assert.is_true(p.client:take_tail():receive(table.concat(list, "", 1, 6), fixtures.now))
     assert.equal(16, (client:sessions()))
-    for i = 18, 3, -1 do
-      local p = pair.new({ client = client, server = server_config() })
+    for _, i in ipairs({ 18, 17, 16, 15, 14, 13, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2 }) do
+      p = pair.new({ client = client, server = server_config() })
       local psk = messages.extension(messages.read(p.client:output(pair.INITIAL)), PRE_SHARED_KEY)
       assert.truthy(psk:find(("ticket %02d"):format(i), 1, true))
     end
     assert.equal(0, (client:sessions()))
+  end)
+
+  it("are the first 16 tickets of a connection, however many its server gives", function()
+    local client = fed((ticket(60)):rep(16))
+    local p = connect(client, server_config({ resumption = false }), { port = 444 })
+    local tail = p.client:take_tail()
+    for i = 1, 40 do assert.is_true(tail:receive(ticket(60, ("ticket %02d"):format(i)), fixtures.now)) end
+    assert.equal(32, (client:sessions()))
+    p = pair.new({ client = client, server = server_config(), port = 444 })
+    local psk = messages.extension(messages.read(p.client:output(pair.INITIAL)), PRE_SHARED_KEY)
+    assert.truthy(psk:find("ticket 16", 1, true))
   end)
 
   it("are 256 in all, of which the oldest go", function()
@@ -457,6 +545,24 @@ describe("a client's sessions", function()
     assert.equal(256, (client:sessions()))
     assert.is_false(resumed(connect(client, server, { port = 1 })))
     assert.is_true(resumed(connect(client, server, { port = 130 })))
+  end)
+
+  it("take a sixteenth of the memory limit at most, the newest", function()
+    local client, server = client_config({ limit = 512 * 1024 }), server_config({ resumption = false })
+    local big = {}
+    for i = 1, 16 do big[i] = ticket(600, ("%04d"):format(i) .. ("t"):rep(4000)) end
+    for port = 1, 20 do
+      local p = connect(client, server, { port = port })
+      local tail = p.client:take_tail()
+      assert.is_true(tail:receive(table.concat(big), fixtures.now))
+      tail:free()
+      p.server:free()
+    end
+    local count, saved = client:sessions()
+    assert.is_true(count >= 4 and #saved <= 512 * 1024 / 16, #saved)
+    local p = pair.new({ client = client, server = server, port = 20 })
+    local psk = messages.extension(messages.read(p.client:output(pair.INITIAL)), PRE_SHARED_KEY)
+    assert.truthy(psk:find("0016t", 1, true))
   end)
 
   it("can be saved and loaded again, and nothing else can", function()
