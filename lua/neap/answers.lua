@@ -10,19 +10,34 @@ local LONGEST = 4096 -- bytes of a body: longer ones do not wait here, so that l
 
 local list, used = {}, 0
 
---- Called in a task of its own for a response that did not leave as a whole: `taken` is the count of bytes that did, or
--- the list message, code, number of what core.answer said. server.lua goes on with it.
+--- Called at once for a response that did not leave as a whole: `taken` is the count of bytes that did, or the list
+-- message, code, number of what core.answer said. server.lua goes on with it, in a task of its own.
 function answers.go_on() end
+
+-- core.answer has raised an error at one of the answers from `first` to `last`, and not told at which: each goes alone.
+-- Those that left before are refused as answered ("state").
+local function send_each(first, last)
+  for at = first, last, WIDTH do
+    local ok, after, taken, message, code, number = pcall(core.answer, list, at, at + WIDTH - 1)
+    if not ok then
+      answers.go_on(list[at + 5], { after })
+    elseif after == at and code ~= "state" then
+      answers.go_on(list[at + 5], taken or { message, code, number })
+    end
+  end
+end
 
 -- Gives the core all that is there.
 local function send_all()
   local first, last = 1, used
   used = 0
   while first <= last do
-    local after, taken, message, code, number = core.answer(list, first, last)
-    if after <= last then
-      local res = list[after + 5]
-      task.go(answers.go_on, res, taken or { message, code, number })
+    local ok, after, taken, message, code, number = pcall(core.answer, list, first, last)
+    if not ok then
+      send_each(first, last)
+      after = last + 1
+    elseif after <= last then
+      answers.go_on(list[after + 5], taken or { message, code, number })
       after = after + WIDTH
     end
     first = after

@@ -23,6 +23,14 @@ function flat.get(list, name)
   return nil
 end
 
+-- What a value is sent as. What has no text, as with a __tostring that gives none, is an error here, where its handler
+-- hears of it.
+local function text_of(name, value)
+  local text = tostring(value)
+  if type(text) ~= "string" then error(("the value of %q has no text"):format(name), 0) end
+  return text
+end
+
 --- Adds a value, or every one of a list of values, to a flat list.
 function flat.append(list, name, value)
   if type(value) == "table" then
@@ -30,7 +38,7 @@ function flat.append(list, name, value)
     return
   end
   local n = #list
-  list[n + 1], list[n + 2] = name, tostring(value)
+  list[n + 1], list[n + 2] = name, text_of(name, value)
 end
 
 --- Takes a name out of a flat list.
@@ -132,7 +140,7 @@ function Headers.new(from)
   if from == nil then return Headers.wrap(list) end
   if is_set(from) then from = lines(from) end
   if from[1] ~= nil then
-    for i = 1, #from, 2 do list[i], list[i + 1] = lower(from[i]), tostring(from[i + 1]) end
+    for i = 1, #from, 2 do list[i], list[i + 1] = lower(from[i]), text_of(from[i], from[i + 1]) end
   else
     for name, value in pairs(from) do flat.append(list, lower(name), value) end
   end

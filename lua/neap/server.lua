@@ -48,14 +48,19 @@ local function serve(req)
   session:forget(req)
 end
 
--- A response that did not leave with the others: its request is open again until it has left.
-function answers.go_on(res, taken)
+local function go_on(res, taken)
   local req = res._exchange
   local session = req._session
-  if session.closed then return end
-  session:adopt(req)
-  session.server.app:_go_on(req, res, taken)
+  if not session.closed then session.server.app:_go_on(req, res, taken) end
   session:forget(req)
+end
+
+-- A response that did not leave with the others: its request is open again until it has left.
+function answers.go_on(res, taken)
+  local session = res._exchange._session
+  if session.closed then return end
+  session:adopt(res._exchange)
+  task.go(go_on, res, taken)
 end
 
 local function begin(session, stream, ...)

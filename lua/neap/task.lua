@@ -282,7 +282,8 @@ local function run_slice()
     if not ok then report(tostring(trace)) end
   end
   current = nil
-  task.settle()
+  local ok, trace = xpcall(task.settle, debug.traceback)
+  if not ok then report(trace) end
 end
 
 local function run_ready()

@@ -149,4 +149,51 @@ describe("responses that leave together", function()
     assert.equal(5, #refusals)
     assert.equal("state", refusals[1][2])
   end)
+
+  it("are not held up by one at which giving them to the core raises an error, which is a 500", function()
+    local answer = core.answer
+    local log = web.logged(function()
+      web.with_app(function(app)
+        app:get("/good/:n", function(req) return req.params.n end)
+        app:get("/bad/:n", function() return 299, "bad" end)
+      end, function(client, url)
+        core.answer = function(list, first, last)
+          for at = first, last, 6 do
+            if list[at + 2] == 299 then list[at + 3] = { "x-a", {} } end
+          end
+          return answer(list, first, last)
+        end
+        local paths = {}
+        for n = 1, 20 do paths[n] = (n % 3 == 0 and "/bad/" or "/good/") .. n end
+        for path, one in pairs(get_all(client, url, paths)) do
+          local expected = path:find("bad") and { 500, "internal server error\n" } or { 200, path:match("%d+") }
+          assert.same(expected, one, path)
+        end
+      end)
+    end)
+    core.answer = answer
+    assert.equal(6, select(2, log:gsub("error GET /bad/%d+: ", "")))
+  end)
+
+  it("have no value without a text: that is an error of its handler", function()
+    if not newproxy then return end -- in PUC Lua tostring itself raises an error
+    local money = newproxy(true)
+    getmetatable(money).__tostring = function() return nil end
+    local log = web.logged(function()
+      web.with_app(function(app)
+        app:get("/good", function() return "ok" end)
+        app:get("/bad", function(_, res)
+          res:header("x-price", money)
+          return "x"
+        end)
+        app:get("/worse", function() return 200, "x", { "x-price", money } end)
+      end, function(client, url)
+        local got = get_all(client, url, { "/good", "/bad", "/worse" })
+        assert.same({ 200, "ok" }, got["/good"])
+        assert.equal(500, got["/bad"][1])
+        assert.equal(500, got["/worse"][1])
+      end)
+    end)
+    assert.equal(2, select(2, log:gsub('the value of "x%-price" has no text', "")))
+  end)
 end)
