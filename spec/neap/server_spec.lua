@@ -46,6 +46,35 @@ describe("a server that shuts down", function()
     end)
   end)
 
+  it("sends answers that wait to leave with others of their turn, though a client takes them slowly", function()
+    for _, size in ipairs { 10, 4000 } do
+      local id, body, message = web.identity(), nil, nil
+      web.with_app(function(app)
+        app:get("/:n", function(req) return ("x"):rep(tonumber(req.params.n)) end)
+      end, function(_, url, server)
+        local client = neap.client { ca = id.cert, timeout = 10, initial_max_stream_data_bidi_local = 500,
+          max_stream_window = 500 }
+        assert(client:get(url .. "/1")):body()
+        -- The shutdown begins right behind the handler, before the answer is given to the core.
+        local begin = server.kind.on_request
+        server.kind.on_request = function(...)
+          local req = begin(...)
+          neap.go(function() server:shutdown(10) end)
+          return req
+        end
+        local r
+        r, message = client:get(url .. "/" .. size)
+        if r then
+          -- What the client has no room for keeps the server longer than what clients get to close by themselves.
+          if size > 500 then neap.sleep(0.8) end
+          body, message = r:body()
+        end
+        client:close()
+      end)
+      assert.equal(size, body and #body, message)
+    end
+  end)
+
   it("gives up on a client that takes nothing when its time is over", function()
     web.with_app(function(app)
       app:get("/", function() return ("x"):rep(3000000) end)
