@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define READ_MAX 65536
 #define RESOLVE_BENEATH_FLAG UINT64_C(0x08) /* RESOLVE_BENEATH of openat2, Linux 5.6 */
 #define RESOLVE_NO_MAGICLINKS_FLAG UINT64_C(0x02)
+#define NAMES_TRIED 8 /* for a file beside another */
 
 struct file {
     int fd; /* -1: closed */
@@ -138,10 +140,29 @@ static int open_beneath(lua_State *L)
     return 1;
 }
 
+/* Whether the string at `index` names a file: one with a NUL byte would be cut there, and name another. */
+static bool is_path(lua_State *L, int index)
+{
+    size_t size;
+    const char *path = luaL_checklstring(L, index, &size);
+
+    return strlen(path) == size;
+}
+
+static int refuse_path(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "a path has no NUL byte");
+    lua_pushliteral(L, "argument");
+    return 3;
+}
+
 /* core.open_file(path) -> file: a regular file to be read */
 static int open_file(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
+    if (!is_path(L, 1))
+        return refuse_path(L);
     struct file *file = new_file(L);
     struct stat info;
 
@@ -159,6 +180,8 @@ static int open_file(lua_State *L)
 static int create_file(lua_State *L)
 {
     const char *path = luaL_optstring(L, 1, NULL);
+    if (path != NULL && !is_path(L, 1))
+        return refuse_path(L);
     struct file *file = new_file(L);
 
     file->fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
@@ -227,12 +250,15 @@ static int file_write(lua_State *L)
     return 1;
 }
 
+/* core.stat(path[, of_link]) -> table; of_link: of a symbolic link itself */
 static int core_stat(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct stat info;
 
-    if (stat(path, &info) != 0)
+    if (!is_path(L, 1))
+        return refuse_path(L);
+    if ((lua_toboolean(L, 2) ? lstat(path, &info) : stat(path, &info)) != 0)
         return neap_lua_system_error(L, path, errno);
     return push_stat(L, &info);
 }
@@ -257,6 +283,8 @@ static int core_mkdir(lua_State *L)
     size_t size = strlen(path);
     int failed = 0;
 
+    if (!is_path(L, 1))
+        return refuse_path(L);
     if (size == 0 || size >= sizeof part)
         return neap_lua_system_error(L, path, ENAMETOOLONG);
     for (size_t i = 1; i <= size && failed == 0; i++) {
@@ -282,6 +310,25 @@ static int write_synced(int fd, const char *bytes, size_t size)
     return fsync(fd) == 0 || errno == EINVAL ? 0 : errno;
 }
 
+/* A new file beside `path`, for us alone: no one may have made it, or a link of its name, before. Its descriptor, or -1
+ * and errno; `name` has room for PATH_MAX bytes. */
+static int create_beside(const char *path, char *name)
+{
+    for (int i = 0; i < NAMES_TRIED; i++) {
+        uint64_t number;
+        if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+            return -1;
+        if (snprintf(name, PATH_MAX, "%s.%016llx.new", path, (unsigned long long)number) >= PATH_MAX) {
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
 /* core.write_file(path, bytes[, mode]) -> true; nobody sees half of it */
 static int core_write_file(lua_State *L)
 {
@@ -291,12 +338,14 @@ static int core_write_file(lua_State *L)
     mode_t mode = (mode_t)neap_lua_opt_u64(L, 3, 0600);
     char beside[PATH_MAX];
 
-    if (snprintf(beside, sizeof beside, "%s.%ld.new", path, (long)getpid()) >= (int)sizeof beside)
-        return neap_lua_system_error(L, path, ENAMETOOLONG);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (!is_path(L, 1))
+        return refuse_path(L);
+    int fd = create_beside(path, beside);
     if (fd < 0)
-        return neap_lua_system_error(L, beside, errno);
+        return neap_lua_system_error(L, path, errno);
     int failed = write_synced(fd, bytes, size);
+    if (failed == 0 && fchmod(fd, mode) != 0)
+        failed = errno;
     close(fd);
     if (failed == 0 && rename(beside, path) != 0)
         failed = errno;
@@ -313,6 +362,8 @@ static int core_realpath(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     char resolved[PATH_MAX];
 
+    if (!is_path(L, 1))
+        return refuse_path(L);
     if (realpath(path, resolved) == NULL)
         return neap_lua_system_error(L, path, errno);
     lua_pushstring(L, resolved);
@@ -324,9 +375,11 @@ static int core_list(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct dirent **entries;
-    int count = scandir(path, &entries, NULL, alphasort);
     int at = 0;
 
+    if (!is_path(L, 1))
+        return refuse_path(L);
+    int count = scandir(path, &entries, NULL, alphasort);
     if (count < 0)
         return neap_lua_system_error(L, path, errno);
     lua_createtable(L, count, 0);
