@@ -8,6 +8,7 @@ local log = require "neap.log"
 local options = require "neap.options"
 local Response = require "neap.client_response"
 local Session = require "neap.session"
+local session_file = require "neap.session_file"
 local task = require "neap.task"
 local url = require "neap.url"
 
@@ -15,7 +16,6 @@ local exchange_methods = Session.exchange_methods
 local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
 
 local H3_NO_ERROR = 0x100
-local SESSIONS = "neap sessions " -- the beginning of a file of them
 local WINNERS = 256 -- servers of which the address that answered last is remembered
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
@@ -53,27 +53,22 @@ local REQUEST = { -- what a request's table may hold
 
 -- ---- connections
 
--- Once for each config. A file that is cut off is as good as none: the next handshake is a full one; but one that is
--- none of sessions is somebody's, and stays.
+-- Once for each config.
 local function load_sessions(self)
   if self._loaded == self._config then return end
-  self._loaded, self._saves = self._config, self.session_file ~= nil
-  local file = self.session_file and io.open(self.session_file, "rb")
-  if not file then return end
-  local saved = file:read("*a") or ""
-  file:close()
-  if saved ~= "" and saved:sub(1, #SESSIONS) ~= SESSIONS then
-    self._saves = false
-    log.warn(self.session_file .. " is none of TLS sessions, and is left alone")
-  end
-  self._config:load_sessions(saved)
+  self._loaded, self._known = self._config, nil
+  if not self.session_file then return end
+  local message
+  self._known, message = session_file.load(self.session_file, self._config)
+  if not self._known then log.warn(message) end
 end
 
--- For its owner alone: who has them can read what a resumed connection sends first.
+-- Without what is known of the file, it is not written: that was told.
 local function save_sessions(self)
-  if not self._saves then return end
-  local ok, message = core.write_file(self.session_file, self._config:save_sessions(), 384)
-  if not ok then log.warn("TLS sessions are not kept: " .. message) end
+  if not self._known then return end
+  local message
+  self._known, message = session_file.save(self.session_file, self._config, self._known)
+  if not self._known then log.warn("TLS sessions are not kept: " .. message) end
 end
 
 local function config_of(self)
@@ -617,9 +612,9 @@ local made = setmetatable({}, { __mode = "k" })
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `session_file` (where TLS
--- sessions are kept when it is closed, and taken from when it is used first), and every option of a config (`ca`,
--- `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be read is told by
--- each request, which tries again.
+-- sessions are kept when it is closed and when neap.run ends, and taken from when it is used first), and every option
+-- of a config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be
+-- read is told by each request, which tries again.
 function client.new(given)
   local self, config = options.split(given, OWN, 2)
   config.alpn = config.alpn or { "h3" }
@@ -631,6 +626,13 @@ function client.new(given)
   self._winners, self._winner_count = {}, 0
   made[self] = true
   return setmetatable(self, Client)
+end
+
+-- A program may end after neap.run without closing its clients.
+function task.on_end()
+  for one in pairs(made) do
+    if one._endpoint then save_sessions(one) end
+  end
 end
 
 --- Closes the connections of every client: for the end of a program.

@@ -423,7 +423,7 @@ function Response:failure() end
 ---@field follow? integer redirects that are followed, 0
 ---@field headers? table<string, string>
 ---@field user_agent? string
----@field session_file? string where TLS sessions are kept from one program to the next
+---@field session_file? string where TLS sessions are kept from one program to the next: read when the client is used first, written when it is closed and when neap.run ends (not by os.exit); several may share it
 
 ---@class neap.RequestOptions
 ---@field headers? table<string, string|string[]>|neap.Headers

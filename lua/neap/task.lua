@@ -402,6 +402,9 @@ function task.is_needed()
   return live > 0 or holders > 0
 end
 
+--- Called when the loop has ended: for what has to be kept, should the program end too.
+function task.on_end() end
+
 --- Runs fn (if given) as a task, and the loop until it is finished; without fn until stop, or until
 -- nothing is left to do: no server listens, no task is alive. With fn: what fn returned, or an error
 -- of fn's. Inside a running loop fn is called as it stands, by the task that asks.
@@ -429,6 +432,7 @@ function task.run(fn, ...)
     task.flush()
   end, debug.traceback)
   running = false
+  task.on_end()
   if not turned then error(trace, 0) end
   if not ok then error(results[2], 0) end
   return (table.unpack or unpack)(results, 2, results.n)

@@ -105,7 +105,8 @@ describe("files", function()
     finally(function() helper.remove_dir(dir) end)
     helper.write_file(dir .. "/page", "kept")
     for _, name in ipairs({ "open_file", "create_file", "write_file", "stat", "mkdir", "realpath", "list" }) do
-      local result, message, code = core[name]((name == "list" and dir or dir .. "/page") .. "\0x", name == "write_file" and "x" or nil)
+      local path = (name == "list" and dir or dir .. "/page") .. "\0x"
+      local result, message, code = core[name](path, name == "write_file" and "x" or nil)
       assert.is_nil(result, name)
       assert.equal("a path has no NUL byte", message)
       assert.equal("argument", code)

@@ -73,6 +73,86 @@ describe("a client that comes again", function()
     end)
   end)
 
+  it("keeps its sessions in a file that a link leads to, and in nothing else than a file", function()
+    local place = folder .. "/places"
+    helper.run(("mkdir %s && cd %s && : >empty && ln -s empty link && ln -s nowhere lost && mkfifo pipe"):format(place,
+      place))
+    helper.run(("cd %s && ln -s pipe to && ln -s /dev/null null"):format(place))
+    local function kind(name) return (helper.run(("stat -c %%F %s/%s"):format(place, name))) end
+    local function tell(url, name)
+      return web.logged(function()
+        local client = neap.client { ca = web.identity().cert, session_file = place .. "/" .. name }
+        for _ = 1, 2 do
+          ask(client, url)
+          client:close()
+        end
+      end)
+    end
+    web.with_app(build, function(_, url)
+      assert.equal("", tell(url, "link"))
+      assert.equal("symbolic link\n", kind("link"))
+      assert.truthy(helper.read_file(place .. "/empty"):find("^neap sessions "))
+      for name, what in pairs { null = "no regular file", pipe = "no regular file", to = "no regular file",
+        lost = "a link that leads nowhere" } do
+        local before = kind(name)
+        local told = tell(url, name)
+        assert.truthy(told:find(("%s/%s is %s, and is left alone"):format(place, name, what), 1, true), told)
+        assert.equal(before, kind(name))
+      end
+      assert.same({ "empty", "link", "lost", "null", "pipe", "to" }, require("neap.core").list(place))
+    end)
+  end)
+
+  it("leaves a file alone that has become somebody's meanwhile, and says so once", function()
+    local file = folder .. "/taken"
+    web.with_app(build, function(_, url)
+      local client = neap.client { ca = web.identity().cert, session_file = file }
+      ask(client, url)
+      helper.write_file(file, "something else")
+      local told = web.logged(function() client:close() end)
+      assert.truthy(told:find("TLS sessions are not kept: " .. file .. " is none of TLS sessions", 1, true))
+      assert.equal("something else", helper.read_file(file))
+    end)
+  end)
+
+  it("has its sessions kept when neap.run ends, though it is not closed", function()
+    local file = folder .. "/ended"
+    local client
+    web.with_app(build, function(_, url)
+      client = neap.client { ca = web.identity().cert, session_file = file }
+      ask(client, url)
+      assert.is_nil((helper.read_file(file)))
+    end)
+    assert.truthy(helper.read_file(file):find("^neap sessions "))
+    assert.is_true(#helper.read_file(file) > 100)
+    client:close()
+  end)
+
+  it("keeps what others have put into the file meanwhile, each session once, and none that it has used", function()
+    local file = folder .. "/shared"
+    local function new() return neap.client { ca = web.identity().cert, session_file = file } end
+    web.with_app(build, function(_, one)
+      web.with_app(build, function(_, two)
+        local a, b = new(), new()
+        ask(a, one)
+        ask(b, two)
+        a:close()
+        b:close()
+        local c = new()
+        assert.is_true(ask(c, one))
+        assert.is_true(ask(c, two))
+        local before = helper.read_file(file)
+        c:close()
+        local size = #helper.read_file(file)
+        assert.are_not.equal(before, helper.read_file(file))
+        local d = new()
+        assert.is_true(ask(d, one))
+        d:close()
+        assert.equal(size, #helper.read_file(file))
+      end)
+    end)
+  end)
+
   it("tries the address first that answered last, so that its session is not lost to a silent one", function()
     web.with_app(build, function(_, url)
       local silent = assert(require("neap.core").udp())
