@@ -68,3 +68,8 @@ struct random *neap_crypto_random(struct crypto *crypto)
 {
     return &crypto->random;
 }
+
+unsigned neap_crypto_handshake_cost(const struct crypto *crypto)
+{
+    return crypto->provider->costs.handshake;
+}

@@ -9,6 +9,8 @@
  * this left. */
 #define QUIET_DEBT NEAP_SECOND
 #define MOST_PROVED_DEBT (PROVED_DEBT + ADMISSION_PREFIXES * QUIET_DEBT)
+/* Of a charge, what is left of one that resumes where the rate is so low that nothing of the machine is known. */
+#define RESUMED_PART 10u
 #define MOST_PREFIX_DEBT (2 * NEAP_SECOND) /* above what is its share for a second, so that it stops at it */
 
 /* A prefix has the rate divided by this, when there is not enough for all. */
@@ -19,11 +21,22 @@ static neap_time debt(neap_time paid_at, neap_time now)
     return paid_at > now ? paid_at - now : 0;
 }
 
-static neap_time add_debt(neap_time paid_at, neap_time cost, neap_time most, neap_time now)
+/* Returns how much was added. */
+static neap_time add_debt(neap_time *paid_at, neap_time cost, neap_time most, neap_time now)
 {
-    neap_time owed = debt(paid_at, now) + cost;
+    neap_time owed = debt(*paid_at, now), room = owed < most ? most - owed : 0;
+    neap_time added = cost < room ? cost : room;
 
-    return now + (owed < most ? owed : most);
+    *paid_at = now + (owed < most ? owed : most) + added;
+    return added;
+}
+
+/* The parts `left` of `cost` of what was added stay. What time has paid meanwhile is not owed twice. */
+static void give_back(neap_time *paid_at, neap_time added, neap_time left, neap_time cost, neap_time now)
+{
+    neap_time owed = debt(*paid_at, now), back = added - added * left / cost;
+
+    *paid_at = now + (owed > back ? owed - back : 0);
 }
 
 /* The places of a prefix in both rows of its cells. */
@@ -77,22 +90,43 @@ enum admission_says neap_admission_ask(const struct admission *a, const neap_add
                                                                                          : ADMISSION_BEGIN;
 }
 
-void neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate, neap_time now)
+struct admission_charge neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate,
+                                             neap_time now)
 {
+    struct admission_charge charge = {0};
+
     if (rate == 0)
-        return;
-    neap_time cost = NEAP_SECOND / rate;
-    a->paid_at = add_debt(a->paid_at, cost, MOST_DEBT, now);
-    a->all_paid_at = add_debt(a->all_paid_at, cost, MOST_PROVED_DEBT, now);
+        return charge;
+    charge.cost = NEAP_SECOND / rate;
+    charge.paid = add_debt(&a->paid_at, charge.cost, MOST_DEBT, now);
+    charge.all_paid = add_debt(&a->all_paid_at, charge.cost, MOST_PROVED_DEBT, now);
     for (enum admission_prefix prefix = 0; prefix < ADMISSION_PREFIXES; prefix++) {
         size_t at[2];
 
         find_cells(a, peer, prefix, at);
-        for (size_t i = 0; i < 2; i++) {
-            neap_time *cell = &a->prefixes_paid_at[prefix][i][at[i]];
+        for (size_t i = 0; i < 2; i++)
+            charge.prefixes[prefix][i] = add_debt(&a->prefixes_paid_at[prefix][i][at[i]],
+                                                  charge.cost * shares[prefix], MOST_PREFIX_DEBT, now);
+    }
+    return charge;
+}
 
-            *cell = add_debt(*cell, cost * shares[prefix], MOST_PREFIX_DEBT, now);
-        }
+void neap_admission_resumed(struct admission *a, const neap_address *peer, struct admission_charge *charge,
+                            neap_time least, neap_time now)
+{
+    neap_time cost = charge->cost, part = cost / RESUMED_PART, left = part > least ? part : least;
+
+    charge->cost = 0;
+    if (cost <= left)
+        return;
+    give_back(&a->paid_at, charge->paid, left, cost, now);
+    give_back(&a->all_paid_at, charge->all_paid, left, cost, now);
+    for (enum admission_prefix prefix = 0; prefix < ADMISSION_PREFIXES; prefix++) {
+        size_t at[2];
+
+        find_cells(a, peer, prefix, at);
+        for (size_t i = 0; i < 2; i++)
+            give_back(&a->prefixes_paid_at[prefix][i][at[i]], charge->prefixes[prefix][i], left, cost, now);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Who may begin a handshake at a server: by how many began lately, from where, and how many have not ended. Handshakes
  * cost a signature each and are paid for over time: a debt in nanoseconds, for all together and for each address prefix,
- * which time pays back. All of it is of one size, whoever asks. */
+ * which time pays back. One that resumes a session signs nothing, and gets most of it back. All of it is of one size, whoever
+ * asks. */
 #ifndef NEAP_QUIC_ADMISSION_H
 #define NEAP_QUIC_ADMISSION_H
 
@@ -34,12 +35,23 @@ enum admission_says {
     ADMISSION_REFUSE, /* CONNECTION_REFUSED */
 };
 
+/* What one handshake has added to the debts: less than its cost where they were as large as they get. */
+struct admission_charge {
+    neap_time cost; /* 0: nothing was added, or it was given back */
+    neap_time paid, all_paid, prefixes[ADMISSION_PREFIXES][2];
+};
+
 /** What to do with the Initial of a new connection. `validated`: it has the token of a Retry. `rate`: handshakes in a
  * second that the server is to begin, 0 for any number. `half_open`: connections in handshake. Nothing changes. */
 enum admission_says neap_admission_ask(const struct admission *a, const neap_address *peer, bool validated,
                                        uint64_t rate, uint64_t half_open, neap_time now);
-/** A handshake began. */
-void neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate, neap_time now);
+/** A handshake began. Returns what it owes. */
+struct admission_charge neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate,
+                                             neap_time now);
+/** A handshake of this peer resumes a session: of its charge a tenth is left, and not less than `least` nanoseconds, what all
+ * of it but the signature costs. The rest is given back, once. */
+void neap_admission_resumed(struct admission *a, const neap_address *peer, struct admission_charge *charge,
+                            neap_time least, neap_time now);
 
 /** The hash under which the connection is remembered whose first Initial had this destination. */
 uint64_t neap_admission_hash(const struct admission *a, struct span dcid);

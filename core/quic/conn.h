@@ -12,6 +12,7 @@
 #include "crypto/packet_keys.h"
 #include "paths/cid.h"
 #include "paths/validation.h"
+#include "quic/admission.h"
 #include "quic/config.h"
 #include "quic/quic.h"
 #include "recovery/ack.h"
@@ -96,8 +97,9 @@ struct handshake {
     size_t token_size;
     struct kept_packet kept[LIMIT_UNDECRYPTABLE_PACKETS];
     uint8_t kept_count;
-    struct early_budget *early; /* a server's endpoint's; NULL: none */
-    size_t early_held;          /* our part of it */
+    struct early_budget *early;     /* a server's endpoint's; NULL: none */
+    size_t early_held;              /* our part of it */
+    struct admission_charge charge; /* a server's: what its endpoint keeps account of */
 };
 
 /* The phases of 1-RTT keys (RFC 9001 §6). The current keys are in the application space. */

@@ -1,6 +1,17 @@
 /* Datagrams in: to the connection that they name, to a new one, or answered without any. */
 #include "quic/endpoint.h"
 
+/* The ClientHello may take several datagrams. Once it is there, it shows whether anything is to be signed. */
+static void weigh_handshake(neap_endpoint *e, const neap_conn *c)
+{
+    struct handshake *h = c->handshake;
+
+    if (!h || h->charge.cost == 0 || !neap_tls_is_resumed(h->tls))
+        return;
+    neap_admission_resumed(e->admission, &conn_path(c)->address.peer, &h->charge,
+                           neap_crypto_handshake_cost(c->crypto) * (NEAP_MILLISECOND / 1000), e->now);
+}
+
 /* A datagram, and what follows it of its train for the same connection. Once they are over, it gets its turn to send. Returns how
  * many bytes they have. */
 static size_t deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_datagram *d, size_t size,
@@ -9,6 +20,7 @@ static size_t deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_d
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     size_t taken = neap_conn_recv_train(entry_conn(entry), d->bytes, size, d->size, h, &info, e->now);
 
+    weigh_handshake(e, entry_conn(entry));
     neap_endpoint_touch(e, entry_conn(entry));
     neap_endpoint_settle(e, entry);
     return taken;
@@ -67,7 +79,11 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     entry->first = neap_admission_hash(e->admission, cid_span(&h->dcid));
     if (original)
         neap_admission_spend(e->admission, entry->first, e->now);
-    neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
+    struct admission_charge charge =
+        neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
+    if (conn->handshake)
+        conn->handshake->charge = charge;
+    weigh_handshake(e, conn);
     e->stats.accepted++;
     neap_endpoint_touch(e, conn);
     neap_endpoint_settle(e, entry);

@@ -1,7 +1,7 @@
 --- Who may begin a handshake, in virtual time.
 local quic = require("support.quic_net").quic
 
-local SECOND = 1e9
+local SECOND, MS = 1e9, 1e6
 local HOME, NEIGHBOUR, AWAY = "198.51.100.7:5000", "198.51.100.200:1", "203.0.113.9:1"
 local T = 1000 * SECOND
 
@@ -53,6 +53,47 @@ describe("admission", function()
     assert.equal("retry", a:ask(AWAY, false, 100, 0, T))
     assert.equal("begin", a:ask(AWAY, false, 100, 0, T + SECOND))
     assert.equal("begin", a:ask(HOME, false, 100, 0, T + 2 * SECOND))
+  end)
+
+  it("charges one that resumes a session a tenth, and all of it but the signature at least", function()
+    for least, most in pairs({ [0] = 500, [2.5 * MS] = 200, [10 * MS] = 50, [30 * MS] = 50 }) do
+      local a, count = quic.admission(), 0
+      while a:ask(everywhere(count), false, 100, 0, T) == "begin" do
+        a:begun(everywhere(count), 100, T)
+        a:resumed(everywhere(count), least, T)
+        count = count + 1
+      end
+      assert.is_true(count >= most - 10 and count <= most + 2, count)
+    end
+    -- Its prefixes too: a quarter of the rate is theirs otherwise.
+    local a = quic.admission()
+    for _ = 1, 100 do
+      a:begun(HOME, 100, T)
+      a:resumed(HOME, 0, T)
+    end
+    assert.equal("begin", a:ask(HOME, false, 100, 0, T))
+    assert.equal("begin", a:ask(HOME, true, 100, 8192, T))
+  end)
+
+  it("gives back once, and nothing that was not charged or that time has paid", function()
+    local a = quic.admission()
+    begin(a, AWAY, 100, 60)
+    for _ = 1, 20 do a:resumed(AWAY, 0, T) end
+    assert.equal("retry", a:ask(HOME, false, 100, 0, T))
+    -- What more than a second owes is forgiven at once, and is not given back.
+    a = quic.admission()
+    begin(a, AWAY, 100, 200)
+    for _ = 1, 1000 do
+      a:begun(AWAY, 100, T)
+      a:resumed(AWAY, 0, T)
+    end
+    assert.equal("retry", a:ask(HOME, false, 100, 0, T + 0.49 * SECOND))
+    -- Nobody is owed anything afterwards.
+    a = quic.admission()
+    begin(a, AWAY, 1, 1)
+    a:resumed(AWAY, 0, T + 10 * SECOND)
+    local count = let_in(a, everywhere, false, 100, 1000, T + 10 * SECOND)
+    assert.is_true(count >= 50 and count <= 51, count)
   end)
 
   it("asks no one without a rate", function()

@@ -761,6 +761,20 @@ describe("a server endpoint", function()
     end
   end)
 
+  it("counts a handshake that resumes a session, and signs nothing, for a tenth", function()
+    local w = world({ server = { handshake_rate = 20 } })
+    w.client(1)
+    w.run(100)
+    for i = 2, 41 do
+      local conn = w.client(i)
+      for _ = 1, 5 do w.round() end -- each has its ticket from the one before
+      assert.is_true(conn:info().confirmed and conn:info().resumed, i)
+    end
+    assert.equal(41, w.endpoint:stats().accepted)
+    assert.equal(0, w.endpoint:stats().retries_sent)
+    w.free()
+  end)
+
   it("has no more connections than max_connections, and says so to others", function()
     local w = world({ server = { max_connections = 3 } })
     local conns = {}

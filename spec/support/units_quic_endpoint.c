@@ -211,12 +211,17 @@ static const luaL_Reg endpoint_methods[] = {
 
 #define ADMISSION "neap.units.quic.admission"
 
+struct admission_unit {
+    struct admission a; /* comes first: it is what the others take */
+    struct admission_charge last;
+};
+
 static int admission_new(lua_State *L)
 {
     uint64_t key = (uint64_t)luaL_optnumber(L, 1, 1);
-    struct admission *a = new_object(L, ADMISSION, sizeof *a);
+    struct admission_unit *u = new_object(L, ADMISSION, sizeof *u);
 
-    a->key[0] = key;
+    u->a.key[0] = key;
     return 1;
 }
 
@@ -237,8 +242,19 @@ static int admission_begun(lua_State *L)
 {
     neap_address peer = check_address(L, 2);
 
-    neap_admission_begun(luaL_checkudata(L, 1, ADMISSION), &peer, (uint64_t)luaL_checknumber(L, 3),
-                         check_time(L, 4));
+    struct admission_unit *u = luaL_checkudata(L, 1, ADMISSION);
+
+    u->last = neap_admission_begun(&u->a, &peer, (uint64_t)luaL_checknumber(L, 3), check_time(L, 4));
+    return 0;
+}
+
+/* a:resumed(address, least, now): the one that began last */
+static int admission_resumed(lua_State *L)
+{
+    neap_address peer = check_address(L, 2);
+    struct admission_unit *u = luaL_checkudata(L, 1, ADMISSION);
+
+    neap_admission_resumed(&u->a, &peer, &u->last, check_time(L, 3), check_time(L, 4));
     return 0;
 }
 
@@ -269,11 +285,8 @@ static int admission_gc(lua_State *L)
 }
 
 static const luaL_Reg admission_methods[] = {
-    {"ask", admission_ask},
-    {"begun", admission_begun},
-    {"spend", admission_spend},
-    {"is_spent", admission_is_spent},
-    {NULL, NULL},
+    {"ask", admission_ask},     {"begun", admission_begun},       {"resumed", admission_resumed},
+    {"spend", admission_spend}, {"is_spent", admission_is_spent}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
