@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -408,6 +409,24 @@ static int core_isatty(lua_State *L)
     return 2;
 }
 
+/* core.is_open(fd) -> whether a number is that of an open descriptor */
+static int core_is_open(lua_State *L)
+{
+    lua_pushboolean(L, fcntl((int)neap_lua_check_u64(L, 1), F_GETFD) >= 0);
+    return 1;
+}
+
+/* core.most_open() -> how many descriptors the process may have open (RLIMIT_NOFILE) */
+static int core_most_open(lua_State *L)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        limit.rlim_cur = INT_MAX;
+    lua_pushinteger(L, (lua_Integer)limit.rlim_cur);
+    return 1;
+}
+
 void neap_lua_open_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -415,7 +434,8 @@ void neap_lua_open_files(lua_State *L)
         {"create_file", create_file},   {"stat", core_stat},
         {"mkdir", core_mkdir},          {"write_file", core_write_file},
         {"realpath", core_realpath},    {"list", core_list},
-        {"isatty", core_isatty},        {NULL, NULL},
+        {"isatty", core_isatty},        {"is_open", core_is_open},
+        {"most_open", core_most_open},  {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"stat", file_stat}, {"read", file_read}, {"write", file_write}, {"close", file_close}, {NULL, NULL},

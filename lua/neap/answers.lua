@@ -1,7 +1,6 @@
 --- Whole responses that leave together. A call into C ends what LuaJIT compiles as one piece: what handlers answer is
 -- noted here, and given to the core in one call when they have run, before anything is sent.
 local core = require "neap.core"
-local task = require "neap.task"
 
 local answers = {}
 
@@ -45,7 +44,8 @@ local function send_all()
   for i = 1, last do list[i] = false end
 end
 
-function task.settle()
+--- Gives the core what was noted.
+function answers.settle()
   if used > 0 then send_all() end
 end
 

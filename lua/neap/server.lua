@@ -63,6 +63,11 @@ function answers.go_on(res, taken)
   task.go(go_on, res, taken)
 end
 
+function task.settle(count)
+  answers.settle()
+  garbage.look(count)
+end
+
 local function begin(session, stream, ...)
   local req = Request.new(session, stream, ...)
   task.go(serve, req)
@@ -192,7 +197,7 @@ end
 local function drain(self, seconds)
   local deadline = core.now() + (seconds or self.shutdown_timeout)
   while not self.closed and core.now() < deadline do
-    task.settle() -- answers that are noted are no open requests any more, and have not left
+    answers.settle() -- answers that are noted are no open requests any more, and have not left
     local open, unflushed = 0, false
     for conn, session in pairs(self.sessions) do
       open = open + session.count
@@ -240,7 +245,7 @@ end
 --- Ends at once: every connection is closed with H3_NO_ERROR.
 function Server:close()
   if self.closed then return end
-  task.settle()
+  answers.settle()
   self.closed = true
   for conn, session in pairs(self.sessions) do
     if session.count > 0 then log.warn(("%s: %d open requests cut off"):format(conn:peer(), session.count)) end

@@ -270,11 +270,12 @@ local function take_idle()
   return co
 end
 
---- Called when tasks have run, and before anything is sent: for what is done once for many of them.
+--- Called when `count` tasks have run, and before anything is sent: for what is done once for many of them.
 function task.settle() end
 
 -- Runs the tasks whose entries end at `turn_last`.
 local function run_slice()
+  local count = (turn_last - queue_first + 1) / WIDTH
   while queue_first <= turn_last do
     local co, a, b, c, d = take_first()
     current = co == NEW and take_idle() or co
@@ -282,7 +283,7 @@ local function run_slice()
     if not ok then report(tostring(trace)) end
   end
   current = nil
-  local ok, trace = xpcall(task.settle, debug.traceback)
+  local ok, trace = xpcall(task.settle, debug.traceback, count)
   if not ok then report(trace) end
 end
 

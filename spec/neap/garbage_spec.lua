@@ -1,3 +1,5 @@
+local core = require "neap.core"
+
 describe("garbage", function()
   local MIB = 1024 ^ 2
   local garbage, keep
@@ -21,6 +23,51 @@ describe("garbage", function()
     collectgarbage()
     collectgarbage()
     collectgarbage("setpause", keep)
+  end)
+
+  -- Opens files and forgets them, until a number is taken.
+  local function open_until(number)
+    local held = {}
+    while not core.is_open(number) do held[#held + 1] = assert(io.open("/dev/null")) end
+    return held
+  end
+
+  it("is collected when half of the descriptors are taken, also by files that nobody closed", function()
+    local most_open = core.most_open
+    finally(function() core.most_open = most_open end)
+    assert.is_true(most_open() >= 256)
+    core.most_open = function() return 256 end
+    collectgarbage()
+    collectgarbage("stop")
+    open_until(128)
+    garbage.look(63)
+    local was_early = not core.is_open(128)
+    garbage.look(1)
+    local is_left = core.is_open(128)
+    -- Those that are in use cost one collection, and the next where half of the rest is taken.
+    local held, collections = open_until(128), 0
+    local collect = collectgarbage
+    _G.collectgarbage = function(...)
+      if not ... then collections = collections + 1 end
+      return collect(...)
+    end
+    for _ = 1, 10 do garbage.look(64) end
+    local first = collections
+    local more = open_until(192)
+    for _ = 1, 10 do garbage.look(64) end
+    local second = collections
+    for _, list in ipairs { held, more } do
+      for _, file in ipairs(list) do file:close() end
+    end
+    garbage.look(64)
+    open_until(128)
+    garbage.look(64)
+    _G.collectgarbage = collect
+    collectgarbage("restart")
+    assert.is_false(was_early)
+    assert.is_false(is_left)
+    assert.same({ 1, 2, 3 }, { first, second, collections })
+    assert.is_false(core.is_open(128))
   end)
 
   if not newproxy then
