@@ -154,8 +154,16 @@ local function note_winner(self, key, address)
   self._winners[key] = address
 end
 
+-- Alerts about a peer's certificate (RFC 8446 §6.2) as codes of a close (RFC 9001 §4.8).
+local CERTIFICATE = { [0x12a] = true, [0x12b] = true, [0x12c] = true, [0x12d] = true, [0x12e] = true, [0x130] = true }
+
+-- Whether it was us who ended a connection, because its server is not who it should be.
+local function is_refused(why)
+  return why.by == "local" and not why.is_application and CERTIFICATE[why.code] or false
+end
+
 --- Tries the addresses one after the other, the next when one failed or was silent for a moment;
--- the first that answers wins (RFC 8305), also when its answer is one that TLS refuses.
+-- the first that answers wins (RFC 8305), also when its answer is a certificate that we refuse.
 local function race(self, key, name, addresses, timeout)
   addresses = winner_first(self, key, addresses)
   local deadline = core.now() + timeout
@@ -191,7 +199,7 @@ local function race(self, key, name, addresses, timeout)
       if attempt and attempt.failed then
         running[attempt] = nil
         failure = { name .. ": " .. self.explain(attempt.failed), self.code_of(attempt.failed) }
-        if failure[2] == "tls" then
+        if is_refused(attempt.failed) then
           finish() -- the host has answered, only not as it should
           return nil, failure[1], failure[2]
         end

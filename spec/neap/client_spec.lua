@@ -311,6 +311,27 @@ describe("a client", function()
     end)
   end)
 
+  it("goes on to the next address when a server there has no use for it", function()
+    local resolve = neap.task.resolve
+    finally(function() neap.task.resolve = resolve end)
+    local id = web.identity()
+    web.with_app(function(app)
+      app:get("/", function() return "here" end)
+    end, function(client, url)
+      local other = assert(neap.app():listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key,
+        alpn = { "other" } })
+      neap.task.resolve = function() return { other.address, url:match("//(.*)") } end
+      local r, message = client:get("https://localhost")
+      assert.equal("here", r and r:body(), message)
+      neap.task.resolve = function() return { other.address } end
+      local one = neap.client { ca = id.cert, timeout = 5 }
+      local _, _, code = one:get("https://localhost")
+      assert.equal("tls", code)
+      one:close()
+      other:close()
+    end)
+  end)
+
   it("names the limit that was nearer when a hair of it is left", function()
     local limits = require("neap.limits").new(5, 30)
     assert.equal("timeout: not done after 5 s", (limits:why(nil, nil, limits.deadline - 5)))
