@@ -68,6 +68,11 @@ struct header_mask {
  * keeps a copy of the first byte and the 4 bytes at number_at when it may need to try again. */
 int neap_packet_unmask(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t packet_size,
                        size_t number_at, uint32_t *truncated);
+/** Whether masks made together cost less than one by one: those of ChaCha20 do not. */
+static inline bool packet_masks_gain(const struct packet_key *key)
+{
+    return key->suite != SUITE_CHACHA20_POLY1305_SHA256;
+}
 /** The masks of `size` bytes of packets that begin every `segment` bytes and have their number at `number_at`: of the first
  * MASK_RUN at most, while they are long enough for a sample. Returns how many; 0 also where they cannot be made. */
 size_t neap_packet_masks(struct crypto *crypto, struct packet_key *key, const uint8_t *packets, size_t size,

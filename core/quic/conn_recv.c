@@ -397,15 +397,31 @@ static bool find_source(const neap_conn *c, const neap_address *from, struct pat
     return true;
 }
 
-/* Whether the datagram, of which these are the first `size` bytes, begins as the one before it: then *h is its header. */
+/* Whether the datagram, of which these are the first `size` bytes, begins with a short header for the same connection ID. */
+static bool begins_alike(const struct packet_header *h, const uint8_t *bytes, size_t size)
+{
+    return size > h->dcid.size && (bytes[0] & SHORT_FORM_BITS) == SHORT_FORM &&
+           memcmp(bytes + 1, h->dcid.data, h->dcid.size) == 0;
+}
+
+/* Whether it begins as the one before it: then *h is its header. */
 static bool follows(struct packet_header *h, const uint8_t *bytes, size_t size)
 {
-    if (h->type != NEAP_PACKET_SHORT || size <= h->dcid.size || (bytes[0] & SHORT_FORM_BITS) != SHORT_FORM ||
-        memcmp(bytes + 1, h->dcid.data, h->dcid.size) != 0)
+    if (h->type != NEAP_PACKET_SHORT || !begins_alike(h, bytes, size))
         return false;
     h->dcid.data = bytes + 1;
     h->size = size;
     return true;
+}
+
+/* How many bytes of a train, at most MASK_RUN datagrams, are for the connection of the first: those behind may be others'. */
+static size_t run_size(const struct packet_header *h, const uint8_t *bytes, size_t size, size_t segment)
+{
+    size_t most = size < segment * MASK_RUN ? size : segment * MASK_RUN, at = segment;
+
+    while (at < most && begins_alike(h, bytes + at, most - at < segment ? most - at : segment))
+        at += segment;
+    return at < most ? at : most;
 }
 
 /* Masks of a train's headers, made for many at a time: the key of header protection is one for all 1-RTT packets. */
@@ -421,8 +437,13 @@ static const struct header_mask *next_mask(neap_conn *c, struct train_masks *m, 
 
     if (m->used == m->count) {
         m->used = m->count = 0;
-        if (size > segment && h->type == NEAP_PACKET_SHORT && packet_key_is_set(key))
-            m->count = neap_packet_masks(c->crypto, key, bytes, size, segment, h->number_at, m->masks);
+        if (size > segment && h->type == NEAP_PACKET_SHORT && packet_key_is_set(key) &&
+            packet_masks_gain(key)) {
+            size_t run = run_size(h, bytes, size, segment);
+
+            if (run > segment)
+                m->count = neap_packet_masks(c->crypto, key, bytes, run, segment, h->number_at, m->masks);
+        }
     }
     return m->used < m->count ? &m->masks[m->used++] : NULL;
 }

@@ -187,6 +187,36 @@ describe("an endpoint", function()
     w.free()
   end)
 
+  it("unmasks the header of each datagram of a train once, and runs of one connection together", function()
+    local w = world()
+    local trains, segment = {}, nil
+    local first, address = w.client(1)
+    local conns = { first, (w.client(2)) }
+    w.run(10)
+    for i, conn in ipairs(conns) do
+      conn:stream_send(conn:open(false), ("x"):rep(20000), true)
+      local train
+      train, segment = conn:burst(w.now)
+      trains[i] = {}
+      for at = 1, #train - segment + 1, segment do table.insert(trains[i], train:sub(at, at + segment - 1)) end
+    end
+    local count = math.min(#trains[1], #trains[2])
+    assert.is_true(count >= 8)
+    --- How many masks, in how many calls, the server makes for the datagrams of the order as one train.
+    local function masks(order)
+      local pieces = {}
+      for i, which in ipairs(order) do pieces[i] = table.remove(trains[which], 1) end
+      local made, calls = w.config:masks()
+      w.give(table.concat(pieces), address, segment)
+      local made_now, calls_now = w.config:masks()
+      return made_now - made, calls_now - calls
+    end
+    assert.same({ 6, 6 }, { masks({ 1, 2, 1, 2, 1, 2 }) })
+    assert.same({ 6, 4 }, { masks({ 1, 1, 2, 1, 2, 2 }) })
+    assert.same({ 2, 1 }, { masks({ 1, 1 }) })
+    w.free()
+  end)
+
   it("gives connections turns while they send", function()
     local w = world()
     local servers = {}

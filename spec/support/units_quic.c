@@ -1,5 +1,6 @@
 /* Units of core/quic: configs, packets without a connection, names. */
 #include "classed_pool.h"
+#include "crypto/backend.h"
 #include "quic_unit.h"
 
 int neap_units_quic(lua_State *L);
@@ -111,6 +112,38 @@ static int config_set(lua_State *L)
 
     lua_pushnumber(L, neap_config_set(u->config, luaL_checkstring(L, 2), (uint64_t)luaL_checknumber(L, 3)));
     return 1;
+}
+
+/* The engine of one config, and how many masks of headers it has made. */
+static struct {
+    struct engine engine;
+    const struct engine *real;
+    lua_Number masks, calls;
+} counted;
+
+static int count_masks(void *expanded, const uint8_t *const *samples, size_t count,
+                       uint8_t (*masks)[MASK_BLOCK])
+{
+    counted.masks += (lua_Number)count;
+    counted.calls++;
+    return counted.real->mask(expanded, samples, count, masks);
+}
+
+/* config:masks() -> masks of AES that were made since the first time this was asked of it, in so many calls */
+static int config_masks(lua_State *L)
+{
+    struct crypto *crypto = check_config(L, 1)->config->crypto;
+
+    if (crypto->engine != &counted.engine) {
+        counted.real = crypto->engine;
+        counted.engine = *crypto->engine;
+        counted.engine.mask = count_masks;
+        counted.masks = counted.calls = 0;
+        crypto->engine = &counted.engine;
+    }
+    lua_pushnumber(L, counted.masks);
+    lua_pushnumber(L, counted.calls);
+    return 2;
 }
 
 static int config_alpn(lua_State *L)
@@ -334,6 +367,7 @@ static int sizes(lua_State *L)
 static const luaL_Reg config_methods[] = {
     {"free", config_free},
     {"set", config_set},
+    {"masks", config_masks},
     {"alpn", config_alpn},
     {"make_certificate", config_make_certificate},
     {"certificate", config_certificate},
