@@ -125,12 +125,11 @@ local function where(mine)
   return host .. ":" .. (port or 4433)
 end
 
--- There is one loop: the longest of all that listen.
-local busiest = 0
-local function poll_busily(seconds)
-  if seconds <= busiest then return end
-  busiest = seconds
-  task.loop():busy_poll(seconds)
+-- There is one loop: it polls as long as the one of all that listen which wants it longest.
+local function poll_busily()
+  local longest = 0
+  for self in pairs(server.all) do longest = math.max(longest, self.busy_poll) end
+  task.loop():busy_poll(longest)
 end
 
 local function prepare(mine, config)
@@ -165,12 +164,11 @@ function server.listen(app, given)
     return nil, message, code
   end
 
-  poll_busily(mine.busy_poll)
   local address = endpoint:address()
   local self = setmetatable({
     app = app, endpoint = endpoint, sessions = {}, session_count = 0,
     settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout },
-    read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
+    busy_poll = mine.busy_poll, read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false, complaints = {},
   }, Server)
@@ -179,6 +177,7 @@ function server.listen(app, given)
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)
   server.all[self] = true
+  poll_busily()
   task.attach(endpoint, function(conn) drive(self, conn) end)
   task.hold(1)
   server.announce(self)
@@ -256,6 +255,7 @@ function Server:close()
   task.detach(self.endpoint)
   self.endpoint:close()
   server.all[self] = nil
+  poll_busily()
   task.hold(-1)
 end
 

@@ -211,6 +211,30 @@ describe("servers", function()
     end)
   end)
 
+  it("have the loop poll as long as the one that wants it longest, while that is open", function()
+    local id = web.identity()
+    web.run(function()
+      local loop, asked = neap.task.loop, nil
+      neap.task.loop = function()
+        return setmetatable({ busy_poll = function(_, seconds) asked = seconds end }, { __index = function(_, name)
+          return function(_, ...) return loop()[name](loop(), ...) end
+        end })
+      end
+      finally(function() neap.task.loop = loop end)
+      local list, wanted = {}, { 0.00002, 0.0003, 0 }
+      for i, seconds in ipairs(wanted) do
+        list[i] = assert(neap.app():listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key,
+          busy_poll = seconds })
+      end
+      local told = { asked }
+      for i, place in ipairs { 2, 1, 3 } do
+        list[place]:close()
+        told[i + 1] = asked
+      end
+      assert.same({ 0.0003, 0.00002, 0, 0 }, told)
+    end)
+  end)
+
   it("listen on ::1 and are reached by the address", function()
     web.with_app(function(app) app:get("/", function(req) return req.peer end) end, function(client, _, server)
       local r = assert(client:get("https://[::1]:" .. server.port))
