@@ -110,6 +110,13 @@ end
 -- The lines of responses that have a content-type and nothing else: made once, and copied before one changes them.
 local TEXT, JSON = { "content-type", "text/plain; charset=utf-8" }, { "content-type", "application/json" }
 
+local function copy(list)
+  if not list then return nil end
+  local new = {}
+  for i = 1, #list do new[i] = list[i] end
+  return new
+end
+
 -- The lines of our fields, a flat list; nil while there are none.
 local function fields_of(self)
   return self._headers and Headers.list(self._headers) or self._fields
@@ -148,7 +155,9 @@ end
 --- The headers to be sent (see neap.headers).
 function Response:headers()
   if not self._headers then
-    self._headers = Headers.wrap(own_fields(self))
+    local fields = own_fields(self)
+    -- What has been noted to leave with others stays as it was when it was.
+    self._headers = Headers.wrap(self._started and copy(fields) or fields)
   end
   return self._headers
 end
@@ -590,13 +599,6 @@ function Response:_go_on(taken)
   if type(taken) == "number" then return emit_rest(self, self._body, taken) end
   self._started, self._ended, self.sent = false, false, 0
   fail(self, refusal(self._fields, taken[1], taken[2]), taken[2], taken[3])
-end
-
-local function copy(list)
-  if not list then return nil end
-  local new = {}
-  for i = 1, #list do new[i] = list[i] end
-  return new
 end
 
 --- The headers that are set so far, for _restore.

@@ -196,4 +196,32 @@ describe("responses that leave together", function()
     end)
     assert.equal(2, select(2, log:gsub('the value of "x%-price" has no text', "")))
   end)
+
+  it("have headers of their own, whatever a handler does with a response that has ended", function()
+    web.with_app(function(app)
+      local kept
+      app:get("/first", function(_, res)
+        kept = res
+        res:header("x-user", "first")
+        return "first"
+      end)
+      app:get("/second", function()
+        if kept then kept:headers():set("x-user", "second"):set("x-more", "1") end
+        return "second"
+      end)
+    end, function(client, url)
+      assert(client:get(url .. "/second")):body()
+      local got, left, waiter = {}, 2, neap.task.waiter()
+      for _, path in ipairs { "/first", "/second" } do
+        neap.go(function()
+          got[path] = assert(client:get(url .. path))
+          left = left - 1
+          if left == 0 then neap.task.wake(waiter, true) end
+        end)
+      end
+      neap.task.await(waiter, 10)
+      assert.equal("first", got["/first"].headers["x-user"])
+      assert.is_nil(got["/first"].headers["x-more"])
+    end)
+  end)
 end)
