@@ -40,8 +40,9 @@ if template then
 end
 
 --- From now on the heap may grow by 4 MiB, or by a 16th of `memory_limit` bytes (0: no bound), before it is collected;
--- a heap that is larger than that may double, as ever. A pause that somebody else has set stays. PUC Lua goes on as it
--- does: there a finalizer cannot set a pause.
+-- a heap that is larger than that may double, as ever. A pause that somebody else sets after this stays, and so does
+-- one that was set before, unless it is the preset. PUC Lua goes on as it does:
+-- there a finalizer cannot set a pause.
 function garbage.allow(memory_limit)
   if not template then return end
   local had_none = allowed == 0
