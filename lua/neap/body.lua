@@ -33,6 +33,7 @@ body.ALREADY_READ = "the body was read before"
 --- Makes a file of a body: save(file) writes what there is of it into a file of neap.core, and gives how much, until
 -- nil. The size, or nil, message, code, number.
 function body.save(path, save)
+  if type(path) ~= "string" then error("save takes the path of a file, not a " .. type(path), 3) end
   local file, message, code, number = core.create_file(path)
   if not file then return nil, message, code, number end
   local size = 0

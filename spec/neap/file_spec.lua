@@ -253,6 +253,26 @@ describe("req:save", function()
   setup(function() folder = helper.make_dir() end)
   teardown(function() helper.remove_dir(folder) end)
 
+  it("takes the path of a file, as response:save does: without one nothing goes to standard output", function()
+    web.with_app(function(app)
+      app:post("/", function(req)
+        local ok, message = pcall(req.save, req, nil)
+        return 200, { ok = ok, message = message }
+      end)
+    end, function(client, url)
+      local r = assert(client:post(url .. "/", { body = "kept from the screen" }))
+      for _, path in ipairs { false, 1, {} } do
+        local ok, message = pcall(r.save, r, path)
+        assert.is_false(ok)
+        assert.matches("takes the path of a file", message)
+      end
+      assert.is_false(pcall(r.save, r))
+      local said = assert(r:json())
+      assert.is_false(said.ok)
+      assert.matches("takes the path of a file", said.message)
+    end)
+  end)
+
   it("makes no file of a body that was read or saved before, or had broken off", function()
     local path, said, again = folder .. "/kept", nil, nil
     web.with_app(function(app)
