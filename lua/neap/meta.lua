@@ -72,8 +72,10 @@ function neap.static(folder, options) end
 --- error(404) and error { status =, message =, headers = } answer as such; everything else is a 500.
 ---@alias neap.Handler fun(req: neap.Request, res: neap.Response): (string|table|integer|neap.Response)?, (string|table)?, table<string, string|string[]>?
 
---- Runs the rest; the response as it was answered, an error inside included.
----@alias neap.Next fun(): neap.Response
+--- Runs the rest when it is called; the response as it was answered, an error inside included. An object, no function:
+--- `type(next)` is "table"; neap.go takes it.
+---@class neap.Next
+---@overload fun(): neap.Response
 ---@alias neap.Middleware fun(req: neap.Request, res: neap.Response, next: neap.Next): (string|table|integer|neap.Response)?, (string|table)?, table<string, string|string[]>?
 
 ---@class neap.ResponseInfo

@@ -90,9 +90,14 @@ function take_new()
   return fn, a, b, c
 end
 
---- Starts fn(a, b, c) as a task of its own, at the next turn.
+local function can_be_called(value)
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__call ~= nil
+end
+
+--- Starts fn(a, b, c) as a task of its own, at the next turn. `fn` may be an object that is called, as next is.
 function task.go(fn, a, b, c)
-  if type(fn) ~= "function" then error("neap.go takes a function", 2) end
+  if type(fn) ~= "function" and not can_be_called(fn) then error("neap.go takes a function", 2) end
   live = live + 1
   push(NEW, fn, a, b, c)
 end

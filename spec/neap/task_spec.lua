@@ -100,6 +100,19 @@ describe("tasks", function()
     end, 60)
   end)
 
+  it("are begun by whatever can be called, and by nothing else", function()
+    local got
+    local called = setmetatable({}, { __call = function(_, a) got = a end })
+    web.run(function()
+      neap.go(called, "here")
+      neap.sleep(0)
+    end)
+    assert.equal("here", got)
+    for _, value in ipairs { {}, 1, "text", setmetatable({}, { __metatable = "hidden" }) } do
+      assert.has_error(function() neap.go(value) end, "neap.go takes a function")
+    end
+  end)
+
   it("that fail say so in the log, and the others go on", function()
     local went_on
     local log = web.logged(function()
