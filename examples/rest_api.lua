@@ -9,7 +9,10 @@ local notes, last = {}, 0
 app:use(function(req, res, next)
   local started = neap.now()
   next()
-  res:header("server-timing", ("app;dur=%.2f"):format((neap.now() - started) * 1000))
+  -- The headers of what a handler wrote in pieces have left.
+  if not res:is_started() then
+    res:header("server-timing", ("app;dur=%.2f"):format((neap.now() - started) * 1000))
+  end
   print(req.method, req.path, res:status())
 end)
 
