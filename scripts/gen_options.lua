@@ -2,7 +2,8 @@
 -- core/quic/options.h and of lua/neap/options.lua. Without --write it only returns what belongs into them: a table of
 -- texts by path.
 local core = require "neap.core"
-local MATERIAL = require "neap.options".MATERIAL
+local rows = require "neap.options"
+local MATERIAL, preset = rows.MATERIAL, rows.preset
 
 local docs = { [[
 # Options
@@ -24,8 +25,7 @@ local types = { [[
 for _, option in ipairs(core.options()) do
   local kind = option.unit == "boolean" and "boolean" or option.unit == "seconds" and "number" or "integer"
   docs[#docs + 1] = ("| `%s` | %s | %s | %s |"):format(option.name, option.text,
-    option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"),
-    option.unit == "seconds" and ("%.14g"):format(option.default) or tostring(option.default))
+    option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"), preset(option))
   types[#types + 1] = ("---@field %s? %s %s%s"):format(option.name, kind,
     (option.unit == "seconds" or option.unit == "bytes") and option.unit .. ": " or "", option.text)
 end

@@ -144,7 +144,7 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
     if (option == OPTION_resumption)
         config->tls.resumption = value != 0;
     if (option == OPTION_ticket_lifetime)
-        config->tls.ticket_lifetime = (uint32_t)(value / 1000);
+        config->tls.ticket_lifetime = (uint32_t)((value + 999) / 1000);
     return 0;
 }
 

@@ -48,7 +48,7 @@
       "connections of a server's endpoint; above it new ones are refused")                                 \
     X(handshake_rate, COUNT, 500, 0, 1000000,                                                              \
       "handshakes that a server can sign in a second: near it addresses are proved first, by Retry; "      \
-      "0: any number; not set: by the kind of its keys and the library that signs")                        \
+      "0: any number; not set: follows the kind of its keys and the library that signs")                   \
     X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")              \
     X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                          \
     X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")      \
@@ -57,7 +57,7 @@
     X(resumption, BOOLEAN, 1, 0, 1,                                                                        \
       "a client keeps sessions and resumes them, a server gives tickets for that and takes them")          \
     X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                               \
-      "a server's session tickets are good for so long; 0: it gives none")                                 \
+      "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")   \
     X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")
 
 enum option {

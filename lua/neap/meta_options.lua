@@ -22,12 +22,12 @@
 ---@field keep_alive? number seconds: a PING when nothing came for so long; 0: only while somebody asks for it
 ---@field handshake_timeout? number seconds: a handshake that takes longer fails
 ---@field max_connections? integer connections of a server's endpoint; above it new ones are refused
----@field handshake_rate? integer handshakes that a server can sign in a second: near it addresses are proved first, by Retry; 0: any number; not set: by the kind of its keys and the library that signs
+---@field handshake_rate? integer handshakes that a server can sign in a second: near it addresses are proved first, by Retry; 0: any number; not set: follows the kind of its keys and the library that signs
 ---@field initial_rtt? number seconds: the round-trip time before one is measured
 ---@field retry? boolean a server answers every first Initial with Retry
 ---@field verify_peer? boolean a client verifies the server's certificate; pins hold without
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
----@field ticket_lifetime? number seconds: a server's session tickets are good for so long; 0: it gives none
+---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
 ---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

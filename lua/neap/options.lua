@@ -20,6 +20,13 @@ options.MATERIAL = {
   { "wall_clock", "seconds since 1970, fixed: for simulations only" },
 }
 
+--- What an option of core.options() is when nobody sets it, in words: its default, or what it follows then.
+function options.preset(option)
+  local followed = option.text:match("not set: (.*)$")
+  if followed then return followed end
+  return option.unit == "seconds" and ("%.14g"):format(option.default) or tostring(option.default):gsub("%.0$", "")
+end
+
 --- A row: what the value must be in words, `is(value)` that tells, and the default (nil: none).
 function options.row(must_be, is, default)
   return { must_be = must_be, is = is, default = default }

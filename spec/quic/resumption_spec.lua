@@ -137,6 +137,17 @@ describe("a connection to a server that was there before", function()
     end
   end)
 
+  it("resumes for a whole second when a ticket's lifetime is a part of one", function()
+    local connect, done = acquaintance({ server = { ticket_lifetime = 1 } })
+    local p = connect()
+    p:settle(100 * MS)
+    p:free()
+    p = connect()
+    assert.is_true(is_resumed(p))
+    p:free()
+    done()
+  end)
+
   it("resumes at another server that has the same ticket keys, which no static secret takes away", function()
     local connect, done, configs = acquaintance()
     configs.server:ticket_keys(("s"):rep(32))

@@ -1,6 +1,8 @@
 --- `neap options`: the options of listen, connect and the client.
 local core = require "neap.core"
-local MATERIAL = require "neap.options".MATERIAL
+local rows = require "neap.options"
+
+local MATERIAL, preset = rows.MATERIAL, rows.preset
 
 local options = {}
 
@@ -21,8 +23,7 @@ function options.main(cli, args)
   end
   if #words > 0 then return cli.usage("options", "no words, please") end
   for _, option in ipairs(core.options()) do
-    local preset = tostring(option.default):gsub("%.0$", "")
-    io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, preset, option.text))
+    io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, preset(option), option.text))
   end
   for _, row in ipairs(MATERIAL) do io.stdout:write(("%s\n    %s\n"):format(row[1], row[2])) end
   return 0
