@@ -58,6 +58,7 @@ struct load_result {
     uint64_t finished; /* answers that came while it lasted, to earlier requests too */
     uint64_t rejected; /* sent again, since the server had not begun with them */
     uint64_t connections_opened, connections_lost;
+    uint64_t resumed;            /* of those opened: from an earlier TLS session */
     uint64_t connections_failed; /* handshakes that did not end well, whenever */
     uint64_t connections_open;   /* when it ended */
     uint64_t body_received, body_sent, udp_received, udp_sent; /* bytes, while it lasted */
@@ -108,6 +109,7 @@ struct load_conn {
     neap_time begun, again_at;
     size_t open;
     bool is_established, is_leaving, is_blocked, is_ready;
+    bool is_counted; /* among those opened while it was measured */
 };
 
 struct load {

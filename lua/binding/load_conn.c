@@ -34,6 +34,7 @@ bool neap_load_connect(struct load *load, struct load_conn *c, neap_time now)
     load->handshaking++;
     load->missing--;
     load->opened++;
+    c->is_counted = load->phase == LOAD_MEASURING || load->options.warm_up == 0;
     load->result.connections_opened += load->phase == LOAD_MEASURING;
     return true;
 }
@@ -294,6 +295,7 @@ static void on_established(struct load_conn *c, neap_time now)
     load->handshaking--;
     load->failed_in_row = 0;
     load->is_reached = true;
+    load->result.resumed += c->is_counted && neap_conn_is_resumed(c->conn);
     if (!load->options.is_fresh || load->phase == LOAD_MEASURING)
         neap_histogram_add(&load->result.connect, now - c->begun);
     if (c->first != NULL) {

@@ -166,6 +166,17 @@ describe("neap bench", function()
     assert.equal(0, server:stop())
   end)
 
+  it("says how many connections were resumed, when they are to be", function()
+    serve [[app:get("/", function(req) return tostring(req.is_resumed) end)]]
+    local r = result_of("--handshakes --resume -n 20 -c 1 URL")
+    assert.same({ 20, 19 }, { r.connections_opened, r.resumed })
+    assert.equal(0, result_of("--handshakes -n 5 -c 1 URL").resumed)
+    assert.matches("connections%s+5 opened %(4 resumed%), 0 lost", (bench("--handshakes --resume -n 5 -c 1 URL")))
+    assert.matches("connections%s+2 opened %(0 resumed%), 0 lost", (bench("--resume -n 5 -c 2 URL")))
+    assert.matches("connections%s+5 opened, 0 lost", (bench("--handshakes -n 5 -c 1 URL")))
+    assert.equal(0, server:stop())
+  end)
+
   it("goes on when the server wants another connection", function()
     -- A server that says GOAWAY with every third request of a connection, as those do that count them.
     helper.write_file(folder .. "/server.lua", [[
