@@ -133,8 +133,11 @@ local function poll_busily()
 end
 
 local function prepare(mine, config)
-  if not config.cert and not config.certs then
+  if not config.cert and not config.certs and not config.key then -- a key alone is refused below
     config.cert, config.key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
+    if (config.cert == nil) ~= (config.key == nil) then
+      return nil, config.cert and "NEAP_CERT needs NEAP_KEY" or "NEAP_KEY needs NEAP_CERT", "argument"
+    end
     if not config.cert then
       local cert, key, code = devcert.get()
       if not cert then return nil, key, code end

@@ -53,6 +53,7 @@ describe("neap", function()
     assert.equal(0, status)
     assert.matches("max_ack_delay %(seconds from 0 to 16.383; default 0.025%)\n    %a", output)
     assert.matches("pacing %(true or false; default true%)", output)
+    assert.matches("handshake_rate %([^;]*; default follows the kind of its keys", output)
   end)
 
   it("answers wrong usage with one clear line and exit code 2", function()
@@ -134,6 +135,17 @@ describe("neap", function()
     assert.equal(1, status)
     assert.matches("^neap: [^\n]*in use\n$", output)
     assert.equal(0, server:stop())
+  end)
+
+  it("refuses half of a certificate and its key, in one line", function()
+    local address = "NEAP_LISTEN=127.0.0.1:0 "
+    local hello = neap .. " run " .. helper.source_dir .. "/examples/hello.lua"
+    local output, status = helper.run("NEAP_CERT=x.pem " .. address .. hello)
+    assert.equal("neap: NEAP_CERT needs NEAP_KEY\n", output)
+    assert.equal(1, status)
+    output, status = helper.run("NEAP_KEY=x.pem " .. address .. hello)
+    assert.equal("neap: NEAP_KEY needs NEAP_CERT\n", output)
+    assert.equal(1, status)
   end)
 
   it("keeps its development certificate", function()

@@ -113,6 +113,17 @@ describe("a server that shuts down", function()
 end)
 
 describe("servers", function()
+  it("have no key without its certificate", function()
+    local id = web.identity()
+    web.run(function()
+      for given, message in pairs { cert = "'cert' needs 'key'", key = "'key' needs 'cert'" } do
+        assert.error_matches(function()
+          neap.app():listen { host = "127.0.0.1", port = 0, [given] = id[given] }
+        end, message)
+      end
+    end)
+  end)
+
   it("drain at once, and none accepts meanwhile", function()
     local id = web.identity()
     web.run(function()
