@@ -553,6 +553,8 @@ function Client:request(method, address, request)
   task.waiter() -- misuse is told before anything is begun
   request = request or {}
   options.check(request, REQUEST, "a request", 2)
+  if type(method) ~= "string" then error("a request's method is a string, not a " .. type(method), 2) end
+  if type(address) ~= "string" then error("a request's URL is a string, not a " .. type(address), 2) end
   method = method:upper()
   local follow = request.follow or self.follow
   local limits = Limits.new(request.timeout or self.timeout, request.progress_timeout or self.progress_timeout)

@@ -48,7 +48,8 @@ function neap.all(functions) end
 ---@field number integer?
 
 --- Runs the loop: with fn until it returns, else until a signal or nothing is left to do. In a running loop fn is
---- called as it stands. An error when nothing is there to run because a listen failed.
+--- called as it stands. An error when nothing is there to run because a listen failed. SIGTERM and SIGINT: servers say
+--- GOAWAY and drain. SIGHUP ends the process as it does any other, at once.
 ---@param fn? fun(...): ...
 ---@return any ... what fn returned
 function neap.run(fn, ...) end
@@ -597,6 +598,9 @@ function Connection:ping() end
 function Connection:close(code, reason) end
 ---@return boolean
 function Connection:is_closed() end
+--- Whether the handshake went on from an earlier TLS session. Connections that were made with equal options share theirs.
+---@return boolean
+function Connection:is_resumed() end
 ---@return string? message
 ---@return neap.Code? code
 ---@return integer? number

@@ -183,6 +183,7 @@ end
 --- Writes all of `data`, waiting while the peer is slower; with { fin = true } ends our side as
 -- well. true, or nil, message, code[, number].
 function Stream:write(data, given)
+  if type(data) ~= "string" then error("stream:write takes a string, not a " .. type(data), 2) end
   local fin = given and given.fin or false
   local at, size = 1, #data
   while at <= size or fin do
@@ -397,6 +398,11 @@ function Connection:ping()
   return self._conn:ping()
 end
 
+--- Whether the handshake went on from an earlier TLS session.
+function Connection:is_resumed()
+  return self._conn:is_resumed()
+end
+
 --- Closes with a code of the application's and a reason.
 function Connection:close(code, reason)
   if self._closed then return true end
@@ -441,7 +447,7 @@ local function prepare(given, rows)
 end
 
 local function listen(own, config)
-  if not config.cert and not config.certs then
+  if not config.cert and not config.certs and not config.key then -- a key alone is refused below
     local message, code
     config.cert, message, code = devcert.get()
     if not config.cert then return nil, message, code end
@@ -510,7 +516,8 @@ end
 
 -- ---- clients
 
-local shared -- one client endpoint for all outgoing connections; each has its own config
+local shared -- one client endpoint for all outgoing connections
+local configs = {} -- by what they were made of: connections with equal options have one, and so its TLS sessions
 local outgoing = {} -- conn → connection
 
 local function drive_outgoing(conn)
@@ -535,14 +542,35 @@ local function client_endpoint(config)
   return shared
 end
 
+-- A text that is equal for equal values.
+local function spelled(value)
+  if type(value) ~= "table" then return ("%s %d:%s"):format(type(value), #tostring(value), tostring(value)) end
+  local parts = {}
+  for name, one in pairs(value) do parts[#parts + 1] = spelled(name) .. "=" .. spelled(one) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function shared_config(given)
+  local key = spelled(given)
+  local made, message, code = configs[key]
+  if made then return made end
+  made, message, code = core.config(given)
+  if not made then return nil, message, code end
+  configs[key] = made
+  return made
+end
+
 --- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`,
--- `server_name`, and every option of a config. nil, message, code when it fails.
+-- `server_name`, and every option of a config; what these name is read once for equal ones, which share TLS sessions.
+-- nil, message, code when it fails.
 function quic.connect(address, given)
+  if type(address) ~= "string" then error("connect takes \"host:port\", not a " .. type(address), 2) end
   local own, config = prepare(given, CONNECT)
   local host, port = address:match("^%[([^%]]+)%]:(%d+)$")
   if not host then host, port = address:match("^([^:]+):(%d+)$") end
   if not host then return nil, "not host:port: " .. address, "argument" end
-  local made, message, code = core.config(config)
+  local made, message, code = shared_config(config)
   if not made then return nil, message, code end
   local endpoint
   endpoint, message, code = client_endpoint(made)

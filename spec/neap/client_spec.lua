@@ -124,6 +124,8 @@ describe("a client", function()
       end
       local _, message = client:request("G T", url)
       assert.matches("method", message)
+      assert.error_matches(function() client:get(nil) end, "a request's URL is a string, not a nil")
+      assert.error_matches(function() client:request(nil, url) end, "a request's method is a string, not a nil")
       _, message = client:request("CONNECT", url)
       assert.matches("CONNECT asks for a tunnel", message)
       _, message = client:get(url .. "/\195\164")

@@ -45,6 +45,45 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("resumes TLS sessions of earlier connections with equal options, and says so", function()
+    with_pair(echo, function(first, server)
+      local address = "127.0.0.1:" .. server.port
+      local function ask(given)
+        given.alpn, given.ca = { "test/1" }, web.identity().cert
+        local conn = assert(neap.quic.connect(address, given))
+        local stream = assert(conn:open_stream())
+        assert(stream:write("x", { fin = true }))
+        assert.equal("x", stream:read_all())
+        neap.sleep(0.05)
+        conn:close()
+        return conn:is_resumed()
+      end
+      assert.is_false(first:is_resumed())
+      assert.same({ false, true, true }, { ask { max_idle_timeout = 7 }, ask { max_idle_timeout = 7 },
+        ask { timeout = 5, max_idle_timeout = 7 } })
+      assert.same({ false, false }, { ask { resumption = false }, ask { resumption = false } })
+      assert.same({ false, true }, { ask { max_idle_timeout = 8 }, ask { max_idle_timeout = 8 } })
+    end)
+  end)
+
+  it("wants strings for what is written and where to, and says so", function()
+    with_pair(echo, function(conn)
+      local stream = assert(conn:open_stream())
+      assert.error_matches(function() stream:write(nil) end, "stream:write takes a string, not a nil")
+      assert.error_matches(function() neap.quic.connect(nil, { alpn = "x" }) end,
+        'connect takes "host:port", not a nil')
+      assert(stream:write("x", { fin = true }))
+      assert.equal("x", stream:read_all())
+    end)
+  end)
+
+  it("does not listen with a key that has no certificate", function()
+    web.run(function()
+      assert.error_matches(function() neap.quic.listen { port = 0, alpn = "x", key = web.identity().key } end,
+        "'key' needs 'cert'")
+    end)
+  end)
+
   it("reads numbers of bytes, lines and all", function()
     with_pair(echo, function(conn)
       local stream = assert(conn:open_stream())
