@@ -222,7 +222,8 @@ local function report(found, result)
   lines[#lines + 1] = latency_line("handshake", result.connect)
   line("body", "%s received (%s/s), %s sent", size(result.body_received), size(result.received_per_second),
     size(result.body_sent))
-  if found.handshakes or found.resume or result.connections_lost > 0 or result.connections_failed > 0 or ended_alone(found, result) then
+  if found.handshakes or found.resume or result.connections_lost > 0 or result.connections_failed > 0 or
+    ended_alone(found, result) then
     line("connections", "%s opened%s, %s lost, %s failed, %s open at the end", grouped(result.connections_opened),
       found.resume and (" (%s resumed)"):format(grouped(result.resumed)) or "", grouped(result.connections_lost),
       grouped(result.connections_failed), grouped(result.connections_open))
