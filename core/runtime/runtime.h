@@ -22,7 +22,8 @@ struct train {
     neap_time at;
     uint8_t ecn;
     bool is_split;   /* goes datagram by datagram: trains to there are refused … */
-    bool is_refused; /* … as this one was just now */
+    bool is_refused; /* … as this one was just now, … */
+    bool was_shared; /* … in one message with others */
     neap_cid sender;
 };
 
@@ -31,6 +32,7 @@ struct udp_socket {
     neap_address bound;
     bool wildcard;     /* bound to all addresses: packet info says and chooses which */
     bool segmentation; /* the kernel knows UDP_SEGMENT */
+    bool keeps_apart;  /* what shared a message was refused, and then taken one by one: no device for that */
     bool full;         /* took no more: wait until it is writable */
     struct attachment *attachment;
     /* Kept for later, in one block with their bytes: the socket was full, or they are not to be sent before their time.

@@ -94,7 +94,20 @@ static size_t message_size(const struct udp_socket *udp, const struct train *tra
     return size < train->size ? size : train->size;
 }
 
-/* The next messages of trains[at..count); returns how many. */
+/* Datagrams of another connection to the same place that lie right behind go in the same message: busy clients of one proxy or
+ * one load generator have one address. Each train stays one by itself: where the message is refused each is tried, and told of. */
+static bool joins(const struct udp_socket *udp, const struct train *last, const struct train *next)
+{
+    size_t size = last->size + next->size;
+
+    return udp->segmentation && !udp->keeps_apart && !last->is_split && !next->is_split &&
+           last->bytes + last->size == next->bytes && last->segment_size == next->segment_size &&
+           last->size % last->segment_size == 0 && size <= LIMIT_UDP_TRAIN &&
+           size <= last->segment_size * LIMIT_UDP_SEGMENTS && last->ecn == next->ecn &&
+           neap_address_equal(&last->to, &next->to) && neap_address_equal(&last->from, &next->from);
+}
+
+/* The next messages of trains[at..count), all of them due; returns how many. */
 static unsigned fill_messages(struct send_batch *batch, const struct udp_socket *udp,
                               const struct train *trains, size_t at, size_t count)
 {
@@ -102,37 +115,44 @@ static unsigned fill_messages(struct send_batch *batch, const struct udp_socket 
     size_t offset = 0;
 
     while (at < count && filled < LIMIT_LOOP_SEND_MESSAGES) {
-        const struct train *train = &trains[at];
-        struct train rest = *train;
+        struct train part = trains[at];
         struct send_slot *slot = &batch->slots[filled];
         struct msghdr *message = &batch->messages[filled].msg_hdr;
 
-        rest.bytes += offset;
-        rest.size -= offset;
-        size_t size = message_size(udp, &rest);
-        slot->vector = (struct iovec){(void *)(uintptr_t)rest.bytes, size};
         slot->trains_at = at;
+        part.bytes += offset;
+        part.size -= offset;
+        part.size = message_size(udp, &part);
+        offset += part.size;
+        if (offset == trains[at].size) {
+            offset = 0;
+            for (at++; at < count && joins(udp, &part, &trains[at]); at++)
+                part.size += trains[at].size;
+        }
+        slot->vector = (struct iovec){(void *)(uintptr_t)part.bytes, part.size};
         *message = (struct msghdr){
             .msg_name = &slot->to, .msg_iov = &slot->vector, .msg_iovlen = 1, .msg_control = slot->control};
-        neap_udp_write_message(message, &rest, udp->wildcard,
-                               size > rest.segment_size ? rest.segment_size : 0);
+        neap_udp_write_message(message, &part, udp->wildcard,
+                               part.size > part.segment_size ? part.segment_size : 0);
         filled++;
-        offset += size;
-        if (offset == train->size) {
-            offset = 0;
-            at++;
-        }
     }
     return filled;
 }
 
-/* A train was not taken as one: its segments are too large for the route (EINVAL, EMSGSIZE), or the device there has no
- * checksum offload (EIO). Whether it is the one or the other shows in what becomes of it datagram by datagram. */
-static bool stop_segments(struct train *train, int number)
+/* A message of segments was not taken as one: they are too large for the route (EINVAL, EMSGSIZE), or the device there has no
+ * checksum offload (EIO). Whether it is the one or the other shows in what becomes of its trains datagram by datagram. */
+static bool stop_segments(const struct send_slot *slot, struct train *trains, int number)
 {
+    size_t left = slot->vector.iov_len;
+    bool is_shared = left > trains[slot->trains_at].size;
+
     if (number != EINVAL && number != EMSGSIZE && number != EIO && number != EOPNOTSUPP)
         return false;
-    train->is_split = train->is_refused = true;
+    for (struct train *train = &trains[slot->trains_at]; left > 0; train++) {
+        train->is_split = train->is_refused = true;
+        train->was_shared = is_shared;
+        left -= train->size < left ? train->size : left;
+    }
     return true;
 }
 
@@ -151,31 +171,41 @@ static void refuse(struct udp_socket *udp, struct train *train, size_t passes)
     train->size = 0;
 }
 
-/* A slot has left, or is given up: the train shrinks by it. Returns the place of the first train not done. */
+/* Trains were refused as one, and this one is taken now. */
+static void note_taken(struct udp_socket *udp, struct train *train)
+{
+    neap_udp_datagram refused = as_datagram(train);
+
+    neap_endpoint_refused_train(udp->attachment->endpoint, &refused);
+    train->is_refused = false;
+    udp->keeps_apart = udp->keeps_apart || train->was_shared;
+}
+
+/* A slot has left, or is given up: its trains shrink by it. Returns the place of the first train not done. */
 static size_t consume(const struct send_slot *slot, struct train *trains)
 {
-    struct train *train = &trains[slot->trains_at];
-    size_t size = slot->vector.iov_len;
+    size_t left = slot->vector.iov_len, at = slot->trains_at;
 
-    train->bytes += size;
-    train->size -= size;
-    return slot->trains_at + (train->size == 0);
+    while (left > 0) {
+        struct train *train = &trains[at];
+        size_t size = train->size < left ? train->size : left;
+
+        train->bytes += size;
+        train->size -= size;
+        left -= size;
+        at += train->size == 0;
+    }
+    return at;
 }
 
 /* The socket took the first `sent` slots. Returns the place of the first train not done. */
-static size_t consume_sent(neap_loop *loop, const struct udp_socket *udp, struct train *trains, size_t at,
-                           int sent)
+static size_t consume_sent(neap_loop *loop, struct udp_socket *udp, struct train *trains, size_t at, int sent)
 {
     for (int i = 0; i < sent; i++) {
         const struct send_slot *slot = &loop->send->slots[i];
-        struct train *train = &trains[slot->trains_at];
 
-        if (train->is_refused) {
-            neap_udp_datagram refused = as_datagram(train);
-
-            neap_endpoint_refused_train(udp->attachment->endpoint, &refused);
-            train->is_refused = false;
-        }
+        if (trains[slot->trains_at].is_refused)
+            note_taken(udp, &trains[slot->trains_at]);
         loop->stats.messages_sent++;
         loop->stats.bytes_sent += slot->vector.iov_len;
         at = consume(slot, trains);
@@ -183,18 +213,19 @@ static size_t consume_sent(neap_loop *loop, const struct udp_socket *udp, struct
     return at;
 }
 
-/* Nothing was taken, for a reason of the first train's. What an ICMP message of an earlier datagram left behind looks the
+/* Nothing was taken, for a reason of the first message's. What an ICMP message of an earlier datagram left behind looks the
  * same and is gone when the call is made again. Returns whether it is to be. */
-static bool is_worth_again(neap_loop *loop, struct udp_socket *udp, struct train *train, bool *is_second)
+static bool is_worth_again(neap_loop *loop, struct udp_socket *udp, struct train *trains, bool *is_second)
 {
-    bool is_train = loop->send->slots[0].vector.iov_len > train->segment_size;
+    const struct send_slot *slot = &loop->send->slots[0];
+    struct train *train = &trains[slot->trains_at];
     int number = errno;
     size_t passes = neap_udp_read_errors(udp);
 
     if (!*is_second)
         return *is_second = true;
     *is_second = false;
-    if (is_train && stop_segments(train, number))
+    if (slot->vector.iov_len > train->segment_size && stop_segments(slot, trains, number))
         return true;
     /* No route, filtered: the network lost it; the connection knows what to do. */
     loop->stats.send_errors++;
@@ -226,7 +257,7 @@ static size_t send_trains(neap_loop *loop, struct udp_socket *udp, struct train 
             neap_loop_watch_writable(loop, udp, true);
             return at;
         }
-        if (!is_worth_again(loop, udp, &trains[at], &is_second))
+        if (!is_worth_again(loop, udp, trains, &is_second))
             at = trains[at].size == 0 ? at + 1 : consume(&batch->slots[0], trains);
     }
     return at;
@@ -276,35 +307,6 @@ static size_t socket_for(const struct attachment *attachment, const neap_address
     return ATTACHMENT_SOCKETS;
 }
 
-/* Datagrams of another connection to the same place that lie right behind go in the same train: busy clients of one proxy or
- * one load generator have one address. Where such a train is refused the first of them is told; the next one leads the next. */
-static bool joins(const struct udp_socket *udp, const struct train *last, const struct train *next,
-                  neap_time now)
-{
-    size_t size = last->size + next->size;
-
-    return udp->segmentation && !last->is_split && !next->is_split &&
-           last->bytes + last->size == next->bytes && last->segment_size == next->segment_size &&
-           last->size % last->segment_size == 0 && size <= LIMIT_UDP_TRAIN &&
-           size <= last->segment_size * LIMIT_UDP_SEGMENTS && last->at <= now && next->at <= now &&
-           last->ecn == next->ecn && neap_address_equal(&last->to, &next->to) &&
-           neap_address_equal(&last->from, &next->from);
-}
-
-static void add_train(struct attachment *attachment, struct send_batch *batch, size_t socket,
-                      const struct train *train, neap_time now)
-{
-    size_t count = batch->train_counts[socket];
-    struct train *last = &batch->trains[socket][count - (count > 0)];
-
-    if (count > 0 && joins(&attachment->sockets[socket], last, train, now)) {
-        last->size += train->size;
-        return;
-    }
-    batch->trains[socket][count] = *train;
-    batch->train_counts[socket]++;
-}
-
 /* Fill the batch from the endpoint, each socket's trains in a row. Returns what neap_endpoint_send said at last: above 0
  * when the batch is full. The time is asked for each train: sealing one takes long enough to spoil a sample of RTT. */
 static int64_t gather(neap_loop *loop, struct attachment *attachment)
@@ -317,8 +319,7 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
     for (size_t count = 0;
          count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN; count++) {
         neap_udp_datagram datagram = {.bytes = batch->bytes + used};
-        neap_time now = neap_loop_now();
-        size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, now);
+        size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, neap_loop_now());
         if (size <= 0)
             break;
         size_t segment = datagram.segment_size, socket = socket_for(attachment, &datagram.to);
@@ -326,7 +327,7 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
             loop->stats.send_errors++;
             continue;
         }
-        struct train train = {
+        batch->trains[socket][batch->train_counts[socket]++] = (struct train){
             .bytes = datagram.bytes,
             .size = (size_t)size,
             .segment_size = segment > 0 && segment < (size_t)size ? segment : (size_t)size,
@@ -337,7 +338,6 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
             .is_split = datagram.is_split,
             .sender = datagram.sender,
         };
-        add_train(attachment, batch, socket, &train, now);
         used += (size_t)size;
     }
     return size;

@@ -29,6 +29,21 @@ describe("what could not be sent", function()
   end)
 end)
 
+describe("datagrams of several connections to one place", function()
+  it("leave in one message", function()
+    local times, has_segmentation = runtime.shared(false)
+    if not has_segmentation then return pending("no UDP_SEGMENT here") end
+    assert.same({ { 8, 1, 1 }, { 8, 1, 1 }, { 8, 1, 1 } }, times)
+  end)
+
+  it("leave one by one where that is refused once, and are not tried so again", function()
+    local times, has_segmentation = runtime.shared(true)
+    if not has_segmentation then return pending("no UDP_SEGMENT here") end
+    -- A refused call is made again once.
+    assert.same({ { 8, 8, 3 }, { 8, 8, 1 }, { 8, 8, 1 } }, times)
+  end)
+end)
+
 describe("a socket", function()
   -- covers: rfc9000#14.2
   -- covers: rfc9000#14.3

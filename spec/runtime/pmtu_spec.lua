@@ -2,8 +2,8 @@
 local helper = require "spec.helper"
 local program = require "spec.support.program"
 
-local function run(address, before, after)
-  local script = helper.source_dir .. "/spec/runtime/pmtu_program.lua"
+local function run(address, before, after, program_name)
+  local script = helper.source_dir .. "/spec/runtime/" .. (program_name or "pmtu_program.lua")
   local command = ("cd %s && timeout 60 unshare -rn env %s run %s %s %s %s 2>&1"):format(
     helper.quote(helper.source_dir), program.neap, helper.quote(script), helper.quote(address), before, after or "")
   local pipe = assert(io.popen(command))
@@ -11,7 +11,7 @@ local function run(address, before, after)
   pipe:close()
   local figures = {}
   for name, value in text:gmatch("(%w+)=(%S+)") do figures[name] = tonumber(value) or value end
-  assert(figures.size, text)
+  assert(figures.lost, text)
   return figures
 end
 
@@ -37,6 +37,16 @@ describe("a router whose next link is smaller", function()
       assert.is_true(tonumber(tried) <= 5, text)
     end)
   end
+end)
+
+describe("a link whose MTU is small", function()
+  it("is learned of by each of many connections, though their datagrams leave in one message", function()
+    if not is_possible() then return pending("no network namespaces here") end
+    local seen = run("127.0.0.1", 1400, nil, "pmtu_shared_program.lua")
+    assert.same({ 1400 - 28, 1400 - 28, 0 }, { seen.least, seen.most, seen.holes })
+    -- Each is refused a size twice: the largest, and then once more on its way to what passes.
+    assert.is_true(seen.lost <= 2, seen.lost)
+  end)
 end)
 
 describe("a link", function()

@@ -211,6 +211,58 @@ static int kept(lua_State *L)
     return 4;
 }
 
+/* Single datagrams of several connections, as neap_udp_flush keeps them. */
+static struct train *make_singles(const neap_address *to, size_t count, size_t size)
+{
+    struct train *kept = calloc(1, count * (sizeof *kept + size));
+
+    if (kept == NULL)
+        abort();
+    for (size_t i = 0; i < count; i++)
+        kept[i] = (struct train){
+            .bytes = (uint8_t *)(kept + count) + i * size, .size = size, .segment_size = size, .to = *to};
+    return kept;
+}
+
+/* shared(refused) -> list of {datagrams that came, messages, calls} for each of three times that eight datagrams of several
+ * connections leave: by a socket that refuses segments if `refused`, as one without checksums does */
+static int shared(lua_State *L)
+{
+    neap_loop *loop = neap_loop_new();
+    neap_config *config = neap_config_new(NULL);
+    neap_endpoint *endpoint = neap_endpoint_new(config, false, NULL);
+    neap_address bound;
+    int fd = neap_udp_bind("127.0.0.1:0", &bound), refused = lua_toboolean(L, 1);
+
+    if (fd < 0 || neap_loop_open(loop, endpoint) != NEAP_OK)
+        return luaL_error(L, "no sockets");
+    struct udp_socket *udp = &loop->attachments->sockets[0];
+    setsockopt(udp->fd, SOL_SOCKET, SO_NO_CHECK, &refused, sizeof refused);
+    lua_newtable(L);
+    for (int i = 1; i <= 3; i++) {
+        neap_loop_stats before = loop->stats;
+
+        udp->kept = make_singles(&bound, 8, 1000);
+        udp->kept_count = 8;
+        udp->kept_at = 0;
+        neap_loop_flush(loop);
+        lua_newtable(L);
+        lua_pushinteger(L, count_waiting(fd, &bound));
+        lua_rawseti(L, -2, 1);
+        lua_pushinteger(L, (lua_Integer)(loop->stats.messages_sent - before.messages_sent));
+        lua_rawseti(L, -2, 2);
+        lua_pushinteger(L, (lua_Integer)(loop->stats.send_calls - before.send_calls));
+        lua_rawseti(L, -2, 3);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushboolean(L, udp->segmentation);
+    close(fd);
+    neap_loop_free(loop);
+    neap_endpoint_free(endpoint);
+    neap_config_free(config);
+    return 2;
+}
+
 static void *wake(void *loop)
 {
     neap_loop_wake(loop);
@@ -297,9 +349,9 @@ static int path_mtu(lua_State *L)
 int neap_units_runtime(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sockaddr", sockaddr},   {"run", run},     {"path_mtu", path_mtu},
-        {"kept", kept},           {"woken", woken}, {"old_kernel", old_kernel},
-        {"busy_poll", busy_poll}, {NULL, NULL},
+        {"sockaddr", sockaddr}, {"run", run},     {"path_mtu", path_mtu},     {"kept", kept},
+        {"shared", shared},     {"woken", woken}, {"old_kernel", old_kernel}, {"busy_poll", busy_poll},
+        {NULL, NULL},
     };
 
     lua_newtable(L);
