@@ -184,8 +184,8 @@ describe("a router's PTB messages", function()
   end)
 
   it("end a black hole sooner", function()
-    local function time(ptb)
-      local run = start({ rate = 1e6, ptb = ptb })
+    local function time(seed, ptb)
+      local run = start({ rate = 1e6, ptb = ptb }, nil, { seed = seed })
       run.sim:run(function() return run.client.conn:stats().max_udp_payload_size == 1452 end, 60)
       local from = run.sim:time()
       run.link.up.mtu = 1300
@@ -194,7 +194,12 @@ describe("a router's PTB messages", function()
       run.sim:close()
       return took
     end
-    assert.is_true(time(true) < time(false))
+    -- Now and then it is found as soon without.
+    local with, without = 0, 0
+    for seed = 1, 8 do
+      with, without = with + time(seed, true), without + time(seed, false)
+    end
+    assert.is_true(with < without / 2, ("%g s, %g s without"):format(with, without))
   end)
 
   -- covers: rfc9000#14.2.1.3 rfc9000#14.2.1.4 rfc9000#14.2.1.5 rfc8899#4.6.1.2 rfc8899#4.6.1.3 rfc8899#4.6.1.5

@@ -15,7 +15,6 @@ typedef block vector;
 
 #define vector_load block_load
 #define vector_store block_store
-#define vector_zero block_zero
 #define vector_all block_load
 #define vector_xor block_xor
 #define vector_turn block_turn

@@ -73,7 +73,6 @@ INLINE uint32_t sub_word(uint32_t word)
 
 #define vector_load block_load
 #define vector_store block_store
-#define vector_zero block_zero
 #define vector_all block_load
 #define vector_xor block_xor
 #define vector_turn block_turn

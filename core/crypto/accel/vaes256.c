@@ -23,11 +23,6 @@ INLINE void vector_store(uint8_t *bytes, vector x)
     _mm256_storeu_si256((__m256i *)(void *)bytes, x);
 }
 
-INLINE vector vector_zero(void)
-{
-    return _mm256_setzero_si256();
-}
-
 INLINE vector vector_all(const uint8_t *bytes)
 {
     return _mm256_broadcastsi128_si256(block_load(bytes));

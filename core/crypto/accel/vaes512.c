@@ -24,11 +24,6 @@ INLINE void vector_store(uint8_t *bytes, vector x)
     _mm512_storeu_si512(bytes, x);
 }
 
-INLINE vector vector_zero(void)
-{
-    return _mm512_setzero_si512();
-}
-
 INLINE vector vector_all(const uint8_t *bytes)
 {
     return _mm512_broadcast_i32x4(block_load(bytes));
