@@ -25,6 +25,9 @@ local H3_INTERNAL_ERROR = 0x102
 
 local MAX_INFORMATIONAL = 16 -- before a response: they wait for no credit, and are held until they are sent
 
+-- Of a field section, as core/base/limits.h has them; what a line counts beside its text (RFC 9114 §4.2.2).
+local MOST_LINES, MOST_BYTES, LINE = 256, 65536, 32
+
 local MAX_NOTED = 64 -- places of the fields of a response that leaves with others
 
 -- What most responses keep as it is.
@@ -89,10 +92,34 @@ local function fail(self, message, code, number)
   error(message, 0)
 end
 
--- The text of a refusal of our fields.
-local function refusal(fields, message, code)
-  if code == "argument" or code == "limit" then return Headers.problem(fields or {}) end
-  return message
+-- Whether fields that were refused as too many or too long are so by the client's own bound alone
+-- (SETTINGS_MAX_FIELD_SECTION_SIZE, RFC 9114 §4.2.2): :status and content-length beside them count too.
+local function are_within_ours(fields)
+  local size = 2 * (LINE + 20)
+  for i = 1, #fields, 2 do size = size + #fields[i] + #fields[i + 1] + LINE end
+  return #fields / 2 + 2 <= MOST_LINES and size <= MOST_BYTES
+end
+
+-- A call down that refused our fields. What a client has no room for is its own doing: it gets a bare 500 where it
+-- takes that, and the log one line for its connection.
+local function refuse(self, fields, message, code, number)
+  fields = fields or {}
+  if code ~= "argument" and code ~= "limit" then return fail(self, message, code, number) end
+  if code == "argument" or not are_within_ours(fields) then return fail(self, Headers.problem(fields), code, number) end
+  local exchange = self._exchange
+  local session = exchange._session
+  if not session.takes_little then
+    session.takes_little = true
+    session.server:complain("fields", session.conn:peer() .. ": the client takes no fields as long as a response's")
+  end
+  if self._started or not session.h3:respond(exchange._stream, 500, nil, "") then
+    session.h3:cancel(exchange._stream, H3_INTERNAL_ERROR)
+  else
+    self._status = 500
+  end
+  self._started, self._ended = true, true
+  self._failure = { "the client takes no fields as long as these", code }
+  return nil, self._failure[1], code
 end
 
 -- ---- status and headers
@@ -288,7 +315,7 @@ function Response:start()
   for i = 1, #list do fields[i + 2] = list[i] end
   local ends = self._method == "HEAD" or NO_BODY[self._status] or false
   local ok, message, code, number = self._exchange._session.h3:send_response(self._exchange._stream, fields, ends)
-  if not ok then return fail(self, refusal(list, message, code), code, number) end
+  if not ok then return refuse(self, list, message, code, number) end
   self._started, self._ended, self._has_no_body = true, ends, ends
   return self
 end
@@ -311,7 +338,7 @@ function Response:informational(status, fields)
   local all = { ":status", status }
   for i = 1, #list do all[i + 2] = list[i] end
   local ok, message, code, number = self._exchange._session.h3:send_response(self._exchange._stream, all, false)
-  if not ok then return fail(self, refusal(list, message, code), code, number) end
+  if not ok then return refuse(self, list, message, code, number) end
   return self
 end
 
@@ -380,7 +407,7 @@ function finish(self)
   local ok, message, code, number
   if self._trailers then
     ok, message, code, number = self._exchange._session.h3:send_trailers(self._exchange._stream, self._trailers)
-    if not ok then return fail(self, refusal(self._trailers, message, code), code, number) end
+    if not ok then return refuse(self, self._trailers, message, code, number) end
   else
     ok, message, code, number = exchange_methods.write(self._exchange, "", true)
     if not ok then
@@ -428,7 +455,7 @@ local function emit(self, body)
   if has_none or self._method == "HEAD" then body = "" end
   local h3 = exchange._session.h3
   local taken, message, code, number = h3:respond(exchange._stream, self._status, fields, body, length)
-  if not taken then return fail(self, refusal(fields, message, code), code, number) end
+  if not taken then return refuse(self, fields, message, code, number) end
   self._started, self.sent = true, taken
   if taken < #body then return emit_rest(self, body, taken) end
   self._ended = true
@@ -598,7 +625,7 @@ end
 function Response:_go_on(taken)
   if type(taken) == "number" then return emit_rest(self, self._body, taken) end
   self._started, self._ended, self.sent = false, false, 0
-  fail(self, refusal(self._fields, taken[1], taken[2]), taken[2], taken[3])
+  refuse(self, self._fields, taken[1], taken[2], taken[3])
 end
 
 --- The headers that are set so far, for _restore.

@@ -222,6 +222,58 @@ describe("servers", function()
     end)
   end)
 
+  -- What a client that takes `limit` bytes of fields gets for 20 requests, of each path in turn: the log, what each
+  -- began with ("reset" or its status).
+  local function ask_with_bound(limit, paths, build)
+    local core, count, got = require "neap.core", 20, {}
+    local log = web.logged(function()
+      web.with_app(build, function(_, _, server)
+        local config = assert(core.config { ca = web.identity().cert, alpn = { "h3" } })
+        local endpoint = assert(neap.task.loop():client(config))
+        local h3 = core.h3(endpoint:connect("localhost", server.address), { max_field_section_size = limit })
+        local begun, waiter = 0, neap.task.waiter()
+        neap.task.attach(endpoint, function()
+          local kind, _, fields = h3:poll()
+          while kind do
+            if kind == "reset" or kind == "headers" then got[#got + 1] = kind == "headers" and fields[2] or kind end
+            kind, _, fields = h3:poll()
+          end
+          while begun < count and h3:send_request({ ":method", "GET", ":scheme", "https", ":authority", "localhost",
+            ":path", paths[begun % #paths + 1] }, true) do begun = begun + 1 end
+          if #got == count then neap.task.wake(waiter, true) end
+        end)
+        assert(neap.task.await(waiter, 10))
+        neap.task.detach(endpoint)
+        endpoint:close()
+      end)
+    end)
+    return log, got
+  end
+
+  it("tell in one line of a client that takes no fields, however often it asks", function()
+    local log, got = ask_with_bound(1, { "/whole", "/pieces" }, function(app)
+      app:get("/whole", function() return "x" end)
+      app:get("/pieces", function(_, res)
+        res:write("x")
+        return res:write("y")
+      end)
+    end)
+    for i = 1, 20 do assert.equal("reset", got[i]) end
+    assert.matches("warn .* the client takes no fields as long as a response's$", log)
+    assert.is_nil(log:find("\n", 1, true), log)
+  end)
+
+  it("answer 500 where a client's bound is shorter than a response's fields, and not than that", function()
+    local log, got = ask_with_bound(500, { "/long" }, function(app)
+      app:get("/long", function(_, res)
+        res:header("x-long", ("y"):rep(1000))
+        return "x"
+      end)
+    end)
+    for i = 1, 20 do assert.equal("500", got[i]) end
+    assert.is_nil(log:find("\n", 1, true), log)
+  end)
+
   it("have the loop poll as long as the one that wants it longest, while that is open", function()
     local id = web.identity()
     web.run(function()
