@@ -27,7 +27,7 @@ static uint32_t hash_of(const neap_field *fields, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         hash ^= end_of(fields[i].value, fields[i].value_size) + fields[i].value_size;
-        hash = (hash ^ fields[i].name_size << 32) * UINT64_C(0x9e3779b97f4a7c15);
+        hash = (hash ^ (uint64_t)fields[i].name_size << 32) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 29;
     }
     return (uint32_t)(hash >> 32);

@@ -71,7 +71,8 @@ NEAP_API void neap_loop_wake(neap_loop *loop);
  * until the loop is freed. Takes effect when the loop has a socket or waits: before, there is nothing to end well, and
  * Ctrl-C ends a program that computes. 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_catch_signals(neap_loop *loop);
-/** The number of the next signal that arrived, 0 when none. */
+/** The number of the next signal that arrived, 0 when none: of those that a neap_loop_wait has seen, so that without one it
+ * is always 0. */
 NEAP_API int neap_loop_next_signal(neap_loop *loop);
 
 #define NEAP_RESOLVED_ADDRESSES 8
