@@ -22,7 +22,8 @@ static void avoid_congestion(struct cc *cc, uint64_t bytes, uint64_t udp_payload
 static uint64_t start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t bytes)
 {
     bool is_first = cc->ssthresh == UINT64_MAX;
-    uint64_t most = is_first ? neap_hystart_growth(&cc->hystart, bytes) : bytes;
+    uint64_t most =
+        is_first ? neap_hystart_growth(&cc->hystart, bytes, ack->is_unpaced, ack->udp_payload_size) : bytes;
     uint64_t room = cc->ssthresh - cc->window, grown = most < room ? most : room;
 
     cc->window += grown;

@@ -1,5 +1,5 @@
 /* HyStart++ (RFC 9406 §4.2), with its recommended constants (§4.3). Rounds are told apart by when packets left: numbers
- * would belong to a space, and a controller to a path. Packets are paced, so that growth has no bound an ACK (L). */
+ * would belong to a space, and a controller to a path. */
 #include "recovery/hystart.h"
 
 #define MIN_RTT_THRESH (4 * NEAP_MILLISECOND / HYSTART_UNIT)
@@ -8,9 +8,13 @@
 #define N_RTT_SAMPLE 8u
 #define CSS_GROWTH_DIVISOR 4u
 #define CSS_ROUNDS 5u
+#define L 8u /* datagrams that an ACK lets the window grow by, where packets are not paced */
 
-uint64_t neap_hystart_growth(const struct hystart *h, uint64_t bytes)
+uint64_t neap_hystart_growth(const struct hystart *h, uint64_t bytes, bool is_unpaced,
+                             uint64_t udp_payload_size)
 {
+    if (is_unpaced && bytes > L * udp_payload_size)
+        bytes = L * udp_payload_size;
     return h->rounds ? bytes / CSS_GROWTH_DIVISOR : bytes;
 }
 

@@ -15,8 +15,10 @@ struct hystart {
     uint8_t rounds;  /* of conservative slow start that are left; 0: growth is the standard one */
 };
 
-/** How much of `bytes` that were acknowledged the window grows by. */
-uint64_t neap_hystart_growth(const struct hystart *h, uint64_t bytes);
+/** How much of `bytes` that were acknowledged the window grows by. Packets that are not paced leave in bursts as large as one
+ * ACK makes it grow, which has a bound then. */
+uint64_t neap_hystart_growth(const struct hystart *h, uint64_t bytes, bool is_unpaced,
+                             uint64_t udp_payload_size);
 /** An ACK came, whose largest packet left at `sent_at`, with this RTT. Returns whether slow start is over. */
 bool neap_hystart_on_ack(struct hystart *h, neap_time rtt, neap_time sent_at, neap_time now);
 

@@ -90,6 +90,23 @@ describe("the first slow start", function()
     assert.equal(6600, cc:state().ssthresh)
   end)
 
+  it("grows by eight datagrams an ACK at most where packets are not paced", function()
+    for pacing, grown in pairs{ [true] = 10, [false] = 8 } do
+      local r = recovery.new({ pacing = pacing })
+      r:set(0, { handshake_confirmed = true })
+      for number = 0, 9 do r:send("application", number, number) end
+      local before = r:state().window
+      r:ack("application", { { 0, 9 } }, ms(40))
+      assert.equal(before + grown * SIZE, r:state().window)
+    end
+    -- And by a quarter of that when it has slowed down.
+    round(ms(40))
+    round(ms(60))
+    local before = cc:state().window
+    cc:ack(20 * SIZE, { rtt = ms(60), sent_at = round_at - 1, now = now, unpaced = true })
+    assert.equal(before + 2 * SIZE, cc:state().window)
+  end)
+
   it("leaves what the application had too little for out of account", function()
     round(ms(40))
     for _ = 1, 20 do

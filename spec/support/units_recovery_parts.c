@@ -199,7 +199,7 @@ static int cc_new(lua_State *L)
     return 1;
 }
 
-/* ack(bytes [, {fresh = bytes, app_limited = false, rtt = 0, sent_at = 0, now = 0}]) -> window */
+/* ack(bytes [, {fresh = bytes, app_limited = false, unpaced = false, rtt = 0, sent_at = 0, now = 0}]) -> window */
 static int cc_ack(lua_State *L)
 {
     struct cc *cc = check_cc(L);
@@ -208,6 +208,7 @@ static int cc_ack(lua_State *L)
         .fresh_bytes = option_u64(L, 3, "fresh", to_u64(L, 2)),
         .udp_payload_size = check_udp_payload_size(L),
         .app_limited = option_flag(L, 3, "app_limited", false),
+        .is_unpaced = option_flag(L, 3, "unpaced", false),
         .rtt = option_u64(L, 3, "rtt", 0),
         .largest_sent_at = option_u64(L, 3, "sent_at", 0),
         .now = option_u64(L, 3, "now", 0),
