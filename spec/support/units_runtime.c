@@ -301,7 +301,7 @@ static int old_kernel(lua_State *L)
  * each: "w" something is there at once, "s" nothing comes for 1.5 times busy_poll, "l" nor for 4 times. */
 static int busy_poll(lua_State *L)
 {
-    const neap_time duration = NEAP_MILLISECOND;
+    const neap_time duration = 20 * NEAP_MILLISECOND; /* long beside what a busy machine adds */
     const char *text = luaL_checkstring(L, 1);
     neap_loop *loop = neap_loop_new();
 
