@@ -75,7 +75,7 @@ local function begin(session, stream, ...)
 end
 
 --- A warning in the log, one line a second and kind: what ends connections may come thousands of times.
-function Server:complain(kind, text)
+function Server:_complain(kind, text)
   local now, last = core.now(), self.complaints[kind]
   if last and now - last.at < 1 then
     last.more = last.more + 1
@@ -91,7 +91,7 @@ local function rest(session) session.conn:keep_alive(false) end
 local function new_session(self, conn)
   local session, message, code = Session.new(conn, self.kind, self.settings)
   if not session then
-    self:complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
+    self:_complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
     conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
     return nil
   end
