@@ -48,7 +48,7 @@ NEAP_API int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpo
  * 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_wait(neap_loop *loop, neap_time timeout);
 /** Before it sleeps, neap_loop_wait asks the kernel again and again for up to `duration` nanoseconds, where that may pay: the
- * wait before took less than four times that, and not too many polled in vain (each such doubles the waits that then sleep at
+ * wait before took less than twice that, and not too many polled in vain (each such doubles the waits that then sleep at
  * once, to 63). 0, the preset: it sleeps at once. What comes meanwhile is answered without a wake-up of the process, at the
  * price of the core until then. On a machine with one processor it does nothing. */
 NEAP_API void neap_loop_set_busy_poll(neap_loop *loop, neap_time duration);

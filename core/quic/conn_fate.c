@@ -33,10 +33,26 @@ static bool ack_lost(neap_conn *c, struct number_space *s, const struct sent_fra
     return false;
 }
 
+/* A server's tickets are all that it ever has to say at 1-RTT: their room is given back at once, lest it be between the
+ * rooms of connections that stay. */
+static void free_tickets(neap_conn *c, struct number_space *s)
+{
+    struct crypto_stream *crypto = s->crypto;
+
+    if (s != &c->application || !c->is_server || crypto->send.base < crypto->send.end ||
+        crypto->recv.received.count > 0)
+        return;
+    neap_crypto_stream_free(crypto, c->pool);
+    neap_pool_free(c->pool, crypto, sizeof *crypto);
+    s->crypto = NULL;
+}
+
 static void crypto_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
-    if (s->crypto) /* else all of it was acknowledged before */
-        neap_send_buffer_acked(&s->crypto->send, c->pool, f->offset, f->size);
+    if (!s->crypto) /* all of it was acknowledged before */
+        return;
+    neap_send_buffer_acked(&s->crypto->send, c->pool, f->offset, f->size);
+    free_tickets(c, s);
 }
 
 static bool crypto_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)

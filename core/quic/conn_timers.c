@@ -136,18 +136,6 @@ static void on_loss_timer(neap_conn *c)
     }
 }
 
-/* A server's tickets are all that it ever has to say there. */
-static void free_tickets(neap_conn *c)
-{
-    struct crypto_stream *crypto = c->application.crypto;
-
-    if (!crypto || !c->is_server || crypto->send.base < crypto->send.end || crypto->recv.received.count > 0)
-        return;
-    neap_crypto_stream_free(crypto, c->pool);
-    neap_pool_free(c->pool, crypto, sizeof *crypto);
-    c->application.crypto = NULL;
-}
-
 /* An idle connection gives back what its bursts needed. What is in flight now ends in a packet, and that in another
  * turn here. */
 static void trim(neap_conn *c)
@@ -162,7 +150,6 @@ static void trim(neap_conn *c)
             c->trim_at = c->now + TRIM_AFTER;
         return;
     }
-    free_tickets(c);
     neap_sent_trim(&c->application.recovery.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
     neap_packet_key_rest(c->crypto, &c->application.read);

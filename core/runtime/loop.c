@@ -175,7 +175,7 @@ void neap_loop_set_busy_poll(neap_loop *loop, neap_time duration)
 /* A wait that was short, also one that slept, says that the next may be. */
 static bool may_poll(neap_loop *loop)
 {
-    if (loop->last_wait / 4 >= loop->busy_poll)
+    if (loop->last_wait / 2 >= loop->busy_poll)
         return false;
     if (loop->polls_to_skip == 0)
         return true;

@@ -161,7 +161,7 @@ function App:listen(options) end
 ---@field port? integer 4433 unless told, 0 any
 ---@field read_timeout? number seconds above 0 without progress of a body (60)
 ---@field shutdown_timeout? number seconds that open requests get at the end
----@field busy_poll? number seconds that the loop polls before it sleeps, where that has paid lately; 0: never (0.00005)
+---@field busy_poll? number seconds that the loop polls before it sleeps, where that has paid lately; 0: never (0.0001)
 ---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
 ---@field header_timeout? number seconds that a request's fields may take to arrive (10)
 

@@ -27,7 +27,7 @@ local OWN = {
   port = options.whole(0, 65535),    -- 4433 unless told, 0: any free one
   read_timeout = options.timeout(60), -- how long a body may make no progress, either way
   shutdown_timeout = options.number("seconds", 0, math.huge, 10), -- that open requests get at the end
-  busy_poll = options.number("seconds", 0, 1, 0.00005), -- the loop polls for so long before it sleeps, where it pays
+  busy_poll = options.number("seconds", 0, 1, 0.0001), -- the loop polls for so long before it sleeps, where it pays
   max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
 }

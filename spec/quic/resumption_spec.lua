@@ -197,6 +197,17 @@ describe("the tickets of a server", function()
     assert.equal(ended({ resumption = 0 }), ended({ resumption = 1 }))
   end)
 
+  it("leave theirs as soon as they were acknowledged, not with the silence that follows", function()
+    local function used(options)
+      local p = net.pair({ client = options }):handshake()
+      p:settle(100 * MS)
+      local bytes = p.server_config:memory().used
+      p:free()
+      return bytes
+    end
+    assert.equal(used({ resumption = 0 }), used())
+  end)
+
   it("may be acknowledged after they were taken for lost", function()
     -- The packet that carries them comes so late that it is repeated.
     local held
