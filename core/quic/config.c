@@ -39,6 +39,14 @@ static int start_crypto(neap_config *config)
     return config->tls.trust ? 0 : NEAP_ERR_NO_MEMORY;
 }
 
+/* What TLS reads of the options. */
+static void tell_tls(neap_config *config)
+{
+    config->tls.verify_peer = config_option(config, OPTION_verify_peer) != 0;
+    config->tls.resumption = config_option(config, OPTION_resumption) != 0;
+    config->tls.ticket_lifetime = (uint32_t)((config_option(config, OPTION_ticket_lifetime) + 999) / 1000);
+}
+
 neap_config *neap_config_create(const neap_env *env)
 {
     return neap_config_create_in(neap_pool_new(env->realloc, env->context, env->memory_limit), env);
@@ -65,11 +73,9 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     }
     config->tls.crypto = config->crypto;
     config->tls.pool = pool;
-    config->tls.verify_peer = true;
-    config->tls.resumption = true;
-    config->tls.ticket_lifetime = (uint32_t)(rules[OPTION_ticket_lifetime].default_value / 1000);
     config->sessions.pool = pool;
     config->tls.store = &config->sessions;
+    tell_tls(config);
     return config;
 }
 
@@ -137,14 +143,9 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
     if (is_in_use(config))
         return NEAP_ERR_STATE;
     config->options[option] = value;
-    if (option == OPTION_verify_peer)
-        config->tls.verify_peer = value != 0;
     if (option == OPTION_handshake_rate)
         config->has_handshake_rate = true;
-    if (option == OPTION_resumption)
-        config->tls.resumption = value != 0;
-    if (option == OPTION_ticket_lifetime)
-        config->tls.ticket_lifetime = (uint32_t)((value + 999) / 1000);
+    tell_tls(config);
     return 0;
 }
 

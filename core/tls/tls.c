@@ -160,9 +160,9 @@ static void take_offer(struct tls *tls)
     neap_trust_fingerprint(config->trust, config->verify_peer, tls->binding);
     tls->offer = neap_sessions_take(config->store, span_of_string(tls->server_name), tls->port, tls->version,
                                     tls->binding, tls->wall_clock, &tls->was_offered);
-    if (!tls->offer.data || !neap_session_read(tls->offer, &session))
+    if (!tls->offer.data)
         return;
-    if (!neap_tls_wants_suite(config, session.suite)) {
+    if (!neap_session_read(tls->offer, &session) || !neap_tls_wants_suite(config, session.suite)) {
         neap_session_drop(config->pool, &tls->offer);
         return;
     }
