@@ -26,8 +26,10 @@ static uint32_t asked_extensions(const struct tls *tls)
 {
     uint32_t asked = extension_bit(EXT_SUPPORTED_VERSIONS) | extension_bit(EXT_SUPPORTED_GROUPS) |
                      extension_bit(EXT_SIGNATURE_ALGORITHMS) | extension_bit(EXT_KEY_SHARE) |
-                     extension_bit(EXT_ALPN) | extension_bit(EXT_QUIC_PARAMETERS);
+                     extension_bit(EXT_ALPN);
 
+    if (!tls->config->without_params)
+        asked |= extension_bit(EXT_QUIC_PARAMETERS);
     if (tls->psk_size)
         asked |= extension_bit(EXT_PRE_SHARED_KEY);
     return sends_name(tls) ? asked | extension_bit(EXT_SERVER_NAME) : asked;
@@ -116,9 +118,11 @@ static void write_client_extensions(const struct tls *tls, struct writer *w)
     write_u16(w, (uint16_t)(config->alpn_size + 2));
     write_u16(w, (uint16_t)config->alpn_size);
     write_bytes(w, config->alpn, config->alpn_size);
-    write_u16(w, NUMBER_QUIC_PARAMETERS);
-    write_u16(w, (uint16_t)tls->params.size);
-    write_span(w, tls->params);
+    if (!config->without_params) {
+        write_u16(w, NUMBER_QUIC_PARAMETERS);
+        write_u16(w, (uint16_t)tls->params.size);
+        write_span(w, tls->params);
+    }
     if (tls->cookie.size) {
         write_u16(w, NUMBER_COOKIE);
         write_u16(w, (uint16_t)(tls->cookie.size + 2));
@@ -315,7 +319,7 @@ int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, st
         return rc;
     if (ext.data[EXT_SERVER_NAME].size > 0)
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "server_name of a wrong form");
-    if (!extension_present(&ext, EXT_QUIC_PARAMETERS))
+    if (!extension_present(&ext, EXT_QUIC_PARAMETERS) && !tls->config->without_params)
         return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "server sent no transport parameters");
     rc = take_protocol(tls, &ext, why);
     if (rc)

@@ -152,13 +152,13 @@ static int check_versions(const struct client_hello *hello, uint16_t legacy, str
 }
 
 /* What must be there (RFC 8446 §9.2, RFC 9001 §8.1, §8.2). */
-static int check_presence(const struct extensions *ext, struct failure *why)
+static int check_presence(const struct extensions *ext, bool needs_params, struct failure *why)
 {
     static const enum extension needed[] = {EXT_SUPPORTED_GROUPS, EXT_KEY_SHARE, EXT_SIGNATURE_ALGORITHMS,
                                             EXT_QUIC_PARAMETERS};
 
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
-        if (!extension_present(ext, needed[i]))
+        if (!extension_present(ext, needed[i]) && (needed[i] != EXT_QUIC_PARAMETERS || needs_params))
             return neap_tls_alert(why, ALERT_MISSING_EXTENSION,
                                   "ClientHello lacks an extension that it needs");
     if (!extension_present(ext, EXT_ALPN))
@@ -248,7 +248,7 @@ static int read_client_extensions(struct client_hello *hello, struct failure *wh
     return rc;
 }
 
-int neap_hello_read_client(struct span body, struct client_hello *out, struct failure *why)
+int neap_hello_read_client(struct span body, bool needs_params, struct client_hello *out, struct failure *why)
 {
     struct reader r = reader_of(body);
 
@@ -274,7 +274,7 @@ int neap_hello_read_client(struct span body, struct client_hello *out, struct fa
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "ClientHello with compression");
     if (session.size > 0) /* RFC 9001 §8.4 */
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "ClientHello with a session id");
-    rc = check_presence(&out->ext, why);
+    rc = check_presence(&out->ext, needs_params, why);
     return rc ? rc : read_client_extensions(out, why);
 }
 

@@ -28,8 +28,10 @@ struct client_hello {
     struct span psk_binders;    /* as many */
     bool takes_psk_dhe;         /* psk_key_exchange_modes has psk_dhe_ke */
 };
-/** Read a ClientHello's body. 0, or the alert that RFC 8446 says (RFC 9001 §8 for what QUIC adds). */
-int neap_hello_read_client(struct span body, struct client_hello *out, struct failure *why);
+/** Read a ClientHello's body. 0, or the alert that RFC 8446 says (RFC 9001 §8 for what QUIC adds). `needs_params`: it must
+ * have transport parameters. */
+int neap_hello_read_client(struct span body, bool needs_params, struct client_hello *out,
+                           struct failure *why);
 
 /** Is this 16-bit number one of a list of pairs? */
 bool neap_hello_lists(struct span pairs, uint16_t number);

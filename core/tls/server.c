@@ -250,9 +250,11 @@ static int write_encrypted_extensions(struct tls *tls, struct failure *why)
     write_u16(&w, (uint16_t)(tls->alpn_size + 1));
     write_u8(&w, tls->alpn_size);
     write_bytes(&w, tls->alpn, tls->alpn_size);
-    write_u16(&w, NUMBER_QUIC_PARAMETERS);
-    write_u16(&w, (uint16_t)tls->params.size);
-    write_span(&w, tls->params);
+    if (!tls->config->without_params) {
+        write_u16(&w, NUMBER_QUIC_PARAMETERS);
+        write_u16(&w, (uint16_t)tls->params.size);
+        write_span(&w, tls->params);
+    }
     vector_close(&w, length, 2);
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
 }
@@ -392,7 +394,7 @@ int neap_server_on_client_hello(struct tls *tls, struct span message, struct fai
     struct choice choice = {0};
 
     int rc = neap_hello_read_client(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER),
-                                    &hello, why);
+                                    !tls->config->without_params, &hello, why);
     if (!rc && tls->retried)
         rc = check_second_hello(tls, &hello, why);
     if (!rc)

@@ -51,6 +51,9 @@ struct tls_config {
     uint16_t groups[3]; /* in order of preference, 0 ends; all zero: X25519, P-256, P-384 */
     void (*keylog)(void *context, const char *line);
     void *keylog_context;
+    /* Specs alone set it, to meet programs that speak TLS over TCP and cannot send transport parameters: none are sent,
+     * none are asked for. QUIC is not safe so (RFC 9001 §8.2); no option leads here. */
+    bool without_params;
     bool resumption; /* a server gives tickets and takes them; a client keeps sessions and offers them */
     uint32_t ticket_lifetime;    /* seconds, of a server's; 0: it gives none */
     struct ticket_keys tickets;  /* a server's */

@@ -214,7 +214,7 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
 }
 
 /* config{ seed=, identities={{chain, key, later = (asks until it answers, -1: never)}, …}, roots=, pin=, verify=, alpn={…},
- * suites={…}, groups={…}, limit=, keylog=, engine=, resumption=, ticket_lifetime=, ticket_keys= } */
+ * suites={…}, groups={…}, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys= } */
 static int new_config(lua_State *L)
 {
     struct failure why = {0};
@@ -248,12 +248,14 @@ static int new_config(lua_State *L)
     lua_pop(L, 1);
     lua_getfield(L, 1, "verify");
     c->tls.verify_peer = lua_isnil(L, -1) || lua_toboolean(L, -1);
+    lua_getfield(L, 1, "without_params");
+    c->tls.without_params = lua_toboolean(L, -1);
     lua_getfield(L, 1, "keylog");
     if (lua_toboolean(L, -1)) {
         c->tls.keylog = append_log;
         c->tls.keylog_context = c;
     }
-    lua_pop(L, 2);
+    lua_pop(L, 3);
     resumption_fields(L, c);
     numbers_field(L, "suites", c->tls.suites);
     numbers_field(L, "groups", c->tls.groups);
