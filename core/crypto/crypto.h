@@ -171,6 +171,8 @@ void neap_trust_free(struct trust *trust);
 /** Add a PEM bundle or one DER. Certificates that cannot be parsed are skipped when others are good. */
 int neap_trust_add(struct trust *trust, struct span roots, struct failure *why);
 int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32]);
+/** What a pin of the first certificate of PEM text or DER is. 0, NEAP_ERR_CERTIFICATE or NEAP_ERR_NO_MEMORY. */
+int neap_certificate_digest_key(struct crypto *crypto, struct span certificate, uint8_t sha256[32]);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
 /** A digest of all roots and pins and of whether chains are verified: what a server was known by once it is known by

@@ -109,6 +109,21 @@ int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32])
     return 0;
 }
 
+int neap_certificate_digest_key(struct crypto *crypto, struct span certificate, uint8_t sha256[32])
+{
+    struct certificate parsed;
+    struct span der;
+    int got = neap_certificate_take(crypto->pool, &certificate, neap_pem_is(certificate), &der);
+
+    if (got <= 0)
+        return got == NEAP_ERR_NO_MEMORY ? got : NEAP_ERR_CERTIFICATE;
+    int error = neap_certificate_parse(der, &parsed);
+    if (!error)
+        neap_hash(HASH_SHA256, parsed.key.spki, sha256);
+    neap_certificate_release(crypto->pool, der);
+    return error;
+}
+
 size_t neap_trust_count(const struct trust *trust)
 {
     return trust->count;

@@ -206,8 +206,13 @@ NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, cons
 NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
 /** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256, or another that was added: up to 64. It holds with
  * and without verify_peer; name, dates and chain are checked as well only with verify_peer and when roots were given: a
- * pin alone is enough. 0, NEAP_ERR_LIMIT or NEAP_ERR_NO_MEMORY. */
+ * pin alone is enough. To pin an authority's key, give its certificate as the only root. 0, NEAP_ERR_LIMIT or
+ * NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
+/** The pin of a certificate (the first, of several): PEM text or DER. 0, NEAP_ERR_CERTIFICATE (it cannot be parsed) or
+ * NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_certificate_pin(const neap_config *config, const void *certificate, size_t size,
+                                  uint8_t sha256[32]);
 
 /** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
  * restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what

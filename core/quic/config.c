@@ -231,6 +231,11 @@ int neap_config_add_pin(neap_config *config, const uint8_t sha256[32])
     return neap_trust_add_pin(config->tls.trust, sha256);
 }
 
+int neap_certificate_pin(const neap_config *config, const void *certificate, size_t size, uint8_t sha256[32])
+{
+    return neap_certificate_digest_key(config->crypto, span_of(certificate, size), sha256);
+}
+
 bool neap_config_lacks_trust(const neap_config *config)
 {
     return config->tls.verify_peer && neap_trust_count(config->tls.trust) == 0 &&

@@ -111,6 +111,14 @@ void neap_lua_config_release(struct config_core *core);
 /** alpn, static_secret, cert, key, certs, ca, pins, keylog of the options at index 1. 0, or the count of results
  * (nil, message, code) when a file or its content cannot be used. */
 int neap_lua_set_material(lua_State *L, struct config_core *core);
+/** config:certificate_pin(path, PEM or DER) → its pin as text | nil, message, code. */
+int neap_lua_certificate_pin(lua_State *L);
+
+/* --- pin.c */
+
+/** Reads sha256//BASE64; false for any other text, pin is scratch then. */
+bool neap_lua_pin_read(const char *text, size_t size, uint8_t pin[32]);
+void neap_lua_push_pin(lua_State *L, const uint8_t pin[32]);
 
 /* --- conn.c, stream.c */
 

@@ -390,6 +390,7 @@ void neap_lua_open_config(lua_State *L)
         {"engine", config_engine},
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},
+        {"certificate_pin", neap_lua_certificate_pin},
         {NULL, NULL},
     };
 

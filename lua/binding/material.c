@@ -145,7 +145,7 @@ static int add_certificates(lua_State *L, struct config_core *core)
     return 0;
 }
 
-/* The roots on top of the stack: a path or PEM. */
+/* The roots on top of the stack: a path or PEM, or true for the system's. */
 static int add_ca(lua_State *L, struct config_core *core)
 {
     size_t size;
@@ -153,8 +153,13 @@ static int add_ca(lua_State *L, struct config_core *core)
     const char *why = NULL;
     int result;
 
+    if (lua_isboolean(L, -1) && lua_toboolean(L, -1)) {
+        result = neap_config_add_system_ca(core->config, &why);
+        return result == NEAP_OK ? 0 : material_error(L, result, "ca", why);
+    }
     if (text == NULL)
-        luaL_error(L, "option 'ca' must be a path, the text of a PEM file or a list of these");
+        luaL_error(
+            L, "option 'ca' must be a path, the text of a PEM file, true for the system's roots, or a list");
     if (is_material(text, size)) {
         result = neap_config_add_ca(core->config, text, size, &why);
         return result == NEAP_OK ? 0 : material_error(L, result, "ca", why);
@@ -201,23 +206,22 @@ static bool read_hex(const char *text, uint8_t out[32])
     return true;
 }
 
-/* 32 bytes, or 64 hex digits, on top of the stack. */
-static void read_32(lua_State *L, const char *name, uint8_t out[32])
+/* 32 bytes, or 64 hex digits. */
+static bool read_32(const char *text, size_t size, uint8_t out[32])
 {
-    size_t size = 0;
-    const char *text = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : NULL;
-
-    if (text != NULL && size == 32)
+    if (size == 32)
         memcpy(out, text, 32);
-    else if (text == NULL || size != 64 || !read_hex(text, out))
-        luaL_error(L, "option '%s' must be 32 bytes or 64 hex digits", name);
+    return size == 32 || (size == 64 && read_hex(text, out));
 }
 
 static int add_pin(lua_State *L, struct config_core *core)
 {
     uint8_t pin[32];
+    size_t size = 0;
+    const char *text = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : NULL;
 
-    read_32(L, "pins", pin);
+    if (text == NULL || (!neap_lua_pin_read(text, size, pin) && !read_32(text, size, pin)))
+        luaL_error(L, "option 'pins' must be sha256//BASE64, 32 bytes or 64 hex digits, or a list of these");
     int result = neap_config_add_pin(core->config, pin);
     return result == NEAP_OK ? 0 : neap_lua_error(L, result);
 }
@@ -225,10 +229,13 @@ static int add_pin(lua_State *L, struct config_core *core)
 static void set_static_secret(lua_State *L, struct config_core *core)
 {
     uint8_t secret[32];
+    size_t size = 0;
 
     lua_getfield(L, 1, "static_secret");
     if (!lua_isnil(L, -1)) {
-        read_32(L, "static_secret", secret);
+        const char *text = lua_isstring(L, -1) ? lua_tolstring(L, -1, &size) : NULL;
+        if (text == NULL || !read_32(text, size, secret))
+            luaL_error(L, "option 'static_secret' must be 32 bytes or 64 hex digits");
         neap_config_set_static_secret(core->config, secret);
     }
     lua_pop(L, 1);
@@ -328,6 +335,25 @@ static int set_keylog(lua_State *L, struct config_core *core)
     }
     lua_pop(L, 1);
     return 0;
+}
+
+int neap_lua_certificate_pin(lua_State *L)
+{
+    const neap_config *config = neap_lua_check_config(L, 1)->config;
+    uint8_t pin[32];
+    size_t size;
+
+    lua_settop(L, 2);
+    luaL_checkstring(L, 2);
+    int failed = load_material(L, "certificate");
+    if (failed != 0)
+        return failed;
+    const char *text = lua_tolstring(L, 2, &size);
+    int result = neap_certificate_pin(config, text, size, pin);
+    if (result != NEAP_OK)
+        return neap_lua_error(L, result);
+    neap_lua_push_pin(L, pin);
+    return 1;
 }
 
 int neap_lua_set_material(lua_State *L, struct config_core *core)

@@ -1,5 +1,5 @@
---- The command line: `neap run`, `serve`, `get`, `bench`, `cert`, `options`, `-e`. Returns exit codes: 0 fine, 1 it
--- failed, 2 wrong usage.
+--- The command line: `neap run`, `serve`, `get`, `bench`, `cert`, `pin`, `options`, `-e`. Returns exit codes: 0 fine, 1
+-- it failed, 2 wrong usage.
 local core = require "neap.core"
 local task = require "neap.task"
 
@@ -13,6 +13,7 @@ neap: HTTP/3 and QUIC, scripted in Lua
   neap get URL...              fetch over HTTP/3
   neap bench URL               measure a server: requests a second, latencies, handshakes
   neap cert [FOLDER]           make a development certificate
+  neap pin FILE...             say the pin of a certificate: what clients may know a server by
   neap options                 list the options of servers and clients
   neap -e CODE [ARGS...]       run a piece of Lua
   neap --version [-v]          say which version this is, with its libraries; -v: and what computes AES-GCM
@@ -24,7 +25,7 @@ script does not say. NEAP_CRYPTO chooses what computes AES-GCM: vaes512, vaes256
 
 local commands = {
   run = "neap.cli.run", serve = "neap.cli.serve", get = "neap.cli.get", cert = "neap.cli.cert",
-  options = "neap.cli.options", bench = "neap.cli.bench",
+  pin = "neap.cli.pin", options = "neap.cli.options", bench = "neap.cli.bench",
 }
 
 --- One clear line on standard error, and the exit code.

@@ -100,6 +100,34 @@ describe("core.config", function()
     assert.error_matches(function() core.config{ certs = "x" } end, "'certs'")
   end)
 
+  it("says a certificate's pin as curl writes it, and takes it as a pin", function()
+    local config, cert = core.config{}, pair.certificate()
+    local made = assert(config:certificate_pin(cert))
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    helper.write_file(dir .. "/cert.pem", cert)
+    local told = helper.run(("openssl x509 -in %s/cert.pem -noout -pubkey | openssl pkey -pubin -outform DER | "
+      .. "openssl dgst -sha256 -binary | base64"):format(dir))
+    assert.equal("sha256//" .. told, made .. "\n")
+    assert.equal(made, config:certificate_pin(dir .. "/cert.pem"))
+    assert(core.config{ pins = { made } })
+    assert.same({ nil, "certificate" }, { (config:certificate_pin("-----BEGIN CERTIFICATE-----\nMIIB\n")),
+      (select(3, config:certificate_pin("-----BEGIN CERTIFICATE-----\nMIIB\n"))) })
+    assert.equal("system", (select(3, config:certificate_pin(dir .. "/none.pem"))))
+    -- One byte more or less, another digit, bits behind the last byte.
+    for _, bad in ipairs{ made .. "=", made:sub(1, -2), (made:gsub("//.", "//-")), (made:gsub("..=$", "AB=")),
+      (made:gsub("sha256", "sha512")), (made:gsub("//.", "//\0")) } do
+      assert.error_matches(function() core.config{ pins = bad } end, "'pins' must be sha256//BASE64")
+    end
+  end)
+
+  it("trusts the system's roots beside pins where it is told", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    assert.error_matches(function() core.config{ ca = false } end, "'ca' must be")
+    assert(core.config{ ca = true, pins = ("ab"):rep(32) })
+  end)
+
   it("takes certificates and roots as PEM, as paths and in lists", function()
     local dir = helper.make_dir()
     finally(function() helper.remove_dir(dir) end)

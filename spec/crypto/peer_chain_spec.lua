@@ -224,6 +224,11 @@ describe("peer chain", function()
       accepted({ "direct" }, { pins = { pin, direct } })
     end)
 
+    it("an intermediate in the place of a root, which says what a pin of it would", function()
+      accepted({ "leaf" }, { roots = { "middle" } })
+      accepted({ "leaf", "middle" }, { roots = { "middle" } })
+    end)
+
     it("a client's certificate", function()
       issue({ name = "client", issuer = "root",
         extensions = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth" })

@@ -40,7 +40,7 @@ describe("neap", function()
 
   it("helps with itself and each command", function()
     for _, words in ipairs { "--help", "run --help", "serve --help", "get --help", "cert --help",
-      "options --help" } do
+      "pin --help", "options --help" } do
       local output, status = helper.run(neap .. " " .. words)
       assert.equal(0, status, words)
       assert.matches("neap", output)
@@ -65,6 +65,7 @@ describe("neap", function()
       ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
       ["serve . --cert x"] = "go together",
       ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
+      ["get --pin sha256//x https://x/"] = "a pin is sha256//BASE64, not sha256//x", ["pin"] = "which file",
     } do
       local output, status = helper.run(neap .. " " .. words)
       assert.equal(2, status, words .. ": " .. output)
@@ -123,6 +124,46 @@ describe("neap", function()
     assert.equal(1, status)
     assert.matches("unknown_ca", output)
     assert.equal(0, server:stop())
+  end)
+
+  it("knows a server by the pin of its key, beside the roots or alone", function()
+    local made = folder .. "/pinned"
+    assert.equal(0, select(2, helper.run(neap .. " cert " .. made)))
+    assert.equal(0, select(2, helper.run(neap .. " cert " .. made .. "/other")))
+    helper.write_file(folder .. "/page.txt", "a page")
+    local server = support.start(("serve %s --listen 127.0.0.1:0 --cert %s/cert.pem --key %s/key.pem")
+      :format(folder, made, made))
+    local function pin_of(path)
+      local output, status = helper.run(("%s pin %s/cert.pem"):format(neap, path))
+      assert.equal(0, status, output)
+      return output:match("^(sha256//%S+)\n$")
+    end
+    local good, other = pin_of(made), pin_of(made .. "/other")
+    local trusted = "--ca " .. made .. "/cert.pem"
+    for words, what in pairs {
+      ["-k --pin GOOD"] = true, ["TRUSTED --pin GOOD"] = true, ["-k --pin OTHER --pin GOOD"] = true,
+      ["-k --pin 'OTHER;GOOD'"] = true, ["-k --pin OTHER"] = "pinned", ["TRUSTED --pin OTHER"] = "pinned",
+      ["--pin GOOD"] = "unknown_ca", -- the system's roots do not know it
+    } do
+      words = words:gsub("%u%u+", { GOOD = good, OTHER = other, TRUSTED = trusted })
+      local output, status = helper.run(("%s get %s %spage.txt"):format(neap, words, server.url))
+      if what == true then
+        assert.same({ "a page", 0 }, { output, status }, words)
+      else
+        assert.same({ 1, what }, { status, output:match(what) }, words .. ": " .. output)
+      end
+    end
+    assert.equal(0, server:stop())
+  end)
+
+  it("says the pins of several certificates with their files, and of none", function()
+    local made = folder .. "/several"
+    assert.equal(0, select(2, helper.run(neap .. " cert " .. made)))
+    local output = helper.run(("%s pin %s/cert.pem %s/cert.pem"):format(neap, made, made))
+    assert.matches("^sha256//%S+  %S+/cert.pem\nsha256//%S+  %S+/cert.pem\n$", output)
+    local said, status = helper.run(("%s pin %s/key.pem"):format(neap, made))
+    assert.equal(1, status)
+    assert.matches("^neap: %S+/key.pem: ", said)
   end)
 
   it("refuses a port that is in use", function()

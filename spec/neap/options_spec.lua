@@ -39,7 +39,7 @@ describe("an option that is not what it must be", function()
   it("is refused by neap.client also where it is a config's", function()
     for message, given in pairs {
       ["unknown option 'timeot'"] = { timeot = 5 },
-      ["option 'pins' must be 32 bytes or 64 hex digits"] = { pins = "zz" },
+      ["option 'pins' must be sha256//BASE64, 32 bytes or 64 hex digits"] = { pins = "zz" },
       ["option 'max_idle_timeout' must be"] = { max_idle_timeout = {} },
     } do
       local ok, err = pcall(function() neap.client(given) end)

@@ -20,6 +20,8 @@ connection for each server, into files of the folder that -o names.
   -f, --fail       exit with 1 when the status is 400 or more
   -k, --insecure   do not verify the server's certificate
   --ca FILE        trust the certificates in FILE (or folder) instead of the system's
+  --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
+                   times, then one of them. With -k the pin alone says who the server is
   --sessions FILE  resume TLS sessions that are kept in FILE, and keep the new ones there
   --timeout S      seconds that a fetch may take in all (no bound)
   --progress-timeout S  seconds without progress before giving up (30)
@@ -34,6 +36,7 @@ local SPEC = {
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
+  ["--pin"] = { "pins", true, many = true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
   ["--progress-timeout"] = { "progress_timeout", true },
   ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
@@ -139,6 +142,19 @@ local function make_request(found)
   return request
 end
 
+-- All pins that were given (curl's list with ";" as well): nil when there are none; or nil and the one that is no pin.
+local function read_pins(given)
+  local pins
+  for _, list in ipairs(given or {}) do
+    for pin in list:gmatch("[^;]+") do
+      if not pin:match("^sha256//" .. ("[%w+/]"):rep(43) .. "=$") then return nil, pin end
+      pins = pins or {}
+      pins[#pins + 1] = pin
+    end
+  end
+  return pins, not pins and given and given[1] or nil
+end
+
 -- Fetches one URL; the exit code.
 local function fetch(cli, client, address, found, request)
   local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
@@ -211,10 +227,14 @@ function get.main(cli, args)
   end
   local request, message = make_request(found)
   if not request then return cli.fail(2, message) end
+  local pins, wrong = read_pins(found.pins)
+  if wrong then return cli.usage("get", "a pin is sha256//BASE64, not ", wrong) end
+  -- Pins alone would say enough to the library; here they come on top, unless -k says that they are to be all.
+  local ca = found.ca or (pins and not found.insecure) or nil
 
   return cli.in_loop(function()
     local neap = require "neap"
-    local client = neap.client { verify_peer = not found.insecure, ca = found.ca, session_file = found.sessions,
+    local client = neap.client { verify_peer = not found.insecure, ca = ca, pins = pins, session_file = found.sessions,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
     local jobs = {}
