@@ -16,6 +16,7 @@
 #define LIMIT_SERVER_NAME 255u       /* bytes of a host name (RFC 1035 §2.3.4) */
 #define LIMIT_TLS_PARAMETERS 4096u   /* bytes of our own transport parameters */
 #define LIMIT_TICKET 4096u           /* bytes of a session ticket that a client keeps */
+#define LIMIT_SESSION_DATA 256u      /* bytes that the layer above keeps with a session */
 #define LIMIT_TICKETS_TRIED 4u       /* of a ClientHello that a server looks into */
 #define LIMIT_SESSIONS 256u          /* that a client keeps, */
 #define LIMIT_SESSIONS_SERVER 16u    /* and of them with one server; */

@@ -241,6 +241,27 @@ NEAP_API int64_t neap_config_save_sessions(const neap_config *config, void *out,
  * could be read before them is kept. */
 NEAP_API int neap_config_load_sessions(neap_config *config, const void *saved, size_t size);
 
+/* 0-RTT (RFC 8446 §2.3, RFC 9001 §4.6), with the option early_data. A client that resumes may send on streams before the server
+ * has answered; the server may read that, and answer, before the handshake is complete. Who has seen such packets can send them
+ * again: what is read early may have been read by another server that the same ticket is good for, so that only what does no
+ * harm twice may be done before the handshake is complete. */
+
+/** What decides whether a server reads early data, once a client has shown that it has the key of a ticket: 1 when `id`,
+ * which is that ClientHello's and no other's, was never seen and is now noted until `expires` (seconds of the config's wall
+ * clock; a second later the ClientHello is too old to be read early), or 0 when it was seen, or nobody can say (RFC 8446
+ * §8.2). All servers that have the same ticket keys must ask the same register, and one that began less than 21 seconds ago
+ * may not know what another read before. It is called from neap_conn_recv and neap_endpoint_recv, and may not call the
+ * library. `context` (may be NULL) is kept. NULL, the default: no early data is read, and no ticket says that it would be. */
+NEAP_API void neap_config_set_strike(neap_config *config,
+                                     int (*strike)(void *context, const uint8_t id[32], int64_t expires),
+                                     void *context);
+
+/** What a server's owner wants to be the same when early data is read as when the ticket was given, above what QUIC itself
+ * looks after: HTTP/3's settings. It is in each ticket; a ticket with other bytes resumes, but its early data is refused.
+ * At most 256 bytes; 0, NEAP_ERR_ARGUMENT for more, NEAP_ERR_STATE while connections or endpoints are made with the config.
+ * The client never sees them. */
+NEAP_API int neap_config_set_session_data(neap_config *config, const void *data, size_t size);
+
 /** Called for each TLS secret with one line in NSS key log format, without line end, that is good during the call; it
  * may not call the library. NULL: off. `context` (may be NULL) is kept. */
 NEAP_API void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line),
@@ -428,6 +449,36 @@ NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
 /** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). False before it is
  * established. */
 NEAP_API bool neap_conn_is_resumed(const neap_conn *conn);
+
+enum neap_early {
+    NEAP_EARLY_NONE,     /* there is no early data; of a server also before it has read the ClientHello */
+    NEAP_EARLY_OFFERED,  /* a client's: it may be sent, and the server has not answered */
+    NEAP_EARLY_ACCEPTED, /* the server reads it */
+    NEAP_EARLY_REJECTED, /* the client offered it, and the server passes it over */
+};
+/** What became of the connection's 0-RTT. It is OFFERED as soon as neap_connect returns, or never; a change leaves the mark that
+ * neap_endpoint_next tells of. */
+NEAP_API enum neap_early neap_conn_early(const neap_conn *conn);
+/** A client's: streams may be opened and sent on although the handshake is not complete. Limits are those that the server had
+ * when it gave the ticket. Who does so takes care that it may be done twice, and can do it once more: see
+ * neap_conn_begin_again. */
+NEAP_API bool neap_conn_is_early(const neap_conn *conn);
+/** A server's: this stream is the client's, something of it came, and the handshake is not complete: it came in 0-RTT packets,
+ * and another may have sent them again. False from the moment at which neap_conn_is_established: then the client itself
+ * has proved that it is there, and it was no repetition. */
+NEAP_API bool neap_conn_stream_is_early(const neap_conn *conn, uint64_t id);
+/** A client's whose early data was rejected while it had opened streams: whoever opened them lets go of them, and says so by
+ * this. All its streams are gone then, and the next ones begin with the first id; the peer's are as they were. Until then none
+ * can be opened (NEAP_ERR_STATE), and nothing is sent on those that there are. Where no stream was opened early
+ * there is nothing to say. 0; NEAP_ERR_STATE when this is not so (also a second time), NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_begin_again(neap_conn *conn);
+/** What a client wants to know when a session of this connection lets it send early: HTTP/3's settings of the server. It is kept
+ * with the sessions that came and those that come. At most 256 bytes, copied. 0; NEAP_ERR_ARGUMENT; NEAP_ERR_STATE of a server, of
+ * a client before it is established, and where no sessions are kept that allow early data; NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_conn_set_session_data(neap_conn *conn, const void *data, size_t size);
+/** What was kept so with the session that a client offered early data with; NULL and 0 without, and once the handshake is
+ * confirmed. Lives until then. */
+NEAP_API const void *neap_conn_session_data(const neap_conn *conn, size_t *size);
 /** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 
@@ -547,7 +598,7 @@ static inline bool neap_stream_is_server_initiated(uint64_t id)
 }
 
 /** The next stream of ours: its id; NEAP_ERR_STREAM_LIMIT (the peer's MAX_STREAMS, RFC 9000 §4.6; nothing before the
- * handshake is complete), NEAP_ERR_CLOSED, NEAP_ERR_LIMIT (65536 streams are kept), NEAP_ERR_NO_MEMORY. */
+ * handshake is complete, but for neap_conn_is_early), NEAP_ERR_STATE (neap_conn_begin_again is waited for), NEAP_ERR_CLOSED, NEAP_ERR_LIMIT (65536 streams are kept), NEAP_ERR_NO_MEMORY. */
 NEAP_API int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional);
 
 /** Queue bytes (copied) and perhaps the end of a stream. Returns how many were taken: fewer than `size` when flow

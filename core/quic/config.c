@@ -44,6 +44,7 @@ static void tell_tls(neap_config *config)
 {
     config->tls.verify_peer = config_option(config, OPTION_verify_peer) != 0;
     config->tls.resumption = config_option(config, OPTION_resumption) != 0;
+    config->tls.early_data = config_option(config, OPTION_early_data) != 0;
     config->tls.ticket_lifetime = (uint32_t)((config_option(config, OPTION_ticket_lifetime) + 999) / 1000);
 }
 
@@ -263,6 +264,26 @@ int64_t neap_config_save_sessions(const neap_config *config, void *out, size_t s
 int neap_config_load_sessions(neap_config *config, const void *saved, size_t size)
 {
     return neap_sessions_load(&config->sessions, span_of(saved, size));
+}
+
+void neap_config_set_strike(neap_config *config,
+                            int (*strike)(void *context, const uint8_t id[32], int64_t expires),
+                            void *context)
+{
+    config->tls.strike = strike;
+    config->tls.strike_context = context;
+}
+
+int neap_config_set_session_data(neap_config *config, const void *data, size_t size)
+{
+    if (size > LIMIT_SESSION_DATA)
+        return NEAP_ERR_ARGUMENT;
+    if (is_in_use(config))
+        return NEAP_ERR_STATE;
+    if (size)
+        memcpy(config->tls.session_data, data, size);
+    config->tls.session_data_size = (uint16_t)size;
+    return 0;
 }
 
 void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line), void *context)

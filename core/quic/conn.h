@@ -191,6 +191,7 @@ struct neap_conn {
     bool is_resumed : 1; /* TLS went on from an earlier session */
     bool peer_cids_changed : 1;
     bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
+    unsigned early : 2;         /* enum neap_early */
     bool is_server;
     bool owes_handshake_done, owes_ping;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */

@@ -58,6 +58,12 @@ struct tls_config {
     uint32_t ticket_lifetime;    /* seconds, of a server's; 0: it gives none */
     struct ticket_keys tickets;  /* a server's */
     struct session_store *store; /* a client's; NULL: it keeps none */
+    bool early_data; /* a client offers it with a session that allows it, a server allows and takes it */
+    /* A server's: whether a ClientHello was never seen before (neap_config_set_strike); NULL: nobody can say. */
+    int (*strike)(void *context, const uint8_t id[32], int64_t expires);
+    void *strike_context;
+    uint16_t session_data_size; /* a server's: what a ticket must have in it for its early data to be taken */
+    uint8_t session_data[LIMIT_SESSION_DATA];
 };
 
 struct tls;

@@ -337,6 +337,36 @@ static int conn_is_resumed(lua_State *L)
     return push_state(L, neap_conn_is_resumed, false);
 }
 
+/* conn:early() -> "none" | "offered" | "accepted" | "rejected": what became of its 0-RTT */
+static int conn_early(lua_State *L)
+{
+    static const char *const words[] = {[NEAP_EARLY_NONE] = "none",
+                                        [NEAP_EARLY_OFFERED] = "offered",
+                                        [NEAP_EARLY_ACCEPTED] = "accepted",
+                                        [NEAP_EARLY_REJECTED] = "rejected"};
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    lua_pushstring(L, words[core->conn != NULL ? neap_conn_early(core->conn) : NEAP_EARLY_NONE]);
+    return 1;
+}
+
+static int conn_is_early(lua_State *L)
+{
+    return push_state(L, neap_conn_is_early, false);
+}
+
+/* conn:begin_again() -> true | nil, message, code: who opened streams early, in vain, has let go of them */
+static int conn_begin_again(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int result = neap_conn_begin_again(core->conn);
+    neap_lua_conn_touch(core);
+    return neap_lua_result(L, result);
+}
+
 static int conn_is_confirmed(lua_State *L)
 {
     return push_state(L, neap_conn_is_confirmed, false);
@@ -606,6 +636,9 @@ void neap_lua_open_conn(lua_State *L)
         {"is_server", conn_is_server},
         {"is_established", conn_is_established},
         {"is_resumed", conn_is_resumed},
+        {"early", conn_early},
+        {"is_early", conn_is_early},
+        {"begin_again", conn_begin_again},
         {"is_confirmed", conn_is_confirmed},
         {"is_draining", conn_is_draining},
         {"is_closed", conn_is_closed},

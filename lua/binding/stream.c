@@ -132,6 +132,15 @@ static int stream_finished(lua_State *L)
     return 1;
 }
 
+static int stream_is_early(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint64_t id = neap_lua_check_u64(L, 2);
+
+    lua_pushboolean(L, core->conn != NULL && neap_conn_stream_is_early(core->conn, id));
+    return 1;
+}
+
 static int is_flushed(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
@@ -216,6 +225,7 @@ const luaL_Reg neap_lua_stream_methods[] = {
     {"stream_shutdown", stream_shutdown},
     {"stream_error", stream_error},
     {"stream_finished", stream_finished},
+    {"stream_is_early", stream_is_early},
     {"is_flushed", is_flushed},
     {"readable_next", readable_next},
     {"writable_next", writable_next},

@@ -601,6 +601,9 @@ function Connection:is_closed() end
 --- Whether the handshake went on from an earlier TLS session. Connections that were made with equal options share theirs.
 ---@return boolean
 function Connection:is_resumed() end
+--- What became of its 0-RTT.
+---@return "none"|"offered"|"accepted"|"rejected"
+function Connection:early() end
 ---@return string? message
 ---@return neap.Code? code
 ---@return integer? number
@@ -610,6 +613,9 @@ function Connection:error() end
 ---@field id integer
 ---@field connection neap.Connection
 local Stream = {}
+--- Of a server's: whether it came by 0-RTT and the handshake is not complete yet, so that somebody may have sent it again.
+---@return boolean
+function Stream:is_early() end
 ---@param what? integer|"*l"|"*a"
 ---@return string? bytes
 ---@return string? message

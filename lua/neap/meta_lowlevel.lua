@@ -176,6 +176,23 @@ function Conn:is_confirmed() end
 --- Whether TLS went on from an earlier session, without a certificate.
 ---@return boolean
 function Conn:is_resumed() end
+--- What became of its 0-RTT.
+---@return "none"|"offered"|"accepted"|"rejected"
+function Conn:early() end
+--- Whether streams may be opened and sent on before the handshake is complete: a client's, with the option early_data.
+---@return boolean
+function Conn:is_early() end
+--- Of a client whose early data was rejected: the streams that it opened are gone, and the next ones begin anew. Until
+--- then none can be opened.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:begin_again() end
+--- Whether what a client sent on this stream came before the handshake was complete, which it is not yet: somebody may
+--- have sent it again.
+---@param id integer
+---@return boolean
+function Conn:stream_is_early(id) end
 ---@return boolean
 function Conn:is_draining() end
 ---@return boolean

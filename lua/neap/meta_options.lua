@@ -29,5 +29,6 @@
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
+---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
 ---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

@@ -232,6 +232,11 @@ function Stream:stop(code)
   return self._conn:stream_shutdown(self.id, "read", code or 0)
 end
 
+--- Of a server's: whether it came by 0-RTT and the handshake is not complete yet: somebody may have sent it again.
+function Stream:is_early()
+  return self._conn:stream_is_early(self.id)
+end
+
 --- Whether both sides can speak.
 function Stream:is_bidirectional()
   return self.id % 4 < 2
@@ -401,6 +406,11 @@ end
 --- Whether the handshake went on from an earlier TLS session.
 function Connection:is_resumed()
   return self._conn:is_resumed()
+end
+
+--- What became of its 0-RTT: "none", "offered", "accepted" or "rejected".
+function Connection:early()
+  return self._conn:early()
 end
 
 --- Closes with a code of the application's and a reason.
