@@ -5,6 +5,7 @@
 #include "host/strikes.h"
 
 #include "host/host.h"
+#include "quic/config.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -252,4 +253,50 @@ bool neap_strikes_note(struct strikes *s, const uint8_t id[32], int64_t expires,
             return look(bucket, print, seconds, &place, &held) == 1;
     }
     return false;
+}
+
+/* ---- of a config */
+
+struct config_strikes {
+    const neap_config *config;
+    struct strikes *strikes;
+};
+
+static int strike(void *context, const uint8_t id[32], int64_t expires)
+{
+    struct config_strikes *own = context;
+    const neap_env *env = &own->config->env;
+
+    return neap_strikes_note(own->strikes, id, expires, env->wall_clock(env->context));
+}
+
+static void release(void *context)
+{
+    struct config_strikes *own = context;
+
+    neap_strikes_close(own->strikes);
+    free(own);
+}
+
+int neap_config_use_strikes(neap_config *config, const char *path, const char **why)
+{
+    struct config_strikes *own;
+
+    if (!path && config->has_ticket_keys)
+        return neap_say(why, NEAP_ERR_STATE,
+                        "others may have these ticket keys, so that a register in memory knows too little");
+    own = calloc(1, sizeof *own);
+    if (!own)
+        return neap_say(why, NEAP_ERR_NO_MEMORY, "no memory for the strike register");
+    own->config = config;
+    int rc = neap_strikes_open(path, config_option(config, OPTION_strike_entries),
+                               config->env.wall_clock(config->env.context), &own->strikes, why);
+    if (rc) {
+        int kept = errno;
+        free(own);
+        errno = kept;
+        return rc;
+    }
+    neap_config_own_strike(config, strike, own, release, !path);
+    return 0;
 }

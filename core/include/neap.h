@@ -223,7 +223,8 @@ NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t s
  * machines that are to take each other's tickets. They are as secret as the private key: who has one of them and sees a
  * ticket can be taken for the server by the client that resumes with it. The first seals, all open: a new one is first
  * added behind, then put in front, and the old one goes after the option ticket_lifetime. From each comes a key of its
- * own for every ticket_lifetime by the wall clock. May be called at any time. 0 or NEAP_ERR_ARGUMENT. */
+ * own for every ticket_lifetime by the wall clock. May be called at any time. 0; NEAP_ERR_ARGUMENT; NEAP_ERR_STATE with a register of early
+ * data in memory (neap_config_use_strikes), which knows nothing of what the others read. */
 NEAP_API int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], size_t count);
 
 /* A client's sessions (RFC 8446 §2.2). With the option resumption a client's connections keep what their server gives
@@ -255,6 +256,16 @@ NEAP_API int neap_config_load_sessions(neap_config *config, const void *saved, s
 NEAP_API void neap_config_set_strike(neap_config *config,
                                      int (*strike)(void *context, const uint8_t id[32], int64_t expires),
                                      void *context);
+
+/** Have the library keep that register, a table of the option strike_entries, set before. In a file, which is made when there is
+ * none: for all programs of one machine that have the same ticket keys, also one after the other. It is the owner's alone to
+ * write; while anybody has it open it is neither removed (then nothing is read early any more) nor cut. One that is new, or
+ * of before the machine's last start, has early data refused for 30 seconds. Or in memory (`path` NULL): for the ticket keys
+ * that a config makes for itself, and for it and its copies behind a fork; with keys of the application's it is
+ * NEAP_ERR_STATE. A table that is full has early data refused, and forgets nothing. 0; NEAP_ERR_SYSTEM (errno tells),
+ * NEAP_ERR_ARGUMENT (the file is no such table, others may write it, or it has another number of entries),
+ * NEAP_ERR_NO_MEMORY: what there was before stays. `why` as above. */
+NEAP_API int neap_config_use_strikes(neap_config *config, const char *path, const char **why);
 
 /** What a server's owner wants to be the same when early data is read as when the ticket was given, above what QUIC itself
  * looks after: HTTP/3's settings. It is in each ticket; a ticket with other bytes resumes, but its early data is refused.

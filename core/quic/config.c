@@ -103,6 +103,13 @@ neap_config *neap_config_retain(neap_config *config)
     return config;
 }
 
+static void drop_strike(neap_config *config)
+{
+    if (config->strike_release)
+        config->strike_release(config->tls.strike_context);
+    config->strike_release = NULL;
+}
+
 void neap_config_free(neap_config *config)
 {
     if (!config || --config->references > 0)
@@ -110,6 +117,7 @@ void neap_config_free(neap_config *config)
     for (size_t i = 0; i < config->tls.identity_count; i++)
         neap_identity_free(config->tls.identities[i]);
     neap_sessions_free(&config->sessions);
+    drop_strike(config);
     if (config->tls.trust)
         neap_trust_free(config->tls.trust);
     if (config->crypto)
@@ -252,6 +260,9 @@ int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], 
 {
     if (count == 0 || count > TICKET_KEYS_MOST)
         return NEAP_ERR_ARGUMENT;
+    if (config->strikes_are_private)
+        return NEAP_ERR_STATE;
+    config->has_ticket_keys = true;
     neap_ticket_keys_set(&config->tls.tickets, keys, count);
     return 0;
 }
@@ -266,12 +277,22 @@ int neap_config_load_sessions(neap_config *config, const void *saved, size_t siz
     return neap_sessions_load(&config->sessions, span_of(saved, size));
 }
 
+void neap_config_own_strike(neap_config *config,
+                            int (*strike)(void *context, const uint8_t id[32], int64_t expires),
+                            void *context, void (*release)(void *context), bool is_private)
+{
+    drop_strike(config);
+    config->tls.strike = strike;
+    config->tls.strike_context = context;
+    config->strike_release = release;
+    config->strikes_are_private = is_private;
+}
+
 void neap_config_set_strike(neap_config *config,
                             int (*strike)(void *context, const uint8_t id[32], int64_t expires),
                             void *context)
 {
-    config->tls.strike = strike;
-    config->tls.strike_context = context;
+    neap_config_own_strike(config, strike, context, NULL, false);
 }
 
 int neap_config_set_session_data(neap_config *config, const void *data, size_t size)

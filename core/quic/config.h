@@ -23,6 +23,9 @@ struct neap_config {
     struct token_keys tokens;
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */
+    bool has_ticket_keys;           /* of the application's, which others may have too */
+    bool strikes_are_private;       /* the register of early data knows what this config took, and no more */
+    void (*strike_release)(void *); /* of tls.strike_context, when it is the config's */
     struct receive_budget received; /* of all its connections */
     void *shared;                   /* neap_conn_shared, NULL until it is asked for */
     size_t shared_size;
@@ -40,6 +43,11 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env);
 /** Compute AES-GCM with the engine of this name, if it is here. Before anything is made with the config. */
 void neap_config_choose_engine(neap_config *config, const char *engine);
 neap_config *neap_config_retain(neap_config *config);
+/** As neap_config_set_strike with a register that is the config's from now on: `release` (NULL: it is not) frees it.
+ * `is_private`: it does not know what others took who have the same ticket keys. */
+void neap_config_own_strike(neap_config *config,
+                            int (*strike)(void *context, const uint8_t id[32], int64_t expires),
+                            void *context, void (*release)(void *context), bool is_private);
 /** A connection of an endpoint goes: taken out of it and freed. */
 void neap_endpoint_forget(neap_conn *conn);
 /** The application left something to send: the connection's endpoint, if it has one, gives it a turn. */

@@ -58,6 +58,8 @@
       "a client keeps sessions and resumes them, a server gives tickets for that and takes them")          \
     X(early_data, BOOLEAN, 0, 0, 1,                                                                        \
       "0-RTT: a client that resumes may send at once, a server may read that; others may send it again")   \
+    X(strike_entries, COUNT, 65536, 16, 268435456,                                                         \
+      "ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each")         \
     X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                               \
       "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")   \
     X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")

@@ -1,4 +1,4 @@
-/* What of a config is text: protocols, certificates, roots, pins, secrets, the keylog. What is not PEM or DER is the
+/* What of a config is text: protocols, certificates, roots, pins, secrets, the register of early data, the keylog. What is not PEM or DER is the
  * path of a file that holds it. */
 #include "binding.h"
 
@@ -337,6 +337,36 @@ static int set_keylog(lua_State *L, struct config_core *core)
     return 0;
 }
 
+/* What a server reads early is noted: in the file, or in memory. */
+static int set_strikes(lua_State *L, struct config_core *core)
+{
+    const char *why = NULL;
+
+    lua_getfield(L, 1, "early_data");
+    lua_getfield(L, 1, "cert");
+    lua_getfield(L, 1, "certs");
+    bool reads_early = lua_toboolean(L, -3) && !(lua_isnil(L, -2) && lua_isnil(L, -1));
+    lua_pop(L, 3);
+    lua_getfield(L, 1, "strike_file");
+    const char *path = lua_tostring(L, -1);
+    if (path == NULL && !lua_isnil(L, -1))
+        luaL_error(L, "option 'strike_file' must be a path");
+    if (!reads_early) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    errno = 0;
+    int result = neap_config_use_strikes(core->config, path, &why);
+    if (result == NEAP_ERR_SYSTEM)
+        return neap_lua_system_error(L, path, errno);
+    lua_pop(L, 1);
+    if (result == NEAP_ERR_STATE)
+        return material_error(
+            L, NEAP_ERR_ARGUMENT, "early_data",
+            "with ticket_key_file it needs strike_file, the path of a file that all servers with these keys share");
+    return result == NEAP_OK ? 0 : material_error(L, result, path != NULL ? path : "early_data", why);
+}
+
 int neap_lua_certificate_pin(lua_State *L)
 {
     const neap_config *config = neap_lua_check_config(L, 1)->config;
@@ -363,6 +393,8 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     int failed = set_ticket_keys(L, core);
     if (failed == 0)
         failed = add_certificates(L, core);
+    if (failed == 0)
+        failed = set_strikes(L, core);
     if (failed == 0)
         failed = for_each(L, core, "ca", add_ca);
     if (failed == 0)

@@ -101,6 +101,7 @@ function neap.static(folder, options) end
 ---@field memory_limit? integer bytes for all connections; 0: no bound (a quarter of the machine's or the cgroup's)
 ---@field static_secret? string
 ---@field ticket_key_file? string a file with 1 to 4 keys of session tickets, a line of 64 hex digits each
+---@field strike_file? string a server's register of the early data that was read, which all with these ticket keys share
 
 ---@class neap.App
 local App = {}

@@ -30,5 +30,6 @@
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
 ---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again
+---@field strike_entries? integer ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
 ---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

@@ -15,6 +15,7 @@ options.MATERIAL = {
   { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },
   { "ticket_key_file", "path of 1 to 4 keys of tickets: lines of 64 hex digits, the first seals; as secret as `key`" },
+  { "strike_file", "path of a register of early data that was read; all with one `ticket_key_file` share it" },
   { "memory_limit", "bytes for all connections, 0: no bound; a quarter of the machine's or the cgroup's unless told" },
   { "seed", "all randomness follows from it: for simulations only" },
   { "wall_clock", "seconds since 1970, fixed: for simulations only" },

@@ -200,3 +200,13 @@ describe("a strike register in a file", function()
       select(2, strikes.open("/dev/null", 16, NOW)))
   end)
 end)
+
+describe("the strike register of a config", function()
+  it("is in memory for keys of its own alone", function()
+    local path = in_folder()
+    -- -19: NEAP_ERR_STATE, -16: NEAP_ERR_SYSTEM
+    assert.equal("0 -19 0 0 -19 -16: others may have these ticket keys, so that a register in memory knows too little",
+      strikes.config(path))
+    assert.equal(64 + 4 * 65536, #helper.read_file(path))
+  end)
+end)

@@ -6,6 +6,7 @@
 #include "units.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -123,9 +124,32 @@ static int race_all(lua_State *L)
     return 2;
 }
 
+/* config(path) → the results of what a config is told, one after the other, as numbers in one text */
+static int config(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1), *why = "";
+    static const uint8_t keys[1][32] = {{1}};
+    neap_config *c = neap_config_new(NULL);
+    char text[200];
+
+    int memory = neap_config_use_strikes(c, NULL, &why);
+    int keys_beside = neap_config_set_ticket_keys(c, keys, 1);
+    int file = neap_config_use_strikes(c, path, &why);
+    int keys_then = neap_config_set_ticket_keys(c, keys, 1);
+    int memory_then = neap_config_use_strikes(c, NULL, &why);
+    int nowhere = neap_config_use_strikes(c, "/nowhere/strikes", NULL);
+    snprintf(text, sizeof text, "%d %d %d %d %d %d: %s", memory, keys_beside, file, keys_then, memory_then,
+             nowhere, why);
+    neap_config_set_strike(c, NULL, NULL);
+    neap_config_free(c);
+    lua_pushstring(L, text);
+    return 1;
+}
+
 int neap_units_strikes(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"open", open_register}, {"race", race_all}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"open", open_register}, {"race", race_all}, {"config", config}, {NULL, NULL}};
 
     luaL_newmetatable(L, TYPE);
     lua_pushvalue(L, -1);
