@@ -148,21 +148,24 @@ bool neap_identity_matches(const struct identity *identity, const char *name);
 unsigned neap_identity_handshake_rate(const struct identity *identity);
 /** The first of the peer's `schemes` (wire order, big-endian pairs) that this key can use, 0 when none. */
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes);
-/* A signature that is made or on its way: the key may live in another process or device. It may be moved. */
-struct signing {
-    struct signer *signer; /* who is at it; NULL: nobody any more */
-    void *work;            /* the signer's own meanwhile */
+struct signature {
     size_t size;
-    uint8_t signature[CRYPTO_MAX_SIGNATURE];
+    uint8_t bytes[CRYPTO_MAX_SIGNATURE];
 };
-#define SIGNING_LATER 1
-/** Begin to sign `message` (not a hash). 0: the signature is in *out. SIGNING_LATER: it comes; then the signing is ended
- * with one of the two below, before the identity is freed. Or NEAP_ERR_UNSUPPORTED, NEAP_ERR_CRYPTO. */
-int neap_signing_begin(struct identity *identity, uint16_t scheme, struct span message, struct signing *out);
-/** Ask for a signature that was to come later: results as above. */
-int neap_signing_finish(struct signing *signing);
-/** Nobody waits for it any more. */
-void neap_signing_cancel(struct signing *signing);
+/** Sign `message` (not a hash) with the key of the identity. 0, NEAP_ERR_UNSUPPORTED (a scheme that the key cannot, or
+ * the key is elsewhere) or NEAP_ERR_CRYPTO. */
+int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message,
+                       struct signature *out);
+/** A chain whose private key is elsewhere: it is not asked here for any signature. As neap_identity_new. */
+struct identity *neap_identity_new_without_key(struct crypto *crypto, struct span chain, struct failure *why);
+bool neap_identity_has_key(const struct identity *identity);
+/** Whether a signature that somebody else made over `message` is the leaf's. 0 or NEAP_ERR_CRYPTO. */
+int neap_identity_verify(const struct identity *identity, uint16_t scheme, struct span message,
+                         struct span signature);
+#define CRYPTO_MAX_DIGEST 64u
+/** What a device that signs digests is given for a scheme: the digest of `message`, and its size; 0 for Ed25519, which
+ * signs messages. */
+size_t neap_scheme_digest(uint16_t scheme, struct span message, uint8_t out[CRYPTO_MAX_DIGEST]);
 
 /** Roots and pins that a peer's chain is checked against. */
 struct trust;

@@ -11,11 +11,10 @@
 
 struct identity {
     struct crypto *crypto;
-    struct signer *signer;
+    struct signer *signer; /* NULL: the key is elsewhere */
     struct certificate leaf;
     struct span chain[LIMIT_TLS_CHAIN];
     size_t count;
-    bool key_is_elsewhere;
 };
 
 #define ED25519_COST 40u /* µs, as struct provider_costs */
@@ -112,11 +111,11 @@ static int check_pair(struct identity *identity, struct failure *why)
     struct signature_algorithm algorithm = algorithms[identity->leaf.key.kind];
     struct span message = span_of_string("this key signs for this certificate");
     struct signer *signer = identity->signer;
-    struct signing made = {0};
+    struct signature made = {0};
 
-    if (signer->methods->begin(signer, algorithm, message, &made) ||
+    if (signer->methods->sign(signer, algorithm, message, &made) ||
         neap_signature_verify(identity->crypto, &identity->leaf.key, algorithm, message,
-                              span_of(made.signature, made.size)))
+                              span_of(made.bytes, made.size)))
         return neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key does not fit the certificate");
     return 0;
 }
@@ -161,18 +160,14 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
     return NULL;
 }
 
-struct identity *neap_identity_new_with(struct crypto *crypto, struct span chain, struct signer *signer,
-                                        struct failure *why)
+struct identity *neap_identity_new_without_key(struct crypto *crypto, struct span chain, struct failure *why)
 {
-    struct identity *identity = new_identity(crypto, chain, why);
+    return new_identity(crypto, chain, why);
+}
 
-    if (!identity) {
-        neap_signer_free(signer);
-        return NULL;
-    }
-    identity->signer = signer;
-    identity->key_is_elsewhere = true;
-    return identity;
+bool neap_identity_has_key(const struct identity *identity)
+{
+    return identity->signer != NULL;
 }
 
 void neap_identity_free(struct identity *identity)
@@ -201,7 +196,7 @@ unsigned neap_identity_handshake_rate(const struct identity *identity)
                          : key->kind == KEY_ED25519 ? ED25519_COST
                                                     : rsa_cost(costs->rsa_2048, key->bits);
 
-    return identity->key_is_elsewhere ? 0 : (unsigned)(1000000 / (costs->handshake + signature));
+    return identity->signer ? (unsigned)(1000000 / (costs->handshake + signature)) : 0;
 }
 
 size_t neap_identity_chain_count(const struct identity *identity)
@@ -236,31 +231,30 @@ uint16_t neap_identity_scheme(const struct identity *identity, struct span schem
     return 0;
 }
 
-int neap_signing_begin(struct identity *identity, uint16_t scheme, struct span message, struct signing *out)
+/* How the leaf's key signs under a scheme; false when it does not. */
+static bool find_algorithm(const struct identity *identity, uint16_t scheme, struct signature_algorithm *out)
 {
-    struct signature_algorithm algorithm;
     enum key_kind key;
 
-    *out = (struct signing){0};
-    if (!neap_scheme_info(scheme, &algorithm, &key) || key != identity->leaf.key.kind)
+    return neap_scheme_info(scheme, out, &key) && key == identity->leaf.key.kind;
+}
+
+int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message, struct signature *out)
+{
+    struct signature_algorithm algorithm;
+
+    *out = (struct signature){0};
+    if (!identity->signer || !find_algorithm(identity, scheme, &algorithm))
         return NEAP_ERR_UNSUPPORTED;
-    int rc = identity->signer->methods->begin(identity->signer, algorithm, message, out);
-    out->signer = rc == SIGNING_LATER ? identity->signer : NULL;
-    return rc;
+    return identity->signer->methods->sign(identity->signer, algorithm, message, out);
 }
 
-int neap_signing_finish(struct signing *signing)
+int neap_identity_verify(const struct identity *identity, uint16_t scheme, struct span message,
+                         struct span signature)
 {
-    int rc = signing->signer->methods->finish(signing->signer, signing);
+    struct signature_algorithm algorithm;
 
-    if (rc != SIGNING_LATER)
-        signing->signer = NULL;
-    return rc;
-}
-
-void neap_signing_cancel(struct signing *signing)
-{
-    if (signing->signer)
-        signing->signer->methods->cancel(signing->signer, signing);
-    signing->signer = NULL;
+    if (!find_algorithm(identity, scheme, &algorithm))
+        return NEAP_ERR_CRYPTO;
+    return neap_signature_verify(identity->crypto, &identity->leaf.key, algorithm, message, signature);
 }

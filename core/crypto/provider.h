@@ -5,20 +5,15 @@
 
 #include "crypto/certificate.h"
 
-/* Whoever signs with one private key: a library in this process, or somebody elsewhere who answers later. */
+/* Whoever signs with one private key: a library in this process. A key that is elsewhere has none: the handshake asks. */
 struct signer {
     const struct signer_methods *methods;
 };
 
 struct signer_methods {
-    /** Sign `message`, of which nothing may be kept by address. 0: the signature is in *out. SIGNING_LATER: it comes,
-     * and out->work is the signer's own until then. NEAP_ERR_CRYPTO, also for an algorithm that is not the key's. */
-    int (*begin)(struct signer *signer, struct signature_algorithm algorithm, struct span message,
-                 struct signing *out);
-    /** Ask for a signature that was to come later: results as begin's. NULL where begin never says so. */
-    int (*finish)(struct signer *signer, struct signing *signing);
-    /** Nobody waits for it any more. NULL as finish. */
-    void (*cancel)(struct signer *signer, struct signing *signing);
+    /** Sign `message`: 0, or NEAP_ERR_CRYPTO, also for an algorithm that is not the key's. */
+    int (*sign)(struct signer *signer, struct signature_algorithm algorithm, struct span message,
+                struct signature *out);
     void (*free)(struct signer *signer);
 };
 
@@ -64,9 +59,4 @@ int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
 /** A signer for a private key of any kind that the build has. NULL with *why filled. */
 struct signer *neap_signer_new(struct crypto *crypto, struct span der, struct failure *why);
 void neap_signer_free(struct signer *signer);
-/** neap_identity_new for a key that lives elsewhere: whether it fits the leaf shows in the first handshake. The signer
- * is the identity's from now on, also on failure. */
-struct identity *neap_identity_new_with(struct crypto *crypto, struct span chain, struct signer *signer,
-                                        struct failure *why);
-
 #endif

@@ -58,15 +58,15 @@ struct ed25519_signer {
     uint8_t secret[64]; /* seed and public key */
 };
 
-static int ed25519_begin(struct signer *signer, struct signature_algorithm algorithm, struct span message,
-                         struct signing *out)
+static int ed25519_sign_message(struct signer *signer, struct signature_algorithm algorithm,
+                                struct span message, struct signature *out)
 {
     const struct ed25519_signer *key = (struct ed25519_signer *)signer;
 
     if (algorithm.kind != SIGNATURE_ED25519)
         return NEAP_ERR_CRYPTO;
     out->size = 64;
-    return neap_ed25519_sign(key->secret, message, out->signature);
+    return neap_ed25519_sign(key->secret, message, out->bytes);
 }
 
 static void ed25519_free(struct signer *signer)
@@ -76,7 +76,7 @@ static void ed25519_free(struct signer *signer)
     neap_pool_free_secret(key->pool, key, sizeof(*key));
 }
 
-static const struct signer_methods ed25519_methods = {.begin = ed25519_begin, .free = ed25519_free};
+static const struct signer_methods ed25519_methods = {.sign = ed25519_sign_message, .free = ed25519_free};
 
 static struct signer *ed25519_signer_new(struct crypto *crypto, struct span seed, struct failure *why)
 {

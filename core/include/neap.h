@@ -278,6 +278,22 @@ NEAP_API int neap_config_set_session_data(neap_config *config, const void *data,
 NEAP_API void neap_config_set_keylog(neap_config *config, void (*log)(void *context, const char *line),
                                      void *context);
 
+/** A certificate chain whose private key is elsewhere, in another process or a device: handshakes with it stand until
+ * they get their signature (NEAP_ASK_SIGNATURE). Whether the key fits shows there. As neap_config_add_certificate. */
+NEAP_API int neap_config_add_certificate_without_key(neap_config *config, const void *chain,
+                                                     size_t chain_size, const char **why);
+
+/* What a handshake may ask the application. */
+enum neap_question_kind {
+    NEAP_ASK_NOTHING = 0,
+    NEAP_ASK_SIGNATURE = 1,   /* by the key of a certificate that was added without it */
+    NEAP_ASK_CERTIFICATE = 4, /* a server: for the name that the client asks for */
+    NEAP_ASK_PEER = 8,        /* whether the peer, whose certificate is its own, is who it should be */
+};
+/** Have handshakes ask: `kinds` is the sum of NEAP_ASK_CERTIFICATE and NEAP_ASK_PEER, in place of those before; signatures
+ * are asked for where the key is elsewhere. 0, NEAP_ERR_ARGUMENT, or NEAP_ERR_STATE as for options. */
+NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
+
 /** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development; the config is
  * not changed. 1..32 `names` of 1..253 bytes are DNS names or IP addresses for the SAN; it is valid from an hour ago
  * until `days` (1 at least) from now by the config's wall clock. 0; NEAP_ERR_ARGUMENT (names, or an end beyond the year
@@ -492,6 +508,52 @@ NEAP_API int neap_conn_set_session_data(neap_conn *conn, const void *data, size_
 NEAP_API const void *neap_conn_session_data(const neap_conn *conn, size_t *size);
 /** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
+
+/* Handshakes that ask. One that lacks something of the application's stands still: what comes of the peer is received and
+ * acknowledged within the bounds of every handshake, the option handshake_timeout runs on, and the question is there until
+ * it is answered or the connection ends. neap_endpoint_next names the connection when there is a question, before and
+ * after it is established to anybody; with sockets of your own ask after neap_conn_recv. It is answered whenever the
+ * application likes, from where it likes, by the thread of the config. */
+
+/** A question. Its pointers are good until it is answered or the connection ends. */
+typedef struct neap_question {
+    enum neap_question_kind kind;
+    uint64_t id;             /* names it in its answer, so that one that comes late is none to the next */
+    const char *server_name; /* that the client asks for, or that we ask for; NUL-terminated, "" none */
+    /* SIGNATURE: what is to be signed, the message and no hash of it: 64 spaces, the context string of RFC 8446 §4.4.3, a
+     * zero byte and the transcript's hash. CERTIFICATE: the client's signature schemes, big-endian pairs. */
+    const uint8_t *bytes;
+    size_t size;
+    const uint8_t *certificate; /* DER: SIGNATURE: of whose key; PEER: the peer's */
+    size_t certificate_size;
+    uint16_t scheme; /* SIGNATURE: the signature scheme (RFC 8446 §4.2.3) */
+    uint8_t
+        digest[64]; /* SIGNATURE: the hash of `bytes` that the scheme signs, for devices that take no more */
+    size_t digest_size; /* 0: the scheme is Ed25519, which signs the bytes themselves */
+    bool
+        is_verified; /* PEER: it has stood against roots or pins; else nothing is known but that it has its key */
+} neap_question;
+
+/** The open question of a connection into `size` bytes at `out` (sizeof *out); false when there is none. */
+NEAP_API bool neap_conn_question(const neap_conn *conn, neap_question *out, size_t size);
+
+/* Answers, each to a question of its kind with this id. The handshake goes on in the call, and may ask again. 0;
+ * NEAP_ERR_STATE (no such question is open: nothing happens), NEAP_ERR_ARGUMENT (nothing happens either), NEAP_ERR_CRYPTO
+ * (the handshake could not go on with it: the connection ends, neap_conn_close_info tells). */
+
+/** The signature, of 1 to 512 bytes: of ECDSA the DER of both numbers. One that the certificate's key did not make is not
+ * sent: NEAP_ERR_CRYPTO. */
+NEAP_API int neap_conn_answer_signature(neap_conn *conn, uint64_t id, const void *signature, size_t size);
+/** A chain and its key, as neap_config_add_certificate takes them; `key` NULL: the key is elsewhere, and a question for a
+ * signature follows. `chain` NULL: there is none for this name, and one of the config's is taken. Besides the above:
+ * what neap_config_add_certificate gives; the question is open still then. */
+NEAP_API int neap_conn_answer_certificate(neap_conn *conn, uint64_t id, const void *chain, size_t chain_size,
+                                          const void *key, size_t key_size, const char **why);
+/** The peer is who it should be. */
+NEAP_API int neap_conn_answer_peer(neap_conn *conn, uint64_t id);
+/** No answer, to a question of any kind: the connection ends with this TLS alert (RFC 8446 §6.2; 80 is internal_error, 49
+ * access_denied, 46 certificate_unknown). `reason` is told to the peer and copied, 256 bytes of it at most; NULL: none. */
+NEAP_API int neap_conn_refuse_question(neap_conn *conn, uint64_t id, uint8_t alert, const char *reason);
 
 /** Send a PING with the next packet: whether the peer is there shows in what comes back. 0, or NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_ping(neap_conn *conn);
@@ -729,7 +791,7 @@ NEAP_API void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address 
 NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
 
 /** A connection that is new (server: its first packet was accepted), or has something new for the application: a
- * handshake done, streams readable or writable, credit for streams, closed. Once per change; NULL when none. It is the
+ * handshake done, a question of its handshake, streams readable or writable, credit for streams, closed. Once per change; NULL when none. It is the
  * endpoint's: give it back with neap_endpoint_release when it is closed, or before. */
 NEAP_API neap_conn *neap_endpoint_next(neap_endpoint *endpoint);
 

@@ -204,23 +204,56 @@ static void follow_key(neap_config *config, const struct identity *identity)
         *rate = known;
 }
 
-int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,
-                                size_t key_size, const char **why)
+int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct identity **out,
+                              const char **why)
 {
     struct failure failure = {0};
+
+    *out = key.data ? neap_identity_new(config->crypto, chain, key, &failure)
+                    : neap_identity_new_without_key(config->crypto, chain, &failure);
+    if (*out)
+        return 0;
+    neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the certificate");
+    return say_why(&failure, why);
+}
+
+static int add_certificate(neap_config *config, struct span chain, struct span key, const char **why)
+{
+    struct failure failure = {0};
+    struct identity *identity;
 
     if (config->tls.identity_count == TLS_MAX_IDENTITIES) {
         neap_fail(&failure, NEAP_ERR_LIMIT, "too many certificates");
         return say_why(&failure, why);
     }
-    struct identity *identity =
-        neap_identity_new(config->crypto, span_of(chain, chain_size), span_of(key, key_size), &failure);
-    if (!identity) {
-        neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the certificate");
-        return say_why(&failure, why);
-    }
+    int rc = neap_config_make_identity(config, chain, key, &identity, why);
+    if (rc)
+        return rc;
     follow_key(config, identity);
     config->tls.identities[config->tls.identity_count++] = identity;
+    return 0;
+}
+
+int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,
+                                size_t key_size, const char **why)
+{
+    /* An empty key is none, and an error. */
+    return add_certificate(config, span_of(chain, chain_size), span_of(key ? key : "", key_size), why);
+}
+
+int neap_config_add_certificate_without_key(neap_config *config, const void *chain, size_t chain_size,
+                                            const char **why)
+{
+    return add_certificate(config, span_of(chain, chain_size), (struct span){0}, why);
+}
+
+int neap_config_ask(neap_config *config, unsigned kinds)
+{
+    if (kinds & ~(unsigned)(NEAP_ASK_CERTIFICATE | NEAP_ASK_PEER))
+        return NEAP_ERR_ARGUMENT;
+    if (is_in_use(config))
+        return NEAP_ERR_STATE;
+    config->tls.asks = kinds;
     return 0;
 }
 

@@ -53,6 +53,9 @@ void neap_endpoint_forget(neap_conn *conn);
 /** The application left something to send: the connection's endpoint, if it has one, gives it a turn. */
 void neap_conn_wake(neap_conn *conn);
 
+/** A chain and its key (empty: it is elsewhere) with the config's crypto: 0 and *out, or a negative code and *why. */
+int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct identity **out,
+                              const char **why);
 /** Whether a client with this config would verify, but has nothing to verify with. */
 bool neap_config_lacks_trust(const neap_config *config);
 

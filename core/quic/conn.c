@@ -155,7 +155,7 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
         reason = "not an Initial packet of a version that we speak";
     else if (header->dcid.size < LIMIT_MIN_CLIENT_DCID && !original_dcid)
         reason = "the destination connection ID is shorter than 8 bytes";
-    else if (config->tls.identity_count == 0)
+    else if (!neap_tls_may_serve(&config->tls))
         reason = "a server needs a certificate";
     else
         c = allocate(config, &b);

@@ -1,7 +1,7 @@
 /* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
  * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
  * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
- * conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_timers.c, conn_streams.c (the application's verbs). */
+ * conn_question.c (what the handshake asks the application), conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_timers.c, conn_streams.c (the application's verbs). */
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
 
@@ -40,7 +40,13 @@ enum conn_stage {
 };
 
 /* What the endpoint hands on to the application: something changed since it was asked last. */
-enum conn_news { NEWS_STATE = 1 << 0, NEWS_READABLE = 1 << 1, NEWS_WRITABLE = 1 << 2, NEWS_CREDIT = 1 << 3 };
+enum conn_news {
+    NEWS_STATE = 1 << 0,
+    NEWS_READABLE = 1 << 1,
+    NEWS_WRITABLE = 1 << 2,
+    NEWS_CREDIT = 1 << 3,
+    NEWS_QUESTION = 1 << 4,
+};
 
 /* One packet number space (RFC 9000 §12.3). Without keys it is dead: not begun, or over. */
 struct number_space {
@@ -93,7 +99,8 @@ struct handshake {
         peer_cid; /* the peer's in long headers, once peer_cid_known: it does not change (RFC 9000 §7.2) */
     neap_cid retry_scid; /* client: of the Retry it took; server: what it told in one */
     bool retried, took_params, peer_cid_known;
-    uint8_t *token; /* client: of the Retry, for its Initials */
+    uint64_t question_told; /* its id; the owner has heard of it */
+    uint8_t *token;         /* client: of the Retry, for its Initials */
     size_t token_size;
     struct kept_packet kept[LIMIT_UNDECRYPTABLE_PACKETS];
     uint8_t kept_count;
@@ -289,6 +296,8 @@ void neap_conn_finish(neap_conn *c);
 int neap_conn_take_tls(neap_conn *c, struct failure *why);
 /** CRYPTO arrived: hand it to TLS as far as it is in order. */
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why);
+/** TLS has an answer: take what it has ready, and give it what had to wait of the peer's flight. */
+int neap_conn_continue_tls(neap_conn *c, struct failure *why);
 /** RFC 9001 §4.1.2. */
 void neap_conn_confirm(neap_conn *c);
 /** Initial keys of both sides from the client's DCID. */
@@ -415,6 +424,8 @@ int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload,
 /** A Retry or Version Negotiation packet came to a client. */
 void neap_conn_on_retry(neap_conn *c, const struct packet_header *h, struct span packet);
 void neap_conn_on_version_negotiation(neap_conn *c, const struct packet_header *h);
+/** A handshake went on without a datagram: packets that waited for its keys are taken. */
+void neap_conn_answered(neap_conn *c);
 /** Say that a packet was dropped. */
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why);
 

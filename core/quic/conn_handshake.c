@@ -375,11 +375,23 @@ static void take_tickets(neap_conn *c)
     s->crypto = NULL;
 }
 
+/* Each question is told once. */
+static void tell_question(neap_conn *c)
+{
+    uint64_t id = neap_tls_asking(c->handshake->tls);
+
+    if (id == 0 || id == c->handshake->question_told)
+        return;
+    c->handshake->question_told = id;
+    c->news |= NEWS_QUESTION;
+}
+
 int neap_conn_take_tls(neap_conn *c, struct failure *why)
 {
     struct tls *tls = c->handshake->tls;
     struct tls_secret secret;
 
+    tell_question(c);
     while (neap_tls_next_secret(tls, &secret)) {
         install_secret(c, &secret);
         neap_wipe(&secret, sizeof secret);
@@ -403,19 +415,46 @@ static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct f
     if (space == SPACE_APPLICATION)
         return neap_tls_tail_receive(&c->tail, c->pool, bytes,
                                      c->config->env.wall_clock(c->config->env.context), why);
-    int rc = neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, *bytes,
-                              why);
+    int rc =
+        neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
 
     if (rc == 0)
         rc = neap_conn_take_tls(c, why);
-    bytes->size = 0;
     return rc < 0 ? NEAP_INTERNAL_ERROR : rc;
+}
+
+/* Hand on what is in order, as far as TLS takes it. */
+static int drain_crypto(neap_conn *c, enum space space, struct failure *why)
+{
+    struct number_space *s = conn_space(c, space);
+    struct span bytes;
+    int rc = 0;
+
+    while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto->recv)).size > 0) {
+        struct span left = bytes;
+
+        rc = feed_tls(c, space, &left, why);
+        /* The keys of this space, and its buffers with them, may have gone with what was read. */
+        if (!packet_key_is_set(&s->read))
+            break;
+        neap_reassembly_consume(&s->crypto->recv, c->pool, bytes.size - left.size);
+        if (left.size > 0)
+            break; /* until a question is answered, or there is memory */
+    }
+    return rc;
+}
+
+int neap_conn_continue_tls(neap_conn *c, struct failure *why)
+{
+    struct number_space *s = conn_space(c, SPACE_HANDSHAKE);
+    int rc = neap_conn_take_tls(c, why);
+
+    return rc == 0 && packet_key_is_set(&s->read) ? drain_crypto(c, SPACE_HANDSHAKE, why) : rc;
 }
 
 int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypto *f, struct failure *why)
 {
     struct number_space *s = conn_space(c, space);
-    struct span bytes;
 
     /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */
     if (!packet_key_is_set(&s->read))
@@ -426,15 +465,5 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
     if (!neap_conn_may_hold(c, f->data.size))
         return NEAP_ERR_LIMIT;
     int rc = neap_crypto_stream_on_crypto(s->crypto, c->pool, f, why);
-
-    while (rc == 0 && (bytes = neap_reassembly_peek(&s->crypto->recv)).size > 0) {
-        struct span left = bytes;
-
-        rc = feed_tls(c, space, &left, why);
-        /* The keys of this space, and its buffers with them, may have gone with what was read. */
-        if (!packet_key_is_set(&s->read))
-            break;
-        neap_reassembly_consume(&s->crypto->recv, c->pool, bytes.size - left.size);
-    }
-    return rc;
+    return rc ? rc : drain_crypto(c, space, why);
 }

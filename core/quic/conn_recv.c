@@ -476,6 +476,12 @@ static void end_handshake_recv(neap_conn *c)
     neap_conn_count_early(c);
 }
 
+void neap_conn_answered(neap_conn *c)
+{
+    end_handshake_recv(c);
+    neap_conn_set_timers(c);
+}
+
 static void recv_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes)
 {
     uint64_t before = c->counters.packets_received;

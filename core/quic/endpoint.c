@@ -6,7 +6,7 @@
 /* What a server lacks, each of which would fail every handshake without a word on this side; NULL when nothing. */
 static const char *server_lacks(const neap_config *config)
 {
-    if (config->tls.identity_count == 0)
+    if (!neap_tls_may_serve(&config->tls))
         return "a server needs a certificate (neap_config_add_certificate)";
     if (config->tls.alpn_size == 0)
         return "a server needs protocols (neap_config_set_alpn)";

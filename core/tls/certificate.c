@@ -4,10 +4,7 @@
 #include "tls/extensions.h"
 #include "tls/state.h"
 
-/* What a signature is made over: 64 spaces, who signs, a zero byte, the transcript's hash. */
-#define SIGNED_SPACES 64u
-static const char server_context[] = "TLS 1.3, server CertificateVerify";
-#define SIGNED_MOST (SIGNED_SPACES + sizeof server_context + CRYPTO_MAX_HASH)
+static const char server_context[SIGNED_CONTEXT] = "TLS 1.3, server CertificateVerify";
 
 /* Only servers sign: a client of ours has no certificate, and a server of ours asks for none. */
 static struct span signed_content(const struct tls *tls, uint8_t out[SIGNED_MOST])
@@ -48,47 +45,50 @@ int neap_tls_write_certificate(struct tls *tls, struct failure *why)
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
 }
 
-/* Have it signed: 0 and the signature in *out, or what is still to come is kept in tls->signing. */
-static int sign(struct tls *tls, struct signing *out)
+/* A signature of somebody else's is verified before it leaves: a wrong one would be told by the client alone, to nobody
+ * here, and one of RSA with a fault in it gives the private key away. It costs less than signing here would. */
+static int take_answered(struct tls *tls, struct span content, struct signature *out, struct failure *why)
 {
-    uint8_t content[SIGNED_MOST];
-    struct pool *pool = tls->config->pool;
+    *out = tls->asking->signature;
+    tls->asking->signature.size = 0;
+    if (neap_identity_verify(tls->identity, tls->scheme, content, span_of(out->bytes, out->size)))
+        return neap_tls_alert(why, ALERT_INTERNAL_ERROR, "the signature is not one of the certificate's key");
+    return 0;
+}
 
-    if (!tls->signing) {
-        int rc = neap_signing_begin(tls->identity, tls->scheme, signed_content(tls, content), out);
-        if (rc != SIGNING_LATER)
-            return rc;
-        tls->signing = neap_pool_alloc(pool, sizeof *tls->signing);
-        if (tls->signing) {
-            *tls->signing = *out;
-            return rc;
-        }
-        neap_signing_cancel(out);
-        return NEAP_ERR_NO_MEMORY;
+static int sign(struct tls *tls, tls_step step, struct signature *out, struct failure *why)
+{
+    uint8_t room[SIGNED_MOST];
+    struct span content = signed_content(tls, room);
+
+    if (neap_identity_has_key(tls->identity)) {
+        int rc = neap_identity_sign(tls->identity, tls->scheme, content, out);
+        return rc ? neap_fail(why, rc, "the handshake could not be signed") : 0;
     }
-    int rc = neap_signing_finish(tls->signing);
-    if (rc == SIGNING_LATER)
-        return rc;
-    *out = *tls->signing;
-    neap_pool_free(pool, tls->signing, sizeof *tls->signing);
-    tls->signing = NULL;
+    if (tls->asking && tls->asking->signature.size > 0)
+        return take_answered(tls, content, out, why);
+    int rc = neap_tls_ask(tls, NEAP_ASK_SIGNATURE, step, why);
+    if (rc == TLS_ASKED) {
+        memcpy(tls->asking->content, content.data, content.size);
+        tls->asking->content_size = content.size;
+    }
     return rc;
 }
 
-int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why)
+int neap_tls_write_certificate_verify(struct tls *tls, tls_step step, struct failure *why)
 {
-    struct signing made;
+    struct signature made;
     struct writer w;
 
-    int rc = sign(tls, &made);
+    int rc = sign(tls, step, &made, why);
     if (rc)
-        return rc == SIGNING_LATER ? rc : neap_fail(why, rc, "the handshake could not be signed");
+        return rc;
     rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE_VERIFY, 4 + made.size, &w, why);
     if (rc)
         return rc;
     write_u16(&w, tls->scheme);
     write_u16(&w, (uint16_t)made.size);
-    write_bytes(&w, made.signature, made.size);
+    write_bytes(&w, made.bytes, made.size);
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
 }
 
@@ -130,10 +130,18 @@ static int read_chain(struct span body, struct span ders[LIMIT_TLS_CHAIN], size_
     return 0;
 }
 
+/* Whether there is anything to check a peer's certificate against. */
+static bool has_means(const struct tls_config *config)
+{
+    return config->trust && (neap_trust_count(config->trust) > 0 || neap_trust_pin_count(config->trust) > 0);
+}
+
 static int verify_chain(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
 
+    if (!has_means(config) && tls_may_ask(tls, NEAP_ASK_PEER))
+        return 0;             /* somebody looks at it who has means of their own */
     if (!config->verify_peer) /* a pin holds even so: it was set, and says which key is meant */
         return neap_peer_chain_verify_pins(tls->peer, config->trust, why);
     if (!config->trust)
@@ -175,6 +183,15 @@ static bool offered_scheme(uint16_t scheme)
     return false;
 }
 
+/* The peer has shown that the certificate is its own: only now it is worth a question. */
+static int take_peer(struct tls *tls, struct failure *why)
+{
+    if (tls_may_ask(tls, NEAP_ASK_PEER) && !(tls->asking && tls->asking->has_peer))
+        return neap_tls_ask(tls, NEAP_ASK_PEER, take_peer, why);
+    tls->state = WAIT_SERVER_FINISHED;
+    return 0;
+}
+
 int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why)
 {
     struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
@@ -192,6 +209,5 @@ int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct 
     if (rc)
         return neap_fail(why, rc, "signature could not be checked");
     neap_schedule_add(&tls->schedule, message);
-    tls->state = WAIT_SERVER_FINISHED;
-    return 0;
+    return take_peer(tls, why);
 }

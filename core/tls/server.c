@@ -53,6 +53,30 @@ static int choose_protocol(const struct tls *tls, const struct client_hello *hel
     return neap_tls_alert(why, ALERT_NO_APPLICATION_PROTOCOL, "no application protocol in common");
 }
 
+static int on_hello_again(struct tls *tls, struct failure *why);
+
+/* Whether the application has one for this name. */
+static int ask_identity(struct tls *tls, struct failure *why)
+{
+    if (!tls_may_ask(tls, NEAP_ASK_CERTIFICATE) || (tls->asking && tls->asking->has_identity))
+        return 0;
+    return neap_tls_ask(tls, NEAP_ASK_CERTIFICATE, on_hello_again, why);
+}
+
+/* The application's, if it gave one that can sign as the client wishes. */
+static bool take_answered_identity(const struct tls *tls, const struct client_hello *hello,
+                                   struct choice *choice)
+{
+    struct identity *identity = tls->asking ? tls->asking->identity : NULL;
+
+    choice->scheme = identity ? neap_identity_scheme(identity, hello->schemes) : 0;
+    if (!choice->scheme)
+        return false;
+    choice->identity = identity;
+    choice->name_matched = hello->server_name.size > 0;
+    return true;
+}
+
 /* The first certificate for the name whose key can sign as the client wishes; else the first that can sign. */
 static int choose_identity(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
                            struct failure *why)
@@ -60,6 +84,8 @@ static int choose_identity(const struct tls *tls, const struct client_hello *hel
     const struct tls_config *config = tls->config;
     char name[LIMIT_SERVER_NAME + 1] = {0};
 
+    if (take_answered_identity(tls, hello, choice))
+        return 0;
     if (hello->server_name.size)
         memcpy(name, hello->server_name.data, hello->server_name.size);
     for (size_t i = 0; i < config->identity_count; i++) {
@@ -296,6 +322,14 @@ static int finish_flight(struct tls *tls, struct failure *why)
     return 0;
 }
 
+/* Behind the Certificate. */
+static int end_flight(struct tls *tls, struct failure *why)
+{
+    int rc = neap_tls_write_certificate_verify(tls, end_flight, why);
+
+    return rc ? rc : finish_flight(tls, why);
+}
+
 static int write_flight(struct tls *tls, struct span client_share, struct failure *why)
 {
     /* EncryptedExtensions to Finished in one piece of memory, and a signature of the ordinary size. */
@@ -312,23 +346,12 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
         return finish_flight(tls, why);
     if (!rc)
         rc = neap_tls_write_certificate(tls, why);
-    return rc ? rc : neap_server_end_flight(tls, why);
-}
-
-int neap_server_end_flight(struct tls *tls, struct failure *why)
-{
-    int rc = neap_tls_write_certificate_verify(tls, why);
-
-    if (rc == SIGNING_LATER) {
-        tls->state = WAIT_SIGNATURE;
-        return 0;
-    }
-    return rc ? rc : finish_flight(tls, why);
+    return rc ? rc : end_flight(tls, why);
 }
 
 /* ---- messages of the client */
 
-static int choose(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
+static int choose(struct tls *tls, const struct client_hello *hello, struct choice *choice,
                   struct failure *why)
 {
     int rc = choose_suite(tls, hello, choice, why);
@@ -338,10 +361,32 @@ static int choose(const struct tls *tls, const struct client_hello *hello, struc
     if (!rc)
         rc = choose_protocol(tls, hello, choice, why);
     if (!rc)
+        rc = ask_identity(tls, why);
+    if (!rc)
         rc = choose_identity(tls, hello, choice, why);
     if (!rc)
         choose_session(tls, hello, choice);
     return rc;
+}
+
+static void keep_name(struct tls *tls, const struct client_hello *hello)
+{
+    if (hello->server_name.size)
+        memcpy(tls->server_name, hello->server_name.data, hello->server_name.size);
+}
+
+/* Something was asked: the hello stays, and with it what the question points to. TLS_ASKED again, or no memory. */
+static int keep_hello(struct tls *tls, const struct client_hello *hello, struct span message,
+                      struct failure *why)
+{
+    struct span copy = neap_tls_copy(tls, message);
+
+    if (!copy.data)
+        return neap_tls_no_memory(why);
+    tls->asking->hello = copy;
+    tls->asking->schemes = span_of(copy.data + (hello->schemes.data - message.data), hello->schemes.size);
+    keep_name(tls, hello);
+    return TLS_ASKED;
 }
 
 /* Keep what was decided. After a HelloRetryRequest it is decided again from the same offers, so it is the same. */
@@ -363,8 +408,7 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     memcpy(tls->client_random, hello->random, sizeof tls->client_random);
     memcpy(tls->alpn, choice->protocol.data, choice->protocol.size);
     tls->alpn_size = (uint8_t)choice->protocol.size;
-    if (hello->server_name.size)
-        memcpy(tls->server_name, hello->server_name.data, hello->server_name.size);
+    keep_name(tls, hello);
     return 0;
 }
 
@@ -388,7 +432,7 @@ static int take_session(struct tls *tls, const struct client_hello *hello, const
     return 0;
 }
 
-int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why)
+static int on_client_hello(struct tls *tls, struct span message, struct failure *why)
 {
     struct client_hello hello;
     struct choice choice = {0};
@@ -399,6 +443,8 @@ int neap_server_on_client_hello(struct tls *tls, struct span message, struct fai
         rc = check_second_hello(tls, &hello, why);
     if (!rc)
         rc = choose(tls, &hello, &choice, why);
+    if (rc == TLS_ASKED)
+        rc = keep_hello(tls, &hello, message, why);
     if (!rc)
         rc = commit(tls, &hello, &choice, why);
     if (!rc && choice.psk_size && choice.share.data)
@@ -408,6 +454,22 @@ int neap_server_on_client_hello(struct tls *tls, struct span message, struct fai
         return rc;
     neap_schedule_add(&tls->schedule, message);
     return choice.share.data ? write_flight(tls, choice.share, why) : ask_again(tls, &hello, why);
+}
+
+int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why)
+{
+    return on_client_hello(tls, message, why);
+}
+
+/* Nothing follows from a hello before all is chosen: it is looked at again when an answer is there. */
+static int on_hello_again(struct tls *tls, struct failure *why)
+{
+    struct span message = tls->asking->hello;
+
+    tls->asking->hello = (struct span){0};
+    int rc = on_client_hello(tls, message, why);
+    neap_tls_drop(tls, &message);
+    return rc;
 }
 
 /* ---- tickets: what leaves at the application's level when the handshake is complete */

@@ -2,6 +2,8 @@
 #ifndef NEAP_TLS_STATE_H
 #define NEAP_TLS_STATE_H
 
+#include <limits.h>
+
 #include "base/limits.h"
 #include "base/writer.h"
 #include "neap.h"
@@ -29,10 +31,15 @@ enum tls_state {
     WAIT_SERVER_FINISHED,
     WAIT_CLIENT_HELLO,
     WAIT_SECOND_CLIENT_HELLO,
-    WAIT_SIGNATURE, /* ours, of a key that answers later */
     WAIT_CLIENT_FINISHED,
+    WAIT_ANSWER, /* of the application to a question */
     CONNECTED,
 };
+
+/* What a signature is made over: 64 spaces, who signs and a zero byte, the transcript's hash (RFC 8446 §4.4.3). */
+#define SIGNED_SPACES 64u
+#define SIGNED_CONTEXT (sizeof "TLS 1.3, server CertificateVerify")
+#define SIGNED_MOST (SIGNED_SPACES + SIGNED_CONTEXT + CRYPTO_MAX_HASH)
 
 /* Bytes that wait to be taken at one level. */
 struct output {
@@ -41,6 +48,28 @@ struct output {
 };
 
 #define SECRETS_QUEUED 4u /* two levels, two directions */
+
+/* What the handshake does next, or does again when it has the answer that it lacked. */
+typedef int (*tls_step)(struct tls *tls, struct failure *why);
+
+/* Questions of one handshake, one at a time, and the answers. A step that needs an answer looks for it here; where there
+ * is none it asks, says TLS_ASKED before it has changed anything, and is done again with the answer. */
+struct asking {
+    enum neap_question_kind kind; /* NEAP_ASK_NOTHING: no question is open */
+    uint64_t id;                  /* of the last one */
+    tls_step step;                /* that asked */
+    struct span hello;            /* server: a copy of the ClientHello that is looked at again */
+    struct span schemes;          /* in it: signature schemes of the client */
+    size_t content_size;
+    uint8_t content[SIGNED_MOST]; /* what is to be signed */
+    struct signature signature;   /* the answer; size 0: none */
+    struct identity *identity;    /* the answer, ours */
+    bool has_identity;            /* also when it is NULL */
+    bool has_peer;
+};
+
+/* The result of a step that has asked: no failure, and no code of anything. */
+#define TLS_ASKED INT_MIN
 
 struct tls {
     const struct tls_config *config;
@@ -59,7 +88,7 @@ struct tls {
     uint16_t scheme;       /* server: of our CertificateVerify */
     uint16_t psk_index;    /* server: which of the client's keys it took */
     struct identity *identity;
-    struct signing *signing; /* server: in WAIT_SIGNATURE */
+    struct asking *asking; /* NULL: nothing was asked yet */
     struct peer_chain *peer;
     struct key_share *share; /* client: until ServerHello */
     struct span first_hello; /* client: a copy, until the suite gives the transcript its hash */
@@ -155,10 +184,24 @@ bool neap_tls_wants_group(const struct tls_config *config, uint16_t group);
 size_t neap_tls_certificate_size(const struct tls *tls);
 /** Our chain, or an empty one when tls->identity is NULL. */
 int neap_tls_write_certificate(struct tls *tls, struct failure *why);
-/** SIGNING_LATER when nothing is written yet because the signature is still to come: then call it again. */
-int neap_tls_write_certificate_verify(struct tls *tls, struct failure *why);
+/** TLS_ASKED when nothing is written yet because somebody else signs: `step` is done again then. */
+int neap_tls_write_certificate_verify(struct tls *tls, tls_step step, struct failure *why);
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why);
 int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why);
+
+/* ---- question.c */
+
+/** Ask: TLS_ASKED, or NEAP_ERR_NO_MEMORY. `step` is done again with the answer. */
+int neap_tls_ask(struct tls *tls, enum neap_question_kind kind, tls_step step, struct failure *why);
+/** Whether the application is asked such things. */
+static inline bool tls_may_ask(const struct tls *tls, enum neap_question_kind kind)
+{
+    return (tls->config->asks & kind) != 0;
+}
+/** Forget what was asked and answered. */
+void neap_tls_end_asking(struct tls *tls);
+/** Do the step that asked. Results as neap_tls_receive's (tls.c). */
+int neap_tls_go_on(struct tls *tls, struct failure *why);
 
 /* ---- tail.c */
 
@@ -177,8 +220,6 @@ int neap_client_on_finished(struct tls *tls, struct span message, struct failure
 /* ---- server.c */
 
 int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why);
-/** Go on behind the Certificate: 0, also while the signature is still to come. */
-int neap_server_end_flight(struct tls *tls, struct failure *why);
 int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why);
 
 #endif

@@ -47,6 +47,8 @@ static int receive_one(struct tls *tls, struct span *bytes, struct failure *why)
         return rc;
     rc = step->on_message(tls, message, why);
     neap_assembly_done(assembly, tls->config->pool);
+    if (rc == TLS_ASKED)
+        rc = 0;
     /* RFC 9001 §4.1.3: nothing may be left of a level when the next one's keys are there. */
     if (rc == 0 && tls->read_level != level && bytes->size > 0)
         rc = neap_fail(why, NEAP_PROTOCOL_VIOLATION,
@@ -54,19 +56,26 @@ static int receive_one(struct tls *tls, struct span *bytes, struct failure *why)
     return rc;
 }
 
-static int receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why)
+/* While somebody looks at the peer, the rest of its flight may be here: it stays where it is. Whatever else is asked, it is
+ * the peer's turn to wait. */
+static bool is_left(const struct tls *tls)
+{
+    return tls->state == WAIT_ANSWER && tls->asking->kind == NEAP_ASK_PEER;
+}
+
+static int receive(struct tls *tls, enum tls_level level, struct span *bytes, struct failure *why)
 {
     int rc = 0;
 
-    if (bytes.size == 0)
+    if (bytes->size == 0)
         return 0;
     if (level != tls->read_level)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "handshake data at an encryption level that is not in turn");
     if (tls->state == CONNECTED)
-        return neap_tls_tail_receive(&tls->tail, tls->config->pool, &bytes, tls->wall_clock, why);
-    while (rc == 0 && bytes.size > 0)
-        rc = receive_one(tls, &bytes, why);
+        return neap_tls_tail_receive(&tls->tail, tls->config->pool, bytes, tls->wall_clock, why);
+    while (rc == 0 && bytes->size > 0 && !is_left(tls))
+        rc = receive_one(tls, bytes, why);
     return rc;
 }
 
@@ -75,13 +84,14 @@ static int fail_handshake(struct tls *tls, int code, const char *reason, struct 
 {
     neap_schedule_forget_handshake(&tls->schedule);
     neap_tls_forget_psk(tls);
+    neap_tls_end_asking(tls);
     neap_wipe(tls->secrets, sizeof tls->secrets);
     tls->secrets_count = tls->secrets_taken = 0;
     tls->failed = code;
     return neap_fail(why, code, reason);
 }
 
-int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why)
+int neap_tls_receive(struct tls *tls, enum tls_level level, struct span *bytes, struct failure *why)
 {
     struct failure local = {0};
 
@@ -91,21 +101,13 @@ int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, s
     return rc ? fail_handshake(tls, rc, local.reason, why) : 0;
 }
 
-bool neap_tls_is_signing(const struct tls *tls)
-{
-    return tls->state == WAIT_SIGNATURE && !tls->failed;
-}
-
-int neap_tls_resume(struct tls *tls, struct failure *why)
+int neap_tls_go_on(struct tls *tls, struct failure *why)
 {
     struct failure local = {0};
 
-    if (tls->failed)
-        return neap_fail(why, tls->failed, "the handshake has failed");
-    if (tls->state != WAIT_SIGNATURE)
-        return 0;
-    int rc = neap_server_end_flight(tls, &local);
-    return rc ? fail_handshake(tls, rc, local.reason, why) : 0;
+    tls->asking->kind = NEAP_ASK_NOTHING;
+    int rc = tls->asking->step(tls, &local);
+    return rc && rc != TLS_ASKED ? fail_handshake(tls, rc, local.reason, why) : 0;
 }
 
 /* ---- life */
@@ -233,7 +235,7 @@ struct tls *neap_tls_server(const struct tls_config *config, const struct tls_st
 {
     if (check_config(config, start->params, why))
         return NULL;
-    if (config->identity_count == 0) {
+    if (!neap_tls_may_serve(config)) {
         neap_fail(why, NEAP_ERR_CERTIFICATE, "a server needs a certificate");
         return NULL;
     }
@@ -259,10 +261,7 @@ void neap_tls_free(struct tls *tls)
     neap_tls_tail_free(&tls->tail, pool);
     if (tls->share)
         neap_pool_free_secret(pool, tls->share, sizeof *tls->share);
-    if (tls->signing) {
-        neap_signing_cancel(tls->signing);
-        neap_pool_free(pool, tls->signing, sizeof *tls->signing);
-    }
+    neap_tls_end_asking(tls);
     neap_session_drop(pool, &tls->offer);
     neap_peer_chain_free(tls->peer);
     neap_schedule_free(&tls->schedule);

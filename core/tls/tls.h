@@ -4,6 +4,7 @@
 #define NEAP_TLS_TLS_H
 
 #include "crypto/crypto.h"
+#include "neap.h"
 #include "tls/assembly.h"
 #include "tls/session.h"
 
@@ -12,7 +13,7 @@ enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEV
 
 enum tls_direction { TLS_READ, TLS_WRITE };
 
-/* Alerts that we raise; the wire code is NEAP_CRYPTO_ERROR + alert (RFC 9001 §4.8). */
+/* Alerts that we raise ourselves; the wire code is NEAP_CRYPTO_ERROR + alert (RFC 9001 §4.8). */
 enum tls_alert {
     ALERT_UNEXPECTED_MESSAGE = 10,
     ALERT_HANDSHAKE_FAILURE = 40,
@@ -54,6 +55,9 @@ struct tls_config {
     /* Specs alone set it, to meet programs that speak TLS over TCP and cannot send transport parameters: none are sent,
      * none are asked for. QUIC is not safe so (RFC 9001 §8.2); no option leads here. */
     bool without_params;
+    unsigned
+        asks; /* enum neap_question_kind: what the application is asked, beside signatures of keys that are
+                        elsewhere */
     bool resumption; /* a server gives tickets and takes them; a client keeps sessions and offers them */
     uint32_t ticket_lifetime;    /* seconds, of a server's; 0: it gives none */
     struct ticket_keys tickets;  /* a server's */
@@ -65,6 +69,12 @@ struct tls_config {
     uint16_t session_data_size; /* a server's: what a ticket must have in it for its early data to be taken */
     uint8_t session_data[LIMIT_SESSION_DATA];
 };
+
+/** Whether a server can show anybody who it is. */
+static inline bool neap_tls_may_serve(const struct tls_config *config)
+{
+    return config->identity_count > 0 || (config->asks & NEAP_ASK_CERTIFICATE) != 0;
+}
 
 struct tls;
 
@@ -90,17 +100,29 @@ struct tls *neap_tls_server(const struct tls_config *config, const struct tls_st
                             struct failure *why);
 void neap_tls_free(struct tls *tls);
 
-/** Take handshake bytes that arrived at a level, in order, in any fragmentation. 0; positive: NEAP_CRYPTO_ERROR +
+/** Take handshake bytes that arrived at a level, in order, in any fragmentation: *bytes becomes what is left of them, to
+ * be given again once a question about the peer is answered; nothing is left otherwise. 0; positive: NEAP_CRYPTO_ERROR +
  * alert with *why, or NEAP_PROTOCOL_VIOLATION (e.g. bytes at a level that is over, or left when the keys change,
  * RFC 9001 §4.1.3); negative: ours (NEAP_ERR_NO_MEMORY, a signature that could not be made). After a failure the
  * object may only be freed: the secrets are forgotten and every further call fails with the same code. */
-int neap_tls_receive(struct tls *tls, enum tls_level level, struct span bytes, struct failure *why);
+int neap_tls_receive(struct tls *tls, enum tls_level level, struct span *bytes, struct failure *why);
 
-/** A server whose key answers later has sent what comes before its CertificateVerify, and goes on with this. */
-bool neap_tls_is_signing(const struct tls *tls);
-/** Ask whether the signature is there, and go on with it. Results as neap_tls_receive's; 0 also when it is still to
- * come, or when none is waited for. */
-int neap_tls_resume(struct tls *tls, struct failure *why);
+/* ---- questions: a handshake stands still until the application has answered (question.c) */
+
+/** The id of the question that is asked, from 1; 0: none is. */
+uint64_t neap_tls_asking(const struct tls *tls);
+/** What is asked now: false when nothing is, else *out, whose pointers are good until it is answered. */
+bool neap_tls_question(const struct tls *tls, neap_question *out);
+/** Whether a question of this kind and id is asked. */
+bool neap_tls_asks(const struct tls *tls, enum neap_question_kind kind, uint64_t id);
+/* The answers, to the question that is asked, which is of their kind: the handshake goes on. Results as
+ * neap_tls_receive's. */
+/** At most CRYPTO_MAX_SIGNATURE bytes, which are verified before anybody sees them. */
+int neap_tls_answer_signature(struct tls *tls, struct span signature, struct failure *why);
+/** The certificate for the server name, from now on the handshake's, also on failure; NULL: one of the config's. */
+int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, struct failure *why);
+/** The peer is who it should be. */
+int neap_tls_answer_peer(struct tls *tls, struct failure *why);
 
 /** Bytes to send at a level; valid until the next call on `tls`. Empty when none. */
 struct span neap_tls_output(const struct tls *tls, enum tls_level level);

@@ -54,6 +54,7 @@ struct conn_core {
     struct conn_core *next, **from; /* in endpoint->conns */
     int anchor;                /* an endpoint's: reference in the registry that keeps the userdata alive */
     struct close_copy *closed; /* of a dead connection, why it ended */
+    uint64_t question_seen;    /* id of the last question that Lua was told of */
 };
 
 /* --- module.c */
@@ -143,6 +144,13 @@ static inline void neap_lua_conn_touch(struct conn_core *core)
     if (core->endpoint != NULL)
         neap_endpoint_touch(core->endpoint->endpoint, core->conn);
 }
+
+/* --- question.c */
+
+/** The methods on questions, for the metatable of conn. */
+extern const luaL_Reg neap_lua_question_methods[];
+/** Whether the handshake asks something that Lua was not told of: from now on it was. */
+bool neap_lua_conn_is_asking_anew(struct conn_core *core);
 
 /* --- h3.c, events.c, answers.c, fields.c */
 

@@ -103,7 +103,7 @@ static int core_endpoint(lua_State *L)
     return 1;
 }
 
-/* endpoint:next() -> conn */
+/* endpoint:next() -> conn, whether its handshake asks something new (then conn:question()) */
 static int endpoint_next(lua_State *L)
 {
     struct endpoint_core *core = check_endpoint(L, 1);
@@ -125,8 +125,10 @@ static int endpoint_next(lua_State *L)
         neap_lua_conn_die(seen);
         neap_lua_conn_unanchor(L, seen);
         neap_endpoint_release(core->endpoint, conn);
+        return 1;
     }
-    return 1;
+    lua_pushboolean(L, neap_lua_conn_is_asking_anew(seen));
+    return 2;
 }
 
 /* An endpoint's connections may be made with several configs: all live as long as the endpoint. */

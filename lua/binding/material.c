@@ -99,10 +99,13 @@ static int add_certificate(lua_State *L, struct config_core *core, int index)
     size_t chain_size, key_size;
     int failed;
 
+    lua_getfield(L, 1, "sign");
+    bool is_signed_elsewhere = !lua_isnil(L, -1);
+    lua_pop(L, 1);
     lua_getfield(L, index, "cert");
     lua_getfield(L, index, "key");
-    bool has_cert = !lua_isnil(L, -2);
-    if (has_cert != !lua_isnil(L, -1))
+    bool has_cert = !lua_isnil(L, -2), has_key = !lua_isnil(L, -1);
+    if (has_cert != has_key && !(has_cert && is_signed_elsewhere))
         luaL_error(L, "'%s' needs '%s'", has_cert ? "cert" : "key", has_cert ? "key" : "cert");
     if (!has_cert) {
         lua_pop(L, 2);
@@ -112,14 +115,15 @@ static int add_certificate(lua_State *L, struct config_core *core, int index)
     const char *cert = lua_tostring(L, -2);
     snprintf(where, sizeof where, "%.100s",
              cert != NULL && !is_material(cert, strlen(cert)) ? cert : "certificate");
-    if ((failed = load_material(L, "key")) != 0)
+    if (has_key && (failed = load_material(L, "key")) != 0)
         return failed;
     lua_insert(L, -2);
     if ((failed = load_material(L, "cert")) != 0)
         return failed;
     const char *chain = lua_tolstring(L, -1, &chain_size);
     const char *key = lua_tolstring(L, -2, &key_size);
-    int result = neap_config_add_certificate(core->config, chain, chain_size, key, key_size, &why);
+    int result = has_key ? neap_config_add_certificate(core->config, chain, chain_size, key, key_size, &why)
+                         : neap_config_add_certificate_without_key(core->config, chain, chain_size, &why);
     lua_pop(L, 2);
     return result == NEAP_OK ? 0 : material_error(L, result, where, why);
 }
@@ -386,9 +390,31 @@ int neap_lua_certificate_pin(lua_State *L)
     return 1;
 }
 
+/* Functions are Lua's business; here it counts that they are there. */
+static bool has_function(lua_State *L, const char *name)
+{
+    lua_getfield(L, 1, name);
+    bool is_there = !lua_isnil(L, -1);
+    if (is_there && !lua_isfunction(L, -1))
+        luaL_error(L, "option '%s' must be a function", name);
+    lua_pop(L, 1);
+    return is_there;
+}
+
+static void set_questions(lua_State *L, struct config_core *core)
+{
+    unsigned kinds = 0;
+
+    has_function(L, "sign");
+    if (has_function(L, "verify_server"))
+        kinds |= NEAP_ASK_PEER;
+    neap_config_ask(core->config, kinds);
+}
+
 int neap_lua_set_material(lua_State *L, struct config_core *core)
 {
     set_alpn(L, core);
+    set_questions(L, core);
     set_static_secret(L, core);
     int failed = set_ticket_keys(L, core);
     if (failed == 0)

@@ -1,5 +1,6 @@
 --- An HTTP/3 client: connections are kept and shared by all requests to one authority.
 local core = require "neap.core"
+local asking = require "neap.asking"
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
@@ -81,7 +82,7 @@ local function config_of(self)
   load_sessions(self)
   self._endpoint, message, code = task.loop():client(self._config)
   if not self._endpoint then return nil, message, code end
-  task.attach(self._endpoint, function(conn) self:_drive(conn) end)
+  task.attach(self._endpoint, function(conn) self:_drive(conn) end, asking.answerer(asking.functions(self._options)))
   return self._config
 end
 

@@ -92,7 +92,9 @@ function neap.static(folder, options) end
 ---@field alpn? string|string[]
 ---@field cert? string PEM, DER or a path
 ---@field key? string PEM, DER or a path
----@field certs? { cert: string, key: string }[] chosen by the name that the client asks for
+---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
+---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
+---@field certs? { cert: string, key?: string }[] chosen by the name that the client asks for
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
 ---@field keylog? string file for TLS secrets

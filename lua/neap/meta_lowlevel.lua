@@ -145,6 +145,18 @@ function Config:load_sessions(saved) end
 ---@field reason string
 ---@field frame_type integer
 
+--- What a handshake asks, of `neap_question`.
+---@class neap.Question
+---@field kind "signature"|"certificate"|"peer"
+---@field id integer
+---@field server_name string?
+---@field bytes string? signature: what is to be signed
+---@field digest string? signature: its hash, for devices that sign no more; nil: the scheme is ed25519
+---@field scheme string? signature: the name that RFC 8446 §4.2.3 gives the scheme
+---@field schemes string[]? certificate: those that the client takes
+---@field certificate string? DER: whose key is to sign, or the peer's
+---@field is_verified boolean? peer: it has stood against roots or pins
+
 --- A connection whose datagrams and clock are the script's, or one of an endpoint's.
 ---@class neap.Conn
 local Conn = {}
@@ -193,6 +205,37 @@ function Conn:begin_again() end
 ---@param id integer
 ---@return boolean
 function Conn:stream_is_early(id) end
+--- What the handshake asks now, and waits for.
+---@return neap.Question?
+function Conn:question() end
+---@param id integer of the question
+---@param signature string
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:answer_signature(id, signature) end
+--- Without a chain one of the config's is shown; without a key a signature is asked for next.
+---@param id integer of the question
+---@param chain? string PEM or DER
+---@param key? string PEM or DER
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:answer_certificate(id, chain, key) end
+--- The peer is who it should be.
+---@param id integer of the question
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:answer_peer(id) end
+--- Ends the connection with a TLS alert, internal_error (80) unless told.
+---@param id integer of the question
+---@param alert? integer
+---@param reason? string the peer reads it
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:refuse_question(id, alert, reason) end
 ---@return boolean
 function Conn:is_draining() end
 ---@return boolean
@@ -367,6 +410,7 @@ function H3:conn() end
 ---@class neap.Endpoint
 local Endpoint = {}
 ---@return neap.Conn? conn the next one with something new
+---@return boolean? asks its handshake asks something new: conn:question()
 function Endpoint:next() end
 ---@param server_name string
 ---@param peer string

@@ -9,6 +9,8 @@ options.MATERIAL = {
   { "cert", "a server's certificate chain: PEM, DER or a path" },
   { "key", "its private key: PEM, DER or a path" },
   { "certs", "more of both, chosen by the name that a client asks for: a list of { cert =, key = }" },
+  { "sign", "signs for certificates without key: function(bytes, scheme, name, question)" },
+  { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
   { "ca", "roots that a peer's certificate may lead to: PEM, a file, a folder, true for the system's; one or a list" },
   { "pins", "SHA-256 of the public keys that a peer may have: sha256//BASE64, 32 bytes, 64 hex digits; one or a list" },
   { "alpn", "the application's protocols, one or a list; app:listen and neap.client say h3 by themselves" },

@@ -1,5 +1,6 @@
 --- Raw QUIC: connections and streams without HTTP. `listen` for servers, `connect` for clients.
 local core = require "neap.core"
+local asking = require "neap.asking"
 local body = require "neap.body"
 local client = require "neap.client"
 local devcert = require "neap.devcert"
@@ -474,7 +475,7 @@ local function listen(own, config)
     endpoint = endpoint, connections = {}, _own = own,
     address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
   }, Listener)
-  task.attach(endpoint, function(conn) self:_drive(conn) end)
+  task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(asking.functions(config)))
   task.hold(1)
   quic.servers[self] = true
   return self
@@ -528,6 +529,7 @@ end
 
 local shared -- one client endpoint for all outgoing connections
 local configs = {} -- by what they were made of: connections with equal options have one, and so its TLS sessions
+local answerers = {} -- config → what answers its questions, if anything
 local outgoing = {} -- conn → connection
 
 local function drive_outgoing(conn)
@@ -543,12 +545,18 @@ local function drive_outgoing(conn)
   if conn:is_established() then task.wake_at(connection, "_connector") end
 end
 
+local function answer_outgoing(conn)
+  local connection = outgoing[conn]
+  local answer = connection and connection._answer
+  if answer then answer(conn) end
+end
+
 local function client_endpoint(config)
   if shared then return shared end
   local message, code
   shared, message, code = task.loop():client(config)
   if not shared then return nil, message, code end
-  task.attach(shared, drive_outgoing)
+  task.attach(shared, drive_outgoing, answer_outgoing)
   return shared
 end
 
@@ -568,6 +576,7 @@ local function shared_config(given)
   made, message, code = core.config(given)
   if not made then return nil, message, code end
   configs[key] = made
+  answerers[made] = asking.answerer(asking.functions(given))
   return made
 end
 
@@ -593,6 +602,7 @@ function quic.connect(address, given)
     conn, message, code = endpoint:connect(own.server_name or host, peer, { config = made })
     if conn then
       local connection = new_connection(conn, own)
+      connection._answer = answerers[made]
       outgoing[conn] = connection
       local ok, reason, kind = task.wait_at(connection, "_connector", own.timeout / #addresses)
       if ok and not connection._closed then return connection end

@@ -1,5 +1,6 @@
 --- Serves an app over HTTP/3.
 local answers = require "neap.answers"
+local asking = require "neap.asking"
 local core = require "neap.core"
 local devcert = require "neap.devcert"
 local garbage = require "neap.garbage"
@@ -181,7 +182,7 @@ function server.listen(app, given)
   self.url = ("https://%s:%d/"):format(host, self.port)
   server.all[self] = true
   poll_busily()
-  task.attach(endpoint, function(conn) drive(self, conn) end)
+  task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(asking.functions(config)))
   task.hold(1)
   server.announce(self)
   return self

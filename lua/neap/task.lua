@@ -18,7 +18,7 @@ local NEW, WIDTH = {}, 5
 local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
 local timers = {} -- binary heap of { at, seq, waiter }
 local timer_seq = 0
-local endpoints = {} -- endpoint → function(conn)
+local endpoints = {} -- endpoint → { drive = function(conn), answer = function(conn) or nil }
 local resolving = {} -- id → waiter
 local unresolved = {} -- waiters for whose names the resolver has no place yet
 local live, holders = 0, 0
@@ -209,9 +209,10 @@ function task.sleep(seconds)
 end
 
 --- From now on `drive(conn)` is called for every connection of the endpoint that has something new. An error in it
--- ends that connection, with a line in the log, and nothing else.
-function task.attach(endpoint, drive)
-  endpoints[endpoint] = drive
+-- ends that connection, with a line in the log, and nothing else. `answer(conn)`, if there is one, before that for one
+-- whose handshake asks something.
+function task.attach(endpoint, drive, answer)
+  endpoints[endpoint] = { drive = drive, answer = answer }
 end
 
 function task.detach(endpoint)
@@ -336,18 +337,20 @@ local function give_up(conn, trace)
   pcall(conn.close, conn, INTERNAL_ERROR, "", false)
 end
 
-local function drive_all(endpoint, drive)
-  local conn = endpoint:next()
+local function drive_all(endpoint, attached)
+  local drive, answer = attached.drive, attached.answer
+  local conn, asks = endpoint:next()
   while conn do
+    if asks and answer then answer(conn) end
     local ok, trace = xpcall(drive, debug.traceback, conn)
     if not ok then give_up(conn, trace) end
-    conn = endpoint:next()
+    conn, asks = endpoint:next()
   end
 end
 
 local function deliver()
-  for endpoint, drive in pairs(endpoints) do
-    local ok, trace = xpcall(drive_all, debug.traceback, endpoint, drive)
+  for endpoint, attached in pairs(endpoints) do
+    local ok, trace = xpcall(drive_all, debug.traceback, endpoint, attached)
     if not ok then report(trace) end
   end
   local id, addresses, reason = loop:resolved()

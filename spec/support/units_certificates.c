@@ -185,13 +185,13 @@ static int identity_scheme(lua_State *L)
 /* identity_sign(identity, scheme, message) → signature; or nil, code */
 static int identity_sign(lua_State *L)
 {
-    struct signing made;
-    int error = neap_signing_begin(check_identity(L)->identity, (uint16_t)luaL_checkinteger(L, 2),
+    struct signature made;
+    int error = neap_identity_sign(check_identity(L)->identity, (uint16_t)luaL_checkinteger(L, 2),
                                    check_bytes(L, 3), &made);
 
     if (error)
         return push_unit_failure(L, error, "");
-    push_bytes(L, made.signature, made.size);
+    push_bytes(L, made.bytes, made.size);
     return 1;
 }
 

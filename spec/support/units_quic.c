@@ -169,17 +169,26 @@ static int config_make_certificate(lua_State *L)
     return 2;
 }
 
+/* config:certificate(chain[, key]): without key it is elsewhere */
 static int config_certificate(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
     size_t chain_size, key_size;
-    const char *chain = luaL_checklstring(L, 2, &chain_size), *key = luaL_checklstring(L, 3, &key_size);
+    const char *chain = luaL_checklstring(L, 2, &chain_size), *key = luaL_optlstring(L, 3, NULL, &key_size);
     const char *why = "";
-    int rc = neap_config_add_certificate(u->config, chain, chain_size + 1, key, key_size + 1, &why);
+    int rc = key ? neap_config_add_certificate(u->config, chain, chain_size + 1, key, key_size + 1, &why)
+                 : neap_config_add_certificate_without_key(u->config, chain, chain_size + 1, &why);
 
     lua_pushnumber(L, rc);
     lua_pushstring(L, why);
     return 2;
+}
+
+/* config:ask(kinds) -> 0 or a code */
+static int config_ask(lua_State *L)
+{
+    lua_pushnumber(L, neap_config_ask(check_config(L, 1)->config, (unsigned)luaL_checknumber(L, 2)));
+    return 1;
 }
 
 static int config_ca(lua_State *L)
@@ -371,6 +380,7 @@ static const luaL_Reg config_methods[] = {
     {"alpn", config_alpn},
     {"make_certificate", config_make_certificate},
     {"certificate", config_certificate},
+    {"ask", config_ask},
     {"ca", config_ca},
     {"secret", config_secret},
     {"ticket_keys", config_ticket_keys},

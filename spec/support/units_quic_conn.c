@@ -565,7 +565,62 @@ static int conn_draft(lua_State *L)
     return 2;
 }
 
+static void set_text(lua_State *L, const char *name, const void *bytes, size_t size)
+{
+    lua_pushlstring(L, size ? bytes : "", size);
+    lua_setfield(L, -2, name);
+}
+
+/* conn:question() -> { kind, id, server_name, bytes, certificate, scheme, is_verified }, nil */
+static int conn_question(lua_State *L)
+{
+    neap_question q;
+
+    if (!neap_conn_question(check_conn(L, 1), &q, sizeof q))
+        return 0;
+    lua_newtable(L);
+    set_number(L, "kind", q.kind);
+    set_number(L, "id", q.id);
+    set_number(L, "scheme", q.scheme);
+    set_bool(L, "is_verified", q.is_verified);
+    set_text(L, "server_name", q.server_name, strlen(q.server_name));
+    set_text(L, "bytes", q.bytes, q.size);
+    set_text(L, "certificate", q.certificate, q.certificate_size);
+    return 1;
+}
+
+/* conn:answer(kind, id[, bytes[, key]]) -> 0 or a code */
+static int conn_answer(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    enum neap_question_kind kind = (enum neap_question_kind)luaL_checknumber(L, 2);
+    uint64_t id = (uint64_t)luaL_checknumber(L, 3);
+    size_t size = 0, key_size = 0;
+    const char *bytes = luaL_optlstring(L, 4, NULL, &size), *key = luaL_optlstring(L, 5, NULL, &key_size);
+    int rc;
+
+    if (kind == NEAP_ASK_SIGNATURE)
+        rc = neap_conn_answer_signature(c, id, bytes, size);
+    else if (kind == NEAP_ASK_CERTIFICATE)
+        rc = neap_conn_answer_certificate(c, id, bytes, size, key, key_size, NULL);
+    else
+        rc = neap_conn_answer_peer(c, id);
+    lua_pushnumber(L, rc);
+    return 1;
+}
+
+/* conn:refuse(id, alert, reason) -> 0 or a code */
+static int conn_refuse(lua_State *L)
+{
+    lua_pushnumber(L, neap_conn_refuse_question(check_conn(L, 1), (uint64_t)luaL_checknumber(L, 2),
+                                                (uint8_t)luaL_checknumber(L, 3), luaL_optstring(L, 4, NULL)));
+    return 1;
+}
+
 static const luaL_Reg conn_methods[] = {
+    {"question", conn_question},
+    {"answer", conn_answer},
+    {"refuse", conn_refuse},
     {"draft", conn_draft},
     {"free", conn_free},
     {"recv", conn_recv},

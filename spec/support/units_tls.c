@@ -8,7 +8,6 @@
 #include "base/pool.h"
 #include "neap.h"
 #include "tls/state.h"
-#include "units_tls_signer.h"
 
 int neap_units_tls(lua_State *L);
 int neap_units_tls_schedule(lua_State *L);
@@ -168,10 +167,9 @@ static int identities_field(lua_State *L, struct tls_config *tls, struct failure
         lua_rawgeti(L, table, i);
         struct span chain = span_item(L, table + 1, 1), key = span_item(L, table + 1, 2);
         lua_getfield(L, table + 1, "later");
-        struct identity *identity =
-            lua_isnil(L, -1)
-                ? neap_identity_new(tls->crypto, chain, key, why)
-                : unit_identity_of_late_key(tls->crypto, chain, key, (int)lua_tointeger(L, -1), why);
+        struct identity *identity = lua_toboolean(L, -1)
+                                        ? neap_identity_new_without_key(tls->crypto, chain, why)
+                                        : neap_identity_new(tls->crypto, chain, key, why);
         lua_pop(L, 2);
         if (!identity)
             return why->code ? why->code : NEAP_ERR_NO_MEMORY;
@@ -213,7 +211,7 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
     c->tls.store = &c->sessions;
 }
 
-/* config{ seed=, identities={{chain, key, later = (asks until it answers, -1: never)}, …}, roots=, pin=, verify=, alpn={…},
+/* config{ seed=, identities={{chain, key, later = (the key is elsewhere)}, …}, asks=, roots=, pin=, verify=, alpn={…},
  * suites={…}, groups={…}, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys= } */
 static int new_config(lua_State *L)
 {
@@ -237,6 +235,9 @@ static int new_config(lua_State *L)
     c->pool = neap_pool_new(environment_realloc, &c->environment, limit);
     if (!c->pool)
         return luaL_error(L, "no pool");
+    lua_getfield(L, 1, "asks");
+    c->tls.asks = (unsigned)lua_tointeger(L, -1);
+    lua_pop(L, 1);
     struct span given = span_field(L, 1, "seed");
     memcpy(seed, given.data ? given.data : seed, given.size < 32 ? given.size : 32);
     c->tls.pool = c->pool;
@@ -392,7 +393,7 @@ static int handshake_free(lua_State *L)
     return 0;
 }
 
-/* handshake:receive(level, bytes) -> true | nil, code, reason. The bytes are in a room of exactly their size, so that
+/* handshake:receive(level, bytes) -> true, what is left | nil, code, reason. The bytes are in a room of exactly their size, so that
  * the sanitizer sees a read past them. */
 static int handshake_receive(lua_State *L)
 {
@@ -406,26 +407,79 @@ static int handshake_receive(lua_State *L)
     if (!copy)
         return luaL_error(L, "no memory");
     memcpy(copy, bytes, size);
-    int rc = neap_tls_receive(h->tls, level, span_of(copy, size), &why);
+    struct span left = span_of(copy, size);
+    int rc = neap_tls_receive(h->tls, level, &left, &why);
+    lua_pushboolean(L, 1);
+    if (left.size > 0)
+        lua_pushlstring(L, (const char *)copy + size - left.size, left.size);
     free(copy);
+    if (rc)
+        return push_failure(L, rc, why.reason);
+    return left.size > 0 ? 2 : 1;
+}
+
+static void set_span(lua_State *L, const char *name, struct span s)
+{
+    lua_pushlstring(L, s.size ? (const char *)s.data : "", s.size);
+    lua_setfield(L, -2, name);
+}
+
+/* handshake:question() -> { kind=, id=, server_name=, bytes=, certificate=, scheme=, digest=, is_verified= }, or nil */
+static int handshake_question(lua_State *L)
+{
+    neap_question q;
+
+    if (!neap_tls_question(check_handshake(L)->tls, &q))
+        return 0;
+    lua_newtable(L);
+    lua_pushinteger(L, q.kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushinteger(L, (lua_Integer)q.id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, q.server_name);
+    lua_setfield(L, -2, "server_name");
+    set_span(L, "bytes", span_of(q.bytes, q.size));
+    set_span(L, "certificate", span_of(q.certificate, q.certificate_size));
+    set_span(L, "digest", span_of(q.digest, q.digest_size));
+    lua_pushinteger(L, q.scheme);
+    lua_setfield(L, -2, "scheme");
+    lua_pushboolean(L, q.is_verified);
+    lua_setfield(L, -2, "is_verified");
+    return 1;
+}
+
+/* handshake:answer(kind, id, …) -> true | nil, code, reason; false when nothing of the kind is asked. A signature is a
+ * string, a certificate none, or chain and key; a peer takes nothing. */
+static int handshake_answer(lua_State *L)
+{
+    struct unit_handshake *h = check_handshake(L);
+    enum neap_question_kind kind = (enum neap_question_kind)luaL_checkinteger(L, 2);
+    struct failure why = {0};
+    size_t size = 0, key_size = 0;
+    const char *bytes = luaL_optlstring(L, 4, NULL, &size), *key = luaL_optlstring(L, 5, NULL, &key_size);
+    struct identity *identity = NULL;
+    int rc = 0;
+
+    if (!neap_tls_asks(h->tls, kind, (uint64_t)luaL_checkinteger(L, 3))) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    if (kind == NEAP_ASK_CERTIFICATE && bytes) {
+        identity =
+            neap_identity_new(h->config->tls.crypto, span_of(bytes, size), span_of(key, key_size), &why);
+        if (!identity)
+            return push_failure(L, why.code, why.reason);
+    }
+    if (kind == NEAP_ASK_SIGNATURE)
+        rc = neap_tls_answer_signature(h->tls, span_of(bytes, size), &why);
+    else if (kind == NEAP_ASK_CERTIFICATE)
+        rc = neap_tls_answer_certificate(h->tls, identity, &why);
+    else
+        rc = neap_tls_answer_peer(h->tls, &why);
     if (rc)
         return push_failure(L, rc, why.reason);
     lua_pushboolean(L, 1);
     return 1;
-}
-
-/* handshake:resume() -> true | nil, code, reason; and whether a signature is still waited for */
-static int handshake_resume(lua_State *L)
-{
-    struct unit_handshake *h = check_handshake(L);
-    struct failure why = {0};
-    int rc = neap_tls_resume(h->tls, &why);
-
-    if (rc)
-        return push_failure(L, rc, why.reason);
-    lua_pushboolean(L, 1);
-    lua_pushboolean(L, neap_tls_is_signing(h->tls));
-    return 2;
 }
 
 /* handshake:end_offer(was_answered) */
@@ -480,12 +534,6 @@ static int handshake_put_secret(lua_State *L)
 
     lua_pushinteger(L, neap_tls_put_secret(check_handshake(L)->tls, TLS_APPLICATION, TLS_READ, secret, &why));
     return 1;
-}
-
-static void set_span(lua_State *L, const char *name, struct span s)
-{
-    lua_pushlstring(L, s.size ? (const char *)s.data : "", s.size);
-    lua_setfield(L, -2, name);
 }
 
 /* handshake:info() -> what was negotiated so far */
@@ -599,7 +647,8 @@ int neap_units_tls(lua_State *L)
              (const struct method[]){{"__gc", handshake_free},
                                      {"free", handshake_free},
                                      {"receive", handshake_receive},
-                                     {"resume", handshake_resume},
+                                     {"question", handshake_question},
+                                     {"answer", handshake_answer},
                                      {"end_offer", handshake_end_offer},
                                      {"output", handshake_output},
                                      {"secrets", handshake_secrets},

@@ -83,8 +83,8 @@ local function with_defaults(options, defaults)
   return out
 end
 
---- A server's config; options.certificate is a name or a list of names (default p256); with options.later its keys
---- answer when they were asked so often.
+--- A server's config; options.certificate is a name or a list of names (default p256); with options.later their
+--- keys are elsewhere.
 function fixtures.server_config(options)
   options = with_defaults(options, { seed = ("s"):rep(32), alpn = { "h3" }, keylog = true })
   local names = options.certificate or "p256"

@@ -17,7 +17,8 @@ pair.PROTOCOL_VIOLATION = 0x0a
 --- -> bytes that arrive instead.
 function pair.new(options)
   options = options or {}
-  local self = setmetatable({ options = options, secrets = { client = {}, server = {} }, seen = {}, count = 0 }, pair)
+  local self = setmetatable({ options = options, secrets = { client = {}, server = {} }, seen = {}, count = 0,
+    left = {} }, pair)
   if options.handshakes then
     self.client, self.server = unpack(options.handshakes)
     return self
@@ -54,6 +55,10 @@ function pair:deliver(side, level, bytes)
   for at = 1, #bytes, math.max(size, 1) do
     local ok, code, reason = self[side]:receive(level, bytes:sub(at, at + size - 1))
     if not ok then return nil, { side = side, code = code, reason = reason } end
+    if code then -- the rest, for when a question is answered
+      self.left[side] = { level = level, bytes = code .. bytes:sub(at + size) }
+      break
+    end
   end
   self:take_secrets(side)
   return true
@@ -83,6 +88,14 @@ function pair:run()
   self:take_secrets("client")
   repeat
     local moved = 0
+    for side, left in pairs(self.left) do
+      if not self[side]:question() then
+        self.left[side] = nil
+        local ok, failure = self:deliver(side, left.level, left.bytes)
+        if not ok then return nil, failure end
+        moved = moved + #left.bytes
+      end
+    end
     for _, way in ipairs({ { "client", "server" }, { "server", "client" } }) do
       for _, level in ipairs(pair.LEVELS) do
         local size, failure = self:move(way[1], way[2], level)

@@ -97,8 +97,8 @@ struct libcrypto_signer {
     EVP_PKEY_CTX *operation; /* ready to sign, over and over */
 };
 
-static int signer_begin(struct signer *signer, struct signature_algorithm algorithm, struct span message,
-                        struct signing *out)
+static int signer_sign(struct signer *signer, struct signature_algorithm algorithm, struct span message,
+                       struct signature *out)
 {
     struct libcrypto_signer *own = (struct libcrypto_signer *)signer;
     struct message_digest digest;
@@ -106,11 +106,11 @@ static int signer_begin(struct signer *signer, struct signature_algorithm algori
     if (algorithm.kind != own->kind)
         return NEAP_ERR_CRYPTO;
     neap_libcrypto_enter(own->crypto);
-    out->size = sizeof(out->signature);
+    out->size = sizeof(out->bytes);
     return neap_libcrypto_leave(
         digest_message(own->crypto, algorithm.digest, message, &digest) &&
         set_padding(own->operation, algorithm.kind, digest.algorithm) &&
-        EVP_PKEY_sign(own->operation, out->signature, &out->size, digest.bytes, digest.size) == 1);
+        EVP_PKEY_sign(own->operation, out->bytes, &out->size, digest.bytes, digest.size) == 1);
 }
 
 static void signer_free(struct signer *signer)
@@ -122,7 +122,7 @@ static void signer_free(struct signer *signer)
     neap_pool_free(own->crypto->pool, own, sizeof(*own));
 }
 
-static const struct signer_methods signer_methods = {.begin = signer_begin, .free = signer_free};
+static const struct signer_methods signer_methods = {.sign = signer_sign, .free = signer_free};
 
 /* The key of a DER and nothing behind it, ready to sign. */
 static bool load_key(struct libcrypto_signer *own, struct span der)

@@ -10,7 +10,7 @@
 
 #include <mbedtls/md.h>
 
-#define MAX_DIGEST 64u
+#define MAX_DIGEST CRYPTO_MAX_DIGEST
 
 static mbedtls_md_type_t md_of(enum digest digest)
 {
@@ -27,6 +27,17 @@ static int digest_message(enum digest digest, struct span message, uint8_t *out,
         return NEAP_ERR_CRYPTO;
     *size = mbedtls_md_get_size(info);
     return mbedtls_md(info, message.data, message.size, out) ? NEAP_ERR_CRYPTO : 0;
+}
+
+size_t neap_scheme_digest(uint16_t scheme, struct span message, uint8_t out[CRYPTO_MAX_DIGEST])
+{
+    struct signature_algorithm algorithm;
+    enum key_kind key;
+    size_t size;
+
+    if (!neap_scheme_info(scheme, &algorithm, &key) || algorithm.kind == SIGNATURE_ED25519)
+        return 0;
+    return digest_message(algorithm.digest, message, out, &size) ? 0 : size;
 }
 
 static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algorithm, const uint8_t *digest,
@@ -71,8 +82,8 @@ struct mbed_signer {
     mbedtls_pk_context pk;
 };
 
-static int signer_begin(struct signer *signer, struct signature_algorithm algorithm, struct span message,
-                        struct signing *out)
+static int signer_sign(struct signer *signer, struct signature_algorithm algorithm, struct span message,
+                       struct signature *out)
 {
     struct mbed_signer *key = (struct mbed_signer *)signer;
     mbedtls_md_type_t md = md_of(algorithm.digest);
@@ -82,16 +93,16 @@ static int signer_begin(struct signer *signer, struct signature_algorithm algori
     if (digest_message(algorithm.digest, message, digest, &digest_size))
         return NEAP_ERR_CRYPTO;
     if (algorithm.kind == SIGNATURE_ECDSA && mbedtls_pk_can_do(&key->pk, MBEDTLS_PK_ECDSA))
-        return mbed_pk_sign(&key->pk, md, digest, digest_size, out->signature, sizeof(out->signature),
-                            &out->size, mbed_random, key->crypto)
+        return mbed_pk_sign(&key->pk, md, digest, digest_size, out->bytes, sizeof(out->bytes), &out->size,
+                            mbed_random, key->crypto)
                    ? NEAP_ERR_CRYPTO
                    : 0;
     if (algorithm.kind != SIGNATURE_RSA_PSS || !mbedtls_pk_can_do(&key->pk, MBEDTLS_PK_RSA))
         return NEAP_ERR_CRYPTO;
     out->size = mbedtls_pk_get_len(&key->pk);
-    if (out->size > sizeof(out->signature))
+    if (out->size > sizeof(out->bytes))
         return NEAP_ERR_CRYPTO;
-    return mbed_pss_sign(mbedtls_pk_rsa(key->pk), md, digest, digest_size, out->signature, mbed_random,
+    return mbed_pss_sign(mbedtls_pk_rsa(key->pk), md, digest, digest_size, out->bytes, mbed_random,
                          key->crypto)
                ? NEAP_ERR_CRYPTO
                : 0;
@@ -105,7 +116,7 @@ static void signer_free(struct signer *signer)
     neap_pool_free(key->crypto->pool, key, sizeof(*key));
 }
 
-static const struct signer_methods signer_methods = {.begin = signer_begin, .free = signer_free};
+static const struct signer_methods signer_methods = {.sign = signer_sign, .free = signer_free};
 
 static struct signer *mbed_signer_new(struct crypto *crypto, struct span der, struct failure *why)
 {

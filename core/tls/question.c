@@ -1,0 +1,95 @@
+/* Questions to the application, for which a handshake stands still: what is asked, and its answers. */
+#include "base/pool.h"
+#include "tls/state.h"
+
+int neap_tls_ask(struct tls *tls, enum neap_question_kind kind, tls_step step, struct failure *why)
+{
+    if (!tls->asking)
+        tls->asking = neap_pool_alloc(tls->config->pool, sizeof *tls->asking);
+    if (!tls->asking)
+        return neap_tls_no_memory(why);
+    tls->asking->kind = kind;
+    tls->asking->step = step;
+    tls->asking->id++;
+    tls->state = WAIT_ANSWER;
+    return TLS_ASKED;
+}
+
+void neap_tls_end_asking(struct tls *tls)
+{
+    if (!tls->asking)
+        return;
+    neap_tls_drop(tls, &tls->asking->hello);
+    neap_identity_free(tls->asking->identity);
+    neap_pool_free_secret(tls->config->pool, tls->asking, sizeof *tls->asking);
+    tls->asking = NULL;
+}
+
+/* Whether the peer's chain was held against roots or pins before. */
+static bool is_verified(const struct tls *tls)
+{
+    const struct tls_config *config = tls->config;
+
+    return config->trust && ((config->verify_peer && neap_trust_count(config->trust) > 0) ||
+                             neap_trust_pin_count(config->trust) > 0);
+}
+
+uint64_t neap_tls_asking(const struct tls *tls)
+{
+    return tls->state == WAIT_ANSWER && tls->asking && tls->asking->kind != NEAP_ASK_NOTHING ? tls->asking->id
+                                                                                             : 0;
+}
+
+bool neap_tls_question(const struct tls *tls, neap_question *out)
+{
+    const struct asking *a = tls->asking;
+    struct span bytes = {0}, certificate = {0};
+
+    if (!neap_tls_asking(tls))
+        return false;
+    *out = (neap_question){.kind = a->kind, .id = a->id, .server_name = tls->server_name};
+    switch (a->kind) {
+    case NEAP_ASK_NOTHING: break;
+    case NEAP_ASK_SIGNATURE:
+        bytes = span_of(a->content, a->content_size);
+        certificate = neap_identity_chain(tls->identity, 0);
+        out->scheme = tls->scheme;
+        out->digest_size = neap_scheme_digest(tls->scheme, bytes, out->digest);
+        break;
+    case NEAP_ASK_CERTIFICATE: bytes = a->schemes; break;
+    case NEAP_ASK_PEER:
+        certificate = neap_tls_peer_certificate(tls);
+        out->is_verified = is_verified(tls);
+        break;
+    }
+    out->bytes = bytes.data;
+    out->size = bytes.size;
+    out->certificate = certificate.data;
+    out->certificate_size = certificate.size;
+    return true;
+}
+
+bool neap_tls_asks(const struct tls *tls, enum neap_question_kind kind, uint64_t id)
+{
+    return id != 0 && neap_tls_asking(tls) == id && tls->asking->kind == kind;
+}
+
+int neap_tls_answer_signature(struct tls *tls, struct span signature, struct failure *why)
+{
+    memcpy(tls->asking->signature.bytes, signature.data, signature.size);
+    tls->asking->signature.size = signature.size;
+    return neap_tls_go_on(tls, why);
+}
+
+int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, struct failure *why)
+{
+    tls->asking->identity = identity;
+    tls->asking->has_identity = true;
+    return neap_tls_go_on(tls, why);
+}
+
+int neap_tls_answer_peer(struct tls *tls, struct failure *why)
+{
+    tls->asking->has_peer = true;
+    return neap_tls_go_on(tls, why);
+}

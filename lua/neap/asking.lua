@@ -1,0 +1,93 @@
+--- Handshakes that ask: functions of the application answer them, each question in a task of its own, which may wait.
+local core = require "neap.core"
+local log = require "neap.log"
+local task = require "neap.task"
+
+local asking = {}
+
+local MOST = 1024 -- questions that are looked into at once, of one server or client
+local INTERNAL_ERROR, ACCESS_DENIED = 80, 49 -- alerts, RFC 8446 §6.2
+
+-- The option of each kind, what becomes of what its function returns (true, or nil, message, code), and the alert of a
+-- no.
+local kinds = {
+  signature = {
+    option = "sign",
+    answer = function(conn, question, fn)
+      local signature, why = fn(question.bytes, question.scheme, question.server_name, question)
+      if type(signature) ~= "string" then return nil, why or "'sign' gave no signature" end
+      local ok, message, code = conn:answer_signature(question.id, signature)
+      if not ok then return nil, "the signature of 'sign': " .. message, code end
+      return true
+    end,
+  },
+  peer = {
+    option = "verify_server",
+    alert = ACCESS_DENIED,
+    answer = function(conn, question, fn)
+      local ok, why = fn(question.certificate, question)
+      if ok ~= true then return nil, why or "'verify_server' did not say true" end
+      return conn:answer_peer(question.id)
+    end,
+  },
+}
+
+--- The functions among the options of a config, as asking.answerer takes them; nil when there are none.
+function asking.functions(config)
+  local functions
+  for kind, row in pairs(kinds) do
+    local fn = config[row.option]
+    if type(fn) == "function" then
+      functions = functions or {}
+      functions[kind] = fn
+    end
+  end
+  return functions
+end
+
+-- A line a second about what peers may bring about at will.
+local function complainer()
+  local last, more = nil, 0
+  return function(text)
+    local now = core.now()
+    if last and now - last < 1 then
+      more = more + 1
+      return
+    end
+    log.warn(text .. (more > 0 and (" (and %d more since the last line)"):format(more) or ""))
+    last, more = now, 0
+  end
+end
+
+local function look_into(self, conn, question)
+  local row = kinds[question.kind]
+  local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[question.kind])
+  self.open = self.open - 1
+  if ok and result then return end
+  -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
+  -- there may be nobody any more whom to refuse.
+  if not conn:refuse_question(question.id, ok and row.alert or INTERNAL_ERROR) and code ~= "crypto" then return end
+  local where = ("handshake with %s: "):format(conn:peer() or "a peer")
+  if ok then self.complain(where .. tostring(why)) else task.on_error(where .. tostring(result)) end
+end
+
+--- answer(conn), for connections that have asked anew: the third of task.attach. `functions` as asking.functions gives
+-- them, nil: nothing is ever asked.
+function asking.answerer(functions)
+  if not functions then return nil end
+  local self = { functions = functions, open = 0, complain = complainer() }
+  return function(conn)
+    local question = conn:question()
+    if not question then return end
+    if not functions[question.kind] or self.open >= MOST then
+      conn:refuse_question(question.id)
+      self.complain(("handshake with %s: %s"):format(conn:peer(), self.open >= MOST and "too many questions are open"
+        or "nobody answers for its " .. question.kind))
+      return
+    end
+    self.open = self.open + 1
+    task.go(look_into, self, conn, question)
+  end
+end
+
+return asking

@@ -1,0 +1,179 @@
+--- Functions of the application that handshakes ask: they may wait, and fail.
+local neap = require "neap"
+local web = require "support.web"
+local certificates = require("neap.units").certificates
+local crypto = require("neap.units").crypto
+
+local function build(app) app:get("/", function() return "here" end) end
+
+
+local SCHEME = { ecdsa_secp256r1_sha256 = 0x0403 }
+
+local function sign(bytes, scheme)
+  local context = crypto.new(("i"):rep(32))
+  local id = web.identity()
+  local identity = assert(certificates.identity_new(context, id.cert, id.key))
+  local signature = certificates.identity_sign(identity, assert(SCHEME[scheme]), bytes)
+  certificates.identity_free(identity)
+  return signature
+end
+
+-- As web.with_app, for a server without a key.
+local function with_signer(fn, signer, more)
+  local id = web.identity()
+  web.run(function()
+    local app = neap.app()
+    build(app)
+    local given = { host = "127.0.0.1", port = 0, cert = id.cert, sign = signer }
+    for name, value in pairs(more or {}) do given[name] = value end
+    local server = assert(app:listen(given))
+    local client = neap.client { ca = id.cert, timeout = 10 }
+    local ok, err = xpcall(fn, debug.traceback, client, "https://127.0.0.1:" .. server.port .. "/", server)
+    client:close()
+    server:close()
+    if not ok then error(err, 0) end
+  end)
+end
+
+local function refused(client, url)
+  local r, message, code = client:get(url)
+  assert.is_nil(r)
+  return message, code
+end
+
+describe("option sign", function()
+  it("signs for a certificate whose key is elsewhere", function()
+    local asked
+    with_signer(function(client, url)
+      assert.equal("here", assert(client:get(url)):body())
+      assert.same({ 1, "ecdsa_secp256r1_sha256", 130, "signature" }, asked)
+    end, function(bytes, scheme, name, question)
+      asked = { question.id, scheme, #bytes, question.kind }
+      assert(name == nil and question.server_name == nil) -- an address is no name
+      assert(question.digest == (crypto.hash(256, bytes)))
+      return sign(bytes, scheme)
+    end)
+  end)
+
+  it("may wait, while other handshakes go on", function()
+    local open, most = 0, 0
+    with_signer(function(_, url)
+      local clients, answers = {}, 0
+      for i = 1, 4 do
+        clients[i] = neap.client { ca = web.identity().cert, timeout = 10 }
+        neap.go(function()
+          local r = clients[i]:get(url)
+          answers = answers + (r and r:body() == "here" and 1 or 0)
+        end)
+      end
+      while answers < 4 do neap.sleep(0.01) end
+      assert.equal(4, most)
+      for _, client in ipairs(clients) do client:close() end
+    end, function(bytes, scheme)
+      open = open + 1
+      most = math.max(most, open)
+      while most < 4 do neap.sleep(0.01) end
+      open = open - 1
+      return sign(bytes, scheme)
+    end)
+  end)
+
+  it("refuses the handshake when it fails, and tells the log why and the client nothing", function()
+    for _, case in ipairs {
+      { function() error("the device is on fire") end, "the device is on fire" },
+      { function() return nil, "no answer from the device" end, "no answer from the device" },
+      { function() return 5 end, "'sign' gave no signature" },
+      { function() return "nonsense" end, "the signature of 'sign': a cryptographic operation failed" },
+      { function(_, scheme) return sign("something else", scheme) end, "a cryptographic operation failed" },
+    } do
+      local log = web.logged(function()
+        with_signer(function(client, url)
+          local message = refused(client, url)
+          assert.matches("internal_error", message)
+          assert.is_nil(message:find("device", 1, true))
+        end, case[1])
+      end)
+      assert.matches("handshake with 127.0.0.1:%d+: ", log)
+      assert.is_truthy(log:find(case[2], 1, true), log)
+    end
+  end)
+
+  it("may answer when nobody waits any more", function()
+    local answered
+    local log = web.logged(function()
+      with_signer(function(client, url)
+        assert.matches("no answer", (refused(client, url)))
+        while not answered do neap.sleep(0.01) end
+        assert.equal("timeout", answered)
+      end, function(_, _, _, question)
+        neap.sleep(0.4)
+        answered = "timeout"
+        return question.bytes
+      end, { handshake_timeout = 0.2 })
+    end)
+    assert.equal("", log)
+  end)
+
+  it("needs a certificate, and is a function", function()
+    local app = neap.app()
+    assert.error_matches(function() app:listen { sign = true, cert = web.identity().cert } end,
+      "option 'sign' must be a function")
+    assert.error_matches(function() app:listen { cert = web.identity().cert } end, "'cert' needs 'key'")
+  end)
+
+  it("is asked in raw QUIC too", function()
+    web.run(function()
+      local id = web.identity()
+      local server = assert(neap.quic.listen { alpn = "x", host = "127.0.0.1", port = 0, cert = id.cert, sign = sign })
+      local conn = assert(neap.quic.connect("127.0.0.1:" .. server.port, { alpn = "x", ca = id.cert }))
+      conn:close()
+      server:close()
+    end)
+  end)
+end)
+
+describe("option verify_server", function()
+  it("decides about a server that roots vouch for, and is the only one where there are none", function()
+    web.with_app(build, function(_, url)
+      for _, case in ipairs { { ca = web.identity().cert, is_verified = true },
+        { verify_peer = false, is_verified = false } } do
+        local seen
+        local function verify(der, question)
+          neap.sleep(0.01)
+          seen = { der:sub(1, 1), question.is_verified }
+          return true
+        end
+        local client = neap.client { ca = case.ca, verify_peer = case.verify_peer, verify_server = verify }
+        assert.equal("here", assert(client:get(url .. "/")):body())
+        assert.same({ "\48", case.is_verified }, seen)
+        client:close()
+      end
+    end)
+  end)
+
+  it("refuses a server that it does not say true about, with access_denied", function()
+    web.with_app(build, function(_, url)
+      local log = web.logged(function()
+        local client = neap.client { ca = web.identity().cert, verify_server = function() return false, "not ours" end }
+        assert.matches("access_denied", (refused(client, url .. "/")))
+        client:close()
+      end)
+      assert.matches("not ours", log)
+    end)
+  end)
+
+  it("is asked in raw QUIC too, the one of each connection", function()
+    web.run(function()
+      local id = web.identity()
+      local server = assert(neap.quic.listen { alpn = "x", host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })
+      local asked = {}
+      for i = 1, 2 do
+        local conn = assert(neap.quic.connect("127.0.0.1:" .. server.port, { alpn = "x", ca = id.cert,
+          resumption = false, verify_server = function() asked[#asked + 1] = i; return true end }))
+        conn:close()
+      end
+      assert.same({ 1, 2 }, asked)
+      server:close()
+    end)
+  end)
+end)

@@ -1,0 +1,210 @@
+--- Connections whose handshake asks the application something, and waits.
+local net = require("support.quic_net")
+local certificates = require("neap.units").certificates
+local crypto = require("neap.units").crypto
+
+local MS = net.MS
+local SIGNATURE, CERTIFICATE, PEER = 1, 4, 8
+local ERR_ARGUMENT, ERR_CRYPTO, ERR_STATE = -3, -12, -19
+local INTERNAL_ERROR = 0x100 + 80
+local NEWS_QUESTION = 16
+
+local chain, key = net.certificate()
+
+local function sign(question)
+  local context = crypto.new(("i"):rep(32))
+  local identity = assert(certificates.identity_new(context, chain, key))
+  local signature = assert(certificates.identity_sign(identity, question.scheme, question.bytes))
+  certificates.identity_free(identity)
+  return signature
+end
+
+-- A server's config whose key is elsewhere.
+local function without_key(asks)
+  local config = assert(net.quic.config(77))
+  config:alpn("t")
+  assert.equal(0, config:certificate(chain))
+  if asks then assert.equal(0, config:ask(asks)) end
+  return config
+end
+
+local function asks(side)
+  return function(p) return p[side] and p[side]:question() ~= nil end
+end
+
+local function both_confirmed(p)
+  return p.client:info().confirmed and p.server:info().confirmed
+end
+
+describe("a server that waits for its signature", function()
+  local config, p
+
+  before_each(function()
+    config = without_key()
+    p = net.pair({ server_config = config })
+    assert.is_true(p:run(asks("server")))
+  end)
+
+  after_each(function()
+    p:free()
+    config:free()
+    assert.equal(0, config:memory().live)
+  end)
+
+  it("tells its owner once that there is a question", function()
+    assert.equal(NEWS_QUESTION, bit.band(p.server:news(), NEWS_QUESTION))
+    p:settle()
+    assert.equal(0, bit.band(p.server:news(), NEWS_QUESTION))
+    assert.same({ SIGNATURE, 1, "localhost" },
+      { p.server:question().kind, p.server:question().id, p.server:question().server_name })
+  end)
+
+  it("goes on when it has it, however often the client has asked meanwhile", function()
+    p:run(nil, 8000 * MS)
+    assert.is_false(p.server:info().established)
+    assert.is_true(p.server:info().validated) -- the client has the keys of Handshake packets: it answers in them
+    local question = p.server:question()
+    assert.equal(0, p.server:answer(SIGNATURE, question.id, sign(question)))
+    assert.is_nil(p.server:question())
+    assert.is_true(p:run(both_confirmed, 1000 * MS))
+    assert.equal("hello", (p:transfer("client", "hello")))
+  end)
+
+  it("gives up when its handshake has taken too long, and takes no answer then", function()
+    local question = p.server:question()
+    assert.is_true(p:run(function() return p.server:info().closed end, 11000 * MS))
+    assert.equal("handshake timeout", p.server:info().by)
+    assert.is_nil(p.server:question())
+    assert.equal(ERR_STATE, p.server:answer(SIGNATURE, question.id, sign(question)))
+    assert.equal(ERR_STATE, p.server:refuse(question.id, 80))
+  end)
+
+  it("takes no answer to another question, nor one that cannot be one", function()
+    local question = p.server:question()
+    assert.equal(ERR_STATE, p.server:answer(SIGNATURE, question.id + 1, "signature"))
+    assert.equal(ERR_STATE, p.server:answer(PEER, question.id))
+    assert.equal(ERR_STATE, p.server:answer(CERTIFICATE, question.id))
+    assert.equal(ERR_STATE, p.server:refuse(question.id + 1, 80))
+    assert.equal(ERR_ARGUMENT, p.server:answer(SIGNATURE, question.id, ""))
+    assert.equal(ERR_ARGUMENT, p.server:answer(SIGNATURE, question.id, ("s"):rep(513)))
+    assert.is_not_nil(p.server:question())
+  end)
+
+  it("ends with internal_error for a signature of another key", function()
+    local question = p.server:question()
+    assert.equal(ERR_CRYPTO, p.server:answer(SIGNATURE, question.id, sign({ scheme = 0x403, bytes = "other bytes" })))
+    assert.is_true(p:run(function() return p.client:info().draining end, 1000 * MS))
+    assert.same({ "peer", INTERNAL_ERROR }, { p.client:info().by, p.client:info().code })
+  end)
+
+  it("ends with the alert that it is told, and its reason", function()
+    assert.equal(0, p.server:refuse(p.server:question().id, 40, "the device is gone"))
+    assert.is_nil(p.server:question())
+    assert.is_true(p:run(function() return p.client:info().draining end, 1000 * MS))
+    assert.same({ "peer", 0x128, "the device is gone" },
+      { p.client:info().by, p.client:info().code, p.client:info().reason })
+  end)
+end)
+
+describe("a server that waits for its certificate", function()
+  local config, p
+
+  before_each(function()
+    config = net.config(nil, 78, true)
+    assert.equal(0, config:ask(CERTIFICATE))
+    p = net.pair({ server_config = config })
+    assert.is_true(p:run(asks("server")))
+  end)
+
+  after_each(function()
+    p:free()
+    config:free()
+    assert.equal(0, config:memory().live)
+  end)
+
+  it("acknowledges the client's hello meanwhile, and goes on with what it is given", function()
+    -- covers: rfc9000#13.2.1
+    p:run(nil, 5000 * MS)
+    assert.equal(0, p.client:stats().packets_lost)
+    assert.is_true(p.client:stats().packets_received > 0)
+    assert.is_false(p.server:info().validated)
+    assert.equal(0, p.server:answer(CERTIFICATE, p.server:question().id, chain, key))
+    assert.is_true(p:run(both_confirmed, 2000 * MS))
+  end)
+
+  it("goes on waiting when it is given what is no certificate", function()
+    local question = p.server:question()
+    assert.is_true(p.server:answer(CERTIFICATE, question.id, "no chain", "no key") < 0)
+    assert.equal(question.id, p.server:question().id)
+    assert.equal(0, p.server:answer(CERTIFICATE, question.id))
+    assert.is_true(p:run(both_confirmed, 2000 * MS))
+  end)
+
+  it("asks for a signature next when it is given no key", function()
+    assert.equal(0, p.server:answer(CERTIFICATE, p.server:question().id, chain))
+    local question = p.server:question()
+    assert.equal(SIGNATURE, question.kind)
+    assert.equal(NEWS_QUESTION, bit.band(p.server:news(), NEWS_QUESTION))
+    assert.equal(0, p.server:answer(SIGNATURE, question.id, sign(question)))
+    assert.is_true(p:run(both_confirmed, 2000 * MS))
+  end)
+end)
+
+describe("a client that asks about its server", function()
+  local config, p
+
+  before_each(function()
+    config = net.config(nil, 79, false)
+    assert.equal(0, config:ask(PEER))
+    p = net.pair({ client_config = config })
+    assert.is_true(p:run(asks("client")))
+  end)
+
+  after_each(function()
+    p:free()
+    config:free()
+    assert.equal(0, config:memory().live)
+  end)
+
+  it("keeps the rest of the server's flight until it has the answer", function()
+    p:run(nil, 3000 * MS)
+    assert.is_false(p.client:info().established)
+    local question = p.client:question()
+    assert.same({ PEER, false }, { question.kind, question.is_verified })
+    assert.equal(0, p.client:answer(PEER, question.id))
+    assert.is_true(p.client:info().established)
+    assert.is_true(p:run(both_confirmed, 2000 * MS))
+  end)
+
+  it("refuses it with the alert that it is told", function()
+    assert.equal(0, p.client:refuse(p.client:question().id, 49))
+    assert.is_true(p:run(function() return p.server:info().draining end, 1000 * MS))
+    assert.equal(0x131, p.server:info().code)
+  end)
+end)
+
+describe("what a config asks", function()
+  it("is a sum of kinds, before connections are made with it", function()
+    local config = without_key(CERTIFICATE + PEER)
+    assert.equal(ERR_ARGUMENT, config:ask(SIGNATURE))
+    assert.equal(ERR_ARGUMENT, config:ask(64))
+    local p = net.pair({ server_config = config })
+    p:run(asks("server"))
+    assert.equal(ERR_STATE, config:ask(0))
+    p:free()
+    config:free()
+  end)
+
+  it("needs nothing else of a server that is given its certificates", function()
+    local config = assert(net.quic.config(80))
+    config:alpn("t")
+    assert.equal(0, config:ask(CERTIFICATE))
+    local p = net.pair({ server_config = config })
+    assert.is_true(p:run(asks("server")))
+    assert.equal(0, p.server:answer(CERTIFICATE, 1, chain, key))
+    assert.is_true(p:run(both_confirmed, 2000 * MS))
+    p:free()
+    config:free()
+  end)
+end)
+
