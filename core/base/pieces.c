@@ -10,7 +10,8 @@
 static int grow_first(struct pieces *p, struct pool *pool)
 {
     uint32_t size = p->first_size ? p->first_size * 2 : LEAST_SIZE;
-    void *first = neap_pool_resize(pool, p->first, p->first_size, size);
+    void *first = p->first ? neap_pool_resize(pool, p->first, p->first_size, size)
+                           : neap_pool_alloc_lasting(pool, size);
 
     if (!first)
         return NEAP_ERR_NO_MEMORY;
@@ -22,7 +23,8 @@ static int grow_first(struct pieces *p, struct pool *pool)
 static int grow_directory(struct pieces *p, struct pool *pool)
 {
     uint32_t room = p->more_room ? p->more_room * 2 : FIRST_ROOM;
-    void **more = neap_pool_resize(pool, p->more, p->more_room * sizeof *more, room * sizeof *more);
+    void **more = p->more ? neap_pool_resize(pool, p->more, p->more_room * sizeof *more, room * sizeof *more)
+                          : neap_pool_alloc_lasting(pool, room * sizeof *more);
 
     if (!more)
         return NEAP_ERR_NO_MEMORY;
@@ -37,7 +39,7 @@ int neap_pieces_grow(struct pieces *p, struct pool *pool)
         return grow_first(p, pool);
     if (p->more_count == p->more_room && grow_directory(p, pool))
         return NEAP_ERR_NO_MEMORY;
-    p->more[p->more_count] = neap_pool_alloc(pool, PIECE_SIZE);
+    p->more[p->more_count] = neap_pool_alloc_lasting(pool, PIECE_SIZE);
     if (!p->more[p->more_count])
         return NEAP_ERR_NO_MEMORY;
     p->more_count++;

@@ -1,7 +1,10 @@
 /* The pool: size classes with free lists threaded through their free slots, carved from blocks; what is larger than the
  * largest class goes straight to the environment. A block whose slots are all free is carved anew for whatever is asked
  * next, or goes back to the environment. Blocks are of 64 KiB, or smaller under a small limit: a slot in use keeps its
- * block from everybody else, which must not be a large part of all that there is. */
+ * block from everybody else, which must not be a large part of all that there is.
+ * Rooms that last, as those of connections do, and brief ones, as those of handshakes, have blocks of their own: brief
+ * rooms between lasting ones would be holes once they are free. Only when there is no other memory one takes the place of
+ * the other. */
 #include "base/pool.h"
 
 #include "base/list.h"
@@ -14,6 +17,7 @@
 #define MOST_BLOCK_SHIFT 16u  /* 64 KiB */
 #define LEAST_BLOCKS 64u      /* that a limit allows, unless they were smaller than the smallest */
 #define LEAST_SLOTS 8u        /* of a block: what would have fewer has no class */
+#define BLOCK_MARGIN 64u /* less than that power of two: with an allocator's own bytes it is whole pages */
 #define SLOT_ALIGN 64u
 #define SMALL_STEP 64u /* classes 64, 128 … 1024 */
 #define SMALL_MAX 1024u
@@ -26,18 +30,30 @@
 #define LARGE_CLASSES ((LARGE_MAX - MEDIUM_MAX) / LARGE_STEP)
 #define CLASSES (SMALL_CLASSES + MEDIUM_CLASSES + LARGE_CLASSES)
 
-#define KEPT_BLOCKS 4u   /* empty ones that do not go back, so that one slot taken and given costs no block */
+#define KEPT_BLOCKS 4u /* empty ones that do not go back, so that one slot taken and given costs no block … */
+#define KEPT_SHARE 32u   /* … or this part of all, so that what comes and goes in a busy server costs few */
 #define FIRST_PLACES 32u /* of the table of blocks, before it is on the heap */
 
+enum { BRIEF, LASTING, KINDS };
+
 struct free_slot {
-    struct list_link link; /* on the list of its class */
+    struct list_link link; /* on the list of its kind and class */
     struct block *block;
 };
 
 struct block {
     struct list_link link; /* on pool->blocks, or when nothing was carved from it on pool->empty */
     uint32_t used;         /* slots handed out */
+    uint32_t kind;         /* of the rooms it was carved for */
     uint64_t starts[];     /* a bit for each 64 bytes of the block where a slot begins */
+};
+
+/* What rooms of a kind come from. */
+struct supply {
+    struct block *newest; /* what slots are carved from */
+    uint8_t *fresh;       /* what was not carved yet of it */
+    size_t fresh_size;
+    struct list_link free_slots[CLASSES];
 };
 
 struct pool {
@@ -46,15 +62,11 @@ struct pool {
     uint64_t references;
     struct pool_stats stats;
     size_t classed_most;  /* the largest size that has a class */
-    unsigned block_shift; /* a block has 1 << so many bytes */
+    unsigned block_shift; /* a block has 1 << so many bytes, less the margin */
     struct list_link blocks, empty;
-    size_t block_count, empty_count; /* of both; of the empty ones */
-    struct block *newest;            /* what slots are carved from */
-    uint8_t *fresh;                  /* what was not carved yet of it */
-    size_t fresh_size;
-    struct list_link free_slots[CLASSES];
-    /* Which block a slot is of: open addressing by address >> block_shift, at most half full. No two blocks begin in
-     * the same so many bytes of the address space. */
+    size_t block_count, empty_count; /* of all; of the empty ones */
+    struct supply supplies[KINDS];
+    /* Which block a slot is of: open addressing by address >> block_shift, at most half full. */
     struct block **places;
     size_t place_count; /* a power of two */
     struct block *first_places[FIRST_PLACES];
@@ -79,9 +91,15 @@ static size_t class_size(size_t class)
     return MEDIUM_MAX + (class - SMALL_CLASSES - MEDIUM_CLASSES + 1) * LARGE_STEP;
 }
 
-static size_t block_size(const struct pool *pool)
+/* Of the address space: what a block has with the margin. */
+static size_t page_size(const struct pool *pool)
 {
     return (size_t)1 << pool->block_shift;
+}
+
+static size_t block_size(const struct pool *pool)
+{
+    return page_size(pool) - BLOCK_MARGIN;
 }
 
 static void choose_blocks(struct pool *pool)
@@ -89,12 +107,12 @@ static void choose_blocks(struct pool *pool)
     size_t limit = pool->stats.limit;
 
     pool->block_shift = MOST_BLOCK_SHIFT;
-    while (limit && pool->block_shift > LEAST_BLOCK_SHIFT && block_size(pool) > limit / LEAST_BLOCKS)
+    while (limit && pool->block_shift > LEAST_BLOCK_SHIFT && page_size(pool) > limit / LEAST_BLOCKS)
         pool->block_shift--;
         /* In builds for sanitizers nothing has a class, so that they see every room by itself. */
 #ifndef NEAP_POOL_MALLOC
     pool->classed_most =
-        block_size(pool) / LEAST_SLOTS < LARGE_MAX ? block_size(pool) / LEAST_SLOTS : LARGE_MAX;
+        page_size(pool) / LEAST_SLOTS < LARGE_MAX ? page_size(pool) / LEAST_SLOTS : LARGE_MAX;
 #endif
 }
 
@@ -137,8 +155,6 @@ static void *take_from_environment(struct pool *pool, size_t size)
 
     while (!room && give_empty_block(pool))
         room = ask_environment(pool, size);
-    if (!room)
-        pool->stats.refused++;
     return room;
 }
 
@@ -200,11 +216,13 @@ static bool grow_places(struct pool *pool)
     return true;
 }
 
-static struct block *find_block(const struct pool *pool, uintptr_t page)
+/* The block around a slot, if it begins in this page. */
+static struct block *find_block(const struct pool *pool, uintptr_t page, const void *room)
 {
     size_t at = place_of(pool, page);
 
-    while (pool->places[at] && page_of(pool, pool->places[at]) != page)
+    while (pool->places[at] && (page_of(pool, pool->places[at]) != page ||
+                                (uintptr_t)room - (uintptr_t)pool->places[at] >= block_size(pool)))
         at = (at + 1) & (pool->place_count - 1);
     return pool->places[at];
 }
@@ -212,18 +230,16 @@ static struct block *find_block(const struct pool *pool, uintptr_t page)
 /* A block begins in the page of a slot, or in the one before. */
 static struct block *block_of(const struct pool *pool, const void *room)
 {
-    struct block *block = find_block(pool, page_of(pool, room));
+    struct block *block = find_block(pool, page_of(pool, room), room);
 
-    return block && (const uint8_t *)block < (const uint8_t *)room
-               ? block
-               : find_block(pool, page_of(pool, room) - 1);
+    return block ? block : find_block(pool, page_of(pool, room) - 1, room);
 }
 
 /* ---- blocks */
 
 static size_t start_words(const struct pool *pool)
 {
-    return block_size(pool) / SLOT_ALIGN / 64;
+    return page_size(pool) / SLOT_ALIGN / 64;
 }
 
 static size_t header_size(const struct pool *pool)
@@ -271,11 +287,11 @@ static struct block *take_block(struct pool *pool)
     return block;
 }
 
-static void begin_block(struct pool *pool, struct block *block)
+static void begin_block(struct pool *pool, struct supply *supply, struct block *block)
 {
-    pool->newest = block;
-    pool->fresh = first_slot(pool, block);
-    pool->fresh_size = block_size(pool) - (size_t)(pool->fresh - (uint8_t *)block);
+    supply->newest = block;
+    supply->fresh = first_slot(pool, block);
+    supply->fresh_size = block_size(pool) - (size_t)(supply->fresh - (uint8_t *)block);
 }
 
 static void push_free(struct pool *pool, size_t class, struct block *block, void *room)
@@ -283,36 +299,38 @@ static void push_free(struct pool *pool, size_t class, struct block *block, void
     struct free_slot *slot = room;
 
     slot->block = block;
-    list_prepend(&pool->free_slots[class], &slot->link);
+    list_prepend(&pool->supplies[block->kind].free_slots[class], &slot->link);
 }
 
-static void *carve(struct pool *pool, size_t class)
+static void *carve(struct supply *supply, size_t class)
 {
-    uint8_t *room = pool->fresh;
-    size_t unit = (size_t)(room - (uint8_t *)pool->newest) / SLOT_ALIGN;
+    uint8_t *room = supply->fresh;
+    size_t unit = (size_t)(room - (uint8_t *)supply->newest) / SLOT_ALIGN;
 
-    pool->newest->starts[unit / 64] |= UINT64_C(1) << unit % 64;
-    pool->fresh += class_size(class);
-    pool->fresh_size -= class_size(class);
+    supply->newest->starts[unit / 64] |= UINT64_C(1) << unit % 64;
+    supply->fresh += class_size(class);
+    supply->fresh_size -= class_size(class);
     return room;
 }
 
 /* Begin another block; what is left of the old one becomes free slots. */
-static bool add_block(struct pool *pool)
+static bool add_block(struct pool *pool, uint32_t kind)
 {
+    struct supply *supply = &pool->supplies[kind];
     struct block *block = take_block(pool);
 
     if (!block)
         return false;
-    while (pool->fresh_size >= SMALL_STEP) {
-        size_t class = class_of(pool->fresh_size);
+    while (supply->fresh_size >= SMALL_STEP) {
+        size_t class = class_of(supply->fresh_size);
 
-        if (class_size(class) > pool->fresh_size)
+        if (class_size(class) > supply->fresh_size)
             class --;
-        push_free(pool, class, pool->newest, carve(pool, class));
+        push_free(pool, class, supply->newest, carve(supply, class));
     }
     list_append(&pool->blocks, &block->link);
-    begin_block(pool, block);
+    block->kind = kind;
+    begin_block(pool, supply, block);
     return true;
 }
 
@@ -320,6 +338,8 @@ static bool add_block(struct pool *pool)
  * carved one by one, so that this costs each of them no more than that did. */
 static void recover_block(struct pool *pool, struct block *block)
 {
+    struct supply *supply = &pool->supplies[block->kind];
+
     for (size_t i = 0; i < start_words(pool); i++) {
         for (uint64_t bits = block->starts[i]; bits; bits &= bits - 1) {
             size_t unit = i * 64 + (size_t)__builtin_ctzll(bits);
@@ -330,19 +350,21 @@ static void recover_block(struct pool *pool, struct block *block)
         }
         block->starts[i] = 0;
     }
-    if (block == pool->newest) {
-        begin_block(pool, block);
+    if (block == supply->newest) {
+        begin_block(pool, supply, block);
         return;
     }
     list_remove(&block->link);
     list_append(&pool->empty, &block->link);
-    if (++pool->empty_count > KEPT_BLOCKS)
+    pool->empty_count++;
+    while (pool->empty_count > KEPT_BLOCKS && pool->empty_count > pool->block_count / KEPT_SHARE)
         give_empty_block(pool);
 }
 
-static void *take_slot(struct pool *pool, size_t class)
+/* What this kind has already. */
+static void *take_supplied(struct supply *supply, size_t class)
 {
-    struct list_link *link = list_take_first(&pool->free_slots[class]);
+    struct list_link *link = list_take_first(&supply->free_slots[class]);
 
     if (link) {
         struct free_slot *slot = LIST_OWNER(link, struct free_slot, link);
@@ -350,10 +372,19 @@ static void *take_slot(struct pool *pool, size_t class)
         slot->block->used++;
         return slot;
     }
-    if (pool->fresh_size < class_size(class) && !add_block(pool))
+    if (supply->fresh_size < class_size(class))
         return NULL;
-    pool->newest->used++;
-    return carve(pool, class);
+    supply->newest->used++;
+    return carve(supply, class);
+}
+
+static void *take_slot(struct pool *pool, size_t class, uint32_t kind)
+{
+    void *room = take_supplied(&pool->supplies[kind], class);
+
+    if (room)
+        return room;
+    return take_supplied(&pool->supplies[add_block(pool, kind) ? kind : KINDS - 1 - kind], class);
 }
 
 static void give_slot(struct pool *pool, size_t class, void *room)
@@ -380,8 +411,9 @@ struct pool *neap_pool_new(pool_realloc_fn realloc_fn, void *context, size_t lim
     pool->place_count = FIRST_PLACES;
     list_init(&pool->blocks);
     list_init(&pool->empty);
-    for (size_t i = 0; i < CLASSES; i++)
-        list_init(&pool->free_slots[i]);
+    for (size_t kind = 0; kind < KINDS; kind++)
+        for (size_t i = 0; i < CLASSES; i++)
+            list_init(&pool->supplies[kind].free_slots[i]);
     return pool;
 }
 
@@ -410,20 +442,34 @@ void neap_pool_release(struct pool *pool)
     pool->realloc_fn(pool->context, pool, 0);
 }
 
-void *neap_pool_alloc_unset(struct pool *pool, size_t size)
+static void *take_room(struct pool *pool, size_t size, uint32_t kind)
 {
     if (size == 0)
         size = 1;
-    void *room = is_classed(pool, size) ? take_slot(pool, class_of(size)) : take_from_environment(pool, size);
-    if (!room)
-        return NULL;
-    pool->stats.used += room_size(pool, size);
+    void *room =
+        is_classed(pool, size) ? take_slot(pool, class_of(size), kind) : take_from_environment(pool, size);
+    if (room)
+        pool->stats.used += room_size(pool, size);
+    else
+        pool->stats.refused++;
     return room;
+}
+
+void *neap_pool_alloc_unset(struct pool *pool, size_t size)
+{
+    return take_room(pool, size, BRIEF);
 }
 
 void *neap_pool_alloc(struct pool *pool, size_t size)
 {
-    void *room = neap_pool_alloc_unset(pool, size);
+    void *room = take_room(pool, size, BRIEF);
+
+    return room ? memset(room, 0, size) : NULL;
+}
+
+void *neap_pool_alloc_lasting(struct pool *pool, size_t size)
+{
+    void *room = take_room(pool, size, LASTING);
 
     return room ? memset(room, 0, size) : NULL;
 }
@@ -458,9 +504,12 @@ void *neap_pool_resize(struct pool *pool, void *pointer, size_t size, size_t new
             memset((uint8_t *)pointer + size, 0, new_size - size);
         return pointer;
     }
-    void *room = neap_pool_alloc(pool, new_size);
+    uint32_t kind = size && is_classed(pool, size) ? block_of(pool, pointer)->kind : BRIEF;
+    void *room = take_room(pool, new_size, kind);
     if (!room)
         return NULL;
+    if (new_size > size)
+        memset((uint8_t *)room + size, 0, new_size - size);
     memcpy(room, pointer, size < new_size ? size : new_size);
     neap_pool_free(pool, pointer, size);
     return room;

@@ -1,5 +1,6 @@
 /* All memory of a config and its connections: size classes with free lists over blocks of at most 64 KiB, one bound, no threads.
- * Reference counted: the config holds one reference, each connection and endpoint one. */
+ * Reference counted: the config holds one reference, each connection and endpoint one. What lasts is kept apart from what
+ * does not, so that a connection that came to rest has nothing but its own rooms. */
 #ifndef NEAP_BASE_POOL_H
 #define NEAP_BASE_POOL_H
 
@@ -31,16 +32,19 @@ void neap_pool_release(struct pool *pool);
 /** `size` zeroed bytes aligned for any type, or NULL when the limit or the environment says no. */
 void *neap_pool_alloc(struct pool *pool, size_t size);
 
-/** The same without the zeroing: for bytes that are read only where they were written before. */
+/** The same for what an idle connection keeps, or what lives longer than connections do. */
+void *neap_pool_alloc_lasting(struct pool *pool, size_t size);
+
+/** Like neap_pool_alloc without the zeroing: for bytes that are read only where they were written before. */
 void *neap_pool_alloc_unset(struct pool *pool, size_t size);
 
-/** Give back what neap_pool_alloc(pool, size) gave; NULL is allowed. `size` must be the same as then. */
+/** Give back what one of the above gave for this size; NULL is allowed. `size` must be the same as then. */
 void neap_pool_free(struct pool *pool, void *pointer, size_t size);
 
 /** Like free, after overwriting the bytes: for secrets. */
 void neap_pool_free_secret(struct pool *pool, void *pointer, size_t size);
 
-/** Move to a room of `new_size` bytes, the new part zeroed. On NULL the old room stays as it was. */
+/** Move to a room of `new_size` bytes, the new part zeroed, that lasts if the old one did. On NULL the old room stays as it was. */
 void *neap_pool_resize(struct pool *pool, void *pointer, size_t size, size_t new_size);
 
 struct pool_stats neap_pool_stats(const struct pool *pool);

@@ -23,7 +23,7 @@ struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool
 {
     if (neap_backend_start())
         return NULL;
-    struct crypto *crypto = neap_pool_alloc(pool, sizeof(*crypto));
+    struct crypto *crypto = neap_pool_alloc_lasting(pool, sizeof(*crypto));
     if (!crypto)
         return NULL;
     crypto->pool = neap_pool_retain(pool);

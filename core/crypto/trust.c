@@ -10,7 +10,7 @@
 
 struct trust *neap_trust_new(struct crypto *crypto)
 {
-    struct trust *trust = neap_pool_alloc(crypto->pool, sizeof(*trust));
+    struct trust *trust = neap_pool_alloc_lasting(crypto->pool, sizeof(*trust));
 
     if (trust)
         trust->pool = crypto->pool;

@@ -44,7 +44,7 @@ void neap_verified_add(struct crypto *crypto, const struct verified_pair *pair)
     struct verified *verified = crypto->verified;
 
     if (!verified)
-        verified = crypto->verified = neap_pool_alloc(crypto->pool, sizeof(*verified));
+        verified = crypto->verified = neap_pool_alloc_lasting(crypto->pool, sizeof(*verified));
     if (!verified)
         return;
     verified->pairs[verified->next] = *pair;

@@ -9,7 +9,7 @@
 neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
 {
     struct pool *pool = neap_conn_pool(conn);
-    struct neap_h3 *h3 = neap_conn_owner(conn) ? NULL : neap_pool_alloc(pool, sizeof(*h3));
+    struct neap_h3 *h3 = neap_conn_owner(conn) ? NULL : neap_pool_alloc_lasting(pool, sizeof(*h3));
 
     if (!h3)
         return NULL;

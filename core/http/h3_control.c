@@ -122,7 +122,7 @@ static void on_settings(struct neap_h3 *h3, struct span payload)
     if (count < 0)
         return;
     if (count > 0) {
-        h3->settings = neap_pool_alloc(h3->pool, (size_t)count * sizeof(settings[0]));
+        h3->settings = neap_pool_alloc_lasting(h3->pool, (size_t)count * sizeof(settings[0]));
         if (!h3->settings) {
             neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for settings");
             return;

@@ -55,7 +55,7 @@ neap_config *neap_config_create(const neap_env *env)
 
 neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
 {
-    neap_config *config = pool ? neap_pool_alloc(pool, sizeof *config) : NULL;
+    neap_config *config = pool ? neap_pool_alloc_lasting(pool, sizeof *config) : NULL;
 
     if (!config) {
         if (pool)

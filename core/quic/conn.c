@@ -58,7 +58,7 @@ struct beginning {
 static neap_conn *allocate(neap_config *config, const struct beginning *b)
 {
     struct pool *pool = config->pool;
-    neap_conn *c = neap_pool_alloc(pool, sizeof *c);
+    neap_conn *c = neap_pool_alloc_lasting(pool, sizeof *c);
     struct handshake *h = neap_pool_alloc(pool, sizeof *h);
 
     if (c) {

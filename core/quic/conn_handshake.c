@@ -296,7 +296,7 @@ static int keep_names(neap_conn *c, struct failure *why)
     struct span alpn = neap_tls_alpn(c->handshake->tls);
     size_t size = strlen(name) + 1;
 
-    c->server_name = neap_pool_alloc(c->pool, size);
+    c->server_name = neap_pool_alloc_lasting(c->pool, size);
     if (!c->server_name)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for names");
     memcpy(c->server_name, name, size);

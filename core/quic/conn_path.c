@@ -29,7 +29,7 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
 
     while (index < LIMIT_PATHS && c->paths[index])
         index++;
-    struct path *path = index < LIMIT_PATHS ? neap_pool_alloc(c->pool, sizeof *path) : NULL;
+    struct path *path = index < LIMIT_PATHS ? neap_pool_alloc_lasting(c->pool, sizeof *path) : NULL;
     struct path_settings settings = path_settings(c, peer);
     if (path && neap_path_recovery_init(&path->recovery, &settings)) {
         neap_pool_free(c->pool, path, sizeof *path);

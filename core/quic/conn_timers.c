@@ -152,6 +152,7 @@ static void trim(neap_conn *c)
     }
     neap_sent_trim(&c->application.recovery.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
+    neap_streams_reap(&c->streams);
     neap_packet_key_rest(c->crypto, &c->application.read);
     neap_packet_key_rest(c->crypto, &c->keys.next_read);
     neap_packet_key_rest(c->crypto, &c->application.write);

@@ -21,7 +21,7 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char
     const char *reason = !config     ? "no config (neap_config_new gave none)"
                          : is_server ? server_lacks(config)
                                      : NULL;
-    neap_endpoint *e = reason ? NULL : neap_pool_alloc(config->pool, sizeof *e);
+    neap_endpoint *e = reason ? NULL : neap_pool_alloc_lasting(config->pool, sizeof *e);
 
     if (!e) {
         if (why)
@@ -30,7 +30,7 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char
     }
     struct random *random = neap_crypto_random(config->crypto);
 
-    e->admission = is_server ? neap_pool_alloc(config->pool, sizeof *e->admission) : NULL;
+    e->admission = is_server ? neap_pool_alloc_lasting(config->pool, sizeof *e->admission) : NULL;
     if (is_server && !e->admission) {
         neap_pool_free(config->pool, e, sizeof *e);
         if (why)

@@ -4,6 +4,8 @@
 #include "base/limits.h"
 #include "base/pool.h"
 
+#include <string.h>
+
 #define LEAST_CAPACITY 4u
 
 enum { ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 }; /* the bits in the IP header (RFC 3168) */
@@ -180,12 +182,12 @@ void neap_ack_trim(struct ack_state *a, struct pool *pool)
 
     while (capacity < a->received.count)
         capacity *= 2;
-    if (capacity >= a->received.capacity)
-        return;
-    struct range *ranges = neap_pool_resize(pool, a->received.ranges, a->received.capacity * sizeof *ranges,
-                                            capacity * sizeof *ranges);
+    struct range *ranges =
+        a->received.count > 0 ? neap_pool_alloc_lasting(pool, capacity * sizeof *ranges) : NULL;
     if (!ranges)
         return;
+    memcpy(ranges, a->received.ranges, a->received.count * sizeof *ranges);
+    neap_pool_free(pool, a->received.ranges, a->received.capacity * sizeof *ranges);
     a->received.ranges = ranges;
     a->received.capacity = (uint16_t)capacity;
 }

@@ -47,7 +47,8 @@ void neap_ack_sent(struct ack_state *a);
 /** A packet of ours that carried an ACK up to `largest` was acknowledged: what is below need not be told again
  * (RFC 9000 §13.2.4). */
 void neap_ack_confirmed(struct ack_state *a, uint64_t largest);
-/** Shrink the memory to what the ranges need, none where they are one that was told: for a connection that is idle. */
+/** Shrink the memory to what the ranges need, none where they are one that was told, and put it where rooms last: for a
+ * connection that is idle. */
 void neap_ack_trim(struct ack_state *a, struct pool *pool);
 void neap_ack_free(struct ack_state *a, struct pool *pool);
 

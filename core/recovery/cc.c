@@ -28,7 +28,7 @@ void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)
 int neap_cc_new(struct cc *cc, const struct cc_ops *ops, struct pool *pool, uint64_t udp_payload_size)
 {
     *cc = (struct cc){.ops = ops};
-    if (ops->state_size > 0 && !(cc->state = neap_pool_alloc(pool, ops->state_size)))
+    if (ops->state_size > 0 && !(cc->state = neap_pool_alloc_lasting(pool, ops->state_size)))
         return NEAP_ERR_NO_MEMORY;
     neap_cc_restart(cc, udp_payload_size);
     return 0;

@@ -69,9 +69,11 @@ static size_t stream_size(const struct streams *s, uint64_t id)
            (has_send(s, id) ? sizeof(struct stream_send) : 0);
 }
 
+/* Exchanges end; what goes one way is there for the whole connection, as a rule (RFC 9114 §6.2.1). */
 static struct stream *allocate_stream(struct streams *s, uint64_t id)
 {
-    struct stream *stream = neap_pool_alloc(s->pool, stream_size(s, id));
+    struct stream *stream = neap_stream_is_bidi(id) ? neap_pool_alloc(s->pool, stream_size(s, id))
+                                                    : neap_pool_alloc_lasting(s->pool, stream_size(s, id));
 
     if (!stream)
         return NULL;

@@ -117,6 +117,8 @@ struct streams_config {
 
 void neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config);
 void neap_streams_free(struct streams *s);
+/** Free what has ended, as each turn of sending does. Streams that callers hold across calls must not have. */
+void neap_streams_reap(struct streams *s);
 /** The peer's transport parameters came. */
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
 

@@ -39,8 +39,6 @@ void neap_streams_schedule(struct streams *s, struct stream *stream);
 void neap_streams_mark_writable(struct streams *s, struct stream *stream);
 /** See whether the stream has ended: then MAX_STREAMS may grow, and the object goes at the next pass. */
 void neap_streams_settle(struct streams *s, struct stream *stream);
-/** Free what has ended. Streams that callers hold across calls must not have. */
-void neap_streams_reap(struct streams *s);
 /** The stream's receiving part has other bytes than before: count them, for the connection and its budget. */
 void neap_streams_count_held(struct streams *s, struct stream *stream);
 /** `size` received bytes were read or dropped: give connection credit back when half of the window is used. */

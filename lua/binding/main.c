@@ -3,6 +3,9 @@
 #include "embedded.h"
 
 #include <lualib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,8 +77,19 @@ static void push_arguments(lua_State *L, int argc, char **argv)
     lua_setglobal(L, "arg");
 }
 
+/* Blocks of a config's pool are mapped one by one, so that one that is given back is the system's again: between others in
+ * the heap of malloc it would stay. Whoever sets malloc's own variables knows better. */
+static void prepare_malloc(void)
+{
+#ifdef __GLIBC__
+    if (!getenv("GLIBC_TUNABLES") && !getenv("MALLOC_MMAP_THRESHOLD_"))
+        mallopt(M_MMAP_THRESHOLD, 65536 - 1024);
+#endif
+}
+
 int main(int argc, char **argv)
 {
+    prepare_malloc();
     lua_State *L = luaL_newstate();
     int status = EXIT_SUCCESS;
 

@@ -103,6 +103,14 @@ static int pool_alloc(lua_State *L)
     return push_room(L, neap_pool_alloc(u->pool, size));
 }
 
+static int pool_alloc_lasting(lua_State *L)
+{
+    struct unit_pool *u = check_pool(L);
+    size_t size = (size_t)check_number(L, 2);
+
+    return push_room(L, neap_pool_alloc_lasting(u->pool, size));
+}
+
 static int pool_free(lua_State *L)
 {
     struct unit_pool *u = check_pool(L);
@@ -636,8 +644,9 @@ static int strerror_of(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg pool_methods[] = {
-    {"alloc", pool_alloc}, {"free", pool_free}, {"resize", pool_resize}, {"stats", pool_stats}, {NULL, NULL}};
+static const luaL_Reg pool_methods[] = {{"alloc", pool_alloc}, {"alloc_lasting", pool_alloc_lasting},
+                                        {"free", pool_free},   {"resize", pool_resize},
+                                        {"stats", pool_stats}, {NULL, NULL}};
 static const luaL_Reg ranges_methods[] = {{"insert", ranges_insert},
                                           {"remove", ranges_remove},
                                           {"drop_below", ranges_drop_below},

@@ -6,6 +6,7 @@
 #define neap_pool_retain classed_pool_retain
 #define neap_pool_release classed_pool_release
 #define neap_pool_alloc classed_pool_alloc
+#define neap_pool_alloc_lasting classed_pool_alloc_lasting
 #define neap_pool_alloc_unset classed_pool_alloc_unset
 #define neap_pool_free classed_pool_free
 #define neap_pool_free_secret classed_pool_free_secret
