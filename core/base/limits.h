@@ -31,6 +31,9 @@
 #define LIMIT_RANDOM_SECONDS 300  /* it serves handshakes for so long */
 #define LIMIT_TRUSTED_ROOTS 4096u /* root certificates of one config; a system has about 150 */
 #define LIMIT_PINS 64u            /* pinned keys of one config */
+#define LIMIT_REVOCATION_LISTS 64u /* of one config */
+#define LIMIT_REVOCATION_BYTES \
+    16777216u /* of one of them: half a million certificates; a large authority splits its lists before that */
 #define LIMIT_CERTIFICATE_NAMES 32u    /* names in a certificate that we make */
 #define LIMIT_STREAM_GAPS 512u         /* ranges of out-of-order data on one stream */
 #define LIMIT_CHUNK_PAGES 65536u       /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */

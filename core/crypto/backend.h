@@ -2,6 +2,7 @@
 #ifndef NEAP_CRYPTO_BACKEND_H
 #define NEAP_CRYPTO_BACKEND_H
 
+#include "base/limits.h"
 #include "crypto/crypto.h"
 #include "crypto/engine.h"
 
@@ -14,9 +15,10 @@ struct crypto {
     const struct engine *engine; /* of AES-GCM */
     /* A key's expanded form for the one call that needs it. */
     uint64_t scratch[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
-    const struct provider *provider; /* of public-key cryptography */
-    void *library;                   /* the provider's own */
-    struct verified *verified;       /* see verified.h; NULL until there is one */
+    const struct provider *provider;      /* of public-key cryptography */
+    void *library;                        /* the provider's own */
+    struct verified *verified;            /* see verified.h; NULL until there is one */
+    char explanation[LIMIT_CLOSE_REASON]; /* the last that neap_certificate_explain wrote */
 };
 
 /* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, mbedtls/curve25519.c) */

@@ -10,7 +10,6 @@
 
 #define OID_PSS "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"
 #define OID_MGF1 "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08"
-#define OID_COMMON_NAME "\x55\x04\x03"
 
 struct known_signature {
     const char *oid;
@@ -75,7 +74,7 @@ static struct signature_algorithm parse_pss(struct reader *r)
     return (struct signature_algorithm){.kind = SIGNATURE_RSA_PSS, .digest = digest};
 }
 
-static struct signature_algorithm parse_algorithm(struct span identifier)
+struct signature_algorithm neap_signature_algorithm(struct span identifier)
 {
     struct reader outer = reader_of(identifier);
     struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
@@ -308,6 +307,7 @@ static struct span parse_tbs(struct reader *tbs, struct certificate *c)
     /* RFC 5280 §4.1.2.2: 20 bytes at most. The highest bit is the sign's, so there may be a zero before them. */
     if (tbs->bad || serial.size > LIMIT_CERTIFICATE_SERIAL + (serial.data[0] == 0))
         tbs->bad = true;
+    c->serial = serial;
     struct span algorithm = neap_der_expect_whole(tbs, DER_SEQUENCE);
     c->issuer = neap_der_expect_whole(tbs, DER_SEQUENCE);
     struct reader validity = reader_of(neap_der_expect(tbs, DER_SEQUENCE));
@@ -347,16 +347,17 @@ int neap_certificate_parse(struct span der, struct certificate *out)
     /* RFC 5280 §4.1.1.2: both must be the same. */
     if (tbs.bad || !span_equal(algorithm, inner_algorithm))
         return NEAP_ERR_CERTIFICATE;
-    c.algorithm = parse_algorithm(algorithm);
+    c.algorithm = neap_signature_algorithm(algorithm);
     *out = c;
     return 0;
 }
 
-struct span neap_certificate_common_name(const struct certificate *certificate)
+struct span neap_name_attribute(struct span name, uint8_t kind)
 {
-    struct reader outer = reader_of(certificate->subject);
+    const uint8_t wanted[] = {0x55, 0x04, kind};
+    struct reader outer = reader_of(name);
     struct reader sets = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
-    struct span name = {0};
+    struct span found = {0};
 
     while (!sets.bad && reader_left(&sets) > 0) {
         struct reader set = reader_of(neap_der_expect(&sets, DER_SET));
@@ -364,8 +365,13 @@ struct span neap_certificate_common_name(const struct certificate *certificate)
         struct span oid = neap_der_expect(&pair, DER_OID), value;
 
         neap_der_next(&pair, &value, NULL);
-        if (!pair.bad && span_equal(oid, OID(OID_COMMON_NAME)))
-            name = value;
+        if (!pair.bad && span_equal(oid, span_of(wanted, sizeof wanted)))
+            found = value;
     }
-    return name;
+    return found;
+}
+
+struct span neap_certificate_common_name(const struct certificate *certificate)
+{
+    return neap_name_attribute(certificate->subject, 3);
 }

@@ -7,6 +7,7 @@
 enum key_usage { /* RFC 5280 §4.2.1.3, by bit number */
                  USAGE_DIGITAL_SIGNATURE = 1u << 0,
                  USAGE_CERTIFICATE_SIGN = 1u << 5,
+                 USAGE_CRL_SIGN = 1u << 6,
 };
 enum extended_usage { EXTENDED_SERVER = 1u << 0, EXTENDED_CLIENT = 1u << 1, EXTENDED_ANY = 1u << 2 };
 
@@ -25,6 +26,7 @@ struct certificate {
     struct span tbs;    /* what is signed */
     struct span issuer; /* whole Name elements, compared byte by byte */
     struct span subject;
+    struct span serial; /* content of the INTEGER */
     struct key_info key;
     int key_error; /* of neap_key_info; then only key.spki is good */
     struct span signature;
@@ -46,9 +48,14 @@ struct certificate {
 /** Parse; `out` points into `der`. 0 or NEAP_ERR_CERTIFICATE. Algorithms that we do not know are no error here. */
 int neap_certificate_parse(struct span der, struct certificate *out);
 
+/** What an AlgorithmIdentifier of a signature stands for; SIGNATURE_UNKNOWN for those that are not accepted. */
+struct signature_algorithm neap_signature_algorithm(struct span identifier);
+
 /** Whether a subjectAltName has this host: a DNS name (left-most label may be `*`) or an IP address literal. Without
  * one nothing matches (RFC 9525 §2: common names are not host names). */
 bool neap_certificate_has_host(const struct certificate *certificate, const char *host);
+/** The content of the last attribute 2.5.4.`kind` of a distinguished Name, empty when it has none. */
+struct span neap_name_attribute(struct span name, uint8_t kind);
 /** The content of the last common name of the subject, empty when it has none. */
 struct span neap_certificate_common_name(const struct certificate *certificate);
 /** Whether a certificate's DNS name covers a host name (RFC 9525 §6.3). */
@@ -89,6 +96,8 @@ bool neap_scheme_info(uint16_t scheme, struct signature_algorithm *algorithm, en
  * 1, 0 at the end, NEAP_ERR_CERTIFICATE for a block that is none (go on or give up), NEAP_ERR_NO_MEMORY. */
 int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, struct span *der);
 void neap_certificate_release(struct pool *pool, struct span der);
+/** The same for certificate revocation lists; given back with neap_certificate_release. */
+int neap_revocation_list_take(struct pool *pool, struct span *input, bool is_pem, struct span *der);
 
 /** The next PEM block of a text: its label and its base64 body. False at the end. */
 bool neap_pem_next(struct span *text, struct span *label, struct span *body);

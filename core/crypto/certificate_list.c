@@ -1,4 +1,4 @@
-/* Certificates one by one out of PEM text or DER. */
+/* Certificates and revocation lists one by one out of PEM text or DER. */
 #include "crypto/certificate.h"
 
 #include "base/pool.h"
@@ -10,6 +10,11 @@ static bool label_is_certificate(struct span label)
     return span_equal(label, span_of_string("CERTIFICATE")) ||
            span_equal(label, span_of_string("X509 CERTIFICATE")) ||
            span_equal(label, span_of_string("TRUSTED CERTIFICATE"));
+}
+
+static bool label_is_list(struct span label)
+{
+    return span_equal(label, span_of_string("X509 CRL"));
 }
 
 static int copy(struct pool *pool, struct span bytes, struct span *der)
@@ -33,14 +38,15 @@ static int take_der(struct pool *pool, struct span *input, struct span *der)
     return r.bad ? NEAP_ERR_CERTIFICATE : copy(pool, whole, der);
 }
 
-static int take_pem(struct pool *pool, struct span *input, struct span *der)
+static int take_pem(struct pool *pool, struct span *input, bool (*is_wanted)(struct span label),
+                    struct span *der)
 {
     struct span label, body;
 
     do {
         if (!neap_pem_next(input, &label, &body))
             return 0;
-    } while (!label_is_certificate(label));
+    } while (!is_wanted(label));
     size_t room_size = body.size / 4 * 3 + 3;
     uint8_t *room = neap_pool_alloc(pool, room_size);
     if (!room)
@@ -57,7 +63,14 @@ int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, st
 {
     if (input->size == 0)
         return 0;
-    return is_pem ? take_pem(pool, input, der) : take_der(pool, input, der);
+    return is_pem ? take_pem(pool, input, label_is_certificate, der) : take_der(pool, input, der);
+}
+
+int neap_revocation_list_take(struct pool *pool, struct span *input, bool is_pem, struct span *der)
+{
+    if (input->size == 0)
+        return 0;
+    return is_pem ? take_pem(pool, input, label_is_list, der) : take_der(pool, input, der);
 }
 
 void neap_certificate_release(struct pool *pool, struct span der)

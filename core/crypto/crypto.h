@@ -176,10 +176,20 @@ int neap_trust_add(struct trust *trust, struct span roots, struct failure *why);
 int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32]);
 /** What a pin of the first certificate of PEM text or DER is. 0, NEAP_ERR_CERTIFICATE or NEAP_ERR_NO_MEMORY. */
 int neap_certificate_digest_key(struct crypto *crypto, struct span certificate, uint8_t sha256[32]);
+/** Revocation lists of authorities, of one or more trusts. */
+struct revocations;
+struct revocations *neap_revocations_new(struct crypto *crypto);
+void neap_revocations_free(struct revocations *revocations);
+/** Add PEM text with one or more lists, or DER. All of them must be good. */
+int neap_revocations_add(struct revocations *revocations, struct span lists, struct failure *why);
+/** How many seconds a list is good for after the time of its next update. */
+void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds);
+/** Certificates are checked against these lists (NULL: none), which stay the caller's and outlive the trust. */
+void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
-/** A digest of all roots and pins and of whether chains are verified: what a server was known by once it is known by
- * again, as long as this is the same. `trust` may be NULL. It is kept, so that asking again costs nothing. */
+/** A digest of all roots, pins and revocation lists and of whether chains are verified: what a server was known by once
+ * it is known by again, as long as this is the same. `trust` may be NULL. It is kept, so that asking again costs nothing. */
 void neap_trust_fingerprint(struct trust *trust, bool verifies, uint8_t out[32]);
 
 /** A peer's parsed chain, while its handshake runs. */
@@ -191,8 +201,8 @@ struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span 
 void neap_peer_chain_free(struct peer_chain *chain);
 /** Check name (DNS or IP literal, matched against the SAN; NULL: any), dates (`wall_clock`, seconds since 1970), key
  * and extended key usage for a server (is_server) or client peer, the path to a root, and pins. 0, or
- * NEAP_CRYPTO_ERROR + alert: unknown_ca 48, certificate_expired 45, bad_certificate 42, unsupported_certificate 43,
- * certificate_unknown 46. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. */
+ * NEAP_CRYPTO_ERROR + alert: unknown_ca 48, certificate_expired 45, certificate_revoked 44, bad_certificate 42,
+ * unsupported_certificate 43, certificate_unknown 46; the reason lives until the next check with this crypto. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
 /** Check nothing but that the leaf's key is one of the pins. 0 also when there are none (trust may be NULL), or

@@ -20,11 +20,12 @@ int neap_path_find(const struct path_query *query, struct chain_cost *cost, stru
 
 /** What keys may be in certificates of peers: strong enough, cheap enough, and of a kind that we can verify with. 0, or
  * NEAP_CRYPTO_ERROR + alert with *why filled. */
-int neap_peer_key_check(const struct certificate *certificate, struct failure *why);
+int neap_peer_key_check(struct crypto *crypto, const struct certificate *certificate, struct failure *why);
 
 enum certificate_alert { /* RFC 8446 §6.2 */
                          BAD_CERTIFICATE = 42,
                          UNSUPPORTED_CERTIFICATE = 43,
+                         CERTIFICATE_REVOKED = 44,
                          CERTIFICATE_EXPIRED = 45,
                          CERTIFICATE_UNKNOWN = 46,
                          UNKNOWN_CA = 48,

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/pool.h"
+#include "crypto/explain.h"
 #include "crypto/provider.h"
 
 struct peer_chain {
@@ -58,7 +59,7 @@ struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span 
     for (size_t i = 0; i < count && !error; i++)
         error = add_certificate(chain, ders[i], why);
     if (!error)
-        error = neap_peer_key_check(&chain->certificates[0], why);
+        error = neap_peer_key_check(crypto, &chain->certificates[0], why);
     if (!error && chain->certificates[0].key.kind == KEY_P521)
         error = certificate_fail(why, UNSUPPORTED_CERTIFICATE,
                                  "the leaf's key is on a curve that was not offered");
@@ -77,24 +78,67 @@ void neap_peer_chain_free(struct peer_chain *chain)
     neap_pool_free(chain->crypto->pool, chain, chain_size(chain->capacity));
 }
 
-/* What the leaf says about itself: dates, purpose, name. */
-static int check_leaf(const struct certificate *leaf, const char *name, unsigned extended_usage,
-                      int64_t wall_clock, struct failure *why)
+static int check_dates(struct peer_chain *chain, int64_t wall_clock, struct failure *why)
 {
+    const struct certificate *leaf = &chain->certificates[0];
+    char limit[EXPLAIN_TIME], now[EXPLAIN_TIME];
+
     if (wall_clock < leaf->not_before)
-        return certificate_fail(why, CERTIFICATE_EXPIRED, "the certificate is not valid yet");
+        return neap_certificate_explain(
+            chain->crypto, why, CERTIFICATE_EXPIRED,
+            "the certificate is not valid yet: it begins on %s, and the clock here says "
+            "%s",
+            neap_explain_time(leaf->not_before, limit), neap_explain_time(wall_clock, now));
     if (wall_clock > leaf->not_after)
-        return certificate_fail(why, CERTIFICATE_EXPIRED, "the certificate has expired");
+        return neap_certificate_explain(
+            chain->crypto, why, CERTIFICATE_EXPIRED,
+            "the certificate has expired: it ended on %s, and the clock here says %s",
+            neap_explain_time(leaf->not_after, limit), neap_explain_time(wall_clock, now));
+    return 0;
+}
+
+static int refuse_name(struct peer_chain *chain, const char *name, struct failure *why)
+{
+    const struct certificate *leaf = &chain->certificates[0];
+    char hosts[EXPLAIN_NAMES], wanted[EXPLAIN_NAME];
+
+    neap_explain_text(span_of_string(name), wanted);
+    if (leaf->has_names)
+        return neap_certificate_explain(chain->crypto, why, BAD_CERTIFICATE,
+                                        "the certificate is for another name: for %s, not for %s",
+                                        neap_explain_hosts(leaf, hosts), wanted);
+    return neap_certificate_explain(
+        chain->crypto, why, BAD_CERTIFICATE,
+        "the certificate is for another name: it has no subjectAltName, without which "
+        "it is for no host, and not for %s",
+        wanted);
+}
+
+/* What the leaf says about itself: dates, purpose, name. */
+static int check_leaf(struct peer_chain *chain, const char *name, unsigned extended_usage, int64_t wall_clock,
+                      struct failure *why)
+{
+    const struct certificate *leaf = &chain->certificates[0];
+    int error = check_dates(chain, wall_clock, why);
+
+    if (error)
+        return error;
     if (leaf->has_unknown_critical)
         return certificate_fail(why, UNSUPPORTED_CERTIFICATE,
                                 "the certificate has a critical extension that is not understood");
     /* RFC 8446 §4.4.2.2: the key must allow signing. */
     if (leaf->has_usage && !(leaf->usage & USAGE_DIGITAL_SIGNATURE))
-        return certificate_fail(why, UNSUPPORTED_CERTIFICATE, "the certificate's key is not for signatures");
+        return certificate_fail(
+            why, UNSUPPORTED_CERTIFICATE,
+            "the certificate's key is not for signatures: keyUsage lacks digitalSignature");
     if (leaf->has_extended_usage && !(leaf->extended_usage & (extended_usage | EXTENDED_ANY)))
-        return certificate_fail(why, UNSUPPORTED_CERTIFICATE, "the certificate is not for this side of TLS");
+        return certificate_fail(
+            why, UNSUPPORTED_CERTIFICATE,
+            extended_usage == EXTENDED_SERVER
+                ? "the certificate is not for this side of TLS: it may not stand for a server"
+                : "the certificate is not for this side of TLS: it may not stand for a client");
     if (name && !neap_certificate_has_host(leaf, name))
-        return certificate_fail(why, BAD_CERTIFICATE, "the certificate is for another name");
+        return refuse_name(chain, name, why);
     return 0;
 }
 
@@ -135,7 +179,6 @@ static int check_path(struct peer_chain *chain, const struct trust *trust, unsig
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why)
 {
-    const struct certificate *leaf = &chain->certificates[0];
     unsigned extended_usage = peer_is_server ? EXTENDED_SERVER : EXTENDED_CLIENT;
 
     chain->cost = (struct chain_cost){0};
@@ -143,7 +186,7 @@ int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, 
         return certificate_fail(why, UNKNOWN_CA, "nothing is trusted: no root certificates and no pins");
     if (trust->count > 0) {
         /* What costs nothing first. */
-        int error = check_leaf(leaf, name, extended_usage, wall_clock, why);
+        int error = check_leaf(chain, name, extended_usage, wall_clock, why);
         if (!error)
             error = check_path(chain, trust, extended_usage, wall_clock, why);
         if (error)

@@ -134,21 +134,28 @@ size_t neap_trust_pin_count(const struct trust *trust)
     return trust->pin_count;
 }
 
-/* Both lists only grow. */
+void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations)
+{
+    trust->revocations = revocations;
+}
+
+/* All of these only grow. */
 static const uint8_t *digest_of(struct trust *trust)
 {
     struct hash_state state;
+    size_t count = trust->count + trust->pin_count + (trust->revocations ? trust->revocations->count : 0);
 
-    if (trust->digested == trust->count + trust->pin_count && trust->digested > 0)
+    if (trust->digested == count && trust->digested > 0)
         return trust->digest;
     neap_hash_start(&state, HASH_SHA256);
     for (size_t i = 0; i < trust->count; i++)
         neap_hash_update(&state, trust->roots[i].der);
     for (size_t i = 0; i < trust->pin_count; i++)
         neap_hash_update(&state, span_of(trust->pins[i], sizeof trust->pins[i]));
+    neap_revocations_hash(trust->revocations, &state);
     neap_hash_peek(&state, trust->digest);
     neap_hash_free(&state);
-    trust->digested = trust->count + trust->pin_count;
+    trust->digested = count;
     return trust->digest;
 }
 

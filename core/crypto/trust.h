@@ -1,8 +1,8 @@
-/* Roots and pins, as the verification of chains sees them. */
+/* Roots, pins and revocation lists, as the verification of chains sees them. */
 #ifndef NEAP_CRYPTO_TRUST_H
 #define NEAP_CRYPTO_TRUST_H
 
-#include "crypto/certificate.h"
+#include "crypto/revocation.h"
 
 struct trust {
     struct pool *pool;
@@ -10,7 +10,8 @@ struct trust {
     size_t count, capacity;
     uint8_t (*pins)[32];
     size_t pin_count, pin_capacity;
-    size_t digested; /* so many roots and pins are in this: */
+    struct revocations *revocations; /* somebody else's; NULL: none */
+    size_t digested;                 /* so many roots, pins and lists are in this: */
     uint8_t digest[32];
 };
 

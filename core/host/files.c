@@ -62,3 +62,16 @@ int neap_config_add_certificate_files(neap_config *config, const char *chain_fil
     free(key);
     return rc;
 }
+
+int neap_config_add_crl_file(neap_config *config, const char *file, const char **why)
+{
+    size_t size = 0;
+
+    if (!file)
+        return neap_say(why, NEAP_ERR_ARGUMENT, "no file is named");
+    void *lists = neap_file_read(file, &size, why);
+    int rc = lists ? neap_config_add_crl(config, lists, size, why) : NEAP_ERR_SYSTEM;
+
+    free(lists);
+    return rc;
+}

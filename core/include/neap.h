@@ -204,6 +204,15 @@ NEAP_API int neap_config_add_ca_path(neap_config *config, const char *path, cons
  * certificate where SSL_CERT_FILE points), NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. A client that verifies and was given
  * neither roots nor a pin does this by itself at its first connection. */
 NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
+/** Refuse what these certificate revocation lists name (RFC 5280 §5), with the alert certificate_revoked, and what the
+ * issuer of one issued when the list is not current (the option crl_grace) or not signed by a key of the issuer that may
+ * do so. PEM text with one or more lists, or DER, up to 64 lists of 16 MiB; parts of lists (issuingDistributionPoint) are
+ * taken. Issuers of whom there is no list are not asked. 0; NEAP_ERR_CERTIFICATE (none, or one that cannot be used: delta
+ * and indirect lists, critical extensions that are not understood, no time of a next update, no number), NEAP_ERR_LIMIT,
+ * NEAP_ERR_NO_MEMORY: those before the failure are in use then. */
+NEAP_API int neap_config_add_crl(neap_config *config, const void *lists, size_t size, const char **why);
+/** The same from a file of 16 MiB at most: NEAP_ERR_SYSTEM as well. */
+NEAP_API int neap_config_add_crl_file(neap_config *config, const char *file, const char **why);
 /** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256, or another that was added: up to 64. It holds with
  * and without verify_peer; name, dates and chain are checked as well only with verify_peer and when roots were given: a
  * pin alone is enough. To pin an authority's key, give its certificate as the only root. 0, NEAP_ERR_LIMIT or

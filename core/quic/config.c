@@ -42,6 +42,9 @@ static int start_crypto(neap_config *config)
 /* What TLS reads of the options. */
 static void tell_tls(neap_config *config)
 {
+    if (config->revocations)
+        neap_revocations_set_grace(config->revocations,
+                                   (int64_t)(config_option(config, OPTION_crl_grace) / 1000));
     config->tls.verify_peer = config_option(config, OPTION_verify_peer) != 0;
     config->tls.resumption = config_option(config, OPTION_resumption) != 0;
     config->tls.early_data = config_option(config, OPTION_early_data) != 0;
@@ -120,6 +123,7 @@ void neap_config_free(neap_config *config)
     drop_strike(config);
     if (config->tls.trust)
         neap_trust_free(config->tls.trust);
+    neap_revocations_free(config->revocations);
     if (config->crypto)
         neap_crypto_free(config->crypto);
     struct pool *pool = config->pool;
@@ -266,6 +270,23 @@ int neap_config_add_ca(neap_config *config, const void *roots, size_t size, cons
         return 0;
     neap_fail(&failure, rc, "no certificate found");
     return say_why(&failure, why);
+}
+
+int neap_config_add_crl(neap_config *config, const void *lists, size_t size, const char **why)
+{
+    struct failure failure = {0};
+
+    if (!config->revocations) {
+        config->revocations = neap_revocations_new(config->crypto);
+        if (!config->revocations) {
+            neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for revocation lists");
+            return say_why(&failure, why);
+        }
+        neap_trust_set_revocations(config->tls.trust, config->revocations);
+        tell_tls(config);
+    }
+    int rc = neap_revocations_add(config->revocations, span_of(lists, size), &failure);
+    return rc ? say_why(&failure, why) : 0;
 }
 
 int neap_config_add_pin(neap_config *config, const uint8_t sha256[32])

@@ -19,7 +19,8 @@ struct neap_config {
     neap_env env; /* complete: no member is NULL */
     struct crypto *crypto;
     struct tls_config tls;
-    struct session_store sessions; /* of its clients */
+    struct revocations *revocations; /* NULL: no list was given */
+    struct session_store sessions;   /* of its clients */
     struct token_keys tokens;
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */

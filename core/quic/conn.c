@@ -303,21 +303,35 @@ static void set_reason(neap_conn *c, struct span reason)
     c->close.reason_room = (uint16_t)(size + 1);
 }
 
-void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason)
+/* `reason` NULL: it is there already. */
+static void end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason)
 {
-    if (!conn_is_alive(c))
-        return;
-    set_static_reason(c, reason);
+    if (reason)
+        set_static_reason(c, reason);
     c->close.frame_type = frame_type;
     c->close.owed = true;
     c->close.answer_at = 1;
     enter(c, STAGE_CLOSING, NEAP_CLOSE_LOCAL, is_application, code);
 }
 
+void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason)
+{
+    if (conn_is_alive(c))
+        end(c, is_application, code, frame_type, reason ? reason : "");
+}
+
+/* What TLS says of certificates is gone with the next handshake; so it is copied. */
 void neap_conn_end_by(neap_conn *c, const struct failure *why, uint64_t frame_type)
 {
-    neap_conn_end(c, false, why->code > 0 ? (uint64_t)why->code : NEAP_INTERNAL_ERROR, frame_type,
-                  why->reason);
+    const char *reason = why->reason;
+
+    if (!conn_is_alive(c))
+        return;
+    if (why->code >= NEAP_CRYPTO_ERROR && why->code <= NEAP_CRYPTO_ERROR + 0xff && reason) {
+        set_reason(c, span_of_string(reason));
+        reason = NULL;
+    }
+    end(c, false, why->code > 0 ? (uint64_t)why->code : NEAP_INTERNAL_ERROR, frame_type, reason);
 }
 
 int neap_conn_ping(neap_conn *conn)

@@ -62,6 +62,9 @@
       "ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each")         \
     X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                               \
       "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")   \
+    X(crl_grace, MILLISECONDS, 0, 0, 31536000000,                                                          \
+      "a revocation list is good for so long after the time of its next update; then its issuer's "        \
+      "certificates are refused")                                                                          \
     X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")
 
 enum option {

@@ -7,10 +7,23 @@
 #include <unistd.h>
 
 static const char *const other_options[] = {
-    "alpn",        "cert",         "key",           "certs",
-    "ca",          "pins",         "keylog",        "seed",
-    "wall_clock",  "memory_limit", "static_secret", "ticket_key_file",
-    "strike_file", "sign",         "verify_server", NULL,
+    "alpn",
+    "cert",
+    "key",
+    "certs",
+    "ca",
+    "crl",
+    "pins",
+    "keylog",
+    "seed",
+    "wall_clock",
+    "memory_limit",
+    "static_secret",
+    "ticket_key_file",
+    "strike_file",
+    "sign",
+    "verify_server",
+    NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)

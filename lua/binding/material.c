@@ -175,6 +175,23 @@ static int add_ca(lua_State *L, struct config_core *core)
     return result == NEAP_OK ? 0 : material_error(L, result, text, why);
 }
 
+/* The revocation list on top of the stack: a path, PEM or DER. */
+static int add_crl(lua_State *L, struct config_core *core)
+{
+    size_t size;
+    const char *text = lua_tolstring(L, -1, &size);
+    const char *why = NULL;
+
+    if (text == NULL)
+        luaL_error(L, "option 'crl' must be a path, the text of a PEM file or a list of these");
+    bool is_text = is_material(text, size);
+    if (!is_text && access(text, R_OK) != 0)
+        return neap_lua_system_error(L, text, errno);
+    int result = is_text ? neap_config_add_crl(core->config, text, size, &why)
+                         : neap_config_add_crl_file(core->config, text, &why);
+    return result == NEAP_OK ? 0 : material_error(L, result, is_text ? "crl" : text, why);
+}
+
 /* Calls `add` for the value of option `name`, or for each of its list. */
 static int for_each(lua_State *L, struct config_core *core, const char *name,
                     int (*add)(lua_State *, struct config_core *))
@@ -423,6 +440,8 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
         failed = set_strikes(L, core);
     if (failed == 0)
         failed = for_each(L, core, "ca", add_ca);
+    if (failed == 0)
+        failed = for_each(L, core, "crl", add_crl);
     if (failed == 0)
         failed = for_each(L, core, "pins", add_pin);
     if (failed == 0)

@@ -97,6 +97,7 @@ function neap.static(folder, options) end
 ---@field certs? { cert: string, key?: string }[] chosen by the name that the client asks for
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
+---@field crl? string|string[] revocation lists: what they name is refused; PEM, DER or a path
 ---@field keylog? string file for TLS secrets
 ---@field seed? string|number all randomness follows from it: for simulations only
 ---@field wall_clock? number seconds since 1970, fixed

@@ -13,6 +13,7 @@ options.MATERIAL = {
   { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
   { "ca", "roots that a peer's certificate may lead to: PEM, a file, a folder, true for the system's; one or a list" },
   { "pins", "SHA-256 of the public keys that a peer may have: sha256//BASE64, 32 bytes, 64 hex digits; one or a list" },
+  { "crl", "revocation lists: what they name is refused: PEM, DER or a path, one or a list" },
   { "alpn", "the application's protocols, one or a list; app:listen and neap.client say h3 by themselves" },
   { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },

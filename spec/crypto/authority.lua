@@ -77,4 +77,43 @@ function authority:issue(spec)
   return made
 end
 
+local CRL_CONF = [[
+[ca]
+default_ca = list
+[list]
+database = %s.index
+crlnumber = %s.number
+default_md = sha256
+%s
+[list_extensions]
+authorityKeyIdentifier = keyid
+%s
+]]
+
+--- crl{ issuer =, revoked = {names or serials in hex}, hours = 24, extensions =, reason =, from =, to = (times),
+--- has_extensions = true, signer = (another's name) } → PEM of a revocation list.
+function authority:crl(spec)
+  local signer = helper.quote(self.dir .. "/" .. (spec.signer or spec.issuer))
+  local base = self.dir .. "/" .. spec.issuer .. "-list"
+  local lines = {}
+  for _, name in ipairs(spec.revoked or {}) do
+    local serial = name
+    if self.made[name] then
+      serial = must(("openssl x509 -in %s.pem -noout -serial"):format(helper.quote(self.dir .. "/" .. name)))
+        :match("=(%x+)")
+    end
+    local reason = spec.reason and "," .. spec.reason or ""
+    lines[#lines + 1] = ("R\t400101000000Z\t240101000000Z%s\t%s\tunknown\t/CN=x\n"):format(reason, serial)
+  end
+  helper.write_file(base .. ".index", table.concat(lines))
+  helper.write_file(base .. ".number", "01\n")
+  helper.write_file(base .. ".conf", CRL_CONF:format(base, base,
+    spec.has_extensions == false and "" or "crl_extensions = list_extensions", spec.extensions or ""))
+  local file = helper.quote(base)
+  must(("openssl ca -gencrl -config %s.conf -keyfile %s.key -cert %s.pem -crlhours %d -out %s.pem"):format(
+    file, signer, signer, spec.hours or 24, file) .. (spec.from and " -crl_lastupdate " .. spec.from or "")
+    .. (spec.to and " -crl_nextupdate " .. spec.to or ""))
+  return helper.read_file(base .. ".pem")
+end
+
 return authority

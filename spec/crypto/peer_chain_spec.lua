@@ -682,11 +682,11 @@ describe("peer chain", function()
       signatures, names = cost({ "many's", "many" }, { "root" })
       assert.same({ 2, 65536 }, { signatures, names })
       -- Where the path ends nowhere, or its signatures are another's, no name is looked at.
-      assert.same({ 1, 0, "the certificate was not issued by an authority that is trusted" },
-        { cost({ "many's", "many" }, { "other root" }) })
+      local untrusted = "the certificate was not issued by an authority that is trusted: its issuer \"%s\" "
+        .. "is not among them"
+      assert.same({ 1, 0, untrusted:format("root") }, { cost({ "many's", "many" }, { "other root" }) })
       issue({ name = "false many", subject = "/CN=many", extensions = CA })
-      assert.same({ 1, 0, "the certificate was not issued by an authority that is trusted" },
-        { cost({ "many's", "false many" }, { "root" }) })
+      assert.same({ 1, 0, untrusted:format("many") }, { cost({ "many's", "false many" }, { "root" }) })
     end)
   end)
 

@@ -227,6 +227,26 @@ static int fill_trust(lua_State *L, struct trust *trust, struct failure *why)
     return error;
 }
 
+/* `crls` of the table, which the trust is to know; NULL: none, or a failure. */
+static struct revocations *fill_revocations(lua_State *L, struct crypto *crypto, struct trust *trust,
+                                            struct failure *why)
+{
+    struct span list[MAX_DERS];
+
+    lua_getfield(L, 2, "crls");
+    size_t count = check_ders(L, lua_gettop(L), list);
+    lua_getfield(L, 2, "grace");
+    struct revocations *revocations = count ? neap_revocations_new(crypto) : NULL;
+    if (revocations) {
+        neap_revocations_set_grace(revocations, (int64_t)lua_tonumber(L, -1));
+        neap_trust_set_revocations(trust, revocations);
+    }
+    for (size_t i = 0; revocations && i < count && !why->code; i++)
+        neap_revocations_add(revocations, list[i], why);
+    lua_pop(L, 2);
+    return revocations;
+}
+
 static const char *opt_string(lua_State *L, const char *name)
 {
     lua_getfield(L, 2, name);
@@ -253,16 +273,19 @@ static int verify_chain(lua_State *L, struct chain_cost *cost, struct failure *w
         error = neap_fail(why, -2, "no memory");
     if (!error)
         error = fill_trust(L, trust, why);
+    struct revocations *revocations = error ? NULL : fill_revocations(L, crypto, trust, why);
+    error = why->code;
     if (!error)
         error = neap_peer_chain_verify(chain, trust, opt_string(L, "name"), is_server, now, why);
     if (chain)
         *cost = neap_peer_chain_cost(chain);
     neap_trust_free(trust);
+    neap_revocations_free(revocations);
     neap_peer_chain_free(chain);
     return error;
 }
 
-/* verify(crypto, {chain = {der, …}, roots = {PEM or DER, …}, pins = {…}, name =, is_client =, now =}) → true; or nil,
+/* verify(crypto, {chain = {der, …}, roots = {PEM or DER, …}, pins = {…}, crls = {…}, grace =, name =, is_client =, now =}) → true; or nil,
  * code, reason */
 static int verify(lua_State *L)
 {

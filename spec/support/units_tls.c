@@ -29,6 +29,7 @@ struct unit_config {
     struct pool *pool;
     struct tls_config tls;
     struct session_store sessions;
+    struct revocations *revocations;
     char *log;
     size_t log_size;
 };
@@ -58,6 +59,7 @@ static void release_config(struct unit_config *c)
         neap_identity_free(c->tls.identities[i]);
     neap_sessions_free(&c->sessions);
     neap_trust_free(c->tls.trust);
+    neap_revocations_free(c->revocations);
     neap_crypto_free(c->tls.crypto);
     neap_pool_release(c->pool);
     free(c->log);
@@ -194,6 +196,19 @@ static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *wh
     return rc;
 }
 
+static int revocation_fields(lua_State *L, struct unit_config *c, struct failure *why)
+{
+    struct span lists = span_field(L, 1, "crls");
+
+    if (!lists.size || !c->tls.trust)
+        return 0;
+    c->revocations = neap_revocations_new(c->tls.crypto);
+    if (!c->revocations)
+        return NEAP_ERR_NO_MEMORY;
+    neap_trust_set_revocations(c->tls.trust, c->revocations);
+    return neap_revocations_add(c->revocations, lists, why);
+}
+
 /* resumption: off unless it is told, because messages of its are in no trace of the other specs. */
 static void resumption_fields(lua_State *L, struct unit_config *c)
 {
@@ -211,7 +226,7 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
     c->tls.store = &c->sessions;
 }
 
-/* config{ seed=, identities={{chain, key, later = (the key is elsewhere)}, …}, asks=, roots=, pin=, verify=, alpn={…},
+/* config{ seed=, identities={{chain, key, later = (the key is elsewhere)}, …}, asks=, roots=, pin=, crls=, verify=, alpn={…},
  * suites={…}, groups={…}, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys= } */
 static int new_config(lua_State *L)
 {
@@ -264,6 +279,8 @@ static int new_config(lua_State *L)
     int rc = identities_field(L, &c->tls, &why);
     if (rc == 0)
         rc = trust_fields(L, &c->tls, &why);
+    if (rc == 0)
+        rc = revocation_fields(L, c, &why);
     return rc ? push_failure(L, rc, why.reason) : 1;
 }
 

@@ -1,0 +1,365 @@
+/* Revocation lists (RFC 5280 §5, §6.3). Complete lists and parts of them (issuingDistributionPoint) are taken; delta and
+ * indirect ones are refused, as is what has a critical extension that is not understood: nothing of it may be used. */
+#include "crypto/revocation.h"
+
+#include "base/limits.h"
+#include "base/pool.h"
+#include "crypto/der.h"
+#include "crypto/provider.h"
+#include "neap.h"
+
+#include <stdlib.h>
+
+#define FIRST_LISTS 2u
+
+enum list_extension { /* 2.5.29.x */
+                      LIST_NUMBER = 20,
+                      LIST_DISTRIBUTION_POINT = 28,
+                      LIST_AUTHORITY_KEY_ID = 35,
+};
+
+struct revocations *neap_revocations_new(struct crypto *crypto)
+{
+    struct revocations *revocations = neap_pool_alloc(crypto->pool, sizeof *revocations);
+
+    if (revocations)
+        revocations->pool = crypto->pool;
+    return revocations;
+}
+
+static void free_list(struct pool *pool, struct revocation_list *list)
+{
+    neap_pool_free(pool, list->serials, list->count * sizeof *list->serials);
+    neap_certificate_release(pool, list->der);
+}
+
+void neap_revocations_free(struct revocations *revocations)
+{
+    if (!revocations)
+        return;
+    struct pool *pool = revocations->pool;
+    for (size_t i = 0; i < revocations->count; i++)
+        free_list(pool, &revocations->lists[i]);
+    neap_pool_free(pool, revocations->lists, revocations->capacity * sizeof *revocations->lists);
+    neap_pool_free(pool, revocations, sizeof *revocations);
+}
+
+void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds)
+{
+    revocations->grace = seconds;
+}
+
+/* ---- reading */
+
+/* IssuingDistributionPoint (RFC 5280 §5.2.5). Which certificates the list is about is no matter: it is asked only whether
+ * it names one. Not so when others' certificates are in it, or such as are for no keys. */
+static bool is_plain_distribution_point(struct span value)
+{
+    struct reader outer = reader_of(value);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+
+    while (!r.bad && reader_left(&r) > 0) {
+        struct span content;
+        uint8_t tag = neap_der_next(&r, &content, NULL);
+
+        if ((tag == DER_CONTEXT(4) || tag == DER_CONTEXT(5)) && (content.size != 1 || content.data[0] != 0))
+            return false;
+    }
+    return !r.bad && !outer.bad && reader_left(&outer) == 0;
+}
+
+static bool parse_list_extension(uint8_t id, bool is_critical, struct span value,
+                                 struct revocation_list *list, bool *has_number)
+{
+    struct reader r = reader_of(value), fields;
+
+    switch (id) {
+    case LIST_NUMBER: /* RFC 5280 §5.2.3: always there, and never critical */
+        *has_number = true;
+        return !is_critical && neap_der_integer(&r).size > 0 && !r.bad;
+    case LIST_DISTRIBUTION_POINT: list->is_partial = true; return is_plain_distribution_point(value);
+    case LIST_AUTHORITY_KEY_ID:
+        fields = reader_of(neap_der_expect(&r, DER_SEQUENCE));
+        if (neap_der_is_next(&fields, DER_CONTEXT(0)))
+            list->authority_key_id = neap_der_expect(&fields, DER_CONTEXT(0));
+        return !r.bad && !fields.bad;
+    default: return !is_critical;
+    }
+}
+
+/* Extensions of the list, or with `list` NULL of an entry, of which no critical one is understood. */
+static bool parse_extensions(struct reader *r, struct revocation_list *list, bool *has_number)
+{
+    struct reader extensions = reader_of(neap_der_expect(r, DER_SEQUENCE));
+
+    while (!extensions.bad && reader_left(&extensions) > 0) {
+        struct reader e = reader_of(neap_der_expect(&extensions, DER_SEQUENCE));
+        struct span oid = neap_der_expect(&e, DER_OID);
+        bool is_critical = false;
+
+        if (neap_der_is_next(&e, DER_BOOLEAN)) {
+            struct span flag = neap_der_expect(&e, DER_BOOLEAN);
+            is_critical = flag.size != 1 || flag.data[0] != 0;
+        }
+        struct span value = neap_der_expect(&e, DER_OCTET_STRING);
+        bool is_ours = oid.size == 3 && oid.data[0] == 0x55 && oid.data[1] == 0x1d;
+        if (e.bad || reader_left(&e) > 0)
+            return false;
+        if (list && is_ours ? !parse_list_extension(oid.data[2], is_critical, value, list, has_number)
+                            : is_critical)
+            return false;
+    }
+    return !extensions.bad && !r->bad;
+}
+
+/* The serial number of the next entry. */
+static struct span next_serial(struct reader *entries)
+{
+    struct reader entry = reader_of(neap_der_expect(entries, DER_SEQUENCE));
+    struct span serial = neap_der_integer(&entry);
+
+    neap_der_time(&entry);
+    if (reader_left(&entry) > 0 && !parse_extensions(&entry, NULL, NULL))
+        entries->bad = true;
+    if (entry.bad || reader_left(&entry) > 0)
+        entries->bad = true;
+    return entries->bad ? (struct span){0} : serial;
+}
+
+static int compare(struct span a, struct span b)
+{
+    if (a.size != b.size)
+        return a.size < b.size ? -1 : 1;
+    return a.size ? memcmp(a.data, b.data, a.size) : 0;
+}
+
+static int compare_serials(const void *a, const void *b)
+{
+    return compare(*(const struct span *)a, *(const struct span *)b);
+}
+
+/* Twice over the entries: to count them, and to keep them. */
+static int keep_serials(struct pool *pool, struct span entries, struct revocation_list *list)
+{
+    struct reader r = reader_of(entries);
+    size_t count = 0;
+
+    for (; !r.bad && reader_left(&r) > 0; count++)
+        next_serial(&r);
+    if (r.bad)
+        return NEAP_ERR_CERTIFICATE;
+    if (count == 0)
+        return 0;
+    list->serials = neap_pool_alloc_unset(pool, count * sizeof *list->serials);
+    if (!list->serials)
+        return NEAP_ERR_NO_MEMORY;
+    list->count = count;
+    r = reader_of(entries);
+    for (size_t i = 0; i < count; i++)
+        list->serials[i] = next_serial(&r);
+    qsort(list->serials, count, sizeof *list->serials, compare_serials);
+    return 0;
+}
+
+static bool is_time_next(const struct reader *r)
+{
+    return neap_der_is_next(r, DER_UTC_TIME) || neap_der_is_next(r, DER_GENERALIZED_TIME);
+}
+
+/* TBSCertList (RFC 5280 §5.1.2). Gives the inner algorithm and the content of the entries. */
+static bool parse_tbs(struct reader *tbs, struct revocation_list *list, struct span *algorithm,
+                      struct span *entries)
+{
+    bool is_version_2 = neap_der_is_next(tbs, DER_INTEGER), has_number = false;
+
+    if (is_version_2) {
+        struct span version = neap_der_integer(tbs);
+        if (version.size != 1 || version.data[0] != 1)
+            return false;
+    }
+    *algorithm = neap_der_expect_whole(tbs, DER_SEQUENCE);
+    list->issuer = neap_der_expect_whole(tbs, DER_SEQUENCE);
+    list->this_update = neap_der_time(tbs);
+    if (!is_time_next(tbs)) /* §5.1.2.5: without it nobody knows when the list is old */
+        return false;
+    list->next_update = neap_der_time(tbs);
+    if (neap_der_is_next(tbs, DER_SEQUENCE))
+        *entries = neap_der_expect(tbs, DER_SEQUENCE);
+    if (neap_der_is_next(tbs, DER_CONTEXT_CONSTRUCTED(0))) {
+        struct reader wrapper = reader_of(neap_der_expect(tbs, DER_CONTEXT_CONSTRUCTED(0)));
+        if (!is_version_2 || !parse_extensions(&wrapper, list, &has_number) || reader_left(&wrapper) > 0)
+            return false;
+    }
+    return !tbs->bad && reader_left(tbs) == 0 && (has_number || !is_version_2);
+}
+
+static int parse_list(struct pool *pool, struct span der, struct revocation_list *list)
+{
+    struct reader outer = reader_of(der);
+    struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    struct span inner = {0}, entries = {0};
+
+    list->der = der;
+    list->tbs = neap_der_expect_whole(&r, DER_SEQUENCE);
+    struct span algorithm = neap_der_expect_whole(&r, DER_SEQUENCE);
+    list->signature = neap_der_bits(&r);
+    if (outer.bad || reader_left(&outer) > 0 || r.bad || reader_left(&r) > 0)
+        return NEAP_ERR_CERTIFICATE;
+    struct reader tbs_outer = reader_of(list->tbs);
+    struct reader tbs = reader_of(neap_der_expect(&tbs_outer, DER_SEQUENCE));
+    list->algorithm = neap_signature_algorithm(algorithm);
+    if (!parse_tbs(&tbs, list, &inner, &entries) || !span_equal(algorithm, inner) ||
+        list->algorithm.kind == SIGNATURE_UNKNOWN)
+        return NEAP_ERR_CERTIFICATE;
+    return keep_serials(pool, entries, list);
+}
+
+/* ---- keeping */
+
+static int add_list(struct revocations *revocations, const struct revocation_list *list)
+{
+    if (revocations->count >= LIMIT_REVOCATION_LISTS)
+        return NEAP_ERR_LIMIT;
+    if (revocations->count == revocations->capacity) {
+        size_t capacity = revocations->capacity ? 2 * revocations->capacity : FIRST_LISTS;
+        struct revocation_list *lists =
+            neap_pool_resize(revocations->pool, revocations->lists, revocations->capacity * sizeof *lists,
+                             capacity * sizeof *lists);
+        if (!lists)
+            return NEAP_ERR_NO_MEMORY;
+        revocations->lists = lists;
+        revocations->capacity = capacity;
+    }
+    revocations->lists[revocations->count++] = *list;
+    return 0;
+}
+
+/* The DER is the list's from here on. */
+static int take_list(struct revocations *revocations, struct span der)
+{
+    struct revocation_list list = {0};
+    int error =
+        der.size > LIMIT_REVOCATION_BYTES ? NEAP_ERR_LIMIT : parse_list(revocations->pool, der, &list);
+
+    list.der = der;
+    if (!error)
+        error = add_list(revocations, &list);
+    if (error)
+        free_list(revocations->pool, &list);
+    return error;
+}
+
+int neap_revocations_add(struct revocations *revocations, struct span lists, struct failure *why)
+{
+    bool is_pem = neap_pem_is(lists);
+    size_t added = 0;
+    struct span der;
+    int got;
+
+    while ((got = neap_revocation_list_take(revocations->pool, &lists, is_pem, &der)) != 0) {
+        int error = got > 0 ? take_list(revocations, der) : got;
+
+        if (error == NEAP_ERR_LIMIT)
+            return neap_fail(why, error, "too many revocation lists, or one that is too long");
+        if (error == NEAP_ERR_NO_MEMORY)
+            return neap_fail(why, error, "no memory for revocation lists");
+        if (error)
+            return neap_fail(
+                why, error,
+                "it is no revocation list that can be used: complete, signed as certificates are, "
+                "with its number and the time of its next update");
+        added++;
+    }
+    return added ? 0 : neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no revocation list in it");
+}
+
+void neap_revocations_hash(const struct revocations *revocations, struct hash_state *state)
+{
+    for (size_t i = 0; revocations && i < revocations->count; i++)
+        neap_hash_update(state, revocations->lists[i].der);
+}
+
+/* ---- looking up */
+
+static bool has_serial(const struct revocation_list *list, struct span serial)
+{
+    size_t low = 0, high = list->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(list->serials[middle], serial);
+
+        if (order == 0)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* Whether the issuer's key signed the list. Another key of the same name does not undo what is known of the right one. */
+static bool is_signed(struct revocation_list *list, struct revocation_query *query)
+{
+    const struct key_info *key = &query->issuer->key;
+    uint8_t signer[32];
+
+    neap_hash(HASH_SHA256, key->spki, signer);
+    if (list->is_verified)
+        return memcmp(signer, list->signer, sizeof signer) == 0;
+    if (*query->work_left < query->work) {
+        query->is_spent = true;
+        return false;
+    }
+    *query->work_left -= query->work;
+    if (neap_signature_verify(query->crypto, key, list->algorithm, list->tbs, list->signature))
+        return false;
+    memcpy(list->signer, signer, sizeof signer);
+    list->is_verified = true;
+    return true;
+}
+
+/* Whether a list speaks for an issuer: by name, and by the key's identifier where both have one. */
+static bool is_of(const struct revocation_list *list, const struct certificate *issuer)
+{
+    if (!span_equal(list->issuer, issuer->subject))
+        return false;
+    return list->authority_key_id.size == 0 || issuer->subject_key_id.size == 0 ||
+           span_equal(list->authority_key_id, issuer->subject_key_id);
+}
+
+static bool is_current(const struct revocations *revocations, const struct revocation_list *list, int64_t now)
+{
+    return now >= list->this_update && now - revocations->grace <= list->next_update;
+}
+
+enum revocation_verdict neap_revocation_check(struct revocations *revocations, struct revocation_query *query)
+{
+    const struct certificate *issuer = query->issuer;
+    bool may_sign = !issuer->has_usage || (issuer->usage & USAGE_CRL_SIGN);
+    enum revocation_verdict verdict = REVOCATION_NONE;
+    bool has_whole = false, has_stale_part = false;
+
+    for (size_t i = 0; revocations && i < revocations->count; i++) {
+        struct revocation_list *list = &revocations->lists[i];
+
+        if (!is_of(list, issuer))
+            continue;
+        if (!may_sign || !is_signed(list, query)) {
+            verdict = verdict == REVOCATION_NONE ? REVOCATION_UNPROVED : verdict;
+            continue;
+        }
+        query->list = list;
+        if (has_serial(list, query->certificate->serial))
+            return REVOCATION_REVOKED;
+        if (!is_current(revocations, list, query->wall_clock)) {
+            verdict = REVOCATION_STALE;
+            has_stale_part = has_stale_part || list->is_partial;
+        } else {
+            has_whole = true;
+        }
+    }
+    /* A newer list beside an old one of the same issuer is enough, but not beside an old part. */
+    return has_whole && !has_stale_part ? REVOCATION_NONE : verdict;
+}

@@ -1,0 +1,159 @@
+--- Revocation lists (RFC 5280 §5): what they take away, and which of them are taken.
+local authority = require("spec.crypto.authority")
+local certificates = require("neap.units").certificates
+local crypto = require("neap.units").crypto
+
+local CA, SERVER = authority.CA .. "\nsubjectKeyIdentifier=hash", authority.SERVER
+local HOUR = 3600
+local REVOKED, UNKNOWN, UNKNOWN_CA = 0x100 + 44, 0x100 + 46, 0x100 + 48
+
+describe("a revocation list", function()
+  local ca, context, now
+  local c = {}
+
+  setup(function()
+    ca = authority.new()
+    context = crypto.new(("r"):rep(32))
+    now = os.time() + HOUR
+    local function issue(spec) c[spec.name] = ca:issue(spec) end
+    issue({ name = "root", extensions = CA })
+    issue({ name = "middle", issuer = "root", extensions = CA })
+    issue({ name = "leaf", issuer = "middle", extensions = SERVER })
+    issue({ name = "good", issuer = "middle", extensions = SERVER })
+    issue({ name = "mute", extensions = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign" })
+    issue({ name = "mute leaf", issuer = "mute", extensions = SERVER })
+    issue({ name = "other", extensions = CA })
+  end)
+
+  teardown(function() ca:remove() end)
+
+  local function verify(leaf, crls, options)
+    options = options or {}
+    return certificates.verify(context, {
+      chain = { c[leaf].der, c[options.middle or "middle"].der }, roots = { c[options.root or "root"].pem },
+      crls = crls, grace = options.grace, name = "tide.example", now = options.now or now })
+  end
+
+  local function refused(code, text, ...)
+    local ok, got, why = verify(...)
+    assert.is_nil(ok)
+    assert.equal(code, got, why)
+    assert.is_truthy(why:find(text, 1, true), why)
+  end
+
+  -- RFC 5280 §6.3.3
+  it("refuses the certificate that it names, with certificate_revoked, who it was and whose word that is", function()
+    local list = ca:crl { issuer = "middle", revoked = { "leaf" } }
+    refused(REVOKED, '"leaf" has been revoked by its issuer "middle"', "leaf", { list })
+    assert.is_true(verify("good", { list }))
+  end)
+
+  it("refuses a path whose intermediate was revoked", function()
+    local list = ca:crl { issuer = "root", revoked = { "middle" } }
+    refused(REVOKED, '"middle" has been revoked by its issuer "root"', "good", { list })
+  end)
+
+  it("says nothing of certificates of others that have the same number", function()
+    assert.is_true(verify("leaf", { ca:crl { issuer = "root", revoked = { "leaf" } } }))
+    assert.is_true(verify("leaf", { ca:crl { issuer = "other", revoked = { "leaf" } } }))
+  end)
+
+  it("is found among several, in PEM text or in DER, and its numbers among thousands", function()
+    local numbers = {}
+    for i = 1, 3000 do numbers[i] = ("%06X"):format(i * 4001 % 0xffffff + 0x010000) end
+    numbers[1501] = "leaf"
+    local long = ca:crl { issuer = "middle", revoked = numbers }
+    local other = ca:crl { issuer = "other", revoked = {} }
+    refused(REVOKED, "revoked", "leaf", { other .. long })
+    assert.is_true(verify("good", { other .. long }))
+    local body = long:match("CRL%-%-%-%-%-\n(.-)%-%-%-%-%-END")
+    refused(REVOKED, "revoked", "leaf", { certificates.base64_decode(body) })
+  end)
+
+  it("with a reason for each entry is read like any other", function()
+    local list = ca:crl { issuer = "middle", revoked = { "leaf" }, reason = "keyCompromise" }
+    refused(REVOKED, "revoked", "leaf", { list })
+  end)
+
+  it("that is over refuses what it does not name, and says so, unless a grace is given", function()
+    local list = ca:crl { issuer = "middle", revoked = { "leaf" }, hours = 24 }
+    local later = os.time() + 30 * HOUR
+    refused(UNKNOWN, 'the revocation list of "middle" is not current: it is for ', "good", { list }, { now = later })
+    refused(REVOKED, "revoked", "leaf", { list }, { now = later })
+    assert.is_true(verify("good", { list }, { now = later, grace = 12 * HOUR }))
+    refused(UNKNOWN, "not current", "good", { list }, { now = later, grace = HOUR })
+    local future = ca:crl { issuer = "middle", from = "400101000000Z" }
+    refused(UNKNOWN, "it is for 2040-01-01 00:00 UTC to", "good", { future })
+  end)
+
+  it("that is over is made good by a newer one beside it", function()
+    local old = ca:crl { issuer = "middle", hours = 1 }
+    local new = ca:crl { issuer = "middle", hours = 100 }
+    refused(UNKNOWN, "not current", "good", { old }, { now = os.time() + 10 * HOUR })
+    assert.is_true(verify("good", { old, new }, { now = os.time() + 10 * HOUR }))
+  end)
+
+  it("is worth nothing with another's signature, and the certificate is refused then", function()
+    local list = ca:crl { issuer = "middle", revoked = {}, has_extensions = false }
+    -- The same issuer, and a byte of the signature is another.
+    local der = certificates.base64_decode(list:match("CRL%-%-%-%-%-\n(.-)%-%-%-%-%-END"))
+    assert.is_true(verify("good", { der }))
+    local forged = der:sub(1, -6) .. string.char((der:byte(-5) + 1) % 256) .. der:sub(-4)
+    refused(UNKNOWN, 'the revocation list of "middle" is not signed by a key that may do so', "good", { forged })
+  end)
+
+  -- RFC 5280 §4.2.1.3
+  it("is worth nothing of an issuer whose key may not sign lists", function()
+    refused(UNKNOWN, "not signed by a key that may do so", "mute leaf", { ca:crl { issuer = "mute" } },
+      { root = "mute" })
+  end)
+
+  it("with an extension that is critical and not understood is not taken, nor one that is for deltas", function()
+    for _, extensions in ipairs { "1.2.3.4=critical,ASN1:NULL", "deltaCRL=critical,ASN1:INTEGER:1",
+      "issuingDistributionPoint=critical,indirectCRL:TRUE", "issuingDistributionPoint=critical,onlyAA:TRUE" } do
+      refused(-13, "no revocation list that can be used", "good", { ca:crl { issuer = "middle",
+        extensions = extensions } })
+    end
+  end)
+
+  it("that is a part of one, by its distribution point, is taken; an old part is not made good by another", function()
+    local point = "issuingDistributionPoint=critical,@part\n[part]\nfullname=URI:http://tide.example/1.crl"
+    local part = ca:crl { issuer = "middle", revoked = { "leaf" }, extensions = point, hours = 2 }
+    refused(REVOKED, "revoked", "leaf", { part })
+    assert.is_true(verify("good", { part }))
+    local another = ca:crl { issuer = "middle", extensions = point, hours = 90 }
+    refused(UNKNOWN, "not current", "good", { part, another }, { now = os.time() + 10 * HOUR })
+  end)
+
+  it("of a wrong form is not taken: cut off, with bytes behind it, something else", function()
+    local der = certificates.base64_decode(ca:crl { issuer = "middle", revoked = { "leaf" } }
+      :match("CRL%-%-%-%-%-\n(.-)%-%-%-%-%-END"))
+    for size = 1, #der - 1, 7 do
+      local ok, code = verify("good", { der:sub(1, size) })
+      assert.is_nil(ok)
+      assert.equal(-13, code)
+    end
+    refused(-13, "no revocation list that can be used", "good", { c.good.der })
+    refused(-13, "there is no revocation list in it", "good", { c.good.pem })
+    refused(-13, "there is no revocation list in it", "good", { "" })
+  end)
+
+  it("changed in any one byte revokes nobody else and never lets the revoked one pass", function()
+    local der = certificates.base64_decode(ca:crl { issuer = "middle", revoked = { "leaf" } }
+      :match("CRL%-%-%-%-%-\n(.-)%-%-%-%-%-END"))
+    for at = 1, #der, 3 do
+      local changed = der:sub(1, at - 1) .. string.char((der:byte(at) + 1) % 256) .. der:sub(at + 1)
+      local ok = verify("leaf", { changed })
+      -- Only a list of somebody else's name says nothing.
+      if ok then
+        local name = der:find("middle", 1, true)
+        assert.is_true(at >= name - 20 and at < name + 6 or at > name, "byte " .. at)
+      end
+    end
+  end)
+
+  it("does not make an authority known that is not", function()
+    refused(UNKNOWN_CA, 'its issuer "root" is not among them', "leaf", { ca:crl { issuer = "middle" } },
+      { root = "other" })
+  end)
+end)

@@ -1,0 +1,62 @@
+-- Revocation lists as an application gives them, over loopback.
+local authority = require "spec.crypto.authority"
+local neap = require "neap"
+local web = require "support.web"
+
+describe("the option crl", function()
+  local ca, cert, other, list, empty
+
+  setup(function()
+    ca = authority.new()
+    local root = ca:issue { name = "root", extensions = authority.CA }
+    local names = authority.SERVER:gsub("DNS:tide.example", "IP:127.0.0.1")
+    cert = ca:issue { name = "leaf", issuer = "root", extensions = names }
+    other = root.pem
+    list, empty = ca:crl { issuer = "root", revoked = { "leaf" } }, ca:crl { issuer = "root" }
+  end)
+  teardown(function() ca:remove() end)
+
+  local function get(options)
+    local response, message, code
+    options.ca, options.timeout = other, 10
+    web.run(function()
+      local app = neap.app()
+      app:get("/", function() return "fine" end)
+      local server = assert(app:listen { host = "127.0.0.1", port = 0, cert = cert.pem, key = cert.key })
+      local client = neap.client(options)
+      response, message, code = client:get("https://127.0.0.1:" .. server.port .. "/")
+      client:close()
+      server:close()
+    end)
+    return response and response.status, message, code
+  end
+
+  it("refuses a server whose certificate a list names, and says who was revoked by whom", function()
+    local status, message = get { crl = list }
+    assert.is_nil(status)
+    assert.matches('the certificate of "leaf" has been revoked by its issuer "root"', message, 1, true)
+    assert.equal(200, (get { crl = empty }))
+  end)
+
+  it("takes files, text, and several of them", function()
+    local path = ca.dir .. "/given.crl"
+    web.helper.write_file(path, list)
+    local _, message = get { crl = { empty, path } }
+    assert.matches("revoked", message)
+  end)
+
+  it("with a file that is missing, or is no list, is an error that names it", function()
+    local _, message = get { crl = ca.dir .. "/missing.crl" }
+    assert.matches("missing.crl: No such file", message)
+    _, message = get { crl = ca.dir .. "/root.pem" }
+    assert.matches("root.pem: there is no revocation list in it", message, 1, true)
+  end)
+
+  it("that has ended refuses, unless crl_grace says otherwise", function()
+    local old = ca:crl { issuer = "root", from = "20200101000000Z", to = os.date("!%Y%m%d%H%M%SZ", os.time() - 3600) }
+    local _, message = get { crl = old }
+    assert.matches('the revocation list of "root" is not current: it is for 2020-01-01 00:00 UTC to ', message, 1,
+      true)
+    assert.equal(200, (get { crl = old, crl_grace = 86400 }))
+  end)
+end)
