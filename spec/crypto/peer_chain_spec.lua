@@ -74,6 +74,7 @@ describe("peer chain", function()
     it("a leaf that the root issued itself", function() accepted({ "direct" }) end)
     it("a chain that brings its root along", function() accepted({ "leaf", "middle", "root" }) end)
 
+    -- covers: rfc8446#4.4.2.12
     it("certificates in another order, and strangers among them", function()
       accepted({ "leaf", "other root", "alone", "root", "middle" })
     end)

@@ -281,6 +281,7 @@ for name, peer in pairs(peers) do
         { groups = { first.number, group.number } },
         function(info) assert.equal(group.number, info.group) end)
 
+      -- covers: rfc9001#8.2.2
       they_serve("takes our share of " .. group.gnutls, {}, { groups = { group.number } },
         function(info) assert.equal(group.number, info.group) end)
 

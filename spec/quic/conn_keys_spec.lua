@@ -13,7 +13,7 @@ local function pair(options)
 end
 
 describe("a key update", function()
-  -- covers: rfc9001#6.2.1 rfc9001#6.2.2
+  -- covers: rfc9001#6.2.1 rfc9001#6.2.2 rfc9001#6.3.5 rfc9001#6.4.1
   it("is followed by the other side, and data goes on", function()
     local p = pair()
     local data = ("x"):rep(50000)
@@ -114,6 +114,20 @@ describe("a key update", function()
     p:free()
   end)
 
+  -- covers: rfc9001#6.4.2 rfc9001#5.5.1
+  it("is behind us for higher numbers: nothing of the old keys is taken above what came under new ones", function()
+    local p = pair()
+    local high = p.client:inject(net.APPLICATION, bytes(1), { number = 1000 })
+    p.client:force_update()
+    p:inject("client", net.APPLICATION, bytes(1), { number = 500 })
+    assert.equal(1, p.server:stats().key_updates)
+    local before = p.server:stats().packets_received
+    p.server:recv(high, p.now)
+    assert.equal(before, p.server:stats().packets_received)
+    assert.equal(1, p.server:stats().key_updates)
+    p:free()
+  end)
+
   -- covers: rfc9001#5.5.2
   it("that does not open changes nothing", function()
     local p = pair()
@@ -138,7 +152,7 @@ describe("the use of one key", function()
     p:free()
   end)
 
-  -- covers: rfc9001#6.6.2
+  -- covers: rfc9001#6.6.2 rfc9001#6.6.4 rfc9001#6.6.5
   it("is not gone past when there can be no update: the connection closes", function()
     local p = pair()
     assert.is_true(p.client:update_keys())

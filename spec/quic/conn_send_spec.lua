@@ -4,7 +4,7 @@ local MS = net.MS
 local bytes = net.bytes
 
 describe("a datagram", function()
-  -- covers: rfc9000#8.1.4 rfc9000#14.1.1 rfc9000#14.1.2
+  -- covers: rfc9000#8.1.4 rfc9000#14.1.1 rfc9000#14.1.2 rfc9001#9.3.1
   it("with an Initial has 1200 bytes", function()
     local p = net.pair({ loss = 0.2, seed = 4, filter = function(direction, datagram)
       local header = net.quic.header(datagram, 8)

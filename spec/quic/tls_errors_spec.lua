@@ -60,7 +60,7 @@ describe("a server closes a connection", function()
     assert.is_true(complete)
   end)
 
-  -- covers: rfc9001#6.3 rfc9001#4.8.1
+  -- covers: rfc9001#6.3 rfc9001#4.8.1 rfc8446#6.2.1 rfc8446#6.2.2 rfc8446#6.2.4
   it_says("TLS KeyUpdate in place of ClientHello", UNEXPECTED_MESSAGE, instead(CLIENT_HELLO, KEY_UPDATE))
   it_says("TLS KeyUpdate in Handshake packets", UNEXPECTED_MESSAGE, before(FINISHED, KEY_UPDATE))
   it_says("TLS KeyUpdate in 1-RTT packets", UNEXPECTED_MESSAGE, nil, { APPLICATION, KEY_UPDATE })
@@ -101,6 +101,7 @@ describe("a server closes a connection", function()
   it_says("SSL 3.0", PROTOCOL_VERSION, hello(function(m) m.version = "\3\0" end))
   it_says("compression", ILLEGAL_PARAMETER, hello(function(m) m.compressions = "\1\0" end))
 
+  -- covers: rfc8446#2.1.1
   it_says("no suite in common", HANDSHAKE_FAILURE, hello(function(m) m.suites = "\192\43\0\255" end))
   -- covers: rfc9001#5.3.1
   it_says("TLS_AES_128_CCM_8_SHA256 alone", HANDSHAKE_FAILURE, hello(function(m) m.suites = "\19\5" end))
@@ -212,5 +213,6 @@ describe("a client closes a connection", function()
   it_says("a HelloRetryRequest for a group that it did not offer", ILLEGAL_PARAMETER,
     instead(SERVER_HELLO, retry("\1\0")))
   it_says("a HelloRetryRequest that asks for nothing", ILLEGAL_PARAMETER, instead(SERVER_HELLO, retry(nil)))
+  -- covers: rfc8446#4.1.3.9
   it_says("a second HelloRetryRequest", UNEXPECTED_MESSAGE, instead(SERVER_HELLO, retry("\0\23") .. retry("\0\24")))
 end)

@@ -63,11 +63,19 @@ local function read_frames(self, level, frames)
     elseif kind == 0x06 then
       local offset = take()
       local data = take_bytes(take())
+      table.insert(self.heard, { level = level, offset = offset, data = data })
       local had = self.received[level]
       if offset <= had and offset + #data > had then
         self.received[level] = offset + #data
         self.arrived[level] = (self.arrived[level] or "") .. data:sub(had - offset + 1)
       end
+    elseif kind == 0x07 then
+      take_bytes(take())
+    elseif kind == 0x18 then
+      take(); take()
+      take_bytes(frames:byte(at) + 17)
+    elseif kind == 0x1e then
+      self.confirmed_at = self.confirmed_at or self.now
     elseif kind == 0x1c then
       self.code = self.code or take()
       return
@@ -180,8 +188,9 @@ local function parameters(self)
   return self.is_server and out .. net.bytes(0x00, #FIRST_DCID, self.original) or out
 end
 
--- One after the other until nobody has anything to say, or it is over.
-local function run(self, change)
+--- One after the other until nobody has anything to say, or it is over.
+function Peer:run(change)
+  change = change or function() end
   for _ = 1, 20 do
     local sent = self:send(change)
     local taken = self.conn and self:take()
@@ -197,16 +206,21 @@ local function run(self, change)
   end
 end
 
---- The hostile peer is "client" or "server". `change(level, kind, message)` gives what is sent in place of a message,
---- nil: itself. `after`: { level, bytes } of CRYPTO data that comes when its handshake is complete. options: ours,
---- theirs (of the engine's config, of the connection's). Returns the code of CONNECTION_CLOSE, nil when there was none;
---- whether the hostile side completed the handshake.
-function hostile.meet(role, change, after, options)
+function Peer:close()
+  self.tls:free()
+  if self.conn then self.conn:free() end
+  self.config:free()
+  assert(self.config:memory().live == 0, "allocations were not given back")
+end
+
+--- A hostile peer, whose handshake has not begun: see meet(). `heard` is all the CRYPTO data that came, repetitions
+--- included: { level, offset, data }. close() it.
+function hostile.open(role, options)
   options = options or {}
   local is_server = role == "server"
   local self = setmetatable({
     is_server = is_server, now = 1000 * net.MS, crypto = crypto.new(("h"):rep(32)), numbers = {}, sent = {},
-    received = {}, arrived = {}, waiting = {}, keys = { read = {}, write = {} },
+    received = {}, arrived = {}, heard = {}, waiting = {}, keys = { read = {}, write = {} },
   }, Peer)
   for _, level in ipairs(LEVELS) do self.numbers[level], self.sent[level], self.received[level] = 0, 0, 0 end
   self.config = net.config(options.theirs, 77, not is_server)
@@ -229,16 +243,22 @@ function hostile.meet(role, change, after, options)
     self.keys.write[INITIAL], self.keys.read[INITIAL] = crypto.key_initial(1, FIRST_DCID)
     self.tls = assert(self.engine:client("localhost", parameters(self), fixtures.now))
   end
-  run(self, change or function() end)
+  return self
+end
+
+--- The hostile peer is "client" or "server". `change(level, kind, message)` gives what is sent in place of a message,
+--- nil: itself. `after`: { level, bytes } of CRYPTO data that comes when its handshake is complete. options: ours,
+--- theirs (of the engine's config, of the connection's). Returns the code of CONNECTION_CLOSE, nil when there was none;
+--- whether the hostile side completed the handshake.
+function hostile.meet(role, change, after, options)
+  local self = hostile.open(role, options)
+  self:run(change)
   local complete = not self.has_failed and self.tls:info().complete
   if after and not self.code then
     self:give(self:packet(after[1], self:crypto_frame(after[1], after[2])))
     self:take()
   end
-  self.tls:free()
-  self.conn:free()
-  self.config:free()
-  assert(self.config:memory().live == 0, "allocations were not given back")
+  self:close()
   return self.code, complete
 end
 

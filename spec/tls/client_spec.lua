@@ -55,6 +55,7 @@ describe("a ClientHello", function()
     assert.equal("\2\3\4", messages.extension(hello({}, "example.test"), 43))
   end)
 
+  -- covers: rfc8446#4.2.8.3 rfc8446#D.5.2 rfc8446#D.5.3 rfc8446#9.2.5 rfc8446#9.2.6 rfc8446#B.3.1.4.1
   it("offers suites and groups in the order of the config, and one share for the first group", function()
     local m = hello({ suites = { 0x1303, 0x1301 }, groups = { GROUPS.P384, GROUPS.X25519 } }, "example.test")
     assert.equal("\19\3\19\1", m.suites)
@@ -71,6 +72,7 @@ describe("a ClientHello", function()
     end
   end)
 
+  -- covers: rfc8446#9.2.13
   it("names the server, but no address, and without the root's dot", function()
     assert.equal("\0\15\0\0\12example.test", messages.extension(hello({}, "example.test"), 0))
     assert.equal("\0\15\0\0\12example.test", messages.extension(hello({}, "example.test."), 0))
@@ -87,7 +89,7 @@ describe("a ClientHello", function()
     for _, kind in ipairs({ 41, 42, 44, 45, 49 }) do assert.is_nil(messages.extension(m, kind)) end
   end)
 
-  -- covers: rfc8446#4.2.3.2 rfc8446#9.1.2 rfc8446#4.2.3.20 rfc8446#4.2.3.21
+  -- covers: rfc8446#4.2.3.2 rfc8446#9.1.2 rfc8446#4.2.3.20 rfc8446#4.2.3.21 rfc8446#9.2.4 rfc8446#9.2.1
   it("lists signature schemes, those for certificates only at the end, none with SHA-1 or MD5", function()
     local list = messages.extension(hello({}, "example.test"), 13):sub(3)
     local seen = {}
@@ -101,7 +103,7 @@ end)
 describe("a client that gets ServerHello", function()
   local KIND = messages.SERVER_HELLO
 
-  -- covers: rfc8446#D.5.10 rfc8446#4.2.1.11 rfc8446#4.2.1.13 rfc9001#4.2.2
+  -- covers: rfc8446#D.5.10 rfc8446#4.2.1.11 rfc8446#4.2.1.13 rfc9001#4.2.2 rfc8446#D.1.3
   it("refuses what is not TLS 1.3", function()
     assert.equal(alert(70), edited(KIND, function(m) m.version = "\3\0" end))
     assert.equal(alert(70), edited(KIND, set(43, nil)))
@@ -291,6 +293,7 @@ describe("a client that gets EncryptedExtensions", function()
     assert.equal(alert(47), edited(KIND, function(m) table.insert(m.extensions, { 57, "" }) end))
   end)
 
+  -- covers: rfc8446#4.2.7.1
   it("does not mind supported_groups", function()
     -- The message is in the transcript, so the server's signature is what does not fit then.
     assert.equal(alert(51), edited(KIND, set(10, "\0\2\0\29")))

@@ -52,6 +52,7 @@ end
 
 describe("resumption", function()
   -- covers: rfc8446#4.2.9.1 rfc8446#4.2.9.2 rfc8446#4.2.9.8 rfc8446#4.2.11.15 rfc8446#4.6.1.4
+  -- covers: rfc8446#4.1.1.2 rfc8446#9.2.7 rfc8446#9.2.8
   it("takes up a session without a certificate, under new keys", function()
     for _, suite in pairs(fixtures.SUITES) do
       local client, server = acquainted({ suites = { suite } })
@@ -163,7 +164,7 @@ describe("resumption", function()
     assert.equal(0, (client:sessions()))
   end)
 
-  -- covers: rfc8446#4.6.1.5
+  -- covers: rfc8446#4.6.1.5 rfc8446#4.6.1.7
   it("needs the same server name, port, version and protocol", function()
     local client, server = acquainted()
     assert.is_false(resumed(connect(client, server, { name = "a.wild.test" })))

@@ -49,6 +49,7 @@ end
 
 describe("a server that gets ClientHello", function()
   -- covers: rfc8446#D.5.10 rfc8446#4.2.1.4 rfc8446#4.2.1.5 rfc8446#4.2.1.7 rfc9001#4.2.2
+  -- covers: rfc8446#D.2.1 rfc8446#D.2.3 rfc8446#D.2.4 rfc8446#D.5.4 rfc8446#D.5.5
   it("speaks TLS 1.3 only, by supported_versions only", function()
     refused(alert(70), function(m) m.version = "\3\0" end)
     refused(alert(70), function(m) m.version = "\0\2" end)
@@ -75,7 +76,7 @@ describe("a server that gets ClientHello", function()
     refused(alert(50), function(m) m.compressions = "" end)
   end)
 
-  -- covers: rfc8446#4.1.2.11 rfc8446#4.1.1.4
+  -- covers: rfc8446#4.1.2.11 rfc8446#4.1.1.4 rfc9001#5.3.2
   it("chooses a suite by its own preference, and ignores unknown ones", function()
     refused(alert(40), function(m) m.suites = "\19\4\19\5\250\250" end)
     refused(alert(40), nil, { client = { suites = { 0x1301 } }, server = { suites = { 0x1302, 0x1303 } } })
@@ -121,7 +122,7 @@ describe("a server that gets ClientHello", function()
     end
   end)
 
-  -- covers: rfc8446#7.4.2.3 rfc8446#6.7
+  -- covers: rfc8446#7.4.2.3 rfc8446#6.7 rfc8446#4.2.8.2.1
   it("refuses key shares that are no public keys", function()
     local function share(group, key) return set(51, vector(messages.bytes(group, 2) .. vector(key, 2), 2)) end
     refused(alert(47), share(GROUPS.X25519, ("\0"):rep(32)))
@@ -149,7 +150,7 @@ describe("a server that gets ClientHello", function()
     end
   end)
 
-  -- covers: rfc8446#4.1.2.16 rfc8446#4.2.5 rfc8446#4.2.7 rfc8446#9.3.5
+  -- covers: rfc8446#4.1.2.16 rfc8446#4.2.5 rfc8446#4.2.7 rfc8446#9.3.5 rfc8446#9.3.3 rfc8446#4.4.2.1.3
   it("ignores unknown extensions, but none may come twice or in a wrong place", function()
     taken(function(m)
       for i = 1, 40 do table.insert(m.extensions, i, { 0x1a1a + i * 0x101, ("x"):rep(i) }) end
@@ -214,6 +215,7 @@ describe("a server's certificate", function()
       { server = { certificate = certificates or names } }), names)
   end
 
+  -- covers: rfc8446#9.2.13
   it("is the one for the name that the client sent, else the first", function()
     assert.equal("p256", for_name("example.test"))
     assert.equal("other", for_name("other.test"))
@@ -226,7 +228,7 @@ describe("a server's certificate", function()
     assert.equal("p256", for_name("example.test", { "other", "p256" }))
   end)
 
-  -- covers: rfc8446#4.4.3.4
+  -- covers: rfc8446#4.4.3.4 rfc8446#4.4.2.2.2 rfc8446#4.2.3.1
   it("has a key that can sign as the client wishes", function()
     local function with_schemes(schemes, name)
       return shown(taken(function(m)
@@ -269,7 +271,7 @@ end)
 describe("a server's HelloRetryRequest", function()
   local OPTIONS = { client = { groups = { GROUPS.X25519, GROUPS.P256 } }, server = { groups = { GROUPS.P256 } } }
 
-  -- covers: rfc8446#4.1.1.3 rfc8446#4.1.4.1 rfc8446#4.1.4.9 rfc8446#4.2.1.9
+  -- covers: rfc8446#4.1.1.3 rfc8446#4.1.4.1 rfc8446#4.1.4.9 rfc8446#4.2.1.9 rfc8446#4.2.8.13
   it("comes when the shares miss its groups, and only then", function()
     local server = taken(nil, OPTIONS)
     local request = messages.read(server:output(0))

@@ -31,6 +31,7 @@ describe("a handshake", function()
   for _, kind in ipairs(KINDS) do
     for _, suite in ipairs(SUITES) do
       for _, group in ipairs(GROUPS) do
+        -- covers: rfc8446#9.3.4 rfc8446#9.1.1 rfc8446#9.1.3 rfc8446#4.4.2.2.1
         it(("completes with suite %04x, group %04x and a certificate of kind %s"):format(suite, group, kind), function()
           local p = run({ client = { suites = { suite } }, server = { groups = { group }, certificate = kind } })
           for _, side in ipairs({ "client", "server" }) do
@@ -60,6 +61,7 @@ describe("a handshake", function()
     end
   end)
 
+  -- covers: rfc8446#2.2
   it("gives the secrets in the order in which they are needed", function()
     local p = pair.new()
     p:take_secrets("client")
@@ -77,7 +79,7 @@ describe("a handshake", function()
     assert.is_true(p.server:info().complete)
   end)
 
-  -- covers: rfc8446#4.3.1.1 rfc8446#4.4.2.1 rfc8446#4.4.3.1 rfc8446#4.4.3.3
+  -- covers: rfc8446#4.3.1.1 rfc8446#4.4.2.1 rfc8446#4.4.3.1 rfc8446#4.4.3.3 rfc8446#4.5.2 rfc8446#4.4.4.3
   it("sends each message at its level", function()
     local seen = {}
     for _, m in ipairs(run().seen) do
@@ -209,6 +211,7 @@ describe("neap_tls_client", function()
   -- covers: rfc9001#8.1.1
   it("needs an application protocol", function() assert.equal(ERR_ARGUMENT, refused({ alpn = {} }, "a.test")) end)
 
+  -- covers: rfc8446#C.5.1
   it("needs a name to check the certificate against, unless it does not verify or has a pin alone", function()
     assert.equal(ERR_ARGUMENT, refused({}, ""))
     assert.equal(ERR_ARGUMENT, refused({}, nil))
@@ -274,7 +277,7 @@ describe("neap_tls_receive", function()
     assert.is_false(p.client:info().complete)
   end)
 
-  -- covers: rfc8446#4.1 rfc8446#4.2 rfc8446#4.5.3 rfc8446#4.6.3.1
+  -- covers: rfc8446#4.1 rfc8446#4.2 rfc8446#4.5.3 rfc8446#4.6.3.1 rfc8446#4.3.2.2
   it("refuses messages out of their order", function()
     local order = { messages.ENCRYPTED_EXTENSIONS, messages.CERTIFICATE, messages.CERTIFICATE_VERIFY,
       messages.FINISHED }
