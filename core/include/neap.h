@@ -510,7 +510,7 @@ NEAP_API bool neap_conn_stream_is_early(const neap_conn *conn, uint64_t id);
 NEAP_API int neap_conn_begin_again(neap_conn *conn);
 /** What a client wants to know when a session of this connection lets it send early: HTTP/3's settings of the server. It is kept
  * with the sessions that came and those that come. At most 256 bytes, copied. 0; NEAP_ERR_ARGUMENT; NEAP_ERR_STATE of a server, of
- * a client before it is established, and where no sessions are kept that allow early data; NEAP_ERR_NO_MEMORY. */
+ * a client before it is established, and where no sessions are kept that allow early data. */
 NEAP_API int neap_conn_set_session_data(neap_conn *conn, const void *data, size_t size);
 /** What was kept so with the session that a client offered early data with; NULL and 0 without, and once the handshake is
  * confirmed. Lives until then. */

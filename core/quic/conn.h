@@ -1,7 +1,8 @@
 /* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
  * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
  * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
- * conn_question.c (what the handshake asks the application), conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_timers.c, conn_streams.c (the application's verbs). */
+ * conn_question.c (what the handshake asks the application), conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_early.c (0-RTT), conn_timers.c,
+ * conn_streams.c (the application's verbs). */
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
 
@@ -88,6 +89,13 @@ struct early_budget {
     size_t used;
 };
 
+/* The session with which a client offers early data. */
+struct early_offer {
+    uint64_t limits[SESSION_LIMITS]; /* of the server's, which hold until it answers */
+    uint16_t size;
+    uint8_t data[LIMIT_SESSION_DATA]; /* the layer above's */
+};
+
 /* What is needed until the handshake is confirmed: one block, freed then. */
 struct handshake {
     struct tls *tls;
@@ -99,8 +107,11 @@ struct handshake {
         peer_cid; /* the peer's in long headers, once peer_cid_known: it does not change (RFC 9000 §7.2) */
     neap_cid retry_scid; /* client: of the Retry it took; server: what it told in one */
     bool retried, took_params, peer_cid_known;
-    uint64_t question_told; /* its id; the owner has heard of it */
-    uint8_t *token;         /* client: of the Retry, for its Initials */
+    bool sends_early; /* client: the write key of the application space is the one of 0-RTT packets */
+    struct early_offer *offer;    /* client: NULL without */
+    struct packet_key early_read; /* server: of 0-RTT packets, where they are accepted */
+    uint64_t question_told;       /* its id; the owner has heard of it */
+    uint8_t *token;               /* client: of the Retry, for its Initials */
     size_t token_size;
     struct kept_packet kept[LIMIT_UNDECRYPTABLE_PACKETS];
     uint8_t kept_count;
@@ -199,6 +210,9 @@ struct neap_conn {
     bool peer_cids_changed : 1;
     bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
     unsigned early : 2;         /* enum neap_early */
+    bool
+        awaits_again : 1; /* client: streams were opened early in vain, and somebody may still believe in them */
+    bool previous_is_early : 1; /* server: keys.previous_read is the one of 0-RTT packets */
     bool is_server;
     bool owes_handshake_done, owes_ping;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
@@ -312,6 +326,25 @@ bool neap_conn_may_hold(neap_conn *c, size_t size);
 void neap_conn_free_handshake(neap_conn *c);
 /** Start TLS with our transport parameters. */
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
+
+/* ---- conn_early.c */
+
+/** The numbers that a session remembers of a server's transport parameters (RFC 9000 §7.4.1). */
+void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSION_LIMITS]);
+/** A client offers early data: streams begin with what the session remembers. */
+int neap_conn_offer_early(neap_conn *c, const struct session *session, struct failure *why);
+/** The secret of 0-RTT packets came. */
+void neap_conn_install_early(neap_conn *c, const struct tls_secret *secret);
+/** TLS may know the answer to early data: before its secrets are taken. */
+void neap_conn_follow_early(neap_conn *c);
+/** PROTOCOL_VIOLATION when a server that accepted early data has lowered what it is held to. */
+int neap_conn_check_early_limits(const neap_conn *c, const struct transport_params *p, struct failure *why);
+/** The key that opens 0-RTT packets, or NULL. */
+struct packet_key *neap_conn_early_key(neap_conn *c);
+/** Whether there may be one when the ClientHello is there. */
+bool neap_conn_may_get_early_key(const neap_conn *c);
+/** The handshake of a server is complete: packets that come late are still read for a while (RFC 9001 §4.9.3). */
+void neap_conn_keep_early_key(neap_conn *c);
 
 /* ---- conn_path.c */
 

@@ -49,6 +49,23 @@ static void size_send_buffer(const neap_conn *c, struct streams_config *config)
     config->send_buffer_most = told ? told : most;
 }
 
+/* The protocol where the config has it, which stays as long as the connection; NULL for none. */
+static const uint8_t *find_alpn(const struct tls_config *config, struct span name)
+{
+    for (size_t at = 0; at < config->alpn_size; at += 1u + config->alpn[at])
+        if (span_equal(span_of(config->alpn + at + 1, config->alpn[at]), name))
+            return config->alpn + at + 1;
+    return NULL;
+}
+
+static void take_alpn(neap_conn *c)
+{
+    struct span alpn = neap_tls_alpn(c->handshake->tls);
+
+    c->alpn = find_alpn(&c->config->tls, alpn);
+    c->alpn_size = c->alpn ? (uint8_t)alpn.size : 0;
+}
+
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why)
 {
     struct transport_params params = our_params(c);
@@ -74,16 +91,24 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     if (w.full)
         return neap_fail(why, NEAP_ERR_LIMIT, "transport parameters are too long");
     struct span bytes = span_of(room, writer_size(&w));
+    uint64_t limits[SESSION_LIMITS];
+
+    neap_conn_early_limits(&params, limits);
     struct tls_start start = {.server_name = server_name,
                               .port = conn_path(c)->address.peer.port,
                               .version = c->version->number,
                               .params = bytes,
+                              .limits = limits,
                               .wall_clock = wall_clock};
     c->handshake->tls = c->is_server ? neap_tls_server(&c->config->tls, &start, why)
                                      : neap_tls_client(&c->config->tls, &start, why);
     if (!c->handshake->tls)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for TLS");
-    return 0;
+    struct session session;
+    if (!neap_tls_offered(c->handshake->tls, &session))
+        return 0;
+    take_alpn(c);
+    return neap_conn_offer_early(c, &session, why);
 }
 
 void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid)
@@ -172,6 +197,7 @@ void neap_conn_free_handshake(neap_conn *c)
     if (h->tls)
         neap_tls_free(h->tls);
     neap_pool_free(c->pool, h->token, h->token_size);
+    neap_pool_free(c->pool, h->offer, sizeof *h->offer);
     neap_pool_free_secret(c->pool, h, sizeof *h);
     c->handshake = NULL;
 }
@@ -182,8 +208,10 @@ static void install_secret(neap_conn *c, const struct tls_secret *secret)
         neap_conn_install_application(c, secret);
         return;
     }
-    if (secret->level != TLS_HANDSHAKE)
+    if (secret->level == TLS_EARLY) {
+        neap_conn_install_early(c, secret);
         return;
+    }
     struct number_space *s = &c->handshake->spaces[SPACE_HANDSHAKE];
 
     neap_packet_key_derive(secret->direction == TLS_READ ? &s->read : &s->write, c->labels, secret->suite,
@@ -260,19 +288,29 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
     c->news |= NEWS_CREDIT;
 }
 
+/* A client that sends early goes by what it remembers until it has 1-RTT keys (RFC 9000 §7.4.1). An empty extension looks
+ * like none until the end. */
+static bool is_too_soon(const neap_conn *c, struct span params)
+{
+    bool sends_early = !c->is_server && c->early == NEAP_EARLY_ACCEPTED;
+
+    return (params.size == 0 || sends_early) && !neap_tls_is_complete(c->handshake->tls);
+}
+
 static int take_params(neap_conn *c, struct failure *why)
 {
     struct span bytes = neap_tls_peer_params(c->handshake->tls);
     struct transport_params p;
 
-    /* An empty extension looks like none until the end. */
-    if (c->handshake->took_params || (bytes.size == 0 && !neap_tls_is_complete(c->handshake->tls)))
+    if (c->handshake->took_params || is_too_soon(c, bytes))
         return 0;
     int rc = neap_params_parse(bytes, !c->is_server, &p, why);
     if (rc == 0)
         rc = check_connection_ids(c, &p, why);
     if (rc == 0 && !c->is_server)
         rc = take_preferred_cid(c, &p, why);
+    if (rc == 0)
+        rc = neap_conn_check_early_limits(c, &p, why);
     if (rc)
         return rc;
     c->handshake->took_params = true;
@@ -280,28 +318,17 @@ static int take_params(neap_conn *c, struct failure *why)
     return 0;
 }
 
-/* The protocol where the config has it, which stays as long as the connection; NULL for none. */
-static const uint8_t *find_alpn(const struct tls_config *config, struct span name)
-{
-    for (size_t at = 0; at < config->alpn_size; at += 1u + config->alpn[at])
-        if (span_equal(span_of(config->alpn + at + 1, config->alpn[at]), name))
-            return config->alpn + at + 1;
-    return NULL;
-}
-
 /* What is asked for after TLS is gone. */
 static int keep_names(neap_conn *c, struct failure *why)
 {
     const char *name = neap_tls_server_name(c->handshake->tls);
-    struct span alpn = neap_tls_alpn(c->handshake->tls);
     size_t size = strlen(name) + 1;
 
     c->server_name = neap_pool_alloc_lasting(c->pool, size);
     if (!c->server_name)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for names");
     memcpy(c->server_name, name, size);
-    c->alpn = find_alpn(&c->config->tls, alpn);
-    c->alpn_size = c->alpn ? (uint8_t)alpn.size : 0;
+    take_alpn(c);
     return 0;
 }
 
@@ -319,6 +346,20 @@ void neap_conn_confirm(neap_conn *c)
     TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "confirmed");
 }
 
+/* What sessions of this connection have to know of the server. */
+static void remember_server(neap_conn *c)
+{
+    struct transport_params p;
+    struct failure ignored = {0};
+    uint64_t limits[SESSION_LIMITS];
+
+    if (c->is_server || !c->config->tls.early_data ||
+        neap_params_parse(neap_tls_peer_params(c->handshake->tls), true, &p, &ignored))
+        return;
+    neap_conn_early_limits(&p, limits);
+    neap_tls_tail_remember(&c->tail, c->pool, limits);
+}
+
 static int complete(neap_conn *c, struct failure *why)
 {
     int rc = keep_names(c, why);
@@ -327,6 +368,8 @@ static int complete(neap_conn *c, struct failure *why)
         return rc;
     c->tail = neap_tls_take_tail(c->handshake->tls);
     c->is_resumed = neap_tls_is_resumed(c->handshake->tls);
+    remember_server(c);
+    neap_conn_keep_early_key(c);
     c->stage = STAGE_ESTABLISHED;
     c->news |= NEWS_STATE;
     TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "established");
@@ -392,6 +435,7 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
     struct tls_secret secret;
 
     tell_question(c);
+    neap_conn_follow_early(c);
     while (neap_tls_next_secret(tls, &secret)) {
         install_secret(c, &secret);
         neap_wipe(&secret, sizeof secret);

@@ -26,9 +26,14 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
         make_next_read(c);
         return;
     }
+    /* RFC 9001 §4.9.3: 0-RTT is over. */
+    c->handshake->sends_early = false;
+    neap_packet_key_wipe(c->crypto, &s->write);
     neap_packet_key_derive(&s->write, c->labels, secret->suite, secret->secret);
     s->write.is_busy = true;
     memcpy(c->keys.write_secret, secret->secret, secret->size);
+    c->keys.write_start = s->next_number;
+    c->keys.sealed = 0;
     c->keys.answered = true;
     neap_recovery_add_space(&c->recovery, SPACE_APPLICATION, &s->recovery);
     neap_recovery_set_timer(&c->recovery, c->now);
@@ -40,13 +45,15 @@ struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number)
         return &c->application.read;
     /* RFC 9001 §6.5: what was sent before the first packet of this phase is of the one before. */
     if (c->keys.read_start != UINT64_MAX && number < c->keys.read_start)
-        return packet_key_is_set(&c->keys.previous_read) ? &c->keys.previous_read : NULL;
+        return packet_key_is_set(&c->keys.previous_read) && !c->previous_is_early ? &c->keys.previous_read
+                                                                                  : NULL;
     return &c->keys.next_read;
 }
 
 void neap_conn_drop_previous_keys(neap_conn *c)
 {
     neap_packet_key_wipe(c->crypto, &c->keys.previous_read);
+    c->previous_is_early = false;
 }
 
 static void next_write(neap_conn *c)

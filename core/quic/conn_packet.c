@@ -9,18 +9,20 @@
 #define STALL_MOST (1280 * NEAP_MILLISECOND)
 #define LONG_HEADER_MOST 16383u /* what two bytes of Length can tell */
 
-static enum neap_packet_type packet_type(enum space space)
+static enum neap_packet_type packet_type(const neap_conn *c, enum space space)
 {
-    return space == SPACE_INITIAL     ? NEAP_PACKET_INITIAL
-           : space == SPACE_HANDSHAKE ? NEAP_PACKET_HANDSHAKE
-                                      : NEAP_PACKET_SHORT;
+    return space == SPACE_INITIAL                      ? NEAP_PACKET_INITIAL
+           : space == SPACE_HANDSHAKE                  ? NEAP_PACKET_HANDSHAKE
+           : c->handshake && c->handshake->sends_early ? NEAP_PACKET_0RTT
+                                                       : NEAP_PACKET_SHORT;
 }
 
 static void write_header(neap_conn *c, struct draft *d)
 {
     const neap_cid *dcid = &c->peer_cids.ids[d->path->peer_cid].cid;
+    enum neap_packet_type type = packet_type(c, d->space);
 
-    if (d->space == SPACE_APPLICATION) {
+    if (type == NEAP_PACKET_SHORT) {
         /* RFC 9000 §17.4: the spin bit is not used; it says nothing, but differs between connection IDs. */
         neap_short_header_write(&d->w, dcid, (dcid->bytes[0] & 1) != 0, c->keys.write_phase, d->number_size,
                                 d->number);
@@ -31,8 +33,8 @@ static void write_header(neap_conn *c, struct draft *d)
 
     if (d->space == SPACE_INITIAL && h->token)
         token = span_of(h->token, h->token_size);
-    size_t length_at = neap_long_header_write(&d->w, c->version, packet_type(d->space), dcid, &h->source_cid,
-                                              token, d->number_size, d->number);
+    size_t length_at = neap_long_header_write(&d->w, c->version, type, dcid, &h->source_cid, token,
+                                              d->number_size, d->number);
     d->length_room = d->start + length_at;
 }
 
@@ -52,7 +54,7 @@ bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum spa
 
     if (room < MIN_ROOM)
         return false;
-    if (space != SPACE_APPLICATION && room > LONG_HEADER_MOST)
+    if (room > LONG_HEADER_MOST && packet_type(c, space) != NEAP_PACKET_SHORT)
         room = LONG_HEADER_MOST;
     if (space == SPACE_APPLICATION && s->next_number == c->application.skip_at) {
         neap_sent_skip(&s->recovery.sent, s->next_number++);
@@ -212,6 +214,8 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
         write_connection_ids(c, d);
     if (c->ack_request.owed && has_record_room(d) && neap_conn_write_ack_request(c, &d->w, next_record(d)))
         keep_record(d);
+    if (c->awaits_again)
+        return;
     while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, next_record(d)))
         keep_record(d);
     /* A frame of a stream that has enough fills the packet: then there is nobody to ask. */
@@ -410,7 +414,7 @@ static void count_sent(neap_conn *c, const struct draft *d, struct number_space 
         c->keys.sealed++;
         c->owes_ping &= !d->ack_eliciting;
     }
-    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now, .packet_type = packet_type(d->space),
+    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now, .packet_type = packet_type(c, d->space),
           .number = d->number, .size = neap_draft_size(d));
 }
 
@@ -460,8 +464,8 @@ bool neap_conn_wants(neap_conn *c, enum space space)
 
     if (space != SPACE_APPLICATION)
         return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
-    return neap_streams_has_to_send(&c->streams) || c->owes_handshake_done || c->owes_ping ||
-           neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
-           c->peer_cids.retire_count > 0 || c->ack_request.owed ||
+    return (neap_streams_has_to_send(&c->streams) && !c->awaits_again) || c->owes_handshake_done ||
+           c->owes_ping || neap_validation_owes(&conn_path(c)->address) ||
+           neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0 || c->ack_request.owed ||
            (s->crypto && neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX));
 }

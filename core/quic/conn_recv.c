@@ -4,6 +4,8 @@
 #define RESERVED_LONG 0x0cu
 #define RESERVED_SHORT 0x18u
 #define PHASE_BIT 0x04u
+#define LONG_FORM 0x80u
+#define LONG_TYPE 0x30u
 #define SHORT_FORM_BITS 0xc0u /* header form and fixed bit, */
 #define SHORT_FORM 0x40u      /* as they are in short headers */
 
@@ -17,8 +19,9 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
 static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint64_t *sequence)
 {
     *sequence = 0;
-    /* A client's Initials go to the connection ID that it invented until it knows ours. */
-    if (c->is_server && h->type == NEAP_PACKET_INITIAL && span_equal(h->dcid, cid_span(&c->original_dcid)))
+    /* A client's Initials, and 0-RTT packets, go to the connection ID that it invented until it knows ours. */
+    if (c->is_server && (h->type == NEAP_PACKET_INITIAL || h->type == NEAP_PACKET_0RTT) &&
+        span_equal(h->dcid, cid_span(&c->original_dcid)))
         return true;
     const struct local_cid *found = neap_local_cids_find(&c->local_cids, h->dcid);
     if (found)
@@ -27,15 +30,14 @@ static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint6
 }
 
 /* What a long header must look like before its keys are tried: NULL when it does, else what is wrong. */
-static const char *refuse_long_header(const neap_conn *c, const struct arrival *a,
-                                      const struct packet_header *h)
+static const char *refuse_long_header(neap_conn *c, const struct arrival *a, const struct packet_header *h)
 {
     if (h->version != c->version->number)
         return "another version";
-    if (!c->handshake)
-        return "the handshake is over";
-    if (h->type == NEAP_PACKET_0RTT)
+    if (h->type == NEAP_PACKET_0RTT && !neap_conn_early_key(c) && !neap_conn_may_get_early_key(c))
         return "0-RTT is not accepted";
+    if (!c->handshake)
+        return h->type == NEAP_PACKET_0RTT ? NULL : "the handshake is over";
     if (h->type == NEAP_PACKET_INITIAL) {
         /* RFC 9000 §14.1 and §17.2.2. */
         if (c->is_server && a->size < NEAP_MIN_UDP_PAYLOAD)
@@ -81,6 +83,19 @@ static bool takes_other_addresses(const neap_conn *c)
     return c->is_server && c->stage == STAGE_CONFIRMED;
 }
 
+/* What opens packets of this type; NULL without. */
+static struct packet_key *read_key(neap_conn *c, enum neap_packet_type type)
+{
+    return type == NEAP_PACKET_0RTT ? neap_conn_early_key(c) : &conn_space(c, space_of(type))->read;
+}
+
+static bool has_read_key(neap_conn *c, enum neap_packet_type type)
+{
+    const struct packet_key *key = read_key(c, type);
+
+    return key && packet_key_is_set(key);
+}
+
 /* An authentic packet that was here already. */
 static void take_repetition(neap_conn *c, const struct received *p)
 {
@@ -99,7 +114,7 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
                         struct span *payload, const struct packet_key **used, const char **why)
 {
     struct number_space *s = conn_space(c, p->space);
-    struct packet_key *key = &s->read;
+    struct packet_key *key = read_key(c, p->type);
     const struct header_mask *mask = p->arrival->mask;
     uint32_t truncated;
 
@@ -112,7 +127,7 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
     }
     uint64_t expected = s->ack.largest == UINT64_MAX ? 0 : s->ack.largest + 1;
     p->number = neap_packet_number_expand(truncated, (size_t)number_size, expected);
-    if (p->space == SPACE_APPLICATION) {
+    if (p->type == NEAP_PACKET_SHORT) {
         p->phase = (packet[0] & PHASE_BIT) != 0;
         key = neap_conn_read_key(c, p->phase, p->number);
     }
@@ -137,11 +152,11 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
 static int check_opened(neap_conn *c, const uint8_t *packet, const struct received *p,
                         const struct packet_key *key, struct failure *why)
 {
-    uint8_t reserved = p->space == SPACE_APPLICATION ? RESERVED_SHORT : RESERVED_LONG;
+    uint8_t reserved = p->type == NEAP_PACKET_SHORT ? RESERVED_SHORT : RESERVED_LONG;
 
     if (packet[0] & reserved)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "reserved bits are set");
-    return p->space == SPACE_APPLICATION ? neap_conn_opened(c, key, p->phase, p->number, why) : 0;
+    return p->type == NEAP_PACKET_SHORT ? neap_conn_opened(c, key, p->phase, p->number, why) : 0;
 }
 
 /* What an authentic packet proves before its frames are read. */
@@ -177,7 +192,7 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
     neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
     /* Its keys may have gone while it was read: nothing is acknowledged then. */
-    if (!conn_is_alive(c) || !s || !packet_key_is_set(&s->read))
+    if (!conn_is_alive(c) || !s || !has_read_key(c, p->type))
         return false;
     if (p->is_refused || neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
                                        p->asks_ack || p->space != SPACE_APPLICATION, a->ecn, delay, c->now)) {
@@ -234,14 +249,14 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
                          .arrival = a,
                          .dcid_sequence = dcid_sequence,
                          .is_probing = true};
-    struct number_space *s = conn_space(c, p.space);
+    const struct number_space *s = conn_space(c, p.space);
     struct failure why = {0};
     const struct packet_key *key;
     const char *reason;
     uint64_t frame_type = 0;
     struct span payload;
 
-    if (!packet_key_is_set(&s->read)) {
+    if (!has_read_key(c, h->type)) {
         /* Initial keys exist from the start: without them that space is over. */
         if (p.space == SPACE_INITIAL || !keep_packet(c, a, span_of(packet, h->size)))
             neap_conn_dropped(c, h->type, h->size, "no keys");
@@ -271,7 +286,7 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     if (p.is_newest && p.space == SPACE_APPLICATION)
         c->newest_is_probing = p.is_probing;
     /* RFC 9000 §9.3: old packets that come late do not lead back. */
-    if (!p.is_newest || p.is_probing || !p.is_noted || !conn_is_alive(c))
+    if (h->type == NEAP_PACKET_0RTT || !p.is_newest || p.is_probing || !p.is_noted || !conn_is_alive(c))
         return;
     if (a->path != conn_path(c))
         neap_conn_follow(c, &p);
@@ -292,7 +307,7 @@ static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tai
 
 /* What is wrong with a packet before its keys are tried: NULL when nothing is, and then a->dcid_sequence is the one of the
  * connection ID of ours that it names. */
-static const char *refuse_destination(const neap_conn *c, struct arrival *a, const struct packet_header *h)
+static const char *refuse_destination(neap_conn *c, struct arrival *a, const struct packet_header *h)
 {
     /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
     if (a->dcid.data && !span_equal(a->dcid, h->dcid))
@@ -347,6 +362,15 @@ static void take_udp_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, s
     }
 }
 
+static enum neap_packet_type kept_type(const neap_conn *c, const struct kept_packet *kept)
+{
+    if ((kept->bytes[0] & LONG_FORM) == 0)
+        return NEAP_PACKET_SHORT;
+    return (kept->bytes[0] & LONG_TYPE) >> 4 == c->version->type_bits[NEAP_PACKET_0RTT]
+               ? NEAP_PACKET_0RTT
+               : NEAP_PACKET_HANDSHAKE;
+}
+
 /* Keys came: packets that waited for them. Those that still have none stay. */
 static void take_kept(neap_conn *c)
 {
@@ -361,10 +385,11 @@ static void take_kept(neap_conn *c)
     c->handshake->kept_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct kept_packet *kept = &waiting[i];
-        bool is_long = (kept->bytes[0] & 0x80) != 0;
-        const struct number_space *s = conn_space(c, is_long ? SPACE_HANDSHAKE : SPACE_APPLICATION);
+        enum neap_packet_type type = kept_type(c, kept);
+        /* Where early data was rejected there will be no key. */
+        bool may_come = type != NEAP_PACKET_0RTT || neap_conn_may_get_early_key(c);
 
-        if (conn_is_alive(c) && c->handshake && !packet_key_is_set(&s->read)) {
+        if (conn_is_alive(c) && c->handshake && may_come && !has_read_key(c, type)) {
             c->handshake->kept[c->handshake->kept_count++] = *kept;
             continue;
         }

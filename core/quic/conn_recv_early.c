@@ -38,6 +38,8 @@ static bool begin_again(neap_conn *c, const struct packet_header *h)
     neap_conn_set_initial_keys(c, &hs->retry_scid);
     neap_recovery_on_retry(&c->recovery, c->now);
     neap_conn_take_fates(c, SPACE_INITIAL);
+    if (hs->sends_early) /* what was sent early goes early again (RFC 9000 §17.2.3) */
+        neap_conn_take_fates(c, SPACE_APPLICATION);
     neap_send_buffer_lose_all(&hs->spaces[SPACE_INITIAL].crypto->send, c->pool);
     return true;
 }

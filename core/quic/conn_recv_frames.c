@@ -192,16 +192,19 @@ static int handle(neap_conn *c, struct received *p, const struct frame *f, struc
     return 0;
 }
 
-static unsigned place_of(enum space space)
+static unsigned place_of(enum neap_packet_type type)
 {
-    return space == SPACE_INITIAL ? IN_INITIAL : space == SPACE_HANDSHAKE ? IN_HANDSHAKE : IN_ONE_RTT;
+    return type == NEAP_PACKET_INITIAL     ? IN_INITIAL
+           : type == NEAP_PACKET_0RTT      ? IN_EARLY
+           : type == NEAP_PACKET_HANDSHAKE ? IN_HANDSHAKE
+                                           : IN_ONE_RTT;
 }
 
 static int take_frame(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     unsigned rules = neap_frame_rules(f->kind);
 
-    if (!(rules & place_of(p->space)))
+    if (!(rules & place_of(p->type)))
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that this packet type does not allow");
     if (c->is_server && (rules & ONLY_TO_CLIENT))
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a frame that only servers send");

@@ -14,6 +14,8 @@ static neap_time smoothed_rtt(const neap_conn *c)
 int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
 {
     neap_conn_wake(conn);
+    if (conn->awaits_again)
+        return is_alive(conn) ? NEAP_ERR_STATE : NEAP_ERR_CLOSED;
     return is_alive(conn) ? neap_streams_open(&conn->streams, bidirectional) : NEAP_ERR_CLOSED;
 }
 

@@ -303,6 +303,21 @@ void neap_streams_reap(struct streams *s)
     }
 }
 
+void neap_streams_drop_ours(struct streams *s)
+{
+    struct map_walk walk = {0};
+    struct stream *stream;
+
+    while ((stream = neap_streams_walk(s, &walk)))
+        if (stream_is_ours(s, stream_id(stream)) && !list_linked(&stream->ended_link))
+            list_append(&s->ended, &stream->ended_link);
+    neap_streams_reap(s);
+    for (size_t kind = 0; kind < 2; kind++)
+        s->ours[kind].next = s->ours[kind].blocked_at = 0;
+    s->send_used = s->data_blocked_at = 0;
+    s->owes &= (uint8_t) ~(OWES_DATA_BLOCKED | OWES_STREAMS_BLOCKED_BIDI | OWES_STREAMS_BLOCKED_UNI);
+}
+
 /* ---- frames that arrived */
 
 enum frame_side { TO_RECEIVER, TO_SENDER };

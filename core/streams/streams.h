@@ -121,6 +121,8 @@ void neap_streams_free(struct streams *s);
 void neap_streams_reap(struct streams *s);
 /** The peer's transport parameters came. */
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
+/** The peer never saw any of ours: they are gone, whoever holds one, and the next one is the first again. */
+void neap_streams_drop_ours(struct streams *s);
 
 /* ---- frames that arrived: 0; or the wire error with *why, and nothing has changed; or, where we lack something,
  * NEAP_ERR_NO_MEMORY, and NEAP_ERR_LIMIT for STREAM data that would make more than LIMIT_STREAM_GAPS gaps: the packet counts

@@ -32,6 +32,8 @@ static uint32_t asked_extensions(const struct tls *tls)
         asked |= extension_bit(EXT_QUIC_PARAMETERS);
     if (tls->psk_size)
         asked |= extension_bit(EXT_PRE_SHARED_KEY);
+    if (tls->early == NEAP_EARLY_OFFERED)
+        asked |= extension_bit(EXT_EARLY_DATA);
     return sends_name(tls) ? asked | extension_bit(EXT_SERVER_NAME) : asked;
 }
 
@@ -135,6 +137,10 @@ static void write_client_extensions(const struct tls *tls, struct writer *w)
         write_u8(w, 1);
         write_u8(w, 1);
     }
+    if (tls->early == NEAP_EARLY_OFFERED) {
+        write_u16(w, NUMBER_EARLY_DATA);
+        write_u16(w, 0);
+    }
 }
 
 /* A fresh share for tls->group, in place of the one that did not suit. */
@@ -231,6 +237,8 @@ static int on_retry_request(struct tls *tls, const struct server_hello *hello, s
     neap_schedule_retry(&tls->schedule);
     neap_schedule_add(&tls->schedule, message);
     tls->retried = true;
+    if (tls->early == NEAP_EARLY_OFFERED) /* the second hello offers none (RFC 8446 §4.2.10) */
+        tls->early = NEAP_EARLY_REJECTED;
     if (hello->group)
         tls->group = hello->group;
     if (tls->psk_size && tls->psk_size != crypto_hash_size(tls->schedule.hash))
@@ -271,6 +279,8 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         start_transcript(tls, hello.suite);
     neap_schedule_add(&tls->schedule, message);
     tls->resumed = hello.takes_psk;
+    if (!tls->resumed && tls->early == NEAP_EARLY_OFFERED)
+        tls->early = NEAP_EARLY_REJECTED;
     if (!tls->resumed)
         tls->good_until = tls->wall_clock + SESSION_AGE_MOST; /* as far as the certificate lets it */
     rc = neap_tls_handshake_keys(tls, span_of(secret, secret_size), why);
@@ -301,8 +311,21 @@ static int take_protocol(struct tls *tls, const struct extensions *ext, struct f
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "ALPN of a wrong form");
     if (!neap_hello_lists_protocol(span_of(tls->config->alpn, tls->config->alpn_size), name))
         return no_protocol(why, "server chose an application protocol that was not offered");
+    if (extension_present(ext, EXT_EARLY_DATA) && !span_equal(name, span_of(tls->alpn, tls->alpn_size)))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server takes early data of another protocol");
     memcpy(tls->alpn, name.data, name.size);
     tls->alpn_size = (uint8_t)name.size;
+    return 0;
+}
+
+/* It stands for what the session was (RFC 8446 §4.2.10). */
+static int check_early(const struct tls *tls, const struct extensions *ext, struct failure *why)
+{
+    if (ext->data[EXT_EARLY_DATA].size > 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "early_data of a wrong form");
+    if (extension_present(ext, EXT_EARLY_DATA) && tls->suite != tls->early_suite)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "server takes early data of another cipher suite");
     return 0;
 }
 
@@ -321,9 +344,13 @@ int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, st
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "server_name of a wrong form");
     if (!extension_present(&ext, EXT_QUIC_PARAMETERS) && !tls->config->without_params)
         return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "server sent no transport parameters");
-    rc = take_protocol(tls, &ext, why);
+    rc = check_early(tls, &ext, why);
+    if (!rc)
+        rc = take_protocol(tls, &ext, why);
     if (rc)
         return rc;
+    if (tls->early == NEAP_EARLY_OFFERED)
+        tls->early = extension_present(&ext, EXT_EARLY_DATA) ? NEAP_EARLY_ACCEPTED : NEAP_EARLY_REJECTED;
     tls->peer_params = neap_tls_copy(tls, ext.data[EXT_QUIC_PARAMETERS]);
     if (!tls->peer_params.data)
         return neap_tls_no_memory(why);

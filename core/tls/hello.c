@@ -212,15 +212,14 @@ static int read_psk(struct client_hello *hello, struct failure *why)
     return 0;
 }
 
-bool neap_hello_psk(const struct client_hello *hello, size_t index, struct span *identity,
-                    struct span *binder)
+bool neap_hello_psk(const struct client_hello *hello, size_t index, struct offered_psk *out)
 {
     struct reader identities = reader_of(hello->psk_identities), binders = reader_of(hello->psk_binders);
 
     while (reader_left(&identities) > 0) {
-        *identity = read_vector(&identities, 2);
-        read_u32(&identities); /* its age, which tells early data apart and nothing else */
-        *binder = read_vector(&binders, 1);
+        out->identity = read_vector(&identities, 2);
+        out->obfuscated_age = read_u32(&identities);
+        out->binder = read_vector(&binders, 1);
         if (index-- == 0)
             return true;
     }
@@ -241,6 +240,8 @@ static int read_client_extensions(struct client_hello *hello, struct failure *wh
         rc = read_protocols(data[EXT_ALPN], &hello->protocols, why);
     if (!rc && extension_present(&hello->ext, EXT_SERVER_NAME))
         rc = read_server_name(data[EXT_SERVER_NAME], &hello->server_name, why);
+    if (!rc && data[EXT_EARLY_DATA].size > 0)
+        rc = malformed(why, "early_data of a wrong form");
     if (!rc && extension_present(&hello->ext, EXT_PSK_MODES))
         rc = read_psk_modes(data[EXT_PSK_MODES], &hello->takes_psk_dhe, why);
     if (!rc && extension_present(&hello->ext, EXT_PRE_SHARED_KEY))

@@ -40,9 +40,13 @@ bool neap_hello_lists_protocol(struct span protocols, struct span name);
 /** Find the key that a ClientHello shares for a group: true and *key. `shares` was checked before. */
 bool neap_hello_find_share(struct span shares, uint16_t group, struct span *key);
 
-/** The index-th identity and binder of a ClientHello that offers pre-shared keys; false behind the last. */
-bool neap_hello_psk(const struct client_hello *hello, size_t index, struct span *identity,
-                    struct span *binder);
+/* A pre-shared key that is offered. */
+struct offered_psk {
+    struct span identity, binder;
+    uint32_t obfuscated_age; /* milliseconds, with the ticket's age_add */
+};
+/** The index-th of a ClientHello that offers any; false behind the last. */
+bool neap_hello_psk(const struct client_hello *hello, size_t index, struct offered_psk *out);
 
 struct server_hello {
     bool is_retry, takes_psk; /* takes_psk: the first one offered, we offer no other */

@@ -39,6 +39,11 @@ uint16_t neap_tls_group(const struct tls *tls)
     return tls->suite ? tls->group : 0;
 }
 
+enum neap_early neap_tls_early(const struct tls *tls)
+{
+    return tls->early;
+}
+
 bool neap_tls_is_resumed(const struct tls *tls)
 {
     return tls->resumed;

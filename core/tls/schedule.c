@@ -76,15 +76,16 @@ static const struct constants *constants_of(enum crypto_hash hash)
     return &constants[hash];
 }
 
-/* Extract the early secret of a pre-shared key, and Derive-Secret(it, label, no messages). */
-static void derive_from_psk(enum crypto_hash hash, struct span psk, const char *label, uint8_t *out)
+/* Extract the early secret of a pre-shared key, and Derive-Secret(it, label, messages of this digest). */
+static void derive_from_psk(enum crypto_hash hash, struct span psk, const char *label, const uint8_t *digest,
+                            uint8_t *out)
 {
     static const uint8_t zeros[CRYPTO_MAX_HASH];
     uint8_t early[CRYPTO_MAX_HASH];
     size_t size = crypto_hash_size(hash);
 
     neap_hkdf_extract(hash, span_of(zeros, size), psk, early);
-    neap_hkdf_expand_label(hash, early, label, span_of(constants_of(hash)->no_messages, size), out, size);
+    neap_hkdf_expand_label(hash, early, label, span_of(digest, size), out, size);
     neap_wipe(early, sizeof early);
 }
 
@@ -112,9 +113,17 @@ void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struc
     neap_hash_update(&transcript, hello);
     neap_hash_peek(&transcript, digest);
     neap_hash_free(&transcript);
-    derive_from_psk(hash, psk, "res binder", secret);
+    derive_from_psk(hash, psk, "res binder", constants_of(hash)->no_messages, secret);
     finish(hash, secret, digest, out);
     neap_wipe(secret, sizeof secret);
+}
+
+void neap_schedule_early(enum crypto_hash hash, struct span psk, struct span hello, uint8_t *out)
+{
+    uint8_t digest[CRYPTO_MAX_HASH];
+
+    neap_hash(hash, hello, digest);
+    derive_from_psk(hash, psk, "c e traffic", digest, out);
 }
 
 void neap_schedule_handshake(struct schedule *s, struct span psk, struct span shared)
@@ -122,7 +131,7 @@ void neap_schedule_handshake(struct schedule *s, struct span psk, struct span sh
     uint8_t salt[CRYPTO_MAX_HASH];
 
     if (psk.size)
-        derive_from_psk(s->hash, psk, "derived", salt);
+        derive_from_psk(s->hash, psk, "derived", constants_of(s->hash)->no_messages, salt);
     else
         memcpy(salt, constants_of(s->hash)->derived_early, hash_size(s));
     neap_hkdf_extract(s->hash, span_of(salt, hash_size(s)), shared, s->secret);

@@ -24,6 +24,8 @@ void neap_schedule_retry(struct schedule *s);
  * (§4.2.11.2), crypto_hash_size(hash) bytes. The schedule need not have started: then nothing came before. */
 void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struct span psk, struct span hello,
                           uint8_t *out);
+/** The secret of early data from the pre-shared key and the whole first ClientHello (§7.1), crypto_hash_size(hash) bytes. */
+void neap_schedule_early(enum crypto_hash hash, struct span psk, struct span hello, uint8_t *out);
 /** Handshake traffic secrets from the pre-shared key (empty: none) and the (EC)DHE secret; the transcript ends with
  * ServerHello. */
 void neap_schedule_handshake(struct schedule *s, struct span psk, struct span shared);

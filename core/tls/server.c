@@ -16,6 +16,8 @@ struct choice {
     uint8_t psk[CRYPTO_MAX_HASH];
     int64_t good_until;
     struct span binder;
+    bool may_take_early;   /* all that can be known without the register says so */
+    int64_t early_expires; /* when the ClientHello is too old for it */
 };
 
 static int choose_suite(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
@@ -107,6 +109,12 @@ static int choose_identity(const struct tls *tls, const struct client_hello *hel
     return 0;
 }
 
+/* Early data that nobody counts is read as often as somebody sends it. */
+static bool takes_early(const struct tls_config *config)
+{
+    return config->early_data && config->strike;
+}
+
 /* What our sessions are bound to beside the name and the protocol: the certificate that a full handshake would show. */
 static void identity_binding(const struct identity *identity, uint8_t out[32])
 {
@@ -125,18 +133,54 @@ static bool is_same_server(const struct tls *tls, const struct client_hello *hel
            session->psk.size == crypto_hash_size(neap_suite_hash((enum crypto_suite)choice->suite));
 }
 
+#define EARLY_WINDOW 10000 /* ms that the client's idea of a ticket's age may be off (RFC 8446 §8.3) */
+
+/* RFC 8446 §8.3: whether the ClientHello was made just now, by the age that the client says its ticket has. */
+static bool is_recent(const struct tls *tls, const struct session *session, const struct offered_psk *psk,
+                      int64_t *expires)
+{
+    int64_t said = (int64_t)(uint32_t)(psk->obfuscated_age - session->age_add);
+    int64_t age = (tls->wall_clock - session->issued) * 1000;
+
+    *expires = session->issued + (said + EARLY_WINDOW) / 1000 + 1;
+    return said - age <= EARLY_WINDOW && age - said <= EARLY_WINDOW;
+}
+
+/* What the client was told may have grown since, and not become less (RFC 9000 §7.4.1). */
+static bool keeps_limits(const struct tls *tls, const struct session *session)
+{
+    const struct tls_config *config = tls->config;
+
+    for (size_t i = 0; i < SESSION_LIMITS; i++)
+        if (tls->limits[i] < session->limits[i])
+            return false;
+    return span_equal(session->data, span_of(config->session_data, config->session_data_size));
+}
+
+/* RFC 8446 §4.2.10: with the first key alone, and where everything is as it was. Server, protocol, version and certificate
+ * were looked at before. */
+static void choose_early(const struct tls *tls, const struct client_hello *hello,
+                         const struct session *session, const struct offered_psk *psk, struct choice *choice)
+{
+    choice->may_take_early = takes_early(tls->config) && extension_present(&hello->ext, EXT_EARLY_DATA) &&
+                             choice->psk_index == 0 && session->allows_early &&
+                             session->suite == choice->suite && choice->share.data && !tls->retried &&
+                             keeps_limits(tls, session) &&
+                             is_recent(tls, session, psk, &choice->early_expires);
+}
+
 /* The first ticket that is ours and of the same server. Any other makes the handshake a full one, and nothing worse. */
 static void choose_session(const struct tls *tls, const struct client_hello *hello, struct choice *choice)
 {
     const struct tls_config *config = tls->config;
     uint8_t room[SESSION_IN_TICKET];
     struct session session;
-    struct span ticket;
+    struct offered_psk psk;
 
     if (!config->resumption || !hello->takes_psk_dhe)
         return;
-    for (uint16_t i = 0; i < LIMIT_TICKETS_TRIED && neap_hello_psk(hello, i, &ticket, &choice->binder); i++) {
-        if (!neap_ticket_open(config->crypto, &config->tickets, ticket, config->ticket_lifetime,
+    for (uint16_t i = 0; i < LIMIT_TICKETS_TRIED && neap_hello_psk(hello, i, &psk); i++) {
+        if (!neap_ticket_open(config->crypto, &config->tickets, psk.identity, config->ticket_lifetime,
                               tls->wall_clock, room, &session) ||
             !is_same_server(tls, hello, choice, &session))
             continue;
@@ -144,6 +188,8 @@ static void choose_session(const struct tls *tls, const struct client_hello *hel
         choice->psk_size = (uint8_t)session.psk.size;
         memcpy(choice->psk, session.psk.data, session.psk.size);
         choice->good_until = session.good_until;
+        choice->binder = psk.binder;
+        choose_early(tls, hello, &session, &psk, choice);
         break;
     }
     neap_wipe(room, sizeof room);
@@ -256,7 +302,7 @@ static int write_server_hello(struct tls *tls, const struct key_share *share, st
 
 static size_t extensions_room(const struct tls *tls)
 {
-    return 32 + (size_t)tls->alpn_size + tls->params.size;
+    return 36 + (size_t)tls->alpn_size + tls->params.size;
 }
 
 static int write_encrypted_extensions(struct tls *tls, struct failure *why)
@@ -280,6 +326,10 @@ static int write_encrypted_extensions(struct tls *tls, struct failure *why)
         write_u16(&w, NUMBER_QUIC_PARAMETERS);
         write_u16(&w, (uint16_t)tls->params.size);
         write_span(&w, tls->params);
+    }
+    if (tls->early == NEAP_EARLY_ACCEPTED) {
+        write_u16(&w, NUMBER_EARLY_DATA);
+        write_u16(&w, 0);
     }
     vector_close(&w, length, 2);
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
@@ -412,6 +462,17 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     return 0;
 }
 
+/* The register is asked behind the binder, so that nobody else fills it, and by what the binder vouches for (RFC 8446
+ * §8.2): a binder stands for one ClientHello. */
+static bool is_first_time(const struct tls *tls, const struct choice *choice)
+{
+    const struct tls_config *config = tls->config;
+    uint8_t id[32];
+
+    neap_hash(HASH_SHA256, choice->binder, id);
+    return config->strike(config->strike_context, id, choice->early_expires) == 1;
+}
+
 /* The client has the key of the ticket (RFC 8446 §4.2.11.2). Before the hello joins the transcript. */
 static int take_session(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
                         struct span message, struct failure *why)
@@ -429,6 +490,10 @@ static int take_session(struct tls *tls, const struct client_hello *hello, const
     tls->psk_size = choice->psk_size;
     tls->good_until = choice->good_until;
     memcpy(tls->psk, choice->psk, choice->psk_size);
+    if (choice->may_take_early && is_first_time(tls, choice)) {
+        tls->early = NEAP_EARLY_ACCEPTED;
+        return neap_tls_early_keys(tls, tls->schedule.suite, message, why);
+    }
     return 0;
 }
 
@@ -447,6 +512,8 @@ static int on_client_hello(struct tls *tls, struct span message, struct failure 
         rc = keep_hello(tls, &hello, message, why);
     if (!rc)
         rc = commit(tls, &hello, &choice, why);
+    if (!rc && extension_present(&hello.ext, EXT_EARLY_DATA))
+        tls->early = NEAP_EARLY_REJECTED;
     if (!rc && choice.psk_size && choice.share.data)
         rc = take_session(tls, &hello, &choice, message, why);
     neap_wipe(choice.psk, sizeof choice.psk);
@@ -492,7 +559,7 @@ static int write_ticket(struct tls *tls, struct session *session, const uint8_t 
     neap_wipe(psk, sizeof psk);
     if (size < 0)
         return neap_fail(why, (int)size, "no session ticket could be made");
-    int rc = neap_tls_begin_message(tls, TLS_APPLICATION, NEW_SESSION_TICKET, 16 + (size_t)size, &w, why);
+    int rc = neap_tls_begin_message(tls, TLS_APPLICATION, NEW_SESSION_TICKET, 24 + (size_t)size, &w, why);
     if (rc)
         return rc;
     write_u32(&w, left < session->lifetime ? (uint32_t)left : session->lifetime);
@@ -501,7 +568,13 @@ static int write_ticket(struct tls *tls, struct session *session, const uint8_t 
     write_u8(&w, nonce);
     write_u16(&w, (uint16_t)size);
     write_bytes(&w, ticket, (size_t)size);
-    write_u16(&w, 0); /* no extensions */
+    uint8_t *length = vector_open(&w, 2);
+    if (session->allows_early) {
+        write_u16(&w, NUMBER_EARLY_DATA);
+        write_u16(&w, 4);
+        write_u32(&w, UINT32_MAX); /* RFC 9001 §4.6.1 */
+    }
+    vector_close(&w, length, 2);
     return neap_tls_end_message(tls, TLS_APPLICATION, &w, why);
 }
 
@@ -516,8 +589,12 @@ static int write_tickets(struct tls *tls, struct failure *why)
                               .lifetime = config->ticket_lifetime,
                               .good_until = tls->good_until,
                               .alpn = span_of(tls->alpn, tls->alpn_size),
-                              .server_name = span_of_string(tls->server_name)};
+                              .server_name = span_of_string(tls->server_name),
+                              .allows_early = takes_early(config),
+                              .data = span_of(config->session_data, config->session_data_size)};
     int rc = 0;
+
+    memcpy(session.limits, tls->limits, sizeof session.limits);
 
     if (!tls->resumed)
         session.good_until = tls->wall_clock + SESSION_AGE_MOST;

@@ -5,11 +5,27 @@
 #include "neap.h"
 
 #define FORMAT 1u
+#define FORMAT_EARLY 2u   /* … with what belongs to early data behind it */
 #define CLOCK_TOLERANCE 5 /* seconds that the clocks of machines with one key may be apart */
+
+static size_t early_size(const struct session *s)
+{
+    size_t size = 2 + s->data.size;
+
+    for (size_t i = 0; i < SESSION_LIMITS; i++)
+        size += varint_size(s->limits[i]);
+    return size;
+}
+
+size_t neap_session_size(const struct session *s)
+{
+    return SESSION_FIXED + s->psk.size + s->alpn.size + s->server_name.size + s->ticket.size +
+           (s->allows_early ? early_size(s) : 0);
+}
 
 void neap_session_write(struct writer *w, const struct session *s)
 {
-    write_u8(w, FORMAT);
+    write_u8(w, s->allows_early ? FORMAT_EARLY : FORMAT);
     write_u16(w, s->suite);
     write_u32(w, s->version);
     write_uint(w, (uint64_t)s->issued, 8);
@@ -25,14 +41,29 @@ void neap_session_write(struct writer *w, const struct session *s)
     write_span(w, s->server_name);
     write_u16(w, (uint16_t)s->ticket.size);
     write_span(w, s->ticket);
+    if (!s->allows_early)
+        return;
+    for (size_t i = 0; i < SESSION_LIMITS; i++)
+        write_varint(w, s->limits[i]);
+    write_u16(w, (uint16_t)s->data.size);
+    write_span(w, s->data);
+}
+
+static void read_early(struct reader *r, struct session *out)
+{
+    for (size_t i = 0; i < SESSION_LIMITS; i++)
+        out->limits[i] = out->allows_early ? read_varint(r) : 0;
+    out->data = out->allows_early ? read_vector(r, 2) : (struct span){0};
 }
 
 bool neap_session_read(struct span bytes, struct session *out)
 {
     struct reader r = reader_of(bytes);
 
-    if (read_u8(&r) != FORMAT)
+    uint8_t format = read_u8(&r);
+    if (format != FORMAT && format != FORMAT_EARLY)
         return false;
+    out->allows_early = format == FORMAT_EARLY;
     out->suite = read_u16(&r);
     out->version = read_u32(&r);
     out->issued = (int64_t)read_uint(&r, 8);
@@ -44,9 +75,10 @@ bool neap_session_read(struct span bytes, struct session *out)
     out->alpn = read_vector(&r, 1);
     out->server_name = read_vector(&r, 1);
     out->ticket = read_vector(&r, 2);
+    read_early(&r, out);
     if (r.bad || reader_left(&r) > 0 || !neap_suite_is_known(out->suite) ||
         out->psk.size != crypto_hash_size(neap_suite_hash((enum crypto_suite)out->suite)) ||
-        out->ticket.size > LIMIT_TICKET)
+        out->ticket.size > LIMIT_TICKET || out->data.size > LIMIT_SESSION_DATA)
         return false;
     memcpy(out->binding, binding.data, sizeof out->binding);
     return true;

@@ -7,6 +7,10 @@
 #include "base/writer.h"
 #include "crypto/crypto.h"
 
+/* Numbers below 2^62 to which a server was held by who sent early: they may grow, and not become less while sessions are good
+ * (RFC 9000 §7.4.1). What they count is their owner's matter. */
+#define SESSION_LIMITS 10u
+
 struct session {
     uint16_t suite;
     uint32_t
@@ -21,20 +25,22 @@ struct session {
     struct span psk; /* as long as the suite's hash */
     struct span alpn, server_name;
     struct span ticket; /* a client's; empty inside of a ticket */
+    bool allows_early;  /* 0-RTT may be sent with it; without this there is none of the two below */
+    uint64_t limits[SESSION_LIMITS]; /* of the server's when it gave the ticket */
+    struct span data;                /* of the layer above, at most LIMIT_SESSION_DATA */
 };
 
 #define SESSION_AGE_MOST \
     604800 /* seconds, RFC 8446 §4.6.1: of a ticket, and of all that follow it without a certificate */
 #define SESSION_FIXED \
     (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 3u + 2u) /* the fields, and the lengths of the spans */
-#define SESSION_IN_TICKET (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME)
+#define SESSION_EARLY_MOST (SESSION_LIMITS * 8u + 2u + LIMIT_SESSION_DATA)
+#define SESSION_IN_TICKET \
+    (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME + SESSION_EARLY_MOST)
 
 /** Write a session; neap_session_size of room. */
 void neap_session_write(struct writer *w, const struct session *s);
-static inline size_t neap_session_size(const struct session *s)
-{
-    return SESSION_FIXED + s->psk.size + s->alpn.size + s->server_name.size + s->ticket.size;
-}
+size_t neap_session_size(const struct session *s);
 /** Read one: its spans point into `bytes`. False for anything but what neap_session_write made. */
 bool neap_session_read(struct span bytes, struct session *out);
 /** Whether it is good at `now`. `tolerance`: seconds that the clock which said `issued` may be ahead. */
@@ -73,13 +79,18 @@ struct session_store {
     struct pool *pool;
     struct stored_session *newest;
     size_t count, size; /* size: bytes of all */
+    uint64_t takers;    /* how many connections took sessions so far */
 };
 
 /** Keep a session, as neap_session_write wrote it, with the server of this name at this port. Above
  * LIMIT_SESSIONS_SERVER of a server, LIMIT_SESSIONS in all, or a part of the pool's limit (LIMIT_SESSIONS_SHARE), the
- * oldest goes. Without memory nothing happens: then the next handshake is a full one. `was_offered`: it was before. */
+ * oldest goes. Without memory nothing happens: then the next handshake is a full one. `was_offered`: it was before. `taker`: a
+ * number of the connection that took it, 0 none. */
 void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session,
-                       bool was_offered);
+                       bool was_offered, uint64_t taker);
+/** Give all that are still there of a connection, and allow early data, this data of the layer above. Those for which there is no
+ * memory stay as they are. */
+void neap_sessions_set_data(struct session_store *store, uint64_t taker, struct span data);
 /** Take the newest out that is good for a handshake of this version, with this binding, now; those that are over go. The
  * bytes are the caller's, who gives them back with neap_session_drop. Empty: there is none. */
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,

@@ -8,6 +8,7 @@
 struct stored_session {
     struct stored_session *older;
     struct span bytes;
+    uint64_t taker; /* the connection that took it; 0: nobody knows */
     uint16_t port;
     bool was_offered; /* once, and nobody answered */
     uint8_t name_size;
@@ -82,7 +83,7 @@ static void make_room(struct session_store *store, struct span name, uint16_t po
 }
 
 void neap_sessions_put(struct session_store *store, struct span name, uint16_t port, struct span session,
-                       bool was_offered)
+                       bool was_offered, uint64_t taker)
 {
     size_t size = session.size + sizeof(struct stored_session);
 
@@ -98,6 +99,7 @@ void neap_sessions_put(struct session_store *store, struct span name, uint16_t p
     memcpy(bytes, session.data, session.size);
     s->older = store->newest;
     s->bytes = span_of(bytes, session.size);
+    s->taker = taker;
     s->port = port;
     s->was_offered = was_offered;
     s->name_size = (uint8_t)name.size;
@@ -105,6 +107,31 @@ void neap_sessions_put(struct session_store *store, struct span name, uint16_t p
     store->newest = s;
     store->count++;
     store->size += size;
+}
+
+static void set_data(struct session_store *store, struct stored_session *s, struct span data)
+{
+    struct session session;
+
+    if (!neap_session_read(s->bytes, &session) || !session.allows_early)
+        return;
+    session.data = data;
+    size_t size = neap_session_size(&session);
+    uint8_t *bytes = neap_pool_alloc_unset(store->pool, size);
+    if (!bytes)
+        return;
+    struct writer w = writer_of(bytes, size);
+    neap_session_write(&w, &session);
+    store->size += size - s->bytes.size;
+    neap_session_drop(store->pool, &s->bytes);
+    s->bytes = span_of(bytes, size);
+}
+
+void neap_sessions_set_data(struct session_store *store, uint64_t taker, struct span data)
+{
+    for (struct stored_session *s = store->newest; s; s = s->older)
+        if (s->taker == taker)
+            set_data(store, s, data);
 }
 
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
@@ -189,7 +216,7 @@ int neap_sessions_load(struct session_store *store, struct span saved)
 
         if (r.bad || !neap_session_read(bytes, &session) || session.ticket.size == 0)
             return NEAP_ERR_ARGUMENT;
-        neap_sessions_put(store, name, port, bytes, false);
+        neap_sessions_put(store, name, port, bytes, false, 0);
     }
     return 0;
 }

@@ -47,7 +47,7 @@ struct output {
     size_t taken, size, room;
 };
 
-#define SECRETS_QUEUED 4u /* two levels, two directions */
+#define SECRETS_QUEUED 5u /* two levels in two directions, and early data in one */
 
 /* What the handshake does next, or does again when it has the answer that it lacked. */
 typedef int (*tls_step)(struct tls *tls, struct failure *why);
@@ -87,6 +87,9 @@ struct tls {
     uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
     uint16_t scheme;       /* server: of our CertificateVerify */
     uint16_t psk_index;    /* server: which of the client's keys it took */
+    enum neap_early early;
+    uint16_t early_suite;            /* client: of the session with which it is offered */
+    uint64_t limits[SESSION_LIMITS]; /* server: for its tickets */
     struct identity *identity;
     struct asking *asking; /* NULL: nothing was asked yet */
     struct peer_chain *peer;
@@ -161,6 +164,8 @@ static inline struct span tls_psk(const struct tls *tls)
     return span_of(tls->psk, tls->psk_size);
 }
 void neap_tls_forget_psk(struct tls *tls);
+/** The secret of early data, behind the first ClientHello: derive, log and queue it. */
+int neap_tls_early_keys(struct tls *tls, enum crypto_suite suite, struct span hello, struct failure *why);
 /** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
 int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure *why);
 /** Application secrets after the server's Finished: derive and log. The roles queue them. */

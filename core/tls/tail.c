@@ -4,6 +4,14 @@
 #include "tls/extensions.h"
 #include "tls/state.h"
 
+/* What a client has to know to send early with them. */
+struct remembered {
+    uint64_t taker; /* our number in the store */
+    uint64_t limits[SESSION_LIMITS];
+    uint16_t size;
+    uint8_t data[LIMIT_SESSION_DATA];
+};
+
 /* What a client's tickets belong to. */
 struct ticket_taker {
     struct session_store *store;
@@ -15,7 +23,8 @@ struct ticket_taker {
     uint8_t resumption[CRYPTO_MAX_HASH]; /* the master secret of that name */
     uint8_t left; /* so many more are kept: no server needs to give more than there is room for */
     uint8_t alpn_size, name_size;
-    uint8_t names[]; /* the protocol, then the server's name */
+    struct remembered *remembered; /* NULL: its sessions do not allow early data */
+    uint8_t names[];               /* the protocol, then the server's name */
 };
 
 static size_t taker_size(const struct ticket_taker *taker)
@@ -53,9 +62,36 @@ void neap_tls_begin_taking(struct tls *tls)
     tls->tail.taker = taker;
 }
 
+void neap_tls_tail_remember(struct tls_tail *tail, struct pool *pool, const uint64_t limits[SESSION_LIMITS])
+{
+    struct ticket_taker *taker = tail->taker;
+    struct remembered *remembered =
+        taker && !taker->remembered ? neap_pool_alloc(pool, sizeof *remembered) : NULL;
+
+    if (!remembered)
+        return;
+    remembered->taker = ++taker->store->takers;
+    memcpy(remembered->limits, limits, sizeof remembered->limits);
+    taker->remembered = remembered;
+}
+
+bool neap_tls_tail_set_data(struct tls_tail *tail, struct span data)
+{
+    struct remembered *remembered = tail->taker ? tail->taker->remembered : NULL;
+
+    if (!remembered || data.size > sizeof remembered->data)
+        return false;
+    if (data.size)
+        memcpy(remembered->data, data.data, data.size);
+    remembered->size = (uint16_t)data.size;
+    neap_sessions_set_data(tail->taker->store, remembered->taker, data);
+    return true;
+}
+
 struct ticket {
     uint32_t lifetime, age_add;
     struct span nonce, ticket;
+    bool allows_early;
 };
 
 /* NewSessionTicket (RFC 8446 §4.6.1). 0xffffffff says that 0-RTT is allowed; QUIC has limits of its own. */
@@ -72,6 +108,7 @@ static int read_ticket(struct span body, struct ticket *out, struct failure *why
     if (r.bad || reader_left(&r) > 0 || out->ticket.size == 0)
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "NewSessionTicket of a wrong form");
     int rc = neap_extensions_parse(block, IN_TICKET, 0, &ext, why);
+    out->allows_early = rc == 0 && extension_present(&ext, EXT_EARLY_DATA);
     if (rc || !extension_present(&ext, EXT_EARLY_DATA))
         return rc;
     r = reader_of(ext.data[EXT_EARLY_DATA]);
@@ -105,7 +142,12 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
         .alpn = span_of(taker->names, taker->alpn_size),
         .server_name = span_of(taker->names + taker->alpn_size, taker->name_size),
         .ticket = ticket->ticket,
+        .allows_early = ticket->allows_early && taker->remembered,
     };
+    if (session.allows_early) {
+        memcpy(session.limits, taker->remembered->limits, sizeof session.limits);
+        session.data = span_of(taker->remembered->data, taker->remembered->size);
+    }
     memcpy(session.binding, taker->binding, sizeof session.binding);
     size_t size = neap_session_size(&session);
     uint8_t *bytes = neap_pool_alloc_unset(pool, size);
@@ -113,7 +155,8 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
         struct writer w = writer_of(bytes, size);
 
         neap_session_write(&w, &session);
-        neap_sessions_put(taker->store, session.server_name, taker->port, span_of(bytes, size), false);
+        neap_sessions_put(taker->store, session.server_name, taker->port, span_of(bytes, size), false,
+                          taker->remembered ? taker->remembered->taker : 0);
         neap_pool_free_secret(pool, bytes, size);
     }
     neap_wipe(psk, sizeof psk);
@@ -156,7 +199,9 @@ int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span 
 void neap_tls_tail_free(struct tls_tail *tail, struct pool *pool)
 {
     neap_assembly_done(&tail->assembly, pool);
-    if (tail->taker)
+    if (tail->taker) {
+        neap_pool_free(pool, tail->taker->remembered, sizeof *tail->taker->remembered);
         neap_pool_free_secret(pool, tail->taker, taker_size(tail->taker));
+    }
     tail->taker = NULL;
 }

@@ -1,6 +1,7 @@
 #include "tls/tls.h"
 
 #include "base/pool.h"
+#include "tls/hello.h"
 #include "tls/state.h"
 
 /* ---- which message each state waits for */
@@ -122,6 +123,8 @@ static struct tls *new_handshake(const struct tls_config *config, const struct t
     tls->wall_clock = start->wall_clock;
     tls->version = start->version;
     tls->port = start->port;
+    if (start->limits)
+        memcpy(tls->limits, start->limits, sizeof tls->limits);
     tls->params = neap_tls_copy(tls, start->params);
     if (!tls->params.data) {
         neap_tls_free(tls);
@@ -151,6 +154,21 @@ static bool needs_name(const struct tls_config *config)
     return config->verify_peer && !has_pins_only;
 }
 
+/* Early data goes with the protocol of the session (RFC 8446 §4.2.10), and not a second time with one to which nobody
+ * answered: it may have been read. */
+static void offer_early(struct tls *tls, const struct session *session)
+{
+    const struct tls_config *config = tls->config;
+
+    if (!config->early_data || !session->allows_early || tls->was_offered || session->alpn.size == 0 ||
+        !neap_hello_lists_protocol(span_of(config->alpn, config->alpn_size), session->alpn))
+        return;
+    tls->early = NEAP_EARLY_OFFERED;
+    tls->early_suite = session->suite;
+    tls->alpn_size = (uint8_t)session->alpn.size;
+    memcpy(tls->alpn, session->alpn.data, session->alpn.size);
+}
+
 /* A session with this server from the store: it is offered once, here. */
 static void take_offer(struct tls *tls)
 {
@@ -171,6 +189,12 @@ static void take_offer(struct tls *tls)
     memcpy(tls->psk, session.psk.data, session.psk.size);
     tls->psk_size = (uint8_t)session.psk.size;
     tls->good_until = session.good_until;
+    offer_early(tls, &session);
+}
+
+bool neap_tls_offered(const struct tls *tls, struct session *out)
+{
+    return tls->early == NEAP_EARLY_OFFERED && tls->offer.data && neap_session_read(tls->offer, out);
 }
 
 void neap_tls_end_offer(struct tls *tls, bool was_answered)
@@ -182,7 +206,7 @@ void neap_tls_end_offer(struct tls *tls, bool was_answered)
     if (was_answered)
         neap_sessions_forget(tls->config->store, name, tls->port);
     else if (!tls->was_offered)
-        neap_sessions_put(tls->config->store, name, tls->port, tls->offer, true);
+        neap_sessions_put(tls->config->store, name, tls->port, tls->offer, true, 0);
     neap_tls_forget_psk(tls);
 }
 
@@ -223,7 +247,10 @@ struct tls *neap_tls_client(const struct tls_config *config, const struct tls_st
     neap_random_bytes(neap_crypto_random(config->crypto), tls->client_random, sizeof tls->client_random);
     tls->group = neap_tls_preferred_group(config, 0);
     take_offer(tls);
-    if (neap_client_write_hello(tls, why)) {
+    int rc = neap_client_write_hello(tls, why);
+    if (rc == 0 && tls->early == NEAP_EARLY_OFFERED)
+        rc = neap_tls_early_keys(tls, (enum crypto_suite)tls->early_suite, tls->first_hello, why);
+    if (rc) {
         neap_tls_free(tls);
         return NULL;
     }
@@ -369,17 +396,25 @@ int neap_tls_end_message(struct tls *tls, enum tls_level level, struct writer *w
 
 /* ---- secrets */
 
-int neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
-                        const uint8_t *secret, struct failure *why)
+static int put_secret(struct tls *tls, const struct tls_secret *made, const uint8_t *secret,
+                      struct failure *why)
 {
     if (tls->secrets_count == SECRETS_QUEUED)
         return neap_fail(why, NEAP_INTERNAL_ERROR, "more secrets than a handshake has");
     struct tls_secret *s = &tls->secrets[tls->secrets_count++];
 
-    *s = (struct tls_secret){.level = level, .direction = direction, .suite = tls->schedule.suite};
-    s->size = crypto_hash_size(tls->schedule.hash);
+    *s = *made;
+    s->size = crypto_hash_size(neap_suite_hash(s->suite));
     memcpy(s->secret, secret, s->size);
     return 0;
+}
+
+int neap_tls_put_secret(struct tls *tls, enum tls_level level, enum tls_direction direction,
+                        const uint8_t *secret, struct failure *why)
+{
+    const struct tls_secret made = {.level = level, .direction = direction, .suite = tls->schedule.suite};
+
+    return put_secret(tls, &made, secret, why);
 }
 
 bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out)
@@ -404,7 +439,8 @@ static char *append_hex(char *at, const uint8_t *bytes, size_t size)
 }
 
 /* One secret in NSS key log format, when somebody asked for it. */
-static void log_secret(const struct tls *tls, const char *label, const uint8_t *secret)
+static void log_secret_of(const struct tls *tls, enum crypto_hash hash, const char *label,
+                          const uint8_t *secret)
 {
     char line[sizeof "CLIENT_HANDSHAKE_TRAFFIC_SECRET" + 1 + 64 + 1 + 2 * CRYPTO_MAX_HASH + 1];
     size_t label_size = strlen(label);
@@ -416,10 +452,28 @@ static void log_secret(const struct tls *tls, const char *label, const uint8_t *
     *at++ = ' ';
     at = append_hex(at, tls->client_random, sizeof tls->client_random);
     *at++ = ' ';
-    at = append_hex(at, secret, crypto_hash_size(tls->schedule.hash));
+    at = append_hex(at, secret, crypto_hash_size(hash));
     *at = '\0';
     tls->config->keylog(tls->config->keylog_context, line);
     neap_wipe(line, sizeof line);
+}
+
+static void log_secret(const struct tls *tls, const char *label, const uint8_t *secret)
+{
+    log_secret_of(tls, tls->schedule.hash, label, secret);
+}
+
+int neap_tls_early_keys(struct tls *tls, enum crypto_suite suite, struct span hello, struct failure *why)
+{
+    const struct tls_secret made = {
+        .level = TLS_EARLY, .direction = tls->is_client ? TLS_WRITE : TLS_READ, .suite = suite};
+    uint8_t secret[CRYPTO_MAX_HASH];
+
+    neap_schedule_early(neap_suite_hash(suite), tls_psk(tls), hello, secret);
+    log_secret_of(tls, neap_suite_hash(suite), "CLIENT_EARLY_TRAFFIC_SECRET", secret);
+    int rc = put_secret(tls, &made, secret, why);
+    neap_wipe(secret, sizeof secret);
+    return rc;
 }
 
 int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure *why)

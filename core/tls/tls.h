@@ -8,7 +8,7 @@
 #include "tls/assembly.h"
 #include "tls/session.h"
 
-/* Encryption levels, which are also the packet number spaces' keys (RFC 9001 §4). Early data has its place. */
+/* Encryption levels, which are also the packet number spaces' keys (RFC 9001 §4). */
 enum tls_level { TLS_INITIAL, TLS_EARLY, TLS_HANDSHAKE, TLS_APPLICATION, TLS_LEVELS };
 
 enum tls_direction { TLS_READ, TLS_WRITE };
@@ -84,8 +84,9 @@ struct tls_start {
         *server_name; /* a client's: sent as SNI and checked against the certificate; NULL: neither. Copied */
     uint16_t port;    /* a client's: with the name, the server whose sessions may be resumed */
     uint32_t version; /* of the protocol around TLS, in which alone a session is good */
-    struct span params; /* our transport parameters, copied */
-    int64_t wall_clock; /* seconds since 1970 */
+    struct span params;     /* our transport parameters, copied */
+    const uint64_t *limits; /* a server's: SESSION_LIMITS of now, for its tickets; copied. NULL: all are 0 */
+    int64_t wall_clock;     /* seconds since 1970 */
 };
 
 /** A client handshake, which offers a session with the same server when the config's store has one. The ClientHello is ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
@@ -136,8 +137,16 @@ struct tls_secret {
     uint8_t secret[CRYPTO_MAX_HASH];
     size_t size;
 };
+/** What became of early data: OFFERED with neap_tls_client, or at once NONE; a server's is NONE until the ClientHello was read. A
+ * client's answer is there with EncryptedExtensions, or with what says that there will be none. */
+enum neap_early neap_tls_early(const struct tls *tls);
+/** The session with which a client has just offered early data: its spans are good until the next call. False: it did
+ * not. */
+bool neap_tls_offered(const struct tls *tls, struct session *out);
+
 /** The next traffic secret that became available: true and *out filled, once each, in the order in which they were
- * made. Call after each receive (and after neap_tls_client); write secrets come before the bytes that need them. A
+ * made. Call after each receive (and after neap_tls_client); write secrets come before the bytes that need them. Early
+ * data has one for the direction from client to server. A
  * server's application WRITE secret comes with its first flight, its application READ secret only after the
  * client's Finished was verified. */
 bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out);
@@ -169,6 +178,11 @@ struct tls_tail {
 };
 /** Move the tail out of a complete handshake, with a message that is half there; then `tls` may be freed. */
 struct tls_tail neap_tls_take_tail(struct tls *tls);
+/** Sessions that come are to allow early data, where their tickets do, with these limits of the server's. Without memory they do
+ * not. */
+void neap_tls_tail_remember(struct tls_tail *tail, struct pool *pool, const uint64_t limits[SESSION_LIMITS]);
+/** Data of the layer above for those that came and those that come. False: none of them allows early data. */
+bool neap_tls_tail_set_data(struct tls_tail *tail, struct span data);
 /** CRYPTO data after the handshake: a client takes NewSessionTicket (RFC 9001 §4.6.1 checked), which goes into the
  * config's store as a session that begins at `wall_clock`; a CertificateRequest is NEAP_PROTOCOL_VIOLATION (§4.4), all
  * else unexpected_message (§6). Results as neap_tls_receive's; but after NEAP_ERR_NO_MEMORY it may go on with what is

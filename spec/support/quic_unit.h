@@ -16,13 +16,18 @@
 
 struct unit_config {
     neap_config *config;
-    uint64_t seed;       /* of env.random */
-    int64_t clock;       /* of env.wall_clock */
-    int64_t fail_at;     /* allocations until one fails; < 0 never */
-    bool fails_on;       /* all after it fail too */
-    int64_t allocations; /* made */
-    int64_t live;        /* not given back */
+    uint64_t seed;          /* of env.random */
+    int64_t clock;          /* of env.wall_clock */
+    int64_t fail_at;        /* allocations until one fails; < 0 never */
+    bool fails_on;          /* all after it fail too */
+    int64_t allocations;    /* made */
+    int64_t live;           /* not given back */
+    uint8_t struck[64][32]; /* ids that its register has noted */
+    size_t struck_count;
 };
+
+/* Of a connection: its 0-RTT. */
+extern const luaL_Reg unit_early_methods[];
 
 #define TRACE_KINDS (NEAP_TRACE_CLOSED + 1)
 

@@ -212,6 +212,49 @@ static int config_secret(lua_State *L)
     return 0;
 }
 
+static int strike(void *context, const uint8_t id[32], int64_t expires)
+{
+    struct unit_config *u = context;
+
+    (void)expires;
+    for (size_t i = 0; i < u->struck_count; i++)
+        if (memcmp(u->struck[i], id, 32) == 0)
+            return 0;
+    if (u->struck_count == sizeof u->struck / sizeof u->struck[0])
+        return 0;
+    memcpy(u->struck[u->struck_count++], id, 32);
+    return 1;
+}
+
+/* config:register(): it has a register of what was read early, which lasts as long as it does */
+static int config_register(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+
+    neap_config_set_strike(u->config, strike, u);
+    return 0;
+}
+
+/* config:group(number): the one group that it takes */
+static int config_group(lua_State *L)
+{
+    uint16_t *groups = check_config(L, 1)->config->tls.groups;
+
+    groups[0] = (uint16_t)luaL_checkinteger(L, 2);
+    groups[1] = 0;
+    return 0;
+}
+
+/* config:session_data(bytes) -> 0 or a code */
+static int config_session_data(lua_State *L)
+{
+    size_t size;
+    const char *data = luaL_checklstring(L, 2, &size);
+
+    lua_pushinteger(L, neap_config_set_session_data(check_config(L, 1)->config, data, size));
+    return 1;
+}
+
 /* config:save_sessions() -> bytes */
 static int config_save_sessions(lua_State *L)
 {
@@ -384,6 +427,9 @@ static const luaL_Reg config_methods[] = {
     {"ca", config_ca},
     {"secret", config_secret},
     {"ticket_keys", config_ticket_keys},
+    {"group", config_group},
+    {"register", config_register},
+    {"session_data", config_session_data},
     {"save_sessions", config_save_sessions},
     {"load_sessions", config_load_sessions},
     {"memory", config_memory},

@@ -240,6 +240,11 @@ static int conn_info(lua_State *L)
 
     neap_conn_close_info(c, &close, sizeof close);
     lua_newtable(L);
+    static const char *const early[] = {"none", "offered", "accepted", "rejected"};
+    set_bool(L, "is_early", neap_conn_is_early(c));
+    lua_pushstring(L, early[neap_conn_early(c)]);
+    lua_setfield(L, -2, "early");
+    set_bool(L, "has_early_key", neap_conn_early_key(c) != NULL);
     set_bool(L, "established", neap_conn_is_established(c));
     set_bool(L, "resumed", neap_conn_is_resumed(c));
     set_bool(L, "confirmed", neap_conn_is_confirmed(c));
@@ -400,12 +405,15 @@ static int conn_inject(lua_State *L)
     luaL_argcheck(L, space_can_send(s), 2, "no keys");
     uint64_t number = (uint64_t)option(L, 4, "number", (lua_Number)s->next_number);
     const neap_cid *dcid = &c->peer_cids.ids[(size_t)option(L, 4, "dcid", c->peer_cids.active)].cid;
-    if (space == SPACE_APPLICATION)
+    bool is_early = space == SPACE_APPLICATION && c->handshake && c->handshake->sends_early;
+    if (space == SPACE_APPLICATION && !is_early)
         neap_short_header_write(&w, dcid, false, c->keys.write_phase, 4, number);
     else
-        length_at = neap_long_header_write(
-            &w, c->version, space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE, dcid,
-            &c->handshake->source_cid, (struct span){0}, 4, number);
+        length_at = neap_long_header_write(&w, c->version,
+                                           is_early                 ? NEAP_PACKET_0RTT
+                                           : space == SPACE_INITIAL ? NEAP_PACKET_INITIAL
+                                                                    : NEAP_PACKET_HANDSHAKE,
+                                           dcid, &c->handshake->source_cid, (struct span){0}, 4, number);
     size_t header_size = writer_size(&w);
     write_bytes(&w, payload, size);
     if (pad > writer_size(&w) + CRYPTO_TAG)
@@ -667,6 +675,13 @@ static const luaL_Reg functions[] = {
 int neap_units_quic_conn(lua_State *L)
 {
     new_type(L, CONN, conn_methods, conn_free);
+    luaL_getmetatable(L, CONN);
+    lua_getfield(L, -1, "__index");
+    for (const luaL_Reg *method = unit_early_methods; method->name; method++) {
+        lua_pushcfunction(L, method->func);
+        lua_setfield(L, -2, method->name);
+    }
+    lua_pop(L, 2);
     push_functions(L, functions);
     return 1;
 }

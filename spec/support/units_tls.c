@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "neap.h"
 #include "tls/state.h"
+#include "units_tls_early.h"
 
 int neap_units_tls(lua_State *L);
 int neap_units_tls_schedule(lua_State *L);
@@ -30,6 +31,7 @@ struct unit_config {
     struct tls_config tls;
     struct session_store sessions;
     struct revocations *revocations;
+    struct unit_early early;
     char *log;
     size_t log_size;
 };
@@ -227,7 +229,8 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
 }
 
 /* config{ seed=, identities={{chain, key, later = (the key is elsewhere)}, …}, asks=, roots=, pin=, crls=, verify=, alpn={…},
- * suites={…}, groups={…}, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys= } */
+ * suites={…}, groups={…}, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys=,
+ * early=, no_register=, limits=, session_data= } */
 static int new_config(lua_State *L)
 {
     struct failure why = {0};
@@ -273,6 +276,7 @@ static int new_config(lua_State *L)
     }
     lua_pop(L, 3);
     resumption_fields(L, c);
+    unit_early_fields(L, &c->tls, &c->early, span_field(L, 1, "session_data"));
     numbers_field(L, "suites", c->tls.suites);
     numbers_field(L, "groups", c->tls.groups);
     alpn_field(L, &c->tls);
@@ -306,6 +310,12 @@ static int config_sessions(lua_State *L)
     neap_sessions_save(&c->sessions, room, (size_t)size);
     lua_pushlstring(L, (const char *)room, (size_t)size);
     return 2;
+}
+
+/* config:strikes() -> how often the register was asked, when what it was asked for last expires */
+static int config_strikes(lua_State *L)
+{
+    return unit_push_strikes(L, &check_config(L)->early);
 }
 
 /* config:load_sessions(saved) -> 0 or a code */
@@ -387,6 +397,7 @@ static int config_server(lua_State *L)
     struct failure why = {0};
     struct tls_start start = check_start(L, 2);
 
+    start.limits = c->early.limits;
     struct tls *tls = neap_tls_server(&c->tls, &start, &why);
     return push_handshake(L, c, tls, &why);
 }
@@ -432,6 +443,9 @@ static int handshake_receive(lua_State *L)
     free(copy);
     if (rc)
         return push_failure(L, rc, why.reason);
+    /* What the owner of a client does when it has read the server's parameters. */
+    if (h->config->tls.early_data && neap_tls_is_complete(h->tls))
+        neap_tls_tail_remember(&h->tls->tail, h->config->pool, h->config->early.limits);
     return left.size > 0 ? 2 : 1;
 }
 
@@ -499,6 +513,18 @@ static int handshake_answer(lua_State *L)
     return 1;
 }
 
+/* handshake:set_data(bytes) -> whether there is where it is kept */
+static int handshake_set_data(lua_State *L)
+{
+    return unit_set_data(L, &check_handshake(L)->tls->tail);
+}
+
+/* handshake:offered() -> of the session that early data is offered with: { limits }, data; or nothing */
+static int handshake_offered(lua_State *L)
+{
+    return unit_push_offered(L, check_handshake(L)->tls);
+}
+
 /* handshake:end_offer(was_answered) */
 static int handshake_end_offer(lua_State *L)
 {
@@ -563,6 +589,8 @@ static int handshake_info(lua_State *L)
     lua_setfield(L, -2, "complete");
     lua_pushboolean(L, neap_tls_is_resumed(h->tls));
     lua_setfield(L, -2, "resumed");
+    unit_push_early(L, neap_tls_early(h->tls));
+    lua_setfield(L, -2, "early");
     set_span(L, "params", neap_tls_peer_params(h->tls));
     set_span(L, "alpn", neap_tls_alpn(h->tls));
     set_span(L, "certificate", neap_tls_peer_certificate(h->tls));
@@ -656,6 +684,7 @@ int neap_units_tls(lua_State *L)
                                      {"server", config_server},
                                      {"used", config_used},
                                      {"sessions", config_sessions},
+                                     {"strikes", config_strikes},
                                      {"load_sessions", config_load_sessions},
                                      {"fail_after", config_fail_after},
                                      {"log", config_log},
@@ -666,6 +695,8 @@ int neap_units_tls(lua_State *L)
                                      {"receive", handshake_receive},
                                      {"question", handshake_question},
                                      {"answer", handshake_answer},
+                                     {"set_data", handshake_set_data},
+                                     {"offered", handshake_offered},
                                      {"end_offer", handshake_end_offer},
                                      {"output", handshake_output},
                                      {"secrets", handshake_secrets},

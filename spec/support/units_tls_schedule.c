@@ -69,6 +69,19 @@ static int schedule_binder(lua_State *L)
     return 1;
 }
 
+/* schedule:early(psk, hello) -> the secret of early data */
+static int schedule_early(lua_State *L)
+{
+    const struct schedule *s = check_schedule(L);
+    size_t psk_size, size;
+    const char *psk = luaL_checklstring(L, 2, &psk_size), *hello = luaL_checklstring(L, 3, &size);
+    uint8_t secret[CRYPTO_MAX_HASH];
+
+    neap_schedule_early(s->hash, span_of(psk, psk_size), span_of(hello, size), secret);
+    lua_pushlstring(L, (const char *)secret, crypto_hash_size(s->hash));
+    return 1;
+}
+
 /* schedule:resumption(nonce) -> the resumption master secret, the pre-shared key of a ticket with this nonce */
 static int schedule_resumption(lua_State *L)
 {
@@ -132,6 +145,7 @@ int neap_units_tls_schedule(lua_State *L)
                                        {"retry", schedule_retry},
                                        {"handshake", schedule_handshake},
                                        {"binder", schedule_binder},
+                                       {"early", schedule_early},
                                        {"application", schedule_application},
                                        {"resumption", schedule_resumption},
                                        {"finished", schedule_finished},

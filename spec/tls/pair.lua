@@ -13,8 +13,8 @@ function pair.alert(number) return 0x100 + number end
 pair.PROTOCOL_VIOLATION = 0x0a
 
 --- options: client, server (configs or options for them), handshakes ({ client, server }, instead of new ones), name,
---- client_params, server_params, now, version, port, fragment (bytes a receive), filter(side, level, message, count)
---- -> bytes that arrive instead.
+--- client_params, server_params, now, server_now, version, port, fragment (bytes a receive),
+--- filter(side, level, message, count) -> bytes that arrive instead.
 function pair.new(options)
   options = options or {}
   local self = setmetatable({ options = options, secrets = { client = {}, server = {} }, seen = {}, count = 0,
@@ -35,7 +35,8 @@ function pair.new(options)
   local version = options.version or 1
   self.client = assert(self.client_config:client(name, options.client_params or "client params", now,
     version, options.port or 443))
-  self.server = assert(self.server_config:server(options.server_params or "server params", now, version))
+  self.server = assert(self.server_config:server(options.server_params or "server params",
+    options.server_now or now, version))
   return self
 end
 

@@ -76,8 +76,16 @@ describe("the key schedule", function()
     assert.equal(helper.hex(later("calculate PSK binder", "finished")),
       helper.hex(schedule:binder(psk, later("calculate PSK binder", "ClientHello prefix"))))
     -- The trace's ClientHello is the one without its binder, too.
-    schedule:add(later("calculate PSK binder", "ClientHello prefix") .. helper.unhex("002120")
-      .. later("calculate PSK binder", "finished"))
+    local hello = later("calculate PSK binder", "ClientHello prefix") .. helper.unhex("002120")
+      .. later("calculate PSK binder", "finished")
+    assert.equal(helper.hex(later('derive secret "tls13 c e traffic"', "expanded")),
+      helper.hex(schedule:early(psk, hello)))
+    local early = later("derive write traffic keys for early application data", "PRK")
+    assert.equal(helper.hex(later("derive write traffic keys for early application data", "key expanded")),
+      helper.hex(crypto.expand_label(256, early, "key", "", 16)))
+    assert.equal(helper.hex(later("derive write traffic keys for early application data", "iv expanded")),
+      helper.hex(crypto.expand_label(256, early, "iv", "", 12)))
+    schedule:add(hello)
     schedule:add(later("construct a ServerHello", "ServerHello"))
     schedule:handshake(later('extract secret "handshake"', "IKM"), psk)
     local secrets = schedule:secrets()

@@ -53,10 +53,11 @@ describe("a handshake", function()
     assert.equal("", run({ client_params = "" }).server:info().params)
   end)
 
-  it("has four secrets and refuses to queue one more", function()
+  it("has four secrets, five with early data, and refuses to queue one more", function()
     local p = run()
     for _, side in ipairs({ "client", "server" }) do
       assert.equal(4, #p.secrets[side])
+      assert.equal(0, p[side]:put_secret())
       assert.equal(1, p[side]:put_secret()) -- INTERNAL_ERROR
     end
   end)
