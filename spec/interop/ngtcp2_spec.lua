@@ -54,6 +54,25 @@ describe("gtlsclient", function()
     end
     assert.same({ "false", "true", "true" }, answers)
   end)
+
+  it("sends early data to a server of neap that reads it, and is answered", function()
+    if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
+    local port = harness.free_port()
+    local server = harness.start(("%s run %s/spec/interop/early_server.lua 127.0.0.1:%d %s %s"):format(ctx.neap,
+      helper.source_dir, port, ctx.certs.cert, ctx.certs.key), { dir = dir, name = "neap-early", port = port })
+    local answers = {}
+    for i = 1, 3 do
+      local output, status = helper.run(("timeout 20 gtlsclient -q --exit-on-all-streams-close --session-file=%s "
+        .. "--tp-file=%s --download=%s 127.0.0.1 %d https://localhost:%d/early"):format(dir .. "/early-session",
+        dir .. "/early-tp", dir, port, port))
+      assert.equal(0, status, output)
+      answers[i] = helper.read_file(dir .. "/early")
+      os.remove(dir .. "/early")
+    end
+    harness.stop(server)
+    -- Of early data, and whether the request came so.
+    assert.same({ "none false\n", "accepted true\n", "accepted true\n" }, answers)
+  end)
 end)
 
 for _, name in ipairs({ "gtlsserver", "gtlsserver -V (Retry)" }) do
@@ -92,6 +111,22 @@ for _, name in ipairs({ "gtlsserver", "gtlsserver -V (Retry)" }) do
         answers[i] = output:find(", resumed, ", 1, true) ~= nil
       end
       assert.same({ false, true, true }, answers)
+    end)
+
+    it("reads neap's early data, and refuses it when it does not know the ticket", function()
+      if not processes then return pending("needs gtlsserver: scripts/bootstrap --test") end
+      local function visit()
+        local output, status = helper.run(("timeout 20 %s run %s/spec/interop/early_client.lua 127.0.0.1:%d localhost "
+          .. "%s %s"):format(ctx.neap, helper.source_dir, ctx.port, ctx.certs.ca, dir .. "/early-sessions"))
+        assert.equal(0, status, output)
+        return (output:gsub("%s+", " "))
+      end
+      assert.equal("none none full answered ", visit())
+      assert.equal("offered accepted resumed answered ", visit())
+      assert.equal("offered accepted resumed answered ", visit())
+      for _, process in ipairs(processes) do harness.stop(process) end
+      processes = server.start(ctx)
+      assert.equal("offered rejected full answered ", visit())
     end)
   end)
 end
