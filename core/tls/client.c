@@ -81,7 +81,10 @@ static void write_lists(const struct tls *tls, struct writer *w)
  * §4.2.11): the last extension. */
 static uint8_t *write_offer(const struct tls *tls, const struct session *session, struct writer *w)
 {
-    uint32_t age = (uint32_t)(tls->wall_clock - session->issued) * 1000u;
+    /* Whole seconds of a clock tell an age but for one. What is said is what it is at least: servers whose clocks are finer
+     * refuse early data to who says more. */
+    int64_t seconds = tls->wall_clock - session->issued;
+    uint32_t age = (uint32_t)(seconds > 0 ? seconds - 1 : 0) * 1000u;
 
     write_u16(w, NUMBER_PRE_SHARED_KEY);
     uint8_t *outer = vector_open(w, 2), *identities = vector_open(w, 2);
