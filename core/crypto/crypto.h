@@ -156,6 +156,10 @@ struct signature {
  * the key is elsewhere) or NEAP_ERR_CRYPTO. */
 int neap_identity_sign(struct identity *identity, uint16_t scheme, struct span message,
                        struct signature *out);
+/** Sign `message` with a private key, PEM or DER, that belongs to no certificate here: for who signs for others. 0, or a
+ * negative code with *why. */
+int neap_key_sign(struct crypto *crypto, struct span key, uint16_t scheme, struct span message,
+                  struct signature *out, struct failure *why);
 /** A chain whose private key is elsewhere: it is not asked here for any signature. As neap_identity_new. */
 struct identity *neap_identity_new_without_key(struct crypto *crypto, struct span chain, struct failure *why);
 bool neap_identity_has_key(const struct identity *identity);

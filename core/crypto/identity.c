@@ -53,15 +53,15 @@ static bool ends_with(struct span s, const char *end)
     return s.size >= size && memcmp(s.data + s.size - size, end, size) == 0;
 }
 
-static int load_der_key(struct identity *identity, struct span der, struct failure *why)
+static int load_der_key(struct crypto *crypto, struct span der, struct signer **out, struct failure *why)
 {
-    identity->signer = neap_signer_new(identity->crypto, der, why);
-    return identity->signer ? 0 : why->code;
+    *out = neap_signer_new(crypto, der, why);
+    return *out ? 0 : why->code;
 }
 
-static int load_pem_key(struct identity *identity, struct span text, struct failure *why)
+static int load_pem_key(struct crypto *crypto, struct span text, struct signer **out, struct failure *why)
 {
-    struct pool *pool = identity->crypto->pool;
+    struct pool *pool = crypto->pool;
     struct span label, body;
 
     do {
@@ -76,9 +76,31 @@ static int load_pem_key(struct identity *identity, struct span text, struct fail
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the private key");
     int64_t size = neap_base64_decode(body, room);
     int error =
-        size > 0 ? load_der_key(identity, span_of(room, (size_t)size), why)
+        size > 0 ? load_der_key(crypto, span_of(room, (size_t)size), out, why)
                  : neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key cannot be decoded, or is encrypted");
     neap_pool_free_secret(pool, room, room_size);
+    return error;
+}
+
+static int load_key(struct crypto *crypto, struct span key, struct signer **out, struct failure *why)
+{
+    return neap_pem_is(key) ? load_pem_key(crypto, key, out, why) : load_der_key(crypto, key, out, why);
+}
+
+int neap_key_sign(struct crypto *crypto, struct span key, uint16_t scheme, struct span message,
+                  struct signature *out, struct failure *why)
+{
+    struct signature_algorithm algorithm;
+    struct signer *signer = NULL;
+    enum key_kind kind;
+
+    *out = (struct signature){0};
+    if (!neap_scheme_info(scheme, &algorithm, &kind))
+        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "no signature scheme that this build has");
+    int error = load_key(crypto, key, &signer, why);
+    if (!error && signer->methods->sign(signer, algorithm, message, out))
+        error = neap_fail(why, NEAP_ERR_CRYPTO, "the key does not sign so");
+    neap_signer_free(signer);
     return error;
 }
 
@@ -149,8 +171,7 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
 
     if (!identity)
         return NULL;
-    int error =
-        neap_pem_is(key) ? load_pem_key(identity, key, &reason) : load_der_key(identity, key, &reason);
+    int error = load_key(crypto, key, &identity->signer, &reason);
     if (!error)
         error = check_pair(identity, &reason);
     if (!error)

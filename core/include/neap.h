@@ -292,6 +292,13 @@ NEAP_API void neap_config_set_keylog(neap_config *config, void (*log)(void *cont
 NEAP_API int neap_config_add_certificate_without_key(neap_config *config, const void *chain,
                                                      size_t chain_size, const char **why);
 
+/** Sign `message` with a private key, PEM or DER, under a signature scheme of RFC 8446 §4.2.3: for a process that keeps the
+ * key and answers another's questions. Its size, 512 bytes at most, into `room` bytes at `out`; NEAP_ERR_CERTIFICATE (the
+ * key cannot be read), NEAP_ERR_UNSUPPORTED (a scheme or key that this build does not sign with), NEAP_ERR_CRYPTO (a scheme
+ * that is not the key's), NEAP_ERR_BUFFER_TOO_SHORT, NEAP_ERR_NO_MEMORY. The key is read anew each time. */
+NEAP_API int64_t neap_sign(neap_config *config, const void *key, size_t key_size, uint16_t scheme,
+                           const void *message, size_t size, void *out, size_t room, const char **why);
+
 /* What a handshake may ask the application. */
 enum neap_question_kind {
     NEAP_ASK_NOTHING = 0,

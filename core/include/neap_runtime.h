@@ -90,6 +90,18 @@ NEAP_API int64_t neap_loop_resolve(neap_loop *loop, const char *host, uint16_t p
 /** The next answer: true and *out filled; false when none is there. */
 NEAP_API bool neap_loop_resolved(neap_loop *loop, neap_resolved *out);
 
+/* Descriptors of the caller's beside the endpoints: pipes, stream sockets. 1024 of a loop. */
+typedef struct neap_watch neap_watch;
+/** Have the loop know a descriptor, which stays the caller's and open until neap_watch_free; `user` is not NULL and comes
+ * back from neap_loop_next_watch. It is waited for nothing yet. NULL with errno. */
+NEAP_API neap_watch *neap_loop_watch(neap_loop *loop, int fd, void *user);
+/** Wait once until it can be read or written (as it is told; also when it has failed), in place of what was waited for. */
+NEAP_API void neap_watch_for(neap_watch *watch, bool readable, bool writable);
+/** Before the descriptor is closed; it may be later than the loop is freed. NULL is fine. */
+NEAP_API void neap_watch_free(neap_watch *watch);
+/** The `user` of the next that is ready, after neap_loop_wait; NULL when none is. */
+NEAP_API void *neap_loop_next_watch(neap_loop *loop);
+
 typedef struct neap_loop_stats {
     uint64_t turns, receive_calls, send_calls, messages_received, messages_sent, bytes_received, bytes_sent,
         send_errors, receive_errors;

@@ -251,6 +251,23 @@ int neap_config_add_certificate_without_key(neap_config *config, const void *cha
     return add_certificate(config, span_of(chain, chain_size), (struct span){0}, why);
 }
 
+int64_t neap_sign(neap_config *config, const void *key, size_t key_size, uint16_t scheme, const void *message,
+                  size_t size, void *out, size_t room, const char **why)
+{
+    struct failure failure = {0};
+    struct signature made;
+
+    if (neap_key_sign(config->crypto, span_of(key, key_size), scheme, span_of(message, size), &made,
+                      &failure)) {
+        neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the private key");
+        return say_why(&failure, why);
+    }
+    if (made.size > room)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    memcpy(out, made.bytes, made.size);
+    return (int64_t)made.size;
+}
+
 int neap_config_ask(neap_config *config, unsigned kinds)
 {
     if (kinds & ~(unsigned)(NEAP_ASK_CERTIFICATE | NEAP_ASK_PEER))

@@ -44,7 +44,9 @@ neap_loop *neap_loop_new(void)
 
     if (loop == NULL)
         return NULL;
-    loop->signal_fd = -1;
+    loop->signal_fd = loop->watches_fd = -1;
+    list_init(&loop->watches);
+    list_init(&loop->ready_watches);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->receive = neap_receive_batch_new();
@@ -75,6 +77,7 @@ void neap_loop_free(neap_loop *loop)
         close(loop->signal_fd);
         pthread_sigmask(SIG_SETMASK, &loop->signals_before, NULL);
     }
+    neap_watches_end(loop);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     if (loop->epoll_fd >= 0)
@@ -238,6 +241,8 @@ static void handle_event(neap_loop *loop, const struct epoll_event *event)
             return;
     } else if (event->data.ptr == &loop->signal_fd) {
         loop->has_signal = true; /* it stays until it is asked for */
+    } else if (event->data.ptr == &loop->watches_fd) {
+        neap_watches_take(loop);
     } else {
         struct udp_socket *udp = event->data.ptr;
         if ((event->events & EPOLLOUT) != 0) {
@@ -265,6 +270,8 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
         neap_time until = first > now ? first - now : 0;
         timeout = until < timeout ? until : timeout;
     }
+    if (!list_empty(&loop->ready_watches))
+        timeout = 0;
     loop->stats.turns++;
     int count = wait_or_poll(loop, events, timeout);
     if (count < 0)

@@ -3,6 +3,7 @@
 #define NEAP_RUNTIME_RUNTIME_H
 
 #include "base/limits.h"
+#include "base/list.h"
 #include "neap_runtime.h"
 
 #include <signal.h>
@@ -49,6 +50,9 @@ struct attachment {
 
 struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
+    int watches_fd; /* epoll of the application's descriptors; -1: it has none */
+    unsigned watch_count;
+    struct list_link watches, ready_watches;
     bool running, stopped, is_freed, no_epoll_pwait2, wants_signals;
     neap_time busy_poll, last_wait; /* what a wait may poll for; how long the last one took */
     unsigned polls_missed,
@@ -76,6 +80,11 @@ int neap_udp_open(const neap_address *address, bool packet_info, struct udp_sock
 
 /** From now on ICMP messages wait for neap_udp_read_errors, and make other calls fail once. */
 void neap_udp_want_errors(const struct udp_socket *udp);
+
+/** The loop ends: watches that are left belong to none. */
+void neap_watches_end(neap_loop *loop);
+/** Note which of the application's descriptors are ready. */
+void neap_watches_take(neap_loop *loop);
 
 struct receive_batch *neap_receive_batch_new(void);
 /** Take what waits at this socket, within the bounds of a turn, into its endpoint. */

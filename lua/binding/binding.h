@@ -149,6 +149,8 @@ static inline void neap_lua_conn_touch(struct conn_core *core)
 
 /** The methods on questions, for the metatable of conn. */
 extern const luaL_Reg neap_lua_question_methods[];
+/** The method of config that signs for others. */
+int neap_lua_sign(lua_State *L);
 /** Whether the handshake asks something that Lua was not told of: from now on it was. */
 bool neap_lua_conn_is_asking_anew(struct conn_core *core);
 
@@ -189,6 +191,8 @@ void neap_lua_endpoint_close(struct endpoint_core *core);
 void neap_lua_open_loop(lua_State *L);
 void neap_lua_loop_release(struct loop_core *core);
 void neap_lua_open_udp(lua_State *L);
+/** The loop behind the userdata; it may be closed. */
+struct loop_core *neap_lua_check_loop(lua_State *L, int index);
 void neap_lua_open_files(lua_State *L);
 /** The descriptor of a file that is open. */
 int neap_lua_check_file(lua_State *L, int index);
@@ -199,6 +203,12 @@ int neap_lua_check_file(lua_State *L, int index);
 extern const luaL_Reg neap_lua_transfer_methods[];
 /** All of `bytes`, waiting where it has to; 0 or an errno. */
 int neap_lua_write_all(int fd, const void *bytes, size_t size);
+
+/* --- unix.c */
+
+void neap_lua_open_unix(lua_State *L);
+/** Pushes the descriptor of the next socket that is ready, or nil. */
+int neap_lua_next_watch(lua_State *L, neap_loop *loop);
 
 /* --- bench.c */
 

@@ -402,6 +402,7 @@ void neap_lua_open_config(lua_State *L)
     };
     static const luaL_Reg methods[] = {
         {"memory", config_memory},
+        {"sign", neap_lua_sign},
         {"engine", config_engine},
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},

@@ -5,13 +5,18 @@
 #include <signal.h>
 #include <stdlib.h>
 
-static struct loop_core *check_core(lua_State *L)
+struct loop_core *neap_lua_check_loop(lua_State *L, int index)
 {
-    struct loop_core **box = luaL_checkudata(L, 1, TYPE_LOOP);
+    struct loop_core **box = luaL_checkudata(L, index, TYPE_LOOP);
 
     if (*box == NULL)
-        luaL_argerror(L, 1, "the loop was not made");
+        luaL_argerror(L, index, "the loop was not made");
     return *box;
+}
+
+static struct loop_core *check_core(lua_State *L)
+{
+    return neap_lua_check_loop(L, 1);
 }
 
 static neap_loop *check_loop(lua_State *L)
@@ -197,6 +202,12 @@ static int loop_resolved(lua_State *L)
     return 2;
 }
 
+/* loop:next_watch() -> descriptor of the next socket that is ready, nil */
+static int loop_next_watch(lua_State *L)
+{
+    return neap_lua_next_watch(L, check_loop(L));
+}
+
 static int loop_catch_signals(lua_State *L)
 {
     neap_loop *loop = check_loop(L);
@@ -266,6 +277,7 @@ void neap_lua_open_loop(lua_State *L)
         {"now", loop_now},
         {"resolve", loop_resolve},
         {"resolved", loop_resolved},
+        {"next_watch", loop_next_watch},
         {"catch_signals", loop_catch_signals},
         {"signal", loop_signal},
         {"fd", loop_fd},

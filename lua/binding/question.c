@@ -161,6 +161,26 @@ static int conn_refuse_question(lua_State *L)
     return neap_lua_result(L, neap_conn_refuse_question(core->conn, id, (uint8_t)alert, reason));
 }
 
+/* config:sign(key, scheme, bytes) -> signature | nil, message, code */
+int neap_lua_sign(lua_State *L)
+{
+    neap_config *config = neap_lua_check_config(L, 1)->config;
+    size_t key_size, size;
+    const char *key = luaL_checklstring(L, 2, &key_size);
+    const char *name = luaL_checkstring(L, 3), *bytes = luaL_checklstring(L, 4, &size), *why = NULL;
+    uint8_t signature[512];
+    uint16_t scheme = 0;
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strcmp(schemes[i].name, name) == 0)
+            scheme = schemes[i].scheme;
+    int64_t made = neap_sign(config, key, key_size, scheme, bytes, size, signature, sizeof signature, &why);
+    if (made < 0)
+        return neap_lua_error_text(L, made, why != NULL ? why : neap_strerror(made));
+    lua_pushlstring(L, (const char *)signature, (size_t)made);
+    return 1;
+}
+
 const luaL_Reg neap_lua_question_methods[] = {
     {"question", conn_question},
     {"answer_signature", conn_answer_signature},

@@ -6,6 +6,7 @@
 ---@field client neap.client
 ---@field headers neap.headers
 ---@field mime neap.mime
+---@field unix neap.unix
 ---@field server neap.server
 ---@field task neap.task
 ---@field json neap.json
@@ -223,6 +224,50 @@ function headers.list(set) end
 ---@param list string[]
 ---@return string what is wrong with fields that were refused
 function headers.problem(list) end
+
+--- Unix stream sockets of tasks, such as those to a process that keeps a private key.
+---@class neap.unix
+local unix = {}
+---@class neap.UnixSocket
+---@field timeout number? seconds that a read or a write may wait
+local UnixSocket = {}
+---@class neap.UnixListener
+local UnixListener = {}
+---@param path string
+---@param timeout? number
+---@return neap.UnixSocket? socket
+---@return string? message
+---@return neap.Code? code
+---@return integer? errno
+function unix.connect(path, timeout) end
+--- A file that only its user may open, unless `mode` says otherwise; one that was left behind gives way.
+---@param path string
+---@param mode? integer
+---@return neap.UnixListener? listener
+---@return string? message
+---@return neap.Code? code
+---@return integer? errno
+function unix.listen(path, mode) end
+--- The next client, waiting for it; nil when it is closed.
+---@param timeout? number of its reads and writes
+---@return neap.UnixSocket?
+---@return string? message
+---@return neap.Code? code
+function UnixListener:accept(timeout) end
+--- Also removes the file.
+function UnixListener:close() end
+--- A number: exactly so many bytes; "*l": a line without its end; nothing: what is there. nil at the end. At most 1 MiB.
+---@param what? integer|"*l"|"l"
+---@return string?
+---@return string? message
+---@return neap.Code? code
+function UnixSocket:read(what) end
+---@param bytes string
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function UnixSocket:write(bytes) end
+function UnixSocket:close() end
 
 ---@class neap.mime
 ---@field types table<string, string> by extension

@@ -121,6 +121,14 @@ function Config:memory() end
 --- What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of the CPU, or "mbedtls".
 ---@return string
 function Config:engine() end
+--- Signs with a private key (PEM or DER) under a scheme by its name in RFC 8446 §4.2.3: for who signs for others.
+---@param key string
+---@param scheme string
+---@param bytes string
+---@return string? signature
+---@return string? message
+---@return neap.Code? code
+function Config:sign(key, scheme, bytes) end
 --- A client's TLS sessions, to be kept in a file that only its owner reads.
 ---@return string
 function Config:save_sessions() end

@@ -20,6 +20,7 @@ local timers = {} -- binary heap of { at, seq, waiter }
 local timer_seq = 0
 local endpoints = {} -- endpoint → { drive = function(conn), answer = function(conn) or nil }
 local resolving = {} -- id → waiter
+local watched, watched_count = {}, 0 -- descriptor → object whose _ready is called
 local unresolved = {} -- waiters for whose names the resolver has no place yet
 local live, holders = 0, 0
 local loop
@@ -219,6 +220,25 @@ function task.detach(endpoint)
   endpoints[endpoint] = nil
 end
 
+--- Has the loop wait once until a socket can be read or written: then owner:_ready() is called. true, or nil, message,
+-- code.
+function task.watch(socket, owner, reads, writes)
+  local ok, message, code = socket:watch(task.loop(), reads, writes)
+  if not ok then return nil, message, code end
+  local fd = socket:fd()
+  if not watched[fd] then watched_count = watched_count + 1 end
+  watched[fd] = owner
+  return true
+end
+
+--- Before a socket is closed.
+function task.unwatch(socket)
+  local fd = socket:fd()
+  if not fd or not watched[fd] then return end
+  watched[fd] = nil
+  watched_count = watched_count - 1
+end
+
 --- Why the last listen failed, for who left its result alone; nil when one has succeeded since.
 task.why_not = nil
 
@@ -362,6 +382,11 @@ local function deliver()
     while next_one and next_one.woken do next_one = table.remove(unresolved, 1) end
     task.wake(next_one, true)
     id, addresses, reason = loop:resolved()
+  end
+  local fd = watched_count > 0 and loop:next_watch()
+  while fd do
+    if watched[fd] then watched[fd]:_ready() end
+    fd = loop:next_watch()
   end
   local signal = loop:signal()
   while signal do

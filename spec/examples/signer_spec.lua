@@ -1,0 +1,43 @@
+local helper = require "helper"
+local leash = require "spec.support.leash"
+local support = require "support.program"
+
+describe("examples/signer.lua", function()
+  local folder
+
+  before_each(function() folder = helper.make_dir() end)
+
+  after_each(function()
+    support.end_all()
+    helper.remove_dir(folder)
+  end)
+
+  local function keep(log)
+    local words = ("env %s run examples/signer.lua keep %s/sock %s/cert.pem"):format(support.neap, folder, folder)
+    local process = leash.start(words, log)
+    leash.wait_until(function() return (helper.read_file(log) or ""):find("signing at", 1, true) end)
+    return process
+  end
+
+  it("serves with a key that another process keeps, and refuses while that is gone", function()
+    local log = os.tmpname()
+    local keeper = keep(log)
+    local server = support.start(("run examples/signer.lua serve %s/sock %s/cert.pem"):format(folder, folder),
+      "NEAP_LISTEN=127.0.0.1:0")
+    local get = ("%s get -s --ca %s/cert.pem %s"):format(support.neap, folder, server.url)
+    local output, status = helper.run(get)
+    assert.same({ "signed by another process\n", 0 }, { output, status })
+    leash.stop(keeper)
+    output, status = helper.run(get)
+    assert.is_true(status ~= 0)
+    assert.matches("internal_error", output)
+    keeper = keep(log)
+    -- The key is another now, and so is the certificate in the file: what the server has does not fit it.
+    assert.matches("certificate", (helper.run(get)))
+    assert.matches("internal_error", (helper.run(get:gsub("%-%-ca %S+", "-k"))))
+    leash.stop(keeper)
+    assert.matches("handshake with 127.0.0.1:%d+: .*sock: Connection refused", server:output())
+    assert.equal(0, server:stop())
+    os.remove(log)
+  end)
+end)

@@ -1,0 +1,152 @@
+--- Unix stream sockets between tasks.
+local neap = require "neap"
+local core = require "neap.core"
+local web = require "support.web"
+local helper = web.helper
+
+describe("neap.unix", function()
+  local folder, path
+
+  before_each(function()
+    folder = helper.make_dir()
+    path = folder .. "/here"
+  end)
+
+  after_each(function() helper.remove_dir(folder) end)
+
+  -- Runs serve(client socket) as a task for each client, and fn(path) beside it.
+  local function with_server(serve, fn)
+    web.run(function()
+      local listener = assert(neap.unix.listen(path))
+      neap.go(function()
+        while true do
+          local client = listener:accept(2)
+          if not client then return end
+          neap.go(function()
+            serve(client)
+            client:close()
+          end)
+        end
+      end)
+      local ok, err = xpcall(fn, debug.traceback)
+      listener:close()
+      if not ok then error(err, 0) end
+    end)
+  end
+
+  local function echo(client)
+    for line in function() return client:read("*l") end do client:write(line:upper() .. "\n") end
+  end
+
+  it("carries lines both ways, for several at once", function()
+    with_server(echo, function()
+      local sockets = {}
+      for i = 1, 5 do
+        sockets[i] = assert(neap.unix.connect(path, 2))
+        assert(sockets[i]:write("line " .. i .. "\r\nan"))
+      end
+      for i = 5, 1, -1 do
+        assert.equal("LINE " .. i, sockets[i]:read("*l"))
+        assert(sockets[i]:write("other\n"))
+        assert.equal("ANOTHER", sockets[i]:read("*l"))
+        sockets[i]:close()
+        assert.same({ nil, "closed", "closed" }, { sockets[i]:read() })
+        assert.same({ nil, "closed", "closed" }, { sockets[i]:write("x") })
+      end
+    end)
+  end)
+
+  it("waits while the other side is slower, and reads by count", function()
+    local data = ("0123456789"):rep(100000)
+    with_server(function(client)
+      neap.sleep(0.05)
+      local size = 0
+      while size < #data do
+        local bytes = assert(client:read())
+        size = size + #bytes
+      end
+      assert(client:write(data))
+    end, function()
+      local socket = assert(neap.unix.connect(path, 5))
+      assert(socket:write(data))
+      assert.equal(data:sub(1, 7), socket:read(7))
+      assert.equal(data:sub(8), socket:read(#data - 7))
+      assert.is_nil(socket:read(1))
+      socket:close()
+    end)
+  end)
+
+  it("reads and writes in two tasks", function()
+    with_server(echo, function()
+      local socket = assert(neap.unix.connect(path, 5))
+      local lines = 0
+      neap.go(function()
+        for _ = 1, 20000 do socket:write("a line\n") end
+      end)
+      while lines < 20000 do
+        assert.equal("A LINE", socket:read("*l"))
+        lines = lines + 1
+      end
+      socket:close()
+    end)
+  end)
+
+  it("gives up after its timeout, and beyond a line of 1 MiB", function()
+    with_server(function(client)
+      client:read("*l")
+      client:write(("x"):rep(1024 * 1024 + 65537))
+      client:read()
+    end, function()
+      local socket = assert(neap.unix.connect(path, 0.05))
+      assert.same({ nil, "timeout", "timeout" }, { socket:read() })
+      socket.timeout = 5
+      socket:write("go\n")
+      assert.same({ nil, "more than 1 MiB at once", "limit" }, { socket:read("*l") })
+      socket:close()
+    end)
+  end)
+
+  it("ends a wait when it is closed by another task", function()
+    with_server(function(client) client:read() end, function()
+      local socket = assert(neap.unix.connect(path))
+      neap.go(function() socket:close() end)
+      assert.same({ nil, "closed", "closed" }, { socket:read() })
+    end)
+  end)
+
+  it("makes a file for its user alone, and takes the place of one that was left, not of one in use", function()
+    web.run(function()
+      local listener = assert(neap.unix.listen(path))
+      assert.equal("600", (helper.run("stat -c %a " .. helper.quote(path))):match("%d+"))
+      assert.same({ nil, path .. ": Address already in use", "system", 98 }, { neap.unix.listen(path) })
+      listener:close()
+      assert.is_nil(core.stat(path))
+      assert(core.unix_listen(path)):close() -- leaves its file
+      assert(core.stat(path))
+      listener = assert(neap.unix.listen(path))
+      listener:close()
+      assert(core.write_file(path, "no socket"))
+      assert.same({ nil, path .. ": Address already in use", "system", 98 }, { neap.unix.listen(path) })
+      assert.same({ nil, path .. ": Connection refused", "system", 111 }, { neap.unix.connect(path) })
+    end)
+  end)
+
+  it("bounds how many sockets a loop watches", function()
+    web.run(function()
+      local listener = assert(core.unix_listen(path))
+      local loop, sockets, count = neap.task.loop(), {}, 0
+      for i = 1, 64 do
+        sockets[i] = assert(core.unix_connect(path))
+        assert(sockets[i]:watch(loop, true, false))
+        assert(listener:accept()):close()
+      end
+      for _, socket in ipairs(sockets) do socket:close() end
+      repeat
+        local fd = loop:next_watch()
+        count = count + (fd and 1 or 0)
+      until not fd
+      assert.equal(0, count) -- a closed one is not told of
+      listener:close()
+    end)
+  end)
+end)
