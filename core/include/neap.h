@@ -607,7 +607,7 @@ typedef struct neap_close_info {
  * alive. `reason` is never NULL. */
 NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out, size_t size);
 
-/** The negotiated protocol and its size; NULL and 0 before the handshake tells. Not NUL-terminated; lives as long as
+/** The negotiated protocol and its size; NULL and 0 before the handshake tells; of a client that offers early data the session's. Not NUL-terminated; lives as long as
  * conn. */
 NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
 /** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. Until the handshake is complete

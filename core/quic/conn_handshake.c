@@ -436,6 +436,9 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
 
     tell_question(c);
     neap_conn_follow_early(c);
+    if (c->early == NEAP_EARLY_ACCEPTED &&
+        !c->alpn) /* a server's, which speaks before the handshake is complete */
+        take_alpn(c);
     while (neap_tls_next_secret(tls, &secret)) {
         install_secret(c, &secret);
         neap_wipe(&secret, sizeof secret);

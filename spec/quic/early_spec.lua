@@ -44,7 +44,8 @@ local function serve(p, streams)
     local id = server:readable_next()
     if not id then return end
     local stream = streams[id]
-      or { text = "", early = server:stream_is_early(id), established = server:info().established }
+      or { text = "", early = server:stream_is_early(id), established = server:info().established,
+        alpn = server:info().alpn }
     streams[id] = stream
     while not stream.ended do
       local bytes, fin = server:stream_recv(id)
@@ -135,7 +136,7 @@ describe("0-RTT", function()
     local text, streams, took = answer(p, id)
     assert.equal("answer to 8", text)
     assert.equal(20 * MS, took)
-    assert.same({ text = "question", ended = true, early = true, established = false }, streams[0])
+    assert.same({ text = "question", ended = true, early = true, established = false, alpn = "t" }, streams[0])
     p:handshake()
     assert.same({ "accepted", "accepted" }, states(p))
     assert.is_false(p.client:info().is_early)

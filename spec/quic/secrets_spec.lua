@@ -88,7 +88,7 @@ for suite, number in pairs({ aes128gcm = 0x1301, aes256gcm = 0x1302, chacha20pol
       needles = read_keys(helper.read_file(dir .. "/keys"))
       for name, secret in pairs(read_keys(helper.read_file(dir .. "/keys"))) do
         needles[name .. " as text"] = helper.hex(secret)
-        if name:find("HANDSHAKE", 1, true) then
+        if name:find("HANDSHAKE", 1, true) or name:find("EARLY", 1, true) then
           local key, iv, hp = crypto.key_parts(crypto.key_derive(1, number, secret))
           needles[name .. " key"], needles[name .. " iv"], needles[name .. " hp"] = key, iv, hp
         end
@@ -125,6 +125,8 @@ for suite, number in pairs({ aes128gcm = 0x1301, aes256gcm = 0x1302, chacha20pol
     end
 
     it("has no secret of a handshake, nor keys that came of it", function() each("HANDSHAKE", 0, 4 * 4) end)
+
+    it("has no secret of early data, nor keys that came of it", function() each("EARLY", 0, 4) end)
 
     it("has no exporter secret", function() each("EXPORTER", 0, 2) end)
 

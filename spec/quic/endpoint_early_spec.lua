@@ -1,0 +1,216 @@
+--- 0-RTT at a server's endpoint, which routes it, proves addresses, and sees first flights again.
+local net = require("support.quic_net")
+
+local quic, MS = net.quic, net.MS
+local SERVER, CLIENT = net.SERVER, net.CLIENT
+
+--- A server's endpoint, and clients that come to it one after the other. options: server, client (config options).
+local function world(options)
+  options = options or {}
+  local self = { now = 1000 * MS }
+  local function with_early(given)
+    local out = { early_data = 1 }
+    for name, value in pairs(given or {}) do out[name] = value end
+    return out
+  end
+  self.config = net.config(with_early(options.server), 11, true)
+  self.config:register()
+  self.client_config = net.config(with_early(options.client), 12)
+  self.endpoint = assert(quic.endpoint(self.config, true))
+
+  function self.connect()
+    self.conn = assert(quic.client(self.client_config, "localhost", CLIENT, SERVER, self.now))
+    return self.conn
+  end
+
+  --- The datagrams that the client has to send now.
+  function self.flight()
+    local list = {}
+    while true do
+      local datagram = self.conn:send(self.now)
+      if not datagram then return list end
+      list[#list + 1] = datagram
+    end
+  end
+
+  function self.give(datagram, endpoint)
+    assert.equal(0, (endpoint or self.endpoint):recv(datagram, CLIENT, SERVER, self.now))
+  end
+
+  --- What the endpoint sends goes to the client.
+  function self.answer()
+    while true do
+      local train, segment = self.endpoint:send(self.now, 65536)
+      if not train then return end
+      for at = 1, #train, segment do self.conn:recv(train:sub(at, math.min(at + segment - 1, #train)), self.now) end
+    end
+  end
+
+  --- The server's side of the connections with something new: what streams 0 have, and whether that is early.
+  function self.serve()
+    local said = {}
+    while true do
+      local conn = self.endpoint:next()
+      if not conn then return said end
+      local id = conn:readable_next()
+      while id do
+        local text, fin = conn:stream_recv(id)
+        said[#said + 1] = { text, conn:stream_is_early(id), conn:info().established }
+        if fin then conn:stream_send(id, "answer", true) end
+        id = conn:readable_next()
+      end
+    end
+  end
+
+  --- So many round trips of 10 ms; what was served.
+  function self.run(rounds)
+    local served = {}
+    for _ = 1, rounds or 10 do
+      for _, datagram in ipairs(self.flight()) do self.give(datagram) end
+      for _, one in ipairs(self.serve()) do served[#served + 1] = one end
+      self.answer()
+      self.now = self.now + 10 * MS
+      if (self.conn:timeout() or math.huge) <= self.now then self.conn:on_timeout(self.now) end
+    end
+    return served
+  end
+
+  --- The client closes, and the endpoint has done with it.
+  function self.leave()
+    self.conn:close(true, 0)
+    self.run(2)
+    self.conn:free()
+    self.conn = nil
+  end
+
+  function self.free()
+    if self.conn then self.conn:free() end
+    self.endpoint:free()
+    self.config:free()
+    self.client_config:free()
+    assert.equal(0, self.config:memory().live)
+    assert.equal(0, self.client_config:memory().live)
+  end
+
+  self.connect()
+  self.run()
+  assert.is_true(self.conn:info().confirmed)
+  self.leave()
+  self.connect()
+  return self
+end
+
+local function ask(w, text)
+  local id = assert(w.conn:open(true))
+  assert.equal(#text, w.conn:stream_send(id, text, true))
+end
+
+describe("an endpoint", function()
+  it("names a connection with early data before its handshake is complete", function()
+    local w = world()
+    ask(w, "question")
+    local flight = w.flight()
+    assert.equal(1, #flight)
+    w.give(flight[1])
+    assert.same({ { "question", true, false } }, w.serve())
+    w.answer()
+    assert.same({ "answer", true }, { w.conn:stream_recv(0) })
+    w.run(3)
+    assert.same({ "accepted", true }, { w.conn:info().early, w.conn:info().confirmed })
+    w.free()
+  end)
+
+  it("routes 0-RTT packets by the destination of the first Initial", function()
+    local w = world()
+    ask(w, ("x"):rep(5000))
+    local flight = w.flight()
+    assert.is_true(#flight >= 4)
+    for _, datagram in ipairs(flight) do w.give(datagram) end
+    local size = 0
+    for _, one in ipairs(w.serve()) do
+      assert.is_true(one[2])
+      size = size + #one[1]
+    end
+    assert.equal(5000, size)
+    w.free()
+  end)
+
+  it("drops those that come before the first Initial, and the client sends what was in them again", function()
+    local w = world()
+    ask(w, ("x"):rep(5000))
+    local flight = w.flight()
+    for i = #flight, 1, -1 do w.give(flight[i]) end
+    local size = 0
+    local function add(served)
+      for _, one in ipairs(served) do size = size + #one[1] end
+    end
+    add(w.serve())
+    assert.is_true(size < 2000)
+    w.answer()
+    add(w.run(30))
+    assert.equal(5000, size)
+    assert.same({ "accepted", true }, { w.conn:info().early, w.conn:info().confirmed })
+    w.free()
+  end)
+
+  it("proves the address first where it is told to, and reads early data after it", function()
+    local w = world({ server = { retry = 1 } })
+    ask(w, "question")
+    assert.same({ { "question", true, false } }, w.run(4))
+    assert.equal("accepted", w.conn:info().early)
+    assert.is_true(w.conn:info().confirmed)
+    w.free()
+  end)
+
+  -- covers: rfc8446#8.3
+  it("reads a flight once, however often it comes, and to whichever endpoint of the config", function()
+    local w = world()
+    ask(w, "do this once")
+    local flight = w.flight()
+    local others = {}
+    for i = 1, 200 do others[i] = assert(quic.endpoint(w.config, true)) end
+    local count = 0
+    for i = 0, #others do
+      for _ = 1, 5 do w.give(flight[1], others[i]) end
+      local endpoint = others[i] or w.endpoint
+      while true do
+        local conn = endpoint:next()
+        if not conn then break end
+        while conn:readable_next() do count = count + 1 end
+      end
+    end
+    assert.equal(1, count)
+    for _, endpoint in ipairs(others) do endpoint:free() end
+    w.free()
+  end)
+
+  it("keeps no more than a few packets without keys, however many come, and nothing of rejected ones", function()
+    local w = world()
+    ask(w, ("x"):rep(3000))
+    local flight = w.flight()
+    w.give(flight[1])
+    local header = quic.header(flight[1], 8)
+    local conn = assert(w.endpoint:next())
+    local before = conn:stats()
+    local forged = "\208\0\0\0\1" .. string.char(#header.dcid) .. header.dcid .. string.char(#header.scid)
+      .. header.scid .. "\68\0" .. ("f"):rep(1024)
+    for _ = 1, 10000 do w.give(forged) end
+    local after = conn:stats()
+    assert.equal(before.kept, after.kept)
+    assert.equal(before.packets_dropped + 10000, after.packets_dropped)
+    assert.equal("none", conn:info().by)
+    for i = 2, #flight do w.give(flight[i]) end
+    assert.is_true(conn:stats().stream_bytes_received >= 3000)
+    w.run(5)
+    assert.is_true(w.conn:info().confirmed)
+    w.leave()
+    w.config:ticket_keys(("k"):rep(32))
+    w.connect()
+    ask(w, ("x"):rep(3000))
+    for _, datagram in ipairs(w.flight()) do w.give(datagram) end
+    repeat conn = w.endpoint:next() until not conn or conn:info().early == "rejected"
+    assert.equal(0, conn:stats().kept)
+    assert.equal(0, conn:stats().stream_bytes_received)
+    w.free()
+  end)
+end)
