@@ -448,10 +448,13 @@ static void *take_room(struct pool *pool, size_t size, uint32_t kind)
         size = 1;
     void *room =
         is_classed(pool, size) ? take_slot(pool, class_of(size), kind) : take_from_environment(pool, size);
-    if (room)
-        pool->stats.used += room_size(pool, size);
-    else
+    if (!room) {
         pool->stats.refused++;
+        return NULL;
+    }
+    pool->stats.used += room_size(pool, size);
+    if (pool->stats.used > pool->stats.peak)
+        pool->stats.peak = pool->stats.used;
     return room;
 }
 

@@ -15,6 +15,7 @@ typedef void *(*pool_realloc_fn)(void *context, void *pointer, size_t size);
 
 struct pool_stats {
     size_t used;     /* bytes handed out, rounded up to their class */
+    size_t peak;     /* the most that was used at once */
     size_t reserved; /* bytes taken from the environment */
     size_t limit;    /* 0: none */
     uint64_t refused;

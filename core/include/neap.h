@@ -326,6 +326,7 @@ typedef struct neap_memory_stats {
      * bound). Above a quarter of it windows do not grow. Above it STREAM data counts as not received and comes again,
      * unless its connection holds less than 64 KiB or it is what the reader of a stream waits for. */
     uint64_t receive_held, receive_most;
+    size_t peak; /* the most bytes that the library has used at once */
 } neap_memory_stats;
 /** The memory of all that is made with the config, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);

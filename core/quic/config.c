@@ -404,7 +404,8 @@ void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_
                                      .limit = stats.limit,
                                      .refused = stats.refused,
                                      .receive_held = config->received.held,
-                                     .receive_most = config->received.most};
+                                     .receive_most = config->received.most,
+                                     .peak = stats.peak};
 
     fill_sized(out, size, &known, sizeof known);
 }

@@ -338,8 +338,9 @@ static int config_memory(lua_State *L)
     neap_memory_stats stats;
 
     neap_config_memory(neap_lua_check_config(L, 1)->config, &stats, sizeof stats);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     neap_lua_set_u64(L, "used", stats.used);
+    neap_lua_set_u64(L, "peak", stats.peak);
     neap_lua_set_u64(L, "reserved", stats.reserved);
     neap_lua_set_u64(L, "limit", stats.limit);
     neap_lua_set_u64(L, "refused", stats.refused);

@@ -109,6 +109,7 @@ function lowlevel.udp(address) end
 local Config = {}
 ---@class neap.Memory
 ---@field used integer bytes handed out
+---@field peak integer the most that were at once
 ---@field reserved integer bytes taken from the system
 ---@field limit integer the memory_limit; 0: none
 ---@field refused integer how often there was none

@@ -157,6 +157,23 @@ local function idle(server)
   end)
 end
 
+-- Of neap alone: what a handshake needs at once where the server shows two certificates.
+local function peak()
+  shell(([[cd %s
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout middle.key -out middle.csr \
+      -subj /CN=middle
+    printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n' >middle.cnf
+    sign() { openssl x509 -req -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial -days 14 -extfile $1.cnf -out $3.pem; }
+    sign middle ca middle
+    sign leaf middle deep
+    cat middle.pem >>deep.pem]]):format(dir))
+  local output = shell(("%s run scripts/bench.d/peak.lua %s/deep.pem %s/key.pem %s/ca.pem"):format(ctx.neap, dir, dir,
+    dir))
+  local client, server = output:match("(%d+)%s+(%d+)")
+  note("peak client", tonumber(client))
+  note("peak server", tonumber(server))
+end
+
 -- ---- the run
 
 local function prepare()
@@ -189,6 +206,7 @@ local function run()
   for _, server in ipairs(IDLE > 0 and peers.servers or {}) do
     if server.can.idle and is_there(server) then idle(server) end
   end
+  peak()
 end
 
 local ok, problem = xpcall(run, debug.traceback)

@@ -131,6 +131,8 @@ others by a file of 11 bytes. A handshake has a P-256 certificate and a request,
   end
   out[#out + 1] = ("\nThe client's own CPU a request: %s µs (1 × 100), %s µs (32 × 10).\n"):format(
     figure("requests neap 1x100 client", "%.2f"), figure("requests neap 32x10 client", "%.2f"))
+  out[#out + 1] = ("\nA handshake with a chain of two certificates has at most %s bytes at once of a client's memory "
+    .. "limit, %s of a server's, the connection included.\n"):format(figure("peak client"), figure("peak server"))
   out[#out + 1] = "\n**Beside gtlsserver and gtlsclient**, as ratios of this run:\n\n" ..
     row { "neap's over theirs", "is", "target" } .. rule(3)
   ratio("bulk down, own pair, MB/s", "get neap neap rate", "get gtlsserver gtlsclient rate", "≥ 2.0")

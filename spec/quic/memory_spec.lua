@@ -212,3 +212,36 @@ describe("memory that runs out in an established connection", function()
     end
   end)
 end)
+
+describe("the memory of a handshake", function()
+  -- What a side uses at once beside what its config has: with a chain of two certificates, whichever it shows or
+  -- checks.
+  local function peaks(options)
+    local certificates = require("tls.fixtures").certificates()
+    local configs = { client = net.config({ verify_peer = 1 }, 31), server = net.quic.config(32) }
+    configs.server:alpn("t")
+    assert.equal(0, configs.server:certificate(unpack(certificates.deep)))
+    configs.client:ca(certificates.ca[1])
+    local before = { client = configs.client:memory().used, server = configs.server:memory().used }
+    local p = net.pair({ client_config = configs.client, server_config = configs.server, drop = options.drop })
+    p.client:free()
+    configs.client:clock(require("tls.fixtures").now)
+    p.client = assert(net.quic.client(configs.client, "example.test", net.CLIENT, net.SERVER, p.now))
+    p:handshake()
+    p:free()
+    local out = {}
+    for side, config in pairs(configs) do
+      out[side] = config:memory().peak - before[side]
+      config:free()
+    end
+    return out
+  end
+
+  it("is 24 KiB at most with two certificates, on each side, with datagrams that are lost too", function()
+    for lost = 0, 4 do
+      local out = peaks({ drop = function(direction, index) return direction == "down" and index == lost end })
+      assert.is_true(out.client <= 24 * 1024)
+      assert.is_true(out.server <= 24 * 1024)
+    end
+  end)
+end)

@@ -296,6 +296,7 @@ static int config_memory(lua_State *L)
         neap_config_memory(u->config, &stats, sizeof stats);
     lua_newtable(L);
     set_number(L, "used", stats.used);
+    set_number(L, "peak", stats.peak);
     set_number(L, "reserved", stats.reserved);
     set_number(L, "refused", stats.refused);
     set_number(L, "receive_held", stats.receive_held);
