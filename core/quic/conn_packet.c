@@ -333,7 +333,7 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
     if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     write_ack(c, d, s);
-    if (probe && may_elicit && space == SPACE_APPLICATION && neap_conn_may_hurry_acks(c))
+    if (probe && may_elicit && packet_type(c, space) == NEAP_PACKET_SHORT && neap_conn_may_hurry_acks(c))
         write_immediate_ack(d);
     if (may_elicit)
         write_frames(c, d, s, allowed);

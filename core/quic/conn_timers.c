@@ -123,6 +123,11 @@ static void begin_probe(neap_conn *c, enum space space)
         if (space_can_send(early))
             neap_send_buffer_lose_all(&early->crypto->send, c->pool);
     }
+    /* RFC 9000 §17.2.3: 0-RTT packets are good for nothing without the Initial that was lost. */
+    if (c->handshake->sends_early && c->application.recovery.sent.eliciting_in_flight > 0) {
+        neap_conn_requeue_oldest(c, SPACE_APPLICATION, UINT32_MAX);
+        c->application.probes = s->probes;
+    }
 }
 
 static void on_loss_timer(neap_conn *c)

@@ -251,6 +251,22 @@ describe("0-RTT on a bad path", function()
     end
   end)
 
+  -- covers: rfc9000#17.2.3.1
+  it("goes again with the Initial that a probe repeats", function()
+    for _, size in ipairs({ 100, 3000, 12000 }) do
+      local a = acquaintance()
+      local p
+      p = a.connect({ drop = function(direction) return direction == "up" and p.now < 1500 * MS end })
+      local text, streams, took = answer(p, ask(p, ("x"):rep(size)))
+      assert.equal("answer to " .. size, text)
+      assert.is_true(streams[0].early, size)
+      assert.is_true(took < (size < 3000 and 1025 or 1200) * MS, took / MS)
+      p:handshake()
+      p:free()
+      a.done()
+    end
+  end)
+
   it("comes though the server's first flight is lost, or anything else", function()
     for lost = 1, 4 do
       local a = acquaintance()
@@ -380,6 +396,20 @@ describe("rejected 0-RTT", function()
     assert(p:transfer("server", ("x"):rep(100000)))
     p:free()
     a.done()
+  end)
+
+  it("is forgotten on a bad path too", function()
+    for seed = 1, 20 do
+      local a = acquaintance()
+      a.server:set("early_data", 0)
+      local p = a.connect({ seed = seed, loss = 0.25, duplicate = 0.1, reorder = 0.3 })
+      ask(p, ("first"):rep(1000))
+      assert.equal("answer to 5000", (replay(p, ("again"):rep(1000))), seed)
+      p:handshake()
+      assert(p:transfer("client", ("x"):rep(30000)))
+      p:free()
+      a.done()
+    end
   end)
 
   it("leaves nothing to do where nothing was sent", function()

@@ -383,7 +383,42 @@ describe("early data without memory", function()
   end)
 end)
 
--- A ticket whose pre-shared key is not the first one of the hello has no early data: the client here offers one.
+describe("early data with another key than the first of the hello", function()
+  -- covers: rfc8446#4.2.10.2 rfc8446#4.2.10.7
+  it("is not taken, though the handshake goes on from it", function()
+    local client, server = acquainted()
+    local _, saved = client:sessions()
+    local hello = pair.new({ client = client, server = server }).client:output(pair.INITIAL)
+    -- The newest session, of which the key stands behind a byte of its size (core/tls/session.c).
+    local size = (#saved - 16) / 2
+    local at = 16 + size + 2 + 1 + #"example.test" + 2 + 63 + 1
+    assert.equal(32, saved:byte(at))
+    local key = saved:sub(at + 1, at + 32)
+    local m = messages.read(hello)
+    local psk = messages.extension(m, PRE_SHARED_KEY)
+    local identity_size = number(psk:sub(1, 2))
+    local identities, binder = psk:sub(3, 2 + identity_size), psk:sub(-32)
+    local function offering(list, binders)
+      return messages.edit(hello, messages.set_extension(PRE_SHARED_KEY,
+        messages.vector(list, 2) .. messages.vector(binders, 2)))
+    end
+    local schedule = require("neap.units").tls.schedule(0x1301)
+    local function binder_of(message, binders) return schedule:binder(key, message:sub(1, -3 - binders)) end
+    assert.equal(binder, binder_of(hello, 33))
+    -- Somebody else's ticket is in front.
+    local two = messages.vector(("o"):rep(100), 2) .. "\0\0\0\0" .. identities
+    local message = offering(two, (" " .. ("b"):rep(32)):rep(2))
+    message = offering(two, " " .. ("b"):rep(32) .. " " .. binder_of(message, 66))
+    local twice = assert(server:server("server params", fixtures.now))
+    assert(twice:receive(pair.INITIAL, message))
+    assert.same({ true, "rejected" }, { twice:info().resumed, twice:info().early })
+    assert.equal(0, (server:strikes()))
+    local once = assert(server:server("server params", fixtures.now))
+    assert(once:receive(pair.INITIAL, hello))
+    assert.same({ true, "accepted" }, { once:info().resumed, once:info().early })
+  end)
+end)
+
 describe("a session of an older form", function()
   it("resumes, without early data", function()
     local client, server = acquainted({ early = false }, { early = false })
