@@ -137,6 +137,8 @@ struct identity;
  * _UNSUPPORTED, _NO_MEMORY). An Ed25519 key without libsodium is NEAP_ERR_UNSUPPORTED. */
 struct identity *neap_identity_new(struct crypto *crypto, struct span chain, struct span key,
                                    struct failure *why);
+/** One more hold on it, for which neap_identity_free is called as well; NULL is fine. */
+struct identity *neap_identity_retain(struct identity *identity);
 void neap_identity_free(struct identity *identity);
 size_t neap_identity_chain_count(const struct identity *identity);
 /** The DER of a certificate of the chain, leaf first. */

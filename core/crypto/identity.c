@@ -1,9 +1,10 @@
 /* Our own certificate chain and its private key. */
-#include "crypto/provider.h"
+#include "crypto/identity.h"
 
 #include "base/limits.h"
 #include "base/pool.h"
 #include "base/reader.h"
+#include "crypto/provider.h"
 #include "neap.h"
 
 #define RSA_BITS_MIN 2048u
@@ -11,6 +12,7 @@
 
 struct identity {
     struct crypto *crypto;
+    unsigned references;
     struct signer *signer; /* NULL: the key is elsewhere */
     struct certificate leaf;
     struct span chain[LIMIT_TLS_CHAIN];
@@ -153,6 +155,7 @@ static struct identity *new_identity(struct crypto *crypto, struct span chain, s
         return NULL;
     }
     identity->crypto = crypto;
+    identity->references = 1;
     int error = load_chain(identity, chain, &reason);
     if (!error)
         error = check_leaf_key(identity, &reason);
@@ -191,9 +194,16 @@ bool neap_identity_has_key(const struct identity *identity)
     return identity->signer != NULL;
 }
 
+struct identity *neap_identity_retain(struct identity *identity)
+{
+    if (identity)
+        identity->references++;
+    return identity;
+}
+
 void neap_identity_free(struct identity *identity)
 {
-    if (!identity)
+    if (!identity || --identity->references > 0)
         return;
     struct pool *pool = identity->crypto->pool;
     neap_signer_free(identity->signer);
@@ -235,6 +245,16 @@ bool neap_identity_matches(const struct identity *identity, const char *name)
     if (identity->leaf.has_names)
         return neap_certificate_has_host(&identity->leaf, name);
     return neap_dns_name_covers(neap_certificate_common_name(&identity->leaf), span_of_string(name));
+}
+
+const struct certificate *neap_identity_leaf(const struct identity *identity)
+{
+    return &identity->leaf;
+}
+
+bool neap_identity_is_rsa(const struct identity *identity)
+{
+    return identity->leaf.key.kind == KEY_RSA;
 }
 
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes)

@@ -180,10 +180,12 @@ NEAP_API const neap_option *neap_config_option(size_t index);
  * NEAP_ERR_LIMIT (with a byte for each more than 1024 bytes), NEAP_ERR_STATE as above. */
 NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);
 
-/** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 16: SNI picks the one
- * whose subject alternative name matches, else the first. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
+/** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 4096: the
+ * name that a client asks for picks the one that has it, else one with a wildcard over it, else the first; who asks for no
+ * name gets the one with the address that it talks to. Of several for one name ECDSA and Ed25519 come before RSA, which
+ * those get who know nothing else. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
  * they do not belong together), NEAP_ERR_UNSUPPORTED (an encrypted key, a kind or size of key that this build does not
- * sign with), NEAP_ERR_LIMIT (a seventeenth), NEAP_ERR_NO_MEMORY. Where nobody has set handshake_rate, it becomes what is
+ * sign with), NEAP_ERR_LIMIT (one more), NEAP_ERR_NO_MEMORY. Where nobody has set handshake_rate, it becomes what is
  * usual for the dearest of the keys. */
 NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size,
                                          const void *key, size_t key_size, const char **why);
@@ -222,6 +224,15 @@ NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
  * NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_certificate_pin(const neap_config *config, const void *certificate, size_t size,
                                   uint8_t sha256[32]);
+
+/** Read certificates and the like again while connections go on. From the first of these two on the config has no
+ * certificates, roots, pins and revocation lists; give it all of them anew with the functions above, and ticket keys if
+ * those change, then call the second: `take` true, and what was there before is freed; false, after a failure, and it is
+ * back as if nothing had been. Between the two nothing else may be done with the config, its connections and endpoints.
+ * Handshakes that have chosen a certificate go on with it, connections are not touched, and tickets of another certificate
+ * lead to full handshakes. 0; NEAP_ERR_STATE (one has begun), NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_config_begin_reload(neap_config *config);
+NEAP_API void neap_config_end_reload(neap_config *config, bool take);
 
 /** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
  * restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what

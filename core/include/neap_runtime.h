@@ -67,7 +67,7 @@ NEAP_API int neap_loop_fd(const neap_loop *loop);
 /** From any thread or a signal handler, while the loop lives: make neap_loop_wait return, or the next one. */
 NEAP_API void neap_loop_wake(neap_loop *loop);
 
-/** Take SIGTERM and SIGINT through a signalfd: blocked in this thread, and in threads and children it starts later,
+/** Take SIGTERM, SIGINT and SIGHUP through a signalfd: blocked in this thread, and in threads and children it starts later,
  * until the loop is freed. Takes effect when the loop has a socket or waits: before, there is nothing to end well, and
  * Ctrl-C ends a program that computes. 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_catch_signals(neap_loop *loop);

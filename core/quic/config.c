@@ -46,6 +46,7 @@ static void tell_tls(neap_config *config)
         neap_revocations_set_grace(config->revocations,
                                    (int64_t)(config_option(config, OPTION_crl_grace) / 1000));
     config->tls.verify_peer = config_option(config, OPTION_verify_peer) != 0;
+    config->tls.certificate_ttl = (uint32_t)(config_option(config, OPTION_certificate_ttl) / 1000);
     config->tls.resumption = config_option(config, OPTION_resumption) != 0;
     config->tls.early_data = config_option(config, OPTION_early_data) != 0;
     config->tls.ticket_lifetime = (uint32_t)((config_option(config, OPTION_ticket_lifetime) + 999) / 1000);
@@ -78,6 +79,8 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     config->tls.crypto = config->crypto;
     config->tls.pool = pool;
     config->sessions.pool = pool;
+    config->identities.pool = pool;
+    config->tls.identities = &config->identities;
     config->tls.store = &config->sessions;
     tell_tls(config);
     return config;
@@ -117,8 +120,8 @@ void neap_config_free(neap_config *config)
 {
     if (!config || --config->references > 0)
         return;
-    for (size_t i = 0; i < config->tls.identity_count; i++)
-        neap_identity_free(config->tls.identities[i]);
+    neap_config_end_reload(config, false);
+    neap_identity_set_clear(&config->identities);
     neap_sessions_free(&config->sessions);
     drop_strike(config);
     if (config->tls.trust)
@@ -204,7 +207,7 @@ static void follow_key(neap_config *config, const struct identity *identity)
 {
     uint64_t *rate = &config->options[OPTION_handshake_rate], known = neap_identity_handshake_rate(identity);
 
-    if (!config->has_handshake_rate && known > 0 && (config->tls.identity_count == 0 || known < *rate))
+    if (!config->has_handshake_rate && known > 0 && (config->identities.count == 0 || known < *rate))
         *rate = known;
 }
 
@@ -226,16 +229,16 @@ static int add_certificate(neap_config *config, struct span chain, struct span k
     struct failure failure = {0};
     struct identity *identity;
 
-    if (config->tls.identity_count == TLS_MAX_IDENTITIES) {
-        neap_fail(&failure, NEAP_ERR_LIMIT, "too many certificates");
-        return say_why(&failure, why);
-    }
     int rc = neap_config_make_identity(config, chain, key, &identity, why);
     if (rc)
         return rc;
     follow_key(config, identity);
-    config->tls.identities[config->tls.identity_count++] = identity;
-    return 0;
+    rc = neap_identity_set_add(&config->identities, identity);
+    if (rc == 0)
+        return 0;
+    neap_identity_free(identity);
+    neap_fail(&failure, rc, rc == NEAP_ERR_LIMIT ? "too many certificates" : "no memory for the certificate");
+    return say_why(&failure, why);
 }
 
 int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size, const void *key,

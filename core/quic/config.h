@@ -19,7 +19,9 @@ struct neap_config {
     neap_env env; /* complete: no member is NULL */
     struct crypto *crypto;
     struct tls_config tls;
+    struct identity_set identities;
     struct revocations *revocations; /* NULL: no list was given */
+    struct credentials *kept;        /* those before neap_config_begin_reload; NULL: none has begun */
     struct session_store sessions;   /* of its clients */
     struct token_keys tokens;
     uint64_t options[OPTIONS];

@@ -66,6 +66,14 @@ static void take_alpn(neap_conn *c)
     c->alpn_size = c->alpn ? (uint8_t)alpn.size : 0;
 }
 
+/* The address that the client talks to; empty where it is not known. */
+static struct span local_ip(const neap_conn *c)
+{
+    const neap_address *local = &conn_path(c)->address.local;
+
+    return span_of(local->ip, local->family == 4 ? 4 : local->family == 6 ? 16 : 0);
+}
+
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why)
 {
     struct transport_params params = our_params(c);
@@ -99,7 +107,8 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
                               .version = c->version->number,
                               .params = bytes,
                               .limits = limits,
-                              .wall_clock = wall_clock};
+                              .wall_clock = wall_clock,
+                              .local_address = local_ip(c)};
     c->handshake->tls = c->is_server ? neap_tls_server(&c->config->tls, &start, why)
                                      : neap_tls_client(&c->config->tls, &start, why);
     if (!c->handshake->tls)

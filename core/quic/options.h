@@ -11,60 +11,63 @@
 
 /* name, unit (enum neap_unit), default, least, greatest, what it does. Names that RFC 9000 §18.2 has are transport
  * parameters of ours. */
-#define OPTION_LIST(X)                                                                                     \
-    X(max_idle_timeout, MILLISECONDS, 30000, 0, VARINT_LIMIT,                                              \
-      "a connection on which nothing came for so long ends; 0: never")                                     \
-    X(max_udp_payload_size, BYTES, 65527, 1200, 65527, "the largest UDP payload that we take")             \
-    X(max_send_udp_payload_size, BYTES, 1452, 1200, 65527,                                                 \
-      "where the search for the UDP payload that a path takes ends; 20 less over IPv6; 1200: none")        \
-    X(initial_max_data, BYTES, 10485760, 0, VARINT_LIMIT, "credit of the whole connection at its start")   \
-    X(initial_max_stream_data_bidi_local, BYTES, 1048576, 0, VARINT_LIMIT,                                 \
-      "credit of a bidirectional stream that we open")                                                     \
-    X(initial_max_stream_data_bidi_remote, BYTES, 1048576, 0, VARINT_LIMIT,                                \
-      "credit of a bidirectional stream that the peer opens")                                              \
-    X(initial_max_stream_data_uni, BYTES, 1048576, 0, VARINT_LIMIT,                                        \
-      "credit of a unidirectional stream that the peer opens")                                             \
-    X(initial_max_streams_bidi, COUNT, 100, 0, STREAMS_LIMIT,                                              \
-      "bidirectional streams that the peer may have open")                                                 \
-    X(initial_max_streams_uni, COUNT, 100, 0, STREAMS_LIMIT,                                               \
-      "unidirectional streams that the peer may have open")                                                \
-    X(ack_delay_exponent, COUNT, 3, 0, 20, "delays in our ACK frames are shifted right by so many bits")   \
-    X(max_ack_delay, MILLISECONDS, 25, 0, 16383, "how long an acknowledgement of ours may wait")           \
-    X(ack_frequency, BOOLEAN, 1, 0, 1,                                                                     \
-      "acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)")             \
-    X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")               \
-    X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                          \
-      "tells the peer not to move to another address; what a NAT does to it is followed")                  \
-    X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                             \
-      "the window of the whole connection grows by itself up to this")                                     \
-    X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                 \
-      "the window of a stream grows by itself up to this")                                                 \
-    X(send_buffer, BYTES, 0, 0, UINT32_MAX,                                                                \
-      "bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for")          \
-    X(keep_alive, MILLISECONDS, 0, 0, UINT32_MAX,                                                          \
-      "a PING when nothing came for so long; 0: only while somebody asks for it")                          \
-    X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")        \
-    X(max_connections, COUNT, 65536, 1, UINT32_MAX,                                                        \
-      "connections of a server's endpoint; above it new ones are refused")                                 \
-    X(handshake_rate, COUNT, 500, 0, 1000000,                                                              \
-      "handshakes that a server can sign in a second: near it addresses are proved first, by Retry; "      \
-      "0: any number; not set: follows the kind of its keys and the library that signs")                   \
-    X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")              \
-    X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                          \
-    X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")      \
-    X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4") \
-    X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                          \
-    X(resumption, BOOLEAN, 1, 0, 1,                                                                        \
-      "a client keeps sessions and resumes them, a server gives tickets for that and takes them")          \
-    X(early_data, BOOLEAN, 0, 0, 1,                                                                        \
-      "0-RTT: a client that resumes may send at once, a server may read that; others may send it again")   \
-    X(strike_entries, COUNT, 65536, 16, 268435456,                                                         \
-      "ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each")         \
-    X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                               \
-      "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")   \
-    X(crl_grace, MILLISECONDS, 0, 0, 31536000000,                                                          \
-      "a revocation list is good for so long after the time of its next update; then its issuer's "        \
-      "certificates are refused")                                                                          \
+#define OPTION_LIST(X)                                                                                       \
+    X(max_idle_timeout, MILLISECONDS, 30000, 0, VARINT_LIMIT,                                                \
+      "a connection on which nothing came for so long ends; 0: never")                                       \
+    X(max_udp_payload_size, BYTES, 65527, 1200, 65527, "the largest UDP payload that we take")               \
+    X(max_send_udp_payload_size, BYTES, 1452, 1200, 65527,                                                   \
+      "where the search for the UDP payload that a path takes ends; 20 less over IPv6; 1200: none")          \
+    X(initial_max_data, BYTES, 10485760, 0, VARINT_LIMIT, "credit of the whole connection at its start")     \
+    X(initial_max_stream_data_bidi_local, BYTES, 1048576, 0, VARINT_LIMIT,                                   \
+      "credit of a bidirectional stream that we open")                                                       \
+    X(initial_max_stream_data_bidi_remote, BYTES, 1048576, 0, VARINT_LIMIT,                                  \
+      "credit of a bidirectional stream that the peer opens")                                                \
+    X(initial_max_stream_data_uni, BYTES, 1048576, 0, VARINT_LIMIT,                                          \
+      "credit of a unidirectional stream that the peer opens")                                               \
+    X(initial_max_streams_bidi, COUNT, 100, 0, STREAMS_LIMIT,                                                \
+      "bidirectional streams that the peer may have open")                                                   \
+    X(initial_max_streams_uni, COUNT, 100, 0, STREAMS_LIMIT,                                                 \
+      "unidirectional streams that the peer may have open")                                                  \
+    X(ack_delay_exponent, COUNT, 3, 0, 20, "delays in our ACK frames are shifted right by so many bits")     \
+    X(max_ack_delay, MILLISECONDS, 25, 0, 16383, "how long an acknowledgement of ours may wait")             \
+    X(ack_frequency, BOOLEAN, 1, 0, 1,                                                                       \
+      "acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)")               \
+    X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")                 \
+    X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                            \
+      "tells the peer not to move to another address; what a NAT does to it is followed")                    \
+    X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                               \
+      "the window of the whole connection grows by itself up to this")                                       \
+    X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                   \
+      "the window of a stream grows by itself up to this")                                                   \
+    X(send_buffer, BYTES, 0, 0, UINT32_MAX,                                                                  \
+      "bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for")            \
+    X(keep_alive, MILLISECONDS, 0, 0, UINT32_MAX,                                                            \
+      "a PING when nothing came for so long; 0: only while somebody asks for it")                            \
+    X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")          \
+    X(max_connections, COUNT, 65536, 1, UINT32_MAX,                                                          \
+      "connections of a server's endpoint; above it new ones are refused")                                   \
+    X(handshake_rate, COUNT, 500, 0, 1000000,                                                                \
+      "handshakes that a server can sign in a second: near it addresses are proved first, by Retry; "        \
+      "0: any number; not set: follows the kind of its keys and the library that signs")                     \
+    X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")                \
+    X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                            \
+    X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")        \
+    X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4")   \
+    X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                            \
+    X(resumption, BOOLEAN, 1, 0, 1,                                                                          \
+      "a client keeps sessions and resumes them, a server gives tickets for that and takes them")            \
+    X(early_data, BOOLEAN, 0, 0, 1,                                                                          \
+      "0-RTT: a client that resumes may send at once, a server may read that; others may send it again")     \
+    X(strike_entries, COUNT, 65536, 16, 268435456,                                                           \
+      "ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each")           \
+    X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                                 \
+      "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")     \
+    X(certificate_ttl, MILLISECONDS, 3600000, 0, 31536000000,                                                \
+      "what the function `certificate` gave for a name is used for so long before it is asked again, of up " \
+      "to 256 names; 0: it is asked for every handshake")                                                    \
+    X(crl_grace, MILLISECONDS, 0, 0, 31536000000,                                                            \
+      "a revocation list is good for so long after the time of its next update; then its issuer's "          \
+      "certificates are refused")                                                                            \
     X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")
 
 enum option {

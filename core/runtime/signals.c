@@ -1,4 +1,4 @@
-/* SIGTERM and SIGINT as data: a signalfd in the loop's epoll set. */
+/* SIGTERM, SIGINT and SIGHUP as data: a signalfd in the loop's epoll set. */
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@ int neap_loop_take_signals(neap_loop *loop)
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGHUP);
     int fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
         return neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "signalfd");

@@ -85,6 +85,9 @@ int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, stru
 {
     tls->asking->identity = identity;
     tls->asking->has_identity = true;
+    if (identity && tls->config->identities)
+        neap_identity_set_remember(tls->config->identities, tls->server_name, identity, tls->wall_clock,
+                                   tls->wall_clock + tls->config->certificate_ttl);
     return neap_tls_go_on(tls, why);
 }
 

@@ -58,52 +58,49 @@ static int choose_protocol(const struct tls *tls, const struct client_hello *hel
 static int on_hello_again(struct tls *tls, struct failure *why);
 
 /* Whether the application has one for this name. */
-static int ask_identity(struct tls *tls, struct failure *why)
+static int ask_identity(struct tls *tls, const struct choice *choice, struct failure *why)
 {
-    if (!tls_may_ask(tls, NEAP_ASK_CERTIFICATE) || (tls->asking && tls->asking->has_identity))
+    if (!tls_may_ask(tls, NEAP_ASK_CERTIFICATE) || (tls->asking && tls->asking->has_identity) ||
+        choice->identity)
         return 0;
     return neap_tls_ask(tls, NEAP_ASK_CERTIFICATE, on_hello_again, why);
 }
 
-/* The application's, if it gave one that can sign as the client wishes. */
-static bool take_answered_identity(const struct tls *tls, const struct client_hello *hello,
+/* The application's, if it gave one, now or lately, that can sign as the client wishes. */
+static void take_answered_identity(const struct tls *tls, const struct client_hello *hello, const char *name,
                                    struct choice *choice)
 {
-    struct identity *identity = tls->asking ? tls->asking->identity : NULL;
+    bool was_asked = tls->asking && tls->asking->has_identity;
+    struct identity *identity = was_asked ? tls->asking->identity
+                                : (tls->config->asks & NEAP_ASK_CERTIFICATE) && tls->config->identities
+                                    ? neap_identity_set_recall(tls->config->identities, name, tls->wall_clock)
+                                    : NULL;
 
     choice->scheme = identity ? neap_identity_scheme(identity, hello->schemes) : 0;
     if (!choice->scheme)
-        return false;
+        return;
     choice->identity = identity;
-    choice->name_matched = hello->server_name.size > 0;
-    return true;
+    choice->name_matched = name[0] != '\0';
 }
 
-/* The first certificate for the name whose key can sign as the client wishes; else the first that can sign. */
-static int choose_identity(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
-                           struct failure *why)
+/* The certificate for the name, or the address, whose key can sign as the client wishes; else the first that can sign. */
+static int choose_identity(const struct tls *tls, const struct client_hello *hello, const char *name,
+                           struct choice *choice, struct failure *why)
 {
-    const struct tls_config *config = tls->config;
-    char name[LIMIT_SERVER_NAME + 1] = {0};
+    struct identity_wish wish = {
+        .name = name, .address = span_of(tls->local_address, tls->local_size), .schemes = hello->schemes};
 
-    if (take_answered_identity(tls, hello, choice))
+    if (choice->identity)
         return 0;
-    if (hello->server_name.size)
-        memcpy(name, hello->server_name.data, hello->server_name.size);
-    for (size_t i = 0; i < config->identity_count; i++) {
-        struct identity *identity = config->identities[i];
-        uint16_t scheme = neap_identity_scheme(identity, hello->schemes);
-        if (!scheme)
-            continue;
-        bool matches = name[0] && neap_identity_matches(identity, name);
-        if (matches || !choice->identity) {
-            choice->identity = identity;
-            choice->scheme = scheme;
-            choice->name_matched = matches;
-        }
-        if (matches)
-            break;
+    if (tls->config->identities) {
+        struct identity_choice chosen = neap_identity_set_choose(tls->config->identities, &wish);
+
+        choice->identity = chosen.identity;
+        choice->scheme = chosen.scheme;
+        choice->name_matched = chosen.is_named && name[0] != '\0';
     }
+    if (!choice->identity && (!tls->config->identities || tls->config->identities->count == 0))
+        return neap_tls_alert(why, ALERT_UNRECOGNIZED_NAME, "there is no certificate for this name");
     if (!choice->identity)
         return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no signature scheme in common");
     return 0;
@@ -404,16 +401,21 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
 static int choose(struct tls *tls, const struct client_hello *hello, struct choice *choice,
                   struct failure *why)
 {
+    char name[LIMIT_SERVER_NAME + 1] = {0};
     int rc = choose_suite(tls, hello, choice, why);
 
+    if (hello->server_name.size)
+        memcpy(name, hello->server_name.data, hello->server_name.size);
     if (!rc)
         rc = choose_group(tls, hello, choice, why);
     if (!rc)
         rc = choose_protocol(tls, hello, choice, why);
     if (!rc)
-        rc = ask_identity(tls, why);
+        take_answered_identity(tls, hello, name, choice);
     if (!rc)
-        rc = choose_identity(tls, hello, choice, why);
+        rc = ask_identity(tls, choice, why);
+    if (!rc)
+        rc = choose_identity(tls, hello, name, choice, why);
     if (!rc)
         choose_session(tls, hello, choice);
     return rc;
@@ -452,6 +454,8 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     tls->suite = choice->suite;
     tls->group = choice->group;
     tls->scheme = choice->scheme;
+    neap_identity_retain(choice->identity);
+    neap_identity_free(tls->identity);
     tls->identity = choice->identity;
     tls->name_matched = choice->name_matched;
     tls->takes_tickets = hello->takes_psk_dhe;

@@ -91,7 +91,8 @@ struct tls {
     uint16_t early_suite;            /* client: of the session with which it is offered */
     uint64_t limits[SESSION_LIMITS]; /* server: for its tickets */
     struct identity *identity;
-    struct asking *asking; /* NULL: nothing was asked yet */
+    uint8_t local_address[16], local_size; /* server */
+    struct asking *asking;                 /* NULL: nothing was asked yet */
     struct peer_chain *peer;
     struct key_share *share; /* client: until ServerHello */
     struct span first_hello; /* client: a copy, until the suite gives the transcript its hash */

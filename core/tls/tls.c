@@ -125,6 +125,10 @@ static struct tls *new_handshake(const struct tls_config *config, const struct t
     tls->port = start->port;
     if (start->limits)
         memcpy(tls->limits, start->limits, sizeof tls->limits);
+    tls->local_size =
+        start->local_address.size <= sizeof tls->local_address ? (uint8_t)start->local_address.size : 0;
+    if (tls->local_size)
+        memcpy(tls->local_address, start->local_address.data, tls->local_size);
     tls->params = neap_tls_copy(tls, start->params);
     if (!tls->params.data) {
         neap_tls_free(tls);
@@ -289,6 +293,7 @@ void neap_tls_free(struct tls *tls)
     if (tls->share)
         neap_pool_free_secret(pool, tls->share, sizeof *tls->share);
     neap_tls_end_asking(tls);
+    neap_identity_free(tls->identity);
     neap_session_drop(pool, &tls->offer);
     neap_peer_chain_free(tls->peer);
     neap_schedule_free(&tls->schedule);

@@ -3,7 +3,7 @@
 #ifndef NEAP_TLS_TLS_H
 #define NEAP_TLS_TLS_H
 
-#include "crypto/crypto.h"
+#include "crypto/identity_set.h"
 #include "neap.h"
 #include "tls/assembly.h"
 #include "tls/session.h"
@@ -34,7 +34,6 @@ enum tls_alert {
     ALERT_NO_APPLICATION_PROTOCOL = 120,
 };
 
-#define TLS_MAX_IDENTITIES 16u
 #define TLS_MAX_ALPN 16u
 
 /* What both roles are set up with; owned by the config, outlives every handshake that uses it (the config is
@@ -42,8 +41,9 @@ enum tls_alert {
 struct tls_config {
     struct crypto *crypto;
     struct pool *pool;
-    struct identity *identities[TLS_MAX_IDENTITIES]; /* server: SNI picks, else the first */
-    size_t identity_count;
+    struct identity_set
+        *identities;          /* a server's: the name that is asked for picks; may change at any time */
+    uint32_t certificate_ttl; /* seconds that a certificate of the application's is good for its name */
     struct trust *trust;
     bool verify_peer;
     uint8_t alpn[256 * 4]; /* wire form: length byte and name, in order of preference */
@@ -73,7 +73,8 @@ struct tls_config {
 /** Whether a server can show anybody who it is. */
 static inline bool neap_tls_may_serve(const struct tls_config *config)
 {
-    return config->identity_count > 0 || (config->asks & NEAP_ASK_CERTIFICATE) != 0;
+    return (config->identities && config->identities->count > 0) ||
+           (config->asks & NEAP_ASK_CERTIFICATE) != 0;
 }
 
 struct tls;
@@ -87,6 +88,8 @@ struct tls_start {
     struct span params;     /* our transport parameters, copied */
     const uint64_t *limits; /* a server's: SESSION_LIMITS of now, for its tickets; copied. NULL: all are 0 */
     int64_t wall_clock;     /* seconds since 1970 */
+    struct span
+        local_address; /* a server's, 4 or 16 bytes: who asks for no name gets its certificate. Copied */
 };
 
 /** A client handshake, which offers a session with the same server when the config's store has one. The ClientHello is ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */

@@ -7,23 +7,15 @@
 #include <unistd.h>
 
 static const char *const other_options[] = {
-    "alpn",
-    "cert",
-    "key",
-    "certs",
-    "ca",
-    "crl",
-    "pins",
-    "keylog",
-    "seed",
-    "wall_clock",
-    "memory_limit",
-    "static_secret",
-    "ticket_key_file",
-    "strike_file",
-    "sign",
-    "verify_server",
-    NULL,
+    "alpn",          "cert",
+    "key",           "certs",
+    "certificate",   "ca",
+    "crl",           "pins",
+    "keylog",        "seed",
+    "wall_clock",    "memory_limit",
+    "static_secret", "ticket_key_file",
+    "strike_file",   "sign",
+    "verify_server", NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)
@@ -407,6 +399,7 @@ void neap_lua_open_config(lua_State *L)
         {"engine", config_engine},
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},
+        {"reload", neap_lua_config_reload},
         {"certificate_pin", neap_lua_certificate_pin},
         {NULL, NULL},
     };

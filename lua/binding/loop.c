@@ -227,6 +227,8 @@ static int loop_signal(lua_State *L)
         lua_pushliteral(L, "TERM");
     else if (number == SIGINT)
         lua_pushliteral(L, "INT");
+    else if (number == SIGHUP)
+        lua_pushliteral(L, "HUP");
     else
         lua_pushnil(L);
     return 1;

@@ -425,7 +425,54 @@ static void set_questions(lua_State *L, struct config_core *core)
     has_function(L, "sign");
     if (has_function(L, "verify_server"))
         kinds |= NEAP_ASK_PEER;
+    if (has_function(L, "certificate"))
+        kinds |= NEAP_ASK_CERTIFICATE;
     neap_config_ask(core->config, kinds);
+}
+
+/* What may be read again while connections go on. */
+static int set_credentials(lua_State *L, struct config_core *core)
+{
+    int failed = set_ticket_keys(L, core);
+
+    if (failed == 0)
+        failed = add_certificates(L, core);
+    if (failed == 0)
+        failed = for_each(L, core, "ca", add_ca);
+    if (failed == 0)
+        failed = for_each(L, core, "crl", add_crl);
+    if (failed == 0)
+        failed = for_each(L, core, "pins", add_pin);
+    return failed;
+}
+
+static int read_credentials(lua_State *L)
+{
+    return set_credentials(L, lua_touserdata(L, 2));
+}
+
+/* config:reload(options) -> true | nil, message, code; also an error leaves what there was before. */
+int neap_lua_config_reload(lua_State *L)
+{
+    struct config_core *core = neap_lua_check_config(L, 1);
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    int result = neap_config_begin_reload(core->config);
+    if (result != NEAP_OK)
+        return neap_lua_error(L, result);
+    lua_pushcfunction(L, read_credentials);
+    lua_pushvalue(L, 2);
+    lua_pushlightuserdata(L, core);
+    int status = lua_pcall(L, 2, LUA_MULTRET, 0);
+    bool is_good = status == 0 && lua_gettop(L) == 2;
+    neap_config_end_reload(core->config, is_good);
+    if (status != 0)
+        return lua_error(L);
+    if (!is_good)
+        return lua_gettop(L) - 2;
+    lua_pushboolean(L, 1);
+    return 1;
 }
 
 int neap_lua_set_material(lua_State *L, struct config_core *core)
@@ -433,17 +480,9 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     set_alpn(L, core);
     set_questions(L, core);
     set_static_secret(L, core);
-    int failed = set_ticket_keys(L, core);
-    if (failed == 0)
-        failed = add_certificates(L, core);
+    int failed = set_credentials(L, core);
     if (failed == 0)
         failed = set_strikes(L, core);
-    if (failed == 0)
-        failed = for_each(L, core, "ca", add_ca);
-    if (failed == 0)
-        failed = for_each(L, core, "crl", add_crl);
-    if (failed == 0)
-        failed = for_each(L, core, "pins", add_pin);
     if (failed == 0)
         failed = set_keylog(L, core);
     return failed;

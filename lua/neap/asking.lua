@@ -6,7 +6,37 @@ local task = require "neap.task"
 local asking = {}
 
 local MOST = 1024 -- questions that are looked into at once, of one server or client
-local INTERNAL_ERROR, ACCESS_DENIED = 80, 49 -- alerts, RFC 8446 §6.2
+local INTERNAL_ERROR, ACCESS_DENIED, UNRECOGNIZED_NAME = 80, 49, 112 -- alerts, RFC 8446 §6.2
+
+-- What is no PEM and no DER is the path of a file.
+local function material(text)
+  if type(text) ~= "string" or text:find("-----BEGIN", 1, true) then return text end
+  if text:byte(1) == 0x30 and #text > 32 then return text end
+  local file, message = io.open(text, "rb")
+  if not file then return nil, message end
+  local bytes
+  bytes, message = file:read("*a")
+  file:close()
+  return bytes, message
+end
+
+local function answer_certificate(conn, question, fn)
+  local found, why = fn(question.server_name, question)
+  if not found then
+    if why then return nil, why end
+    return conn:answer_certificate(question.id)
+  end
+  if type(found) ~= "table" or type(found.cert) ~= "string" then
+    return nil, "'certificate' gave no { cert =, key = }"
+  end
+  local cert, key
+  cert, why = material(found.cert)
+  if cert then key, why = material(found.key) end
+  if why then return nil, why end
+  local ok, message, code = conn:answer_certificate(question.id, cert, key)
+  if not ok then return nil, "the certificate of 'certificate': " .. message, code end
+  return true
+end
 
 -- The option of each kind, what becomes of what its function returns (true, or nil, message, code), and the alert of a
 -- no.
@@ -21,6 +51,7 @@ local kinds = {
       return true
     end,
   },
+  certificate = { option = "certificate", alert = UNRECOGNIZED_NAME, answer = answer_certificate },
   peer = {
     option = "verify_server",
     alert = ACCESS_DENIED,

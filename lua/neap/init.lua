@@ -38,9 +38,27 @@ local function end_all(server)
 end
 
 local ending = false
+local had_terminal = core.isatty(0)
 
--- SIGTERM and SIGINT: servers say GOAWAY and drain; a second signal ends at once.
-function task.on_signal()
+-- Whether the program had a terminal, and has it no more: then SIGHUP says so, and nothing else.
+local function has_lost_terminal()
+  return had_terminal and not core.isatty(0)
+end
+
+-- Has servers read their certificates again: true when there are any.
+local function reload_all()
+  local server, quic = package.loaded["neap.server"], package.loaded["neap.quic"]
+  local servers, listeners = server and server.all or {}, quic and quic.servers or {}
+  if not next(servers) and not next(listeners) then return false end
+  server = require "neap.server"
+  server._reload_all(servers)
+  server._reload_all(listeners)
+  return true
+end
+
+-- SIGTERM and SIGINT: servers say GOAWAY and drain; a second signal ends at once. SIGHUP: certificates are read again.
+function task.on_signal(name)
+  if name == "HUP" and not ending and not has_lost_terminal() and reload_all() then return end
   if ending then return task.stop() end
   ending = true
   task.go(end_all, package.loaded["neap.server"])

@@ -50,7 +50,8 @@ function neap.all(functions) end
 
 --- Runs the loop: with fn until it returns, else until a signal or nothing is left to do. In a running loop fn is
 --- called as it stands. An error when nothing is there to run because a listen failed. SIGTERM and SIGINT: servers say
---- GOAWAY and drain. SIGHUP ends the process as it does any other, at once.
+--- GOAWAY and drain. SIGHUP: servers read their certificates again, as reload_certs does; a program without servers, or one
+--- whose terminal has gone, ends as with SIGTERM.
 ---@param fn? fun(...): ...
 ---@return any ... what fn returned
 function neap.run(fn, ...) end
@@ -96,6 +97,7 @@ function neap.static(folder, options) end
 ---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
 ---@field certs? { cert: string, key?: string }[] chosen by the name that the client asks for
+---@field certificate? fun(name: string?, question: neap.Question): { cert: string, key: string? }?, string? of a server: gives the certificate for a name, nil for those of `cert` and `certs`, or nil and why not; may wait, and is kept for `certificate_ttl`
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
 ---@field crl? string|string[] revocation lists: what they name is refused; PEM, DER or a path
@@ -175,6 +177,12 @@ function App:listen(options) end
 ---@field address string
 ---@field url string
 local Server = {}
+--- Reads certificates, keys, roots, revocation lists and ticket keys again that the options name: handshakes from now on
+--- have the new ones, connections go on. When something of it cannot be used all of the old stays.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Server:reload_certs() end
 --- GOAWAY, then open requests finish. Waits.
 ---@param seconds? number
 function Server:shutdown(seconds) end
@@ -606,6 +614,11 @@ local Listener = {}
 ---@param fn fun(connection: neap.Connection)
 ---@return neap.Listener
 function Listener:on_connection(fn) end
+--- Reads certificates and the like again, as Server:reload_certs does.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Listener:reload_certs() end
 ---@param code? integer
 ---@param reason? string
 function Listener:close(code, reason) end

@@ -138,6 +138,12 @@ function Config:save_sessions() end
 ---@return string? message
 ---@return neap.Code? code
 function Config:load_sessions(saved) end
+--- Reads certificates, roots, pins, revocation lists and ticket keys again: all of them, or none after a failure.
+---@param options neap.ConfigOptions
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Config:reload(options) end
 
 ---@class neap.UdpDatagramInfo
 ---@field from string

@@ -32,5 +32,6 @@
 ---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again
 ---@field strike_entries? integer ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
+---@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, of up to 256 names; 0: it is asked for every handshake
 ---@field crl_grace? number seconds: a revocation list is good for so long after the time of its next update; then its issuer's certificates are refused
 ---@field grease? boolean reserved values are sent, so that peers stay used to unknown ones

@@ -11,6 +11,7 @@ options.MATERIAL = {
   { "certs", "more of both, chosen by the name that a client asks for: a list of { cert =, key = }" },
   { "sign", "signs for certificates without key: function(bytes, scheme, name, question)" },
   { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
+  { "certificate", "a function(name) that gives { cert =, key = } for a name, or nil for those above; it may wait" },
   { "ca", "roots that a peer's certificate may lead to: PEM, a file, a folder, true for the system's; one or a list" },
   { "pins", "SHA-256 of the public keys that a peer may have: sha256//BASE64, 32 bytes, 64 hex digits; one or a list" },
   { "crl", "revocation lists: what they name is refused: PEM, DER or a path, one or a list" },

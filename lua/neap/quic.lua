@@ -458,7 +458,8 @@ local function prepare(given, rows)
 end
 
 local function listen(own, config)
-  if not config.cert and not config.certs and not config.key then -- a key alone is refused below
+  -- A key alone is refused below.
+  if not config.cert and not config.certs and not config.key and not config.certificate then
     local message, code
     config.cert, message, code = devcert.get()
     if not config.cert then return nil, message, code end
@@ -472,7 +473,7 @@ local function listen(own, config)
   endpoint, message, code = task.loop():listen(made, host .. ":" .. (own.port or 4433))
   if not endpoint then return nil, message, code end
   local self = setmetatable({
-    endpoint = endpoint, connections = {}, _own = own,
+    endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config,
     address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
   }, Listener)
   task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(asking.functions(config)))
@@ -511,6 +512,12 @@ end
 function Listener:on_connection(fn)
   self._handler = fn
   return self
+end
+
+--- Reads certificates and the like again, as Server:reload_certs does.
+function Listener:reload_certs()
+  if self._closed then return nil, "the listener is closed", "closed" end
+  return self._config:reload(self._given)
 end
 
 --- Closes every connection and the socket.

@@ -133,27 +133,36 @@ local function poll_busily()
   task.loop():busy_poll(longest)
 end
 
-local function prepare(mine, config)
-  if not config.cert and not config.certs and not config.key then -- a key alone is refused below
-    config.cert, config.key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
-    if (config.cert == nil) ~= (config.key == nil) then
-      return nil, config.cert and "NEAP_CERT needs NEAP_KEY" or "NEAP_KEY needs NEAP_CERT", "argument"
-    end
-    if not config.cert then
-      local cert, key, code = devcert.get()
-      if not cert then return nil, key, code end
-      config.cert, config.key = cert, key
-    end
+-- Says which certificate it is when none was given.
+local function find_certificate(config)
+  -- A key alone is refused below.
+  if config.cert or config.certs or config.key or config.certificate then return true end
+  local cert, key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
+  if (cert == nil) ~= (key == nil) then
+    return nil, cert and "NEAP_CERT needs NEAP_KEY" or "NEAP_KEY needs NEAP_CERT", "argument"
   end
+  if not cert then
+    local code
+    cert, key, code = devcert.get()
+    if not cert then return nil, key, code end
+  end
+  config.cert, config.key = cert, key
+  return true
+end
+
+local function prepare(mine, config)
+  local ok, message, code = find_certificate(config)
+  if not ok then return nil, message, code end
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  local made, message, code = core.config(config)
+  local made
+  made, message, code = core.config(config)
   if not made then return nil, message, code end
   local endpoint
   endpoint, message, code = task.loop():listen(made, where(mine))
   if not endpoint then return nil, message, code end
   garbage.allow(made:memory().limit)
-  return endpoint
+  return endpoint, made
 end
 
 --- Listens: options are those of OWN (`host`, `port`, `read_timeout`, …), and every option of a config (`cert`, `key`,
@@ -162,15 +171,15 @@ end
 -- for cert and key. Returns the server; nil, message, code when the port is in use, the certificate bad, ….
 function server.listen(app, given)
   local mine, config = options.split(given, OWN, 2)
-  local endpoint, message, code = prepare(mine, config)
+  local endpoint, made, code = prepare(mine, config)
   if not endpoint then
-    task.not_listening(message)
-    return nil, message, code
+    task.not_listening(made)
+    return nil, made, code
   end
 
   local address = endpoint:address()
   local self = setmetatable({
-    app = app, endpoint = endpoint, sessions = {}, session_count = 0,
+    app = app, endpoint = endpoint, _config = made, _given = config, sessions = {}, session_count = 0,
     settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout },
     busy_poll = mine.busy_poll, read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
@@ -261,6 +270,23 @@ function Server:close()
   server.all[self] = nil
   poll_busily()
   task.hold(-1)
+end
+
+--- Reads what `cert`, `key`, `certs`, `ca`, `crl`, `pins` and `ticket_key_file` name again: handshakes from now on
+-- have the new ones, connections go on. true; nil, message, code when something of it cannot be used, and then all of
+-- the old stays. What `certificate` gave is asked for anew.
+function Server:reload_certs()
+  if self.closed then return nil, "the server is closed", "closed" end
+  return self._config:reload(self._given)
+end
+
+--- Has every server read its certificates again, with a line in the log for each.
+function server._reload_all(all)
+  for self in pairs(all) do
+    local ok, message = self:reload_certs()
+    if ok then log.info(self.address .. ": certificates were read again")
+    else log.error(("%s: the certificates of before stay: %s"):format(self.address, message)) end
+  end
 end
 
 --- The counters of the endpoint, and how many connections there are.

@@ -254,7 +254,7 @@ describe("a loop", function()
     assert(loop:catch_signals())
     assert.is_nil(loop:signal())
     local pid = io.open("/proc/self/stat"):read("*n")
-    for _, name in ipairs{ "TERM", "INT" } do
+    for _, name in ipairs{ "TERM", "INT", "HUP" } do
       os.execute("kill -" .. name .. " " .. ("%d"):format(pid))
       loop:wait(5)
       assert.equal(name, loop:signal())

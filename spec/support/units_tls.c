@@ -32,6 +32,7 @@ struct unit_config {
     struct session_store sessions;
     struct revocations *revocations;
     struct unit_early early;
+    struct identity_set identities;
     char *log;
     size_t log_size;
 };
@@ -57,8 +58,7 @@ static void release_config(struct unit_config *c)
 {
     if (--c->references > 0)
         return;
-    for (size_t i = 0; i < c->tls.identity_count; i++)
-        neap_identity_free(c->tls.identities[i]);
+    neap_identity_set_clear(&c->identities);
     neap_sessions_free(&c->sessions);
     neap_trust_free(c->tls.trust);
     neap_revocations_free(c->revocations);
@@ -177,7 +177,11 @@ static int identities_field(lua_State *L, struct tls_config *tls, struct failure
         lua_pop(L, 2);
         if (!identity)
             return why->code ? why->code : NEAP_ERR_NO_MEMORY;
-        tls->identities[tls->identity_count++] = identity;
+        int rc = neap_identity_set_add(tls->identities, identity);
+        if (rc) {
+            neap_identity_free(identity);
+            return rc;
+        }
     }
     lua_pop(L, 1);
     return 0;
@@ -202,11 +206,9 @@ static int revocation_fields(lua_State *L, struct unit_config *c, struct failure
 {
     struct span lists = span_field(L, 1, "crls");
 
-    if (!lists.size || !c->tls.trust)
-        return 0;
-    c->revocations = neap_revocations_new(c->tls.crypto);
+    c->revocations = lists.size && c->tls.trust ? neap_revocations_new(c->tls.crypto) : NULL;
     if (!c->revocations)
-        return NEAP_ERR_NO_MEMORY;
+        return 0;
     neap_trust_set_revocations(c->tls.trust, c->revocations);
     return neap_revocations_add(c->revocations, lists, why);
 }
@@ -259,6 +261,8 @@ static int new_config(lua_State *L)
     struct span given = span_field(L, 1, "seed");
     memcpy(seed, given.data ? given.data : seed, given.size < 32 ? given.size : 32);
     c->tls.pool = c->pool;
+    c->identities.pool = c->pool;
+    c->tls.identities = &c->identities;
     c->tls.crypto = neap_crypto_new(c->pool, seed);
     if (!c->tls.crypto)
         return luaL_error(L, "no crypto");

@@ -159,7 +159,7 @@ describe("a server that asks for its certificate", function()
   it("needs none of its own, and fails for a name that there is none for", function()
     local p, question = waiting("server", { server = { asks = CERTIFICATE, certificate = {} } })
     local ok, code = answer(p, "server", question)
-    assert.same({ nil, pair.alert(40) }, { ok, code })
+    assert.same({ nil, pair.alert(112) }, { ok, code })
   end)
 
   it("asks once, also where the client has to say hello twice", function()
