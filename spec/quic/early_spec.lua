@@ -202,6 +202,7 @@ describe("0-RTT", function()
     a.done()
   end)
 
+  -- covers: rfc9001#5.6.1 rfc8446#E.5.3
   it("is not there without the option, on either side, nor without a register", function()
     local without = { early_data = 0 }
     for side, options in pairs({ client = { client = without }, server = { server = without } }) do
@@ -226,6 +227,7 @@ describe("0-RTT", function()
     server:free()
   end)
 
+  -- covers: rfc8446#E.5.4
   it("tells its owner when the answer came", function()
     local a = acquaintance()
     local p = a.connect()
@@ -376,7 +378,7 @@ describe("rejected 0-RTT", function()
     return said, streams
   end
 
-  -- covers: rfc9001#5.6.4 rfc8446#4.2.10.13 rfc8446#4.2.10.14 rfc9000#17.2.3.2
+  -- covers: rfc9001#5.6.4 rfc8446#4.2.10.13 rfc8446#4.2.10.14 rfc9000#17.2.3.2 rfc9001#4.6.2.3
   it("is forgotten: the same question on the same stream, under new keys, is read once", function()
     local a = acquaintance()
     a.server:set("early_data", 0)
@@ -515,6 +517,7 @@ describe("rejected 0-RTT", function()
     a.done()
   end)
 
+  -- covers: rfc9001#4.6.2.1
   it("is dropped by the server without a word", function()
     local a = acquaintance()
     a.server:set("early_data", 0)
@@ -530,6 +533,7 @@ describe("rejected 0-RTT", function()
     a.done()
   end)
 
+  -- covers: rfc9001#9.2.1
   it("is what becomes of every repetition of a first flight", function()
     local a = acquaintance()
     local p = a.connect()

@@ -25,6 +25,7 @@ local HELLO_EXTENSIONS = extensions({
   [10] = vector(2, 2, NUMBERS), -- supported_groups
   [13] = vector(2, 2, NUMBERS), -- signature_algorithms
   [16] = NAMES, -- application_layer_protocol_negotiation
+  [42] = empty, -- early_data
   [41] = seq(vector(2, 7, list(seq(vector(2, 1), fixed(4)))), vector(2, 33, list(vector(1, 32)))), -- pre_shared_key
   [43] = vector(1, 2, NUMBERS), -- supported_versions
   [44] = vector(2, 1), -- cookie
@@ -43,7 +44,7 @@ grammar.CLIENT_HELLO = seq(fixed(2), fixed(32), vector(1, 0), vector(2, 2, NUMBE
   vector(2, 0, HELLO_EXTENSIONS))
 grammar.SERVER_HELLO = answer(ANSWER_EXTENSIONS)
 grammar.HELLO_RETRY_REQUEST = answer(RETRY_EXTENSIONS)
-grammar.ENCRYPTED_EXTENSIONS = seq(vector(2, 0, extensions({ [0] = empty, [16] = NAMES })))
+grammar.ENCRYPTED_EXTENSIONS = seq(vector(2, 0, extensions({ [0] = empty, [16] = NAMES, [42] = empty })))
 grammar.CERTIFICATE_REQUEST = seq(vector(1, 0), vector(2, 0, extensions({})))
 grammar.CERTIFICATE = seq(vector(1, 0), vector(3, 1, list(seq(vector(3, 1), vector(2, 0, extensions({}))))))
 grammar.CERTIFICATE_VERIFY = seq(fixed(2), vector(2, 0))

@@ -9,37 +9,48 @@ local pair = require("tls.pair")
 
 local DECRYPT_ERROR = pair.alert(51)
 
-local client_config = assert(fixtures.client_config({ groups = { 0x1d, 0x17 }, resumption = true,
-  suites = { 0x1301, 0x1302 } }))
-local server_config = assert(fixtures.server_config({ groups = { 0x17 }, resumption = true }))
-
-local function handshakes()
-  return { assert(client_config:client("example.test", "client params", fixtures.now)),
-    assert(server_config:server("server params", fixtures.now)) }
+--- A client and a server: their configs, a whole handshake, which leaves sessions behind, and one that resumes.
+local function acquaintance(client_options, server_options)
+  local world = {
+    client_config = assert(fixtures.client_config(client_options)),
+    server_config = assert(fixtures.server_config(server_options)), server_options = server_options,
+  }
+  function world.handshakes()
+    return { assert(world.client_config:client("example.test", "client params", fixtures.now)),
+      assert(world.server_config:server("server params", fixtures.now)) }
+  end
+  world.whole = pair.new({ handshakes = world.handshakes() })
+  assert(world.whole:run())
+  world.saved = select(2, world.client_config:sessions())
+  world.resumed = pair.new({ handshakes = world.handshakes() })
+  assert(world.resumed:run())
+  assert(world.resumed.client:info().resumed)
+  return world
 end
 
--- A whole handshake with a HelloRetryRequest, which leaves sessions behind; and one that resumes.
-local whole = pair.new({ handshakes = handshakes() })
-assert(whole:run())
-local _, saved = client_config:sessions()
-local resumed = pair.new({ handshakes = handshakes() })
-assert(resumed:run())
-assert(resumed.client:info().resumed)
+local SUITES = { 0x1301, 0x1302 }
+local retried = acquaintance({ groups = { 0x1d, 0x17 }, resumption = true, suites = SUITES },
+  { groups = { 0x17 }, resumption = true })
+local LIMITS = { 4, 1000, 200, 300, 400, 10, 11, 30000, 65527, 1 }
+local early = acquaintance({ resumption = true, suites = SUITES, early = true, limits = LIMITS },
+  { resumption = true, early = true, limits = LIMITS })
+assert(early.resumed.client:info().early == "accepted")
 
--- The client has the sessions of the first run, or none.
-local function prepare(resumes)
-  while client_config:sessions() > 0 do
-    assert(client_config:client("example.test", "", fixtures.now)):free()
+-- The client has the sessions of the first run, or none; a server with early data has a register with room in it.
+local function prepare(world, resumes)
+  if world.server_options.early then world.server_config = assert(fixtures.server_config(world.server_options)) end
+  while world.client_config:sessions() > 0 do
+    assert(world.client_config:client("example.test", "", fixtures.now)):free()
   end
-  if resumes then assert.equal(0, client_config:load_sessions(saved)) end
+  if resumes then assert.equal(0, world.client_config:load_sessions(world.saved)) end
 end
 
 -- Runs it again with another message number `which`, or more of them: what the failure was, and whether both sides
 -- completed.
-local function run_with(which, change, resumes)
-  prepare(resumes)
+local function run_with(world, which, change, resumes)
+  prepare(world, resumes)
   local p = pair.new({
-    handshakes = handshakes(),
+    handshakes = world.handshakes(),
     filter = function(_, _, message, count) return count == which and change(message) or nil end,
   })
   local ok, failure = p:run()
@@ -71,15 +82,15 @@ local function form_of(message)
   return name, grammar[name]
 end
 
-local function refuses_mutations(original, resumes)
-  for which, seen in ipairs(original.seen) do
+local function refuses_mutations(world, resumes)
+  for which, seen in ipairs((resumes and world.resumed or world.whole).seen) do
     local name, form = form_of(seen.message)
     it(("refuses message %d, %s of the %s, where it is malformed"):format(which, name, seen.from), function()
       local mutations = grammar.mutations(form, messages.body(seen.message))
       assert.is_true(#mutations >= 4)
       for _, m in ipairs(mutations) do
         local changed = messages.build(messages.kind(seen.message), m.body)
-        local _, failure, both = run_with(which, function() return changed end, resumes)
+        local _, failure, both = run_with(world, which, function() return changed end, resumes)
         local what = ("%s: %s"):format(m.name, failure and ("%x %s"):format(failure.code, failure.reason) or "taken")
         if failure then assert.is_true(is_clean(failure), what) end
         -- A ticket is behind the handshake, and nothing signs it.
@@ -94,15 +105,15 @@ local function refuses_mutations(original, resumes)
   end
 end
 
-local function refuses_disorder(original, resumes)
-  for which, seen in ipairs(original.seen) do
+local function refuses_disorder(world, resumes)
+  for which, seen in ipairs((resumes and world.resumed or world.whole).seen) do
     local name = form_of(seen.message)
     local is_ticket = name == "NEW_SESSION_TICKET"
 
     it(("refuses message %d, %s of the %s, with the type of any other"):format(which, name, seen.from), function()
       for _, kind in ipairs(TYPES) do
         if kind ~= messages.kind(seen.message) then
-          local _, failure, both = run_with(which, function(m) return string.char(kind) .. m:sub(2) end, resumes)
+          local _, failure, both = run_with(world, which, function(m) return string.char(kind) .. m:sub(2) end, resumes)
           assert.is_truthy(failure, kind)
           assert.is_true(is_clean(failure), kind)
           if not is_ticket then assert.is_false(both) end
@@ -113,7 +124,7 @@ local function refuses_disorder(original, resumes)
     it(("refuses message %d, %s of the %s, whose header has another length"):format(which, name, seen.from),
       function()
         for _, by in ipairs({ -1, 1, -4, 256, 65536 }) do
-          local _, failure, both = run_with(which, function(m)
+          local _, failure, both = run_with(world, which, function(m)
             return m:sub(1, 1) .. messages.bytes(#m - 4 + by, 3) .. m:sub(5)
           end, resumes)
           if failure then assert.is_true(is_clean(failure)) end
@@ -123,11 +134,11 @@ local function refuses_disorder(original, resumes)
 
     if not is_ticket then
       it(("refuses message %d, %s of the %s, twice or never"):format(which, name, seen.from), function()
-        local _, failure, both = run_with(which, function(m) return m .. m end, resumes)
+        local _, failure, both = run_with(world, which, function(m) return m .. m end, resumes)
         assert.is_truthy(failure)
         assert.is_true(is_clean(failure))
         assert.is_false(both and name ~= "FINISHED")
-        _, failure, both = run_with(which, function() return "" end, resumes)
+        _, failure, both = run_with(world, which, function() return "" end, resumes)
         if failure then assert.is_true(is_clean(failure)) end
         assert.is_false(both)
       end)
@@ -136,8 +147,8 @@ local function refuses_disorder(original, resumes)
     it(("refuses message %d, %s of the %s, at every other level"):format(which, name, seen.from), function()
       for level = 0, 3 do
         if level ~= seen.level then
-          prepare(resumes)
-          local p = pair.new({ handshakes = handshakes() })
+          prepare(world, resumes)
+          local p = pair.new({ handshakes = world.handshakes() })
           local deliver, failed = p.deliver, nil
           function p:deliver(side, at, bytes)
             if self.count >= which and not failed and side ~= seen.from then
@@ -158,13 +169,17 @@ local function refuses_disorder(original, resumes)
 end
 
 describe("a handshake with HelloRetryRequest", function()
-  refuses_mutations(whole, false)
-  refuses_disorder(whole, false)
+  refuses_mutations(retried, false)
+  refuses_disorder(retried, false)
 end)
 
 describe("a handshake that resumes", function()
-  refuses_mutations(resumed, true)
-  refuses_disorder(resumed, true)
+  refuses_mutations(retried, true)
+  refuses_disorder(retried, true)
+end)
+
+describe("a handshake with early data", function()
+  refuses_mutations(early, true)
 end)
 
 describe("a client that is asked for a certificate", function()
@@ -172,11 +187,11 @@ describe("a client that is asked for a certificate", function()
 
   it("refuses a CertificateRequest that is malformed", function()
     local certificate
-    for which, seen in ipairs(whole.seen) do
+    for which, seen in ipairs(retried.whole.seen) do
       if messages.kind(seen.message) == messages.CERTIFICATE then certificate = which end
     end
     for _, m in ipairs(grammar.mutations(grammar.CERTIFICATE_REQUEST, request)) do
-      local _, failure, both = run_with(certificate, function(message)
+      local _, failure, both = run_with(retried, certificate, function(message)
         return messages.build(messages.CERTIFICATE_REQUEST, m.body) .. message
       end)
       assert.is_truthy(failure, m.name)
@@ -189,13 +204,13 @@ end)
 
 describe("the memory of both configs", function()
   it("is as it was, whatever was refused", function()
-    prepare(false)
-    local client, server = client_config:used(), server_config:used()
-    for which = 1, #whole.seen do
-      run_with(which, function(message) return message:sub(1, -2) end)
+    prepare(retried, false)
+    local client, server = retried.client_config:used(), retried.server_config:used()
+    for which = 1, #retried.whole.seen do
+      run_with(retried, which, function(message) return message:sub(1, -2) end)
     end
-    prepare(false)
-    assert.equal(client, (client_config:used()))
-    assert.equal(server, (server_config:used()))
+    prepare(retried, false)
+    assert.equal(client, (retried.client_config:used()))
+    assert.equal(server, (retried.server_config:used()))
   end)
 end)

@@ -16,8 +16,25 @@ local function trace(section)
   end
 end
 
--- What both traces have: everything from ServerHello to the secrets of the application.
-local function check_from_server_hello(schedule, value, server_hello)
+local function has(section, step)
+  for _, row in ipairs(require("spec.vectors.rfc8448")) do
+    if row[1] == section and row[2]:find(step, 1, true) then return true end
+  end
+  return false
+end
+
+-- The keys that records are protected with, which come of a secret.
+local function check_keys(value, step, secret)
+  for label, size in pairs({ key = 16, iv = 12 }) do
+    assert.equal(helper.hex(value(step, label .. " expanded")),
+      helper.hex(crypto.expand_label(256, secret, label, "", size)))
+  end
+end
+
+-- What all traces have: everything from ServerHello on. Which of them asks for the client's certificate has three
+-- messages more.
+local function check_from_server_hello(schedule, section, server_hello)
+  local value = trace(section)
   schedule:add(server_hello)
   schedule:handshake(value('extract secret "handshake"', "IKM"))
   local secrets = schedule:secrets()
@@ -27,14 +44,17 @@ local function check_from_server_hello(schedule, value, server_hello)
   assert.equal(helper.hex(value('derive secret "tls13 s hs traffic"', "expanded")),
     helper.hex(secrets.server_handshake))
   schedule:add(value("construct an EncryptedExtensions handshake", "EncryptedExtensions"))
-  schedule:add(value("construct a Certificate handshake", "Certificate"))
-  schedule:add(value("construct a CertificateVerify handshake", "CertificateVerify"))
+  check_keys(value, "{server} derive write traffic keys for handshake data", secrets.server_handshake)
+  check_keys(value, "{server} derive read traffic keys for handshake data", secrets.client_handshake)
+  local asks = has(section, "construct a CertificateRequest")
+  if asks then schedule:add(value("construct a CertificateRequest handshake", "CertificateRequest")) end
+  schedule:add(value("{server} construct a Certificate handshake", "Certificate"))
+  schedule:add(value("{server} construct a CertificateVerify handshake", "CertificateVerify"))
   assert.equal(helper.hex(value('{server} calculate finished', "finished")),
     helper.hex(schedule:finished(secrets.server_handshake)))
-  schedule:add(value("construct a Finished handshake", "Finished"))
+  schedule:add(value("{server} construct a Finished handshake", "Finished"))
   schedule:application()
-  assert.equal(helper.hex(value('{client} calculate finished "tls13 finished"', "finished")),
-    helper.hex(schedule:finished(secrets.client_handshake)))
+  local client_handshake = secrets.client_handshake
   secrets = schedule:secrets()
   assert.equal(helper.hex(value('extract secret "master"', "secret")), helper.hex(secrets.secret))
   assert.equal(helper.hex(value('derive secret "tls13 c ap traffic"', "expanded")),
@@ -42,6 +62,19 @@ local function check_from_server_hello(schedule, value, server_hello)
   assert.equal(helper.hex(value('derive secret "tls13 s ap traffic"', "expanded")),
     helper.hex(secrets.server_application))
   assert.equal(helper.hex(value('derive secret "tls13 exp master"', "expanded")), helper.hex(secrets.exporter))
+  check_keys(value, "{server} derive write traffic keys for application data", secrets.server_application)
+  check_keys(value, "{client} derive write traffic keys for application data", secrets.client_application)
+  if asks then
+    schedule:add(value("{client} construct a Certificate handshake", "Certificate"))
+    schedule:add(value("{client} construct a CertificateVerify handshake", "CertificateVerify"))
+  end
+  assert.equal(helper.hex(value('{client} calculate finished "tls13 finished"', "finished")),
+    helper.hex(schedule:finished(client_handshake)))
+  schedule:add(value("{client} construct a Finished handshake", "Finished"))
+  if has(section, 'derive secret "tls13 res master"') then
+    assert.equal(helper.hex(value('derive secret "tls13 res master"', "expanded")),
+      helper.hex((schedule:resumption("\0\0"))))
+  end
 end
 
 describe("the key schedule", function()
@@ -49,7 +82,7 @@ describe("the key schedule", function()
     local value = trace("3")
     local schedule = tls.schedule(0x1301)
     schedule:add(value("construct a ClientHello", "ClientHello"))
-    check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello"))
+    check_from_server_hello(schedule, "3", value("construct a ServerHello", "ServerHello"))
   end)
 
   it("gives the values of RFC 8448 section 5, with a HelloRetryRequest", function()
@@ -59,15 +92,24 @@ describe("the key schedule", function()
     schedule:retry()
     schedule:add(value("construct a ServerHello", "ServerHello"))
     schedule:add(value("construct a ClientHello", "ClientHello", 2))
-    check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello", 2))
+    check_from_server_hello(schedule, "5", value("construct a ServerHello", "ServerHello", 2))
   end)
+
+  local others = { ["6"] = "with a certificate of the client", ["7"] = "with session ids for middle boxes" }
+  for section, what in pairs(others) do
+    it(("gives the values of RFC 8448 section %s, %s"):format(section, what), function()
+      local value = trace(section)
+      local schedule = tls.schedule(0x1301)
+      schedule:add(value("construct a ClientHello", "ClientHello"))
+      check_from_server_hello(schedule, section, value("construct a ServerHello", "ServerHello"))
+    end)
+  end
 
   it("gives the values of RFC 8448 section 3 and 4, a session and its resumption", function()
     local value, later = trace("3"), trace("4")
     local schedule = tls.schedule(0x1301)
     schedule:add(value("construct a ClientHello", "ClientHello"))
-    check_from_server_hello(schedule, value, value("construct a ServerHello", "ServerHello"))
-    schedule:add(value("{client} construct a Finished handshake", "Finished"))
+    check_from_server_hello(schedule, "3", value("construct a ServerHello", "ServerHello"))
     local master, psk = schedule:resumption("\0\0")
     assert.equal(helper.hex(value('derive secret "tls13 res master"', "expanded")), helper.hex(master))
     assert.equal(helper.hex(later('extract secret "early"', "IKM")), helper.hex(psk))
