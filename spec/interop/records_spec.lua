@@ -24,7 +24,7 @@ local dir
 
 --- A peer starts a server: serve(options) → process, port; and a client of a port: ask(port, options) → process.
 --- Options: certificate (a name of the fixtures), group, suite (rows of the above), wants_client ("optional",
---- "required"), shows_client, times, keeps and resumes (a session). answer(line) is what its server says to a line;
+--- "required"), times, keeps and resumes (a session). answer(line) is what its server says to a line;
 --- ask_twice(port, first, second) has its client come twice, for which first and second are called with the process
 --- (and whether the client says nothing) and give it back.
 local peers = {}
@@ -73,12 +73,10 @@ local function openssl_peer(program)
 
   -- A line at first, then what comes, until we close.
   function peer.ask(port, options)
-    local certificate, key = files("client")
-    local shows = options.shows_client and ("-cert %s -key %s"):format(certificate, key) or ""
     local session = ("%s/%d.session"):format(dir, port)
     local kept = options.keeps and "-sess_out " .. session or options.resumes and "-sess_in " .. session or ""
     return start("sh -c " .. quote(("echo ping | %s s_client -connect 127.0.0.1:%d -servername example.test "
-      .. "-no_middlebox -verify_return_error -ign_eof %s %s %s %s"):format(program, port, words(options), shows, kept,
+      .. "-no_middlebox -verify_return_error -ign_eof %s %s %s"):format(program, port, words(options), kept,
       options.words or "")))
   end
 
@@ -122,10 +120,8 @@ function gnutls.answer(line) return line end
 
 -- It ends with its input, which therefore does not end.
 function gnutls.ask(port, options)
-  local certificate, key = files("client")
-  local shows = options.shows_client and ("--x509certfile %s --x509keyfile %s"):format(certificate, key) or ""
   local input = ("%s/%d.input"):format(dir, math.random(1e9))
-  local words = ("%s %s %s"):format(gnutls_words(options), shows, options.resumes and "--resume --waitresumption" or "")
+  local words = gnutls_words(options) .. (options.resumes and " --resume --waitresumption" or "")
   return start("sh -c " .. quote(("mkfifo %s; exec 3<>%s; echo ping >&3; exec gnutls-cli --port %d "
     .. "--sni-hostname example.test --verify-hostname example.test --x509cafile %s/ca.pem %s 127.0.0.1 <&3"):format(
     input, input, port, dir, words)))
@@ -146,7 +142,6 @@ local function python_call(role, port, name, options)
   local words = { "times=" .. (options.times or 1) }
   if options.group then table.insert(words, "group=" .. options.group.python) end
   if options.wants_client then table.insert(words, "client_cert=" .. options.wants_client) end
-  if options.shows_client then table.insert(words, "client_cert=shown") end
   return start(("python3 %s/spec/interop/records_peer.py %s %d %s %s %s/ca.pem %s"):format(
     helper.source_dir, role, port, certificate, key, dir, table.concat(words, " ")))
 end
