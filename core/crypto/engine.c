@@ -5,8 +5,11 @@
 #include "neap.h"
 
 static const struct engine *const engines[] = {
+#ifdef ACCEL_VAES
+    &neap_engine_vaes512, &neap_engine_vaes256,
+#endif
 #ifdef ACCEL_X86
-    &neap_engine_vaes512, &neap_engine_vaes256, &neap_engine_aesni,
+    &neap_engine_aesni,
 #endif
 #ifdef ACCEL_ARMV8
     &neap_engine_armv8,

@@ -7,6 +7,9 @@
 #if defined(NEAP_ACCEL) && defined(__x86_64__)
 #define ACCEL_X86 1
 #endif
+#if defined(ACCEL_X86) && defined(NEAP_VAES)
+#define ACCEL_VAES 1
+#endif
 /* libcrypto has its own. */
 #if defined(ACCEL_X86) && !defined(NEAP_HAVE_LIBCRYPTO)
 #define ACCEL_SHA256 1

@@ -34,11 +34,6 @@ static struct leaf cpuid(unsigned number)
     return leaf;
 }
 
-__attribute__((target("xsave"))) static bool system_keeps(unsigned state)
-{
-    return (cpuid(1).ecx & ECX_OSXSAVE) && (_xgetbv(0) & state) == state;
-}
-
 static bool has_all(unsigned features, unsigned wanted)
 {
     return (features & wanted) == wanted;
@@ -54,6 +49,12 @@ bool neap_cpu_has_sha(void)
     return has_all(cpuid(1).ecx, ECX_SSE41) && has_all(cpuid(7).ebx, EBX_SHA);
 }
 
+#ifdef ACCEL_VAES
+__attribute__((target("xsave"))) static bool system_keeps(unsigned state)
+{
+    return (cpuid(1).ecx & ECX_OSXSAVE) && (_xgetbv(0) & state) == state;
+}
+
 bool neap_cpu_has_vaes256(void)
 {
     struct leaf leaf = cpuid(7);
@@ -67,6 +68,7 @@ bool neap_cpu_has_vaes512(void)
     return neap_cpu_has_vaes256() && has_all(cpuid(7).ebx, EBX_AVX512F | EBX_AVX512BW | EBX_AVX512VL) &&
            system_keeps(STATE_AVX512);
 }
+#endif
 #endif
 
 #ifdef ACCEL_ARMV8

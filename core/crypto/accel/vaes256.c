@@ -1,7 +1,7 @@
 /* VAES and VPCLMULQDQ on the 256 bits of AVX2. */
 #include "crypto/accel/accel.h"
 
-#ifdef ACCEL_X86
+#ifdef ACCEL_VAES
 
 #define LANES 2u
 #define GROUP 8u

@@ -1,7 +1,7 @@
 /* VAES and VPCLMULQDQ on the 512 bits of AVX-512. */
 #include "crypto/accel/accel.h"
 
-#ifdef ACCEL_X86
+#ifdef ACCEL_VAES
 
 #define LANES 4u
 #define GROUP 4u
