@@ -216,23 +216,14 @@ static bool grow_places(struct pool *pool)
     return true;
 }
 
-/* The block around a slot, if it begins in this page. */
-static struct block *find_block(const struct pool *pool, uintptr_t page, const void *room)
-{
-    size_t at = place_of(pool, page);
-
-    while (pool->places[at] && (page_of(pool, pool->places[at]) != page ||
-                                (uintptr_t)room - (uintptr_t)pool->places[at] >= block_size(pool)))
-        at = (at + 1) & (pool->place_count - 1);
-    return pool->places[at];
-}
-
-/* A block begins in the page of a slot, or in the one before. */
+/* The block around a slot: it begins in the slot's page, or in the one before. */
 static struct block *block_of(const struct pool *pool, const void *room)
 {
-    struct block *block = find_block(pool, page_of(pool, room), room);
-
-    return block ? block : find_block(pool, page_of(pool, room) - 1, room);
+    for (uintptr_t page = page_of(pool, room);; page--) {
+        for (size_t at = place_of(pool, page); pool->places[at]; at = (at + 1) & (pool->place_count - 1))
+            if ((uintptr_t)room - (uintptr_t)pool->places[at] < block_size(pool))
+                return pool->places[at];
+    }
 }
 
 /* ---- blocks */
@@ -287,7 +278,7 @@ static struct block *take_block(struct pool *pool)
     return block;
 }
 
-static void begin_block(struct pool *pool, struct supply *supply, struct block *block)
+static void begin_block(const struct pool *pool, struct supply *supply, struct block *block)
 {
     supply->newest = block;
     supply->fresh = first_slot(pool, block);
@@ -334,12 +325,10 @@ static bool add_block(struct pool *pool, uint32_t kind)
     return true;
 }
 
-/* The last slot of the block came back: its slots leave their lists, and it is as if it was never carved. Slots were
- * carved one by one, so that this costs each of them no more than that did. */
-static void recover_block(struct pool *pool, struct block *block)
+/* The slots of a block of which none is in use leave their lists: it is as if it was never carved. They were carved one by
+ * one, so that this costs each of them no more than that did. */
+static void uncarve(const struct pool *pool, struct block *block)
 {
-    struct supply *supply = &pool->supplies[block->kind];
-
     for (size_t i = 0; i < start_words(pool); i++) {
         for (uint64_t bits = block->starts[i]; bits; bits &= bits - 1) {
             size_t unit = i * 64 + (size_t)__builtin_ctzll(bits);
@@ -350,15 +339,30 @@ static void recover_block(struct pool *pool, struct block *block)
         }
         block->starts[i] = 0;
     }
-    if (block == supply->newest) {
-        begin_block(pool, supply, block);
+}
+
+/* The last slot of the block came back. */
+static void recover_block(struct pool *pool, struct block *block)
+{
+    /* As a rule it is asked for the same again; see renew_newest. */
+    if (block == pool->supplies[block->kind].newest)
         return;
-    }
+    uncarve(pool, block);
     list_remove(&block->link);
     list_append(&pool->empty, &block->link);
     pool->empty_count++;
     while (pool->empty_count > KEPT_BLOCKS && pool->empty_count > pool->block_count / KEPT_SHARE)
         give_empty_block(pool);
+}
+
+/* Something else is asked of a block that is carved and of which nothing is in use. */
+static bool renew_newest(const struct pool *pool, struct supply *supply)
+{
+    if (!supply->newest || supply->newest->used > 0)
+        return false;
+    uncarve(pool, supply->newest);
+    begin_block(pool, supply, supply->newest);
+    return true;
 }
 
 /* What this kind has already. */
@@ -378,13 +382,25 @@ static void *take_supplied(struct supply *supply, size_t class)
     return carve(supply, class);
 }
 
+/* Where to look when there was nothing: first in a block that is new to this kind, or with the other kind where there is
+ * none; then in that one's newest. */
+static struct supply *next_supply(struct pool *pool, uint32_t kind, unsigned tries)
+{
+    struct supply *own = &pool->supplies[kind], *other = &pool->supplies[KINDS - 1 - kind];
+
+    if (tries == 0)
+        return renew_newest(pool, own) || add_block(pool, kind) ? own : other;
+    return tries == 1 && renew_newest(pool, other) ? other : NULL;
+}
+
 static void *take_slot(struct pool *pool, size_t class, uint32_t kind)
 {
-    void *room = take_supplied(&pool->supplies[kind], class);
+    struct supply *supply = &pool->supplies[kind];
+    void *room = NULL;
 
-    if (room)
-        return room;
-    return take_supplied(&pool->supplies[add_block(pool, kind) ? kind : KINDS - 1 - kind], class);
+    for (unsigned tries = 0; supply && !(room = take_supplied(supply, class)); tries++)
+        supply = next_supply(pool, kind, tries);
+    return room;
 }
 
 static void give_slot(struct pool *pool, size_t class, void *room)
