@@ -9,12 +9,10 @@ static int strike(void *context, const uint8_t id[32], int64_t expires)
 
     early->strikes++;
     early->expires = expires;
-    for (size_t i = 0; i < early->struck_count; i++)
+    for (size_t i = 0; i < early->struck_count && i < STRUCK_MOST; i++)
         if (memcmp(early->struck[i], id, 32) == 0)
             return 0;
-    if (early->struck_count == sizeof early->struck / sizeof early->struck[0])
-        return 0;
-    memcpy(early->struck[early->struck_count++], id, 32);
+    memcpy(early->struck[early->struck_count++ % STRUCK_MOST], id, 32);
     return 1;
 }
 

@@ -6,9 +6,11 @@
 
 #include "tls/tls.h"
 
+#define STRUCK_MOST 64u
+
 struct unit_early {
     uint64_t limits[SESSION_LIMITS]; /* of a server's; a client's: what it takes for them */
-    uint8_t struck[64][32];          /* ids that the register has noted */
+    uint8_t struck[STRUCK_MOST][32]; /* the last ids that the register has noted */
     size_t struck_count, strikes;
     int64_t expires; /* of the last question */
 };
