@@ -28,6 +28,8 @@ enum h3_setting_id {
     SETTING_QPACK_MAX_TABLE_CAPACITY = 0x01,
     SETTING_MAX_FIELD_SECTION_SIZE = 0x06,
     SETTING_QPACK_BLOCKED_STREAMS = 0x07,
+    SETTING_ENABLE_CONNECT_PROTOCOL = 0x08,
+    SETTING_H3_DATAGRAM = 0x33,
 };
 
 struct h3_setting {
@@ -96,6 +98,9 @@ struct neap_h3 {
     uint32_t glitches; /* what a peer did in vain, ahead of what it did for good */
     uint32_t open_requests;
     bool established_reported, closed_reported;
+    bool may_be_rejected;   /* a client's streams were opened by 0-RTT, and nobody said whether it is read */
+    bool is_starting_again; /* it is not, and requests are still to be told so */
+    bool has_remembered;    /* `settings` are those of an earlier connection */
     uint64_t priority_updates; /* that came, and the requests that excuse them */
     uint64_t requests_seen;
     uint64_t partial_size; /* bytes of field sections that have arrived in part */
@@ -116,7 +121,7 @@ struct neap_h3 {
     struct h3_frame_reader control_reader;
     struct h3_payload control_payload;
     struct qpack_decoder_stream decoder_stream;
-    struct h3_setting *settings; /* the peer's */
+    struct h3_setting *settings; /* the peer's: what it sent, or before that what is remembered */
     uint64_t peer_max_field_section_size;
     uint64_t goaway_received;  /* NO_ID none */
     uint64_t peer_max_push_id; /* NO_ID none; remembered, we never push */
@@ -135,6 +140,27 @@ void neap_h3_glitch(struct neap_h3 *h3);
 
 /** The peer did something useful. */
 void neap_h3_merit(struct neap_h3 *h3, uint32_t merit);
+
+/** What a config says of the field sections that we take, in bytes; NULL: nothing. */
+uint64_t neap_h3_field_section_size(const neap_h3_config *config);
+
+/* ---- h3_early.c */
+
+/** A client whose streams may be opened before the server has answered does with the settings that it remembers. */
+void neap_h3_begin_early(struct neap_h3 *h3);
+
+/** The server has answered: where it reads no early data, the client's requests are told to be rejected and then its
+ * streams begin again. Before each look at the connection. */
+void neap_h3_settle_early(struct neap_h3 *h3);
+
+/** SETTINGS came: where they are lower than early data relied on, the connection is closed and the result not 0. */
+int neap_h3_check_early_settings(struct neap_h3 *h3, const struct h3_setting *settings, size_t count);
+
+/** Keep the server's settings with the sessions of this connection. */
+void neap_h3_remember_settings(struct neap_h3 *h3);
+
+/** Forget the settings that there are of the peer's: the defaults hold. */
+void neap_h3_drop_settings(struct neap_h3 *h3);
 
 /* ---- h3_control.c */
 

@@ -6,6 +6,13 @@
 
 #define HEADER_TIMEOUT (10 * NEAP_SECOND)
 
+uint64_t neap_h3_field_section_size(const neap_h3_config *config)
+{
+    if (!config || config->max_field_section_size == 0)
+        return LIMIT_FIELD_SECTION;
+    return config->max_field_section_size < VARINT_MAX ? config->max_field_section_size : VARINT_MAX;
+}
+
 neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
 {
     struct pool *pool = neap_conn_pool(conn);
@@ -26,17 +33,15 @@ neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
         .goaway_received = NO_ID,
         .peer_max_push_id = NO_ID,
         .peer_max_field_section_size = VARINT_MAX,
-        .max_field_section_size = LIMIT_FIELD_SECTION,
+        .max_field_section_size = neap_h3_field_section_size(config),
         .header_timeout = HEADER_TIMEOUT,
     };
-    if (config && config->max_field_section_size > 0)
-        h3->max_field_section_size =
-            config->max_field_section_size < VARINT_MAX ? config->max_field_section_size : VARINT_MAX;
     if (config && config->header_timeout > 0)
         h3->header_timeout = config->header_timeout < NEAP_NEVER / 2 ? config->header_timeout : NEAP_NEVER;
     list_init(&h3->partial);
     list_init(&h3->requests);
     list_init(&h3->ready);
+    neap_h3_begin_early(h3);
     neap_h3_open_control(h3);
     return h3;
 }
@@ -53,8 +58,7 @@ void neap_h3_free(neap_h3 *h3)
         neap_conn_release(h3->conn, h3->control);
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_payload_free(&h3->control_payload, h3->pool);
-    if (h3->settings)
-        neap_pool_free(h3->pool, h3->settings, h3->setting_count * sizeof(*h3->settings));
+    neap_h3_drop_settings(h3);
     neap_pool_free(h3->pool, h3, sizeof(*h3));
 }
 
@@ -187,6 +191,7 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
 
     *out = (neap_h3_event){0};
     neap_field_list_clear(&h3->fields, h3->pool);
+    neap_h3_settle_early(h3);
     neap_h3_open_control(h3);
     take_marks(h3);
     neap_h3_expire_sections(h3);

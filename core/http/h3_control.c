@@ -119,8 +119,9 @@ static void on_settings(struct neap_h3 *h3, struct span payload)
     struct h3_setting settings[LIMIT_SETTINGS];
     int count = parse_settings(h3, payload, settings);
 
-    if (count < 0)
+    if (count < 0 || neap_h3_check_early_settings(h3, settings, (size_t)count))
         return;
+    neap_h3_drop_settings(h3);
     if (count > 0) {
         h3->settings = neap_pool_alloc_lasting(h3->pool, (size_t)count * sizeof(settings[0]));
         if (!h3->settings) {
@@ -133,6 +134,8 @@ static void on_settings(struct neap_h3 *h3, struct span payload)
     h3->settings_received = true;
     h3->marks |= H3_MARK_SETTINGS;
     neap_h3_peer_setting(h3, SETTING_MAX_FIELD_SECTION_SIZE, &h3->peer_max_field_section_size);
+    if (!h3->is_server)
+        neap_h3_remember_settings(h3);
 }
 
 /* Requests that the server will not answer can be made again elsewhere (RFC 9114 §5.2). */

@@ -331,8 +331,8 @@ static int64_t start_request(struct neap_h3 *h3, const struct section *s, struct
 {
     neap_h3_open_control(h3);
     int64_t id = neap_conn_stream_open(h3->conn, true);
-    if (id == NEAP_ERR_STREAM_LIMIT && !neap_conn_is_established(h3->conn))
-        return NEAP_ERR_AGAIN; /* how many streams we get is told in the handshake */
+    if ((id == NEAP_ERR_STREAM_LIMIT && !neap_conn_is_established(h3->conn)) || id == NEAP_ERR_STATE)
+        return NEAP_ERR_AGAIN; /* how many streams we get is told in the handshake; or they begin again */
     if (id < 0)
         return id;
     struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);

@@ -891,6 +891,11 @@ typedef struct neap_h3_config {
     neap_time header_timeout;
 } neap_h3_config;
 
+/** What HTTP/3 will tell in SETTINGS on a server's connections of `config`, so that early data is read only when its ticket
+ * promised the same (RFC 9114 §7.2.4.2): a server with the option early_data calls it before its endpoint is made, with what
+ * neap_h3_new gets (NULL too). It is neap_config_set_session_data. 0, or NEAP_ERR_STATE as there. */
+NEAP_API int neap_config_set_h3(neap_config *config, const neap_h3_config *h3);
+
 /** Speak HTTP/3 on a connection (before or after it is established): opens the control stream when it can. `config`
  * may be NULL. NULL without memory, and when the connection has or had an HTTP/3: its control stream is one for ever.
  * The peer's streams and those of requests are HTTP/3's from then on: neap_conn_stream_send, _recv and _shutdown refuse
@@ -912,7 +917,7 @@ enum neap_h3_event_type {
     NEAP_H3_WRITABLE,    /* a body that was cut short can go on */
     NEAP_H3_GOAWAY,      /* stream is the id in the frame */
     NEAP_H3_SETTINGS,    /* the peer's SETTINGS arrived */
-    NEAP_H3_ESTABLISHED, /* the handshake is complete: once, before everything else */
+    NEAP_H3_ESTABLISHED, /* the handshake is complete: once, before everything else but what came by 0-RTT */
     NEAP_H3_CLOSED, /* the connection is over: once, and last; code as in neap_conn_close_info. What came and was not
                        polled for goes with the connection (RFC 9000 §10.2) */
 };
@@ -936,7 +941,7 @@ typedef struct neap_h3_event {
  * event of its own behind NEAP_H3_CLOSED. */
 NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
 
-/** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete), NEAP_ERR_STREAM_LIMIT (the peer
+/** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete, unless neap_conn_is_early), NEAP_ERR_STREAM_LIMIT (the peer
  * allows no more now), NEAP_ERR_ARGUMENT (fields that RFC 9114 §4.2-4.3 forbid; `fin` with a content-length above 0;
  * not a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than 256, larger than 65536 bytes or
  * than the peer takes, or 65536 streams are kept), NEAP_ERR_NO_MEMORY. Fields are copied. */

@@ -325,6 +325,16 @@ static int config_load_sessions(lua_State *L)
     return 1;
 }
 
+/* config:set_h3({ max_field_section_size = }) → true | nil, message, code: what core.h3 will be told on its connections */
+static int config_set_h3(lua_State *L)
+{
+    neap_config *config = neap_lua_check_config(L, 1)->config;
+    neap_h3_config h3;
+
+    neap_lua_check_h3_config(L, 2, &h3);
+    return neap_lua_result(L, neap_config_set_h3(config, &h3));
+}
+
 static int config_memory(lua_State *L)
 {
     neap_memory_stats stats;
@@ -400,6 +410,7 @@ void neap_lua_open_config(lua_State *L)
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},
         {"reload", neap_lua_config_reload},
+        {"set_h3", config_set_h3},
         {"certificate_pin", neap_lua_certificate_pin},
         {NULL, NULL},
     };

@@ -331,8 +331,9 @@ static void put_event(struct batch *b, const neap_h3_event *event, bool is_serve
     b->used = first + EVENT_WIDTH;
 }
 
-/* h3:events(list) -> how many places of the list are filled, and whether there may be more events. Each takes 11: its
- * kind, its stream, and what it brings. The end of a request that was told with it is not told again. */
+/* h3:events(list) -> how many places of the list are filled, whether there may be more events, and whether the requests
+ * among them came by 0-RTT. Each takes 11: its kind, its stream, and what it brings. The end of a request that was told
+ * with it is not told again. */
 static int h3_events(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_h3(L, 1);
@@ -360,7 +361,8 @@ static int h3_events(lua_State *L)
     neap_lua_conn_touch(core); /* parsing may have left answers: credit, resets, a close */
     lua_pushinteger(L, b.used);
     lua_pushboolean(L, result == NEAP_OK);
-    return 2;
+    lua_pushboolean(L, is_server && !neap_conn_is_established(core->conn));
+    return 3;
 }
 
 void neap_lua_open_events(lua_State *L)

@@ -28,26 +28,32 @@ static int h3_gc(lua_State *L)
     return 0;
 }
 
+void neap_lua_check_h3_config(lua_State *L, int index, neap_h3_config *out)
+{
+    *out = (neap_h3_config){0};
+    if (!lua_istable(L, index))
+        return;
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        if (strcmp(name, "max_field_section_size") == 0)
+            out->max_field_section_size = neap_lua_check_u64(L, -1);
+        else if (strcmp(name, "header_timeout") == 0)
+            out->header_timeout = neap_lua_check_time(L, -1);
+        else
+            luaL_error(L, "unknown option '%s'", name);
+        lua_pop(L, 1);
+    }
+}
+
 /* core.h3(conn[, { max_field_section_size =, header_timeout = }]) -> h3 | nil, message, code. A second call gives another
  * handle of the same. */
 static int core_h3(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
-    neap_h3_config config = {0};
+    neap_h3_config config;
 
-    if (lua_istable(L, 2)) {
-        lua_pushnil(L);
-        while (lua_next(L, 2) != 0) {
-            const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-            if (strcmp(name, "max_field_section_size") == 0)
-                config.max_field_section_size = neap_lua_check_u64(L, -1);
-            else if (strcmp(name, "header_timeout") == 0)
-                config.header_timeout = neap_lua_check_time(L, -1);
-            else
-                luaL_error(L, "unknown option '%s'", name);
-            lua_pop(L, 1);
-        }
-    }
+    neap_lua_check_h3_config(L, 2, &config);
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     struct conn_core **box = lua_newuserdata(L, sizeof *box);

@@ -144,6 +144,13 @@ function Config:load_sessions(saved) end
 ---@return string? message
 ---@return neap.Code? code
 function Config:reload(options) end
+--- A server's, before it listens: what core.h3 is going to be told on its connections, so that early data is read only
+--- with tickets that promised the same.
+---@param settings? { max_field_section_size: integer?, header_timeout: number? }
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Config:set_h3(settings) end
 
 ---@class neap.UdpDatagramInfo
 ---@field from string
