@@ -3,6 +3,7 @@
 local core = require "neap.core"
 local Router = require "neap.router"
 local log = require "neap.log"
+local options = require "neap.options"
 
 local App = {}
 App.__index = App
@@ -15,17 +16,28 @@ local function check_handler(handler)
   if type(handler) ~= "function" then error("a handler is a function", 3) end
 end
 
---- Adds a route for one method (any case).
-function App:route(method, pattern, handler)
-  check_handler(handler)
-  self.router:add(method:upper(), pattern, handler)
+local ROUTE = { -- what the options of a route may hold
+  early = options.row("true or false", function(value) return type(value) == "boolean" end),
+}
+
+-- A handler, perhaps behind a table of options: what Router:add takes.
+local function read_route(given, handler)
+  if type(given) ~= "table" then given, handler = {}, given end
+  options.check(given, ROUTE, "a route", 3)
+  if type(handler) ~= "function" then error("a handler is a function", 3) end
+  return handler, given.early
+end
+
+--- Adds a route for one method (any case). A table before the handler has options of the route: `early`, whether it may
+-- see requests that came by 0-RTT (GET, HEAD, OPTIONS and TRACE unless told).
+function App:route(method, pattern, given, handler)
+  self.router:add(method:upper(), pattern, read_route(given, handler))
   return self
 end
 
 for name, method in pairs { get = "GET", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE", any = "*" } do
-  App[name] = function(self, pattern, handler)
-    check_handler(handler)
-    self.router:add(method, pattern, handler)
+  App[name] = function(self, pattern, given, handler)
+    self.router:add(method, pattern, read_route(given, handler))
     return self
   end
 end
@@ -152,7 +164,7 @@ end
 local PHRASES = { [400] = "bad request", [401] = "unauthorized", [403] = "forbidden", [404] = "not found",
   [405] = "method not allowed", [406] = "not acceptable", [408] = "request timeout", [409] = "conflict",
   [410] = "gone", [412] = "precondition failed", [413] = "content too large", [415] = "unsupported media type",
-  [422] = "unprocessable content", [429] = "too many requests", [500] = "internal server error",
+  [422] = "unprocessable content", [425] = "too early", [429] = "too many requests", [500] = "internal server error",
   [501] = "not implemented", [502] = "bad gateway", [503] = "service unavailable", [504] = "gateway timeout" }
 
 local function describe(err, trace)
@@ -326,6 +338,32 @@ function App:handle(req, res)
   if started then call_hooks(self, req, res, started) end
 end
 
+-- ---- 0-RTT
+
+local SAFE = { GET = true, HEAD = true, OPTIONS = true, TRACE = true }
+
+-- Whether a request may be answered although it came by 0-RTT, where it may have been somebody else who sent it again:
+-- its route says so, or its method (RFC 8470 §3). Asked before any middleware runs, for that acts too.
+function App:_takes_early(req)
+  local route = rawget(req, "_segments") ~= false and self.router:match(req.method, req.path) or nil
+  if route and route.early ~= nil then return route.early end
+  return SAFE[req.method] or false
+end
+
+local function run_refusal(self, _, res)
+  res:_take(nil, 425, "too early\n")
+  res:_complete(not self.response_hooks)
+end
+
+-- Answers a request that came too early, without middleware: its client sends it again when the handshake is complete.
+function App:_refuse_early(req, res)
+  local started = self.response_hooks and core.now()
+  local ok, err = xpcall(run_refusal, catch, self, req, res)
+  if not ok then answer_surely(self, err, req, res) end
+  res:_over()
+  if started then call_hooks(self, req, res, started) end
+end
+
 --- Goes on with a response of handle's that did not leave as a whole; `taken` as neap.answers has it.
 function App:_go_on(req, res, taken)
   local ok, err = xpcall(res._go_on, catch, res, taken)
@@ -333,8 +371,8 @@ function App:_go_on(req, res, taken)
 end
 
 --- Serves the app; see neap.server for the options. Returns the server, or nil, message, code.
-function App:listen(options)
-  return require("neap.server").listen(self, options)
+function App:listen(given)
+  return require("neap.server").listen(self, given)
 end
 
 return App

@@ -2,6 +2,7 @@
 local core = require "neap.core"
 local asking = require "neap.asking"
 local body = require "neap.body"
+local client_early = require "neap.client_early"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
 local json = require "neap.json"
@@ -50,6 +51,9 @@ local REQUEST = { -- what a request's table may hold
   query = options.of("table"),
   timeout = OWN.timeout, progress_timeout = OWN.progress_timeout, follow = OWN.follow, trailers = options.of("table"),
   on_informational = options.of("function"),
+  early = options.row('true, false or "unsafe"', function(value)
+    return type(value) == "boolean" or value == "unsafe"
+  end),
 }
 
 -- ---- connections
@@ -164,8 +168,9 @@ local function is_refused(why)
 end
 
 --- Tries the addresses one after the other, the next when one failed or was silent for a moment;
--- the first that answers wins (RFC 8305), also when its answer is a certificate that we refuse.
-local function race(self, key, name, addresses, timeout)
+-- the first that answers wins (RFC 8305), also when its answer is a certificate that we refuse. `on_start(attempt)` is
+-- called for each that is tried.
+local function race(self, key, name, addresses, timeout, on_start)
   addresses = winner_first(self, key, addresses)
   local deadline = core.now() + timeout
   local endpoint = self._endpoint
@@ -187,7 +192,12 @@ local function race(self, key, name, addresses, timeout)
     if addresses[next_address] then
       local attempt, message, code = start_attempt(self, key, name, addresses[next_address])
       next_address = next_address + 1
-      if attempt then running[attempt] = true else failure = { message, code } end
+      if attempt then
+        running[attempt] = true
+        on_start(attempt)
+      else
+        failure = { message, code }
+      end
     end
     if not next(running) then
       if not addresses[next_address] then return nil, failure[1], failure[2] end
@@ -219,7 +229,9 @@ function Client.code_of(why)
   return why.by == "reset" and "reset" or "closed"
 end
 
-local function connection(self, target, limits)
+-- A connection to a target's authority, and whether it was there before. `offer`: what of neap.client_early may be sent
+-- while it is made.
+local function connection(self, target, limits, offer)
   local ok, message, code = config_of(self)
   if not ok then return nil, message, code end
   local key = target.authority
@@ -230,6 +242,8 @@ local function connection(self, target, limits)
   if pending then
     local waiter = task.waiter()
     pending[#pending + 1] = waiter
+    pending.offers[#pending.offers + 1] = offer
+    if offer and pending.attempt then offer:send(pending.attempt) end
     local begun = core.now()
     local attempt, reason, kind = task.await(waiter, limits:left(begun))
     -- Who connects for all may have met its own limit a hair before ours: that has words of its own.
@@ -237,7 +251,7 @@ local function connection(self, target, limits)
     if not attempt then return nil, reason, kind end
     return attempt
   end
-  pending = {}
+  pending = { offers = { offer } }
   self._connecting[key] = pending
   local addresses, attempt
   local at = target.at or target
@@ -245,7 +259,10 @@ local function connection(self, target, limits)
   if self._endpoint ~= endpoint then
     message, code = "the client was closed", "closed"
   elseif addresses then
-    attempt, message, code = race(self, key, target.host, addresses, limits:left())
+    attempt, message, code = race(self, key, target.host, addresses, limits:left(), function(started)
+      pending.attempt = started
+      for _, one in ipairs(pending.offers) do one:send(started) end
+    end)
   end
   if self._connecting[key] == pending then self._connecting[key] = nil end
   if attempt then self._pool[key] = attempt end
@@ -489,18 +506,35 @@ local function await_headers(attempt, exchange, is_kept, request, limits)
   end
 end
 
-local function once(self, method, target, request, limits)
+local once
+
+function once(self, method, target, request, limits)
   drop_abandoned()
-  local attempt, is_kept, code = connection(self, target, limits)
-  if not attempt then return nil, is_kept, code end
-  local fields, source, size = make_fields(self, method, target, request)
-  if not fields then return nil, source, size end
-  local called, exchange, message, number
-  called, exchange, message, code, number = pcall(open_stream, attempt, fields, not source and not request.trailers,
-    limits)
-  if not (called and exchange) and type(source) == "userdata" then source:close() end
-  if not called then error(exchange, 0) end
-  if not exchange then return nil, message, code, number end
+  local fields, source, size, offer
+  if client_early.is_allowed(method, request) then
+    fields, source, size = make_fields(self, method, target, request)
+    if not fields then return nil, source, size end
+    offer = client_early.offer(fields, source and source())
+  end
+  local attempt, is_kept, code = connection(self, target, limits, offer)
+  if not attempt then
+    if offer then offer:forget() end
+    return nil, is_kept, code
+  end
+  local exchange = offer and offer:settle(attempt)
+  local called, message, number
+  if exchange then
+    source, size = nil, nil
+    if offer.rest then source, size = body.source(offer.rest) end
+  else
+    fields, source, size = make_fields(self, method, target, request)
+    if not fields then return nil, source, size end
+    called, exchange, message, code, number = pcall(open_stream, attempt, fields, not source and not request.trailers,
+      limits)
+    if not (called and exchange) and type(source) == "userdata" then source:close() end
+    if not called then error(exchange, 0) end
+    if not exchange then return nil, message, code, number end
+  end
   if source or request.trailers then
     exchange.is_uploading = true
     task.go(function() send_body(exchange, source or function() end, size, request.trailers, limits) end)
@@ -508,7 +542,13 @@ local function once(self, method, target, request, limits)
   local ok
   keep(exchange, "awaited")
   called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, limits)
-  if called and ok then return Response.new(attempt, exchange, target, limits) end
+  if called and ok then
+    local response = Response.new(attempt, exchange, target, limits)
+    if response.status ~= 425 or not response.was_early then return response end
+    -- RFC 8470 §5.2: once more, and not early; the handshake is complete by now.
+    response:close()
+    return once(self, method, target, client_early.without(request), limits)
+  end
   keep(exchange, nil)
   if code ~= "closed" then break_off(exchange) end
   attempt.session:forget(exchange)
@@ -543,13 +583,14 @@ local function redirected(method, request, status, is_elsewhere)
   return method, following
 end
 
---- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an
--- open file), file (the path of one that is the body), json, form, query, trailers, timeout, progress_timeout, follow,
--- on_informational(status, headers). Waits for the response's headers; its body is read from the response:
--- to its end, or until response:close(). A response that is neither holds its part of what the server may
--- send on the connection, which PINGs keep for progress_timeout after the last read (not after `timeout`).
--- nil, message, code[, number] when there is none. Redirects lose credentials when they lead to another
--- server; a body that cannot be sent again is not redirected.
+--- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an open file), file (the
+-- path of one that is the body), json, form, query, trailers, timeout, progress_timeout, follow,
+-- on_informational(status, headers), early (true: it may leave with the first packets of a connection, where the
+-- client has early_data and a session, and its method is safe; "unsafe": whatever its method is). Waits for the
+-- response's headers; its body is read from the response: to its end, or until response:close(). A response that is
+-- neither holds its part of what the server may send on the connection, which PINGs keep for progress_timeout after
+-- the last read (not after `timeout`). nil, message, code[, number] when there is none. Redirects lose credentials
+-- when they lead to another server; a body that cannot be sent again is not redirected.
 function Client:request(method, address, request)
   task.waiter() -- misuse is told before anything is begun
   request = request or {}

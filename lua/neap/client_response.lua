@@ -197,7 +197,7 @@ function Response.new(attempt, exchange, target, limits)
   for i = 3, #list do headers[i - 2] = list[i] end
   local response = {
     status = tonumber(list[2]), headers = Headers.wrap(headers), url = target, proto = "h3",
-    peer = attempt.address, conn = attempt.conn,
+    peer = attempt.address, conn = attempt.conn, was_early = exchange.was_early or false,
     _attempt = attempt, _exchange = exchange, _limits = limits,
   }
   if owned then

@@ -87,7 +87,7 @@ function neap.static(folder, options) end
 ---@field duration number seconds
 ---@field reason string? why it was broken off
 ---@field code string?
----@alias neap.Code "again"|"argument"|"closed"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
+---@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
 
 --- Besides the options of lua/neap/meta_options.lua:
 ---@class neap.ConfigOptions: neap.NumberOptions
@@ -109,38 +109,48 @@ function neap.static(folder, options) end
 ---@field ticket_key_file? string a file with 1 to 4 keys of session tickets, a line of 64 hex digits each
 ---@field strike_file? string a server's register of the early data that was read, which all with these ticket keys share
 
+---@class neap.RouteOptions
+---@field early? boolean whether it sees requests that came by 0-RTT; GET, HEAD, OPTIONS and TRACE unless told
+
 ---@class neap.App
 local App = {}
 ---@param pattern string "/a/:name/*rest"
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:get(pattern, handler) end
+function App:get(pattern, options, handler) end
 ---@param pattern string
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:post(pattern, handler) end
+function App:post(pattern, options, handler) end
 ---@param pattern string
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:put(pattern, handler) end
+function App:put(pattern, options, handler) end
 ---@param pattern string
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:patch(pattern, handler) end
+function App:patch(pattern, options, handler) end
 ---@param pattern string
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:delete(pattern, handler) end
+function App:delete(pattern, options, handler) end
 --- Every method.
 ---@param pattern string
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:any(pattern, handler) end
+function App:any(pattern, options, handler) end
 ---@param method string
 ---@param pattern string
----@param handler neap.Handler
+---@param options neap.RouteOptions|neap.Handler
+---@param handler? neap.Handler behind options
 ---@return neap.App
-function App:route(method, pattern, handler) end
+function App:route(method, pattern, options, handler) end
 --- Middleware around routing, for all paths or for those under a pattern like "/tenant/:id".
 ---@param prefix string|neap.Middleware
 ---@param ... neap.Middleware
@@ -334,11 +344,19 @@ function task.resolve(host, port, seconds) end
 ---@field route string? the pattern that matched
 ---@field peer string "address:port"
 ---@field is_resumed boolean the client went on from an earlier TLS session
+---@field is_early boolean it came by 0-RTT and the handshake is not complete: somebody else may have sent it again
 ---@field protocol string? of an extended CONNECT
 ---@field proto "h3"
 ---@field id integer the stream
 ---@field has_body boolean
 local Request = {}
+--- Waits until the handshake of a request that came by 0-RTT is complete; nil, message, code when the client has left.
+---@param timeout? number seconds
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Request:wait_for_handshake(timeout) end
 --- Body bytes as they come; nil at the end; nil, message, code when it breaks off, and an error after that.
 ---@param max? integer
 ---@return string? bytes
@@ -497,6 +515,7 @@ function Response:failure() end
 ---@field progress_timeout? number the client's unless told
 ---@field follow? integer
 ---@field on_informational? fun(status: integer, headers: neap.Headers)
+---@field early? boolean|"unsafe" it may leave with a connection's first packets, where the client has early_data and a session: when its method is safe, or whatever it is
 
 ---@class neap.Client
 local Client = {}
@@ -553,6 +572,7 @@ function Client:close() end
 ---@field headers neap.Headers
 ---@field peer string
 ---@field proto "h3"
+---@field was_early boolean it answers a request that was sent by 0-RTT
 local ClientResponse = {}
 ---@param max? integer
 ---@return string? bytes
@@ -583,134 +603,6 @@ function ClientResponse:json(limit) end
 function ClientResponse:trailers() end
 --- Gives up what was not read yet.
 function ClientResponse:close() end
-
----@class neap.quic
-local quic = {}
----@param options neap.QuicOptions
----@return neap.Listener? listener
----@return string? message
----@return neap.Code? code
-function quic.listen(options) end
----@param address string "host:port"
----@param options neap.QuicOptions
----@return neap.Connection? connection
----@return string? message
----@return neap.Code? code
----@return integer? number
-function quic.connect(address, options) end
-
----@class neap.QuicOptions: neap.ConfigOptions
----@field host? string
----@field port? integer
----@field server_name? string
----@field timeout? number seconds until the handshake is done
----@field read_timeout? number
----@field write_timeout? number
-
----@class neap.Listener
----@field port integer
----@field address string
-local Listener = {}
----@param fn fun(connection: neap.Connection)
----@return neap.Listener
-function Listener:on_connection(fn) end
---- Reads certificates and the like again, as Server:reload_certs does.
----@return true? ok
----@return string? message
----@return neap.Code? code
-function Listener:reload_certs() end
----@param code? integer
----@param reason? string
-function Listener:close(code, reason) end
-
----@class neap.Connection
----@field peer string
----@field alpn string
----@field server_name string
-local Connection = {}
----@return fun(): neap.Stream?
-function Connection:streams() end
---- fn runs as a task for each stream of the peer's. When it returns our side is finished; when it dies of an error both
---- are broken off with code 1. A stream that is to outlive its handler is taken from streams() instead.
----@param fn fun(stream: neap.Stream)
----@return neap.Connection
-function Connection:on_stream(fn) end
----@return neap.Stream? stream
----@return string? message
----@return neap.Code? code
-function Connection:accept_stream() end
---- Waits while the peer allows no more streams, at most for write_timeout.
----@return neap.Stream? stream
----@return string? message
----@return neap.Code? code
-function Connection:open_stream() end
----@return neap.Stream? stream
----@return string? message
----@return neap.Code? code
-function Connection:open_uni_stream() end
----@return table<string, number>
-function Connection:stats() end
---- Asks the peer for a sign of life; the option `keep_alive` does so by itself.
----@return true? ok
----@return string? message
----@return neap.Code? code
-function Connection:ping() end
----@param code? integer
----@param reason? string
-function Connection:close(code, reason) end
----@return boolean
-function Connection:is_closed() end
---- Whether the handshake went on from an earlier TLS session. Connections that were made with equal options share theirs.
----@return boolean
-function Connection:is_resumed() end
---- What became of its 0-RTT.
----@return "none"|"offered"|"accepted"|"rejected"
-function Connection:early() end
----@return string? message
----@return neap.Code? code
----@return integer? number
-function Connection:error() end
-
----@class neap.Stream
----@field id integer
----@field connection neap.Connection
-local Stream = {}
---- Of a server's: whether it came by 0-RTT and the handshake is not complete yet, so that somebody may have sent it again.
----@return boolean
-function Stream:is_early() end
----@param what? integer|"*l"|"*a"
----@return string? bytes
----@return string? message
----@return neap.Code? code
----@return integer? number
-function Stream:read(what) end
----@param limit? integer
----@return string? bytes
----@return string? message
----@return neap.Code? code
-function Stream:read_all(limit) end
---- A stream that breaks off is an error, as with ClientResponse:chunks, and our side is reset with code 1; so in chunks().
----@return fun(): string?
-function Stream:lines() end
----@return fun(): string?
-function Stream:chunks() end
----@param data string
----@param options? { fin?: boolean }
----@return boolean? ok
----@return string? message
----@return neap.Code? code
----@return integer? number
-function Stream:write(data, options) end
-function Stream:finish() end
----@param code? integer
-function Stream:reset(code) end
----@param code? integer
-function Stream:stop(code) end
----@return boolean
-function Stream:is_bidirectional() end
-
---- Closes everything: servers and outgoing connections.
-function quic.close_all() end
 
 ---@class neap.json
 ---@field null any

@@ -11,6 +11,7 @@ local quic = { servers = {} }
 
 local PIECE = 65536
 local DEFAULT_LIMIT = 16 * 1024 * 1024
+local EARLY_REJECTED = { "the server did not read early data", "early" }
 local FAILED = 1 -- code of the application's with which a stream is given up whose handler fails
 
 local Connection, Stream, Listener = {}, {}, {}
@@ -185,10 +186,12 @@ end
 -- well. true, or nil, message, code[, number].
 function Stream:write(data, given)
   if type(data) ~= "string" then error("stream:write takes a string, not a " .. type(data), 2) end
+  if self._rejected then return nil, EARLY_REJECTED[1], EARLY_REJECTED[2] end
   local fin = given and given.fin or false
   local at, size = 1, #data
   while at <= size or fin do
     if self.connection._closed then return nil, self.connection:_why() end
+    if self._rejected then return nil, EARLY_REJECTED[1], EARLY_REJECTED[2] end
     local stop = math.min(at + PIECE - 1, size)
     local piece = at == 1 and stop == size and data or data:sub(at, stop)
     local last = fin and stop == size
@@ -220,6 +223,7 @@ end
 
 --- Breaks our side off with a code of the application's.
 function Stream:reset(code)
+  if self._rejected then return true end
   self._finished = true
   self:_maybe_forget()
   task.wake_at(self, "_writer")
@@ -228,6 +232,7 @@ end
 
 --- Asks the peer to stop sending; what came is dropped.
 function Stream:stop(code)
+  if self._rejected then return true end
   self._ended = true
   self:_maybe_forget()
   return self._conn:stream_shutdown(self.id, "read", code or 0)
@@ -263,6 +268,14 @@ function Stream:_give_up(code)
   if writes then self:reset(code) end
 end
 
+-- Its server has passed over what came early: it is over, and another stream has its ID then.
+function Stream:_reject()
+  self._rejected, self._ended, self._finished = true, true, true
+  self._failure = EARLY_REJECTED
+  task.wake_at(self, "_reader")
+  task.wake_at(self, "_writer")
+end
+
 -- ---- connections
 
 local function new_connection(conn, own)
@@ -283,8 +296,29 @@ local function take_stream(self, id)
   return stream
 end
 
+-- What a client sent early was not read: its streams are over, and others can be opened.
+local function begin_again(self)
+  local ours = {}
+  for id, stream in pairs(self._streams) do
+    if id % 2 == 0 then ours[id] = stream end
+  end
+  for id, stream in pairs(ours) do
+    self._streams[id] = nil
+    stream:_reject()
+  end
+  self._conn:begin_again()
+end
+
 function Connection:_pump()
   local conn = self._conn
+  if self._is_early and conn:early() ~= "offered" then
+    if conn:early() == "rejected" then begin_again(self) end
+    self._is_early = conn:is_early()
+  end
+  if conn:is_established() and self._handshakers then
+    for waiter in pairs(self._handshakers) do task.wake(waiter, true) end
+    self._handshakers = nil
+  end
   local id = conn:readable_next()
   while id do
     local stream = take_stream(self, id)
@@ -314,7 +348,9 @@ function Connection:_end()
     task.wake_at(stream, "_writer")
   end
   task.wake_at(self, "_acceptor")
-  for waiter in pairs(self._openers or {}) do task.wake(waiter, true) end
+  for _, waiters in pairs { self._openers or {}, self._handshakers or {} } do
+    for waiter in pairs(waiters) do task.wake(waiter, true) end
+  end
 end
 
 local lazy = {
@@ -414,6 +450,24 @@ function Connection:early()
   return self._conn:early()
 end
 
+--- Waits until the handshake is complete, which it is but for early data: a server knows then that what came was no
+-- repetition, a client whether its server has read it. true; nil, message, code when the connection is over, or after
+-- `timeout` seconds.
+function Connection:wait_for_handshake(timeout)
+  local begun = core.now()
+  while not self._closed and not self._conn:is_established() do
+    local waiter = task.waiter()
+    self._handshakers = self._handshakers or {}
+    self._handshakers[waiter] = true
+    if not task.await(waiter, timeout and math.max(0, timeout - (core.now() - begun))) then
+      if self._handshakers then self._handshakers[waiter] = nil end
+      return nil, "timeout: the handshake is not complete", "timeout"
+    end
+  end
+  if self._closed then return nil, self:_why() end
+  return true
+end
+
 --- Closes with a code of the application's and a reason.
 function Connection:close(code, reason)
   if self._closed then return true end
@@ -446,6 +500,7 @@ local LISTEN = {
 local CONNECT = {
   server_name = options.of("string"),
   timeout = options.timeout(30), -- until it is established
+  early = options.of("boolean"), -- do not wait for that where streams may be sent on before
   read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
 }
 
@@ -500,7 +555,7 @@ function Listener:_drive(conn)
     return
   end
   if not connection then
-    if not conn:is_established() then return end
+    if not conn:is_established() and conn:early() ~= "accepted" then return end
     connection = new_connection(conn, self._own)
     self.connections[conn] = connection
     if self._handler then task.go(self._handler, connection) end
@@ -508,7 +563,8 @@ function Listener:_drive(conn)
   connection:_pump()
 end
 
---- fn(connection) runs as a task for each connection once its handshake is done.
+--- fn(connection) runs as a task for each connection once its handshake is done, or before that, where early data is
+-- read: stream:is_early tells.
 function Listener:on_connection(fn)
   self._handler = fn
   return self
@@ -587,9 +643,11 @@ local function shared_config(given)
   return made
 end
 
---- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`,
--- `server_name`, and every option of a config; what these name is read once for equal ones, which share TLS sessions.
--- nil, message, code when it fails.
+--- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`, `server_name`, `early`,
+-- and every option of a config; what these name is read once for equal ones, which share TLS sessions. With `early`,
+-- with early_data and a session, it does not wait: what is sent at once leaves with the first packets, and who sees
+-- them can send them again. A server that does not read them ends these streams with "early"; what was sent on them
+-- is to be sent anew, on others. nil, message, code when it fails.
 function quic.connect(address, given)
   if type(address) ~= "string" then error("connect takes \"host:port\", not a " .. type(address), 2) end
   local own, config = prepare(given, CONNECT)
@@ -611,6 +669,10 @@ function quic.connect(address, given)
       local connection = new_connection(conn, own)
       connection._answer = answerers[made]
       outgoing[conn] = connection
+      if own.early and conn:is_early() then
+        connection._is_early = true
+        return connection
+      end
       local ok, reason, kind = task.wait_at(connection, "_connector", own.timeout / #addresses)
       if ok and not connection._closed then return connection end
       if ok then

@@ -1,6 +1,7 @@
 --- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
--- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first
--- asked for: headers, query, query_all, peer, is_resumed. It is the session's exchange as well.
+-- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first asked for:
+-- headers, query, query_all, peer, is_resumed; is_early: it came by 0-RTT, and the handshake is not complete, so that
+-- somebody else may have sent it again. It is the session's exchange as well.
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
@@ -56,6 +57,11 @@ function lazy:is_resumed()
   return self._session.conn:is_resumed()
 end
 
+-- Server sets it in those that are.
+function lazy.is_early()
+  return false
+end
+
 function lazy:params()
   return {}
 end
@@ -93,6 +99,19 @@ function Request.new(session, stream, fin, method, target, path, query, host, sc
     if not spelled then self._segments = false end
   end
   return setmetatable(self, Request)
+end
+
+--- Waits until the handshake of a request that came by 0-RTT is complete: it was the client itself that sent it, now
+-- and not before. true; nil, message, code[, number] when the client has left, or after `timeout` seconds.
+function methods:wait_for_handshake(timeout)
+  while self.is_early do
+    local message, code, number = self:_why_left()
+    if message then return nil, message, code, number end
+    local ok
+    ok, message, code = task.wait_at(self, "_handshake", timeout)
+    if not ok then return nil, message, code end
+  end
+  return true
 end
 
 -- The error of a body that broke off; it says itself how it is answered, when there is someone to answer.

@@ -118,8 +118,8 @@ local function parse(pattern, level)
 end
 
 --- Adds a route. `method` is upper case or "*" for any; the pattern is "/a/:name/*rest" (`*` alone
--- is named "rest").
-function Router:add(method, pattern, handler)
+-- is named "rest"); `early`: whether its handler may see what came by 0-RTT (nil: as the method says).
+function Router:add(method, pattern, handler, early)
   local node, names, rest = self.root, {}, nil
   local path = ""
   for _, part in ipairs(parse(pattern, 2)) do
@@ -140,7 +140,7 @@ function Router:add(method, pattern, handler)
   end
   node.methods = node.methods or {}
   if node.methods[method] then error("this route is there already: " .. method .. " " .. pattern, 3) end
-  node.methods[method] = { handler = handler, names = names, rest = rest, pattern = pattern }
+  node.methods[method] = { handler = handler, names = names, rest = rest, pattern = pattern, early = early }
   if not names[1] then self.exact[path] = node.methods end
 end
 

@@ -33,11 +33,12 @@ local OWN = {
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
 }
 
--- Answers a request, and ends it whatever happens, an error outside of what app:handle answers included.
-local function serve(req)
+-- Answers a request, and ends it whatever happens, an error outside of what app:handle answers included. `handle` in
+-- its place, if there is one.
+local function serve(req, handle)
   local session = req._session
   local app, res = session.server.app, Response.new(req)
-  local ok, trace = xpcall(app.handle, debug.traceback, app, req, res)
+  local ok, trace = xpcall(handle or app.handle, debug.traceback, app, req, res)
   if not ok then
     log.error(tostring(trace))
     local h3, stream = session.h3, req._stream
@@ -72,6 +73,14 @@ end
 local function begin(session, stream, ...)
   local req = Request.new(session, stream, ...)
   task.go(serve, req)
+  return req
+end
+
+local function begin_early(session, stream, ...)
+  local req = Request.new(session, stream, ...)
+  local app = session.server.app
+  req.is_early = true
+  task.go(serve, req, not app:_takes_early(req) and app._refuse_early or nil)
   return req
 end
 
@@ -150,7 +159,7 @@ local function find_certificate(config)
   return true
 end
 
-local function prepare(mine, config)
+local function prepare(mine, config, settings)
   local ok, message, code = find_certificate(config)
   if not ok then return nil, message, code end
   config.alpn = config.alpn or { "h3" }
@@ -158,6 +167,7 @@ local function prepare(mine, config)
   local made
   made, message, code = core.config(config)
   if not made then return nil, message, code end
+  if config.early_data then made:set_h3(settings) end
   local endpoint
   endpoint, message, code = task.loop():listen(made, where(mine))
   if not endpoint then return nil, message, code end
@@ -171,7 +181,8 @@ end
 -- for cert and key. Returns the server; nil, message, code when the port is in use, the certificate bad, ….
 function server.listen(app, given)
   local mine, config = options.split(given, OWN, 2)
-  local endpoint, made, code = prepare(mine, config)
+  local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout }
+  local endpoint, made, code = prepare(mine, config, settings)
   if not endpoint then
     task.not_listening(made)
     return nil, made, code
@@ -180,12 +191,13 @@ function server.listen(app, given)
   local address = endpoint:address()
   local self = setmetatable({
     app = app, endpoint = endpoint, _config = made, _given = config, sessions = {}, session_count = 0,
-    settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout },
+    settings = settings,
     busy_poll = mine.busy_poll, read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false, complaints = {},
   }, Server)
-  self.kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin, on_idle = rest }
+  self.kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin,
+    on_early_request = begin_early, on_idle = rest }
   local host = address:match("^(.*):%d+$")
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)

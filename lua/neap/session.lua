@@ -10,10 +10,11 @@ local PIECE = 65536 -- bytes given to the core at a time
 local Session = { closed = false }
 Session.__index = Session
 
---- What many sessions have alike, so that an idle one is small; each may have its own instead.
--- `on_request(session, stream, fin, method, target, path, query, host, scheme, fields, protocol)` is called for a new
--- request (servers), with what h3:events gives of it, and returns its exchange; `on_idle(session)` when the last one is
--- over; `patience` is how long a body may make no progress.
+--- What many sessions have alike, so that an idle one is small; each may have its own instead. `on_request(session,
+-- stream, fin, method, target, path, query, host, scheme, fields, protocol)` is called for a new request (servers),
+-- with what h3:events gives of it, and returns its exchange; `on_early_request` in its place for one that came by
+-- 0-RTT, which sets `is_early` in its exchange; `on_idle(session)` when the last one is over; `patience` is how long
+-- a body may make no progress.
 function Session.kind(shared)
   shared.__index = shared
   return setmetatable(shared, Session)
@@ -51,6 +52,7 @@ end
 -- The peer has left an exchange: who waits on it is woken, and `exchange:_on_lost()` called where it is set.
 local function lose(exchange)
   Session.wake(exchange)
+  if exchange.is_early then task.wake_at(exchange, "_handshake") end
   if exchange._on_lost then exchange:_on_lost() end
 end
 
@@ -119,7 +121,15 @@ end
 
 function on.settings() end
 
-function on.established() end
+-- What came early was no repetition.
+function on.established(session)
+  for _, exchange in pairs(session.exchanges) do
+    if exchange.is_early then
+      exchange.is_early = false
+      task.wake_at(exchange, "_handshake")
+    end
+  end
+end
 
 function on.closed() end
 
@@ -129,12 +139,13 @@ local spare_list = {}
 for i = 1, 32 * WIDTH do spare_list[i] = false end -- as long as it gets, and without a hash part
 
 -- Gives events to their exchanges; whether requests began.
-local function give(self, list, used)
+local function give(self, list, used, is_early)
   local has_begun = false
+  local on_request = is_early and self.on_early_request or self.on_request
   for i = 1, used, WIDTH do
     local kind, stream = list[i], list[i + 1]
     if kind == "request" then
-      self.exchanges[stream] = self.on_request(self, stream, list[i + 2], list[i + 3], list[i + 4], list[i + 5],
+      self.exchanges[stream] = on_request(self, stream, list[i + 2], list[i + 3], list[i + 4], list[i + 5],
         list[i + 6], list[i + 7], list[i + 8], list[i + 9], list[i + 10])
       self.count = self.count + 1
       has_begun = true
@@ -149,10 +160,10 @@ end
 function Session:pump()
   local h3, list, has_begun = self.h3, spare_list or {}, false
   spare_list = nil
-  local used, is_more
+  local used, is_more, is_early
   repeat
-    used, is_more = h3:events(list)
-    if used > 0 then has_begun = give(self, list, used) or has_begun end
+    used, is_more, is_early = h3:events(list)
+    if used > 0 then has_begun = give(self, list, used, is_early) or has_begun end
   until not is_more
   spare_list = list
   -- A handler may be silent for longer than a connection: PINGs keep it, as long as a request may go without progress.

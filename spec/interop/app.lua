@@ -20,4 +20,6 @@ end)
 
 app:get("/resumed", function(req) return tostring(req.is_resumed) end)
 
-assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key }))
+app:get("/early", function(req) return tostring(req.is_early) end)
+
+assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, early_data = true }))

@@ -41,18 +41,28 @@ describe("gtlsclient", function()
     end)
   end
 
-  it("resumes its sessions at neap, whose server refuses its early data", function()
-    if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
+  -- What its requests are answered that follow each other with one session file.
+  local function come_again(path, words)
     local answers = {}
     for i = 1, 3 do
       local output, status = helper.run(("timeout 20 gtlsclient -q --exit-on-all-streams-close --session-file=%s "
-        .. "--tp-file=%s --download=%s 127.0.0.1 %d https://localhost:%d/resumed"):format(dir .. "/session",
-        dir .. "/tp", dir, ctx.app_port, ctx.app_port))
+        .. "--tp-file=%s --download=%s %s 127.0.0.1 %d https://localhost:%d/%s"):format(dir .. "/session-" .. path,
+        dir .. "/tp-" .. path, dir, words, ctx.app_port, ctx.app_port, path))
       assert.equal(0, status, output)
-      answers[i] = helper.read_file(dir .. "/resumed")
-      os.remove(dir .. "/resumed")
+      answers[i] = helper.read_file(dir .. "/" .. path)
+      os.remove(dir .. "/" .. path)
     end
-    assert.same({ "false", "true", "true" }, answers)
+    return answers
+  end
+
+  it("resumes its sessions at neap", function()
+    if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
+    assert.same({ "false", "true", "true" }, come_again("resumed", "--disable-early-data"))
+  end)
+
+  it("asks an application of neap by 0-RTT, which knows it", function()
+    if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
+    assert.same({ "false", "true", "true" }, come_again("early", ""))
   end)
 
   it("sends early data to a server of neap that reads it, and is answered", function()

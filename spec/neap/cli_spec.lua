@@ -60,6 +60,7 @@ describe("neap", function()
     for words, what in pairs {
       ["fly"] = "no command fly", ["run"] = "which file", ["serve"] = "which folder", ["get"] = "which URL",
       ["get --nope https://x/"] = "unknown option %-%-nope", ["get -o"] = "needs a value",
+      ["get --early https://x/"] = "%-%-early needs %-%-sessions FILE",
       ["get --progress-timeout 0 https://x/"] = "%-%-progress%-timeout takes seconds",
       ["get --timeout soon https://x/"] = "%-%-timeout takes seconds",
       ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",

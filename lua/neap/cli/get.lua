@@ -4,6 +4,8 @@ local url = require "neap.url"
 
 local get = {}
 
+local SESSION_WAIT = 1 -- seconds
+
 local USAGE = [[
 neap get [OPTIONS] URL...
 
@@ -23,6 +25,7 @@ connection for each server, into files of the folder that -o names.
   --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
                    times, then one of them. With -k the pin alone says who the server is
   --sessions FILE  resume TLS sessions that are kept in FILE, and keep the new ones there
+  --early          with --sessions: send with the first packets (0-RTT), which others could repeat; not for -X, -d
   --timeout S      seconds that a fetch may take in all (no bound)
   --progress-timeout S  seconds without progress before giving up (30)
   -v, --verbose    tell about connection, request and response on standard error
@@ -38,6 +41,7 @@ local SPEC = {
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
   ["--pin"] = { "pins", true, many = true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
+  ["--early"] = { "early" },
   ["--progress-timeout"] = { "progress_timeout", true },
   ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
 }
@@ -78,16 +82,29 @@ local function show(response, out)
   return out:write(table.concat(lines))
 end
 
-local function tell(response, address)
+local EARLY = { none = "not offered", offered = "offered", accepted = "accepted", rejected = "rejected" }
+
+local function tell(response, address, found)
   local conn = response.conn
   local stats = conn:stats()
   local err = io.stderr
   err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", QUIC version ",
     ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
-    ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000), "\n")
+    ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
+    found.early and ", 0-RTT " .. EARLY[conn:early()] or "", "\n")
   err:write("< HTTP/3 ", response.status, "\n")
   for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
   err:write("<\n")
+end
+
+-- The session for the next time comes behind the handshake, and an early answer does not wait for that.
+local function await_sessions(conns)
+  local deadline = core.now() + SESSION_WAIT
+  for conn in pairs(conns) do
+    while not conn:is_confirmed() and not conn:is_draining() and core.now() < deadline do
+      require("neap.task").sleep(0.005)
+    end
+  end
 end
 
 -- What became of the search for the datagram size.
@@ -158,7 +175,8 @@ end
 -- Fetches one URL; the exit code.
 local function fetch(cli, client, address, found, request)
   local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
-  local own = { headers = request.headers, follow = request.follow, body = request.body, file = request.file }
+  local own = { headers = request.headers, follow = request.follow, body = request.body, file = request.file,
+    early = found.early }
   if request.default_type then
     own.headers = require("neap.headers").new(request.headers)
     if not own.headers:get("content-type") then own.headers:set("content-type", request.default_type) end
@@ -166,7 +184,8 @@ local function fetch(cli, client, address, found, request)
   if found.verbose then io.stderr:write("> ", method, " ", address, "\n") end
   local response, message = client:request(method, address, own)
   if not response then return cli.fail(1, message) end
-  if found.verbose then tell(response, address) end
+  found.conns[response.conn] = true
+  if found.verbose then tell(response, address, found) end
 
   local out, reason = open_output(found.output, address)
   if not out then
@@ -210,6 +229,7 @@ function get.main(cli, args)
     return 0
   end
   if #words == 0 then return cli.usage("get", "which URL?") end
+  if found.early and not found.sessions then return cli.usage("get", "--early needs --sessions FILE") end
   for name, flag in pairs { timeout = "--timeout", progress_timeout = "--progress-timeout" } do
     local seconds = tonumber(found[name])
     if found[name] and (not seconds or seconds <= 0) then return cli.usage("get", flag, " takes seconds") end
@@ -235,13 +255,16 @@ function get.main(cli, args)
   return cli.in_loop(function()
     local neap = require "neap"
     local client = neap.client { verify_peer = not found.insecure, ca = ca, pins = pins, session_file = found.sessions,
+      early_data = found.early,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
+    found.conns = {}
     local jobs = {}
     for i, address in ipairs(words) do
       jobs[i] = function() codes[i] = fetch(cli, client, address, found, request) end
     end
     neap.all(jobs)
+    if found.early then await_sessions(found.conns) end
     client:close()
     local code = 0
     for i = 1, #words do code = math.max(code, codes[i] or 1) end

@@ -2,7 +2,7 @@
 local serve = {}
 
 local USAGE = [[
-neap serve FOLDER [--listen ADDRESS:PORT] [--cert FILE --key FILE] [--quiet]
+neap serve FOLDER [--listen ADDRESS:PORT] [--cert FILE --key FILE] [--early] [--quiet]
 
 Serves the files of FOLDER over HTTP/3: types by name, index.html, entity tags, ranges, HEAD. Nothing outside
 of FOLDER can be reached. Listens on 4433 of all addresses unless told; without a certificate a development one
@@ -11,6 +11,7 @@ is made once and kept.
   --listen ADDRESS:PORT   where to listen (":8443", "127.0.0.1:8443", "[::1]:8443")
   --cert FILE             certificate chain, PEM
   --key FILE              its private key, PEM
+  --early                 read requests of clients that come again before the handshake is complete (0-RTT)
   --quiet                 no line per request
 ]]
 
@@ -28,7 +29,7 @@ end
 function serve.main(cli, args)
   local found, words = cli.parse(args, {
     ["--help"] = { "help" }, ["-h"] = { "help" }, ["--listen"] = { "listen", true }, ["--cert"] = { "cert", true },
-    ["--key"] = { "key", true }, ["--quiet"] = { "quiet" }, ["-q"] = { "quiet" },
+    ["--key"] = { "key", true }, ["--early"] = { "early" }, ["--quiet"] = { "quiet" }, ["-q"] = { "quiet" },
   })
   if not found then return cli.usage("serve", words) end
   if found.help then
@@ -57,7 +58,8 @@ function serve.main(cli, args)
       end)
     end
     app:any("/*path", neap.static(words[1]))
-    local server, reason = app:listen { host = host, port = port, cert = found.cert, key = found.key }
+    local server, reason = app:listen { host = host, port = port, cert = found.cert, key = found.key,
+      early_data = found.early }
     if not server then return cli.fail(1, reason) end
   end)
 end

@@ -1,0 +1,139 @@
+---@meta neap.quic
+--- Types of raw connections and streams for editors (LuaCATS). Nothing runs from here.
+
+---@class neap.quic
+local quic = {}
+---@param options neap.QuicOptions
+---@return neap.Listener? listener
+---@return string? message
+---@return neap.Code? code
+function quic.listen(options) end
+---@param address string "host:port"
+---@param options neap.QuicOptions
+---@return neap.Connection? connection
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function quic.connect(address, options) end
+
+---@class neap.QuicOptions: neap.ConfigOptions
+---@field host? string
+---@field port? integer
+---@field server_name? string
+---@field timeout? number seconds until the handshake is done
+---@field early? boolean of connect: do not wait for it where streams may be sent on before (early_data, a session)
+---@field read_timeout? number
+---@field write_timeout? number
+
+---@class neap.Listener
+---@field port integer
+---@field address string
+local Listener = {}
+---@param fn fun(connection: neap.Connection)
+---@return neap.Listener
+function Listener:on_connection(fn) end
+--- Reads certificates and the like again, as Server:reload_certs does.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Listener:reload_certs() end
+---@param code? integer
+---@param reason? string
+function Listener:close(code, reason) end
+
+---@class neap.Connection
+---@field peer string
+---@field alpn string
+---@field server_name string
+local Connection = {}
+---@return fun(): neap.Stream?
+function Connection:streams() end
+--- fn runs as a task for each stream of the peer's. When it returns our side is finished; when it dies of an error both
+--- are broken off with code 1. A stream that is to outlive its handler is taken from streams() instead.
+---@param fn fun(stream: neap.Stream)
+---@return neap.Connection
+function Connection:on_stream(fn) end
+---@return neap.Stream? stream
+---@return string? message
+---@return neap.Code? code
+function Connection:accept_stream() end
+--- Waits while the peer allows no more streams, at most for write_timeout.
+---@return neap.Stream? stream
+---@return string? message
+---@return neap.Code? code
+function Connection:open_stream() end
+---@return neap.Stream? stream
+---@return string? message
+---@return neap.Code? code
+function Connection:open_uni_stream() end
+---@return table<string, number>
+function Connection:stats() end
+--- Asks the peer for a sign of life; the option `keep_alive` does so by itself.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:ping() end
+---@param code? integer
+---@param reason? string
+function Connection:close(code, reason) end
+---@return boolean
+function Connection:is_closed() end
+--- Whether the handshake went on from an earlier TLS session. Connections that were made with equal options share theirs.
+---@return boolean
+function Connection:is_resumed() end
+--- What became of its 0-RTT.
+---@return "none"|"offered"|"accepted"|"rejected"
+function Connection:early() end
+--- Waits for the end of the handshake, which is over but for early data.
+---@param timeout? number seconds
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:wait_for_handshake(timeout) end
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Connection:error() end
+
+---@class neap.Stream
+---@field id integer
+---@field connection neap.Connection
+local Stream = {}
+--- Of a server's: whether it came by 0-RTT and the handshake is not complete yet, so that somebody may have sent it again.
+---@return boolean
+function Stream:is_early() end
+---@param what? integer|"*l"|"*a"
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Stream:read(what) end
+---@param limit? integer
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+function Stream:read_all(limit) end
+--- A stream that breaks off is an error, as with ClientResponse:chunks, and our side is reset with code 1; so in chunks().
+---@return fun(): string?
+function Stream:lines() end
+---@return fun(): string?
+function Stream:chunks() end
+---@param data string
+---@param options? { fin?: boolean }
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Stream:write(data, options) end
+function Stream:finish() end
+---@param code? integer
+function Stream:reset(code) end
+---@param code? integer
+function Stream:stop(code) end
+---@return boolean
+function Stream:is_bidirectional() end
+
+--- Closes everything: servers and outgoing connections.
+function quic.close_all() end
+
+return quic
