@@ -57,7 +57,7 @@ describe("h3", function()
     both.asking:send_request({ ":method", "PUT", ":scheme", "http", ":path", "/%61", "host", "other", "get", "" })
     both.asking:send_request({ ":method", "CONNECT", ":authority", "far:1" })
     both:pump()
-    assert.same({ 5 * 11, false }, { both.answering:events(list) })
+    assert.same({ 5 * 11, false, false }, { both.answering:events(list) })
     assert.same({ "established", "settings" }, { list[1], list[12] })
     local function at(place) return { (table.unpack or unpack)(list, place, place + 10) } end
     local first, second, third = at(23), at(34), at(45)
