@@ -296,8 +296,10 @@ static int set_ticket_keys(lua_State *L, struct config_core *core)
         size_t count = read_ticket_keys(text, text + size, keys);
         if (count == 0)
             return material_error(L, NEAP_ERR_ARGUMENT, path, "it must be 1 to 4 lines of 64 hex digits");
-        neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count);
+        int result = neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count);
         explicit_bzero(keys, sizeof keys);
+        if (result != NEAP_OK)
+            return material_error(L, result, path, "with early_data they need strike_file from the start");
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -366,8 +368,10 @@ static int set_strikes(lua_State *L, struct config_core *core)
     lua_getfield(L, 1, "early_data");
     lua_getfield(L, 1, "cert");
     lua_getfield(L, 1, "certs");
-    bool reads_early = lua_toboolean(L, -3) && !(lua_isnil(L, -2) && lua_isnil(L, -1));
-    lua_pop(L, 3);
+    lua_getfield(L, 1, "certificate");
+    bool is_server = !lua_isnil(L, -3) || !lua_isnil(L, -2) || !lua_isnil(L, -1);
+    bool reads_early = lua_toboolean(L, -4) && is_server;
+    lua_pop(L, 4);
     lua_getfield(L, 1, "strike_file");
     const char *path = lua_tostring(L, -1);
     if (path == NULL && !lua_isnil(L, -1))
