@@ -24,9 +24,9 @@ local dir
 
 --- A peer starts a server: serve(options) → process, port; and a client of a port: ask(port, options) → process.
 --- Options: certificate (a name of the fixtures), group, suite (rows of the above), wants_client ("optional",
---- "required"), times, keeps and resumes (a session). answer(line) is what its server says to a line;
---- ask_twice(port, first, second) has its client come twice, for which first and second are called with the process
---- (and whether the client says nothing) and give it back.
+--- "required"), times, keeps and resumes (a session), early_data (of its tickets). answer(line) is what its server says
+--- to a line; ask_twice(port, first, second) has its client come twice, for which first and second are called with the
+--- process (and whether the client says nothing) and give it back.
 local peers = {}
 
 local function files(name)
@@ -64,8 +64,11 @@ local function openssl_peer(program)
   function peer.serve(options)
     local certificate, key = files(options.certificate or "p256")
     local asks = { optional = "-verify 3", required = "-Verify 3 -verify_return_error" }
-    local process = start(("%s s_server -accept 127.0.0.1:0 -cert %s -cert_chain %s -key %s -rev %s %s"):format(program,
-      certificate, certificate, key, asks[options.wants_client] or "", words(options)))
+    local early = options.early_data and "-early_data -max_early_data " .. options.early_data
+    -- Its input does not end: with that it would end, where it does not reverse lines.
+    local more = ("%s %s %s"):format(early or "-rev", asks[options.wants_client] or "", words(options))
+    local process = start("sh -c " .. quote(("tail -f /dev/null | %s s_server -accept 127.0.0.1:0 -cert %s "
+      .. "-cert_chain %s -key %s %s"):format(program, certificate, certificate, key, more)))
     return process, tonumber(wait_for_log(process, "ACCEPT [^\n]*:(%d+)\n"))
   end
 
@@ -88,7 +91,7 @@ local function openssl_peer(program)
     check_ended(second(peer.ask(port, { resumes = true })), "pong")
   end
 
-  peer.is_resumed = "Reused, TLSv1.3"
+  peer.is_resumed, peer.gives_early_data = "Reused, TLSv1.3", true
   return peer
 end
 
@@ -110,8 +113,10 @@ function gnutls.serve(options)
   local certificate, key = files(options.certificate or "p256")
   local asks = { optional = "", required = "--require-client-cert --verify-client-cert" }
   local port = free_port()
-  local process = start(("gnutls-serv --echo --port %d --x509certfile %s --x509keyfile %s --x509cafile %s/ca.pem %s %s")
-    :format(port, certificate, key, dir, asks[options.wants_client] or "--disable-client-cert", gnutls_words(options)))
+  local words = ("%s %s"):format(asks[options.wants_client] or "--disable-client-cert", gnutls_words(options))
+  if options.early_data then words = ("%s --earlydata --maxearlydata %d"):format(words, options.early_data) end
+  local process = start(("gnutls-serv --echo --port %d --x509certfile %s --x509keyfile %s --x509cafile %s/ca.pem %s")
+    :format(port, certificate, key, dir, words))
   wait_for_log(process, "listening on IPv4[^\n]*done\n")
   return process, port
 end
@@ -132,7 +137,7 @@ function gnutls.ask_twice(port, first, second)
   check_ended(second(first(gnutls.ask(port, { resumes = true }), true)), "pong")
 end
 
-gnutls.is_resumed = "This is a resumed session"
+gnutls.is_resumed, gnutls.gives_early_data = "This is a resumed session", true
 
 local python = { program = "python3" }
 peers.python = python
@@ -354,6 +359,22 @@ for name, peer in pairs(peers) do
       assert.is_false(resumed)
       assert.is_nil(log:find(peer.is_resumed, 1, true))
     end)
+
+    if peer.gives_early_data then
+      -- covers: rfc9001#4.6.1.2
+      it("as server gives tickets for early data, of another size than QUIC has, which are refused", function()
+        if not helper.has_program(peer.program) then return pending("needs " .. peer.program) end
+        local process, at = peer.serve({ early_data = 16384 })
+        local config = client_config({})
+        local handshake = assert(config:client("example.test", "", fixtures.now))
+        local session = records.new(handshake, assert(records.connect(at)))
+        assert.is_true(session:run())
+        local _, failure = session:expect("no answer")
+        session:close()
+        assert.equal(0x0a, failure.code, describe_failure(failure, process)) -- PROTOCOL_VIOLATION
+        assert.equal(0, (config:sessions()))
+      end)
+    end
 
     if peer.ask_with_key then
       it("as client shows a pre-shared key that we do not know, and gets a whole handshake", function()
