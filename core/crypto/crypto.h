@@ -179,6 +179,16 @@ struct trust *neap_trust_new(struct crypto *crypto);
 void neap_trust_free(struct trust *trust);
 /** Add a PEM bundle or one DER. Certificates that cannot be parsed are skipped when others are good. */
 int neap_trust_add(struct trust *trust, struct span roots, struct failure *why);
+/** Where roots stay: `read` fills `size` bytes from an offset, or is not 0; `release` (NULL: nothing) ends it. */
+struct root_source {
+    int (*read)(void *context, uint64_t offset, uint8_t *out, size_t size);
+    void (*release)(void *context);
+    void *context;
+};
+/** Trust the roots of PEM text that `source` gives again later, a few at a time: only an index is kept. The source is the
+ * trust's when 0 is returned, which has one at most: NEAP_ERR_STATE for a second. Else as neap_trust_add. */
+int neap_trust_add_source(struct trust *trust, struct span text, const struct root_source *source,
+                          struct failure *why);
 int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32]);
 /** What a pin of the first certificate of PEM text or DER is. 0, NEAP_ERR_CERTIFICATE or NEAP_ERR_NO_MEMORY. */
 int neap_certificate_digest_key(struct crypto *crypto, struct span certificate, uint8_t sha256[32]);

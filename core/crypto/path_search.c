@@ -21,6 +21,7 @@ struct search {
     uint32_t visited;                 /* certificates of the chain that are on the path, by bit */
     unsigned work_left;               /* for signatures: see signature_work */
     unsigned names_left;              /* see neap_names_check */
+    struct loaded_roots loaded;       /* of those that stay in a file */
     const char *spent;                /* which budget is spent: the search is over */
     const struct certificate *misfit; /* one that has the name of an issuer, and not its signature */
     struct chain_cost *cost;
@@ -232,7 +233,7 @@ static bool is_root(const struct trust *trust, const struct certificate *c)
         if (span_equal(trust->roots[i].der, c->der))
             return true;
     }
-    return false;
+    return neap_bundle_has(&trust->bundle, c);
 }
 
 /* How well an issuer fits by the identifiers of keys (RFC 5280 §4.2.1.1, §4.2.1.2). They prove nothing and forbid
@@ -268,6 +269,11 @@ static bool find_issuer(struct search *s, size_t depth, unsigned below, enum key
 
     for (size_t i = 0; i < query->trust->count; i++) {
         if (add_to_path(s, depth, &query->trust->roots[i], true, below, fit) && is_good_path(s, depth + 1))
+            return true;
+    }
+    neap_bundle_load(query->crypto->pool, &query->trust->bundle, s->path[depth - 1]->issuer, &s->loaded);
+    for (size_t i = 0; i < s->loaded.count; i++) {
+        if (add_to_path(s, depth, &s->loaded.certificates[i], true, below, fit) && is_good_path(s, depth + 1))
             return true;
     }
     for (size_t i = 1; i < query->count; i++) {
@@ -322,6 +328,18 @@ static int refuse_issuer(const struct search *s, struct failure *why)
         query->count == 1 ? ", and no other certificate came with it" : "");
 }
 
+/* What came of a search. */
+static int conclude(const struct search *s, bool is_found, struct failure *why)
+{
+    if (is_found)
+        return 0;
+    if (s->spent)
+        return certificate_fail(why, BAD_CERTIFICATE, s->spent);
+    if (s->why.code)
+        return neap_fail(why, s->why.code, s->why.reason);
+    return refuse_issuer(s, why);
+}
+
 int neap_path_find(const struct path_query *query, struct chain_cost *cost, struct failure *why)
 {
     struct search s = {.query = query,
@@ -331,11 +349,7 @@ int neap_path_find(const struct path_query *query, struct chain_cost *cost, stru
                        .cost = cost};
 
     _Static_assert(LIMIT_TLS_CHAIN <= 32, "a bit for each certificate of a chain");
-    if (find_path(&s, 1, 0))
-        return 0;
-    if (s.spent)
-        return certificate_fail(why, BAD_CERTIFICATE, s.spent);
-    if (s.why.code)
-        return neap_fail(why, s.why.code, s.why.reason);
-    return refuse_issuer(&s, why);
+    int rc = conclude(&s, find_path(&s, 1, 0), why);
+    neap_loaded_roots_free(query->crypto->pool, &s.loaded);
+    return rc;
 }

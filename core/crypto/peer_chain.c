@@ -182,9 +182,9 @@ int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, 
     unsigned extended_usage = peer_is_server ? EXTENDED_SERVER : EXTENDED_CLIENT;
 
     chain->cost = (struct chain_cost){0};
-    if (!trust || (trust->count == 0 && trust->pin_count == 0))
+    if (!trust || (neap_trust_count(trust) == 0 && trust->pin_count == 0))
         return certificate_fail(why, UNKNOWN_CA, "nothing is trusted: no root certificates and no pins");
-    if (trust->count > 0) {
+    if (neap_trust_count(trust) > 0) {
         /* What costs nothing first. */
         int error = check_leaf(chain, name, extended_usage, wall_clock, why);
         if (!error)

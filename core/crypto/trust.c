@@ -24,6 +24,7 @@ void neap_trust_free(struct trust *trust)
     struct pool *pool = trust->pool;
     for (size_t i = 0; i < trust->count; i++)
         neap_certificate_release(pool, trust->roots[i].der);
+    neap_bundle_free(pool, &trust->bundle);
     neap_pool_free(pool, trust->roots, trust->capacity * sizeof(*trust->roots));
     neap_pool_free(pool, trust->pins, trust->pin_capacity * sizeof(*trust->pins));
     neap_pool_free(pool, trust, sizeof(*trust));
@@ -92,6 +93,23 @@ int neap_trust_add(struct trust *trust, struct span roots, struct failure *why)
     return good ? 0 : neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no certificate that can be parsed");
 }
 
+int neap_trust_add_source(struct trust *trust, struct span text, const struct root_source *source,
+                          struct failure *why)
+{
+    struct root_bundle bundle = {0};
+
+    if (trust->bundle.count > 0)
+        return neap_fail(why, NEAP_ERR_STATE, "there is a file of roots already");
+    int rc = neap_bundle_index(trust->pool, &bundle, text, why);
+    if (rc) {
+        neap_bundle_free(trust->pool, &bundle);
+        return rc;
+    }
+    trust->bundle = bundle;
+    trust->bundle.source = *source;
+    return 0;
+}
+
 int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32])
 {
     if (trust->pin_count >= LIMIT_PINS)
@@ -126,7 +144,7 @@ int neap_certificate_digest_key(struct crypto *crypto, struct span certificate, 
 
 size_t neap_trust_count(const struct trust *trust)
 {
-    return trust->count;
+    return trust->count + trust->bundle.count;
 }
 
 size_t neap_trust_pin_count(const struct trust *trust)
@@ -143,13 +161,16 @@ void neap_trust_set_revocations(struct trust *trust, struct revocations *revocat
 static const uint8_t *digest_of(struct trust *trust)
 {
     struct hash_state state;
-    size_t count = trust->count + trust->pin_count + (trust->revocations ? trust->revocations->count : 0);
+    size_t count =
+        neap_trust_count(trust) + trust->pin_count + (trust->revocations ? trust->revocations->count : 0);
 
     if (trust->digested == count && trust->digested > 0)
         return trust->digest;
     neap_hash_start(&state, HASH_SHA256);
     for (size_t i = 0; i < trust->count; i++)
         neap_hash_update(&state, trust->roots[i].der);
+    for (size_t i = 0; i < trust->bundle.count; i++)
+        neap_hash_update(&state, span_of(trust->bundle.entries[i].digest, 32));
     for (size_t i = 0; i < trust->pin_count; i++)
         neap_hash_update(&state, span_of(trust->pins[i], sizeof trust->pins[i]));
     neap_revocations_hash(trust->revocations, &state);

@@ -2,12 +2,14 @@
 #ifndef NEAP_CRYPTO_TRUST_H
 #define NEAP_CRYPTO_TRUST_H
 
+#include "crypto/bundle.h"
 #include "crypto/revocation.h"
 
 struct trust {
     struct pool *pool;
     struct certificate *roots; /* each owns its DER */
     size_t count, capacity;
+    struct root_bundle bundle; /* roots that stay in their file */
     uint8_t (*pins)[32];
     size_t pin_count, pin_capacity;
     struct revocations *revocations; /* somebody else's; NULL: none */

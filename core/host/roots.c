@@ -4,16 +4,66 @@
 #include "quic/config.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define KEPT_IN_FILE 16384u /* bytes from which roots stay in their file: a few are as well in memory */
+
+/* A file that stays open. */
+static int read_at(void *context, uint64_t offset, uint8_t *out, size_t size)
+{
+    int fd = (int)(intptr_t)context;
+
+    while (size > 0) {
+        ssize_t got = pread(fd, out, size, (off_t)offset);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return -1;
+        out += got;
+        offset += (uint64_t)got;
+        size -= (size_t)got;
+    }
+    return 0;
+}
+
+static void close_file(void *context)
+{
+    close((int)(intptr_t)context);
+}
+
+/* Index a large file of PEM text; anything but 0 and no memory: it is read as a whole. */
+static int add_ca_index(neap_config *config, const char *path, const void *text, size_t size,
+                        const char **why)
+{
+    if (size < KEPT_IN_FILE)
+        return NEAP_ERR_UNSUPPORTED;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct root_source source = {.read = read_at, .release = close_file, .context = (void *)(intptr_t)fd};
+
+    if (fd < 0)
+        return NEAP_ERR_SYSTEM;
+    int rc = neap_config_add_ca_source(config, span_of(text, size), &source, why);
+    if (rc)
+        close(fd);
+    return rc;
+}
 
 static int add_ca_file(neap_config *config, const char *path, const char **why)
 {
     size_t size = 0;
     void *roots = neap_file_read(path, &size, why);
-    int rc = roots ? neap_config_add_ca(config, roots, size, why) : NEAP_ERR_SYSTEM;
 
+    if (!roots)
+        return NEAP_ERR_SYSTEM;
+    int rc = add_ca_index(config, path, roots, size, why);
+    if (rc && rc != NEAP_ERR_NO_MEMORY)
+        rc = neap_config_add_ca(config, roots, size, why);
     free(roots);
     return rc;
 }

@@ -59,6 +59,9 @@ void neap_conn_wake(neap_conn *conn);
 /** A chain and its key (empty: it is elsewhere) with the config's crypto: 0 and *out, or a negative code and *why. */
 int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct identity **out,
                               const char **why);
+/** Trust the roots of PEM text that stay in their file (neap_trust_add_source). */
+int neap_config_add_ca_source(neap_config *config, struct span text, const struct root_source *source,
+                              const char **why);
 /** Whether a client with this config would verify, but has nothing to verify with. */
 bool neap_config_lacks_trust(const neap_config *config);
 

@@ -59,3 +59,14 @@ void neap_config_end_reload(neap_config *config, bool take)
     neap_pool_free_secret(config->pool, kept, sizeof *kept);
     config->kept = NULL;
 }
+
+int neap_config_add_ca_source(neap_config *config, struct span text, const struct root_source *source,
+                              const char **why)
+{
+    struct failure failure = {0};
+    int rc = neap_trust_add_source(config->tls.trust, text, source, &failure);
+
+    if (rc && why)
+        *why = failure.reason;
+    return rc;
+}

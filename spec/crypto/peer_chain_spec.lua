@@ -683,11 +683,12 @@ describe("peer chain", function()
       signatures, names = cost({ "many's", "many" }, { "root" })
       assert.same({ 2, 65536 }, { signatures, names })
       -- Where the path ends nowhere, or its signatures are another's, no name is looked at.
-      local untrusted = "the certificate was not issued by an authority that is trusted: its issuer \"%s\" "
-        .. "is not among them"
-      assert.same({ 1, 0, untrusted:format("root") }, { cost({ "many's", "many" }, { "other root" }) })
+      local untrusted = "the certificate was not issued by an authority that is trusted: "
+      assert.same({ 1, 0, untrusted .. 'its issuer "root" is not among them' },
+        { cost({ "many's", "many" }, { "other root" }) })
       issue({ name = "false many", subject = "/CN=many", extensions = CA })
-      assert.same({ 1, 0, untrusted:format("many") }, { cost({ "many's", "false many" }, { "root" }) })
+      assert.same({ 1, 0, untrusted .. 'under "many\'s" is not the signature of the "many" that is known' },
+        { cost({ "many's", "false many" }, { "root" }) })
     end)
   end)
 
