@@ -362,6 +362,39 @@ describe("0-RTT on a bad path", function()
   end)
 end)
 
+describe("0-RTT to a server that asks for its certificate", function()
+  it("waits for the answer, and is read at once behind it", function()
+    local CERTIFICATE = 4
+    local client, server = config(nil, 31, false), config(nil, 32, true)
+    assert.equal(0, server:ask(CERTIFICATE))
+    local function asked(p) return p.server and p.server:question() ~= nil end
+    local function reply(p) assert.equal(0, p.server:answer(CERTIFICATE, p.server:question().id)) end
+    local p = net.pair({ client_config = client, server_config = server })
+    assert.is_true(p:run(asked))
+    reply(p)
+    p:handshake():settle(100 * MS):free()
+
+    p = net.pair({ client_config = client, server_config = server, seed = 2 })
+    local id = ask(p, ("x"):rep(3000))
+    assert.is_true(p:run(asked))
+    p:settle(5 * MS)
+    assert.equal("none", p.server:info().early)
+    assert.is_true(p.server:stats().kept >= 3)
+    assert.is_nil((p.server:readable_next()))
+    p.server:news()
+    reply(p)
+    assert.equal("accepted", p.server:info().early)
+    assert.equal(3000, p.server:stats().stream_bytes_received)
+    assert.is_true(p.server:news() % 4 >= 2) -- readable
+    local text, streams = answer(p, id)
+    assert.equal("answer to 3000", text)
+    assert.is_true(streams[id].early)
+    p:free()
+    client:free()
+    server:free()
+  end)
+end)
+
 describe("rejected 0-RTT", function()
   -- The client lets go of what it had, begins again and asks once more.
   local function replay(p, text)
