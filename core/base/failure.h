@@ -18,4 +18,9 @@ static inline int neap_fail(struct failure *why, int code, const char *reason)
     return code;
 }
 
+/* Builds without reasons have the codes, and names for them, but not one text for each way to fail. */
+#ifdef NEAP_NO_REASONS
+#define neap_fail(why, code, reason) neap_fail(why, code, ((void)(reason), ""))
+#endif
+
 #endif

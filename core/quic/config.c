@@ -194,12 +194,14 @@ int neap_config_set_alpn(neap_config *config, const char *const *names, size_t c
     return 0;
 }
 
-/* Hand a failure of the crypto seam to a caller who wants text. */
+/* Hand a failure of the crypto seam to a caller who wants text, also in builds without reasons. */
 static int say_why(const struct failure *failure, const char **why)
 {
+    int error = failure->code < 0 ? failure->code : NEAP_ERR_CERTIFICATE;
+
     if (why)
-        *why = failure->reason;
-    return failure->code < 0 ? failure->code : NEAP_ERR_CERTIFICATE;
+        *why = failure->reason && failure->reason[0] ? failure->reason : neap_strerror(error);
+    return error;
 }
 
 /* Whichever certificate clients ask for: the rate is that of the key that takes longest. */

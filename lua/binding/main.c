@@ -78,12 +78,15 @@ static void push_arguments(lua_State *L, int argc, char **argv)
 }
 
 /* Blocks of a config's pool are mapped one by one, so that one that is given back is the system's again: between others in
- * the heap of malloc it would stay. Whoever sets malloc's own variables knows better. */
+ * the heap of malloc it would stay. There it would be where the heap has room for it at its end, so it gets less. Whoever
+ * sets malloc's own variables knows better. */
 static void prepare_malloc(void)
 {
 #ifdef __GLIBC__
-    if (!getenv("GLIBC_TUNABLES") && !getenv("MALLOC_MMAP_THRESHOLD_"))
-        mallopt(M_MMAP_THRESHOLD, 65536 - 1024);
+    if (getenv("GLIBC_TUNABLES") || getenv("MALLOC_MMAP_THRESHOLD_"))
+        return;
+    mallopt(M_MMAP_THRESHOLD, 65536 - 1024);
+    mallopt(M_TOP_PAD, 32768);
 #endif
 }
 
