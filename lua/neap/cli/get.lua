@@ -21,6 +21,7 @@ connection for each server, into files of the folder that -o names.
   -L, --location   follow up to 10 redirects
   -f, --fail       exit with 1 when the status is 400 or more
   -k, --insecure   do not verify the server's certificate
+  --crl FILE       refuse what this revocation list names
   --ca FILE        trust the certificates in FILE (or folder) instead of the system's
   --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
                    times, then one of them. With -k the pin alone says who the server is
@@ -39,6 +40,7 @@ local SPEC = {
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
+  ["--crl"] = { "crl", true },
   ["--pin"] = { "pins", true, many = true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
   ["--early"] = { "early" },
@@ -254,8 +256,8 @@ function get.main(cli, args)
 
   return cli.in_loop(function()
     local neap = require "neap"
-    local client = neap.client { verify_peer = not found.insecure, ca = ca, pins = pins, session_file = found.sessions,
-      early_data = found.early,
+    local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins,
+      session_file = found.sessions, early_data = found.early,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
     found.conns = {}
