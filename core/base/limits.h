@@ -30,8 +30,9 @@
 #define LIMIT_RANDOM_BYTES 65536u /* from one seed of the generator */
 #define LIMIT_RANDOM_SECONDS 300  /* it serves handshakes for so long */
 #define LIMIT_TRUSTED_ROOTS 4096u /* root certificates of one config; a system has about 150 */
-#define LIMIT_PINS 64u            /* pinned keys of one config */
-#define LIMIT_IDENTITIES 4096u    /* certificates of a server's config, */
+#define LIMIT_OCSP_RESPONSE 16384u     /* bytes of one that a server shows */
+#define LIMIT_PINS 64u                 /* pinned keys of one config */
+#define LIMIT_IDENTITIES 4096u         /* certificates of a server's config, */
 #define LIMIT_IDENTITY_NAMES 65536u    /* and names in all of them */
 #define LIMIT_ANSWERED_IDENTITIES 256u /* that the application gave for names, kept for certificate_ttl */
 #define LIMIT_REVOCATION_LISTS 64u     /* of one config */

@@ -7,6 +7,7 @@
 #include "crypto/engine.h"
 
 struct provider;
+struct mlkem768;
 struct verified;
 
 struct crypto {
@@ -17,6 +18,7 @@ struct crypto {
     uint64_t scratch[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
     const struct provider *provider;      /* of public-key cryptography */
     void *library;                        /* the provider's own */
+    const struct mlkem768 *mlkem768;      /* NULL: the library has none */
     struct verified *verified;            /* see verified.h; NULL until there is one */
     char explanation[LIMIT_CLOSE_REASON]; /* the last that neap_certificate_explain wrote */
 };

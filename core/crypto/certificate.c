@@ -144,6 +144,8 @@ static void parse_extended_usage(struct reader *r, struct certificate *c)
             c->extended_usage |= EXTENDED_SERVER;
         else if (span_equal(oid, OID("\x2b\x06\x01\x05\x05\x07\x03\x02")))
             c->extended_usage |= EXTENDED_CLIENT;
+        else if (span_equal(oid, OID("\x2b\x06\x01\x05\x05\x07\x03\x09")))
+            c->extended_usage |= EXTENDED_OCSP;
         else if (span_equal(oid, OID("\x55\x1d\x25\x00")))
             c->extended_usage |= EXTENDED_ANY;
     }

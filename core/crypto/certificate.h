@@ -9,7 +9,12 @@ enum key_usage { /* RFC 5280 §4.2.1.3, by bit number */
                  USAGE_CERTIFICATE_SIGN = 1u << 5,
                  USAGE_CRL_SIGN = 1u << 6,
 };
-enum extended_usage { EXTENDED_SERVER = 1u << 0, EXTENDED_CLIENT = 1u << 1, EXTENDED_ANY = 1u << 2 };
+enum extended_usage {
+    EXTENDED_SERVER = 1u << 0,
+    EXTENDED_CLIENT = 1u << 1,
+    EXTENDED_ANY = 1u << 2,
+    EXTENDED_OCSP = 1u << 3,
+};
 
 enum key_kind { KEY_RSA, KEY_P256, KEY_P384, KEY_P521, KEY_ED25519 };
 struct key_info {

@@ -15,7 +15,7 @@ struct crypto;
 #define CRYPTO_MAX_KEY 32u
 #define CRYPTO_TAG 16u
 #define CRYPTO_IV 12u
-#define CRYPTO_MAX_SHARE 1216u    /* room for a KEM-sized key share later */
+#define CRYPTO_MAX_SHARE 1216u    /* an encapsulation key of ML-KEM-768 and a key of X25519 */
 #define CRYPTO_MAX_SIGNATURE 512u /* RSA-4096 */
 
 /** NULL without memory. `seed` starts the generator (see crypto_random). */
@@ -99,12 +99,24 @@ int neap_aead_open(struct crypto *crypto, enum crypto_suite suite, const uint8_t
 
 /* ---- key exchange, shaped as a KEM: the client makes a share, the server answers with a share and a secret */
 
-enum crypto_group { GROUP_SECP256R1 = 0x0017, GROUP_SECP384R1 = 0x0018, GROUP_X25519 = 0x001d };
-bool neap_group_is_supported(uint16_t group);
+enum crypto_group {
+    GROUP_SECP256R1 = 0x0017,
+    GROUP_SECP384R1 = 0x0018,
+    GROUP_X25519 = 0x001d,
+    GROUP_X25519MLKEM768 = 0x11ec, /* draft-ietf-tls-ecdhe-mlkem */
+};
+/** Whether neap knows the group, with this build's libraries or others. */
+bool neap_group_is_known(uint16_t group);
+/** Whether shares of it can be made: ML-KEM is in the newest of libraries only. */
+bool neap_group_is_supported(const struct crypto *crypto, uint16_t group);
+/** The group of a name of IANA's registry (whatever the case of its letters), 0 when it is unknown. */
+uint16_t neap_group_find(const char *name);
+/** The name, NULL for an unknown group. */
+const char *neap_group_name(uint16_t group);
 
 struct key_share {
     uint16_t group;
-    uint8_t private_key[64];
+    uint8_t private_key[96]; /* of ML-KEM its seed, then the one of X25519 */
     uint8_t public_key[CRYPTO_MAX_SHARE];
     size_t public_size, private_size;
 };
@@ -114,6 +126,9 @@ int neap_share_generate(struct crypto *crypto, uint16_t group, struct key_share 
  * NEAP_ERR_CRYPTO for a point not on the curve or an all-zero result. */
 int neap_share_encapsulate(struct crypto *crypto, uint16_t group, struct span peer, struct key_share *ours,
                            uint8_t *secret, size_t *secret_size);
+/** The share of X25519 that is a part of a hybrid one: both may be offered at once, with the same key
+ * (draft-ietf-tls-hybrid-design §3.2). The caller wipes it. */
+void neap_share_x25519(const struct key_share *hybrid, struct key_share *out);
 /** Client: the shared secret from the server's public key. */
 int neap_share_decapsulate(struct crypto *crypto, const struct key_share *ours, struct span peer,
                            uint8_t *secret, size_t *secret_size);
@@ -143,6 +158,17 @@ void neap_identity_free(struct identity *identity);
 size_t neap_identity_chain_count(const struct identity *identity);
 /** The DER of a certificate of the chain, leaf first. */
 struct span neap_identity_chain(const struct identity *identity, size_t index);
+/** An OCSP response about the leaf in DER (RFC 6960), to be shown with it: copied; empty: none any more. It has to be one of
+ * success and about the leaf; whether its signature is good is for clients to find. 0; NEAP_ERR_CERTIFICATE, NEAP_ERR_LIMIT,
+ * NEAP_ERR_NO_MEMORY: then the one before stays. */
+int neap_identity_set_staple(struct identity *identity, struct span response, struct failure *why);
+/** It, until the time of its next update; then and without one empty. */
+struct span neap_identity_staple(const struct identity *identity, int64_t wall_clock);
+/** A message that was made of the chain once, with or without the staple, to be sent in every handshake: false before. Empty:
+ * it was found not to be worth while. */
+bool neap_identity_compressed(const struct identity *identity, bool with_staple, struct span *bytes);
+/** Keep it: the identity's from now on, in a room of the pool's of exactly its size (or empty), and freed with it. */
+void neap_identity_set_compressed(struct identity *identity, bool with_staple, struct span bytes);
 /** Whether the leaf's subject alternative names (or, without any, its common name) match a DNS name. */
 bool neap_identity_matches(const struct identity *identity, const char *name);
 /** About how many handshakes a core of a server signs in a second with this key and its library; 0: nobody knows, the key
@@ -204,9 +230,11 @@ void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds
 void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
-/** A digest of all roots, pins and revocation lists and of whether chains are verified: what a server was known by once
+/* Whether a server is asked for an OCSP response (RFC 6960) about its certificate, and what it is without one. */
+enum staple_demand { STAPLE_IGNORED, STAPLE_IF_PRESENT, STAPLE_REQUIRED };
+/** A digest of all roots, pins and revocation lists and of whether chains are verified, and how: what a server was known by once
  * it is known by again, as long as this is the same. `trust` may be NULL. It is kept, so that asking again costs nothing. */
-void neap_trust_fingerprint(struct trust *trust, bool verifies, uint8_t out[32]);
+void neap_trust_fingerprint(struct trust *trust, bool verifies, enum staple_demand demand, uint8_t out[32]);
 
 /** A peer's parsed chain, while its handshake runs. */
 struct peer_chain;
@@ -221,6 +249,9 @@ void neap_peer_chain_free(struct peer_chain *chain);
  * unsupported_certificate 43, certificate_unknown 46; the reason lives until the next check with this crypto. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
+/** The response that came (empty: none), which stays the caller's until the chain was verified. neap_peer_chain_verify then
+ * refuses with certificate_revoked 44 or bad_certificate_status_response 113 as well; it takes two more signatures. */
+void neap_peer_chain_set_staple(struct peer_chain *chain, struct span response, enum staple_demand demand);
 /** Check nothing but that the leaf's key is one of the pins. 0 also when there are none (trust may be NULL), or
  * NEAP_CRYPTO_ERROR + certificate_unknown. */
 int neap_peer_chain_verify_pins(const struct peer_chain *chain, const struct trust *trust,
@@ -234,7 +265,7 @@ struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */
 int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, struct span message,
                                      struct span signature);
-/** The end of the leaf's validity, seconds since 1970. */
+/** The end of the leaf's validity, or of the OCSP response's that was checked, seconds since 1970. */
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain);
 /** DER of the leaf. */
 struct span neap_peer_chain_leaf(const struct peer_chain *chain);

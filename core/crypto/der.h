@@ -9,6 +9,7 @@
 #define DER_BIT_STRING 0x03u
 #define DER_OCTET_STRING 0x04u
 #define DER_OID 0x06u
+#define DER_ENUMERATED 0x0au
 #define DER_UTC_TIME 0x17u
 #define DER_GENERALIZED_TIME 0x18u
 #define DER_SEQUENCE 0x30u

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/pool.h"
 #include "base/reader.h"
+#include "crypto/ocsp.h"
 #include "crypto/provider.h"
 #include "neap.h"
 
@@ -17,6 +18,10 @@ struct identity {
     struct certificate leaf;
     struct span chain[LIMIT_TLS_CHAIN];
     size_t count;
+    struct span compressed[2]; /* see neap_identity_set_compressed */
+    bool was_compressed[2];
+    struct span staple;   /* an OCSP response; a room of the pool's of its size */
+    int64_t staple_until; /* it is good for so long */
 };
 
 #define ED25519_COST 40u /* µs, as struct provider_costs */
@@ -194,6 +199,13 @@ bool neap_identity_has_key(const struct identity *identity)
     return identity->signer != NULL;
 }
 
+static void drop(struct identity *identity, struct span *bytes)
+{
+    if (bytes->data)
+        neap_pool_free(identity->crypto->pool, (void *)(uintptr_t)bytes->data, bytes->size);
+    *bytes = (struct span){0};
+}
+
 struct identity *neap_identity_retain(struct identity *identity)
 {
     if (identity)
@@ -209,7 +221,65 @@ void neap_identity_free(struct identity *identity)
     neap_signer_free(identity->signer);
     for (size_t i = 0; i < identity->count; i++)
         neap_certificate_release(pool, identity->chain[i]);
+    drop(identity, &identity->compressed[false]);
+    drop(identity, &identity->compressed[true]);
+    drop(identity, &identity->staple);
     neap_pool_free(pool, identity, sizeof(*identity));
+}
+
+bool neap_identity_compressed(const struct identity *identity, bool with_staple, struct span *bytes)
+{
+    *bytes = identity->compressed[with_staple];
+    return identity->was_compressed[with_staple];
+}
+
+void neap_identity_set_compressed(struct identity *identity, bool with_staple, struct span bytes)
+{
+    drop(identity, &identity->compressed[with_staple]);
+    identity->compressed[with_staple] = bytes;
+    identity->was_compressed[with_staple] = true;
+}
+
+/* The answer about the leaf; who signed it is the clients' to check. */
+static bool find_answer(const struct identity *identity, struct span bytes, struct ocsp_single *out)
+{
+    struct ocsp_response response;
+
+    if (neap_ocsp_parse(bytes, &response))
+        return false;
+    struct reader r = reader_of(response.responses);
+    while (neap_ocsp_next(&r, out))
+        if (span_equal(out->serial, identity->leaf.serial))
+            return true;
+    return false;
+}
+
+int neap_identity_set_staple(struct identity *identity, struct span bytes, struct failure *why)
+{
+    struct ocsp_single answer = {0};
+    uint8_t *room = NULL;
+
+    if (bytes.size > LIMIT_OCSP_RESPONSE)
+        return neap_fail(why, NEAP_ERR_LIMIT, "the OCSP response is too long");
+    if (bytes.size > 0 && !find_answer(identity, bytes, &answer))
+        return neap_fail(why, NEAP_ERR_CERTIFICATE, "the OCSP response is none for this certificate");
+    if (bytes.size > 0) {
+        room = neap_pool_alloc_unset(identity->crypto->pool, bytes.size);
+        if (!room)
+            return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the OCSP response");
+        memcpy(room, bytes.data, bytes.size);
+    }
+    drop(identity, &identity->staple);
+    drop(identity, &identity->compressed[true]);
+    identity->was_compressed[true] = false;
+    identity->staple = span_of(room, bytes.size);
+    identity->staple_until = room ? neap_ocsp_end(&answer) : 0;
+    return 0;
+}
+
+struct span neap_identity_staple(const struct identity *identity, int64_t wall_clock)
+{
+    return identity->staple_until >= wall_clock ? identity->staple : (struct span){0};
 }
 
 /* Signing by RSA takes eight times as long with twice the bits. */

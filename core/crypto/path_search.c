@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "crypto/explain.h"
+#include "crypto/ocsp.h"
 #include "crypto/provider.h"
 #include "crypto/revocation.h"
 #include "crypto/verified.h"
@@ -350,6 +351,9 @@ int neap_path_find(const struct path_query *query, struct chain_cost *cost, stru
 
     _Static_assert(LIMIT_TLS_CHAIN <= 32, "a bit for each certificate of a chain");
     int rc = conclude(&s, find_path(&s, 1, 0), why);
+    if (!rc && query->staple) /* while the issuer is there */
+        rc = neap_ocsp_check_staple(query->crypto, query->staple, s.path[0], s.path[1], query->wall_clock,
+                                    why);
     neap_loaded_roots_free(query->crypto->pool, &s.loaded);
     return rc;
 }

@@ -5,6 +5,8 @@
 #include "crypto/trust.h"
 #include "neap.h"
 
+struct staple;
+
 /* What is asked: whether one of these roots stands behind a leaf. */
 struct path_query {
     struct crypto *crypto;
@@ -13,6 +15,7 @@ struct path_query {
     const struct trust *trust;
     unsigned extended_usage; /* that intermediates must allow */
     int64_t wall_clock;
+    struct staple *staple; /* an OCSP response to check with the path; NULL: none */
 };
 
 /** 0, or NEAP_CRYPTO_ERROR + alert with *why filled. `cost` is what the search took of its budgets. */
@@ -29,6 +32,7 @@ enum certificate_alert { /* RFC 8446 §6.2 */
                          CERTIFICATE_EXPIRED = 45,
                          CERTIFICATE_UNKNOWN = 46,
                          UNKNOWN_CA = 48,
+                         BAD_STATUS_RESPONSE = 113,
 };
 
 static inline int certificate_fail(struct failure *why, enum certificate_alert alert, const char *reason)

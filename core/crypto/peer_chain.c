@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/pool.h"
 #include "crypto/explain.h"
+#include "crypto/ocsp.h"
 #include "crypto/provider.h"
 
 struct peer_chain {
@@ -12,6 +13,7 @@ struct peer_chain {
     size_t count, capacity;
     bool has_unreadable; /* a certificate was left out */
     struct chain_cost cost;
+    struct staple staple;              /* its bytes are somebody else's */
     struct certificate certificates[]; /* leaf first; each owns its DER */
 };
 
@@ -158,6 +160,12 @@ int neap_peer_chain_verify_pins(const struct peer_chain *chain, const struct tru
     return certificate_fail(why, CERTIFICATE_UNKNOWN, "the certificate's key is not one that was pinned");
 }
 
+void neap_peer_chain_set_staple(struct peer_chain *chain, struct span response, enum staple_demand demand)
+{
+    chain->staple.response = response;
+    chain->staple.demand = demand;
+}
+
 static int check_path(struct peer_chain *chain, const struct trust *trust, unsigned extended_usage,
                       int64_t wall_clock, struct failure *why)
 {
@@ -167,7 +175,8 @@ static int check_path(struct peer_chain *chain, const struct trust *trust, unsig
                                .count = chain->count,
                                .trust = trust,
                                .extended_usage = extended_usage,
-                               .wall_clock = wall_clock};
+                               .wall_clock = wall_clock,
+                               .staple = &chain->staple};
     int error = neap_path_find(&query, &chain->cost, &found);
 
     if (error == NEAP_CRYPTO_ERROR + UNKNOWN_CA && chain->has_unreadable)
@@ -182,6 +191,9 @@ int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, 
     unsigned extended_usage = peer_is_server ? EXTENDED_SERVER : EXTENDED_CLIENT;
 
     chain->cost = (struct chain_cost){0};
+    if (chain->staple.demand == STAPLE_REQUIRED && (!trust || neap_trust_count(trust) == 0))
+        return certificate_fail(why, BAD_STATUS_RESPONSE,
+                                "an OCSP response is required, and there are no roots to check it by");
     if (!trust || (neap_trust_count(trust) == 0 && trust->pin_count == 0))
         return certificate_fail(why, UNKNOWN_CA, "nothing is trusted: no root certificates and no pins");
     if (neap_trust_count(trust) > 0) {
@@ -214,7 +226,9 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
 
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain)
 {
-    return chain->certificates[0].not_after;
+    int64_t not_after = chain->certificates[0].not_after;
+
+    return chain->staple.until && chain->staple.until < not_after ? chain->staple.until : not_after;
 }
 
 struct span neap_peer_chain_leaf(const struct peer_chain *chain)

@@ -29,7 +29,7 @@ struct provider {
     /** What the library needs for one struct crypto, in crypto->library; 0 or NEAP_ERR_CRYPTO. Both NULL: nothing. */
     int (*start)(struct crypto *crypto);
     void (*stop)(struct crypto *crypto);
-    /** A fresh share; out->group is set, and one that neap_group_is_supported. */
+    /** A fresh share; out->group is set, and an elliptic curve's. */
     int (*share_generate)(struct crypto *crypto, struct key_share *out);
     /** The secret from our share and the peer's key, both of the group's sizes. NEAP_ERR_CRYPTO for a point that is not
      * on the curve or an all-zero result. */
@@ -40,6 +40,23 @@ struct provider {
                   struct span message, struct span signature);
     /** A signer for the DER of an ECDSA or RSA private key: PKCS#8, SEC 1 or PKCS#1. NULL with *why filled. */
     struct signer *(*signer_new)(struct crypto *crypto, struct span der, struct failure *why);
+};
+
+/* ML-KEM-768 (FIPS 203) of a library that has it. A key is kept as the seed that it is made of. */
+#define MLKEM768_SEED 64u
+#define MLKEM768_KEY 1184u
+#define MLKEM768_CIPHERTEXT 1088u
+#define MLKEM768_SECRET 32u /* and the random message that it is made of */
+struct mlkem768 {
+    /** The encapsulation key of a seed. 0 or NEAP_ERR_CRYPTO, as the others. */
+    int (*public_key)(struct crypto *crypto, const uint8_t seed[MLKEM768_SEED], uint8_t out[MLKEM768_KEY]);
+    /** NEAP_ERR_CRYPTO for what is no encapsulation key (FIPS 203 §7.2). */
+    int (*encapsulate)(struct crypto *crypto, const uint8_t key[MLKEM768_KEY],
+                       const uint8_t message[MLKEM768_SECRET], uint8_t ciphertext[MLKEM768_CIPHERTEXT],
+                       uint8_t secret[MLKEM768_SECRET]);
+    /** A ciphertext that was made otherwise gives another secret, and no error (§6.3). */
+    int (*decapsulate)(struct crypto *crypto, const uint8_t seed[MLKEM768_SEED],
+                       const uint8_t ciphertext[MLKEM768_CIPHERTEXT], uint8_t secret[MLKEM768_SECRET]);
 };
 
 extern const struct provider neap_provider_mbedtls;

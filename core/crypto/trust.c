@@ -180,9 +180,9 @@ static const uint8_t *digest_of(struct trust *trust)
     return trust->digest;
 }
 
-void neap_trust_fingerprint(struct trust *trust, bool verifies, uint8_t out[32])
+void neap_trust_fingerprint(struct trust *trust, bool verifies, enum staple_demand demand, uint8_t out[32])
 {
-    uint8_t all[1 + 32] = {verifies};
+    uint8_t all[1 + 32] = {(uint8_t)(verifies | demand << 1)};
 
     if (trust)
         memcpy(all + 1, digest_of(trust), 32);

@@ -180,6 +180,19 @@ NEAP_API const neap_option *neap_config_option(size_t index);
  * NEAP_ERR_LIMIT (with a byte for each more than 1024 bytes), NEAP_ERR_STATE as above. */
 NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);
 
+/** The OCSP response in DER (RFC 6960) that a server shows with the certificate that was added last, to clients that ask for
+ * it: copied, in place of the one before; 0 bytes: none. It is shown until its next update is due: give a new one in time. At
+ * any time. 0; NEAP_ERR_CERTIFICATE (none of success about this certificate; its signature is not looked at),
+ * NEAP_ERR_LIMIT (more than 16384 bytes), NEAP_ERR_STATE (there is no certificate), NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_config_set_ocsp_response(neap_config *config, const void *response, size_t size,
+                                           const char **why);
+
+/** Groups of the key exchange in order of preference, 1..4 of X25519MLKEM768, x25519, secp256r1, secp384r1 (whatever the case
+ * of their letters), none twice. Without this they are all, in this order, for a server, and all but the first for a client:
+ * X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem), which quantum computers do not break, makes its first flight two packets. 0;
+ * NEAP_ERR_ARGUMENT, NEAP_ERR_UNSUPPORTED (X25519MLKEM768 needs OpenSSL 3.5), NEAP_ERR_STATE as above. */
+NEAP_API int neap_config_set_groups(neap_config *config, const char *const *names, size_t count);
+
 /** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 4096: the
  * name that a client asks for picks the one that has it, else one with a wildcard over it, else the first; who asks for no
  * name gets the one with the address that it talks to. Of several for one name ECDSA and Ed25519 come before RSA, which
@@ -534,6 +547,8 @@ NEAP_API int neap_conn_set_session_data(neap_conn *conn, const void *data, size_
 /** What was kept so with the session that a client offered early data with; NULL and 0 without, and once the handshake is
  * confirmed. Lives until then. */
 NEAP_API const void *neap_conn_session_data(const neap_conn *conn, size_t *size);
+/** The group of its key exchange, by the name that neap_config_set_groups takes; NULL before it is established. */
+NEAP_API const char *neap_conn_group(const neap_conn *conn);
 /** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 

@@ -47,6 +47,11 @@ static void tell_tls(neap_config *config)
                                    (int64_t)(config_option(config, OPTION_crl_grace) / 1000));
     config->tls.verify_peer = config_option(config, OPTION_verify_peer) != 0;
     config->tls.certificate_ttl = (uint32_t)(config_option(config, OPTION_certificate_ttl) / 1000);
+    config->tls.staple = config_option(config, OPTION_ocsp_required) ? STAPLE_REQUIRED
+                         : config_option(config, OPTION_ocsp)        ? STAPLE_IF_PRESENT
+                                                                     : STAPLE_IGNORED;
+    config->tls.grease = config_option(config, OPTION_grease) != 0;
+    config->tls.compression = config_option(config, OPTION_certificate_compression) != 0;
     config->tls.resumption = config_option(config, OPTION_resumption) != 0;
     config->tls.early_data = config_option(config, OPTION_early_data) != 0;
     config->tls.ticket_lifetime = (uint32_t)((config_option(config, OPTION_ticket_lifetime) + 999) / 1000);
@@ -194,6 +199,28 @@ int neap_config_set_alpn(neap_config *config, const char *const *names, size_t c
     return 0;
 }
 
+int neap_config_set_groups(neap_config *config, const char *const *names, size_t count)
+{
+    uint16_t groups[TLS_MAX_GROUPS] = {0};
+
+    if (count == 0 || count > TLS_MAX_GROUPS)
+        return NEAP_ERR_ARGUMENT;
+    for (size_t i = 0; i < count; i++) {
+        groups[i] = names[i] ? neap_group_find(names[i]) : 0;
+        if (!groups[i])
+            return NEAP_ERR_ARGUMENT;
+        for (size_t k = 0; k < i; k++)
+            if (groups[k] == groups[i])
+                return NEAP_ERR_ARGUMENT;
+        if (!neap_group_is_supported(config->crypto, groups[i]))
+            return NEAP_ERR_UNSUPPORTED;
+    }
+    if (is_in_use(config))
+        return NEAP_ERR_STATE;
+    memcpy(config->tls.groups, groups, sizeof groups);
+    return 0;
+}
+
 /* Hand a failure of the crypto seam to a caller who wants text, also in builds without reasons. */
 static int say_why(const struct failure *failure, const char **why)
 {
@@ -281,6 +308,18 @@ int neap_config_ask(neap_config *config, unsigned kinds)
         return NEAP_ERR_STATE;
     config->tls.asks = kinds;
     return 0;
+}
+
+int neap_config_set_ocsp_response(neap_config *config, const void *response, size_t size, const char **why)
+{
+    struct failure failure = {0};
+    const struct identity_set *set = &config->identities;
+
+    if (set->count == 0)
+        neap_fail(&failure, NEAP_ERR_STATE, "there is no certificate that it could be for");
+    else if (!neap_identity_set_staple(set->list[set->count - 1], span_of(response, size), &failure))
+        return 0;
+    return say_why(&failure, why);
 }
 
 int neap_config_add_ca(neap_config *config, const void *roots, size_t size, const char **why)

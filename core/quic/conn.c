@@ -444,6 +444,11 @@ bool neap_conn_is_resumed(const neap_conn *conn)
     return conn->is_resumed;
 }
 
+const char *neap_conn_group(const neap_conn *conn)
+{
+    return neap_group_name(conn->group);
+}
+
 uint32_t neap_conn_version(const neap_conn *conn)
 {
     return conn->version->number;

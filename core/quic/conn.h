@@ -203,6 +203,7 @@ struct neap_conn {
     uint8_t unproved_changes;           /* how often it was followed since an address of its was proved */
     uint8_t repetitions_passed;         /* that began no path since one was drawn that does */
     uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
+    uint16_t group;                     /* of the key exchange; 0 before the handshake is complete */
     uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
     uint8_t repetitions_to_skip;                /* until the one that was drawn */
     bool has_drawn_repetition : 1;

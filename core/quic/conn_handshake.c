@@ -377,6 +377,7 @@ static int complete(neap_conn *c, struct failure *why)
         return rc;
     c->tail = neap_tls_take_tail(c->handshake->tls);
     c->is_resumed = neap_tls_is_resumed(c->handshake->tls);
+    c->group = neap_tls_group(c->handshake->tls);
     remember_server(c);
     neap_conn_keep_early_key(c);
     c->stage = STAGE_ESTABLISHED;

@@ -52,6 +52,11 @@
     X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")                \
     X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                            \
     X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")        \
+    X(certificate_compression, BOOLEAN, 1, 0, 1,                                                             \
+      "certificates travel compressed (RFC 8879) between peers that have zlib")                              \
+    X(ocsp, BOOLEAN, 0, 0, 1,                                                                                \
+      "a client that verifies asks for an OCSP response with the certificate, and checks it if it comes")    \
+    X(ocsp_required, BOOLEAN, 0, 0, 1, "it does so, and refuses servers that show none")                     \
     X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4")   \
     X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                            \
     X(resumption, BOOLEAN, 1, 0, 1,                                                                          \
@@ -68,7 +73,8 @@
     X(crl_grace, MILLISECONDS, 0, 0, 31536000000,                                                            \
       "a revocation list is good for so long after the time of its next update; then its issuer's "          \
       "certificates are refused")                                                                            \
-    X(grease, BOOLEAN, 1, 0, 1, "reserved values are sent, so that peers stay used to unknown ones")
+    X(grease, BOOLEAN, 1, 0, 1,                                                                              \
+      "reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones")
 
 enum option {
 #define X(name, unit, preset, least, greatest, text) OPTION_##name,

@@ -15,33 +15,68 @@ static struct span signed_content(const struct tls *tls, uint8_t out[SIGNED_MOST
     return span_of(out, SIGNED_SPACES + sizeof server_context + crypto_hash_size(tls->schedule.hash));
 }
 
+#define STAPLE_FIELDS 8u /* extension's number and size, status_type, length of the response */
+
+struct span neap_tls_staple(const struct tls *tls)
+{
+    return tls->peer_takes_staple && tls->identity ? neap_identity_staple(tls->identity, tls->wall_clock)
+                                                   : (struct span){0};
+}
+
 size_t neap_tls_certificate_size(const struct tls *tls)
 {
     size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0, size = MESSAGE_HEADER + 4;
+    struct span staple = neap_tls_staple(tls);
 
     for (size_t i = 0; i < count; i++)
         size += 3 + neap_identity_chain(tls->identity, i).size + 2;
-    return size;
+    return staple.size ? size + STAPLE_FIELDS + staple.size : size;
+}
+
+/* RFC 8446 §4.4.2.1. */
+static void write_staple(struct span staple, struct writer *w)
+{
+    write_u16(w, NUMBER_STATUS_REQUEST);
+    write_u16(w, (uint16_t)(4 + staple.size));
+    write_u8(w, STATUS_OCSP);
+    write_u24(w, (uint32_t)staple.size);
+    write_span(w, staple);
+}
+
+void neap_tls_write_certificate_body(const struct tls *tls, struct writer *w)
+{
+    size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0;
+    struct span staple = neap_tls_staple(tls);
+
+    write_u8(w, 0); /* no request context in the handshake */
+    uint8_t *length = vector_open(w, 3);
+    for (size_t i = 0; i < count; i++) {
+        struct span der = neap_identity_chain(tls->identity, i);
+        write_u24(w, (uint32_t)der.size);
+        write_span(w, der);
+        uint8_t *extensions = vector_open(w, 2);
+        if (i == 0 && staple.size)
+            write_staple(staple, w);
+        vector_close(w, extensions, 2);
+    }
+    vector_close(w, length, 3);
 }
 
 int neap_tls_write_certificate(struct tls *tls, struct failure *why)
 {
-    size_t count = tls->identity ? neap_identity_chain_count(tls->identity) : 0;
+    struct span compressed = neap_tls_compressed_certificate(tls);
+    size_t room = neap_tls_certificate_size(tls) - MESSAGE_HEADER;
     struct writer w;
 
-    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE,
-                                    neap_tls_certificate_size(tls) - MESSAGE_HEADER, &w, why);
+    int rc = compressed.size ? neap_tls_begin_message(tls, TLS_HANDSHAKE, COMPRESSED_CERTIFICATE,
+                                                      compressed.size, &w, why)
+                             : neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE, room, &w, why);
     if (rc)
         return rc;
-    write_u8(&w, 0); /* no request context in the handshake */
-    uint8_t *length = vector_open(&w, 3);
-    for (size_t i = 0; i < count; i++) {
-        struct span der = neap_identity_chain(tls->identity, i);
-        write_u24(&w, (uint32_t)der.size);
-        write_span(&w, der);
-        write_u16(&w, 0); /* no extensions */
-    }
-    vector_close(&w, length, 3);
+    if (compressed.size)
+        write_span(&w, compressed);
+    else
+        neap_tls_write_certificate_body(tls, &w);
     return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
 }
 
@@ -99,9 +134,35 @@ static int malformed(struct failure *why)
     return neap_tls_alert(why, ALERT_DECODE_ERROR, "Certificate of a wrong form");
 }
 
-/* The entries of certificate_list; their extensions may only answer, and we ask for none. */
-static int read_chain(struct span body, struct span ders[LIMIT_TLS_CHAIN], size_t *count, struct failure *why)
+/* CertificateStatus (RFC 6066 §8). */
+static int read_staple(const struct extensions *ext, struct span *staple, struct failure *why)
 {
+    struct reader r = reader_of(ext->data[EXT_STATUS_REQUEST]);
+
+    if (!extension_present(ext, EXT_STATUS_REQUEST))
+        return 0;
+    uint8_t type = read_u8(&r);
+    struct span response = read_vector(&r, 3);
+    if (r.bad || reader_left(&r) > 0 || response.size == 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "certificate status of a wrong form");
+    if (type != STATUS_OCSP)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "certificate status of a kind that was not asked for");
+    *staple = response;
+    return 0;
+}
+
+/* What a Certificate has. */
+struct shown {
+    struct span ders[LIMIT_TLS_CHAIN];
+    size_t count;
+    struct span staple; /* of the leaf; empty: none */
+};
+
+/* The entries of certificate_list; their extensions may only answer what was `asked`. */
+static int read_chain(struct span body, uint32_t asked, struct shown *out, struct failure *why)
+{
+    size_t *count = &out->count;
     struct reader r = reader_of(body);
     struct extensions ext;
 
@@ -120,10 +181,12 @@ static int read_chain(struct span body, struct span ders[LIMIT_TLS_CHAIN], size_
             return malformed(why);
         if (*count == LIMIT_TLS_CHAIN)
             return neap_tls_alert(why, ALERT_BAD_CERTIFICATE, "certificate chain too long");
-        int rc = neap_extensions_parse(block, IN_CERTIFICATE, 0, &ext, why);
+        int rc = neap_extensions_parse(block, IN_CERTIFICATE, asked, &ext, why);
+        if (!rc && *count == 0) /* what it says of authorities is passed over: lists are for those */
+            rc = read_staple(&ext, &out->staple, why);
         if (rc)
             return rc;
-        ders[*count] = der;
+        out->ders[*count] = der;
     }
     if (*count == 0) /* RFC 8446 §4.4.2.4 */
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "server sent no certificate");
@@ -151,17 +214,26 @@ static int verify_chain(struct tls *tls, struct failure *why)
 
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why)
 {
-    struct span ders[LIMIT_TLS_CHAIN];
-    size_t count;
+    struct span body = span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER);
 
-    int rc =
-        read_chain(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), ders, &count, why);
+    return neap_tls_take_certificate(tls, body, message, why);
+}
+
+int neap_tls_take_certificate(struct tls *tls, struct span body, struct span message, struct failure *why)
+{
+    enum staple_demand demand = tls->config->staple;
+    uint32_t asked = demand != STAPLE_IGNORED ? extension_bit(EXT_STATUS_REQUEST) : 0;
+    struct shown shown = {0};
+
+    int rc = read_chain(body, asked, &shown, why);
     if (rc)
         return rc;
-    tls->peer = neap_peer_chain_new(tls->config->crypto, ders, count, why);
+    tls->peer = neap_peer_chain_new(tls->config->crypto, shown.ders, shown.count, why);
     if (!tls->peer)
         return why->code ? why->code : neap_tls_no_memory(why);
+    neap_peer_chain_set_staple(tls->peer, shown.staple, demand);
     rc = verify_chain(tls, why);
+    neap_peer_chain_set_staple(tls->peer, (struct span){0}, STAPLE_IGNORED);
     if (rc)
         return rc;
     int64_t not_after = neap_peer_chain_not_after(tls->peer);

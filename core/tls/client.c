@@ -50,6 +50,18 @@ static void write_server_name(const struct tls *tls, struct writer *w)
     write_span(w, name);
 }
 
+/* One of the 16 values that mean nothing, which servers have to pass over (RFC 8701 §2): by the client's random, so that a
+ * second ClientHello has the same. */
+enum grease_place { GREASE_SUITE, GREASE_GROUP, GREASE_EXTENSION, GREASE_VERSION, GREASE_SCHEME };
+
+static void write_grease(const struct tls *tls, enum grease_place place, struct writer *w)
+{
+    uint16_t byte = (tls->client_random[place] & 0xf0) | 0x0a;
+
+    if (tls->config->grease)
+        write_u16(w, (uint16_t)(byte << 8 | byte));
+}
+
 /* rsa_pkcs1_*: for the signatures in certificates only, a CertificateVerify with one is refused (RFC 8446 §4.2.3). */
 static const uint16_t certificate_schemes[] = {0x0401, 0x0501, 0x0601};
 
@@ -61,7 +73,8 @@ static void write_lists(const struct tls *tls, struct writer *w)
 
     write_u16(w, NUMBER_SUPPORTED_GROUPS);
     uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
-    for (size_t i = 0; (group = neap_tls_preferred_group(tls->config, i)) != 0; i++)
+    write_grease(tls, GREASE_GROUP, w);
+    for (size_t i = 0; (group = neap_tls_preferred_group(tls->config, true, i)) != 0; i++)
         write_u16(w, group);
     vector_close(w, inner, 2);
     vector_close(w, outer, 2);
@@ -69,6 +82,7 @@ static void write_lists(const struct tls *tls, struct writer *w)
     write_u16(w, NUMBER_SIGNATURE_ALGORITHMS);
     outer = vector_open(w, 2);
     inner = vector_open(w, 2);
+    write_grease(tls, GREASE_SCHEME, w);
     for (size_t i = 0; i < count; i++)
         write_u16(w, schemes[i]);
     for (size_t i = 0; i < sizeof certificate_schemes / sizeof certificate_schemes[0]; i++)
@@ -100,25 +114,64 @@ static uint8_t *write_offer(const struct tls *tls, const struct session *session
     return binders;
 }
 
-static void write_client_extensions(const struct tls *tls, struct writer *w)
+/* Beside a hybrid share the part of it that is X25519's own: a server without the hybrid takes that, and there is no round
+ * trip for a HelloRetryRequest. */
+static bool shares_x25519_too(const struct tls *tls)
 {
-    const struct tls_config *config = tls->config;
-    const struct key_share *share = tls->share;
+    return tls->share->group == GROUP_X25519MLKEM768 && !tls->group_asked &&
+           neap_tls_offers_group(tls->config, GROUP_X25519);
+}
 
-    write_server_name(tls, w);
-    write_u16(w, NUMBER_SUPPORTED_VERSIONS);
-    write_u16(w, 3);
-    write_u8(w, 2);
-    write_u16(w, TLS_1_3);
-    write_lists(tls, w);
+static bool is_shared(const struct tls *tls, uint16_t group)
+{
+    return group == tls->share->group || (group == GROUP_X25519 && shares_x25519_too(tls));
+}
 
-    write_u16(w, NUMBER_KEY_SHARE);
-    write_u16(w, (uint16_t)(share->public_size + 6));
-    write_u16(w, (uint16_t)(share->public_size + 4));
+static void write_share(const struct key_share *share, struct writer *w)
+{
     write_u16(w, share->group);
     write_u16(w, (uint16_t)share->public_size);
     write_bytes(w, share->public_key, share->public_size);
+}
 
+static void write_shares(const struct tls *tls, struct writer *w)
+{
+    struct key_share x25519;
+
+    write_u16(w, NUMBER_KEY_SHARE);
+    uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
+    if (tls->config->grease && !tls->group_asked) {
+        write_grease(tls, GREASE_GROUP, w);
+        write_u16(w, 1);
+        write_u8(w, 0);
+    }
+    write_share(tls->share, w);
+    if (shares_x25519_too(tls)) {
+        neap_share_x25519(tls->share, &x25519);
+        write_share(&x25519, w);
+        neap_wipe(&x25519, sizeof x25519);
+    }
+    vector_close(w, inner, 2);
+    vector_close(w, outer, 2);
+}
+
+static void write_client_extensions(const struct tls *tls, struct writer *w)
+{
+    const struct tls_config *config = tls->config;
+
+    if (config->grease) {
+        write_grease(tls, GREASE_EXTENSION, w);
+        write_u16(w, 0);
+    }
+    write_server_name(tls, w);
+    write_u16(w, NUMBER_SUPPORTED_VERSIONS);
+    uint8_t *outer = vector_open(w, 2), *versions = vector_open(w, 1);
+    write_grease(tls, GREASE_VERSION, w);
+    write_u16(w, TLS_1_3);
+    vector_close(w, versions, 1);
+    vector_close(w, outer, 2);
+    write_lists(tls, w);
+    write_shares(tls, w);
     write_u16(w, NUMBER_ALPN);
     write_u16(w, (uint16_t)(config->alpn_size + 2));
     write_u16(w, (uint16_t)config->alpn_size);
@@ -134,6 +187,14 @@ static void write_client_extensions(const struct tls *tls, struct writer *w)
         write_u16(w, (uint16_t)tls->cookie.size);
         write_span(w, tls->cookie);
     }
+    if (config->staple != STAPLE_IGNORED) {
+        write_u16(w, NUMBER_STATUS_REQUEST);
+        write_u16(w, 5);
+        write_u8(w, STATUS_OCSP);
+        write_u16(w, 0); /* of any responder */
+        write_u16(w, 0); /* no extensions: a nonce would need an answer made for it */
+    }
+    neap_tls_write_compression(config, w);
     if (config->resumption) { /* no psk_ke: every session has a key exchange of its own */
         write_u16(w, NUMBER_PSK_MODES);
         write_u16(w, 2);
@@ -204,6 +265,7 @@ int neap_client_write_hello(struct tls *tls, struct failure *why)
     write_bytes(&w, tls->client_random, sizeof tls->client_random);
     write_u8(&w, 0); /* no session id: QUIC has no compatibility mode (RFC 9001 §8.4) */
     uint8_t *length = vector_open(&w, 2);
+    write_grease(tls, GREASE_SUITE, &w);
     for (size_t i = 0; (suite = neap_tls_preferred_suite(tls->config, i)) != 0; i++)
         write_u16(&w, suite);
     vector_close(&w, length, 2);
@@ -229,8 +291,7 @@ static int on_retry_request(struct tls *tls, const struct server_hello *hello, s
 {
     if (tls->retried)
         return neap_tls_alert(why, ALERT_UNEXPECTED_MESSAGE, "second HelloRetryRequest");
-    if (hello->group &&
-        (hello->group == tls->share->group || !neap_tls_wants_group(tls->config, hello->group)))
+    if (hello->group && (is_shared(tls, hello->group) || !neap_tls_offers_group(tls->config, hello->group)))
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
                               "HelloRetryRequest for a group out of the question");
     if (!hello->group && !hello->cookie.size)
@@ -242,13 +303,30 @@ static int on_retry_request(struct tls *tls, const struct server_hello *hello, s
     tls->retried = true;
     if (tls->early == NEAP_EARLY_OFFERED) /* the second hello offers none (RFC 8446 §4.2.10) */
         tls->early = NEAP_EARLY_REJECTED;
-    if (hello->group)
+    if (hello->group) {
         tls->group = hello->group;
+        tls->group_asked = true;
+    }
     if (tls->psk_size && tls->psk_size != crypto_hash_size(tls->schedule.hash))
         neap_tls_forget_psk(tls); /* a key of another hash cannot be taken any more (RFC 8446 §4.1.4) */
     tls->cookie = hello->cookie;
     int rc = neap_client_write_hello(tls, why);
     tls->cookie = (struct span){0};
+    return rc;
+}
+
+/* The secret that our share of the server's group makes with the server's. */
+static int combine(const struct tls *tls, const struct server_hello *hello, uint8_t *secret,
+                   size_t *secret_size)
+{
+    struct crypto *crypto = tls->config->crypto;
+    struct key_share x25519;
+
+    if (hello->group == tls->share->group)
+        return neap_share_decapsulate(crypto, tls->share, hello->key, secret, secret_size);
+    neap_share_x25519(tls->share, &x25519);
+    int rc = neap_share_decapsulate(crypto, &x25519, hello->key, secret, secret_size);
+    neap_wipe(&x25519, sizeof x25519);
     return rc;
 }
 
@@ -269,11 +347,11 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         return on_retry_request(tls, &hello, message, why);
     if (tls->retried && hello.suite != tls->suite)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "cipher suite changed after HelloRetryRequest");
-    if (hello.group != tls->share->group)
+    if (!is_shared(tls, hello.group))
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is of another group");
     if (hello.takes_psk && tls->psk_size != crypto_hash_size(neap_suite_hash((enum crypto_suite)hello.suite)))
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server took a key that its suite cannot have");
-    rc = neap_share_decapsulate(tls->config->crypto, tls->share, hello.key, secret, &secret_size);
+    rc = combine(tls, &hello, secret, &secret_size);
     if (rc == NEAP_ERR_CRYPTO)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is not a public key");
     if (rc)
@@ -281,6 +359,7 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
     if (!tls->retried)
         start_transcript(tls, hello.suite);
     neap_schedule_add(&tls->schedule, message);
+    tls->group = hello.group;
     tls->resumed = hello.takes_psk;
     if (!tls->resumed && tls->early == NEAP_EARLY_OFFERED)
         tls->early = NEAP_EARLY_REJECTED;

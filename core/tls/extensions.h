@@ -30,6 +30,7 @@ enum extension_place {
     X(CLIENT_CERTIFICATE_TYPE, 19, IN_CLIENT_HELLO | IN_ENCRYPTED)                          \
     X(SERVER_CERTIFICATE_TYPE, 20, IN_CLIENT_HELLO | IN_ENCRYPTED)                          \
     X(PADDING, 21, IN_CLIENT_HELLO)                                                         \
+    X(COMPRESS_CERTIFICATE, 27, IN_CLIENT_HELLO | IN_CERTIFICATE_REQUEST)                   \
     X(PRE_SHARED_KEY, 41, IN_CLIENT_HELLO | IN_SERVER_HELLO)                                \
     X(EARLY_DATA, 42, IN_CLIENT_HELLO | IN_ENCRYPTED | IN_TICKET)                           \
     X(SUPPORTED_VERSIONS, 43, IN_CLIENT_HELLO | IN_SERVER_HELLO | IN_RETRY_REQUEST)         \

@@ -108,10 +108,10 @@ static int read_protocols(struct span data, struct span *protocols, struct failu
     return 0;
 }
 
-/* Entries that can be read; those of groups we have also in supported_groups and once (RFC 8446 §4.2.8). */
+/* Entries that can be read; those of groups we know also in supported_groups and once (RFC 8446 §4.2.8). */
 static int read_shares(struct span data, struct span groups, struct span *shares, struct failure *why)
 {
-    uint16_t seen[3] = {0};
+    uint16_t seen[TLS_MAX_GROUPS] = {0};
     size_t count = 0;
 
     if (!read_sole_vector(data, 2, shares))
@@ -122,14 +122,14 @@ static int read_shares(struct span data, struct span groups, struct span *shares
         struct span key = read_vector(&r, 2);
         if (r.bad || key.size == 0)
             return malformed(why, "key_share of a wrong form");
-        if (!neap_group_is_supported(group))
+        if (!neap_group_is_known(group))
             continue;
         for (size_t i = 0; i < count; i++)
             if (seen[i] == group)
                 return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "two key shares of one group");
         if (!neap_hello_lists(groups, group))
             return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "key share of a group that is not offered");
-        if (count < 3)
+        if (count < TLS_MAX_GROUPS)
             seen[count++] = group;
     }
     return 0;
@@ -169,6 +169,23 @@ static int check_presence(const struct extensions *ext, bool needs_params, struc
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "pre_shared_key is not the last extension");
     if (!extension_present(ext, EXT_PSK_MODES))
         return neap_tls_alert(why, ALERT_MISSING_EXTENSION, "pre_shared_key without psk_key_exchange_modes");
+    return 0;
+}
+
+/* CertificateStatusRequest (RFC 6066 §8): other types than OCSP have a form that we do not know. Whom the client would like
+ * to answer, and with which extensions, cannot be had from a response that is there already. */
+static int read_status_request(struct span data, bool *takes_ocsp, struct failure *why)
+{
+    struct reader r = reader_of(data);
+    uint8_t type = read_u8(&r);
+
+    if (!r.bad && type != STATUS_OCSP)
+        return 0;
+    read_vector(&r, 2);
+    read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0)
+        return malformed(why, "status_request of a wrong form");
+    *takes_ocsp = true;
     return 0;
 }
 
@@ -242,6 +259,10 @@ static int read_client_extensions(struct client_hello *hello, struct failure *wh
         rc = read_server_name(data[EXT_SERVER_NAME], &hello->server_name, why);
     if (!rc && data[EXT_EARLY_DATA].size > 0)
         rc = malformed(why, "early_data of a wrong form");
+    if (!rc && extension_present(&hello->ext, EXT_STATUS_REQUEST))
+        rc = read_status_request(data[EXT_STATUS_REQUEST], &hello->takes_staple, why);
+    if (!rc)
+        rc = neap_tls_read_compression(&hello->ext, &hello->takes_zlib, why);
     if (!rc && extension_present(&hello->ext, EXT_PSK_MODES))
         rc = read_psk_modes(data[EXT_PSK_MODES], &hello->takes_psk_dhe, why);
     if (!rc && extension_present(&hello->ext, EXT_PRE_SHARED_KEY))

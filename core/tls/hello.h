@@ -27,6 +27,8 @@ struct client_hello {
     struct span psk_identities; /* with their ages; empty: no pre-shared key is offered */
     struct span psk_binders;    /* as many */
     bool takes_psk_dhe;         /* psk_key_exchange_modes has psk_dhe_ke */
+    bool takes_staple;          /* status_request asks for OCSP */
+    bool takes_zlib;            /* compress_certificate has zlib */
 };
 /** Read a ClientHello's body. 0, or the alert that RFC 8446 says (RFC 9001 §8 for what QUIC adds). `needs_params`: it must
  * have transport parameters. */

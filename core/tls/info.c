@@ -6,7 +6,12 @@ static const uint16_t accelerated_suites[] = {SUITE_AES_128_GCM_SHA256, SUITE_AE
                                               SUITE_CHACHA20_POLY1305_SHA256};
 static const uint16_t portable_suites[] = {SUITE_CHACHA20_POLY1305_SHA256, SUITE_AES_128_GCM_SHA256,
                                            SUITE_AES_256_GCM_SHA384};
-static const uint16_t default_groups[] = {GROUP_X25519, GROUP_SECP256R1, GROUP_SECP384R1};
+/* Who offers the hybrid wants that nobody reads this when there are quantum computers, and pays most of what it costs: a
+ * server takes it. A client offers it only when it is told: its hello takes a second packet, which is lost as often as the
+ * first, and little that devices say is a secret for decades. */
+static const uint16_t server_groups[TLS_MAX_GROUPS] = {GROUP_X25519MLKEM768, GROUP_X25519, GROUP_SECP256R1,
+                                                       GROUP_SECP384R1};
+static const uint16_t client_groups[TLS_MAX_GROUPS] = {GROUP_X25519, GROUP_SECP256R1, GROUP_SECP384R1};
 
 bool neap_tls_is_complete(const struct tls *tls)
 {
@@ -54,28 +59,26 @@ struct span neap_tls_peer_certificate(const struct tls *tls)
     return tls->peer ? neap_peer_chain_leaf(tls->peer) : (struct span){0};
 }
 
-/* The index-th of a list of three that 0 may end, of those that this build has. */
-static uint16_t preferred(const uint16_t *configured, const uint16_t *defaults, size_t index,
-                          bool (*is_there)(uint16_t))
+uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index)
 {
-    const uint16_t *list = configured[0] ? configured : defaults;
+    const uint16_t *list = config->suites[0]                            ? config->suites
+                           : neap_crypto_is_accelerated(config->crypto) ? accelerated_suites
+                                                                        : portable_suites;
 
     for (size_t i = 0; i < 3 && list[i]; i++)
-        if (is_there(list[i]) && index-- == 0)
+        if (neap_suite_is_known(list[i]) && index-- == 0)
             return list[i];
     return 0;
 }
 
-uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index)
+uint16_t neap_tls_preferred_group(const struct tls_config *config, bool is_client, size_t index)
 {
-    return preferred(config->suites,
-                     neap_crypto_is_accelerated(config->crypto) ? accelerated_suites : portable_suites, index,
-                     neap_suite_is_known);
-}
+    const uint16_t *list = config->groups[0] ? config->groups : is_client ? client_groups : server_groups;
 
-uint16_t neap_tls_preferred_group(const struct tls_config *config, size_t index)
-{
-    return preferred(config->groups, default_groups, index, neap_group_is_supported);
+    for (size_t i = 0; i < TLS_MAX_GROUPS && list[i]; i++)
+        if (neap_group_is_supported(config->crypto, list[i]) && index-- == 0)
+            return list[i];
+    return 0;
 }
 
 bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite)
@@ -88,11 +91,11 @@ bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite)
     return false;
 }
 
-bool neap_tls_wants_group(const struct tls_config *config, uint16_t group)
+bool neap_tls_offers_group(const struct tls_config *config, uint16_t group)
 {
     uint16_t ours;
 
-    for (size_t i = 0; (ours = neap_tls_preferred_group(config, i)) != 0; i++)
+    for (size_t i = 0; (ours = neap_tls_preferred_group(config, true, i)) != 0; i++)
         if (ours == group)
             return true;
     return false;

@@ -33,10 +33,10 @@ static int choose_suite(const struct tls *tls, const struct client_hello *hello,
 static int choose_group(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
                         struct failure *why)
 {
-    for (size_t i = 0; (choice->group = neap_tls_preferred_group(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (choice->group = neap_tls_preferred_group(tls->config, false, i)) != 0; i++)
         if (neap_hello_find_share(hello->shares, choice->group, &choice->share))
             return 0;
-    for (size_t i = 0; (choice->group = neap_tls_preferred_group(tls->config, i)) != 0; i++)
+    for (size_t i = 0; (choice->group = neap_tls_preferred_group(tls->config, false, i)) != 0; i++)
         if (neap_hello_lists(hello->groups, choice->group))
             return 0;
     return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no group in common");
@@ -459,6 +459,8 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     tls->identity = choice->identity;
     tls->name_matched = choice->name_matched;
     tls->takes_tickets = hello->takes_psk_dhe;
+    tls->peer_decompresses = hello->takes_zlib;
+    tls->peer_takes_staple = hello->takes_staple;
     memcpy(tls->client_random, hello->random, sizeof tls->client_random);
     memcpy(tls->alpn, choice->protocol.data, choice->protocol.size);
     tls->alpn_size = (uint8_t)choice->protocol.size;

@@ -19,7 +19,10 @@ enum handshake_type {
     CERTIFICATE_REQUEST = 13,
     CERTIFICATE_VERIFY = 15,
     FINISHED = 20,
+    COMPRESSED_CERTIFICATE = 25,
 };
+
+#define STATUS_OCSP 1u /* CertificateStatusType (RFC 6066 §8) */
 
 /* What is waited for (RFC 8446 appendix A). */
 enum tls_state {
@@ -77,11 +80,14 @@ struct tls {
     enum tls_level read_level;
     int failed; /* the code of the failure after which nothing is taken any more */
     bool is_client, retried, certificate_requested, name_matched;
-    bool was_offered;   /* client: the session of the offer, once before */
-    bool resumed;       /* the pre-shared key of a session was taken */
-    bool takes_tickets; /* server: the client can make use of them */
-    uint8_t psk_size;   /* of psk; 0: none is offered, or none was taken */
-    uint16_t port;      /* client */
+    bool group_asked;       /* client: by HelloRetryRequest, so that it alone is shared */
+    bool was_offered;       /* client: the session of the offer, once before */
+    bool resumed;           /* the pre-shared key of a session was taken */
+    bool takes_tickets;     /* server: the client can make use of them */
+    bool peer_takes_staple; /* server: the client asks for an OCSP response */
+    bool peer_decompresses; /* the peer takes a CompressedCertificate */
+    uint8_t psk_size;       /* of psk; 0: none is offered, or none was taken */
+    uint16_t port;          /* client */
     uint32_t version;
     int64_t wall_clock;
     uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
@@ -180,19 +186,26 @@ int neap_tls_check_finished(struct tls *tls, struct span message, const uint8_t 
 
 /** Suites and groups of the config, or the defaults, that this build has; `index` from 0, 0 at the end. */
 uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index);
-uint16_t neap_tls_preferred_group(const struct tls_config *config, size_t index);
+uint16_t neap_tls_preferred_group(const struct tls_config *config, bool is_client, size_t index);
 bool neap_tls_wants_suite(const struct tls_config *config, uint16_t suite);
-bool neap_tls_wants_group(const struct tls_config *config, uint16_t group);
+/** A client's. */
+bool neap_tls_offers_group(const struct tls_config *config, uint16_t group);
 
 /* ---- certificate.c: the authentication messages (RFC 8446 §4.4) */
 
 /** What our Certificate takes, with its header. */
 size_t neap_tls_certificate_size(const struct tls *tls);
-/** Our chain, or an empty one when tls->identity is NULL. */
+/** The OCSP response that goes with our Certificate; empty: none. */
+struct span neap_tls_staple(const struct tls *tls);
+/** The body of our Certificate: our chain, or an empty one when tls->identity is NULL. */
+void neap_tls_write_certificate_body(const struct tls *tls, struct writer *w);
+/** The message, compressed where the peer takes that and it is smaller. */
 int neap_tls_write_certificate(struct tls *tls, struct failure *why);
 /** TLS_ASKED when nothing is written yet because somebody else signs: `step` is done again then. */
 int neap_tls_write_certificate_verify(struct tls *tls, tls_step step, struct failure *why);
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why);
+/** The peer's Certificate, which came as `message`. */
+int neap_tls_take_certificate(struct tls *tls, struct span body, struct span message, struct failure *why);
 int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why);
 
 /* ---- question.c */
@@ -208,6 +221,19 @@ static inline bool tls_may_ask(const struct tls *tls, enum neap_question_kind ki
 void neap_tls_end_asking(struct tls *tls);
 /** Do the step that asked. Results as neap_tls_receive's (tls.c). */
 int neap_tls_go_on(struct tls *tls, struct failure *why);
+
+/* ---- compressed_certificate.c (RFC 8879) */
+
+struct extensions;
+/** Whether certificates are compressed and decompressed: the config has it so, and the build can. */
+bool neap_tls_compresses(const struct tls_config *config);
+/** The extension compress_certificate, if so: 7 bytes. */
+void neap_tls_write_compression(const struct tls_config *config, struct writer *w);
+/** The peer's: whether it takes what we can make. 0, or decode_error. */
+int neap_tls_read_compression(const struct extensions *ext, bool *takes_zlib, struct failure *why);
+/** The body of our CompressedCertificate; empty when a Certificate is to be sent. */
+struct span neap_tls_compressed_certificate(const struct tls *tls);
+int neap_tls_on_compressed_certificate(struct tls *tls, struct span message, struct failure *why);
 
 /* ---- tail.c */
 

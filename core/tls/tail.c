@@ -41,7 +41,7 @@ void neap_tls_begin_taking(struct tls *tls)
     if (!config->resumption || !config->store || name_size == 0)
         return;
     /* Roots that were added meanwhile did not vouch for it, or did alone. */
-    neap_trust_fingerprint(config->trust, config->verify_peer, binding);
+    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, binding);
     if (memcmp(binding, tls->binding, sizeof binding) != 0)
         return;
     struct ticket_taker *taker = neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name_size);

@@ -17,7 +17,9 @@ static const struct step {
     {WAIT_ENCRYPTED_EXTENSIONS, ENCRYPTED_EXTENSIONS, neap_client_on_encrypted_extensions},
     {WAIT_CERTIFICATE_OR_REQUEST, CERTIFICATE_REQUEST, neap_client_on_certificate_request},
     {WAIT_CERTIFICATE_OR_REQUEST, CERTIFICATE, neap_tls_on_certificate},
+    {WAIT_CERTIFICATE_OR_REQUEST, COMPRESSED_CERTIFICATE, neap_tls_on_compressed_certificate},
     {WAIT_CERTIFICATE, CERTIFICATE, neap_tls_on_certificate},
+    {WAIT_CERTIFICATE, COMPRESSED_CERTIFICATE, neap_tls_on_compressed_certificate},
     {WAIT_CERTIFICATE_VERIFY, CERTIFICATE_VERIFY, neap_tls_on_certificate_verify},
     {WAIT_SERVER_FINISHED, FINISHED, neap_client_on_finished},
     {WAIT_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
@@ -138,13 +140,14 @@ static struct tls *new_handshake(const struct tls_config *config, const struct t
 }
 
 /* What the owner must have set before any handshake. */
-static int check_config(const struct tls_config *config, struct span params, struct failure *why)
+static int check_config(const struct tls_config *config, bool is_client, struct span params,
+                        struct failure *why)
 {
     if (params.size > LIMIT_TLS_PARAMETERS)
         return neap_fail(why, NEAP_ERR_ARGUMENT, "transport parameters too long");
     if (config->alpn_size == 0 || config->alpn_size > sizeof config->alpn)
         return neap_fail(why, NEAP_ERR_ARGUMENT, "QUIC needs an application protocol"); /* RFC 9001 §8.1 */
-    if (!neap_tls_preferred_suite(config, 0) || !neap_tls_preferred_group(config, 0))
+    if (!neap_tls_preferred_suite(config, 0) || !neap_tls_preferred_group(config, is_client, 0))
         return neap_fail(why, NEAP_ERR_UNSUPPORTED, "no cipher suite or group that this build has");
     return 0;
 }
@@ -181,7 +184,7 @@ static void take_offer(struct tls *tls)
 
     if (!config->resumption || !config->store)
         return;
-    neap_trust_fingerprint(config->trust, config->verify_peer, tls->binding);
+    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, tls->binding);
     tls->offer = neap_sessions_take(config->store, span_of_string(tls->server_name), tls->port, tls->version,
                                     tls->binding, tls->wall_clock, &tls->was_offered);
     if (!tls->offer.data)
@@ -227,7 +230,7 @@ struct tls *neap_tls_client(const struct tls_config *config, const struct tls_st
     const char *server_name = start->server_name;
     size_t name_size = server_name ? strlen(server_name) : 0;
 
-    if (check_config(config, start->params, why))
+    if (check_config(config, true, start->params, why))
         return NULL;
     if (name_size > 1 && server_name[name_size - 1] == '.')
         name_size--; /* the root's dot is no part of SNI nor of a certificate (RFC 6066 §3) */
@@ -249,7 +252,7 @@ struct tls *neap_tls_client(const struct tls_config *config, const struct tls_st
     if (name_size)
         memcpy(tls->server_name, server_name, name_size);
     neap_random_bytes(neap_crypto_random(config->crypto), tls->client_random, sizeof tls->client_random);
-    tls->group = neap_tls_preferred_group(config, 0);
+    tls->group = neap_tls_preferred_group(config, true, 0);
     take_offer(tls);
     int rc = neap_client_write_hello(tls, why);
     if (rc == 0 && tls->early == NEAP_EARLY_OFFERED)
@@ -264,7 +267,7 @@ struct tls *neap_tls_client(const struct tls_config *config, const struct tls_st
 struct tls *neap_tls_server(const struct tls_config *config, const struct tls_start *start,
                             struct failure *why)
 {
-    if (check_config(config, start->params, why))
+    if (check_config(config, false, start->params, why))
         return NULL;
     if (!neap_tls_may_serve(config)) {
         neap_fail(why, NEAP_ERR_CERTIFICATE, "a server needs a certificate");

@@ -35,6 +35,7 @@ enum tls_alert {
 };
 
 #define TLS_MAX_ALPN 16u
+#define TLS_MAX_GROUPS 4u
 
 /* What both roles are set up with; owned by the config, outlives every handshake that uses it (the config is
  * reference counted by its connections). */
@@ -49,7 +50,8 @@ struct tls_config {
     uint8_t alpn[256 * 4]; /* wire form: length byte and name, in order of preference */
     size_t alpn_size;
     uint16_t suites[3]; /* in order of preference, 0 ends; all zero: the fastest here first */
-    uint16_t groups[3]; /* in order of preference, 0 ends; all zero: X25519, P-256, P-384 */
+    /* In order of preference, 0 ends; all zero: X25519, P-256, P-384, and before them, for servers, X25519MLKEM768. */
+    uint16_t groups[TLS_MAX_GROUPS];
     void (*keylog)(void *context, const char *line);
     void *keylog_context;
     /* Specs alone set it, to meet programs that speak TLS over TCP and cannot send transport parameters: none are sent,
@@ -58,6 +60,9 @@ struct tls_config {
     unsigned
         asks; /* enum neap_question_kind: what the application is asked, beside signatures of keys that are
                         elsewhere */
+    enum staple_demand staple; /* a client's: whether it asks for an OCSP response */
+    bool grease;               /* a client sends reserved values beside its own (RFC 8701) */
+    bool compression;          /* of certificates, where the build has zlib */
     bool resumption; /* a server gives tickets and takes them; a client keeps sessions and offers them */
     uint32_t ticket_lifetime;    /* seconds, of a server's; 0: it gives none */
     struct ticket_keys tickets;  /* a server's */

@@ -109,7 +109,7 @@ void neap_lua_config_release(struct config_core *core);
 
 /* --- material.c */
 
-/** alpn, static_secret, cert, key, certs, ca, pins, keylog of the options at index 1. 0, or the count of results
+/** alpn, groups, static_secret, cert, key, certs, ca, pins, keylog of the options at index 1. 0, or the count of results
  * (nil, message, code) when a file or its content cannot be used. */
 int neap_lua_set_material(lua_State *L, struct config_core *core);
 int neap_lua_config_reload(lua_State *L);

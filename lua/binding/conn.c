@@ -367,6 +367,14 @@ static int conn_begin_again(lua_State *L)
     return neap_lua_result(L, result);
 }
 
+static int conn_group(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    lua_pushstring(L, core->conn != NULL ? neap_conn_group(core->conn) : NULL); /* nil for NULL */
+    return 1;
+}
+
 static int conn_is_confirmed(lua_State *L)
 {
     return push_state(L, neap_conn_is_confirmed, false);
@@ -639,6 +647,7 @@ void neap_lua_open_conn(lua_State *L)
         {"early", conn_early},
         {"is_early", conn_is_early},
         {"begin_again", conn_begin_again},
+        {"group", conn_group},
         {"is_confirmed", conn_is_confirmed},
         {"is_draining", conn_is_draining},
         {"is_closed", conn_is_closed},

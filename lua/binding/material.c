@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define ALPN_MAX 16
+#define GROUPS_MAX 4
 #define TICKET_KEYS_MAX 4
 #define FILE_SIZE_MAX (1u << 20) /* of a certificate chain, a key, a bundle of roots */
 
@@ -92,6 +93,31 @@ static int material_error(lua_State *L, int result, const char *name, const char
     return neap_lua_error_text(L, result, message);
 }
 
+/* ocsp_file of the table at `index`, for the certificate that was added last. 0, or the count of results of a failure. */
+static int set_ocsp_response(lua_State *L, struct config_core *core, int index)
+{
+    const char *why = NULL;
+    size_t size;
+
+    lua_getfield(L, index, "ocsp_file");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    const char *path = lua_tostring(L, -1);
+    if (path == NULL)
+        luaL_error(L, "'ocsp_file' must be a path");
+    int number = push_file(L, path);
+    if (number != 0)
+        return neap_lua_system_error(L, path, number);
+    const char *bytes = lua_tolstring(L, -1, &size);
+    int result = neap_config_set_ocsp_response(core->config, bytes, size, &why);
+    if (result != NEAP_OK)
+        return material_error(L, result, path, why);
+    lua_pop(L, 2);
+    return 0;
+}
+
 /* cert and key of the table at `index`; nothing when it has none. 0, or the count of results of a failure. */
 static int add_certificate(lua_State *L, struct config_core *core, int index)
 {
@@ -125,7 +151,7 @@ static int add_certificate(lua_State *L, struct config_core *core, int index)
     int result = has_key ? neap_config_add_certificate(core->config, chain, chain_size, key, key_size, &why)
                          : neap_config_add_certificate_without_key(core->config, chain, chain_size, &why);
     lua_pop(L, 2);
-    return result == NEAP_OK ? 0 : material_error(L, result, where, why);
+    return result == NEAP_OK ? set_ocsp_response(L, core, index) : material_error(L, result, where, why);
 }
 
 static int add_certificates(lua_State *L, struct config_core *core)
@@ -306,31 +332,55 @@ static int set_ticket_keys(lua_State *L, struct config_core *core)
     return 0;
 }
 
-static void set_alpn(lua_State *L, struct config_core *core)
+/* The names of option `name`, a string or a list of them: how many. They are good as long as the value, which stays on
+ * the stack, is not changed. */
+static size_t read_names(lua_State *L, const char *name, size_t most, const char **names)
 {
-    const char *names[ALPN_MAX];
     size_t count = 0;
 
-    lua_getfield(L, 1, "alpn");
+    lua_getfield(L, 1, name);
     if (lua_type(L, -1) == LUA_TSTRING) {
         names[count++] = lua_tostring(L, -1);
     } else if (lua_istable(L, -1)) {
         size_t size = lua_rawlen(L, -1);
-        if (size > ALPN_MAX)
-            luaL_error(L, "option 'alpn' has more than %d names", ALPN_MAX);
+        if (size > most)
+            luaL_error(L, "option '%s' has more than %d names", name, (int)most);
         for (; count < size; count++) {
             lua_rawgeti(L, -1, (int)count + 1);
             if (lua_type(L, -1) != LUA_TSTRING)
-                luaL_error(L, "option 'alpn' must be a string or a list of strings");
+                luaL_error(L, "option '%s' must be a string or a list of strings", name);
             names[count] = lua_tostring(L, -1); /* the list keeps it alive */
             lua_pop(L, 1);
         }
     } else if (!lua_isnil(L, -1)) {
-        luaL_error(L, "option 'alpn' must be a string or a list of strings");
+        luaL_error(L, "option '%s' must be a string or a list of strings", name);
     }
+    return count;
+}
+
+static void set_alpn(lua_State *L, struct config_core *core)
+{
+    const char *names[ALPN_MAX];
+    size_t count = read_names(L, "alpn", ALPN_MAX, names);
+
     if (count > 0 && neap_config_set_alpn(core->config, names, count) != NEAP_OK)
         luaL_error(L, "option 'alpn': names have 1 to 255 bytes");
     lua_pop(L, 1);
+}
+
+/* 0, or the count of results of a failure. */
+static int set_groups(lua_State *L, struct config_core *core)
+{
+    const char *names[GROUPS_MAX];
+    size_t count = read_names(L, "groups", GROUPS_MAX, names);
+    int result = count > 0 ? neap_config_set_groups(core->config, names, count) : NEAP_OK;
+
+    if (result == NEAP_ERR_UNSUPPORTED)
+        return material_error(L, result, "groups", "X25519MLKEM768 needs a build with OpenSSL 3.5 or newer");
+    if (result != NEAP_OK)
+        luaL_error(L, "option 'groups' names X25519MLKEM768, x25519, secp256r1 or secp384r1, each once");
+    lua_pop(L, 1);
+    return 0;
 }
 
 /* One write a line, so that processes may share the file; and from where the line is, which is wiped there. */
@@ -484,7 +534,9 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     set_alpn(L, core);
     set_questions(L, core);
     set_static_secret(L, core);
-    int failed = set_credentials(L, core);
+    int failed = set_groups(L, core);
+    if (failed == 0)
+        failed = set_credentials(L, core);
     if (failed == 0)
         failed = set_strikes(L, core);
     if (failed == 0)

@@ -96,9 +96,11 @@ function neap.static(folder, options) end
 ---@field key? string PEM, DER or a path
 ---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
----@field certs? { cert: string, key?: string }[] chosen by the name that the client asks for
+---@field ocsp_file? string path of an OCSP response (DER) to show with `cert`
+---@field certs? { cert: string, key?: string, ocsp_file?: string }[] chosen by the name that the client asks for
 ---@field certificate? fun(name: string?, question: neap.Question): { cert: string, key: string? }?, string? of a server: gives the certificate for a name, nil for those of `cert` and `certs`, or nil and why not; may wait, and is kept for `certificate_ttl`
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
+---@field groups? string|string[] groups of the key exchange, in order of preference: X25519MLKEM768 (quantum computers do not break it; OpenSSL 3.5), x25519, secp256r1, secp384r1
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
 ---@field crl? string|string[] revocation lists: what they name is refused; PEM, DER or a path
 ---@field keylog? string file for TLS secrets

@@ -258,6 +258,9 @@ function Conn:answer_peer(id) end
 ---@return string? message
 ---@return neap.Code? code
 function Conn:refuse_question(id, alert, reason) end
+--- The group of the key exchange, nil before the connection is established.
+---@return string?
+function Conn:group() end
 ---@return boolean
 function Conn:is_draining() end
 ---@return boolean

@@ -26,6 +26,9 @@
 ---@field initial_rtt? number seconds: the round-trip time before one is measured
 ---@field retry? boolean a server answers every first Initial with Retry
 ---@field verify_peer? boolean a client verifies the server's certificate; pins hold without
+---@field certificate_compression? boolean certificates travel compressed (RFC 8879) between peers that have zlib
+---@field ocsp? boolean a client that verifies asks for an OCSP response with the certificate, and checks it if it comes
+---@field ocsp_required? boolean it does so, and refuses servers that show none
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
@@ -34,4 +37,4 @@
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
 ---@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, of up to 256 names; 0: it is asked for every handshake
 ---@field crl_grace? number seconds: a revocation list is good for so long after the time of its next update; then its issuer's certificates are refused
----@field grease? boolean reserved values are sent, so that peers stay used to unknown ones
+---@field grease? boolean reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones

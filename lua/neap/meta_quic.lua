@@ -84,6 +84,9 @@ function Connection:is_resumed() end
 --- What became of its 0-RTT.
 ---@return "none"|"offered"|"accepted"|"rejected"
 function Connection:early() end
+--- The group of the key exchange: "x25519", "X25519MLKEM768", …
+---@return string?
+function Connection:group() end
 --- Waits for the end of the handshake, which is over but for early data.
 ---@param timeout? number seconds
 ---@return true? ok

@@ -450,6 +450,11 @@ function Connection:early()
   return self._conn:early()
 end
 
+--- The group of the key exchange.
+function Connection:group()
+  return self._conn:group()
+end
+
 --- Waits until the handshake is complete, which it is but for early data: a server knows then that what came was no
 -- repetition, a client whether its server has read it. true; nil, message, code when the connection is over, or after
 -- `timeout` seconds.

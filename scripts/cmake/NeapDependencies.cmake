@@ -1,5 +1,5 @@
-# Finds Mbed TLS, libsodium, libcrypto and the Luas.
-# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES; SODIUM_*; LIBCRYPTO_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
+# Finds Mbed TLS, libsodium, libcrypto, zlib and the Luas.
+# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES; SODIUM_*; LIBCRYPTO_*; ZLIB_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
 
 find_package(PkgConfig)
 
@@ -44,6 +44,19 @@ if(NEAP_WITH_LIBCRYPTO AND NOT NEAP_WITH_LIBCRYPTO STREQUAL "AUTO" AND NOT LIBCR
     "On Debian: apt-get install libssl-dev, or run scripts/bootstrap")
 elseif(NOT LIBCRYPTO_FOUND)
   message(STATUS "libcrypto: not used (signatures and key exchange from Mbed TLS)")
+endif()
+
+if(NOT NEAP_WITH_ZLIB) # AUTO counts as true
+  set(ZLIB_FOUND OFF)
+  set(ZLIB_LINK_LIBRARIES "")
+elseif(PkgConfig_FOUND)
+  pkg_check_modules(ZLIB zlib)
+endif()
+if(NEAP_WITH_ZLIB AND NOT NEAP_WITH_ZLIB STREQUAL "AUTO" AND NOT ZLIB_FOUND)
+  message(FATAL_ERROR "zlib was not found by pkg-config, and NEAP_WITH_ZLIB is ON.\n"
+    "On Debian: apt-get install zlib1g-dev, or run scripts/bootstrap")
+elseif(NOT ZLIB_FOUND)
+  message(STATUS "zlib: not used (certificates are not compressed)")
 endif()
 
 if(NEAP_LUA STREQUAL "none")

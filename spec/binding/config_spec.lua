@@ -121,6 +121,17 @@ describe("core.config", function()
     end
   end)
 
+  it("takes groups by their names, in any case, and says which one a library has not", function()
+    assert(core.config{ groups = { "X25519", "secp256r1", "SECP384R1" } })
+    assert(core.config{ groups = "secp384r1" })
+    for _, bad in ipairs{ "x448", { "x25519", "x25519" }, { 1 }, true, { "x25519", "x", "secp384r1", "x448", "x" } } do
+      assert.error_matches(function() core.config{ groups = bad } end, "'groups'")
+    end
+    local config, message, code = core.config{ groups = { "x25519", "X25519MLKEM768" } }
+    if not config then assert.same({ "groups: X25519MLKEM768 needs a build with OpenSSL 3.5 or newer", "unsupported" },
+      { message, code }) end
+  end)
+
   it("trusts the system's roots beside pins where it is told", function()
     local dir = helper.make_dir()
     finally(function() helper.remove_dir(dir) end)

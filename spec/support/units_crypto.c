@@ -424,6 +424,65 @@ static int share_decapsulate(lua_State *L)
     return 1;
 }
 
+static int push_made(lua_State *L, int error, const uint8_t *bytes, size_t size)
+{
+    if (error)
+        return push_unit_failure(L, error, "");
+    push_bytes(L, bytes, size);
+    return 1;
+}
+
+static struct span check_size(lua_State *L, int index, size_t size)
+{
+    struct span bytes = check_bytes(L, index);
+
+    luaL_argcheck(L, bytes.size == size, index, "size");
+    return bytes;
+}
+
+/* has_group(crypto, group) → whether shares of it can be made */
+static int has_group(lua_State *L)
+{
+    lua_pushboolean(L, neap_group_is_supported(check_crypto(L)->crypto, (uint16_t)luaL_checkinteger(L, 2)));
+    return 1;
+}
+
+/* mlkem_key(crypto, seed) → encapsulation key; or nil, code */
+static int mlkem_key(lua_State *L)
+{
+    struct crypto *crypto = check_crypto(L)->crypto;
+    uint8_t key[MLKEM768_KEY];
+    struct span seed = check_size(L, 2, MLKEM768_SEED);
+
+    return push_made(L, crypto->mlkem768->public_key(crypto, seed.data, key), key, sizeof(key));
+}
+
+/* mlkem_encapsulate(crypto, key, message) → ciphertext, secret; or nil, code */
+static int mlkem_encapsulate(lua_State *L)
+{
+    struct crypto *crypto = check_crypto(L)->crypto;
+    uint8_t ciphertext[MLKEM768_CIPHERTEXT], secret[MLKEM768_SECRET];
+    struct span key = check_size(L, 2, MLKEM768_KEY), message = check_size(L, 3, MLKEM768_SECRET);
+    int error = crypto->mlkem768->encapsulate(crypto, key.data, message.data, ciphertext, secret);
+
+    if (error)
+        return push_unit_failure(L, error, "");
+    push_bytes(L, ciphertext, sizeof(ciphertext));
+    push_bytes(L, secret, sizeof(secret));
+    return 2;
+}
+
+/* mlkem_decapsulate(crypto, seed, ciphertext) → secret; or nil, code */
+static int mlkem_decapsulate(lua_State *L)
+{
+    struct crypto *crypto = check_crypto(L)->crypto;
+    uint8_t secret[MLKEM768_SECRET];
+    struct span seed = check_size(L, 2, MLKEM768_SEED), ciphertext = check_size(L, 3, MLKEM768_CIPHERTEXT);
+
+    return push_made(L, crypto->mlkem768->decapsulate(crypto, seed.data, ciphertext.data, secret), secret,
+                     sizeof(secret));
+}
+
 /* signature_verify(crypto, spki, kind, digest bits, message, signature) → true or false */
 static int signature_verify(lua_State *L)
 {
@@ -504,6 +563,10 @@ static const luaL_Reg functions[] = {{"new", crypto_new},
                                      {"share_generate", share_generate},
                                      {"share_encapsulate", share_encapsulate},
                                      {"share_decapsulate", share_decapsulate},
+                                     {"has_group", has_group},
+                                     {"mlkem_key", mlkem_key},
+                                     {"mlkem_encapsulate", mlkem_encapsulate},
+                                     {"mlkem_decapsulate", mlkem_decapsulate},
                                      {"signature_verify", signature_verify},
                                      {"has_ed25519", has_ed25519},
                                      {"random", random_of},

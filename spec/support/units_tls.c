@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "neap.h"
 #include "tls/state.h"
+#include "units_tls_hello.h"
 #include "units_tls_early.h"
 
 int neap_units_tls(lua_State *L);
@@ -138,17 +139,6 @@ static size_t list_size(lua_State *L, int table)
 #endif
 }
 
-static void numbers_field(lua_State *L, const char *name, uint16_t *out)
-{
-    lua_getfield(L, 1, name);
-    for (int i = 0; i < 3 && lua_istable(L, -1); i++) {
-        lua_rawgeti(L, -1, i + 1);
-        out[i] = (uint16_t)lua_tointeger(L, -1);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-}
-
 static void alpn_field(lua_State *L, struct tls_config *tls)
 {
     lua_getfield(L, 1, "alpn");
@@ -174,10 +164,13 @@ static int identities_field(lua_State *L, struct tls_config *tls, struct failure
         struct identity *identity = lua_toboolean(L, -1)
                                         ? neap_identity_new_without_key(tls->crypto, chain, why)
                                         : neap_identity_new(tls->crypto, chain, key, why);
-        lua_pop(L, 2);
+        lua_pop(L, 1);
+        struct span staple = span_field(L, table + 1, "staple");
+        lua_pop(L, 1);
         if (!identity)
             return why->code ? why->code : NEAP_ERR_NO_MEMORY;
-        int rc = neap_identity_set_add(tls->identities, identity);
+        int rc = staple.size ? neap_identity_set_staple(identity, staple, why) : 0;
+        rc = rc ? rc : neap_identity_set_add(tls->identities, identity);
         if (rc) {
             neap_identity_free(identity);
             return rc;
@@ -230,8 +223,8 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
     c->tls.store = &c->sessions;
 }
 
-/* config{ seed=, identities={{chain, key, later = (the key is elsewhere)}, …}, asks=, roots=, pin=, crls=, verify=, alpn={…},
- * suites={…}, groups={…}, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys=,
+/* config{ seed=, identities={{chain, key, later = (the key is elsewhere), staple =}, …}, asks=, roots=, pin=, crls=, verify=, alpn={…},
+ * suites={…}, groups={…}, compression=, ocsp=, grease=, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys=,
  * early=, no_register=, limits=, session_data= } */
 static int new_config(lua_State *L)
 {
@@ -279,10 +272,9 @@ static int new_config(lua_State *L)
         c->tls.keylog_context = c;
     }
     lua_pop(L, 3);
+    unit_hello_fields(L, &c->tls);
     resumption_fields(L, c);
     unit_early_fields(L, &c->tls, &c->early, span_field(L, 1, "session_data"));
-    numbers_field(L, "suites", c->tls.suites);
-    numbers_field(L, "groups", c->tls.groups);
     alpn_field(L, &c->tls);
     int rc = identities_field(L, &c->tls, &why);
     if (rc == 0)
@@ -713,6 +705,7 @@ int neap_units_tls(lua_State *L)
                  {"__gc", tail_free}, {"free", tail_free}, {"receive", tail_receive}, {NULL, NULL}});
     lua_newtable(L);
     set_methods(L, (const struct method[]){{"config", new_config}, {NULL, NULL}});
+    neap_units_tls_compression(L);
     neap_units_tls_schedule(L);
     lua_setfield(L, -2, "schedule");
     return 1;

@@ -198,6 +198,9 @@ static int set_up(lua_State *L, struct peer *p, bool is_client)
         rc = gnutls_server_name_set(p->session, GNUTLS_NAME_DNS, name.data, name.size);
         gnutls_session_set_verify_cert(p->session, (const char *)name.data, 0);
     }
+    gnutls_compression_method_t zlib = GNUTLS_COMP_ZLIB;
+    if (rc >= 0 && flag(L, "compress"))
+        rc = gnutls_compress_certificate_set_methods(p->session, &zlib, 1);
     if (flag(L, "request_certificate"))
         gnutls_certificate_server_set_request(p->session, GNUTLS_CERT_REQUEST);
     gnutls_handshake_set_read_function(p->session, on_output);
@@ -228,7 +231,8 @@ static int advance(struct peer *p)
     return rc;
 }
 
-/* new{ client=, chain=, key=, roots=, priority=, alpn=, name=, params=, one_share=, request_certificate= } */
+/* new{ client=, chain=, key=, roots=, priority=, alpn=, name=, params=, one_share=, request_certificate=,
+ * compress= } */
 static int new_peer(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);

@@ -92,7 +92,7 @@ function fixtures.server_config(options)
   options.identities = {}
   for i, name in ipairs(names) do
     local chain, key = unpack(fixtures.certificates()[name])
-    options.identities[i] = { chain, key, later = options.later }
+    options.identities[i] = { chain, key, later = options.later, staple = options.staple }
   end
   return tls.config(options)
 end

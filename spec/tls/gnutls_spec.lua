@@ -83,7 +83,7 @@ local function their_server(options)
   return gnutls.new({
     chain = certificate[1], key = certificate[2], priority = priority(options.cipher, options.groups),
     alpn = options.alpn or "h3", params = options.params or "gnutls server params",
-    request_certificate = options.request_certificate,
+    request_certificate = options.request_certificate, compress = options.compress,
   })
 end
 
@@ -92,8 +92,13 @@ local function their_client(options)
     client = true, roots = fixtures.certificates().ca[1], name = options.name or "example.test",
     priority = priority(options.cipher, options.groups), alpn = options.alpn or "h3",
     params = options.params or "gnutls client params", one_share = true,
+    compress = options.compress,
   })
 end
+
+local COMPRESSED_CERTIFICATE = 25
+-- GnuTLS may be built without zlib: it says so when it is to use it.
+local can_compress = gnutls.available and units.tls.has_compression() and pcall(their_client, { compress = true })
 
 local function check_done(ours, theirs, suite, group, params)
   local info = ours:info()
@@ -165,6 +170,18 @@ describe("a client of ours with a server of GnuTLS", function()
     check_equal(secrets)
   end)
 
+  it("takes a compressed certificate", function()
+    if not can_compress then return pending("needs zlib here and in GnuTLS") end
+    for _, kind in ipairs(KINDS) do
+      local ours = client({ compression = true })
+      local failure, seen, secrets = run(ours, their_server({ compress = true, kind = kind }))
+      assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+      assert.equal(1, count(seen, "theirs", COMPRESSED_CERTIFICATE))
+      assert.is_true(ours:info().complete)
+      check_equal(secrets)
+    end
+  end)
+
   it("takes a certificate that an RSA authority signed", function()
     local ours = client({ roots = fixtures.certificates().rsaca[1] })
     local theirs = their_server({ kind = "byrsa" })
@@ -198,6 +215,18 @@ describe("a server of ours with a client of GnuTLS", function()
     it("is compared with GnuTLS", function() pending("needs GnuTLS: libgnutls28-dev") end)
     return
   end
+
+  it("sends a compressed certificate", function()
+    if not can_compress then return pending("needs zlib here and in GnuTLS") end
+    for _, kind in ipairs(KINDS) do
+      local ours = server({ compression = true, certificate = kind })
+      local failure, seen, secrets = run(ours, their_client({ compress = true }))
+      assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+      assert.equal(1, count(seen, "ours", COMPRESSED_CERTIFICATE))
+      assert.is_true(ours:info().complete)
+      check_equal(secrets)
+    end
+  end)
 
   for _, cipher in ipairs(CIPHERS) do
     for _, group in ipairs(GROUPS) do

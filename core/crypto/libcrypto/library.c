@@ -182,6 +182,7 @@ int neap_libcrypto_start(struct crypto *crypto)
         return NEAP_ERR_CRYPTO;
     }
     crypto->library = library;
+    crypto->mlkem768 = neap_libcrypto_mlkem768(crypto);
     return 0;
 }
 

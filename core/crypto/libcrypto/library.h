@@ -37,6 +37,8 @@ bool neap_libcrypto_number(OSSL_PARAM *out, const char *name, struct span bytes,
 /** OpenSSL's name of a NIST curve. */
 const char *neap_libcrypto_curve(enum key_kind kind);
 
+/** NULL where this libcrypto has none. */
+const struct mlkem768 *neap_libcrypto_mlkem768(struct crypto *crypto);
 int neap_libcrypto_share_generate(struct crypto *crypto, struct key_share *out);
 int neap_libcrypto_share_combine(struct crypto *crypto, const struct key_share *ours, struct span peer,
                                  uint8_t *secret);

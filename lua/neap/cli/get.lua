@@ -90,8 +90,8 @@ local function tell(response, address, found)
   local conn = response.conn
   local stats = conn:stats()
   local err = io.stderr
-  err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", QUIC version ",
-    ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
+  err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", ", tostring(conn:group()),
+    ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
     ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
     found.early and ", 0-RTT " .. EARLY[conn:early()] or "", "\n")
   err:write("< HTTP/3 ", response.status, "\n")

@@ -1,0 +1,83 @@
+--- OCSP responses through whole connections: what `ocsp_file` shows, `ocsp` and `ocsp_required` ask for.
+local core = require "neap.core"
+local fixtures = require "tls.fixtures"
+local helper = require "helper"
+local sim = require "neap.sim"
+
+local SCRIPT = [[
+set -e
+cd %s
+printf '%%s\t350101000000Z\t%%s\t%%s\tunknown\t/CN=p256\n' V '' $(openssl x509 -in p256.pem -noout -serial | cut -d= -f2) >index
+openssl ocsp -issuer ca.pem -cert p256.pem -no_nonce -reqout request >/dev/null 2>&1
+openssl ocsp -index index -CA ca.pem -rsigner ca.pem -rkey ca.key -reqin request -respout p256.der -ndays 7 >/dev/null 2>&1
+]]
+
+describe("an OCSP response", function()
+  local dir
+  local certificates = fixtures.certificates()
+
+  setup(function()
+    dir = helper.make_dir()
+    for _, name in ipairs { "ca", "p256", "other" } do
+      helper.write_file(dir .. "/" .. name .. ".pem", certificates[name][1])
+      helper.write_file(dir .. "/" .. name .. ".key", certificates[name][2])
+    end
+    local output, status = helper.run("( " .. SCRIPT:format(helper.quote(dir)) .. " )")
+    assert.equal(0, status, output)
+  end)
+
+  teardown(function() helper.remove_dir(dir) end)
+
+  local function connect(server_options, client_options)
+    local lab = sim.new { seed = 1 }
+    local options = { cert = dir .. "/p256.pem", key = dir .. "/p256.key", wall_clock = fixtures.now }
+    for name, value in pairs(server_options) do options[name] = value end
+    local server = lab:server(options)
+    options = { ca = dir .. "/ca.pem", wall_clock = fixtures.now, name = "example.test", server = server }
+    for name, value in pairs(client_options) do options[name] = value end
+    local client = lab:client(options)
+    local conn = client.conn
+    lab:run(function() return conn:is_confirmed() or conn:is_closed() or conn:is_draining() end, 30)
+    local is_confirmed, err = conn:is_confirmed(), conn:error()
+    lab:close()
+    return is_confirmed, err
+  end
+
+  it("is shown by a server that has its file, and taken by a client that requires it", function()
+    assert.is_true((connect({ ocsp_file = dir .. "/p256.der" }, { ocsp_required = true })))
+    assert.is_true((connect({ ocsp_file = dir .. "/p256.der" }, { ocsp = true })))
+    assert.is_true((connect({ ocsp_file = dir .. "/p256.der" }, {})))
+    assert.is_true((connect({}, { ocsp = true })))
+  end)
+
+  it("is missed by a client that requires it", function()
+    local is_confirmed, err = connect({}, { ocsp_required = true })
+    assert.is_false(is_confirmed)
+    assert.equal(0x100 + 113, err.code)
+    assert.matches("shows no OCSP response", err.reason)
+  end)
+
+  it("belongs to the certificate beside it, of several too", function()
+    local several = {
+      certs = { { cert = dir .. "/other.pem", key = dir .. "/other.key" },
+        { cert = dir .. "/p256.pem", key = dir .. "/p256.key", ocsp_file = dir .. "/p256.der" } },
+    }
+    assert(core.config(several))
+    several.certs[1].ocsp_file = dir .. "/p256.der"
+    local config, message, code = core.config(several)
+    assert.same({ nil, "certificate" }, { config, code })
+    assert.matches("p256.der: .*none for this certificate", message)
+  end)
+
+  it("is a file that can be read", function()
+    local both = { cert = dir .. "/p256.pem", key = dir .. "/p256.key" }
+    both.ocsp_file = dir .. "/none.der"
+    assert.equal("system", (select(3, core.config(both))))
+    both.ocsp_file = dir .. "/p256.pem"
+    assert.equal("certificate", (select(3, core.config(both))))
+    both.ocsp_file = 1.5
+    assert.equal("system", (select(3, core.config(both))))
+    both.ocsp_file = {}
+    assert.error_matches(function() core.config(both) end, "'ocsp_file' must be a path")
+  end)
+end)
