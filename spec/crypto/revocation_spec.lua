@@ -152,6 +152,22 @@ describe("a revocation list", function()
     end
   end)
 
+  it("leaks nothing, wherever memory ends", function()
+    local list = ca:crl { issuer = "middle", revoked = { "leaf" } } .. ca:crl { issuer = "other" }
+      .. ca:crl { issuer = "root" }
+    assert.is_true(verify("good", { list })) -- what is remembered of it stays
+    local used = crypto.used(context)
+    local count, ok = 0
+    repeat
+      crypto.fail_after(context, count)
+      ok = verify("good", { list })
+      crypto.fail_after(context, -1)
+      assert.equal(used, crypto.used(context))
+      count = count + 1
+    until ok
+    assert.is_true(count > 8)
+  end)
+
   it("does not make an authority known that is not", function()
     refused(UNKNOWN_CA, 'its issuer "root" is not among them', "leaf", { ca:crl { issuer = "middle" } },
       { root = "other" })

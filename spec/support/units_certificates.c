@@ -237,6 +237,8 @@ static struct revocations *fill_revocations(lua_State *L, struct crypto *crypto,
     size_t count = check_ders(L, lua_gettop(L), list);
     lua_getfield(L, 2, "grace");
     struct revocations *revocations = count ? neap_revocations_new(crypto) : NULL;
+    if (count && !revocations)
+        neap_fail(why, -2, "no memory");
     if (revocations) {
         neap_revocations_set_grace(revocations, (int64_t)lua_tonumber(L, -1));
         neap_trust_set_revocations(trust, revocations);
