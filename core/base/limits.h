@@ -10,17 +10,22 @@
 #define LIMIT_CRYPTO_BUFFER \
     65536u                    /* bytes of CRYPTO ahead of what TLS took, a level (RFC 9000 §7.5: >= 4096) */
 #define LIMIT_CRYPTO_GAPS 64u /* ranges of out-of-order CRYPTO */
-#define LIMIT_TLS_MESSAGE 65536u     /* one handshake message; a certificate chain is the largest */
-#define LIMIT_TLS_CHAIN 10u          /* certificates in a chain */
-#define LIMIT_TLS_EXTENSIONS 64u     /* extensions in one block; real ClientHellos have about 20 */
-#define LIMIT_SERVER_NAME 255u       /* bytes of a host name (RFC 1035 §2.3.4) */
-#define LIMIT_TLS_PARAMETERS 4096u   /* bytes of our own transport parameters */
-#define LIMIT_TICKET 4096u           /* bytes of a session ticket that a client keeps */
-#define LIMIT_SESSION_DATA 256u      /* bytes that the layer above keeps with a session */
-#define LIMIT_TICKETS_TRIED 4u       /* of a ClientHello that a server looks into */
-#define LIMIT_SESSIONS 256u          /* that a client keeps, */
-#define LIMIT_SESSIONS_SERVER 16u    /* and of them with one server; */
-#define LIMIT_SESSIONS_SHARE 16u     /* of memory_limit, a sixteenth: bytes of all of them */
+#define LIMIT_TLS_MESSAGE 65536u   /* one handshake message; a certificate chain is the largest */
+#define LIMIT_TLS_CHAIN 10u        /* certificates in a chain */
+#define LIMIT_TLS_EXTENSIONS 64u   /* extensions in one block; real ClientHellos have about 20 */
+#define LIMIT_SERVER_NAME 255u     /* bytes of a host name (RFC 1035 §2.3.4) */
+#define LIMIT_TLS_PARAMETERS 4096u /* bytes of our own transport parameters */
+#define LIMIT_TICKET 4096u         /* bytes of a session ticket that a client keeps */
+#define LIMIT_SESSION_DATA 256u    /* bytes that the layer above keeps with a session */
+#define LIMIT_TICKETS_TRIED 4u    /* of a ClientHello that a server looks into, and external keys with them */
+#define LIMIT_PSKS 4096u          /* external pre-shared keys of one config; more are asked for */
+#define LIMIT_PSK_IDENTITY 128u   /* bytes of their identities; what is longer is a ticket of somebody's */
+#define LIMIT_PSK_KEY_LEAST 16u   /* bytes of one of them (RFC 9257 §6), */
+#define LIMIT_PSK_KEY 64u         /* and at most */
+#define LIMIT_PSKS_ASKED 2u       /* identities that the application is asked about in one handshake */
+#define LIMIT_SESSIONS 256u       /* that a client keeps, */
+#define LIMIT_SESSIONS_SERVER 16u /* and of them with one server; */
+#define LIMIT_SESSIONS_SHARE 16u  /* of memory_limit, a sixteenth: bytes of all of them */
 #define LIMIT_UNKNOWN_PARAMETERS 32u /* unknown transport parameters that are checked for coming twice */
 #define LIMIT_CERTIFICATE_SERIAL 20u /* bytes of a serial number (RFC 5280 §4.1.2.2) */
 #define LIMIT_CHAIN_WORK 40u /* for signatures in the search of a path: ten of P-256, which are 4 each */

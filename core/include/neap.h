@@ -316,6 +316,16 @@ NEAP_API void neap_config_set_keylog(neap_config *config, void (*log)(void *cont
 NEAP_API int neap_config_add_certificate_without_key(neap_config *config, const void *chain,
                                                      size_t chain_size, const char **why);
 
+/** Add an external pre-shared key (RFC 8446 §2.2, RFC 9257): `identity` of 1..128 bytes, which is sent in the clear, and
+ * `key` of 16..64 bytes, as random as a key is and shared by two alone. `hash`: 256 or 384, the SHA-2 that it was made for.
+ * A server takes whoever has one of its 4096 keys, each with a key exchange of its own, and needs no certificate then; a
+ * client offers the first, behind a session to be resumed, and needs no roots: a server that does not take it is refused
+ * unless roots or pins were added that vouch for its certificate, also without verify_peer. Sessions of such a handshake
+ * are good while the key is. A key of the same identity takes the place of the one before. At any time. 0,
+ * NEAP_ERR_ARGUMENT, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_config_add_psk(neap_config *config, const void *identity, size_t identity_size,
+                                 const void *key, size_t key_size, unsigned hash);
+
 /** Sign `message` with a private key, PEM or DER, under a signature scheme of RFC 8446 §4.2.3: for a process that keeps the
  * key and answers another's questions. Its size, 512 bytes at most, into `room` bytes at `out`; NEAP_ERR_CERTIFICATE (the
  * key cannot be read), NEAP_ERR_UNSUPPORTED (a scheme or key that this build does not sign with), NEAP_ERR_CRYPTO (a scheme
@@ -326,11 +336,12 @@ NEAP_API int64_t neap_sign(neap_config *config, const void *key, size_t key_size
 /* What a handshake may ask the application. */
 enum neap_question_kind {
     NEAP_ASK_NOTHING = 0,
-    NEAP_ASK_SIGNATURE = 1,   /* by the key of a certificate that was added without it */
+    NEAP_ASK_SIGNATURE = 1, /* by the key of a certificate that was added without it */
+    NEAP_ASK_PSK = 2,       /* a server: for the external key of an identity that the config does not have */
     NEAP_ASK_CERTIFICATE = 4, /* a server: for the name that the client asks for */
     NEAP_ASK_PEER = 8,        /* whether the peer, whose certificate is its own, is who it should be */
 };
-/** Have handshakes ask: `kinds` is the sum of NEAP_ASK_CERTIFICATE and NEAP_ASK_PEER, in place of those before; signatures
+/** Have handshakes ask: `kinds` is a sum of NEAP_ASK_PSK, NEAP_ASK_CERTIFICATE and NEAP_ASK_PEER, in place of those before; signatures
  * are asked for where the key is elsewhere. 0, NEAP_ERR_ARGUMENT, or NEAP_ERR_STATE as for options. */
 NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
 
@@ -549,6 +560,10 @@ NEAP_API int neap_conn_set_session_data(neap_conn *conn, const void *data, size_
 NEAP_API const void *neap_conn_session_data(const neap_conn *conn, size_t *size);
 /** The group of its key exchange, by the name that neap_config_set_groups takes; NULL before it is established. */
 NEAP_API const char *neap_conn_group(const neap_conn *conn);
+/** The identity of the external pre-shared key by which the two know each other, of the handshake itself or of the one that
+ * its session goes back to: `*size` bytes, which live as long as the connection. NULL and 0: certificates, or not
+ * established yet. */
+NEAP_API const uint8_t *neap_conn_psk_identity(const neap_conn *conn, size_t *size);
 /** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 
@@ -564,7 +579,7 @@ typedef struct neap_question {
     uint64_t id;             /* names it in its answer, so that one that comes late is none to the next */
     const char *server_name; /* that the client asks for, or that we ask for; NUL-terminated, "" none */
     /* SIGNATURE: what is to be signed, the message and no hash of it: 64 spaces, the context string of RFC 8446 §4.4.3, a
-     * zero byte and the transcript's hash. CERTIFICATE: the client's signature schemes, big-endian pairs. */
+     * zero byte and the transcript's hash. PSK: the identity. CERTIFICATE: the client's signature schemes, big-endian pairs. */
     const uint8_t *bytes;
     size_t size;
     const uint8_t *certificate; /* DER: SIGNATURE: of whose key; PEER: the peer's */
@@ -587,6 +602,10 @@ NEAP_API bool neap_conn_question(const neap_conn *conn, neap_question *out, size
 /** The signature, of 1 to 512 bytes: of ECDSA the DER of both numbers. One that the certificate's key did not make is not
  * sent: NEAP_ERR_CRYPTO. */
 NEAP_API int neap_conn_answer_signature(neap_conn *conn, uint64_t id, const void *signature, size_t size);
+/** The external key of the identity, as neap_config_add_psk takes it; `key` NULL: there is none. A server without
+ * certificates refuses such a client as it does one with a wrong key. The key is not kept: the next handshake, also one
+ * that resumes a session of this one, asks again. */
+NEAP_API int neap_conn_answer_psk(neap_conn *conn, uint64_t id, const void *key, size_t size, unsigned hash);
 /** A chain and its key, as neap_config_add_certificate takes them; `key` NULL: the key is elsewhere, and a question for a
  * signature follows. `chain` NULL: there is none for this name, and one of the config's is taken. Besides the above:
  * what neap_config_add_certificate gives; the question is open still then. */

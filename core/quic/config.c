@@ -87,6 +87,8 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     config->identities.pool = pool;
     config->tls.identities = &config->identities;
     config->tls.store = &config->sessions;
+    neap_psks_start(&config->psks, pool, neap_crypto_random(config->crypto));
+    config->tls.psks = &config->psks;
     tell_tls(config);
     return config;
 }
@@ -128,6 +130,7 @@ void neap_config_free(neap_config *config)
     neap_config_end_reload(config, false);
     neap_identity_set_clear(&config->identities);
     neap_sessions_free(&config->sessions);
+    neap_psks_free(&config->psks);
     drop_strike(config);
     if (config->tls.trust)
         neap_trust_free(config->tls.trust);
@@ -283,6 +286,28 @@ int neap_config_add_certificate_without_key(neap_config *config, const void *cha
     return add_certificate(config, span_of(chain, chain_size), (struct span){0}, why);
 }
 
+int neap_config_read_psk(struct span key, unsigned hash, struct psk_key *out)
+{
+    if ((hash != 256 && hash != 384) || !neap_psk_is_valid(span_of_string("identity"), key))
+        return NEAP_ERR_ARGUMENT;
+    *out = (struct psk_key){.hash = hash == 256 ? HASH_SHA256 : HASH_SHA384, .size = (uint8_t)key.size};
+    memcpy(out->bytes, key.data, key.size);
+    return 0;
+}
+
+int neap_config_add_psk(neap_config *config, const void *identity, size_t identity_size, const void *key,
+                        size_t key_size, unsigned hash)
+{
+    struct span name = span_of(identity, identity_size), bytes = span_of(key, key_size);
+    struct psk_key read;
+
+    if (!neap_psk_is_valid(name, bytes) || neap_config_read_psk(bytes, hash, &read))
+        return NEAP_ERR_ARGUMENT;
+    int rc = neap_psks_add(&config->psks, name, &read);
+    neap_wipe(&read, sizeof read);
+    return rc;
+}
+
 int64_t neap_sign(neap_config *config, const void *key, size_t key_size, uint16_t scheme, const void *message,
                   size_t size, void *out, size_t room, const char **why)
 {
@@ -302,7 +327,7 @@ int64_t neap_sign(neap_config *config, const void *key, size_t key_size, uint16_
 
 int neap_config_ask(neap_config *config, unsigned kinds)
 {
-    if (kinds & ~(unsigned)(NEAP_ASK_CERTIFICATE | NEAP_ASK_PEER))
+    if (kinds & ~(unsigned)(NEAP_ASK_PSK | NEAP_ASK_CERTIFICATE | NEAP_ASK_PEER))
         return NEAP_ERR_ARGUMENT;
     if (is_in_use(config))
         return NEAP_ERR_STATE;
@@ -363,7 +388,7 @@ int neap_certificate_pin(const neap_config *config, const void *certificate, siz
 bool neap_config_lacks_trust(const neap_config *config)
 {
     return config->tls.verify_peer && neap_trust_count(config->tls.trust) == 0 &&
-           neap_trust_pin_count(config->tls.trust) == 0;
+           neap_trust_pin_count(config->tls.trust) == 0 && !config->psks.first;
 }
 
 void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32])

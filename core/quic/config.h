@@ -23,6 +23,7 @@ struct neap_config {
     struct revocations *revocations; /* NULL: no list was given */
     struct credentials *kept;        /* those before neap_config_begin_reload; NULL: none has begun */
     struct session_store sessions;   /* of its clients */
+    struct psk_store psks;
     struct token_keys tokens;
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */
@@ -62,6 +63,8 @@ int neap_config_make_identity(neap_config *config, struct span chain, struct spa
 /** Trust the roots of PEM text that stay in their file (neap_trust_add_source). */
 int neap_config_add_ca_source(neap_config *config, struct span text, const struct root_source *source,
                               const char **why);
+/** An external key of valid size and hash: 0, or NEAP_ERR_ARGUMENT. */
+int neap_config_read_psk(struct span key, unsigned hash, struct psk_key *out);
 /** Whether a client with this config would verify, but has nothing to verify with. */
 bool neap_config_lacks_trust(const neap_config *config);
 

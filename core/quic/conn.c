@@ -260,7 +260,7 @@ void neap_conn_free(neap_conn *conn)
     for (size_t i = 0; i < LIMIT_PATHS; i++)
         neap_conn_free_path(c, c->paths[i]);
     if (c->server_name)
-        neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1);
+        neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1 + c->psk_identity_size);
     neap_config *config = c->config;
     neap_pool_free_secret(c->pool, c, sizeof *c);
     neap_config_free(config);
@@ -480,6 +480,12 @@ const char *neap_conn_server_name(const neap_conn *conn)
     if (conn->server_name)
         return conn->server_name;
     return conn->handshake && conn->handshake->tls ? neap_tls_server_name(conn->handshake->tls) : "";
+}
+
+const uint8_t *neap_conn_psk_identity(const neap_conn *conn, size_t *size)
+{
+    *size = conn->psk_identity_size;
+    return *size ? (const uint8_t *)conn->server_name + strlen(conn->server_name) + 1 : NULL;
 }
 
 void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination, neap_cid *original)

@@ -204,8 +204,8 @@ struct neap_conn {
     uint8_t repetitions_passed;         /* that began no path since one was drawn that does */
     uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
     uint16_t group;                     /* of the key exchange; 0 before the handshake is complete */
-    uint8_t alpn_size, peer_ack_delay_exponent; /* of what is below */
-    uint8_t repetitions_to_skip;                /* until the one that was drawn */
+    uint8_t alpn_size, psk_identity_size, peer_ack_delay_exponent; /* of what is below */
+    uint8_t repetitions_to_skip;                                   /* until the one that was drawn */
     bool has_drawn_repetition : 1;
     bool is_resumed : 1; /* TLS went on from an earlier session */
     bool peer_cids_changed : 1;
@@ -256,7 +256,7 @@ struct neap_conn {
     const struct version_labels *labels;
     struct tls_tail tail; /* CRYPTO at 1-RTT */
     struct conn_close close;
-    char *server_name;   /* a copy, once TLS is gone */
+    char *server_name;   /* a copy, once TLS is gone, and behind it psk_identity_size bytes */
     const uint8_t *alpn; /* in the config: what was agreed on */
 };
 

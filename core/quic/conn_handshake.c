@@ -327,16 +327,20 @@ static int take_params(neap_conn *c, struct failure *why)
     return 0;
 }
 
-/* What is asked for after TLS is gone. */
+/* What is asked for after TLS is gone: the name, a zero byte, and the identity of an external key. */
 static int keep_names(neap_conn *c, struct failure *why)
 {
     const char *name = neap_tls_server_name(c->handshake->tls);
+    struct span identity = neap_tls_psk_identity(c->handshake->tls);
     size_t size = strlen(name) + 1;
 
-    c->server_name = neap_pool_alloc_lasting(c->pool, size);
+    c->server_name = neap_pool_alloc(c->pool, size + identity.size);
     if (!c->server_name)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for names");
     memcpy(c->server_name, name, size);
+    if (identity.size)
+        memcpy(c->server_name + size, identity.data, identity.size);
+    c->psk_identity_size = (uint8_t)identity.size;
     take_alpn(c);
     return 0;
 }

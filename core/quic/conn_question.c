@@ -52,6 +52,20 @@ int neap_conn_answer_signature(neap_conn *conn, uint64_t id, const void *signatu
     return go_on(conn, rc, &why);
 }
 
+int neap_conn_answer_psk(neap_conn *conn, uint64_t id, const void *key, size_t size, unsigned hash)
+{
+    struct failure why = {0};
+    struct psk_key read;
+
+    if (!asks(conn, NEAP_ASK_PSK, id))
+        return NEAP_ERR_STATE;
+    if (key && neap_config_read_psk(span_of(key, size), hash, &read))
+        return NEAP_ERR_ARGUMENT;
+    int rc = neap_tls_answer_psk(asking(conn), key ? &read : NULL, &why);
+    neap_wipe(&read, sizeof read);
+    return go_on(conn, rc, &why);
+}
+
 int neap_conn_answer_certificate(neap_conn *conn, uint64_t id, const void *chain, size_t chain_size,
                                  const void *key, size_t key_size, const char **why)
 {

@@ -7,7 +7,7 @@
 static const char *server_lacks(const neap_config *config)
 {
     if (!neap_tls_may_serve(&config->tls))
-        return "a server needs a certificate (neap_config_add_certificate)";
+        return "a server needs a certificate (neap_config_add_certificate) or pre-shared keys (neap_config_add_psk)";
     if (config->tls.alpn_size == 0)
         return "a server needs protocols (neap_config_set_alpn)";
     /* One that cannot tell its connections apart by their IDs is none. */

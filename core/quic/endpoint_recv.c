@@ -6,7 +6,7 @@ static void weigh_handshake(neap_endpoint *e, const neap_conn *c)
 {
     struct handshake *h = c->handshake;
 
-    if (!h || h->charge.cost == 0 || !neap_tls_is_resumed(h->tls))
+    if (!h || h->charge.cost == 0 || !neap_tls_is_keyed(h->tls))
         return;
     neap_admission_resumed(e->admission, &conn_path(c)->address.peer, &h->charge,
                            neap_crypto_handshake_cost(c->crypto) * (NEAP_MILLISECOND / 1000), e->now);

@@ -204,7 +204,10 @@ static int verify_chain(struct tls *tls, struct failure *why)
     const struct tls_config *config = tls->config;
 
     if (!has_means(config) && tls_may_ask(tls, NEAP_ASK_PEER))
-        return 0;             /* somebody looks at it who has means of their own */
+        return 0;                   /* somebody looks at it who has means of their own */
+    if (neap_tls_needs_psk(config)) /* also without verify_peer: it was set, as a pin is */
+        return neap_tls_alert(why, ALERT_UNKNOWN_CA,
+                              "the server did not take the pre-shared key, and nothing else vouches for it");
     if (!config->verify_peer) /* a pin holds even so: it was set, and says which key is meant */
         return neap_peer_chain_verify_pins(tls->peer, config->trust, why);
     if (!config->trust)

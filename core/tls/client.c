@@ -30,7 +30,7 @@ static uint32_t asked_extensions(const struct tls *tls)
 
     if (!tls->config->without_params)
         asked |= extension_bit(EXT_QUIC_PARAMETERS);
-    if (tls->psk_size)
+    if (tls->psk_size || tls->external)
         asked |= extension_bit(EXT_PRE_SHARED_KEY);
     if (tls->early == NEAP_EARLY_OFFERED)
         asked |= extension_bit(EXT_EARLY_DATA);
@@ -91,8 +91,8 @@ static void write_lists(const struct tls *tls, struct writer *w)
     vector_close(w, outer, 2);
 }
 
-/* The ticket that is offered, and room for its binder, which is made over all that stands before it (RFC 8446
- * §4.2.11): the last extension. */
+/* The keys that are offered, the session's before the external one, and room for their binders, which are made over all
+ * that stands before them (RFC 8446 §4.2.11): the last extension. */
 static uint8_t *write_offer(const struct tls *tls, const struct session *session, struct writer *w)
 {
     /* Whole seconds of a clock tell an age but for one. What is said is what it is at least: servers whose clocks are finer
@@ -102,13 +102,26 @@ static uint8_t *write_offer(const struct tls *tls, const struct session *session
 
     write_u16(w, NUMBER_PRE_SHARED_KEY);
     uint8_t *outer = vector_open(w, 2), *identities = vector_open(w, 2);
-    write_u16(w, (uint16_t)session->ticket.size);
-    write_span(w, session->ticket);
-    write_u32(w, age + session->age_add);
+    if (tls->psk_size) {
+        write_u16(w, (uint16_t)session->ticket.size);
+        write_span(w, session->ticket);
+        write_u32(w, age + session->age_add);
+    }
+    if (tls->external) {
+        write_u16(w, tls->external->identity_size);
+        write_span(w, psk_identity(tls->external));
+        write_u32(w, 0);
+    }
     vector_close(w, identities, 2);
     uint8_t *binders = vector_open(w, 2);
-    write_u8(w, tls->psk_size);
-    write_room(w, tls->psk_size);
+    if (tls->psk_size) {
+        write_u8(w, tls->psk_size);
+        write_room(w, tls->psk_size);
+    }
+    if (tls->external) {
+        write_u8(w, (uint8_t)crypto_hash_size(tls->external->key.hash));
+        write_room(w, crypto_hash_size(tls->external->key.hash));
+    }
     vector_close(w, binders, 2);
     vector_close(w, outer, 2);
     return binders;
@@ -195,7 +208,7 @@ static void write_client_extensions(const struct tls *tls, struct writer *w)
         write_u16(w, 0); /* no extensions: a nonce would need an answer made for it */
     }
     neap_tls_write_compression(config, w);
-    if (config->resumption) { /* no psk_ke: every session has a key exchange of its own */
+    if (config->resumption || tls->external) { /* no psk_ke: every connection has a key exchange of its own */
         write_u16(w, NUMBER_PSK_MODES);
         write_u16(w, 2);
         write_u8(w, 1);
@@ -234,14 +247,23 @@ static void write_extensions(const struct tls *tls, const struct session *sessio
     uint8_t *length = vector_open(w, 2);
 
     write_client_extensions(tls, w);
-    if (tls->psk_size)
+    if (tls->psk_size || tls->external)
         binders = write_offer(tls, session, w);
     vector_close(w, length, 2);
     if (w->full || !binders)
         return;
     vector_close(w, w->start + 1, 3);
-    neap_schedule_binder(&tls->schedule, neap_suite_hash((enum crypto_suite)session->suite), tls_psk(tls),
-                         span_of(w->start, (size_t)(binders - w->start)), binders + 3);
+    struct span before = span_of(w->start, (size_t)(binders - w->start));
+    uint8_t *binder = binders + 3;
+    if (tls->psk_size) {
+        neap_schedule_binder(&tls->schedule, neap_suite_hash((enum crypto_suite)session->suite), tls_psk(tls),
+                             false, before, binder);
+        binder += tls->psk_size + 1;
+    }
+    if (tls->external)
+        neap_schedule_binder(&tls->schedule, tls->external->key.hash,
+                             span_of(tls->external->key.bytes, tls->external->key.size), true, before,
+                             binder);
 }
 
 /* The second ClientHello is the first with what HelloRetryRequest asked for: all else comes from `tls` again. */
@@ -257,7 +279,7 @@ int neap_client_write_hello(struct tls *tls, struct failure *why)
     if (tls->psk_size)
         neap_session_read(tls->offer, &session);
     size_t room = 1024 + tls->share->public_size + tls->config->alpn_size + tls->params.size +
-                  tls->cookie.size + session.ticket.size;
+                  tls->cookie.size + session.ticket.size + LIMIT_PSK_IDENTITY;
     rc = neap_tls_begin_message(tls, TLS_INITIAL, CLIENT_HELLO, room, &w, why);
     if (rc)
         return rc;
@@ -309,6 +331,8 @@ static int on_retry_request(struct tls *tls, const struct server_hello *hello, s
     }
     if (tls->psk_size && tls->psk_size != crypto_hash_size(tls->schedule.hash))
         neap_tls_forget_psk(tls); /* a key of another hash cannot be taken any more (RFC 8446 §4.1.4) */
+    if (tls->external && tls->external->key.hash != tls->schedule.hash)
+        tls->external = NULL;
     tls->cookie = hello->cookie;
     int rc = neap_client_write_hello(tls, why);
     tls->cookie = (struct span){0};
@@ -330,6 +354,32 @@ static int combine(const struct tls *tls, const struct server_hello *hello, uint
     return rc;
 }
 
+/* Which of the keys that we offered the server took: the session's comes first. */
+static int take_key(struct tls *tls, const struct server_hello *hello, struct failure *why)
+{
+    enum crypto_hash hash = neap_suite_hash((enum crypto_suite)hello->suite);
+    const struct psk *external = tls->external;
+    unsigned index = hello->psk_index + (tls->psk_size ? 0u : 1u); /* 0: the session's, 1: the external one */
+    struct session session;
+
+    tls->external = NULL;
+    if (!hello->takes_psk)
+        return 0;
+    if (index > 1 || (index == 1 && !external))
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server chose a key that was not offered");
+    if (index == 0 ? tls->psk_size != crypto_hash_size(hash) : external->key.hash != hash)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server took a key that its suite cannot have");
+    tls->keyed = true;
+    if (index == 1)
+        return neap_tls_take_psk(tls, &external->key, psk_identity(external), why);
+    tls->resumed = true;
+    if (!neap_session_read(tls->offer, &session) || session.psk_identity.size == 0)
+        return 0;
+    memcpy(tls->binding, session.binding, sizeof tls->binding);
+    tls->psk_identity = neap_tls_copy(tls, session.psk_identity);
+    return tls->psk_identity.data ? 0 : neap_tls_no_memory(why);
+}
+
 int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why)
 {
     struct server_hello hello;
@@ -349,8 +399,9 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "cipher suite changed after HelloRetryRequest");
     if (!is_shared(tls, hello.group))
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is of another group");
-    if (hello.takes_psk && tls->psk_size != crypto_hash_size(neap_suite_hash((enum crypto_suite)hello.suite)))
-        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server took a key that its suite cannot have");
+    rc = take_key(tls, &hello, why);
+    if (rc)
+        return rc;
     rc = combine(tls, &hello, secret, &secret_size);
     if (rc == NEAP_ERR_CRYPTO)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server's key share is not a public key");
@@ -360,7 +411,6 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
         start_transcript(tls, hello.suite);
     neap_schedule_add(&tls->schedule, message);
     tls->group = hello.group;
-    tls->resumed = hello.takes_psk;
     if (!tls->resumed && tls->early == NEAP_EARLY_OFFERED)
         tls->early = NEAP_EARLY_REJECTED;
     if (!tls->resumed)
@@ -438,7 +488,7 @@ int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, st
         return neap_tls_no_memory(why);
     neap_schedule_add(&tls->schedule, message);
     /* Who was authenticated by the earlier handshake shows no certificate (RFC 8446 §4.3.2, §4.4.2). */
-    tls->state = tls->resumed ? WAIT_SERVER_FINISHED : WAIT_CERTIFICATE_OR_REQUEST;
+    tls->state = tls->keyed ? WAIT_SERVER_FINISHED : WAIT_CERTIFICATE_OR_REQUEST;
     return 0;
 }
 

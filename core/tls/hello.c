@@ -309,11 +309,9 @@ static int read_server_extensions(struct server_hello *hello, struct failure *wh
 
     if (extension_present(ext, EXT_PRE_SHARED_KEY)) {
         r = reader_of(ext->data[EXT_PRE_SHARED_KEY]);
-        uint16_t chosen = read_u16(&r);
+        hello->psk_index = read_u16(&r);
         if (r.bad || reader_left(&r) > 0)
             return malformed(why, "pre_shared_key of a wrong form");
-        if (chosen != 0)
-            return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "server chose a key that was not offered");
         hello->takes_psk = true;
     }
     if (extension_present(ext, EXT_KEY_SHARE)) {

@@ -51,7 +51,8 @@ struct offered_psk {
 bool neap_hello_psk(const struct client_hello *hello, size_t index, struct offered_psk *out);
 
 struct server_hello {
-    bool is_retry, takes_psk; /* takes_psk: the first one offered, we offer no other */
+    bool is_retry, takes_psk;
+    uint16_t psk_index; /* with takes_psk: which of those offered, if it is one */
     uint16_t suite;
     struct extensions ext;
     uint16_t group;     /* of the share, or the one a retry asks for; 0 when a retry has none */

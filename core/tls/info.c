@@ -54,6 +54,16 @@ bool neap_tls_is_resumed(const struct tls *tls)
     return tls->resumed;
 }
 
+bool neap_tls_is_keyed(const struct tls *tls)
+{
+    return tls->keyed;
+}
+
+struct span neap_tls_psk_identity(const struct tls *tls)
+{
+    return tls->psk_identity;
+}
+
 struct span neap_tls_peer_certificate(const struct tls *tls)
 {
     return tls->peer ? neap_peer_chain_leaf(tls->peer) : (struct span){0};

@@ -56,6 +56,7 @@ bool neap_tls_question(const struct tls *tls, neap_question *out)
         out->scheme = tls->scheme;
         out->digest_size = neap_scheme_digest(tls->scheme, bytes, out->digest);
         break;
+    case NEAP_ASK_PSK: bytes = psk_identity(&a->psks[a->psk_count]); break;
     case NEAP_ASK_CERTIFICATE: bytes = a->schemes; break;
     case NEAP_ASK_PEER:
         certificate = neap_tls_peer_certificate(tls);
@@ -79,6 +80,40 @@ int neap_tls_answer_signature(struct tls *tls, struct span signature, struct fai
     memcpy(tls->asking->signature.bytes, signature.data, signature.size);
     tls->asking->signature.size = signature.size;
     return neap_tls_go_on(tls, why);
+}
+
+int neap_tls_answer_psk(struct tls *tls, const struct psk_key *key, struct failure *why)
+{
+    struct asking *a = tls->asking;
+
+    if (key)
+        a->psks[a->psk_count].key = *key;
+    a->psk_count++;
+    return neap_tls_go_on(tls, why);
+}
+
+int neap_tls_ask_psk(struct tls *tls, struct span identity, tls_step step, const struct psk **out,
+                     struct failure *why)
+{
+    struct asking *a = tls->asking;
+
+    *out = NULL;
+    for (size_t i = 0; a && i < a->psk_count; i++) {
+        if (!span_equal(psk_identity(&a->psks[i]), identity))
+            continue;
+        *out = a->psks[i].key.size > 0 ? &a->psks[i] : NULL;
+        return 0;
+    }
+    if (a && a->psk_count == LIMIT_PSKS_ASKED)
+        return 0;
+    int rc = neap_tls_ask(tls, NEAP_ASK_PSK, step, why);
+    if (rc == TLS_ASKED) {
+        struct psk *psk = &tls->asking->psks[tls->asking->psk_count];
+
+        psk->identity_size = (uint8_t)identity.size;
+        memcpy(psk->identity, identity.data, identity.size);
+    }
+    return rc;
 }
 
 int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, struct failure *why)

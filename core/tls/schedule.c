@@ -100,8 +100,8 @@ static void finish(enum crypto_hash hash, const uint8_t *secret, const uint8_t *
     neap_wipe(key, sizeof key);
 }
 
-void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struct span psk, struct span hello,
-                          uint8_t *out)
+void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struct span psk, bool is_external,
+                          struct span hello, uint8_t *out)
 {
     uint8_t secret[CRYPTO_MAX_HASH], digest[CRYPTO_MAX_HASH];
     struct hash_state transcript;
@@ -113,7 +113,8 @@ void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struc
     neap_hash_update(&transcript, hello);
     neap_hash_peek(&transcript, digest);
     neap_hash_free(&transcript);
-    derive_from_psk(hash, psk, "res binder", constants_of(hash)->no_messages, secret);
+    derive_from_psk(hash, psk, is_external ? "ext binder" : "res binder", constants_of(hash)->no_messages,
+                    secret);
     finish(hash, secret, digest, out);
     neap_wipe(secret, sizeof secret);
 }

@@ -1,32 +1,18 @@
 /* The server's side of the handshake (RFC 8446 appendix A.2). */
 #include "base/reader.h"
-#include "tls/hello.h"
-#include "tls/state.h"
+#include "tls/choice.h"
 
-/* ---- what a ClientHello leads to; nothing is kept before all of it is decided */
-
-struct choice {
-    uint16_t suite, group, scheme;
-    struct span share; /* the client's key of the group; data NULL: it must be asked for */
-    struct identity *identity;
-    bool name_matched;
-    struct span protocol;
-    uint16_t psk_index; /* which of the client's pre-shared keys, if any */
-    uint8_t psk_size;   /* 0: none */
-    uint8_t psk[CRYPTO_MAX_HASH];
-    int64_t good_until;
-    struct span binder;
-    bool may_take_early;   /* all that can be known without the register says so */
-    int64_t early_expires; /* when the ClientHello is too old for it */
-};
+/* ---- what a ClientHello leads to (choice.h) */
 
 static int choose_suite(const struct tls *tls, const struct client_hello *hello, struct choice *choice,
                         struct failure *why)
 {
     for (size_t i = 0; (choice->suite = neap_tls_preferred_suite(tls->config, i)) != 0; i++)
         if (neap_hello_lists(hello->suites, choice->suite))
-            return 0;
-    return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no cipher suite in common");
+            break;
+    if (tls->retried) /* a second hello has the suites of the first: what was told stays */
+        choice->suite = tls->suite;
+    return choice->suite ? 0 : neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no cipher suite in common");
 }
 
 /* A group of which there is a share already is better than one that costs a round trip. */
@@ -55,15 +41,13 @@ static int choose_protocol(const struct tls *tls, const struct client_hello *hel
     return neap_tls_alert(why, ALERT_NO_APPLICATION_PROTOCOL, "no application protocol in common");
 }
 
-static int on_hello_again(struct tls *tls, struct failure *why);
-
 /* Whether the application has one for this name. */
 static int ask_identity(struct tls *tls, const struct choice *choice, struct failure *why)
 {
     if (!tls_may_ask(tls, NEAP_ASK_CERTIFICATE) || (tls->asking && tls->asking->has_identity) ||
         choice->identity)
         return 0;
-    return neap_tls_ask(tls, NEAP_ASK_CERTIFICATE, on_hello_again, why);
+    return neap_tls_ask(tls, NEAP_ASK_CERTIFICATE, neap_server_on_hello_again, why);
 }
 
 /* The application's, if it gave one, now or lately, that can sign as the client wishes. */
@@ -84,112 +68,32 @@ static void take_answered_identity(const struct tls *tls, const struct client_he
 }
 
 /* The certificate for the name, or the address, whose key can sign as the client wishes; else the first that can sign. */
-static int choose_identity(const struct tls *tls, const struct client_hello *hello, const char *name,
-                           struct choice *choice, struct failure *why)
+static void choose_identity(const struct tls *tls, const struct client_hello *hello, const char *name,
+                            struct choice *choice)
 {
     struct identity_wish wish = {
         .name = name, .address = span_of(tls->local_address, tls->local_size), .schemes = hello->schemes};
 
-    if (choice->identity)
-        return 0;
-    if (tls->config->identities) {
-        struct identity_choice chosen = neap_identity_set_choose(tls->config->identities, &wish);
-
-        choice->identity = chosen.identity;
-        choice->scheme = chosen.scheme;
-        choice->name_matched = chosen.is_named && name[0] != '\0';
-    }
-    if (!choice->identity && (!tls->config->identities || tls->config->identities->count == 0))
-        return neap_tls_alert(why, ALERT_UNRECOGNIZED_NAME, "there is no certificate for this name");
-    if (!choice->identity)
-        return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no signature scheme in common");
-    return 0;
-}
-
-/* Early data that nobody counts is read as often as somebody sends it. */
-static bool takes_early(const struct tls_config *config)
-{
-    return config->early_data && config->strike;
-}
-
-/* What our sessions are bound to beside the name and the protocol: the certificate that a full handshake would show. */
-static void identity_binding(const struct identity *identity, uint8_t out[32])
-{
-    neap_hash(HASH_SHA256, neap_identity_chain(identity, 0), out);
-}
-
-static bool is_same_server(const struct tls *tls, const struct client_hello *hello,
-                           const struct choice *choice, const struct session *session)
-{
-    uint8_t binding[32];
-
-    identity_binding(choice->identity, binding);
-    return session->version == tls->version && span_equal(session->alpn, choice->protocol) &&
-           span_equal(session->server_name, hello->server_name) &&
-           memcmp(session->binding, binding, sizeof binding) == 0 &&
-           session->psk.size == crypto_hash_size(neap_suite_hash((enum crypto_suite)choice->suite));
-}
-
-#define EARLY_WINDOW 10000 /* ms that the client's idea of a ticket's age may be off (RFC 8446 §8.3) */
-
-/* RFC 8446 §8.3: whether the ClientHello was made just now, by the age that the client says its ticket has. */
-static bool is_recent(const struct tls *tls, const struct session *session, const struct offered_psk *psk,
-                      int64_t *expires)
-{
-    int64_t said = (int64_t)(uint32_t)(psk->obfuscated_age - session->age_add);
-    int64_t age = (tls->wall_clock - session->issued) * 1000;
-
-    *expires = session->issued + (said + EARLY_WINDOW) / 1000 + 1;
-    return said - age <= EARLY_WINDOW && age - said <= EARLY_WINDOW;
-}
-
-/* What the client was told may have grown since, and not become less (RFC 9000 §7.4.1). */
-static bool keeps_limits(const struct tls *tls, const struct session *session)
-{
-    const struct tls_config *config = tls->config;
-
-    for (size_t i = 0; i < SESSION_LIMITS; i++)
-        if (tls->limits[i] < session->limits[i])
-            return false;
-    return span_equal(session->data, span_of(config->session_data, config->session_data_size));
-}
-
-/* RFC 8446 §4.2.10: with the first key alone, and where everything is as it was. Server, protocol, version and certificate
- * were looked at before. */
-static void choose_early(const struct tls *tls, const struct client_hello *hello,
-                         const struct session *session, const struct offered_psk *psk, struct choice *choice)
-{
-    choice->may_take_early = takes_early(tls->config) && extension_present(&hello->ext, EXT_EARLY_DATA) &&
-                             choice->psk_index == 0 && session->allows_early &&
-                             session->suite == choice->suite && choice->share.data && !tls->retried &&
-                             keeps_limits(tls, session) &&
-                             is_recent(tls, session, psk, &choice->early_expires);
-}
-
-/* The first ticket that is ours and of the same server. Any other makes the handshake a full one, and nothing worse. */
-static void choose_session(const struct tls *tls, const struct client_hello *hello, struct choice *choice)
-{
-    const struct tls_config *config = tls->config;
-    uint8_t room[SESSION_IN_TICKET];
-    struct session session;
-    struct offered_psk psk;
-
-    if (!config->resumption || !hello->takes_psk_dhe)
+    if (choice->identity || !tls->config->identities)
         return;
-    for (uint16_t i = 0; i < LIMIT_TICKETS_TRIED && neap_hello_psk(hello, i, &psk); i++) {
-        if (!neap_ticket_open(config->crypto, &config->tickets, psk.identity, config->ticket_lifetime,
-                              tls->wall_clock, room, &session) ||
-            !is_same_server(tls, hello, choice, &session))
-            continue;
-        choice->psk_index = i;
-        choice->psk_size = (uint8_t)session.psk.size;
-        memcpy(choice->psk, session.psk.data, session.psk.size);
-        choice->good_until = session.good_until;
-        choice->binder = psk.binder;
-        choose_early(tls, hello, &session, &psk, choice);
-        break;
-    }
-    neap_wipe(room, sizeof room);
+    struct identity_choice chosen = neap_identity_set_choose(tls->config->identities, &wish);
+
+    choice->identity = chosen.identity;
+    choice->scheme = chosen.scheme;
+    choice->name_matched = chosen.is_named && name[0] != '\0';
+}
+
+/* Nothing would show the client who this is. */
+static int refuse_stranger(const struct tls *tls, struct failure *why)
+{
+    const struct tls_config *config = tls->config;
+
+    if (!neap_tls_has_certificates(config))
+        return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE,
+                              "client offers no pre-shared key, and there is no certificate");
+    if (!config->identities || config->identities->count == 0)
+        return neap_tls_alert(why, ALERT_UNRECOGNIZED_NAME, "there is no certificate for this name");
+    return neap_tls_alert(why, ALERT_HANDSHAKE_FAILURE, "no signature scheme in common");
 }
 
 /* ---- HelloRetryRequest */
@@ -288,7 +192,7 @@ static int write_server_hello(struct tls *tls, const struct key_share *share, st
     write_u16(&w, share->group);
     write_u16(&w, (uint16_t)share->public_size);
     write_bytes(&w, share->public_key, share->public_size);
-    if (tls->resumed) {
+    if (tls->keyed) {
         write_u16(&w, NUMBER_PRE_SHARED_KEY);
         write_u16(&w, 2);
         write_u16(&w, tls->psk_index);
@@ -381,7 +285,7 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
 {
     /* EncryptedExtensions to Finished in one piece of memory, and a signature of the ordinary size. */
     size_t size = MESSAGE_HEADER + extensions_room(tls) + MESSAGE_HEADER + CRYPTO_MAX_HASH;
-    if (!tls->resumed)
+    if (!tls->keyed)
         size += neap_tls_certificate_size(tls) + SIGNATURE_ROOM;
     int rc = exchange_keys(tls, client_share, why);
 
@@ -389,7 +293,7 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
         rc = neap_tls_reserve(tls, TLS_HANDSHAKE, size, why);
     if (!rc)
         rc = write_encrypted_extensions(tls, why);
-    if (!rc && tls->resumed)
+    if (!rc && tls->keyed)
         return finish_flight(tls, why);
     if (!rc)
         rc = neap_tls_write_certificate(tls, why);
@@ -414,10 +318,12 @@ static int choose(struct tls *tls, const struct client_hello *hello, struct choi
         take_answered_identity(tls, hello, name, choice);
     if (!rc)
         rc = ask_identity(tls, choice, why);
-    if (!rc)
-        rc = choose_identity(tls, hello, name, choice, why);
-    if (!rc)
-        choose_session(tls, hello, choice);
+    if (rc)
+        return rc;
+    choose_identity(tls, hello, name, choice);
+    rc = neap_choose_psk(tls, hello, choice, why);
+    if (!rc && !choice->identity && !choice_has_key(choice))
+        return refuse_stranger(tls, why);
     return rc;
 }
 
@@ -479,23 +385,47 @@ static bool is_first_time(const struct tls *tls, const struct choice *choice)
     return config->strike(config->strike_context, id, choice->early_expires) == 1;
 }
 
-/* The client has the key of the ticket (RFC 8446 §4.2.11.2). Before the hello joins the transcript. */
-static int take_session(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
+/* Whether the client has the key (RFC 8446 §4.2.11.2). */
+static int check_binder(const struct tls *tls, const struct client_hello *hello, const struct choice *choice,
                         struct span message, struct failure *why)
 {
     uint8_t binder[CRYPTO_MAX_HASH];
+    bool is_external = choice->external.size > 0;
+    struct span key = is_external ? span_of(choice->external.bytes, choice->external.size)
+                                  : span_of(choice->psk, choice->psk_size);
     size_t upto = (size_t)(hello->psk_binders.data - 2 - message.data);
+    size_t size = crypto_hash_size(tls->schedule.hash);
 
-    neap_schedule_binder(&tls->schedule, tls->schedule.hash, span_of(choice->psk, choice->psk_size),
-                         span_of(message.data, upto), binder);
-    if (choice->binder.size != choice->psk_size ||
-        !neap_equal_constant_time(binder, choice->binder.data, choice->psk_size))
+    neap_schedule_binder(&tls->schedule, tls->schedule.hash, key, is_external, span_of(message.data, upto),
+                         binder);
+    if (choice->binder.size != size || !neap_equal_constant_time(binder, choice->binder.data, size))
         return neap_tls_alert(why, ALERT_DECRYPT_ERROR, "binder does not fit the pre-shared key");
-    tls->resumed = true;
+    return 0;
+}
+
+/* Before the hello joins the transcript. */
+static int take_key(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
+                    struct span message, struct failure *why)
+{
+    struct span identity = span_of(choice->psk_identity, choice->psk_identity_size);
+
+    int rc = check_binder(tls, hello, choice, message, why);
+    if (rc)
+        return rc;
+    tls->keyed = true;
     tls->psk_index = choice->psk_index;
+    if (choice->external.size > 0)
+        return neap_tls_take_psk(tls, &choice->external, identity, why);
+    tls->resumed = true;
     tls->psk_size = choice->psk_size;
     tls->good_until = choice->good_until;
     memcpy(tls->psk, choice->psk, choice->psk_size);
+    if (identity.size) {
+        memcpy(tls->binding, choice->binding, sizeof tls->binding);
+        tls->psk_identity = neap_tls_copy(tls, identity);
+        if (!tls->psk_identity.data)
+            return neap_tls_no_memory(why);
+    }
     if (choice->may_take_early && is_first_time(tls, choice)) {
         tls->early = NEAP_EARLY_ACCEPTED;
         return neap_tls_early_keys(tls, tls->schedule.suite, message, why);
@@ -520,9 +450,10 @@ static int on_client_hello(struct tls *tls, struct span message, struct failure 
         rc = commit(tls, &hello, &choice, why);
     if (!rc && extension_present(&hello.ext, EXT_EARLY_DATA))
         tls->early = NEAP_EARLY_REJECTED;
-    if (!rc && choice.psk_size && choice.share.data)
-        rc = take_session(tls, &hello, &choice, message, why);
+    if (!rc && choice_has_key(&choice) && choice.share.data)
+        rc = take_key(tls, &hello, &choice, message, why);
     neap_wipe(choice.psk, sizeof choice.psk);
+    neap_wipe(&choice.external, sizeof choice.external);
     if (rc)
         return rc;
     neap_schedule_add(&tls->schedule, message);
@@ -535,7 +466,7 @@ int neap_server_on_client_hello(struct tls *tls, struct span message, struct fai
 }
 
 /* Nothing follows from a hello before all is chosen: it is looked at again when an answer is there. */
-static int on_hello_again(struct tls *tls, struct failure *why)
+int neap_server_on_hello_again(struct tls *tls, struct failure *why)
 {
     struct span message = tls->asking->hello;
 
@@ -596,7 +527,8 @@ static int write_tickets(struct tls *tls, struct failure *why)
                               .good_until = tls->good_until,
                               .alpn = span_of(tls->alpn, tls->alpn_size),
                               .server_name = span_of_string(tls->server_name),
-                              .allows_early = takes_early(config),
+                              .psk_identity = tls->psk_identity,
+                              .allows_early = neap_server_takes_early(config),
                               .data = span_of(config->session_data, config->session_data_size)};
     int rc = 0;
 
@@ -607,7 +539,10 @@ static int write_tickets(struct tls *tls, struct failure *why)
     if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets ||
         session.good_until <= session.issued)
         return 0;
-    identity_binding(tls->identity, session.binding);
+    if (tls->psk_identity.size)
+        memcpy(session.binding, tls->binding, sizeof session.binding);
+    else
+        neap_identity_binding(tls->identity, session.binding);
     neap_schedule_resumption(&tls->schedule, resumption);
     for (uint8_t i = 0; rc == 0 && i < count; i++)
         rc = write_ticket(tls, &session, resumption, i, why);

@@ -20,12 +20,13 @@ struct session {
     int64_t
         good_until; /* what it goes back to was authenticated once: a week after that, or with the certificate */
     uint32_t age_add;
-    uint8_t
-        binding[32]; /* by what the server was known: its certificate's hash, or a client's roots and pins */
-    struct span psk; /* as long as the suite's hash */
+    uint8_t binding[32]; /* by what the server was known: its certificate's hash, or a client's roots and
+                        pins; or neap_psk_binding */
+    struct span psk;     /* as long as the suite's hash */
     struct span alpn, server_name;
-    struct span ticket; /* a client's; empty inside of a ticket */
-    bool allows_early;  /* 0-RTT may be sent with it; without this there is none of the two below */
+    struct span psk_identity; /* of the external key that it goes back to; empty: of a certificate */
+    struct span ticket;       /* a client's; empty inside of a ticket */
+    bool allows_early;        /* 0-RTT may be sent with it; without this there is none of the two below */
     uint64_t limits[SESSION_LIMITS]; /* of the server's when it gave the ticket */
     struct span data;                /* of the layer above, at most LIMIT_SESSION_DATA */
 };
@@ -33,10 +34,11 @@ struct session {
 #define SESSION_AGE_MOST \
     604800 /* seconds, RFC 8446 §4.6.1: of a ticket, and of all that follow it without a certificate */
 #define SESSION_FIXED \
-    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 3u + 2u) /* the fields, and the lengths of the spans */
+    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 4u + 2u) /* the fields, and the lengths of the spans */
 #define SESSION_EARLY_MOST (SESSION_LIMITS * 8u + 2u + LIMIT_SESSION_DATA)
-#define SESSION_IN_TICKET \
-    (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME + SESSION_EARLY_MOST)
+#define SESSION_IN_TICKET                                                                    \
+    (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME + LIMIT_PSK_IDENTITY + \
+     SESSION_EARLY_MOST)
 
 /** Write a session; neap_session_size of room. */
 void neap_session_write(struct writer *w, const struct session *s);

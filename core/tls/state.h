@@ -67,7 +67,9 @@ struct asking {
     uint8_t content[SIGNED_MOST]; /* what is to be signed */
     struct signature signature;   /* the answer; size 0: none */
     struct identity *identity;    /* the answer, ours */
-    bool has_identity;            /* also when it is NULL */
+    uint8_t psk_count;            /* answers about external keys: of identities, size 0 of the key for none */
+    struct psk psks[LIMIT_PSKS_ASKED];
+    bool has_identity; /* also when it is NULL */
     bool has_peer;
 };
 
@@ -83,6 +85,7 @@ struct tls {
     bool group_asked;       /* client: by HelloRetryRequest, so that it alone is shared */
     bool was_offered;       /* client: the session of the offer, once before */
     bool resumed;           /* the pre-shared key of a session was taken */
+    bool keyed;             /* any pre-shared key was */
     bool takes_tickets;     /* server: the client can make use of them */
     bool peer_takes_staple; /* server: the client asks for an OCSP response */
     bool peer_decompresses; /* the peer takes a CompressedCertificate */
@@ -100,12 +103,14 @@ struct tls {
     uint8_t local_address[16], local_size; /* server */
     struct asking *asking;                 /* NULL: nothing was asked yet */
     struct peer_chain *peer;
-    struct key_share *share; /* client: until ServerHello */
-    struct span first_hello; /* client: a copy, until the suite gives the transcript its hash */
-    struct span offer;       /* client: the session whose ticket is offered, until ServerHello */
-    uint8_t binding[32];     /* client: of its sessions */
-    int64_t good_until;      /* of sessions that come of this handshake */
-    uint8_t psk[CRYPTO_MAX_HASH];
+    struct key_share *share;    /* client: until ServerHello */
+    struct span first_hello;    /* client: a copy, until the suite gives the transcript its hash */
+    struct span offer;          /* client: the session whose ticket is offered, until ServerHello */
+    uint8_t binding[32];        /* of sessions that come of it, where that is no certificate */
+    const struct psk *external; /* client: the external key that is offered, until ServerHello */
+    struct span psk_identity;   /* a copy */
+    int64_t good_until;         /* of sessions that come of this handshake */
+    uint8_t psk[LIMIT_PSK_KEY];
     uint8_t hello_digest[32]; /* server: of the first ClientHello, what the second must repeat */
     struct span cookie;       /* client: while the second ClientHello is written */
     struct span params;       /* ours, a copy */
@@ -171,6 +176,15 @@ static inline struct span tls_psk(const struct tls *tls)
     return span_of(tls->psk, tls->psk_size);
 }
 void neap_tls_forget_psk(struct tls *tls);
+/** Keep the external key that authenticates, and what its sessions are bound to. 0 or no memory. */
+int neap_tls_take_psk(struct tls *tls, const struct psk_key *key, struct span identity, struct failure *why);
+/** Whether a client can know its server by an external key alone. */
+static inline bool neap_tls_needs_psk(const struct tls_config *config)
+{
+    return config->psks && config->psks->first &&
+           (!config->trust ||
+            (neap_trust_count(config->trust) == 0 && neap_trust_pin_count(config->trust) == 0));
+}
 /** The secret of early data, behind the first ClientHello: derive, log and queue it. */
 int neap_tls_early_keys(struct tls *tls, enum crypto_suite suite, struct span hello, struct failure *why);
 /** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
@@ -212,6 +226,10 @@ int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct 
 
 /** Ask: TLS_ASKED, or NEAP_ERR_NO_MEMORY. `step` is done again with the answer. */
 int neap_tls_ask(struct tls *tls, enum neap_question_kind kind, tls_step step, struct failure *why);
+/** The external key of an identity of at most LIMIT_PSK_IDENTITY bytes, as the application has answered: 0 and *out (NULL:
+ * none, or there were too many), or as neap_tls_ask. */
+int neap_tls_ask_psk(struct tls *tls, struct span identity, tls_step step, const struct psk **out,
+                     struct failure *why);
 /** Whether the application is asked such things. */
 static inline bool tls_may_ask(const struct tls *tls, enum neap_question_kind kind)
 {

@@ -22,14 +22,14 @@ struct ticket_taker {
     uint8_t binding[32];
     uint8_t resumption[CRYPTO_MAX_HASH]; /* the master secret of that name */
     uint8_t left; /* so many more are kept: no server needs to give more than there is room for */
-    uint8_t alpn_size, name_size;
+    uint8_t alpn_size, name_size, psk_identity_size;
     struct remembered *remembered; /* NULL: its sessions do not allow early data */
-    uint8_t names[];               /* the protocol, then the server's name */
+    uint8_t names[];               /* the protocol, the server's name, the external key's identity */
 };
 
 static size_t taker_size(const struct ticket_taker *taker)
 {
-    return sizeof *taker + taker->alpn_size + taker->name_size;
+    return sizeof *taker + taker->alpn_size + taker->name_size + taker->psk_identity_size;
 }
 
 void neap_tls_begin_taking(struct tls *tls)
@@ -42,9 +42,10 @@ void neap_tls_begin_taking(struct tls *tls)
         return;
     /* Roots that were added meanwhile did not vouch for it, or did alone. */
     neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, binding);
-    if (memcmp(binding, tls->binding, sizeof binding) != 0)
+    if (tls->psk_identity.size == 0 && memcmp(binding, tls->binding, sizeof binding) != 0)
         return;
-    struct ticket_taker *taker = neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name_size);
+    struct ticket_taker *taker =
+        neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name_size + tls->psk_identity.size);
     if (!taker)
         return;
     taker->store = config->store;
@@ -59,6 +60,9 @@ void neap_tls_begin_taking(struct tls *tls)
     taker->name_size = (uint8_t)name_size;
     memcpy(taker->names, tls->alpn, tls->alpn_size);
     memcpy(taker->names + tls->alpn_size, tls->server_name, name_size);
+    taker->psk_identity_size = (uint8_t)tls->psk_identity.size;
+    if (tls->psk_identity.size)
+        memcpy(taker->names + tls->alpn_size + name_size, tls->psk_identity.data, tls->psk_identity.size);
     tls->tail.taker = taker;
 }
 
@@ -141,6 +145,7 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
         .psk = span_of(psk, crypto_hash_size(hash)),
         .alpn = span_of(taker->names, taker->alpn_size),
         .server_name = span_of(taker->names + taker->alpn_size, taker->name_size),
+        .psk_identity = span_of(taker->names + taker->alpn_size + taker->name_size, taker->psk_identity_size),
         .ticket = ticket->ticket,
         .allows_early = ticket->allows_early && taker->remembered,
     };

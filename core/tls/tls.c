@@ -158,7 +158,7 @@ static bool needs_name(const struct tls_config *config)
     bool has_pins_only =
         config->trust && neap_trust_count(config->trust) == 0 && neap_trust_pin_count(config->trust) > 0;
 
-    return config->verify_peer && !has_pins_only;
+    return config->verify_peer && !has_pins_only && !neap_tls_needs_psk(config);
 }
 
 /* Early data goes with the protocol of the session (RFC 8446 §4.2.10), and not a second time with one to which nobody
@@ -176,17 +176,34 @@ static void offer_early(struct tls *tls, const struct session *session)
     memcpy(tls->alpn, session->alpn.data, session->alpn.size);
 }
 
-/* A session with this server from the store: it is offered once, here. */
+/* What was authenticated by the external key that the config has now, or else by its roots and pins. */
+static void take_session(struct tls *tls)
+{
+    const struct tls_config *config = tls->config;
+    struct span name = span_of_string(tls->server_name);
+    uint8_t binding[32];
+
+    if (tls->external) {
+        neap_psk_binding(&tls->external->key, psk_identity(tls->external), binding);
+        tls->offer = neap_sessions_take(config->store, name, tls->port, tls->version, binding,
+                                        tls->wall_clock, &tls->was_offered);
+    }
+    if (!tls->offer.data)
+        tls->offer = neap_sessions_take(config->store, name, tls->port, tls->version, tls->binding,
+                                        tls->wall_clock, &tls->was_offered);
+}
+
+/* A session with this server from the store: it is offered once, here. And the external key, always. */
 static void take_offer(struct tls *tls)
 {
     const struct tls_config *config = tls->config;
     struct session session;
 
+    tls->external = config->psks ? config->psks->first : NULL;
+    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, tls->binding);
     if (!config->resumption || !config->store)
         return;
-    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, tls->binding);
-    tls->offer = neap_sessions_take(config->store, span_of_string(tls->server_name), tls->port, tls->version,
-                                    tls->binding, tls->wall_clock, &tls->was_offered);
+    take_session(tls);
     if (!tls->offer.data)
         return;
     if (!neap_session_read(tls->offer, &session) || !neap_tls_wants_suite(config, session.suite)) {
@@ -222,6 +239,17 @@ void neap_tls_forget_psk(struct tls *tls)
     neap_wipe(tls->psk, sizeof tls->psk);
     tls->psk_size = 0;
     neap_session_drop(tls->config->pool, &tls->offer);
+}
+
+int neap_tls_take_psk(struct tls *tls, const struct psk_key *key, struct span identity, struct failure *why)
+{
+    tls->psk_identity = neap_tls_copy(tls, identity);
+    if (!tls->psk_identity.data)
+        return neap_tls_no_memory(why);
+    memcpy(tls->psk, key->bytes, key->size);
+    tls->psk_size = key->size;
+    neap_psk_binding(key, identity, tls->binding);
+    return 0;
 }
 
 struct tls *neap_tls_client(const struct tls_config *config, const struct tls_start *start,
@@ -291,6 +319,7 @@ void neap_tls_free(struct tls *tls)
         neap_pool_free(pool, tls->output[level].data, tls->output[level].room);
     neap_tls_drop(tls, &tls->first_hello);
     neap_tls_drop(tls, &tls->params);
+    neap_tls_drop(tls, &tls->psk_identity);
     neap_tls_drop(tls, &tls->peer_params);
     neap_tls_tail_free(&tls->tail, pool);
     if (tls->share)
@@ -488,7 +517,7 @@ int neap_tls_handshake_keys(struct tls *tls, struct span shared, struct failure 
 {
     struct schedule *s = &tls->schedule;
 
-    neap_schedule_handshake(s, tls->resumed ? tls_psk(tls) : (struct span){0}, shared);
+    neap_schedule_handshake(s, tls->keyed ? tls_psk(tls) : (struct span){0}, shared);
     neap_tls_forget_psk(tls);
     log_secret(tls, "CLIENT_HANDSHAKE_TRAFFIC_SECRET", s->client_handshake);
     log_secret(tls, "SERVER_HANDSHAKE_TRAFFIC_SECRET", s->server_handshake);

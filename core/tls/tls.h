@@ -6,6 +6,7 @@
 #include "crypto/identity_set.h"
 #include "neap.h"
 #include "tls/assembly.h"
+#include "tls/psk.h"
 #include "tls/session.h"
 
 /* Encryption levels, which are also the packet number spaces' keys (RFC 9001 §4). */
@@ -47,7 +48,8 @@ struct tls_config {
     uint32_t certificate_ttl; /* seconds that a certificate of the application's is good for its name */
     struct trust *trust;
     bool verify_peer;
-    uint8_t alpn[256 * 4]; /* wire form: length byte and name, in order of preference */
+    struct psk_store *psks; /* external keys; NULL: it has none */
+    uint8_t alpn[256 * 4];  /* wire form: length byte and name, in order of preference */
     size_t alpn_size;
     uint16_t suites[3]; /* in order of preference, 0 ends; all zero: the fastest here first */
     /* In order of preference, 0 ends; all zero: X25519, P-256, P-384, and before them, for servers, X25519MLKEM768. */
@@ -75,11 +77,17 @@ struct tls_config {
     uint8_t session_data[LIMIT_SESSION_DATA];
 };
 
-/** Whether a server can show anybody who it is. */
-static inline bool neap_tls_may_serve(const struct tls_config *config)
+static inline bool neap_tls_has_certificates(const struct tls_config *config)
 {
     return (config->identities && config->identities->count > 0) ||
            (config->asks & NEAP_ASK_CERTIFICATE) != 0;
+}
+
+/** Whether a server can show anybody who it is. */
+static inline bool neap_tls_may_serve(const struct tls_config *config)
+{
+    return neap_tls_has_certificates(config) || (config->psks && config->psks->first) ||
+           (config->asks & NEAP_ASK_PSK) != 0;
 }
 
 struct tls;
@@ -128,6 +136,8 @@ bool neap_tls_asks(const struct tls *tls, enum neap_question_kind kind, uint64_t
  * neap_tls_receive's. */
 /** At most CRYPTO_MAX_SIGNATURE bytes, which are verified before anybody sees them. */
 int neap_tls_answer_signature(struct tls *tls, struct span signature, struct failure *why);
+/** The external key of the identity; NULL: there is none. */
+int neap_tls_answer_psk(struct tls *tls, const struct psk_key *key, struct failure *why);
 /** The certificate for the server name, from now on the handshake's, also on failure; NULL: one of the config's. */
 int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, struct failure *why);
 /** The peer is who it should be. */
@@ -174,6 +184,10 @@ uint16_t neap_tls_suite(const struct tls *tls);
 uint16_t neap_tls_group(const struct tls *tls);
 /** Whether it goes on from an earlier session, so that nobody sent a certificate. */
 bool neap_tls_is_resumed(const struct tls *tls);
+/** Whether a pre-shared key authenticates, of an earlier session or an external one: nothing is signed. */
+bool neap_tls_is_keyed(const struct tls *tls);
+/** The identity of the external key that authenticates, or did in the handshake that the session goes back to; empty: none. */
+struct span neap_tls_psk_identity(const struct tls *tls);
 /** DER of the peer's leaf certificate, empty when it has none. */
 struct span neap_tls_peer_certificate(const struct tls *tls);
 

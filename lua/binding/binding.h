@@ -150,6 +150,8 @@ static inline void neap_lua_conn_touch(struct conn_core *core)
 
 /** The methods on questions, for the metatable of conn. */
 extern const luaL_Reg neap_lua_question_methods[];
+/** "sha256" (also nil) or "sha384" as 256 or 384. */
+unsigned neap_lua_check_psk_hash(lua_State *L, int index);
 /** The method of config that signs for others. */
 int neap_lua_sign(lua_State *L);
 /** Whether the handshake asks something that Lua was not told of: from now on it was. */

@@ -10,7 +10,8 @@ static const char *const other_options[] = {
     "alpn",       "cert",          "key",           "certs",           "certificate",
     "ca",         "crl",           "pins",          "keylog",          "seed",
     "wall_clock", "memory_limit",  "static_secret", "ticket_key_file", "strike_file",
-    "sign",       "verify_server", "groups",        "ocsp_file",       NULL,
+    "sign",       "verify_server", "groups",        "ocsp_file",       "psk",
+    NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)

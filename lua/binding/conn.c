@@ -390,6 +390,20 @@ static int conn_is_closed(lua_State *L)
     return push_state(L, neap_conn_is_closed, true);
 }
 
+/* conn:psk_identity() -> bytes | nil */
+static int conn_psk_identity(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    size_t size = 0;
+    const uint8_t *identity = core->conn != NULL ? neap_conn_psk_identity(core->conn, &size) : NULL;
+
+    if (identity == NULL)
+        lua_pushnil(L);
+    else
+        lua_pushlstring(L, (const char *)identity, size);
+    return 1;
+}
+
 /* conn:ping() -> true | nil, message, "closed": asks the peer for a sign of life. */
 static int conn_ping(lua_State *L)
 {
@@ -644,6 +658,7 @@ void neap_lua_open_conn(lua_State *L)
         {"is_server", conn_is_server},
         {"is_established", conn_is_established},
         {"is_resumed", conn_is_resumed},
+        {"psk_identity", conn_psk_identity},
         {"early", conn_early},
         {"is_early", conn_is_early},
         {"begin_again", conn_begin_again},

@@ -477,6 +477,10 @@ static void set_questions(lua_State *L, struct config_core *core)
     unsigned kinds = 0;
 
     has_function(L, "sign");
+    lua_getfield(L, 1, "psk");
+    if (lua_isfunction(L, -1))
+        kinds |= NEAP_ASK_PSK;
+    lua_pop(L, 1);
     if (has_function(L, "verify_server"))
         kinds |= NEAP_ASK_PEER;
     if (has_function(L, "certificate"))
@@ -529,6 +533,59 @@ int neap_lua_config_reload(lua_State *L)
     return 1;
 }
 
+/* The identity and the key, or { key =, hash = }, on top of the stack. */
+static int add_psk(lua_State *L, struct config_core *core)
+{
+    size_t identity_size, size;
+    unsigned hash = 256;
+
+    if (lua_type(L, -2) != LUA_TSTRING)
+        luaL_error(L, "option 'psk': an identity is a string");
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "hash");
+        hash = neap_lua_check_psk_hash(L, lua_gettop(L));
+        lua_getfield(L, -2, "key");
+        lua_replace(L, -3);
+        lua_pop(L, 1);
+    }
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "option 'psk': a key is a string");
+    const char *identity = lua_tolstring(L, -2, &identity_size), *key = lua_tolstring(L, -1, &size);
+    int result = neap_config_add_psk(core->config, identity, identity_size, key, size, hash);
+    if (result == NEAP_ERR_ARGUMENT)
+        luaL_error(L, "option 'psk': an identity has 1 to 128 bytes, a key 16 to 64");
+    return result == NEAP_OK ? 0 : neap_lua_error(L, result);
+}
+
+/* { identity =, key =[, hash =] }, or { [identity] = key, … }; a function is asked. */
+static int set_psks(lua_State *L, struct config_core *core)
+{
+    int failed = 0;
+
+    lua_getfield(L, 1, "psk");
+    if (!lua_isnil(L, -1) && !lua_isfunction(L, -1) && !lua_istable(L, -1))
+        luaL_error(L, "option 'psk' must be { identity =, key = }, { [identity] = key } or a function");
+    if (!lua_istable(L, -1)) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    int table = lua_gettop(L);
+    lua_getfield(L, table, "identity");
+    if (!lua_isnil(L, -1)) {
+        lua_pushvalue(L, table);
+        failed = add_psk(L, core);
+    } else {
+        while (failed == 0 && lua_next(L, table) != 0) {
+            failed = add_psk(L, core);
+            if (failed == 0)
+                lua_pop(L, 1);
+        }
+    }
+    if (failed == 0)
+        lua_settop(L, table - 1);
+    return failed;
+}
+
 int neap_lua_set_material(lua_State *L, struct config_core *core)
 {
     set_alpn(L, core);
@@ -537,6 +594,8 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     int failed = set_groups(L, core);
     if (failed == 0)
         failed = set_credentials(L, core);
+    if (failed == 0)
+        failed = set_psks(L, core);
     if (failed == 0)
         failed = set_strikes(L, core);
     if (failed == 0)

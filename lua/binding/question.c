@@ -8,6 +8,7 @@ static const struct {
     const char *name;
 } kinds[] = {
     {NEAP_ASK_SIGNATURE, "signature"},
+    {NEAP_ASK_PSK, "psk"},
     {NEAP_ASK_CERTIFICATE, "certificate"},
     {NEAP_ASK_PEER, "peer"},
 };
@@ -119,6 +120,27 @@ static int conn_answer_signature(lua_State *L)
     return neap_lua_result(L, neap_conn_answer_signature(core->conn, id, signature, size));
 }
 
+unsigned neap_lua_check_psk_hash(lua_State *L, int index)
+{
+    static const char *const names[] = {"sha256", "sha384", NULL};
+
+    return luaL_checkoption(L, index, "sha256", names) == 0 ? 256 : 384;
+}
+
+/* conn:answer_psk(id[, key[, hash = "sha256"]]) -> true | nil, message, code */
+static int conn_answer_psk(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint64_t id = neap_lua_check_u64(L, 2);
+    size_t size = 0;
+    const char *key = luaL_optlstring(L, 3, NULL, &size);
+    unsigned hash = neap_lua_check_psk_hash(L, 4);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return neap_lua_result(L, neap_conn_answer_psk(core->conn, id, key, size, hash));
+}
+
 /* conn:answer_certificate(id[, chain[, key]]) -> true | nil, message, code */
 static int conn_answer_certificate(lua_State *L)
 {
@@ -184,6 +206,7 @@ int neap_lua_sign(lua_State *L)
 const luaL_Reg neap_lua_question_methods[] = {
     {"question", conn_question},
     {"answer_signature", conn_answer_signature},
+    {"answer_psk", conn_answer_psk},
     {"answer_certificate", conn_answer_certificate},
     {"answer_peer", conn_answer_peer},
     {"refuse_question", conn_refuse_question},

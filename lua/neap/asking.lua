@@ -52,6 +52,17 @@ local kinds = {
     end,
   },
   certificate = { option = "certificate", alert = UNRECOGNIZED_NAME, answer = answer_certificate },
+  psk = {
+    option = "psk",
+    answer = function(conn, question, fn)
+      local key, hash = fn(question.bytes, question)
+      if key ~= nil and type(key) ~= "string" then return nil, "'psk' gave a key that is no string" end
+      local ok, message, code = conn:answer_psk(question.id, key, key and hash)
+      if code == "crypto" then return true end -- the client has another key, or none: its own affair
+      if not ok then return nil, "the key of 'psk': " .. message, code end
+      return true
+    end,
+  },
   peer = {
     option = "verify_server",
     alert = ACCESS_DENIED,

@@ -89,12 +89,19 @@ function neap.static(folder, options) end
 ---@field code string?
 ---@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
 
+---@class neap.PskKey
+---@field key string 16 to 64 bytes
+---@field hash? "sha256"|"sha384"
+---@class neap.Psk: neap.PskKey
+---@field identity string 1 to 128 bytes, sent in the clear
+
 --- Besides the options of lua/neap/meta_options.lua:
 ---@class neap.ConfigOptions: neap.NumberOptions
 ---@field alpn? string|string[]
 ---@field cert? string PEM, DER or a path
 ---@field key? string PEM, DER or a path
 ---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
+---@field psk? neap.Psk|table<string, string|neap.PskKey>|fun(identity: string, question: neap.Question): string?, string?
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
 ---@field ocsp_file? string path of an OCSP response (DER) to show with `cert`
 ---@field certs? { cert: string, key?: string, ocsp_file?: string }[] chosen by the name that the client asks for
@@ -345,6 +352,7 @@ function task.resolve(host, port, seconds) end
 ---@field params table<string, string>
 ---@field route string? the pattern that matched
 ---@field peer string "address:port"
+---@field psk_identity string|false of the external pre-shared key by which the client is known
 ---@field is_resumed boolean the client went on from an earlier TLS session
 ---@field is_early boolean it came by 0-RTT and the handshake is not complete: somebody else may have sent it again
 ---@field protocol string? of an extended CONNECT

@@ -169,10 +169,10 @@ function Config:set_h3(settings) end
 
 --- What a handshake asks, of `neap_question`.
 ---@class neap.Question
----@field kind "signature"|"certificate"|"peer"
+---@field kind "signature"|"psk"|"certificate"|"peer"
 ---@field id integer
 ---@field server_name string?
----@field bytes string? signature: what is to be signed
+---@field bytes string? signature: what is to be signed; psk: the identity
 ---@field digest string? signature: its hash, for devices that sign no more; nil: the scheme is ed25519
 ---@field scheme string? signature: the name that RFC 8446 §4.2.3 gives the scheme
 ---@field schemes string[]? certificate: those that the client takes
@@ -210,6 +210,9 @@ function Conn:is_confirmed() end
 --- Whether TLS went on from an earlier session, without a certificate.
 ---@return boolean
 function Conn:is_resumed() end
+--- The identity of the external pre-shared key by which both know each other.
+---@return string?
+function Conn:psk_identity() end
 --- What became of its 0-RTT.
 ---@return "none"|"offered"|"accepted"|"rejected"
 function Conn:early() end
@@ -236,6 +239,14 @@ function Conn:question() end
 ---@return string? message
 ---@return neap.Code? code
 function Conn:answer_signature(id, signature) end
+--- Without a key there is none of this identity.
+---@param id integer of the question
+---@param key? string
+---@param hash? "sha256"|"sha384"
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:answer_psk(id, key, hash) end
 --- Without a chain one of the config's is shown; without a key a signature is asked for next.
 ---@param id integer of the question
 ---@param chain? string PEM or DER

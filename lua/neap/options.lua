@@ -11,6 +11,7 @@ options.MATERIAL = {
   { "certs", "more of both, chosen by the name that a client asks for: a list of { cert =, key = }" },
   { "ocsp_file", "path of an OCSP response in DER that is shown with `cert`; in `certs` with theirs" },
   { "sign", "signs for certificates without key: function(bytes, scheme, name, question)" },
+  { "psk", "external pre-shared keys: { identity =, key = }, { [identity] = key }, or a server's function(identity)" },
   { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
   { "certificate", "a function(name) that gives { cert =, key = } for a name, or nil for those above; it may wait" },
   { "ca", "roots that a peer's certificate may lead to: PEM, a file, a folder, true for the system's; one or a list" },

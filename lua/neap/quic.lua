@@ -473,6 +473,11 @@ function Connection:wait_for_handshake(timeout)
   return true
 end
 
+--- The identity of the external pre-shared key by which the two know each other; nil: by certificates.
+function Connection:psk_identity()
+  return self._conn:psk_identity()
+end
+
 --- Closes with a code of the application's and a reason.
 function Connection:close(code, reason)
   if self._closed then return true end
@@ -518,8 +523,8 @@ local function prepare(given, rows)
 end
 
 local function listen(own, config)
-  -- A key alone is refused below.
-  if not config.cert and not config.certs and not config.key and not config.certificate then
+  local is_given = config.cert or config.certs or config.key or config.certificate or config.psk
+  if not is_given then -- a key alone is refused below
     local message, code
     config.cert, message, code = devcert.get()
     if not config.cert then return nil, message, code end

@@ -1,7 +1,7 @@
 --- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
 -- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first asked for:
--- headers, query, query_all, peer, is_resumed; is_early: it came by 0-RTT, and the handshake is not complete, so that
--- somebody else may have sent it again. It is the session's exchange as well.
+-- headers, query, query_all, peer, is_resumed, psk_identity; is_early: it came by 0-RTT, and the handshake is not
+-- complete, so that somebody else may have sent it again. It is the session's exchange as well.
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
@@ -60,6 +60,11 @@ end
 -- Server sets it in those that are.
 function lazy.is_early()
   return false
+end
+
+--- The identity of the external pre-shared key by which the client is known; false: by none.
+function lazy:psk_identity()
+  return self._session.conn:psk_identity() or false
 end
 
 function lazy:params()

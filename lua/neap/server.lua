@@ -145,7 +145,7 @@ end
 -- Says which certificate it is when none was given.
 local function find_certificate(config)
   -- A key alone is refused below.
-  if config.cert or config.certs or config.key or config.certificate then return true end
+  if config.cert or config.certs or config.key or config.certificate or config.psk then return true end
   local cert, key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
   if (cert == nil) ~= (key == nil) then
     return nil, cert and "NEAP_CERT needs NEAP_KEY" or "NEAP_KEY needs NEAP_CERT", "argument"

@@ -1,15 +1,9 @@
 /* Units of core/tls: handshakes of both roles, and the tail behind them. */
-#include "tls/tls.h"
+#include "units_tls.h"
 
-#include <lauxlib.h>
-#include <lua.h>
 #include <stdlib.h>
 
-#include "base/pool.h"
-#include "neap.h"
-#include "tls/state.h"
 #include "units_tls_hello.h"
-#include "units_tls_early.h"
 
 int neap_units_tls(lua_State *L);
 int neap_units_tls_schedule(lua_State *L);
@@ -19,24 +13,6 @@ int neap_units_tls_schedule(lua_State *L);
 #define TAIL_TYPE "neap.units.tls.tail"
 
 /* ---- a config with its own pool, whose allocations can be made to fail; kept while handshakes use it */
-
-struct environment {
-    long until_failure; /* allocations that still work; negative: all */
-    size_t largest;     /* bytes of the largest request so far */
-};
-
-struct unit_config {
-    unsigned references;
-    struct environment environment;
-    struct pool *pool;
-    struct tls_config tls;
-    struct session_store sessions;
-    struct revocations *revocations;
-    struct unit_early early;
-    struct identity_set identities;
-    char *log;
-    size_t log_size;
-};
 
 static void *environment_realloc(void *context, void *pointer, size_t size)
 {
@@ -61,6 +37,7 @@ static void release_config(struct unit_config *c)
         return;
     neap_identity_set_clear(&c->identities);
     neap_sessions_free(&c->sessions);
+    neap_psks_free(&c->psks);
     neap_trust_free(c->tls.trust);
     neap_revocations_free(c->revocations);
     neap_crypto_free(c->tls.crypto);
@@ -98,7 +75,7 @@ static void append_log(void *context, const char *line)
     c->log_size += size + 1;
 }
 
-static int push_failure(lua_State *L, int code, const char *reason)
+int unit_tls_push_failure(lua_State *L, int code, const char *reason)
 {
     lua_pushnil(L);
     lua_pushinteger(L, code);
@@ -180,6 +157,27 @@ static int identities_field(lua_State *L, struct tls_config *tls, struct failure
     return 0;
 }
 
+/* psks = {{identity, key, 256 or 384}, …} */
+static void psk_fields(lua_State *L, struct unit_config *c)
+{
+    neap_psks_start(&c->psks, c->pool, neap_crypto_random(c->tls.crypto));
+    c->tls.psks = &c->psks;
+    lua_getfield(L, 1, "psks");
+    int table = lua_gettop(L);
+    for (int i = 1; lua_istable(L, table) && i <= (int)list_size(L, table); i++) {
+        lua_rawgeti(L, table, i);
+        struct span identity = span_item(L, table + 1, 1), key = span_item(L, table + 1, 2);
+        lua_rawgeti(L, table + 1, 3);
+        struct psk_key read = {.hash = lua_tointeger(L, -1) == 384 ? HASH_SHA384 : HASH_SHA256,
+                               .size = (uint8_t)key.size};
+        lua_pop(L, 2);
+        luaL_argcheck(L, neap_psk_is_valid(identity, key), 1, "no PSK");
+        memcpy(read.bytes, key.data, key.size);
+        luaL_argcheck(L, neap_psks_add(&c->psks, identity, &read) == 0, 1, "PSK");
+    }
+    lua_settop(L, table - 1);
+}
+
 static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *why)
 {
     struct span roots = span_field(L, 1, "roots"), pin = span_field(L, 1, "pin");
@@ -223,7 +221,7 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
     c->tls.store = &c->sessions;
 }
 
-/* config{ seed=, identities={{chain, key, later = (the key is elsewhere), staple =}, …}, asks=, roots=, pin=, crls=, verify=, alpn={…},
+/* config{ seed=, identities={{chain, key, later = (the key is elsewhere), staple =}, …}, asks=, psks=, roots=, pin=, crls=, verify=, alpn={…},
  * suites={…}, groups={…}, compression=, ocsp=, grease=, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys=,
  * early=, no_register=, limits=, session_data= } */
 static int new_config(lua_State *L)
@@ -274,6 +272,7 @@ static int new_config(lua_State *L)
     lua_pop(L, 3);
     unit_hello_fields(L, &c->tls);
     resumption_fields(L, c);
+    psk_fields(L, c);
     unit_early_fields(L, &c->tls, &c->early, span_field(L, 1, "session_data"));
     alpn_field(L, &c->tls);
     int rc = identities_field(L, &c->tls, &why);
@@ -281,7 +280,7 @@ static int new_config(lua_State *L)
         rc = trust_fields(L, &c->tls, &why);
     if (rc == 0)
         rc = revocation_fields(L, c, &why);
-    return rc ? push_failure(L, rc, why.reason) : 1;
+    return rc ? unit_tls_push_failure(L, rc, why.reason) : 1;
 }
 
 /* config:used() -> bytes of the pool that are handed out, bytes of the largest request */
@@ -345,15 +344,10 @@ static int config_log(lua_State *L)
 
 /* ---- handshakes */
 
-struct unit_handshake {
-    struct unit_config *config;
-    struct tls *tls;
-};
-
 static int push_handshake(lua_State *L, struct unit_config *c, struct tls *tls, const struct failure *why)
 {
     if (!tls)
-        return push_failure(L, why->code, why->reason);
+        return unit_tls_push_failure(L, why->code, why->reason);
     struct unit_handshake *h = lua_newuserdata(L, sizeof *h);
     c->references++;
     *h = (struct unit_handshake){.config = c, .tls = tls};
@@ -398,7 +392,7 @@ static int config_server(lua_State *L)
     return push_handshake(L, c, tls, &why);
 }
 
-static struct unit_handshake *check_handshake(lua_State *L)
+struct unit_handshake *unit_tls_check_handshake(lua_State *L)
 {
     struct unit_handshake *h = luaL_checkudata(L, 1, HANDSHAKE_TYPE);
 
@@ -421,7 +415,7 @@ static int handshake_free(lua_State *L)
  * the sanitizer sees a read past them. */
 static int handshake_receive(lua_State *L)
 {
-    struct unit_handshake *h = check_handshake(L);
+    struct unit_handshake *h = unit_tls_check_handshake(L);
     struct failure why = {0};
     size_t size;
     enum tls_level level = (enum tls_level)luaL_checkinteger(L, 2);
@@ -438,100 +432,36 @@ static int handshake_receive(lua_State *L)
         lua_pushlstring(L, (const char *)copy + size - left.size, left.size);
     free(copy);
     if (rc)
-        return push_failure(L, rc, why.reason);
+        return unit_tls_push_failure(L, rc, why.reason);
     /* What the owner of a client does when it has read the server's parameters. */
     if (h->config->tls.early_data && neap_tls_is_complete(h->tls))
         neap_tls_tail_remember(&h->tls->tail, h->config->pool, h->config->early.limits);
     return left.size > 0 ? 2 : 1;
 }
 
-static void set_span(lua_State *L, const char *name, struct span s)
-{
-    lua_pushlstring(L, s.size ? (const char *)s.data : "", s.size);
-    lua_setfield(L, -2, name);
-}
-
-/* handshake:question() -> { kind=, id=, server_name=, bytes=, certificate=, scheme=, digest=, is_verified= }, or nil */
-static int handshake_question(lua_State *L)
-{
-    neap_question q;
-
-    if (!neap_tls_question(check_handshake(L)->tls, &q))
-        return 0;
-    lua_newtable(L);
-    lua_pushinteger(L, q.kind);
-    lua_setfield(L, -2, "kind");
-    lua_pushinteger(L, (lua_Integer)q.id);
-    lua_setfield(L, -2, "id");
-    lua_pushstring(L, q.server_name);
-    lua_setfield(L, -2, "server_name");
-    set_span(L, "bytes", span_of(q.bytes, q.size));
-    set_span(L, "certificate", span_of(q.certificate, q.certificate_size));
-    set_span(L, "digest", span_of(q.digest, q.digest_size));
-    lua_pushinteger(L, q.scheme);
-    lua_setfield(L, -2, "scheme");
-    lua_pushboolean(L, q.is_verified);
-    lua_setfield(L, -2, "is_verified");
-    return 1;
-}
-
-/* handshake:answer(kind, id, …) -> true | nil, code, reason; false when nothing of the kind is asked. A signature is a
- * string, a certificate none, or chain and key; a peer takes nothing. */
-static int handshake_answer(lua_State *L)
-{
-    struct unit_handshake *h = check_handshake(L);
-    enum neap_question_kind kind = (enum neap_question_kind)luaL_checkinteger(L, 2);
-    struct failure why = {0};
-    size_t size = 0, key_size = 0;
-    const char *bytes = luaL_optlstring(L, 4, NULL, &size), *key = luaL_optlstring(L, 5, NULL, &key_size);
-    struct identity *identity = NULL;
-    int rc = 0;
-
-    if (!neap_tls_asks(h->tls, kind, (uint64_t)luaL_checkinteger(L, 3))) {
-        lua_pushboolean(L, 0);
-        return 1;
-    }
-    if (kind == NEAP_ASK_CERTIFICATE && bytes) {
-        identity =
-            neap_identity_new(h->config->tls.crypto, span_of(bytes, size), span_of(key, key_size), &why);
-        if (!identity)
-            return push_failure(L, why.code, why.reason);
-    }
-    if (kind == NEAP_ASK_SIGNATURE)
-        rc = neap_tls_answer_signature(h->tls, span_of(bytes, size), &why);
-    else if (kind == NEAP_ASK_CERTIFICATE)
-        rc = neap_tls_answer_certificate(h->tls, identity, &why);
-    else
-        rc = neap_tls_answer_peer(h->tls, &why);
-    if (rc)
-        return push_failure(L, rc, why.reason);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
 /* handshake:set_data(bytes) -> whether there is where it is kept */
 static int handshake_set_data(lua_State *L)
 {
-    return unit_set_data(L, &check_handshake(L)->tls->tail);
+    return unit_set_data(L, &unit_tls_check_handshake(L)->tls->tail);
 }
 
 /* handshake:offered() -> of the session that early data is offered with: { limits }, data; or nothing */
 static int handshake_offered(lua_State *L)
 {
-    return unit_push_offered(L, check_handshake(L)->tls);
+    return unit_push_offered(L, unit_tls_check_handshake(L)->tls);
 }
 
 /* handshake:end_offer(was_answered) */
 static int handshake_end_offer(lua_State *L)
 {
-    neap_tls_end_offer(check_handshake(L)->tls, lua_toboolean(L, 2));
+    neap_tls_end_offer(unit_tls_check_handshake(L)->tls, lua_toboolean(L, 2));
     return 0;
 }
 
 /* handshake:output(level [, most]) -> bytes, which count as taken */
 static int handshake_output(lua_State *L)
 {
-    struct unit_handshake *h = check_handshake(L);
+    struct unit_handshake *h = unit_tls_check_handshake(L);
     enum tls_level level = (enum tls_level)luaL_checkinteger(L, 2);
     struct span out = neap_tls_output(h->tls, level);
     size_t most = (size_t)luaL_optnumber(L, 3, (lua_Number)out.size);
@@ -546,7 +476,7 @@ static int handshake_output(lua_State *L)
 /* handshake:secrets() -> list of { level=, direction="read"|"write", suite=, secret= } since the last call */
 static int handshake_secrets(lua_State *L)
 {
-    struct unit_handshake *h = check_handshake(L);
+    struct unit_handshake *h = unit_tls_check_handshake(L);
     struct tls_secret s;
 
     lua_newtable(L);
@@ -571,14 +501,15 @@ static int handshake_put_secret(lua_State *L)
     static const uint8_t secret[CRYPTO_MAX_HASH];
     struct failure why = {0};
 
-    lua_pushinteger(L, neap_tls_put_secret(check_handshake(L)->tls, TLS_APPLICATION, TLS_READ, secret, &why));
+    lua_pushinteger(
+        L, neap_tls_put_secret(unit_tls_check_handshake(L)->tls, TLS_APPLICATION, TLS_READ, secret, &why));
     return 1;
 }
 
 /* handshake:info() -> what was negotiated so far */
 static int handshake_info(lua_State *L)
 {
-    struct unit_handshake *h = check_handshake(L);
+    struct unit_handshake *h = unit_tls_check_handshake(L);
 
     lua_newtable(L);
     lua_pushboolean(L, neap_tls_is_complete(h->tls));
@@ -587,9 +518,10 @@ static int handshake_info(lua_State *L)
     lua_setfield(L, -2, "resumed");
     unit_push_early(L, neap_tls_early(h->tls));
     lua_setfield(L, -2, "early");
-    set_span(L, "params", neap_tls_peer_params(h->tls));
-    set_span(L, "alpn", neap_tls_alpn(h->tls));
-    set_span(L, "certificate", neap_tls_peer_certificate(h->tls));
+    unit_tls_set_span(L, "psk_identity", neap_tls_psk_identity(h->tls));
+    unit_tls_set_span(L, "params", neap_tls_peer_params(h->tls));
+    unit_tls_set_span(L, "alpn", neap_tls_alpn(h->tls));
+    unit_tls_set_span(L, "certificate", neap_tls_peer_certificate(h->tls));
     lua_pushstring(L, neap_tls_server_name(h->tls));
     lua_setfield(L, -2, "server_name");
     lua_pushinteger(L, neap_tls_suite(h->tls));
@@ -609,7 +541,7 @@ struct unit_tail {
 /* handshake:take_tail(): the handshake is freed, the tail stays */
 static int handshake_take_tail(lua_State *L)
 {
-    struct unit_handshake *h = check_handshake(L);
+    struct unit_handshake *h = unit_tls_check_handshake(L);
     struct unit_tail *t = lua_newuserdata(L, sizeof *t);
 
     h->config->references++;
@@ -643,7 +575,7 @@ static int tail_receive(lua_State *L)
     struct span in = span_of(bytes, size);
     int rc = neap_tls_tail_receive(&t->tail, t->config->pool, &in, (int64_t)luaL_optnumber(L, 3, 0), &why);
     if (rc)
-        return push_failure(L, rc, why.reason);
+        return unit_tls_push_failure(L, rc, why.reason);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -689,8 +621,8 @@ int neap_units_tls(lua_State *L)
              (const struct method[]){{"__gc", handshake_free},
                                      {"free", handshake_free},
                                      {"receive", handshake_receive},
-                                     {"question", handshake_question},
-                                     {"answer", handshake_answer},
+                                     {"question", unit_tls_question},
+                                     {"answer", unit_tls_answer},
                                      {"set_data", handshake_set_data},
                                      {"offered", handshake_offered},
                                      {"end_offer", handshake_end_offer},

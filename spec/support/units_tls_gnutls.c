@@ -43,6 +43,9 @@ struct secret {
 struct peer {
     gnutls_session_t session;
     gnutls_certificate_credentials_t credentials;
+    gnutls_psk_client_credentials_t psk_client;
+    gnutls_psk_server_credentials_t psk_server;
+    struct bytes psk_identity, psk_key;
     bool complete;
     int alert; /* that it would have sent, -1 none */
     struct bytes output[LEVELS];
@@ -120,6 +123,21 @@ static int write_params(gnutls_session_t session, gnutls_buffer_t out)
     return gnutls_buffer_append_data(out, p->params.data, p->params.size);
 }
 
+/* A server's: the key of the one identity that it knows. */
+static int find_psk(gnutls_session_t session, const char *name, gnutls_datum_t *key)
+{
+    struct peer *p = gnutls_session_get_ptr(session);
+
+    if (strlen(name) != p->psk_identity.size || memcmp(name, p->psk_identity.data, p->psk_identity.size) != 0)
+        return -1;
+    key->data = gnutls_malloc(p->psk_key.size);
+    if (!key->data)
+        return -1;
+    memcpy(key->data, p->psk_key.data, p->psk_key.size);
+    key->size = (unsigned)p->psk_key.size;
+    return 0;
+}
+
 /* ---- life */
 
 static struct peer *check_peer(lua_State *L)
@@ -135,6 +153,12 @@ static int peer_gc(lua_State *L)
         gnutls_deinit(p->session);
     if (p->credentials)
         gnutls_certificate_free_credentials(p->credentials);
+    if (p->psk_client)
+        gnutls_psk_free_client_credentials(p->psk_client);
+    if (p->psk_server)
+        gnutls_psk_free_server_credentials(p->psk_server);
+    free(p->psk_identity.data);
+    free(p->psk_key.data);
     for (int i = 0; i < LEVELS; i++)
         free(p->output[i].data);
     free(p->params.data);
@@ -165,6 +189,26 @@ static bool flag(lua_State *L, const char *name)
     return on;
 }
 
+static int set_up_psk(lua_State *L, struct peer *p, bool is_client)
+{
+    gnutls_datum_t identity = field(L, "psk_identity"), key = field(L, "psk_key");
+
+    if (!key.data)
+        return 0;
+    append(&p->psk_identity, identity.data, identity.size);
+    append(&p->psk_key, key.data, key.size);
+    int rc = is_client ? gnutls_psk_allocate_client_credentials(&p->psk_client)
+                       : gnutls_psk_allocate_server_credentials(&p->psk_server);
+    if (rc < 0)
+        return rc;
+    if (is_client) {
+        rc = gnutls_psk_set_client_credentials2(p->psk_client, &identity, &key, GNUTLS_PSK_KEY_RAW);
+        return rc < 0 ? rc : gnutls_credentials_set(p->session, GNUTLS_CRD_PSK, p->psk_client);
+    }
+    gnutls_psk_set_server_credentials_function(p->psk_server, find_psk);
+    return gnutls_credentials_set(p->session, GNUTLS_CRD_PSK, p->psk_server);
+}
+
 static int set_up(lua_State *L, struct peer *p, bool is_client)
 {
     gnutls_datum_t chain = field(L, "chain"), key = field(L, "key"), roots = field(L, "roots");
@@ -188,6 +232,8 @@ static int set_up(lua_State *L, struct peer *p, bool is_client)
     rc = gnutls_priority_set_direct(p->session, (const char *)priority.data, NULL);
     if (rc >= 0)
         rc = gnutls_credentials_set(p->session, GNUTLS_CRD_CERTIFICATE, p->credentials);
+    if (rc >= 0)
+        rc = set_up_psk(L, p, is_client);
     if (rc >= 0 && alpn.data)
         rc = gnutls_alpn_set_protocols(p->session, &alpn, 1, GNUTLS_ALPN_MANDATORY);
     if (rc >= 0)
@@ -231,7 +277,7 @@ static int advance(struct peer *p)
     return rc;
 }
 
-/* new{ client=, chain=, key=, roots=, priority=, alpn=, name=, params=, one_share=, request_certificate=,
+/* new{ client=, chain=, key=, psk_identity=, psk_key=, roots=, priority=, alpn=, name=, params=, one_share=, request_certificate=,
  * compress= } */
 static int new_peer(lua_State *L)
 {

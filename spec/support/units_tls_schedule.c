@@ -56,7 +56,7 @@ static int schedule_handshake(lua_State *L)
     return 0;
 }
 
-/* schedule:binder(psk, hello) -> the binder behind what was added */
+/* schedule:binder(psk, hello[, is_external]) -> the binder behind what was added */
 static int schedule_binder(lua_State *L)
 {
     const struct schedule *s = check_schedule(L);
@@ -64,7 +64,8 @@ static int schedule_binder(lua_State *L)
     const char *psk = luaL_checklstring(L, 2, &psk_size), *hello = luaL_checklstring(L, 3, &size);
     uint8_t binder[CRYPTO_MAX_HASH];
 
-    neap_schedule_binder(s, s->hash, span_of(psk, psk_size), span_of(hello, size), binder);
+    neap_schedule_binder(s, s->hash, span_of(psk, psk_size), lua_toboolean(L, 4), span_of(hello, size),
+                         binder);
     lua_pushlstring(L, (const char *)binder, crypto_hash_size(s->hash));
     return 1;
 }

@@ -265,3 +265,49 @@ describe("a server of ours with a client of GnuTLS", function()
     assert.equal("theirs", failure.to)
   end)
 end)
+
+describe("an external pre-shared key", function()
+  if not gnutls.available then
+    it("is compared with GnuTLS", function() pending("needs GnuTLS: libgnutls28-dev") end)
+    return
+  end
+
+  local KEY, IDENTITY = ("a key of 32 byte"):rep(2), "sensor 7"
+  -- For GnuTLS external keys are always of SHA-256.
+  local PRIORITY = "NORMAL:-VERS-ALL:+VERS-TLS1.3:-KX-ALL:+ECDHE-PSK:%DISABLE_TLS13_COMPAT_MODE"
+
+  local function theirs(is_client, key)
+    return gnutls.new({ client = is_client, name = is_client and "example.test" or nil, priority = PRIORITY,
+      alpn = "h3", params = "gnutls params", one_share = true, psk_identity = IDENTITY, psk_key = key or KEY })
+  end
+
+  local function ours(side, key)
+    local psks = { { IDENTITY, key or KEY, 256 } }
+    if side == "client" then
+      local config = assert(fixtures.client_config({ psks = psks, roots = "" }))
+      return assert(config:client("example.test", "our params", fixtures.now))
+    end
+    return assert(assert(fixtures.server_config({ psks = psks, certificate = {} })):server("our params", fixtures.now))
+  end
+
+  local function check(side)
+    local mine, peer = ours(side), theirs(side == "server")
+    local failure, seen, secrets = run(mine, peer)
+    assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+    assert.is_true(mine:info().complete)
+    assert.is_true(peer:info().complete)
+    assert.equal(IDENTITY, mine:info().psk_identity)
+    assert.equal(0, count(seen, "ours", messages.CERTIFICATE) + count(seen, "theirs", messages.CERTIFICATE))
+    check_equal(secrets)
+  end
+
+  it("is what a client of ours and a server of GnuTLS agree by", function() check("client") end)
+  it("is what a server of ours and a client of GnuTLS agree by", function() check("server") end)
+
+  it("does not do when it is another", function()
+    local failure = run(ours("server"), theirs(true, ("b"):rep(32)))
+    assert.same({ "ours", 0x100 + 51 }, { failure.to, failure.code })
+    failure = run(ours("client"), theirs(false, ("b"):rep(32)))
+    assert.equal("theirs", failure.to)
+  end)
+end)

@@ -25,6 +25,8 @@ connection for each server, into files of the folder that -o names.
   --ca FILE        trust the certificates in FILE (or folder) instead of the system's
   --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
                    times, then one of them. With -k the pin alone says who the server is
+  --psk ID:KEY     an external pre-shared key that the server has as well: its identity, a colon, 32 to 128 hex digits;
+                   @FILE: the first line of FILE, which others cannot read off the list of processes
   --sessions FILE  resume TLS sessions that are kept in FILE, and keep the new ones there
   --early          with --sessions: send with the first packets (0-RTT), which others could repeat; not for -X, -d
   --timeout S      seconds that a fetch may take in all (no bound)
@@ -42,6 +44,7 @@ local SPEC = {
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
   ["--crl"] = { "crl", true },
   ["--pin"] = { "pins", true, many = true },
+  ["--psk"] = { "psk", true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
   ["--early"] = { "early" },
   ["--progress-timeout"] = { "progress_timeout", true },
@@ -174,6 +177,19 @@ local function read_pins(given)
   return pins, not pins and given and given[1] or nil
 end
 
+-- IDENTITY:KEY, or @FILE whose first line that is: { identity =, key = }; nil for anything else.
+local function read_psk(text)
+  local path = text:match("^@(.*)$")
+  local file = path and io.open(path)
+  if file then
+    text = file:read("*l") or ""
+    file:close()
+  end
+  local identity, digits = text:match("^(.+):(%x+)$")
+  if not identity or #identity > 128 or #digits % 2 == 1 or #digits < 32 or #digits > 128 then return nil end
+  return { identity = identity, key = (digits:gsub("%x%x", function(d) return string.char(tonumber(d, 16)) end)) }
+end
+
 -- Fetches one URL; the exit code.
 local function fetch(cli, client, address, found, request)
   local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
@@ -251,12 +267,14 @@ function get.main(cli, args)
   if not request then return cli.fail(2, message) end
   local pins, wrong = read_pins(found.pins)
   if wrong then return cli.usage("get", "a pin is sha256//BASE64, not ", wrong) end
+  local psk = found.psk and read_psk(found.psk)
+  if found.psk and not psk then return cli.usage("get", "--psk is IDENTITY:KEY, the key in hex digits, or @FILE") end
   -- Pins alone would say enough to the library; here they come on top, unless -k says that they are to be all.
   local ca = found.ca or (pins and not found.insecure) or nil
 
   return cli.in_loop(function()
     local neap = require "neap"
-    local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins,
+    local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins, psk = psk,
       session_file = found.sessions, early_data = found.early,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
