@@ -42,7 +42,7 @@ static z_stream stream_of(struct pool *pool, struct span in, uint8_t *out, size_
                       .avail_out = (uInt)size};
 }
 
-/* A window as large as the message, and tables of 16 KiB: chains have 1 to 8 KiB. */
+/* A window as large as the message. */
 static int window_bits(size_t size)
 {
     int bits = 9;
@@ -52,7 +52,7 @@ static int window_bits(size_t size)
     return bits;
 }
 
-#define TABLE_LEVEL 5
+#define TABLE_LEVEL 1 /* 1 KiB of tables: chains have 1 to 8 KiB, and larger tables make them no smaller */
 
 bool neap_compression_is_available(void)
 {
