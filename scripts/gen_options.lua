@@ -24,6 +24,11 @@ local types = { [[
 
 for _, option in ipairs(core.options()) do
   local kind = option.unit == "boolean" and "boolean" or option.unit == "seconds" and "number" or "integer"
+  if option.unit == "choice" then
+    local words = {}
+    for word in option.range:gsub(" or ", ", "):gmatch("[%w_]+") do words[#words + 1] = ('"%s"'):format(word) end
+    kind = table.concat(words, "|")
+  end
   docs[#docs + 1] = ("| `%s` | %s | %s | %s |"):format(option.name, option.text,
     option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"), preset(option))
   types[#types + 1] = ("---@field %s? %s %s%s"):format(option.name, kind,

@@ -136,6 +136,16 @@
 #define LIMIT_RESOLVES 32u       /* names being looked up by a loop, a thread each */
 #define LIMIT_HOST_NAME 253u     /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
+/* Certificates of clients: anybody may send some. */
+
+/* Certificates of clients: anybody may send some. */
+#define LIMIT_CLIENT_CERTIFICATES 16384u /* bytes of a client's Certificate; a tenth of them is usual */
+#define LIMIT_CERTIFICATE_AUTHORITIES \
+    2048u                              /* bytes of names that a server asks for; with more it names none */
+#define LIMIT_TICKET_CERTIFICATE 3072u /* bytes of a leaf in a ticket; one of RSA-4096 has less than 2048 */
+#define LIMIT_NAME_PARTS \
+    32u /* relative names of a distinguished name that are written as text, from the front */
+
 /* What a server under a memory limit keeps for handshakes. */
 #define LIMIT_HANDSHAKE_MEMORY 32768u /* bytes that must be left for a connection to be accepted */
 #define LIMIT_HANDSHAKE_REST 8192u /* … and for each in its handshake, which has most of its part already */

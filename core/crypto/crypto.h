@@ -176,6 +176,8 @@ bool neap_identity_matches(const struct identity *identity, const char *name);
 unsigned neap_identity_handshake_rate(const struct identity *identity);
 /** The first of the peer's `schemes` (wire order, big-endian pairs) that this key can use, 0 when none. */
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes);
+/** Whether the authority of this name (a whole DER element) issued a certificate of the chain. */
+bool neap_identity_is_issued_by(const struct identity *identity, struct span name);
 struct signature {
     size_t size;
     uint8_t bytes[CRYPTO_MAX_SIGNATURE];
@@ -230,6 +232,8 @@ void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds
 void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
+/** The name of a root that neap_trust_add added: a whole DER element. */
+struct span neap_trust_subject(const struct trust *trust, size_t index);
 /* Whether a server is asked for an OCSP response (RFC 6960) about its certificate, and what it is without one. */
 enum staple_demand { STAPLE_IGNORED, STAPLE_IF_PRESENT, STAPLE_REQUIRED };
 /** A digest of all roots, pins and revocation lists and of whether chains are verified, and how: what a server was known by once
@@ -265,10 +269,11 @@ struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */
 int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, struct span message,
                                      struct span signature);
-/** The end of the leaf's validity, or of the OCSP response's that was checked, seconds since 1970. */
+/** The end of the leaf's validity, or of the OCSP response's that was checked, seconds since 1970; of a chain that was verified up
+ * to a root no later than the first end on that path. */
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain);
-/** DER of the leaf. */
-struct span neap_peer_chain_leaf(const struct peer_chain *chain);
+/** DER of a certificate, leaf first; empty behind the last. */
+struct span neap_peer_chain_at(const struct peer_chain *chain, size_t index);
 
 /** A development certificate: see neap_make_certificate in neap.h. PEM, NUL-terminated. */
 int neap_certificate_make(struct crypto *crypto, const char *const *names, size_t count, int64_t not_before,

@@ -342,6 +342,16 @@ uint16_t neap_identity_scheme(const struct identity *identity, struct span schem
     return 0;
 }
 
+bool neap_identity_is_issued_by(const struct identity *identity, struct span name)
+{
+    struct certificate parsed;
+
+    for (size_t i = 0; i < identity->count; i++)
+        if (neap_certificate_parse(identity->chain[i], &parsed) == 0 && span_equal(parsed.issuer, name))
+            return true;
+    return false;
+}
+
 /* How the leaf's key signs under a scheme; false when it does not. */
 static bool find_algorithm(const struct identity *identity, uint16_t scheme, struct signature_algorithm *out)
 {

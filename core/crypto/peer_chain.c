@@ -14,6 +14,7 @@ struct peer_chain {
     bool has_unreadable; /* a certificate was left out */
     struct chain_cost cost;
     struct staple staple;              /* its bytes are somebody else's */
+    int64_t not_after;                 /* of the path that was found */
     struct certificate certificates[]; /* leaf first; each owns its DER */
 };
 
@@ -57,6 +58,7 @@ struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span 
     }
     chain->crypto = crypto;
     chain->capacity = count;
+    chain->not_after = INT64_MAX;
     int error = 0;
     for (size_t i = 0; i < count && !error; i++)
         error = add_certificate(chain, ders[i], why);
@@ -176,7 +178,8 @@ static int check_path(struct peer_chain *chain, const struct trust *trust, unsig
                                .trust = trust,
                                .extended_usage = extended_usage,
                                .wall_clock = wall_clock,
-                               .staple = &chain->staple};
+                               .staple = &chain->staple,
+                               .not_after = &chain->not_after};
     int error = neap_path_find(&query, &chain->cost, &found);
 
     if (error == NEAP_CRYPTO_ERROR + UNKNOWN_CA && chain->has_unreadable)
@@ -226,12 +229,14 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
 
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain)
 {
-    int64_t not_after = chain->certificates[0].not_after;
+    int64_t end = chain->certificates[0].not_after;
 
-    return chain->staple.until && chain->staple.until < not_after ? chain->staple.until : not_after;
+    if (chain->staple.until && chain->staple.until < end)
+        end = chain->staple.until;
+    return chain->not_after < end ? chain->not_after : end;
 }
 
-struct span neap_peer_chain_leaf(const struct peer_chain *chain)
+struct span neap_peer_chain_at(const struct peer_chain *chain, size_t index)
 {
-    return chain->certificates[0].der;
+    return index < chain->count ? chain->certificates[index].der : (struct span){0};
 }

@@ -157,6 +157,11 @@ void neap_trust_set_revocations(struct trust *trust, struct revocations *revocat
     trust->revocations = revocations;
 }
 
+struct span neap_trust_subject(const struct trust *trust, size_t index)
+{
+    return trust->roots[index].subject;
+}
+
 /* All of these only grow. */
 static const uint8_t *digest_of(struct trust *trust)
 {

@@ -1,4 +1,4 @@
-/* What a client trusts: files and folders of roots, those of the system when none were given. */
+/* What is trusted: files and folders of roots, and of servers those of the system when none were given. */
 #include "host/host.h"
 
 #include "quic/config.h"
@@ -54,16 +54,20 @@ static int add_ca_index(neap_config *config, const char *path, const void *text,
     return rc;
 }
 
-static int add_ca_file(neap_config *config, const char *path, const char **why)
+/* neap_config_add_ca, or the one for clients. */
+typedef int (*add_roots)(neap_config *config, const void *roots, size_t size, const char **why);
+
+static int add_ca_file(neap_config *config, add_roots add, const char *path, const char **why)
 {
     size_t size = 0;
     void *roots = neap_file_read(path, &size, why);
 
     if (!roots)
         return NEAP_ERR_SYSTEM;
-    int rc = add_ca_index(config, path, roots, size, why);
+    /* Those for clients are few, and their names are asked for in every handshake. */
+    int rc = add == neap_config_add_ca ? add_ca_index(config, path, roots, size, why) : NEAP_ERR_UNSUPPORTED;
     if (rc && rc != NEAP_ERR_NO_MEMORY)
-        rc = neap_config_add_ca(config, roots, size, why);
+        rc = add(config, roots, size, why);
     free(roots);
     return rc;
 }
@@ -75,7 +79,7 @@ static bool is_over(int rc)
 }
 
 /* Files that are no certificates are skipped; one good file is enough. */
-static int add_ca_folder(neap_config *config, const char *path, const char **why)
+static int add_ca_folder(neap_config *config, add_roots add, const char *path, const char **why)
 {
     char file[4096];
     DIR *folder = opendir(path);
@@ -90,7 +94,7 @@ static int add_ca_folder(neap_config *config, const char *path, const char **why
 
         if (length < 0 || (size_t)length >= sizeof file || stat(file, &info) || !S_ISREG(info.st_mode))
             continue;
-        int added = add_ca_file(config, file, why);
+        int added = add_ca_file(config, add, file, why);
         if (added == 0 || is_over(added))
             rc = added;
     }
@@ -100,7 +104,7 @@ static int add_ca_folder(neap_config *config, const char *path, const char **why
     return neap_say(why, rc, rc ? "no certificate in the folder" : NULL);
 }
 
-int neap_config_add_ca_path(neap_config *config, const char *path, const char **why)
+static int add_ca_path(neap_config *config, add_roots add, const char *path, const char **why)
 {
     struct stat info;
 
@@ -108,7 +112,18 @@ int neap_config_add_ca_path(neap_config *config, const char *path, const char **
         return neap_say(why, NEAP_ERR_ARGUMENT, "no file is named");
     if (stat(path, &info))
         return neap_say(why, NEAP_ERR_SYSTEM, "no such file or folder");
-    return S_ISDIR(info.st_mode) ? add_ca_folder(config, path, why) : add_ca_file(config, path, why);
+    return S_ISDIR(info.st_mode) ? add_ca_folder(config, add, path, why)
+                                 : add_ca_file(config, add, path, why);
+}
+
+int neap_config_add_ca_path(neap_config *config, const char *path, const char **why)
+{
+    return add_ca_path(config, neap_config_add_ca, path, why);
+}
+
+int neap_config_add_client_ca_path(neap_config *config, const char *path, const char **why)
+{
+    return add_ca_path(config, neap_config_add_client_ca, path, why);
 }
 
 int neap_config_add_system_ca(neap_config *config, const char **why)

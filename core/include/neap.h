@@ -157,14 +157,21 @@ NEAP_API neap_config *neap_config_new(const neap_env *env);
 NEAP_API void neap_config_free(neap_config *config);
 
 /** What the number of an option counts. A boolean is 0 or 1. */
-enum neap_unit { NEAP_UNIT_COUNT, NEAP_UNIT_BYTES, NEAP_UNIT_MILLISECONDS, NEAP_UNIT_BOOLEAN };
+enum neap_unit {
+    NEAP_UNIT_COUNT,
+    NEAP_UNIT_BYTES,
+    NEAP_UNIT_MILLISECONDS,
+    NEAP_UNIT_BOOLEAN,
+    NEAP_UNIT_CHOICE /* of the option's words: the value is an index of them */
+};
 
 /** An option of neap_config_set: a row of the one table that all lists of options come from. */
 typedef struct neap_option {
     const char *name;
     enum neap_unit unit;
     uint64_t default_value, least, greatest;
-    const char *text; /* what it does, for people */
+    const char *text;         /* what it does, for people */
+    const char *const *words; /* of a choice: a word for each value from 0 to the greatest; else NULL */
 } neap_option;
 
 /** Set an option by name. docs/options.md lists names, units, ranges and defaults; neap_config_option gives them.
@@ -196,7 +203,8 @@ NEAP_API int neap_config_set_groups(neap_config *config, const char *const *name
 /** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 4096: the
  * name that a client asks for picks the one that has it, else one with a wildcard over it, else the first; who asks for no
  * name gets the one with the address that it talks to. Of several for one name ECDSA and Ed25519 come before RSA, which
- * those get who know nothing else. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
+ * those get who know nothing else. A client shows a server that asks the first that it can sign with as the server wishes and
+ * that an authority which it names has issued, if it names any, else none. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
  * they do not belong together), NEAP_ERR_UNSUPPORTED (an encrypted key, a kind or size of key that this build does not
  * sign with), NEAP_ERR_LIMIT (one more), NEAP_ERR_NO_MEMORY. Where nobody has set handshake_rate, it becomes what is
  * usual for the dearest of the keys. */
@@ -238,6 +246,21 @@ NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
 NEAP_API int neap_certificate_pin(const neap_config *config, const void *certificate, size_t size,
                                   uint8_t sha256[32]);
 
+/** The option client_certificate of a server. */
+enum neap_client_certificate {
+    NEAP_CLIENT_CERTIFICATE_NONE, /* clients are anyone */
+    NEAP_CLIENT_CERTIFICATE_REQUEST, /* a client is asked who it is, and may have no certificate; one that is bad ends it */
+    NEAP_CLIENT_CERTIFICATE_REQUIRE /* one without is refused: certificate_required */
+};
+/** Believe these roots (PEM bundle or one DER) who clients are, in addition to those added before: a server's, that asks for
+ * certificates. Those of neap_config_add_ca, pins and the system's vouch for servers alone. A client's certificate has to
+ * lead to one of them, be valid now and, where it has an extended key usage, allow clientAuth. Whatever the client sends before
+ * that, and before its signature and its Finished are good, nobody can read; the server may send. Names are for the
+ * application: neap_conn_peer_certificate. Sessions are good only for the same roots and the same option client_certificate.
+ * Results as neap_config_add_ca's. */
+NEAP_API int neap_config_add_client_ca(neap_config *config, const void *roots, size_t size, const char **why);
+/** The same of a file, or of every file of a folder. Results as neap_config_add_ca_path's. */
+NEAP_API int neap_config_add_client_ca_path(neap_config *config, const char *path, const char **why);
 /** Read certificates and the like again while connections go on. From the first of these two on the config has no
  * certificates, roots, pins and revocation lists; give it all of them anew with the functions above, and ticket keys if
  * those change, then call the second: `take` true, and what was there before is freed; false, after a failure, and it is
@@ -528,6 +551,12 @@ NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
 /** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). False before it is
  * established. */
 NEAP_API bool neap_conn_is_resumed(const neap_conn *conn);
+/** DER of a certificate that the peer showed, leaf first, which lives as long as the connection; NULL behind the last, when
+ * it showed none, and before the handshake is complete, but while NEAP_ASK_PEER is open, and of a client
+ * whose session is resumed, so that its early data has a sender. A server has those of its clients; of a client whose session was
+ * resumed the leaf alone, which its ticket brought. A client has its server's only with the option keep_certificates, and
+ * none in a resumed session. */
+NEAP_API const uint8_t *neap_conn_peer_certificate(const neap_conn *conn, size_t index, size_t *size);
 
 enum neap_early {
     NEAP_EARLY_NONE,     /* there is no early data; of a server also before it has read the ClientHello */
@@ -590,6 +619,7 @@ typedef struct neap_question {
     size_t digest_size; /* 0: the scheme is Ed25519, which signs the bytes themselves */
     bool
         is_verified; /* PEER: it has stood against roots or pins; else nothing is known but that it has its key */
+    bool is_resumed; /* PEER: of a client that showed it in an earlier handshake */
 } neap_question;
 
 /** The open question of a connection into `size` bytes at `out` (sizeof *out); false when there is none. */
@@ -1054,6 +1084,44 @@ NEAP_API void *neap_h3_user(const neap_h3 *h3, uint64_t stream);
 /** A setting of the peer's by identifier: 0 and *value, which is the default of the RFC where the peer did not send it
  * (0 for one that is not known), or NEAP_ERR_AGAIN before SETTINGS came. */
 NEAP_API int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value);
+
+/* ---------------------------------------------------------------- certificates, read */
+
+/** What a certificate says (RFC 5280). The views point into its DER. */
+typedef struct neap_certificate {
+    neap_view serial;              /* big-endian bytes, as in the certificate */
+    neap_view subject, issuer;     /* distinguished names: neap_name_text */
+    neap_view names;               /* subject alternative names: neap_certificate_name; empty without any */
+    neap_view public_key;          /* SubjectPublicKeyInfo */
+    int64_t not_before, not_after; /* seconds since 1970, both inside */
+    bool is_authority;
+    uint8_t sha256[32], public_key_sha256[32]; /* of the whole; of public_key, which pins are made of */
+} neap_certificate;
+
+/** Read one. Nothing is verified but its form: believe what neap_conn_peer_certificate gives. 0 or NEAP_ERR_CERTIFICATE.
+ * `out_size` is sizeof *out. */
+NEAP_API int neap_certificate_read(const void *der, size_t size, neap_certificate *out, size_t out_size);
+
+enum neap_name_kind {
+    NEAP_NAME_OTHER,  /* DER content of a kind that is none of these */
+    NEAP_NAME_DNS,    /* text */
+    NEAP_NAME_EMAIL,  /* text */
+    NEAP_NAME_URI,    /* text */
+    NEAP_NAME_ADDRESS /* 4 or 16 bytes of an IP address */
+};
+/** The index-th alternative name: false behind the last. The bytes are as the certificate has them: of texts nobody has
+ * said that they are printable. */
+NEAP_API bool neap_certificate_name(const neap_certificate *certificate, size_t index,
+                                    enum neap_name_kind *kind, neap_view *name);
+/** A distinguished name as text (RFC 4514), NUL-terminated: "CN=pump 7,O=Works"; controls are escaped as well (`\0a`), and
+ * a value that is no text is `#` and hex. At most its first 32 relative names. The size without the NUL,
+ * NEAP_ERR_BUFFER_TOO_SHORT, or NEAP_ERR_CERTIFICATE for what is no name. */
+NEAP_API int64_t neap_name_text(neap_view name, char *out, size_t size);
+/** The index-th part of a distinguished name, from its front: `type` is "CN", "O" or an identifier with dots, NUL-terminated;
+ * the value, as UTF-8 where it is text and without escapes, goes to `out`, not terminated. Its size,
+ * NEAP_ERR_BUFFER_TOO_SHORT, or NEAP_ERR_ARGUMENT behind the last. */
+NEAP_API int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_size, char *out,
+                                size_t size);
 
 #ifdef __cplusplus
 }

@@ -9,8 +9,18 @@
 #define VALID_BEFORE 3600 /* seconds: clocks of peers may be behind */
 #define DAY 86400
 
+#define X(name, ...) static const char *const words_of_##name[] = {__VA_ARGS__};
+OPTION_WORDS_LIST(X)
+#undef X
+
+#define WORDS_COUNT(name) NULL
+#define WORDS_BYTES(name) NULL
+#define WORDS_MILLISECONDS(name) NULL
+#define WORDS_BOOLEAN(name) NULL
+#define WORDS_CHOICE(name) words_of_##name
 static const neap_option rules[OPTIONS] = {
-#define X(name, unit, preset, least, greatest, text) {#name, NEAP_UNIT_##unit, preset, least, greatest, text},
+#define X(name, unit, preset, least, greatest, text) \
+    {#name, NEAP_UNIT_##unit, preset, least, greatest, text, WORDS_##unit(name)},
     OPTION_LIST(X)
 #undef X
 };
@@ -52,6 +62,8 @@ static void tell_tls(neap_config *config)
                                                                      : STAPLE_IGNORED;
     config->tls.grease = config_option(config, OPTION_grease) != 0;
     config->tls.compression = config_option(config, OPTION_certificate_compression) != 0;
+    config->tls.client_certificate =
+        (enum certificate_demand)config_option(config, OPTION_client_certificate);
     config->tls.resumption = config_option(config, OPTION_resumption) != 0;
     config->tls.early_data = config_option(config, OPTION_early_data) != 0;
     config->tls.ticket_lifetime = (uint32_t)((config_option(config, OPTION_ticket_lifetime) + 999) / 1000);
@@ -134,6 +146,7 @@ void neap_config_free(neap_config *config)
     drop_strike(config);
     if (config->tls.trust)
         neap_trust_free(config->tls.trust);
+    neap_trust_free(config->tls.client_trust);
     neap_revocations_free(config->revocations);
     if (config->crypto)
         neap_crypto_free(config->crypto);
@@ -358,6 +371,14 @@ int neap_config_add_ca(neap_config *config, const void *roots, size_t size, cons
     return say_why(&failure, why);
 }
 
+/* Lists of revoked certificates are for servers and clients alike. */
+static void share_revocations(neap_config *config)
+{
+    neap_trust_set_revocations(config->tls.trust, config->revocations);
+    if (config->tls.client_trust)
+        neap_trust_set_revocations(config->tls.client_trust, config->revocations);
+}
+
 int neap_config_add_crl(neap_config *config, const void *lists, size_t size, const char **why)
 {
     struct failure failure = {0};
@@ -368,10 +389,26 @@ int neap_config_add_crl(neap_config *config, const void *lists, size_t size, con
             neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for revocation lists");
             return say_why(&failure, why);
         }
-        neap_trust_set_revocations(config->tls.trust, config->revocations);
+        share_revocations(config);
         tell_tls(config);
     }
     int rc = neap_revocations_add(config->revocations, span_of(lists, size), &failure);
+    return rc ? say_why(&failure, why) : 0;
+}
+
+int neap_config_add_client_ca(neap_config *config, const void *roots, size_t size, const char **why)
+{
+    struct failure failure = {0};
+
+    if (!config->tls.client_trust) {
+        config->tls.client_trust = neap_trust_new(config->crypto);
+        if (!config->tls.client_trust) {
+            neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for root certificates");
+            return say_why(&failure, why);
+        }
+        share_revocations(config);
+    }
+    int rc = neap_trust_add(config->tls.client_trust, span_of(roots, size), &failure);
     return rc ? say_why(&failure, why) : 0;
 }
 
@@ -389,6 +426,11 @@ bool neap_config_lacks_trust(const neap_config *config)
 {
     return config->tls.verify_peer && neap_trust_count(config->tls.trust) == 0 &&
            neap_trust_pin_count(config->tls.trust) == 0 && !config->psks.first;
+}
+
+bool neap_config_lacks_client_trust(const neap_config *config)
+{
+    return !neap_tls_may_verify_clients(&config->tls);
 }
 
 void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32])

@@ -68,6 +68,9 @@ int neap_config_read_psk(struct span key, unsigned hash, struct psk_key *out);
 /** Whether a client with this config would verify, but has nothing to verify with. */
 bool neap_config_lacks_trust(const neap_config *config);
 
+/** Whether a server with this config would ask clients for certificates, but has nothing to verify them with. */
+bool neap_config_lacks_client_trust(const neap_config *config);
+
 /** neap_connect and neap_endpoint_connect for a config that is complete: the public ones see to its roots first.
  * `source` is our connection ID. */
 neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, const neap_address *local,

@@ -261,6 +261,7 @@ void neap_conn_free(neap_conn *conn)
         neap_conn_free_path(c, c->paths[i]);
     if (c->server_name)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1 + c->psk_identity_size);
+    neap_conn_drop_certificates(c);
     neap_config *config = c->config;
     neap_pool_free_secret(c->pool, c, sizeof *c);
     neap_config_free(config);

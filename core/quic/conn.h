@@ -258,6 +258,7 @@ struct neap_conn {
     struct conn_close close;
     char *server_name;   /* a copy, once TLS is gone, and behind it psk_identity_size bytes */
     const uint8_t *alpn; /* in the config: what was agreed on */
+    struct kept_certificates *peer_certificates; /* what the peer showed; NULL: nothing, or it is not kept */
 };
 
 static inline bool conn_is_alive(const neap_conn *c)
@@ -325,6 +326,10 @@ void neap_conn_count_early(neap_conn *c);
 bool neap_conn_may_hold(neap_conn *c, size_t size);
 /** Free the block of the handshake with everything in it. */
 void neap_conn_free_handshake(neap_conn *c);
+/** Keep what the peer showed, as far as the config says, when TLS goes. 0, or NEAP_ERR_NO_MEMORY with *why. */
+int neap_conn_keep_certificates(neap_conn *c, struct failure *why);
+/** Give them back. */
+void neap_conn_drop_certificates(neap_conn *c);
 /** Start TLS with our transport parameters. */
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
 

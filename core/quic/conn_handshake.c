@@ -377,6 +377,8 @@ static int complete(neap_conn *c, struct failure *why)
 {
     int rc = keep_names(c, why);
 
+    if (rc == 0)
+        rc = neap_conn_keep_certificates(c, why);
     if (rc)
         return rc;
     c->tail = neap_tls_take_tail(c->handshake->tls);

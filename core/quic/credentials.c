@@ -4,7 +4,7 @@
 /* What a reload takes the place of, until it is sure that it does. */
 struct credentials {
     struct identity_set identities;
-    struct trust *trust;
+    struct trust *trust, *client_trust;
     struct revocations *revocations;
     struct ticket_keys tickets;
     uint64_t handshake_rate;
@@ -22,19 +22,22 @@ int neap_config_begin_reload(neap_config *config)
     }
     *kept = (struct credentials){.identities = config->identities,
                                  .trust = config->tls.trust,
+                                 .client_trust = config->tls.client_trust,
                                  .revocations = config->revocations,
                                  .tickets = config->tls.tickets,
                                  .handshake_rate = config->options[OPTION_handshake_rate]};
     config->kept = kept;
     config->identities = (struct identity_set){.pool = config->pool};
     config->tls.trust = trust;
+    config->tls.client_trust = NULL;
     config->revocations = NULL;
     return 0;
 }
 
-static void free_trust(struct trust *trust, struct revocations *revocations)
+static void free_trust(struct trust *trust, struct trust *client_trust, struct revocations *revocations)
 {
     neap_trust_free(trust);
+    neap_trust_free(client_trust);
     neap_revocations_free(revocations);
 }
 
@@ -46,12 +49,13 @@ void neap_config_end_reload(neap_config *config, bool take)
         return;
     if (take) {
         neap_identity_set_clear(&kept->identities);
-        free_trust(kept->trust, kept->revocations);
+        free_trust(kept->trust, kept->client_trust, kept->revocations);
     } else {
         neap_identity_set_clear(&config->identities);
-        free_trust(config->tls.trust, config->revocations);
+        free_trust(config->tls.trust, config->tls.client_trust, config->revocations);
         config->identities = kept->identities;
         config->tls.trust = kept->trust;
+        config->tls.client_trust = kept->client_trust;
         config->revocations = kept->revocations;
         config->tls.tickets = kept->tickets;
         config->options[OPTION_handshake_rate] = kept->handshake_rate;

@@ -10,6 +10,8 @@ static const char *server_lacks(const neap_config *config)
         return "a server needs a certificate (neap_config_add_certificate) or pre-shared keys (neap_config_add_psk)";
     if (config->tls.alpn_size == 0)
         return "a server needs protocols (neap_config_set_alpn)";
+    if (neap_config_lacks_client_trust(config))
+        return "client_certificate needs roots for clients (neap_config_add_client_ca)";
     /* One that cannot tell its connections apart by their IDs is none. */
     if (config_option(config, OPTION_source_connection_id_size) < LEAST_SERVER_CID)
         return "a server needs connection IDs of 4 bytes or more (source_connection_id_size)";

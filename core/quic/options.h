@@ -57,6 +57,11 @@
     X(ocsp, BOOLEAN, 0, 0, 1,                                                                                \
       "a client that verifies asks for an OCSP response with the certificate, and checks it if it comes")    \
     X(ocsp_required, BOOLEAN, 0, 0, 1, "it does so, and refuses servers that show none")                     \
+    X(client_certificate, CHOICE, 0, 0, 2,                                                                   \
+      "whether a server asks its clients for certificates, which have to lead to `client_ca`; require: "     \
+      "it refuses those that have none")                                                                     \
+    X(keep_certificates, BOOLEAN, 0, 0, 1,                                                                   \
+      "a client's connections keep what the server showed; a server's keep what a client did anyway")        \
     X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4")   \
     X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                            \
     X(resumption, BOOLEAN, 1, 0, 1,                                                                          \
@@ -75,6 +80,9 @@
       "certificates are refused")                                                                            \
     X(grease, BOOLEAN, 1, 0, 1,                                                                              \
       "reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones")
+
+/* The words of choices, by value. */
+#define OPTION_WORDS_LIST(X) X(client_certificate, "none", "request", "require")
 
 enum option {
 #define X(name, unit, preset, least, greatest, text) OPTION_##name,

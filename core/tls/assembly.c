@@ -46,12 +46,12 @@ static int too_large(struct failure *why)
     return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "handshake message above the limit");
 }
 
-int neap_assembly_next(struct assembly *a, struct pool *pool, struct span *in, struct span *message,
-                       struct failure *why)
+int neap_assembly_next(struct assembly *a, struct pool *pool, size_t most, struct span *in,
+                       struct span *message, struct failure *why)
 {
     if (a->size == 0 && in->size >= MESSAGE_HEADER) {
         size_t size = message_size(in->data);
-        if (size > LIMIT_TLS_MESSAGE)
+        if (size > most)
             return too_large(why);
         if (size <= in->size) {
             *message = span_of(in->data, size);
@@ -64,7 +64,7 @@ int neap_assembly_next(struct assembly *a, struct pool *pool, struct span *in, s
     if (a->size < MESSAGE_HEADER)
         return 0;
     size_t size = message_size(a->data);
-    if (size > LIMIT_TLS_MESSAGE)
+    if (size > most)
         return too_large(why);
     if (!append(a, pool, in, size))
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for a handshake message");

@@ -5,12 +5,12 @@
 #include "tls/state.h"
 
 static const char server_context[SIGNED_CONTEXT] = "TLS 1.3, server CertificateVerify";
+static const char client_context[SIGNED_CONTEXT] = "TLS 1.3, client CertificateVerify";
 
-/* Only servers sign: a client of ours has no certificate, and a server of ours asks for none. */
-static struct span signed_content(const struct tls *tls, uint8_t out[SIGNED_MOST])
+static struct span signed_content(const struct tls *tls, bool by_client, uint8_t out[SIGNED_MOST])
 {
     memset(out, ' ', SIGNED_SPACES);
-    memcpy(out + SIGNED_SPACES, server_context, sizeof server_context);
+    memcpy(out + SIGNED_SPACES, by_client ? client_context : server_context, sizeof server_context);
     neap_schedule_peek(&tls->schedule, out + SIGNED_SPACES + sizeof server_context);
     return span_of(out, SIGNED_SPACES + sizeof server_context + crypto_hash_size(tls->schedule.hash));
 }
@@ -94,7 +94,7 @@ static int take_answered(struct tls *tls, struct span content, struct signature 
 static int sign(struct tls *tls, tls_step step, struct signature *out, struct failure *why)
 {
     uint8_t room[SIGNED_MOST];
-    struct span content = signed_content(tls, room);
+    struct span content = signed_content(tls, tls->is_client, room);
 
     if (neap_identity_has_key(tls->identity)) {
         int rc = neap_identity_sign(tls->identity, tls->scheme, content, out);
@@ -188,23 +188,37 @@ static int read_chain(struct span body, uint32_t asked, struct shown *out, struc
             return rc;
         out->ders[*count] = der;
     }
-    if (*count == 0) /* RFC 8446 §4.4.2.4 */
-        return neap_tls_alert(why, ALERT_DECODE_ERROR, "server sent no certificate");
     return 0;
 }
 
-/* Whether there is anything to check a peer's certificate against. */
-static bool has_means(const struct tls_config *config)
+/* RFC 8446 §4.4.2.4. */
+static int on_no_certificate(struct tls *tls, struct span message, struct failure *why)
 {
-    return config->trust && (neap_trust_count(config->trust) > 0 || neap_trust_pin_count(config->trust) > 0);
+    if (tls->is_client)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "server sent no certificate");
+    if (tls->config->client_certificate == DEMAND_REQUIRE)
+        return neap_tls_alert(why, ALERT_CERTIFICATE_REQUIRED, "client sent no certificate");
+    neap_schedule_add(&tls->schedule, message);
+    tls->state = WAIT_CLIENT_FINISHED;
+    return 0;
+}
+
+/* Whether there is anything to check the peer's certificate against. */
+static bool has_means(const struct tls *tls)
+{
+    const struct trust *trust = tls->is_client ? tls->config->trust : tls->config->client_trust;
+
+    return trust && (neap_trust_count(trust) > 0 || neap_trust_pin_count(trust) > 0);
 }
 
 static int verify_chain(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
 
-    if (!has_means(config) && tls_may_ask(tls, NEAP_ASK_PEER))
-        return 0;                   /* somebody looks at it who has means of their own */
+    if (!has_means(tls) && tls_may_ask(tls, NEAP_ASK_PEER))
+        return 0;        /* somebody looks at it who has means of their own */
+    if (!tls->is_client) /* whatever it is called: names are for the application */
+        return neap_peer_chain_verify(tls->peer, config->client_trust, NULL, false, tls->wall_clock, why);
     if (neap_tls_needs_psk(config)) /* also without verify_peer: it was set, as a pin is */
         return neap_tls_alert(why, ALERT_UNKNOWN_CA,
                               "the server did not take the pre-shared key, and nothing else vouches for it");
@@ -224,13 +238,15 @@ int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure
 
 int neap_tls_take_certificate(struct tls *tls, struct span body, struct span message, struct failure *why)
 {
-    enum staple_demand demand = tls->config->staple;
+    enum staple_demand demand = tls->is_client ? tls->config->staple : STAPLE_IGNORED;
     uint32_t asked = demand != STAPLE_IGNORED ? extension_bit(EXT_STATUS_REQUEST) : 0;
     struct shown shown = {0};
 
     int rc = read_chain(body, asked, &shown, why);
     if (rc)
         return rc;
+    if (shown.count == 0)
+        return on_no_certificate(tls, message, why);
     tls->peer = neap_peer_chain_new(tls->config->crypto, shown.ders, shown.count, why);
     if (!tls->peer)
         return why->code ? why->code : neap_tls_no_memory(why);
@@ -240,10 +256,10 @@ int neap_tls_take_certificate(struct tls *tls, struct span body, struct span mes
     if (rc)
         return rc;
     int64_t not_after = neap_peer_chain_not_after(tls->peer);
-    if (tls->config->verify_peer && not_after < tls->good_until)
+    if ((!tls->is_client || tls->config->verify_peer) && not_after < tls->good_until)
         tls->good_until = not_after;
     neap_schedule_add(&tls->schedule, message);
-    tls->state = WAIT_CERTIFICATE_VERIFY;
+    tls->state = tls->is_client ? WAIT_CERTIFICATE_VERIFY : WAIT_CLIENT_CERTIFICATE_VERIFY;
     return 0;
 }
 
@@ -263,7 +279,7 @@ static int take_peer(struct tls *tls, struct failure *why)
 {
     if (tls_may_ask(tls, NEAP_ASK_PEER) && !(tls->asking && tls->asking->has_peer))
         return neap_tls_ask(tls, NEAP_ASK_PEER, take_peer, why);
-    tls->state = WAIT_SERVER_FINISHED;
+    tls->state = tls->is_client ? WAIT_SERVER_FINISHED : WAIT_CLIENT_FINISHED;
     return 0;
 }
 
@@ -278,7 +294,8 @@ int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct 
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "CertificateVerify of a wrong form");
     if (!offered_scheme(scheme))
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "signature scheme that was not offered");
-    int rc = neap_peer_chain_verify_signature(tls->peer, scheme, signed_content(tls, content), signature);
+    int rc = neap_peer_chain_verify_signature(tls->peer, scheme,
+                                              signed_content(tls, !tls->is_client, content), signature);
     if (rc == NEAP_ERR_CRYPTO)
         return neap_tls_alert(why, ALERT_DECRYPT_ERROR, "signature does not fit the handshake");
     if (rc)

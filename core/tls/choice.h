@@ -17,7 +17,9 @@ struct choice {
     struct psk_key external;   /* size 0: none */
     uint8_t psk_identity_size; /* of the external key, also of one that a session goes back to */
     uint8_t psk_identity[LIMIT_PSK_IDENTITY];
-    uint8_t binding[32]; /* with psk_identity */
+    uint8_t binding[32];                /* with psk_identity */
+    uint8_t session[SESSION_IN_TICKET]; /* of the key; */
+    struct span client_certificate;     /* in it: the leaf of the client, empty: it had none */
     int64_t good_until;
     struct span binder;
     bool may_take_early;   /* all that can be known without the register says so */
@@ -36,9 +38,11 @@ static inline bool choice_has_key(const struct choice *choice)
  * the protocol and the certificate, of which the suite may become another. 0, also without one; TLS_ASKED. */
 int neap_choose_psk(struct tls *tls, const struct client_hello *hello, struct choice *choice,
                     struct failure *why);
-/** What sessions are bound to beside the name and the protocol: the certificate that a full handshake would show. */
-void neap_identity_binding(const struct identity *identity, uint8_t out[32]);
-/** Early data that nobody counts is read as often as somebody sends it. */
+/** What sessions are bound to beside the name and the protocol: the certificate that a full handshake would show, and whether
+ * and by whom it would have the client authenticated. */
+void neap_session_binding(const struct tls_config *config, const struct identity *identity, uint8_t out[32]);
+/** Early data that nobody counts is read as often as somebody sends it; and where the application is to say who may come in,
+ * it says so first. */
 bool neap_server_takes_early(const struct tls_config *config);
 
 /* ---- server.c */

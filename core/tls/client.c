@@ -54,22 +54,22 @@ static void write_server_name(const struct tls *tls, struct writer *w)
  * second ClientHello has the same. */
 enum grease_place { GREASE_SUITE, GREASE_GROUP, GREASE_EXTENSION, GREASE_VERSION, GREASE_SCHEME };
 
-static void write_grease(const struct tls *tls, enum grease_place place, struct writer *w)
+static uint16_t grease(const struct tls *tls, enum grease_place place)
 {
-    uint16_t byte = (tls->client_random[place] & 0xf0) | 0x0a;
+    unsigned byte = tls->config->grease ? (tls->client_random[place] & 0xf0u) | 0x0au : 0;
 
-    if (tls->config->grease)
-        write_u16(w, (uint16_t)(byte << 8 | byte));
+    return (uint16_t)(byte << 8 | byte);
 }
 
-/* rsa_pkcs1_*: for the signatures in certificates only, a CertificateVerify with one is refused (RFC 8446 §4.2.3). */
-static const uint16_t certificate_schemes[] = {0x0401, 0x0501, 0x0601};
+static void write_grease(const struct tls *tls, enum grease_place place, struct writer *w)
+{
+    if (tls->config->grease)
+        write_u16(w, grease(tls, place));
+}
 
 static void write_lists(const struct tls *tls, struct writer *w)
 {
     uint16_t group;
-    size_t count;
-    const uint16_t *schemes = neap_schemes(&count);
 
     write_u16(w, NUMBER_SUPPORTED_GROUPS);
     uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
@@ -78,17 +78,7 @@ static void write_lists(const struct tls *tls, struct writer *w)
         write_u16(w, group);
     vector_close(w, inner, 2);
     vector_close(w, outer, 2);
-
-    write_u16(w, NUMBER_SIGNATURE_ALGORITHMS);
-    outer = vector_open(w, 2);
-    inner = vector_open(w, 2);
-    write_grease(tls, GREASE_SCHEME, w);
-    for (size_t i = 0; i < count; i++)
-        write_u16(w, schemes[i]);
-    for (size_t i = 0; i < sizeof certificate_schemes / sizeof certificate_schemes[0]; i++)
-        write_u16(w, certificate_schemes[i]);
-    vector_close(w, inner, 2);
-    vector_close(w, outer, 2);
+    neap_tls_write_schemes(w, grease(tls, GREASE_SCHEME));
 }
 
 /* The keys that are offered, the session's before the external one, and room for their binders, which are made over all
@@ -423,7 +413,7 @@ int neap_client_on_server_hello(struct tls *tls, struct span message, struct fai
     return rc;
 }
 
-/* ---- EncryptedExtensions, CertificateRequest, Finished */
+/* ---- EncryptedExtensions, Finished */
 
 static int no_protocol(struct failure *why, const char *reason)
 {
@@ -492,41 +482,12 @@ int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, st
     return 0;
 }
 
-/* RFC 8446 §4.3.2. It is answered with an empty Certificate: we have none to show. */
-int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why)
-{
-    struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
-    struct extensions ext;
-
-    struct span context = read_vector(&r, 1);
-    struct span block = read_vector(&r, 2);
-    if (r.bad || reader_left(&r) > 0)
-        return neap_tls_alert(why, ALERT_DECODE_ERROR, "CertificateRequest of a wrong form");
-    if (context.size > 0)
-        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
-                              "CertificateRequest with a context in the handshake");
-    int rc = neap_extensions_parse(block, IN_CERTIFICATE_REQUEST, 0, &ext, why);
-    if (rc)
-        return rc;
-    if (!extension_present(&ext, EXT_SIGNATURE_ALGORITHMS))
-        return neap_tls_alert(why, ALERT_MISSING_EXTENSION,
-                              "CertificateRequest without signature algorithms");
-    neap_schedule_add(&tls->schedule, message);
-    tls->certificate_requested = true;
-    tls->state = WAIT_CERTIFICATE;
-    return 0;
-}
-
-int neap_client_on_finished(struct tls *tls, struct span message, struct failure *why)
+/* Behind the Certificate, if one was asked for. */
+static int end_flight(struct tls *tls, struct failure *why)
 {
     struct schedule *s = &tls->schedule;
+    int rc = tls->identity ? neap_tls_write_certificate_verify(tls, end_flight, why) : 0;
 
-    int rc = neap_tls_check_finished(tls, message, s->server_handshake, why);
-    if (rc)
-        return rc;
-    neap_tls_application_keys(tls);
-    if (tls->certificate_requested)
-        rc = neap_tls_write_certificate(tls, why);
     if (!rc)
         rc = neap_tls_write_finished(tls, s->client_handshake, why);
     if (!rc)
@@ -540,4 +501,16 @@ int neap_client_on_finished(struct tls *tls, struct span message, struct failure
     tls->read_level = TLS_APPLICATION;
     tls->state = CONNECTED;
     return 0;
+}
+
+int neap_client_on_finished(struct tls *tls, struct span message, struct failure *why)
+{
+    int rc = neap_tls_check_finished(tls, message, tls->schedule.server_handshake, why);
+
+    if (rc)
+        return rc;
+    neap_tls_application_keys(tls);
+    if (tls->certificate_requested)
+        rc = neap_tls_write_certificate(tls, why);
+    return rc ? rc : end_flight(tls, why);
 }

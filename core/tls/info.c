@@ -13,6 +13,12 @@ static const uint16_t server_groups[TLS_MAX_GROUPS] = {GROUP_X25519MLKEM768, GRO
                                                        GROUP_SECP384R1};
 static const uint16_t client_groups[TLS_MAX_GROUPS] = {GROUP_X25519, GROUP_SECP256R1, GROUP_SECP384R1};
 
+bool neap_tls_may_verify_clients(const struct tls_config *config)
+{
+    return config->client_certificate == DEMAND_NONE || (config->asks & NEAP_ASK_PEER) != 0 ||
+           (config->client_trust && neap_trust_count(config->client_trust) > 0);
+}
+
 bool neap_tls_is_complete(const struct tls *tls)
 {
     return tls->state == CONNECTED && !tls->failed;
@@ -64,9 +70,9 @@ struct span neap_tls_psk_identity(const struct tls *tls)
     return tls->psk_identity;
 }
 
-struct span neap_tls_peer_certificate(const struct tls *tls)
+struct span neap_tls_peer_certificate(const struct tls *tls, size_t index)
 {
-    return tls->peer ? neap_peer_chain_leaf(tls->peer) : (struct span){0};
+    return tls->peer ? neap_peer_chain_at(tls->peer, index) : (struct span){0};
 }
 
 uint16_t neap_tls_preferred_suite(const struct tls_config *config, size_t index)

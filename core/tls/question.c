@@ -30,6 +30,8 @@ static bool is_verified(const struct tls *tls)
 {
     const struct tls_config *config = tls->config;
 
+    if (!tls->is_client)
+        return config->client_trust && neap_trust_count(config->client_trust) > 0;
     return config->trust && ((config->verify_peer && neap_trust_count(config->trust) > 0) ||
                              neap_trust_pin_count(config->trust) > 0);
 }
@@ -59,8 +61,9 @@ bool neap_tls_question(const struct tls *tls, neap_question *out)
     case NEAP_ASK_PSK: bytes = psk_identity(&a->psks[a->psk_count]); break;
     case NEAP_ASK_CERTIFICATE: bytes = a->schemes; break;
     case NEAP_ASK_PEER:
-        certificate = neap_tls_peer_certificate(tls);
+        certificate = neap_tls_peer_certificate(tls, 0);
         out->is_verified = is_verified(tls);
+        out->is_resumed = tls->resumed;
         break;
     }
     out->bytes = bytes.data;

@@ -269,7 +269,7 @@ static int finish_flight(struct tls *tls, struct failure *why)
     if (rc)
         return rc;
     tls->read_level = TLS_HANDSHAKE;
-    tls->state = WAIT_CLIENT_FINISHED;
+    tls->state = tls->certificate_requested ? WAIT_CLIENT_CERTIFICATE : WAIT_CLIENT_FINISHED;
     return 0;
 }
 
@@ -286,7 +286,7 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
     /* EncryptedExtensions to Finished in one piece of memory, and a signature of the ordinary size. */
     size_t size = MESSAGE_HEADER + extensions_room(tls) + MESSAGE_HEADER + CRYPTO_MAX_HASH;
     if (!tls->keyed)
-        size += neap_tls_certificate_size(tls) + SIGNATURE_ROOM;
+        size += neap_tls_request_size(tls) + neap_tls_certificate_size(tls) + SIGNATURE_ROOM;
     int rc = exchange_keys(tls, client_share, why);
 
     if (!rc)
@@ -295,6 +295,8 @@ static int write_flight(struct tls *tls, struct span client_share, struct failur
         rc = write_encrypted_extensions(tls, why);
     if (!rc && tls->keyed)
         return finish_flight(tls, why);
+    if (!rc && tls->config->client_certificate != DEMAND_NONE)
+        rc = neap_tls_write_request(tls, why);
     if (!rc)
         rc = neap_tls_write_certificate(tls, why);
     return rc ? rc : end_flight(tls, why);
@@ -367,6 +369,7 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     tls->takes_tickets = hello->takes_psk_dhe;
     tls->peer_decompresses = hello->takes_zlib;
     tls->peer_takes_staple = hello->takes_staple;
+    tls->good_until = tls->wall_clock + SESSION_AGE_MOST;
     memcpy(tls->client_random, hello->random, sizeof tls->client_random);
     memcpy(tls->alpn, choice->protocol.data, choice->protocol.size);
     tls->alpn_size = (uint8_t)choice->protocol.size;
@@ -426,6 +429,11 @@ static int take_key(struct tls *tls, const struct client_hello *hello, const str
         if (!tls->psk_identity.data)
             return neap_tls_no_memory(why);
     }
+    if (choice->client_certificate.size > 0) {
+        tls->peer = neap_peer_chain_new(tls->config->crypto, &choice->client_certificate, 1, why);
+        if (!tls->peer)
+            return why->code ? why->code : neap_tls_no_memory(why);
+    }
     if (choice->may_take_early && is_first_time(tls, choice)) {
         tls->early = NEAP_EARLY_ACCEPTED;
         return neap_tls_early_keys(tls, tls->schedule.suite, message, why);
@@ -454,6 +462,7 @@ static int on_client_hello(struct tls *tls, struct span message, struct failure 
         rc = take_key(tls, &hello, &choice, message, why);
     neap_wipe(choice.psk, sizeof choice.psk);
     neap_wipe(&choice.external, sizeof choice.external);
+    neap_wipe(choice.session, sizeof choice.session);
     if (rc)
         return rc;
     neap_schedule_add(&tls->schedule, message);
@@ -520,6 +529,7 @@ static int write_tickets(struct tls *tls, struct failure *why)
     const struct tls_config *config = tls->config;
     uint8_t resumption[CRYPTO_MAX_HASH];
     uint8_t count = tls->resumed ? TICKETS_RESUMED : TICKETS_FULL;
+    struct span client = neap_tls_peer_certificate(tls, 0);
     struct session session = {.suite = tls->suite,
                               .version = tls->version,
                               .issued = tls->wall_clock,
@@ -528,21 +538,23 @@ static int write_tickets(struct tls *tls, struct failure *why)
                               .alpn = span_of(tls->alpn, tls->alpn_size),
                               .server_name = span_of_string(tls->server_name),
                               .psk_identity = tls->psk_identity,
+                              .client_certificate = client,
                               .allows_early = neap_server_takes_early(config),
                               .data = span_of(config->session_data, config->session_data_size)};
     int rc = 0;
 
     memcpy(session.limits, tls->limits, sizeof session.limits);
-
-    if (!tls->resumed)
-        session.good_until = tls->wall_clock + SESSION_AGE_MOST;
+    /* A digest instead of a large leaf would do for us, but the application is to see of a client that comes again what it
+     * saw the first time. */
+    if (client.size > LIMIT_TICKET_CERTIFICATE)
+        return 0;
     if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets ||
         session.good_until <= session.issued)
         return 0;
     if (tls->psk_identity.size)
         memcpy(session.binding, tls->binding, sizeof session.binding);
     else
-        neap_identity_binding(tls->identity, session.binding);
+        neap_session_binding(config, tls->identity, session.binding);
     neap_schedule_resumption(&tls->schedule, resumption);
     for (uint8_t i = 0; rc == 0 && i < count; i++)
         rc = write_ticket(tls, &session, resumption, i, why);
@@ -551,12 +563,13 @@ static int write_tickets(struct tls *tls, struct failure *why)
                                     : rc; /* without them, or with fewer, the handshake is none the worse */
 }
 
-int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why)
+/* Who was let in once is asked about again: the application may think otherwise of the client by now. */
+static int take_client(struct tls *tls, struct failure *why)
 {
-    int rc = neap_tls_check_finished(tls, message, tls->schedule.client_handshake, why);
-
-    if (!rc)
-        rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
+    if (tls->resumed && tls->peer && tls_may_ask(tls, NEAP_ASK_PEER) &&
+        !(tls->asking && tls->asking->has_peer))
+        return neap_tls_ask(tls, NEAP_ASK_PEER, take_client, why);
+    int rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
     if (!rc)
         rc = write_tickets(tls, why);
     if (rc)
@@ -565,4 +578,11 @@ int neap_server_on_finished(struct tls *tls, struct span message, struct failure
     tls->read_level = TLS_APPLICATION;
     tls->state = CONNECTED;
     return 0;
+}
+
+int neap_server_on_finished(struct tls *tls, struct span message, struct failure *why)
+{
+    int rc = neap_tls_check_finished(tls, message, tls->schedule.client_handshake, why);
+
+    return rc ? rc : take_client(tls, why);
 }

@@ -20,12 +20,20 @@ static bool choose_suite_for(const struct tls *tls, const struct client_hello *h
 
 bool neap_server_takes_early(const struct tls_config *config)
 {
-    return config->early_data && config->strike;
+    return config->early_data && config->strike &&
+           (config->client_certificate == DEMAND_NONE || !(config->asks & NEAP_ASK_PEER));
 }
 
-void neap_identity_binding(const struct identity *identity, uint8_t out[32])
+void neap_session_binding(const struct tls_config *config, const struct identity *identity, uint8_t out[32])
 {
+    uint8_t all[1 + 32 + 32] = {(uint8_t)config->client_certificate};
+
     neap_hash(HASH_SHA256, neap_identity_chain(identity, 0), out);
+    if (config->client_certificate == DEMAND_NONE)
+        return;
+    memcpy(all + 1, out, 32);
+    neap_trust_fingerprint(config->client_trust, true, STAPLE_IGNORED, all + 1 + 32);
+    neap_hash(HASH_SHA256, span_of(all, sizeof all), out);
 }
 
 static bool is_same_server(const struct tls *tls, const struct client_hello *hello,
@@ -36,7 +44,7 @@ static bool is_same_server(const struct tls *tls, const struct client_hello *hel
     if (choice->external.size > 0) /* the key by which it was made, as it is now */
         neap_psk_binding(&choice->external, session->psk_identity, binding);
     else if (choice->identity)
-        neap_identity_binding(choice->identity, binding);
+        neap_session_binding(tls->config, choice->identity, binding);
     else
         return false;
     return session->version == tls->version && span_equal(session->alpn, choice->protocol) &&
@@ -113,12 +121,12 @@ static int try_session(struct tls *tls, const struct client_hello *hello, const 
                        uint16_t index, struct choice *choice, struct failure *why)
 {
     const struct tls_config *config = tls->config;
-    uint8_t room[SESSION_IN_TICKET];
     struct session session;
     int rc = 0;
 
-    if (!config->resumption || !neap_ticket_open(config->crypto, &config->tickets, psk->identity,
-                                                 config->ticket_lifetime, tls->wall_clock, room, &session))
+    if (!config->resumption ||
+        !neap_ticket_open(config->crypto, &config->tickets, psk->identity, config->ticket_lifetime,
+                          tls->wall_clock, choice->session, &session))
         return 0;
     if (session.psk_identity.size > 0)
         rc = find_psk(tls, session.psk_identity, &choice->external, why);
@@ -130,11 +138,11 @@ static int try_session(struct tls *tls, const struct client_hello *hello, const 
         choice->good_until = session.good_until;
         choice->binder = psk->binder;
         memcpy(choice->binding, session.binding, sizeof choice->binding);
+        choice->client_certificate = session.client_certificate;
         keep_psk_identity(choice, session.psk_identity);
         choose_early(tls, hello, &session, psk, choice);
     }
     neap_wipe(&choice->external, sizeof choice->external);
-    neap_wipe(room, sizeof room);
     return rc;
 }
 

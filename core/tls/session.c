@@ -4,8 +4,8 @@
 #include "base/reader.h"
 #include "neap.h"
 
-#define FORMAT 3u
-#define FORMAT_EARLY 4u   /* … with what belongs to early data behind it */
+#define FORMAT 5u
+#define FORMAT_EARLY 6u   /* … with what belongs to early data behind it */
 #define CLOCK_TOLERANCE 5 /* seconds that the clocks of machines with one key may be apart */
 
 static size_t early_size(const struct session *s)
@@ -20,7 +20,7 @@ static size_t early_size(const struct session *s)
 size_t neap_session_size(const struct session *s)
 {
     return SESSION_FIXED + s->psk.size + s->alpn.size + s->server_name.size + s->psk_identity.size +
-           s->ticket.size + (s->allows_early ? early_size(s) : 0);
+           s->ticket.size + s->client_certificate.size + (s->allows_early ? early_size(s) : 0);
 }
 
 void neap_session_write(struct writer *w, const struct session *s)
@@ -43,6 +43,8 @@ void neap_session_write(struct writer *w, const struct session *s)
     write_span(w, s->psk_identity);
     write_u16(w, (uint16_t)s->ticket.size);
     write_span(w, s->ticket);
+    write_u16(w, (uint16_t)s->client_certificate.size);
+    write_span(w, s->client_certificate);
     if (!s->allows_early)
         return;
     for (size_t i = 0; i < SESSION_LIMITS; i++)
@@ -78,6 +80,7 @@ bool neap_session_read(struct span bytes, struct session *out)
     out->server_name = read_vector(&r, 1);
     out->psk_identity = read_vector(&r, 1);
     out->ticket = read_vector(&r, 2);
+    out->client_certificate = read_vector(&r, 2);
     read_early(&r, out);
     if (r.bad || reader_left(&r) > 0 || !neap_suite_is_known(out->suite) ||
         out->psk.size != crypto_hash_size(neap_suite_hash((enum crypto_suite)out->suite)) ||

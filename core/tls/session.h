@@ -24,9 +24,10 @@ struct session {
                         pins; or neap_psk_binding */
     struct span psk;     /* as long as the suite's hash */
     struct span alpn, server_name;
-    struct span psk_identity; /* of the external key that it goes back to; empty: of a certificate */
-    struct span ticket;       /* a client's; empty inside of a ticket */
-    bool allows_early;        /* 0-RTT may be sent with it; without this there is none of the two below */
+    struct span psk_identity;       /* of the external key that it goes back to; empty: of a certificate */
+    struct span ticket;             /* a client's; empty inside of a ticket */
+    struct span client_certificate; /* a server's: the client's leaf; empty: it showed none */
+    bool allows_early; /* 0-RTT may be sent with it; without this there is none of the two below */
     uint64_t limits[SESSION_LIMITS]; /* of the server's when it gave the ticket */
     struct span data;                /* of the layer above, at most LIMIT_SESSION_DATA */
 };
@@ -34,10 +35,11 @@ struct session {
 #define SESSION_AGE_MOST \
     604800 /* seconds, RFC 8446 §4.6.1: of a ticket, and of all that follow it without a certificate */
 #define SESSION_FIXED \
-    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 4u + 2u) /* the fields, and the lengths of the spans */
+    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 4u + 2u + 2u) /* the fields, and the lengths of the spans */
 #define SESSION_EARLY_MOST (SESSION_LIMITS * 8u + 2u + LIMIT_SESSION_DATA)
-#define SESSION_IN_TICKET                                                                    \
-    (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME + LIMIT_PSK_IDENTITY + \
+/* It goes back to a client's certificate or to an external key, of which the certificate is the larger. */
+#define SESSION_IN_TICKET                                                                          \
+    (SESSION_FIXED + CRYPTO_MAX_HASH + LIMIT_ALPN + LIMIT_SERVER_NAME + LIMIT_TICKET_CERTIFICATE + \
      SESSION_EARLY_MOST)
 
 /** Write a session; neap_session_size of room. */
@@ -55,6 +57,8 @@ bool neap_session_is_over(const struct session *s, int64_t now);
 #define TICKET_KEYS_MOST 4u
 #define TICKET_HEADER (4u + 4u + CRYPTO_IV) /* key, epoch, nonce */
 #define TICKET_MOST (TICKET_HEADER + SESSION_IN_TICKET + CRYPTO_TAG)
+_Static_assert(LIMIT_PSK_IDENTITY <= LIMIT_TICKET_CERTIFICATE, "room for either");
+_Static_assert(TICKET_MOST <= LIMIT_TICKET, "our clients keep every ticket of our servers");
 
 /* The first seals, all open. From each comes a key of its own for every epoch, which is as long as a ticket's lifetime:
  * that of now and the one before open, so that who steals the key of one has no older tickets. */

@@ -34,6 +34,8 @@ enum tls_state {
     WAIT_SERVER_FINISHED,
     WAIT_CLIENT_HELLO,
     WAIT_SECOND_CLIENT_HELLO,
+    WAIT_CLIENT_CERTIFICATE,
+    WAIT_CLIENT_CERTIFICATE_VERIFY,
     WAIT_CLIENT_FINISHED,
     WAIT_ANSWER, /* of the application to a question */
     CONNECTED,
@@ -81,20 +83,21 @@ struct tls {
     enum tls_state state;
     enum tls_level read_level;
     int failed; /* the code of the failure after which nothing is taken any more */
-    bool is_client, retried, certificate_requested, name_matched;
-    bool group_asked;       /* client: by HelloRetryRequest, so that it alone is shared */
-    bool was_offered;       /* client: the session of the offer, once before */
-    bool resumed;           /* the pre-shared key of a session was taken */
-    bool keyed;             /* any pre-shared key was */
-    bool takes_tickets;     /* server: the client can make use of them */
-    bool peer_takes_staple; /* server: the client asks for an OCSP response */
-    bool peer_decompresses; /* the peer takes a CompressedCertificate */
-    uint8_t psk_size;       /* of psk; 0: none is offered, or none was taken */
-    uint16_t port;          /* client */
+    bool is_client, retried, name_matched;
+    bool certificate_requested; /* of the client */
+    bool group_asked;           /* client: by HelloRetryRequest, so that it alone is shared */
+    bool was_offered;           /* client: the session of the offer, once before */
+    bool resumed;               /* the pre-shared key of a session was taken */
+    bool keyed;                 /* any pre-shared key was */
+    bool takes_tickets;         /* server: the client can make use of them */
+    bool peer_takes_staple;     /* server: the client asks for an OCSP response */
+    bool peer_decompresses;     /* the peer takes a CompressedCertificate */
+    uint8_t psk_size;           /* of psk; 0: none is offered, or none was taken */
+    uint16_t port;              /* client */
     uint32_t version;
     int64_t wall_clock;
     uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
-    uint16_t scheme;       /* server: of our CertificateVerify */
+    uint16_t scheme;       /* of our CertificateVerify */
     uint16_t psk_index;    /* server: which of the client's keys it took */
     enum neap_early early;
     uint16_t early_suite;            /* client: of the session with which it is offered */
@@ -253,6 +256,15 @@ int neap_tls_read_compression(const struct extensions *ext, bool *takes_zlib, st
 struct span neap_tls_compressed_certificate(const struct tls *tls);
 int neap_tls_on_compressed_certificate(struct tls *tls, struct span message, struct failure *why);
 
+/* ---- certificate_request.c (RFC 8446 §4.3.2) */
+
+/** The extension signature_algorithms: what we verify, behind a value that means nothing (RFC 8701) unless it is 0. */
+void neap_tls_write_schemes(struct writer *w, uint16_t reserved);
+/** What our CertificateRequest takes, with its header; 0: the config has us ask for none. */
+size_t neap_tls_request_size(const struct tls *tls);
+int neap_tls_write_request(struct tls *tls, struct failure *why);
+int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why);
+
 /* ---- tail.c */
 
 /** What tickets of this handshake will belong to, if the client keeps sessions; after its Finished was written. Without
@@ -264,7 +276,6 @@ void neap_tls_begin_taking(struct tls *tls);
 int neap_client_write_hello(struct tls *tls, struct failure *why);
 int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why);
 int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, struct failure *why);
-int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why);
 int neap_client_on_finished(struct tls *tls, struct span message, struct failure *why);
 
 /* ---- server.c */

@@ -190,7 +190,7 @@ int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span 
             if (rc)
                 break;
         }
-        rc = neap_assembly_next(&tail->assembly, pool, bytes, &message, why);
+        rc = neap_assembly_next(&tail->assembly, pool, LIMIT_TLS_MESSAGE, bytes, &message, why);
         if (rc != 1)
             break;
         rc = read_ticket(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), &ticket, why);

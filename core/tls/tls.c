@@ -24,6 +24,8 @@ static const struct step {
     {WAIT_SERVER_FINISHED, FINISHED, neap_client_on_finished},
     {WAIT_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
     {WAIT_SECOND_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
+    {WAIT_CLIENT_CERTIFICATE, CERTIFICATE, neap_tls_on_certificate},
+    {WAIT_CLIENT_CERTIFICATE_VERIFY, CERTIFICATE_VERIFY, neap_tls_on_certificate_verify},
     {WAIT_CLIENT_FINISHED, FINISHED, neap_server_on_finished},
 };
 
@@ -33,6 +35,16 @@ static const struct step *find_step(enum tls_state state, uint8_t type)
         if (steps[i].state == state && steps[i].type == type)
             return &steps[i];
     return NULL;
+}
+
+/* Anybody may send a server what follows its flight, and none of it is large. */
+static size_t most_bytes(const struct tls *tls)
+{
+    bool is_behind_flight = tls->state == WAIT_CLIENT_CERTIFICATE ||
+                            tls->state == WAIT_CLIENT_CERTIFICATE_VERIFY ||
+                            tls->state == WAIT_CLIENT_FINISHED;
+
+    return is_behind_flight ? LIMIT_CLIENT_CERTIFICATES : LIMIT_TLS_MESSAGE;
 }
 
 static int receive_one(struct tls *tls, struct span *bytes, struct failure *why)
@@ -45,7 +57,7 @@ static int receive_one(struct tls *tls, struct span *bytes, struct failure *why)
 
     if (!step)
         return neap_tls_alert(why, ALERT_UNEXPECTED_MESSAGE, "handshake message out of its order");
-    int rc = neap_assembly_next(assembly, tls->config->pool, bytes, &message, why);
+    int rc = neap_assembly_next(assembly, tls->config->pool, most_bytes(tls), bytes, &message, why);
     if (rc != 1)
         return rc;
     rc = step->on_message(tls, message, why);
@@ -299,6 +311,11 @@ struct tls *neap_tls_server(const struct tls_config *config, const struct tls_st
         return NULL;
     if (!neap_tls_may_serve(config)) {
         neap_fail(why, NEAP_ERR_CERTIFICATE, "a server needs a certificate");
+        return NULL;
+    }
+    if (!neap_tls_may_verify_clients(config)) {
+        neap_fail(why, NEAP_ERR_CERTIFICATE,
+                  "a server that asks for client certificates needs roots for them");
         return NULL;
     }
     struct tls *tls = new_handshake(config, start);

@@ -38,18 +38,24 @@ enum tls_alert {
 #define TLS_MAX_ALPN 16u
 #define TLS_MAX_GROUPS 4u
 
+/* Whether a server asks its clients for certificates (RFC 8446 §4.3.2), and whether it does without. */
+enum certificate_demand { DEMAND_NONE, DEMAND_REQUEST, DEMAND_REQUIRE };
+
 /* What both roles are set up with; owned by the config, outlives every handshake that uses it (the config is
  * reference counted by its connections). */
 struct tls_config {
     struct crypto *crypto;
     struct pool *pool;
-    struct identity_set
-        *identities;          /* a server's: the name that is asked for picks; may change at any time */
+    /* A server's: the name that is asked for picks. A client's: the first that suits a server which asks. They may change
+     * at any time. */
+    struct identity_set *identities;
     uint32_t certificate_ttl; /* seconds that a certificate of the application's is good for its name */
     struct trust *trust;
     bool verify_peer;
-    struct psk_store *psks; /* external keys; NULL: it has none */
-    uint8_t alpn[256 * 4];  /* wire form: length byte and name, in order of preference */
+    enum certificate_demand client_certificate; /* a server's */
+    struct trust *client_trust;                 /* a server's: whom it believes who its clients are */
+    struct psk_store *psks;                     /* external keys; NULL: it has none */
+    uint8_t alpn[256 * 4];                      /* wire form: length byte and name, in order of preference */
     size_t alpn_size;
     uint16_t suites[3]; /* in order of preference, 0 ends; all zero: the fastest here first */
     /* In order of preference, 0 ends; all zero: X25519, P-256, P-384, and before them, for servers, X25519MLKEM768. */
@@ -89,6 +95,9 @@ static inline bool neap_tls_may_serve(const struct tls_config *config)
     return neap_tls_has_certificates(config) || (config->psks && config->psks->first) ||
            (config->asks & NEAP_ASK_PSK) != 0;
 }
+
+/** Whether a server that asks for certificates has something to verify them with, or somebody who looks at them. */
+bool neap_tls_may_verify_clients(const struct tls_config *config);
 
 struct tls;
 
@@ -188,8 +197,10 @@ bool neap_tls_is_resumed(const struct tls *tls);
 bool neap_tls_is_keyed(const struct tls *tls);
 /** The identity of the external key that authenticates, or did in the handshake that the session goes back to; empty: none. */
 struct span neap_tls_psk_identity(const struct tls *tls);
-/** DER of the peer's leaf certificate, empty when it has none. */
-struct span neap_tls_peer_certificate(const struct tls *tls);
+/** DER of a certificate that the peer showed, leaf first; empty behind the last, or when it showed none. Nobody may believe
+ * them before the handshake is complete. Of a resumed handshake a server has the leaf that the session began with, and a
+ * client none. */
+struct span neap_tls_peer_certificate(const struct tls *tls, size_t index);
 
 /* What is left of TLS when the handshake's memory is given back: CRYPTO data of the application level goes on to be
  * checked here. All zero: a server's. */

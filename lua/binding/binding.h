@@ -109,7 +109,7 @@ void neap_lua_config_release(struct config_core *core);
 
 /* --- material.c */
 
-/** alpn, groups, static_secret, cert, key, certs, ca, pins, keylog of the options at index 1. 0, or the count of results
+/** alpn, groups, static_secret, cert, key, certs, ca, client_ca, pins, keylog of the options at index 1. 0, or the count of results
  * (nil, message, code) when a file or its content cannot be used. */
 int neap_lua_set_material(lua_State *L, struct config_core *core);
 int neap_lua_config_reload(lua_State *L);
@@ -121,6 +121,13 @@ int neap_lua_certificate_pin(lua_State *L);
 /** Reads sha256//BASE64; false for any other text, pin is scratch then. */
 bool neap_lua_pin_read(const char *text, size_t size, uint8_t pin[32]);
 void neap_lua_push_pin(lua_State *L, const uint8_t pin[32]);
+
+/* --- certificate.c */
+
+/** core.certificate. */
+void neap_lua_open_certificate(lua_State *L);
+/** The method peer_certificates of conn. */
+int neap_lua_conn_peer_certificates(lua_State *L);
 
 /* --- conn.c, stream.c */
 

@@ -7,10 +7,28 @@
 #include <unistd.h>
 
 static const char *const other_options[] = {
-    "alpn",       "cert",          "key",           "certs",           "certificate",
-    "ca",         "crl",           "pins",          "keylog",          "seed",
-    "wall_clock", "memory_limit",  "static_secret", "ticket_key_file", "strike_file",
-    "sign",       "verify_server", "groups",        "ocsp_file",       "psk",
+    "alpn",
+    "cert",
+    "key",
+    "certs",
+    "certificate",
+    "ca",
+    "crl",
+    "pins",
+    "keylog",
+    "seed",
+    "wall_clock",
+    "memory_limit",
+    "static_secret",
+    "ticket_key_file",
+    "strike_file",
+    "sign",
+    "verify_server",
+    "groups",
+    "ocsp_file",
+    "psk",
+    "client_ca",
+    "verify_client",
     NULL,
 };
 
@@ -139,6 +157,14 @@ static void push_range(lua_State *L, const neap_option *option)
         lua_pushliteral(L, "true or false");
         return;
     }
+    if (option->unit == NEAP_UNIT_CHOICE) {
+        size = snprintf(range, sizeof range, "%s", option->words[0]);
+        for (uint64_t i = 1; i <= option->greatest; i++)
+            size += snprintf(range + size, sizeof range - (size_t)size, "%s%s",
+                             i < option->greatest ? ", " : " or ", option->words[i]);
+        lua_pushstring(L, range);
+        return;
+    }
     size = snprintf(range, sizeof range, "%s from %.14g", noun, in_lua(option, option->least));
     if (option->greatest == UINT64_C(1) << 60)
         snprintf(range + size, sizeof range - (size_t)size, " to 2^60");
@@ -153,6 +179,16 @@ static void bad_value(lua_State *L, const neap_option *option)
     luaL_error(L, "option '%s' must be %s", option->name, lua_tostring(L, -1));
 }
 
+static lua_Number read_word(lua_State *L, const neap_option *option)
+{
+    const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    uint64_t value = 0;
+
+    while (value <= option->greatest && strcmp(option->words[value], word) != 0)
+        value++;
+    return value <= option->greatest ? (lua_Number)value : -1;
+}
+
 /* The value on top, in the unit of neap_config_set; -1 when it is none. A time above 0 stays above 0. */
 static lua_Number read_number(lua_State *L, const neap_option *option)
 {
@@ -160,6 +196,8 @@ static lua_Number read_number(lua_State *L, const neap_option *option)
 
     if (option->unit == NEAP_UNIT_BOOLEAN)
         return lua_isboolean(L, -1) ? lua_toboolean(L, -1) : -1;
+    if (option->unit == NEAP_UNIT_CHOICE)
+        return read_word(L, option);
     if (lua_type(L, -1) != LUA_TNUMBER)
         return -1;
     number = lua_tonumber(L, -1);
@@ -239,6 +277,8 @@ static void push_value(lua_State *L, const neap_option *option, uint64_t value)
 {
     if (option->unit == NEAP_UNIT_BOOLEAN)
         lua_pushboolean(L, value != 0);
+    else if (option->unit == NEAP_UNIT_CHOICE)
+        lua_pushstring(L, option->words[value]);
     else if (option->unit == NEAP_UNIT_MILLISECONDS)
         lua_pushnumber(L, in_lua(option, value));
     else
@@ -251,7 +291,8 @@ static int options(lua_State *L)
     static const char *const units[] = {[NEAP_UNIT_COUNT] = "count",
                                         [NEAP_UNIT_BYTES] = "bytes",
                                         [NEAP_UNIT_MILLISECONDS] = "seconds",
-                                        [NEAP_UNIT_BOOLEAN] = "boolean"};
+                                        [NEAP_UNIT_BOOLEAN] = "boolean",
+                                        [NEAP_UNIT_CHOICE] = "choice"};
     const neap_option *option;
 
     lua_newtable(L);

@@ -664,6 +664,7 @@ void neap_lua_open_conn(lua_State *L)
         {"begin_again", conn_begin_again},
         {"group", conn_group},
         {"is_confirmed", conn_is_confirmed},
+        {"peer_certificates", neap_lua_conn_peer_certificates},
         {"is_draining", conn_is_draining},
         {"is_closed", conn_is_closed},
         {"close", conn_close},

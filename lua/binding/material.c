@@ -176,28 +176,28 @@ static int add_certificates(lua_State *L, struct config_core *core)
     return 0;
 }
 
-/* The roots on top of the stack: a path or PEM, or true for the system's. */
-static int add_ca(lua_State *L, struct config_core *core)
+/* Whom roots vouch for. */
+struct roots_option {
+    const char *name;
+    int (*add)(neap_config *config, const void *roots, size_t size, const char **why);
+    int (*add_path)(neap_config *config, const char *path, const char **why);
+};
+
+/* The roots on top of the stack: a path or PEM. */
+static int add_roots(lua_State *L, struct config_core *core, const struct roots_option *option)
 {
     size_t size;
     const char *text = lua_tolstring(L, -1, &size);
     const char *why = NULL;
     int result;
 
-    if (lua_isboolean(L, -1) && lua_toboolean(L, -1)) {
-        result = neap_config_add_system_ca(core->config, &why);
-        return result == NEAP_OK ? 0 : material_error(L, result, "ca", why);
-    }
-    if (text == NULL)
-        luaL_error(
-            L, "option 'ca' must be a path, the text of a PEM file, true for the system's roots, or a list");
     if (is_material(text, size)) {
-        result = neap_config_add_ca(core->config, text, size, &why);
-        return result == NEAP_OK ? 0 : material_error(L, result, "ca", why);
+        result = option->add(core->config, text, size, &why);
+        return result == NEAP_OK ? 0 : material_error(L, result, option->name, why);
     }
     if (access(text, R_OK) != 0)
         return neap_lua_system_error(L, text, errno);
-    result = neap_config_add_ca_path(core->config, text, &why);
+    result = option->add_path(core->config, text, &why);
     return result == NEAP_OK ? 0 : material_error(L, result, text, why);
 }
 
@@ -216,6 +216,47 @@ static int add_crl(lua_State *L, struct config_core *core)
     int result = is_text ? neap_config_add_crl(core->config, text, size, &why)
                          : neap_config_add_crl_file(core->config, text, &why);
     return result == NEAP_OK ? 0 : material_error(L, result, is_text ? "crl" : text, why);
+}
+
+/* Those of servers; true for the system's. */
+static int add_ca(lua_State *L, struct config_core *core)
+{
+    static const struct roots_option option = {"ca", neap_config_add_ca, neap_config_add_ca_path};
+    const char *why = NULL;
+
+    if (lua_isboolean(L, -1) && lua_toboolean(L, -1)) {
+        int result = neap_config_add_system_ca(core->config, &why);
+        return result == NEAP_OK ? 0 : material_error(L, result, "ca", why);
+    }
+    if (!lua_isstring(L, -1))
+        luaL_error(
+            L, "option 'ca' must be a path, the text of a PEM file, true for the system's roots, or a list");
+    return add_roots(L, core, &option);
+}
+
+static int add_client_ca(lua_State *L, struct config_core *core)
+{
+    static const struct roots_option option = {"client_ca", neap_config_add_client_ca,
+                                               neap_config_add_client_ca_path};
+
+    if (!lua_isstring(L, -1))
+        luaL_error(L, "option 'client_ca' must be a path, the text of a PEM file or a list of these");
+    return add_roots(L, core, &option);
+}
+
+/* Who says what a client's certificate must be, and forgets to ask for one, would take anyone. */
+static void check_client_certificate(lua_State *L)
+{
+    static const char *const names[] = {"client_ca", "verify_client"};
+
+    lua_getfield(L, 1, "client_certificate");
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && lua_isnil(L, -1); i++) {
+        lua_getfield(L, 1, names[i]);
+        if (!lua_isnil(L, -1))
+            luaL_error(L, "option '%s' needs 'client_certificate'", names[i]);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
 }
 
 /* Calls `add` for the value of option `name`, or for each of its list. */
@@ -481,7 +522,8 @@ static void set_questions(lua_State *L, struct config_core *core)
     if (lua_isfunction(L, -1))
         kinds |= NEAP_ASK_PSK;
     lua_pop(L, 1);
-    if (has_function(L, "verify_server"))
+    bool is_asked_of_servers = has_function(L, "verify_server");
+    if (has_function(L, "verify_client") || is_asked_of_servers)
         kinds |= NEAP_ASK_PEER;
     if (has_function(L, "certificate"))
         kinds |= NEAP_ASK_CERTIFICATE;
@@ -497,6 +539,8 @@ static int set_credentials(lua_State *L, struct config_core *core)
         failed = add_certificates(L, core);
     if (failed == 0)
         failed = for_each(L, core, "ca", add_ca);
+    if (failed == 0)
+        failed = for_each(L, core, "client_ca", add_client_ca);
     if (failed == 0)
         failed = for_each(L, core, "crl", add_crl);
     if (failed == 0)
@@ -591,6 +635,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     set_alpn(L, core);
     set_questions(L, core);
     set_static_secret(L, core);
+    check_client_certificate(L);
     int failed = set_groups(L, core);
     if (failed == 0)
         failed = set_credentials(L, core);

@@ -172,6 +172,7 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     lua_pushstring(L, neap_backend());
     lua_setfield(L, -2, "backend");
     neap_lua_open_config(L);
+    neap_lua_open_certificate(L);
     neap_lua_open_address(L);
     neap_lua_open_conn(L);
     neap_lua_open_h3(L);

@@ -81,6 +81,8 @@ static void push_question(lua_State *L, const neap_question *q)
     if (q->kind == NEAP_ASK_PEER) {
         lua_pushboolean(L, q->is_verified);
         lua_setfield(L, -2, "is_verified");
+        lua_pushboolean(L, q->is_resumed);
+        lua_setfield(L, -2, "is_resumed");
     }
 }
 

@@ -1,4 +1,5 @@
 --- Handshakes that ask: functions of the application answer them, each question in a task of its own, which may wait.
+local certificate = require "neap.certificate"
 local core = require "neap.core"
 local log = require "neap.log"
 local task = require "neap.task"
@@ -72,7 +73,20 @@ local kinds = {
       return conn:answer_peer(question.id)
     end,
   },
+  client = { -- the peer of a server
+    option = "verify_client",
+    alert = ACCESS_DENIED,
+    answer = function(conn, question, fn)
+      local ok, why = fn(certificate.of(conn:peer_certificates()), question, conn)
+      if ok ~= true then return nil, why or "'verify_client' did not say true" end
+      return conn:answer_peer(question.id)
+    end,
+  },
 }
+
+local function kind_of(conn, question)
+  return question.kind == "peer" and conn:is_server() and "client" or question.kind
+end
 
 --- The functions among the options of a config, as asking.answerer takes them; nil when there are none.
 function asking.functions(config)
@@ -102,8 +116,9 @@ local function complainer()
 end
 
 local function look_into(self, conn, question)
-  local row = kinds[question.kind]
-  local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[question.kind])
+  local kind = kind_of(conn, question)
+  local row = kinds[kind]
+  local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[kind])
   self.open = self.open - 1
   if ok and result then return end
   -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
@@ -121,10 +136,11 @@ function asking.answerer(functions)
   return function(conn)
     local question = conn:question()
     if not question then return end
-    if not functions[question.kind] or self.open >= MOST then
+    local kind = kind_of(conn, question)
+    if not functions[kind] or self.open >= MOST then
       conn:refuse_question(question.id)
       self.complain(("handshake with %s: %s"):format(conn:peer(), self.open >= MOST and "too many questions are open"
-        or "nobody answers for its " .. question.kind))
+        or "nobody answers for its " .. kind))
       return
     end
     self.open = self.open + 1

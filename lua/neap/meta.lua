@@ -102,10 +102,12 @@ function neap.static(folder, options) end
 ---@field key? string PEM, DER or a path
 ---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
 ---@field psk? neap.Psk|table<string, string|neap.PskKey>|fun(identity: string, question: neap.Question): string?, string?
+---@field verify_client? fun(certificate: neap.Certificate, question: neap.Question, conn: neap.Conn): boolean?, string? whether a client is let in
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
 ---@field ocsp_file? string path of an OCSP response (DER) to show with `cert`
 ---@field certs? { cert: string, key?: string, ocsp_file?: string }[] chosen by the name that the client asks for
 ---@field certificate? fun(name: string?, question: neap.Question): { cert: string, key: string? }?, string? of a server: gives the certificate for a name, nil for those of `cert` and `certs`, or nil and why not; may wait, and is kept for `certificate_ttl`
+---@field client_ca? string|string[] roots that clients' certificates lead to: PEM, a file, a folder; with `client_certificate`
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field groups? string|string[] groups of the key exchange, in order of preference: X25519MLKEM768 (quantum computers do not break it; OpenSSL 3.5), x25519, secp256r1, secp384r1
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
@@ -339,6 +341,23 @@ function task.wake(waiter, a, b, c, d) end
 ---@return neap.Code? code
 function task.resolve(host, port, seconds) end
 
+--- What a certificate says; read when it is first asked for. Times are seconds since 1970, digests hex.
+---@class neap.Certificate
+---@field subject string RFC 4514: "CN=pump 7,O=Works"
+---@field subject_parts { type: string, value: string }[] from the front of the name, values without escapes
+---@field common_name string? the last of the subject
+---@field issuer string
+---@field issuer_parts { type: string, value: string }[]
+---@field serial string hex
+---@field not_before number
+---@field not_after number
+---@field is_authority boolean
+---@field names { dns: string[], email: string[], uri: string[], ip: string[] } subject alternative names
+---@field sha256 string of the certificate
+---@field public_key_sha256 string of its public key: what pins are made of
+---@field der string
+---@field chain neap.Certificate[] what the peer sent behind it; nothing in a resumed session
+
 ---@class neap.Request
 ---@field method string
 ---@field path string without the query, in its one spelling
@@ -355,6 +374,7 @@ function task.resolve(host, port, seconds) end
 ---@field psk_identity string|false of the external pre-shared key by which the client is known
 ---@field is_resumed boolean the client went on from an earlier TLS session
 ---@field is_early boolean it came by 0-RTT and the handshake is not complete: somebody else may have sent it again
+---@field client_cert neap.Certificate? what the client showed, verified; only where `client_certificate` asks for one
 ---@field protocol string? of an extended CONNECT
 ---@field proto "h3"
 ---@field id integer the stream

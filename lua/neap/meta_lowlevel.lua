@@ -178,6 +178,7 @@ function Config:set_h3(settings) end
 ---@field schemes string[]? certificate: those that the client takes
 ---@field certificate string? DER: whose key is to sign, or the peer's
 ---@field is_verified boolean? peer: it has stood against roots or pins
+---@field is_resumed boolean? peer: of a client that showed its certificate in an earlier handshake
 
 --- A connection whose datagrams and clock are the script's, or one of an endpoint's.
 ---@class neap.Conn
@@ -213,6 +214,9 @@ function Conn:is_resumed() end
 --- The identity of the external pre-shared key by which both know each other.
 ---@return string?
 function Conn:psk_identity() end
+--- DERs of what the peer showed, leaf first; nil when it showed none, or they are not kept.
+---@return string[]?
+function Conn:peer_certificates() end
 --- What became of its 0-RTT.
 ---@return "none"|"offered"|"accepted"|"rejected"
 function Conn:early() end

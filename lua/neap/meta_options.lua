@@ -29,6 +29,8 @@
 ---@field certificate_compression? boolean certificates travel compressed (RFC 8879) between peers that have zlib
 ---@field ocsp? boolean a client that verifies asks for an OCSP response with the certificate, and checks it if it comes
 ---@field ocsp_required? boolean it does so, and refuses servers that show none
+---@field client_certificate? "none"|"request"|"require" whether a server asks its clients for certificates, which have to lead to `client_ca`; require: it refuses those that have none
+---@field keep_certificates? boolean a client's connections keep what the server showed; a server's keep what a client did anyway
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them

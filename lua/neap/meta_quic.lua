@@ -84,6 +84,9 @@ function Connection:is_resumed() end
 --- The identity of the external pre-shared key by which both know each other.
 ---@return string?
 function Connection:psk_identity() end
+--- What the peer showed; of a server only with the option `keep_certificates`, and not in a resumed session.
+---@return neap.Certificate?
+function Connection:peer_certificate() end
 --- What became of its 0-RTT.
 ---@return "none"|"offered"|"accepted"|"rejected"
 function Connection:early() end

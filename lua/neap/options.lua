@@ -6,15 +6,17 @@ local options = {}
 
 --- Those options of core.config that are no row of core/quic/options.h: name and text, for lists.
 options.MATERIAL = {
-  { "cert", "a server's certificate chain: PEM, DER or a path" },
+  { "cert", "the certificate chain of a server, or of a client for servers that ask: PEM, DER or a path" },
   { "key", "its private key: PEM, DER or a path" },
-  { "certs", "more of both, chosen by the name that a client asks for: a list of { cert =, key = }" },
+  { "certs", "more of both, chosen by the name or the authority that the peer asks for: a list of { cert =, key = }" },
   { "ocsp_file", "path of an OCSP response in DER that is shown with `cert`; in `certs` with theirs" },
   { "sign", "signs for certificates without key: function(bytes, scheme, name, question)" },
   { "psk", "external pre-shared keys: { identity =, key = }, { [identity] = key }, or a server's function(identity)" },
+  { "verify_client", "decides about a client, behind `client_ca` or without: function(certificate, question, conn)" },
   { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
   { "certificate", "a function(name) that gives { cert =, key = } for a name, or nil for those above; it may wait" },
   { "ca", "roots that a peer's certificate may lead to: PEM, a file, a folder, true for the system's; one or a list" },
+  { "client_ca", "roots that a client's certificate has to lead to: PEM, a file or a folder, one or a list" },
   { "pins", "SHA-256 of the public keys that a peer may have: sha256//BASE64, 32 bytes, 64 hex digits; one or a list" },
   { "crl", "revocation lists: what they name is refused: PEM, DER or a path, one or a list" },
   { "groups", "of the key exchange, best first: X25519MLKEM768 (OpenSSL 3.5), x25519, secp256r1, secp384r1; all but "

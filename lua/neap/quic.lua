@@ -1,4 +1,5 @@
 --- Raw QUIC: connections and streams without HTTP. `listen` for servers, `connect` for clients.
+local certificate = require "neap.certificate"
 local core = require "neap.core"
 local asking = require "neap.asking"
 local body = require "neap.body"
@@ -448,6 +449,11 @@ end
 --- What became of its 0-RTT: "none", "offered", "accepted" or "rejected".
 function Connection:early()
   return self._conn:early()
+end
+
+--- The certificate that the peer showed; nil when it showed none, and of a client's without `keep_certificates`.
+function Connection:peer_certificate()
+  return certificate.of_peer(self._conn)
 end
 
 --- The group of the key exchange.

@@ -1,8 +1,9 @@
 --- A request as its handler sees it. Fields: method, path (without the query, in its one spelling: see
 -- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first asked for:
--- headers, query, query_all, peer, is_resumed, psk_identity; is_early: it came by 0-RTT, and the handshake is not
--- complete, so that somebody else may have sent it again. It is the session's exchange as well.
+-- headers, query, query_all, peer, is_resumed, client_cert, psk_identity; is_early: it came by 0-RTT, and the handshake
+-- is not complete, so that somebody else may have sent it again. It is the session's exchange as well.
 local body = require "neap.body"
+local certificate = require "neap.certificate"
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local Router = require "neap.router"
@@ -65,6 +66,11 @@ end
 --- The identity of the external pre-shared key by which the client is known; false: by none.
 function lazy:psk_identity()
   return self._session.conn:psk_identity() or false
+end
+
+--- The certificate that the client showed, verified; nil when it showed none.
+function lazy:client_cert()
+  return certificate.of_peer(self._session.conn)
 end
 
 function lazy:params()

@@ -26,11 +26,12 @@ describe("core.config", function()
     for _, option in ipairs(core.options()) do
       names[option.name] = option
       assert.matches(option.unit == "boolean" and "^true or false$"
+        or option.unit == "choice" and "^none, request or require$"
         or option.unit == "seconds" and "^seconds from" or "^a whole number from", option.range)
       for _, bound in ipairs { "default", "least", "greatest" } do
         -- 2^62 - 1 is no number of Lua.
         local value = option[bound]
-        if type(value) == "boolean" or value < 2 ^ 62 / 1000 then assert(core.config { [option.name] = value }) end
+        if type(value) ~= "number" or value < 2 ^ 62 / 1000 then assert(core.config { [option.name] = value }) end
       end
       assert.error_matches(function() core.config { [option.name] = {} } end,
         "option '" .. option.name .. "' must be " .. option.range, 1, true)
@@ -44,6 +45,9 @@ describe("core.config", function()
     assert.equal("bytes", names.send_buffer.unit)
     assert.equal("count", names.ack_delay_exponent.unit)
     assert.equal(true, names.pacing.default)
+    assert.same({ "none", "none", "require" }, { names.client_certificate.default, names.client_certificate.least,
+      names.client_certificate.greatest })
+    assert.error_matches(function() core.config { client_certificate = "maybe" } end, "none, request or require")
   end)
 
   it("says what computes AES-GCM", function()

@@ -339,7 +339,7 @@ static int verify_signature(lua_State *L)
         return push_unit_failure(L, why.code, why.reason);
     int error = neap_peer_chain_verify_signature(chain, (uint16_t)luaL_checkinteger(L, 3), check_bytes(L, 4),
                                                  check_bytes(L, 5));
-    lua_pushboolean(L, error == 0 && span_equal(neap_peer_chain_leaf(chain), leaf));
+    lua_pushboolean(L, error == 0 && span_equal(neap_peer_chain_at(chain, 0), leaf));
     neap_peer_chain_free(chain);
     return 1;
 }

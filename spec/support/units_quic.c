@@ -169,6 +169,17 @@ static int config_make_certificate(lua_State *L)
     return 2;
 }
 
+/* config:client_ca(pem) -> code */
+static int config_client_ca(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    size_t size;
+    const char *pem = luaL_checklstring(L, 2, &size);
+
+    lua_pushnumber(L, neap_config_add_client_ca(u->config, pem, size, NULL));
+    return 1;
+}
+
 /* config:certificate(chain[, key]): without key it is elsewhere */
 static int config_certificate(lua_State *L)
 {
@@ -425,6 +436,7 @@ static const luaL_Reg config_methods[] = {
     {"make_certificate", config_make_certificate},
     {"certificate", config_certificate},
     {"ask", config_ask},
+    {"client_ca", config_client_ca},
     {"ca", config_ca},
     {"secret", config_secret},
     {"ticket_keys", config_ticket_keys},

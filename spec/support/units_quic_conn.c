@@ -230,6 +230,21 @@ static int conn_keep_alive(lua_State *L)
     return 0;
 }
 
+/* conn:certificates() -> DERs that the peer showed */
+static int conn_certificates(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t size;
+    const uint8_t *der;
+
+    lua_newtable(L);
+    for (size_t i = 0; (der = neap_conn_peer_certificate(c, i, &size)) != NULL; i++) {
+        lua_pushlstring(L, (const char *)der, size);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
 static int conn_info(lua_State *L)
 {
     static const char *const by[] = {
@@ -647,6 +662,7 @@ static const luaL_Reg conn_methods[] = {
     {"writable_next", conn_writable_next},
     {"close", conn_close},
     {"info", conn_info},
+    {"certificates", conn_certificates},
     {"stats", conn_stats},
     {"ids", conn_ids},
     {"source_ids", conn_source_ids},

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "units_tls_fields.h"
 #include "units_tls_hello.h"
 
 int neap_units_tls(lua_State *L);
@@ -39,6 +40,7 @@ static void release_config(struct unit_config *c)
     neap_sessions_free(&c->sessions);
     neap_psks_free(&c->psks);
     neap_trust_free(c->tls.trust);
+    neap_trust_free(c->tls.client_trust);
     neap_revocations_free(c->revocations);
     neap_crypto_free(c->tls.crypto);
     neap_pool_release(c->pool);
@@ -83,124 +85,19 @@ int unit_tls_push_failure(lua_State *L, int code, const char *reason)
     return 3;
 }
 
-static struct span span_field(lua_State *L, int table, const char *name)
-{
-    struct span s = {0};
-
-    lua_getfield(L, table, name);
-    if (!lua_isnil(L, -1)) {
-        size_t size;
-        const char *bytes = luaL_checklstring(L, -1, &size);
-        s = span_of(bytes, size);
-    }
-    lua_pop(L, 1); /* the table keeps the string */
-    return s;
-}
-
-static struct span span_item(lua_State *L, int table, int index)
-{
-    size_t size;
-
-    lua_rawgeti(L, table, index);
-    const char *bytes = luaL_checklstring(L, -1, &size);
-    lua_pop(L, 1);
-    return span_of(bytes, size);
-}
-
-static size_t list_size(lua_State *L, int table)
-{
-#if LUA_VERSION_NUM >= 502
-    return lua_rawlen(L, table);
-#else
-    return lua_objlen(L, table);
-#endif
-}
-
-static void alpn_field(lua_State *L, struct tls_config *tls)
-{
-    lua_getfield(L, 1, "alpn");
-    for (int i = 1; lua_istable(L, -1) && i <= (int)list_size(L, lua_gettop(L)); i++) {
-        struct span name = span_item(L, lua_gettop(L), i);
-        luaL_argcheck(L, name.size < 256 && tls->alpn_size + 1 + name.size <= sizeof tls->alpn, 1,
-                      "alpn too long");
-        tls->alpn[tls->alpn_size++] = (uint8_t)name.size;
-        memcpy(tls->alpn + tls->alpn_size, name.data, name.size);
-        tls->alpn_size += name.size;
-    }
-    lua_pop(L, 1);
-}
-
-static int identities_field(lua_State *L, struct tls_config *tls, struct failure *why)
-{
-    lua_getfield(L, 1, "identities");
-    int table = lua_gettop(L);
-    for (int i = 1; lua_istable(L, table) && i <= (int)list_size(L, table); i++) {
-        lua_rawgeti(L, table, i);
-        struct span chain = span_item(L, table + 1, 1), key = span_item(L, table + 1, 2);
-        lua_getfield(L, table + 1, "later");
-        struct identity *identity = lua_toboolean(L, -1)
-                                        ? neap_identity_new_without_key(tls->crypto, chain, why)
-                                        : neap_identity_new(tls->crypto, chain, key, why);
-        lua_pop(L, 1);
-        struct span staple = span_field(L, table + 1, "staple");
-        lua_pop(L, 1);
-        if (!identity)
-            return why->code ? why->code : NEAP_ERR_NO_MEMORY;
-        int rc = staple.size ? neap_identity_set_staple(identity, staple, why) : 0;
-        rc = rc ? rc : neap_identity_set_add(tls->identities, identity);
-        if (rc) {
-            neap_identity_free(identity);
-            return rc;
-        }
-    }
-    lua_pop(L, 1);
-    return 0;
-}
-
-/* psks = {{identity, key, 256 or 384}, …} */
-static void psk_fields(lua_State *L, struct unit_config *c)
-{
-    neap_psks_start(&c->psks, c->pool, neap_crypto_random(c->tls.crypto));
-    c->tls.psks = &c->psks;
-    lua_getfield(L, 1, "psks");
-    int table = lua_gettop(L);
-    for (int i = 1; lua_istable(L, table) && i <= (int)list_size(L, table); i++) {
-        lua_rawgeti(L, table, i);
-        struct span identity = span_item(L, table + 1, 1), key = span_item(L, table + 1, 2);
-        lua_rawgeti(L, table + 1, 3);
-        struct psk_key read = {.hash = lua_tointeger(L, -1) == 384 ? HASH_SHA384 : HASH_SHA256,
-                               .size = (uint8_t)key.size};
-        lua_pop(L, 2);
-        luaL_argcheck(L, neap_psk_is_valid(identity, key), 1, "no PSK");
-        memcpy(read.bytes, key.data, key.size);
-        luaL_argcheck(L, neap_psks_add(&c->psks, identity, &read) == 0, 1, "PSK");
-    }
-    lua_settop(L, table - 1);
-}
-
-static int trust_fields(lua_State *L, struct tls_config *tls, struct failure *why)
-{
-    struct span roots = span_field(L, 1, "roots"), pin = span_field(L, 1, "pin");
-
-    if (!roots.size && !pin.size)
-        return 0;
-    tls->trust = neap_trust_new(tls->crypto);
-    if (!tls->trust)
-        return NEAP_ERR_NO_MEMORY;
-    int rc = roots.size ? neap_trust_add(tls->trust, roots, why) : 0;
-    if (rc == 0 && pin.size == 32)
-        rc = neap_trust_add_pin(tls->trust, pin.data);
-    return rc;
-}
-
 static int revocation_fields(lua_State *L, struct unit_config *c, struct failure *why)
 {
-    struct span lists = span_field(L, 1, "crls");
+    struct span lists = unit_span_field(L, 1, "crls");
 
-    c->revocations = lists.size && c->tls.trust ? neap_revocations_new(c->tls.crypto) : NULL;
-    if (!c->revocations)
+    if (!lists.size || !(c->tls.trust || c->tls.client_trust))
         return 0;
-    neap_trust_set_revocations(c->tls.trust, c->revocations);
+    c->revocations = neap_revocations_new(c->tls.crypto);
+    if (!c->revocations)
+        return NEAP_ERR_NO_MEMORY;
+    if (c->tls.trust)
+        neap_trust_set_revocations(c->tls.trust, c->revocations);
+    if (c->tls.client_trust)
+        neap_trust_set_revocations(c->tls.client_trust, c->revocations);
     return neap_revocations_add(c->revocations, lists, why);
 }
 
@@ -208,7 +105,7 @@ static int revocation_fields(lua_State *L, struct unit_config *c, struct failure
 static void resumption_fields(lua_State *L, struct unit_config *c)
 {
     static const uint8_t nothing[32];
-    struct span keys = span_field(L, 1, "ticket_keys");
+    struct span keys = unit_span_field(L, 1, "ticket_keys");
 
     lua_getfield(L, 1, "resumption");
     c->tls.resumption = lua_toboolean(L, -1);
@@ -223,7 +120,7 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
 
 /* config{ seed=, identities={{chain, key, later = (the key is elsewhere), staple =}, …}, asks=, psks=, roots=, pin=, crls=, verify=, alpn={…},
  * suites={…}, groups={…}, compression=, ocsp=, grease=, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys=,
- * early=, no_register=, limits=, session_data= } */
+ * early=, no_register=, limits=, session_data=, ask=, client_roots= } */
 static int new_config(lua_State *L)
 {
     struct failure why = {0};
@@ -249,7 +146,7 @@ static int new_config(lua_State *L)
     lua_getfield(L, 1, "asks");
     c->tls.asks = (unsigned)lua_tointeger(L, -1);
     lua_pop(L, 1);
-    struct span given = span_field(L, 1, "seed");
+    struct span given = unit_span_field(L, 1, "seed");
     memcpy(seed, given.data ? given.data : seed, given.size < 32 ? given.size : 32);
     c->tls.pool = c->pool;
     c->identities.pool = c->pool;
@@ -272,12 +169,14 @@ static int new_config(lua_State *L)
     lua_pop(L, 3);
     unit_hello_fields(L, &c->tls);
     resumption_fields(L, c);
-    psk_fields(L, c);
-    unit_early_fields(L, &c->tls, &c->early, span_field(L, 1, "session_data"));
-    alpn_field(L, &c->tls);
-    int rc = identities_field(L, &c->tls, &why);
+    unit_psk_fields(L, c);
+    unit_early_fields(L, &c->tls, &c->early, unit_span_field(L, 1, "session_data"));
+    unit_alpn_field(L, &c->tls);
+    int rc = unit_identities_field(L, &c->tls, &why);
     if (rc == 0)
-        rc = trust_fields(L, &c->tls, &why);
+        rc = unit_trust_fields(L, &c->tls, &why);
+    if (rc == 0)
+        rc = unit_client_fields(L, &c->tls, &why);
     if (rc == 0)
         rc = revocation_fields(L, c, &why);
     return rc ? unit_tls_push_failure(L, rc, why.reason) : 1;
@@ -521,7 +420,12 @@ static int handshake_info(lua_State *L)
     unit_tls_set_span(L, "psk_identity", neap_tls_psk_identity(h->tls));
     unit_tls_set_span(L, "params", neap_tls_peer_params(h->tls));
     unit_tls_set_span(L, "alpn", neap_tls_alpn(h->tls));
-    unit_tls_set_span(L, "certificate", neap_tls_peer_certificate(h->tls));
+    unit_tls_set_span(L, "certificate", neap_tls_peer_certificate(h->tls, 0));
+    int count = 0;
+    while (neap_tls_peer_certificate(h->tls, (size_t)count).size)
+        count++;
+    lua_pushinteger(L, count);
+    lua_setfield(L, -2, "certificates");
     lua_pushstring(L, neap_tls_server_name(h->tls));
     lua_setfield(L, -2, "server_name");
     lua_pushinteger(L, neap_tls_suite(h->tls));

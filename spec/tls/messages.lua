@@ -106,9 +106,15 @@ local fields = {
     read = function(r) return { extensions = messages.read_extensions(r.vector(2)) } end,
     write = function(m) return messages.vector(messages.write_extensions(m.extensions), 2) end,
   },
+  [messages.CERTIFICATE_REQUEST] = {
+    read = function(r) return { context = r.vector(1), extensions = messages.read_extensions(r.vector(2)) } end,
+    write = function(m)
+      return messages.vector(m.context, 1) .. messages.vector(messages.write_extensions(m.extensions), 2)
+    end,
+  },
 }
 
---- The fields of a ClientHello, ServerHello or EncryptedExtensions.
+--- The fields of a ClientHello, ServerHello, EncryptedExtensions or CertificateRequest.
 function messages.read(message)
   return fields[messages.kind(message)].read(reader(messages.body(message)))
 end

@@ -22,6 +22,8 @@ connection for each server, into files of the folder that -o names.
   -f, --fail       exit with 1 when the status is 400 or more
   -k, --insecure   do not verify the server's certificate
   --crl FILE       refuse what this revocation list names
+  --cert FILE      show this certificate (PEM, with the chain behind it) to a server that asks for one
+  --key FILE       its private key
   --ca FILE        trust the certificates in FILE (or folder) instead of the system's
   --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
                    times, then one of them. With -k the pin alone says who the server is
@@ -42,7 +44,7 @@ local SPEC = {
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
   ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
-  ["--crl"] = { "crl", true },
+  ["--cert"] = { "cert", true }, ["--key"] = { "key", true }, ["--crl"] = { "crl", true },
   ["--pin"] = { "pins", true, many = true },
   ["--psk"] = { "psk", true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
@@ -259,6 +261,7 @@ function get.main(cli, args)
     if not target then return cli.usage("get", message) end
     if target.scheme ~= "https" then return cli.usage("get", "HTTP/3 needs https://: ", words[i]) end
   end
+  if (found.cert == nil) ~= (found.key == nil) then return cli.usage("get", "--cert and --key go together") end
   if #words > 1 then
     local stat = found.output and core.stat(found.output)
     if not stat or stat.type ~= "directory" then return cli.usage("get", "several URLs need -o FOLDER") end
@@ -275,7 +278,7 @@ function get.main(cli, args)
   return cli.in_loop(function()
     local neap = require "neap"
     local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins, psk = psk,
-      session_file = found.sessions, early_data = found.early,
+      session_file = found.sessions, early_data = found.early, cert = found.cert, key = found.key,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
     found.conns = {}

@@ -1,0 +1,356 @@
+/* What a certificate says, for applications (neap.h "certificates"): names as text (RFC 4514), alternative names, digests. */
+#include "base/fill.h"
+#include "base/limits.h"
+#include "base/writer.h"
+#include "crypto/certificate.h"
+#include "crypto/der.h"
+#include "neap.h"
+
+static neap_view view_of(struct span s)
+{
+    return (neap_view){.bytes = s.data, .size = s.size};
+}
+
+static struct span span_of_view(neap_view v)
+{
+    return span_of(v.bytes, v.size);
+}
+
+int neap_certificate_read(const void *der, size_t size, neap_certificate *out, size_t out_size)
+{
+    struct certificate c;
+
+    if (!der || neap_certificate_parse(span_of(der, size), &c))
+        return NEAP_ERR_CERTIFICATE;
+    neap_certificate known = {.serial = view_of(c.serial),
+                              .subject = view_of(c.subject),
+                              .issuer = view_of(c.issuer),
+                              .public_key = view_of(c.key.spki),
+                              .names = view_of(c.names),
+                              .not_before = c.not_before,
+                              .not_after = c.not_after,
+                              .is_authority = c.is_authority};
+    neap_hash(HASH_SHA256, c.der, known.sha256);
+    neap_hash(HASH_SHA256, c.key.spki, known.public_key_sha256);
+    fill_sized(out, out_size, &known, sizeof known);
+    return 0;
+}
+
+bool neap_certificate_name(const neap_certificate *certificate, size_t index, enum neap_name_kind *kind,
+                           neap_view *name)
+{
+    struct reader r = reader_of(span_of_view(certificate->names));
+    struct span content;
+
+    while (reader_left(&r) > 0) {
+        uint8_t tag = neap_der_next(&r, &content, NULL);
+
+        if (r.bad)
+            return false;
+        if (index-- > 0)
+            continue;
+        *kind = tag == DER_CONTEXT(1)   ? NEAP_NAME_EMAIL
+                : tag == DER_CONTEXT(2) ? NEAP_NAME_DNS
+                : tag == DER_CONTEXT(6) ? NEAP_NAME_URI
+                : tag == DER_CONTEXT(7) ? NEAP_NAME_ADDRESS
+                                        : NEAP_NAME_OTHER;
+        *name = view_of(content);
+        return true;
+    }
+    return false;
+}
+
+/* ---- distinguished names */
+
+/* RFC 4514 §3, and what is usual beside it. */
+static const struct attribute {
+    const char *name, *oid;
+    uint8_t oid_size;
+} attributes[] = {
+    {"CN", "\x55\x04\x03", 3},
+    {"SERIALNUMBER", "\x55\x04\x05", 3},
+    {"C", "\x55\x04\x06", 3},
+    {"L", "\x55\x04\x07", 3},
+    {"ST", "\x55\x04\x08", 3},
+    {"STREET", "\x55\x04\x09", 3},
+    {"O", "\x55\x04\x0a", 3},
+    {"OU", "\x55\x04\x0b", 3},
+    {"UID", "\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x01", 10},
+    {"DC", "\x09\x92\x26\x89\x93\xf2\x2c\x64\x01\x19", 10},
+};
+
+#define COUNT(list) (sizeof(list) / sizeof(list)[0])
+
+static const char *known_attribute(struct span oid)
+{
+    for (size_t i = 0; i < COUNT(attributes); i++)
+        if (span_equal(oid, span_of(attributes[i].oid, attributes[i].oid_size)))
+            return attributes[i].name;
+    return NULL;
+}
+
+static void write_decimal(struct writer *w, uint64_t number)
+{
+    char digits[20];
+    size_t count = 0;
+
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0)
+        write_u8(w, (uint8_t)digits[--count]);
+}
+
+/* An object identifier with dots (X.690 §8.19). Parts above 63 bits end it: nobody has such. */
+static void write_dotted(struct writer *w, struct span oid)
+{
+    uint64_t part = 0;
+    bool is_first = true;
+
+    for (size_t i = 0; i < oid.size && part < UINT64_C(1) << 56; i++) {
+        part = part << 7 | (oid.data[i] & 0x7f);
+        if (oid.data[i] & 0x80)
+            continue;
+        if (is_first) {
+            uint64_t root = part < 80 ? part / 40 : 2;
+
+            write_decimal(w, root);
+            part -= root * 40;
+            is_first = false;
+        }
+        write_u8(w, '.');
+        write_decimal(w, part);
+        part = 0;
+    }
+}
+
+static void write_hex(struct writer *w, uint8_t byte)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    write_u8(w, (uint8_t)digits[byte >> 4]);
+    write_u8(w, (uint8_t)digits[byte & 15]);
+}
+
+#define STRING_UTF8 0x0cu
+#define STRING_PRINTABLE 0x13u
+#define STRING_TELETEX 0x14u
+#define STRING_IA5 0x16u
+#define STRING_UNIVERSAL 0x1cu
+#define STRING_BMP 0x1eu
+
+static void write_utf8(struct writer *w, uint32_t c)
+{
+    if (c < 0x80) {
+        write_u8(w, (uint8_t)c);
+        return;
+    }
+    if (c >= 0x10000)
+        write_u8(w, (uint8_t)(0xf0 | c >> 18));
+    else if (c >= 0x800)
+        write_u8(w, (uint8_t)(0xe0 | c >> 12));
+    else
+        write_u8(w, (uint8_t)(0xc0 | c >> 6));
+    if (c >= 0x10000)
+        write_u8(w, (uint8_t)(0x80 | (c >> 12 & 0x3f)));
+    if (c >= 0x800)
+        write_u8(w, (uint8_t)(0x80 | (c >> 6 & 0x3f)));
+    write_u8(w, (uint8_t)(0x80 | (c & 0x3f)));
+}
+
+/* The next character of UTF-8 (RFC 3629); false for what is none. */
+static bool read_utf8(struct reader *r, uint32_t *c)
+{
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    uint8_t first = read_u8(r);
+    size_t more = first < 0x80 ? 0 : first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 4;
+
+    if (more > 3)
+        return false;
+    *c = more == 0 ? first : first & (0x3fu >> more);
+    for (size_t i = 0; i < more; i++) {
+        uint8_t next = read_u8(r);
+
+        if (r->bad || (next & 0xc0) != 0x80)
+            return false;
+        *c = *c << 6 | (next & 0x3f);
+    }
+    return !r->bad && *c >= least[more] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff);
+}
+
+static bool read_character(struct reader *r, uint8_t tag, uint32_t *c)
+{
+    switch (tag) {
+    case STRING_UTF8: return read_utf8(r, c);
+    case STRING_BMP: *c = read_u16(r); break;
+    case STRING_UNIVERSAL: *c = read_u32(r); break;
+    default: *c = read_u8(r); break; /* teletex as Latin-1, which is what it has been used for */
+    }
+    return !r->bad && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) &&
+           (*c < 0x80 || (tag != STRING_PRINTABLE && tag != STRING_IA5));
+}
+
+static bool is_text(uint8_t tag)
+{
+    return tag == STRING_UTF8 || tag == STRING_PRINTABLE || tag == STRING_TELETEX || tag == STRING_IA5 ||
+           tag == STRING_UNIVERSAL || tag == STRING_BMP;
+}
+
+/* A value as UTF-8; false for one that is no text, or broken. */
+static bool write_value(struct writer *w, uint8_t tag, struct span value)
+{
+    struct reader r = reader_of(value);
+    uint32_t c;
+
+    if (!is_text(tag))
+        return false;
+    while (reader_left(&r) > 0) {
+        if (!read_character(&r, tag, &c))
+            return false;
+        write_utf8(w, c);
+    }
+    return true;
+}
+
+/* RFC 4514 §2.4, and controls by their numbers, so that a name is one line wherever it is written. */
+static void escape(struct writer *w, struct span text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = text.data[i];
+        bool is_edge = (i == 0 && (c == ' ' || c == '#')) || (i + 1 == text.size && c == ' ');
+
+        if (c < 0x20 || c == 0x7f) {
+            write_u8(w, '\\');
+            write_hex(w, c);
+            continue;
+        }
+        if (is_edge || strchr("\"+,;<>\\", c))
+            write_u8(w, '\\');
+        write_u8(w, c);
+    }
+}
+
+/* One AttributeTypeAndValue; `w` may be too small. */
+struct pair {
+    struct span oid, value, whole; /* whole: the value with its header */
+    uint8_t tag;
+};
+
+static struct pair read_pair(struct reader *set)
+{
+    struct reader fields = reader_of(neap_der_expect(set, DER_SEQUENCE));
+    struct pair p = {.oid = neap_der_expect(&fields, DER_OID)};
+
+    p.tag = neap_der_next(&fields, &p.value, &p.whole);
+    if (fields.bad || reader_left(&fields) > 0)
+        set->bad = true;
+    return p;
+}
+
+#define VALUE_MOST 1024u /* bytes of UTF-8 that a value may have to be written as text */
+
+static void write_pair(struct writer *w, const struct pair *p)
+{
+    uint8_t room[VALUE_MOST];
+    struct writer text = writer_of(room, sizeof room);
+    const char *name = known_attribute(p->oid);
+
+    if (name)
+        write_bytes(w, name, strlen(name));
+    else
+        write_dotted(w, p->oid);
+    write_u8(w, '=');
+    if (name && write_value(&text, p->tag, p->value) && !text.full) {
+        escape(w, span_of(room, writer_size(&text)));
+        return;
+    }
+    write_u8(w, '#');
+    for (size_t i = 0; i < p->whole.size; i++)
+        write_hex(w, p->whole.data[i]);
+}
+
+/* The index-th relative name from the front, all of its pairs. */
+static bool write_relative(struct writer *w, struct span sets, size_t index)
+{
+    struct reader r = reader_of(sets);
+    struct span set = {0};
+
+    for (size_t i = 0; i <= index; i++)
+        set = neap_der_expect(&r, DER_SET);
+    struct reader pairs = reader_of(set);
+    for (size_t i = 0; !pairs.bad && reader_left(&pairs) > 0; i++) {
+        struct pair p = read_pair(&pairs);
+
+        if (i > 0)
+            write_u8(w, '+');
+        if (!pairs.bad)
+            write_pair(w, &p);
+    }
+    return !r.bad && !pairs.bad;
+}
+
+static size_t count_relative(struct span sets)
+{
+    struct reader r = reader_of(sets);
+    size_t count = 0;
+
+    while (!r.bad && reader_left(&r) > 0 && count < LIMIT_NAME_PARTS) {
+        neap_der_expect(&r, DER_SET);
+        count++;
+    }
+    return count;
+}
+
+int64_t neap_name_text(neap_view name, char *out, size_t size)
+{
+    struct reader outer = reader_of(span_of_view(name));
+    struct span sets = neap_der_expect(&outer, DER_SEQUENCE);
+    struct writer w = writer_of((uint8_t *)out, size > 0 ? size - 1 : 0);
+    size_t count = outer.bad ? 0 : count_relative(sets);
+
+    if (outer.bad || size == 0)
+        return size == 0 ? NEAP_ERR_BUFFER_TOO_SHORT : NEAP_ERR_CERTIFICATE;
+    for (size_t i = count; i-- > 0;) {
+        if (!write_relative(&w, sets, i))
+            return NEAP_ERR_CERTIFICATE;
+        if (i > 0)
+            write_u8(&w, ',');
+    }
+    if (w.full)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    out[writer_size(&w)] = '\0';
+    return (int64_t)writer_size(&w);
+}
+
+int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_size, char *out, size_t size)
+{
+    struct reader outer = reader_of(span_of_view(name));
+    struct reader sets = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    struct writer types = writer_of((uint8_t *)type, type_size > 0 ? type_size - 1 : 0);
+    struct writer text = writer_of((uint8_t *)out, size);
+
+    for (size_t i = 0; !outer.bad && !sets.bad && reader_left(&sets) > 0;) {
+        struct reader set = reader_of(neap_der_expect(&sets, DER_SET));
+
+        for (; !set.bad && reader_left(&set) > 0; i++) {
+            struct pair p = read_pair(&set);
+
+            if (set.bad || i < index)
+                continue;
+            const char *known = known_attribute(p.oid);
+            if (known)
+                write_bytes(&types, known, strlen(known));
+            else
+                write_dotted(&types, p.oid);
+            if (!write_value(&text, p.tag, p.value)) {
+                text = writer_of((uint8_t *)out, size);
+                write_span(&text, p.value);
+            }
+            if (types.full || text.full || type_size == 0)
+                return NEAP_ERR_BUFFER_TOO_SHORT;
+            type[writer_size(&types)] = '\0';
+            return (int64_t)writer_size(&text);
+        }
+    }
+    return NEAP_ERR_ARGUMENT;
+}

@@ -1,0 +1,156 @@
+/* CertificateRequest: a server asks its client for a certificate, and the client chooses one (RFC 8446 §4.3.2, §4.4.2.3). */
+#include "base/reader.h"
+#include "tls/extensions.h"
+#include "tls/state.h"
+
+/* rsa_pkcs1_*: for the signatures in certificates only, a CertificateVerify with one is refused (RFC 8446 §4.2.3). */
+static const uint16_t certificate_schemes[] = {0x0401, 0x0501, 0x0601};
+
+void neap_tls_write_schemes(struct writer *w, uint16_t reserved)
+{
+    size_t count;
+    const uint16_t *schemes = neap_schemes(&count);
+
+    write_u16(w, NUMBER_SIGNATURE_ALGORITHMS);
+    uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
+    if (reserved)
+        write_u16(w, reserved);
+    for (size_t i = 0; i < count; i++)
+        write_u16(w, schemes[i]);
+    for (size_t i = 0; i < sizeof certificate_schemes / sizeof certificate_schemes[0]; i++)
+        write_u16(w, certificate_schemes[i]);
+    vector_close(w, inner, 2);
+    vector_close(w, outer, 2);
+}
+
+/* ---- the server's */
+
+#define FIXED_ROOM 64u /* header, context, lengths and the signature schemes */
+
+/* The bytes of the names of our roots for clients. 0: they are too many to be told, and a part of them would keep clients
+ * from showing certificates of the others. */
+static size_t authorities_size(const struct trust *trust)
+{
+    size_t count = trust ? neap_trust_count(trust) : 0, size = 0;
+
+    for (size_t i = 0; i < count && size <= LIMIT_CERTIFICATE_AUTHORITIES; i++)
+        size += 2 + neap_trust_subject(trust, i).size;
+    return size <= LIMIT_CERTIFICATE_AUTHORITIES ? size : 0;
+}
+
+size_t neap_tls_request_size(const struct tls *tls)
+{
+    const struct tls_config *config = tls->config;
+
+    return config->client_certificate == DEMAND_NONE ? 0
+                                                     : FIXED_ROOM + authorities_size(config->client_trust);
+}
+
+static void write_authorities(const struct trust *trust, struct writer *w)
+{
+    size_t count = authorities_size(trust) ? neap_trust_count(trust) : 0;
+
+    if (count == 0)
+        return;
+    write_u16(w, NUMBER_CERTIFICATE_AUTHORITIES);
+    uint8_t *outer = vector_open(w, 2), *inner = vector_open(w, 2);
+    for (size_t i = 0; i < count; i++) {
+        struct span name = neap_trust_subject(trust, i);
+
+        write_u16(w, (uint16_t)name.size);
+        write_span(w, name);
+    }
+    vector_close(w, inner, 2);
+    vector_close(w, outer, 2);
+}
+
+int neap_tls_write_request(struct tls *tls, struct failure *why)
+{
+    struct writer w;
+
+    int rc = neap_tls_begin_message(tls, TLS_HANDSHAKE, CERTIFICATE_REQUEST,
+                                    neap_tls_request_size(tls) - MESSAGE_HEADER, &w, why);
+    if (rc)
+        return rc;
+    write_u8(&w, 0); /* no context in the handshake */
+    uint8_t *length = vector_open(&w, 2);
+    neap_tls_write_schemes(&w, 0);
+    write_authorities(tls->config->client_trust, &w);
+    vector_close(&w, length, 2);
+    tls->certificate_requested = true;
+    return neap_tls_end_message(tls, TLS_HANDSHAKE, &w, why);
+}
+
+/* ---- the client's */
+
+/* One or more names (RFC 8446 §4.2.4). */
+static bool are_authorities(struct span data, struct span *names)
+{
+    struct reader r = reader_of(data);
+
+    *names = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0 || names->size == 0)
+        return false;
+    r = reader_of(*names);
+    while (reader_left(&r) > 0)
+        if (read_vector(&r, 2).size == 0)
+            return false;
+    return !r.bad;
+}
+
+static bool is_of_one(const struct identity *identity, struct span authorities)
+{
+    struct reader r = reader_of(authorities);
+
+    while (reader_left(&r) > 0)
+        if (neap_identity_is_issued_by(identity, read_vector(&r, 2)))
+            return true;
+    return authorities.size == 0;
+}
+
+/* The first of our chains that suits the server; none: it gets an empty Certificate, and says what it thinks of that. */
+static void choose_identity(struct tls *tls, struct span schemes, struct span authorities)
+{
+    const struct tls_config *config = tls->config;
+
+    for (size_t i = 0; config->identities && i < config->identities->count && !tls->identity; i++) {
+        struct identity *identity = config->identities->list[i];
+
+        tls->scheme = neap_identity_scheme(identity, schemes);
+        if (tls->scheme && is_of_one(identity, authorities))
+            tls->identity = neap_identity_retain(identity);
+    }
+}
+
+int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why)
+{
+    struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
+    struct span authorities = {0};
+    struct extensions ext;
+
+    struct span context = read_vector(&r, 1);
+    struct span block = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "CertificateRequest of a wrong form");
+    if (context.size > 0)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "CertificateRequest with a context in the handshake");
+    int rc = neap_extensions_parse(block, IN_CERTIFICATE_REQUEST, 0, &ext, why);
+    if (rc)
+        return rc;
+    if (!extension_present(&ext, EXT_SIGNATURE_ALGORITHMS))
+        return neap_tls_alert(why, ALERT_MISSING_EXTENSION,
+                              "CertificateRequest without signature algorithms");
+    r = reader_of(ext.data[EXT_SIGNATURE_ALGORITHMS]);
+    struct span schemes = read_vector(&r, 2);
+    if (r.bad || reader_left(&r) > 0 || schemes.size == 0 || schemes.size % 2)
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "signature_algorithms of a wrong form");
+    if (extension_present(&ext, EXT_CERTIFICATE_AUTHORITIES) &&
+        !are_authorities(ext.data[EXT_CERTIFICATE_AUTHORITIES], &authorities))
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "certificate_authorities of a wrong form");
+    choose_identity(tls, schemes, authorities);
+    neap_schedule_add(&tls->schedule, message);
+    tls->certificate_requested = true;
+    tls->state = WAIT_CERTIFICATE;
+    return 0;
+}
