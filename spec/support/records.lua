@@ -18,11 +18,12 @@ local HASHES = { [0x1301] = 256, [0x1302] = 384, [0x1303] = 256 }
 
 local function u16(value) return string.char(math.floor(value / 256), value % 256) end
 
---- A handshake of the engine over a connected socket. Its config is `without_params`.
+--- A handshake of the engine over a connected socket. Its config is `without_params`. `heard` and `said` are all the
+--- bytes of its messages.
 function records.new(handshake, socket)
   local self = setmetatable({
     handshake = handshake, socket = socket, crypto = crypto.new(("r"):rep(32)), input = "", text = "",
-    keys = { read = {}, write = {} }, read_level = INITIAL, seen = {},
+    keys = { read = {}, write = {} }, read_level = INITIAL, heard = "", said = "",
   }, Session)
   self:take_secrets()
   return self
@@ -66,6 +67,7 @@ end
 function Session:flush()
   for _, level in ipairs(LEVELS) do
     local bytes = self.handshake:output(level)
+    self.said = self.said .. bytes
     for at = 1, #bytes, FRAGMENT_MOST do
       self:write_record(level, HANDSHAKE_TYPE, bytes:sub(at, at + FRAGMENT_MOST - 1))
     end
@@ -117,13 +119,13 @@ end
 function Session:step()
   local kind, fragment = self:read_record()
   if not kind then return false end
-  self.seen[kind] = (self.seen[kind] or 0) + 1
   if kind == CHANGE_CIPHER_SPEC then
     assert(fragment == "\1" and not self.handshake:info().complete, "a change_cipher_spec that may not be")
   elseif kind == ALERT then
     if fragment:byte(2) == 0 then return false end -- close_notify
     return nil, { alert = fragment:byte(2) }
   elseif kind == HANDSHAKE_TYPE then
+    self.heard = self.heard .. fragment
     local ok, code, reason = self.handshake:receive(self.read_level, fragment)
     self:take_secrets()
     self:flush()
