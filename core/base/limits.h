@@ -115,9 +115,10 @@
 #define LIMIT_UNPRODUCTIVE_RATE 100u     /* such packets that are forgiven a second */
 #define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of what it does for good */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
-#define LIMIT_ALPN 255u            /* bytes of one protocol name */
-#define LIMIT_ENDPOINT_TIMERS 128u /* due timers that one neap_endpoint_send runs */
-#define LIMIT_ENDPOINT_TURNS 256u  /* connections it asks that have nothing to send */
+#define LIMIT_CLOCK_LOOK UINT64_C(1000000000) /* ns between looks at a clock that is not set yet */
+#define LIMIT_ALPN 255u                       /* bytes of one protocol name */
+#define LIMIT_ENDPOINT_TIMERS 128u            /* due timers that one neap_endpoint_send runs */
+#define LIMIT_ENDPOINT_TURNS 256u             /* connections it asks that have nothing to send */
 #define LIMIT_LOOP_SEND_BATCHES \
     8u /* of such batches an endpoint gets in one turn, so that receiving has its turn */
 #define LIMIT_LOOP_POLLS_SKIPPED 63u /* waits that do not poll after one that did in vain, at most */

@@ -97,7 +97,8 @@ static void seed_again(struct random *r, uint64_t generation)
 
 void neap_random_refresh(struct random *r, int64_t wall_clock)
 {
-    if (!r->source.random || (wall_clock >= r->seeded_at && wall_clock - r->seeded_at < LIMIT_RANDOM_SECONDS))
+    if (!r->source.random ||
+        (wall_clock >= 0 && wall_clock >= r->seeded_at && wall_clock - r->seeded_at < LIMIT_RANDOM_SECONDS))
         return;
     seed_again(r, r->source.generation(r->source.context));
     r->seeded_at = wall_clock;

@@ -18,6 +18,27 @@ struct crypto;
 #define CRYPTO_MAX_SHARE 1216u    /* an encapsulation key of ML-KEM-768 and a key of X25519 */
 #define CRYPTO_MAX_SIGNATURE 512u /* RSA-4096 */
 
+/* ---- wall clocks: seconds since 1970, or negative where nobody knows what time it is */
+
+#define TIME_UNKNOWN INT64_C(-1)
+
+static inline bool time_is_known(int64_t wall_clock)
+{
+    return wall_clock >= 0;
+}
+
+/* When something is valid, both seconds included. */
+struct validity {
+    int64_t since, until;
+};
+
+static inline bool validity_has(const struct validity *validity, int64_t wall_clock)
+{
+    return wall_clock >= validity->since && wall_clock <= validity->until;
+}
+
+/* ---- one crypto of a config */
+
 /** NULL without memory. `seed` starts the generator (see crypto_random). */
 struct crypto *neap_crypto_new(struct pool *pool, const uint8_t seed[32]);
 void neap_crypto_free(struct crypto *crypto);
@@ -250,7 +271,8 @@ void neap_peer_chain_free(struct peer_chain *chain);
 /** Check name (DNS or IP literal, matched against the SAN; NULL: any), dates (`wall_clock`, seconds since 1970), key
  * and extended key usage for a server (is_server) or client peer, the path to a root, and pins. 0, or
  * NEAP_CRYPTO_ERROR + alert: unknown_ca 48, certificate_expired 45, certificate_revoked 44, bad_certificate 42,
- * unsupported_certificate 43, certificate_unknown 46; the reason lives until the next check with this crypto. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. */
+ * unsupported_certificate 43, certificate_unknown 46; the reason lives until the next check with this crypto. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES.
+ * TIME_UNKNOWN: no dates are checked, neither of certificates nor of lists and responses, all else is. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
 /** The response that came (empty: none), which stays the caller's until the chain was verified. neap_peer_chain_verify then
@@ -269,6 +291,8 @@ struct chain_cost neap_peer_chain_cost(const struct peer_chain *chain);
 /** Verify a CertificateVerify signature with the leaf's key; the scheme must fit the key. 0 or NEAP_ERR_CRYPTO. */
 int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, struct span message,
                                      struct span signature);
+/** Whether the last check left out dates, and when its answer is as good as one that did not: *out. */
+bool neap_peer_chain_is_unchecked(const struct peer_chain *chain, struct validity *out);
 /** The end of the leaf's validity, or of the OCSP response's that was checked, seconds since 1970; of a chain that was verified up
  * to a root no later than the first end on that path. */
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain);

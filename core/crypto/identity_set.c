@@ -230,7 +230,7 @@ void neap_identity_set_remember(struct identity_set *set, const char *name, stru
 {
     struct span key = span_of_string(name);
 
-    if (key.size > LIMIT_SERVER_NAME || until <= now)
+    if (key.size > LIMIT_SERVER_NAME || until <= now || !time_is_known(now))
         return;
     if (!set->answered)
         set->answered = neap_pool_alloc(set->pool, LIMIT_ANSWERED_IDENTITIES * sizeof *set->answered);

@@ -39,7 +39,7 @@ struct identity_choice neap_identity_set_choose(const struct identity_set *set,
                                                 const struct identity_wish *wish);
 
 /** Remember what the application gave for a name until a second since 1970: a reference of its own. The one that was not
- * asked for longest goes for it. Without memory nothing is remembered. */
+ * asked for longest goes for it. Without memory, or a known time, nothing is remembered. */
 void neap_identity_set_remember(struct identity_set *set, const char *name, struct identity *identity,
                                 int64_t now, int64_t until);
 /** What is remembered for a name at `now`; NULL: nothing, or it is old. */

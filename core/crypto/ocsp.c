@@ -195,11 +195,13 @@ static bool is_authorised(struct crypto *crypto, const struct certificate *respo
                           const struct certificate *issuer, int64_t wall_clock)
 {
     struct failure unused = {0};
+    struct validity dates = {responder->not_before, responder->not_after};
 
     return span_equal(responder->issuer, issuer->subject) && responder->extended_usage & EXTENDED_OCSP &&
            (!responder->has_usage || responder->usage & USAGE_DIGITAL_SIGNATURE) &&
-           !responder->has_unknown_critical && wall_clock >= responder->not_before &&
-           wall_clock <= responder->not_after && !neap_peer_key_check(crypto, responder, &unused) &&
+           !responder->has_unknown_critical &&
+           (!time_is_known(wall_clock) || validity_has(&dates, wall_clock)) &&
+           !neap_peer_key_check(crypto, responder, &unused) &&
            responder->algorithm.kind != SIGNATURE_UNKNOWN &&
            !neap_signature_verify(crypto, &issuer->key, responder->algorithm, responder->tbs,
                                   responder->signature);
@@ -219,7 +221,8 @@ static bool find_delegate(const struct ocsp_response *response, struct certifica
 }
 
 static int check_signature(struct crypto *crypto, const struct ocsp_response *response,
-                           const struct certificate *issuer, int64_t wall_clock, struct failure *why)
+                           const struct certificate *issuer, int64_t wall_clock, int64_t *until,
+                           struct failure *why)
 {
     struct certificate delegate;
     const struct certificate *signer = issuer;
@@ -230,6 +233,8 @@ static int check_signature(struct crypto *crypto, const struct ocsp_response *re
         if (!find_delegate(response, &delegate) || !is_authorised(crypto, &delegate, issuer, wall_clock))
             return refuse(why, "the OCSP response is of nobody whom the certificate's issuer authorised");
         signer = &delegate;
+        if (delegate.not_after < *until)
+            *until = delegate.not_after;
     }
     if (neap_signature_verify(crypto, &signer->key, response->algorithm, response->tbs, response->signature))
         return refuse(why, "the signature of the OCSP response is wrong");
@@ -246,14 +251,14 @@ int neap_ocsp_check(struct crypto *crypto, struct span bytes, const struct certi
         return refuse(why, "the OCSP response cannot be parsed, or is none of success");
     if (!find_answer(&response, certificate, issuer, &answer))
         return refuse(why, "the OCSP response is about other certificates");
-    if (wall_clock < answer.this_update - CLOCK_SKEW)
+    if (time_is_known(wall_clock) && wall_clock < answer.this_update - CLOCK_SKEW)
         return refuse(why, "the OCSP response is of the future");
-    if (wall_clock > neap_ocsp_end(&answer) + CLOCK_SKEW)
+    if (time_is_known(wall_clock) && wall_clock > neap_ocsp_end(&answer) + CLOCK_SKEW)
         return refuse(why, "the OCSP response is too old");
-    int error = check_signature(crypto, &response, issuer, wall_clock, why);
+    *until = neap_ocsp_end(&answer);
+    int error = check_signature(crypto, &response, issuer, wall_clock, until, why);
     if (error)
         return error;
-    *until = neap_ocsp_end(&answer);
     switch (answer.status) {
     case OCSP_GOOD: return 0;
     case OCSP_REVOKED:

@@ -26,7 +26,8 @@ struct search {
     const char *spent;                /* which budget is spent: the search is over */
     const struct certificate *misfit; /* one that has the name of an issuer, and not its signature */
     struct chain_cost *cost;
-    struct failure why; /* the first issuer that fitted but could not be taken says why */
+    struct validity validity; /* of the path that was looked at last, and of the lists that speak of it */
+    struct failure why;       /* the first issuer that fitted but could not be taken says why */
 };
 
 int neap_peer_key_check(struct crypto *crypto, const struct certificate *certificate, struct failure *why)
@@ -102,7 +103,8 @@ static int check_issuer(struct search *s, const struct certificate *issuer, bool
     if (issuer->has_unknown_critical)
         return refuse_authority(s, issuer, UNSUPPORTED_CERTIFICATE,
                                 "an issuer has a critical extension that is not understood");
-    if (s->query->wall_clock < issuer->not_before || s->query->wall_clock > issuer->not_after)
+    struct validity dates = {issuer->not_before, issuer->not_after};
+    if (time_is_known(s->query->wall_clock) && !validity_has(&dates, s->query->wall_clock))
         return refuse_dates(s, issuer);
     return neap_peer_key_check(s->query->crypto, issuer, &s->why);
 }
@@ -219,6 +221,14 @@ static bool is_revoked(struct search *s, const struct revocation_query *query,
     return true;
 }
 
+static void narrow(struct validity *validity, int64_t since, int64_t until)
+{
+    if (since > validity->since)
+        validity->since = since;
+    if (until < validity->until)
+        validity->until = until;
+}
+
 static bool has_revoked(struct search *s, size_t count)
 {
     for (size_t i = 0; i + 1 < count; i++) {
@@ -227,16 +237,21 @@ static bool has_revoked(struct search *s, size_t count)
                                          .issuer = s->path[i + 1],
                                          .wall_clock = s->query->wall_clock,
                                          .work = signature_work(&s->path[i + 1]->key),
-                                         .work_left = &s->work_left};
+                                         .work_left = &s->work_left,
+                                         .until = INT64_MAX};
 
         if (is_revoked(s, &query, neap_revocation_check(s->query->trust->revocations, &query)))
             return true;
+        narrow(&s->validity, INT64_MIN, query.until);
     }
     return false;
 }
 
 static bool is_good_path(struct search *s, size_t count)
 {
+    s->validity = (struct validity){INT64_MIN, INT64_MAX};
+    for (size_t i = 0; i < count; i++)
+        narrow(&s->validity, s->path[i]->not_before, s->path[i]->not_after);
     return names_are_allowed(s, count) && !has_revoked(s, count);
 }
 
@@ -353,7 +368,8 @@ static int conclude(const struct search *s, bool is_found, struct failure *why)
     return refuse_issuer(s, why);
 }
 
-int neap_path_find(const struct path_query *query, struct chain_cost *cost, struct failure *why)
+int neap_path_find(const struct path_query *query, struct chain_cost *cost, struct validity *validity,
+                   struct failure *why)
 {
     struct search s = {.query = query,
                        .path = {&query->chain[0]},
@@ -366,6 +382,9 @@ int neap_path_find(const struct path_query *query, struct chain_cost *cost, stru
     if (!rc && query->staple) /* while the issuer is there */
         rc = neap_ocsp_check_staple(query->crypto, query->staple, s.path[0], s.path[1], query->wall_clock,
                                     why);
+    if (!rc && query->staple && query->staple->until)
+        narrow(&s.validity, INT64_MIN, query->staple->until);
+    *validity = s.validity;
     neap_loaded_roots_free(query->crypto->pool, &s.loaded);
     return rc;
 }

@@ -14,13 +14,15 @@ struct path_query {
     size_t count;                    /* <= LIMIT_TLS_CHAIN */
     const struct trust *trust;
     unsigned extended_usage; /* that intermediates must allow */
-    int64_t wall_clock;
-    struct staple *staple; /* an OCSP response to check with the path; NULL: none */
-    int64_t *not_after;    /* of a path that is found: when the first of its certificates ends */
+    int64_t wall_clock;      /* or TIME_UNKNOWN: dates are not checked */
+    struct staple *staple;   /* an OCSP response to check with the path; NULL: none */
+    int64_t *not_after;      /* of a path that is found: when the first of its certificates ends */
 };
 
-/** 0, or NEAP_CRYPTO_ERROR + alert with *why filled. `cost` is what the search took of its budgets. */
-int neap_path_find(const struct path_query *query, struct chain_cost *cost, struct failure *why);
+/** 0, or NEAP_CRYPTO_ERROR + alert with *why filled. `cost` is what the search took of its budgets, `validity` when all is
+ * valid that was found: the path, the lists that its issuers have, the response. */
+int neap_path_find(const struct path_query *query, struct chain_cost *cost, struct validity *validity,
+                   struct failure *why);
 
 /** What keys may be in certificates of peers: strong enough, cheap enough, and of a kind that we can verify with. 0, or
  * NEAP_CRYPTO_ERROR + alert with *why filled. */

@@ -13,6 +13,8 @@ struct peer_chain {
     size_t count, capacity;
     bool has_unreadable; /* a certificate was left out */
     struct chain_cost cost;
+    bool is_unchecked;                 /* the last check knew no time, */
+    struct validity validity;          /* so that it holds only then */
     struct staple staple;              /* its bytes are somebody else's */
     int64_t not_after;                 /* of the path that was found */
     struct certificate certificates[]; /* leaf first; each owns its DER */
@@ -87,6 +89,8 @@ static int check_dates(struct peer_chain *chain, int64_t wall_clock, struct fail
     const struct certificate *leaf = &chain->certificates[0];
     char limit[EXPLAIN_TIME], now[EXPLAIN_TIME];
 
+    if (!time_is_known(wall_clock))
+        return 0;
     if (wall_clock < leaf->not_before)
         return neap_certificate_explain(
             chain->crypto, why, CERTIFICATE_EXPIRED,
@@ -180,8 +184,9 @@ static int check_path(struct peer_chain *chain, const struct trust *trust, unsig
                                .wall_clock = wall_clock,
                                .staple = &chain->staple,
                                .not_after = &chain->not_after};
-    int error = neap_path_find(&query, &chain->cost, &found);
+    int error = neap_path_find(&query, &chain->cost, &chain->validity, &found);
 
+    chain->is_unchecked = !error && !time_is_known(wall_clock);
     if (error == NEAP_CRYPTO_ERROR + UNKNOWN_CA && chain->has_unreadable)
         return certificate_fail(why, BAD_CERTIFICATE,
                                 "no path to an authority, and a certificate of the peer cannot be parsed");
@@ -194,6 +199,7 @@ int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, 
     unsigned extended_usage = peer_is_server ? EXTENDED_SERVER : EXTENDED_CLIENT;
 
     chain->cost = (struct chain_cost){0};
+    chain->is_unchecked = false;
     if (chain->staple.demand == STAPLE_REQUIRED && (!trust || neap_trust_count(trust) == 0))
         return certificate_fail(why, BAD_STATUS_RESPONSE,
                                 "an OCSP response is required, and there are no roots to check it by");
@@ -225,6 +231,12 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
     if (!neap_scheme_info(scheme, &algorithm, &key) || key != chain->certificates[0].key.kind)
         return NEAP_ERR_CRYPTO;
     return neap_signature_verify(chain->crypto, &chain->certificates[0].key, algorithm, message, signature);
+}
+
+bool neap_peer_chain_is_unchecked(const struct peer_chain *chain, struct validity *out)
+{
+    *out = chain->validity;
+    return chain->is_unchecked;
 }
 
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain)

@@ -331,7 +331,23 @@ static bool is_of(const struct revocation_list *list, const struct certificate *
 
 static bool is_current(const struct revocations *revocations, const struct revocation_list *list, int64_t now)
 {
-    return now >= list->this_update && now - revocations->grace <= list->next_update;
+    return !time_is_known(now) || (now >= list->this_update && now - revocations->grace <= list->next_update);
+}
+
+/* Until when the lists of an issuer are current together: the last of the whole ones, and all of the parts. */
+struct list_ends {
+    int64_t whole, part;
+};
+
+static void note_end(struct list_ends *ends, const struct revocations *revocations,
+                     const struct revocation_list *list)
+{
+    int64_t end = list->next_update + revocations->grace;
+
+    if (!list->is_partial && end > ends->whole)
+        ends->whole = end;
+    if (list->is_partial && end < ends->part)
+        ends->part = end;
 }
 
 enum revocation_verdict neap_revocation_check(struct revocations *revocations, struct revocation_query *query)
@@ -340,6 +356,7 @@ enum revocation_verdict neap_revocation_check(struct revocations *revocations, s
     bool may_sign = !issuer->has_usage || (issuer->usage & USAGE_CRL_SIGN);
     enum revocation_verdict verdict = REVOCATION_NONE;
     bool has_whole = false, has_stale_part = false;
+    struct list_ends ends = {.whole = INT64_MIN, .part = INT64_MAX};
 
     for (size_t i = 0; revocations && i < revocations->count; i++) {
         struct revocation_list *list = &revocations->lists[i];
@@ -351,6 +368,7 @@ enum revocation_verdict neap_revocation_check(struct revocations *revocations, s
             continue;
         }
         query->list = list;
+        note_end(&ends, revocations, list);
         if (has_serial(list, query->certificate->serial))
             return REVOCATION_REVOKED;
         if (!is_current(revocations, list, query->wall_clock)) {
@@ -360,6 +378,7 @@ enum revocation_verdict neap_revocation_check(struct revocations *revocations, s
             has_whole = true;
         }
     }
+    query->until = ends.whole > INT64_MIN && ends.whole < ends.part ? ends.whole : ends.part;
     /* A newer list beside an old one of the same issuer is enough, but not beside an old part. */
     return has_whole && !has_stale_part ? REVOCATION_NONE : verdict;
 }

@@ -39,11 +39,12 @@ enum revocation_verdict {
 struct revocation_query {
     struct crypto *crypto;
     const struct certificate *certificate, *issuer;
-    int64_t wall_clock;
+    int64_t wall_clock;  /* or TIME_UNKNOWN: every list counts as current */
     unsigned work;       /* of one signature of the issuer's */
     unsigned *work_left; /* is charged for a list whose signature was not verified yet */
     bool is_spent;       /* out: the budget did not suffice, and the verdict is REVOCATION_UNPROVED */
     const struct revocation_list *list; /* out: the one that decided */
+    int64_t until; /* out, for REVOCATION_NONE: it is the verdict no longer than that; INT64_MAX: for ever */
 };
 
 /** What the lists say of a certificate. `revocations` may be NULL. */

@@ -23,7 +23,8 @@
 #define TIME_MASK ((UINT32_C(1) << TIME_BITS) - 1)
 #define CLOCK_STEP 2 /* seconds that processes may see the time apart, who read it one after the other */
 #define KEPT_LONGER (CLOCK_STEP + 1)
-#define TRIES 64u /* for a free slot that others take meanwhile */
+#define STARTED_SOMETIME UINT32_MAX /* it was not known when */
+#define TRIES 64u                   /* for a free slot that others take meanwhile */
 
 static const char mark[8] = {'n', 'e', 'a', 'p', 's', 't', 'r', 'k'};
 #define FORM 1u /* in the byte order of the machine: of another one it is another number */
@@ -34,7 +35,8 @@ struct header {
     uint32_t buckets;
     char boot[40];             /* which start of the machine wrote the entries: what it had not written to the
                                   disk when it ended is gone */
-    _Atomic(uint32_t) started; /* seconds since 1970: what came before is not known here. 0: nothing came */
+    _Atomic(uint32_t) started; /* seconds since 1970: what came before is not known here. 0: nothing came; or
+                                  STARTED_SOMETIME */
     _Atomic(uint32_t) latest;  /* the latest time that was told: what was over then is gone */
 };
 
@@ -87,14 +89,19 @@ static int map(struct strikes *s, int flags, const char **why)
     return 0;
 }
 
+static uint32_t start_time(int64_t now)
+{
+    return now > 0 && now < STARTED_SOMETIME ? (uint32_t)now : STARTED_SOMETIME;
+}
+
 /* A file that has just been made, or whose maker died before the mark was there. */
 static void begin(struct strikes *s, const char boot[40], int64_t now)
 {
     memcpy(s->header->boot, boot, sizeof s->header->boot);
     s->header->form = FORM;
     s->header->buckets = s->mask + 1;
-    atomic_store(&s->header->latest, (uint32_t)now);
-    atomic_store(&s->header->started, (uint32_t)now);
+    atomic_store(&s->header->latest, now > 0 ? (uint32_t)now : 0);
+    atomic_store(&s->header->started, start_time(now));
     memcpy(s->header->mark, mark, sizeof mark);
 }
 
@@ -126,7 +133,7 @@ static int set_up(struct strikes *s, int64_t now, const char **why)
         s->header->buckets != s->mask + 1)
         return neap_say(why, NEAP_ERR_ARGUMENT, "it is no strike register that this version writes");
     if (!boot[0] || memcmp(s->header->boot, boot, sizeof boot) != 0) {
-        atomic_store(&s->header->started, (uint32_t)now);
+        atomic_store(&s->header->started, start_time(now));
         memcpy(s->header->boot, boot, sizeof boot);
     }
     return 0;
@@ -218,6 +225,9 @@ static bool is_clock_fine(struct strikes *s, uint32_t now)
 {
     uint32_t latest = atomic_load(&s->header->latest), started = atomic_load(&s->header->started);
 
+    /* It began when nobody knew what time it was: that is now, by the first who knows. */
+    if (started == STARTED_SOMETIME && atomic_compare_exchange_strong(&s->header->started, &started, now))
+        started = now;
     if (latest > now + CLOCK_STEP || (started != 0 && now < started + STRIKES_START))
         return false;
     while (latest < now && !atomic_compare_exchange_weak(&s->header->latest, &latest, now))
@@ -265,9 +275,8 @@ struct config_strikes {
 static int strike(void *context, const uint8_t id[32], int64_t expires)
 {
     struct config_strikes *own = context;
-    const neap_env *env = &own->config->env;
 
-    return neap_strikes_note(own->strikes, id, expires, env->wall_clock(env->context));
+    return neap_strikes_note(own->strikes, id, expires, neap_config_wall_clock(own->config));
 }
 
 static void release(void *context)
@@ -290,7 +299,7 @@ int neap_config_use_strikes(neap_config *config, const char *path, const char **
         return neap_say(why, NEAP_ERR_NO_MEMORY, "no memory for the strike register");
     own->config = config;
     int rc = neap_strikes_open(path, config_option(config, OPTION_strike_entries),
-                               config->env.wall_clock(config->env.context), &own->strikes, why);
+                               neap_config_wall_clock(config), &own->strikes, why);
     if (rc) {
         int kept = errno;
         free(own);

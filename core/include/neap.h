@@ -135,7 +135,11 @@ NEAP_API const char *neap_backend(void);
 typedef struct neap_env {
     void *(*realloc)(void *context, void *pointer, size_t size); /* size 0 frees [realloc and free] */
     int (*random)(void *context, uint8_t *out, size_t size);     /* 0 when filled [getrandom] */
-    int64_t (*wall_clock)(void *context);                        /* seconds since 1970 UTC [time] */
+    /* Seconds since 1970 UTC; negative: it is not known what time it is [time]. While it is not (also: less than the option
+     * clock_floor), certificates, lists and responses are checked but for dates; sessions are neither made nor used, and
+     * Retry tokens do not age by a clock that is negative. A second after it is known such connections end with
+     * certificate_expired, if the peer's certificates are not valid then. */
+    int64_t (*wall_clock)(void *context);
     /* Another number in each process that has this memory, so that a fork is seen and `random` is asked again, as it is
      * at intervals [a page that the kernel empties for the child; the process ID on a Linux before 4.14] */
     uint64_t (*generation)(void *context);
@@ -371,8 +375,8 @@ NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
 /** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development; the config is
  * not changed. 1..32 `names` of 1..253 bytes are DNS names or IP addresses for the SAN; it is valid from an hour ago
  * until `days` (1 at least) from now by the config's wall clock. 0; NEAP_ERR_ARGUMENT (names, or an end beyond the year
- * 9999), NEAP_ERR_BUFFER_TOO_SHORT (2048 and 1024 bytes do for a few names), NEAP_ERR_CRYPTO; the rooms are scratch
- * then. */
+ * 9999), NEAP_ERR_BUFFER_TOO_SHORT (2048 and 1024 bytes do for a few names), NEAP_ERR_STATE (the time is not known),
+ * NEAP_ERR_CRYPTO; the rooms are scratch then. */
 NEAP_API int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
                                    char *certificate, size_t certificate_size, char *key, size_t key_size);
 
@@ -551,6 +555,9 @@ NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
 /** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). False before it is
  * established. */
 NEAP_API bool neap_conn_is_resumed(const neap_conn *conn);
+/** The peer's certificates were verified but for dates, since the time was not known, and still is not. False before it is
+ * established. */
+NEAP_API bool neap_conn_has_unchecked_dates(const neap_conn *conn);
 /** DER of a certificate that the peer showed, leaf first, which lives as long as the connection; NULL behind the last, when
  * it showed none, and before the handshake is complete, but while NEAP_ASK_PEER is open, and of a client
  * whose session is resumed, so that its early data has a sender. A server has those of its clients; of a client whose session was

@@ -49,6 +49,13 @@ static int start_crypto(neap_config *config)
     return config->tls.trust ? 0 : NEAP_ERR_NO_MEMORY;
 }
 
+int64_t neap_config_wall_clock(const neap_config *config)
+{
+    int64_t now = config->env.wall_clock(config->env.context);
+
+    return now >= (int64_t)config_option(config, OPTION_clock_floor) ? now : TIME_UNKNOWN;
+}
+
 /* What TLS reads of the options. */
 static void tell_tls(neap_config *config)
 {
@@ -498,11 +505,13 @@ void neap_config_set_keylog(neap_config *config, void (*log)(void *context, cons
 int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
                           char *certificate, size_t certificate_size, char *key, size_t key_size)
 {
-    int64_t now = config->env.wall_clock(config->env.context);
+    int64_t now = neap_config_wall_clock(config);
     struct failure failure = {0};
 
     if (count == 0 || days == 0)
         return NEAP_ERR_ARGUMENT;
+    if (!time_is_known(now))
+        return NEAP_ERR_STATE;
     return neap_certificate_make(config->crypto, names, count, now - VALID_BEFORE, now + (int64_t)days * DAY,
                                  certificate, certificate_size, key, key_size, &failure);
 }

@@ -40,6 +40,9 @@ static inline uint64_t config_option(const neap_config *config, enum option whic
     return config->options[which];
 }
 
+/** Seconds since 1970 by the environment's clock; TIME_UNKNOWN where it says so, or less than clock_floor. */
+int64_t neap_config_wall_clock(const neap_config *config);
+
 /** A new config; every function of `env` is there. NULL without memory or randomness. */
 neap_config *neap_config_create(const neap_env *env);
 /** The same in this pool, which it takes over (NULL: there was no memory for it). */

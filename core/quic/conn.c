@@ -202,6 +202,7 @@ static void free_application(neap_conn *c)
     neap_packet_key_wipe(c->crypto, &c->keys.next_read);
     neap_wipe(&c->keys, sizeof c->keys);
     neap_tls_tail_free(&c->tail, c->pool);
+    neap_conn_forget_dates(c);
 }
 
 /* The streams go, their counters stay. */
@@ -272,7 +273,7 @@ static void enter(neap_conn *c, enum conn_stage stage, enum neap_close_by by, bo
                   uint64_t code)
 {
     end_offer(c);
-    c->close.by = by;
+    c->close.by = (uint8_t)by;
     c->close.is_application = is_application;
     c->close.code = code;
     c->close.until = c->now + DRAIN_PTOS * neap_conn_pto(c);

@@ -1,7 +1,7 @@
 /* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
  * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
  * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
- * conn_question.c (what the handshake asks the application), conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_early.c (0-RTT), conn_timers.c,
+ * conn_question.c (what the handshake asks the application), conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_early.c (0-RTT), conn_dates.c (certificates without a clock), conn_timers.c,
  * conn_streams.c (the application's verbs). */
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
@@ -148,15 +148,15 @@ struct ack_request {
 };
 
 struct conn_close {
-    enum neap_close_by by;
+    uint8_t by;       /* enum neap_close_by */
     uint8_t ended_at; /* enum conn_stage: how far it had come */
-    bool is_application;
+    bool is_application, owed;
+    uint32_t answer_at; /* the count of packets that came since we closed at which we say it again */
     uint64_t code, frame_type;
     const char *reason; /* static, or a copy of reason_room bytes */
     uint16_t reason_size, reason_room;
-    uint32_t received, answer_at; /* packets that came since we closed; the count at which we say it again */
-    bool owed;
-    neap_time until; /* when closing or draining ends */
+    uint32_t received; /* packets that came since we closed */
+    neap_time until;   /* when closing or draining ends */
 };
 
 struct conn_counters {
@@ -182,6 +182,12 @@ struct endpoint_entry {
 
 /* What each packet touches comes first, and what is for other times last: of thousands that are busy little stays in the
  * caches, and each line that a packet need not fetch is a tenth of a microsecond. */
+/* The peer's certificates were verified without a clock: when they are valid, and when it is asked next what time it is. */
+struct unchecked_dates {
+    struct validity validity;
+    neap_time look_at;
+};
+
 struct neap_conn {
     /* where it lives */
     neap_config *config;
@@ -259,6 +265,7 @@ struct neap_conn {
     char *server_name;   /* a copy, once TLS is gone, and behind it psk_identity_size bytes */
     const uint8_t *alpn; /* in the config: what was agreed on */
     struct kept_certificates *peer_certificates; /* what the peer showed; NULL: nothing, or it is not kept */
+    struct unchecked_dates *unchecked_dates;     /* NULL: there are none */
 };
 
 static inline bool conn_is_alive(const neap_conn *c)
@@ -559,6 +566,14 @@ void neap_conn_touch_idle(neap_conn *c);
 neap_time neap_conn_pto(const neap_conn *c);
 /** After packets came or left: what recovery has to know of the address validation. */
 void neap_conn_set_timers(neap_conn *c);
+
+/* ---- conn_dates.c */
+
+/** The handshake is complete: keep what it did not check for want of a clock. 0 or no memory. */
+int neap_conn_note_dates(neap_conn *c, struct failure *why);
+/** Check it, if the time is known now: false when the connection ends for it. */
+bool neap_conn_check_dates(neap_conn *c);
+void neap_conn_forget_dates(neap_conn *c);
 
 /* ---- for the endpoint */
 

@@ -90,7 +90,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     struct random *random = neap_crypto_random(c->crypto);
     uint64_t grease =
         config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
-    int64_t wall_clock = c->config->env.wall_clock(c->config->env.context);
+    int64_t wall_clock = neap_config_wall_clock(c->config);
 
     neap_random_refresh(random, wall_clock);
     config.map_secret = neap_random_u64(random);
@@ -381,6 +381,9 @@ static int complete(neap_conn *c, struct failure *why)
         rc = neap_conn_keep_certificates(c, why);
     if (rc)
         return rc;
+    rc = neap_conn_note_dates(c, why);
+    if (rc)
+        return rc;
     c->tail = neap_tls_take_tail(c->handshake->tls);
     c->is_resumed = neap_tls_is_resumed(c->handshake->tls);
     c->group = neap_tls_group(c->handshake->tls);
@@ -476,8 +479,7 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
 static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct failure *why)
 {
     if (space == SPACE_APPLICATION)
-        return neap_tls_tail_receive(&c->tail, c->pool, bytes,
-                                     c->config->env.wall_clock(c->config->env.context), why);
+        return neap_tls_tail_receive(&c->tail, c->pool, bytes, neap_config_wall_clock(c->config), why);
     int rc =
         neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
 

@@ -95,6 +95,8 @@ neap_time neap_conn_timeout(const neap_conn *conn)
     at = earlier(c->recovery.timer, idle_at(c));
     at = earlier(earlier(at, c->trim_at), sending_at(c));
     at = earlier(earlier(at, c->path_timer), earlier(c->wake_at, keep_alive_at(c)));
+    if (c->unchecked_dates)
+        at = earlier(at, c->unchecked_dates->look_at);
     if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
     if (packet_key_is_set(&c->keys.previous_read))
@@ -183,6 +185,8 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         neap_conn_vanish(c, NEAP_CLOSE_IDLE, "idle");
         return;
     }
+    if (c->unchecked_dates && now >= c->unchecked_dates->look_at && !neap_conn_check_dates(c))
+        return;
     if (packet_key_is_set(&c->keys.previous_read) && now >= c->keys.previous_until)
         neap_conn_drop_previous_keys(c);
     if (now >= c->path_timer)

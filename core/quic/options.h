@@ -78,6 +78,9 @@
     X(crl_grace, MILLISECONDS, 0, 0, 31536000000,                                                            \
       "a revocation list is good for so long after the time of its next update; then its issuer's "          \
       "certificates are refused")                                                                            \
+    X(clock_floor, COUNT, 0, 0, UINT64_C(1) << 40,                                                           \
+      "a wall clock that says less, in seconds since 1970, was not set: the time is unknown, and dates are " \
+      "checked as soon as it is known; 0: it is believed")                                                   \
     X(grease, BOOLEAN, 1, 0, 1,                                                                              \
       "reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones")
 

@@ -70,6 +70,11 @@ struct span neap_tls_psk_identity(const struct tls *tls)
     return tls->psk_identity;
 }
 
+bool neap_tls_has_unchecked_dates(const struct tls *tls, struct validity *out)
+{
+    return tls->peer && neap_peer_chain_is_unchecked(tls->peer, out);
+}
+
 struct span neap_tls_peer_certificate(const struct tls *tls, size_t index)
 {
     return tls->peer ? neap_peer_chain_at(tls->peer, index) : (struct span){0};

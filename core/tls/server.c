@@ -549,7 +549,7 @@ static int write_tickets(struct tls *tls, struct failure *why)
     if (client.size > LIMIT_TICKET_CERTIFICATE)
         return 0;
     if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets ||
-        session.good_until <= session.issued)
+        !time_is_known(tls->wall_clock) || session.good_until <= session.issued)
         return 0;
     if (tls->psk_identity.size)
         memcpy(session.binding, tls->binding, sizeof session.binding);

@@ -92,7 +92,8 @@ bool neap_session_read(struct span bytes, struct session *out)
 
 bool neap_session_is_fresh(const struct session *s, int64_t now, int64_t tolerance)
 {
-    return s->issued >= 0 && s->issued <= now + tolerance && !neap_session_is_over(s, now);
+    return time_is_known(now) && s->issued >= 0 && s->issued <= now + tolerance &&
+           !neap_session_is_over(s, now);
 }
 
 bool neap_session_is_over(const struct session *s, int64_t now)
@@ -156,7 +157,7 @@ bool neap_ticket_open(struct crypto *crypto, const struct ticket_keys *keys, str
     uint8_t key[32];
 
     if (ticket.size < TICKET_HEADER + SESSION_FIXED + CRYPTO_TAG || ticket.size > TICKET_MOST ||
-        lifetime == 0)
+        lifetime == 0 || !time_is_known(now))
         return false;
     const uint8_t *secret = find_secret(keys, read_bytes(&r, sizeof keys->names[0]).data);
     int64_t epoch = (int64_t)read_u32(&r);

@@ -38,7 +38,7 @@ void neap_tls_begin_taking(struct tls *tls)
     size_t name_size = strlen(tls->server_name);
     uint8_t binding[32];
 
-    if (!config->resumption || !config->store || name_size == 0)
+    if (!config->resumption || !config->store || name_size == 0 || !time_is_known(tls->wall_clock))
         return;
     /* Roots that were added meanwhile did not vouch for it, or did alone. */
     neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, binding);
@@ -131,7 +131,8 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
     enum crypto_hash hash = neap_suite_hash(taker->suite);
     uint8_t psk[CRYPTO_MAX_HASH];
 
-    if (ticket->lifetime == 0 || ticket->ticket.size > LIMIT_TICKET || taker->left == 0)
+    if (ticket->lifetime == 0 || ticket->ticket.size > LIMIT_TICKET || taker->left == 0 ||
+        !time_is_known(wall_clock))
         return;
     taker->left--;
     neap_resumption_psk(hash, taker->resumption, ticket->nonce, psk);

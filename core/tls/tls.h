@@ -109,7 +109,8 @@ struct tls_start {
     uint32_t version; /* of the protocol around TLS, in which alone a session is good */
     struct span params;     /* our transport parameters, copied */
     const uint64_t *limits; /* a server's: SESSION_LIMITS of now, for its tickets; copied. NULL: all are 0 */
-    int64_t wall_clock;     /* seconds since 1970 */
+    int64_t
+        wall_clock; /* seconds since 1970, or TIME_UNKNOWN: no dates are checked, no sessions made or used */
     struct span
         local_address; /* a server's, 4 or 16 bytes: who asks for no name gets its certificate. Copied */
 };
@@ -197,6 +198,8 @@ bool neap_tls_is_resumed(const struct tls *tls);
 bool neap_tls_is_keyed(const struct tls *tls);
 /** The identity of the external key that authenticates, or did in the handshake that the session goes back to; empty: none. */
 struct span neap_tls_psk_identity(const struct tls *tls);
+/** Whether the peer's certificates were verified but for dates, for want of a clock, and when they are valid: *out. */
+bool neap_tls_has_unchecked_dates(const struct tls *tls, struct validity *out);
 /** DER of a certificate that the peer showed, leaf first; empty behind the last, or when it showed none. Nobody may believe
  * them before the handshake is complete. Of a resumed handshake a server has the leaf that the session began with, and a
  * client none. */

@@ -1,9 +1,11 @@
 /* core.config{…}: the environment, and the options of neap_config_set in the units of Lua. */
 #include "binding.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *const other_options[] = {
@@ -89,6 +91,48 @@ static int64_t fixed_wall_clock(void *context)
     return core->wall_clock;
 }
 
+/* What set_clock said, of the process, as the system's clock is: how far the wall clock is ahead of one that only goes on. */
+#define CLOCK_OF_SYSTEM INT64_MIN
+#define CLOCK_OF_NOBODY INT64_MAX
+static _Atomic(int64_t) clock_told = CLOCK_OF_SYSTEM;
+
+static int64_t seconds_of(clockid_t clock)
+{
+    struct timespec at = {0};
+
+    clock_gettime(clock, &at);
+    return (int64_t)at.tv_sec;
+}
+
+static int64_t told_wall_clock(void *context)
+{
+    int64_t ahead = atomic_load(&clock_told);
+
+    (void)context;
+    if (ahead == CLOCK_OF_SYSTEM)
+        return (int64_t)time(NULL);
+    return ahead == CLOCK_OF_NOBODY ? -1 : seconds_of(CLOCK_BOOTTIME) + ahead;
+}
+
+/* core.set_clock(seconds since 1970, or false: unknown; none: the system's) */
+static int set_clock(lua_State *L)
+{
+    if (lua_isnoneornil(L, 1)) {
+        atomic_store(&clock_told, CLOCK_OF_SYSTEM);
+        return 0;
+    }
+    if (lua_isboolean(L, 1) && !lua_toboolean(L, 1)) {
+        atomic_store(&clock_told, CLOCK_OF_NOBODY);
+        return 0;
+    }
+    lua_Number seconds = lua_type(L, 1) == LUA_TNUMBER ? lua_tonumber(L, 1) : -1;
+    if (!(seconds >= 0 && seconds < 0x1p40))
+        luaL_error(
+            L, "set_clock: seconds since 1970, false where nobody knows, or nothing for the system's clock");
+    atomic_store(&clock_told, (int64_t)seconds - seconds_of(CLOCK_BOOTTIME));
+    return 0;
+}
+
 static uint64_t hash_seed(const char *bytes, size_t size)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -100,7 +144,7 @@ static uint64_t hash_seed(const char *bytes, size_t size)
 
 static neap_env read_env(lua_State *L, struct config_core *core)
 {
-    neap_env env = {.context = core};
+    neap_env env = {.context = core, .wall_clock = told_wall_clock};
 
     lua_getfield(L, 1, "seed");
     if (!lua_isnil(L, -1)) {
@@ -436,9 +480,9 @@ static int make_certificate(lua_State *L)
 void neap_lua_open_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"config", config_new}, {"options", options},
-        {"engines", engines},   {"make_certificate", make_certificate},
-        {NULL, NULL},
+        {"config", config_new},   {"options", options},
+        {"engines", engines},     {"make_certificate", make_certificate},
+        {"set_clock", set_clock}, {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"memory", config_memory},

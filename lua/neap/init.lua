@@ -14,6 +14,9 @@ local neap = {
   go = task.go,
   --- Seconds of a monotonic clock.
   now = core.now,
+  --- The wall clock of this process, for certificates: seconds since 1970, from which it goes on; false: nobody knows
+  -- what time it is; without an argument: the system's.
+  set_clock = core.set_clock,
 }
 
 local complaint = require("neap.engine").complaint()

@@ -37,6 +37,11 @@ function neap.sleep(seconds) end
 ---@return number
 function neap.now() end
 
+--- The wall clock of this process, by which certificates, sessions and tokens are judged: seconds since 1970, from which
+--- it goes on; false: nobody knows what time it is; nothing: the system's, as before any call.
+---@param seconds? number|false
+function neap.set_clock(seconds) end
+
 --- Runs functions side by side: their first results, in order, and what the others said who gave nil and a message.
 ---@param functions (fun(): any)[]
 ---@return any[] results

@@ -211,6 +211,9 @@ function Conn:is_confirmed() end
 --- Whether TLS went on from an earlier session, without a certificate.
 ---@return boolean
 function Conn:is_resumed() end
+--- Whether the peer's certificates were verified but for dates, since the time is not known yet (neap.set_clock).
+---@return boolean
+function Conn:has_unchecked_dates() end
 --- The identity of the external pre-shared key by which both know each other.
 ---@return string?
 function Conn:psk_identity() end

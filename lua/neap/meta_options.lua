@@ -39,4 +39,5 @@
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
 ---@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, of up to 256 names; 0: it is asked for every handshake
 ---@field crl_grace? number seconds: a revocation list is good for so long after the time of its next update; then its issuer's certificates are refused
+---@field clock_floor? integer a wall clock that says less, in seconds since 1970, was not set: the time is unknown, and dates are checked as soon as it is known; 0: it is believed
 ---@field grease? boolean reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones

@@ -81,6 +81,9 @@ function Connection:is_closed() end
 --- Whether the handshake went on from an earlier TLS session. Connections that were made with equal options share theirs.
 ---@return boolean
 function Connection:is_resumed() end
+--- Whether the peer's certificates were verified but for dates, since the time is not known yet (neap.set_clock).
+---@return boolean
+function Connection:has_unchecked_dates() end
 --- The identity of the external pre-shared key by which both know each other.
 ---@return string?
 function Connection:psk_identity() end

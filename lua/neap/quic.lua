@@ -446,6 +446,11 @@ function Connection:is_resumed()
   return self._conn:is_resumed()
 end
 
+--- Whether the server's certificates were verified but for dates, since the time is not known yet.
+function Connection:has_unchecked_dates()
+  return self._conn:has_unchecked_dates()
+end
+
 --- What became of its 0-RTT: "none", "offered", "accepted" or "rejected".
 function Connection:early()
   return self._conn:early()

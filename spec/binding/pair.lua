@@ -65,10 +65,11 @@ local function run(self, condition)
   end
 end
 
---- { client =, server =, now =, config =, pump =, run = } with both sides confirmed.
-function pair.new(options)
+--- { client =, server =, now =, config =, pump =, run = } with both sides confirmed. The client has the config of the
+--- server unless it is given one.
+function pair.new(options, client_config)
   local self = { now = 1, config = pair.config(options), pump = pump, run = run }
-  self.client = assert(q.connect(self.config, "localhost", SERVER, { from = CLIENT, at = self.now }))
+  self.client = assert(q.connect(client_config or self.config, "localhost", SERVER, { from = CLIENT, at = self.now }))
   self:pump()
   self:run(function() return self.server and self.client:is_confirmed() and self.server:is_confirmed() end)
   return self

@@ -305,6 +305,28 @@ describe("peer chain", function()
       refused("certificate_expired", "issuer", { "direct" }, { now = now + 4000 * DAY })
     end)
 
+    it("nothing for its dates where the time is unknown, but says when all of the path is valid", function()
+      issue({ name = "early", issuer = "root", extensions = CA, days = 3 })
+      issue({ name = "later leaf", issuer = "early", extensions = SERVER, days = 9 })
+      local function dates(names, options)
+        options = options or {}
+        options.now = -1
+        local ok, since, till = verify(names, options)
+        assert.is_true(ok, till)
+        return since, till
+      end
+      local function parsed(name) return certificates.parse(c[name].der) end
+      local since, till = dates({ "later leaf", "early", "middle" })
+      assert.same({ parsed("later leaf").not_before, parsed("early").not_after }, { since, till })
+      since, till = dates({ "leaf", "middle" })
+      assert.same({ parsed("leaf").not_before, parsed("middle").not_after }, { since, till })
+      since, till = dates({ "alone" }, { roots = { "alone" } })
+      assert.same({ parsed("alone").not_before, parsed("alone").not_after }, { since, till })
+      assert.same({ true }, { verify({ "leaf", "middle" }) }) -- with a clock there is nothing left to check
+      refused("unknown_ca", "not issued by", { "leaf", "middle" }, { roots = { "other root" }, now = -1 })
+      refused("bad_certificate", "another name", { "direct" }, { name = "ebb.example", now = -1 })
+    end)
+
     it("an authority that nobody trusts", function()
       refused("unknown_ca", "not issued by", { "leaf", "middle", "root" }, { roots = { "other root" } })
     end)

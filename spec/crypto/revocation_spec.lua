@@ -86,6 +86,31 @@ describe("a revocation list", function()
     refused(UNKNOWN, "it is for 2040-01-01 00:00 UTC to", "good", { future })
   end)
 
+  it("counts whatever its dates are where the time is unknown, and says until when that is right", function()
+    local function ends(crls, grace)
+      local ok, _, till = verify("good", crls, { now = -1, grace = grace })
+      assert.is_true(ok)
+      return (till - os.time()) / HOUR
+    end
+    local function about(hours, got) assert.is_true(got <= hours and got > hours - 0.5, got) end
+    local old = ca:crl { issuer = "middle", revoked = { "leaf" }, from = "100101000000Z", to = "100102000000Z" }
+    refused(REVOKED, "revoked", "leaf", { old }, { now = -1 })
+    assert.is_true(ends({ old }) < 0)
+    local new, newer = ca:crl { issuer = "middle", hours = 10 }, ca:crl { issuer = "middle", hours = 100 }
+    about(10, ends { new })
+    about(14, ends({ new }, 4 * HOUR))
+    about(100, ends { old, newer, new })
+    about(100, ends { newer, ca:crl { issuer = "root", hours = 300 } })
+    about(90, ends { newer, ca:crl { issuer = "root", hours = 90 } })
+    local point = "issuingDistributionPoint=critical,@part\n[part]\nfullname=URI:http://tide.example/1.crl"
+    local part, more = { issuer = "middle", extensions = point, hours = 20 }, {}
+    for name, value in pairs(part) do more[name] = value end
+    more.hours = 30
+    about(20, ends { newer, ca:crl(part), ca:crl(more) })
+    refused(UNKNOWN, "not signed by a key that may do so", "mute leaf", { ca:crl { issuer = "mute" } },
+      { root = "mute", now = -1 })
+  end)
+
   it("that is over is made good by a newer one beside it", function()
     local old = ca:crl { issuer = "middle", hours = 1 }
     local new = ca:crl { issuer = "middle", hours = 100 }

@@ -44,6 +44,20 @@ describe("a strike register", function()
     assert.is_true(register:note(id(8, 0), NOW + 30, NOW + 20))
   end)
 
+  it("says nothing while the time is unknown, and for half a minute after one that began so learns it", function()
+    local _, open = in_folder()
+    local register = open(-1)
+    assert.is_false(register:note(id(7, 1), NOW + 20, -1))
+    assert.is_false(register:note(id(7, 1), 20, -1))
+    assert.is_false(register:note(id(7, 1), NOW + 20, NOW))
+    assert.is_false(register:note(id(7, 1), NOW + 49, NOW + 29))
+    local other = open(NOW + 29)
+    assert.is_false(other:note(id(7, 2), NOW + 49, NOW + 29))
+    assert.is_true(register:note(id(7, 1), NOW + 50, NOW + 30))
+    assert.is_true(other:note(id(7, 2), NOW + 50, NOW + 30))
+    assert.is_false(other:note(id(7, 1), NOW + 50, NOW + 30))
+  end)
+
   it("forgets what cannot be fresh any more, and nothing before", function()
     local register = memory(16) -- one bucket
     for print = 1, 16 do assert.is_true(register:note(id(0, print), NOW + 20, NOW)) end

@@ -257,7 +257,8 @@ static const char *opt_string(lua_State *L, const char *name)
     return text;
 }
 
-static int verify_chain(lua_State *L, struct chain_cost *cost, struct failure *why)
+static int verify_chain(lua_State *L, struct chain_cost *cost, struct validity *unchecked,
+                        struct failure *why)
 {
     struct crypto *crypto = check_crypto(L)->crypto;
     struct span list[MAX_DERS];
@@ -281,23 +282,31 @@ static int verify_chain(lua_State *L, struct chain_cost *cost, struct failure *w
         error = neap_peer_chain_verify(chain, trust, opt_string(L, "name"), is_server, now, why);
     if (chain)
         *cost = neap_peer_chain_cost(chain);
+    if (!chain || !neap_peer_chain_is_unchecked(chain, unchecked))
+        *unchecked = (struct validity){0};
     neap_trust_free(trust);
     neap_revocations_free(revocations);
     neap_peer_chain_free(chain);
     return error;
 }
 
-/* verify(crypto, {chain = {der, …}, roots = {PEM or DER, …}, pins = {…}, crls = {…}, grace =, name =, is_client =, now =}) → true; or nil,
- * code, reason */
+/* verify(crypto, {chain = {der, …}, roots = {PEM or DER, …}, pins = {…}, crls = {…}, grace =, name =, is_client =, now =}) → true, and with an
+ * unknown time (now = -1) since and until when; or nil, code, reason */
 static int verify(lua_State *L)
 {
     struct chain_cost cost = {0};
     struct failure why = {0};
-    int error = verify_chain(L, &cost, &why);
+    struct validity unchecked;
+    int error = verify_chain(L, &cost, &unchecked, &why);
 
     if (error)
         return push_unit_failure(L, error, why.reason);
     lua_pushboolean(L, 1);
+    if (unchecked.until) {
+        lua_pushnumber(L, (lua_Number)unchecked.since);
+        lua_pushnumber(L, (lua_Number)unchecked.until);
+        return 3;
+    }
     return 1;
 }
 
@@ -306,7 +315,8 @@ static int verification_cost(lua_State *L)
 {
     struct chain_cost cost = {0};
     struct failure why = {0};
-    int error = verify_chain(L, &cost, &why);
+    struct validity unchecked;
+    int error = verify_chain(L, &cost, &unchecked, &why);
 
     lua_pushinteger(L, cost.signatures);
     lua_pushinteger(L, cost.names);

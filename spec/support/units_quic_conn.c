@@ -262,6 +262,7 @@ static int conn_info(lua_State *L)
     set_bool(L, "has_early_key", neap_conn_early_key(c) != NULL);
     set_bool(L, "established", neap_conn_is_established(c));
     set_bool(L, "resumed", neap_conn_is_resumed(c));
+    set_bool(L, "has_unchecked_dates", neap_conn_has_unchecked_dates(c));
     set_bool(L, "confirmed", neap_conn_is_confirmed(c));
     set_bool(L, "draining", neap_conn_is_draining(c));
     set_bool(L, "closed", neap_conn_is_closed(c));

@@ -140,6 +140,19 @@ describe("an OCSP response", function()
     assert(status == 0, "openssl could not make the responses: " .. output)
   end)
 
+  it("counts whatever its times are where nobody knows the time, and is checked for all else", function()
+    local function at(staple, now)
+      return with(responses[staple], REQUIRED, { now = now, server_now = fixtures.now })
+    end
+    for _, name in ipairs({ "good", "delegated" }) do
+      refused(113, at(name, fixtures.now + 8 * DAY))
+      accepted(at(name, -1))
+    end
+    assert.matches("revoked", refused(44, at("revoked", -1)))
+    refused(113, at("usurped", -1))
+    refused(113, at("foreign", -1))
+  end)
+
   it("is asked for when the client is told to, and shown with the leaf alone", function()
     local p = accepted(with(responses.good, nil))
     assert.same({}, certificate_of(p)[1].extensions)
