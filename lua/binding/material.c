@@ -361,10 +361,11 @@ static int set_ticket_keys(lua_State *L, struct config_core *core)
         size_t size;
         const char *text = lua_tolstring(L, -1, &size);
         size_t count = read_ticket_keys(text, text + size, keys);
+        int result = count > 0 ? neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count)
+                               : NEAP_OK;
+        explicit_bzero(keys, sizeof keys);
         if (count == 0)
             return material_error(L, NEAP_ERR_ARGUMENT, path, "it must be 1 to 4 lines of 64 hex digits");
-        int result = neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count);
-        explicit_bzero(keys, sizeof keys);
         if (result != NEAP_OK)
             return material_error(L, result, path, "with early_data they need strike_file from the start");
         lua_pop(L, 1);

@@ -145,6 +145,27 @@ describe("a first flight with early data", function()
   end
 
   -- covers: rfc8446#8.1
+  it("has no ticket keys read again that its register knows too little of", function()
+    local server = config() -- the register is its own
+    local path = folder .. "/new keys"
+    helper.write_file(path, KEY .. "\n")
+    local cert, key = pair.certificate()
+    local function reload(options)
+      local given = { cert = cert, key = key, ca = cert, early_data = true }
+      for name, value in pairs(options) do given[name] = value end
+      return server:reload(given)
+    end
+    local ok, message, code = reload { ticket_key_file = path }
+    assert.same({ nil, "in use" }, { ok, code })
+    assert.matches("new keys: with early_data they need strike_file from the start", message, 1, true)
+    assert.is_true(reload {})
+    helper.write_file(path, KEY .. "\n12\n")
+    ok, message = reload { ticket_key_file = path }
+    assert.is_nil(ok)
+    assert.matches("1 to 4 lines of 64 hex digits", message, 1, true)
+    assert.is_true(sharing():reload { cert = cert, key = key, ticket_key_file = folder .. "/tickets" })
+  end)
+
   it("is read once however often it comes", function()
     local server_config = config()
     assert.equal(1, replay(server_config, record(server_config), 1000))

@@ -212,6 +212,37 @@ static int config_ca(lua_State *L)
     return 1;
 }
 
+/* config:ca_path(path) -> 0 or a code */
+static int config_ca_path(lua_State *L)
+{
+    lua_pushnumber(L, neap_config_add_ca_path(check_config(L, 1)->config, luaL_checkstring(L, 2), NULL));
+    return 1;
+}
+
+/* config:ocsp_response(bytes) -> 0 or a code */
+static int config_ocsp_response(lua_State *L)
+{
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+
+    lua_pushnumber(L, neap_config_set_ocsp_response(check_config(L, 1)->config, bytes, size, NULL));
+    return 1;
+}
+
+/* config:begin_reload() -> 0 or a code */
+static int config_begin_reload(lua_State *L)
+{
+    lua_pushnumber(L, neap_config_begin_reload(check_config(L, 1)->config));
+    return 1;
+}
+
+/* config:end_reload(take) */
+static int config_end_reload(lua_State *L)
+{
+    neap_config_end_reload(check_config(L, 1)->config, lua_toboolean(L, 2));
+    return 0;
+}
+
 static int config_secret(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
@@ -438,6 +469,10 @@ static const luaL_Reg config_methods[] = {
     {"ask", config_ask},
     {"client_ca", config_client_ca},
     {"ca", config_ca},
+    {"ca_path", config_ca_path},
+    {"ocsp_response", config_ocsp_response},
+    {"begin_reload", config_begin_reload},
+    {"end_reload", config_end_reload},
     {"secret", config_secret},
     {"ticket_keys", config_ticket_keys},
     {"group", config_group},
