@@ -70,7 +70,7 @@ extern const struct provider *const neap_providers[];
 struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool *pool,
                                     const uint8_t seed[32]);
 
-/** Verify a signature over `message`. 0 or NEAP_ERR_CRYPTO. */
+/** Verify a signature over `message`. 0, NEAP_ERR_CRYPTO, or NEAP_ERR_NO_MEMORY: nobody knows. */
 int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
                           struct signature_algorithm algorithm, struct span message, struct span signature);
 /** A signer for a private key of any kind that the build has. NULL with *why filled. */

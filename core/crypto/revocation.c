@@ -299,34 +299,47 @@ static bool has_serial(const struct revocation_list *list, struct span serial)
     return false;
 }
 
-/* Whether the issuer's key signed the list. Another key of the same name does not undo what is known of the right one. */
-static bool is_signed(struct revocation_list *list, struct revocation_query *query)
+/* Whether the issuer's key signed the list. */
+enum signed_by {
+    SIGNED_BY_ISSUER,
+    SIGNED_BY_ANOTHER,
+    SIGNED_BY_UNKNOWN /* there was no budget, or no memory, to find out */
+};
+
+/* What is known of the right key stays, whatever others of its name are asked about; of those the last is remembered, so
+ * that a list is not read through in every handshake with an authority of the same name. The first time is free: that is
+ * the price of the lists that were given, and no peer can ask it again. */
+static enum signed_by signed_by(struct revocation_list *list, struct revocation_query *query)
 {
     const struct key_info *key = &query->issuer->key;
     uint8_t signer[32];
 
     neap_hash(HASH_SHA256, key->spki, signer);
     if (list->is_verified)
-        return memcmp(signer, list->signer, sizeof signer) == 0;
-    if (*query->work_left < query->work) {
+        return memcmp(signer, list->signer, sizeof signer) == 0 ? SIGNED_BY_ISSUER : SIGNED_BY_ANOTHER;
+    if (list->has_stranger && memcmp(signer, list->stranger, sizeof signer) == 0)
+        return SIGNED_BY_ANOTHER;
+    unsigned work = list->has_stranger ? query->work : 0;
+    if (*query->work_left < work) {
         query->is_spent = true;
-        return false;
+        return SIGNED_BY_UNKNOWN;
     }
-    *query->work_left -= query->work;
-    if (neap_signature_verify(query->crypto, key, list->algorithm, list->tbs, list->signature))
-        return false;
-    memcpy(list->signer, signer, sizeof signer);
-    list->is_verified = true;
-    return true;
+    *query->work_left -= work;
+    int error = neap_signature_verify(query->crypto, key, list->algorithm, list->tbs, list->signature);
+    if (error && error != NEAP_ERR_CRYPTO)
+        return SIGNED_BY_UNKNOWN;
+    memcpy(error ? list->stranger : list->signer, signer, sizeof signer);
+    list->has_stranger = error != 0;
+    list->is_verified = !error;
+    return error ? SIGNED_BY_ANOTHER : SIGNED_BY_ISSUER;
 }
 
-/* Whether a list speaks for an issuer: by name, and by the key's identifier where both have one. */
-static bool is_of(const struct revocation_list *list, const struct certificate *issuer)
+/* Whether the identifiers of keys (RFC 5280 §4.2.1.1, §5.2.1) say that a list is another's of the same name. They prove
+ * nothing: an authority whose certificate was renewed may write its key's in another way. */
+static bool names_another_key(const struct revocation_list *list, const struct certificate *issuer)
 {
-    if (!span_equal(list->issuer, issuer->subject))
-        return false;
-    return list->authority_key_id.size == 0 || issuer->subject_key_id.size == 0 ||
-           span_equal(list->authority_key_id, issuer->subject_key_id);
+    return list->authority_key_id.size > 0 && issuer->subject_key_id.size > 0 &&
+           !span_equal(list->authority_key_id, issuer->subject_key_id);
 }
 
 static bool is_current(const struct revocations *revocations, const struct revocation_list *list, int64_t now)
@@ -350,35 +363,64 @@ static void note_end(struct list_ends *ends, const struct revocations *revocatio
         ends->part = end;
 }
 
-enum revocation_verdict neap_revocation_check(struct revocations *revocations, struct revocation_query *query)
+/* What the lists that were looked at have said. */
+struct outcome {
+    enum revocation_verdict verdict;
+    bool has_whole, has_stale_part, has_unknown;
+    struct list_ends ends;
+};
+
+/* One list in the issuer's name; true when the certificate is on it. */
+static bool look_at(const struct revocations *revocations, struct revocation_list *list,
+                    struct revocation_query *query, struct outcome *outcome)
 {
     const struct certificate *issuer = query->issuer;
-    bool may_sign = !issuer->has_usage || (issuer->usage & USAGE_CRL_SIGN);
-    enum revocation_verdict verdict = REVOCATION_NONE;
-    bool has_whole = false, has_stale_part = false;
-    struct list_ends ends = {.whole = INT64_MIN, .part = INT64_MAX};
+    bool may_sign = !issuer->has_usage || (issuer->usage & USAGE_CRL_SIGN),
+         is_other = names_another_key(list, issuer);
+    enum signed_by by = may_sign || is_other ? signed_by(list, query) : SIGNED_BY_ANOTHER;
 
-    for (size_t i = 0; revocations && i < revocations->count; i++) {
-        struct revocation_list *list = &revocations->lists[i];
-
-        if (!is_of(list, issuer))
-            continue;
-        if (!may_sign || !is_signed(list, query)) {
-            verdict = verdict == REVOCATION_NONE ? REVOCATION_UNPROVED : verdict;
-            continue;
-        }
+    outcome->has_unknown = outcome->has_unknown || by == SIGNED_BY_UNKNOWN;
+    if (by == SIGNED_BY_ANOTHER && is_other)
+        return false;
+    if (by != SIGNED_BY_ISSUER || !may_sign) {
+        if (outcome->verdict == REVOCATION_NONE)
+            outcome->verdict = REVOCATION_UNPROVED;
+        return false;
+    }
+    note_end(&outcome->ends, revocations, list);
+    if (has_serial(list, query->certificate->serial)) {
         query->list = list;
-        note_end(&ends, revocations, list);
-        if (has_serial(list, query->certificate->serial))
-            return REVOCATION_REVOKED;
-        if (!is_current(revocations, list, query->wall_clock)) {
-            verdict = REVOCATION_STALE;
-            has_stale_part = has_stale_part || list->is_partial;
-        } else {
-            has_whole = true;
+        return true;
+    }
+    if (is_current(revocations, list, query->wall_clock)) {
+        outcome->has_whole = outcome->has_whole || !list->is_partial;
+        return false;
+    }
+    query->list = list;
+    outcome->verdict = REVOCATION_STALE;
+    outcome->has_stale_part = outcome->has_stale_part || list->is_partial;
+    return false;
+}
+
+enum revocation_verdict neap_revocation_check(struct revocations *revocations, struct revocation_query *query)
+{
+    struct outcome outcome = {.verdict = REVOCATION_NONE, .ends = {.whole = INT64_MIN, .part = INT64_MAX}};
+    const struct list_ends *ends = &outcome.ends;
+
+    /* Those whose key fits first: the budget is for them. */
+    for (unsigned is_other = 0; revocations && is_other <= 1; is_other++) {
+        for (size_t i = 0; i < revocations->count; i++) {
+            struct revocation_list *list = &revocations->lists[i];
+
+            if (span_equal(list->issuer, query->issuer->subject) &&
+                names_another_key(list, query->issuer) == is_other &&
+                look_at(revocations, list, query, &outcome))
+                return REVOCATION_REVOKED;
         }
     }
-    query->until = ends.whole > INT64_MIN && ends.whole < ends.part ? ends.whole : ends.part;
-    /* A newer list beside an old one of the same issuer is enough, but not beside an old part. */
-    return has_whole && !has_stale_part ? REVOCATION_NONE : verdict;
+    query->until = ends->whole > INT64_MIN && ends->whole < ends->part ? ends->whole : ends->part;
+    /* A newer list beside an old one of the same issuer is enough; not a part, nor any beside an old part, nor beside one
+     * that nobody could look into. */
+    return outcome.has_whole && !outcome.has_stale_part && !outcome.has_unknown ? REVOCATION_NONE
+                                                                                : outcome.verdict;
 }

@@ -16,8 +16,9 @@ struct revocation_list {
     int64_t this_update, next_update;
     struct span *serials; /* content of the INTEGERs, in order; views into the DER */
     size_t count;
-    uint8_t signer[32]; /* SHA-256 of the key by which the signature is good */
-    bool is_verified;
+    uint8_t signer[32];   /* SHA-256 of the key by which the signature is good, */
+    uint8_t stranger[32]; /* and of the last by which it is not, until that is known */
+    bool is_verified, has_stranger;
     bool is_partial; /* it has an issuingDistributionPoint: others beside it have the rest */
 };
 
@@ -39,10 +40,10 @@ enum revocation_verdict {
 struct revocation_query {
     struct crypto *crypto;
     const struct certificate *certificate, *issuer;
-    int64_t wall_clock;  /* or TIME_UNKNOWN: every list counts as current */
-    unsigned work;       /* of one signature of the issuer's */
-    unsigned *work_left; /* is charged for a list whose signature was not verified yet */
-    bool is_spent;       /* out: the budget did not suffice, and the verdict is REVOCATION_UNPROVED */
+    int64_t wall_clock;                 /* or TIME_UNKNOWN: every list counts as current */
+    unsigned work;                      /* of one signature of the issuer's */
+    unsigned *work_left;                /* is charged for a list that was tried with another key before */
+    bool is_spent;                      /* out: the budget did not suffice: some list was not looked into */
     const struct revocation_list *list; /* out: the one that decided */
     int64_t until; /* out, for REVOCATION_NONE: it is the verdict no longer than that; INT64_MAX: for ever */
 };

@@ -2,6 +2,7 @@
 local authority = require("spec.crypto.authority")
 local certificates = require("neap.units").certificates
 local crypto = require("neap.units").crypto
+local helper = require("spec.helper")
 
 local CA, SERVER = authority.CA .. "\nsubjectKeyIdentifier=hash", authority.SERVER
 local HOUR = 3600
@@ -16,6 +17,15 @@ describe("a revocation list", function()
     context = crypto.new(("r"):rep(32))
     now = os.time() + HOUR
     local function issue(spec) c[spec.name] = ca:issue(spec) end
+    -- The certificate of "middle" anew: the same name and key.
+    local function renew(name, extensions)
+      helper.write_file(ca.dir .. "/renewed.ext", extensions .. "\n")
+      local dir, file = helper.quote(ca.dir), helper.quote(ca.dir .. "/" .. name .. ".pem")
+      local output, status = helper.run(("cd %s && openssl x509 -req -in middle.csr -CA root.pem -CAkey root.key "
+        .. "-days 1000 -set_serial 77 -extfile renewed.ext -out %s"):format(dir, file))
+      assert(status == 0, output)
+      c[name] = { der = certificates.ders(context, helper.read_file(ca.dir .. "/" .. name .. ".pem"))[1] }
+    end
     issue({ name = "root", extensions = CA })
     issue({ name = "middle", issuer = "root", extensions = CA })
     issue({ name = "leaf", issuer = "middle", extensions = SERVER })
@@ -23,6 +33,10 @@ describe("a revocation list", function()
     issue({ name = "mute", extensions = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign" })
     issue({ name = "mute leaf", issuer = "mute", extensions = SERVER })
     issue({ name = "other", extensions = CA })
+    issue({ name = "twin", issuer = "root", extensions = CA, subject = "/CN=middle" })
+    renew("renewed", CA:gsub("hash$", "01020304"))
+    renew("renewed mute", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+      .. "subjectKeyIdentifier=01020304")
   end)
 
   teardown(function() ca:remove() end)
@@ -148,6 +162,58 @@ describe("a revocation list", function()
     assert.is_true(verify("good", { part }))
     local another = ca:crl { issuer = "middle", extensions = point, hours = 90 }
     refused(UNKNOWN, "not current", "good", { part, another }, { now = os.time() + 10 * HOUR })
+  end)
+
+  -- RFC 5280 §5.2.5
+  it("that is over is not made good by a part, whatever the part is about", function()
+    local old = ca:crl { issuer = "middle", hours = 1 }
+    local later = os.time() + 10 * HOUR
+    for _, about in ipairs { "onlyCA=TRUE", "onlyuser=TRUE", "onlysomereasons=keyCompromise" } do
+      local part = ca:crl { issuer = "middle", hours = 100,
+        extensions = "issuingDistributionPoint=critical,@part\n[part]\n" .. about }
+      for _, lists in ipairs { { old, part }, { part, old } } do
+        refused(UNKNOWN, "not current", "good", lists, { now = later })
+      end
+      assert.is_true(verify("good", { part }, { now = later }))
+      assert.is_true(verify("good", { old, part, ca:crl { issuer = "middle", hours = 100 } }, { now = later }))
+    end
+  end)
+
+  it("that is over is the one that a refusal tells the dates of, not a current part beside it", function()
+    local old = ca:crl { issuer = "middle", from = "200101000000Z", to = "200102000000Z" }
+    local part = ca:crl { issuer = "middle", extensions = "issuingDistributionPoint=critical,onlyuser:TRUE" }
+    refused(UNKNOWN, "it is for 2020-01-01 00:00 UTC to 2020-01-02 00:00 UTC", "good", { old, part })
+  end)
+
+  it("with another's signature is not made good by a part of the issuer's", function()
+    local part = ca:crl { issuer = "middle", extensions = "issuingDistributionPoint=critical,onlyuser:TRUE" }
+    local forged = ca:crl { issuer = "middle", signer = "twin", has_extensions = false }
+    refused(UNKNOWN, "not signed by a key that may do so", "good", { forged, part })
+  end)
+
+  -- RFC 5280 §5.2.1
+  it("of the issuer's key counts, in whatever way the issuer's certificate writes the identifier of its key", function()
+    local list = ca:crl { issuer = "middle", revoked = { "leaf" } }
+    refused(REVOKED, "revoked", "leaf", { list }, { middle = "renewed" })
+    assert.is_true(verify("good", { list }, { middle = "renewed" }))
+    refused(UNKNOWN, "not current", "good", { list }, { middle = "renewed", now = now + 30 * HOUR })
+    refused(UNKNOWN, "not signed by a key that may do so", "good", { list }, { middle = "renewed mute" })
+  end)
+
+  it("of another authority of the same name says nothing, with another identifier of its key", function()
+    local list = ca:crl { issuer = "twin", revoked = { "leaf" }, hours = 1 }
+    assert.is_true(verify("leaf", { list }))
+    assert.is_true(verify("leaf", { list }, { now = now + 10 * HOUR }))
+  end)
+
+  it("is looked into the first time at no cost to the peer, so that sixty parts do not refuse", function()
+    local parts = {}
+    for i = 1, 60 do
+      parts[i] = ca:crl { issuer = "middle", revoked = { i == 60 and "leaf" or ("%04X"):format(i + 0x1000) },
+        extensions = "issuingDistributionPoint=critical,onlyuser:TRUE" }
+    end
+    assert.is_true(verify("good", { table.concat(parts) }))
+    refused(REVOKED, "revoked", "leaf", { table.concat(parts) })
   end)
 
   it("of a wrong form is not taken: cut off, with bytes behind it, something else", function()

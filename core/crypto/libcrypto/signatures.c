@@ -78,13 +78,15 @@ static int verify(struct crypto *crypto, const struct key_info *info, struct sig
     EVP_PKEY *key = info->kind == KEY_RSA ? rsa_key(crypto, info) : curve_key(crypto, info);
     EVP_PKEY_CTX *operation =
         key ? EVP_PKEY_CTX_new_from_pkey(libcrypto_of(crypto)->context, key, NULL) : NULL;
+    bool is_exhausted = key && !operation;
     bool ok = operation && digest_message(crypto, algorithm.digest, message, &digest) &&
               EVP_PKEY_verify_init(operation) == 1 &&
               set_padding(operation, algorithm.kind, digest.algorithm) &&
               EVP_PKEY_verify(operation, signature.data, signature.size, digest.bytes, digest.size) == 1;
     EVP_PKEY_CTX_free(operation);
     EVP_PKEY_free(key);
-    return neap_libcrypto_leave(ok);
+    int error = neap_libcrypto_leave(ok);
+    return is_exhausted ? NEAP_ERR_NO_MEMORY : error;
 }
 
 /* ---- our keys */

@@ -8,6 +8,7 @@
 #include "crypto/mbedtls/random.h"
 #include "neap.h"
 
+#include <mbedtls/asn1.h>
 #include <mbedtls/md.h>
 
 #define MAX_DIGEST CRYPTO_MAX_DIGEST
@@ -40,6 +41,17 @@ size_t neap_scheme_digest(uint16_t scheme, struct span message, uint8_t out[CRYP
     return digest_message(algorithm.digest, message, out, &size) ? 0 : size;
 }
 
+/* What the library says: NEAP_ERR_NO_MEMORY for what ended for want of it. The lower seven bits of an error are of the
+ * module below. */
+static int error_of(int error)
+{
+    int low = -error & 0x7f, high = -error - low;
+    bool is_exhausted = low == -MBEDTLS_ERR_MPI_ALLOC_FAILED || low == -MBEDTLS_ERR_ASN1_ALLOC_FAILED ||
+                        high == -MBEDTLS_ERR_PK_ALLOC_FAILED || high == -MBEDTLS_ERR_ECP_ALLOC_FAILED;
+
+    return error == 0 ? 0 : is_exhausted ? NEAP_ERR_NO_MEMORY : NEAP_ERR_CRYPTO;
+}
+
 static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algorithm, const uint8_t *digest,
                          size_t digest_size, struct span signature)
 {
@@ -53,7 +65,7 @@ static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algo
                     ? mbedtls_pk_verify_ext(MBEDTLS_PK_RSASSA_PSS, &pss, pk, md, digest, digest_size,
                                             signature.data, signature.size)
                     : mbedtls_pk_verify(pk, md, digest, digest_size, signature.data, signature.size);
-    return error ? NEAP_ERR_CRYPTO : 0;
+    return error_of(error);
 }
 
 static int mbed_verify(struct crypto *crypto, const struct key_info *key,
@@ -69,9 +81,9 @@ static int mbed_verify(struct crypto *crypto, const struct key_info *key,
     if (digest_message(algorithm.digest, message, digest, &digest_size))
         return NEAP_ERR_CRYPTO;
     mbedtls_pk_init(&pk);
-    int error = mbedtls_pk_parse_subpubkey(&at, spki.data + spki.size, &pk)
-                    ? NEAP_ERR_CRYPTO
-                    : verify_digest(&pk, algorithm, digest, digest_size, signature);
+    int error = error_of(mbedtls_pk_parse_subpubkey(&at, spki.data + spki.size, &pk));
+    if (!error)
+        error = verify_digest(&pk, algorithm, digest, digest_size, signature);
     mbedtls_pk_free(&pk);
     return error;
 }
