@@ -219,6 +219,13 @@ static int config_ca_path(lua_State *L)
     return 1;
 }
 
+/* config:set_h3() -> 0 or a code: what a server's HTTP/3 will tell */
+static int config_set_h3(lua_State *L)
+{
+    lua_pushnumber(L, neap_config_set_h3(check_config(L, 1)->config, NULL));
+    return 1;
+}
+
 /* config:ocsp_response(bytes) -> 0 or a code */
 static int config_ocsp_response(lua_State *L)
 {
@@ -470,6 +477,7 @@ static const luaL_Reg config_methods[] = {
     {"client_ca", config_client_ca},
     {"ca", config_ca},
     {"ca_path", config_ca_path},
+    {"set_h3", config_set_h3},
     {"ocsp_response", config_ocsp_response},
     {"begin_reload", config_begin_reload},
     {"end_reload", config_end_reload},
