@@ -478,8 +478,11 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
  * in the middle of a message; what comes after it can. */
 static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct failure *why)
 {
+    int64_t wall_clock = neap_config_wall_clock(c->config);
+
     if (space == SPACE_APPLICATION)
-        return neap_tls_tail_receive(&c->tail, c->pool, bytes, neap_config_wall_clock(c->config), why);
+        return neap_tls_tail_receive(&c->tail, c->pool, bytes, wall_clock, why);
+    neap_tls_set_clock(c->handshake->tls, wall_clock);
     int rc =
         neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
 

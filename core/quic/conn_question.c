@@ -26,6 +26,15 @@ static bool asks(const neap_conn *c, enum neap_question_kind kind, uint64_t id)
     return tls && neap_tls_asks(tls, kind, id);
 }
 
+/* TLS, for an answer that comes now. */
+static struct tls *answered(const neap_conn *c)
+{
+    struct tls *tls = asking(c);
+
+    neap_tls_set_clock(tls, neap_config_wall_clock(c->config));
+    return tls;
+}
+
 /* TLS has taken the answer. What it made of it leaves with the connection's next turn. */
 static int go_on(neap_conn *c, int rc, struct failure *why)
 {
@@ -48,7 +57,7 @@ int neap_conn_answer_signature(neap_conn *conn, uint64_t id, const void *signatu
         return NEAP_ERR_STATE;
     if (size == 0 || size > CRYPTO_MAX_SIGNATURE)
         return NEAP_ERR_ARGUMENT;
-    int rc = neap_tls_answer_signature(asking(conn), span_of(signature, size), &why);
+    int rc = neap_tls_answer_signature(answered(conn), span_of(signature, size), &why);
     return go_on(conn, rc, &why);
 }
 
@@ -61,7 +70,7 @@ int neap_conn_answer_psk(neap_conn *conn, uint64_t id, const void *key, size_t s
         return NEAP_ERR_STATE;
     if (key && neap_config_read_psk(span_of(key, size), hash, &read))
         return NEAP_ERR_ARGUMENT;
-    int rc = neap_tls_answer_psk(asking(conn), key ? &read : NULL, &why);
+    int rc = neap_tls_answer_psk(answered(conn), key ? &read : NULL, &why);
     neap_wipe(&read, sizeof read);
     return go_on(conn, rc, &why);
 }
@@ -80,7 +89,7 @@ int neap_conn_answer_certificate(neap_conn *conn, uint64_t id, const void *chain
         if (rc)
             return rc;
     }
-    int rc = neap_tls_answer_certificate(asking(conn), identity, &failure);
+    int rc = neap_tls_answer_certificate(answered(conn), identity, &failure);
     return go_on(conn, rc, &failure);
 }
 
@@ -90,7 +99,7 @@ int neap_conn_answer_peer(neap_conn *conn, uint64_t id)
 
     if (!asks(conn, NEAP_ASK_PEER, id))
         return NEAP_ERR_STATE;
-    int rc = neap_tls_answer_peer(asking(conn), &why);
+    int rc = neap_tls_answer_peer(answered(conn), &why);
     return go_on(conn, rc, &why);
 }
 

@@ -55,7 +55,8 @@ static bool is_same_server(const struct tls *tls, const struct client_hello *hel
 
 #define EARLY_WINDOW 10000 /* ms that the client's idea of a ticket's age may be off (RFC 8446 §8.3) */
 
-/* RFC 8446 §8.3: whether the ClientHello was made just now, by the age that the client says its ticket has. */
+/* RFC 8446 §8.3: whether the ClientHello was made just now, by the age that the client says its ticket has. *expires is the
+ * first second in which no copy of it is that recent, so it is always in the future for one that is. */
 static bool is_recent(const struct tls *tls, const struct session *session, const struct offered_psk *psk,
                       int64_t *expires)
 {

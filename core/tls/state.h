@@ -95,7 +95,7 @@ struct tls {
     uint8_t psk_size;           /* of psk; 0: none is offered, or none was taken */
     uint16_t port;              /* client */
     uint32_t version;
-    int64_t wall_clock;
+    int64_t wall_clock;    /* of what is being taken */
     uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
     uint16_t scheme;       /* of our CertificateVerify */
     uint16_t psk_index;    /* server: which of the client's keys it took */

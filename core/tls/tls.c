@@ -106,6 +106,11 @@ static int fail_handshake(struct tls *tls, int code, const char *reason, struct 
     return neap_fail(why, code, reason);
 }
 
+void neap_tls_set_clock(struct tls *tls, int64_t wall_clock)
+{
+    tls->wall_clock = wall_clock;
+}
+
 int neap_tls_receive(struct tls *tls, enum tls_level level, struct span *bytes, struct failure *why)
 {
     struct failure local = {0};

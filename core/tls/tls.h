@@ -127,6 +127,9 @@ struct tls *neap_tls_server(const struct tls_config *config, const struct tls_st
                             struct failure *why);
 void neap_tls_free(struct tls *tls);
 
+/** The time, as tls_start.wall_clock: told before each neap_tls_receive and each answer, since a hello may come slowly, or wait,
+ * and the age of what it offers counts when it is looked at. */
+void neap_tls_set_clock(struct tls *tls, int64_t wall_clock);
 /** Take handshake bytes that arrived at a level, in order, in any fragmentation: *bytes becomes what is left of them, to
  * be given again once a question about the peer is answered; nothing is left otherwise. 0; positive: NEAP_CRYPTO_ERROR +
  * alert with *why, or NEAP_PROTOCOL_VIOLATION (e.g. bytes at a level that is over, or left when the keys change,

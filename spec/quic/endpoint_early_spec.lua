@@ -3,8 +3,11 @@ local net = require("support.quic_net")
 
 local quic, MS = net.quic, net.MS
 local SERVER, CLIENT = net.SERVER, net.CLIENT
+local CERTIFICATE = 4 -- what the application is asked
+local TICKET_KEY = ("t"):rep(32)
 
---- A server's endpoint, and clients that come to it one after the other. options: server, client (config options).
+--- A server's endpoint, and clients that come to it one after the other. options: server, client (config options),
+--- names (of the client's protocols).
 local function world(options)
   options = options or {}
   local self = { now = 1000 * MS }
@@ -15,7 +18,9 @@ local function world(options)
   end
   self.config = net.config(with_early(options.server), 11, true)
   self.config:register()
+  self.config:ticket_keys(TICKET_KEY)
   self.client_config = net.config(with_early(options.client), 12)
+  if options.names then self.client_config:alpn((table.unpack or unpack)(options.names)) end
   self.endpoint = assert(quic.endpoint(self.config, true))
 
   function self.connect()
@@ -181,6 +186,61 @@ describe("an endpoint", function()
     end
     assert.equal(1, count)
     for _, endpoint in ipairs(others) do endpoint:free() end
+    w.free()
+  end)
+
+  -- covers: rfc8446#8.3
+  it("judges the age of a flight when its ClientHello is whole, however slowly that comes", function()
+    local names = { "t" } -- so many that the hello takes two datagrams
+    for i, size in ipairs({ 255, 255, 255, 246 }) do names[i + 1] = tostring(i):rep(size) end
+    local w = world({ names = names })
+    ask(w, "do this once")
+    local flight = w.flight()
+    assert.equal(2, #flight)
+    local function reads(pause)
+      local endpoint = assert(quic.endpoint(w.config, true))
+      w.config:forget_struck() -- what the register forgot because it was noted long enough
+      w.give(flight[1], endpoint)
+      w.config:clock(1800000000 + pause)
+      w.give(flight[2], endpoint)
+      local count = 0
+      while true do
+        local conn = endpoint:next()
+        if not conn then break end
+        while conn:readable_next() do count = count + 1 end
+      end
+      endpoint:free()
+      w.config:clock(1800000000)
+      return count
+    end
+    assert.same({ 1, 1, 0, 0 }, { reads(0), reads(9), reads(12), reads(25) })
+    w.free()
+  end)
+
+  -- covers: rfc8446#8.3
+  it("judges the age of a flight when a ClientHello that waited for an answer is looked at again", function()
+    local w = world()
+    local config = net.config({ early_data = 1 }, 13, true)
+    config:register()
+    config:ticket_keys(TICKET_KEY)
+    assert.equal(0, config:ask(CERTIFICATE))
+    ask(w, "do this once")
+    local flight = w.flight()
+    local function reads(pause)
+      local endpoint = assert(quic.endpoint(config, true))
+      config:forget_struck()
+      w.give(flight[1], endpoint)
+      config:clock(1800000000 + pause)
+      local conn = assert(endpoint:next())
+      assert.equal(0, conn:answer(CERTIFICATE, conn:question().id))
+      local count = 0
+      while conn:readable_next() do count = count + 1 end
+      endpoint:free()
+      config:clock(1800000000)
+      return count
+    end
+    assert.same({ 1, 1, 0, 0 }, { reads(0), reads(9), reads(12), reads(25) })
+    config:free()
     w.free()
   end)
 

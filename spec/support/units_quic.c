@@ -146,12 +146,17 @@ static int config_masks(lua_State *L)
     return 2;
 }
 
+/* config:alpn(name, ...) */
 static int config_alpn(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
-    const char *names[] = {luaL_checkstring(L, 2)};
+    const char *names[8];
+    size_t count = (size_t)lua_gettop(L) - 1;
 
-    lua_pushnumber(L, neap_config_set_alpn(u->config, names, 1));
+    luaL_argcheck(L, count <= sizeof names / sizeof names[0], 2, "at most 8 names");
+    for (size_t i = 0; i < count; i++)
+        names[i] = luaL_checkstring(L, (int)i + 2);
+    lua_pushnumber(L, neap_config_set_alpn(u->config, names, count));
     return 1;
 }
 
@@ -281,6 +286,13 @@ static int config_register(lua_State *L)
     struct unit_config *u = check_config(L, 1);
 
     neap_config_set_strike(u->config, strike, u);
+    return 0;
+}
+
+/* config:forget_struck(): the register knows nothing of before */
+static int config_forget_struck(lua_State *L)
+{
+    check_config(L, 1)->struck_count = 0;
     return 0;
 }
 
@@ -485,6 +497,7 @@ static const luaL_Reg config_methods[] = {
     {"ticket_keys", config_ticket_keys},
     {"group", config_group},
     {"register", config_register},
+    {"forget_struck", config_forget_struck},
     {"session_data", config_session_data},
     {"save_sessions", config_save_sessions},
     {"load_sessions", config_load_sessions},
