@@ -43,7 +43,9 @@
 #define LIMIT_REVOCATION_LISTS 64u     /* of one config */
 #define LIMIT_REVOCATION_BYTES \
     16777216u /* of one of them: half a million certificates; a large authority splits its lists before that */
-#define LIMIT_CERTIFICATE_NAMES 32u    /* names in a certificate that we make */
+#define LIMIT_CERTIFICATE_NAMES 32u /* names in a certificate that we make */
+#define LIMIT_CERTIFICATE_REQUEST \
+    4096u /* bytes of a request that we issue for; one of RSA-4096 has about 1200, and a few names */
 #define LIMIT_STREAM_GAPS 512u         /* ranges of out-of-order data on one stream */
 #define LIMIT_CHUNK_PAGES 65536u       /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */
 #define LIMIT_UNDECRYPTABLE_PACKETS 8u /* kept until keys come, before the handshake is done */

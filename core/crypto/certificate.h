@@ -103,6 +103,9 @@ int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, st
 void neap_certificate_release(struct pool *pool, struct span der);
 /** The same for certificate revocation lists; given back with neap_certificate_release. */
 int neap_revocation_list_take(struct pool *pool, struct span *input, bool is_pem, struct span *der);
+/** The same for what the labels of PEM are told by, out of PEM or DER, whichever the input is. */
+int neap_pem_take(struct pool *pool, struct span *input, bool (*is_wanted)(struct span label),
+                  struct span *der);
 
 /** The next PEM block of a text: its label and its base64 body. False at the end. */
 bool neap_pem_next(struct span *text, struct span *label, struct span *body);

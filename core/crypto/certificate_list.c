@@ -59,6 +59,14 @@ static int take_pem(struct pool *pool, struct span *input, bool (*is_wanted)(str
     return result;
 }
 
+int neap_pem_take(struct pool *pool, struct span *input, bool (*is_wanted)(struct span label),
+                  struct span *der)
+{
+    if (input->size == 0)
+        return 0;
+    return neap_pem_is(*input) ? take_pem(pool, input, is_wanted, der) : take_der(pool, input, der);
+}
+
 int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, struct span *der)
 {
     if (input->size == 0)

@@ -299,9 +299,4 @@ int64_t neap_peer_chain_not_after(const struct peer_chain *chain);
 /** DER of a certificate, leaf first; empty behind the last. */
 struct span neap_peer_chain_at(const struct peer_chain *chain, size_t index);
 
-/** A development certificate: see neap_make_certificate in neap.h. PEM, NUL-terminated. */
-int neap_certificate_make(struct crypto *crypto, const char *const *names, size_t count, int64_t not_before,
-                          int64_t not_after, char *certificate, size_t certificate_size, char *key,
-                          size_t key_size, struct failure *why);
-
 #endif

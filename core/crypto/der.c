@@ -125,3 +125,35 @@ int64_t neap_der_time(struct reader *r)
         r->bad = true;
     return r->bad ? 0 : ((days_since_1970(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
 }
+
+size_t neap_der_begin(struct writer *w, uint8_t tag)
+{
+    write_u8(w, tag);
+    write_u8(w, 0);
+    return writer_size(w);
+}
+
+void neap_der_end(struct writer *w, size_t begun)
+{
+    size_t size = writer_size(w) - begun, count = 0;
+
+    if (size >= 0x80)
+        count = size > 0xffff ? 3 : size > 0xff ? 2 : 1;
+    write_room(w, count);
+    if (w->full)
+        return;
+    uint8_t *content = w->start + begun;
+    content[-1] = (uint8_t)(count > 0 ? 0x80 | count : size);
+    if (count > 0)
+        memmove(content + count, content, size);
+    for (size_t i = 0; i < count; i++)
+        content[i] = (uint8_t)(size >> (8 * (count - 1 - i)));
+}
+
+void neap_der_write(struct writer *w, uint8_t tag, struct span content)
+{
+    size_t begun = neap_der_begin(w, tag);
+
+    write_span(w, content);
+    neap_der_end(w, begun);
+}

@@ -1,8 +1,9 @@
-/* DER elements (X.690 §8, §10.1) read from a `struct reader`: definite lengths in their shortest form only. */
+/* DER elements (X.690 §8, §10.1) read from a `struct reader` and written to a `struct writer`: definite lengths in their shortest form only. */
 #ifndef NEAP_CRYPTO_DER_H
 #define NEAP_CRYPTO_DER_H
 
 #include "base/reader.h"
+#include "base/writer.h"
 
 #define DER_BOOLEAN 0x01u
 #define DER_INTEGER 0x02u
@@ -31,5 +32,12 @@ struct span neap_der_integer(struct reader *r);
 struct span neap_der_bits(struct reader *r);
 /** A Time (RFC 5280 §4.1.2.5) as seconds since 1970. */
 int64_t neap_der_time(struct reader *r);
+
+/** Begin an element of any size; what is written from now on is its content, up to neap_der_end of what this returns. */
+size_t neap_der_begin(struct writer *w, uint8_t tag);
+/** The element is whole: its length, in its shortest form, is put before the content, which may move for it. */
+void neap_der_end(struct writer *w, size_t begun);
+/** A whole element. */
+void neap_der_write(struct writer *w, uint8_t tag, struct span content);
 
 #endif

@@ -4,12 +4,9 @@
 #include "base/limits.h"
 #include "base/pool.h"
 #include "base/reader.h"
+#include "crypto/issue.h"
 #include "crypto/ocsp.h"
-#include "crypto/provider.h"
 #include "neap.h"
-
-#define RSA_BITS_MIN 2048u
-#define RSA_BITS_MAX (8 * CRYPTO_MAX_SIGNATURE)
 
 struct identity {
     struct crypto *crypto;
@@ -53,47 +50,6 @@ static int load_chain(struct identity *identity, struct span chain, struct failu
     return identity->count ? 0 : neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no certificate in the chain");
 }
 
-static bool ends_with(struct span s, const char *end)
-{
-    size_t size = strlen(end);
-
-    return s.size >= size && memcmp(s.data + s.size - size, end, size) == 0;
-}
-
-static int load_der_key(struct crypto *crypto, struct span der, struct signer **out, struct failure *why)
-{
-    *out = neap_signer_new(crypto, der, why);
-    return *out ? 0 : why->code;
-}
-
-static int load_pem_key(struct crypto *crypto, struct span text, struct signer **out, struct failure *why)
-{
-    struct pool *pool = crypto->pool;
-    struct span label, body;
-
-    do {
-        if (!neap_pem_next(&text, &label, &body))
-            return neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no private key in the PEM text");
-    } while (!ends_with(label, "PRIVATE KEY"));
-    if (ends_with(label, "ENCRYPTED PRIVATE KEY"))
-        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "the private key is encrypted: decrypt it first");
-    size_t room_size = body.size / 4 * 3 + 3;
-    uint8_t *room = neap_pool_alloc(pool, room_size);
-    if (!room)
-        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the private key");
-    int64_t size = neap_base64_decode(body, room);
-    int error =
-        size > 0 ? load_der_key(crypto, span_of(room, (size_t)size), out, why)
-                 : neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key cannot be decoded, or is encrypted");
-    neap_pool_free_secret(pool, room, room_size);
-    return error;
-}
-
-static int load_key(struct crypto *crypto, struct span key, struct signer **out, struct failure *why)
-{
-    return neap_pem_is(key) ? load_pem_key(crypto, key, out, why) : load_der_key(crypto, key, out, why);
-}
-
 int neap_key_sign(struct crypto *crypto, struct span key, uint16_t scheme, struct span message,
                   struct signature *out, struct failure *why)
 {
@@ -104,29 +60,11 @@ int neap_key_sign(struct crypto *crypto, struct span key, uint16_t scheme, struc
     *out = (struct signature){0};
     if (!neap_scheme_info(scheme, &algorithm, &kind))
         return neap_fail(why, NEAP_ERR_UNSUPPORTED, "no signature scheme that this build has");
-    int error = load_key(crypto, key, &signer, why);
+    int error = neap_signer_load(crypto, key, &signer, why);
     if (!error && signer->methods->sign(signer, algorithm, message, out))
         error = neap_fail(why, NEAP_ERR_CRYPTO, "the key does not sign so");
     neap_signer_free(signer);
     return error;
-}
-
-/* Whether the leaf's key is of a kind that TLS can sign with. */
-static int check_leaf_key(struct identity *identity, struct failure *why)
-{
-    int error = identity->leaf.key_error;
-    const struct key_info *key = &identity->leaf.key;
-
-    if (error == NEAP_ERR_UNSUPPORTED || (!error && key->kind == KEY_P521))
-        return neap_fail(why, NEAP_ERR_UNSUPPORTED,
-                         "the certificate's key is not ECDSA P-256 or P-384, RSA or Ed25519");
-    if (error)
-        return neap_fail(why, NEAP_ERR_CERTIFICATE, "the certificate's key cannot be parsed");
-    if (key->kind == KEY_ED25519 && !neap_ed25519_is_available())
-        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "an Ed25519 key needs a build with libsodium");
-    if (key->kind == KEY_RSA && (key->bits < RSA_BITS_MIN || key->bits > RSA_BITS_MAX))
-        return neap_fail(why, NEAP_ERR_UNSUPPORTED, "RSA keys must have 2048 to 4096 bits");
-    return 0;
 }
 
 /* What the key signs must verify with the leaf's key: by that they fit, wherever either comes from. */
@@ -163,7 +101,7 @@ static struct identity *new_identity(struct crypto *crypto, struct span chain, s
     identity->references = 1;
     int error = load_chain(identity, chain, &reason);
     if (!error)
-        error = check_leaf_key(identity, &reason);
+        error = neap_key_check(&identity->leaf.key, identity->leaf.key_error, &reason);
     if (!error)
         return identity;
     neap_fail(why, reason.code, reason.reason);
@@ -179,7 +117,7 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
 
     if (!identity)
         return NULL;
-    int error = load_key(crypto, key, &identity->signer, &reason);
+    int error = neap_signer_load(crypto, key, &identity->signer, &reason);
     if (!error)
         error = check_pair(identity, &reason);
     if (!error)

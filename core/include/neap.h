@@ -380,6 +380,64 @@ NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
 NEAP_API int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
                                    char *certificate, size_t certificate_size, char *key, size_t key_size);
 
+/* ---- certificates for others: authorities, requests (PKCS #10, RFC 2986), and what is issued (RFC 5280).
+ * NEAP_ERR_UNSUPPORTED in builds without it (NEAP_WITH_ISSUING). */
+
+/* What a certificate is for. */
+enum neap_certificate_use {
+    NEAP_USE_SERVER = 1,
+    NEAP_USE_CLIENT = 2,
+    NEAP_USE_AUTHORITY = 4, /* it issues others; alone */
+};
+#define NEAP_SUBJECT_ROOM 65 /* 64 bytes and a NUL */
+
+typedef struct neap_certificate_plan {
+    const char *common_name;  /* of the subject; NULL: none. Both NULL: those of the request */
+    const char *organization; /* 1..64 bytes of UTF-8 without control characters, as the common name */
+    const char *const *names; /* 0..32 DNS names and IP addresses of 1..253 bytes: the subjectAltName */
+    size_t name_count;
+    const void *request; /* PEM or DER: whose key and subject it is for; else `key` is given */
+    size_t request_size;
+    const void *key; /* the subject's private key, PEM or DER */
+    size_t key_size;
+    const void *authority; /* the certificate of who signs, PEM or DER; of size 0: it signs itself */
+    size_t authority_size;
+    const void *authority_key;
+    size_t authority_key_size;
+    unsigned days;   /* from 1 */
+    unsigned uses;   /* a sum of enum neap_certificate_use */
+    int path_length; /* of an authority: how many others may be below it, 0..127; below 0: no bound */
+} neap_certificate_plan;
+
+/** Make an ECDSA P-256 key as PEM text, NUL-terminated: 512 bytes of `room` do. 0, NEAP_ERR_BUFFER_TOO_SHORT,
+ * NEAP_ERR_CRYPTO; the room is wiped then. */
+NEAP_API int neap_make_key(neap_config *config, char *out, size_t room);
+/** Make a request for `key`, `common_name`, `organization` and `names` of the plan, whose size is `plan_size`; its other members
+ * are not looked at. Its size as PEM text, which is NUL-terminated: 8192 bytes of `room` do. NEAP_ERR_ARGUMENT,
+ * NEAP_ERR_CERTIFICATE (the key cannot be read), NEAP_ERR_UNSUPPORTED (a key that TLS does not sign with), NEAP_ERR_LIMIT (more
+ * than 4096 bytes), NEAP_ERR_BUFFER_TOO_SHORT, NEAP_ERR_CRYPTO, NEAP_ERR_NO_MEMORY. */
+NEAP_API int64_t neap_make_request(neap_config *config, const neap_certificate_plan *plan, size_t plan_size,
+                                   char *out, size_t room, const char **why);
+
+typedef struct neap_request_info {
+    char common_name[NEAP_SUBJECT_ROOM], organization[NEAP_SUBJECT_ROOM]; /* "": none */
+    uint8_t public_key_sha256[32];                                        /* a pin */
+    size_t name_count;
+    char names[5120]; /* DNS names and IP addresses that are asked for, each with a NUL behind it */
+} neap_request_info;
+/** Read a request, PEM or DER, that anybody may have sent, and verify that its key signed it: one signature. 0;
+ * NEAP_ERR_LIMIT (it has more than 4096 bytes, or 32 names), NEAP_ERR_CERTIFICATE, NEAP_ERR_UNSUPPORTED (a key that TLS does not sign
+ * with), NEAP_ERR_NO_MEMORY. Whether the sender is who the request says is for the caller to know. */
+NEAP_API int neap_read_request(neap_config *config, const void *request, size_t size, neap_request_info *out,
+                               size_t out_size, const char **why);
+/** Issue a certificate, whose serial number is random (126 bits), from an hour ago until `days` from now by the config's wall
+ * clock, but not beyond the authority's end. Of a request, whose signature is verified, it takes the key, and the subject when
+ * the plan has none; never names. An authority's path_length is below its issuer's. Its size as PEM text, which is
+ * NUL-terminated: 18432 bytes of `room` do. As neap_make_request; NEAP_ERR_STATE when the time is not known; NEAP_ERR_CERTIFICATE also when the authority is none, has ended, its
+ * path ends, or its key is another. */
+NEAP_API int64_t neap_issue_certificate(neap_config *config, const neap_certificate_plan *plan,
+                                        size_t plan_size, char *out, size_t room, const char **why);
+
 typedef struct neap_memory_stats {
     size_t used, reserved; /* bytes that the library uses, and that it has of the environment */
     size_t limit;          /* 0: no bound */

@@ -6,9 +6,6 @@
 #include "base/writer.h"
 #include "crypto/engine.h"
 
-#define VALID_BEFORE 3600 /* seconds: clocks of peers may be behind */
-#define DAY 86400
-
 #define X(name, ...) static const char *const words_of_##name[] = {__VA_ARGS__};
 OPTION_WORDS_LIST(X)
 #undef X
@@ -500,20 +497,6 @@ void neap_config_set_keylog(neap_config *config, void (*log)(void *context, cons
 {
     config->tls.keylog = log;
     config->tls.keylog_context = context;
-}
-
-int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
-                          char *certificate, size_t certificate_size, char *key, size_t key_size)
-{
-    int64_t now = neap_config_wall_clock(config);
-    struct failure failure = {0};
-
-    if (count == 0 || days == 0)
-        return NEAP_ERR_ARGUMENT;
-    if (!time_is_known(now))
-        return NEAP_ERR_STATE;
-    return neap_certificate_make(config->crypto, names, count, now - VALID_BEFORE, now + (int64_t)days * DAY,
-                                 certificate, certificate_size, key, key_size, &failure);
 }
 
 void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size)

@@ -116,6 +116,13 @@ int neap_lua_config_reload(lua_State *L);
 /** config:certificate_pin(path, PEM or DER) → its pin as text | nil, message, code. */
 int neap_lua_certificate_pin(lua_State *L);
 
+/* --- issue.c: methods of config */
+
+int neap_lua_make_key(lua_State *L);
+int neap_lua_make_request(lua_State *L);
+int neap_lua_read_request(lua_State *L);
+int neap_lua_issue_certificate(lua_State *L);
+
 /* --- pin.c */
 
 /** Reads sha256//BASE64; false for any other text, pin is scratch then. */

@@ -493,6 +493,10 @@ void neap_lua_open_config(lua_State *L)
         {"reload", neap_lua_config_reload},
         {"set_h3", config_set_h3},
         {"certificate_pin", neap_lua_certificate_pin},
+        {"make_key", neap_lua_make_key},
+        {"make_request", neap_lua_make_request},
+        {"read_request", neap_lua_read_request},
+        {"issue_certificate", neap_lua_issue_certificate},
         {NULL, NULL},
     };
 

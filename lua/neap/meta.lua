@@ -7,6 +7,7 @@
 ---@field headers neap.headers
 ---@field mime neap.mime
 ---@field unix neap.unix
+---@field x509 neap.x509
 ---@field server neap.server
 ---@field task neap.task
 ---@field json neap.json

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "crypto/certificate.h"
+#include "crypto/issue.h"
 #include "crypto/verified.h"
 
 int neap_units_certificates(lua_State *L);
@@ -393,6 +394,47 @@ static int make(lua_State *L)
     return 2;
 }
 
+static struct span field(lua_State *L, const char *name)
+{
+    lua_getfield(L, 2, name);
+    struct span bytes = lua_isnil(L, -1) ? (struct span){0} : check_bytes(L, -1);
+    lua_pop(L, 1); /* the table keeps it */
+    return bytes;
+}
+
+/* issue(crypto, { request =, key =, ca_cert =, ca_key =, name = }): a certificate, or, with `name` and without the rest but
+ * `key`, a request; or nil, code, reason */
+static int issue(lua_State *L)
+{
+    struct crypto *crypto = check_crypto(L)->crypto;
+    struct span request = field(L, "request"), key = field(L, "key"), authority = field(L, "ca_cert"),
+                authority_key = field(L, "ca_key");
+    const char *name = (const char *)field(L, "name").data;
+    const neap_certificate_plan plan = {.common_name = name,
+                                        .names = &name,
+                                        .name_count = name != NULL,
+                                        .request = request.data,
+                                        .request_size = request.size,
+                                        .key = key.data,
+                                        .key_size = key.size,
+                                        .authority = authority.data,
+                                        .authority_size = authority.size,
+                                        .authority_key = authority_key.data,
+                                        .authority_key_size = authority_key.size,
+                                        .uses = NEAP_USE_CLIENT,
+                                        .path_length = -1};
+    const struct issue_times times = {1700000000, 1700000000, 1800000000};
+    struct failure why = {0};
+    char out[ROOM];
+    int64_t size = authority.size ? neap_certificate_issue(crypto, &plan, &times, out, sizeof(out), &why)
+                                  : neap_request_make(crypto, &plan, out, sizeof(out), &why);
+
+    if (size < 0)
+        return push_unit_failure(L, (int)size, why.reason);
+    lua_pushlstring(L, out, (size_t)size);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {{"ders", ders},
                                      {"parse", parse},
                                      {"has_host", has_host},
@@ -411,6 +453,7 @@ static const luaL_Reg functions[] = {{"ders", ders},
                                      {"verify_signature", verify_signature},
                                      {"trust_count", trust_count},
                                      {"make", make},
+                                     {"issue", issue},
                                      {NULL, NULL}};
 
 int neap_units_certificates(lua_State *L)
