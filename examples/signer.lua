@@ -17,6 +17,17 @@ local role, path, cert_file, key_file = (arg or {})[1], (arg or {})[2] or "signe
 -- What may be signed: handshakes of TLS servers, and nothing that could be taken for anything else (RFC 8446 §4.4.3).
 local START = (" "):rep(64) .. "TLS 1.3, server CertificateVerify\0"
 
+local function serve_one(client, config, key)
+  for line in function() return client:read("*l") end do
+    local scheme, size = line:match("^(%S+) (%d+)$")
+    local bytes = size and tonumber(size) <= 4096 and client:read(tonumber(size))
+    local signature, why = nil, "that is no request"
+    if bytes and bytes:sub(1, #START) == START then signature, why = config:sign(key, scheme, bytes) end
+    if not client:write(signature and #signature .. "\n" .. signature or "error " .. why .. "\n") then break end
+  end
+  client:close()
+end
+
 local function keep()
   local cert, key
   if key_file then
@@ -29,18 +40,15 @@ local function keep()
   local listener = assert(neap.unix.listen(path))
   print("signing at " .. path)
   while true do
-    local client = listener:accept()
-    if not client then return end
-    neap.go(function()
-      for line in function() return client:read("*l") end do
-        local scheme, size = line:match("^(%S+) (%d+)$")
-        local bytes = size and tonumber(size) <= 4096 and client:read(tonumber(size))
-        local signature, why = nil, "that is no request"
-        if bytes and bytes:sub(1, #START) == START then signature, why = config:sign(key, scheme, bytes) end
-        if not client:write(signature and #signature .. "\n" .. signature or "error " .. why .. "\n") then break end
-      end
-      client:close()
-    end)
+    local client, why, code = listener:accept()
+    if client then
+      neap.go(serve_one, client, config, key)
+    elseif code == "closed" then
+      return
+    else
+      print(why)
+      neap.sleep(1)
+    end
   end
 end
 

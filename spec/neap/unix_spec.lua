@@ -131,6 +131,94 @@ describe("neap.unix", function()
     end)
   end)
 
+  it("costs its reader as much for many short lines as for few, and for little at a time as for much", function()
+    -- What strings are made, in KiB, while fn runs.
+    local function made(fn)
+      collectgarbage()
+      collectgarbage("stop")
+      local before = collectgarbage("count")
+      local ok, err = pcall(fn)
+      local size = collectgarbage("count") - before
+      collectgarbage("restart")
+      assert(ok, err)
+      return size
+    end
+    local socket, given
+    socket = setmetatable({ fd = function() return nil end, close = function() end }, { __index = {
+      read = function() return table.remove(given) or "" end,
+    } })
+    local unix_connect = core.unix_connect
+    core.unix_connect = function() return socket end
+    finally(function() core.unix_connect = unix_connect end)
+    local reader = assert(neap.unix.connect("anywhere"))
+    given = { ("\n"):rep(65536) }
+    assert.is_true(made(function()
+      for _ = 1, 65536 do assert(reader:read("*l") == "") end
+    end) < 4096)
+    given = { "\n" }
+    for i = 1, 50000 do given[i + 1] = "x" end
+    assert.is_true(made(function() assert(reader:read("*l") == ("x"):rep(50000)) end) < 4096)
+    given = { "!" }
+    for i = 1, 50000 do given[i + 1] = "x" end
+    assert.is_true(made(function() assert(reader:read(50001) == ("x"):rep(50000) .. "!") end) < 4096)
+    given = { "f\n\r\ng", "e", "a\r\nb\ncd" }
+    assert.same({ "a", "b", "cde", "f" }, { reader:read("*l"), reader:read("*l"), reader:read(3), reader:read("*l") })
+    assert.same({ "", "g" }, { reader:read("*l"), reader:read() })
+    assert.is_nil(reader:read())
+  end)
+
+  it("is collected when nobody has it any more, also when it was waited for", function()
+    web.run(function()
+      local listener = assert(neap.unix.listen(path))
+      local weak = setmetatable({}, { __mode = "k" })
+      for _ = 1, 100 do
+        local socket = assert(neap.unix.connect(path, 0.001))
+        assert.same({ nil, "timeout", "timeout" }, { socket:read("*l") })
+        weak[socket] = true
+        assert(listener:accept()):close()
+      end
+      for _ = 1, 3 do collectgarbage() end
+      local left = 0
+      for _ in pairs(weak) do left = left + 1 end
+      assert.is_true(left <= 2, left) -- the last one may still be in a register
+      listener:close()
+    end)
+  end)
+
+  it("goes on accepting when descriptors were short for a moment", function()
+    local program = folder .. "/short.lua"
+    helper.write_file(program, [[
+      local neap = require "neap"
+      neap.run(function()
+        local path, taken = arg[1], {}
+        local listener = assert(neap.unix.listen(path))
+        local client = assert(neap.unix.connect(path, 5))
+        local answer
+        neap.go(function()
+          local socket = assert(listener:accept(5))
+          assert(socket:write("here\n"))
+          local none, _, code = listener:accept()
+          answer = not none and code
+        end)
+        repeat
+          local file = io.open("/dev/null")
+          taken[#taken + 1] = file
+        until not file
+        neap.sleep(0.15)
+        for _, file in ipairs(taken) do file:close() end
+        print(client:read("*l"))
+        listener:close()
+        neap.sleep(0)
+        print(answer)
+      end)
+    ]])
+    local printed = helper.run(("ulimit -n 40; %s/neap run %s %s"):format(helper.quote(helper.build_dir),
+      helper.quote(program), helper.quote(path)))
+    assert.match("\nhere\nclosed\n", "\n" .. printed, 1, true)
+    local _, lines = printed:gsub("Too many open files: trying again", "")
+    assert.equal(1, lines, printed)
+  end)
+
   it("bounds how many sockets a loop watches", function()
     web.run(function()
       local listener = assert(core.unix_listen(path))
