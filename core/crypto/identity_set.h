@@ -12,6 +12,7 @@ struct identity_set {
     struct pool *pool;
     struct identity **list; /* in the order in which they were added */
     size_t count, capacity;
+    uint8_t digest[32];          /* of the leaves of the list, in its order */
     struct identity_name *names; /* of all of them, in order */
     size_t names_count, names_capacity;
     struct answered_identity *answered; /* LIMIT_ANSWERED_IDENTITIES, or NULL before the first */

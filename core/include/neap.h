@@ -611,7 +611,7 @@ NEAP_API bool neap_conn_is_draining(const neap_conn *conn);
 /** All over: nothing will be sent or taken; free it. */
 NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
 /** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). False before it is
- * established. */
+ * established, but of a server that reads early data. */
 NEAP_API bool neap_conn_is_resumed(const neap_conn *conn);
 /** The peer's certificates were verified but for dates, since the time was not known, and still is not. False before it is
  * established. */

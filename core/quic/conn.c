@@ -443,7 +443,7 @@ bool neap_conn_is_closed(const neap_conn *conn)
 
 bool neap_conn_is_resumed(const neap_conn *conn)
 {
-    return conn->is_resumed;
+    return conn->is_resumed || (conn->is_server && conn->early == NEAP_EARLY_ACCEPTED);
 }
 
 const char *neap_conn_group(const neap_conn *conn)

@@ -20,9 +20,9 @@ struct session {
     int64_t
         good_until; /* what it goes back to was authenticated once: a week after that, or with the certificate */
     uint32_t age_add;
-    uint8_t binding[32]; /* by what the server was known: its certificate's hash, or a client's roots and
-                        pins; or neap_psk_binding */
-    struct span psk;     /* as long as the suite's hash */
+    /* By what the two were known: neap_session_binding, neap_client_binding or neap_psk_binding. */
+    uint8_t binding[32];
+    struct span psk; /* as long as the suite's hash */
     struct span alpn, server_name;
     struct span psk_identity;       /* of the external key that it goes back to; empty: of a certificate */
     struct span ticket;             /* a client's; empty inside of a ticket */

@@ -273,6 +273,10 @@ void neap_tls_begin_taking(struct tls *tls);
 
 /* ---- client.c */
 
+/** What a client's sessions are bound to beside the server: its roots and pins, as the server was believed by them, and its own
+ * certificates, as the server may know it by one (tls.c). */
+void neap_client_binding(const struct tls_config *config, uint8_t out[32]);
+
 int neap_client_write_hello(struct tls *tls, struct failure *why);
 int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why);
 int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, struct failure *why);

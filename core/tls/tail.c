@@ -41,7 +41,7 @@ void neap_tls_begin_taking(struct tls *tls)
     if (!config->resumption || !config->store || name_size == 0 || !time_is_known(tls->wall_clock))
         return;
     /* Roots that were added meanwhile did not vouch for it, or did alone. */
-    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, binding);
+    neap_client_binding(config, binding);
     if (tls->psk_identity.size == 0 && memcmp(binding, tls->binding, sizeof binding) != 0)
         return;
     struct ticket_taker *taker =

@@ -193,7 +193,8 @@ static void offer_early(struct tls *tls, const struct session *session)
     memcpy(tls->alpn, session->alpn.data, session->alpn.size);
 }
 
-/* What was authenticated by the external key that the config has now, or else by its roots and pins. */
+/* What was authenticated by the external key that the config has now, or else by its roots and pins, for
+ * who it is itself. */
 static void take_session(struct tls *tls)
 {
     const struct tls_config *config = tls->config;
@@ -210,6 +211,18 @@ static void take_session(struct tls *tls)
                                         tls->wall_clock, &tls->was_offered);
 }
 
+void neap_client_binding(const struct tls_config *config, uint8_t out[32])
+{
+    uint8_t both[32 + 32];
+
+    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, out);
+    if (!config->identities || config->identities->count == 0)
+        return;
+    memcpy(both, out, 32);
+    memcpy(both + 32, config->identities->digest, 32);
+    neap_hash(HASH_SHA256, span_of(both, sizeof both), out);
+}
+
 /* A session with this server from the store: it is offered once, here. And the external key, always. */
 static void take_offer(struct tls *tls)
 {
@@ -217,7 +230,7 @@ static void take_offer(struct tls *tls)
     struct session session;
 
     tls->external = config->psks ? config->psks->first : NULL;
-    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, tls->binding);
+    neap_client_binding(config, tls->binding);
     if (!config->resumption || !config->store)
         return;
     take_session(tls);

@@ -99,7 +99,7 @@ static int core_certificate(lua_State *L)
     if (result != NEAP_OK)
         return neap_lua_error_text(L, result, "this is no certificate in DER");
     char *room = lua_newuserdata(L, TEXT_MOST);
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 13);
     set_name(L, certificate.subject, "subject", "subject_parts", room);
     set_name(L, certificate.issuer, "issuer", "issuer_parts", room);
     set_hex(L, "serial", certificate.serial.bytes, certificate.serial.size);
@@ -111,6 +111,8 @@ static int core_certificate(lua_State *L)
     lua_setfield(L, -2, "is_authority");
     set_hex(L, "sha256", certificate.sha256, sizeof certificate.sha256);
     set_hex(L, "public_key_sha256", certificate.public_key_sha256, sizeof certificate.public_key_sha256);
+    neap_lua_push_pin(L, certificate.public_key_sha256);
+    lua_setfield(L, -2, "pin");
     set_names(L, &certificate);
     return 1;
 }

@@ -360,7 +360,8 @@ function task.resolve(host, port, seconds) end
 ---@field is_authority boolean
 ---@field names { dns: string[], email: string[], uri: string[], ip: string[] } subject alternative names
 ---@field sha256 string of the certificate
----@field public_key_sha256 string of its public key: what pins are made of
+---@field public_key_sha256 string of its public key, in hex
+---@field pin string the same as the option `pins` takes it: sha256//BASE64
 ---@field der string
 ---@field chain neap.Certificate[] what the peer sent behind it; nothing in a resumed session
 

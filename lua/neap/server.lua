@@ -284,9 +284,9 @@ function Server:close()
   task.hold(-1)
 end
 
---- Reads what `cert`, `key`, `certs`, `ca`, `crl`, `pins` and `ticket_key_file` name again: handshakes from now on
--- have the new ones, connections go on. true; nil, message, code when something of it cannot be used, and then all of
--- the old stays. What `certificate` gave is asked for anew.
+--- Reads what `cert`, `key`, `certs`, `ca`, `client_ca`, `crl`, `pins` and `ticket_key_file` name again: handshakes
+-- from now on have the new ones, connections go on. true; nil, message, code when something of it cannot be used, and
+-- then all of the old stays. What `certificate` gave is asked for anew.
 function Server:reload_certs()
   if self.closed then return nil, "the server is closed", "closed" end
   return self._config:reload(self._given)

@@ -64,6 +64,7 @@ describe("a certificate's text", function()
     assert.matches("^sha256//", pin)
     local digest = helper.run(("printf %%s %s | base64 -d | od -An -tx1 -v"):format(pin:sub(9))):gsub("%s", "")
     assert.equal(digest, c.public_key_sha256)
+    assert.equal(pin, c.pin)
   end)
 
   it("is nothing of what is no certificate, whatever is cut or changed", function()

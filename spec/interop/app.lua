@@ -1,8 +1,8 @@
 --- The server that peers meet: POST /echo gives the body back while it comes.
---- neap run spec/interop/app.lua PORT CERT KEY
+--- neap run spec/interop/app.lua PORT CERT KEY [CLIENT_CA: it asks for certificates that lead there]
 local neap = require("neap")
 
-local port, cert, key = ...
+local port, cert, key, client_ca = ...
 local app = neap.app()
 
 app:post("/echo", function(req, res)
@@ -22,4 +22,10 @@ app:get("/resumed", function(req) return tostring(req.is_resumed) end)
 
 app:get("/early", function(req) return tostring(req.is_early) end)
 
-assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, early_data = true }))
+app:get("/who", function(req)
+  local who = req.client_cert
+  return ("%s, %s"):format(who and who.subject or "nobody", req.is_resumed and "resumed" or "full")
+end)
+
+assert(app:listen({ host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, early_data = true,
+  client_ca = client_ca, client_certificate = client_ca and "require" }))

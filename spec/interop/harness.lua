@@ -84,9 +84,12 @@ harness.end_all = leash.end_all
 
 --- A certificate authority and a certificate of it for localhost and the loopback addresses, made by openssl.
 function harness.make_certificates(dir)
-  local files = { ca = dir .. "/ca.pem", cert = dir .. "/cert.pem", key = dir .. "/key.pem", both = dir .. "/both.pem" }
+  local files = { ca = dir .. "/ca.pem", cert = dir .. "/cert.pem", key = dir .. "/key.pem", both = dir .. "/both.pem",
+    client_cert = dir .. "/client.pem", client_key = dir .. "/client.key" }
   helper.write_file(dir .. "/leaf.cnf", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n"
     .. "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
+  helper.write_file(dir .. "/client.cnf",
+    "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n")
   local d = quote(dir)
   shell(([[cd %s
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 30 \
@@ -95,7 +98,11 @@ function harness.make_certificates(dir)
       -subj /CN=localhost
     openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 14 -extfile leaf.cnf -out cert.pem
     cat cert.pem key.pem >both.pem
-    chmod 644 key.pem both.pem]]):format(d))
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout client.key -out client.csr \
+      -subj "/O=neap specs/CN=pump 7"
+    openssl x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 14 -extfile client.cnf \
+      -out client.pem
+    chmod 644 key.pem both.pem client.key]]):format(d))
   return files
 end
 

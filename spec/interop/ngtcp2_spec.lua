@@ -60,6 +60,25 @@ describe("gtlsclient", function()
     assert.same({ "false", "true", "true" }, come_again("resumed", "--disable-early-data"))
   end)
 
+  it("shows neap its certificate, by which it is known in its sessions too", function()
+    if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
+    local asking = peers.start_asking_neap(ctx)
+    local function visit(words)
+      local output = helper.run(("timeout 20 gtlsclient -q --exit-on-all-streams-close --download=%s %s 127.0.0.1 %d "
+        .. "https://localhost:%d/who"):format(dir, words, ctx.who_port, ctx.who_port))
+      local said = helper.read_file(dir .. "/who")
+      os.remove(dir .. "/who")
+      return said, output
+    end
+    local words = ("--cert=%s --key=%s --session-file=%s --tp-file=%s"):format(ctx.certs.client_cert,
+      ctx.certs.client_key, dir .. "/who-session", dir .. "/who-tp")
+    assert.equal("CN=pump 7,O=neap specs, full", visit(words))
+    assert.equal("CN=pump 7,O=neap specs, resumed", visit(words))
+    local said, output = visit("")
+    assert.equal("", said or "", output)
+    stop_ours(asking)
+  end)
+
   it("asks an application of neap by 0-RTT, which knows it", function()
     if not ours then return pending("needs gtlsclient: scripts/bootstrap --test") end
     assert.same({ "false", "true", "true" }, come_again("early", ""))
@@ -82,6 +101,29 @@ describe("gtlsclient", function()
     harness.stop(server)
     -- Of early data, and whether the request came so.
     assert.same({ "none false\n", "accepted true\n", "accepted true\n" }, answers)
+  end)
+end)
+
+describe("gtlsserver --verify-client", function()
+  it("is shown neap's certificate, and refuses neap without one", function()
+    if not helper.has_program("gtlsserver") then return pending("needs gtlsserver: scripts/bootstrap --test") end
+    local dir = helper.make_dir()
+    local ctx = peers.context(dir)
+    peers.choose_ports(ctx)
+    local processes = peers.start_asking_gtlsserver(ctx)
+    finally(function()
+      for _, process in ipairs(processes) do harness.stop(process) end
+      helper.remove_dir(dir)
+    end)
+    local function visit(words)
+      return helper.run(("timeout 20 %s get --ca %s %s %s"):format(ctx.neap, ctx.certs.ca, words,
+        "https://127.0.0.1:" .. ctx.port .. "/one"))
+    end
+    local words = ("--cert %s --key %s"):format(ctx.certs.client_cert, ctx.certs.client_key)
+    assert.same({ "x", 0 }, { visit(words) })
+    local output, status = visit("")
+    assert.equal(1, status, output)
+    assert.matches("certificate_required", output)
   end)
 end)
 

@@ -400,6 +400,19 @@ function peers.context(dir, in_root)
 end
 
 --- Gives a server peer its ports, so that its start() can be called.
+--- A server of ours that takes clients with certificates of the specs' root alone; its port is ctx.who_port.
+function peers.start_asking_neap(ctx)
+  ctx.who_port = harness.free_port()
+  return { harness.start(("%s run %s/spec/interop/app.lua %d %s %s %s"):format(ctx.neap, helper.source_dir,
+    ctx.who_port, ctx.certs.cert, ctx.certs.key, ctx.certs.ca),
+    { dir = ctx.dir, name = "neap-who", port = ctx.who_port }) }
+end
+
+--- gtlsserver that asks for a certificate; it takes any, and refuses who has none.
+function peers.start_asking_gtlsserver(ctx)
+  return start_gtlsserver("--verify-client")(ctx)
+end
+
 function peers.choose_ports(ctx)
   ctx.port = harness.free_port()
   ctx.backend_port = harness.free_port()

@@ -2,7 +2,8 @@
 """A TLS 1.3 peer of Python's ssl module: records_peer.py server|client PORT CERT KEY CA [option=value ...].
 
 It echoes one line, as often as it is connected to (server); a client sends "ping" and wants "pong", `times` times, and
-says "resumed" where it was. Options: group, times, client_cert (a server asks for one: "required" or not)."""
+says "resumed" where it was. Options: group, times, client_cert (a server asks for one: "required" or not),
+shows (a client has the certificate)."""
 import socket
 import ssl
 import sys
@@ -19,7 +20,7 @@ context.set_alpn_protocols(["h3"])
 context.load_verify_locations(ca)
 if "group" in options:
     context.set_ecdh_curve(options["group"])
-if is_server:
+if is_server or "shows" in options:
     context.load_cert_chain(certificate, key)
 if is_server and "client_cert" in options:
     context.verify_mode = ssl.CERT_REQUIRED if options["client_cert"] == "required" else ssl.CERT_OPTIONAL

@@ -26,11 +26,12 @@ function programs.close() helper.remove_dir(dir) end
 
 --- A peer starts a server: serve(options) → process, port; and a client of a port: ask(port, options) → process.
 --- Options: certificate (a name of the fixtures), group, suite (rows of records_spec), wants_client ("optional",
---- "required"), times, keeps and resumes (a session), early_data (of its tickets), psk ({ identity, key in
---- hexadecimal }), staple (a file with an OCSP response that a server shows; where a client of GnuTLS puts what came),
---- status (a client of openssl asks for one), compresses (a server of openssl's, its certificate). answer(line) is what
---- its server says to a line; ask_twice(port, first, second) has its client come twice, for which first and second are
---- called with the process (and whether the client says nothing) and give it back.
+--- "required"), shows (a client the certificate of that name in the fixtures), times, keeps and resumes (a session),
+--- early_data (of its tickets), psk ({ identity, key in hexadecimal }), staple (a file with an OCSP response that a
+--- server shows; where a client of GnuTLS puts what came), status (a client of openssl asks for one), compresses (a
+--- server of openssl's, its certificate). answer(line) is what its server says to a line; ask_twice(port, first,
+--- second) has its client come twice, for which first and second are called with the process (and whether the client
+--- says nothing) and give it back.
 local peers = {}
 programs.peers = peers
 
@@ -92,6 +93,10 @@ local function openssl_peer(program)
   function peer.ask(port, options)
     local session = ("%s/%d.session"):format(dir, port)
     local kept = options.keeps and "-sess_out " .. session or options.resumes and "-sess_in " .. session or ""
+    if options.shows then
+      local certificate, key = files(options.shows)
+      kept = ("%s -cert %s -cert_chain %s -key %s"):format(kept, certificate, certificate, key)
+    end
     return start("sh -c " .. quote(("echo ping | %s s_client -connect 127.0.0.1:%d -servername example.test "
       .. "-no_middlebox -verify_return_error -ign_eof %s %s %s"):format(program, port, words(options), kept,
       options.status and "-status" or "")))
@@ -146,6 +151,7 @@ function gnutls.ask(port, options)
   local input = ("%s/%d.input"):format(dir, math.random(1e9))
   local words = gnutls_words(options) .. (options.resumes and " --resume --waitresumption" or "")
   if options.staple then words = words .. " --save-ocsp " .. options.staple end
+  if options.shows then words = ("%s --x509certfile %s --x509keyfile %s"):format(words, files(options.shows)) end
   local proof = ("--verify-hostname example.test --x509cafile %s/ca.pem"):format(dir)
   if options.psk then proof = ("--pskusername %s --pskkey %s"):format(quote(options.psk[1]), options.psk[2]) end
   return start("sh -c " .. quote(("mkfifo %s; exec 3<>%s; echo ping >&3; exec gnutls-cli --port %d "
@@ -167,6 +173,7 @@ local function python_call(role, port, name, options)
   local words = { "times=" .. (options.times or 1) }
   if options.group then table.insert(words, "group=" .. options.group.python) end
   if options.wants_client then table.insert(words, "client_cert=" .. options.wants_client) end
+  if options.shows then table.insert(words, "shows=yes") end
   return start(("python3 %s/spec/interop/records_peer.py %s %d %s %s %s/ca.pem %s"):format(
     helper.source_dir, role, port, certificate, key, dir, table.concat(words, " ")))
 end
@@ -179,7 +186,7 @@ end
 function python.answer(line) return line:upper() end
 python.is_resumed = "resumed"
 
-function python.ask(port, options) return python_call("client", port, "client", options) end
+function python.ask(port, options) return python_call("client", port, options.shows or "client", options) end
 
 function python.ask_twice(port, first, second)
   programs.check_ended(second(first(python.ask(port, { times = 2 }))), "pong")

@@ -9,6 +9,7 @@ local records = require("spec.support.records")
 local check_ended, client_config, server_config = programs.check_ended, programs.client_config, programs.server_config
 local meet_client, meet_server = programs.meet_client, programs.meet_server
 local log_of, must = programs.log_of, programs.must
+local REQUEST, REQUIRE = 1, 2
 local GROUPS = {
   { number = fixtures.GROUPS.X25519, openssl = "X25519", gnutls = "X25519", python = "X25519" },
   { number = fixtures.GROUPS.P256, openssl = "P-256", gnutls = "SECP256R1", python = "prime256v1" },
@@ -118,6 +119,18 @@ for name, peer in pairs(programs.peers) do
       assert.is_nil(heard)
       assert.equal(116, failure.alert, log_of(process)) -- certificate_required
     end)
+
+    for _, kind in ipairs({ "client", "clientdeep", "clientrsa", "clientp384" }) do
+      they_serve("wants a certificate and gets ours, of kind " .. kind, { wants_client = "required" },
+        { certificate = kind }, function() end)
+
+      they_ask("shows us a certificate of kind " .. kind, { shows = kind }, { ask = REQUIRE },
+        -- The common name of the leaf; some programs send the root as well.
+        function(info) assert.is_not_nil(info.certificate:find("\12" .. string.char(#kind) .. kind, 1, true)) end)
+    end
+
+    they_ask("shows us none where we only ask for one", {}, { ask = REQUEST },
+      function(info) assert.equal(0, info.certificates) end)
 
     -- Two connections of theirs, one after the other, to two configs of ours: whether the second was resumed.
     local function ask_twice(one, two)

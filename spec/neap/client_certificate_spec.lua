@@ -1,6 +1,8 @@
 -- Mutual TLS as handlers and clients see it.
 local neap = require "neap"
 local core = require "neap.core"
+local helper = require "spec.helper"
+local program = require "support.program"
 local web = require "support.web"
 local Authority = require "crypto.authority"
 
@@ -156,6 +158,108 @@ describe("a server that asks for certificates", function()
       options.client_ca, options.verify_client = nil, function() return true end
       assert.error_matches(function() neap.app():listen(options) end, "'verify_client' needs 'client_certificate'")
     end)
+  end)
+
+  it("refuses clients that a revocation list names", function()
+    local lists = { authority:crl { issuer = "works" }, authority:crl { issuer = "line", revoked = { "pump" } } }
+    web.with_app(build, function(_, url)
+      local c = client(device)
+      local r, message = c:get(url .. "/")
+      assert.is_nil(r)
+      assert.matches("certificate_revoked", message)
+      c:close()
+    end, { client_certificate = "require", client_ca = root.pem, crl = lists })
+    web.with_app(build, function(_, url)
+      local c = client(device)
+      assert.equal("pump 7", assert(assert(c:get(url .. "/")):json()).cn)
+      c:close()
+    end, { client_certificate = "require", client_ca = root.pem, crl = lists[1] })
+  end)
+
+  it("reads roots and revocation lists again, and then takes no session of before", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    local ca, crl = dir .. "/ca.pem", dir .. "/list.crl"
+    helper.write_file(ca, root.pem)
+    helper.write_file(crl, authority:crl { issuer = "line" })
+    web.with_app(build, function(_, url, listener)
+      local function visit()
+        local c = client(device, { session_file = dir .. "/sessions" })
+        local r, message = c:get(url .. "/")
+        local said = r and r:json().is_resumed
+        c:close()
+        if r then return said end
+        return message
+      end
+      assert.is_false(visit())
+      assert.is_true(visit())
+      assert.is_true(listener:reload_certs()) -- all is as it was
+      assert.is_true(visit())
+      helper.write_file(crl, authority:crl { issuer = "line", revoked = { "pump" } })
+      assert.is_true(visit())
+      assert.is_true(listener:reload_certs())
+      assert.matches("certificate_revoked", visit())
+      helper.write_file(crl, authority:crl { issuer = "line" })
+      helper.write_file(ca, authority.made.stranger.pem)
+      assert.is_true(listener:reload_certs())
+      assert.matches("unknown_ca", visit())
+      helper.write_file(ca, "no certificate")
+      local ok, message = listener:reload_certs()
+      assert.is_nil(ok)
+      assert.matches("ca.pem", message, 1, true)
+      assert.matches("unknown_ca", visit())
+      helper.write_file(ca, root.pem)
+      assert.is_true(listener:reload_certs())
+      assert.is_false(visit())
+    end, { client_certificate = "require", client_ca = ca, crl = crl })
+  end)
+
+  it("is nobody's who goes on from another's session: a client's sessions are those of its certificates", function()
+    local dir = helper.make_dir()
+    finally(function() helper.remove_dir(dir) end)
+    with("request", function(_, url)
+      local function visit(who)
+        local c = client(who, { session_file = dir .. "/sessions" })
+        local said = assert(assert(c:get(url .. "/")):body())
+        c:close()
+        return said:match('"cn":"([^"]*)"') or said, said:find('"is_resumed":true', 1, true) ~= nil
+      end
+      assert.same({ "pump 7", false }, { visit(device) })
+      assert.same({ "pump 7", true }, { visit(device) })
+      assert.same({ "nobody", false }, { visit(nil) })
+      assert.same({ "pump 7", true }, { visit(device) })
+    end)
+  end)
+
+  it("is shown one by `neap get`, which says what the server shows", function()
+    local dir = helper.make_dir()
+    helper.write_file(dir .. "/ca.pem", root.pem)
+    helper.write_file(dir .. "/pump.pem", device.pem)
+    helper.write_file(dir .. "/pump.key", device.key)
+    helper.write_file(dir .. "/app.lua", ([[
+      local app = require("neap").app()
+      app:get("/", function(req) return req.client_cert.subject end)
+      assert(app:listen { host = "127.0.0.1", port = 0, client_certificate = "require", client_ca = "%s/ca.pem" })
+    ]]):format(dir))
+    local server = program.start(("run %s/app.lua"):format(dir))
+    finally(function()
+      server:stop()
+      helper.remove_dir(dir)
+    end)
+    local function get(words)
+      return helper.run(("%s get -s -k %s %s"):format(program.neap, words:gsub("DIR", dir), server.url))
+    end
+    assert.same({ "CN=pump 7,O=Works", 0 }, { get("--cert DIR/pump.pem --key DIR/pump.key") })
+    local told = get("-v --cert DIR/pump.pem --key DIR/pump.key")
+    local pin = told:match("\n%* certificate of CN=[^\n]+, until %d%d%d%d%-%d%d%-%d%d, pin (sha256//[%w+/]+=)\n")
+    assert.is_string(pin, told)
+    assert.same({ "CN=pump 7,O=Works", 0 }, { get("--pin " .. pin .. " --cert DIR/pump.pem --key DIR/pump.key") })
+    for words, what in pairs { [""] = "certificate_required", ["--cert DIR/pump.pem"] = "go together",
+      ["--cert DIR/ca.pem --key DIR/pump.key"] = "does not fit", ["--cert DIR/none --key DIR/pump.key"] = "none" } do
+      local output, status = get(words)
+      assert.is_true(status > 0, output)
+      assert.matches(what, output, 1, true)
+    end
   end)
 
   it("speaks raw QUIC as well, where a client may keep what the server showed", function()

@@ -66,6 +66,19 @@ describe("a request that may be early", function()
     assert.same({ "GET true ", "GET false " }, seen)
   end)
 
+  it("is of a resumed session, as its handler sees", function()
+    local seen
+    with_early(function(app)
+      app:get("/a", function(req)
+        seen = { req.is_early, req.is_resumed }
+        return ""
+      end)
+    end, function(client, url)
+      assert(client:get(url .. "/a", { early = true })):body()
+      assert.same({ true, true }, seen)
+    end)
+  end)
+
   it("has others beside it, with those that may not", function()
     local seen = {}
     with_early(function(app)

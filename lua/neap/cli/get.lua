@@ -1,4 +1,5 @@
 --- `neap get URL`: fetch over HTTP/3.
+local certificate = require "neap.certificate"
 local core = require "neap.core"
 local url = require "neap.url"
 
@@ -99,6 +100,11 @@ local function tell(response, address, found)
     ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
     ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
     found.early and ", 0-RTT " .. EARLY[conn:early()] or "", "\n")
+  local shown = certificate.of_peer(conn) -- not in a resumed session
+  if shown then
+    err:write("* certificate of ", shown.subject, ", until ", os.date("!%Y-%m-%d", shown.not_after),
+      ", pin ", shown.pin, "\n")
+  end
   err:write("< HTTP/3 ", response.status, "\n")
   for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
   err:write("<\n")
@@ -279,6 +285,7 @@ function get.main(cli, args)
     local neap = require "neap"
     local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins, psk = psk,
       session_file = found.sessions, early_data = found.early, cert = found.cert, key = found.key,
+      keep_certificates = found.verbose,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
     found.conns = {}
