@@ -58,6 +58,25 @@ describe("a server that asks for a certificate", function()
     assert.equal(0, server:memory().live)
   end)
 
+  it("takes one whatever its dates are without a clock, and ends when there is one that they do not fit", function()
+    for late, code in pairs({ [20] = false, [40] = 0x100 + 45 }) do -- the certificate is for a month
+      local client, server = configs({ ask = REQUIRE, shows = device })
+      server:clock(-1)
+      local p = net.pair({ client_config = client, server_config = server }):handshake()
+      assert.is_true(p.server:info().has_unchecked_dates)
+      assert.equal(1, #p.server:certificates())
+      server:clock(1800000000 + late * 86400)
+      p:settle(1100 * MS)
+      assert.is_false(p.server:info().has_unchecked_dates)
+      assert.equal(code and "local" or "none", p.server:info().by)
+      if code then assert.equal(code, p.server:info().code) end
+      p:free()
+      client:free()
+      server:free()
+      assert.equal(0, server:memory().live)
+    end
+  end)
+
   it("refuses one without, and one of others", function()
     for code, options in pairs({
       [CERTIFICATE_REQUIRED] = { ask = REQUIRE },
