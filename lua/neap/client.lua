@@ -669,6 +669,7 @@ local made = setmetatable({}, { __mode = "k" })
 -- read is told by each request, which tries again.
 function client.new(given)
   local self, config = options.split(given, OWN, 2)
+  options.of_role("client", config, 2)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
   local ok, made_config = pcall(core.config, config)

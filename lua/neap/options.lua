@@ -31,6 +31,39 @@ options.MATERIAL = {
   { "wall_clock", "seconds since 1970, fixed: for simulations only" },
 }
 
+-- What one role alone looks at. Given to the other it would do nothing, although somebody may think that it protects.
+local ONLY = {
+  client = {
+    "ca", "pins", "verify_peer", "verify_server", "ocsp", "ocsp_required",
+  },
+  server = {
+    "client_ca", "client_certificate", "verify_client", "certificate", "certificate_ttl", "ocsp_file", "strike_file",
+    "strike_entries", "ticket_key_file", "ticket_lifetime", "retry", "handshake_rate", "max_connections",
+  },
+}
+
+local ROLE = {} -- name → the role that it is for
+for role, names in pairs(ONLY) do
+  for _, name in ipairs(names) do ROLE[name] = role end
+end
+
+local INSTEAD = { -- of the other role's
+  ca = "a server checks its clients by `client_ca`", verify_server = "a server has `verify_client`",
+  verify_peer = "a server has `client_certificate`", client_ca = "a client checks servers by `ca`",
+  verify_client = "a client has `verify_server`",
+}
+
+--- Refuses, at the caller's level, options of a config that only the other role looks at. `role`: "client" or "server".
+function options.of_role(role, config, level)
+  for name in pairs(config) do
+    local other = ROLE[name]
+    if other and other ~= role then
+      local instead = INSTEAD[name]
+      error(("option '%s' is a %s's%s"):format(name, other, instead and ": " .. instead or ""), level + 1)
+    end
+  end
+end
+
 --- What an option of core.options() is when nobody sets it, in words: its default, or what it follows then.
 function options.preset(option)
   local followed = option.text:match("not set: (.*)$")

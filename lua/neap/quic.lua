@@ -525,8 +525,9 @@ local CONNECT = {
   read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
 }
 
-local function prepare(given, rows)
+local function prepare(role, given, rows)
   local own, config = options.split(given, rows, 3)
+  options.of_role(role, config, 3)
   if config.alpn == nil then error("raw QUIC needs alpn = { \"name\" }", 3) end
   if type(config.alpn) == "string" then config.alpn = { config.alpn } end
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
@@ -561,7 +562,7 @@ end
 --- Listens for connections: `host`, `port` (4433; 0: any), `alpn`, and every option of a config.
 -- Without a certificate the development one is used. nil, message, code when it cannot.
 function quic.listen(given)
-  local listener, message, code = listen(prepare(given, LISTEN))
+  local listener, message, code = listen(prepare("server", given, LISTEN))
   if not listener then task.not_listening(message) end
   return listener, message, code
 end
@@ -671,7 +672,7 @@ end
 -- is to be sent anew, on others. nil, message, code when it fails.
 function quic.connect(address, given)
   if type(address) ~= "string" then error("connect takes \"host:port\", not a " .. type(address), 2) end
-  local own, config = prepare(given, CONNECT)
+  local own, config = prepare("client", given, CONNECT)
   local host, port = address:match("^%[([^%]]+)%]:(%d+)$")
   if not host then host, port = address:match("^([^:]+):(%d+)$") end
   if not host then return nil, "not host:port: " .. address, "argument" end

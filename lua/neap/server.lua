@@ -181,6 +181,7 @@ end
 -- for cert and key. Returns the server; nil, message, code when the port is in use, the certificate bad, ….
 function server.listen(app, given)
   local mine, config = options.split(given, OWN, 2)
+  options.of_role("server", config, 2)
   local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout }
   local endpoint, made, code = prepare(mine, config, settings)
   if not endpoint then

@@ -173,7 +173,8 @@ describe("a server's certificates", function()
     end)
 
     it("leak nothing, however often", function()
-      serve({ cert = dir .. "/cert.pem", key = dir .. "/key.pem", ca = roots, crl = ca:crl { issuer = "root" } },
+      serve({ cert = dir .. "/cert.pem", key = dir .. "/key.pem", client_ca = roots,
+        client_certificate = "request", crl = ca:crl { issuer = "root" } },
         function(_, listener)
           assert(listener:reload_certs())
           local used = listener._config:memory().used

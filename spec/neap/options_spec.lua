@@ -48,6 +48,36 @@ describe("an option that is not what it must be", function()
     end
   end)
 
+  it("is refused where only the other role looks at it", function()
+    local quic = require "neap.quic"
+    for name, given in pairs {
+      ca = { ca = "x" }, pins = { pins = ("0"):rep(64) }, verify_peer = { verify_peer = true },
+      verify_server = { verify_server = function() return false end }, ocsp_required = { ocsp_required = true },
+    } do
+      for who, listen in pairs {
+        app = function(o) assert(APP:listen(o)) end, quic = function(o) assert(quic.listen(o)) end,
+      } do
+        given.port, given.alpn = 0, "t"
+        local ok, err = pcall(listen, given)
+        assert.is_false(ok, who .. " " .. name)
+        assert.matches("options_spec.lua:%d+: option '" .. name .. "' is a client's", err)
+      end
+    end
+    for name, given in pairs {
+      client_ca = { client_ca = "x" }, strike_file = { strike_file = "x" }, ocsp_file = { ocsp_file = "x" },
+      certificate = { certificate = function() end }, verify_client = { verify_client = function() return true end },
+    } do
+      for who, connect in pairs {
+        client = function(o) neap.client(o) end, quic = function(o) assert(quic.connect("127.0.0.1:1", o)) end,
+      } do
+        given.alpn = "t"
+        local ok, err = pcall(connect, given)
+        assert.is_false(ok, who .. " " .. name)
+        assert.matches("options_spec.lua:%d+: option '" .. name .. "' is a server's", err)
+      end
+    end
+  end)
+
   it("is refused by a request", function()
     local client = neap.client()
     neap.run(function()
