@@ -13,12 +13,12 @@ local Session = require "neap.session"
 local session_file = require "neap.session_file"
 local task = require "neap.task"
 local url = require "neap.url"
+local Winners = require "neap.winners"
 
 local exchange_methods = Session.exchange_methods
 local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
 
 local H3_NO_ERROR = 0x100
-local WINNERS = 256 -- servers of which the address that answered last is remembered
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
@@ -64,7 +64,7 @@ local function load_sessions(self)
   self._loaded, self._known = self._config, nil
   if not self.session_file then return end
   local message
-  self._known, message = session_file.load(self.session_file, self._config)
+  self._known, message = session_file.load(self.session_file, self._config, self._winners)
   if not self._known then log.warn(message) end
 end
 
@@ -72,7 +72,7 @@ end
 local function save_sessions(self)
   if not self._known then return end
   local message
-  self._known, message = session_file.save(self.session_file, self._config, self._known)
+  self._known, message = session_file.save(self.session_file, self._config, self._known, self._winners)
   if not self._known then log.warn("TLS sessions are not kept: " .. message) end
 end
 
@@ -140,25 +140,6 @@ local function start_attempt(self, key, name, address)
   return attempt
 end
 
--- The address that answered last goes first (RFC 8305 §4): it need not wait for one that is silent, nor lose a TLS
--- session to it.
-local function winner_first(self, key, addresses)
-  local winner = self._winners[key]
-  local list = {}
-  for _, address in ipairs(addresses) do
-    if address == winner then table.insert(list, 1, address) else list[#list + 1] = address end
-  end
-  return list
-end
-
-local function note_winner(self, key, address)
-  if not self._winners[key] then
-    if self._winner_count == WINNERS then self._winners, self._winner_count = {}, 0 end
-    self._winner_count = self._winner_count + 1
-  end
-  self._winners[key] = address
-end
-
 -- Alerts about a peer's certificate (RFC 8446 §6.2) as codes of a close (RFC 9001 §4.8).
 local CERTIFICATE = { [0x12a] = true, [0x12b] = true, [0x12c] = true, [0x12d] = true, [0x12e] = true, [0x130] = true }
 
@@ -171,7 +152,8 @@ end
 -- the first that answers wins (RFC 8305), also when its answer is a certificate that we refuse. `on_start(attempt)` is
 -- called for each that is tried.
 local function race(self, key, name, addresses, timeout, on_start)
-  addresses = winner_first(self, key, addresses)
+  local first = addresses[1]
+  addresses = self._winners:order(key, addresses)
   local deadline = core.now() + timeout
   local endpoint = self._endpoint
   local running, next_address, failure = {}, 1, nil
@@ -215,7 +197,7 @@ local function race(self, key, name, addresses, timeout, on_start)
           return nil, failure[1], failure[2]
         end
       elseif attempt then
-        note_winner(self, key, attempt.address)
+        self._winners:note(key, attempt.address, first)
         return finish(attempt)
       end
     end
@@ -676,7 +658,7 @@ function client.new(given)
   if not ok then error(made_config, 2) end
   self._options, self._config = config, made_config
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
-  self._winners, self._winner_count = {}, 0
+  self._winners = Winners.new()
   made[self] = true
   return setmetatable(self, Client)
 end

@@ -1,10 +1,13 @@
 --- TLS sessions of clients in a file: what is there, and what is put there. Several programs may have the same one.
+--- Before the sessions, where there are such, the addresses that answered where others were silent: a session whose offer
+--- goes to a silent one is lost, and some servers give only one.
 local core = require "neap.core"
 
 local session_file = {}
 
 local KIND = "neap sessions " -- the beginning of every such file
 local MARK = KIND .. "1\n"    -- and of those that this version reads; see core/tls/sessions.c
+local MARK_ADDRESSES = KIND .. "2\n" -- then lines, see winners.lua, an empty one, and the whole from the other mark on
 local PIECE = 65536
 
 local function left_alone(path, why)
@@ -41,6 +44,14 @@ local function look(path)
   return target, bytes
 end
 
+-- The lines of addresses in a file's bytes, and the bytes of its sessions.
+local function split(bytes)
+  if bytes:sub(1, #MARK_ADDRESSES) ~= MARK_ADDRESSES then return "", bytes end
+  local past = bytes:find("\n\n", #MARK_ADDRESSES, true)
+  if not past then return "", "" end
+  return bytes:sub(#MARK_ADDRESSES + 1, past), bytes:sub(past + 2)
+end
+
 -- The sessions of a file's bytes, each with its server, in a list and as a set. They end where it is cut off.
 local function records(bytes)
   local list, set = {}, {}
@@ -57,29 +68,35 @@ local function records(bytes)
   end
 end
 
---- Puts what the file has into a config: what is known of the file, for save. A file that is cut off is as good as
--- none: the next handshake is a full one. nil, message for one that is not ours.
-function session_file.load(path, config)
+--- Puts what the file has into a config and a table of winners: what is known of the file, for save. A file that is cut
+-- off is as good as none: the next handshake is a full one. nil, message for one that is not ours.
+function session_file.load(path, config, winners)
   local target, bytes = look(path)
   if not target then return nil, bytes end
-  config:load_sessions(bytes)
-  return select(2, records(bytes))
+  local addresses, sessions = split(bytes)
+  config:load_sessions(sessions)
+  winners:read(addresses)
+  return select(2, records(sessions))
 end
 
 --- Writes a config's sessions, for its owner alone: who has them can read what a resumed connection sends first. What
 -- others have put there since is kept, as far as a config keeps so many; what was `known` and is gone was used. What is
 -- known now; nil, message when nothing was written.
-function session_file.save(path, config, known)
+function session_file.save(path, config, known, winners)
   local target, bytes = look(path)
   if not target then return nil, bytes end
+  local addresses, theirs = split(bytes)
   local others = {}
-  for _, one in ipairs((records(bytes))) do
+  for _, one in ipairs((records(theirs))) do
     if not known[one] then others[#others + 1] = one end
   end
   if #others > 0 then config:load_sessions(MARK .. table.concat(others)) end
   local saved = config:save_sessions()
-  if saved ~= bytes then
-    local ok, message = core.write_file(target, saved, 384)
+  winners:read(addresses)
+  addresses = winners:text()
+  local whole = addresses == "" and saved or MARK_ADDRESSES .. addresses .. "\n" .. saved
+  if whole ~= bytes then
+    local ok, message = core.write_file(target, whole, 384)
     if not ok then return nil, message end
   end
   return select(2, records(saved))

@@ -169,6 +169,39 @@ describe("a client that comes again", function()
     end)
   end)
 
+  it("leaves that address in the file of its sessions too, for who comes after it", function()
+    local file = folder .. "/addresses"
+    web.with_app(build, function(_, url)
+      local silent = assert(require("neap.core").udp())
+      assert(silent:bind("127.0.0.1:0"))
+      local resolve = neap.task.resolve
+      finally(function() neap.task.resolve = resolve end)
+      local answering = url:match("//(.*)")
+      local order = { silent:address(), answering }
+      neap.task.resolve = function() return order end
+      local function visit()
+        local client = neap.client { ca = web.identity().cert, session_file = file }
+        local answer = ask(client, "https://localhost")
+        client:close()
+        local came = 0
+        while silent:recvfrom(0) do came = came + 1 end
+        return answer, came > 0
+      end
+      assert.same({ false, true }, { visit() })
+      for _ = 1, 3 do assert.same({ true, false }, { visit() }) end
+      assert.truthy(helper.read_file(file):find("\nlocalhost " .. answering .. "\n", 1, true))
+      -- Who is the first of the addresses needs no line, and one that is none of them any more changes nothing.
+      order = { answering, silent:address() }
+      assert.same({ true, false }, { visit() })
+      assert.is_nil(helper.read_file(file):find(answering, 1, true))
+      order = { silent:address(), answering }
+      assert.same({ true, true }, { visit() })
+      order = { answering }
+      assert.same({ true, false }, { visit() })
+      silent:close()
+    end)
+  end)
+
   it("and does not want it has a full handshake", function()
     web.with_app(build, function(_, url)
       local client = neap.client { ca = web.identity().cert, resumption = false }
