@@ -1,6 +1,6 @@
 --- TLS sessions of clients in a file: what is there, and what is put there. Several programs may have the same one.
---- Before the sessions, where there are such, the addresses that answered where others were silent: a session whose offer
---- goes to a silent one is lost, and some servers give only one.
+--- Before the sessions, where there are such, the addresses that answered where others were silent: a session that is
+--- offered to a silent one is lost, and some servers give only one.
 local core = require "neap.core"
 
 local session_file = {}

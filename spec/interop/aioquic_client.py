@@ -1,11 +1,13 @@
 """An HTTP/3 client on aioquic: fetches all paths at once on one connection.
 
-aioquic_client.py --ca FILE [--method M] [--data FILE] [--out DIR] HOST PORT PATH...
-Prints "STATUS SIZE PATH" for each response; --out saves each body under the last component of its path.
+aioquic_client.py --ca FILE [--method M] [--data FILE] [--out DIR] [--session FILE [--early]] HOST PORT PATH...
+Prints "STATUS SIZE PATH" for each response; --out saves each body under the last component of its path. --session resumes
+what is in the file and keeps the newest session there; --early asks without waiting for the handshake, by 0-RTT.
 """
 import argparse
 import asyncio
 import os
+import pickle
 import sys
 
 from aioquic.asyncio.client import connect
@@ -84,9 +86,29 @@ async def main(options):
         with open(options.data, "rb") as file:
             data = file.read()
     authority = f"localhost:{options.port}"
-    async with connect(options.host, options.port, configuration=configuration, create_protocol=Client) as client:
+    knows_session = options.session is not None and os.path.exists(options.session)
+    if knows_session:
+        with open(options.session, "rb") as file:
+            configuration.session_ticket = pickle.load(file)
+    has_ticket = asyncio.Event()
+
+    def keep(ticket):
+        with open(options.session, "wb") as file:
+            pickle.dump(ticket, file)
+        has_ticket.set()
+
+    async with connect(
+        options.host,
+        options.port,
+        configuration=configuration,
+        create_protocol=Client,
+        session_ticket_handler=keep if options.session else None,
+        wait_connected=not (options.early and knows_session),
+    ) as client:
         futures = [client.request(options.method, authority, path, data) for path in options.paths]
         results = await asyncio.wait_for(asyncio.gather(*futures), options.seconds)
+        if options.session and not knows_session:
+            await asyncio.wait_for(has_ticket.wait(), options.seconds)
     for path, (status, body) in zip(options.paths, results):
         print(status, len(body), path)
         if options.out:
@@ -99,6 +121,8 @@ parser.add_argument("--ca", required=True)
 parser.add_argument("--method", default="GET")
 parser.add_argument("--data")
 parser.add_argument("--out")
+parser.add_argument("--session")
+parser.add_argument("--early", action="store_true")
 parser.add_argument("--seconds", type=float, default=280)
 parser.add_argument("host")
 parser.add_argument("port", type=int)

@@ -1,4 +1,5 @@
-"""An HTTP/3 server on aioquic: files of a folder (GET, HEAD), and POST /echo gives the body back.
+"""An HTTP/3 server on aioquic: files of a folder (GET, HEAD), and POST /echo gives the body back. It gives
+tickets, each of which is good once, and takes early data.
 
 aioquic_server.py [--retry] HOST PORT KEY CERT DIR
 """
@@ -62,7 +63,16 @@ async def main(options):
     configuration.max_data = 32 * 1024 * 1024
     configuration.max_stream_data = 16 * 1024 * 1024
     Server.root = options.dir
-    await serve(options.host, options.port, configuration=configuration, create_protocol=Server, retry=options.retry)
+    sessions = {}
+    await serve(
+        options.host,
+        options.port,
+        configuration=configuration,
+        create_protocol=Server,
+        retry=options.retry,
+        session_ticket_handler=lambda ticket: sessions.__setitem__(ticket.ticket, ticket),
+        session_ticket_fetcher=lambda label: sessions.pop(label, None),
+    )
     await asyncio.Future()
 
 

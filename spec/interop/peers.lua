@@ -13,7 +13,8 @@ local quote = helper.quote
 
 --- The cases, in the order of the table.
 peers.cases = {
-  "handshake", "GET 0 B", "GET 1 B", "GET 1 MB", "GET 100 MB", "POST 10 MB", "HEAD", "404", "100 parallel",
+  "handshake", "GET 0 B", "GET 1 B", "GET 1 MB", "GET 100 MB", "POST 10 MB", "HEAD", "404", "100 parallel", "resumed",
+  "0-RTT",
 }
 
 --- The handshake is seen by a small page, where a peer can fetch pages. gtlsserver answers a path that is a number with
@@ -49,8 +50,23 @@ local function parallel_paths()
   return paths
 end
 
+--- Three visits with one session file: what each saw, which has to be nothing at first and then what was wanted.
+local function check_visits(ctx, visit)
+  local session = fresh(ctx) .. "/session"
+  for index = 1, 3 do
+    local seen, why = visit(session)
+    if seen == nil then return nil, why end
+    if seen ~= (index > 1) then return nil, ("visit %d: %s\n%s"):format(index, tostring(seen), tostring(why)) end
+  end
+  return true
+end
+
+--- What our program answers to /resumed and /early.
+local ANSWERS = { ["true"] = true, ["false"] = false }
+
 --- Cases of a client from its functions: fetch(ctx, paths, dir), post(ctx, file, path), head(ctx, path) → its output,
---- status(ctx, path) → the status.
+--- status(ctx, path) → the status; where it keeps sessions, again(ctx, path, dir, session, is_early): fetches a page of
+--- our program with the session of a file, in early data or not.
 local function client_cases(client)
   local cases = {}
   for name, path in pairs(downloads) do
@@ -83,6 +99,17 @@ local function client_cases(client)
     local status, why = client.status(ctx, "no/such/file")
     if status ~= "404" then return nil, "status " .. tostring(status) .. " " .. tostring(why) end
     return true
+  end
+  if not client.again then return cases end
+  for case, path in pairs({ resumed = "resumed", ["0-RTT"] = "early" }) do
+    cases[case] = function(ctx)
+      return check_visits(ctx, function(session)
+        local dir = session:match("^(.*)/")
+        local ok, why = client.again(ctx, path, dir, session, case == "0-RTT")
+        if not ok then return nil, why end
+        return ANSWERS[helper.read_file(dir .. "/" .. path)], ok
+      end)
+    end
   end
   return cases
 end
@@ -120,6 +147,14 @@ function gtlsclient.status(ctx, path)
   return output and output:match("%[:status: (%d+)%]"), why
 end
 
+function gtlsclient.again(ctx, path, dir, session, is_early)
+  os.remove(dir .. "/" .. path) -- it would append
+  return gtlsclient_call(ctx, ctx.app_port, ("-q --session-file=%s --tp-file=%s --download=%s %s"):format(
+    ctx.path(session), ctx.path(session .. "-parameters"), ctx.path(dir), is_early and "" or "--disable-early-data"),
+    { path })
+end
+
+--- curl of OpenSSL's QUIC keeps no sessions.
 local curl = {}
 
 local function curl_call(ctx, port, options)
@@ -177,18 +212,37 @@ function aioquic.status(ctx, path)
   return output and output:match("^(%d+)"), why
 end
 
+function aioquic.again(ctx, path, dir, session, is_early)
+  return aioquic_call(ctx, ctx.app_port, ("--out %s --session %s %s"):format(ctx.path(dir), ctx.path(session),
+    is_early and "--early" or ""), { path })
+end
+
 --- openssl speaks QUIC and no HTTP/3, and its one stream is the first that comes: our control stream. So it sees the
 --- handshake, the certificate, the protocol, and that SETTINGS come first there (RFC 9114 §6.2.1, §7.2.4).
-local function openssl_handshake(ctx)
+local function openssl_call(ctx, words)
   local command = ("(sleep 1) | timeout 4 openssl s_client -quic -alpn h3 -connect 127.0.0.1:%d "
-    .. "-servername localhost -CAfile %s -verify_return_error"):format(ctx.files_port, ctx.path(ctx.certs.ca))
+    .. "-servername localhost -CAfile %s -verify_return_error %s"):format(ctx.files_port, ctx.path(ctx.certs.ca), words)
   -- The program may end with an error when its standard input ends; what it printed counts.
   local output, _, all = harness.call(ctx.inside("sh -c " .. quote(command)), 30)
-  output = output or all
+  return output or all
+end
+
+local function openssl_handshake(ctx)
+  local output = openssl_call(ctx, "")
   for _, wanted in ipairs({ "Verify return code: 0 (ok)", "ALPN protocol: h3", "Protocol: QUICv1", "\0\4" }) do
     if not output:find(wanted, 1, true) then return nil, ("no %q in\n%s"):format(wanted, output) end
   end
   return true
+end
+
+local function openssl_resumed(ctx)
+  return check_visits(ctx, function(session)
+    local known = helper.read_file(session) and "-sess_in " .. ctx.path(session) or ""
+    local output = openssl_call(ctx, ("%s -sess_out %s"):format(known, ctx.path(session)))
+    if output:find("\nReused, TLSv1.3", 1, true) then return true, output end
+    if output:find("\nNew, TLSv1.3", 1, true) then return false, output end
+    return nil, output
+  end)
 end
 
 peers.clients = {
@@ -196,15 +250,15 @@ peers.clients = {
   { name = "curl", program = "curl", cases = client_cases(curl) },
   { name = "aioquic", program = "python3", cases = client_cases(aioquic) },
   { name = "openssl s_client", program = "openssl", cases = {
-    handshake = openssl_handshake,
+    handshake = openssl_handshake, resumed = openssl_resumed,
   } },
 }
 
 -- ------------------------------------------------------------------ servers
 
 --- What our client does with any server. `echo` is where a POST is given back; without it only the status counts.
---- `nothing` is a page of no bytes, where an empty file is none.
-local function server_cases(host, echo, nothing)
+--- `nothing` is a page of no bytes, where an empty file is none. `has_no_early_data`: it takes no request by 0-RTT.
+local function server_cases(host, echo, nothing, has_no_early_data)
   local cases = {}
   local function url(ctx, path)
     return ("https://%s:%d/%s"):format(host, ctx.port, path)
@@ -247,6 +301,20 @@ local function server_cases(host, echo, nothing)
     if not output then return nil, why end
     if output ~= "404\n" then return nil, output end
     return true
+  end
+  local function visit(ctx, session, words, wanted)
+    local output, why = harness.call(("%s get -v --ca %s --sessions %s %s -o %s %s"):format(ctx.neap, ctx.certs.ca,
+      session, words, session .. "-page", url(ctx, "one")))
+    if not output then return nil, why end
+    return output:find(wanted, 1, true) ~= nil, output
+  end
+  function cases.resumed(ctx)
+    return check_visits(ctx, function(session) return visit(ctx, session, "", ", resumed, ") end)
+  end
+  if not has_no_early_data then
+    cases["0-RTT"] = function(ctx)
+      return check_visits(ctx, function(session) return visit(ctx, session, "--early", ", 0-RTT accepted\n") end)
+    end
   end
   return cases
 end
@@ -347,6 +415,7 @@ https://localhost:<port> {
 }
 ]]
 
+-- 0-RTT over OpenSSL's TLS is in neither nginx 1.26 nor haproxy 3.0.
 peers.servers = {
   -- gtlsserver answers a POST as if it were a GET, after the whole body, and before 1.0 an empty file with 404.
   { name = "gtlsserver", program = "gtlsserver", start = start_gtlsserver(""),
@@ -356,12 +425,14 @@ peers.servers = {
   { name = "aioquic", program = "python3", start = start_aioquic(""), cases = server_cases("localhost", "echo") },
   { name = "aioquic (Retry)", program = "python3", start = start_aioquic("--retry"),
     cases = server_cases("localhost", "echo") },
-  { name = "nginx (Retry)", program = "nginx", cases = server_cases("localhost", "echo"), start = function(ctx)
-    return { start_backend(ctx), start(ctx, "nginx -c " .. configure(ctx, "nginx.conf", NGINX)) }
-  end },
-  { name = "haproxy", program = "haproxy", cases = server_cases("localhost", "echo"), start = function(ctx)
-    return { start_backend(ctx), start(ctx, "haproxy -db -f " .. configure(ctx, "haproxy.cfg", HAPROXY)) }
-  end },
+  { name = "nginx (Retry)", program = "nginx", cases = server_cases("localhost", "echo", nil, true),
+    start = function(ctx)
+      return { start_backend(ctx), start(ctx, "nginx -c " .. configure(ctx, "nginx.conf", NGINX)) }
+    end },
+  { name = "haproxy", program = "haproxy", cases = server_cases("localhost", "echo", nil, true),
+    start = function(ctx)
+      return { start_backend(ctx), start(ctx, "haproxy -db -f " .. configure(ctx, "haproxy.cfg", HAPROXY)) }
+    end },
   { name = "caddy", program = "caddy", cases = server_cases("localhost", "echo"), start = function(ctx)
     return { start_backend(ctx), start(ctx, "caddy run --adapter caddyfile --config "
       .. configure(ctx, "Caddyfile", CADDY)) }
