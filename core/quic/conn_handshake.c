@@ -334,7 +334,7 @@ static int keep_names(neap_conn *c, struct failure *why)
     struct span identity = neap_tls_psk_identity(c->handshake->tls);
     size_t size = strlen(name) + 1;
 
-    c->server_name = neap_pool_alloc(c->pool, size + identity.size);
+    c->server_name = neap_pool_alloc_lasting(c->pool, size + identity.size);
     if (!c->server_name)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for names");
     memcpy(c->server_name, name, size);
