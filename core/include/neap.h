@@ -620,7 +620,7 @@ NEAP_API bool neap_conn_has_unchecked_dates(const neap_conn *conn);
  * it showed none, and before the handshake is complete, but while NEAP_ASK_PEER is open, and of a client
  * whose session is resumed, so that its early data has a sender. A server has those of its clients; of a client whose session was
  * resumed the leaf alone, which its ticket brought. A client has its server's only with the option keep_certificates, and
- * none in a resumed session. */
+ * none in a resumed session, but the leaf where it asks NEAP_ASK_PEER. */
 NEAP_API const uint8_t *neap_conn_peer_certificate(const neap_conn *conn, size_t index, size_t *size);
 
 enum neap_early {

@@ -1,6 +1,7 @@
 /* Certificate and CertificateVerify, of both roles (RFC 8446 §4.4.2, §4.4.3). */
 #include "base/pool.h"
 #include "base/reader.h"
+#include "tls/choice.h"
 #include "tls/extensions.h"
 #include "tls/state.h"
 
@@ -215,13 +216,13 @@ static int verify_chain(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
 
+    if (tls->is_client && neap_tls_needs_psk(config)) /* also without verify_peer: it was set, as a pin is */
+        return neap_tls_alert(why, ALERT_UNKNOWN_CA,
+                              "the server did not take the pre-shared key, and nothing else vouches for it");
     if (!has_means(tls) && tls_may_ask(tls, NEAP_ASK_PEER))
         return 0;        /* somebody looks at it who has means of their own */
     if (!tls->is_client) /* whatever it is called: names are for the application */
         return neap_peer_chain_verify(tls->peer, config->client_trust, NULL, false, tls->wall_clock, why);
-    if (neap_tls_needs_psk(config)) /* also without verify_peer: it was set, as a pin is */
-        return neap_tls_alert(why, ALERT_UNKNOWN_CA,
-                              "the server did not take the pre-shared key, and nothing else vouches for it");
     if (!config->verify_peer) /* a pin holds even so: it was set, and says which key is meant */
         return neap_peer_chain_verify_pins(tls->peer, config->trust, why);
     if (!config->trust)
@@ -258,6 +259,8 @@ int neap_tls_take_certificate(struct tls *tls, struct span body, struct span mes
     int64_t not_after = neap_peer_chain_not_after(tls->peer);
     if ((!tls->is_client || tls->config->verify_peer) && not_after < tls->good_until)
         tls->good_until = not_after;
+    if (!tls->is_client) /* roots and lists may have changed since the hello, and these are those that vouched for it */
+        neap_session_binding(tls->config, tls->identity, tls->binding);
     neap_schedule_add(&tls->schedule, message);
     tls->state = tls->is_client ? WAIT_CERTIFICATE_VERIFY : WAIT_CLIENT_CERTIFICATE_VERIFY;
     return 0;

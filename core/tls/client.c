@@ -363,7 +363,14 @@ static int take_key(struct tls *tls, const struct server_hello *hello, struct fa
     if (index == 1)
         return neap_tls_take_psk(tls, &external->key, psk_identity(external), why);
     tls->resumed = true;
-    if (!neap_session_read(tls->offer, &session) || session.psk_identity.size == 0)
+    if (!neap_session_read(tls->offer, &session))
+        return 0;
+    if (session.peer_certificate.size > 0) {
+        tls->peer = neap_peer_chain_new(tls->config->crypto, &session.peer_certificate, 1, why);
+        if (!tls->peer)
+            return why->code ? why->code : neap_tls_no_memory(why);
+    }
+    if (session.psk_identity.size == 0)
         return 0;
     memcpy(tls->binding, session.binding, sizeof tls->binding);
     tls->psk_identity = neap_tls_copy(tls, session.psk_identity);
@@ -503,6 +510,19 @@ static int end_flight(struct tls *tls, struct failure *why)
     return 0;
 }
 
+/* Who was believed once is asked about again: the application may think otherwise of the server by now. */
+static int answer_server(struct tls *tls, struct failure *why)
+{
+    int rc = 0;
+
+    if (tls->resumed && tls->peer && tls_may_ask(tls, NEAP_ASK_PEER) &&
+        !(tls->asking && tls->asking->has_peer))
+        return neap_tls_ask(tls, NEAP_ASK_PEER, answer_server, why);
+    if (tls->certificate_requested)
+        rc = neap_tls_write_certificate(tls, why);
+    return rc ? rc : end_flight(tls, why);
+}
+
 int neap_client_on_finished(struct tls *tls, struct span message, struct failure *why)
 {
     int rc = neap_tls_check_finished(tls, message, tls->schedule.server_handshake, why);
@@ -510,7 +530,5 @@ int neap_client_on_finished(struct tls *tls, struct span message, struct failure
     if (rc)
         return rc;
     neap_tls_application_keys(tls);
-    if (tls->certificate_requested)
-        rc = neap_tls_write_certificate(tls, why);
-    return rc ? rc : end_flight(tls, why);
+    return answer_server(tls, why);
 }

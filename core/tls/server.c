@@ -370,6 +370,8 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
     tls->peer_decompresses = hello->takes_zlib;
     tls->peer_takes_staple = hello->takes_staple;
     tls->good_until = tls->wall_clock + SESSION_AGE_MOST;
+    if (tls->identity)
+        neap_session_binding(tls->config, tls->identity, tls->binding);
     memcpy(tls->client_random, hello->random, sizeof tls->client_random);
     memcpy(tls->alpn, choice->protocol.data, choice->protocol.size);
     tls->alpn_size = (uint8_t)choice->protocol.size;
@@ -524,6 +526,18 @@ static int write_ticket(struct tls *tls, struct session *session, const uint8_t 
     return neap_tls_end_message(tls, TLS_APPLICATION, &w, why);
 }
 
+/* Whether the roots and revocation lists are those that vouched for the client: what others that came meanwhile would say of it
+ * nobody has asked. An external key is looked up again with each ticket. */
+static bool is_bound_still(const struct tls *tls)
+{
+    uint8_t binding[32];
+
+    if (tls->psk_identity.size)
+        return true;
+    neap_session_binding(tls->config, tls->identity, binding);
+    return memcmp(binding, tls->binding, sizeof binding) == 0;
+}
+
 static int write_tickets(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
@@ -538,7 +552,7 @@ static int write_tickets(struct tls *tls, struct failure *why)
                               .alpn = span_of(tls->alpn, tls->alpn_size),
                               .server_name = span_of_string(tls->server_name),
                               .psk_identity = tls->psk_identity,
-                              .client_certificate = client,
+                              .peer_certificate = client,
                               .allows_early = neap_server_takes_early(config),
                               .data = span_of(config->session_data, config->session_data_size)};
     int rc = 0;
@@ -551,10 +565,9 @@ static int write_tickets(struct tls *tls, struct failure *why)
     if (!config->resumption || config->ticket_lifetime == 0 || !tls->takes_tickets ||
         !time_is_known(tls->wall_clock) || session.good_until <= session.issued)
         return 0;
-    if (tls->psk_identity.size)
-        memcpy(session.binding, tls->binding, sizeof session.binding);
-    else
-        neap_session_binding(config, tls->identity, session.binding);
+    if (!is_bound_still(tls))
+        return 0;
+    memcpy(session.binding, tls->binding, sizeof session.binding);
     neap_schedule_resumption(&tls->schedule, resumption);
     for (uint8_t i = 0; rc == 0 && i < count; i++)
         rc = write_ticket(tls, &session, resumption, i, why);

@@ -139,7 +139,7 @@ static int try_session(struct tls *tls, const struct client_hello *hello, const 
         choice->good_until = session.good_until;
         choice->binder = psk->binder;
         memcpy(choice->binding, session.binding, sizeof choice->binding);
-        choice->client_certificate = session.client_certificate;
+        choice->client_certificate = session.peer_certificate;
         keep_psk_identity(choice, session.psk_identity);
         choose_early(tls, hello, &session, psk, choice);
     }

@@ -20,7 +20,7 @@ static size_t early_size(const struct session *s)
 size_t neap_session_size(const struct session *s)
 {
     return SESSION_FIXED + s->psk.size + s->alpn.size + s->server_name.size + s->psk_identity.size +
-           s->ticket.size + s->client_certificate.size + (s->allows_early ? early_size(s) : 0);
+           s->ticket.size + s->peer_certificate.size + (s->allows_early ? early_size(s) : 0);
 }
 
 void neap_session_write(struct writer *w, const struct session *s)
@@ -43,8 +43,8 @@ void neap_session_write(struct writer *w, const struct session *s)
     write_span(w, s->psk_identity);
     write_u16(w, (uint16_t)s->ticket.size);
     write_span(w, s->ticket);
-    write_u16(w, (uint16_t)s->client_certificate.size);
-    write_span(w, s->client_certificate);
+    write_u16(w, (uint16_t)s->peer_certificate.size);
+    write_span(w, s->peer_certificate);
     if (!s->allows_early)
         return;
     for (size_t i = 0; i < SESSION_LIMITS; i++)
@@ -80,11 +80,12 @@ bool neap_session_read(struct span bytes, struct session *out)
     out->server_name = read_vector(&r, 1);
     out->psk_identity = read_vector(&r, 1);
     out->ticket = read_vector(&r, 2);
-    out->client_certificate = read_vector(&r, 2);
+    out->peer_certificate = read_vector(&r, 2);
     read_early(&r, out);
     if (r.bad || reader_left(&r) > 0 || !neap_suite_is_known(out->suite) ||
         out->psk.size != crypto_hash_size(neap_suite_hash((enum crypto_suite)out->suite)) ||
-        out->ticket.size > LIMIT_TICKET || out->data.size > LIMIT_SESSION_DATA)
+        out->ticket.size > LIMIT_TICKET || out->peer_certificate.size > LIMIT_TICKET_CERTIFICATE ||
+        out->data.size > LIMIT_SESSION_DATA)
         return false;
     memcpy(out->binding, binding.data, sizeof out->binding);
     return true;

@@ -24,9 +24,11 @@ struct session {
     uint8_t binding[32];
     struct span psk; /* as long as the suite's hash */
     struct span alpn, server_name;
-    struct span psk_identity;       /* of the external key that it goes back to; empty: of a certificate */
-    struct span ticket;             /* a client's; empty inside of a ticket */
-    struct span client_certificate; /* a server's: the client's leaf; empty: it showed none */
+    struct span psk_identity; /* of the external key that it goes back to; empty: of a certificate */
+    struct span ticket;       /* a client's; empty inside of a ticket */
+    /* The peer's leaf. A server's: empty when the client showed none. A client's: empty unless the application is asked about
+     * servers. At most LIMIT_TICKET_CERTIFICATE. */
+    struct span peer_certificate;
     bool allows_early; /* 0-RTT may be sent with it; without this there is none of the two below */
     uint64_t limits[SESSION_LIMITS]; /* of the server's when it gave the ticket */
     struct span data;                /* of the layer above, at most LIMIT_SESSION_DATA */

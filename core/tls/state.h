@@ -106,10 +106,10 @@ struct tls {
     uint8_t local_address[16], local_size; /* server */
     struct asking *asking;                 /* NULL: nothing was asked yet */
     struct peer_chain *peer;
-    struct key_share *share;    /* client: until ServerHello */
-    struct span first_hello;    /* client: a copy, until the suite gives the transcript its hash */
-    struct span offer;          /* client: the session whose ticket is offered, until ServerHello */
-    uint8_t binding[32];        /* of sessions that come of it, where that is no certificate */
+    struct key_share *share; /* client: until ServerHello */
+    struct span first_hello; /* client: a copy, until the suite gives the transcript its hash */
+    struct span offer;       /* client: the session whose ticket is offered, until ServerHello */
+    uint8_t binding[32];     /* of sessions that come of it: what vouched for those who were authenticated */
     const struct psk *external; /* client: the external key that is offered, until ServerHello */
     struct span psk_identity;   /* a copy */
     int64_t good_until;         /* of sessions that come of this handshake */
@@ -273,8 +273,8 @@ void neap_tls_begin_taking(struct tls *tls);
 
 /* ---- client.c */
 
-/** What a client's sessions are bound to beside the server: its roots and pins, as the server was believed by them, and its own
- * certificates, as the server may know it by one (tls.c). */
+/** What a client's sessions are bound to beside the server: by what it believes servers, whether the application is asked about
+ * them, and its own certificates, since the server may know it by one (tls.c). */
 void neap_client_binding(const struct tls_config *config, uint8_t out[32]);
 
 int neap_client_write_hello(struct tls *tls, struct failure *why);

@@ -23,29 +23,50 @@ struct ticket_taker {
     uint8_t resumption[CRYPTO_MAX_HASH]; /* the master secret of that name */
     uint8_t left; /* so many more are kept: no server needs to give more than there is room for */
     uint8_t alpn_size, name_size, psk_identity_size;
+    uint16_t certificate_size;
     struct remembered *remembered; /* NULL: its sessions do not allow early data */
-    uint8_t names[];               /* the protocol, the server's name, the external key's identity */
+    uint8_t names[]; /* the protocol, the server's name, the external key's identity, the server's leaf */
 };
 
 static size_t taker_size(const struct ticket_taker *taker)
 {
-    return sizeof *taker + taker->alpn_size + taker->name_size + taker->psk_identity_size;
+    return sizeof *taker + taker->alpn_size + taker->name_size + taker->psk_identity_size +
+           taker->certificate_size;
+}
+
+static struct span take_names(const uint8_t **at, size_t size)
+{
+    struct span names = span_of(*at, size);
+
+    *at += size;
+    return names;
+}
+
+static void keep_names(uint8_t **at, struct span names)
+{
+    if (names.size)
+        memcpy(*at, names.data, names.size);
+    *at += names.size;
 }
 
 void neap_tls_begin_taking(struct tls *tls)
 {
     const struct tls_config *config = tls->config;
-    size_t name_size = strlen(tls->server_name);
+    struct span name = span_of_string(tls->server_name), leaf = {0};
     uint8_t binding[32];
 
-    if (!config->resumption || !config->store || name_size == 0 || !time_is_known(tls->wall_clock))
+    if (!config->resumption || !config->store || name.size == 0 || !time_is_known(tls->wall_clock))
         return;
-    /* Roots that were added meanwhile did not vouch for it, or did alone. */
+    if (tls_may_ask(tls, NEAP_ASK_PEER)) /* it is asked again when the session is resumed */
+        leaf = neap_tls_peer_certificate(tls, 0);
+    if (leaf.size > LIMIT_TICKET_CERTIFICATE)
+        return;
+    /* Roots that were added meanwhile did not vouch for it, or did alone; certificates of ours were not shown. */
     neap_client_binding(config, binding);
     if (tls->psk_identity.size == 0 && memcmp(binding, tls->binding, sizeof binding) != 0)
         return;
-    struct ticket_taker *taker =
-        neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name_size + tls->psk_identity.size);
+    struct ticket_taker *taker = neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name.size +
+                                                                   tls->psk_identity.size + leaf.size);
     if (!taker)
         return;
     taker->store = config->store;
@@ -57,12 +78,14 @@ void neap_tls_begin_taking(struct tls *tls)
     neap_schedule_resumption(&tls->schedule, taker->resumption);
     taker->left = LIMIT_SESSIONS_SERVER;
     taker->alpn_size = tls->alpn_size;
-    taker->name_size = (uint8_t)name_size;
-    memcpy(taker->names, tls->alpn, tls->alpn_size);
-    memcpy(taker->names + tls->alpn_size, tls->server_name, name_size);
+    taker->name_size = (uint8_t)name.size;
     taker->psk_identity_size = (uint8_t)tls->psk_identity.size;
-    if (tls->psk_identity.size)
-        memcpy(taker->names + tls->alpn_size + name_size, tls->psk_identity.data, tls->psk_identity.size);
+    taker->certificate_size = (uint16_t)leaf.size;
+    uint8_t *at = taker->names;
+    keep_names(&at, span_of(tls->alpn, tls->alpn_size));
+    keep_names(&at, name);
+    keep_names(&at, tls->psk_identity);
+    keep_names(&at, leaf);
     tls->tail.taker = taker;
 }
 
@@ -129,6 +152,7 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
                         int64_t wall_clock)
 {
     enum crypto_hash hash = neap_suite_hash(taker->suite);
+    const uint8_t *at = taker->names;
     uint8_t psk[CRYPTO_MAX_HASH];
 
     if (ticket->lifetime == 0 || ticket->ticket.size > LIMIT_TICKET || taker->left == 0 ||
@@ -144,12 +168,13 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
         .good_until = taker->good_until,
         .age_add = ticket->age_add,
         .psk = span_of(psk, crypto_hash_size(hash)),
-        .alpn = span_of(taker->names, taker->alpn_size),
-        .server_name = span_of(taker->names + taker->alpn_size, taker->name_size),
-        .psk_identity = span_of(taker->names + taker->alpn_size + taker->name_size, taker->psk_identity_size),
         .ticket = ticket->ticket,
         .allows_early = ticket->allows_early && taker->remembered,
     };
+    session.alpn = take_names(&at, taker->alpn_size);
+    session.server_name = take_names(&at, taker->name_size);
+    session.psk_identity = take_names(&at, taker->psk_identity_size);
+    session.peer_certificate = take_names(&at, taker->certificate_size);
     if (session.allows_early) {
         memcpy(session.limits, taker->remembered->limits, sizeof session.limits);
         session.data = span_of(taker->remembered->data, taker->remembered->size);

@@ -179,12 +179,13 @@ static bool needs_name(const struct tls_config *config)
 }
 
 /* Early data goes with the protocol of the session (RFC 8446 §4.2.10), and not a second time with one to which nobody
- * answered: it may have been read. */
+ * answered: it may have been read. Nor before the application has said what it thinks of the server. */
 static void offer_early(struct tls *tls, const struct session *session)
 {
     const struct tls_config *config = tls->config;
 
     if (!config->early_data || !session->allows_early || tls->was_offered || session->alpn.size == 0 ||
+        session->peer_certificate.size > 0 ||
         !neap_hello_lists_protocol(span_of(config->alpn, config->alpn_size), session->alpn))
         return;
     tls->early = NEAP_EARLY_OFFERED;
@@ -193,8 +194,19 @@ static void offer_early(struct tls *tls, const struct session *session)
     memcpy(tls->alpn, session->alpn.data, session->alpn.size);
 }
 
-/* What was authenticated by the external key that the config has now, or else by its roots and pins, for
- * who it is itself. */
+void neap_client_binding(const struct tls_config *config, uint8_t out[32])
+{
+    uint8_t all[32 + 32 + 1] = {0};
+
+    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, all);
+    if (config->identities)
+        memcpy(all + 32, config->identities->digest, 32);
+    all[64] = (config->asks & NEAP_ASK_PEER) != 0;
+    neap_hash(HASH_SHA256, span_of(all, sizeof all), out);
+}
+
+/* What was authenticated by the external key that the config has now, or else by its roots and pins, where the key is not all
+ * that it has. */
 static void take_session(struct tls *tls)
 {
     const struct tls_config *config = tls->config;
@@ -206,21 +218,16 @@ static void take_session(struct tls *tls)
         tls->offer = neap_sessions_take(config->store, name, tls->port, tls->version, binding,
                                         tls->wall_clock, &tls->was_offered);
     }
-    if (!tls->offer.data)
+    if (!tls->offer.data && !neap_tls_needs_psk(config))
         tls->offer = neap_sessions_take(config->store, name, tls->port, tls->version, tls->binding,
                                         tls->wall_clock, &tls->was_offered);
 }
 
-void neap_client_binding(const struct tls_config *config, uint8_t out[32])
+/* What the application is to be shown of the server is there: it is of the sessions that we wrote. */
+static bool may_be_asked_about(const struct tls *tls, const struct session *session)
 {
-    uint8_t both[32 + 32];
-
-    neap_trust_fingerprint(config->trust, config->verify_peer, config->staple, out);
-    if (!config->identities || config->identities->count == 0)
-        return;
-    memcpy(both, out, 32);
-    memcpy(both + 32, config->identities->digest, 32);
-    neap_hash(HASH_SHA256, span_of(both, sizeof both), out);
+    return !tls_may_ask(tls, NEAP_ASK_PEER) || session->psk_identity.size > 0 ||
+           session->peer_certificate.size > 0;
 }
 
 /* A session with this server from the store: it is offered once, here. And the external key, always. */
@@ -236,7 +243,8 @@ static void take_offer(struct tls *tls)
     take_session(tls);
     if (!tls->offer.data)
         return;
-    if (!neap_session_read(tls->offer, &session) || !neap_tls_wants_suite(config, session.suite)) {
+    if (!neap_session_read(tls->offer, &session) || !neap_tls_wants_suite(config, session.suite) ||
+        !may_be_asked_about(tls, &session)) {
         neap_session_drop(config->pool, &tls->offer);
         return;
     }

@@ -205,7 +205,7 @@ struct span neap_tls_psk_identity(const struct tls *tls);
 bool neap_tls_has_unchecked_dates(const struct tls *tls, struct validity *out);
 /** DER of a certificate that the peer showed, leaf first; empty behind the last, or when it showed none. Nobody may believe
  * them before the handshake is complete. Of a resumed handshake a server has the leaf that the session began with, and a
- * client none. */
+ * client too where its application is asked about servers; else it has none. */
 struct span neap_tls_peer_certificate(const struct tls *tls, size_t index);
 
 /* What is left of TLS when the handshake's memory is given back: CRYPTO data of the application level goes on to be

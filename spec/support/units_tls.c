@@ -212,6 +212,27 @@ static int config_strikes(lua_State *L)
     return unit_push_strikes(L, &check_config(L)->early);
 }
 
+/* config:add_client_roots(pem) -> nothing, or a reason: whom a server believes from now on */
+static int config_add_client_roots(lua_State *L)
+{
+    size_t size;
+    struct unit_config *c = check_config(L);
+    const char *pem = luaL_checklstring(L, 2, &size);
+    struct failure why = {0};
+
+    if (neap_trust_add(c->tls.client_trust, span_of(pem, size), &why) == 0)
+        return 0;
+    lua_pushstring(L, why.reason);
+    return 1;
+}
+
+/* config:drop_sessions() */
+static int config_drop_sessions(lua_State *L)
+{
+    neap_sessions_free(&check_config(L)->sessions);
+    return 0;
+}
+
 /* config:load_sessions(saved) -> 0 or a code */
 static int config_load_sessions(lua_State *L)
 {
@@ -517,6 +538,8 @@ int neap_units_tls(lua_State *L)
                                      {"used", config_used},
                                      {"sessions", config_sessions},
                                      {"strikes", config_strikes},
+                                     {"add_client_roots", config_add_client_roots},
+                                     {"drop_sessions", config_drop_sessions},
                                      {"load_sessions", config_load_sessions},
                                      {"fail_after", config_fail_after},
                                      {"log", config_log},

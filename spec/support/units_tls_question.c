@@ -7,7 +7,8 @@ void unit_tls_set_span(lua_State *L, const char *name, struct span s)
     lua_setfield(L, -2, name);
 }
 
-/* handshake:question() -> { kind=, id=, server_name=, bytes=, certificate=, scheme=, digest=, is_verified= }, or nil */
+/* handshake:question() -> { kind=, id=, server_name=, bytes=, certificate=, scheme=, digest=, is_verified=, is_resumed= }, or
+ * nil */
 int unit_tls_question(lua_State *L)
 {
     neap_question q;
@@ -28,6 +29,8 @@ int unit_tls_question(lua_State *L)
     lua_setfield(L, -2, "scheme");
     lua_pushboolean(L, q.is_verified);
     lua_setfield(L, -2, "is_verified");
+    lua_pushboolean(L, q.is_resumed);
+    lua_setfield(L, -2, "is_resumed");
     return 1;
 }
 

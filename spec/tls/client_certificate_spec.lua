@@ -394,6 +394,72 @@ describe("a session of a client with a certificate", function()
     end
   end)
 
+  it("is bound to the roots that its certificate was verified by, not to those that came meanwhile", function()
+    local PEER = 8
+    -- A handshake in which the application thinks about the client while other roots come.
+    local function thought_about(client, server, meanwhile)
+      local p = pair.new({ client = client, server = server })
+      assert.is_false(p:run())
+      if meanwhile then assert.is_nil(server:add_client_roots(certificates.stranger[1])) end
+      assert.is_true(p.server:answer(PEER, assert(p.server:question()).id))
+      p:take_secrets("server")
+      assert.is_true(p:run())
+      return p
+    end
+    for _, comes_again in ipairs({ false, true }) do
+      local client, server = configs({}, { asks = PEER })
+      if comes_again then thought_about(client, server) end
+      local p = thought_about(client, server, true)
+      assert.equal(comes_again, resumed(p))
+      assert.is_nil(find(p, "server", messages.NEW_SESSION_TICKET))
+      assert.is_false(resumed(thought_about(client, server)))
+      assert.is_true(resumed(thought_about(client, server)))
+    end
+    -- Its Finished held back is enough.
+    local client, server = configs()
+    accepted(client, server)
+    local p = accepted(client, server, { filter = function(side, _, message)
+      if side == "client" and messages.kind(message) == messages.FINISHED then
+        assert.is_nil(server:add_client_roots(certificates.stranger[1]))
+      end
+    end })
+    assert.is_true(resumed(p))
+    assert.is_nil(find(p, "server", messages.NEW_SESSION_TICKET))
+    assert.is_false(resumed(accepted(client, server)))
+  end)
+
+  it("is bound to the roots of the certificate, also where they came behind the hello", function()
+    local client, server = configs()
+    local p = accepted(client, server, { filter = function(side, _, message)
+      if side == "client" and messages.kind(message) == messages.CERTIFICATE then
+        assert.is_nil(server:add_client_roots(certificates.stranger[1]))
+      end
+    end })
+    assert.is_not_nil(find(p, "server", messages.NEW_SESSION_TICKET))
+    assert.is_true(resumed(accepted(client, server)))
+  end)
+
+  it("is for none who would show another certificate, or none", function()
+    local client, server = configs({}, { ask = REQUEST })
+    accepted(client, server)
+    local _, saved = client:sessions()
+    for _, other in ipairs({ { certificate = "clientrsa" }, {}, { certificate = { "client", "clientrsa" } },
+      { certificate = { "clientrsa", "client" } }, { certificate = "client", is_same = true } }) do
+      local same = other.is_same
+      other.resumption = true
+      local again = assert(fixtures.client_config(other))
+      assert.equal(0, again:load_sessions(saved))
+      assert.equal(same or false, resumed(accepted(again, server)))
+    end
+    -- Nor the other way round: who showed none is not taken for nobody when it has one.
+    client = assert(fixtures.client_config({ resumption = true }))
+    accepted(client, server)
+    _, saved = client:sessions()
+    client = assert(fixtures.client_config({ resumption = true, certificate = "client" }))
+    assert.equal(0, client:load_sessions(saved))
+    assert.is_false(resumed(accepted(client, server)))
+  end)
+
   it("is given to none whose certificate is too large for a ticket: it shows it every time", function()
     local client, server = configs({ certificate = "clienthuge" })
     local p = accepted(client, server)

@@ -161,6 +161,30 @@ describe("an external pre-shared key", function()
   end)
 end)
 
+describe("a client that has an external key and nothing else to know its server by", function()
+  it("takes no certificate instead, also where the application would look at it", function()
+    local PEER = 8
+    for _, verify in ipairs({ true, false }) do
+      assert.same({ "client", UNKNOWN_CA,
+          "the server did not take the pre-shared key, and nothing else vouches for it" },
+        { fails({ server = {}, client = { psks = one(), roots = "", verify = verify, asks = PEER },
+          name = "example.test" }) })
+    end
+  end)
+
+  it("takes no session with a server that showed a certificate, which nobody looked at", function()
+    local server = assert(fixtures.server_config({ resumption = true, psks = false }))
+    local client = assert(fixtures.client_config({ resumption = true, roots = "", verify = false }))
+    complete({ client = client, server = server })
+    local count, saved = client:sessions()
+    assert.equal(2, count)
+    client = assert(fixtures.client_config({ resumption = true, roots = "", verify = false, psks = one() }))
+    assert.equal(0, client:load_sessions(saved))
+    local side, code = fails({ client = client, server = server })
+    assert.same({ "client", UNKNOWN_CA }, { side, code })
+  end)
+end)
+
 describe("a session of a handshake with an external key", function()
   local function options(more)
     return keyed({ server = { resumption = true }, client = { resumption = true }, name = "example.test",

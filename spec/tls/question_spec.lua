@@ -218,3 +218,108 @@ describe("a client that asks about its server", function()
     assert.same({ nil, pair.alert(51) }, { ok, failure.code })
   end)
 end)
+
+describe("a client that asks about its server, and comes again", function()
+  local function client_config(more)
+    local options = { resumption = true }
+    for name, value in pairs(more or {}) do options[name] = value end
+    return assert(fixtures.client_config(options))
+  end
+  local function server_config(more)
+    local options = { resumption = true }
+    for name, value in pairs(more or {}) do options[name] = value end
+    return assert(fixtures.server_config(options))
+  end
+
+  -- A handshake in which the client's question, if there is one, is answered: the pair and the question.
+  local function connect(client, server)
+    local p = pair.new({ client = client, server = server })
+    local done = p:run()
+    local question = p.client:question()
+    assert.equal(question == nil, done)
+    if question then
+      assert.is_nil(p.secrets.client["3read"])
+      assert.is_nil(p.secrets.client["3write"])
+      assert.is_true(answer(p, "client", question))
+      assert.is_true(p:run())
+    end
+    assert.equal(p.client:info().resumed, p.server:info().resumed)
+    return p, question
+  end
+
+  it("asks again, with the certificate that the session began with, before it sends anything", function()
+    local client, server = client_config({ asks = PEER }), server_config()
+    local leaf
+    for i = 1, 4 do
+      local p, question = connect(client, server)
+      leaf = leaf or question.certificate
+      assert.same({ PEER, true, leaf, i > 1, i > 1 },
+        { question.kind, question.is_verified, question.certificate, question.is_resumed, p.client:info().resumed })
+      assert.is_true(#leaf > 200)
+    end
+  end)
+
+  it("takes no session that was begun when nobody was asked, and the other way round", function()
+    local server = server_config()
+    for _, first in ipairs({ 0, PEER }) do
+      local client = client_config({ asks = first })
+      connect(client, server)
+      local count, saved = client:sessions()
+      assert.equal(2, count)
+      client = client_config({ asks = PEER - first })
+      assert.equal(0, client:load_sessions(saved))
+      local p = connect(client, server)
+      assert.is_false(p.client:info().resumed)
+    end
+  end)
+
+  it("sends nothing early: it would be before the answer", function()
+    local server = server_config({ early = true })
+    for asks, expected in pairs({ [0] = "accepted", [PEER] = "none" }) do
+      local client = client_config({ early = true, asks = asks })
+      connect(client, server)
+      local p = connect(client, server)
+      assert.is_true(p.client:info().resumed)
+      assert.equal(expected, p.client:info().early)
+    end
+  end)
+
+  it("keeps no session of a server whose certificate is too large to be kept with it", function()
+    local huge = server_config({ certificate = "clienthuge" })
+    local client = client_config({ asks = PEER, roots = "" })
+    local _, question = connect(client, huge)
+    assert.is_true(#question.certificate > 3072)
+    assert.equal(0, (client:sessions()))
+    local p
+    p, question = connect(client, huge)
+    assert.is_false(p.client:info().resumed)
+    assert.is_not_nil(question)
+  end)
+
+  it("leaks nothing, wherever memory ends", function()
+    local server = server_config()
+    local client = client_config({ asks = PEER })
+    connect(client, server)
+    local _, saved = client:sessions()
+    local count, is_done = 0, false
+    repeat
+      client = client_config({ asks = PEER })
+      local used = client:used()
+      assert.equal(0, client:load_sessions(saved))
+      client:fail_after(count)
+      local made, p = pcall(pair.new, { client = client, server = server })
+      if made then
+        p:run()
+        local question = p.client:question()
+        if question then is_done = answer(p, "client", question) and p:run() end
+        p.client:free()
+      end
+      client:fail_after(nil)
+      assert.equal(0, client:load_sessions("neap sessions 1\n"))
+      client:drop_sessions()
+      assert.equal(used, (client:used()))
+      count = count + 1
+    until is_done
+    assert.is_true(count > 5)
+  end)
+end)

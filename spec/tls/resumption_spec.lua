@@ -1,11 +1,14 @@
+local authority = require("crypto.authority")
 local fixtures = require("tls.fixtures")
 local helper = require("helper")
 local messages = require("tls.messages")
 local pair = require("tls.pair")
+local tls = require("neap.units").tls
 
 local DAY = 86400
 local ILLEGAL_PARAMETER, DECODE_ERROR, DECRYPT_ERROR = pair.alert(47), pair.alert(50), pair.alert(51)
 local PRE_SHARED_KEY, PSK_MODES = 41, 45
+local CLIENT = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"
 
 local function client_config(options)
   options = options or {}
@@ -244,6 +247,32 @@ describe("resumption", function()
       assert.is_true(resumed(connect(client, server, { now = last - 2 * DAY + 160000 })))
       local p = pair.new({ client = client, server = server, now = last + 3600 })
       assert.equal(expected, p:run() and p.client:info().resumed or false)
+    end
+  end)
+
+  it("ends with the revocation list by which the other was looked at, and its grace, on both sides", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local root = ca:issue({ name = "root", extensions = authority.CA, days = 3000 })
+    local leaves = {}
+    for name, use in pairs({ server = authority.SERVER, client = CLIENT }) do
+      leaves[name] = ca:issue({ name = name, issuer = "root", extensions = use, days = 1000 })
+    end
+    local list = ca:crl({ issuer = "root", revoked = {}, hours = 24 })
+    local function identity(name) return { { leaves[name].pem, leaves[name].key } } end
+    for _, who in ipairs({ "client", "server", "nobody" }) do
+      local client = assert(tls.config({ seed = ("c"):rep(32), alpn = { "h3" }, resumption = true,
+        roots = root.pem, crls = who == "client" and list or nil, identities = identity("client") }))
+      local server = assert(tls.config({ seed = ("s"):rep(32), alpn = { "h3" }, resumption = true, ask = 2,
+        client_roots = root.pem, crls = who == "server" and list or nil, identities = identity("server"),
+        ticket_lifetime = 6 * DAY }))
+      local function at(days)
+        local p = pair.new({ client = client, server = server, name = "tide.example", now = os.time() + days * DAY })
+        return p:run() and resumed(p)
+      end
+      assert.is_false(at(0.1))
+      assert.is_true(at(0.9))
+      assert.equal(who == "nobody", at(3) == true)
     end
   end)
 
