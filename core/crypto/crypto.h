@@ -293,8 +293,8 @@ int neap_peer_chain_verify_signature(struct peer_chain *chain, uint16_t scheme, 
                                      struct span signature);
 /** Whether the last check left out dates, and when its answer is as good as one that did not: *out. */
 bool neap_peer_chain_is_unchecked(const struct peer_chain *chain, struct validity *out);
-/** The end of the leaf's validity, or of the OCSP response's that was checked, seconds since 1970; of a chain that was verified up
- * to a root no later than the first end on that path. */
+/** The end of the leaf's validity, seconds since 1970; of a chain that was verified up to a root no later than the first end on
+ * that path, of the revocation lists that speak of it, with their grace, and of the OCSP response. */
 int64_t neap_peer_chain_not_after(const struct peer_chain *chain);
 /** DER of a certificate, leaf first; empty behind the last. */
 struct span neap_peer_chain_at(const struct peer_chain *chain, size_t index);

@@ -153,16 +153,6 @@ static bool has_signed(struct search *s, const struct certificate *issuer, const
     return true;
 }
 
-static int64_t first_end(const struct search *s, size_t count)
-{
-    int64_t end = INT64_MAX;
-
-    for (size_t i = 0; i < count; i++)
-        if (s->path[i]->not_after < end)
-            end = s->path[i]->not_after;
-    return end;
-}
-
 /* The names of every certificate but the root against what the authorities above it allow (RFC 5280 §6.1.3 (b), (c)):
  * those that an authority issues to itself are free, the leaf never. */
 static bool names_are_allowed(struct search *s, size_t count)
@@ -186,8 +176,6 @@ static bool names_are_allowed(struct search *s, size_t count)
                          "an issuer constrains names in a way that is not understood");
     if (verdict == NAMES_TOO_MANY)
         s->spent = "the certificates have too many names under too many constraints";
-    if (verdict == NAMES_ALLOWED)
-        *s->query->not_after = first_end(s, count);
     return verdict == NAMES_ALLOWED;
 }
 

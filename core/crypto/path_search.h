@@ -16,7 +16,6 @@ struct path_query {
     unsigned extended_usage; /* that intermediates must allow */
     int64_t wall_clock;      /* or TIME_UNKNOWN: dates are not checked */
     struct staple *staple;   /* an OCSP response to check with the path; NULL: none */
-    int64_t *not_after;      /* of a path that is found: when the first of its certificates ends */
 };
 
 /** 0, or NEAP_CRYPTO_ERROR + alert with *why filled. `cost` is what the search took of its budgets, `validity` when all is

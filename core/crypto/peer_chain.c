@@ -16,7 +16,6 @@ struct peer_chain {
     bool is_unchecked;                 /* the last check knew no time, */
     struct validity validity;          /* so that it holds only then */
     struct staple staple;              /* its bytes are somebody else's */
-    int64_t not_after;                 /* of the path that was found */
     struct certificate certificates[]; /* leaf first; each owns its DER */
 };
 
@@ -60,7 +59,7 @@ struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span 
     }
     chain->crypto = crypto;
     chain->capacity = count;
-    chain->not_after = INT64_MAX;
+    chain->validity = (struct validity){INT64_MIN, INT64_MAX};
     int error = 0;
     for (size_t i = 0; i < count && !error; i++)
         error = add_certificate(chain, ders[i], why);
@@ -182,8 +181,7 @@ static int check_path(struct peer_chain *chain, const struct trust *trust, unsig
                                .trust = trust,
                                .extended_usage = extended_usage,
                                .wall_clock = wall_clock,
-                               .staple = &chain->staple,
-                               .not_after = &chain->not_after};
+                               .staple = &chain->staple};
     int error = neap_path_find(&query, &chain->cost, &chain->validity, &found);
 
     chain->is_unchecked = !error && !time_is_known(wall_clock);
@@ -243,9 +241,7 @@ int64_t neap_peer_chain_not_after(const struct peer_chain *chain)
 {
     int64_t end = chain->certificates[0].not_after;
 
-    if (chain->staple.until && chain->staple.until < end)
-        end = chain->staple.until;
-    return chain->not_after < end ? chain->not_after : end;
+    return chain->validity.until < end ? chain->validity.until : end;
 }
 
 struct span neap_peer_chain_at(const struct peer_chain *chain, size_t index)

@@ -250,7 +250,7 @@ describe("resumption", function()
     end
   end)
 
-  it("ends with the revocation list by which the other was looked at, and its grace, on both sides", function()
+  it("ends with the revocation list by which the other was looked at, on both sides", function()
     local ca = authority.new()
     finally(function() ca:remove() end)
     local root = ca:issue({ name = "root", extensions = authority.CA, days = 3000 })
