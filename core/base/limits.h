@@ -146,8 +146,7 @@
 #define LIMIT_CERTIFICATE_AUTHORITIES \
     2048u                              /* bytes of names that a server asks for; with more it names none */
 #define LIMIT_TICKET_CERTIFICATE 3072u /* bytes of a leaf in a ticket; one of RSA-4096 has less than 2048 */
-#define LIMIT_NAME_PARTS \
-    32u /* relative names of a distinguished name that are written as text, from the front */
+#define LIMIT_NAME_PARTS 64u           /* of a distinguished name, which is not read when it has more */
 
 /* What a server under a memory limit keeps for handshakes. */
 #define LIMIT_HANDSHAKE_MEMORY 32768u /* bytes that must be left for a connection to be accepted */

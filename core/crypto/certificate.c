@@ -9,6 +9,8 @@
 #define OID(bytes) span_of(bytes, sizeof(bytes) - 1)
 
 #define OID_PSS "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"
+#define OID_TLS_FEATURE "\x2b\x06\x01\x05\x05\x07\x01\x18"
+#define FEATURE_STATUS_REQUEST 5 /* RFC 6066 §8 */
 #define OID_MGF1 "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x08"
 
 struct known_signature {
@@ -242,6 +244,24 @@ static bool parse_known_extension(uint8_t id, struct reader *value, struct certi
     return true;
 }
 
+/* TLS features (RFC 7633 §4.1): numbers of TLS extensions that its servers answer; once. */
+static void parse_features(struct reader *value, struct certificate *c)
+{
+    struct reader features = reader_of(neap_der_expect(value, DER_SEQUENCE));
+
+    if (c->has_features)
+        value->bad = true;
+    c->has_features = true;
+    while (!features.bad && reader_left(&features) > 0) {
+        struct span feature = neap_der_integer(&features);
+
+        if (!features.bad && feature.size == 1 && feature.data[0] == FEATURE_STATUS_REQUEST)
+            c->must_staple = true;
+    }
+    if (features.bad || reader_left(value) > 0)
+        value->bad = true;
+}
+
 static void parse_extension(struct reader *list, struct certificate *c, uint64_t *seen)
 {
     struct reader extension = reader_of(neap_der_expect(list, DER_SEQUENCE));
@@ -267,6 +287,9 @@ static void parse_extension(struct reader *list, struct certificate *c, uint64_t
         is_known = parse_known_extension(oid.data[2], &value, c);
         if (oid.data[2] == EXTENSION_NAME_CONSTRAINTS)
             c->has_critical_constraints = is_critical;
+    } else if (span_equal(oid, OID(OID_TLS_FEATURE))) {
+        parse_features(&value, c);
+        is_known = true;
     }
     if (value.bad)
         list->bad = true;

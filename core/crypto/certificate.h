@@ -48,6 +48,7 @@ struct certificate {
     bool has_critical_constraints;
     bool has_odd_dns_constraints; /* one of them is no DNS name */
     bool has_unknown_critical;
+    bool has_features, must_staple; /* TLS features (RFC 7633); status_request is among them */
 };
 
 /** Parse; `out` points into `der`. 0 or NEAP_ERR_CERTIFICATE. Algorithms that we do not know are no error here. */

@@ -101,15 +101,19 @@ static void write_decimal(struct writer *w, uint64_t number)
         write_u8(w, (uint8_t)digits[--count]);
 }
 
-/* An object identifier with dots (X.690 §8.19). Parts above 63 bits end it: nobody has such. */
-static void write_dotted(struct writer *w, struct span oid)
+/* An object identifier with dots (X.690 §8.19). False for what is none, or has a number above 63 bits: a part of it would
+ * be another's. */
+static bool write_dotted(struct writer *w, struct span oid)
 {
     uint64_t part = 0;
-    bool is_first = true;
+    bool is_first = true, is_whole = false;
 
-    for (size_t i = 0; i < oid.size && part < UINT64_C(1) << 56; i++) {
+    for (size_t i = 0; i < oid.size; i++) {
+        if (part >= UINT64_C(1) << 56 || (oid.data[i] == 0x80 && part == 0))
+            return false;
         part = part << 7 | (oid.data[i] & 0x7f);
-        if (oid.data[i] & 0x80)
+        is_whole = !(oid.data[i] & 0x80);
+        if (!is_whole)
             continue;
         if (is_first) {
             uint64_t root = part < 80 ? part / 40 : 2;
@@ -122,6 +126,7 @@ static void write_dotted(struct writer *w, struct span oid)
         write_decimal(w, part);
         part = 0;
     }
+    return is_whole;
 }
 
 static void write_hex(struct writer *w, uint8_t byte)
@@ -230,7 +235,7 @@ static void escape(struct writer *w, struct span text)
     }
 }
 
-/* One AttributeTypeAndValue; `w` may be too small. */
+/* One AttributeTypeAndValue. */
 struct pair {
     struct span oid, value, whole; /* whole: the value with its header */
     uint8_t tag;
@@ -249,24 +254,32 @@ static struct pair read_pair(struct reader *set)
 
 #define VALUE_MOST 1024u /* bytes of UTF-8 that a value may have to be written as text */
 
-static void write_pair(struct writer *w, const struct pair *p)
+static bool write_type(struct writer *w, struct span oid)
+{
+    const char *known = known_attribute(oid);
+
+    if (!known)
+        return write_dotted(w, oid);
+    write_bytes(w, known, strlen(known));
+    return true;
+}
+
+static bool write_pair(struct writer *w, const struct pair *p)
 {
     uint8_t room[VALUE_MOST];
     struct writer text = writer_of(room, sizeof room);
-    const char *name = known_attribute(p->oid);
 
-    if (name)
-        write_bytes(w, name, strlen(name));
-    else
-        write_dotted(w, p->oid);
+    if (!write_type(w, p->oid))
+        return false;
     write_u8(w, '=');
-    if (name && write_value(&text, p->tag, p->value) && !text.full) {
+    if (known_attribute(p->oid) && write_value(&text, p->tag, p->value) && !text.full) {
         escape(w, span_of(room, writer_size(&text)));
-        return;
+        return true;
     }
     write_u8(w, '#');
     for (size_t i = 0; i < p->whole.size; i++)
         write_hex(w, p->whole.data[i]);
+    return true;
 }
 
 /* The index-th relative name from the front, all of its pairs. */
@@ -278,39 +291,52 @@ static bool write_relative(struct writer *w, struct span sets, size_t index)
     for (size_t i = 0; i <= index; i++)
         set = neap_der_expect(&r, DER_SET);
     struct reader pairs = reader_of(set);
-    for (size_t i = 0; !pairs.bad && reader_left(&pairs) > 0; i++) {
+    for (size_t i = 0; reader_left(&pairs) > 0; i++) {
         struct pair p = read_pair(&pairs);
 
         if (i > 0)
             write_u8(w, '+');
-        if (!pairs.bad)
-            write_pair(w, &p);
+        if (pairs.bad || !write_pair(w, &p))
+            return false;
     }
-    return !r.bad && !pairs.bad;
+    return !r.bad;
 }
 
-static size_t count_relative(struct span sets)
+/* The relative names of a Name, and how many there are, or an error. A name is read as a whole or not at all: who it is
+ * stands at its end. */
+static int64_t open_name(neap_view name, struct span *sets)
 {
-    struct reader r = reader_of(sets);
-    size_t count = 0;
+    struct reader outer = reader_of(span_of_view(name));
+    size_t count = 0, parts = 0;
 
-    while (!r.bad && reader_left(&r) > 0 && count < LIMIT_NAME_PARTS) {
-        neap_der_expect(&r, DER_SET);
-        count++;
+    *sets = neap_der_expect(&outer, DER_SEQUENCE);
+    if (outer.bad || reader_left(&outer) > 0)
+        return NEAP_ERR_CERTIFICATE;
+    for (struct reader r = reader_of(*sets); reader_left(&r) > 0; count++) {
+        struct reader pairs = reader_of(neap_der_expect(&r, DER_SET));
+
+        if (r.bad || reader_left(&pairs) == 0)
+            return NEAP_ERR_CERTIFICATE;
+        while (reader_left(&pairs) > 0) {
+            if (parts++ == LIMIT_NAME_PARTS)
+                return NEAP_ERR_LIMIT;
+            read_pair(&pairs);
+            if (pairs.bad)
+                return NEAP_ERR_CERTIFICATE;
+        }
     }
-    return count;
+    return (int64_t)count;
 }
 
 int64_t neap_name_text(neap_view name, char *out, size_t size)
 {
-    struct reader outer = reader_of(span_of_view(name));
-    struct span sets = neap_der_expect(&outer, DER_SEQUENCE);
+    struct span sets;
+    int64_t count = open_name(name, &sets);
     struct writer w = writer_of((uint8_t *)out, size > 0 ? size - 1 : 0);
-    size_t count = outer.bad ? 0 : count_relative(sets);
 
-    if (outer.bad || size == 0)
-        return size == 0 ? NEAP_ERR_BUFFER_TOO_SHORT : NEAP_ERR_CERTIFICATE;
-    for (size_t i = count; i-- > 0;) {
+    if (count < 0 || size == 0)
+        return count < 0 ? count : NEAP_ERR_BUFFER_TOO_SHORT;
+    for (size_t i = (size_t)count; i-- > 0;) {
         if (!write_relative(&w, sets, i))
             return NEAP_ERR_CERTIFICATE;
         if (i > 0)
@@ -322,35 +348,38 @@ int64_t neap_name_text(neap_view name, char *out, size_t size)
     return (int64_t)writer_size(&w);
 }
 
-int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_size, char *out, size_t size)
+static bool find_pair(struct span sets, size_t index, struct pair *out)
 {
-    struct reader outer = reader_of(span_of_view(name));
-    struct reader sets = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
-    struct writer types = writer_of((uint8_t *)type, type_size > 0 ? type_size - 1 : 0);
-    struct writer text = writer_of((uint8_t *)out, size);
+    struct reader r = reader_of(sets);
 
-    for (size_t i = 0; !outer.bad && !sets.bad && reader_left(&sets) > 0;) {
-        struct reader set = reader_of(neap_der_expect(&sets, DER_SET));
+    while (reader_left(&r) > 0) {
+        struct reader pairs = reader_of(neap_der_expect(&r, DER_SET));
 
-        for (; !set.bad && reader_left(&set) > 0; i++) {
-            struct pair p = read_pair(&set);
-
-            if (set.bad || i < index)
-                continue;
-            const char *known = known_attribute(p.oid);
-            if (known)
-                write_bytes(&types, known, strlen(known));
-            else
-                write_dotted(&types, p.oid);
-            if (!write_value(&text, p.tag, p.value)) {
-                text = writer_of((uint8_t *)out, size);
-                write_span(&text, p.value);
-            }
-            if (types.full || text.full || type_size == 0)
-                return NEAP_ERR_BUFFER_TOO_SHORT;
-            type[writer_size(&types)] = '\0';
-            return (int64_t)writer_size(&text);
+        for (; reader_left(&pairs) > 0; index--) {
+            *out = read_pair(&pairs);
+            if (index == 0)
+                return true;
         }
     }
-    return NEAP_ERR_ARGUMENT;
+    return false;
+}
+
+int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_size, char *out, size_t size)
+{
+    struct span sets;
+    int64_t count = open_name(name, &sets);
+    struct writer types = writer_of((uint8_t *)type, type_size > 0 ? type_size - 1 : 0);
+    struct writer text = writer_of((uint8_t *)out, size);
+    struct pair p;
+
+    if (count < 0 || !find_pair(sets, index, &p))
+        return count < 0 ? count : NEAP_ERR_ARGUMENT;
+    if (!write_type(&types, p.oid))
+        return NEAP_ERR_CERTIFICATE;
+    if (types.full || type_size == 0)
+        return NEAP_ERR_BUFFER_TOO_SHORT;
+    type[writer_size(&types)] = '\0';
+    if (!write_value(&text, p.tag, p.value))
+        return NEAP_ERR_UNSUPPORTED;
+    return text.full ? NEAP_ERR_BUFFER_TOO_SHORT : (int64_t)writer_size(&text);
 }

@@ -276,7 +276,8 @@ void neap_peer_chain_free(struct peer_chain *chain);
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
 /** The response that came (empty: none), which stays the caller's until the chain was verified. neap_peer_chain_verify then
- * refuses with certificate_revoked 44 or bad_certificate_status_response 113 as well; it takes two more signatures. */
+ * refuses with certificate_revoked 44 or bad_certificate_status_response 113 as well; it takes two more signatures.
+ * STAPLE_IF_PRESENT is STAPLE_REQUIRED of a leaf that says there is one (RFC 7633). */
 void neap_peer_chain_set_staple(struct peer_chain *chain, struct span response, enum staple_demand demand);
 /** Check nothing but that the leaf's key is one of the pins. 0 also when there are none (trust may be NULL), or
  * NEAP_CRYPTO_ERROR + certificate_unknown. */

@@ -276,7 +276,10 @@ int neap_ocsp_check_staple(struct crypto *crypto, struct staple *staple,
     if (staple->demand == STAPLE_IGNORED || (staple->response.size == 0 && staple->demand != STAPLE_REQUIRED))
         return 0;
     if (staple->response.size == 0)
-        return refuse(why, "the server shows no OCSP response");
+        return refuse(why,
+                      certificate->must_staple
+                          ? "the server shows no OCSP response, and its certificate says that there is one"
+                          : "the server shows no OCSP response");
     if (!issuer)
         return refuse(why,
                       "the certificate is trusted itself, and has no issuer whose OCSP response to check");

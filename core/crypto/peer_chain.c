@@ -168,7 +168,8 @@ int neap_peer_chain_verify_pins(const struct peer_chain *chain, const struct tru
 void neap_peer_chain_set_staple(struct peer_chain *chain, struct span response, enum staple_demand demand)
 {
     chain->staple.response = response;
-    chain->staple.demand = demand;
+    chain->staple.demand =
+        demand == STAPLE_IF_PRESENT && chain->certificates[0].must_staple ? STAPLE_REQUIRED : demand;
 }
 
 static int check_path(struct peer_chain *chain, const struct trust *trust, unsigned extended_usage,

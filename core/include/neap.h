@@ -1179,12 +1179,12 @@ enum neap_name_kind {
 NEAP_API bool neap_certificate_name(const neap_certificate *certificate, size_t index,
                                     enum neap_name_kind *kind, neap_view *name);
 /** A distinguished name as text (RFC 4514), NUL-terminated: "CN=pump 7,O=Works"; controls are escaped as well (`\0a`), and
- * a value that is no text is `#` and hex. At most its first 32 relative names. The size without the NUL,
- * NEAP_ERR_BUFFER_TOO_SHORT, or NEAP_ERR_CERTIFICATE for what is no name. */
+ * a value that is no text is `#` and hex. The size without the NUL, NEAP_ERR_BUFFER_TOO_SHORT, NEAP_ERR_CERTIFICATE for what is
+ * no name, or NEAP_ERR_LIMIT for one of more than 64 parts: never a part of a name, which would be somebody else's. */
 NEAP_API int64_t neap_name_text(neap_view name, char *out, size_t size);
 /** The index-th part of a distinguished name, from its front: `type` is "CN", "O" or an identifier with dots, NUL-terminated;
- * the value, as UTF-8 where it is text and without escapes, goes to `out`, not terminated. Its size,
- * NEAP_ERR_BUFFER_TOO_SHORT, or NEAP_ERR_ARGUMENT behind the last. */
+ * the value, as UTF-8 and without escapes, goes to `out`, not terminated. Its size; NEAP_ERR_UNSUPPORTED for a value that is no
+ * text, `type` is filled then; NEAP_ERR_ARGUMENT behind the last; or as neap_name_text. */
 NEAP_API int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_size, char *out,
                                 size_t size);
 

@@ -21,25 +21,47 @@ static void set_hex(lua_State *L, const char *name, const uint8_t *bytes, size_t
     lua_setfield(L, -2, name);
 }
 
-/* The name as text and as a list of parts { type =, value = }; its last common name. `room` is scratch. */
-static void set_name(lua_State *L, neap_view name, const char *text_field, const char *parts_field,
-                     char *room)
+/* The parts of a name as a list of { type =, value = }, without a value where that is no text. False, and nothing, for a
+ * name that cannot be read to its end. `room` is scratch. */
+static bool push_parts(lua_State *L, neap_view name, char *room)
 {
     char type[TYPE_MOST];
-    int64_t size = neap_name_text(name, room, TEXT_MOST);
+    int64_t size;
 
-    lua_pushlstring(L, room, size > 0 ? (size_t)size : 0);
-    lua_setfield(L, -2, text_field);
     lua_newtable(L);
-    for (size_t i = 0; (size = neap_name_part(name, i, type, sizeof type, room, TEXT_MOST)) >= 0; i++) {
+    for (size_t i = 0;
+         (size = neap_name_part(name, i, type, sizeof type, room, TEXT_MOST)) != NEAP_ERR_ARGUMENT; i++) {
+        if (size < 0 && size != NEAP_ERR_UNSUPPORTED) {
+            lua_pop(L, 1);
+            return false;
+        }
         lua_createtable(L, 0, 2);
         lua_pushstring(L, type);
         lua_setfield(L, -2, "type");
-        lua_pushlstring(L, room, (size_t)size);
-        lua_setfield(L, -2, "value");
+        if (size >= 0) {
+            lua_pushlstring(L, room, (size_t)size);
+            lua_setfield(L, -2, "value");
+        }
         lua_rawseti(L, -2, (int)i + 1);
     }
+    return true;
+}
+
+/* The name as text and as its parts: both of them, or none. */
+static void set_name(lua_State *L, neap_view name, const char *text_field, const char *parts_field,
+                     char *room)
+{
+    if (!push_parts(L, name, room))
+        return;
+    int64_t size = neap_name_text(name, room, TEXT_MOST);
+
+    if (size < 0) {
+        lua_pop(L, 1);
+        return;
+    }
     lua_setfield(L, -2, parts_field);
+    lua_pushlstring(L, room, (size_t)size);
+    lua_setfield(L, -2, text_field);
 }
 
 static void append(lua_State *L, const char *list)

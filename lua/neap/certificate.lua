@@ -3,9 +3,10 @@ local core = require "neap.core"
 
 local Certificate = {}
 
+-- None where the last one is no text.
 local function last_common_name(parts)
   local name
-  for _, part in ipairs(parts) do
+  for _, part in ipairs(parts or {}) do
     if part.type == "CN" then name = part.value end
   end
   return name
@@ -20,7 +21,7 @@ function Certificate.__index(self, key)
 end
 
 function Certificate:__tostring()
-  return self.subject
+  return self.subject or "certificate " .. self.sha256
 end
 
 local certificate = {}

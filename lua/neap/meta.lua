@@ -349,11 +349,11 @@ function task.resolve(host, port, seconds) end
 
 --- What a certificate says; read when it is first asked for. Times are seconds since 1970, digests hex.
 ---@class neap.Certificate
----@field subject string RFC 4514: "CN=pump 7,O=Works"
----@field subject_parts { type: string, value: string }[] from the front of the name, values without escapes
----@field common_name string? the last of the subject
----@field issuer string
----@field issuer_parts { type: string, value: string }[]
+---@field subject string? RFC 4514: "CN=pump 7,O=Works"; nil, as its parts, when not all of it can be read
+---@field subject_parts { type: string, value: string? }[]? from the front, values without escapes; nil: it is no text
+---@field common_name string? the last of the subject; nil where that is no text
+---@field issuer string?
+---@field issuer_parts { type: string, value: string? }[]?
 ---@field serial string hex
 ---@field not_before number
 ---@field not_after number

@@ -2,6 +2,7 @@
 local core = require "neap.core"
 local helper = require "helper"
 local Authority = require "crypto.authority"
+local certificate = require "neap.certificate"
 
 describe("a certificate's text", function()
   local authority
@@ -46,6 +47,69 @@ describe("a certificate's text", function()
     local c = issue("/CN=a\\\nb")
     assert.is_nil(c.subject:find("%c"))
     assert.matches("\\0a", c.subject)
+  end)
+
+  local function subject_of(count, last)
+    local parts = {}
+    for i = 1, count do parts[i] = "/OU=u" .. i end
+    return table.concat(parts) .. "/CN=" .. last
+  end
+
+  it("has all parts of a name, up to 64 of them, and nothing of one with more: its end says who it is", function()
+    local c = issue(subject_of(63, "alice"))
+    assert.matches("^CN=alice,OU=u63,", c.subject)
+    assert.equal(64, #c.subject_parts)
+    c = issue(subject_of(64, "mallory"))
+    assert.is_nil(c.subject)
+    assert.is_nil(c.subject_parts)
+    assert.equal(64, #c.sha256)
+    c = issue((subject_of(64, "x"):gsub("/OU", "+OU"):gsub("^%+", "/"))) -- in one relative name
+    assert.is_nil(c.subject)
+    assert.is_nil(c.subject_parts)
+  end)
+
+  -- A certificate whose subject has these bytes in the place of a common name of as many.
+  local function with_part(bytes, before)
+    local _, _, made = issue((before or "") .. "/CN=" .. ("x"):rep(#bytes - 9 - 2))
+    local der = made.der:gsub("\49.\48.\6\3\85\4\3\12." .. ("x"):rep(#bytes - 11), function() return bytes end)
+    assert.equal(#made.der, #der)
+    return der
+  end
+
+  local function part(oid, tag, value)
+    local pair = "\6" .. string.char(#oid) .. oid .. string.char(tag, #value) .. value
+    pair = "\48" .. string.char(#pair) .. pair
+    return "\49" .. string.char(#pair) .. pair
+  end
+  local COMMON_NAME, UTF8, OCTETS = "\85\4\3", 12, 4
+
+  it("has no common name where that is no text, and no value of the part, whatever stands before it", function()
+    for _, made in ipairs { part(COMMON_NAME, OCTETS, "admin"), part(COMMON_NAME, UTF8, "admi\255"),
+      part(COMMON_NAME, 30, "admin"), part(COMMON_NAME, 22, "admi\200") } do
+      local der = with_part(made, "/CN=root")
+      local c = assert(core.certificate(der))
+      assert.same({ { type = "CN", value = "root" }, { type = "CN" } }, c.subject_parts)
+      assert.matches("^CN=#%x+,CN=root$", c.subject)
+      assert.is_nil(certificate.of({ der }).common_name)
+    end
+    local der = with_part(part(COMMON_NAME, UTF8, "admin"), "/CN=root")
+    assert.equal("admin", certificate.of({ der }).common_name)
+  end)
+
+  it("has nothing of a name with a part that cannot be read, neither what stands before it nor half a type", function()
+    for _, oid in ipairs { "\85\4\3\255\255\255\255\255\255\255\255\255\127", "\85\4\131", "\85\4\128\3",
+      "" } do
+      local der = with_part(part(oid, UTF8, "admin"), "/CN=root")
+      local c = assert(core.certificate(der))
+      assert.is_nil(c.subject)
+      assert.is_nil(c.subject_parts)
+      local read = certificate.of({ der })
+      assert.is_nil(read.common_name)
+      assert.equal("certificate " .. c.sha256, tostring(read))
+    end
+    local broken = part(COMMON_NAME, UTF8, "admin")
+    broken = broken:sub(1, 3) .. string.char(broken:byte(4) - 1) .. broken:sub(5)
+    assert.is_nil(core.certificate(with_part(broken, "/CN=root")).subject_parts)
   end)
 
   it("has alternative names by their kind", function()

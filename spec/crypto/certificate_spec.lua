@@ -121,6 +121,27 @@ describe("certificate", function()
     assert.is_nil(certificates.parse("\48\128" .. der:sub(5) .. "\0\0"))
   end)
 
+  -- RFC 7633 §4.1
+  it("is refused with TLS features that are no list of numbers, or twice", function()
+    local identifier = "\43\6\1\5\5\7\1\24"
+    ca:issue({ name = "featured", issuer = "root", extensions = "tlsfeature=status_request\n"
+      .. "1.3.6.1.5.5.7.1.25=DER:30:03:02:01:05" })
+    local der = ca.made.featured.der
+    assert.is_true(certificates.parse(der).must_staple)
+    assert.is_false(certificates.parse(ca.made.leaf.der).must_staple)
+    for _, row in ipairs { { "\48\3\2\1\17", true }, { "\48\3\4\1\5" }, { "\49\3\2\1\5" }, { "\48\3\2\2\5" },
+      { "\48\2\2\1\5" } } do
+      local changed, count = der:gsub(identifier .. "\4\5\48\3\2\1\5", function()
+        return identifier .. "\4\5" .. row[1]
+      end)
+      assert.equal(1, count)
+      assert.equal(row[2] and false, (certificates.parse(changed) or {}).must_staple)
+    end
+    local twice, count = der:gsub("\43\6\1\5\5\7\1\25", identifier)
+    assert.equal(1, count)
+    assert.is_nil(certificates.parse(twice))
+  end)
+
   it("is refused with an extension twice", function()
     ca:issue({ name = "identifiers", issuer = "root",
       extensions = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid" })

@@ -77,6 +77,7 @@ static int parse(lua_State *L)
     set_boolean(L, "has_names", c.has_names);
     set_boolean(L, "is_authority", c.is_authority);
     set_boolean(L, "has_unknown_critical", c.has_unknown_critical);
+    set_boolean(L, "must_staple", c.must_staple);
     if (c.key_error == 0) {
         set_number(L, "key_kind", c.key.kind);
         set_number(L, "key_bits", (lua_Number)c.key.bits);

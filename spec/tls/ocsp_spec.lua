@@ -1,8 +1,10 @@
 --- OCSP responses that servers show with their certificate (RFC 6960, RFC 8446 §4.4.2.1), made by the openssl program.
+local authority = require("crypto.authority")
 local fixtures = require("tls.fixtures")
 local helper = require("helper")
 local messages = require("tls.messages")
 local pair = require("tls.pair")
+local tls = require("neap.units").tls
 
 local alert, vector = pair.alert, messages.vector
 local STATUS_REQUEST, DAY = 5, 86400
@@ -265,6 +267,35 @@ describe("an OCSP response", function()
       assert.same({ alert(FINE), "client" }, { code(other) })
     end
     assert.same({ alert(110), "client" }, { code("\1\0\0\0\0") })
+  end)
+
+  -- RFC 7633 §4.2.3
+  it("is required of a certificate that says so, by clients that ask for one", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local root = ca:issue { name = "root", extensions = authority.CA }
+    local function shake(features, demand, more)
+      local leaf = ca:issue { name = "leaf", issuer = "root",
+        extensions = authority.SERVER .. (features and "\ntlsfeature=" .. features or "") }
+      local client = { seed = ("c"):rep(32), alpn = { "h3" }, roots = root.pem, ocsp = demand }
+      for name, value in pairs(more or {}) do client[name] = value == "leaf" and leaf.pem or value end
+      local p = pair.new { client = assert(tls.config(client)), name = "tide.example", now = os.time() + 3600,
+        server = assert(tls.config { seed = ("s"):rep(32), alpn = { "h3" }, identities = { { leaf.pem, leaf.key } } }) }
+      local ok, failure = p:run()
+      return ok, failure and failure.code, failure and failure.reason
+    end
+    for _, features in ipairs { "status_request", "status_request_v2, status_request" } do
+      local ok, code, reason = shake(features, IF_PRESENT)
+      assert.same({ nil, alert(113) }, { ok, code })
+      assert.matches("says that there is one", reason)
+      assert.is_true((shake(features))) -- one that does not ask
+    end
+    assert.equal(alert(113), (select(2, shake("critical, status_request", IF_PRESENT))))
+    assert.is_true((shake("critical, 10", IF_PRESENT))) -- it is understood, and asks for nothing of ours
+    assert.is_true((shake("10", IF_PRESENT)))
+    assert.is_true((shake(nil, IF_PRESENT)))
+    local _, code, reason = shake("status_request", IF_PRESENT, { roots = "leaf" })
+    assert.equal(alert(113), code, reason)
   end)
 
   it("needs an issuer: a pin alone, or a root as the leaf, does not do where it is required", function()
