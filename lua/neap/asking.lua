@@ -6,7 +6,8 @@ local task = require "neap.task"
 
 local asking = {}
 
-local MOST = 1024 -- questions that are looked into at once, of one server or client
+local MOST = 1024 -- questions that are looked into at once, of one server or client,
+local SHARE = 64 -- and of one address; the others wait for their turn
 local INTERNAL_ERROR, ACCESS_DENIED, UNRECOGNIZED_NAME = 80, 49, 112 -- alerts, RFC 8446 §6.2
 
 -- What is no PEM and no DER is the path of a file.
@@ -115,11 +116,123 @@ local function complainer()
   end
 end
 
-local function look_into(self, conn, question)
+-- The address of "host:port": of IPv6 the network of 64 bits, of which one peer has all addresses.
+local function network(peer)
+  local host = peer:match("^%[([^%%%]]*).*%]:%d+$")
+  if not host then return peer:match("^(.*):%d+$") or peer end
+  local mapped = host:match("^::ffff:(%d+%.%d+%.%d+%.%d+)$")
+  if mapped then return mapped end
+  local head, tail = host:match("^(.-)::(.*)$")
+  local groups, behind = {}, 0
+  for group in (head or host):gmatch("[^:]+") do groups[#groups + 1] = group end
+  for _ in (tail or ""):gmatch("[^:]+") do behind = behind + 1 end
+  if tail then
+    for _ = 1, 8 - #groups - behind do groups[#groups + 1] = "0" end
+    for group in tail:gmatch("[^:]+") do groups[#groups + 1] = group end
+  end
+  return table.concat(groups, ":", 1, math.min(4, #groups)) .. "::/64"
+end
+
+-- Questions wait by address, each in the order of its coming, and addresses with a question whose turn may be are in a
+-- line of their own, once each: who asks much waits for himself. A handshake that has ended leaves its question behind:
+-- these are swept out when there may be as many of them as of the others, so that connections in handshake bound all.
+local SWEEP_LEAST = 256
+
+local function is_asking(conn, id)
+  local question = conn:question()
+  return question and question.id == id and question
+end
+
+local function share_of(self, address)
+  local share = self.shares[address]
+  if not share then
+    share = { address = address, open = 0, first = 1, last = 0, is_in_line = false }
+    self.shares[address] = share
+  end
+  return share
+end
+
+local function get_in_line(self, share)
+  if share.is_in_line or share.open >= SHARE or share.first > share.last then return end
+  share.is_in_line = true
+  self.line_last = self.line_last + 1
+  self.line[self.line_last] = share
+end
+
+local function take_from_line(self)
+  local share = self.line[self.line_first]
+  if not share then return nil end
+  self.line[self.line_first] = nil
+  self.line_first = self.line_first + 1
+  share.is_in_line = false
+  return share
+end
+
+-- The first that still asks: conn, question.
+local function take_waiting(self, share)
+  while share.first <= share.last do
+    local entry = share[share.first]
+    share[share.first] = nil
+    share.first = share.first + 1
+    self.waiting = self.waiting - 1
+    local question = is_asking(entry.conn, entry.id)
+    if question then return entry.conn, question end
+  end
+end
+
+local function forget_if_idle(self, share)
+  if share.open == 0 and share.first > share.last and not share.is_in_line then self.shares[share.address] = nil end
+end
+
+local function sweep(self)
+  if self.waiting < self.sweep_at then return end
+  for _, share in pairs(self.shares) do
+    local last = share.first - 1
+    for i = share.first, share.last do
+      local entry = share[i]
+      share[i] = nil
+      if is_asking(entry.conn, entry.id) then
+        last = last + 1
+        share[last] = entry
+      end
+    end
+    self.waiting = self.waiting - (share.last - last)
+    share.last = last
+    forget_if_idle(self, share)
+  end
+  self.sweep_at = math.max(SWEEP_LEAST, 2 * self.waiting)
+end
+
+local look_into
+
+-- Those whose turn it is, an address after the other.
+local function take_turns(self)
+  while self.open < MOST do
+    local share = take_from_line(self)
+    if not share then return end
+    local conn, question = take_waiting(self, share)
+    if conn then
+      self.open, share.open = self.open + 1, share.open + 1
+      task.go(look_into, self, conn, { question = question, share = share })
+    end
+    get_in_line(self, share)
+    forget_if_idle(self, share)
+  end
+end
+
+local function has_ended(self, share)
+  self.open, share.open = self.open - 1, share.open - 1
+  get_in_line(self, share)
+  forget_if_idle(self, share)
+  take_turns(self)
+end
+
+function look_into(self, conn, turn)
+  local question = turn.question
   local kind = kind_of(conn, question)
   local row = kinds[kind]
   local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[kind])
-  self.open = self.open - 1
+  has_ended(self, turn.share)
   if ok and result then return end
   -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
   -- there may be nobody any more whom to refuse.
@@ -132,19 +245,27 @@ end
 -- them, nil: nothing is ever asked.
 function asking.answerer(functions)
   if not functions then return nil end
-  local self = { functions = functions, open = 0, complain = complainer() }
+  local self = { functions = functions, open = 0, waiting = 0, shares = {}, line = {}, line_first = 1, line_last = 0,
+    sweep_at = SWEEP_LEAST, complain = complainer() }
   return function(conn)
     local question = conn:question()
     if not question then return end
     local kind = kind_of(conn, question)
-    if not functions[kind] or self.open >= MOST then
+    if not functions[kind] then
       conn:refuse_question(question.id)
-      self.complain(("handshake with %s: %s"):format(conn:peer(), self.open >= MOST and "too many questions are open"
-        or "nobody answers for its " .. kind))
+      self.complain(("handshake with %s: nobody answers for its %s"):format(conn:peer(), kind))
       return
     end
-    self.open = self.open + 1
-    task.go(look_into, self, conn, question)
+    sweep(self)
+    local share = share_of(self, network(conn:peer()))
+    share.last = share.last + 1
+    share[share.last] = { conn = conn, id = question.id }
+    self.waiting = self.waiting + 1
+    get_in_line(self, share)
+    take_turns(self)
+    if self.open >= MOST then
+      self.complain(("%d questions of handshakes are open, and %d wait"):format(self.open, self.waiting))
+    end
   end
 end
 

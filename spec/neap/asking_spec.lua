@@ -177,3 +177,155 @@ describe("option verify_server", function()
     end)
   end)
 end)
+
+-- Handshakes that ask for the key of their name, without the connections.
+describe("questions that many ask at once", function()
+  local asking = require "neap.asking"
+  local task = neap.task
+
+  local function asker(peer)
+    local conn = { id = 1 }
+    function conn:question() return self.id and { id = self.id, kind = "psk", bytes = peer } end
+    function conn:peer() return peer end -- luacheck: ignore self
+    function conn:is_server() return true end -- luacheck: ignore self
+    function conn:answer_psk() self.id, self.answered = nil, true; return true end
+    function conn:refuse_question() self.id, self.refused = nil, true; return true end
+    return conn
+  end
+
+  -- fn(ask, open, finish): ask(peer, count) asks so often and gives the last who did; open lists the peers that are
+  -- looked into, in their order; finish(i) has that one answered.
+  local function with(fn)
+    web.run(function()
+      local open, waiters = {}, {}
+      local answer = asking.answerer { psk = function(bytes)
+        open[#open + 1] = bytes
+        waiters[#waiters + 1] = task.waiter()
+        task.await(waiters[#waiters])
+        return ("k"):rep(32)
+      end }
+      local function settle() for _ = 1, 3 do task.sleep(0) end end
+      local function ask(peer, count)
+        local conn
+        for _ = 1, count or 1 do
+          conn = asker(peer)
+          answer(conn)
+        end
+        settle()
+        return conn
+      end
+      fn(ask, open, function(i)
+        task.wake(waiters[i], true)
+        settle()
+      end)
+      for i = 1, 100000 do
+        if not waiters[i] then break end
+        task.wake(waiters[i], true)
+        if not waiters[i + 1] then settle() end
+      end
+    end)
+  end
+
+  it("wait for their turn behind 64 of their address, in their order, and are not refused", function()
+    with(function(ask, open, finish)
+      ask("192.0.2.1:1", 64)
+      local second, third = ask("192.0.2.1:2"), ask("192.0.2.1:3")
+      assert.equal(64, #open)
+      assert.is_true(second.id and third.id and true)
+      finish(7)
+      assert.same({ 65, "192.0.2.1:2" }, { #open, open[65] })
+      finish(65)
+      assert.same({ 66, "192.0.2.1:3", true }, { #open, open[66], second.answered })
+      finish(66)
+      assert.is_true(third.answered)
+    end)
+  end)
+
+  it("do not wait for those of another address, which is a network of 64 bits where it is IPv6", function()
+    for _, case in ipairs {
+      { "192.0.2.1:1", "192.0.2.2:1", true }, { "192.0.2.1:1", "192.0.2.1:99" },
+      { "[2001:db8:0:1::5]:1", "[2001:db8:0:1:a:b:c:d]:2" }, { "[2001:db8::5]:1", "[2001:db8:0:0:ffff::]:1" },
+      { "[2001:db8::5]:1", "[2001:db8:0:1::5]:1", true }, { "[fe80::1%eth0]:1", "[fe80::2%eth0]:1" },
+      { "[::ffff:192.0.2.1]:1", "192.0.2.1:5" }, { "[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.2]:1", true },
+      { "[1:2:3:4:5:6:7:8]:1", "[1:2:3:4::]:1" }, { "[::1]:1", "[::1:2:3:4]:1" }, { "[::1]:1", "[1::]:1", true },
+    } do
+      with(function(ask, open)
+        ask(case[1], 70)
+        ask(case[2])
+        assert.equal(case[3] and 65 or 64, #open, case[1] .. " and " .. case[2])
+      end)
+    end
+  end)
+
+  it("are a thousand at once of all, and then an address after the other has its turn", function()
+    local log = web.logged(function()
+      with(function(ask, open, finish)
+        for i = 1, 16 do ask(("192.0.2.%d:1"):format(i), 100) end
+        assert.equal(1024, #open)
+        ask("198.51.100.1:1", 3)
+        ask("198.51.100.2:2", 3)
+        assert.equal(1024, #open)
+        for i = 1, 4 do finish(i) end -- four of the first address, which has 36 more
+        assert.same({ 1028, "198.51.100.1:1", "198.51.100.2:2", "192.0.2.1:1", "198.51.100.1:1" },
+          { #open, open[1025], open[1026], open[1027], open[1028] })
+      end)
+    end)
+    assert.matches("1024 questions of handshakes are open, and %d+ wait", log)
+  end)
+
+  it("are forgotten with their handshake, also while others hold all the turns", function()
+    with(function(ask, open, finish)
+      ask("192.0.2.1:1", 64)
+      local gone = setmetatable({}, { __mode = "k" })
+      for _ = 1, 2000 do
+        local conn = ask("192.0.2.1:2")
+        conn.id = nil
+        gone[conn] = true
+      end
+      local last = ask("192.0.2.1:3")
+      collectgarbage()
+      collectgarbage()
+      local kept = 0
+      for _ in pairs(gone) do kept = kept + 1 end
+      assert.is_true(kept <= 260, kept .. " are kept")
+      finish(1)
+      assert.same({ 65, "192.0.2.1:3" }, { #open, open[65] })
+      finish(65)
+      assert.is_true(last.answered)
+    end)
+  end)
+
+  it("are all answered, of a hundred clients with one address", function()
+    web.run(function()
+      local key, now, most = ("k"):rep(32), 0, 0
+      local gate = {}
+      local listener = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = "x", psk = function()
+        now = now + 1
+        most = math.max(most, now)
+        if now < 64 and not gate.is_open then
+          gate[#gate + 1] = task.waiter()
+          task.await(gate[#gate])
+        else
+          gate.is_open = true
+          for _, waiter in ipairs(gate) do task.wake(waiter, true) end
+        end
+        now = now - 1
+        return key
+      end })
+      local waiter, answered = task.waiter(), 0
+      for _ = 1, 100 do
+        neap.go(function()
+          local conn = neap.quic.connect("127.0.0.1:" .. listener.port,
+            { alpn = "x", psk = { identity = "one", key = key }, timeout = 15 })
+          if conn then conn:close() end
+          answered = answered + (conn and 1 or 0)
+          if answered == 100 then task.wake(waiter, true) end
+        end)
+      end
+      task.await(waiter, 15)
+      listener:close()
+      assert.equal(100, answered)
+      assert.equal(64, most)
+    end)
+  end)
+end)
