@@ -610,8 +610,9 @@ NEAP_API bool neap_conn_is_confirmed(const neap_conn *conn);
 NEAP_API bool neap_conn_is_draining(const neap_conn *conn);
 /** All over: nothing will be sent or taken; free it. */
 NEAP_API bool neap_conn_is_closed(const neap_conn *conn);
-/** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). False before it is
- * established, but of a server that reads early data. */
+/** Its TLS handshake went on from an earlier session: no certificate was sent (RFC 8446 §2.2). A server
+ * knows that when the client has proved that it has the session's key, before it reads early data; a client when it is
+ * established, and until then it is false. */
 NEAP_API bool neap_conn_is_resumed(const neap_conn *conn);
 /** The peer's certificates were verified but for dates, since the time was not known, and still is not. False before it is
  * established. */
@@ -655,8 +656,9 @@ NEAP_API const void *neap_conn_session_data(const neap_conn *conn, size_t *size)
 /** The group of its key exchange, by the name that neap_config_set_groups takes; NULL before it is established. */
 NEAP_API const char *neap_conn_group(const neap_conn *conn);
 /** The identity of the external pre-shared key by which the two know each other, of the handshake itself or of the one that
- * its session goes back to: `*size` bytes, which live as long as the connection. NULL and 0: certificates, or not
- * established yet. */
+ * its session goes back to: `*size` bytes, which live as long as the connection, of one that is not established
+ * yet until the next call that takes it. NULL and 0: certificates, or not known yet: a server knows it when the client has
+ * proved that it has the key, before it reads early data, a client when it is established. */
 NEAP_API const uint8_t *neap_conn_psk_identity(const neap_conn *conn, size_t *size);
 /** NEAP_QUIC_V1. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);

@@ -441,9 +441,19 @@ bool neap_conn_is_closed(const neap_conn *conn)
     return conn->stage == STAGE_CLOSED;
 }
 
+/* What a server's TLS knows of the client by a verified binder, which is before a handler sees early data; NULL once the
+ * connection has it, and for a client, to whom it is proved when the handshake is complete. */
+static const struct tls *early_knowledge(const neap_conn *c)
+{
+    return c->is_server && conn_reached(c) < STAGE_ESTABLISHED && c->handshake ? c->handshake->tls : NULL;
+}
+
 bool neap_conn_is_resumed(const neap_conn *conn)
 {
-    return conn->is_resumed || (conn->is_server && conn->early == NEAP_EARLY_ACCEPTED);
+    const struct tls *tls = early_knowledge(conn);
+
+    return conn->is_resumed || (tls && neap_tls_is_resumed(tls)) ||
+           (conn->is_server && conn->early == NEAP_EARLY_ACCEPTED);
 }
 
 const char *neap_conn_group(const neap_conn *conn)
@@ -486,6 +496,14 @@ const char *neap_conn_server_name(const neap_conn *conn)
 
 const uint8_t *neap_conn_psk_identity(const neap_conn *conn, size_t *size)
 {
+    const struct tls *tls = early_knowledge(conn);
+
+    if (tls) {
+        struct span identity = neap_tls_psk_identity(tls);
+
+        *size = identity.size;
+        return identity.size ? identity.data : NULL;
+    }
     *size = conn->psk_identity_size;
     return *size ? (const uint8_t *)conn->server_name + strlen(conn->server_name) + 1 : NULL;
 }

@@ -227,6 +227,16 @@ local function has_ended(self, share)
   take_turns(self)
 end
 
+local reasons = setmetatable({}, { __mode = "k" }) -- why a client's function refused, by connection
+
+--- conn:error(), with the reason for which a function of this client's application refused its server: that is for the
+-- application, and the server does not read it.
+function asking.error_of(conn)
+  local why = conn:error()
+  if why and why.by == "local" and reasons[conn] then why.reason = reasons[conn] end
+  return why
+end
+
 function look_into(self, conn, turn)
   local question = turn.question
   local kind = kind_of(conn, question)
@@ -238,6 +248,9 @@ function look_into(self, conn, turn)
   -- there may be nobody any more whom to refuse.
   if not conn:refuse_question(question.id, ok and row.alert or INTERNAL_ERROR) and code ~= "crypto" then return end
   local where = ("handshake with %s: "):format(conn:peer() or "a peer")
+  if not conn:is_server() and code ~= "crypto" then
+    reasons[conn] = ok and tostring(why) or ("'%s' failed: %s"):format(row.option, tostring(result):match("^[^\n]*"))
+  end
   if ok then self.complain(where .. tostring(why)) else task.on_error(where .. tostring(result)) end
 end
 

@@ -3,6 +3,7 @@ local core = require "neap.core"
 local asking = require "neap.asking"
 local body = require "neap.body"
 local client_early = require "neap.client_early"
+local client_race = require "neap.client_race"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
 local json = require "neap.json"
@@ -19,7 +20,7 @@ local exchange_methods = Session.exchange_methods
 local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
 
 local H3_NO_ERROR = 0x100
-local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
+local TICKET_WAIT = 1 -- seconds that a client which ends waits for the sessions of the next time
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
 local LOOK_EACH = 8 -- exchanges more of a connection after which its credit is looked at
@@ -92,10 +93,11 @@ end
 
 function Client:_drive(conn)
   local attempt = self._attempts[conn]
+  task.wake(self._ticket_waiter, true)
   if conn:is_closed() or conn:is_draining() then
     self._attempts[conn] = nil
     if not attempt then return end
-    local why = conn:error() or {}
+    local why = asking.error_of(conn) or {}
     attempt.session:close { text = self.explain(why), code = why.code }
     attempt.failed = why
     if self._pool[attempt.key] == attempt then self._pool[attempt.key] = nil end
@@ -110,10 +112,7 @@ function Client:_drive(conn)
   self._wake_openers(attempt)
 end
 
---- Why a connection ended, in one line, from conn:error().
-function Client.explain(why)
-  return Session.explain(why, "server")
-end
+Client.explain, Client.code_of = client_race.explain, client_race.code_of
 
 function Client._wake_openers(attempt)
   local openers = attempt.openers
@@ -140,77 +139,6 @@ local function start_attempt(self, key, name, address)
   return attempt
 end
 
--- Alerts about a peer's certificate (RFC 8446 §6.2) as codes of a close (RFC 9001 §4.8).
-local CERTIFICATE = { [0x12a] = true, [0x12b] = true, [0x12c] = true, [0x12d] = true, [0x12e] = true, [0x130] = true }
-
--- Whether it was us who ended a connection, because its server is not who it should be.
-local function is_refused(why)
-  return why.by == "local" and not why.is_application and CERTIFICATE[why.code] or false
-end
-
---- Tries the addresses one after the other, the next when one failed or was silent for a moment;
--- the first that answers wins (RFC 8305), also when its answer is a certificate that we refuse. `on_start(attempt)` is
--- called for each that is tried.
-local function race(self, key, name, addresses, timeout, on_start)
-  local first = addresses[1]
-  addresses = self._winners:order(key, addresses)
-  local deadline = core.now() + timeout
-  local endpoint = self._endpoint
-  local running, next_address, failure = {}, 1, nil
-  local function finish(winner)
-    for attempt in pairs(running) do
-      attempt.waiter = nil
-      if attempt ~= winner then attempt.conn:close(H3_NO_ERROR) end
-    end
-    return winner
-  end
-  while true do
-    local now = core.now()
-    if now >= deadline then
-      finish()
-      if failure then return nil, failure[1], failure[2] end -- one was there, and says more
-      return nil, name .. ": no answer", "timeout"
-    end
-    if addresses[next_address] then
-      local attempt, message, code = start_attempt(self, key, name, addresses[next_address])
-      next_address = next_address + 1
-      if attempt then
-        running[attempt] = true
-        on_start(attempt)
-      else
-        failure = { message, code }
-      end
-    end
-    if not next(running) then
-      if not addresses[next_address] then return nil, failure[1], failure[2] end
-    else
-      local waiter = task.waiter()
-      for attempt in pairs(running) do attempt.waiter = waiter end
-      local wait = addresses[next_address] and NEXT_ADDRESS_AFTER or deadline - now
-      local attempt = task.await(waiter, math.min(wait, deadline - now))
-      if self._endpoint ~= endpoint then return nil, "the client was closed", "closed" end
-      if attempt and attempt.failed then
-        running[attempt] = nil
-        failure = { name .. ": " .. self.explain(attempt.failed), self.code_of(attempt.failed) }
-        if is_refused(attempt.failed) then
-          finish() -- the host has answered, only not as it should
-          return nil, failure[1], failure[2]
-        end
-      elseif attempt then
-        self._winners:note(key, attempt.address, first)
-        return finish(attempt)
-      end
-    end
-  end
-end
-
---- The short code of a close: "tls" for TLS alerts, "timeout", "reset", "closed".
-function Client.code_of(why)
-  if why.by == "handshake_timeout" or why.by == "idle" then return "timeout" end
-  if not why.is_application and why.code and why.code >= 0x100 and why.code < 0x200 then return "tls" end
-  return why.by == "reset" and "reset" or "closed"
-end
-
 -- A connection to a target's authority, and whether it was there before. `offer`: what of neap.client_early may be sent
 -- while it is made.
 local function connection(self, target, limits, offer)
@@ -225,7 +153,9 @@ local function connection(self, target, limits, offer)
     local waiter = task.waiter()
     pending[#pending + 1] = waiter
     pending.offers[#pending.offers + 1] = offer
-    if offer and pending.attempt then offer:send(pending.attempt) end
+    if offer then
+      for _, started in ipairs(pending.attempts) do offer:send(started) end
+    end
     local begun = core.now()
     local attempt, reason, kind = task.await(waiter, limits:left(begun))
     -- Who connects for all may have met its own limit a hair before ours: that has words of its own.
@@ -233,7 +163,7 @@ local function connection(self, target, limits, offer)
     if not attempt then return nil, reason, kind end
     return attempt
   end
-  pending = { offers = { offer } }
+  pending = { offers = { offer }, attempts = {} }
   self._connecting[key] = pending
   local addresses, attempt
   local at = target.at or target
@@ -241,15 +171,39 @@ local function connection(self, target, limits, offer)
   if self._endpoint ~= endpoint then
     message, code = "the client was closed", "closed"
   elseif addresses then
-    attempt, message, code = race(self, key, target.host, addresses, limits:left(), function(started)
-      pending.attempt = started
+    attempt, message, code = client_race.run(self, key, target.host, addresses, limits:left(), function(address)
+      local started, why, kind = start_attempt(self, key, target.host, address)
+      if not started then return nil, why, kind end
+      pending.attempts[#pending.attempts + 1] = started
       for _, one in ipairs(pending.offers) do one:send(started) end
+      return started
     end)
   end
   if self._connecting[key] == pending then self._connecting[key] = nil end
   if attempt then self._pool[key] = attempt end
   for _, waiter in ipairs(pending) do task.wake(waiter, attempt or false, message, code) end
   return attempt, message, code
+end
+
+-- Whether a server is still to send the sessions of the next time: they come behind the handshake, and the answer to an
+-- early request does not wait for that.
+local function lacks_sessions(self)
+  for _, attempt in pairs(self._known and self._pool or {}) do
+    local conn = attempt.conn
+    if not conn:is_confirmed() and not conn:is_draining() then return true end
+  end
+  return false
+end
+
+-- Lets them come, for a moment; not while another task waits so, which then wants to end at once.
+local function await_sessions(self)
+  local deadline = core.now() + TICKET_WAIT
+  if self._ticket_waiter or not task.is_task() then return end
+  while lacks_sessions(self) and core.now() < deadline do
+    self._ticket_waiter = task.waiter()
+    task.await(self._ticket_waiter, deadline - core.now())
+  end
+  self._ticket_waiter = nil
 end
 
 -- ---- requests
@@ -496,18 +450,18 @@ function once(self, method, target, request, limits)
   if client_early.is_allowed(method, request) then
     fields, source, size = make_fields(self, method, target, request)
     if not fields then return nil, source, size end
-    offer = client_early.offer(fields, source and source())
+    offer = client_early.offer(method, fields, source and source())
   end
   local attempt, is_kept, code = connection(self, target, limits, offer)
   if not attempt then
     if offer then offer:forget() end
     return nil, is_kept, code
   end
-  local exchange = offer and offer:settle(attempt)
-  local called, message, number
+  local called, exchange, rest, message, number
+  if offer then exchange, rest = offer:settle(attempt) end
   if exchange then
     source, size = nil, nil
-    if offer.rest then source, size = body.source(offer.rest) end
+    if rest then source, size = body.source(rest) end
   else
     fields, source, size = make_fields(self, method, target, request)
     if not fields then return nil, source, size end
@@ -621,9 +575,12 @@ function Client:_reach(target)
   return attempt.address
 end
 
---- Closes every connection.
+--- Closes every connection. With a session_file it waits a second at most for sessions that are on their way: the
+-- answer to an early request is faster than they are.
 function Client:close()
+  await_sessions(self)
   self._closings = self._closings + 1
+  task.wake(self._ticket_waiter, true)
   for conn, attempt in pairs(self._attempts) do
     conn:close(H3_NO_ERROR)
     attempt.session:close { text = "the client was closed" }
@@ -665,6 +622,12 @@ end
 
 -- A program may end after neap.run without closing its clients.
 function task.on_end()
+  task.linger(TICKET_WAIT, function()
+    for one in pairs(made) do
+      if lacks_sessions(one) then return true end
+    end
+    return false
+  end)
   for one in pairs(made) do
     if one._endpoint then save_sessions(one) end
   end

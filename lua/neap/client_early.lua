@@ -24,40 +24,56 @@ end
 local Offer = {}
 Offer.__index = Offer
 
---- What may be sent on a connection that is being made: the fields, and the whole body, if there is one.
-function client_early.offer(fields, text)
-  return setmetatable({ fields = fields, text = text }, Offer)
+--- What may be sent on connections that are being made to a server's addresses: the fields, and the whole body, if
+-- there is one.
+function client_early.offer(method, fields, text)
+  local self = { is_safe = SAFE[method] or false, fields = fields, text = text, exchanges = {}, rests = {} }
+  return setmetatable(self, Offer)
 end
 
---- Sends it on the first connection that takes it so.
+-- Whether it is on its way already to where it may be answered.
+function Offer:is_under_way()
+  for attempt in pairs(self.exchanges) do
+    if not attempt.session.closed then return true end
+  end
+  return false
+end
+
+--- Sends it on a connection that takes it so. A safe one leaves on each, since nobody knows which address will answer;
+-- others on one at a time.
 function Offer:send(attempt)
   local session = attempt.session
-  if self.exchange or session.closed or not attempt.conn:is_early() then return end
+  if self.exchanges[attempt] or session.closed or not attempt.conn:is_early() then return end
+  if not self.is_safe and self:is_under_way() then return end
   local text = self.text
   local stream = session.h3:send_request(self.fields, not text)
   if not stream then return end
   local exchange = session:exchange(stream)
   exchange.was_early = true
-  self.exchange = exchange
+  self.exchanges[attempt] = exchange
   if not text then return end
   local taken = session.h3:send_body(stream, text, true) or 0
   -- What does not fit goes on when the server has answered.
-  if taken < #text then self.rest = text:sub(taken + 1) end
+  if taken < #text then self.rests[attempt] = text:sub(taken + 1) end
 end
 
---- The exchange, when it is this connection that was made, and its server reads what came early; nil: the request is to
--- be sent.
+--- The exchange and the rest of its body, when it was sent on the connection that was made, and its server reads what
+-- came early; nil: the request is to be sent.
 function Offer:settle(attempt)
-  local exchange = self.exchange
-  if exchange and exchange._session == attempt.session and attempt.conn:early() == "accepted" then return exchange end
+  local exchange, rest = self.exchanges[attempt], self.rests[attempt]
+  if exchange and attempt.conn:early() == "accepted" then
+    self.exchanges[attempt] = nil
+  else
+    exchange, rest = nil, nil
+  end
   self:forget()
+  return exchange, rest
 end
 
---- Nobody waits for its response any more.
+--- Nobody waits for its responses any more.
 function Offer:forget()
-  local exchange = self.exchange
-  if exchange then exchange._session:forget(exchange) end
-  self.exchange = nil
+  for _, exchange in pairs(self.exchanges) do exchange._session:forget(exchange) end
+  self.exchanges, self.rests = {}, {}
 end
 
 return client_early

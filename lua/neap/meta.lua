@@ -600,6 +600,7 @@ function Client:patch(url, request) end
 ---@return string? message
 ---@return neap.Code? code
 function Client:delete(url, request) end
+--- Closes every connection; with a session_file it waits for sessions that are on their way, a second at most.
 function Client:close() end
 
 ---@class neap.ClientResponse

@@ -338,7 +338,7 @@ function Connection:_pump()
 end
 
 function Connection:_why()
-  local why = self._conn:error() or {}
+  local why = asking.error_of(self._conn) or {}
   return client.explain(why), client.code_of(why), why.code
 end
 
@@ -547,7 +547,7 @@ local function listen(own, config)
   local host = own.host or ""
   if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
   local endpoint
-  endpoint, message, code = task.loop():listen(made, host .. ":" .. (own.port or 4433))
+  endpoint, message, code = task.loop():listen(made, ("%s:%d"):format(host, own.port or 4433))
   if not endpoint then return nil, message, code end
   local self = setmetatable({
     endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config,

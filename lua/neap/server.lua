@@ -132,7 +132,7 @@ local function where(mine)
   if not host and not port and default ~= "" then return default:find(":") and default or ":" .. default end
   host = host or ""
   if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
-  return host .. ":" .. (port or 4433)
+  return ("%s:%d"):format(host, port or 4433) -- 8866 / 2 is 4433.0 in Lua 5.4
 end
 
 -- There is one loop: it polls as long as the one of all that listen which wants it longest.

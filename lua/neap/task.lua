@@ -113,6 +113,11 @@ function task.waiter()
   return { co = co }
 end
 
+--- Whether a task calls, so that it may wait.
+function task.is_task()
+  return current ~= nil and coroutine.running() == current
+end
+
 --- Ends a wait with these values; does nothing when it has ended already.
 function task.wake(waiter, a, b, c, d)
   if waiter and not waiter.woken then
@@ -434,6 +439,18 @@ end
 --- Whether anything is left to do: a server listens, or a task is alive.
 function task.is_needed()
   return live > 0 or holders > 0
+end
+
+--- For on_end: connections go on, and no task does, as long as is_wanted(), and for `seconds` at most.
+function task.linger(seconds, is_wanted)
+  local deadline = core.now() + seconds
+  while is_wanted() do
+    loop:flush()
+    local left = deadline - core.now()
+    if left <= 0 then return end
+    loop:wait(left)
+    deliver()
+  end
 end
 
 --- Called when the loop has ended: for what has to be kept, should the program end too.

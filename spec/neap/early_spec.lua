@@ -3,6 +3,7 @@ local neap = require "neap"
 local helper = require "helper"
 local support = require "support.program"
 local web = require "support.web"
+local Authority = require "crypto.authority"
 
 local KEY = ("0123456789abcdef"):rep(4)
 
@@ -280,6 +281,44 @@ describe("a server with early data", function()
       assert.equal("done", r:body())
     end)
     assert.same({ "true false true", "false false true" }, seen)
+  end)
+
+  it("knows who an early request is from, and that it goes on from an earlier session", function()
+    local psk, id = ("k"):rep(32), web.identity()
+    local authority = Authority.new()
+    finally(function() authority:remove() end)
+    local root = authority:issue { name = "works", extensions = Authority.CA }
+    local device = authority:issue { name = "pump", issuer = "works", subject = "/CN=pump 7",
+      extensions = "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n" }
+    for _, case in ipairs {
+      { "sensor 7 nil true", { psk = { identity = "sensor 7", key = psk } } },
+      { "false CN=pump 7 true", { cert = device.pem, key = device.key } },
+    } do
+      local text, given, seen, conn = case[1], case[2], {}, nil
+      web.with_app(function(app)
+        app:get("/", function() return "home" end)
+        app:get("/a", function(req)
+          local function note()
+            local who = req.client_cert
+            seen[#seen + 1] = table.concat({ tostring(req.is_early), tostring(req.psk_identity),
+              tostring(who and who.subject), tostring(req.is_resumed) }, " ")
+          end
+          note()
+          conn = req._session.conn
+          assert(req:wait_for_handshake())
+          note()
+          seen[#seen + 1] = tostring(conn:psk_identity()) .. " " .. tostring(conn:is_resumed())
+          return 204
+        end)
+      end, function(_, url)
+        local client = new_client(given)
+        acquaint(client, url)
+        assert.equal("204 true accepted", short(assert(client:get(url .. "/a", { early = true }))))
+        client:close()
+      end, { early_data = true, cert = id.cert, key = id.key, psk = { ["sensor 7"] = psk },
+        client_certificate = "request", client_ca = root.pem })
+      assert.same({ "true " .. text, "false " .. text, given.psk and "sensor 7 true" or "nil true" }, seen)
+    end
   end)
 
   it("tells a handler that waits when nobody completes the handshake, as who sends a copy cannot", function()

@@ -305,6 +305,26 @@ describe("servers", function()
     end, { host = "::1" })
   end)
 
+  it("listen on a port that was calculated, which Lua 5.4 has as a float", function()
+    web.run(function()
+      local id = web.identity()
+      for _, listen in ipairs {
+        function(given) return neap.app():listen(given) end,
+        function(given)
+          given.alpn = "x"
+          return neap.quic.listen(given)
+        end,
+      } do
+        local first = assert(listen { host = "127.0.0.1", port = 0, cert = id.cert, key = id.key })
+        local port = first.port
+        first:close()
+        local second = assert(listen { host = "127.0.0.1", port = port * 2 / 2, cert = id.cert, key = id.key })
+        assert.equal(port, second.port)
+        second:close()
+      end
+    end)
+  end)
+
   it("listen on localhost by name", function()
     web.with_app(function(app) app:get("/", function() return "here" end) end, function(client, _, server)
       local r = assert(client:get("https://localhost:" .. server.port))

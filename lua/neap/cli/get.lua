@@ -5,8 +5,6 @@ local url = require "neap.url"
 
 local get = {}
 
-local SESSION_WAIT = 1 -- seconds
-
 local USAGE = [[
 neap get [OPTIONS] URL...
 
@@ -92,6 +90,13 @@ end
 
 local EARLY = { none = "not offered", offered = "offered", accepted = "accepted", rejected = "rejected" }
 
+-- What became of a request that was to be early: another one of its connection may have been.
+local function early_text(response)
+  if response.was_early then return EARLY.accepted end
+  local how = response.conn:early()
+  return how == "accepted" and "not used" or EARLY[how]
+end
+
 local function tell(response, address, found)
   local conn = response.conn
   local stats = conn:stats()
@@ -99,7 +104,7 @@ local function tell(response, address, found)
   err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", ", tostring(conn:group()),
     ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
     ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
-    found.early and ", 0-RTT " .. EARLY[conn:early()] or "", "\n")
+    found.early and ", 0-RTT " .. early_text(response) or "", "\n")
   local shown = certificate.of_peer(conn) -- not in a resumed session
   if shown then
     err:write("* certificate of ", shown.subject, ", until ", os.date("!%Y-%m-%d", shown.not_after),
@@ -108,16 +113,6 @@ local function tell(response, address, found)
   err:write("< HTTP/3 ", response.status, "\n")
   for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
   err:write("<\n")
-end
-
--- The session for the next time comes behind the handshake, and an early answer does not wait for that.
-local function await_sessions(conns)
-  local deadline = core.now() + SESSION_WAIT
-  for conn in pairs(conns) do
-    while not conn:is_confirmed() and not conn:is_draining() and core.now() < deadline do
-      require("neap.task").sleep(0.005)
-    end
-  end
 end
 
 -- What became of the search for the datagram size.
@@ -210,7 +205,6 @@ local function fetch(cli, client, address, found, request)
   if found.verbose then io.stderr:write("> ", method, " ", address, "\n") end
   local response, message = client:request(method, address, own)
   if not response then return cli.fail(1, message) end
-  found.conns[response.conn] = true
   if found.verbose then tell(response, address, found) end
 
   local out, reason = open_output(found.output, address)
@@ -288,13 +282,11 @@ function get.main(cli, args)
       keep_certificates = found.verbose,
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
-    found.conns = {}
     local jobs = {}
     for i, address in ipairs(words) do
       jobs[i] = function() codes[i] = fetch(cli, client, address, found, request) end
     end
     neap.all(jobs)
-    if found.early then await_sessions(found.conns) end
     client:close()
     local code = 0
     for i = 1, #words do code = math.max(code, codes[i] or 1) end

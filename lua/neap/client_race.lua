@@ -1,0 +1,89 @@
+--- Which address of a server is taken: they are tried side by side, each a moment behind the one before (RFC 8305).
+local core = require "neap.core"
+local Session = require "neap.session"
+local task = require "neap.task"
+
+local client_race = {}
+
+local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
+local H3_NO_ERROR = 0x100
+
+--- Why a connection ended, in one line, from conn:error().
+function client_race.explain(why)
+  return Session.explain(why, "server")
+end
+
+-- Whether a connection ended by a TLS alert (RFC 9001 §4.8).
+local function is_alert(why)
+  return not why.is_application and why.code and why.code >= 0x100 and why.code < 0x200 or false
+end
+
+--- The short code of a close: "tls" for TLS alerts, "timeout", "reset", "closed".
+function client_race.code_of(why)
+  if why.by == "handshake_timeout" or why.by == "idle" then return "timeout" end
+  if is_alert(why) then return "tls" end
+  return why.by == "reset" and "reset" or "closed"
+end
+
+-- Ends all attempts but the one that won.
+local function finish(running, winner)
+  for attempt in pairs(running) do
+    attempt.waiter = nil
+    if attempt ~= winner then attempt.conn:close(H3_NO_ERROR) end
+  end
+end
+
+-- Why none was reached: that one was silent says less than what another has said.
+local function more_telling(failure, name, why)
+  local code = client_race.code_of(why)
+  if failure and code == "timeout" then return failure end
+  return { name .. ": " .. client_race.explain(why), code }
+end
+
+--- Tries the addresses one after the other, by start(address): an attempt, or nil, message, code; the next when one
+-- failed or was silent for a moment. The first that answers wins, also when it answers what we refuse by a TLS alert of
+-- ours, as a certificate: the host is found then, only not as it should be. The attempt that won; nil, message, code.
+function client_race.run(client, key, name, addresses, timeout, start)
+  local first = addresses[1]
+  addresses = client._winners:order(key, addresses)
+  local deadline = core.now() + timeout
+  local endpoint = client._endpoint
+  local running, next_address, failure = {}, 1, nil
+  while true do
+    local now = core.now()
+    if now >= deadline then
+      finish(running)
+      if failure then return nil, failure[1], failure[2] end -- one was there, and says more
+      return nil, name .. ": no answer", "timeout"
+    end
+    if addresses[next_address] then
+      local attempt, message, code = start(addresses[next_address])
+      next_address = next_address + 1
+      if attempt then running[attempt] = true else failure = failure or { message, code } end
+    end
+    if not next(running) then
+      if not addresses[next_address] then return nil, failure[1], failure[2] end
+    else
+      local waiter = task.waiter()
+      for attempt in pairs(running) do attempt.waiter = waiter end
+      local wait = addresses[next_address] and NEXT_ADDRESS_AFTER or deadline - now
+      local attempt = task.await(waiter, math.min(wait, deadline - now))
+      if client._endpoint ~= endpoint then return nil, "the client was closed", "closed" end
+      local why = attempt and attempt.failed
+      if why then
+        running[attempt] = nil
+        failure = more_telling(failure, name, why)
+        if why.by == "local" and is_alert(why) then
+          finish(running)
+          return nil, failure[1], failure[2]
+        end
+      elseif attempt then
+        client._winners:note(key, attempt.address, first)
+        finish(running, attempt)
+        return attempt
+      end
+    end
+  end
+end
+
+return client_race

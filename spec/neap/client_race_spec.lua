@@ -1,0 +1,173 @@
+--- Names with several addresses, of which some are silent, and what clients keep for the next time.
+local neap = require "neap"
+local core = require "neap.core"
+local helper = require "helper"
+local support = require "support.program"
+local web = require "support.web"
+
+-- Serves `build`'s app at a name with a silent address; fn(url, swap): `url` has the silent one first, after swap()
+-- second. Its port is the same, since sessions are for a name and a port.
+local function with_silent(build, fn, listen)
+  local resolve = neap.task.resolve
+  local is_first = true
+  finally(function() neap.task.resolve = resolve end)
+  web.with_app(build, function(_, url, server)
+    local alive, dead = "127.0.0.1:" .. server.port, "127.0.0.2:" .. server.port
+    function neap.task.resolve() -- luacheck: ignore 122
+      return is_first and { dead, alive } or { alive, dead }
+    end
+    fn((url:gsub("127%.0%.0%.1", "localhost")), function() is_first = not is_first end)
+  end, listen)
+end
+
+local function new_client(options)
+  local given = { ca = web.identity().cert, timeout = 10 }
+  for name, value in pairs(options or {}) do given[name] = value end
+  return neap.client(given)
+end
+
+local function home(app)
+  app:get("/", function() return "home" end)
+end
+
+local function acquaint(client, url)
+  local r = assert(client:get(url .. "/"))
+  r:body()
+  while not r.conn:is_confirmed() do neap.sleep(0.005) end
+  r.conn:close()
+  while next(client._pool) do neap.sleep(0.005) end
+end
+
+describe("a client of a name with a silent address", function()
+  it("ends at once by what it refuses, and says why", function()
+    with_silent(home, function(url, swap)
+      swap()
+      for _, case in ipairs {
+        { "access_denied.*not on my list", { verify_server = function() return nil, "not on my list" end } },
+        { "bad_certificate_status_response", { ocsp_required = true } },
+        { "internal_error: 'verify_server' failed: no list", { verify_server = function() error("no list", 0) end } },
+        { "unknown_ca", { ca = core.make_certificate { names = { "other" } } } },
+      } do
+        local client, begun = new_client(case[2]), core.now()
+        local r, message, code
+        web.logged(function() r, message, code = client:get(url .. "/") end)
+        assert.is_nil(r)
+        assert.equal("tls", code)
+        assert.matches(case[1], message)
+        assert.is_true(core.now() - begun < 5, message)
+        client:close()
+      end
+    end)
+  end)
+
+  it("says what the address said that was there, and not that the other was silent", function()
+    with_silent(home, function(url, swap)
+      swap()
+      local client = new_client { handshake_timeout = 1, alpn = "another" }
+      local r, message, code = client:get(url .. "/")
+      assert.same({ nil, "tls" }, { r, code })
+      assert.matches("no_application_protocol", message)
+      client:close()
+    end)
+  end)
+
+  it("sends what is safe early to each, and what is not to one at a time", function()
+    local seen = {}
+    with_silent(function(app)
+      home(app)
+      app:any("/a", { early = true }, function(req)
+        seen[#seen + 1] = req.method .. " " .. tostring(req.is_early) .. " " .. (req:body() or "")
+        return 204
+      end)
+    end, function(url)
+      for _, case in ipairs { { "GET", true, true }, { "POST", "unsafe", false } } do
+        local client = new_client { early_data = true }
+        acquaint(client, url)
+        client._winners = {} -- as a program that is started anew
+        local r = assert(client:request(case[1], url .. "/a",
+          { early = case[2], body = case[1] == "POST" and "x" or nil }))
+        assert.equal("accepted", r.conn:early())
+        assert.equal(case[3], r.was_early)
+        client:close()
+      end
+    end, { early_data = true })
+    assert.same({ "GET true ", "POST false x" }, seen)
+  end)
+end)
+
+describe("a client with a session file", function()
+  after_each(support.end_all)
+
+  it("has a session each time, however soon it is closed behind an early answer", function()
+    local folder = helper.make_dir()
+    finally(function() helper.remove_dir(folder) end)
+    web.with_app(home, function(_, url)
+      local answers = {}
+      for i = 1, 6 do
+        local client = new_client { early_data = true, session_file = folder .. "/sessions" }
+        local r = assert(client:get(url .. "/", { early = true }))
+        answers[i] = tostring(r.was_early)
+        client:close()
+      end
+      assert.equal("false true true true true true", table.concat(answers, " "))
+    end, { early_data = true })
+  end)
+
+  it("does not wait for them when it is closed a second time, nor outside of a task", function()
+    local folder = helper.make_dir()
+    finally(function() helper.remove_dir(folder) end)
+    local client
+    web.with_app(home, function(_, url)
+      client = new_client { session_file = folder .. "/sessions" }
+      assert.equal("home", assert(client:get(url .. "/")):body())
+      local function never() return false end
+      -- As of a server that never confirms.
+      client._pool = { [""] = { conn = { is_confirmed = never, is_draining = never } } }
+      local ended = {}
+      neap.go(function()
+        client:close()
+        ended[#ended + 1] = "first"
+      end)
+      neap.sleep(0.02)
+      assert.same({}, ended)
+      local begun = core.now()
+      client:close()
+      assert.is_true(core.now() - begun < 0.5)
+      neap.sleep(0.02)
+      assert.same({ "first" }, ended)
+    end)
+    client:close()
+  end)
+
+  it("has a session each time when its program ends without closing it", function()
+    local folder = helper.make_dir()
+    finally(function() helper.remove_dir(folder) end)
+    local id = web.identity()
+    helper.write_file(folder .. "/cert.pem", id.cert)
+    helper.write_file(folder .. "/key.pem", id.key)
+    helper.write_file(folder .. "/server.lua", [[local neap = require "neap"
+      local app = neap.app()
+      app:get("/", function(req) return tostring(req.is_early) end)
+      app:get("/late", { early = false }, function() return "late" end)
+      assert(app:listen { early_data = true })
+      neap.run()]])
+    helper.write_file(folder .. "/client.lua", ([[local neap = require "neap"
+      local client = neap.client { ca = "%s/cert.pem", early_data = true, session_file = "%s/sessions" }
+      neap.run(function() print(assert(client:get(arg[1], { early = true })):body()) end)]]):format(folder, folder))
+    local server = support.start("run " .. folder .. "/server.lua",
+      ("NEAP_LISTEN=127.0.0.1:0 NEAP_CERT=%s/cert.pem NEAP_KEY=%s/key.pem"):format(folder, folder))
+    local answers = {}
+    for i = 1, 6 do
+      local output = helper.run(("%s run %s/client.lua %s"):format(support.neap, folder, server.url))
+      answers[i] = output:match("%a+")
+    end
+    assert.equal("false true true true true true", table.concat(answers, " "))
+    -- A request whose server asked for it again was not early, though its connection's early data was read.
+    for path, how in pairs { ["late"] = "not used", [""] = "accepted" } do
+      local output = helper.run(("%s get -v --early --sessions %s/sessions --ca %s/cert.pem %s%s"):format(support.neap,
+        folder, folder, server.url, path))
+      assert.equal(how, output:match("0%-RTT ([%a ]+)"), output)
+    end
+    assert.equal(0, server:stop())
+  end)
+end)
