@@ -82,13 +82,14 @@ int neap_tls_write_certificate(struct tls *tls, struct failure *why)
 }
 
 /* A signature of somebody else's is verified before it leaves: a wrong one would be told by the client alone, to nobody
- * here, and one of RSA with a fault in it gives the private key away. It costs less than signing here would. */
+ * here, and one of RSA with a fault in it gives the private key away. It costs less than signing here would. Whoever
+ * answered is told; the peer need not read what is wrong in here. */
 static int take_answered(struct tls *tls, struct span content, struct signature *out, struct failure *why)
 {
     *out = tls->asking->signature;
     tls->asking->signature.size = 0;
     if (neap_identity_verify(tls->identity, tls->scheme, content, span_of(out->bytes, out->size)))
-        return neap_tls_alert(why, ALERT_INTERNAL_ERROR, "the signature is not one of the certificate's key");
+        return neap_tls_alert(why, ALERT_INTERNAL_ERROR, "");
     return 0;
 }
 

@@ -161,8 +161,8 @@ static int add_certificates(lua_State *L, struct config_core *core)
     if (failed != 0)
         return failed;
     lua_getfield(L, 1, "certs");
-    if (!lua_isnil(L, -1) && !lua_istable(L, -1))
-        luaL_error(L, "option 'certs' must be a list of { cert =, key = }");
+    if (!lua_isnil(L, -1) && (!lua_istable(L, -1) || lua_rawlen(L, -1) == 0))
+        luaL_error(L, "option 'certs' must be a list of { cert =, key = }, one at least");
     for (int i = 1; lua_istable(L, -1) && i <= (int)lua_rawlen(L, -1); i++) {
         lua_rawgeti(L, -1, i);
         if (!lua_istable(L, -1))

@@ -49,6 +49,7 @@ local kinds = {
       local signature, why = fn(question.bytes, question.scheme, question.server_name, question)
       if type(signature) ~= "string" then return nil, why or "'sign' gave no signature" end
       local ok, message, code = conn:answer_signature(question.id, signature)
+      if code == "crypto" then message = "it is not one of the certificate's key" end
       if not ok then return nil, "the signature of 'sign': " .. message, code end
       return true
     end,
@@ -248,7 +249,7 @@ function look_into(self, conn, turn)
   -- there may be nobody any more whom to refuse.
   if not conn:refuse_question(question.id, ok and row.alert or INTERNAL_ERROR) and code ~= "crypto" then return end
   local where = ("handshake with %s: "):format(conn:peer() or "a peer")
-  if not conn:is_server() and code ~= "crypto" then
+  if not conn:is_server() then
     reasons[conn] = ok and tostring(why) or ("'%s' failed: %s"):format(row.option, tostring(result):match("^[^\n]*"))
   end
   if ok then self.complain(where .. tostring(why)) else task.on_error(where .. tostring(result)) end

@@ -119,6 +119,13 @@ local Config = {}
 ---@return neap.Memory
 function Config:memory() end
 
+--- The pin of the first certificate of a PEM, a DER or a file: sha256//BASE64, as the option `pins` takes it.
+---@param certificate string
+---@return string? pin
+---@return string? message
+---@return neap.Code? code
+function Config:certificate_pin(certificate) end
+
 --- What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of the CPU, or "mbedtls".
 ---@return string
 function Config:engine() end
@@ -414,7 +421,7 @@ function H3:body_capacity(stream) end
 function H3:recv_body(stream, max) end
 --- Body bytes from a file into the stream, without a copy; fewer than `count`: "writable" comes.
 ---@param stream integer
----@param file userdata of neap.core: open_file, create_file
+---@param file neap.File
 ---@param offset integer
 ---@param count integer
 ---@param fin? boolean
@@ -425,7 +432,7 @@ function H3:recv_body(stream, max) end
 function H3:send_file(stream, file, offset, count, fin) end
 --- Body bytes that wait into a file, without a copy.
 ---@param stream integer
----@param file userdata of neap.core: open_file, create_file
+---@param file neap.File
 ---@return integer? saved
 ---@return string? message
 ---@return neap.Code? code
@@ -600,5 +607,56 @@ function Sim:sleep(seconds) end
 ---@param condition fun(): any
 function Sim:wait(condition) end
 function Sim:close() end
+
+--- Of the C module, `require "neap.core"`: what there is no other name for.
+---@class neap.core
+local core = {}
+--- A self-signed certificate and its key, both PEM: for development and tests.
+---@param options { names?: string[], days?: number, seed?: string } names: "localhost" unless told; days: 365
+---@return string? certificate
+---@return string key or the message
+---@return neap.Code? code
+function core.make_certificate(options) end
+--- A regular file to be read.
+---@param path string
+---@return neap.File? file
+---@return string? message
+---@return neap.Code? code
+function core.open_file(path) end
+--- A file to be written, which is made, or emptied.
+---@param path? string standard output unless told
+---@return neap.File? file
+---@return string? message
+---@return neap.Code? code
+function core.create_file(path) end
+--- Puts bytes into a file, of which nobody sees half.
+---@param path string
+---@param bytes string
+---@param mode? integer permissions, 384 (0600)
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function core.write_file(path, bytes, mode) end
+
+--- Of core.open_file and core.create_file.
+---@class neap.File
+local File = {}
+---@return { size: integer, type: "file"|"directory", mtime: number, mtime_nanoseconds: integer, inode: integer }
+function File:stat() end
+---@param count integer at most
+---@param offset? integer where; behind what was read unless told
+---@return string? bytes "" at the end
+---@return string? message
+---@return neap.Code? code
+function File:read(count, offset) end
+---@param ... string
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function File:write(...) end
+---@return boolean? ok
+---@return string? message
+---@return neap.Code? code
+function File:close() end
 
 return lowlevel

@@ -83,14 +83,15 @@ describe("option sign", function()
       { function() error("the device is on fire") end, "the device is on fire" },
       { function() return nil, "no answer from the device" end, "no answer from the device" },
       { function() return 5 end, "'sign' gave no signature" },
-      { function() return "nonsense" end, "the signature of 'sign': a cryptographic operation failed" },
-      { function(_, scheme) return sign("something else", scheme) end, "a cryptographic operation failed" },
+      { function() return "nonsense" end, "the signature of 'sign': it is not one of the certificate's key" },
+      { function(_, scheme) return sign("something else", scheme) end, "it is not one of the certificate's key" },
     } do
       local log = web.logged(function()
         with_signer(function(client, url)
           local message = refused(client, url)
           assert.matches("internal_error", message)
           assert.is_nil(message:find("device", 1, true))
+          assert.is_nil(message:find("key", 1, true))
         end, case[1])
       end)
       assert.matches("handshake with 127.0.0.1:%d+: ", log)

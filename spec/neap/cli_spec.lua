@@ -144,7 +144,7 @@ describe("neap", function()
     for words, what in pairs {
       ["-k --pin GOOD"] = true, ["TRUSTED --pin GOOD"] = true, ["-k --pin OTHER --pin GOOD"] = true,
       ["-k --pin 'OTHER;GOOD'"] = true, ["-k --pin OTHER"] = "pinned", ["TRUSTED --pin OTHER"] = "pinned",
-      ["--pin GOOD"] = "unknown_ca", -- the system's roots do not know it
+      ["--pin GOOD"] = "the pin alone says who the server is", -- unknown_ca: the system's roots do not know it
     } do
       words = words:gsub("%u%u+", { GOOD = good, OTHER = other, TRUSTED = trusted })
       local output, status = helper.run(("%s get %s %spage.txt"):format(neap, words, server.url))

@@ -39,6 +39,7 @@ describe("the types for editors", function()
       each_is_there(name, neap[name])
       each_is_declared(name, neap[name])
     end
+    each_is_there("core", core)
     for _, name in ipairs { "log", "task", "headers" } do each_is_there(name, neap[name]) end
     each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
@@ -98,10 +99,14 @@ describe("the types for editors", function()
     local both = pair.new()
     local objects = {
       Config = both.config, Conn = both.client, H3 = core.h3(both.client), Endpoint = core.endpoint(both.config, false),
-      Udp = core.udp(), Sim = neap.sim.new(),
+      Udp = core.udp(), Sim = neap.sim.new(), File = core.open_file("README.md"),
     }
     objects.Node = objects.Sim:client()
     for class, object in pairs(objects) do each_is_there(class, object) end
+    for _, class in ipairs { "Config", "File" } do
+      each_is_declared(class, debug.getmetatable(objects[class]).__index)
+    end
+    objects.File:close()
     each_is_declared("Sim", getmetatable(objects.Sim).__index, { push = true, pop = true, fail = true, next_time = true,
       deliver_due = true, run_tasks = true, turn = true, step = true })
     -- What the binding's README says of a class is declared as well.

@@ -121,6 +121,8 @@ describe("servers", function()
           neap.app():listen { host = "127.0.0.1", port = 0, [given] = id[given] }
         end, message)
       end
+      assert.error_matches(function() neap.app():listen { host = "127.0.0.1", port = 0, certs = {} } end,
+        "option 'certs' must be a list of { cert =, key = }, one at least")
     end)
   end)
 

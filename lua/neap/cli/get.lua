@@ -204,7 +204,12 @@ local function fetch(cli, client, address, found, request)
   end
   if found.verbose then io.stderr:write("> ", method, " ", address, "\n") end
   local response, message = client:request(method, address, own)
-  if not response then return cli.fail(1, message) end
+  if not response then
+    if found.pins and not found.ca and not found.insecure and message:find("unknown_ca", 1, true) then
+      message = message .. " (with -k the pin alone says who the server is)"
+    end
+    return cli.fail(1, message)
+  end
   if found.verbose then tell(response, address, found) end
 
   local out, reason = open_output(found.output, address)
