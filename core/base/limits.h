@@ -14,7 +14,7 @@
 #define LIMIT_TLS_CHAIN 10u        /* certificates in a chain */
 #define LIMIT_TLS_EXTENSIONS 64u   /* extensions in one block; real ClientHellos have about 20 */
 #define LIMIT_SERVER_NAME 255u     /* bytes of a host name (RFC 1035 §2.3.4) */
-#define LIMIT_TLS_PARAMETERS 4096u /* bytes of our own transport parameters */
+#define LIMIT_TLS_PARAMETERS 4096u /* bytes of transport parameters, ours and the peer's */
 #define LIMIT_TICKET 4096u         /* bytes of a session ticket that a client keeps */
 #define LIMIT_SESSION_DATA 256u    /* bytes that the layer above keeps with a session */
 #define LIMIT_TICKETS_TRIED 4u    /* of a ClientHello that a server looks into, and external keys with them */
@@ -94,7 +94,8 @@
 #define LIMIT_HALF_OPEN_REFUSED 8192u /* … before one without the token of a Retry is refused */
 #define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */
 #define LIMIT_EARLY_BYTES 8388608u /* CRYPTO, and packets without keys, held for all that proved no address */
-#define LIMIT_EARLY_LEAST 4096u    /* of it each of them may hold in any case (RFC 9000 §7.5) */
+#define LIMIT_EARLY_LEAST \
+    8192u /* of it each of them may hold in any case: 4096 out of order, in their chunks (RFC 9000 §7.5) */
 #define LIMIT_RECEIVE_SHARE \
     2u /* of memory_limit, a half: stream data of all connections that no one has read */
 #define LIMIT_RECEIVE_GROWTH_SHARE 4u /* of that, a quarter: above it windows do not grow */

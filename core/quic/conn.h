@@ -87,7 +87,18 @@ struct kept_packet {
 /* What connections hold for peers that have not proved their address: one sum for all of an endpoint. */
 struct early_budget {
     size_t used;
+    const uint64_t *half_open; /* of the endpoint */
 };
+
+/* Whether the memory that is left carries so many more handshakes, beside those that have begun, and `size` bytes. */
+static inline bool conn_has_memory_for(const struct pool *pool, uint64_t handshakes, uint64_t half_open,
+                                       uint64_t size)
+{
+    struct pool_stats stats = neap_pool_stats(pool);
+    uint64_t needed = handshakes * LIMIT_HANDSHAKE_MEMORY + half_open * LIMIT_HANDSHAKE_REST + size;
+
+    return stats.limit == 0 || stats.used + needed <= stats.limit;
+}
 
 /* The session with which a client offers early data. */
 struct early_offer {
@@ -329,7 +340,8 @@ void neap_conn_set_initial_keys(neap_conn *c, const neap_cid *dcid);
 void neap_conn_discard_space(neap_conn *c, enum space space);
 /** Count anew what is held for a peer that has not proved its address. */
 void neap_conn_count_early(neap_conn *c);
-/** Whether so much more may be: each connection has LIMIT_EARLY_LEAST, all together LIMIT_EARLY_BYTES. */
+/** Whether so much more may be: each connection has LIMIT_EARLY_LEAST, all together LIMIT_EARLY_BYTES, and memory for others
+ * to begin is left. */
 bool neap_conn_may_hold(neap_conn *c, size_t size);
 /** Free the block of the handshake with everything in it. */
 void neap_conn_free_handshake(neap_conn *c);

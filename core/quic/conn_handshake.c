@@ -2,7 +2,6 @@
  * (RFC 9000 §7.3, §7.4). */
 #include "quic/conn.h"
 
-#define RANGE_COST 64u       /* the least that a range out of order takes */
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
 
 static struct transport_params our_params(const neap_conn *c)
@@ -152,17 +151,13 @@ void neap_conn_discard_space(neap_conn *c, enum space space)
           .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
 }
 
-/* Ranges out of order, the beginning of a message, packets without keys. */
+/* CRYPTO out of order, with all the memory that it takes, what TLS holds, packets without keys. */
 static size_t early_bytes(const struct handshake *h)
 {
     size_t held = h->tls ? neap_tls_held(h->tls) : 0;
 
-    for (size_t i = 0; i < 2; i++) {
-        const struct range_set *set = &h->spaces[i].crypto->recv.received;
-
-        for (uint32_t r = 0; r < set->count; r++)
-            held += (size_t)(set->ranges[r].end - set->ranges[r].start) + RANGE_COST;
-    }
+    for (size_t i = 0; i < 2; i++)
+        held += neap_reassembly_memory(&h->spaces[i].crypto->recv);
     for (size_t i = 0; i < h->kept_count; i++)
         held += h->kept[i].size;
     return held;
@@ -186,7 +181,14 @@ bool neap_conn_may_hold(neap_conn *c, size_t size)
     if (!h || !h->early || conn_path(c)->address.validated)
         return true;
     neap_conn_count_early(c);
-    return h->early_held + size <= LIMIT_EARLY_LEAST || h->early->used + size <= LIMIT_EARLY_BYTES;
+    bool is_little = h->early_held + size <= LIMIT_EARLY_LEAST;
+    if (!is_little && h->early->used + size > LIMIT_EARLY_BYTES)
+        return false;
+    /* Little leaves memory for two that have proved their address; more leaves all others their little, too. */
+    uint64_t half_open = *h->early->half_open;
+    return is_little ? conn_has_memory_for(c->pool, LIMIT_HANDSHAKES_PROVED - 1, half_open, size)
+                     : conn_has_memory_for(c->pool, LIMIT_HANDSHAKES_PROVED, half_open,
+                                           size + half_open * LIMIT_EARLY_LEAST);
 }
 
 void neap_conn_free_handshake(neap_conn *c)
@@ -306,12 +308,23 @@ static bool is_too_soon(const neap_conn *c, struct span params)
     return (params.size == 0 || sends_early) && !neap_tls_is_complete(c->handshake->tls);
 }
 
+/* They have been read. A client's sessions look at them again. */
+static void forget_params(neap_conn *c)
+{
+    if (c->is_server)
+        neap_tls_forget_peer_params(c->handshake->tls);
+}
+
 static int take_params(neap_conn *c, struct failure *why)
 {
     struct span bytes = neap_tls_peer_params(c->handshake->tls);
     struct transport_params p;
 
-    if (c->handshake->took_params || is_too_soon(c, bytes))
+    if (c->handshake->took_params) { /* what a second ClientHello brings is the same */
+        forget_params(c);
+        return 0;
+    }
+    if (is_too_soon(c, bytes))
         return 0;
     int rc = neap_params_parse(bytes, !c->is_server, &p, why);
     if (rc == 0)
@@ -324,6 +337,7 @@ static int take_params(neap_conn *c, struct failure *why)
         return rc;
     c->handshake->took_params = true;
     apply_params(c, &p);
+    forget_params(c);
     return 0;
 }
 
@@ -530,7 +544,7 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
     if (!make_crypto(c, s))
         return NEAP_ERR_NO_MEMORY;
     /* As if the packet had not come: it comes again. */
-    if (!neap_conn_may_hold(c, f->data.size))
+    if (!neap_conn_may_hold(c, neap_crypto_stream_growth(s->crypto, f)))
         return NEAP_ERR_LIMIT;
     int rc = neap_crypto_stream_on_crypto(s->crypto, c->pool, f, why);
     return rc ? rc : drain_crypto(c, space, why);

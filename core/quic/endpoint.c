@@ -44,6 +44,7 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char
     e->config = neap_config_retain(config);
     e->pool = config->pool;
     e->is_server = is_server;
+    e->early.half_open = &e->stats.half_open;
     e->routes = neap_map_of(neap_random_u64(random));
     e->resets = neap_map_of(neap_random_u64(random));
     neap_random_bytes(random, (uint8_t *)e->route_key, sizeof e->route_key);

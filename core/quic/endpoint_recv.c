@@ -96,13 +96,9 @@ static int drop(neap_endpoint *e)
     return 0;
 }
 
-/* Whether the memory that is left carries so many more handshakes, beside those that have begun. */
 static bool has_memory_for(const neap_endpoint *e, uint64_t more)
 {
-    struct pool_stats stats = neap_pool_stats(e->pool);
-    uint64_t needed = more * LIMIT_HANDSHAKE_MEMORY + e->stats.half_open * LIMIT_HANDSHAKE_REST;
-
-    return stats.limit == 0 || stats.used + needed <= stats.limit;
+    return conn_has_memory_for(e->pool, more, e->stats.half_open, 0);
 }
 
 /* Who is accepted gets to the end of its handshake: several that have each a part of the memory and wait for the rest

@@ -57,18 +57,26 @@ static bool move_first(struct chunk_page **pages, uint32_t capacity, const struc
     return true;
 }
 
+/* Of a directory that reaches `page`, at most LIMIT_CHUNK_PAGES ahead. */
+static uint32_t capacity_for(const struct chunks *c, uint64_t page)
+{
+    uint32_t capacity = c->capacity ? c->capacity : FIRST_CAPACITY;
+
+    while (capacity < page - first_page(c) + 1)
+        capacity *= 2;
+    return capacity;
+}
+
 /* Make the directory reach `page`. */
 static bool reach(struct chunks *c, struct pool *pool, uint64_t page)
 {
     uint64_t count = page - first_page(c) + 1;
-    uint32_t capacity = c->capacity ? c->capacity : FIRST_CAPACITY;
 
     if (count <= c->capacity)
         return true;
     if (page < first_page(c) || count > LIMIT_CHUNK_PAGES)
         return false;
-    while (capacity < count)
-        capacity *= 2;
+    uint32_t capacity = capacity_for(c, page);
     struct chunk_page **pages = neap_pool_alloc(pool, capacity * sizeof(struct chunk_page *));
     if (!pages)
         return false;
@@ -95,19 +103,28 @@ static size_t room_for(size_t low, size_t size)
     return low + room > CHUNK_SIZE ? CHUNK_SIZE - low : room;
 }
 
-/* Give the chunk memory for [low, end). */
-static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end, bool goes_on)
+/* What the chunk's room becomes for [*low, end), and where it begins; 0: it has that already. */
+static size_t plan(const struct chunk *chunk, size_t *low, size_t end, bool goes_on)
 {
-    low -= low % GRAIN;
+    *low -= *low % GRAIN;
     if (chunk->bytes) {
         size_t old_end = (size_t)chunk->from + chunk->size;
 
-        if (low >= chunk->from && end <= old_end)
-            return 1;
-        low = low < chunk->from ? low : chunk->from;
+        if (*low >= chunk->from && end <= old_end)
+            return 0;
+        *low = *low < chunk->from ? *low : chunk->from;
         end = end > old_end ? end : old_end;
     }
-    size_t room = goes_on ? CHUNK_SIZE - low : room_for(low, end - low);
+    return goes_on ? CHUNK_SIZE - *low : room_for(*low, end - *low);
+}
+
+/* Give the chunk memory for [low, end). */
+static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end, bool goes_on)
+{
+    size_t room = plan(chunk, &low, end, goes_on);
+
+    if (room == 0)
+        return 1;
     uint8_t *bytes = neap_pool_alloc_unset(pool, room);
     if (!bytes)
         return 0;
@@ -161,17 +178,75 @@ uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, 
     return chunk->bytes + (low - chunk->from);
 }
 
+static bool has_page(const struct chunks *c, uint64_t page)
+{
+    return page >= first_page(c) && page - first_page(c) < c->capacity && *page_slot(c, page);
+}
+
+/* All zero where there is none. */
+static struct chunk find_chunk(const struct chunks *c, uint64_t offset)
+{
+    if (is_first(c, offset))
+        return first_chunk(c);
+    return has_page(c, offset / PAGE_BYTES) ? *chunk_of(*page_slot(c, offset / PAGE_BYTES), offset)
+                                            : (struct chunk){0};
+}
+
+size_t neap_chunks_memory(const struct chunks *c)
+{
+    size_t memory = c->capacity ? c->capacity * sizeof(struct chunk_page *) : c->size;
+
+    for (uint32_t i = 0; i < c->capacity; i++) {
+        if (!c->pages[i])
+            continue;
+        memory += sizeof(struct chunk_page);
+        for (size_t k = 0; k < CHUNKS_A_PAGE; k++)
+            memory += c->pages[i]->chunks[k].size;
+    }
+    return memory;
+}
+
+/* Directory and pages. */
+static size_t pages_growth(const struct chunks *c, uint64_t offset, size_t size)
+{
+    uint64_t first = offset / PAGE_BYTES, last = (offset + size - 1) / PAGE_BYTES;
+
+    if (is_first(c, offset) && is_first(c, offset + size - 1))
+        return 0;
+    size_t growth = (capacity_for(c, last) - c->capacity) * sizeof(struct chunk_page *);
+    bool moves = c->capacity == 0 && c->bytes; /* the first chunk, into a page of its own */
+    if (moves)
+        growth += sizeof(struct chunk_page);
+    for (uint64_t page = first; page <= last; page++)
+        if (!has_page(c, page) && !(moves && page == first_page(c)))
+            growth += sizeof(struct chunk_page);
+    return growth;
+}
+
+size_t neap_chunks_growth(const struct chunks *c, uint64_t offset, size_t size, bool goes_on)
+{
+    size_t growth = size ? pages_growth(c, offset, size) : 0;
+
+    while (size > 0) {
+        size_t low = (size_t)(offset % CHUNK_SIZE);
+        size_t part = size < CHUNK_SIZE - low ? size : CHUNK_SIZE - low;
+        struct chunk chunk = find_chunk(c, offset);
+        size_t room = plan(&chunk, &low, low + part, goes_on);
+
+        if (room > 0)
+            growth += room - chunk.size;
+        offset += part;
+        size -= part;
+    }
+    return growth;
+}
+
 const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *size)
 {
-    uint64_t page = offset / PAGE_BYTES;
     size_t low = (size_t)(offset % CHUNK_SIZE);
-    struct chunk chunk = {0};
+    struct chunk chunk = find_chunk(c, offset);
 
     *size = 0;
-    if (is_first(c, offset))
-        chunk = first_chunk(c);
-    else if (page >= first_page(c) && page - first_page(c) < c->capacity && *page_slot(c, page))
-        chunk = *chunk_of(*page_slot(c, page), offset);
     if (!chunk.bytes || low < chunk.from || low >= (size_t)chunk.from + chunk.size)
         return NULL;
     *size = (size_t)chunk.from + chunk.size - low;

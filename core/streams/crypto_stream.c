@@ -10,12 +10,25 @@ void neap_crypto_stream_init(struct crypto_stream *c)
     neap_send_buffer_init(&c->send);
 }
 
+/* Sums of it do not overflow: nothing of a packet is larger. */
+static bool is_too_far(const struct crypto_stream *c, const struct frame_crypto *f)
+{
+    return f->offset > VARINT_MAX || f->offset + f->data.size > c->recv.read + LIMIT_CRYPTO_BUFFER;
+}
+
+size_t neap_crypto_stream_growth(const struct crypto_stream *c, const struct frame_crypto *f)
+{
+    size_t growth = is_too_far(c, f) ? 0 : neap_reassembly_growth(&c->recv, f->offset, f->data.size);
+
+    return growth > f->data.size ? growth : f->data.size;
+}
+
 int neap_crypto_stream_on_crypto(struct crypto_stream *c, struct pool *pool, const struct frame_crypto *f,
                                  struct failure *why)
 {
     if (f->offset > VARINT_MAX || f->data.size > VARINT_MAX - f->offset)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "CRYPTO past 2^62-1");
-    if (f->offset + f->data.size > c->recv.read + LIMIT_CRYPTO_BUFFER)
+    if (is_too_far(c, f))
         return neap_fail(why, NEAP_CRYPTO_BUFFER_EXCEEDED, "CRYPTO too far ahead");
     int error = neap_reassembly_insert(&c->recv, pool, f->offset, f->data);
     if (error == NEAP_ERR_LIMIT)

@@ -16,6 +16,8 @@ void neap_crypto_stream_init(struct crypto_stream *c);
  * has changed, and the frame may come again. */
 int neap_crypto_stream_on_crypto(struct crypto_stream *c, struct pool *pool, const struct frame_crypto *f,
                                  struct failure *why);
+/** How many bytes of memory the frame takes, beside its own in a message; that many alone where it will be refused. */
+size_t neap_crypto_stream_growth(const struct crypto_stream *c, const struct frame_crypto *f);
 /** Write one CRYPTO frame into `w`; true when one was written (offset and size told). */
 bool neap_crypto_stream_write(struct crypto_stream *c, struct pool *pool, struct writer *w, uint64_t *offset,
                               size_t *size);

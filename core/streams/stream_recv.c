@@ -9,10 +9,15 @@ void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps)
     *a = (struct reassembly){.received = range_set_of(max_gaps)};
 }
 
+/* What comes in order behind more than a chunk comes in quick succession. */
+static bool goes_on_at(const struct reassembly *a, uint64_t offset)
+{
+    return offset == a->ready && a->ready - a->read >= CHUNK_SIZE;
+}
+
 static int fill(struct reassembly *a, struct pool *pool, uint64_t offset, struct span data)
 {
-    /* What comes in order behind more than a chunk comes in quick succession. */
-    bool goes_on = offset == a->ready && a->ready - a->read >= CHUNK_SIZE;
+    bool goes_on = goes_on_at(a, offset);
 
     while (data.size) {
         size_t part = data.size;
@@ -76,6 +81,19 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
     if (error == 0)
         a->held += added;
     return error;
+}
+
+size_t neap_reassembly_memory(const struct reassembly *a)
+{
+    return neap_chunks_memory(&a->chunks) + a->received.capacity * sizeof(struct range);
+}
+
+size_t neap_reassembly_growth(const struct reassembly *a, uint64_t offset, size_t size)
+{
+    uint64_t start = offset < a->ready ? a->ready : offset, end = offset + size;
+
+    return start < end ? neap_chunks_growth(&a->chunks, start, (size_t)(end - start), goes_on_at(a, start))
+                       : 0;
 }
 
 uint64_t neap_reassembly_ready(const struct reassembly *a)

@@ -39,6 +39,10 @@ bool neap_reassembly_is_next(const struct reassembly *a, uint64_t offset, size_t
 bool neap_reassembly_is_news(const struct reassembly *a, uint64_t offset, size_t size);
 /** `size` of the ready bytes were taken. */
 void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t size);
+/** How many bytes of memory it has. */
+size_t neap_reassembly_memory(const struct reassembly *a);
+/** How many more that are when [offset, offset + size), which is in the window, is inserted; but for a few of ranges. */
+size_t neap_reassembly_growth(const struct reassembly *a, uint64_t offset, size_t size);
 /** Drop what is held and go on reading at `offset`. */
 void neap_reassembly_discard(struct reassembly *a, struct pool *pool, uint64_t offset);
 /** Give back all memory. */

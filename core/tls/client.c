@@ -480,9 +480,9 @@ int neap_client_on_encrypted_extensions(struct tls *tls, struct span message, st
         return rc;
     if (tls->early == NEAP_EARLY_OFFERED)
         tls->early = extension_present(&ext, EXT_EARLY_DATA) ? NEAP_EARLY_ACCEPTED : NEAP_EARLY_REJECTED;
-    tls->peer_params = neap_tls_copy(tls, ext.data[EXT_QUIC_PARAMETERS]);
-    if (!tls->peer_params.data)
-        return neap_tls_no_memory(why);
+    rc = neap_tls_keep_params(tls, ext.data[EXT_QUIC_PARAMETERS], why);
+    if (rc)
+        return rc;
     neap_schedule_add(&tls->schedule, message);
     /* Who was authenticated by the earlier handshake shows no certificate (RFC 8446 §4.3.2, §4.4.2). */
     tls->state = tls->keyed ? WAIT_SERVER_FINISHED : WAIT_CERTIFICATE_OR_REQUEST;

@@ -29,6 +29,11 @@ struct span neap_tls_peer_params(const struct tls *tls)
     return tls->peer_params;
 }
 
+void neap_tls_forget_peer_params(struct tls *tls)
+{
+    neap_tls_drop(tls, &tls->peer_params);
+}
+
 struct span neap_tls_alpn(const struct tls *tls)
 {
     return span_of(tls->alpn, tls->alpn_size);
@@ -124,5 +129,5 @@ bool neap_tls_offers_group(const struct tls_config *config, uint16_t group)
 
 size_t neap_tls_held(const struct tls *tls)
 {
-    return tls->tail.assembly.room;
+    return tls->tail.assembly.room + (tls->asking ? tls->asking->hello.size : 0) + tls->peer_params.size;
 }

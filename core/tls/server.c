@@ -353,10 +353,10 @@ static int keep_hello(struct tls *tls, const struct client_hello *hello, struct 
 static int commit(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
                   struct failure *why)
 {
-    neap_tls_drop(tls, &tls->peer_params);
-    tls->peer_params = neap_tls_copy(tls, hello->params);
-    if (!tls->peer_params.data)
-        return neap_tls_no_memory(why);
+    int rc = neap_tls_keep_params(tls, hello->params, why);
+
+    if (rc)
+        return rc;
     if (!tls->schedule.started)
         neap_schedule_start(&tls->schedule, (enum crypto_suite)choice->suite);
     tls->suite = choice->suite;

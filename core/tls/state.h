@@ -146,6 +146,8 @@ static inline int neap_tls_no_memory(struct failure *why)
 /** A copy of `bytes` from the config's pool; data NULL without memory (an empty copy has size 0 and data). */
 struct span neap_tls_copy(struct tls *tls, struct span bytes);
 void neap_tls_drop(struct tls *tls, struct span *copy);
+/** Keep a copy of the peer's transport parameters, in place of those of an earlier hello. */
+int neap_tls_keep_params(struct tls *tls, struct span params, struct failure *why);
 
 /** Room for so many bytes of output at a level, ahead of the messages that they make. NEAP_ERR_NO_MEMORY changes nothing. */
 int neap_tls_reserve(struct tls *tls, enum tls_level level, size_t size, struct failure *why);

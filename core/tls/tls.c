@@ -394,6 +394,15 @@ void neap_tls_drop(struct tls *tls, struct span *copy)
     *copy = (struct span){0};
 }
 
+int neap_tls_keep_params(struct tls *tls, struct span params, struct failure *why)
+{
+    if (params.size > LIMIT_TLS_PARAMETERS)
+        return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "transport parameters are too long");
+    neap_tls_drop(tls, &tls->peer_params);
+    tls->peer_params = neap_tls_copy(tls, params);
+    return tls->peer_params.data ? 0 : neap_tls_no_memory(why);
+}
+
 struct tls_tail neap_tls_take_tail(struct tls *tls)
 {
     struct tls_tail tail = tls->tail;

@@ -182,13 +182,16 @@ bool neap_tls_offered(const struct tls *tls, struct session *out);
  * client's Finished was verified. */
 bool neap_tls_next_secret(struct tls *tls, struct tls_secret *out);
 
-/** Bytes held of a message that is not whole yet. */
+/** Bytes held of what the peer sent: of a message that is not whole yet, a ClientHello that waits for an answer, transport
+ * parameters. */
 size_t neap_tls_held(const struct tls *tls);
 /** Finished was sent and the peer's verified (RFC 9001 §4.1.1). */
 bool neap_tls_is_complete(const struct tls *tls);
 /** The peer's transport parameters as they came (server: after ClientHello, client: after EncryptedExtensions); empty
  * before. They are authenticated only once the handshake is complete. */
 struct span neap_tls_peer_params(const struct tls *tls);
+/** They were read, and are not asked for again: the copy goes. */
+void neap_tls_forget_peer_params(struct tls *tls);
 /** The negotiated protocol, empty before. */
 struct span neap_tls_alpn(const struct tls *tls);
 /** SNI that the client sent (server) or was given (client); "" when none; NUL-terminated. */

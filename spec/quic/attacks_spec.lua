@@ -1,14 +1,19 @@
 --- Attacks on the transport that need more than one frame out of place; the rest is in the files of the code that
 --- stands against it.
 local net = require("support.quic_net")
+local fixtures = require("tls.fixtures")
+local messages = require("tls.messages")
+local pair = require("tls.pair")
 
 local quic, MS = net.quic, net.MS
 local bytes = net.bytes
+local CERTIFICATE = 4 -- what the application is asked
 local INITIAL, HANDSHAKE, APPLICATION = net.INITIAL, net.HANDSHAKE, net.APPLICATION
 
---- A server endpoint on its own.
-local function endpoint(options)
+--- A server endpoint on its own; `asks`: the kinds of what its application is asked.
+local function endpoint(options, asks)
   local self = { now = 1000 * MS, config = net.config(options, 21, true), client_config = net.config({}, 22) }
+  if asks then assert.equal(0, self.config:ask(asks)) end
   self.endpoint = assert(quic.endpoint(self.config, true))
 
   function self.client(index)
@@ -72,7 +77,7 @@ describe("a flood of first packets", function()
 end)
 
 describe("what comes before an address is proved", function()
-  it("is held up to one sum for all, and each has 4,096 bytes of it in any case", function()
+  it("is held up to one sum for all, and each has 8,192 bytes of it in any case", function()
     local e = endpoint({ handshake_rate = 0 })
     local conns = {}
     --- CRYPTO out of order, 60,000 bytes from each.
@@ -83,17 +88,17 @@ describe("what comes before an address is proved", function()
         e.give(conn:inject(INITIAL, bytes(0x06, at * 1000, 1000, ("x"):rep(1000)), { pad = 1200 }), address)
       end
     end
-    for index = 1, 139 do
+    for index = 1, 134 do
       fill(index)
     end
     local full = e.endpoint:stats().early_bytes
-    assert.is_true(full > 139 * 60000 and full <= 8388608, full)
-    for index = 140, 300 do
+    assert.is_true(full > 134 * 60000 and full <= 8388608, full)
+    for index = 135, 300 do
       fill(index)
     end
     local more = e.endpoint:stats().early_bytes
-    assert.is_true(more <= 8388608 + 161 * 4096, more)
-    assert.is_true(more >= 8388608 - 2000 + 100 * 3000, more)
+    assert.is_true(more <= 8388608 + 166 * 8192, more)
+    assert.is_true(more >= 8388608 - 2500 + 160 * 6000, more)
     -- Whoever says hello is served meanwhile.
     local conn, address = e.client(400)
     for _ = 1, 10 do
@@ -116,6 +121,129 @@ describe("what comes before an address is proved", function()
     for _, each in ipairs(conns) do
       each:free()
     end
+    e.free()
+  end)
+end)
+
+describe("what is held of those who proved no address", function()
+  --- So many clients, each with the Initials of frames(connection): what each takes of the memory that is not counted,
+  --- and what is counted of all.
+  local function held_by(count, options, frames, asks)
+    local e = endpoint(options, asks)
+    local conns, before = {}, e.config:memory().used
+    for index = 1, count do
+      local conn, address = e.client(index)
+      conns[index] = conn
+      for _, frame in ipairs(frames(conn)) do e.give(conn:inject(INITIAL, frame, { pad = 1200 }), address) end
+    end
+    local counted = e.endpoint:stats().early_bytes
+    local held = e.config:memory().used - before
+    for _, conn in ipairs(conns) do conn:free() end
+    e.free()
+    return (held - counted) / count, counted
+  end
+
+  --- One datagram of CRYPTO that takes a room in every chunk.
+  local function far_apart()
+    local parts = {}
+    for i = 1, 60 do parts[i] = bytes(0x06, i * 1056 + 7, 1, "x") end
+    return { table.concat(parts) }
+  end
+
+  local function near() return { bytes(0x06, 7, 1, "x") } end
+
+  local first = pair.new({ client = fixtures.client_config({}), server = fixtures.server_config({}) }).client
+    :output(pair.INITIAL)
+
+  --- CRYPTO frames with a ClientHello that was edited.
+  local function hello(edit)
+    local message, frames = messages.edit(first, edit), {}
+    for at = 0, #message - 1, 1000 do
+      local part = message:sub(at + 1, at + 1000)
+      frames[#frames + 1] = bytes(0x06, at, #part, part)
+    end
+    return frames
+  end
+
+  local function hello_of(size)
+    local frames = hello(function(m) m.extensions[#m.extensions + 1] = { 0x2a2b, ("x"):rep(size) } end)
+    return function() return frames end
+  end
+
+  --- … with a transport parameter that nobody knows.
+  local function hello_with_params(size)
+    return function(conn)
+      local scid = quic.header(conn:inject(INITIAL, "\1", { pad = 1200 }), 8).scid
+      return hello(messages.set_extension(57, bytes(15, #scid, scid, 31 * 100 + 27, size, ("x"):rep(size))))
+    end
+  end
+
+  it("is CRYPTO with all the memory that it takes, however far apart it lies", function()
+    local options = { handshake_rate = 0, memory_limit = 1e9 }
+    local bare = held_by(100, options, near)
+    local beside, counted = held_by(100, options, far_apart)
+    -- The classes of the pool take a little more than they are asked for.
+    assert.is_true(beside < bare + counted / 100 / 10, ("%d bytes are not counted, of others %d"):format(beside, bare))
+    assert.is_true(counted > 100 * 20000, counted)
+    local _, all = held_by(1000, options, far_apart)
+    assert.is_true(all < 8388608 + 1000 * 8192, all)
+  end)
+
+  it("is a ClientHello too that waits for an answer of the application's", function()
+    local options = { handshake_rate = 0, alpn = "h3" }
+    local bare = held_by(100, options, hello_of(10), CERTIFICATE)
+    local beside, counted = held_by(100, options, hello_of(60000), CERTIFICATE)
+    assert.is_true(counted > 100 * 60000, counted)
+    assert.is_true(beside < bare + 500, ("%d bytes are not counted, of others %d"):format(beside, bare))
+    local _, all = held_by(400, options, hello_of(60000), CERTIFICATE)
+    assert.is_true(all < 8388608 + 400 * 8192, all)
+  end)
+
+  it("is nothing of transport parameters once they are read, of which more than 4,096 bytes are refused", function()
+    local options = { handshake_rate = 0, alpn = "h3" }
+    local bare = held_by(100, options, hello_with_params(10))
+    local beside, counted = held_by(100, options, hello_with_params(4000))
+    assert.equal(0, counted)
+    assert.is_true(beside < bare + 500, ("%d bytes are held, of others %d"):format(beside, bare))
+    for size, code in pairs({ [4000] = 0, [4096] = 8 }) do
+      local e = endpoint(options)
+      local conn, address = e.client(1)
+      for _, frame in ipairs(hello_with_params(size)(conn)) do
+        e.give(conn:inject(INITIAL, frame, { pad = 1200 }), address)
+      end
+      local told = e.endpoint:next()
+      assert.equal(code, told and told:info().by ~= "none" and told:info().code or 0, size)
+      conn:free()
+      e.free()
+    end
+  end)
+
+  it("leaves memory for honest clients, however much grows when it has begun", function()
+    local e = endpoint({ memory_limit = 16 * 1048576, handshake_rate = 0 })
+    local conns, addresses = {}, {}
+    for index = 1, 600 do
+      conns[index], addresses[index] = e.client(index)
+      e.give(conns[index]:inject(INITIAL, near()[1], { pad = 1200 }), addresses[index])
+    end
+    local begun = e.config:memory().used
+    assert.equal(600, e.endpoint:stats().half_open)
+    for index, conn in ipairs(conns) do
+      e.give(conn:inject(INITIAL, far_apart()[1], { pad = 1200 }), addresses[index])
+    end
+    assert.is_true(e.config:memory().used > begun + 600 * 2000)
+    local conn, address = e.client(1000)
+    for _ = 1, 10 do
+      while true do
+        local datagram = conn:send(e.now)
+        if not datagram then break end
+        e.give(datagram, address)
+      end
+      for _, datagram in ipairs(e.flush()[address] or {}) do conn:recv(datagram, e.now) end
+      e.now = e.now + 10 * MS
+    end
+    assert.is_true(conn:info().confirmed)
+    conn:free()
+    for _, each in ipairs(conns) do each:free() end
     e.free()
   end)
 end)
