@@ -81,7 +81,7 @@ static int refuse_authority(struct search *s, const struct certificate *issuer, 
 {
     char name[EXPLAIN_NAME];
 
-    return neap_certificate_explain(s->query->crypto, &s->why, alert, "%s: \"%s\"", reason,
+    return neap_certificate_explain(s->query->crypto, &s->why, (int)alert, "%s: \"%s\"", reason,
                                     neap_explain_name(issuer->subject, name));
 }
 
