@@ -83,7 +83,7 @@ describe("a client of a name with a silent address", function()
       for _, case in ipairs { { "GET", true, true }, { "POST", "unsafe", false } } do
         local client = new_client { early_data = true }
         acquaint(client, url)
-        client._winners = {} -- as a program that is started anew
+        client._winners = require("neap.winners").new() -- as a program that is started anew
         local r = assert(client:request(case[1], url .. "/a",
           { early = case[2], body = case[1] == "POST" and "x" or nil }))
         assert.equal("accepted", r.conn:early())
