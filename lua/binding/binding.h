@@ -109,9 +109,11 @@ void neap_lua_config_release(struct config_core *core);
 
 /* --- material.c */
 
+enum config_role { ROLE_ANY, ROLE_CLIENT, ROLE_SERVER };
+
 /** alpn, groups, static_secret, cert, key, certs, ca, client_ca, pins, keylog of the options at index 1. 0, or the count of results
  * (nil, message, code) when a file or its content cannot be used. */
-int neap_lua_set_material(lua_State *L, struct config_core *core);
+int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role);
 int neap_lua_config_reload(lua_State *L);
 /** config:certificate_pin(path, PEM or DER) → its pin as text | nil, message, code. */
 int neap_lua_certificate_pin(lua_State *L);

@@ -286,9 +286,13 @@ static void set_numbers(lua_State *L, struct config_core *core)
     }
 }
 
-/* core.config(options) -> config | nil, message, code */
+/* core.config(options [, "client" or "server"]) -> config | nil, message, code. Without a role it serves both. */
 static int config_new(lua_State *L)
 {
+    static const char *const roles[] = {
+        [ROLE_ANY] = "any", [ROLE_CLIENT] = "client", [ROLE_SERVER] = "server", NULL};
+    enum config_role role = (enum config_role)luaL_checkoption(L, 2, roles[ROLE_ANY], roles);
+
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
         lua_newtable(L);
@@ -310,7 +314,7 @@ static int config_new(lua_State *L)
     if (core->config == NULL)
         return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
     set_numbers(L, core);
-    int failed = neap_lua_set_material(L, core);
+    int failed = neap_lua_set_material(L, core, role);
     if (failed != 0)
         return failed;
     lua_settop(L, 2);

@@ -453,17 +453,20 @@ static int set_keylog(lua_State *L, struct config_core *core)
 }
 
 /* What a server reads early is noted: in the file, or in memory. */
-static int set_strikes(lua_State *L, struct config_core *core)
+static int set_strikes(lua_State *L, struct config_core *core, enum config_role role)
 {
+    static const char *const may_serve[] = {"cert", "certs", "certificate", "psk"};
     const char *why = NULL;
+    bool is_server = role == ROLE_SERVER;
 
+    for (size_t i = 0; role == ROLE_ANY && i < sizeof may_serve / sizeof may_serve[0]; i++) {
+        lua_getfield(L, 1, may_serve[i]);
+        is_server = is_server || !lua_isnil(L, -1);
+        lua_pop(L, 1);
+    }
     lua_getfield(L, 1, "early_data");
-    lua_getfield(L, 1, "cert");
-    lua_getfield(L, 1, "certs");
-    lua_getfield(L, 1, "certificate");
-    bool is_server = !lua_isnil(L, -3) || !lua_isnil(L, -2) || !lua_isnil(L, -1);
-    bool reads_early = lua_toboolean(L, -4) && is_server;
-    lua_pop(L, 4);
+    bool reads_early = lua_toboolean(L, -1) && is_server;
+    lua_pop(L, 1);
     lua_getfield(L, 1, "strike_file");
     const char *path = lua_tostring(L, -1);
     if (path == NULL && !lua_isnil(L, -1))
@@ -631,7 +634,7 @@ static int set_psks(lua_State *L, struct config_core *core)
     return failed;
 }
 
-int neap_lua_set_material(lua_State *L, struct config_core *core)
+int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role)
 {
     set_alpn(L, core);
     set_questions(L, core);
@@ -643,7 +646,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core)
     if (failed == 0)
         failed = set_psks(L, core);
     if (failed == 0)
-        failed = set_strikes(L, core);
+        failed = set_strikes(L, core, role);
     if (failed == 0)
         failed = set_keylog(L, core);
     return failed;

@@ -81,7 +81,7 @@ local function config_of(self)
   if self._endpoint then return self._config end
   local message, code
   if not self._config then
-    self._config, message, code = core.config(self._options)
+    self._config, message, code = core.config(self._options, "client")
     if not self._config then return nil, message, code end
   end
   load_sessions(self)
@@ -611,7 +611,7 @@ function client.new(given)
   options.of_role("client", config, 2)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  local ok, made_config = pcall(core.config, config)
+  local ok, made_config = pcall(core.config, config, "client")
   if not ok then error(made_config, 2) end
   self._options, self._config = config, made_config
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0

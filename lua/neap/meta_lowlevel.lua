@@ -8,7 +8,8 @@ local lowlevel = {}
 ---@return neap.Config? config
 ---@return string? message
 ---@return neap.Code? code
-function lowlevel.config(options) end
+---@param role? "client"|"server" the one that it is for; both unless told
+function lowlevel.config(options, role) end
 ---@class neap.Option
 ---@field name string
 ---@field unit "count"|"bytes"|"seconds"|"boolean"

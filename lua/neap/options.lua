@@ -53,6 +53,17 @@ local INSTEAD = { -- of the other role's
   verify_client = "a client has `verify_server`",
 }
 
+-- Without roots no certificate is looked at by these.
+local function check_roots(config, level)
+  local has_roots = config.verify_peer ~= false and (config.ca or not (config.pins or config.psk))
+  for _, name in ipairs { "crl", "ocsp_required" } do
+    if config[name] and not has_roots then
+      local text = "option '%s' checks nothing without roots: give `ca` (true: the system's), and leave verify_peer on"
+      error(text:format(name), level + 1)
+    end
+  end
+end
+
 --- Refuses, at the caller's level, options of a config that only the other role looks at. `role`: "client" or "server".
 function options.of_role(role, config, level)
   for name in pairs(config) do
@@ -62,6 +73,7 @@ function options.of_role(role, config, level)
       error(("option '%s' is a %s's%s"):format(name, other, instead and ": " .. instead or ""), level + 1)
     end
   end
+  if role == "client" then check_roots(config, level + 1) end
 end
 
 --- What an option of core.options() is when nobody sets it, in words: its default, or what it follows then.

@@ -542,7 +542,7 @@ local function listen(own, config)
     if not config.cert then return nil, message, code end
     config.key = message
   end
-  local made, message, code = core.config(config)
+  local made, message, code = core.config(config, "server")
   if not made then return nil, message, code end
   local host = own.host or ""
   if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
@@ -658,7 +658,7 @@ local function shared_config(given)
   local key = spelled(given)
   local made, message, code = configs[key]
   if made then return made end
-  made, message, code = core.config(given)
+  made, message, code = core.config(given, "client")
   if not made then return nil, message, code end
   configs[key] = made
   answerers[made] = asking.answerer(asking.functions(given))

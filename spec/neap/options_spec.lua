@@ -78,6 +78,18 @@ describe("an option that is not what it must be", function()
     end
   end)
 
+  it("is refused by neap.client where it would check nothing, because there are no roots", function()
+    for _, given in ipairs {
+      { crl = "x", pins = ("0"):rep(64) }, { crl = "x", verify_peer = false, ca = true },
+      { ocsp_required = true, verify_peer = false },
+      { ocsp_required = true, psk = { identity = "a", key = ("k"):rep(16) } },
+    } do
+      local ok, err = pcall(function() neap.client(given) end)
+      assert.is_false(ok)
+      assert.matches("options_spec.lua:%d+: option '[%a_]+' checks nothing without roots", err)
+    end
+  end)
+
   it("is refused by a request", function()
     local client = neap.client()
     neap.run(function()

@@ -49,6 +49,20 @@ describe("option psk", function()
     end)
   end)
 
+  it("is enough for a server that reads early data", function()
+    with_keys({ ["sensor 1"] = KEY }, function(url)
+      local client = neap.client { psk = { identity = "sensor 1", key = KEY }, early_data = true, timeout = 10 }
+      local first = assert(client:get(url))
+      first:body()
+      neap.sleep(0.05) -- the tickets come behind the handshake
+      first.conn:close()
+      neap.sleep(0.05)
+      local r = assert(client:get(url, { early = true }))
+      assert.equal("accepted", r.conn:early())
+      client:close()
+    end, { early_data = true })
+  end)
+
   it("may be a function, which waits for what it looks up", function()
     local asked = {}
     local function look_up(identity, question)
