@@ -8,6 +8,7 @@ local asking = {}
 
 local MOST = 1024 -- questions that are looked into at once, of one server or client,
 local SHARE = 64 -- and of one address; the others wait for their turn
+local SLOW = 1 -- seconds after which a client that has gone may have had enough of waiting
 local INTERNAL_ERROR, ACCESS_DENIED, UNRECOGNIZED_NAME = 80, 49, 112 -- alerts, RFC 8446 §6.2
 
 -- What is no PEM and no DER is the path of a file.
@@ -136,7 +137,9 @@ end
 
 -- Questions wait by address, each in the order of its coming, and addresses with a question whose turn may be are in a
 -- line of their own, once each: who asks much waits for himself. A handshake that has ended leaves its question behind:
--- these are swept out when there may be as many of them as of the others, so that connections in handshake bound all.
+-- these are swept out when there may be as many of them as of the others, so that connections in handshake bound all. A
+-- function that has not returned by then hangs: its place is free for another, up to as many that hang as there are
+-- places, and from then on those keep theirs.
 local SWEEP_LEAST = 256
 
 local function is_asking(conn, id)
@@ -147,14 +150,17 @@ end
 local function share_of(self, address)
   local share = self.shares[address]
   if not share then
-    share = { address = address, open = 0, first = 1, last = 0, is_in_line = false }
+    share = { address = address, open = 0, hanging = 0, first = 1, last = 0, is_in_line = false }
     self.shares[address] = share
   end
   return share
 end
 
+-- How many of the `most` places are taken, of an address or of all.
+local function taken(of, most) return of.open - math.min(of.hanging, most) end
+
 local function get_in_line(self, share)
-  if share.is_in_line or share.open >= SHARE or share.first > share.last then return end
+  if share.is_in_line or taken(share, SHARE) >= SHARE or share.first > share.last then return end
   share.is_in_line = true
   self.line_last = self.line_last + 1
   self.line[self.line_last] = share
@@ -208,23 +214,49 @@ local look_into
 
 -- Those whose turn it is, an address after the other.
 local function take_turns(self)
-  while self.open < MOST do
+  while taken(self, MOST) < MOST do
     local share = take_from_line(self)
     if not share then return end
     local conn, question = take_waiting(self, share)
     if conn then
       self.open, share.open = self.open + 1, share.open + 1
-      task.go(look_into, self, conn, { question = question, share = share })
+      local turn = { question = question, kind = kind_of(conn, question), share = share, peer = conn:peer(),
+        begun = core.now() }
+      self.turns[conn] = turn
+      task.go(look_into, self, conn, turn)
     end
     get_in_line(self, share)
     forget_if_idle(self, share)
   end
 end
 
-local function has_ended(self, share)
+local function count_hanging(self, share, by)
+  self.hanging, share.hanging = self.hanging + by, share.hanging + by
+end
+
+local function has_ended(self, conn, turn)
+  local share = turn.share
+  if turn.hangs then count_hanging(self, share, -1) end
+  if self.turns[conn] == turn then self.turns[conn] = nil end
   self.open, share.open = self.open - 1, share.open - 1
   get_in_line(self, share)
   forget_if_idle(self, share)
+  take_turns(self)
+end
+
+-- The handshake may be over while the function for its question has not returned.
+local function look_after(self, conn)
+  local turn = self.turns[conn]
+  if not turn or is_asking(conn, turn.question.id) then return end
+  self.turns[conn] = nil
+  turn.hangs = true
+  count_hanging(self, turn.share, 1)
+  local why, lasted = conn:error(), core.now() - turn.begun
+  if (why and why.by == "handshake_timeout") or lasted >= SLOW then
+    self.complain(("handshake with %s: '%s' had not answered after %.1f seconds, when it ended"):format(
+      turn.peer, kinds[turn.kind].option, lasted))
+  end
+  get_in_line(self, turn.share)
   take_turns(self)
 end
 
@@ -239,11 +271,9 @@ function asking.error_of(conn)
 end
 
 function look_into(self, conn, turn)
-  local question = turn.question
-  local kind = kind_of(conn, question)
-  local row = kinds[kind]
-  local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[kind])
-  has_ended(self, turn.share)
+  local question, row = turn.question, kinds[turn.kind]
+  local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[turn.kind])
+  has_ended(self, conn, turn)
   if ok and result then return end
   -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
   -- there may be nobody any more whom to refuse.
@@ -255,13 +285,14 @@ function look_into(self, conn, turn)
   if ok then self.complain(where .. tostring(why)) else task.on_error(where .. tostring(result)) end
 end
 
---- answer(conn), for connections that have asked anew: the third of task.attach. `functions` as asking.functions gives
--- them, nil: nothing is ever asked.
+--- answer(conn), for connections that have asked anew or ended: the third of task.attach. `functions` as
+-- asking.functions gives them, nil: nothing is ever asked.
 function asking.answerer(functions)
   if not functions then return nil end
-  local self = { functions = functions, open = 0, waiting = 0, shares = {}, line = {}, line_first = 1, line_last = 0,
-    sweep_at = SWEEP_LEAST, complain = complainer() }
+  local self = { functions = functions, open = 0, hanging = 0, waiting = 0, turns = {}, shares = {}, line = {},
+    line_first = 1, line_last = 0, sweep_at = SWEEP_LEAST, complain = complainer() }
   return function(conn)
+    look_after(self, conn)
     local question = conn:question()
     if not question then return end
     local kind = kind_of(conn, question)
@@ -277,7 +308,7 @@ function asking.answerer(functions)
     self.waiting = self.waiting + 1
     get_in_line(self, share)
     take_turns(self)
-    if self.open >= MOST then
+    if taken(self, MOST) >= MOST then
       self.complain(("%d questions of handshakes are open, and %d wait"):format(self.open, self.waiting))
     end
   end

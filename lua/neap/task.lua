@@ -216,7 +216,7 @@ end
 
 --- From now on `drive(conn)` is called for every connection of the endpoint that has something new. An error in it
 -- ends that connection, with a line in the log, and nothing else. `answer(conn)`, if there is one, before that for one
--- whose handshake asks something.
+-- whose handshake asks something, or that has ended.
 function task.attach(endpoint, drive, answer)
   endpoints[endpoint] = { drive = drive, answer = answer }
 end
@@ -366,7 +366,7 @@ local function drive_all(endpoint, attached)
   local drive, answer = attached.drive, attached.answer
   local conn, asks = endpoint:next()
   while conn do
-    if asks and answer then answer(conn) end
+    if answer and (asks or conn:is_draining() or conn:is_closed()) then answer(conn) end
     local ok, trace = xpcall(drive, debug.traceback, conn)
     if not ok then give_up(conn, trace) end
     conn, asks = endpoint:next()

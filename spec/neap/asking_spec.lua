@@ -112,7 +112,41 @@ describe("option sign", function()
         return question.bytes
       end, { handshake_timeout = 0.2 })
     end)
-    assert.equal("", log)
+    assert.matches("handshake with 127.0.0.1:%d+: 'sign' had not answered after 0.%d seconds, when it ended$", log)
+    assert.is_nil(log:find("\n"))
+  end)
+
+  it("keeps no other handshake from its turn when it hangs, once the one that it was asked for is over", function()
+    local gate, asked = nil, 0
+    local log = web.logged(function()
+      with_signer(function(_, url)
+        local waiter, ended = neap.task.waiter(), 0
+        for _ = 1, 64 do
+          neap.go(function()
+            local client = neap.client { ca = web.identity().cert, handshake_timeout = 1 }
+            refused(client, url)
+            client:close()
+            ended = ended + 1
+            if ended == 64 then neap.task.wake(waiter, true) end
+          end)
+        end
+        assert(neap.task.await(waiter, 15))
+        assert.equal(64, asked)
+        local client = neap.client { ca = web.identity().cert, timeout = 10 }
+        assert.equal("here", assert(client:get(url)):body())
+        client:close()
+        for _, one in ipairs(gate) do neap.task.wake(one, true) end
+      end, function(bytes, scheme)
+        asked = asked + 1
+        if asked <= 64 then
+          gate = gate or {}
+          gate[#gate + 1] = neap.task.waiter()
+          neap.task.await(gate[#gate])
+        end
+        return sign(bytes, scheme)
+      end, { handshake_timeout = 0.5 })
+    end)
+    assert.matches("'sign' had not answered", log)
   end)
 
   it("needs a certificate, and is a function", function()
@@ -188,14 +222,19 @@ describe("questions that many ask at once", function()
     local conn = { id = 1 }
     function conn:question() return self.id and { id = self.id, kind = "psk", bytes = peer } end
     function conn:peer() return peer end -- luacheck: ignore self
+    function conn:error() end -- luacheck: ignore self
     function conn:is_server() return true end -- luacheck: ignore self
     function conn:answer_psk() self.id, self.answered = nil, true; return true end
-    function conn:refuse_question() self.id, self.refused = nil, true; return true end
+    function conn:refuse_question()
+      if not self.id then return nil end
+      self.id, self.refused = nil, true
+      return true
+    end
     return conn
   end
 
-  -- fn(ask, open, finish): ask(peer, count) asks so often and gives the last who did; open lists the peers that are
-  -- looked into, in their order; finish(i) has that one answered.
+  -- fn(ask, open, finish, leave): ask(peer, count) asks so often and gives the last who did; open lists the peers that
+  -- are looked into, in their order; finish(i) has that one answered, leave(conn) ends a handshake.
   local function with(fn)
     web.run(function()
       local open, waiters = {}, {}
@@ -217,6 +256,10 @@ describe("questions that many ask at once", function()
       end
       fn(ask, open, function(i)
         task.wake(waiters[i], true)
+        settle()
+      end, function(conn)
+        conn.id = nil
+        answer(conn) -- as of a connection that has ended
         settle()
       end)
       for i = 1, 100000 do
@@ -272,6 +315,42 @@ describe("questions that many ask at once", function()
       end)
     end)
     assert.matches("1024 questions of handshakes are open, and %d+ wait", log)
+  end)
+
+  it("leave their place when their handshake is over, to at most as many again that hang", function()
+    with(function(ask, open, finish, leave)
+      local first = {}
+      for i = 1, 64 do first[i] = ask("192.0.2.1:1") end
+      ask("192.0.2.1:2", 70)
+      assert.equal(64, #open)
+      leave(first[3])
+      leave(first[3])
+      assert.same({ 65, "192.0.2.1:2" }, { #open, open[65] })
+      for i = 1, 64 do leave(first[i]) end
+      assert.equal(128, #open)
+      ask("192.0.2.2:1", 1) -- another address is nobody's victim
+      assert.equal(129, #open)
+      local last = ask("192.0.2.2:1")
+      leave(last)
+      finish(65) -- one that is asked still
+      assert.same({ 131, "192.0.2.1:2" }, { #open, open[131] })
+      finish(1) -- and one that hung
+      assert.same({ 131, "192.0.2.1:2" }, { #open, open[131] })
+    end)
+  end)
+
+  it("leave their place once, whether their handshake is over first or their function returns", function()
+    with(function(ask, open, finish, leave)
+      local conns = {}
+      for i = 1, 64 do conns[i] = ask("192.0.2.1:1") end
+      ask("192.0.2.1:2", 70)
+      finish(1)
+      leave(conns[1])
+      assert.equal(65, #open)
+      leave(conns[2])
+      finish(2)
+      assert.equal(66, #open)
+    end)
   end)
 
   it("are forgotten with their handshake, also while others hold all the turns", function()
