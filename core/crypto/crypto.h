@@ -253,6 +253,8 @@ void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds
 void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
+/** Whether it has neither roots nor pins, so that nobody is believed by it. `trust` may be NULL. */
+bool neap_trust_is_empty(const struct trust *trust);
 /** The name of a root that neap_trust_add added: a whole DER element. */
 struct span neap_trust_subject(const struct trust *trust, size_t index);
 /* Whether a server is asked for an OCSP response (RFC 6960) about its certificate, and what it is without one. */

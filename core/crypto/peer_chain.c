@@ -202,7 +202,7 @@ int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, 
     if (chain->staple.demand == STAPLE_REQUIRED && (!trust || neap_trust_count(trust) == 0))
         return certificate_fail(why, BAD_STATUS_RESPONSE,
                                 "an OCSP response is required, and there are no roots to check it by");
-    if (!trust || (neap_trust_count(trust) == 0 && trust->pin_count == 0))
+    if (neap_trust_is_empty(trust))
         return certificate_fail(why, UNKNOWN_CA, "nothing is trusted: no root certificates and no pins");
     if (neap_trust_count(trust) > 0) {
         /* What costs nothing first. */

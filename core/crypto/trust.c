@@ -152,6 +152,11 @@ size_t neap_trust_pin_count(const struct trust *trust)
     return trust->pin_count;
 }
 
+bool neap_trust_is_empty(const struct trust *trust)
+{
+    return !trust || (neap_trust_count(trust) == 0 && trust->pin_count == 0);
+}
+
 void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations)
 {
     trust->revocations = revocations;

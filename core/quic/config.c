@@ -428,8 +428,8 @@ int neap_certificate_pin(const neap_config *config, const void *certificate, siz
 
 bool neap_config_lacks_trust(const neap_config *config)
 {
-    return config->tls.verify_peer && neap_trust_count(config->tls.trust) == 0 &&
-           neap_trust_pin_count(config->tls.trust) == 0 && !config->psks.first;
+    return config->tls.verify_peer && neap_trust_is_empty(config->tls.trust) &&
+           !neap_psks_first(&config->psks);
 }
 
 bool neap_config_lacks_client_trust(const neap_config *config)

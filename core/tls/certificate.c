@@ -210,7 +210,7 @@ static bool has_means(const struct tls *tls)
 {
     const struct trust *trust = tls->is_client ? tls->config->trust : tls->config->client_trust;
 
-    return trust && (neap_trust_count(trust) > 0 || neap_trust_pin_count(trust) > 0);
+    return !neap_trust_is_empty(trust);
 }
 
 static int verify_chain(struct tls *tls, struct failure *why)
@@ -249,9 +249,9 @@ int neap_tls_take_certificate(struct tls *tls, struct span body, struct span mes
         return rc;
     if (shown.count == 0)
         return on_no_certificate(tls, message, why);
-    tls->peer = neap_peer_chain_new(tls->config->crypto, shown.ders, shown.count, why);
-    if (!tls->peer)
-        return why->code ? why->code : neap_tls_no_memory(why);
+    rc = neap_tls_keep_peer(tls, shown.ders, shown.count, why);
+    if (rc)
+        return rc;
     neap_peer_chain_set_staple(tls->peer, shown.staple, demand);
     rc = verify_chain(tls, why);
     neap_peer_chain_set_staple(tls->peer, (struct span){0}, STAPLE_IGNORED);
@@ -281,8 +281,10 @@ static bool offered_scheme(uint16_t scheme)
 /* The peer has shown that the certificate is its own: only now it is worth a question. */
 static int take_peer(struct tls *tls, struct failure *why)
 {
-    if (tls_may_ask(tls, NEAP_ASK_PEER) && !(tls->asking && tls->asking->has_peer))
-        return neap_tls_ask(tls, NEAP_ASK_PEER, take_peer, why);
+    int rc = neap_tls_ask_peer(tls, take_peer, why);
+
+    if (rc)
+        return rc;
     tls->state = tls->is_client ? WAIT_SERVER_FINISHED : WAIT_CLIENT_FINISHED;
     return 0;
 }

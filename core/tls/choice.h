@@ -11,16 +11,11 @@ struct choice {
     struct identity *identity;
     bool name_matched;
     struct span protocol;
-    uint16_t psk_index; /* which of the client's pre-shared keys, if any */
-    uint8_t psk_size;   /* 0: none */
-    uint8_t psk[CRYPTO_MAX_HASH];
-    struct psk_key external;   /* size 0: none */
-    uint8_t psk_identity_size; /* of the external key, also of one that a session goes back to */
-    uint8_t psk_identity[LIMIT_PSK_IDENTITY];
-    uint8_t binding[32];                /* with psk_identity */
-    uint8_t session[SESSION_IN_TICKET]; /* of the key; */
-    struct span client_certificate;     /* in it: the leaf of the client, empty: it had none */
-    int64_t good_until;
+    uint16_t psk_index;              /* which of the client's pre-shared keys, if any */
+    struct session session;          /* of a ticket, whose key was chosen; without psk: none. In: */
+    uint8_t room[SESSION_IN_TICKET]; /* what a ticket had in it */
+    struct psk_key external;         /* the external key that was chosen; size 0: none */
+    struct span psk_identity;        /* its, in the ClientHello */
     struct span binder;
     bool may_take_early;   /* all that can be known without the register says so */
     int64_t early_expires; /* when the ClientHello is too old for it */
@@ -29,7 +24,7 @@ struct choice {
 /** Whether a pre-shared key was chosen. */
 static inline bool choice_has_key(const struct choice *choice)
 {
-    return choice->psk_size > 0 || choice->external.size > 0;
+    return choice->session.psk.size > 0 || choice->external.size > 0;
 }
 
 /* ---- server_keys.c */

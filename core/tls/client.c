@@ -362,19 +362,9 @@ static int take_key(struct tls *tls, const struct server_hello *hello, struct fa
     tls->keyed = true;
     if (index == 1)
         return neap_tls_take_psk(tls, &external->key, psk_identity(external), why);
-    tls->resumed = true;
-    if (!neap_session_read(tls->offer, &session))
-        return 0;
-    if (session.peer_certificate.size > 0) {
-        tls->peer = neap_peer_chain_new(tls->config->crypto, &session.peer_certificate, 1, why);
-        if (!tls->peer)
-            return why->code ? why->code : neap_tls_no_memory(why);
-    }
-    if (session.psk_identity.size == 0)
-        return 0;
-    memcpy(tls->binding, session.binding, sizeof tls->binding);
-    tls->psk_identity = neap_tls_copy(tls, session.psk_identity);
-    return tls->psk_identity.data ? 0 : neap_tls_no_memory(why);
+    if (!neap_session_read(tls->offer, &session)) /* it was read when it was offered */
+        return neap_fail(why, NEAP_INTERNAL_ERROR, "the session that was offered is gone");
+    return neap_tls_take_session(tls, &session, why);
 }
 
 int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why)
@@ -510,15 +500,11 @@ static int end_flight(struct tls *tls, struct failure *why)
     return 0;
 }
 
-/* Who was believed once is asked about again: the application may think otherwise of the server by now. */
 static int answer_server(struct tls *tls, struct failure *why)
 {
-    int rc = 0;
+    int rc = neap_tls_ask_resumed(tls, answer_server, why);
 
-    if (tls->resumed && tls->peer && tls_may_ask(tls, NEAP_ASK_PEER) &&
-        !(tls->asking && tls->asking->has_peer))
-        return neap_tls_ask(tls, NEAP_ASK_PEER, answer_server, why);
-    if (tls->certificate_requested)
+    if (!rc && tls->certificate_requested)
         rc = neap_tls_write_certificate(tls, why);
     return rc ? rc : end_flight(tls, why);
 }

@@ -24,7 +24,7 @@ struct psk_store {
     struct pool *pool;
     struct map map;
     uint64_t map_key[2];
-    const struct psk *first; /* NULL: there is none */
+    const struct psk *first; /* that was added; NULL: there is none */
 };
 
 void neap_psks_start(struct psk_store *store, struct pool *pool, struct random *random);
@@ -35,6 +35,11 @@ bool neap_psk_is_valid(struct span identity, struct span key);
 int neap_psks_add(struct psk_store *store, struct span identity, const struct psk_key *key);
 /** The one of this identity, or NULL. */
 const struct psk *neap_psks_find(const struct psk_store *store, struct span identity);
+/** The one that a client offers; NULL: there is none. `store` may be NULL. */
+static inline const struct psk *neap_psks_first(const struct psk_store *store)
+{
+    return store ? store->first : NULL;
+}
 static inline struct span psk_identity(const struct psk *psk)
 {
     return span_of(psk->identity, psk->identity_size);

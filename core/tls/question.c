@@ -15,6 +15,18 @@ int neap_tls_ask(struct tls *tls, enum neap_question_kind kind, tls_step step, s
     return TLS_ASKED;
 }
 
+int neap_tls_ask_peer(struct tls *tls, tls_step step, struct failure *why)
+{
+    bool is_said = tls->asking && tls->asking->has_peer;
+
+    return tls_may_ask(tls, NEAP_ASK_PEER) && !is_said ? neap_tls_ask(tls, NEAP_ASK_PEER, step, why) : 0;
+}
+
+int neap_tls_ask_resumed(struct tls *tls, tls_step step, struct failure *why)
+{
+    return tls->resumed && tls->peer ? neap_tls_ask_peer(tls, step, why) : 0;
+}
+
 void neap_tls_end_asking(struct tls *tls)
 {
     if (!tls->asking)

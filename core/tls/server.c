@@ -396,8 +396,8 @@ static int check_binder(const struct tls *tls, const struct client_hello *hello,
 {
     uint8_t binder[CRYPTO_MAX_HASH];
     bool is_external = choice->external.size > 0;
-    struct span key = is_external ? span_of(choice->external.bytes, choice->external.size)
-                                  : span_of(choice->psk, choice->psk_size);
+    struct span key =
+        is_external ? span_of(choice->external.bytes, choice->external.size) : choice->session.psk;
     size_t upto = (size_t)(hello->psk_binders.data - 2 - message.data);
     size_t size = crypto_hash_size(tls->schedule.hash);
 
@@ -412,30 +412,19 @@ static int check_binder(const struct tls *tls, const struct client_hello *hello,
 static int take_key(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
                     struct span message, struct failure *why)
 {
-    struct span identity = span_of(choice->psk_identity, choice->psk_identity_size);
-
     int rc = check_binder(tls, hello, choice, message, why);
     if (rc)
         return rc;
     tls->keyed = true;
     tls->psk_index = choice->psk_index;
     if (choice->external.size > 0)
-        return neap_tls_take_psk(tls, &choice->external, identity, why);
-    tls->resumed = true;
-    tls->psk_size = choice->psk_size;
-    tls->good_until = choice->good_until;
-    memcpy(tls->psk, choice->psk, choice->psk_size);
-    if (identity.size) {
-        memcpy(tls->binding, choice->binding, sizeof tls->binding);
-        tls->psk_identity = neap_tls_copy(tls, identity);
-        if (!tls->psk_identity.data)
-            return neap_tls_no_memory(why);
-    }
-    if (choice->client_certificate.size > 0) {
-        tls->peer = neap_peer_chain_new(tls->config->crypto, &choice->client_certificate, 1, why);
-        if (!tls->peer)
-            return why->code ? why->code : neap_tls_no_memory(why);
-    }
+        return neap_tls_take_psk(tls, &choice->external, choice->psk_identity, why);
+    tls->psk_size = (uint8_t)choice->session.psk.size;
+    tls->good_until = choice->session.good_until;
+    memcpy(tls->psk, choice->session.psk.data, tls->psk_size);
+    rc = neap_tls_take_session(tls, &choice->session, why);
+    if (rc)
+        return rc;
     if (choice->may_take_early && is_first_time(tls, choice)) {
         tls->early = NEAP_EARLY_ACCEPTED;
         return neap_tls_early_keys(tls, tls->schedule.suite, message, why);
@@ -443,7 +432,7 @@ static int take_key(struct tls *tls, const struct client_hello *hello, const str
     return 0;
 }
 
-static int on_client_hello(struct tls *tls, struct span message, struct failure *why)
+int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why)
 {
     struct client_hello hello;
     struct choice choice = {0};
@@ -462,18 +451,12 @@ static int on_client_hello(struct tls *tls, struct span message, struct failure 
         tls->early = NEAP_EARLY_REJECTED;
     if (!rc && choice_has_key(&choice) && choice.share.data)
         rc = take_key(tls, &hello, &choice, message, why);
-    neap_wipe(choice.psk, sizeof choice.psk);
     neap_wipe(&choice.external, sizeof choice.external);
-    neap_wipe(choice.session, sizeof choice.session);
+    neap_wipe(choice.room, sizeof choice.room);
     if (rc)
         return rc;
     neap_schedule_add(&tls->schedule, message);
     return choice.share.data ? write_flight(tls, choice.share, why) : ask_again(tls, &hello, why);
-}
-
-int neap_server_on_client_hello(struct tls *tls, struct span message, struct failure *why)
-{
-    return on_client_hello(tls, message, why);
 }
 
 /* Nothing follows from a hello before all is chosen: it is looked at again when an answer is there. */
@@ -482,7 +465,7 @@ int neap_server_on_hello_again(struct tls *tls, struct failure *why)
     struct span message = tls->asking->hello;
 
     tls->asking->hello = (struct span){0};
-    int rc = on_client_hello(tls, message, why);
+    int rc = neap_server_on_client_hello(tls, message, why);
     neap_tls_drop(tls, &message);
     return rc;
 }
@@ -576,13 +559,12 @@ static int write_tickets(struct tls *tls, struct failure *why)
                                     : rc; /* without them, or with fewer, the handshake is none the worse */
 }
 
-/* Who was let in once is asked about again: the application may think otherwise of the client by now. */
 static int take_client(struct tls *tls, struct failure *why)
 {
-    if (tls->resumed && tls->peer && tls_may_ask(tls, NEAP_ASK_PEER) &&
-        !(tls->asking && tls->asking->has_peer))
-        return neap_tls_ask(tls, NEAP_ASK_PEER, take_client, why);
-    int rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
+    int rc = neap_tls_ask_resumed(tls, take_client, why);
+
+    if (!rc)
+        rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
     if (!rc)
         rc = write_tickets(tls, why);
     if (rc)

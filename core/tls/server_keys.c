@@ -90,12 +90,6 @@ static void choose_early(const struct tls *tls, const struct client_hello *hello
                              is_recent(tls, session, psk, &choice->early_expires);
 }
 
-/* Whether the server has external keys, or somebody who knows of them. */
-static bool knows_psks(const struct tls *tls)
-{
-    return (tls->config->psks && tls->config->psks->first) || tls_may_ask(tls, NEAP_ASK_PSK);
-}
-
 /* The external key of an identity, of which the config knows more than the application: 0 and key.size 0 when there is none;
  * or what neap_tls_ask says. */
 static int find_psk(struct tls *tls, struct span identity, struct psk_key *key, struct failure *why)
@@ -109,13 +103,6 @@ static int find_psk(struct tls *tls, struct span identity, struct psk_key *key, 
     return rc;
 }
 
-static void keep_psk_identity(struct choice *choice, struct span identity)
-{
-    choice->psk_identity_size = (uint8_t)identity.size;
-    if (identity.size)
-        memcpy(choice->psk_identity, identity.data, identity.size);
-}
-
 /* One of our tickets, of the same server. One that goes back to an external key is good as long as that key is: the
  * identity is looked up again, so that who is struck off comes in by no ticket either. 0 when there is none. */
 static int try_session(struct tls *tls, const struct client_hello *hello, const struct offered_psk *psk,
@@ -127,20 +114,15 @@ static int try_session(struct tls *tls, const struct client_hello *hello, const 
 
     if (!config->resumption ||
         !neap_ticket_open(config->crypto, &config->tickets, psk->identity, config->ticket_lifetime,
-                          tls->wall_clock, choice->session, &session))
+                          tls->wall_clock, choice->room, &session))
         return 0;
     if (session.psk_identity.size > 0)
         rc = find_psk(tls, session.psk_identity, &choice->external, why);
     bool is_lost = session.psk_identity.size > 0 && choice->external.size == 0;
     if (!rc && !is_lost && is_same_server(tls, hello, choice, &session)) {
         choice->psk_index = index;
-        choice->psk_size = (uint8_t)session.psk.size;
-        memcpy(choice->psk, session.psk.data, session.psk.size);
-        choice->good_until = session.good_until;
+        choice->session = session;
         choice->binder = psk->binder;
-        memcpy(choice->binding, session.binding, sizeof choice->binding);
-        choice->client_certificate = session.peer_certificate;
-        keep_psk_identity(choice, session.psk_identity);
         choose_early(tls, hello, &session, psk, choice);
     }
     neap_wipe(&choice->external, sizeof choice->external);
@@ -160,7 +142,7 @@ static int try_external(struct tls *tls, const struct client_hello *hello, const
     }
     choice->psk_index = index;
     choice->binder = psk->binder;
-    keep_psk_identity(choice, psk->identity);
+    choice->psk_identity = psk->identity;
     return 0;
 }
 
@@ -194,10 +176,10 @@ int neap_choose_psk(struct tls *tls, const struct client_hello *hello, struct ch
     for (uint16_t i = 0;
          !rc && !choice_has_key(choice) && i < LIMIT_TICKETS_TRIED && neap_hello_psk(hello, i, &psk); i++) {
         rc = try_session(tls, hello, &psk, i, choice, why);
-        if (!rc && !choice_has_key(choice) && knows_psks(tls))
+        if (!rc && !choice_has_key(choice) && neap_tls_knows_psks(tls->config))
             rc = try_external(tls, hello, &psk, i, choice, why);
     }
-    if (!rc && !choice_has_key(choice) && !choice->identity && knows_psks(tls))
+    if (!rc && !choice_has_key(choice) && !choice->identity && neap_tls_knows_psks(tls->config))
         pretend(tls, hello, choice);
     return rc;
 }

@@ -186,10 +186,13 @@ int neap_tls_take_psk(struct tls *tls, const struct psk_key *key, struct span id
 /** Whether a client can know its server by an external key alone. */
 static inline bool neap_tls_needs_psk(const struct tls_config *config)
 {
-    return config->psks && config->psks->first &&
-           (!config->trust ||
-            (neap_trust_count(config->trust) == 0 && neap_trust_pin_count(config->trust) == 0));
+    return neap_psks_first(config->psks) && neap_trust_is_empty(config->trust);
 }
+/** The key of `session` authenticates: keep what it says of the peer, the leaf of its certificates and its external key. 0, or
+ * what the certificate is refused for, or no memory. */
+int neap_tls_take_session(struct tls *tls, const struct session *session, struct failure *why);
+/** The peer's certificates, leaf first, as neap_peer_chain_new. 0 or its failure. */
+int neap_tls_keep_peer(struct tls *tls, const struct span *ders, size_t count, struct failure *why);
 /** The secret of early data, behind the first ClientHello: derive, log and queue it. */
 int neap_tls_early_keys(struct tls *tls, enum crypto_suite suite, struct span hello, struct failure *why);
 /** Handshake secrets after ServerHello: derive, log and queue them, write before read for a server. */
@@ -235,6 +238,11 @@ int neap_tls_ask(struct tls *tls, enum neap_question_kind kind, tls_step step, s
  * none, or there were too many), or as neap_tls_ask. */
 int neap_tls_ask_psk(struct tls *tls, struct span identity, tls_step step, const struct psk **out,
                      struct failure *why);
+/** Have the application say whether the peer is who it should be: 0 when it has, or is asked no such things; else as
+ * neap_tls_ask. */
+int neap_tls_ask_peer(struct tls *tls, tls_step step, struct failure *why);
+/** Ask it again about a peer whose session it believed: it may think otherwise by now. As neap_tls_ask_peer. */
+int neap_tls_ask_resumed(struct tls *tls, tls_step step, struct failure *why);
 /** Whether the application is asked such things. */
 static inline bool tls_may_ask(const struct tls *tls, enum neap_question_kind kind)
 {

@@ -172,8 +172,7 @@ static int check_config(const struct tls_config *config, bool is_client, struct 
 /* A chain is for a name; a pin without roots says exactly which key is meant. */
 static bool needs_name(const struct tls_config *config)
 {
-    bool has_pins_only =
-        config->trust && neap_trust_count(config->trust) == 0 && neap_trust_pin_count(config->trust) > 0;
+    bool has_pins_only = !neap_trust_is_empty(config->trust) && neap_trust_count(config->trust) == 0;
 
     return config->verify_peer && !has_pins_only && !neap_tls_needs_psk(config);
 }
@@ -236,7 +235,7 @@ static void take_offer(struct tls *tls)
     const struct tls_config *config = tls->config;
     struct session session;
 
-    tls->external = config->psks ? config->psks->first : NULL;
+    tls->external = neap_psks_first(config->psks);
     neap_client_binding(config, tls->binding);
     if (!config->resumption || !config->store)
         return;
@@ -288,6 +287,27 @@ int neap_tls_take_psk(struct tls *tls, const struct psk_key *key, struct span id
     tls->psk_size = key->size;
     neap_psk_binding(key, identity, tls->binding);
     return 0;
+}
+
+int neap_tls_keep_peer(struct tls *tls, const struct span *ders, size_t count, struct failure *why)
+{
+    tls->peer = neap_peer_chain_new(tls->config->crypto, ders, count, why);
+    if (tls->peer)
+        return 0;
+    return why->code ? why->code : neap_tls_no_memory(why);
+}
+
+int neap_tls_take_session(struct tls *tls, const struct session *session, struct failure *why)
+{
+    tls->resumed = true;
+    if (session->psk_identity.size > 0) {
+        memcpy(tls->binding, session->binding, sizeof tls->binding);
+        tls->psk_identity = neap_tls_copy(tls, session->psk_identity);
+        if (!tls->psk_identity.data)
+            return neap_tls_no_memory(why);
+    }
+    return session->peer_certificate.size > 0 ? neap_tls_keep_peer(tls, &session->peer_certificate, 1, why)
+                                              : 0;
 }
 
 struct tls *neap_tls_client(const struct tls_config *config, const struct tls_start *start,

@@ -89,11 +89,16 @@ static inline bool neap_tls_has_certificates(const struct tls_config *config)
            (config->asks & NEAP_ASK_CERTIFICATE) != 0;
 }
 
+/** Whether a server has external keys, or somebody who knows of them. */
+static inline bool neap_tls_knows_psks(const struct tls_config *config)
+{
+    return neap_psks_first(config->psks) || (config->asks & NEAP_ASK_PSK) != 0;
+}
+
 /** Whether a server can show anybody who it is. */
 static inline bool neap_tls_may_serve(const struct tls_config *config)
 {
-    return neap_tls_has_certificates(config) || (config->psks && config->psks->first) ||
-           (config->asks & NEAP_ASK_PSK) != 0;
+    return neap_tls_has_certificates(config) || neap_tls_knows_psks(config);
 }
 
 /** Whether a server that asks for certificates has something to verify them with, or somebody who looks at them. */
@@ -115,7 +120,8 @@ struct tls_start {
         local_address; /* a server's, 4 or 16 bytes: who asks for no name gets its certificate. Copied */
 };
 
-/** A client handshake, which offers a session with the same server when the config's store has one. The ClientHello is ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
+/** A client handshake, which offers a session with the same server when the config's store has one. The ClientHello is
+ * ready to be taken afterwards. NULL without memory or on failure of the crypto back end (*why). */
 struct tls *neap_tls_client(const struct tls_config *config, const struct tls_start *start,
                             struct failure *why);
 /** The connection of a client is over. When it offered a session and no ServerHello came: where nobody answered the
