@@ -177,6 +177,8 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
 struct identity *neap_identity_retain(struct identity *identity);
 void neap_identity_free(struct identity *identity);
 size_t neap_identity_chain_count(const struct identity *identity);
+/** SHA-256 of the leaf, 32 bytes: by it sessions are bound to the certificate, in every handshake. */
+const uint8_t *neap_identity_digest(const struct identity *identity);
 /** The DER of a certificate of the chain, leaf first. */
 struct span neap_identity_chain(const struct identity *identity, size_t index);
 /** An OCSP response about the leaf in DER (RFC 6960), to be shown with it: copied; empty: none any more. It has to be one of

@@ -13,7 +13,9 @@ struct identity {
     unsigned references;
     struct signer *signer; /* NULL: the key is elsewhere */
     struct certificate leaf;
+    uint8_t digest[32]; /* of the leaf */
     struct span chain[LIMIT_TLS_CHAIN];
+    struct span issuers[LIMIT_TLS_CHAIN]; /* their names, in the chain */
     size_t count;
     struct span compressed[2]; /* see neap_identity_set_compressed */
     bool was_compressed[2];
@@ -39,8 +41,11 @@ static int load_chain(struct identity *identity, struct span chain, struct failu
             return fits ? neap_fail(why, NEAP_ERR_CERTIFICATE, "a certificate of the chain cannot be parsed")
                         : neap_fail(why, NEAP_ERR_CERTIFICATE, "the certificate chain is too long");
         }
-        if (identity->count == 0)
+        if (identity->count == 0) {
             identity->leaf = parsed;
+            neap_hash(HASH_SHA256, der, identity->digest);
+        }
+        identity->issuers[identity->count] = parsed.issuer;
         identity->chain[identity->count++] = der;
     }
     if (got == NEAP_ERR_NO_MEMORY)
@@ -255,6 +260,11 @@ bool neap_identity_matches(const struct identity *identity, const char *name)
     return neap_dns_name_covers(neap_certificate_common_name(&identity->leaf), span_of_string(name));
 }
 
+const uint8_t *neap_identity_digest(const struct identity *identity)
+{
+    return identity->digest;
+}
+
 const struct certificate *neap_identity_leaf(const struct identity *identity)
 {
     return &identity->leaf;
@@ -282,10 +292,8 @@ uint16_t neap_identity_scheme(const struct identity *identity, struct span schem
 
 bool neap_identity_is_issued_by(const struct identity *identity, struct span name)
 {
-    struct certificate parsed;
-
     for (size_t i = 0; i < identity->count; i++)
-        if (neap_certificate_parse(identity->chain[i], &parsed) == 0 && span_equal(parsed.issuer, name))
+        if (span_equal(identity->issuers[i], name))
             return true;
     return false;
 }

@@ -105,12 +105,12 @@ static bool next_name(struct reader *r, enum name_kind *kind, struct span *name)
 }
 
 /* Of that of before and the leaf's, so that an addition costs the same however many there are. */
-static void add_to_digest(struct identity_set *set, struct span leaf)
+static void add_to_digest(struct identity_set *set, const struct identity *identity)
 {
     uint8_t both[32 + 32];
 
     memcpy(both, set->digest, 32);
-    neap_hash(HASH_SHA256, leaf, both + 32);
+    memcpy(both + 32, neap_identity_digest(identity), 32);
     neap_hash(HASH_SHA256, span_of(both, sizeof both), set->digest);
 }
 
@@ -139,7 +139,7 @@ int neap_identity_set_add(struct identity_set *set, struct identity *identity)
     while (next_name(&names, &kind, &name))
         insert_name(set, kind, name, (uint32_t)set->count);
     set->list[set->count++] = identity;
-    add_to_digest(set, leaf->der);
+    add_to_digest(set, identity);
     return 0;
 }
 

@@ -28,7 +28,7 @@ void neap_session_binding(const struct tls_config *config, const struct identity
 {
     uint8_t all[1 + 32 + 32] = {(uint8_t)config->client_certificate};
 
-    neap_hash(HASH_SHA256, neap_identity_chain(identity, 0), out);
+    memcpy(out, neap_identity_digest(identity), 32);
     if (config->client_certificate == DEMAND_NONE)
         return;
     memcpy(all + 1, out, 32);
