@@ -241,14 +241,17 @@ int neap_config_set_groups(neap_config *config, const char *const *names, size_t
     return 0;
 }
 
-/* Hand a failure of the crypto seam to a caller who wants text, also in builds without reasons. */
+int64_t neap_config_say(int64_t result, const struct failure *failure, const char **why)
+{
+    if (result < 0 && why)
+        *why = failure->reason && failure->reason[0] ? failure->reason : neap_strerror(result);
+    return result;
+}
+
+/* A failure of the crypto seam, to a caller who wants text. */
 static int say_why(const struct failure *failure, const char **why)
 {
-    int error = failure->code < 0 ? failure->code : NEAP_ERR_CERTIFICATE;
-
-    if (why)
-        *why = failure->reason && failure->reason[0] ? failure->reason : neap_strerror(error);
-    return error;
+    return (int)neap_config_say(failure->code < 0 ? failure->code : NEAP_ERR_CERTIFICATE, failure, why);
 }
 
 /* Whichever certificate clients ask for: the rate is that of the key that takes longest. */

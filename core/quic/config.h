@@ -60,6 +60,9 @@ void neap_endpoint_forget(neap_conn *conn);
 /** The application left something to send: the connection's endpoint, if it has one, gives it a turn. */
 void neap_conn_wake(neap_conn *conn);
 
+/** Say to a caller who wants text (`why` may be NULL) why a `result` below 0 came, also in builds without reasons; and hand the
+ * result back. */
+int64_t neap_config_say(int64_t result, const struct failure *failure, const char **why);
 /** A chain and its key (empty: it is elsewhere) with the config's crypto: 0 and *out, or a negative code and *why. */
 int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct identity **out,
                               const char **why);

@@ -1,4 +1,5 @@
-/* What an authority does with a config's randomness and clock: keys, requests, certificates (neap.h "certificates for others"). */
+/* What an authority does with a config's randomness and clock: keys, requests, certificates (neap.h "certificates for
+ * others"). */
 #include "base/fill.h"
 #include "base/limits.h"
 #include "crypto/der.h"
@@ -9,14 +10,6 @@
 
 #define VALID_BEFORE 3600 /* seconds: clocks of peers may be behind */
 #define DAY 86400
-
-/* The reason for a caller who wants text, also in builds without reasons. */
-static int64_t told(int64_t result, const struct failure *failure, const char **why)
-{
-    if (result < 0 && why)
-        *why = failure->reason && failure->reason[0] ? failure->reason : neap_strerror(result);
-    return result;
-}
 
 /* A caller's plan, of whichever age. */
 static neap_certificate_plan plan_of(const neap_certificate_plan *plan, size_t size)
@@ -42,7 +35,7 @@ int64_t neap_make_request(neap_config *config, const neap_certificate_plan *plan
     const neap_certificate_plan known = plan_of(plan, plan_size);
     struct failure failure = {0};
 
-    return told(neap_request_make(config->crypto, &known, out, room, &failure), &failure, why);
+    return neap_config_say(neap_request_make(config->crypto, &known, out, room, &failure), &failure, why);
 }
 
 /* DNS names and addresses; others are left out. False for a name that is none, or without room. */
@@ -91,14 +84,14 @@ int neap_read_request(neap_config *config, const void *request, size_t size, nea
     int error = neap_request_take(config->pool, span_of(request, size), &der, &failure);
 
     if (error)
-        return (int)told(error, &failure, why);
+        return (int)neap_config_say(error, &failure, why);
     error = neap_request_parse(config->crypto, der, &parsed, &failure);
     if (!error)
         error = read_info(&parsed, &info, &failure);
     neap_certificate_release(config->pool, der);
     if (!error)
         fill_sized(out, out_size, &info, sizeof info);
-    return (int)told(error, &failure, why);
+    return (int)neap_config_say(error, &failure, why);
 }
 
 #else
@@ -109,7 +102,7 @@ int64_t neap_make_request(neap_config *config, const neap_certificate_plan *plan
     const struct failure failure = {.code = NEAP_ERR_UNSUPPORTED};
 
     (void)config, (void)plan, (void)plan_size, (void)out, (void)room;
-    return told(failure.code, &failure, why);
+    return neap_config_say(failure.code, &failure, why);
 }
 
 int neap_read_request(neap_config *config, const void *request, size_t size, neap_request_info *out,
@@ -118,7 +111,7 @@ int neap_read_request(neap_config *config, const void *request, size_t size, nea
     const struct failure failure = {.code = NEAP_ERR_UNSUPPORTED};
 
     (void)config, (void)request, (void)size, (void)out, (void)out_size;
-    return (int)told(failure.code, &failure, why);
+    return (int)neap_config_say(failure.code, &failure, why);
 }
 
 #endif
@@ -145,7 +138,7 @@ int64_t neap_issue_certificate(neap_config *config, const neap_certificate_plan 
         neap_fail(&failure, NEAP_ERR_STATE, "nobody knows what time it is");
     int64_t made = failure.code ? failure.code
                                 : neap_certificate_issue(config->crypto, &known, &times, out, room, &failure);
-    return told(made, &failure, why);
+    return neap_config_say(made, &failure, why);
 }
 
 int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,

@@ -68,10 +68,12 @@ const uint8_t *neap_conn_peer_certificate(const neap_conn *conn, size_t index, s
     struct reader r = reader_of(kept ? span_of(kept->bytes, kept->size) : (struct span){0});
     struct span der = {0};
 
+    for (size_t i = 0; i < index && reader_left(&r) > 0; i++)
+        read_vector(&r, SIZE_BYTES);
     if (is_known_early(conn))
         der = neap_tls_peer_certificate(conn->handshake->tls, index);
-    for (size_t i = 0; i <= index && reader_left(&r) > 0; i++)
-        der = i < index ? (read_vector(&r, SIZE_BYTES), (struct span){0}) : read_vector(&r, SIZE_BYTES);
+    else if (reader_left(&r) > 0)
+        der = read_vector(&r, SIZE_BYTES);
     *size = der.size;
     return der.size > 0 ? der.data : NULL;
 }

@@ -70,7 +70,5 @@ int neap_config_add_ca_source(neap_config *config, struct span text, const struc
     struct failure failure = {0};
     int rc = neap_trust_add_source(config->tls.trust, text, source, &failure);
 
-    if (rc && why)
-        *why = failure.reason;
-    return rc;
+    return (int)neap_config_say(rc, &failure, why);
 }
