@@ -192,8 +192,6 @@ struct span neap_identity_staple(const struct identity *identity, int64_t wall_c
 bool neap_identity_compressed(const struct identity *identity, bool with_staple, struct span *bytes);
 /** Keep it: the identity's from now on, in a room of the pool's of exactly its size (or empty), and freed with it. */
 void neap_identity_set_compressed(struct identity *identity, bool with_staple, struct span bytes);
-/** Whether the leaf's subject alternative names (or, without any, its common name) match a DNS name. */
-bool neap_identity_matches(const struct identity *identity, const char *name);
 /** About how many handshakes a core of a server signs in a second with this key and its library; 0: nobody knows, the key
  * lives elsewhere. Of the kind and the size of the key alone, so that it is the same on every machine. */
 unsigned neap_identity_handshake_rate(const struct identity *identity);

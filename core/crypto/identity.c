@@ -253,13 +253,6 @@ struct span neap_identity_chain(const struct identity *identity, size_t index)
     return index < identity->count ? identity->chain[index] : (struct span){0};
 }
 
-bool neap_identity_matches(const struct identity *identity, const char *name)
-{
-    if (identity->leaf.has_names)
-        return neap_certificate_has_host(&identity->leaf, name);
-    return neap_dns_name_covers(neap_certificate_common_name(&identity->leaf), span_of_string(name));
-}
-
 const uint8_t *neap_identity_digest(const struct identity *identity)
 {
     return identity->digest;

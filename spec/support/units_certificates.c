@@ -1,9 +1,11 @@
 /* Units of the part of core/crypto that reads, makes and checks certificates. */
 #include "crypto_unit.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "crypto/certificate.h"
+#include "crypto/identity_set.h"
 #include "crypto/issue.h"
 #include "crypto/verified.h"
 
@@ -119,6 +121,7 @@ static int base64_decode(lua_State *L)
 
 struct unit_identity {
     struct identity *identity;
+    struct pool *pool;
 };
 
 static struct unit_identity *check_identity(lua_State *L)
@@ -136,7 +139,7 @@ static int identity_new(lua_State *L)
     if (!identity)
         return push_unit_failure(L, why.code, why.reason);
     struct unit_identity *u = lua_newuserdata(L, sizeof(*u));
-    u->identity = identity;
+    *u = (struct unit_identity){.identity = identity, .pool = check_crypto(L)->pool};
     luaL_getmetatable(L, IDENTITY);
     lua_setmetatable(L, -2);
     return 1;
@@ -171,9 +174,26 @@ static int identity_chain(lua_State *L)
     return 1;
 }
 
+/* identity_matches(identity, name or address) → whether servers that have it show it to who asks for that */
 static int identity_matches(lua_State *L)
 {
-    lua_pushboolean(L, neap_identity_matches(check_identity(L)->identity, luaL_checkstring(L, 2)));
+    static const uint8_t schemes[] = {4, 3, 5, 3, 8, 4, 8, 7};
+    const struct unit_identity *u = check_identity(L);
+    const char *name = luaL_checkstring(L, 2);
+    struct identity_set set = {.pool = u->pool};
+    struct identity_wish wish = {.name = name, .schemes = span_of(schemes, sizeof schemes)};
+    uint8_t address[16];
+    size_t size = inet_pton(AF_INET, name, address) == 1    ? 4
+                  : inet_pton(AF_INET6, name, address) == 1 ? 16
+                                                            : 0;
+
+    if (size > 0)
+        wish = (struct identity_wish){.name = "", .address = span_of(address, size), .schemes = wish.schemes};
+    if (neap_identity_set_add(&set, u->identity))
+        return luaL_error(L, "no memory for an identity");
+    neap_identity_retain(u->identity);
+    lua_pushboolean(L, neap_identity_set_choose(&set, &wish).is_named);
+    neap_identity_set_clear(&set);
     return 1;
 }
 
