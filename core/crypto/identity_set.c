@@ -244,7 +244,7 @@ void neap_identity_set_remember(struct identity_set *set, const char *name, stru
     if (key.size > LIMIT_SERVER_NAME || until <= now || !time_is_known(now))
         return;
     if (!set->answered)
-        set->answered = neap_pool_alloc(set->pool, LIMIT_ANSWERED_IDENTITIES * sizeof *set->answered);
+        set->answered = neap_pool_alloc_lasting(set->pool, LIMIT_ANSWERED_IDENTITIES * sizeof *set->answered);
     if (!set->answered)
         return;
     struct answered_identity *a = find_answered(set, key), *oldest = set->answered;

@@ -100,7 +100,7 @@ void neap_h3_begin_early(struct neap_h3 *h3)
     if (most)
         h3->peer_max_field_section_size = most->value;
     if (count > 0) {
-        h3->settings = neap_pool_alloc(h3->pool, (size_t)count * sizeof(remembered[0]));
+        h3->settings = neap_pool_alloc_lasting(h3->pool, (size_t)count * sizeof(remembered[0]));
         if (!h3->settings)
             return; /* they are complied with, and the server's word is not held against them */
         memcpy(h3->settings, remembered, (size_t)count * sizeof(remembered[0]));

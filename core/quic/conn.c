@@ -13,7 +13,7 @@ void *neap_conn_shared(const neap_conn *conn, size_t size)
     neap_config *config = conn->config;
 
     if (!config->shared) {
-        config->shared = neap_pool_alloc(config->pool, size);
+        config->shared = neap_pool_alloc_lasting(config->pool, size);
         config->shared_size = size;
     }
     return config->shared;

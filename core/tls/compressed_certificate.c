@@ -52,7 +52,7 @@ static struct span compress(const struct tls *tls)
         struct writer w = writer_of(plain, size);
         neap_tls_write_certificate_body(tls, &w);
         size_t taken = neap_compress(pool, span_of(plain, size), packed + FIELDS, size - FIELDS);
-        uint8_t *kept = taken ? neap_pool_alloc_unset(pool, FIELDS + taken) : NULL;
+        uint8_t *kept = taken ? neap_pool_alloc_lasting(pool, FIELDS + taken) : NULL;
         if (kept) {
             w = writer_of(kept, FIELDS + taken);
             write_u16(&w, COMPRESSION_ZLIB);

@@ -90,8 +90,8 @@ void neap_sessions_put(struct session_store *store, struct span name, uint16_t p
     if (name.size == 0 || name.size > LIMIT_SERVER_NAME || session.size == 0 || size > share(store))
         return;
     make_room(store, name, port, size);
-    uint8_t *bytes = neap_pool_alloc_unset(store->pool, session.size);
-    struct stored_session *s = bytes ? neap_pool_alloc_unset(store->pool, sizeof *s) : NULL;
+    uint8_t *bytes = neap_pool_alloc_lasting(store->pool, session.size);
+    struct stored_session *s = bytes ? neap_pool_alloc_lasting(store->pool, sizeof *s) : NULL;
     if (!s) {
         neap_pool_free(store->pool, bytes, session.size);
         return;
@@ -117,7 +117,7 @@ static void set_data(struct session_store *store, struct stored_session *s, stru
         return;
     session.data = data;
     size_t size = neap_session_size(&session);
-    uint8_t *bytes = neap_pool_alloc_unset(store->pool, size);
+    uint8_t *bytes = neap_pool_alloc_lasting(store->pool, size);
     if (!bytes)
         return;
     struct writer w = writer_of(bytes, size);

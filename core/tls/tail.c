@@ -65,8 +65,8 @@ void neap_tls_begin_taking(struct tls *tls)
     neap_client_binding(config, binding);
     if (tls->psk_identity.size == 0 && memcmp(binding, tls->binding, sizeof binding) != 0)
         return;
-    struct ticket_taker *taker = neap_pool_alloc(config->pool, sizeof *taker + tls->alpn_size + name.size +
-                                                                   tls->psk_identity.size + leaf.size);
+    struct ticket_taker *taker = neap_pool_alloc_lasting(
+        config->pool, sizeof *taker + tls->alpn_size + name.size + tls->psk_identity.size + leaf.size);
     if (!taker)
         return;
     taker->store = config->store;
@@ -93,7 +93,7 @@ void neap_tls_tail_remember(struct tls_tail *tail, struct pool *pool, const uint
 {
     struct ticket_taker *taker = tail->taker;
     struct remembered *remembered =
-        taker && !taker->remembered ? neap_pool_alloc(pool, sizeof *remembered) : NULL;
+        taker && !taker->remembered ? neap_pool_alloc_lasting(pool, sizeof *remembered) : NULL;
 
     if (!remembered)
         return;
