@@ -236,7 +236,8 @@ NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
  * do so. PEM text with one or more lists, or DER, up to 64 lists of 16 MiB; parts of lists (issuingDistributionPoint) are
  * taken. Issuers of whom there is no list are not asked. 0; NEAP_ERR_CERTIFICATE (none, or one that cannot be used: delta
  * and indirect lists, critical extensions that are not understood, no time of a next update, no number), NEAP_ERR_LIMIT,
- * NEAP_ERR_NO_MEMORY: those before the failure are in use then. */
+ * NEAP_ERR_NO_MEMORY: those before the failure are in use then. They are looked at where a chain is verified: a client that
+ * has pins or external keys alone, or does not verify, has no roots, looks at no chain and refuses nothing by them. */
 NEAP_API int neap_config_add_crl(neap_config *config, const void *lists, size_t size, const char **why);
 /** The same from a file of 16 MiB at most: NEAP_ERR_SYSTEM as well. */
 NEAP_API int neap_config_add_crl_file(neap_config *config, const char *file, const char **why);

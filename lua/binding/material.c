@@ -259,6 +259,13 @@ static void check_client_certificate(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* Who gives an empty list means something by it, and it would be as if there were none. */
+static void check_list(lua_State *L, const char *name)
+{
+    if (lua_istable(L, -1) && lua_rawlen(L, -1) == 0)
+        luaL_error(L, "option '%s' is an empty list", name);
+}
+
 /* Calls `add` for the value of option `name`, or for each of its list. */
 static int for_each(lua_State *L, struct config_core *core, const char *name,
                     int (*add)(lua_State *, struct config_core *))
@@ -266,6 +273,7 @@ static int for_each(lua_State *L, struct config_core *core, const char *name,
     int failed = 0;
 
     lua_getfield(L, 1, name);
+    check_list(L, name);
     if (lua_istable(L, -1)) {
         for (int i = 1; failed == 0 && i <= (int)lua_rawlen(L, -1); i++) {
             lua_rawgeti(L, -1, i);
@@ -381,6 +389,7 @@ static size_t read_names(lua_State *L, const char *name, size_t most, const char
     size_t count = 0;
 
     lua_getfield(L, 1, name);
+    check_list(L, name);
     if (lua_type(L, -1) == LUA_TSTRING) {
         names[count++] = lua_tostring(L, -1);
     } else if (lua_istable(L, -1)) {

@@ -64,7 +64,20 @@ local function check_roots(config, level)
   end
 end
 
---- Refuses, at the caller's level, options of a config that only the other role looks at. `role`: "client" or "server".
+-- Early data is read by tickets, and noted where it was read. Who turns it off says so with early_data = false.
+local function check_early_data(config, level)
+  for _, name in ipairs { "strike_file", "strike_entries" } do
+    if config[name] ~= nil and config.early_data == nil then
+      error(("option '%s' needs `early_data`"):format(name), level + 1)
+    end
+  end
+  if config.early_data and (config.resumption == false or config.ticket_lifetime == 0) then
+    error("option 'early_data' needs sessions: `resumption`, and a server's `ticket_lifetime` above 0", level + 1)
+  end
+end
+
+--- Refuses, at the caller's level, options of a config that only the other role looks at, or that do
+-- nothing beside the others. `role`: "client" or "server".
 function options.of_role(role, config, level)
   for name in pairs(config) do
     local other = ROLE[name]
@@ -73,6 +86,7 @@ function options.of_role(role, config, level)
       error(("option '%s' is a %s's%s"):format(name, other, instead and ": " .. instead or ""), level + 1)
     end
   end
+  check_early_data(config, level + 1)
   if role == "client" then check_roots(config, level + 1) end
 end
 

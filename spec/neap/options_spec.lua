@@ -90,6 +90,33 @@ describe("an option that is not what it must be", function()
     end
   end)
 
+  it("is refused where early data would be off and what is told of it would do nothing", function()
+    for _, given in ipairs {
+      { strike_file = "x" }, { strike_entries = 1024 }, { early_data = true, resumption = false },
+      { early_data = true, ticket_lifetime = 0 },
+    } do
+      given.port, given.alpn = 0, "t"
+      for _, listen in ipairs { function() assert(APP:listen(given)) end,
+        function() assert(neap.quic.listen(given)) end } do
+        local ok, err = pcall(listen)
+        assert.is_false(ok)
+        assert.matches(given.early_data and "options_spec.lua:%d+: option 'early_data' needs sessions"
+          or "options_spec.lua:%d+: option 'strike_[a-z]+' needs `early_data`", err)
+      end
+    end
+    local _, err = pcall(function() neap.client { early_data = true, resumption = false } end)
+    assert.matches("options_spec.lua:%d+: option 'early_data' needs sessions", err)
+  end)
+
+  it("is refused where a list has nothing in it", function()
+    for _, name in ipairs { "groups", "alpn", "pins", "ca", "crl" } do
+      local _, err = pcall(function() neap.client { [name] = {} } end)
+      assert.matches("options_spec.lua:%d+: option '" .. name .. "' is an empty list", err)
+    end
+    assert.error_matches(function() APP:listen { port = 0, client_certificate = "require", client_ca = {} } end,
+      "option 'client_ca' is an empty list")
+  end)
+
   it("is refused by a request", function()
     local client = neap.client()
     neap.run(function()
