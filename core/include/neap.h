@@ -705,10 +705,12 @@ NEAP_API int neap_conn_answer_signature(neap_conn *conn, uint64_t id, const void
  * that resumes a session of this one, asks again. */
 NEAP_API int neap_conn_answer_psk(neap_conn *conn, uint64_t id, const void *key, size_t size, unsigned hash);
 /** A chain and its key, as neap_config_add_certificate takes them; `key` NULL: the key is elsewhere, and a question for a
- * signature follows. `chain` NULL: there is none for this name, and one of the config's is taken. Besides the above:
- * what neap_config_add_certificate gives; the question is open still then. */
+ * signature follows. `response` is an OCSP response for it, as neap_config_set_ocsp_response takes it, with 0 bytes none.
+ * `chain` NULL: there is none for this name, and one of the config's is taken. Besides the above: what these two give; the
+ * question is open still then. */
 NEAP_API int neap_conn_answer_certificate(neap_conn *conn, uint64_t id, const void *chain, size_t chain_size,
-                                          const void *key, size_t key_size, const char **why);
+                                          const void *key, size_t key_size, const void *response,
+                                          size_t response_size, const char **why);
 /** The peer is who it should be. */
 NEAP_API int neap_conn_answer_peer(neap_conn *conn, uint64_t id);
 /** No answer, to a question of any kind: the connection ends with this TLS alert (RFC 8446 §6.2; 80 is internal_error, 49

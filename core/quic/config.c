@@ -263,15 +263,17 @@ static void follow_key(neap_config *config, const struct identity *identity)
         *rate = known;
 }
 
-int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct identity **out,
-                              const char **why)
+int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct span response,
+                              struct identity **out, const char **why)
 {
     struct failure failure = {0};
 
     *out = key.data ? neap_identity_new(config->crypto, chain, key, &failure)
                     : neap_identity_new_without_key(config->crypto, chain, &failure);
-    if (*out)
+    if (*out && (response.size == 0 || neap_identity_set_staple(*out, response, &failure) == 0))
         return 0;
+    neap_identity_free(*out);
+    *out = NULL;
     neap_fail(&failure, NEAP_ERR_NO_MEMORY, "no memory for the certificate");
     return say_why(&failure, why);
 }
@@ -281,7 +283,7 @@ static int add_certificate(neap_config *config, struct span chain, struct span k
     struct failure failure = {0};
     struct identity *identity;
 
-    int rc = neap_config_make_identity(config, chain, key, &identity, why);
+    int rc = neap_config_make_identity(config, chain, key, (struct span){0}, &identity, why);
     if (rc)
         return rc;
     follow_key(config, identity);

@@ -64,8 +64,8 @@ void neap_conn_wake(neap_conn *conn);
  * result back. */
 int64_t neap_config_say(int64_t result, const struct failure *failure, const char **why);
 /** A chain and its key (empty: it is elsewhere) with the config's crypto: 0 and *out, or a negative code and *why. */
-int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct identity **out,
-                              const char **why);
+int neap_config_make_identity(neap_config *config, struct span chain, struct span key, struct span response,
+                              struct identity **out, const char **why);
 /** Trust the roots of PEM text that stay in their file (neap_trust_add_source). */
 int neap_config_add_ca_source(neap_config *config, struct span text, const struct root_source *source,
                               const char **why);

@@ -76,7 +76,8 @@ int neap_conn_answer_psk(neap_conn *conn, uint64_t id, const void *key, size_t s
 }
 
 int neap_conn_answer_certificate(neap_conn *conn, uint64_t id, const void *chain, size_t chain_size,
-                                 const void *key, size_t key_size, const char **why)
+                                 const void *key, size_t key_size, const void *response, size_t response_size,
+                                 const char **why)
 {
     struct failure failure = {0};
     struct identity *identity = NULL;
@@ -85,7 +86,7 @@ int neap_conn_answer_certificate(neap_conn *conn, uint64_t id, const void *chain
         return NEAP_ERR_STATE;
     if (chain) {
         int rc = neap_config_make_identity(conn->config, span_of(chain, chain_size), span_of(key, key_size),
-                                           &identity, why);
+                                           span_of(response, response_size), &identity, why);
         if (rc)
             return rc;
     }

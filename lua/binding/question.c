@@ -143,19 +143,21 @@ static int conn_answer_psk(lua_State *L)
     return neap_lua_result(L, neap_conn_answer_psk(core->conn, id, key, size, hash));
 }
 
-/* conn:answer_certificate(id[, chain[, key]]) -> true | nil, message, code */
+/* conn:answer_certificate(id[, chain[, key[, ocsp_response]]]) -> true | nil, message, code */
 static int conn_answer_certificate(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
     uint64_t id = neap_lua_check_u64(L, 2);
-    size_t chain_size = 0, key_size = 0;
+    size_t chain_size = 0, key_size = 0, response_size = 0;
     const char *chain = luaL_optlstring(L, 3, NULL, &chain_size);
     const char *key = luaL_optlstring(L, 4, NULL, &key_size);
+    const char *response = luaL_optlstring(L, 5, NULL, &response_size);
     const char *why = NULL;
 
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
-    int result = neap_conn_answer_certificate(core->conn, id, chain, chain_size, key, key_size, &why);
+    int result = neap_conn_answer_certificate(core->conn, id, chain, chain_size, key, key_size, response,
+                                              response_size, &why);
     return result != NEAP_OK && why != NULL ? neap_lua_error_text(L, result, why)
                                             : neap_lua_result(L, result);
 }

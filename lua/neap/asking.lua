@@ -11,17 +11,23 @@ local SHARE = 64 -- and of one address; the others wait for their turn
 local SLOW = 1 -- seconds after which a client that has gone may have had enough of waiting
 local INTERNAL_ERROR, ACCESS_DENIED, UNRECOGNIZED_NAME = 80, 49, 112 -- alerts, RFC 8446 §6.2
 
--- What is no PEM and no DER is the path of a file.
-local function material(text)
-  if type(text) ~= "string" or text:find("-----BEGIN", 1, true) then return text end
-  if text:byte(1) == 0x30 and #text > 32 then return text end
-  local file, message = io.open(text, "rb")
+local function read_file(path)
+  local file, message = io.open(path, "rb")
   if not file then return nil, message end
   local bytes
   bytes, message = file:read("*a")
   file:close()
   return bytes, message
 end
+
+-- What is no PEM and no DER is the path of a file.
+local function material(text)
+  if type(text) ~= "string" or text:find("-----BEGIN", 1, true) then return text end
+  if text:byte(1) == 0x30 and #text > 32 then return text end
+  return read_file(text)
+end
+
+local CERTIFICATE_FIELDS = { cert = true, key = true, ocsp_file = true }
 
 local function answer_certificate(conn, question, fn)
   local found, why = fn(question.server_name, question)
@@ -32,11 +38,19 @@ local function answer_certificate(conn, question, fn)
   if type(found) ~= "table" or type(found.cert) ~= "string" then
     return nil, "'certificate' gave no { cert =, key = }"
   end
-  local cert, key
+  for field in pairs(found) do
+    if not CERTIFICATE_FIELDS[field] then
+      return nil, ("'certificate' gave an unknown field '%s'"):format(tostring(field))
+    end
+  end
+  local path = found.ocsp_file
+  if path ~= nil and type(path) ~= "string" then return nil, "of 'certificate': 'ocsp_file' must be a path" end
+  local cert, key, response
   cert, why = material(found.cert)
   if cert then key, why = material(found.key) end
+  if path and not why then response, why = read_file(path) end
   if why then return nil, why end
-  local ok, message, code = conn:answer_certificate(question.id, cert, key)
+  local ok, message, code = conn:answer_certificate(question.id, cert, key, response)
   if not ok then return nil, "the certificate of 'certificate': " .. message, code end
   return true
 end

@@ -112,7 +112,7 @@ function neap.static(folder, options) end
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
 ---@field ocsp_file? string path of an OCSP response (DER) to show with `cert`
 ---@field certs? { cert: string, key?: string, ocsp_file?: string }[] chosen by the name that the client asks for
----@field certificate? fun(name: string?, question: neap.Question): { cert: string, key: string? }?, string? of a server: gives the certificate for a name, nil for those of `cert` and `certs`, or nil and why not; may wait, and is kept for `certificate_ttl`
+---@field certificate? fun(name: string?, question: neap.Question): { cert: string, key: string?, ocsp_file: string? }?, string? of a server: gives the certificate for a name, nil for those of `cert` and `certs`, or nil and why not; may wait, and is kept for `certificate_ttl`
 ---@field client_ca? string|string[] roots that clients' certificates lead to: PEM, a file, a folder; with `client_certificate`
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field groups? string|string[] groups of the key exchange, in order of preference: X25519MLKEM768 (quantum computers do not break it; OpenSSL 3.5), x25519, secp256r1, secp384r1

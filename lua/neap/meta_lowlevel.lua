@@ -266,10 +266,11 @@ function Conn:answer_psk(id, key, hash) end
 ---@param id integer of the question
 ---@param chain? string PEM or DER
 ---@param key? string PEM or DER
+---@param ocsp_response? string DER
 ---@return true? ok
 ---@return string? message
 ---@return neap.Code? code
-function Conn:answer_certificate(id, chain, key) end
+function Conn:answer_certificate(id, chain, key, ocsp_response) end
 --- The peer is who it should be.
 ---@param id integer of the question
 ---@return true? ok

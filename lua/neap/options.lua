@@ -14,7 +14,7 @@ options.MATERIAL = {
   { "psk", "external pre-shared keys: { identity =, key = }, { [identity] = key }, or a server's function(identity)" },
   { "verify_client", "decides about a client, behind `client_ca` or without: function(certificate, question, conn)" },
   { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
-  { "certificate", "a function(name) that gives { cert =, key = } for a name, or nil for those above; it may wait" },
+  { "certificate", "a function(name): { cert =, key =, ocsp_file = } of a name, or nil for those above; it may wait" },
   { "ca", "roots that a peer's certificate may lead to: PEM, a file, a folder, true for the system's; one or a list" },
   { "client_ca", "roots that a client's certificate has to lead to: PEM, a file or a folder, one or a list" },
   { "pins", "SHA-256 of the public keys that a peer may have: sha256//BASE64, 32 bytes, 64 hex digits; one or a list" },

@@ -252,6 +252,7 @@ describe("a server's certificates", function()
       for text, fn in pairs { ["'certificate' gave no"] = function() return 5 end,
         ["No such file"] = function() return { cert = "/nowhere/c.pem", key = "/nowhere/k.pem" } end,
         ["does not fit"] = function() return { cert = c.first.pem, key = c.second.key } end,
+        ["an unknown field 'ocsp'"] = function() return { cert = c.first.pem, key = c.first.key, ocsp = "x" } end,
         ["an error of its own"] = function() error("an error of its own") end } do
         local has_failed = false
         serve({ certificate = function()

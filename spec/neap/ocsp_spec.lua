@@ -2,7 +2,9 @@
 local core = require "neap.core"
 local fixtures = require "tls.fixtures"
 local helper = require "helper"
+local neap = require "neap"
 local sim = require "neap.sim"
+local web = require "support.web"
 
 local SCRIPT = [[
 set -e
@@ -67,6 +69,36 @@ describe("an OCSP response", function()
     local config, message, code = core.config(several)
     assert.same({ nil, "certificate" }, { config, code })
     assert.matches("p256.der: .*none for this certificate", message)
+  end)
+
+  it("is shown with what the function `certificate` gave, and has to be for that", function()
+    -- The reason of a client's end, or nil, with this file, and what the server's log says.
+    local function visit(ocsp_file)
+      local reason
+      return web.logged(function()
+        web.run(function()
+          local listener = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = "x", certificate_ttl = 0,
+            wall_clock = fixtures.now, certificate = function()
+              return { cert = dir .. "/p256.pem", key = dir .. "/p256.key", ocsp_file = ocsp_file }
+            end })
+          local connection, message = neap.quic.connect("127.0.0.1:" .. listener.port, { alpn = "x", timeout = 10,
+            server_name = "example.test", ca = dir .. "/ca.pem", wall_clock = fixtures.now, ocsp_required = true,
+            resumption = false })
+          if connection then connection:close() end
+          listener:close()
+          reason = message
+        end)
+      end), reason
+    end
+
+    assert.matches("shows no OCSP response", select(2, visit(nil)))
+    assert.is_nil(select(2, visit(dir .. "/p256.der")))
+    for file, text in pairs { [dir .. "/none.der"] = "none.der: No such file",
+      [dir .. "/p256.pem"] = "the OCSP response is none for this certificate", [5] = "'ocsp_file' must be a path" } do
+      local log, reason = visit(file)
+      assert.matches("unrecognized_name", reason)
+      assert.matches(text, log, 1, true)
+    end
   end)
 
   it("is a file that can be read", function()

@@ -626,7 +626,7 @@ static int conn_answer(lua_State *L)
     if (kind == NEAP_ASK_SIGNATURE)
         rc = neap_conn_answer_signature(c, id, bytes, size);
     else if (kind == NEAP_ASK_CERTIFICATE)
-        rc = neap_conn_answer_certificate(c, id, bytes, size, key, key_size, NULL);
+        rc = neap_conn_answer_certificate(c, id, bytes, size, key, key_size, NULL, 0, NULL);
     else
         rc = neap_conn_answer_peer(c, id);
     lua_pushnumber(L, rc);
