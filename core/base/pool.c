@@ -534,6 +534,22 @@ void *neap_pool_resize(struct pool *pool, void *pointer, size_t size, size_t new
     return room;
 }
 
+void *neap_pool_grow(struct pool *pool, void *array, size_t *capacity, size_t wanted, size_t size,
+                     size_t first)
+{
+    size_t larger = *capacity ? *capacity : first;
+
+    while (larger < wanted)
+        larger *= 2;
+    if (larger == *capacity)
+        return array;
+    void *moved = array ? neap_pool_resize(pool, array, *capacity * size, larger * size)
+                        : neap_pool_alloc_lasting(pool, larger * size);
+    if (moved)
+        *capacity = larger;
+    return moved;
+}
+
 struct pool_stats neap_pool_stats(const struct pool *pool)
 {
     return pool->stats;

@@ -48,6 +48,11 @@ void neap_pool_free_secret(struct pool *pool, void *pointer, size_t size);
 /** Move to a room of `new_size` bytes, the new part zeroed, that lasts if the old one did. On NULL the old room stays as it was. */
 void *neap_pool_resize(struct pool *pool, void *pointer, size_t size, size_t new_size);
 
+/** Room for `wanted` elements of `size` bytes in an array that lasts and has *capacity of them (0: `array` is NULL, and begins with
+ * `first`): the array, which may have moved, doubled as often as it takes. NULL without memory: then all stayed as it was. */
+void *neap_pool_grow(struct pool *pool, void *array, size_t *capacity, size_t wanted, size_t size,
+                     size_t first);
+
 struct pool_stats neap_pool_stats(const struct pool *pool);
 
 #endif

@@ -16,38 +16,15 @@ static void hash_subject(struct span subject, uint8_t out[8])
     memcpy(out, digest, 8);
 }
 
-/* Decode a base64 body into a room of its own: the DER, or nothing. */
-static int decode(struct pool *pool, struct span body, struct span *der)
-{
-    size_t room_size = body.size / 4 * 3 + 3;
-    uint8_t *room = neap_pool_alloc_unset(pool, room_size);
-
-    if (!room)
-        return NEAP_ERR_NO_MEMORY;
-    int64_t size = neap_base64_decode(body, room);
-    uint8_t *exact = size > 0 ? neap_pool_alloc_unset(pool, (size_t)size) : NULL;
-    if (exact)
-        memcpy(exact, room, (size_t)size);
-    neap_pool_free(pool, room, room_size);
-    if (!exact)
-        return size > 0 ? NEAP_ERR_NO_MEMORY : NEAP_ERR_CERTIFICATE;
-    *der = span_of(exact, (size_t)size);
-    return 0;
-}
-
 static int add_entry(struct pool *pool, struct root_bundle *bundle, const struct root_entry *entry)
 {
     if (bundle->count >= LIMIT_TRUSTED_ROOTS)
         return NEAP_ERR_LIMIT;
-    if (bundle->count == bundle->capacity) {
-        size_t capacity = bundle->capacity ? 2 * bundle->capacity : FIRST_ENTRIES;
-        struct root_entry *entries = neap_pool_resize(
-            pool, bundle->entries, bundle->capacity * sizeof *entries, capacity * sizeof *entries);
-        if (!entries)
-            return NEAP_ERR_NO_MEMORY;
-        bundle->entries = entries;
-        bundle->capacity = capacity;
-    }
+    struct root_entry *entries = neap_pool_grow(pool, bundle->entries, &bundle->capacity, bundle->count + 1,
+                                                sizeof *entries, FIRST_ENTRIES);
+    if (!entries)
+        return NEAP_ERR_NO_MEMORY;
+    bundle->entries = entries;
     bundle->entries[bundle->count++] = *entry;
     return 0;
 }
@@ -58,10 +35,11 @@ static int index_block(struct pool *pool, struct root_bundle *bundle, struct spa
     struct root_entry entry = {.offset = (uint32_t)(body.data - text.data), .size = (uint32_t)body.size};
     struct certificate root;
     struct span der;
-    int rc = decode(pool, body, &der);
+    int rc = neap_pem_decode(pool, body, &der);
 
-    if (rc)
+    if (rc <= 0)
         return rc == NEAP_ERR_NO_MEMORY ? rc : 0;
+    rc = 0;
     if (neap_certificate_parse(der, &root) == 0) {
         hash_subject(root.subject, entry.subject);
         neap_hash(HASH_SHA256, der, entry.digest);
@@ -75,7 +53,7 @@ static int index_block(struct pool *pool, struct root_bundle *bundle, struct spa
 static void shrink(struct pool *pool, struct root_bundle *bundle)
 {
     size_t size = bundle->count * sizeof *bundle->entries;
-    struct root_entry *exact = size ? neap_pool_alloc_unset(pool, size) : NULL;
+    struct root_entry *exact = size ? neap_pool_alloc_lasting(pool, size) : NULL;
 
     if (!exact)
         return;
@@ -150,7 +128,7 @@ static void load(struct pool *pool, const struct root_bundle *bundle, const stru
     struct span der = {0};
 
     if (body && bundle->source.read(bundle->source.context, entry->offset, body, entry->size) == 0)
-        decode(pool, span_of(body, entry->size), &der);
+        neap_pem_decode(pool, span_of(body, entry->size), &der);
     neap_pool_free(pool, body, entry->size);
     if (!der.data)
         return;

@@ -108,6 +108,8 @@ int neap_revocation_list_take(struct pool *pool, struct span *input, bool is_pem
 int neap_pem_take(struct pool *pool, struct span *input, bool (*is_wanted)(struct span label),
                   struct span *der);
 
+/** The first DER element in the body of a PEM block, as neap_pem_take takes it: 1 or a negative code. */
+int neap_pem_decode(struct pool *pool, struct span body, struct span *der);
 /** The next PEM block of a text: its label and its base64 body. False at the end. */
 bool neap_pem_next(struct span *text, struct span *label, struct span *body);
 /** Whether bytes look like PEM rather than DER. */

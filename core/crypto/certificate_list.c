@@ -38,6 +38,20 @@ static int take_der(struct pool *pool, struct span *input, struct span *der)
     return r.bad ? NEAP_ERR_CERTIFICATE : copy(pool, whole, der);
 }
 
+int neap_pem_decode(struct pool *pool, struct span body, struct span *der)
+{
+    size_t room_size = body.size / 4 * 3 + 3;
+    uint8_t *room = neap_pool_alloc_unset(pool, room_size);
+    if (!room)
+        return NEAP_ERR_NO_MEMORY;
+    int64_t size = neap_base64_decode(body, room);
+    /* A trusted certificate of OpenSSL has more behind the certificate itself. */
+    struct span bytes = span_of(room, size > 0 ? (size_t)size : 0);
+    int result = size > 0 ? take_der(pool, &bytes, der) : NEAP_ERR_CERTIFICATE;
+    neap_pool_free(pool, room, room_size);
+    return result;
+}
+
 static int take_pem(struct pool *pool, struct span *input, bool (*is_wanted)(struct span label),
                     struct span *der)
 {
@@ -47,16 +61,7 @@ static int take_pem(struct pool *pool, struct span *input, bool (*is_wanted)(str
         if (!neap_pem_next(input, &label, &body))
             return 0;
     } while (!is_wanted(label));
-    size_t room_size = body.size / 4 * 3 + 3;
-    uint8_t *room = neap_pool_alloc(pool, room_size);
-    if (!room)
-        return NEAP_ERR_NO_MEMORY;
-    int64_t size = neap_base64_decode(body, room);
-    /* A trusted certificate of OpenSSL has more behind the certificate itself. */
-    struct span bytes = span_of(room, size > 0 ? (size_t)size : 0);
-    int result = size > 0 ? take_der(pool, &bytes, der) : NEAP_ERR_CERTIFICATE;
-    neap_pool_free(pool, room, room_size);
-    return result;
+    return neap_pem_decode(pool, body, der);
 }
 
 int neap_pem_take(struct pool *pool, struct span *input, bool (*is_wanted)(struct span label),

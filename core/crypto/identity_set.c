@@ -63,22 +63,6 @@ static size_t find_place(const struct identity_set *set, enum name_kind kind, st
     return low;
 }
 
-static int reserve(struct pool *pool, void **room, size_t *capacity, size_t wanted, size_t size, size_t first)
-{
-    size_t larger = *capacity ? *capacity : first;
-
-    while (larger < wanted)
-        larger *= 2;
-    if (larger == *capacity)
-        return 0;
-    void *moved = neap_pool_resize(pool, *room, *capacity * size, larger * size);
-    if (!moved)
-        return NEAP_ERR_NO_MEMORY;
-    *room = moved;
-    *capacity = larger;
-    return 0;
-}
-
 /* Behind those that are equal: they stay in the order in which they were added. */
 static void insert_name(struct identity_set *set, enum name_kind kind, struct span name, uint32_t index)
 {
@@ -126,13 +110,16 @@ int neap_identity_set_add(struct identity_set *set, struct identity *identity)
         count++;
     if (set->count == LIMIT_IDENTITIES || count + set->names_count > LIMIT_IDENTITY_NAMES)
         return NEAP_ERR_LIMIT;
-    int rc = reserve(set->pool, (void **)&set->list, &set->capacity, set->count + 1, sizeof *set->list,
-                     FIRST_IDENTITIES);
-    if (!rc)
-        rc = reserve(set->pool, (void **)&set->names, &set->names_capacity, set->names_count + count,
-                     sizeof *set->names, FIRST_NAMES);
-    if (rc)
-        return rc;
+    struct identity **list = neap_pool_grow(set->pool, set->list, &set->capacity, set->count + 1,
+                                            sizeof *set->list, FIRST_IDENTITIES);
+    if (!list)
+        return NEAP_ERR_NO_MEMORY;
+    set->list = list;
+    struct identity_name *all = neap_pool_grow(set->pool, set->names, &set->names_capacity,
+                                               set->names_count + count, sizeof *set->names, FIRST_NAMES);
+    if (!all)
+        return NEAP_ERR_NO_MEMORY;
+    set->names = all;
     names = reader_of(leaf->names);
     if (!leaf->has_names && name.size > 0) /* of old: a common name stands in */
         insert_name(set, NAME_DNS, name, (uint32_t)set->count);

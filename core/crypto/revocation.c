@@ -220,16 +220,12 @@ static int add_list(struct revocations *revocations, const struct revocation_lis
 {
     if (revocations->count >= LIMIT_REVOCATION_LISTS)
         return NEAP_ERR_LIMIT;
-    if (revocations->count == revocations->capacity) {
-        size_t capacity = revocations->capacity ? 2 * revocations->capacity : FIRST_LISTS;
-        struct revocation_list *lists =
-            neap_pool_resize(revocations->pool, revocations->lists, revocations->capacity * sizeof *lists,
-                             capacity * sizeof *lists);
-        if (!lists)
-            return NEAP_ERR_NO_MEMORY;
-        revocations->lists = lists;
-        revocations->capacity = capacity;
-    }
+    struct revocation_list *lists =
+        neap_pool_grow(revocations->pool, revocations->lists, &revocations->capacity, revocations->count + 1,
+                       sizeof *lists, FIRST_LISTS);
+    if (!lists)
+        return NEAP_ERR_NO_MEMORY;
+    revocations->lists = lists;
     revocations->lists[revocations->count++] = *list;
     return 0;
 }

@@ -43,15 +43,11 @@ static int add_root(struct trust *trust, const struct certificate *root)
 {
     if (trust->count >= LIMIT_TRUSTED_ROOTS)
         return NEAP_ERR_LIMIT;
-    if (trust->count == trust->capacity) {
-        size_t capacity = trust->capacity ? 2 * trust->capacity : FIRST_ROOTS;
-        struct certificate *roots = neap_pool_resize(
-            trust->pool, trust->roots, trust->capacity * sizeof(*roots), capacity * sizeof(*roots));
-        if (!roots)
-            return NEAP_ERR_NO_MEMORY;
-        trust->roots = roots;
-        trust->capacity = capacity;
-    }
+    struct certificate *roots = neap_pool_grow(trust->pool, trust->roots, &trust->capacity, trust->count + 1,
+                                               sizeof(*roots), FIRST_ROOTS);
+    if (!roots)
+        return NEAP_ERR_NO_MEMORY;
+    trust->roots = roots;
     trust->roots[trust->count++] = *root;
     return 0;
 }
@@ -114,15 +110,11 @@ int neap_trust_add_pin(struct trust *trust, const uint8_t sha256[32])
 {
     if (trust->pin_count >= LIMIT_PINS)
         return NEAP_ERR_LIMIT;
-    if (trust->pin_count == trust->pin_capacity) {
-        size_t capacity = trust->pin_capacity ? 2 * trust->pin_capacity : FIRST_PINS;
-        uint8_t(*pins)[32] = neap_pool_resize(trust->pool, trust->pins, trust->pin_capacity * sizeof(*pins),
-                                              capacity * sizeof(*pins));
-        if (!pins)
-            return NEAP_ERR_NO_MEMORY;
-        trust->pins = pins;
-        trust->pin_capacity = capacity;
-    }
+    uint8_t(*pins)[32] = neap_pool_grow(trust->pool, trust->pins, &trust->pin_capacity, trust->pin_count + 1,
+                                        sizeof(*pins), FIRST_PINS);
+    if (!pins)
+        return NEAP_ERR_NO_MEMORY;
+    trust->pins = pins;
     memcpy(trust->pins[trust->pin_count++], sha256, 32);
     return 0;
 }

@@ -11,6 +11,7 @@
 #define neap_pool_free classed_pool_free
 #define neap_pool_free_secret classed_pool_free_secret
 #define neap_pool_resize classed_pool_resize
+#define neap_pool_grow classed_pool_grow
 #define neap_pool_stats classed_pool_stats
 
 #include "../../core/base/pool.c"
