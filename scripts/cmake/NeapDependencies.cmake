@@ -5,10 +5,9 @@ find_package(PkgConfig)
 
 # Debian 12 has no .pc file for Mbed TLS. The names of the hints are those of luarocks.
 find_path(MBEDTLS_INCLUDE_DIR mbedtls/version.h HINTS ${MBEDTLS_INCDIR} ${MBEDTLS_DIR}/include)
-foreach(part mbedx509 mbedcrypto)
-  find_library(MBEDTLS_${part}_LIBRARY ${part} HINTS ${MBEDTLS_LIBDIR} ${MBEDTLS_DIR}/lib ${MBEDTLS_DIR}/library)
-endforeach()
-if(NOT MBEDTLS_INCLUDE_DIR OR NOT MBEDTLS_mbedx509_LIBRARY OR NOT MBEDTLS_mbedcrypto_LIBRARY)
+find_library(MBEDTLS_mbedcrypto_LIBRARY mbedcrypto
+  HINTS ${MBEDTLS_LIBDIR} ${MBEDTLS_DIR}/lib ${MBEDTLS_DIR}/library)
+if(NOT MBEDTLS_INCLUDE_DIR OR NOT MBEDTLS_mbedcrypto_LIBRARY)
   message(FATAL_ERROR "Mbed TLS (2.28 or 3.6) was not found.\n"
     "On Debian: apt-get install libmbedtls-dev, or run scripts/bootstrap.\n"
     "Elsewhere: cmake -DMBEDTLS_DIR=PREFIX, or -DMBEDTLS_INCDIR=… -DMBEDTLS_LIBDIR=…")
@@ -24,7 +23,7 @@ if(MBEDTLS_VERSION VERSION_LESS 2.28)
 endif()
 message(STATUS "Mbed TLS ${MBEDTLS_VERSION}: ${MBEDTLS_mbedcrypto_LIBRARY}")
 set(MBEDTLS_INCLUDE_DIRS ${MBEDTLS_INCLUDE_DIR})
-set(MBEDTLS_LIBRARIES ${MBEDTLS_mbedx509_LIBRARY} ${MBEDTLS_mbedcrypto_LIBRARY})
+set(MBEDTLS_LIBRARIES ${MBEDTLS_mbedcrypto_LIBRARY})
 
 if(NEAP_SODIUM AND PkgConfig_FOUND)
   pkg_check_modules(SODIUM libsodium)
