@@ -265,16 +265,17 @@ void neap_trust_fingerprint(struct trust *trust, bool verifies, enum staple_dema
 
 /** A peer's parsed chain, while its handshake runs. */
 struct peer_chain;
-/** Parse (each DER is copied). Certificates behind the leaf that cannot be parsed are left out. On failure *why has the TLS alert's code as NEAP_CRYPTO_ERROR + alert
- * (bad_certificate 42, unsupported_certificate 43). */
+/** Parse (each DER is copied). Certificates behind the leaf that cannot be parsed are left out. On failure *why has the TLS
+ * alert's code as NEAP_CRYPTO_ERROR + alert (bad_certificate 42, unsupported_certificate 43). */
 struct peer_chain *neap_peer_chain_new(struct crypto *crypto, const struct span *ders, size_t count,
                                        struct failure *why);
 void neap_peer_chain_free(struct peer_chain *chain);
 /** Check name (DNS or IP literal, matched against the SAN; NULL: any), dates (`wall_clock`, seconds since 1970), key
  * and extended key usage for a server (is_server) or client peer, the path to a root, and pins. 0, or
  * NEAP_CRYPTO_ERROR + alert: unknown_ca 48, certificate_expired 45, certificate_revoked 44, bad_certificate 42,
- * unsupported_certificate 43, certificate_unknown 46; the reason lives until the next check with this crypto. What the peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES.
- * TIME_UNKNOWN: no dates are checked, neither of certificates nor of lists and responses, all else is. */
+ * unsupported_certificate 43, certificate_unknown 46; the reason lives until the next check with this crypto. What the
+ * peer can make it cost is bounded by LIMIT_CHAIN_WORK and _NAMES. TIME_UNKNOWN: no dates are checked, neither of
+ * certificates nor of lists and responses, all else is. */
 int neap_peer_chain_verify(struct peer_chain *chain, const struct trust *trust, const char *name,
                            bool peer_is_server, int64_t wall_clock, struct failure *why);
 /** The response that came (empty: none), which stays the caller's until the chain was verified. neap_peer_chain_verify then

@@ -1,4 +1,5 @@
-/* DER elements (X.690 §8, §10.1) read from a `struct reader` and written to a `struct writer`: definite lengths in their shortest form only. */
+/* DER elements (X.690 §8, §10.1) read from a `struct reader` and written to a `struct writer`: definite lengths in their
+ * shortest form only. */
 #ifndef NEAP_CRYPTO_DER_H
 #define NEAP_CRYPTO_DER_H
 

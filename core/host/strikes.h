@@ -11,9 +11,9 @@ struct strikes;
 
 /** Open the register in a file, which is made when there is none, and which programs of one machine share; or one in
  * memory (`path` NULL), which forks of this process share. `entries` is how many it keeps at a time, rounded up to a power
- * of two. `now`: seconds since 1970; negative, where that is not known, it begins with the first note. 0 and *out, which neap_strikes_close frees; NEAP_ERR_SYSTEM (errno), NEAP_ERR_ARGUMENT
- * (the file is something else, others may write it, or it has another number of entries) or NEAP_ERR_NO_MEMORY, with *why,
- * which may be NULL. */
+ * of two. `now`: seconds since 1970; negative, where that is not known, it begins with the first note. 0 and *out, which
+ * neap_strikes_close frees; NEAP_ERR_SYSTEM (errno), NEAP_ERR_ARGUMENT (the file is something else, others may write it,
+ * or it has another number of entries) or NEAP_ERR_NO_MEMORY, with *why, which may be NULL. */
 int neap_strikes_open(const char *path, uint64_t entries, int64_t now, struct strikes **out,
                       const char **why);
 /** NULL is fine. The file stays. */

@@ -284,16 +284,17 @@ NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t s
  * machines that are to take each other's tickets. They are as secret as the private key: who has one of them and sees a
  * ticket can be taken for the server by the client that resumes with it. The first seals, all open: a new one is first
  * added behind, then put in front, and the old one goes after the option ticket_lifetime. From each comes a key of its
- * own for every ticket_lifetime by the wall clock. May be called at any time. 0; NEAP_ERR_ARGUMENT; NEAP_ERR_STATE with a register of early
- * data in memory (neap_config_use_strikes), which knows nothing of what the others read. */
+ * own for every ticket_lifetime by the wall clock. May be called at any time. 0; NEAP_ERR_ARGUMENT; NEAP_ERR_STATE with
+ * a register of early data in memory (neap_config_use_strikes), which knows nothing of what the others read. */
 NEAP_API int neap_config_set_ticket_keys(neap_config *config, const uint8_t (*keys)[32], size_t count);
 
 /* A client's sessions (RFC 8446 §2.2). With the option resumption a client's connections keep what their server gives
  * them in the config, up to 16 sessions of a server (name and port) and 256 in all, and neap_connect takes one for the
  * next connection to it: that needs no certificate and no signature. Each is used once; only if nobody answered it may be
- * offered again, one more time, once that connection is closed or freed. It is good for the same server name, roots, pins and verify_peer,
- * no longer than the server's certificate, and for a week at most from the last handshake that was full, however many have
- * resumed since. All of them take a sixteenth of the memory limit at most. A server without a name has none. */
+ * offered again, one more time, once that connection is closed or freed. It is good for the same server name, roots,
+ * pins and verify_peer, no longer than the server's certificate, and for a week at most from the last handshake that was
+ * full, however many have resumed since. All of them take a sixteenth of the memory limit at most. A server without a
+ * name has none. */
 
 /** Write the sessions that the config has now, to be kept in a file: `size` bytes of room at `out`, or NULL to ask how
  * much it takes. The bytes written, or NEAP_ERR_BUFFER_TOO_SHORT. Who can read them can read what is sent in resumed
@@ -434,8 +435,8 @@ NEAP_API int neap_read_request(neap_config *config, const void *request, size_t 
 /** Issue a certificate, whose serial number is random (126 bits), from an hour ago until `days` from now by the config's wall
  * clock, but not beyond the authority's end. Of a request, whose signature is verified, it takes the key, and the subject when
  * the plan has none; never names. An authority's path_length is below its issuer's. Its size as PEM text, which is
- * NUL-terminated: 18432 bytes of `room` do. As neap_make_request; NEAP_ERR_STATE when the time is not known; NEAP_ERR_CERTIFICATE also when the authority is none, has ended, its
- * path ends, or its key is another. */
+ * NUL-terminated: 18432 bytes of `room` do. As neap_make_request; NEAP_ERR_STATE when the time is not known;
+ * NEAP_ERR_CERTIFICATE also when the authority is none, has ended, its path ends, or its key is another. */
 NEAP_API int64_t neap_issue_certificate(neap_config *config, const neap_certificate_plan *plan,
                                         size_t plan_size, char *out, size_t room, const char **why);
 
@@ -753,8 +754,8 @@ typedef struct neap_close_info {
  * alive. `reason` is never NULL. */
 NEAP_API void neap_conn_close_info(const neap_conn *conn, neap_close_info *out, size_t size);
 
-/** The negotiated protocol and its size; NULL and 0 before the handshake tells; of a client that offers early data the session's. Not NUL-terminated; lives as long as
- * conn. */
+/** The negotiated protocol and its size; NULL and 0 before the handshake tells; of a client that offers early data the
+ * session's. Not NUL-terminated; lives as long as conn. */
 NEAP_API const char *neap_conn_alpn(const neap_conn *conn, size_t *size);
 /** The name the client asked for (SNI) or connected to; "" when none; NUL-terminated. Until the handshake is complete
  * the text is good until the next call on the connection, then it lives as long as conn. */
@@ -833,7 +834,8 @@ static inline bool neap_stream_is_server_initiated(uint64_t id)
 }
 
 /** The next stream of ours: its id; NEAP_ERR_STREAM_LIMIT (the peer's MAX_STREAMS, RFC 9000 §4.6; nothing before the
- * handshake is complete, but for neap_conn_is_early), NEAP_ERR_STATE (neap_conn_begin_again is waited for), NEAP_ERR_CLOSED, NEAP_ERR_LIMIT (65536 streams are kept), NEAP_ERR_NO_MEMORY. */
+ * handshake is complete, but for neap_conn_is_early), NEAP_ERR_STATE (neap_conn_begin_again is waited for),
+ * NEAP_ERR_CLOSED, NEAP_ERR_LIMIT (65536 streams are kept), NEAP_ERR_NO_MEMORY. */
 NEAP_API int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional);
 
 /** Queue bytes (copied) and perhaps the end of a stream. Returns how many were taken: fewer than `size` when flow
@@ -953,8 +955,8 @@ NEAP_API void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address 
 NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
 
 /** A connection that is new (server: its first packet was accepted), or has something new for the application: a
- * handshake done, a question of its handshake, streams readable or writable, credit for streams, closed. Once per change; NULL when none. It is the
- * endpoint's: give it back with neap_endpoint_release when it is closed, or before. */
+ * handshake done, a question of its handshake, streams readable or writable, credit for streams, closed. Once per
+ * change; NULL when none. It is the endpoint's: give it back with neap_endpoint_release when it is closed, or before. */
 NEAP_API neap_conn *neap_endpoint_next(neap_endpoint *endpoint);
 
 /** Start a client connection that sends through this endpoint, which owns it. `config` NULL: the endpoint's; one of its
@@ -1075,10 +1077,11 @@ typedef struct neap_h3_event {
  * event of its own behind NEAP_H3_CLOSED. */
 NEAP_API int neap_h3_poll(neap_h3 *h3, neap_h3_event *out);
 
-/** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete, unless neap_conn_is_early), NEAP_ERR_STREAM_LIMIT (the peer
- * allows no more now), NEAP_ERR_ARGUMENT (fields that RFC 9114 §4.2-4.3 forbid; `fin` with a content-length above 0;
- * not a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than 256, larger than 65536 bytes or
- * than the peer takes, or 65536 streams are kept), NEAP_ERR_NO_MEMORY. Fields are copied. */
+/** Send a request: its stream id; NEAP_ERR_AGAIN (before the handshake is complete, unless neap_conn_is_early),
+ * NEAP_ERR_STREAM_LIMIT (the peer allows no more now), NEAP_ERR_ARGUMENT (fields that RFC 9114 §4.2-4.3 forbid; `fin`
+ * with a content-length above 0; not a client), NEAP_ERR_CLOSED (also after GOAWAY), NEAP_ERR_LIMIT (more fields than
+ * 256, larger than 65536 bytes or than the peer takes, or 65536 streams are kept), NEAP_ERR_NO_MEMORY. Fields are
+ * copied. */
 NEAP_API int64_t neap_h3_send_request(neap_h3 *h3, const neap_field *fields, size_t count, bool fin);
 /** Send a request and all of its body at once: its stream id, and *taken of the `size` bytes. Where they are all of them our
  * side has ended; else neap_h3_send_body goes on with the rest, and NEAP_H3_WRITABLE comes. Errors as neap_h3_send_request;

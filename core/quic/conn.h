@@ -1,8 +1,4 @@
-/* THE connection. Only the files of this folder see its inside; they are its directions: conn.c (birth, state, death),
- * conn_handshake.c (TLS in and out, keys, the peer's parameters), conn_recv.c and conn_recv_frames.c (packets in),
- * conn_send.c and conn_packet.c (packets out), conn_keys.c (key phases), conn_fate.c (acknowledged and lost),
- * conn_question.c (what the handshake asks the application), conn_path.c (the table of paths), conn_pmtu.c (the sizes of their datagrams), conn_early.c (0-RTT), conn_dates.c (certificates without a clock), conn_timers.c,
- * conn_streams.c (the application's verbs). */
+/* THE connection. Only the files of this folder see its inside; they are its directions, which README.md lists. */
 #ifndef NEAP_QUIC_CONN_H
 #define NEAP_QUIC_CONN_H
 
@@ -191,14 +187,14 @@ struct endpoint_entry {
     uint64_t first;                      /* a server's: hash of the destination of the first Initial */
 };
 
-/* What each packet touches comes first, and what is for other times last: of thousands that are busy little stays in the
- * caches, and each line that a packet need not fetch is a tenth of a microsecond. */
 /* The peer's certificates were verified without a clock: when they are valid, and when it is asked next what time it is. */
 struct unchecked_dates {
     struct validity validity;
     neap_time look_at;
 };
 
+/* What each packet touches comes first, and what is for other times last: of thousands that are busy little stays in the
+ * caches, and each line that a packet need not fetch is a tenth of a microsecond. */
 struct neap_conn {
     /* where it lives */
     neap_config *config;
@@ -345,12 +341,15 @@ void neap_conn_count_early(neap_conn *c);
 bool neap_conn_may_hold(neap_conn *c, size_t size);
 /** Free the block of the handshake with everything in it. */
 void neap_conn_free_handshake(neap_conn *c);
+/** Start TLS with our transport parameters. */
+int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
+
+/* ---- conn_certificates.c */
+
 /** Keep what the peer showed, as far as the config says, when TLS goes. 0, or NEAP_ERR_NO_MEMORY with *why. */
 int neap_conn_keep_certificates(neap_conn *c, struct failure *why);
 /** Give them back. */
 void neap_conn_drop_certificates(neap_conn *c);
-/** Start TLS with our transport parameters. */
-int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
 
 /* ---- conn_early.c */
 

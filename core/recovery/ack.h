@@ -36,7 +36,8 @@ void neap_ack_init(struct ack_state *a);
 bool neap_ack_is_duplicate(const struct ack_state *a, uint64_t number);
 /** Note an authenticated packet. `immediate`: Initial, Handshake (RFC 9000 §13.2.1), or the peer asks for it. The last
  * ack-eliciting packet of those that the policy lets pass, one out of order, or CE make an ACK due at once, else it is due
- * after max_ack_delay, or what the policy has in its place. `ecn`: the two bits of the IP header. 0, or NEAP_ERR_NO_MEMORY: then the packet must be treated as not received. */
+ * after max_ack_delay, or what the policy has in its place. `ecn`: the two bits of the IP header. 0, or
+ * NEAP_ERR_NO_MEMORY: then the packet must be treated as not received. */
 int neap_ack_note(struct ack_state *a, struct pool *pool, uint64_t number, bool ack_eliciting, bool immediate,
                   uint8_t ecn, neap_time max_ack_delay, neap_time now);
 bool neap_ack_is_due(const struct ack_state *a, neap_time now);

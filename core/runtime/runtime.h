@@ -75,7 +75,8 @@ int neap_loop_fail(neap_loop *loop, int code, int error_number, const char *what
 /** Have the signalfd that was asked for. 0 or NEAP_ERR_SYSTEM. */
 int neap_loop_take_signals(neap_loop *loop);
 
-/** A bound UDP socket set up as the loop wants it, but for neap_udp_want_errors, or -1 and errno. `out->bound` has the port that was given. */
+/** A bound UDP socket set up as the loop wants it, but for neap_udp_want_errors, or -1 and errno. `out->bound` has the
+ * port that was given. */
 int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out);
 
 /** From now on ICMP messages wait for neap_udp_read_errors, and make other calls fail once. */

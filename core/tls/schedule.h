@@ -20,8 +20,9 @@ void neap_schedule_start(struct schedule *s, enum crypto_suite suite);
 void neap_schedule_add(struct schedule *s, struct span message);
 /** After a first ClientHello that a HelloRetryRequest answers: the transcript becomes message_hash (RFC 8446 §4.4.1). */
 void neap_schedule_retry(struct schedule *s);
-/** The binder of a pre-shared key, of an earlier session's or an external one, over the transcript so far and a ClientHello up to its binders
- * (§4.2.11.2), crypto_hash_size(hash) bytes. The schedule need not have started: then nothing came before. */
+/** The binder of a pre-shared key, of an earlier session's or an external one, over the transcript so far and a
+ * ClientHello up to its binders (§4.2.11.2), crypto_hash_size(hash) bytes. The schedule need not have started: then
+ * nothing came before. */
 void neap_schedule_binder(const struct schedule *s, enum crypto_hash hash, struct span psk, bool is_external,
                           struct span hello, uint8_t *out);
 /** The secret of early data from the pre-shared key and the whole first ClientHello (§7.1), crypto_hash_size(hash) bytes. */

@@ -49,7 +49,8 @@ void neap_session_write(struct writer *w, const struct session *s);
 size_t neap_session_size(const struct session *s);
 /** Read one: its spans point into `bytes`. False for anything but what neap_session_write made. */
 bool neap_session_read(struct span bytes, struct session *out);
-/** Whether it is good at `now`, which none is when that is TIME_UNKNOWN. `tolerance`: seconds that the clock which said `issued` may be ahead. */
+/** Whether it is good at `now`, which none is when that is TIME_UNKNOWN. `tolerance`: seconds that the clock which said
+ * `issued` may be ahead. */
 bool neap_session_is_fresh(const struct session *s, int64_t now, int64_t tolerance);
 /** Whether it will never be good again. */
 bool neap_session_is_over(const struct session *s, int64_t now);
