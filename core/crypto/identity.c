@@ -96,7 +96,7 @@ static int check_pair(struct identity *identity, struct failure *why)
 static struct identity *new_identity(struct crypto *crypto, struct span chain, struct failure *why)
 {
     struct failure reason = {0};
-    struct identity *identity = neap_pool_alloc(crypto->pool, sizeof(*identity));
+    struct identity *identity = neap_pool_alloc_lasting(crypto->pool, sizeof(*identity));
 
     if (!identity) {
         neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for an identity");
@@ -207,7 +207,7 @@ int neap_identity_set_staple(struct identity *identity, struct span bytes, struc
     if (bytes.size > 0 && !find_answer(identity, bytes, &answer))
         return neap_fail(why, NEAP_ERR_CERTIFICATE, "the OCSP response is none for this certificate");
     if (bytes.size > 0) {
-        room = neap_pool_alloc_unset(identity->crypto->pool, bytes.size);
+        room = neap_pool_alloc_lasting(identity->crypto->pool, bytes.size);
         if (!room)
             return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the OCSP response");
         memcpy(room, bytes.data, bytes.size);

@@ -20,7 +20,7 @@ enum list_extension { /* 2.5.29.x */
 
 struct revocations *neap_revocations_new(struct crypto *crypto)
 {
-    struct revocations *revocations = neap_pool_alloc(crypto->pool, sizeof *revocations);
+    struct revocations *revocations = neap_pool_alloc_lasting(crypto->pool, sizeof *revocations);
 
     if (revocations)
         revocations->pool = crypto->pool;
@@ -150,7 +150,7 @@ static int keep_serials(struct pool *pool, struct span entries, struct revocatio
         return NEAP_ERR_CERTIFICATE;
     if (count == 0)
         return 0;
-    list->serials = neap_pool_alloc_unset(pool, count * sizeof *list->serials);
+    list->serials = neap_pool_alloc_lasting(pool, count * sizeof *list->serials);
     if (!list->serials)
         return NEAP_ERR_NO_MEMORY;
     list->count = count;

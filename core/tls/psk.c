@@ -47,7 +47,7 @@ int neap_psks_add(struct psk_store *store, struct span identity, const struct ps
     /* Two identities of one hash: nobody can bring that about who does not know map_key. */
     if (psk || store->map.count == LIMIT_PSKS)
         return NEAP_ERR_LIMIT;
-    psk = neap_pool_alloc(store->pool, sizeof *psk);
+    psk = neap_pool_alloc_lasting(store->pool, sizeof *psk);
     if (!psk)
         return NEAP_ERR_NO_MEMORY;
     psk->key = *key;

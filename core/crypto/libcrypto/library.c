@@ -171,7 +171,7 @@ static void process_release(void)
 
 int neap_libcrypto_start(struct crypto *crypto)
 {
-    struct libcrypto *library = neap_pool_alloc(crypto->pool, sizeof(*library));
+    struct libcrypto *library = neap_pool_alloc_lasting(crypto->pool, sizeof(*library));
 
     if (!library)
         return NEAP_ERR_NO_MEMORY;
