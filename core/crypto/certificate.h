@@ -62,6 +62,10 @@ struct signature_algorithm neap_signature_algorithm(struct span identifier);
 bool neap_certificate_has_host(const struct certificate *certificate, const char *host);
 /** The content of the last attribute 2.5.4.`kind` of a distinguished Name, empty when it has none. */
 struct span neap_name_attribute(struct span name, uint8_t kind);
+/** The same as UTF-8, whatever its type of string, into `size` bytes at `out`: how many, 0 when it has none, NEAP_ERR_UNSUPPORTED
+ * for what is no text or no UTF-8 in its type, NEAP_ERR_BUFFER_TOO_SHORT, NEAP_ERR_LIMIT, or NEAP_ERR_CERTIFICATE for what is
+ * no Name. */
+int64_t neap_name_attribute_text(struct span name, uint8_t kind, char *out, size_t size);
 /** The content of the last common name of the subject, empty when it has none. */
 struct span neap_certificate_common_name(const struct certificate *certificate);
 /** Whether a certificate's DNS name covers a host name (RFC 9525 §6.3). */

@@ -364,6 +364,25 @@ static bool find_pair(struct span sets, size_t index, struct pair *out)
     return false;
 }
 
+int64_t neap_name_attribute_text(struct span name, uint8_t kind, char *out, size_t size)
+{
+    const uint8_t wanted[] = {0x55, 0x04, kind};
+    struct writer text = writer_of((uint8_t *)out, size);
+    struct pair p, found = {0};
+    struct span sets;
+    int64_t count = open_name(view_of(name), &sets);
+
+    if (count < 0)
+        return count;
+    for (size_t i = 0; find_pair(sets, i, &p); i++) {
+        if (span_equal(p.oid, span_of(wanted, sizeof wanted)))
+            found = p;
+    }
+    if (found.oid.size > 0 && !write_value(&text, found.tag, found.value))
+        return NEAP_ERR_UNSUPPORTED;
+    return text.full ? NEAP_ERR_BUFFER_TOO_SHORT : (int64_t)writer_size(&text);
+}
+
 int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_size, char *out, size_t size)
 {
     struct span sets;

@@ -123,14 +123,12 @@ int neap_request_take(struct pool *pool, struct span text, struct span *der, str
 /* The last attribute of a Name as text that ends; "" when there is none. False for what does not fit. */
 static bool attribute_text(struct span name, uint8_t kind, char out[NEAP_SUBJECT_ROOM])
 {
-    struct span value = neap_name_attribute(name, kind);
+    int64_t size = neap_name_attribute_text(name, kind, out, NEAP_SUBJECT_ROOM - 1);
 
-    if (value.size >= NEAP_SUBJECT_ROOM || (value.size > 0 && memchr(value.data, 0, value.size)))
+    if (size < 0 || (size > 0 && memchr(out, 0, (size_t)size)))
         return false;
-    if (value.size > 0)
-        memcpy(out, value.data, value.size);
-    out[value.size] = 0;
-    return value.size == 0 || neap_subject_is_text(out);
+    out[size] = 0;
+    return size == 0 || neap_subject_is_text(out);
 }
 
 bool neap_request_subject(const struct certificate_request *request, char common_name[NEAP_SUBJECT_ROOM],

@@ -10,6 +10,7 @@
 #define DER_INTEGER 0x02u
 #define DER_BIT_STRING 0x03u
 #define DER_OCTET_STRING 0x04u
+#define DER_NULL 0x05u
 #define DER_OID 0x06u
 #define DER_ENUMERATED 0x0au
 #define DER_UTC_TIME 0x17u

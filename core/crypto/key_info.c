@@ -57,6 +57,16 @@ static int curve_info(struct span curve, struct key_info *out)
     return 0;
 }
 
+/* The parameters of RSA: NULL, and nothing behind it. */
+static bool is_null(struct reader *algorithm)
+{
+    struct span content = neap_der_expect(algorithm, DER_NULL);
+
+    return !algorithm->bad && content.size == 0 && reader_left(algorithm) == 0;
+}
+
+/* Parameters are exactly those of the algorithm (RFC 3279 §2.3.1, RFC 5480 §2.1.1, RFC 8410 §3): what is issued repeats them,
+ * and whoever asks for a certificate would put there what he likes. */
 int neap_key_info(struct span spki, struct key_info *out)
 {
     struct reader outer = reader_of(spki);
@@ -69,14 +79,17 @@ int neap_key_info(struct span spki, struct key_info *out)
         return NEAP_ERR_CERTIFICATE;
     if (span_equal(oid, OID(OID_EC))) {
         struct span curve = neap_der_expect(&algorithm, DER_OID);
-        return algorithm.bad ? NEAP_ERR_UNSUPPORTED : curve_info(curve, out);
+
+        if (algorithm.bad)
+            return NEAP_ERR_UNSUPPORTED;
+        return reader_left(&algorithm) > 0 ? NEAP_ERR_CERTIFICATE : curve_info(curve, out);
     }
     if (span_equal(oid, OID(OID_RSA)))
-        return rsa_info(out);
+        return is_null(&algorithm) ? rsa_info(out) : NEAP_ERR_CERTIFICATE;
     if (!span_equal(oid, OID(OID_ED25519)))
         return NEAP_ERR_UNSUPPORTED;
     out->kind = KEY_ED25519;
-    return out->key.size == 32 ? 0 : NEAP_ERR_CERTIFICATE;
+    return out->key.size == 32 && reader_left(&algorithm) == 0 ? 0 : NEAP_ERR_CERTIFICATE;
 }
 
 bool neap_ed25519_seed(struct span pkcs8, struct span *seed)

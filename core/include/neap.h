@@ -159,6 +159,8 @@ typedef struct neap_env {
 NEAP_API neap_config *neap_config_new(const neap_env *env);
 /** The caller's hold on it ends. NULL is fine. */
 NEAP_API void neap_config_free(neap_config *config);
+/** Whether connections or endpoints keep it alive beside the caller, also connections that were released and still drain. */
+NEAP_API bool neap_config_is_in_use(const neap_config *config);
 
 /** What the number of an option counts. A boolean is 0 or 1. */
 enum neap_unit {
@@ -371,7 +373,8 @@ enum neap_question_kind {
     NEAP_ASK_PEER = 8,        /* whether the peer, whose certificate is its own, is who it should be */
 };
 /** Have handshakes ask: `kinds` is a sum of NEAP_ASK_PSK, NEAP_ASK_CERTIFICATE and NEAP_ASK_PEER, in place of those before; signatures
- * are asked for where the key is elsewhere. 0, NEAP_ERR_ARGUMENT, or NEAP_ERR_STATE as for options. */
+ * are asked for where the key is elsewhere. NEAP_ASK_PEER comes behind roots and pins; it decides alone of a client whose
+ * `verify_peer` is 0, and of a server without roots for clients. 0, NEAP_ERR_ARGUMENT, or NEAP_ERR_STATE as for options. */
 NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
 
 /** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development; the config is

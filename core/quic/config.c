@@ -170,7 +170,7 @@ static enum option find_option(const char *name)
 }
 
 /* What connections and endpoints have read of it must not change under them. */
-static bool is_in_use(const neap_config *config)
+bool neap_config_is_in_use(const neap_config *config)
 {
     return config->references > 1;
 }
@@ -181,7 +181,7 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
 
     if (option == OPTIONS || value < rules[option].least || value > rules[option].greatest)
         return NEAP_ERR_ARGUMENT;
-    if (is_in_use(config))
+    if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     config->options[option] = value;
     if (option == OPTION_handshake_rate)
@@ -212,7 +212,7 @@ int neap_config_set_alpn(neap_config *config, const char *const *names, size_t c
     }
     if (w.full)
         return NEAP_ERR_LIMIT;
-    if (is_in_use(config))
+    if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     config->tls.alpn_size = writer_size(&w);
     memcpy(config->tls.alpn, list, config->tls.alpn_size);
@@ -235,7 +235,7 @@ int neap_config_set_groups(neap_config *config, const char *const *names, size_t
         if (!neap_group_is_supported(config->crypto, groups[i]))
             return NEAP_ERR_UNSUPPORTED;
     }
-    if (is_in_use(config))
+    if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     memcpy(config->tls.groups, groups, sizeof groups);
     return 0;
@@ -351,7 +351,7 @@ int neap_config_ask(neap_config *config, unsigned kinds)
 {
     if (kinds & ~(unsigned)(NEAP_ASK_PSK | NEAP_ASK_CERTIFICATE | NEAP_ASK_PEER))
         return NEAP_ERR_ARGUMENT;
-    if (is_in_use(config))
+    if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     config->tls.asks = kinds;
     return 0;
@@ -490,7 +490,7 @@ int neap_config_set_session_data(neap_config *config, const void *data, size_t s
 {
     if (size > LIMIT_SESSION_DATA)
         return NEAP_ERR_ARGUMENT;
-    if (is_in_use(config))
+    if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     if (size)
         memcpy(config->tls.session_data, data, size);

@@ -205,14 +205,18 @@ static int on_no_certificate(struct tls *tls, struct span message, struct failur
     return 0;
 }
 
-/* Whether there is anything to check the peer's certificate against. */
-static bool has_means(const struct tls *tls)
+bool neap_tls_has_means(const struct tls *tls)
 {
-    const struct trust *trust = tls->is_client ? tls->config->trust : tls->config->client_trust;
+    const struct tls_config *config = tls->config;
 
-    return !neap_trust_is_empty(trust);
+    if (!tls->is_client)
+        return !neap_trust_is_empty(config->client_trust);
+    return config->trust && ((config->verify_peer && neap_trust_count(config->trust) > 0) ||
+                             neap_trust_pin_count(config->trust) > 0);
 }
 
+/* Whether roots are there is looked at when they are needed: a reload may have taken them away meanwhile. A client that is to
+ * verify does not go on without, whoever else is asked; a server has its application alone where it was given no roots. */
 static int verify_chain(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
@@ -220,7 +224,7 @@ static int verify_chain(struct tls *tls, struct failure *why)
     if (tls->is_client && neap_tls_needs_psk(config)) /* also without verify_peer: it was set, as a pin is */
         return neap_tls_alert(why, ALERT_UNKNOWN_CA,
                               "the server did not take the pre-shared key, and nothing else vouches for it");
-    if (!has_means(tls) && tls_may_ask(tls, NEAP_ASK_PEER))
+    if (!tls->is_client && !neap_tls_has_means(tls) && tls_may_ask(tls, NEAP_ASK_PEER))
         return 0;        /* somebody looks at it who has means of their own */
     if (!tls->is_client) /* whatever it is called: names are for the application */
         return neap_peer_chain_verify(tls->peer, config->client_trust, NULL, false, tls->wall_clock, why);
@@ -257,6 +261,7 @@ int neap_tls_take_certificate(struct tls *tls, struct span body, struct span mes
     neap_peer_chain_set_staple(tls->peer, (struct span){0}, STAPLE_IGNORED);
     if (rc)
         return rc;
+    tls->is_vouched_for = neap_tls_has_means(tls);
     int64_t not_after = neap_peer_chain_not_after(tls->peer);
     if ((!tls->is_client || tls->config->verify_peer) && not_after < tls->good_until)
         tls->good_until = not_after;

@@ -37,17 +37,6 @@ void neap_tls_end_asking(struct tls *tls)
     tls->asking = NULL;
 }
 
-/* Whether the peer's chain was held against roots or pins before. */
-static bool is_verified(const struct tls *tls)
-{
-    const struct tls_config *config = tls->config;
-
-    if (!tls->is_client)
-        return config->client_trust && neap_trust_count(config->client_trust) > 0;
-    return config->trust && ((config->verify_peer && neap_trust_count(config->trust) > 0) ||
-                             neap_trust_pin_count(config->trust) > 0);
-}
-
 uint64_t neap_tls_asking(const struct tls *tls)
 {
     return tls->state == WAIT_ANSWER && tls->asking && tls->asking->kind != NEAP_ASK_NOTHING ? tls->asking->id
@@ -74,7 +63,7 @@ bool neap_tls_question(const struct tls *tls, neap_question *out)
     case NEAP_ASK_CERTIFICATE: bytes = a->schemes; break;
     case NEAP_ASK_PEER:
         certificate = neap_tls_peer_certificate(tls, 0);
-        out->is_verified = is_verified(tls);
+        out->is_verified = tls->is_vouched_for;
         out->is_resumed = tls->resumed;
         break;
     }

@@ -421,6 +421,7 @@ static int take_key(struct tls *tls, const struct client_hello *hello, const str
         return neap_tls_take_psk(tls, &choice->external, choice->psk_identity, why);
     tls->psk_size = (uint8_t)choice->session.psk.size;
     tls->good_until = choice->session.good_until;
+    tls->is_vouched_for = neap_tls_has_means(tls); /* then, as now: it is bound to these roots */
     memcpy(tls->psk, choice->session.psk.data, tls->psk_size);
     rc = neap_tls_take_session(tls, &choice->session, why);
     if (rc)

@@ -89,6 +89,7 @@ struct tls {
     bool was_offered;           /* client: the session of the offer, once before */
     bool resumed;               /* the pre-shared key of a session was taken */
     bool keyed;                 /* any pre-shared key was */
+    bool is_vouched_for;        /* the peer: roots or pins stood behind it when it, or its session, was new */
     bool takes_tickets;         /* server: the client can make use of them */
     bool peer_takes_staple;     /* server: the client asks for an OCSP response */
     bool peer_decompresses;     /* the peer takes a CompressedCertificate */
@@ -228,6 +229,8 @@ int neap_tls_write_certificate_verify(struct tls *tls, tls_step step, struct fai
 int neap_tls_on_certificate(struct tls *tls, struct span message, struct failure *why);
 /** The peer's Certificate, which came as `message`. */
 int neap_tls_take_certificate(struct tls *tls, struct span body, struct span message, struct failure *why);
+/** Whether there is anything now to hold the peer's certificate against: roots, as far as it is held against them, or pins. */
+bool neap_tls_has_means(const struct tls *tls);
 int neap_tls_on_certificate_verify(struct tls *tls, struct span message, struct failure *why);
 
 /* ---- question.c */

@@ -250,6 +250,7 @@ static void take_offer(struct tls *tls)
     memcpy(tls->psk, session.psk.data, session.psk.size);
     tls->psk_size = (uint8_t)session.psk.size;
     tls->good_until = session.good_until;
+    tls->is_vouched_for = neap_tls_has_means(tls); /* then, as now: it is bound to these roots and pins */
     offer_early(tls, &session);
 }
 

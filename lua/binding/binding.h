@@ -47,9 +47,9 @@ struct endpoint_core {
 
 struct conn_core {
     unsigned references;
-    neap_conn *conn; /* NULL: dead */
-    neap_h3 *h3;     /* made on demand, freed before conn */
-    struct config_core *config;
+    neap_conn *conn;                /* NULL: dead */
+    neap_h3 *h3;                    /* made on demand, freed before conn */
+    struct config_core *config;     /* of the script's own; an endpoint keeps those of its connections */
     struct endpoint_core *endpoint; /* NULL: the script's own connection */
     struct conn_core *next, **from; /* in endpoint->conns */
     int anchor;                /* an endpoint's: reference in the registry that keeps the userdata alive */

@@ -59,6 +59,7 @@ struct config_core *neap_lua_check_config(lua_State *L, int index)
     return *box;
 }
 
+/* Also config:_release(), for those that know that nobody will use it again: a collection does not count its bytes. */
 static int config_gc(lua_State *L)
 {
     struct config_core **box = luaL_checkudata(L, 1, TYPE_CONFIG);
@@ -495,6 +496,7 @@ void neap_lua_open_config(lua_State *L)
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},
         {"reload", neap_lua_config_reload},
+        {"_release", config_gc},
         {"set_h3", config_set_h3},
         {"certificate_pin", neap_lua_certificate_pin},
         {"make_key", neap_lua_make_key},

@@ -32,7 +32,7 @@ struct conn_core *neap_lua_new_conn(lua_State *L, struct config_core *config, st
     if (core == NULL)
         luaL_error(L, "not enough memory");
     core->references = 1;
-    core->config = neap_lua_config_retain(config);
+    core->config = endpoint == NULL ? neap_lua_config_retain(config) : NULL;
     core->anchor = LUA_NOREF;
     core->endpoint = endpoint;
     if (endpoint != NULL)

@@ -131,9 +131,29 @@ static int endpoint_next(lua_State *L)
     return 2;
 }
 
-/* An endpoint's connections may be made with several configs: all live as long as the endpoint. */
+/* Configs that nobody holds any more but the endpoint, and that no connection of it needs. */
+static void drop_unused_configs(struct endpoint_core *core)
+{
+    struct config_list **at = &core->more_configs;
+
+    while (*at != NULL) {
+        struct config_list *entry = *at;
+
+        if (entry->config->references > 1 || neap_config_is_in_use(entry->config->config)) {
+            at = &entry->next;
+            continue;
+        }
+        *at = entry->next;
+        neap_lua_config_release(entry->config);
+        free(entry);
+    }
+}
+
+/* An endpoint's connections may be made with several configs. They live as long as the connections do, also those that Lua has
+ * forgotten: what a config calls is its core's. */
 static bool keep_config(struct endpoint_core *core, struct config_core *config)
 {
+    drop_unused_configs(core);
     if (config == core->config)
         return true;
     for (struct config_list *at = core->more_configs; at != NULL; at = at->next) {

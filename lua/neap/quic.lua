@@ -6,6 +6,7 @@ local body = require "neap.body"
 local client = require "neap.client"
 local devcert = require "neap.devcert"
 local options = require "neap.options"
+local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
 
 local quic = { servers = {} }
@@ -613,8 +614,6 @@ end
 -- ---- clients
 
 local shared -- one client endpoint for all outgoing connections
-local configs = {} -- by what they were made of: connections with equal options have one, and so its TLS sessions
-local answerers = {} -- config → what answers its questions, if anything
 local outgoing = {} -- conn → connection
 
 local function drive_outgoing(conn)
@@ -632,7 +631,7 @@ end
 
 local function answer_outgoing(conn)
   local connection = outgoing[conn]
-  local answer = connection and connection._answer
+  local answer = connection and connection._shared.answer
   if answer then answer(conn) end
 end
 
@@ -645,28 +644,9 @@ local function client_endpoint(config)
   return shared
 end
 
--- A text that is equal for equal values.
-local function spelled(value)
-  if type(value) ~= "table" then return ("%s %d:%s"):format(type(value), #tostring(value), tostring(value)) end
-  local parts = {}
-  for name, one in pairs(value) do parts[#parts + 1] = spelled(name) .. "=" .. spelled(one) end
-  table.sort(parts)
-  return "{" .. table.concat(parts, ",") .. "}"
-end
-
-local function shared_config(given)
-  local key = spelled(given)
-  local made, message, code = configs[key]
-  if made then return made end
-  made, message, code = core.config(given, "client")
-  if not made then return nil, message, code end
-  configs[key] = made
-  answerers[made] = asking.answerer(asking.functions(given))
-  return made
-end
-
 --- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`, `server_name`, `early`,
--- and every option of a config; what these name is read once for equal ones, which share TLS sessions. With `early`,
+-- and every option of a config; what these name is read once for equal ones, which share TLS sessions (a function is
+-- equal to itself alone), and 32 are kept beside those that connections use. With `early`,
 -- with early_data and a session, it does not wait: what is sent at once leaves with the first packets, and who sees
 -- them can send them again. A server that does not read them ends these streams with "early"; what was sent on them
 -- is to be sent anew, on others. nil, message, code when it fails.
@@ -676,20 +656,22 @@ function quic.connect(address, given)
   local host, port = address:match("^%[([^%]]+)%]:(%d+)$")
   if not host then host, port = address:match("^([^:]+):(%d+)$") end
   if not host then return nil, "not host:port: " .. address, "argument" end
-  local made, message, code = shared_config(config)
+  local made, message, code = shared_configs.take(config, outgoing)
   if not made then return nil, message, code end
   local endpoint
-  endpoint, message, code = client_endpoint(made)
+  endpoint, message, code = client_endpoint(made.config)
   if not endpoint then return nil, message, code end
   local addresses
   addresses, message, code = task.resolve(host, tonumber(port), own.timeout)
   if not addresses then return nil, message, code end
   for _, peer in ipairs(addresses) do
+    made, message, code = shared_configs.take(config, outgoing) -- nobody has held it while this waited
+    if not made then return nil, message, code end
     local conn
-    conn, message, code = endpoint:connect(own.server_name or host, peer, { config = made })
+    conn, message, code = endpoint:connect(own.server_name or host, peer, { config = made.config })
     if conn then
       local connection = new_connection(conn, own)
-      connection._answer = answerers[made]
+      connection._shared = made
       outgoing[conn] = connection
       if own.early and conn:is_early() then
         connection._is_early = true

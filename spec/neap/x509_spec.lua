@@ -44,6 +44,47 @@ describe("neap.x509", function()
     return table.concat(out)
   end
 
+  local function tlv(tag, content)
+    local size = #content
+    local length = size < 128 and string.char(size) or size < 256 and string.char(0x81, size)
+      or string.char(0x82, math.floor(size / 256), size % 256)
+    return string.char(tag) .. length .. content
+  end
+
+  local function sequence(...) return tlv(0x30, table.concat { ... }) end
+
+  -- Keys that openssl makes: how, the AlgorithmIdentifiers of key and signature, and how it signs.
+  local ALGORITHMS = {
+    ec = { "EC -pkeyopt ec_paramgen_curve:P-256", "\6\7\42\134\72\206\61\2\1",
+      sequence("\6\8\42\134\72\206\61\4\3\2"), "dgst -sha256 -sign %s %s",
+      parameters = "\6\8\42\134\72\206\61\3\1\7" },
+    rsa = { "RSA -pkeyopt rsa_keygen_bits:2048", "\6\9\42\134\72\134\247\13\1\1\1",
+      sequence("\6\9\42\134\72\134\247\13\1\1\11", "\5\0"), "dgst -sha256 -sign %s %s", parameters = "\5\0" },
+    ed25519 = { "ED25519", "\6\3\43\101\112", sequence("\6\3\43\101\112"), "pkeyutl -sign -rawin -inkey %s -in %s",
+      parameters = "" },
+  }
+
+  local key_of = {} -- by kind: a file with a private key, and the BIT STRING of its public one
+
+  -- A request as no program makes it: with these parameters of the key's algorithm, and this value as common name.
+  local function odd_request(kind, parameters, common_name)
+    if not helper.has_program("openssl") then pending("openssl is not here") end
+    local algorithm = ALGORITHMS[kind]
+    if not key_of[kind] then
+      local file = put(kind .. ".key", "")
+      helper.sh(("openssl genpkey -algorithm %s -out %s 2>/dev/null"):format(algorithm[1], file))
+      helper.sh(("openssl pkey -in %s -pubout -outform DER -out %s"):format(file, put("public", "")))
+      local public = helper.read_file(folder .. "/public")
+      local head = sequence(algorithm[2], algorithm.parameters)
+      key_of[kind] = { file = file, bits = public:sub(assert(public:find(head, 1, true)) + #head) }
+    end
+    local name = sequence(tlv(0x31, sequence("\6\3\85\4\3", common_name or tlv(0x0c, "pump"))))
+    local info = sequence("\2\1\0", name,
+      sequence(sequence(algorithm[2], parameters or algorithm.parameters), key_of[kind].bits), "\160\0")
+    helper.sh("openssl " .. algorithm[4]:format(key_of[kind].file, put("info", info)) .. " >" .. put("signature", ""))
+    return sequence(info, algorithm[3], tlv(3, "\0" .. helper.read_file(folder .. "/signature")))
+  end
+
   -- A config whose clock says something.
   local function at(seconds) return core.config { wall_clock = seconds } end
 
@@ -163,6 +204,46 @@ describe("neap.x509", function()
       assert.matches("large", message)
       assert.equal("limit", select(3, x509.read_request("-----BEGIN CERTIFICATE REQUEST-----\n" .. ("A"):rep(2 ^ 20)
         .. "\n-----END CERTIFICATE REQUEST-----\n")))
+    end)
+
+    it("refuses a key with other parameters than its algorithm has, which would be issued with it", function()
+      local NULL, junk = "\5\0", tlv(0x0c, ("what the authority never saw "):rep(60))
+      local ec = ALGORITHMS.ec.parameters
+      local cases = { ec = { ec .. junk, ec .. NULL }, rsa = { junk, NULL .. junk, "\5\1\0", "" },
+        ed25519 = { NULL, junk } }
+      if not core.backend:find("sodium") then cases.ed25519 = nil end
+      for kind, list in pairs(cases) do
+        assert.equal("pump", assert(x509.read_request(odd_request(kind))).common_name, kind)
+        for i, parameters in ipairs(list) do
+          local read, message, code = x509.read_request(odd_request(kind, parameters))
+          assert.same({ kind, i, nil, "certificate" }, { kind, i, read, code })
+          assert.matches("key", message)
+        end
+      end
+    end)
+
+    it("says who asks whatever type of string the subject has, and issues for that", function()
+      local ca, ca_key = assert(x509.authority { subject = "root" })
+      for text, value in pairs {
+        ["Tör"] = tlv(0x0c, "Tör"), pump = tlv(0x13, "pump"), pump2 = tlv(0x16, "pump2"),
+        ["Tö"] = tlv(0x14, "T\246"), ["牯潴"] = tlv(0x1e, "root"), ["p€"] = tlv(0x1c, "\0\0\0p\0\0\32\172"),
+      } do
+        local request = odd_request("ec", nil, value)
+        assert.equal(text, assert(x509.read_request(request)).common_name)
+        local issued = assert(x509.issue { request = request, ca_cert = ca, ca_key = ca_key })
+        assert.equal("CN=" .. text, core.certificate(der_of(issued)).subject)
+      end
+    end)
+
+    it("refuses a subject that is no text in its type of string, or too long as UTF-8", function()
+      for _, value in ipairs {
+        tlv(0x0c, "\255"), tlv(0x13, "T\246"), tlv(0x16, "\195\182"), tlv(0x1e, "roo"), tlv(0x1e, "\216\0"),
+        tlv(0x1e, "\0\0"), tlv(0x1c, "\0\17\0\0"), tlv(0x02, "A"), tlv(0x04, "pump"), tlv(0x14, ("\246"):rep(33)),
+      } do
+        local read, message, code = x509.read_request(odd_request("ec", nil, value))
+        assert.same({ nil, "certificate" }, { read, code })
+        assert.matches("subject", message)
+      end
     end)
 
     it("refuses keys that neap takes nowhere", function()

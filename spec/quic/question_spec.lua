@@ -183,6 +183,85 @@ describe("a client that asks about its server", function()
   end)
 end)
 
+describe("roots that are replaced while a handshake is under way", function()
+  local configs, p
+
+  before_each(function()
+    configs = { client = net.config({ verify_peer = 1 }, 81), server = net.config(nil, 82, true) }
+    for _, config in pairs(configs) do assert.equal(0, config:ask(PEER)) end
+  end)
+
+  after_each(function()
+    if p then p:free() end
+    p = nil
+    for _, config in pairs(configs) do
+      config:free()
+      assert.equal(0, config:memory().live)
+    end
+  end)
+
+  local function connect()
+    if p then p:free() end
+    p = net.pair({ client_config = configs.client, server_config = configs.server })
+  end
+
+  -- What `config` has from now on: what fill() gives it, and nothing of before.
+  local function reload(config, fill)
+    assert.equal(0, config:begin_reload())
+    if fill then fill(config) end
+    config:end_reload(true)
+  end
+
+  it("leave no server to the application alone that a client is to verify, where none take their place", function()
+    assert.equal(0, configs.client:ca(chain))
+    connect()
+    reload(configs.client)
+    assert.is_true(p:run(function() return p.client:info().draining or p.client:question() end, 1000 * MS))
+    assert.is_nil(p.client:question())
+    assert.same({ "local", 0x100 + 48 }, { p.client:info().by, p.client:info().code })
+  end)
+
+  it("do not change what those said of a server that was looked at before", function()
+    assert.equal(0, configs.client:ca(chain))
+    connect()
+    assert.is_true(p:run(asks("client")))
+    assert.is_true(p.client:question().is_verified)
+    reload(configs.client)
+    assert.is_true(p.client:question().is_verified)
+  end)
+
+  it("have not vouched for a client that was looked at before", function()
+    configs.server:set("client_certificate", 2)
+    assert.equal(0, configs.client:ca(chain))
+    assert.equal(0, configs.client:certificate(chain, key))
+    connect()
+    assert.is_true(p:run(asks("client")))
+    assert.equal(0, p.client:answer(PEER, p.client:question().id))
+    assert.is_true(p:run(asks("server")))
+    assert.is_false(p.server:question().is_verified)
+    reload(configs.server, function(config)
+      assert.equal(0, config:certificate(chain, key))
+      assert.equal(0, config:client_ca(chain))
+    end)
+    assert.is_false(p.server:question().is_verified)
+  end)
+
+  it("are not asked about a server whose session is resumed: those of the session have vouched for it", function()
+    assert.equal(0, configs.client:ca(chain))
+    assert.equal(0, configs.server:ask(0))
+    for i = 1, 2 do
+      connect()
+      if i == 2 then reload(configs.client) end -- its session is offered, and bound to the roots of then
+      assert.is_true(p:run(asks("client")))
+      assert.is_true(p.client:question().is_verified)
+      assert.equal(0, p.client:answer(PEER, p.client:question().id))
+      assert.is_true(p:run(both_confirmed, 2000 * MS))
+      assert.equal(i == 2, p.client:info().resumed)
+      p:settle(100 * MS)
+    end
+  end)
+end)
+
 describe("what a config asks", function()
   it("is a sum of kinds, before connections are made with it", function()
     local config = without_key(CERTIFICATE + PEER)

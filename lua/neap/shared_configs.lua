@@ -1,0 +1,58 @@
+--- Configs of outgoing raw connections: what equal options name is read once, and connections with equal options share
+-- TLS sessions. A function is equal to itself alone, so that one made for each connection brings a config with each:
+-- those that no connection uses go when there are many, and their sessions with them.
+local asking = require "neap.asking"
+local core = require "neap.core"
+
+local shared_configs = {}
+
+local MOST = 32 -- configs that are kept, beside those that connections use
+
+local kept = {} -- by what they were made of: { config =, answer =, turn = }
+local count, turn = 0, 0
+
+-- A text that is equal for equal values.
+local function spelled(value)
+  if type(value) ~= "table" then return ("%s %d:%s"):format(type(value), #tostring(value), tostring(value)) end
+  local parts = {}
+  for name, one in pairs(value) do parts[#parts + 1] = spelled(name) .. "=" .. spelled(one) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+-- Those that are used least recently go first; what is in use stays, and is looked at again with the next one.
+local function drop_unused(connections)
+  if count <= MOST then return end
+  local used, unused = {}, {}
+  for _, connection in pairs(connections) do used[connection._shared] = true end
+  for key, entry in pairs(kept) do
+    if not used[entry] and entry.turn < turn then unused[#unused + 1] = { key = key, entry = entry } end
+  end
+  table.sort(unused, function(a, b) return a.entry.turn < b.entry.turn end)
+  for i = 1, math.min(#unused, count - MOST) do
+    kept[unused[i].key] = nil
+    unused[i].entry.config:_release()
+    count = count - 1
+  end
+end
+
+--- What is made of the options `given`: { config =, answer = }, `answer` as asking.answerer gives it. `connections` has
+-- those that are open as values, each with its own as `_shared`; without one it is good until the caller waits. nil,
+-- message, code when the options cannot be used.
+function shared_configs.take(given, connections)
+  local key = spelled(given)
+  local entry = kept[key]
+  turn = turn + 1
+  if not entry then
+    local config, message, code = core.config(given, "client")
+    if not config then return nil, message, code end
+    entry = { config = config, answer = asking.answerer(asking.functions(given)) }
+    kept[key] = entry
+    count = count + 1
+  end
+  entry.turn = turn
+  drop_unused(connections)
+  return entry
+end
+
+return shared_configs
