@@ -273,7 +273,8 @@ NEAP_API int neap_config_add_client_ca_path(neap_config *config, const char *pat
  * those change, then call the second: `take` true, and what was there before is freed; false, after a failure, and it is
  * back as if nothing had been. Between the two nothing else may be done with the config, its connections and endpoints.
  * Handshakes that have chosen a certificate go on with it, connections are not touched, and tickets of another certificate
- * lead to full handshakes. 0; NEAP_ERR_STATE (one has begun), NEAP_ERR_NO_MEMORY. */
+ * lead to full handshakes. Clients whose roots are the system's call neap_config_add_system_ca as well: handshakes under way
+ * would have none. 0; NEAP_ERR_STATE (one has begun), NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_begin_reload(neap_config *config);
 NEAP_API void neap_config_end_reload(neap_config *config, bool take);
 

@@ -98,6 +98,10 @@ function cli.in_loop(fn, is_job)
     io.stdout:flush()
   end
   task.catch_signals()
+  if is_job then
+    local on_signal = task.on_signal
+    task.on_signal = function(name) on_signal(name == "HUP" and "TERM" or name) end -- it reads nothing again
+  end
   local code = is_job and 1 or 0
   local finished = false
   task.go(function()

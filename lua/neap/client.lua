@@ -77,8 +77,11 @@ local function save_sessions(self)
   if not self._known then log.warn("TLS sessions are not kept: " .. message) end
 end
 
+local made = setmetatable({}, { __mode = "k" }) -- the clients that are not closed
+
 local function config_of(self)
   if self._endpoint then return self._config end
+  made[self] = true
   local message, code
   if not self._config then
     self._config, message, code = core.config(self._options, "client")
@@ -595,11 +598,21 @@ function Client:close()
     save_sessions(self) -- also those of connections that came to nothing
     self._endpoint, self._config = nil, nil
   end
+  made[self] = nil
+end
+
+--- Reads what `ca`, `crl`, `cert`, `key` and `certs` name again, and the system's roots where they are those:
+-- handshakes from now on have the new ones, connections go on, and sessions whose server was known by others end. true;
+-- nil, message, code when something of it cannot be used, and then all of the old stays.
+function Client:reload_certs()
+  if self._config then return self._config:reload(options.with_roots(self._options)) end
+  local message, code
+  self._config, message, code = core.config(self._options, "client")
+  if not self._config then return nil, message, code end
+  return true
 end
 
 local client = { explain = Client.explain, code_of = Client.code_of, fault = fault }
-
-local made = setmetatable({}, { __mode = "k" })
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `session_file` (where TLS
@@ -637,6 +650,9 @@ end
 function client.close_all()
   for one in pairs(made) do one:close() end
 end
+
+--- The clients that are not closed, as keys.
+client.all = made
 
 local shared
 

@@ -48,15 +48,34 @@ local function has_lost_terminal()
   return had_terminal and not core.isatty(0)
 end
 
--- Has servers read their certificates again: true when there are any.
+local function tell_reload(name, ok, message)
+  local log = require "neap.log"
+  if ok then log.info(name .. ": certificates were read again")
+  else log.error(("%s: the certificates of before stay: %s"):format(name, message)) end
+end
+
+-- Has servers and clients read their certificates again: true when there are any.
 local function reload_all()
-  local server, quic = package.loaded["neap.server"], package.loaded["neap.quic"]
-  local servers, listeners = server and server.all or {}, quic and quic.servers or {}
-  if not next(servers) and not next(listeners) then return false end
-  server = require "neap.server"
-  server._reload_all(servers)
-  server._reload_all(listeners)
-  return true
+  local server, quic, client = package.loaded["neap.server"], package.loaded["neap.quic"], package.loaded["neap.client"]
+  local has_any, clients = false, 0
+  for _, all in ipairs { server and server.all or {}, quic and quic.servers or {} } do
+    for one in pairs(all) do
+      has_any = true
+      tell_reload(one.address, one:reload_certs())
+    end
+  end
+  for one in pairs(client and client.all or {}) do
+    local ok, message = one:reload_certs()
+    if not ok then tell_reload("a client", nil, message) end
+    clients = clients + (ok and 1 or 0)
+    has_any = true
+  end
+  if clients > 0 then tell_reload(("%d client%s"):format(clients, clients > 1 and "s" or ""), true) end
+  if require("neap.shared_configs").count() > 0 then
+    has_any = true
+    tell_reload("neap.quic.connect", quic.reload_certs())
+  end
+  return has_any
 end
 
 -- SIGTERM and SIGINT: servers say GOAWAY and drain; a second signal ends at once. SIGHUP: certificates are read again.

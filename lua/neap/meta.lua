@@ -56,8 +56,8 @@ function neap.all(functions) end
 
 --- Runs the loop: with fn until it returns, else until a signal or nothing is left to do. In a running loop fn is
 --- called as it stands. An error when nothing is there to run because a listen failed. SIGTERM and SIGINT: servers say
---- GOAWAY and drain. SIGHUP: servers read their certificates again, as reload_certs does; a program without servers, or one
---- whose terminal has gone, ends as with SIGTERM.
+--- GOAWAY and drain. SIGHUP: servers and clients read their certificates again, as reload_certs does; a program without
+--- any, or one whose terminal has gone, ends as with SIGTERM.
 ---@param fn? fun(...): ...
 ---@return any ... what fn returned
 function neap.run(fn, ...) end
@@ -204,8 +204,8 @@ function App:listen(options) end
 ---@field address string
 ---@field url string
 local Server = {}
---- Reads certificates, keys, roots, revocation lists and ticket keys again that the options name: handshakes from now on
---- have the new ones, connections go on. When something of it cannot be used all of the old stays.
+--- Reads what `cert`, `key`, `certs`, `ocsp_file`, `client_ca`, `crl` and `ticket_key_file` name again: handshakes from now
+--- on have the new ones, connections go on. When something of it cannot be used all of the old stays.
 ---@return true? ok
 ---@return string? message
 ---@return neap.Code? code
@@ -600,6 +600,12 @@ function Client:patch(url, request) end
 ---@return string? message
 ---@return neap.Code? code
 function Client:delete(url, request) end
+--- Reads what `ca` (without it the system's roots), `crl`, `cert`, `key` and `certs` name again: handshakes from now on have
+--- the new ones, connections go on. When something of it cannot be used all of the old stays.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Client:reload_certs() end
 --- Closes every connection; with a session_file it waits for sessions that are on their way, a second at most.
 function Client:close() end
 

@@ -145,6 +145,12 @@ function Stream:stop(code) end
 ---@return boolean
 function Stream:is_bidirectional() end
 
+--- Reads what `ca`, `crl`, `cert`, `key` and `certs` of outgoing connections name again, as Client:reload_certs does: of each
+--- set of options all or nothing.
+---@return true? ok
+---@return string? message of one of those for which something cannot be used
+---@return neap.Code? code
+function quic.reload_certs() end
 --- Closes everything: servers and outgoing connections.
 function quic.close_all() end
 

@@ -690,6 +690,10 @@ function quic.connect(address, given)
   return nil, address .. ": " .. message, code
 end
 
+--- Reads what `ca`, `crl`, `cert`, `key` and `certs` of outgoing connections name again, as Client:reload_certs does:
+-- of each set of options all or nothing. true; nil, message, code of one for which something cannot be used.
+quic.reload_certs = shared_configs.reload
+
 --- Closes everything: servers and outgoing connections.
 function quic.close_all()
   for server in pairs(quic.servers) do server:close() end

@@ -285,21 +285,12 @@ function Server:close()
   task.hold(-1)
 end
 
---- Reads what `cert`, `key`, `certs`, `ca`, `client_ca`, `crl`, `pins` and `ticket_key_file` name again: handshakes
+--- Reads what `cert`, `key`, `certs`, `ocsp_file`, `client_ca`, `crl` and `ticket_key_file` name again: handshakes
 -- from now on have the new ones, connections go on. true; nil, message, code when something of it cannot be used, and
 -- then all of the old stays. What `certificate` gave is asked for anew.
 function Server:reload_certs()
   if self.closed then return nil, "the server is closed", "closed" end
   return self._config:reload(self._given)
-end
-
---- Has every server read its certificates again, with a line in the log for each.
-function server._reload_all(all)
-  for self in pairs(all) do
-    local ok, message = self:reload_certs()
-    if ok then log.info(self.address .. ": certificates were read again")
-    else log.error(("%s: the certificates of before stay: %s"):format(self.address, message)) end
-  end
 end
 
 --- The counters of the endpoint, and how many connections there are.

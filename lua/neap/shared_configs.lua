@@ -3,12 +3,13 @@
 -- those that no connection uses go when there are many, and their sessions with them.
 local asking = require "neap.asking"
 local core = require "neap.core"
+local options = require "neap.options"
 
 local shared_configs = {}
 
 local MOST = 32 -- configs that are kept, beside those that connections use
 
-local kept = {} -- by what they were made of: { config =, answer =, turn = }
+local kept = {} -- by what they were made of: { config =, given =, answer =, turn = }
 local count, turn = 0, 0
 
 -- A text that is equal for equal values.
@@ -46,13 +47,30 @@ function shared_configs.take(given, connections)
   if not entry then
     local config, message, code = core.config(given, "client")
     if not config then return nil, message, code end
-    entry = { config = config, answer = asking.answerer(asking.functions(given)) }
+    entry = { config = config, given = given, answer = asking.answerer(asking.functions(given)) }
     kept[key] = entry
     count = count + 1
   end
   entry.turn = turn
   drop_unused(connections)
   return entry
+end
+
+--- Reads what they name again, each wholly or not at all: true; nil, message, code of one for which something cannot be
+-- used, and the others are read all the same.
+function shared_configs.reload()
+  local failure
+  for _, entry in pairs(kept) do
+    local ok, message, code = entry.config:reload(options.with_roots(entry.given))
+    if not ok then failure = { message, code } end
+  end
+  if failure then return nil, failure[1], failure[2] end
+  return true
+end
+
+--- How many are kept.
+function shared_configs.count()
+  return count
 end
 
 return shared_configs

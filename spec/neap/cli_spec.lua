@@ -285,7 +285,7 @@ describe("neap", function()
       assert.equal(1, status, words .. output)
       assert.matches("^neap: [^\n]*" .. what .. "[^\n]*\n$", output)
     end
-    for _, signal in ipairs { "INT", "TERM" } do
+    for _, signal in ipairs { "INT", "TERM", "HUP" } do
       local _, before = server:output():gsub("asked", "")
       os.execute(("cd %s && rm -f status && (env %s get -k %sslow > get.out 2>&1 & echo $! > pid; wait $!; " ..
         "echo $? > status) &"):format(folder, neap, server.url))

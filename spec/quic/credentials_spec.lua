@@ -127,6 +127,27 @@ describe("where memory ends", function()
     assert.is_true(server:memory().used <= used)
   end)
 
+  it("a reload of a client leaves it its roots", function()
+    local client = configs.client
+    assert.equal(0, configs.server:certificate(certificates.p256[1], certificates.p256[2]))
+    assert.equal(0, client:ca(certificates.ca[1]))
+    local function reload()
+      local code = client:begin_reload()
+      if code ~= 0 then return code end
+      code = client:ca_path(dir .. "/roots.pem")
+      if code == 0 then code = client:certificate(certificates.other[1], certificates.other[2]) end
+      client:end_reload(code == 0)
+      return code
+    end
+    local count = each_fails(client, reload, function() assert.is_true(is_shown("example.test")) end)
+    assert.is_true(count > 5, count)
+    assert.is_true(is_shown("example.test"))
+    assert.equal(0, client:begin_reload())
+    assert.equal(0, client:ca(certificates.stranger[1]))
+    client:end_reload(true)
+    assert.is_false(is_shown("example.test"))
+  end)
+
   it("a reload that fails shows the certificates before", function()
     local server = configs.server
     configs.client:ca(certificates.ca[1])
