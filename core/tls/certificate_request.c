@@ -25,7 +25,7 @@ void neap_tls_write_schemes(struct writer *w, uint16_t reserved)
 
 /* ---- the server's */
 
-#define FIXED_ROOM 64u /* header, context, lengths and the signature schemes */
+#define FIXED_ROOM 64u /* header, context, lengths, the signature schemes and compress_certificate */
 
 /* The bytes of the names of our roots for clients. 0: they are too many to be told, and a part of them would keep clients
  * from showing certificates of the others. */
@@ -75,6 +75,7 @@ int neap_tls_write_request(struct tls *tls, struct failure *why)
     write_u8(&w, 0); /* no context in the handshake */
     uint8_t *length = vector_open(&w, 2);
     neap_tls_write_schemes(&w, 0);
+    neap_tls_write_compression(tls->config, &w);
     write_authorities(tls->config->client_trust, &w);
     vector_close(&w, length, 2);
     tls->certificate_requested = true;
@@ -127,6 +128,7 @@ int neap_client_on_certificate_request(struct tls *tls, struct span message, str
     struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
     struct span authorities = {0};
     struct extensions ext;
+    bool takes_zlib;
 
     struct span context = read_vector(&r, 1);
     struct span block = read_vector(&r, 2);
@@ -148,6 +150,10 @@ int neap_client_on_certificate_request(struct tls *tls, struct span message, str
     if (extension_present(&ext, EXT_CERTIFICATE_AUTHORITIES) &&
         !are_authorities(ext.data[EXT_CERTIFICATE_AUTHORITIES], &authorities))
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "certificate_authorities of a wrong form");
+    rc = neap_tls_read_compression(&ext, &takes_zlib, why);
+    if (rc)
+        return rc;
+    tls->peer_decompresses = takes_zlib;
     choose_identity(tls, schemes, authorities);
     neap_schedule_add(&tls->schedule, message);
     tls->certificate_requested = true;

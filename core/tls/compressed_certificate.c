@@ -93,6 +93,7 @@ int neap_tls_on_compressed_certificate(struct tls *tls, struct span message, str
 {
     struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
     struct pool *pool = tls->config->pool;
+    size_t most = tls->is_client ? LIMIT_TLS_MESSAGE : LIMIT_CLIENT_CERTIFICATES;
 
     uint16_t algorithm = read_u16(&r);
     size_t size = read_u24(&r);
@@ -103,7 +104,7 @@ int neap_tls_on_compressed_certificate(struct tls *tls, struct span message, str
         return neap_tls_alert(why, ALERT_UNEXPECTED_MESSAGE, "CompressedCertificate that was not asked for");
     if (algorithm != COMPRESSION_ZLIB)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER, "compression that was not offered");
-    if (size == 0 || size > LIMIT_TLS_MESSAGE - MESSAGE_HEADER)
+    if (size == 0 || size > most - MESSAGE_HEADER)
         return bad_certificate(why, "compressed Certificate above the limit");
     uint8_t *body = neap_pool_alloc_unset(pool, size);
     if (!body)

@@ -1,5 +1,5 @@
 /* Certificate compression (RFC 8879) by zlib, where the build has it. All memory is the pool's, and what a peer can make it
- * cost is bounded: what comes out has the size that was declared, which is one handshake message at most. */
+ * cost is bounded: what comes out has the size that was declared, which is one handshake message of that peer's at most. */
 #ifndef NEAP_TLS_COMPRESSION_H
 #define NEAP_TLS_COMPRESSION_H
 

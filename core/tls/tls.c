@@ -25,6 +25,7 @@ static const struct step {
     {WAIT_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
     {WAIT_SECOND_CLIENT_HELLO, CLIENT_HELLO, neap_server_on_client_hello},
     {WAIT_CLIENT_CERTIFICATE, CERTIFICATE, neap_tls_on_certificate},
+    {WAIT_CLIENT_CERTIFICATE, COMPRESSED_CERTIFICATE, neap_tls_on_compressed_certificate},
     {WAIT_CLIENT_CERTIFICATE_VERIFY, CERTIFICATE_VERIFY, neap_tls_on_certificate_verify},
     {WAIT_CLIENT_FINISHED, FINISHED, neap_server_on_finished},
 };

@@ -11,6 +11,7 @@ local check_ended, must, quote = programs.check_ended, programs.must, helper.quo
 local COMPRESSED_CERTIFICATE = 25
 local DECRYPT_ERROR = 51
 local OCSP_REQUIRED = 2
+local REQUIRE = 2
 local IDENTITY, KEY, OTHER = "sensor7", ("k"):rep(32), ("o"):rep(32)
 
 local RESPONSE = [[
@@ -153,6 +154,27 @@ for _, name in ipairs({ "openssl", "gnutls" }) do
         check_ended(process, "pong")
         assert.is_true(info.said[COMPRESSED_CERTIFICATE])
         assert.is_nil(info.said[messages.CERTIFICATE])
+      end)
+    end
+
+    for _, kind in ipairs({ "client", "clientdeep" }) do
+      it("as server takes the compressed certificate of kind " .. kind .. " of our client", function()
+        if cannot_compress() then return end
+        local process, at = peer.serve({ wants_client = "required" })
+        local config = programs.client_config({ compression = true, certificate = kind })
+        local info = must(process, programs.meet_server(peer, config, at))
+        assert.is_true(info.said[COMPRESSED_CERTIFICATE])
+        assert.is_nil(info.said[messages.CERTIFICATE])
+      end)
+
+      it("as client shows a compressed certificate of kind " .. kind .. " to our server", function()
+        if cannot_compress() then return end
+        local process = peer.ask(port, { shows = kind })
+        local config = programs.server_config({ compression = true, ask = REQUIRE })
+        local info = must(process, programs.meet_client(config, listener, process))
+        check_ended(process, "pong")
+        assert.is_true(info.heard[COMPRESSED_CERTIFICATE])
+        assert.is_nil(info.heard[messages.CERTIFICATE])
       end)
     end
   end)
