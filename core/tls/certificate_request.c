@@ -109,16 +109,19 @@ static bool is_of_one(const struct identity *identity, struct span authorities)
     return authorities.size == 0;
 }
 
-/* The first of our chains that suits the server; none: it gets an empty Certificate, and says what it thinks of that. */
+/* The first of our chains that suits the server; none: it gets an empty Certificate, and says what it thinks of that. An
+ * only one suits whatever authorities are named: the server may know the intermediates that it lacks, and says what is
+ * wrong with it else. */
 static void choose_identity(struct tls *tls, struct span schemes, struct span authorities)
 {
     const struct tls_config *config = tls->config;
+    size_t count = config->identities ? config->identities->count : 0;
 
-    for (size_t i = 0; config->identities && i < config->identities->count && !tls->identity; i++) {
+    for (size_t i = 0; i < count && !tls->identity; i++) {
         struct identity *identity = config->identities->list[i];
 
         tls->scheme = neap_identity_scheme(identity, schemes);
-        if (tls->scheme && is_of_one(identity, authorities))
+        if (tls->scheme && (count == 1 || is_of_one(identity, authorities)))
             tls->identity = neap_identity_retain(identity);
     }
 }

@@ -216,14 +216,22 @@ describe("a request for a certificate", function()
   end)
 
   -- covers: rfc8446#4.4.2.3.2
-  it("is answered with the first chain of those authorities, and with none where there is none", function()
+  it("is answered with the first chain of those authorities, and with none where none of several is", function()
     local two = { certificate = { "clientunknown", "client" } }
     local p = accepted(two, { ask = REQUIRE })
     local unknown = accepted(two, { ask = REQUIRE, client_roots = certificates.stranger[1] })
     assert.are_not.equal(p.server:info().certificate, unknown.server:info().certificate)
-    p = accepted("clientunknown", { ask = REQUEST })
+    p = accepted({ certificate = { "clientunknown", "clientunknown" } }, { ask = REQUEST })
     assert.equal("", p.server:info().certificate)
     assert.equal(2, accepted("clientdeep", { ask = REQUEST }).server:info().certificates)
+  end)
+
+  it("is answered with the only chain, whose intermediates the server may have, and which it refuses else", function()
+    for _, ask in ipairs({ REQUEST, REQUIRE }) do
+      for _, name in ipairs({ "clientbare", "clientunknown" }) do
+        assert.matches("was not issued by an authority that is trusted", refused(alert(48), name, { ask = ask }))
+      end
+    end
   end)
 
   it("is refused when it is malformed", function()

@@ -71,7 +71,8 @@ openssl x509 -in p256.pem -noout -pubkey | openssl pkey -pubin -outform DER | op
 local made
 
 --- All certificates: name -> { chain, key } in PEM; ca and stranger are roots, unknown is of the latter, deep comes by
---- way of an intermediate; what begins with client is for clients (clienthuge has a leaf of 5 KiB).
+--- way of an intermediate; what begins with client is for clients (clienthuge has a leaf of 5 KiB, clientbare is
+--- clientdeep without its intermediate).
 function fixtures.certificates()
   if made then return made end
   local dir = helper.make_dir()
@@ -85,6 +86,7 @@ function fixtures.certificates()
       certificates[name] = { read(name .. ".pem"), read(name .. ".key") }
     end
     certificates.deep[1] = certificates.deep[1] .. read("middle.pem")
+    certificates.clientbare = { certificates.clientdeep[1], certificates.clientdeep[2] }
     certificates.clientdeep[1] = certificates.clientdeep[1] .. read("middle.pem")
     certificates.clientbrief[1] = certificates.clientbrief[1] .. read("brief.pem")
   end
