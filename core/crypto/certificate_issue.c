@@ -150,6 +150,9 @@ static int find_subject(struct issuing *i)
                         : write_subject_of_request(i, &w);
 
     i->subject = span_of(i->subject_room, writer_size(&w));
+    /* It is nobody's: clients look at no common name (RFC 9525 §2). */
+    if (!error && plan->name_count == 0 && (plan->uses & NEAP_USE_SERVER))
+        return refuse(i, NEAP_ERR_ARGUMENT, "no client takes a server's certificate without names");
     return error;
 }
 

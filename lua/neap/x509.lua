@@ -101,8 +101,8 @@ function x509._issue(with, given)
 end
 
 --- A certificate: for the `request` (verified; its key, and its subject unless `subject` says another, never its
--- names) or for a `key` with a `subject`. `names`, `days` (365, but not beyond the authority's), `uses` ({ "client" }),
--- `ca_cert` and `ca_key` of who signs.
+-- names) or for a `key` with a `subject`. `names` (of a server one at least), `days` (365, but not beyond the
+-- authority's), `uses` ({ "client" }), `ca_cert` and `ca_key` of who signs.
 function x509.issue(given)
   return x509._issue(config(), given)
 end

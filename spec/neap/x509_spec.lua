@@ -315,7 +315,8 @@ describe("neap.x509", function()
       for uses, results in pairs {
         [{ "client" }] = { 0, 2 }, [{ "server" }] = { 2, 0 }, [{ "client", "server" }] = { 0, 0 },
       } do
-        local certificate = assert(x509.issue { request = request, ca_cert = ca, ca_key = ca_key, uses = uses })
+        local certificate = assert(x509.issue { request = request, ca_cert = ca, ca_key = ca_key, uses = uses,
+          names = { "pump7.example" } })
         assert.same(results, { verify(certificate, "sslclient"), verify(certificate, "sslserver") })
       end
     end)
@@ -398,6 +399,18 @@ describe("neap.x509", function()
       refused("fit", { ca_cert = ca, ca_key = key })
       refused("authority", { ca_cert = "nonsense", ca_key = ca_key })
       refused("private key", { ca_cert = ca, ca_key = "nonsense" })
+    end)
+
+    it("are refused for servers that have no name, as no client believes those", function()
+      local asks = assert(x509.request { key = x509.key(), subject = "pump7.example", names = { "pump7.example" } })
+      for _, uses in ipairs { { "server" }, { "client", "server" } } do
+        for _, given in ipairs { { request = asks }, { key = x509.key(), subject = "pump7.example", names = {} } } do
+          given.uses, given.ca_cert, given.ca_key = uses, ca, ca_key
+          local leaf, message, code = x509.issue(given)
+          assert.same({ nil, "argument" }, { leaf, code })
+          assert.matches("no client takes a server's certificate without names", message, 1, true)
+        end
+      end
     end)
 
     it("are refused where the request is not good", function()
