@@ -1,5 +1,6 @@
 --- A device of examples/enroll.lua: it makes its key, has it certified once, and posts readings; when it comes again,
--- the first reading leaves with the first packets.
+-- the first reading leaves with the first packets. The key is kept before anybody sees the token: whatever breaks off
+-- then, the next start asks with the same key again, for which the token is still good.
 --    neap run examples/device.lua URL CA FOLDER TOKEN
 -- CA: the server's ca.pem; FOLDER keeps key, certificate and sessions.
 local neap = require "neap"
@@ -8,14 +9,19 @@ local write_file = require("neap.core").write_file
 local url, ca, folder, token = (arg or {})[1], (arg or {})[2], (arg or {})[3], (arg or {})[4]
 local cert_file, key_file = tostring(folder) .. "/cert.pem", tostring(folder) .. "/key.pem"
 
-local function exists(path)
+local function read(path)
   local file = io.open(path)
+  local text = file and file:read("*a")
   if file then file:close() end
-  return file ~= nil
+  return text
 end
 
 local function enrol()
-  local key = assert(neap.x509.key())
+  local key = read(key_file)
+  if not key then
+    key = assert(neap.x509.key())
+    assert(write_file(key_file, key)) -- for nobody else to read
+  end
   local request = assert(neap.x509.request { key = key, subject = "a device" })
   local client = neap.client { ca = ca, timeout = 10 }
   local response = assert(client:post(url .. "enroll", { body = request,
@@ -23,8 +29,7 @@ local function enrol()
   local answer = response:body()
   client:close()
   if response.status ~= 200 then error("not enrolled: " .. tostring(answer), 0) end
-  assert(write_file(key_file, key))
-  assert(write_file(cert_file, answer, 420)) -- the last: with it the device is enrolled
+  assert(write_file(cert_file, answer, 420)) -- with it the device is enrolled
   print("enrolled")
 end
 
@@ -42,7 +47,7 @@ end
 
 if folder then
   neap.run(function()
-    if not exists(cert_file) then enrol() end
+    if not read(cert_file) then enrol() end
     post()
   end)
 else

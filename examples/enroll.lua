@@ -1,8 +1,10 @@
 --- A small authority over HTTP/3, and the server that its devices report to.
 --    neap run examples/enroll.lua FOLDER
 -- ca.pem and ca.key are made there; its file tokens has a line "TOKEN NAME" for each device that may come.
--- POST /enroll takes a certification request with "authorization: Bearer TOKEN" and answers a certificate for NAME; the
--- token is used then. POST /readings takes a number of whoever shows such a certificate; GET /readings lists the last.
+-- POST /enroll takes a certification request with "authorization: Bearer TOKEN" and answers a certificate for NAME. The
+-- line is "TOKEN PIN NAME" then: the token is good for that key alone, whose device may ask again, as it does when the
+-- answer was lost, for as long as the line is there. POST /readings takes a number of whoever shows such a certificate;
+-- GET /readings lists the last.
 -- The device: examples/device.lua
 local neap = require "neap"
 local write_file = require("neap.core").write_file
@@ -28,15 +30,21 @@ local function authority()
   return ca, ca_key
 end
 
--- Whom a token is for; it is gone from the file then, before anything is issued.
-local function use_token(token)
-  local name, left = nil, {}
+-- Whom a token is for, with the key of this pin, and the text of the file once it is used.
+local function find_token(token, pin)
+  local name, lines = nil, {}
   for line in (read("tokens") or ""):gmatch("[^\n]+") do
     local one, whose = line:match("^(%S+) (.+)$")
-    if one == token then name = whose else left[#left + 1] = line .. "\n" end
+    if one and one == token then
+      local used, who = whose:match("^(sha256//%S+) (.+)$")
+      if not used or used == pin then
+        name = who or whose
+        line = one .. " " .. pin .. " " .. name
+      end
+    end
+    lines[#lines + 1] = line .. "\n"
   end
-  if name then assert(write_file(folder .. "/tokens", table.concat(left))) end
-  return name
+  return name, table.concat(lines)
 end
 
 local ca, ca_key = authority()
@@ -47,10 +55,11 @@ app:post("/enroll", function(req)
   local request = req:body(8192)
   local asked, message = x509.read_request(request or "")
   if not asked then return 400, message .. "\n" end
-  local name = use_token((req.headers["authorization"] or ""):match("^Bearer (%S+)$"))
+  local name, tokens = find_token((req.headers["authorization"] or ""):match("^Bearer (%S+)$"), asked.pin)
   if not name then return 403, "no such token\n" end
-  -- The name is the token's, whatever the request says.
+  -- The name is the token's, whatever the request says. The token is used when there is a certificate.
   local cert = assert(x509.issue { request = request, subject = name, days = 90, ca_cert = ca, ca_key = ca_key })
+  assert(write_file(folder .. "/tokens", tokens))
   neap.log.info("enrolled " .. name .. ", key " .. asked.pin)
   return cert
 end)
