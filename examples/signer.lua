@@ -29,6 +29,7 @@ local function serve_one(client, config, key)
 end
 
 local function keep()
+  local listener = assert(neap.unix.listen(path)) -- first: nothing changes where another one listens
   local cert, key
   if key_file then
     key = assert(io.open(key_file)):read("*a")
@@ -37,7 +38,6 @@ local function keep()
     assert(core.write_file(cert_file, cert))
   end
   local config = assert(core.config {})
-  local listener = assert(neap.unix.listen(path))
   print("signing at " .. path)
   while true do
     local client, why, code = listener:accept()

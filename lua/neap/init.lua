@@ -54,10 +54,12 @@ local function tell_reload(name, ok, message)
   else log.error(("%s: the certificates of before stay: %s"):format(name, message)) end
 end
 
--- Has servers and clients read their certificates again: true when there are any.
+-- Has servers and clients read their certificates again: true when there are any, or listeners of Unix sockets, which
+-- have none.
 local function reload_all()
   local server, quic, client = package.loaded["neap.server"], package.loaded["neap.quic"], package.loaded["neap.client"]
-  local has_any, clients = false, 0
+  local unix = package.loaded["neap.unix"]
+  local has_any, clients = unix ~= nil and next(unix.listeners) ~= nil, 0
   for _, all in ipairs { server and server.all or {}, quic and quic.servers or {} } do
     for one in pairs(all) do
       has_any = true

@@ -5,6 +5,8 @@ local task = require "neap.task"
 
 local unix = {}
 
+unix.listeners = setmetatable({}, { __mode = "k" }) -- that are open, for the signals of neap.run
+
 local LINE_MOST = 1024 * 1024 -- bytes of a line, or of one read by count
 
 -- What may be over soon, by its number in Linux: no memory, no descriptor (of the system, of the process), a client
@@ -175,6 +177,7 @@ function unix.listen(path, mode)
   if not socket then return nil, message, code, number end
   local self = new(Listener, socket)
   self.path = path
+  unix.listeners[self] = true
   task.hold(1)
   return self
 end
@@ -209,6 +212,7 @@ end
 function Listener:close()
   if self._closed then return end
   os.remove(self.path)
+  unix.listeners[self] = nil
   Socket.close(self)
   task.hold(-1)
 end
