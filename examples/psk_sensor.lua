@@ -12,15 +12,18 @@ local function unhex(digits)
   return (digits:gsub("%x%x", function(d) return string.char(tonumber(d, 16)) end))
 end
 
--- The key of an identity (nil: of the first line), and the identity.
+-- The key of an identity (nil: of the first line), and the identity; of a key there are 16 to 64 bytes.
 local function find_key(path, identity)
   for line in io.lines(path) do
     local name, digits = line:match("^(.+):(%x+)$")
-    if name and (not identity or name == identity) then return unhex(digits), name end
+    local is_key = name and #name <= 128 and #digits % 2 == 0 and #digits >= 32 and #digits <= 128
+    if is_key and (not identity or name == identity) then return unhex(digits), name end
   end
 end
 
 local function serve()
+  if not where then error("which file has the keys?", 0) end
+  assert(io.open(where)):close()
   local app = neap.app()
   local last = {} -- identity → reading
   app:post("/readings", function(req)
@@ -35,7 +38,9 @@ local function serve()
 end
 
 local function post()
+  if not key_file then error("which file has the key?", 0) end
   local key, identity = find_key(key_file)
+  if not key then error('there is no line "IDENTITY:KEY IN HEX" in ' .. key_file, 0) end
   local client = neap.client { psk = { identity = identity, key = key }, timeout = 10 }
   for i = 1, 3 do
     local response, why = client:post(where .. "readings", { body = ("%.1f"):format(20 + i / 2) })

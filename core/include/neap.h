@@ -210,10 +210,10 @@ NEAP_API int neap_config_set_groups(neap_config *config, const char *const *name
  * name that a client asks for picks the one that has it, else one with a wildcard over it, else the first; who asks for no
  * name gets the one with the address that it talks to. Of several for one name ECDSA and Ed25519 come before RSA, which
  * those get who know nothing else. A client shows a server that asks the first that it can sign with as the server wishes and
- * that an authority which it names has issued, if it names any, else none. 0; NEAP_ERR_CERTIFICATE (one of the two cannot be read, or
- * they do not belong together), NEAP_ERR_UNSUPPORTED (an encrypted key, a kind or size of key that this build does not
- * sign with), NEAP_ERR_LIMIT (one more), NEAP_ERR_NO_MEMORY. Where nobody has set handshake_rate, it becomes what is
- * usual for the dearest of the keys. */
+ * that an authority which it names has issued, if it names any, else none; an only one whoever has issued it. 0;
+ * NEAP_ERR_CERTIFICATE (one of the two cannot be read, or they do not belong together), NEAP_ERR_UNSUPPORTED (an encrypted
+ * key, a kind or size of key that this build does not sign with), NEAP_ERR_LIMIT (one more), NEAP_ERR_NO_MEMORY. Where
+ * nobody has set handshake_rate, it becomes what is usual for the dearest of the keys. */
 NEAP_API int neap_config_add_certificate(neap_config *config, const void *chain, size_t chain_size,
                                          const void *key, size_t key_size, const char **why);
 /** The same from two files of 16 MiB at most: NEAP_ERR_SYSTEM as well, when one cannot be read, and NEAP_ERR_ARGUMENT
@@ -352,9 +352,10 @@ NEAP_API int neap_config_add_certificate_without_key(neap_config *config, const 
  * `key` of 16..64 bytes, as random as a key is and shared by two alone. `hash`: 256 or 384, the SHA-2 that it was made for.
  * A server takes whoever has one of its 4096 keys, each with a key exchange of its own, and needs no certificate then; a
  * client offers the first, behind a session to be resumed, and needs no roots: a server that does not take it is refused
- * unless roots or pins were added that vouch for its certificate, also without verify_peer. Sessions of such a handshake
- * are good while the key is. A key of the same identity takes the place of the one before. At any time. 0,
- * NEAP_ERR_ARGUMENT, NEAP_ERR_LIMIT, NEAP_ERR_NO_MEMORY. */
+ * unless roots or pins were added that vouch for its certificate, also without verify_peer. One that takes it shows no
+ * certificate: pins, ocsp_required and NEAP_ASK_PEER say nothing of it. Sessions of such a handshake are good while the key
+ * is. A key of the same identity takes the place of the one before. At any time. 0, NEAP_ERR_ARGUMENT, NEAP_ERR_LIMIT,
+ * NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_config_add_psk(neap_config *config, const void *identity, size_t identity_size,
                                  const void *key, size_t key_size, unsigned hash);
 
@@ -400,7 +401,8 @@ enum neap_certificate_use {
 typedef struct neap_certificate_plan {
     const char *common_name;  /* of the subject; NULL: none. Both NULL: those of the request */
     const char *organization; /* 1..64 bytes of UTF-8 without control characters, as the common name */
-    const char *const *names; /* 0..32 DNS names and IP addresses of 1..253 bytes: the subjectAltName */
+    /* 0..32 DNS names and IP addresses of 1..253 bytes, of a server one at least: the subjectAltName */
+    const char *const *names;
     size_t name_count;
     const void *request; /* PEM or DER: whose key and subject it is for; else `key` is given */
     size_t request_size;

@@ -590,8 +590,21 @@ int neap_lua_config_reload(lua_State *L)
     return 1;
 }
 
-/* The identity and the key, or { key =, hash = }, on top of the stack. */
-static int add_psk(lua_State *L, struct config_core *core)
+/* Fields of the table on top are `key`, `hash` and `other` (NULL: no more). */
+static void check_psk_fields(lua_State *L, const char *other)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        const char *field = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+        bool is_known = strcmp(field, "key") == 0 || strcmp(field, "hash") == 0;
+        if (!is_known && (other == NULL || strcmp(field, other) != 0))
+            luaL_error(L, "option 'psk': unknown field '%s'", field);
+        lua_pop(L, 1);
+    }
+}
+
+/* The identity and the key, or { key =, hash =, [other] = }, on top of the stack. */
+static int add_psk(lua_State *L, struct config_core *core, const char *other)
 {
     size_t identity_size, size;
     unsigned hash = 256;
@@ -599,6 +612,7 @@ static int add_psk(lua_State *L, struct config_core *core)
     if (lua_type(L, -2) != LUA_TSTRING)
         luaL_error(L, "option 'psk': an identity is a string");
     if (lua_istable(L, -1)) {
+        check_psk_fields(L, other);
         lua_getfield(L, -1, "hash");
         hash = neap_lua_check_psk_hash(L, lua_gettop(L));
         lua_getfield(L, -2, "key");
@@ -614,33 +628,42 @@ static int add_psk(lua_State *L, struct config_core *core)
     return result == NEAP_OK ? 0 : neap_lua_error(L, result);
 }
 
-/* { identity =, key =[, hash =] }, or { [identity] = key, … }; a function is asked. */
-static int set_psks(lua_State *L, struct config_core *core)
+/* Those of the table on top, { identity =, key =[, hash =] } or { [identity] = key, … }: how many, and what failed. */
+static int add_psks(lua_State *L, struct config_core *core, int *count)
 {
-    int failed = 0;
+    int failed = 0, table = lua_gettop(L);
 
-    lua_getfield(L, 1, "psk");
-    if (!lua_isnil(L, -1) && !lua_isfunction(L, -1) && !lua_istable(L, -1))
-        luaL_error(L, "option 'psk' must be { identity =, key = }, { [identity] = key } or a function");
-    if (!lua_istable(L, -1)) {
-        lua_pop(L, 1);
-        return 0;
-    }
-    int table = lua_gettop(L);
     lua_getfield(L, table, "identity");
     if (!lua_isnil(L, -1)) {
         lua_pushvalue(L, table);
-        failed = add_psk(L, core);
-    } else {
-        while (failed == 0 && lua_next(L, table) != 0) {
-            failed = add_psk(L, core);
-            if (failed == 0)
-                lua_pop(L, 1);
-        }
+        *count = 1;
+        return add_psk(L, core, "identity");
     }
-    if (failed == 0)
-        lua_settop(L, table - 1);
+    while (failed == 0 && lua_next(L, table) != 0) {
+        failed = add_psk(L, core, NULL);
+        *count += 1;
+        if (failed == 0)
+            lua_pop(L, 1);
+    }
     return failed;
+}
+
+/* A table, or a server's function, which is asked. */
+static int set_psks(lua_State *L, struct config_core *core, enum config_role role)
+{
+    int count = 0, top = lua_gettop(L);
+
+    lua_getfield(L, 1, "psk");
+    bool is_given = !lua_isnil(L, -1);
+    if (is_given && !lua_isfunction(L, -1) && !lua_istable(L, -1))
+        luaL_error(L, "option 'psk' must be { identity =, key = }, { [identity] = key } or a function");
+    int failed = lua_istable(L, -1) ? add_psks(L, core, &count) : 0;
+    if (failed != 0)
+        return failed;
+    if (is_given && role == ROLE_CLIENT && count != 1)
+        luaL_error(L, "option 'psk' of a client is one identity and its key: { identity =, key = }");
+    lua_settop(L, top);
+    return 0;
 }
 
 int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role)
@@ -653,7 +676,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_ro
     if (failed == 0)
         failed = set_credentials(L, core);
     if (failed == 0)
-        failed = set_psks(L, core);
+        failed = set_psks(L, core, role);
     if (failed == 0)
         failed = set_strikes(L, core, role);
     if (failed == 0)

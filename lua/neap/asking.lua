@@ -28,6 +28,14 @@ local function material(text)
 end
 
 local CERTIFICATE_FIELDS = { cert = true, key = true, ocsp_file = true }
+local PSK_FIELDS = { key = true, hash = true }
+
+-- nil, or what is wrong with the table that the function `option` gave.
+local function unknown_field(option, found, known)
+  for field in pairs(found) do
+    if not known[field] then return ("'%s' gave an unknown field '%s'"):format(option, tostring(field)) end
+  end
+end
 
 local function answer_certificate(conn, question, fn)
   local found, why = fn(question.server_name, question)
@@ -38,11 +46,8 @@ local function answer_certificate(conn, question, fn)
   if type(found) ~= "table" or type(found.cert) ~= "string" then
     return nil, "'certificate' gave no { cert =, key = }"
   end
-  for field in pairs(found) do
-    if not CERTIFICATE_FIELDS[field] then
-      return nil, ("'certificate' gave an unknown field '%s'"):format(tostring(field))
-    end
-  end
+  why = unknown_field("certificate", found, CERTIFICATE_FIELDS)
+  if why then return nil, why end
   local path = found.ocsp_file
   if path ~= nil and type(path) ~= "string" then return nil, "of 'certificate': 'ocsp_file' must be a path" end
   local cert, key, response
@@ -55,8 +60,25 @@ local function answer_certificate(conn, question, fn)
   return true
 end
 
--- The option of each kind, what becomes of what its function returns (true, or nil, message, code), and the alert of a
--- no.
+-- A key and its hash, { key =, hash = }, or nil and why there is none: what the client is told of that is the same for
+-- every identity.
+local function answer_psk(conn, question, fn)
+  local found, more = fn(question.bytes, question)
+  local key, hash = found, more
+  if type(found) == "table" then
+    local wrong = unknown_field("psk", found, PSK_FIELDS)
+    if wrong then return nil, wrong end
+    key, hash = found.key, found.hash
+  end
+  if found ~= nil and type(key) ~= "string" then return nil, "'psk' gave a key that is no string" end
+  local ok, message, code = conn:answer_psk(question.id, key, key and hash)
+  -- With "crypto" the client has another key, or none: its own affair.
+  if not ok and code ~= "crypto" then return nil, "the key of 'psk': " .. message, code end
+  return true, found == nil and more or nil
+end
+
+-- The option of each kind, what becomes of what its function returns (true and what the log is to be told, if anything;
+-- or nil, message, code), and the alert of a no.
 local kinds = {
   signature = {
     option = "sign",
@@ -70,17 +92,7 @@ local kinds = {
     end,
   },
   certificate = { option = "certificate", alert = UNRECOGNIZED_NAME, answer = answer_certificate },
-  psk = {
-    option = "psk",
-    answer = function(conn, question, fn)
-      local key, hash = fn(question.bytes, question)
-      if key ~= nil and type(key) ~= "string" then return nil, "'psk' gave a key that is no string" end
-      local ok, message, code = conn:answer_psk(question.id, key, key and hash)
-      if code == "crypto" then return true end -- the client has another key, or none: its own affair
-      if not ok then return nil, "the key of 'psk': " .. message, code end
-      return true
-    end,
-  },
+  psk = { option = "psk", answer = answer_psk },
   peer = {
     option = "verify_server",
     alert = ACCESS_DENIED,
@@ -288,11 +300,14 @@ function look_into(self, conn, turn)
   local question, row = turn.question, kinds[turn.kind]
   local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[turn.kind])
   has_ended(self, conn, turn)
-  if ok and result then return end
+  local where = ("handshake with %s: "):format(turn.peer)
+  if ok and result then
+    if why then self.complain(where .. tostring(why)) end
+    return
+  end
   -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
   -- there may be nobody any more whom to refuse.
   if not conn:refuse_question(question.id, ok and row.alert or INTERNAL_ERROR) and code ~= "crypto" then return end
-  local where = ("handshake with %s: "):format(conn:peer() or "a peer")
   if not conn:is_server() then
     reasons[conn] = ok and tostring(why) or ("'%s' failed: %s"):format(row.option, tostring(result):match("^[^\n]*"))
   end

@@ -56,8 +56,8 @@ function neap.all(functions) end
 
 --- Runs the loop: with fn until it returns, else until a signal or nothing is left to do. In a running loop fn is
 --- called as it stands. An error when nothing is there to run because a listen failed. SIGTERM and SIGINT: servers say
---- GOAWAY and drain. SIGHUP: servers and clients read their certificates again, as reload_certs does; a program without
---- any, or one whose terminal has gone, ends as with SIGTERM.
+--- GOAWAY and drain. SIGHUP: servers and clients read their certificates again, as reload_certs does; a program that has
+--- none of these and no listener of neap.unix, or one whose terminal has gone, ends as with SIGTERM.
 ---@param fn? fun(...): ...
 ---@return any ... what fn returned
 function neap.run(fn, ...) end
@@ -107,7 +107,7 @@ function neap.static(folder, options) end
 ---@field cert? string PEM, DER or a path
 ---@field key? string PEM, DER or a path
 ---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
----@field psk? neap.Psk|table<string, string|neap.PskKey>|fun(identity: string, question: neap.Question): string?, string?
+---@field psk? neap.Psk|table<string, string|neap.PskKey>|fun(identity: string, question: neap.Question): (string|neap.PskKey)?, string? a client's one; a server's keys by identity, or a function: the key and its hash, or nil and why there is none. Not beside `pins`, `ocsp_required`, `verify_server`
 ---@field verify_client? fun(certificate: neap.Certificate, question: neap.Question, conn: neap.Conn): boolean?, string? whether a client is let in
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
 ---@field ocsp_file? string path of an OCSP response (DER) to show with `cert`

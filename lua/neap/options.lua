@@ -11,7 +11,8 @@ options.MATERIAL = {
   { "certs", "more of both, chosen by the name or the authority that the peer asks for: a list of { cert =, key = }" },
   { "ocsp_file", "path of an OCSP response in DER that is shown with `cert`; in `certs` with theirs" },
   { "sign", "signs for certificates without key: function(bytes, scheme, name, question)" },
-  { "psk", "external pre-shared keys: { identity =, key = }, { [identity] = key }, or a server's function(identity)" },
+  { "psk", "external pre-shared keys: a client's { identity =, key = }; a server's { [identity] = key }, or "
+    .. "function(identity)" },
   { "verify_client", "decides about a client, behind `client_ca` or without: function(certificate, question, conn)" },
   { "verify_server", "decides about a server, beside roots and pins or without: function(der, question)" },
   { "certificate", "a function(name): { cert =, key =, ocsp_file = } of a name, or nil for those above; it may wait" },
@@ -64,6 +65,16 @@ local function check_roots(config, level)
   end
 end
 
+-- What is asked of every server's certificate. One that takes the key shows none; `ca` is for those that do not.
+local function check_psk(config, level)
+  for _, name in ipairs { "pins", "ocsp_required", "verify_server" } do
+    if config.psk and config[name] then
+      local text = "option '%s' cannot hold beside `psk`: a server that takes the key shows no certificate"
+      error(text:format(name), level + 1)
+    end
+  end
+end
+
 -- Early data is read by tickets, and noted where it was read. Who turns it off says so with early_data = false.
 local function check_early_data(config, level)
   for _, name in ipairs { "strike_file", "strike_entries" } do
@@ -87,7 +98,9 @@ function options.of_role(role, config, level)
     end
   end
   check_early_data(config, level + 1)
-  if role == "client" then check_roots(config, level + 1) end
+  if role ~= "client" then return end
+  check_psk(config, level + 1)
+  check_roots(config, level + 1)
 end
 
 --- What config:reload takes of a client: `config`, with the system's roots where it has no others, so that handshakes

@@ -30,7 +30,7 @@ describe("examples/enroll.lua and examples/device.lua", function()
     assert.equal(0, server:stop())
   end)
 
-  it("go on where a crash left them: the key is kept before the token is used, and the token is the key's then", function()
+  it("go on where a crash left them: the key is kept first, and the token is that key's when it is used", function()
     helper.write_file(folder .. "/tokens", "s3cret attic\n")
     local server = support.start("run examples/enroll.lua " .. folder, "NEAP_LISTEN=127.0.0.1:0")
     helper.run("mkdir -p " .. folder .. "/one " .. folder .. "/two")

@@ -82,7 +82,7 @@ describe("an option that is not what it must be", function()
     for _, given in ipairs {
       { crl = "x", pins = ("0"):rep(64) }, { crl = "x", verify_peer = false, ca = true },
       { ocsp_required = true, verify_peer = false },
-      { ocsp_required = true, psk = { identity = "a", key = ("k"):rep(16) } },
+      { crl = "x", psk = { identity = "a", key = ("k"):rep(16) } },
     } do
       local ok, err = pcall(function() neap.client(given) end)
       assert.is_false(ok)

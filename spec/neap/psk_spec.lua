@@ -92,6 +92,31 @@ describe("option psk", function()
     end
   end)
 
+  it("may be a function that gives { key =, hash = }, and nothing else in it", function()
+    local found = { ["sensor 1"] = { key = KEY }, ["sensor 2"] = { key = OTHER, hash = "sha384" },
+      ["sensor 3"] = { key = KEY, hsah = "sha384" }, ["sensor 4"] = { hash = "sha384" } }
+    local log = web.logged(function()
+      with_keys(function(identity) return found[identity] end, function(url)
+        assert.equal("sensor 1 false", (get(url, { psk = { identity = "sensor 1", key = KEY } })))
+        assert.equal("sensor 2 false", (get(url, { psk = { identity = "sensor 2", key = OTHER, hash = "sha384" } })))
+        assert.matches("internal_error", select(2, get(url, { psk = { identity = "sensor 3", key = KEY } })))
+        neap.sleep(1.1) -- a line a second
+        assert.matches("internal_error", select(2, get(url, { psk = { identity = "sensor 4", key = KEY } })))
+      end)
+    end)
+    assert.matches("'psk' gave an unknown field 'hsah'", log)
+    assert.matches("'psk' gave a key that is no string", log)
+  end)
+
+  it("tells the log why a function has no key, and the client what any unknown one is told", function()
+    local log = web.logged(function()
+      with_keys(function() return nil, "locked out" end, function(url)
+        assert.matches("decrypt_error", select(2, get(url, { psk = { identity = "sensor 1", key = KEY } })))
+      end)
+    end)
+    assert.matches("handshake with 127.0.0.1:%d+: locked out", log)
+  end)
+
   it("is remembered by sessions, which are good while the key is", function()
     local keys = { ["sensor 1"] = KEY }
     with_keys(function(identity) return keys[identity] end, function(url)
@@ -151,6 +176,37 @@ describe("option psk", function()
     refused({ a = { key = KEY, hash = "md5" } }, "invalid option 'md5'")
   end)
 
+  it("of a client is one identity and its key", function()
+    for _, psk in ipairs { {}, { a = KEY, b = OTHER }, function() return KEY end } do
+      local _, err = pcall(function() neap.client { psk = psk } end)
+      assert.matches("psk_spec.lua:%d+: option 'psk' of a client is one identity and its key: { identity =, key = }",
+        err)
+      assert.error_matches(function() assert(neap.quic.connect("127.0.0.1:1", { alpn = "x", psk = psk })) end,
+        "option 'psk' of a client is one identity and its key")
+    end
+    for psk, field in pairs { [{ identity = "a", key = KEY, b = OTHER }] = "b",
+      [{ a = { key = KEY, identity = "b" } }] = "identity" } do
+      assert.error_matches(function() neap.client { psk = psk } end, "option 'psk': unknown field '" .. field .. "'")
+    end
+    with_keys({ a = KEY }, function(url)
+      assert.equal("a false", (get(url, { psk = { a = KEY } })))
+    end)
+  end)
+
+  it("is refused beside what is asked of every certificate, as a server that takes the key shows none", function()
+    local asked = { pins = ("0"):rep(64), ocsp_required = true, verify_server = function() return true end }
+    for name, value in pairs(asked) do
+      local given = { psk = { identity = "a", key = KEY }, ca = true, alpn = "x", [name] = value }
+      for _, connect in ipairs { function() neap.client(given) end,
+        function() assert(neap.quic.connect("127.0.0.1:1", given)) end } do
+        local ok, err = pcall(connect)
+        assert.is_false(ok)
+        assert.matches("psk_spec.lua:%d+: option '" .. name .. "' cannot hold beside `psk`", err)
+      end
+    end
+    neap.client { psk = { identity = "a", key = KEY }, ca = true, ocsp_required = false }:close()
+  end)
+
   it("is told to `neap get`", function()
     local folder = helper.make_dir()
     local file = assert(io.open(folder .. "/app.lua", "w"))
@@ -164,6 +220,15 @@ describe("option psk", function()
     local function run(words) return helper.run(("%s get -s %s %s"):format(support.neap, words, server.url)) end
     local output, status = run("--psk sensor:1:" .. helper.hex(KEY))
     assert.same({ "sensor:1", 0 }, { output, status })
+    assert.matches('pre%-shared key of "sensor:1"', (run("-v --psk sensor:1:" .. helper.hex(KEY))))
+    output, status = run("--pin sha256//" .. ("A"):rep(43) .. "= --psk sensor:1:" .. helper.hex(KEY))
+    assert.equal(2, status)
+    assert.matches("%-%-pin and %-%-psk do not go together", output)
+    for _, words in ipairs { "-k", "--psk sensor:1:" .. helper.hex(KEY) } do
+      output, status = run("--crl /dev/null " .. words)
+      assert.equal(2, status)
+      assert.matches("%-%-crl checks nothing with %-k, or with %-%-psk and no %-%-ca", output)
+    end
     output, status = run("--psk sensor:1:" .. helper.hex(OTHER))
     assert.is_true(status ~= 0)
     assert.matches("decrypt_error", output)

@@ -27,7 +27,8 @@ connection for each server, into files of the folder that -o names.
   --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
                    times, then one of them. With -k the pin alone says who the server is
   --psk ID:KEY     an external pre-shared key that the server has as well: its identity, a colon, 32 to 128 hex digits;
-                   @FILE: the first line of FILE, which others cannot read off the list of processes
+                   @FILE: the first line of FILE, which others cannot read off the list of processes. A server that
+                   does not take it is refused, unless --ca vouches for its certificate
   --sessions FILE  resume TLS sessions that are kept in FILE, and keep the new ones there
   --early          with --sessions: send with the first packets (0-RTT), which others could repeat; not for -X, -d
   --timeout S      seconds that a fetch may take in all (no bound)
@@ -97,13 +98,19 @@ local function early_text(response)
   return how == "accepted" and "not used" or EARLY[how]
 end
 
+-- By which key the two know each other; nothing where it is by certificates.
+local function psk_text(conn)
+  local identity = conn:psk_identity()
+  return identity and (', pre-shared key of "%s"'):format((identity:gsub("[^ -~]", "?"))) or ""
+end
+
 local function tell(response, address, found)
   local conn = response.conn
   local stats = conn:stats()
   local err = io.stderr
   err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", ", tostring(conn:group()),
-    ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", ", rtt ",
-    ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
+    ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", psk_text(conn),
+    ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
     found.early and ", 0-RTT " .. early_text(response) or "", "\n")
   local shown = certificate.of_peer(conn) -- not in a resumed session
   if shown then
@@ -275,6 +282,12 @@ function get.main(cli, args)
   if not request then return cli.fail(2, message) end
   local pins, wrong = read_pins(found.pins)
   if wrong then return cli.usage("get", "a pin is sha256//BASE64, not ", wrong) end
+  if pins and found.psk then
+    return cli.usage("get", "--pin and --psk do not go together: a server that takes the key shows no certificate")
+  end
+  if found.crl and (found.insecure or found.psk and not found.ca) then
+    return cli.usage("get", "--crl checks nothing with -k, or with --psk and no --ca")
+  end
   local psk = found.psk and read_psk(found.psk)
   if found.psk and not psk then return cli.usage("get", "--psk is IDENTITY:KEY, the key in hex digits, or @FILE") end
   -- Pins alone would say enough to the library; here they come on top, unless -k says that they are to be all.
