@@ -199,6 +199,12 @@ static void write_connection_ids(neap_conn *c, struct draft *d)
     }
 }
 
+static void write_stream_control(neap_conn *c, struct draft *d)
+{
+    while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, next_record(d)))
+        keep_record(d);
+}
+
 static void write_application(neap_conn *c, struct draft *d, const struct allowance *allowed)
 {
     if (neap_validation_owes(&d->path->address))
@@ -216,12 +222,13 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
         keep_record(d);
     if (c->awaits_again)
         return;
-    while (has_record_room(d) && neap_streams_write_control(&c->streams, &d->w, next_record(d)))
-        keep_record(d);
+    write_stream_control(c, d);
     /* A frame of a stream that has enough fills the packet: then there is nobody to ask. */
     while (has_record_room(d) && writer_left(&d->w) > 0 &&
            neap_streams_write_data(&c->streams, &d->w, next_record(d)))
         keep_record(d);
+    /* Streams that ended by these let the peer open others: it hears of both at once. */
+    write_stream_control(c, d);
 }
 
 static void write_ping(struct draft *d)

@@ -316,6 +316,11 @@ void neap_stream_send_on_reset_acked(struct stream_send *s)
         s->state = SEND_RESET_RECVD;
 }
 
+bool neap_stream_send_is_said(const struct stream_send *s)
+{
+    return s->state != SEND_READY && s->state != SEND_SEND;
+}
+
 bool neap_stream_send_is_over(const struct stream_send *s)
 {
     return s->state == SEND_DATA_RECVD || s->state == SEND_RESET_RECVD;

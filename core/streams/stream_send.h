@@ -82,6 +82,8 @@ void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t
 bool neap_stream_send_reset(struct stream_send *s, struct pool *pool, uint64_t code);
 /** RESET_STREAM was acknowledged. */
 void neap_stream_send_on_reset_acked(struct stream_send *s);
+/** Whether all was sent, or a reset (§3.1: from Data Sent and Reset Sent on); the peer may not have it yet. */
+bool neap_stream_send_is_said(const struct stream_send *s);
 /** Whether nothing can happen any more on this side. */
 bool neap_stream_send_is_over(const struct stream_send *s);
 

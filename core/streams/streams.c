@@ -259,30 +259,50 @@ void neap_streams_mark_writable(struct streams *s, struct stream *stream)
         list_append(&s->writable, &stream->writable_link);
 }
 
+uint64_t neap_streams_allowed(const struct stream_limits *l)
+{
+    uint64_t waiting = l->done - l->closed;
+    uint64_t allowed = l->closed + (waiting < l->initial ? waiting : l->initial) + l->initial;
+
+    return allowed < MAX_STREAM_COUNT ? allowed : MAX_STREAM_COUNT;
+}
+
 void neap_streams_grow(struct streams *s, size_t kind)
 {
     const struct stream_limits *l = &s->theirs[kind];
 
-    if (l->closed + l->initial > l->limit && l->limit < MAX_STREAM_COUNT &&
-        l->limit - l->next <= l->initial / 2)
+    if (l->limit - l->next <= l->initial / 2 && neap_streams_allowed(l) > l->limit)
         s->owes |= kind == 0 ? OWES_MAX_STREAMS_BIDI : OWES_MAX_STREAMS_UNI;
+}
+
+/* Whether nobody has anything to do with the stream any more but the peer, who acknowledges. */
+static bool is_done(const struct stream *stream)
+{
+    bool recv_done = !stream->has_recv || (stream->app_done_recv && neap_stream_recv_is_over(stream->recv));
+    bool send_done = !stream->has_send || (stream->app_done_send && neap_stream_send_is_said(stream->send));
+
+    return recv_done && send_done && !stream->user &&
+           !(stream->owes & (OWES_RESET_STREAM | OWES_STOP_SENDING));
 }
 
 void neap_streams_settle(struct streams *s, struct stream *stream)
 {
-    bool recv_over = !stream->has_recv || (stream->app_done_recv && neap_stream_recv_is_over(stream->recv));
-    bool send_over = !stream->has_send || (stream->app_done_send && neap_stream_send_is_over(stream->send));
+    bool is_over = !stream->has_send || neap_stream_send_is_over(stream->send);
 
-    if (!recv_over || !send_over || stream->user || list_linked(&stream->ended_link) ||
-        stream->owes & (OWES_RESET_STREAM | OWES_STOP_SENDING))
+    if ((stream->is_done && !is_over) || list_linked(&stream->ended_link) || !is_done(stream))
         return;
-    list_append(&s->ended, &stream->ended_link);
-    list_remove(&stream->readable_link);
-    list_remove(&stream->writable_link);
-    if (!stream_is_ours(s, stream_id(stream))) {
-        s->theirs[stream_kind(stream_id(stream))].closed++;
-        neap_streams_grow(s, stream_kind(stream_id(stream)));
+    if (is_over) {
+        list_append(&s->ended, &stream->ended_link);
+        list_remove(&stream->readable_link);
+        list_remove(&stream->writable_link);
     }
+    if (!stream_is_ours(s, stream_id(stream))) {
+        size_t kind = stream_kind(stream_id(stream));
+        s->theirs[kind].done += !stream->is_done;
+        s->theirs[kind].closed += is_over;
+        neap_streams_grow(s, kind);
+    }
+    stream->is_done = true;
 }
 
 void neap_streams_reap(struct streams *s)

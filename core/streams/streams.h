@@ -36,7 +36,8 @@ struct stream {
     bool app_done_recv, app_done_send; /* the application has seen the end, or asked for it */
     uint8_t owes;                      /* enum stream_mark */
     uint8_t urgency;                   /* 0..7, 3 by default; lower first: neap_streams_set_priority */
-    bool incremental;           /* takes turns inside its urgency (default), or goes on until it is done */
+    bool incremental : 1;       /* takes turns inside its urgency (default), or goes on until it is done */
+    bool is_done : 1;           /* only acknowledgements are waited for: counted in stream_limits->done */
     uint8_t send_queue;         /* enum send_queue */
     struct list_link send_link; /* when it owes data: in streams->fresh[urgency] or streams->again[urgency] */
     struct list_link control_link;                 /* in streams->control when it owes anything else */
@@ -63,9 +64,12 @@ struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
     uint64_t next;     /* index of the next stream to open (ours) or one past the highest seen (peer's) */
     uint64_t
         limit; /* how many may be opened in all: the peer's MAX_STREAMS (ours), what we announced (peer's) */
+    union {
+        uint64_t blocked_at; /* ours: the limit for which STREAMS_BLOCKED was queued, + 1; 0 none */
+        uint64_t done;       /* peer's: how many only wait for acknowledgements, or have ended */
+    };
     uint64_t closed;         /* peer's: how many have ended; ours: unused */
     uint64_t initial;        /* peer's: the configured number kept open at a time */
-    uint64_t blocked_at;     /* ours: the limit for which STREAMS_BLOCKED was queued, + 1; 0 none */
     struct range_set unseen; /* peer's: indexes below next that a higher one opened and no frame named yet */
 };
 

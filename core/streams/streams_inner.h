@@ -37,13 +37,18 @@ void neap_streams_unqueue(struct streams *s, struct stream *stream);
 void neap_streams_schedule(struct streams *s, struct stream *stream);
 /** Put it on the application's list. */
 void neap_streams_mark_writable(struct streams *s, struct stream *stream);
-/** See whether the stream has ended: then MAX_STREAMS may grow, and the object goes at the next pass. */
+/** See whether all of the stream was said, or it has ended: then MAX_STREAMS may grow, and the object of one that has
+ * ended goes at the next pass. */
 void neap_streams_settle(struct streams *s, struct stream *stream);
 /** The stream's receiving part has other bytes than before: count them, for the connection and its budget. */
 void neap_streams_count_held(struct streams *s, struct stream *stream);
 /** `size` received bytes were read or dropped: give connection credit back when half of the window is used. */
 void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt);
-/** The peer may open more streams when few are left and some have ended. */
+/** How many streams the peer may have opened by now. One of which all was sent and read is over for the peer when that
+ * arrives (RFC 9000 §3.2): it counts no longer, lest the next one waits for an acknowledgement and for MAX_STREAMS behind
+ * that. But a peer that acknowledges nothing has us keep only as many of these as may be open. */
+uint64_t neap_streams_allowed(const struct stream_limits *l);
+/** The peer may open more streams when few are left and some are done. */
 void neap_streams_grow(struct streams *s, size_t kind);
 
 #endif

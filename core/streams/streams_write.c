@@ -118,11 +118,6 @@ int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, b
 
 /* ---- control frames */
 
-static uint64_t capped(uint64_t limit, uint64_t max)
-{
-    return limit < max ? limit : max;
-}
-
 static uint64_t sum_capped(uint64_t a, uint64_t b)
 {
     return a < VARINT_MAX && b < VARINT_MAX - a ? a + b : VARINT_MAX;
@@ -141,7 +136,7 @@ static uint64_t connection_value(const struct streams *s, enum streams_mark mark
     case OWES_MAX_STREAMS_UNI: {
         const struct stream_limits *l = &s->theirs[mark == OWES_MAX_STREAMS_BIDI ? 0 : 1];
 
-        limit = capped(l->closed + l->initial, UINT64_C(1) << 60);
+        limit = neap_streams_allowed(l);
         return limit > l->limit ? limit : l->limit;
     }
     case OWES_DATA_BLOCKED: return s->send_limit;
@@ -321,6 +316,8 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     neap_streams_schedule(s, stream);
     if (stream->incremental && stream->send_queue == queue)
         requeue(s, stream);
+    if (out->fin)
+        neap_streams_settle(s, stream);
     note_blocked(s);
     return true;
 }

@@ -110,6 +110,34 @@ describe("the verbs on streams", function()
     p:free()
   end)
 
+  it("get new ones with the packet that ends the old ones: as many exchanges a round trip as may be open", function()
+    local p = net.pair({ delay = 50 * MS, server = { initial_max_streams_bidi = 10 } }):handshake()
+    local begun, ended, started = 0, 0, p.now
+    local function exchange()
+      local id = p.server:readable_next()
+      while id do
+        if p.server:stream_recv(id) then p.server:stream_send(id, ("y"):rep(30), true) end
+        id = p.server:readable_next()
+      end
+      id = p.client:readable_next()
+      while id do
+        local _, fin = p.client:stream_recv(id)
+        if fin then ended = ended + 1 end
+        id = p.client:readable_next()
+      end
+      id = begun < 200 and p.client:open(true)
+      while id do
+        begun = begun + 1
+        p.client:stream_send(id, ("x"):rep(30), true)
+        id = begun < 200 and p.client:open(true)
+      end
+      return ended == 200
+    end
+    assert.is_true(p:run(exchange, 60000 * MS))
+    assert.is_true(p.now - started <= 21 * 100 * MS, (p.now - started) / MS)
+    p:free()
+  end)
+
   it("get limits that grow as streams end", function()
     local p = net.pair({ server = { initial_max_streams_uni = 2 } }):handshake()
     for i = 1, 40 do
