@@ -120,6 +120,12 @@ static inline void end_use(struct crypto *crypto, const struct packet_key *key)
         engine_of(crypto, key->suite)->clear(crypto->scratch);
 }
 
+void neap_packet_key_expand(struct crypto *crypto, struct packet_key *key)
+{
+    if (key->is_busy && begin_use(crypto, key))
+        end_use(crypto, key);
+}
+
 /* The IV, its last 8 bytes xored with the packet number (RFC 9001 §5.3). */
 static void make_nonce(const struct packet_key *key, uint64_t number, uint8_t nonce[CRYPTO_IV])
 {
@@ -147,13 +153,24 @@ static bool can_be_sealed(const struct seal_packet *packet)
            packet->payload_size + packet->number_size >= NUMBER_SIZE_MAX;
 }
 
+/* Mask the first bytes, as many as the packet number has, of the four where it begins. Returns the number that it then is.
+ * Neither it nor its size may be seen by the time that this takes (RFC 9001 §9.5). */
+static uint32_t mask_number(uint8_t *at, size_t number_size, const uint8_t mask[4])
+{
+    size_t behind = 8 * (NUMBER_SIZE_MAX - number_size); /* bits of the payload */
+    uint32_t number, masks;
+
+    memcpy(&number, at, sizeof(number));
+    memcpy(&masks, mask, sizeof(masks));
+    number ^= masks & big_endian_32(UINT32_MAX << behind);
+    memcpy(at, &number, sizeof(number));
+    return big_endian_32(number) >> behind;
+}
+
 static void mask_header(const struct seal_packet *packet, const uint8_t mask[5])
 {
-    uint8_t *number = packet->header + packet->header_size - packet->number_size;
-
     packet->header[0] ^= mask[0] & first_byte_bits(packet->header[0]);
-    for (size_t i = 0; i < packet->number_size; i++)
-        number[i] ^= mask[1 + i];
+    mask_number(packet->header + packet->header_size - packet->number_size, packet->number_size, mask + 1);
 }
 
 static int seal_run(const struct engine *engine, void *expanded, const struct packet_key *key,
@@ -218,11 +235,7 @@ int neap_packet_unmask_by(const struct header_mask *mask, uint8_t *packet, size_
 {
     packet[0] ^= mask->bytes[0] & first_byte_bits(packet[0]);
     int size = (packet[0] & 0x03) + 1;
-    *truncated = 0;
-    for (int i = 0; i < size; i++) {
-        packet[number_at + (size_t)i] ^= mask->bytes[1 + i];
-        *truncated = *truncated << 8 | packet[number_at + (size_t)i];
-    }
+    *truncated = mask_number(packet + number_at, (size_t)size, mask->bytes + 1);
     return size;
 }
 

@@ -39,6 +39,8 @@ void neap_packet_key_initial(struct packet_key *client, struct packet_key *serve
  * stays. */
 void neap_packet_key_next(struct packet_key *out, const struct packet_key *key,
                           const struct version_labels *labels, uint8_t *secret);
+/** Expand a busy key ahead of its first packet. Without memory that packet expands it. */
+void neap_packet_key_expand(struct crypto *crypto, struct packet_key *key);
 /** Wipe and give back what was expanded from a key: the next packet expands it again. */
 void neap_packet_key_rest(struct crypto *crypto, struct packet_key *key);
 /** Overwrite a key that is not needed any more, and what was expanded from it. */

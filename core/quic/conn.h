@@ -419,13 +419,13 @@ void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, stru
 
 /** Secrets of 1-RTT came. */
 void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret);
-/** The read key for an unmasked 1-RTT packet, or NULL when its phase has none any more. */
+/** The read key for an unmasked 1-RTT packet; one that does not open it when its phase has none any more. */
 struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number);
 /** A packet of this phase and number opened: follow the peer's update (RFC 9001 §6.2). */
 int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,
                      struct failure *why);
-/** A packet did not open: count it against the integrity limit (RFC 9001 §6.6). */
-void neap_conn_forged(neap_conn *c, uint16_t suite);
+/** A packet did not open with this key: count it against the integrity limit (RFC 9001 §6.6). */
+void neap_conn_forged(neap_conn *c, const struct packet_key *key);
 /** Before a burst: update keys when it is time. False when nothing more may be sealed. */
 bool neap_conn_check_seal_limit(neap_conn *c);
 /** Update the write keys now: false when the last update is not acknowledged yet (RFC 9001 §6.1). */

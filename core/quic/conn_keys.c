@@ -39,15 +39,25 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 
+static bool has_previous_read(const neap_conn *c)
+{
+    return packet_key_is_set(&c->keys.previous_read) && !c->previous_is_early;
+}
+
+/* RFC 9001 §6.5: what was sent before the first packet of the current phase is of the one before. */
+static bool is_before_phase(const neap_conn *c, uint64_t number)
+{
+    return (number < c->keys.read_start) & (c->keys.read_start != UINT64_MAX);
+}
+
 struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number)
 {
-    if (phase == c->keys.read_phase)
-        return &c->application.read;
-    /* RFC 9001 §6.5: what was sent before the first packet of this phase is of the one before. */
-    if (c->keys.read_start != UINT64_MAX && number < c->keys.read_start)
-        return packet_key_is_set(&c->keys.previous_read) && !c->previous_is_early ? &c->keys.previous_read
-                                                                                  : NULL;
-    return &c->keys.next_read;
+    /* Neither branches on the phase and the number, nor is there one without a key (RFC 9001 §6.3, §9.5). */
+    struct packet_key *const keys[] = {&c->application.read, &c->keys.next_read,
+                                       has_previous_read(c) ? &c->keys.previous_read : &c->keys.next_read};
+    size_t is_other = phase != c->keys.read_phase;
+
+    return keys[is_other + (is_other & is_before_phase(c, number))];
 }
 
 void neap_conn_drop_previous_keys(neap_conn *c)
@@ -79,6 +89,8 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     }
     if (key != &c->keys.next_read)
         return 0;
+    if (is_before_phase(c, number)) /* RFC 9001 §6.4 */
+        return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "new keys for a packet before those of the old ones");
     /* RFC 9001 §6.2: twice without waiting for an acknowledgement. Who follows an update of ours needs none for it. */
     if (c->keys.write_phase != phase && !c->keys.answered)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "keys updated before the last update was acknowledged");
@@ -95,10 +107,13 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     return 0;
 }
 
-void neap_conn_forged(neap_conn *c, uint16_t suite)
+void neap_conn_forged(neap_conn *c, const struct packet_key *key)
 {
-    uint64_t limit = is_gcm(suite) ? LIMIT_FORGED_GCM : LIMIT_FORGED_CHACHA;
+    uint64_t limit = is_gcm(key->suite) ? LIMIT_FORGED_GCM : LIMIT_FORGED_CHACHA;
 
+    /* Whichever key was tried: the next packets take as long in this phase and in others. */
+    neap_packet_key_expand(c->crypto, &c->keys.next_read);
+    neap_packet_key_expand(c->crypto, &c->keys.previous_read);
     if (++c->keys.forged >= limit)
         neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets that did not open");
 }

@@ -132,11 +132,10 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
         key = neap_conn_read_key(c, p->phase, p->number);
     }
     size_t header_size = h->number_at + (size_t)number_size;
-    int64_t size = key ? neap_packet_open(c->crypto, key, packet, header_size, h->size, p->number) : -1;
+    int64_t size = neap_packet_open(c->crypto, key, packet, header_size, h->size, p->number);
     if (size < 0) {
         *why = "it does not open";
-        if (key)
-            neap_conn_forged(c, key->suite);
+        neap_conn_forged(c, key);
         return false;
     }
     if (neap_ack_is_duplicate(&s->ack, p->number)) {

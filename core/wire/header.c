@@ -101,7 +101,8 @@ size_t neap_packet_number_size(uint64_t number, uint64_t largest_acked)
 {
     uint64_t distance = largest_acked == UINT64_MAX ? number + 1 : number - largest_acked;
 
-    return distance <= 0x80 ? 1 : distance <= 0x8000 ? 2 : distance <= 0x800000 ? 3 : 4;
+    /* Without a branch, as all that is done with numbers (RFC 9001 §9.5). */
+    return (size_t)1 + (distance > 0x80) + (distance > 0x8000) + (distance > 0x800000);
 }
 
 /* RFC 9000 A.3. */
@@ -109,12 +110,10 @@ uint64_t neap_packet_number_expand(uint64_t truncated, size_t size, uint64_t exp
 {
     uint64_t window = UINT64_C(1) << (8 * size), half = window / 2;
     uint64_t candidate = (expected & ~(window - 1)) | truncated;
+    uint64_t is_low = (candidate + half <= expected) & (candidate < VARINT_MAX + 1 - window);
+    uint64_t is_high = (candidate > expected + half) & (candidate >= window);
 
-    if (candidate + half <= expected && candidate < VARINT_MAX + 1 - window)
-        return candidate + window;
-    if (candidate > expected + half && candidate >= window)
-        return candidate - window;
-    return candidate;
+    return candidate + window * is_low - window * is_high;
 }
 
 static void write_cid(struct writer *w, struct span cid)
@@ -184,8 +183,9 @@ void neap_short_header_write(struct writer *w, const neap_cid *dcid, bool spin, 
     else
         memcpy(room, dcid->bytes, dcid->size);
     room += dcid->size;
-    for (size_t i = number_size; i-- > 0;)
-        *room++ = (uint8_t)(number >> (8 * i));
+    uint32_t bytes = big_endian_32((uint32_t)number << 8 * (4 - number_size));
+    /* All four where they fit: a number of another size is no other work. */
+    memcpy(room, &bytes, (size_t)(w->end - room) < sizeof bytes ? number_size : sizeof bytes);
 }
 
 void neap_retry_header_write(struct writer *w, const struct version *version, const neap_cid *dcid,

@@ -128,6 +128,18 @@ describe("a key update", function()
     p:free()
   end)
 
+  it("for a number from before the phase that it ends is KEY_UPDATE_ERROR", function()
+    local p = pair()
+    p.client:force_update()
+    p:inject("client", net.APPLICATION, bytes(1), { number = 500 })
+    p:settle(2000 * MS) -- the keys before are gone
+    assert.equal("none", p.server:info().by)
+    p.client:force_update()
+    p:inject("client", net.APPLICATION, bytes(1), { number = 400 })
+    assert.equal(KEY_UPDATE_ERROR, p.server:info().code)
+    p:free()
+  end)
+
   -- covers: rfc9001#5.5.2
   it("that does not open changes nothing", function()
     local p = pair()
