@@ -247,6 +247,10 @@ struct revocations *neap_revocations_new(struct crypto *crypto);
 void neap_revocations_free(struct revocations *revocations);
 /** Add PEM text with one or more lists, or DER. All of them must be good. */
 int neap_revocations_add(struct revocations *revocations, struct span lists, struct failure *why);
+/** Whether list `index`, in the order in which they were added, is one for `wall_clock`, whatever is granted to it beyond its
+ * next update: 1, or 0 and a text in `why`, which lives until the next one with this crypto; -1: there are not so many. */
+int neap_revocations_is_current(const struct revocations *revocations, struct crypto *crypto, size_t index,
+                                int64_t wall_clock, struct failure *why);
 /** How many seconds a list is good for after the time of its next update. */
 void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds);
 /** Certificates are checked against these lists (NULL: none), which stay the caller's and outlive the trust. */

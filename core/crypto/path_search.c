@@ -183,8 +183,7 @@ static bool names_are_allowed(struct search *s, size_t count)
 static bool is_revoked(struct search *s, const struct revocation_query *query,
                        enum revocation_verdict verdict)
 {
-    char name[EXPLAIN_NAME], issuer[EXPLAIN_NAME], since[EXPLAIN_TIME], until[EXPLAIN_TIME],
-        now[EXPLAIN_TIME];
+    char name[EXPLAIN_NAME], issuer[EXPLAIN_NAME];
     const struct certificate *c = query->certificate;
     const char *who = neap_explain_name(query->issuer->subject, issuer);
 
@@ -198,11 +197,7 @@ static bool is_revoked(struct search *s, const struct revocation_query *query,
                                  "the certificate of \"%s\" has been revoked by its issuer \"%s\"",
                                  neap_explain_name(c->subject, name), who);
     else if (verdict == REVOCATION_STALE)
-        neap_certificate_explain(
-            s->query->crypto, &s->why, CERTIFICATE_UNKNOWN,
-            "the revocation list of \"%s\" is not current: it is for %s to %s, and the clock here says %s",
-            who, neap_explain_time(query->list->this_update, since),
-            neap_explain_time(query->list->next_update, until), neap_explain_time(query->wall_clock, now));
+        neap_revocation_explain(query->list, s->query->crypto, query->wall_clock, &s->why);
     else
         neap_certificate_explain(s->query->crypto, &s->why, CERTIFICATE_UNKNOWN,
                                  "the revocation list of \"%s\" is not signed by a key that may do so", who);

@@ -5,6 +5,8 @@
 #include "base/limits.h"
 #include "base/pool.h"
 #include "crypto/der.h"
+#include "crypto/explain.h"
+#include "crypto/path_search.h"
 #include "crypto/provider.h"
 #include "neap.h"
 
@@ -338,9 +340,33 @@ static bool names_another_key(const struct revocation_list *list, const struct c
            !span_equal(list->authority_key_id, issuer->subject_key_id);
 }
 
-static bool is_current(const struct revocations *revocations, const struct revocation_list *list, int64_t now)
+static bool is_current(const struct revocation_list *list, int64_t grace, int64_t now)
 {
-    return !time_is_known(now) || (now >= list->this_update && now - revocations->grace <= list->next_update);
+    return !time_is_known(now) || (now >= list->this_update && now - grace <= list->next_update);
+}
+
+int neap_revocation_explain(const struct revocation_list *list, struct crypto *crypto, int64_t wall_clock,
+                            struct failure *why)
+{
+    char name[EXPLAIN_NAME], since[EXPLAIN_TIME], until[EXPLAIN_TIME], now[EXPLAIN_TIME];
+
+    return neap_certificate_explain(
+        crypto, why, CERTIFICATE_UNKNOWN,
+        "the revocation list of \"%s\" is not current: it is for %s to %s, and the clock here says %s",
+        neap_explain_name(list->issuer, name), neap_explain_time(list->this_update, since),
+        neap_explain_time(list->next_update, until), neap_explain_time(wall_clock, now));
+}
+
+int neap_revocations_is_current(const struct revocations *revocations, struct crypto *crypto, size_t index,
+                                int64_t wall_clock, struct failure *why)
+{
+    if (!revocations || index >= revocations->count)
+        return -1;
+    const struct revocation_list *list = &revocations->lists[index];
+    if (is_current(list, 0, wall_clock))
+        return 1;
+    neap_revocation_explain(list, crypto, wall_clock, why);
+    return 0;
 }
 
 /* Until when the lists of an issuer are current together: the last of the whole ones, and all of the parts. */
@@ -388,7 +414,7 @@ static bool look_at(const struct revocations *revocations, struct revocation_lis
         query->list = list;
         return true;
     }
-    if (is_current(revocations, list, query->wall_clock)) {
+    if (is_current(list, revocations->grace, query->wall_clock)) {
         outcome->has_whole = outcome->has_whole || !list->is_partial;
         return false;
     }

@@ -51,6 +51,9 @@ struct revocation_query {
 /** What the lists say of a certificate. `revocations` may be NULL. */
 enum revocation_verdict neap_revocation_check(struct revocations *revocations,
                                               struct revocation_query *query);
+/** Say that a list is not one for `wall_clock`, as neap_certificate_explain does. */
+int neap_revocation_explain(const struct revocation_list *list, struct crypto *crypto, int64_t wall_clock,
+                            struct failure *why);
 /** A digest of all lists, for fingerprints of a trust. */
 void neap_revocations_hash(const struct revocations *revocations, struct hash_state *state);
 

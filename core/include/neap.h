@@ -243,6 +243,11 @@ NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
 NEAP_API int neap_config_add_crl(neap_config *config, const void *lists, size_t size, const char **why);
 /** The same from a file of 16 MiB at most: NEAP_ERR_SYSTEM as well. */
 NEAP_API int neap_config_add_crl_file(neap_config *config, const char *file, const char **why);
+/** Whether revocation list `index` of those that were added, in their order, is one for now by the config's wall clock: 1, and
+ * while the time is unknown; 0 after the time of its next update, or before its own, and `why` (may be NULL) says so, until
+ * something else fails with this config: its issuer's certificates are refused then, after crl_grace, unless another list of
+ * the issuer is current. NEAP_ERR_ARGUMENT: there are not so many. */
+NEAP_API int neap_config_crl_is_current(neap_config *config, size_t index, const char **why);
 /** Accept only a leaf whose SubjectPublicKeyInfo has this SHA-256, or another that was added: up to 64. It holds with
  * and without verify_peer; name, dates and chain are checked as well only with verify_peer and when roots were given: a
  * pin alone is enough. To pin an authority's key, give its certificate as the only root. 0, NEAP_ERR_LIMIT or

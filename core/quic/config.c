@@ -405,6 +405,17 @@ int neap_config_add_crl(neap_config *config, const void *lists, size_t size, con
     return rc ? say_why(&failure, why) : 0;
 }
 
+int neap_config_crl_is_current(neap_config *config, size_t index, const char **why)
+{
+    struct failure failure = {0};
+    int rc = neap_revocations_is_current(config->revocations, config->crypto, index,
+                                         neap_config_wall_clock(config), &failure);
+
+    if (rc == 0 && why)
+        *why = failure.reason;
+    return rc < 0 ? NEAP_ERR_ARGUMENT : rc;
+}
+
 int neap_config_add_client_ca(neap_config *config, const void *roots, size_t size, const char **why)
 {
     struct failure failure = {0};

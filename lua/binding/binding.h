@@ -111,9 +111,12 @@ void neap_lua_config_release(struct config_core *core);
 
 enum config_role { ROLE_ANY, ROLE_CLIENT, ROLE_SERVER };
 
-/** alpn, groups, static_secret, cert, key, certs, ca, client_ca, pins, keylog of the options at index 1. 0, or the count of results
- * (nil, message, code) when a file or its content cannot be used. */
+/** alpn, groups, static_secret, cert, key, certs, ca, client_ca, pins, keylog of the options at index 1, of a stack of two. 0, and
+ * at index 3 a list of texts about what is not as new as it should be, or the count of results (nil, message, code) when a file
+ * or its content cannot be used. */
 int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role);
+/** Pushes that list, unless it is empty: how many results that is. */
+int neap_lua_stale(lua_State *L, int index);
 int neap_lua_config_reload(lua_State *L);
 /** config:certificate_pin(path, PEM or DER) → its pin as text | nil, message, code. */
 int neap_lua_certificate_pin(lua_State *L);

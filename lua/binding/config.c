@@ -287,7 +287,7 @@ static void set_numbers(lua_State *L, struct config_core *core)
     }
 }
 
-/* core.config(options [, "client" or "server"]) -> config | nil, message, code. Without a role it serves both. */
+/* core.config(options [, "client" or "server"]) -> config[, texts] | nil, message, code. Without a role it serves both. */
 static int config_new(lua_State *L)
 {
     static const char *const roles[] = {
@@ -318,8 +318,9 @@ static int config_new(lua_State *L)
     int failed = neap_lua_set_material(L, core, role);
     if (failed != 0)
         return failed;
-    lua_settop(L, 2);
-    return 1;
+    lua_settop(L, 3);
+    lua_pushvalue(L, 2);
+    return 1 + neap_lua_stale(L, 3);
 }
 
 static void push_value(lua_State *L, const neap_option *option, uint64_t value)

@@ -15,6 +15,7 @@
 #define GROUPS_MAX 4
 #define TICKET_KEYS_MAX 4
 #define FILE_SIZE_MAX (1u << 20) /* of a certificate chain, a key, a bundle of roots */
+#define STALE_AT 3               /* of the stack, while credentials are set: a list of texts */
 
 static bool is_material(const char *text, size_t size)
 {
@@ -201,6 +202,20 @@ static int add_roots(lua_State *L, struct config_core *core, const struct roots_
     return result == NEAP_OK ? 0 : material_error(L, result, text, why);
 }
 
+/* Texts about the lists of `name` that are not current, those behind the first `index`: into the list at STALE_AT. */
+static void note_stale(lua_State *L, struct config_core *core, const char *name, size_t index)
+{
+    const char *why = NULL;
+    int is_current;
+
+    while ((is_current = neap_config_crl_is_current(core->config, index++, &why)) >= 0) {
+        if (is_current)
+            continue;
+        lua_pushfstring(L, "%s: %s", name, why);
+        lua_rawseti(L, STALE_AT, (int)lua_rawlen(L, STALE_AT) + 1);
+    }
+}
+
 /* The revocation list on top of the stack: a path, PEM or DER. */
 static int add_crl(lua_State *L, struct config_core *core)
 {
@@ -211,11 +226,17 @@ static int add_crl(lua_State *L, struct config_core *core)
     if (text == NULL)
         luaL_error(L, "option 'crl' must be a path, the text of a PEM file or a list of these");
     bool is_text = is_material(text, size);
+    size_t before = 0;
+    while (neap_config_crl_is_current(core->config, before, NULL) >= 0)
+        before++;
     if (!is_text && access(text, R_OK) != 0)
         return neap_lua_system_error(L, text, errno);
     int result = is_text ? neap_config_add_crl(core->config, text, size, &why)
                          : neap_config_add_crl_file(core->config, text, &why);
-    return result == NEAP_OK ? 0 : material_error(L, result, is_text ? "crl" : text, why);
+    if (result != NEAP_OK)
+        return material_error(L, result, is_text ? "crl" : text, why);
+    note_stale(L, core, is_text ? "crl" : text, before);
+    return 0;
 }
 
 /* Those of servers; true for the system's. */
@@ -561,12 +582,23 @@ static int set_credentials(lua_State *L, struct config_core *core)
     return failed;
 }
 
+/* The list at STALE_AT, or the results of a failure. */
 static int read_credentials(lua_State *L)
 {
-    return set_credentials(L, lua_touserdata(L, 2));
+    lua_newtable(L);
+    int failed = set_credentials(L, lua_touserdata(L, 2));
+    return failed != 0 ? failed : 1;
 }
 
-/* config:reload(options) -> true | nil, message, code; also an error leaves what there was before. */
+int neap_lua_stale(lua_State *L, int index)
+{
+    if (lua_rawlen(L, index) == 0)
+        return 0;
+    lua_pushvalue(L, index);
+    return 1;
+}
+
+/* config:reload(options) -> true[, texts] | nil, message, code; also an error leaves what there was before. */
 int neap_lua_config_reload(lua_State *L)
 {
     struct config_core *core = neap_lua_check_config(L, 1);
@@ -580,14 +612,14 @@ int neap_lua_config_reload(lua_State *L)
     lua_pushvalue(L, 2);
     lua_pushlightuserdata(L, core);
     int status = lua_pcall(L, 2, LUA_MULTRET, 0);
-    bool is_good = status == 0 && lua_gettop(L) == 2;
+    bool is_good = status == 0 && lua_gettop(L) == STALE_AT;
     neap_config_end_reload(core->config, is_good);
     if (status != 0)
         return lua_error(L);
     if (!is_good)
         return lua_gettop(L) - 2;
     lua_pushboolean(L, 1);
-    return 1;
+    return 1 + neap_lua_stale(L, STALE_AT);
 }
 
 /* Fields of the table on top are `key`, `hash` and `other` (NULL: no more). */
@@ -672,6 +704,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_ro
     set_questions(L, core);
     set_static_secret(L, core);
     check_client_certificate(L);
+    lua_newtable(L);
     int failed = set_groups(L, core);
     if (failed == 0)
         failed = set_credentials(L, core);

@@ -2,6 +2,7 @@
 local certificate = require "neap.certificate"
 local core = require "neap.core"
 local log = require "neap.log"
+local Session = require "neap.session"
 local task = require "neap.task"
 
 local asking = {}
@@ -128,20 +129,6 @@ function asking.functions(config)
     end
   end
   return functions
-end
-
--- A line a second about what peers may bring about at will.
-local function complainer()
-  local last, more = nil, 0
-  return function(text)
-    local now = core.now()
-    if last and now - last < 1 then
-      more = more + 1
-      return
-    end
-    log.warn(text .. (more > 0 and (" (and %d more since the last line)"):format(more) or ""))
-    last, more = now, 0
-  end
 end
 
 -- The address of "host:port": of IPv6 the network of 64 bits, of which one peer has all addresses.
@@ -279,21 +266,31 @@ local function look_after(self, conn)
   count_hanging(self, turn.share, 1)
   local why, lasted = conn:error(), core.now() - turn.begun
   if (why and why.by == "handshake_timeout") or lasted >= SLOW then
-    self.complain(("handshake with %s: '%s' had not answered after %.1f seconds, when it ended"):format(
+    self.complain("slow", ("handshake with %s: '%s' had not answered after %.1f seconds, when it ended"):format(
       turn.peer, kinds[turn.kind].option, lasted))
   end
   get_in_line(self, turn.share)
   take_turns(self)
 end
 
-local reasons = setmetatable({}, { __mode = "k" }) -- why a client's function refused, by connection
+local reasons = setmetatable({}, { __mode = "k" }) -- why a function of the application's refused, by connection
 
---- conn:error(), with the reason for which a function of this client's application refused its server: that is for the
--- application, and the server does not read it.
+--- conn:error(), with the reason for which a function of the application's refused the peer: that is for the
+-- application, and the peer does not read it.
 function asking.error_of(conn)
   local why = conn:error()
   if why and why.by == "local" and reasons[conn] then why.reason = reasons[conn] end
   return why
+end
+
+--- Of a server's connection that drains or is closed: complain(kind, text), as log.complainer gives it, where we ended
+-- it by a TLS alert. What a function refused is in the log already.
+function asking.tell_refusal(conn, complain)
+  if conn:is_closed() or reasons[conn] then return end -- it came once before, when it began to drain
+  local why = conn:error()
+  if why.by ~= "local" or not Session.is_alert(why) then return end
+  local reason = why.reason ~= "" and ": " .. why.reason or ""
+  complain(why.name, ("handshake with %s refused: %s (%d)%s"):format(conn:peer(), why.name, why.code - 0x100, reason))
 end
 
 function look_into(self, conn, turn)
@@ -302,16 +299,14 @@ function look_into(self, conn, turn)
   has_ended(self, conn, turn)
   local where = ("handshake with %s: "):format(turn.peer)
   if ok and result then
-    if why then self.complain(where .. tostring(why)) end
+    if why then self.complain("refused", where .. tostring(why)) end
     return
   end
   -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
   -- there may be nobody any more whom to refuse.
   if not conn:refuse_question(question.id, ok and row.alert or INTERNAL_ERROR) and code ~= "crypto" then return end
-  if not conn:is_server() then
-    reasons[conn] = ok and tostring(why) or ("'%s' failed: %s"):format(row.option, tostring(result):match("^[^\n]*"))
-  end
-  if ok then self.complain(where .. tostring(why)) else task.on_error(where .. tostring(result)) end
+  reasons[conn] = ok and tostring(why) or ("'%s' failed: %s"):format(row.option, tostring(result):match("^[^\n]*"))
+  if ok then self.complain("refused", where .. tostring(why)) else task.on_error(where .. tostring(result)) end
 end
 
 --- answer(conn), for connections that have asked anew or ended: the third of task.attach. `functions` as
@@ -319,7 +314,7 @@ end
 function asking.answerer(functions)
   if not functions then return nil end
   local self = { functions = functions, open = 0, hanging = 0, waiting = 0, turns = {}, shares = {}, line = {},
-    line_first = 1, line_last = 0, sweep_at = SWEEP_LEAST, complain = complainer() }
+    line_first = 1, line_last = 0, sweep_at = SWEEP_LEAST, complain = log.complainer() }
   return function(conn)
     look_after(self, conn)
     local question = conn:question()
@@ -327,7 +322,8 @@ function asking.answerer(functions)
     local kind = kind_of(conn, question)
     if not functions[kind] then
       conn:refuse_question(question.id)
-      self.complain(("handshake with %s: nobody answers for its %s"):format(conn:peer(), kind))
+      reasons[conn] = "nobody answers for its " .. kind
+      self.complain("nobody", ("handshake with %s: %s"):format(conn:peer(), reasons[conn]))
       return
     end
     sweep(self)
@@ -338,7 +334,7 @@ function asking.answerer(functions)
     get_in_line(self, share)
     take_turns(self)
     if taken(self, MOST) >= MOST then
-      self.complain(("%d questions of handshakes are open, and %d wait"):format(self.open, self.waiting))
+      self.complain("many", ("%d questions of handshakes are open, and %d wait"):format(self.open, self.waiting))
     end
   end
 end

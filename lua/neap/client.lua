@@ -4,6 +4,7 @@ local asking = require "neap.asking"
 local body = require "neap.body"
 local client_early = require "neap.client_early"
 local client_race = require "neap.client_race"
+local configs = require "neap.configs"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
 local json = require "neap.json"
@@ -84,7 +85,7 @@ local function config_of(self)
   made[self] = true
   local message, code
   if not self._config then
-    self._config, message, code = core.config(self._options, "client")
+    self._config, message, code = configs.new(self._options, "client")
     if not self._config then return nil, message, code end
   end
   load_sessions(self)
@@ -605,9 +606,9 @@ end
 -- handshakes from now on have the new ones, connections go on, and sessions whose server was known by others end. true;
 -- nil, message, code when something of it cannot be used, and then all of the old stays.
 function Client:reload_certs()
-  if self._config then return self._config:reload(options.with_roots(self._options)) end
+  if self._config then return configs.reload(self._config, self._options, "client") end
   local message, code
-  self._config, message, code = core.config(self._options, "client")
+  self._config, message, code = configs.new(self._options, "client")
   if not self._config then return nil, message, code end
   return true
 end
@@ -624,7 +625,7 @@ function client.new(given)
   options.of_role("client", config, 2)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  local ok, made_config = pcall(core.config, config, "client")
+  local ok, made_config = pcall(configs.new, config, "client")
   if not ok then error(made_config, 2) end
   self._options, self._config = config, made_config
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0

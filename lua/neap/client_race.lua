@@ -13,15 +13,10 @@ function client_race.explain(why)
   return Session.explain(why, "server")
 end
 
--- Whether a connection ended by a TLS alert (RFC 9001 §4.8).
-local function is_alert(why)
-  return not why.is_application and why.code and why.code >= 0x100 and why.code < 0x200 or false
-end
-
 --- The short code of a close: "tls" for TLS alerts, "timeout", "reset", "closed".
 function client_race.code_of(why)
   if why.by == "handshake_timeout" or why.by == "idle" then return "timeout" end
-  if is_alert(why) then return "tls" end
+  if Session.is_alert(why) then return "tls" end
   return why.by == "reset" and "reset" or "closed"
 end
 
@@ -73,7 +68,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
       if why then
         running[attempt] = nil
         failure = more_telling(failure, name, why)
-        if why.by == "local" and is_alert(why) then
+        if why.by == "local" and Session.is_alert(why) then
           finish(running)
           return nil, failure[1], failure[2]
         end

@@ -6,7 +6,7 @@
 local lowlevel = {}
 ---@param options? neap.ConfigOptions
 ---@return neap.Config? config
----@return string? message
+---@return string|string[]|nil message or, beside a config, what there is to say of revocation lists that are not current
 ---@return neap.Code? code
 ---@param role? "client"|"server" the one that it is for; both unless told
 function lowlevel.config(options, role) end
@@ -149,7 +149,7 @@ function Config:load_sessions(saved) end
 --- Reads certificates, roots, pins, revocation lists and ticket keys again: all of them, or none after a failure.
 ---@param options neap.ConfigOptions
 ---@return true? ok
----@return string? message
+---@return string|string[]|nil message as of lowlevel.config
 ---@return neap.Code? code
 function Config:reload(options) end
 --- A server's, before it listens: what core.h3 is going to be told on its connections, so that early data is read only

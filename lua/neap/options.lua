@@ -103,15 +103,6 @@ function options.of_role(role, config, level)
   check_roots(config, level + 1)
 end
 
---- What config:reload takes of a client: `config`, with the system's roots where it has no others, so that handshakes
--- under way have them. A client that connects first takes them by itself.
-function options.with_roots(config)
-  if config.verify_peer == false or config.ca or config.pins or config.psk then return config end
-  local all = { ca = true }
-  for name, value in pairs(config) do all[name] = value end
-  return all
-end
-
 --- What an option of core.options() is when nobody sets it, in words: its default, or what it follows then.
 function options.preset(option)
   local followed = option.text:match("not set: (.*)$")

@@ -4,7 +4,9 @@ local core = require "neap.core"
 local asking = require "neap.asking"
 local body = require "neap.body"
 local client = require "neap.client"
+local configs = require "neap.configs"
 local devcert = require "neap.devcert"
+local log = require "neap.log"
 local options = require "neap.options"
 local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
@@ -543,7 +545,7 @@ local function listen(own, config)
     if not config.cert then return nil, message, code end
     config.key = message
   end
-  local made, message, code = core.config(config, "server")
+  local made, message, code = configs.new(config, "server")
   if not made then return nil, message, code end
   local host = own.host or ""
   if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
@@ -551,7 +553,7 @@ local function listen(own, config)
   endpoint, message, code = task.loop():listen(made, ("%s:%d"):format(host, own.port or 4433))
   if not endpoint then return nil, message, code end
   local self = setmetatable({
-    endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config,
+    endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config, _complain = log.complainer(),
     address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
   }, Listener)
   task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(asking.functions(config)))
@@ -571,6 +573,7 @@ end
 function Listener:_drive(conn)
   local connection = self.connections[conn]
   if conn:is_closed() or conn:is_draining() then
+    asking.tell_refusal(conn, self._complain)
     if connection then
       self.connections[conn] = nil
       connection:_end()
@@ -596,7 +599,7 @@ end
 --- Reads certificates and the like again, as Server:reload_certs does.
 function Listener:reload_certs()
   if self._closed then return nil, "the listener is closed", "closed" end
-  return self._config:reload(self._given)
+  return configs.reload(self._config, self._given, "server")
 end
 
 --- Closes every connection and the socket.

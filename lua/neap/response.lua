@@ -110,7 +110,7 @@ local function refuse(self, fields, message, code, number)
   local session = exchange._session
   if not session.takes_little then
     session.takes_little = true
-    session.server:_complain("fields", session.conn:peer() .. ": the client takes no fields as long as a response's")
+    session.server.complain("fields", session.conn:peer() .. ": the client takes no fields as long as a response's")
   end
   if self._started or not session.h3:respond(exchange._stream, 500, nil, "") then
     session.h3:cancel(exchange._stream, H3_INTERNAL_ERROR)

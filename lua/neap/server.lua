@@ -1,6 +1,7 @@
 --- Serves an app over HTTP/3.
 local answers = require "neap.answers"
 local asking = require "neap.asking"
+local configs = require "neap.configs"
 local core = require "neap.core"
 local devcert = require "neap.devcert"
 local garbage = require "neap.garbage"
@@ -84,24 +85,12 @@ local function begin_early(session, stream, ...)
   return req
 end
 
---- A warning in the log, one line a second and kind: what ends connections may come thousands of times.
-function Server:_complain(kind, text)
-  local now, last = core.now(), self.complaints[kind]
-  if last and now - last.at < 1 then
-    last.more = last.more + 1
-    return
-  end
-  local more = last and last.more > 0 and (" (and %d more since the last line)"):format(last.more) or ""
-  self.complaints[kind] = { at = now, more = 0 }
-  log.warn(text .. more)
-end
-
 local function rest(session) session.conn:keep_alive(false) end
 
 local function new_session(self, conn)
   local session, message, code = Session.new(conn, self.kind, self.settings)
   if not session then
-    self:_complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
+    self.complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
     conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
     return nil
   end
@@ -114,6 +103,7 @@ end
 local function drive(self, conn)
   local session = self.sessions[conn]
   if conn:is_closed() or conn:is_draining() then
+    asking.tell_refusal(conn, self.complain)
     if session then
       self.sessions[conn] = nil
       self.session_count = self.session_count - 1
@@ -165,7 +155,7 @@ local function prepare(mine, config, settings)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
   local made
-  made, message, code = core.config(config, "server")
+  made, message, code = configs.new(config, "server")
   if not made then return nil, message, code end
   if config.early_data then made:set_h3(settings) end
   local endpoint
@@ -195,7 +185,7 @@ function server.listen(app, given)
     settings = settings,
     busy_poll = mine.busy_poll, read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
-    draining = false, closed = false, complaints = {},
+    draining = false, closed = false, complain = log.complainer(),
   }, Server)
   self.kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin,
     on_early_request = begin_early, on_idle = rest }
@@ -290,7 +280,7 @@ end
 -- then all of the old stays. What `certificate` gave is asked for anew.
 function Server:reload_certs()
   if self.closed then return nil, "the server is closed", "closed" end
-  return self._config:reload(self._given)
+  return configs.reload(self._config, self._given, "server")
 end
 
 --- The counters of the endpoint, and how many connections there are.

@@ -183,6 +183,11 @@ function Session:close(reason)
   for _, exchange in pairs(self.exchanges) do lose(exchange) end
 end
 
+--- Whether a connection ended by a TLS alert (RFC 9001 §4.8): `why` is its conn:error().
+function Session.is_alert(why)
+  return not why.is_application and why.code and why.code >= 0x100 and why.code < 0x200 or false
+end
+
 --- Why a connection ended, in one line: `why` is its conn:error(), `peer` "client" or "server".
 function Session.explain(why, peer)
   if not why or not why.by then return "connection closed" end

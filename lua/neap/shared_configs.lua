@@ -2,8 +2,7 @@
 -- TLS sessions. A function is equal to itself alone, so that one made for each connection brings a config with each:
 -- those that no connection uses go when there are many, and their sessions with them.
 local asking = require "neap.asking"
-local core = require "neap.core"
-local options = require "neap.options"
+local configs = require "neap.configs"
 
 local shared_configs = {}
 
@@ -45,7 +44,7 @@ function shared_configs.take(given, connections)
   local entry = kept[key]
   turn = turn + 1
   if not entry then
-    local config, message, code = core.config(given, "client")
+    local config, message, code = configs.new(given, "client")
     if not config then return nil, message, code end
     entry = { config = config, given = given, answer = asking.answerer(asking.functions(given)) }
     kept[key] = entry
@@ -61,7 +60,7 @@ end
 function shared_configs.reload()
   local failure
   for _, entry in pairs(kept) do
-    local ok, message, code = entry.config:reload(options.with_roots(entry.given))
+    local ok, message, code = configs.reload(entry.config, entry.given, "client")
     if not ok then failure = { message, code } end
   end
   if failure then return nil, failure[1], failure[2] end

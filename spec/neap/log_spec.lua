@@ -16,4 +16,22 @@ describe("the log", function()
     assert.is_nil(output:find("[%z\1-\9\11-\31\127]"))
     assert.matches("\\x0d\\x1b%[2J\\x00\\x7f", output)
   end)
+
+  it("has a line a second of what peers bring about, of each kind, and says how many were left out", function()
+    local now = 100
+    local complain = log.complainer(function() return now end)
+    local output = web.logged(function()
+      for i = 1, 3 do complain("one", "first " .. i) end
+      complain("other", "second")
+      now = 100.9
+      complain("one", "first 4")
+      now = 101
+      complain("one", "first 5")
+      complain("other", "second")
+      now = 103
+      complain("one", "first 6")
+    end)
+    assert.equal("first 1\nsecond\nfirst 5 (and 3 more since the last line)\nsecond\nfirst 6",
+      (output:gsub("[^\n]* warn ", "")))
+  end)
 end)

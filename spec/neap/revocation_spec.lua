@@ -59,4 +59,31 @@ describe("the option crl", function()
       true)
     assert.equal(200, (get { crl = old, crl_grace = 86400 }))
   end)
+
+  it("is a warning of a server that listens or reads it again while it is not current, and names the file", function()
+    local dir = web.helper.make_dir()
+    finally(function() web.helper.remove_dir(dir) end)
+    local path, good = dir .. "/clients.crl", dir .. "/good.crl"
+    local function place(from, to) web.helper.write_file(path, ca:crl { issuer = "root", from = from, to = to }) end
+    web.helper.write_file(good, empty)
+    for _, listen in ipairs { function(given) return neap.app():listen(given) end, neap.quic.listen } do
+      web.run(function()
+        local server
+        local given = { host = "127.0.0.1", port = 0, alpn = "h3", cert = cert.pem, key = cert.key,
+          client_certificate = "request", client_ca = other, crl = { good, path }, crl_grace = 86400 }
+        place("20200101000000Z", os.date("!%Y%m%d%H%M%SZ", os.time() - 3600))
+        local says = "^%S+ warn " .. path:gsub("%p", "%%%0")
+          .. ': the revocation list of "root" is not current: it is for 20%d%d%-[^\n]+$'
+        assert.matches(says, web.logged(function() server = assert(listen(given)) end))
+        assert.matches(says, web.logged(function() assert.same({ true }, { server:reload_certs() }) end))
+        place()
+        assert.equal("", web.logged(function() assert(server:reload_certs()) end))
+        place("20900101000000Z", "20910101000000Z")
+        assert.matches(says, web.logged(function() assert(server:reload_certs()) end))
+        server:close()
+        given.wall_clock, given.clock_floor = 5, 1700000000 -- nobody knows
+        assert.equal("", web.logged(function() listen(given):close() end))
+      end)
+    end
+  end)
 end)
