@@ -85,7 +85,7 @@ local function config_of(self)
   made[self] = true
   local message, code
   if not self._config then
-    self._config, message, code = configs.new(self._options, "client")
+    self._config, message, code = configs.new(self._options, "client", 2)
     if not self._config then return nil, message, code end
   end
   load_sessions(self)
@@ -608,7 +608,7 @@ end
 function Client:reload_certs()
   if self._config then return configs.reload(self._config, self._options, "client") end
   local message, code
-  self._config, message, code = configs.new(self._options, "client")
+  self._config, message, code = configs.new(self._options, "client", 2)
   if not self._config then return nil, message, code end
   return true
 end
@@ -625,9 +625,7 @@ function client.new(given)
   options.of_role("client", config, 2)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  local ok, made_config = pcall(configs.new, config, "client")
-  if not ok then error(made_config, 2) end
-  self._options, self._config = config, made_config
+  self._options, self._config = config, (configs.new(config, "client", 2))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   self._winners = Winners.new()
   made[self] = true

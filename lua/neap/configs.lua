@@ -9,9 +9,11 @@ local function warn(role, texts)
   for _, text in ipairs(role == "server" and texts or {}) do log.warn(text) end
 end
 
---- A config for a role, "client" or "server"; nil, message, code when a file of the options cannot be used.
-function configs.new(given, role)
-  local config, message, code = core.config(given, role)
+--- A config for a role, "client" or "server"; nil, message, code when a file of the options cannot be used. Misuse is
+-- an error of who gave the options: `level` is theirs, as error() counts for the caller.
+function configs.new(given, role, level)
+  local ok, config, message, code = pcall(core.config, given, role)
+  if not ok then error(config, level + 1) end
   if not config then return nil, message, code end
   warn(role, message)
   return config

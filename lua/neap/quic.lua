@@ -545,7 +545,7 @@ local function listen(own, config)
     if not config.cert then return nil, message, code end
     config.key = message
   end
-  local made, message, code = configs.new(config, "server")
+  local made, message, code = configs.new(config, "server", 3)
   if not made then return nil, message, code end
   local host = own.host or ""
   if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end

@@ -155,7 +155,7 @@ local function prepare(mine, config, settings)
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
   local made
-  made, message, code = configs.new(config, "server")
+  made, message, code = configs.new(config, "server", 3)
   if not made then return nil, message, code end
   if config.early_data then made:set_h3(settings) end
   local endpoint

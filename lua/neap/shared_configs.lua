@@ -44,7 +44,7 @@ function shared_configs.take(given, connections)
   local entry = kept[key]
   turn = turn + 1
   if not entry then
-    local config, message, code = configs.new(given, "client")
+    local config, message, code = configs.new(given, "client", 3)
     if not config then return nil, message, code end
     entry = { config = config, given = given, answer = asking.answerer(asking.functions(given)) }
     kept[key] = entry

@@ -44,7 +44,28 @@ describe("an option that is not what it must be", function()
     } do
       local ok, err = pcall(function() neap.client(given) end)
       assert.is_false(ok, message)
-      assert.matches("options_spec.lua:%d+: " .. message, err)
+      assert.matches("^[%w_./]*options_spec.lua:%d+: " .. message, err)
+    end
+  end)
+
+  it("is refused where it was given by who listens or connects, also where it is a config's", function()
+    for message, given in pairs {
+      ["unknown option 'timeot'"] = { timeot = 5 },
+      ["option 'max_idle_timeout' must be"] = { max_idle_timeout = {} },
+      ["option 'alpn': names have 1 to 255 bytes"] = { alpn = { "" } },
+      ["'cert' needs 'key'"] = { cert = "x" },
+      ["option 'certs' must be a list"] = { certs = 5 },
+    } do
+      given.port, given.alpn = 0, given.alpn or "t"
+      for who, fn in pairs { app = function() APP:listen(given) end, quic = function() neap.quic.listen(given) end } do
+        local ok, err = pcall(fn)
+        assert.is_false(ok, who .. message)
+        assert.matches("^[%w_./]*options_spec.lua:%d+: " .. message, err, nil, who)
+      end
+      given.port = nil
+      local ok, err = pcall(function() neap.quic.connect("127.0.0.1:1", given) end)
+      assert.is_false(ok, message)
+      assert.matches("^[%w_./]*options_spec.lua:%d+: " .. message, err)
     end
   end)
 
