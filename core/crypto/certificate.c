@@ -194,8 +194,8 @@ static bool are_subtrees(struct span subtrees, struct certificate *c)
             list.bad = true;
         if (kind == NAME_ADDRESS && base.size != 8 && base.size != 32)
             list.bad = true;
-        if (kind == NAME_DNS && !neap_dns_is_constraint(base))
-            c->has_odd_dns_constraints = true;
+        if (!neap_constraint_is_known(kind, base))
+            c->odd_constraints |= name_kind_bit(kind);
     }
     return !list.bad && subtrees.size > 0;
 }
@@ -285,8 +285,6 @@ static void parse_extension(struct reader *list, struct certificate *c, uint64_t
             list->bad = true;
         *seen |= bit;
         is_known = parse_known_extension(oid.data[2], &value, c);
-        if (oid.data[2] == EXTENSION_NAME_CONSTRAINTS)
-            c->has_critical_constraints = is_critical;
     } else if (span_equal(oid, OID(OID_TLS_FEATURE))) {
         parse_features(&value, c);
         is_known = true;

@@ -38,6 +38,7 @@ struct certificate {
     struct span names;                            /* content of subjectAltName; empty without one */
     struct span constraints;                      /* content of nameConstraints; empty without them */
     struct span subject_key_id, authority_key_id; /* of its own key and of its issuer's; empty without them */
+    uint32_t odd_constraints; /* kinds of names under constraints that we do not understand, by the number of their tag */
     int64_t not_before, not_after;
     struct signature_algorithm algorithm;
     unsigned version; /* 1, 2 or 3 */
@@ -45,8 +46,6 @@ struct certificate {
     int path_length; /* -1: no bound */
     bool has_names, has_usage, has_extended_usage;
     bool is_authority;
-    bool has_critical_constraints;
-    bool has_odd_dns_constraints; /* one of them is no DNS name */
     bool has_unknown_critical;
     bool has_features, must_staple; /* TLS features (RFC 7633); status_request is among them */
 };
@@ -77,20 +76,29 @@ bool neap_dns_names_equal(struct span a, struct span b);
 bool neap_dns_is_constraint(struct span base);
 
 enum name_kind { /* tags of a GeneralName (RFC 5280 §4.2.1.6) */
+                 NAME_EMAIL = 0x81,
                  NAME_DNS = 0x82,
+                 NAME_URI = 0x86,
                  NAME_ADDRESS = 0x87,
                  NAME_DIRECTORY = 0xa4,
 };
+/* In certificate.odd_constraints. */
+static inline uint32_t name_kind_bit(uint8_t kind)
+{
+    return UINT32_C(1) << (kind & 0x1f);
+}
 enum names_verdict {
     NAMES_ALLOWED,
     NAMES_FORBIDDEN,
-    NAMES_UNCLEAR, /* a name that is there is of a kind under a constraint that we do not understand: critical, or
-                      one on DNS names that is none */
+    NAMES_UNCLEAR, /* a name that is there is of a kind under a constraint that we do not understand */
     NAMES_TOO_MANY /* the budget is spent */
 };
-/** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10) allow the subject and the alternative names of a
- * certificate `below` it. Each subtree that a name is held against costs 1 of the budget, and 1 more for every 16
- * bytes of it. */
+/** Whether we know what a constraint on names of this kind covers: DNS names, hosts of URIs, mail addresses and their hosts,
+ * addresses, directory names. */
+bool neap_constraint_is_known(uint8_t kind, struct span base);
+/** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10), critical or not, allow the subject and the alternative names
+ * of a certificate `below` it, and without mail addresses among these the ones in the subject. Each subtree that a name is
+ * held against costs 1 of the budget, and 1 more for every 16 bytes of it. */
 enum names_verdict neap_names_check(const struct certificate *authority, const struct certificate *below,
                                     unsigned *budget);
 

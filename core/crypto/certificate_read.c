@@ -4,6 +4,7 @@
 #include "base/writer.h"
 #include "crypto/certificate.h"
 #include "crypto/der.h"
+#include "crypto/name.h"
 #include "neap.h"
 
 static neap_view view_of(struct span s)
@@ -137,13 +138,6 @@ static void write_hex(struct writer *w, uint8_t byte)
     write_u8(w, (uint8_t)digits[byte & 15]);
 }
 
-#define STRING_UTF8 0x0cu
-#define STRING_PRINTABLE 0x13u
-#define STRING_TELETEX 0x14u
-#define STRING_IA5 0x16u
-#define STRING_UNIVERSAL 0x1cu
-#define STRING_BMP 0x1eu
-
 static void write_utf8(struct writer *w, uint32_t c)
 {
     if (c < 0x80) {
@@ -163,54 +157,16 @@ static void write_utf8(struct writer *w, uint32_t c)
     write_u8(w, (uint8_t)(0x80 | (c & 0x3f)));
 }
 
-/* The next character of UTF-8 (RFC 3629); false for what is none. */
-static bool read_utf8(struct reader *r, uint32_t *c)
-{
-    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    uint8_t first = read_u8(r);
-    size_t more = first < 0x80 ? 0 : first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 4;
-
-    if (more > 3)
-        return false;
-    *c = more == 0 ? first : first & (0x3fu >> more);
-    for (size_t i = 0; i < more; i++) {
-        uint8_t next = read_u8(r);
-
-        if (r->bad || (next & 0xc0) != 0x80)
-            return false;
-        *c = *c << 6 | (next & 0x3f);
-    }
-    return !r->bad && *c >= least[more] && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff);
-}
-
-static bool read_character(struct reader *r, uint8_t tag, uint32_t *c)
-{
-    switch (tag) {
-    case STRING_UTF8: return read_utf8(r, c);
-    case STRING_BMP: *c = read_u16(r); break;
-    case STRING_UNIVERSAL: *c = read_u32(r); break;
-    default: *c = read_u8(r); break; /* teletex as Latin-1, which is what it has been used for */
-    }
-    return !r->bad && *c <= 0x10ffff && (*c < 0xd800 || *c > 0xdfff) &&
-           (*c < 0x80 || (tag != STRING_PRINTABLE && tag != STRING_IA5));
-}
-
-static bool is_text(uint8_t tag)
-{
-    return tag == STRING_UTF8 || tag == STRING_PRINTABLE || tag == STRING_TELETEX || tag == STRING_IA5 ||
-           tag == STRING_UNIVERSAL || tag == STRING_BMP;
-}
-
 /* A value as UTF-8; false for one that is no text, or broken. */
 static bool write_value(struct writer *w, uint8_t tag, struct span value)
 {
     struct reader r = reader_of(value);
     uint32_t c;
 
-    if (!is_text(tag))
+    if (!neap_string_is_text(tag))
         return false;
     while (reader_left(&r) > 0) {
-        if (!read_character(&r, tag, &c))
+        if (!neap_string_character(&r, tag, &c))
             return false;
         write_utf8(w, c);
     }
@@ -235,23 +191,6 @@ static void escape(struct writer *w, struct span text)
     }
 }
 
-/* One AttributeTypeAndValue. */
-struct pair {
-    struct span oid, value, whole; /* whole: the value with its header */
-    uint8_t tag;
-};
-
-static struct pair read_pair(struct reader *set)
-{
-    struct reader fields = reader_of(neap_der_expect(set, DER_SEQUENCE));
-    struct pair p = {.oid = neap_der_expect(&fields, DER_OID)};
-
-    p.tag = neap_der_next(&fields, &p.value, &p.whole);
-    if (fields.bad || reader_left(&fields) > 0)
-        set->bad = true;
-    return p;
-}
-
 #define VALUE_MOST 1024u /* bytes of UTF-8 that a value may have to be written as text */
 
 static bool write_type(struct writer *w, struct span oid)
@@ -264,7 +203,7 @@ static bool write_type(struct writer *w, struct span oid)
     return true;
 }
 
-static bool write_pair(struct writer *w, const struct pair *p)
+static bool write_pair(struct writer *w, const struct name_pair *p)
 {
     uint8_t room[VALUE_MOST];
     struct writer text = writer_of(room, sizeof room);
@@ -292,7 +231,7 @@ static bool write_relative(struct writer *w, struct span sets, size_t index)
         set = neap_der_expect(&r, DER_SET);
     struct reader pairs = reader_of(set);
     for (size_t i = 0; reader_left(&pairs) > 0; i++) {
-        struct pair p = read_pair(&pairs);
+        struct name_pair p = neap_name_pair(&pairs);
 
         if (i > 0)
             write_u8(w, '+');
@@ -320,7 +259,7 @@ static int64_t open_name(neap_view name, struct span *sets)
         while (reader_left(&pairs) > 0) {
             if (parts++ == LIMIT_NAME_PARTS)
                 return NEAP_ERR_LIMIT;
-            read_pair(&pairs);
+            neap_name_pair(&pairs);
             if (pairs.bad)
                 return NEAP_ERR_CERTIFICATE;
         }
@@ -348,7 +287,7 @@ int64_t neap_name_text(neap_view name, char *out, size_t size)
     return (int64_t)writer_size(&w);
 }
 
-static bool find_pair(struct span sets, size_t index, struct pair *out)
+static bool find_pair(struct span sets, size_t index, struct name_pair *out)
 {
     struct reader r = reader_of(sets);
 
@@ -356,7 +295,7 @@ static bool find_pair(struct span sets, size_t index, struct pair *out)
         struct reader pairs = reader_of(neap_der_expect(&r, DER_SET));
 
         for (; reader_left(&pairs) > 0; index--) {
-            *out = read_pair(&pairs);
+            *out = neap_name_pair(&pairs);
             if (index == 0)
                 return true;
         }
@@ -368,7 +307,7 @@ int64_t neap_name_attribute_text(struct span name, uint8_t kind, char *out, size
 {
     const uint8_t wanted[] = {0x55, 0x04, kind};
     struct writer text = writer_of((uint8_t *)out, size);
-    struct pair p, found = {0};
+    struct name_pair p, found = {0};
     struct span sets;
     int64_t count = open_name(view_of(name), &sets);
 
@@ -389,7 +328,7 @@ int64_t neap_name_part(neap_view name, size_t index, char *type, size_t type_siz
     int64_t count = open_name(name, &sets);
     struct writer types = writer_of((uint8_t *)type, type_size > 0 ? type_size - 1 : 0);
     struct writer text = writer_of((uint8_t *)out, size);
-    struct pair p;
+    struct name_pair p;
 
     if (count < 0 || !find_pair(sets, index, &p))
         return count < 0 ? count : NEAP_ERR_ARGUMENT;

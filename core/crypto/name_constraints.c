@@ -2,12 +2,7 @@
 #include "crypto/certificate.h"
 
 #include "crypto/der.h"
-
-/* One name is held against one list of subtrees. */
-struct list_match {
-    bool has_kind, matches;
-    bool is_unclear; /* there is a subtree of this kind whose rules we do not know */
-};
+#include "crypto/name.h"
 
 /* A DNS constraint covers its name and everything below it; one that begins with a dot only what is below. */
 static bool dns_in_subtree(struct span name, struct span base)
@@ -64,33 +59,137 @@ static bool address_in_subtree(struct span address, struct span base)
            memcmp(mask, all, 12) == 0 && equal_under(mask + 12, address.data, base.data + 12, 4);
 }
 
-/* A directory name is in the subtree of one that it begins with. The bytes are compared, not what §7.1 makes of them:
- * the same name spelled otherwise is not found. */
-static bool directory_in_subtree(struct span name, struct span base)
-{
-    struct reader names = reader_of(name), bases = reader_of(base);
-    struct span whole = neap_der_expect(&names, DER_SEQUENCE), start = neap_der_expect(&bases, DER_SEQUENCE);
+/* ---- hosts of URIs and of mail addresses */
 
-    return !names.bad && !bases.bad && start.size <= whole.size &&
-           (start.size == 0 || memcmp(start.data, whole.data, start.size) == 0);
+/* Whether it is the name of a host: labels, the last of which begins with a letter (RFC 1123 §2.1). An address is none. */
+static bool is_host(struct span name)
+{
+    if (name.size == 0 || name.data[0] == '.' || !neap_dns_is_constraint(name))
+        return false;
+    size_t last = name.size;
+    while (last > 0 && name.data[last - 1] != '.')
+        last--;
+    uint8_t c = name.data[last] | 0x20;
+    return c >= 'a' && c <= 'z';
 }
 
-static void match_subtree(struct list_match *match, uint8_t kind, struct span name, struct span base,
-                          bool is_permitted)
+/* What is before the first of these bytes; all, where there is none. */
+static struct span before(struct span text, const char *ends)
 {
+    size_t size = 0;
+
+    while (size < text.size && (text.data[size] == '\0' || !strchr(ends, text.data[size])))
+        size++;
+    return span_of(text.data, size);
+}
+
+static bool consists_of(struct span text, const char *bytes)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '\0' || !strchr(bytes, text.data[i]))
+            return false;
+    }
+    return true;
+}
+
+#define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* The host in a URI (RFC 3986 §3.2); empty where it has none that is named. */
+static struct span uri_host(struct span uri)
+{
+    struct span scheme = before(uri, ":"), rest = span_after(uri, scheme.size);
+
+    if (!consists_of(scheme, LETTERS DIGITS "+-.") || rest.size < 3 || memcmp(rest.data, "://", 3) != 0)
+        return (struct span){0};
+    struct span authority = before(span_after(rest, 3), "/?#"), user = before(authority, "@");
+    if (user.size < authority.size)
+        authority = span_after(authority, user.size + 1);
+    struct span host = before(authority, ":");
+    if (host.size < authority.size && !consists_of(span_after(authority, host.size + 1), DIGITS))
+        return (struct span){0};
+    if (host.size > 0 && host.data[host.size - 1] == '.') /* the root label is implied */
+        host.size--;
+    return is_host(host) ? host : (struct span){0};
+}
+
+/* The host of a mail address (RFC 5321 §4.1.2); empty where what is before it is anything but a plain word, or the host has
+ * no name. */
+static struct span mail_host(struct span address)
+{
+    struct span local = before(address, "@");
+
+    if (local.size == 0 || local.size == address.size ||
+        !consists_of(local, LETTERS DIGITS ".!#$%&'*+-/=?^_`{|}~"))
+        return (struct span){0};
+    struct span host = span_after(address, local.size + 1);
+    return is_host(host) ? host : (struct span){0};
+}
+
+/* A host, or with a dot before it those below. */
+static bool host_in_subtree(struct span host, struct span base)
+{
+    if (base.size > 0 && base.data[0] != '.')
+        return neap_dns_names_equal(host, base);
+    return host.size > base.size && neap_dns_names_equal(span_after(host, host.size - base.size), base);
+}
+
+/* An address, or a host as above. What is before the @ is compared byte by byte (RFC 5280 §7.5). */
+static bool mail_in_subtree(struct span address, struct span host, struct span base)
+{
+    struct span local = before(base, "@");
+
+    if (local.size == base.size)
+        return host_in_subtree(host, base);
+    return span_equal(span_of(address.data, address.size - host.size - 1), local) &&
+           neap_dns_names_equal(host, span_after(base, local.size + 1));
+}
+
+/* ---- all kinds */
+
+bool neap_constraint_is_known(uint8_t kind, struct span base)
+{
+    switch (kind) {
+    case NAME_EMAIL: return neap_dns_is_constraint(base) || mail_host(base).size > 0;
+    case NAME_DNS:
+    case NAME_URI: return neap_dns_is_constraint(base);
+    case NAME_ADDRESS:
+    case NAME_DIRECTORY: return true;
+    default: return false;
+    }
+}
+
+/* A name on its way through subtrees. */
+struct held_name {
+    uint8_t kind;
+    struct span name;
+    struct span host; /* of a URI or a mail address; empty: it has none that constraints could be about */
+};
+
+static struct held_name hold(uint8_t kind, struct span name)
+{
+    struct span host = kind == NAME_URI     ? uri_host(name)
+                       : kind == NAME_EMAIL ? mail_host(name)
+                                            : (struct span){0};
+
+    return (struct held_name){kind, name, host};
+}
+
+static enum match match_subtree(const struct held_name *held, struct span base, bool is_permitted)
+{
+    bool is_hostless = held->host.size == 0; /* then it is nowhere permitted, and everywhere excluded */
     bool matches = false;
 
-    match->has_kind = true;
-    switch (kind) {
-    case NAME_DNS: matches = dns_matches(name, base, is_permitted); break;
-    case NAME_ADDRESS: matches = address_in_subtree(name, base); break;
-    case NAME_DIRECTORY:
-        matches = directory_in_subtree(name, base);
-        match->is_unclear = match->is_unclear || (!is_permitted && !matches);
+    switch (held->kind) {
+    case NAME_EMAIL:
+        matches = is_hostless ? !is_permitted : mail_in_subtree(held->name, held->host, base);
         break;
-    default: match->is_unclear = true;
+    case NAME_DNS: matches = dns_matches(held->name, base, is_permitted); break;
+    case NAME_URI: matches = is_hostless ? !is_permitted : host_in_subtree(held->host, base); break;
+    case NAME_ADDRESS: matches = address_in_subtree(held->name, base); break;
+    case NAME_DIRECTORY: return neap_name_is_below(held->name, base);
     }
-    match->matches = match->matches || matches;
+    return matches ? MATCH_YES : MATCH_NO;
 }
 
 /* Each subtree costs one, and one more for every 16 bytes. */
@@ -110,15 +209,16 @@ static enum names_verdict check_name(const struct certificate *authority, uint8_
                                      unsigned *budget)
 {
     struct reader lists = reader_of(authority->constraints);
+    struct held_name held = hold(kind, name);
 
     /* What such a base was meant to cover nobody knows; that it covers nothing least of all. */
-    if (kind == NAME_DNS && authority->has_odd_dns_constraints)
+    if (authority->odd_constraints & name_kind_bit(kind))
         return NAMES_UNCLEAR;
     while (!lists.bad && reader_left(&lists) > 0) {
         struct span subtrees, base;
-        bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0);
+        bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0), has_kind = false;
         struct reader list = reader_of(subtrees);
-        struct list_match match = {0};
+        enum match best = MATCH_NO;
 
         while (!list.bad && reader_left(&list) > 0) {
             struct reader subtree = reader_of(neap_der_expect(&list, DER_SEQUENCE));
@@ -126,15 +226,43 @@ static enum names_verdict check_name(const struct certificate *authority, uint8_
 
             if (!pay(budget, base))
                 return NAMES_TOO_MANY;
-            if (base_kind == kind)
-                match_subtree(&match, kind, name, base, is_permitted);
+            if (base_kind != kind)
+                continue;
+            enum match match = match_subtree(&held, base, is_permitted);
+            best = match > best ? match : best;
+            has_kind = true;
         }
-        if (match.is_unclear && authority->has_critical_constraints)
-            return NAMES_UNCLEAR;
-        if (is_permitted ? match.has_kind && !match.matches && !match.is_unclear : match.matches)
+        if (is_permitted ? has_kind && best != MATCH_YES : best == MATCH_YES)
             return NAMES_FORBIDDEN;
+        if (!is_permitted && best == MATCH_UNCLEAR)
+            return NAMES_UNCLEAR;
     }
     return NAMES_ALLOWED;
+}
+
+/* The mail addresses of a subject, for certificates that have no alternative ones. */
+static enum names_verdict check_subject_addresses(const struct certificate *authority, struct span subject,
+                                                  unsigned *budget)
+{
+    static const char oid[] = "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01"; /* emailAddress (RFC 2985) */
+    struct reader outer = reader_of(subject);
+    struct reader sets = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
+    enum names_verdict verdict = NAMES_ALLOWED;
+
+    while (!sets.bad && reader_left(&sets) > 0) {
+        struct reader set = reader_of(neap_der_expect(&sets, DER_SET));
+
+        while (!set.bad && reader_left(&set) > 0) {
+            struct name_pair pair = neap_name_pair(&set);
+
+            if (span_equal(pair.oid, span_of(oid, sizeof oid - 1)))
+                verdict = check_name(authority, NAME_EMAIL, pair.value, budget);
+            if (verdict != NAMES_ALLOWED)
+                return verdict;
+        }
+        sets.bad = sets.bad || set.bad;
+    }
+    return outer.bad || sets.bad ? NAMES_UNCLEAR : NAMES_ALLOWED;
 }
 
 enum names_verdict neap_names_check(const struct certificate *authority, const struct certificate *below,
@@ -142,22 +270,22 @@ enum names_verdict neap_names_check(const struct certificate *authority, const s
 {
     struct reader names = reader_of(below->names);
     struct reader subject = reader_of(below->subject);
+    enum names_verdict verdict = NAMES_ALLOWED;
+    bool has_address = false;
 
     if (authority->constraints.size == 0)
         return NAMES_ALLOWED;
     /* The subject is a directory name, unless it is empty. */
-    if (neap_der_expect(&subject, DER_SEQUENCE).size > 0) {
-        enum names_verdict verdict = check_name(authority, NAME_DIRECTORY, below->subject, budget);
-        if (verdict != NAMES_ALLOWED)
-            return verdict;
-    }
-    while (!names.bad && reader_left(&names) > 0) {
+    if (neap_der_expect(&subject, DER_SEQUENCE).size > 0)
+        verdict = check_name(authority, NAME_DIRECTORY, below->subject, budget);
+    while (verdict == NAMES_ALLOWED && !names.bad && reader_left(&names) > 0) {
         struct span name;
         uint8_t kind = neap_der_next(&names, &name, NULL);
-        enum names_verdict verdict = check_name(authority, kind, name, budget);
 
-        if (verdict != NAMES_ALLOWED)
-            return verdict;
+        has_address = has_address || kind == NAME_EMAIL;
+        verdict = check_name(authority, kind, name, budget);
     }
-    return NAMES_ALLOWED;
+    if (verdict == NAMES_ALLOWED && !has_address)
+        verdict = check_subject_addresses(authority, below->subject, budget);
+    return verdict;
 }

@@ -40,14 +40,21 @@ local function must(command)
 end
 
 --- issue{ name =, issuer = (name; absent: self-signed), key = "p256", extensions = text, days =, digest =,
---- subject =, is_version_1 =, is_unreadable = (to us), options = more of `openssl x509` }
+--- subject =, strings = (types of its strings: OpenSSL's string_mask), key_of = (another's name), is_version_1 =,
+--- is_unreadable = (to us), options = more of `openssl x509` }
 --- → { pem =, der =, key =, spki = (nil of what is unreadable) }
 function authority:issue(spec)
   local base = self.dir .. "/" .. spec.name
   local file = helper.quote(base)
-  must(("openssl genpkey -algorithm %s -out %s.key"):format(KEYS[spec.key or "p256"], file))
-  must(("openssl req -new -key %s.key -subj %s -out %s.csr"):format(
-    file, helper.quote(spec.subject or ("/CN=" .. spec.name)), file))
+  if spec.key_of then
+    helper.write_file(base .. ".key", self.made[spec.key_of].key)
+  else
+    must(("openssl genpkey -algorithm %s -out %s.key"):format(KEYS[spec.key or "p256"], file))
+  end
+  helper.write_file(base .. ".conf", "[req]\ndistinguished_name=dn\nstring_mask=" .. (spec.strings or "utf8only")
+    .. "\n[dn]\n")
+  must(("openssl req -new -utf8 -config %s.conf -key %s.key -subj %s -out %s.csr"):format(
+    file, file, helper.quote(spec.subject or ("/CN=" .. spec.name)), file))
   local command = ("openssl x509 -req -in %s.csr -out %s.pem -days %d -set_serial %d"):format(
     file, file, spec.days or 1000, math.random(1, 2 ^ 30))
   if spec.key ~= "ed25519" or spec.issuer then
@@ -66,7 +73,6 @@ function authority:issue(spec)
   end
   must(command .. " " .. (spec.options or ""))
   if spec.is_version_1 then -- what old openssl makes without extensions, new ones only when they are told
-    helper.write_file(base .. ".conf", "[req]\ndistinguished_name=dn\n[dn]\n")
     helper.run(("openssl req -config %s.conf -x509 -x509v1 -key %s.key -subj %s -days %d -out %s.pem"):format(
       file, file, helper.quote("/CN=" .. spec.name), spec.days or 1000, file))
   end
