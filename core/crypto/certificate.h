@@ -38,7 +38,7 @@ struct certificate {
     struct span names;                            /* content of subjectAltName; empty without one */
     struct span constraints;                      /* content of nameConstraints; empty without them */
     struct span subject_key_id, authority_key_id; /* of its own key and of its issuer's; empty without them */
-    uint32_t odd_constraints; /* kinds of names under constraints that we do not understand, by the number of their tag */
+    uint32_t odd_constraints; /* kinds of names (name_kind_bit) under constraints that we do not understand */
     int64_t not_before, not_after;
     struct signature_algorithm algorithm;
     unsigned version; /* 1, 2 or 3 */

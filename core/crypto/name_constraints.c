@@ -216,7 +216,8 @@ static enum names_verdict check_name(const struct certificate *authority, uint8_
         return NAMES_UNCLEAR;
     while (!lists.bad && reader_left(&lists) > 0) {
         struct span subtrees, base;
-        bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0), has_kind = false;
+        bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0);
+        bool has_kind = false;
         struct reader list = reader_of(subtrees);
         enum match best = MATCH_NO;
 

@@ -1,11 +1,13 @@
 /* Revocation lists (RFC 5280 §5, §6.3). Complete lists and parts of them (issuingDistributionPoint) are taken; delta and
- * indirect ones are refused, as is what has a critical extension that is not understood: nothing of it may be used. */
+ * indirect ones are refused, critical or not, as is what has a critical extension that is not understood: nothing of it may
+ * be used. */
 #include "crypto/revocation.h"
 
 #include "base/limits.h"
 #include "base/pool.h"
 #include "crypto/der.h"
 #include "crypto/explain.h"
+#include "crypto/name.h"
 #include "crypto/path_search.h"
 #include "crypto/provider.h"
 #include "neap.h"
@@ -16,6 +18,7 @@
 
 enum list_extension { /* 2.5.29.x */
                       LIST_NUMBER = 20,
+                      LIST_DELTA = 27,
                       LIST_DISTRIBUTION_POINT = 28,
                       LIST_AUTHORITY_KEY_ID = 35,
 };
@@ -53,9 +56,15 @@ void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds
 
 /* ---- reading */
 
+/* What is noticed while a list is read. */
+struct list_notes {
+    bool has_number;
+    const char *fault; /* why it cannot be used, where there is more to say than that; NULL */
+};
+
 /* IssuingDistributionPoint (RFC 5280 §5.2.5). Which certificates the list is about is no matter: it is asked only whether
  * it names one. Not so when others' certificates are in it, or such as are for no keys. */
-static bool is_plain_distribution_point(struct span value)
+static bool parse_distribution_point(struct span value, struct list_notes *notes)
 {
     struct reader outer = reader_of(value);
     struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
@@ -63,23 +72,27 @@ static bool is_plain_distribution_point(struct span value)
     while (!r.bad && reader_left(&r) > 0) {
         struct span content;
         uint8_t tag = neap_der_next(&r, &content, NULL);
+        bool is_true = content.size != 1 || content.data[0] != 0;
 
-        if ((tag == DER_CONTEXT(4) || tag == DER_CONTEXT(5)) && (content.size != 1 || content.data[0] != 0))
-            return false;
+        if (tag == DER_CONTEXT(4) && is_true)
+            notes->fault = "it is a list for other issuers (an indirect CRL)";
+        if (tag == DER_CONTEXT(5) && is_true)
+            notes->fault = "it is a list of attribute certificates";
     }
-    return !r.bad && !outer.bad && reader_left(&outer) == 0;
+    return !notes->fault && !r.bad && !outer.bad && reader_left(&outer) == 0;
 }
 
 static bool parse_list_extension(uint8_t id, bool is_critical, struct span value,
-                                 struct revocation_list *list, bool *has_number)
+                                 struct revocation_list *list, struct list_notes *notes)
 {
     struct reader r = reader_of(value), fields;
 
     switch (id) {
     case LIST_NUMBER: /* RFC 5280 §5.2.3: always there, and never critical */
-        *has_number = true;
+        notes->has_number = true;
         return !is_critical && neap_der_integer(&r).size > 0 && !r.bad;
-    case LIST_DISTRIBUTION_POINT: list->is_partial = true; return is_plain_distribution_point(value);
+    case LIST_DELTA: notes->fault = "it is what has changed since another list (a delta CRL)"; return false;
+    case LIST_DISTRIBUTION_POINT: list->is_partial = true; return parse_distribution_point(value, notes);
     case LIST_AUTHORITY_KEY_ID:
         fields = reader_of(neap_der_expect(&r, DER_SEQUENCE));
         if (neap_der_is_next(&fields, DER_CONTEXT(0)))
@@ -90,7 +103,7 @@ static bool parse_list_extension(uint8_t id, bool is_critical, struct span value
 }
 
 /* Extensions of the list, or with `list` NULL of an entry, of which no critical one is understood. */
-static bool parse_extensions(struct reader *r, struct revocation_list *list, bool *has_number)
+static bool parse_extensions(struct reader *r, struct revocation_list *list, struct list_notes *notes)
 {
     struct reader extensions = reader_of(neap_der_expect(r, DER_SEQUENCE));
 
@@ -107,7 +120,7 @@ static bool parse_extensions(struct reader *r, struct revocation_list *list, boo
         bool is_ours = oid.size == 3 && oid.data[0] == 0x55 && oid.data[1] == 0x1d;
         if (e.bad || reader_left(&e) > 0)
             return false;
-        if (list && is_ours ? !parse_list_extension(oid.data[2], is_critical, value, list, has_number)
+        if (list && is_ours ? !parse_list_extension(oid.data[2], is_critical, value, list, notes)
                             : is_critical)
             return false;
     }
@@ -170,9 +183,9 @@ static bool is_time_next(const struct reader *r)
 
 /* TBSCertList (RFC 5280 §5.1.2). Gives the inner algorithm and the content of the entries. */
 static bool parse_tbs(struct reader *tbs, struct revocation_list *list, struct span *algorithm,
-                      struct span *entries)
+                      struct span *entries, struct list_notes *notes)
 {
-    bool is_version_2 = neap_der_is_next(tbs, DER_INTEGER), has_number = false;
+    bool is_version_2 = neap_der_is_next(tbs, DER_INTEGER);
 
     if (is_version_2) {
         struct span version = neap_der_integer(tbs);
@@ -189,17 +202,18 @@ static bool parse_tbs(struct reader *tbs, struct revocation_list *list, struct s
         *entries = neap_der_expect(tbs, DER_SEQUENCE);
     if (neap_der_is_next(tbs, DER_CONTEXT_CONSTRUCTED(0))) {
         struct reader wrapper = reader_of(neap_der_expect(tbs, DER_CONTEXT_CONSTRUCTED(0)));
-        if (!is_version_2 || !parse_extensions(&wrapper, list, &has_number) || reader_left(&wrapper) > 0)
+        if (!is_version_2 || !parse_extensions(&wrapper, list, notes) || reader_left(&wrapper) > 0)
             return false;
     }
-    return !tbs->bad && reader_left(tbs) == 0 && (has_number || !is_version_2);
+    return !tbs->bad && reader_left(tbs) == 0 && (notes->has_number || !is_version_2);
 }
 
-static int parse_list(struct pool *pool, struct span der, struct revocation_list *list)
+static int parse_list(struct pool *pool, struct span der, struct revocation_list *list, struct failure *why)
 {
     struct reader outer = reader_of(der);
     struct reader r = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
     struct span inner = {0}, entries = {0};
+    struct list_notes notes = {0};
 
     list->der = der;
     list->tbs = neap_der_expect_whole(&r, DER_SEQUENCE);
@@ -210,8 +224,10 @@ static int parse_list(struct pool *pool, struct span der, struct revocation_list
     struct reader tbs_outer = reader_of(list->tbs);
     struct reader tbs = reader_of(neap_der_expect(&tbs_outer, DER_SEQUENCE));
     list->algorithm = neap_signature_algorithm(algorithm);
-    if (!parse_tbs(&tbs, list, &inner, &entries) || !span_equal(algorithm, inner) ||
-        list->algorithm.kind == SIGNATURE_UNKNOWN)
+    bool is_good = parse_tbs(&tbs, list, &inner, &entries, &notes);
+    if (notes.fault)
+        return neap_fail(why, NEAP_ERR_CERTIFICATE, notes.fault);
+    if (!is_good || !span_equal(algorithm, inner) || list->algorithm.kind == SIGNATURE_UNKNOWN)
         return NEAP_ERR_CERTIFICATE;
     return keep_serials(pool, entries, list);
 }
@@ -233,11 +249,11 @@ static int add_list(struct revocations *revocations, const struct revocation_lis
 }
 
 /* The DER is the list's from here on. */
-static int take_list(struct revocations *revocations, struct span der)
+static int take_list(struct revocations *revocations, struct span der, struct failure *why)
 {
     struct revocation_list list = {0};
     int error =
-        der.size > LIMIT_REVOCATION_BYTES ? NEAP_ERR_LIMIT : parse_list(revocations->pool, der, &list);
+        der.size > LIMIT_REVOCATION_BYTES ? NEAP_ERR_LIMIT : parse_list(revocations->pool, der, &list, why);
 
     list.der = der;
     if (!error)
@@ -255,7 +271,7 @@ int neap_revocations_add(struct revocations *revocations, struct span lists, str
     int got;
 
     while ((got = neap_revocation_list_take(revocations->pool, &lists, is_pem, &der)) != 0) {
-        int error = got > 0 ? take_list(revocations, der) : got;
+        int error = got > 0 ? take_list(revocations, der, why) : got;
 
         if (error == NEAP_ERR_LIMIT)
             return neap_fail(why, error, "too many revocation lists, or one that is too long");
@@ -338,6 +354,15 @@ static bool names_another_key(const struct revocation_list *list, const struct c
 {
     return list->authority_key_id.size > 0 && issuer->subject_key_id.size > 0 &&
            !span_equal(list->authority_key_id, issuer->subject_key_id);
+}
+
+/* Where the names say only that they may be the same, the identifiers of keys have to be. */
+static bool is_in_name_of(const struct revocation_list *list, const struct certificate *issuer)
+{
+    enum match match = neap_name_match(list->issuer, issuer->subject);
+
+    return match == MATCH_YES || (match == MATCH_UNCLEAR && list->authority_key_id.size > 0 &&
+                                  span_equal(list->authority_key_id, issuer->subject_key_id));
 }
 
 static bool is_current(const struct revocation_list *list, int64_t grace, int64_t now)
@@ -434,8 +459,7 @@ enum revocation_verdict neap_revocation_check(struct revocations *revocations, s
         for (size_t i = 0; i < revocations->count; i++) {
             struct revocation_list *list = &revocations->lists[i];
 
-            if (span_equal(list->issuer, query->issuer->subject) &&
-                names_another_key(list, query->issuer) == is_other &&
+            if (names_another_key(list, query->issuer) == is_other && is_in_name_of(list, query->issuer) &&
                 look_at(revocations, list, query, &outcome))
                 return REVOCATION_REVOKED;
         }

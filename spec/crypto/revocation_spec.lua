@@ -147,12 +147,49 @@ describe("a revocation list", function()
       { root = "mute" })
   end)
 
-  it("with an extension that is critical and not understood is not taken, nor one that is for deltas", function()
-    for _, extensions in ipairs { "1.2.3.4=critical,ASN1:NULL", "deltaCRL=critical,ASN1:INTEGER:1",
-      "issuingDistributionPoint=critical,indirectCRL:TRUE", "issuingDistributionPoint=critical,onlyAA:TRUE" } do
-      refused(-13, "no revocation list that can be used", "good", { ca:crl { issuer = "middle",
-        extensions = extensions } })
+  it("with an extension that is critical and not understood is not taken", function()
+    refused(-13, "no revocation list that can be used", "good", { ca:crl { issuer = "middle",
+      extensions = "1.2.3.4=critical,ASN1:NULL" } })
+  end)
+
+  -- RFC 5280 §5.2.4, §5.2.5
+  it("that is no list of its issuer's certificates is not taken, critical or not, with what it is", function()
+    for extensions, what in pairs {
+      ["deltaCRL=%sASN1:INTEGER:1"] = "what has changed since another list (a delta CRL)",
+      ["issuingDistributionPoint=%sindirectCRL:TRUE"] = "a list for other issuers (an indirect CRL)",
+      ["issuingDistributionPoint=%sonlyAA:TRUE"] = "a list of attribute certificates" } do
+      for _, criticality in ipairs { "critical,", "" } do
+        refused(-13, "it is " .. what, "good", { ca:crl { issuer = "middle",
+          extensions = extensions:format(criticality) } })
+      end
     end
+  end)
+
+  -- RFC 5280 §7.1
+  it("is its issuer's by a name of another type of string, case and spacing", function()
+    for i, same in ipairs { { "/CN=middle", "nombstr" }, { "/CN=MIDDLE" }, { "/CN=  Middle " } } do
+      ca:issue { name = "same " .. i, subject = same[1], strings = same[2], key_of = "middle", extensions = CA }
+      local list = ca:crl { issuer = "same " .. i, revoked = { "leaf" } }
+      refused(REVOKED, '"leaf" has been revoked by its issuer "middle"', "leaf", { list })
+      assert.is_true(verify("good", { list }))
+      refused(UNKNOWN, "not current", "good", { list }, { now = now + 30 * HOUR })
+    end
+    for i, subject in ipairs { "/CN=mid dle", "/CN=middle/CN=middle", "/O=middle", "/CN=middles" } do
+      ca:issue { name = "another " .. i, subject = subject, key_of = "middle", extensions = CA }
+      assert.is_true(verify("leaf", { ca:crl { issuer = "another " .. i, revoked = { "leaf" } } }))
+    end
+  end)
+
+  it("whose name differs from its issuer's beyond ASCII is the issuer's by the identifier of its key", function()
+    ca:issue { name = "mühle", extensions = CA }
+    ca:issue { name = "MÜHLE", key_of = "mühle", extensions = CA }
+    c["mühle leaf"] = ca:issue { name = "mühle leaf", issuer = "mühle", extensions = SERVER }
+    c["mühle"] = ca.made["mühle"]
+    local list = { issuer = "MÜHLE", revoked = { "mühle leaf" } }
+    refused(REVOKED, "has been revoked", "mühle leaf", { ca:crl(list) }, { root = "mühle" })
+    list.has_extensions = false
+    assert.is_true(verify("mühle leaf", { ca:crl(list) }, { root = "mühle" }))
+    assert.is_true(verify("mühle leaf", { ca:crl { issuer = "MÜHLE", signer = "mühle" } }, { root = "mühle" }))
   end)
 
   it("that is a part of one, by its distribution point, is taken; an old part is not made good by another", function()
