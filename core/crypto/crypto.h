@@ -37,6 +37,15 @@ static inline bool validity_has(const struct validity *validity, int64_t wall_cl
     return wall_clock >= validity->since && wall_clock <= validity->until;
 }
 
+/* No longer than the other too. */
+static inline void validity_narrow(struct validity *validity, const struct validity *other)
+{
+    if (other->since > validity->since)
+        validity->since = other->since;
+    if (other->until < validity->until)
+        validity->until = other->until;
+}
+
 /* ---- one crypto of a config */
 
 /** NULL without memory. `seed` starts the generator (see crypto_random). */
@@ -263,8 +272,9 @@ bool neap_trust_is_empty(const struct trust *trust);
 struct span neap_trust_subject(const struct trust *trust, size_t index);
 /* Whether a server is asked for an OCSP response (RFC 6960) about its certificate, and what it is without one. */
 enum staple_demand { STAPLE_IGNORED, STAPLE_IF_PRESENT, STAPLE_REQUIRED };
-/** A digest of all roots, pins and revocation lists and of whether chains are verified, and how: what a server was known by once
- * it is known by again, as long as this is the same. `trust` may be NULL. It is kept, so that asking again costs nothing. */
+/** A digest of all roots, pins and revocation lists with their grace, and of whether chains are verified, and how: what a
+ * server was known by once it is known by again, as long as this is the same. `trust` may be NULL. That of what is in the trust
+ * is kept, so that asking again costs nothing. */
 void neap_trust_fingerprint(struct trust *trust, bool verifies, enum staple_demand demand, uint8_t out[32]);
 
 /** A peer's parsed chain, while its handshake runs. */

@@ -12,7 +12,7 @@
 
 /* Of names that are held against others: an authority and whom it issued for do not make each other's comparisons long. */
 #define PAIRS_MOST 8u    /* of a relative name; more than two are hardly found */
-#define SKIPPED_MOST 64u /* characters of a value that say nothing */
+#define SKIPPED_MOST 16u /* characters of a value that say nothing */
 
 struct name_pair neap_name_pair(struct reader *set)
 {

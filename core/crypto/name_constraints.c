@@ -192,10 +192,10 @@ static enum match match_subtree(const struct held_name *held, struct span base, 
     return matches ? MATCH_YES : MATCH_NO;
 }
 
-/* Each subtree costs one, and one more for every 16 bytes. */
-static bool pay(unsigned *budget, struct span base)
+/* What a subtree costs: one, and one more for every 16 bytes. A directory name is read character by character. */
+static bool pay(unsigned *budget, uint8_t kind, struct span base)
 {
-    size_t price = 1 + base.size / 16;
+    size_t price = kind == NAME_DIRECTORY ? 8 + base.size / 4 : 1 + base.size / 16;
 
     if (*budget < price) {
         *budget = 0;
@@ -225,7 +225,7 @@ static enum names_verdict check_name(const struct certificate *authority, uint8_
             struct reader subtree = reader_of(neap_der_expect(&list, DER_SEQUENCE));
             uint8_t base_kind = neap_der_next(&subtree, &base, NULL);
 
-            if (!pay(budget, base))
+            if (!pay(budget, base_kind, base))
                 return NAMES_TOO_MANY;
             if (base_kind != kind)
                 continue;

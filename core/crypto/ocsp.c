@@ -221,7 +221,7 @@ static bool find_delegate(const struct ocsp_response *response, struct certifica
 }
 
 static int check_signature(struct crypto *crypto, const struct ocsp_response *response,
-                           const struct certificate *issuer, int64_t wall_clock, int64_t *until,
+                           const struct certificate *issuer, int64_t wall_clock, struct validity *validity,
                            struct failure *why)
 {
     struct certificate delegate;
@@ -233,8 +233,7 @@ static int check_signature(struct crypto *crypto, const struct ocsp_response *re
         if (!find_delegate(response, &delegate) || !is_authorised(crypto, &delegate, issuer, wall_clock))
             return refuse(why, "the OCSP response is of nobody whom the certificate's issuer authorised");
         signer = &delegate;
-        if (delegate.not_after < *until)
-            *until = delegate.not_after;
+        validity_narrow(validity, &(struct validity){delegate.not_before, delegate.not_after});
     }
     if (neap_signature_verify(crypto, &signer->key, response->algorithm, response->tbs, response->signature))
         return refuse(why, "the signature of the OCSP response is wrong");
@@ -242,7 +241,8 @@ static int check_signature(struct crypto *crypto, const struct ocsp_response *re
 }
 
 int neap_ocsp_check(struct crypto *crypto, struct span bytes, const struct certificate *certificate,
-                    const struct certificate *issuer, int64_t wall_clock, int64_t *until, struct failure *why)
+                    const struct certificate *issuer, int64_t wall_clock, struct validity *validity,
+                    struct failure *why)
 {
     struct ocsp_response response;
     struct ocsp_single answer;
@@ -255,8 +255,8 @@ int neap_ocsp_check(struct crypto *crypto, struct span bytes, const struct certi
         return refuse(why, "the OCSP response is of the future");
     if (time_is_known(wall_clock) && wall_clock > neap_ocsp_end(&answer) + CLOCK_SKEW)
         return refuse(why, "the OCSP response is too old");
-    *until = neap_ocsp_end(&answer);
-    int error = check_signature(crypto, &response, issuer, wall_clock, until, why);
+    *validity = (struct validity){answer.this_update - CLOCK_SKEW, neap_ocsp_end(&answer)};
+    int error = check_signature(crypto, &response, issuer, wall_clock, validity, why);
     if (error)
         return error;
     switch (answer.status) {
@@ -273,6 +273,7 @@ int neap_ocsp_check_staple(struct crypto *crypto, struct staple *staple,
                            const struct certificate *certificate, const struct certificate *issuer,
                            int64_t wall_clock, struct failure *why)
 {
+    staple->validity = (struct validity){INT64_MIN, INT64_MAX};
     if (staple->demand == STAPLE_IGNORED || (staple->response.size == 0 && staple->demand != STAPLE_REQUIRED))
         return 0;
     if (staple->response.size == 0)
@@ -283,5 +284,5 @@ int neap_ocsp_check_staple(struct crypto *crypto, struct staple *staple,
     if (!issuer)
         return refuse(why,
                       "the certificate is trusted itself, and has no issuer whose OCSP response to check");
-    return neap_ocsp_check(crypto, staple->response, certificate, issuer, wall_clock, &staple->until, why);
+    return neap_ocsp_check(crypto, staple->response, certificate, issuer, wall_clock, &staple->validity, why);
 }

@@ -34,18 +34,18 @@ bool neap_ocsp_next(struct reader *r, struct ocsp_single *out);
 int64_t neap_ocsp_end(const struct ocsp_single *single);
 
 /** Whether a response says that `certificate`, which `issuer` issued, is good now: signed by the issuer, or by a responder
- * that the issuer authorised. 0 and *until filled, or NEAP_CRYPTO_ERROR + alert: certificate_revoked 44,
- * bad_certificate_status_response 113. It costs two signatures at most. With TIME_UNKNOWN no times are checked: *until, which
- * the responder's certificate bounds as well, says how long the answer holds. */
+ * that the issuer authorised. 0 and *validity filled, or NEAP_CRYPTO_ERROR + alert: certificate_revoked 44,
+ * bad_certificate_status_response 113. It costs two signatures at most. With TIME_UNKNOWN no times are checked: *validity,
+ * which that of the responder's certificate bounds as well, says when the answer holds; it ends with the next update. */
 int neap_ocsp_check(struct crypto *crypto, struct span response, const struct certificate *certificate,
-                    const struct certificate *issuer, int64_t wall_clock, int64_t *until,
+                    const struct certificate *issuer, int64_t wall_clock, struct validity *validity,
                     struct failure *why);
 
 /* What came with a certificate. */
 struct staple {
     struct span response; /* empty: none */
     enum staple_demand demand;
-    int64_t until; /* out: it was checked, and is good for so long; 0: it was not */
+    struct validity validity; /* out: when it is good; always, where it was not checked */
 };
 /** The same, as far as it is demanded; `issuer` NULL: the certificate is a root itself. */
 int neap_ocsp_check_staple(struct crypto *crypto, struct staple *staple,

@@ -204,14 +204,6 @@ static bool is_revoked(struct search *s, const struct revocation_query *query,
     return true;
 }
 
-static void narrow(struct validity *validity, int64_t since, int64_t until)
-{
-    if (since > validity->since)
-        validity->since = since;
-    if (until < validity->until)
-        validity->until = until;
-}
-
 static bool has_revoked(struct search *s, size_t count)
 {
     for (size_t i = 0; i + 1 < count; i++) {
@@ -220,12 +212,11 @@ static bool has_revoked(struct search *s, size_t count)
                                          .issuer = s->path[i + 1],
                                          .wall_clock = s->query->wall_clock,
                                          .work = signature_work(&s->path[i + 1]->key),
-                                         .work_left = &s->work_left,
-                                         .until = INT64_MAX};
+                                         .work_left = &s->work_left};
 
         if (is_revoked(s, &query, neap_revocation_check(s->query->trust->revocations, &query)))
             return true;
-        narrow(&s->validity, INT64_MIN, query.until);
+        validity_narrow(&s->validity, &query.validity);
     }
     return false;
 }
@@ -234,7 +225,7 @@ static bool is_good_path(struct search *s, size_t count)
 {
     s->validity = (struct validity){INT64_MIN, INT64_MAX};
     for (size_t i = 0; i < count; i++)
-        narrow(&s->validity, s->path[i]->not_before, s->path[i]->not_after);
+        validity_narrow(&s->validity, &(struct validity){s->path[i]->not_before, s->path[i]->not_after});
     return names_are_allowed(s, count) && !has_revoked(s, count);
 }
 
@@ -365,8 +356,8 @@ int neap_path_find(const struct path_query *query, struct chain_cost *cost, stru
     if (!rc && query->staple) /* while the issuer is there */
         rc = neap_ocsp_check_staple(query->crypto, query->staple, s.path[0], s.path[1], query->wall_clock,
                                     why);
-    if (!rc && query->staple && query->staple->until)
-        narrow(&s.validity, INT64_MIN, query->staple->until);
+    if (!rc && query->staple)
+        validity_narrow(&s.validity, &query->staple->validity);
     *validity = s.validity;
     neap_loaded_roots_free(query->crypto->pool, &s.loaded);
     return rc;

@@ -365,9 +365,16 @@ static bool is_in_name_of(const struct revocation_list *list, const struct certi
                                   span_equal(list->authority_key_id, issuer->subject_key_id));
 }
 
+static struct validity list_validity(const struct revocation_list *list, int64_t grace)
+{
+    return (struct validity){list->this_update, list->next_update + grace};
+}
+
 static bool is_current(const struct revocation_list *list, int64_t grace, int64_t now)
 {
-    return !time_is_known(now) || (now >= list->this_update && now - grace <= list->next_update);
+    struct validity validity = list_validity(list, grace);
+
+    return !time_is_known(now) || validity_has(&validity, now);
 }
 
 int neap_revocation_explain(const struct revocation_list *list, struct crypto *crypto, int64_t wall_clock,
@@ -394,28 +401,56 @@ int neap_revocations_is_current(const struct revocations *revocations, struct cr
     return 0;
 }
 
-/* Until when the lists of an issuer are current together: the last of the whole ones, and all of the parts. */
-struct list_ends {
-    int64_t whole, part;
-};
-
-static void note_end(struct list_ends *ends, const struct revocations *revocations,
-                     const struct revocation_list *list)
-{
-    int64_t end = list->next_update + revocations->grace;
-
-    if (!list->is_partial && end > ends->whole)
-        ends->whole = end;
-    if (list->is_partial && end < ends->part)
-        ends->part = end;
-}
-
 /* What the lists that were looked at have said. */
 struct outcome {
     enum revocation_verdict verdict;
-    bool has_whole, has_stale_part, has_unknown;
-    struct list_ends ends;
+    bool has_stale_part, has_unknown;
+    uint64_t wholes;       /* current lists that are no parts, by bit */
+    struct validity parts; /* when all parts are current */
 };
+
+_Static_assert(LIMIT_REVOCATION_LISTS <= 64, "a bit for each list");
+
+static void note_current(struct outcome *outcome, const struct revocations *revocations,
+                         const struct revocation_list *list)
+{
+    struct validity validity = list_validity(list, revocations->grace);
+
+    if (list->is_partial)
+        validity_narrow(&outcome->parts, &validity);
+    else
+        outcome->wholes |= UINT64_C(1) << (list - revocations->lists);
+}
+
+static bool has_list(uint64_t lists, size_t index)
+{
+    return (lists >> index & 1) != 0;
+}
+
+/* When one or another of these lists is current: up to the end of the last, and as long before as there is no gap. */
+static struct validity last_stretch(const struct revocations *revocations, uint64_t lists)
+{
+    struct validity stretch = {INT64_MIN, INT64_MIN};
+
+    for (size_t i = 0; i < revocations->count; i++) {
+        struct validity validity = list_validity(&revocations->lists[i], revocations->grace);
+
+        if (has_list(lists, i) && validity.until > stretch.until)
+            stretch = validity;
+    }
+    for (bool has_grown = true; has_grown;) {
+        has_grown = false;
+        for (size_t i = 0; i < revocations->count; i++) {
+            struct validity validity = list_validity(&revocations->lists[i], revocations->grace);
+
+            if (!has_list(lists, i) || validity.until < stretch.since || validity.since >= stretch.since)
+                continue;
+            stretch.since = validity.since;
+            has_grown = true;
+        }
+    }
+    return stretch;
+}
 
 /* One list in the issuer's name; true when the certificate is on it. */
 static bool look_at(const struct revocations *revocations, struct revocation_list *list,
@@ -434,13 +469,12 @@ static bool look_at(const struct revocations *revocations, struct revocation_lis
             outcome->verdict = REVOCATION_UNPROVED;
         return false;
     }
-    note_end(&outcome->ends, revocations, list);
     if (has_serial(list, query->certificate->serial)) {
         query->list = list;
         return true;
     }
     if (is_current(list, revocations->grace, query->wall_clock)) {
-        outcome->has_whole = outcome->has_whole || !list->is_partial;
+        note_current(outcome, revocations, list);
         return false;
     }
     query->list = list;
@@ -451,8 +485,7 @@ static bool look_at(const struct revocations *revocations, struct revocation_lis
 
 enum revocation_verdict neap_revocation_check(struct revocations *revocations, struct revocation_query *query)
 {
-    struct outcome outcome = {.verdict = REVOCATION_NONE, .ends = {.whole = INT64_MIN, .part = INT64_MAX}};
-    const struct list_ends *ends = &outcome.ends;
+    struct outcome outcome = {.verdict = REVOCATION_NONE, .parts = {INT64_MIN, INT64_MAX}};
 
     /* Those whose key fits first: the budget is for them. */
     for (unsigned is_other = 0; revocations && is_other <= 1; is_other++) {
@@ -464,9 +497,13 @@ enum revocation_verdict neap_revocation_check(struct revocations *revocations, s
                 return REVOCATION_REVOKED;
         }
     }
-    query->until = ends->whole > INT64_MIN && ends->whole < ends->part ? ends->whole : ends->part;
+    query->validity = outcome.parts;
+    if (outcome.wholes) {
+        struct validity wholes = last_stretch(revocations, outcome.wholes);
+        validity_narrow(&query->validity, &wholes);
+    }
     /* A newer list beside an old one of the same issuer is enough; not a part, nor any beside an old part, nor beside one
      * that nobody could look into. */
-    return outcome.has_whole && !outcome.has_stale_part && !outcome.has_unknown ? REVOCATION_NONE
-                                                                                : outcome.verdict;
+    return outcome.wholes && !outcome.has_stale_part && !outcome.has_unknown ? REVOCATION_NONE
+                                                                             : outcome.verdict;
 }

@@ -45,7 +45,8 @@ struct revocation_query {
     unsigned *work_left;                /* is charged for a list that was tried with another key before */
     bool is_spent;                      /* out: the budget did not suffice: some list was not looked into */
     const struct revocation_list *list; /* out: the one that decided */
-    int64_t until; /* out, for REVOCATION_NONE: it is the verdict no longer than that; INT64_MAX: for ever */
+    /* out, for REVOCATION_NONE: when it is the verdict; the beginning is right where the time is unknown */
+    struct validity validity;
 };
 
 /** What the lists say of a certificate. `revocations` may be NULL. */

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/pool.h"
+#include "base/writer.h"
 #include "neap.h"
 
 #define FIRST_ROOTS 8u
@@ -184,9 +185,13 @@ static const uint8_t *digest_of(struct trust *trust)
 
 void neap_trust_fingerprint(struct trust *trust, bool verifies, enum staple_demand demand, uint8_t out[32])
 {
-    uint8_t all[1 + 32] = {(uint8_t)(verifies | demand << 1)};
+    uint8_t all[1 + 32 + 8];
+    struct writer w = writer_of(all, sizeof all);
 
+    write_u8(&w, (uint8_t)(verifies | demand << 1));
     if (trust)
-        memcpy(all + 1, digest_of(trust), 32);
-    neap_hash(HASH_SHA256, span_of(all, sizeof all), out);
+        write_bytes(&w, digest_of(trust), 32);
+    if (trust && trust->revocations)
+        write_uint(&w, (uint64_t)trust->revocations->grace, 8);
+    neap_hash(HASH_SHA256, span_of(all, writer_size(&w)), out);
 }

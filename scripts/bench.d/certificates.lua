@@ -100,8 +100,8 @@ local function run()
   add("names that differ from constraints in the first of 121 letters", { "alike's", "alike" })
 
   constrained("directories", nil,
-    list(1000, "excluded;dirName.#=x") .. ("\n[x]\n2.5.4.41=%sx"):format(two:sub(1, 40)),
-    list(800, "dirName.#=y") .. ("\n[y]\n2.5.4.41=%s%sy"):format((" "):rep(60), two:sub(1, 40):upper()))
+    list(500, "excluded;dirName.#=x") .. ("\n[x]\nname=%sx"):format(two:sub(1, 40)),
+    list(250, "dirName.#=y") .. ("\n[y]\nname=%s%sy"):format((" "):rep(15), two:sub(1, 40):upper()))
   add("directory names that differ from constraints in the last letter", { "directories's", "directories" })
   local names = { constrained("all", "/CN=all", list(1400, "excluded;DNS.#=xy#"), list(2300, "DNS.#=zz#")) }
   for i = 1, 8 do names[#names + 1] = issue({ name = "not all " .. i, subject = "/CN=all", extensions = ALIKE }) end

@@ -180,7 +180,8 @@ describe("a name constraint", function()
         { "dirName=dir\n[dir]\nC=DE\nO=Tide", BAD, subject = "/" },
       }
       for _, subject in ipairs({ "/C=DE/CN=a", "/C=DE", "/O=Tide Pumps/C=DE", "/C=DE/O=Tide Pumps2",
-        "/C=DE/O=TidePumps", "/C=DE/OU=Tide Pumps", "/C=DE/O=Tide Pump", "/CN=a/C=DE/O=Tide Pumps", "/C=DE/O=Tide Pumps+OU=a",
+        "/C=DE/O=TidePumps", "/C=DE/OU=Tide Pumps", "/C=DE/O=Tide Pump", "/CN=a/C=DE/O=Tide Pumps",
+        "/C=DE/O=Tide Pumps+OU=a",
         "/C=DE/O=Tide Pümps" }) do
         cases[#cases + 1] = { nil, BAD, subject = subject }
       end

@@ -125,6 +125,30 @@ describe("a revocation list", function()
       { root = "mute", now = -1 })
   end)
 
+  it("says since when that is right where the time is unknown, as for its end", function()
+    local function since(crls)
+      local ok, from, till = verify("good", crls, { now = -1 })
+      assert.is_true(ok)
+      return os.date("!%Y-%m-%d", from) .. " " .. os.date("!%Y-%m-%d", till)
+    end
+    local function list(from, to, extensions, issuer)
+      return ca:crl { issuer = issuer or "middle", from = from .. "000000Z", to = to .. "000000Z",
+        extensions = extensions }
+    end
+    local today = os.date("!%Y-%m-%d", certificates.parse(c.good.der).not_before)
+    local part = "issuingDistributionPoint=critical,onlyuser:TRUE"
+    assert.equal(today .. " 2028-02-01", since { list("260101", "280201") })
+    assert.equal("2028-01-01 2028-02-01", since { list("280101", "280201") })
+    -- Those that are current one after the other, in any order; of those with a gap between them the last.
+    assert.equal(today .. " 2028-04-01",
+      since { list("260101", "280201"), list("280301", "280401"), list("280201", "280301") })
+    assert.equal("2028-03-01 2028-04-01", since { list("260101", "280201"), list("280301", "280401") })
+    -- All parts, and the lists of all issuers.
+    assert.equal("2028-02-01 2028-03-01",
+      since { list("280101", "280401"), list("280115", "280301", part), list("280201", "280315", part) })
+    assert.equal("2028-02-01 2028-03-01", since { list("280101", "280301"), list("280201", "280401", nil, "root") })
+  end)
+
   it("that is over is made good by a newer one beside it", function()
     local old = ca:crl { issuer = "middle", hours = 1 }
     local new = ca:crl { issuer = "middle", hours = 100 }

@@ -94,6 +94,9 @@ static int revocation_fields(lua_State *L, struct unit_config *c, struct failure
     c->revocations = neap_revocations_new(c->tls.crypto);
     if (!c->revocations)
         return NEAP_ERR_NO_MEMORY;
+    lua_getfield(L, 1, "grace");
+    neap_revocations_set_grace(c->revocations, (int64_t)lua_tonumber(L, -1));
+    lua_pop(L, 1);
     if (c->tls.trust)
         neap_trust_set_revocations(c->tls.trust, c->revocations);
     if (c->tls.client_trust)
@@ -118,7 +121,7 @@ static void resumption_fields(lua_State *L, struct unit_config *c)
     c->tls.store = &c->sessions;
 }
 
-/* config{ seed=, identities={{chain, key, later = (the key is elsewhere), staple =}, …}, asks=, psks=, roots=, pin=, crls=, verify=, alpn={…},
+/* config{ seed=, identities={{chain, key, later = (the key is elsewhere), staple =}, …}, asks=, psks=, roots=, pin=, crls=, grace=, verify=, alpn={…},
  * suites={…}, groups={…}, compression=, ocsp=, grease=, limit=, keylog=, engine=, without_params=, resumption=, ticket_lifetime=, ticket_keys=,
  * early=, no_register=, limits=, session_data=, ask=, client_roots= } */
 static int new_config(lua_State *L)
@@ -426,6 +429,21 @@ static int handshake_put_secret(lua_State *L)
     return 1;
 }
 
+/* unchecked_dates of the table on top: { since, until } */
+static void set_unchecked_dates(lua_State *L, const struct tls *tls)
+{
+    struct validity validity;
+
+    if (!neap_tls_has_unchecked_dates(tls, &validity))
+        return;
+    lua_newtable(L);
+    lua_pushnumber(L, (lua_Number)validity.since);
+    lua_rawseti(L, -2, 1);
+    lua_pushnumber(L, (lua_Number)validity.until);
+    lua_rawseti(L, -2, 2);
+    lua_setfield(L, -2, "unchecked_dates");
+}
+
 /* handshake:info() -> what was negotiated so far */
 static int handshake_info(lua_State *L)
 {
@@ -436,6 +454,7 @@ static int handshake_info(lua_State *L)
     lua_setfield(L, -2, "complete");
     lua_pushboolean(L, neap_tls_is_resumed(h->tls));
     lua_setfield(L, -2, "resumed");
+    set_unchecked_dates(L, h->tls);
     unit_push_early(L, neap_tls_early(h->tls));
     lua_setfield(L, -2, "early");
     unit_tls_set_span(L, "psk_identity", neap_tls_psk_identity(h->tls));

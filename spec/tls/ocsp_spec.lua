@@ -125,6 +125,51 @@ local function shown(staple, demand, more)
   return options
 end
 
+-- The content of the first element of some bytes, and what is behind it.
+local function open(der)
+  local size, at = der:byte(2), 3
+  if size >= 0x80 then
+    local count = size - 0x80
+    size = 0
+    for i = 3, 2 + count do size = size * 256 + der:byte(i) end
+    at = 3 + count
+  end
+  return der:sub(at, at + size - 1), der:sub(at + size)
+end
+
+local function element(tag, content)
+  local size = #content < 0x80 and string.char(#content) or #content < 0x100 and string.char(0x81, #content)
+    or string.char(0x82, math.floor(#content / 256), #content % 256)
+  return string.char(tag) .. size .. content
+end
+
+-- The response with other times, which its issuer signs; it has no certificates.
+local function postponed(response, this_update, next_update)
+  local _, bytes = open((open(response)))
+  local type_and_basic = open((open(bytes)))
+  local _, basic = open(type_and_basic)
+  basic = open((open(basic)))
+  local inner, rest = open(basic)
+  local times = {}
+  inner = inner:gsub("\24\15%d+Z", function(time)
+    times[#times + 1] = time
+    return #times == 2 and "\24\15" .. this_update or #times == 3 and "\24\15" .. next_update or time
+  end)
+  local tbs, dir = element(0x30, inner), helper.make_dir()
+  helper.write_file(dir .. "/tbs", tbs)
+  helper.write_file(dir .. "/key", fixtures.certificates().ca[2])
+  local quoted = helper.quote(dir)
+  local output, status = helper.run(("openssl dgst -sha256 -sign %s/key -out %s/signature %s/tbs"):format(
+    quoted, quoted, quoted))
+  local signature = helper.read_file(dir .. "/signature")
+  helper.remove_dir(dir)
+  assert(status == 0, output)
+  local algorithm = element(0x30, (open(rest)))
+  basic = element(0x30, tbs .. algorithm .. element(0x03, "\0" .. signature))
+  local oid = element(0x06, (open(type_and_basic)))
+  return element(0x30, "\10\1\0" .. element(0xa0, element(0x30, oid .. element(0x04, basic))))
+end
+
 -- What the client says of it: the first alert. A staple that is fine leads to 51, for the transcripts differ.
 local FINE = 51
 
@@ -153,6 +198,16 @@ describe("an OCSP response", function()
     assert.matches("revoked", refused(44, at("revoked", -1)))
     refused(113, at("usurped", -1))
     refused(113, at("foreign", -1))
+  end)
+
+  it("says between which times it counts where nobody knows the time, five minutes before its own included", function()
+    local dates = accepted(with(postponed(responses.bare, "20400101000000Z", "20400108000000Z"), REQUIRED,
+      { now = -1, server_now = fixtures.now })).client:info().unchecked_dates
+    assert.equal("2039-12-31 23:55", os.date("!%Y-%m-%d %H:%M", dates[1]))
+    assert.is_true(dates[2] < dates[1]) -- that is the certificate's
+    local p = accepted(with(responses.good, REQUIRED, { now = -1, server_now = fixtures.now }))
+    dates = p.client:info().unchecked_dates
+    assert.is_true(math.abs(dates[2] - fixtures.now - 7 * DAY) < 3600 + 120)
   end)
 
   it("is asked for when the client is told to, and shown with the leaf alone", function()

@@ -276,6 +276,38 @@ describe("resumption", function()
     end
   end)
 
+  it("is bound to the grace of revocation lists, on both sides, so that a full handshake says the same", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local root = ca:issue({ name = "root", extensions = authority.CA, days = 3000 })
+    local list = ca:crl({ issuer = "root", revoked = {}, hours = 24 })
+    local function identity(name, use)
+      local leaf = ca:issue({ name = name, issuer = "root", extensions = use, days = 1000 })
+      return { { leaf.pem, leaf.key } }
+    end
+    local ours, theirs = identity("client", CLIENT), identity("server", authority.SERVER)
+    local function client_of(grace)
+      return assert(tls.config({ seed = ("c"):rep(32), alpn = { "h3" }, resumption = true, roots = root.pem,
+        crls = list, grace = grace, identities = ours }))
+    end
+    local function server_of(grace)
+      return assert(tls.config({ seed = ("s"):rep(32), alpn = { "h3" }, resumption = true, ask = 2,
+        client_roots = root.pem, crls = list, grace = grace, identities = theirs, ticket_lifetime = 6 * DAY }))
+    end
+    local function at(days, client, server)
+      local p = pair.new({ client = client, server = server, name = "tide.example", now = os.time() + days * DAY })
+      return p:run() and resumed(p)
+    end
+    local client, server = client_of(5 * DAY), server_of(5 * DAY)
+    assert.is_false(at(0.1, client, server))
+    assert.is_true(at(2, client, server))
+    local _, saved = client:sessions()
+    local strict = client_of(0)
+    assert.equal(0, strict:load_sessions(saved))
+    assert.is_nil(at(2, strict, server))
+    assert.is_nil(at(2, client, server_of(0)))
+  end)
+
   it("survives a clock that goes back, and comes forward again", function()
     local client, server = acquainted()
     connect(client, server, { port = 444 })
