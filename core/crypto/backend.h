@@ -20,6 +20,7 @@ struct crypto {
     void *library;                        /* the provider's own */
     const struct mlkem768 *mlkem768;      /* NULL: the library has none */
     struct verified *verified;            /* see verified.h; NULL until there is one */
+    uint64_t work;                        /* see neap_crypto_work */
     char explanation[LIMIT_CLOSE_REASON]; /* the last that neap_certificate_explain wrote */
 };
 

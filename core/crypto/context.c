@@ -73,3 +73,8 @@ unsigned neap_crypto_handshake_cost(const struct crypto *crypto)
 {
     return crypto->provider->costs.handshake;
 }
+
+uint64_t neap_crypto_work(const struct crypto *crypto)
+{
+    return crypto->work;
+}

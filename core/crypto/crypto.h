@@ -54,6 +54,8 @@ void neap_crypto_free(struct crypto *crypto);
 struct random *neap_crypto_random(struct crypto *crypto);
 /** Microseconds of a core of 2021 that a server's handshake takes, without the signature. */
 unsigned neap_crypto_handshake_cost(const struct crypto *crypto);
+/** Microseconds of the same core that peers' signatures have taken so far, and what key exchange took more than by X25519. */
+uint64_t neap_crypto_work(const struct crypto *crypto);
 /** Compute AES-GCM with the engine of this name (NULL, or one that is not here: the fastest of the machine's). Before
  * any key is used. */
 void neap_crypto_choose(struct crypto *crypto, const char *engine);

@@ -162,17 +162,29 @@ int neap_share_decapsulate(struct crypto *crypto, const struct key_share *ours, 
                                                : crypto->provider->share_combine(crypto, ours, peer, secret);
 }
 
+#define MLKEM768_COST 70u /* µs, as struct provider_costs */
+
+/* What a group takes more than X25519. */
+static unsigned share_cost(const struct provider_costs *costs, uint16_t group)
+{
+    return group == GROUP_X25519MLKEM768 ? MLKEM768_COST
+           : group == GROUP_SECP384R1    ? costs->share_p384
+           : group == GROUP_SECP256R1    ? costs->share_p256
+                                         : 0;
+}
+
 int neap_share_encapsulate(struct crypto *crypto, uint16_t id, struct span peer, struct key_share *ours,
                            uint8_t *secret, size_t *secret_size)
 {
     const struct group *group = find_group(id);
 
+    if (!neap_group_is_supported(crypto, id))
+        return NEAP_ERR_UNSUPPORTED;
+    crypto->work += share_cost(&crypto->provider->costs, id);
     if (id != GROUP_X25519MLKEM768) {
         int error = neap_share_generate(crypto, id, ours);
         return error ? error : neap_share_decapsulate(crypto, ours, peer, secret, secret_size);
     }
-    if (!neap_group_is_supported(crypto, id))
-        return NEAP_ERR_UNSUPPORTED;
     if (peer.size != group->public_size)
         return NEAP_ERR_CRYPTO;
     set_sizes(ours, group);

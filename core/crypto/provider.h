@@ -19,8 +19,10 @@ struct signer_methods {
 
 /* µs of one core of a server's CPU of 2021: about what a server may take on, not what this machine does. */
 struct provider_costs {
-    unsigned handshake; /* a server's part without the signature */
+    unsigned handshake; /* a server's part without the signature, by X25519 */
     unsigned p256, p384, rsa_2048;
+    unsigned share_p256, share_p384; /* what the key exchange by these groups takes more */
+    unsigned verify_p256, verify_p384, verify_p521, verify_rsa_2048;
 };
 
 struct provider {

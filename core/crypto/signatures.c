@@ -35,6 +35,20 @@ static bool fits_key(enum signature_kind kind, enum key_kind key)
     return false;
 }
 
+#define ED25519_VERIFY_COST 50u /* µs, as struct provider_costs */
+
+static uint64_t verify_cost(const struct provider_costs *costs, const struct key_info *key)
+{
+    switch (key->kind) {
+    case KEY_P256: return costs->verify_p256;
+    case KEY_P384: return costs->verify_p384;
+    case KEY_P521: return costs->verify_p521;
+    case KEY_RSA: return (uint64_t)costs->verify_rsa_2048 * key->bits * key->bits / (UINT64_C(2048) * 2048);
+    case KEY_ED25519: break;
+    }
+    return ED25519_VERIFY_COST;
+}
+
 int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
                           struct signature_algorithm algorithm, struct span message, struct span signature)
 {
@@ -42,6 +56,7 @@ int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
         return NEAP_ERR_CRYPTO;
     if (signature.size == 0 || signature.size > CRYPTO_MAX_SIGNATURE)
         return NEAP_ERR_CRYPTO;
+    crypto->work += verify_cost(&crypto->provider->costs, key);
     if (algorithm.kind == SIGNATURE_ED25519)
         return signature.size == 64 ? neap_ed25519_verify(key->key.data, message, signature.data)
                                     : NEAP_ERR_CRYPTO;

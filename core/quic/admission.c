@@ -90,14 +90,11 @@ enum admission_says neap_admission_ask(const struct admission *a, const neap_add
                                                                                          : ADMISSION_BEGIN;
 }
 
-struct admission_charge neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate,
-                                             neap_time now)
+static struct admission_charge add_charge(struct admission *a, const neap_address *peer, neap_time cost,
+                                          neap_time now)
 {
-    struct admission_charge charge = {0};
+    struct admission_charge charge = {.cost = cost};
 
-    if (rate == 0)
-        return charge;
-    charge.cost = NEAP_SECOND / rate;
     charge.paid = add_debt(&a->paid_at, charge.cost, MOST_DEBT, now);
     charge.all_paid = add_debt(&a->all_paid_at, charge.cost, MOST_PROVED_DEBT, now);
     for (enum admission_prefix prefix = 0; prefix < ADMISSION_PREFIXES; prefix++) {
@@ -109,6 +106,19 @@ struct admission_charge neap_admission_begun(struct admission *a, const neap_add
                                                   charge.cost * shares[prefix], MOST_PREFIX_DEBT, now);
     }
     return charge;
+}
+
+struct admission_charge neap_admission_begun(struct admission *a, const neap_address *peer, uint64_t rate,
+                                             neap_time now)
+{
+    return rate == 0 ? (struct admission_charge){0} : add_charge(a, peer, NEAP_SECOND / rate, now);
+}
+
+void neap_admission_worked(struct admission *a, const neap_address *peer, uint64_t rate, neap_time cost,
+                           neap_time now)
+{
+    if (rate > 0)
+        add_charge(a, peer, cost, now);
 }
 
 void neap_admission_resumed(struct admission *a, const neap_address *peer, struct admission_charge *charge,

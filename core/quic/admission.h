@@ -1,7 +1,7 @@
 /* Who may begin a handshake at a server: by how many began lately, from where, and how many have not ended. Handshakes
  * cost a signature each and are paid for over time: a debt in nanoseconds, for all together and for each address prefix,
- * which time pays back. One that resumes a session signs nothing, and gets most of it back. All of it is of one size, whoever
- * asks. */
+ * which time pays back. One that resumes a session signs nothing, and gets most of it back; a dear key exchange and the
+ * certificates of a client are owed besides. All of it is of one size, whoever asks. */
 #ifndef NEAP_QUIC_ADMISSION_H
 #define NEAP_QUIC_ADMISSION_H
 
@@ -52,6 +52,10 @@ struct admission_charge neap_admission_begun(struct admission *a, const neap_add
  * of it but the signature costs. The rest is given back, once. */
 void neap_admission_resumed(struct admission *a, const neap_address *peer, struct admission_charge *charge,
                             neap_time least, neap_time now);
+
+/** This peer had the server work so many nanoseconds more than handshakes take that are like any other. */
+void neap_admission_worked(struct admission *a, const neap_address *peer, uint64_t rate, neap_time cost,
+                           neap_time now);
 
 /** The hash under which the connection is remembered whose first Initial had this destination. */
 uint64_t neap_admission_hash(const struct admission *a, struct span dcid);

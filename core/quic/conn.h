@@ -125,6 +125,7 @@ struct handshake {
     struct early_budget *early;     /* a server's endpoint's; NULL: none */
     size_t early_held;              /* our part of it */
     struct admission_charge charge; /* a server's: what its endpoint keeps account of */
+    uint64_t work_before;           /* that an answer leads to: neap_crypto_work when it came */
 };
 
 /* The phases of 1-RTT keys (RFC 9001 §6). The current keys are in the application space. */
@@ -483,6 +484,8 @@ void neap_conn_on_retry(neap_conn *c, const struct packet_header *h, struct span
 void neap_conn_on_version_negotiation(neap_conn *c, const struct packet_header *h);
 /** A handshake went on without a datagram: packets that waited for its keys are taken. */
 void neap_conn_answered(neap_conn *c);
+/** What the client of an endpoint has had us do since neap_crypto_work was `work_before` counts with its handshake. */
+void neap_conn_charge(neap_conn *c, uint64_t work_before);
 /** Say that a packet was dropped. */
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why);
 

@@ -27,10 +27,11 @@ static bool asks(const neap_conn *c, enum neap_question_kind kind, uint64_t id)
 }
 
 /* TLS, for an answer that comes now. */
-static struct tls *answered(const neap_conn *c)
+static struct tls *answered(neap_conn *c)
 {
     struct tls *tls = asking(c);
 
+    c->handshake->work_before = neap_crypto_work(c->crypto);
     neap_tls_set_clock(tls, neap_config_wall_clock(c->config));
     return tls;
 }
@@ -44,6 +45,8 @@ static int go_on(neap_conn *c, int rc, struct failure *why)
         neap_fail(why, rc, "the handshake could not go on");
         neap_conn_end_by(c, why, FRAME_CRYPTO);
     }
+    if (c->handshake)
+        neap_conn_charge(c, c->handshake->work_before);
     neap_conn_answered(c);
     neap_conn_wake(c);
     return rc ? NEAP_ERR_CRYPTO : 0;

@@ -1,6 +1,8 @@
 /* Datagrams in: to the connection that they name, to a new one, or answered without any. */
 #include "quic/endpoint.h"
 
+#define MICROSECOND (NEAP_MILLISECOND / 1000)
+
 /* The ClientHello may take several datagrams. Once it is there, it shows whether anything is to be signed. */
 static void weigh_handshake(neap_endpoint *e, const neap_conn *c)
 {
@@ -9,7 +11,17 @@ static void weigh_handshake(neap_endpoint *e, const neap_conn *c)
     if (!h || h->charge.cost == 0 || !neap_tls_is_keyed(h->tls))
         return;
     neap_admission_resumed(e->admission, &conn_path(c)->address.peer, &h->charge,
-                           neap_crypto_handshake_cost(c->crypto) * (NEAP_MILLISECOND / 1000), e->now);
+                           neap_crypto_handshake_cost(c->crypto) * MICROSECOND, e->now);
+}
+
+void neap_conn_charge(neap_conn *c, uint64_t work_before)
+{
+    uint64_t work = neap_crypto_work(c->crypto) - work_before;
+    neap_endpoint *e = c->entry.endpoint;
+
+    if (work > 0 && e && e->is_server)
+        neap_admission_worked(e->admission, &conn_path(c)->address.peer,
+                              config_option(e->config, OPTION_handshake_rate), work * MICROSECOND, c->now);
 }
 
 /* A datagram, and what follows it of its train for the same connection. Once they are over, it gets its turn to send. Returns how
@@ -18,8 +30,10 @@ static size_t deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_d
                       const struct packet_header *h)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
+    uint64_t work = neap_crypto_work(entry_conn(entry)->crypto);
     size_t taken = neap_conn_recv_train(entry_conn(entry), d->bytes, size, d->size, h, &info, e->now);
 
+    neap_conn_charge(entry_conn(entry), work);
     weigh_handshake(e, entry_conn(entry));
     neap_endpoint_touch(e, entry_conn(entry));
     neap_endpoint_settle(e, entry);
@@ -67,6 +81,7 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
         return accept_failed(e, NEAP_ERR_NO_MEMORY, why);
     conn->tracer = e->tracer;
     conn->handshake->early = &e->early;
+    uint64_t work = neap_crypto_work(conn->crypto);
     neap_conn_recv(conn, d->bytes, d->size, &info, e->now);
     if (conn->counters.packets_received == 0) {
         neap_conn_free(conn);
@@ -83,6 +98,7 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
         neap_admission_begun(e->admission, &d->from, config_option(e->config, OPTION_handshake_rate), e->now);
     if (conn->handshake)
         conn->handshake->charge = charge;
+    neap_conn_charge(conn, work);
     weigh_handshake(e, conn);
     e->stats.accepted++;
     neap_endpoint_touch(e, conn);

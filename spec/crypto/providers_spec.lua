@@ -77,6 +77,27 @@ describe("providers", function()
   end
 
   for _, provider in ipairs(PROVIDERS) do
+    it("count what peers make them do, as far as it is not the same in every handshake: " .. provider, function()
+      local own = crypto.new(("w"):rep(32), nil, provider)
+      local function work(run, ...)
+        local before = crypto.work(own)
+        run(own, ...)
+        return crypto.work(own) - before
+      end
+      local function exchange(group)
+        return work(crypto.share_encapsulate, group, (crypto.share_generate(own, group)))
+      end
+      assert.equal(0, exchange(0x001d))
+      assert.is_true(exchange(0x0018) > exchange(0x0017))
+      if crypto.has_group(own, 0x11ec) then assert.is_true(exchange(0x11ec) > 20) end
+      local function verify(kind) -- a signature that is none, but looks like one
+        local signature = kind:find("rsa") and ("s"):rep(256) or "\48\6\2\1\1\2\1\1"
+        return work(certificates.verify_signature, ca.made[kind].der, SCHEMES[kind][1], "message", signature)
+      end
+      assert.is_true(verify("p384") > verify("p256") and verify("p256") > verify("rsa2048"))
+      assert.is_true(verify("rsa4096") == 4 * verify("rsa2048") and verify("rsa2048") > 10)
+    end)
+
     it("sign and make shares with equal bytes from equal seeds: " .. provider, function()
       for _, kind in ipairs({ "p256", "p384", "rsa2048" }) do
         local made, signatures = ca.made[kind], {}

@@ -75,6 +75,21 @@ describe("admission", function()
     assert.equal("begin", a:ask(HOME, true, 100, 8192, T))
   end)
 
+  it("charges what one had us work besides, for its prefixes too", function()
+    local a = quic.admission()
+    a:worked(HOME, 0, SECOND, T) -- no rate is kept to
+    assert.equal("begin", a:ask(AWAY, false, 100, 0, T))
+    a:worked(HOME, 100, 300 * MS, T)
+    assert.equal("begin", a:ask(AWAY, false, 100, 0, T))
+    assert.equal("retry", a:ask(HOME, false, 100, 0, T)) -- over its share, a quarter of the rate
+    a:worked(AWAY, 100, 201 * MS, T)
+    assert.equal("retry", a:ask(NEIGHBOUR, false, 100, 0, T))
+    assert.equal("begin", a:ask(AWAY, false, 100, 0, T + 2 * MS))
+    for _ = 1, 10 do a:worked(HOME, 100, SECOND, T) end
+    assert.equal("begin", a:ask(AWAY, true, 100, 0, T + 1 * MS))
+    assert.equal("later", a:ask(HOME, true, 100, 0, T + 1 * MS))
+  end)
+
   it("gives back once, and nothing that was not charged or that time has paid", function()
     local a = quic.admission()
     begin(a, AWAY, 100, 60)

@@ -7,12 +7,14 @@ local certificates, crypto = units.certificates, units.crypto
 
 local SERVER = net.SERVER
 
---- A server endpoint, and clients that are connections of their own, each at its own address.
+--- A server endpoint, and clients that are connections of their own, each at its own address. options.prepare gets both
+--- configs first.
 local function world(options)
   options = options or {}
   local self = { now = 1000 * MS, clients = {}, out = {} }
   self.config = net.config(options.server, options.seed or 11, true)
   self.client_config = net.config(options.client, 12)
+  if options.prepare then options.prepare(self.config, self.client_config) end
   self.endpoint = assert(quic.endpoint(self.config, true))
 
   function self.client(index)
@@ -803,6 +805,45 @@ describe("a server endpoint", function()
     assert.equal(41, w.endpoint:stats().accepted)
     assert.equal(0, w.endpoint:stats().retries_sent)
     w.free()
+  end)
+
+  it("counts what a client has it do besides, by key exchange and by certificates", function()
+    local device = net.config(nil, 41)
+    local certificate, key = device:make_certificate("device.test")
+    device:free()
+    local P384, REQUIRE, CERTIFICATE = 0x0018, 1, 2
+
+    -- What is owed behind one handshake, in microseconds, and what of it is not the handshake's own.
+    local function owed(prepare)
+      local w = world({ server = { handshake_rate = 100 }, prepare = prepare })
+      local before = w.config:work() -- certificates were checked
+      local conn = w.client(1)
+      for _ = 1, 5 do
+        w.round()
+        local asking = w.endpoint:next()
+        local question = asking and asking:question()
+        if question then assert.is_true(asking:answer_certificate(question.id, net.certificate())) end
+      end
+      assert.is_true(conn:info().confirmed)
+      local work = w.config:work() - before
+      assert.equal(10000 + work, w.endpoint:stats().owed / 1000)
+      w.free()
+      return work
+    end
+
+    assert.equal(0, owed(function() end))
+    local share = owed(function(_, client) client:group(P384) end)
+    assert.is_true(share > 100, share)
+    assert.equal(share, owed(function(server, client)
+      client:group(P384)
+      assert.equal(0, server:ask(CERTIFICATE))
+    end))
+    local signature = owed(function(server, client)
+      assert.equal(0, server:set("client_certificate", REQUIRE))
+      assert.equal(0, server:client_ca(certificate))
+      assert.equal(0, client:certificate(certificate, key))
+    end)
+    assert.is_true(signature > 20, signature)
   end)
 
   it("has no more connections than max_connections, and says so to others", function()

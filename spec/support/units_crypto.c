@@ -390,6 +390,13 @@ static int share_generate(lua_State *L)
     return 2;
 }
 
+/* work(crypto) → µs (neap_crypto_work) */
+static int work(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)neap_crypto_work(check_crypto(L)->crypto));
+    return 1;
+}
+
 /* share_encapsulate(crypto, group, peer's public) → public, secret; or nil, code */
 static int share_encapsulate(lua_State *L)
 {
@@ -562,6 +569,7 @@ static const luaL_Reg functions[] = {{"new", crypto_new},
                                      {"retry_tag", retry_tag},
                                      {"share_generate", share_generate},
                                      {"share_encapsulate", share_encapsulate},
+                                     {"work", work},
                                      {"share_decapsulate", share_decapsulate},
                                      {"has_group", has_group},
                                      {"mlkem_key", mlkem_key},

@@ -306,6 +306,13 @@ static int config_group(lua_State *L)
     return 0;
 }
 
+/* config:work() -> what peers had it do so far, in µs (neap_crypto_work) */
+static int config_work(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)neap_crypto_work(check_config(L, 1)->config->crypto));
+    return 1;
+}
+
 /* config:session_data(bytes) -> 0 or a code */
 static int config_session_data(lua_State *L)
 {
@@ -496,6 +503,7 @@ static const luaL_Reg config_methods[] = {
     {"secret", config_secret},
     {"ticket_keys", config_ticket_keys},
     {"group", config_group},
+    {"work", config_work},
     {"register", config_register},
     {"forget_struck", config_forget_struck},
     {"session_data", config_session_data},

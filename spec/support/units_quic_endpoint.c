@@ -193,6 +193,8 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "answers_dropped", s.answers_dropped);
     set_number(L, "answers_most", s.answers_most);
     set_number(L, "early_bytes", e->early.used);
+    if (e->admission) /* ns that handshakes owe which have a token */
+        set_number(L, "owed", e->admission->all_paid_at > e->now ? e->admission->all_paid_at - e->now : 0);
     set_number(L, "routes", e->routes.count);
     set_number(L, "reset_routes", e->resets.count);
     return 1;
@@ -258,6 +260,16 @@ static int admission_resumed(lua_State *L)
     return 0;
 }
 
+/* a:worked(address, rate, cost, now) */
+static int admission_worked(lua_State *L)
+{
+    neap_address peer = check_address(L, 2);
+    struct admission_unit *u = luaL_checkudata(L, 1, ADMISSION);
+
+    neap_admission_worked(&u->a, &peer, (uint64_t)luaL_checknumber(L, 3), check_time(L, 4), check_time(L, 5));
+    return 0;
+}
+
 /* a:spend(dcid, now) */
 static int admission_spend(lua_State *L)
 {
@@ -285,8 +297,13 @@ static int admission_gc(lua_State *L)
 }
 
 static const luaL_Reg admission_methods[] = {
-    {"ask", admission_ask},     {"begun", admission_begun},       {"resumed", admission_resumed},
-    {"spend", admission_spend}, {"is_spent", admission_is_spent}, {NULL, NULL},
+    {"ask", admission_ask},
+    {"begun", admission_begun},
+    {"resumed", admission_resumed},
+    {"worked", admission_worked},
+    {"spend", admission_spend},
+    {"is_spent", admission_is_spent},
+    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

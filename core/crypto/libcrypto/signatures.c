@@ -167,11 +167,13 @@ static struct signer *signer_new(struct crypto *crypto, struct span der, struct 
 #define SIGNATURES \
     .start = neap_libcrypto_start, .stop = neap_libcrypto_stop, .verify = verify, .signer_new = signer_new
 
-#define SIGNATURE_COSTS .p256 = 25, .p384 = 900, .rsa_2048 = 650
+#define COSTS                                                                                          \
+    .p256 = 25, .p384 = 900, .rsa_2048 = 650, .share_p256 = 65, .share_p384 = 1500, .verify_p256 = 75, \
+    .verify_p384 = 750, .verify_p521 = 600, .verify_rsa_2048 = 30
 
 const struct provider neap_provider_libcrypto = {
     .name = "libcrypto",
-    .costs = {.handshake = 260, SIGNATURE_COSTS},
+    .costs = {.handshake = 260, COSTS},
     SIGNATURES,
     .share_generate = neap_libcrypto_share_generate,
     .share_combine = neap_libcrypto_share_combine,
@@ -191,7 +193,7 @@ static int combine(struct crypto *crypto, const struct key_share *ours, struct s
 
 const struct provider neap_provider_libcrypto_and_sodium = {
     .name = "libcrypto and libsodium",
-    .costs = {.handshake = 225, SIGNATURE_COSTS},
+    .costs = {.handshake = 225, COSTS},
     SIGNATURES,
     .share_generate = generate,
     .share_combine = combine,

@@ -155,8 +155,10 @@ static struct signer *mbed_signer_new(struct crypto *crypto, struct span der, st
 
 #ifdef NEAP_HAVE_SODIUM
 #define X25519_COST 0
+#define SHARE_COSTS .share_p256 = 1350, .share_p384 = 2200
 #else
 #define X25519_COST 1500
+#define SHARE_COSTS .share_p256 = 0, .share_p384 = 700
 #endif
 #if MBED_IS_3
 #define CURVE_COSTS .p256 = 350, .p384 = 550
@@ -166,7 +168,14 @@ static struct signer *mbed_signer_new(struct crypto *crypto, struct span der, st
 
 const struct provider neap_provider_mbedtls = {
     .name = "Mbed TLS",
-    .costs = {.handshake = 250 + X25519_COST, CURVE_COSTS, .rsa_2048 = 2500},
+    .costs = {.handshake = 250 + X25519_COST,
+              CURVE_COSTS,
+              .rsa_2048 = 2500,
+              SHARE_COSTS,
+              .verify_p256 = 1450,
+              .verify_p384 = 2500,
+              .verify_p521 = 4000,
+              .verify_rsa_2048 = 60},
     .share_generate = neap_mbed_share_generate,
     .share_combine = neap_mbed_share_combine,
     .verify = mbed_verify,
