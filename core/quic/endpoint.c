@@ -7,11 +7,11 @@
 static const char *server_lacks(const neap_config *config)
 {
     if (!neap_tls_may_serve(&config->tls))
-        return "a server needs a certificate (neap_config_add_certificate) or pre-shared keys (neap_config_add_psk)";
+        return "a server needs a certificate (cert, certs, certificate) or pre-shared keys (psk)";
     if (config->tls.alpn_size == 0)
-        return "a server needs protocols (neap_config_set_alpn)";
+        return "a server needs protocols (alpn)";
     if (neap_config_lacks_client_trust(config))
-        return "client_certificate needs roots for clients (neap_config_add_client_ca)";
+        return "client_certificate needs roots for clients (client_ca) or a function (verify_client)";
     /* One that cannot tell its connections apart by their IDs is none. */
     if (config_option(config, OPTION_source_connection_id_size) < LEAST_SERVER_CID)
         return "a server needs connection IDs of 4 bytes or more (source_connection_id_size)";

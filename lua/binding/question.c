@@ -124,9 +124,14 @@ static int conn_answer_signature(lua_State *L)
 
 unsigned neap_lua_check_psk_hash(lua_State *L, int index)
 {
-    static const char *const names[] = {"sha256", "sha384", NULL};
+    const char *name = lua_isnoneornil(L, index)           ? "sha256"
+                       : lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index)
+                                                           : "";
+    bool is_sha384 = strcmp(name, "sha384") == 0;
 
-    return luaL_checkoption(L, index, "sha256", names) == 0 ? 256 : 384;
+    if (!is_sha384 && strcmp(name, "sha256") != 0)
+        luaL_error(L, "option 'psk': a key's hash is sha256 or sha384");
+    return is_sha384 ? 384 : 256;
 }
 
 /* conn:answer_psk(id[, key[, hash = "sha256"]]) -> true | nil, message, code */

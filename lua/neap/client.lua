@@ -102,7 +102,8 @@ function Client:_drive(conn)
     self._attempts[conn] = nil
     if not attempt then return end
     local why = asking.error_of(conn) or {}
-    attempt.session:close { text = self.explain(why), code = why.code }
+    local kind = Session.is_alert(why) and "tls" or nil
+    attempt.session:close { text = attempt.name .. ": " .. self.explain(why), code = why.code, kind = kind }
     attempt.failed = why
     if self._pool[attempt.key] == attempt then self._pool[attempt.key] = nil end
     if attempt.waiter then task.wake(attempt.waiter, attempt) end
@@ -135,7 +136,7 @@ local function start_attempt(self, key, name, address)
     return nil, message, code
   end
   session.awaited, session.held, session.held_until = 0, 0, 0 -- see keep of client_response.lua
-  local attempt = { conn = conn, key = key, session = session, address = address }
+  local attempt = { conn = conn, key = key, name = name, session = session, address = address }
   session.on_idle = function()
     if session.going_away then conn:close(H3_NO_ERROR) end
   end
@@ -161,21 +162,21 @@ local function connection(self, target, limits, offer)
       for _, started in ipairs(pending.attempts) do offer:send(started) end
     end
     local begun = core.now()
-    local attempt, reason, kind = task.await(waiter, limits:left(begun))
+    local attempt, reason, kind, number = task.await(waiter, limits:left(begun))
     -- Who connects for all may have met its own limit a hair before ours: that has words of its own.
     if reason == "timeout" then reason = limits:why(nil, nil, begun) end
-    if not attempt then return nil, reason, kind end
+    if not attempt then return nil, reason, kind, number end
     return attempt
   end
   pending = { offers = { offer }, attempts = {} }
   self._connecting[key] = pending
-  local addresses, attempt
+  local addresses, attempt, number
   local at = target.at or target
   addresses, message, code = task.resolve(at.host, at.port, limits:left())
   if self._endpoint ~= endpoint then
     message, code = "the client was closed", "closed"
   elseif addresses then
-    attempt, message, code = client_race.run(self, key, target.host, addresses, limits:left(), function(address)
+    attempt, message, code, number = client_race.run(self, key, target.host, addresses, limits:left(), function(address)
       local started, why, kind = start_attempt(self, key, target.host, address)
       if not started then return nil, why, kind end
       pending.attempts[#pending.attempts + 1] = started
@@ -185,8 +186,8 @@ local function connection(self, target, limits, offer)
   end
   if self._connecting[key] == pending then self._connecting[key] = nil end
   if attempt then self._pool[key] = attempt end
-  for _, waiter in ipairs(pending) do task.wake(waiter, attempt or false, message, code) end
-  return attempt, message, code
+  for _, waiter in ipairs(pending) do task.wake(waiter, attempt or false, message, code, number) end
+  return attempt, message, code, number
 end
 
 -- Whether a server is still to send the sessions of the next time: they come behind the handshake, and the answer to an
@@ -287,7 +288,7 @@ local function open_stream(attempt, fields, fin, limits)
   local begun, is_cleaned = core.now(), false
   collect_forgotten(attempt)
   while true do
-    if session.closed then return nil, session.reason.text, "closed", session.reason.code end
+    if session.closed then return nil, session.reason.text, session.reason.kind or "closed", session.reason.code end
     local stream, message, code = session.h3:send_request(fields, fin)
     if stream then return session:exchange(stream) end
     -- "limit" is either: the peer takes no such fields, or no more streams now.
@@ -422,7 +423,7 @@ local function await_headers(attempt, exchange, is_kept, request, limits)
       return nil, ("request reset by the server (%s)"):format(core.error_name(exchange._reset_code, true)), "reset",
         exchange._reset_code
     elseif session.closed then
-      return nil, session.reason.text, "closed", session.reason.code
+      return nil, session.reason.text, session.reason.kind or "closed", session.reason.code
     else
       local left = limits:left(exchange.progress_at)
       if left <= 0 then return nil, limits:why(attempt, exchange, exchange.progress_at) end
@@ -436,7 +437,7 @@ local function await_headers(attempt, exchange, is_kept, request, limits)
         end
         if silent then
           attempt.conn:close(H3_NO_ERROR)
-          session:close { text = "the connection is dead" }
+          session:close { text = attempt.name .. ": the connection is dead" }
         elseif Limits.is_held_up(attempt) then
           collectgarbage()
           drop_abandoned()
@@ -456,12 +457,12 @@ function once(self, method, target, request, limits)
     if not fields then return nil, source, size end
     offer = client_early.offer(method, fields, source and source())
   end
-  local attempt, is_kept, code = connection(self, target, limits, offer)
+  local attempt, is_kept, code, number = connection(self, target, limits, offer)
   if not attempt then
     if offer then offer:forget() end
-    return nil, is_kept, code
+    return nil, is_kept, code, number
   end
-  local called, exchange, rest, message, number
+  local called, exchange, rest, message
   if offer then exchange, rest = offer:settle(attempt) end
   if exchange then
     source, size = nil, nil
@@ -490,7 +491,7 @@ function once(self, method, target, request, limits)
     return once(self, method, target, client_early.without(request), limits)
   end
   keep(exchange, nil)
-  if code ~= "closed" then break_off(exchange) end
+  if not attempt.session.closed then break_off(exchange) end
   attempt.session:forget(exchange)
   if not called then error(ok, 0) end -- of on_informational
   return nil, message, code, number

@@ -32,12 +32,13 @@ end
 local function more_telling(failure, name, why)
   local code = client_race.code_of(why)
   if failure and code == "timeout" then return failure end
-  return { name .. ": " .. client_race.explain(why), code }
+  return { name .. ": " .. client_race.explain(why), code, why.code }
 end
 
 --- Tries the addresses one after the other, by start(address): an attempt, or nil, message, code; the next when one
 -- failed or was silent for a moment. The first that answers wins, also when it answers what we refuse by a TLS alert of
--- ours, as a certificate: the host is found then, only not as it should be. The attempt that won; nil, message, code.
+-- ours, as a certificate: the host is found then, only not as it should be. The attempt that won; nil, message, code[,
+-- number].
 function client_race.run(client, key, name, addresses, timeout, start)
   local first = addresses[1]
   addresses = client._winners:order(key, addresses)
@@ -48,7 +49,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
     local now = core.now()
     if now >= deadline then
       finish(running)
-      if failure then return nil, failure[1], failure[2] end -- one was there, and says more
+      if failure then return nil, failure[1], failure[2], failure[3] end -- one was there, and says more
       return nil, name .. ": no answer", "timeout"
     end
     if addresses[next_address] then
@@ -57,7 +58,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
       if attempt then running[attempt] = true else failure = failure or { message, code } end
     end
     if not next(running) then
-      if not addresses[next_address] then return nil, failure[1], failure[2] end
+      if not addresses[next_address] then return nil, failure[1], failure[2], failure[3] end
     else
       local waiter = task.waiter()
       for attempt in pairs(running) do attempt.waiter = waiter end
@@ -70,7 +71,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
         failure = more_telling(failure, name, why)
         if why.by == "local" and Session.is_alert(why) then
           finish(running)
-          return nil, failure[1], failure[2]
+          return nil, failure[1], failure[2], failure[3]
         end
       elseif attempt then
         client._winners:note(key, attempt.address, first)

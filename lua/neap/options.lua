@@ -57,11 +57,14 @@ local INSTEAD = { -- of the other role's
 -- Without roots no certificate is looked at by these.
 local function check_roots(config, level)
   local has_roots = config.verify_peer ~= false and (config.ca or not (config.pins or config.psk))
-  for _, name in ipairs { "crl", "ocsp_required" } do
+  for _, name in ipairs { "crl", "ocsp", "ocsp_required" } do
     if config[name] and not has_roots then
       local text = "option '%s' checks nothing without roots: give `ca` (true: the system's), and leave verify_peer on"
       error(text:format(name), level + 1)
     end
+  end
+  if config.ca and config.verify_peer == false then
+    error("option 'ca' checks nothing with verify_peer = false", level + 1)
   end
 end
 
@@ -87,6 +90,26 @@ local function check_early_data(config, level)
   end
 end
 
+-- Signatures are asked for where a key is elsewhere.
+local function check_sign(config, level)
+  if config.sign == nil or config.certificate then return end
+  if config.cert and config.key == nil then return end
+  for _, one in ipairs(type(config.certs) == "table" and config.certs or {}) do
+    if type(one) == "table" and one.cert and one.key == nil then return end
+  end
+  error("option 'sign' is never asked: it signs for certificates without `key`, and there is none", level + 1)
+end
+
+-- Of a server's, what does nothing where the option is not there that it belongs to.
+local function check_server(config, level)
+  if config.crl and config.client_certificate == nil then
+    error("option 'crl' needs `client_certificate`: a server looks into it for its clients' certificates", level + 1)
+  end
+  if config.certificate_ttl ~= nil and not config.certificate then
+    error("option 'certificate_ttl' needs `certificate`, the function", level + 1)
+  end
+end
+
 --- Refuses, at the caller's level, options of a config that only the other role looks at, or that do
 -- nothing beside the others. `role`: "client" or "server".
 function options.of_role(role, config, level)
@@ -98,6 +121,11 @@ function options.of_role(role, config, level)
     end
   end
   check_early_data(config, level + 1)
+  check_sign(config, level + 1)
+  if role == "server" then check_server(config, level + 1) end
+  if config.crl_grace and config.crl_grace ~= 0 and not config.crl then
+    error("option 'crl_grace' needs `crl`", level + 1)
+  end
   if role ~= "client" then return end
   check_psk(config, level + 1)
   check_roots(config, level + 1)
@@ -105,7 +133,7 @@ end
 
 --- What an option of core.options() is when nobody sets it, in words: its default, or what it follows then.
 function options.preset(option)
-  local followed = option.text:match("not set: (.*)$")
+  local followed = option.text:match("; not set: (.*)$")
   if followed then return followed end
   return option.unit == "seconds" and ("%.14g"):format(option.default) or tostring(option.default):gsub("%.0$", "")
 end

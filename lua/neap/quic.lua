@@ -652,7 +652,7 @@ end
 -- equal to itself alone), and 32 are kept beside those that connections use. With `early`,
 -- with early_data and a session, it does not wait: what is sent at once leaves with the first packets, and who sees
 -- them can send them again. A server that does not read them ends these streams with "early"; what was sent on them
--- is to be sent anew, on others. nil, message, code when it fails.
+-- is to be sent anew, on others. nil, message, code[, number] when it fails.
 function quic.connect(address, given)
   if type(address) ~= "string" then error("connect takes \"host:port\", not a " .. type(address), 2) end
   local own, config = prepare("client", given, CONNECT)
@@ -667,6 +667,7 @@ function quic.connect(address, given)
   local addresses
   addresses, message, code = task.resolve(host, tonumber(port), own.timeout)
   if not addresses then return nil, message, code end
+  local number
   for _, peer in ipairs(addresses) do
     made, message, code = shared_configs.take(config, outgoing) -- nobody has held it while this waited
     if not made then return nil, message, code end
@@ -683,14 +684,14 @@ function quic.connect(address, given)
       local ok, reason, kind = task.wait_at(connection, "_connector", own.timeout / #addresses)
       if ok and not connection._closed then return connection end
       if ok then
-        message, code = connection:_why()
+        message, code, number = connection:_why()
       else
-        message, code = reason, kind
+        message, code, number = reason, kind, nil
         connection:close(0, "")
       end
     end
   end
-  return nil, address .. ": " .. message, code
+  return nil, address .. ": " .. message, code, number
 end
 
 --- Reads what `ca`, `crl`, `cert`, `key` and `certs` of outgoing connections name again, as Client:reload_certs does:

@@ -176,7 +176,8 @@ function Session.wake(exchange)
   task.wake_at(exchange, "_writer")
 end
 
---- The connection is over: everything that waits on it ends.
+--- The connection is over: everything that waits on it ends. `reason`: { text =, code = the number of the close, kind =
+-- a short code in place of "closed" }.
 function Session:close(reason)
   if self.closed then return end
   self.closed, self.reason = true, reason
@@ -205,7 +206,7 @@ local function why_over(exchange)
   if exchange._failure then return exchange._failure, "cancelled" end
   if exchange._reset_code then return "reset by peer", "reset", exchange._reset_code end
   local reason = exchange._session.reason
-  return reason and reason.text or "connection closed", "closed", reason and reason.code
+  return reason and reason.text or "connection closed", reason and reason.kind or "closed", reason and reason.code
 end
 
 --- Why the peer of a server's exchange has left it: message, code, number; nil while it is there.

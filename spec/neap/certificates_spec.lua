@@ -133,8 +133,8 @@ describe("a server's certificates", function()
     end)
 
     it("leave the old ones where they cannot be used, and say which file it was", function()
-      serve({ cert = dir .. "/cert.pem", key = dir .. "/key.pem", crl = { ca:crl { issuer = "root" } } },
-        function(port, listener)
+      serve({ cert = dir .. "/cert.pem", key = dir .. "/key.pem", client_certificate = "request",
+        client_ca = roots, crl = { ca:crl { issuer = "root" } } }, function(port, listener)
           helper.write_file(dir .. "/cert.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
           local ok, message, code = listener:reload_certs()
           assert.same({ nil, "certificate" }, { ok, code })

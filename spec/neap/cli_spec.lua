@@ -67,6 +67,8 @@ describe("neap", function()
       ["serve . --cert x"] = "go together",
       ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
       ["get --pin sha256//x https://x/"] = "a pin is sha256//BASE64, not sha256//x", ["pin"] = "which file",
+      ["get -k --ca x https://x/"] = "%-%-ca checks nothing with %-k",
+      ["bench -k --ca x https://x/"] = "%-%-ca checks nothing with %-k",
     } do
       local output, status = helper.run(neap .. " " .. words)
       assert.equal(2, status, words .. ": " .. output)

@@ -68,13 +68,16 @@ describe("a server that asks for certificates", function()
   end)
 
   it("refuses who has none, and who is of others, and handles nothing of theirs", function()
-    with("require", function(_, url)
+    with("require", function(_, url, server)
       for _, who in ipairs { false, stranger } do
         local c = client(who)
-        local r, message, code = c:get(url .. "/")
+        local begun = server:stats().accepted
+        local r, message, code, number = c:get(url .. "/")
         assert.is_nil(r)
-        assert.equal("closed", code)
-        assert.matches(who and "unknown_ca" or "certificate_required", message)
+        assert.same({ "tls", 0x100 + (who and 48 or 116) }, { code, number })
+        assert.matches("^127%.0%.0%.1: closed by the server: "
+          .. (who and "unknown_ca: " or "certificate_required: client sent no certificate"), message)
+        assert.equal(begun + 1, server:stats().accepted) -- another try would end alike
         c:close()
       end
     end)

@@ -189,6 +189,16 @@ describe("a client", function()
     end)
   end)
 
+  it("says of which host a kept connection is dead, where it may not ask again", function()
+    web.with_app(function(app) app:get("/", function() return "old" end) end, function(client, url, server)
+      assert.equal("old", assert(client:get(url)):body())
+      server.endpoint:close()
+      neap.task.detach(server.endpoint)
+      assert.same({ nil, "127.0.0.1: the connection is dead", "closed" }, { client:post(url, { body = "x" }) })
+      server.sessions = {}
+    end)
+  end)
+
   it("uses a new connection after the kept one was idle for too long", function()
     web.with_app(function(app) app:get("/", function() return "fine" end) end, function(client, url)
       local one = assert(client:get(url))

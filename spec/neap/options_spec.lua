@@ -129,6 +129,76 @@ describe("an option that is not what it must be", function()
     assert.matches("options_spec.lua:%d+: option 'early_data' needs sessions", err)
   end)
 
+  it("is refused where nothing would ask for it", function()
+    local function sign() return "" end
+    local function certificate() end
+    for text, cases in pairs {
+      ["option 'sign' is never asked"] = { { sign = sign }, { sign = sign, cert = "x", key = "y" },
+        { sign = sign, certs = { { cert = "x", key = "y" }, { cert = "z", key = "w" } } } },
+      ["option 'crl' needs `client_certificate`"] = { { crl = "x" }, { crl = "x", crl_grace = 5 } },
+      ["option 'crl_grace' needs `crl`"] = { { crl_grace = 5 }, { crl_grace = 5, client_certificate = "require" } },
+      ["option 'certificate_ttl' needs `certificate`"] = { { certificate_ttl = 5 } },
+    } do
+      for _, given in ipairs(cases) do
+        given.port, given.alpn = 0, "t"
+        for _, listen in ipairs { function() APP:listen(given) end, function() neap.quic.listen(given) end } do
+          local ok, err = pcall(listen)
+          assert.is_false(ok, text)
+          assert.matches("^[%w_./]*options_spec.lua:%d+: " .. text, err)
+        end
+      end
+    end
+    for text, given in pairs {
+      ["option 'sign' is never asked"] = { sign = sign, cert = "x", key = "y" },
+      ["option 'crl_grace' needs `crl`"] = { crl_grace = 5 },
+      ["option 'ca' checks nothing with verify_peer = false"] = { ca = "x", verify_peer = false },
+      ["option 'ocsp' checks nothing without roots"] = { ocsp = true, verify_peer = false },
+    } do
+      local ok, err = pcall(function() neap.client(given) end)
+      assert.is_false(ok, text)
+      assert.matches("^[%w_./]*options_spec.lua:%d+: " .. text, err)
+    end
+    -- What may be asked for is not refused, nor what is turned off.
+    for _, given in ipairs {
+      { sign = sign, cert = "/none" }, { sign = sign, cert = "/none", key = "/none", certs = { { cert = "/none" } } },
+      { sign = sign, certificate = certificate, cert = "/none", key = "/none" },
+      { crl = "/none", client_certificate = "none" }, { crl_grace = 0 },
+      { certificate_ttl = 5, certificate = certificate, cert = "/none", key = "/none" },
+    } do
+      given.port = 0
+      if not given.cert then given.cert, given.key = "/none", "/none" end
+      local server, message = APP:listen(given)
+      assert.is_nil(server)
+      assert.matches("/none: No such file", message)
+    end
+  end)
+
+  it("is told by its own name, and not by a function of C", function()
+    for text, given in pairs {
+      ["client_certificate needs roots for clients %(client_ca%) or a function %(verify_client%)"] =
+        { client_certificate = "require" },
+    } do
+      given.port = 0
+      local server, message = APP:listen(given)
+      assert.is_nil(server)
+      assert.matches(text, message)
+    end
+    local lowlevel = require "neap.lowlevel"
+    for text, given in pairs {
+      ["a server needs a certificate %(cert, certs, certificate%) or pre%-shared keys %(psk%)"] = { alpn = "t" },
+      ["a server needs protocols %(alpn%)"] = { psk = { identity = "a", key = ("k"):rep(16) } },
+    } do
+      local endpoint, message = lowlevel.endpoint(assert(lowlevel.config(given)), true)
+      assert.is_nil(endpoint)
+      assert.matches(text, message)
+    end
+    for _, hash in ipairs { "md5", 256, true } do
+      local psk = { identity = "a", key = ("k"):rep(16), hash = hash }
+      local _, err = pcall(function() neap.client { psk = psk } end)
+      assert.matches("^[%w_./]*options_spec.lua:%d+: option 'psk': a key's hash is sha256 or sha384$", err)
+    end
+  end)
+
   it("is refused where a list has nothing in it", function()
     for _, name in ipairs { "groups", "alpn", "pins", "ca", "crl" } do
       local _, err = pcall(function() neap.client { [name] = {} } end)
@@ -190,6 +260,14 @@ describe("options", function()
       local ok, message = pcall(fn)
       assert.is_false(ok)
       assert.matches("options_spec.lua:%d+: options .*are a table", message)
+    end
+  end)
+
+  it("follow something else only where their text ends with what it is", function()
+    for _, option in ipairs(require("neap.core").options()) do
+      local preset = options.preset(option)
+      local follows = option.name == "handshake_rate" and "follows the kind of its keys and the library that signs"
+      assert.equal(follows or options.preset { text = "", unit = option.unit, default = option.default }, preset)
     end
   end)
 

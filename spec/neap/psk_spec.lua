@@ -173,7 +173,7 @@ describe("option psk", function()
     refused({ KEY }, "option 'psk': an identity is a string")
     refused({ a = true }, "option 'psk': a key is a string")
     refused({ identity = "a" }, "option 'psk': a key is a string")
-    refused({ a = { key = KEY, hash = "md5" } }, "invalid option 'md5'")
+    refused({ a = { key = KEY, hash = "md5" } }, "option 'psk': a key's hash is sha256 or sha384")
   end)
 
   it("of a client is one identity and its key", function()

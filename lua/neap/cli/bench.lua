@@ -322,6 +322,7 @@ function bench.main(cli, args)
     return 0
   end
   if #words == 0 then return cli.usage("bench", "which URL?") end
+  if found.ca and found.insecure then return cli.usage("bench", "--ca checks nothing with -k") end
   local ok, problem = read_numbers(found)
   if not ok then return cli.usage("bench", problem) end
   local targets

@@ -285,6 +285,7 @@ function get.main(cli, args)
   if pins and found.psk then
     return cli.usage("get", "--pin and --psk do not go together: a server that takes the key shows no certificate")
   end
+  if found.ca and found.insecure then return cli.usage("get", "--ca checks nothing with -k") end
   if found.crl and (found.insecure or found.psk and not found.ca) then
     return cli.usage("get", "--crl checks nothing with -k, or with --psk and no --ca")
   end
