@@ -32,7 +32,7 @@ static uint32_t asked_extensions(const struct tls *tls)
         asked |= extension_bit(EXT_QUIC_PARAMETERS);
     if (tls->psk_size || tls->external)
         asked |= extension_bit(EXT_PRE_SHARED_KEY);
-    if (tls->early == NEAP_EARLY_OFFERED)
+    if (tls->early != NEAP_EARLY_NONE && !tls->retried) /* the second hello has none */
         asked |= extension_bit(EXT_EARLY_DATA);
     return sends_name(tls) ? asked | extension_bit(EXT_SERVER_NAME) : asked;
 }
@@ -437,11 +437,14 @@ static int take_protocol(struct tls *tls, const struct extensions *ext, struct f
     return 0;
 }
 
-/* It stands for what the session was (RFC 8446 §4.2.10). */
+/* It stands for what the session was, whose key the server took (RFC 8446 §4.2.10, §4.2.11). */
 static int check_early(const struct tls *tls, const struct extensions *ext, struct failure *why)
 {
     if (ext->data[EXT_EARLY_DATA].size > 0)
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "early_data of a wrong form");
+    if (extension_present(ext, EXT_EARLY_DATA) && tls->early != NEAP_EARLY_OFFERED)
+        return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
+                              "server takes early data without the session that it goes with");
     if (extension_present(ext, EXT_EARLY_DATA) && tls->suite != tls->early_suite)
         return neap_tls_alert(why, ALERT_ILLEGAL_PARAMETER,
                               "server takes early data of another cipher suite");

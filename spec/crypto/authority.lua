@@ -18,6 +18,7 @@ local KEYS = {
   rsa_e3 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3",
   rsa_e32 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:4294967291",
   rsa_e33 = "RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:8589934587",
+  rsa_pss = "RSA-PSS -pkeyopt rsa_keygen_bits:2048",
   ed25519 = "ED25519",
   ed448 = "ED448",
 }

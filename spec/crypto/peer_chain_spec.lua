@@ -495,6 +495,26 @@ describe("peer chain", function()
       refused("unsupported_certificate", "unsupported kind", { "ed448 leaf" })
     end)
 
+    -- covers: rfc8446#4.2.3.8
+    it("RSA keys that say that they are for PSS alone: schemes for those are not offered", function()
+      other("pss key", SERVER, { key = "rsa_pss" })
+      refused("unsupported_certificate", "unsupported kind", { "pss key" })
+    end)
+
+    -- covers: rfc8446#4.2.3.7
+    it("PSS signatures with a salt of another size than the digest's", function()
+      issue({ name = "pss issuer", key = "rsa2048", extensions = CA })
+      local WRONG = { [20] = "sha256", [31] = "sha256", [0] = "sha256", [32] = "sha384", [64] = "sha256" }
+      for salt, digest in pairs(WRONG) do
+        issue({ name = "salted", issuer = "pss issuer", extensions = SERVER, digest = digest,
+          options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:" .. salt })
+        refused("bad_certificate", "algorithm that is not accepted", { "salted" }, { roots = { "pss issuer" } })
+      end
+      issue({ name = "salted", issuer = "pss issuer", extensions = SERVER, digest = "sha384",
+        options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:48" })
+      accepted({ "salted" }, { roots = { "pss issuer" } })
+    end)
+
     it("a critical extension that is not understood", function()
       other("critical", SERVER .. "\n1.2.3.4=critical,ASN1:NULL")
       refused("unsupported_certificate", "not understood", { "critical" })

@@ -76,6 +76,23 @@ describe("providers", function()
     end
   end
 
+  -- covers: rfc8446#4.2.3.7
+  it("refuse PSS signatures with a salt of another size than the digest's", function()
+    local made, file = ca.made.rsa2048, helper.quote(ca.dir .. "/rsa2048.key")
+    local message = ca.dir .. "/message"
+    helper.write_file(message, "message")
+    for scheme, bits in pairs({ [0x0804] = 256, [0x0805] = 384, [0x0806] = 512 }) do
+      for _, salt in ipairs({ bits / 8, 0, 20, bits / 8 - 1, bits / 8 + 1 }) do
+        helper.sh(("openssl dgst -sha%d -sign %s -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:%d "
+          .. "-out %s.sig %s"):format(bits, file, salt, helper.quote(message), helper.quote(message)))
+        for _, provider in ipairs(PROVIDERS) do
+          assert.equal(salt == bits / 8, certificates.verify_signature(context[provider], made.der, scheme, "message",
+            helper.read_file(message .. ".sig")), ("%s, %d bytes with SHA-%d"):format(provider, salt, bits))
+        end
+      end
+    end
+  end)
+
   for _, provider in ipairs(PROVIDERS) do
     it("count what peers make them do, as far as it is not the same in every handshake: " .. provider, function()
       local own = crypto.new(("w"):rep(32), nil, provider)

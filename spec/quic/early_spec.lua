@@ -411,7 +411,7 @@ describe("rejected 0-RTT", function()
     return said, streams
   end
 
-  -- covers: rfc9001#5.6.4 rfc8446#4.2.10.13 rfc8446#4.2.10.14 rfc9000#17.2.3.2 rfc9001#4.6.2.3
+  -- covers: rfc9001#5.6.4 rfc8446#4.2.10.13 rfc8446#4.2.10.14 rfc8446#4.2.10.15 rfc9000#17.2.3.2 rfc9001#4.6.2.3
   it("is forgotten: the same question on the same stream, under new keys, is read once", function()
     local a = acquaintance()
     a.server:set("early_data", 0)

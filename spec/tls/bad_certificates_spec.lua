@@ -194,6 +194,7 @@ describe("a client refuses a server", function()
       function() return nil end, { crl = { issuer = "middle", hours = 2 }, now = os.time() + DAY } },
   }
 
+  -- covers: rfc8446#4.4.2.2.3 rfc8446#4.4.2.2.9 rfc8446#4.4.2.4.4
   for what, case in pairs(CASES) do
     it(what, function()
       local options = {}

@@ -89,6 +89,15 @@ describe("a ClientHello", function()
     for _, kind in ipairs({ 41, 42, 44, 45, 49 }) do assert.is_nil(messages.extension(m, kind)) end
   end)
 
+  -- covers: rfc8446#9.2.2
+  it("has what must be with what it offers: versions, schemes, groups and shares, names, keys and how they are used",
+    function()
+      local m = hello({ psks = { { "sensor", ("k"):rep(32), 256 } } }, "example.test")
+      for _, kind in ipairs({ 43, 13, 10, 51, 0, 41, 45 }) do assert.is_truthy(messages.extension(m, kind), kind) end
+      m = hello({ roots = "", psks = { { "sensor", ("k"):rep(32), 256 } } }, "example.test")
+      for _, kind in ipairs({ 43, 10, 51, 0, 41, 45 }) do assert.is_truthy(messages.extension(m, kind), kind) end
+    end)
+
   -- covers: rfc8446#4.2.3.2 rfc8446#9.1.2 rfc8446#4.2.3.20 rfc8446#4.2.3.21 rfc8446#9.2.4 rfc8446#9.2.1
   it("lists signature schemes, those for certificates only at the end, none with SHA-1 or MD5", function()
     local list = messages.extension(hello({}, "example.test"), 13):sub(3)

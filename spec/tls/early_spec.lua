@@ -81,6 +81,16 @@ describe("early data", function()
     end
   end)
 
+  -- covers: rfc8446#4.2.11.3.1
+  it("has the server's whole flight follow the ClientHello at once", function()
+    local client, server = acquainted()
+    local p = pair.new({ client = client, server = server })
+    assert(p:move("client", "server", pair.INITIAL))
+    assert.equal("accepted", p.server:info().early)
+    local flight = messages.split(p.server:output(pair.HANDSHAKE))
+    assert.equal(messages.FINISHED, messages.kind(flight[#flight]))
+  end)
+
   -- covers: rfc9001#4.6.1.1
   it("is allowed by tickets with the one size that QUIC has", function()
     local client, server = client_config(), server_config()
@@ -340,6 +350,23 @@ describe("early_data of a wrong form", function()
       end)
     assert.is_nil(refused)
     assert.equal(ILLEGAL_PARAMETER, failure.code)
+  end)
+
+  -- covers: rfc8446#4.2.11.13 rfc8446#4.2.11.14
+  it("or beside another key than the session's, or beside none, too", function()
+    local function answered(client, server)
+      local refused, failure = pair.tampered({ client = client, server = server }, "server",
+        messages.ENCRYPTED_EXTENSIONS, function(message)
+          return messages.edit(message, messages.set_extension(EARLY_DATA, ""))
+        end)
+      assert.is_nil(refused)
+      return { failure.side, failure.code }
+    end
+    assert.same({ "client", ILLEGAL_PARAMETER }, answered(acquainted(), server_config({ ticket_keys = ("o"):rep(32) })))
+    local psks = { { "sensor", ("k"):rep(32), 256 } }
+    local client = acquainted({ psks = psks }, { psks = psks })
+    local other = server_config({ psks = psks, ticket_keys = ("o"):rep(32) })
+    assert.same({ "client", ILLEGAL_PARAMETER }, answered(client, other))
   end)
 
   it("or without a pre-shared key is passed over by a server", function()

@@ -18,13 +18,14 @@ local GROUPS = {
 }
 local KINDS = { "deep", unpack(fixtures.KINDS) }
 
-local function priority(cipher, groups)
+local function priority(cipher, groups, signatures)
   local out = "NORMAL:-VERS-ALL:+VERS-TLS1.3:%DISABLE_TLS13_COMPAT_MODE"
   if cipher then out = out .. ":-CIPHER-ALL:+" .. cipher end
   if groups then
     out = out .. ":-GROUP-ALL"
     for _, group in ipairs(groups) do out = out .. ":+GROUP-" .. group end
   end
+  if signatures then out = out .. ":-SIGN-ALL:+SIGN-" .. table.concat(signatures, ":+SIGN-") end
   return out
 end
 
@@ -41,7 +42,7 @@ local function run(ours, theirs, fragment)
       local bytes = from:output(level)
       moved = moved + #bytes
       for _, message in ipairs(messages.split(bytes)) do
-        table.insert(seen, { from = who, level = level, kind = messages.kind(message) })
+        table.insert(seen, { from = who, level = level, kind = messages.kind(message), message = message })
       end
       local size = fragment or #bytes
       for at = 1, #bytes, math.max(size, 1) do
@@ -81,7 +82,8 @@ end
 local function their_server(options)
   local certificate = fixtures.certificates()[options.kind or "p256"]
   return gnutls.new({
-    chain = certificate[1], key = certificate[2], priority = priority(options.cipher, options.groups),
+    chain = certificate[1], key = certificate[2],
+    priority = priority(options.cipher, options.groups, options.signatures),
     alpn = options.alpn or "h3", params = options.params or "gnutls server params",
     request_certificate = options.request_certificate, compress = options.compress,
   })
@@ -168,6 +170,24 @@ describe("a client of ours with a server of GnuTLS", function()
     assert.equal(1, count(seen, "ours", messages.CERTIFICATE))
     assert.is_true(theirs:info().complete)
     check_equal(secrets)
+  end)
+
+  -- covers: rfc8446#4.4.3.5
+  it("answers one with a signature of a scheme that it lists, and with no certificate without a key for one", function()
+    for name, scheme in pairs({ ["RSA-PSS-RSAE-SHA384"] = "\8\5", ["RSA-PSS-RSAE-SHA512"] = "\8\6",
+      ["ECDSA-SECP384R1-SHA384"] = "\5\3", ["ECDSA-SECP521R1-SHA512"] = false }) do
+      local ours = client({ certificate = { "clientp384", "clientrsa" } })
+      local theirs = their_server({ request_certificate = true, signatures = { "ECDSA-SECP256R1-SHA256", name } })
+      local failure, seen = run(ours, theirs)
+      assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+      assert.equal(1, count(seen, "ours", messages.CERTIFICATE))
+      assert.equal(scheme and 1 or 0, count(seen, "ours", messages.CERTIFICATE_VERIFY))
+      for _, m in ipairs(seen) do
+        if m.from == "ours" and m.kind == messages.CERTIFICATE_VERIFY then
+          assert.equal(scheme, messages.body(m.message):sub(1, 2))
+        end
+      end
+    end
   end)
 
   it("takes a compressed certificate", function()

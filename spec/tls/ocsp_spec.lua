@@ -287,6 +287,7 @@ describe("an OCSP response", function()
     end
   end)
 
+  -- covers: rfc8446#4.4.2.1.1
   it("is a CertificateStatus of its form, and comes only when it was asked for", function()
     local function code(demand, data)
       local options = shown("", demand)

@@ -559,6 +559,23 @@ describe("a client's sessions", function()
     return client, p
   end
 
+  -- covers: rfc8446#4.6.1.9
+  it("are not given for longer than a week", function()
+    local quic = require("neap.units").quic.config(5)
+    assert.equal(0, quic:set("ticket_lifetime", 7 * DAY * 1000))
+    assert.not_equal(0, quic:set("ticket_lifetime", 7 * DAY * 1000 + 1))
+    quic:free()
+    local p = connect(client_config(), server_config({ ticket_lifetime = 7 * DAY }))
+    local count = 0
+    for _, seen in ipairs(p.seen) do
+      if messages.kind(seen.message) == messages.NEW_SESSION_TICKET then
+        assert.equal(messages.bytes(7 * DAY, 4), messages.body(seen.message):sub(1, 4))
+        count = count + 1
+      end
+    end
+    assert.equal(2, count)
+  end)
+
   -- covers: rfc8446#4.6.1.2 rfc8446#4.6.1.10
   it("are tickets that live at all, no longer than a week, and not larger than 4096 bytes", function()
     assert.equal(1, (fed(ticket(1)):sessions()))
