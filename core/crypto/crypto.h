@@ -266,6 +266,8 @@ int neap_revocations_is_current(const struct revocations *revocations, struct cr
 void neap_revocations_set_grace(struct revocations *revocations, int64_t seconds);
 /** Certificates are checked against these lists (NULL: none), which stay the caller's and outlive the trust. */
 void neap_trust_set_revocations(struct trust *trust, struct revocations *revocations);
+/** Whether there are such lists. `trust` may be NULL. */
+bool neap_trust_has_revocations(const struct trust *trust);
 size_t neap_trust_count(const struct trust *trust); /* roots */
 size_t neap_trust_pin_count(const struct trust *trust);
 /** Whether it has neither roots nor pins, so that nobody is believed by it. `trust` may be NULL. */

@@ -155,6 +155,11 @@ void neap_trust_set_revocations(struct trust *trust, struct revocations *revocat
     trust->revocations = revocations;
 }
 
+bool neap_trust_has_revocations(const struct trust *trust)
+{
+    return trust && trust->revocations && trust->revocations->count > 0;
+}
+
 struct span neap_trust_subject(const struct trust *trust, size_t index)
 {
     return trust->roots[index].subject;

@@ -161,7 +161,10 @@ static bool complete_client(neap_config *config, const neap_address *peer, const
         return neap_say(why, false, "no config (neap_config_new gave none)");
     if (peer->family != 4 && peer->family != 6)
         return neap_say(why, false, "no address to connect to");
-    return !neap_config_lacks_trust(config) || neap_config_add_system_ca(config, why) == 0;
+    if (neap_config_lacks_trust(config) && neap_config_add_system_ca(config, why))
+        return false;
+    return !neap_config_has_idle_lists(config) ||
+           neap_say(why, false, "revocation lists (crl) check nobody without roots (ca, and verify_peer)");
 }
 
 neap_conn *neap_connect(neap_config *config, const char *server_name, const neap_address *local,

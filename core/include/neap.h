@@ -238,8 +238,9 @@ NEAP_API int neap_config_add_system_ca(neap_config *config, const char **why);
  * do so. PEM text with one or more lists, or DER, up to 64 lists of 16 MiB; parts of lists (issuingDistributionPoint) are
  * taken. Issuers of whom there is no list are not asked. 0; NEAP_ERR_CERTIFICATE (none, or one that cannot be used: delta
  * and indirect lists, critical extensions that are not understood, no time of a next update, no number), NEAP_ERR_LIMIT,
- * NEAP_ERR_NO_MEMORY: those before the failure are in use then. They are looked at where a chain is verified: a client that
- * has pins or external keys alone, or does not verify, has no roots, looks at no chain and refuses nothing by them. */
+ * NEAP_ERR_NO_MEMORY: those before the failure are in use then. They are looked at where a chain is verified up to a root. So
+ * no connection and no server's endpoint is made with lists and without roots: those of clients for a server that asks for
+ * certificates, also where NEAP_ASK_PEER decides; for a client not with pins or external keys alone, or without verify_peer. */
 NEAP_API int neap_config_add_crl(neap_config *config, const void *lists, size_t size, const char **why);
 /** The same from a file of 16 MiB at most: NEAP_ERR_SYSTEM as well. */
 NEAP_API int neap_config_add_crl_file(neap_config *config, const char *file, const char **why);
@@ -381,7 +382,8 @@ enum neap_question_kind {
 };
 /** Have handshakes ask: `kinds` is a sum of NEAP_ASK_PSK, NEAP_ASK_CERTIFICATE and NEAP_ASK_PEER, in place of those before; signatures
  * are asked for where the key is elsewhere. NEAP_ASK_PEER comes behind roots and pins; it decides alone of a client whose
- * `verify_peer` is 0, and of a server without roots for clients. 0, NEAP_ERR_ARGUMENT, or NEAP_ERR_STATE as for options. */
+ * `verify_peer` is 0, and of a server without roots for clients and revocation lists. 0, NEAP_ERR_ARGUMENT, or NEAP_ERR_STATE
+ * as for options. */
 NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
 
 /** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development; the config is

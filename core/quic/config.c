@@ -453,6 +453,15 @@ bool neap_config_lacks_client_trust(const neap_config *config)
     return !neap_tls_may_verify_clients(&config->tls);
 }
 
+bool neap_config_has_idle_lists(const neap_config *config)
+{
+    const struct tls_config *tls = &config->tls;
+    bool looks_at_servers = tls->verify_peer && neap_trust_count(tls->trust) > 0;
+    bool has_client_roots = tls->client_trust && neap_trust_count(tls->client_trust) > 0;
+
+    return neap_trust_has_revocations(tls->trust) && !looks_at_servers && !has_client_roots;
+}
+
 void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32])
 {
     neap_token_keys_derive(&config->tokens, secret);

@@ -77,6 +77,10 @@ bool neap_config_lacks_trust(const neap_config *config);
 /** Whether a server with this config would ask clients for certificates, but has nothing to verify them with. */
 bool neap_config_lacks_client_trust(const neap_config *config);
 
+/** Whether there are revocation lists, and neither a client that verifies by roots nor roots for clients, whose certificates
+ * would be held against them. */
+bool neap_config_has_idle_lists(const neap_config *config);
+
 /** neap_connect and neap_endpoint_connect for a config that is complete: the public ones see to its roots first.
  * `source` is our connection ID. */
 neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, const neap_address *local,

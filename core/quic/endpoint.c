@@ -10,6 +10,8 @@ static const char *server_lacks(const neap_config *config)
         return "a server needs a certificate (cert, certs, certificate) or pre-shared keys (psk)";
     if (config->tls.alpn_size == 0)
         return "a server needs protocols (alpn)";
+    if (neap_config_has_idle_lists(config))
+        return "revocation lists (crl) check nobody without roots (client_ca)";
     if (neap_config_lacks_client_trust(config))
         return "client_certificate needs roots for clients (client_ca) or a function (verify_client)";
     /* One that cannot tell its connections apart by their IDs is none. */

@@ -216,7 +216,8 @@ bool neap_tls_has_means(const struct tls *tls)
 }
 
 /* Whether roots are there is looked at when they are needed: a reload may have taken them away meanwhile. A client that is to
- * verify does not go on without, whoever else is asked; a server has its application alone where it was given no roots. */
+ * verify does not go on without, whoever else is asked; a server has its application alone where it was given no roots, and no
+ * revocation lists that would need them. */
 static int verify_chain(struct tls *tls, struct failure *why)
 {
     const struct tls_config *config = tls->config;
@@ -224,7 +225,7 @@ static int verify_chain(struct tls *tls, struct failure *why)
     if (tls->is_client && neap_tls_needs_psk(config)) /* also without verify_peer: it was set, as a pin is */
         return neap_tls_alert(why, ALERT_UNKNOWN_CA,
                               "the server did not take the pre-shared key, and nothing else vouches for it");
-    if (!tls->is_client && !neap_tls_has_means(tls) && tls_may_ask(tls, NEAP_ASK_PEER))
+    if (!tls->is_client && !neap_tls_has_means(tls) && neap_tls_may_verify_clients(config))
         return 0;        /* somebody looks at it who has means of their own */
     if (!tls->is_client) /* whatever it is called: names are for the application */
         return neap_peer_chain_verify(tls->peer, config->client_trust, NULL, false, tls->wall_clock, why);

@@ -15,7 +15,9 @@ static const uint16_t client_groups[TLS_MAX_GROUPS] = {GROUP_X25519, GROUP_SECP2
 
 bool neap_tls_may_verify_clients(const struct tls_config *config)
 {
-    return config->client_certificate == DEMAND_NONE || (config->asks & NEAP_ASK_PEER) != 0 ||
+    bool may_ask = (config->asks & NEAP_ASK_PEER) != 0 && !neap_trust_has_revocations(config->trust);
+
+    return config->client_certificate == DEMAND_NONE || may_ask ||
            (config->client_trust && neap_trust_count(config->client_trust) > 0);
 }
 

@@ -101,7 +101,8 @@ static inline bool neap_tls_may_serve(const struct tls_config *config)
     return neap_tls_has_certificates(config) || neap_tls_knows_psks(config);
 }
 
-/** Whether a server that asks for certificates has something to verify them with, or somebody who looks at them. */
+/** Whether a server that asks for certificates has something to verify them with, or somebody who looks at them. Revocation
+ * lists need roots in either case: nobody else holds certificates against them. */
 bool neap_tls_may_verify_clients(const struct tls_config *config);
 
 struct tls;

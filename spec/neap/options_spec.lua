@@ -111,6 +111,21 @@ describe("an option that is not what it must be", function()
     end
   end)
 
+  it("is refused by a server where revocation lists would check nothing, without roots for clients", function()
+    local function decide() return true end
+    for _, given in ipairs {
+      { crl = "x", client_certificate = "request" },
+      { crl = "x", client_certificate = "require", verify_client = decide },
+    } do
+      given.port, given.alpn = 0, "t"
+      for _, listen in ipairs { function() APP:listen(given) end, function() neap.quic.listen(given) end } do
+        local ok, err = pcall(listen)
+        assert.is_false(ok)
+        assert.matches("options_spec.lua:%d+: option 'crl' checks nothing without roots: give `client_ca`", err)
+      end
+    end
+  end)
+
   it("is refused where early data would be off and what is told of it would do nothing", function()
     for _, given in ipairs {
       { strike_file = "x" }, { strike_entries = 1024 }, { early_data = true, resumption = false },

@@ -1,6 +1,7 @@
 -- Revocation lists as an application gives them, over loopback.
 local authority = require "spec.crypto.authority"
 local neap = require "neap"
+local q = require "neap.lowlevel"
 local web = require "support.web"
 
 describe("the option crl", function()
@@ -85,5 +86,41 @@ describe("the option crl", function()
         assert.equal("", web.logged(function() listen(given):close() end))
       end)
     end
+  end)
+
+  it("is an error where nobody is looked at by it, for want of roots", function()
+    local function decide() return true end
+    local server = { alpn = "h3", cert = cert.pem, key = cert.key, crl = empty }
+    local function config(more)
+      local given = {}
+      for _, options in ipairs { server, more or {} } do
+        for name, value in pairs(options) do given[name] = value end
+      end
+      return assert(q.config(given))
+    end
+    local NOBODY = "revocation lists %(crl%) check nobody without roots"
+    local function refused(text, made, message)
+      assert.is_nil(made)
+      assert.matches(text, message)
+    end
+    local function serve(more) return q.endpoint(config(more), true) end
+    refused(NOBODY, serve())
+    assert(serve { client_certificate = "none", client_ca = other }) -- nobody is asked
+    for _, ask in ipairs { "request", "require" } do
+      refused(NOBODY, serve { client_certificate = ask })
+      refused(NOBODY, serve { client_certificate = ask, verify_client = decide })
+      refused("client_certificate needs roots for clients", -- as a client it has some
+        serve { client_certificate = ask, verify_client = decide, ca = other })
+      assert(serve { client_certificate = ask, verify_client = decide, client_ca = other })
+    end
+    assert(serve { ca = other })
+
+    local function connect(more) return q.connect(config(more), "localhost", "127.0.0.1:4433") end
+    refused(NOBODY, connect { verify_peer = false, ca = other })
+    refused(NOBODY, connect { pins = ("0"):rep(64) })
+    refused(NOBODY, connect { psk = { identity = "a", key = ("k"):rep(16) } })
+    assert(connect { ca = other })
+    assert(connect { ca = other, pins = ("0"):rep(64) })
+    assert(connect { verify_peer = false, client_certificate = "request", client_ca = other })
   end)
 end)

@@ -1,4 +1,5 @@
 --- Connections whose handshake asks the application something, and waits.
+local authority = require("crypto.authority")
 local net = require("support.quic_net")
 local certificates = require("neap.units").certificates
 local crypto = require("neap.units").crypto
@@ -219,6 +220,32 @@ describe("roots that are replaced while a handshake is under way", function()
     assert.is_true(p:run(function() return p.client:info().draining or p.client:question() end, 1000 * MS))
     assert.is_nil(p.client:question())
     assert.same({ "local", 0x100 + 48 }, { p.client:info().by, p.client:info().code })
+  end)
+
+  it("leave no client to the application alone where there are revocation lists, which need roots", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    ca:issue { name = "root", extensions = authority.CA }
+    local list = ca:crl { issuer = "root" }
+    for _, has_lists in ipairs { false, true } do
+      configs.server:set("client_certificate", 2)
+      assert.equal(0, configs.server:client_ca(chain))
+      assert.equal(0, configs.client:ca(chain))
+      assert.equal(0, configs.client:certificate(chain, key))
+      connect()
+      assert.is_true(p:run(asks("client")))
+      reload(configs.server, function(config)
+        assert.equal(0, config:certificate(chain, key))
+        if has_lists then assert.equal(0, config:crl(list)) end
+      end)
+      assert.equal(0, p.client:answer(PEER, p.client:question().id))
+      assert.is_true(p:run(function() return p.server:info().draining or p.server:question() end, 1000 * MS))
+      assert.equal(has_lists, p.server:question() == nil)
+      if has_lists then assert.same({ "local", 0x100 + 48 }, { p.server:info().by, p.server:info().code }) end
+      p:free()
+      p = nil
+      reload(configs.server, function(config) assert.equal(0, config:certificate(chain, key)) end)
+    end
   end)
 
   it("do not change what those said of a server that was looked at before", function()

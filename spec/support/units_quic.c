@@ -231,6 +231,16 @@ static int config_set_h3(lua_State *L)
     return 1;
 }
 
+/* config:crl(PEM or DER) -> 0 or a code */
+static int config_crl(lua_State *L)
+{
+    size_t size;
+    const char *lists = luaL_checklstring(L, 2, &size);
+
+    lua_pushnumber(L, neap_config_add_crl(check_config(L, 1)->config, lists, size, NULL));
+    return 1;
+}
+
 /* config:ocsp_response(bytes) -> 0 or a code */
 static int config_ocsp_response(lua_State *L)
 {
@@ -497,6 +507,7 @@ static const luaL_Reg config_methods[] = {
     {"ca", config_ca},
     {"ca_path", config_ca_path},
     {"set_h3", config_set_h3},
+    {"crl", config_crl},
     {"ocsp_response", config_ocsp_response},
     {"begin_reload", config_begin_reload},
     {"end_reload", config_end_reload},
