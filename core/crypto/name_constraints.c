@@ -113,13 +113,15 @@ static struct span uri_host(struct span uri)
     return is_host(host) ? host : (struct span){0};
 }
 
+#define LOCAL_MOST 64u /* bytes before the @ (RFC 5321 §4.5.3.1.1) */
+
 /* The host of a mail address (RFC 5321 §4.1.2); empty where what is before it is anything but a plain word, or the host has
  * no name. */
 static struct span mail_host(struct span address)
 {
     struct span local = before(address, "@");
 
-    if (local.size == 0 || local.size == address.size ||
+    if (local.size == 0 || local.size > LOCAL_MOST || local.size == address.size ||
         !consists_of(local, LETTERS DIGITS ".!#$%&'*+-/=?^_`{|}~"))
         return (struct span){0};
     struct span host = span_after(address, local.size + 1);

@@ -106,7 +106,7 @@ local function check_server(config, level)
     error("option 'crl' needs `client_certificate`: a server looks into it for its clients' certificates", level + 1)
   end
   if config.crl and config.client_certificate ~= "none" and not config.client_ca then
-    error("option 'crl' checks nothing without roots, whatever a function decides: give `client_ca`", level + 1)
+    error("option 'crl' checks nothing without roots: give `client_ca`", level + 1)
   end
   if config.certificate_ttl ~= nil and not config.certificate then
     error("option 'certificate_ttl' needs `certificate`, the function", level + 1)

@@ -144,7 +144,8 @@ describe("a name constraint", function()
       for _, lines in ipairs({ "permitted;email=tide.example", "excluded;email=root@ebb.example" }) do
         local authorities = constrain(lines)
         for _, name in ipairs({ "tide.example", "@tide.example", "root@", "a@b@tide.example", "\"a@b\"@tide.example",
-          "root@[192.0.2.7]", "root@.tide.example", "root@tide.example.", "ro ot@tide.example" }) do
+          "root@[192.0.2.7]", "root@.tide.example", "root@tide.example.", "ro ot@tide.example",
+          ("r"):rep(65) .. "@tide.example" }) do
           assert.equal(BAD, verdict(authorities, { "email=" .. name }), name)
         end
       end

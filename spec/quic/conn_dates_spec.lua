@@ -1,5 +1,6 @@
 --- Connections of machines that do not know what time it is: certificates are checked but for dates, and these as soon
 --- as the clock is one to believe.
+local authority = require("crypto.authority")
 local fixtures = require("tls.fixtures")
 local net = require("support.quic_net")
 
@@ -112,6 +113,35 @@ describe("a connection without a clock", function()
     configs.client:clock(fixtures.now + 366 * DAY)
     p:settle(1100 * MS)
     ends(CERTIFICATE_EXPIRED, "the peer's certificates are not valid")
+  end)
+
+  it("ends for a revocation list that is over, or is not valid yet, and goes on with one that is", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local root = ca:issue { name = "root", extensions = authority.CA }
+    local leaf = ca:issue { name = "leaf", issuer = "root",
+      extensions = authority.SERVER:gsub("tide.example", "example.test") }
+    for _, case in ipairs { { "200101000000Z", "210101000000Z", true }, { "400101000000Z", "410101000000Z", true },
+      { "260101000000Z", "410101000000Z", false } } do
+      configs = { client = net.config({ verify_peer = 1 }, 31), server = net.quic.config(32) }
+      configs.server:alpn("t")
+      assert.equal(0, configs.server:certificate(leaf.pem, leaf.key))
+      configs.client:ca(root.pem)
+      assert.equal(0, configs.client:crl(ca:crl { issuer = "root", from = case[1], to = case[2] }))
+      configs.client:clock(UNKNOWN)
+      p = net.pair({ client_config = configs.client, server_config = configs.server })
+      p.client:free()
+      p.client = assert(net.quic.client(configs.client, "example.test", net.CLIENT, net.SERVER, p.now))
+      p:handshake()
+      configs.client:clock(fixtures.now)
+      p:settle(1100 * MS)
+      if case[3] then
+        ends(CERTIFICATE_EXPIRED, "the time is known now")
+      else
+        assert.is_false(p.client:info().has_unchecked_dates or p.client:info().draining)
+      end
+      done()
+    end
   end)
 
   it("looks at the clock once a second while it stands still, and never where dates were checked", function()
