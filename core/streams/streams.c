@@ -271,7 +271,7 @@ void neap_streams_grow(struct streams *s, size_t kind)
 {
     const struct stream_limits *l = &s->theirs[kind];
 
-    if (l->limit - l->next <= l->initial / 2 && neap_streams_allowed(l) > l->limit)
+    if (l->limit - l->next <= l->initial - l->initial / 4 && neap_streams_allowed(l) > l->limit)
         s->owes |= kind == 0 ? OWES_MAX_STREAMS_BIDI : OWES_MAX_STREAMS_UNI;
 }
 

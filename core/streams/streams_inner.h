@@ -48,7 +48,7 @@ void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_t
  * arrives (RFC 9000 §3.2): it counts no longer, lest the next one waits for an acknowledgement and for MAX_STREAMS behind
  * that. But a peer that acknowledges nothing has us keep only as many of these as may be open. */
 uint64_t neap_streams_allowed(const struct stream_limits *l);
-/** The peer may open more streams when few are left and some are done. */
+/** The peer may open more streams when a quarter of them are used and some are done. */
 void neap_streams_grow(struct streams *s, size_t kind);
 
 #endif

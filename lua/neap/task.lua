@@ -11,7 +11,8 @@ local TIMEOUT = {}    -- what a waiter is woken with when its time is over
 
 local idle, idle_count = {}, 0
 
-local SLICE = 64 -- new tasks after which task.settle is called
+local SLICE = 64 -- new tasks after which task.settle is called;
+local ALONE = 32 -- where one connection alone had something new, after so many, and what they said leaves
 
 -- What is ready, each entry in WIDTH places: its coroutine, or NEW for a task that has none yet, and four values.
 local NEW, WIDTH = {}, 5
@@ -19,6 +20,7 @@ local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
 local timers = {} -- binary heap of { at, seq, waiter }
 local timer_seq = 0
 local endpoints = {} -- endpoint → { drive = function(conn), answer = function(conn) or nil }
+local driven = 0 -- connections that had something new in this turn
 local resolving = {} -- id → waiter
 local watched, watched_count = {}, 0 -- descriptor → object whose _ready is called
 local unresolved = {} -- waiters for whose names the resolver has no place yet
@@ -318,11 +320,14 @@ local function run_slice()
   if not ok then report(trace) end
 end
 
+-- The peer of a connection that is alone would wait until all have run, and we for the peer afterwards.
 local function run_ready()
-  local last = queue_last
+  local last, is_alone = queue_last, driven == 1
+  local width = (is_alone and ALONE or SLICE) * WIDTH
   while queue_first <= last do
-    turn_last = math.min(last, queue_first + SLICE * WIDTH - 1)
+    turn_last = math.min(last, queue_first + width - 1)
     run_slice()
+    if is_alone and queue_first <= last then loop:flush() end
   end
   turn_last = last
   -- What is left moves down when it is less than what was taken.
@@ -366,6 +371,7 @@ local function drive_all(endpoint, attached)
   local drive, answer = attached.drive, attached.answer
   local conn, asks = endpoint:next()
   while conn do
+    driven = driven + 1
     if answer and (asks or conn:is_draining() or conn:is_closed()) then answer(conn) end
     local ok, trace = xpcall(drive, debug.traceback, conn)
     if not ok then give_up(conn, trace) end
@@ -374,6 +380,7 @@ local function drive_all(endpoint, attached)
 end
 
 local function deliver()
+  driven = 0
   for endpoint, attached in pairs(endpoints) do
     local ok, trace = xpcall(drive_all, debug.traceback, endpoint, attached)
     if not ok then report(trace) end

@@ -96,6 +96,46 @@ describe("responses that leave together", function()
     assert.is_true(calls < count / 2, calls .. " calls")
   end)
 
+  -- What the loop had sent when each of 90 handlers began, whose requests came at once, by so many clients in turn.
+  local function sent_before(clients)
+    local sent = {}
+    web.with_app(function(app)
+      app:get("/:n", function(req)
+        sent[#sent + 1] = neap.task.loop():stats().messages_sent
+        return req.params.n
+      end)
+    end, function(client, url)
+      local asking = { client }
+      for i = 2, clients do asking[i] = neap.client { ca = web.identity().cert } end
+      for _, one in ipairs(asking) do assert(one:get(url .. "/0")) end
+      neap.sleep(0.05)
+      sent = {}
+      local left, waiter = 90, neap.task.waiter()
+      for n = 1, 90 do
+        neap.go(function()
+          assert.equal(tostring(n), assert(asking[n % clients + 1]:get(url .. "/" .. n)):body())
+          left = left - 1
+          if left == 0 then neap.task.wake(waiter, true) end
+        end)
+      end
+      assert(neap.task.await(waiter, 10))
+      for i = 2, clients do asking[i]:close() end
+    end)
+    return sent
+  end
+
+  it("leave every 32 where one connection asked, whose peer goes on meanwhile", function()
+    local sent = sent_before(1)
+    assert.equal(90, #sent)
+    for n = 2, 90 do assert.equal(n % 32 == 1, sent[n] > sent[n - 1], n) end
+  end)
+
+  it("leave when all have run where several connections asked", function()
+    local sent = sent_before(2)
+    assert.equal(90, #sent)
+    for n = 2, 90 do assert.equal(sent[1], sent[n], n) end
+  end)
+
   it("are not held up by one of them that the core refuses, which is a 500", function()
     local log = web.logged(function()
       web.with_app(function(app)

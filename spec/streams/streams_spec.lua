@@ -516,9 +516,9 @@ describe("stream limits", function()
     end
   end)
 
-  it("of ours grow as the peer's streams end, when half of them are used", function()
+  it("of ours grow as the peer's streams end, when a quarter of them are used", function()
     -- covers: rfc9000#4.6.6
-    local s = new({ ours = { streams_bidi = 4, streams_uni = 4 } })
+    local s = new({ ours = { streams_bidi = 8, streams_uni = 8 } })
     local limits = {}
     for i = 0, 11 do
       assert.equal(0, (s:on_stream(i * 4 + 2, 0, "x", true)))
@@ -529,9 +529,9 @@ describe("stream limits", function()
         limits[#limits + 1] = f.limit
       end
     end
-    assert.same({ 6, 8, 10, 12, 14, 16 }, limits)
-    assert.equal(codes.STREAM_LIMIT_ERROR, (s:on_stream(16 * 4 + 2, 0, "x")))
-    assert.equal(codes.STREAM_LIMIT_ERROR, (s:on_stream(16, 0, "x")))
+    assert.same({ 10, 12, 14, 16, 18, 20 }, limits)
+    assert.equal(codes.STREAM_LIMIT_ERROR, (s:on_stream(20 * 4 + 2, 0, "x")))
+    assert.equal(codes.STREAM_LIMIT_ERROR, (s:on_stream(8 * 4, 0, "x")))
     assert.equal(0, s:state().live)
   end)
 
