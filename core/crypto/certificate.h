@@ -110,6 +110,14 @@ bool neap_ed25519_seed(struct span pkcs8, struct span *seed);
 /** What a signature scheme of TLS asks for. False when this build does not know it. */
 bool neap_scheme_info(uint16_t scheme, struct signature_algorithm *algorithm, enum key_kind *key);
 
+/* A bit for what signs a certificate; the lowest for what we do not know. */
+static inline uint16_t signature_algorithm_bit(struct signature_algorithm algorithm)
+{
+    return (uint16_t)(1u << (3u * (unsigned)algorithm.kind + (unsigned)algorithm.digest));
+}
+/** The bits of what may sign certificates for who has these schemes (big-endian pairs), whatever the issuer's key is. */
+uint16_t neap_schemes_algorithms(struct span schemes);
+
 /** Take the next certificate from PEM text or concatenated DER into a room of the pool's of exactly its size.
  * 1, 0 at the end, NEAP_ERR_CERTIFICATE for a block that is none (go on or give up), NEAP_ERR_NO_MEMORY. */
 int neap_certificate_take(struct pool *pool, struct span *input, bool is_pem, struct span *der);

@@ -208,6 +208,8 @@ void neap_identity_set_compressed(struct identity *identity, bool with_staple, s
 unsigned neap_identity_handshake_rate(const struct identity *identity);
 /** The first of the peer's `schemes` (wire order, big-endian pairs) that this key can use, 0 when none. */
 uint16_t neap_identity_scheme(const struct identity *identity, struct span schemes);
+/** Whether its certificates, but those that are signed by themselves, are signed as these schemes say (RFC 8446 §4.4.2.2). */
+bool neap_identity_suits(const struct identity *identity, struct span schemes);
 /** Whether the authority of this name (a whole DER element) issued a certificate of the chain. */
 bool neap_identity_is_issued_by(const struct identity *identity, struct span name);
 struct signature {

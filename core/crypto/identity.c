@@ -16,6 +16,7 @@ struct identity {
     uint8_t digest[32]; /* of the leaf */
     struct span chain[LIMIT_TLS_CHAIN];
     struct span issuers[LIMIT_TLS_CHAIN]; /* their names, in the chain */
+    uint16_t algorithms;                  /* of the signatures of issuers: signature_algorithm_bit */
     size_t count;
     struct span compressed[2]; /* see neap_identity_set_compressed */
     bool was_compressed[2];
@@ -45,6 +46,8 @@ static int load_chain(struct identity *identity, struct span chain, struct failu
             identity->leaf = parsed;
             neap_hash(HASH_SHA256, der, identity->digest);
         }
+        if (!span_equal(parsed.issuer, parsed.subject))
+            identity->algorithms |= signature_algorithm_bit(parsed.algorithm);
         identity->issuers[identity->count] = parsed.issuer;
         identity->chain[identity->count++] = der;
     }
@@ -281,6 +284,11 @@ uint16_t neap_identity_scheme(const struct identity *identity, struct span schem
             return scheme;
     }
     return 0;
+}
+
+bool neap_identity_suits(const struct identity *identity, struct span schemes)
+{
+    return (identity->algorithms & ~neap_schemes_algorithms(schemes)) == 0;
 }
 
 bool neap_identity_is_issued_by(const struct identity *identity, struct span name)

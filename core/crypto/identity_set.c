@@ -144,33 +144,41 @@ void neap_identity_set_clear(struct identity_set *set)
 
 /* ---- choosing */
 
-/* Take an identity if its key fits, and is better than what was found before. */
-static void consider(struct identity_choice *choice, struct identity *identity, struct span schemes,
-                     bool is_named)
+static bool is_better(const struct identity_choice *choice, const struct identity *identity, bool suits)
 {
-    uint16_t scheme;
+    if (!choice->identity || choice->suits != suits)
+        return !choice->identity || suits;
+    return neap_identity_is_rsa(choice->identity) && !neap_identity_is_rsa(identity);
+}
 
-    if (choice->identity && (!neap_identity_is_rsa(choice->identity) || neap_identity_is_rsa(identity)))
+/* Take an identity if its key fits, and is better than what was found before. */
+static void consider(struct identity_choice *choice, struct identity *identity,
+                     const struct identity_wish *wish, bool is_named)
+{
+    bool suits = neap_identity_suits(identity, wish->certificate_schemes);
+
+    if (!is_better(choice, identity, suits))
         return;
-    scheme = neap_identity_scheme(identity, schemes);
+    uint16_t scheme = neap_identity_scheme(identity, wish->schemes);
     if (scheme)
-        *choice = (struct identity_choice){.identity = identity, .scheme = scheme, .is_named = is_named};
+        *choice = (struct identity_choice){
+            .identity = identity, .scheme = scheme, .is_named = is_named, .suits = suits};
 }
 
 /* The best of those that have exactly this name in them. */
 static struct identity_choice choose_named(const struct identity_set *set, enum name_kind kind,
-                                           struct span name, struct span schemes)
+                                           struct span name, const struct identity_wish *wish)
 {
     struct identity_choice choice = {0};
 
     for (size_t i = find_place(set, kind, name);
          i < set->names_count && compare(set->names[i].kind, set->names[i].name, kind, name) == 0; i++)
-        consider(&choice, set->list[set->names[i].index], schemes, true);
+        consider(&choice, set->list[set->names[i].index], wish, true);
     return choice;
 }
 
 static struct identity_choice choose_wildcard(const struct identity_set *set, struct span host,
-                                              struct span schemes)
+                                              const struct identity_wish *wish)
 {
     uint8_t pattern[LIMIT_SERVER_NAME + 1] = "*";
     const uint8_t *dot = memchr(host.data, '.', host.size);
@@ -180,7 +188,7 @@ static struct identity_choice choose_wildcard(const struct identity_set *set, st
         return (struct identity_choice){0};
     memcpy(pattern + 1, dot, size);
     struct span wanted = span_of(pattern, 1 + size);
-    return neap_dns_name_covers(wanted, host) ? choose_named(set, NAME_DNS, wanted, schemes)
+    return neap_dns_name_covers(wanted, host) ? choose_named(set, NAME_DNS, wanted, wish)
                                               : (struct identity_choice){0};
 }
 
@@ -193,14 +201,14 @@ struct identity_choice neap_identity_set_choose(const struct identity_set *set,
     if (host.size > 0 && host.data[host.size - 1] == '.') /* the root label is implied */
         host.size--;
     if (host.size > 0) {
-        choice = choose_named(set, NAME_DNS, host, wish->schemes);
+        choice = choose_named(set, NAME_DNS, host, wish);
         if (!choice.identity)
-            choice = choose_wildcard(set, host, wish->schemes);
+            choice = choose_wildcard(set, host, wish);
     } else if (wish->address.size > 0) {
-        choice = choose_named(set, NAME_ADDRESS, wish->address, wish->schemes);
+        choice = choose_named(set, NAME_ADDRESS, wish->address, wish);
     }
     for (size_t i = 0; i < set->count && !choice.identity; i++)
-        consider(&choice, set->list[i], wish->schemes, false);
+        consider(&choice, set->list[i], wish, false);
     return choice;
 }
 

@@ -25,17 +25,20 @@ void neap_identity_set_clear(struct identity_set *set);
 
 /* What a client asks for. */
 struct identity_wish {
-    const char *name;    /* SNI; "" for none, */
-    struct span address; /* then the address that it talks to: 4 or 16 bytes, or none */
-    struct span schemes; /* that it can verify: big-endian pairs */
+    const char *name;                /* SNI; "" for none, */
+    struct span address;             /* then the address that it talks to: 4 or 16 bytes, or none */
+    struct span schemes;             /* that it can verify: big-endian pairs */
+    struct span certificate_schemes; /* … in certificates */
 };
 struct identity_choice {
     struct identity *identity; /* the set's; NULL: none can sign so */
     uint16_t scheme;
     bool is_named; /* it is for the name, or the address */
+    bool suits;    /* its certificates are signed as the client wishes */
 };
 /** The certificate for a wish: one with the very name, else one with a wildcard over it, else the first that was added;
- * always one whose key can sign as the client wishes. Among equals other keys come before RSA, then the order of adding. */
+ * always one whose key can sign as the client wishes. Of those for one name some come first whose certificates are signed so,
+ * then other keys before RSA, then the order of adding. */
 struct identity_choice neap_identity_set_choose(const struct identity_set *set,
                                                 const struct identity_wish *wish);
 

@@ -4,7 +4,7 @@
 #include "tls/state.h"
 
 /* rsa_pkcs1_*: for the signatures in certificates only, a CertificateVerify with one is refused (RFC 8446 §4.2.3). */
-static const uint16_t certificate_schemes[] = {0x0401, 0x0501, 0x0601};
+static const uint16_t only_in_certificates[] = {0x0401, 0x0501, 0x0601};
 
 void neap_tls_write_schemes(struct writer *w, uint16_t reserved)
 {
@@ -17,8 +17,8 @@ void neap_tls_write_schemes(struct writer *w, uint16_t reserved)
         write_u16(w, reserved);
     for (size_t i = 0; i < count; i++)
         write_u16(w, schemes[i]);
-    for (size_t i = 0; i < sizeof certificate_schemes / sizeof certificate_schemes[0]; i++)
-        write_u16(w, certificate_schemes[i]);
+    for (size_t i = 0; i < sizeof only_in_certificates / sizeof only_in_certificates[0]; i++)
+        write_u16(w, only_in_certificates[i]);
     vector_close(w, inner, 2);
     vector_close(w, outer, 2);
 }
@@ -109,27 +109,45 @@ static bool is_of_one(const struct identity *identity, struct span authorities)
     return authorities.size == 0;
 }
 
-/* The first of our chains that suits the server; none: it gets an empty Certificate, and says what it thinks of that. An
- * only one suits whatever authorities are named: the server may know the intermediates that it lacks, and says what is
- * wrong with it else. */
-static void choose_identity(struct tls *tls, struct span schemes, struct span authorities)
+/* The first of our chains that suits the server and is signed as it can verify, else the first that suits it; none: it gets
+ * an empty Certificate, and says what it thinks of that. An only one suits whatever authorities are named: the server may
+ * know the intermediates that it lacks, and says what is wrong with it else. */
+static void choose_identity(struct tls *tls, struct span schemes, struct span certificate_schemes,
+                            struct span authorities)
 {
-    const struct tls_config *config = tls->config;
-    size_t count = config->identities ? config->identities->count : 0;
+    const struct identity_set *ours = tls->config->identities;
+    size_t count = ours ? ours->count : 0;
+    struct identity *chosen = NULL;
+    bool is_verifiable = false;
 
-    for (size_t i = 0; i < count && !tls->identity; i++) {
-        struct identity *identity = config->identities->list[i];
+    for (size_t i = 0; i < count && !is_verifiable; i++) {
+        struct identity *identity = ours->list[i];
+        uint16_t scheme = neap_identity_scheme(identity, schemes);
 
-        tls->scheme = neap_identity_scheme(identity, schemes);
-        if (tls->scheme && (count == 1 || is_of_one(identity, authorities)))
-            tls->identity = neap_identity_retain(identity);
+        if (!scheme || (count > 1 && !is_of_one(identity, authorities)))
+            continue;
+        is_verifiable = neap_identity_suits(identity, certificate_schemes);
+        if (chosen && !is_verifiable)
+            continue;
+        chosen = identity;
+        tls->scheme = scheme;
     }
+    tls->identity = neap_identity_retain(chosen);
+}
+
+/* A list of schemes in this extension. */
+static bool read_schemes(const struct extensions *ext, enum extension which, struct span *out)
+{
+    struct reader r = reader_of(ext->data[which]);
+
+    *out = read_vector(&r, 2);
+    return !r.bad && reader_left(&r) == 0 && out->size > 0 && out->size % 2 == 0;
 }
 
 int neap_client_on_certificate_request(struct tls *tls, struct span message, struct failure *why)
 {
     struct reader r = reader_of(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER));
-    struct span authorities = {0};
+    struct span schemes, certificate_schemes, authorities = {0};
     struct extensions ext;
     bool takes_zlib;
 
@@ -146,10 +164,12 @@ int neap_client_on_certificate_request(struct tls *tls, struct span message, str
     if (!extension_present(&ext, EXT_SIGNATURE_ALGORITHMS))
         return neap_tls_alert(why, ALERT_MISSING_EXTENSION,
                               "CertificateRequest without signature algorithms");
-    r = reader_of(ext.data[EXT_SIGNATURE_ALGORITHMS]);
-    struct span schemes = read_vector(&r, 2);
-    if (r.bad || reader_left(&r) > 0 || schemes.size == 0 || schemes.size % 2)
+    if (!read_schemes(&ext, EXT_SIGNATURE_ALGORITHMS, &schemes))
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "signature_algorithms of a wrong form");
+    certificate_schemes = schemes;
+    if (extension_present(&ext, EXT_SIGNATURE_ALGORITHMS_CERT) &&
+        !read_schemes(&ext, EXT_SIGNATURE_ALGORITHMS_CERT, &certificate_schemes))
+        return neap_tls_alert(why, ALERT_DECODE_ERROR, "signature_algorithms_cert of a wrong form");
     if (extension_present(&ext, EXT_CERTIFICATE_AUTHORITIES) &&
         !are_authorities(ext.data[EXT_CERTIFICATE_AUTHORITIES], &authorities))
         return neap_tls_alert(why, ALERT_DECODE_ERROR, "certificate_authorities of a wrong form");
@@ -157,7 +177,7 @@ int neap_client_on_certificate_request(struct tls *tls, struct span message, str
     if (rc)
         return rc;
     tls->peer_decompresses = takes_zlib;
-    choose_identity(tls, schemes, authorities);
+    choose_identity(tls, schemes, certificate_schemes, authorities);
     neap_schedule_add(&tls->schedule, message);
     tls->certificate_requested = true;
     tls->state = WAIT_CERTIFICATE;

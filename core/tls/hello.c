@@ -251,6 +251,10 @@ static int read_client_extensions(struct client_hello *hello, struct failure *wh
         return malformed(why, "supported_groups of a wrong form");
     if (!read_pairs(data[EXT_SIGNATURE_ALGORITHMS], 2, &hello->schemes))
         return malformed(why, "signature_algorithms of a wrong form");
+    hello->certificate_schemes = hello->schemes;
+    if (extension_present(&hello->ext, EXT_SIGNATURE_ALGORITHMS_CERT) &&
+        !read_pairs(data[EXT_SIGNATURE_ALGORITHMS_CERT], 2, &hello->certificate_schemes))
+        return malformed(why, "signature_algorithms_cert of a wrong form");
     hello->params = data[EXT_QUIC_PARAMETERS];
     int rc = read_shares(data[EXT_KEY_SHARE], hello->groups, &hello->shares, why);
     if (!rc)

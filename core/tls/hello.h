@@ -18,17 +18,18 @@ struct client_hello {
     struct span suites;    /* big-endian pairs */
     struct span extensions; /* the whole block */
     struct extensions ext;
-    struct span groups;         /* supported_groups, pairs */
-    struct span schemes;        /* signature_algorithms, pairs */
-    struct span shares;         /* key_share entries */
-    struct span protocols;      /* ALPN names with their lengths, not empty */
-    struct span server_name;    /* host name, empty when none */
-    struct span params;         /* quic_transport_parameters */
-    struct span psk_identities; /* with their ages; empty: no pre-shared key is offered */
-    struct span psk_binders;    /* as many */
-    bool takes_psk_dhe;         /* psk_key_exchange_modes has psk_dhe_ke */
-    bool takes_staple;          /* status_request asks for OCSP */
-    bool takes_zlib;            /* compress_certificate has zlib */
+    struct span groups;              /* supported_groups, pairs */
+    struct span schemes;             /* signature_algorithms, pairs */
+    struct span certificate_schemes; /* signature_algorithms_cert, else the same */
+    struct span shares;              /* key_share entries */
+    struct span protocols;           /* ALPN names with their lengths, not empty */
+    struct span server_name;         /* host name, empty when none */
+    struct span params;              /* quic_transport_parameters */
+    struct span psk_identities;      /* with their ages; empty: no pre-shared key is offered */
+    struct span psk_binders;         /* as many */
+    bool takes_psk_dhe;              /* psk_key_exchange_modes has psk_dhe_ke */
+    bool takes_staple;               /* status_request asks for OCSP */
+    bool takes_zlib;                 /* compress_certificate has zlib */
 };
 /** Read a ClientHello's body. 0, or the alert that RFC 8446 says (RFC 9001 §8 for what QUIC adds). `needs_params`: it must
  * have transport parameters. */

@@ -71,8 +71,10 @@ static void take_answered_identity(const struct tls *tls, const struct client_he
 static void choose_identity(const struct tls *tls, const struct client_hello *hello, const char *name,
                             struct choice *choice)
 {
-    struct identity_wish wish = {
-        .name = name, .address = span_of(tls->local_address, tls->local_size), .schemes = hello->schemes};
+    struct identity_wish wish = {.name = name,
+                                 .address = span_of(tls->local_address, tls->local_size),
+                                 .schemes = hello->schemes,
+                                 .certificate_schemes = hello->certificate_schemes};
 
     if (choice->identity || !tls->config->identities)
         return;

@@ -181,14 +181,18 @@ static int identity_matches(lua_State *L)
     const struct unit_identity *u = check_identity(L);
     const char *name = luaL_checkstring(L, 2);
     struct identity_set set = {.pool = u->pool};
-    struct identity_wish wish = {.name = name, .schemes = span_of(schemes, sizeof schemes)};
+    struct identity_wish wish = {.name = name,
+                                 .schemes = span_of(schemes, sizeof schemes),
+                                 .certificate_schemes = span_of(schemes, sizeof schemes)};
     uint8_t address[16];
     size_t size = inet_pton(AF_INET, name, address) == 1    ? 4
                   : inet_pton(AF_INET6, name, address) == 1 ? 16
                                                             : 0;
 
-    if (size > 0)
-        wish = (struct identity_wish){.name = "", .address = span_of(address, size), .schemes = wish.schemes};
+    if (size > 0) {
+        wish.name = "";
+        wish.address = span_of(address, size);
+    }
     if (neap_identity_set_add(&set, u->identity))
         return luaL_error(L, "no memory for an identity");
     neap_identity_retain(u->identity);

@@ -7,7 +7,7 @@ local units = require("neap.units")
 local alert, vector, crypto = pair.alert, messages.vector, units.crypto
 local YEAR = 365 * 24 * 3600
 local REQUEST, REQUIRE = 1, 2
-local SIGNATURE_ALGORITHMS, CERTIFICATE_AUTHORITIES = 13, 47
+local SIGNATURE_ALGORITHMS, CERTIFICATE_AUTHORITIES, SIGNATURE_ALGORITHMS_CERT = 13, 47, 50
 
 local certificates = fixtures.certificates()
 
@@ -246,6 +246,9 @@ describe("a request for a certificate", function()
     assert.same(DECODE, { request(set(SIGNATURE_ALGORITHMS, "\0\0")) })
     assert.same(DECODE, { request(set(SIGNATURE_ALGORITHMS, "\0\3\4\3\4")) })
     assert.same(DECODE, { request(set(SIGNATURE_ALGORITHMS, "\0\2\4\3\0")) })
+    for _, data in ipairs({ "", "\0\0", "\0\3\4\3\4", "\0\2\4\3\0" }) do
+      assert.same(DECODE, { request(set(SIGNATURE_ALGORITHMS_CERT, data)) })
+    end
     assert.same(DECODE, { request(set(CERTIFICATE_AUTHORITIES, "\0\0")) })
     assert.same(DECODE, { request(set(CERTIFICATE_AUTHORITIES, "\0\2\0\0")) })
     assert.same(DECODE, { request(set(CERTIFICATE_AUTHORITIES, "\0\4\0\3ab")) })

@@ -56,6 +56,8 @@ request clientbrief $p256
 sign clientbrief brief "$clientleaf"
 request clientrsa rsa:2048
 sign clientrsa ca "$clientleaf"
+request clientbyrsa $p256
+sign clientbyrsa rsaca "$clientleaf"
 request clientp384 ec -pkeyopt ec_paramgen_curve:P-384
 sign clientp384 ca "$clientleaf"
 request clienthuge $p256
@@ -82,7 +84,8 @@ function fixtures.certificates()
   if status == 0 then
     certificates = { pin = read("p256.pin") }
     for _, name in ipairs({ "ca", "stranger", "p256", "p384", "rsa", "ed25519", "other", "client", "deep", "rsaca",
-      "byrsa", "unknown", "clientdeep", "clientbrief", "clientrsa", "clientp384", "clienthuge", "clientunknown" }) do
+      "byrsa", "unknown", "clientdeep", "clientbrief", "clientrsa", "clientp384", "clientbyrsa", "clienthuge",
+      "clientunknown" }) do
       certificates[name] = { read(name .. ".pem"), read(name .. ".key") }
     end
     certificates.deep[1] = certificates.deep[1] .. read("middle.pem")

@@ -190,6 +190,24 @@ describe("a client of ours with a server of GnuTLS", function()
     end
   end)
 
+  it("shows the first certificate that is signed as one lists, or else the first", function()
+    for names, expected in pairs({
+      [{ "ECDSA-SECP256R1-SHA256" }] = "client",
+      [{ "ECDSA-SECP256R1-SHA256", "RSA-PSS-RSAE-SHA256" }] = "client",
+      [{ "ECDSA-SECP256R1-SHA256", "RSA-SHA256" }] = "clientbyrsa",
+    }) do
+      local ours = client({ certificate = { "clientbyrsa", "client" } })
+      local failure, seen = run(ours, their_server({ request_certificate = true, signatures = names }))
+      assert.is_nil(failure and failure.to .. ": " .. failure.reason)
+      for _, m in ipairs(seen) do
+        if m.from == "ours" and m.kind == messages.CERTIFICATE then
+          local name = assert(m.message:match("\12.(client%l*)0Y")) -- the subject, before its key
+          assert.equal(expected, name)
+        end
+      end
+    end
+  end)
+
   it("takes a compressed certificate", function()
     if not can_compress then return pending("needs zlib here and in GnuTLS") end
     for _, kind in ipairs(KINDS) do

@@ -241,6 +241,28 @@ describe("a server's certificate", function()
     assert.equal("rsa", with_schemes("\8\6", "other.test"))
   end)
 
+  -- covers: rfc8446#4.4.2.2.5
+  it("is signed, and so are those above it, as the client can verify, where there is such a chain", function()
+    local ECDSA, RSA, PSS, ED25519 = "\4\3", "\4\1", "\8\4", "\8\7"
+    local function shown_of(order, schemes, schemes_cert)
+      return shown(taken(function(m)
+        set(13, vector(schemes, 2))(m)
+        if schemes_cert then set(50, vector(schemes_cert, 2))(m) end
+      end, { name = "example.test", server = { certificate = order } }), order)
+    end
+    for _, order in ipairs({ { "byrsa", "p256" }, { "p256", "byrsa" } }) do
+      assert.equal(order[1], shown_of(order, ECDSA .. RSA))
+      assert.equal("p256", shown_of(order, ECDSA))
+      assert.equal("p256", shown_of(order, ECDSA .. PSS))
+      assert.equal("p256", shown_of(order, ECDSA .. RSA, ECDSA))
+      assert.equal("byrsa", shown_of(order, ECDSA, RSA))
+      assert.equal(order[1], shown_of(order, ECDSA, ED25519)) -- neither: the client may take it all the same
+    end
+    for _, data in ipairs({ "", "\0", "\0\0", "\0\1\4", "\0\3\4\3\4", "\0\2\4\3\0" }) do
+      refused(alert(50), set(50, data))
+    end
+  end)
+
   it("is announced by an empty server_name when the name chose it", function()
     local function answer(name)
       local server = taken(nil, { name = name, server = { certificate = names } })
