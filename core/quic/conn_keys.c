@@ -111,9 +111,12 @@ void neap_conn_forged(neap_conn *c, const struct packet_key *key)
 {
     uint64_t limit = is_gcm(key->suite) ? LIMIT_FORGED_GCM : LIMIT_FORGED_CHACHA;
 
-    /* Whichever key was tried: the next packets take as long in this phase and in others. */
+    /* Whichever key was tried: the next packets take as long in this phase and in others. An idle connection gives the
+     * room back as it does what bursts need. */
     neap_packet_key_expand(c->crypto, &c->keys.next_read);
     neap_packet_key_expand(c->crypto, &c->keys.previous_read);
+    if (c->trim_at == NEAP_NEVER)
+        c->trim_at = c->now + TRIM_AFTER;
     if (++c->keys.forged >= limit)
         neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets that did not open");
 }

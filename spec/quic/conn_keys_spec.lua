@@ -152,6 +152,23 @@ describe("a key update", function()
 end)
 
 describe("the use of one key", function()
+  it("for packets that do not open leaves nothing in an idle connection's memory", function()
+    local p = pair()
+    local forged = p.client:inject(net.APPLICATION, bytes(1), { pad = 100 })
+    forged = forged:sub(1, -2) .. string.char((forged:byte(-1) + 1) % 256)
+    local function wait()
+      p:run(function() return false end, 3000 * MS)
+      return p.server_config:memory().live
+    end
+    local idle = wait()
+    for _ = 1, 3 do
+      p.server:recv(forged, p.now)
+      assert.is_true(p.server_config:memory().live > idle)
+      assert.equal(idle, wait())
+    end
+    p:free()
+  end)
+
   -- covers: rfc9001#6.6.1 rfc9001#6.6.3 rfc9001#5.3.3
   it("ends with an update of our own, far below its limit", function()
     local p = pair()
