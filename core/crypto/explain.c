@@ -3,12 +3,13 @@
 #include "crypto/explain.h"
 
 #include "crypto/der.h"
-#include "neap.h"
 
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+
+#ifndef NEAP_NO_REASONS
 
 int neap_certificate_explain(struct crypto *crypto, struct failure *why, int alert, const char *format, ...)
 {
@@ -104,3 +105,5 @@ const char *neap_explain_hosts(const struct certificate *certificate, char out[E
     }
     return size > 0 ? out : "no host";
 }
+
+#endif
