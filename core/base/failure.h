@@ -18,9 +18,13 @@ static inline int neap_fail(struct failure *why, int code, const char *reason)
     return code;
 }
 
-/* Builds without reasons have the codes, and names for them, but not one text for each way to fail. */
+/* Builds without reasons have the codes, and names for them, but not one text for each way to fail. Texts of tables are
+ * REASON_TEXT(text). */
 #ifdef NEAP_NO_REASONS
 #define neap_fail(why, code, reason) neap_fail(why, code, ((void)(reason), ""))
+#define REASON_TEXT(text) ""
+#else
+#define REASON_TEXT(text) text
 #endif
 
 #endif

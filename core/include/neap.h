@@ -176,7 +176,7 @@ typedef struct neap_option {
     const char *name;
     enum neap_unit unit;
     uint64_t default_value, least, greatest;
-    const char *text;         /* what it does, for people */
+    const char *text;         /* what it does, for people; "" in builds without reasons */
     const char *const *words; /* of a choice: a word for each value from 0 to the greatest; else NULL */
 } neap_option;
 

@@ -17,7 +17,7 @@ OPTION_WORDS_LIST(X)
 #define WORDS_CHOICE(name) words_of_##name
 static const neap_option rules[OPTIONS] = {
 #define X(name, unit, preset, least, greatest, text) \
-    {#name, NEAP_UNIT_##unit, preset, least, greatest, text, WORDS_##unit(name)},
+    {#name, NEAP_UNIT_##unit, preset, least, greatest, REASON_TEXT(text), WORDS_##unit(name)},
     OPTION_LIST(X)
 #undef X
 };

@@ -31,7 +31,7 @@ static const struct row rows[PARAMS] = {
      absent,                                                      \
      read_##form,                                                 \
      write_##form,                                                \
-     #name " of a wrong value",                                   \
+     REASON_TEXT(#name " of a wrong value"),                      \
      offsetof(struct transport_params, field),                    \
      sender},
     PARAM_LIST(X)

@@ -23,7 +23,8 @@ function options.main(cli, args)
   end
   if #words > 0 then return cli.usage("options", "no words, please") end
   for _, option in ipairs(core.options()) do
-    io.stdout:write(("%s (%s; default %s)\n    %s\n"):format(option.name, option.range, preset(option), option.text))
+    io.stdout:write(("%s (%s; default %s)\n"):format(option.name, option.range, preset(option)))
+    if option.text ~= "" then io.stdout:write("    ", option.text, "\n") end -- builds without reasons have none
   end
   for _, row in ipairs(MATERIAL) do io.stdout:write(("%s\n    %s\n"):format(row[1], row[2])) end
   return 0
