@@ -1,4 +1,4 @@
--- Texts about certificates are reasons: builds without those have none. What they say elsewhere is in peer_chain_spec.lua.
+-- Texts about certificates are reasons: builds without those have none. What they say elsewhere: peer_chain_spec.lua.
 local helper = require("spec.helper")
 
 local quote, sh = helper.quote, helper.sh
