@@ -481,10 +481,10 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
         rc = take_output(c, TLS_HANDSHAKE, SPACE_HANDSHAKE, why);
     if (rc == 0)
         rc = take_params(c, why);
-    if (rc == 0 && c->stage < STAGE_ESTABLISHED && neap_tls_is_complete(tls)) {
+    if (rc == 0 && c->stage < STAGE_ESTABLISHED && neap_tls_is_complete(tls))
         rc = complete(c, why);
+    if (rc == 0)
         take_tickets(c);
-    }
     return rc;
 }
 

@@ -166,9 +166,16 @@ void neap_schedule_exporter(const struct schedule *s, uint8_t *out)
     derive_secret(s, "exp master", out);
 }
 
-void neap_schedule_resumption(const struct schedule *s, uint8_t *out)
+void neap_schedule_resumption(const struct schedule *s, struct span finished, uint8_t *out)
 {
-    derive_secret(s, "res master", out);
+    uint8_t digest[CRYPTO_MAX_HASH];
+    struct hash_state transcript;
+
+    neap_hash_copy(&transcript, &s->transcript);
+    neap_hash_update(&transcript, finished);
+    neap_hash_end(&transcript, digest);
+    neap_hkdf_expand_label(s->hash, s->secret, "res master", span_of(digest, hash_size(s)), out,
+                           hash_size(s));
 }
 
 void neap_resumption_psk(enum crypto_hash hash, const uint8_t *resumption, struct span nonce, uint8_t *out)

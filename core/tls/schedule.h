@@ -34,8 +34,9 @@ void neap_schedule_handshake(struct schedule *s, struct span psk, struct span sh
 void neap_schedule_application(struct schedule *s);
 /** The exporter's, right behind them, for whom it may concern. */
 void neap_schedule_exporter(const struct schedule *s, uint8_t *out);
-/** The resumption master secret; the transcript ends with the client's Finished. Before neap_schedule_forget_handshake. */
-void neap_schedule_resumption(const struct schedule *s, uint8_t *out);
+/** The resumption master secret; the transcript ends with the client's Finished, or `finished` is it. Before
+ * neap_schedule_forget_handshake. */
+void neap_schedule_resumption(const struct schedule *s, struct span finished, uint8_t *out);
 /** The pre-shared key of a ticket, of crypto_hash_size(hash) bytes, from that (§4.6.1). */
 void neap_resumption_psk(enum crypto_hash hash, const uint8_t *resumption, struct span nonce, uint8_t *out);
 /** verify_data of a Finished under the sender's handshake traffic secret over the transcript so far. */

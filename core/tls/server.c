@@ -259,6 +259,8 @@ static int exchange_keys(struct tls *tls, struct span client_share, struct failu
     return rc;
 }
 
+static int write_tickets_ahead(struct tls *tls, struct failure *why);
+
 /* Finished, and the keys behind it. */
 static int finish_flight(struct tls *tls, struct failure *why)
 {
@@ -272,7 +274,7 @@ static int finish_flight(struct tls *tls, struct failure *why)
         return rc;
     tls->read_level = TLS_HANDSHAKE;
     tls->state = tls->certificate_requested ? WAIT_CLIENT_CERTIFICATE : WAIT_CLIENT_FINISHED;
-    return 0;
+    return tls->early == NEAP_EARLY_ACCEPTED ? write_tickets_ahead(tls, why) : 0;
 }
 
 /* Behind the Certificate. */
@@ -473,7 +475,7 @@ int neap_server_on_hello_again(struct tls *tls, struct failure *why)
     return rc;
 }
 
-/* ---- tickets: what leaves at the application's level when the handshake is complete */
+/* ---- tickets: what leaves at the application's level when the handshake is complete, and with early data before */
 
 #define TICKETS_FULL 2u    /* behind a full handshake: a client may open two connections at once with them */
 #define TICKETS_RESUMED 1u /* a ticket is used once, and this is the next */
@@ -524,7 +526,8 @@ static bool is_bound_still(const struct tls *tls)
     return memcmp(binding, tls->binding, sizeof binding) == 0;
 }
 
-static int write_tickets(struct tls *tls, struct failure *why)
+/* `finished`: the client's, where it has not come yet. */
+static int write_tickets(struct tls *tls, struct span finished, struct failure *why)
 {
     const struct tls_config *config = tls->config;
     uint8_t resumption[CRYPTO_MAX_HASH];
@@ -554,12 +557,24 @@ static int write_tickets(struct tls *tls, struct failure *why)
     if (!is_bound_still(tls))
         return 0;
     memcpy(session.binding, tls->binding, sizeof session.binding);
-    neap_schedule_resumption(&tls->schedule, resumption);
+    neap_schedule_resumption(&tls->schedule, finished, resumption);
     for (uint8_t i = 0; rc == 0 && i < count; i++)
         rc = write_ticket(tls, &session, resumption, i, why);
     neap_wipe(resumption, sizeof resumption);
     return rc == NEAP_ERR_NO_MEMORY ? 0
                                     : rc; /* without them, or with fewer, the handshake is none the worse */
+}
+
+/* A client that asked early may leave with the answer, before its Finished is here. That is its next message, so what it
+ * has to be is known (RFC 8446 §4.6.1). */
+static int write_tickets_ahead(struct tls *tls, struct failure *why)
+{
+    uint8_t finished[MESSAGE_HEADER + CRYPTO_MAX_HASH] = {FINISHED};
+    size_t size = crypto_hash_size(tls->schedule.hash);
+
+    finished[MESSAGE_HEADER - 1] = (uint8_t)size;
+    neap_schedule_finished(&tls->schedule, tls->schedule.client_handshake, finished + MESSAGE_HEADER);
+    return write_tickets(tls, span_of(finished, MESSAGE_HEADER + size), why);
 }
 
 static int take_client(struct tls *tls, struct failure *why)
@@ -568,8 +583,8 @@ static int take_client(struct tls *tls, struct failure *why)
 
     if (!rc)
         rc = neap_tls_put_secret(tls, TLS_APPLICATION, TLS_READ, tls->schedule.client_application, why);
-    if (!rc)
-        rc = write_tickets(tls, why);
+    if (!rc && tls->early != NEAP_EARLY_ACCEPTED)
+        rc = write_tickets(tls, (struct span){0}, why);
     if (rc)
         return rc;
     neap_schedule_forget_handshake(&tls->schedule);

@@ -155,7 +155,8 @@ int neap_tls_reserve(struct tls *tls, enum tls_level level, size_t size, struct 
 /** Start a message with at most `room` bytes of body at a level. On NEAP_ERR_NO_MEMORY nothing changed. */
 int neap_tls_begin_message(struct tls *tls, enum tls_level level, enum handshake_type type, size_t room,
                            struct writer *w, struct failure *why);
-/** Set the length, add the message to the transcript and leave it to be taken. */
+/** Set the length, add the message to the transcript and leave it to be taken. One of the application's level is no part of
+ * the handshake. */
 int neap_tls_end_message(struct tls *tls, enum tls_level level, struct writer *w, struct failure *why);
 
 /* A vector whose length of `length_size` bytes is set when it is closed. */

@@ -75,7 +75,7 @@ void neap_tls_begin_taking(struct tls *tls)
     taker->version = tls->version;
     taker->good_until = tls->good_until;
     memcpy(taker->binding, tls->binding, sizeof taker->binding);
-    neap_schedule_resumption(&tls->schedule, taker->resumption);
+    neap_schedule_resumption(&tls->schedule, (struct span){0}, taker->resumption);
     taker->left = LIMIT_SESSIONS_SERVER;
     taker->alpn_size = tls->alpn_size;
     taker->name_size = (uint8_t)name.size;

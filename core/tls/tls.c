@@ -494,12 +494,12 @@ int neap_tls_end_message(struct tls *tls, enum tls_level level, struct writer *w
         return neap_fail(why, NEAP_INTERNAL_ERROR, "handshake message larger than was reckoned");
     vector_close(w, w->start + 1, 3);
     struct span message = span_of(w->start, writer_size(w));
-    if (tls->schedule.started) {
-        neap_schedule_add(&tls->schedule, message);
-    } else {
+    if (!tls->schedule.started) {
         tls->first_hello = neap_tls_copy(tls, message);
         if (!tls->first_hello.data)
             return neap_tls_no_memory(why);
+    } else if (level != TLS_APPLICATION) {
+        neap_schedule_add(&tls->schedule, message);
     }
     out->size += message.size;
     return 0;

@@ -1,6 +1,7 @@
 """An HTTP/3 client on aioquic: fetches all paths at once on one connection.
 
-aioquic_client.py --ca FILE [--method M] [--data FILE] [--out DIR] [--session FILE [--early]] HOST PORT PATH...
+aioquic_client.py --ca FILE [--cert FILE --key FILE] [--method M] [--data FILE] [--out DIR] [--session FILE [--early]]
+    HOST PORT PATH...
 Prints "STATUS SIZE PATH" for each response; --out saves each body under the last component of its path. --session resumes
 what is in the file and keeps the newest session there; --early asks without waiting for the handshake, by 0-RTT.
 """
@@ -79,6 +80,8 @@ class Client(QuicConnectionProtocol):
 async def main(options):
     configuration = QuicConfiguration(is_client=True, alpn_protocols=H3_ALPN, server_name="localhost")
     configuration.load_verify_locations(options.ca)
+    if options.cert:
+        configuration.load_cert_chain(options.cert, options.key)
     configuration.max_data = 32 * 1024 * 1024
     configuration.max_stream_data = 16 * 1024 * 1024
     data = None
@@ -118,6 +121,8 @@ async def main(options):
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--ca", required=True)
+parser.add_argument("--cert")
+parser.add_argument("--key")
 parser.add_argument("--method", default="GET")
 parser.add_argument("--data")
 parser.add_argument("--out")

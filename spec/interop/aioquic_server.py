@@ -31,7 +31,10 @@ class Server(QuicConnectionProtocol):
         for h3_event in self.http.handle_event(event):
             if isinstance(h3_event, HeadersReceived):
                 self.requests.setdefault(h3_event.stream_id, (dict(h3_event.headers), []))
-            elif isinstance(h3_event, DataReceived):
+            # A repeated end of a stream is told again, which was answered then.
+            if getattr(h3_event, "stream_id", None) not in self.requests:
+                continue
+            if isinstance(h3_event, DataReceived):
                 self.requests[h3_event.stream_id][1].append(h3_event.data)
             if getattr(h3_event, "stream_ended", False):
                 self.respond(h3_event.stream_id, *self.requests.pop(h3_event.stream_id))

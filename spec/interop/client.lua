@@ -1,9 +1,10 @@
 --- What `neap get` cannot do in one go, against servers of other people. Prints one line for each response.
---- neap run spec/interop/client.lua CA head URL | status URL | post URL FILE OUT | parallel URL DIR COUNT
+--- neap run spec/interop/client.lua CA head URL | status URL | group URL GROUP | post URL FILE OUT |
+---   parallel URL DIR COUNT
 local neap = require("neap")
 
 local ca, verb, url, a, b = ...
-local client = neap.client({ ca = ca })
+local client = neap.client({ ca = ca, groups = verb == "group" and a or nil })
 
 local function read_file(path)
   local file = assert(io.open(path, "rb"))
@@ -31,6 +32,12 @@ function verbs.status()
   local response = assert(client:get(url))
   assert(response:body(LIMIT))
   print(response.status)
+end
+
+function verbs.group()
+  local response = assert(client:get(url))
+  assert(response:body(LIMIT))
+  print(response.status, response.conn:group())
 end
 
 function verbs.post()

@@ -72,6 +72,16 @@ function harness.start(command, options)
   end
 end
 
+--- Waits until a process has printed a text, for so many seconds (10): whether it came.
+function harness.wait_for(process, text, seconds)
+  local deadline = now() + (seconds or 10)
+  repeat
+    if (helper.read_file(process.log) or ""):find(text, 1, true) then return true end
+    pause()
+  until now() > deadline
+  return false
+end
+
 --- Ends a process and all that it started: SIGTERM, and SIGKILL when that is not enough. Returns its exit status
 --- (nil when it had to be killed) and its log.
 function harness.stop(process, seconds)
@@ -85,7 +95,7 @@ harness.end_all = leash.end_all
 --- A certificate authority and a certificate of it for localhost and the loopback addresses, made by openssl.
 function harness.make_certificates(dir)
   local files = { ca = dir .. "/ca.pem", cert = dir .. "/cert.pem", key = dir .. "/key.pem", both = dir .. "/both.pem",
-    client_cert = dir .. "/client.pem", client_key = dir .. "/client.key" }
+    renewed = dir .. "/renewed.pem", client_cert = dir .. "/client.pem", client_key = dir .. "/client.key" }
   helper.write_file(dir .. "/leaf.cnf", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\n"
     .. "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n")
   helper.write_file(dir .. "/client.cnf",
@@ -97,6 +107,7 @@ function harness.make_certificates(dir)
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out leaf.csr \
       -subj /CN=localhost
     openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 14 -extfile leaf.cnf -out cert.pem
+    openssl x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 15 -extfile leaf.cnf -out renewed.pem
     cat cert.pem key.pem >both.pem
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout client.key -out client.csr \
       -subj "/O=neap specs/CN=pump 7"

@@ -164,6 +164,18 @@ describe("0-RTT", function()
     a.done()
   end)
 
+  it("is there again for a client that leaves with the answer, each time", function()
+    local a = acquaintance()
+    for _ = 1, 5 do
+      local p = a.connect()
+      assert.equal("offered", p.client:info().early)
+      assert.equal("answer to 5", (answer(p, ask(p, "again"))))
+      assert.is_false(p.server:info().established)
+      p:free()
+    end
+    a.done()
+  end)
+
   it("carries more than a packet, as far as window and limits go", function()
     local a = acquaintance({ server = { initial_max_stream_data_bidi_remote = 50000 } })
     local p = a.connect()

@@ -91,7 +91,7 @@ static int schedule_resumption(lua_State *L)
     const char *nonce = luaL_checklstring(L, 2, &size);
     uint8_t master[CRYPTO_MAX_HASH], psk[CRYPTO_MAX_HASH];
 
-    neap_schedule_resumption(s, master);
+    neap_schedule_resumption(s, (struct span){0}, master);
     neap_resumption_psk(s->hash, master, span_of(nonce, size), psk);
     lua_pushlstring(L, (const char *)master, crypto_hash_size(s->hash));
     lua_pushlstring(L, (const char *)psk, crypto_hash_size(s->hash));

@@ -91,6 +91,43 @@ describe("early data", function()
     assert.equal(messages.FINISHED, messages.kind(flight[#flight]))
   end)
 
+  -- covers: rfc8446#4.6.1.8
+  it("has the next ticket come with the server's flight, since the client may be gone with the answer", function()
+    for _, suite in pairs(fixtures.SUITES) do
+      local client, server = acquainted({ suites = { suite } })
+      for _ = 1, 4 do
+        local p = pair.new({ client = client, server = server })
+        assert.is_true(p.server:receive(pair.INITIAL, p.client:output(pair.INITIAL)))
+        for _, level in ipairs({ pair.INITIAL, pair.HANDSHAKE, pair.APPLICATION }) do
+          assert.is_true(p.client:receive(level, p.server:output(level)))
+        end
+        assert.is_false(p.server:info().complete)
+        assert.equal("accepted", p.client:info().early)
+        assert.equal(2, (client:sessions()))
+        p.client:free()
+        p.server:free()
+      end
+    end
+  end)
+
+  it("has one ticket come, and none behind the handshake; where it is rejected that is where the ticket is", function()
+    for _, wanted in ipairs({ "accepted", "rejected" }) do
+      local client = acquainted()
+      local p = connect(client, server_config({ early = wanted == "accepted" }))
+      assert.equal(wanted, (early(p)))
+      local order = {}
+      for _, seen in ipairs(p.seen) do
+        local kind = messages.kind(seen.message)
+        if kind == messages.NEW_SESSION_TICKET or kind == messages.FINISHED then
+          order[#order + 1] = seen.from .. " " .. kind
+        end
+      end
+      local ticket, finished = "server " .. messages.NEW_SESSION_TICKET, " " .. messages.FINISHED
+      assert.same(wanted == "accepted" and { "server" .. finished, ticket, "client" .. finished }
+        or { "server" .. finished, "client" .. finished, ticket }, order)
+    end
+  end)
+
   -- covers: rfc9001#4.6.1.1
   it("is allowed by tickets with the one size that QUIC has", function()
     local client, server = client_config(), server_config()
