@@ -15,8 +15,8 @@ local next_cert = options.next_cert
 options.next_cert = nil
 if options.psk then
   local identity, digits = options.psk:match("^(.-):(%x+)$")
-  local key = digits:gsub("..", function(two) return string.char(tonumber(two, 16)) end)
-  options.psk = { identity = identity, key = key }
+  local bytes = digits:gsub("..", function(two) return string.char(tonumber(two, 16)) end)
+  options.psk = { identity = identity, key = bytes }
   options.cert, options.key = nil, nil
 end
 

@@ -89,8 +89,8 @@ local function are_texts(wanted, texts, why)
 end
 
 --- visits(ctx, port, paths, how) goes to pages of our program one after the other, each on a connection of its own,
---- and gives what they said; how: early (it may send early data), certificate (it shows one). `without` names cases that
---- the client has not.
+--- and gives what they said; how: early (it may send early data), certificate (it shows one). `without` names cases
+--- that the client has not.
 function tls_cases.client(visits, without)
   local cases = {}
 
@@ -233,8 +233,8 @@ end
 -- ------------------------------------------------------------------ servers
 
 --- Our client with a server of theirs. start(ctx, options) starts one, which binds ctx.port and serves ctx.www;
---- options: asks (it wants a certificate of the specs' root), group (the only one it has). `without` names cases that it
---- has not.
+--- options: asks (it wants a certificate of the specs' root), group (the only one it has). `without` names cases that
+--- it has not.
 function tls_cases.server(host, start, without)
   local cases = {}
 
