@@ -132,13 +132,12 @@
     32u /* messages (GRO trains) a socket gives in one turn, so that sending has its turn too; empty ones count */
 #define LIMIT_LOOP_ANSWER_BYTES \
     131072u /* taken of them before the endpoint may answer, so that the peer goes on meanwhile: two full trains */
-#define LIMIT_LOOP_EVENTS 32u    /* from one epoll_wait */
-#define LIMIT_UDP_TRAIN 65507u   /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
-#define LIMIT_UDP_SEGMENTS 64u   /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
-#define LIMIT_LOOP_ERRORS 16u    /* ICMP messages read from a socket at a time */
-#define LIMIT_LOOP_WATCHES 1024u /* descriptors of the application's in a loop */
-#define LIMIT_RESOLVES 32u       /* names being looked up by a loop, a thread each */
-#define LIMIT_HOST_NAME 253u     /* bytes of a DNS name (RFC 1035 §2.3.4) */
+#define LIMIT_LOOP_EVENTS 32u  /* from one epoll_wait */
+#define LIMIT_UDP_TRAIN 65507u /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
+#define LIMIT_UDP_SEGMENTS 64u /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
+#define LIMIT_LOOP_ERRORS 16u  /* ICMP messages read from a socket at a time */
+#define LIMIT_RESOLVES 32u     /* names being looked up by a loop, a thread each */
+#define LIMIT_HOST_NAME 253u   /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
 /* Certificates of clients: anybody may send some. */
 

@@ -90,7 +90,8 @@ NEAP_API int64_t neap_loop_resolve(neap_loop *loop, const char *host, uint16_t p
 /** The next answer: true and *out filled; false when none is there. */
 NEAP_API bool neap_loop_resolved(neap_loop *loop, neap_resolved *out);
 
-/* Descriptors of the caller's beside the endpoints: pipes, stream sockets. 1024 of a loop. */
+/* Descriptors of the caller's beside the endpoints: pipes, stream sockets; each once, so that how many the process may have
+ * open is the bound. */
 typedef struct neap_watch neap_watch;
 /** Have the loop know a descriptor, which stays the caller's and open until neap_watch_free; `user` is not NULL and comes
  * back from neap_loop_next_watch. It is waited for nothing yet. NULL with errno. */
@@ -99,7 +100,8 @@ NEAP_API neap_watch *neap_loop_watch(neap_loop *loop, int fd, void *user);
 NEAP_API void neap_watch_for(neap_watch *watch, bool readable, bool writable);
 /** Before the descriptor is closed; it may be later than the loop is freed. NULL is fine. */
 NEAP_API void neap_watch_free(neap_watch *watch);
-/** The `user` of the next that is ready, after neap_loop_wait; NULL when none is. */
+/** The `user` of the next that is ready, after neap_loop_wait; NULL when none is. While one is not taken the loop does not
+ * sleep. */
 NEAP_API void *neap_loop_next_watch(neap_loop *loop);
 
 typedef struct neap_loop_stats {

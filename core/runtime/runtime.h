@@ -51,7 +51,6 @@ struct attachment {
 struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
     int watches_fd; /* epoll of the application's descriptors; -1: it has none */
-    unsigned watch_count;
     struct list_link watches, ready_watches;
     bool running, stopped, is_freed, no_epoll_pwait2, wants_signals;
     neap_time busy_poll, last_wait; /* what a wait may poll for; how long the last one took */

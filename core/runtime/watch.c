@@ -37,10 +37,6 @@ neap_watch *neap_loop_watch(neap_loop *loop, int fd, void *user)
 {
     struct epoll_event event = {.events = EPOLLONESHOT};
 
-    if (loop->watch_count == LIMIT_LOOP_WATCHES) {
-        errno = EMFILE;
-        return NULL;
-    }
     neap_watch *watch = open_watches(loop) == 0 ? calloc(1, sizeof *watch) : NULL;
     if (watch == NULL)
         return NULL;
@@ -52,7 +48,6 @@ neap_watch *neap_loop_watch(neap_loop *loop, int fd, void *user)
         errno = number;
         return NULL;
     }
-    loop->watch_count++;
     list_append(&loop->watches, &watch->all);
     return watch;
 }
@@ -75,10 +70,8 @@ void neap_watch_free(neap_watch *watch)
         return;
     list_remove(&watch->ready);
     list_remove(&watch->all);
-    if (watch->loop != NULL) {
+    if (watch->loop != NULL)
         epoll_ctl(watch->loop->watches_fd, EPOLL_CTL_DEL, watch->fd, NULL);
-        watch->loop->watch_count--;
-    }
     free(watch);
 }
 

@@ -2,17 +2,22 @@
 #include "binding.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TYPE_UNIX "neap.unix"
 #define WAITING_MOST 128 /* clients that no one has accepted yet */
 #define READ_MOST 65536
+#define LOCK_TRIES 500
+#define LOCK_PAUSE 2000000 /* ns between them */
 
 struct unix_socket {
     int fd; /* -1: closed */
@@ -25,17 +30,24 @@ static struct unix_socket *check_socket(lua_State *L)
     return luaL_checkudata(L, 1, TYPE_UNIX);
 }
 
+static void unwatch(struct unix_socket *s)
+{
+    if (s->loop == NULL)
+        return;
+    neap_watch_free(s->watch);
+    neap_lua_loop_release(s->loop);
+    s->watch = NULL;
+    s->loop = NULL;
+}
+
 static int close_socket(lua_State *L)
 {
     struct unix_socket *s = check_socket(L);
 
-    if (s->loop != NULL) {
-        neap_watch_free(s->watch);
-        neap_lua_loop_release(s->loop);
-    }
+    unwatch(s);
     if (s->fd >= 0)
         close(s->fd);
-    *s = (struct unix_socket){.fd = -1};
+    s->fd = -1;
     return 0;
 }
 
@@ -86,6 +98,30 @@ static int unix_connect(lua_State *L)
     return 1;
 }
 
+/* Who has bound and does not listen yet looks like a file that was left behind: of programs that start at once, one looks at a
+ * time. -1 where the folder cannot be locked; who holds it for longer is none of them. The lock goes with the descriptor. */
+static int lock_folder(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    char folder[sizeof((struct sockaddr_un *)0)->sun_path] = ".";
+    struct timespec pause = {.tv_nsec = LOCK_PAUSE};
+
+    if (name != NULL) {
+        size_t size = name == path ? 1 : (size_t)(name - path);
+        memcpy(folder, path, size);
+        folder[size] = '\0';
+    }
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return fd;
+        nanosleep(&pause, NULL);
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
 /* core.unix_listen(path[, mode = 384]) -> socket; a socket file that no one listens at any more gives way */
 static int unix_listen(lua_State *L)
 {
@@ -94,6 +130,7 @@ static int unix_listen(lua_State *L)
     struct unix_socket *s = new_socket(L);
     struct stat info;
 
+    int folder = lock_folder(address.sun_path);
     int probe = new_fd();
     bool is_left = probe >= 0 && lstat(address.sun_path, &info) == 0 && S_ISSOCK(info.st_mode) &&
                    connect(probe, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED;
@@ -103,10 +140,13 @@ static int unix_listen(lua_State *L)
         unlink(address.sun_path);
     s->fd = new_fd();
     /* Nobody may connect before the mode is what it should be: that needs listen. */
-    if (s->fd < 0 || bind(s->fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-        chmod(address.sun_path, mode) != 0 || listen(s->fd, WAITING_MOST) != 0)
-        return failed(L, address.sun_path);
-    return 1;
+    bool listens = s->fd >= 0 && bind(s->fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+                   chmod(address.sun_path, mode) == 0 && listen(s->fd, WAITING_MOST) == 0;
+    int number = errno;
+    if (folder >= 0)
+        close(folder);
+    errno = number;
+    return listens ? 1 : failed(L, address.sun_path);
 }
 
 static struct unix_socket *check_open(lua_State *L)
@@ -183,6 +223,13 @@ static int unix_watch(lua_State *L)
     return 1;
 }
 
+/* socket:unwatch(): nobody waits for it any more; the loop does not know it until it is watched again */
+static int unix_unwatch(lua_State *L)
+{
+    unwatch(check_socket(L));
+    return 0;
+}
+
 int neap_lua_next_watch(lua_State *L, neap_loop *loop)
 {
     const struct unix_socket *s = neap_loop_next_watch(loop);
@@ -211,8 +258,8 @@ void neap_lua_open_unix(lua_State *L)
     static const luaL_Reg functions[] = {
         {"unix_connect", unix_connect}, {"unix_listen", unix_listen}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"accept", unix_accept}, {"read", unix_read},     {"write", unix_write}, {"watch", unix_watch},
-        {"fd", unix_fd},         {"close", close_socket}, {NULL, NULL},
+        {"accept", unix_accept},   {"read", unix_read}, {"write", unix_write},   {"watch", unix_watch},
+        {"unwatch", unix_unwatch}, {"fd", unix_fd},     {"close", close_socket}, {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_UNIX, methods, close_socket, NULL);

@@ -268,8 +268,9 @@ local unix = {}
 local UnixSocket = {}
 ---@class neap.UnixListener
 local UnixListener = {}
+--- Waits while as many as the server lets wait are there already.
 ---@param path string
----@param timeout? number
+---@param timeout? number seconds that this, a read or a write may wait
 ---@return neap.UnixSocket? socket
 ---@return string? message
 ---@return neap.Code? code

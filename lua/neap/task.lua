@@ -238,10 +238,11 @@ function task.watch(socket, owner, reads, writes)
   return true
 end
 
---- Before a socket is closed.
+--- When nobody waits for a socket any more, and before it is closed.
 function task.unwatch(socket)
   local fd = socket:fd()
   if not fd or not watched[fd] then return end
+  socket:unwatch()
   watched[fd] = nil
   watched_count = watched_count - 1
 end

@@ -13,6 +13,7 @@ local LINE_MOST = 1024 * 1024 -- bytes of a line, or of one read by count
 -- that went before it was accepted, no buffers.
 local PASSES = { [12] = true, [23] = true, [24] = true, [103] = true, [105] = true }
 local SHORTAGE_PAUSE = 0.1 -- seconds until a listener looks again
+local CONNECT_PAUSE, CONNECT_PAUSE_MOST = 0.001, 0.05 -- seconds until a client tries again, doubled up to the second
 
 local Socket, Listener = {}, {}
 Socket.__index, Listener.__index = Socket, Listener
@@ -163,9 +164,17 @@ local function new(class, socket, timeout)
   }, class)
 end
 
---- Connects to the socket at `path`; `timeout`: seconds that a read or write may wait (nil: no bound).
+--- Connects to the socket at `path`; `timeout`: seconds that this, a read or a write may wait (nil: no bound). It waits
+-- while as many as the server lets wait are there before it: the kernel tells nobody when that changes.
 function unix.connect(path, timeout)
+  local deadline, pause = deadline_of(timeout), CONNECT_PAUSE
   local socket, message, code, number = core.unix_connect(path)
+  while code == "again" do
+    if deadline and core.now() >= deadline then return nil, path .. ": timeout", "timeout" end
+    task.sleep(pause)
+    pause = math.min(2 * pause, CONNECT_PAUSE_MOST)
+    socket, message, code, number = core.unix_connect(path)
+  end
   if not socket then return nil, message, code, number end
   return new(Socket, socket, timeout)
 end

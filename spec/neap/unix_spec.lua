@@ -219,7 +219,7 @@ describe("neap.unix", function()
     assert.equal(1, lines, printed)
   end)
 
-  it("bounds how many sockets a loop watches", function()
+  it("is not told of by the loop once it is closed", function()
     web.run(function()
       local listener = assert(core.unix_listen(path))
       local loop, sockets, count = neap.task.loop(), {}, 0
@@ -233,8 +233,113 @@ describe("neap.unix", function()
         local fd = loop:next_watch()
         count = count + (fd and 1 or 0)
       until not fd
-      assert.equal(0, count) -- a closed one is not told of
+      assert.equal(0, count)
       listener:close()
     end)
+  end)
+
+  it("lets the loop sleep when an answer comes that nobody waits for any more", function()
+    web.run(function()
+      local listener = assert(neap.unix.listen(path))
+      local server
+      neap.go(function() server = listener:accept() end)
+      local client = assert(neap.unix.connect(path, 0.02))
+      assert.equal("timeout", (select(3, client:read("*l"))))
+      listener:close() -- nobody waits at any socket now
+      assert(server:write("late\n"))
+      local before = neap.task.loop():stats().turns
+      neap.sleep(0.2)
+      assert.is_true(neap.task.loop():stats().turns - before < 20)
+      assert.equal("late", client:read("*l"))
+      client:close()
+      server:close()
+    end)
+  end)
+
+  it("waits at as many sockets at once as the process may have open", function()
+    local program = folder .. "/many.lua"
+    helper.write_file(program, [[
+      local neap = require "neap"
+      neap.run(function()
+        local listener, held, clients = assert(neap.unix.listen(arg[1])), {}, {}
+        neap.go(function()
+          for client in function() return listener:accept() end do held[#held + 1] = client end
+        end)
+        for i = 1, 1100 do clients[i] = assert(neap.unix.connect(arg[1], 2)) end
+        local codes = {}
+        for _, client in ipairs(clients) do
+          client.timeout = 0.3
+          neap.go(function()
+            local _, _, code = client:read("*l")
+            codes[code] = (codes[code] or 0) + 1
+          end)
+        end
+        neap.sleep(1)
+        print(("%d timeouts"):format(codes.timeout))
+        listener:close()
+      end)
+    ]])
+    assert.match("1100 timeouts\n", (helper.run(("ulimit -n 4000; %s/neap run %s %s"):format(
+      helper.quote(helper.build_dir), helper.quote(program), helper.quote(path)))), 1, true)
+  end)
+
+  it("connects when those before it are accepted, however many come at once", function()
+    web.run(function()
+      local listener, sockets = assert(neap.unix.listen(path)), {}
+      for i = 1, 300 do
+        neap.go(function() sockets[i] = assert(neap.unix.connect(path, 5)) end)
+      end
+      neap.sleep(0)
+      local accepted = {}
+      for i = 1, 300 do accepted[i] = assert(listener:accept()) end
+      neap.sleep(0.1)
+      assert.equal(300, #sockets)
+      for i = 1, 300 do
+        sockets[i]:close()
+        accepted[i]:close()
+      end
+      listener:close()
+    end)
+  end)
+
+  it("gives up connecting after the seconds that it may take", function()
+    web.run(function()
+      local listener, held = assert(neap.unix.listen(path)), {}
+      local message, code
+      repeat
+        held[#held + 1], message, code = neap.unix.connect(path, 0.05)
+      until code
+      assert.same({ path .. ": timeout", "timeout" }, { message, code })
+      assert.is_true(#held > 100)
+      for _, socket in ipairs(held) do socket:close() end
+      listener:close()
+    end)
+  end)
+
+  it("does not take the place of a program that has bound and is about to listen", function()
+    local script = folder .. "/other.py"
+    helper.write_file(script, [[
+import fcntl, os, socket, sys, time
+folder = os.open(os.path.dirname(sys.argv[1]), os.O_RDONLY)
+fcntl.flock(folder, fcntl.LOCK_EX)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+print("bound", flush=True)
+time.sleep(0.05)
+server.listen()
+os.close(folder)
+sys.stdin.read()
+]])
+    local done = folder .. "/done"
+    os.execute("mkfifo " .. helper.quote(done))
+    local other = io.popen(("python3 %s %s < %s"):format(helper.quote(script), helper.quote(path), helper.quote(done)))
+    local keep = assert(io.open(done, "w"))
+    assert.equal("bound", other:read("*l"))
+    local listener, _, code, number = core.unix_listen(path)
+    keep:close()
+    other:close()
+    assert.is_nil(listener)
+    assert.same({ "system", 98 }, { code, number })
+    assert(core.unix_listen(path)):close() -- left behind now
   end)
 end)
