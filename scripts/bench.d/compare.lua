@@ -20,7 +20,7 @@ local LOADS = { -- connections, streams
 
 local last_core = tonumber((helper.run("nproc"))) - 1
 local dir = helper.make_dir()
-local ctx = { dir = dir, www = dir .. "/www", neap = helper.build_dir .. "/neap" }
+local ctx = { dir = dir, www = dir .. "/www", neap = helper.build_dir .. "/neap", peer = peers.command }
 
 local function say(...)
   io.stderr:write("bench: ", ...)
@@ -33,42 +33,8 @@ local function shell(command)
   return output
 end
 
--- ---- programs of the peers
-
-local loader, root = os.getenv("NEAP_BENCH_LOADER") or "", os.getenv("NEAP_BENCH_ROOT") or ""
-
-local function path_of(program)
-  for _, folder in ipairs(loader ~= "" and { root .. "/usr/bin/", root .. "/usr/sbin/" } or {}) do
-    local file = io.open(folder .. program)
-    if file then
-      file:close()
-      return folder .. program, loader .. " "
-    end
-  end
-  local here = helper.run("command -v " .. program):match("%S+")
-  return here, ""
-end
-
-function ctx.peer(program)
-  local path, words = path_of(program)
-  -- A program without libraries needs no loader, and does not run by one.
-  if path and words ~= "" and helper.run("file -L " .. path):find("statically linked") then words = "" end
-  return path and words .. path
-end
-
 local function is_there(server)
   return not peers.programs[server.name] or ctx.peer(peers.programs[server.name]) ~= nil
-end
-
--- ---- CPU seconds of a process and all that it started
-
-local function cpu_of(pid)
-  local sum = 0
-  for line in shell(("cat /proc/%d/task/*/schedstat"):format(pid)):gmatch("[^\n]+") do
-    sum = sum + tonumber(line:match("^%d+")) / 1e9
-  end
-  for child in helper.run("pgrep -P " .. pid):gmatch("%d+") do sum = sum + cpu_of(tonumber(child)) end
-  return sum
 end
 
 -- ---- what is measured
@@ -103,10 +69,10 @@ local function bulk(server, client, verb)
   with_server(server, verb == "get" and "bulk" or "upload", function(pid)
     local url = ("https://localhost:%d%s"):format(ctx.port, verb == "get" and "/1G" or
       server.name == "neap" and "/upload" or server.path)
-    local before = cpu_of(pid)
+    local before = peers.cpu_of(pid)
     local real, cpu = timed(client[verb](ctx, url))
     note(name .. " rate", real and BYTES / 1e6 / real)
-    note(name .. " server", real and (cpu_of(pid) - before) * 2 ^ 30 / BYTES)
+    note(name .. " server", real and (peers.cpu_of(pid) - before) * 2 ^ 30 / BYTES)
     note(name .. " client", real and cpu * 2 ^ 30 / BYTES)
   end)
 end
@@ -125,9 +91,9 @@ end
 -- One load, warmed up before: the result, and the server's CPU seconds of it.
 local function measured(server, pid, options)
   if not bench(server, options .. " -D 1") then return end
-  local before = cpu_of(pid)
+  local before = peers.cpu_of(pid)
   local result = bench(server, ("%s -D %g"):format(options, SECONDS))
-  return result, cpu_of(pid) - before
+  return result, peers.cpu_of(pid) - before
 end
 
 local function requests(server)
@@ -222,7 +188,7 @@ for _, server in ipairs(peers.servers) do
 end
 local text, failed = page.compare {
   figures = figures, servers = names, loads = LOADS, rounds = ROUNDS, seconds = SECONDS, megabytes = MEGABYTES,
-  idle = IDLE, path_of = path_of, neap = ctx.neap,
+  idle = IDLE, path_of = peers.path_of, neap = ctx.neap,
 }
 io.stdout:write(text)
 if arg[1] == "--write" then page.write("compare", text) end

@@ -6,6 +6,7 @@
 #   NEAP_BENCH_ROUNDS=3        rounds of all measurements, all programs in turn; medians are printed
 #   NEAP_BENCH_MEGABYTES=1024  of a bulk transfer
 #   NEAP_BENCH_IDLE=10000      idle connections; 0: they are not measured
+#   NEAP_BENCH_BEFORE=          words before every server and client, such as chrt -r 5
 set -euo pipefail
 scripts/bootstrap --test
 scripts/build release

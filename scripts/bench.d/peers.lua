@@ -9,7 +9,47 @@ local peers = {}
 
 local HANDLER = "scripts/bench.d/handler.lua"
 
-local function on_core(core, command) return ("taskset -c %d %s"):format(core, command) end
+-- ---- programs, of the root of scripts/peers or of this machine
+
+local loader, root = os.getenv("NEAP_BENCH_LOADER") or "", os.getenv("NEAP_BENCH_ROOT") or ""
+
+--- Where a program is, and the words before it that run it; nil where it is not installed.
+function peers.path_of(program)
+  for _, folder in ipairs(loader ~= "" and { root .. "/usr/bin/", root .. "/usr/sbin/" } or {}) do
+    local file = io.open(folder .. program)
+    if file then
+      file:close()
+      return folder .. program, loader .. " "
+    end
+  end
+  local here = helper.run("command -v " .. program):match("%S+")
+  return here, ""
+end
+
+--- The words that run it.
+function peers.command(program)
+  local path, words = peers.path_of(program)
+  -- A program without libraries needs no loader, and does not run by one.
+  if path and words ~= "" and helper.run("file -L " .. path):find("statically linked") then words = "" end
+  return path and words .. path
+end
+
+--- CPU seconds of a process and all that it started.
+function peers.cpu_of(pid)
+  local sum = 0
+  local lines, status = helper.run(("cat /proc/%d/task/*/schedstat"):format(pid))
+  assert(status == 0, lines)
+  for line in lines:gmatch("[^\n]+") do sum = sum + tonumber(line:match("^%d+")) / 1e9 end
+  for child in helper.run("pgrep -P " .. pid):gmatch("%d+") do sum = sum + peers.cpu_of(tonumber(child)) end
+  return sum
+end
+
+-- ---- servers and clients
+
+-- Before every command: words that start it, such as "chrt -r 5".
+local before = os.getenv("NEAP_BENCH_BEFORE") or ""
+
+local function on_core(core, command) return ("%s taskset -c %d %s"):format(before, core, command) end
 
 -- The server has the first core; the client another, where there is one.
 local function start(ctx, name, command, ready)
