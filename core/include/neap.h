@@ -457,8 +457,8 @@ typedef struct neap_memory_stats {
     size_t used, reserved; /* bytes that the library uses, and that it has of the environment */
     size_t limit;          /* 0: no bound */
     uint64_t refused;      /* how often the environment or the limit refused */
-    /* Bytes of streams that came and no one has read, of all connections; and how many may be: half of the limit (0: no
-     * bound). Above a quarter of it windows do not grow. Above it STREAM data counts as not received and comes again,
+    /* Bytes of memory for data of streams that came and no one has read, of all connections; and how many may be: half of the
+     * limit (0: no bound). Above a quarter of it windows do not grow. Above it STREAM data counts as not received and comes again,
      * unless its connection holds less than 64 KiB or it is what the reader of a stream waits for. */
     uint64_t receive_held, receive_most;
     size_t peak; /* the most bytes that the library has used at once */
@@ -795,7 +795,7 @@ typedef struct neap_stats {
     uint64_t receive_credit, receive_unread;
     uint64_t path_changes; /* how often the peer was followed to another address (RFC 9000 §9.3) */
     uint64_t
-        receive_held; /* bytes of streams that came and no one has read; receive_unread has the gaps too */
+        receive_held; /* bytes of memory for streams' data that came and no one has read, without the gaps */
     /* The search for max_udp_payload_size, the largest datagram that is sent (RFC 9000 §14.3): datagrams that tried a larger
      * size, those of them that were lost, and how often what was found did not pass any more. */
     uint64_t size_probes_sent, size_probes_lost, black_holes;

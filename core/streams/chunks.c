@@ -44,11 +44,18 @@ static void set_first_chunk(struct chunks *c, struct chunk chunk)
     c->size = chunk.size;
 }
 
-/* Put the first chunk, which had no directory, into the one that was made. */
-static bool move_first(struct chunk_page **pages, uint32_t capacity, const struct chunks *c,
-                       struct pool *pool)
+static struct chunk_page *make_page(struct chunks *c, struct pool *pool)
 {
-    struct chunk_page *page = c->bytes ? neap_pool_alloc(pool, sizeof(*page)) : NULL;
+    struct chunk_page *page = neap_pool_alloc(pool, sizeof(*page));
+
+    c->memory += page ? sizeof(*page) : 0;
+    return page;
+}
+
+/* Put the first chunk, which had no directory, into the one that was made. */
+static bool move_first(struct chunk_page **pages, uint32_t capacity, struct chunks *c, struct pool *pool)
+{
+    struct chunk_page *page = c->bytes ? make_page(c, pool) : NULL;
 
     if (!page)
         return c->bytes == NULL;
@@ -88,6 +95,7 @@ static bool reach(struct chunks *c, struct pool *pool, uint64_t page)
         pages[p & (capacity - 1)] = *page_slot(c, p);
     if (c->capacity)
         neap_pool_free(pool, c->pages, c->capacity * sizeof(struct chunk_page *));
+    c->memory += (capacity - c->capacity) * sizeof(struct chunk_page *);
     c->pages = pages;
     c->capacity = capacity;
     return true;
@@ -118,8 +126,9 @@ static size_t plan(const struct chunk *chunk, size_t *low, size_t end, bool goes
     return goes_on ? CHUNK_SIZE - *low : room_for(*low, end - *low);
 }
 
-/* Give the chunk memory for [low, end). */
-static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end, bool goes_on)
+/* Give a chunk of `c` memory for [low, end). */
+static int cover(struct chunks *c, struct chunk *chunk, struct pool *pool, size_t low, size_t end,
+                 bool goes_on)
 {
     size_t room = plan(chunk, &low, end, goes_on);
 
@@ -131,6 +140,7 @@ static int cover(struct chunk *chunk, struct pool *pool, size_t low, size_t end,
     if (chunk->bytes)
         memcpy(bytes + (chunk->from - low), chunk->bytes, chunk->size);
     neap_pool_free(pool, chunk->bytes, chunk->size);
+    c->memory += room - chunk->size;
     *chunk = (struct chunk){.bytes = bytes, .from = (uint16_t)low, .size = (uint16_t)room};
     return 1;
 }
@@ -158,7 +168,7 @@ uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, 
     }
     if (is_first(c, offset)) {
         struct chunk first = first_chunk(c);
-        if (!cover(&first, pool, low, low + want, goes_on))
+        if (!cover(c, &first, pool, low, low + want, goes_on))
             return NULL;
         set_first_chunk(c, first);
         *size = want;
@@ -168,11 +178,11 @@ uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, 
         return NULL;
     struct chunk_page **page = page_slot(c, offset / PAGE_BYTES);
     if (!*page)
-        *page = neap_pool_alloc(pool, sizeof(**page));
+        *page = make_page(c, pool);
     if (!*page)
         return NULL;
     chunk = chunk_of(*page, offset);
-    if (!cover(chunk, pool, low, low + want, goes_on))
+    if (!cover(c, chunk, pool, low, low + want, goes_on))
         return NULL;
     *size = want;
     return chunk->bytes + (low - chunk->from);
@@ -192,26 +202,12 @@ static struct chunk find_chunk(const struct chunks *c, uint64_t offset)
                                             : (struct chunk){0};
 }
 
-size_t neap_chunks_memory(const struct chunks *c)
-{
-    size_t memory = c->capacity ? c->capacity * sizeof(struct chunk_page *) : c->size;
-
-    for (uint32_t i = 0; i < c->capacity; i++) {
-        if (!c->pages[i])
-            continue;
-        memory += sizeof(struct chunk_page);
-        for (size_t k = 0; k < CHUNKS_A_PAGE; k++)
-            memory += c->pages[i]->chunks[k].size;
-    }
-    return memory;
-}
-
 /* Directory and pages. */
 static size_t pages_growth(const struct chunks *c, uint64_t offset, size_t size)
 {
     uint64_t first = offset / PAGE_BYTES, last = (offset + size - 1) / PAGE_BYTES;
 
-    if (is_first(c, offset) && is_first(c, offset + size - 1))
+    if ((is_first(c, offset) && is_first(c, offset + size - 1)) || last - first_page(c) >= LIMIT_CHUNK_PAGES)
         return 0;
     size_t growth = (capacity_for(c, last) - c->capacity) * sizeof(struct chunk_page *);
     bool moves = c->capacity == 0 && c->bytes; /* the first chunk, into a page of its own */
@@ -253,27 +249,30 @@ const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *s
     return chunk.bytes + (low - chunk.from);
 }
 
-static void release_chunk(struct chunk *chunk, struct pool *pool)
+static void release_chunk(struct chunks *c, struct chunk *chunk, struct pool *pool)
 {
     if (chunk->bytes)
         neap_pool_free(pool, chunk->bytes, chunk->size);
+    c->memory -= chunk->size;
     *chunk = (struct chunk){0};
 }
 
 static void release_first(struct chunks *c, struct pool *pool)
 {
-    if (c->bytes)
-        neap_pool_free(pool, c->bytes, c->size);
-    set_first_chunk(c, (struct chunk){0});
+    struct chunk first = first_chunk(c);
+
+    release_chunk(c, &first, pool);
+    set_first_chunk(c, first);
 }
 
-static void release_page(struct chunk_page **slot, struct pool *pool)
+static void release_page(struct chunks *c, struct chunk_page **slot, struct pool *pool)
 {
     if (!*slot)
         return;
     for (size_t i = 0; i < CHUNKS_A_PAGE; i++)
-        release_chunk(&(*slot)->chunks[i], pool);
+        release_chunk(c, &(*slot)->chunks[i], pool);
     neap_pool_free(pool, *slot, sizeof(**slot));
+    c->memory -= sizeof(**slot);
     *slot = NULL;
 }
 
@@ -290,12 +289,12 @@ void neap_chunks_drop(struct chunks *c, struct pool *pool, uint64_t offset)
     }
     uint64_t held = page - at < c->capacity ? page - at : c->capacity;
     for (uint64_t i = 0; i < held; i++)
-        release_page(page_slot(c, at + i), pool);
+        release_page(c, page_slot(c, at + i), pool);
     c->first = first;
     if (!*page_slot(c, page))
         return;
     for (uint64_t i = 0; i < first % CHUNKS_A_PAGE; i++)
-        release_chunk(&(*page_slot(c, page))->chunks[i], pool);
+        release_chunk(c, &(*page_slot(c, page))->chunks[i], pool);
 }
 
 void neap_chunks_free(struct chunks *c, struct pool *pool, uint64_t offset)
@@ -303,7 +302,7 @@ void neap_chunks_free(struct chunks *c, struct pool *pool, uint64_t offset)
     if (c->capacity == 0)
         release_first(c, pool);
     for (uint32_t i = 0; i < c->capacity; i++)
-        release_page(&c->pages[i], pool);
+        release_page(c, &c->pages[i], pool);
     if (c->capacity)
         neap_pool_free(pool, c->pages, c->capacity * sizeof(struct chunk_page *));
     *c = (struct chunks){.first = offset / CHUNK_SIZE};

@@ -32,6 +32,7 @@ struct chunks {
     uint64_t first;      /* chunk: those below were dropped */
     uint32_t capacity;   /* of the directory in pages, a power of two; 0: there is none */
     uint16_t from, size; /* which these are, as in struct chunk */
+    size_t memory;       /* bytes that it has: rooms, pages, directory */
 };
 
 /** Room for [offset, offset + *size), cut at the end of its chunk (*size tells); NULL when the pool refuses or the
@@ -40,9 +41,7 @@ struct chunks {
 uint8_t *neap_chunks_room(struct chunks *c, struct pool *pool, uint64_t offset, size_t *size, bool goes_on);
 /** The bytes from `offset` to the end of its chunk's room, or NULL where there are none. */
 const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *size);
-/** How many bytes of memory it has: rooms, pages, directory. */
-size_t neap_chunks_memory(const struct chunks *c);
-/** How many more it has once neap_chunks_room has given room for all of [offset, offset + size). */
+/** How many more bytes of memory it has once neap_chunks_room has given room for all of [offset, offset + size). */
 size_t neap_chunks_growth(const struct chunks *c, uint64_t offset, size_t size, bool goes_on);
 /** Give back every chunk that lies wholly below `offset`. */
 void neap_chunks_drop(struct chunks *c, struct pool *pool, uint64_t offset);

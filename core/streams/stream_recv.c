@@ -49,16 +49,13 @@ static void make_ready(struct reassembly *a, uint64_t end)
 int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t offset, struct span data)
 {
     uint64_t start = offset < a->ready ? a->ready : offset, end = offset + data.size, at = start;
-    uint64_t added = 0;
     struct range gap;
 
     if (offset == a->ready && a->received.count == 0) {
         int error = fill(a, pool, offset, data);
 
-        if (error == 0) {
+        if (error == 0)
             a->ready = end;
-            a->held += data.size;
-        }
         return error;
     }
 
@@ -70,22 +67,17 @@ int neap_reassembly_insert(struct reassembly *a, struct pool *pool, uint64_t off
 
         if (error)
             return error;
-        added += gap.end - gap.start;
         at = gap.end;
     }
-    int error = 0;
-    if (start == a->ready)
-        make_ready(a, end);
-    else if (start < end)
-        error = neap_range_set_insert(&a->received, pool, start, end);
-    if (error == 0)
-        a->held += added;
-    return error;
+    if (start != a->ready)
+        return neap_range_set_insert(&a->received, pool, start, end);
+    make_ready(a, end);
+    return 0;
 }
 
 size_t neap_reassembly_memory(const struct reassembly *a)
 {
-    return neap_chunks_memory(&a->chunks) + a->received.capacity * sizeof(struct range);
+    return a->chunks.memory + a->received.capacity * sizeof(struct range);
 }
 
 size_t neap_reassembly_growth(const struct reassembly *a, uint64_t offset, size_t size)
@@ -147,12 +139,11 @@ size_t neap_reassembly_views(const struct reassembly *a, size_t size, neap_view 
 
 void neap_reassembly_consume(struct reassembly *a, struct pool *pool, size_t size)
 {
-    if (size == a->held) {
+    if (size == neap_reassembly_ready(a) && a->received.count == 0) {
         neap_reassembly_discard(a, pool, a->read + size);
         return;
     }
     a->read += size;
-    a->held -= size;
     neap_chunks_drop(&a->chunks, pool, a->read);
 }
 
@@ -161,7 +152,6 @@ void neap_reassembly_discard(struct reassembly *a, struct pool *pool, uint64_t o
     neap_range_set_free(&a->received, pool);
     neap_chunks_free(&a->chunks, pool, offset);
     a->read = a->ready = offset;
-    a->held = 0;
 }
 
 void neap_reassembly_free(struct reassembly *a, struct pool *pool)

@@ -20,7 +20,6 @@ struct reassembly {
     uint64_t read;             /* next offset to deliver */
     uint64_t ready;            /* one past the last byte that can be: what comes in order moves this alone */
     struct range_set received; /* above `ready`, behind gaps; bounded */
-    uint64_t held;             /* bytes from `read` to `ready`, and in `received` */
 };
 
 void neap_reassembly_init(struct reassembly *a, uint32_t max_gaps);
@@ -58,7 +57,7 @@ struct stream_recv {
     uint64_t window; /* flow control: how far ahead of `read` the peer may send */
     uint64_t limit;  /* the MAX_STREAM_DATA that we announced last */
     neap_time window_grown_at;
-    uint64_t counted; /* data.held as the connection and its budget have counted it */
+    uint64_t counted; /* memory of data as the connection and its budget have counted it */
 };
 
 /** A side that nothing was received on, with its first window. */

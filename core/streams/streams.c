@@ -39,11 +39,12 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
 
 void neap_streams_count_held(struct streams *s, struct stream *stream)
 {
-    uint64_t more = stream->recv->data.held - stream->recv->counted; /* modulo 2^64 where it is less */
+    uint64_t memory = neap_reassembly_memory(&stream->recv->data);
+    uint64_t more = memory - stream->recv->counted; /* modulo 2^64 where it is less */
 
     if (more == 0)
         return;
-    stream->recv->counted += more;
+    stream->recv->counted = memory;
     s->held += more;
     s->budget->held += more;
 }
@@ -443,6 +444,24 @@ static bool is_too_much(const struct streams *s, const struct stream *stream, co
            !neap_reassembly_is_next(data, f->offset, f->data.size);
 }
 
+size_t neap_streams_memory(const struct streams *s)
+{
+    return s->held + s->table.count * STREAM_MEMORY;
+}
+
+size_t neap_streams_growth(const struct streams *s, const struct frame_stream *f)
+{
+    const struct stream *stream = neap_streams_find(s, f->id);
+    struct stream_recv first = neap_stream_recv_of(initial_recv(s, f->id));
+    const struct stream_recv *r = stream ? stream->recv : &first;
+    size_t made = stream ? 0 : STREAM_MEMORY;
+
+    /* Sums do not overflow: the limit is far below 2^64, and nothing of a packet is larger. */
+    if (r->stop_sent || f->offset > r->limit || f->offset + f->data.size > r->limit)
+        return made;
+    return made + neap_reassembly_growth(&r->data, f->offset, f->data.size);
+}
+
 int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
                            struct failure *why)
 {
@@ -462,8 +481,11 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
     uint64_t highest = stream->recv->highest, read = stream->recv->data.read;
     enum recv_state state = stream->recv->state;
     error = neap_stream_recv_insert(stream->recv, s->pool, f->offset, f->data, f->fin, &news);
-    if (error)
+    if (error) {
+        /* What was copied before it failed stays in its room, for when it comes again. */
+        neap_streams_count_held(s, stream);
         return error;
+    }
     /* Bytes that came before count too: the peer repeats them when it takes a packet for lost. */
     s->progress += f->data.size > 0 || state != stream->recv->state;
     if (!stream->recv->window_grown_at)

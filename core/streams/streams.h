@@ -20,9 +20,9 @@ enum stream_mark { /* what is owed on the wire for a stream */
 
 enum send_queue { QUEUE_NONE, QUEUE_FRESH, QUEUE_AGAIN }; /* which list a stream's send_link is on */
 
-/* What connections that share their memory hold of the peers' streams, which no one has read: one for all of them. */
+/* The memory that connections of one config have for the peers' streams, which no one has read: one for all of them. */
 struct receive_budget {
-    uint64_t held; /* bytes */
+    uint64_t held; /* bytes: rooms for data, and what finds them */
     uint64_t most; /* above it STREAM data is refused, but see neap_streams_on_stream; 0: no bound */
 };
 
@@ -45,6 +45,9 @@ struct stream {
     struct list_link ended_link; /* in streams->ended: nothing can happen any more, freed at the next pass */
     void *user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_hold */
 };
+
+/* What a stream takes that has both sides, without its bytes. */
+#define STREAM_MEMORY (sizeof(struct stream) + sizeof(struct stream_recv) + sizeof(struct stream_send))
 
 static inline uint64_t stream_id(const struct stream *stream)
 {
@@ -123,6 +126,10 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
 void neap_streams_free(struct streams *s);
 /** Free what has ended, as each turn of sending does. Streams that callers hold across calls must not have. */
 void neap_streams_reap(struct streams *s);
+/** How many bytes of memory streams take with what was received on them, at most; */
+size_t neap_streams_memory(const struct streams *s);
+/** and how many more when that frame is taken, but for a few of ranges. */
+size_t neap_streams_growth(const struct streams *s, const struct frame_stream *f);
 /** The peer's transport parameters came. */
 void neap_streams_set_peer_params(struct streams *s, const struct transport_params *peer);
 /** The peer never saw any of ours: they are gone, whoever holds one, and the next one is the first again. */

@@ -114,7 +114,7 @@ local Config = {}
 ---@field reserved integer bytes taken from the system
 ---@field limit integer the memory_limit; 0: none
 ---@field refused integer how often there was none
----@field receive_held integer bytes of streams that came and no one has read, of all connections
+---@field receive_held integer bytes of memory for streams' data that came and no one has read, of all connections
 ---@field receive_most integer above it stream data counts as lost where its connection holds 64 KiB; 0: no bound
 
 ---@return neap.Memory

@@ -55,7 +55,9 @@ describe("a connection", function()
     local both = pair.new{ initial_max_data = 1000 }
     local function figures()
       local stats = both.server:stats()
-      assert.equal(stats.receive_unread, stats.receive_held)
+      -- The memory for it has a grain, and nothing of it stays.
+      assert.is_true(stats.receive_held >= stats.receive_unread and stats.receive_held < stats.receive_unread + 512)
+      assert.equal(stats.receive_unread == 0, stats.receive_held == 0)
       assert.equal(stats.receive_held, both.config:memory().receive_held)
       return { stats.receive_credit, stats.receive_unread }
     end

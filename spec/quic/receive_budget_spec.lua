@@ -13,8 +13,8 @@ local options = {
 }
 
 --- Connections to one server's config.
-local function gather()
-  local party = { config = net.config(options, 99, true), pairs = {} }
+local function gather(own)
+  local party = { config = net.config(own or options, 99, true), pairs = {} }
   function party:join()
     local seed = #self.pairs + 1
     local p = net.pair({ seed = seed, server_config = self.config }):handshake()
@@ -85,6 +85,37 @@ describe("what no one reads", function()
       assert.equal("none", p.server:info().by)
       assert.equal("none", p.client:info().by)
     end
+    all:leave()
+  end)
+
+  --- STREAM frames of two bytes around every boundary of 2 KiB of a stream's window, which takes both rooms whole.
+  local function spread(p, id)
+    local parts, size = {}, 0
+    local function leave()
+      p:inject("client", net.APPLICATION, table.concat(parts))
+      parts, size = {}, 0
+    end
+    for k = 1, 511 do
+      local frame = net.bytes(0x0e, id, k * 2048 - 1, 2, "xy")
+      if size + #frame > 1100 then leave() end
+      parts[#parts + 1], size = frame, size + #frame
+    end
+    leave()
+  end
+
+  it("takes no more than half of memory_limit, whatever it looks like", function()
+    local limit = 32 * 1048576
+    local all = gather({ memory_limit = limit })
+    local start = all.config:memory().used
+    for _ = 1, 4 do
+      local p = all:join()
+      for stream = 0, 9 do spread(p, stream * 4) end
+    end
+    local used = all.config:memory().used - start
+    assert.is_true(used <= limit / 2 + 4 * FLOOR, used)
+    assert.is_true(all:held() >= limit / 2 and all:held() <= used)
+    local honest = all:join()
+    assert.equal("question", (honest:transfer("client", "question")))
     all:leave()
   end)
 

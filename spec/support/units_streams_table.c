@@ -94,6 +94,34 @@ static int held(lua_State *L)
     return 2;
 }
 
+static uint64_t chunks_memory(const struct chunks *c)
+{
+    uint64_t memory = c->capacity ? c->capacity * sizeof(struct chunk_page *) : c->size;
+
+    for (uint32_t i = 0; i < c->capacity; i++)
+        for (size_t k = 0; c->pages[i] && k < CHUNKS_A_PAGE; k++)
+            memory += c->pages[i]->chunks[k].size + (k == 0 ? sizeof(struct chunk_page) : 0);
+    return memory;
+}
+
+/* received_memory() -> bytes of memory for what was received: rooms, pages, directories and ranges, looked for one by one */
+static int received_memory(lua_State *L)
+{
+    const struct streams *s = check_streams(L);
+    struct map_walk walk = {0};
+    const struct map_node *node;
+    uint64_t sum = 0;
+
+    while ((node = neap_map_walk(&s->table, &walk))) {
+        const struct stream *stream = LIST_OWNER(node, struct stream, node);
+        const struct reassembly *data = &stream->recv->data;
+
+        sum += chunks_memory(&data->chunks) + data->received.capacity * sizeof(struct range);
+    }
+    units_push_u64(L, sum);
+    return 1;
+}
+
 /* others_hold(n): the budget has n more bytes, of connections that share it; fewer where n < 0 */
 static int others_hold(lua_State *L)
 {
@@ -463,6 +491,7 @@ static const luaL_Reg streams_methods[] = {{"on_stream", on_stream},
                                            {"stream", streams_stream},
                                            {"state", streams_state},
                                            {"held", held},
+                                           {"received_memory", received_memory},
                                            {"others_hold", others_hold},
                                            {"memory", units_object_memory},
                                            {"fail", units_object_fail},
