@@ -93,11 +93,14 @@
 #define LIMIT_HALF_OPEN 4096u /* connections in handshake an endpoint, before every new one gets Retry */
 #define LIMIT_HALF_OPEN_REFUSED 8192u /* … before one without the token of a Retry is refused */
 #define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */
-#define LIMIT_EARLY_BYTES 8388608u /* CRYPTO, and packets without keys, held for all that proved no address */
+#define LIMIT_EARLY_BYTES \
+    8388608u /* CRYPTO, packets without keys and streams, held for all that proved no address */
 #define LIMIT_EARLY_LEAST \
     8192u /* of it each of them may hold in any case: 4096 out of order, in their chunks (RFC 9000 §7.5) */
+#define LIMIT_EARLY_STREAMS \
+    98304u /* of it each may hold for streams; a client sends a few datagrams of 0-RTT before it hears of us */
 #define LIMIT_RECEIVE_SHARE \
-    2u /* of memory_limit, a half: stream data of all connections that no one has read */
+    2u /* of memory_limit, a half: what stream data of all connections takes that no one has read */
 #define LIMIT_RECEIVE_GROWTH_SHARE 4u /* of that, a quarter: above it windows do not grow */
 #define LIMIT_RECEIVE_FLOOR 65536u    /* bytes of it each connection may hold in any case */
 #define LIMIT_ADMISSION_CELLS 256u /* in which prefixes of a length are counted, twice: 8 KiB an endpoint */

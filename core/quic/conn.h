@@ -340,6 +340,8 @@ void neap_conn_count_early(neap_conn *c);
 /** Whether so much more may be: each connection has LIMIT_EARLY_LEAST, all together LIMIT_EARLY_BYTES, and memory for others
  * to begin is left. */
 bool neap_conn_may_hold(neap_conn *c, size_t size);
+/** The same of streams, of which each connection has LIMIT_EARLY_STREAMS at most. */
+bool neap_conn_may_hold_stream(neap_conn *c, size_t size);
 /** Free the block of the handshake with everything in it. */
 void neap_conn_free_handshake(neap_conn *c);
 /** Start TLS with our transport parameters. */

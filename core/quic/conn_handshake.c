@@ -151,10 +151,11 @@ void neap_conn_discard_space(neap_conn *c, enum space space)
           .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
 }
 
-/* CRYPTO out of order, with all the memory that it takes, what TLS holds, packets without keys. */
-static size_t early_bytes(const struct handshake *h)
+/* CRYPTO out of order, with all the memory that it takes, what TLS holds, packets without keys, streams of 0-RTT packets. */
+static size_t early_bytes(const neap_conn *c)
 {
-    size_t held = h->tls ? neap_tls_held(h->tls) : 0;
+    const struct handshake *h = c->handshake;
+    size_t held = neap_streams_memory(&c->streams) + (h->tls ? neap_tls_held(h->tls) : 0);
 
     for (size_t i = 0; i < 2; i++)
         held += neap_reassembly_memory(&h->spaces[i].crypto->recv);
@@ -169,9 +170,18 @@ void neap_conn_count_early(neap_conn *c)
 
     if (!h || !h->early)
         return;
-    size_t held = conn_path(c)->address.validated ? 0 : early_bytes(h);
+    size_t held = conn_path(c)->address.validated ? 0 : early_bytes(c);
     h->early->used += held - h->early_held;
     h->early_held = held;
+}
+
+bool neap_conn_may_hold_stream(neap_conn *c, size_t size)
+{
+    const struct handshake *h = c->handshake;
+
+    if (!h || !h->early || conn_path(c)->address.validated)
+        return true;
+    return neap_streams_memory(&c->streams) + size <= LIMIT_EARLY_STREAMS && neap_conn_may_hold(c, size);
 }
 
 bool neap_conn_may_hold(neap_conn *c, size_t size)
@@ -541,6 +551,10 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
     /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */
     if (!packet_key_is_set(&s->read))
         return 0;
+    /* RFC 9000 §7.5. A client has nothing to say after the handshake: whatever its first byte is ends the connection, and
+     * nothing is kept until that comes. */
+    if (c->is_server && space == SPACE_APPLICATION && f->offset > 0 && f->offset <= VARINT_MAX - f->data.size)
+        return neap_fail(why, NEAP_CRYPTO_BUFFER_EXCEEDED, "CRYPTO of a client after the handshake");
     if (!make_crypto(c, s))
         return NEAP_ERR_NO_MEMORY;
     /* As if the packet had not come: it comes again. */

@@ -200,6 +200,23 @@ static unsigned place_of(enum neap_packet_type type)
                                            : IN_ONE_RTT;
 }
 
+/* How much memory a frame of a 0-RTT packet takes for streams. */
+static size_t early_growth(const neap_conn *c, const struct frame *f)
+{
+    bool opens = f->kind == KIND_RESET_STREAM || f->kind == KIND_STOP_SENDING ||
+                 f->kind == KIND_MAX_STREAM_DATA || f->kind == KIND_STREAM_DATA_BLOCKED;
+
+    return f->kind == KIND_STREAM ? neap_streams_growth(&c->streams, &f->stream) : opens ? STREAM_MEMORY : 0;
+}
+
+/* Before a client has proved its address, which 0-RTT packets do not. */
+static bool may_take(neap_conn *c, const struct received *p, const struct frame *f)
+{
+    size_t growth = p->type == NEAP_PACKET_0RTT ? early_growth(c, f) : 0;
+
+    return growth == 0 || neap_conn_may_hold_stream(c, growth);
+}
+
 static int take_frame(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     unsigned rules = neap_frame_rules(f->kind);
@@ -215,7 +232,7 @@ static int take_frame(neap_conn *c, struct received *p, const struct frame *f, s
         return 0;
     }
     uint64_t progress = c->progress + c->streams.progress;
-    int rc = handle(c, p, f, why);
+    int rc = may_take(c, p, f) ? handle(c, p, f, why) : NEAP_ERR_LIMIT;
 
     if (c->progress + c->streams.progress != progress)
         p->is_productive = true;

@@ -127,6 +127,8 @@ describe("frames that break a rule end the connection: a server", function()
 
   -- covers: rfc9000#7.5.3
   it_answers("CRYPTO far ahead", bytes(0x06, 70000, 1, "x"), CRYPTO_BUFFER_EXCEEDED)
+  it_answers("CRYPTO of a client that is not in order", bytes(0x06, 1, 1, "x"), CRYPTO_BUFFER_EXCEEDED)
+  it_answers("CRYPTO without data, which is fine", bytes(0x06, 0, 0), nil)
   it_answers("CRYPTO past 2^62-1", "\6\255\255\255\255\255\255\255\255" .. bytes(1, "x"), FRAME_ENCODING_ERROR)
   -- covers: rfc9001#6.3
   it_answers("a TLS KeyUpdate", bytes(0x06, 0, 5, "\24\0\0\1\0"), 0x10a)

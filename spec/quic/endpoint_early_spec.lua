@@ -2,7 +2,7 @@
 local net = require("support.quic_net")
 
 local quic, MS = net.quic, net.MS
-local SERVER, CLIENT = net.SERVER, net.CLIENT
+local SERVER, CLIENT, bytes = net.SERVER, net.CLIENT, net.bytes
 local CERTIFICATE = 4 -- what the application is asked
 local TICKET_KEY = ("t"):rep(32)
 
@@ -271,6 +271,83 @@ describe("an endpoint", function()
     repeat conn = w.endpoint:next() until not conn or conn:info().early == "rejected"
     assert.equal(0, conn:stats().kept)
     assert.equal(0, conn:stats().stream_bytes_received)
+    w.free()
+  end)
+end)
+
+describe("what 0-RTT packets bring before the address is proved", function()
+  local MOST = 98304 -- for the streams of a connection
+
+  --- Give the frames in 0-RTT packets.
+  local function inject(w, frames)
+    local parts, size = {}, 0
+    for i, frame in ipairs(frames) do
+      parts[#parts + 1], size = frame, size + #frame
+      if size > 1050 or i == #frames then
+        w.give(w.conn:inject(net.APPLICATION, table.concat(parts)))
+        parts, size = {}, 0
+      end
+    end
+  end
+
+  --- A client that has sent its ClientHello and the beginning of a question; and how much memory is in use then.
+  local function begun()
+    local w = world()
+    local id = assert(w.conn:open(true))
+    w.conn:stream_send(id, "question", false)
+    for _, datagram in ipairs(w.flight()) do w.give(datagram) end
+    return w, w.config:memory().used
+  end
+
+  --- Two bytes at every boundary of two rooms, on ten streams.
+  local function far_apart(first)
+    local frames = {}
+    for stream = first, first + 9 do
+      for k = 1, 511 do frames[#frames + 1] = bytes(0x0e, stream * 4, k * 2048 - 1, 2, "xy") end
+    end
+    return frames
+  end
+
+  it("takes little memory, all of which is counted", function()
+    local w, before = begun()
+    local counted = w.endpoint:stats().early_bytes
+    inject(w, far_apart(0))
+    local taken = w.config:memory().used - before
+    assert.is_true(taken > MOST / 2 and taken < MOST + 16384, taken)
+    assert.is_true(w.endpoint:stats().early_bytes - counted > taken * 3 / 4)
+    w.free()
+  end)
+
+  it("takes little as streams without data, too", function()
+    for _, options in ipairs({ { 0x04, 7, 0 }, { 0x05, 7 }, { 0x11, 1048576 }, { 0x15, 0 } }) do
+      local w = world({ server = { initial_max_streams_bidi = 1000 } })
+      for _, datagram in ipairs(w.flight()) do w.give(datagram) end
+      local frames = {}
+      for i = 0, 999 do frames[#frames + 1] = bytes(options[1], i * 4, (table.unpack or unpack)(options, 2)) end
+      local before = w.config:memory().used
+      inject(w, frames)
+      local taken = w.config:memory().used - before
+      assert.is_true(taken > MOST / 2 and taken < MOST + 16384, taken)
+      w.free()
+    end
+  end)
+
+  it("goes on where it was refused once the address is proved", function()
+    local w = world()
+    local ids, size = {}, 2000
+    for i = 1, 10 do
+      ids[i] = assert(w.conn:open(true))
+      w.conn:stream_send(ids[i], ("q"):rep(size), true)
+    end
+    local first = w.flight()
+    w.give(first[1])
+    inject(w, far_apart(10))
+    for i = 2, #first do w.give(first[i]) end
+    local got = 0
+    for _, one in ipairs(w.run(100)) do got = got + #(one[1] or "") end
+    assert.is_true(w.conn:info().confirmed)
+    assert.equal(10 * size, got)
+    assert.equal(0, w.endpoint:stats().early_bytes)
     w.free()
   end)
 end)
