@@ -255,7 +255,7 @@ int neap_ocsp_check(struct crypto *crypto, struct span bytes, const struct certi
         return refuse(why, "the OCSP response is of the future");
     if (time_is_known(wall_clock) && wall_clock > neap_ocsp_end(&answer) + CLOCK_SKEW)
         return refuse(why, "the OCSP response is too old");
-    *validity = (struct validity){answer.this_update - CLOCK_SKEW, neap_ocsp_end(&answer)};
+    *validity = (struct validity){answer.this_update - CLOCK_SKEW, neap_ocsp_end(&answer) + CLOCK_SKEW};
     int error = check_signature(crypto, &response, issuer, wall_clock, validity, why);
     if (error)
         return error;

@@ -36,7 +36,7 @@ int64_t neap_ocsp_end(const struct ocsp_single *single);
 /** Whether a response says that `certificate`, which `issuer` issued, is good now: signed by the issuer, or by a responder
  * that the issuer authorised. 0 and *validity filled, or NEAP_CRYPTO_ERROR + alert: certificate_revoked 44,
  * bad_certificate_status_response 113. It costs two signatures at most. With TIME_UNKNOWN no times are checked: *validity,
- * which that of the responder's certificate bounds as well, says when the answer holds; it ends with the next update. */
+ * which that of the responder's certificate bounds as well, says when the answer holds, by clocks that differ as with others. */
 int neap_ocsp_check(struct crypto *crypto, struct span response, const struct certificate *certificate,
                     const struct certificate *issuer, int64_t wall_clock, struct validity *validity,
                     struct failure *why);

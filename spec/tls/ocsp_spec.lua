@@ -200,7 +200,7 @@ describe("an OCSP response", function()
     refused(113, at("foreign", -1))
   end)
 
-  it("says between which times it counts where nobody knows the time, five minutes before its own included", function()
+  it("says between which times it counts where nobody knows the time, five minutes around its own included", function()
     local dates = accepted(with(postponed(responses.bare, "20400101000000Z", "20400108000000Z"), REQUIRED,
       { now = -1, server_now = fixtures.now })).client:info().unchecked_dates
     assert.equal("2039-12-31 23:55", os.date("!%Y-%m-%d %H:%M", dates[1]))
@@ -208,6 +208,9 @@ describe("an OCSP response", function()
     local p = accepted(with(responses.good, REQUIRED, { now = -1, server_now = fixtures.now }))
     dates = p.client:info().unchecked_dates
     assert.is_true(math.abs(dates[2] - fixtures.now - 7 * DAY) < 3600 + 120)
+    -- As where the time is known.
+    accepted(with(responses.good, REQUIRED, { now = dates[2], server_now = fixtures.now }))
+    refused(113, with(responses.good, REQUIRED, { now = dates[2] + 1, server_now = fixtures.now }))
   end)
 
   it("is asked for when the client is told to, and shown with the leaf alone", function()
