@@ -194,6 +194,7 @@ static bool are_subtrees(struct span subtrees, struct certificate *c)
             list.bad = true;
         if (kind == NAME_ADDRESS && base.size != 8 && base.size != 32)
             list.bad = true;
+        c->constrained_kinds |= name_kind_bit(kind);
         if (!neap_constraint_is_known(kind, base))
             c->odd_constraints |= name_kind_bit(kind);
     }

@@ -38,7 +38,8 @@ struct certificate {
     struct span names;                            /* content of subjectAltName; empty without one */
     struct span constraints;                      /* content of nameConstraints; empty without them */
     struct span subject_key_id, authority_key_id; /* of its own key and of its issuer's; empty without them */
-    uint32_t odd_constraints; /* kinds of names (name_kind_bit) under constraints that we do not understand */
+    uint32_t constrained_kinds;                   /* kinds of names (name_kind_bit) under constraints, */
+    uint32_t odd_constraints;                     /* and those under ones that we do not understand */
     int64_t not_before, not_after;
     struct signature_algorithm algorithm;
     unsigned version; /* 1, 2 or 3 */
@@ -82,7 +83,7 @@ enum name_kind { /* tags of a GeneralName (RFC 5280 §4.2.1.6) */
                  NAME_ADDRESS = 0x87,
                  NAME_DIRECTORY = 0xa4,
 };
-/* In certificate.odd_constraints. */
+/* In certificate.constrained_kinds. */
 static inline uint32_t name_kind_bit(uint8_t kind)
 {
     return UINT32_C(1) << (kind & 0x1f);
@@ -97,8 +98,10 @@ enum names_verdict {
  * addresses, directory names. */
 bool neap_constraint_is_known(uint8_t kind, struct span base);
 /** Whether an authority's nameConstraints (RFC 5280 §4.2.1.10), critical or not, allow the subject and the alternative names
- * of a certificate `below` it, and without mail addresses among these the ones in the subject. Each subtree that a name is
- * held against costs 1 of the budget, and 1 more for every 16 bytes of it; those of directory names 8, and 1 for every 4. */
+ * of a certificate `below` it, and without mail addresses among these the ones in the subject. Where there are constraints each
+ * alternative name costs 1 of the budget. Each subtree that a name of a constrained kind passes costs 1, and 1 more for every
+ * 16 bytes; those of directory names 8, and 1 for every 4, and for every 16 of a directory name that they are held against.
+ * What is read once for all of them costs 1 for every 4 bytes: URIs, mail addresses, and subjects that may have these. */
 enum names_verdict neap_names_check(const struct certificate *authority, const struct certificate *below,
                                     unsigned *budget);
 

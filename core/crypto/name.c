@@ -12,7 +12,7 @@
 
 /* Of names that are held against others: an authority and whom it issued for do not make each other's comparisons long. */
 #define PAIRS_MOST 8u    /* of a relative name; more than two are hardly found */
-#define SKIPPED_MOST 16u /* characters of a value that say nothing */
+#define SKIPPED_MOST 16u /* characters of a value that say nothing; one space between two others does */
 
 struct name_pair neap_name_pair(struct reader *set)
 {
@@ -34,7 +34,7 @@ static bool read_utf8(struct reader *r, uint32_t *c)
     uint8_t first = read_u8(r);
     size_t more = first < 0x80 ? 0 : first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 4;
 
-    if (more > 3)
+    if (more > 3 || first >= 0xf8)
         return false;
     *c = more == 0 ? first : first & (0x3fu >> more);
     for (size_t i = 0; i < more; i++) {
@@ -91,8 +91,10 @@ static uint32_t next_significant(struct prepared *p, bool *is_after_space)
         bool is_space = c == ' ' || (c >= '\t' && c <= '\r');
         if (!is_space && c >= ' ' && c != 0x7f)
             return c;
-        p->skipped++;
-        *is_after_space = *is_after_space || is_space;
+        if (is_space && !*is_after_space)
+            *is_after_space = true;
+        else
+            p->skipped++;
     }
     return 0;
 }
@@ -175,8 +177,8 @@ static enum match match_relative(struct span a, struct span b)
 
     if (span_equal(a, b))
         return MATCH_YES;
-    size_t count = read_pairs(a, as), count_b = read_pairs(b, bs);
-    if (count == 0 || count_b == 0)
+    size_t count_b = read_pairs(b, bs), count = count_b ? read_pairs(a, as) : 0;
+    if (count == 0)
         return MATCH_UNCLEAR;
     if (count != count_b)
         return MATCH_NO;

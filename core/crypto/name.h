@@ -26,7 +26,7 @@ enum match {
 /** Whether two whole Names are the same (RFC 5280 §7.1): letters in any case, white space as one space, whatever the type of
  * string. Beyond ASCII characters are not normalised (RFC 4518 §2.3): they are the same, or it is unclear. */
 enum match neap_name_match(struct span a, struct span b);
-/** Whether a whole Name begins with the relative names of `base`, by the same rules. It takes time as `base` is long. */
+/** Whether a whole Name begins with the relative names of `base`, by the same rules. It takes time as both are long. */
 enum match neap_name_is_below(struct span name, struct span base);
 
 #endif

@@ -194,11 +194,8 @@ static enum match match_subtree(const struct held_name *held, struct span base, 
     return matches ? MATCH_YES : MATCH_NO;
 }
 
-/* What a subtree costs: one, and one more for every 16 bytes. A directory name is read character by character. */
-static bool pay(unsigned *budget, uint8_t kind, struct span base)
+static bool pay(unsigned *budget, size_t price)
 {
-    size_t price = kind == NAME_DIRECTORY ? 8 + base.size / 4 : 1 + base.size / 16;
-
     if (*budget < price) {
         *budget = 0;
         return false;
@@ -207,15 +204,28 @@ static bool pay(unsigned *budget, uint8_t kind, struct span base)
     return true;
 }
 
+/* What a name pays at a subtree: a directory name is read character by character, its relative names pair by pair. */
+static size_t subtree_price(uint8_t kind, struct span name, uint8_t base_kind, struct span base)
+{
+    if (base_kind != NAME_DIRECTORY)
+        return 1 + base.size / 16;
+    return 8 + base.size / 4 + (kind == NAME_DIRECTORY ? name.size / 16 : 0);
+}
+
 static enum names_verdict check_name(const struct certificate *authority, uint8_t kind, struct span name,
                                      unsigned *budget)
 {
     struct reader lists = reader_of(authority->constraints);
-    struct held_name held = hold(kind, name);
+    uint32_t bit = name_kind_bit(kind);
 
+    if (!(authority->constrained_kinds & bit))
+        return NAMES_ALLOWED;
     /* What such a base was meant to cover nobody knows; that it covers nothing least of all. */
-    if (authority->odd_constraints & name_kind_bit(kind))
+    if (authority->odd_constraints & bit)
         return NAMES_UNCLEAR;
+    if ((kind == NAME_URI || kind == NAME_EMAIL) && !pay(budget, name.size / 4))
+        return NAMES_TOO_MANY;
+    struct held_name held = hold(kind, name);
     while (!lists.bad && reader_left(&lists) > 0) {
         struct span subtrees, base;
         bool is_permitted = neap_der_next(&lists, &subtrees, NULL) == DER_CONTEXT_CONSTRUCTED(0);
@@ -227,7 +237,7 @@ static enum names_verdict check_name(const struct certificate *authority, uint8_
             struct reader subtree = reader_of(neap_der_expect(&list, DER_SEQUENCE));
             uint8_t base_kind = neap_der_next(&subtree, &base, NULL);
 
-            if (!pay(budget, base_kind, base))
+            if (!pay(budget, subtree_price(kind, name, base_kind, base)))
                 return NAMES_TOO_MANY;
             if (base_kind != kind)
                 continue;
@@ -252,6 +262,10 @@ static enum names_verdict check_subject_addresses(const struct certificate *auth
     struct reader sets = reader_of(neap_der_expect(&outer, DER_SEQUENCE));
     enum names_verdict verdict = NAMES_ALLOWED;
 
+    if (!(authority->constrained_kinds & name_kind_bit(NAME_EMAIL)))
+        return NAMES_ALLOWED;
+    if (!pay(budget, subject.size / 4))
+        return NAMES_TOO_MANY;
     while (!sets.bad && reader_left(&sets) > 0) {
         struct reader set = reader_of(neap_der_expect(&sets, DER_SET));
 
@@ -286,7 +300,7 @@ enum names_verdict neap_names_check(const struct certificate *authority, const s
         uint8_t kind = neap_der_next(&names, &name, NULL);
 
         has_address = has_address || kind == NAME_EMAIL;
-        verdict = check_name(authority, kind, name, budget);
+        verdict = pay(budget, 1) ? check_name(authority, kind, name, budget) : NAMES_TOO_MANY;
     }
     if (verdict == NAMES_ALLOWED && !has_address)
         verdict = check_subject_addresses(authority, below->subject, budget);

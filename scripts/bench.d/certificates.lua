@@ -42,6 +42,52 @@ local function constrained(name, subject, constraints, names)
     extensions = BY_ALIKE .. "\nsubjectAltName=@names\n[names]\nDNS.0=tide.example\n" .. names })
 end
 
+local function element(tag, content)
+  local size = #content
+  local length = size < 0x80 and string.char(size) or size < 0x100 and string.char(0x81, size)
+    or string.char(0x82, math.floor(size / 256), size % 256)
+  return string.char(tag) .. length .. content
+end
+
+local function hex(bytes) return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)) end
+
+--- A pair of a relative name.
+local function attribute(oid, value) return element(0x30, element(0x06, oid) .. element(0x0c, value)) end
+
+--- A line of alternative names (DER) beside a host's.
+local function names_der(names)
+  return "2.5.29.17=DER:" .. hex(element(0x30, element(0x82, "tide.example") .. names))
+end
+
+--- A leaf of such names under excluded subtrees (DER of their bases).
+local function constrained_der(name, bases, names)
+  local subtrees = {}
+  for i, base in ipairs(bases) do subtrees[i] = element(0x30, base) end
+  issue({ name = name, issuer = "root", extensions = ALIKE .. "\n2.5.29.30=critical,DER:"
+    .. hex(element(0x30, element(0xa1, table.concat(subtrees)))) })
+  issue({ name = name .. "'s", issuer = name, extensions = BY_ALIKE .. "\n" .. names_der(names) })
+end
+
+local function repeated(base, count)
+  local bases = {}
+  for i = 1, count do bases[i] = base end
+  return bases
+end
+
+--- A leaf (its subject, its line of names) under an authority that forbids it, whose constraints (a line) and key eight
+--- others of its name have too: many paths that are whole.
+local function many_paths(name, line, subject, names)
+  local first = name .. " 1"
+  local chain = { name .. "'s" }
+  for i = 1, 9 do
+    chain[11 - i] = issue({ name = name .. " " .. i, issuer = i == 1 and "root" or first, subject = "/CN=" .. name,
+      key = "ed25519", key_of = i > 1 and first or nil, extensions = CA .. "\nnameConstraints=critical,@c\n[c]\n"
+      .. line .. (i == 1 and "\nexcluded;DNS=tide.example" or "") })
+  end
+  issue({ name = chain[1], issuer = first, subject = subject, extensions = "extendedKeyUsage=serverAuth\n" .. names })
+  return chain
+end
+
 local cases = {}
 
 local function add(what, names)
@@ -103,6 +149,22 @@ local function run()
     list(500, "excluded;dirName.#=x") .. ("\n[x]\nname=%sx"):format(two:sub(1, 40)),
     list(250, "dirName.#=y") .. ("\n[y]\nname=%s%sy"):format((" "):rep(15), two:sub(1, 40):upper()))
   add("directory names that differ from constraints in the last letter", { "directories's", "directories" })
+  local set = {}
+  for i = 1, 8 do set[i] = attribute("\x2a" .. string.char(i), "") end
+  set = element(0x31, table.concat(set))
+  local one = element(0x31, attribute("\x55\x04\x03", "x"))
+  constrained_der("empty", repeated(element(0xa4, element(0x30, ("\x31\0"):rep(31) .. one)), 200),
+    element(0xa4, element(0x30, set:rep(32))):rep(12))
+  add("directory names under ones of empty sets", { "empty's", "empty" })
+  constrained_der("pairs", repeated(element(0xa4, element(0x30, one)), 1000),
+    element(0xa4, element(0x30, set)):rep(300))
+  add("relative names of eight pairs under others", { "pairs's", "pairs" })
+  local uri = element(0x86, ("Z"):rep(24000) .. "://" .. ("z"):rep(24000) .. "@ebb.example")
+  add("one long URI under many paths", many_paths("uri", "excluded;URI=dune.example", nil, names_der(uri)))
+  add("one long subject under many paths", many_paths("subject", "excluded;email=dune.example",
+    "/CN=a" .. ("/O=a"):rep(4000), names_der("")))
+  add("many names under many paths", many_paths("names", "excluded;URI=dune.example", nil,
+    names_der(element(0x82, "a"):rep(15000))))
   local names = { constrained("all", "/CN=all", list(1400, "excluded;DNS.#=xy#"), list(2300, "DNS.#=zz#")) }
   for i = 1, 8 do names[#names + 1] = issue({ name = "not all " .. i, subject = "/CN=all", extensions = ALIKE }) end
   names[#names + 1] = "all"

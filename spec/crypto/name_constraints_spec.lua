@@ -7,6 +7,26 @@ local crypto = require("neap.units").crypto
 local CA = authority.CA
 local CLIENT = "keyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n"
 local BAD, UNSUPPORTED = 0x100 + 42, 0x100 + 43
+local SERVER = "keyUsage=digitalSignature\nextendedKeyUsage=serverAuth\n"
+
+local function der(tag, content)
+  local size = #content
+  local length = size < 0x80 and string.char(size) or size < 0x100 and string.char(0x81, size)
+    or string.char(0x82, math.floor(size / 256), size % 256)
+  return string.char(tag) .. length .. content
+end
+
+local function hex(bytes) return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) end
+
+--- A relative name of pairs { type, value as UTF-8 }; a whole name of relative ones.
+local function relative(pairs)
+  local set = {}
+  for i, pair in ipairs(pairs) do set[i] = der(0x30, der(0x06, pair[1]) .. der(0x0c, pair[2])) end
+  return der(0x31, table.concat(set))
+end
+local function directory(...) return der(0xa4, der(0x30, table.concat({ ... }))) end
+
+local ORGANISATION = "\x55\x04\x0a"
 
 describe("a name constraint", function()
   local ca, context, count
@@ -177,6 +197,7 @@ describe("a name constraint", function()
         { subject = "/C=DE/O=TIDE pumps/CN=a" }, { subject = "/C=de/O=  tide   pumps /CN=a" },
         { subject = "/C=DE/O=Tide\t\1Pumps/CN=a" }, { subject = "/C=DE/O=tide pumpS", strings = "MASK:0x800" },
         { subject = "/C=DE/O=Tide Pumps/CN=a", strings = "nombstr" },
+        { subject = "/C=DE/O=tide" .. (" "):rep(17) .. "pumps" },
         { "dirName=dir\n[dir]\nC=DE\nO=tide PUMPS", subject = "/" },
         { "dirName=dir\n[dir]\nC=DE\nO=Tide", BAD, subject = "/" },
       }
@@ -206,6 +227,37 @@ describe("a name constraint", function()
       })
     end)
 
+    it("is of as many words as there are, with one space between them or a few more", function()
+      local words = ("tide "):rep(60):sub(1, -2) -- an attribute of openssl's own has 64 bytes at most
+      local above = ca:issue({ name = "words", issuer = "root", extensions = CA .. "\n2.5.29.30=critical,DER:"
+        .. hex(der(0x30, der(0xa0, der(0x30, directory(relative({ { ORGANISATION, words } })))))) }).der
+      local function check_words(name)
+        local leaf = ca:issue({ name = "leaf", issuer = "words", subject = "/", extensions = CLIENT
+          .. "2.5.29.17=critical,DER:" .. hex(der(0x30, directory(relative({ { ORGANISATION, name } })))) })
+        return (certificates.verify(context, { chain = { leaf.der, above }, roots = { ca.made.root.pem },
+          is_client = true, now = os.time() + 3600 }))
+      end
+      assert.is_true(check_words(words:upper()))
+      assert.is_true(check_words(" " .. words:gsub(" ", "  ", 15) .. " "))
+      assert.is_nil(check_words(words:gsub(" ", "  ", 18)))
+      assert.is_nil(check_words(words:gsub(" ", "  \1", 9)))
+      assert.is_nil(check_words(words .. " tide"))
+    end)
+
+    -- RFC 3629 §3
+    it("is no text where a byte begins no character of UTF-8", function()
+      for first, verdict_of in pairs({ ["\xf0"] = "none", ["\xf8"] = BAD, ["\xfc"] = BAD, ["\xff"] = BAD }) do
+        local name = ("above %02x"):format(first:byte())
+        local base = directory(relative({ { ORGANISATION, first .. "\x90\x80\x80" } }))
+        local above = ca:issue({ name = name, issuer = "root", extensions = CA .. "\n2.5.29.30=critical,DER:"
+          .. hex(der(0x30, der(0xa0, der(0x30, base)))) })
+        local leaf = ca:issue({ name = "leaf", issuer = name, subject = "/O=\xf0\x90\x80\x80", extensions = CLIENT })
+        local ok, code = certificates.verify(context, { chain = { leaf.der, above.der }, roots = { ca.made.root.pem },
+          is_client = true, now = os.time() + 3600 })
+        assert.equal(verdict_of, ok and "none" or code, name)
+      end
+    end)
+
     it("beyond ASCII takes what is equal letter by letter, and lets nothing pass that could be the same", function()
       check("permitted;dirName=base\n[base]\nO=Tide P\252mps", { -- Latin-1, as openssl has it
         { subject = "/O=Tide Pümps/CN=a" }, { subject = "/O=TIDE  Pümps/CN=a" },
@@ -220,6 +272,66 @@ describe("a name constraint", function()
       check("excluded;dirName=base\n[base]\nO=Tide", {
         { nil, UNSUPPORTED, subject = "/O=Ｔide" }, { subject = "/O=Ebb" },
       })
+    end)
+  end)
+
+  -- What is counted bounds what a check takes; `scripts/bench certificates` measures it.
+  describe("costs", function()
+    --- What it costs to hold the names of a leaf against the constraints of an authority: subtrees that are excluded
+    --- (DER of their bases), alternative names (DER) beside a host's, and a subject.
+    local function cost(name, bases, names, subject)
+      local subtrees = {}
+      for i, base in ipairs(bases) do subtrees[i] = der(0x30, base) end
+      local above = ca:issue({ name = name, issuer = "root", extensions = CA .. "\n2.5.29.30=critical,DER:"
+        .. hex(der(0x30, der(0xa1, table.concat(subtrees)))) })
+      local leaf = ca:issue({ name = name .. " leaf", issuer = name, subject = subject or "/", extensions = SERVER
+        .. "2.5.29.17=critical,DER:" .. hex(der(0x30, der(0x82, "tide.example") .. names)) })
+      local _, paid, reason = certificates.verification_cost(context, { chain = { leaf.der, above.der },
+        roots = { ca.made.root.pem }, name = "tide.example", now = os.time() + 3600 })
+      return paid, reason
+    end
+    local function repeated(base, times)
+      local bases = {}
+      for i = 1, times do bases[i] = base end
+      return bases
+    end
+    local DNS, URI, EMAIL = der(0x82, "ebb.example"), der(0x86, "ebb.example"), der(0x81, "ebb.example")
+
+    it("one for each name of kinds that the authority does not constrain", function()
+      local paid, reason = cost("other kinds", repeated(EMAIL, 100), DNS .. URI:rep(10))
+      assert.equal("", reason)
+      assert.equal(1 + 1 + 10, paid)
+    end)
+
+    it("as much as the relative names of a directory name are long, also under ones that cannot be read", function()
+      local set = {}
+      for i = 1, 8 do set[i] = { "\x2a" .. string.char(i), "" } end
+      local name = directory(relative(set):rep(32))
+      local base = directory(("\x31\0"):rep(31), relative({ { "\x55\x04\x03", "x" } }))
+      local paid, reason = cost("empty sets", repeated(base, 10), name:rep(2))
+      assert.equal("", reason)
+      assert.is_true(paid >= 10 * #name / 16, paid)
+      paid, reason = cost("many empty sets", repeated(base, 200), name:rep(12))
+      assert.matches("too many names", reason)
+      assert.equal(65536, paid)
+    end)
+
+    it("as much as a URI or a mail address is long, once for all constraints on such", function()
+      for kind, base in pairs({ ["\x86"] = URI, ["\x81"] = EMAIL }) do
+        local name = der(kind:byte(), ("Z"):rep(20000))
+        local paid = cost("long " .. kind:byte(), repeated(base, 1), name)
+        assert.is_true(paid >= 20000 / 4, paid)
+        assert.is_true(cost("under many " .. kind:byte(), repeated(base, 50), name) < paid + 200)
+        assert.is_true(cost("under others " .. kind:byte(), repeated(DNS, 50), name) < 200)
+      end
+    end)
+
+    it("as much as a subject is long that is looked through for mail addresses", function()
+      local subject = "/CN=a" .. ("/O=a"):rep(2000)
+      local paid, reason = cost("long subject", repeated(EMAIL, 1), "", subject)
+      assert.equal("", reason)
+      assert.is_true(paid >= 2000 * 12 / 4, paid)
+      assert.is_true(cost("long subject under others", repeated(DNS, 50), "", subject) < 200)
     end)
   end)
 
