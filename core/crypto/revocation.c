@@ -356,13 +356,23 @@ static bool names_another_key(const struct revocation_list *list, const struct c
            !span_equal(list->authority_key_id, issuer->subject_key_id);
 }
 
-/* Where the names say only that they may be the same, the identifiers of keys have to be. */
-static bool is_in_name_of(const struct revocation_list *list, const struct certificate *issuer)
-{
-    enum match match = neap_name_match(list->issuer, issuer->subject);
+/* Whether a list is the issuer's by its name. */
+enum list_claim {
+    CLAIM_NONE,
+    CLAIM_DOUBTFUL, /* the signature alone says whose it is: names or identifiers of keys differ, or may do so */
+    CLAIM_CLEAR
+};
 
-    return match == MATCH_YES || (match == MATCH_UNCLEAR && list->authority_key_id.size > 0 &&
-                                  span_equal(list->authority_key_id, issuer->subject_key_id));
+static enum list_claim list_claim(const struct revocation_list *list, const struct certificate *issuer)
+{
+    switch (neap_name_match(list->issuer, issuer->subject)) {
+    case MATCH_NO: return CLAIM_NONE;
+    case MATCH_YES: return names_another_key(list, issuer) ? CLAIM_DOUBTFUL : CLAIM_CLEAR;
+    case MATCH_UNCLEAR: break;
+    }
+    return list->authority_key_id.size > 0 && span_equal(list->authority_key_id, issuer->subject_key_id)
+               ? CLAIM_CLEAR
+               : CLAIM_DOUBTFUL;
 }
 
 static struct validity list_validity(const struct revocation_list *list, int64_t grace)
@@ -452,17 +462,17 @@ static struct validity last_stretch(const struct revocations *revocations, uint6
     return stretch;
 }
 
-/* One list in the issuer's name; true when the certificate is on it. */
-static bool look_at(const struct revocations *revocations, struct revocation_list *list,
+/* One list that may be the issuer's; true when the certificate is on it. */
+static bool look_at(const struct revocations *revocations, size_t index, enum list_claim claim,
                     struct revocation_query *query, struct outcome *outcome)
 {
+    struct revocation_list *list = &revocations->lists[index];
     const struct certificate *issuer = query->issuer;
-    bool may_sign = !issuer->has_usage || (issuer->usage & USAGE_CRL_SIGN),
-         is_other = names_another_key(list, issuer);
-    enum signed_by by = may_sign || is_other ? signed_by(list, query) : SIGNED_BY_ANOTHER;
+    bool may_sign = !issuer->has_usage || (issuer->usage & USAGE_CRL_SIGN);
+    enum signed_by by = may_sign || claim == CLAIM_DOUBTFUL ? signed_by(list, query) : SIGNED_BY_ANOTHER;
 
     outcome->has_unknown = outcome->has_unknown || by == SIGNED_BY_UNKNOWN;
-    if (by == SIGNED_BY_ANOTHER && is_other)
+    if (by == SIGNED_BY_ANOTHER && claim == CLAIM_DOUBTFUL)
         return false;
     if (by != SIGNED_BY_ISSUER || !may_sign) {
         if (outcome->verdict == REVOCATION_NONE)
@@ -486,17 +496,20 @@ static bool look_at(const struct revocations *revocations, struct revocation_lis
 enum revocation_verdict neap_revocation_check(struct revocations *revocations, struct revocation_query *query)
 {
     struct outcome outcome = {.verdict = REVOCATION_NONE, .parts = {INT64_MIN, INT64_MAX}};
+    size_t count = revocations ? revocations->count : 0;
+    uint64_t doubtful = 0;
 
-    /* Those whose key fits first: the budget is for them. */
-    for (unsigned is_other = 0; revocations && is_other <= 1; is_other++) {
-        for (size_t i = 0; i < revocations->count; i++) {
-            struct revocation_list *list = &revocations->lists[i];
+    for (size_t i = 0; i < count; i++) {
+        enum list_claim claim = list_claim(&revocations->lists[i], query->issuer);
 
-            if (names_another_key(list, query->issuer) == is_other && is_in_name_of(list, query->issuer) &&
-                look_at(revocations, list, query, &outcome))
-                return REVOCATION_REVOKED;
-        }
+        if (claim == CLAIM_DOUBTFUL)
+            doubtful |= UINT64_C(1) << i;
+        if (claim == CLAIM_CLEAR && look_at(revocations, i, claim, query, &outcome))
+            return REVOCATION_REVOKED;
     }
+    for (size_t i = 0; i < count; i++) /* behind the others: the budget is for them */
+        if (has_list(doubtful, i) && look_at(revocations, i, CLAIM_DOUBTFUL, query, &outcome))
+            return REVOCATION_REVOKED;
     query->validity = outcome.parts;
     if (outcome.wholes) {
         struct validity wholes = last_stretch(revocations, outcome.wholes);

@@ -204,16 +204,41 @@ describe("a revocation list", function()
     end
   end)
 
-  it("whose name differs from its issuer's beyond ASCII is the issuer's by the identifier of its key", function()
+  it("is its issuer's by a name of many words", function()
+    local words = ("A B C D E F G H I J "):rep(3):sub(1, -2)
+    local NO_ID = CA:gsub("hash$", "none")
+    c.words = ca:issue { name = "words", subject = "/O=" .. words, extensions = NO_ID }
+    c["words leaf"] = ca:issue { name = "words leaf", issuer = "words", extensions = SERVER }
+    ca:issue { name = "words as printable", subject = "/O=" .. words, strings = "nombstr", key_of = "words",
+      extensions = NO_ID }
+    refused(REVOKED, "has been revoked", "words leaf",
+      { ca:crl { issuer = "words as printable", revoked = { "words leaf" }, has_extensions = false } },
+      { root = "words" })
+    ca:issue { name = "twin of words", subject = "/O=" .. words, strings = "nombstr", extensions = NO_ID }
+    refused(UNKNOWN, "not signed by a key that may do so", "words leaf",
+      { ca:crl { issuer = "twin of words", has_extensions = false } }, { root = "words" })
+  end)
+
+  it("whose name may be its issuer's, as it differs beyond ASCII, is whose key signed it", function()
     ca:issue { name = "mühle", extensions = CA }
     ca:issue { name = "MÜHLE", key_of = "mühle", extensions = CA }
+    ca:issue { name = "MÜHLEN", extensions = CA }
+    ca:issue { name = "mute mühle", subject = "/CN=mühle", key_of = "mühle",
+      extensions = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign" }
     c["mühle leaf"] = ca:issue { name = "mühle leaf", issuer = "mühle", extensions = SERVER }
-    c["mühle"] = ca.made["mühle"]
-    local list = { issuer = "MÜHLE", revoked = { "mühle leaf" } }
-    refused(REVOKED, "has been revoked", "mühle leaf", { ca:crl(list) }, { root = "mühle" })
-    list.has_extensions = false
-    assert.is_true(verify("mühle leaf", { ca:crl(list) }, { root = "mühle" }))
-    assert.is_true(verify("mühle leaf", { ca:crl { issuer = "MÜHLE", signer = "mühle" } }, { root = "mühle" }))
+    c["mühle"], c["mute mühle"] = ca.made["mühle"], ca.made["mute mühle"]
+    for _, has_extensions in ipairs { true, false } do
+      local list = { issuer = "MÜHLE", revoked = { "mühle leaf" }, has_extensions = has_extensions }
+      refused(REVOKED, "has been revoked", "mühle leaf", { ca:crl(list) }, { root = "mühle" })
+      refused(UNKNOWN, "not signed by a key that may do so", "mühle leaf", { ca:crl(list) }, { root = "mute mühle" })
+      list.revoked = {}
+      assert.is_true(verify("mühle leaf", { ca:crl(list) }, { root = "mühle" }))
+      refused(UNKNOWN, "not current", "mühle leaf", { ca:crl(list) }, { root = "mühle", now = now + 30 * HOUR })
+      -- Another authority's says nothing, whether it is current or not.
+      list = { issuer = "MÜHLEN", revoked = { "mühle leaf" }, has_extensions = has_extensions }
+      assert.is_true(verify("mühle leaf", { ca:crl(list) }, { root = "mühle" }))
+      assert.is_true(verify("mühle leaf", { ca:crl(list) }, { root = "mühle", now = now + 30 * HOUR }))
+    end
   end)
 
   it("that is a part of one, by its distribution point, is taken; an old part is not made good by another", function()
