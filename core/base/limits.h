@@ -89,7 +89,7 @@
 #define LIMIT_SEND_BUFFER_LEAST 262144u /* bytes of a stream kept for the peer where the window sizes it, */
 #define LIMIT_SEND_BUFFER_MOST 8388608u /* and at most, for all streams together above the least of each, */
 #define LIMIT_SEND_BUFFER_SHARE 64u     /* or this part of the memory_limit */
-#define LIMIT_STREAMS_KEPT 65536u       /* stream objects a connection, both sides */
+#define LIMIT_STREAMS_KEPT 65536u       /* stream objects a connection, of either side */
 #define LIMIT_HALF_OPEN 4096u /* connections in handshake an endpoint, before every new one gets Retry */
 #define LIMIT_HALF_OPEN_REFUSED 8192u /* … before one without the token of a Retry is refused */
 #define LIMIT_HALF_OPEN_MOST 12288u   /* … before every one is */

@@ -224,9 +224,24 @@ static int count_opened(struct streams *s, uint64_t id)
     return 0;
 }
 
+/* How many the table has of ours, or of the peer's. */
+static uint64_t count_kept(const struct streams *s, bool of_ours)
+{
+    uint64_t ours = s->ours[0].next - s->ours[0].closed + s->ours[1].next - s->ours[1].closed;
+
+    return of_ours ? ours : s->table.count - ours;
+}
+
+bool neap_streams_is_full(struct streams *s, bool of_ours)
+{
+    if (count_kept(s, of_ours) >= LIMIT_STREAMS_KEPT)
+        neap_streams_reap(s);
+    return count_kept(s, of_ours) >= LIMIT_STREAMS_KEPT;
+}
+
 struct stream *neap_streams_create(struct streams *s, uint64_t id)
 {
-    struct stream *stream = s->table.count < LIMIT_STREAMS_KEPT ? allocate_stream(s, id) : NULL;
+    struct stream *stream = neap_streams_is_full(s, stream_is_ours(s, id)) ? NULL : allocate_stream(s, id);
 
     if (!stream)
         return NULL;
@@ -260,10 +275,17 @@ void neap_streams_mark_writable(struct streams *s, struct stream *stream)
         list_append(&s->writable, &stream->writable_link);
 }
 
-uint64_t neap_streams_allowed(const struct stream_limits *l)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    uint64_t waiting = l->done - l->closed;
-    uint64_t allowed = l->closed + (waiting < l->initial ? waiting : l->initial) + l->initial;
+    return a < b ? a : b;
+}
+
+uint64_t neap_streams_allowed(const struct streams *s, size_t kind)
+{
+    const struct stream_limits *l = &s->theirs[kind];
+    uint64_t open = s->theirs[0].initial + s->theirs[1].initial;
+    uint64_t beside = LIMIT_STREAMS_KEPT - least(open, LIMIT_STREAMS_KEPT);
+    uint64_t allowed = l->closed + least(l->done - l->closed, least(l->initial, beside)) + l->initial;
 
     return allowed < MAX_STREAM_COUNT ? allowed : MAX_STREAM_COUNT;
 }
@@ -272,7 +294,7 @@ void neap_streams_grow(struct streams *s, size_t kind)
 {
     const struct stream_limits *l = &s->theirs[kind];
 
-    if (l->limit - l->next <= l->initial - l->initial / 4 && neap_streams_allowed(l) > l->limit)
+    if (l->limit - l->next <= l->initial - l->initial / 4 && neap_streams_allowed(s, kind) > l->limit)
         s->owes |= kind == 0 ? OWES_MAX_STREAMS_BIDI : OWES_MAX_STREAMS_UNI;
 }
 
@@ -320,6 +342,8 @@ void neap_streams_reap(struct streams *s)
         neap_map_remove(&s->table, s->pool, &stream->node);
         if (s->recent == stream)
             s->recent = NULL;
+        if (stream_is_ours(s, stream_id(stream)))
+            s->ours[stream_kind(stream_id(stream))].closed++;
         free_stream(s, stream);
     }
 }
@@ -334,7 +358,7 @@ void neap_streams_drop_ours(struct streams *s)
             list_append(&s->ended, &stream->ended_link);
     neap_streams_reap(s);
     for (size_t kind = 0; kind < 2; kind++)
-        s->ours[kind].next = s->ours[kind].blocked_at = 0;
+        s->ours[kind].next = s->ours[kind].closed = s->ours[kind].blocked_at = 0;
     s->send_used = s->data_blocked_at = 0;
     s->owes &= (uint8_t) ~(OWES_DATA_BLOCKED | OWES_STREAMS_BLOCKED_BIDI | OWES_STREAMS_BLOCKED_UNI);
 }

@@ -71,7 +71,7 @@ struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
         uint64_t blocked_at; /* ours: the limit for which STREAMS_BLOCKED was queued, + 1; 0 none */
         uint64_t done;       /* peer's: how many only wait for acknowledgements, or have ended */
     };
-    uint64_t closed;         /* peer's: how many have ended; ours: unused */
+    uint64_t closed;         /* how many have ended (peer's), or are gone (ours) */
     uint64_t initial;        /* peer's: the configured number kept open at a time */
     struct range_set unseen; /* peer's: indexes below next that a higher one opened and no frame named yet */
 };

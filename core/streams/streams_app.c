@@ -28,7 +28,7 @@ int64_t neap_streams_open(struct streams *s, bool bidi)
         return NEAP_ERR_STREAM_LIMIT;
     }
     uint64_t id = l->next << 2 | (bidi ? 0 : 2) | (s->is_server ? 1 : 0);
-    if (s->table.count >= LIMIT_STREAMS_KEPT)
+    if (neap_streams_is_full(s, true))
         return NEAP_ERR_LIMIT;
     return neap_streams_create(s, id) ? (int64_t)id : NEAP_ERR_NO_MEMORY;
 }

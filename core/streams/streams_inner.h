@@ -25,8 +25,9 @@ enum stream_place {
 /** All live ones, as neap_map_walk. */
 struct stream *neap_streams_walk(const struct streams *s, struct map_walk *walk);
 enum stream_place neap_streams_place(const struct streams *s, uint64_t id, struct stream **out);
-/** Put a stream into the table and count it as opened. NULL without memory or at LIMIT_STREAMS_KEPT; nothing changed.
- */
+/** Whether LIMIT_STREAMS_KEPT of a side are there, those apart that have ended: they go. */
+bool neap_streams_is_full(struct streams *s, bool of_ours);
+/** Put a stream into the table and count it as opened. NULL without memory or when it is full; nothing changed. */
 struct stream *neap_streams_create(struct streams *s, uint64_t id);
 
 /** A frame other than data is owed for the stream. */
@@ -46,8 +47,9 @@ void neap_streams_count_held(struct streams *s, struct stream *stream);
 void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt);
 /** How many streams the peer may have opened by now. One of which all was sent and read is over for the peer when that
  * arrives (RFC 9000 §3.2): it counts no longer, lest the next one waits for an acknowledgement and for MAX_STREAMS behind
- * that. But a peer that acknowledges nothing has us keep only as many of these as may be open. */
-uint64_t neap_streams_allowed(const struct stream_limits *l);
+ * that. But a peer that acknowledges nothing has us keep only as many of these as may be open, and as there is room for beside
+ * those: what is announced is kept. */
+uint64_t neap_streams_allowed(const struct streams *s, size_t kind);
 /** The peer may open more streams when a quarter of them are used and some are done. */
 void neap_streams_grow(struct streams *s, size_t kind);
 

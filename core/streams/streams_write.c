@@ -134,10 +134,10 @@ static uint64_t connection_value(const struct streams *s, enum streams_mark mark
         return limit > s->recv_limit ? limit : s->recv_limit;
     case OWES_MAX_STREAMS_BIDI:
     case OWES_MAX_STREAMS_UNI: {
-        const struct stream_limits *l = &s->theirs[mark == OWES_MAX_STREAMS_BIDI ? 0 : 1];
+        size_t kind = mark == OWES_MAX_STREAMS_BIDI ? 0 : 1;
 
-        limit = neap_streams_allowed(l);
-        return limit > l->limit ? limit : l->limit;
+        limit = neap_streams_allowed(s, kind);
+        return limit > s->theirs[kind].limit ? limit : s->theirs[kind].limit;
     }
     case OWES_DATA_BLOCKED: return s->send_limit;
     case OWES_STREAMS_BLOCKED_BIDI: return s->ours[0].limit;

@@ -572,6 +572,28 @@ describe("stream limits", function()
     assert.equal(5, s:write_control().limit)
   end)
 
+  it("of ours are never more than are kept, whether answers are acknowledged or not", function()
+    local KEPT = 65536
+    for _, case in ipairs({ { 100, 200 }, { 40000, KEPT - 100 } }) do
+      local s = new({ ours = { streams_bidi = case[1], streams_uni = 100 } })
+      for _ = 1, 3 do assert.is_true(s:open() >= 0) end
+      local limit, answers, i = case[1], {}, 0
+      while i < limit do
+        local code = s:on_stream(i * 4, 0, "x", true)
+        assert.equal(0, code, ("stream %d of the %d that were announced"):format(i + 1, limit))
+        s:recv(i * 4)
+        s:send(i * 4, "y", true)
+        answers[#answers + 1] = s:write_data()
+        local f = s:write_control()
+        if f and f.type == codes.frame.MAX_STREAMS_BIDI then limit = f.limit end
+        i = i + 1
+      end
+      assert.equal(case[2], limit)
+      for _, f in ipairs(answers) do s:acked(f) end
+      assert.equal(limit + case[1], s:write_control().limit)
+    end
+  end)
+
   it("of ours grow with a reset that was sent", function()
     local s = new({ ours = { streams_bidi = 1 } })
     s:on_stream(0, 0, "x", true)
