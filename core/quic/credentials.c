@@ -27,6 +27,7 @@ int neap_config_begin_reload(neap_config *config)
                                  .tickets = config->tls.tickets,
                                  .handshake_rate = config->options[OPTION_handshake_rate]};
     config->kept = kept;
+    config->tls.reloads++;
     config->identities = (struct identity_set){.pool = config->pool};
     config->tls.trust = trust;
     config->tls.client_trust = NULL;

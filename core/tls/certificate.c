@@ -266,7 +266,10 @@ int neap_tls_take_certificate(struct tls *tls, struct span body, struct span mes
     int64_t not_after = neap_peer_chain_not_after(tls->peer);
     if ((!tls->is_client || tls->config->verify_peer) && not_after < tls->good_until)
         tls->good_until = not_after;
-    if (!tls->is_client) /* roots and lists may have changed since the hello, and these are those that vouched for it */
+    /* Roots and lists may have changed since the hello, and these are those that vouched for it. */
+    if (tls->is_client)
+        neap_client_hold_binding(tls);
+    else
         neap_session_binding(tls->config, tls->identity, tls->binding);
     neap_schedule_add(&tls->schedule, message);
     tls->state = tls->is_client ? WAIT_CERTIFICATE_VERIFY : WAIT_CLIENT_CERTIFICATE_VERIFY;

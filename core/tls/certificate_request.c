@@ -178,6 +178,7 @@ int neap_client_on_certificate_request(struct tls *tls, struct span message, str
         return rc;
     tls->peer_decompresses = takes_zlib;
     choose_identity(tls, schemes, certificate_schemes, authorities);
+    neap_client_hold_binding(tls);
     neap_schedule_add(&tls->schedule, message);
     tls->certificate_requested = true;
     tls->state = WAIT_CERTIFICATE;

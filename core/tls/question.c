@@ -10,6 +10,7 @@ int neap_tls_ask(struct tls *tls, enum neap_question_kind kind, tls_step step, s
         return neap_tls_no_memory(why);
     tls->asking->kind = kind;
     tls->asking->step = step;
+    tls->asking->reloads = tls->config->reloads;
     tls->asking->id++;
     tls->state = WAIT_ANSWER;
     return TLS_ASKED;
@@ -124,7 +125,7 @@ int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, stru
 {
     tls->asking->identity = identity;
     tls->asking->has_identity = true;
-    if (identity && tls->config->identities)
+    if (identity && tls->config->identities && tls->asking->reloads == tls->config->reloads)
         neap_identity_set_remember(tls->config->identities, tls->server_name, identity, tls->wall_clock,
                                    tls->wall_clock + tls->config->certificate_ttl);
     return neap_tls_go_on(tls, why);

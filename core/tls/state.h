@@ -62,6 +62,7 @@ typedef int (*tls_step)(struct tls *tls, struct failure *why);
 struct asking {
     enum neap_question_kind kind; /* NEAP_ASK_NOTHING: no question is open */
     uint64_t id;                  /* of the last one */
+    uint64_t reloads;             /* of the config, when it was asked */
     tls_step step;                /* that asked */
     struct span hello;            /* server: a copy of the ClientHello that is looked at again */
     struct span schemes;          /* in it: signature schemes of the client */
@@ -290,6 +291,8 @@ void neap_tls_begin_taking(struct tls *tls);
 /** What a client's sessions are bound to beside the server: by what it believes servers, whether the application is asked about
  * them, and its own certificates, since the server may know it by one (tls.c). */
 void neap_client_binding(const struct tls_config *config, uint8_t out[32]);
+/** What a client uses of that now has to be what it began with: else its binding is of nothing, and no session comes of it. */
+void neap_client_hold_binding(struct tls *tls);
 
 int neap_client_write_hello(struct tls *tls, struct failure *why);
 int neap_client_on_server_hello(struct tls *tls, struct span message, struct failure *why);

@@ -205,6 +205,15 @@ void neap_client_binding(const struct tls_config *config, uint8_t out[32])
     neap_hash(HASH_SHA256, span_of(all, sizeof all), out);
 }
 
+void neap_client_hold_binding(struct tls *tls)
+{
+    uint8_t binding[32];
+
+    neap_client_binding(tls->config, binding);
+    if (memcmp(binding, tls->binding, sizeof binding) != 0)
+        memset(tls->binding, 0, sizeof tls->binding);
+}
+
 /* What was authenticated by the external key that the config has now, or else by its roots and pins, where the key is not all
  * that it has. */
 static void take_session(struct tls *tls)

@@ -50,6 +50,7 @@ struct tls_config {
      * at any time. */
     struct identity_set *identities;
     uint32_t certificate_ttl; /* seconds that a certificate of the application's is good for its name */
+    uint64_t reloads;         /* so far: what was asked for before the last is good for nobody else */
     struct trust *trust;
     bool verify_peer;
     enum certificate_demand client_certificate; /* a server's */

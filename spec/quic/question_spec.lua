@@ -133,6 +133,21 @@ describe("a server that waits for its certificate", function()
     assert.is_true(p:run(both_confirmed, 2000 * MS))
   end)
 
+  it("remembers what it is given for its name, but for an answer to a question of before a reload", function()
+    for _, reloads in ipairs({ true, false }) do
+      if reloads then
+        assert.equal(0, config:begin_reload())
+        config:end_reload(true)
+      end
+      assert.equal(0, p.server:answer(CERTIFICATE, p.server:question().id, chain, key))
+      assert.is_true(p:run(both_confirmed, 2000 * MS))
+      p:free()
+      p = net.pair({ server_config = config })
+      assert.is_true(p:run(function() return p.client:info().confirmed or asks("server")(p) end, 2000 * MS))
+      assert.equal(reloads, p.server:question() ~= nil)
+    end
+  end)
+
   it("goes on waiting when it is given what is no certificate", function()
     local question = p.server:question()
     assert.is_true(p.server:answer(CERTIFICATE, question.id, "no chain", "no key") < 0)
@@ -286,6 +301,47 @@ describe("roots that are replaced while a handshake is under way", function()
       assert.equal(i == 2, p.client:info().resumed)
       p:settle(100 * MS)
     end
+  end)
+
+  -- Handshakes that begin and end with what begin() gives, of which the first meets the server with what meanwhile()
+  -- gives: whether a session came of it.
+  local function is_resumed(begin, meanwhile)
+    reload(configs.client, begin)
+    for i = 1, 2 do
+      connect()
+      if i == 1 then reload(configs.client, meanwhile) end
+      assert.is_true(p:run(function() return p.client:info().draining or p.client:question() end, 1000 * MS))
+      if p.client:info().draining then return false, p.client:info().code end
+      if i == 1 then reload(configs.client, begin) end
+      assert.equal(0, p.client:answer(PEER, p.client:question().id))
+      assert.is_true(p:run(both_confirmed, 2000 * MS))
+      p:settle(100 * MS)
+    end
+    return p.client:info().resumed
+  end
+
+  it("leave no session to those of before, which come back before its end", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local stranger = ca:issue { name = "root", extensions = authority.CA }
+    assert.equal(0, configs.server:ask(0))
+    local function these(config) assert.equal(0, config:ca(chain)) end
+    local function others(config) assert.equal(0, config:ca(stranger.pem)) end
+    assert.same({ true }, { is_resumed(these, these) })
+    assert.same({ false, 0x100 + 48 }, { is_resumed(others, these) })
+  end)
+
+  it("leave no session that knows the client by a certificate which it had for a while only", function()
+    assert.equal(0, configs.server:ask(0))
+    configs.server:set("client_certificate", 1)
+    assert.equal(0, configs.server:client_ca(chain))
+    local function without(config) assert.equal(0, config:ca(chain)) end
+    local function with(config)
+      assert.equal(0, config:ca(chain))
+      assert.equal(0, config:certificate(chain, key))
+    end
+    assert.is_true(is_resumed(with, with))
+    assert.is_false(is_resumed(without, with))
   end)
 end)
 
