@@ -191,8 +191,16 @@ function options.check(given, rows, what, level)
   end
 end
 
---- Splits an options table (nil: none): what has a row, checked and with its defaults, and the rest. `level` is that of
--- who gave it, as error() counts for the caller.
+-- Tables are copied with all that is in them: a reload reads the options again, whatever has become of their owner's.
+local function copied(value)
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for name, one in pairs(value) do copy[name] = copied(one) end
+  return copy
+end
+
+--- Splits an options table (nil: none): what has a row, checked and with its defaults, and a copy of the rest. `level`
+-- is that of who gave it, as error() counts for the caller.
 function options.split(given, rows, level)
   local mine, config = {}, {}
   if given ~= nil and type(given) ~= "table" then error("options are a table", level + 1) end
@@ -200,7 +208,7 @@ function options.split(given, rows, level)
   for name, value in pairs(given or {}) do
     local row = rows[name]
     if row and not row.is(value) then must_be(name, row, level + 1) end
-    if row then mine[name] = value else config[name] = value end
+    if row then mine[name] = value else config[name] = copied(value) end
   end
   return mine, config
 end

@@ -1,4 +1,5 @@
 --- Configs of neap.quic.connect: shared by equal options, and not kept for ever.
+local authority = require "spec.crypto.authority"
 local neap = require "neap"
 local core = require "neap.core"
 local helper = require "helper"
@@ -19,6 +20,49 @@ describe("configs of outgoing connections", function()
     local given = fresh()
     assert.equal(shared_configs.take(given, {}), shared_configs.take(given, {}))
     assert.not_equal(shared_configs.take(given, {}), shared_configs.take(fresh(), {}))
+  end)
+
+  it("are what their options said, whatever becomes of the tables in them", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local root = ca:issue { name = "root", extensions = authority.CA }
+    local leaf = ca:issue { name = "leaf", issuer = "root",
+      extensions = authority.SERVER:gsub("DNS:tide.example", "IP:127.0.0.1") }
+    local stranger = ca:issue { name = "stranger", extensions = authority.CA }
+    web.run(function()
+      local certs = { { cert = leaf.pem, key = leaf.key } }
+      local server = assert(neap.quic.listen { alpn = "x", host = "127.0.0.1", port = 0, certs = certs })
+      local app = neap.app()
+      app:get("/", function() return "here" end)
+      local web_certs = { { cert = leaf.pem, key = leaf.key } }
+      local web_server = assert(app:listen { host = "127.0.0.1", port = 0, certs = web_certs })
+      local function connect(list)
+        local conn, message = neap.quic.connect("127.0.0.1:" .. server.port, { alpn = "x", ca = list, timeout = 5 })
+        if conn then conn:close() end
+        return conn and true, message
+      end
+      local mine, kept = { stranger.pem }, { root.pem }
+      local client = neap.client { ca = kept, timeout = 5, resumption = false }
+      local function get()
+        local r, message = client:get("https://127.0.0.1:" .. web_server.port .. "/")
+        if not r then return nil, message end
+        r:body()
+        r.conn:close()
+        return true
+      end
+      assert.is_nil((connect(mine)))
+      assert.is_true(get())
+      mine[1], kept[1] = root.pem, stranger.pem
+      certs[1], web_certs[1].cert = nil, "no certificate"
+      assert.is_true(connect(mine))
+      for _, one in ipairs { neap.quic, server, web_server, client } do assert.is_true(one.reload_certs(one)) end
+      assert.is_nil((connect { stranger.pem }))
+      assert.is_true(connect { root.pem })
+      assert.is_true(get())
+      client:close()
+      web_server:close()
+      server:close()
+    end)
   end)
 
   it("go when there are many that nobody uses, the ones that were not used for longest first", function()
