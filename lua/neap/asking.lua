@@ -249,12 +249,29 @@ end
 
 local function has_ended(self, conn, turn)
   local share = turn.share
-  if turn.hangs then count_hanging(self, share, -1) end
+  if turn.hangs then
+    turn.hangs = false
+    count_hanging(self, share, -1)
+    task.wake(turn.watcher, true)
+  end
   if self.turns[conn] == turn then self.turns[conn] = nil end
   self.open, share.open = self.open - 1, share.open - 1
   get_in_line(self, share)
   forget_if_idle(self, share)
   take_turns(self)
+end
+
+local function complain_of_slow(self, turn, ending, lasted)
+  self.complain("slow", ("handshake with %s: '%s' had not answered after %.1f seconds" .. ending):format(turn.peer,
+    kinds[turn.kind].option, core.now() - turn.begun, lasted))
+end
+
+-- Of a client that went soon it is not known yet.
+local function watch(self, turn, lasted)
+  if not turn.hangs then return end
+  turn.watcher = task.waiter()
+  if task.await(turn.watcher, turn.begun + SLOW - core.now()) then return end
+  complain_of_slow(self, turn, "; it ended after %.1f", lasted)
 end
 
 -- The handshake may be over while the function for its question has not returned.
@@ -266,8 +283,9 @@ local function look_after(self, conn)
   count_hanging(self, turn.share, 1)
   local why, lasted = conn:error(), core.now() - turn.begun
   if (why and why.by == "handshake_timeout") or lasted >= SLOW then
-    self.complain("slow", ("handshake with %s: '%s' had not answered after %.1f seconds, when it ended"):format(
-      turn.peer, kinds[turn.kind].option, lasted))
+    complain_of_slow(self, turn, ", when it ended")
+  else
+    task.go(watch, self, turn, lasted)
   end
   get_in_line(self, turn.share)
   take_turns(self)

@@ -339,6 +339,29 @@ describe("questions that many ask at once", function()
     end)
   end)
 
+  it("have a line in the log when they hang for a second in all, however soon their handshake is over", function()
+    local core, ahead = require "neap.core", 0
+    local now = core.now
+    finally(function() core.now = now end)
+    core.now = function() return now() + ahead end
+    local function hang(seconds, returns)
+      return web.logged(function()
+        with(function(ask, _, finish, leave)
+          local conn = ask("192.0.2.1:1")
+          ahead = ahead + 0.3
+          leave(conn)
+          if returns then finish(1) end
+          ahead = ahead + seconds
+          for _ = 1, 3 do task.sleep(0) end
+        end)
+      end)
+    end
+    assert.matches(" warn handshake with 192.0.2.1:1: 'psk' had not answered after 1.0 seconds; it ended after 0.3$",
+      hang(0.7))
+    assert.equal("", hang(0.5))
+    assert.equal("", hang(0.7, true))
+  end)
+
   it("leave their place once, whether their handshake is over first or their function returns", function()
     with(function(ask, open, finish, leave)
       local conns = {}
