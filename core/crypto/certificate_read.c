@@ -173,16 +173,34 @@ static bool write_value(struct writer *w, uint8_t tag, struct span value)
     return true;
 }
 
+/* How many bytes at the front of a text, which is UTF-8, are a control, another end of a line or what turns the direction of
+ * one around: U+0000 to 1f, U+007f to 9f, U+2028 to 202e, U+2066 to 2069. */
+static size_t control_size(const uint8_t *at)
+{
+    if (at[0] < 0x20 || at[0] == 0x7f)
+        return 1;
+    if (at[0] == 0xc2)
+        return at[1] < 0xa0 ? 2 : 0;
+    if (at[0] == 0xe2 && at[1] == 0x80)
+        return at[2] >= 0xa8 && at[2] <= 0xae ? 3 : 0;
+    return at[0] == 0xe2 && at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9 ? 3 : 0;
+}
+
 /* RFC 4514 §2.4, and controls by their numbers, so that a name is one line wherever it is written. */
 static void escape(struct writer *w, struct span text)
 {
+    size_t controls = 0; /* bytes of one that are left */
+
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
         bool is_edge = (i == 0 && (c == ' ' || c == '#')) || (i + 1 == text.size && c == ' ');
 
-        if (c < 0x20 || c == 0x7f) {
+        if (controls == 0)
+            controls = control_size(text.data + i);
+        if (controls > 0) {
             write_u8(w, '\\');
             write_hex(w, c);
+            controls--;
             continue;
         }
         if (is_edge || strchr("\"+,;<>\\", c))

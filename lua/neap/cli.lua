@@ -1,6 +1,7 @@
 --- The command line: `neap run`, `serve`, `get`, `bench`, `cert`, `pin`, `options`, `-e`. Returns exit codes: 0 fine, 1
 -- it failed, 2 wrong usage.
 local core = require "neap.core"
+local plain = require "neap.plain"
 local task = require "neap.task"
 
 local cli = {}
@@ -28,11 +29,11 @@ local commands = {
   pin = "neap.cli.pin", options = "neap.cli.options", bench = "neap.cli.bench",
 }
 
---- One clear line on standard error, and the exit code.
+--- One clear line on standard error, which may hold what a peer sent, and the exit code.
 function cli.fail(code, ...)
   local parts = { ... }
   for i, part in ipairs(parts) do parts[i] = tostring(part) end
-  io.stderr:write("neap: ", table.concat(parts, ""), "\n")
+  io.stderr:write("neap: ", plain.lines(table.concat(parts, "")), "\n")
   return code
 end
 

@@ -1,5 +1,6 @@
 --- A line a message on standard error, by level.
 local core = require "neap.core"
+local plain = require "neap.plain"
 
 local log = { level = "info" }
 
@@ -10,20 +11,13 @@ function log.sink(line)
   io.stderr:write(line, "\n")
 end
 
--- What is logged may hold what a client sent: no line but our own begins at the left, no byte steers a
--- terminal.
-local function plain(text)
-  if not text:find("%c") then return text end
-  return (text:gsub("[^\n\t%C]", function(c) return ("\\x%02x"):format(c:byte()) end):gsub("\t", "    ")
-    :gsub("\n", "\n  "))
-end
-
 for name, rank in pairs(order) do
   log[name] = function(...)
     if rank > (order[log.level] or 3) then return end
     local parts = {}
     for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
-    log.sink(("%s %s %s"):format(os.date("!%Y-%m-%dT%H:%M:%SZ"), name, plain(table.concat(parts, " "))))
+    -- It may hold what a client sent.
+    log.sink(("%s %s %s"):format(os.date("!%Y-%m-%dT%H:%M:%SZ"), name, plain.lines(table.concat(parts, " "))))
   end
 end
 

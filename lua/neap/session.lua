@@ -3,6 +3,7 @@
 -- writing a body. What the session keeps in an exchange begins with an underscore, for a server's is
 -- the request that handlers see.
 local core = require "neap.core"
+local plain = require "neap.plain"
 local task = require "neap.task"
 
 local PIECE = 65536 -- bytes given to the core at a time
@@ -189,7 +190,7 @@ function Session.is_alert(why)
   return not why.is_application and why.code and why.code >= 0x100 and why.code < 0x200 or false
 end
 
---- Why a connection ended, in one line: `why` is its conn:error(), `peer` "client" or "server".
+--- Why a connection ended, in one line that can be shown: `why` is its conn:error(), `peer` "client" or "server".
 function Session.explain(why, peer)
   if not why or not why.by then return "connection closed" end
   local name = why.name or ("error 0x%x"):format(why.code or 0)
@@ -197,7 +198,7 @@ function Session.explain(why, peer)
   if why.by == "handshake_timeout" then return "no answer (handshake timed out)" end
   if why.by == "version" then return ("the %s speaks no version of QUIC that we do"):format(peer) end
   if why.by == "reset" then return ("the %s has forgotten the connection (stateless reset)"):format(peer) end
-  local reason = why.reason and why.reason ~= "" and ": " .. why.reason or ""
+  local reason = why.reason and why.reason ~= "" and ": " .. plain.line(why.reason) or ""
   return (why.by == "peer" and ("closed by the %s: "):format(peer) or "closed: ") .. name .. reason
 end
 

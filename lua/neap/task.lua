@@ -3,6 +3,7 @@
 -- never calls Lua.
 local core = require "neap.core"
 local log = require "neap.log"
+local plain = require "neap.plain"
 
 local task = {}
 
@@ -46,7 +47,7 @@ end
 -- The loop outlives a place for the log that fails.
 local function report(trace)
   local ok, second = pcall(task.on_error, trace)
-  if not ok then io.stderr:write(tostring(trace), "\nand in the log: ", tostring(second), "\n") end
+  if not ok then io.stderr:write(plain.lines(tostring(trace)), "\nand in the log: ", tostring(second), "\n") end
 end
 
 -- The next task of this turn, when it has no coroutine yet.

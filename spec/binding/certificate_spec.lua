@@ -47,6 +47,10 @@ describe("a certificate's text", function()
     local c = issue("/CN=a\\\nb")
     assert.is_nil(c.subject:find("%c"))
     assert.matches("\\0a", c.subject)
+    c = issue("/CN=a\194\1552J\194\133b\226\128\168c\226\128\174d\226\129\166/O=\194\160\226\128\167\226\128\175")
+    assert.equal("O=\194\160\226\128\167\226\128\175,CN=a\\c2\\9b2J\\c2\\85b\\e2\\80\\a8c\\e2\\80\\aed\\e2\\81\\a6",
+      c.subject)
+    assert.equal("a\194\1552J\194\133b\226\128\168c\226\128\174d\226\129\166", c.subject_parts[1].value)
   end)
 
   local function subject_of(count, last)

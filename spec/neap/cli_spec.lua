@@ -1,3 +1,4 @@
+local authority = require "spec.crypto.authority"
 local helper = require "helper"
 local core = require "neap.core"
 local support = require "support.program"
@@ -263,6 +264,38 @@ describe("neap", function()
     os.execute("mkdir -p " .. folder .. "/many")
     get(("-s -o %s/many URLone URLtwo URLthree"):format(folder))
     assert.matches('"path":"two"', (helper.read_file(folder .. "/many/two")))
+    assert.equal(0, server:stop())
+  end)
+
+  it("shows nothing of a server that steers the terminal", function()
+    helper.write_file(folder .. "/steering.lua", [[
+      local neap = require "neap"
+      local app = neap.app()
+      app:get("/*path", function() return 200, "here", { ["x-title"] = "\194\1552J" } end)
+      local server = assert(app:listen { host = "127.0.0.1", port = 0 })
+      local cert, key = require("neap.core").make_certificate { names = { "localhost" }, days = 2 }
+      local raw = assert(neap.quic.listen { alpn = "h3", host = "127.0.0.1", port = 0, cert = cert, key = key })
+      raw:on_connection(function(conn) conn:close(0x10c, "\27]0;owned\7\r\nneap: all is well\194\155") end)
+      io.stderr:write("raw ", raw.port, "\n")
+    ]])
+    local server = support.start("run " .. folder .. "/steering.lua")
+    local output = helper.run(neap .. " get -k -v " .. server.url)
+    assert.matches("\n< x%-title: \\xc2\\x9b2J\n", output)
+    local port = server:output():match("raw (%d+)")
+    output = helper.run(("%s get -k https://127.0.0.1:%s/"):format(neap, port))
+    assert.matches("\\x1b%]0;owned\\x07\\x0d\\x0aneap: all is well\\xc2\\x9b\n$", output)
+    assert.equal(0, server:stop())
+  end)
+
+  it("tells of a server whose certificate has no name that can be shown", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    local leaf = ca:issue { name = "leaf", subject = ("/OU=unit"):rep(65), extensions = authority.SERVER }
+    helper.write_file(folder .. "/nameless.pem", leaf.pem)
+    helper.write_file(folder .. "/nameless.key", leaf.key)
+    local server = support.start(("serve --listen 127.0.0.1:0 --cert %s/nameless.pem --key %s/nameless.key %s"):format(
+      folder, folder, folder))
+    assert.matches("\n%* certificate of no name, until ", (helper.run(neap .. " get -k -v " .. server.url)))
     assert.equal(0, server:stop())
   end)
 

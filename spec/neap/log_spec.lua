@@ -17,6 +17,26 @@ describe("the log", function()
     assert.matches("\\x0d\\x1b%[2J\\x00\\x7f", output)
   end)
 
+  it("shows what is no printable character of UTF-8 by its bytes, such as controls behind ASCII", function()
+    local function logged(text)
+      return (web.logged(function() log.warn(text) end):gsub("^%S+ warn ", ""))
+    end
+    for text, expected in pairs {
+      ["a\194\1552J"] = "a\\xc2\\x9b2J", ["\1552J"] = "\\x9b2J", ["a\194\133b"] = "a\\xc2\\x85b",
+      ["a\226\128\168b\226\128\174"] = "a\\xe2\\x80\\xa8b\\xe2\\x80\\xae", ["\226\129\166"] = "\\xe2\\x81\\xa6",
+      ["\192\155"] = "\\xc0\\x9b", ["\224\130\155"] = "\\xe0\\x82\\x9b", ["\240\128\130\155"] = "\\xf0\\x80\\x82\\x9b",
+      ["\237\160\128"] = "\\xed\\xa0\\x80", ["\244\144\128\128"] = "\\xf4\\x90\\x80\\x80", ["\255\254"] = "\\xff\\xfe",
+      ["\195"] = "\\xc3", ["\195x"] = "\\xc3x", ["\230\188"] = "\\xe6\\xbc", ["ø\155"] = "ø\\x9b",
+      ["\n\155\tx"] = "\n  \\x9b    x",
+    } do
+      assert.equal(expected, logged(text))
+    end
+    for _, text in ipairs { "", "Ærø 漢字 \240\159\140\138", "\194\160\223\191",
+      "\224\160\128\239\191\189\244\143\191\191" } do
+      assert.equal(text, logged(text))
+    end
+  end)
+
   it("has a line a second of what peers bring about, of each kind, and says how many were left out", function()
     local now = 100
     local complain = log.complainer(function() return now end)

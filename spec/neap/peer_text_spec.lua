@@ -1,6 +1,7 @@
 -- What a peer sends is text of its choice: no function that takes it apart may go back over it.
 local Headers = require "neap.headers"
 local json = require "neap.json"
+local plain = require "neap.plain"
 local Request = require "neap.request"
 local Router = require "neap.router"
 local url = require "neap.url"
@@ -52,6 +53,9 @@ describe("text from a peer", function()
   local base = { scheme = "https", authority = "a", path = "/" }
 
   for name, one in pairs {
+    ["a line for a terminal"] = { of "\155", plain.lines },
+    ["a line of characters"] = { of "\195\184", plain.lines },
+    ["lines for a terminal"] = { of "\n\27\t", plain.lines },
     ["a cookie without ="] = { of "a", function(text) return request({ "cookie", text }):cookie("sid") end },
     ["a cookie of spaces"] = { of(" ", "sid=", "x"), function(text)
       return request({ "cookie", text }):cookie("sid")

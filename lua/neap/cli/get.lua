@@ -1,6 +1,7 @@
 --- `neap get URL`: fetch over HTTP/3.
 local certificate = require "neap.certificate"
 local core = require "neap.core"
+local plain = require "neap.plain"
 local url = require "neap.url"
 
 local get = {}
@@ -82,9 +83,12 @@ local function progress(total)
   end
 end
 
-local function show(response, out)
+local function show(response, out, found)
   local lines = { ("HTTP/3 %d\n"):format(response.status) }
-  for name, value in response.headers:each() do lines[#lines + 1] = name .. ": " .. value .. "\n" end
+  local is_terminal = not found.output and core.isatty(1)
+  for name, value in response.headers:each() do
+    lines[#lines + 1] = name .. ": " .. (is_terminal and plain.line(value) or value) .. "\n"
+  end
   lines[#lines + 1] = "\n"
   return out:write(table.concat(lines))
 end
@@ -104,22 +108,26 @@ local function psk_text(conn)
   return identity and (', pre-shared key of "%s"'):format((identity:gsub("[^ -~]", "?"))) or ""
 end
 
+-- A line on standard error, of what the server chose for a part.
+local function say(...)
+  io.stderr:write(plain.line(table.concat { ... }), "\n")
+end
+
 local function tell(response, address, found)
   local conn = response.conn
   local stats = conn:stats()
-  local err = io.stderr
-  err:write("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", ", tostring(conn:group()),
+  say("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", ", tostring(conn:group()),
     ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", psk_text(conn),
     ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
-    found.early and ", 0-RTT " .. early_text(response) or "", "\n")
+    found.early and ", 0-RTT " .. early_text(response) or "")
   local shown = certificate.of_peer(conn) -- not in a resumed session
   if shown then
-    err:write("* certificate of ", shown.subject, ", until ", os.date("!%Y-%m-%d", shown.not_after),
-      ", pin ", shown.pin, "\n")
+    say("* certificate of ", shown.subject or "no name", ", until ", os.date("!%Y-%m-%d", shown.not_after),
+      ", pin ", shown.pin)
   end
-  err:write("< HTTP/3 ", response.status, "\n")
-  for name, value in response.headers:each() do err:write("< ", name, ": ", value, "\n") end
-  err:write("<\n")
+  say("< HTTP/3 ", response.status)
+  for name, value in response.headers:each() do say("< ", name, ": ", value) end
+  say("<")
 end
 
 -- What became of the search for the datagram size.
@@ -225,7 +233,7 @@ local function fetch(cli, client, address, found, request)
     return cli.fail(1, reason)
   end
   local ok, why = true, nil
-  if found.head or found.include then ok, why = show(response, out) end
+  if found.head or found.include then ok, why = show(response, out, found) end
   local total = tonumber(response.headers:get("content-length"))
   local quiet = found.silent or (not found.output and core.isatty(1))
   local draw = quiet and function() end or progress(total)

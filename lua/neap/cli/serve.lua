@@ -49,12 +49,12 @@ function serve.main(cli, args)
   if stat.type ~= "directory" then return cli.fail(1, words[1], " is no folder") end
 
   return cli.in_loop(function()
-    local neap = require "neap"
+    local neap, plain = require "neap", require "neap.plain"
     local app = neap.app()
     if not found.quiet then
       app:use(function(req, res, next)
         next()
-        io.stdout:write(("%s %s %s %d\n"):format(req.peer, req.method, req.path:gsub("%c", "?"), res:status()))
+        io.stdout:write(("%s %s %s %d\n"):format(req.peer, req.method, plain.line(req.path), res:status()))
       end)
     end
     app:any("/*path", neap.static(words[1]))
