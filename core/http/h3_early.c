@@ -168,7 +168,7 @@ void neap_h3_settle_early(struct neap_h3 *h3)
             neap_conn_release(h3->conn, h3->control);
         h3->control_id = NO_STREAM;
         h3->control = NULL;
-        neap_conn_begin_again(h3->conn);
+        neap_conn_streams_begin_again(h3->conn);
         h3->is_starting_again = false;
     }
     h3->may_be_rejected = false;

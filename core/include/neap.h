@@ -659,7 +659,7 @@ NEAP_API bool neap_conn_stream_is_early(const neap_conn *conn, uint64_t id);
 /** A client's whose early data was rejected while it had opened streams: whoever opened them lets go of them, and says so by
  * this. All its streams are gone then, and the next ones begin with the first id; the peer's are as they were. Until then none
  * can be opened (NEAP_ERR_STATE), and nothing is sent on those that there are. Where no stream was opened early
- * there is nothing to say. 0; NEAP_ERR_STATE when this is not so (also a second time), NEAP_ERR_CLOSED. */
+ * there is nothing to say. 0; NEAP_ERR_STATE when this is not so (also a second time) or HTTP/3 speaks here, which does it itself; NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_begin_again(neap_conn *conn);
 /** What a client wants to know when a session of this connection lets it send early: HTTP/3's settings of the server. It is kept
  * with the sessions that came and those that come. At most 256 bytes, copied. 0; NEAP_ERR_ARGUMENT; NEAP_ERR_STATE of a server, of

@@ -132,7 +132,7 @@ const struct local_cid *neap_local_cids_find(const struct local_cids *l, struct 
 
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit)
 {
-    *p = (struct peer_cids){.limit = limit < PEER_SLOTS ? limit : PEER_SLOTS};
+    *p = (struct peer_cids){.limit = limit < PEER_SLOTS ? limit : PEER_SLOTS, .seen = 1};
     p->ids[0] = (struct peer_cid){.cid = *first, .in_use = true, .is_active = true};
 }
 
@@ -159,9 +159,8 @@ const neap_cid *neap_peer_cids_active(const struct peer_cids *p)
 /* The same sequence number with the same content is a repetition; any other match is a conflict (RFC 9000 §19.15,
  * §10.3.2). */
 static int check_conflicts(const struct peer_cids *p, const struct frame_new_connection_id *f,
-                           bool *is_repeated, struct failure *why)
+                           struct failure *why)
 {
-    *is_repeated = false;
     for (size_t i = 0; i < PEER_SLOTS; i++) {
         const struct peer_cid *id = &p->ids[i];
 
@@ -170,13 +169,29 @@ static int check_conflicts(const struct peer_cids *p, const struct frame_new_con
         bool same_cid = cid_equal(&id->cid, &f->cid);
         bool same_token = id->has_token && memcmp(id->token, f->token, sizeof(f->token)) == 0;
         if (id->sequence == f->sequence && same_cid && (same_token || !id->has_token))
-            *is_repeated = true;
-        else if (id->sequence == f->sequence || same_cid)
+            continue;
+        if (id->sequence == f->sequence || same_cid)
             return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "NEW_CONNECTION_ID contradicts an earlier one");
-        else if (same_token)
+        if (same_token)
             return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "stateless reset token used twice");
     }
     return 0;
+}
+
+/* An honest peer has no older ones on their way than those that are remembered: it gives a few at a time. */
+static bool was_seen(const struct peer_cids *p, uint64_t sequence)
+{
+    return sequence <= p->newest &&
+           (p->newest - sequence >= 64 || (p->seen >> (p->newest - sequence) & 1) != 0);
+}
+
+static void note_seen(struct peer_cids *p, uint64_t sequence)
+{
+    if (sequence > p->newest) {
+        p->seen = sequence - p->newest < 64 ? p->seen << (sequence - p->newest) : 0;
+        p->newest = sequence;
+    }
+    p->seen |= UINT64_C(1) << (p->newest - sequence);
 }
 
 static uint32_t retirements(const struct peer_cids *p)
@@ -257,23 +272,26 @@ static void choose_active(struct peer_cids *p)
 int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why)
 {
     struct peer_cids next = *p;
-    bool is_repeated;
 
     if (neap_peer_cids_active(p)->size == 0)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "NEW_CONNECTION_ID beside a zero-length connection ID");
     if (f->retire_prior_to > f->sequence || f->cid.size == 0 || f->cid.size > NEAP_MAX_CONNECTION_ID)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "NEW_CONNECTION_ID");
-    int error = check_conflicts(p, f, &is_repeated, why);
+    int error = check_conflicts(p, f, why);
     if (error)
         return error;
     if (f->retire_prior_to > next.retire_prior_to)
         next.retire_prior_to = f->retire_prior_to;
     error = retire_old(&next, why);
-    if (error == 0 && f->sequence < next.retire_prior_to)
-        error = push_retirement(&next, f->sequence, why); /* it came late, RFC 9000 §19.15 */
-    else if (error == 0 && !is_repeated)
-        error = add(&next, f, why);
+    /* One that came before and is not there any more was retired; the peer may have forgotten it (RFC 9000 §5.1.2). */
+    if (error == 0 && !was_seen(&next, f->sequence)) {
+        note_seen(&next, f->sequence);
+        if (f->sequence < next.retire_prior_to)
+            error = push_retirement(&next, f->sequence, why); /* it came late, RFC 9000 §19.15 */
+        else
+            error = add(&next, f, why);
+    }
     if (error)
         return error;
     choose_active(&next);

@@ -95,6 +95,11 @@ static void take_back_early(neap_conn *c)
 
 int neap_conn_begin_again(neap_conn *conn)
 {
+    return conn->owner ? NEAP_ERR_STATE : neap_conn_streams_begin_again(conn);
+}
+
+int neap_conn_streams_begin_again(neap_conn *conn)
+{
     if (!conn_is_alive(conn))
         return NEAP_ERR_CLOSED;
     if (!conn->awaits_again)

@@ -213,11 +213,11 @@ static bool is_overtaken(neap_conn *c, const struct received *p)
 }
 
 /* RFC 9000 §21.9: packets that bring nothing are fine, as probes, keep-alives or repetitions are, while they are not all
- * that comes. */
+ * that comes. One that had no room comes again and is no fault of the peer's, but for frames that bring nothing. */
 static int weigh(neap_conn *c, const struct received *p, struct failure *why)
 {
     const neap_time period = NEAP_SECOND / LIMIT_UNPRODUCTIVE_RATE;
-    bool brings_nothing = !p->is_productive && !is_overtaken(c, p);
+    bool brings_nothing = p->is_noted && !p->is_productive && !is_overtaken(c, p);
     uint32_t cost = brings_nothing + p->unproductive_frames / LIMIT_UNPRODUCTIVE_FRAMES;
     uint64_t forgiven = 0;
 
@@ -231,7 +231,7 @@ static int weigh(neap_conn *c, const struct received *p, struct failure *why)
         c->unproductive -= (uint32_t)forgiven;
         c->forgiven_at += forgiven * period;
     }
-    if (cost == 0 && p->is_productive)
+    if (cost == 0 && p->is_productive && p->is_noted)
         c->unproductive -= c->unproductive > 0;
     c->unproductive += cost;
     if (c->unproductive > LIMIT_UNPRODUCTIVE_PACKETS)
@@ -272,12 +272,10 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     int rc = check_opened(c, packet, &p, key, &why);
     if (rc == 0)
         rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
-    if (rc == 0 && note_received(c, a, &p)) {
-        if (p.has_once)
-            rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
-        if (rc == 0)
-            rc = weigh(c, &p, &why);
-    }
+    if (rc == 0 && note_received(c, a, &p) && p.has_once)
+        rc = neap_conn_recv_frames(c, &p, payload, &frame_type, &why);
+    if (rc == 0)
+        rc = weigh(c, &p, &why);
     if (rc) {
         neap_fail(&why, rc, "unknown");
         neap_conn_end_by(c, &why, frame_type);

@@ -39,6 +39,8 @@ bool neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size);
 /** As neap_conn_stream_send and neap_conn_stream_shutdown, on a stream that the layer above holds: the application is
  * refused there. */
 int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin);
+/** As neap_conn_begin_again, which the application is refused beside a layer that has streams. */
+int neap_conn_streams_begin_again(neap_conn *conn);
 int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code);
 /** Whether the peer may open this stream of its own, or did already. */
 bool neap_conn_may_open(const neap_conn *conn, uint64_t id);

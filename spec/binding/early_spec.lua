@@ -347,6 +347,20 @@ describe("HTTP/3 with early data", function()
     assert.is_nil(self.server:error())
   end)
 
+  it("lets nobody but HTTP/3 begin again, whose streams these are", function()
+    local client_config = config()
+    sharing { wall_clock = NOW - 100 }
+    meet(client_config, sharing())
+    local self = begin(client_config)
+    assert.equal(0, self.h3:send_request(GET, false))
+    pump(self, sharing { early_data = false })
+    assert.equal("rejected", self.client:early())
+    assert.same({ nil, "in use" }, { self.client:begin_again(), (select(3, self.client:begin_again())) })
+    events(self.h3)
+    self.h3:cancel(0, 0x10c)
+    pump(self)
+  end)
+
   it("begins its control stream again though nothing was asked early", function()
     local client_config = config()
     sharing { wall_clock = NOW - 100 }

@@ -271,6 +271,39 @@ describe("the peer's connection IDs", function()
   end)
 end)
 
+describe("a NEW_CONNECTION_ID that comes again after its connection ID was retired", function()
+  local function left()
+    local p = units.peer_cids("first---", 2)
+    assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
+    p:leave(p:take_fresh()) -- its path is gone
+    assert.equal(1, p:next_retire())
+    return p
+  end
+
+  it("brings nothing back: the peer may have forgotten it", function()
+    local p = left()
+    p:retire_acked(1)
+    assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
+    assert.equal(-1, p:take_fresh())
+  end)
+
+  it("is no fault of a peer that gave another meanwhile", function()
+    local p = left()
+    assert.equal(0, (p:on_new(2, 0, "third---", ("2"):rep(16))))
+    assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
+  end)
+
+  it("is told from one that was overtaken, however far the newest is ahead", function()
+    for _, newest in ipairs { 2, 9, 63 } do
+      local p = units.peer_cids("first---", 3)
+      assert.equal(0, (p:on_new(newest, 0, "newest--", ("9"):rep(16))))
+      assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
+      assert.equal(1, p:take_fresh())
+      assert.equal(2, p:take_fresh())
+    end
+  end)
+end)
+
 describe("a stateless reset token", function()
   -- covers: rfc9000#10.3.1.3
   it("counts for the connection ID in use only", function()

@@ -52,6 +52,20 @@ describe("a flood of packets that bring nothing", function()
     end)
   end
 
+  it("counts the frames of a packet that is refused, since a frame in it has no room", function()
+    local p = net.pair():handshake()
+    for at = 1, 512 do -- LIMIT_STREAM_GAPS
+      p:inject("client", net.APPLICATION, bytes(0x0e, 0, at * 2, 1, "x"))
+      if at % 50 == 0 then p.server:send(p.now) end
+    end
+    local copy = p.client:inject(net.APPLICATION, bytes(0x0e, 0, 4000, 1, "x") .. ("\1"):rep(1000))
+    local received = p.server:stats().packets_received
+    for _ = 1, 100 do p:deliver("up", copy) end
+    assert.equal("too many packets that bring nothing", p.server:info().reason)
+    assert.is_true(p.server:stats().packets_received - received < 20)
+    p:free()
+  end)
+
   it("counts the frames of a full packet, whatever useful thing is among them", function()
     local function of(useful)
       return function(at) return useful and bytes(0x0e, 0, at, 1, "x") .. ("\1"):rep(1000) or ("\1"):rep(1000) end
