@@ -107,7 +107,9 @@
 #define LIMIT_SPENT_DESTINATIONS \
     512u /* remembered by their first destination, lest a late packet begin them again */
 #define LIMIT_SPENT_SECONDS 30u          /* for so long */
-#define LIMIT_RESET_RATE 100u            /* stateless resets an endpoint sends a second */
+#define LIMIT_RESET_RATE 1000u           /* stateless resets an endpoint sends a second, */
+#define LIMIT_RESET_RATE_NETWORK 100u    /* to a network, */
+#define LIMIT_RESET_NETWORKS 256u        /* of so many that are told apart */
 #define LIMIT_CLOSE_REASON 256u          /* bytes of reason text kept or sent */
 #define LIMIT_FIELD_SECTION 65536u       /* default SETTINGS_MAX_FIELD_SECTION_SIZE (RFC 9114 §4.2.2) */
 #define LIMIT_FIELDS 256u                /* field lines in one section */

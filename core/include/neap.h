@@ -285,8 +285,9 @@ NEAP_API int neap_config_begin_reload(neap_config *config);
 NEAP_API void neap_config_end_reload(neap_config *config, bool take);
 
 /** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
- * restart understand each other's (RFC 9000 §10.3.2); without it they are random. Before the first connection: what
- * was given out under other keys is not known any more. */
+ * restart understand each other's (RFC 9000 §10.3.2); without it they are random. For processes alone that cannot be
+ * reached with a connection ID of another: one that answers it would tell the token that ends the connection (§21.11).
+ * Before the first connection: what was given out under other keys is not known any more. */
 NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
 
 /** Keys of session tickets, instead of a random one: 1 to 4 secrets of 32 random bytes, the same in all processes and

@@ -132,7 +132,7 @@ const struct local_cid *neap_local_cids_find(const struct local_cids *l, struct 
 
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit)
 {
-    *p = (struct peer_cids){.limit = limit < PEER_SLOTS ? limit : PEER_SLOTS, .seen = 1};
+    *p = (struct peer_cids){.limit = (uint8_t)(limit < PEER_SLOTS ? limit : PEER_SLOTS), .seen = 1};
     p->ids[0] = (struct peer_cid){.cid = *first, .in_use = true, .is_active = true};
 }
 
@@ -178,11 +178,18 @@ static int check_conflicts(const struct peer_cids *p, const struct frame_new_con
     return 0;
 }
 
-/* An honest peer has no older ones on their way than those that are remembered: it gives a few at a time. */
+/* Of those that are further behind nothing is known: an honest peer gives a few at a time. */
+static bool is_remembered(const struct peer_cids *p, uint64_t sequence)
+{
+    return sequence <= p->newest && p->newest - sequence < 64;
+}
+
 static bool was_seen(const struct peer_cids *p, uint64_t sequence)
 {
-    return sequence <= p->newest &&
-           (p->newest - sequence >= 64 || (p->seen >> (p->newest - sequence) & 1) != 0);
+    for (size_t i = 0; i < PEER_SLOTS; i++)
+        if (p->ids[i].in_use && p->ids[i].sequence == sequence)
+            return true;
+    return is_remembered(p, sequence) && (p->seen >> (p->newest - sequence) & 1) != 0;
 }
 
 static void note_seen(struct peer_cids *p, uint64_t sequence)
@@ -191,12 +198,13 @@ static void note_seen(struct peer_cids *p, uint64_t sequence)
         p->seen = sequence - p->newest < 64 ? p->seen << (sequence - p->newest) : 0;
         p->newest = sequence;
     }
-    p->seen |= UINT64_C(1) << (p->newest - sequence);
+    if (is_remembered(p, sequence))
+        p->seen |= UINT64_C(1) << (p->newest - sequence);
 }
 
 static uint32_t retirements(const struct peer_cids *p)
 {
-    return p->retire_count + p->retire_unacked;
+    return (uint32_t)p->retire_count + p->retire_unacked;
 }
 
 /* Owe RETIRE_CONNECTION_ID, once until it is acknowledged. */
@@ -264,7 +272,7 @@ static void choose_active(struct peer_cids *p)
     }
     if (!best)
         return;
-    p->active = (uint32_t)(best - p->ids);
+    p->active = (uint8_t)(best - p->ids);
     p->ids[p->active].is_active = true;
     p->ids[p->active].is_left = false;
 }

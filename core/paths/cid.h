@@ -48,12 +48,13 @@ struct retirement {
 /* The peer's. */
 struct peer_cids {
     struct peer_cid ids[LIMIT_PEER_CONNECTION_IDS * 2];
-    uint32_t active; /* index of the one packets carry */
     uint64_t retire_prior_to;
-    uint64_t newest, seen; /* the largest sequence number, and which of the 64 up to it came: bit 0 is its own */
-    uint64_t limit;                                     /* our active_connection_id_limit */
+    uint64_t newest,
+        seen; /* the largest sequence number, and which of the 64 up to it came: bit 0 is its own */
     struct retirement retire_queue[LIMIT_RETIRE_QUEUE]; /* RETIRE_CONNECTION_ID not acknowledged yet */
-    uint32_t retire_count, retire_unacked;              /* of these: still to be written; written */
+    uint8_t retire_count, retire_unacked;               /* of these: still to be written; written */
+    uint8_t active;                                     /* index of the one packets carry */
+    uint8_t limit;                                      /* our active_connection_id_limit */
 };
 
 /** The first connection ID (sequence 0), chosen in the handshake. */

@@ -39,16 +39,22 @@ static void give_back(neap_time *paid_at, neap_time added, neap_time left, neap_
     *paid_at = now + (owed > back ? owed - back : 0);
 }
 
-/* The places of a prefix in both rows of its cells. */
-static void find_cells(const struct admission *a, const neap_address *peer, enum admission_prefix prefix,
-                       size_t at[2])
+static uint64_t hash_prefix(const struct admission *a, const neap_address *peer, enum admission_prefix prefix)
 {
     static const size_t sizes[ADMISSION_PREFIXES][2] = {{3, 6}, {2, 4}};
     uint8_t bytes[7] = {peer->family};
     size_t size = sizes[prefix][peer->family == 4 ? 0 : 1];
 
     memcpy(bytes + 1, peer->ip, size);
-    uint64_t hash = neap_siphash(a->key, span_of(bytes, 1 + size));
+    return neap_siphash(a->key, span_of(bytes, 1 + size));
+}
+
+/* The places of a prefix in both rows of its cells. */
+static void find_cells(const struct admission *a, const neap_address *peer, enum admission_prefix prefix,
+                       size_t at[2])
+{
+    uint64_t hash = hash_prefix(a, peer, prefix);
+
     at[0] = (size_t)(hash & UINT32_MAX) % LIMIT_ADMISSION_CELLS;
     at[1] = (size_t)(hash >> 32) % LIMIT_ADMISSION_CELLS;
 }
@@ -138,6 +144,23 @@ void neap_admission_resumed(struct admission *a, const neap_address *peer, struc
         for (size_t i = 0; i < 2; i++)
             give_back(&a->prefixes_paid_at[prefix][i][at[i]], charge->prefixes[prefix][i], left, cost, now);
     }
+}
+
+bool neap_admission_reset(struct admission *a, const neap_address *peer, neap_time now)
+{
+    uint16_t *of_network =
+        &a->resets_of_network[hash_prefix(a, peer, ADMISSION_NETWORK) % LIMIT_RESET_NETWORKS];
+
+    if (now - a->reset_second >= NEAP_SECOND) {
+        a->reset_second = now;
+        a->resets = 0;
+        memset(a->resets_of_network, 0, sizeof a->resets_of_network);
+    }
+    if (a->resets == LIMIT_RESET_RATE || *of_network == LIMIT_RESET_RATE_NETWORK)
+        return false;
+    a->resets++;
+    ++*of_network;
+    return true;
 }
 
 uint64_t neap_admission_hash(const struct admission *a, struct span dcid)

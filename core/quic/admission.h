@@ -1,7 +1,7 @@
 /* Who may begin a handshake at a server: by how many began lately, from where, and how many have not ended. Handshakes
  * cost a signature each and are paid for over time: a debt in nanoseconds, for all together and for each address prefix,
  * which time pays back. One that resumes a session signs nothing, and gets most of it back; a dear key exchange and the
- * certificates of a client are owed besides. All of it is of one size, whoever asks. */
+ * certificates of a client are owed besides. And who is sent stateless resets. All of it is of one size, whoever asks. */
 #ifndef NEAP_QUIC_ADMISSION_H
 #define NEAP_QUIC_ADMISSION_H
 
@@ -26,6 +26,9 @@ struct admission {
         uint64_t hash;
         neap_time until;
     } spent[LIMIT_SPENT_DESTINATIONS];
+    /* Stateless resets since then. */
+    neap_time reset_second;
+    uint16_t resets, resets_of_network[LIMIT_RESET_NETWORKS];
 };
 
 enum admission_says {
@@ -57,6 +60,9 @@ void neap_admission_resumed(struct admission *a, const neap_address *peer, struc
 void neap_admission_worked(struct admission *a, const neap_address *peer, uint64_t rate, neap_time cost,
                            neap_time now);
 
+/** Whether a stateless reset may go to this address (RFC 9000 §10.3.3, §21.11); it counts then. So many a second, and so many
+ * to a network, lest one has those of all. */
+bool neap_admission_reset(struct admission *a, const neap_address *peer, neap_time now);
 /** The hash under which the connection is remembered whose first Initial had this destination. */
 uint64_t neap_admission_hash(const struct admission *a, struct span dcid);
 /** A connection began with the token of a Retry, or is gone after its handshake. Its first packet may still come, late or

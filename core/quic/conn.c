@@ -276,7 +276,7 @@ static void enter(neap_conn *c, enum conn_stage stage, enum neap_close_by by, bo
     c->close.by = (uint8_t)by;
     c->close.is_application = is_application;
     c->close.code = code;
-    c->close.until = c->now + DRAIN_PTOS * neap_conn_pto(c);
+    c->close.until = c->now + neap_conn_draining_time(c);
     c->close.ended_at = c->stage;
     c->stage = (uint8_t)stage;
     c->news |= NEWS_STATE;

@@ -20,10 +20,11 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
-#define MIN_ROOM 64u           /* a packet is not begun in less room */
-#define TRIM_AFTER NEAP_SECOND /* of silence */
-#define DRAIN_PTOS 3u          /* RFC 9000 §10.2 */
-#define OLD_KEYS_PTOS 3u       /* RFC 9001 §6.5 */
+#define MIN_ROOM 64u                 /* a packet is not begun in less room */
+#define TRIM_AFTER NEAP_SECOND       /* of silence */
+#define DRAIN_PTOS 3u                /* RFC 9000 §10.2 */
+#define DRAIN_DELAY_MOST NEAP_SECOND /* of the peer's max_ack_delay, in each */
+#define OLD_KEYS_PTOS 3u             /* RFC 9001 §6.5 */
 
 /* The one life of a connection, in its order: it goes forward only, and may skip stages. What is not a stage of it is
  * not here: which side we are, a frame that is owed, what the peer knows of our address. */
@@ -580,6 +581,9 @@ int neap_conn_on_ack_frequency(neap_conn *c, const struct frame_ack_frequency *f
 void neap_conn_touch_idle(neap_conn *c);
 /** The probe timeout that closing, idle and key timers are counted in. */
 neap_time neap_conn_pto(const neap_conn *c);
+/* How long what is over answers (RFC 9000 §10.2). The peer's delay counts for what honest peers have: it is not to say how
+ * long we keep that. */
+neap_time neap_conn_draining_time(const neap_conn *c);
 /** After packets came or left: what recovery has to know of the address validation. */
 void neap_conn_set_timers(neap_conn *c);
 

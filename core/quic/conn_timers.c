@@ -11,6 +11,14 @@ neap_time neap_conn_pto(const neap_conn *c)
     return neap_recovery_pto(&c->recovery, SPACE_APPLICATION);
 }
 
+neap_time neap_conn_draining_time(const neap_conn *c)
+{
+    neap_time delay = c->recovery.max_ack_delay;
+    neap_time more = delay > DRAIN_DELAY_MOST ? delay - DRAIN_DELAY_MOST : 0;
+
+    return DRAIN_PTOS * (neap_conn_pto(c) - more);
+}
+
 void neap_conn_touch_idle(neap_conn *c)
 {
     c->idle_from = c->now;

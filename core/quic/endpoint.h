@@ -54,8 +54,6 @@ struct neap_endpoint {
     size_t answer_count;
     neap_time now;
     neap_time memory_short_at; /* since when somebody was put off for it, and nobody left; 0: nobody was */
-    neap_time reset_second;    /* stateless resets are counted a second at a time */
-    uint32_t resets_in_second;
     struct size_probe probes[LIMIT_PROBES_KNOWN]; /* the newest take the place of the oldest */
     uint8_t probes_at;
     const neap_tracer *tracer; /* of accepted connections; NULL nobody */

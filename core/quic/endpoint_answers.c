@@ -66,27 +66,13 @@ void neap_endpoint_answer_refusal(neap_endpoint *e, const neap_udp_datagram *d, 
         queue(e, d, room, neap_refuse(e->config, h, code, room, sizeof room), &e->stats.refused);
 }
 
-/* RFC 9000 §10.3.3, §21.11: not more than so many a second. Only what can be answered counts. */
-static bool may_reset(neap_endpoint *e, size_t trigger_size)
-{
-    if (trigger_size <= RESET_LEAST || !has_room(e))
-        return false;
-    if (e->now - e->reset_second >= NEAP_SECOND) {
-        e->reset_second = e->now;
-        e->resets_in_second = 0;
-    }
-    if (e->resets_in_second == LIMIT_RESET_RATE)
-        return false;
-    e->resets_in_second++;
-    return true;
-}
-
 void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, struct span dcid)
 {
     uint8_t room[ANSWER_ROOM];
     neap_cid cid = cid_of(dcid);
 
-    if (may_reset(e, d->size))
+    /* Only what can be answered counts. */
+    if (d->size > RESET_LEAST && has_room(e) && neap_admission_reset(e->admission, &d->from, e->now))
         queue(e, d, room, neap_stateless_reset(e->config, &cid, d->size, room, sizeof room),
               &e->stats.resets_sent);
 }

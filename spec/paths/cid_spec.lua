@@ -293,8 +293,18 @@ describe("a NEW_CONNECTION_ID that comes again after its connection ID was retir
     assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
   end)
 
+  it("is one that is there still, however far the newest is ahead", function()
+    local p = units.peer_cids("first---", 3)
+    assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
+    assert.equal(0, (p:on_new(1000, 0, "newest--", ("9"):rep(16))))
+    assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))
+    assert.equal(1, p:take_fresh())
+    assert.equal(2, p:take_fresh())
+    assert.equal(-1, p:take_fresh())
+  end)
+
   it("is told from one that was overtaken, however far the newest is ahead", function()
-    for _, newest in ipairs { 2, 9, 63 } do
+    for _, newest in ipairs { 2, 9, 63, 1000 } do
       local p = units.peer_cids("first---", 3)
       assert.equal(0, (p:on_new(newest, 0, "newest--", ("9"):rep(16))))
       assert.equal(0, (p:on_new(1, 0, "second--", ("1"):rep(16))))

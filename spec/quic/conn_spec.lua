@@ -115,6 +115,26 @@ describe("closing", function()
   end)
 end)
 
+describe("a connection that is over", function()
+  -- covers: rfc9000#10.2.1
+  it("is not kept for as long as the peer says that it may wait with acknowledgements", function()
+    for _, side in ipairs { "client", "server" } do
+      local p = net.pair({ client = { max_ack_delay = 16383 } }):handshake()
+      p[side]:close(false, 0, "")
+      local last_word = p[side]:send(p.now)
+      p:deliver(side == "client" and "up" or "down", last_word)
+      local start = p.now
+      while not p.server:info().closed do
+        p.now = math.max(p.now, p.server:timeout())
+        p.server:on_timeout(p.now)
+        p.server:burst(p.now)
+      end
+      assert.is_true(p.now - start > 50 * MS and p.now - start < 4000 * MS, (p.now - start) / MS)
+      p:free()
+    end
+  end)
+end)
+
 describe("a connection", function()
   it("is small, and idle costs at most 4.5 KiB beside its config", function()
     assert.is_true(net.quic.sizes().conn <= 3072)

@@ -929,6 +929,24 @@ describe("a stateless reset", function()
     w.free()
   end)
 
+  it("has a bound for each network, so that one does not use up what others are told", function()
+    local w = world()
+    for at = 1, 500 do
+      w.endpoint:recv(short(60, "lostlost"), ("203.0.113.%d:%d"):format(at % 256, at), net.SERVER, w.now)
+      w.flush()
+    end
+    assert.equal(100, #w.out)
+    w.give(short(60, "lostlost"), "192.0.2.77:9")
+    w.flush()
+    assert.equal(101, #w.out)
+    for at = 1, 2000 do
+      w.endpoint:recv(short(60, "lostlost"), ("10.%d.%d.1:1"):format(at / 256, at % 256), net.SERVER, w.now)
+      w.flush()
+    end
+    assert.is_true(#w.out > 900 and #w.out <= 1000, #w.out)
+    w.free()
+  end)
+
   it("has its bound for itself: what is too small to be answered uses none of it", function()
     local w = world()
     for _ = 1, 500 do
