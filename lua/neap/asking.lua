@@ -18,13 +18,14 @@ local function read_file(path)
   local bytes
   bytes, message = file:read("*a")
   file:close()
-  return bytes, message
+  return bytes, not bytes and ("%s: %s"):format(path, message) or nil
 end
 
--- What is no PEM and no DER is the path of a file.
-local function material(text)
+-- What is no PEM and no DER is the path of a file, which is put into `paths`.
+local function material(text, paths)
   if type(text) ~= "string" or text:find("-----BEGIN", 1, true) then return text end
   if text:byte(1) == 0x30 and #text > 32 then return text end
+  paths[#paths + 1] = text
   return read_file(text)
 end
 
@@ -38,11 +39,24 @@ local function unknown_field(option, found, known)
   end
 end
 
-local function answer_certificate(conn, question, fn)
+local function is_asking(conn, id)
+  local question = conn:question()
+  return question and question.id == id and question
+end
+
+-- Why an answer was not taken: where it ended the handshake, what that says.
+local function reason_of(conn, message, code)
+  local why = code == "crypto" and conn:error()
+  return why and why.reason ~= "" and why.reason or message
+end
+
+-- What the function gave for a name, with what its paths name: { cert =, key =, response =, … }, `note` what the
+-- log is to be told; {}: it has none. false and why it said no; nil and what is wrong with what it gave.
+local function ask_certificate(question, fn)
   local found, why = fn(question.server_name, question)
   if not found then
-    if why then return nil, why end
-    return conn:answer_certificate(question.id)
+    if why then return false, why end
+    return {}
   end
   if type(found) ~= "table" or type(found.cert) ~= "string" then
     return nil, "'certificate' gave no { cert =, key = }"
@@ -51,14 +65,40 @@ local function answer_certificate(conn, question, fn)
   if why then return nil, why end
   local path = found.ocsp_file
   if path ~= nil and type(path) ~= "string" then return nil, "of 'certificate': 'ocsp_file' must be a path" end
-  local cert, key, response
-  cert, why = material(found.cert)
-  if cert then key, why = material(found.key) end
-  if path and not why then response, why = read_file(path) end
-  if why then return nil, why end
-  local ok, message, code = conn:answer_certificate(question.id, cert, key, response)
-  if not ok then return nil, "the certificate of 'certificate': " .. message, code end
-  return true
+  local given, paths = {}, {}
+  given.cert, why = material(found.cert, paths)
+  if given.cert then given.key, why = material(found.key, paths) end
+  if why then return nil, "the certificate of 'certificate': " .. why end
+  given.from = #paths > 0 and table.concat(paths, ", ") .. ": " or ""
+  if path then
+    given.response_path = path
+    given.response, why = read_file(path)
+    if why then given.note = "'certificate' gave no OCSP response: " .. why end
+  end
+  return given
+end
+
+-- An OCSP response that cannot be shown costs no handshake: who requires one refuses it himself.
+local function give_certificate(conn, question, given)
+  local id = question.id
+  local ok, message, code = conn:answer_certificate(id, given.cert, given.key, given.response)
+  if not ok and not given.cert then
+    return false, ("'certificate' gave none for %s: %s"):format(question.server_name or "no name",
+      reason_of(conn, message, code)), code
+  end
+  if not ok and given.response and is_asking(conn, id) then
+    local unshown = message
+    ok, message, code = conn:answer_certificate(id, given.cert, given.key)
+    if ok then given.note = ("the OCSP response of 'certificate': %s: %s"):format(given.response_path, unshown) end
+  end
+  if ok then return true, given.note end
+  return nil, "the certificate of 'certificate': " .. given.from .. reason_of(conn, message, code), code
+end
+
+local function answer_certificate(conn, question, fn)
+  local given, why = ask_certificate(question, fn)
+  if not given then return given, why end
+  return give_certificate(conn, question, given)
 end
 
 -- A key and its hash, { key =, hash = }, or nil and why there is none: what the client is told of that is the same for
@@ -73,19 +113,20 @@ local function answer_psk(conn, question, fn)
   end
   if found ~= nil and type(key) ~= "string" then return nil, "'psk' gave a key that is no string" end
   local ok, message, code = conn:answer_psk(question.id, key, key and hash)
+  if code == "argument" then message = "a key has 16 to 64 bytes" end
   -- With "crypto" the client has another key, or none: its own affair.
   if not ok and code ~= "crypto" then return nil, "the key of 'psk': " .. message, code end
   return true, found == nil and more or nil
 end
 
 -- The option of each kind, what becomes of what its function returns (true and what the log is to be told, if anything;
--- or nil, message, code), and the alert of a no.
+-- false, why: it said no; nil, message, code: what it gave is wrong), and the alert of a no.
 local kinds = {
   signature = {
     option = "sign",
     answer = function(conn, question, fn)
       local signature, why = fn(question.bytes, question.scheme, question.server_name, question)
-      if type(signature) ~= "string" then return nil, why or "'sign' gave no signature" end
+      if type(signature) ~= "string" then return false, why or "'sign' gave no signature" end
       local ok, message, code = conn:answer_signature(question.id, signature)
       if code == "crypto" then message = "it is not one of the certificate's key" end
       if not ok then return nil, "the signature of 'sign': " .. message, code end
@@ -99,7 +140,7 @@ local kinds = {
     alert = ACCESS_DENIED,
     answer = function(conn, question, fn)
       local ok, why = fn(question.certificate, question)
-      if ok ~= true then return nil, why or "'verify_server' did not say true" end
+      if ok ~= true then return false, why or "'verify_server' did not say true" end
       return conn:answer_peer(question.id)
     end,
   },
@@ -108,7 +149,7 @@ local kinds = {
     alert = ACCESS_DENIED,
     answer = function(conn, question, fn)
       local ok, why = fn(certificate.of(conn:peer_certificates()), question, conn)
-      if ok ~= true then return nil, why or "'verify_client' did not say true" end
+      if ok ~= true then return false, why or "'verify_client' did not say true" end
       return conn:answer_peer(question.id)
     end,
   },
@@ -154,11 +195,6 @@ end
 -- function that has not returned by then hangs: its place is free for another, up to as many that hang as there are
 -- places, and from then on those keep theirs.
 local SWEEP_LEAST = 256
-
-local function is_asking(conn, id)
-  local question = conn:question()
-  return question and question.id == id and question
-end
 
 local function share_of(self, address)
   local share = self.shares[address]
@@ -311,20 +347,42 @@ function asking.tell_refusal(conn, complain)
   complain(why.name, ("handshake with %s refused: %s (%d)%s"):format(conn:peer(), why.name, why.code - 0x100, reason))
 end
 
+-- Without what the client chose, and may choose anew each time.
+local function without_name(text, question)
+  local name = question.kind == "psk" and question.bytes or question.server_name
+  return name and text:gsub(name:gsub("%p", "%%%0"), "?") or text
+end
+
+-- An error of a function: where it was raised is said once, as long as the next is raised there too.
+local function tell_failure(self, option, where, trace, question)
+  local message, stack = trace:match("^(.-)\n(stack traceback:.*)$")
+  local is_known = not stack or self.stacks[option] == stack
+  local text = where .. (is_known and message or trace)
+  if self.tell_error(option, text, without_name(message or trace, question)) then self.stacks[option] = stack end
+end
+
 function look_into(self, conn, turn)
   local question, row = turn.question, kinds[turn.kind]
   local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[turn.kind])
   has_ended(self, conn, turn)
+  why = why ~= nil and tostring(why) or nil
   local where = ("handshake with %s: "):format(turn.peer)
+  local function complain(kind) self.complain(row.option .. kind, where .. why, without_name(why, question)) end
   if ok and result then
-    if why then self.complain("refused", where .. tostring(why)) end
+    if why then complain(" gave") end
     return
   end
   -- What went wrong is nothing that a peer should read. With "crypto" the connection has ended by the answer; otherwise
   -- there may be nobody any more whom to refuse.
-  if not conn:refuse_question(question.id, ok and row.alert or INTERNAL_ERROR) and code ~= "crypto" then return end
-  reasons[conn] = ok and tostring(why) or ("'%s' failed: %s"):format(row.option, tostring(result):match("^[^\n]*"))
-  if ok then self.complain("refused", where .. tostring(why)) else task.on_error(where .. tostring(result)) end
+  local alert = ok and result == false and row.alert or INTERNAL_ERROR
+  if not conn:refuse_question(question.id, alert) and code ~= "crypto" then return end
+  if ok then
+    reasons[conn] = why
+    return complain(result == false and " refused" or " is wrong")
+  end
+  local trace = tostring(result)
+  reasons[conn] = ("'%s' failed: %s"):format(row.option, trace:match("^[^\n]*"))
+  tell_failure(self, row.option, where, trace, question)
 end
 
 --- answer(conn), for connections that have asked anew or ended: the third of task.attach. `functions` as
@@ -332,7 +390,8 @@ end
 function asking.answerer(functions)
   if not functions then return nil end
   local self = { functions = functions, open = 0, hanging = 0, waiting = 0, turns = {}, shares = {}, line = {},
-    line_first = 1, line_last = 0, sweep_at = SWEEP_LEAST, complain = log.complainer() }
+    line_first = 1, line_last = 0, sweep_at = SWEEP_LEAST, complain = log.complainer(),
+    tell_error = log.complainer(nil, function(text) task.on_error(text) end), stacks = {} }
   return function(conn)
     look_after(self, conn)
     local question = conn:question()

@@ -21,20 +21,33 @@ for name, rank in pairs(order) do
   end
 end
 
---- complain(kind, text), which warns of what peers may bring about at will: one line a second of each kind, and with it
--- how many were left out since the last. `now` is core.now unless told.
-function log.complainer(now)
-  now = now or core.now
-  local told = {} -- by kind: { at =, more = }
-  return function(kind, text)
+local MOST_REASONS = 8 -- of a kind, that have lines of their own in a second
+
+--- complain(kind, text[, reason]), which warns of what peers may bring about at will: one line a second of each kind,
+-- or of up to eight reasons of it, and with the next how many were left out since the last, behind its first line.
+-- True when it said so. `now` is core.now and `say` log.warn unless told.
+function log.complainer(now, say)
+  now, say = now or core.now, say or log.warn
+  local told = {} -- by kind, of a second: { at =, more =, reasons =, count = }
+  return function(kind, text, reason)
     local at, last = now(), told[kind]
+    reason = reason or ""
     if last and at - last.at < 1 then
-      last.more = last.more + 1
-      return
+      if last.reasons[reason] or last.count == MOST_REASONS then
+        last.more = last.more + 1
+        return false
+      end
+      last.reasons[reason], last.count = true, last.count + 1
+      say(text)
+      return true
     end
-    local more = last and last.more > 0 and (" (and %d more since the last line)"):format(last.more) or ""
-    told[kind] = { at = at, more = 0 }
-    log.warn(text .. more)
+    if last and last.more > 0 then
+      local first = text:match("^[^\n]*")
+      text = ("%s (and %d more since the last line)%s"):format(first, last.more, text:sub(#first + 1))
+    end
+    told[kind] = { at = at, more = 0, reasons = { [reason] = true }, count = 1 }
+    say(text)
+    return true
   end
 end
 

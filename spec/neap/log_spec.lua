@@ -54,4 +54,17 @@ describe("the log", function()
     assert.equal("first 1\nsecond\nfirst 5 (and 3 more since the last line)\nsecond\nfirst 6",
       (output:gsub("[^\n]* warn ", "")))
   end)
+
+  it("has a line for each of up to eight reasons of a kind, and in the first line of the next how many more", function()
+    local now, lines = 100, {}
+    local complain = log.complainer(function() return now end, function(line) lines[#lines + 1] = line end)
+    for _ = 1, 2 do
+      for i = 1, 10 do complain("one", "reason " .. i, "reason " .. i) end
+    end
+    assert.equal(8, #lines)
+    now = 101
+    assert.is_true(complain("one", "again\nand why", "reason 1"))
+    assert.is_false(complain("one", "again", "reason 1"))
+    assert.same({ "reason 8", "again (and 12 more since the last line)\nand why" }, { lines[8], lines[9] })
+  end)
 end)

@@ -82,7 +82,7 @@ describe("option psk", function()
   it("tells the log, and not the client, of a function that fails", function()
     for _, case in ipairs { { function() error("no such table") end, "no such table" },
       { function() return 7 end, "'psk' gave a key that is no string" },
-      { function() return "short" end, "the key of 'psk': a value is out of range" } } do
+      { function() return "short" end, "the key of 'psk': a key has 16 to 64 bytes" } } do
       local log = web.logged(function()
         with_keys(case[1], function(url)
           assert.matches("internal_error", select(2, get(url, { psk = { identity = "sensor 1", key = KEY } })))
