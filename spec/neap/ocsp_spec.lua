@@ -94,11 +94,14 @@ describe("an OCSP response", function()
     assert.matches("shows no OCSP response", select(2, visit(nil)))
     assert.is_nil(select(2, visit(dir .. "/p256.der")))
     for file, text in pairs { [dir .. "/none.der"] = "none.der: No such file",
-      [dir .. "/p256.pem"] = "the OCSP response is none for this certificate", [5] = "'ocsp_file' must be a path" } do
+      [dir .. "/p256.pem"] = "the OCSP response is none for this certificate" } do
       local log, reason = visit(file)
-      assert.matches("unrecognized_name", reason)
+      assert.matches("shows no OCSP response", reason)
       assert.matches(text, log, 1, true)
     end
+    local log, reason = visit(5)
+    assert.matches("internal_error", reason)
+    assert.matches("'ocsp_file' must be a path", log, 1, true)
   end)
 
   it("is a file that can be read", function()
