@@ -94,6 +94,8 @@ static void serve(neap_endpoint *endpoint, neap_conn *conn)
             answer(session->h3, &event);
         else if (event.type == NEAP_H3_DATA)
             neap_h3_stop_body(session->h3, event.stream, NEAP_H3_NO_ERROR);
+        else if (event.type == NEAP_H3_RESET || event.type == NEAP_H3_STOPPED)
+            neap_h3_cancel(session->h3, event.stream, NEAP_H3_REQUEST_CANCELLED);
     }
     neap_endpoint_touch(endpoint, conn);
 }

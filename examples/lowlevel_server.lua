@@ -40,6 +40,8 @@ local function answer(session)
       end
       local body = "you asked for " .. path .. "\n"
       session.h3:respond(stream, 200, { "content-type", "text/plain" }, body, #body)
+    elseif kind == "reset" or kind == "stopped" then
+      session.h3:cancel(stream, 0x10c)
     end
   end
 end

@@ -121,7 +121,8 @@
 #define LIMIT_UNPRODUCTIVE_PACKETS 1000u /* packets that bring nothing, ahead of those that do and of time */
 #define LIMIT_UNPRODUCTIVE_FRAMES 16u    /* so many frames that bring nothing count as one such packet */
 #define LIMIT_UNPRODUCTIVE_RATE 100u     /* such packets that are forgiven a second */
-#define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of what it does for good */
+#define LIMIT_GLITCHES 1000u             /* what an HTTP/3 peer may do in vain, ahead of good and of time */
+#define LIMIT_GLITCH_RATE 2u             /* of it forgiven a second */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_CLOCK_LOOK UINT64_C(1000000000) /* ns between looks at a clock that is not set yet */
 #define LIMIT_ALPN 255u                       /* bytes of one protocol name */

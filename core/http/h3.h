@@ -14,8 +14,7 @@ struct stream;
 #define NO_STREAM UINT64_MAX
 #define NO_ID UINT64_MAX
 
-#define H3_MERIT_EXCHANGE 8u /* glitches that a message which came to its end makes good */
-#define H3_MERIT_DATA 1u     /* a DATA frame that is not empty */
+#define H3_MERIT_EXCHANGE 2u /* glitches that a message which came to its end makes good */
 
 enum h3_stream_type { /* unidirectional streams (RFC 9114 §6.2, RFC 9204 §4.2) */
                       H3_STREAM_CONTROL = 0x00,
@@ -57,7 +56,8 @@ enum request_mark { /* what the application has not been told yet */
                     MARK_WRITABLE = 1 << 3,
 };
 
-/* One request and its response; lives from its first byte until both sides are closed and all marks were told. */
+/* One request and its response; lives from its first byte until both sides are closed, all marks were told, and a server's
+ * application has let go of what it was told of. */
 struct h3_request {
     struct neap_h3 *h3;
     uint64_t id;
@@ -85,6 +85,7 @@ struct h3_request {
     bool is_stopped;    /* the peer does not want our message */
     bool is_unwanted;   /* the application wants no more of the peer's message: it is checked and dropped */
     bool is_done;       /* not counted as open any more: the application has nothing left to do with it */
+    bool is_held; /* a server's application was told of it, and has neither answered it nor given it up */
 };
 
 enum h3_mark { H3_MARK_SETTINGS = 1 << 0, H3_MARK_GOAWAY = 1 << 1 };
@@ -94,8 +95,9 @@ struct neap_h3 {
     struct pool *pool;
     bool is_server, failed;
     bool settings_received;
-    uint8_t marks;     /* enum h3_mark */
-    uint32_t glitches; /* what a peer did in vain, ahead of what it did for good */
+    uint8_t marks;         /* enum h3_mark */
+    uint32_t glitches;     /* what a peer did in vain, ahead of what it did for good; time makes it less */
+    neap_time forgiven_at; /* until then it has */
     uint32_t open_requests;
     bool established_reported, closed_reported;
     bool may_be_rejected;   /* a client's streams were opened by 0-RTT, and nobody said whether it is read */
@@ -135,7 +137,8 @@ int neap_h3_fail(struct neap_h3 *h3, uint64_t code, const char *reason);
 /** Nothing is said or read any more: the connection is closing, draining or closed. */
 bool neap_h3_is_closed(const struct neap_h3 *h3);
 
-/** The peer did something that costs and brings nothing; too much of it closes the connection (RFC 9114 §10.5). */
+/** The peer did something that costs and brings nothing; too much of it at a time closes the connection (RFC 9114
+ * §10.5). */
 void neap_h3_glitch(struct neap_h3 *h3);
 
 /** The peer did something useful. */
@@ -202,7 +205,8 @@ struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id);
 /** Free it. QUIC keeps the stream, and the credit for a next one, until then. */
 void neap_h3_request_free(struct h3_request *r);
 
-/** Free it if both sides are closed and nothing is left to be told. True when it was freed. */
+/** Free it if both sides are closed, nothing is left to be told and the application does not hold it. True when it was
+ * freed. */
 bool neap_h3_request_settle(struct h3_request *r);
 
 /** Have neap_h3_poll look at it. */

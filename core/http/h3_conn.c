@@ -76,8 +76,24 @@ bool neap_h3_is_closed(const struct neap_h3 *h3)
     return h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn);
 }
 
+static void forgive(struct neap_h3 *h3)
+{
+    const neap_time period = NEAP_SECOND / LIMIT_GLITCH_RATE;
+    neap_time now = neap_conn_now(h3->conn);
+    uint64_t forgiven = (now - h3->forgiven_at) / period;
+
+    if (forgiven >= h3->glitches) {
+        h3->glitches = 0;
+        h3->forgiven_at = now;
+    } else {
+        h3->glitches -= (uint32_t)forgiven;
+        h3->forgiven_at += forgiven * period;
+    }
+}
+
 void neap_h3_glitch(struct neap_h3 *h3)
 {
+    forgive(h3);
     if (++h3->glitches > LIMIT_GLITCHES)
         neap_h3_fail(h3, NEAP_H3_EXCESSIVE_LOAD, "too much in vain");
 }

@@ -155,7 +155,9 @@ static void on_goaway(struct neap_h3 *h3, uint64_t id)
         neap_h3_fail(h3, NEAP_H3_ID_ERROR, "GOAWAY names no request");
     else if (h3->goaway_received != NO_ID && id > h3->goaway_received)
         neap_h3_fail(h3, NEAP_H3_ID_ERROR, "GOAWAY identifier grew");
-    if (h3->failed)
+    else if (h3->goaway_received != NO_ID)
+        neap_h3_glitch(h3);
+    if (h3->failed || id == h3->goaway_received)
         return;
     h3->goaway_received = id;
     h3->marks |= H3_MARK_GOAWAY;
@@ -163,12 +165,14 @@ static void on_goaway(struct neap_h3 *h3, uint64_t id)
         reject_requests_from(h3, id);
 }
 
+/* We never push: one is enough. */
 static void on_max_push_id(struct neap_h3 *h3, uint64_t id)
 {
     if (h3->peer_max_push_id != NO_ID && id < h3->peer_max_push_id)
         neap_h3_fail(h3, NEAP_H3_ID_ERROR, "maximum push ID shrank");
-    else
-        h3->peer_max_push_id = id;
+    else if (h3->peer_max_push_id != NO_ID)
+        neap_h3_glitch(h3);
+    h3->peer_max_push_id = id;
 }
 
 /* RFC 9218 §7.2: the element must be a request that the client may make; no push was ever promised. We give no request
@@ -310,16 +314,19 @@ static size_t read_control(struct neap_h3 *h3, struct span view)
 static size_t read_critical(struct neap_h3 *h3, uint64_t id, struct span view)
 {
     struct failure why = {0};
+    size_t count = 0;
     int err;
 
     if (id == h3->peer_control_id)
         return read_control(h3, view);
     if (id == h3->peer_encoder_id)
-        err = neap_qpack_on_encoder_stream(view, &why);
+        err = neap_qpack_on_encoder_stream(view, &count, &why);
     else
-        err = neap_qpack_on_decoder_stream(&h3->decoder_stream, view, &why);
+        err = neap_qpack_on_decoder_stream(&h3->decoder_stream, view, &count, &why);
     if (err)
         neap_h3_fail(h3, (uint64_t)err, why.reason);
+    for (; count > 0 && !h3->failed; count--)
+        neap_h3_glitch(h3);
     return view.size;
 }
 

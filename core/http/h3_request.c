@@ -49,11 +49,13 @@ static bool is_left(const struct h3_request *r)
 
 bool neap_h3_request_settle(struct h3_request *r)
 {
-    if (is_left(r) && !r->is_done) {
+    bool is_over = r->message == MESSAGE_CLOSED && r->sending == SEND_CLOSED && !r->marks;
+
+    if ((is_over || is_left(r)) && !r->is_done) {
         r->is_done = true;
         r->h3->open_requests--;
     }
-    if (r->message != MESSAGE_CLOSED || r->sending != SEND_CLOSED || r->marks)
+    if (!is_over || r->is_held)
         return false;
     neap_h3_request_free(r);
     return true;
@@ -263,9 +265,7 @@ static void on_data_head(struct h3_request *r)
     }
     if (r->recv_left >= 0)
         r->recv_left -= (int64_t)r->reader.left;
-    if (r->reader.left > 0)
-        neap_h3_merit(r->h3, H3_MERIT_DATA);
-    else
+    if (r->reader.left == 0)
         neap_h3_glitch(r->h3);
 }
 
@@ -470,8 +470,11 @@ bool neap_h3_request_advance(struct h3_request *r, neap_h3_event *out)
 {
     bool is_waiting = false;
 
-    if (parse(r, out, &is_waiting))
+    if (parse(r, out, &is_waiting)) {
+        if (r->h3->is_server && out->type == NEAP_H3_HEADERS)
+            r->is_held = true;
         return true;
+    }
     if (r->h3->failed)
         return false;
     if (is_waiting && !r->data_reported) {

@@ -97,6 +97,7 @@ static int give_up(struct h3_request *r)
 static void close_sending(struct h3_request *r)
 {
     r->sending = SEND_CLOSED;
+    r->is_held = false;
     r->marks &= (uint8_t)~MARK_WRITABLE;
     if (r->h3->is_server)
         neap_h3_merit(r->h3, H3_MERIT_EXCHANGE);

@@ -38,8 +38,9 @@ size_t neap_qpack_encode_max(const neap_field *fields, size_t count);
 /** Write an encoded field section; lines that are never_indexed stay literals. */
 void neap_qpack_encode(struct writer *w, const neap_field *fields, size_t count);
 
-/** Bytes of the peer's encoder stream, in any fragmentation: 0 or NEAP_QPACK_ENCODER_STREAM_ERROR. */
-int neap_qpack_on_encoder_stream(struct span bytes, struct failure *why);
+/** Bytes of the peer's encoder stream, in any fragmentation: 0 or NEAP_QPACK_ENCODER_STREAM_ERROR. *count instructions
+ * ended in them; without a dynamic table they say nothing, here and below. */
+int neap_qpack_on_encoder_stream(struct span bytes, size_t *count, struct failure *why);
 
 /* An instruction of the peer's decoder stream that has arrived in part. Zeroed: none. */
 struct qpack_decoder_stream {
@@ -48,6 +49,7 @@ struct qpack_decoder_stream {
 };
 
 /** Bytes of the peer's decoder stream, in any fragmentation: 0 or NEAP_QPACK_DECODER_STREAM_ERROR. */
-int neap_qpack_on_decoder_stream(struct qpack_decoder_stream *s, struct span bytes, struct failure *why);
+int neap_qpack_on_decoder_stream(struct qpack_decoder_stream *s, struct span bytes, size_t *count,
+                                 struct failure *why);
 
 #endif

@@ -252,8 +252,9 @@ void neap_field_list_free(struct field_list *list, struct pool *pool)
     *list = (struct field_list){0};
 }
 
-int neap_qpack_on_encoder_stream(struct span bytes, struct failure *why)
+int neap_qpack_on_encoder_stream(struct span bytes, size_t *count, struct failure *why)
 {
+    *count = bytes.size;
     for (size_t i = 0; i < bytes.size; i++) {
         if (bytes.data[i] == SET_CAPACITY_TO_ZERO)
             continue;

@@ -92,8 +92,10 @@ void neap_qpack_encode(struct writer *w, const neap_field *fields, size_t count)
         write_line(w, &fields[i]);
 }
 
-int neap_qpack_on_decoder_stream(struct qpack_decoder_stream *s, struct span bytes, struct failure *why)
+int neap_qpack_on_decoder_stream(struct qpack_decoder_stream *s, struct span bytes, size_t *count,
+                                 struct failure *why)
 {
+    *count = 0;
     for (size_t i = 0; i < bytes.size; i++) {
         uint8_t byte = bytes.data[i];
         if (s->bytes == 0) {
@@ -105,12 +107,14 @@ int neap_qpack_on_decoder_stream(struct qpack_decoder_stream *s, struct span byt
             /* Stream Cancellation: any stream may be named, there is nothing to forget for it. */
             s->value = byte & 0x3f;
             s->bytes = s->value == 0x3f;
+            *count += s->bytes == 0;
             continue;
         }
         s->value += (uint64_t)(byte & 0x7f) << (7 * (s->bytes - 1));
         if (s->value > VARINT_MAX || (byte & 0x80 && s->bytes == INTEGER_CONTINUATION))
             return neap_fail(why, NEAP_QPACK_DECODER_STREAM_ERROR, "integer too large");
         s->bytes = byte & 0x80 ? (uint8_t)(s->bytes + 1) : 0;
+        *count += s->bytes == 0;
     }
     return NEAP_OK;
 }

@@ -1063,7 +1063,9 @@ enum neap_h3_event_type {
     NEAP_H3_FINISHED, /* the peer's side of the stream ended, all was delivered and is as long as it said */
     NEAP_H3_RESET, /* the peer reset its side, or the message was malformed or came too slowly and we reset it:
                             code; a server is told so even of requests whose HEADERS it was never told */
-    NEAP_H3_STOPPED,     /* the peer does not want our body any more: code */
+    NEAP_H3_STOPPED, /* the peer does not want our body any more: code. After this and RESET a server's stream is kept,
+                            once its HEADERS were told, until neap_h3_cancel: call it when nothing is done for the
+                            request any more, for until then the client may make no other in its place */
     NEAP_H3_WRITABLE,    /* a body that was cut short can go on */
     NEAP_H3_GOAWAY,      /* stream is the id in the frame */
     NEAP_H3_SETTINGS,    /* the peer's SETTINGS arrived */
@@ -1147,9 +1149,9 @@ NEAP_API int64_t neap_h3_peek_body(neap_h3 *h3, uint64_t stream, neap_view *view
 /** The first `size` bytes of them were used, and their credit goes back. 0; NEAP_ERR_ARGUMENT (more than were looked at),
  * and as neap_h3_recv_body. */
 NEAP_API int neap_h3_consume_body(neap_h3 *h3, uint64_t stream, size_t size);
-/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like; RFC 9114 §4.1.1).
- * Nothing is told of it any more. 0; NEAP_ERR_ARGUMENT (code above 2^62-1), NEAP_ERR_STREAM_STATE (no such request, or
- * the connection is over). */
+/** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like; RFC 9114 §4.1.1), in the
+ * directions that have not ended. Nothing is told of it any more. 0; NEAP_ERR_ARGUMENT (code above 2^62-1),
+ * NEAP_ERR_STREAM_STATE (no such request, or the connection is over). */
 NEAP_API int neap_h3_cancel(neap_h3 *h3, uint64_t stream, uint64_t code);
 /** The rest of the peer's message is not wanted (a server that has answered already: code H3_NO_ERROR): STOP_SENDING.
  * What comes until the peer obeys is held against the rules and dropped; when it breaks them, an answer that has not

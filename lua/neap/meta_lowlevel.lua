@@ -443,6 +443,7 @@ function H3:save_body(stream, file) end
 ---@param stream integer
 ---@param fields string[]
 function H3:send_trailers(stream, fields) end
+--- Gives a request up. After "reset" or "stopped" a server's stream is kept until then.
 ---@param stream integer
 ---@param code integer
 function H3:cancel(stream, code) end

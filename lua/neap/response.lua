@@ -77,11 +77,14 @@ local function idle(self)
 end
 
 -- A call down that did not work: what the client or the path did is a result, what the handler did is an error of its.
--- Either way nothing more is sent, and what was begun is broken off: a body that ends early must not look whole.
+-- Either way nothing more is sent, and what was begun is broken off: a body that ends early must not look whole. For a
+-- client that has left, that waits until the handler has ended.
 local function fail(self, message, code, number)
   if self._started then
     self._ended = true
-    self._exchange._session.h3:cancel(self._exchange._stream, H3_INTERNAL_ERROR)
+    if not why_left(self._exchange) then
+      self._exchange._session.h3:cancel(self._exchange._stream, H3_INTERNAL_ERROR)
+    end
     self._failure = { message, code, number }
   end
   if CAN_HAPPEN[code] then

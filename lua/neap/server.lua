@@ -15,6 +15,7 @@ local task = require "neap.task"
 local H3_NO_ERROR = 0x100
 local H3_INTERNAL_ERROR = 0x102
 local H3_EXCESSIVE_LOAD = 0x107
+local H3_REQUEST_CANCELLED = 0x10c
 
 local FLUSH_CHECK = 0.01 -- seconds
 local LINGER = 0.5       -- seconds that clients get to close by themselves
@@ -34,6 +35,20 @@ local OWN = {
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
 }
 
+-- Nothing is done for a request any more. The stream of one that was left has been kept until now: there are no more
+-- handlers of such on a connection than it may have streams.
+local function let_go(req)
+  local session = req._session
+  if not session.closed then
+    if rawget(req, "_stop_code") or rawget(req, "_reset_code") then
+      session.h3:cancel(req._stream, H3_REQUEST_CANCELLED)
+    elseif not req._finished then
+      session.h3:stop_body(req._stream, H3_NO_ERROR)
+    end
+  end
+  session:forget(req)
+end
+
 -- Answers a request, and ends it whatever happens, an error outside of what app:handle answers included. `handle` in
 -- its place, if there is one.
 local function serve(req, handle)
@@ -45,17 +60,14 @@ local function serve(req, handle)
     local h3, stream = session.h3, req._stream
     if not res:is_ended() and not h3:respond(stream, 500, nil, "") then h3:cancel(stream, H3_INTERNAL_ERROR) end
   end
-  if not req._finished and not req._reset_code and not session.closed then
-    session.h3:stop_body(req._stream, H3_NO_ERROR)
-  end
-  session:forget(req)
+  let_go(req)
 end
 
 local function go_on(res, taken)
   local req = res._exchange
   local session = req._session
   if not session.closed then session.server.app:_go_on(req, res, taken) end
-  session:forget(req)
+  let_go(req)
 end
 
 -- A response that did not leave with the others: its request is open again until it has left.

@@ -8,6 +8,8 @@ local task = require "neap.task"
 
 local PIECE = 65536 -- bytes given to the core at a time
 
+local H3_REQUEST_CANCELLED = 0x10c
+
 local Session = { closed = false }
 Session.__index = Session
 
@@ -50,7 +52,8 @@ function Session:forget(exchange)
   end
 end
 
--- The peer has left an exchange: who waits on it is woken, and `exchange:_on_lost()` called where it is set.
+-- The peer has left an exchange: who waits on it is woken, and `exchange:_on_lost()` called where it is set. The stream
+-- is given up where the exchange ends.
 local function lose(exchange)
   Session.wake(exchange)
   if exchange.is_early then task.wake_at(exchange, "_handshake") end
@@ -96,18 +99,16 @@ end
 
 function on.reset(session, stream, code)
   local exchange = session.exchanges[stream]
-  if exchange then
-    exchange._reset_code = code
-    lose(exchange)
-  end
+  if not exchange then return session.h3:cancel(stream, H3_REQUEST_CANCELLED) end
+  exchange._reset_code = code
+  lose(exchange)
 end
 
 function on.stopped(session, stream, code)
   local exchange = session.exchanges[stream]
-  if exchange then
-    exchange._stop_code = code
-    lose(exchange)
-  end
+  if not exchange then return session.h3:cancel(stream, H3_REQUEST_CANCELLED) end
+  exchange._stop_code = code
+  lose(exchange)
 end
 
 function on.writable(session, stream)

@@ -201,6 +201,28 @@ describe("the control stream", function()
     both(code.EXCESSIVE_LOAD, nil, function(peer) peer:send(peer.control, frame(0x21, ""):rep(1001)) end)
     both(nil, nil, function(peer) peer:send(peer.control, frame(0x21, ""):rep(1000)) end)
   end)
+
+  it("closes when identifiers come again a thousand times", function()
+    both(code.EXCESSIVE_LOAD, nil, function(peer) peer:send(peer.control, frame(GOAWAY, "\0"):rep(1002)) end)
+    both(nil, nil, function(peer) peer:send(peer.control, frame(GOAWAY, "\0"):rep(1001)) end)
+    local function push_ids(count)
+      return (play("client", nil, function(peer) peer:send(peer.control, frame(MAX_PUSH_ID, "\0"):rep(count)) end))
+    end
+    assert.equal(code.EXCESSIVE_LOAD, push_ids(1002))
+    assert.is_nil(push_ids(1001))
+  end)
+
+  it("closes when they change as often, for nothing is pushed and one connection goes away", function()
+    local function changing(frame_type, from, by)
+      local frames = {}
+      for i = 0, 1001 do frames[i + 1] = frame(frame_type, varint(from + i * by, 4)) end
+      return table.concat(frames)
+    end
+    both(code.EXCESSIVE_LOAD, nil, function(peer) peer:send(peer.control, changing(GOAWAY, 8000, -4)) end)
+    assert.equal(code.EXCESSIVE_LOAD, (play("client", nil, function(peer)
+      peer:send(peer.control, changing(MAX_PUSH_ID, 0, 1))
+    end)))
+  end)
 end)
 
 describe("critical streams", function()
@@ -262,6 +284,16 @@ describe("critical streams", function()
     both(code.DECODER_STREAM_ERROR, nil, function(peer) peer:uni(3, "\0") end)
     both(code.DECODER_STREAM_ERROR, nil, function(peer) peer:uni(3, "\1") end)
     both(code.DECODER_STREAM_ERROR, nil, function(peer) peer:uni(3, "\x80") end)
+  end)
+
+  it("of QPACK close when instructions that say nothing come a thousand times", function()
+    local function flood(kind, instruction)
+      both(code.EXCESSIVE_LOAD, nil, function(peer) peer:uni(kind, instruction:rep(1001)) end)
+      both(nil, nil, function(peer) peer:uni(kind, instruction:rep(1000)) end)
+    end
+    flood(exchange.ENCODER, "\32") -- Set Dynamic Table Capacity to 0
+    flood(exchange.DECODER, "\64") -- Stream Cancellation, in one byte and in three
+    flood(exchange.DECODER, "\127\128\1")
   end)
 end)
 
@@ -423,6 +455,17 @@ describe("GOAWAY", function()
     assert.equal(0, pair:open_requests("server"))
     assert.equal(4, late)
     pair:free()
+  end)
+
+  it("of a server that says nothing new is not told again", function()
+    local peer = exchange.peer("server")
+    peer:send(peer.control, frame(GOAWAY, "\8"))
+    assert.equal("goaway", peer.last[1].type)
+    peer:send(peer.control, frame(GOAWAY, "\8"))
+    assert.same({}, peer.last)
+    peer:send(peer.control, frame(GOAWAY, "\4"))
+    assert.equal("goaway", peer.last[1].type)
+    peer:free()
   end)
 
   it("of ours goes out once per change", function()

@@ -417,6 +417,52 @@ describe("a request", function()
     assert.is_not_nil((pair:open("client", true)))
     peer:free()
   end)
+
+  it("that was told keeps its stream's credit when the client has left, until it is answered or given up", function()
+    local peer = exchange.peer("client", { server = { options = { initial_max_streams_bidi = 10 } } })
+    local pair = peer.pair
+    local opened = {}
+    while true do
+      local id = pair:open("client", true)
+      if not id then break end
+      opened[#opened + 1] = id
+      peer:send(id, headers(GET), true)
+      pair:shutdown("client", id, "read", code.REQUEST_CANCELLED)
+      pair:run()
+      assert.equal(("stopped:%d(0x10c)"):format(id), exchange.story(pair, "server"))
+      pair:run()
+      assert.is_true(#opened <= 10)
+    end
+    assert.equal(10, #opened)
+    assert.equal(0, pair:open_requests("server"))
+    assert.equal(exchange.err.STOPPED, select(2, pair:respond(opened[1], OK, true)))
+    for _, id in ipairs(opened) do assert.equal(0, pair:cancel("server", id, code.REQUEST_CANCELLED)) end
+    for _, id in ipairs(opened) do peer:received(id) end
+    pair:run()
+    assert.is_not_nil((pair:open("client", true)))
+    peer:free()
+  end)
+
+  it("that is malformed keeps it too, once it was told, and not before", function()
+    local peer = exchange.peer("client", { server = { options = { initial_max_streams_bidi = 10 } } })
+    local pair = peer.pair
+    local function malformed(told)
+      local id = assert(pair:open("client", true))
+      local told_first = headers(exchange.with(POST, { "content-length", "1" })) .. data("ab")
+      peer:send(id, told and told_first or headers({ POST[1] }))
+      peer:received(id)
+      pair:run()
+      return id
+    end
+    for _ = 1, 20 do malformed(false) end
+    local first = malformed(true)
+    for _ = 2, 10 do malformed(true) end
+    assert.is_nil((pair:open("client", true)))
+    assert.equal(0, pair:cancel("server", first, code.REQUEST_CANCELLED))
+    pair:run()
+    assert.is_not_nil((pair:open("client", true)))
+    peer:free()
+  end)
 end)
 
 describe("a response", function()

@@ -1,4 +1,5 @@
 local neap = require "neap"
+local q = require "neap.lowlevel"
 local web = require "support.web"
 
 describe("a server that shuts down", function()
@@ -382,6 +383,75 @@ describe("a server whose handler is silent for longer than its connections may b
 
   it("and not for longer than read_timeout without a sign of progress", function()
     assert.is_nil((ask(0.5, 3)))
+  end)
+end)
+
+describe("a connection", function()
+  -- A client that leaves each of its requests once the handler runs, as fast as it may make them: how many handlers run
+  -- when it may make none any more, and when these have ended and it has gone on.
+  local function leave(handler)
+    local begun, live, resume, counts = 0, 0, {}, {}
+    web.with_app(function(app)
+      app:get("/", function(req, res)
+        begun, live = begun + 1, live + 1
+        handler(req, res)
+        local waiter = neap.task.waiter()
+        resume[#resume + 1] = waiter
+        neap.task.await(waiter, 10)
+        live = live - 1
+        return "late"
+      end)
+    end, function(_, _, server)
+      local socket = assert(q.udp("127.0.0.1:0"))
+      local me, peer = socket:address(), "127.0.0.1:" .. server.port
+      local conn = assert(q.connect(assert(q.config { alpn = "h3", verify_peer = false }), "localhost", peer,
+        { from = me, at = q.now() }))
+      local h3 = assert(q.h3(conn))
+      local function turn()
+        for bytes, info in function() return conn:send(q.now()) end do socket:sendto(bytes, info.to) end
+        neap.sleep(0.001)
+        for bytes, from, ecn in function() return socket:recvfrom(0) end do
+          conn:recv(bytes, { from = from, to = me, ecn = ecn, at = q.now() })
+        end
+        if conn:timeout(q.now()) == 0 then conn:on_timeout(q.now()) end
+        while h3:poll() do end
+      end
+      local open, left = {}, 0
+      local function leave_all()
+        local idle = 0
+        while idle < 100 do
+          local id = conn:is_established() and h3:send_request({ ":method", "GET", ":scheme", "https", ":authority",
+            "localhost", ":path", "/" }, true)
+          if id then open[#open + 1] = id end
+          turn()
+          if begun == left + #open then
+            for _, one in ipairs(open) do h3:cancel(one, 0x10c) end
+            left, open = begun, {}
+          end
+          idle = #resume == left and left >= 10 and not id and idle + 1 or 0
+          assert(left <= 40, "streams come without end")
+        end
+        counts[#counts + 1] = live
+      end
+      leave_all()
+      for i = 1, #resume do neap.task.wake(resume[i], true) end
+      leave_all()
+      assert.is_false(conn:is_closed() or conn:is_draining())
+      conn:close(0x100)
+      for _, waiter in ipairs(resume) do neap.task.wake(waiter, true) end
+      turn()
+    end, { initial_max_streams_bidi = 10 })
+    return counts
+  end
+
+  it("has no more handlers running than streams, though their client leaves them", function()
+    assert.same({ 10, 10 }, leave(function() end))
+  end)
+
+  it("nor of those that go on when they can write no more", function()
+    assert.same({ 10, 10 }, leave(function(_, res)
+      while res:write(("x"):rep(100000)) do end
+    end))
   end)
 end)
 

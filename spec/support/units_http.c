@@ -247,7 +247,8 @@ static int section_cache(lua_State *L)
 static int encoder_stream(lua_State *L)
 {
     struct failure why = {0};
-    int err = neap_qpack_on_encoder_stream(check_span(L, 1), &why);
+    size_t count;
+    int err = neap_qpack_on_encoder_stream(check_span(L, 1), &count, &why);
 
     if (err)
         return push_failure(L, err, &why);
@@ -264,9 +265,9 @@ static int decoder_stream(lua_State *L)
 
     for (size_t at = 0; at < bytes.size; at += step) {
         struct failure why = {0};
-        size_t left = bytes.size - at;
-        int err =
-            neap_qpack_on_decoder_stream(&stream, span_of(bytes.data + at, left < step ? left : step), &why);
+        size_t left = bytes.size - at, count;
+        int err = neap_qpack_on_decoder_stream(&stream, span_of(bytes.data + at, left < step ? left : step),
+                                               &count, &why);
         if (err) {
             push_failure(L, err, &why);
             lua_pushinteger(L, (lua_Integer)at);
