@@ -4,10 +4,11 @@
 #ifndef NEAP_QUIC_OPTIONS_H
 #define NEAP_QUIC_OPTIONS_H
 
+#include "base/limits.h"
 #include "neap.h"
 
 #define VARINT_LIMIT ((UINT64_C(1) << 62) - 1)
-#define STREAMS_LIMIT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
+#define STREAMS_LIMIT (LIMIT_STREAMS_KEPT / 2) /* of either kind, so that what is announced is kept */
 
 /* name, unit (enum neap_unit), default, least, greatest, what it does. Names that RFC 9000 §18.2 has are transport
  * parameters of ours. */
