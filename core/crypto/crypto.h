@@ -198,6 +198,8 @@ struct span neap_identity_chain(const struct identity *identity, size_t index);
 int neap_identity_set_staple(struct identity *identity, struct span response, struct failure *why);
 /** It, until the time of its next update; then and without one empty. */
 struct span neap_identity_staple(const struct identity *identity, int64_t wall_clock);
+/** The second since 1970 from which the leaf, or the OCSP response where there is one, is over. */
+int64_t neap_identity_end(const struct identity *identity);
 /** A message that was made of the chain once, with or without the staple, to be sent in every handshake: false before. Empty:
  * it was found not to be worth while. */
 bool neap_identity_compressed(const struct identity *identity, bool with_staple, struct span *bytes);

@@ -228,6 +228,13 @@ struct span neap_identity_staple(const struct identity *identity, int64_t wall_c
     return identity->staple_until >= wall_clock ? identity->staple : (struct span){0};
 }
 
+int64_t neap_identity_end(const struct identity *identity)
+{
+    int64_t end = identity->leaf.not_after;
+
+    return (identity->staple.size > 0 && identity->staple_until < end ? identity->staple_until : end) + 1;
+}
+
 /* Signing by RSA takes eight times as long with twice the bits. */
 static uint64_t rsa_cost(uint64_t cost_2048, uint64_t bits)
 {

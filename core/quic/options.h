@@ -74,8 +74,8 @@
     X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                                 \
       "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")     \
     X(certificate_ttl, MILLISECONDS, 3600000, 0, 31536000000,                                                \
-      "what the function `certificate` gave for a name is used for so long before it is asked again, of up " \
-      "to 256 names; 0: it is asked for every handshake")                                                    \
+      "what the function `certificate` gave for a name is used for so long before it is asked again, or "    \
+      "until it is over, of up to 256 names; 0: it is asked for every handshake")                            \
     X(crl_grace, MILLISECONDS, 0, 0, 31536000000,                                                            \
       "a revocation list is good for so long after the time of its next update; then its issuer's "          \
       "certificates are refused")                                                                            \

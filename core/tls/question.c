@@ -121,13 +121,21 @@ int neap_tls_ask_psk(struct tls *tls, struct span identity, tls_step step, const
     return rc;
 }
 
+/* For certificate_ttl, or until it is over before that. */
+static void remember(const struct tls *tls, struct identity *identity)
+{
+    int64_t until = tls->wall_clock + tls->config->certificate_ttl, end = neap_identity_end(identity);
+
+    neap_identity_set_remember(tls->config->identities, tls->server_name, identity, tls->wall_clock,
+                               end < until ? end : until);
+}
+
 int neap_tls_answer_certificate(struct tls *tls, struct identity *identity, struct failure *why)
 {
     tls->asking->identity = identity;
     tls->asking->has_identity = true;
     if (identity && tls->config->identities && tls->asking->reloads == tls->config->reloads)
-        neap_identity_set_remember(tls->config->identities, tls->server_name, identity, tls->wall_clock,
-                                   tls->wall_clock + tls->config->certificate_ttl);
+        remember(tls, identity);
     return neap_tls_go_on(tls, why);
 }
 

@@ -37,7 +37,7 @@
 ---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again
 ---@field strike_entries? integer ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
----@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, of up to 256 names; 0: it is asked for every handshake
+---@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, or until it is over, of up to 256 names; 0: it is asked for every handshake
 ---@field crl_grace? number seconds: a revocation list is good for so long after the time of its next update; then its issuer's certificates are refused
 ---@field clock_floor? integer a wall clock that says less, in seconds since 1970, was not set: the time is unknown, and dates are checked as soon as it is known; 0: it is believed
 ---@field grease? boolean reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones

@@ -233,6 +233,30 @@ describe("a server's certificates", function()
       end)
     end)
 
+    it("are asked for anew when they are over, however long certificate_ttl is", function()
+      local x509 = neap.x509
+      local root, root_key = x509.authority { subject = "root" }
+      local asked = 0
+      finally(function() neap.set_clock() end)
+      web.run(function()
+        local listener = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = "x",
+          certificate_ttl = 30 * 86400, certificate = function()
+            asked = asked + 1
+            local key = x509.key()
+            return { key = key, cert = assert(x509.issue { key = key, subject = "s", names = { "s.example" },
+              uses = { "server" }, days = 2, ca_cert = root, ca_key = root_key }) }
+          end })
+        for i, day in ipairs { 0, 1, 3, 4 } do
+          neap.set_clock(os.time() + day * 86400)
+          local conn = assert(neap.quic.connect("127.0.0.1:" .. listener.port, { ca = root, server_name = "s.example",
+            alpn = "x", resumption = false }))
+          conn:close()
+          assert.equal(i <= 2 and 1 or 2, asked)
+        end
+        listener:close()
+      end)
+    end)
+
     it("may be paths, and alone: then a name without one is refused", function()
       local dir = helper.make_dir()
       finally(function() helper.remove_dir(dir) end)

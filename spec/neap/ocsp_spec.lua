@@ -104,6 +104,47 @@ describe("an OCSP response", function()
     assert.matches("'ocsp_file' must be a path", log, 1, true)
   end)
 
+  it("is asked for anew when it is over, with the certificate that the function `certificate` gave", function()
+    local x509 = neap.x509
+    local ca, ca_key = x509.authority { subject = "root" }
+    local key = x509.key()
+    local cert = assert(x509.issue { key = key, subject = "p256", names = { "example.test" }, uses = { "server" },
+      ca_cert = ca, ca_key = ca_key })
+    local own = helper.make_dir()
+    finally(function() helper.remove_dir(own) end)
+    for name, text in pairs { ["ca.pem"] = ca, ["ca.key"] = ca_key, ["p256.pem"] = cert, ["p256.key"] = key } do
+      helper.write_file(own .. "/" .. name, text)
+    end
+    local function respond()
+      local output, status = helper.run("( " .. SCRIPT:format(helper.quote(own)) .. " )")
+      assert.equal(0, status, output)
+    end
+    respond()
+    local asked = 0
+    finally(function() neap.set_clock() end)
+    web.run(function()
+      local listener = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = "x", certificate_ttl = 30 * 86400,
+        certificate = function()
+          asked = asked + 1
+          return { cert = cert, key = key, ocsp_file = own .. "/p256.der" }
+        end })
+      local function visit()
+        local conn, message = neap.quic.connect("127.0.0.1:" .. listener.port, { ca = ca, server_name = "example.test",
+          alpn = "x", ocsp_required = true, resumption = false })
+        if conn then conn:close() end
+        return message
+      end
+      assert.is_nil(visit())
+      neap.set_clock(os.time() + 6 * 86400)
+      assert.is_nil(visit())
+      assert.equal(1, asked)
+      neap.set_clock(os.time() + 8 * 86400)
+      assert.matches("shows no OCSP response", visit()) -- the file is that of before
+      assert.equal(2, asked)
+      listener:close()
+    end)
+  end)
+
   it("is a file that can be read", function()
     local both = { cert = dir .. "/p256.pem", key = dir .. "/p256.key" }
     both.ocsp_file = dir .. "/none.der"
