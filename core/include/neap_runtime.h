@@ -67,9 +67,11 @@ NEAP_API int neap_loop_fd(const neap_loop *loop);
 /** From any thread or a signal handler, while the loop lives: make neap_loop_wait return, or the next one. */
 NEAP_API void neap_loop_wake(neap_loop *loop);
 
-/** Take SIGTERM, SIGINT and SIGHUP through a signalfd: blocked in this thread, and in threads and children it starts later,
- * until the loop is freed. Takes effect when the loop has a socket or waits: before, there is nothing to end well, and
- * Ctrl-C ends a program that computes. 0 or NEAP_ERR_SYSTEM. */
+/** Take SIGTERM, SIGINT and SIGHUP through a signalfd, until the loop is freed. Takes effect when the loop has a socket or
+ * waits: before, there is nothing to end well, and Ctrl-C ends a program that computes. From then on they are blocked in this
+ * thread, and in threads and children it starts later. A thread that was started before then, also behind this call, has to
+ * block them itself, or one that the kernel gives to it ends the process: start threads behind neap_loop_listen or
+ * neap_loop_open. 0 or NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_catch_signals(neap_loop *loop);
 /** The number of the next signal that arrived, 0 when none: of those that a neap_loop_wait has seen, so that without one it
  * is always 0. */

@@ -144,17 +144,22 @@ static void *run(void *argument)
     return NULL;
 }
 
+/* Without signals: they are the application's, and the loop's from when it takes them. */
 static int start_thread(struct question *question)
 {
     pthread_attr_t attributes;
     pthread_t thread;
+    sigset_t all, before;
     int failed = pthread_attr_init(&attributes);
 
     if (failed != 0)
         return failed;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, THREAD_STACK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     failed = pthread_create(&thread, &attributes, run, question);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return failed;
 }

@@ -304,6 +304,33 @@ describe("a loop", function()
     assert.equal("argument", code)
   end)
 
+  -- The kernel gives a signal to any thread that does not block it, whose default ends the process.
+  it("looks names up in threads that take no signal from the loop, also when they were there first", function()
+    local function threads()
+      local all = {}
+      local listing = assert(io.popen("cd /proc/$PPID/task && grep -H SigBlk */status 2>/dev/null"))
+      for id, mask in listing:read("*a"):gmatch("(%d+)/status:SigBlk:%s*(%x+)") do
+        all[id] = tonumber(mask:sub(-8), 16)
+      end
+      listing:close()
+      return all
+    end
+
+    local before, seen, limit = threads(), nil, core.now() + 10
+    repeat
+      local loop = core.loop()
+      for i = 1, 32 do loop:resolve(("name%d.invalid"):format(i), 1) end
+      for id, mask in pairs(threads()) do
+        if not before[id] then
+          seen = true
+          assert.equal(1, math.floor(mask / 2 ^ 14) % 2, "SIGTERM")
+        end
+      end
+      loop:close()
+    until seen or core.now() > limit
+    assert.is_true(seen)
+  end)
+
   it("looks up a bounded number of names at a time", function()
     local loop = new_loop()
     for _ = 1, 32 do assert(loop:resolve("192.0.2.1", 1)) end
