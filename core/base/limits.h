@@ -103,6 +103,11 @@
     2u /* of memory_limit, a half: what stream data of all connections takes that no one has read */
 #define LIMIT_RECEIVE_GROWTH_SHARE 4u /* of that, a quarter: above it windows do not grow */
 #define LIMIT_RECEIVE_FLOOR 65536u    /* bytes of it each connection may hold in any case */
+#define LIMIT_SEND_SHARE \
+    3u /* of memory_limit, a third: what all connections have queued that is not acknowledged */
+#define LIMIT_SEND_FLOOR 65536u    /* bytes of it each connection may queue in any case, */
+#define LIMIT_SEND_LEAST 2048u     /* and each stream that holds nothing, where the peer waits for it */
+#define LIMIT_SEND_AHEAD 16384u    /* bytes queued for a stream that the peer gave no credit for */
 #define LIMIT_ADMISSION_CELLS 256u /* in which prefixes of a length are counted, twice: 8 KiB an endpoint */
 #define LIMIT_SPENT_DESTINATIONS \
     512u /* remembered by their first destination, lest a late packet begin them again */

@@ -463,6 +463,9 @@ typedef struct neap_memory_stats {
      * unless its connection holds less than 64 KiB or it is what the reader of a stream waits for. */
     uint64_t receive_held, receive_most;
     size_t peak; /* the most bytes that the library has used at once */
+    /* Bytes of streams that are queued and not acknowledged, of all connections; and how many may be: a third of the limit (0:
+     * no bound). A connection may queue as much as is left, or 64 KiB. */
+    uint64_t send_held, send_most;
 } neap_memory_stats;
 /** The memory of all that is made with the config, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);

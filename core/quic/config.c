@@ -90,7 +90,8 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     config->pool = pool;
     config->references = 1;
     config->env = *env;
-    config->received.most = env->memory_limit / LIMIT_RECEIVE_SHARE;
+    config->budget.receive_most = env->memory_limit / LIMIT_RECEIVE_SHARE;
+    config->budget.send_most = env->memory_limit / LIMIT_SEND_SHARE;
     for (size_t i = 0; i < OPTIONS; i++)
         config->options[i] = rules[i].default_value;
     if (start_crypto(config)) {
@@ -531,9 +532,11 @@ void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_
                                      .reserved = stats.reserved,
                                      .limit = stats.limit,
                                      .refused = stats.refused,
-                                     .receive_held = config->received.held,
-                                     .receive_most = config->received.most,
-                                     .peak = stats.peak};
+                                     .receive_held = config->budget.receive_held,
+                                     .receive_most = config->budget.receive_most,
+                                     .peak = stats.peak,
+                                     .send_held = config->budget.send_held,
+                                     .send_most = config->budget.send_most};
 
     fill_sized(out, size, &known, sizeof known);
 }

@@ -30,7 +30,7 @@ struct neap_config {
     bool has_ticket_keys;           /* of the application's, which others may have too */
     bool strikes_are_private;       /* the register of early data knows what this config took, and no more */
     void (*strike_release)(void *); /* of tls.strike_context, when it is the config's */
-    struct receive_budget received; /* of all its connections */
+    struct streams_budget budget;   /* of all its connections */
     void *shared;                   /* neap_conn_shared, NULL until it is asked for */
     size_t shared_size;
 };

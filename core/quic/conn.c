@@ -205,13 +205,16 @@ static void free_application(neap_conn *c)
     neap_conn_forget_dates(c);
 }
 
-/* The streams go, their counters stay. */
+/* The streams go, their counters stay; there is neither credit nor anything to be read. */
 static void free_streams(neap_conn *c)
 {
+    uint64_t received = c->streams.recv_used;
     struct streams counters = {.opened = c->streams.opened,
                                .accepted = c->streams.accepted,
                                .bytes_sent = c->streams.bytes_sent,
-                               .bytes_received = c->streams.bytes_received};
+                               .recv_limit = received,
+                               .recv_used = received,
+                               .recv_read = received};
 
     neap_streams_free(&c->streams);
     c->streams = counters;
@@ -554,7 +557,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .bytes_received = n->bytes_received,
         .bytes_lost = lost.bytes_lost,
         .stream_bytes_sent = conn->streams.bytes_sent,
-        .stream_bytes_received = conn->streams.bytes_received,
+        .stream_bytes_received = conn->streams.recv_used,
         .spurious_losses = lost.spurious_losses,
         .pto_count = lost.pto_total,
         .congestion_window = r->cc.window,

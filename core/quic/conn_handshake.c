@@ -44,8 +44,9 @@ static void size_send_buffer(const neap_conn *c, struct streams_config *config)
     uint64_t share = neap_pool_stats(c->pool).limit / LIMIT_SEND_BUFFER_SHARE;
     uint64_t most = share > 0 && share < LIMIT_SEND_BUFFER_MOST ? share : LIMIT_SEND_BUFFER_MOST;
 
-    config->send_buffer = told ? told : LIMIT_SEND_BUFFER_LEAST;
-    config->send_buffer_most = told ? told : most;
+    config->send_buffer = told ? (uint32_t)told : LIMIT_SEND_BUFFER_LEAST;
+    config->send_buffer_most = (uint32_t)(told ? told : most);
+    config->send_ahead = told ? 0 : LIMIT_SEND_AHEAD;
 }
 
 /* The protocol where the config has it, which stays as long as the connection; NULL for none. */
@@ -81,7 +82,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
         .ours = &params,
         .max_connection_window = config_option(c->config, OPTION_max_connection_window),
         .max_stream_window = config_option(c->config, OPTION_max_stream_window),
-        .budget = &c->config->received,
+        .budget = &c->config->budget,
     };
     size_send_buffer(c, &config);
     uint8_t room[LIMIT_TLS_PARAMETERS];
@@ -306,7 +307,7 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
         c->peer_cids_changed = true;
     }
     neap_streams_set_peer_params(&c->streams, p);
-    c->news |= NEWS_CREDIT;
+    c->news |= NEWS_CREDIT | NEWS_WRITABLE;
 }
 
 /* A client that sends early goes by what it remembers until it has 1-RTT keys (RFC 9000 §7.4.1). An empty extension looks

@@ -396,7 +396,7 @@ void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats 
 {
     neap_endpoint_stats known = endpoint->stats;
 
-    known.receive_held = endpoint->config->received.held;
+    known.receive_held = endpoint->config->budget.receive_held;
     known.answers_waiting = endpoint->answer_count;
     known.answers_most = LIMIT_STATELESS_ANSWERS;
     fill_sized(out, size, &known, sizeof known);

@@ -27,6 +27,7 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
         .send_buffer = config->send_buffer,
         .send_buffer_least = config->send_buffer,
         .send_buffer_most = config->send_buffer_most,
+        .send_ahead = config->send_ahead,
         .budget = config->budget,
     };
     for (size_t kind = 0; kind < 2; kind++)
@@ -46,7 +47,17 @@ void neap_streams_count_held(struct streams *s, struct stream *stream)
         return;
     stream->recv->counted = memory;
     s->held += more;
-    s->budget->held += more;
+    s->budget->receive_held += more;
+}
+
+void neap_streams_drop_queued(struct streams *s, const struct stream *stream)
+{
+    const struct send_buffer *data = &stream->send->data;
+
+    if (!neap_stream_send_is_live(stream->send))
+        return;
+    streams_uncount_queued(s, data->end - data->base, 0);
+    s->unsent -= data->end - data->highest;
 }
 
 /* ---- the memory of a stream */
@@ -93,8 +104,10 @@ static void free_stream(struct streams *s, struct stream *stream)
     if (stream->has_recv)
         neap_reassembly_free(&stream->recv->data, s->pool);
     neap_streams_count_held(s, stream);
-    if (stream->has_send)
+    if (stream->has_send) {
+        neap_streams_drop_queued(s, stream);
         neap_send_buffer_free(&stream->send->data, s->pool);
+    }
     neap_pool_free(s->pool, stream, stream_size(s, stream_id(stream)));
 }
 
@@ -121,7 +134,7 @@ static uint64_t initial_recv(const struct streams *s, uint64_t id)
     return stream_is_ours(s, id) ? s->our_bidi_local : s->our_bidi_remote;
 }
 
-static uint64_t initial_send(const struct streams *s, uint64_t id)
+uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id)
 {
     if (!neap_stream_is_bidi(id))
         return s->peer_uni;
@@ -139,8 +152,9 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     s->peer_bidi_local = peer->max_stream_data_bidi_local;
     s->peer_bidi_remote = peer->max_stream_data_bidi_remote;
     s->peer_uni = peer->max_stream_data_uni;
+    s->credit_came = true;
     while ((stream = neap_streams_walk(s, &walk))) {
-        uint64_t limit = stream->has_send ? initial_send(s, stream_id(stream)) : 0;
+        uint64_t limit = stream->has_send ? neap_streams_initial_send(s, stream_id(stream)) : 0;
 
         if (limit > stream->send->limit)
             stream->send->limit = limit;
@@ -254,7 +268,7 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
     if (stream->has_recv)
         *stream->recv = neap_stream_recv_of(initial_recv(s, id));
     if (stream->has_send)
-        *stream->send = neap_stream_send_of(initial_send(s, id));
+        *stream->send = neap_stream_send_of(neap_streams_initial_send(s, id));
     stream->urgency = 3;
     stream->incremental = true;
     if (!stream_is_ours(s, id))
@@ -452,7 +466,6 @@ static void count_received(struct streams *s, struct stream *stream, uint64_t hi
     uint64_t added = stream->recv->highest - highest;
 
     s->recv_used += added;
-    s->bytes_received += added;
     neap_streams_count_held(s, stream);
     neap_streams_credit(s, stream->recv->data.read - read, now, 0);
 }
@@ -462,7 +475,8 @@ static bool is_too_much(const struct streams *s, const struct stream *stream, co
 {
     const struct reassembly *data = &stream->recv->data;
 
-    if (s->budget->most == 0 || s->budget->held < s->budget->most || s->held < LIMIT_RECEIVE_FLOOR)
+    if (s->budget->receive_most == 0 || s->budget->receive_held < s->budget->receive_most ||
+        s->held < LIMIT_RECEIVE_FLOOR)
         return false;
     return !stream->recv->stop_sent && neap_reassembly_is_news(data, f->offset, f->data.size) &&
            !neap_reassembly_is_next(data, f->offset, f->data.size);
@@ -550,6 +564,7 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
     int error = find_sender(s, f->id, &stream, why);
     if (!stream)
         return error;
+    neap_streams_drop_queued(s, stream);
     /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
     if (!neap_stream_send_reset(stream->send, s->pool, f->code))
         return 0;
@@ -567,6 +582,7 @@ void neap_streams_on_max_data(struct streams *s, uint64_t limit)
     if (limit > s->send_limit) {
         s->progress++;
         s->send_limit = limit;
+        s->credit_came = true;
         s->owes &= (uint8_t)~OWES_DATA_BLOCKED;
     }
 }
@@ -582,6 +598,7 @@ int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t lim
         s->progress++;
         stream->send->limit = limit;
         neap_streams_schedule(s, stream);
+        streams_unblock(s, stream);
     }
     return 0;
 }

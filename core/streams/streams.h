@@ -20,10 +20,12 @@ enum stream_mark { /* what is owed on the wire for a stream */
 
 enum send_queue { QUEUE_NONE, QUEUE_FRESH, QUEUE_AGAIN }; /* which list a stream's send_link is on */
 
-/* The memory that connections of one config have for the peers' streams, which no one has read: one for all of them. */
-struct receive_budget {
-    uint64_t held; /* bytes: rooms for data, and what finds them */
-    uint64_t most; /* above it STREAM data is refused, but see neap_streams_on_stream; 0: no bound */
+/* What connections of one config have for their peers: one for all of them. */
+struct streams_budget {
+    uint64_t receive_held; /* bytes of memory for what came and no one has read: rooms, and what finds them */
+    uint64_t receive_most; /* above it STREAM data is refused, but see neap_streams_on_stream; 0: no bound */
+    uint64_t send_held;    /* bytes that are queued and not acknowledged */
+    uint64_t send_most;    /* each may queue as much as is left of it, or LIMIT_SEND_FLOOR; 0: no bound */
 };
 
 /* The sides that it has lie behind it in its block: a unidirectional stream pays for one. In place of the other it has
@@ -87,12 +89,14 @@ struct streams {
     uint64_t recv_limit, recv_used,
         recv_read; /* what we announced; highest offsets sum; what the application took */
     uint64_t recv_window, max_recv_window;
-    struct receive_budget *budget;
-    uint64_t held; /* this connection's part of budget->held */
-    uint64_t bytes_sent, bytes_received;
-    uint64_t progress;                            /* frames of the peer that brought anything */
-    uint64_t send_buffer;                         /* bytes a stream may hold */
-    uint64_t send_buffer_least, send_buffer_most; /* equal: it stays as it is */
+    struct streams_budget *budget;
+    uint64_t held;              /* this connection's part of budget->receive_held */
+    uint64_t send_held, unsent; /* of budget->send_held; bytes of that which were never sent */
+    uint32_t send_holders;      /* streams that it is of */
+    uint32_t send_buffer;       /* bytes a stream may hold */
+    uint32_t send_buffer_least, send_buffer_most; /* equal: it stays as it is */
+    uint64_t bytes_sent;
+    uint64_t progress; /* frames of the peer that brought anything */
     /* and what is to be sent, or told to the application. */
     struct list_link control;
     struct list_link readable, writable;
@@ -102,6 +106,8 @@ struct streams {
     uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
     uint8_t owes;                       /* enum streams_mark */
     bool is_server;
+    bool credit_came;    /* for the whole connection: blocked streams are to be looked at */
+    uint16_t send_ahead; /* bytes a stream may hold that the peer gave no credit for; 0: no bound */
 
     struct stream_limits ours[2], theirs[2];
     uint64_t max_stream_window;
@@ -117,8 +123,9 @@ struct streams_config {
     bool is_server;
     const struct transport_params *ours; /* limits that we announce */
     uint64_t max_connection_window, max_stream_window;
-    uint64_t send_buffer, send_buffer_most; /* bytes a stream may hold; in sum, while the window sizes it */
-    struct receive_budget *budget;          /* outlives the streams */
+    uint32_t send_buffer, send_buffer_most; /* bytes a stream may hold; in sum, while the window sizes it */
+    uint16_t send_ahead;                    /* of what a stream holds: without credit; 0: no bound */
+    struct streams_budget *budget;          /* outlives the streams */
     uint64_t map_secret;                    /* random */
 };
 

@@ -45,11 +45,79 @@ static int check_sendable(const struct stream *stream)
     return neap_stream_send_is_live(stream->send) && !stream->send->fin_queued ? 0 : NEAP_ERR_STREAM_STATE;
 }
 
-static uint64_t room_left(const struct streams *s, const struct stream *stream)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-    uint64_t held = stream->send->data.end - stream->send->data.base;
+    return a < b ? a : b;
+}
 
-    return held < s->send_buffer ? s->send_buffer - held : 0;
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* 0 where it would be negative. */
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* What the credit of the stream and of the connection leaves, and a little beyond it. */
+static uint64_t room_by_credit(const struct streams *s, const struct stream_send *send)
+{
+    uint64_t unsent = send->data.end - send->data.highest;
+    uint64_t by_connection = less(less(s->send_limit, s->send_used), s->unsent);
+
+    if (s->send_ahead == 0)
+        return UINT64_MAX;
+    return least(less(send->limit + s->send_ahead, send->data.end),
+                 most(by_connection, less(s->send_ahead, unsent)));
+}
+
+/* What the budget leaves: for the connection as much as for others, of which the streams that hold something have equal
+ * parts. Where the peer waits for a stream it gets something, or a connection whose other streams have no credit would
+ * stand still. */
+static uint64_t room_by_budget(const struct streams *s, const struct stream_send *send)
+{
+    const struct streams_budget *budget = s->budget;
+    uint64_t held = send->data.end - send->data.base;
+    bool is_waited_for = held == 0 && send->data.end < send->limit && s->send_used < s->send_limit;
+
+    if (budget->send_most == 0)
+        return UINT64_MAX;
+    /* What is queued now is not left any more: half of the difference makes both the same. */
+    uint64_t share = less(budget->send_most, budget->send_held + s->send_held) / 2;
+    uint64_t room = most(share, less(LIMIT_SEND_FLOOR, s->send_held));
+    uint64_t part = (s->send_held + room) / (s->send_holders + (held == 0));
+    room = least(room, less(part, held));
+    return is_waited_for ? most(room, LIMIT_SEND_LEAST) : room;
+}
+
+static uint64_t room_left(const struct streams *s, const struct stream_send *send)
+{
+    uint64_t room = less(s->send_buffer, send->data.end - send->data.base);
+
+    return least(room, least(room_by_credit(s, send), room_by_budget(s, send)));
+}
+
+/* So many bytes were queued. */
+static void count_queued(struct streams *s, const struct stream *stream, uint64_t size)
+{
+    s->send_holders += size > 0 && stream->send->data.end - stream->send->data.base == size;
+    s->send_held += size;
+    s->budget->send_held += size;
+    s->unsent += size;
+}
+
+void neap_streams_unblock_full(struct streams *s, struct stream *stream)
+{
+    struct stream_send *send = stream->send;
+
+    /* Not for every packet: when a quarter of the buffer is free, and a good deal of what bounds it. */
+    if (send->data.end - send->data.base > s->send_buffer - s->send_buffer / 4 ||
+        room_left(s, send) < least(LIMIT_SEND_LEAST, s->send_buffer / 4))
+        return;
+    send->blocked_app = false;
+    neap_streams_mark_writable(s, stream);
 }
 
 /* The same; the application learns of a stop by this. */
@@ -84,12 +152,13 @@ int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool
     int error = find_sendable(s, id, &stream);
     if (error)
         return error;
-    uint64_t room = room_left(s, stream);
+    uint64_t room = room_left(s, stream->send);
     struct span part = span_of(data.data, data.size < room ? data.size : (size_t)room);
     size_t taken = neap_send_buffer_append(&stream->send->data, s->pool, part);
     if (taken == data.size && fin)
         queue_fin(stream);
     stream->send->blocked_app = taken < data.size;
+    count_queued(s, stream, taken);
     neap_streams_schedule(s, stream);
     if (taken > 0 || data.size == 0)
         return (int64_t)taken;
@@ -116,7 +185,9 @@ int neap_stream_queue(struct streams *s, struct stream *stream, const struct spa
         return error;
     for (size_t i = 0; i < count; i++)
         size += parts[i].size;
-    bool is_whole = neap_send_buffer_gather(&stream->send->data, s->pool, parts, count) == size;
+    size_t taken = neap_send_buffer_gather(&stream->send->data, s->pool, parts, count);
+    bool is_whole = taken == size;
+    count_queued(s, stream, taken);
     if (is_whole && fin)
         queue_fin(stream);
     neap_streams_schedule(s, stream);
@@ -144,6 +215,7 @@ int neap_streams_commit(struct streams *s, uint64_t id, struct span head, size_t
         return error;
     if (!neap_send_buffer_commit(&stream->send->data, s->pool, head, size))
         return NEAP_ERR_ARGUMENT;
+    count_queued(s, stream, head.size + size);
     if (fin)
         queue_fin(stream);
     neap_streams_schedule(s, stream);
@@ -155,8 +227,11 @@ int64_t neap_streams_capacity(const struct streams *s, uint64_t id)
     struct stream *stream;
     enum stream_place place = neap_streams_place(s, id, &stream);
 
-    if (place == PLACE_UNSEEN && neap_stream_is_bidi(id))
-        return (int64_t)s->send_buffer;
+    if (place == PLACE_UNSEEN && neap_stream_is_bidi(id)) {
+        struct stream_send first = neap_stream_send_of(neap_streams_initial_send(s, id));
+
+        return (int64_t)room_left(s, &first);
+    }
     return stream ? neap_stream_capacity(s, stream) : NEAP_ERR_STREAM_STATE;
 }
 
@@ -164,17 +239,18 @@ int64_t neap_stream_capacity(const struct streams *s, const struct stream *strea
 {
     int error = check_sendable(stream);
 
-    return error ? error : (int64_t)room_left(s, stream);
+    return error ? error : (int64_t)room_left(s, stream->send);
 }
 
 /* ---- receiving */
 
 /* Double a window that lasted less than two round trips for its half: the reader is faster than the window. It stays as
  * it is while much of the memory waits for readers that are not. */
-static bool grow_window(const struct receive_budget *budget, uint64_t *window, uint64_t max,
+static bool grow_window(const struct streams_budget *budget, uint64_t *window, uint64_t max,
                         neap_time *grown_at, neap_time now, neap_time rtt)
 {
-    bool has_room = budget->most == 0 || budget->held < budget->most / LIMIT_RECEIVE_GROWTH_SHARE;
+    bool has_room =
+        budget->receive_most == 0 || budget->receive_held < budget->receive_most / LIMIT_RECEIVE_GROWTH_SHARE;
     bool grows = has_room && rtt && now - *grown_at < 2 * rtt && *window < max;
 
     if (grows)
@@ -376,6 +452,7 @@ static int shutdown_write(struct streams *s, struct stream *stream, uint64_t cod
         return NEAP_ERR_STREAM_STATE;
     stream->app_done_send = true;
     list_remove(&stream->writable_link);
+    neap_streams_drop_queued(s, stream);
     if (neap_stream_send_reset(stream->send, s->pool, code)) {
         neap_streams_owe(s, stream, OWES_RESET_STREAM);
         neap_streams_schedule(s, stream);
@@ -456,8 +533,21 @@ int64_t neap_streams_readable_next(struct streams *s)
     return (int64_t)stream_id(s->recent);
 }
 
+/* Credit of the connection is every stream's: looked at once for all frames that brought some. */
+static void unblock_all(struct streams *s)
+{
+    struct map_walk walk = {0};
+    struct stream *stream;
+
+    s->credit_came = false;
+    while ((stream = neap_streams_walk(s, &walk)))
+        streams_unblock(s, stream);
+}
+
 int64_t neap_streams_writable_next(struct streams *s)
 {
+    if (s->credit_came)
+        unblock_all(s);
     struct list_link *link = list_take_first(&s->writable);
 
     if (!link)
@@ -478,7 +568,7 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
 
     while (count < max && (stream = neap_streams_walk(s, &walk))) {
         bool listed = readable ? stream->has_recv && neap_stream_recv_is_readable(stream->recv)
-                               : check_sendable(stream) == 0 && room_left(s, stream) > 0;
+                               : check_sendable(stream) == 0 && room_left(s, stream->send) > 0;
 
         if (listed)
             ids[count++] = stream_id(stream);

@@ -15,6 +15,14 @@ static inline size_t stream_kind(uint64_t id)
     return neap_stream_is_bidi(id) ? 0 : 1;
 }
 
+/* So many bytes that were queued are not any more, of a stream that `left` are left of. */
+static inline void streams_uncount_queued(struct streams *s, uint64_t size, uint64_t left)
+{
+    s->send_holders -= size > 0 && left == 0;
+    s->send_held -= size;
+    s->budget->send_held -= size;
+}
+
 enum stream_place {
     PLACE_LIVE,   /* in the table */
     PLACE_CLOSED, /* it was there and has ended */
@@ -43,6 +51,12 @@ void neap_streams_mark_writable(struct streams *s, struct stream *stream);
 void neap_streams_settle(struct streams *s, struct stream *stream);
 /** The stream's receiving part has other bytes than before: count them, for the connection and its budget. */
 void neap_streams_count_held(struct streams *s, struct stream *stream);
+/** What the stream has queued is about to be dropped, and counts no longer. */
+void neap_streams_drop_queued(struct streams *s, const struct stream *stream);
+/** The limit that a stream of this id begins with. */
+uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id);
+/** Tell the application of a stream that it found full, when it may queue a good deal again. */
+void neap_streams_unblock_full(struct streams *s, struct stream *stream);
 /** `size` received bytes were read or dropped: give connection credit back when half of the window is used. */
 void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt);
 /** How many streams the peer may have opened by now. One of which all was sent and read is over for the peer when that
@@ -52,5 +66,11 @@ void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_t
 uint64_t neap_streams_allowed(const struct streams *s, size_t kind);
 /** The peer may open more streams when a quarter of them are used and some are done. */
 void neap_streams_grow(struct streams *s, size_t kind);
+
+static inline void streams_unblock(struct streams *s, struct stream *stream)
+{
+    if (stream->send->blocked_app)
+        neap_streams_unblock_full(s, stream);
+}
 
 #endif

@@ -312,6 +312,7 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     uint64_t added = neap_stream_send_on_sent(stream->send, s->pool, out->offset, out->size, out->fin);
     s->send_used += added;
     s->bytes_sent += added;
+    s->unsent -= added;
     uint8_t queue = stream->send_queue;
     neap_streams_schedule(s, stream);
     if (stream->incremental && stream->send_queue == queue)
@@ -335,14 +336,12 @@ void neap_streams_on_data_acked(struct streams *s, uint64_t id, uint64_t offset,
 
     if (!stream)
         return;
+    const struct send_buffer *data = &stream->send->data;
+    uint64_t base = data->base;
     neap_stream_send_on_acked(stream->send, s->pool, offset, size, fin);
+    streams_uncount_queued(s, data->base - base, data->end - data->base);
     neap_streams_schedule(s, stream);
-    uint64_t held = stream->send->data.end - stream->send->data.base;
-    /* Not for every packet: when a quarter of the buffer is free. */
-    if (stream->send->blocked_app && held <= s->send_buffer - s->send_buffer / 4) {
-        stream->send->blocked_app = false;
-        neap_streams_mark_writable(s, stream);
-    }
+    streams_unblock(s, stream);
     neap_streams_settle(s, stream);
 }
 
@@ -361,8 +360,8 @@ void neap_streams_on_acked(struct streams *s, const struct sent_frame *f)
 
 void neap_streams_follow_window(struct streams *s, uint64_t window)
 {
-    uint64_t all = 2 * window < s->send_buffer_most ? 2 * window : s->send_buffer_most;
-    uint64_t each = all / (s->table.count ? s->table.count : 1);
+    uint32_t all = 2 * window < s->send_buffer_most ? (uint32_t)(2 * window) : s->send_buffer_most;
+    uint32_t each = all / (s->table.count ? s->table.count : 1);
 
     s->send_buffer = each > s->send_buffer_least ? each : s->send_buffer_least;
 }

@@ -435,6 +435,8 @@ static int config_memory(lua_State *L)
     neap_lua_set_u64(L, "refused", stats.refused);
     neap_lua_set_u64(L, "receive_held", stats.receive_held);
     neap_lua_set_u64(L, "receive_most", stats.receive_most);
+    neap_lua_set_u64(L, "send_held", stats.send_held);
+    neap_lua_set_u64(L, "send_most", stats.send_most);
     return 1;
 }
 

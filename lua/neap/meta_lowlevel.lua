@@ -116,6 +116,8 @@ local Config = {}
 ---@field refused integer how often there was none
 ---@field receive_held integer bytes of memory for streams' data that came and no one has read, of all connections
 ---@field receive_most integer above it stream data counts as lost where its connection holds 64 KiB; 0: no bound
+---@field send_held integer bytes of streams that are queued and not acknowledged, of all connections
+---@field send_most integer a connection may queue as much as is left of it, or 64 KiB; 0: no bound
 
 ---@return neap.Memory
 function Config:memory() end

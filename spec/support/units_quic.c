@@ -379,6 +379,8 @@ static int config_memory(lua_State *L)
     set_number(L, "refused", stats.refused);
     set_number(L, "receive_held", stats.receive_held);
     set_number(L, "receive_most", stats.receive_most);
+    set_number(L, "send_held", stats.send_held);
+    set_number(L, "send_most", stats.send_most);
     set_number(L, "allocations", (uint64_t)u->allocations);
     lua_pushnumber(L, (lua_Number)u->live);
     lua_setfield(L, -2, "live");

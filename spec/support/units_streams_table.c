@@ -7,7 +7,7 @@
 
 struct unit_streams {
     struct memory memory;
-    struct receive_budget budget;
+    struct streams_budget budget;
     struct streams s;
 };
 
@@ -59,15 +59,17 @@ static int streams_new(lua_State *L)
     struct streams_config config = {.ours = &ours,
                                     .max_connection_window = field(L, "max_connection_window", 1 << 20),
                                     .max_stream_window = field(L, "max_stream_window", 1 << 20),
-                                    .send_buffer = field(L, "send_buffer", 1 << 20)};
-    uint64_t most = field(L, "budget", 0);
+                                    .send_buffer = (uint32_t)field(L, "send_buffer", 1 << 20),
+                                    .send_ahead = (uint16_t)field(L, "send_ahead", 0)};
+    uint64_t most = field(L, "budget", 0), send_most = field(L, "send_budget", 0);
     lua_getfield(L, 1, "is_server");
     config.is_server = lua_toboolean(L, -1);
     lua_getfield(L, 1, "without_peer");
     bool without_peer = lua_toboolean(L, -1);
     struct unit_streams *u = units_new_object(L, STREAMS, sizeof(*u));
 
-    u->budget.most = most;
+    u->budget.receive_most = most;
+    u->budget.send_most = send_most;
     config.budget = &u->budget;
     neap_streams_init(&u->s, u->memory.pool, &config);
     if (!without_peer)
@@ -90,8 +92,29 @@ static int held(lua_State *L)
     struct unit_streams *u = luaL_checkudata(L, 1, STREAMS);
 
     units_push_u64(L, u->s.held);
-    units_push_u64(L, u->budget.held);
+    units_push_u64(L, u->budget.receive_held);
     return 2;
+}
+
+/* queued() -> bytes that the connection counts, that the budget counts, that were never sent; streams that hold some */
+static int queued(lua_State *L)
+{
+    struct unit_streams *u = luaL_checkudata(L, 1, STREAMS);
+
+    units_push_u64(L, u->s.send_held);
+    units_push_u64(L, u->budget.send_held);
+    units_push_u64(L, u->s.unsent);
+    units_push_u64(L, u->s.send_holders);
+    return 4;
+}
+
+/* others_queue(n): as others_hold, of what is queued */
+static int others_queue(lua_State *L)
+{
+    struct unit_streams *u = luaL_checkudata(L, 1, STREAMS);
+
+    u->budget.send_held += (uint64_t)(int64_t)luaL_checknumber(L, 2);
+    return 0;
 }
 
 static uint64_t chunks_memory(const struct chunks *c)
@@ -127,7 +150,7 @@ static int others_hold(lua_State *L)
 {
     struct unit_streams *u = luaL_checkudata(L, 1, STREAMS);
 
-    u->budget.held += (uint64_t)(int64_t)luaL_checknumber(L, 2);
+    u->budget.receive_held += (uint64_t)(int64_t)luaL_checknumber(L, 2);
     return 0;
 }
 
@@ -493,6 +516,8 @@ static const luaL_Reg streams_methods[] = {{"on_stream", on_stream},
                                            {"held", held},
                                            {"received_memory", received_memory},
                                            {"others_hold", others_hold},
+                                           {"queued", queued},
+                                           {"others_queue", others_queue},
                                            {"memory", units_object_memory},
                                            {"fail", units_object_fail},
                                            {NULL, NULL}};
