@@ -45,9 +45,9 @@ function cli.usage(command, ...)
 end
 
 --- Reads options from `args` (a list). `spec` maps a spelling to { name, takes_value } or to a list
--- of such for options that come several times ({ name, true, many = true }). Returns options and
--- the other words; nil and what is wrong. With `first_word_ends` everything from the first word on
--- is left alone.
+-- of such for options that come several times ({ name, true, many = true }); another that does is wrong. Returns
+-- options and the other words; nil and what is wrong. With `first_word_ends` everything from the first word on is left
+-- alone.
 function cli.parse(args, spec, first_word_ends)
   local found, words = {}, {}
   local i = 1
@@ -75,6 +75,8 @@ function cli.parse(args, spec, first_word_ends)
       if option.many then
         found[option[1]] = found[option[1]] or {}
         table.insert(found[option[1]], value)
+      elseif found[option[1]] ~= nil then
+        return nil, "option " .. flag .. " comes twice"
       else
         found[option[1]] = value
       end

@@ -6,6 +6,7 @@ local task = require "neap.task"
 local client_race = {}
 
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
+local WAIT_AFTER_ALERT = 1 -- seconds that the others have when one has refused us
 local H3_NO_ERROR = 0x100
 
 --- Why a connection ended, in one line, from conn:error().
@@ -18,6 +19,13 @@ function client_race.code_of(why)
   if why.by == "handshake_timeout" or why.by == "idle" then return "timeout" end
   if Session.is_alert(why) then return "tls" end
   return why.by == "reset" and "reset" or "closed"
+end
+
+-- One that has failed while another woke us.
+local function failed_one(running)
+  for attempt in pairs(running) do
+    if attempt.failed then return attempt end
+  end
 end
 
 -- Ends all attempts but the one that won.
@@ -37,14 +45,14 @@ end
 
 --- Tries the addresses one after the other, by start(address): an attempt, or nil, message, code; the next when one
 -- failed or was silent for a moment. The first that answers wins, also when it answers what we refuse by a TLS alert of
--- ours, as a certificate: the host is found then, only not as it should be. The attempt that won; nil, message, code[,
--- number].
+-- ours, as a certificate: the host is found then, only not as it should be. When one has refused us by an alert, which
+-- the others would do as well, they have a moment. The attempt that won; nil, message, code[, number].
 function client_race.run(client, key, name, addresses, timeout, start)
   local first = addresses[1]
   addresses = client._winners:order(key, addresses)
   local deadline = core.now() + timeout
   local endpoint = client._endpoint
-  local running, next_address, failure = {}, 1, nil
+  local running, next_address, failure, is_refused = {}, 1, nil, false
   while true do
     local now = core.now()
     if now >= deadline then
@@ -57,19 +65,24 @@ function client_race.run(client, key, name, addresses, timeout, start)
       next_address = next_address + 1
       if attempt then running[attempt] = true else failure = failure or { message, code } end
     end
+    if is_refused and not addresses[next_address] then
+      deadline, is_refused = math.min(deadline, now + WAIT_AFTER_ALERT), false
+    end
     if not next(running) then
       if not addresses[next_address] then return nil, failure[1], failure[2], failure[3] end
     else
       local waiter = task.waiter()
       for attempt in pairs(running) do attempt.waiter = waiter end
       local wait = addresses[next_address] and NEXT_ADDRESS_AFTER or deadline - now
-      local attempt = task.await(waiter, math.min(wait, deadline - now))
+      local attempt = failed_one(running) or task.await(waiter, math.min(wait, deadline - now))
       if client._endpoint ~= endpoint then return nil, "the client was closed", "closed" end
       local why = attempt and attempt.failed
       if why then
         running[attempt] = nil
         failure = more_telling(failure, name, why)
-        if why.by == "local" and Session.is_alert(why) then
+        local is_alert = Session.is_alert(why)
+        is_refused = is_refused or is_alert
+        if is_alert and why.by == "local" then
           finish(running)
           return nil, failure[1], failure[2], failure[3]
         end

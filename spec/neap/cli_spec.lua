@@ -70,6 +70,11 @@ describe("neap", function()
       ["get --pin sha256//x https://x/"] = "a pin is sha256//BASE64, not sha256//x", ["pin"] = "which file",
       ["get -k --ca x https://x/"] = "%-%-ca checks nothing with %-k",
       ["bench -k --ca x https://x/"] = "%-%-ca checks nothing with %-k",
+      ["get -o a --output b https://x/"] = "option %-%-output comes twice",
+      ["get --psk a:00 --psk=b:00 https://x/"] = "option %-%-psk comes twice",
+      ["get -k --insecure https://x/"] = "option %-%-insecure comes twice",
+      ["serve . --cert a --key a --cert b"] = "option %-%-cert comes twice",
+      ["bench -n 1 -n 2 https://x/"] = "option %-n comes twice",
     } do
       local output, status = helper.run(neap .. " " .. words)
       assert.equal(2, status, words .. ": " .. output)
@@ -157,6 +162,28 @@ describe("neap", function()
         assert.same({ 1, what }, { status, output:match(what) }, words .. ": " .. output)
       end
     end
+    assert.equal(0, server:stop())
+  end)
+
+  it("looks into each --crl and believes each --ca", function()
+    local ca = authority.new()
+    finally(function() ca:remove() end)
+    ca:issue { name = "root", extensions = authority.CA }
+    ca:issue { name = "other", extensions = authority.CA }
+    ca:issue { name = "here", issuer = "root",
+      extensions = (authority.SERVER:gsub("DNS:tide.example", "IP:127.0.0.1")) }
+    ca:crl { issuer = "root", revoked = { "here" } }
+    ca:crl { issuer = "other" }
+    helper.write_file(folder .. "/page.txt", "a page")
+    local server = support.start(("serve %s --listen 127.0.0.1:0 --cert %s/here.pem --key %s/here.key")
+      :format(folder, ca.dir, ca.dir))
+    local function get(words)
+      return helper.run(("%s get -s %s %spage.txt"):format(neap, words:gsub("DIR", ca.dir), server.url))
+    end
+    local output, status = get "--ca DIR/root.pem --crl DIR/root-list.pem --crl DIR/other-list.pem"
+    assert.same({ 1, "has been revoked" }, { status, output:match("has been revoked") }, output)
+    assert.same({ "a page", 0 }, { get "--ca DIR/root.pem --ca DIR/other.pem" })
+    assert.same({ "a page", 0 }, { get "--ca DIR/other.pem --ca DIR/root.pem" })
     assert.equal(0, server:stop())
   end)
 
@@ -255,6 +282,7 @@ describe("neap", function()
     assert.matches("^HTTP/3 200\n", head)
     assert.matches("x%-back: 1\n", head)
     helper.write_file(folder .. "/in.bin", ("data\0"):rep(1000))
+    assert.equal('{"body":"","method":"GET","path":"here"}', get("-o - URLhere"))
     get("-s -o " .. folder .. "/out.json -d @" .. folder .. "/in.bin URLup")
     assert.matches('^{"body":"data\\u0000data', (helper.read_file(folder .. "/out.json")))
     local told = get("-v URL")

@@ -71,6 +71,36 @@ describe("a client of a name with a silent address", function()
     end)
   end)
 
+  it("does not wait for it until the handshake is over when the other has refused by a TLS alert", function()
+    with_silent(home, function(url, swap)
+      for _ = 1, 2 do
+        swap()
+        local client, begun = new_client { alpn = "another" }, core.now()
+        local r, message, code = client:get(url .. "/")
+        assert.same({ nil, "tls" }, { r, code })
+        assert.matches("no_application_protocol", message)
+        assert.is_true(core.now() - begun < 3)
+        client:close()
+      end
+    end)
+  end)
+
+  it("waits for it a moment, though the other has refused by a TLS alert", function()
+    with_silent(home, function(url)
+      local resolve, id = neap.task.resolve, web.identity()
+      local refusing = assert(neap.quic.listen { host = "127.0.0.3", port = 0, alpn = "x", cert = id.cert,
+        key = id.key })
+      function neap.task.resolve(...) -- luacheck: ignore 122
+        local addresses = resolve(...)
+        return { refusing.address, addresses[1], addresses[2] } -- refuses, is silent, answers
+      end
+      local client = new_client()
+      assert.equal("home", assert(client:get(url .. "/")):body())
+      client:close()
+      refusing:close()
+    end)
+  end)
+
   it("sends what is safe early to each, and what is not to one at a time", function()
     local seen = {}
     with_silent(function(app)
@@ -92,6 +122,31 @@ describe("a client of a name with a silent address", function()
       end
     end, { early_data = true })
     assert.same({ "GET true ", "POST false x" }, seen)
+  end)
+end)
+
+it("addresses of which two have refused at one time are not waited for", function()
+  web.run(function()
+    local client = { _winners = require("neap.winners").new(), _endpoint = true }
+    local attempts, closed = {}, 0
+    local conn = { close = function() closed = closed + 1 end, is_established = function() return false end }
+    local begun = core.now()
+    local attempt, message, code = require("neap.client_race").run(client, "x", "x", { "a", "b" }, 10, function(address)
+      local made = { address = address, conn = conn }
+      attempts[#attempts + 1] = made
+      if #attempts == 2 then
+        neap.go(function()
+          for _, one in ipairs(attempts) do
+            one.failed = { by = "reset" }
+            neap.task.wake(one.waiter, one)
+          end
+        end)
+      end
+      return made
+    end)
+    assert.same({ nil, "reset" }, { attempt, code }, message)
+    assert.is_true(core.now() - begun < 5)
+    assert.equal(0, closed)
   end)
 end)
 

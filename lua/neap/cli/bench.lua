@@ -27,7 +27,7 @@ take. Several URLs of one server are asked for in turn.
   -H 'NAME: VALUE'     add a header; may come several times
   -d DATA              send DATA as the body (POST unless -X says otherwise); @FILE sends a file
   -k, --insecure       do not verify the server's certificate
-  --ca FILE            trust the certificates in FILE (or folder) instead of the system's
+  --ca FILE            trust the certificates in FILE (or folder) instead of the system's; may come several times
   --connect HOST:PORT  connect there, and ask for the URL's host
   -f, --fail           exit with 1 when a status was 400 or more
   --json               print the result as JSON, times in seconds
@@ -46,7 +46,7 @@ local SPEC = {
   ["--warm-up"] = { "warm_up", true }, ["--timeout"] = { "timeout", true },
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-H"] = { "headers", true, many = true },
   ["--header"] = { "headers", true, many = true }, ["-d"] = { "data", true }, ["--data"] = { "data", true },
-  ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
+  ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true, many = true },
   ["--connect"] = { "connect", true }, ["-f"] = { "fail" }, ["--fail"] = { "fail" }, ["--json"] = { "json" },
 }
 

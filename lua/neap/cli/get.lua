@@ -12,7 +12,7 @@ neap get [OPTIONS] URL...
 Fetches over HTTP/3 and writes the body to standard output. Several URLs are fetched side by side, on one
 connection for each server, into files of the folder that -o names.
 
-  -o FILE          write the body to FILE (a folder: under the last part of the path)
+  -o FILE          write the body to FILE (a folder: under the last part of the path; -: standard output)
   -I, --head       HEAD: show the status and the headers
   -i, --include    show status and headers before the body
   -H 'NAME: VALUE' add a header; may come several times
@@ -21,10 +21,10 @@ connection for each server, into files of the folder that -o names.
   -L, --location   follow up to 10 redirects
   -f, --fail       exit with 1 when the status is 400 or more
   -k, --insecure   do not verify the server's certificate
-  --crl FILE       refuse what this revocation list names
+  --crl FILE       refuse what this revocation list names; may come several times
   --cert FILE      show this certificate (PEM, with the chain behind it) to a server that asks for one
   --key FILE       its private key
-  --ca FILE        trust the certificates in FILE (or folder) instead of the system's
+  --ca FILE        trust the certificates in FILE (or folder) instead of the system's; may come several times
   --pin PIN        the server's key must be this one, besides: sha256//BASE64, as `neap pin` says it; may come several
                    times, then one of them. With -k the pin alone says who the server is
   --psk ID:KEY     an external pre-shared key that the server has as well: its identity, a colon, 32 to 128 hex digits;
@@ -44,8 +44,9 @@ local SPEC = {
   ["-H"] = { "headers", true, many = true }, ["--header"] = { "headers", true, many = true },
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
   ["--data"] = { "data", true }, ["-L"] = { "follow" }, ["--location"] = { "follow" }, ["-f"] = { "fail" },
-  ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" }, ["--ca"] = { "ca", true },
-  ["--cert"] = { "cert", true }, ["--key"] = { "key", true }, ["--crl"] = { "crl", true },
+  ["--fail"] = { "fail" }, ["-k"] = { "insecure" }, ["--insecure"] = { "insecure" },
+  ["--ca"] = { "ca", true, many = true }, ["--crl"] = { "crl", true, many = true },
+  ["--cert"] = { "cert", true }, ["--key"] = { "key", true },
   ["--pin"] = { "pins", true, many = true },
   ["--psk"] = { "psk", true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
@@ -269,6 +270,7 @@ function get.main(cli, args)
     return 0
   end
   if #words == 0 then return cli.usage("get", "which URL?") end
+  if found.output == "-" then found.output = nil end -- as it is unless told
   if found.early and not found.sessions then return cli.usage("get", "--early needs --sessions FILE") end
   for name, flag in pairs { timeout = "--timeout", progress_timeout = "--progress-timeout" } do
     local seconds = tonumber(found[name])
