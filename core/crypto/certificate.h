@@ -75,6 +75,9 @@ bool neap_dns_names_equal(struct span a, struct span b);
 /** Whether a DNS name has the form that nameConstraints ask for (RFC 5280 §4.2.1.10, RFC 1034 §3.5): labels of letters,
  * digits, `-` and `_`, a dot between them and one at most before them; or nothing, which stands for every name. */
 bool neap_dns_is_constraint(struct span base);
+/** Whether hosts can be found by a certificate's DNS name (RFC 9525 §6.3, RFC 1123 §2.1): labels like those, the last of
+ * which is no number; the first may be `*` before two others at least. */
+bool neap_dns_is_presented(struct span name);
 
 enum name_kind { /* tags of a GeneralName (RFC 5280 §4.2.1.6) */
                  NAME_EMAIL = 0x81,

@@ -3,6 +3,7 @@
 #include "crypto/issue.h"
 
 #include "base/limits.h"
+#include "crypto/certificate.h"
 #include "crypto/der.h"
 #include "neap.h"
 
@@ -83,26 +84,37 @@ bool neap_name_is_sane(struct span name)
     return name.size > 0 && name.size <= LIMIT_HOST_NAME;
 }
 
-int neap_write_names(struct writer *w, const char *const *names, size_t count, struct failure *why)
+/* False for what is neither an address nor the name of hosts. */
+static bool write_name(struct writer *w, const char *name)
 {
     uint8_t address[16];
-    bool are_sane = count > 0 && count <= LIMIT_CERTIFICATE_NAMES;
 
-    for (size_t i = 0; are_sane && i < count; i++)
-        are_sane = names[i] && neap_name_is_sane(span_of_string(names[i]));
-    if (!are_sane)
-        return neap_fail(why, NEAP_ERR_ARGUMENT,
-                         "names of a certificate: 1 to 32 of 1 to 253 printable characters");
+    if (!name)
+        return false;
+    if (inet_pton(AF_INET, name, address) == 1)
+        neap_der_write(w, NAME_ADDRESS, span_of(address, 4));
+    else if (inet_pton(AF_INET6, name, address) == 1)
+        neap_der_write(w, NAME_ADDRESS, span_of(address, 16));
+    else if (neap_dns_is_presented(span_of_string(name)))
+        neap_der_write(w, NAME_DNS, span_of_string(name));
+    else
+        return false;
+    return true;
+}
+
+int neap_write_names(struct writer *w, const char *const *names, size_t count, struct failure *why)
+{
+    bool are_good = count > 0 && count <= LIMIT_CERTIFICATE_NAMES;
     size_t list = neap_der_begin(w, DER_SEQUENCE);
-    for (size_t i = 0; i < count; i++) {
-        if (inet_pton(AF_INET, names[i], address) == 1)
-            neap_der_write(w, NAME_ADDRESS, span_of(address, 4));
-        else if (inet_pton(AF_INET6, names[i], address) == 1)
-            neap_der_write(w, NAME_ADDRESS, span_of(address, 16));
-        else
-            neap_der_write(w, NAME_DNS, span_of_string(names[i]));
-    }
+
+    for (size_t i = 0; are_good && i < count; i++)
+        are_good = write_name(w, names[i]);
     neap_der_end(w, list);
+    if (!are_good)
+        return neap_fail(
+            why, NEAP_ERR_ARGUMENT,
+            "names of a certificate: 1 to 32 DNS names (*.example.org for every host of it) and IP "
+            "addresses, without a scheme, a port or a prefix length");
     return 0;
 }
 

@@ -29,22 +29,41 @@ static bool is_label_byte(uint8_t c)
     return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-bool neap_dns_is_constraint(struct span base)
+static bool are_labels(struct span name)
 {
     size_t label = 0;
 
-    if (base.size == 0)
-        return true;
-    if (base.data[0] == '.')
-        base = span_after(base, 1);
-    if (base.size > DNS_NAME_MAX)
+    if (name.size > DNS_NAME_MAX)
         return false;
-    for (size_t i = 0; i < base.size; i++) {
-        if (base.data[i] == '.' ? label == 0 : !is_label_byte(base.data[i]) || label == DNS_LABEL_MAX)
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] == '.' ? label == 0 : !is_label_byte(name.data[i]) || label == DNS_LABEL_MAX)
             return false;
-        label = base.data[i] == '.' ? 0 : label + 1;
+        label = name.data[i] == '.' ? 0 : label + 1;
     }
     return label > 0;
+}
+
+bool neap_dns_is_constraint(struct span base)
+{
+    if (base.size == 0)
+        return true;
+    return are_labels(base.data[0] == '.' ? span_after(base, 1) : base);
+}
+
+bool neap_dns_is_presented(struct span name)
+{
+    bool is_wildcard = name.size > 2 && name.data[0] == '*' && name.data[1] == '.';
+    bool has_dot = false, is_number = true;
+    struct span labels = is_wildcard ? span_after(name, 2) : name;
+
+    if (name.size > DNS_NAME_MAX || !are_labels(labels))
+        return false;
+    for (size_t i = 0; i < labels.size; i++) {
+        bool is_dot = labels.data[i] == '.';
+        has_dot = has_dot || is_dot;
+        is_number = is_dot || (is_number && labels.data[i] >= '0' && labels.data[i] <= '9');
+    }
+    return !is_number && (has_dot || !is_wildcard);
 }
 
 bool neap_dns_name_covers(struct span pattern, struct span host)

@@ -70,7 +70,7 @@ int neap_write_subject(struct writer *w, const char *common_name, const char *or
                        struct failure *why);
 /** Whether it has 1 to 253 printable characters. */
 bool neap_name_is_sane(struct span name);
-/** A subjectAltName of 1 to 32 DNS names and IP addresses. NEAP_ERR_ARGUMENT for others. */
+/** A subjectAltName of 1 to 32 DNS names of hosts and IP addresses. NEAP_ERR_ARGUMENT for others. */
 int neap_write_names(struct writer *w, const char *const *names, size_t count, struct failure *why);
 /** A Time: UTCTime until 2049, GeneralizedTime then (RFC 5280 §4.1.2.5). False for what is not of 1970 to 9999. */
 bool neap_write_time(struct writer *w, int64_t seconds);

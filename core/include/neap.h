@@ -388,8 +388,8 @@ enum neap_question_kind {
 NEAP_API int neap_config_ask(neap_config *config, unsigned kinds);
 
 /** Make a self-signed ECDSA P-256 certificate and its key as PEM text (NUL-terminated): for development; the config is
- * not changed. 1..32 `names` of 1..253 bytes are DNS names or IP addresses for the SAN; it is valid from an hour ago
- * until `days` (1 at least) from now by the config's wall clock. 0; NEAP_ERR_ARGUMENT (names, or an end beyond the year
+ * not changed. 1..32 `names` are DNS names of hosts (or `*.` and one) or IP addresses for the SAN; it is valid from an hour
+ * ago until `days` (1 at least) from now by the config's wall clock. 0; NEAP_ERR_ARGUMENT (names, or an end beyond the year
  * 9999), NEAP_ERR_BUFFER_TOO_SHORT (2048 and 1024 bytes do for a few names), NEAP_ERR_STATE (the time is not known),
  * NEAP_ERR_CRYPTO; the rooms are scratch then. */
 NEAP_API int neap_make_certificate(neap_config *config, const char *const *names, size_t count, unsigned days,
@@ -409,7 +409,7 @@ enum neap_certificate_use {
 typedef struct neap_certificate_plan {
     const char *common_name;  /* of the subject; NULL: none. Both NULL: those of the request */
     const char *organization; /* 1..64 bytes of UTF-8 without control characters, as the common name */
-    /* 0..32 DNS names and IP addresses of 1..253 bytes, of a server one at least: the subjectAltName */
+    /* 0..32 DNS names of hosts (or "*." and one) and IP addresses, of a server one at least: the subjectAltName */
     const char *const *names;
     size_t name_count;
     const void *request; /* PEM or DER: whose key and subject it is for; else `key` is given */

@@ -119,6 +119,20 @@ static int set_ocsp_response(lua_State *L, struct config_core *core, int index)
     return 0;
 }
 
+/* Fields of the table on top, which is of an option, are `one`, `two` and `three` (NULL: no more). */
+static void check_fields(lua_State *L, const char *option, const char *one, const char *two,
+                         const char *three)
+{
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        const char *field = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
+        bool is_known = strcmp(field, one) == 0 || strcmp(field, two) == 0;
+        if (!is_known && (three == NULL || strcmp(field, three) != 0))
+            luaL_error(L, "option '%s': unknown field '%s'", option, field);
+        lua_pop(L, 1);
+    }
+}
+
 /* cert and key of the table at `index`; nothing when it has none. 0, or the count of results of a failure. */
 static int add_certificate(lua_State *L, struct config_core *core, int index)
 {
@@ -168,6 +182,7 @@ static int add_certificates(lua_State *L, struct config_core *core)
         lua_rawgeti(L, -1, i);
         if (!lua_istable(L, -1))
             luaL_error(L, "option 'certs' must be a list of { cert =, key = }");
+        check_fields(L, "certs", "cert", "key", "ocsp_file");
         failed = add_certificate(L, core, lua_gettop(L));
         if (failed != 0)
             return failed;
@@ -622,19 +637,6 @@ int neap_lua_config_reload(lua_State *L)
     return 1 + neap_lua_stale(L, STALE_AT);
 }
 
-/* Fields of the table on top are `key`, `hash` and `other` (NULL: no more). */
-static void check_psk_fields(lua_State *L, const char *other)
-{
-    lua_pushnil(L);
-    while (lua_next(L, -2) != 0) {
-        const char *field = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : luaL_typename(L, -2);
-        bool is_known = strcmp(field, "key") == 0 || strcmp(field, "hash") == 0;
-        if (!is_known && (other == NULL || strcmp(field, other) != 0))
-            luaL_error(L, "option 'psk': unknown field '%s'", field);
-        lua_pop(L, 1);
-    }
-}
-
 /* The identity and the key, or { key =, hash =, [other] = }, on top of the stack. */
 static int add_psk(lua_State *L, struct config_core *core, const char *other)
 {
@@ -644,7 +646,7 @@ static int add_psk(lua_State *L, struct config_core *core, const char *other)
     if (lua_type(L, -2) != LUA_TSTRING)
         luaL_error(L, "option 'psk': an identity is a string");
     if (lua_istable(L, -1)) {
-        check_psk_fields(L, other);
+        check_fields(L, "psk", "key", "hash", other);
         lua_getfield(L, -1, "hash");
         hash = neap_lua_check_psk_hash(L, lua_gettop(L));
         lua_getfield(L, -2, "key");

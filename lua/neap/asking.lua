@@ -2,6 +2,7 @@
 local certificate = require "neap.certificate"
 local core = require "neap.core"
 local log = require "neap.log"
+local options = require "neap.options"
 local Session = require "neap.session"
 local task = require "neap.task"
 
@@ -116,6 +117,9 @@ local function answer_psk(conn, question, fn)
   if code == "argument" then message = "a key has 16 to 64 bytes" end
   -- With "crypto" the client has another key, or none: its own affair.
   if not ok and code ~= "crypto" then return nil, "the key of 'psk': " .. message, code end
+  if key and options.is_hex_text(key) then
+    return true, ("the key of 'psk' is hex digits alone, and is taken as these %d bytes"):format(#key)
+  end
   return true, found == nil and more or nil
 end
 

@@ -1,12 +1,26 @@
 --- Configs of what listens and connects, with a line in the log about what is not as new as it should be.
 local core = require "neap.core"
 local log = require "neap.log"
+local options = require "neap.options"
 
 local configs = {}
 
 -- A client's requests say so by themselves; a server would say it to its clients alone.
 local function warn(role, texts)
   for _, text in ipairs(role == "server" and texts or {}) do log.warn(text) end
+end
+
+-- Pre-shared keys that may have been meant otherwise: the two would only be told that they have different ones.
+local function warn_of_hex(psk)
+  if type(psk) ~= "table" then return end
+  if psk.identity then psk = { [psk.identity] = psk } end
+  for identity, one in pairs(psk) do
+    local key = type(one) == "table" and one.key or one
+    if options.is_hex_text(key) then
+      local text = "option 'psk': the key of %q is hex digits alone, and is taken as these %d bytes"
+      log.warn(text:format(identity, #key))
+    end
+  end
 end
 
 --- A config for a role, "client" or "server"; nil, message, code when a file of the options cannot be used. Misuse is
@@ -16,6 +30,7 @@ function configs.new(given, role, level)
   if not ok then error(config, level + 1) end
   if not config then return nil, message, code end
   warn(role, message)
+  warn_of_hex(given.psk)
   return config
 end
 

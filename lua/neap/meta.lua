@@ -93,7 +93,7 @@ function neap.static(folder, options) end
 ---@field duration number seconds
 ---@field reason string? why it was broken off
 ---@field code string?
----@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"
+---@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unsupported"|"version"|"certificate"|"crypto"|"random"|"in use"
 
 ---@class neap.PskKey
 ---@field key string 16 to 64 bytes
@@ -107,7 +107,7 @@ function neap.static(folder, options) end
 ---@field cert? string PEM, DER or a path
 ---@field key? string PEM, DER or a path
 ---@field sign? fun(bytes: string, scheme: string, name: string?, question: neap.Question): string?, string? signature
----@field psk? neap.Psk|table<string, string|neap.PskKey>|fun(identity: string, question: neap.Question): (string|neap.PskKey)?, string? a client's one; a server's keys by identity, or a function: the key and its hash, or nil and why there is none. Not beside `pins`, `ocsp_required`, `verify_server`
+---@field psk? neap.Psk|table<string, string|neap.PskKey>|fun(identity: string, question: neap.Question): (string|neap.PskKey)?, string? a client's one; a server's keys by identity, or a function: the key and its hash, or nil and why there is none. Not beside `pins`, `ocsp_required`, `verify_server`, nor `cert` without `ca`
 ---@field verify_client? fun(certificate: neap.Certificate, question: neap.Question, conn: neap.Conn): boolean?, string? whether a client is let in
 ---@field verify_server? fun(certificate: string, question: neap.Question): boolean?, string? whether it is who it should be
 ---@field ocsp_file? string path of an OCSP response (DER) to show with `cert`

@@ -76,6 +76,19 @@ local function check_psk(config, level)
       error(text:format(name), level + 1)
     end
   end
+  for _, name in ipairs { "cert", "certs" } do
+    if config.psk and config[name] and not config.ca then
+      local text = "option '%s' is never shown beside `psk` without `ca`: a server that takes the key asks for none"
+      error(text:format(name), level + 1)
+    end
+  end
+end
+
+-- Of a client's certificates nobody asks for an OCSP response.
+local function check_rows(config, level)
+  for _, row in ipairs(type(config.certs) == "table" and config.certs or {}) do
+    if type(row) == "table" and row.ocsp_file then error("option 'ocsp_file' is a server's", level + 1) end
+  end
 end
 
 -- Early data is read by tickets, and noted where it was read. Who turns it off says so with early_data = false.
@@ -108,6 +121,16 @@ local function check_server(config, level)
   if config.crl and config.client_certificate ~= "none" and not config.client_ca then
     error("option 'crl' checks nothing without roots: give `client_ca`", level + 1)
   end
+  local is_psk_alone = config.psk and not (config.cert or config.certs or config.certificate)
+  if is_psk_alone and (config.client_certificate or "none") ~= "none" then
+    error("option 'client_certificate' asks nobody: a server with `psk` alone has handshakes without certificates",
+      level + 1)
+  end
+  for _, name in ipairs { "ticket_key_file", "ticket_lifetime" } do
+    if config.resumption == false and (config[name] or 0) ~= 0 then
+      error(("option '%s' needs `resumption`"):format(name), level + 1)
+    end
+  end
   if config.certificate_ttl ~= nil and not config.certificate then
     error("option 'certificate_ttl' needs `certificate`, the function", level + 1)
   end
@@ -131,6 +154,7 @@ function options.of_role(role, config, level)
   end
   if role ~= "client" then return end
   check_psk(config, level + 1)
+  check_rows(config, level + 1)
   check_roots(config, level + 1)
 end
 
@@ -139,6 +163,11 @@ function options.preset(option)
   local followed = option.text:match("; not set: (.*)$")
   if followed then return followed end
   return option.unit == "seconds" and ("%.14g"):format(option.default) or tostring(option.default):gsub("%.0$", "")
+end
+
+--- Whether a key may be the text of one: hex digits alone, of 16 bytes or more.
+function options.is_hex_text(key)
+  return #key >= 32 and #key % 2 == 0 and not key:find("%X")
 end
 
 --- A row: what the value must be in words, `is(value)` that tells, and the default (nil: none).

@@ -659,6 +659,7 @@ function quic.connect(address, given)
   local host, port = address:match("^%[([^%]]+)%]:(%d+)$")
   if not host then host, port = address:match("^([^:]+):(%d+)$") end
   if not host then return nil, "not host:port: " .. address, "argument" end
+  if tonumber(port) < 1 or tonumber(port) > 65535 then return nil, "no such port: " .. port, "argument" end
   local made, message, code = shared_configs.take(config, outgoing)
   if not made then return nil, message, code end
   local endpoint

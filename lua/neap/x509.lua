@@ -83,6 +83,9 @@ end
 --- What a request says, when its key signed it: { common_name =, organization =, names = { … }, pin = }. Anybody can
 -- make one that says anything: who it is for is to be known otherwise.
 function x509.read_request(text)
+  if type(text) ~= "string" then
+    error("read_request takes the text of a request, PEM or DER, not a " .. type(text), 2)
+  end
   return config():read_request(text)
 end
 

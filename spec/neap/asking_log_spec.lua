@@ -3,7 +3,7 @@ local authority = require "spec.crypto.authority"
 local neap = require "neap"
 local web = require "support.web"
 
-local KEY = ("0123456789abcdef"):rep(2)
+local KEY = ("key of a sensor "):rep(2)
 
 describe("the log of a server whose handshakes ask", function()
   local ca, root, cert, dir

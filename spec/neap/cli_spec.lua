@@ -106,6 +106,13 @@ describe("neap", function()
     assert.matches("^neap %S+\ttwo\tone\ttwo\n$", output)
   end)
 
+  it("makes no certificate for what no host is called", function()
+    local output, status = helper.run(("%s cert %s/odd --name https://a.example/"):format(neap, folder))
+    assert.equal(2, status)
+    assert.matches("^neap: %-%-name takes a host", output)
+    assert.is_nil(core.stat(folder .. "/odd"))
+  end)
+
   it("takes no name for a certificate's folder", function()
     local output, status = helper.run(("cd %s && %s cert localhost"):format(folder, neap))
     assert.equal(2, status)

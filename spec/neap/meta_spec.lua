@@ -51,6 +51,17 @@ describe("the types for editors", function()
     end
   end)
 
+  it("have every code that the binding gives", function()
+    local codes = text:match("alias neap.Code ([^\n]*)")
+    local words = web.helper.read_file("lua/binding/module.c"):match("words%[%] = (%b{})")
+    local count = 0
+    for word in words:gmatch('"([^"]*)"') do
+      count = count + 1
+      assert.is_truthy(word == "" or codes:find('"' .. word .. '"', 1, true), word) -- the first is no error
+    end
+    assert.is_true(count > 10)
+  end)
+
   it("match the objects of HTTP", function()
     local id = web.identity()
     web.run(function()

@@ -188,6 +188,75 @@ describe("an option that is not what it must be", function()
     end
   end)
 
+  it("is refused where clients are never asked, because a server has pre-shared keys alone", function()
+    local psk = { a = ("k"):rep(16) }
+    local function decide() return true end
+    for _, given in ipairs {
+      { client_certificate = "require", client_ca = "/none" },
+      { client_certificate = "request", verify_client = decide },
+    } do
+      given.psk, given.port, given.alpn = psk, 0, "t"
+      for _, listen in ipairs { function() APP:listen(given) end, function() neap.quic.listen(given) end } do
+        local ok, err = pcall(listen)
+        assert.is_false(ok)
+        assert.matches("options_spec.lua:%d+: option 'client_certificate' asks nobody: a server with `psk` alone", err)
+      end
+      for _, name in ipairs { "cert", "certificate" } do
+        given.cert, given.key, given.certificate = "/none", "/none", name == "certificate" and decide or nil
+        assert.matches("/none: No such file", select(2, APP:listen(given)))
+      end
+    end
+    assert(APP:listen { psk = psk, port = 0, host = "127.0.0.1", client_certificate = "none" }):close()
+  end)
+
+  it("is refused where sessions are off and it is about them", function()
+    for _, name in ipairs { "ticket_key_file", "ticket_lifetime" } do
+      local given = { cert = "/none", key = "/none", port = 0, alpn = "t", resumption = false,
+        [name] = name == "ticket_lifetime" and 60 or "/none" }
+      for _, listen in ipairs { function() APP:listen(given) end, function() neap.quic.listen(given) end } do
+        local ok, err = pcall(listen)
+        assert.is_false(ok)
+        assert.matches("options_spec.lua:%d+: option '" .. name .. "' needs `resumption`", err)
+      end
+    end
+    local ok, err = pcall(function() neap.client { session_file = "x", resumption = false } end)
+    assert.is_false(ok)
+    assert.matches("options_spec.lua:%d+: option 'session_file' needs `resumption`", err)
+    assert.matches("/none: No such file",
+      select(2, APP:listen { cert = "/none", key = "/none", port = 0, resumption = false, ticket_lifetime = 0 }))
+  end)
+
+  it("is refused where a client takes no server that would ask for its certificate", function()
+    for name, given in pairs {
+      cert = { cert = "/none", key = "/none" }, certs = { certs = { { cert = "/none", key = "/none" } } },
+    } do
+      given.psk, given.alpn = { identity = "a", key = ("k"):rep(16) }, "t"
+      for _, connect in ipairs { function() neap.client(given) end,
+        function() assert(neap.quic.connect("127.0.0.1:1", given)) end } do
+        local ok, err = pcall(connect)
+        assert.is_false(ok)
+        assert.matches("options_spec.lua:%d+: option '" .. name .. "' is never shown beside `psk` without `ca`", err)
+      end
+      given.ca = true
+      neap.client(given):close()
+    end
+  end)
+
+  it("is refused where no field of `certs` is so called, or none of that role", function()
+    local row = { cert = "/none", key = "/none", ocsp_fiel = "/none" }
+    for _, make in ipairs { function() APP:listen { port = 0, certs = { row } } end,
+      function() neap.client { certs = { row } } end } do
+      local ok, err = pcall(make)
+      assert.is_false(ok)
+      assert.matches("options_spec.lua:%d+: option 'certs': unknown field 'ocsp_fiel'", err)
+    end
+    row = { cert = "/none", key = "/none", ocsp_file = "/none" }
+    local ok, err = pcall(function() neap.client { certs = { row } } end)
+    assert.is_false(ok)
+    assert.matches("options_spec.lua:%d+: option 'ocsp_file' is a server's", err)
+    assert.matches("/none: No such file", select(2, APP:listen { port = 0, certs = { row } }))
+  end)
+
   it("is told by its own name, and not by a function of C", function()
     for text, given in pairs {
       ["client_certificate needs roots for clients %(client_ca%) or a function %(verify_client%)"] =

@@ -4,7 +4,7 @@ local support = require "support.program"
 local web = require "support.web"
 local helper = web.helper
 
-local KEY, OTHER = ("0123456789abcdef"):rep(2), ("fedcba9876543210"):rep(2)
+local KEY, OTHER = ("key of a sensor "):rep(2), ("key of another, "):rep(2)
 
 -- A server that has nothing but keys, and fn(url) beside it.
 local function with_keys(psk, fn, more)
@@ -176,6 +176,29 @@ describe("option psk", function()
     refused({ a = { key = KEY, hash = "md5" } }, "option 'psk': a key's hash is sha256 or sha384")
   end)
 
+  it("warns of a key that looks like the hex text of one, which is taken as its own bytes", function()
+    local TEXT = 'warn option \'psk\': the key of "a" is hex digits alone, and is taken as these %d bytes'
+    local hex = helper.hex(("\171"):rep(32))
+    for key, size in pairs { [hex] = 64, [hex:sub(1, 32)] = 32, [hex:sub(1, 33)] = false, [hex:sub(1, 30)] = false,
+      [helper.unhex(hex)] = false, [hex:sub(1, 62) .. "xy"] = false } do
+      for _, psk in ipairs { { a = key }, { a = { key = key, hash = "sha384" } }, { identity = "a", key = key } } do
+        for _, make in ipairs {
+          function() neap.client { psk = psk } end,
+          function() assert(neap.app():listen { host = "127.0.0.1", port = 0, psk = psk }):close() end,
+        } do
+          local logged = web.logged(function() web.run(make) end)
+          if size then assert.matches(TEXT:format(size), logged) else assert.equal("", logged) end
+        end
+      end
+    end
+    local logged = web.logged(function()
+      with_keys(function() return hex end, function(url)
+        assert.equal("a false", (get(url, { psk = { identity = "a", key = hex } })))
+      end)
+    end)
+    assert.matches("warn .*the key of 'psk' is hex digits alone, and is taken as these 64 bytes", logged)
+  end)
+
   it("of a client is one identity and its key", function()
     for _, psk in ipairs { {}, { a = KEY, b = OTHER }, function() return KEY end } do
       local _, err = pcall(function() neap.client { psk = psk } end)
@@ -235,6 +258,14 @@ describe("option psk", function()
     output, status = run("--psk sensor")
     assert.is_true(status ~= 0)
     assert.matches("%-%-psk is IDENTITY:KEY", output)
+    output, status = run("--psk @" .. folder .. "/none")
+    assert.equal(1, status)
+    assert.equal("neap: " .. folder .. "/none: No such file or directory\n", output)
+    helper.write_file(folder .. "/key", "sensor:1:" .. helper.hex(KEY) .. "\n")
+    assert.same({ "sensor:1", 0 }, { run("--psk @" .. folder .. "/key") })
+    output, status = run("--cert x --key y --psk @" .. folder .. "/key")
+    assert.equal(2, status)
+    assert.matches("%-%-cert is never shown with %-%-psk and no %-%-ca", output)
     assert.equal(0, server:stop())
     helper.remove_dir(folder)
   end)

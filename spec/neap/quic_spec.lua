@@ -77,6 +77,18 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("connects to no port that is none, and says so", function()
+    web.run(function()
+      for address, why in pairs {
+        ["127.0.0.1:70000"] = "no such port: 70000", ["[::1]:0"] = "no such port: 0",
+        ["localhost:99999999999999999999"] = "no such port: 99999999999999999999",
+        ["localhost"] = "not host:port: localhost",
+      } do
+        assert.same({ nil, why, "argument" }, { neap.quic.connect(address, { alpn = "x" }) })
+      end
+    end)
+  end)
+
   it("does not listen with a key that has no certificate", function()
     web.run(function()
       assert.error_matches(function() neap.quic.listen { port = 0, alpn = "x", key = web.identity().key } end,

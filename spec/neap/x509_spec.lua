@@ -198,6 +198,14 @@ describe("neap.x509", function()
       assert.matches("signature", message)
     end)
 
+    it("says what it takes, where that is none", function()
+      for _, wrong in ipairs { false, 5, {} } do
+        local ok, err = pcall(function() x509.read_request(wrong or nil) end)
+        assert.is_false(ok)
+        assert.matches("x509_spec.lua:%d+: read_request takes the text of a request, PEM or DER, not a %a+$", err)
+      end
+    end)
+
     it("refuses what is huge before it looks into it", function()
       local read, message, code = x509.read_request("\48\132\1\0\0\0" .. ("\0"):rep(2 ^ 24))
       assert.same({ nil, "limit" }, { read, code })
@@ -410,6 +418,31 @@ describe("neap.x509", function()
           assert.same({ nil, "argument" }, { leaf, code })
           assert.matches("no client takes a server's certificate without names", message, 1, true)
         end
+      end
+    end)
+
+    it("are refused where no host can have such a name", function()
+      local key = x509.key()
+      local function issue(name)
+        return x509.issue { key = key, subject = "s", uses = { "server" }, names = { name }, ca_cert = ca,
+          ca_key = ca_key }
+      end
+      for _, name in ipairs {
+        "https://a.example/", "999.1.1.1", "1.2.3", "7", "a..b", ".a", "a.example.", "10.0.0.0/8", "[::1]", "fe80::1%1",
+        "user@host", "a.example:443", "*", "*.example", "a.*.example", "*a.example.org", "*.1.1.1", "a b", "",
+        ("a"):rep(64) .. ".example", ("a."):rep(126) .. "bc",
+      } do
+        local leaf, message, code = issue(name)
+        assert.same({ nil, "argument" }, { leaf, code }, name)
+        assert.matches("1 to 32 DNS names (*.example.org for every host of it) and IP addresses", message, 1, true)
+        assert.is_nil((x509.request { key = key, subject = "s", names = { name } }), name)
+        assert.is_nil((core.make_certificate { names = { name } }), name)
+      end
+      for _, name in ipairs {
+        "a.example", "localhost", "*.example.org", "A-1_b.xn--p1ai", "7.example", "1.2.3.4a", "10.0.0.1", "::1",
+        ("a"):rep(63) .. ".example", ("a."):rep(126) .. "b",
+      } do
+        assert(issue(name))
       end
     end)
 

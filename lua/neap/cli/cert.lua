@@ -31,7 +31,10 @@ function cert.main(cli, args)
     return cli.usage("cert", ("no folder %s here: ./%s makes it; names go with --name"):format(folder, folder))
   end
   local names = found.names or require("neap.devcert").names
-  local certificate, key = core.make_certificate { names = names, days = days }
+  local certificate, key, code = core.make_certificate { names = names, days = days }
+  if code == "argument" then
+    return cli.usage("cert", "--name takes a host (*.example.org: every host of it) or an address, 32 in all")
+  end
   if not certificate then return cli.fail(1, key) end
   local ok, message = core.mkdir(folder)
   if ok then ok, message = core.write_file(folder .. "/key.pem", key, 384) end

@@ -196,11 +196,13 @@ local function read_pins(given)
   return pins, not pins and given and given[1] or nil
 end
 
--- IDENTITY:KEY, or @FILE whose first line that is: { identity =, key = }; nil for anything else.
+-- IDENTITY:KEY, or @FILE whose first line that is: { identity =, key = }; nil for anything else, and what is wrong with
+-- the file.
 local function read_psk(text)
   local path = text:match("^@(.*)$")
-  local file = path and io.open(path)
-  if file then
+  if path then
+    local file, message = io.open(path)
+    if not file then return nil, message end
     text = file:read("*l") or ""
     file:close()
   end
@@ -299,7 +301,12 @@ function get.main(cli, args)
   if found.crl and (found.insecure or found.psk and not found.ca) then
     return cli.usage("get", "--crl checks nothing with -k, or with --psk and no --ca")
   end
-  local psk = found.psk and read_psk(found.psk)
+  if found.cert and found.psk and not found.ca then
+    return cli.usage("get", "--cert is never shown with --psk and no --ca: a server that takes the key asks for none")
+  end
+  local psk, missing
+  if found.psk then psk, missing = read_psk(found.psk) end
+  if missing then return cli.fail(1, missing) end
   if found.psk and not psk then return cli.usage("get", "--psk is IDENTITY:KEY, the key in hex digits, or @FILE") end
   -- Pins alone would say enough to the library; here they come on top, unless -k says that they are to be all.
   local ca = found.ca or (pins and not found.insecure) or nil
