@@ -1,4 +1,4 @@
-/* Between this folder and its back ends: what mbedtls/ and sodium/ implement and the rest builds upon. */
+/* Between this folder and its back ends: what mbedtls/ or psa/ and sodium/ implement and the rest builds upon. */
 #ifndef NEAP_CRYPTO_BACKEND_H
 #define NEAP_CRYPTO_BACKEND_H
 
@@ -24,7 +24,7 @@ struct crypto {
     char explanation[LIMIT_CLOSE_REASON]; /* the last that neap_certificate_explain wrote */
 };
 
-/* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, mbedtls/curve25519.c) */
+/* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, curve25519.c of mbedtls/ or psa/) */
 
 /** 0, or NEAP_ERR_CRYPTO when the library cannot start. Idempotent. */
 int neap_backend_start(void);

@@ -1,5 +1,5 @@
 /* The crypto seam: everything that neap needs of a cryptographic library, in our own nouns. Back ends live in folders
- * below (mbedtls/ always, sodium/ where the build found it); nothing outside of core/crypto includes their headers.
+ * below (mbedtls/ or psa/ always, sodium/ where the build found it); nothing outside of core/crypto includes their headers.
  * A `struct crypto` belongs to one thread: it owns the random generator and says which engine computes AES-GCM. */
 #ifndef NEAP_CRYPTO_CRYPTO_H
 #define NEAP_CRYPTO_CRYPTO_H

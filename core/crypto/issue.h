@@ -83,7 +83,7 @@ int neap_write_signature(struct crypto *crypto, struct writer *w, size_t start, 
 /** The AlgorithmIdentifier of the signatures that a key makes here. */
 struct span neap_signature_identifier(enum key_kind kind, struct signature_algorithm *algorithm);
 
-/* ---- from Mbed TLS (mbedtls/private_key.c) */
+/* ---- from Mbed TLS (private_key.c of mbedtls/ or psa/) */
 
 /** A fresh ECDSA P-256 key as PEM text. The room is wiped on failure. */
 int neap_private_key_make(struct crypto *crypto, char *out, size_t room, struct failure *why);

@@ -53,7 +53,7 @@ int neap_ocsp_check_staple(struct crypto *crypto, struct staple *staple,
                            int64_t wall_clock, struct failure *why);
 
 /** SHA-1, which OCSP's names of issuers and keys are made with and nothing else here. 0, or NEAP_ERR_UNSUPPORTED where the
- * library has none (mbedtls/sha1.c). */
+ * library has none (sha1.c of mbedtls/ or psa/). */
 int neap_sha1(struct span data, uint8_t out[20]);
 
 #endif

@@ -1,29 +1,39 @@
 # Finds Mbed TLS, libsodium, libcrypto, zlib and the Luas.
-# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES; SODIUM_*; LIBCRYPTO_*; ZLIB_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
+# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES, MBEDTLS_BACK_END (its folder in core/crypto); SODIUM_*; LIBCRYPTO_*; ZLIB_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
 
 find_package(PkgConfig)
 
-# Debian 12 has no .pc file for Mbed TLS. The names of the hints are those of luarocks.
+# Debian 12 has no .pc file for Mbed TLS. The names of the hints are those of luarocks. Its version says how it is called.
 find_path(MBEDTLS_INCLUDE_DIR mbedtls/version.h HINTS ${MBEDTLS_INCDIR} ${MBEDTLS_DIR}/include)
-find_library(MBEDTLS_mbedcrypto_LIBRARY mbedcrypto
-  HINTS ${MBEDTLS_LIBDIR} ${MBEDTLS_DIR}/lib ${MBEDTLS_DIR}/library)
-if(NOT MBEDTLS_INCLUDE_DIR OR NOT MBEDTLS_mbedcrypto_LIBRARY)
-  message(FATAL_ERROR "Mbed TLS (2.28 or 3.6) was not found.\n"
+set(MBEDTLS_VERSION "")
+foreach(header version.h build_info.h) # of 2.28, of those that follow
+  if(EXISTS "${MBEDTLS_INCLUDE_DIR}/mbedtls/${header}")
+    file(STRINGS "${MBEDTLS_INCLUDE_DIR}/mbedtls/${header}" version_line REGEX "define MBEDTLS_VERSION_STRING ")
+    if(version_line MATCHES "[0-9]+\\.[0-9]+\\.[0-9]+")
+      set(MBEDTLS_VERSION "${CMAKE_MATCH_0}")
+    endif()
+  endif()
+endforeach()
+if(MBEDTLS_VERSION VERSION_GREATER_EQUAL 4)
+  set(MBEDTLS_BACK_END psa)
+  set(mbedtls_library tfpsacrypto)
+else()
+  set(MBEDTLS_BACK_END mbedtls)
+  set(mbedtls_library mbedcrypto)
+endif()
+find_library(MBEDTLS_${mbedtls_library}_LIBRARY ${mbedtls_library}
+  HINTS ${MBEDTLS_LIBDIR} ${MBEDTLS_DIR}/lib ${MBEDTLS_DIR}/lib64 ${MBEDTLS_DIR}/library)
+if(NOT MBEDTLS_INCLUDE_DIR OR NOT MBEDTLS_${mbedtls_library}_LIBRARY)
+  message(FATAL_ERROR "Mbed TLS (2.28, 3.6 or 4) was not found.\n"
     "On Debian: apt-get install libmbedtls-dev, or run scripts/bootstrap.\n"
     "Elsewhere: cmake -DMBEDTLS_DIR=PREFIX, or -DMBEDTLS_INCDIR=… -DMBEDTLS_LIBDIR=…")
 endif()
-set(version_header "${MBEDTLS_INCLUDE_DIR}/mbedtls/build_info.h") # 3.x
-if(NOT EXISTS "${version_header}")
-  set(version_header "${MBEDTLS_INCLUDE_DIR}/mbedtls/version.h") # 2.28
-endif()
-file(STRINGS "${version_header}" version_line REGEX "define MBEDTLS_VERSION_STRING ")
-string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" MBEDTLS_VERSION "${version_line}")
 if(MBEDTLS_VERSION VERSION_LESS 2.28)
-  message(FATAL_ERROR "Mbed TLS in ${MBEDTLS_INCLUDE_DIR} is ${MBEDTLS_VERSION}; neap needs 2.28 or 3.6")
+  message(FATAL_ERROR "Mbed TLS in ${MBEDTLS_INCLUDE_DIR} is ${MBEDTLS_VERSION}; neap needs 2.28, 3.6 or 4")
 endif()
-message(STATUS "Mbed TLS ${MBEDTLS_VERSION}: ${MBEDTLS_mbedcrypto_LIBRARY}")
 set(MBEDTLS_INCLUDE_DIRS ${MBEDTLS_INCLUDE_DIR})
-set(MBEDTLS_LIBRARIES ${MBEDTLS_mbedcrypto_LIBRARY})
+set(MBEDTLS_LIBRARIES ${MBEDTLS_${mbedtls_library}_LIBRARY})
+message(STATUS "Mbed TLS ${MBEDTLS_VERSION}: ${MBEDTLS_LIBRARIES}")
 
 if(NEAP_SODIUM AND PkgConfig_FOUND)
   pkg_check_modules(SODIUM libsodium)

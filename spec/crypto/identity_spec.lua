@@ -151,6 +151,7 @@ describe("identity", function()
   end)
 
   it("signs the same bytes from the same seed", function()
+    local draws_salts = crypto.providers()[1] == "Mbed TLS" and crypto.backend():find("^Mbed TLS 4") ~= nil
     for _, name in ipairs({ "leaf", "rsa" }) do
       local made, signatures = ca.made[name], {}
       for i = 1, 2 do
@@ -159,7 +160,8 @@ describe("identity", function()
         signatures[i] = certificates.identity_sign(identity, name == "rsa" and 0x0804 or 0x0403, "message")
         certificates.identity_free(identity)
       end
-      assert.equal(signatures[1], signatures[2])
+      -- PSA takes no salt of RSASSA-PSS from anybody.
+      assert.equal(not (name == "rsa" and draws_salts), signatures[1] == signatures[2], name)
     end
   end)
 

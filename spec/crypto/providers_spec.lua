@@ -11,6 +11,9 @@ local SCHEMES = {
 }
 local CERTIFICATE = -13
 
+--- PSA takes no salt of RSASSA-PSS from anybody.
+local function draws_salts(provider) return provider == "Mbed TLS" and crypto.backend():find("^Mbed TLS 4") ~= nil end
+
 describe("providers", function()
   local ca
   local context = {}
@@ -124,7 +127,7 @@ describe("providers", function()
           signatures[i] = certificates.identity_sign(identity, SCHEMES[kind][1], "message")
           certificates.identity_free(identity)
         end
-        assert.equal(signatures[1], signatures[2])
+        assert.equal(not (kind == "rsa2048" and draws_salts(provider)), signatures[1] == signatures[2], kind)
       end
       for _, group in ipairs({ 0x0017, 0x0018, 0x001d }) do
         local a, b = crypto.new(("a"):rep(32), nil, provider), crypto.new(("a"):rep(32), nil, provider)

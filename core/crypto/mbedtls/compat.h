@@ -5,7 +5,7 @@
 #include <mbedtls/version.h>
 
 #if MBEDTLS_VERSION_NUMBER < 0x021c0000 || MBEDTLS_VERSION_NUMBER >= 0x04000000
-#error "neap needs Mbed TLS 2.28 or 3.6"
+#error "this folder is for Mbed TLS 2.28 and 3.6"
 #endif
 
 #include <mbedtls/ecp.h>

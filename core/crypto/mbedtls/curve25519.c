@@ -1,4 +1,4 @@
-/* Builds without libsodium: X25519 and ChaCha20-Poly1305 from Mbed TLS, and no Ed25519, which it does not have. */
+/* Builds without libsodium: X25519 and ChaCha20-Poly1305 from Mbed TLS. */
 #include "crypto/backend.h"
 
 #ifndef NEAP_HAVE_SODIUM
@@ -100,34 +100,6 @@ int neap_x25519_shared(struct crypto *crypto, const uint8_t private_key[32], con
     int error = multiply(crypto, private_key, peer, out);
 
     return error || neap_equal_constant_time(out, zero, 32) ? NEAP_ERR_CRYPTO : 0;
-}
-
-bool neap_ed25519_is_available(void)
-{
-    return false;
-}
-
-int neap_ed25519_expand(const uint8_t seed[32], uint8_t secret[64])
-{
-    (void)seed;
-    (void)secret;
-    return NEAP_ERR_UNSUPPORTED;
-}
-
-int neap_ed25519_sign(const uint8_t secret[64], struct span message, uint8_t signature[64])
-{
-    (void)secret;
-    (void)message;
-    (void)signature;
-    return NEAP_ERR_UNSUPPORTED;
-}
-
-int neap_ed25519_verify(const uint8_t public_key[32], struct span message, const uint8_t signature[64])
-{
-    (void)public_key;
-    (void)message;
-    (void)signature;
-    return NEAP_ERR_UNSUPPORTED;
 }
 
 #endif
