@@ -14,6 +14,7 @@ describe("examples/signer.lua", function()
 
   local function keep(log)
     local words = ("env %s run examples/signer.lua keep %s/sock %s/cert.pem"):format(support.neap, folder, folder)
+    os.remove(log) -- what one of before said
     local process = leash.start(words, log)
     leash.wait_until(function() return (helper.read_file(log) or ""):find("signing at", 1, true) end)
     return process
