@@ -99,7 +99,8 @@ end
 local function answer_certificate(conn, question, fn)
   local given, why = ask_certificate(question, fn)
   if not given then return given, why end
-  return give_certificate(conn, question, given)
+  local result, message, code = give_certificate(conn, question, given)
+  return result, message, code, given
 end
 
 -- A key and its hash, { key =, hash = }, or nil and why there is none: what the client is told of that is the same for
@@ -163,8 +164,8 @@ local function kind_of(conn, question)
   return question.kind == "peer" and conn:is_server() and "client" or question.kind
 end
 
---- The functions among the options of a config, as asking.answerer takes them; nil when there are none.
-function asking.functions(config)
+-- The functions among the options of a config, by kind; nil when there are none.
+local function functions_of(config)
   local functions
   for kind, row in pairs(kinds) do
     local fn = config[row.option]
@@ -263,6 +264,31 @@ local function sweep(self)
   self.sweep_at = math.max(SWEEP_LEAST, 2 * self.waiting)
 end
 
+-- Handshakes that want the same certificate are given what one of them asks for: the others join its turn and take none
+-- of their own, up to MOST, while the function has not been at it for SLOW seconds. An answer that began before a
+-- reload is for none that asks after it.
+local reloads = 0
+
+--- What was asked for is to be asked for anew.
+function asking.begin_anew()
+  reloads = reloads + 1
+end
+
+-- The certificate that is wanted, where it is kept for the next who want it.
+local function wanted_of(self, kind, question)
+  if kind ~= "certificate" or not self.keeps_certificates then return nil end
+  return ("%d %s %s"):format(reloads, (question.server_name or ""):lower(), table.concat(question.schemes, " "))
+end
+
+local function has_joined(self, turn)
+  local first = turn.wanted and self.wanted[turn.wanted]
+  if not first or self.joined == MOST or turn.begun - first.begun >= SLOW then return false end
+  self.joined = self.joined + 1
+  first.joined = first.joined or {}
+  first.joined[#first.joined + 1] = turn
+  return true
+end
+
 local look_into
 
 -- Those whose turn it is, an address after the other.
@@ -272,11 +298,15 @@ local function take_turns(self)
     if not share then return end
     local conn, question = take_waiting(self, share)
     if conn then
-      self.open, share.open = self.open + 1, share.open + 1
-      local turn = { question = question, kind = kind_of(conn, question), share = share, peer = conn:peer(),
-        begun = core.now() }
-      self.turns[conn] = turn
-      task.go(look_into, self, conn, turn)
+      local kind = kind_of(conn, question)
+      local turn = { conn = conn, question = question, kind = kind, share = share, peer = conn:peer(),
+        begun = core.now(), wanted = wanted_of(self, kind, question) }
+      if not has_joined(self, turn) then
+        self.open, share.open = self.open + 1, share.open + 1
+        self.turns[conn] = turn
+        if turn.wanted then self.wanted[turn.wanted] = turn end
+        task.go(look_into, self, turn)
+      end
     end
     get_in_line(self, share)
     forget_if_idle(self, share)
@@ -287,14 +317,15 @@ local function count_hanging(self, share, by)
   self.hanging, share.hanging = self.hanging + by, share.hanging + by
 end
 
-local function has_ended(self, conn, turn)
+local function has_ended(self, turn)
   local share = turn.share
   if turn.hangs then
     turn.hangs = false
     count_hanging(self, share, -1)
     task.wake(turn.watcher, true)
   end
-  if self.turns[conn] == turn then self.turns[conn] = nil end
+  if self.turns[turn.conn] == turn then self.turns[turn.conn] = nil end
+  if turn.wanted and self.wanted[turn.wanted] == turn then self.wanted[turn.wanted] = nil end
   self.open, share.open = self.open - 1, share.open - 1
   get_in_line(self, share)
   forget_if_idle(self, share)
@@ -365,10 +396,9 @@ local function tell_failure(self, option, where, trace, question)
   if self.tell_error(option, text, without_name(message or trace, question)) then self.stacks[option] = stack end
 end
 
-function look_into(self, conn, turn)
-  local question, row = turn.question, kinds[turn.kind]
-  local ok, result, why, code = xpcall(row.answer, debug.traceback, conn, question, self.functions[turn.kind])
-  has_ended(self, conn, turn)
+-- What became of a question: as xpcall gives it of the answer of its kind.
+local function settle(self, turn, ok, result, why, code)
+  local conn, question, row = turn.conn, turn.question, kinds[turn.kind]
   why = why ~= nil and tostring(why) or nil
   local where = ("handshake with %s: "):format(turn.peer)
   local function complain(kind) self.complain(row.option .. kind, where .. why, without_name(why, question)) end
@@ -389,13 +419,31 @@ function look_into(self, conn, turn)
   tell_failure(self, row.option, where, trace, question)
 end
 
---- answer(conn), for connections that have asked anew or ended: the third of task.attach. `functions` as
--- asking.functions gives them, nil: nothing is ever asked.
-function asking.answerer(functions)
+function look_into(self, turn)
+  local ok, result, why, code, given = xpcall(kinds[turn.kind].answer, debug.traceback, turn.conn, turn.question,
+    self.functions[turn.kind])
+  has_ended(self, turn)
+  settle(self, turn, ok, result, why, code)
+  if not turn.joined then return end
+  self.joined = self.joined - #turn.joined
+  for _, other in ipairs(turn.joined) do
+    task.sleep(0) -- each with a turn of the loop, as it signs
+    if is_asking(other.conn, other.question.id) then
+      if given then result, why, code = give_certificate(other.conn, other.question, given) end
+      settle(self, other, ok, result, why, code)
+    end
+  end
+end
+
+--- answer(conn), for connections that have asked anew or ended: the third of task.attach. Of the options of a config;
+-- nil where none of them is a function that is asked.
+function asking.answerer(config)
+  local functions = functions_of(config)
   if not functions then return nil end
   local self = { functions = functions, open = 0, hanging = 0, waiting = 0, turns = {}, shares = {}, line = {},
     line_first = 1, line_last = 0, sweep_at = SWEEP_LEAST, complain = log.complainer(),
-    tell_error = log.complainer(nil, function(text) task.on_error(text) end), stacks = {} }
+    tell_error = log.complainer(nil, function(text) task.on_error(text) end), stacks = {},
+    wanted = {}, joined = 0, keeps_certificates = config.certificate_ttl ~= 0 }
   return function(conn)
     look_after(self, conn)
     local question = conn:question()

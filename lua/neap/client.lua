@@ -91,7 +91,7 @@ local function config_of(self)
   load_sessions(self)
   self._endpoint, message, code = task.loop():client(self._config)
   if not self._endpoint then return nil, message, code end
-  task.attach(self._endpoint, function(conn) self:_drive(conn) end, asking.answerer(asking.functions(self._options)))
+  task.attach(self._endpoint, function(conn) self:_drive(conn) end, asking.answerer(self._options))
   return self._config
 end
 

@@ -1,4 +1,5 @@
 --- Configs of what listens and connects, with a line in the log about what is not as new as it should be.
+local asking = require "neap.asking"
 local core = require "neap.core"
 local log = require "neap.log"
 local options = require "neap.options"
@@ -45,6 +46,7 @@ function configs.reload(config, given, role)
   end
   local ok, message, code = config:reload(given)
   if not ok then return nil, message, code end
+  asking.begin_anew()
   warn(role, message)
   return true
 end

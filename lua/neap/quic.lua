@@ -556,7 +556,7 @@ local function listen(own, config)
     endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config, _complain = log.complainer(),
     address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
   }, Listener)
-  task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(asking.functions(config)))
+  task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(config))
   task.hold(1)
   quic.servers[self] = true
   return self

@@ -206,7 +206,7 @@ function server.listen(app, given)
   self.url = ("https://%s:%d/"):format(host, self.port)
   server.all[self] = true
   poll_busily()
-  task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(asking.functions(config)))
+  task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config))
   task.hold(1)
   server.announce(self)
   return self

@@ -46,7 +46,7 @@ function shared_configs.take(given, connections)
   if not entry then
     local config, message, code = configs.new(given, "client", 3)
     if not config then return nil, message, code end
-    entry = { config = config, given = given, answer = asking.answerer(asking.functions(given)) }
+    entry = { config = config, given = given, answer = asking.answerer(given) }
     kept[key] = entry
     count = count + 1
   end

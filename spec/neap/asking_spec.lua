@@ -432,3 +432,167 @@ describe("questions that many ask at once", function()
     end)
   end)
 end)
+
+-- Handshakes that want a certificate, without the connections.
+describe("handshakes that want the same certificate", function()
+  local asking = require "neap.asking"
+  local task = neap.task
+  local PAIR = { cert = "-----BEGIN cert", key = "-----BEGIN key" }
+
+  local function wanting(name, scheme)
+    local conn = { id = 1 }
+    function conn:question()
+      return self.id and { id = self.id, kind = "certificate", server_name = name, schemes = { scheme or "ed25519" } }
+    end
+    function conn:peer() return "192.0.2.1:1" end -- luacheck: ignore self
+    function conn:error() return { reason = "" } end -- luacheck: ignore self
+    function conn:answer_certificate(_, cert)
+      if not self.id then return nil, "nobody asks", "in use" end
+      self.id, self.answered = nil, cert or "none"
+      return true
+    end
+    function conn:refuse_question(_, alert)
+      if not self.id then return nil end
+      self.id, self.refused = nil, alert
+      return true
+    end
+    return conn
+  end
+
+  -- fn(want, finish, names): want(conn, …) has them ask, finish(i, …) has the i-th call of `certificate` return, names
+  -- has what that was called for. `options` are more of the server's.
+  local function with(fn, options)
+    web.run(function()
+      local names, waiters, results = {}, {}, {}
+      local given = { certificate = function(name)
+        local i = #names + 1
+        names[i], waiters[i] = name, task.waiter()
+        task.await(waiters[i])
+        return results[i]()
+      end }
+      for name, value in pairs(options or {}) do given[name] = value end
+      local answer = asking.answerer(given)
+      local function settle() for _ = 1, 8 do task.sleep(0) end end
+      fn(function(...)
+        for _, conn in ipairs { ... } do answer(conn) end
+        settle()
+      end, function(i, result)
+        results[i] = type(result) == "function" and result or function() return result end
+        task.wake(waiters[i], true)
+        settle()
+      end, names)
+    end)
+  end
+
+  it("have one asked for, which is given to all", function()
+    with(function(want, finish, names)
+      local all = { wanting "a.example", wanting "A.Example", wanting "a.example", wanting "b.example" }
+      want((table.unpack or unpack)(all))
+      assert.same({ "a.example", "b.example" }, names)
+      finish(1, PAIR)
+      for i = 1, 3 do assert.equal(PAIR.cert, all[i].answered) end
+      assert.is_nil(all[4].answered)
+      finish(2, nil)
+      assert.equal("none", all[4].answered)
+      local later = wanting "a.example"
+      want(later)
+      assert.equal(3, #names)
+      finish(3, PAIR)
+    end)
+  end)
+
+  it("are refused alike, or have none alike", function()
+    web.logged(function()
+      with(function(want, finish)
+        for i, case in ipairs { { function() error("the store is down") end, 80 }, { function() return 5 end, 80 },
+          { function() return nil, "none of ours" end, 112 }, { function() return nil end, nil, "none" } } do
+          local one, other = wanting "a.example", wanting "a.example"
+          want(one, other)
+          finish(i, case[1])
+          assert.same({ case[2], case[2] }, { one.refused, other.refused })
+          assert.same({ case[3], case[3] }, { one.answered, other.answered })
+        end
+      end)
+    end)
+  end)
+
+  it("have it also when the client has gone whose handshake asked", function()
+    with(function(want, finish, names)
+      local first, second = wanting "a.example", wanting "a.example"
+      want(first, second)
+      first.id = nil
+      want(first) -- as a connection that has ended
+      want(wanting "a.example")
+      finish(1, PAIR)
+      assert.equal(PAIR.cert, second.answered)
+      assert.equal(1, #names)
+    end)
+  end)
+
+  it("ask each for its own with other signature schemes, behind a reload, after a second, and with certificate_ttl = 0",
+    function()
+      with(function(want, finish, names)
+        want(wanting "a.example", wanting("a.example", "rsa_pss_rsae_sha256"))
+        assert.equal(2, #names)
+        asking.begin_anew()
+        local behind = wanting "a.example"
+        want(behind)
+        assert.equal(3, #names)
+        finish(1, PAIR)
+        assert.is_nil(behind.answered)
+        task.sleep(1)
+        want(wanting "a.example")
+        assert.equal(4, #names)
+        for i = 2, 4 do finish(i, PAIR) end
+        assert.equal(PAIR.cert, behind.answered)
+      end)
+      with(function(want, finish, names)
+        want(wanting "a.example", wanting "a.example")
+        assert.equal(2, #names)
+        for i = 1, 2 do finish(i, PAIR) end
+      end, { certificate_ttl = 0 })
+    end)
+
+  it("are a thousand at most that wait for others' answers, and take no place of those who ask", function()
+    with(function(want, finish, names)
+      local all = {}
+      for i = 1, 1026 do all[i] = wanting "a.example" end
+      want((table.unpack or unpack)(all))
+      assert.equal(2, #names)
+      want(wanting "b.example")
+      assert.equal("b.example", names[3])
+      for i = 1, 3 do finish(i, PAIR) end
+      for _ = 1, 1100 do task.sleep(0) end
+      for i = 1, 1026 do assert.equal(PAIR.cert, all[i].answered) end
+    end)
+  end)
+
+  it("are served by one question, of a herd of clients", function()
+    local x509 = neap.x509
+    local ca, ca_key = x509.authority { subject = "root" }
+    local key = x509.key()
+    local cert = assert(x509.issue { key = key, subject = "s", names = { "s.example" }, uses = { "server" },
+      ca_cert = ca, ca_key = ca_key })
+    local asked, served, failures = 0, nil, nil
+    web.run(function()
+      local listener = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = "x", certificate = function()
+        asked = asked + 1
+        task.sleep(0.3)
+        return { cert = cert, key = key }
+      end })
+      local all = {}
+      for i = 1, 20 do
+        all[i] = function()
+          local conn, message = neap.quic.connect("127.0.0.1:" .. listener.port, { ca = ca, server_name = "s.example",
+            alpn = "x", resumption = false })
+          if conn then conn:close() end
+          return conn and true, message
+        end
+      end
+      served, failures = neap.all(all)
+      listener:close()
+    end)
+    assert.is_nil(failures)
+    assert.same({ 1, 20 }, { asked, #served })
+  end)
+end)
