@@ -106,3 +106,25 @@ describe("key schedule of RFC 8448", function()
     assert.is_not_nil(hash)
   end)
 end)
+
+describe("the stack of a derivation", function()
+  local stack = require("neap.units").stack
+
+  for _, bits in ipairs({ 256, 384 }) do
+    local secret = ("0123456789abcdef"):rep(3):sub(1, bits / 8)
+
+    it("has neither the MAC nor its key when it has returned, by SHA-" .. bits, function()
+      local mac, left = stack.hmac(bits, secret, "message")
+      assert.equal(crypto.hmac(bits, secret, "message"), mac)
+      assert.is_nil(left:find(mac, 1, true))
+      assert.is_nil(left:find(secret, 1, true))
+    end)
+
+    it("has neither the secret that it gave nor the one that it had, by SHA-" .. bits, function()
+      local made, left = stack.expand_label(bits, secret, "exp master", ("d"):rep(bits / 8))
+      assert.equal(crypto.expand_label(bits, secret, "exp master", ("d"):rep(bits / 8), bits / 8), made)
+      assert.is_nil(left:find(made, 1, true))
+      assert.is_nil(left:find(secret, 1, true))
+    end)
+  end
+end)

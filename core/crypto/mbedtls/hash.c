@@ -100,6 +100,7 @@ void neap_hash_end(struct hash_state *s, uint8_t *out)
 
         must(mbedtls_sha512_finish(sha512_of(s), digest));
         memcpy(out, digest, crypto_hash_size(HASH_SHA384));
+        neap_wipe(digest, sizeof digest); /* of an HMAC it may be a secret */
     }
     neap_hash_free(s);
 }
