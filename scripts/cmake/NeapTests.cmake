@@ -20,6 +20,9 @@ target_include_directories(spec_host PRIVATE
   spec/support lua/binding "${CMAKE_CURRENT_BINARY_DIR}/tests" ${MODULE_LUA_INCLUDE_DIRS})
 target_compile_definitions(spec_host PRIVATE NEAP_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}"
   NEAP_BUILD_DIR="${CMAKE_CURRENT_BINARY_DIR}")
+if(NOT NEAP_WITH_ISSUING)
+  target_compile_definitions(spec_host PRIVATE NEAP_NO_ISSUING=1)
+endif()
 target_link_libraries(spec_host PRIVATE neap_options ${MODULE_LUA_LIBRARIES} m ${CMAKE_DL_LIBS})
 set_target_properties(spec_host PROPERTIES ENABLE_EXPORTS ON)
 # A full socket cannot be had on loopback, nor a short read from a disk: units_runtime_loop.c and units_transfer.c say

@@ -419,6 +419,8 @@ static int make(lua_State *L)
     return 2;
 }
 
+#ifndef NEAP_NO_ISSUING
+
 static struct span field(lua_State *L, const char *name)
 {
     lua_getfield(L, 2, name);
@@ -460,6 +462,8 @@ static int issue(lua_State *L)
     return 1;
 }
 
+#endif
+
 static const luaL_Reg functions[] = {{"ders", ders},
                                      {"parse", parse},
                                      {"has_host", has_host},
@@ -478,7 +482,9 @@ static const luaL_Reg functions[] = {{"ders", ders},
                                      {"verify_signature", verify_signature},
                                      {"trust_count", trust_count},
                                      {"make", make},
+#ifndef NEAP_NO_ISSUING
                                      {"issue", issue},
+#endif
                                      {NULL, NULL}};
 
 int neap_units_certificates(lua_State *L)
