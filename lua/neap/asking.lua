@@ -372,14 +372,24 @@ function asking.error_of(conn)
   return why
 end
 
+-- What of ours a client refuses, by its alert (RFC 8446 §6.2).
+local refusals = { [51] = "signature or Finished" }
+for _, alert in ipairs { 42, 43, 44, 45, 46, 48, ACCESS_DENIED, 113 } do refusals[alert] = "certificate" end
+
 --- Of a server's connection that drains or is closed: complain(kind, text), as log.complainer gives it, where we ended
--- it by a TLS alert. What a function refused is in the log already.
+-- it by a TLS alert, and where the client ended it by one that says that our certificate is not good. What a function
+-- refused is in the log already.
 function asking.tell_refusal(conn, complain)
   if conn:is_closed() or reasons[conn] then return end -- it came once before, when it began to drain
   local why = conn:error()
-  if why.by ~= "local" or not Session.is_alert(why) then return end
-  local reason = why.reason ~= "" and ": " .. why.reason or ""
-  complain(why.name, ("handshake with %s refused: %s (%d)%s"):format(conn:peer(), why.name, why.code - 0x100, reason))
+  if not Session.is_alert(why) then return end
+  local alert = why.code - 0x100
+  local what = ("%s (%d)%s"):format(why.name, alert, why.reason ~= "" and ": " .. why.reason or "")
+  if why.by == "local" then
+    complain(why.name, ("handshake with %s refused: %s"):format(conn:peer(), what))
+  elseif why.by == "peer" and refusals[alert] then
+    complain("peer " .. why.name, ("%s refused our %s: %s"):format(conn:peer(), refusals[alert], what))
+  end
 end
 
 -- Without what the client chose, and may choose anew each time.

@@ -213,6 +213,44 @@ describe("option verify_server", function()
   end)
 end)
 
+describe("a connection that a client has ended", function()
+  local asking = require "neap.asking"
+
+  -- What the log is told: its kind and its text.
+  local function told(why)
+    local conn, lines = {}, {}
+    function conn:is_closed() return false end -- luacheck: ignore self
+    function conn:peer() return "192.0.2.1:1" end -- luacheck: ignore self
+    function conn:error() return why end -- luacheck: ignore self
+    asking.tell_refusal(conn, function(kind, text) lines[#lines + 1] = { kind, text } end)
+    return lines
+  end
+
+  local function alert(number, name, reason)
+    return { by = "peer", code = 0x100 + number, name = name, reason = reason or "" }
+  end
+
+  it("is in the log where it was our certificate, or our signature", function()
+    for number, name in pairs { [42] = "bad_certificate", [43] = "unsupported_certificate",
+      [44] = "certificate_revoked", [45] = "certificate_expired",
+      [46] = "certificate_unknown", [48] = "unknown_ca", [49] = "access_denied",
+      [113] = "bad_certificate_status_response" } do
+      assert.same({ { "peer " .. name, ("192.0.2.1:1 refused our certificate: %s (%d)"):format(name, number) } },
+        told(alert(number, name)))
+    end
+    assert.same({ { "peer decrypt_error", "192.0.2.1:1 refused our signature or Finished: decrypt_error (51): no" } },
+      told(alert(51, "decrypt_error", "no")))
+  end)
+
+  it("is not, where it was another alert, or none", function()
+    assert.same({}, told(alert(40, "handshake_failure")))
+    assert.same({}, told(alert(90, "user_canceled")))
+    assert.same({}, told { by = "peer", code = 0x12d, name = "unknown", is_application = true, reason = "" })
+    assert.same({}, told { by = "peer", code = 0, name = "NO_ERROR", reason = "" })
+    assert.same({}, told { by = "idle" })
+  end)
+end)
+
 -- Handshakes that ask for the key of their name, without the connections.
 describe("questions that many ask at once", function()
   local asking = require "neap.asking"

@@ -26,6 +26,7 @@ describe("a server's certificates", function()
     issue("exact", "DNS:a.wild.example")
     issue("rsa", "DNS:a.wild.example", { key = "rsa2048" })
     issue("address", "IP:127.0.0.1")
+    issue("old", "IP:127.0.0.1", { days = -1 })
   end)
   teardown(function() ca:remove() end)
   after_each(program.end_all)
@@ -66,8 +67,8 @@ describe("a server's certificates", function()
     return stream:read("*a")
   end
 
-  local function is_content(port, name)
-    local connection, message = connect(port, name)
+  local function is_content(port, name, options)
+    local connection, message = connect(port, name, options)
     if connection then connection:close() end
     return connection ~= nil, message
   end
@@ -103,6 +104,37 @@ describe("a server's certificates", function()
       connection:close()
       assert.equal(c.exact.der, seen)
     end)
+  end)
+
+  it("that clients refuse are in the log, by which alert and why, a line a second of each", function()
+    local log = web.logged(function()
+      web.with_app(function() end, function(_, url)
+        for _ = 1, 2 do
+          local client = neap.client { ca = roots, timeout = 10 }
+          assert.is_nil((client:get(url .. "/")))
+          client:close()
+          neap.sleep(0.05)
+        end
+      end, pair_of "old")
+    end)
+    assert.matches("^%S+ warn 127%.0%.0%.1:%d+ refused our certificate: certificate_expired %(45%): the certificate"
+      .. " has expired: [^\n]*$", log)
+    log = web.logged(function()
+      serve(pair_of "first", function(port)
+        assert.is_false(is_content(port, "first.example", { ca = c.wild.pem }))
+        assert.is_false(is_content(port, "first.example", { verify_server = function() return nil, "not mine" end }))
+        assert.is_false(is_content(port, "first.example", { alpn = "other" }))
+        neap.sleep(0.05)
+      end)
+    end)
+    local lines = {}
+    for line in log:gmatch("[^\n]+") do lines[#lines + 1] = line:match("^%S+ warn (.*)$") end
+    assert.equal(4, #lines, log)
+    assert.matches("^127%.0%.0%.1:%d+ refused our certificate: unknown_ca %(48%): ", lines[1])
+    -- Why a function refused is in the log of its own side alone, which here is the same.
+    assert.matches("^handshake with 127%.0%.0%.1:%d+: not mine$", lines[2])
+    assert.matches("^127%.0%.0%.1:%d+ refused our certificate: access_denied %(49%)$", lines[3])
+    assert.matches("^handshake with 127%.0%.0%.1:%d+ refused: no_application_protocol", lines[4])
   end)
 
   describe("that are read again", function()
