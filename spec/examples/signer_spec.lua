@@ -33,8 +33,11 @@ describe("examples/signer.lua", function()
     assert.is_true(status ~= 0)
     assert.matches("internal_error", output)
     keeper = keep(log)
-    -- The key is another now, and so is the certificate in the file: what the server has does not fit it.
-    assert.matches("certificate", (helper.run(get)))
+    -- The key is another now, and so is the certificate in the file: what the server has does not fit it. The client
+    -- refuses the certificate, or the server its signature, whoever is first.
+    output, status = helper.run(get)
+    assert.is_true(status ~= 0)
+    assert.is_truthy(output:find("certificate", 1, true) or output:find("internal_error", 1, true), output)
     assert.matches("internal_error", (helper.run(get:gsub("%-%-ca %S+", "-k"))))
     leash.stop(keeper)
     assert.matches("handshake with 127.0.0.1:%d+: .*sock: Connection refused", server:output())
