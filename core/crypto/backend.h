@@ -24,6 +24,16 @@ struct crypto {
     char explanation[LIMIT_CLOSE_REASON]; /* the last that neap_certificate_explain wrote */
 };
 
+/* ---- from Mbed TLS, in builds without libcrypto (hash.c of mbedtls/ or psa/): what neap_hash_start and the like do where the CPU
+ * does not; s->hash says which. */
+
+void neap_library_hash_start(struct hash_state *s);
+void neap_library_hash_update(struct hash_state *s, struct span data);
+/** The state is to be freed behind it. */
+void neap_library_hash_end(struct hash_state *s, uint8_t *out);
+void neap_library_hash_copy(struct hash_state *to, const struct hash_state *from);
+void neap_library_hash_free(struct hash_state *s);
+
 /* ---- from libsodium where the build has it, else from Mbed TLS (sodium/sodium.c, curve25519.c of mbedtls/ or psa/) */
 
 /** 0, or NEAP_ERR_CRYPTO when the library cannot start. Idempotent. */

@@ -49,8 +49,8 @@ struct retirement {
 struct peer_cids {
     struct peer_cid ids[LIMIT_PEER_CONNECTION_IDS * 2];
     uint64_t retire_prior_to;
-    uint64_t newest,
-        seen; /* the largest sequence number, and which of the 64 up to it came: bit 0 is its own */
+    uint64_t newest;                                    /* the largest sequence number */
+    uint64_t seen;                                      /* which of the 64 up to it came: bit 0 is its own */
     struct retirement retire_queue[LIMIT_RETIRE_QUEUE]; /* RETIRE_CONNECTION_ID not acknowledged yet */
     uint8_t retire_count, retire_unacked;               /* of these: still to be written; written */
     uint8_t active;                                     /* index of the one packets carry */

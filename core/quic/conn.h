@@ -20,6 +20,7 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
+#define MICROSECOND (NEAP_MILLISECOND / 1000)
 #define MIN_ROOM 64u                 /* a packet is not begun in less room */
 #define TRIM_AFTER NEAP_SECOND       /* of silence */
 #define DRAIN_PTOS 3u                /* RFC 9000 §10.2 */

@@ -2,7 +2,6 @@
  * window, and what the peer asks of us. */
 #include "quic/conn.h"
 
-#define MICROSECOND (NEAP_MILLISECOND / 1000)
 #define MIN_ACK_DELAY_US 1000u /* a turn of a busy loop takes about as long */
 #define MAX_ACK_DELAY_US ((UINT64_C(1) << 14) * 1000)
 #define DELAY_SHARE 4 /* of the round trip: a delayed ACK takes so much more at most */

@@ -289,17 +289,13 @@ void neap_streams_mark_writable(struct streams *s, struct stream *stream)
         list_append(&s->writable, &stream->writable_link);
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t neap_streams_allowed(const struct streams *s, size_t kind)
 {
     const struct stream_limits *l = &s->theirs[kind];
     uint64_t open = s->theirs[0].initial + s->theirs[1].initial;
-    uint64_t beside = LIMIT_STREAMS_KEPT - least(open, LIMIT_STREAMS_KEPT);
-    uint64_t allowed = l->closed + least(l->done - l->closed, least(l->initial, beside)) + l->initial;
+    uint64_t beside = LIMIT_STREAMS_KEPT - streams_least(open, LIMIT_STREAMS_KEPT);
+    uint64_t allowed =
+        l->closed + streams_least(l->done - l->closed, streams_least(l->initial, beside)) + l->initial;
 
     return allowed < MAX_STREAM_COUNT ? allowed : MAX_STREAM_COUNT;
 }

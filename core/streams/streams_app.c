@@ -45,11 +45,6 @@ static int check_sendable(const struct stream *stream)
     return neap_stream_send_is_live(stream->send) && !stream->send->fin_queued ? 0 : NEAP_ERR_STREAM_STATE;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t most(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
@@ -69,8 +64,8 @@ static uint64_t room_by_credit(const struct streams *s, const struct stream_send
 
     if (s->send_ahead == 0)
         return UINT64_MAX;
-    return least(less(send->limit + s->send_ahead, send->data.end),
-                 most(by_connection, less(s->send_ahead, unsent)));
+    return streams_least(less(send->limit + s->send_ahead, send->data.end),
+                         most(by_connection, less(s->send_ahead, unsent)));
 }
 
 /* What the budget leaves: for the connection as much as for others, of which the streams that hold something have equal
@@ -88,7 +83,7 @@ static uint64_t room_by_budget(const struct streams *s, const struct stream_send
     uint64_t share = less(budget->send_most, budget->send_held + s->send_held) / 2;
     uint64_t room = most(share, less(LIMIT_SEND_FLOOR, s->send_held));
     uint64_t part = (s->send_held + room) / (s->send_holders + (held == 0));
-    room = least(room, less(part, held));
+    room = streams_least(room, less(part, held));
     return is_waited_for ? most(room, LIMIT_SEND_LEAST) : room;
 }
 
@@ -96,7 +91,7 @@ static uint64_t room_left(const struct streams *s, const struct stream_send *sen
 {
     uint64_t room = less(s->send_buffer, send->data.end - send->data.base);
 
-    return least(room, least(room_by_credit(s, send), room_by_budget(s, send)));
+    return streams_least(room, streams_least(room_by_credit(s, send), room_by_budget(s, send)));
 }
 
 /* So many bytes were queued. */
@@ -114,7 +109,7 @@ void neap_streams_unblock_full(struct streams *s, struct stream *stream)
 
     /* Not for every packet: when a quarter of the buffer is free, and a good deal of what bounds it. */
     if (send->data.end - send->data.base > s->send_buffer - s->send_buffer / 4 ||
-        room_left(s, send) < least(LIMIT_SEND_LEAST, s->send_buffer / 4))
+        room_left(s, send) < streams_least(LIMIT_SEND_LEAST, s->send_buffer / 4))
         return;
     send->blocked_app = false;
     neap_streams_mark_writable(s, stream);

@@ -15,6 +15,11 @@ static inline size_t stream_kind(uint64_t id)
     return neap_stream_is_bidi(id) ? 0 : 1;
 }
 
+static inline uint64_t streams_least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* So many bytes that were queued are not any more, of a stream that `left` are left of. */
 static inline void streams_uncount_queued(struct streams *s, uint64_t size, uint64_t left)
 {

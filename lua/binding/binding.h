@@ -115,6 +115,11 @@ enum config_role { ROLE_ANY, ROLE_CLIENT, ROLE_SERVER };
  * at index 3 a list of texts about what is not as new as it should be, or the count of results (nil, message, code) when a file
  * or its content cannot be used. */
 int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role);
+/** The fields of the table on top, which is of an option, are `one`, `two` and `three` (NULL: no more), or an error. */
+void neap_lua_check_known(lua_State *L, const char *option, const char *one, const char *two,
+                          const char *three);
+/** `psk` of the options at index 1: a table, or a server's function, which is asked. 0, or the count of results of a failure. */
+int neap_lua_set_psks(lua_State *L, struct config_core *core, enum config_role role);
 /** Pushes that list, unless it is empty: how many results that is. */
 int neap_lua_stale(lua_State *L, int index);
 int neap_lua_config_reload(lua_State *L);

@@ -119,9 +119,8 @@ static int set_ocsp_response(lua_State *L, struct config_core *core, int index)
     return 0;
 }
 
-/* Fields of the table on top, which is of an option, are `one`, `two` and `three` (NULL: no more). */
-static void check_fields(lua_State *L, const char *option, const char *one, const char *two,
-                         const char *three)
+void neap_lua_check_known(lua_State *L, const char *option, const char *one, const char *two,
+                          const char *three)
 {
     lua_pushnil(L);
     while (lua_next(L, -2) != 0) {
@@ -182,7 +181,7 @@ static int add_certificates(lua_State *L, struct config_core *core)
         lua_rawgeti(L, -1, i);
         if (!lua_istable(L, -1))
             luaL_error(L, "option 'certs' must be a list of { cert =, key = }");
-        check_fields(L, "certs", "cert", "key", "ocsp_file");
+        neap_lua_check_known(L, "certs", "cert", "key", "ocsp_file");
         failed = add_certificate(L, core, lua_gettop(L));
         if (failed != 0)
             return failed;
@@ -637,69 +636,6 @@ int neap_lua_config_reload(lua_State *L)
     return 1 + neap_lua_stale(L, STALE_AT);
 }
 
-/* The identity and the key, or { key =, hash =, [other] = }, on top of the stack. */
-static int add_psk(lua_State *L, struct config_core *core, const char *other)
-{
-    size_t identity_size, size;
-    unsigned hash = 256;
-
-    if (lua_type(L, -2) != LUA_TSTRING)
-        luaL_error(L, "option 'psk': an identity is a string");
-    if (lua_istable(L, -1)) {
-        check_fields(L, "psk", "key", "hash", other);
-        lua_getfield(L, -1, "hash");
-        hash = neap_lua_check_psk_hash(L, lua_gettop(L));
-        lua_getfield(L, -2, "key");
-        lua_replace(L, -3);
-        lua_pop(L, 1);
-    }
-    if (lua_type(L, -1) != LUA_TSTRING)
-        luaL_error(L, "option 'psk': a key is a string");
-    const char *identity = lua_tolstring(L, -2, &identity_size), *key = lua_tolstring(L, -1, &size);
-    int result = neap_config_add_psk(core->config, identity, identity_size, key, size, hash);
-    if (result == NEAP_ERR_ARGUMENT)
-        luaL_error(L, "option 'psk': an identity has 1 to 128 bytes, a key 16 to 64");
-    return result == NEAP_OK ? 0 : neap_lua_error(L, result);
-}
-
-/* Those of the table on top, { identity =, key =[, hash =] } or { [identity] = key, … }: how many, and what failed. */
-static int add_psks(lua_State *L, struct config_core *core, int *count)
-{
-    int failed = 0, table = lua_gettop(L);
-
-    lua_getfield(L, table, "identity");
-    if (!lua_isnil(L, -1)) {
-        lua_pushvalue(L, table);
-        *count = 1;
-        return add_psk(L, core, "identity");
-    }
-    while (failed == 0 && lua_next(L, table) != 0) {
-        failed = add_psk(L, core, NULL);
-        *count += 1;
-        if (failed == 0)
-            lua_pop(L, 1);
-    }
-    return failed;
-}
-
-/* A table, or a server's function, which is asked. */
-static int set_psks(lua_State *L, struct config_core *core, enum config_role role)
-{
-    int count = 0, top = lua_gettop(L);
-
-    lua_getfield(L, 1, "psk");
-    bool is_given = !lua_isnil(L, -1);
-    if (is_given && !lua_isfunction(L, -1) && !lua_istable(L, -1))
-        luaL_error(L, "option 'psk' must be { identity =, key = }, { [identity] = key } or a function");
-    int failed = lua_istable(L, -1) ? add_psks(L, core, &count) : 0;
-    if (failed != 0)
-        return failed;
-    if (is_given && role == ROLE_CLIENT && count != 1)
-        luaL_error(L, "option 'psk' of a client is one identity and its key: { identity =, key = }");
-    lua_settop(L, top);
-    return 0;
-}
-
 int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role)
 {
     set_alpn(L, core);
@@ -711,7 +647,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_ro
     if (failed == 0)
         failed = set_credentials(L, core);
     if (failed == 0)
-        failed = set_psks(L, core, role);
+        failed = neap_lua_set_psks(L, core, role);
     if (failed == 0)
         failed = set_strikes(L, core, role);
     if (failed == 0)

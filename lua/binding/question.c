@@ -122,18 +122,6 @@ static int conn_answer_signature(lua_State *L)
     return neap_lua_result(L, neap_conn_answer_signature(core->conn, id, signature, size));
 }
 
-unsigned neap_lua_check_psk_hash(lua_State *L, int index)
-{
-    const char *name = lua_isnoneornil(L, index)           ? "sha256"
-                       : lua_type(L, index) == LUA_TSTRING ? lua_tostring(L, index)
-                                                           : "";
-    bool is_sha384 = strcmp(name, "sha384") == 0;
-
-    if (!is_sha384 && strcmp(name, "sha256") != 0)
-        luaL_error(L, "option 'psk': a key's hash is sha256 or sha384");
-    return is_sha384 ? 384 : 256;
-}
-
 /* conn:answer_psk(id[, key[, hash = "sha256"]]) -> true | nil, message, code */
 static int conn_answer_psk(lua_State *L)
 {

@@ -1,11 +1,8 @@
-/* Builds without libcrypto: SHA-256 and SHA-384 in contexts that live inside of struct hash_state. SHA-256 in the CPU's
- * instructions where it has them. */
-#include "crypto/crypto.h"
+/* Builds without libcrypto: SHA-256 and SHA-384 in contexts that live inside of struct hash_state. */
+#include "crypto/backend.h"
 
 #ifndef NEAP_HAVE_LIBCRYPTO
 
-#include "crypto/accel/accel.h"
-#include "crypto/accel/sha256.h"
 #include "crypto/mbedtls/compat.h"
 
 #include <assert.h>
@@ -14,15 +11,6 @@ _Static_assert(sizeof(mbedtls_sha256_context) <= sizeof(((struct hash_state *)0)
                "room for SHA-256");
 _Static_assert(sizeof(mbedtls_sha512_context) <= sizeof(((struct hash_state *)0)->context),
                "room for SHA-384");
-
-#ifdef ACCEL_SHA256
-_Static_assert(sizeof(struct sha256) <= sizeof(((struct hash_state *)0)->context), "room for our SHA-256");
-
-static struct sha256 *accelerated_of(struct hash_state *s)
-{
-    return s->hash == HASH_SHA256 && neap_sha256_is_here() ? (struct sha256 *)(void *)s->context : NULL;
-}
-#endif
 
 static mbedtls_sha256_context *sha256_of(struct hash_state *s)
 {
@@ -41,16 +29,9 @@ static void must(int error)
     (void)error;
 }
 
-void neap_hash_start(struct hash_state *s, enum crypto_hash hash)
+void neap_library_hash_start(struct hash_state *s)
 {
-    s->hash = hash;
-#ifdef ACCEL_SHA256
-    if (accelerated_of(s)) {
-        neap_sha256_start(accelerated_of(s));
-        return;
-    }
-#endif
-    if (hash == HASH_SHA256) {
+    if (s->hash == HASH_SHA256) {
         mbedtls_sha256_init(sha256_of(s));
         must(mbedtls_sha256_starts(sha256_of(s), 0));
     } else {
@@ -59,16 +40,8 @@ void neap_hash_start(struct hash_state *s, enum crypto_hash hash)
     }
 }
 
-void neap_hash_update(struct hash_state *s, struct span data)
+void neap_library_hash_update(struct hash_state *s, struct span data)
 {
-    if (data.size == 0)
-        return;
-#ifdef ACCEL_SHA256
-    if (accelerated_of(s)) {
-        neap_sha256_update(accelerated_of(s), data.data, data.size);
-        return;
-    }
-#endif
     if (s->hash == HASH_SHA256)
         must(mbedtls_sha256_update(sha256_of(s), data.data, data.size));
     else
@@ -77,22 +50,11 @@ void neap_hash_update(struct hash_state *s, struct span data)
 
 static size_t context_size(enum crypto_hash hash)
 {
-#ifdef ACCEL_SHA256
-    if (hash == HASH_SHA256 && neap_sha256_is_here())
-        return sizeof(struct sha256);
-#endif
     return hash == HASH_SHA256 ? sizeof(mbedtls_sha256_context) : sizeof(mbedtls_sha512_context);
 }
 
-void neap_hash_end(struct hash_state *s, uint8_t *out)
+void neap_library_hash_end(struct hash_state *s, uint8_t *out)
 {
-#ifdef ACCEL_SHA256
-    if (accelerated_of(s)) {
-        neap_sha256_end(accelerated_of(s), out);
-        neap_hash_free(s);
-        return;
-    }
-#endif
     if (s->hash == HASH_SHA256) {
         must(mbedtls_sha256_finish(sha256_of(s), out));
     } else {
@@ -102,16 +64,14 @@ void neap_hash_end(struct hash_state *s, uint8_t *out)
         memcpy(out, digest, crypto_hash_size(HASH_SHA384));
         neap_wipe(digest, sizeof digest); /* of an HMAC it may be a secret */
     }
-    neap_hash_free(s);
 }
 
-void neap_hash_copy(struct hash_state *to, const struct hash_state *from)
+void neap_library_hash_copy(struct hash_state *to, const struct hash_state *from)
 {
-    to->hash = from->hash;
     memcpy(to->context, from->context, context_size(from->hash));
 }
 
-void neap_hash_free(struct hash_state *s)
+void neap_library_hash_free(struct hash_state *s)
 {
     neap_wipe(s->context, context_size(s->hash));
 }

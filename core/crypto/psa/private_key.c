@@ -4,7 +4,6 @@
 #include "crypto/psa/psa.h"
 #include "neap.h"
 
-#include <mbedtls/pem.h>
 #include <mbedtls/pk.h>
 
 int neap_private_key_make(struct crypto *crypto, char *out, size_t room, struct failure *why)
@@ -49,14 +48,4 @@ int neap_private_key_public(struct crypto *crypto, struct span der, uint8_t out[
     *size = (size_t)written;
     memmove(out, out + SPKI_MAX - *size, *size); /* it was written to the end of the room */
     return 0;
-}
-
-int64_t neap_pem_write(const char *begin, const char *end, struct span der, char *out, size_t room)
-{
-    size_t size = 0;
-
-    if (mbedtls_pem_write_buffer(begin, end, der.data, der.size, (unsigned char *)out, room, &size) ||
-        size == 0)
-        return NEAP_ERR_BUFFER_TOO_SHORT;
-    return (int64_t)size - 1;
 }
