@@ -287,7 +287,8 @@ static void note_what_is_left(neap_conn *c, size_t room)
 
     if (ran_out)
         c->pacer_at = NEAP_NEVER;
-    neap_path_recovery_set_app_limited(path, ran_out && neap_path_recovery_window_left(path) >= room);
+    neap_path_recovery_set_app_limited(path, ran_out && neap_path_recovery_window_left(path) >= room,
+                                       c->streams.unsent > 0);
 }
 
 /* What little may be sent to a new address is kept for asking whether the peer is there: data would leave nothing for

@@ -19,10 +19,13 @@ struct cc_record {
     bool app_limited;         /* nothing but the application's lack of data bounded what was in flight */
 };
 
-struct cc_packet { /* one packet that was in flight */
+struct cc_packet {   /* one packet that was in flight */
+    uint64_t number; /* of its space; when it is sent: not known */
     uint64_t size;
     neap_time sent_at;
     const struct cc_record *record; /* NULL unless ops->keeps_records; valid for the call */
+    uint64_t delivered, lost;       /* bytes of the path so far, this packet's included */
+    uint64_t udp_payload_size;      /* of the path now */
     neap_time now;
     bool is_size_probe; /* its loss is no congestion, and no loss among others (RFC 9000 §14.4) */
 };
@@ -31,14 +34,17 @@ struct cc_ack {     /* one ACK frame's worth */
     uint64_t bytes; /* newly acknowledged bytes that were in flight */
     uint64_t
         fresh_bytes; /* of these, in packets sent after cc.recovery_started: only they may widen the window */
-    neap_time largest_sent_at; /* when the largest newly acknowledged packet was sent */
-    neap_time rtt, rtt_min;    /* latest and minimum */
-    uint64_t in_flight;        /* before this ACK */
-    uint64_t delivery_rate;    /* bytes a second, 0 unknown: without records always */
-    uint64_t udp_payload_size; /* of the path now */
-    bool app_limited;          /* the window was not the limit when these were sent (RFC 9002 §7.8) */
-    bool is_unpaced;           /* packets leave in bursts: the pacer is off */
-    bool rate_app_limited;     /* delivery_rate says how much there was to send, not what the path carries */
+    neap_time largest_sent_at;      /* when the largest of them was sent */
+    neap_time rtt, rtt_min;         /* latest and minimum */
+    uint64_t in_flight;             /* before this ACK, */
+    uint64_t in_flight_left;        /* and now */
+    uint64_t delivered, lost;       /* bytes of the path so far */
+    const struct cc_record *record; /* of the newest of them; NULL unless ops->keeps_records; for the call */
+    uint64_t delivery_rate;         /* bytes a second, 0 unknown: without records always */
+    uint64_t udp_payload_size;      /* of the path now */
+    bool app_limited;               /* the window was not the limit when these were sent (RFC 9002 §7.8) */
+    bool is_unpaced;                /* packets leave in bursts: the pacer is off */
+    bool rate_app_limited; /* delivery_rate says how much there was to send, not what the path carries */
     neap_time now;
 };
 

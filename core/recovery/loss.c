@@ -163,12 +163,18 @@ struct acked_paths {
     uint8_t largest_path;
 };
 
-static struct cc_packet as_packet(const struct sent *s, const struct sent_packet *p, neap_time now)
+/* As the controller of its path, which may be NULL, sees it; `lost`: bytes that the path's counter lacks so far. */
+static struct cc_packet as_packet(const struct path_recovery *path, const struct sent *s,
+                                  const struct sent_packet *p, uint64_t lost, neap_time now)
 {
     return (struct cc_packet){
+        .number = p->number,
         .size = p->size,
         .sent_at = p->at,
         .record = neap_sent_record(s, p),
+        .delivered = path ? path->delivered : 0,
+        .lost = path ? path->counters.bytes_lost + lost : 0,
+        .udp_payload_size = path ? path->pmtu.size : 0,
         .now = now,
         .is_size_probe = p->is_size_probe,
     };
@@ -187,16 +193,17 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
     }
     all->any = true;
     all->eliciting |= p->ack_eliciting;
-    if (!acked->any || p->number > acked->largest) {
-        acked->largest = p->number;
-        acked->largest_sent_at = p->at;
-        acked->record = p->in_flight ? neap_sent_record(s, p) : NULL;
-    }
     acked->any = true;
     if (!p->in_flight || !path)
         return;
+    if (acked->bytes == 0 || p->number > acked->largest) {
+        acked->largest = p->number;
+        acked->largest_sent_at = p->at;
+        acked->record = neap_sent_record(s, p);
+    }
+    path->delivered += p->size;
     if (path->cc.ops->on_packet_acked) {
-        struct cc_packet packet = as_packet(s, p, now);
+        struct cc_packet packet = as_packet(path, s, p, 0, now);
         neap_path_recovery_on_packet(path, true, &packet);
     }
     acked->bytes += p->size;
@@ -291,10 +298,10 @@ static void note_lost(const struct recovery *r, const struct sent *s, const stru
     struct newly_lost *lost = &all->of[p->path];
 
     struct path_recovery *path = r->paths[p->path];
-    struct cc_packet packet = as_packet(s, p, now);
 
     if (!p->in_flight)
         return;
+    struct cc_packet packet = as_packet(path, s, p, lost->bytes + (p->is_size_probe ? 0 : p->size), now);
     if (p->is_size_probe) {
         if (path)
             neap_path_recovery_on_size_probe_lost(path, &packet);
@@ -468,7 +475,7 @@ void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time no
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {
         struct path_recovery *path = r->paths[p->path];
-        struct cc_packet packet = as_packet(&s->sent, p, now);
+        struct cc_packet packet = as_packet(path, &s->sent, p, 0, now);
 
         if (p->fate != FATE_IN_FLIGHT || !p->is_size_probe || !path ||
             (!all && now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay))

@@ -27,11 +27,22 @@ void neap_path_recovery_restart(struct path_recovery *p)
     neap_pacer_init(&p->pacer, p->pacer.enabled, p->pmtu.size);
 }
 
+/* The mark that the next byte delivered is behind. */
+static uint64_t least_mark(const struct path_recovery *p)
+{
+    uint64_t mark = p->delivered + p->bytes_in_flight;
+
+    return mark ? mark : 1; /* 0: none */
+}
+
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from)
 {
     p->rtt = from->rtt;
     neap_cc_copy(&p->cc, &from->cc);
     p->pacer = from->pacer;
+    /* What is in flight there is not delivered here: what is sent from now on is measured against what was. */
+    p->delivered = from->delivered;
+    p->app_limited_until = from->app_limited_until ? least_mark(p) : 0;
     neap_pmtu_continue(&p->pmtu, &from->pmtu);
 }
 
@@ -107,7 +118,7 @@ static void fill_record(struct path_recovery *p, struct cc_record *record, uint6
         .in_flight = p->bytes_in_flight + size,
         .delivered_at = p->delivered_at,
         .first_sent_at = p->first_sent_at,
-        .app_limited = p->app_limited_until > p->delivered,
+        .app_limited = p->app_limited_until != 0,
     };
 }
 
@@ -120,7 +131,15 @@ void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct c
     if (p->bytes_in_flight + p->pmtu.size > p->cc.window)
         p->window_full_at = now;
     if (p->cc.ops->on_sent) {
-        struct cc_packet packet = {.size = size, .sent_at = now, .record = record, .now = now};
+        struct cc_packet packet = {
+            .size = size,
+            .sent_at = now,
+            .record = record,
+            .delivered = p->delivered,
+            .lost = p->counters.bytes_lost,
+            .udp_payload_size = p->pmtu.size,
+            .now = now,
+        };
         p->cc.ops->on_sent(&p->cc, &packet, p->bytes_in_flight);
     }
     neap_pacer_sent(&p->pacer, size);
@@ -131,11 +150,11 @@ uint64_t neap_path_recovery_window_left(const struct path_recovery *p)
     return p->cc.window > p->bytes_in_flight ? p->cc.window - p->bytes_in_flight : 0;
 }
 
-void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited)
+void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited, bool has_unsent)
 {
     p->app_limited = app_limited;
-    if (app_limited)
-        p->app_limited_until = p->delivered + p->bytes_in_flight;
+    if (app_limited && !has_unsent)
+        p->app_limited_until = least_mark(p);
 }
 
 /* ---- what became of it */
@@ -231,7 +250,6 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         return;
     correct_fresh_bytes(p, acked, recovery_before);
     p->bytes_in_flight -= acked->bytes;
-    p->delivered += acked->bytes;
     p->delivered_at = now;
     if (p->app_limited_until && p->delivered > p->app_limited_until)
         p->app_limited_until = 0;
@@ -242,6 +260,10 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         .rtt = p->rtt.latest,
         .rtt_min = p->rtt.min,
         .in_flight = in_flight,
+        .in_flight_left = p->bytes_in_flight,
+        .delivered = p->delivered,
+        .lost = p->counters.bytes_lost,
+        .record = acked->record,
         .delivery_rate = delivery_rate(p, acked, now),
         .udp_payload_size = p->pmtu.size,
         .app_limited = p->app_limited && acked->largest_sent_at > p->window_full_at,

@@ -45,8 +45,9 @@ struct path_settings { /* what a path begins with */
 /** 0 or NEAP_ERR_NO_MEMORY. */
 int neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings);
 void neap_path_recovery_free(struct path_recovery *p, struct pool *pool);
-/** After each sending pass: whether data ran out before window and pacer did (RFC 9002 §7.8). */
-void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited);
+/** After each sending pass: whether what may be sent ran out before window and pacer did (RFC 9002 §7.8), and whether more
+ * than that waits: what the peer's flow control holds back says what the path with that peer carries. */
+void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited, bool has_unsent);
 /** The same way under another name (RFC 9000 §9.4): a new path goes on where another is. */
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from);
 /** A Retry came (RFC 9002 §6.3): the controller and the pacer begin anew. */
@@ -86,9 +87,10 @@ void neap_path_recovery_update_pacer(struct path_recovery *p);
 /* The packets of this path that one ACK newly acknowledges. */
 struct newly_acked {
     bool any, eliciting;
+    /* Of those that were in flight: what elicits nothing may be larger, and measures nothing. */
     uint64_t largest;
     neap_time largest_sent_at;
-    const struct cc_record *record; /* of the largest in flight, NULL: none is kept */
+    const struct cc_record *record; /* NULL: none is kept */
     uint64_t bytes, fresh_bytes;
     uint16_t most_size; /* above 1200 bytes, 0: none */
 };

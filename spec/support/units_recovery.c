@@ -422,7 +422,8 @@ static int recovery_retry(lua_State *L)
     return 0;
 }
 
-/* r:set(now, {handshake_confirmed, has_handshake_keys, amplification_limited, app_limited, max_ack_delay}) */
+/* r:set(now, {handshake_confirmed, has_handshake_keys, amplification_limited, app_limited, has_unsent,
+ * sends_ect, max_ack_delay}) */
 static int recovery_set(lua_State *L)
 {
     struct recovery *r = &check_recovery(L)->r;
@@ -432,7 +433,8 @@ static int recovery_set(lua_State *L)
     if (field_flag(L, 3, "has_handshake_keys", false))
         neap_recovery_add_space(r, SPACE_HANDSHAKE, &check_recovery(L)->spaces[SPACE_HANDSHAKE]);
     path->amplification_limited = field_flag(L, 3, "amplification_limited", path->amplification_limited);
-    neap_path_recovery_set_app_limited(path, field_flag(L, 3, "app_limited", path->app_limited));
+    neap_path_recovery_set_app_limited(path, field_flag(L, 3, "app_limited", path->app_limited),
+                                       field_flag(L, 3, "has_unsent", false));
     path->sends_ect = field_flag(L, 3, "sends_ect", path->sends_ect);
     r->max_ack_delay = field_u64(L, 3, "max_ack_delay", r->max_ack_delay);
     neap_recovery_set_timer(r, to_u64(L, 2));
@@ -497,6 +499,12 @@ static int recovery_told(lua_State *L)
     set_flag(L, "rate_app_limited", told->ack.rate_app_limited);
     set_packet(L, "acked", &told->acked, &told->acked_record);
     set_packet(L, "lost", &told->lost, &told->lost_record);
+    set_u64(L, "in_flight_left", told->ack.in_flight_left);
+    set_u64(L, "delivered", told->ack.delivered);
+    set_u64(L, "lost_bytes", told->ack.lost);
+    set_u64(L, "lost_number", told->lost.number);
+    set_u64(L, "delivered_at_loss", told->lost.delivered);
+    set_u64(L, "lost_at_loss", told->lost.lost);
     return 1;
 }
 
