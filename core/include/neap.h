@@ -625,6 +625,9 @@ NEAP_API bool neap_conn_is_server(const neap_conn *conn);
 NEAP_API bool neap_conn_is_established(const neap_conn *conn);
 /** The handshake is confirmed (RFC 9001 §4.1.2). */
 NEAP_API bool neap_conn_is_confirmed(const neap_conn *conn);
+/** A client's: ICMP says that nobody is there (neap_endpoint_unreachable), and nothing came from there so far. It goes on trying:
+ * such messages are no proof (RFC 9000 §21.4), and a server may be about to start. Who knows another address tries it. */
+NEAP_API bool neap_conn_is_unreachable(const neap_conn *conn);
 /** Closing or draining (RFC 9000 §10.2): streams are gone with all that was not read, packets are still answered. */
 NEAP_API bool neap_conn_is_draining(const neap_conn *conn);
 /** All over: nothing will be sent or taken; free it. */
@@ -966,6 +969,12 @@ NEAP_API void neap_endpoint_refused_train(neap_endpoint *endpoint, const neap_ud
  * endpoint. */
 NEAP_API void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address *to, size_t passes,
                                     const uint8_t *quoted, size_t size);
+
+/** ICMP said of a datagram to this address that nobody takes it there (Destination Unreachable); `quoted` is what the message
+ * has of its payload. A client's connection, of which that is the first packet and that has heard nothing of its server, is
+ * marked: neap_conn_is_unreachable. */
+NEAP_API void neap_endpoint_unreachable(neap_endpoint *endpoint, const neap_address *to,
+                                        const uint8_t *quoted, size_t size);
 
 /** When neap_endpoint_send wants to be called next; NEAP_NEVER when it need not. 0 also while neap_endpoint_next has
  * something: what ended in a sending turn is not slept over. */

@@ -439,6 +439,22 @@ bool neap_conn_is_draining(const neap_conn *conn)
     return conn->stage == STAGE_CLOSING || conn->stage == STAGE_DRAINING;
 }
 
+bool neap_conn_is_unreachable(const neap_conn *conn)
+{
+    return conn->is_unreachable && conn->counters.packets_received == 0;
+}
+
+void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dcid)
+{
+    bool is_first = !c->is_server && c->counters.packets_received == 0 && conn_is_alive(c) &&
+                    span_equal(dcid, cid_span(&c->original_dcid));
+
+    if (!is_first || c->is_unreachable || !neap_conn_find_path(c, to))
+        return;
+    c->is_unreachable = true;
+    c->news |= NEWS_STATE;
+}
+
 bool neap_conn_is_closed(const neap_conn *conn)
 {
     return conn->stage == STAGE_CLOSED;

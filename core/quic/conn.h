@@ -225,6 +225,7 @@ struct neap_conn {
     bool has_drawn_repetition : 1;
     bool is_resumed : 1; /* TLS went on from an earlier session */
     bool peer_cids_changed : 1;
+    bool is_unreachable : 1;    /* client: ICMP says that nobody is there */
     bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
     unsigned early : 2;         /* enum neap_early */
     bool
@@ -597,6 +598,9 @@ bool neap_conn_check_dates(neap_conn *c);
 void neap_conn_forget_dates(neap_conn *c);
 
 /* ---- for the endpoint */
+
+/** ICMP says that nobody takes what was sent to this address and destination connection ID. */
+void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dcid);
 
 /** Whether the peer may hold one more of our connection IDs, now that the handshake is over (RFC 9000 §5.1.1). */
 bool neap_conn_wants_id(const neap_conn *c);

@@ -161,6 +161,21 @@ void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address *to, size
     }
 }
 
+void neap_endpoint_unreachable(neap_endpoint *endpoint, const neap_address *to, const uint8_t *quoted,
+                               size_t size)
+{
+    struct reader r = reader_of(span_of(quoted, size)); /* the packet is cut short: what all versions share */
+    bool is_long = (read_u8(&r) & 0x80) != 0;
+
+    read_u32(&r);
+    struct span dcid = read_vector(&r, 1), scid = read_vector(&r, 1);
+    struct endpoint_entry *entry = r.bad || !is_long ? NULL : neap_endpoint_find(endpoint, scid);
+    if (!entry)
+        return;
+    neap_conn_unreachable(entry_conn(entry), to, dcid);
+    neap_endpoint_settle(endpoint, entry);
+}
+
 neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)
 {
     const struct heap_entry *first = neap_heap_first(&endpoint->timers);

@@ -1,5 +1,5 @@
 /* What the kernel tells of datagrams that did not get through (IP_RECVERR): too large for a link of ours, or for one
- * further on, as ICMP says. */
+ * further on, or taken by nobody, as ICMP says. */
 #include "runtime/runtime.h"
 #include "runtime/sockaddr.h"
 
@@ -34,6 +34,14 @@ static bool is_too_big(const struct sock_extended_err *error)
     return error->ee_errno == EMSGSIZE && error->ee_info <= UINT16_MAX + headers_size(6);
 }
 
+static bool is_unreachable(const struct sock_extended_err *error)
+{
+    bool is_icmp = error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
+
+    return is_icmp && (error->ee_errno == ECONNREFUSED || error->ee_errno == EHOSTUNREACH ||
+                       error->ee_errno == ENETUNREACH || error->ee_errno == EACCES);
+}
+
 size_t neap_udp_read_errors(struct udp_socket *udp)
 {
     struct sockaddr_storage to;
@@ -56,8 +64,15 @@ size_t neap_udp_read_errors(struct udp_socket *udp)
 
         if (size < 0)
             break;
-        if (!find_error(&message, &error) || !is_too_big(&error) ||
-            error.ee_info <= headers_size(udp->bound.family))
+        if (!find_error(&message, &error))
+            continue;
+        if (is_unreachable(&error)) {
+            neap_address address = neap_sockaddr_parse(&to);
+
+            neap_endpoint_unreachable(udp->attachment->endpoint, &address, quoted, (size_t)size);
+            continue;
+        }
+        if (!is_too_big(&error) || error.ee_info <= headers_size(udp->bound.family))
             continue;
         size_t passes = error.ee_info - headers_size(udp->bound.family);
         if (error.ee_origin == SO_EE_ORIGIN_LOCAL) {

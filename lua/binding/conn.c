@@ -337,6 +337,11 @@ static int conn_is_resumed(lua_State *L)
     return push_state(L, neap_conn_is_resumed, false);
 }
 
+static int conn_is_unreachable(lua_State *L)
+{
+    return push_state(L, neap_conn_is_unreachable, false);
+}
+
 static int conn_has_unchecked_dates(lua_State *L)
 {
     return push_state(L, neap_conn_has_unchecked_dates, false);
@@ -663,6 +668,7 @@ void neap_lua_open_conn(lua_State *L)
         {"is_server", conn_is_server},
         {"is_established", conn_is_established},
         {"is_resumed", conn_is_resumed},
+        {"is_unreachable", conn_is_unreachable},
         {"has_unchecked_dates", conn_has_unchecked_dates},
         {"psk_identity", conn_psk_identity},
         {"early", conn_early},

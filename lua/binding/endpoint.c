@@ -281,6 +281,21 @@ static int endpoint_too_big(lua_State *L)
     return 0;
 }
 
+/* endpoint:unreachable(to, quoted): ICMP says that nobody takes it there */
+static int endpoint_unreachable(lua_State *L)
+{
+    struct endpoint_core *core = check_without_loop(L);
+    neap_address to;
+    size_t size;
+
+    neap_lua_check_address(L, 2, &to);
+    const char *quoted = luaL_checklstring(L, 3, &size);
+
+    if (core->endpoint != NULL)
+        neap_endpoint_unreachable(core->endpoint, &to, (const uint8_t *)quoted, size);
+    return 0;
+}
+
 static int endpoint_timeout(lua_State *L)
 {
     struct endpoint_core *core = check_endpoint(L, 1);
@@ -364,10 +379,19 @@ static int endpoint_to_string(lua_State *L)
 void neap_lua_open_endpoint(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"next", endpoint_next},         {"connect", endpoint_connect}, {"recv", endpoint_recv},
-        {"send", endpoint_send},         {"too_big", endpoint_too_big}, {"timeout", endpoint_timeout},
-        {"deadline", endpoint_deadline}, {"refuse", endpoint_refuse},   {"address", endpoint_address},
-        {"stats", endpoint_stats},       {"close", endpoint_close},     {NULL, NULL},
+        {"next", endpoint_next},
+        {"connect", endpoint_connect},
+        {"recv", endpoint_recv},
+        {"send", endpoint_send},
+        {"too_big", endpoint_too_big},
+        {"unreachable", endpoint_unreachable},
+        {"timeout", endpoint_timeout},
+        {"deadline", endpoint_deadline},
+        {"refuse", endpoint_refuse},
+        {"address", endpoint_address},
+        {"stats", endpoint_stats},
+        {"close", endpoint_close},
+        {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_ENDPOINT, methods, endpoint_gc, endpoint_to_string);

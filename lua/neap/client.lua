@@ -113,7 +113,7 @@ function Client:_drive(conn)
   if not attempt then return end
   attempt.session:pump()
   drop_abandoned()
-  if attempt.waiter and conn:is_established() then task.wake(attempt.waiter, attempt) end
+  if attempt.waiter and (conn:is_established() or conn:is_unreachable()) then task.wake(attempt.waiter, attempt) end
   self._wake_openers(attempt)
 end
 

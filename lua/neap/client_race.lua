@@ -28,6 +28,12 @@ local function failed_one(running)
   end
 end
 
+-- Nobody listens there, as ICMP says, which is no proof: it goes on, and the others need not wait for it.
+local function is_unreachable(attempt)
+  local conn = attempt.conn
+  return not conn:is_established() and conn:is_unreachable()
+end
+
 -- Ends all attempts but the one that won.
 local function finish(running, winner)
   for attempt in pairs(running) do
@@ -86,6 +92,9 @@ function client_race.run(client, key, name, addresses, timeout, start)
           finish(running)
           return nil, failure[1], failure[2], failure[3]
         end
+      elseif attempt and is_unreachable(attempt) then
+        failure = failure or { name .. ": nobody listens there", "unreachable" }
+        attempt.waiter, is_refused = nil, true
       elseif attempt then
         client._winners:note(key, attempt.address, first)
         finish(running, attempt)

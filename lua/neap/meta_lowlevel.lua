@@ -218,6 +218,9 @@ function Conn:is_server() end
 function Conn:is_established() end
 ---@return boolean
 function Conn:is_confirmed() end
+--- Of a client: ICMP says that nobody is there, and nothing came from there so far. It goes on trying.
+---@return boolean
+function Conn:is_unreachable() end
 --- Whether TLS went on from an earlier session, without a certificate.
 ---@return boolean
 function Conn:is_resumed() end
@@ -487,6 +490,10 @@ function Endpoint:send(now, info) end
 ---@param passes integer bytes of UDP payload
 ---@param quoted string how the payload of the datagram begins
 function Endpoint:too_big(to, passes, quoted) end
+--- ICMP says of a datagram to that address that nobody takes it there: see conn:is_unreachable.
+---@param to string
+---@param quoted string how the payload of the datagram begins
+function Endpoint:unreachable(to, quoted) end
 ---@param now number
 ---@return number?
 function Endpoint:timeout(now) end

@@ -139,4 +139,31 @@ describe("an endpoint", function()
     assert.has_error(function() both.server:recv("x", { from = CLIENT, to = SERVER }) end)
     assert.has_error(function() both.server:recv("x") end)
   end)
+
+  it("believes ICMP of its first packet alone, that nobody is there, and until somebody answers", function()
+    local both = new_pair()
+    local conn = both.connect()
+    news(both.client)
+    local bytes = both.client:send(both.now)
+    for _, case in ipairs{
+      { "192.0.2.3:443", bytes }, -- another address
+      { SERVER, bytes:sub(1, 6) .. "x" .. bytes:sub(8) }, -- another destination connection ID, which nobody can guess
+      { SERVER, bytes:sub(1, 6) }, { SERVER, "" }, { SERVER, "\64" .. bytes:sub(2) },
+    } do
+      both.client:unreachable(case[1], case[2])
+      assert.is_false(conn:is_unreachable())
+    end
+    both.client:unreachable(SERVER, bytes:sub(1, 528))
+    assert.is_true(conn:is_unreachable())
+    assert.same({ conn }, news(both.client))
+    both.client:unreachable(SERVER, bytes)
+    assert.same({}, news(both.client))
+    assert.is_false(conn:is_draining())
+    both.server:recv(bytes, { from = CLIENT, to = SERVER, at = both.now })
+    both.move()
+    assert.is_true(conn:is_established())
+    assert.is_false(conn:is_unreachable())
+    both.client:unreachable(SERVER, bytes)
+    assert.is_false(conn:is_unreachable())
+  end)
 end)

@@ -5,9 +5,9 @@ local helper = require "helper"
 local support = require "support.program"
 local web = require "support.web"
 
--- Serves `build`'s app at a name with a silent address; fn(url, swap): `url` has the silent one first, after swap()
--- second. Its port is the same, since sessions are for a name and a port.
-local function with_silent(build, fn, listen)
+-- Serves `build`'s app at a name with another address, where nobody listens; fn(url, swap): `url` has that one first,
+-- after swap() second. Its port is the same, since sessions are for a name and a port.
+local function with_other(build, fn, listen)
   local resolve = neap.task.resolve
   local is_first = true
   finally(function() neap.task.resolve = resolve end)
@@ -18,6 +18,16 @@ local function with_silent(build, fn, listen)
     end
     fn((url:gsub("127%.0%.0%.1", "localhost")), function() is_first = not is_first end)
   end, listen)
+end
+
+-- The same; somebody is at the other address, who says nothing.
+local function with_silent(build, fn, listen)
+  local silent = core.udp()
+  with_other(build, function(url, swap)
+    assert(silent:bind("127.0.0.2:" .. url:match("%d+$")))
+    fn(url, swap)
+  end, listen)
+  silent:close()
 end
 
 local function new_client(options)
@@ -147,6 +157,32 @@ it("addresses of which two have refused at one time are not waited for", functio
     assert.same({ nil, "reset" }, { attempt, code }, message)
     assert.is_true(core.now() - begun < 5)
     assert.equal(0, closed)
+  end)
+end)
+
+describe("a client of an address where nobody listens", function()
+  it("tries the next one at once, as soon as ICMP says so", function()
+    with_other(home, function(url)
+      local client, begun = new_client(), core.now()
+      local r = assert(client:get(url .. "/"))
+      assert.equal("home", r:body())
+      assert.is_true(core.now() - begun < 0.2, core.now() - begun)
+      client:close()
+    end)
+  end)
+
+  it("waits a moment for a server that is about to start, and says that nobody listens", function()
+    web.run(function()
+      local taken = core.udp()
+      local port = assert(taken:bind("127.0.0.1:0")):match("%d+$")
+      taken:close()
+      local client, begun = new_client(), core.now()
+      local r, message, code = client:get(("https://127.0.0.1:%s/"):format(port))
+      assert.is_nil(r)
+      assert.same({ "unreachable", "127.0.0.1: nobody listens there" }, { code, message })
+      assert.is_true(core.now() - begun < 5, core.now() - begun)
+      client:close()
+    end)
   end)
 end)
 
