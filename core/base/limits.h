@@ -105,9 +105,12 @@
 #define LIMIT_RECEIVE_FLOOR 65536u    /* bytes of it each connection may hold in any case */
 #define LIMIT_SEND_SHARE \
     3u /* of memory_limit, a third: what all connections have queued that is not acknowledged */
-#define LIMIT_SEND_FLOOR 65536u    /* bytes of it each connection may queue in any case, */
-#define LIMIT_SEND_LEAST 2048u     /* and each stream that holds nothing, where the peer waits for it */
-#define LIMIT_SEND_AHEAD 16384u    /* bytes queued for a stream that the peer gave no credit for */
+#define LIMIT_SEND_FLOOR 65536u /* bytes of it each connection may queue in any case, */
+#define LIMIT_SEND_LEAST 2048u  /* and each stream that holds nothing, where the peer waits for it */
+#define LIMIT_SEND_AHEAD 16384u /* bytes queued for a stream that the peer gave no credit for */
+#define LIMIT_BLOCKED_LOOKS 64u /* streams looked at in vain when the connection gets credit */
+#define LIMIT_PRIORITY_LOOKS \
+    64u /* streams that one which has something to send is held against, for its place */
 #define LIMIT_ADMISSION_CELLS 256u /* in which prefixes of a length are counted, twice: 8 KiB an endpoint */
 #define LIMIT_SPENT_DESTINATIONS \
     512u /* remembered by their first destination, lest a late packet begin them again */

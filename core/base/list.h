@@ -76,6 +76,14 @@ static inline void ring_prepend(struct list_link **first, struct list_link *link
     *first = link;
 }
 
+/* Before `at`, which is in the ring. */
+static inline void ring_insert(struct list_link **first, struct list_link *at, struct list_link *link)
+{
+    list_append(at, link);
+    if (*first == at)
+        *first = link;
+}
+
 static inline void ring_remove(struct list_link **first, struct list_link *link)
 {
     if (*first == link)

@@ -50,6 +50,9 @@ void neap_h3_open_control(struct neap_h3 *h3)
     write_settings(h3, &w);
     if (h3->goaway_sent != NO_ID)
         write_goaway(h3, &w);
+    /* Nothing that it says waits behind bodies. */
+    if (h3->control)
+        neap_conn_held_put_first(h3->conn, h3->control);
     struct span opening = span_of(room, writer_size(&w));
     if (neap_conn_held_queue(h3->conn, h3->control, &opening, 1, false) != 0)
         neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for the control stream");

@@ -882,6 +882,18 @@ enum neap_shutdown { NEAP_SHUTDOWN_READ, NEAP_SHUTDOWN_WRITE };
 NEAP_API int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction,
                                        uint64_t code);
 
+/** What of a stream goes before what (the nouns of RFC 9218). Urgency 0 to 7: streams of a lower one are sent first, and those
+ * of a higher one when these have nothing to send or no credit. Of one urgency those that are incremental take turns; the
+ * others go in the order of their IDs, each to the end of what it has. 3 and incremental unless it is told; HTTP/3's control
+ * stream goes before all of them. At any time, also of HTTP/3's streams. 0, NEAP_ERR_ARGUMENT, NEAP_ERR_STREAM_STATE (no such stream), NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_stream_set_priority(neap_conn *conn, uint64_t id, unsigned urgency, bool incremental);
+
+/** When a stream that was full is told as writable: once `size` bytes can be queued, or the send buffer is empty, or nothing
+ * is queued any more and anything can be. 0, the default: once a quarter of the send buffer is free. Where there is less room
+ * now than that it will be told when there is, as if a send had come short. 0, NEAP_ERR_STREAM_STATE, NEAP_ERR_STREAM_STOPPED,
+ * NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_conn_stream_set_low_water(neap_conn *conn, uint64_t id, size_t size);
+
 /** The peer's application code: of RESET_STREAM (READ) or STOP_SENDING (WRITE): 0; NEAP_ERR_AGAIN (none came),
  * NEAP_ERR_STREAM_STATE (no such stream, or it is gone: ask at once), NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction,

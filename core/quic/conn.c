@@ -212,6 +212,7 @@ static void free_streams(neap_conn *c)
     struct streams counters = {.opened = c->streams.opened,
                                .accepted = c->streams.accepted,
                                .bytes_sent = c->streams.bytes_sent,
+                               .counters = c->streams.counters,
                                .recv_limit = received,
                                .recv_used = received,
                                .recv_read = received};

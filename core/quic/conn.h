@@ -553,6 +553,11 @@ void neap_conn_choose_skip(neap_conn *c);
 /** Whether a space has ack-eliciting frames to send. */
 bool neap_conn_wants(neap_conn *c, enum space space);
 
+/* ---- conn_streams.c */
+
+/** What happened to streams so far, also after the connection ended. */
+const struct streams_counters *neap_conn_streams_counters(const neap_conn *conn);
+
 /* ---- conn_fate.c */
 
 /** Take the fates that recovery decided in a space, and tell the parts. */

@@ -82,6 +82,7 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
         .ours = &params,
         .max_connection_window = config_option(c->config, OPTION_max_connection_window),
         .max_stream_window = config_option(c->config, OPTION_max_stream_window),
+        .send_most = config_option(c->config, OPTION_max_send_buffer),
         .budget = &c->config->budget,
     };
     size_send_buffer(c, &config);

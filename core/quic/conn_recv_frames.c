@@ -6,8 +6,7 @@
 FRAME_LIST(X)
 #undef X
 
-/* PATH_RESPONSE: we sent no challenge. NEW_TOKEN: there is no store of tokens. *_BLOCKED of the connection: MAX_DATA
- * follows what is read. */
+/* PADDING, PING. NEW_TOKEN: there is no store of tokens. */
 static int on_nothing(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)c, (void)p, (void)f, (void)why;
@@ -111,6 +110,13 @@ static int on_stream_data_blocked(neap_conn *c, struct received *p, const struct
 {
     (void)p;
     return neap_streams_on_stream_data_blocked(&c->streams, f->stream_limit.id, why);
+}
+
+static int on_data_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p, (void)f, (void)why;
+    neap_streams_on_data_blocked(&c->streams);
+    return 0;
 }
 
 static int on_streams_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)

@@ -109,6 +109,28 @@ int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown d
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_end(conn, id, direction, code);
 }
 
+int neap_conn_stream_set_priority(neap_conn *conn, uint64_t id, unsigned urgency, bool incremental)
+{
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    return urgency > 7 ? NEAP_ERR_ARGUMENT
+                       : neap_streams_set_priority(&conn->streams, id, (uint8_t)urgency, incremental);
+}
+
+int neap_conn_stream_set_low_water(neap_conn *conn, uint64_t id, size_t size)
+{
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    if (is_held(conn, id))
+        return NEAP_ERR_STREAM_STATE;
+    return neap_streams_set_low_water(&conn->streams, id, size < UINT32_MAX ? (uint32_t)size : UINT32_MAX);
+}
+
+const struct streams_counters *neap_conn_streams_counters(const neap_conn *conn)
+{
+    return &conn->streams.counters;
+}
+
 int neap_conn_stream_error(const neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t *code)
 {
     return is_alive(conn) ? neap_streams_error(&conn->streams, id, direction, code) : NEAP_ERR_CLOSED;
@@ -197,6 +219,12 @@ int neap_conn_held_queue(neap_conn *conn, struct stream *held, const struct span
 int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held)
 {
     return is_alive(conn) ? neap_stream_capacity(&conn->streams, held) : NEAP_ERR_CLOSED;
+}
+
+void neap_conn_held_put_first(neap_conn *conn, struct stream *held)
+{
+    if (is_alive(conn))
+        neap_streams_put_first(&conn->streams, held);
 }
 
 bool neap_conn_may_open(const neap_conn *conn, uint64_t id)

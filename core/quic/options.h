@@ -42,6 +42,9 @@
       "the window of a stream grows by itself up to this")                                                   \
     X(send_buffer, BYTES, 0, 0, UINT32_MAX,                                                                  \
       "bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for")            \
+    X(max_send_buffer, BYTES, 0, 0, VARINT_LIMIT,                                                            \
+      "bytes of all streams of a connection kept until they are acknowledged; each that holds none may "     \
+      "have 2 KiB beside that; 0: as memory_limit allows")                                                   \
     X(keep_alive, MILLISECONDS, 0, 0, UINT32_MAX,                                                            \
       "a PING when nothing came for so long; 0: only while somebody asks for it")                            \
     X(handshake_timeout, MILLISECONDS, 10000, 1, UINT32_MAX, "a handshake that takes longer fails")          \

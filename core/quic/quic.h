@@ -75,5 +75,7 @@ void neap_conn_held_end_seen(neap_conn *conn, struct stream *held);
 int neap_conn_held_queue(neap_conn *conn, struct stream *held, const struct span *parts, size_t count,
                          bool fin);
 int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held);
+/** What is queued on it goes before all other streams' bytes, whatever their urgency. */
+void neap_conn_held_put_first(neap_conn *conn, struct stream *held);
 
 #endif

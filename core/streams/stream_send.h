@@ -56,7 +56,8 @@ struct stream_send {
     uint8_t state; /* enum send_state */
     bool fin_queued, fin_sent, fin_acked, fin_lost;
     bool stopped;        /* the peer sent STOP_SENDING */
-    bool blocked_app;    /* a send came short: report writable when there is room */
+    bool blocked_app;    /* a send came short: report writable when there is room, */
+    uint32_t low_water;  /* so many bytes of it; 0: as the send buffer is large */
     uint64_t limit;      /* the peer's MAX_STREAM_DATA */
     uint64_t blocked_at; /* the limit for which STREAM_DATA_BLOCKED was queued, + 1; 0 none */
     uint64_t stop_code, reset_code;

@@ -1,11 +1,10 @@
-/* The stream table, and the frames that arrive for it (RFC 9000 §2-4, §19.4-19.14). */
+/* The stream table, and the limits of streams (RFC 9000 §2, §4.6). */
 #include "streams/streams_inner.h"
 
 #include "base/limits.h"
 #include "base/pool.h"
 
-#define MADE_AT_A_TIME 64u                   /* unseen streams that one frame has us make at most */
-#define MAX_STREAM_COUNT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
+#define MADE_AT_A_TIME 64u /* unseen streams that one frame has us make at most */
 
 void neap_streams_init(struct streams *s, struct pool *pool, const struct streams_config *config)
 {
@@ -28,6 +27,7 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
         .send_buffer_least = config->send_buffer,
         .send_buffer_most = config->send_buffer_most,
         .send_ahead = config->send_ahead,
+        .send_most = config->send_most,
         .budget = config->budget,
     };
     for (size_t kind = 0; kind < 2; kind++)
@@ -35,6 +35,7 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
     list_init(&s->control);
     list_init(&s->readable);
     list_init(&s->writable);
+    list_init(&s->blocked);
     list_init(&s->ended);
 }
 
@@ -126,8 +127,7 @@ void neap_streams_free(struct streams *s)
     *s = (struct streams){0};
 }
 
-/* The limits that a stream of this id begins with. */
-static uint64_t initial_recv(const struct streams *s, uint64_t id)
+uint64_t neap_streams_initial_recv(const struct streams *s, uint64_t id)
 {
     if (!neap_stream_is_bidi(id))
         return s->our_uni;
@@ -159,6 +159,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
         if (limit > stream->send->limit)
             stream->send->limit = limit;
         neap_streams_schedule(s, stream);
+        streams_unblock(s, stream);
     }
 }
 
@@ -266,7 +267,7 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
         return NULL;
     }
     if (stream->has_recv)
-        *stream->recv = neap_stream_recv_of(initial_recv(s, id));
+        *stream->recv = neap_stream_recv_of(neap_streams_initial_recv(s, id));
     if (stream->has_send)
         *stream->send = neap_stream_send_of(neap_streams_initial_send(s, id));
     stream->urgency = 3;
@@ -275,12 +276,6 @@ struct stream *neap_streams_create(struct streams *s, uint64_t id)
         neap_streams_grow(s, stream_kind(id));
     s->recent = stream;
     return stream;
-}
-
-static void mark_readable(struct streams *s, struct stream *stream)
-{
-    if (!list_linked(&stream->readable_link))
-        list_append(&s->readable, &stream->readable_link);
 }
 
 void neap_streams_mark_writable(struct streams *s, struct stream *stream)
@@ -371,263 +366,4 @@ void neap_streams_drop_ours(struct streams *s)
         s->ours[kind].next = s->ours[kind].closed = s->ours[kind].blocked_at = 0;
     s->send_used = s->data_blocked_at = 0;
     s->owes &= (uint8_t) ~(OWES_DATA_BLOCKED | OWES_STREAMS_BLOCKED_BIDI | OWES_STREAMS_BLOCKED_UNI);
-}
-
-/* ---- frames that arrived */
-
-enum frame_side { TO_RECEIVER, TO_SENDER };
-
-struct target {
-    enum stream_place place;
-    struct stream *stream; /* NULL unless it is live */
-};
-
-/* Which stream a frame names, and whether it may: STREAM_STATE_ERROR for a side that does not exist or a stream of ours
- * that was never opened, STREAM_LIMIT_ERROR past what we announced. Nothing is made. */
-static int aim(const struct streams *s, uint64_t id, enum frame_side side, struct target *out,
-               struct failure *why)
-{
-    bool is_ours = stream_is_ours(s, id);
-
-    if (side == TO_RECEIVER && is_ours && !neap_stream_is_bidi(id))
-        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "frame for the receiving part of a send-only stream");
-    if (side == TO_SENDER && !is_ours && !neap_stream_is_bidi(id))
-        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "frame for the sending part of a receive-only stream");
-    out->place = neap_streams_place(s, id, &out->stream);
-    if (out->place == PLACE_FUTURE)
-        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "frame for a stream that was not opened");
-    if (out->place == PLACE_NEW && id >> 2 >= s->theirs[stream_kind(id)].limit)
-        return neap_fail(why, NEAP_STREAM_LIMIT_ERROR, "stream past MAX_STREAMS");
-    return 0;
-}
-
-/* Make the stream of a frame whose checks have passed. */
-static int find_target(struct streams *s, uint64_t id, struct target *target)
-{
-    if (!target->stream)
-        target->stream = neap_streams_create(s, id);
-    return target->stream ? 0 : NEAP_ERR_NO_MEMORY;
-}
-
-/* The stream of a frame for the sending part; NULL when it is over. */
-static int find_sender(struct streams *s, uint64_t id, struct stream **out, struct failure *why)
-{
-    struct target target;
-    int error = aim(s, id, TO_SENDER, &target, why);
-
-    if (error == 0 && target.place != PLACE_CLOSED)
-        error = find_target(s, id, &target);
-    *out = error ? NULL : target.stream;
-    return error;
-}
-
-/* Both flow control limits, and the final size, for a frame that reaches up to `end`. */
-static int check_end(const struct streams *s, uint64_t id, const struct stream *stream, uint64_t end,
-                     bool is_final, struct failure *why)
-{
-    struct stream_recv first;
-    const struct stream_recv *r = stream ? stream->recv : &first;
-
-    if (!stream)
-        first = neap_stream_recv_of(initial_recv(s, id));
-    int error = neap_stream_recv_check(r, end, is_final, why);
-    if (error)
-        return error;
-    if (end > r->highest && end - r->highest > s->recv_limit - s->recv_used)
-        return neap_fail(why, NEAP_FLOW_CONTROL_ERROR, "stream data past MAX_DATA");
-    return 0;
-}
-
-/* The stream of a frame that reaches up to `end` of the receiving part; NULL when it is over. What was named last most often
- * is named again: that one is live. */
-static int find_receiver(struct streams *s, uint64_t id, uint64_t end, bool is_final, struct stream **out,
-                         struct failure *why)
-{
-    struct target target = {.place = PLACE_LIVE, .stream = s->recent};
-    bool is_recent = s->recent && stream_id(s->recent) == id && s->recent->has_recv;
-    int error = is_recent ? 0 : aim(s, id, TO_RECEIVER, &target, why);
-
-    if (error == 0 && target.place != PLACE_CLOSED)
-        error = check_end(s, id, target.stream, end, is_final, why);
-    if (error == 0 && target.place != PLACE_CLOSED)
-        error = find_target(s, id, &target);
-    *out = error ? NULL : target.stream;
-    return error;
-}
-
-/* Count what a frame added to a stream's highest offset, and what of it was dropped rather than kept for reading. */
-static void count_received(struct streams *s, struct stream *stream, uint64_t highest, uint64_t read,
-                           neap_time now)
-{
-    uint64_t added = stream->recv->highest - highest;
-
-    s->recv_used += added;
-    neap_streams_count_held(s, stream);
-    neap_streams_credit(s, stream->recv->data.read - read, now, 0);
-}
-
-/* Data for which the budget has no room. Repetitions are none: the peer waits for their acknowledgement. */
-static bool is_too_much(const struct streams *s, const struct stream *stream, const struct frame_stream *f)
-{
-    const struct reassembly *data = &stream->recv->data;
-
-    if (s->budget->receive_most == 0 || s->budget->receive_held < s->budget->receive_most ||
-        s->held < LIMIT_RECEIVE_FLOOR)
-        return false;
-    return !stream->recv->stop_sent && neap_reassembly_is_news(data, f->offset, f->data.size) &&
-           !neap_reassembly_is_next(data, f->offset, f->data.size);
-}
-
-size_t neap_streams_memory(const struct streams *s)
-{
-    return s->held + s->table.count * STREAM_MEMORY;
-}
-
-size_t neap_streams_growth(const struct streams *s, const struct frame_stream *f)
-{
-    const struct stream *stream = neap_streams_find(s, f->id);
-    struct stream_recv first = neap_stream_recv_of(initial_recv(s, f->id));
-    const struct stream_recv *r = stream ? stream->recv : &first;
-    size_t made = stream ? 0 : STREAM_MEMORY;
-
-    /* Sums do not overflow: the limit is far below 2^64, and nothing of a packet is larger. */
-    if (r->stop_sent || f->offset > r->limit || f->offset + f->data.size > r->limit)
-        return made;
-    return made + neap_reassembly_growth(&r->data, f->offset, f->data.size);
-}
-
-int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
-                           struct failure *why)
-{
-    struct stream *stream;
-    bool news;
-
-    if (!list_empty(&s->ended))
-        neap_streams_reap(s);
-    if (f->offset > VARINT_MAX || f->data.size > VARINT_MAX - f->offset)
-        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAM past 2^62-1");
-    int error = find_receiver(s, f->id, f->offset + f->data.size, f->fin, &stream, why);
-    if (!stream)
-        return error;
-    s->recent = stream;
-    if (is_too_much(s, stream, f))
-        return NEAP_ERR_LIMIT;
-    uint64_t highest = stream->recv->highest, read = stream->recv->data.read;
-    enum recv_state state = stream->recv->state;
-    error = neap_stream_recv_insert(stream->recv, s->pool, f->offset, f->data, f->fin, &news);
-    if (error) {
-        /* What was copied before it failed stays in its room, for when it comes again. */
-        neap_streams_count_held(s, stream);
-        return error;
-    }
-    /* Bytes that came before count too: the peer repeats them when it takes a packet for lost. */
-    s->progress += f->data.size > 0 || state != stream->recv->state;
-    if (!stream->recv->window_grown_at)
-        stream->recv->window_grown_at = now;
-    if (!s->window_grown_at)
-        s->window_grown_at = now;
-    count_received(s, stream, highest, read, now);
-    if (news)
-        mark_readable(s, stream);
-    /* While its end has not come, neither has the stream's. */
-    if (stream->recv->state != RECV_OPEN)
-        neap_streams_settle(s, stream);
-    return 0;
-}
-
-int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why)
-{
-    struct stream *stream;
-
-    int error = find_receiver(s, f->id, f->final_size, true, &stream, why);
-    if (!stream)
-        return error;
-    uint64_t highest = stream->recv->highest, read = stream->recv->data.read;
-    if (!neap_stream_recv_reset(stream->recv, s->pool, f->code, f->final_size))
-        return 0;
-    s->progress++;
-    count_received(s, stream, highest, read, 0);
-    if (!stream->recv->stop_sent)
-        mark_readable(s, stream);
-    neap_streams_settle(s, stream);
-    return 0;
-}
-
-int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why)
-{
-    struct stream *stream;
-
-    int error = find_sender(s, f->id, &stream, why);
-    if (!stream)
-        return error;
-    neap_streams_drop_queued(s, stream);
-    /* RFC 9000 §3.5: answered with RESET_STREAM that carries the same code. */
-    if (!neap_stream_send_reset(stream->send, s->pool, f->code))
-        return 0;
-    s->progress++;
-    stream->send->stopped = true;
-    stream->send->stop_code = f->code;
-    neap_streams_owe(s, stream, OWES_RESET_STREAM);
-    neap_streams_schedule(s, stream);
-    neap_streams_mark_writable(s, stream);
-    return 0;
-}
-
-void neap_streams_on_max_data(struct streams *s, uint64_t limit)
-{
-    if (limit > s->send_limit) {
-        s->progress++;
-        s->send_limit = limit;
-        s->credit_came = true;
-        s->owes &= (uint8_t)~OWES_DATA_BLOCKED;
-    }
-}
-
-int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why)
-{
-    struct stream *stream;
-
-    int error = find_sender(s, id, &stream, why);
-    if (!stream)
-        return error;
-    if (limit > stream->send->limit) {
-        s->progress++;
-        stream->send->limit = limit;
-        neap_streams_schedule(s, stream);
-        streams_unblock(s, stream);
-    }
-    return 0;
-}
-
-int neap_streams_on_max_streams(struct streams *s, bool bidi, uint64_t limit, struct failure *why)
-{
-    struct stream_limits *l = &s->ours[bidi ? 0 : 1];
-
-    if (limit > MAX_STREAM_COUNT)
-        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "MAX_STREAMS above 2^60");
-    if (limit > l->limit) {
-        s->progress++;
-        l->limit = limit;
-        s->owes &= (uint8_t) ~(bidi ? OWES_STREAMS_BLOCKED_BIDI : OWES_STREAMS_BLOCKED_UNI);
-    }
-    return 0;
-}
-
-int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct failure *why)
-{
-    struct target target;
-
-    /* Credit is given by what is read, not by who asks; the frame only opens the stream. */
-    int error = aim(s, id, TO_RECEIVER, &target, why);
-    if (error || target.place == PLACE_CLOSED)
-        return error;
-    return find_target(s, id, &target);
-}
-
-int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why)
-{
-    if (limit > MAX_STREAM_COUNT)
-        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "STREAMS_BLOCKED above 2^60");
-    neap_streams_grow(s, bidi ? 0 : 1);
-    return 0;
 }

@@ -39,11 +39,13 @@ struct stream {
     uint8_t owes;                      /* enum stream_mark */
     uint8_t urgency;                   /* 0..7, 3 by default; lower first: neap_streams_set_priority */
     bool incremental : 1;       /* takes turns inside its urgency (default), or goes on until it is done */
+    bool is_first : 1;          /* before all others, and until it is done: neap_streams_put_first */
     bool is_done : 1;           /* only acknowledgements are waited for: counted in stream_limits->done */
     uint8_t send_queue;         /* enum send_queue */
     struct list_link send_link; /* when it owes data: in streams->fresh[urgency] or streams->again[urgency] */
-    struct list_link control_link;                 /* in streams->control when it owes anything else */
-    struct list_link readable_link, writable_link; /* marks for the application */
+    struct list_link control_link;  /* in streams->control when it owes anything else */
+    struct list_link readable_link; /* marks for the application: in streams->readable, */
+    struct list_link writable_link; /* in streams->writable, or, while send->blocked_app, in ->blocked */
     struct list_link ended_link; /* in streams->ended: nothing can happen any more, freed at the next pass */
     void *user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_hold */
 };
@@ -78,6 +80,14 @@ struct stream_limits { /* per kind: [0] bidirectional, [1] unidirectional */
     struct range_set unseen; /* peer's: indexes below next that a higher one opened and no frame named yet */
 };
 
+/* What happened, for people who look. Streams that were reset and stopped count once, other frames as often as they came. */
+struct streams_counters {
+    uint64_t bytes_resent;
+    uint32_t resets_sent, resets_received, stops_sent, stops_received;
+    uint32_t data_blocked_sent, stream_data_blocked_sent, streams_blocked_sent;
+    uint32_t data_blocked_received, stream_data_blocked_received, streams_blocked_received;
+};
+
 struct streams {
     struct pool *pool;
     struct map table; /* by id, live ones; what a higher id opened is made when it is first named */
@@ -100,13 +110,14 @@ struct streams {
     /* and what is to be sent, or told to the application. */
     struct list_link control;
     struct list_link readable, writable;
+    struct list_link blocked; /* would be writable if the connection had credit */
     struct list_link ended;
     struct list_link *fresh[8]; /* rings by urgency: new bytes inside the stream's limit */
     struct list_link *again[8]; /* likewise: lost bytes, or only the end: needs no connection credit */
     uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
     uint8_t owes;                       /* enum streams_mark */
     bool is_server;
-    bool credit_came;    /* for the whole connection: blocked streams are to be looked at */
+    bool credit_came;    /* for the whole connection: those in `blocked` are to be looked at */
     uint16_t send_ahead; /* bytes a stream may hold that the peer gave no credit for; 0: no bound */
 
     struct stream_limits ours[2], theirs[2];
@@ -117,6 +128,8 @@ struct streams {
     uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;
     uint64_t our_bidi_local, our_bidi_remote, our_uni;
     uint64_t opened, accepted;
+    uint64_t send_most; /* bytes that all streams may hold; 0: no bound */
+    struct streams_counters counters;
 };
 
 struct streams_config {
@@ -125,6 +138,7 @@ struct streams_config {
     uint64_t max_connection_window, max_stream_window;
     uint32_t send_buffer, send_buffer_most; /* bytes a stream may hold; in sum, while the window sizes it */
     uint16_t send_ahead;                    /* of what a stream holds: without credit; 0: no bound */
+    uint64_t send_most;                     /* bytes that all streams may hold; 0: no bound */
     struct streams_budget *budget;          /* outlives the streams */
     uint64_t map_secret;                    /* random */
 };
@@ -157,6 +171,8 @@ int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t lim
 int neap_streams_on_max_streams(struct streams *s, bool bidi, uint64_t limit, struct failure *why);
 int neap_streams_on_stream_data_blocked(struct streams *s, uint64_t id, struct failure *why);
 int neap_streams_on_streams_blocked(struct streams *s, bool bidi, uint64_t limit, struct failure *why);
+/** Credit is given by what is read, not by who asks. */
+void neap_streams_on_data_blocked(struct streams *s);
 
 /* ---- the application's side: results as neap_conn_stream_* in neap.h */
 /** The object of a live stream; NULL also for one of the peer's that no frame has named yet. */
@@ -198,8 +214,14 @@ int64_t neap_stream_capacity(const struct streams *s, const struct stream *strea
 int64_t neap_stream_peek(struct streams *s, struct stream *stream, struct span *view, bool *fin);
 bool neap_stream_consume(struct streams *s, struct stream *stream, size_t size, neap_time now, neap_time rtt);
 void neap_stream_end_seen(struct streams *s, struct stream *stream);
-/** Urgency 0..7, lower first; incremental streams of one urgency take turns. 0, NEAP_ERR_ARGUMENT or _STREAM_STATE. */
+/** Urgency 0..7, lower first; incremental streams of one urgency take turns, the others go in the order of their IDs, each
+ * until it is done. 0, NEAP_ERR_ARGUMENT or _STREAM_STATE. */
 int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental);
+/** Before all others, whatever their urgency: for the little that the layer above has to say of all of them. */
+void neap_streams_put_first(struct streams *s, struct stream *stream);
+/** The stream is told as writable when so much is free, or when it holds nothing and anything is; 0: as before. Where less is
+ * free now it will be told. 0, NEAP_ERR_STREAM_STATE or _STOPPED. */
+int neap_streams_set_low_water(struct streams *s, uint64_t id, uint32_t size);
 int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);
 /** Ask the peer to stop (STOP_SENDING), and go on reading what comes until it does: in the window that it has, which
  * does not grow any more. 0 or NEAP_ERR_STREAM_STATE. */

@@ -56,32 +56,40 @@ static uint64_t less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
+/* What the connection's credit leaves. */
+static uint64_t credit_unclaimed(const struct streams *s)
+{
+    return less(less(s->send_limit, s->send_used), s->unsent);
+}
+
 /* What the credit of the stream and of the connection leaves, and a little beyond it. */
 static uint64_t room_by_credit(const struct streams *s, const struct stream_send *send)
 {
     uint64_t unsent = send->data.end - send->data.highest;
-    uint64_t by_connection = less(less(s->send_limit, s->send_used), s->unsent);
 
     if (s->send_ahead == 0)
         return UINT64_MAX;
     return streams_least(less(send->limit + s->send_ahead, send->data.end),
-                         most(by_connection, less(s->send_ahead, unsent)));
+                         most(credit_unclaimed(s), less(s->send_ahead, unsent)));
 }
 
-/* What the budget leaves: for the connection as much as for others, of which the streams that hold something have equal
- * parts. Where the peer waits for a stream it gets something, or a connection whose other streams have no credit would
- * stand still. */
+/* What the budget and the connection's own bound leave: of the budget for the connection as much as for others, of which the
+ * streams that hold something have equal parts. Where the peer waits for a stream it gets something, or a connection whose
+ * other streams have no credit would stand still. */
 static uint64_t room_by_budget(const struct streams *s, const struct stream_send *send)
 {
     const struct streams_budget *budget = s->budget;
     uint64_t held = send->data.end - send->data.base;
     bool is_waited_for = held == 0 && send->data.end < send->limit && s->send_used < s->send_limit;
 
-    if (budget->send_most == 0)
+    if (budget->send_most == 0 && s->send_most == 0)
         return UINT64_MAX;
     /* What is queued now is not left any more: half of the difference makes both the same. */
     uint64_t share = less(budget->send_most, budget->send_held + s->send_held) / 2;
-    uint64_t room = most(share, less(LIMIT_SEND_FLOOR, s->send_held));
+    uint64_t room =
+        budget->send_most ? most(share, less(LIMIT_SEND_FLOOR, s->send_held)) : UINT64_MAX - s->send_held;
+    if (s->send_most)
+        room = streams_least(room, less(s->send_most, s->send_held));
     uint64_t part = (s->send_held + room) / (s->send_holders + (held == 0));
     room = streams_least(room, less(part, held));
     return is_waited_for ? most(room, LIMIT_SEND_LEAST) : room;
@@ -103,16 +111,54 @@ static void count_queued(struct streams *s, const struct stream *stream, uint64_
     s->unsent += size;
 }
 
+/* How much has to be free. */
+static uint64_t mark_of(const struct streams *s, const struct stream_send *send)
+{
+    return send->low_water ? streams_least(send->low_water, s->send_buffer)
+                           : streams_least(LIMIT_SEND_LEAST, s->send_buffer / 4);
+}
+
+/* Not for every packet: when a quarter of the buffer is free, and a good deal of what bounds it. Where the application said
+ * how much, that has to come; but what holds nothing may never have so much credit. */
+static bool has_good_room(const struct streams *s, const struct stream_send *send)
+{
+    uint64_t held = send->data.end - send->data.base, room = room_left(s, send);
+
+    if (send->low_water == 0)
+        return held <= s->send_buffer - s->send_buffer / 4 && room >= mark_of(s, send);
+    return room >= mark_of(s, send) || (held == 0 && room > 0);
+}
+
+/* A stream that is blocked is looked at when something of its own comes, and in `blocked` when the connection gets
+ * credit: it is there only while that is what it lacks. */
+static void await_credit(struct streams *s, struct stream *stream)
+{
+    bool lacks = s->send_ahead && credit_unclaimed(s) < mark_of(s, stream->send);
+
+    if (lacks && !list_linked(&stream->writable_link))
+        list_append(&s->blocked, &stream->writable_link);
+    else if (!lacks)
+        list_remove(&stream->writable_link);
+}
+
 void neap_streams_unblock_full(struct streams *s, struct stream *stream)
 {
-    struct stream_send *send = stream->send;
-
-    /* Not for every packet: when a quarter of the buffer is free, and a good deal of what bounds it. */
-    if (send->data.end - send->data.base > s->send_buffer - s->send_buffer / 4 ||
-        room_left(s, send) < streams_least(LIMIT_SEND_LEAST, s->send_buffer / 4))
+    if (!has_good_room(s, stream->send)) {
+        await_credit(s, stream);
         return;
-    send->blocked_app = false;
+    }
+    stream->send->blocked_app = false;
+    list_remove(&stream->writable_link);
     neap_streams_mark_writable(s, stream);
+}
+
+static void set_blocked(struct streams *s, struct stream *stream, bool is_blocked)
+{
+    if (is_blocked != stream->send->blocked_app)
+        list_remove(&stream->writable_link); /* told, which it is not any more, or waiting for credit */
+    stream->send->blocked_app = is_blocked;
+    if (is_blocked)
+        await_credit(s, stream);
 }
 
 /* The same; the application learns of a stop by this. */
@@ -152,14 +198,30 @@ int64_t neap_streams_send(struct streams *s, uint64_t id, struct span data, bool
     size_t taken = neap_send_buffer_append(&stream->send->data, s->pool, part);
     if (taken == data.size && fin)
         queue_fin(stream);
-    stream->send->blocked_app = taken < data.size;
     count_queued(s, stream, taken);
+    if (taken < data.size || stream->send->blocked_app)
+        set_blocked(s, stream, taken < data.size);
     neap_streams_schedule(s, stream);
     if (taken > 0 || data.size == 0)
         return (int64_t)taken;
     /* A stream that holds nothing would never become writable by acknowledgements. */
     return stream->send->data.end == stream->send->data.base && room > 0 ? NEAP_ERR_NO_MEMORY
                                                                          : NEAP_ERR_AGAIN;
+}
+
+int neap_streams_set_low_water(struct streams *s, uint64_t id, uint32_t size)
+{
+    struct stream *stream;
+
+    int error = find_sendable(s, id, &stream);
+    if (error)
+        return error;
+    stream->send->low_water = size;
+    if (has_good_room(s, stream->send))
+        streams_unblock(s, stream);
+    else
+        set_blocked(s, stream, size > 0 || stream->send->blocked_app);
+    return 0;
 }
 
 int neap_streams_queue(struct streams *s, uint64_t id, const struct span *parts, size_t count, bool fin)
@@ -410,8 +472,10 @@ static int shutdown_read(struct streams *s, struct stream *stream, uint64_t code
     if (r->stop_sent || neap_stream_recv_is_over(r))
         return 0;
     /* RFC 9000 §3.5: STOP_SENDING has a meaning only while the peer may still send. */
-    if (r->state == RECV_OPEN || r->state == RECV_SIZE_KNOWN)
+    if (r->state == RECV_OPEN || r->state == RECV_SIZE_KNOWN) {
+        s->counters.stops_sent += !r->stop_asked;
         neap_streams_owe(s, stream, OWES_STOP_SENDING);
+    }
     stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
     uint64_t read = r->data.read;
     neap_stream_recv_stop(r, s->pool, code);
@@ -435,6 +499,7 @@ int neap_streams_stop(struct streams *s, uint64_t id, uint64_t code)
     if (r->stop_sent || r->stop_asked || (r->state != RECV_OPEN && r->state != RECV_SIZE_KNOWN))
         return 0;
     r->stop_asked = true;
+    s->counters.stops_sent++;
     r->stop_code = code;
     stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
     neap_streams_owe(s, stream, OWES_STOP_SENDING);
@@ -449,6 +514,7 @@ static int shutdown_write(struct streams *s, struct stream *stream, uint64_t cod
     list_remove(&stream->writable_link);
     neap_streams_drop_queued(s, stream);
     if (neap_stream_send_reset(stream->send, s->pool, code)) {
+        s->counters.resets_sent++;
         neap_streams_owe(s, stream, OWES_RESET_STREAM);
         neap_streams_schedule(s, stream);
     }
@@ -528,21 +594,30 @@ int64_t neap_streams_readable_next(struct streams *s)
     return (int64_t)stream_id(s->recent);
 }
 
-/* Credit of the connection is every stream's: looked at once for all frames that brought some. */
-static void unblock_all(struct streams *s)
+/* Credit of the connection came: looked at once for all frames that brought some. Each stream in the list is told, or lacks
+ * something else and leaves the list, for both of which it had to be sent on; those that lack still more credit go to the
+ * end, so many at a time. */
+static void unblock_some(struct streams *s)
 {
-    struct map_walk walk = {0};
-    struct stream *stream;
+    const struct list_link *last = s->blocked.prev;
+    unsigned in_vain = 0;
+    bool was_last = list_empty(&s->blocked);
 
-    s->credit_came = false;
-    while ((stream = neap_streams_walk(s, &walk)))
-        streams_unblock(s, stream);
+    while (!was_last && in_vain < LIMIT_BLOCKED_LOOKS && credit_unclaimed(s) > 0) {
+        struct stream *stream = LIST_OWNER(s->blocked.next, struct stream, writable_link);
+
+        was_last = &stream->writable_link == last;
+        list_remove(&stream->writable_link);
+        neap_streams_unblock_full(s, stream);
+        in_vain += stream->send->blocked_app;
+    }
+    s->credit_came = !was_last && in_vain == LIMIT_BLOCKED_LOOKS;
 }
 
 int64_t neap_streams_writable_next(struct streams *s)
 {
     if (s->credit_came)
-        unblock_all(s);
+        unblock_some(s);
     struct list_link *link = list_take_first(&s->writable);
 
     if (!link)

@@ -4,6 +4,8 @@
 
 #include "streams/streams.h"
 
+#define MAX_STREAM_COUNT (UINT64_C(1) << 60) /* RFC 9000 §4.6 */
+
 static inline bool stream_is_ours(const struct streams *s, uint64_t id)
 {
     return neap_stream_is_server_initiated(id) == s->is_server;
@@ -58,9 +60,10 @@ void neap_streams_settle(struct streams *s, struct stream *stream);
 void neap_streams_count_held(struct streams *s, struct stream *stream);
 /** What the stream has queued is about to be dropped, and counts no longer. */
 void neap_streams_drop_queued(struct streams *s, const struct stream *stream);
-/** The limit that a stream of this id begins with. */
+/** The limits that a stream of this id begins with. */
+uint64_t neap_streams_initial_recv(const struct streams *s, uint64_t id);
 uint64_t neap_streams_initial_send(const struct streams *s, uint64_t id);
-/** Tell the application of a stream that it found full, when it may queue a good deal again. */
+/** Tell the application of a stream that it found full, when it may queue a good deal again. Else it stays blocked. */
 void neap_streams_unblock_full(struct streams *s, struct stream *stream);
 /** `size` received bytes were read or dropped: give connection credit back when half of the window is used. */
 void neap_streams_credit(struct streams *s, uint64_t size, neap_time now, neap_time rtt);

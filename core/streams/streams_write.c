@@ -1,5 +1,6 @@
 /* What the streams owe on the wire: control frames first come first served, data by urgency with lost bytes first, and
  * what becomes of the frames (RFC 9000 §13.3). */
+#include "base/limits.h"
 #include "streams/streams_inner.h"
 
 /* ---- what is owed */
@@ -61,6 +62,50 @@ void neap_streams_unqueue(struct streams *s, struct stream *stream)
     stream->owes &= (uint8_t)~OWES_DATA;
 }
 
+static struct stream *in_queue(struct list_link *link)
+{
+    return LIST_OWNER(link, struct stream, send_link);
+}
+
+/* Before the streams behind it that do not take turns either and have a higher ID. They mostly come in the order of their IDs,
+ * so that nothing is passed; past the bound nobody looks. */
+static void queue_in_order(struct list_link **first, struct stream *stream)
+{
+    struct list_link *place = NULL, *at = (*first)->prev;
+
+    for (unsigned looks = 0; looks < LIMIT_PRIORITY_LOOKS; looks++) {
+        const struct stream *other = in_queue(at);
+
+        if (other->is_first || (!other->incremental && stream_id(other) < stream_id(stream)))
+            break;
+        place = other->incremental ? place : at;
+        if (at == *first)
+            break;
+        at = at->prev;
+    }
+    if (place)
+        ring_insert(first, place, &stream->send_link);
+    else
+        ring_append(first, &stream->send_link);
+}
+
+/* Into its queue, at its place. */
+static void enqueue(struct streams *s, struct stream *stream)
+{
+    struct list_link **first = queue_of(s, stream);
+    const struct stream *head = *first ? in_queue(*first) : NULL;
+    bool is_next = stream->is_first || (head && !stream->incremental && !head->is_first &&
+                                        !head->incremental && stream_id(stream) < stream_id(head));
+
+    if (stream->incremental || !head)
+        ring_append(first, &stream->send_link);
+    else if (is_next)
+        ring_prepend(first, &stream->send_link);
+    else
+        queue_in_order(first, stream);
+    note_queue(s, stream);
+}
+
 /* Behind all others of its queue. */
 static void requeue(struct streams *s, struct stream *stream)
 {
@@ -84,12 +129,22 @@ void neap_streams_schedule(struct streams *s, struct stream *stream)
         return;
     stream->send_queue = (uint8_t)queue;
     stream->owes |= OWES_DATA;
-    /* A stream that does not take turns goes on where it was after a loss. */
-    if (before == QUEUE_AGAIN && !stream->incremental)
-        ring_prepend(queue_of(s, stream), &stream->send_link);
-    else
-        ring_append(queue_of(s, stream), &stream->send_link);
-    note_queue(s, stream);
+    enqueue(s, stream);
+}
+
+/* With another priority than it has. */
+static void move(struct streams *s, struct stream *stream, uint8_t urgency, bool incremental)
+{
+    bool is_queued = stream->send_queue != QUEUE_NONE;
+
+    if (is_queued) {
+        ring_remove(queue_of(s, stream), &stream->send_link);
+        note_queue(s, stream);
+    }
+    stream->urgency = urgency;
+    stream->incremental = incremental;
+    if (is_queued)
+        enqueue(s, stream);
 }
 
 int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, bool incremental)
@@ -100,20 +155,15 @@ int neap_streams_set_priority(struct streams *s, uint64_t id, uint8_t urgency, b
         return NEAP_ERR_ARGUMENT;
     if (!stream)
         return NEAP_ERR_STREAM_STATE;
-    stream->incremental = incremental;
-    if (urgency == stream->urgency)
-        return 0;
-    bool is_queued = stream->send_queue != QUEUE_NONE;
-    if (is_queued) {
-        ring_remove(queue_of(s, stream), &stream->send_link);
-        note_queue(s, stream);
-    }
-    stream->urgency = urgency;
-    if (is_queued) {
-        ring_append(queue_of(s, stream), &stream->send_link);
-        note_queue(s, stream);
-    }
+    if (!stream->is_first && (urgency != stream->urgency || incremental != stream->incremental))
+        move(s, stream, urgency, incremental);
     return 0;
+}
+
+void neap_streams_put_first(struct streams *s, struct stream *stream)
+{
+    stream->is_first = true;
+    move(s, stream, 0, false);
 }
 
 /* ---- control frames */
@@ -169,6 +219,8 @@ static bool write_connection_frame(struct streams *s, struct writer *w, struct s
     if (w->full)
         return false;
     s->owes &= (uint8_t)~mark;
+    s->counters.data_blocked_sent += mark == OWES_DATA_BLOCKED;
+    s->counters.streams_blocked_sent += mark == OWES_STREAMS_BLOCKED_BIDI || mark == OWES_STREAMS_BLOCKED_UNI;
     /* What is announced is what is held against the peer from now on. */
     if (mark == OWES_MAX_DATA)
         s->recv_limit = value;
@@ -180,7 +232,8 @@ static bool write_connection_frame(struct streams *s, struct writer *w, struct s
     return true;
 }
 
-static bool write_stream_frame(struct stream *stream, struct writer *w, struct sent_frame *out)
+static bool write_stream_frame(struct streams *s, struct stream *stream, struct writer *w,
+                               struct sent_frame *out)
 {
     *out = (struct sent_frame){.id = stream_id(stream)};
     if (stream->owes & OWES_RESET_STREAM) {
@@ -207,6 +260,7 @@ static bool write_stream_frame(struct stream *stream, struct writer *w, struct s
         out->offset = stream->send->limit;
         neap_write_stream_number(w, FRAME_STREAM_DATA_BLOCKED, stream_id(stream), out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_STREAM_DATA_BLOCKED);
+        s->counters.stream_data_blocked_sent += !w->full;
     }
     return !w->full;
 }
@@ -236,7 +290,7 @@ bool neap_streams_write_control(struct streams *s, struct writer *w, struct sent
         drop_stale(stream);
         bool written = false, owed = stream->owes & ~OWES_DATA;
         if (owed)
-            written = write_stream_frame(stream, w, out);
+            written = write_stream_frame(s, stream, w, out);
         if (owed && !written) {
             *w = before;
             return false;
@@ -312,6 +366,7 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     uint64_t added = neap_stream_send_on_sent(stream->send, s->pool, out->offset, out->size, out->fin);
     s->send_used += added;
     s->bytes_sent += added;
+    s->counters.bytes_resent += out->size - added;
     s->unsent -= added;
     uint8_t queue = stream->send_queue;
     neap_streams_schedule(s, stream);

@@ -53,7 +53,7 @@ enum frame_rule {
     X(MAX_STREAM_DATA, 0x11, 0x11, stream_limit, max_stream_data, streams, APPLICATION | ORDINARY)         \
     X(MAX_STREAMS_BIDI, 0x12, 0x12, streams_limit, max_streams, streams, APPLICATION | ORDINARY)           \
     X(MAX_STREAMS_UNI, 0x13, 0x13, streams_limit, max_streams, streams, APPLICATION | ORDINARY)            \
-    X(DATA_BLOCKED, 0x14, 0x14, limit, nothing, streams, APPLICATION | ORDINARY)                           \
+    X(DATA_BLOCKED, 0x14, 0x14, limit, data_blocked, streams, APPLICATION | ORDINARY)                      \
     X(STREAM_DATA_BLOCKED, 0x15, 0x15, stream_limit, stream_data_blocked, streams, APPLICATION | ORDINARY) \
     X(STREAMS_BLOCKED_BIDI, 0x16, 0x16, streams_limit, streams_blocked, streams, APPLICATION | ORDINARY)   \
     X(STREAMS_BLOCKED_UNI, 0x17, 0x17, streams_limit, streams_blocked, streams, APPLICATION | ORDINARY)    \

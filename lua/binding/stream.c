@@ -108,6 +108,31 @@ static int stream_shutdown(lua_State *L)
     return neap_lua_result(L, result);
 }
 
+/* conn:stream_set_priority(id, urgency[, incremental]) -> true */
+static int stream_set_priority(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint64_t id = neap_lua_check_u64(L, 2), urgency = neap_lua_check_u64(L, 3);
+
+    luaL_argcheck(L, urgency <= 7, 3, "an urgency is from 0 to 7");
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return neap_lua_result(
+        L, neap_conn_stream_set_priority(core->conn, id, (unsigned)urgency, lua_toboolean(L, 4)));
+}
+
+/* conn:stream_set_low_water(id, bytes) -> true */
+static int stream_set_low_water(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint64_t id = neap_lua_check_u64(L, 2), size = neap_lua_check_u64(L, 3);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int result = neap_conn_stream_set_low_water(core->conn, id, (size_t)size);
+    return result < 0 ? stream_error_of(L, core, id, result) : neap_lua_result(L, result);
+}
+
 /* conn:stream_error(id, "read"|"write") -> the peer's code or nil */
 static int stream_error(lua_State *L)
 {
@@ -223,6 +248,8 @@ const luaL_Reg neap_lua_stream_methods[] = {
     {"stream_capacity", stream_capacity},
     {"stream_recv", stream_recv},
     {"stream_shutdown", stream_shutdown},
+    {"stream_set_priority", stream_set_priority},
+    {"stream_set_low_water", stream_set_low_water},
     {"stream_error", stream_error},
     {"stream_finished", stream_finished},
     {"stream_is_early", stream_is_early},

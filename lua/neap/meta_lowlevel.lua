@@ -357,6 +357,22 @@ function Conn:stream_recv(id, max) end
 ---@param direction "read"|"write"
 ---@param code? integer
 function Conn:stream_shutdown(id, direction, code) end
+--- Lower urgencies first; of one, incremental streams take turns, the others go in the order of their ids.
+---@param id integer
+---@param urgency integer 0 to 7
+---@param incremental? boolean
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:stream_set_priority(id, urgency, incremental) end
+--- It is told as writable once so many bytes can be queued.
+---@param id integer
+---@param bytes integer 0: as the send buffer is large
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Conn:stream_set_low_water(id, bytes) end
 ---@param id integer
 ---@param direction "read"|"write"
 ---@return integer? code of the peer's

@@ -19,6 +19,7 @@
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
 ---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for
+---@field max_send_buffer? integer bytes: bytes of all streams of a connection kept until they are acknowledged; each that holds none may have 2 KiB beside that; 0: as memory_limit allows
 ---@field keep_alive? number seconds: a PING when nothing came for so long; 0: only while somebody asks for it
 ---@field handshake_timeout? number seconds: a handshake that takes longer fails
 ---@field max_connections? integer connections of a server's endpoint; above it new ones are refused

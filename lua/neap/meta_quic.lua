@@ -144,6 +144,13 @@ function Stream:reset(code) end
 function Stream:stop(code) end
 ---@return boolean
 function Stream:is_bidirectional() end
+--- What is sent before what (RFC 9218): lower urgencies first; of one, incremental streams take turns, the others go in the
+--- order of their ids. A stream for which this was never called has urgency 3 and is incremental.
+---@param priority { urgency?: integer, incremental?: boolean } 0 to 7 (3), and false unless told
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Stream:set_priority(priority) end
 
 --- Reads what `ca`, `crl`, `cert`, `key` and `certs` of outgoing connections name again, as Client:reload_certs does: of each
 --- set of options all or nothing.

@@ -66,6 +66,32 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("sends streams by their priority", function()
+    local order = {}
+    with_pair(function(conn)
+      local streams = {}
+      for n = 1, 3 do
+        streams[n] = assert(conn:open_uni_stream())
+        assert.is_true(streams[n]:set_priority { urgency = 4 - n })
+      end
+      for n = 1, 3 do neap.go(streams[n].write, streams[n], ("x"):rep(200000), { fin = true }) end
+      assert.has_error(function() streams[1]:set_priority(3) end, "set_priority takes a table")
+      assert.error_matches(function() streams[1]:set_priority { urgency = 8 } end, "whole number from 0 to 7")
+      assert.error_matches(function() streams[1]:set_priority { urgent = 1 } end, "has no 'urgent'")
+    end, function(conn)
+      local jobs = {}
+      for n = 1, 3 do
+        local stream = assert(conn:accept_stream())
+        jobs[n] = function()
+          assert.equal(200000, #stream:read_all())
+          order[#order + 1] = stream.id
+        end
+      end
+      neap.all(jobs)
+      assert.same({ 11, 7, 3 }, order)
+    end)
+  end)
+
   it("wants strings for what is written and where to, and says so", function()
     with_pair(echo, function(conn)
       local stream = assert(conn:open_stream())

@@ -4,6 +4,11 @@ local MS = net.MS
 
 local AGAIN, STREAM_STATE, STREAM_LIMIT, RESET, STOPPED = -1, -8, -9, -10, -11
 
+local function sorted(ids)
+  table.sort(ids)
+  return ids
+end
+
 describe("the verbs on streams", function()
   it("open none before the peer's limits are known, and none above them", function()
     local p = net.pair({ server = { initial_max_streams_bidi = 2 } })
@@ -144,6 +149,91 @@ describe("the verbs on streams", function()
       assert.equal("x", (p:transfer("client", "x")), i)
       p:settle(100 * MS)
     end
+    p:free()
+  end)
+
+  it("are sent by urgency, and of one in the order of their IDs unless they take turns", function()
+    local p = net.pair({ delay = 50 * MS }):handshake()
+    local data, done = ("x"):rep(100000), {}
+    local ids = {}
+    for n = 1, 5 do ids[n] = p.server:open(false) end
+    assert.equal(0, p.server:set_priority(ids[5], 1, false))
+    for _, n in ipairs { 4, 3, 2 } do assert.equal(0, p.server:set_priority(ids[n], 3, false)) end
+    assert.equal(0, p.server:set_priority(ids[1], 7, true))
+    for n = 1, 5 do assert.equal(100000, p.server:stream_send(ids[n], data, true)) end
+    p:run(function()
+      local id = p.client:readable_next()
+      while id do
+        local bytes, fin = p.client:stream_recv(id)
+        while bytes and not fin do bytes, fin = p.client:stream_recv(id) end
+        if bytes then done[#done + 1] = id end
+        id = p.client:readable_next()
+      end
+      return #done == 5
+    end)
+    assert.same({ ids[5], ids[2], ids[3], ids[4], ids[1] }, done)
+    assert.equal(STREAM_STATE, p.client:set_priority(400, 1, true))
+    assert.equal(-3, p.client:set_priority(0, 8, true))
+    p:free()
+  end)
+
+  it("are listed while they can be read or written, and nothing changes by that", function()
+    local p = net.pair({ client = { send_buffer = 10000 } }):handshake()
+    local a, b = p.client:open(true), p.client:open(true)
+    assert.equal(10000, p.client:stream_send(a, ("x"):rep(50000), false))
+    p.client:stream_send(b, "x", false)
+    assert.same({ b }, p.client:writable())
+    p:settle(200 * MS)
+    for _ = 1, 2 do assert.same({ a, b }, sorted(p.server:readable())) end
+    assert.same({ a, b }, sorted(p.client:writable()))
+    assert.equal(a, p.client:writable_next())
+    while p.server:stream_recv(a) do
+    end
+    assert.same({ b }, p.server:readable())
+    p:free()
+  end)
+
+  it("have a mark of their own for when they are told as writable", function()
+    local p = net.pair({ delay = 50 * MS }):handshake()
+    local id = p.client:open(true)
+    assert.equal(0, p.client:set_low_water(id, 200000))
+    local taken = p.client:stream_send(id, ("x"):rep(500000), false)
+    p:run(function() return p.client:writable_next() == id end)
+    assert.is_true(p.client:stream_send(id, ("x"):rep(500000 - taken), false) >= 200000)
+    assert.equal(STREAM_STATE, p.client:set_low_water(400, 1))
+    p:free()
+  end)
+
+  it("hold no more in all than the connection may", function()
+    local p = net.pair({ client = { max_send_buffer = 20000 } }):handshake()
+    local a, b = p.client:open(true), p.client:open(true)
+    assert.equal(20000, p.client:stream_send(a, ("x"):rep(50000), false))
+    assert.equal(2048, p.client:stream_send(b, ("x"):rep(50000), false))
+    p:settle(300 * MS)
+    assert.same({ a, b }, sorted(p.client:writable()))
+    p:free()
+  end)
+
+  it("are counted, by both", function()
+    local p = net.pair({ server = { initial_max_streams_bidi = 2, initial_max_stream_data_bidi_remote = 1000,
+      initial_max_data = 1500 } }):handshake()
+    local a, b = p.client:open(true), p.client:open(true)
+    p.client:open(true)
+    p.client:stream_send(a, ("x"):rep(2000), false)
+    p.client:stream_send(b, ("x"):rep(2000), false)
+    p:settle(200 * MS)
+    p.client:shutdown(a, true, 1)
+    p.server:shutdown(b, false, 1)
+    p:settle(200 * MS)
+    local client, server = p.client:stream_counters(), p.server:stream_counters()
+    for _, name in ipairs { "data_blocked", "stream_data_blocked", "streams_blocked" } do
+      assert.equal(1, client[name .. "_sent"], name)
+      assert.equal(1, server[name .. "_received"], name)
+    end
+    assert.same({ 2, 2 }, { client.resets_sent, server.resets_received })
+    assert.same({ 1, 1 }, { client.stops_received, server.stops_sent })
+    p.client:close(true, 0, "")
+    assert.equal(2, p.client:stream_counters().resets_sent)
     p:free()
   end)
 end)

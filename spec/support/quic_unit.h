@@ -28,6 +28,8 @@ struct unit_config {
 
 /* Of a connection: its 0-RTT. */
 extern const luaL_Reg unit_early_methods[];
+/* What its streams and datagrams are told. */
+extern const luaL_Reg unit_stream_methods[];
 
 #define TRACE_KINDS (NEAP_TRACE_CLOSED + 1)
 

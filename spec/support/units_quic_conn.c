@@ -689,15 +689,21 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
+static void add_methods(lua_State *L, const luaL_Reg *method)
+{
+    for (; method->name; method++) {
+        lua_pushcfunction(L, method->func);
+        lua_setfield(L, -2, method->name);
+    }
+}
+
 int neap_units_quic_conn(lua_State *L)
 {
     new_type(L, CONN, conn_methods, conn_free);
     luaL_getmetatable(L, CONN);
     lua_getfield(L, -1, "__index");
-    for (const luaL_Reg *method = unit_early_methods; method->name; method++) {
-        lua_pushcfunction(L, method->func);
-        lua_setfield(L, -2, method->name);
-    }
+    add_methods(L, unit_early_methods);
+    add_methods(L, unit_stream_methods);
     lua_pop(L, 2);
     push_functions(L, functions);
     return 1;

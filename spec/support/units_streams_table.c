@@ -60,7 +60,8 @@ static int streams_new(lua_State *L)
                                     .max_connection_window = field(L, "max_connection_window", 1 << 20),
                                     .max_stream_window = field(L, "max_stream_window", 1 << 20),
                                     .send_buffer = (uint32_t)field(L, "send_buffer", 1 << 20),
-                                    .send_ahead = (uint16_t)field(L, "send_ahead", 0)};
+                                    .send_ahead = (uint16_t)field(L, "send_ahead", 0),
+                                    .send_most = field(L, "send_most", 0)};
     uint64_t most = field(L, "budget", 0), send_most = field(L, "send_budget", 0);
     lua_getfield(L, 1, "is_server");
     config.is_server = lua_toboolean(L, -1);
@@ -359,6 +360,60 @@ static int streams_set_priority(lua_State *L)
     return 1;
 }
 
+/* s:put_first(id) */
+static int streams_put_first(lua_State *L)
+{
+    neap_streams_put_first(check_streams(L), neap_streams_find(check_streams(L), units_check_u64(L, 2)));
+    return 0;
+}
+
+static int streams_set_low_water(lua_State *L)
+{
+    lua_pushinteger(L, neap_streams_set_low_water(check_streams(L), units_check_u64(L, 2),
+                                                  (uint32_t)units_check_u64(L, 3)));
+    return 1;
+}
+
+/* s:blocked() -> ids of the streams that wait for the connection's credit, in the order in which they are looked at */
+static int streams_blocked(lua_State *L)
+{
+    struct streams *s = check_streams(L);
+    int count = 0;
+
+    lua_newtable(L);
+    for (struct list_link *at = s->blocked.next; at != &s->blocked; at = at->next) {
+        units_push_u64(L, stream_id(LIST_OWNER(at, struct stream, writable_link)));
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+static int on_data_blocked(lua_State *L)
+{
+    neap_streams_on_data_blocked(check_streams(L));
+    return 0;
+}
+
+/* s:counters() -> numbers */
+static int streams_counters(lua_State *L)
+{
+    const struct streams_counters *n = &check_streams(L)->counters;
+
+    lua_newtable(L);
+    units_set_u64(L, "bytes_resent", n->bytes_resent);
+    units_set_u64(L, "resets_sent", n->resets_sent);
+    units_set_u64(L, "resets_received", n->resets_received);
+    units_set_u64(L, "stops_sent", n->stops_sent);
+    units_set_u64(L, "stops_received", n->stops_received);
+    units_set_u64(L, "data_blocked_sent", n->data_blocked_sent);
+    units_set_u64(L, "stream_data_blocked_sent", n->stream_data_blocked_sent);
+    units_set_u64(L, "streams_blocked_sent", n->streams_blocked_sent);
+    units_set_u64(L, "data_blocked_received", n->data_blocked_received);
+    units_set_u64(L, "stream_data_blocked_received", n->stream_data_blocked_received);
+    units_set_u64(L, "streams_blocked_received", n->streams_blocked_received);
+    return 1;
+}
+
 static int streams_readable_next(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)neap_streams_readable_next(check_streams(L)));
@@ -503,6 +558,11 @@ static const luaL_Reg streams_methods[] = {{"on_stream", on_stream},
                                            {"hold", streams_hold},
                                            {"release", streams_release},
                                            {"set_priority", streams_set_priority},
+                                           {"put_first", streams_put_first},
+                                           {"set_low_water", streams_set_low_water},
+                                           {"blocked", streams_blocked},
+                                           {"on_data_blocked", on_data_blocked},
+                                           {"counters", streams_counters},
                                            {"readable_next", streams_readable_next},
                                            {"writable_next", streams_writable_next},
                                            {"list", streams_list},
