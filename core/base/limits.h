@@ -79,6 +79,7 @@
     8u                            /* packets that elicit nothing kept in a row: nobody may acknowledge them */
 #define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
 #define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
+#define LIMIT_CONGESTION_WINDOW (UINT64_C(1) << 40) /* bytes in flight that a controller allows at most */
 #define LIMIT_PACKETS_UNPROBED \
     32u /* both ways, before the size of the path is searched: short connections have no use for it */
 #define LIMIT_PROBES_KNOWN \

@@ -259,6 +259,12 @@ NEAP_API int neap_config_add_pin(neap_config *config, const uint8_t sha256[32]);
 NEAP_API int neap_certificate_pin(const neap_config *config, const void *certificate, size_t size,
                                   uint8_t sha256[32]);
 
+/** The option congestion_control. */
+enum neap_congestion_control {
+    NEAP_CONGESTION_CONTROL_NEWRENO, /* RFC 9002 §7 */
+    NEAP_CONGESTION_CONTROL_CUBIC    /* RFC 9438 */
+};
+
 /** The option client_certificate of a server. */
 enum neap_client_certificate {
     NEAP_CLIENT_CERTIFICATE_NONE, /* clients are anyone */
@@ -806,6 +812,8 @@ typedef struct neap_stats {
     /* The search for max_udp_payload_size, the largest datagram that is sent (RFC 9000 §14.3): datagrams that tried a larger
      * size, those of them that were lost, and how often what was found did not pass any more. */
     uint64_t size_probes_sent, size_probes_lost, black_holes;
+    const char
+        *congestion_control; /* the controller of the path in use, by its name in the option; static text */
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);

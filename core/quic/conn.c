@@ -596,6 +596,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .size_probes_sent = r->pmtu.probes_sent,
         .size_probes_lost = r->pmtu.probes_lost,
         .black_holes = r->pmtu.black_holes,
+        .congestion_control = r->cc.ops->name,
     };
     fill_sized(out, size, &known, sizeof known);
 }

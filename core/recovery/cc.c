@@ -1,4 +1,4 @@
-/* What every controller begins with (RFC 9002 §7.2). */
+/* What every controller begins with (RFC 9002 §7.2), and the slow start of those that have HyStart++'s. */
 #include "recovery/cc.h"
 
 #include "base/pool.h"
@@ -7,6 +7,11 @@
 
 #define INITIAL_UDP_DATAGRAMS 10u
 #define INITIAL_BYTES 14720u
+
+const struct cc_ops *const neap_cc_by_choice[CC_CHOICES] = {
+    [NEAP_CONGESTION_CONTROL_NEWRENO] = &neap_cc_newreno,
+    [NEAP_CONGESTION_CONTROL_CUBIC] = &neap_cc_cubic,
+};
 
 void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)
 {
@@ -48,4 +53,19 @@ void neap_cc_free(struct cc *cc, struct pool *pool)
 {
     neap_pool_free(pool, cc->state, cc->ops->state_size);
     cc->state = NULL;
+}
+
+uint64_t neap_cc_start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t bytes)
+{
+    bool is_first = cc->ssthresh == UINT64_MAX;
+    uint64_t most =
+        is_first ? neap_hystart_growth(&cc->hystart, bytes, ack->is_unpaced, ack->udp_payload_size) : bytes;
+    uint64_t room = cc->ssthresh - cc->window, grown = most < room ? most : room;
+
+    cc->window += grown;
+    if (!is_first)
+        return bytes - grown;
+    if (neap_hystart_on_ack(&cc->hystart, ack->rtt, ack->largest_sent_at, ack->now))
+        cc->ssthresh = cc->window;
+    return 0;
 }

@@ -6,6 +6,8 @@
 
 #include "recovery/hystart.h"
 
+#define CC_CHOICES 2u /* controllers that a path may begin with */
+
 struct cc;
 struct pool;
 
@@ -34,8 +36,10 @@ struct cc_ack {     /* one ACK frame's worth */
     uint64_t bytes; /* newly acknowledged bytes that were in flight */
     uint64_t
         fresh_bytes; /* of these, in packets sent after cc.recovery_started: only they may widen the window */
-    neap_time largest_sent_at;      /* when the largest of them was sent */
-    neap_time rtt, rtt_min;         /* latest and minimum */
+    neap_time largest_sent_at; /* when the largest of them was sent */
+    neap_time rtt, rtt_min;    /* latest and minimum */
+    neap_time rtt_smoothed;
+    neap_time flight_began_at;      /* when last something was sent while nothing was in flight */
     uint64_t in_flight;             /* before this ACK, */
     uint64_t in_flight_left;        /* and now */
     uint64_t delivered, lost;       /* bytes of the path so far */
@@ -84,7 +88,13 @@ struct cc {
     struct hystart hystart;      /* of controllers that use it */
 };
 
-extern const struct cc_ops neap_cc_newreno;
+extern const struct cc_ops neap_cc_newreno, neap_cc_cubic;
+
+/** The controllers by the values of the option congestion_control (enum neap_congestion_control). */
+extern const struct cc_ops *const neap_cc_by_choice[CC_CHOICES];
+
+/** Grow up to the threshold by HyStart++; returns the bytes that are left over for congestion avoidance. */
+uint64_t neap_cc_start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t bytes);
 
 /** The least window: two datagrams (RFC 9002 §7.2). */
 static inline uint64_t cc_least_window(uint64_t udp_payload_size)

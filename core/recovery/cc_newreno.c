@@ -18,22 +18,6 @@ static void avoid_congestion(struct cc *cc, uint64_t bytes, uint64_t udp_payload
     }
 }
 
-/* Grow up to the threshold; returns the bytes that are left over for congestion avoidance. */
-static uint64_t start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t bytes)
-{
-    bool is_first = cc->ssthresh == UINT64_MAX;
-    uint64_t most =
-        is_first ? neap_hystart_growth(&cc->hystart, bytes, ack->is_unpaced, ack->udp_payload_size) : bytes;
-    uint64_t room = cc->ssthresh - cc->window, grown = most < room ? most : room;
-
-    cc->window += grown;
-    if (!is_first)
-        return bytes - grown;
-    if (neap_hystart_on_ack(&cc->hystart, ack->rtt, ack->largest_sent_at, ack->now))
-        cc->ssthresh = cc->window;
-    return 0;
-}
-
 static void newreno_on_ack(struct cc *cc, const struct cc_ack *ack)
 {
     uint64_t bytes = ack->fresh_bytes;
@@ -41,7 +25,7 @@ static void newreno_on_ack(struct cc *cc, const struct cc_ack *ack)
     if (ack->app_limited || bytes == 0)
         return;
     if (cc->window < cc->ssthresh)
-        bytes = start_slowly(cc, ack, bytes);
+        bytes = neap_cc_start_slowly(cc, ack, bytes);
     if (bytes)
         avoid_congestion(cc, bytes, ack->udp_payload_size);
 }

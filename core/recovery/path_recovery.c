@@ -127,6 +127,8 @@ void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct c
 {
     if (record)
         fill_record(p, record, size, now);
+    if (p->bytes_in_flight == 0)
+        p->flight_began_at = now;
     p->bytes_in_flight += size;
     if (p->bytes_in_flight + p->pmtu.size > p->cc.window)
         p->window_full_at = now;
@@ -259,6 +261,8 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         .largest_sent_at = acked->largest_sent_at,
         .rtt = p->rtt.latest,
         .rtt_min = p->rtt.min,
+        .rtt_smoothed = p->rtt.smoothed,
+        .flight_began_at = p->flight_began_at,
         .in_flight = in_flight,
         .in_flight_left = p->bytes_in_flight,
         .delivered = p->delivered,

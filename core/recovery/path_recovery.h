@@ -27,6 +27,7 @@ struct path_recovery {
     neap_time first_sent_at;    /* begin of the flight whose delivery is measured */
     uint64_t app_limited_until; /* `delivered` at which what was sent without enough data is behind; 0 none */
     neap_time window_full_at;   /* when sending last filled the window */
+    neap_time flight_began_at;  /* when something was sent while nothing was in flight */
     uint32_t pto_count;
     bool app_limited; /* data ran out before window and pacer */
     bool sends_ect;   /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */

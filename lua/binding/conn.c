@@ -598,7 +598,7 @@ static int conn_stats(lua_State *L)
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_conn_stats(core->conn, &stats, sizeof stats);
-    lua_createtable(L, 0, 26);
+    lua_createtable(L, 0, 32);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(packets_sent)
     COUNTER(packets_received)
@@ -628,6 +628,8 @@ static int conn_stats(lua_State *L)
     COUNTER(size_probes_lost)
     COUNTER(black_holes)
 #undef COUNTER
+    lua_pushstring(L, stats.congestion_control);
+    lua_setfield(L, -2, "congestion_control");
     set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
     set_seconds(L, "rtt_latest", stats.rtt_latest);
     set_seconds(L, "rtt_min", stats.rtt_min);

@@ -330,7 +330,7 @@ function Conn:local_address() end
 function Conn:ids() end
 ---@return string[]
 function Conn:source_ids() end
----@return table<string, number> stats the names of neap_stats, times in seconds
+---@return table<string, number|string> stats the names of neap_stats, times in seconds
 function Conn:stats() end
 ---@param kind? "bidi"|"uni"
 ---@return integer? id

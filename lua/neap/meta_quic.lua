@@ -66,7 +66,7 @@ function Connection:open_stream() end
 ---@return string? message
 ---@return neap.Code? code
 function Connection:open_uni_stream() end
----@return table<string, number>
+---@return table<string, number|string> stats the names of neap_stats, times in seconds
 function Connection:stats() end
 --- Asks the peer for a sign of life; the option `keep_alive` does so by itself.
 ---@return true? ok

@@ -26,7 +26,7 @@ describe("core.config", function()
     for _, option in ipairs(core.options()) do
       names[option.name] = option
       assert.matches(option.unit == "boolean" and "^true or false$"
-        or option.unit == "choice" and "^none, request or require$"
+        or option.unit == "choice" and "^%l+.* or %l+$"
         or option.unit == "seconds" and "^seconds from" or "^a whole number from", option.range)
       for _, bound in ipairs { "default", "least", "greatest" } do
         -- 2^62 - 1 is no number of Lua.

@@ -2,7 +2,7 @@
 #include "units_recovery.h"
 
 #include "recovery/ack.h"
-#include "recovery/cc.h"
+#include "recovery/cc_cubic.h"
 #include "recovery/pacer.h"
 #include "recovery/pmtu.h"
 
@@ -170,12 +170,13 @@ static int ack_state(lua_State *L)
     return 1;
 }
 
-/* ---- cc(udp_payload_size): NewReno */
+/* ---- cc(udp_payload_size [, name = "newreno"]) */
 
 #define CC "neap.units.cc"
 
 struct unit_cc {
     struct cc cc;
+    struct pool *pool;
     uint64_t udp_payload_size;
 };
 
@@ -192,14 +193,30 @@ static uint64_t check_udp_payload_size(lua_State *L)
 static int cc_new(lua_State *L)
 {
     uint64_t udp_payload_size = to_u64(L, 1);
+    static const char *const names[] = {"newreno", "cubic", NULL};
+    int which = luaL_checkoption(L, 2, "newreno", names);
     struct unit_cc *u = units_recovery_object(L, CC, sizeof *u);
 
     u->udp_payload_size = udp_payload_size;
-    neap_cc_new(&u->cc, &neap_cc_newreno, NULL, udp_payload_size); /* its state needs no memory */
+    u->pool = units_recovery_pool(L, 0);
+    neap_cc_new(&u->cc, neap_cc_by_choice[which], u->pool, udp_payload_size);
     return 1;
 }
 
-/* ack(bytes [, {fresh = bytes, app_limited = false, unpaced = false, rtt = 0, sent_at = 0, now = 0}]) -> window */
+static int cc_gc(lua_State *L)
+{
+    struct unit_cc *u = luaL_checkudata(L, 1, CC);
+
+    if (u->pool) {
+        neap_cc_free(&u->cc, u->pool);
+        neap_pool_release(u->pool);
+    }
+    u->pool = NULL;
+    return 0;
+}
+
+/* ack(bytes [, {fresh = bytes, app_limited = false, unpaced = false, rtt = 0, smoothed = rtt, sent_at = 0,
+ * flight_began_at = 0, now = 0}]) -> window */
 static int cc_ack(lua_State *L)
 {
     struct cc *cc = check_cc(L);
@@ -210,6 +227,8 @@ static int cc_ack(lua_State *L)
         .app_limited = option_flag(L, 3, "app_limited", false),
         .is_unpaced = option_flag(L, 3, "unpaced", false),
         .rtt = option_u64(L, 3, "rtt", 0),
+        .rtt_smoothed = option_u64(L, 3, "smoothed", option_u64(L, 3, "rtt", 0)),
+        .flight_began_at = option_u64(L, 3, "flight_began_at", 0),
         .largest_sent_at = option_u64(L, 3, "sent_at", 0),
         .now = option_u64(L, 3, "now", 0),
     };
@@ -219,7 +238,7 @@ static int cc_ack(lua_State *L)
     return 1;
 }
 
-/* lose(sent_at, now [, {persistent = false}]) -> window */
+/* lose(sent_at, now [, {persistent = false, ce = 0}]) -> window */
 static int cc_lose(lua_State *L)
 {
     struct cc *cc = check_cc(L);
@@ -229,6 +248,7 @@ static int cc_lose(lua_State *L)
         .largest_lost_sent_at = check_time(L, 2),
         .now = check_time(L, 3),
         .is_persistent = option_flag(L, 4, "persistent", false),
+        .ce_count = option_u64(L, 4, "ce", 0),
     };
 
     cc->ops->on_loss(cc, &loss);
@@ -246,6 +266,19 @@ static int cc_state(lua_State *L)
     set_u64(L, "window", cc->window);
     set_some(L, "ssthresh", cc->ssthresh);
     set_u64(L, "recovery_started", cc->recovery_started);
+    return 1;
+}
+
+/* cubic_curve(ticks, udp_payload_size) -> bytes; cubic_root(bytes, udp_payload_size) -> ticks */
+static int cubic_curve(lua_State *L)
+{
+    push_u64(L, neap_cubic_curve(to_u64(L, 1), to_u64(L, 2)));
+    return 1;
+}
+
+static int cubic_root(lua_State *L)
+{
+    push_u64(L, neap_cubic_root(to_u64(L, 1), to_u64(L, 2)));
     return 1;
 }
 
@@ -412,12 +445,16 @@ void units_recovery_parts(lua_State *L)
     lua_pushcfunction(L, pmtu_new);
     lua_setfield(L, -2, "pmtu");
     units_recovery_type(L, ACK, ack_methods, ack_gc);
-    units_recovery_type(L, CC, cc_methods, NULL);
+    units_recovery_type(L, CC, cc_methods, cc_gc);
     units_recovery_type(L, PACER, pacer_methods, NULL);
     lua_pushcfunction(L, ack_new);
     lua_setfield(L, -2, "ack");
     lua_pushcfunction(L, cc_new);
     lua_setfield(L, -2, "cc");
+    lua_pushcfunction(L, cubic_curve);
+    lua_setfield(L, -2, "cubic_curve");
+    lua_pushcfunction(L, cubic_root);
+    lua_setfield(L, -2, "cubic_root");
     lua_pushcfunction(L, pacer_new);
     lua_setfield(L, -2, "pacer");
 }
