@@ -76,9 +76,13 @@
 #define LIMIT_SENT_PACKETS 65536u     /* packets in flight tracked a space */
 #define LIMIT_SENT_FRAMES 131072u     /* frames in them whose fate matters */
 #define LIMIT_SENT_NON_ELICITING \
-    8u                            /* packets that elicit nothing kept in a row: nobody may acknowledge them */
-#define LIMIT_SENT_LOST_RANGES 8u /* ranges of lost numbers remembered to count spurious losses */
-#define LIMIT_PTO_BACKOFF 16u     /* doublings of the probe timeout */
+    8u /* packets that elicit nothing kept in a row: nobody may acknowledge them */
+#define LIMIT_SENT_LOST_RANGES 16u   /* ranges of lost numbers remembered to count spurious losses */
+#define LIMIT_REORDERING_PACKETS 64u /* by which a packet may be late, where packets came late, */
+#define LIMIT_REORDERING_EIGHTHS 8u  /* eighths of the round trip likewise, before it counts as lost */
+#define LIMIT_REORDERING_EVENTS \
+    16u /* congestion events in a row without a mistake, until it is as in the beginning */
+#define LIMIT_PTO_BACKOFF 16u                       /* doublings of the probe timeout */
 #define LIMIT_CONGESTION_WINDOW (UINT64_C(1) << 40) /* bytes in flight that a controller allows at most */
 #define LIMIT_PACKETS_UNPROBED \
     32u /* both ways, before the size of the path is searched: short connections have no use for it */

@@ -814,6 +814,9 @@ typedef struct neap_stats {
     uint64_t size_probes_sent, size_probes_lost, black_holes;
     const char
         *congestion_control; /* the controller of the path in use, by its name in the option; static text */
+    /* Congestion events that reduced the window; those of them that were undone, since all that seemed lost came; and how
+     * often nothing came for so long that the window fell to the least (RFC 9002 §7.6). */
+    uint64_t congestion_events, congestion_undone, congestion_persistent;
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);

@@ -597,6 +597,9 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .size_probes_lost = r->pmtu.probes_lost,
         .black_holes = r->pmtu.black_holes,
         .congestion_control = r->cc.ops->name,
+        .congestion_events = lost.congestion_events,
+        .congestion_undone = lost.congestion_undone,
+        .congestion_persistent = lost.congestion_persistent,
     };
     fill_sized(out, size, &known, sizeof known);
 }

@@ -69,3 +69,21 @@ uint64_t neap_cc_start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t 
         cc->ssthresh = cc->window;
     return 0;
 }
+
+uint64_t neap_cc_share(uint64_t factor, uint64_t bytes, uint64_t whole, uint64_t *part)
+{
+    unsigned shift = 0;
+
+    if (whole == 0)
+        return 0;
+    if (bytes > whole)
+        bytes = whole;
+    while (bytes >> shift >> 18) /* that the product fits */
+        shift++;
+    if (shift)
+        return factor * (bytes >> shift) / (whole >> shift);
+    uint64_t product = factor * bytes + (part && *part < whole ? *part : 0);
+    if (part)
+        *part = product % whole;
+    return product / whole;
+}

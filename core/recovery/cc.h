@@ -68,6 +68,8 @@ struct cc_ops {
     const char *name;
     size_t state_size; /* of cc.state, zeroed */
     bool keeps_records;
+    bool
+        reduces; /* the window at losses: its state begins with struct reduction, which path_recovery.c keeps */
     void (*init)(struct cc *cc); /* also when it begins anew, with its state zeroed */
     void (*on_sent)(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight);
     void (*on_packet_acked)(struct cc *cc, const struct cc_packet *packet);
@@ -76,6 +78,8 @@ struct cc_ops {
     void (*on_loss)(struct cc *cc, const struct cc_loss *loss);
     void (*on_spurious)(struct cc *cc, uint64_t packets,
                         neap_time now); /* they were declared lost and came */
+    /* The last congestion event was none; window and ssthresh are what they were before it. */
+    void (*undo)(struct cc *cc);
 };
 
 struct cc {
@@ -86,6 +90,7 @@ struct cc {
     uint64_t pacing_rate;        /* bytes a second chosen by the controller; 0: derive from window and RTT */
     neap_time recovery_started;  /* 0: never */
     struct hystart hystart;      /* of controllers that use it */
+    bool is_recovering; /* the window was reduced: sending follows deliveries (recovery/reduction.h) */
 };
 
 extern const struct cc_ops neap_cc_newreno, neap_cc_cubic;
@@ -93,6 +98,15 @@ extern const struct cc_ops neap_cc_newreno, neap_cc_cubic;
 /** The controllers by the values of the option congestion_control (enum neap_congestion_control). */
 extern const struct cc_ops *const neap_cc_by_choice[CC_CHOICES];
 
+/** Whether losses up to a packet sent then begin a congestion event: one a round trip (RFC 9002 §7.3.2). */
+static inline bool cc_is_new_event(const struct cc *cc, neap_time largest_lost_sent_at)
+{
+    return cc->recovery_started == 0 || largest_lost_sent_at > cc->recovery_started;
+}
+
+/** factor * bytes / whole, factor and whole below 2^45; bytes above whole are taken for that. What the division leaves over
+ * is kept in *part (NULL: nowhere) for the next time. */
+uint64_t neap_cc_share(uint64_t factor, uint64_t bytes, uint64_t whole, uint64_t *part);
 /** Grow up to the threshold by HyStart++; returns the bytes that are left over for congestion avoidance. */
 uint64_t neap_cc_start_slowly(struct cc *cc, const struct cc_ack *ack, uint64_t bytes);
 

@@ -62,22 +62,6 @@ static uint64_t w_cubic(const struct cubic_stage *s, neap_time time, uint64_t ud
 
 /* ---- growth */
 
-/* factor * bytes / window, with what is left over kept in *part for the next time. Windows are below 2^41. */
-static uint64_t share(uint64_t factor, uint64_t bytes, uint64_t window, uint64_t *part)
-{
-    unsigned shift = 0;
-
-    if (bytes > window)
-        bytes = window;
-    while (bytes >> shift >> 22) /* a factor has 41 bits */
-        shift++;
-    if (shift)
-        return factor * (bytes >> shift) / (window >> shift);
-    uint64_t product = factor * bytes + (*part < window ? *part : 0);
-    *part = product % window;
-    return product / window;
-}
-
 static void begin_stage(struct cc *cc, struct cubic *c, const struct cc_ack *ack)
 {
     struct cubic_stage *s = &c->stage;
@@ -97,8 +81,8 @@ static void estimate_reno(const struct cc *cc, struct cubic_stage *s, const stru
 {
     uint64_t parts = s->w_est < s->prior ? ALPHA_PARTS : ALPHA_WHOLE;
 
-    s->w_est +=
-        share(parts * ack->udp_payload_size, ack->fresh_bytes, cc->window * ALPHA_WHOLE, &s->est_part);
+    s->w_est += neap_cc_share(parts * ack->udp_payload_size, ack->fresh_bytes, cc->window * ALPHA_WHOLE,
+                              &s->est_part);
 }
 
 static void avoid_congestion(struct cc *cc, struct cubic *c, const struct cc_ack *ack, uint64_t bytes)
@@ -118,7 +102,7 @@ static void avoid_congestion(struct cc *cc, struct cubic *c, const struct cc_ack
     } else if (target > window) {
         if (target > window + window / 2)
             target = window + window / 2;
-        window += share(target - window, bytes, window, &s->window_part);
+        window += neap_cc_share(target - window, bytes, window, &s->window_part);
     }
     cc->window = window < LIMIT_CONGESTION_WINDOW ? window : LIMIT_CONGESTION_WINDOW;
 }
@@ -159,9 +143,6 @@ static void reduce(struct cc *cc, struct cubic *c, const struct cc_loss *loss)
     uint64_t least = cc_least_window(loss->udp_payload_size);
     struct cubic_stage *s = &c->stage;
 
-    c->has_undo = loss->ce_count == 0;
-    c->undo_window = cc->window;
-    c->undo_ssthresh = cc->ssthresh;
     c->before = *s;
     s->w_max = cc->window < s->w_max ? FAST_CONVERGENCE(cc->window) : cc->window;
     s->prior = cc->window;
@@ -176,8 +157,7 @@ static void cubic_on_loss(struct cc *cc, const struct cc_loss *loss)
 {
     struct cubic *c = cc->state;
 
-    /* One reduction a round trip: losses of packets sent before the last one belong to it (RFC 9002 §7.3.2). */
-    if (cc->recovery_started == 0 || loss->largest_lost_sent_at > cc->recovery_started)
+    if (cc_is_new_event(cc, loss->largest_lost_sent_at))
         reduce(cc, c, loss);
     if (!loss->is_persistent)
         return;
@@ -185,6 +165,15 @@ static void cubic_on_loss(struct cc *cc, const struct cc_loss *loss)
     cc->recovery_started = 0;
     c->stage.has_begun = false;
     c->has_flat_start = true;
+}
+
+/* RFC 9438 §4.9.2. The time since the event counts: the window is asked for again at the acknowledgements to come. */
+static void cubic_undo(struct cc *cc)
+{
+    struct cubic *c = cc->state;
+
+    c->stage = c->before;
+    c->has_flat_start = false;
 }
 
 static void cubic_init(struct cc *cc)
@@ -195,7 +184,9 @@ static void cubic_init(struct cc *cc)
 const struct cc_ops neap_cc_cubic = {
     .name = "cubic",
     .state_size = sizeof(struct cubic),
+    .reduces = true,
     .init = cubic_init,
     .on_ack = cubic_on_ack,
     .on_loss = cubic_on_loss,
+    .undo = cubic_undo,
 };

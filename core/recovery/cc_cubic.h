@@ -2,7 +2,7 @@
 #ifndef NEAP_RECOVERY_CC_CUBIC_H
 #define NEAP_RECOVERY_CC_CUBIC_H
 
-#include "recovery/cc.h"
+#include "recovery/reduction.h"
 
 /* One stage of congestion avoidance, sizes in bytes (RFC 9438 §4.1.2). */
 struct cubic_stage {
@@ -17,12 +17,11 @@ struct cubic_stage {
 };
 
 struct cubic {
+    struct reduction reduction;
     struct cubic_stage stage;
     neap_time last_at;   /* of the last acknowledgement */
     bool has_flat_start; /* the next stage begins on the curve's flat part: K is 0 (RFC 9438 §4.8, §4.10) */
-    bool has_undo;       /* `before` is what the last congestion event changed */
-    uint64_t undo_window, undo_ssthresh;
-    struct cubic_stage before;
+    struct cubic_stage before; /* the last congestion event */
 };
 
 /** Ticks of the cubic curve; times above TICKS_MOST count as that. */

@@ -1,5 +1,5 @@
 /* NewReno (RFC 9002 §7.3, appendix B), whose first slow start is HyStart++'s (RFC 9406). */
-#include "recovery/cc.h"
+#include "recovery/reduction.h"
 
 static void newreno_init(struct cc *cc)
 {
@@ -30,12 +30,11 @@ static void newreno_on_ack(struct cc *cc, const struct cc_ack *ack)
         avoid_congestion(cc, bytes, ack->udp_payload_size);
 }
 
-/* One reduction a round trip: losses of packets sent before the last one belong to it (RFC 9002 §7.3.2). */
 static void newreno_on_loss(struct cc *cc, const struct cc_loss *loss)
 {
     uint64_t least = cc_least_window(loss->udp_payload_size);
 
-    if (cc->recovery_started == 0 || loss->largest_lost_sent_at > cc->recovery_started) {
+    if (cc_is_new_event(cc, loss->largest_lost_sent_at)) {
         cc->recovery_started = loss->now ? loss->now : 1; /* 0 stands for never */
         cc->ssthresh = cc->window / 2;
         cc->window = cc->ssthresh > least ? cc->ssthresh : least;
@@ -50,6 +49,8 @@ static void newreno_on_loss(struct cc *cc, const struct cc_loss *loss)
 
 const struct cc_ops neap_cc_newreno = {
     .name = "newreno",
+    .state_size = sizeof(struct reduction),
+    .reduces = true,
     .init = newreno_init,
     .on_ack = newreno_on_ack,
     .on_loss = newreno_on_loss,

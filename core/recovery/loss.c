@@ -1,7 +1,6 @@
 /* Loss detection and the probe timer (RFC 9002 §6, appendix A), persistent congestion (§7.6). */
 #include "recovery/loss.h"
 
-#define PACKET_THRESHOLD 3u
 #define PERSISTENT_PTOS 3u
 #define DEFAULT_MAX_ACK_DELAY (25 * NEAP_MILLISECOND)
 
@@ -110,6 +109,9 @@ static void add_counters(struct path_counters *to, const struct path_counters *f
     to->bytes_lost += from->bytes_lost;
     to->spurious_losses += from->spurious_losses;
     to->pto_total += from->pto_total;
+    to->congestion_events += from->congestion_events;
+    to->congestion_undone += from->congestion_undone;
+    to->congestion_persistent += from->congestion_persistent;
 }
 
 struct path_counters neap_recovery_counters(const struct recovery *r)
@@ -215,19 +217,25 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
         acked->fresh_bytes += p->size;
 }
 
-static void count_spurious(struct recovery *r, struct sent *s, const struct range *range, neap_time now)
+static void count_spurious(struct recovery *r, enum space space, const struct range *range, neap_time now)
 {
-    uint32_t counts[LIMIT_PATHS + 1] = {0};
+    struct space_recovery *s = r->spaces[space];
+    struct sent_spurious spurious[LIMIT_PATHS + 1] = {0};
 
-    neap_sent_count_spurious(s, range->start, range->end, counts);
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (counts[i] && r->paths[i])
-            neap_path_recovery_on_spurious(r->paths[i], counts[i], now);
+        if (r->paths[i])
+            spurious[i].floor = neap_path_recovery_undo_floor(r->paths[i], (uint8_t)space);
+    neap_sent_count_spurious(&s->sent, range->start, range->end, spurious);
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (spurious[i].count && r->paths[i])
+            neap_path_recovery_on_spurious(r->paths[i], &spurious[i], s->largest_acked, now);
 }
 
-static void mark_acked(struct recovery *r, struct sent *s, const struct ack_ranges *ack,
+static void mark_acked(struct recovery *r, enum space space, const struct ack_ranges *ack,
                        struct acked_paths *acked, neap_time now)
 {
+    struct sent *s = &r->spaces[space]->sent;
+
     for (size_t i = 0; i < ack->count; i++) {
         const struct range *range = &ack->ranges[i];
         uint32_t index = neap_sent_lower_bound(s, range->start);
@@ -240,7 +248,7 @@ static void mark_acked(struct recovery *r, struct sent *s, const struct ack_rang
             neap_sent_decide(s, index, FATE_ACKED);
         }
         if (s->lost_count)
-            count_spurious(r, s, range, now);
+            count_spurious(r, space, range, now);
     }
 }
 
@@ -270,6 +278,7 @@ struct lost_paths {
     struct newly_lost of[LIMIT_PATHS + 1];
     struct lost_run runs[LIMIT_PATHS + 1];
     neap_time delays[LIMIT_PATHS + 1];
+    uint8_t distances[LIMIT_PATHS + 1];
 };
 
 static bool is_acked(const struct sent_packet *p)
@@ -277,8 +286,30 @@ static bool is_acked(const struct sent_packet *p)
     return p->outcome == FATE_ACKED;
 }
 
+/* When the latest packet of another space was sent that took this path between these times and was acknowledged; 0: none. */
+static neap_time acked_elsewhere(const struct recovery *r, enum space space, uint8_t path, neap_time from,
+                                 neap_time to)
+{
+    neap_time latest = 0;
+
+    for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
+        struct sent *s = r->spaces[i] ? &r->spaces[i]->sent : NULL;
+        const struct sent_packet *p;
+
+        if (i == space)
+            continue;
+        if (r->acked_sent_at[i] >= from && r->acked_sent_at[i] <= to && r->acked_sent_at[i] > latest)
+            latest = r->acked_sent_at[i];
+        for (uint32_t at = 0; s && (p = neap_sent_at(s, at)); at++)
+            if (is_acked(p) && p->path == path && p->at >= from && p->at <= to && p->at > latest)
+                latest = p->at;
+    }
+    return latest;
+}
+
 /* Whether this lost packet makes the run long enough. Only packets sent after the first RTT sample count. */
-static bool extend_run(const struct recovery *r, struct lost_run *run, const struct sent_packet *p)
+static bool extend_run(const struct recovery *r, enum space space, struct lost_run *run,
+                       const struct sent_packet *p)
 {
     const struct path_recovery *path = r->paths[p->path];
 
@@ -289,19 +320,27 @@ static bool extend_run(const struct recovery *r, struct lost_run *run, const str
         *run = (struct lost_run){.is_open = true, .first_sent_at = p->at};
         return false;
     }
-    return p->at - run->first_sent_at > (neap_path_recovery_pto(path) + r->max_ack_delay) * PERSISTENT_PTOS;
+    neap_time least = (neap_path_recovery_pto(path) + r->max_ack_delay) * PERSISTENT_PTOS;
+    if (p->at - run->first_sent_at <= least)
+        return false;
+    /* What was acknowledged in another space ends the run as well. */
+    neap_time acked_at = acked_elsewhere(r, space, p->path, run->first_sent_at, p->at);
+    if (acked_at == 0)
+        return true;
+    run->first_sent_at = p->at;
+    return false;
 }
 
-static void note_lost(const struct recovery *r, const struct sent *s, const struct sent_packet *p,
+static void note_lost(const struct recovery *r, enum space space, const struct sent_packet *p,
                       struct lost_paths *all, neap_time now)
 {
     struct newly_lost *lost = &all->of[p->path];
-
     struct path_recovery *path = r->paths[p->path];
 
     if (!p->in_flight)
         return;
-    struct cc_packet packet = as_packet(path, s, p, lost->bytes + (p->is_size_probe ? 0 : p->size), now);
+    struct cc_packet packet =
+        as_packet(path, &r->spaces[space]->sent, p, lost->bytes + (p->is_size_probe ? 0 : p->size), now);
     if (p->is_size_probe) {
         if (path)
             neap_path_recovery_on_size_probe_lost(path, &packet);
@@ -314,21 +353,29 @@ static void note_lost(const struct recovery *r, const struct sent *s, const stru
         if (!lost->least_size || p->size < lost->least_size)
             lost->least_size = p->size;
     }
-    lost->packets++;
+    if (lost->packets++ == 0) {
+        lost->first_number = p->number;
+        lost->space = (uint8_t)space;
+    }
     lost->bytes += p->size;
     if (p->at > lost->largest_sent_at)
         lost->largest_sent_at = p->at;
-    lost->is_persistent |= extend_run(r, &all->runs[p->path], p);
+    lost->is_persistent = lost->is_persistent || extend_run(r, space, &all->runs[p->path], p);
 }
 
 /* RFC 9002 A.10. What elicits no acknowledgement is forgotten here once something newer was acknowledged. */
-static void mark_lost(struct recovery *r, struct space_recovery *s, struct lost_paths *lost, neap_time now)
+static void mark_lost(struct recovery *r, enum space space, struct lost_paths *lost, neap_time now)
 {
+    struct space_recovery *s = r->spaces[space];
     uint64_t largest = s->largest_acked;
     struct sent_packet *p;
 
-    for (size_t i = 0; i <= LIMIT_PATHS; i++)
-        lost->delays[i] = neap_path_recovery_loss_delay(r->paths[i] ? r->paths[i] : recovery_active(r));
+    for (size_t i = 0; i <= LIMIT_PATHS; i++) {
+        const struct path_recovery *path = r->paths[i] ? r->paths[i] : recovery_active(r);
+
+        lost->delays[i] = neap_path_recovery_loss_delay(path);
+        lost->distances[i] = path->reordering.packets;
+    }
     s->loss_at = NEAP_NEVER;
     for (uint32_t i = 0; (p = neap_sent_at(&s->sent, i)) && p->number <= largest; i++) {
         neap_time lost_at = p->at + lost->delays[p->path];
@@ -337,11 +384,11 @@ static void mark_lost(struct recovery *r, struct space_recovery *s, struct lost_
             lost->runs[p->path].is_open = false;
         } else if (p->fate != FATE_IN_FLIGHT) {
             if (p->outcome == FATE_LOST)
-                extend_run(r, &lost->runs[p->path], p);
+                extend_run(r, space, &lost->runs[p->path], p);
         } else if (!p->in_flight && !p->ack_eliciting) {
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
-        } else if (largest - p->number >= PACKET_THRESHOLD || lost_at <= now) {
-            note_lost(r, &s->sent, p, lost, now);
+        } else if (largest - p->number >= lost->distances[p->path] || lost_at <= now) {
+            note_lost(r, space, p, lost, now);
             neap_sent_decide(&s->sent, i, FATE_LOST);
         } else if (lost_at < s->loss_at) {
             s->loss_at = lost_at;
@@ -350,15 +397,16 @@ static void mark_lost(struct recovery *r, struct space_recovery *s, struct lost_
 }
 
 /* `acked`: by the ACK that tells of them; NULL: it is time that does. */
-static void detect_losses(struct recovery *r, struct space_recovery *s, const struct acked_paths *acked,
-                          neap_time now)
+static void detect_losses(struct recovery *r, enum space space, struct acked_paths *acked, neap_time now)
 {
     struct lost_paths lost = {0};
 
-    mark_lost(r, s, &lost, now);
+    mark_lost(r, space, &lost, now);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         uint16_t came = acked ? acked->of[i].most_size : 0, went = lost.of[i].least_size;
 
+        if (acked)
+            acked->of[i].has_losses = lost.of[i].packets > 0;
         if (lost.of[i].packets)
             neap_path_recovery_on_lost(r->paths[i], &lost.of[i], now);
         if (r->paths[i] && (came || went))
@@ -379,7 +427,7 @@ static int check_sent(const struct sent *s, const struct ack_ranges *ack, struct
 }
 
 /* What an ACK does to the paths of the packets that it acknowledges. Losses come first (RFC 9002 A.7). */
-static void apply_ack(struct recovery *r, struct space_recovery *s, struct acked_paths *acked, neap_time now)
+static void apply_ack(struct recovery *r, enum space space, struct acked_paths *acked, neap_time now)
 {
     uint64_t in_flight[LIMIT_PATHS];
     neap_time recovery[LIMIT_PATHS];
@@ -388,7 +436,7 @@ static void apply_ack(struct recovery *r, struct space_recovery *s, struct acked
         in_flight[i] = r->paths[i] ? r->paths[i]->bytes_in_flight : 0;
         recovery[i] = r->paths[i] ? r->paths[i]->cc.recovery_started : 0;
     }
-    detect_losses(r, s, acked, now);
+    detect_losses(r, space, acked, now);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path_recovery *path = r->paths[i];
 
@@ -433,13 +481,15 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
     }
     if (s->largest_acked == UINT64_MAX || ack->largest > s->largest_acked)
         s->largest_acked = ack->largest;
-    mark_acked(r, &s->sent, ack, &acked, now);
+    mark_acked(r, space, ack, &acked, now);
     if (!acked.any)
         return NEAP_OK;
+    if (acked.largest_sent_at > r->acked_sent_at[space])
+        r->acked_sent_at[space] = acked.largest_sent_at;
     if (acked.largest == ack->largest && acked.eliciting)
         update_rtt(r, &acked, ack->delay, now);
     note_ce(r, s, ack, &acked, now);
-    apply_ack(r, s, &acked, now);
+    apply_ack(r, space, &acked, now);
     neap_recovery_set_timer(r, now);
     return NEAP_OK;
 }
@@ -451,7 +501,7 @@ enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *spa
     if (now < r->timer)
         return TIMEOUT_NOTHING;
     if (earliest_loss(r, space) != NEAP_NEVER) {
-        detect_losses(r, r->spaces[*space], NULL, now);
+        detect_losses(r, *space, NULL, now);
         for (size_t i = 0; i < LIMIT_PATHS; i++)
             if (r->paths[i])
                 neap_path_recovery_update_pacer(r->paths[i]);

@@ -28,8 +28,9 @@ struct recovery {
     /* Set by quic/, followed by neap_recovery_set_timer. */
     bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
     bool handshake_confirmed;
-    neap_time timer;             /* the loss detection timer, NEAP_NEVER: none */
-    struct path_counters former; /* of paths that are gone */
+    neap_time acked_sent_at[SPACES]; /* when the latest packet was sent that was acknowledged; 0: none */
+    neap_time timer;                 /* the loss detection timer, NEAP_NEVER: none */
+    struct path_counters former;     /* of paths that are gone */
 };
 
 void neap_recovery_init(struct recovery *r, bool is_server);

@@ -2,13 +2,19 @@
 #include "recovery/path_recovery.h"
 
 #include "base/limits.h"
+#include "recovery/reduction.h"
 
 #define GRANULARITY NEAP_MILLISECOND
+#define PACKET_THRESHOLD 3u /* RFC 9002 §6.1.1 */
+#define TIME_THRESHOLD 1u   /* eighths beyond the round trip (RFC 9002 §6.1.2) */
+
+static const struct reordering initial_reordering = {.packets = PACKET_THRESHOLD, .eighths = TIME_THRESHOLD};
 
 int neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings)
 {
     *p = (struct path_recovery){
         .rtt = {.smoothed = settings->initial_rtt, .var = settings->initial_rtt / 2},
+        .reordering = initial_reordering,
     };
     neap_pmtu_init(&p->pmtu, settings->most_udp_payload_size);
     neap_pacer_init(&p->pacer, settings->pacing, p->pmtu.size);
@@ -43,6 +49,7 @@ void neap_path_recovery_continue(struct path_recovery *p, const struct path_reco
     /* What is in flight there is not delivered here: what is sent from now on is measured against what was. */
     p->delivered = from->delivered;
     p->app_limited_until = from->app_limited_until ? least_mark(p) : 0;
+    p->reordering = from->reordering;
     neap_pmtu_continue(&p->pmtu, &from->pmtu);
 }
 
@@ -63,7 +70,7 @@ neap_time neap_path_recovery_backed_off(const struct path_recovery *p, neap_time
 neap_time neap_path_recovery_loss_delay(const struct path_recovery *p)
 {
     neap_time rtt = p->rtt.latest > p->rtt.smoothed ? p->rtt.latest : p->rtt.smoothed;
-    neap_time delay = rtt + rtt / 8;
+    neap_time delay = rtt + rtt * p->reordering.eighths / 8;
 
     return delay > GRANULARITY ? delay : GRANULARITY;
 }
@@ -144,11 +151,15 @@ void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct c
         };
         p->cc.ops->on_sent(&p->cc, &packet, p->bytes_in_flight);
     }
+    if (p->cc.is_recovering)
+        neap_reduction_on_sent(&p->cc, size);
     neap_pacer_sent(&p->pacer, size);
 }
 
 uint64_t neap_path_recovery_window_left(const struct path_recovery *p)
 {
+    if (p->cc.is_recovering)
+        return neap_reduction_quota(&p->cc);
     return p->cc.window > p->bytes_in_flight ? p->cc.window - p->bytes_in_flight : 0;
 }
 
@@ -178,8 +189,36 @@ void neap_path_recovery_on_size_probe_lost(struct path_recovery *p, const struct
     neap_pmtu_on_probe_lost(&p->pmtu, (uint16_t)packet->size);
 }
 
+/* ---- congestion events */
+
+/* Tells the controller, and what goes on beside it. */
+static void on_congestion(struct path_recovery *p, const struct cc_loss *loss,
+                          const struct reduction_cause *cause)
+{
+    struct cc *cc = &p->cc;
+    bool is_new = cc_is_new_event(cc, loss->largest_lost_sent_at);
+
+    if (is_new && cc->ops->reduces)
+        neap_reduction_begin(cc, cause);
+    if (cc->ops->reduces && cause->packets)
+        neap_reduction_add(cc, cause);
+    else if (cc->ops->reduces)
+        neap_reduction_confirm(cc);
+    cc->ops->on_loss(cc, loss);
+    if (is_new)
+        p->counters.congestion_events++;
+    if (is_new || loss->is_persistent)
+        cc->is_recovering = cc->ops->reduces && cc->recovery_started != 0;
+    if (is_new) {
+        p->reordering.has_grown = false;
+        if (++p->reordering.events > LIMIT_REORDERING_EVENTS)
+            p->reordering = initial_reordering;
+    }
+}
+
 void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time sent_at, neap_time now)
 {
+    struct reduction_cause cause = {.in_flight = p->bytes_in_flight, .udp_payload_size = p->pmtu.size};
     struct cc_loss loss = {
         .largest_lost_sent_at = sent_at,
         .udp_payload_size = p->pmtu.size,
@@ -187,23 +226,20 @@ void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time
         .now = now,
     };
 
-    p->cc.ops->on_loss(&p->cc, &loss);
-}
-
-void neap_path_recovery_on_spurious(struct path_recovery *p, uint64_t count, neap_time now)
-{
-    p->counters.spurious_losses += count;
-    if (p->cc.ops->on_spurious)
-        p->cc.ops->on_spurious(&p->cc, count, now);
+    on_congestion(p, &loss, &cause);
 }
 
 void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost *lost, neap_time now)
 {
     if (lost->packets == 0)
         return;
-    p->counters.packets_lost += lost->packets;
-    p->counters.bytes_lost += lost->bytes;
-    p->bytes_in_flight -= lost->bytes;
+    struct reduction_cause cause = {
+        .first_lost = lost->first_number,
+        .packets = lost->packets,
+        .in_flight = p->bytes_in_flight,
+        .udp_payload_size = p->pmtu.size,
+        .space = lost->space,
+    };
     struct cc_loss loss = {
         .bytes = lost->bytes,
         .largest_lost_sent_at = lost->largest_sent_at,
@@ -211,11 +247,50 @@ void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost
         .is_persistent = lost->is_persistent,
         .now = now,
     };
-    p->cc.ops->on_loss(&p->cc, &loss);
-    /* RFC 9002 §5.2: the way may be another one now, so that the old minimum says nothing. */
-    if (lost->is_persistent)
-        p->rtt.min = p->rtt.latest;
+
+    p->counters.packets_lost += lost->packets;
+    p->counters.bytes_lost += lost->bytes;
+    p->bytes_in_flight -= lost->bytes;
+    on_congestion(p, &loss, &cause);
+    if (!lost->is_persistent)
+        return;
+    /* RFC 9002 §5.2: the way may be another one now, so that the old minimum says nothing, nor does how late packets were. */
+    p->counters.congestion_persistent++;
+    p->rtt.min = p->rtt.latest;
+    p->reordering = initial_reordering;
 }
+
+/* ---- packets that were late, not lost */
+
+uint64_t neap_path_recovery_undo_floor(const struct path_recovery *p, uint8_t space)
+{
+    return p->cc.ops->reduces ? neap_reduction_floor(&p->cc, space) : UINT64_MAX;
+}
+
+/* Where packets sent later came so much earlier, more of them have to; where fewer did, it was the time. */
+static void tolerate(struct reordering *r, uint64_t distance)
+{
+    r->events = 0;
+    if (distance >= r->packets) {
+        r->packets = distance < LIMIT_REORDERING_PACKETS ? (uint8_t)(distance + 1) : LIMIT_REORDERING_PACKETS;
+    } else if (!r->has_grown && r->eighths < LIMIT_REORDERING_EIGHTHS) {
+        r->eighths++;
+        r->has_grown = true;
+    }
+}
+
+void neap_path_recovery_on_spurious(struct path_recovery *p, const struct sent_spurious *spurious,
+                                    uint64_t largest, neap_time now)
+{
+    p->counters.spurious_losses += spurious->count;
+    tolerate(&p->reordering, largest - spurious->least);
+    if (p->cc.ops->on_spurious)
+        p->cc.ops->on_spurious(&p->cc, spurious->count, now);
+    if (spurious->late && neap_reduction_on_spurious(&p->cc, spurious->late))
+        p->counters.congestion_undone++;
+}
+
+/* ---- acknowledgements */
 
 /* `fresh_bytes` was counted before the losses of the same ACK were known: a recovery that began with them holds all
  * that it acknowledges, persistent congestion ended any. */
@@ -277,4 +352,9 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
     };
     p->first_sent_at = acked->largest_sent_at;
     p->cc.ops->on_ack(&p->cc, &ack);
+    /* Recovery ends with what was sent in it (RFC 9002 §7.3.2). */
+    if (p->cc.is_recovering && acked->fresh_bytes)
+        p->cc.is_recovering = false;
+    else if (p->cc.is_recovering)
+        neap_reduction_on_acked(&p->cc, acked->bytes, p->bytes_in_flight, acked->has_losses, p->pmtu.size);
 }

@@ -6,6 +6,7 @@
 #include "recovery/cc.h"
 #include "recovery/pacer.h"
 #include "recovery/pmtu.h"
+#include "recovery/sent.h"
 
 struct rtt {
     neap_time latest, smoothed, var, min, first_sample_at;
@@ -14,6 +15,15 @@ struct rtt {
 
 struct path_counters {
     uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
+    uint32_t congestion_events, congestion_undone, congestion_persistent;
+};
+
+/* How late packets may be before they count as lost: more where that was a mistake (RFC 9002 §6.1.1, §6.1.2). */
+struct reordering {
+    uint8_t packets; /* sent later and acknowledged */
+    uint8_t eighths; /* of a round trip */
+    uint8_t events;  /* congestion events since the last mistake */
+    bool has_grown;  /* the time, since the last congestion event */
 };
 
 struct path_recovery {
@@ -29,6 +39,7 @@ struct path_recovery {
     neap_time window_full_at;   /* when sending last filled the window */
     neap_time flight_began_at;  /* when something was sent while nothing was in flight */
     uint32_t pto_count;
+    struct reordering reordering;
     bool app_limited; /* data ran out before window and pacer */
     bool sends_ect;   /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */
     bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
@@ -73,8 +84,11 @@ void neap_path_recovery_on_size_probe_lost(struct path_recovery *p, const struct
 void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const struct cc_packet *packet);
 /** Packets were reported with CE, up to one sent at that time (RFC 9002 §7.1). */
 void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time sent_at, neap_time now);
-/** Packets that were declared lost came after all. */
-void neap_path_recovery_on_spurious(struct path_recovery *p, uint64_t count, neap_time now);
+/** From which number on lost packets of a space are those of the last congestion event; UINT64_MAX: it cannot be undone. */
+uint64_t neap_path_recovery_undo_floor(const struct path_recovery *p, uint8_t space);
+/** Packets that were declared lost came after all; `largest` is the largest number that is acknowledged. */
+void neap_path_recovery_on_spurious(struct path_recovery *p, const struct sent_spurious *spurious,
+                                    uint64_t largest, neap_time now);
 /** Bytes that congestion control allows now. */
 uint64_t neap_path_recovery_window_left(const struct path_recovery *p);
 /** The largest UDP payload to send now. While probes of the PTO are unanswered they may be what is too large. */
@@ -94,6 +108,7 @@ struct newly_acked {
     const struct cc_record *record; /* NULL: none is kept */
     uint64_t bytes, fresh_bytes;
     uint16_t most_size; /* above 1200 bytes, 0: none */
+    bool has_losses;    /* it tells of losses as well */
 };
 
 /* The packets of this path that are declared lost together. */
@@ -102,6 +117,8 @@ struct newly_lost {
     uint64_t large;          /* packets of them above 1200 bytes … */
     uint16_t least_size;     /* … the least of these, 0: none */
     neap_time largest_sent_at;
+    uint64_t first_number;
+    uint8_t space;
     bool is_persistent;
 };
 

@@ -256,7 +256,18 @@ struct sent_packet *neap_sent_next_fate(struct sent *s, enum sent_fate *fate)
     return NULL;
 }
 
-void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end, uint32_t counts[LIMIT_PATHS + 1])
+static void add_spurious(struct sent_spurious *sum, uint64_t from, uint64_t to)
+{
+    uint64_t late = from > sum->floor ? from : sum->floor;
+
+    if (sum->count == 0 || from < sum->least)
+        sum->least = from;
+    sum->count += (uint32_t)(to - from);
+    sum->late += late < to ? (uint32_t)(to - late) : 0;
+}
+
+void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end,
+                              struct sent_spurious spurious[LIMIT_PATHS + 1])
 {
     uint8_t kept = 0;
 
@@ -265,7 +276,7 @@ void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end, uint
         uint64_t from = r.start > start ? r.start : start, to = r.end < end ? r.end : end;
 
         if (from < to) {
-            counts[s->lost->paths[i]] += (uint32_t)(to - from);
+            add_spurious(&spurious[s->lost->paths[i]], from, to);
             /* Of a range that is hit in its middle the lower part is kept. */
             r = from > r.start ? (struct range){r.start, from} : (struct range){to, r.end};
         }

@@ -81,8 +81,17 @@ uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number);
 /** Loss detection decides: ACKED or LOST for quic/ to take, or TAKEN to forget the packet without a word. It must
  * be IN_FLIGHT until now. */
 void neap_sent_decide(struct sent *s, uint32_t index, enum sent_fate fate);
-/** Add to counts[path] how many numbers of [start, end) were declared lost lately; they are forgotten then. */
-void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end, uint32_t counts[LIMIT_PATHS + 1]);
+/* Packets of a path that were declared lost and came. */
+struct sent_spurious {
+    uint32_t count;
+    uint32_t late;  /* of these with numbers from `floor` on */
+    uint64_t floor; /* set by the caller */
+    uint64_t least; /* the least number, where count is not 0 */
+};
+
+/** Add to spurious[path] what of the numbers of [start, end) was declared lost lately; they are forgotten then. */
+void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end,
+                              struct sent_spurious spurious[LIMIT_PATHS + 1]);
 /** A path is gone: its packets have none from now on. */
 void neap_sent_forget_path(struct sent *s, uint8_t path);
 /** Give the memory back when nothing is in flight and no fate is waiting: for a connection that is idle. */

@@ -627,6 +627,9 @@ static int conn_stats(lua_State *L)
     COUNTER(size_probes_sent)
     COUNTER(size_probes_lost)
     COUNTER(black_holes)
+    COUNTER(congestion_events)
+    COUNTER(congestion_undone)
+    COUNTER(congestion_persistent)
 #undef COUNTER
     lua_pushstring(L, stats.congestion_control);
     lua_setfield(L, -2, "congestion_control");

@@ -213,8 +213,9 @@ static uint8_t check_path(lua_State *L, int index)
 
 static const struct cc_ops *check_controller(lua_State *L)
 {
-    static const char *const names[] = {"telling", "newreno", "steered", NULL};
-    static const struct cc_ops *const controllers[] = {&telling, &neap_cc_newreno, &neap_cc_steered};
+    static const char *const names[] = {"telling", "newreno", "cubic", "steered", NULL};
+    static const struct cc_ops *const controllers[] = {&telling, &neap_cc_newreno, &neap_cc_cubic,
+                                                       &neap_cc_steered};
 
     lua_getfield(L, 1, "controller");
     int which = luaL_checkoption(L, -1, "telling", names);
@@ -569,6 +570,12 @@ static int recovery_state(lua_State *L)
     set_u64(L, "window", p->cc.window);
     if (p->cc.ssthresh != UINT64_MAX)
         set_u64(L, "ssthresh", p->cc.ssthresh);
+    set_flag(L, "recovering", p->cc.is_recovering);
+    set_u64(L, "packet_threshold", p->reordering.packets);
+    set_u64(L, "time_threshold", p->reordering.eighths);
+    set_u64(L, "congestion_events", counters.congestion_events);
+    set_u64(L, "congestion_undone", counters.congestion_undone);
+    set_u64(L, "congestion_persistent", counters.congestion_persistent);
     set_u64(L, "window_left", neap_path_recovery_window_left(p));
     set_u64(L, "in_flight", p->bytes_in_flight);
     set_u64(L, "delivered", p->delivered);
