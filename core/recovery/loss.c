@@ -479,9 +479,9 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
         r->peer_validated = true; /* RFC 9002 §6.2.2.1 */
         neap_recovery_set_timer(r, now);
     }
+    mark_acked(r, space, ack, &acked, now); /* what is late in it is so by what was acknowledged before */
     if (s->largest_acked == UINT64_MAX || ack->largest > s->largest_acked)
         s->largest_acked = ack->largest;
-    mark_acked(r, space, ack, &acked, now);
     if (!acked.any)
         return NEAP_OK;
     if (acked.largest_sent_at > r->acked_sent_at[space])

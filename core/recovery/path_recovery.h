@@ -86,7 +86,7 @@ void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const 
 void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time sent_at, neap_time now);
 /** From which number on lost packets of a space are those of the last congestion event; UINT64_MAX: it cannot be undone. */
 uint64_t neap_path_recovery_undo_floor(const struct path_recovery *p, uint8_t space);
-/** Packets that were declared lost came after all; `largest` is the largest number that is acknowledged. */
+/** Packets that were declared lost came after all; `largest` is the largest number that was acknowledged before. */
 void neap_path_recovery_on_spurious(struct path_recovery *p, const struct sent_spurious *spurious,
                                     uint64_t largest, neap_time now);
 /** Bytes that congestion control allows now. */

@@ -50,8 +50,9 @@ void neap_reduction_on_acked(struct cc *cc, uint64_t bytes, uint64_t in_flight, 
         allowed = allowed > r->sent ? allowed - r->sent : 0;
     } else {
         allowed = r->delivered > r->sent + bytes ? r->delivered - r->sent : bytes;
+        /* A datagram more for each two that came, which is an ACK's where each two have one. */
         if (!has_losses)
-            allowed += udp_payload_size;
+            allowed += bytes > 2 * udp_payload_size ? bytes / 2 : udp_payload_size;
         if (allowed > cc->window - in_flight)
             allowed = cc->window - in_flight;
     }

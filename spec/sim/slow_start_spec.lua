@@ -18,7 +18,7 @@ describe("a slow start into a queue of two round trips", function()
       run.sim:close()
     end
     assert.is_true(lost < sent / 10, ("%d of %d were lost"):format(lost, sent))
-    -- Two round trips of handshake and request, headers, and what is lost.
-    assert.is_true(seconds / runs < MEGABYTE / rate * 1.4, ("%.3f s"):format(seconds / runs))
+    -- Two round trips of handshake and request, headers, what is lost, and what waits behind a queue that stays long.
+    assert.is_true(seconds / runs < MEGABYTE / rate * 1.45, ("%.3f s"):format(seconds / runs))
   end)
 end)

@@ -1,0 +1,83 @@
+-- Loss-based controllers on a link of 10 Mbit/s with a short queue.
+local flows = require "sim.flows"
+
+local RATE = 10e6 / 8
+local MEGABIT = 1e6 / 8
+
+local function link(loss)
+  return { delay = 0.015, rate = RATE, queue = 25, up = { loss = loss or 0 } }
+end
+
+local function run(seed, controllers, seconds, loss)
+  local all = flows.new(seed, link(loss), controllers)
+  all.rates(5)
+  local rates = all.rates(seconds)
+  all.sim:close()
+  return rates
+end
+
+describe("CUBIC", function()
+  it("carries 9.3 of the link's 10 Mbit/s, of which headers take 0.2", function()
+    for seed = 1, 2 do
+      local rate = run(seed, { "cubic" }, 20)[1]
+      assert.is_true(rate >= 9.3 * MEGABIT, ("seed %d: %.2f Mbit/s"):format(seed, rate / MEGABIT))
+    end
+  end)
+
+  it("shares the link with another flow of its kind", function()
+    for seed = 1, 2 do
+      local rates = run(seed, { "cubic", "cubic" }, 60)
+      local share = rates[1] / (rates[1] + rates[2])
+      assert.is_true(share >= 0.35 and share <= 0.65, ("seed %d: %.2f"):format(seed, share))
+      assert.is_true(rates[1] + rates[2] >= 9.3 * MEGABIT)
+    end
+  end)
+
+  it("leaves a NewReno flow at least a third of the link", function()
+    local rates = run(1, { "cubic", "newreno" }, 60)
+    assert.is_true(rates[2] / (rates[1] + rates[2]) >= 0.33)
+  end)
+
+  it("is faster than NewReno where two datagrams in a hundred are lost", function()
+    local cubic, reno = 0, 0
+    for seed = 1, 3 do
+      cubic = cubic + run(seed, { "cubic" }, 60, 0.02)[1]
+      reno = reno + run(seed, { "newreno" }, 60, 0.02)[1]
+    end
+    assert.is_true(cubic > reno, ("%.2f and %.2f Mbit/s"):format(cubic / 3 / MEGABIT, reno / 3 / MEGABIT))
+  end)
+
+  it("is the same in every run", function()
+    local function hash()
+      local all = flows.new(9, link(0.01), { "cubic", "cubic" })
+      all.rates(3)
+      all.sim:close()
+      return all.sim.hash
+    end
+    assert.equal(hash(), hash())
+  end)
+end)
+
+describe("datagrams that overtake one another", function()
+  local function counts(seed, controller)
+    local all = flows.new(seed, { delay = 0.02, rate = RATE, queue = 60,
+      up = { reorder = 0.02, reorder_delay = 0.015 } }, { controller })
+    all.rates(5)
+    local before, rate = all.clients[1].conn:stats(), all.rates(30)[1]
+    local stats = all.clients[1].conn:stats()
+    all.sim:close()
+    for name, value in pairs(before) do
+      if type(value) == "number" then stats[name] = stats[name] - value end
+    end
+    return stats, rate
+  end
+
+  it("are waited for: few count as lost, and what their loss did to the window is undone", function()
+    for _, controller in ipairs{ "cubic", "newreno" } do
+      local stats, rate = counts(1, controller)
+      assert.is_true(rate >= 8.5 * MEGABIT, ("%s: %.2f Mbit/s"):format(controller, rate / MEGABIT))
+      assert.is_true(stats.spurious_losses < stats.packets_sent / 100)
+      assert.is_true(stats.congestion_undone > 0)
+    end
+  end)
+end)
