@@ -63,7 +63,8 @@ describe("a recovery", function()
     local state = r:state()
     assert.same({ 20 * SIZE, 0 }, { state.window, state.in_flight })
     assert.equal(4 * SIZE, state.window_left)
-    local number, flight, rounds = 140, 4, 0
+    local number, rounds = 140, 0
+    local flight
     repeat
       local first = number
       while r:state().window_left >= SIZE do
