@@ -10,7 +10,7 @@ const char *neap_strerror(int64_t error)
 {
     if (error >= 0)
         return "no error";
-    if (error < NEAP_ERR_STATE)
+    if (error < NEAP_ERR_CONNECTION_IDS)
         return "unknown error";
     switch ((enum neap_error)error) {
     case NEAP_OK: break;
@@ -33,6 +33,8 @@ const char *neap_strerror(int64_t error)
     case NEAP_ERR_RANDOM: return "no randomness";
     case NEAP_ERR_TOKEN: return "the address validation token is not valid";
     case NEAP_ERR_STATE: return "not now: it is in use";
+    case NEAP_ERR_MIGRATION: return "the peer does not let us use other addresses";
+    case NEAP_ERR_CONNECTION_IDS: return "the peer has given no connection ID that is not used yet";
     }
     return "unknown error";
 }

@@ -68,6 +68,9 @@ enum neap_error {
     NEAP_ERR_RANDOM = -17,          /* no randomness */
     NEAP_ERR_TOKEN = -18, /* an address validation token that is not ours, expired or of another address */
     NEAP_ERR_STATE = -19, /* not now: a config that connections or endpoints are made with */
+    NEAP_ERR_MIGRATION = -20, /* the peer does not let us use other addresses (RFC 9000 §9) */
+    NEAP_ERR_CONNECTION_IDS =
+        -21, /* the peer has given no connection ID that is unused: another comes soon */
 };
 
 /* Transport error codes on the wire (RFC 9000 §20.1). */
@@ -503,6 +506,13 @@ NEAP_API int neap_address_format(const neap_address *address, char *out, size_t 
 /** Parse what format writes but "-"; without a port `default_port` is used. No names. 0 or NEAP_ERR_ARGUMENT (`text`
  * NULL too). */
 NEAP_API int neap_address_parse(const char *text, uint16_t default_port, neap_address *out);
+/** The addresses at which servers would rather be (RFC 9000 §9.6): clients go there once they are connected, if they can
+ * and want to; the server serves both. For one address that many share, such as an anycast address, and another that is
+ * this server's own. Either may be NULL: none of that family. The endpoint must be given what arrives there, with that
+ * address as `to`, and what it sends from there has to leave from there. 0;
+ * NEAP_ERR_ARGUMENT (another family, no port, a wildcard or scoped address), NEAP_ERR_STATE as neap_config_set. */
+NEAP_API int neap_config_set_preferred_address(neap_config *config, const neap_address *v4,
+                                               const neap_address *v6);
 
 enum neap_packet_type {
     NEAP_PACKET_INITIAL,
@@ -797,6 +807,67 @@ NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *d
  * then the figures already count it as a path change. */
 NEAP_API void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_address *peer);
 
+/* Paths: the ways through the network that a connection knows, each with addresses, proof, RTT and congestion window of its
+ * own. One is active: what is sent goes there (RFC 9000 §9). A connection has four at most. */
+enum neap_path_state {
+    NEAP_PATH_UNPROVED,   /* no answer came from there, and none is waited for */
+    NEAP_PATH_VALIDATING, /* the peer is being asked (PATH_CHALLENGE, §8.2) */
+    NEAP_PATH_VALIDATED,
+};
+typedef struct neap_path_info {
+    neap_address local, peer;
+    enum neap_path_state state;
+    bool is_active;
+    bool is_preferred;               /* a client's, to the server's preferred address */
+    neap_time rtt_smoothed, rtt_min; /* 0: nothing was measured yet */
+    uint64_t congestion_window, bytes_in_flight, max_udp_payload_size;
+} neap_path_info;
+/** How many paths there are, the active one first; the one at this place, from 0 on, is described in `size` bytes at `out`
+ * (sizeof *out), which is left alone when there is none. */
+NEAP_API size_t neap_conn_paths(const neap_conn *conn, size_t at, neap_path_info *out, size_t size);
+
+/** Ask the peer whether the way from this address of ours leads to it, without going there: a client's, with an established
+ * connection whose handshake is confirmed (§9.1). `local` has the port; what arrives there is given to neap_conn_recv with
+ * it as `to`, and neap_conn_send names it in `from`. `peer` NULL: the address in use; else that, or a preferred address of
+ * the server's. What comes of it neap_conn_next_path_event tells; one that is proved is kept for a minute, so that
+ * neap_conn_migrate goes there without another round trip. 0; NEAP_ERR_STATE (the handshake is not confirmed);
+ * NEAP_ERR_MIGRATION (the peer's disable_active_migration, or it has no connection IDs, §9.5); NEAP_ERR_CONNECTION_IDS
+ * (each of the peer's is used: ask again in a round trip); NEAP_ERR_LIMIT (four paths, none of which may go);
+ * NEAP_ERR_ARGUMENT (a server; addresses of two families; another peer); NEAP_ERR_CLOSED; NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_conn_probe_path(neap_conn *conn, const neap_address *local, const neap_address *peer);
+
+enum neap_migrate_flags {
+    NEAP_MIGRATE_AT_ONCE = 1, /* go before it is proved, but not to a preferred address: the old way is bad */
+    NEAP_MIGRATE_ADDRESS_GONE =
+        2, /* our old address is no more: likewise, what is under way there is sent anew, and there is
+                                      no way back to it */
+};
+/** Go on from another address of ours (§9.2): once the way from there is proved, as neap_conn_probe_path asks, or at once
+ * (`flags`: enum neap_migrate_flags or 0). Where that fails the connection stays, or goes back to the last path that was
+ * proved; where there is none any more it is asked for five times as long, and then the connection ends with
+ * NEAP_NO_VIABLE_PATH. RTT, congestion window and datagram size begin anew, unless a port alone is another. Addresses,
+ * results and errors as neap_conn_probe_path; 0 also where the connection is there already. */
+NEAP_API int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_address *peer,
+                               unsigned flags);
+
+enum neap_path_event_kind {
+    NEAP_PATH_EVENT_VALIDATED,     /* the peer answers there */
+    NEAP_PATH_EVENT_FAILED,        /* it did not, in time; of a path that is not active nothing is left */
+    NEAP_PATH_EVENT_MIGRATED,      /* we went there, or back there */
+    NEAP_PATH_EVENT_PEER_MIGRATED, /* the peer did, and that is proved */
+};
+typedef struct neap_path_event {
+    enum neap_path_event_kind kind;
+    neap_address local, peer;
+    uint64_t lost; /* events so far that nobody took in time: eight are kept */
+} neap_path_event;
+/** What became of paths since: true and the oldest event in `size` bytes at `event` (sizeof *event), false when there is
+ * none. A new one makes the connection one that neap_endpoint_next gives. */
+NEAP_API bool neap_conn_next_path_event(neap_conn *conn, neap_path_event *event, size_t size);
+/** The address of this family (4 or 6) that a client's server prefers, once its parameters are known; false: none, or the
+ * option use_preferred_address is 0. That of the family in use is gone to without a word (§9.6). */
+NEAP_API bool neap_conn_preferred_address(const neap_conn *conn, unsigned family, neap_address *out);
+
 typedef struct neap_stats {
     uint64_t packets_sent, packets_received, packets_lost, packets_dropped, packets_retransmitted;
     uint64_t bytes_sent, bytes_received, bytes_lost, stream_bytes_sent, stream_bytes_received;
@@ -806,7 +877,7 @@ typedef struct neap_stats {
     uint64_t streams_opened, streams_accepted, max_udp_payload_size, key_updates, undecryptable_kept;
     /* bytes of all streams that the peer may still send (RFC 9000 §4.1); that it used and no one has read */
     uint64_t receive_credit, receive_unread;
-    uint64_t path_changes; /* how often the peer was followed to another address (RFC 9000 §9.3) */
+    uint64_t path_changes; /* how often the peer was followed to another address, or we went (RFC 9000 §9) */
     uint64_t
         receive_held; /* bytes of memory for streams' data that came and no one has read, without the gaps */
     /* The search for max_udp_payload_size, the largest datagram that is sent (RFC 9000 §14.3): datagrams that tried a larger

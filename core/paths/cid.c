@@ -320,6 +320,17 @@ int neap_peer_cids_take_fresh(struct peer_cids *p)
     return -1;
 }
 
+int neap_peer_cids_take(struct peer_cids *p, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < PEER_SLOTS; i++) {
+        if (!p->ids[i].in_use || p->ids[i].is_active || p->ids[i].sequence != sequence)
+            continue;
+        p->ids[i].is_active = true;
+        return (int)i;
+    }
+    return neap_peer_cids_take_fresh(p);
+}
+
 void neap_peer_cids_give_back(struct peer_cids *p, uint32_t index)
 {
     if (index != p->active)

@@ -90,6 +90,8 @@ const neap_cid *neap_peer_cids_active(const struct peer_cids *p);
 /** One that no path uses yet, for another path (RFC 9000 §9.5): its index, which counts as in use from now on, or -1.
  * With zero-length ones there is but one. */
 int neap_peer_cids_take_fresh(struct peer_cids *p);
+/** That of this sequence number, if it is unused still, else as neap_peer_cids_take_fresh. */
+int neap_peer_cids_take(struct peer_cids *p, uint64_t sequence);
 /** Nothing was sent with the one that was taken: it is fresh again. */
 void neap_peer_cids_give_back(struct peer_cids *p, uint32_t index);
 /** No path uses it any more: retire it, when the queue has room again if it is full. One that is already retired, or

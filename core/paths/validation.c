@@ -22,7 +22,7 @@ uint64_t neap_validation_budget(const struct address_validation *p)
 {
     uint64_t allowed = p->received * AMPLIFICATION;
 
-    if (p->validated)
+    if (p->validated || p->is_chosen)
         return UINT64_MAX;
     return allowed > p->sent ? allowed - p->sent : 0;
 }

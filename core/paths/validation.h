@@ -16,6 +16,7 @@ struct address_validation {
     uint8_t challenge_count;
     uint8_t challenges_sent; /* in this validation: for the backoff */
     bool validated;          /* the peer's address is proved: no amplification limit */
+    bool is_chosen; /* by us: nobody had us believe in it, so that there is no such limit before either */
     bool owes_challenge;
     bool is_small;          /* the last one left in less than 1200 bytes */
     neap_time challenge_at; /* when to ask again; NEAP_NEVER: no validation runs */
@@ -25,7 +26,7 @@ void neap_validation_init(struct address_validation *p, const neap_address *loca
                           bool validated);
 /** A datagram came, whatever could be read of it. */
 void neap_validation_on_udp_datagram(struct address_validation *p, size_t size);
-/** Bytes that may be sent: 3 times received less sent, UINT64_MAX once validated. */
+/** Bytes that may be sent: 3 times received less sent, UINT64_MAX once validated, or chosen. */
 uint64_t neap_validation_budget(const struct address_validation *p);
 void neap_validation_on_sent(struct address_validation *p, size_t size);
 void neap_validation_done(struct address_validation *p);

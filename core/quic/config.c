@@ -220,6 +220,25 @@ int neap_config_set_alpn(neap_config *config, const char *const *names, size_t c
     return 0;
 }
 
+static bool is_reachable(const neap_address *a, unsigned family)
+{
+    static const uint8_t any[16];
+
+    return !a ||
+           (a->family == family && a->port != 0 && a->scope == 0 && memcmp(a->ip, any, sizeof any) != 0);
+}
+
+int neap_config_set_preferred_address(neap_config *config, const neap_address *v4, const neap_address *v6)
+{
+    if (!is_reachable(v4, 4) || !is_reachable(v6, 6))
+        return NEAP_ERR_ARGUMENT;
+    if (neap_config_is_in_use(config))
+        return NEAP_ERR_STATE;
+    config->preferred_v4 = v4 ? *v4 : (neap_address){0};
+    config->preferred_v6 = v6 ? *v6 : (neap_address){0};
+    return 0;
+}
+
 int neap_config_set_groups(neap_config *config, const char *const *names, size_t count)
 {
     uint16_t groups[TLS_MAX_GROUPS] = {0};

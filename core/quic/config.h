@@ -31,7 +31,8 @@ struct neap_config {
     bool strikes_are_private;       /* the register of early data knows what this config took, and no more */
     void (*strike_release)(void *); /* of tls.strike_context, when it is the config's */
     struct streams_budget budget;   /* of all its connections */
-    void *shared;                   /* neap_conn_shared, NULL until it is asked for */
+    neap_address preferred_v4, preferred_v6; /* of its servers (RFC 9000 §9.6); family 0: none */
+    void *shared;                            /* neap_conn_shared, NULL until it is asked for */
     size_t shared_size;
 };
 
@@ -85,6 +86,11 @@ bool neap_config_has_idle_lists(const neap_config *config);
  * `source` is our connection ID. */
 neap_conn *neap_conn_new_client(neap_config *config, const char *server_name, const neap_address *local,
                                 const neap_address *peer, const neap_cid *source, neap_time now,
+                                const char **why);
+/** neap_accept with the connection ID that goes with the config's preferred address, if it has one. */
+neap_conn *neap_conn_new_server(neap_config *config, const neap_header *header, const neap_cid *scid,
+                                const neap_cid *preferred, const neap_cid *original_dcid,
+                                const neap_address *local, const neap_address *peer, neap_time now,
                                 const char **why);
 neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config, const char *server_name,
                                     const neap_address *local, const neap_address *peer, neap_time now,

@@ -1,5 +1,5 @@
 /* A connection's birth, its end, and what can be asked of it. */
-#include "quic/conn.h"
+#include "quic/migration.h"
 
 #define CLIENT_DCID_SIZE 8u /* RFC 9000 §7.2: at least 8 unpredictable bytes */
 
@@ -140,6 +140,17 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
                        const neap_cid *original_dcid, const neap_address *local, const neap_address *peer,
                        neap_time now, const char **why)
 {
+    neap_cid preferred;
+
+    neap_random_cid(config, scid->size, &preferred);
+    return neap_conn_new_server(config, header, scid, &preferred, original_dcid, local, peer, now, why);
+}
+
+neap_conn *neap_conn_new_server(neap_config *config, const neap_header *header, const neap_cid *scid,
+                                const neap_cid *preferred, const neap_cid *original_dcid,
+                                const neap_address *local, const neap_address *peer, neap_time now,
+                                const char **why)
+{
     struct failure failure = {0};
     /* RFC 9000 §8.1.2: a token that we gave proves the address. */
     struct beginning b = {.is_server = true,
@@ -174,6 +185,7 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
                         config_option(config, OPTION_active_connection_id_limit));
     neap_conn_set_initial_keys(c, &header->dcid);
     neap_conn_set_timers(c);
+    neap_conn_issue_preferred_id(c, preferred);
     if (neap_conn_start_tls(c, NULL, &failure)) {
         if (why)
             *why = text_or(&failure, "TLS could not start");
@@ -267,6 +279,7 @@ void neap_conn_free(neap_conn *conn)
     if (c->server_name)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1 + c->psk_identity_size);
     neap_conn_drop_certificates(c);
+    neap_conn_free_migration(c);
     neap_config *config = c->config;
     neap_pool_free_secret(c->pool, c, sizeof *c);
     neap_config_free(config);
@@ -450,7 +463,7 @@ void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dci
     bool is_first = !c->is_server && c->counters.packets_received == 0 && conn_is_alive(c) &&
                     span_equal(dcid, cid_span(&c->original_dcid));
 
-    if (!is_first || c->is_unreachable || !neap_conn_find_path(c, to))
+    if (!is_first || c->is_unreachable || !neap_conn_find_path(c, NULL, to))
         return;
     c->is_unreachable = true;
     c->news |= NEWS_STATE;

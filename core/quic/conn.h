@@ -65,11 +65,16 @@ struct number_space {
 struct path {
     struct address_validation address;
     struct path_recovery recovery;
-    uint8_t index;          /* in neap_conn.paths and of sent packets */
-    uint8_t peer_cid;       /* index of the peer's connection ID that goes there */
-    bool is_followed;       /* the peer was followed there */
-    bool is_repeated;       /* made for a packet that was here already */
-    bool refuses_trains;    /* what sends takes no trains of datagrams there */
+    uint8_t index;       /* in neap_conn.paths and of sent packets */
+    uint8_t peer_cid;    /* index of the peer's connection ID that goes there */
+    bool is_followed;    /* the peer was followed there */
+    bool is_repeated;    /* made for a packet that was here already */
+    bool refuses_trains; /* what sends takes no trains of datagrams there */
+    bool is_chosen;      /* by us, not by what the peer sends: conn_migrate.c */
+    bool moves;          /* we go there once it is proved */
+    bool is_preferred;   /* the server's preferred address is its end */
+    bool is_last;        /* its validation failed, and there is no other */
+    bool is_begun; /* by the application, whose calls have no time: `until` counts from the next that has */
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
     neap_time heard_at; /* when the last authentic packet came from there */
@@ -227,7 +232,10 @@ struct neap_conn {
     bool peer_cids_changed : 1;
     bool is_unreachable : 1;    /* client: ICMP says that nobody is there */
     bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
-    unsigned early : 2;         /* enum neap_early */
+    bool compares_local : 1;    /* paths differ by our address, too */
+    bool peer_disables_migration : 1;
+    bool has_begun_paths : 1; /* is_begun of some */
+    unsigned early : 2;       /* enum neap_early */
     bool
         awaits_again : 1; /* client: streams were opened early in vain, and somebody may still believe in them */
     bool previous_is_early : 1; /* server: keys.previous_read is the one of 0-RTT packets */
@@ -277,6 +285,7 @@ struct neap_conn {
     const uint8_t *alpn; /* in the config: what was agreed on */
     struct kept_certificates *peer_certificates; /* what the peer showed; NULL: nothing, or it is not kept */
     struct unchecked_dates *unchecked_dates;     /* NULL: there are none */
+    struct migration *migration;                 /* migration.h; NULL: there was one way only */
 };
 
 static inline bool conn_is_alive(const neap_conn *c)
@@ -383,8 +392,25 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
                                 bool validated);
 /** Free the block of a path, or NULL. */
 void neap_conn_free_path(neap_conn *c, struct path *path);
-/** The path with this address of the peer, or NULL. */
-struct path *neap_conn_find_path(const neap_conn *c, const neap_address *peer);
+/** The path with these addresses, or NULL; `local` NULL: any, the active one before others. */
+struct path *neap_conn_find_path(const neap_conn *c, const neap_address *local, const neap_address *peer);
+/** Whether a datagram between these is of the path. */
+static inline bool conn_is_on(const neap_conn *c, const struct path *path, const neap_address *local,
+                              const neap_address *peer)
+{
+    return neap_address_equal(peer, &path->address.peer) &&
+           (!c->compares_local || neap_address_equal(local, &path->address.local));
+}
+/** One that is not sent on is forgotten, with its connection ID. */
+void neap_conn_drop_path(neap_conn *c, struct path *path);
+/** Send there from now on. */
+void neap_conn_activate(neap_conn *c, struct path *path);
+/** Whether the two differ in one port only: a NAT's doing, and the way the same (RFC 9000 §9.4). */
+bool neap_conn_is_rebound(const struct path *a, const struct path *b);
+/** RFC 9000 §8.2.4. */
+neap_time neap_conn_validation_time(const neap_conn *c);
+/** After the times of a path changed. */
+void neap_conn_set_path_timer(neap_conn *c);
 /** The last path whose address is proved, for the application: the active one, unless that is new. */
 const struct path *neap_conn_proved_path(const neap_conn *c);
 /** The path to send on now: one beside the active one that has a PATH_CHALLENGE or PATH_RESPONSE to send and may, or
@@ -393,6 +419,8 @@ struct path *neap_conn_next_path(const neap_conn *c);
 struct received;
 /** The path that a packet came on, a new one for an address that is not known. NULL: none is begun now. */
 struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p);
+/** A PATH_CHALLENGE came. */
+void neap_conn_probed(neap_conn *c, const struct received *p, const uint8_t data[8]);
 /** The newest packet is more than a probe and came from another address: send there from now on (RFC 9000 §9.3), or,
  * where that was tried already or too often, once the address is proved. */
 void neap_conn_follow(neap_conn *c, const struct received *p);
@@ -414,10 +442,12 @@ uint16_t neap_conn_most_udp_payload_size(const neap_conn *c, const neap_address 
 size_t neap_conn_size_probe(neap_conn *c, size_t size);
 /** A path is dropped: its figures are the active one's. */
 void neap_conn_keep_pmtu_figures(neap_conn *c, const struct path *path);
-/** A datagram of `size` bytes was not taken on the way to this address; `passes`: as neap_endpoint_refused. */
-void neap_conn_refused(neap_conn *c, const neap_address *to, size_t size, size_t passes);
-/** Trains of datagrams to this address are not taken. */
-void neap_conn_refuses_trains(neap_conn *c, const neap_address *to);
+/** A datagram of `size` bytes was not taken on the way between these (`from` of no family: any); `passes`: as
+ * neap_endpoint_refused. */
+void neap_conn_refused(neap_conn *c, const neap_address *from, const neap_address *to, size_t size,
+                       size_t passes);
+/** Trains of datagrams on this way are not taken. */
+void neap_conn_refuses_trains(neap_conn *c, const neap_address *from, const neap_address *to);
 /** A PTB message: `quoted` is what it has of the datagram. */
 void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, struct span quoted);
 

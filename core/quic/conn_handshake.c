@@ -1,6 +1,6 @@
 /* The handshake: TLS fed and drained, keys installed and discarded (RFC 9001 §4), transport parameters checked
  * (RFC 9000 §7.3, §7.4). */
-#include "quic/conn.h"
+#include "quic/migration.h"
 
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
 
@@ -34,6 +34,7 @@ static struct transport_params our_params(const neap_conn *c)
     p.retry_scid = c->handshake->retry_scid;
     params_add(&p, PARAM_stateless_reset_token);
     neap_reset_token(&config->tokens, &c->handshake->source_cid, p.reset_token);
+    neap_conn_announce_preferred(c, &p);
     return p;
 }
 
@@ -268,7 +269,8 @@ static int check_connection_ids(const neap_conn *c, const struct transport_param
     return 0;
 }
 
-/* A server's preferred address is not used, but its connection ID counts as the one of sequence 1 (RFC 9000 §5.1.1). */
+/* The connection ID of a server's preferred address is the one of sequence 1, whatever becomes of the address (RFC 9000
+ * §5.1.1). */
 static int take_preferred_cid(neap_conn *c, const struct transport_params *p, struct failure *why)
 {
     struct frame_new_connection_id f = {.sequence = 1, .cid = p->preferred_address.cid};
@@ -278,6 +280,7 @@ static int take_preferred_cid(neap_conn *c, const struct transport_params *p, st
     if (neap_peer_cids_active(&c->peer_cids)->size == 0)
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "preferred_address without connection IDs");
     memcpy(f.token, p->preferred_address.token, sizeof f.token);
+    neap_conn_take_preferred(c, &p->preferred_address);
     return neap_peer_cids_on_new(&c->peer_cids, &f, why);
 }
 
@@ -307,6 +310,7 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
         neap_peer_cids_set_token(&c->peer_cids, p->reset_token);
         c->peer_cids_changed = true;
     }
+    c->peer_disables_migration = params_has(p, PARAM_disable_active_migration);
     neap_streams_set_peer_params(&c->streams, p);
     c->news |= NEWS_CREDIT | NEWS_WRITABLE;
 }
@@ -381,6 +385,7 @@ void neap_conn_confirm(neap_conn *c)
     neap_conn_discard_space(c, SPACE_INITIAL);
     neap_conn_discard_space(c, SPACE_HANDSHAKE);
     neap_recovery_set_timer(&c->recovery, c->now);
+    neap_conn_try_preferred(c);
     c->news |= NEWS_STATE;
     TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "confirmed");
 }

@@ -368,7 +368,9 @@ bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, 
         return false;
     bool asks = path->address.owes_challenge;
     write_path_frames(c, d, allowed);
-    if (asks && d->ack_eliciting)
+    /* RFC 9000 §9.1: from another address of ours, or to one of our choice, an ACK would be more than a probe. */
+    if (asks && d->ack_eliciting && !path->is_chosen &&
+        (!c->compares_local || neap_address_equal(&path->address.local, &conn_path(c)->address.local)))
         write_probing_ack(c, d, allowed);
     return d->ack_eliciting;
 }

@@ -3,7 +3,7 @@
  * before the proof is rare once it was in vain. What an honest client needs is being asked: it answers within a round
  * trip, while an address where nobody is never does. So asking is the rule and goes on for long; it costs a datagram now
  * and then, within what amplification allows, of no more paths than the table has. */
-#include "quic/conn.h"
+#include "quic/migration.h"
 
 #define VALIDATION_PTOS 3u  /* RFC 9000 §8.2.4 */
 #define ASKING 4u           /* validation times in which a path is asked that failed or was not followed */
@@ -62,7 +62,7 @@ static bool is_cid_used(const neap_conn *c, uint32_t peer_cid, const struct path
     return false;
 }
 
-static void drop_path(neap_conn *c, struct path *path)
+void neap_conn_drop_path(neap_conn *c, struct path *path)
 {
     if (!is_cid_used(c, path->peer_cid, path)) {
         neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
@@ -75,17 +75,29 @@ static void drop_path(neap_conn *c, struct path *path)
     neap_conn_free_path(c, path);
 }
 
-struct path *neap_conn_find_path(const neap_conn *c, const neap_address *peer)
+struct path *neap_conn_find_path(const neap_conn *c, const neap_address *local, const neap_address *peer)
 {
-    for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && neap_address_equal(&c->paths[i]->address.peer, peer))
-            return c->paths[i];
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        struct path *path = c->paths[(c->recovery.active + i) % LIMIT_PATHS];
+
+        if (path &&
+            (local ? conn_is_on(c, path, local, peer) : neap_address_equal(peer, &path->address.peer)))
+            return path;
+    }
     return NULL;
 }
 
 const struct path *neap_conn_proved_path(const neap_conn *c)
 {
     return conn_path(c)->address.validated ? conn_path(c) : c->paths[c->fallback];
+}
+
+/* The peer answers from a connection ID that it has not used yet: who has just been given some hears of these first. */
+static bool waits_for_ids(const neap_conn *c, const struct path *path)
+{
+    return path->is_chosen && path->address.challenges_sent == 0 &&
+           neap_local_cids_has_owed(&c->local_cids) &&
+           neap_path_recovery_window_left(&conn_path(c)->recovery) >= NEAP_MIN_UDP_PAYLOAD;
 }
 
 struct path *neap_conn_next_path(const neap_conn *c)
@@ -95,13 +107,13 @@ struct path *neap_conn_next_path(const neap_conn *c)
         struct path *path = c->paths[i];
 
         if (path && path != conn_path(c) && neap_validation_owes(&path->address) &&
-            neap_validation_budget(&path->address) >= MIN_ROOM)
+            neap_validation_budget(&path->address) >= MIN_ROOM && !waits_for_ids(c, path))
             return path;
     }
     return conn_path(c);
 }
 
-static void set_path_timer(neap_conn *c)
+void neap_conn_set_path_timer(neap_conn *c)
 {
     c->path_timer = NEAP_NEVER;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
@@ -134,13 +146,13 @@ static void make_room(neap_conn *c)
         if (path != conn_path(c) && path->index != c->fallback && (!first || leaves_before(path, first)))
             first = path;
     }
-    drop_path(c, first);
+    neap_conn_drop_path(c, first);
 }
 
 /* ---- following */
 
 /* RFC 9000 §8.2.4: three times the larger PTO of the path in use and of one without samples. */
-static neap_time validation_time(const neap_conn *c)
+neap_time neap_conn_validation_time(const neap_conn *c)
 {
     neap_time fresh = INITIAL_PTO_RTTS * config_option(c->config, OPTION_initial_rtt) * NEAP_MILLISECOND +
                       c->recovery.max_ack_delay;
@@ -175,8 +187,16 @@ static bool may_add(neap_conn *c)
  * once, ever more rarely while none is proved: whoever copies packets would have us send into the void (§9.3.2). */
 static bool may_follow(neap_conn *c, const struct path *path)
 {
+    const struct path *active = conn_path(c);
+
     if (path->index == c->fallback)
         return true;
+    /* A connection ID that was not used before is the peer's own doing, and the answer to our question was its. */
+    if (path->address.validated && path->dcid_sequence != active->dcid_sequence)
+        return true;
+    /* RFC 9000 §9.6.2: from our preferred address nothing but probes until the client is proved to hear them. */
+    if (c->compares_local && !neap_address_equal(&path->address.local, &active->address.local))
+        return false;
     if (path->is_followed || path->address.validated ||
         !take_change(&c->path_changes_until, LIMIT_PATH_CHANGE_EVERY << c->unproved_changes,
                      LIMIT_PATH_CHANGES, c->now))
@@ -190,23 +210,25 @@ static bool may_follow(neap_conn *c, const struct path *path)
  * rarely, and may answer only with its next packet. */
 static void ask(neap_conn *c, struct path *path)
 {
-    neap_time until = c->now + ASKING * validation_time(c);
+    neap_time until = c->now + ASKING * neap_conn_validation_time(c);
 
     c->wanted |= (uint8_t)(1u << path->index);
     if (path->until < until)
         path->until = until;
     neap_validation_begin(&path->address);
-    set_path_timer(c);
+    neap_conn_set_path_timer(c);
 }
 
-/* RFC 9000 §9.5: a peer that changed its connection ID moved on purpose and gets another one of its own; a NAT changed
- * the address alone. */
+/* RFC 9000 §9.5: a peer that changed its connection ID moved on purpose and gets another one of its own, as does whoever is
+ * answered from another address of ours; a NAT changed the address alone. */
 static int cid_for(neap_conn *c, const struct received *p)
 {
     const struct path *active = conn_path(c);
 
-    return p->dcid_sequence == active->dcid_sequence ? (int)active->peer_cid
-                                                     : neap_peer_cids_take_fresh(&c->peer_cids);
+    bool is_same = p->dcid_sequence == active->dcid_sequence &&
+                   (!c->compares_local || neap_address_equal(&p->arrival->info->to, &active->address.local));
+
+    return is_same ? (int)active->peer_cid : neap_peer_cids_take_fresh(&c->peer_cids);
 }
 
 static struct path *add_arrival_path(neap_conn *c, const struct received *p)
@@ -214,9 +236,9 @@ static struct path *add_arrival_path(neap_conn *c, const struct received *p)
     struct arrival *a = p->arrival;
     int cid = cid_for(c, p);
 
+    make_room(c); /* its connection ID is replaced, if there is none now: the peer asks again */
     if (cid < 0)
         return NULL;
-    make_room(c);
     a->path = neap_conn_add_path(c, &a->info->to, &a->info->from, false);
     if (!a->path) {
         if (!is_cid_used(c, (uint32_t)cid, NULL))
@@ -227,9 +249,9 @@ static struct path *add_arrival_path(neap_conn *c, const struct received *p)
     c->peer_cids_changed = true;
     a->path->dcid_sequence = p->dcid_sequence;
     a->path->heard_at = c->now;
-    a->path->until = c->now + validation_time(c);
+    a->path->until = c->now + neap_conn_validation_time(c);
     neap_validation_on_udp_datagram(&a->path->address, a->size);
-    set_path_timer(c);
+    neap_conn_set_path_timer(c);
     return a->path;
 }
 
@@ -240,6 +262,23 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
     return path || !may_add(c) ? path : add_arrival_path(c, p);
 }
 
+void neap_conn_probed(neap_conn *c, const struct received *p, const uint8_t data[8])
+{
+    /* RFC 9000 §8.2.2: the answer goes where the challenge came from. */
+    struct path *path = neap_conn_arrival_path(c, p);
+
+    if (!path)
+        return;
+    neap_validation_on_challenge(&path->address, data);
+    /* Who comes with a connection ID of its own for that way means to use it: it is asked at once (§9.6.3), so that it is
+     * followed at once when it moves. */
+    if (c->is_server && path != conn_path(c) && !path->address.validated &&
+        path->dcid_sequence != conn_path(c)->dcid_sequence) {
+        neap_validation_begin(&path->address);
+        neap_conn_set_path_timer(c);
+    }
+}
+
 static bool differ_in_port_only(const neap_address *a, const neap_address *b)
 {
     neap_address same = *a;
@@ -248,11 +287,17 @@ static bool differ_in_port_only(const neap_address *a, const neap_address *b)
     return neap_address_equal(&same, b);
 }
 
-static void activate(neap_conn *c, struct path *path)
+bool neap_conn_is_rebound(const struct path *a, const struct path *b)
+{
+    return differ_in_port_only(&a->address.peer, &b->address.peer) &&
+           differ_in_port_only(&a->address.local, &b->address.local);
+}
+
+void neap_conn_activate(neap_conn *c, struct path *path)
 {
     if (path->address.validated)
         c->fallback = path->index;
-    path->until = path->address.validated ? NEAP_NEVER : c->now + validation_time(c);
+    path->until = path->address.validated ? NEAP_NEVER : c->now + neap_conn_validation_time(c);
     c->peer_cids.active = path->peer_cid;
     c->peer_cids_changed = true;
     neap_recovery_set_active(&c->recovery, path->index, c->now);
@@ -272,22 +317,26 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
         return;
     }
     /* RFC 9000 §9.4: a port alone is a NAT's doing, and the way the same. */
-    if (is_new && differ_in_port_only(&old->address.peer, &path->address.peer))
+    if (is_new && neap_conn_is_rebound(old, path))
         neap_path_recovery_continue(&path->recovery, &old->recovery);
     c->counters.path_changes++;
     path->is_followed = true;
     c->wanted = (uint8_t)(1u << path->index);
-    old->until = c->now + validation_time(c);
-    activate(c, path);
-    if (!path->address.validated) {
-        struct path *proved = c->paths[c->fallback];
-
+    old->until = c->now + neap_conn_validation_time(c);
+    struct path *proved = c->paths[c->fallback];
+    neap_conn_activate(c, path);
+    if (!path->address.validated)
         neap_validation_begin(&path->address);
-        /* RFC 9000 §9.3.3: who is still there answers, with packets that lead back. */
+    /* RFC 9000 §9.3.3: who is still there answers, with packets that lead back; to our preferred address nothing leads
+     * anybody whom the client did not send (§9.6.2). */
+    if (proved != path &&
+        (!c->compares_local || neap_address_equal(&old->address.local, &path->address.local))) {
         neap_validation_begin(&proved->address);
-        proved->until = c->now + validation_time(c);
+        proved->until = c->now + neap_conn_validation_time(c);
     }
-    set_path_timer(c);
+    if (path->address.validated)
+        neap_conn_note_path(c, path, NEAP_PATH_EVENT_PEER_MIGRATED);
+    neap_conn_set_path_timer(c);
 }
 
 /* One repetition a second begins a path. Which one is drawn from as many as came since it was drawn last: among copies and
@@ -336,7 +385,19 @@ void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8]
     neap_time interval = neap_path_recovery_pto(&path->recovery) + c->recovery.max_ack_delay;
 
     neap_validation_challenged(&path->address, data, is_small, interval, c->now);
-    set_path_timer(c);
+    neap_conn_set_path_timer(c);
+}
+
+/* The path in use is proved, and was not, or another was the last that is. */
+static void tell_proved(neap_conn *c, struct path *path, bool has_moved, bool was_validated)
+{
+    path->is_last = false;
+    if (path->is_chosen)
+        neap_conn_chosen_is_proved(c, path);
+    else if (has_moved)
+        neap_conn_note_path(c, path, NEAP_PATH_EVENT_PEER_MIGRATED);
+    else if (!was_validated)
+        neap_conn_note_path(c, path, NEAP_PATH_EVENT_VALIDATED);
 }
 
 void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
@@ -344,29 +405,55 @@ void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[i];
         bool was_validated = path && path->address.validated;
+        uint8_t fallback = c->fallback;
 
         if (!path || !neap_validation_on_response(&path->address, data))
             continue;
         c->progress++;
         if (!was_validated)
             c->unproved_changes = 0;
+        if (path->is_chosen && path != conn_path(c)) {
+            neap_conn_chosen_is_proved(c, path);
+            neap_conn_set_path_timer(c);
+            return;
+        }
         if (path != conn_path(c) && (c->wanted & 1u << path->index)) {
             /* Who went back from there and follows after all follows no second time. */
             c->counters.path_changes += was_validated || !path->is_followed;
             path->is_followed = true;
             c->wanted = (uint8_t)(1u << path->index);
-            conn_path(c)->until = c->now + validation_time(c);
-            activate(c, path);
+            conn_path(c)->until = c->now + neap_conn_validation_time(c);
+            neap_conn_activate(c, path);
         }
         if (path == conn_path(c)) {
+            tell_proved(c, path, fallback != path->index, was_validated);
             c->fallback = path->index;
-            path->until = neap_validation_runs(&path->address) ? c->now + validation_time(c) : NEAP_NEVER;
+            path->until =
+                neap_validation_runs(&path->address) ? c->now + neap_conn_validation_time(c) : NEAP_NEVER;
             c->news |= NEWS_STATE;
             neap_conn_set_timers(c);
         }
-        set_path_timer(c);
+        neap_conn_set_path_timer(c);
         return;
     }
+}
+
+/* Where we went leads nowhere so far, and there is no way back: it is asked for a while longer, unless something comes from
+ * there all the same. */
+static void cling_to(neap_conn *c, struct path *path)
+{
+    neap_time since = c->now - path->heard_at;
+
+    if (since < neap_conn_validation_time(c))
+        return;
+    if (path->is_last) {
+        neap_conn_end(c, false, NEAP_NO_VIABLE_PATH, 0, "no path leads to the server");
+        return;
+    }
+    path->is_last = true;
+    neap_conn_note_path(c, path, NEAP_PATH_EVENT_FAILED);
+    neap_validation_begin(&path->address);
+    path->until = c->now + ASKING * neap_conn_validation_time(c);
 }
 
 /* The active path was not proved in time: back to the last one that was (RFC 9000 §9.3.2). Answers may have been lost,
@@ -378,18 +465,30 @@ static void give_up(neap_conn *c)
 
     neap_validation_abandon(&failed->address);
     failed->until = NEAP_NEVER;
-    if (path == failed)
+    if (path == failed) {
+        if (failed->is_chosen && !failed->address.validated)
+            cling_to(c, failed);
         return;
-    activate(c, path);
+    }
+    neap_conn_activate(c, path);
+    if (failed->is_chosen) {
+        c->owes_ping = true; /* so that the server comes back, too */
+        neap_conn_chosen_failed(c, failed);
+        neap_conn_note_path(c, path, NEAP_PATH_EVENT_MIGRATED);
+        return;
+    }
     neap_validation_begin(&failed->address);
-    failed->until = c->now + ASKING * validation_time(c);
+    failed->until = c->now + ASKING * neap_conn_validation_time(c);
 }
 
 /* The time of a path that is not sent on is over. The last one that was proved is kept until another is. */
 static void end_path(neap_conn *c, struct path *path)
 {
     if (path != neap_conn_proved_path(c)) {
-        drop_path(c, path);
+        if (path->is_chosen && !path->address.validated)
+            neap_conn_chosen_failed(c, path);
+        else
+            neap_conn_drop_path(c, path);
         return;
     }
     neap_validation_abandon(&path->address);
@@ -398,6 +497,8 @@ static void end_path(neap_conn *c, struct path *path)
 
 void neap_conn_on_path_timer(neap_conn *c)
 {
+    if (c->has_begun_paths)
+        neap_conn_begin_paths(c);
     if (c->now >= conn_path(c)->until)
         give_up(c);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
@@ -408,7 +509,7 @@ void neap_conn_on_path_timer(neap_conn *c)
         else if (path && c->now >= path->address.challenge_at)
             neap_validation_ask_again(&path->address);
     }
-    set_path_timer(c);
+    neap_conn_set_path_timer(c);
 }
 
 /* ---- the peer's connection IDs */
@@ -426,13 +527,17 @@ static void renew_cid(neap_conn *c, struct path *path)
     int cid = neap_peer_cids_take_fresh(&c->peer_cids);
 
     path->peer_cid = (uint8_t)(cid >= 0 ? (uint32_t)cid : c->peer_cids.active);
+    if (cid >= 0)
+        return;
     /* Without one of its own nothing is sent there (§9.5); the packet that is read may have come on it. */
-    if (cid >= 0 || path == neap_conn_proved_path(c))
+    if (path->is_chosen || conn_path(c)->is_chosen)
+        c->fallback = path->index == c->fallback ? conn_path(c)->index : c->fallback;
+    else if (path == neap_conn_proved_path(c))
         return;
     neap_validation_abandon(&path->address);
     path->address.response_count = 0;
     path->until = c->now;
-    set_path_timer(c);
+    neap_conn_set_path_timer(c);
 }
 
 int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connection_id *f, struct failure *why)

@@ -39,9 +39,10 @@ void neap_conn_keep_pmtu_figures(neap_conn *c, const struct path *path)
     to->black_holes = (uint16_t)(to->black_holes + from->black_holes);
 }
 
-void neap_conn_refused(neap_conn *c, const neap_address *to, size_t size, size_t passes)
+void neap_conn_refused(neap_conn *c, const neap_address *from, const neap_address *to, size_t size,
+                       size_t passes)
 {
-    struct path *path = neap_conn_find_path(c, to);
+    struct path *path = neap_conn_find_path(c, from->family ? from : NULL, to);
 
     if (!conn_is_alive(c) || !path || size > UINT16_MAX || passes > UINT16_MAX)
         return;
@@ -54,9 +55,9 @@ void neap_conn_refused(neap_conn *c, const neap_address *to, size_t size, size_t
     neap_conn_take_fates(c, SPACE_APPLICATION);
 }
 
-void neap_conn_refuses_trains(neap_conn *c, const neap_address *to)
+void neap_conn_refuses_trains(neap_conn *c, const neap_address *from, const neap_address *to)
 {
-    struct path *path = neap_conn_find_path(c, to);
+    struct path *path = neap_conn_find_path(c, from->family ? from : NULL, to);
 
     if (path)
         path->refuses_trains = true;
@@ -66,7 +67,7 @@ void neap_conn_refuses_trains(neap_conn *c, const neap_address *to)
  * message where the peer has no ID that its sender would have to know. */
 void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, struct span quoted)
 {
-    struct path *path = neap_conn_find_path(c, to);
+    struct path *path = neap_conn_find_path(c, NULL, to);
 
     if (!path || passes > UINT16_MAX || !c->peer_cids.ids[path->peer_cid].is_active)
         return;

@@ -1,5 +1,5 @@
 /* Datagrams in: coalesced packets, protection removed, the frames read, what follows from it. */
-#include "quic/conn.h"
+#include "quic/migration.h"
 
 #define RESERVED_LONG 0x0cu
 #define RESERVED_SHORT 0x18u
@@ -268,6 +268,10 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
           .number = p.number, .size = h->size);
     p.is_newest = s->ack.largest == UINT64_MAX || p.number > s->ack.largest;
+    if (c->compares_local && p.is_newest && neap_conn_is_left(c, &a->info->to)) {
+        neap_conn_dropped(c, h->type, h->size, "newer, at an address that was left");
+        return;
+    }
     learn_from_packet(c, h, &p);
     int rc = check_opened(c, packet, &p, key, &why);
     if (rc == 0)
@@ -285,7 +289,7 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     /* RFC 9000 §9.3: old packets that come late do not lead back. */
     if (h->type == NEAP_PACKET_0RTT || !p.is_newest || p.is_probing || !p.is_noted || !conn_is_alive(c))
         return;
-    if (a->path != conn_path(c))
+    if (a->path != conn_path(c) && c->is_server)
         neap_conn_follow(c, &p);
     else
         c->wanted = 0;
@@ -408,15 +412,16 @@ static void answer_while_closing(neap_conn *c)
 }
 
 /* The path that an address belongs to, NULL for a new one; false when nothing is taken from there. */
-static bool find_source(const neap_conn *c, const neap_address *from, struct path **path)
+static bool find_source(const neap_conn *c, const neap_recv_info *info, struct path **path)
 {
-    bool is_active = neap_address_equal(from, &conn_path(c)->address.peer);
+    bool is_active = conn_is_on(c, conn_path(c), &info->to, &info->from);
 
     *path = is_active ? conn_path(c) : NULL;
-    if (is_active || !takes_other_addresses(c))
-        return is_active;
-    *path = neap_conn_find_path(c, from);
-    return true;
+    if (is_active)
+        return true;
+    if (c->compares_local || takes_other_addresses(c))
+        *path = neap_conn_find_path(c, &info->to, &info->from);
+    return *path || takes_other_addresses(c);
 }
 
 /* Whether the datagram, of which these are the first `size` bytes, begins with a short header for the same connection ID. */
@@ -473,7 +478,7 @@ static const struct header_mask *next_mask(neap_conn *c, struct train_masks *m, 
 /* What is the same for all datagrams of a train while the connection stays what it is. False: nothing is taken. */
 static bool begin_recv(neap_conn *c, struct arrival *a)
 {
-    bool is_taken = find_source(c, &a->info->from, &a->path);
+    bool is_taken = find_source(c, a->info, &a->path);
 
     if (a->path)
         neap_validation_on_udp_datagram(&a->path->address, a->size);

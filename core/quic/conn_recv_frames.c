@@ -142,11 +142,7 @@ static int on_retire_connection_id(neap_conn *c, struct received *p, const struc
 static int on_path_challenge(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)why;
-    /* RFC 9000 §8.2.2: the answer goes where the challenge came from. */
-    struct path *path = neap_conn_arrival_path(c, p);
-
-    if (path)
-        neap_validation_on_challenge(&path->address, f->path_data);
+    neap_conn_probed(c, p, f->path_data);
     return 0;
 }
 

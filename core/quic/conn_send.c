@@ -1,5 +1,5 @@
 /* Datagrams out: budgets, coalescing, padding, bursts; and CONNECTION_CLOSE. */
-#include "quic/conn.h"
+#include "quic/migration.h"
 
 /* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). Those behind `count` are not set: they
  * are large, and there is one a datagram. */
@@ -335,9 +335,12 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     if (size < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
+    if (c->has_begun_paths)
+        neap_conn_begin_paths(c);
+    if (conn_is_alive(c))
+        issue_ids(c);
     struct path *path = neap_conn_next_path(c);
     if (conn_is_alive(c) && now >= c->stalled_until) {
-        issue_ids(c);
         if (!neap_conn_check_seal_limit(c))
             used = 0;
         else if (path != conn_path(c) || is_kept_for_validation(c, path))

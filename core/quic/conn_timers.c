@@ -199,6 +199,8 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         neap_conn_drop_previous_keys(c);
     if (now >= c->path_timer)
         neap_conn_on_path_timer(c);
+    if (!conn_is_alive(c))
+        return;
     if (now >= keep_alive_at(c)) {
         c->silent_since = now;
         c->owes_ping = true;

@@ -69,12 +69,13 @@ static int accept_failed(neap_endpoint *e, int code, const char *why)
 static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
-    neap_cid scid = h->dcid;
+    neap_cid scid = h->dcid, preferred;
     const char *why = NULL;
 
-    if (!original && !neap_endpoint_new_cid(e, &scid))
+    if ((!original && !neap_endpoint_new_cid(e, &scid)) || !neap_endpoint_new_cid(e, &preferred))
         return accept_failed(e, NEAP_ERR_LIMIT, "no connection ID of this size is left");
-    neap_conn *conn = neap_accept(e->config, h, &scid, original, &d->to, &d->from, e->now, &why);
+    neap_conn *conn =
+        neap_conn_new_server(e->config, h, &scid, &preferred, original, &d->to, &d->from, e->now, &why);
     if (!conn)
         return accept_failed(e, NEAP_ERR_NO_MEMORY, why);
     conn->tracer = e->tracer;

@@ -92,7 +92,7 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
     /* It goes behind the others until it has no more. */
     list_remove(&entry->ready);
     list_append(&e->ready, &entry->ready);
-    const struct path *path = neap_conn_find_path(entry_conn(entry), &info.to);
+    const struct path *path = neap_conn_find_path(entry_conn(entry), &info.from, &info.to);
     *out = (neap_udp_datagram){.bytes = out->bytes,
                                .size = (size_t)size,
                                .segment_size = info.segment_size,
@@ -136,7 +136,7 @@ void neap_endpoint_refused(neap_endpoint *endpoint, const neap_udp_datagram *dat
     size_t size = datagram->segment_size ? datagram->segment_size : datagram->size;
 
     if (entry)
-        neap_conn_refused(entry_conn(entry), &datagram->to, size, passes);
+        neap_conn_refused(entry_conn(entry), &datagram->from, &datagram->to, size, passes);
 }
 
 void neap_endpoint_refused_train(neap_endpoint *endpoint, const neap_udp_datagram *datagram)
@@ -144,7 +144,7 @@ void neap_endpoint_refused_train(neap_endpoint *endpoint, const neap_udp_datagra
     struct endpoint_entry *entry = neap_endpoint_find(endpoint, cid_span(&datagram->sender));
 
     if (entry)
-        neap_conn_refuses_trains(entry_conn(entry), &datagram->to);
+        neap_conn_refuses_trains(entry_conn(entry), &datagram->from, &datagram->to);
 }
 
 void neap_endpoint_too_big(neap_endpoint *endpoint, const neap_address *to, size_t passes,

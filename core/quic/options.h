@@ -36,6 +36,8 @@
     X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")                 \
     X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                            \
       "tells the peer not to move to another address; what a NAT does to it is followed")                    \
+    X(use_preferred_address, BOOLEAN, 1, 0, 1,                                                               \
+      "a client goes to the address that its server prefers, once that is proved")                           \
     X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                               \
       "the window of the whole connection grows by itself up to this")                                       \
     X(max_stream_window, BYTES, 16777216, 0, VARINT_LIMIT,                                                   \

@@ -9,9 +9,9 @@
 static const char *error_word(int64_t error)
 {
     static const char *const words[] = {
-        "",       "again",  "memory", "argument", "closed", "short",       "version",     "invalid",
-        "state",  "limit",  "reset",  "stopped",  "crypto", "certificate", "unsupported", "limit",
-        "system", "random", "token",  "in use",
+        "",       "again",  "memory", "argument", "closed",    "short",          "version",     "invalid",
+        "state",  "limit",  "reset",  "stopped",  "crypto",    "certificate",    "unsupported", "limit",
+        "system", "random", "token",  "in use",   "migration", "connection ids",
     };
 
     return error < 0 && -error < (int64_t)(sizeof words / sizeof words[0]) ? words[-error] : "unknown";

@@ -16,6 +16,7 @@
 ---@field ack_frequency? boolean acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
+---@field use_preferred_address? boolean a client goes to the address that its server prefers, once that is proved
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
 ---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for

@@ -37,7 +37,9 @@ function net.config(options, seed, is_server)
     config:set("verify_peer", 0)
   end
   for name, value in pairs(options or {}) do
-    if name ~= "alpn" and name ~= "fail_at" and name ~= "memory_limit" then
+    if name == "preferred_address" then
+      assert(config:preferred_address(value.v4, value.v6) == 0)
+    elseif name ~= "alpn" and name ~= "fail_at" and name ~= "memory_limit" then
       assert(config:set(name, value) == 0, name)
     end
   end
@@ -107,9 +109,11 @@ function Pair:free()
   assert(left == 0, left .. " allocations were not given back")
 end
 
-local function push(self, at, direction, bytes, address)
+local function push(self, at, direction, bytes, address, at_server)
   self.order = self.order + 1
-  table.insert(self.wire, { at = at, order = self.order, direction = direction, bytes = bytes, address = address })
+  table.insert(self.wire, {
+    at = at, order = self.order, direction = direction, bytes = bytes, address = address, at_server = at_server,
+  })
 end
 
 local function is_proved(self, address)
@@ -130,9 +134,20 @@ function Pair:rebind(address)
   self.address = address
 end
 
---- Put a datagram onto the wire: "up" goes to the server.
-function Pair:transmit(direction, bytes, to)
-  local address = direction == "down" and to or self.address
+--- The client has these addresses as well, and the server those: what leaves from one of them comes from there.
+function Pair:add_addresses(of_client, of_server)
+  self.own, self.at_server = self.own or {}, self.at_server or {}
+  for _, address in ipairs(of_client or {}) do self.own[address] = true end
+  for _, address in ipairs(of_server or {}) do self.at_server[address] = true end
+  return self
+end
+
+--- Put a datagram onto the wire: "up" goes to the server, from the client's address `from` to `to`.
+function Pair:transmit(direction, bytes, to, from)
+  local is_up = direction == "up"
+  local address = not is_up and to or (self.own and self.own[from] and from) or self.address
+  local at_server = is_up and to or from
+  if self.on_datagram and self.on_datagram(direction, bytes, address, at_server) == false then return end
   local index = self.sent[direction] + 1
   self.sent[direction] = index
   self.bytes[direction] = self.bytes[direction] + #bytes
@@ -144,9 +159,9 @@ function Pair:transmit(direction, bytes, to)
   if self.drop and self.drop(direction, index, bytes) then return end
   if self.random() < self.loss then return end
   local late = self.random() < self.reorder and self.delay * self.random() * 3 or 0
-  push(self, self.now + self.delay + late, direction, bytes, address)
+  push(self, self.now + self.delay + late, direction, bytes, address, at_server)
   if self.random() < self.duplicate then
-    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes, address)
+    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes, address, at_server)
   end
 end
 
@@ -157,14 +172,18 @@ local function accept(self, bytes, from)
   if self.on_accept and self.server then self.on_accept(self.server) end
 end
 
---- `address`: where it comes from ("up") or goes to ("down"); the client's without.
-function Pair:deliver(direction, bytes, address)
+--- `address`: where it comes from ("up") or goes to ("down"); the client's without. `at_server`: the server's.
+function Pair:deliver(direction, bytes, address, at_server)
   address = address or self.address
   if direction == "up" then
     self.heard[address] = (self.heard[address] or 0) + #bytes
     if not self.server then accept(self, bytes, address) end
     if not self.server then return end
-    self.server:recv(bytes, self.now, address)
+    self.server:recv(bytes, self.now, address, nil, self.at_server and (at_server or net.SERVER))
+  elseif self.own then
+    if address == self.address or self.own[address] then
+      self.client:recv(bytes, self.now, at_server, nil, address == self.address and net.CLIENT or address)
+    end
   elseif address == self.address then
     self.client:recv(bytes, self.now)
   end
@@ -174,11 +193,11 @@ local function flush(self, conn, direction)
   if not conn then return false end
   local any = false
   for _ = 1, 10000 do
-    local bytes, segment, to = conn:burst(self.now)
+    local bytes, segment, to, from = conn:burst(self.now)
     if not bytes then return any end
     any = true
     for at = 1, #bytes, segment do
-      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)), to)
+      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)), to, from)
     end
   end
   error("a connection sends without end")
@@ -223,7 +242,7 @@ local function step(self, at, index)
   self.now = math.max(self.now, at)
   if index then
     local packet = table.remove(self.wire, index)
-    return self:deliver(packet.direction, packet.bytes, packet.address)
+    return self:deliver(packet.direction, packet.bytes, packet.address, packet.at_server)
   end
   for _, conn in ipairs({ self.client, self.server }) do
     if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end

@@ -30,6 +30,8 @@ struct unit_config {
 extern const luaL_Reg unit_early_methods[];
 /* What its streams and datagrams are told. */
 extern const luaL_Reg unit_stream_methods[];
+/* Its paths. */
+extern const luaL_Reg unit_path_methods[];
 
 #define TRACE_KINDS (NEAP_TRACE_CLOSED + 1)
 

@@ -497,11 +497,27 @@ static int sizes(lua_State *L)
     return 1;
 }
 
+/* config:preferred_address([v4, v6]) -> result */
+static int config_preferred_address(lua_State *L)
+{
+    neap_address v4, v6;
+
+    if (!lua_isnoneornil(L, 2))
+        v4 = check_address(L, 2);
+    if (!lua_isnoneornil(L, 3))
+        v6 = check_address(L, 3);
+    lua_pushnumber(L, neap_config_set_preferred_address(check_config(L, 1)->config,
+                                                        lua_isnoneornil(L, 2) ? NULL : &v4,
+                                                        lua_isnoneornil(L, 3) ? NULL : &v6));
+    return 1;
+}
+
 static const luaL_Reg config_methods[] = {
     {"free", config_free},
     {"set", config_set},
     {"masks", config_masks},
     {"alpn", config_alpn},
+    {"preferred_address", config_preferred_address},
     {"make_certificate", config_make_certificate},
     {"certificate", config_certificate},
     {"ask", config_ask},

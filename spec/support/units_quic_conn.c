@@ -77,7 +77,7 @@ static int conn_free(lua_State *L)
     return 0;
 }
 
-/* conn:recv(bytes, now [, from, ecn]) */
+/* conn:recv(bytes, now [, from, ecn, to]) */
 static int conn_recv(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
@@ -90,6 +90,8 @@ static int conn_recv(lua_State *L)
     if (!lua_isnoneornil(L, 4))
         info.from = check_address(L, 4);
     info.ecn = (uint8_t)luaL_optnumber(L, 5, 0);
+    if (!lua_isnoneornil(L, 6))
+        info.to = check_address(L, 6);
     memcpy(copy, bytes, size);
     int rc = neap_conn_recv(c, copy, size, &info, check_time(L, 3));
     free(copy);
@@ -110,7 +112,7 @@ static int conn_send(lua_State *L)
     return count;
 }
 
-/* conn:burst(now [, room]) -> bytes, segment size */
+/* conn:burst(now [, room]) -> bytes, segment size, to, from */
 static int conn_burst(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
@@ -125,7 +127,8 @@ static int conn_burst(lua_State *L)
         return count;
     lua_pushnumber(L, (lua_Number)info.segment_size);
     push_address(L, &info.to);
-    return 3;
+    push_address(L, &info.from);
+    return 4;
 }
 
 static int conn_timeout(lua_State *L)
@@ -345,38 +348,6 @@ static int conn_source_ids(lua_State *L)
     for (size_t i = 0; i < count; i++) {
         push_cid(L, &ids[i]);
         lua_rawseti(L, -2, (int)i + 1);
-    }
-    return 1;
-}
-
-/* conn:paths() -> {{address, validated, is_active, window, in_flight, rtt, cid, reset_token} …} */
-static int conn_paths(lua_State *L)
-{
-    const neap_conn *c = check_conn(L, 1);
-    int count = 0;
-
-    lua_newtable(L);
-    for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct path *path = c->paths[i];
-
-        if (!path)
-            continue;
-        lua_newtable(L);
-        push_address(L, &path->address.peer);
-        lua_setfield(L, -2, "address");
-        set_bool(L, "validated", path->address.validated);
-        set_bool(L, "is_active", path == conn_path(c));
-        set_number(L, "window", path->recovery.cc.window);
-        set_number(L, "in_flight", path->recovery.bytes_in_flight);
-        set_number(L, "rtt", path->recovery.rtt.smoothed);
-        const struct peer_cid *id = &c->peer_cids.ids[path->peer_cid];
-        push_cid(L, &id->cid);
-        lua_setfield(L, -2, "cid");
-        if (id->has_token) {
-            lua_pushlstring(L, (const char *)id->token, sizeof id->token);
-            lua_setfield(L, -2, "reset_token");
-        }
-        lua_rawseti(L, -2, ++count);
     }
     return 1;
 }
@@ -649,7 +620,6 @@ static const luaL_Reg conn_methods[] = {
     {"free", conn_free},
     {"recv", conn_recv},
     {"ping", conn_ping},
-    {"paths", conn_paths},
     {"keep_alive", conn_keep_alive},
     {"send", conn_send},
     {"burst", conn_burst},
@@ -704,6 +674,7 @@ int neap_units_quic_conn(lua_State *L)
     lua_getfield(L, -1, "__index");
     add_methods(L, unit_early_methods);
     add_methods(L, unit_stream_methods);
+    add_methods(L, unit_path_methods);
     lua_pop(L, 2);
     push_functions(L, functions);
     return 1;

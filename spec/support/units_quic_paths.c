@@ -1,0 +1,117 @@
+/* Units of core/quic: the paths of a connection. */
+#include "quic_unit.h"
+
+/* conn:paths() -> {{address, local_address, validated, is_active, window, in_flight, rtt, cid, reset_token} …} */
+static int conn_paths(lua_State *L)
+{
+    const neap_conn *c = check_conn(L, 1);
+    int count = 0;
+
+    lua_newtable(L);
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        const struct path *path = c->paths[i];
+
+        if (!path)
+            continue;
+        lua_newtable(L);
+        push_address(L, &path->address.peer);
+        lua_setfield(L, -2, "address");
+        push_address(L, &path->address.local);
+        lua_setfield(L, -2, "local_address");
+        set_bool(L, "validated", path->address.validated);
+        set_bool(L, "is_active", path == conn_path(c));
+        set_number(L, "window", path->recovery.cc.window);
+        set_number(L, "in_flight", path->recovery.bytes_in_flight);
+        set_number(L, "rtt", path->recovery.rtt.smoothed);
+        const struct peer_cid *id = &c->peer_cids.ids[path->peer_cid];
+        push_cid(L, &id->cid);
+        lua_setfield(L, -2, "cid");
+        if (id->has_token) {
+            lua_pushlstring(L, (const char *)id->token, sizeof id->token);
+            lua_setfield(L, -2, "reset_token");
+        }
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+/* conn:probe(local [, peer]), conn:migrate(local [, peer, flags]) -> result */
+static int conn_probe(lua_State *L)
+{
+    neap_address local = check_address(L, 2), peer;
+
+    if (!lua_isnoneornil(L, 3))
+        peer = check_address(L, 3);
+    lua_pushnumber(L, neap_conn_probe_path(check_conn(L, 1), &local, lua_isnoneornil(L, 3) ? NULL : &peer));
+    return 1;
+}
+
+static int conn_migrate(lua_State *L)
+{
+    neap_address local = check_address(L, 2), peer;
+
+    if (!lua_isnoneornil(L, 3))
+        peer = check_address(L, 3);
+    lua_pushnumber(L, neap_conn_migrate(check_conn(L, 1), &local, lua_isnoneornil(L, 3) ? NULL : &peer,
+                                        (unsigned)luaL_optnumber(L, 4, 0)));
+    return 1;
+}
+
+/* conn:path_event() -> kind, local, peer, lost */
+static int conn_path_event(lua_State *L)
+{
+    static const char *const kinds[] = {"validated", "failed", "migrated", "peer_migrated"};
+    neap_path_event e;
+
+    if (!neap_conn_next_path_event(check_conn(L, 1), &e, sizeof e))
+        return 0;
+    lua_pushstring(L, kinds[e.kind]);
+    push_address(L, &e.local);
+    push_address(L, &e.peer);
+    lua_pushnumber(L, (lua_Number)e.lost);
+    return 4;
+}
+
+/* conn:path(at) -> how many, {local_address, address, state, is_active, is_preferred, rtt, window} */
+static int conn_path_info(lua_State *L)
+{
+    neap_path_info info;
+    size_t at = (size_t)luaL_checknumber(L, 2),
+           count = neap_conn_paths(check_conn(L, 1), at, &info, sizeof info);
+
+    lua_pushnumber(L, (lua_Number)count);
+    if (at >= count)
+        return 1;
+    lua_newtable(L);
+    push_address(L, &info.local);
+    lua_setfield(L, -2, "local_address");
+    push_address(L, &info.peer);
+    lua_setfield(L, -2, "address");
+    set_number(L, "state", info.state);
+    set_bool(L, "is_active", info.is_active);
+    set_bool(L, "is_preferred", info.is_preferred);
+    set_number(L, "rtt", info.rtt_smoothed);
+    set_number(L, "window", info.congestion_window);
+    return 2;
+}
+
+/* conn:preferred_address(family) -> address or nothing */
+static int conn_preferred_address(lua_State *L)
+{
+    neap_address address;
+
+    if (!neap_conn_preferred_address(check_conn(L, 1), (unsigned)luaL_checknumber(L, 2), &address))
+        return 0;
+    push_address(L, &address);
+    return 1;
+}
+
+const luaL_Reg unit_path_methods[] = {
+    {"paths", conn_paths},
+    {"probe", conn_probe},
+    {"migrate", conn_migrate},
+    {"path_event", conn_path_event},
+    {"path", conn_path_info},
+    {"preferred_address", conn_preferred_address},
+    {NULL, NULL},
+};
