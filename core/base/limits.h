@@ -69,7 +69,9 @@
 #define LIMIT_PATH_KEPT (60 * NEAP_SECOND)    /* one that a client proved and does not use is kept */
 #define LIMIT_PATH_EVENTS 8u                  /* that the application has not taken; the oldest is dropped */
 #define LIMIT_PATH_RESPONSES 4u               /* PATH_CHALLENGE answers waiting; the oldest is dropped */
-#define LIMIT_LOCAL_CONNECTION_IDS 4u         /* ours that the peer may use at a time */
+#define LIMIT_LOCAL_CONNECTION_IDS 4u         /* ours that the peer may use at a time, */
+#define LIMIT_LOCAL_CONNECTION_IDS_HELD 5u    /* and with those that it is to retire */
+#define LIMIT_CONNECTION_ID_RANDOM 4u         /* random bytes behind a prefix, at least */
 #define LIMIT_PEER_CONNECTION_IDS \
     4u /* the preset of active_connection_id_limit: there are slots for twice as many */
 #define LIMIT_CONNECTION_ID_TRIES 16u /* until one is found that no other connection of the endpoint has */

@@ -129,6 +129,10 @@ int neap_aead_seal(struct crypto *crypto, enum crypto_suite suite, const uint8_t
 int neap_aead_open(struct crypto *crypto, enum crypto_suite suite, const uint8_t *key, const uint8_t iv[12],
                    struct span aad, const uint8_t *in, size_t size, uint8_t *out);
 
+/** One block of AES-128 as it stands, without any mode: for connection IDs that a load balancer reads. `in` may be `out`.
+ * 0 or NEAP_ERR_CRYPTO. */
+int neap_aes128_block(const uint8_t key[16], bool decrypts, const uint8_t in[16], uint8_t out[16]);
+
 /* ---- key exchange, shaped as a KEM: the client makes a share, the server answers with a share and a secret */
 
 enum crypto_group {

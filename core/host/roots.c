@@ -174,7 +174,10 @@ neap_conn *neap_connect(neap_config *config, const char *server_name, const neap
 
     if (!complete_client(config, peer, why))
         return NULL;
-    neap_random_cid(config, (size_t)config_option(config, OPTION_source_connection_id_size), &source);
+    if (neap_new_cid(config, &source)) {
+        neap_say(why, 0, "no connection ID");
+        return NULL;
+    }
     return neap_conn_new_client(config, server_name, local, peer, &source, now, why);
 }
 

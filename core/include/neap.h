@@ -295,7 +295,8 @@ NEAP_API void neap_config_end_reload(neap_config *config, bool take);
 
 /** Derive the keys of Retry tokens and stateless resets from this 32-byte secret, so that several processes or a
  * restart understand each other's (RFC 9000 §10.3.2); without it they are random. For processes alone that cannot be
- * reached with a connection ID of another: one that answers it would tell the token that ends the connection (§21.11).
+ * reached with a connection ID of another: one that answers it would tell the token that ends the connection (§21.11). With
+ * QUIC-LB (neap_config_set_quic_lb) the tokens are of one server each.
  * Before the first connection: what was given out under other keys is not known any more. */
 NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
 
@@ -572,6 +573,71 @@ NEAP_API int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid,
 
 /** `size` random bytes as a connection ID; 20 for more. */
 NEAP_API void neap_random_cid(neap_config *config, size_t size, neap_cid *out);
+/** A connection ID as the config says how they are made (source_connection_id_size, generator, prefix, QUIC-LB): for callers
+ * of neap_accept and neap_retry. 0, NEAP_ERR_LIMIT (the generator gave none in 16 tries) or NEAP_ERR_CRYPTO. */
+NEAP_API int neap_new_cid(neap_config *config, neap_cid *out);
+
+/* ---- what connection IDs of ours look like: without any of these they are random (RFC 9000 §5.1) */
+
+/** Connection IDs of ours come from `generate`: it fills id->bytes, id->size bytes, and returns 0. Called from where they
+ * are made (accept, Retry, NEW_CONNECTION_ID, connect); it may not call the library. An ID of another size, one that another
+ * connection of the endpoint has, or a result other than 0 is refused, and counted; 16 tries in a row, then there is none:
+ * the connection is not accepted, or has one ID less. Whoever sees two IDs must not be able to tell that they are of one
+ * connection (RFC 9000 §5.1). NULL: off. `context` (may be NULL) is kept. 0, or NEAP_ERR_STATE while connections or endpoints
+ * made with the config are alive. */
+NEAP_API int neap_config_set_cid_generator(neap_config *config, int (*generate)(void *context, neap_cid *id),
+                                           void *context);
+/** Connection IDs of ours begin with these bytes, and are random behind them: 4 bytes at least (source_connection_id_size
+ * counts both). Something before the server routes by them, to a process or a machine. They are seen by everybody: what an
+ * observer learns by them is which of the processes a client talks to. 0 bytes: off. 0; NEAP_ERR_ARGUMENT (too long);
+ * NEAP_ERR_STATE as above, or with a generator or QUIC-LB. */
+NEAP_API int neap_config_set_cid_prefix(neap_config *config, const void *prefix, size_t size);
+
+/** A configuration of QUIC-LB (draft-ietf-quic-load-balancers-22 §5), a server's or one that a load balancer knows. */
+typedef struct neap_quic_lb {
+    uint8_t
+        config_id; /* 0..6: the three config rotation bits; NEAP_QUIC_LB_UNROUTABLE: there is no configuration */
+    uint8_t server_id_length; /* 1..15, and 19 at most together with: */
+    uint8_t nonce_length;     /* 4..18 */
+    bool length_encoding;     /* the first octet tells how long the connection ID is */
+    bool has_key;             /* without one everybody can read the server ID */
+    uint8_t key[16];          /* AES-128: single-pass where both lengths make 16, else four passes */
+    uint8_t server_id[15];    /* a server's; a balancer's config needs none */
+} neap_quic_lb;
+#define NEAP_QUIC_LB_UNROUTABLE 7 /* connection IDs that no balancer can route (draft §3.2) */
+
+/** Connection IDs of ours from now on are those of this configuration, of `size` bytes (sizeof *lb); NULL: off. What
+ * source_connection_id_size has above both lengths and the first octet is random; it becomes at least so large. Other
+ * configurations may follow while connections are alive, with a config_id of their own: call neap_conn_rotate_ids then
+ * (neap_endpoint_rotate_ids for all), and keep the balancers' old one until all have. Nonces under a key are counted from a
+ * random start, in this process: each process, and each start where nonces are short, needs a server ID or a configuration of
+ * its own. Every first packet of a client may take a nonce, so 4 octets last for 4 billion of those; after the last one
+ * connection IDs are unroutable. Without a key, and for NEAP_QUIC_LB_UNROUTABLE, a connection has one ID at a time, and clients
+ * are told not to migrate, as the draft wants it. Stateless reset tokens depend on the server ID of the configuration that the
+ * connection ID names, so that servers with one static secret cannot be asked for each other's (RFC 9000 §21.11). 0;
+ * NEAP_ERR_ARGUMENT (lengths); NEAP_ERR_STATE: with a generator or a prefix, or, while the config is in use, above
+ * source_connection_id_size, or another configuration with the config_id of the one before. */
+NEAP_API int neap_config_set_quic_lb(neap_config *config, const neap_quic_lb *lb, size_t size);
+
+/** The load balancer's side: the server ID in a connection ID, by the one of `count` configurations, each of `config_size`
+ * bytes (sizeof *configs), that its first octet names. `cid` of a short header is what follows the first byte, as much as there
+ * is; `is_whole`: it is of a long header, exactly so long. Returns how long the server ID is, and which configuration it was in
+ * *index (may be NULL). NEAP_ERR_UNSUPPORTED: it is unroutable (no such configuration, too short, its own length does not fit),
+ * and the fallback by addresses is to decide (draft §4); NEAP_ERR_ARGUMENT (a configuration); NEAP_ERR_CRYPTO. A server ID that
+ * nobody has is for the caller to find: it is unroutable as well. */
+NEAP_API int64_t neap_quic_lb_decode(const neap_quic_lb *configs, size_t config_size, size_t count,
+                                     const uint8_t *cid, size_t cid_size, bool is_whole,
+                                     uint8_t server_id[15], size_t *index);
+
+typedef struct neap_cid_stats {
+    uint64_t made;        /* connection IDs of ours */
+    uint64_t refused;     /* of a generator: of a wrong size, or it failed */
+    uint64_t collisions;  /* another connection of the endpoint had it */
+    uint64_t unroutable;  /* of QUIC-LB, made without a configuration or a nonce */
+    uint64_t nonces_left; /* of QUIC-LB with a key; UINT64_MAX where they are not counted */
+} neap_cid_stats;
+/** The counters so far, into `size` bytes at `out` (sizeof *out). */
+NEAP_API void neap_config_cid_stats(const neap_config *config, neap_cid_stats *out, size_t size);
 
 /* ---------------------------------------------------------------- connections */
 
@@ -799,6 +865,11 @@ NEAP_API const char *neap_conn_server_name(const neap_conn *conn);
 /** The connection IDs of ours that the peer may use now: for callers that route datagrams by themselves. Ask again
  * after neap_conn_recv and neap_conn_send. Returns how many there are, at most `max` are written. */
 NEAP_API size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max);
+/** Have the peer use other connection IDs of ours, and retire all that it has (RFC 9000 §5.1.2, Retire Prior To): after
+ * neap_config_set_quic_lb, or from time to time. Those it has are good until it has retired them. One of a handshake that is
+ * not confirmed does so then; one whose peer has not finished the last time, behind that. 0; NEAP_ERR_STATE: ours have no bytes;
+ * NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_rotate_ids(neap_conn *conn);
 /** Our current first connection ID, the peer's current one, and the DCID of the client's very first Initial. */
 NEAP_API void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destination,
                             neap_cid *original);
@@ -1094,6 +1165,9 @@ NEAP_API void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn);
 /** Give a connection back: it is freed now when closed, else when it has closed and drained (call neap_conn_close
  * first, or the peer or a timeout has to). It must not be used afterwards, and its neap_h3 must be gone. */
 NEAP_API void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn);
+
+/** neap_conn_rotate_ids for all connections of the endpoint: each of them sends a packet. */
+NEAP_API void neap_endpoint_rotate_ids(neap_endpoint *endpoint);
 
 /** Have `tracer` (kept: it must outlive its use and those connections) see every connection accepted from now on from
  * its first packet, and failures of accept (NEAP_TRACE_ACCEPT_FAILED); NULL: nobody. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LOCAL_SLOTS LIMIT_LOCAL_CONNECTION_IDS
+#define LOCAL_SLOTS LIMIT_LOCAL_CONNECTION_IDS_HELD
 #define PEER_SLOTS (LIMIT_PEER_CONNECTION_IDS * 2)
 
 static bool cid_equal(const neap_cid *a, const neap_cid *b)
@@ -26,14 +26,52 @@ static bool is_held(const struct local_cid *id)
     return id->in_use || id->route.owner;
 }
 
+/* In use, and not to be retired. */
+static bool is_current(const struct local_cids *l, const struct local_cid *id)
+{
+    return id->in_use && id->sequence >= l->retire_prior_to;
+}
+
+bool neap_local_cids_has_current(const struct local_cids *l)
+{
+    for (size_t i = 0; i < LOCAL_SLOTS; i++)
+        if (is_current(l, &l->ids[i]))
+            return true;
+    return false;
+}
+
+/* What the peer is to retire does not count against its limit (RFC 9000 §5.1.1), but takes a slot until it has. */
 bool neap_local_cids_wants(const struct local_cids *l)
 {
     uint64_t limit = l->peer_limit < LIMIT_LOCAL_CONNECTION_IDS ? l->peer_limit : LIMIT_LOCAL_CONNECTION_IDS;
-    uint64_t held = 0;
+    uint64_t held = 0, current = 0;
 
+    for (size_t i = 0; i < LOCAL_SLOTS; i++) {
+        const struct local_cid *id = &l->ids[i];
+
+        held += is_held(id);
+        current += is_current(l, id) || (is_held(id) && !id->in_use);
+    }
+    return l->cid_size > 0 && held < LOCAL_SLOTS && current < limit;
+}
+
+/* Whether the peer has all retired that it was told to. */
+static bool is_rotated(const struct local_cids *l)
+{
     for (size_t i = 0; i < LOCAL_SLOTS; i++)
-        held += is_held(&l->ids[i]);
-    return l->cid_size > 0 && held < limit;
+        if (l->ids[i].in_use && !is_current(l, &l->ids[i]))
+            return false;
+    return true;
+}
+
+void neap_local_cids_rotate(struct local_cids *l)
+{
+    if (l->retire_prior_to == l->next_sequence) /* none came since */
+        return;
+    /* RFC 9000 §5.1.2: not before those are retired that the last value named. */
+    l->wants_rotation = !is_rotated(l);
+    if (!l->wants_rotation)
+        l->retire_prior_to = l->next_sequence;
 }
 
 uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid)
@@ -85,7 +123,11 @@ bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection
     struct local_cid *first = &l->ids[lowest_local(l, true)];
     first->owes_send = false;
     l->owed--;
-    *out = (struct frame_new_connection_id){.sequence = first->sequence, .cid = first->cid};
+    /* One that is to be retired itself is still told, if it was lost: the peer answers by retiring it. */
+    *out = (struct frame_new_connection_id){
+        .sequence = first->sequence,
+        .retire_prior_to = first->sequence < l->retire_prior_to ? first->sequence : l->retire_prior_to,
+        .cid = first->cid};
     return true;
 }
 
@@ -117,6 +159,8 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
         *id = (struct local_cid){.route = id->route};
         l->changed = true;
     }
+    if (l->wants_rotation)
+        neap_local_cids_rotate(l);
     return 0;
 }
 

@@ -23,12 +23,14 @@ struct local_cid {
 
 /* Ours. */
 struct local_cids {
-    struct local_cid ids[LIMIT_LOCAL_CONNECTION_IDS];
+    struct local_cid ids[LIMIT_LOCAL_CONNECTION_IDS_HELD];
     uint64_t next_sequence;
-    uint64_t peer_limit; /* the peer's active_connection_id_limit, capped by ours */
-    uint8_t cid_size;    /* 0: we use none and issue none */
-    uint8_t owed;        /* how many owe a frame */
-    bool changed;        /* some were added or retired since the owner cleared this */
+    uint64_t retire_prior_to; /* the peer is to retire those below */
+    uint64_t peer_limit;      /* the peer's active_connection_id_limit, capped by ours */
+    uint8_t cid_size;         /* 0: we use none and issue none */
+    uint8_t owed;             /* how many owe a frame */
+    bool wants_rotation;      /* they are to be retired again, once those are that were told last */
+    bool changed;             /* some were added or retired since the owner cleared this */
 };
 
 struct peer_cid {
@@ -61,9 +63,14 @@ struct peer_cids {
 void neap_local_cids_init(struct local_cids *l, const neap_cid *first);
 /** Whether the peer may hold one more (after the handshake), up to its limit and ours. */
 bool neap_local_cids_wants(const struct local_cids *l);
+/** Whether the peer has one that it may keep. */
+bool neap_local_cids_has_current(const struct local_cids *l);
 /** Issue one that is wanted; returns its sequence number. The caller sees to it that nobody else behind the same address
  * has this connection ID. */
 uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid);
+/** The peer is to retire all that it has: those that are issued from now on tell it so (RFC 9000 §5.1.2). While it has not
+ * retired those that it was told before, that is for later. */
+void neap_local_cids_rotate(struct local_cids *l);
 /** The next NEW_CONNECTION_ID owed, but for its stateless reset token (neap_reset_token); marks it as sent. False: none. */
 bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection_id *out);
 /** Whether a NEW_CONNECTION_ID is owed. */

@@ -12,6 +12,7 @@
 #define BODY_FIXED (4u + 8u + 1u + 1u)  /* version, time, two sizes */
 #define BODY_MAX (BODY_FIXED + 2u * NEAP_MAX_CONNECTION_ID)
 #define ADDRESS_BYTES 19u
+#define SERVER_ID_MOST 15u
 
 void neap_token_keys_derive(struct token_keys *keys, const uint8_t secret[32])
 {
@@ -105,10 +106,17 @@ int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, 
     return 0;
 }
 
-void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, uint8_t out[16])
+void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, struct span server_id,
+                      uint8_t out[16])
 {
-    uint8_t mac[CRYPTO_MAX_HASH];
+    uint8_t mac[CRYPTO_MAX_HASH], named[NEAP_MAX_CONNECTION_ID + SERVER_ID_MOST + 1] = {0};
 
-    neap_hmac_of(&keys->reset, span_of(cid->bytes, cid->size), mac);
+    memcpy(named, cid->bytes, cid->size);
+    /* With a server ID it is longer than every connection ID: none has the token of another without. */
+    if (server_id.size > 0) {
+        memcpy(named + NEAP_MAX_CONNECTION_ID, server_id.data, server_id.size);
+        named[sizeof(named) - 1] = (uint8_t)server_id.size;
+    }
+    neap_hmac_of(&keys->reset, span_of(named, server_id.size > 0 ? sizeof(named) : cid->size), mac);
     memcpy(out, mac, 16);
 }

@@ -33,7 +33,9 @@ bool neap_is_retry_token(struct span bytes);
  * since 1970), give or take TOKEN_CLOCK_TOLERANCE. The caller compares version and retry_scid. */
 int neap_retry_token_open(struct crypto *crypto, const struct token_keys *keys, struct span bytes,
                           const neap_address *peer, int64_t now, struct retry_token *out);
-/** The stateless reset token of one of our connection IDs. */
-void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, uint8_t out[16]);
+/** The stateless reset token of one of our connection IDs, where it leads to the server of this ID (at most 15 bytes; empty: any
+ * server with these keys). */
+void neap_reset_token(const struct token_keys *keys, const neap_cid *cid, struct span server_id,
+                      uint8_t out[16]);
 
 #endif

@@ -182,6 +182,8 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
 
     if (option == OPTIONS || value < rules[option].least || value > rules[option].greatest)
         return NEAP_ERR_ARGUMENT;
+    if (option == OPTION_source_connection_id_size && neap_config_cids_refuse_size(config, value))
+        return NEAP_ERR_ARGUMENT;
     if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     config->options[option] = value;

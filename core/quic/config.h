@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "neap.h"
+#include "paths/quic_lb.h"
 #include "paths/token.h"
 #include "quic/options.h"
 #include "streams/streams.h"
@@ -12,6 +13,23 @@
 
 #define RESET_TOKEN_SIZE 16u
 #define RESET_LEAST 21u /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
+
+/* How connection IDs of ours are made: by one of these, or at random. */
+struct cid_scheme {
+    int (*generate)(void *context, neap_cid *id);
+    void *context;
+    uint8_t prefix_size;
+    bool has_quic_lb;
+    uint8_t prefix[NEAP_MAX_CONNECTION_ID];
+    struct quic_lb lb;
+    uint64_t generation; /* the process that counts the nonces */
+    /* Of the last configuration with each config ID: what reset tokens of its connection IDs depend on. */
+    struct {
+        uint8_t size;
+        uint8_t bytes[15];
+    } server_ids[QUIC_LB_CONFIGS];
+    neap_cid_stats stats;
+};
 
 struct neap_config {
     struct pool *pool;
@@ -25,6 +43,7 @@ struct neap_config {
     struct session_store sessions;   /* of its clients */
     struct psk_store psks;
     struct token_keys tokens;
+    struct cid_scheme cids;
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */
     bool has_ticket_keys;           /* of the application's, which others may have too */
@@ -40,6 +59,28 @@ static inline uint64_t config_option(const neap_config *config, enum option whic
 {
     return config->options[which];
 }
+
+/** Whether its servers have an address that clients are asked to go to. */
+static inline bool config_has_preferred(const neap_config *config)
+{
+    return config->preferred_v4.family || config->preferred_v6.family;
+}
+
+/* ---- config_ids.c */
+
+/** A connection ID of `size` bytes. `is_taken` (NULL: nobody) says whether somebody has it already. False when 16 in a row were
+ * taken or refused. */
+bool neap_config_new_cid(neap_config *config, size_t size,
+                         bool (*is_taken)(void *context, const neap_cid *id), void *context, neap_cid *out);
+/** Whether a connection is to have one ID at a time, and its peer not to migrate: nobody could route another, or everybody
+ * could tell that it is the same connection's (draft-ietf-quic-load-balancers §3.2, §8). */
+bool neap_config_has_single_ids(const neap_config *config);
+/** Whether an option of this value would break the scheme. */
+bool neap_config_cids_refuse_size(const neap_config *config, uint64_t size);
+/** The stateless reset token of one of our connection IDs. */
+void neap_config_reset_token(const neap_config *config, const neap_cid *cid, uint8_t out[RESET_TOKEN_SIZE]);
+
+/* ---- config.c */
 
 /** Seconds since 1970 by the environment's clock; TIME_UNKNOWN where it says so, or less than clock_floor. */
 int64_t neap_config_wall_clock(const neap_config *config);

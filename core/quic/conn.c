@@ -140,9 +140,14 @@ neap_conn *neap_accept(neap_config *config, const neap_header *header, const nea
                        const neap_cid *original_dcid, const neap_address *local, const neap_address *peer,
                        neap_time now, const char **why)
 {
-    neap_cid preferred;
+    neap_cid preferred = {0};
 
-    neap_random_cid(config, scid->size, &preferred);
+    if (config_has_preferred(config) &&
+        (!neap_config_new_cid(config, scid->size, NULL, NULL, &preferred) || cid_equal(&preferred, scid))) {
+        if (why)
+            *why = "no connection ID for the preferred address";
+        return NULL;
+    }
     return neap_conn_new_server(config, header, scid, &preferred, original_dcid, local, peer, now, why);
 }
 

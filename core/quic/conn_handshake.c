@@ -21,7 +21,8 @@ static struct transport_params our_params(const neap_conn *c)
     p.max_ack_delay_ms = config_option(config, OPTION_max_ack_delay);
     p.min_ack_delay_us = neap_conn_min_ack_delay(config);
     p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);
-    if (config_option(config, OPTION_disable_active_migration))
+    if (config_option(config, OPTION_disable_active_migration) ||
+        (c->is_server && neap_config_has_single_ids(config)))
         params_add(&p, PARAM_disable_active_migration);
     params_add(&p, PARAM_initial_source_connection_id);
     p.initial_scid = c->handshake->source_cid;
@@ -33,7 +34,7 @@ static struct transport_params our_params(const neap_conn *c)
         params_add(&p, PARAM_retry_source_connection_id);
     p.retry_scid = c->handshake->retry_scid;
     params_add(&p, PARAM_stateless_reset_token);
-    neap_reset_token(&config->tokens, &c->handshake->source_cid, p.reset_token);
+    neap_config_reset_token(config, &c->handshake->source_cid, p.reset_token);
     neap_conn_announce_preferred(c, &p);
     return p;
 }

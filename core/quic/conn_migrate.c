@@ -461,16 +461,11 @@ bool neap_conn_preferred_address(const neap_conn *conn, unsigned family, neap_ad
 
 /* ---- the server's preferred address: a server */
 
-static bool has_preferred(const neap_config *config)
-{
-    return config->preferred_v4.family || config->preferred_v6.family;
-}
-
 void neap_conn_issue_preferred_id(neap_conn *c, const neap_cid *cid)
 {
     struct frame_new_connection_id told;
 
-    if (!has_preferred(c->config) || c->local_cids.cid_size == 0)
+    if (!config_has_preferred(c->config) || c->local_cids.cid_size == 0)
         return;
     c->compares_local = true;
     neap_local_cids_issue(&c->local_cids, cid);
@@ -481,12 +476,12 @@ void neap_conn_announce_preferred(const neap_conn *c, struct transport_params *p
 {
     const struct local_cid *id = &c->local_cids.ids[PREFERRED_SEQUENCE];
 
-    if (!has_preferred(c->config) || !id->in_use)
+    if (!config_has_preferred(c->config) || !id->in_use)
         return;
     params_add(p, PARAM_preferred_address);
     p->preferred_address = (struct preferred_address){
         .v4 = c->config->preferred_v4, .v6 = c->config->preferred_v6, .cid = id->cid};
-    neap_reset_token(&c->config->tokens, &id->cid, p->preferred_address.token);
+    neap_config_reset_token(c->config, &id->cid, p->preferred_address.token);
 }
 
 bool neap_conn_is_left(const neap_conn *c, const neap_address *local)

@@ -188,7 +188,7 @@ static void write_connection_ids(neap_conn *c, struct draft *d)
 
     while (has_record_room(d) && writer_left(&d->w) >= most &&
            neap_local_cids_next_owed(&c->local_cids, &f)) {
-        neap_reset_token(&c->config->tokens, &f.cid, f.token);
+        neap_config_reset_token(c->config, &f.cid, f.token);
         neap_write_new_connection_id(&d->w, &f);
         record(d, (struct sent_frame){.kind = KIND_NEW_CONNECTION_ID, .id = f.sequence});
     }

@@ -139,9 +139,24 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
     return p.size;
 }
 
+/* One at a time means that only a rotation has the peer hold a second one for a while. */
 bool neap_conn_wants_id(const neap_conn *c)
 {
-    return c->stage == STAGE_CONFIRMED && neap_local_cids_wants(&c->local_cids);
+    const struct local_cids *l = &c->local_cids;
+
+    return c->stage == STAGE_CONFIRMED && neap_local_cids_wants(l) &&
+           (!c->is_server || !neap_config_has_single_ids(c->config) || !neap_local_cids_has_current(l));
+}
+
+int neap_conn_rotate_ids(neap_conn *conn)
+{
+    if (!conn_is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    if (conn->local_cids.cid_size == 0)
+        return NEAP_ERR_STATE;
+    neap_local_cids_rotate(&conn->local_cids);
+    neap_conn_wake(conn);
+    return 0;
 }
 
 void neap_conn_issue_id(neap_conn *c, const neap_cid *cid)
@@ -149,15 +164,21 @@ void neap_conn_issue_id(neap_conn *c, const neap_cid *cid)
     neap_local_cids_issue(&c->local_cids, cid);
 }
 
+static bool is_own(void *context, const neap_cid *id)
+{
+    const neap_conn *c = context;
+
+    return neap_local_cids_find(&c->local_cids, cid_span(id)) != NULL;
+}
+
 /* Without an endpoint, which sees to it, nobody else has IDs that ours could meet. */
 static void issue_ids(neap_conn *c)
 {
     neap_cid cid;
 
-    while (!c->entry.endpoint && neap_conn_wants_id(c)) {
-        neap_random_cid(c->config, c->local_cids.cid_size, &cid);
+    while (!c->entry.endpoint && neap_conn_wants_id(c) &&
+           neap_config_new_cid(c->config, c->local_cids.cid_size, is_own, c, &cid))
         neap_conn_issue_id(c, &cid);
-    }
 }
 
 /* One datagram of a path that is not the active one: what its validation needs (RFC 9000 §8.2). */

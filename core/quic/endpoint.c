@@ -112,16 +112,16 @@ struct endpoint_entry *neap_endpoint_find(neap_endpoint *e, struct span dcid)
     return e->recent;
 }
 
+static bool is_taken(void *context, const neap_cid *id)
+{
+    return find_route(context, cid_span(id));
+}
+
 bool neap_endpoint_new_cid(neap_endpoint *e, neap_cid *out)
 {
     size_t size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
 
-    for (size_t i = 0; i < LIMIT_CONNECTION_ID_TRIES; i++) {
-        neap_random_cid(e->config, size, out);
-        if (size == 0 || !find_route(e, cid_span(out)))
-            return true;
-    }
-    return false;
+    return neap_config_new_cid(e->config, size, is_taken, e, out);
 }
 
 /* One that another connection has stays that one's. */
@@ -385,6 +385,12 @@ void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn)
 void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse)
 {
     endpoint->refuses = refuse;
+}
+
+void neap_endpoint_rotate_ids(neap_endpoint *endpoint)
+{
+    for (struct list_link *at = endpoint->all.next; at != &endpoint->all; at = at->next)
+        neap_conn_rotate_ids(entry_conn(LIST_OWNER(at, struct endpoint_entry, all)));
 }
 
 void neap_endpoint_set_tracer(neap_endpoint *endpoint, const neap_tracer *tracer)

@@ -69,10 +69,13 @@ static int accept_failed(neap_endpoint *e, int code, const char *why)
 static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
-    neap_cid scid = h->dcid, preferred;
+    neap_cid scid = h->dcid, preferred = {0};
     const char *why = NULL;
+    bool has_id = original || neap_endpoint_new_cid(e, &scid);
 
-    if ((!original && !neap_endpoint_new_cid(e, &scid)) || !neap_endpoint_new_cid(e, &preferred))
+    if (has_id && config_has_preferred(e->config))
+        has_id = neap_endpoint_new_cid(e, &preferred) && !cid_equal(&preferred, &scid);
+    if (!has_id)
         return accept_failed(e, NEAP_ERR_LIMIT, "no connection ID of this size is left");
     neap_conn *conn =
         neap_conn_new_server(e->config, h, &scid, &preferred, original, &d->to, &d->from, e->now, &why);

@@ -112,7 +112,7 @@ int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t t
         return NEAP_ERR_BUFFER_TOO_SHORT;
     neap_random_bytes(neap_crypto_random(config->crypto), out, reset_size - RESET_TOKEN_SIZE);
     out[0] = (uint8_t)(0x40 | (out[0] & 0x3f)); /* a short header to look at */
-    neap_reset_token(&config->tokens, dcid, out + reset_size - RESET_TOKEN_SIZE);
+    neap_config_reset_token(config, dcid, out + reset_size - RESET_TOKEN_SIZE);
     return (int64_t)reset_size;
 }
 

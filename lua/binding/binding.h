@@ -126,6 +126,15 @@ int neap_lua_config_reload(lua_State *L);
 /** config:certificate_pin(path, PEM or DER) → its pin as text | nil, message, code. */
 int neap_lua_certificate_pin(lua_State *L);
 
+/* --- ids.c */
+
+/** core.quic_lb_decode. */
+void neap_lua_open_ids(lua_State *L);
+/** connection_id_prefix and quic_lb of the options at index 1. */
+void neap_lua_set_ids(lua_State *L, struct config_core *core);
+/** Methods for the metatables of config and conn. */
+extern const luaL_Reg neap_lua_config_id_methods[], neap_lua_conn_id_methods[];
+
 /* --- issue.c: methods of config */
 
 int neap_lua_make_key(lua_State *L);

@@ -22,6 +22,8 @@ static const char *const other_options[] = {
     "wall_clock",
     "memory_limit",
     "static_secret",
+    "connection_id_prefix",
+    "quic_lb",
     "ticket_key_file",
     "strike_file",
     "sign",
@@ -510,5 +512,9 @@ void neap_lua_open_config(lua_State *L)
     };
 
     neap_lua_new_type(L, TYPE_CONFIG, methods, config_gc, NULL);
+    luaL_getmetatable(L, TYPE_CONFIG);
+    lua_getfield(L, -1, "__index");
+    neap_lua_set_functions(L, neap_lua_config_id_methods);
+    lua_pop(L, 2);
     neap_lua_set_functions(L, functions);
 }

@@ -327,6 +327,15 @@ static int endpoint_refuse(lua_State *L)
     return 0;
 }
 
+static int endpoint_rotate_ids(lua_State *L)
+{
+    struct endpoint_core *core = check_endpoint(L, 1);
+
+    if (core->endpoint != NULL)
+        neap_endpoint_rotate_ids(core->endpoint);
+    return 0;
+}
+
 static int endpoint_address(lua_State *L)
 {
     struct endpoint_core *core = check_endpoint(L, 1);
@@ -379,19 +388,13 @@ static int endpoint_to_string(lua_State *L)
 void neap_lua_open_endpoint(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"next", endpoint_next},
-        {"connect", endpoint_connect},
-        {"recv", endpoint_recv},
-        {"send", endpoint_send},
-        {"too_big", endpoint_too_big},
-        {"unreachable", endpoint_unreachable},
-        {"timeout", endpoint_timeout},
-        {"deadline", endpoint_deadline},
-        {"refuse", endpoint_refuse},
-        {"address", endpoint_address},
-        {"stats", endpoint_stats},
-        {"close", endpoint_close},
-        {NULL, NULL},
+        {"next", endpoint_next},       {"connect", endpoint_connect},
+        {"recv", endpoint_recv},       {"send", endpoint_send},
+        {"too_big", endpoint_too_big}, {"unreachable", endpoint_unreachable},
+        {"timeout", endpoint_timeout}, {"deadline", endpoint_deadline},
+        {"refuse", endpoint_refuse},   {"address", endpoint_address},
+        {"stats", endpoint_stats},     {"rotate_ids", endpoint_rotate_ids},
+        {"close", endpoint_close},     {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_ENDPOINT, methods, endpoint_gc, endpoint_to_string);

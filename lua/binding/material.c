@@ -641,6 +641,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_ro
     set_alpn(L, core);
     set_questions(L, core);
     set_static_secret(L, core);
+    neap_lua_set_ids(L, core);
     check_client_certificate(L);
     lua_newtable(L);
     int failed = set_groups(L, core);

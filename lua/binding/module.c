@@ -174,6 +174,7 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_open_config(L);
     neap_lua_open_certificate(L);
     neap_lua_open_address(L);
+    neap_lua_open_ids(L);
     neap_lua_open_conn(L);
     neap_lua_open_h3(L);
     neap_lua_open_events(L);

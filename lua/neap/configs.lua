@@ -51,4 +51,12 @@ function configs.reload(config, given, role)
   return true
 end
 
+--- Gives a server another configuration of QUIC-LB, and its connections IDs of it.
+function configs.set_quic_lb(config, endpoint, quic_lb)
+  local ok, message, code = config:set_quic_lb(quic_lb)
+  if not ok then return nil, message, code end
+  endpoint:rotate_ids()
+  return true
+end
+
 return configs

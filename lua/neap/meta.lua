@@ -8,6 +8,7 @@
 ---@field mime neap.mime
 ---@field unix neap.unix
 ---@field x509 neap.x509
+---@field quic_lb neap.quic_lb
 ---@field server neap.server
 ---@field task neap.task
 ---@field json neap.json
@@ -123,6 +124,8 @@ function neap.static(folder, options) end
 ---@field wall_clock? number seconds since 1970, fixed
 ---@field memory_limit? integer bytes for all connections; 0: no bound (a quarter of the machine's or the cgroup's)
 ---@field static_secret? string
+---@field connection_id_prefix? string our connection IDs begin with these bytes, which everybody sees
+---@field quic_lb? neap.QuicLb our connection IDs lead a load balancer here
 ---@field ticket_key_file? string a file with 1 to 4 keys of session tickets, a line of 64 hex digits each
 ---@field strike_file? string a server's register of the early data that was read, which all with these ticket keys share
 

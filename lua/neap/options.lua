@@ -25,6 +25,9 @@ options.MATERIAL = {
   { "alpn", "the application's protocols, one or a list; app:listen and neap.client say h3 by themselves" },
   { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },
+  { "connection_id_prefix", "our connection IDs begin with these bytes, which everybody sees, and are random behind" },
+  { "quic_lb", "our connection IDs lead a load balancer here (draft-ietf-quic-load-balancers): "
+    .. "{ config_id =, server_id =, nonce_length =, key =, length_encoding = }" },
   { "ticket_key_file", "path of 1 to 4 keys of tickets: lines of 64 hex digits, the first seals; as secret as `key`" },
   { "strike_file", "path of a register of early data that was read; all with one `ticket_key_file` share it" },
   { "memory_limit", "bytes for all connections, 0: no bound; a quarter of the machine's or the cgroup's unless told" },
@@ -40,6 +43,7 @@ local ONLY = {
   server = {
     "client_ca", "client_certificate", "verify_client", "certificate", "certificate_ttl", "ocsp_file", "strike_file",
     "strike_entries", "ticket_key_file", "ticket_lifetime", "retry", "handshake_rate", "max_connections",
+    "quic_lb",
   },
 }
 

@@ -340,6 +340,12 @@ function Listener:reload_certs()
   return configs.reload(self._config, self._given, "server")
 end
 
+--- Another configuration of QUIC-LB, as Server:set_quic_lb.
+function Listener:set_quic_lb(quic_lb)
+  if self._closed then return nil, "the listener is closed", "closed" end
+  return configs.set_quic_lb(self._config, self.endpoint, quic_lb)
+end
+
 --- Closes every connection and the socket.
 function Listener:close(code, reason)
   if self._closed then return end

@@ -295,6 +295,13 @@ function Server:reload_certs()
   return configs.reload(self._config, self._given, "server")
 end
 
+--- Another configuration of QUIC-LB, with another config_id: connections to come have its connection IDs, those there
+-- are get new ones and retire the old. Load balancers have to know it before, and the old one until all have.
+function Server:set_quic_lb(quic_lb)
+  if self.closed then return nil, "the server is closed", "closed" end
+  return configs.set_quic_lb(self._config, self.endpoint, quic_lb)
+end
+
 --- The counters of the endpoint, and how many connections there are.
 function Server:stats()
   return self.endpoint:stats()

@@ -5,7 +5,7 @@ local web = require "support.web"
 local pair = require "binding.pair"
 
 local text = ""
-for _, name in ipairs { "meta", "meta_quic", "meta_lowlevel", "meta_x509" } do
+for _, name in ipairs { "meta", "meta_quic", "meta_lowlevel", "meta_x509", "meta_ids" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
@@ -35,7 +35,7 @@ end
 describe("the types for editors", function()
   it("match the modules", function()
     each_is_there("neap", neap)
-    for _, name in ipairs { "json", "url", "lowlevel", "sim", "quic", "mime", "server", "x509" } do
+    for _, name in ipairs { "json", "url", "lowlevel", "sim", "quic", "mime", "server", "x509", "quic_lb" } do
       each_is_there(name, neap[name])
       each_is_declared(name, neap[name])
     end

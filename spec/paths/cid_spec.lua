@@ -87,6 +87,63 @@ describe("our connection IDs", function()
     assert.equal(0, (l:retire(1, cid(2))))
   end)
 
+  -- covers: rfc9000#5.1.1.5
+  it("are rotated: new ones have the peer retire all that it had, which are good until then", function()
+    local l = issued(4)
+    while l:next_owed() do end
+    l:rotate()
+    assert.equal(4, l:issue(cid(4)))
+    assert.is_nil(l:issue(cid(5))) -- five are held, and no more
+    assert.same({ 4, cid(4), 4 }, { l:next_owed() })
+    for n = 0, 4 do assert.is_true(l:has(cid(n))) end
+    for n = 0, 3 do assert.equal(0, (l:retire(n, cid(4)))) end
+    for n = 5, 7 do assert.equal(n, l:issue(cid(n))) end
+    assert.is_nil(l:issue(cid(8)))
+    assert.same({ 5, cid(5), 4 }, { l:next_owed() })
+  end)
+
+  it("are rotated as many as the peer may hold, where there is room", function()
+    local l = issued(2)
+    while l:next_owed() do end
+    l:rotate()
+    assert.equal(2, l:issue(cid(2)))
+    assert.equal(3, l:issue(cid(3)))
+    assert.is_nil(l:issue(cid(4)))
+    assert.same({ 2, cid(2), 2 }, { l:next_owed() })
+    assert.same({ 3, cid(3), 2 }, { l:next_owed() })
+  end)
+
+  it("that were lost before they are to go are told still, lest they are never retired", function()
+    local l = issued(2)
+    l:next_owed()
+    l:rotate()
+    l:lost(1)
+    l:issue(cid(2))
+    assert.same({ 1, cid(1), 1 }, { l:next_owed() })
+    assert.same({ 2, cid(2), 2 }, { l:next_owed() })
+  end)
+
+  -- covers: rfc9000#5.1.2.8
+  it("are rotated again only when the peer has retired what it was told to", function()
+    local l = issued(2)
+    while l:next_owed() do end
+    l:rotate()
+    l:rotate() -- nothing came between
+    assert.equal(2, l:issue(cid(2)))
+    l:rotate()
+    l:rotate()
+    assert.equal(3, l:issue(cid(3)))
+    assert.same({ 2, 2 }, { (select(1, l:next_owed())), select(3, l:next_owed()) })
+    l:retire(0, cid(2))
+    l:lost(3)
+    assert.equal(2, (select(3, l:next_owed())))
+    l:retire(1, cid(2))
+    l:lost(3)
+    assert.equal(3, (select(3, l:next_owed()))) -- to be retired itself
+    assert.equal(4, l:issue(cid(4)))
+    assert.equal(4, (select(3, l:next_owed())))
+  end)
+
   it("never run out under a peer that retires without end", function()
     local l, n = issued(4)
     for sequence = 0, 10000 do

@@ -2,7 +2,7 @@
 local units = require("neap.units")
 
 local quic = {}
-for _, room in ipairs({ "quic", "quic_conn", "quic_endpoint" }) do
+for _, room in ipairs({ "quic", "quic_conn", "quic_endpoint", "quic_ids" }) do
   for name, value in pairs(units[room]) do
     quic[name] = value
   end

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/pool.h"
 #include "paths/cid.h"
+#include "paths/quic_lb.h"
 #include "paths/validation.h"
 #include "paths/token.h"
 
@@ -165,9 +166,104 @@ static int local_state(lua_State *L)
     return 3;
 }
 
-static const luaL_Reg local_methods[] = {
-    {"issue", local_issue}, {"next_owed", local_next_owed}, {"lost", local_lost}, {"retire", local_retire},
-    {"has", local_has},     {"state", local_state},         {NULL, NULL}};
+static int local_rotate(lua_State *L)
+{
+    neap_local_cids_rotate(check_local(L));
+    return 0;
+}
+
+static const luaL_Reg local_methods[] = {{"issue", local_issue},   {"next_owed", local_next_owed},
+                                         {"lost", local_lost},     {"retire", local_retire},
+                                         {"has", local_has},       {"state", local_state},
+                                         {"rotate", local_rotate}, {NULL, NULL}};
+
+/* ---- QUIC-LB */
+
+/* quic_lb(config_id, server_id, nonce_length, key or nil, encodes_length, seed) → what makes connection IDs */
+#define QUIC_LB "neap.units.quic_lb"
+
+struct unit_lb {
+    struct quic_lb lb;
+    struct random random;
+};
+
+static neap_quic_lb check_quic_lb(lua_State *L)
+{
+    struct span id = check_span(L, 2);
+    neap_quic_lb config = {.config_id = (uint8_t)check_u64(L, 1),
+                           .server_id_length = (uint8_t)id.size,
+                           .nonce_length = (uint8_t)check_u64(L, 3),
+                           .has_key = !lua_isnoneornil(L, 4),
+                           .length_encoding = lua_toboolean(L, 5)};
+
+    luaL_argcheck(L, id.size <= sizeof config.server_id, 2, "too long");
+    memcpy(config.server_id, id.data, id.size);
+    if (config.has_key)
+        memcpy(config.key, check_exactly(L, 4, 16), 16);
+    return config;
+}
+
+static int quic_lb_new(lua_State *L)
+{
+    neap_quic_lb config = check_quic_lb(L);
+    uint8_t seed[32] = {(uint8_t)luaL_optnumber(L, 6, 1)};
+
+    if (!neap_quic_lb_is_valid(&config))
+        return 0;
+    struct unit_lb *u = new_object(L, QUIC_LB, sizeof *u);
+    neap_quic_lb_start(&u->lb, &config);
+    neap_random_seed(&u->random, seed);
+    return 1;
+}
+
+/* u:make(size) → cid, nonces left, whether it is unroutable now */
+static int quic_lb_make(lua_State *L)
+{
+    struct unit_lb *u = luaL_checkudata(L, 1, QUIC_LB);
+    neap_cid cid;
+
+    if (neap_quic_lb_make(&u->lb, &u->random, (size_t)check_u64(L, 2), &cid))
+        return 0;
+    push_cid(L, &cid);
+    lua_pushnumber(L, (lua_Number)neap_quic_lb_left(&u->lb));
+    lua_pushboolean(L, neap_quic_lb_is_unroutable(&u->lb));
+    return 3;
+}
+
+/* u:use(count): as if so many nonces had been used */
+static int quic_lb_use(lua_State *L)
+{
+    struct unit_lb *u = luaL_checkudata(L, 1, QUIC_LB);
+
+    u->lb.next = (u->lb.next + check_u64(L, 2)) & (UINT64_MAX >> (64 - 8 * u->lb.config.nonce_length));
+    return 0;
+}
+
+static int quic_lb_restart(lua_State *L)
+{
+    neap_quic_lb_restart(&((struct unit_lb *)luaL_checkudata(L, 1, QUIC_LB))->lb);
+    return 0;
+}
+
+/* quic_lb_encode(config_id, server_id, nonce, key or nil) → server ID and nonce as they stand in a connection ID */
+static int quic_lb_encode(lua_State *L)
+{
+    struct span given = check_span(L, 3);
+    uint8_t nonce[LIMIT_CONNECTION_ID], out[LIMIT_CONNECTION_ID];
+
+    luaL_argcheck(L, given.size <= sizeof nonce, 3, "too long");
+    memcpy(nonce, given.data, given.size);
+    lua_pushnumber(L, (lua_Number)given.size);
+    lua_replace(L, 3);
+    neap_quic_lb config = check_quic_lb(L);
+    if (!neap_quic_lb_is_valid(&config) || neap_quic_lb_encode(&config, nonce, out))
+        return 0;
+    lua_pushlstring(L, (const char *)out, (size_t)config.server_id_length + config.nonce_length);
+    return 1;
+}
+
+static const luaL_Reg quic_lb_methods[] = {
+    {"make", quic_lb_make}, {"use", quic_lb_use}, {"restart", quic_lb_restart}, {NULL, NULL}};
 
 /* ---- peer_cids(first, limit) */
 
@@ -502,13 +598,15 @@ static int is_retry_token(lua_State *L)
     return 1;
 }
 
+/* t:reset_token(cid[, server_id]) */
 static int tokens_reset_token(lua_State *L)
 {
     struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
     neap_cid cid = check_cid(L, 2);
+    struct span server_id = lua_isnoneornil(L, 3) ? (struct span){0} : check_span(L, 3);
     uint8_t out[16];
 
-    neap_reset_token(&t->keys, &cid, out);
+    neap_reset_token(&t->keys, &cid, server_id, out);
     lua_pushlstring(L, (const char *)out, sizeof(out));
     return 1;
 }
@@ -532,11 +630,14 @@ int neap_units_paths(lua_State *L)
 {
     new_type(L, LOCAL_CIDS, local_methods, NULL);
     new_type(L, PEER_CIDS, peer_methods, NULL);
+    new_type(L, QUIC_LB, quic_lb_methods, NULL);
     new_type(L, PATH, path_methods, NULL);
     new_type(L, TOKENS, tokens_methods, tokens_gc);
     lua_newtable(L);
     set_functions(L, (const luaL_Reg[]){{"local_cids", local_cids_new},
                                         {"peer_cids", peer_cids_new},
+                                        {"quic_lb", quic_lb_new},
+                                        {"quic_lb_encode", quic_lb_encode},
                                         {"path", path_new},
                                         {"tokens", tokens_new},
                                         {"is_retry_token", is_retry_token},

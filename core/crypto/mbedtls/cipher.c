@@ -78,3 +78,15 @@ const struct engine neap_engine_mbedtls = {
     .mask = cipher_mask,
     .clear = cipher_clear,
 };
+
+int neap_aes128_block(const uint8_t key[16], bool decrypts, const uint8_t in[16], uint8_t out[16])
+{
+    mbedtls_aes_context aes;
+
+    mbedtls_aes_init(&aes);
+    int failed = decrypts ? mbedtls_aes_setkey_dec(&aes, key, 128) : mbedtls_aes_setkey_enc(&aes, key, 128);
+    if (!failed)
+        failed = mbedtls_aes_crypt_ecb(&aes, decrypts ? MBEDTLS_AES_DECRYPT : MBEDTLS_AES_ENCRYPT, in, out);
+    mbedtls_aes_free(&aes);
+    return failed ? NEAP_ERR_CRYPTO : 0;
+}

@@ -84,3 +84,22 @@ const struct engine neap_engine_mbedtls = {
     .mask = cipher_mask,
     .clear = cipher_clear,
 };
+
+int neap_aes128_block(const uint8_t key[16], bool decrypts, const uint8_t in[16], uint8_t out[16])
+{
+    psa_key_usage_t usage = decrypts ? PSA_KEY_USAGE_DECRYPT : PSA_KEY_USAGE_ENCRYPT;
+    psa_key_id_t id;
+    size_t size;
+    uint8_t block[MASK_BLOCK];
+    psa_status_t status =
+        neap_psa_import(PSA_KEY_TYPE_AES, PSA_ALG_ECB_NO_PADDING, usage, span_of(key, 16), &id);
+
+    memcpy(block, in, sizeof block);
+    if (status == PSA_SUCCESS)
+        status =
+            decrypts
+                ? psa_cipher_decrypt(id, PSA_ALG_ECB_NO_PADDING, block, sizeof block, out, MASK_BLOCK, &size)
+                : psa_cipher_encrypt(id, PSA_ALG_ECB_NO_PADDING, block, sizeof block, out, MASK_BLOCK, &size);
+    psa_destroy_key(id);
+    return status == PSA_SUCCESS ? 0 : NEAP_ERR_CRYPTO;
+}
