@@ -64,6 +64,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     if (c) {
         c->pool = pool;
         c->config = config;
+        c->crypto = config->crypto;
         c->peer_max_udp_payload_size = UINT16_MAX;
         neap_recovery_init(&c->recovery, b->is_server);
     }
@@ -73,7 +74,6 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
         return NULL;
     }
     c->config = neap_config_retain(config);
-    c->crypto = config->crypto;
     c->is_server = b->is_server;
     c->now = c->idle_from = c->silent_since = b->now;
     c->handshake = h;

@@ -19,6 +19,7 @@ static struct path_settings path_settings(const neap_conn *c, const neap_address
         .pacing = config_option(c->config, OPTION_pacing) != 0,
         .cc = neap_cc_by_choice[config_option(c->config, OPTION_congestion_control)],
         .pool = c->pool,
+        .random = neap_conn_random(c),
     };
 }
 

@@ -22,6 +22,7 @@ void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)
     *cc = (struct cc){
         .ops = cc->ops,
         .state = cc->state,
+        .random = cc->random,
         .window = most < least ? most : least,
         .ssthresh = UINT64_MAX,
     };

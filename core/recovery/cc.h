@@ -62,6 +62,30 @@ struct cc_loss { /* one congestion event at most a call */
     neap_time now;
 };
 
+enum cc_exit_reason {
+    CC_EXIT_NONE, /* it lasts */
+    CC_EXIT_LOSS,
+    CC_EXIT_HYSTART,    /* the round-trip time grew (RFC 9406) */
+    CC_EXIT_ECN,        /* packets came marked CE */
+    CC_EXIT_PERSISTENT, /* persistent congestion */
+    CC_EXIT_BANDWIDTH,  /* the delivery rate grew no more */
+};
+
+/* How the first slow start (of BBR: Startup) ended. */
+struct cc_exit {
+    uint64_t window;    /* then, bytes */
+    uint64_t bandwidth; /* bytes a second; of controllers without records the window a round trip */
+    enum cc_exit_reason reason;
+};
+
+/* What may be told of a controller. */
+struct cc_figures {
+    uint64_t delivery_rate; /* the latest sample, bytes a second; 0: none, or records are not kept */
+    uint64_t max_bandwidth; /* that the controller reckons with; 0: it does not */
+    struct cc_exit startup_exit;
+    const char *state; /* static text, of controllers that have several; else NULL */
+};
+
 /* All but init, on_ack and on_loss may be NULL. Within one ACK: packets one by one, then the losses as a whole, then the
  * ACK. */
 struct cc_ops {
@@ -70,6 +94,7 @@ struct cc_ops {
     bool keeps_records;
     bool
         reduces; /* the window at losses: its state begins with struct reduction, which path_recovery.c keeps */
+    bool draws;                  /* it takes from cc.random */
     void (*init)(struct cc *cc); /* also when it begins anew, with its state zeroed */
     void (*on_sent)(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight);
     void (*on_packet_acked)(struct cc *cc, const struct cc_packet *packet);
@@ -80,6 +105,7 @@ struct cc_ops {
                         neap_time now); /* they were declared lost and came */
     /* The last congestion event was none; window and ssthresh are what they were before it. */
     void (*undo)(struct cc *cc);
+    void (*tell)(const struct cc *cc, struct cc_figures *out); /* max_bandwidth and state */
 };
 
 struct cc {
@@ -89,11 +115,15 @@ struct cc {
     uint64_t acked_in_avoidance; /* bytes toward the next datagram of window (RFC 9002 §7.3.3) */
     uint64_t pacing_rate;        /* bytes a second chosen by the controller; 0: derive from window and RTT */
     neap_time recovery_started;  /* 0: never */
+    uint64_t random;             /* of controllers that draw: seeded once, theirs from then on */
+    uint32_t send_quantum; /* bytes that leave together, chosen by the controller; 0: the pacer chooses */
+    bool holds_back;       /* a mark: less is sent than could be, so that delivery rates of it say little */
+    struct cc_exit startup_exit; /* set by those whose ssthresh does not tell it */
     struct hystart hystart;      /* of controllers that use it */
     bool is_recovering; /* the window was reduced: sending follows deliveries (recovery/reduction.h) */
 };
 
-extern const struct cc_ops neap_cc_newreno, neap_cc_cubic;
+extern const struct cc_ops neap_cc_newreno, neap_cc_cubic, neap_cc_bbr;
 
 /** The controllers by the values of the option congestion_control (enum neap_congestion_control). */
 extern const struct cc_ops *const neap_cc_by_choice[CC_CHOICES];

@@ -27,6 +27,17 @@ void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t udp_payload_size
     p->quantum = (uint32_t)(p->rate / QUANTUM < p->capacity ? p->rate / QUANTUM : p->capacity);
 }
 
+void neap_pacer_set_quantum(struct pacer *p, uint64_t quantum)
+{
+    uint64_t earned = p->rate / BURST, capacity = 2 * quantum > earned ? 2 * quantum : earned;
+
+    if (capacity < p->capacity)
+        p->capacity = (uint32_t)capacity;
+    if (p->tokens > p->capacity)
+        p->tokens = p->capacity;
+    p->quantum = quantum < p->capacity ? (uint32_t)quantum : p->capacity;
+}
+
 /* Time to earn `bytes` <= LIMIT_PACER_BURST, rounded up. */
 static neap_time earning_time(const struct pacer *p, uint64_t bytes)
 {

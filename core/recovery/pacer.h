@@ -19,6 +19,9 @@ void neap_pacer_init(struct pacer *p, bool enabled, uint64_t udp_payload_size);
  * what the rate gives in two milliseconds, at most LIMIT_PACER_BURST: a timer that keeps milliseconds then still
  * reaches the rate. */
 void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t udp_payload_size);
+/** After an update: bytes that are to leave together, as a controller chose them. A burst after silence is no longer than
+ * two of these, or two milliseconds. */
+void neap_pacer_set_quantum(struct pacer *p, uint64_t quantum);
 /** Bytes that may leave at `now`; UINT64_MAX when pacing is off. */
 uint64_t neap_pacer_budget(struct pacer *p, neap_time now);
 void neap_pacer_sent(struct pacer *p, uint64_t bytes);

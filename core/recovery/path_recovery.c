@@ -2,6 +2,7 @@
 #include "recovery/path_recovery.h"
 
 #include "base/limits.h"
+#include "base/random.h"
 #include "recovery/reduction.h"
 
 #define GRANULARITY NEAP_MILLISECOND
@@ -18,7 +19,10 @@ int neap_path_recovery_init(struct path_recovery *p, const struct path_settings 
     };
     neap_pmtu_init(&p->pmtu, settings->most_udp_payload_size);
     neap_pacer_init(&p->pacer, settings->pacing, p->pmtu.size);
-    return neap_cc_new(&p->cc, settings->cc, settings->pool, p->pmtu.size);
+    int error = neap_cc_new(&p->cc, settings->cc, settings->pool, p->pmtu.size);
+    if (!error && settings->cc->draws && settings->random)
+        p->cc.random = neap_random_u64(settings->random);
+    return error;
 }
 
 void neap_path_recovery_free(struct path_recovery *p, struct pool *pool)
@@ -112,6 +116,8 @@ void neap_path_recovery_update_pacer(struct path_recovery *p)
                                                 : bytes / p->rtt.smoothed * NEAP_SECOND;
     }
     neap_pacer_update(&p->pacer, rate, p->pmtu.size);
+    if (p->cc.send_quantum)
+        neap_pacer_set_quantum(&p->pacer, p->cc.send_quantum);
 }
 
 static void fill_record(struct path_recovery *p, struct cc_record *record, uint64_t size, neap_time now)
@@ -149,7 +155,11 @@ void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct c
             .udp_payload_size = p->pmtu.size,
             .now = now,
         };
+        uint64_t rate = p->cc.pacing_rate;
+
         p->cc.ops->on_sent(&p->cc, &packet, p->bytes_in_flight);
+        if (p->cc.pacing_rate != rate)
+            neap_path_recovery_update_pacer(p);
     }
     if (p->cc.is_recovering)
         neap_reduction_on_sent(&p->cc, size);
@@ -168,6 +178,40 @@ void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limite
     p->app_limited = app_limited;
     if (app_limited && !has_unsent)
         p->app_limited_until = least_mark(p);
+}
+
+/* ---- how slow start ended: that ssthresh is known from now on tells it of all that have one */
+
+static bool is_first_slow_start(const struct cc *cc)
+{
+    return cc->ssthresh == UINT64_MAX;
+}
+
+static void note_exit(struct path_recovery *p, uint64_t window, enum cc_exit_reason reason)
+{
+    neap_time microseconds = p->rtt.smoothed / 1000 + 1;
+
+    if (is_first_slow_start(&p->cc))
+        return;
+    p->cc.startup_exit = (struct cc_exit){
+        .window = window,
+        .bandwidth = p->delivery_rate ? p->delivery_rate : window * (NEAP_SECOND / 1000) / microseconds,
+        .reason = reason,
+    };
+}
+
+struct cc_figures neap_path_recovery_figures(const struct path_recovery *p)
+{
+    struct cc_figures figures = {.delivery_rate = p->delivery_rate, .startup_exit = p->cc.startup_exit};
+
+    if (p->cc.ops->tell)
+        p->cc.ops->tell(&p->cc, &figures);
+    return figures;
+}
+
+static enum cc_exit_reason reason_of(const struct cc_loss *loss)
+{
+    return loss->is_persistent ? CC_EXIT_PERSISTENT : loss->ce_count ? CC_EXIT_ECN : CC_EXIT_LOSS;
 }
 
 /* ---- what became of it */
@@ -204,7 +248,12 @@ static void on_congestion(struct path_recovery *p, const struct cc_loss *loss,
         neap_reduction_add(cc, cause);
     else if (cc->ops->reduces)
         neap_reduction_confirm(cc);
+    bool is_first = is_first_slow_start(cc);
+    uint64_t window = cc->window;
+
     cc->ops->on_loss(cc, loss);
+    if (is_first)
+        note_exit(p, window, reason_of(loss));
     if (is_new)
         p->counters.congestion_events++;
     if (is_new || loss->is_persistent)
@@ -350,11 +399,22 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         .rate_app_limited = acked->record && acked->record->app_limited,
         .now = now,
     };
+    bool is_first = is_first_slow_start(&p->cc);
+    uint64_t window = p->cc.window;
+
     p->first_sent_at = acked->largest_sent_at;
+    if (ack.delivery_rate)
+        p->delivery_rate = ack.delivery_rate;
     p->cc.ops->on_ack(&p->cc, &ack);
     /* Recovery ends with what was sent in it (RFC 9002 §7.3.2). */
     if (p->cc.is_recovering && acked->fresh_bytes)
         p->cc.is_recovering = false;
     else if (p->cc.is_recovering)
         neap_reduction_on_acked(&p->cc, acked->bytes, p->bytes_in_flight, acked->has_losses, p->pmtu.size);
+    if (is_first)
+        note_exit(p, window, CC_EXIT_HYSTART);
+    if (p->cc.holds_back) {
+        p->cc.holds_back = false;
+        p->app_limited_until = least_mark(p);
+    }
 }

@@ -39,6 +39,7 @@ struct path_recovery {
     neap_time window_full_at;   /* when sending last filled the window */
     neap_time flight_began_at;  /* when something was sent while nothing was in flight */
     uint32_t pto_count;
+    uint64_t delivery_rate; /* the latest sample, bytes a second; 0 none */
     struct reordering reordering;
     bool app_limited; /* data ran out before window and pacer */
     bool sends_ect;   /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */
@@ -51,7 +52,8 @@ struct path_settings { /* what a path begins with */
     uint16_t most_udp_payload_size;
     bool pacing;
     const struct cc_ops *cc;
-    struct pool *pool; /* of the controller's state */
+    struct pool *pool;     /* of the controller's state */
+    struct random *random; /* seeds controllers that draw; NULL: all alike */
 };
 
 /** 0 or NEAP_ERR_NO_MEMORY. */
@@ -96,6 +98,8 @@ static inline uint16_t path_recovery_udp_payload_size(const struct path_recovery
 {
     return p->pto_count ? PMTU_BASE : p->pmtu.size;
 }
+/** What may be told of the controller. */
+struct cc_figures neap_path_recovery_figures(const struct path_recovery *p);
 /** Give the pacer the rate that window and RTT make. */
 void neap_path_recovery_update_pacer(struct path_recovery *p);
 

@@ -213,9 +213,9 @@ static uint8_t check_path(lua_State *L, int index)
 
 static const struct cc_ops *check_controller(lua_State *L)
 {
-    static const char *const names[] = {"telling", "newreno", "cubic", "steered", NULL};
+    static const char *const names[] = {"telling", "newreno", "cubic", "steered", "bbr", NULL};
     static const struct cc_ops *const controllers[] = {&telling, &neap_cc_newreno, &neap_cc_cubic,
-                                                       &neap_cc_steered};
+                                                       &neap_cc_steered, &neap_cc_bbr};
 
     lua_getfield(L, 1, "controller");
     int which = luaL_checkoption(L, -1, "telling", names);
@@ -240,6 +240,7 @@ static int recovery_new(lua_State *L)
     };
     neap_recovery_init(&u->r, field_flag(L, 1, "server", false));
     add_path(L, u, 0);
+    u->paths[0].cc.random = field_u64(L, 1, "seed", 0);
     for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
         neap_space_recovery_init(&u->spaces[i], u->settings.cc->keeps_records);
         neap_recovery_add_space(&u->r, i, i == SPACE_HANDSHAKE ? NULL : &u->spaces[i]);
@@ -539,6 +540,55 @@ static int recovery_steer(lua_State *L)
     return 0;
 }
 
+/* r:bbr() -> what BBR knows of the active path */
+static int recovery_bbr(lua_State *L)
+{
+    units_recovery_push_bbr(L, &recovery_active(&check_recovery(L)->r)->cc);
+    return 1;
+}
+
+/* r:figures() -> what may be told of the controller */
+static int recovery_figures(lua_State *L)
+{
+    static const char *const reasons[] = {NULL, "loss", "hystart", "ecn", "persistent", "bandwidth"};
+    struct cc_figures f = neap_path_recovery_figures(recovery_active(&check_recovery(L)->r));
+
+    lua_newtable(L);
+    set_u64(L, "delivery_rate", f.delivery_rate);
+    set_u64(L, "max_bandwidth", f.max_bandwidth);
+    set_u64(L, "exit_window", f.startup_exit.window);
+    set_u64(L, "exit_bandwidth", f.startup_exit.bandwidth);
+    lua_pushstring(L, reasons[f.startup_exit.reason]);
+    lua_setfield(L, -2, "exit_reason");
+    lua_pushstring(L, f.state);
+    lua_setfield(L, -2, "state");
+    return 1;
+}
+
+/* r:pacer_ready_at(bytes, now) -> when so much may leave */
+static int recovery_pacer_ready_at(lua_State *L)
+{
+    struct pacer *pacer = &recovery_active(&check_recovery(L)->r)->pacer;
+    uint64_t bytes = to_u64(L, 2);
+    neap_time now = to_u64(L, 3);
+
+    push_u64(L, neap_pacer_budget(pacer, now) >= bytes ? now : neap_pacer_ready_at(pacer, bytes, now));
+    return 1;
+}
+
+/* r:continue(path, now): the same way under another name */
+static int recovery_continue(lua_State *L)
+{
+    struct unit_recovery *u = check_recovery(L);
+    struct path_recovery *from = recovery_active(&u->r);
+    uint8_t path = check_path(L, 2);
+
+    add_path(L, u, path);
+    neap_path_recovery_continue(&u->paths[path], from);
+    neap_recovery_set_active(&u->r, path, to_u64(L, 3));
+    return 0;
+}
+
 static void set_rtt(lua_State *L, const struct rtt *rtt)
 {
     set_u64(L, "latest", rtt->latest);
@@ -649,6 +699,10 @@ int neap_units_recovery(lua_State *L)
         {"told", recovery_told},
         {"take_turn", recovery_take_turn},
         {"steer", recovery_steer},
+        {"bbr", recovery_bbr},
+        {"figures", recovery_figures},
+        {"pacer_ready_at", recovery_pacer_ready_at},
+        {"continue", recovery_continue},
         {"expire", recovery_expire},
         {NULL, NULL},
     };
