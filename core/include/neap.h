@@ -265,7 +265,8 @@ NEAP_API int neap_certificate_pin(const neap_config *config, const void *certifi
 /** The option congestion_control. */
 enum neap_congestion_control {
     NEAP_CONGESTION_CONTROL_NEWRENO, /* RFC 9002 §7 */
-    NEAP_CONGESTION_CONTROL_CUBIC    /* RFC 9438 */
+    NEAP_CONGESTION_CONTROL_CUBIC,   /* RFC 9438 */
+    NEAP_CONGESTION_CONTROL_BBR      /* BBRv3, draft-ietf-ccwg-bbr */
 };
 
 /** The option client_certificate of a server. */

