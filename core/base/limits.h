@@ -94,6 +94,7 @@
     32u                    /* connections of an endpoint that ICMP messages find: those that probed last */
 #define LIMIT_EXPECTED 32u /* datagrams that an endpoint is told of before they are given: those of a turn */
 #define LIMIT_PACER_BURST 4194304u /* bytes that pacing lets leave at once, however fast the path */
+#define LIMIT_DATAGRAM_FATES 1024u /* of DATAGRAM frames that are not known yet, or were not asked for */
 #define LIMIT_UNSEEN_RANGES 256u   /* gaps between the streams of the peer that a frame has named, a kind */
 #define LIMIT_SEND_BUFFER_LEAST 262144u /* bytes of a stream kept for the peer where the window sizes it, */
 #define LIMIT_SEND_BUFFER_MOST 8388608u /* and at most, for all streams together above the least of each, */

@@ -1071,6 +1071,65 @@ NEAP_API size_t neap_conn_writable(const neap_conn *conn, uint64_t *ids, size_t 
 /** How many streams of ours the peer's limit still allows. */
 NEAP_API uint64_t neap_conn_streams_left(const neap_conn *conn, bool bidirectional);
 
+/* ---------------------------------------------------------------- datagrams (RFC 9221)
+ *
+ * What may be lost, and is never sent again: with the option max_datagram_frame_size we take them, and where the peer said the
+ * same they can be sent. Both queues are bounded (the options datagram_*): the oldest that waits gives way. What the
+ * connection has of them goes with it, and nothing is told of it. HTTP/3 has its own use for them: beside it these functions
+ * say NEAP_ERR_STATE. */
+
+typedef struct neap_datagram_options {
+    neap_time deadline; /* by the clock of `now`: not sent by then it is dropped; 0: none */
+    /* 0 to 7 (RFC 9218): of a lower one they are sent first, and before the streams of the same. 3 without options. */
+    uint8_t urgency;
+    bool notify; /* neap_conn_datagram_next_fate is to tell what became of it */
+} neap_datagram_options;
+
+/** How large a payload may be for neap_conn_datagram_send now, on the path in use, whose size may change. NEAP_ERR_UNSUPPORTED
+ * (the peer takes none, or only such as hold nothing), NEAP_ERR_AGAIN (before the handshake tells), NEAP_ERR_STATE, NEAP_ERR_CLOSED. */
+NEAP_API int64_t neap_conn_datagram_max(const neap_conn *conn);
+
+/** Queue one (copied), `options_size` is sizeof *options, which may be NULL. It leaves as soon as congestion control lets it; the
+ * size of the path may have become less by then, and it is dropped. Where the queue is full the oldest of the least urgent is
+ * dropped for it. Returns its number, from 1. NEAP_ERR_BUFFER_TOO_SHORT (larger than neap_conn_datagram_max), NEAP_ERR_LIMIT (the
+ * queue is full of more urgent ones, the fates of 1024 are waited for or were not asked for, or all connections have queued
+ * too much), NEAP_ERR_ARGUMENT (urgency), NEAP_ERR_NO_MEMORY, and as neap_conn_datagram_max. */
+NEAP_API int64_t neap_conn_datagram_send(neap_conn *conn, const void *data, size_t size,
+                                         const neap_datagram_options *options, size_t options_size);
+
+/** How large the next one is that came; NEAP_ERR_AGAIN (none), NEAP_ERR_STATE, NEAP_ERR_CLOSED. neap_endpoint_next names the
+ * connection when one comes. */
+NEAP_API int64_t neap_conn_datagram_size(const neap_conn *conn);
+
+/** Take it, in the order in which they came: its size. NEAP_ERR_BUFFER_TOO_SHORT (it stays; 65535 bytes hold every one), and as
+ * neap_conn_datagram_size. Before neap_conn_is_established of a server it came in 0-RTT packets, as in
+ * neap_conn_stream_is_early. */
+NEAP_API int64_t neap_conn_datagram_recv(neap_conn *conn, void *out, size_t size);
+
+enum neap_datagram_end {
+    NEAP_DATAGRAM_ACKED, /* the peer's QUIC has it; whether its application read it nobody knows */
+    NEAP_DATAGRAM_LOST,  /* it is believed to be lost; it may still have come */
+    NEAP_DATAGRAM_DROPPED /* it was never sent: its deadline was over, others took its place, or it is too large now */
+};
+
+typedef struct neap_datagram_fate {
+    uint64_t id; /* that neap_conn_datagram_send gave */
+    enum neap_datagram_end end;
+} neap_datagram_fate;
+
+/** What became of the next one that was sent with `notify`, each is told once; false when there is nothing to tell, also once the
+ * connection is over. neap_endpoint_next names the connection when there is. */
+NEAP_API bool neap_conn_datagram_next_fate(neap_conn *conn, neap_datagram_fate *out);
+
+typedef struct neap_datagram_stats {
+    uint64_t sent, received, bytes_sent, bytes_received; /* payload */
+    uint64_t acked, lost;
+    uint64_t dropped, expired, too_large; /* never sent: others took the place; deadline; size of the path */
+    uint64_t received_dropped;            /* of those received: never read, since there was no room */
+} neap_datagram_stats;
+/** The counters so far, of a connection that ended too, into `size` bytes at `out` (sizeof *out). */
+NEAP_API void neap_conn_datagram_stats(const neap_conn *conn, neap_datagram_stats *out, size_t size);
+
 /* ---------------------------------------------------------------- endpoint: many connections behind one socket */
 
 typedef struct neap_udp_datagram {

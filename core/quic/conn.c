@@ -236,6 +236,8 @@ static void free_streams(neap_conn *c)
 
     neap_streams_free(&c->streams);
     c->streams = counters;
+    if (c->datagrams)
+        neap_datagrams_free(c->datagrams);
 }
 
 static void end_offer(neap_conn *c)
@@ -285,6 +287,7 @@ void neap_conn_free(neap_conn *conn)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1 + c->psk_identity_size);
     neap_conn_drop_certificates(c);
     neap_conn_free_migration(c);
+    neap_pool_free(c->pool, c->datagrams, sizeof *c->datagrams);
     neap_config *config = c->config;
     neap_pool_free_secret(c->pool, c, sizeof *c);
     neap_config_free(config);

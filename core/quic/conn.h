@@ -15,6 +15,7 @@
 #include "recovery/ack.h"
 #include "recovery/loss.h"
 #include "streams/crypto_stream.h"
+#include "streams/datagrams.h"
 #include "streams/streams.h"
 #include "tls/tls.h"
 #include "wire/frame.h"
@@ -45,6 +46,7 @@ enum conn_news {
     NEWS_WRITABLE = 1 << 2,
     NEWS_CREDIT = 1 << 3,
     NEWS_QUESTION = 1 << 4,
+    NEWS_DATAGRAM = 1 << 5,
 };
 
 /* One packet number space (RFC 9000 §12.3). Without keys it is dead: not begun, or over. */
@@ -269,6 +271,7 @@ struct neap_conn {
     neap_time path_timer;            /* the first of their times */
     struct key_phases keys;
     struct ack_request ack_request;
+    struct datagrams *datagrams; /* NULL: neither side takes any */
     struct streams streams;
 
     /* whom it talks to */
@@ -587,6 +590,19 @@ bool neap_conn_wants(neap_conn *c, enum space space);
 
 /** What happened to streams so far, also after the connection ended. */
 const struct streams_counters *neap_conn_streams_counters(const neap_conn *conn);
+
+/* ---- conn_datagrams.c */
+
+/** The peer takes DATAGRAM frames of so many bytes, 0 none: have queues where either side takes any. 0 or no memory. */
+int neap_conn_open_datagrams(neap_conn *c, uint64_t peer_most, struct failure *why);
+int neap_conn_on_datagram(neap_conn *c, const struct received *p, const struct frame_datagram *f,
+                          struct failure *why);
+/** How many bytes of payload one may have that has a packet for itself, whatever the peer takes. */
+size_t neap_conn_datagram_room(const neap_conn *c);
+/** Some may be over their deadline. */
+void neap_conn_expire_datagrams(neap_conn *c);
+/** Packets are forgotten without a word of their fates: what is in them is lost. */
+void neap_conn_lose_datagrams(neap_conn *c, struct number_space *s);
 
 /* ---- conn_fate.c */
 

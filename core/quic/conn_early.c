@@ -11,12 +11,13 @@ enum limit {
     LIMIT_OF_UNI,
     LIMIT_OF_STREAMS_BIDI,
     LIMIT_OF_STREAMS_UNI,
+    LIMIT_OF_DATAGRAM,
     LIMIT_OF_IDLE, /* VARINT_MAX: none */
     LIMIT_OF_UDP_PAYLOAD,
     LIMIT_OF_MIGRATION, /* 0: none */
 };
 
-#define LIMITS_PROMISED 7u
+#define LIMITS_PROMISED 8u
 
 void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSION_LIMITS])
 {
@@ -28,6 +29,7 @@ void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSI
         [LIMIT_OF_UNI] = p->max_stream_data_uni,
         [LIMIT_OF_STREAMS_BIDI] = p->max_streams_bidi,
         [LIMIT_OF_STREAMS_UNI] = p->max_streams_uni,
+        [LIMIT_OF_DATAGRAM] = p->max_datagram_frame_size,
         [LIMIT_OF_IDLE] = p->max_idle_timeout_ms ? p->max_idle_timeout_ms : VARINT_MAX,
         [LIMIT_OF_UDP_PAYLOAD] = p->max_udp_payload_size,
         [LIMIT_OF_MIGRATION] = !params_has(p, PARAM_disable_active_migration),
@@ -74,7 +76,7 @@ int neap_conn_offer_early(neap_conn *c, const struct session *session, struct fa
     p.max_streams_uni = limits[LIMIT_OF_STREAMS_UNI];
     neap_streams_set_peer_params(&c->streams, &p);
     c->early = NEAP_EARLY_OFFERED;
-    return 0;
+    return neap_conn_open_datagrams(c, limits[LIMIT_OF_DATAGRAM], why);
 }
 
 /* Nobody will acknowledge what was sent: it goes as if it never left, its numbers stay used (RFC 9002 §6.4, RFC 9000
@@ -84,6 +86,7 @@ static void take_back_early(neap_conn *c)
     struct number_space *s = &c->application;
     const struct stream_limits *ours = c->streams.ours;
 
+    neap_conn_lose_datagrams(c, s);
     neap_recovery_discard(&c->recovery, SPACE_APPLICATION, c->now);
     neap_sent_free(&s->recovery.sent, c->pool);
     neap_space_recovery_init(&s->recovery, conn_path(c)->recovery.cc.ops->keeps_records);

@@ -112,6 +112,22 @@ static bool handshake_done_lost(neap_conn *c, struct number_space *s, const stru
     return true;
 }
 
+static void datagram_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_datagrams_on_acked(c->datagrams, f->id);
+    c->news |= f->id ? NEWS_DATAGRAM : 0;
+}
+
+/* RFC 9221 §5.2: never sent again. */
+static bool datagram_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_datagrams_on_lost(c->datagrams, f->id);
+    c->news |= f->id ? NEWS_DATAGRAM : 0;
+    return false;
+}
+
 static void ack_frequency_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     (void)s;
@@ -148,13 +164,18 @@ static bool on_lost(neap_conn *c, struct number_space *s, const struct sent_fram
     return false;
 }
 
-/* Whether anything in the packet is sent again. */
+/* Whether anything in the packet is sent again. Of a packet that is still in flight, which a probe repeats, a datagram is
+ * not lost yet. */
 static bool lose_frames(neap_conn *c, struct number_space *s, const struct sent_packet *p)
 {
     bool again = false;
 
-    for (size_t i = 0; i < p->frame_count; i++)
-        again |= on_lost(c, s, neap_sent_frame(&s->recovery.sent, p, i));
+    for (size_t i = 0; i < p->frame_count; i++) {
+        const struct sent_frame *f = neap_sent_frame(&s->recovery.sent, p, i);
+
+        if (p->fate != FATE_IN_FLIGHT || f->kind != KIND_DATAGRAM)
+            again |= on_lost(c, s, f);
+    }
     return again;
 }
 

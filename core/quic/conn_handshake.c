@@ -19,6 +19,7 @@ static struct transport_params our_params(const neap_conn *c)
     p.max_streams_uni = config_option(config, OPTION_initial_max_streams_uni);
     p.ack_delay_exponent = config_option(config, OPTION_ack_delay_exponent);
     p.max_ack_delay_ms = config_option(config, OPTION_max_ack_delay);
+    p.max_datagram_frame_size = config_option(config, OPTION_max_datagram_frame_size);
     p.min_ack_delay_us = neap_conn_min_ack_delay(config);
     p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);
     if (config_option(config, OPTION_disable_active_migration) ||
@@ -155,11 +156,17 @@ void neap_conn_discard_space(neap_conn *c, enum space space)
           .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
 }
 
+/* What streams and datagrams of 0-RTT packets have. */
+static size_t early_data_memory(const neap_conn *c)
+{
+    return neap_streams_memory(&c->streams) + (c->datagrams ? (size_t)c->datagrams->received.bytes : 0);
+}
+
 /* CRYPTO out of order, with all the memory that it takes, what TLS holds, packets without keys, streams of 0-RTT packets. */
 static size_t early_bytes(const neap_conn *c)
 {
     const struct handshake *h = c->handshake;
-    size_t held = neap_streams_memory(&c->streams) + (h->tls ? neap_tls_held(h->tls) : 0);
+    size_t held = early_data_memory(c) + (h->tls ? neap_tls_held(h->tls) : 0);
 
     for (size_t i = 0; i < 2; i++)
         held += neap_reassembly_memory(&h->spaces[i].crypto->recv);
@@ -185,7 +192,7 @@ bool neap_conn_may_hold_stream(neap_conn *c, size_t size)
 
     if (!h || !h->early || conn_path(c)->address.validated)
         return true;
-    return neap_streams_memory(&c->streams) + size <= LIMIT_EARLY_STREAMS && neap_conn_may_hold(c, size);
+    return early_data_memory(c) + size <= LIMIT_EARLY_STREAMS && neap_conn_may_hold(c, size);
 }
 
 bool neap_conn_may_hold(neap_conn *c, size_t size)
@@ -294,7 +301,7 @@ static neap_time agreed_idle_timeout(const neap_conn *c, uint64_t peer_ms)
     return (least < UINT32_MAX ? least : UINT32_MAX) * NEAP_MILLISECOND;
 }
 
-static void apply_params(neap_conn *c, const struct transport_params *p)
+static int apply_params(neap_conn *c, const struct transport_params *p, struct failure *why)
 {
     c->idle_timeout = agreed_idle_timeout(c, p->max_idle_timeout_ms);
     c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
@@ -314,6 +321,7 @@ static void apply_params(neap_conn *c, const struct transport_params *p)
     c->peer_disables_migration = params_has(p, PARAM_disable_active_migration);
     neap_streams_set_peer_params(&c->streams, p);
     c->news |= NEWS_CREDIT | NEWS_WRITABLE;
+    return neap_conn_open_datagrams(c, p->max_datagram_frame_size, why);
 }
 
 /* A client that sends early goes by what it remembers until it has 1-RTT keys (RFC 9000 §7.4.1). An empty extension looks
@@ -353,9 +361,9 @@ static int take_params(neap_conn *c, struct failure *why)
     if (rc)
         return rc;
     c->handshake->took_params = true;
-    apply_params(c, &p);
+    rc = apply_params(c, &p, why);
     forget_params(c);
-    return 0;
+    return rc;
 }
 
 /* What is asked for after TLS is gone: the name, a zero byte, and the identity of an external key. */

@@ -205,6 +205,26 @@ static void write_stream_control(neap_conn *c, struct draft *d)
         keep_record(d);
 }
 
+/* Datagrams go before streams that are not more urgent. False: the next one does not fit, and no other did, so that it would wait
+ * behind streams for ever; without them it has the next packet to itself. */
+static bool write_datagrams(neap_conn *c, struct draft *d)
+{
+    size_t most = neap_conn_datagram_room(c);
+    bool any = false;
+
+    while (has_record_room(d)) {
+        unsigned urgency = neap_streams_urgency(&c->streams);
+        enum datagram_result result =
+            neap_datagrams_write(c->datagrams, &d->w, urgency, most, c->now, next_record(d));
+
+        if (result != DATAGRAM_WRITTEN)
+            return any || result == DATAGRAM_NONE;
+        keep_record(d);
+        any = true;
+    }
+    return true;
+}
+
 static void write_application(neap_conn *c, struct draft *d, const struct allowance *allowed)
 {
     if (neap_validation_owes(&d->path->address))
@@ -223,10 +243,15 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
     if (c->awaits_again)
         return;
     write_stream_control(c, d);
+    if (c->datagrams && c->datagrams->queues && !write_datagrams(c, d))
+        return;
     /* A frame of a stream that has enough fills the packet: then there is nobody to ask. */
     while (has_record_room(d) && writer_left(&d->w) > 0 &&
-           neap_streams_write_data(&c->streams, &d->w, next_record(d)))
+           neap_streams_write_data(&c->streams, &d->w, next_record(d))) {
         keep_record(d);
+        if (c->datagrams && c->datagrams->queues)
+            write_datagrams(c, d);
+    }
     /* Streams that ended by these let the peer open others: it hears of both at once. */
     write_stream_control(c, d);
 }
@@ -473,8 +498,10 @@ bool neap_conn_wants(neap_conn *c, enum space space)
 
     if (space != SPACE_APPLICATION)
         return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
-    return (neap_streams_has_to_send(&c->streams) && !c->awaits_again) || c->owes_handshake_done ||
-           c->owes_ping || neap_validation_owes(&conn_path(c)->address) ||
-           neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0 || c->ack_request.owed ||
+    bool has_data = neap_streams_has_to_send(&c->streams) || (c->datagrams && c->datagrams->queues);
+
+    return (has_data && !c->awaits_again) || c->owes_handshake_done || c->owes_ping ||
+           neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
+           c->peer_cids.retire_count > 0 || c->ack_request.owed ||
            (s->crypto && neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX));
 }

@@ -167,6 +167,11 @@ static int on_handshake_done(neap_conn *c, struct received *p, const struct fram
     return 0;
 }
 
+static int on_datagram(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    return neap_conn_on_datagram(c, p, &f->datagram, why);
+}
+
 static int on_ack_frequency(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)p;

@@ -105,6 +105,8 @@ neap_time neap_conn_timeout(const neap_conn *conn)
     at = earlier(earlier(at, c->path_timer), earlier(c->wake_at, keep_alive_at(c)));
     if (c->unchecked_dates)
         at = earlier(at, c->unchecked_dates->look_at);
+    if (c->datagrams)
+        at = earlier(at, c->datagrams->next_deadline);
     if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
     if (packet_key_is_set(&c->keys.previous_read))
@@ -207,6 +209,8 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
     }
     if (now >= c->recovery.timer)
         on_loss_timer(c);
+    if (c->datagrams && now >= c->datagrams->next_deadline)
+        neap_conn_expire_datagrams(c);
     if (now >= c->pacer_at)
         c->pacer_at = NEAP_NEVER;
     if (now >= c->trim_at)

@@ -44,6 +44,13 @@
       "the window of a stream grows by itself up to this")                                                   \
     X(send_buffer, BYTES, 0, 0, UINT32_MAX,                                                                  \
       "bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for")            \
+    X(max_datagram_frame_size, BYTES, 0, 0, 65535,                                                           \
+      "DATAGRAM frames (RFC 9221) of up to so many bytes are taken; 65535: of any size; 0: none")            \
+    X(datagram_send_count, COUNT, 256, 1, 65536, "datagrams that wait to be sent; the oldest gives way")     \
+    X(datagram_send_bytes, BYTES, 262144, 1, UINT32_MAX, "bytes of memory that they have")                   \
+    X(datagram_receive_count, COUNT, 256, 1, 65536,                                                          \
+      "datagrams that came and no one has read; the oldest gives way")                                       \
+    X(datagram_receive_bytes, BYTES, 262144, 1, UINT32_MAX, "bytes of memory that these have")               \
     X(max_send_buffer, BYTES, 0, 0, VARINT_LIMIT,                                                            \
       "bytes of all streams of a connection kept until they are acknowledged; each that holds none may "     \
       "have 2 KiB beside that; 0: as memory_limit allows")                                                   \

@@ -78,4 +78,15 @@ int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held
 /** What is queued on it goes before all other streams' bytes, whatever their urgency. */
 void neap_conn_held_put_first(neap_conn *conn, struct stream *held);
 
+/* DATAGRAM frames for the layer above: beside it the application is refused. */
+
+/** As neap_conn_datagram_max; as _send, of several parts that are one payload; `options` may be NULL. */
+int64_t neap_conn_datagrams_max(const neap_conn *conn);
+int64_t neap_conn_datagrams_queue(neap_conn *conn, const struct span *parts, size_t count,
+                                  const neap_datagram_options *options);
+/** The next one that came, where it lies, until the next call: its size, NEAP_ERR_AGAIN or NEAP_ERR_CLOSED. */
+int64_t neap_conn_datagrams_peek(const neap_conn *conn, struct span *view);
+/** It was used. */
+void neap_conn_datagrams_consume(neap_conn *conn);
+
 #endif

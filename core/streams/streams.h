@@ -241,6 +241,8 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
 bool neap_streams_write_control(struct streams *s, struct writer *w, struct sent_frame *out);
 /** Write one STREAM frame by priority and round robin; new bytes are bounded by both flow control limits. */
 bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_frame *out);
+/** The urgency of what write_data would write; 7 when that is nothing. */
+unsigned neap_streams_urgency(const struct streams *s);
 /** Whether write_control or write_data would write something given room. */
 bool neap_streams_has_to_send(const struct streams *s);
 

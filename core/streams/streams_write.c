@@ -323,6 +323,13 @@ static struct stream *first_to_send(const struct streams *s)
     return LIST_OWNER(first, struct stream, send_link);
 }
 
+unsigned neap_streams_urgency(const struct streams *s)
+{
+    const struct stream *stream = first_to_send(s);
+
+    return stream ? stream->urgency : 7;
+}
+
 static void note_blocked(struct streams *s)
 {
     if (credit_left(s) > 0 || s->fresh_queues == 0 || s->data_blocked_at == s->send_limit + 1)

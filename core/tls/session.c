@@ -5,7 +5,7 @@
 #include "neap.h"
 
 #define FORMAT 5u
-#define FORMAT_EARLY 6u   /* … with what belongs to early data behind it */
+#define FORMAT_EARLY 7u   /* … with what belongs to early data behind it */
 #define CLOCK_TOLERANCE 5 /* seconds that the clocks of machines with one key may be apart */
 
 static size_t early_size(const struct session *s)

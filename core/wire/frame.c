@@ -231,6 +231,16 @@ static int parse_close(struct reader *r, struct frame *f, struct failure *why)
     return NEAP_OK;
 }
 
+static int parse_datagram(struct reader *r, struct frame *f, struct failure *why)
+{
+    const uint8_t *start = r->at;
+
+    (void)why;
+    f->datagram.data = f->type & DATAGRAM_LEN ? read_bytes(r, read_varint(r)) : read_rest(r);
+    f->datagram.size = varint_size(f->type) + (uint64_t)(r->at - start);
+    return NEAP_OK;
+}
+
 static int parse_ack_frequency(struct reader *r, struct frame *f, struct failure *why)
 {
     (void)why;

@@ -39,7 +39,7 @@ enum frame_rule {
  *
  * RETIRE_CONNECTION_ID cannot be sent in 0-RTT (RFC 9000 §12.5), whatever table 3 says. CONNECTION_CLOSE is not in
  * flight: RFC 9002 §2 counts what elicits an acknowledgement or holds PADDING. A PATH_CHALLENGE has one answer (RFC 9000
- * §8.2.2). */
+ * §8.2.2). A DATAGRAM (RFC 9221) is told once. */
 #define FRAME_LIST(X)                                                                                      \
     X(PADDING, 0x00, 0x00, padding, nothing, nothing, EVERYWHERE | IN_FLIGHT | PROBING | TWICE)            \
     X(PING, 0x01, 0x01, nothing, nothing, nothing, EVERYWHERE | ORDINARY)                                  \
@@ -69,6 +69,7 @@ enum frame_rule {
     X(HANDSHAKE_DONE, 0x1e, 0x1e, nothing, handshake_done, handshake_done,                                 \
       IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)                                                              \
     X(IMMEDIATE_ACK, 0x1f, 0x1f, nothing, immediate_ack, nothing, IN_ONE_RTT | ORDINARY)                   \
+    X(DATAGRAM, 0x30, 0x31, datagram, datagram, datagram, APPLICATION | ELICITS | IN_FLIGHT)               \
     X(ACK_FREQUENCY, 0xaf, 0xaf, ack_frequency, ack_frequency, ack_frequency, IN_ONE_RTT | ORDINARY)
 
 enum frame_type {
@@ -86,6 +87,7 @@ enum frame_kind {
         FRAME_KINDS /* an unknown type */
 };
 
+#define DATAGRAM_LEN 0x01u
 #define STREAM_BITS 0x07u
 #define STREAM_FIN 0x01u
 #define STREAM_LEN 0x02u
@@ -145,6 +147,11 @@ struct frame_ack_frequency {
     uint64_t reordering;   /* how far behind a missing packet makes an ACK due; 0: it does not */
 };
 
+struct frame_datagram {
+    struct span data;
+    uint64_t size; /* of the whole frame, as it came (RFC 9221 §3) */
+};
+
 struct frame_close {
     bool is_application;
     uint64_t code, frame_type;
@@ -171,6 +178,7 @@ struct frame {
         uint8_t path_data[8]; /* PATH_CHALLENGE, PATH_RESPONSE */
         struct frame_close close;
         struct frame_ack_frequency ack_frequency;
+        struct frame_datagram datagram;
     };
 };
 
@@ -218,6 +226,8 @@ void neap_write_path(struct writer *w, enum frame_type type, const uint8_t data[
 void neap_write_close(struct writer *w, const struct frame_close *f);
 void neap_write_handshake_done(struct writer *w);
 void neap_write_immediate_ack(struct writer *w);
+/** With its length: 1 + varint_size(data.size) + data.size bytes. */
+void neap_write_datagram(struct writer *w, struct span data);
 void neap_write_ack_frequency(struct writer *w, const struct frame_ack_frequency *f);
 
 #endif

@@ -176,6 +176,13 @@ void neap_write_immediate_ack(struct writer *w)
     write_type(w, FRAME_IMMEDIATE_ACK);
 }
 
+void neap_write_datagram(struct writer *w, struct span data)
+{
+    write_varint(w, FRAME_DATAGRAM | DATAGRAM_LEN);
+    write_varint(w, data.size);
+    write_span(w, data);
+}
+
 void neap_write_ack_frequency(struct writer *w, const struct frame_ack_frequency *f)
 {
     write_type(w, FRAME_ACK_FREQUENCY);

@@ -30,6 +30,7 @@
     X(active_connection_id_limit, 0x0e, number, BOTH, active_connection_id_limit, 2, VARINT_MAX, 2)         \
     X(initial_source_connection_id, 0x0f, cid, BOTH, initial_scid, 0, 0, 0)                                 \
     X(retry_source_connection_id, 0x10, cid, SERVER, retry_scid, 0, 0, 0)                                   \
+    X(max_datagram_frame_size, 0x20, number, BOTH, max_datagram_frame_size, 0, VARINT_MAX, 0)               \
     X(min_ack_delay, 0xff04de1b, number, BOTH, min_ack_delay_us, 0, VARINT_MAX, NO_MIN_ACK_DELAY)
 
 /* The peer takes no ACK_FREQUENCY (draft-ietf-quic-ack-frequency-14 §3). */
@@ -58,7 +59,8 @@ struct transport_params {
     uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni;
     uint64_t max_streams_bidi, max_streams_uni;
     uint64_t ack_delay_exponent, max_ack_delay_ms, active_connection_id_limit;
-    uint64_t min_ack_delay_us; /* NO_MIN_ACK_DELAY: none */
+    uint64_t max_datagram_frame_size; /* bytes (RFC 9221 §3); 0: none is taken */
+    uint64_t min_ack_delay_us;        /* NO_MIN_ACK_DELAY: none */
 };
 
 static inline bool params_has(const struct transport_params *p, enum param which)

@@ -160,6 +160,7 @@ int neap_lua_conn_peer_certificates(lua_State *L);
 void neap_lua_open_conn(lua_State *L);
 /** The methods on streams, for the metatable of conn. */
 extern const luaL_Reg neap_lua_stream_methods[];
+extern const luaL_Reg neap_lua_datagram_methods[];
 /** May be dead: then ->conn is NULL. */
 struct conn_core *neap_lua_check_conn(lua_State *L, int index);
 /** A new userdata on top whose core has no connection yet. `endpoint` NULL: the script's own. */

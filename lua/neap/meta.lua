@@ -94,7 +94,7 @@ function neap.static(folder, options) end
 ---@field duration number seconds
 ---@field reason string? why it was broken off
 ---@field code string?
----@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unreachable"|"unsupported"|"version"|"certificate"|"crypto"|"random"|"in use"
+---@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unreachable"|"unsupported"|"version"|"certificate"|"crypto"|"random"|"in use"|"migration"|"connection ids"
 
 ---@class neap.PskKey
 ---@field key string 16 to 64 bytes

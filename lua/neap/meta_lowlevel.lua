@@ -357,6 +357,33 @@ function Conn:stream_recv(id, max) end
 ---@param direction "read"|"write"
 ---@param code? integer
 function Conn:stream_shutdown(id, direction, code) end
+---@return integer? bytes that a payload may have now
+---@return string? message
+---@return neap.Code? code
+function Conn:datagram_max() end
+--- Sends a datagram (RFC 9221).
+---@param bytes string
+---@param options? { deadline?: number, urgency?: integer, notify?: boolean } deadline: a point in time, as `now`
+---@return integer? id
+---@return string? message
+---@return neap.Code? code
+function Conn:datagram_send(bytes, options) end
+---@return integer? size of the next one that came
+---@return string? message
+---@return neap.Code? code
+function Conn:datagram_size() end
+---@return string? bytes
+---@return string? message
+---@return neap.Code? code
+function Conn:datagram_recv() end
+--- What became of the next one that was sent with `notify`; nothing when none is to be told.
+---@return integer? id
+---@return "acked"|"lost"|"dropped"|nil fate
+function Conn:datagram_fate() end
+---@return table<string, integer>? stats
+---@return string? message
+---@return neap.Code? code
+function Conn:datagram_stats() end
 --- Lower urgencies first; of one, incremental streams take turns, the others go in the order of their ids.
 ---@param id integer
 ---@param urgency integer 0 to 7

@@ -20,6 +20,11 @@
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
 ---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for
+---@field max_datagram_frame_size? integer bytes: DATAGRAM frames (RFC 9221) of up to so many bytes are taken; 65535: of any size; 0: none
+---@field datagram_send_count? integer datagrams that wait to be sent; the oldest gives way
+---@field datagram_send_bytes? integer bytes: bytes of memory that they have
+---@field datagram_receive_count? integer datagrams that came and no one has read; the oldest gives way
+---@field datagram_receive_bytes? integer bytes: bytes of memory that these have
 ---@field max_send_buffer? integer bytes: bytes of all streams of a connection kept until they are acknowledged; each that holds none may have 2 KiB beside that; 0: as memory_limit allows
 ---@field keep_alive? number seconds: a PING when nothing came for so long; 0: only while somebody asks for it
 ---@field handshake_timeout? number seconds: a handshake that takes longer fails

@@ -68,6 +68,26 @@ function Connection:open_stream() end
 function Connection:open_uni_stream() end
 ---@return table<string, number|string> stats the names of neap_stats, times in seconds
 function Connection:stats() end
+--- Sends a datagram (RFC 9221): it may be lost, and is never sent again. Needs the option `max_datagram_frame_size` of the peer.
+---@param data string of max_datagram() bytes at most
+---@param options? neap.DatagramOptions
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:send_datagram(data, options) end
+--- The next one that came, waiting for it.
+---@return string? data
+---@return string? message
+---@return neap.Code? code
+function Connection:read_datagram() end
+---@return fun(): string?
+function Connection:datagrams() end
+---@return integer? bytes that a datagram may have now
+---@return string? message
+---@return neap.Code? code
+function Connection:max_datagram() end
+---@return table<string, integer>
+function Connection:datagram_stats() end
 --- Asks the peer for a sign of life; the option `keep_alive` does so by itself.
 ---@return true? ok
 ---@return string? message
@@ -106,6 +126,11 @@ function Connection:wait_for_handshake(timeout) end
 ---@return neap.Code? code
 ---@return integer? number
 function Connection:error() end
+
+---@class neap.DatagramOptions
+---@field deadline? number seconds from now, after which it is not sent any more
+---@field urgency? integer 0 to 7 (3): lower ones first, and before streams of the same
+---@field notify? fun(fate: "acked"|"lost"|"dropped") runs as a task, unless the connection ends before
 
 ---@class neap.Stream
 ---@field id integer

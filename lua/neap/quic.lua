@@ -61,6 +61,8 @@ function Connection:_pump()
     for waiter in pairs(self._handshakers) do task.wake(waiter, true) end
     self._handshakers = nil
   end
+  if self._datagram_reader and conn:datagram_size() then task.wake_at(self, "_datagram_reader") end
+  if self._asked then self:_tell_fates() end
   local id = conn:readable_next()
   while id do
     local stream = take_stream(self, id)
@@ -90,6 +92,7 @@ function Connection:_end()
     task.wake_at(stream, "_writer")
   end
   task.wake_at(self, "_acceptor")
+  task.wake_at(self, "_datagram_reader")
   for _, waiters in pairs { self._openers or {}, self._handshakers or {} } do
     for waiter in pairs(waiters) do task.wake(waiter, true) end
   end
@@ -170,6 +173,75 @@ end
 --- A new stream that only we send on.
 function Connection:open_uni_stream()
   return open(self, "uni")
+end
+
+-- ---- datagrams
+
+local DATAGRAM = {
+  deadline = options.timeout(), -- seconds from now: not sent by then it is dropped
+  urgency = options.whole(0, 7),
+  notify = options.of("function"),
+}
+
+--- Sends a datagram (RFC 9221), which may be lost and is never sent again: at most max_datagram() bytes. `given`:
+-- deadline (seconds from now, after which it is not sent any more), urgency (0 to 7, 3: before streams of the same),
+-- notify (a function that runs as a task with "acked", "lost" or "dropped", unless the connection ends before). It does
+-- not wait: where too many wait the oldest is dropped. true; nil, message, code.
+function Connection:send_datagram(data, given)
+  if type(data) ~= "string" then error("send_datagram takes a string, not a " .. type(data), 2) end
+  local plan
+  if given then
+    options.check(given, DATAGRAM, "send_datagram", 2)
+    plan = { urgency = given.urgency, notify = given.notify ~= nil }
+    if given.deadline then plan.deadline = core.now() + given.deadline end
+  end
+  if self._closed then return nil, self:_why() end
+  local id, message, code = self._conn:datagram_send(data, plan)
+  if not id then return nil, message, code end
+  if given and given.notify then
+    self._asked = self._asked or {}
+    self._asked[id] = given.notify
+    self:_tell_fates()
+  end
+  return true
+end
+
+-- What became of datagrams whose sender wants to know.
+function Connection:_tell_fates()
+  local id, fate = self._conn:datagram_fate()
+  while id do
+    local notify = self._asked[id]
+    self._asked[id] = nil
+    if notify then task.go(notify, fate) end
+    id, fate = self._conn:datagram_fate()
+  end
+end
+
+--- The next datagram that came, waiting for it; nil, message, code when the connection is over, or after read_timeout.
+function Connection:read_datagram()
+  while true do
+    if self._closed then return nil, self:_why() end
+    local bytes, message, code = self._conn:datagram_recv()
+    if bytes then return bytes end
+    if code ~= "again" then return nil, message, code end
+    local ok, reason, kind = task.wait_at(self, "_datagram_reader", self.read_timeout)
+    if not ok then return nil, reason, kind end
+  end
+end
+
+--- Iterates over the datagrams that come, to the end of the connection.
+function Connection:datagrams()
+  return function() return (self:read_datagram()) end
+end
+
+--- How many bytes a datagram may have now; nil, message, code when the peer takes none.
+function Connection:max_datagram()
+  return self._conn:datagram_max()
+end
+
+--- Counters of datagrams: see neap_datagram_stats in neap.h.
+function Connection:datagram_stats()
+  return self._conn:datagram_stats()
 end
 
 --- Counters: see neap_stats in neap.h.

@@ -176,6 +176,21 @@ describe("0-RTT", function()
     a.done()
   end)
 
+  -- covers: rfc9221#3.7
+  it("carries datagrams, no larger than the client remembers that the server takes", function()
+    local a = acquaintance({ server = { max_datagram_frame_size = 100 } })
+    local p = a.connect()
+    assert.equal(97, p.client:datagram_max())
+    assert(p.client:datagram(("x"):rep(97)))
+    p:run(function(x) return x.server and x.server:read_datagram() end, 15 * MS)
+    assert.equal(1, p.server:datagram_stats().received)
+    assert.is_false(p.server:info().established)
+    p:handshake()
+    assert.same({ "accepted", "accepted" }, states(p))
+    p:free()
+    a.done()
+  end)
+
   it("carries more than a packet, as far as window and limits go", function()
     -- With a send buffer that takes all of it, whatever the credit.
     local a = acquaintance({ server = { initial_max_stream_data_bidi_remote = 50000 },
@@ -523,12 +538,13 @@ describe("rejected 0-RTT", function()
     end
   end)
 
-  -- covers: rfc9000#7.4.1.6 rfc9000#7.4.1.9
+  -- covers: rfc9000#7.4.1.6 rfc9000#7.4.1.9 rfc9221#3.8
   it("is what lower limits lead to, one by one, and not higher ones", function()
     local limits = {
       active_connection_id_limit = 4, initial_max_data = 10485760, initial_max_stream_data_bidi_local = 1048576,
       initial_max_stream_data_bidi_remote = 1048576, initial_max_stream_data_uni = 1048576,
       initial_max_streams_bidi = 100, initial_max_streams_uni = 100, max_idle_timeout = 30000,
+      max_datagram_frame_size = 1200,
     }
     for name, value in pairs(limits) do
       for more, expected in pairs({ [-1] = "rejected", [1] = "accepted" }) do
@@ -560,6 +576,22 @@ describe("rejected 0-RTT", function()
     p:free()
     p = a.connect():handshake()
     assert.same({ "accepted", "accepted" }, states(p))
+    p:free()
+    a.done()
+  end)
+
+  it("has datagrams that nobody hears of again lost", function()
+    local a = acquaintance({ server = { max_datagram_frame_size = 1000 } })
+    a.server:set("early_data", 0)
+    local p = a.connect()
+    local id = assert(p.client:datagram("early", { notify = true }))
+    p:flush()
+    assert.same({}, p.client:fates())
+    p:handshake()
+    assert.same({ id, "lost" }, p.client:fates())
+    assert(p.client:datagram("later"))
+    p:settle(100 * MS)
+    assert.equal("later", p.server:read_datagram())
     p:free()
     a.done()
   end)
@@ -692,12 +724,12 @@ describe("a client's 0-RTT", function()
     a.done()
   end)
 
-  -- covers: rfc9000#7.4.1.5
+  -- covers: rfc9000#7.4.1.5 rfc9221#3.9
   it("has the server held to its limits: PROTOCOL_VIOLATION", function()
     for _, name in ipairs({ "initial_max_data", "initial_max_stream_data_bidi_local",
       "initial_max_stream_data_bidi_remote", "initial_max_stream_data_uni", "initial_max_streams_bidi",
-      "initial_max_streams_uni", "active_connection_id_limit" }) do
-      local a = acquaintance()
+      "initial_max_streams_uni", "active_connection_id_limit", "max_datagram_frame_size" }) do
+      local a = acquaintance({ server = { max_datagram_frame_size = 1000 } })
       local p = a.connect()
       p.on_accept = function(server) server:lower_parameter(name) end
       p:run(function(x) return x.client:info().by ~= "none" end, 1000 * MS)

@@ -28,6 +28,7 @@ static void open_wire(lua_State *L, struct wire *w, const neap_env *server_env)
     *w = (struct wire){.now = NEAP_SECOND};
     w->server_config = neap_config_new(server_env);
     w->client_config = neap_config_new(NULL);
+    neap_config_set(w->client_config, "max_datagram_frame_size", 65535);
     int rc = neap_make_certificate(w->client_config, names, 1, 1, w->certificate, sizeof w->certificate,
                                    w->key, sizeof w->key);
     rc = rc ? rc
@@ -251,6 +252,12 @@ static int answered(lua_State *L)
         neap_conn_stream_shutdown(w.accepted, (uint64_t)id, NEAP_SHUTDOWN_READ, 9);
         carry(&w, w.server, w.client);
         arrived = neap_conn_stream_error(w.conn, (uint64_t)id, NEAP_SHUTDOWN_WRITE, &code) == 0 && code == 9;
+    } else if (strcmp(how, "datagram") == 0) {
+        char got[8];
+        neap_conn_datagram_send(w.accepted, "tide", 4, NULL, 0);
+        carry(&w, w.server, w.client);
+        arrived = neap_endpoint_next(w.client) == w.conn && neap_conn_datagram_size(w.conn) == 4 &&
+                  neap_conn_datagram_recv(w.conn, got, sizeof got) == 4 && memcmp(got, "tide", 4) == 0;
     } else if (strcmp(how, "ping") == 0 || strcmp(how, "keep_alive") == 0) {
         neap_stats before, after;
         neap_conn_stats(w.conn, &before, sizeof before);
@@ -449,6 +456,7 @@ static int struct_sizes(lua_State *L)
     SIZE(neap_trace_event);
     SIZE(neap_tracer);
     SIZE(neap_udp_datagram);
+    SIZE(neap_datagram_fate);
     SIZE(neap_part);
     SIZE(neap_view);
     SIZE(neap_field);

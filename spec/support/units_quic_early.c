@@ -28,6 +28,7 @@ static int conn_lower_parameter(lua_State *L)
         {"initial_max_stream_data_uni", &p.max_stream_data_uni},
         {"initial_max_streams_bidi", &p.max_streams_bidi},
         {"initial_max_streams_uni", &p.max_streams_uni},
+        {"max_datagram_frame_size", &p.max_datagram_frame_size},
         {"active_connection_id_limit", &p.active_connection_id_limit},
     };
 

@@ -61,7 +61,130 @@ static int conn_stream_counters(lua_State *L)
     return 1;
 }
 
+/* conn:datagram(bytes[, { deadline =, urgency =, notify = }]) -> its number, or nil and an error */
+static int conn_datagram(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    size_t size;
+    const char *data = luaL_checklstring(L, 2, &size);
+    neap_datagram_options options = {0};
+    bool has_options = lua_istable(L, 3);
+
+    if (has_options) {
+        lua_getfield(L, 3, "deadline");
+        options.deadline = (neap_time)luaL_optnumber(L, -1, 0);
+        lua_getfield(L, 3, "urgency");
+        options.urgency = (uint8_t)luaL_optnumber(L, -1, 3);
+        lua_getfield(L, 3, "notify");
+        options.notify = lua_toboolean(L, -1);
+    }
+    int64_t id = neap_conn_datagram_send(c, data, size, has_options ? &options : NULL, sizeof options);
+    if (id < 0)
+        return push_error(L, id);
+    lua_pushnumber(L, (lua_Number)id);
+    return 1;
+}
+
+/* conn:datagram_max() -> bytes or an error below 0 */
+static int conn_datagram_max(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)neap_conn_datagram_max(check_conn(L, 1)));
+    return 1;
+}
+
+/* conn:read_datagram([room]) -> bytes, or nil and an error */
+static int conn_read_datagram(lua_State *L)
+{
+    static uint8_t out[UDP_PAYLOAD_ROOM];
+    neap_conn *c = check_conn(L, 1);
+    int64_t next = neap_conn_datagram_size(c);
+    int64_t size = neap_conn_datagram_recv(c, out, (size_t)luaL_optnumber(L, 2, sizeof out));
+
+    if (size < 0)
+        return push_error(L, size);
+    if (size != next)
+        return luaL_error(L, "another size than was said");
+    lua_pushlstring(L, (const char *)out, (size_t)size);
+    return 1;
+}
+
+/* conn:fates() -> { number, "acked" | "lost" | "dropped", … } of all that there are */
+static int conn_fates(lua_State *L)
+{
+    static const char *const words[] = {"acked", "lost", "dropped"};
+    neap_datagram_fate fate;
+    int count = 0;
+
+    lua_newtable(L);
+    while (neap_conn_datagram_next_fate(check_conn(L, 1), &fate)) {
+        lua_pushnumber(L, (lua_Number)fate.id);
+        lua_rawseti(L, -2, ++count);
+        lua_pushstring(L, words[fate.end]);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
+}
+
+/* conn:datagram_stats() -> numbers */
+static int conn_datagram_stats(lua_State *L)
+{
+    neap_datagram_stats n;
+
+    neap_conn_datagram_stats(check_conn(L, 1), &n, sizeof n);
+    lua_newtable(L);
+    set_number(L, "sent", n.sent);
+    set_number(L, "received", n.received);
+    set_number(L, "bytes_sent", n.bytes_sent);
+    set_number(L, "bytes_received", n.bytes_received);
+    set_number(L, "acked", n.acked);
+    set_number(L, "lost", n.lost);
+    set_number(L, "dropped", n.dropped);
+    set_number(L, "expired", n.expired);
+    set_number(L, "too_large", n.too_large);
+    set_number(L, "received_dropped", n.received_dropped);
+    return 1;
+}
+
+/* conn:set_owner(boolean): a layer above speaks on it, or none */
+static int conn_set_owner(lua_State *L)
+{
+    static int something;
+
+    neap_conn_set_owner(check_conn(L, 1), lua_toboolean(L, 2) ? &something : NULL);
+    return 0;
+}
+
+/* conn:datagram_parts(bytes) -> number: as the layer above sends, in three parts */
+static int conn_datagram_parts(lua_State *L)
+{
+    size_t size;
+    const char *data = luaL_checklstring(L, 2, &size);
+    const struct span parts[3] = {span_of(data, size / 3), span_of(NULL, 0),
+                                  span_of(data + size / 3, size - size / 3)};
+
+    lua_pushnumber(L, (lua_Number)neap_conn_datagrams_queue(check_conn(L, 1), parts, 3, NULL));
+    return 1;
+}
+
+/* conn:budgets() -> bytes that are received and not read, queued and not acknowledged, of all of the config */
+static int conn_budgets(lua_State *L)
+{
+    const struct streams_budget *budget = &check_conn(L, 1)->config->budget;
+
+    lua_pushnumber(L, (lua_Number)budget->receive_held);
+    lua_pushnumber(L, (lua_Number)budget->send_held);
+    return 2;
+}
+
 const luaL_Reg unit_stream_methods[] = {
+    {"datagram", conn_datagram},
+    {"datagram_max", conn_datagram_max},
+    {"read_datagram", conn_read_datagram},
+    {"fates", conn_fates},
+    {"datagram_stats", conn_datagram_stats},
+    {"set_owner", conn_set_owner},
+    {"datagram_parts", conn_datagram_parts},
+    {"budgets", conn_budgets},
     {"set_priority", conn_set_priority},
     {"set_low_water", conn_set_low_water},
     {"writable", conn_writable},

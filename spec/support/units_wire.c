@@ -126,6 +126,12 @@ static void show_close(lua_State *L, const struct frame *f)
     set_span(L, "reason", f->close.reason);
 }
 
+static void show_datagram(lua_State *L, const struct frame *f)
+{
+    set_span(L, "data", f->datagram.data);
+    set_u64(L, "size", f->datagram.size);
+}
+
 static void show_ack_frequency(lua_State *L, const struct frame *f)
 {
     set_u64(L, "sequence", f->ack_frequency.sequence);
@@ -301,6 +307,12 @@ static void write_close(lua_State *L, struct writer *w, enum frame_type type)
     };
 
     neap_write_close(w, &f);
+}
+
+static void write_datagram(lua_State *L, struct writer *w, enum frame_type type)
+{
+    (void)type;
+    neap_write_datagram(w, get_span(L, "data"));
 }
 
 static void write_ack_frequency(lua_State *L, struct writer *w, enum frame_type type)

@@ -26,6 +26,8 @@ local FRAMES = {
   { type = 0x1d, code = 256, reason = "" },
   { type = 0x1e },
   { type = 0x1f },
+  { type = 0x31, data = ("g"):rep(300), size = 303 },
+  { type = 0x31, data = "", size = 2 },
   { type = 0xaf, sequence = 300, threshold = MAX, max_delay_us = 25000, reordering = 3 },
 }
 
