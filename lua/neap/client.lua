@@ -10,6 +10,7 @@ local Limits = require "neap.limits"
 local json = require "neap.json"
 local log = require "neap.log"
 local options = require "neap.options"
+local ordered = require "neap.ordered"
 local Response = require "neap.client_response"
 local Session = require "neap.session"
 local session_file = require "neap.session_file"
@@ -586,7 +587,8 @@ function Client:close()
   await_sessions(self)
   self._closings = self._closings + 1
   task.wake(self._ticket_waiter, true)
-  for conn, attempt in pairs(self._attempts) do
+  for _, conn in ipairs(ordered.conns(self._attempts)) do
+    local attempt = self._attempts[conn]
     conn:close(H3_NO_ERROR)
     attempt.session:close { text = "the client was closed" }
     task.wake(attempt.waiter, nil)
@@ -657,12 +659,11 @@ end
 --- The clients that are not closed, as keys.
 client.all = made
 
-local shared
-
---- The client behind neap.client.get and the others.
+--- The client behind neap.client.get and the others: one for the program, or for each host of a simulation.
 function client.default()
-  shared = shared or client.new()
-  return shared
+  local place = task.place()
+  place.client_default = place.client_default or client.new()
+  return place.client_default
 end
 
 for _, method in ipairs { "request", "get", "head", "post", "put", "patch", "delete" } do

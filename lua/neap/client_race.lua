@@ -23,7 +23,7 @@ end
 
 -- One that has failed while another woke us.
 local function failed_one(running)
-  for attempt in pairs(running) do
+  for _, attempt in ipairs(running) do
     if attempt.failed then return attempt end
   end
 end
@@ -34,9 +34,15 @@ local function is_unreachable(attempt)
   return not conn:is_established() and conn:is_unreachable()
 end
 
+local function drop(running, attempt)
+  for i = #running, 1, -1 do
+    if running[i] == attempt then table.remove(running, i) end
+  end
+end
+
 -- Ends all attempts but the one that won.
 local function finish(running, winner)
-  for attempt in pairs(running) do
+  for _, attempt in ipairs(running) do
     attempt.waiter = nil
     if attempt ~= winner then attempt.conn:close(H3_NO_ERROR) end
   end
@@ -69,22 +75,22 @@ function client_race.run(client, key, name, addresses, timeout, start)
     if addresses[next_address] then
       local attempt, message, code = start(addresses[next_address])
       next_address = next_address + 1
-      if attempt then running[attempt] = true else failure = failure or { message, code } end
+      if attempt then running[#running + 1] = attempt else failure = failure or { message, code } end
     end
     if is_refused and not addresses[next_address] then
       deadline, is_refused = math.min(deadline, now + WAIT_AFTER_ALERT), false
     end
-    if not next(running) then
+    if #running == 0 then
       if not addresses[next_address] then return nil, failure[1], failure[2], failure[3] end
     else
       local waiter = task.waiter()
-      for attempt in pairs(running) do attempt.waiter = waiter end
+      for _, attempt in ipairs(running) do attempt.waiter = waiter end
       local wait = addresses[next_address] and NEXT_ADDRESS_AFTER or deadline - now
       local attempt = failed_one(running) or task.await(waiter, math.min(wait, deadline - now))
       if client._endpoint ~= endpoint then return nil, "the client was closed", "closed" end
       local why = attempt and attempt.failed
       if why then
-        running[attempt] = nil
+        drop(running, attempt)
         failure = more_telling(failure, name, why)
         local is_alert = Session.is_alert(why)
         is_refused = is_refused or is_alert

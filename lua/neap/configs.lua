@@ -3,6 +3,7 @@ local asking = require "neap.asking"
 local core = require "neap.core"
 local log = require "neap.log"
 local options = require "neap.options"
+local task = require "neap.task"
 
 local configs = {}
 
@@ -24,9 +25,16 @@ local function warn_of_hex(psk)
   end
 end
 
+-- The options with what those of a simulation's hosts have besides.
+local function placed(given, role)
+  local place = task.place()
+  return place.prepare and place:prepare(given, role) or given
+end
+
 --- A config for a role, "client" or "server"; nil, message, code when a file of the options cannot be used. Misuse is
 -- an error of who gave the options: `level` is theirs, as error() counts for the caller.
 function configs.new(given, role, level)
+  given = placed(given, role)
   local ok, config, message, code = pcall(core.config, given, role)
   if not ok then error(config, level + 1) end
   if not config then return nil, message, code end
@@ -39,6 +47,7 @@ end
 -- old stays. A client without roots of its own has the system's, which it took when it connected first: handshakes that
 -- are under way need them.
 function configs.reload(config, given, role)
+  given = placed(given, role)
   if role == "client" and given.verify_peer ~= false and not (given.ca or given.pins or given.psk) then
     local all = { ca = true }
     for name, value in pairs(given) do all[name] = value end

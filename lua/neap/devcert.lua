@@ -1,6 +1,7 @@
 --- The development certificate: self-signed for localhost, made once and kept in the user's cache
 -- folder.
 local core = require "neap.core"
+local task = require "neap.task"
 
 local devcert = {}
 
@@ -17,9 +18,11 @@ end
 --- The names it is for.
 devcert.names = { "localhost", "127.0.0.1", "::1" }
 
---- The paths of certificate and key, made when they are missing or old; nil, message, code when
--- that fails.
+--- The paths of certificate and key, made when they are missing or old; at a host of a simulation their texts. nil,
+-- message, code when that fails.
 function devcert.get()
+  local place = task.place()
+  if place.certificate then return place:certificate() end
   local folder = devcert.folder()
   local cert, key = folder .. "/dev-cert.pem", folder .. "/dev-key.pem"
   local cert_stat, key_stat = core.stat(cert), core.stat(key)

@@ -13,7 +13,7 @@ local neap = {
   --- Starts a function as a task of its own.
   go = task.go,
   --- Seconds of a monotonic clock.
-  now = core.now,
+  now = function() return core.now() end, -- which a simulation replaces
   --- The wall clock of this process, for certificates: seconds since 1970, from which it goes on; false: nobody knows
   -- what time it is; without an argument: the system's.
   set_clock = core.set_clock,
@@ -61,7 +61,7 @@ local function reload_all()
   local server, quic, client = package.loaded["neap.server"], package.loaded["neap.quic"], package.loaded["neap.client"]
   local unix = package.loaded["neap.unix"]
   local has_any, clients = unix ~= nil and next(unix.listeners) ~= nil, 0
-  for _, all in ipairs { server and server.all or {}, quic and quic.servers or {} } do
+  for _, all in ipairs { server and server._all() or {}, quic and quic._servers() or {} } do
     for one in pairs(all) do
       has_any = true
       tell_reload(one.address, one:reload_certs())

@@ -27,7 +27,7 @@ local MOST_REASONS = 8 -- of a kind, that have lines of their own in a second
 -- or of up to eight reasons of it, and with the next how many were left out since the last, behind its first line.
 -- True when it said so. `now` is core.now and `say` log.warn unless told.
 function log.complainer(now, say)
-  now, say = now or core.now, say or log.warn
+  now, say = now or function() return core.now() end, say or log.warn
   local told = {} -- by kind, of a second: { at =, more =, reasons =, count = }
   return function(kind, text, reason)
     local at, last = now(), told[kind]

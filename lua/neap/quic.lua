@@ -7,11 +7,20 @@ local configs = require "neap.configs"
 local devcert = require "neap.devcert"
 local log = require "neap.log"
 local options = require "neap.options"
+local ordered = require "neap.ordered"
+local outgoing = require "neap.quic_outgoing"
 local quic_stream = require "neap.quic_stream"
 local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
 
-local quic = { servers = {} }
+local quic = {}
+
+-- The listeners that are not closed, as keys: of the program, or of a host of a simulation.
+function quic._servers()
+  local place = task.place()
+  place.quic_servers = place.quic_servers or {}
+  return place.quic_servers
+end
 
 local FAILED, new_stream = quic_stream.FAILED, quic_stream.new
 
@@ -58,7 +67,7 @@ function Connection:_pump()
     self._is_early = conn:is_early()
   end
   if conn:is_established() and self._handshakers then
-    for waiter in pairs(self._handshakers) do task.wake(waiter, true) end
+    for _, waiter in ipairs(self._handshakers) do task.wake(waiter, true) end
     self._handshakers = nil
   end
   if self._datagram_reader and conn:datagram_size() then task.wake_at(self, "_datagram_reader") end
@@ -77,7 +86,7 @@ function Connection:_pump()
   end
   local openers = self._openers
   self._openers = nil
-  for waiter in pairs(openers or {}) do task.wake(waiter, true) end
+  for _, waiter in ipairs(openers or {}) do task.wake(waiter, true) end
 end
 
 function Connection:_why()
@@ -93,8 +102,8 @@ function Connection:_end()
   end
   task.wake_at(self, "_acceptor")
   task.wake_at(self, "_datagram_reader")
-  for _, waiters in pairs { self._openers or {}, self._handshakers or {} } do
-    for waiter in pairs(waiters) do task.wake(waiter, true) end
+  for _, waiters in ipairs { self._openers or {}, self._handshakers or {} } do
+    for _, waiter in ipairs(waiters) do task.wake(waiter, true) end
   end
 end
 
@@ -148,6 +157,12 @@ function Connection:on_stream(fn)
   return self
 end
 
+local function remove(list, waiter)
+  for i = #(list or {}), 1, -1 do
+    if list[i] == waiter then table.remove(list, i) end
+  end
+end
+
 local function open(self, kind)
   local begun = core.now()
   while true do
@@ -157,9 +172,9 @@ local function open(self, kind)
     if code ~= "limit" then return nil, message, code end
     local waiter = task.waiter()
     self._openers = self._openers or {}
-    self._openers[waiter] = true
+    table.insert(self._openers, waiter)
     if not task.await(waiter, self.write_timeout and math.max(0, self.write_timeout - (core.now() - begun))) then
-      if self._openers then self._openers[waiter] = nil end
+      remove(self._openers, waiter)
       return nil, "timeout: the peer allows no more streams", "timeout"
     end
   end
@@ -287,9 +302,9 @@ function Connection:wait_for_handshake(timeout)
   while not self._closed and not self._conn:is_established() do
     local waiter = task.waiter()
     self._handshakers = self._handshakers or {}
-    self._handshakers[waiter] = true
+    table.insert(self._handshakers, waiter)
     if not task.await(waiter, timeout and math.max(0, timeout - (core.now() - begun))) then
-      if self._handshakers then self._handshakers[waiter] = nil end
+      remove(self._handshakers, waiter)
       return nil, "timeout: the handshake is not complete", "timeout"
     end
   end
@@ -368,7 +383,8 @@ local function listen(own, config)
   }, Listener)
   task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(config))
   task.hold(1)
-  quic.servers[self] = true
+  self._among = quic._servers()
+  self._among[self] = true
   return self
 end
 
@@ -422,46 +438,15 @@ end
 function Listener:close(code, reason)
   if self._closed then return end
   self._closed = true
-  for _, connection in pairs(self.connections) do connection:close(code, reason) end
+  for _, conn in ipairs(ordered.conns(self.connections)) do self.connections[conn]:close(code, reason) end
   task.flush()
   task.detach(self.endpoint)
   self.endpoint:close()
-  quic.servers[self] = nil
+  self._among[self] = nil
   task.hold(-1)
 end
 
 -- ---- clients
-
-local shared -- one client endpoint for all outgoing connections
-local outgoing = {} -- conn → connection
-
-local function drive_outgoing(conn)
-  local connection = outgoing[conn]
-  if not connection then return end
-  if conn:is_closed() or conn:is_draining() then
-    outgoing[conn] = nil
-    connection:_end()
-    task.wake_at(connection, "_connector")
-    return
-  end
-  connection:_pump()
-  if conn:is_established() then task.wake_at(connection, "_connector") end
-end
-
-local function answer_outgoing(conn)
-  local connection = outgoing[conn]
-  local answer = connection and connection._shared.answer
-  if answer then answer(conn) end
-end
-
-local function client_endpoint(config)
-  if shared then return shared end
-  local message, code
-  shared, message, code = task.loop():client(config)
-  if not shared then return nil, message, code end
-  task.attach(shared, drive_outgoing, answer_outgoing)
-  return shared
-end
 
 --- Connects to "host:port" and waits until the handshake is done. Options: `alpn`, `timeout`, `server_name`, `early`,
 -- and every option of a config; what these name is read once for equal ones, which share TLS sessions (a function is
@@ -476,24 +461,25 @@ function quic.connect(address, given)
   if not host then host, port = address:match("^([^:]+):(%d+)$") end
   if not host then return nil, "not host:port: " .. address, "argument" end
   if tonumber(port) < 1 or tonumber(port) > 65535 then return nil, "no such port: " .. port, "argument" end
-  local made, message, code = shared_configs.take(config, outgoing)
+  local here = outgoing.here()
+  local made, message, code = shared_configs.take(config, here.connections)
   if not made then return nil, message, code end
   local endpoint
-  endpoint, message, code = client_endpoint(made.config)
+  endpoint, message, code = outgoing.endpoint(here, made.config)
   if not endpoint then return nil, message, code end
   local addresses
   addresses, message, code = task.resolve(host, tonumber(port), own.timeout)
   if not addresses then return nil, message, code end
   local number
   for _, peer in ipairs(addresses) do
-    made, message, code = shared_configs.take(config, outgoing) -- nobody has held it while this waited
+    made, message, code = shared_configs.take(config, here.connections) -- nobody has held it while this waited
     if not made then return nil, message, code end
     local conn
     conn, message, code = endpoint:connect(own.server_name or host, peer, { config = made.config })
     if conn then
       local connection = new_connection(conn, own)
       connection._shared = made
-      outgoing[conn] = connection
+      here.connections[conn] = connection
       if own.early and conn:is_early() then
         connection._is_early = true
         return connection
@@ -517,9 +503,10 @@ quic.reload_certs = shared_configs.reload
 
 --- Closes everything: servers and outgoing connections.
 function quic.close_all()
-  for server in pairs(quic.servers) do server:close() end
-  for _, connection in pairs(outgoing) do connection:close(0, "") end
-  if shared then task.flush() end
+  for server in pairs(quic._servers()) do server:close() end
+  local connections = outgoing.here().connections
+  for _, conn in ipairs(ordered.conns(connections)) do connections[conn]:close(0, "") end
+  if next(connections) then task.flush() end
 end
 
 return quic

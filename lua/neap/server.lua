@@ -7,6 +7,7 @@ local devcert = require "neap.devcert"
 local garbage = require "neap.garbage"
 local log = require "neap.log"
 local options = require "neap.options"
+local ordered = require "neap.ordered"
 local Request = require "neap.request"
 local Response = require "neap.response"
 local Session = require "neap.session"
@@ -20,7 +21,7 @@ local H3_REQUEST_CANCELLED = 0x10c
 local FLUSH_CHECK = 0.01 -- seconds
 local LINGER = 0.5       -- seconds that clients get to close by themselves
 
-local server = { all = {} }
+local server = {}
 
 local Server = {}
 Server.__index = Server
@@ -129,7 +130,7 @@ local function drive(self, conn)
 end
 
 local function where(mine)
-  local default = os.getenv("NEAP_LISTEN") or ""
+  local default = not task.is_simulated() and os.getenv("NEAP_LISTEN") or ""
   local host, port = mine.host, mine.port
   if not host and not port and default ~= "" then return default:find(":") and default or ":" .. default end
   host = host or ""
@@ -137,10 +138,17 @@ local function where(mine)
   return ("%s:%d"):format(host, port or 4433) -- 8866 / 2 is 4433.0 in Lua 5.4
 end
 
+-- The servers that are not closed, as keys: of the program, or of a host of a simulation.
+function server._all()
+  local place = task.place()
+  place.servers = place.servers or {}
+  return place.servers
+end
+
 -- There is one loop: it polls as long as the one of all that listen which wants it longest.
 local function poll_busily()
   local longest = 0
-  for self in pairs(server.all) do longest = math.max(longest, self.busy_poll) end
+  for self in pairs(server._all()) do longest = math.max(longest, self.busy_poll) end
   task.loop():busy_poll(longest)
 end
 
@@ -148,7 +156,8 @@ end
 local function find_certificate(config)
   -- A key alone is refused below.
   if config.cert or config.certs or config.key or config.certificate or config.psk then return true end
-  local cert, key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY")
+  local cert, key
+  if not task.is_simulated() then cert, key = os.getenv("NEAP_CERT"), os.getenv("NEAP_KEY") end
   if (cert == nil) ~= (key == nil) then
     return nil, cert and "NEAP_CERT needs NEAP_KEY" or "NEAP_KEY needs NEAP_CERT", "argument"
   end
@@ -204,11 +213,12 @@ function server.listen(app, given)
   local host = address:match("^(.*):%d+$")
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)
-  server.all[self] = true
+  self.among = server._all()
+  self.among[self] = true
   poll_busily()
   task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config))
   task.hold(1)
-  server.announce(self)
+  if not task.is_simulated() then server.announce(self) end
   return self
 end
 
@@ -218,7 +228,7 @@ function server.announce() end
 local function begin_shutdown(self)
   self.draining = true
   self.endpoint:refuse(true)
-  for _, session in pairs(self.sessions) do session.h3:goaway() end
+  for _, conn in ipairs(ordered.conns(self.sessions)) do self.sessions[conn].h3:goaway() end
 end
 
 local function drain(self, seconds)
@@ -257,7 +267,7 @@ end
 --- Ends every server well, side by side: none of them accepts while another one still drains. Waits.
 function server.shutdown_all(seconds)
   local list = {}
-  for self in pairs(server.all) do
+  for self in pairs(server._all()) do
     list[#list + 1] = self
     if not self.draining then
       begin_shutdown(self)
@@ -274,7 +284,8 @@ function Server:close()
   if self.closed then return end
   answers.settle()
   self.closed = true
-  for conn, session in pairs(self.sessions) do
+  for _, conn in ipairs(ordered.conns(self.sessions)) do
+    local session = self.sessions[conn]
     if session.count > 0 then log.warn(("%s: %d open requests cut off"):format(conn:peer(), session.count)) end
     conn:close(H3_NO_ERROR)
     session:close { text = "closed: the server ends" }
@@ -282,7 +293,7 @@ function Server:close()
   task.flush()
   task.detach(self.endpoint)
   self.endpoint:close()
-  server.all[self] = nil
+  self.among[self] = nil
   poll_busily()
   task.hold(-1)
 end

@@ -3,13 +3,19 @@
 -- those that no connection uses go when there are many, and their sessions with them.
 local asking = require "neap.asking"
 local configs = require "neap.configs"
+local task = require "neap.task"
 
 local shared_configs = {}
 
 local MOST = 32 -- configs that are kept, beside those that connections use
 
-local kept = {} -- by what they were made of: { config =, given =, answer =, turn = }
-local count, turn = 0, 0
+-- Those of a program, or of a host of a simulation: { kept = by what they were made of: { config =, given =, answer =,
+-- turn = }, count =, turn = }.
+local function here()
+  local place = task.place()
+  place.shared_configs = place.shared_configs or { kept = {}, count = 0, turn = 0 }
+  return place.shared_configs
+end
 
 -- A text that is equal for equal values.
 local function spelled(value)
@@ -21,18 +27,19 @@ local function spelled(value)
 end
 
 -- Those that are used least recently go first; what is in use stays, and is looked at again with the next one.
-local function drop_unused(connections)
-  if count <= MOST then return end
+local function drop_unused(self, connections)
+  local kept, turn = self.kept, self.turn
+  if self.count <= MOST then return end
   local used, unused = {}, {}
   for _, connection in pairs(connections) do used[connection._shared] = true end
   for key, entry in pairs(kept) do
     if not used[entry] and entry.turn < turn then unused[#unused + 1] = { key = key, entry = entry } end
   end
   table.sort(unused, function(a, b) return a.entry.turn < b.entry.turn end)
-  for i = 1, math.min(#unused, count - MOST) do
+  for i = 1, math.min(#unused, self.count - MOST) do
     kept[unused[i].key] = nil
     unused[i].entry.config:_release()
-    count = count - 1
+    self.count = self.count - 1
   end
 end
 
@@ -40,18 +47,18 @@ end
 -- those that are open as values, each with its own as `_shared`; without one it is good until the caller waits. nil,
 -- message, code when the options cannot be used.
 function shared_configs.take(given, connections)
-  local key = spelled(given)
-  local entry = kept[key]
-  turn = turn + 1
+  local self, key = here(), spelled(given)
+  local entry = self.kept[key]
+  self.turn = self.turn + 1
   if not entry then
     local config, message, code = configs.new(given, "client", 3)
     if not config then return nil, message, code end
     entry = { config = config, given = given, answer = asking.answerer(given) }
-    kept[key] = entry
-    count = count + 1
+    self.kept[key] = entry
+    self.count = self.count + 1
   end
-  entry.turn = turn
-  drop_unused(connections)
+  entry.turn = self.turn
+  drop_unused(self, connections)
   return entry
 end
 
@@ -59,7 +66,7 @@ end
 -- used, and the others are read all the same.
 function shared_configs.reload()
   local failure
-  for _, entry in pairs(kept) do
+  for _, entry in pairs(here().kept) do
     local ok, message, code = configs.reload(entry.config, entry.given, "client")
     if not ok then failure = { message, code } end
   end
@@ -69,7 +76,7 @@ end
 
 --- How many are kept.
 function shared_configs.count()
-  return count
+  return here().count
 end
 
 return shared_configs

@@ -1,7 +1,8 @@
 --- The scheduler: coroutines as tasks, timers, and the one loop of this Lua state. A turn runs what
 -- is ready, sends, waits in C, and asks the endpoints which connections have something new. C
--- never calls Lua.
+-- never calls Lua. The loop's sockets and clock are the kernel's, or those of a simulation (neap.sim): see task.within.
 local core = require "neap.core"
+local Heap = require "neap.heap"
 local log = require "neap.log"
 local plain = require "neap.plain"
 
@@ -18,9 +19,9 @@ local ALONE = 32 -- where one connection alone had something new, after so many,
 -- What is ready, each entry in WIDTH places: its coroutine, or NEW for a task that has none yet, and four values.
 local NEW, WIDTH = {}, 5
 local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
-local timers = {} -- binary heap of { at, seq, waiter }
-local timer_seq = 0
-local endpoints = {} -- endpoint → { drive = function(conn), answer = function(conn) or nil }
+local timers = Heap.new() -- of { at =, waiter = }
+local dead_timers = 0 -- whose wait has ended
+local endpoints = {} -- list of { endpoint =, drive = function(conn), answer = function(conn) or nil, place = }
 local driven = 0 -- connections that had something new in this turn
 local resolving = {} -- id → waiter
 local watched, watched_count = {}, 0 -- descriptor → object whose _ready is called
@@ -29,7 +30,10 @@ local live, holders = 0, 0
 local loop
 local running, stopping = false, false
 local has_run = false -- whether anyone ran the loop
+local ran = 0 -- tasks that have run so far, counted each time that they go on
 local current -- the coroutine of the task that runs
+local places -- coroutine → the host that its task is of, in a simulation
+local here = {} -- the place of what runs and is no task's: a host, or what stands for the machine
 
 local INTERNAL_ERROR = 0x1 -- of QUIC, RFC 9000 §20.1
 
@@ -44,8 +48,12 @@ function task.on_error(trace)
   log.error(trace)
 end
 
--- The loop outlives a place for the log that fails.
+-- The loop outlives a place for the log that fails. A simulation ends by it.
 local function report(trace)
+  if places then
+    loop:fail_by(trace)
+    return
+  end
   local ok, second = pcall(task.on_error, trace)
   if not ok then io.stderr:write(plain.lines(tostring(trace)), "\nand in the log: ", tostring(second), "\n") end
 end
@@ -99,11 +107,34 @@ local function can_be_called(value)
   return type(meta) == "table" and meta.__call ~= nil
 end
 
+local function begin_at(place, fn, args)
+  places[current] = place
+  return fn(args[1], args[2], args[3])
+end
+
 --- Starts fn(a, b, c) as a task of its own, at the next turn. `fn` may be an object that is called, as next is.
 function task.go(fn, a, b, c)
   if type(fn) ~= "function" and not can_be_called(fn) then error("neap.go takes a function", 2) end
   live = live + 1
+  if places then return push(NEW, begin_at, task.place(), fn, { a, b, c }) end
   push(NEW, fn, a, b, c)
+end
+
+--- Where the code that calls is: the host of a simulation, or a table that stands for the machine. What there is one of
+-- for a whole program is kept in it, under a name of its module's.
+function task.place()
+  return places and current and places[current] or here
+end
+
+--- The same as task.go, at a host.
+function task.go_at(place, fn, ...)
+  live = live + 1
+  push(NEW, begin_at, place, fn, { ... })
+end
+
+--- Whether a simulation runs the code that calls.
+function task.is_simulated()
+  return places ~= nil
 end
 
 --- Something to wait on, for the task that calls.
@@ -129,57 +160,21 @@ function task.wake(waiter, a, b, c, d)
   end
 end
 
-local function earlier(a, b)
-  return a.at < b.at or (a.at == b.at and a.seq < b.seq)
-end
-
-local function add_timer(at, waiter)
-  timer_seq = timer_seq + 1
-  local i = #timers + 1
-  local timer = { at = at, seq = timer_seq, waiter = waiter }
-  timers[i] = timer
-  while i > 1 do
-    local up = math.floor(i / 2)
-    if not earlier(timer, timers[up]) then break end
-    timers[i], timers[up] = timers[up], timer
-    i = up
-  end
-  return timer
-end
-
-local function take_timer()
-  local first, last = timers[1], table.remove(timers)
-  local n = #timers
-  if n == 0 then return first end
-  timers[1] = last
-  local i = 1
-  while true do
-    local least = 2 * i
-    if least > n then break end
-    if least < n and earlier(timers[least + 1], timers[least]) then least = least + 1 end
-    if not earlier(timers[least], last) then break end
-    timers[i], timers[least] = timers[least], last
-    i = least
-  end
-  return first
-end
-
 -- Timers whose wait has ended stay in the heap until they are on top; when most are dead it is made
 -- anew.
-local dead_timers = 0
 local function sweep_timers()
-  if dead_timers < 1000 or dead_timers * 2 < #timers then return end
+  if dead_timers < 1000 or dead_timers * 2 < timers.count then return end
   local old = timers
-  timers, dead_timers = {}, 0
-  for _, timer in ipairs(old) do
-    if not timer.waiter.woken then add_timer(timer.at, timer.waiter) end
+  timers, dead_timers = Heap.new(), 0
+  for i = 1, old.count do
+    if not old[i].waiter.woken then timers:push(old[i]) end
   end
 end
 
 --- Waits on a waiter: the values of its wake, or nil, "timeout", "timeout" after `seconds` (nil: no
 -- bound).
 function task.await(waiter, seconds)
-  local timed = seconds and add_timer(core.now() + seconds, waiter)
+  local timed = seconds and timers:push { at = core.now() + seconds, waiter = waiter }
   local a, b, c, d = coroutine.yield()
   if a == TIMEOUT then return nil, "timeout", "timeout" end
   if timed then
@@ -221,11 +216,15 @@ end
 -- ends that connection, with a line in the log, and nothing else. `answer(conn)`, if there is one, before that for one
 -- whose handshake asks something, or that has ended.
 function task.attach(endpoint, drive, answer)
-  endpoints[endpoint] = { drive = drive, answer = answer }
+  endpoints[#endpoints + 1] = { endpoint = endpoint, drive = drive, answer = answer, place = task.place() }
 end
 
 function task.detach(endpoint)
-  endpoints[endpoint] = nil
+  local left = {} -- who goes through the list at this moment has the old one
+  for _, attached in ipairs(endpoints) do
+    if attached.endpoint == endpoint then attached.is_detached = true else left[#left + 1] = attached end
+  end
+  endpoints = left
 end
 
 --- Has the loop wait once until a socket can be read or written: then owner:_ready() is called. true, or nil, message,
@@ -305,6 +304,11 @@ local function take_idle()
   return co
 end
 
+--- How many tasks have gone on so far.
+function task.ran()
+  return ran
+end
+
 --- Called when `count` tasks have run, and before anything is sent: for what is done once for many of them.
 function task.settle() end
 
@@ -318,6 +322,7 @@ local function run_slice()
     if not ok then report(tostring(trace)) end
   end
   current = nil
+  ran = ran + count
   local ok, trace = xpcall(task.settle, debug.traceback, count)
   if not ok then report(trace) end
 end
@@ -344,7 +349,7 @@ local function fire_timers()
   if not timers[1] then return end
   local now = core.now()
   while timers[1] and timers[1].at <= now do
-    local timer = take_timer()
+    local timer = timers:pop()
     if timer.waiter.woken then
       dead_timers = math.max(0, dead_timers - 1)
     else
@@ -356,7 +361,7 @@ end
 local function next_wait()
   if queue_first <= queue_last then return 0 end
   while timers[1] and timers[1].waiter.woken do
-    take_timer()
+    timers:pop()
     dead_timers = math.max(0, dead_timers - 1)
   end
   return timers[1] and math.max(0, timers[1].at - core.now()) or nil
@@ -369,8 +374,8 @@ local function give_up(conn, trace)
   pcall(conn.close, conn, INTERNAL_ERROR, "", false)
 end
 
-local function drive_all(endpoint, attached)
-  local drive, answer = attached.drive, attached.answer
+local function drive_all(attached)
+  local endpoint, drive, answer = attached.endpoint, attached.drive, attached.answer
   local conn, asks = endpoint:next()
   while conn do
     driven = driven + 1
@@ -382,11 +387,16 @@ local function drive_all(endpoint, attached)
 end
 
 local function deliver()
+  local nowhere = here
   driven = 0
-  for endpoint, attached in pairs(endpoints) do
-    local ok, trace = xpcall(drive_all, debug.traceback, endpoint, attached)
-    if not ok then report(trace) end
+  for _, attached in ipairs(endpoints) do
+    if not attached.is_detached then
+      here = attached.place
+      local ok, trace = xpcall(drive_all, debug.traceback, attached)
+      if not ok then report(trace) end
+    end
   end
+  here = nowhere
   local id, addresses, reason = loop:resolved()
   while id do
     local waiter = resolving[id]
@@ -464,6 +474,53 @@ end
 
 --- Called when the loop has ended: for what has to be kept, should the program end too.
 function task.on_end() end
+
+--- The network, the clock and the tasks of a simulation, for task.within: `its_loop` does what that of the binding
+-- does, and has fail_by(trace) for errors that no one caught; `now` is its clock.
+function task.new_world(its_loop, now)
+  return {
+    queue = {}, queue_first = 1, queue_last = 0, turn_last = 0, timers = Heap.new(), dead_timers = 0,
+    endpoints = {}, driven = 0, resolving = {}, watched = {}, watched_count = 0, unresolved = {}, live = 0, holders = 0,
+    loop = its_loop, running = true, stopping = false, places = setmetatable({}, { __mode = "k" }), here = its_loop,
+    now = now,
+  }
+end
+
+local function keep(world)
+  world.queue, world.queue_first, world.queue_last, world.turn_last = queue, queue_first, queue_last, turn_last
+  world.timers, world.dead_timers, world.endpoints, world.driven = timers, dead_timers, endpoints, driven
+  world.resolving, world.watched, world.watched_count, world.unresolved = resolving, watched, watched_count, unresolved
+  world.live, world.holders, world.loop, world.running, world.stopping = live, holders, loop, running, stopping
+  world.current, world.places, world.here, world.now = current, places, here, core.now
+end
+
+local function bring(world)
+  queue, queue_first, queue_last, turn_last = world.queue, world.queue_first, world.queue_last, world.turn_last
+  timers, dead_timers, endpoints, driven = world.timers, world.dead_timers, world.endpoints, world.driven
+  resolving, watched, watched_count, unresolved = world.resolving, world.watched, world.watched_count, world.unresolved
+  live, holders, loop, running, stopping = world.live, world.holders, world.loop, world.running, world.stopping
+  current, places, here, core.now = world.current, world.places, world.here, world.now
+end
+
+--- fn(...) in a world of task.new_world: its tasks, timers and endpoints are there, those outside stand still. Its
+-- results; an error of fn's is raised again, outside. Not for a world that is entered already.
+function task.within(world, fn, ...)
+  local outside = {}
+  keep(outside)
+  bring(world)
+  local results = pack(pcall(fn, ...))
+  keep(world)
+  bring(outside)
+  if not results[1] then error(results[2], 0) end
+  return (table.unpack or unpack)(results, 2, results.n)
+end
+
+--- Whether task.stop was called, in a world that is entered again: it is forgotten then.
+function task.take_stop()
+  local asked = stopping
+  stopping = false
+  return asked
+end
 
 --- Runs fn (if given) as a task, and the loop until it is finished; without fn until stop, or until
 -- nothing is left to do: no server listens, no task is alive. With fn: what fn returned, or an error

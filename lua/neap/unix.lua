@@ -15,6 +15,8 @@ local PASSES = { [12] = true, [23] = true, [24] = true, [103] = true, [105] = tr
 local SHORTAGE_PAUSE = 0.1 -- seconds until a listener looks again
 local CONNECT_PAUSE, CONNECT_PAUSE_MOST = 0.001, 0.05 -- seconds until a client tries again, doubled up to the second
 
+local NOT_HERE = "a simulation has no Unix sockets"
+
 local Socket, Listener = {}, {}
 Socket.__index, Listener.__index = Socket, Listener
 
@@ -168,6 +170,7 @@ end
 -- while as many as the server lets wait are there before it: the kernel tells nobody when that changes.
 function unix.connect(path, timeout)
   local deadline, pause = deadline_of(timeout), CONNECT_PAUSE
+  if task.is_simulated() then return nil, NOT_HERE, "unsupported" end
   local socket, message, code, number = core.unix_connect(path)
   while code == "again" do
     if deadline and core.now() >= deadline then return nil, path .. ": timeout", "timeout" end
@@ -182,6 +185,7 @@ end
 --- Listens at `path`, whose file only the user may open (`mode`, 384: 0600 unless told). A file that was left behind
 -- gives way; one that somebody listens at does not.
 function unix.listen(path, mode)
+  if task.is_simulated() then return nil, NOT_HERE, "unsupported" end
   local socket, message, code, number = core.unix_listen(path, mode)
   if not socket then return nil, message, code, number end
   local self = new(Listener, socket)

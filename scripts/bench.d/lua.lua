@@ -22,7 +22,7 @@ local endpoint = {
 }
 local loop = { listen = function() return endpoint end }
 function loop.wait() end
-loop.flush, loop.resolved, loop.signal = loop.wait, loop.wait, loop.wait
+loop.flush, loop.resolved, loop.signal, loop.busy_poll = loop.wait, loop.wait, loop.wait, loop.wait
 function core.loop() return loop end
 
 local h3

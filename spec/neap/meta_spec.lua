@@ -5,7 +5,7 @@ local web = require "support.web"
 local pair = require "binding.pair"
 
 local text = ""
-for _, name in ipairs { "meta", "meta_quic", "meta_lowlevel", "meta_x509", "meta_ids" } do
+for _, name in ipairs { "meta", "meta_quic", "meta_lowlevel", "meta_sim", "meta_x509", "meta_ids" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
@@ -44,6 +44,12 @@ describe("the types for editors", function()
     each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
     each_is_there("Headers", neap.headers.new())
+    local lab = neap.sim.new()
+    each_is_there("Sim", lab)
+    each_is_there("Link", lab:link())
+    each_is_there("Host", lab:host("a.example"))
+    each_is_there("Node", lab:server())
+    lab:close()
     for part in pairs(neap) do
       if part:sub(1, 1) ~= "_" and type(neap[part]) == "table" then
         assert.matches("@field " .. part .. " neap%.", text)
@@ -118,8 +124,9 @@ describe("the types for editors", function()
       each_is_declared(class, debug.getmetatable(objects[class]).__index)
     end
     objects.File:close()
-    each_is_declared("Sim", getmetatable(objects.Sim).__index, { push = true, pop = true, fail = true, next_time = true,
-      deliver_due = true, run_tasks = true, turn = true, step = true })
+    each_is_declared("Sim", getmetatable(objects.Sim).__index, { push = true, fail = true, next_time = true,
+      serve = true, flush_all = true, deliver_due = true, advance = true, count_step = true, look_at_waits = true,
+      remove_node = true })
     -- What the binding's README says of a class is declared as well.
     local readme = web.helper.read_file("lua/binding/README.md")
     for class, prefix in pairs { Conn = "conn", H3 = "h3", Endpoint = "endpoint" } do

@@ -58,8 +58,8 @@ local function copy(lab, run, link, delay, random)
     if random(0, 1) >= share then return end
     run.copies = run.copies + 1
     local number = run.copies % addresses
-    lab:push{ at = now + delay * (1 - lead), node = run.server, bytes = bytes, direction = link.up, ecn = 0,
-      from = ("192.0.2.%d:%d"):format(number % 200 + 1, number + 1000), to = run.server.address }
+    lab:inject(now + delay * (1 - lead), bytes, ("192.0.2.%d:%d"):format(number % 200 + 1, number + 1000),
+      run.server.address)
   end
 end
 

@@ -1,50 +1,31 @@
---- Nodes: an endpoint with an address, and what it shows to the script that plays its application.
+--- Nodes: an endpoint with addresses, and what it shows to the script that plays its application.
+local address = require "neap.sim.address"
 local core = require "neap.core"
 local Link = require "neap.sim.link"
+local material = require "neap.sim.material"
 local row = require "neap.options"
 
 local Node = {}
 Node.__index = Node
 
-local WALL_CLOCK = 1767225600 -- certificates are of 2026, whenever a simulation runs
-
-local certificate -- of all servers that are given none
-
-local function test_certificate()
-  if not certificate then
-    local cert, key = assert(core.make_certificate{
-      names = { "localhost", "test.example" }, days = 3650, seed = "neap.sim", wall_clock = WALL_CLOCK,
-    })
-    certificate = { cert = cert, key = key }
+local rebindings = row.row("a list of { at =, address = }, in seconds since the start", function(value)
+  if type(value) ~= "table" then return false end
+  for _, one in ipairs(value) do
+    if type(one) ~= "table" or type(one.at) ~= "number" or not address.is(one.address) then return false end
   end
-  return certificate
-end
-
-local function is_byte(digits)
-  return tostring(tonumber(digits)) == digits and tonumber(digits) < 256
-end
-
--- Addresses are compared as text: those of IPv4 have one spelling here.
-local function is_address(value)
-  if type(value) ~= "string" then return false end
-  local port = value:match("^%[%x*:[%x:.]*%]:(%d+)$")
-  if not port then
-    local a, b, c, d
-    a, b, c, d, port = value:match("^(%d+)%.(%d+)%.(%d+)%.(%d+):(%d+)$")
-    if not (a and is_byte(a) and is_byte(b) and is_byte(c) and is_byte(d)) then return false end
-  end
-  return tostring(tonumber(port)) == port and tonumber(port) <= 65535
-end
-
-local address_option = row.row('an address like "10.0.0.1:443" or "[2001:db8::1]:443"', is_address)
+  return true
+end)
 
 -- What a node takes for itself; the rest is for core.config, which refuses what it does not know.
-local server_options = { on_conn = row.of("function"), address = address_option }
+local server_options = {
+  on_conn = row.of("function"), address = address.option, link = row.row("a link of this simulation", Link.is),
+}
 local client_options = {
-  on_conn = row.of("function"), address = address_option, name = row.of("string", "localhost"),
-  link = row.row("a link of this simulation", Link.is),
+  on_conn = row.of("function"), address = address.option, name = row.of("string", "localhost"),
+  link = server_options.link,
   server = row.row("a node", function(value) return getmetatable(value) == Node end),
   connect = row.of("boolean", true),
+  rebind = rebindings, -- what a NAT does, and when
 }
 
 --- A node of a simulation, and its options: those of core.config, and of the rows above. `level` is that of who gave
@@ -54,49 +35,77 @@ function Node.new(owner, given, is_server, level)
   local number = #owner.nodes + 1
   config.alpn = config.alpn or "neap-sim"
   config.seed = config.seed or ("%s/node %d"):format(owner.seed, number)
-  config.wall_clock = config.wall_clock or WALL_CLOCK
+  config.wall_clock = config.wall_clock or material.WALL_CLOCK
   if is_server and not config.cert and not config.certs then
-    config.cert, config.key = test_certificate().cert, test_certificate().key
+    config.cert, config.key = material.certificate().cert, material.certificate().key
   elseif not is_server and not config.ca and config.verify_peer == nil and not config.pins then
-    config.ca = test_certificate().cert
+    config.ca = material.certificate().cert
   end
-  local node = setmetatable({
-    sim = owner,
-    is_server = is_server,
-    address = options.address or (is_server and "10.1.0.%d:443" or "10.2.0.%d:50000"):format(number),
-    on_conn = options.on_conn,
-    config = assert(core.config(config)),
-    link = options.link or owner.default_link or owner:link{},
-    info = {},
-  }, Node)
-  node.endpoint = assert(core.endpoint(node.config, is_server))
-  node.answers_most = node.endpoint:stats().answers_most
-  owner.nodes[number] = node
-  owner.by_address[node.address] = node
+  local link = options.link
+  if not link and not is_server then link = owner.default_link or owner:link{} end
+  local node = Node.make(owner, assert(core.config(config)), is_server, link)
+  node.on_conn = options.on_conn
+  node:add_address(options.address or (is_server and "10.1.0.%d:443" or "10.2.0.%d:50000"):format(number))
+  for _, one in ipairs(options.rebind or {}) do
+    owner:at(one.at, function() node:rebind(one.address) end)
+  end
   return node, options
+end
+
+--- A node without addresses, of a config that is made. `link`: that it is behind; nil: none.
+function Node.make(owner, config, is_server, link)
+  local node = setmetatable({
+    sim = owner, is_server = is_server, config = config, link = link, info = {},
+    places = {}, -- by the address that the node knows: { node =, inside =, outside =, link = }
+  }, Node)
+  node.endpoint = assert(core.endpoint(config, is_server))
+  node.answers_most = node.endpoint:stats().answers_most
+  owner.nodes[#owner.nodes + 1] = node
+  return node
+end
+
+--- Gives it an address, perhaps behind another link than the rest. The first is node.address.
+function Node:add_address(text, link)
+  if not address.is(text) then error("an address must be " .. address.option.must_be, 2) end
+  local place = { node = self, inside = text, outside = text, link = link or self.link }
+  self.sim:take_place(place, 3)
+  self.places[text] = place
+  self.address = self.address or text
+  return place
+end
+
+--- Takes an address away again: what is sent from there, or to there, is lost.
+function Node:remove_address(text)
+  local place = self.places[text]
+  if not place then error(("the node has no address %s"):format(text), 2) end
+  self.sim:leave_place(place)
+  self.places[text] = nil
 end
 
 --- A connection of a client to its server, or another one: conn, or nil, message, code.
 function Node:connect(server)
   server = server or self.server
   local conn, message, code = self.endpoint:connect(self.name, server.address,
-    { from = self.address, at = self.sim.now })
+    { from = self.inside or self.address, at = self.sim.now })
   if not conn then return nil, message, code end
   self.dirty = true
   return conn
 end
 
 --- From now on the client has another address, as when a NAT forgets it: it knows nothing of it, its
--- packets come from there, and what is under way to the old one is lost.
-function Node:rebind(address)
-  local owner = self.sim
+-- packets come from there, and what is under way to the old one is lost. `inside` is which of its own addresses, the
+-- first unless told.
+function Node:rebind(outside, inside)
   if self.is_server then error("only clients are behind a NAT", 2) end
-  if not is_address(address) then error("an address must be " .. address_option.must_be, 2) end
-  if owner.by_address[address] then error(("%s is taken"):format(address), 2) end
-  owner.by_address[self.address] = nil
-  owner.by_address[address] = self
-  self.inside = self.inside or self.address
-  self.address = address
+  if not address.is(outside) then error("an address must be " .. address.option.must_be, 2) end
+  inside = inside or self.inside or self.address
+  local place = self.places[inside]
+  if not place then error(("the node has no address %s"):format(inside), 2) end
+  if self.sim:place_at(outside, self) then error(("%s is taken"):format(outside), 2) end
+  self.sim:leave_place(place)
+  place.outside = outside
+  self.sim:take_place(place, 3)
+  if inside == (self.inside or self.address) then self.inside, self.address = inside, outside end
 end
 
 --- Tell the simulation that something was done to this node's connections outside its on_conn and
@@ -105,9 +114,23 @@ function Node:touch()
   self.dirty = true
 end
 
--- Shows the application what is new; true when there was something.
+--- A datagram has come to one of its addresses.
+function Node:receive(datagram, place)
+  local owner = self.sim
+  -- Answers that no connection sends leave before there may be more of them than an endpoint keeps.
+  self.unanswered = self.dirty and (self.unanswered or 0) + 1 or 1
+  if self.unanswered > self.answers_most and self.endpoint:stats().answers_waiting > 0 then
+    self:flush()
+    self.unanswered = 1
+  end
+  self.endpoint:recv(datagram.bytes, { from = datagram.from, to = place.inside, ecn = datagram.ecn, at = owner.now })
+  self.dirty = true
+end
+
+--- Shows the application what is new; true when there was something.
 function Node:serve()
   local endpoint, on_conn = self.endpoint, self.on_conn
+  self.is_fresh = false
   local conn = endpoint:next()
   if not conn then return false end
   repeat
@@ -117,22 +140,31 @@ function Node:serve()
   return true
 end
 
--- Sends what the endpoint has; trains come apart into datagrams.
+--- Sends what the endpoint has; trains come apart into datagrams.
 function Node:flush()
   local owner, endpoint, info = self.sim, self.endpoint, self.info
-  self.dirty = false
+  self.dirty, self.is_fresh = false, true
   while true do
     local bytes = endpoint:send(owner.now, info)
     if not bytes then return end
-    if self.inside then info.from = self.address end
-    local target = owner.by_address[info.to]
-    local link = self.is_server and target and target.link or self.link
-    local direction = self.is_server and link.down or link.up
-    local segment, at = info.segment_size, math.max(info.at, owner.now)
-    for first = 1, #bytes, segment do
-      direction:carry(target, bytes:sub(first, first + segment - 1), info, at, self)
+    local place = self.places[info.from]
+    if place then -- else it has been taken away
+      local route = owner:route(place, info.to)
+      local segment = info.segment_size
+      for first = 1, #bytes, segment do
+        local piece = bytes:sub(first, first + segment - 1)
+        owner:launch({ bytes = piece, size = #piece, from = place.outside, to = info.to, ecn = info.ecn, sender = self,
+          route = route, hop = 0 }, info.at)
+      end
     end
   end
+end
+
+--- Frees the endpoint, with all its connections.
+function Node:close()
+  self.endpoint:close()
+  for _, place in pairs(self.places) do self.sim:leave_place(place) end
+  self.places, self.is_closed = {}, true
 end
 
 return Node

@@ -1,0 +1,20 @@
+--- Connections in an order of their own. Keys that are objects come out of pairs() in an order that no two runs share:
+-- where that shows on the network, a simulation would not be the same twice.
+local ordered = {}
+
+local function name_of(conn)
+  return conn:ids() or ""
+end
+
+--- The keys of a table, which are connections of the binding, in a list: in the order of their connection IDs.
+function ordered.conns(set)
+  local list, names = {}, {}
+  for conn in pairs(set) do
+    list[#list + 1] = conn
+    names[conn] = name_of(conn)
+  end
+  table.sort(list, function(a, b) return names[a] < names[b] end)
+  return list
+end
+
+return ordered

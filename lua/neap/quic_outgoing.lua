@@ -1,0 +1,41 @@
+--- Outgoing raw connections: one endpoint for all of them, and who is told what is new.
+local task = require "neap.task"
+
+local outgoing = {}
+
+--- Those of a program, or of a host of a simulation: { connections = conn → connection of neap.quic, endpoint }.
+function outgoing.here()
+  local place = task.place()
+  place.quic_outgoing = place.quic_outgoing or { connections = {} }
+  return place.quic_outgoing
+end
+
+local function drive(connections, conn)
+  local connection = connections[conn]
+  if not connection then return end
+  if conn:is_closed() or conn:is_draining() then
+    connections[conn] = nil
+    connection:_end()
+    task.wake_at(connection, "_connector")
+    return
+  end
+  connection:_pump()
+  if conn:is_established() then task.wake_at(connection, "_connector") end
+end
+
+--- The endpoint of `here`, made of a config when it is first asked for; nil, message, code.
+function outgoing.endpoint(here, config)
+  if here.endpoint then return here.endpoint end
+  local message, code
+  here.endpoint, message, code = task.loop():client(config)
+  if not here.endpoint then return nil, message, code end
+  local connections = here.connections
+  task.attach(here.endpoint, function(conn) drive(connections, conn) end, function(conn)
+    local connection = connections[conn]
+    local answer = connection and connection._shared.answer
+    if answer then answer(conn) end
+  end)
+  return here.endpoint
+end
+
+return outgoing

@@ -1,0 +1,263 @@
+--- Hosts: what a program written for sockets finds when it runs in a simulation: addresses, names, certificates, and
+-- endpoints that are nodes of the network.
+local address = require "neap.sim.address"
+local Link = require "neap.sim.link"
+local material = require "neap.sim.material"
+local Node = require "neap.sim.node"
+local row = require "neap.options"
+local task = require "neap.task"
+
+local Host = {}
+Host.__index = Host
+
+local FIRST_PORT, LAST_PORT = 49152, 65535 -- of who asks for none, RFC 6335 §6
+local EADDRINUSE, EADDRNOTAVAIL = 98, 99
+
+local OPTIONS = {
+  link = row.row("a link of this simulation", Link.is),
+  address = row.of("string"), addresses = row.of("table"),
+}
+
+local function is_name(value)
+  return type(value) == "string" and #value <= 253 and value:match("^[%w%-%.]+$") ~= nil and not address.ip(value)
+end
+
+--- A host of a simulation: see Sim:host.
+function Host.new(owner, name, given, level)
+  if not is_name(name) then error("a host's name is one of DNS", level + 1) end
+  if owner.hosts[name] then error(("there is a host %s already"):format(name), level + 1) end
+  if type(given) == "string" then given = { address = given } end
+  given = given or {}
+  row.check(given, OPTIONS, "a host", level + 1)
+  owner.host_count = owner.host_count + 1
+  local addresses = {}
+  local one = given.address or ("10.3.%d.%d"):format(math.floor(owner.host_count / 250), owner.host_count % 250 + 1)
+  local texts = given.addresses or { one }
+  for i, text in ipairs(texts) do
+    addresses[i] = type(text) == "string" and address.ip(text)
+    if not addresses[i] then error(("not an IP address: %s"):format(tostring(text)), level + 1) end
+  end
+  local host = setmetatable({
+    sim = owner, name = name, addresses = addresses, link = given.link, links = {}, next_port = FIRST_PORT, configs = 0,
+    endpoints = {},
+  }, Host)
+  owner.hosts[name] = host
+  return host
+end
+
+--- Runs fn(...) as a task of this host: what it begins, listens and connects here.
+function Host:go(fn, ...)
+  if type(fn) ~= "function" then error("host:go takes a function", 2) end
+  local owner = self.sim
+  if owner.is_running then return task.go_at(self, fn, ...) end
+  task.within(owner.world, task.go_at, self, fn, ...)
+end
+
+--- The same, and runs the simulation until fn has returned, for `seconds` at most (3600): what it returned. For who is
+-- outside of the simulation.
+function Host:run(fn, seconds)
+  local results
+  self:go(function() results = { n = 0, fn() } end)
+  self.sim:run(function() return results end, seconds or 3600)
+  return (table.unpack or unpack)(results)
+end
+
+-- Every place that the host has through its endpoints, of one IP or of all.
+local function places_of(self, ip)
+  local list = {}
+  for _, endpoint in ipairs(self.endpoints) do
+    for _, place in pairs(endpoint.node.places) do
+      if not ip or place.ip == ip then list[#list + 1] = place end
+    end
+  end
+  table.sort(list, function(a, b) return a.inside < b.inside end)
+  return list
+end
+
+--- A NAT in front of the host forgets it: what its clients send comes from another port from now on, or from another
+-- address, and what is under way to the old one is lost. `ip`: the NAT's address from now on; the same unless told.
+function Host:rebind(ip)
+  local outside = ip and (address.ip(ip) or error("not an IP address: " .. ip, 2))
+  for _, place in ipairs(places_of(self)) do
+    local node = place.node
+    if not node.is_server and not address.is_loopback(place.inside) then
+      local text
+      repeat
+        self.sim.nat_port = self.sim.nat_port % 65535 + 1
+        text = ("%s:%d"):format(outside or place.outside:match("^(.*):"), self.sim.nat_port)
+      until not self.sim:place_at(text, node)
+      node:rebind(text, place.inside)
+    end
+  end
+end
+
+--- Puts one of the host's addresses, or all, behind another link: what is sent from now on takes it.
+function Host:move(link, ip)
+  if not Link.is(link) or link.up.sim ~= self.sim then error("host:move takes a link of this simulation", 2) end
+  ip = ip and (address.ip(ip) or error("not an IP address: " .. ip, 2))
+  if ip then self.links[ip] = link else self.link, self.links = link, {} end
+  for _, place in ipairs(places_of(self, ip)) do
+    if not address.is_loopback(place.inside) then place.link = link end
+  end
+end
+
+-- ---- what the library asks the place that it is at
+
+--- Options of a config, with those that a simulation needs: its randomness and clock, and whom a client trusts.
+function Host:prepare(given, role)
+  local options = {}
+  for name, value in pairs(given) do options[name] = value end
+  self.configs = self.configs + 1
+  options.seed = options.seed or ("%s/%s/%d"):format(self.sim.seed, self.name, self.configs)
+  options.wall_clock = options.wall_clock or material.WALL_CLOCK
+  if role == "client" and not (options.ca or options.pins or options.psk) and options.verify_peer == nil then
+    options.ca = material.authority().cert
+  end
+  return options
+end
+
+--- The certificate and the key of a server that is given none.
+function Host:certificate()
+  local names = { self.name, "localhost", "127.0.0.1", "::1" }
+  for _, ip in ipairs(self.addresses) do names[#names + 1] = ip:match("^%[(.*)%]$") or ip end
+  local issued = material.issue(names)
+  return issued.cert, issued.key
+end
+
+-- ---- endpoints, as those of a loop
+
+local Endpoint = {}
+Endpoint.__index = Endpoint
+
+local function add_place(self, ip)
+  local host = self.host
+  local link = host.links[ip] or host.link or (not self.node.is_server and host.sim.default_link) or nil
+  if address.is_loopback(ip) then link = nil end
+  local place = self.node:add_address(("%s:%d"):format(ip, self.port), link)
+  place.ip = ip
+end
+
+local function new_endpoint(host, config, is_server, port)
+  local node = Node.make(host.sim, config, is_server)
+  node.host = host
+  local self = setmetatable({ host = host, node = node, port = port, ips = {} }, Endpoint)
+  host.endpoints[#host.endpoints + 1] = self
+  return self
+end
+
+local function is_free(host, ips, port)
+  for _, ip in ipairs(ips) do
+    if host.sim:place_at(("%s:%d"):format(ip, port), { host = host }) then return false end
+  end
+  return true
+end
+
+local function free_port(host, ips)
+  for _ = FIRST_PORT, LAST_PORT do
+    local port = host.next_port
+    host.next_port = port < LAST_PORT and port + 1 or FIRST_PORT
+    if is_free(host, ips, port) then return port end
+  end
+end
+
+-- All that the host has of a family; `own` first.
+local function all_ips(host, wants_v4, wants_v6)
+  local list = {}
+  for _, ip in ipairs(host.addresses) do
+    if address.is_v6(ip) and wants_v6 or not address.is_v6(ip) and wants_v4 then list[#list + 1] = ip end
+  end
+  if wants_v4 then list[#list + 1] = "127.0.0.1" end
+  if wants_v6 then list[#list + 1] = "[::1]" end
+  return list
+end
+
+-- What loop:listen takes: an address with its port, or a port alone.
+local function wanted_ips(host, ip)
+  if ip == "" or ip == "[::]" then return all_ips(host, true, true) end
+  if ip == "0.0.0.0" then return all_ips(host, true, false) end
+  if ip == "localhost" then return { "127.0.0.1", "[::1]" } end
+  if ip == host.name then return host.addresses end
+  local one = address.ip(ip)
+  for _, own in ipairs(all_ips(host, true, true)) do
+    if own == one then return { one } end
+  end
+  return nil
+end
+
+--- As loop:listen: an endpoint; nil, message, code, number.
+function Host:listen(config, text)
+  local ip, port = text:match("^(.*):(%d+)$")
+  local ips = ip and wanted_ips(self, ip)
+  if not ips then return nil, text .. ": Cannot assign requested address", "system", EADDRNOTAVAIL end
+  port = tonumber(port)
+  if port == 0 then port = free_port(self, ips) end
+  if not port or not is_free(self, ips, port) then
+    return nil, text .. ": Address already in use", "system", EADDRINUSE
+  end
+  local endpoint = new_endpoint(self, config, true, port)
+  for _, one in ipairs(ips) do add_place(endpoint, one) end
+  local shown = (ip == "" or ip == "[::]") and "[::]" or ip == "0.0.0.0" and ip or ips[1]
+  endpoint.bound = ("%s:%d"):format(shown, port)
+  return endpoint
+end
+
+--- As loop:client: an endpoint, which takes an address when it connects.
+function Host:client(config)
+  local endpoint = new_endpoint(self, config, false, free_port(self, all_ips(self, true, true)))
+  endpoint.bound = ("0.0.0.0:%d"):format(endpoint.port)
+  return endpoint
+end
+
+--- As endpoint:next of the binding; what neap.sim has looked at comes first.
+function Endpoint:next()
+  local node = self.node
+  local conn, asks = node.peeked, node.asks
+  if conn then
+    node.peeked = nil
+    node.dirty = true
+    return conn, asks
+  end
+  return node.endpoint:next()
+end
+
+local function local_ip(self, peer)
+  local is_v6 = address.is_v6(peer)
+  if address.is_loopback(peer) then return is_v6 and "[::1]" or "127.0.0.1" end
+  for _, ip in ipairs(self.host.addresses) do
+    if address.is_v6(ip) == is_v6 then return ip end
+  end
+end
+
+function Endpoint:connect(name, peer, options)
+  local node = self.node
+  local ip = local_ip(self, peer)
+  if not ip then return nil, "no socket of this address family", "unsupported" end
+  local from = ("%s:%d"):format(ip, self.port)
+  if not node.places[from] then add_place(self, ip) end
+  local conn, message, code = node.endpoint:connect(name, peer,
+    { config = options and options.config, from = from, at = self.host.sim.now })
+  node.dirty = true
+  return conn, message, code
+end
+
+function Endpoint:address()
+  return self.bound
+end
+
+function Endpoint:stats()
+  return self.node.endpoint:stats()
+end
+
+function Endpoint:refuse(refuses)
+  self.node.endpoint:refuse(refuses)
+end
+
+function Endpoint:close()
+  local host = self.host
+  for i = #host.endpoints, 1, -1 do
+    if host.endpoints[i] == self then table.remove(host.endpoints, i) end
+  end
+  host.sim:remove_node(self.node)
+end
+
+return Host

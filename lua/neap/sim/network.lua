@@ -1,0 +1,98 @@
+--- The network between nodes: who has which address, by which links a datagram goes, and what servers have sent to
+-- addresses that have proved nothing. Its functions are methods of a simulation.
+local address = require "neap.sim.address"
+local Amplification = require "neap.sim.amplification"
+
+local network = {}
+
+-- A loopback address is the host's own.
+local function key_of(text, node)
+  if node and node.host and address.is_loopback(text) then return node.host.name .. " " .. text end
+  return text
+end
+
+--- The place that has an address, as a node sees it; nil: nobody.
+function network:place_at(text, node)
+  return self.by_address[key_of(text, node)]
+end
+
+--- Gives its `outside` address to a place; an error, at the caller's level, when another has it.
+function network:take_place(place, level)
+  local key = key_of(place.outside, place.node)
+  if self.by_address[key] then error(("%s is taken"):format(place.outside), level + 1) end
+  self.by_address[key] = place
+end
+
+function network:leave_place(place)
+  local key = key_of(place.outside, place.node)
+  if self.by_address[key] == place then self.by_address[key] = nil end
+end
+
+-- The links from a place to the middle of the network.
+local function links_of(place)
+  local list, link = {}, place and place.link
+  while link do
+    list[#list + 1] = link
+    link = link.behind
+  end
+  return list
+end
+
+--- By which directions a datagram goes from a place to an address: up to the link that both are behind, and down. What
+-- goes to nobody leaves by the sender's links, or comes down the default one.
+function network:route(place, to)
+  local target = self:place_at(to, place.node)
+  local ups, downs = links_of(place), links_of(target)
+  if not target and #ups == 0 and self.default_link then downs = { self.default_link } end
+  if target and target.node.host and target.node.host == place.node.host then return {} end
+  while #ups > 0 and ups[#ups] == downs[#downs] do ups[#ups], downs[#downs] = nil, nil end
+  local route = {}
+  for _, link in ipairs(ups) do route[#route + 1] = link.up end
+  for i = #downs, 1, -1 do route[#route + 1] = downs[i].down end
+  return route
+end
+
+local function set_out(event, owner)
+  owner:pass_on(event.datagram)
+end
+
+--- A datagram leaves its node, at `at` or now.
+function network:launch(datagram, at)
+  Amplification.on_sent(self.amplified, datagram)
+  if at > self.now then
+    self:push{ at = at, action = set_out, datagram = datagram }
+  else
+    self:pass_on(datagram)
+  end
+end
+
+local function come(event, owner)
+  local datagram = event.datagram
+  local place = owner:place_at(datagram.to, datagram.sender)
+  if not place then return end
+  Amplification.on_received(owner.amplified, datagram, place, owner.now)
+  place.node:receive(datagram, place)
+end
+
+--- A datagram has passed a part of its route: it comes to the next, or to its end.
+function network:pass_on(datagram)
+  datagram.hop = datagram.hop + 1
+  local direction = datagram.route[datagram.hop]
+  if direction then return direction:carry(datagram) end
+  local event = { at = self.now, action = come, datagram = datagram }
+  if datagram.hop == 1 then return self:push(event) end -- nothing happens inside of a flush
+  come(event, self)
+end
+
+--- Somebody who is no node sends a datagram, which is at its end at a virtual time (as sim.now): for attackers.
+function network:inject(at, bytes, from, to, ecn)
+  self:push{ at = at, action = come, datagram = { bytes = bytes, size = #bytes, from = from, to = to, ecn = ecn or 0 } }
+end
+
+--- The greatest share of what came from an address that a server has sent there before the address was proved (RFC 9000
+-- §8: 3 at most), and the address.
+function network:amplification()
+  return self.amplified.most, self.amplified.worst
+end
+
+return network

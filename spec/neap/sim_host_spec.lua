@@ -1,0 +1,246 @@
+-- Programs that are written for sockets, at hosts of a simulation: the same code, in virtual time.
+local neap = require "neap"
+local core = require "neap.core"
+local sim = require "neap.sim"
+
+local function two_hosts(link, seed)
+  local lab = sim.new{ seed = seed or 1 }
+  lab:link(link or { delay = 0.02 })
+  return lab, lab:host("server.example", "10.1.0.1"), lab:host("client.example", "10.2.0.1")
+end
+
+-- What a user would write, in a file of its own, and run over sockets.
+local function serve()
+  local app = neap.app()
+  app:get("/hello", function() return "hello" end)
+  app:get("/slow/:seconds", function(req)
+    neap.sleep(tonumber(req.params.seconds))
+    return "at last"
+  end)
+  app:post("/echo", function(req, res)
+    for piece in req:chunks() do res:write(piece) end
+  end)
+  app:get("/broken", function() error("oops") end)
+  return assert(app:listen{ port = 443 })
+end
+
+local function raw_echo()
+  assert(neap.quic.listen{ port = 7000, alpn = "echo" }):on_connection(function(connection)
+    connection:on_stream(function(stream) assert(stream:write(stream:read("all"))) end)
+  end)
+end
+
+describe("a program at a host of a simulation", function()
+  it("serves and asks as it does over sockets, and sleeps in virtual time", function()
+    local began = os.time()
+    local lab, server, client = two_hosts()
+    server:go(serve)
+    local text, seconds, round_trip = client:run(function()
+      local begun = neap.now()
+      local res = assert(neap.client.get("https://server.example/hello"))
+      local first = neap.now() - begun
+      begun = neap.now()
+      local slow = assert(neap.client.get("https://server.example/slow/1000", { progress_timeout = 2000 }))
+      return res:body() .. ", " .. slow:body(), neap.now() - begun, first
+    end)
+    assert.equal("hello, at last", text)
+    assert.is_true(seconds >= 1000 and seconds < 1000.2, seconds)
+    assert.is_true(round_trip >= 0.08 and round_trip < 0.1, round_trip) -- two round trips of 40 ms
+    assert.is_true(os.time() - began < 60)
+    lab:close()
+  end)
+
+  it("does the same twice, to the byte, also when it ends with connections open, and differs by the seed", function()
+    local weather = { delay = 0.01, rate = 2e6, loss = 0.03, reorder = 0.1, jitter = 0.002 }
+    local function run(seed)
+      local lab, server, client = two_hosts(weather, seed)
+      local others = {}
+      for i = 1, 3 do others[i] = lab:host(("other%d.example"):format(i)) end
+      local listening
+      server:go(function() listening = serve() end)
+      local body = ("0123456789"):rep(20000)
+      local ended = 0
+      for i = 1, 3 do
+        others[i]:go(function()
+          neap.sleep(i * 0.1)
+          local res = assert(neap.client.post("https://server.example/echo", { body = body }))
+          assert(res:body() == body)
+          ended = ended + 1
+        end)
+      end
+      client:run(function()
+        local own = neap.client{}
+        local results = neap.all{
+          function() return assert(own:get("https://server.example/hello")):body() end,
+          function() return assert(own:post("https://server.example/echo", { body = body })):body() end,
+        }
+        assert.same({ "hello", body }, results)
+        own:close()
+      end)
+      lab:run(function() return ended == 3 end)
+      server:run(function() listening:shutdown() end)
+      local hash, time = lab.hash, lab:time()
+      lab:close()
+      return hash, time
+    end
+    local hash, time = run(7)
+    assert.same({ hash, time }, { run(7) })
+    assert.not_equal(hash, (run(8)))
+  end)
+
+  it("speaks raw QUIC, whose timeouts pass in virtual time", function()
+    local lab, server, client = two_hosts()
+    server:go(raw_echo)
+    local echoed, code, waited = client:run(function()
+      local connection = assert(neap.quic.connect("server.example:7000", { alpn = "echo", read_timeout = 20 }))
+      local stream = connection:open_stream()
+      stream:write("to and fro")
+      stream:finish()
+      local text = stream:read("all")
+      local silent, begun = connection:open_stream(), neap.now()
+      silent:write("x")
+      local _, _, why = silent:read("all")
+      return text, why, neap.now() - begun
+    end)
+    assert.same({ "to and fro", "timeout" }, { echoed, code })
+    assert.is_true(waited >= 20 and waited < 21, waited)
+    lab:close()
+  end)
+
+  it("gets through loss, and gives up in virtual time where nobody answers", function()
+    local lab, server, client = two_hosts{ delay = 0.02, loss = 0.2 }
+    server:go(serve)
+    local size, message, code, seconds = client:run(function()
+      local body = ("x"):rep(100000)
+      local res = assert(neap.client.post("https://server.example/echo", { body = body }))
+      local got = #res:body()
+      local begun = neap.now()
+      local none, why, kind = neap.client{ handshake_timeout = 10 }:get("https://server.example:444/")
+      assert.is_nil(none)
+      return got, why, kind, neap.now() - begun
+    end)
+    assert.equal(100000, size)
+    assert.match("no answer", message)
+    assert.equal("timeout", code)
+    assert.is_true(seconds >= 9 and seconds <= 31, seconds)
+    lab:close()
+  end)
+
+  it("finds names and addresses of the simulation alone", function()
+    local lab, server, client = two_hosts()
+    server:go(serve)
+    client:run(function()
+      local none, message, code = neap.client.get("https://elsewhere.example/")
+      assert.is_nil(none)
+      assert.equal("resolve", code)
+      assert.match("elsewhere.example: no host of the simulation has this name", message)
+      assert.equal("hello", assert(neap.client.get("https://10.1.0.1/hello")):body())
+      local unix, why, kind = neap.unix.connect("/tmp/socket")
+      assert.same({ nil, "a simulation has no Unix sockets", "unsupported" }, { unix, why, kind })
+    end)
+    server:run(function()
+      assert.equal("hello", assert(neap.client.get("https://localhost/hello")):body())
+      local second, why, kind = neap.app():listen{ port = 443 }
+      assert.is_nil(second)
+      assert.match("Address already in use", why)
+      assert.equal("system", kind)
+      second, why = neap.app():listen{ host = "192.0.2.1", port = 444 }
+      assert.is_nil(second)
+      assert.match("Cannot assign requested address", why)
+      local any = assert(neap.app():listen{ port = 0 })
+      assert.is_true(any.port >= 49152)
+    end)
+    assert.error_matches(function()
+      lab:go(function() neap.client.get("https://server.example/") end)
+      lab:run(1)
+    end, "connecting in a simulation is done at a host")
+    lab:close()
+  end)
+
+  it("is at IPv6 and at several addresses", function()
+    local lab = sim.new()
+    local link = lab:link{ delay = 0.01 }
+    local server = lab:host("server.example", { addresses = { "2001:db8::1", "10.1.0.1" } })
+    local client = lab:host("client.example", { address = "2001:db8:1::7", link = link })
+    local peers = {}
+    server:go(function()
+      local app = neap.app()
+      app:get("/", function(req)
+        peers[#peers + 1] = req.peer
+        return "ok"
+      end)
+      assert(app:listen{ port = 443 })
+    end)
+    client:run(function() assert(neap.client.get("https://server.example/")) end)
+    assert.match("^%[2001:db8:1::7%]:%d+$", peers[1])
+    lab:close()
+  end)
+
+  it("says that a handler failed, and ends by the error of a task", function()
+    local lab, server, client = two_hosts()
+    server:go(serve)
+    local lines, sink = {}, neap.log.sink
+    finally(function() neap.log.sink = sink end)
+    neap.log.sink = function(line) lines[#lines + 1] = line end
+    assert.equal(500, client:run(function() return neap.client.get("https://server.example/broken").status end))
+    assert.match("oops", table.concat(lines))
+    client:go(function() neap.go(function() error("nobody catches this") end) end)
+    assert.error_matches(function() lab:run(1) end, "nobody catches this.*seed 1")
+    lab:run(1)
+    lab:close()
+  end)
+
+  it("ends the run by neap.stop", function()
+    local lab, _, client = two_hosts()
+    client:go(function()
+      neap.sleep(3)
+      neap.stop()
+    end)
+    assert.equal(3, lab:run(10))
+    assert.equal(13, lab:run(10))
+    lab:close()
+  end)
+
+  it("leaves clock and scheduler of the program outside as they were", function()
+    local before = core.now()
+    neap.run(function()
+      local order = {}
+      neap.go(function() order[#order + 1] = "outside" end)
+      local lab, server, client = two_hosts()
+      server:go(serve)
+      client:run(function()
+        neap.sleep(100000)
+        order[#order + 1] = "inside"
+      end, 200000)
+      lab:close()
+      neap.sleep(0)
+      assert.same({ "inside", "outside" }, order)
+    end)
+    assert.is_true(core.now() - before < 60)
+  end)
+
+  it("goes on when a NAT forgets its host, and when it moves to another link", function()
+    local lab, server, client = two_hosts{ delay = 0.02 }
+    local other = lab:link{ delay = 0.05 }
+    server:go(raw_echo)
+    local text = client:run(function()
+      local connection = assert(neap.quic.connect("server.example:7000", { alpn = "echo" }))
+      local stream, got = connection:open_stream(), {}
+      stream:write("before, ")
+      neap.sleep(1) -- an address stays while the handshake lasts (RFC 9000 §9)
+      client:rebind()
+      neap.sleep(1)
+      stream:write("between, ")
+      client:rebind("192.0.2.77")
+      client:move(other)
+      neap.sleep(1)
+      stream:write("behind")
+      stream:finish()
+      got[1] = stream:read("all")
+      return table.concat(got)
+    end)
+    assert.equal("before, between, behind", text)
+    assert.is_true(other.up.sent > 0)
+    lab:close()
+  end)
+end)
