@@ -58,30 +58,31 @@ local function serve(conn, sides, data)
 end
 
 --- A simulation of a client and a server on one link, with a stream that carries `size` bytes each way. `config` is of
--- both, `id_size` (source_connection_id_size) of the client.
+-- both, `id_size` (source_connection_id_size) of the client, `more` the options of { client =, server = } alone.
 -- Returns a table: sim, client, server, link, done().
-function transfer.new(seed, link_options, size, config, id_size)
+function transfer.new(seed, link_options, size, config, id_size, more)
   local run = { sim = sim.new{ seed = seed } }
   local data = transfer.pattern(size)
   local client_sides, server_sides = {}, {}
-  local function options(more)
-    more.max_idle_timeout, more.handshake_timeout = 600, 300
-    for name, value in pairs(config or {}) do more[name] = value end
-    return more
+  local function options(side, own)
+    own.max_idle_timeout, own.handshake_timeout = 600, 300
+    for name, value in pairs(config or {}) do own[name] = value end
+    for name, value in pairs(more and more[side] or {}) do own[name] = value end
+    return own
   end
   run.link = run.sim:link(link_options)
-  run.server = run.sim:server(options{ on_conn = function(conn)
+  run.server = run.sim:server(options("server", { on_conn = function(conn)
     run.server_conn = run.server_conn or conn
     serve(conn, server_sides, data)
-  end })
-  run.client = run.sim:client(options{ server = run.server, on_conn = function(conn)
+  end }))
+  run.client = run.sim:client(options("client", { server = run.server, on_conn = function(conn)
     if conn:is_established() and not run.id then
       run.id = assert(conn:stream_open())
       client_sides[run.id] = new_side(conn, run.id, data)
       client_sides[run.id].push()
     end
     serve(conn, client_sides, data)
-  end, source_connection_id_size = id_size })
+  end, source_connection_id_size = id_size }))
 
   function run.done()
     local here, there = run.id and client_sides[run.id], run.id and server_sides[run.id]

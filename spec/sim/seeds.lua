@@ -1,0 +1,100 @@
+--- A handshake and a transfer both ways in the weather of a seed, and everything that has to hold then.
+local transfer = require "sim.transfer"
+local weather = require "sim.weather"
+
+local seeds = {}
+
+local INITIAL_PTO = 1 -- seconds: without a sample, 3 × 333 ms (RFC 9002 §6.2.2)
+local MAX_ACK_DELAY = 0.025
+local CALM = 0.6 -- seconds of quiet between two addresses that a NAT gives
+local SLACK, PTOS = 3, 10 -- a transfer may take so many times its ideal, and so many PTOs
+
+-- A NAT gives the client other addresses, once the handshake is confirmed (RFC 9000 §9).
+local function rebind(run, rebinds)
+  if #rebinds == 0 then return end
+  run.sim:go(function(lab)
+    lab:wait(function() return run.client.conn:is_confirmed() end)
+    for _, one in ipairs(rebinds) do
+      lab:sleep(one.after)
+      run.client:rebind(one.address)
+      lab:sleep(CALM)
+    end
+  end)
+end
+
+-- The PTO of who waits longest (RFC 9002 §6.2.1), as it was at most while the transfer went on. A sample of the RTT
+-- that is above the smoothed one stands for four times its variation.
+local function watch_pto(run)
+  local most = 0
+  run.sim:go(function(lab)
+    while not run.is_over do
+      for _, conn in ipairs{ run.client.conn, run.server_conn } do
+        local stats = conn:stats() -- nil when it is over
+        if stats and stats.rtt_min > 0 then
+          most = math.max(most, 2 * math.max(stats.rtt_smoothed, stats.rtt_latest) + MAX_ACK_DELAY)
+        end
+      end
+      lab:sleep(0.05)
+    end
+  end)
+  return function() return most end
+end
+
+-- What the pool of each side's config has, when nothing lives any more.
+local function memory(run)
+  return { client = run.client.config:memory().used, server = run.server.config:memory().used }
+end
+
+-- The same after one quiet handshake: what configs keep for themselves.
+local kept
+local function kept_memory()
+  if not kept then
+    local run = transfer.new(0, {}, 1000)
+    run.finish()
+    run.sim:close()
+    kept = memory(run)
+  end
+  return kept
+end
+
+--- Runs a seed. Returns nothing when all is well, else what is wrong; and figures of it.
+function seeds.run(seed)
+  local w = weather.draw(seed)
+  local figures = { text = w.text }
+  figures.ideal_handshake, figures.ideal = weather.ideal(w)
+  local run = transfer.new(seed, w.link, w.size, w.both, nil, w)
+  local pto = watch_pto(run)
+  rebind(run, w.rebinds)
+  local ok, why = pcall(function()
+    local bound = SLACK * figures.ideal_handshake + PTOS * INITIAL_PTO
+    run.sim:run(function() return run.client.conn:is_established() or run.client.conn:error() end, bound)
+    figures.handshake = run.sim:time()
+    run.finish(600)
+    figures.transfer = run.sim:time() - figures.handshake
+    run.is_over = true
+    figures.pto = pto()
+    figures.bound = SLACK * figures.ideal + PTOS * pto()
+    if figures.transfer > figures.bound then
+      error(("%.3f s for a transfer: above %.3f s, of which %.3f s are ideal and %.3f s a PTO"):format(
+        figures.transfer, figures.bound, figures.ideal, figures.pto), 0)
+    end
+    local ratio, address = run.sim:amplification()
+    figures.ratio = ratio
+    if ratio > 3 then error(("%.4f times the bytes of %s before it was proved"):format(ratio, address), 0) end
+    run.client.conn:close()
+    run.client:touch()
+    run.sim:run(1)
+  end)
+  run.sim:close()
+  if ok then
+    local left, due = memory(run), kept_memory()
+    for _, side in ipairs{ "client", "server" } do
+      if left[side] ~= due[side] then
+        ok, why = false, ("the pool of the %s has %d bytes more than it should"):format(side, left[side] - due[side])
+      end
+    end
+  end
+  return not ok and ("seed %s (%s): %s"):format(seed, w.text, tostring(why)) or nil, figures
+end
+
+return seeds
