@@ -7,7 +7,8 @@ local weather = {}
 local MSS = 1200        -- bytes of a datagram before larger ones are proved
 local INITIAL_WINDOW = 10 -- datagrams, RFC 9002 §7.2
 
---- Draws all of it: { link =, client =, server =, both =, size =, window =, rebinds = { { after =, address = } … }, text = }.
+--- Draws all of it: { link =, client =, server =, both =, size =, window =, rebinds = { { after =, address = } … },
+-- text = }.
 function weather.draw(seed)
   local draw = random.generator("weather " .. seed)
   local names = {}
@@ -85,8 +86,9 @@ end
 --- The seconds that a handshake and the transfer after it need at least: ideal is a sender that knows everything but
 -- which datagrams are lost. It needs the round trips of the handshake; those of slow start from ten datagrams on; the
 -- bytes at the link's rate, without what others take of it, or at the rate that loss leaves to a window that halves at
--- each (Mathis et al.: MSS / RTT × sqrt(3 / 2p)); the round trips that small flow control windows cost; the outages, and
--- the silence before a client that has another address speaks. A round trip is that of the empty link.
+-- each (Mathis et al.: MSS / RTT * sqrt(3 / 2p)); the round trips that small flow control windows cost; the outages;
+-- and the silence before a client that has another address speaks. A round trip is that of the empty link: the third
+-- value.
 function weather.ideal(w)
   local round_trip = 2 * w.link.delay + (w.link.jitter or 0)
   local handshake = (2 + (w.server.retry and 1 or 0)) * round_trip
@@ -101,7 +103,7 @@ function weather.ideal(w)
   local out = 0
   for _, one in ipairs(w.link.outages or {}) do out = out + one[2] - one[1] end
   local silent = #w.rebinds * (w.client.keep_alive or 0)
-  return handshake + out, transfer + out + silent
+  return handshake + out, transfer + out + silent, round_trip
 end
 
 return weather
