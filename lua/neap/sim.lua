@@ -47,6 +47,7 @@ function sim.new(options)
     hash = 0,        -- of the time, the direction and the bytes of every datagram sent so far
     nodes = {},      -- in the order they were made
     by_address = {}, -- places of nodes
+    left = {},       -- links of addresses that nobody has any more
     hosts = {}, host_count = 0, -- by name
     nat_port = 1024, -- the last that a NAT has given
     links = {},

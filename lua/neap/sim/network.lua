@@ -25,12 +25,14 @@ end
 
 function network:leave_place(place)
   local key = key_of(place.outside, place.node)
-  if self.by_address[key] == place then self.by_address[key] = nil end
+  if self.by_address[key] ~= place then return end
+  self.by_address[key] = nil
+  self.left[key] = place.link
 end
 
--- The links from a place to the middle of the network.
-local function links_of(place)
-  local list, link = {}, place and place.link
+-- The links from one to the middle of the network.
+local function links_of(link)
+  local list = {}
   while link do
     list[#list + 1] = link
     link = link.behind
@@ -39,11 +41,12 @@ local function links_of(place)
 end
 
 --- By which directions a datagram goes from a place to an address: up to the link that both are behind, and down. What
--- goes to nobody leaves by the sender's links, or comes down the default one.
+-- goes to nobody goes to where somebody had the address, or else leaves by the sender's links or comes down the default
+-- one.
 function network:route(place, to)
   local target = self:place_at(to, place.node)
-  local ups, downs = links_of(place), links_of(target)
-  if not target and #ups == 0 and self.default_link then downs = { self.default_link } end
+  local ups, downs = links_of(place.link), links_of(target and target.link or self.left[to])
+  if not target and #ups == 0 and #downs == 0 and self.default_link then downs = { self.default_link } end
   if target and target.node.host and target.node.host == place.node.host then return {} end
   while #ups > 0 and ups[#ups] == downs[#downs] do ups[#ups], downs[#downs] = nil, nil end
   local route = {}
