@@ -1,14 +1,22 @@
 --- What a seed does to a transfer: which of all impairments there are, how bad each is, and how long a transfer takes
 -- in it at least.
+local core = require "neap.core"
 local random = require "neap.sim.random"
 
 local weather = {}
+
+local controllers = {}
+for _, option in ipairs(core.options()) do
+  if option.name == "congestion_control" then
+    for word in option.range:gsub(" or ", " "):gmatch("[^%s,]+") do controllers[#controllers + 1] = word end
+  end
+end
 
 local MSS = 1200        -- bytes of a datagram before larger ones are proved
 local INITIAL_WINDOW = 10 -- datagrams, RFC 9002 §7.2
 
 --- Draws all of it: { link =, client =, server =, both =, size =, window =, rebinds = { { after =, address = } … },
--- text = }.
+-- text = what it says in a few words }.
 function weather.draw(seed)
   local draw = random.generator("weather " .. seed)
   local names = {}
@@ -65,7 +73,9 @@ function weather.draw(seed)
     w.both.initial_max_stream_data_bidi_local, w.both.initial_max_stream_data_bidi_remote = w.window, w.window
   end
   if has("short ids", 0.1) then w.client.source_connection_id_size = 0 end
-  w.text = #names > 0 and table.concat(names, ", ") or "nothing"
+  -- Not drawn, so that another controller changes no seed's weather.
+  w.both.congestion_control = controllers[seed % #controllers + 1]
+  w.text = w.both.congestion_control .. (#names > 0 and ", " .. table.concat(names, ", ") or "")
   return w
 end
 

@@ -127,7 +127,15 @@ end
 -- ---- endpoints, as those of a loop
 
 local Endpoint = {}
-Endpoint.__index = Endpoint
+
+-- What has nothing to do with sockets the binding's endpoint does.
+function Endpoint:__index(name)
+  if Endpoint[name] ~= nil then return Endpoint[name] end
+  return function(_, ...)
+    self.node.dirty = true
+    return self.node.endpoint[name](self.node.endpoint, ...)
+  end
+end
 
 local function add_place(self, ip)
   local host = self.host
@@ -242,14 +250,6 @@ end
 
 function Endpoint:address()
   return self.bound
-end
-
-function Endpoint:stats()
-  return self.node.endpoint:stats()
-end
-
-function Endpoint:refuse(refuses)
-  self.node.endpoint:refuse(refuses)
 end
 
 function Endpoint:close()
