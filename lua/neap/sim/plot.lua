@@ -147,10 +147,10 @@ local function draw_marks(out, page, x)
   end
 end
 
---- A page: `title`; `x`, what the axis below is; `panels`, a list of { `y` = what it shows, `lines`, `height` in pixels,
--- `greatest_y` }; a line is { `name`, `points` = { { x, y } … } in the order of x, `is_step`, `is_dashed`, `colour` }.
--- `marks` = { { at =, text = } … } are dashed lines through all panels, `shades` = { { from =, to = } … } what
--- is shaded; `from`, `to`: what of x is shown; `width`. Returns the text of an SVG file.
+--- A page: `title`; `x`, what the axis below is; `panels`, a list of { `y` = what it shows, `lines`, `height` in
+-- pixels, `greatest_y` }; a line is { `name`, `points` = { { x, y } … } in the order of x, `is_step`, `is_dashed`,
+-- `colour` }. `marks` = { { at =, text = } … } are dashed lines through all panels, `shades` = { { from =, to = } … }
+-- what is shaded; `from`, `to`: what of x is shown; `width`. Returns the text of an SVG file.
 function plot.svg(page)
   local from, to = ranges(page)
   local width = page.width or WIDTH
