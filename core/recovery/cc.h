@@ -94,7 +94,8 @@ struct cc_ops {
     bool keeps_records;
     bool
         reduces; /* the window at losses: its state begins with struct reduction, which path_recovery.c keeps */
-    bool draws;                  /* it takes from cc.random */
+    bool draws; /* it takes from cc.random */
+    bool paces; /* its window bounds nothing without a pacer: there is one whatever the config says */
     void (*init)(struct cc *cc); /* also when it begins anew, with its state zeroed */
     void (*on_sent)(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight);
     void (*on_packet_acked)(struct cc *cc, const struct cc_packet *packet);

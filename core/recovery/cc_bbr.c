@@ -291,6 +291,7 @@ const struct cc_ops neap_cc_bbr = {
     .state_size = sizeof(struct bbr),
     .keeps_records = true,
     .draws = true,
+    .paces = true,
     .init = bbr_init,
     .on_sent = bbr_on_sent,
     .on_packet_lost = bbr_on_packet_lost,

@@ -6,6 +6,8 @@
 #include "recovery/reduction.h"
 
 #define GRANULARITY NEAP_MILLISECOND
+#define PEER_LIMITED_SHARE \
+    4u /* of the window: BBR's is twice of what is in flight where a peer takes no more */
 #define PACKET_THRESHOLD 3u /* RFC 9002 §6.1.1 */
 #define TIME_THRESHOLD 1u   /* eighths beyond the round trip (RFC 9002 §6.1.2) */
 
@@ -18,7 +20,7 @@ int neap_path_recovery_init(struct path_recovery *p, const struct path_settings 
         .reordering = initial_reordering,
     };
     neap_pmtu_init(&p->pmtu, settings->most_udp_payload_size);
-    neap_pacer_init(&p->pacer, settings->pacing, p->pmtu.size);
+    neap_pacer_init(&p->pacer, settings->pacing || settings->cc->paces, p->pmtu.size);
     int error = neap_cc_new(&p->cc, settings->cc, settings->pool, p->pmtu.size);
     if (!error && settings->cc->draws && settings->random)
         p->cc.random = neap_random_u64(settings->random);
@@ -175,8 +177,10 @@ uint64_t neap_path_recovery_window_left(const struct path_recovery *p)
 
 void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited, bool has_unsent)
 {
+    bool is_peer_limited = has_unsent && p->bytes_in_flight >= p->cc.window / PEER_LIMITED_SHARE;
+
     p->app_limited = app_limited;
-    if (app_limited && !has_unsent)
+    if (app_limited && !is_peer_limited)
         p->app_limited_until = least_mark(p);
 }
 

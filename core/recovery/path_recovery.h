@@ -60,7 +60,8 @@ struct path_settings { /* what a path begins with */
 int neap_path_recovery_init(struct path_recovery *p, const struct path_settings *settings);
 void neap_path_recovery_free(struct path_recovery *p, struct pool *pool);
 /** After each sending pass: whether what may be sent ran out before window and pacer did (RFC 9002 §7.8), and whether more
- * than that waits: what the peer's flow control holds back says what the path with that peer carries. */
+ * than that waits for the peer's flow control: delivery rates say then what the way to that peer carries, unless little is in
+ * flight, as when one stream of several is held up. */
 void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited, bool has_unsent);
 /** The same way under another name (RFC 9000 §9.4): a new path goes on where another is. */
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from);

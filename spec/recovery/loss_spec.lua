@@ -682,11 +682,17 @@ describe("a controller", function()
   end)
 
   it("takes what the peer's flow control holds back for what the path carries", function()
-    r:send(APP, 0, 0)
+    for n = 0, 2 do r:send(APP, n, 0) end
     r:set(1 * MS, { app_limited = true, has_unsent = true })
-    r:send(APP, 1, 2 * MS)
-    r:ack(APP, { { 0, 1 } }, 50 * MS)
+    r:send(APP, 3, 2 * MS)
+    r:ack(APP, { { 0, 3 } }, 50 * MS)
     assert.is_false(r:told().rate_app_limited)
+    -- A stream that is held up beside others that have little to send says nothing.
+    r:send(APP, 4, 60 * MS)
+    r:set(61 * MS, { app_limited = true, has_unsent = true })
+    r:send(APP, 5, 62 * MS)
+    r:ack(APP, { { 4, 5 } }, 110 * MS)
+    assert.is_true(r:told().rate_app_limited)
   end)
 
   it("hears of each loss with what the path delivered, by the same ACK too, and lost so far", function()

@@ -309,6 +309,17 @@ static int pacer_update(lua_State *L)
     return 1;
 }
 
+/* set_quantum(bytes) -> capacity, quantum */
+static int pacer_set_quantum(lua_State *L)
+{
+    struct pacer *p = check_pacer(L);
+
+    neap_pacer_set_quantum(p, to_u64(L, 2));
+    push_u64(L, p->capacity);
+    push_u64(L, p->quantum);
+    return 2;
+}
+
 /* budget(now) -> bytes | nil without a bound */
 static int pacer_budget(lua_State *L)
 {
@@ -431,11 +442,9 @@ void units_recovery_parts(lua_State *L)
     };
     static const luaL_Reg cc_methods[] = {
         {"ack", cc_ack}, {"lose", cc_lose}, {"state", cc_state}, {NULL, NULL}};
-    static const luaL_Reg pacer_methods[] = {{"update", pacer_update},
-                                             {"budget", pacer_budget},
-                                             {"sent", pacer_sent},
-                                             {"ready_at", pacer_ready_at},
-                                             {NULL, NULL}};
+    static const luaL_Reg pacer_methods[] = {{"update", pacer_update},     {"set_quantum", pacer_set_quantum},
+                                             {"budget", pacer_budget},     {"sent", pacer_sent},
+                                             {"ready_at", pacer_ready_at}, {NULL, NULL}};
 
     static const luaL_Reg pmtu_methods[] = {
         {"probe", pmtu_probe},     {"acked", pmtu_acked},     {"lost", pmtu_lost},   {"round", pmtu_round},
