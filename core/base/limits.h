@@ -76,6 +76,7 @@
     4u /* the preset of active_connection_id_limit: there are slots for twice as many */
 #define LIMIT_CONNECTION_ID_TRIES 16u /* until one is found that no other connection of the endpoint has */
 #define LIMIT_RETIRE_QUEUE 16u        /* RETIRE_CONNECTION_ID waiting to be sent or acknowledged */
+#define LIMIT_VERSIONS 4u             /* of QUIC, that a config may have */
 #define LIMIT_TOKEN 512u              /* bytes of an address validation token we take */
 #define LIMIT_SENT_PACKETS 65536u     /* packets in flight tracked a space */
 #define LIMIT_SENT_FRAMES 131072u     /* frames in them whose fate matters */

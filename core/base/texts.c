@@ -62,6 +62,7 @@ static const struct code_name transport_names[] = {
     {NEAP_KEY_UPDATE_ERROR, "KEY_UPDATE_ERROR"},
     {NEAP_AEAD_LIMIT_REACHED, "AEAD_LIMIT_REACHED"},
     {NEAP_NO_VIABLE_PATH, "NO_VIABLE_PATH"},
+    {NEAP_VERSION_NEGOTIATION_ERROR, "VERSION_NEGOTIATION_ERROR"},
 };
 
 static const struct code_name application_names[] = {

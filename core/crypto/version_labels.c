@@ -1,8 +1,6 @@
 /* Labels and salts of QUIC v1 (RFC 9001 §5.1, §5.2, §5.8) and v2 (RFC 9369 §3.3). */
 #include "crypto/packet_keys.h"
-
-#define VERSION_1 0x00000001u
-#define VERSION_2 0x6b3343cfu
+#include "neap.h"
 
 static const struct version_labels labels_1 = {
     .initial_salt = {0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
@@ -30,5 +28,5 @@ static const struct version_labels labels_2 = {
 
 const struct version_labels *neap_version_labels(uint32_t version)
 {
-    return version == VERSION_1 ? &labels_1 : version == VERSION_2 ? &labels_2 : NULL;
+    return version == NEAP_QUIC_V1 ? &labels_1 : version == NEAP_QUIC_V2 ? &labels_2 : NULL;
 }

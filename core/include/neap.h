@@ -36,7 +36,8 @@ typedef uint64_t neap_time;
 #define NEAP_SECOND UINT64_C(1000000000)
 #define NEAP_MILLISECOND UINT64_C(1000000)
 
-#define NEAP_QUIC_V1 0x00000001u
+#define NEAP_QUIC_V1 0x00000001u /* RFC 9000 */
+#define NEAP_QUIC_V2 0x6b3343cfu /* RFC 9369 */
 #define NEAP_MAX_CONNECTION_ID 20
 #define NEAP_MIN_UDP_PAYLOAD 1200
 
@@ -92,7 +93,8 @@ enum neap_transport_error {
     NEAP_KEY_UPDATE_ERROR = 0x0e,
     NEAP_AEAD_LIMIT_REACHED = 0x0f,
     NEAP_NO_VIABLE_PATH = 0x10,
-    NEAP_CRYPTO_ERROR = 0x0100, /* + the TLS alert */
+    NEAP_VERSION_NEGOTIATION_ERROR = 0x11, /* RFC 9368 §4 */
+    NEAP_CRYPTO_ERROR = 0x0100,            /* + the TLS alert */
 };
 
 /* Application error codes of HTTP/3 and QPACK (RFC 9114 §8.1, RFC 9204 §6). */
@@ -195,6 +197,13 @@ NEAP_API const neap_option *neap_config_option(size_t index);
  * 1..255 bytes (RFC 7301, RFC 9001 §8.1). 0; NEAP_ERR_ARGUMENT (more or none, a string of another size or NULL),
  * NEAP_ERR_LIMIT (with a byte for each more than 1024 bytes), NEAP_ERR_STATE as above. */
 NEAP_API int neap_config_set_alpn(neap_config *config, const char *const *names, size_t count);
+
+/** The QUIC versions that are spoken, in order of preference and each once, in place of those before: what a client
+ * offers and takes from a Version Negotiation packet, what a server accepts. A server that was told goes over to the first of
+ * these that a client offers, within the same handshake (compatible version negotiation, RFC 9368 §2.3); one that was not
+ * speaks NEAP_QUIC_V1 and NEAP_QUIC_V2 as the client begins. With which a client begins is the option original_version.
+ * 0; NEAP_ERR_ARGUMENT (none or NULL, one that is not spoken, one twice), NEAP_ERR_STATE as above. */
+NEAP_API int neap_config_set_versions(neap_config *config, const uint32_t *versions, size_t count);
 
 /** The OCSP response in DER (RFC 6960) that a server shows with the certificate that was added last, to clients that ask for
  * it: copied, in place of the one before; 0 bytes: none. It is shown until its next update is due: give a new one in time. At
@@ -542,14 +551,15 @@ typedef struct neap_header {
 
 /** Parse a header. `short_dcid_size` is how long our own connection IDs are, 0..20. 0; NEAP_ERR_INVALID_PACKET (no QUIC
  * packet, or connection IDs above 20 bytes), NEAP_ERR_UNKNOWN_VERSION (then version, dcid and scid are filled: answer
- * with version negotiation, RFC 9000 §6.1), NEAP_ERR_ARGUMENT (short_dcid_size). */
+ * with version negotiation, RFC 9000 §6.1), NEAP_ERR_ARGUMENT (short_dcid_size). The second bit of the first byte is not
+ * looked at: peers may draw it (RFC 9287), and connections see to it that only those do that may. */
 NEAP_API int neap_header_info(const uint8_t *bytes, size_t size, size_t short_dcid_size, neap_header *out);
 
-/** Whether this version can be spoken. */
+/** Whether this version can be spoken; whether a config does says neap_config_set_versions. */
 NEAP_API bool neap_version_is_supported(uint32_t version);
 
-/** Write a Version Negotiation packet that answers `header` (RFC 9000 §17.2.1): for datagrams of 1200 bytes and more.
- * Returns its size or NEAP_ERR_BUFFER_TOO_SHORT; 64 bytes do. */
+/** Write a Version Negotiation packet that answers `header` with the config's versions and a reserved one (RFC 9000
+ * §17.2.1, §6.3): for datagrams of 1200 bytes and more. Returns its size or NEAP_ERR_BUFFER_TOO_SHORT; 64 bytes do. */
 NEAP_API int64_t neap_negotiate_version(neap_config *config, const neap_header *header, uint8_t *out,
                                         size_t size);
 
@@ -765,7 +775,7 @@ NEAP_API const char *neap_conn_group(const neap_conn *conn);
  * yet until the next call that takes it. NULL and 0: certificates, or not known yet: a server knows it when the client has
  * proved that it has the key, before it reads early data, a client when it is established. */
 NEAP_API const uint8_t *neap_conn_psk_identity(const neap_conn *conn, size_t *size);
-/** NEAP_QUIC_V1. */
+/** The QUIC version in use, such as NEAP_QUIC_V1: it may become another one until the connection is established. */
 NEAP_API uint32_t neap_conn_version(const neap_conn *conn);
 
 /* Handshakes that ask. One that lacks something of the application's stands still: what comes of the peer is received and

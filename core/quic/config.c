@@ -73,6 +73,16 @@ static void tell_tls(neap_config *config)
     config->tls.ticket_lifetime = (uint32_t)((config_option(config, OPTION_ticket_lifetime) + 999) / 1000);
 }
 
+static void speak_all(neap_config *config)
+{
+    size_t count;
+    const struct version *all = neap_versions(&count);
+
+    for (size_t i = 0; i < count; i++)
+        config->versions[i] = all[i].number;
+    config->version_count = (uint8_t)count;
+}
+
 neap_config *neap_config_create(const neap_env *env)
 {
     return neap_config_create_in(neap_pool_new(env->realloc, env->context, env->memory_limit), env);
@@ -94,6 +104,7 @@ neap_config *neap_config_create_in(struct pool *pool, const neap_env *env)
     config->budget.send_most = env->memory_limit / LIMIT_SEND_SHARE;
     for (size_t i = 0; i < OPTIONS; i++)
         config->options[i] = rules[i].default_value;
+    speak_all(config);
     if (start_crypto(config)) {
         neap_config_free(config);
         return NULL;
@@ -238,6 +249,34 @@ int neap_config_set_preferred_address(neap_config *config, const neap_address *v
         return NEAP_ERR_STATE;
     config->preferred_v4 = v4 ? *v4 : (neap_address){0};
     config->preferred_v6 = v6 ? *v6 : (neap_address){0};
+    return 0;
+}
+
+bool neap_config_has_version(const neap_config *config, uint32_t version)
+{
+    for (size_t i = 0; i < config->version_count; i++)
+        if (config->versions[i] == version)
+            return true;
+    return false;
+}
+
+int neap_config_set_versions(neap_config *config, const uint32_t *versions, size_t count)
+{
+    if (!versions || count == 0 || count > LIMIT_VERSIONS)
+        return NEAP_ERR_ARGUMENT;
+    for (size_t i = 0; i < count; i++) {
+        if (!neap_version_find(versions[i]))
+            return NEAP_ERR_ARGUMENT;
+        for (size_t k = 0; k < i; k++)
+            if (versions[k] == versions[i])
+                return NEAP_ERR_ARGUMENT;
+    }
+    if (neap_config_is_in_use(config))
+        return NEAP_ERR_STATE;
+    memcpy(config->versions, versions, count * sizeof *versions);
+    config->version_count = (uint8_t)count;
+    config->tls.choose_version = neap_config_choose_version;
+    config->tls.version_context = config;
     return 0;
 }
 

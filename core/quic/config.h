@@ -10,6 +10,7 @@
 #include "quic/options.h"
 #include "streams/streams.h"
 #include "tls/tls.h"
+#include "wire/header.h"
 
 #define RESET_TOKEN_SIZE 16u
 #define RESET_LEAST 21u /* RFC 9000 §10.3: bytes of the least stateless reset, and of what is taken for one */
@@ -44,6 +45,8 @@ struct neap_config {
     struct psk_store psks;
     struct token_keys tokens;
     struct cid_scheme cids;
+    uint32_t versions[LIMIT_VERSIONS]; /* of QUIC, in order of preference */
+    uint8_t version_count;
     uint64_t options[OPTIONS];
     bool has_handshake_rate;        /* somebody said it, so that keys do not */
     bool has_ticket_keys;           /* of the application's, which others may have too */
@@ -84,6 +87,17 @@ void neap_config_reset_token(const neap_config *config, const neap_cid *cid, uin
 
 /** Seconds since 1970 by the environment's clock; TIME_UNKNOWN where it says so, or less than clock_floor. */
 int64_t neap_config_wall_clock(const neap_config *config);
+
+/** Whether it speaks this version of QUIC. */
+bool neap_config_has_version(const neap_config *config, uint32_t version);
+/** tls_config.choose_version of a server that prefers versions, its config (RFC 9368 §2.3). */
+uint32_t neap_config_choose_version(const void *config, uint32_t version, struct span theirs, uint8_t *ours,
+                                    size_t size);
+/** Of HEADER_FIXED_BIT, what packets to us must have: nothing where we told that we take either (RFC 9287). */
+static inline unsigned config_fixed_bit(const neap_config *config)
+{
+    return config_option(config, OPTION_grease) ? 0 : HEADER_FIXED_BIT;
+}
 
 /** A new config; every function of `env` is there. NULL without memory or randomness. */
 neap_config *neap_config_create(const neap_env *env);

@@ -41,7 +41,7 @@ neap_time neap_conn_now(const neap_conn *conn)
 
 /* ---- birth */
 
-static void init_space(struct number_space *s, bool keeps_records)
+void neap_conn_init_space(struct number_space *s, bool keeps_records)
 {
     neap_ack_init(&s->ack);
     neap_space_recovery_init(&s->recovery, keeps_records);
@@ -75,6 +75,7 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     }
     c->config = neap_config_retain(config);
     c->is_server = b->is_server;
+    c->fixed_bit = (uint8_t)config_fixed_bit(config);
     c->now = c->idle_from = c->silent_since = b->now;
     c->handshake = h;
     c->pacer_at = c->trim_at = c->wake_at = c->path_timer = c->close.until = NEAP_NEVER;
@@ -83,11 +84,11 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     h->deadline = b->now + config_option(config, OPTION_handshake_timeout) * NEAP_MILLISECOND;
     bool keeps_records = conn_path(c)->recovery.cc.ops->keeps_records;
     for (size_t i = 0; i < 2; i++) {
-        init_space(&h->spaces[i], keeps_records);
+        neap_conn_init_space(&h->spaces[i], keeps_records);
         h->spaces[i].crypto = &h->crypto[i];
         neap_crypto_stream_init(&h->crypto[i]);
     }
-    init_space(&c->application, keeps_records);
+    neap_conn_init_space(&c->application, keeps_records);
     c->keys.read_start = UINT64_MAX;
     neap_local_cids_init(&c->local_cids, b->source_cid);
     c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX
@@ -97,22 +98,23 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
     return c;
 }
 
-static void set_version(neap_conn *c, uint32_t number)
-{
-    c->version = neap_version_find(number);
-    c->labels = neap_version_labels(number);
-}
-
 static const char *text_or(const struct failure *why, const char *otherwise)
 {
     return why->reason ? why->reason : otherwise;
 }
 
+void neap_conn_invent_destination(neap_conn *c)
+{
+    neap_random_cid(c->config, CLIENT_DCID_SIZE, &c->original_dcid);
+}
+
 /* Give a client what it needs to say hello. */
 static int start_client(neap_conn *c, const char *server_name, struct failure *why)
 {
-    set_version(c, NEAP_QUIC_V1);
-    neap_random_cid(c->config, CLIENT_DCID_SIZE, &c->original_dcid);
+    neap_conn_set_version(c,
+                          neap_conn_first_version(c->config, server_name, conn_path(c)->address.peer.port));
+    c->first_version = c->version;
+    neap_conn_invent_destination(c);
     neap_peer_cids_init(&c->peer_cids, &c->original_dcid,
                         config_option(c->config, OPTION_active_connection_id_limit));
     neap_conn_set_initial_keys(c, &c->original_dcid);
@@ -167,7 +169,7 @@ neap_conn *neap_conn_new_server(neap_config *config, const neap_header *header, 
     const char *reason = NULL;
     neap_conn *c = NULL;
 
-    if (header->type != NEAP_PACKET_INITIAL || !neap_version_find(header->version))
+    if (header->type != NEAP_PACKET_INITIAL || !neap_config_has_version(config, header->version))
         reason = "not an Initial packet of a version that we speak";
     else if (header->dcid.size < LIMIT_MIN_CLIENT_DCID && !original_dcid)
         reason = "the destination connection ID is shorter than 8 bytes";
@@ -180,7 +182,8 @@ neap_conn *neap_conn_new_server(neap_config *config, const neap_header *header, 
             *why = reason ? reason : "no memory for a connection";
         return NULL;
     }
-    set_version(c, header->version);
+    neap_conn_set_version(c, header->version);
+    c->first_version = c->version;
     c->original_dcid = original_dcid ? *original_dcid : header->dcid;
     c->handshake->retried = original_dcid != NULL;
     c->handshake->retry_scid = header->dcid;

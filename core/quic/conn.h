@@ -26,6 +26,7 @@
 #define TRIM_AFTER NEAP_SECOND       /* of silence */
 #define DRAIN_PTOS 3u                /* RFC 9000 §10.2 */
 #define DRAIN_DELAY_MOST NEAP_SECOND /* of the peer's max_ack_delay, in each */
+#define SPIN_DISABLED_ONE_IN 16u     /* RFC 9000 §17.4: paths, at least */
 #define OLD_KEYS_PTOS 3u             /* RFC 9001 §6.5 */
 
 /* The one life of a connection, in its order: it goes forward only, and may skip stages. What is not a stage of it is
@@ -77,6 +78,10 @@ struct path {
     bool is_preferred;   /* the server's preferred address is its end */
     bool is_last;        /* its validation failed, and there is no other */
     bool is_begun; /* by the application, whose calls have no time: `until` counts from the next that has */
+    bool spins;    /* the spin bit is used there (RFC 9000 §17.4); else it is one of the connection ID's */
+    bool spin;     /* its value */
+    uint64_t spin_sequence; /* of the peer's connection ID with which it is */
+    uint64_t spin_from;     /* the peer's packet number that changes it next, or a larger one */
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
     neap_time heard_at; /* when the last authentic packet came from there */
@@ -123,6 +128,10 @@ struct handshake {
         peer_cid; /* the peer's in long headers, once peer_cid_known: it does not change (RFC 9000 §7.2) */
     neap_cid retry_scid; /* client: of the Retry it took; server: what it told in one */
     bool retried, took_params, peer_cid_known;
+    bool version_settled;  /* client: the server goes over to no other version than c->version */
+    bool is_second_flight; /* client: it began anew after a Version Negotiation packet */
+    const struct version *other_version; /* NULL: none. Server: which the client began with; client: tried */
+    struct packet_key other_read;        /* of Initials of that version */
     bool sends_early; /* client: the write key of the application space is the one of 0-RTT packets */
     struct early_offer *offer;    /* client: NULL without */
     struct packet_key early_read; /* server: of 0-RTT packets, where they are accepted */
@@ -234,6 +243,7 @@ struct neap_conn {
     bool peer_cids_changed : 1;
     bool is_unreachable : 1;    /* client: ICMP says that nobody is there */
     bool newest_is_probing : 1; /* the 1-RTT packet with the largest number */
+    bool draws_fixed_bit : 1;   /* the peer takes either (RFC 9287) */
     bool compares_local : 1;    /* paths differ by our address, too */
     bool peer_disables_migration : 1;
     bool has_begun_paths : 1; /* is_begun of some */
@@ -241,9 +251,12 @@ struct neap_conn {
     bool
         awaits_again : 1; /* client: streams were opened early in vain, and somebody may still believe in them */
     bool previous_is_early : 1; /* server: keys.previous_read is the one of 0-RTT packets */
+    uint8_t fixed_bit;          /* what packets to us must have of HEADER_FIXED_BIT */
+    uint8_t drawn_left;         /* bits of drawn */
     bool is_server;
     bool owes_handshake_done, owes_ping;
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
+    uint64_t drawn;            /* for the fixed bit of our packets */
     neap_time keep_until;      /* somebody asked for it: neap_conn_keep_alive; 0 nobody */
     neap_time now;             /* of the call that runs, or the last one */
 
@@ -282,7 +295,8 @@ struct neap_conn {
     neap_time path_changes_until;     /* and how often one is followed before it is proved */
     neap_time path_repetitions_until; /* and how often a packet that was here already begins one */
     const struct version_labels *labels;
-    struct tls_tail tail; /* CRYPTO at 1-RTT */
+    const struct version *first_version; /* of the client's first flight, and of 0-RTT packets */
+    struct tls_tail tail;                /* CRYPTO at 1-RTT */
     struct conn_close close;
     char *server_name;   /* a copy, once TLS is gone, and behind it psk_identity_size bytes */
     const uint8_t *alpn; /* in the config: what was agreed on */
@@ -323,6 +337,10 @@ static inline bool space_can_send(const struct number_space *s)
 
 /* ---- conn.c */
 
+/** Make a space empty, without keys. */
+void neap_conn_init_space(struct number_space *s, bool keeps_records);
+/** A client invents the destination of its first packets (RFC 9000 §7.2). */
+void neap_conn_invent_destination(neap_conn *c);
 /** End the connection for a reason of ours: CONNECTION_CLOSE is owed. `reason` is static. Nothing when it ended. */
 void neap_conn_end(neap_conn *c, bool is_application, uint64_t code, uint64_t frame_type, const char *reason);
 /** End it by a failure: positive codes are the peer's fault, negative ones are INTERNAL_ERROR. */
@@ -361,6 +379,30 @@ bool neap_conn_may_hold_stream(neap_conn *c, size_t size);
 void neap_conn_free_handshake(neap_conn *c);
 /** Start TLS with our transport parameters. */
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
+/** A client's TLS from the start, for the version that the connection has now, to the same server: NULL without memory. */
+struct tls *neap_conn_renew_tls(const neap_conn *c, struct failure *why);
+
+/* ---- conn_version.c: RFC 9368 */
+
+void neap_conn_set_version(neap_conn *c, uint32_t number);
+/** With which version a client begins. */
+uint32_t neap_conn_first_version(const neap_config *config, const char *server_name, uint16_t port);
+#define VERSION_LIST_ROOM ((LIMIT_VERSIONS + 1) * VERSION_SIZE)
+/** Our Available Versions, written into `room`. */
+struct span neap_conn_list_versions(const neap_conn *c, uint8_t room[VERSION_LIST_ROOM]);
+/** What is wrong with the version of a long header; NULL: nothing. */
+const char *neap_conn_refuse_version(const neap_conn *c, const struct packet_header *h);
+/** The key that opens Initials of a version that is not the connection's, and not refused. */
+struct packet_key *neap_conn_other_key(neap_conn *c, uint32_t version);
+/** An Initial of another version opened: a client learns that the server went over to that (RFC 9369 §4.1). */
+void neap_conn_learn_version(neap_conn *c, uint32_t version);
+/** A server goes over to the version that its TLS has chosen. */
+void neap_conn_follow_version(neap_conn *c);
+/** The peer's Version Information against what happened (RFC 9368 §4): VERSION_NEGOTIATION_ERROR with *why. */
+int neap_conn_check_versions(const neap_conn *c, const struct transport_params *p, struct failure *why);
+/** A client begins anew with the first of its versions that this list of a Version Negotiation packet has, once (RFC 9368
+ * §2.1). Without memory nothing changes, and *wrong says so. */
+void neap_conn_begin_anew(neap_conn *c, struct span versions, const char **wrong);
 
 /* ---- conn_certificates.c */
 
@@ -377,6 +419,8 @@ void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSI
 int neap_conn_offer_early(neap_conn *c, const struct session *session, struct failure *why);
 /** The secret of 0-RTT packets came. */
 void neap_conn_install_early(neap_conn *c, const struct tls_secret *secret);
+/** Nobody took what was sent early. */
+void neap_conn_take_back_early(neap_conn *c);
 /** TLS may know the answer to early data: before its secrets are taken. */
 void neap_conn_follow_early(neap_conn *c);
 /** PROTOCOL_VIOLATION when a server that accepted early data has lowered what it is held to. */
@@ -494,7 +538,7 @@ struct received { /* a packet that was opened */
     enum space space;
     uint64_t number;
     struct span dcid;
-    bool phase;
+    bool phase, spin;
     struct arrival *arrival;
     uint64_t dcid_sequence; /* of the connection ID of ours that it names */
     bool ack_eliciting;     /* found while its frames were read */

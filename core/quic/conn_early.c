@@ -81,7 +81,7 @@ int neap_conn_offer_early(neap_conn *c, const struct session *session, struct fa
 
 /* Nobody will acknowledge what was sent: it goes as if it never left, its numbers stay used (RFC 9002 §6.4, RFC 9000
  * §17.2.3). */
-static void take_back_early(neap_conn *c)
+void neap_conn_take_back_early(neap_conn *c)
 {
     struct number_space *s = &c->application;
     const struct stream_limits *ours = c->streams.ours;
@@ -119,12 +119,14 @@ int neap_conn_streams_begin_again(neap_conn *conn)
 void neap_conn_install_early(neap_conn *c, const struct tls_secret *secret)
 {
     struct number_space *s = &c->application;
+    /* RFC 9369 §4.1: 0-RTT packets are of the version that the client began with. */
+    const struct version_labels *labels = neap_version_labels(c->first_version->number);
 
     if (secret->direction == TLS_READ) {
-        neap_packet_key_derive(&c->handshake->early_read, c->labels, secret->suite, secret->secret);
+        neap_packet_key_derive(&c->handshake->early_read, labels, secret->suite, secret->secret);
         return;
     }
-    neap_packet_key_derive(&s->write, c->labels, secret->suite, secret->secret);
+    neap_packet_key_derive(&s->write, labels, secret->suite, secret->secret);
     c->handshake->sends_early = true;
     neap_recovery_add_space(&c->recovery, SPACE_APPLICATION, &s->recovery);
 }
@@ -133,12 +135,13 @@ void neap_conn_follow_early(neap_conn *c)
 {
     enum neap_early early = neap_tls_early(c->handshake->tls);
 
-    if (early == (enum neap_early)c->early)
+    /* A second flight offers none: what became of the first one's is known. */
+    if (early == (enum neap_early)c->early || c->handshake->is_second_flight)
         return;
     c->early = early;
     c->news |= NEWS_STATE;
     if (!c->is_server && early == NEAP_EARLY_REJECTED)
-        take_back_early(c);
+        neap_conn_take_back_early(c);
 }
 
 struct packet_key *neap_conn_early_key(neap_conn *c)

@@ -4,7 +4,8 @@
 
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
 
-static struct transport_params our_params(const neap_conn *c)
+/* `versions` is room for what the parameters point to. */
+static struct transport_params our_params(const neap_conn *c, uint8_t versions[VERSION_LIST_ROOM])
 {
     const neap_config *config = c->config;
     struct transport_params p = neap_params_default();
@@ -25,6 +26,11 @@ static struct transport_params our_params(const neap_conn *c)
     if (config_option(config, OPTION_disable_active_migration) ||
         (c->is_server && neap_config_has_single_ids(config)))
         params_add(&p, PARAM_disable_active_migration);
+    if (config_option(config, OPTION_grease))
+        params_add(&p, PARAM_grease_quic_bit);
+    params_add(&p, PARAM_version_information);
+    p.versions = (struct version_information){.chosen = c->version->number,
+                                              .available = neap_conn_list_versions(c, versions)};
     params_add(&p, PARAM_initial_source_connection_id);
     p.initial_scid = c->handshake->source_cid;
     if (!c->is_server)
@@ -77,9 +83,50 @@ static struct span local_ip(const neap_conn *c)
     return span_of(local->ip, local->family == 4 ? 4 : local->family == 6 ? 16 : 0);
 }
 
+static struct tls *new_tls(const neap_conn *c, const struct transport_params *params, const char *server_name,
+                           struct failure *why)
+{
+    uint8_t room[LIMIT_TLS_PARAMETERS];
+    struct writer w = writer_of(room, sizeof room);
+    struct random *random = neap_crypto_random(c->crypto);
+    uint64_t grease =
+        config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
+    uint64_t limits[SESSION_LIMITS];
+
+    neap_params_write(&w, params, c->is_server, grease);
+    if (w.full) {
+        neap_fail(why, NEAP_ERR_LIMIT, "transport parameters are too long");
+        return NULL;
+    }
+    neap_conn_early_limits(params, limits);
+    struct tls_start start = {.server_name = server_name,
+                              .port = conn_path(c)->address.peer.port,
+                              .version = c->version->number,
+                              .without_early = c->handshake->is_second_flight,
+                              .params = span_of(room, writer_size(&w)),
+                              .limits = limits,
+                              .wall_clock = neap_config_wall_clock(c->config),
+                              .local_address = local_ip(c)};
+    struct tls *tls = c->is_server ? neap_tls_server(&c->config->tls, &start, why)
+                                   : neap_tls_client(&c->config->tls, &start, why);
+    if (!tls)
+        neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for TLS");
+    return tls;
+}
+
+struct tls *neap_conn_renew_tls(const neap_conn *c, struct failure *why)
+{
+    uint8_t versions[VERSION_LIST_ROOM];
+    struct transport_params params = our_params(c, versions);
+    const char *name = neap_tls_server_name(c->handshake->tls);
+
+    return new_tls(c, &params, name[0] ? name : NULL, why);
+}
+
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why)
 {
-    struct transport_params params = our_params(c);
+    uint8_t versions[VERSION_LIST_ROOM];
+    struct transport_params params = our_params(c, versions);
     struct streams_config config = {
         .is_server = c->is_server,
         .ours = &params,
@@ -89,35 +136,15 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
         .budget = &c->config->budget,
     };
     size_send_buffer(c, &config);
-    uint8_t room[LIMIT_TLS_PARAMETERS];
-    struct writer w = writer_of(room, sizeof room);
     struct random *random = neap_crypto_random(c->crypto);
-    uint64_t grease =
-        config_option(c->config, OPTION_grease) ? (neap_random_u64(random) & GREASE_BITS) | 1 : 0;
-    int64_t wall_clock = neap_config_wall_clock(c->config);
+    struct session session;
 
-    neap_random_refresh(random, wall_clock);
+    neap_random_refresh(random, neap_config_wall_clock(c->config));
     config.map_secret = neap_random_u64(random);
     neap_streams_init(&c->streams, c->pool, &config);
-    neap_params_write(&w, &params, c->is_server, grease);
-    if (w.full)
-        return neap_fail(why, NEAP_ERR_LIMIT, "transport parameters are too long");
-    struct span bytes = span_of(room, writer_size(&w));
-    uint64_t limits[SESSION_LIMITS];
-
-    neap_conn_early_limits(&params, limits);
-    struct tls_start start = {.server_name = server_name,
-                              .port = conn_path(c)->address.peer.port,
-                              .version = c->version->number,
-                              .params = bytes,
-                              .limits = limits,
-                              .wall_clock = wall_clock,
-                              .local_address = local_ip(c)};
-    c->handshake->tls = c->is_server ? neap_tls_server(&c->config->tls, &start, why)
-                                     : neap_tls_client(&c->config->tls, &start, why);
+    c->handshake->tls = new_tls(c, &params, server_name, why);
     if (!c->handshake->tls)
-        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for TLS");
-    struct session session;
+        return why->code;
     if (!neap_tls_offered(c->handshake->tls, &session))
         return 0;
     take_alpn(c);
@@ -152,6 +179,8 @@ void neap_conn_discard_space(neap_conn *c, enum space space)
         return;
     neap_recovery_discard(&c->recovery, space, c->now);
     free_space(c, s);
+    if (space == SPACE_INITIAL)
+        neap_packet_key_wipe(c->crypto, &c->handshake->other_read);
     TRACE(c->tracer, .kind = NEAP_TRACE_KEYS_DISCARDED, .now = c->now,
           .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
 }
@@ -224,6 +253,7 @@ void neap_conn_free_handshake(neap_conn *c)
     neap_conn_discard_space(c, SPACE_HANDSHAKE);
     for (size_t i = 0; i < 2; i++)
         free_space(c, &h->spaces[i]);
+    neap_packet_key_wipe(c->crypto, &h->other_read);
     for (size_t i = 0; i < h->kept_count; i++)
         neap_pool_free(c->pool, h->kept[i].bytes, h->kept[i].size);
     if (h->tls)
@@ -307,6 +337,7 @@ static int apply_params(neap_conn *c, const struct transport_params *p, struct f
     c->peer_ack_delay_exponent = (uint8_t)p->ack_delay_exponent;
     c->recovery.max_ack_delay = p->max_ack_delay_ms * NEAP_MILLISECOND;
     neap_conn_may_ask_acks(c, p->min_ack_delay_us);
+    c->draws_fixed_bit = params_has(p, PARAM_grease_quic_bit) && config_option(c->config, OPTION_grease) != 0;
     c->peer_max_udp_payload_size =
         (uint16_t)(p->max_udp_payload_size < UINT16_MAX ? p->max_udp_payload_size : UINT16_MAX);
     neap_pmtu_set_most(&conn_path(c)->recovery.pmtu,
@@ -352,6 +383,8 @@ static int take_params(neap_conn *c, struct failure *why)
     if (is_too_soon(c, bytes))
         return 0;
     int rc = neap_params_parse(bytes, !c->is_server, &p, why);
+    if (rc == 0)
+        rc = neap_conn_check_versions(c, &p, why);
     if (rc == 0)
         rc = check_connection_ids(c, &p, why);
     if (rc == 0 && !c->is_server)
@@ -494,6 +527,7 @@ int neap_conn_take_tls(neap_conn *c, struct failure *why)
     struct tls_secret secret;
 
     tell_question(c);
+    neap_conn_follow_version(c);
     neap_conn_follow_early(c);
     if (c->early == NEAP_EARLY_ACCEPTED &&
         !c->alpn) /* a server's, which speaks before the handshake is complete */
@@ -564,6 +598,9 @@ int neap_conn_on_crypto(neap_conn *c, enum space space, const struct frame_crypt
 {
     struct number_space *s = conn_space(c, space);
 
+    /* RFC 9369 §4.1: what the server says in the original version it goes on saying in that. */
+    if (space == SPACE_INITIAL)
+        c->handshake->version_settled = true;
     /* What stands behind the end of the handshake in one packet with it is a repetition: nobody waits for more. */
     if (!packet_key_is_set(&s->read))
         return 0;

@@ -17,14 +17,39 @@ static enum neap_packet_type packet_type(const neap_conn *c, enum space space)
                                                        : NEAP_PACKET_SHORT;
 }
 
+/* RFC 9000 §17.4. Where the bit is not used it says nothing, but differs between connection IDs. */
+static bool spin_bit(const neap_conn *c, struct path *path, const neap_cid *dcid)
+{
+    if (!path->spins)
+        return (dcid->bytes[0] & 1) != 0;
+    uint64_t sequence = c->peer_cids.ids[path->peer_cid].sequence;
+    if (sequence != path->spin_sequence) {
+        path->spin_sequence = sequence;
+        path->spin = false;
+    }
+    return path->spin;
+}
+
+/* RFC 9287 §3.1: unpredictable, for each packet anew. */
+static void draw_fixed_bit(neap_conn *c, uint8_t *first)
+{
+    if (c->drawn_left == 0) {
+        c->drawn = neap_random_u64(neap_conn_random(c));
+        c->drawn_left = 64;
+    }
+    if (c->drawn & 1)
+        *first &= (uint8_t)~HEADER_FIXED_BIT;
+    c->drawn >>= 1;
+    c->drawn_left--;
+}
+
 static void write_header(neap_conn *c, struct draft *d)
 {
     const neap_cid *dcid = &c->peer_cids.ids[d->path->peer_cid].cid;
     enum neap_packet_type type = packet_type(c, d->space);
 
     if (type == NEAP_PACKET_SHORT) {
-        /* RFC 9000 §17.4: the spin bit is not used; it says nothing, but differs between connection IDs. */
-        neap_short_header_write(&d->w, dcid, (dcid->bytes[0] & 1) != 0, c->keys.write_phase, d->number_size,
+        neap_short_header_write(&d->w, dcid, spin_bit(c, d->path, dcid), c->keys.write_phase, d->number_size,
                                 d->number);
         return;
     }
@@ -33,8 +58,10 @@ static void write_header(neap_conn *c, struct draft *d)
 
     if (d->space == SPACE_INITIAL && h->token)
         token = span_of(h->token, h->token_size);
-    size_t length_at = neap_long_header_write(&d->w, c->version, type, dcid, &h->source_cid, token,
-                                              d->number_size, d->number);
+    /* RFC 9369 §4.1: 0-RTT packets stay in the version that the client began with. */
+    const struct version *version = type == NEAP_PACKET_0RTT ? c->first_version : c->version;
+    size_t length_at =
+        neap_long_header_write(&d->w, version, type, dcid, &h->source_cid, token, d->number_size, d->number);
     d->length_room = d->start + length_at;
 }
 
@@ -70,6 +97,8 @@ bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum spa
     d->number = s->next_number;
     d->number_size = neap_packet_number_size(d->number, s->recovery.largest_acked);
     write_header(c, d);
+    if (c->draws_fixed_bit)
+        draw_fixed_bit(c, d->start);
     d->payload = d->w.at;
     return !d->w.full;
 }

@@ -23,6 +23,13 @@ static struct path_settings path_settings(const neap_conn *c, const neap_address
     };
 }
 
+/* RFC 9000 §17.4: not for one path in so many, so that those without are nothing unusual. */
+static bool draws_spin(const neap_config *config)
+{
+    return config_option(config, OPTION_spin_bit) != 0 &&
+           neap_random_below(neap_crypto_random(config->crypto), SPIN_DISABLED_ONE_IN) != 0;
+}
+
 struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
                                 bool validated)
 {
@@ -40,6 +47,7 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
         return NULL;
     path->index = index;
     path->until = NEAP_NEVER;
+    path->spins = draws_spin(c->config);
     neap_validation_init(&path->address, local, peer, validated);
     c->paths[index] = path;
     c->recovery.paths[index] = &path->recovery;

@@ -72,7 +72,7 @@ void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, stru
     if (!path || passes > UINT16_MAX || !c->peer_cids.ids[path->peer_cid].is_active)
         return;
     struct span dcid = cid_span(&c->peer_cids.ids[path->peer_cid].cid);
-    bool is_short = quoted.size > dcid.size && (quoted.data[0] & 0xc0) == 0x40;
+    bool is_short = quoted.size > dcid.size && (quoted.data[0] & 0x80) == 0;
 
     if (is_short && dcid.size > 0 && span_equal(span_of(quoted.data + 1, dcid.size), dcid))
         neap_pmtu_on_too_big(&path->recovery.pmtu, (uint16_t)passes);

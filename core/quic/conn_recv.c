@@ -5,9 +5,6 @@
 #define RESERVED_SHORT 0x18u
 #define PHASE_BIT 0x04u
 #define LONG_FORM 0x80u
-#define LONG_TYPE 0x30u
-#define SHORT_FORM_BITS 0xc0u /* header form and fixed bit, */
-#define SHORT_FORM 0x40u      /* as they are in short headers */
 
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
 {
@@ -32,8 +29,10 @@ static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint6
 /* What a long header must look like before its keys are tried: NULL when it does, else what is wrong. */
 static const char *refuse_long_header(neap_conn *c, const struct arrival *a, const struct packet_header *h)
 {
-    if (h->version != c->version->number)
-        return "another version";
+    const char *wrong = neap_conn_refuse_version(c, h);
+
+    if (wrong)
+        return wrong;
     if (h->type == NEAP_PACKET_0RTT && !neap_conn_early_key(c) && !neap_conn_may_get_early_key(c))
         return "0-RTT is not accepted";
     if (!c->handshake)
@@ -83,10 +82,15 @@ static bool takes_other_addresses(const neap_conn *c)
     return c->is_server && c->stage == STAGE_CONFIRMED;
 }
 
-/* What opens packets of this type; NULL without. */
+/* What opens packets of this type and of the connection's version; NULL without. */
 static struct packet_key *read_key(neap_conn *c, enum neap_packet_type type)
 {
     return type == NEAP_PACKET_0RTT ? neap_conn_early_key(c) : &conn_space(c, space_of(type))->read;
+}
+
+static bool is_of_other_version(const neap_conn *c, const struct packet_header *h)
+{
+    return h->type == NEAP_PACKET_INITIAL && h->version != c->version->number;
 }
 
 static bool has_read_key(neap_conn *c, enum neap_packet_type type)
@@ -114,7 +118,8 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
                         struct span *payload, const struct packet_key **used, const char **why)
 {
     struct number_space *s = conn_space(c, p->space);
-    struct packet_key *key = read_key(c, p->type);
+    struct packet_key *key =
+        is_of_other_version(c, h) ? neap_conn_other_key(c, h->version) : read_key(c, p->type);
     const struct header_mask *mask = p->arrival->mask;
     uint32_t truncated;
 
@@ -129,6 +134,7 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
     p->number = neap_packet_number_expand(truncated, (size_t)number_size, expected);
     if (p->type == NEAP_PACKET_SHORT) {
         p->phase = (packet[0] & PHASE_BIT) != 0;
+        p->spin = (packet[0] & HEADER_SPIN_BIT) != 0;
         key = neap_conn_read_key(c, p->phase, p->number);
     }
     size_t header_size = h->number_at + (size_t)number_size;
@@ -158,6 +164,15 @@ static int check_opened(neap_conn *c, const uint8_t *packet, const struct receiv
     return p->type == NEAP_PACKET_SHORT ? neap_conn_opened(c, key, p->phase, p->number, why) : 0;
 }
 
+/* RFC 9000 §17.4: a server gives the newest value back, a client turns it over. */
+static void follow_spin(const neap_conn *c, struct path *path, const struct received *p)
+{
+    if (p->type != NEAP_PACKET_SHORT || p->number < path->spin_from)
+        return;
+    path->spin_from = p->number + 1;
+    path->spin = p->spin == c->is_server;
+}
+
 /* What an authentic packet proves before its frames are read. */
 static void learn_from_packet(neap_conn *c, const struct packet_header *h, const struct received *p)
 {
@@ -169,7 +184,11 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     if (p->arrival->path) {
         p->arrival->path->dcid_sequence = p->dcid_sequence;
         p->arrival->path->heard_at = c->now;
+        if (p->arrival->path->spins)
+            follow_spin(c, p->arrival->path, p);
     }
+    if (is_of_other_version(c, h))
+        neap_conn_learn_version(c, h->version);
     if (c->is_server && p->space == SPACE_HANDSHAKE) {
         /* RFC 9000 §8.1: who sends Handshake packets has received ours; RFC 9001 §4.9.1. */
         neap_validation_done(&conn_path(c)->address);
@@ -328,6 +347,10 @@ static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t s
         neap_conn_dropped(c, NEAP_PACKET_SHORT, size, "no packet of a known version");
         return 0;
     }
+    if (header_lacks_fixed_bit(bytes[0], c->fixed_bit) && h->type != NEAP_PACKET_VERSION_NEGOTIATION) {
+        neap_conn_dropped(c, h->type, size, "the fixed bit is clear");
+        return 0;
+    }
     a->parsed = NULL;
     if (h->type == NEAP_PACKET_VERSION_NEGOTIATION || h->type == NEAP_PACKET_RETRY) {
         if (a->dcid.data)
@@ -363,13 +386,13 @@ static void take_udp_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes, s
     }
 }
 
+/* Which bits say what depends on the packet's own version. */
 static enum neap_packet_type kept_type(const neap_conn *c, const struct kept_packet *kept)
 {
-    if ((kept->bytes[0] & LONG_FORM) == 0)
-        return NEAP_PACKET_SHORT;
-    return (kept->bytes[0] & LONG_TYPE) >> 4 == c->version->type_bits[NEAP_PACKET_0RTT]
-               ? NEAP_PACKET_0RTT
-               : NEAP_PACKET_HANDSHAKE;
+    struct packet_header h = {.type = NEAP_PACKET_SHORT};
+
+    (void)neap_packet_header_parse(span_of(kept->bytes, kept->size), c->local_cids.cid_size, &h);
+    return h.type;
 }
 
 /* Keys came: packets that waited for them. Those that still have none stay. */
@@ -427,7 +450,7 @@ static bool find_source(const neap_conn *c, const neap_recv_info *info, struct p
 /* Whether the datagram, of which these are the first `size` bytes, begins with a short header for the same connection ID. */
 static bool begins_alike(const struct packet_header *h, const uint8_t *bytes, size_t size)
 {
-    return size > h->dcid.size && (bytes[0] & SHORT_FORM_BITS) == SHORT_FORM &&
+    return size > h->dcid.size && (bytes[0] & LONG_FORM) == 0 &&
            memcmp(bytes + 1, h->dcid.data, h->dcid.size) == 0;
 }
 

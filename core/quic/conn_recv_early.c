@@ -62,23 +62,19 @@ void neap_conn_on_retry(neap_conn *c, const struct packet_header *h, struct span
         neap_conn_dropped(c, NEAP_PACKET_RETRY, packet.size, wrong);
 }
 
-/* Whether the list has our version: then the packet is not an answer to us (RFC 9000 §6.2). */
-static bool lists_ours(const neap_conn *c, struct span versions)
-{
-    struct reader r = reader_of(versions);
-
-    while (reader_left(&r) >= 4)
-        if (read_u32(&r) == c->version->number)
-            return true;
-    return false;
-}
-
 void neap_conn_on_version_negotiation(neap_conn *c, const struct packet_header *h)
 {
+    const char *wrong = NULL;
+
+    /* One that lists what we sent is not an answer to that (RFC 9368 §4), nor is one to an attempt that another led to. */
     if (!is_first_answer(c) || !is_for_us(c, h) || !span_equal(h->scid, cid_span(&c->original_dcid)) ||
-        h->versions.size == 0 || lists_ours(c, h->versions)) {
-        neap_conn_dropped(c, NEAP_PACKET_VERSION_NEGOTIATION, h->versions.size, "not an answer to us");
-        return;
-    }
-    neap_conn_vanish(c, NEAP_CLOSE_VERSION, "the server speaks no version of ours");
+        h->versions.size == 0 || c->handshake->is_second_flight ||
+        neap_version_is_listed(h->versions, c->version->number))
+        wrong = "not an answer to us";
+    else if (!neap_version_choose(c->config->versions, c->config->version_count, h->versions))
+        neap_conn_vanish(c, NEAP_CLOSE_VERSION, "the server speaks no version of ours");
+    else
+        neap_conn_begin_anew(c, h->versions, &wrong);
+    if (wrong)
+        neap_conn_dropped(c, NEAP_PACKET_VERSION_NEGOTIATION, h->versions.size, wrong);
 }

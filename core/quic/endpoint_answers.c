@@ -38,9 +38,8 @@ void neap_endpoint_answer_version(neap_endpoint *e, const neap_udp_datagram *d, 
 
     if (!has_room(e))
         return;
-    uint64_t bits = neap_random_u64(neap_crypto_random(e->config->crypto));
-
-    neap_version_negotiation_write(&w, h->scid, h->dcid, (uint8_t)(bits >> 32 & 0x7f), (uint32_t)bits);
+    neap_version_negotiation_write(&w, h->scid, h->dcid, e->config->versions, e->config->version_count,
+                                   neap_random_u64(neap_crypto_random(e->config->crypto)));
     if (!w.full)
         queue(e, d, room, (int64_t)writer_size(&w), &e->stats.version_negotiations_sent);
 }

@@ -218,11 +218,21 @@ static int take_unknown(neap_endpoint *e, neap_udp_datagram *d, const struct pac
     return 0;
 }
 
+/* Whether it is of a version that is known, but not spoken here. */
+static bool is_declined(const neap_endpoint *e, const struct packet_header *h)
+{
+    return h->version != 0 && !neap_config_has_version(e->config, h->version);
+}
+
 /* Nobody's. */
 static int take_stray(neap_endpoint *e, neap_udp_datagram *d, const struct packet_header *h, int parsed)
 {
     if (take_reset(e, d))
         return 0;
+    if (parsed == 0 && header_lacks_fixed_bit(d->bytes[0], config_fixed_bit(e->config)))
+        return drop(e);
+    if (parsed == 0 && is_declined(e, h))
+        parsed = NEAP_ERR_UNKNOWN_VERSION;
     if (parsed == 0)
         return take_unknown(e, d, h);
     /* RFC 9000 §5.2.2, §6.1: only what is large enough for a first packet is answered. */

@@ -98,10 +98,17 @@
       "a wall clock that says less, in seconds since 1970, was not set: the time is unknown, and dates are " \
       "checked as soon as it is known; 0: it is believed")                                                   \
     X(grease, BOOLEAN, 1, 0, 1,                                                                              \
-      "reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones")
+      "reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones, and "   \
+      "the QUIC Bit is drawn for peers that allow it (RFC 9287)")                                            \
+    X(original_version, CHOICE, 0, 0, 1,                                                                     \
+      "the QUIC version of a client's first packets. oldest: of those in `versions` the one that most "      \
+      "servers speak; preferred: the first of them. A session's goes before either")                         \
+    X(spin_bit, BOOLEAN, 0, 0, 1,                                                                            \
+      "observers may measure the round-trip time (RFC 9000 §17.4), but for one path in 16")
 
 /* The words of choices, by value. */
 #define OPTION_WORDS_LIST(X)                            \
+    X(original_version, "oldest", "preferred")          \
     X(client_certificate, "none", "request", "require") \
     X(congestion_control, "newreno", "cubic", "bbr")
 

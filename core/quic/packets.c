@@ -44,11 +44,10 @@ bool neap_version_is_supported(uint32_t version)
 int64_t neap_negotiate_version(neap_config *config, const neap_header *header, uint8_t *out, size_t size)
 {
     struct writer w = writer_of(out, size);
-    struct random *random = neap_crypto_random(config->crypto);
-    uint64_t bits = neap_random_u64(random);
 
-    neap_version_negotiation_write(&w, cid_span(&header->scid), cid_span(&header->dcid),
-                                   (uint8_t)(bits >> 32 & 0x7f), (uint32_t)bits);
+    neap_version_negotiation_write(&w, cid_span(&header->scid), cid_span(&header->dcid), config->versions,
+                                   config->version_count,
+                                   neap_random_u64(neap_crypto_random(config->crypto)));
     return w.full ? NEAP_ERR_BUFFER_TOO_SHORT : (int64_t)writer_size(&w);
 }
 

@@ -133,3 +133,13 @@ size_t neap_tls_held(const struct tls *tls)
 {
     return tls->tail.assembly.room + (tls->asking ? tls->asking->hello.size : 0) + tls->peer_params.size;
 }
+
+uint32_t neap_tls_version(const struct tls *tls)
+{
+    return tls->version;
+}
+
+void neap_tls_set_version(struct tls *tls, uint32_t version)
+{
+    tls->version = version;
+}

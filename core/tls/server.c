@@ -353,6 +353,16 @@ static int keep_hello(struct tls *tls, const struct client_hello *hello, struct 
     return TLS_ASKED;
 }
 
+/* Before anything is written: keys, our parameters and tickets go by it. */
+static void choose_version(struct tls *tls, struct span theirs)
+{
+    const struct tls_config *config = tls->config;
+
+    if (config->choose_version)
+        tls->version = config->choose_version(config->version_context, tls->version, theirs,
+                                              (uint8_t *)(uintptr_t)tls->params.data, tls->params.size);
+}
+
 /* Keep what was decided. After a HelloRetryRequest it is decided again from the same offers, so it is the same. */
 static int commit(struct tls *tls, const struct client_hello *hello, const struct choice *choice,
                   struct failure *why)
@@ -361,8 +371,10 @@ static int commit(struct tls *tls, const struct client_hello *hello, const struc
 
     if (rc)
         return rc;
-    if (!tls->schedule.started)
+    if (!tls->schedule.started) {
+        choose_version(tls, hello->params);
         neap_schedule_start(&tls->schedule, (enum crypto_suite)choice->suite);
+    }
     tls->suite = choice->suite;
     tls->group = choice->group;
     tls->scheme = choice->scheme;

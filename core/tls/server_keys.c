@@ -47,7 +47,8 @@ static bool is_same_server(const struct tls *tls, const struct client_hello *hel
         neap_session_binding(tls->config, choice->identity, binding);
     else
         return false;
-    return session->version == tls->version && span_equal(session->alpn, choice->protocol) &&
+    /* Of the version that the client began with: it may not begin one with a ticket of another (RFC 9369 §5). */
+    return session->version == tls->original_version && span_equal(session->alpn, choice->protocol) &&
            span_equal(session->server_name, hello->server_name) &&
            memcmp(session->binding, binding, sizeof binding) == 0 &&
            session->psk.size == crypto_hash_size(neap_suite_hash((enum crypto_suite)choice->suite));

@@ -100,6 +100,9 @@ void neap_sessions_put(struct session_store *store, struct span name, uint16_t p
 /** Give all that are still there of a connection, and allow early data, this data of the layer above. Those for which there is no
  * memory stay as they are. */
 void neap_sessions_set_data(struct session_store *store, uint64_t taker, struct span data);
+/** The version of the newest that this server gave; 0: there is none. */
+uint32_t neap_sessions_version(const struct session_store *store, struct span name, uint16_t port,
+                               int64_t now);
 /** Take the newest out that is good for a handshake of this version, with this binding, now; those that are over go. The
  * bytes are the caller's, who gives them back with neap_session_drop. Empty: there is none. */
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,

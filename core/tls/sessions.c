@@ -134,6 +134,18 @@ void neap_sessions_set_data(struct session_store *store, uint64_t taker, struct 
             set_data(store, s, data);
 }
 
+uint32_t neap_sessions_version(const struct session_store *store, struct span name, uint16_t port,
+                               int64_t now)
+{
+    struct session session;
+
+    for (const struct stored_session *s = store->newest; s; s = s->older)
+        if (is_of(s, name, port) && neap_session_read(s->bytes, &session) &&
+            neap_session_is_fresh(&session, now, 0))
+            return session.version;
+    return 0;
+}
+
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
                                const uint8_t binding[32], int64_t now, bool *was_offered)
 {

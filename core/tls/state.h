@@ -92,15 +92,16 @@ struct tls {
     bool keyed;                 /* any pre-shared key was */
     bool is_vouched_for;        /* the peer: roots or pins stood behind it when it, or its session, was new */
     bool takes_tickets;         /* server: the client can make use of them */
+    bool without_early;         /* client: it is not offered */
     bool peer_takes_staple;     /* server: the client asks for an OCSP response */
     bool peer_decompresses;     /* the peer takes a CompressedCertificate */
     uint8_t psk_size;           /* of psk; 0: none is offered, or none was taken */
     uint16_t port;              /* client */
-    uint32_t version;
-    int64_t wall_clock;    /* of what is being taken */
-    uint16_t suite, group; /* 0 until negotiated; the group also after HelloRetryRequest */
-    uint16_t scheme;       /* of our CertificateVerify */
-    uint16_t psk_index;    /* server: which of the client's keys it took */
+    uint32_t version, original_version; /* that was negotiated, and that the client began with */
+    int64_t wall_clock;                 /* of what is being taken */
+    uint16_t suite, group;              /* 0 until negotiated; the group also after HelloRetryRequest */
+    uint16_t scheme;                    /* of our CertificateVerify */
+    uint16_t psk_index;                 /* server: which of the client's keys it took */
     enum neap_early early;
     uint16_t early_suite;            /* client: of the session with which it is offered */
     uint64_t limits[SESSION_LIMITS]; /* server: for its tickets */

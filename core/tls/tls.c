@@ -141,7 +141,8 @@ static struct tls *new_handshake(const struct tls_config *config, const struct t
         return NULL;
     tls->config = config;
     tls->wall_clock = start->wall_clock;
-    tls->version = start->version;
+    tls->version = tls->original_version = start->version;
+    tls->without_early = start->without_early;
     tls->port = start->port;
     if (start->limits)
         memcpy(tls->limits, start->limits, sizeof tls->limits);
@@ -184,8 +185,8 @@ static void offer_early(struct tls *tls, const struct session *session)
 {
     const struct tls_config *config = tls->config;
 
-    if (!config->early_data || !session->allows_early || tls->was_offered || session->alpn.size == 0 ||
-        session->peer_certificate.size > 0 ||
+    if (!config->early_data || tls->without_early || !session->allows_early || tls->was_offered ||
+        session->alpn.size == 0 || session->peer_certificate.size > 0 ||
         !neap_hello_lists_protocol(span_of(config->alpn, config->alpn_size), session->alpn))
         return;
     tls->early = NEAP_EARLY_OFFERED;

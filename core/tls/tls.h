@@ -80,6 +80,11 @@ struct tls_config {
     /* A server's: whether a ClientHello was never seen before (neap_config_set_strike); NULL: nobody can say. */
     int (*strike)(void *context, const uint8_t id[32], int64_t expires);
     void *strike_context;
+    /* A server's: the version of the protocol around TLS in which it goes on, by the client's transport parameters, and says so in
+     * ours, which stay as long. It knows no connection. NULL: in the one that the client began with. */
+    uint32_t (*choose_version)(const void *context, uint32_t version, struct span theirs, uint8_t *ours,
+                               size_t size);
+    const void *version_context;
     uint16_t session_data_size; /* a server's: what a ticket must have in it for its early data to be taken */
     uint8_t session_data[LIMIT_SESSION_DATA];
 };
@@ -114,6 +119,7 @@ struct tls_start {
         *server_name; /* a client's: sent as SNI and checked against the certificate; NULL: neither. Copied */
     uint16_t port;    /* a client's: with the name, the server whose sessions may be resumed */
     uint32_t version; /* of the protocol around TLS, in which alone a session is good */
+    bool without_early;     /* a client's: it offers no early data */
     struct span params;     /* our transport parameters, copied */
     const uint64_t *limits; /* a server's: SESSION_LIMITS of now, for its tickets; copied. NULL: all are 0 */
     int64_t
@@ -176,6 +182,12 @@ struct tls_secret {
     uint8_t secret[CRYPTO_MAX_HASH];
     size_t size;
 };
+/** The version of the protocol around TLS: a server's may be another one once the ClientHello was read, and then its
+ * transport parameters say so and sessions are of that one (RFC 9368 §2.3, RFC 9369 §5). */
+uint32_t neap_tls_version(const struct tls *tls);
+/** A client has learned that it is another one. */
+void neap_tls_set_version(struct tls *tls, uint32_t version);
+
 /** What became of early data: OFFERED with neap_tls_client, or at once NONE; a server's is NONE until the ClientHello was read. A
  * client's answer is there with EncryptedExtensions, or with what says that there will be none. */
 enum neap_early neap_tls_early(const struct tls *tls);

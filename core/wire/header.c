@@ -6,8 +6,7 @@
 #include <assert.h>
 
 #define FORM_LONG 0x80u
-#define FIXED_BIT 0x40u
-#define SPIN_BIT 0x20u
+#define UNUSED_BITS 0x7fu
 #define KEY_PHASE_BIT 0x04u
 #define TYPE_SHIFT 4
 #define RETRY_TAG 16u
@@ -49,7 +48,7 @@ static int parse_numbered(struct reader *r, const uint8_t *start, struct packet_
 }
 
 /* What a version other than ours means by the rest of its header is unknown: only the invariants are read. */
-static int parse_long(struct span bytes, uint8_t first, struct reader *r, struct packet_header *h)
+static int parse_long(struct span bytes, struct reader *r, struct packet_header *h)
 {
     h->version = read_u32(r);
     h->dcid = read_vector(r, 1);
@@ -65,9 +64,9 @@ static int parse_long(struct span bytes, uint8_t first, struct reader *r, struct
     const struct version *version = neap_version_find(h->version);
     if (!version)
         return NEAP_ERR_UNKNOWN_VERSION;
-    if (!(first & FIXED_BIT) || h->dcid.size > LIMIT_CONNECTION_ID || h->scid.size > LIMIT_CONNECTION_ID)
+    if (h->dcid.size > LIMIT_CONNECTION_ID || h->scid.size > LIMIT_CONNECTION_ID)
         return NEAP_ERR_INVALID_PACKET;
-    h->type = type_of(version, first);
+    h->type = type_of(version, bytes.data[0]);
     return h->type == NEAP_PACKET_RETRY ? parse_retry(r, h) : parse_numbered(r, bytes.data, h);
 }
 
@@ -81,7 +80,7 @@ int neap_packet_header_parse(struct span bytes, size_t short_dcid_size, struct p
     if (r.bad)
         return NEAP_ERR_INVALID_PACKET;
     if (first & FORM_LONG) {
-        error = parse_long(bytes, first, &r, &h);
+        error = parse_long(bytes, &r, &h);
         if (error && error != NEAP_ERR_UNKNOWN_VERSION)
             return error;
         *out = h;
@@ -89,7 +88,7 @@ int neap_packet_header_parse(struct span bytes, size_t short_dcid_size, struct p
     }
     h.type = NEAP_PACKET_SHORT;
     h.dcid = read_bytes(&r, short_dcid_size);
-    if (r.bad || !(first & FIXED_BIT))
+    if (r.bad)
         return NEAP_ERR_INVALID_PACKET;
     h.number_at = 1 + short_dcid_size;
     *out = h;
@@ -134,7 +133,8 @@ static void write_invariants(struct writer *w, uint8_t first, uint32_t version, 
 static uint8_t long_first_byte(const struct version *version, enum neap_packet_type type, size_t low_bits)
 {
     assert(type <= NEAP_PACKET_RETRY);
-    return (uint8_t)(FORM_LONG | FIXED_BIT | (unsigned)version->type_bits[type] << TYPE_SHIFT | low_bits);
+    return (uint8_t)(FORM_LONG | HEADER_FIXED_BIT | (unsigned)version->type_bits[type] << TYPE_SHIFT |
+                     low_bits);
 }
 
 static uint64_t low_bytes(uint64_t number, size_t size)
@@ -171,7 +171,7 @@ void neap_long_header_finish(uint8_t *length_room, size_t length)
 void neap_short_header_write(struct writer *w, const neap_cid *dcid, bool spin, bool key_phase,
                              size_t number_size, uint64_t number)
 {
-    unsigned first = FIXED_BIT | (spin ? SPIN_BIT : 0) | (key_phase ? KEY_PHASE_BIT : 0);
+    unsigned first = HEADER_FIXED_BIT | (spin ? HEADER_SPIN_BIT : 0) | (key_phase ? KEY_PHASE_BIT : 0);
 
     uint8_t *room = write_room(w, 1 + dcid->size + number_size);
 
@@ -198,13 +198,12 @@ void neap_retry_header_write(struct writer *w, const struct version *version, co
 
 /* RFC 9000 §17.2.1: the bit that QUIC v1 fixes is set, for those who tell protocols apart by it. */
 void neap_version_negotiation_write(struct writer *w, struct span dcid, struct span scid,
-                                    uint8_t first_byte_random, uint32_t reserved_version)
+                                    const uint32_t *versions, size_t count, uint64_t random)
 {
-    size_t count;
-    const struct version *versions = neap_versions(&count);
+    unsigned unused = (unsigned)(random >> 32) & UNUSED_BITS;
 
-    write_invariants(w, (uint8_t)(FORM_LONG | FIXED_BIT | first_byte_random), 0, dcid, scid);
-    write_u32(w, (reserved_version & 0xf0f0f0f0u) | 0x0a0a0a0au);
+    write_invariants(w, (uint8_t)(FORM_LONG | HEADER_FIXED_BIT | unused), 0, dcid, scid);
+    write_u32(w, version_reserved((uint32_t)random));
     for (size_t i = 0; i < count; i++)
-        write_u32(w, versions[i].number);
+        write_u32(w, versions[i]);
 }

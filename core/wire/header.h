@@ -18,11 +18,21 @@ struct packet_header {
     size_t size;           /* the whole packet: by Length for long headers, to the datagram's end otherwise */
 };
 
+#define HEADER_FIXED_BIT 0x40u /* the QUIC Bit of RFC 9287 */
+#define HEADER_SPIN_BIT 0x20u
+
 /** Parse the first packet of `bytes`. 0, NEAP_ERR_UNKNOWN_VERSION (version, dcid, scid are set), or
- * NEAP_ERR_INVALID_PACKET (too short, fixed bit clear, connection ID > 20 in v1, Length past the end, Retry without a
- * token…). With an unknown version and in Version Negotiation connection IDs may be up to 255 bytes: look at their
- * size before cid_of. `short_dcid_size`: length of our own connection IDs. */
+ * NEAP_ERR_INVALID_PACKET (too short, connection ID > 20 in v1 and v2, Length past the end, Retry without a token…). With
+ * an unknown version and in Version Negotiation connection IDs may be up to 255 bytes: look at their size before cid_of.
+ * `short_dcid_size`: length of our own connection IDs. Who may clear the fixed bit the caller knows. */
 int neap_packet_header_parse(struct span bytes, size_t short_dcid_size, struct packet_header *out);
+
+/** Whether the fixed bit, HEADER_FIXED_BIT or 0 for one that is drawn, is clear in the first byte of a packet of a version that
+ * has it: such a packet is not valid (RFC 9000 §17.2, §17.3.1). */
+static inline bool header_lacks_fixed_bit(uint8_t first, unsigned fixed_bit)
+{
+    return (~(unsigned)first & fixed_bit) != 0;
+}
 
 /** The bytes a packet number takes so that the peer can tell it (RFC 9000 A.2): 1..4. `largest_acked` is
  * UINT64_MAX when none. */
@@ -43,10 +53,10 @@ void neap_short_header_write(struct writer *w, const neap_cid *dcid, bool spin, 
 /** A whole Retry packet without its integrity tag; `first_byte_random` fills the unused bits. */
 void neap_retry_header_write(struct writer *w, const struct version *version, const neap_cid *dcid,
                              const neap_cid *scid, struct span token, uint8_t first_byte_random);
-/** A whole Version Negotiation packet listing what we speak, with a reserved version mixed in (RFC 9000 §6.3).
- * `dcid` and `scid` are the received scid and dcid, of any length up to 255. */
+/** A whole Version Negotiation packet with these versions, and a reserved one of `random` before them (RFC 9000 §6.3);
+ * its high half fills the unused bits. `dcid` and `scid` are the received scid and dcid, of any length up to 255. */
 void neap_version_negotiation_write(struct writer *w, struct span dcid, struct span scid,
-                                    uint8_t first_byte_random, uint32_t reserved_version);
+                                    const uint32_t *versions, size_t count, uint64_t random);
 
 static inline bool cid_equal(const neap_cid *a, const neap_cid *b)
 {

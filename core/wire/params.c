@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/reader.h"
+#include "wire/version.h"
 
 #define VALUE_ROOM 64 /* bytes of the longest value: preferred_address has 61 */
 
@@ -165,6 +166,28 @@ static void write_preferred_address(struct writer *w, const void *field)
     write_bytes(w, a->token, sizeof a->token);
 }
 
+/* A version of zero is none (RFC 9368 §4). */
+static bool read_versions(struct span value, const struct row *row, void *field)
+{
+    struct reader r = reader_of(value);
+    struct version_information v = {.chosen = read_u32(&r)};
+
+    (void)row;
+    v.available = span_of(r.at, reader_left(&r));
+    if (r.bad || value.size % VERSION_SIZE || v.chosen == 0 || neap_version_is_listed(v.available, 0))
+        return false;
+    *(struct version_information *)field = v;
+    return true;
+}
+
+static void write_versions(struct writer *w, const void *field)
+{
+    const struct version_information *v = field;
+
+    write_u32(w, v->chosen);
+    write_span(w, v->available);
+}
+
 /* ---- all of them */
 
 static int bad_param(struct failure *why, const char *reason)
@@ -237,6 +260,10 @@ int neap_params_parse(struct span bytes, bool from_server, struct transport_para
     if (params_has(&p, PARAM_preferred_address) && params_has(&p, PARAM_initial_source_connection_id) &&
         p.initial_scid.size == 0)
         return bad_param(why, "preferred_address from a server with an empty connection ID");
+    /* RFC 9368 §4: of a server it may be absent from its own list. */
+    if (!from_server && params_has(&p, PARAM_version_information) &&
+        !neap_version_is_listed(p.versions.available, p.versions.chosen))
+        return bad_param(why, "version_information that does not list the version that the client chose");
     if (p.min_ack_delay_us != NO_MIN_ACK_DELAY && p.min_ack_delay_us > p.max_ack_delay_ms * 1000)
         return bad_param(why, "min_ack_delay above max_ack_delay");
     *out = p;
@@ -275,4 +302,20 @@ void neap_params_write(struct writer *w, const struct transport_params *p, bool 
     }
     if (grease)
         write_grease(w, grease);
+}
+
+void neap_params_set_chosen_version(uint8_t *bytes, size_t size, uint32_t version)
+{
+    struct reader r = reader_of(span_of(bytes, size));
+
+    while (reader_left(&r)) {
+        uint64_t id = read_varint(&r);
+        struct span value = read_bytes(&r, read_varint(&r));
+
+        if (id != rows[PARAM_version_information].id || value.size < VERSION_SIZE)
+            continue;
+        struct writer w = writer_of(bytes + (value.data - bytes), VERSION_SIZE);
+        write_u32(&w, version);
+        return;
+    }
 }

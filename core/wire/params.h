@@ -4,6 +4,7 @@
 #define NEAP_WIRE_PARAMS_H
 
 #include "base/failure.h"
+#include "base/span.h"
 #include "base/writer.h"
 #include "neap.h"
 
@@ -31,6 +32,8 @@
     X(initial_source_connection_id, 0x0f, cid, BOTH, initial_scid, 0, 0, 0)                                 \
     X(retry_source_connection_id, 0x10, cid, SERVER, retry_scid, 0, 0, 0)                                   \
     X(max_datagram_frame_size, 0x20, number, BOTH, max_datagram_frame_size, 0, VARINT_MAX, 0)               \
+    X(version_information, 0x11, versions, BOTH, versions, 0, 0, 0)                                         \
+    X(grease_quic_bit, 0x2ab2, flag, BOTH, present, 0, 0, 0)                                                \
     X(min_ack_delay, 0xff04de1b, number, BOTH, min_ack_delay_us, 0, VARINT_MAX, NO_MIN_ACK_DELAY)
 
 /* The peer takes no ACK_FREQUENCY (draft-ietf-quic-ack-frequency-14 §3). */
@@ -49,11 +52,18 @@ struct preferred_address {
     uint8_t token[16];
 };
 
+/* Version Information (RFC 9368 §3). */
+struct version_information {
+    uint32_t chosen;
+    struct span available; /* VERSION_SIZE bytes each; of the peer's: in what was parsed */
+};
+
 struct transport_params {
     uint64_t present; /* a bit for each row: that the parameter came, or is to be sent */
     neap_cid original_dcid, initial_scid, retry_scid;
     uint8_t reset_token[16];
     struct preferred_address preferred_address;
+    struct version_information versions;
     uint64_t max_idle_timeout_ms; /* 0: none */
     uint64_t max_udp_payload_size;
     uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni;
@@ -85,5 +95,8 @@ int neap_params_parse(struct span bytes, bool from_server, struct transport_para
 /** Write ours: numbers that differ from their absence, and what else is present. `grease` adds a reserved parameter of
  * 31*N+27 form with this random number (0: none). */
 void neap_params_write(struct writer *w, const struct transport_params *p, bool from_server, uint64_t grease);
+
+/** Say another Chosen Version in version_information, which is in these parameters. */
+void neap_params_set_chosen_version(uint8_t *bytes, size_t size, uint32_t version);
 
 #endif

@@ -146,7 +146,7 @@ end)
 describe("NULL with a size or count of 0", function()
   it("is nothing", function()
     assert.same({
-      ["header"] = -7, ["alpn"] = -3, ["roots"] = -13, ["certificate"] = -13,
+      ["header"] = -7, ["alpn"] = -3, ["versions"] = -3, ["roots"] = -13, ["certificate"] = -13,
       ["send"] = 0, ["recv"] = 0, ["source ids"] = 1, ["readable"] = 0, ["close"] = 0,
       ["fields"] = -3, ["an empty value"] = 1, ["body"] = 0, ["request"] = -3, ["respond"] = -8,
       ["receiving a body"] = 0, ["trailers"] = 0,

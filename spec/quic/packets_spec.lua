@@ -44,16 +44,24 @@ end)
 
 describe("negotiate_version", function()
   -- covers: rfc9000#17.2.1.3 rfc9000#17.2.1.4 rfc9000#17.2.1.5
+  -- covers: rfc9368#2.1.1 rfc9368#2.1.2 rfc9000#6.3.1 rfc9000#15.1
   it("turns the connection IDs round and lists what we speak beside a reserved version", function()
     local config = net.config({}, 3)
     local answer = quic.negotiate_version(config, "\192WAIT\2ab\3cde" .. ("x"):rep(1200))
     assert.equal("\0\0\0\0\3cde\2ab", answer:sub(2, 12))
     local list = answer:sub(13)
-    assert.equal(8, #list)
-    assert.is_truthy(list:find("\0\0\0\1", 1, true))
+    assert.equal("\0\0\0\1\107\51\67\207", list:sub(5))
     for i = 1, 4 do
       assert.equal(10, list:byte(i) % 16)
     end
+    config:free()
+  end)
+
+  it("lists those versions alone that the config has", function()
+    local config = net.config({}, 3)
+    assert.equal(0, config:versions(net.V2))
+    local answer = quic.negotiate_version(config, "\192WAIT\2ab\3cde" .. ("x"):rep(1200))
+    assert.equal("\107\51\67\207", answer:sub(17))
     config:free()
   end)
 end)

@@ -13,6 +13,7 @@ local net = { quic = quic }
 local MS = 1e6
 net.MS = MS
 net.SERVER, net.CLIENT = "192.0.2.1:443", "198.51.100.7:50000"
+net.V1, net.V2 = 0x00000001, 0x6b3343cf
 net.INITIAL, net.HANDSHAKE, net.APPLICATION = 0, 1, 2
 
 local certificate, key
@@ -27,7 +28,8 @@ function net.certificate()
   return certificate, key
 end
 
---- A config with options by name, and `memory_limit`; `seed` for its randomness. Clients do not verify unless told.
+--- A config with options by name, `memory_limit`, and `versions`; `seed` for its randomness. Clients do not verify
+-- unless told.
 function net.config(options, seed, is_server)
   local config = assert(quic.config(seed or 1, nil, nil, options and options.memory_limit))
   config:alpn("t")
@@ -39,11 +41,12 @@ function net.config(options, seed, is_server)
   for name, value in pairs(options or {}) do
     if name == "preferred_address" then
       assert(config:preferred_address(value.v4, value.v6) == 0)
-    elseif name ~= "alpn" and name ~= "fail_at" and name ~= "memory_limit" then
+    elseif name ~= "alpn" and name ~= "fail_at" and name ~= "memory_limit" and name ~= "versions" then
       assert(config:set(name, value) == 0, name)
     end
   end
   if options and options.alpn then config:alpn(options.alpn) end
+  if options and options.versions then assert(config:versions(unpack(options.versions)) == 0) end
   return config
 end
 

@@ -423,6 +423,7 @@ static int nothings(lua_State *L)
     open_http(L, &w, &http);
     SAY("header", neap_header_info(NULL, 0, 8, &header));
     SAY("alpn", neap_config_set_alpn(w.client_config, NULL, 0));
+    SAY("versions", neap_config_set_versions(w.client_config, NULL, 0));
     SAY("roots", neap_config_add_ca(w.client_config, NULL, 0, NULL));
     SAY("certificate", neap_config_add_certificate(w.client_config, NULL, 0, NULL, 0, NULL));
     SAY("source ids", (lua_Integer)(neap_conn_source_ids(w.conn, NULL, 0) > 0));

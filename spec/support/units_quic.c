@@ -160,6 +160,20 @@ static int config_alpn(lua_State *L)
     return 1;
 }
 
+/* config:versions(number, ...) */
+static int config_versions(lua_State *L)
+{
+    struct unit_config *u = check_config(L, 1);
+    uint32_t versions[8];
+    size_t count = (size_t)lua_gettop(L) - 1;
+
+    luaL_argcheck(L, count <= sizeof versions / sizeof versions[0], 2, "at most 8 versions");
+    for (size_t i = 0; i < count; i++)
+        versions[i] = (uint32_t)luaL_checknumber(L, (int)i + 2);
+    lua_pushnumber(L, neap_config_set_versions(u->config, versions, count));
+    return 1;
+}
+
 static int config_make_certificate(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
@@ -518,6 +532,7 @@ static const luaL_Reg config_methods[] = {
     {"masks", config_masks},
     {"alpn", config_alpn},
     {"preferred_address", config_preferred_address},
+    {"versions", config_versions},
     {"make_certificate", config_make_certificate},
     {"certificate", config_certificate},
     {"ask", config_ask},

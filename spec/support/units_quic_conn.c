@@ -2,6 +2,8 @@
  * frames and transport parameters of the spec's choice under the right keys. */
 #include "quic_unit.h"
 
+#include "tls/state.h"
+
 int neap_units_quic_conn(lua_State *L);
 
 /* A client that says other transport parameters than its config has: its ClientHello is made again. */
@@ -18,6 +20,30 @@ static void replace_params(lua_State *L, neap_conn *c, const char *name, struct 
     c->handshake->tls = neap_tls_client(&c->config->tls, &start, &why);
     if (!c->handshake->tls || neap_conn_take_tls(c, &why))
         luaL_error(L, "TLS: %s", why.reason ? why.reason : "?");
+}
+
+/* conn:params([bytes]) -> our transport parameters in TLS. With others they are said in their place: by a client that has sent
+ * nothing yet, which makes its ClientHello again, or by a server that has received nothing yet. */
+static int conn_params(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    struct tls *tls = c->handshake->tls;
+    size_t size;
+
+    lua_pushlstring(L, (const char *)tls->params.data, tls->params.size);
+    if (lua_isnoneornil(L, 2))
+        return 1;
+    const char *bytes = luaL_checklstring(L, 2, &size);
+    if (!c->is_server) {
+        char name[LIMIT_SERVER_NAME + 1];
+
+        memcpy(name, neap_tls_server_name(tls), strlen(neap_tls_server_name(tls)) + 1);
+        replace_params(L, c, name, span_of(bytes, size));
+        return 1;
+    }
+    neap_tls_drop(tls, &tls->params);
+    tls->params = neap_tls_copy(tls, span_of(bytes, size));
+    return 1;
 }
 
 /* client(config, name, local, peer, now [, params]) */
@@ -259,6 +285,11 @@ static int conn_info(lua_State *L)
     neap_conn_close_info(c, &close, sizeof close);
     lua_newtable(L);
     static const char *const early[] = {"none", "offered", "accepted", "rejected"};
+    set_number(L, "version", neap_conn_version(c));
+    set_number(L, "first_version", c->first_version->number);
+    set_bool(L, "has_other_key", c->handshake && packet_key_is_set(&c->handshake->other_read));
+    set_bool(L, "draws_fixed_bit", c->draws_fixed_bit);
+    set_bool(L, "spins", conn_path(c)->spins);
     set_bool(L, "is_early", neap_conn_is_early(c));
     lua_pushstring(L, early[neap_conn_early(c)]);
     lua_setfield(L, -2, "early");
@@ -375,8 +406,8 @@ static lua_Number option(lua_State *L, int table, const char *name, lua_Number o
     return value;
 }
 
-/* conn:inject(space, payload [, {bits, number, pad, dcid}]): a packet of this payload under the connection's own
- * write keys, recorded as one that nobody waits for. bits: set in the first byte before header protection; pad: bytes of
+/* conn:inject(space, payload [, {bits, clear, number, pad, dcid}]): a packet of this payload under the connection's own
+ * write keys, recorded as one that nobody waits for. bits: set, clear: cleared in the first byte before header protection; pad: bytes of
  * the whole; dcid: index of the peer's connection ID that it goes to. */
 static int conn_inject(lua_State *L)
 {
@@ -408,7 +439,7 @@ static int conn_inject(lua_State *L)
     luaL_argcheck(L, !w.full, 3, "too long");
     if (length_at)
         neap_long_header_finish(out + length_at, 4 + writer_size(&w) - header_size + CRYPTO_TAG);
-    out[0] = (uint8_t)(out[0] | (unsigned)option(L, 4, "bits", 0));
+    out[0] = (uint8_t)((out[0] | (unsigned)option(L, 4, "bits", 0)) & ~(unsigned)option(L, 4, "clear", 0));
     struct seal_packet packet = {.header = out,
                                  .header_size = header_size,
                                  .number_size = 4,
@@ -633,6 +664,7 @@ static const luaL_Reg conn_methods[] = {
     {"writable_next", conn_writable_next},
     {"close", conn_close},
     {"info", conn_info},
+    {"params", conn_params},
     {"certificates", conn_certificates},
     {"stats", conn_stats},
     {"ids", conn_ids},

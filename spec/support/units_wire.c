@@ -2,6 +2,7 @@
  * sanitizer sees every byte read past it. */
 #include "units_wire.h"
 
+#include "base/limits.h"
 #include "base/range_set.h"
 #include "wire/frame.h"
 
@@ -442,13 +443,18 @@ static int write_header(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_getfield(L, 1, "type");
     enum neap_packet_type type = (enum neap_packet_type)luaL_checkoption(L, -1, NULL, packet_types);
-    const struct version *version = neap_version_find(NEAP_QUIC_V1);
+    uint64_t number = get_u64(L, "version");
+    const struct version *version = neap_version_find(number ? (uint32_t)number : NEAP_QUIC_V1);
     bool has_long_cids = type == NEAP_PACKET_VERSION_NEGOTIATION;
     neap_cid dcid = has_long_cids ? (neap_cid){0} : get_cid(L, "dcid");
     neap_cid scid = has_long_cids ? (neap_cid){0} : get_cid(L, "scid");
     uint8_t random = (uint8_t)get_u64(L, "random");
-    size_t number_size = (size_t)get_u64(L, "number_size"), length_at;
+    size_t number_size = (size_t)get_u64(L, "number_size"), length_at, count;
+    const struct version *known = neap_versions(&count);
+    uint32_t every[LIMIT_VERSIONS];
 
+    for (size_t i = 0; i < count; i++)
+        every[i] = known[i].number;
     switch (type) {
     case NEAP_PACKET_INITIAL:
     case NEAP_PACKET_0RTT:
@@ -461,8 +467,8 @@ static int write_header(lua_State *L)
         neap_retry_header_write(&w, version, &dcid, &scid, get_span(L, "token"), random);
         break;
     case NEAP_PACKET_VERSION_NEGOTIATION:
-        neap_version_negotiation_write(&w, get_span(L, "dcid"), get_span(L, "scid"), random,
-                                       (uint32_t)get_u64(L, "reserved"));
+        neap_version_negotiation_write(&w, get_span(L, "dcid"), get_span(L, "scid"), every, count,
+                                       (uint64_t)random << 32 | get_u64(L, "reserved"));
         break;
     case NEAP_PACKET_SHORT:
         neap_short_header_write(&w, &dcid, get_flag(L, "spin"), get_flag(L, "key_phase"), number_size,

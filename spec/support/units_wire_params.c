@@ -50,6 +50,16 @@ static void show_preferred_address(lua_State *L, const char *name, const void *f
     lua_setfield(L, -2, name);
 }
 
+static void show_versions(lua_State *L, const char *name, const void *field)
+{
+    const struct version_information *v = field;
+
+    lua_newtable(L);
+    set_u64(L, "chosen", v->chosen);
+    set_bytes(L, "available", v->available.data, v->available.size);
+    lua_setfield(L, -2, name);
+}
+
 /* take_…: the same out of the value on top. */
 
 static void take_number(lua_State *L, void *field)
@@ -80,6 +90,20 @@ static void take_reset_token(lua_State *L, void *field)
 
     luaL_argcheck(L, size == 16, 1, "reset token");
     memcpy(field, bytes, size);
+}
+
+/* {chosen = number, available = bytes}; the bytes stay the string's. */
+static void take_versions(lua_State *L, void *field)
+{
+    struct version_information *v = field;
+    size_t size;
+
+    lua_getfield(L, -1, "chosen");
+    v->chosen = (uint32_t)to_u64(L, -1);
+    lua_getfield(L, -2, "available");
+    const char *bytes = luaL_checklstring(L, -1, &size);
+    v->available = span_of(bytes, size);
+    lua_pop(L, 2);
 }
 
 /* {ip = bytes, port = number}, of the size that says the family */
@@ -168,11 +192,10 @@ int units_wire_parse_params(lua_State *L)
     struct failure why = {0};
     int error = neap_params_parse(bytes, lua_toboolean(L, 2), &p, &why);
 
+    if (!error)
+        push_params(L, &p);
     free_copy(bytes);
-    if (error)
-        return push_failure(L, error, &why);
-    push_params(L, &p);
-    return 1;
+    return error ? push_failure(L, error, &why) : 1;
 }
 
 static struct transport_params get_params(lua_State *L)

@@ -68,6 +68,8 @@ local OTHERS = {
   { id = 0x0c, name = "disable_active_migration", value = "" },
   { id = 0x0d, name = "preferred_address", value = ("\0"):rep(24) .. "\1c" .. ("t"):rep(16), server_only = true },
   { id = 0x0f, name = "initial_source_connection_id", value = "12345678" },
+  { id = 0x0011, name = "version_information", value = "\0\0\0\1\0\0\0\1" },
+  { id = 0x2ab2, name = "grease_quic_bit", value = "" },
   { id = 0x10, name = "retry_source_connection_id", value = "12345678", server_only = true },
 }
 
@@ -104,6 +106,43 @@ describe("transport parameters", function()
     end
     local params = wire.parse_params(wire.write_params(sent, true), true)
     assert.same(sent, params)
+  end)
+
+  it("say which version was chosen, and of which", function()
+    local versions = { chosen = 0x6b3343cf, available = "\0\0\0\1\107\51\67\207" }
+    for _, from_server in ipairs({ true, false }) do
+      local bytes = wire.write_params({ version_information = versions, grease_quic_bit = true }, from_server)
+      local params = wire.parse_params(bytes, from_server)
+      assert.same(versions, params.version_information)
+      assert.is_true(params.grease_quic_bit)
+    end
+  end)
+
+  -- covers: rfc9368#4.3 rfc9368#4.4 rfc9368#4.5 rfc9368#4.6 rfc9368#3.4 rfc9368#3.2
+  it("are refused with Version Information that is cut, has a version of zero, or does not offer what a client chose",
+    function()
+      local v1, v2, none = "\0\0\0\1", "\107\51\67\207", "\0\0\0\0"
+      local wrong = "version_information of a wrong value"
+      for _, from_server in ipairs({ true, false }) do
+        for size = 0, 11 do
+          if size % 4 ~= 0 or size < 4 then refused(param(0x11, (v1 .. v1 .. v2):sub(1, size)), from_server, wrong) end
+        end
+        refused(param(0x11, none .. v1), from_server, wrong)
+        refused(param(0x11, v1 .. v1 .. none), from_server, wrong)
+        refused(param(0x11, v1 .. none .. v1), from_server, wrong)
+      end
+      refused(param(0x11, v1 .. v2), false, "version_information that does not list the version that the client chose")
+      refused(param(0x11, v1), false)
+      assert.equal("", wire.parse_params(param(0x11, v1), true).version_information.available)
+      assert.equal(v2, wire.parse_params(param(0x11, v1 .. v2), true).version_information.available)
+    end)
+
+  -- covers: rfc9287#3.1
+  it("are refused with a grease_quic_bit that has a value", function()
+    for _, from_server in ipairs({ true, false }) do
+      refused(param(0x2ab2, "\0"), from_server, "grease_quic_bit of a wrong value")
+      assert.is_true(wire.parse_params(param(0x2ab2, ""), from_server).grease_quic_bit)
+    end
   end)
 
   it("written by a client leave out what only a server may send", function()
