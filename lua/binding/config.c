@@ -8,32 +8,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#define VERSIONS_MAX 4u /* more than there are */
+
 static const char *const other_options[] = {
-    "alpn",
-    "cert",
-    "key",
-    "certs",
-    "certificate",
-    "ca",
-    "crl",
-    "pins",
-    "keylog",
-    "seed",
-    "wall_clock",
-    "memory_limit",
-    "static_secret",
-    "connection_id_prefix",
-    "quic_lb",
-    "ticket_key_file",
-    "strike_file",
-    "sign",
-    "verify_server",
-    "groups",
-    "ocsp_file",
-    "psk",
-    "client_ca",
-    "verify_client",
-    NULL,
+    "alpn",          "cert",
+    "key",           "certs",
+    "certificate",   "ca",
+    "crl",           "pins",
+    "keylog",        "seed",
+    "wall_clock",    "memory_limit",
+    "static_secret", "connection_id_prefix",
+    "quic_lb",       "ticket_key_file",
+    "strike_file",   "sign",
+    "verify_server", "groups",
+    "ocsp_file",     "psk",
+    "client_ca",     "verify_client",
+    "versions",      NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)
@@ -289,6 +279,48 @@ static void set_numbers(lua_State *L, struct config_core *core)
     }
 }
 
+/* "v1" and "v2", or the number of a version; 0: neither. */
+static uint32_t read_version(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        uint32_t number;
+    } known[] = {{"v1", NEAP_QUIC_V1}, {"v2", NEAP_QUIC_V2}};
+
+    if (lua_type(L, -1) == LUA_TNUMBER) {
+        lua_Number number = lua_tonumber(L, -1);
+        return number >= 1 && number <= UINT32_MAX && number == (lua_Number)(uint32_t)number
+                   ? (uint32_t)number
+                   : 0;
+    }
+    for (size_t i = 0; lua_type(L, -1) == LUA_TSTRING && i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(lua_tostring(L, -1), known[i].name) == 0)
+            return known[i].number;
+    return 0;
+}
+
+/* One, or a list in order of preference. */
+static void set_versions(lua_State *L, struct config_core *core)
+{
+    uint32_t versions[VERSIONS_MAX];
+    size_t count = 0;
+
+    lua_getfield(L, 1, "versions");
+    if (lua_istable(L, -1)) {
+        for (size_t size = lua_rawlen(L, -1); count < size && count < VERSIONS_MAX; count++) {
+            lua_rawgeti(L, -1, (int)count + 1);
+            versions[count] = read_version(L);
+            lua_pop(L, 1);
+        }
+    } else {
+        versions[count++] = read_version(L);
+    }
+    if (!lua_isnil(L, -1) && (neap_config_set_versions(core->config, versions, count) != NEAP_OK ||
+                              (lua_istable(L, -1) && lua_rawlen(L, -1) != count)))
+        luaL_error(L, "option 'versions' has v1 or v2 or their numbers, each once, best first");
+    lua_pop(L, 1);
+}
+
 /* core.config(options [, "client" or "server"]) -> config[, texts] | nil, message, code. Without a role it serves both. */
 static int config_new(lua_State *L)
 {
@@ -317,6 +349,7 @@ static int config_new(lua_State *L)
     if (core->config == NULL)
         return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
     set_numbers(L, core);
+    set_versions(L, core);
     int failed = neap_lua_set_material(L, core, role);
     if (failed != 0)
         return failed;

@@ -102,6 +102,8 @@ function neap.static(folder, options) end
 ---@class neap.Psk: neap.PskKey
 ---@field identity string 1 to 128 bytes, sent in the clear
 
+---@alias neap.Version "v1"|"v2"|integer
+
 --- Besides the options of lua/neap/meta_options.lua:
 ---@class neap.ConfigOptions: neap.NumberOptions
 ---@field alpn? string|string[]
@@ -117,6 +119,7 @@ function neap.static(folder, options) end
 ---@field client_ca? string|string[] roots that clients' certificates lead to: PEM, a file, a folder; with `client_certificate`
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field groups? string|string[] groups of the key exchange, in order of preference: X25519MLKEM768 (quantum computers do not break it; OpenSSL 3.5), x25519, secp256r1, secp384r1
+---@field versions? neap.Version|neap.Version[] of QUIC, best first; a server that was told goes over to the first that a client offers
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
 ---@field crl? string|string[] revocation lists: what they name is refused; PEM, DER or a path
 ---@field keylog? string file for TLS secrets

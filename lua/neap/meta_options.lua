@@ -48,4 +48,6 @@
 ---@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, or until it is over, of up to 256 names; 0: it is asked for every handshake
 ---@field crl_grace? number seconds: a revocation list is good for so long after the time of its next update; then its issuer's certificates are refused
 ---@field clock_floor? integer a wall clock that says less, in seconds since 1970, was not set: the time is unknown, and dates are checked as soon as it is known; 0: it is believed
----@field grease? boolean reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones
+---@field grease? boolean reserved values are sent, in TLS as well by clients, so that peers stay used to unknown ones, and the QUIC Bit is drawn for peers that allow it (RFC 9287)
+---@field original_version? "oldest"|"preferred" the QUIC version of a client's first packets. oldest: of those in `versions` the one that most servers speak; preferred: the first of them. A session's goes before either
+---@field spin_bit? boolean observers may measure the round-trip time (RFC 9000 §17.4), but for one path in 16

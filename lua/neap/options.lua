@@ -23,6 +23,8 @@ options.MATERIAL = {
   { "groups", "of the key exchange, best first: X25519MLKEM768 (OpenSSL 3.5), x25519, secp256r1, secp384r1; all but "
     .. "the first for clients, and all for servers, unless told" },
   { "alpn", "the application's protocols, one or a list; app:listen and neap.client say h3 by themselves" },
+  { "versions", "of QUIC, v1 or v2 or their numbers, best first; a server that was told goes over to the first that a "
+    .. "client offers, else it speaks either as the client begins" },
   { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },
   { "connection_id_prefix", "our connection IDs begin with these bytes, which everybody sees, and are random behind" },
@@ -38,7 +40,7 @@ options.MATERIAL = {
 -- What one role alone looks at. Given to the other it would do nothing, although somebody may think that it protects.
 local ONLY = {
   client = {
-    "ca", "pins", "verify_peer", "verify_server", "ocsp", "ocsp_required",
+    "ca", "pins", "verify_peer", "verify_server", "ocsp", "ocsp_required", "original_version",
   },
   server = {
     "client_ca", "client_certificate", "verify_client", "certificate", "certificate_ttl", "ocsp_file", "strike_file",

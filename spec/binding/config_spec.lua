@@ -136,6 +136,17 @@ describe("core.config", function()
       { message, code }) end
   end)
 
+  it("takes versions of QUIC by name or number, each once", function()
+    for _, good in ipairs{ "v1", "v2", 1, 0x6b3343cf, { "v2", "v1" }, { 1, "v2" } } do
+      assert(core.config{ versions = good, original_version = "preferred" })
+    end
+    for _, bad in ipairs{ "v3", "", 0, 2, -1, 1.5, 0x0a0a0a0a, true, {}, { "v1", "v1" }, { "v1", 1 },
+      { "v1", "v2", "v3" }, { "v1", "v2", "v1", "v2", "v1" } } do
+      assert.error_matches(function() core.config{ versions = bad } end, "option 'versions' has v1 or v2")
+    end
+    assert.error_matches(function() core.config{ original_version = "v2" } end, "oldest or preferred")
+  end)
+
   it("trusts the system's roots beside pins where it is told", function()
     local dir = helper.make_dir()
     finally(function() helper.remove_dir(dir) end)

@@ -32,6 +32,8 @@ connection for each server, into files of the folder that -o names.
                    does not take it is refused, unless --ca vouches for its certificate
   --sessions FILE  resume TLS sessions that are kept in FILE, and keep the new ones there
   --early          with --sessions: send with the first packets (0-RTT), which others could repeat; not for -X, -d
+  --versions LIST  the QUIC versions to speak, best first, from the first on: v2,v1 (without: v1, and v2 if the server
+                   wants that)
   --timeout S      seconds that a fetch may take in all (no bound)
   --progress-timeout S  seconds without progress before giving up (30)
   -v, --verbose    tell about connection, request and response on standard error
@@ -50,7 +52,7 @@ local SPEC = {
   ["--pin"] = { "pins", true, many = true },
   ["--psk"] = { "psk", true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
-  ["--early"] = { "early" },
+  ["--early"] = { "early" }, ["--versions"] = { "versions", true },
   ["--progress-timeout"] = { "progress_timeout", true },
   ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
 }
@@ -211,6 +213,17 @@ local function read_psk(text)
   return { identity = identity, key = (digits:gsub("%x%x", function(d) return string.char(tonumber(d, 16)) end)) }
 end
 
+-- "v2,v1" as the option takes it; nil for anything else.
+local function read_versions(text)
+  local list, known = {}, { v1 = true, v2 = true }
+  for name in text:gmatch("[^,]+") do
+    if not known[name] then return nil end
+    known[name] = nil
+    list[#list + 1] = name
+  end
+  return list[1] and list
+end
+
 -- Fetches one URL; the exit code.
 local function fetch(cli, client, address, found, request)
   local method = found.method or (found.head and "HEAD") or (found.data and "POST") or "GET"
@@ -285,6 +298,8 @@ function get.main(cli, args)
     if not target then return cli.usage("get", message) end
     if target.scheme ~= "https" then return cli.usage("get", "HTTP/3 needs https://: ", words[i]) end
   end
+  local versions = found.versions and read_versions(found.versions)
+  if found.versions and not versions then return cli.usage("get", "--versions are v1 and v2, with a comma between") end
   if (found.cert == nil) ~= (found.key == nil) then return cli.usage("get", "--cert and --key go together") end
   if #words > 1 then
     local stat = found.output and core.stat(found.output)
@@ -316,6 +331,7 @@ function get.main(cli, args)
     local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins, psk = psk,
       session_file = found.sessions, early_data = found.early, cert = found.cert, key = found.key,
       keep_certificates = found.verbose,
+      versions = versions, original_version = versions and "preferred",
       timeout = found.timeout, progress_timeout = found.progress_timeout }
     local codes = {}
     local jobs = {}
