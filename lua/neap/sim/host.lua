@@ -45,6 +45,10 @@ function Host.new(owner, name, given, level)
   return host
 end
 
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
 --- Runs fn(...) as a task of this host: what it begins, listens and connects here.
 function Host:go(fn, ...)
   if type(fn) ~= "function" then error("host:go takes a function", 2) end
@@ -57,9 +61,9 @@ end
 -- outside of the simulation.
 function Host:run(fn, seconds)
   local results
-  self:go(function() results = { n = 0, fn() } end)
+  self:go(function() results = pack(fn()) end)
   self.sim:run(function() return results end, seconds or 3600)
-  return (table.unpack or unpack)(results)
+  if results then return (table.unpack or unpack)(results, 1, results.n) end -- else neap.stop() was called
 end
 
 -- Every place that the host has through its endpoints, of one IP or of all.
