@@ -101,8 +101,8 @@ function Node:touch() end
 function Node:rebind(address, inside) end
 --- One more address, perhaps behind another link.
 ---@param address string
----@param link? neap.Link
-function Node:add_address(address, link) end
+---@param options? { link?: neap.Link }
+function Node:add_address(address, options) end
 ---@param address string
 function Node:remove_address(address) end
 function Node:close() end

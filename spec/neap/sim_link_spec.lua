@@ -228,7 +228,7 @@ describe("a network of several links", function()
     local wire, radio = lab:link{ delay = 0.01 }, lab:link{ delay = 0.05 }
     local server = lab:server()
     local client = lab:client{ server = server, link = wire }
-    client:add_address("10.9.0.1:50000", radio)
+    client:add_address("10.9.0.1:50000", { link = radio })
     lab:run(function() return client.conn:is_confirmed() end)
     local sent = radio.up.sent
     local conn = assert(client.endpoint:connect("localhost", server.address, { from = "10.9.0.1:50000", at = lab.now }))

@@ -141,12 +141,28 @@ function Endpoint:__index(name)
   end
 end
 
-local function add_place(self, ip)
-  local host = self.host
-  local link = host.links[ip] or host.link or (not self.node.is_server and host.sim.default_link) or nil
+local function add_place(host, node, ip, port)
+  local link = host.links[ip] or host.link or (not node.is_server and host.sim.default_link) or nil
   if address.is_loopback(ip) then link = nil end
-  local place = self.node:add_address(("%s:%d"):format(ip, self.port), link)
+  local place = node:add_address(("%s:%d"):format(ip, port), { link = link })
   place.ip = ip
+  return place
+end
+
+-- Whether an IP is the host's.
+local function has_ip(host, ip)
+  for _, own in ipairs(host.addresses) do
+    if own == ip then return true end
+  end
+  return address.is_loopback(ip)
+end
+
+--- The place of one of its nodes that sends from an address which is the host's, and was not used so far; nil: it is
+-- not, or another node has it.
+function Host:place_for(node, text)
+  local ip, port = text:match("^(.*):(%d+)$")
+  if not has_ip(self, ip) or self.sim:place_at(text, node) then return nil end
+  return add_place(self, node, ip, tonumber(port))
 end
 
 local function new_endpoint(host, config, is_server, port)
@@ -207,7 +223,7 @@ function Host:listen(config, text)
     return nil, text .. ": Address already in use", "system", EADDRINUSE
   end
   local endpoint = new_endpoint(self, config, true, port)
-  for _, one in ipairs(ips) do add_place(endpoint, one) end
+  for _, one in ipairs(ips) do add_place(self, endpoint.node, one, port) end
   local shown = (ip == "" or ip == "[::]") and "[::]" or ip == "0.0.0.0" and ip or ips[1]
   endpoint.bound = ("%s:%d"):format(shown, port)
   return endpoint
@@ -245,7 +261,7 @@ function Endpoint:connect(name, peer, options)
   local ip = local_ip(self, peer)
   if not ip then return nil, "no socket of this address family", "unsupported" end
   local from = ("%s:%d"):format(ip, self.port)
-  if not node.places[from] then add_place(self, ip) end
+  if not node.places[from] then add_place(self.host, node, ip, self.port) end
   local conn, message, code = node.endpoint:connect(name, peer,
     { config = options and options.config, from = from, at = self.host.sim.now })
   node.dirty = true

@@ -64,9 +64,11 @@ function Node.make(owner, config, is_server, link)
   return node
 end
 
---- Gives it an address, perhaps behind another link than the rest. The first is node.address.
-function Node:add_address(text, link)
+--- Gives it an address, the first of which is node.address. `options.link`: what it is behind, if not the node's link.
+function Node:add_address(text, options)
   if not address.is(text) then error("an address must be " .. address.option.must_be, 2) end
+  local link = options and options.link
+  if link and not Link.is(link) then error("'link' must be a link of this simulation", 2) end
   local place = { node = self, inside = text, outside = text, link = link or self.link }
   self.sim:take_place(place, 3)
   self.places[text] = place
@@ -147,7 +149,7 @@ function Node:flush()
   while true do
     local bytes = endpoint:send(owner.now, info)
     if not bytes then return end
-    local place = self.places[info.from]
+    local place = self.places[info.from] or self.host and self.host:place_for(self, info.from)
     if place then -- else it has been taken away
       local route = owner:route(place, info.to)
       local segment = info.segment_size
