@@ -133,6 +133,14 @@ function Host:rebind(ip) end
 ---@param ip? string
 function Host:move(link, ip) end
 
+--- One more address: an interface comes up.
+---@param ip string
+---@param options? { link?: neap.Link }
+function Host:add_address(ip, options) end
+--- It goes down.
+---@param ip string
+function Host:remove_address(ip) end
+
 ---@class neap.Sim
 ---@field seed number|string
 ---@field hash integer of everything sent so far

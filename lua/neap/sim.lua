@@ -49,6 +49,7 @@ function sim.new(options)
     by_address = {}, -- places of nodes
     left = {},       -- links of addresses that nobody has any more
     hosts = {}, host_count = 0, -- by name
+    host_at = {},    -- by IP
     nat_port = 1024, -- the last that a NAT has given
     links = {},
     events = Heap.new(), -- what is under way

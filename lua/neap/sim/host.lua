@@ -1,9 +1,9 @@
 --- Hosts: what a program written for sockets finds when it runs in a simulation: addresses, names, certificates, and
 -- endpoints that are nodes of the network.
 local address = require "neap.sim.address"
+local Endpoint = require "neap.sim.endpoint"
 local Link = require "neap.sim.link"
 local material = require "neap.sim.material"
-local Node = require "neap.sim.node"
 local row = require "neap.options"
 local task = require "neap.task"
 
@@ -22,6 +22,18 @@ local function is_name(value)
   return type(value) == "string" and #value <= 253 and value:match("^[%w%-%.]+$") ~= nil and not address.ip(value)
 end
 
+local function checked_ip(text, level)
+  local ip = type(text) == "string" and address.ip(text)
+  return ip or error(("not an IP address: %s"):format(tostring(text)), level + 1)
+end
+
+-- An IP that no host has, in its one spelling.
+local function free_ip(owner, text, level)
+  local ip = checked_ip(text, level + 1)
+  if owner.host_at[ip] then error(("%s has %s already"):format(owner.host_at[ip].name, ip), level + 1) end
+  return ip
+end
+
 --- A host of a simulation: see Sim:host.
 function Host.new(owner, name, given, level)
   if not is_name(name) then error("a host's name is one of DNS", level + 1) end
@@ -34,14 +46,14 @@ function Host.new(owner, name, given, level)
   local one = given.address or ("10.3.%d.%d"):format(math.floor(owner.host_count / 250), owner.host_count % 250 + 1)
   local texts = given.addresses or { one }
   for i, text in ipairs(texts) do
-    addresses[i] = type(text) == "string" and address.ip(text)
-    if not addresses[i] then error(("not an IP address: %s"):format(tostring(text)), level + 1) end
+    addresses[i] = free_ip(owner, text, level + 1)
   end
   local host = setmetatable({
     sim = owner, name = name, addresses = addresses, link = given.link, links = {}, next_port = FIRST_PORT, configs = 0,
     endpoints = {},
   }, Host)
   owner.hosts[name] = host
+  for _, ip in ipairs(addresses) do owner.host_at[ip] = host end
   return host
 end
 
@@ -66,6 +78,22 @@ function Host:run(fn, seconds)
   if results then return (table.unpack or unpack)(results, 1, results.n) end -- else neap.stop() was called
 end
 
+local function add_place(host, node, ip, port)
+  local link = host.links[ip] or host.link or (not node.is_server and host.sim.default_link) or nil
+  if address.is_loopback(ip) then link = nil end
+  local place = node:add_address(("%s:%d"):format(ip, port), { link = link })
+  place.ip = ip
+  return place
+end
+
+-- Whether an IP is the host's.
+local function has_ip(host, ip)
+  for _, own in ipairs(host.addresses) do
+    if own == ip then return true end
+  end
+  return address.is_loopback(ip)
+end
+
 -- Every place that the host has through its endpoints, of one IP or of all.
 local function places_of(self, ip)
   local list = {}
@@ -81,7 +109,7 @@ end
 --- A NAT in front of the host forgets it: what its clients send comes from another port from now on, or from another
 -- address, and what is under way to the old one is lost. `ip`: the NAT's address from now on; the same unless told.
 function Host:rebind(ip)
-  local outside = ip and (address.ip(ip) or error("not an IP address: " .. ip, 2))
+  local outside = ip and checked_ip(ip, 2)
   for _, place in ipairs(places_of(self)) do
     local node = place.node
     if not node.is_server and not address.is_loopback(place.inside) then
@@ -98,10 +126,39 @@ end
 --- Puts one of the host's addresses, or all, behind another link: what is sent from now on takes it.
 function Host:move(link, ip)
   if not Link.is(link) or link.up.sim ~= self.sim then error("host:move takes a link of this simulation", 2) end
-  ip = ip and (address.ip(ip) or error("not an IP address: " .. ip, 2))
+  ip = ip and checked_ip(ip, 2)
   if ip then self.links[ip] = link else self.link, self.links = link, {} end
   for _, place in ipairs(places_of(self, ip)) do
     if not address.is_loopback(place.inside) then place.link = link end
+  end
+end
+
+--- The host has another address, too: an interface comes up. `options.link`: what it is behind, if not what the host
+-- is.
+function Host:add_address(ip, options)
+  ip = free_ip(self.sim, ip, 2)
+  options = options or {}
+  row.check(options, { link = OPTIONS.link }, "an address", 2)
+  self.addresses[#self.addresses + 1], self.sim.host_at[ip], self.links[ip] = ip, self, options.link
+  for _, endpoint in ipairs(self.endpoints) do
+    if endpoint.listens_anywhere then add_place(self, endpoint.node, ip, endpoint.port) end
+  end
+end
+
+--- An address is the host's no more: an interface goes down. What comes there is lost, and what is sent from there;
+-- connections whose client has migrate = "auto" go to another address of the host.
+function Host:remove_address(ip)
+  ip = checked_ip(ip, 2)
+  local at
+  for i, own in ipairs(self.addresses) do at = own == ip and i or at end
+  if not at then error(("%s has no address %s"):format(self.name, ip), 2) end
+  table.remove(self.addresses, at)
+  self.sim.host_at[ip], self.links[ip] = nil, nil
+  for _, endpoint in ipairs(self.endpoints) do
+    for _, place in ipairs(places_of(self, ip)) do
+      if place.node == endpoint.node then place.node:remove_address(place.inside) end
+    end
+    endpoint:leave(ip)
   end
 end
 
@@ -130,47 +187,12 @@ end
 
 -- ---- endpoints, as those of a loop
 
-local Endpoint = {}
-
--- What has nothing to do with sockets the binding's endpoint does.
-function Endpoint:__index(name)
-  if Endpoint[name] ~= nil then return Endpoint[name] end
-  return function(_, ...)
-    self.node.dirty = true
-    return self.node.endpoint[name](self.node.endpoint, ...)
-  end
-end
-
-local function add_place(host, node, ip, port)
-  local link = host.links[ip] or host.link or (not node.is_server and host.sim.default_link) or nil
-  if address.is_loopback(ip) then link = nil end
-  local place = node:add_address(("%s:%d"):format(ip, port), { link = link })
-  place.ip = ip
-  return place
-end
-
--- Whether an IP is the host's.
-local function has_ip(host, ip)
-  for _, own in ipairs(host.addresses) do
-    if own == ip then return true end
-  end
-  return address.is_loopback(ip)
-end
-
 --- The place of one of its nodes that sends from an address which is the host's, and was not used so far; nil: it is
 -- not, or another node has it.
 function Host:place_for(node, text)
   local ip, port = text:match("^(.*):(%d+)$")
   if not has_ip(self, ip) or self.sim:place_at(text, node) then return nil end
   return add_place(self, node, ip, tonumber(port))
-end
-
-local function new_endpoint(host, config, is_server, port)
-  local node = Node.make(host.sim, config, is_server)
-  node.host = host
-  local self = setmetatable({ host = host, node = node, port = port, ips = {} }, Endpoint)
-  host.endpoints[#host.endpoints + 1] = self
-  return self
 end
 
 local function is_free(host, ips, port)
@@ -222,7 +244,8 @@ function Host:listen(config, text)
   if not port or not is_free(self, ips, port) then
     return nil, text .. ": Address already in use", "system", EADDRINUSE
   end
-  local endpoint = new_endpoint(self, config, true, port)
+  local endpoint = Endpoint.new(self, config, true, port)
+  endpoint.listens_anywhere = ip == "" or ip == "[::]"
   for _, one in ipairs(ips) do add_place(self, endpoint.node, one, port) end
   local shown = (ip == "" or ip == "[::]") and "[::]" or ip == "0.0.0.0" and ip or ips[1]
   endpoint.bound = ("%s:%d"):format(shown, port)
@@ -231,53 +254,9 @@ end
 
 --- As loop:client: an endpoint, which takes an address when it connects.
 function Host:client(config)
-  local endpoint = new_endpoint(self, config, false, free_port(self, all_ips(self, true, true)))
+  local endpoint = Endpoint.new(self, config, false, free_port(self, all_ips(self, true, true)))
   endpoint.bound = ("0.0.0.0:%d"):format(endpoint.port)
   return endpoint
-end
-
---- As endpoint:next of the binding; what neap.sim has looked at comes first.
-function Endpoint:next()
-  local node = self.node
-  local conn, asks = node.peeked, node.asks
-  if conn then
-    node.peeked = nil
-    node.dirty = true
-    return conn, asks
-  end
-  return node.endpoint:next()
-end
-
-local function local_ip(self, peer)
-  local is_v6 = address.is_v6(peer)
-  if address.is_loopback(peer) then return is_v6 and "[::1]" or "127.0.0.1" end
-  for _, ip in ipairs(self.host.addresses) do
-    if address.is_v6(ip) == is_v6 then return ip end
-  end
-end
-
-function Endpoint:connect(name, peer, options)
-  local node = self.node
-  local ip = local_ip(self, peer)
-  if not ip then return nil, "no socket of this address family", "unsupported" end
-  local from = ("%s:%d"):format(ip, self.port)
-  if not node.places[from] then add_place(self.host, node, ip, self.port) end
-  local conn, message, code = node.endpoint:connect(name, peer,
-    { config = options and options.config, from = from, at = self.host.sim.now })
-  node.dirty = true
-  return conn, message, code
-end
-
-function Endpoint:address()
-  return self.bound
-end
-
-function Endpoint:close()
-  local host = self.host
-  for i = #host.endpoints, 1, -1 do
-    if host.endpoints[i] == self then table.remove(host.endpoints, i) end
-  end
-  host.sim:remove_node(self.node)
 end
 
 return Host

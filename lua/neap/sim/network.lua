@@ -5,6 +5,8 @@ local Amplification = require "neap.sim.amplification"
 
 local network = {}
 
+local QUOTED = 528 -- bytes of a datagram in an ICMP message: 576 with all headers (RFC 1812 §4.3.2.3)
+
 -- A loopback address is the host's own.
 local function key_of(text, node)
   if node and node.host and address.is_loopback(text) then return node.host.name .. " " .. text end
@@ -69,10 +71,26 @@ function network:launch(datagram, at)
   end
 end
 
+local function tell_unreachable(event)
+  local sender, datagram = event.sender, event.datagram
+  if sender.is_closed then return end
+  sender.endpoint:unreachable(datagram.to, datagram.bytes:sub(1, QUOTED))
+  sender.dirty = true
+end
+
+-- A host where nobody listens at a port says so by ICMP (RFC 1122 §4.1.3.1). It takes as long as the datagram did.
+local function refuse(owner, datagram)
+  local ip, sender = datagram.to:match("^(.*):%d+$"), datagram.sender
+  if not sender or not (owner.host_at[ip] or sender.host and address.is_loopback(ip)) then return end
+  local delay = 0
+  for _, direction in ipairs(datagram.route) do delay = delay + direction.delay end
+  owner:push{ at = owner.now + delay, action = tell_unreachable, sender = sender, datagram = datagram }
+end
+
 local function come(event, owner)
   local datagram = event.datagram
   local place = owner:place_at(datagram.to, datagram.sender)
-  if not place then return end
+  if not place then return refuse(owner, datagram) end
   Amplification.on_received(owner.amplified, datagram, place, owner.now)
   place.node:receive(datagram, place)
 end
