@@ -64,6 +64,8 @@ describe("neap", function()
       ["get --early https://x/"] = "%-%-early needs %-%-sessions FILE",
       ["get --progress-timeout 0 https://x/"] = "%-%-progress%-timeout takes seconds",
       ["get --timeout soon https://x/"] = "%-%-timeout takes seconds",
+      ["get --versions v3 https://x/"] = "%-%-versions are v1 and v2",
+      ["get --versions v1,v1 https://x/"] = "%-%-versions are v1 and v2",
       ["get http://x/"] = "https", ["serve . --listen nowhere"] = "not an address",
       ["serve . --cert x"] = "go together",
       ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
