@@ -1,5 +1,5 @@
---- QUIC version 2 and version negotiation with the programs of ngtcp2 in Debian 13 (scripts/peers), both roles: those of
---- Debian 12 know a draft of it.
+--- QUIC version 2 and version negotiation with the programs of ngtcp2 in Debian 13 (scripts/peers), both roles: Debian
+--- 12 has a draft of it.
 local harness = require("spec.interop.harness")
 local helper = require("spec.helper")
 

@@ -411,6 +411,39 @@ end)
 
 describe("a server endpoint", function()
   -- covers: rfc9000#6.1.1 rfc9000#5.2.2.3
+  -- covers: rfc9000#17.2.1.7 rfc9000#15.2
+  it("answers a version that it does not have once a datagram, whatever is in that, and bounds what waits", function()
+    local w = world({ server = { versions = { net.V2 } } })
+    local first = w.client(1):send(w.now)
+    assert.equal(net.V1, quic.header(first, 8).version)
+    w.give(first .. first)
+    w.flush()
+    assert.equal(1, #w.out)
+    assert.equal(1, w.endpoint:stats().version_negotiations_sent)
+    assert.equal(0, w.endpoint:stats().accepted)
+    w.give("\202\26\42\58\74" .. first:sub(6)) -- a reserved one
+    w.give(first:sub(1, 1199))
+    w.flush()
+    assert.equal(2, #w.out)
+    -- covers: rfc9000#6.1.2
+    for _ = 1, 1000 do w.give(first) end
+    w.flush()
+    assert.equal(2 + 64, w.endpoint:stats().version_negotiations_sent)
+    assert.equal(1000 - 64, w.endpoint:stats().answers_dropped)
+    w.free()
+  end)
+
+  it("without grease drops what lacks the fixed bit and belongs to nobody, without an answer", function()
+    local w = world({ server = { versions = { net.V2 }, grease = 0 } })
+    local first = w.client(1):send(w.now)
+    w.give(string.char(first:byte(1) - 0x40) .. first:sub(2))
+    w.give("\1" .. ("x"):rep(100))
+    w.flush()
+    assert.equal(0, #w.out)
+    assert.equal(2, w.endpoint:stats().udp_datagrams_dropped)
+    w.free()
+  end)
+
   it("answers unknown versions with version negotiation, when the datagram is large enough", function()
     local w = world()
     local probe = "\192WAIT\0\0" .. ("\0"):rep(1200)

@@ -137,7 +137,7 @@ describe("a Retry packet", function()
 end)
 
 describe("a Version Negotiation packet", function()
-  -- covers: rfc9000#17.2.1.3 rfc8999#6.3 rfc8999#6.4 rfc9000#17.2.1.4 rfc9000#17.2.1.5
+  -- covers: rfc9000#17.2.1.2 rfc9000#17.2.1.3 rfc8999#6.3 rfc8999#6.4 rfc9000#17.2.1.4 rfc9000#17.2.1.5
   it("lists a reserved version and what we speak behind the two connection IDs", function()
     local dcid, scid = ("d"):rep(255), ("s"):rep(21)
     local bytes = wire.write_header({
