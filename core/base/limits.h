@@ -160,9 +160,13 @@
 #define LIMIT_LOOP_EVENTS 32u  /* from one epoll_wait */
 #define LIMIT_UDP_TRAIN 65507u /* bytes of one UDP_SEGMENT send: what fits into one IPv4 packet */
 #define LIMIT_UDP_SEGMENTS 64u /* datagrams in one: UDP_MAX_SEGMENTS of every kernel that has it */
-#define LIMIT_LOOP_ERRORS 16u  /* ICMP messages read from a socket at a time */
-#define LIMIT_RESOLVES 32u     /* names being looked up by a loop, a thread each */
-#define LIMIT_HOST_NAME 253u   /* bytes of a DNS name (RFC 1035 §2.3.4) */
+#define LIMIT_LOOP_NETWORK_SETTLES \
+    (100 * NEAP_MILLISECOND) /* from a change of links, addresses, routes until they are asked */
+#define LIMIT_LOOP_NETWORK_EVERY (NEAP_SECOND)   /* for, and not more often than each so often */
+#define LIMIT_LOOP_SWEEP_AFTER (5 * NEAP_SECOND) /* sockets of paths that are gone are looked for */
+#define LIMIT_LOOP_ERRORS 16u                    /* ICMP messages read from a socket at a time */
+#define LIMIT_RESOLVES 32u                       /* names being looked up by a loop, a thread each */
+#define LIMIT_HOST_NAME 253u                     /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
 /* Certificates of clients: anybody may send some. */
 

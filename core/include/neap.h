@@ -520,7 +520,7 @@ NEAP_API int neap_address_parse(const char *text, uint16_t default_port, neap_ad
 /** The addresses at which servers would rather be (RFC 9000 §9.6): clients go there once they are connected, if they can
  * and want to; the server serves both. For one address that many share, such as an anycast address, and another that is
  * this server's own. Either may be NULL: none of that family. The endpoint must be given what arrives there, with that
- * address as `to`, and what it sends from there has to leave from there. 0;
+ * address as `to`, and what it sends from there has to leave from there (neap_loop_listen_also does both). 0;
  * NEAP_ERR_ARGUMENT (another family, no port, a wildcard or scoped address), NEAP_ERR_STATE as neap_config_set. */
 NEAP_API int neap_config_set_preferred_address(neap_config *config, const neap_address *v4,
                                                const neap_address *v6);
@@ -923,6 +923,7 @@ enum neap_migrate_flags {
     NEAP_MIGRATE_ADDRESS_GONE =
         2, /* our old address is no more: likewise, what is under way there is sent anew, and there is
                                       no way back to it */
+    NEAP_MIGRATE_PROBE = 4, /* only look, as neap_conn_probe_path */
 };
 /** Go on from another address of ours (§9.2): once the way from there is proved, as neap_conn_probe_path asks, or at once
  * (`flags`: enum neap_migrate_flags or 0). Where that fails the connection stays, or goes back to the last path that was
@@ -1231,6 +1232,11 @@ NEAP_API neap_conn *neap_endpoint_connect(neap_endpoint *endpoint, neap_config *
  * neap_endpoint_release. The functions of this header that leave something to send (streams,
  * closing, ping, keep alive, HTTP/3) do it by themselves. */
 NEAP_API void neap_endpoint_touch(neap_endpoint *endpoint, neap_conn *conn);
+
+/** The endpoint's connections, one after the other: the one behind `after`, or the first when that is NULL; NULL at the end. */
+NEAP_API neap_conn *neap_endpoint_each(const neap_endpoint *endpoint, const neap_conn *after);
+/** Whether a path of any of its connections begins at this address of ours: for who has a socket there. */
+NEAP_API bool neap_endpoint_uses(const neap_endpoint *endpoint, const neap_address *local);
 
 /** Give a connection back: it is freed now when closed, else when it has closed and drained (call neap_conn_close
  * first, or the peer or a timeout has to). It must not be used afterwards, and its neap_h3 must be gone. */

@@ -35,6 +35,32 @@ NEAP_API int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const ch
 /** Give an endpoint one unconnected socket per address family that the system has, for client connections. As
  * neap_loop_listen: 0; NEAP_ERR_ARGUMENT (it has sockets already, or is NULL), NEAP_ERR_SYSTEM, NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint);
+/** Serve the endpoint at one more address of this machine, such as the preferred address of its config: with a port, and no
+ * wildcard. Nothing is to be done where a socket for all addresses has that port. 0; NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM, or
+ * NEAP_ERR_LIMIT: an endpoint has six sockets at most. */
+NEAP_API int neap_loop_listen_also(neap_loop *loop, neap_endpoint *endpoint, const neap_address *address);
+
+/* Clients that change their address (RFC 9000 §9): sockets beside those of neap_loop_open, bound to one address each. They
+ * are closed when no path of the endpoint's connections begins there any more. */
+
+/** neap_conn_migrate from `local` (a port of 0: any), or where that is NULL from the address that the kernel would choose for
+ * the peer, by the interface of this name if it is not NULL ("wlan0"; the socket is bound to it where that is allowed). `peer`
+ * and `flags` as there. Of several connections that go to one address each goes by the same socket. As neap_conn_migrate;
+ * NEAP_ERR_SYSTEM also when there is no route, no such interface or address; NEAP_ERR_LIMIT also for a seventh socket. */
+NEAP_API int neap_loop_migrate(neap_loop *loop, neap_endpoint *endpoint, neap_conn *conn,
+                               const neap_address *local, const char *interface, const neap_address *peer,
+                               unsigned flags);
+/** From now on the endpoint's client connections go where the kernel's routes lead, by themselves: when links, addresses or
+ * routes change (one rtnetlink socket for the loop), or a datagram finds no way, the kernel is asked a tenth of a second
+ * later, and not more often than each second, which address it would choose for each of their peers. Where that is another
+ * than the connection's, it is probed and then used; at once where the old one is gone. For connections that were made with the `local` of
+ * neap_loop_local: others have no address of their own. 0; NEAP_ERR_ARGUMENT (it has no sockets), NEAP_ERR_SYSTEM. */
+NEAP_API int neap_loop_follow_routes(neap_loop *loop, neap_endpoint *endpoint);
+/** The `local` for a connection to this peer: neap_loop_address of its family, and with neap_loop_follow_routes a socket at
+ * the address that the kernel chooses, which is kept from now on. 0; NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM (no route),
+ * NEAP_ERR_LIMIT. */
+NEAP_API int neap_loop_local(neap_loop *loop, neap_endpoint *endpoint, const neap_address *peer,
+                             neap_address *out);
 /** Close an endpoint's sockets; call before neap_endpoint_free. Also in a handler of neap_loop_run, which then hears no
  * more of this endpoint's connections. Does nothing for an endpoint that has none, or NULL. */
 NEAP_API void neap_loop_detach(neap_loop *loop, neap_endpoint *endpoint);
@@ -111,6 +137,9 @@ typedef struct neap_loop_stats {
         send_errors, receive_errors;
     bool segmentation; /* the kernel knows trains (UDP_SEGMENT): a destination may refuse them */
     uint64_t polls;    /* of busy polling, that found nothing */
+    /* Of neap_loop_follow_routes: how often the kernel was asked for its routes because something changed; connections that
+     * went elsewhere for that; those that could not. */
+    uint64_t network_changes, migrations, migration_errors;
 } neap_loop_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_loop_get_stats(const neap_loop *loop, neap_loop_stats *out, size_t size);

@@ -351,6 +351,8 @@ int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_add
 {
     neap_conn *c = conn;
     neap_address before = conn_path(c)->address.local, to = peer ? *peer : conn_path(c)->address.peer;
+    if (flags & NEAP_MIGRATE_PROBE)
+        return neap_conn_probe_path(conn, local, peer);
     bool at_once = (flags & (NEAP_MIGRATE_AT_ONCE | NEAP_MIGRATE_ADDRESS_GONE)) != 0;
     struct path *path, *on_trial = peer ? NULL : preferred_on_trial(c);
     int rc = check_way(c, local, &to);

@@ -309,6 +309,22 @@ neap_conn *neap_endpoint_next(neap_endpoint *endpoint)
     return first ? entry_conn(LIST_OWNER(first, struct endpoint_entry, news)) : NULL;
 }
 
+neap_conn *neap_endpoint_each(const neap_endpoint *endpoint, const neap_conn *after)
+{
+    const struct list_link *next = after ? after->entry.all.next : endpoint->all.next;
+
+    return next == &endpoint->all ? NULL : entry_conn(LIST_OWNER(next, struct endpoint_entry, all));
+}
+
+bool neap_endpoint_uses(const neap_endpoint *endpoint, const neap_address *local)
+{
+    for (const neap_conn *c = neap_endpoint_each(endpoint, NULL); c; c = neap_endpoint_each(endpoint, c))
+        for (size_t i = 0; i < LIMIT_PATHS; i++)
+            if (c->paths[i] && neap_address_equal(&c->paths[i]->address.local, local))
+                return true;
+    return false;
+}
+
 neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config, const char *server_name,
                                     const neap_address *local, const neap_address *peer, neap_time now,
                                     const char **why)

@@ -12,7 +12,7 @@
 
 #define PORT_ATTEMPTS 16 /* a free port of one family may be taken in the other */
 
-static struct attachment *find(const neap_loop *loop, const neap_endpoint *endpoint)
+struct attachment *neap_loop_find(const neap_loop *loop, const neap_endpoint *endpoint)
 {
     for (struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         if (a->endpoint == endpoint)
@@ -103,7 +103,7 @@ static int attach(neap_loop *loop, neap_endpoint *endpoint, neap_address *wanted
     neap_address failed = wanted[0];
     uint16_t port = wanted[0].port;
 
-    if (find(loop, endpoint) != NULL)
+    if (neap_loop_find(loop, endpoint) != NULL)
         return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "the endpoint has sockets already");
     attachment = calloc(1, sizeof *attachment);
     if (attachment == NULL)
@@ -217,7 +217,7 @@ void neap_loop_detach(neap_loop *loop, neap_endpoint *endpoint)
 int neap_loop_address(const neap_loop *loop, const neap_endpoint *endpoint, unsigned family,
                       neap_address *out)
 {
-    const struct attachment *attachment = find(loop, endpoint);
+    const struct attachment *attachment = neap_loop_find(loop, endpoint);
 
     for (size_t i = 0; attachment != NULL && i < ATTACHMENT_SOCKETS; i++) {
         const struct udp_socket *udp = &attachment->sockets[i];

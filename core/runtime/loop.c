@@ -44,7 +44,8 @@ neap_loop *neap_loop_new(void)
 
     if (loop == NULL)
         return NULL;
-    loop->signal_fd = loop->watches_fd = -1;
+    loop->signal_fd = loop->watches_fd = loop->network_fd = -1;
+    loop->network_at = loop->sweep_at = NEAP_NEVER;
     list_init(&loop->watches);
     list_init(&loop->ready_watches);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -78,6 +79,8 @@ void neap_loop_free(neap_loop *loop)
         pthread_sigmask(SIG_SETMASK, &loop->signals_before, NULL);
     }
     neap_watches_end(loop);
+    if (loop->network_fd >= 0)
+        close(loop->network_fd);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     if (loop->epoll_fd >= 0)
@@ -126,7 +129,7 @@ void neap_loop_wake(neap_loop *loop)
 
 neap_time neap_loop_timeout(const neap_loop *loop)
 {
-    neap_time first = NEAP_NEVER;
+    neap_time first = loop->network_at < loop->sweep_at ? loop->network_at : loop->sweep_at;
 
     for (const struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         neap_time at;
@@ -241,6 +244,8 @@ static void handle_event(neap_loop *loop, const struct epoll_event *event)
             return;
     } else if (event->data.ptr == &loop->signal_fd) {
         loop->has_signal = true; /* it stays until it is asked for */
+    } else if (event->data.ptr == &loop->network_fd) {
+        neap_network_changed(loop);
     } else if (event->data.ptr == &loop->watches_fd) {
         neap_watches_take(loop);
     } else {
@@ -285,6 +290,10 @@ bool neap_loop_flush(neap_loop *loop)
 {
     bool has_more = false;
 
+    if (loop->network_at != NEAP_NEVER)
+        neap_network_turn(loop);
+    if (loop->sweep_at != NEAP_NEVER && neap_loop_now() >= loop->sweep_at)
+        neap_loop_sweep(loop);
     for (struct attachment *a = loop->attachments; a != NULL; a = a->next)
         has_more = neap_udp_flush(loop, a) || has_more;
     return has_more;

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-#define ATTACHMENT_SOCKETS 2 /* one a family */
+#define ATTACHMENT_SOCKETS 6 /* one a family, and more where connections or servers have several addresses */
 
 struct resolver;
 struct receive_batch;
@@ -31,10 +31,13 @@ struct train {
 struct udp_socket {
     int fd; /* -1: none */
     neap_address bound;
-    bool wildcard;     /* bound to all addresses: packet info says and chooses which */
-    bool segmentation; /* the kernel knows UDP_SEGMENT */
-    bool keeps_apart;  /* what shared a message was refused, and then taken one by one: no device for that */
-    bool full;         /* took no more: wait until it is writable */
+    bool wildcard;      /* bound to all addresses: packet info says and chooses which */
+    bool segmentation;  /* the kernel knows UDP_SEGMENT */
+    bool keeps_apart;   /* what shared a message was refused, and then taken one by one: no device for that */
+    bool full;          /* took no more: wait until it is writable */
+    bool is_extra;      /* roam.c: goes when no path begins there, unless it */
+    bool serves;        /* is another address of a server's */
+    unsigned interface; /* that it is bound to; 0: none */
     struct attachment *attachment;
     /* Kept for later, in one block with their bytes: the socket was full, or they are not to be sent before their time.
      * While there are any, the endpoint is not asked for more of this address family. */
@@ -45,6 +48,7 @@ struct udp_socket {
 struct attachment {
     struct attachment *next;
     neap_endpoint *endpoint;
+    bool follows; /* the kernel's routes */
     struct udp_socket sockets[ATTACHMENT_SOCKETS];
 };
 
@@ -52,6 +56,10 @@ struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
     int watches_fd; /* epoll of the application's descriptors; -1: it has none */
     struct list_link watches, ready_watches;
+    int network_fd; /* rtnetlink; -1: nobody follows */
+    neap_time network_at,
+        network_asked;  /* when the kernel is asked for its routes (NEAP_NEVER: not), and was; 0: never */
+    neap_time sweep_at; /* when sockets that are not used any more are looked for */
     bool running, stopped, is_freed, no_epoll_pwait2, wants_signals;
     neap_time busy_poll, last_wait; /* what a wait may poll for; how long the last one took */
     unsigned polls_missed,
@@ -81,6 +89,31 @@ int neap_udp_open(const neap_address *address, bool packet_info, struct udp_sock
 /** From now on ICMP messages wait for neap_udp_read_errors, and make other calls fail once. */
 void neap_udp_want_errors(const struct udp_socket *udp);
 
+/** The same bound to an interface as well, if there is one and that is allowed. */
+int neap_udp_open_at(const neap_address *address, const char *interface, bool packet_info,
+                     struct udp_socket *out);
+
+/** The attachment of an endpoint, or NULL. */
+struct attachment *neap_loop_find(const neap_loop *loop, const neap_endpoint *endpoint);
+
+/* --- roam.c */
+
+/** From which address the kernel would send to `peer` now, by this interface (NULL: any); *out has port 0. 0, or
+ * NEAP_ERR_SYSTEM with errno: there is no way. */
+int neap_udp_route(const neap_address *peer, const char *interface, neap_address *out);
+/** Whether the kernel would send to `peer` from there. */
+bool neap_udp_is_usable(const struct udp_socket *udp, const neap_address *peer);
+struct udp_socket *neap_loop_socket_at(struct attachment *attachment, const neap_address *bound);
+/** Close extra sockets that are not used any more. */
+void neap_loop_sweep(neap_loop *loop);
+
+/* --- network.c */
+
+/** Something is different: the kernel is asked for its routes, soon. */
+void neap_network_changed(neap_loop *loop);
+/** Ask it if it is time, and have connections follow. */
+void neap_network_turn(neap_loop *loop);
+
 /** The loop ends: watches that are left belong to none. */
 void neap_watches_end(neap_loop *loop);
 /** Note which of the application's descriptors are ready. */
@@ -103,6 +136,8 @@ bool neap_udp_flush(neap_loop *loop, struct attachment *attachment);
 /** Have the loop told when the socket is writable, or not any more. */
 void neap_loop_watch_writable(neap_loop *loop, struct udp_socket *udp, bool writable);
 void neap_udp_drop_kept(struct udp_socket *udp);
+/** Afterwards: its endpoint may be asked for this family again. */
+void neap_udp_release_family(const struct udp_socket *udp);
 /** Put address, source and ECN of one datagram (or train, segment_size > 0) into `message`. */
 void neap_udp_write_message(struct msghdr *message, const struct train *train, bool choose_source,
                             size_t segment_size);

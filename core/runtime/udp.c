@@ -76,6 +76,12 @@ static int bind_socket(int fd, const neap_address *address, neap_address *bound)
 
 int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out)
 {
+    return neap_udp_open_at(address, NULL, packet_info, out);
+}
+
+int neap_udp_open_at(const neap_address *address, const char *interface, bool packet_info,
+                     struct udp_socket *out)
+{
     int fd = socket(address->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     neap_address bound;
     int segment = 0;
@@ -83,7 +89,12 @@ int neap_udp_open(const neap_address *address, bool packet_info, struct udp_sock
 
     if (fd < 0)
         return -1;
-    if (bind_socket(fd, address, &bound) != 0) {
+    /* Without the right to it the address says as much, but for routes by which datagrams leave elsewhere. */
+    bool is_bound =
+        interface == NULL ||
+        setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)(strlen(interface) + 1)) == 0 ||
+        errno == EPERM;
+    if (!is_bound || bind_socket(fd, address, &bound) != 0) {
         int number = errno;
         close(fd);
         errno = number;

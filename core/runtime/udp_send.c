@@ -158,8 +158,11 @@ static bool stop_segments(const struct send_slot *slot, struct train *trains, in
 
 static neap_udp_datagram as_datagram(const struct train *train)
 {
-    return (neap_udp_datagram){
-        .size = train->size, .segment_size = train->segment_size, .to = train->to, .sender = train->sender};
+    return (neap_udp_datagram){.from = train->from,
+                               .size = train->size,
+                               .segment_size = train->segment_size,
+                               .to = train->to,
+                               .sender = train->sender};
 }
 
 /* The rest is as large, but for the last. */
@@ -231,6 +234,8 @@ static bool is_worth_again(neap_loop *loop, struct udp_socket *udp, struct train
     loop->stats.send_errors++;
     if (number == EMSGSIZE)
         refuse(udp, train, passes);
+    else
+        neap_network_changed(loop);
     return false;
 }
 
@@ -296,15 +301,25 @@ static void keep(neap_loop *loop, struct udp_socket *udp, const struct train *tr
     udp->kept_at = 0;
 }
 
-/* The number of the socket that sends to this address; ATTACHMENT_SOCKETS when none does now. */
-static size_t socket_for(const struct attachment *attachment, const neap_address *to)
+/* The number of the socket that sends from this address to that one, the first of the family where none is bound to it;
+ * ATTACHMENT_SOCKETS when there is none, or it takes nothing now. */
+static size_t socket_for(const struct attachment *attachment, const neap_address *from,
+                         const neap_address *to)
 {
+    size_t first = ATTACHMENT_SOCKETS;
+
     for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
         const struct udp_socket *udp = &attachment->sockets[i];
-        if (udp->fd >= 0 && udp->bound.family == to->family && udp->kept == NULL)
-            return i;
+        if (udp->fd < 0 || udp->bound.family != to->family)
+            continue;
+        if (first == ATTACHMENT_SOCKETS)
+            first = i;
+        if (udp->bound.port == from->port && (udp->wildcard || neap_address_equal(&udp->bound, from))) {
+            first = i;
+            break;
+        }
     }
-    return ATTACHMENT_SOCKETS;
+    return first < ATTACHMENT_SOCKETS && attachment->sockets[first].kept == NULL ? first : ATTACHMENT_SOCKETS;
 }
 
 /* Fill the batch from the endpoint, each socket's trains in a row. Returns what neap_endpoint_send said at last: above 0
@@ -322,7 +337,7 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
         size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, neap_loop_now());
         if (size <= 0)
             break;
-        size_t segment = datagram.segment_size, socket = socket_for(attachment, &datagram.to);
+        size_t segment = datagram.segment_size, socket = socket_for(attachment, &datagram.from, &datagram.to);
         if (socket == ATTACHMENT_SOCKETS) { /* as if the network lost it */
             loop->stats.send_errors++;
             continue;
@@ -343,6 +358,18 @@ static int64_t gather(neap_loop *loop, struct attachment *attachment)
     return size;
 }
 
+/* Its family may send again, unless another socket of it has something kept. */
+void neap_udp_release_family(const struct udp_socket *udp)
+{
+    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++) {
+        const struct udp_socket *other = &udp->attachment->sockets[i];
+
+        if (other->fd >= 0 && other->kept != NULL && other->bound.family == udp->bound.family)
+            return;
+    }
+    neap_endpoint_hold(udp->attachment->endpoint, udp->bound.family, false);
+}
+
 /* What was kept goes first. Afterwards the endpoint is asked for this family if nothing is left. */
 static void flush_kept(neap_loop *loop, struct udp_socket *udp)
 {
@@ -352,11 +379,13 @@ static void flush_kept(neap_loop *loop, struct udp_socket *udp)
     if (udp->kept_at < udp->kept_count)
         return;
     neap_udp_drop_kept(udp);
-    neap_endpoint_hold(udp->attachment->endpoint, udp->bound.family, false);
+    neap_udp_release_family(udp);
 }
 
 static void send_batch(neap_loop *loop, struct udp_socket *udp, struct train *trains, size_t count)
 {
+    if (count == 0)
+        return;
     size_t due = count_due(trains, 0, count, neap_loop_now());
     size_t at = send_trains(loop, udp, trains, 0, due);
 

@@ -180,6 +180,16 @@ static inline void neap_lua_conn_touch(struct conn_core *core)
         neap_endpoint_touch(core->endpoint->endpoint, core->conn);
 }
 
+/* --- paths.c */
+
+/** The methods on paths, for the metatable of conn. */
+extern const luaL_Reg neap_lua_path_methods[];
+/** Methods of endpoint. */
+int neap_lua_endpoint_follow_routes(lua_State *L);
+int neap_lua_endpoint_listen_also(lua_State *L);
+/** preferred_address of the options at index 1. */
+void neap_lua_set_preferred_address(lua_State *L, struct config_core *core);
+
 /* --- question.c */
 
 /** The methods on questions, for the metatable of conn. */
@@ -222,6 +232,8 @@ void neap_lua_open_endpoint(lua_State *L);
 struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server,
                                             const char **why);
 void neap_lua_endpoint_release(struct endpoint_core *core);
+/** The core behind the userdata; its endpoint may be closed. */
+struct endpoint_core *neap_lua_check_endpoint(lua_State *L, int index);
 /** Frees the endpoint, its connections and sockets; the core stays until nobody holds it. */
 void neap_lua_endpoint_close(struct endpoint_core *core);
 

@@ -11,19 +11,33 @@
 #define VERSIONS_MAX 4u /* more than there are */
 
 static const char *const other_options[] = {
-    "alpn",          "cert",
-    "key",           "certs",
-    "certificate",   "ca",
-    "crl",           "pins",
-    "keylog",        "seed",
-    "wall_clock",    "memory_limit",
-    "static_secret", "connection_id_prefix",
-    "quic_lb",       "ticket_key_file",
-    "strike_file",   "sign",
-    "verify_server", "groups",
-    "ocsp_file",     "psk",
-    "client_ca",     "verify_client",
-    "versions",      NULL,
+    "alpn",
+    "cert",
+    "key",
+    "certs",
+    "certificate",
+    "ca",
+    "crl",
+    "pins",
+    "keylog",
+    "seed",
+    "wall_clock",
+    "memory_limit",
+    "static_secret",
+    "connection_id_prefix",
+    "quic_lb",
+    "ticket_key_file",
+    "strike_file",
+    "sign",
+    "verify_server",
+    "groups",
+    "ocsp_file",
+    "psk",
+    "client_ca",
+    "verify_client",
+    "versions",
+    "preferred_address",
+    NULL,
 };
 
 struct config_core *neap_lua_config_retain(struct config_core *core)
@@ -350,6 +364,7 @@ static int config_new(lua_State *L)
         return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
     set_numbers(L, core);
     set_versions(L, core);
+    neap_lua_set_preferred_address(L, core);
     int failed = neap_lua_set_material(L, core, role);
     if (failed != 0)
         return failed;

@@ -707,6 +707,7 @@ void neap_lua_open_conn(lua_State *L)
     neap_lua_set_functions(L, neap_lua_datagram_methods);
     neap_lua_set_functions(L, neap_lua_question_methods);
     neap_lua_set_functions(L, neap_lua_conn_id_methods);
+    neap_lua_set_functions(L, neap_lua_path_methods);
     lua_pop(L, 2);
     neap_lua_set_functions(L, functions);
 }

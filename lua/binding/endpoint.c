@@ -13,6 +13,11 @@ static struct endpoint_core *check_endpoint(lua_State *L, int index)
     return *box;
 }
 
+struct endpoint_core *neap_lua_check_endpoint(lua_State *L, int index)
+{
+    return check_endpoint(L, index);
+}
+
 struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *config, bool is_server,
                                             const char **why)
 {
@@ -182,9 +187,14 @@ static int endpoint_connect(lua_State *L)
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     local.family = peer.family;
-    if (core->loop != NULL && core->loop->loop != NULL &&
-        neap_loop_address(core->loop->loop, core->endpoint, peer.family, &local) != NEAP_OK)
-        return neap_lua_error_text(L, NEAP_ERR_UNSUPPORTED, "no socket of this address family");
+    if (core->loop != NULL && core->loop->loop != NULL) {
+        int found = neap_loop_local(core->loop->loop, core->endpoint, &peer, &local);
+
+        if (found == NEAP_ERR_ARGUMENT)
+            return neap_lua_error_text(L, NEAP_ERR_UNSUPPORTED, "no socket of this address family");
+        if (found != NEAP_OK)
+            return neap_lua_error_text(L, found, neap_loop_error(core->loop->loop));
+    }
     if (lua_istable(L, 4)) {
         neap_lua_address_field(L, 4, "from", &local);
         lua_getfield(L, 4, "at");
@@ -388,13 +398,22 @@ static int endpoint_to_string(lua_State *L)
 void neap_lua_open_endpoint(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"next", endpoint_next},       {"connect", endpoint_connect},
-        {"recv", endpoint_recv},       {"send", endpoint_send},
-        {"too_big", endpoint_too_big}, {"unreachable", endpoint_unreachable},
-        {"timeout", endpoint_timeout}, {"deadline", endpoint_deadline},
-        {"refuse", endpoint_refuse},   {"address", endpoint_address},
-        {"stats", endpoint_stats},     {"rotate_ids", endpoint_rotate_ids},
-        {"close", endpoint_close},     {NULL, NULL},
+        {"next", endpoint_next},
+        {"connect", endpoint_connect},
+        {"recv", endpoint_recv},
+        {"send", endpoint_send},
+        {"too_big", endpoint_too_big},
+        {"unreachable", endpoint_unreachable},
+        {"timeout", endpoint_timeout},
+        {"deadline", endpoint_deadline},
+        {"refuse", endpoint_refuse},
+        {"address", endpoint_address},
+        {"stats", endpoint_stats},
+        {"rotate_ids", endpoint_rotate_ids},
+        {"close", endpoint_close},
+        {"follow_routes", neap_lua_endpoint_follow_routes},
+        {"listen_also", neap_lua_endpoint_listen_also},
+        {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_ENDPOINT, methods, endpoint_gc, endpoint_to_string);

@@ -251,7 +251,7 @@ static int loop_stats(lua_State *L)
     neap_loop_stats stats;
 
     neap_loop_get_stats(check_loop(L), &stats, sizeof stats);
-    lua_createtable(L, 0, 11);
+    lua_createtable(L, 0, 14);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(turns)
     COUNTER(receive_calls)
@@ -263,6 +263,9 @@ static int loop_stats(lua_State *L)
     COUNTER(send_errors)
     COUNTER(receive_errors)
     COUNTER(polls)
+    COUNTER(network_changes)
+    COUNTER(migrations)
+    COUNTER(migration_errors)
 #undef COUNTER
     lua_pushboolean(L, stats.segmentation);
     lua_setfield(L, -2, "segmentation");

@@ -12,6 +12,7 @@ local log = require "neap.log"
 local options = require "neap.options"
 local ordered = require "neap.ordered"
 local Response = require "neap.client_response"
+local roaming = require "neap.roaming"
 local Session = require "neap.session"
 local session_file = require "neap.session_file"
 local task = require "neap.task"
@@ -39,6 +40,7 @@ local OWN = {
   follow = options.whole(0, nil, 0), -- redirects that are followed
   user_agent = options.of("string", "neap/" .. core.version, true),
   headers = options.of("table"), -- sent with every request
+  migrate = roaming.MIGRATE, -- "auto": connections follow the machine's routes
   session_file = options.of("string"), -- where TLS sessions are kept from one program to the next
 }
 
@@ -92,6 +94,7 @@ local function config_of(self)
   load_sessions(self)
   self._endpoint, message, code = task.loop():client(self._config)
   if not self._endpoint then return nil, message, code end
+  if self.migrate_by == "auto" then roaming.follow(self._endpoint) end
   task.attach(self._endpoint, function(conn) self:_drive(conn) end, asking.answerer(self._options))
   return self._config
 end
@@ -112,6 +115,7 @@ function Client:_drive(conn)
     return
   end
   if not attempt then return end
+  if self._on_path then roaming.tell(conn, self._on_path, attempt.key) end
   attempt.session:pump()
   drop_abandoned()
   if attempt.waiter and (conn:is_established() or conn:is_unreachable()) then task.wake(attempt.waiter, attempt) end
@@ -605,6 +609,24 @@ function Client:close()
   made[self] = nil
 end
 
+--- Has every connection go on from another address, as the connections of neap.quic do: the same options. How many
+-- did, or will once they are answered there; nil, message, code of the last where none could.
+function Client:migrate(way)
+  local count, message, code = 0, "there is no connection", "closed"
+  for conn in pairs(self._attempts) do
+    local ok, why, kind = conn:migrate(way)
+    if ok then count = count + 1 else message, code = why, kind end
+  end
+  if count == 0 then return nil, message, code end
+  return count
+end
+
+--- fn(event, authority) runs as a task for what becomes of the paths of connections: see on_path of neap.quic.
+function Client:on_path(fn)
+  self._on_path = fn
+  return self
+end
+
 --- Reads what `ca`, `crl`, `cert`, `key` and `certs` name again, and the system's roots where they are those:
 -- handshakes from now on have the new ones, connections go on, and sessions whose server was known by others end. true;
 -- nil, message, code when something of it cannot be used, and then all of the old stays.
@@ -631,6 +653,7 @@ function client.new(given)
   end
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
+  self.migrate_by, self.migrate = self.migrate, nil
   self._options, self._config = config, (configs.new(config, "client", 2))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   self._winners = Winners.new()

@@ -120,6 +120,7 @@ function neap.static(folder, options) end
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field groups? string|string[] groups of the key exchange, in order of preference: X25519MLKEM768 (quantum computers do not break it; OpenSSL 3.5), x25519, secp256r1, secp384r1
 ---@field versions? neap.Version|neap.Version[] of QUIC, best first; a server that was told goes over to the first that a client offers
+---@field preferred_address? string|string[] a server's: where clients go once they are connected, with a port; one of IPv4 and one of IPv6 at most
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
 ---@field crl? string|string[] revocation lists: what they name is refused; PEM, DER or a path
 ---@field keylog? string file for TLS secrets
@@ -545,6 +546,7 @@ function Response:failure() end
 ---@field follow? integer redirects that are followed, 0
 ---@field headers? table<string, string>
 ---@field user_agent? string
+---@field migrate? "auto"|false connections follow the machine's routes
 ---@field session_file? string where TLS sessions are kept from one program to the next: read when the client is used first, written when it is closed and when neap.run ends (not by os.exit); several may share it
 
 ---@class neap.RequestOptions

@@ -43,6 +43,7 @@ function Listener:close(code, reason) end
 
 ---@class neap.Connection
 ---@field peer string
+---@field local_address string
 ---@field alpn string
 ---@field server_name string
 local Connection = {}

@@ -26,6 +26,8 @@ options.MATERIAL = {
   { "versions", "of QUIC, v1 or v2 or their numbers, best first; a server that was told goes over to the first that a "
     .. "client offers, else it speaks either as the client begins" },
   { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
+  { "preferred_address", "where a server's clients go once they are connected: an address with a port, at which it "
+    .. "listens, too, or one of IPv4 and one of IPv6" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },
   { "connection_id_prefix", "our connection IDs begin with these bytes, which everybody sees, and are random behind" },
   { "quic_lb", "our connection IDs lead a load balancer here (draft-ietf-quic-load-balancers): "
@@ -41,11 +43,12 @@ options.MATERIAL = {
 local ONLY = {
   client = {
     "ca", "pins", "verify_peer", "verify_server", "ocsp", "ocsp_required", "original_version",
+    "use_preferred_address",
   },
   server = {
     "client_ca", "client_certificate", "verify_client", "certificate", "certificate_ttl", "ocsp_file", "strike_file",
     "strike_entries", "ticket_key_file", "ticket_lifetime", "retry", "handshake_rate", "max_connections",
-    "quic_lb",
+    "quic_lb", "preferred_address",
   },
 }
 

@@ -10,6 +10,7 @@ local options = require "neap.options"
 local ordered = require "neap.ordered"
 local outgoing = require "neap.quic_outgoing"
 local quic_stream = require "neap.quic_stream"
+local roaming = require "neap.roaming"
 local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
 
@@ -25,6 +26,7 @@ end
 local FAILED, new_stream = quic_stream.FAILED, quic_stream.new
 
 local Connection, Listener = {}, {}
+roaming.extend(Connection)
 Connection.__index, Listener.__index = Connection, Listener
 
 -- ---- connections
@@ -62,6 +64,7 @@ end
 
 function Connection:_pump()
   local conn = self._conn
+  if self._on_path then roaming.tell(conn, self._on_path) end
   if self._is_early and conn:early() ~= "offered" then
     if conn:early() == "rejected" then begin_again(self) end
     self._is_early = conn:is_early()
@@ -109,6 +112,7 @@ end
 
 local lazy = {
   peer = function(self) return self._conn:peer() end,
+  local_address = function(self) return self._conn:local_address() end,
   alpn = function(self) return self._conn:alpn() end,
   server_name = function(self) return self._conn:server_name() end,
 }
@@ -349,6 +353,7 @@ local LISTEN = {
 local CONNECT = {
   server_name = options.of("string"),
   timeout = options.timeout(30), -- until it is established
+  migrate = roaming.MIGRATE, -- "auto": it follows the machine's routes
   early = options.of("boolean"), -- do not wait for that where streams may be sent on before
   read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
 }
@@ -376,7 +381,10 @@ local function listen(own, config)
   if host:find(":", 1, true) and host:sub(1, 1) ~= "[" then host = "[" .. host .. "]" end
   local endpoint
   endpoint, message, code = task.loop():listen(made, ("%s:%d"):format(host, own.port or 4433))
-  if not endpoint then return nil, message, code end
+  local also
+  if endpoint then also, message, code = roaming.listen(endpoint, config.preferred_address) end
+  if endpoint and not also then endpoint:close() end
+  if not also then return nil, message, code end
   local self = setmetatable({
     endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config, _complain = log.complainer(),
     address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
@@ -465,7 +473,7 @@ function quic.connect(address, given)
   local made, message, code = shared_configs.take(config, here.connections)
   if not made then return nil, message, code end
   local endpoint
-  endpoint, message, code = outgoing.endpoint(here, made.config)
+  endpoint, message, code = outgoing.endpoint(here, made.config, own.migrate)
   if not endpoint then return nil, message, code end
   local addresses
   addresses, message, code = task.resolve(host, tonumber(port), own.timeout)

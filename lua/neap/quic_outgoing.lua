@@ -1,12 +1,13 @@
---- Outgoing raw connections: one endpoint for all of them, and who is told what is new.
+--- Outgoing raw connections: one endpoint for them, another for those that follow routes, and who is told what is new.
+local roaming = require "neap.roaming"
 local task = require "neap.task"
 
 local outgoing = {}
 
---- Those of a program, or of a host of a simulation: { connections = conn → connection of neap.quic, endpoint }.
+--- Those of a program, or of a host of a simulation: { connections = conn → connection of neap.quic, endpoints }.
 function outgoing.here()
   local place = task.place()
-  place.quic_outgoing = place.quic_outgoing or { connections = {} }
+  place.quic_outgoing = place.quic_outgoing or { connections = {}, endpoints = {} }
   return place.quic_outgoing
 end
 
@@ -23,19 +24,21 @@ local function drive(connections, conn)
   if conn:is_established() then task.wake_at(connection, "_connector") end
 end
 
---- The endpoint of `here`, made of a config when it is first asked for; nil, message, code.
-function outgoing.endpoint(here, config)
-  if here.endpoint then return here.endpoint end
-  local message, code
-  here.endpoint, message, code = task.loop():client(config)
-  if not here.endpoint then return nil, message, code end
+--- The endpoint of `here`, made of a config when it is first asked for; nil, message, code. `migrate`: as the option.
+function outgoing.endpoint(here, config, migrate)
+  local kind = migrate or "fixed"
+  if here.endpoints[kind] then return here.endpoints[kind] end
+  local endpoint, message, code = task.loop():client(config)
+  if not endpoint then return nil, message, code end
+  if kind == "auto" then roaming.follow(endpoint) end
+  here.endpoints[kind] = endpoint
   local connections = here.connections
-  task.attach(here.endpoint, function(conn) drive(connections, conn) end, function(conn)
+  task.attach(endpoint, function(conn) drive(connections, conn) end, function(conn)
     local connection = connections[conn]
     local answer = connection and connection._shared.answer
     if answer then answer(conn) end
   end)
-  return here.endpoint
+  return endpoint
 end
 
 return outgoing

@@ -10,6 +10,7 @@ local options = require "neap.options"
 local ordered = require "neap.ordered"
 local Request = require "neap.request"
 local Response = require "neap.response"
+local roaming = require "neap.roaming"
 local Session = require "neap.session"
 local task = require "neap.task"
 
@@ -125,6 +126,7 @@ local function drive(self, conn)
     end
     return
   end
+  if self._on_path then roaming.tell(conn, self._on_path, conn:peer()) end
   session = session or new_session(self, conn)
   if session then session:pump() end
 end
@@ -182,6 +184,11 @@ local function prepare(mine, config, settings)
   local endpoint
   endpoint, message, code = task.loop():listen(made, where(mine))
   if not endpoint then return nil, message, code end
+  ok, message, code = roaming.listen(endpoint, config.preferred_address)
+  if not ok then
+    endpoint:close()
+    return nil, message, code
+  end
   garbage.allow(made:memory().limit)
   return endpoint, made
 end
@@ -219,6 +226,13 @@ function server.listen(app, given)
   task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config))
   task.hold(1)
   if not task.is_simulated() then server.announce(self) end
+  return self
+end
+
+--- fn(event, peer) runs as a task for what becomes of the paths of clients, such as event.kind "peer_migrated": the one
+-- that is at event.peer now. Requests that come after it have that as `peer`.
+function Server:on_path(fn)
+  self._on_path = fn
   return self
 end
 

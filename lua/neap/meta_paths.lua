@@ -1,0 +1,103 @@
+---@meta
+--- Types of paths: connections that change their address (RFC 9000 §9).
+
+---@class neap.Way where a client's connection is to go, or to look
+---@field address? string of ours, such as "192.0.2.7" (a loop takes any port) or "192.0.2.7:4000"; the one that the kernel chooses unless told
+---@field interface? string its name, such as "wlan0": by it, at its address
+---@field peer? string a preferred address of the server's; the one in use unless told
+---@field at_once? boolean before it is proved; the old one is gone back to if it is not
+---@field gone? boolean at once, and the old address is no more: what was under way there is sent anew
+
+---@class neap.Path
+---@field local_address string
+---@field peer string
+---@field state "validated"|"validating"|"unproved"
+---@field is_active boolean what is sent goes there
+---@field is_preferred boolean a client's, to the server's preferred address
+---@field rtt number? seconds, smoothed; nil before anything was measured
+---@field rtt_min number? seconds
+---@field congestion_window integer bytes
+---@field bytes_in_flight integer
+---@field max_udp_payload_size integer bytes
+
+---@class neap.PathEvent
+---@field kind "path_validated"|"path_failed"|"migrated"|"peer_migrated"
+---@field local_address string
+---@field peer string
+---@field lost integer events so far that nobody took in time
+
+---@class neap.Connection
+local Connection = {}
+--- Goes on from another address, once the server answers there.
+---@param way? neap.Way
+---@return true? ok
+---@return string? message
+---@return neap.Code? code "in use": the handshake is not confirmed; "migration": the server wants none; "connection ids": it has given too few so far
+function Connection:migrate(way) end
+--- Asks whether another address leads to the server, and stays. One that does is known for a minute.
+---@param way? neap.Way
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:probe(way) end
+---@return neap.Path[] the active one first
+function Connection:paths() end
+--- What becomes of paths: fn runs as a task for each event.
+---@param fn fun(event: neap.PathEvent)
+---@return neap.Connection self
+function Connection:on_path(fn) end
+
+---@class neap.Client
+local Client = {}
+--- Has every connection go on from another address.
+---@param way? neap.Way
+---@return integer? count that do, or will once they are answered there
+---@return string? message of the last where none could
+---@return neap.Code? code
+function Client:migrate(way) end
+--- What becomes of the paths of connections: fn runs as a task for each event.
+---@param fn fun(event: neap.PathEvent, authority: string)
+---@return neap.Client self
+function Client:on_path(fn) end
+
+---@class neap.Server
+local Server = {}
+--- What becomes of the paths of clients: fn runs as a task for each event.
+---@param fn fun(event: neap.PathEvent, peer: string)
+---@return neap.Server self
+function Server:on_path(fn) end
+
+---@class neap.Conn
+local Conn = {}
+--- Without a loop `address` has a port, and datagrams that come there are given with it as `to`.
+---@param way neap.Way
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:migrate(way) end
+---@param way neap.Way
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:probe(way) end
+---@return neap.Path[] the active one first
+function Conn:paths() end
+---@return neap.PathEvent? event the oldest that was not taken; eight are kept
+function Conn:path_event() end
+---@param family 4|6
+---@return string? address that the server prefers
+function Conn:preferred_address(family) end
+
+---@class neap.Endpoint
+local Endpoint = {}
+--- A client's connections, from now on, go where the machine's routes lead.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Endpoint:follow_routes() end
+--- A server is at this address of the machine as well.
+---@param address string with a port
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Endpoint:listen_also(address) end

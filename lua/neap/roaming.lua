@@ -1,0 +1,72 @@
+--- Connections that change their address, and what is told of their paths: for clients, servers and raw QUIC.
+local log = require "neap.log"
+local options = require "neap.options"
+local task = require "neap.task"
+
+local roaming = {}
+
+--- The option `migrate` of clients: "auto" has connections follow the machine's routes.
+roaming.MIGRATE = options.row('"auto" or false', function(value) return value == "auto" or value == false end, false)
+
+--- Has the connections of a client's endpoint follow the machine's routes. Where the system does not let us know of
+-- these they stay where they are, with a line in the log.
+function roaming.follow(endpoint)
+  local ok, message = endpoint:follow_routes()
+  if not ok then log.warn("connections do not follow routes: " .. tostring(message)) end
+end
+
+--- Has a server's endpoint listen at its preferred addresses, too: true, or nil, message, code.
+function roaming.listen(endpoint, preferred)
+  if type(preferred) == "string" then preferred = { preferred } end
+  for _, address in ipairs(preferred or {}) do
+    local ok, message, code = endpoint:listen_also(address)
+    if not ok then return nil, message, code end
+  end
+  return true
+end
+
+--- fn(event, ...) runs as a task for each event of a connection's paths, in their order.
+function roaming.tell(conn, fn, whose)
+  local event = conn:path_event()
+  while event do
+    task.go(fn, event, whose)
+    event = conn:path_event()
+  end
+end
+
+local methods = {}
+
+--- Goes on from another address (RFC 9000 §9): `address` of ours (with or without a port), or the one that the kernel
+-- chooses, by `interface` if that is named; `peer`: a preferred address of the server's. It is asked first, and used
+-- once it answers; with `at_once` it is used at once, and the old one is gone back to if it does not answer; with
+-- `gone` there is no way back, and what was under way there is sent anew. true; nil, message, code: "in use" (the
+-- handshake is not confirmed), "migration" (the server wants none), "connection ids" (it has given too few so far) ….
+function methods:migrate(way)
+  return self._conn:migrate(way)
+end
+
+--- Asks whether another address leads to the server, and stays: as migrate. What comes of it on_path tells.
+function methods:probe(way)
+  return self._conn:probe(way)
+end
+
+--- Its paths, the active one first: local_address, peer, state ("validated", "validating", "unproved"), is_active,
+-- rtt ….
+function methods:paths()
+  return self._conn:paths()
+end
+
+--- fn(event) runs as a task for what becomes of paths: event.kind is "path_validated", "path_failed", "migrated" (we
+-- are at event.local_address now) or "peer_migrated" (it is at event.peer).
+function methods:on_path(fn)
+  self._on_path = fn
+  if not self._closed then roaming.tell(self._conn, fn) end
+  return self
+end
+
+--- Gives a class of connections these methods.
+function roaming.extend(class)
+  for name, method in pairs(methods) do class[name] = method end
+end
+
+return roaming
