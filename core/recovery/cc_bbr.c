@@ -200,7 +200,7 @@ static void bbr_on_loss(struct cc *cc, const struct cc_loss *loss)
 
     if (cc_is_new_event(cc, loss->largest_lost_sent_at))
         cc->recovery_started = loss->now ? loss->now : 1;
-    b->ce_pending += loss->ce_count;
+    b->ce_pending = bbr_most(b->ce_pending, loss->ce_count); /* of the ACK that follows at once */
     if (!loss->is_persistent)
         return;
     if (!b->in_recovery)
@@ -212,7 +212,10 @@ static void take_ce(struct cc *cc, const struct bbr_sample *rs)
 {
     struct bbr *b = cc->state;
 
-    b->ce_in_round += b->ce_pending * b->datagram_size;
+    /* Whatever a peer counts, no more came than it acknowledges. */
+    bool are_all = b->ce_pending >= rs->newly_acked / b->datagram_size;
+
+    b->ce_in_round += are_all ? rs->newly_acked : b->ce_pending * b->datagram_size;
     b->ce_pending = 0;
     neap_bbr_note_loss(b);
     note_loss_event(b);
@@ -223,7 +226,7 @@ static void take_ce(struct cc *cc, const struct bbr_sample *rs)
 static struct bbr_sample sample_of(const struct cc_ack *ack)
 {
     const struct cc_record *record = ack->record;
-    neap_time rtt = ack->now - ack->largest_sent_at;
+    neap_time rtt = ack->now > ack->largest_sent_at ? ack->now - ack->largest_sent_at : 0;
 
     return (struct bbr_sample){
         .rate = bbr_least(ack->delivery_rate, BBR_RATE_MOST),

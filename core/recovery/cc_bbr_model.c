@@ -130,7 +130,8 @@ static uint64_t filter_extra_acked(struct bbr *b, uint64_t extra, uint32_t lengt
 static void update_ack_aggregation(struct cc *cc, const struct bbr_sample *rs)
 {
     struct bbr *b = cc->state;
-    uint64_t expected = neap_bbr_volume(b->bw, b->now - b->extra_acked_interval_start);
+    neap_time began = b->extra_acked_interval_start;
+    uint64_t expected = neap_bbr_volume(b->bw, b->now > began ? b->now - began : 0);
 
     if (b->extra_acked_delivered <= expected) {
         b->extra_acked_delivered = 0;

@@ -71,7 +71,8 @@ static void enter_drain(struct cc *cc, enum cc_exit_reason reason)
 
 static void check_full_bw(struct bbr *b, const struct bbr_sample *rs)
 {
-    if (b->full_bw_now || !b->round_start || rs->app_limited)
+    /* A round without a sample is no plateau. */
+    if (b->full_bw_now || !b->round_start || rs->app_limited || rs->rate == 0)
         return;
     if (rs->rate >= b->full_bw * FULL_BW_GROWTH / 100) {
         reset_full_bw(b);

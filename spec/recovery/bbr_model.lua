@@ -184,7 +184,7 @@ function Model:enter_drain()
 end
 
 function Model:check_startup(rs)
-  if not (self.full_bw_now or not self.round_start or rs.app_limited) then
+  if not (self.full_bw_now or not self.round_start or rs.app_limited or rs.rate == 0) then
     if rs.rate >= self.full_bw * 1.25 then
       self:reset_full_bw()
       self.full_bw = rs.rate

@@ -156,6 +156,20 @@ describe("BBR beside its model", function()
     assert.is_true(self.delivered > 0.95 * 12 * 10 * MBIT)
   end)
 
+  it("probes again after its wait, where the queue did not drain", function()
+    local self, states
+    for seed = 1, 9 do -- one whose wait is over before the next ProbeRTT
+      self, states = traced{ rate = 10 * MBIT, delay = 40 * MS, seed = seed }
+      self:run_to("up")
+      if self:run_to("down", 2).bw_probe_wait < 2.2 * SECOND and self.now < 3.6 * SECOND then break end
+    end
+    self.rate = 7 * MBIT
+    local from, since = #states, self.now
+    self:run_to("refill", 4)
+    assert.same({ "down", "refill" }, { states[from], states[from + 1] })
+    assert.is_true(self.now - since > 1 * SECOND)
+  end)
+
   it("lets in other traffic, that takes half of the link at times", function()
     local self = traced{ rate = 10 * MBIT, delay = 30 * MS, queue = 40 * 1200 }
     for _ = 1, 5 do
@@ -466,6 +480,55 @@ describe("BBR", function()
     after = self.r:bbr()
     assert.same({ "startup", 0, 12000 }, { after.state, after.max_bw, after.window })
     assert.is_nil(after.min_rtt)
+  end)
+end)
+
+describe("BBR told anything", function()
+  -- What a peer may say, and worse: times that stand still or leap, losses, CE counts without end, other paths.
+  local function play(seed)
+    local x = seed
+    local function draw(n)
+      x = (x * 16807) % 2147483647
+      return x % n
+    end
+    local r = require("neap.units").recovery.new({ server = true, controller = "bbr", seed = seed })
+    local now, number, ce, path = SECOND, 0, 0, 0
+    r:set(now, { handshake_confirmed = true, sends_ect = true })
+    local leaps = { 0, 1, 1000, MS, 30 * MS, 300 * MS, 6 * SECOND, 3600 * SECOND, 1e15 }
+    for _ = 1, 600 do
+      now = now + leaps[1 + draw(draw(20) == 0 and 9 or 6)]
+      local what = draw(16)
+      if what < 7 then
+        for _ = 0, draw(20) do
+          if r:send("application", number, now, { size = 1 + draw(1500) }) == 0 then number = number + 1 end
+        end
+      elseif what < 13 and number > 0 then
+        local last = number - 1 - draw(math.min(number, 4))
+        ce = ce + (draw(8) == 0 and 4e15 or draw(3))
+        r:ack("application", { { math.max(0, last - draw(40)), last } }, now, 0, ce)
+      elseif what == 13 then
+        r:timeout(now)
+      elseif what == 14 then
+        r:set(now, { app_limited = draw(2) == 0, has_unsent = draw(2) == 0 })
+      elseif draw(4) == 0 then
+        path = (path + 1) % 4
+        r:move(path, now)
+      elseif draw(8) == 0 then
+        r:retry(now)
+      end
+      for fate in function() return r:fate("application") end do assert.is_truthy(fate) end
+      local b = r:bbr()
+      assert.is_true(b.window >= 4800 and b.window < 1e15)
+      assert.is_true(b.pacing_rate > 0 and b.bw <= 18e9 and b.send_quantum >= 2400 and b.send_quantum <= 65536)
+    end
+    return r:bbr()
+  end
+
+  it("keeps its window above four datagrams, and a rate", function()
+    local states = {}
+    for seed = 1, 20 do states[play(seed).state] = true end
+    assert.is_true(states.startup and (states.cruise or states.up or states.down or states.probe_rtt))
+    assert.same(play(7), play(7))
   end)
 end)
 

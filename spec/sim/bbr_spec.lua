@@ -108,6 +108,35 @@ describe("BBR", function()
     all.sim:close()
   end)
 
+  it("keeps to what a policer lets through, and loses little to it", function()
+    local rate, most = 10 * MEGABIT, 20000
+    local tokens, last = most, 0
+    local function police(bytes, _, now)
+      tokens, last = math.min(most, tokens + (now - last) * rate), now
+      if tokens < #bytes then return false end
+      tokens = tokens - #bytes
+    end
+    local policed = { rate = 100 * MEGABIT, delay = 0.015, queue = 100, up = { filter = police } }
+    local rates, all = run(1, policed, { "bbr" }, 3, 12)
+    at_least(8.5, rates[1])
+    assert.is_true(all.stats.packets_lost < all.stats.packets_sent / 25)
+  end)
+
+  it("comes back after three seconds in which nothing came through", function()
+    local all = flows.new(1, link(10, 0.015, 60), { "bbr" })
+    local is_down = false
+    local function pass() if is_down then return false end end
+    all.link.up.filter, all.link.down.filter = pass, pass
+    all.rates(4)
+    is_down = true
+    all.rates(3)
+    is_down = false
+    all.rates(4) -- until a probe timeout of three seconds is over
+    at_least(9.3, all.rates(3)[1] / MEGABIT)
+    assert.is_true(all.clients[1].conn:stats().congestion_persistent > 0)
+    all.sim:close()
+  end)
+
   it("is the same in every run of a seed, and not in those of another", function()
     local function hash(seed)
       local _, all = run(seed, link(10, 0.015, 25), { "bbr", "bbr" }, 3, 3)
