@@ -46,6 +46,7 @@ struct cc_ack {     /* one ACK frame's worth */
     const struct cc_record *record; /* of the newest of them; NULL unless ops->keeps_records; for the call */
     uint64_t delivery_rate;         /* bytes a second, 0 unknown: without records always */
     uint64_t udp_payload_size;      /* of the path now */
+    uint32_t timeouts;              /* that the probe timer fired since something was acknowledged */
     bool app_limited;               /* the window was not the limit when these were sent (RFC 9002 §7.8) */
     bool is_unpaced;                /* packets leave in bursts: the pacer is off */
     bool rate_app_limited; /* delivery_rate says how much there was to send, not what the path carries */

@@ -5,6 +5,7 @@
 #define PACING_MARGIN 99u                        /* hundredths of the bandwidth that are used */
 #define QUANTUM_MOST 65536u                      /* bytes */
 #define QUANTUM (NEAP_SECOND / NEAP_MILLISECOND) /* of the rate: a millisecond */
+#define SILENCE 2u                               /* timeouts of the probe timer in a row */
 #define FIRST_RTT NEAP_MILLISECOND               /* before there is one */
 
 /* ---- the window of before */
@@ -254,6 +255,10 @@ static void bbr_on_ack(struct cc *cc, const struct cc_ack *ack)
     }
     if (b->ce_pending)
         take_ce(cc, &rs);
+    /* Where nothing came through for so long there is no queue, and ProbeRTT would hold back behind what is still in flight
+     * of before until the timer fires again, which now thinks the way long. */
+    if (ack->timeouts >= SILENCE)
+        b->idle_restart = true;
     neap_bbr_update_model(cc, &rs);
     neap_bbr_update_state(cc, &rs);
     neap_bbr_update_min_rtt(b, &rs);

@@ -398,6 +398,7 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
         .record = acked->record,
         .delivery_rate = delivery_rate(p, acked, now),
         .udp_payload_size = p->pmtu.size,
+        .timeouts = p->pto_count,
         .app_limited = p->app_limited && acked->largest_sent_at > p->window_full_at,
         .is_unpaced = !p->pacer.enabled,
         .rate_app_limited = acked->record && acked->record->app_limited,

@@ -25,6 +25,7 @@ local function new(size, window, now, drawn)
     full_bw = 0, full_bw_count = 0, up_acked = 0, per_inc = INFINITE, up_rounds = 0,
     ack_phase = "init", cycle_stamp = 0, bw_probe_wait = 0, prior_cwnd = 0, pacing_rate = 2.77 * window / 0.001,
     quantum = 0, loss_events = 0, recovery_started = 0, undo_packets = 0,
+    timeouts = 0,
   }, Model)
 end
 
@@ -432,6 +433,9 @@ function Model:on_ack(acked, lost, now, ranges)
   local rs = self:sample(acked)
   for _, number in ipairs(lost) do self:lose(number) end
   rs.lost = self.lost - rs.newest.lost
+  -- Beyond the text: silence with something in flight is idleness too.
+  if self.timeouts >= 2 then self.idle_restart = true end
+  self.timeouts = 0
   if not self.has_rtt then
     self.has_rtt = true
     self.pacing_rate = 2.77 * self.initial * SECOND / rs.rtt

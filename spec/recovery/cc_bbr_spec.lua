@@ -390,6 +390,24 @@ describe("BBR in ProbeRTT", function()
     near(10 * MBIT, self.r:bbr().bw, 0.05, "bw")
   end)
 
+  it("is not entered after a silence, where what is in flight of before would hold back everything", function()
+    local self = link.new{ rate = 10 * MBIT }
+    local b = self:run_to("cruise")
+    local first = self.number
+    while self.r:state().window_left >= 1200 do self:transmit() end
+    local fired = 0
+    while self.now < b.probe_rtt_min_stamp + 6 * SECOND do
+      self.now = self.r:state().timer
+      if self.r:timeout(self.now) == "probe" then fired = fired + 1 end
+      assert.equal(0, self.r:send("application", self.number, self.now))
+      self.number = self.number + 1
+    end
+    assert.is_true(fired >= 2)
+    assert.equal(0, self.r:ack("application", { { 0, first + 1 } }, self.now + 10 * MS))
+    assert.is_true(self.r:bbr().state ~= "probe_rtt")
+    assert.is_true(self.r:state().in_flight > 0 and self.r:state().window_left > 0)
+  end)
+
   it("is left while idle", function()
     local self = link.new{ rate = 10 * MBIT }
     self:run_to("probe_rtt", 8)

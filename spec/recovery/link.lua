@@ -151,7 +151,8 @@ function Link:run(seconds, watch)
     elseif self.acks[1] and self.acks[1].at <= self.now then
       self:on_ack(table.remove(self.acks, 1))
     elseif timer and timer <= self.now then
-      self.r:timeout(self.now)
+      local probes = self.r:timeout(self.now) == "probe"
+      if probes and self.model then self.model.timeouts = (self.model.timeouts or 0) + 1 end
       local _, lost = self:fates()
       if self.model and #lost > 0 then self.model:on_lost(lost, self.now) end
     end

@@ -131,9 +131,8 @@ describe("BBR", function()
     is_down = true
     all.rates(3)
     is_down = false
-    all.rates(4) -- until a probe timeout of three seconds is over
+    all.rates(3)
     at_least(9.3, all.rates(3)[1] / MEGABIT)
-    assert.is_true(all.clients[1].conn:stats().congestion_persistent > 0)
     all.sim:close()
   end)
 
