@@ -421,6 +421,8 @@ int neap_conn_offer_early(neap_conn *c, const struct session *session, struct fa
 void neap_conn_install_early(neap_conn *c, const struct tls_secret *secret);
 /** Nobody took what was sent early. */
 void neap_conn_take_back_early(neap_conn *c);
+/** The server's parameters are there: what an attempt before this one offered was rejected, if it offered any. */
+void neap_conn_reject_first_early(neap_conn *c);
 /** TLS may know the answer to early data: before its secrets are taken. */
 void neap_conn_follow_early(neap_conn *c);
 /** PROTOCOL_VIOLATION when a server that accepted early data has lowered what it is held to. */

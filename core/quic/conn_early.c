@@ -135,13 +135,25 @@ void neap_conn_follow_early(neap_conn *c)
 {
     enum neap_early early = neap_tls_early(c->handshake->tls);
 
-    /* A second flight offers none: what became of the first one's is known. */
+    /* A second flight offers none. */
     if (early == (enum neap_early)c->early || c->handshake->is_second_flight)
         return;
     c->early = early;
     c->news |= NEWS_STATE;
     if (!c->is_server && early == NEAP_EARLY_REJECTED)
         neap_conn_take_back_early(c);
+}
+
+/* Until then what the application opens is held to the limits that were remembered, and goes nowhere. */
+void neap_conn_reject_first_early(neap_conn *c)
+{
+    const struct stream_limits *ours = c->streams.ours;
+
+    if (!c->handshake->is_second_flight || c->early != NEAP_EARLY_OFFERED)
+        return;
+    c->early = NEAP_EARLY_REJECTED;
+    c->awaits_again = ours[0].next > 0 || ours[1].next > 0;
+    c->news |= NEWS_STATE;
 }
 
 struct packet_key *neap_conn_early_key(neap_conn *c)

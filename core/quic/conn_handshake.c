@@ -395,6 +395,7 @@ static int take_params(neap_conn *c, struct failure *why)
         return rc;
     c->handshake->took_params = true;
     rc = apply_params(c, &p, why);
+    neap_conn_reject_first_early(c);
     forget_params(c);
     return rc;
 }

@@ -74,9 +74,8 @@ static void forget_first_attempt(neap_conn *c)
     struct number_space *s = &h->spaces[SPACE_INITIAL];
 
     if (c->early == NEAP_EARLY_OFFERED) {
-        c->early = NEAP_EARLY_REJECTED;
-        c->news |= NEWS_STATE;
         neap_conn_take_back_early(c);
+        c->awaits_again = false; /* the application hears of it with the limits that hold then */
     }
     neap_conn_discard_space(c, SPACE_INITIAL);
     neap_conn_init_space(s, conn_path(c)->recovery.cc.ops->keeps_records);

@@ -697,7 +697,10 @@ describe("sessions", function()
       assert.equal(5, p.client:stream_send(id, "early", true))
       local first = p.client:send(p.now)
       p.client:recv(quic.negotiate_version(newer, first), p.now)
-      assert.equal("rejected", p.client:info().early)
+      -- It is told when the limits are known that hold then.
+      assert.equal("offered", p.client:info().early)
+      local later = assert(p.client:open(true))
+      assert.equal(5, p.client:stream_send(later, "later", true))
       p:handshake()
       assert.same({ V2, V2 }, versions(p))
       assert.equal("rejected", p.client:info().early)
@@ -705,6 +708,42 @@ describe("sessions", function()
       assert.equal(0, p.client:begin_again())
       assert.equal("again", (p:transfer("client", "again")))
       p:free()
+      newer:free()
+      a.done()
+    end)
+
+    it("lose it to a Version Negotiation packet, and HTTP/3 asks again, where the new limits are lower too", function()
+      local a = acquaintance({ early_data = 1 }, { early_data = 1 })
+      a.server:register()
+      assert.equal(0, a.server:set_h3())
+      local newer = net.config({ versions = { V2 }, initial_max_streams_bidi = 1, initial_max_data = 4000 }, 14, true)
+      for round = 1, 2 do
+        local p = a.connect({ server_config = round == 2 and newer or nil })
+        local client, server, asked, answers = p.client:h3(), nil, -1, 0
+        local function turn()
+          if p.server and not server then server = p.server:h3() end
+          if server then server:poll(true) end
+          if asked < 0 then asked = client:get() end
+          local sections, resets = client:poll()
+          answers = answers + sections
+          if resets > 0 then asked = -1 end
+          return answers > 0 and p.client:info().confirmed
+        end
+        turn()
+        if round == 2 then
+          assert.equal("offered", p.client:info().early)
+          assert.is_true(asked >= 0)
+          local first = p.client:send(p.now)
+          p.client:recv(quic.negotiate_version(newer, first), p.now)
+        end
+        assert.is_true(p:run(turn, 4000 * MS))
+        assert.equal(round == 2 and V2 or V1, p.client:info().version)
+        assert.equal(round == 2 and "rejected" or "none", p.client:info().early)
+        p:run(turn, 1000 * MS)
+        client:free()
+        server:free()
+        p:free()
+      end
       newer:free()
       a.done()
     end)
