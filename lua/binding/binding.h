@@ -23,6 +23,7 @@ struct config_core {
     int keylog_fd;         /* -1: none */
     uint64_t random_state; /* with the option `seed` */
     int64_t wall_clock;    /* with the option `wall_clock` */
+    bool has_wall_clock;
 };
 
 struct loop_core {

@@ -98,6 +98,22 @@ static int64_t fixed_wall_clock(void *context)
     return core->wall_clock;
 }
 
+/* config:set_wall_clock(seconds since 1970): of one with the option `wall_clock`, for simulations, whose time goes on. Who has
+ * a list of configs with weak keys finds there those, too, whose collection has begun. */
+static int config_set_wall_clock(lua_State *L)
+{
+    struct config_core *const *box = luaL_checkudata(L, 1, TYPE_CONFIG);
+    lua_Number seconds = luaL_checknumber(L, 2);
+
+    luaL_argcheck(L, seconds > -0x1p53 && seconds < 0x1p53, 2, "seconds since 1970");
+    if (*box == NULL)
+        return 0;
+    if (!(*box)->has_wall_clock)
+        luaL_error(L, "set_wall_clock is for a config with the option 'wall_clock'");
+    (*box)->wall_clock = (int64_t)seconds;
+    return 0;
+}
+
 /* What set_clock said, of the process, as the system's clock is: how far the wall clock is ahead of one that only goes on. */
 #define CLOCK_OF_SYSTEM INT64_MIN
 #define CLOCK_OF_NOBODY INT64_MAX
@@ -167,6 +183,7 @@ static neap_env read_env(lua_State *L, struct config_core *core)
         if (!lua_isnumber(L, -1))
             luaL_error(L, "option 'wall_clock' must be seconds since 1970");
         core->wall_clock = (int64_t)lua_tonumber(L, -1);
+        core->has_wall_clock = true;
         env.wall_clock = fixed_wall_clock;
     }
     lua_getfield(L, 1, "memory_limit");
@@ -546,6 +563,7 @@ void neap_lua_open_config(lua_State *L)
         {"memory", config_memory},
         {"sign", neap_lua_sign},
         {"engine", config_engine},
+        {"set_wall_clock", config_set_wall_clock},
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},
         {"reload", neap_lua_config_reload},

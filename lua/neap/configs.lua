@@ -40,6 +40,8 @@ function configs.new(given, role, level)
   if not config then return nil, message, code end
   warn(role, message)
   warn_of_hex(given.psk)
+  local place = task.place()
+  if place.keep_time then place:keep_time(config, given.wall_clock) end
   return config
 end
 

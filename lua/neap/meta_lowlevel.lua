@@ -129,6 +129,10 @@ function Config:memory() end
 ---@return neap.Code? code
 function Config:certificate_pin(certificate) end
 
+--- Of a config with the option `wall_clock`: what that is from now on.
+---@param seconds number since 1970
+function Config:set_wall_clock(seconds) end
+
 --- What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of the CPU, or "mbedtls".
 ---@return string
 function Config:engine() end

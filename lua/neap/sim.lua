@@ -56,6 +56,8 @@ function sim.new(options)
     waits = {},      -- of sim:wait: { waiter =, condition = }
     amplified = Amplification.new(),
     tasks_seen = 0,
+    clocks = setmetatable({}, { __mode = "k" }), -- config → its wall clock at the start
+    second = 0,      -- since the start, to which they are set
   }, Sim)
   self.random = random.generator(("%s/sim"):format(self.seed))
   self.world = task.new_world(Loop.new(self), function() return self.now end)
@@ -161,12 +163,25 @@ function Sim:advance(timeout)
   at = math.max(at, self.now)
   self:count_step(at)
   self.now = at
+  self:set_clocks()
   self:deliver_due()
   for _, node in ipairs(self.nodes) do
     local deadline = node.endpoint:deadline()
     if deadline and deadline <= self.now then node.dirty = true end
   end
   self:serve()
+end
+
+--- The wall clock of a config goes on from here, by whole seconds.
+function Sim:keep_time(config, wall_clock)
+  self.clocks[config] = wall_clock - self.second
+end
+
+function Sim:set_clocks()
+  local second = math.floor(self.now - START)
+  if second == self.second then return end
+  self.second = second
+  for config, start in pairs(self.clocks) do config:set_wall_clock(start + second) end
 end
 
 -- A run has a bound, and so has what happens without time passing.

@@ -218,6 +218,18 @@ describe("core.config", function()
   end)
 end)
 
+describe("config:set_wall_clock", function()
+  it("moves the clock of a config that has one of its own", function()
+    local config = core.config{ alpn = "x", wall_clock = 1767225600, seed = 1 }
+    config:set_wall_clock(1767225600 + 86400)
+    assert.error_matches(function() config:set_wall_clock("noon") end, "number expected")
+    assert.error_matches(function() config:set_wall_clock(1e300) end, "seconds since 1970")
+    assert.error_matches(function() core.config{ alpn = "x" }:set_wall_clock(5) end, "with the option 'wall_clock'")
+    config:_release()
+    config:set_wall_clock(0)
+  end)
+end)
+
 describe("core.make_certificate", function()
   it("makes a certificate that a client accepts for its names", function()
     assert.is_true(pair.new().client:is_confirmed())

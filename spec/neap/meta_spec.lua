@@ -126,7 +126,7 @@ describe("the types for editors", function()
     objects.File:close()
     each_is_declared("Sim", getmetatable(objects.Sim).__index, { push = true, fail = true, next_time = true,
       serve = true, flush_all = true, deliver_due = true, advance = true, count_step = true, look_at_waits = true,
-      remove_node = true })
+      remove_node = true, keep_time = true, set_clocks = true })
     -- What the binding's README says of a class is declared as well.
     local readme = web.helper.read_file("lua/binding/README.md")
     for class, prefix in pairs { Conn = "conn", H3 = "h3", Endpoint = "endpoint" } do

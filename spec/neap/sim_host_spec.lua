@@ -221,6 +221,31 @@ describe("a program at a host of a simulation", function()
     lab:close()
   end)
 
+  it("resumes sessions, early too, until they end; and certificates end as well", function()
+    local lab, server, client = two_hosts{ delay = 0.05 }
+    server:go(function()
+      local app = neap.app()
+      app:get("/", function(req) return ("early %s, resumed %s"):format(req.is_early, req.is_resumed) end)
+      assert(app:listen{ port = 443, early_data = true, ticket_lifetime = 50000 })
+    end)
+    client:run(function()
+      local own = neap.client{ early_data = true, max_idle_timeout = 5 }
+      local function ask()
+        local begun = neap.now()
+        local res, message = own:get("https://server.example/", { early = true })
+        return res and res:body() or message, math.floor((neap.now() - begun) * 10 + 0.5) / 10
+      end
+      assert.same({ "early false, resumed false", 0.2 }, { ask() })
+      neap.sleep(40000)
+      assert.same({ "early true, resumed true", 0.1 }, { ask() })
+      neap.sleep(60000)
+      assert.same({ "early false, resumed false", 0.2 }, { ask() })
+      neap.sleep(3650 * 86400)
+      assert.match("certificate.*expired", (ask()))
+    end, 1e9)
+    lab:close()
+  end)
+
   it("says that a handler failed, and ends by the error of a task", function()
     local lab, server, client = two_hosts()
     server:go(serve)

@@ -177,6 +177,11 @@ function Host:prepare(given, role)
   return options
 end
 
+--- A config was made of such options: its clock goes on with the simulation.
+function Host:keep_time(config, wall_clock)
+  self.sim:keep_time(config, wall_clock)
+end
+
 --- The certificate and the key of a server that is given none.
 function Host:certificate()
   local names = { self.name, "localhost", "127.0.0.1", "::1" }

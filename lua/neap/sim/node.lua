@@ -43,7 +43,9 @@ function Node.new(owner, given, is_server, level)
   end
   local link = options.link
   if not link and not is_server then link = owner.default_link or owner:link{} end
-  local node = Node.make(owner, assert(core.config(config)), is_server, link)
+  local made = assert(core.config(config))
+  owner:keep_time(made, config.wall_clock)
+  local node = Node.make(owner, made, is_server, link)
   node.on_conn = options.on_conn
   node:add_address(options.address or (is_server and "10.1.0.%d:443" or "10.2.0.%d:50000"):format(number))
   for _, one in ipairs(options.rebind or {}) do
