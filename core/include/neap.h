@@ -1047,6 +1047,15 @@ enum neap_shutdown { NEAP_SHUTDOWN_READ, NEAP_SHUTDOWN_WRITE };
 NEAP_API int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown direction,
                                        uint64_t code);
 
+#define NEAP_RESET_AT_ALL UINT64_MAX
+/** Reset our side with `code`, and deliver the first `reliable_size` bytes of it nonetheless (RESET_STREAM_AT,
+ * draft-ietf-quic-reliable-stream-reset), at most what was queued; NEAP_RESET_AT_ALL: all of that. What is queued behind them is
+ * dropped. The peer reads these bytes, and then of the reset. It may be called again with a smaller size, or followed by
+ * neap_conn_stream_shutdown; the code stays the first one. 0, also when it is over or was reset already; NEAP_ERR_UNSUPPORTED (the
+ * peer does not take it), NEAP_ERR_ARGUMENT (more than was queued, or than before; code above 2^62-1), NEAP_ERR_STREAM_STATE
+ * (no such stream, the wrong direction, HTTP/3's), NEAP_ERR_CLOSED, NEAP_ERR_NO_MEMORY. */
+NEAP_API int neap_conn_stream_reset_at(neap_conn *conn, uint64_t id, uint64_t code, uint64_t reliable_size);
+
 /** What of a stream goes before what (the nouns of RFC 9218). Urgency 0 to 7: streams of a lower one are sent first, and those
  * of a higher one when these have nothing to send or no credit. Of one urgency those that are incremental take turns; the
  * others go in the order of their IDs, each to the end of what it has. 3 and incremental unless it is told; HTTP/3's control

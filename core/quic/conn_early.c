@@ -12,12 +12,13 @@ enum limit {
     LIMIT_OF_STREAMS_BIDI,
     LIMIT_OF_STREAMS_UNI,
     LIMIT_OF_DATAGRAM,
-    LIMIT_OF_IDLE, /* VARINT_MAX: none */
+    LIMIT_OF_RESET_AT, /* 1: RESET_STREAM_AT is taken */
+    LIMIT_OF_IDLE,     /* VARINT_MAX: none */
     LIMIT_OF_UDP_PAYLOAD,
     LIMIT_OF_MIGRATION, /* 0: none */
 };
 
-#define LIMITS_PROMISED 8u
+#define LIMITS_PROMISED 9u
 
 void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSION_LIMITS])
 {
@@ -30,6 +31,7 @@ void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSI
         [LIMIT_OF_STREAMS_BIDI] = p->max_streams_bidi,
         [LIMIT_OF_STREAMS_UNI] = p->max_streams_uni,
         [LIMIT_OF_DATAGRAM] = p->max_datagram_frame_size,
+        [LIMIT_OF_RESET_AT] = params_has(p, PARAM_reset_stream_at),
         [LIMIT_OF_IDLE] = p->max_idle_timeout_ms ? p->max_idle_timeout_ms : VARINT_MAX,
         [LIMIT_OF_UDP_PAYLOAD] = p->max_udp_payload_size,
         [LIMIT_OF_MIGRATION] = !params_has(p, PARAM_disable_active_migration),
@@ -74,6 +76,8 @@ int neap_conn_offer_early(neap_conn *c, const struct session *session, struct fa
     p.max_stream_data_uni = limits[LIMIT_OF_UNI];
     p.max_streams_bidi = limits[LIMIT_OF_STREAMS_BIDI];
     p.max_streams_uni = limits[LIMIT_OF_STREAMS_UNI];
+    if (limits[LIMIT_OF_RESET_AT])
+        params_add(&p, PARAM_reset_stream_at);
     neap_streams_set_peer_params(&c->streams, &p);
     c->early = NEAP_EARLY_OFFERED;
     return neap_conn_open_datagrams(c, limits[LIMIT_OF_DATAGRAM], why);

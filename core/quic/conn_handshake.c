@@ -20,6 +20,8 @@ static struct transport_params our_params(const neap_conn *c, uint8_t versions[V
     p.max_streams_uni = config_option(config, OPTION_initial_max_streams_uni);
     p.ack_delay_exponent = config_option(config, OPTION_ack_delay_exponent);
     p.max_ack_delay_ms = config_option(config, OPTION_max_ack_delay);
+    if (config_option(config, OPTION_reset_stream_at))
+        params_add(&p, PARAM_reset_stream_at);
     p.max_datagram_frame_size = config_option(config, OPTION_max_datagram_frame_size);
     p.min_ack_delay_us = neap_conn_min_ack_delay(config);
     p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);

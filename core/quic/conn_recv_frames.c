@@ -76,6 +76,13 @@ static int on_reset_stream(neap_conn *c, struct received *p, const struct frame 
     return neap_streams_on_reset_stream(&c->streams, &f->reset_stream, why);
 }
 
+static int on_reset_stream_at(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p;
+    c->news |= NEWS_READABLE;
+    return neap_streams_on_reset_stream_at(&c->streams, &f->reset_stream, why);
+}
+
 static int on_stop_sending(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)p;
@@ -210,8 +217,9 @@ static unsigned place_of(enum neap_packet_type type)
 /* How much memory a frame of a 0-RTT packet takes for streams. */
 static size_t early_growth(const neap_conn *c, const struct frame *f)
 {
-    bool opens = f->kind == KIND_RESET_STREAM || f->kind == KIND_STOP_SENDING ||
-                 f->kind == KIND_MAX_STREAM_DATA || f->kind == KIND_STREAM_DATA_BLOCKED;
+    bool opens = f->kind == KIND_RESET_STREAM || f->kind == KIND_RESET_STREAM_AT ||
+                 f->kind == KIND_STOP_SENDING || f->kind == KIND_MAX_STREAM_DATA ||
+                 f->kind == KIND_STREAM_DATA_BLOCKED;
 
     return f->kind == KIND_STREAM ? neap_streams_growth(&c->streams, &f->stream) : opens ? STREAM_MEMORY : 0;
 }

@@ -109,6 +109,17 @@ int neap_conn_stream_shutdown(neap_conn *conn, uint64_t id, enum neap_shutdown d
     return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_end(conn, id, direction, code);
 }
 
+int neap_conn_stream_end_at(neap_conn *conn, uint64_t id, uint64_t code, uint64_t reliable_size)
+{
+    neap_conn_wake(conn);
+    return is_alive(conn) ? neap_streams_reset_at(&conn->streams, id, code, reliable_size) : NEAP_ERR_CLOSED;
+}
+
+int neap_conn_stream_reset_at(neap_conn *conn, uint64_t id, uint64_t code, uint64_t reliable_size)
+{
+    return is_held(conn, id) ? NEAP_ERR_STREAM_STATE : neap_conn_stream_end_at(conn, id, code, reliable_size);
+}
+
 int neap_conn_stream_set_priority(neap_conn *conn, uint64_t id, unsigned urgency, bool incremental)
 {
     if (!is_alive(conn))

@@ -44,6 +44,8 @@
       "the window of a stream grows by itself up to this")                                                   \
     X(send_buffer, BYTES, 0, 0, UINT32_MAX,                                                                  \
       "bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for")            \
+    X(reset_stream_at, BOOLEAN, 1, 0, 1,                                                                     \
+      "resets that leave the beginning of a stream are taken (draft-ietf-quic-reliable-stream-reset)")       \
     X(max_datagram_frame_size, BYTES, 0, 0, 65535,                                                           \
       "DATAGRAM frames (RFC 9221) of up to so many bytes are taken; 65535: of any size; 0: none")            \
     X(datagram_send_count, COUNT, 256, 1, 65536, "datagrams that wait to be sent; the oldest gives way")     \

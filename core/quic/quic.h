@@ -42,6 +42,8 @@ int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, s
 /** As neap_conn_begin_again, which the application is refused beside a layer that has streams. */
 int neap_conn_streams_begin_again(neap_conn *conn);
 int neap_conn_stream_end(neap_conn *conn, uint64_t id, enum neap_shutdown direction, uint64_t code);
+/** As neap_conn_stream_reset_at, likewise. */
+int neap_conn_stream_end_at(neap_conn *conn, uint64_t id, uint64_t code, uint64_t reliable_size);
 /** Whether the peer may open this stream of its own, or did already. */
 bool neap_conn_may_open(const neap_conn *conn, uint64_t id);
 /** Ask the peer to stop sending with `code`; what it sends until then is still to be read. 0, NEAP_ERR_STREAM_STATE,

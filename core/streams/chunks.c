@@ -297,6 +297,22 @@ void neap_chunks_drop(struct chunks *c, struct pool *pool, uint64_t offset)
         release_chunk(c, &(*page_slot(c, page))->chunks[i], pool);
 }
 
+void neap_chunks_cut(struct chunks *c, struct pool *pool, uint64_t offset)
+{
+    uint64_t first = (offset + CHUNK_SIZE - 1) / CHUNK_SIZE; /* the lowest that goes */
+
+    if (c->capacity == 0 && c->first >= first)
+        release_first(c, pool);
+    for (uint32_t i = 0; i < c->capacity; i++) {
+        uint64_t page = first_page(c) + i;
+
+        if (page * CHUNKS_A_PAGE >= first)
+            release_page(c, page_slot(c, page), pool);
+        for (uint64_t at = first; *page_slot(c, page) && at < (page + 1) * CHUNKS_A_PAGE; at++)
+            release_chunk(c, &(*page_slot(c, page))->chunks[at % CHUNKS_A_PAGE], pool);
+    }
+}
+
 void neap_chunks_free(struct chunks *c, struct pool *pool, uint64_t offset)
 {
     if (c->capacity == 0)

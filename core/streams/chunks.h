@@ -45,6 +45,8 @@ const uint8_t *neap_chunks_at(const struct chunks *c, uint64_t offset, size_t *s
 size_t neap_chunks_growth(const struct chunks *c, uint64_t offset, size_t size, bool goes_on);
 /** Give back every chunk that lies wholly below `offset`. */
 void neap_chunks_drop(struct chunks *c, struct pool *pool, uint64_t offset);
+/** Give back every chunk that lies wholly at or above `offset`. */
+void neap_chunks_cut(struct chunks *c, struct pool *pool, uint64_t offset);
 /** Give back everything, the directory too. What is put in later is not below `offset`. */
 void neap_chunks_free(struct chunks *c, struct pool *pool, uint64_t offset);
 

@@ -235,7 +235,7 @@ int neap_stream_recv_insert(struct stream_recv *r, struct pool *pool, uint64_t o
         return 0;
     }
     uint64_t ready = neap_reassembly_ready(&r->data);
-    if (r->state == RECV_SIZE_KNOWN && r->data.read + ready == r->highest)
+    if (r->state == RECV_SIZE_KNOWN && r->data.read + ready == r->highest && !r->resets)
         advance(r, GOT_ALL);
     *news = ready > before || r->state == RECV_COMPLETE;
     return 0;
@@ -254,6 +254,45 @@ bool neap_stream_recv_reset(struct stream_recv *r, struct pool *pool, uint64_t c
     return true;
 }
 
+/* Everything that was reliable has been read: the rest goes. */
+static void end_reset_at(struct stream_recv *r, struct pool *pool)
+{
+    neap_reassembly_discard(&r->data, pool, r->highest);
+    advance(r, GOT_RESET);
+    if (r->stop_sent)
+        advance(r, APP_READ_END);
+}
+
+int neap_stream_recv_reset_at(struct stream_recv *r, struct pool *pool, const struct frame_reset_stream *f,
+                              bool *news, struct failure *why)
+{
+    *news = false;
+    if (r->resets && f->code != r->reset_code)
+        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "another code of a reset");
+    if ((r->state != RECV_OPEN && r->state != RECV_SIZE_KNOWN) ||
+        (r->resets && f->reliable_size >= r->reliable_size))
+        return 0;
+    r->resets = true;
+    r->reset_code = f->code;
+    r->reliable_size = f->reliable_size;
+    r->highest = f->final_size;
+    advance(r, GOT_FIN);
+    if (r->stop_sent || r->data.read >= r->reliable_size) {
+        end_reset_at(r, pool);
+        *news = !r->stop_sent;
+    }
+    return 0;
+}
+
+bool neap_stream_recv_consume(struct stream_recv *r, struct pool *pool, size_t size)
+{
+    neap_reassembly_consume(&r->data, pool, size);
+    if (!r->resets || r->state != RECV_SIZE_KNOWN || r->data.read < r->reliable_size)
+        return false;
+    end_reset_at(r, pool);
+    return true;
+}
+
 size_t neap_stream_recv_read(struct stream_recv *r, struct pool *pool, uint8_t *out, size_t size, bool *end)
 {
     size_t taken = 0;
@@ -265,7 +304,7 @@ size_t neap_stream_recv_read(struct stream_recv *r, struct pool *pool, uint8_t *
         if (part == 0)
             break;
         memcpy(out + taken, view.data, part);
-        neap_reassembly_consume(&r->data, pool, part);
+        neap_stream_recv_consume(r, pool, part);
         taken += part;
     }
     *end = r->state == RECV_COMPLETE && r->data.read == r->highest;

@@ -8,6 +8,7 @@
 #include "base/span.h"
 #include "neap.h"
 #include "streams/chunks.h"
+#include "wire/frame.h"
 
 struct pool;
 
@@ -51,12 +52,14 @@ struct stream_recv {
     struct reassembly data; /* data.read counts what was read or discarded: flow control credit given back */
     uint8_t state;          /* enum recv_state */
     bool stop_sent;         /* the application does not want more, and looks at nothing: STOP_SENDING */
+    bool resets;            /* RESET_STREAM_AT came: after reliable_size bytes it is over, with reset_code */
     bool stop_asked;        /* it asked the peer to stop, and looks at what comes until then */
     uint64_t highest;       /* one past the largest offset received; unless RECV_OPEN the final size */
     uint64_t reset_code, stop_code;
     uint64_t window; /* flow control: how far ahead of `read` the peer may send */
     uint64_t limit;  /* the MAX_STREAM_DATA that we announced last */
     neap_time window_grown_at;
+    uint64_t reliable_size;
     uint64_t counted; /* memory of data as the connection and its budget have counted it */
 };
 
@@ -71,6 +74,12 @@ int neap_stream_recv_insert(struct stream_recv *r, struct pool *pool, uint64_t o
                             bool fin, bool *news);
 /** Take a checked RESET_STREAM; false when the state makes it meaningless (all was received, or reset before). */
 bool neap_stream_recv_reset(struct stream_recv *r, struct pool *pool, uint64_t code, uint64_t final_size);
+/** Take a checked RESET_STREAM_AT. *news: the application has something new to look at. 0; STREAM_STATE_ERROR when the code is
+ * another than before. One that does not lower the reliable size changes nothing. */
+int neap_stream_recv_reset_at(struct stream_recv *r, struct pool *pool, const struct frame_reset_stream *f,
+                              bool *news, struct failure *why);
+/** `size` of the ready bytes were taken: whether the stream is over by that, since no more of it is reliable. */
+bool neap_stream_recv_consume(struct stream_recv *r, struct pool *pool, size_t size);
 /** Copy what can be read; *end when that was all and the end was reached. */
 size_t neap_stream_recv_read(struct stream_recv *r, struct pool *pool, uint8_t *out, size_t size, bool *end);
 /** The application has learnt of the reset. */

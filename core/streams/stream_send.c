@@ -242,7 +242,18 @@ bool neap_stream_send_is_live(const struct stream_send *s)
 
 bool neap_stream_send_owes_fin(const struct stream_send *s)
 {
-    return s->fin_queued && !s->fin_acked && (!s->fin_sent || s->fin_lost);
+    return s->fin_queued && !s->fin_acked && (!s->fin_sent || s->fin_lost) && !s->resets;
+}
+
+/* What of the bytes below `limit` is still delivered. */
+static uint64_t delivered(const struct stream_send *s, uint64_t limit)
+{
+    return s->resets && s->reliable_size < limit ? s->reliable_size : limit;
+}
+
+bool neap_stream_send_has_data(const struct stream_send *s, uint64_t limit)
+{
+    return neap_send_buffer_has_data(&s->data, delivered(s, limit));
 }
 
 bool neap_stream_send_next(const struct stream_send *s, uint64_t limit, size_t max, uint64_t *offset,
@@ -250,9 +261,9 @@ bool neap_stream_send_next(const struct stream_send *s, uint64_t limit, size_t m
 {
     if (!neap_stream_send_is_live(s))
         return false;
-    if (!neap_send_buffer_next(&s->data, limit, max, offset, size)) {
+    if (!neap_send_buffer_next(&s->data, delivered(s, limit), max, offset, size)) {
         /* The end goes alone when no byte is left for it to go with. */
-        if (!neap_stream_send_owes_fin(s) || neap_send_buffer_has_data(&s->data, UINT64_MAX))
+        if (!neap_stream_send_owes_fin(s) || neap_stream_send_has_data(s, UINT64_MAX))
             return false;
         *offset = s->data.end;
         *size = 0;
@@ -277,6 +288,16 @@ uint64_t neap_stream_send_on_sent(struct stream_send *s, struct pool *pool, uint
     return s->data.highest - before;
 }
 
+/* All that is to be delivered was, and the peer knows of the reset: nothing of the rest is waited for. */
+static void end_reset_at(struct stream_send *s, struct pool *pool)
+{
+    if (!s->resets || !s->reset_acked || s->data.base < s->reliable_size)
+        return;
+    s->state = SEND_DATA_RECVD;
+    neap_send_buffer_free(&s->data, pool);
+    s->data.base = s->data.next = s->data.end;
+}
+
 void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
                                bool fin)
 {
@@ -287,6 +308,7 @@ void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_
         s->fin_acked = true;
     if (s->fin_acked && s->data.base == s->data.end)
         s->state = SEND_DATA_RECVD;
+    end_reset_at(s, pool);
 }
 
 void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
@@ -294,7 +316,8 @@ void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t
 {
     if (!neap_stream_send_is_live(s))
         return;
-    neap_send_buffer_lost(&s->data, pool, offset, size);
+    uint64_t end = delivered(s, offset + size);
+    neap_send_buffer_lost(&s->data, pool, offset, end > offset ? (size_t)(end - offset) : 0);
     if (fin)
         s->fin_lost = true;
 }
@@ -305,9 +328,50 @@ bool neap_stream_send_reset(struct stream_send *s, struct pool *pool, uint64_t c
         return false;
     neap_send_buffer_free(&s->data, pool);
     s->state = SEND_RESET_SENT;
-    s->reset_code = code;
+    /* What was said once does not change. */
+    s->reset_code = s->reset_said ? s->reset_code : code;
     s->blocked_app = false;
     return true;
+}
+
+bool neap_stream_send_reset_at(struct stream_send *s, struct pool *pool, uint64_t code,
+                               uint64_t reliable_size)
+{
+    struct send_buffer *b = &s->data;
+
+    if (!neap_stream_send_is_live(s))
+        return false;
+    s->reset_code = s->resets ? s->reset_code : code;
+    s->resets = true;
+    s->reset_acked &= s->reliable_size == reliable_size;
+    s->reliable_size = reliable_size;
+    s->blocked_app = false;
+    neap_range_set_remove(&b->lost, pool, reliable_size, UINT64_MAX);
+    if (!s->fin_sent) {
+        s->fin_queued = false;
+        b->end = b->highest > reliable_size ? b->highest : reliable_size;
+        neap_chunks_cut(&b->chunks, pool, b->end);
+    }
+    return true;
+}
+
+bool neap_stream_send_may_reset_at(const struct stream_send *s)
+{
+    return s->resets && !s->reset_acked && s->data.highest >= s->reliable_size && neap_stream_send_is_live(s);
+}
+
+void neap_stream_send_on_reset_at_sent(struct stream_send *s)
+{
+    s->reset_said = true;
+    s->state = SEND_DATA_SENT;
+}
+
+void neap_stream_send_on_reset_at_acked(struct stream_send *s, struct pool *pool, uint64_t reliable_size)
+{
+    if (!s->resets || reliable_size != s->reliable_size || !neap_stream_send_is_live(s))
+        return;
+    s->reset_acked = true;
+    end_reset_at(s, pool);
 }
 
 void neap_stream_send_on_reset_acked(struct stream_send *s)

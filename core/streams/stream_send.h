@@ -55,12 +55,15 @@ struct stream_send {
     struct send_buffer data;
     uint8_t state; /* enum send_state */
     bool fin_queued, fin_sent, fin_acked, fin_lost;
-    bool stopped;        /* the peer sent STOP_SENDING */
-    bool blocked_app;    /* a send came short: report writable when there is room, */
-    uint32_t low_water;  /* so many bytes of it; 0: as the send buffer is large */
-    uint64_t limit;      /* the peer's MAX_STREAM_DATA */
-    uint64_t blocked_at; /* the limit for which STREAM_DATA_BLOCKED was queued, + 1; 0 none */
+    bool stopped; /* the peer sent STOP_SENDING */
+    bool resets;  /* RESET_STREAM_AT: bytes below reliable_size alone are delivered; final size: data.end */
+    bool reset_said, reset_acked; /* that frame, with this size */
+    bool blocked_app;             /* a send came short: report writable when there is room, */
+    uint32_t low_water;           /* so many bytes of it; 0: as the send buffer is large */
+    uint64_t limit;               /* the peer's MAX_STREAM_DATA */
+    uint64_t blocked_at;          /* the limit for which STREAM_DATA_BLOCKED was queued, + 1; 0 none */
     uint64_t stop_code, reset_code;
+    uint64_t reliable_size;
 };
 
 /** A side that nothing was sent on, with the peer's first limit. */
@@ -81,6 +84,16 @@ void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t
                               bool fin);
 /** Drop what is queued and go to SEND_RESET_SENT; false when it is too late for that. */
 bool neap_stream_send_reset(struct stream_send *s, struct pool *pool, uint64_t code);
+/** Drop what is queued at or above `reliable_size`, which is at most data.end and what it was before, and go on with what is
+ * below. False when it is too late for that. */
+bool neap_stream_send_reset_at(struct stream_send *s, struct pool *pool, uint64_t code,
+                               uint64_t reliable_size);
+/** Whether RESET_STREAM_AT can be written: its final size takes no credit then. */
+bool neap_stream_send_may_reset_at(const struct stream_send *s);
+void neap_stream_send_on_reset_at_sent(struct stream_send *s);
+void neap_stream_send_on_reset_at_acked(struct stream_send *s, struct pool *pool, uint64_t reliable_size);
+/** Whether bytes are to be sent that lie below `limit`. */
+bool neap_stream_send_has_data(const struct stream_send *s, uint64_t limit);
 /** RESET_STREAM was acknowledged. */
 void neap_stream_send_on_reset_acked(struct stream_send *s);
 /** Whether all was sent, or a reset (§3.1: from Data Sent and Reset Sent on); the peer may not have it yet. */

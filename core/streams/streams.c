@@ -28,6 +28,7 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
         .send_buffer_most = config->send_buffer_most,
         .send_ahead = config->send_ahead,
         .send_most = config->send_most,
+        .takes_reset_at = params_has(ours, PARAM_reset_stream_at),
         .budget = config->budget,
     };
     for (size_t kind = 0; kind < 2; kind++)
@@ -147,6 +148,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     struct stream *stream;
 
     s->send_limit = peer->max_data;
+    s->peer_takes_reset_at = params_has(peer, PARAM_reset_stream_at);
     s->ours[0].limit = peer->max_streams_bidi;
     s->ours[1].limit = peer->max_streams_uni;
     s->peer_bidi_local = peer->max_stream_data_bidi_local;
@@ -310,7 +312,7 @@ static bool is_done(const struct stream *stream)
     bool send_done = !stream->has_send || (stream->app_done_send && neap_stream_send_is_said(stream->send));
 
     return recv_done && send_done && !stream->user &&
-           !(stream->owes & (OWES_RESET_STREAM | OWES_STOP_SENDING));
+           !(stream->owes & (OWES_RESET_STREAM | OWES_RESET_STREAM_AT | OWES_STOP_SENDING));
 }
 
 void neap_streams_settle(struct streams *s, struct stream *stream)

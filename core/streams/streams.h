@@ -16,6 +16,7 @@ enum stream_mark { /* what is owed on the wire for a stream */
                    OWES_STOP_SENDING = 1 << 2,
                    OWES_MAX_STREAM_DATA = 1 << 3,
                    OWES_STREAM_DATA_BLOCKED = 1 << 4,
+                   OWES_RESET_STREAM_AT = 1 << 5,
 };
 
 enum send_queue { QUEUE_NONE, QUEUE_FRESH, QUEUE_AGAIN }; /* which list a stream's send_link is on */
@@ -117,6 +118,7 @@ struct streams {
     uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
     uint8_t owes;                       /* enum streams_mark */
     bool is_server;
+    bool takes_reset_at, peer_takes_reset_at; /* RESET_STREAM_AT */
     bool credit_came;    /* for the whole connection: those in `blocked` are to be looked at */
     uint16_t send_ahead; /* bytes a stream may hold that the peer gave no credit for; 0: no bound */
 
@@ -165,6 +167,8 @@ void neap_streams_drop_ours(struct streams *s);
 int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap_time now,
                            struct failure *why);
 int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_stream *f, struct failure *why);
+int neap_streams_on_reset_stream_at(struct streams *s, const struct frame_reset_stream *f,
+                                    struct failure *why);
 int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_sending *f, struct failure *why);
 void neap_streams_on_max_data(struct streams *s, uint64_t limit);
 int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t limit, struct failure *why);
@@ -222,6 +226,8 @@ void neap_streams_put_first(struct streams *s, struct stream *stream);
 /** The stream is told as writable when so much is free, or when it holds nothing and anything is; 0: as before. Where less is
  * free now it will be told. 0, NEAP_ERR_STREAM_STATE or _STOPPED. */
 int neap_streams_set_low_water(struct streams *s, uint64_t id, uint32_t size);
+/** As neap_conn_stream_reset_at. */
+int neap_streams_reset_at(struct streams *s, uint64_t id, uint64_t code, uint64_t reliable_size);
 int neap_streams_shutdown(struct streams *s, uint64_t id, enum neap_shutdown direction, uint64_t code);
 /** Ask the peer to stop (STOP_SENDING), and go on reading what comes until it does: in the window that it has, which
  * does not grow any more. 0 or NEAP_ERR_STREAM_STATE. */

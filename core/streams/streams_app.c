@@ -42,7 +42,9 @@ static int check_sendable(const struct stream *stream)
         return NEAP_ERR_STREAM_STATE;
     if (stream->send->stopped)
         return NEAP_ERR_STREAM_STOPPED;
-    return neap_stream_send_is_live(stream->send) && !stream->send->fin_queued ? 0 : NEAP_ERR_STREAM_STATE;
+    bool takes_more =
+        neap_stream_send_is_live(stream->send) && !stream->send->fin_queued && !stream->send->resets;
+    return takes_more ? 0 : NEAP_ERR_STREAM_STATE;
 }
 
 static uint64_t most(uint64_t a, uint64_t b)
@@ -367,6 +369,15 @@ static int find_readable(struct streams *s, uint64_t id, struct stream **out)
     return error ? error : claim_readable(s, *out);
 }
 
+/* Bytes were taken, from `read` on, and others were dropped where a reset leaves no more: the application has to look again. */
+static void after_read(struct streams *s, struct stream *stream, uint64_t read, neap_time now, neap_time rtt)
+{
+    neap_streams_count_held(s, stream);
+    credit_stream(s, stream, stream->recv->data.read - read, now, rtt);
+    if (stream->recv->state == RECV_RESET)
+        streams_mark_readable(s, stream);
+}
+
 int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t size, bool *fin, neap_time now,
                           neap_time rtt)
 {
@@ -376,9 +387,9 @@ int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t s
     int error = find_readable(s, id, &stream);
     if (error)
         return error;
+    uint64_t read = stream->recv->data.read;
     size_t taken = neap_stream_recv_read(stream->recv, s->pool, out, size, fin);
-    neap_streams_count_held(s, stream);
-    credit_stream(s, stream, taken, now, rtt);
+    after_read(s, stream, read, now, rtt);
     bool is_left = neap_stream_recv_is_readable(stream->recv);
     if (!is_left)
         list_remove(&stream->readable_link);
@@ -433,9 +444,9 @@ bool neap_stream_consume(struct streams *s, struct stream *stream, size_t size, 
 {
     if (size == 0 || size > neap_reassembly_ready(&stream->recv->data))
         return size == 0;
-    neap_reassembly_consume(&stream->recv->data, s->pool, size);
-    neap_streams_count_held(s, stream);
-    credit_stream(s, stream, size, now, rtt);
+    uint64_t read = stream->recv->data.read;
+    neap_stream_recv_consume(stream->recv, s->pool, size);
+    after_read(s, stream, read, now, rtt);
     if (!neap_stream_recv_is_readable(stream->recv))
         list_remove(&stream->readable_link);
     return true;
@@ -514,10 +525,45 @@ static int shutdown_write(struct streams *s, struct stream *stream, uint64_t cod
     list_remove(&stream->writable_link);
     neap_streams_drop_queued(s, stream);
     if (neap_stream_send_reset(stream->send, s->pool, code)) {
-        s->counters.resets_sent++;
+        s->counters.resets_sent += !stream->send->resets;
+        stream->owes &= (uint8_t)~OWES_RESET_STREAM_AT;
         neap_streams_owe(s, stream, OWES_RESET_STREAM);
         neap_streams_schedule(s, stream);
     }
+    return 0;
+}
+
+int neap_streams_reset_at(struct streams *s, uint64_t id, uint64_t code, uint64_t reliable_size)
+{
+    struct stream *stream;
+
+    if (code > VARINT_MAX)
+        return NEAP_ERR_ARGUMENT;
+    if (!s->peer_takes_reset_at)
+        return NEAP_ERR_UNSUPPORTED;
+    int error = call(s, id, &stream);
+    if (error)
+        return error;
+    struct stream_send *send = stream->send;
+    uint64_t end = send->data.end, most = send->resets ? send->reliable_size : end;
+    if (reliable_size == NEAP_RESET_AT_ALL)
+        reliable_size = most;
+    if (!stream->has_send)
+        return NEAP_ERR_STREAM_STATE;
+    if (reliable_size > most)
+        return NEAP_ERR_ARGUMENT;
+    s->counters.resets_sent += !send->resets && neap_stream_send_is_live(send);
+    bool is_new = !send->resets || reliable_size < send->reliable_size;
+    if (!is_new || !neap_stream_send_reset_at(send, s->pool, code, reliable_size))
+        return 0;
+    streams_uncount_queued(s, end - send->data.end, send->data.end - send->data.base);
+    s->unsent -= end - send->data.end;
+    stream->app_done_send = true;
+    list_remove(&stream->writable_link);
+    if (neap_stream_send_may_reset_at(send))
+        neap_streams_owe(s, stream, OWES_RESET_STREAM_AT);
+    neap_streams_schedule(s, stream);
+    neap_streams_settle(s, stream);
     return 0;
 }
 
@@ -652,8 +698,8 @@ bool neap_streams_is_flushed(const struct streams *s)
     const struct stream *stream;
 
     while ((stream = neap_streams_walk(s, &walk))) {
-        bool is_ending =
-            stream->has_send && (stream->send->fin_queued || stream->send->state == SEND_RESET_SENT);
+        bool is_ending = stream->has_send && (stream->send->fin_queued || stream->send->resets ||
+                                              stream->send->state == SEND_RESET_SENT);
 
         if (is_ending && !neap_stream_send_is_over(stream->send))
             return false;

@@ -3,12 +3,6 @@
 
 #include "base/limits.h"
 
-static void mark_readable(struct streams *s, struct stream *stream)
-{
-    if (!list_linked(&stream->readable_link))
-        list_append(&s->readable, &stream->readable_link);
-}
-
 enum frame_side { TO_RECEIVER, TO_SENDER };
 
 struct target {
@@ -162,7 +156,7 @@ int neap_streams_on_stream(struct streams *s, const struct frame_stream *f, neap
         s->window_grown_at = now;
     count_received(s, stream, highest, read, now);
     if (news)
-        mark_readable(s, stream);
+        streams_mark_readable(s, stream);
     /* While its end has not come, neither has the stream's. */
     if (stream->recv->state != RECV_OPEN)
         neap_streams_settle(s, stream);
@@ -177,13 +171,41 @@ int neap_streams_on_reset_stream(struct streams *s, const struct frame_reset_str
     if (!stream)
         return error;
     uint64_t highest = stream->recv->highest, read = stream->recv->data.read;
+    if (stream->recv->resets && f->code != stream->recv->reset_code)
+        return neap_fail(why, NEAP_STREAM_STATE_ERROR, "another code of a reset");
     if (!neap_stream_recv_reset(stream->recv, s->pool, f->code, f->final_size))
         return 0;
     s->progress++;
-    s->counters.resets_received++;
+    s->counters.resets_received += !stream->recv->resets;
     count_received(s, stream, highest, read, 0);
     if (!stream->recv->stop_sent)
-        mark_readable(s, stream);
+        streams_mark_readable(s, stream);
+    neap_streams_settle(s, stream);
+    return 0;
+}
+
+int neap_streams_on_reset_stream_at(struct streams *s, const struct frame_reset_stream *f,
+                                    struct failure *why)
+{
+    struct stream *stream;
+    bool news;
+
+    if (!s->takes_reset_at)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR,
+                         "RESET_STREAM_AT to us, who did not offer to take it");
+    int error = find_receiver(s, f->id, f->final_size, true, &stream, why);
+    if (!stream)
+        return error;
+    struct stream_recv before = *stream->recv;
+    error = neap_stream_recv_reset_at(stream->recv, s->pool, f, &news, why);
+    if (error)
+        return error;
+    bool is_first = stream->recv->resets && !before.resets;
+    s->counters.resets_received += is_first;
+    s->progress += is_first || stream->recv->state != before.state;
+    count_received(s, stream, before.highest, before.data.read, 0);
+    if (news)
+        streams_mark_readable(s, stream);
     neap_streams_settle(s, stream);
     return 0;
 }
@@ -206,6 +228,7 @@ int neap_streams_on_stop_sending(struct streams *s, const struct frame_stop_send
     s->counters.resets_sent++;
     neap_streams_owe(s, stream, OWES_RESET_STREAM);
     neap_streams_schedule(s, stream);
+    stream->owes &= (uint8_t)~OWES_RESET_STREAM_AT;
     list_remove(&stream->writable_link); /* it may wait for credit there */
     neap_streams_mark_writable(s, stream);
     return 0;

@@ -52,6 +52,11 @@ void neap_streams_unqueue(struct streams *s, struct stream *stream);
 /** Put the stream's send_link where its state wants it, and note what blocks it. */
 void neap_streams_schedule(struct streams *s, struct stream *stream);
 /** Put it on the application's list. */
+static inline void streams_mark_readable(struct streams *s, struct stream *stream)
+{
+    if (!list_linked(&stream->readable_link))
+        list_append(&s->readable, &stream->readable_link);
+}
 void neap_streams_mark_writable(struct streams *s, struct stream *stream);
 /** See whether all of the stream was said, or it has ended: then MAX_STREAMS may grow, and the object of one that has
  * ended goes at the next pass. */

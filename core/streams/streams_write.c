@@ -17,14 +17,14 @@ static bool owes_again(const struct stream_send *send)
 {
     if (!neap_stream_send_is_live(send))
         return false;
-    if (neap_send_buffer_has_data(&send->data, send->data.highest))
+    if (neap_stream_send_has_data(send, send->data.highest))
         return true;
-    return neap_stream_send_owes_fin(send) && !neap_send_buffer_has_data(&send->data, UINT64_MAX);
+    return neap_stream_send_owes_fin(send) && !neap_stream_send_has_data(send, UINT64_MAX);
 }
 
 static bool owes_fresh(const struct stream_send *send)
 {
-    return neap_stream_send_is_live(send) && neap_send_buffer_has_data(&send->data, send->limit);
+    return neap_stream_send_is_live(send) && neap_stream_send_has_data(send, send->limit);
 }
 
 /* Nothing can be sent: when bytes wait above the peer's limit it is told, once per limit (RFC 9000 §4.1). */
@@ -232,6 +232,22 @@ static bool write_connection_frame(struct streams *s, struct writer *w, struct s
     return true;
 }
 
+static void write_reset_stream_at(struct stream *stream, struct writer *w, struct sent_frame *out)
+{
+    const struct frame_reset_stream f = {.id = stream_id(stream),
+                                         .code = stream->send->reset_code,
+                                         .final_size = stream->send->data.highest,
+                                         .reliable_size = stream->send->reliable_size};
+
+    out->kind = KIND_RESET_STREAM_AT;
+    out->offset = f.reliable_size;
+    neap_write_reset_stream_at(w, &f);
+    if (w->full)
+        return;
+    stream->owes &= (uint8_t)~OWES_RESET_STREAM_AT;
+    neap_stream_send_on_reset_at_sent(stream->send);
+}
+
 static bool write_stream_frame(struct streams *s, struct stream *stream, struct writer *w,
                                struct sent_frame *out)
 {
@@ -241,6 +257,8 @@ static bool write_stream_frame(struct streams *s, struct stream *stream, struct 
         out->offset = stream->send->data.highest;
         neap_write_reset_stream(w, stream_id(stream), stream->send->reset_code, out->offset);
         stream->owes &= (uint8_t)(w->full ? 0xff : ~OWES_RESET_STREAM);
+    } else if (stream->owes & OWES_RESET_STREAM_AT) {
+        write_reset_stream_at(stream, w, out);
     } else if (stream->owes & OWES_STOP_SENDING) {
         out->kind = KIND_STOP_SENDING;
         neap_write_stop_sending(w, stream_id(stream), stream->recv->stop_code);
@@ -272,6 +290,8 @@ static void drop_stale(struct stream *stream)
         stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
     if (!neap_stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
         stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
+    if (!neap_stream_send_may_reset_at(stream->send))
+        stream->owes &= (uint8_t)~OWES_RESET_STREAM_AT;
 }
 
 bool neap_streams_write_control(struct streams *s, struct writer *w, struct sent_frame *out)
@@ -377,6 +397,8 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     s->unsent -= added;
     uint8_t queue = stream->send_queue;
     neap_streams_schedule(s, stream);
+    if (stream->send->resets && !stream->send->reset_said && neap_stream_send_may_reset_at(stream->send))
+        neap_streams_owe(s, stream, OWES_RESET_STREAM_AT);
     if (stream->incremental && stream->send_queue == queue)
         requeue(s, stream);
     if (out->fin)
@@ -409,14 +431,24 @@ void neap_streams_on_data_acked(struct streams *s, uint64_t id, uint64_t offset,
 
 void neap_streams_on_acked(struct streams *s, const struct sent_frame *f)
 {
-    struct stream *stream = f->kind == KIND_RESET_STREAM ? neap_streams_find(s, f->id) : NULL;
+    bool is_reset = f->kind == KIND_RESET_STREAM || f->kind == KIND_RESET_STREAM_AT;
+    struct stream *stream = is_reset ? neap_streams_find(s, f->id) : NULL;
 
     if (f->kind == KIND_STREAM)
         neap_streams_on_data_acked(s, f->id, f->offset, f->size, f->fin);
     if (!stream)
         return;
-    neap_stream_send_on_reset_acked(stream->send);
-    stream->owes &= (uint8_t)~OWES_RESET_STREAM;
+    if (f->kind == KIND_RESET_STREAM) {
+        neap_stream_send_on_reset_acked(stream->send);
+        stream->owes &= (uint8_t)~OWES_RESET_STREAM;
+    } else {
+        const struct send_buffer *data = &stream->send->data;
+        uint64_t base = data->base;
+
+        neap_stream_send_on_reset_at_acked(stream->send, s->pool, f->offset);
+        streams_uncount_queued(s, data->base - base, data->end - data->base);
+        neap_streams_schedule(s, stream);
+    }
     neap_streams_settle(s, stream);
 }
 
@@ -438,6 +470,10 @@ static void stream_frame_lost(struct streams *s, struct stream *stream, const st
     case KIND_RESET_STREAM:
         if (stream->send->state == SEND_RESET_SENT)
             neap_streams_owe(s, stream, OWES_RESET_STREAM);
+        break;
+    case KIND_RESET_STREAM_AT:
+        if (f->offset == stream->send->reliable_size && neap_stream_send_may_reset_at(stream->send))
+            neap_streams_owe(s, stream, OWES_RESET_STREAM_AT);
         break;
     case KIND_STOP_SENDING:
         if (!neap_stream_recv_is_over(stream->recv))

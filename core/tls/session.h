@@ -9,7 +9,7 @@
 
 /* Numbers below 2^62 to which a server was held by who sent early: they may grow, and not become less while sessions are good
  * (RFC 9000 §7.4.1). What they count is their owner's matter. */
-#define SESSION_LIMITS 11u
+#define SESSION_LIMITS 12u
 
 struct session {
     uint16_t suite;

@@ -114,6 +114,16 @@ static int parse_reset_stream(struct reader *r, struct frame *f, struct failure 
     f->reset_stream.id = read_varint(r);
     f->reset_stream.code = read_varint(r);
     f->reset_stream.final_size = read_varint(r);
+    f->reset_stream.reliable_size = 0;
+    return NEAP_OK;
+}
+
+static int parse_reset_stream_at(struct reader *r, struct frame *f, struct failure *why)
+{
+    parse_reset_stream(r, f, why);
+    f->reset_stream.reliable_size = read_varint(r);
+    if (!r->bad && f->reset_stream.reliable_size > f->reset_stream.final_size)
+        return bad_encoding(why, "RESET_STREAM_AT with a reliable size above the final size");
     return NEAP_OK;
 }
 

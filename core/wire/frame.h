@@ -35,7 +35,8 @@ enum frame_rule {
  * quic/conn_recv_frames.c; what nobody needs to know has `nothing`); its fate (…_acked and …_lost in quic/conn_fate.c;
  * `nothing` is never sent again); rules. A function that is missing does not compile, nor do two rows that share a type.
  *
- * IMMEDIATE_ACK and ACK_FREQUENCY are those of draft-ietf-quic-ack-frequency-14.
+ * IMMEDIATE_ACK and ACK_FREQUENCY are those of draft-ietf-quic-ack-frequency-14, RESET_STREAM_AT that of
+ * draft-ietf-quic-reliable-stream-reset.
  *
  * RETIRE_CONNECTION_ID cannot be sent in 0-RTT (RFC 9000 §12.5), whatever table 3 says. CONNECTION_CLOSE is not in
  * flight: RFC 9002 §2 counts what elicits an acknowledgement or holds PADDING. A PATH_CHALLENGE has one answer (RFC 9000
@@ -69,6 +70,7 @@ enum frame_rule {
     X(HANDSHAKE_DONE, 0x1e, 0x1e, nothing, handshake_done, handshake_done,                                 \
       IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)                                                              \
     X(IMMEDIATE_ACK, 0x1f, 0x1f, nothing, immediate_ack, nothing, IN_ONE_RTT | ORDINARY)                   \
+    X(RESET_STREAM_AT, 0x24, 0x24, reset_stream_at, reset_stream_at, streams, APPLICATION | ORDINARY)      \
     X(DATAGRAM, 0x30, 0x31, datagram, datagram, datagram, APPLICATION | ELICITS | IN_FLIGHT)               \
     X(ACK_FREQUENCY, 0xaf, 0xaf, ack_frequency, ack_frequency, ack_frequency, IN_ONE_RTT | ORDINARY)
 
@@ -128,6 +130,7 @@ struct frame_crypto {
 
 struct frame_reset_stream {
     uint64_t id, code, final_size;
+    uint64_t reliable_size; /* of RESET_STREAM_AT (draft-ietf-quic-reliable-stream-reset); 0 */
 };
 
 struct frame_stop_sending {
@@ -207,6 +210,7 @@ void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, 
 void neap_write_padding(struct writer *w, size_t size);
 void neap_write_ping(struct writer *w);
 void neap_write_reset_stream(struct writer *w, uint64_t id, uint64_t code, uint64_t final_size);
+void neap_write_reset_stream_at(struct writer *w, const struct frame_reset_stream *f);
 void neap_write_stop_sending(struct writer *w, uint64_t id, uint64_t code);
 /** Header only: data is copied behind it by the caller. Bytes the header takes: neap_crypto_header_size. */
 void neap_write_crypto_header(struct writer *w, uint64_t offset, size_t size);

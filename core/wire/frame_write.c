@@ -71,6 +71,15 @@ void neap_write_reset_stream(struct writer *w, uint64_t id, uint64_t code, uint6
     write_varint(w, final_size);
 }
 
+void neap_write_reset_stream_at(struct writer *w, const struct frame_reset_stream *f)
+{
+    write_varint(w, FRAME_RESET_STREAM_AT);
+    write_varint(w, f->id);
+    write_varint(w, f->code);
+    write_varint(w, f->final_size);
+    write_varint(w, f->reliable_size);
+}
+
 void neap_write_stop_sending(struct writer *w, uint64_t id, uint64_t code)
 {
     write_type(w, FRAME_STOP_SENDING);

@@ -31,6 +31,7 @@
     X(active_connection_id_limit, 0x0e, number, BOTH, active_connection_id_limit, 2, VARINT_MAX, 2)         \
     X(initial_source_connection_id, 0x0f, cid, BOTH, initial_scid, 0, 0, 0)                                 \
     X(retry_source_connection_id, 0x10, cid, SERVER, retry_scid, 0, 0, 0)                                   \
+    X(reset_stream_at, 0x1d, flag, BOTH, present, 0, 0, 0)                                                  \
     X(max_datagram_frame_size, 0x20, number, BOTH, max_datagram_frame_size, 0, VARINT_MAX, 0)               \
     X(version_information, 0x11, versions, BOTH, versions, 0, 0, 0)                                         \
     X(grease_quic_bit, 0x2ab2, flag, BOTH, present, 0, 0, 0)                                                \

@@ -108,6 +108,20 @@ static int stream_shutdown(lua_State *L)
     return neap_lua_result(L, result);
 }
 
+/* conn:stream_reset_at(id, code[, reliable_size = all]) -> true */
+static int stream_reset_at(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint64_t id = neap_lua_check_u64(L, 2), code = neap_lua_check_u64(L, 3);
+    uint64_t size = lua_isnoneornil(L, 4) ? NEAP_RESET_AT_ALL : neap_lua_check_u64(L, 4);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int result = neap_conn_stream_reset_at(core->conn, id, code, size);
+    neap_lua_conn_touch(core);
+    return neap_lua_result(L, result);
+}
+
 /* conn:stream_set_priority(id, urgency[, incremental]) -> true */
 static int stream_set_priority(lua_State *L)
 {
@@ -248,6 +262,7 @@ const luaL_Reg neap_lua_stream_methods[] = {
     {"stream_capacity", stream_capacity},
     {"stream_recv", stream_recv},
     {"stream_shutdown", stream_shutdown},
+    {"stream_reset_at", stream_reset_at},
     {"stream_set_priority", stream_set_priority},
     {"stream_set_low_water", stream_set_low_water},
     {"stream_error", stream_error},

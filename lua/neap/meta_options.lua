@@ -20,6 +20,7 @@
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this
 ---@field send_buffer? integer bytes: bytes of a stream kept until they are acknowledged; 0: as the congestion window asks for
+---@field reset_stream_at? boolean resets that leave the beginning of a stream are taken (draft-ietf-quic-reliable-stream-reset)
 ---@field max_datagram_frame_size? integer bytes: DATAGRAM frames (RFC 9221) of up to so many bytes are taken; 65535: of any size; 0: none
 ---@field datagram_send_count? integer datagrams that wait to be sent; the oldest gives way
 ---@field datagram_send_bytes? integer bytes: bytes of memory that they have

@@ -164,8 +164,13 @@ function Stream:chunks() end
 ---@return integer? number
 function Stream:write(data, options) end
 function Stream:finish() end
+--- With a reliable size the peer reads so many bytes, or all that were written (true), and then of the reset.
 ---@param code? integer
-function Stream:reset(code) end
+---@param reliable_size? integer|true
+---@return true? ok
+---@return string? message
+---@return neap.Code? code "unsupported" where the peer does not know reliable sizes
+function Stream:reset(code, reliable_size) end
 ---@param code? integer
 function Stream:stop(code) end
 ---@return boolean

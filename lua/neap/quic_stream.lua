@@ -213,9 +213,19 @@ function Stream:finish()
   return self:write("", { fin = true })
 end
 
---- Breaks our side off with a code of the application's.
-function Stream:reset(code)
+--- Breaks our side off with a code of the application's. With `reliable_size` the peer reads so many bytes, or all that
+-- were written (true), and then of the reset; nil, message, "unsupported" where the peer does not know that.
+function Stream:reset(code, reliable_size)
   if self._rejected then return true end
+  if reliable_size then
+    local size = reliable_size ~= true and reliable_size or nil
+    local ok, message, kind = self._conn:stream_reset_at(self.id, code or 0, size)
+    if not ok then return nil, message, kind end
+    self._finished = true
+    self:_maybe_forget()
+    task.wake_at(self, "_writer")
+    return true
+  end
   self._finished = true
   self:_maybe_forget()
   task.wake_at(self, "_writer")

@@ -66,6 +66,30 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("resets a stream behind what the peer is to read", function()
+    with_pair(function(conn)
+      local stream = assert(conn:open_uni_stream())
+      assert(stream:write("the beginning, and what is not needed"))
+      assert.is_true(stream:reset(5, 13))
+      stream = assert(conn:open_uni_stream())
+      assert(stream:write("all"))
+      assert.is_true(stream:reset(6, true))
+    end, function(conn)
+      local codes = { [3] = { "the beginning", 5 }, [7] = { "all", 6 } }
+      for _ = 1, 2 do
+        local stream = assert(conn:accept_stream())
+        local text = ""
+        local bytes, _, code, number
+        repeat
+          bytes, _, code, number = stream:read()
+          text = text .. (bytes or "")
+        until not bytes
+        assert.same(codes[stream.id], { text, number })
+        assert.equal("reset", code)
+      end
+    end)
+  end)
+
   it("sends and reads datagrams, and tells what became of them", function()
     local told, done = {}, false
     with_pair(function(conn)

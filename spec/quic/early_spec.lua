@@ -557,7 +557,8 @@ describe("rejected 0-RTT", function()
         a.done()
       end
     end
-    for name, values in pairs({ max_udp_payload_size = { 65527, 65526 }, disable_active_migration = { 0, 1 } }) do
+    for name, values in pairs({ max_udp_payload_size = { 65527, 65526 }, reset_stream_at = { 1, 0 },
+      disable_active_migration = { 0, 1 } }) do
       local a = acquaintance({ server = { [name] = values[1] } })
       a.server:set(name, values[2])
       local p = a.connect():handshake()
@@ -728,7 +729,8 @@ describe("a client's 0-RTT", function()
   it("has the server held to its limits: PROTOCOL_VIOLATION", function()
     for _, name in ipairs({ "initial_max_data", "initial_max_stream_data_bidi_local",
       "initial_max_stream_data_bidi_remote", "initial_max_stream_data_uni", "initial_max_streams_bidi",
-      "initial_max_streams_uni", "active_connection_id_limit", "max_datagram_frame_size" }) do
+      "initial_max_streams_uni", "active_connection_id_limit", "max_datagram_frame_size",
+      "reset_stream_at" }) do
       local a = acquaintance({ server = { max_datagram_frame_size = 1000 } })
       local p = a.connect()
       p.on_accept = function(server) server:lower_parameter(name) end

@@ -34,6 +34,8 @@ static int conn_lower_parameter(lua_State *L)
 
     if (neap_params_parse(tls->params, true, &p, &why))
         return luaL_error(L, "parameters: %s", why.reason);
+    if (strcmp(name, "reset_stream_at") == 0)
+        p.present &= ~(UINT64_C(1) << PARAM_reset_stream_at);
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         *limits[i].value -= strcmp(limits[i].name, name) == 0;
     neap_params_write(&w, &p, true, 0);

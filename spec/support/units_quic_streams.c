@@ -17,6 +17,16 @@ static int conn_set_low_water(lua_State *L)
     return 1;
 }
 
+/* conn:reset_at(id, code[, reliable_size]) -> 0 or an error */
+static int conn_reset_at(lua_State *L)
+{
+    uint64_t size = lua_isnoneornil(L, 4) ? NEAP_RESET_AT_ALL : (uint64_t)luaL_checknumber(L, 4);
+
+    lua_pushnumber(L, neap_conn_stream_reset_at(check_conn(L, 1), (uint64_t)luaL_checknumber(L, 2),
+                                                (uint64_t)luaL_checknumber(L, 3), size));
+    return 1;
+}
+
 /* conn:writable() -> ids; conn:readable() -> ids */
 static int push_list(lua_State *L, size_t (*list)(const neap_conn *, uint64_t *, size_t))
 {
@@ -185,6 +195,7 @@ const luaL_Reg unit_stream_methods[] = {
     {"set_owner", conn_set_owner},
     {"datagram_parts", conn_datagram_parts},
     {"budgets", conn_budgets},
+    {"reset_at", conn_reset_at},
     {"set_priority", conn_set_priority},
     {"set_low_water", conn_set_low_water},
     {"writable", conn_writable},

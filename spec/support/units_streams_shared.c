@@ -153,6 +153,11 @@ static void set_parsed(lua_State *L, const struct frame *f)
         units_set_u64(L, "id", f->reset_stream.id);
         units_set_u64(L, "code", f->reset_stream.code);
         units_set_u64(L, "final_size", f->reset_stream.final_size);
+    } else if (f->type == FRAME_RESET_STREAM_AT) {
+        units_set_u64(L, "id", f->reset_stream.id);
+        units_set_u64(L, "code", f->reset_stream.code);
+        units_set_u64(L, "final_size", f->reset_stream.final_size);
+        units_set_u64(L, "reliable_size", f->reset_stream.reliable_size);
     } else if (f->type == FRAME_STOP_SENDING) {
         units_set_u64(L, "id", f->stop_sending.id);
         units_set_u64(L, "code", f->stop_sending.code);

@@ -56,6 +56,7 @@ static int streams_new(lua_State *L)
         lua_newtable(L);
     }
     struct transport_params ours = check_params(L, "ours", 65536), peer = check_params(L, "peer", 65536);
+    params_add(&ours, PARAM_reset_stream_at);
     struct streams_config config = {.ours = &ours,
                                     .max_connection_window = field(L, "max_connection_window", 1 << 20),
                                     .max_stream_window = field(L, "max_stream_window", 1 << 20),
@@ -73,6 +74,7 @@ static int streams_new(lua_State *L)
     u->budget.send_most = send_most;
     config.budget = &u->budget;
     neap_streams_init(&u->s, u->memory.pool, &config);
+    params_add(&peer, PARAM_reset_stream_at);
     if (!without_peer)
         neap_streams_set_peer_params(&u->s, &peer);
     return 1;
@@ -174,6 +176,26 @@ static int on_reset_stream(lua_State *L)
     struct failure why = {0};
 
     return units_push_result(L, neap_streams_on_reset_stream(check_streams(L), &f, &why), &why);
+}
+
+/* s:on_reset_stream_at(id, code, final_size, reliable_size) */
+static int on_reset_stream_at(lua_State *L)
+{
+    struct frame_reset_stream f = {.id = units_check_u64(L, 2),
+                                   .code = units_check_u64(L, 3),
+                                   .final_size = units_check_u64(L, 4),
+                                   .reliable_size = units_check_u64(L, 5)};
+    struct failure why = {0};
+
+    return units_push_result(L, neap_streams_on_reset_stream_at(check_streams(L), &f, &why), &why);
+}
+
+/* s:reset_at(id, code, reliable_size; nil: all) */
+static int streams_reset_at(lua_State *L)
+{
+    lua_pushinteger(L, neap_streams_reset_at(check_streams(L), units_check_u64(L, 2), units_check_u64(L, 3),
+                                             units_opt_u64(L, 4, NEAP_RESET_AT_ALL)));
+    return 1;
 }
 
 static int on_stop_sending(lua_State *L)
@@ -538,6 +560,8 @@ static int streams_state(lua_State *L)
 
 static const luaL_Reg streams_methods[] = {{"on_stream", on_stream},
                                            {"on_reset_stream", on_reset_stream},
+                                           {"on_reset_stream_at", on_reset_stream_at},
+                                           {"reset_at", streams_reset_at},
                                            {"on_stop_sending", on_stop_sending},
                                            {"on_max_data", on_max_data},
                                            {"on_max_stream_data", on_max_stream_data},

@@ -127,6 +127,12 @@ static void show_close(lua_State *L, const struct frame *f)
     set_span(L, "reason", f->close.reason);
 }
 
+static void show_reset_stream_at(lua_State *L, const struct frame *f)
+{
+    show_reset_stream(L, f);
+    set_u64(L, "reliable_size", f->reset_stream.reliable_size);
+}
+
 static void show_datagram(lua_State *L, const struct frame *f)
 {
     set_span(L, "data", f->datagram.data);
@@ -308,6 +314,17 @@ static void write_close(lua_State *L, struct writer *w, enum frame_type type)
     };
 
     neap_write_close(w, &f);
+}
+
+static void write_reset_stream_at(lua_State *L, struct writer *w, enum frame_type type)
+{
+    const struct frame_reset_stream f = {.id = get_u64(L, "id"),
+                                         .code = get_u64(L, "code"),
+                                         .final_size = get_u64(L, "final_size"),
+                                         .reliable_size = get_u64(L, "reliable_size")};
+
+    (void)type;
+    neap_write_reset_stream_at(w, &f);
 }
 
 static void write_datagram(lua_State *L, struct writer *w, enum frame_type type)

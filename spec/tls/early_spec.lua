@@ -6,7 +6,7 @@ local pair = require("tls.pair")
 local EARLY_DATA, PRE_SHARED_KEY = 42, 41
 local ILLEGAL_PARAMETER, DECODE_ERROR, DECRYPT_ERROR = pair.alert(47), pair.alert(50), pair.alert(51)
 local UNSUPPORTED_EXTENSION = pair.alert(110)
-local LIMITS = { 4, 1000, 200, 300, 400, 10, 11, 1200, 30000, 65527, 1 }
+local LIMITS = { 4, 1000, 200, 300, 400, 10, 11, 1200, 1, 30000, 65527, 1 }
 
 local function with(options, more)
   local out = { resumption = true, early = true, limits = LIMITS }

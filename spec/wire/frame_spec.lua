@@ -37,6 +37,9 @@ local FRAMES = {
   { "0b 04 00", { type = 0x0b, id = 4, offset = 0, data = "", fin = true } },
   { "0e 04 4400 03 616263", { type = 0x0e, id = 4, offset = 1024, data = "abc", fin = false } },
   { "0f 04 4400 03 616263", { type = 0x0f, id = 4, offset = 1024, data = "abc", fin = true } },
+  -- draft-ietf-quic-reliable-stream-reset §4
+  { "24 04 4100 8000ffff 05", { type = 0x24, id = 4, code = 256, final_size = 65535, reliable_size = 5 } },
+  { "24 04 4100 05 05", { type = 0x24, id = 4, code = 256, final_size = 5, reliable_size = 5 } },
   -- RFC 9221 §4
   { "31 03 616263", { type = 0x31, data = "abc", size = 5 } },
   { "31 80000003 616263", { type = 0x31, data = "abc", size = 8 } },
@@ -100,6 +103,10 @@ describe("a frame", function()
     for _, hex in ipairs({ "4001", "80000001", "c000000000000001", "4000", "401e" }) do
       refused(helper.unhex(hex), PROTOCOL_VIOLATION)
     end
+  end)
+
+  it("of RESET_STREAM_AT has no reliable size above the final size", function()
+    refused(helper.unhex("24 04 00 05 06"))
   end)
 
   it("of DATAGRAM without a length takes the rest of the packet", function()
@@ -207,7 +214,8 @@ describe("the frame table", function()
     [0x00] = "IH01 NP", [0x01] = "IH01", [0x02] = "IH1 NC", [0x03] = "IH1 NC", [0x04] = "01", [0x05] = "01",
     [0x06] = "IH1", [0x07] = "1 c", [0x10] = "01", [0x11] = "01", [0x12] = "01", [0x13] = "01", [0x14] = "01",
     [0x15] = "01", [0x16] = "01", [0x17] = "01", [0x18] = "01 P", [0x19] = "1", [0x1a] = "01 Po", [0x1b] = "1 P",
-    [0x1c] = "IH01 NC", [0x1d] = "01 NC", [0x1e] = "1 c", [0x1f] = "1", [0xaf] = "1", [0x30] = "01 o", [0x31] = "01 o",
+    [0x1c] = "IH01 NC", [0x1d] = "01 NC", [0x1e] = "1 c", [0x1f] = "1", [0x24] = "01",
+    [0xaf] = "1", [0x30] = "01 o", [0x31] = "01 o",
   }
   for type = 0x08, 0x0f do TABLE[type] = "01" end
 
@@ -215,7 +223,7 @@ describe("the frame table", function()
   it("is that of RFC 9000 §12.4", function()
     local types = 0
     for _, row in ipairs(wire.frames()) do types = types + row.last - row.first + 1 end
-    assert.equal(0x23, types)
+    assert.equal(0x24, types)
     for type, row in pairs(TABLE) do
       local function has(mark) return row:find(mark, 1, true) and true or nil end
       local want = {

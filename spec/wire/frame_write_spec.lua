@@ -26,6 +26,7 @@ local FRAMES = {
   { type = 0x1d, code = 256, reason = "" },
   { type = 0x1e },
   { type = 0x1f },
+  { type = 0x24, id = 4, code = 256, final_size = MAX, reliable_size = 70000 },
   { type = 0x31, data = ("g"):rep(300), size = 303 },
   { type = 0x31, data = "", size = 2 },
   { type = 0xaf, sequence = 300, threshold = MAX, max_delay_us = 25000, reordering = 3 },

@@ -66,6 +66,7 @@ local OTHERS = {
   { id = 0x00, name = "original_destination_connection_id", value = "12345678", server_only = true },
   { id = 0x02, name = "stateless_reset_token", value = ("r"):rep(16), server_only = true },
   { id = 0x0c, name = "disable_active_migration", value = "" },
+  { id = 0x1d, name = "reset_stream_at", value = "" },
   { id = 0x0d, name = "preferred_address", value = ("\0"):rep(24) .. "\1c" .. ("t"):rep(16), server_only = true },
   { id = 0x0f, name = "initial_source_connection_id", value = "12345678" },
   { id = 0x0011, name = "version_information", value = "\0\0\0\1\0\0\0\1" },
@@ -241,6 +242,7 @@ describe("transport parameters", function()
       refused(param(0x02, ("r"):rep(size)), true, "stateless_reset_token of a wrong value")
     end
     refused(param(0x0c, "\0"), true, "disable_active_migration of a wrong value")
+    refused(param(0x1d, "\0"), true, "reset_stream_at of a wrong value")
   end)
 
   -- covers: rfc9000#7.4.2
