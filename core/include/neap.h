@@ -831,6 +831,11 @@ NEAP_API int neap_conn_answer_peer(neap_conn *conn, uint64_t id);
  * access_denied, 46 certificate_unknown). `reason` is told to the peer and copied, 256 bytes of it at most; NULL: none. */
 NEAP_API int neap_conn_refuse_question(neap_conn *conn, uint64_t id, uint8_t alert, const char *reason);
 
+/** Update the 1-RTT keys now (RFC 9001 §6), both directions: the peer follows with its next packet. They are updated without
+ * being told to after as many packets and bytes as the options key_update_packets and key_update_bytes say. 0;
+ * NEAP_ERR_AGAIN: not before the handshake is confirmed, nor within three probe timeouts of the last update's first acknowledgement;
+ * NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_update_keys(neap_conn *conn);
 /** Send a PING with the next packet: whether the peer is there shows in what comes back. 0, or NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_ping(neap_conn *conn);
 /** For the next `span` from the last call with a `now` (0: no more, NEAP_NEVER: until told otherwise), a PING leaves
@@ -951,6 +956,14 @@ NEAP_API bool neap_conn_next_path_event(neap_conn *conn, neap_path_event *event,
  * option use_preferred_address is 0. That of the family in use is gone to without a word (§9.6). */
 NEAP_API bool neap_conn_preferred_address(const neap_conn *conn, unsigned family, neap_address *out);
 
+enum neap_ecn {
+    NEAP_ECN_OFF,     /* the option ecn is 0 */
+    NEAP_ECN_TESTING, /* the first ten packets of a path leave with ECT(0) */
+    NEAP_ECN_UNKNOWN, /* they did, and nothing was heard of them yet: others leave without */
+    NEAP_ECN_CAPABLE, /* all packets leave with ECT(0), but for probes after a silence */
+    NEAP_ECN_FAILED, /* the peer does not tell of marks, or the path changes them or drops what has one: packets leave without */
+};
+
 typedef struct neap_stats {
     uint64_t packets_sent, packets_received, packets_lost, packets_dropped, packets_retransmitted;
     uint64_t bytes_sent, bytes_received, bytes_lost, stream_bytes_sent, stream_bytes_received;
@@ -971,6 +984,10 @@ typedef struct neap_stats {
     /* Congestion events that reduced the window; those of them that were undone, since all that seemed lost came; and how
      * often nothing came for so long that the window fell to the least (RFC 9002 §7.6). */
     uint64_t congestion_events, congestion_undone, congestion_persistent;
+    /* Explicit congestion notification (RFC 9000 §13.4): enum neap_ecn of the path in use; packets that left with ECT(0), those
+     * that the peer reported with CE where it could be believed; and 1-RTT packets of the peer's that came with ECT(0) and with
+     * CE. */
+    uint64_t ecn, ecn_sent, ecn_ce_told, ecn_received, ecn_ce_received;
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);

@@ -624,6 +624,11 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .congestion_events = lost.congestion_events,
         .congestion_undone = lost.congestion_undone,
         .congestion_persistent = lost.congestion_persistent,
+        .ecn = r->ecn.state,
+        .ecn_sent = lost.ecn_marked,
+        .ecn_ce_told = lost.ecn_ce,
+        .ecn_received = conn->application.ack.ecn[0],
+        .ecn_ce_received = conn->application.ack.ecn[2],
     };
     fill_sized(out, size, &known, sizeof known);
 }

@@ -153,7 +153,9 @@ struct key_phases {
     uint8_t write_secret[CRYPTO_MAX_HASH]; /* of the current write key */
     uint64_t forged;                       /* packets that did not open, of all phases */
     uint64_t updates;
+    uint64_t bytes_before; /* sent before the current write phase */
     neap_time previous_until;
+    neap_time confirmed_at; /* when a packet of the current write phase was first acknowledged; NEAP_NEVER */
     /* from here on: what packets touch */
     uint64_t read_start;  /* lowest number received in the current read phase; UINT64_MAX none */
     uint64_t write_start; /* first number sent in the current write phase */
@@ -514,7 +516,7 @@ void neap_conn_forged(neap_conn *c, const struct packet_key *key);
 /** Before a burst: update keys when it is time. False when nothing more may be sealed. */
 bool neap_conn_check_seal_limit(neap_conn *c);
 /** Update the write keys now: false when the last update is not acknowledged yet (RFC 9001 §6.1). */
-bool neap_conn_update_keys(neap_conn *c);
+bool neap_conn_begin_phase(neap_conn *c);
 void neap_conn_drop_previous_keys(neap_conn *c);
 
 /* ---- conn_recv.c, conn_recv_early.c */
@@ -585,6 +587,7 @@ struct flight {
     size_t count;
     struct packet_key *key;
     int failed;
+    bool is_marked; /* its datagrams leave with ECT(0) */
 };
 
 /* A packet being written. */

@@ -34,6 +34,8 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
     memcpy(c->keys.write_secret, secret->secret, secret->size);
     c->keys.write_start = s->next_number;
     c->keys.sealed = 0;
+    c->keys.bytes_before = c->counters.bytes_sent;
+    c->keys.confirmed_at = NEAP_NEVER;
     c->keys.answered = true;
     neap_recovery_add_space(&c->recovery, SPACE_APPLICATION, &s->recovery);
     neap_recovery_set_timer(&c->recovery, c->now);
@@ -75,6 +77,8 @@ static void next_write(neap_conn *c)
     c->keys.write_phase = !c->keys.write_phase;
     c->keys.write_start = c->application.next_number;
     c->keys.sealed = 0;
+    c->keys.bytes_before = c->counters.bytes_sent;
+    c->keys.confirmed_at = NEAP_NEVER;
     c->keys.updates++;
     TRACE(c->tracer, .kind = NEAP_TRACE_KEYS_UPDATED, .now = c->now, .number = c->keys.updates);
 }
@@ -94,6 +98,7 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     /* RFC 9001 §6.2: twice without waiting for an acknowledgement. Who follows an update of ours needs none for it. */
     if (c->keys.write_phase != phase && !c->keys.answered)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "keys updated before the last update was acknowledged");
+    c->unproductive += LIMIT_KEY_UPDATE_COST;
     neap_conn_drop_previous_keys(c);
     c->keys.previous_read = c->application.read;
     c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
@@ -121,17 +126,38 @@ void neap_conn_forged(neap_conn *c, const struct packet_key *key)
         neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets that did not open");
 }
 
-bool neap_conn_update_keys(neap_conn *c)
+bool neap_conn_begin_phase(neap_conn *c)
 {
-    uint64_t acked = c->application.recovery.largest_acked;
-
     /* RFC 9001 §6.1: not before the handshake is confirmed, nor before a packet of this phase is acknowledged; and
      * the peer must have followed the update before. */
-    if (c->stage < STAGE_CONFIRMED || c->keys.write_phase != c->keys.read_phase || acked == UINT64_MAX ||
-        acked < c->keys.write_start)
+    if (c->stage < STAGE_CONFIRMED || c->keys.write_phase != c->keys.read_phase ||
+        c->keys.confirmed_at == NEAP_NEVER)
+        return false;
+    /* §6.5: peers make their next keys when they have dropped the old ones, and do not read such packets before. */
+    if (c->keys.updates > 0 && c->now < c->keys.confirmed_at + OLD_KEYS_PTOS * neap_conn_pto(c))
         return false;
     next_write(c);
     return true;
+}
+
+int neap_conn_update_keys(neap_conn *conn)
+{
+    if (!conn_is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    if (!neap_conn_begin_phase(conn))
+        return NEAP_ERR_AGAIN;
+    return neap_conn_ping(conn); /* the peer is to hear of it */
+}
+
+/* Whether the application or the cipher wants other keys by now. */
+static bool is_worn(const neap_conn *c)
+{
+    uint64_t packets = config_option(c->config, OPTION_key_update_packets);
+    uint64_t bytes = config_option(c->config, OPTION_key_update_bytes);
+
+    return (is_gcm(c->application.write.suite) && c->keys.sealed >= LIMIT_KEY_UPDATE_AFTER) ||
+           (packets && c->keys.sealed >= packets) ||
+           (bytes && c->counters.bytes_sent - c->keys.bytes_before >= bytes);
 }
 
 bool neap_conn_check_seal_limit(neap_conn *c)
@@ -141,11 +167,9 @@ bool neap_conn_check_seal_limit(neap_conn *c)
         neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packet numbers are used up");
         return false;
     }
-    if (c->keys.sealed < LIMIT_KEY_UPDATE_AFTER || !is_gcm(c->application.write.suite))
+    if (!is_worn(c) || neap_conn_begin_phase(c))
         return true;
-    if (neap_conn_update_keys(c))
-        return true;
-    if (c->keys.sealed + BURST_PACKETS < LIMIT_SEALED_GCM)
+    if (!is_gcm(c->application.write.suite) || c->keys.sealed + BURST_PACKETS < LIMIT_SEALED_GCM)
         return true;
     neap_conn_end(c, false, NEAP_AEAD_LIMIT_REACHED, 0, "too many packets under one key");
     return false;

@@ -507,6 +507,7 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
         .in_flight = d->is_in_flight,
         .is_probe = d->is_probe,
         .is_size_probe = d->is_size_probe,
+        .is_marked = flight->is_marked,
     };
     neap_sent_add(&s->recovery.sent, &packet, d->frames, d->frame_count);
     neap_recovery_on_sent(&c->recovery, d->space, &packet, c->now);

@@ -17,6 +17,7 @@ static struct path_settings path_settings(const neap_conn *c, const neap_address
         .initial_rtt = config_option(c->config, OPTION_initial_rtt) * NEAP_MILLISECOND,
         .most_udp_payload_size = neap_conn_most_udp_payload_size(c, peer),
         .pacing = config_option(c->config, OPTION_pacing) != 0,
+        .ecn = config_option(c->config, OPTION_ecn) != 0,
         .cc = neap_cc_by_choice[config_option(c->config, OPTION_congestion_control)],
         .pool = c->pool,
         .random = neap_conn_random(c),

@@ -33,7 +33,7 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
         .ranges = ranges,
         .count = collect_ranges(&f->ack, ranges, LIMIT_ACK_RANGES_TAKEN),
         .largest = f->ack.largest,
-        .ce_count = f->ack.has_ecn ? f->ack.ce : 0,
+        .ecn = {.is_told = f->ack.has_ecn, .ect0 = f->ack.ect0, .ect1 = f->ack.ect1, .ce = f->ack.ce},
         .delay = is_application ? neap_recovery_ack_delay(f->ack.delay, c->peer_ack_delay_exponent) : 0,
     };
 
@@ -49,6 +49,9 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
         return rc;
     c->progress += sent && (sent->largest_acked != largest || sent->sent.eliciting_in_flight != in_flight);
     neap_conn_take_fates(c, p->space);
+    if (is_application && c->keys.confirmed_at == NEAP_NEVER && sent &&
+        sent->largest_acked >= c->keys.write_start)
+        c->keys.confirmed_at = c->now;
     if (is_application)
         neap_conn_choose_ack_request(c);
     if (is_application && !list_empty(&c->streams.writable))

@@ -15,11 +15,12 @@ static void parcel_begin(struct parcel *p, struct path *path)
     p->count = p->size = 0;
 }
 
-static void flight_begin(struct flight *flight)
+static void flight_begin(struct flight *flight, bool is_marked)
 {
     flight->count = 0;
     flight->key = NULL;
     flight->failed = 0;
+    flight->is_marked = is_marked;
 }
 
 static void parcel_add(struct parcel *p)
@@ -182,14 +183,15 @@ static void issue_ids(neap_conn *c)
 }
 
 /* One datagram of a path that is not the active one: what its validation needs (RFC 9000 §8.2). */
-static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *out, size_t size)
+static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *out, size_t size,
+                                     bool is_marked)
 {
     struct flight flight;
     struct parcel p;
     uint64_t amplification = neap_validation_budget(&path->address);
     size_t room = room_for_one(path, size);
 
-    flight_begin(&flight);
+    flight_begin(&flight, is_marked);
     parcel_begin(&p, path);
 
     if (amplification < room)
@@ -209,7 +211,7 @@ static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *o
 
 /* A datagram larger than the others, to see whether it comes through: it goes before data, or data would never leave it
  * room in the window. */
-static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size)
+static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size, bool is_marked)
 {
     struct path *path = conn_path(c);
     struct flight flight;
@@ -223,7 +225,7 @@ static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size)
     parcel_begin(&p, path);
     if (path->recovery.pmtu.waits || !neap_draft_write_size_probe(c, &p.drafts[0], path, out, probe))
         return 0;
-    flight_begin(&flight);
+    flight_begin(&flight, is_marked);
     parcel_add(&p);
     parcel_commit(c, &p, &flight);
     neap_pmtu_on_probe_sent(&path->recovery.pmtu, (uint16_t)probe);
@@ -233,14 +235,15 @@ static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size)
     return 0;
 }
 
-static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment)
+static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment,
+                      bool is_marked)
 {
     if (info)
         *info = (neap_send_info){.from = path->address.local,
                                  .to = path->address.peer,
                                  .at = c->now,
                                  .segment_size = segment,
-                                 .ecn = 0};
+                                 .ecn = is_marked ? ECN_ECT0 : 0};
 }
 
 /* The close in one space. An application's close must not be seen in the open (RFC 9000 §10.2.3). */
@@ -274,7 +277,7 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
     struct parcel p;
     uint64_t amplification = neap_validation_budget(&conn_path(c)->address);
 
-    flight_begin(&flight);
+    flight_begin(&flight, false);
     parcel_begin(&p, conn_path(c));
     c->close.owed = false;
     /* Time may have passed since the application closed: the period begins with the first word of it. */
@@ -320,14 +323,16 @@ static bool is_kept_for_validation(const neap_conn *c, const struct path *path)
 }
 
 static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t size, size_t most,
-                          size_t *segment)
+                          size_t *segment, bool is_marked)
 {
     struct flight flight;
     size_t room = room_for_one(path, size);
     size_t used = 0;
 
-    flight_begin(&flight);
+    flight_begin(&flight, is_marked);
     *segment = 0;
+    if (is_marked)
+        most = neap_ecn_burst(&path->recovery.ecn, most);
     c->pacer_at = NEAP_NEVER;
     for (size_t n = 0; n < most && size - used >= room; n++) {
         size_t written = write_udp_datagram(c, path, &flight, out + used, room);
@@ -361,22 +366,24 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     if (conn_is_alive(c))
         issue_ids(c);
     struct path *path = neap_conn_next_path(c);
+    bool is_marked = path_recovery_marks(&path->recovery);
     if (conn_is_alive(c) && now >= c->stalled_until) {
         if (!neap_conn_check_seal_limit(c))
             used = 0;
         else if (path != conn_path(c) || is_kept_for_validation(c, path))
-            used = segment = write_probing_datagram(c, path, out, size);
-        else if ((used = segment = write_size_probe(c, out, size)) == 0)
-            used = write_burst(c, path, out, size, most, &segment);
+            used = segment = write_probing_datagram(c, path, out, size, is_marked);
+        else if ((used = segment = write_size_probe(c, out, size, is_marked)) == 0)
+            used = write_burst(c, path, out, size, most, &segment, is_marked);
         neap_conn_set_timers(c);
     }
     if (c->stage == STAGE_CLOSING && c->close.owed) {
         path = conn_path(c);
+        is_marked = false;
         used = segment = write_close_udp_datagram(c, out, room_for_one(path, size));
     }
     if (used == 0)
         return NEAP_ERR_AGAIN;
-    fill_info(c, path, info, segment);
+    fill_info(c, path, info, segment, is_marked);
     return (int64_t)used;
 }
 

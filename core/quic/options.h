@@ -33,6 +33,13 @@
     X(max_ack_delay, MILLISECONDS, 25, 0, 16383, "how long an acknowledgement of ours may wait")             \
     X(ack_frequency, BOOLEAN, 1, 0, 1,                                                                       \
       "acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)")               \
+    X(ecn, BOOLEAN, 1, 0, 1,                                                                                 \
+      "packets leave marked with ECT(0) where the path and the peer carry that, and CE marks are taken for " \
+      "losses; what comes marked is acknowledged as such anyway")                                            \
+    X(key_update_packets, COUNT, 0, 0, VARINT_LIMIT,                                                         \
+      "packets after which 1-RTT keys are updated (RFC 9001 §6); 0: with AES-GCM as for four millions, "    \
+      "which is the most, with ChaCha20-Poly1305 any number")                                                \
+    X(key_update_bytes, BYTES, 0, 0, VARINT_LIMIT, "likewise bytes of what is sent; 0: any number")          \
     X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")                 \
     X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                            \
       "tells the peer not to move to another address; what a NAT does to it is followed")                    \

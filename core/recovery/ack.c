@@ -8,7 +8,7 @@
 
 #define LEAST_CAPACITY 4u
 
-enum { ECN_ECT1 = 1, ECN_ECT0 = 2, ECN_CE = 3 }; /* the bits in the IP header (RFC 3168) */
+enum { ECT1 = 1, ECT0 = 2, CE = 3 }; /* the bits in the IP header (RFC 3168) */
 
 void neap_ack_init(struct ack_state *a)
 {
@@ -91,7 +91,7 @@ static bool is_out_of_order(const struct ack_state *a, uint64_t number)
  * (draft-ietf-quic-ack-frequency-14 §6.3). */
 static bool is_ce_news(struct ack_state *a, uint8_t ecn)
 {
-    bool is_ce = (ecn & 3) == ECN_CE, is_first = is_ce && !a->was_ce;
+    bool is_ce = (ecn & 3) == CE, is_first = is_ce && !a->was_ce;
 
     a->was_ce = is_ce;
     return a->policy.every > 2 ? is_first : is_ce;
@@ -100,9 +100,9 @@ static bool is_ce_news(struct ack_state *a, uint8_t ecn)
 static void count_ecn(struct ack_state *a, uint8_t ecn)
 {
     switch (ecn & 3) {
-    case ECN_ECT0: a->ecn[0]++; break;
-    case ECN_ECT1: a->ecn[1]++; break;
-    case ECN_CE: a->ecn[2]++; break;
+    case ECT0: a->ecn[0]++; break;
+    case ECT1: a->ecn[1]++; break;
+    case CE: a->ecn[2]++; break;
     }
 }
 
@@ -194,6 +194,9 @@ void neap_ack_trim(struct ack_state *a, struct pool *pool)
 
 void neap_ack_free(struct ack_state *a, struct pool *pool)
 {
+    uint64_t ecn[3] = {a->ecn[0], a->ecn[1], a->ecn[2]}; /* may still be asked for */
+
     neap_range_set_free(&a->received, pool);
     neap_ack_init(a);
+    memcpy(a->ecn, ecn, sizeof ecn);
 }

@@ -112,6 +112,8 @@ static void add_counters(struct path_counters *to, const struct path_counters *f
     to->congestion_events += from->congestion_events;
     to->congestion_undone += from->congestion_undone;
     to->congestion_persistent += from->congestion_persistent;
+    to->ecn_marked += from->ecn_marked;
+    to->ecn_ce += from->ecn_ce;
 }
 
 struct path_counters neap_recovery_counters(const struct recovery *r)
@@ -135,8 +137,17 @@ void neap_recovery_drop_path(struct recovery *r, uint8_t path)
 
 /* ---- sending */
 
+static void count_marked(struct space_recovery *s, struct path_recovery *path)
+{
+    s->ecn.marked++;
+    path->counters.ecn_marked++;
+    neap_ecn_on_sent(&path->ecn);
+}
+
 void neap_recovery_on_sent(struct recovery *r, enum space space, const struct sent_packet *p, neap_time now)
 {
+    if (p->is_marked)
+        count_marked(r->spaces[space], r->paths[p->path]);
     if (!p->in_flight)
         return;
     struct space_recovery *s = r->spaces[space];
@@ -196,6 +207,8 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
     all->any = true;
     all->eliciting |= p->ack_eliciting;
     acked->any = true;
+    acked->marked += p->is_marked;
+    acked->unmarked += !p->is_marked & p->ack_eliciting;
     if (!p->in_flight || !path)
         return;
     if (acked->bytes == 0 || p->number > acked->largest) {
@@ -357,10 +370,18 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
         lost->first_number = p->number;
         lost->space = (uint8_t)space;
     }
+    lost->marked += p->is_marked;
     lost->bytes += p->size;
     if (p->at > lost->largest_sent_at)
         lost->largest_sent_at = p->at;
     lost->is_persistent = lost->is_persistent || extend_run(r, space, &all->runs[p->path], p);
+}
+
+/* A marked packet that nobody will tell of. */
+static void forget_mark(const struct recovery *r, const struct sent_packet *p)
+{
+    if (p->is_marked && r->paths[p->path])
+        neap_ecn_forget(&r->paths[p->path]->ecn);
 }
 
 /* RFC 9002 A.10. What elicits no acknowledgement is forgotten here once something newer was acknowledged. */
@@ -386,6 +407,7 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
             if (p->outcome == FATE_LOST)
                 extend_run(r, space, &lost->runs[p->path], p);
         } else if (!p->in_flight && !p->ack_eliciting) {
+            forget_mark(r, p);
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
         } else if (largest - p->number >= lost->distances[p->path] || lost_at <= now) {
             note_lost(r, space, p, lost, now);
@@ -404,6 +426,7 @@ static void detect_losses(struct recovery *r, enum space space, struct acked_pat
     mark_lost(r, space, &lost, now);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         uint16_t came = acked ? acked->of[i].most_size : 0, went = lost.of[i].least_size;
+        uint32_t marked = acked ? acked->of[i].marked : 0, unmarked = acked ? acked->of[i].unmarked : 0;
 
         if (acked)
             acked->of[i].has_losses = lost.of[i].packets > 0;
@@ -411,6 +434,8 @@ static void detect_losses(struct recovery *r, enum space space, struct acked_pat
             neap_path_recovery_on_lost(r->paths[i], &lost.of[i], now);
         if (r->paths[i] && (came || went))
             neap_pmtu_on_round(&r->paths[i]->pmtu, went, lost.of[i].large, came, now);
+        if (r->paths[i] && (marked | unmarked | lost.of[i].marked))
+            neap_ecn_on_round(&r->paths[i]->ecn, marked, unmarked, lost.of[i].marked);
     }
 }
 
@@ -451,17 +476,31 @@ static void apply_ack(struct recovery *r, enum space space, struct acked_paths *
             neap_path_recovery_update_pacer(r->paths[i]);
 }
 
-/* RFC 9002 §7.1: a higher CE count is a congestion event of the path that the acknowledged packets took. */
-static void note_ce(struct recovery *r, struct space_recovery *s, const struct ack_ranges *ack,
-                    const struct acked_paths *acked, neap_time now)
+/* RFC 9000 §13.4.2.1, of an ACK that is newer than all before. RFC 9002 §7.1: more packets with CE are a congestion event
+ * of the path that the acknowledged ones took. */
+static void check_marks(struct recovery *r, struct space_recovery *s, const struct ecn_report *told,
+                        const struct acked_paths *acked, neap_time now)
 {
     struct path_recovery *path = r->paths[acked->largest_path];
+    uint64_t newly = 0, ect0, ce;
 
-    if (ack->ce_count <= s->ce_count)
+    for (size_t i = 0; i <= LIMIT_PATHS; i++)
+        newly += acked->of[i].marked;
+    bool is_valid = neap_ecn_check(&s->ecn, told, newly, &ect0, &ce);
+    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+        if (!r->paths[i] || !acked->of[i].marked)
+            continue;
+        if (is_valid)
+            neap_ecn_on_valid(&r->paths[i]->ecn, ect0);
+        else
+            neap_ecn_on_invalid(&r->paths[i]->ecn);
+    }
+    if (!path)
         return;
-    if (path && path->sends_ect)
-        neap_path_recovery_on_ce(path, ack->ce_count - s->ce_count, acked->largest_sent_at, now);
-    s->ce_count = ack->ce_count;
+    if (!is_valid)
+        neap_ecn_on_invalid(&path->ecn);
+    else if (ce > 0 && path->ecn.state != NEAP_ECN_FAILED)
+        neap_path_recovery_on_ce(path, ce, acked->largest_sent_at, now);
 }
 
 int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_ranges *ack, neap_time now,
@@ -479,8 +518,9 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
         r->peer_validated = true; /* RFC 9002 §6.2.2.1 */
         neap_recovery_set_timer(r, now);
     }
+    bool is_newer = s->largest_acked == UINT64_MAX || ack->largest > s->largest_acked;
     mark_acked(r, space, ack, &acked, now); /* what is late in it is so by what was acknowledged before */
-    if (s->largest_acked == UINT64_MAX || ack->largest > s->largest_acked)
+    if (is_newer)
         s->largest_acked = ack->largest;
     if (!acked.any)
         return NEAP_OK;
@@ -488,7 +528,8 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
         r->acked_sent_at[space] = acked.largest_sent_at;
     if (acked.largest == ack->largest && acked.eliciting)
         update_rtt(r, &acked, ack->delay, now);
-    note_ce(r, s, ack, &acked, now);
+    if (is_newer && s->ecn.marked > 0)
+        check_marks(r, s, &ack->ecn, &acked, now);
     apply_ack(r, space, &acked, now);
     neap_recovery_set_timer(r, now);
     return NEAP_OK;
@@ -548,8 +589,10 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
     const struct sent_packet *p;
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++)
-        if (p->fate == FATE_IN_FLIGHT)
+        if (p->fate == FATE_IN_FLIGHT) {
             leave_flight(r, p);
+            forget_mark(r, p);
+        }
     r->spaces[space] = NULL;
     recovery_active(r)->pto_count = 0;
     neap_recovery_set_timer(r, now);
@@ -565,6 +608,7 @@ void neap_recovery_on_retry(struct recovery *r, neap_time now)
             if (p->fate != FATE_IN_FLIGHT)
                 continue;
             leave_flight(r, p);
+            forget_mark(r, p);
             neap_sent_decide(&s->sent, i, FATE_LOST);
         }
         if (s) {

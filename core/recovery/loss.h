@@ -16,7 +16,7 @@ struct space_recovery {
     uint64_t largest_acked;      /* UINT64_MAX: none */
     neap_time loss_at;           /* NEAP_NEVER: none */
     neap_time last_eliciting_at; /* 0: none */
-    uint64_t ce_count;           /* the highest that the peer told */
+    struct ecn_counts ecn;
 };
 
 /* What ties the spaces and paths of a connection together: one timer runs for all of them. */
@@ -58,8 +58,8 @@ struct ack_ranges {             /* the peer's ACK, as an iterator that recovery 
     const struct range *ranges; /* descending or ascending half-open ranges, checked */
     size_t count;
     uint64_t largest;
-    neap_time delay;   /* already scaled; 0 in Initial and Handshake */
-    uint64_t ce_count; /* of ACK_ECN, else 0 */
+    neap_time delay; /* already scaled; 0 in Initial and Handshake */
+    struct ecn_report ecn;
 };
 
 /** The delay of an ACK frame in time, from its wire value and the peer's ack_delay_exponent (<= 20). */

@@ -21,6 +21,7 @@ int neap_path_recovery_init(struct path_recovery *p, const struct path_settings 
     };
     neap_pmtu_init(&p->pmtu, settings->most_udp_payload_size);
     neap_pacer_init(&p->pacer, settings->pacing || settings->cc->paces, p->pmtu.size);
+    neap_ecn_init(&p->ecn, settings->ecn);
     int error = neap_cc_new(&p->cc, settings->cc, settings->pool, p->pmtu.size);
     if (!error && settings->cc->draws && settings->random)
         p->cc.random = neap_random_u64(settings->random);
@@ -279,6 +280,7 @@ void neap_path_recovery_on_ce(struct path_recovery *p, uint64_t count, neap_time
         .now = now,
     };
 
+    p->counters.ecn_ce += count;
     on_congestion(p, &loss, &cause);
 }
 

@@ -4,6 +4,7 @@
 #define NEAP_RECOVERY_PATH_RECOVERY_H
 
 #include "recovery/cc.h"
+#include "recovery/ecn.h"
 #include "recovery/pacer.h"
 #include "recovery/pmtu.h"
 #include "recovery/sent.h"
@@ -15,6 +16,8 @@ struct rtt {
 
 struct path_counters {
     uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
+    uint64_t ecn_marked; /* packets that left with ECT(0) */
+    uint64_t ecn_ce;     /* reported with CE, where that was believed */
     uint32_t congestion_events, congestion_undone, congestion_persistent;
 };
 
@@ -42,7 +45,7 @@ struct path_recovery {
     uint64_t delivery_rate; /* the latest sample, bytes a second; 0 none */
     struct reordering reordering;
     bool app_limited; /* data ran out before window and pacer */
-    bool sends_ect;   /* packets leave marked, so that CE counts mean something (RFC 9000 §13.4.2) */
+    struct path_ecn ecn;
     bool amplification_limited; /* likewise: nothing may be sent, so that no probe is due (RFC 9002 A.8) */
     struct path_counters counters;
 };
@@ -50,7 +53,7 @@ struct path_recovery {
 struct path_settings { /* what a path begins with */
     neap_time initial_rtt;
     uint16_t most_udp_payload_size;
-    bool pacing;
+    bool pacing, ecn;
     const struct cc_ops *cc;
     struct pool *pool;     /* of the controller's state */
     struct random *random; /* seeds controllers that draw; NULL: all alike */
@@ -101,6 +104,11 @@ static inline uint16_t path_recovery_udp_payload_size(const struct path_recovery
 }
 /** What may be told of the controller. */
 struct cc_figures neap_path_recovery_figures(const struct path_recovery *p);
+/** Whether what leaves now is marked: probes of the PTO are not, since marks may be what is dropped. */
+static inline bool path_recovery_marks(const struct path_recovery *p)
+{
+    return path_ecn_marks(&p->ecn) && p->pto_count == 0;
+}
 /** Give the pacer the rate that window and RTT make. */
 void neap_path_recovery_update_pacer(struct path_recovery *p);
 
@@ -112,14 +120,16 @@ struct newly_acked {
     neap_time largest_sent_at;
     const struct cc_record *record; /* NULL: none is kept */
     uint64_t bytes, fresh_bytes;
-    uint16_t most_size; /* above 1200 bytes, 0: none */
-    bool has_losses;    /* it tells of losses as well */
+    uint16_t most_size;        /* above 1200 bytes, 0: none */
+    bool has_losses;           /* it tells of losses as well */
+    uint32_t marked, unmarked; /* packets that left with ECT(0), and others that ask for acknowledgements */
 };
 
 /* The packets of this path that are declared lost together. */
 struct newly_lost {
     uint64_t packets, bytes; /* in flight, without probes of the size */
     uint64_t large;          /* packets of them above 1200 bytes … */
+    uint32_t marked;         /* packets of them that left with ECT(0) */
     uint16_t least_size;     /* … the least of these, 0: none */
     neap_time largest_sent_at;
     uint64_t first_number;

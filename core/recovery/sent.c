@@ -133,6 +133,7 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
     p->in_flight = packet->in_flight;
     p->is_probe = packet->is_probe;
     p->is_size_probe = packet->is_size_probe;
+    p->is_marked = packet->is_marked;
     for (uint32_t i = 0; i < count; i++)
         s->frames[(first + i) & (s->frame_capacity - 1)] = frames[i];
     s->packet_count++;

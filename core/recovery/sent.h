@@ -26,6 +26,7 @@ struct sent_packet {
     uint8_t outcome; /* once TAKEN: what it was, ACKED or LOST; TAKEN when it was just forgotten */
     bool ack_eliciting, in_flight, is_probe;
     bool is_size_probe; /* of the path's datagram size: nobody waits for it (RFC 9000 §14.4) */
+    bool is_marked;     /* it left with ECT(0) */
 };
 
 /* Numbers declared lost lately, oldest first. */

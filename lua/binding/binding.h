@@ -195,6 +195,8 @@ void neap_lua_set_preferred_address(lua_State *L, struct config_core *core);
 
 /** The methods on questions, for the metatable of conn. */
 extern const luaL_Reg neap_lua_question_methods[];
+/** Methods of connections that tell their figures. */
+extern const luaL_Reg neap_lua_figure_methods[];
 /** "sha256" (also nil) or "sha384" as 256 or 384. */
 unsigned neap_lua_check_psk_hash(lua_State *L, int index);
 /** The method of config that signs for others. */

@@ -426,6 +426,18 @@ static int conn_ping(lua_State *L)
     return neap_lua_result(L, result);
 }
 
+/* conn:update_keys() -> true */
+static int conn_update_keys(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int result = neap_conn_update_keys(core->conn);
+    neap_lua_conn_touch(core);
+    return neap_lua_result(L, result);
+}
+
 /* conn:keep_alive(true | false | seconds): PINGs keep the connection, until told otherwise or for so long. */
 static int conn_keep_alive(lua_State *L)
 {
@@ -584,62 +596,6 @@ static int conn_source_ids(lua_State *L)
     return 1;
 }
 
-static void set_seconds(lua_State *L, const char *name, neap_time time)
-{
-    neap_lua_push_time(L, time);
-    lua_setfield(L, -2, name);
-}
-
-static int conn_stats(lua_State *L)
-{
-    struct conn_core *core = neap_lua_check_conn(L, 1);
-    neap_stats stats;
-
-    if (core->conn == NULL)
-        return neap_lua_error(L, NEAP_ERR_CLOSED);
-    neap_conn_stats(core->conn, &stats, sizeof stats);
-    lua_createtable(L, 0, 32);
-#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
-    COUNTER(packets_sent)
-    COUNTER(packets_received)
-    COUNTER(packets_lost)
-    COUNTER(packets_dropped)
-    COUNTER(packets_retransmitted)
-    COUNTER(bytes_sent)
-    COUNTER(bytes_received)
-    COUNTER(bytes_lost)
-    COUNTER(stream_bytes_sent)
-    COUNTER(stream_bytes_received)
-    COUNTER(spurious_losses)
-    COUNTER(pto_count)
-    COUNTER(congestion_window)
-    COUNTER(bytes_in_flight)
-    COUNTER(pacing_rate)
-    COUNTER(streams_opened)
-    COUNTER(streams_accepted)
-    COUNTER(max_udp_payload_size)
-    COUNTER(key_updates)
-    COUNTER(undecryptable_kept)
-    COUNTER(path_changes)
-    COUNTER(receive_credit)
-    COUNTER(receive_unread)
-    COUNTER(receive_held)
-    COUNTER(size_probes_sent)
-    COUNTER(size_probes_lost)
-    COUNTER(black_holes)
-    COUNTER(congestion_events)
-    COUNTER(congestion_undone)
-    COUNTER(congestion_persistent)
-#undef COUNTER
-    lua_pushstring(L, stats.congestion_control);
-    lua_setfield(L, -2, "congestion_control");
-    set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
-    set_seconds(L, "rtt_latest", stats.rtt_latest);
-    set_seconds(L, "rtt_min", stats.rtt_min);
-    set_seconds(L, "rtt_var", stats.rtt_var);
-    return 1;
-}
-
 /* conn:release(): give an endpoint's connection back; the script's own is freed at once. */
 static int conn_release(lua_State *L)
 {
@@ -686,6 +642,7 @@ void neap_lua_open_conn(lua_State *L)
         {"is_closed", conn_is_closed},
         {"close", conn_close},
         {"ping", conn_ping},
+        {"update_keys", conn_update_keys},
         {"keep_alive", conn_keep_alive},
         {"error", conn_error},
         {"alpn", conn_alpn},
@@ -695,7 +652,6 @@ void neap_lua_open_conn(lua_State *L)
         {"local_address", conn_local_address},
         {"ids", conn_ids},
         {"source_ids", conn_source_ids},
-        {"stats", conn_stats},
         {"release", conn_release},
         {NULL, NULL},
     };
@@ -708,6 +664,7 @@ void neap_lua_open_conn(lua_State *L)
     neap_lua_set_functions(L, neap_lua_question_methods);
     neap_lua_set_functions(L, neap_lua_conn_id_methods);
     neap_lua_set_functions(L, neap_lua_path_methods);
+    neap_lua_set_functions(L, neap_lua_figure_methods);
     lua_pop(L, 2);
     neap_lua_set_functions(L, functions);
 }

@@ -310,6 +310,11 @@ function Conn:close(code, reason, is_application) end
 ---@return string? message
 ---@return neap.Code? code
 function Conn:ping() end
+--- Other keys for 1-RTT packets, in both directions; "again": not yet, the last update is not acknowledged.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:update_keys() end
 --- PINGs keep the connection through a silence: until told otherwise, or for so many seconds.
 ---@param on boolean|number
 ---@return true? ok
@@ -334,7 +339,7 @@ function Conn:local_address() end
 function Conn:ids() end
 ---@return string[]
 function Conn:source_ids() end
----@return table<string, number|string> stats the names of neap_stats, times in seconds
+---@return table<string, number|string> stats the names of neap_stats, times in seconds; ecn is a word
 function Conn:stats() end
 --- Gives an endpoint's connection back.
 function Conn:release() end

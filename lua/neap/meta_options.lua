@@ -14,6 +14,9 @@
 ---@field ack_delay_exponent? integer delays in our ACK frames are shifted right by so many bits
 ---@field max_ack_delay? number seconds: how long an acknowledgement of ours may wait
 ---@field ack_frequency? boolean acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)
+---@field ecn? boolean packets leave marked with ECT(0) where the path and the peer carry that, and CE marks are taken for losses; what comes marked is acknowledged as such anyway
+---@field key_update_packets? integer packets after which 1-RTT keys are updated (RFC 9001 §6); 0: with AES-GCM as for four millions, which is the most, with ChaCha20-Poly1305 any number
+---@field key_update_bytes? integer bytes: likewise bytes of what is sent; 0: any number
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
 ---@field use_preferred_address? boolean a client goes to the address that its server prefers, once that is proved

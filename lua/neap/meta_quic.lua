@@ -94,6 +94,12 @@ function Connection:datagram_stats() end
 ---@return string? message
 ---@return neap.Code? code
 function Connection:ping() end
+--- Other keys for packets, in both directions; the options `key_update_packets` and `key_update_bytes` do so by themselves.
+--- "again": not yet, the last update is not acknowledged.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:update_keys() end
 ---@param code? integer
 ---@param reason? string
 function Connection:close(code, reason) end

@@ -273,6 +273,11 @@ function Connection:ping()
   return self._conn:ping()
 end
 
+--- Updates the keys of 1-RTT packets. The options `key_update_packets` and `key_update_bytes` do so by themselves.
+function Connection:update_keys()
+  return self._conn:update_keys()
+end
+
 --- Whether the handshake went on from an earlier TLS session.
 function Connection:is_resumed()
   return self._conn:is_resumed()

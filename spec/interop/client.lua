@@ -1,10 +1,11 @@
 --- What `neap get` cannot do in one go, against servers of other people. Prints one line for each response.
 --- neap run spec/interop/client.lua CA head URL | status URL | group URL GROUP | post URL FILE OUT |
----   parallel URL DIR COUNT
+---   parallel URL DIR COUNT | figures URL KEY_UPDATE_PACKETS
 local neap = require("neap")
 
 local ca, verb, url, a, b = ...
-local client = neap.client({ ca = ca, groups = verb == "group" and a or nil })
+local client = neap.client({ ca = ca, groups = verb == "group" and a or nil,
+  key_update_packets = verb == "figures" and tonumber(a) or nil })
 
 local function read_file(path)
   local file = assert(io.open(path, "rb"))
@@ -38,6 +39,13 @@ function verbs.group()
   local response = assert(client:get(url))
   assert(response:body(LIMIT))
   print(response.status, response.conn:group())
+end
+
+function verbs.figures()
+  local response = assert(client:get(url))
+  local size = #assert(response:body(LIMIT))
+  local stats = response.conn:stats()
+  print(size, stats.ecn, stats.ecn_sent, stats.ecn_received, stats.key_updates)
 end
 
 function verbs.post()

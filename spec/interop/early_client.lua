@@ -47,7 +47,7 @@ local function visit()
     while true do
       local bytes, info = conn:send(q.now())
       if not bytes then return end
-      socket:sendto(bytes, info.to)
+      socket:sendto(bytes, info.to, info.ecn)
     end
   end
   local done, stop = false, nil

@@ -32,7 +32,7 @@ local function send(session, now)
   while true do
     local bytes, info = session.conn:send(now)
     if not bytes then break end
-    socket:sendto(bytes, info.to)
+    socket:sendto(bytes, info.to, info.ecn)
   end
   for _, id in ipairs(session.conn:source_ids() or {}) do by_id[id] = session end
 end

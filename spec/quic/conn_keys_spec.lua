@@ -62,6 +62,19 @@ describe("a key update", function()
     p:free()
   end)
 
+  -- covers: rfc9001#6.5.3
+  it("waits for three probe timeouts after the last was acknowledged, so that the peer has its next keys", function()
+    local p = pair()
+    assert.is_true(p.client:update_keys())
+    assert(p:transfer("client", "hello"))
+    assert.same({ 1, 1 }, { p.client:stats().key_updates, p.server:stats().key_updates })
+    local since = p.now
+    while not p.client:update_keys() do p:settle(1 * MS) end
+    local waited = (p.now - since) / MS
+    assert.is_true(waited > 100 and waited < 400, waited)
+    p:free()
+  end)
+
   it("may follow one that was answered with nothing but acknowledgements", function()
     local p = pair()
     for round = 1, 6 do
@@ -82,6 +95,20 @@ describe("a key update", function()
     p.client:force_update()
     p:inject("client", net.APPLICATION, bytes(1))
     assert.equal(KEY_UPDATE_ERROR, p.server:info().code)
+    p:free()
+  end)
+
+  it("is one of few: who updates as often as it may, and sends nothing else, is told so", function()
+    local p = pair()
+    local updates = 0
+    while p.server:info().by == "none" and updates < 1000 do
+      updates = updates + 1
+      p.client:force_update()
+      p:inject("client", net.APPLICATION, bytes(1))
+      p:settle(40 * MS) -- its acknowledgement comes
+    end
+    assert.same({ 0x0a, "too many packets that bring nothing" }, { p.server:info().code, p.server:info().reason })
+    assert.is_true(updates > 60 and updates < 120, updates)
     p:free()
   end)
 
@@ -179,6 +206,36 @@ describe("the use of one key", function()
     assert.equal(1, p.client:stats().key_updates)
     assert.equal(1, p.server:stats().key_updates)
     p:free()
+  end)
+
+  -- Six rounds of 200,000 bytes from one side, with time for an update after each: how many updates there are.
+  local function updates(side, options)
+    local p = pair({ [side] = options })
+    local data = ("x"):rep(200000)
+    for _ = 1, 6 do
+      assert.equal(data, p:transfer(side, data))
+      p:settle(300 * MS)
+    end
+    local client, server = p.client:stats().key_updates, p.server:stats().key_updates
+    assert.equal("none", p.client:info().by)
+    p:free()
+    assert.is_true(math.abs(client - server) <= 1) -- who begins one may not have told yet
+    return math.min(client, server)
+  end
+
+  it("ends after as many packets as the option says, on either side", function()
+    for _, side in ipairs({ "client", "server" }) do
+      local count = updates(side, { key_update_packets = 100 })
+      assert.is_true(count >= 5 and count <= 7, count)
+      assert.near(3, updates(side, { key_update_packets = 290 }), 1)
+      assert.equal(0, updates(side, { key_update_packets = 2000 }))
+    end
+  end)
+
+  it("ends after as many bytes as the option says", function()
+    assert.near(3, updates("server", { key_update_bytes = 400000 }), 1)
+    assert.equal(0, updates("server", { key_update_bytes = 2000000 }))
+    assert.equal(0, updates("server", {}))
   end)
 
   -- covers: rfc9001#6.6.2 rfc9001#6.6.4 rfc9001#6.6.5

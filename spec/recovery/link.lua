@@ -16,13 +16,13 @@ Link.__index = Link
 local function new(options)
   local self = setmetatable({
     rate = 10e6 / 8, delay = 40 * MS, queue = 1e9, size = 1200, ack_every = 2, ack_delay = 5 * MS,
-    now = SECOND, number = 0, free_at = 0, coming = {}, acks = {}, received = {}, unacked = 0, ce = 0,
+    now = SECOND, number = 0, free_at = 0, coming = {}, acks = {}, received = {}, unacked = 0, ect0 = 0, ce = 0,
     delivered = 0, sent = 0, overflowed = 0,
   }, Link)
   for name, value in pairs(options) do self[name] = value end
   self.r = recovery.new({ server = true, pacing = true, controller = options.controller or "bbr",
     seed = options.seed or 1, most = self.size })
-  self.r:set(self.now, { handshake_confirmed = true, sends_ect = options.mark ~= nil })
+  self.r:set(self.now, { handshake_confirmed = true, ecn = options.mark ~= nil })
   return self
 end
 
@@ -75,6 +75,7 @@ function Link:transmit()
   local number = self.number
   self.number = number + 1
   self.sent = self.sent + 1
+  local state = self.mark and self.r:state()
   assert(self.r:send(APP, number, self.now, { size = self.size }) == 0)
   if self.model then self.model:on_sent(number, self.size, self.now) end
   if self.drop and self.drop(number, self.now, self) then return end
@@ -84,9 +85,12 @@ function Link:transmit()
     return
   end
   self.free_at = math.max(self.free_at, self.now) + math.floor(self.size * SECOND / self.rate)
-  local marked = self.mark and self.mark(number, self.now, self)
+  -- The first are let through, so that ECN is believed in.
+  local is_ect = state and state.marks
+  local marked = is_ect and state.ecn == "capable" and self.mark(number, self.now, self)
   local held = self.hold and self.hold(number, self.now) or 0
-  insert(self.coming, { at = self.free_at + math.floor(self.delay / 2) + held, number = number, marked = marked })
+  insert(self.coming, { at = self.free_at + math.floor(self.delay / 2) + held, number = number,
+    is_ect = is_ect, marked = marked })
 end
 
 -- All that may leave now; when more may, if that is known.
@@ -108,14 +112,19 @@ function Link:acknowledge(at)
   self.unacked, self.ack_due = 0, nil
   local ranges = {}
   for i, range in ipairs(ranges_of(self.received)) do ranges[i] = { range[1], range[2] } end
-  self.acks[#self.acks + 1] = { at = at + math.floor(self.delay / 2), ranges = ranges, ce = self.ce }
+  self.acks[#self.acks + 1] = { at = at + math.floor(self.delay / 2), ranges = ranges,
+    ecn = self.mark and { ect0 = self.ect0, ce = self.ce } }
 end
 
 function Link:receive(event)
   self.delivered = self.delivered + self.size
   note_received(self.received, event.number)
   self.unacked = self.unacked + 1
-  if event.marked then self.ce = self.ce + 1 end
+  if event.marked then
+    self.ce = self.ce + 1
+  elseif event.is_ect then
+    self.ect0 = self.ect0 + 1
+  end
   if self.unacked >= self.ack_every then
     self:acknowledge(event.at)
   else
@@ -124,7 +133,7 @@ function Link:receive(event)
 end
 
 function Link:on_ack(ack)
-  assert(self.r:ack(APP, ack.ranges, self.now, 0, ack.ce) == 0)
+  assert(self.r:ack(APP, ack.ranges, self.now, 0, ack.ecn) == 0)
   local acked, lost = self:fates()
   if self.model then self.model:on_ack(acked, lost, self.now, ack.ranges) end
   if self.after_ack then self.after_ack(self, acked, lost) end

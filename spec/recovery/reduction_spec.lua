@@ -15,11 +15,12 @@ local function ack(r, ranges, now)
 end
 
 -- A server with a sample of 50 ms, whose window of 40 datagrams is in flight: numbers 100 to 139, sent at 100 ms.
-local function full(controller)
+local function full(controller, ecn)
   local r = recovery.new{ server = true, controller = controller or "newreno", pacing = true }
-  r:set(0, { handshake_confirmed = true })
+  r:set(0, { handshake_confirmed = true, ecn = ecn })
   for number = 0, 29 do r:send(APP, number, 0) end
-  ack(r, { { 0, 29 } }, 50 * MS)
+  r:ack(APP, { { 0, 29 } }, 50 * MS, 0, ecn and { ect0 = 10 })
+  fates(r)
   assert.equal(40 * SIZE, r:state().window)
   for number = 100, 139 do r:send(APP, number, 100 * MS) end
   return r
@@ -148,9 +149,8 @@ describe("a reduction", function()
   end)
 
   it("is not undone after CE, which no packet takes back", function()
-    local r = full()
-    r:set(100 * MS, { sends_ect = true })
-    r:ack(APP, { { 104, 110 } }, 150 * MS, 0, 1)
+    local r = full(nil, true)
+    r:ack(APP, { { 104, 110 } }, 150 * MS, 0, { ect0 = 16, ce = 1 })
     fates(r)
     ack(r, { { 100, 110 } }, 153 * MS)
     assert.same({ 4, 0 }, { r:state().spurious, r:state().congestion_undone })

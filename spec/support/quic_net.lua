@@ -65,7 +65,8 @@ Pair.__index = Pair
 --- A client and a server not yet accepted. options: client, server (config options), delay (ns, one way), loss,
 --- duplicate, reorder (fractions), drop (function(direction, index, bytes): true drops), seed, params (the client's
 --- transport parameters as bytes), server_config and client_config (that pairs share, in place of server and client),
---- filter (function(direction, bytes, index): bytes in its place, or false).
+--- filter (function(direction, bytes, index): bytes in its place, or false), mark (function(direction, ecn): the ECN
+--- bits in their place).
 function net.pair(options)
   options = options or {}
   local self = setmetatable({
@@ -76,6 +77,7 @@ function net.pair(options)
     reorder = options.reorder or 0,
     drop = options.drop,
     filter = options.filter,
+    mark = options.mark,
     random = net.random(options.seed or 1),
     wire = {},
     order = 0,
@@ -112,10 +114,11 @@ function Pair:free()
   assert(left == 0, left .. " allocations were not given back")
 end
 
-local function push(self, at, direction, bytes, address, at_server)
+local function push(self, at, direction, bytes, address, at_server, ecn)
   self.order = self.order + 1
   table.insert(self.wire, {
     at = at, order = self.order, direction = direction, bytes = bytes, address = address, at_server = at_server,
+    ecn = ecn,
   })
 end
 
@@ -146,7 +149,7 @@ function Pair:add_addresses(of_client, of_server)
 end
 
 --- Put a datagram onto the wire: "up" goes to the server, from the client's address `from` to `to`.
-function Pair:transmit(direction, bytes, to, from)
+function Pair:transmit(direction, bytes, to, from, ecn)
   local is_up = direction == "up"
   local address = not is_up and to or (self.own and self.own[from] and from) or self.address
   local at_server = is_up and to or from
@@ -161,10 +164,11 @@ function Pair:transmit(direction, bytes, to, from)
   end
   if self.drop and self.drop(direction, index, bytes) then return end
   if self.random() < self.loss then return end
+  if self.mark then ecn = self.mark(direction, ecn or 0) end
   local late = self.random() < self.reorder and self.delay * self.random() * 3 or 0
-  push(self, self.now + self.delay + late, direction, bytes, address, at_server)
+  push(self, self.now + self.delay + late, direction, bytes, address, at_server, ecn)
   if self.random() < self.duplicate then
-    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes, address, at_server)
+    push(self, self.now + self.delay + self.delay * self.random(), direction, bytes, address, at_server, ecn)
   end
 end
 
@@ -176,19 +180,19 @@ local function accept(self, bytes, from)
 end
 
 --- `address`: where it comes from ("up") or goes to ("down"); the client's without. `at_server`: the server's.
-function Pair:deliver(direction, bytes, address, at_server)
+function Pair:deliver(direction, bytes, address, at_server, ecn)
   address = address or self.address
   if direction == "up" then
     self.heard[address] = (self.heard[address] or 0) + #bytes
     if not self.server then accept(self, bytes, address) end
     if not self.server then return end
-    self.server:recv(bytes, self.now, address, nil, self.at_server and (at_server or net.SERVER))
+    self.server:recv(bytes, self.now, address, ecn, self.at_server and (at_server or net.SERVER))
   elseif self.own then
     if address == self.address or self.own[address] then
-      self.client:recv(bytes, self.now, at_server, nil, address == self.address and net.CLIENT or address)
+      self.client:recv(bytes, self.now, at_server, ecn, address == self.address and net.CLIENT or address)
     end
   elseif address == self.address then
-    self.client:recv(bytes, self.now)
+    self.client:recv(bytes, self.now, nil, ecn)
   end
 end
 
@@ -196,11 +200,11 @@ local function flush(self, conn, direction)
   if not conn then return false end
   local any = false
   for _ = 1, 10000 do
-    local bytes, segment, to, from = conn:burst(self.now)
+    local bytes, segment, to, from, ecn = conn:burst(self.now)
     if not bytes then return any end
     any = true
     for at = 1, #bytes, segment do
-      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)), to, from)
+      self:transmit(direction, bytes:sub(at, math.min(at + segment - 1, #bytes)), to, from, ecn)
     end
   end
   error("a connection sends without end")
@@ -245,7 +249,7 @@ local function step(self, at, index)
   self.now = math.max(self.now, at)
   if index then
     local packet = table.remove(self.wire, index)
-    return self:deliver(packet.direction, packet.bytes, packet.address, packet.at_server)
+    return self:deliver(packet.direction, packet.bytes, packet.address, packet.at_server, packet.ecn)
   end
   for _, conn in ipairs({ self.client, self.server }) do
     if (conn:timeout() or math.huge) <= self.now then conn:on_timeout(self.now) end

@@ -111,7 +111,7 @@ static void open_world(void)
     check(neap_conn_is_confirmed(world.conn) && world.peer, "no handshake");
     talk(10);
     /* The keys before the update are dropped by now. */
-    check(neap_conn_update_keys(world.peer), "no update of the keys");
+    check(neap_conn_begin_phase(world.peer), "no update of the keys");
     talk(100);
     check(world.conn->keys.read_phase && !packet_key_is_set(&world.conn->keys.previous_read),
           "the update did not end");

@@ -138,7 +138,7 @@ static int conn_send(lua_State *L)
     return count;
 }
 
-/* conn:burst(now [, room]) -> bytes, segment size, to, from */
+/* conn:burst(now [, room]) -> bytes, segment size, to, from, ecn */
 static int conn_burst(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
@@ -154,7 +154,8 @@ static int conn_burst(lua_State *L)
     lua_pushnumber(L, (lua_Number)info.segment_size);
     push_address(L, &info.to);
     push_address(L, &info.from);
-    return 4;
+    lua_pushnumber(L, info.ecn);
+    return 5;
 }
 
 static int conn_timeout(lua_State *L)
@@ -356,6 +357,11 @@ static int conn_stats(lua_State *L)
     set_number(L, "asked_every", c->ack_request.every);
     set_number(L, "asked", c->ack_request.next_sequence);
     set_number(L, "peer_ack_delay", c->recovery.max_ack_delay);
+    set_number(L, "ecn", s.ecn);
+    set_number(L, "ecn_sent", s.ecn_sent);
+    set_number(L, "ecn_ce_told", s.ecn_ce_told);
+    set_number(L, "ecn_received", s.ecn_received);
+    set_number(L, "ecn_ce_received", s.ecn_ce_received);
     return 1;
 }
 
@@ -461,7 +467,7 @@ static int conn_inject(lua_State *L)
 
 static int conn_update_keys(lua_State *L)
 {
-    lua_pushboolean(L, neap_conn_update_keys(check_conn(L, 1)));
+    lua_pushboolean(L, neap_conn_begin_phase(check_conn(L, 1)));
     return 1;
 }
 

@@ -88,14 +88,6 @@ static bool field_flag(lua_State *L, int index, const char *name, bool otherwise
     return value;
 }
 
-static uint64_t field_u64(lua_State *L, int index, const char *name, uint64_t otherwise)
-{
-    lua_getfield(L, index, name);
-    uint64_t value = lua_isnil(L, -1) ? otherwise : to_u64(L, -1);
-    lua_pop(L, 1);
-    return value;
-}
-
 /* ---- a controller that is NewReno and remembers what it was told */
 
 struct told {
@@ -321,6 +313,7 @@ static int recovery_send(lua_State *L)
         .ack_eliciting = eliciting,
         .in_flight = field_flag(L, 5, "in_flight", eliciting),
         .is_size_probe = field_flag(L, 5, "size_probe", false),
+        .is_marked = field_flag(L, 5, "marked", path_recovery_marks(recovery_active(&u->r))),
     };
     begin_space(u, space);
     int error = neap_sent_reserve(&u->spaces[space].sent, u->pool, count);
@@ -335,14 +328,14 @@ static int recovery_send(lua_State *L)
     return 1;
 }
 
-/* r:ack(space, {{first, last}, …}, now [, delay, ce_count]) -> code, reason */
+/* r:ack(space, {{first, last}, …}, now [, delay, {ect0 =, ect1 =, ce =}]) -> code, reason */
 static int recovery_ack(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
     struct range ranges[512];
     struct ack_ranges ack = {.ranges = ranges,
                              .delay = lua_isnoneornil(L, 5) ? 0 : to_u64(L, 5),
-                             .ce_count = lua_isnoneornil(L, 6) ? 0 : to_u64(L, 6)};
+                             .ecn = units_recovery_report(L, 6)};
     struct failure why = {0};
 
     begin_space(u, check_space(L, 2));
@@ -425,7 +418,7 @@ static int recovery_retry(lua_State *L)
 }
 
 /* r:set(now, {handshake_confirmed, has_handshake_keys, amplification_limited, app_limited, has_unsent,
- * sends_ect, max_ack_delay}) */
+ * ecn, max_ack_delay}) */
 static int recovery_set(lua_State *L)
 {
     struct recovery *r = &check_recovery(L)->r;
@@ -437,7 +430,8 @@ static int recovery_set(lua_State *L)
     path->amplification_limited = field_flag(L, 3, "amplification_limited", path->amplification_limited);
     neap_path_recovery_set_app_limited(path, field_flag(L, 3, "app_limited", path->app_limited),
                                        field_flag(L, 3, "has_unsent", false));
-    path->sends_ect = field_flag(L, 3, "sends_ect", path->sends_ect);
+    if (field_flag(L, 3, "ecn", false))
+        neap_ecn_init(&path->ecn, true);
     r->max_ack_delay = field_u64(L, 3, "max_ack_delay", r->max_ack_delay);
     neap_recovery_set_timer(r, to_u64(L, 2));
     return 0;
@@ -637,6 +631,7 @@ static int recovery_state(lua_State *L)
     set_u64(L, "udp_payload_size", path_recovery_udp_payload_size(p));
     set_u64(L, "size_probes_lost", p->pmtu.probes_lost);
     set_u64(L, "black_holes", p->pmtu.black_holes);
+    units_recovery_set_ecn(L, p);
     if (p->cc.ops == &telling)
         set_last_ack(L, &((struct told *)p->cc.state)->ack);
     if (r->timer != NEAP_NEVER)

@@ -1,0 +1,96 @@
+-- Explicit congestion notification in virtual time: routers that mark, change marks or drop what has one.
+local transfer = require "sim.transfer"
+
+local function start(link, config, size)
+  local path = { delay = 0.02, queue = 1000 }
+  for name, value in pairs(link) do path[name] = value end
+  return transfer.new(1, path, size or 300000, config)
+end
+
+-- Figures of both sides.
+local function sides(run)
+  return { client = run.client.conn:stats(), server = run.server_conn:stats() }
+end
+
+describe("a connection", function()
+  -- covers: rfc9000#13.4.1.1
+  it("marks all that it sends where the path carries marks, and tells of what came marked", function()
+    local run = start{}
+    run.finish(60)
+    local client, server = sides(run).client, sides(run).server
+    assert.same({ "capable", "capable" }, { client.ecn, server.ecn })
+    assert.is_true(client.ecn_sent > 0.98 * client.packets_sent)
+    assert.is_true(server.ecn_sent > 0.98 * server.packets_sent)
+    assert.is_true(server.ecn_received > 0.9 * client.ecn_sent)
+    assert.same({ 0, 0 }, { client.ecn_ce_told, server.ecn_ce_received })
+    run.sim:close()
+  end)
+
+  it("marks nothing where the option says so", function()
+    local run = start({}, { ecn = false })
+    run.finish(60)
+    for _, stats in pairs(sides(run)) do
+      assert.same({ "off", 0, 0 }, { stats.ecn, stats.ecn_sent, stats.ecn_received })
+    end
+    run.sim:close()
+  end)
+
+  local function congest(_, _, _, datagram)
+    if datagram.ecn == 2 then datagram.ecn = 3 end
+    return true
+  end
+
+  for treatment, link in pairs{
+    ["remove them"] = { ecn = "bleach" }, ["make ECT(1) of them"] = { ecn = "ect1" }, ["drop them"] = { ecn = "drop" },
+    ["make CE of all"] = { filter = congest },
+  } do
+    it(("goes on unmarked where a router does this to marks: %s"):format(treatment), function()
+      local run = start(link)
+      run.finish(60)
+      for name, stats in pairs(sides(run)) do
+        assert.equal("failed", stats.ecn, name)
+        assert.is_true(stats.ecn_sent <= 40, ("%s: %d"):format(name, stats.ecn_sent))
+      end
+      run.sim:close()
+    end)
+  end
+
+  it("outlives a path that drops what is marked from a moment on", function()
+    local run = start({}, nil, 3000000)
+    run.sim:run(function() return run.server_conn and run.server_conn:stats().ecn == "capable" end, 10)
+    run.link.up.ecn, run.link.down.ecn = "drop", "drop"
+    run.finish(120)
+    assert.equal("failed", sides(run).server.ecn)
+    run.sim:close()
+  end)
+
+  -- covers: rfc9000#13.4.2.2.1
+  it("loses nothing to a queue that marks, where the same queue without marks overflows again and again", function()
+    local function lost(ecn)
+      local run = start({ delay = 0.05, rate = 1e5, queue = 20, mark_above = 10 }, { ecn = ecn }, 1000000)
+      run.sim:run(2) -- what slow start overshoots is lost before any mark is heard of
+      local before = sides(run).server.packets_lost
+      local seconds = run.finish(120)
+      local server = sides(run).server
+      run.sim:close()
+      return server.packets_lost - before, server.ecn_ce_told, seconds, run.link.down.marked
+    end
+    local with, told, seconds, marked = lost(true)
+    local without, _, longer = lost(false)
+    assert.same({ 0, true }, { with, without > 0 })
+    assert.is_true(told > 0 and told <= marked, ("%d of %d"):format(told, marked))
+    assert.is_true(seconds < 1.25 * longer, ("%g, %g without marks"):format(seconds, longer))
+  end)
+
+  it("begins anew where its client moves", function()
+    local run = start({ rate = 1e6 }, nil, 1000000)
+    run.sim:run(0.5)
+    assert.equal("capable", run.server_conn:stats().ecn)
+    run.link.down.ecn = "bleach"
+    run.client:rebind("10.2.0.99:50001")
+    run.finish(60)
+    local stats = sides(run)
+    assert.same({ "failed", 1 }, { stats.server.ecn, stats.server.path_changes })
+    run.sim:close()
+  end)
+end)
