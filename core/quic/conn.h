@@ -27,6 +27,7 @@
 #define DRAIN_PTOS 3u                /* RFC 9000 §10.2 */
 #define DRAIN_DELAY_MOST NEAP_SECOND /* of the peer's max_ack_delay, in each */
 #define SPIN_DISABLED_ONE_IN 16u     /* RFC 9000 §17.4: paths, at least */
+#define CLOSE_HEARD_MOST (1u << 20)  /* bytes, of which three times as many may answer */
 #define OLD_KEYS_PTOS 3u             /* RFC 9001 §6.5 */
 
 /* The one life of a connection, in its order: it goes forward only, and may skip stages. What is not a stage of it is
@@ -183,7 +184,9 @@ struct conn_close {
     uint64_t code, frame_type;
     const char *reason; /* static, or a copy of reason_room bytes */
     uint16_t reason_size, reason_room;
-    uint32_t received; /* packets that came since we closed */
+    uint32_t received; /* datagrams that came since we closed, from where it is */
+    uint32_t heard;    /* bytes of them, at most CLOSE_HEARD_MOST; */
+    uint32_t said;     /* bytes of what answered them */
     neap_time until;   /* when closing or draining ends */
 };
 

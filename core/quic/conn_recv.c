@@ -425,10 +425,15 @@ static void take_kept(neap_conn *c)
     }
 }
 
-/* RFC 9000 §10.2.1: say it again, after ever more packets. */
-static void answer_while_closing(neap_conn *c)
+/* RFC 9000 §10.2.1: say it again, after ever more datagrams. They are not opened any more, so that anybody may have sent
+ * them: what comes from other addresses is dropped. */
+static void answer_while_closing(neap_conn *c, const struct arrival *a)
 {
-    if (c->stage != STAGE_CLOSING || ++c->close.received < c->close.answer_at)
+    if (c->stage != STAGE_CLOSING || a->path != conn_path(c))
+        return;
+    c->close.heard =
+        a->size < CLOSE_HEARD_MOST - c->close.heard ? c->close.heard + (uint32_t)a->size : CLOSE_HEARD_MOST;
+    if (++c->close.received < c->close.answer_at)
         return;
     c->close.answer_at *= 2;
     c->close.owed = true;
@@ -506,7 +511,7 @@ static bool begin_recv(neap_conn *c, struct arrival *a)
     if (a->path)
         neap_validation_on_udp_datagram(&a->path->address, a->size);
     if (!conn_is_alive(c)) {
-        answer_while_closing(c);
+        answer_while_closing(c, a);
         return false;
     }
     if (a->size == 0 || !is_taken) {

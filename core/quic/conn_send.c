@@ -270,6 +270,19 @@ static bool write_close(neap_conn *c, struct draft *d, struct path *path, enum s
     return true;
 }
 
+/* What answers datagrams that nobody opened is at most three times as large (RFC 9000 §10.2.1). A client's Initials need
+ * 1200 bytes, or they are not sent (§14.1). */
+static bool may_answer(neap_conn *c, size_t *room)
+{
+    size_t left = 3 * (size_t)c->close.heard - c->close.said;
+    size_t least =
+        !c->is_server && space_can_send(conn_space(c, SPACE_INITIAL)) ? NEAP_MIN_UDP_PAYLOAD : MIN_ROOM;
+
+    if (left < *room)
+        *room = left;
+    return *room >= least;
+}
+
 /* RFC 9000 §10.2.3: before the handshake is confirmed the peer may lack any of the keys, so all of ours are used. */
 static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
 {
@@ -285,6 +298,8 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
         c->close.until = c->now + neap_conn_draining_time(c);
     if (amplification < room)
         room = (size_t)amplification;
+    if (c->close.received > 0 && !may_answer(c, &room))
+        return 0;
     for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
         if (!space_can_send(conn_space(c, space)) || room - p.size < MIN_ROOM)
             continue;
@@ -299,6 +314,8 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
         neap_draft_commit(c, &p.drafts[i], &flight);
     neap_validation_on_sent(&p.path->address, p.size);
     c->counters.bytes_sent += p.size;
+    if (c->close.received > 0)
+        c->close.said += (uint32_t)p.size;
     return neap_flight_seal(c, &flight) ? 0 : p.size;
 }
 

@@ -72,6 +72,53 @@ describe("gtlsclient", function()
   end)
 end)
 
+--- ECN of the connection, packets that left and came marked, updates of its keys.
+local function figures_of(text)
+  local ecn, sent, received, updates = text:match("(%a+)%s+(%d+)%s+(%d+)%s+(%d+)%s*$")
+  return ecn, tonumber(sent), tonumber(received), tonumber(updates)
+end
+
+describe("gtlsclient --key-update", function()
+  it("and a server of neap mark their packets, believe each other's counts, and update their keys both ways", function()
+    if not helper.has_program("gtlsclient") then return pending("needs gtlsclient: scripts/bootstrap --test") end
+    local dir, port = helper.make_dir(), harness.free_port()
+    local certs = harness.make_certificates(dir)
+    local server = harness.start(("%s run %s/spec/interop/figures_app.lua %d %s %s 100"):format(helper.neap,
+      helper.source_dir, port, certs.cert, certs.key), { dir = dir, name = "neap-figures", port = port })
+    finally(function()
+      harness.stop(server)
+      helper.remove_dir(dir)
+    end)
+    local output, status = helper.run(("timeout 20 gtlsclient -q --exit-on-all-streams-close --key-update=1ms "
+      .. "--download=%s 127.0.0.1 %d https://localhost:%d/3000000 https://localhost:%d/figures"):format(dir, port, port,
+      port))
+    assert.equal(0, status, output)
+    local ecn, sent, received, updates = figures_of(helper.read_file(dir .. "/figures"))
+    assert.equal("capable", ecn)
+    assert.is_true(sent > 500 and received > 20 and updates >= 2, ("%d %d %d"):format(sent, received, updates))
+  end)
+end)
+
+describe("gtlsserver", function()
+  it("and neap mark their packets, and neap updates its keys", function()
+    if not helper.has_program("gtlsserver") then return pending("needs gtlsserver: scripts/bootstrap --test") end
+    local dir = helper.make_dir()
+    local ctx = peers.context(dir)
+    peers.choose_ports(ctx)
+    local processes = peer_named(peers.servers, "gtlsserver").start(ctx, {})
+    finally(function()
+      for _, process in ipairs(processes) do harness.stop(process) end
+      helper.remove_dir(dir)
+    end)
+    local output, status = helper.run(("timeout 20 %s run %s/spec/interop/client.lua %s figures "
+      .. "https://localhost:%d/1M 10"):format(ctx.neap, helper.source_dir, ctx.certs.ca, ctx.port))
+    assert.equal(0, status, output)
+    local ecn, sent, received, updates = figures_of(output)
+    assert.equal("capable", ecn, output)
+    assert.is_true(sent > 10 and received > 500 and updates >= 1, output)
+  end)
+end)
+
 describe("gtlsserver --verify-client", function()
   it("is shown neap's certificate, and refuses neap without one", function()
     if not helper.has_program("gtlsserver") then return pending("needs gtlsserver: scripts/bootstrap --test") end

@@ -1,0 +1,54 @@
+-- What is over, and what strangers can make of it (RFC 9000 §10.2, §10.3).
+local net = require("support.quic_net")
+
+local MS = net.MS
+
+describe("a connection that we closed", function()
+  -- What the server sends, in bytes, for so many datagrams of so many bytes with its connection ID, from an address.
+  local function answers(count, size, address)
+    local p = net.pair():handshake()
+    p.server:close(true, 7, ("r"):rep(200))
+    p:flush()
+    local before, cid = p.bytes.down, p.server:source_ids()[1]
+    for _ = 1, count do
+      p.server:recv("\64" .. cid .. ("x"):rep(size - 1 - #cid), p.now, address)
+      p:flush()
+    end
+    local sent = p.bytes.down - before
+    p:free()
+    return sent
+  end
+
+  -- covers: rfc9000#10.2.1.5
+  it("answers what is not opened any more with at most three times as much", function()
+    for _, size in ipairs({ 21, 40, 100, 1200 }) do
+      for _, count in ipairs({ 1, 2, 3, 8, 100 }) do
+        local sent = answers(count, size)
+        assert.is_true(sent <= 3 * count * size, ("%d of %d: %d"):format(count, size, sent))
+      end
+    end
+    assert.is_true(answers(100, 100) > 0)
+  end)
+
+  it("answers a flood ever more rarely", function()
+    assert.is_true(answers(1000, 1200) <= 10 * 300)
+  end)
+
+  -- covers: rfc9000#10.2.1.7
+  it("answers nobody at another address", function()
+    assert.equal(0, answers(100, 1200, "203.0.113.9:1000"))
+  end)
+end)
+
+describe("a silent peer that said it may wait 16 seconds with acknowledgements", function()
+  it("holds an idle connection for three probe timeouts, which RFC 9000 §10.1 asks for, and no longer", function()
+    local p = net.pair({ client = { max_ack_delay = 16383 }, server = { max_idle_timeout = 1000 } }):handshake()
+    p.drop = function() return true end
+    local since = p.now
+    assert.is_true(p:run(function() return p.server:info().closed end, 120000 * MS))
+    local seconds = (p.now - since) / 1000 / MS
+    assert.equal("idle", p.server:info().by)
+    assert.is_true(seconds > 45 and seconds < 52, seconds)
+    p:free()
+  end)
+end)
