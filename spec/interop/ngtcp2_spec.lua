@@ -82,9 +82,9 @@ describe("gtlsclient --key-update", function()
   it("and a server of neap mark their packets, believe each other's counts, and update their keys both ways", function()
     if not helper.has_program("gtlsclient") then return pending("needs gtlsclient: scripts/bootstrap --test") end
     local dir, port = helper.make_dir(), harness.free_port()
-    local certs = harness.make_certificates(dir)
-    local server = harness.start(("%s run %s/spec/interop/figures_app.lua %d %s %s 100"):format(helper.neap,
-      helper.source_dir, port, certs.cert, certs.key), { dir = dir, name = "neap-figures", port = port })
+    local ctx = peers.context(dir)
+    local server = harness.start(("%s run %s/spec/interop/figures_app.lua %d %s %s 100"):format(ctx.neap,
+      helper.source_dir, port, ctx.certs.cert, ctx.certs.key), { dir = dir, name = "neap-figures", port = port })
     finally(function()
       harness.stop(server)
       helper.remove_dir(dir)
