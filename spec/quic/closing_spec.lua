@@ -52,3 +52,20 @@ describe("a silent peer that said it may wait 16 seconds with acknowledgements",
     p:free()
   end)
 end)
+
+describe("a packet that asks for an acknowledgement", function()
+  -- covers: rfc9000#13.2.1.3
+  it("gets one packet with nothing but that, and what has CE gets it at once", function()
+    local p = net.pair():handshake()
+    for _, ecn in ipairs({ 0, 2, 3 }) do
+      local before = p.sent.down
+      p.server:recv(p.client:inject(net.APPLICATION, net.bytes(1)), p.now, nil, ecn)
+      p:flush()
+      assert.equal(ecn == 3 and before + 1 or before, p.sent.down, "marked " .. ecn)
+      p:settle(1000 * MS)
+      assert.equal(before + 1, p.sent.down)
+    end
+    assert.equal(1, p.server:stats().ecn_ce_received)
+    p:free()
+  end)
+end)
