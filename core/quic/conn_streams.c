@@ -1,14 +1,21 @@
 /* The application's verbs on streams: thin, since streams/ does it all. A closed connection has none. */
 #include "quic/conn.h"
 
+#define TINY_RTT (5 * NEAP_MILLISECOND) /* of one house */
+
 static bool is_alive(const neap_conn *c)
 {
     return conn_is_alive(c);
 }
 
-static neap_time smoothed_rtt(const neap_conn *c)
+/* The round trip that windows are measured by. Where it is tiny most of the smoothed one is time that packets wait for us and
+ * the peer: a window that grows by that carries no more, and what is in flight leaves the caches. On longer ways the smoothed
+ * one tells when the way has become another. */
+static neap_time window_rtt(const neap_conn *c)
 {
-    return conn_path(c)->recovery.rtt.smoothed;
+    const struct rtt *rtt = &conn_path(c)->recovery.rtt;
+
+    return rtt->has_sample && rtt->min < TINY_RTT ? rtt->min : rtt->smoothed;
 }
 
 int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
@@ -62,7 +69,7 @@ int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t si
         return NEAP_ERR_CLOSED;
     if (is_held(conn, id))
         return NEAP_ERR_STREAM_STATE;
-    return neap_streams_recv(&conn->streams, id, out, size, fin, conn->now, smoothed_rtt(conn));
+    return neap_streams_recv(&conn->streams, id, out, size, fin, conn->now, window_rtt(conn));
 }
 
 int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, bool *fin)
@@ -80,7 +87,7 @@ int64_t neap_conn_stream_views(neap_conn *conn, uint64_t id, size_t size, neap_v
 bool neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) && neap_streams_consume(&conn->streams, id, size, conn->now, smoothed_rtt(conn));
+    return is_alive(conn) && neap_streams_consume(&conn->streams, id, size, conn->now, window_rtt(conn));
 }
 
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)
@@ -210,7 +217,7 @@ int64_t neap_conn_held_peek(neap_conn *conn, struct stream *held, struct span *v
 bool neap_conn_held_consume(neap_conn *conn, struct stream *held, size_t size)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) && neap_stream_consume(&conn->streams, held, size, conn->now, smoothed_rtt(conn));
+    return is_alive(conn) && neap_stream_consume(&conn->streams, held, size, conn->now, window_rtt(conn));
 }
 
 void neap_conn_held_end_seen(neap_conn *conn, struct stream *held)

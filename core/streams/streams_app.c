@@ -303,8 +303,8 @@ int64_t neap_stream_capacity(const struct streams *s, const struct stream *strea
 
 /* ---- receiving */
 
-/* Double a window that lasted less than two round trips for its half: the reader is faster than the window. It stays as
- * it is while much of the memory waits for readers that are not. */
+/* Double a window that lasted less than two round trips for its half: the reader is faster than the window, which holds up to
+ * four times what is read in a round trip by that. It stays as it is while much of the memory waits for readers that are not. */
 static bool grow_window(const struct streams_budget *budget, uint64_t *window, uint64_t max,
                         neap_time *grown_at, neap_time now, neap_time rtt)
 {
@@ -337,6 +337,9 @@ static void credit_stream(struct streams *s, struct stream *stream, uint64_t siz
     if (size == 0 || r->state != RECV_OPEN || r->stop_asked || stream->owes & OWES_MAX_STREAM_DATA ||
         r->limit - r->data.read > r->window / 2)
         return;
+    /* While a quarter of the window waits to be read it is the reader that is waited for. */
+    if (r->highest - r->data.read > r->window / 4)
+        rtt = 0;
     /* The connection's window leaves room for a second stream beside a fast one. */
     if (grow_window(s->budget, &r->window, s->max_stream_window, &r->window_grown_at, now, rtt) &&
         s->recv_window < r->window + r->window / 2 && s->recv_window < s->max_recv_window) {
