@@ -482,3 +482,47 @@ describe("two tables with a lossy link between", function()
     end
   end)
 end)
+
+describe("a stream whose size is final", function()
+  -- covers: rfc9000#4.5.2
+  it("has nothing sent at or beyond it, by whatever it is final", function()
+    local ends = {
+      fin = function(s, id) s:send(id, "", true) end,
+      reset = function(s, id) s:shutdown(id, "write", 1) end,
+      ["reset with a reliable size"] = function(s, id) s:reset_at(id, 1, 500) end,
+      stop = function(s, id) s:on_stop_sending(id, 1) end,
+    }
+    for how, finish in pairs(ends) do
+      local s = new()
+      local id = s:open()
+      s:send(id, ("x"):rep(1000))
+      local frames = { s:write_data(600), s:write_data(600) }
+      finish(s, id)
+      assert.is_true(s:send(id, "more") < 0, how)
+      for _, f in ipairs(frames) do s:lost(f) end
+      for _ = 1, 10 do
+        local f = s:write_data()
+        if not f then break end
+        assert.is_true(f.offset + #f.data <= 1000, how)
+      end
+      local f = s:write_control()
+      assert.equal(how ~= "fin" and 1000 or nil, f and f.final_size, how)
+    end
+  end)
+
+  -- covers: rfc9000#3.5.4
+  it("has lost data not sent again when the peer asked to stop, also behind its end", function()
+    local s = new()
+    local id = s:open()
+    s:send(id, ("x"):rep(1000), true)
+    local f = s:write_data()
+    assert.equal("data_sent", s:stream(id).send)
+    s:on_stop_sending(id, 3)
+    local reset = s:write_control()
+    assert.same({ 3, 1000 }, { reset.code, reset.final_size })
+    s:lost(f)
+    assert.is_nil(s:write_data())
+    s:lost(reset)
+    assert.same({ 3, 1000 }, { reset.code, s:write_control().final_size })
+  end)
+end)
