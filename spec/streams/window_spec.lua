@@ -4,8 +4,8 @@ local units = require("neap.units").streams
 local MS = 1e6
 local MAX = 16777216
 
--- Virtual milliseconds until `done(rate, window)`, with the window at the end. `rtt` ns, `rate` bytes a ms that the link
--- carries, `reads` bytes a ms that the reader takes.
+-- Virtual milliseconds until `done(sent in this one, window, ms)`, and the window then. `rtt` ns, `rate` bytes a ms of
+-- the link, `reads` bytes a ms that the reader takes, `measured` ns: the round trip that windows are measured by.
 local function run(way, most)
   local s = units.new({ ours = { bidi_remote = 1048576, max_data = 10485760 }, max_stream_window = MAX,
     max_connection_window = 25165824 })
@@ -42,7 +42,8 @@ local function run(way, most)
       if f.type == 0x11 then told[1] = f.limit else told[2] = f.limit end
     end
     if told then credit[ms + delay] = told end
-    if way.done and way.done(size, s:stream(id) and s:stream(id).window or 0, ms) then return ms, s:stream(id).window end
+    local window = s:stream(id) and s:stream(id).window or 0
+    if way.done and way.done(size, window, ms) then return ms, window end
   end
   return most, s:stream(id).window
 end
