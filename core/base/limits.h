@@ -88,6 +88,7 @@
 #define LIMIT_REORDERING_EVENTS \
     16u /* congestion events in a row without a mistake, until it is as in the beginning */
 #define LIMIT_PTO_BACKOFF 16u                       /* doublings of the probe timeout */
+#define LIMIT_PACING_RATE UINT64_C(1000000000000)   /* bytes a second */
 #define LIMIT_CONGESTION_WINDOW (UINT64_C(1) << 40) /* bytes in flight that a controller allows at most */
 #define LIMIT_PACKETS_UNPROBED \
     32u /* both ways, before the size of the path is searched: short connections have no use for it */

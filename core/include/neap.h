@@ -275,8 +275,12 @@ NEAP_API int neap_certificate_pin(const neap_config *config, const void *certifi
 enum neap_congestion_control {
     NEAP_CONGESTION_CONTROL_NEWRENO, /* RFC 9002 §7 */
     NEAP_CONGESTION_CONTROL_CUBIC,   /* RFC 9438 */
-    NEAP_CONGESTION_CONTROL_BBR      /* BBRv3, draft-ietf-ccwg-bbr */
+    NEAP_CONGESTION_CONTROL_BBR,     /* BBRv3, draft-ietf-ccwg-bbr */
+    NEAP_CONGESTION_CONTROL_STEERED  /* neap_conn_steer; CUBIC as long as nobody does */
 };
+/** A number of the application's that says who steers the connections of this config (neap_conn_policy). 0 in the
+ * beginning. */
+NEAP_API void neap_config_set_policy(neap_config *config, uint64_t policy);
 
 /** The option client_certificate of a server. */
 enum neap_client_certificate {
@@ -992,6 +996,31 @@ typedef struct neap_stats {
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);
 
+/* What happened on the path in use since it was asked last, for who steers its congestion control. */
+typedef struct neap_turn {
+    uint64_t acked_bytes, lost_bytes, lost_packets, ce_packets, spurious_packets;
+    uint64_t delivery_rate; /* bytes a second: the highest sample of the turn; 0: none */
+    uint64_t bytes_in_flight, congestion_window, pacing_rate, max_udp_payload_size; /* now */
+    neap_time rtt, rtt_min, rtt_smoothed;                                           /* 0: none yet */
+    neap_time now; /* of the connection's last call */
+
+    int is_app_limited; /* delivery_rate says how much there was to send, not what the path carries */
+    int is_persistent;  /* nothing came for long: the window fell to two datagrams (RFC 9002 §7.6) */
+} neap_turn;
+/** The turn of a connection with the option congestion_control `steered`, into `size` bytes at `out` (sizeof *out); its sums
+ * begin anew. neap_endpoint_next names the connection when there is something. 1; 0 when nothing was acknowledged or lost;
+ * NEAP_ERR_STATE (its congestion control is another), NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_take_turn(neap_conn *conn, neap_turn *out, size_t size);
+/** The number that neap_config_set_policy gave its config; 0 also where its congestion control is no steered one. */
+NEAP_API uint64_t neap_conn_policy(const neap_conn *conn);
+/** From now on so many bytes may be in flight on the path in use, and `pacing_rate` bytes a second leave (0: 5/4 of a window
+ * in a round trip). Windows below two datagrams are two datagrams (RFC 9002 §7.2), those above 2^40 are that, rates above
+ * 10^12 likewise. Who steers answers losses as well: RFC 8085 §3.1 says what others on the path may expect. Another path, when
+ * the peer moves, begins with CUBIC until this is called. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED as above. */
+NEAP_API int neap_conn_steer(neap_conn *conn, uint64_t window, uint64_t pacing_rate);
+/** Nobody steers any more: CUBIC goes on from the window that was given last. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_steer_no_more(neap_conn *conn);
+
 enum neap_trace_kind {
     NEAP_TRACE_PACKET_SENT,
     NEAP_TRACE_PACKET_RECEIVED,
@@ -1243,7 +1272,8 @@ NEAP_API void neap_endpoint_unreachable(neap_endpoint *endpoint, const neap_addr
 NEAP_API neap_time neap_endpoint_timeout(const neap_endpoint *endpoint);
 
 /** A connection that is new (server: its first packet was accepted), or has something new for the application: a
- * handshake done, a question of its handshake, streams readable or writable, credit for streams, closed. Once per
+ * handshake done, a question of its handshake, streams readable or writable, credit for streams, a turn of one whose
+ * congestion control is steered, closed. Once per
  * change; NULL when none. It is the endpoint's: give it back with neap_endpoint_release when it is closed, or before. */
 NEAP_API neap_conn *neap_endpoint_next(neap_endpoint *endpoint);
 

@@ -48,6 +48,7 @@ struct neap_config {
     uint32_t versions[LIMIT_VERSIONS]; /* of QUIC, in order of preference */
     uint8_t version_count;
     uint64_t options[OPTIONS];
+    uint64_t policy;                /* neap_config_set_policy */
     bool has_handshake_rate;        /* somebody said it, so that keys do not */
     bool has_ticket_keys;           /* of the application's, which others may have too */
     bool strikes_are_private;       /* the register of early data knows what this config took, and no more */

@@ -49,6 +49,7 @@ enum conn_news {
     NEWS_CREDIT = 1 << 3,
     NEWS_QUESTION = 1 << 4,
     NEWS_DATAGRAM = 1 << 5,
+    NEWS_TURN = 1 << 6, /* there is something for who steers its congestion control */
 };
 
 /* One packet number space (RFC 9000 §12.3). Without keys it is dead: not begun, or over. */
@@ -670,6 +671,8 @@ uint64_t neap_conn_min_ack_delay(const neap_config *config);
 /** The peer told its own. */
 void neap_conn_may_ask_acks(neap_conn *c, uint64_t min_ack_delay_us);
 /** Packets were acknowledged: what is to be asked for may have changed. */
+/** Something was acknowledged or lost: who steers congestion control is to look, if somebody does. */
+void neap_conn_mark_turn(neap_conn *c);
 void neap_conn_choose_ack_request(neap_conn *c);
 /** Write an ACK_FREQUENCY that is owed: false when none was written. */
 bool neap_conn_write_ack_request(neap_conn *c, struct writer *w, struct sent_frame *out);

@@ -54,6 +54,7 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
         c->keys.confirmed_at = c->now;
     if (is_application)
         neap_conn_choose_ack_request(c);
+    neap_conn_mark_turn(c);
     if (is_application && !list_empty(&c->streams.writable))
         c->news |= NEWS_WRITABLE;
     return 0;

@@ -148,7 +148,10 @@ static void on_loss_timer(neap_conn *c)
 
     switch (neap_recovery_on_timeout(&c->recovery, &space, c->now)) {
     case TIMEOUT_NOTHING: break;
-    case TIMEOUT_LOSS: neap_conn_take_fates(c, space); break;
+    case TIMEOUT_LOSS:
+        neap_conn_take_fates(c, space);
+        neap_conn_mark_turn(c);
+        break;
     case TIMEOUT_PROBE: begin_probe(c, space); break;
     }
 }

@@ -85,9 +85,9 @@
     X(keep_certificates, BOOLEAN, 0, 0, 1,                                                                   \
       "a client's connections keep what the server showed; a server's keep what a client did anyway")        \
     X(source_connection_id_size, BYTES, 8, 0, 20, "size of our connection IDs; a server's are at least 4")   \
-    X(congestion_control, CHOICE, 1, 0, 2,                                                                   \
-      "the algorithm that says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, "          \
-      "bbr: BBRv3 (draft-ietf-ccwg-bbr)")                                                                    \
+    X(congestion_control, CHOICE, 1, 0, 3,                                                                   \
+      "what says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 "             \
+      "(draft-ietf-ccwg-bbr), steered: the application; in Lua also a name that neap.cc.register was given") \
     X(pacing, BOOLEAN, 1, 0, 1, "packets leave spread over time")                                            \
     X(resumption, BOOLEAN, 1, 0, 1,                                                                          \
       "a client keeps sessions and resumes them, a server gives tickets for that and takes them")            \
@@ -119,7 +119,7 @@
 #define OPTION_WORDS_LIST(X)                            \
     X(original_version, "oldest", "preferred")          \
     X(client_certificate, "none", "request", "require") \
-    X(congestion_control, "newreno", "cubic", "bbr")
+    X(congestion_control, "newreno", "cubic", "bbr", "steered")
 
 enum option {
 #define X(name, unit, preset, least, greatest, text) OPTION_##name,

@@ -12,6 +12,7 @@ const struct cc_ops *const neap_cc_by_choice[CC_CHOICES] = {
     [NEAP_CONGESTION_CONTROL_NEWRENO] = &neap_cc_newreno,
     [NEAP_CONGESTION_CONTROL_CUBIC] = &neap_cc_cubic,
     [NEAP_CONGESTION_CONTROL_BBR] = &neap_cc_bbr,
+    [NEAP_CONGESTION_CONTROL_STEERED] = &neap_cc_steered,
 };
 
 void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)

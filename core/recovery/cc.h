@@ -6,7 +6,7 @@
 
 #include "recovery/hystart.h"
 
-#define CC_CHOICES 3u /* controllers that a path may begin with */
+#define CC_CHOICES 4u /* controllers that a path may begin with */
 
 struct cc;
 struct pool;
@@ -122,6 +122,7 @@ struct cc {
     bool holds_back;       /* a mark: less is sent than could be, so that delivery rates of it say little */
     struct cc_exit startup_exit; /* set by those whose ssthresh does not tell it */
     struct hystart hystart;      /* of controllers that use it */
+    bool is_steered;             /* somebody outside gave the window */
     bool is_recovering; /* the window was reduced: sending follows deliveries (recovery/reduction.h) */
 };
 
@@ -157,6 +158,12 @@ void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size);
 void neap_cc_copy(struct cc *cc, const struct cc *from);
 void neap_cc_free(struct cc *cc, struct pool *pool);
 
+/** Whether the window is one that losses reduce. */
+static inline bool cc_reduces(const struct cc *cc)
+{
+    return cc->ops->reduces && !cc->is_steered;
+}
+
 /* ---- a controller that is steered from outside: C sums up, who steers looks at the ends of its turns */
 
 struct cc_turn { /* what happened since it was taken last */
@@ -172,7 +179,10 @@ extern const struct cc_ops neap_cc_steered;
 
 /** The sums of a steered controller; they begin anew. */
 struct cc_turn neap_cc_take_turn(struct cc *cc);
-/** Window and pacing rate until the next turn. A window below the least is the least; rate 0: from window and RTT. */
+/** Window and pacing rate until the next turn. A window below the least is the least, one above LIMIT_CONGESTION_WINDOW is
+ * that; rate 0: from window and RTT. CUBIC decides before the first call, */
 void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_t udp_payload_size);
+/** and from here on. */
+void neap_cc_steer_no_more(struct cc *cc);
 
 #endif

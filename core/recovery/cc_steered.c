@@ -1,23 +1,34 @@
-/* A controller whose decisions come from outside: it sums up what a turn brought, and keeps the window that it was given.
- * Only persistent congestion it answers itself (RFC 9002 §7.6.2): whoever steers may be late. */
-#include "recovery/cc.h"
+/* A controller whose decisions come from outside: it sums up what a turn brought. CUBIC decides until somebody steers, and
+ * again when nobody does any more; in between the window is the one that was given. Only persistent congestion is answered here
+ * (RFC 9002 §7.6.2): whoever steers may be late. */
+#include "recovery/cc_cubic.h"
+
+#include "base/limits.h"
+
+struct steered {
+    struct cubic cubic; /* first: it is CUBIC's state */
+    struct cc_turn turn;
+};
+
+static struct cc_turn *turn_of(const struct cc *cc)
+{
+    return &((struct steered *)cc->state)->turn;
+}
 
 static void steered_init(struct cc *cc)
 {
-    (void)cc; /* the zeroed state is an empty turn */
+    neap_cc_cubic.init(cc); /* the zeroed rest is an empty turn */
 }
 
 static void steered_on_sent(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight)
 {
-    struct cc_turn *turn = cc->state;
-
     (void)packet;
-    turn->in_flight = in_flight;
+    turn_of(cc)->in_flight = in_flight;
 }
 
 static void steered_on_packet_lost(struct cc *cc, const struct cc_packet *packet)
 {
-    struct cc_turn *turn = cc->state;
+    struct cc_turn *turn = turn_of(cc);
 
     turn->in_flight -= packet->size;
     if (packet->is_size_probe)
@@ -28,52 +39,64 @@ static void steered_on_packet_lost(struct cc *cc, const struct cc_packet *packet
 
 static void steered_on_ack(struct cc *cc, const struct cc_ack *ack)
 {
-    struct cc_turn *turn = cc->state;
+    struct cc_turn *turn = turn_of(cc);
 
     turn->acked_bytes += ack->bytes;
     turn->in_flight -= ack->bytes;
     turn->rtt = ack->rtt;
     turn->rtt_min = ack->rtt_min;
-    if (ack->delivery_rate <= turn->delivery_rate)
-        return;
-    turn->delivery_rate = ack->delivery_rate;
-    turn->app_limited = ack->rate_app_limited;
+    if (ack->delivery_rate > turn->delivery_rate) {
+        turn->delivery_rate = ack->delivery_rate;
+        turn->app_limited = ack->rate_app_limited;
+    }
+    if (!cc->is_steered)
+        neap_cc_cubic.on_ack(cc, ack);
 }
 
 static void steered_on_loss(struct cc *cc, const struct cc_loss *loss)
 {
-    struct cc_turn *turn = cc->state;
+    struct cc_turn *turn = turn_of(cc);
 
     turn->ce_count += loss->ce_count;
-    if (!loss->is_persistent)
+    turn->is_persistent |= loss->is_persistent;
+    if (!cc->is_steered) {
+        neap_cc_cubic.on_loss(cc, loss);
         return;
-    turn->is_persistent = true;
-    cc->window = cc_least_window(loss->udp_payload_size);
+    }
+    if (cc_is_new_event(cc, loss->largest_lost_sent_at))
+        cc->recovery_started = loss->now ? loss->now : 1;
+    if (loss->is_persistent)
+        cc->window = cc_least_window(loss->udp_payload_size);
 }
 
 static void steered_on_spurious(struct cc *cc, uint64_t packets, neap_time now)
 {
-    struct cc_turn *turn = cc->state;
-
     (void)now;
-    turn->spurious_packets += packets;
+    turn_of(cc)->spurious_packets += packets;
+}
+
+static void steered_undo(struct cc *cc)
+{
+    neap_cc_cubic.undo(cc);
 }
 
 const struct cc_ops neap_cc_steered = {
     .name = "steered",
-    .state_size = sizeof(struct cc_turn),
+    .state_size = sizeof(struct steered),
     .keeps_records = true,
+    .reduces = true,
     .init = steered_init,
     .on_sent = steered_on_sent,
     .on_packet_lost = steered_on_packet_lost,
     .on_ack = steered_on_ack,
     .on_loss = steered_on_loss,
     .on_spurious = steered_on_spurious,
+    .undo = steered_undo,
 };
 
 struct cc_turn neap_cc_take_turn(struct cc *cc)
 {
-    struct cc_turn *turn = cc->state, taken = *turn;
+    struct cc_turn *turn = turn_of(cc), taken = *turn;
 
     *turn = (struct cc_turn){.rtt = taken.rtt, .rtt_min = taken.rtt_min, .in_flight = taken.in_flight};
     return taken;
@@ -83,6 +106,22 @@ void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_
 {
     uint64_t least = cc_least_window(udp_payload_size);
 
+    if (window > LIMIT_CONGESTION_WINDOW)
+        window = LIMIT_CONGESTION_WINDOW;
     cc->window = window > least ? window : least;
-    cc->pacing_rate = pacing_rate;
+    cc->pacing_rate = pacing_rate < LIMIT_PACING_RATE ? pacing_rate : LIMIT_PACING_RATE;
+    cc->is_steered = true;
+    cc->is_recovering = false;
+}
+
+void neap_cc_steer_no_more(struct cc *cc)
+{
+    struct steered *s = cc->state;
+
+    if (!cc->is_steered)
+        return;
+    cc->is_steered = false;
+    cc->pacing_rate = 0;
+    cc->ssthresh = cc->window;
+    s->cubic = (struct cubic){.has_flat_start = true};
 }

@@ -6,7 +6,6 @@
 #define BURST_UDP_DATAGRAMS 10u
 #define QUANTUM (NEAP_SECOND / NEAP_MILLISECOND)     /* of the rate: a millisecond */
 #define BURST (NEAP_SECOND / (2 * NEAP_MILLISECOND)) /* two of them */
-#define RATE_MAX UINT64_C(1000000000000)
 
 void neap_pacer_init(struct pacer *p, bool enabled, uint64_t udp_payload_size)
 {
@@ -19,7 +18,7 @@ void neap_pacer_update(struct pacer *p, uint64_t rate, uint64_t udp_payload_size
 {
     uint64_t capacity = BURST_UDP_DATAGRAMS * udp_payload_size, earned;
 
-    p->rate = rate < RATE_MAX ? rate : RATE_MAX;
+    p->rate = rate < LIMIT_PACING_RATE ? rate : LIMIT_PACING_RATE;
     earned = p->rate / BURST < LIMIT_PACER_BURST ? p->rate / BURST : LIMIT_PACER_BURST;
     p->capacity = (uint32_t)(capacity > earned ? capacity : earned);
     if (p->tokens > p->capacity)

@@ -247,11 +247,11 @@ static void on_congestion(struct path_recovery *p, const struct cc_loss *loss,
     struct cc *cc = &p->cc;
     bool is_new = cc_is_new_event(cc, loss->largest_lost_sent_at);
 
-    if (is_new && cc->ops->reduces)
+    if (is_new && cc_reduces(cc))
         neap_reduction_begin(cc, cause);
-    if (cc->ops->reduces && cause->packets)
+    if (cc_reduces(cc) && cause->packets)
         neap_reduction_add(cc, cause);
-    else if (cc->ops->reduces)
+    else if (cc_reduces(cc))
         neap_reduction_confirm(cc);
     bool is_first = is_first_slow_start(cc);
     uint64_t window = cc->window;
@@ -262,7 +262,7 @@ static void on_congestion(struct path_recovery *p, const struct cc_loss *loss,
     if (is_new)
         p->counters.congestion_events++;
     if (is_new || loss->is_persistent)
-        cc->is_recovering = cc->ops->reduces && cc->recovery_started != 0;
+        cc->is_recovering = cc_reduces(cc) && cc->recovery_started != 0;
     if (is_new) {
         p->reordering.has_grown = false;
         if (++p->reordering.events > LIMIT_REORDERING_EVENTS)
@@ -319,7 +319,7 @@ void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost
 
 uint64_t neap_path_recovery_undo_floor(const struct path_recovery *p, uint8_t space)
 {
-    return p->cc.ops->reduces ? neap_reduction_floor(&p->cc, space) : UINT64_MAX;
+    return cc_reduces(&p->cc) ? neap_reduction_floor(&p->cc, space) : UINT64_MAX;
 }
 
 /* Where packets sent later came so much earlier, more of them have to; where fewer did, it was the time. */

@@ -191,6 +191,11 @@ int neap_lua_endpoint_listen_also(lua_State *L);
 /** preferred_address of the options at index 1. */
 void neap_lua_set_preferred_address(lua_State *L, struct config_core *core);
 
+/* --- steer.c */
+
+/** The methods on congestion control, for the metatable of conn. */
+extern const luaL_Reg neap_lua_steer_methods[];
+
 /* --- question.c */
 
 /** The methods on questions, for the metatable of conn. */

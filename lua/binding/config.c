@@ -247,6 +247,39 @@ static void bad_value(lua_State *L, const neap_option *option)
     luaL_error(L, "option '%s' must be %s", option->name, lua_tostring(L, -1));
 }
 
+/* The names that neap.cc has registered, with their numbers. */
+#define POLICIES "neap.policies"
+
+/* core.set_policies({ name = number }) */
+static int core_set_policies(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, POLICIES);
+    return 0;
+}
+
+/* Whether the word on top is one of them: connections of the config are steered then, by that one. */
+static bool set_policy(lua_State *L, struct config_core *core, const neap_option *option)
+{
+    lua_Number number = 0;
+
+    if (strcmp(option->name, "congestion_control") != 0 || lua_type(L, -1) != LUA_TSTRING)
+        return false;
+    lua_getfield(L, LUA_REGISTRYINDEX, POLICIES);
+    if (lua_istable(L, -1)) {
+        lua_pushvalue(L, -2);
+        lua_rawget(L, -2);
+        number = lua_tonumber(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    if (number < 1)
+        return false;
+    neap_config_set_policy(core->config, (uint64_t)number);
+    return neap_config_set(core->config, option->name, NEAP_CONGESTION_CONTROL_STEERED) == NEAP_OK;
+}
+
 static lua_Number read_word(lua_State *L, const neap_option *option)
 {
     const char *word = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
@@ -277,6 +310,8 @@ static lua_Number read_number(lua_State *L, const neap_option *option)
 /* The option, whose value is on top. */
 static void set_number(lua_State *L, struct config_core *core, const neap_option *option)
 {
+    if (set_policy(L, core, option))
+        return;
     lua_Number number = read_number(L, option);
 
     if (!(number >= 0 && number < 0x1p62) || number != (lua_Number)(uint64_t)number ||
@@ -555,9 +590,13 @@ static int make_certificate(lua_State *L)
 void neap_lua_open_config(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"config", config_new},   {"options", options},
-        {"engines", engines},     {"make_certificate", make_certificate},
-        {"set_clock", set_clock}, {NULL, NULL},
+        {"set_policies", core_set_policies},
+        {"config", config_new},
+        {"options", options},
+        {"engines", engines},
+        {"make_certificate", make_certificate},
+        {"set_clock", set_clock},
+        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"memory", config_memory},

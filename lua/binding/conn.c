@@ -660,6 +660,7 @@ void neap_lua_open_conn(lua_State *L)
     luaL_getmetatable(L, TYPE_CONN);
     lua_getfield(L, -1, "__index");
     neap_lua_set_functions(L, neap_lua_stream_methods);
+    neap_lua_set_functions(L, neap_lua_steer_methods);
     neap_lua_set_functions(L, neap_lua_datagram_methods);
     neap_lua_set_functions(L, neap_lua_question_methods);
     neap_lua_set_functions(L, neap_lua_conn_id_methods);

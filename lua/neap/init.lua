@@ -26,7 +26,7 @@ local parts = {
   client = "neap.client", quic = "neap.quic", lowlevel = "neap.lowlevel", sim = "neap.sim", json = "neap.json",
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
   server = "neap.server", mime = "neap.mime", unix = "neap.unix", x509 = "neap.x509",
-  quic_lb = "neap.quic_lb",
+  quic_lb = "neap.quic_lb", cc = "neap.cc",
 }
 
 --- A new application: see neap.app.

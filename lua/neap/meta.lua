@@ -9,6 +9,7 @@
 ---@field unix neap.unix
 ---@field x509 neap.x509
 ---@field quic_lb neap.quic_lb
+---@field cc neap.cc
 ---@field server neap.server
 ---@field task neap.task
 ---@field json neap.json

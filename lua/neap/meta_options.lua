@@ -43,7 +43,7 @@
 ---@field client_certificate? "none"|"request"|"require" whether a server asks its clients for certificates, which have to lead to `client_ca`; require: it refuses those that have none
 ---@field keep_certificates? boolean a client's connections keep what the server showed; a server's keep what a client did anyway
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
----@field congestion_control? "newreno"|"cubic"|"bbr" the algorithm that says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 (draft-ietf-ccwg-bbr)
+---@field congestion_control? "newreno"|"cubic"|"bbr"|"steered"|string what says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 (draft-ietf-ccwg-bbr), steered: the application; in Lua also a name that neap.cc.register was given
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
 ---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again

@@ -36,7 +36,7 @@ describe("a connection", function()
     end
     assert.equal("cubic", pair.new().client:stats().congestion_control)
     assert.has_error(function() pair.config{ congestion_control = "reno" } end,
-      "option 'congestion_control' must be newreno, cubic or bbr")
+      "option 'congestion_control' must be newreno, cubic, bbr or steered")
   end)
 
   it("updates its keys, and not twice before the peer has followed", function()

@@ -6,7 +6,7 @@ local pair = require "binding.pair"
 
 local text = ""
 for _, name in ipairs { "meta", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim", "meta_x509",
-  "meta_ids" } do
+  "meta_ids", "meta_cc" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
@@ -36,7 +36,7 @@ end
 describe("the types for editors", function()
   it("match the modules", function()
     each_is_there("neap", neap)
-    for _, name in ipairs { "json", "url", "lowlevel", "sim", "quic", "mime", "server", "x509", "quic_lb" } do
+    for _, name in ipairs { "json", "url", "lowlevel", "sim", "quic", "mime", "server", "x509", "quic_lb", "cc" } do
       each_is_there(name, neap[name])
       each_is_declared(name, neap[name])
     end

@@ -1,5 +1,6 @@
 --- Nodes: an endpoint with addresses, and what it shows to the script that plays its application.
 local address = require "neap.sim.address"
+local cc = require "neap.cc"
 local core = require "neap.core"
 local Link = require "neap.sim.link"
 local material = require "neap.sim.material"
@@ -138,6 +139,7 @@ function Node:serve()
   local conn = endpoint:next()
   if not conn then return false end
   repeat
+    if cc._serve then cc._serve(conn) end
     if on_conn then on_conn(conn, self) end
     conn = endpoint:next()
   until not conn
