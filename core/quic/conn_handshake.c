@@ -147,6 +147,10 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     c->handshake->tls = new_tls(c, &params, server_name, why);
     if (!c->handshake->tls)
         return why->code;
+    /* RFC 9002 §6.2.2: the same server, most likely over the same network. */
+    if (!c->is_server)
+        neap_path_recovery_guess_rtt(&conn_path(c)->recovery,
+                                     (neap_time)neap_tls_offered_rtt(c->handshake->tls) * MICROSECOND);
     if (!neap_tls_offered(c->handshake->tls, &session))
         return 0;
     take_alpn(c);
@@ -557,8 +561,14 @@ static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct f
 {
     int64_t wall_clock = neap_config_wall_clock(c->config);
 
-    if (space == SPACE_APPLICATION)
+    if (space == SPACE_APPLICATION) {
+        const struct rtt *rtt = &conn_path(c)->recovery.rtt;
+
+        c->tail.rtt_us = rtt->has_sample && rtt->smoothed / MICROSECOND <= UINT32_MAX
+                             ? (uint32_t)(rtt->smoothed / MICROSECOND)
+                             : 0;
         return neap_tls_tail_receive(&c->tail, c->pool, bytes, wall_clock, why);
+    }
     neap_tls_set_clock(c->handshake->tls, wall_clock);
     int rc =
         neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);

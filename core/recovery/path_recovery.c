@@ -105,6 +105,16 @@ void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, ne
     rtt->smoothed = (7 * rtt->smoothed + adjusted) / 8;
 }
 
+void neap_path_recovery_guess_rtt(struct path_recovery *p, neap_time guess)
+{
+    struct rtt *rtt = &p->rtt;
+
+    if (guess == 0 || rtt->has_sample || guess >= rtt->smoothed)
+        return;
+    rtt->smoothed = guess > GRANULARITY ? guess : GRANULARITY;
+    rtt->var = rtt->smoothed / 2;
+}
+
 /* ---- sending */
 
 void neap_path_recovery_update_pacer(struct path_recovery *p)

@@ -71,6 +71,9 @@ void neap_path_recovery_continue(struct path_recovery *p, const struct path_reco
 /** A Retry came (RFC 9002 §6.3): the controller and the pacer begin anew. */
 void neap_path_recovery_restart(struct path_recovery *p);
 
+/** What an earlier connection knew of the round trip, while there is no sample: used from 1 ms up to what the path has been
+ * told to begin with. 0: nothing. A guess that is too short costs probes, ever fewer of them (RFC 9002 §6.2.1). */
+void neap_path_recovery_guess_rtt(struct path_recovery *p, neap_time rtt);
 /** PTO without backoff and without the peer's delay. */
 neap_time neap_path_recovery_pto(const struct path_recovery *p);
 /** A duration with the backoff of the probes that were not answered. */

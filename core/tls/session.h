@@ -20,6 +20,7 @@ struct session {
     int64_t
         good_until; /* what it goes back to was authenticated once: a week after that, or with the certificate */
     uint32_t age_add;
+    uint32_t rtt_us; /* a client's: the round trip to the server when it got the ticket; 0: not known */
     /* By what the two were known: neap_session_binding, neap_client_binding or neap_psk_binding. */
     uint8_t binding[32];
     struct span psk; /* as long as the suite's hash */
@@ -36,8 +37,9 @@ struct session {
 
 #define SESSION_AGE_MOST \
     604800 /* seconds, RFC 8446 §4.6.1: of a ticket, and of all that follow it without a certificate */
-#define SESSION_FIXED \
-    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 32u + 4u + 2u + 2u) /* the fields, and the lengths of the spans */
+#define SESSION_FIXED                                        \
+    (1u + 2u + 4u + 8u + 4u + 8u + 4u + 4u + 32u + 4u + 2u + \
+     2u) /* the fields, and the lengths of the spans */
 #define SESSION_EARLY_MOST (SESSION_LIMITS * 8u + 2u + LIMIT_SESSION_DATA)
 /* It goes back to a client's certificate or to an external key, of which the certificate is the larger. */
 #define SESSION_IN_TICKET                                                                          \

@@ -148,9 +148,10 @@ static int read_ticket(struct span body, struct ticket *out, struct failure *why
 }
 
 /* One that is too large, or for which there is no memory, is let go: the next handshake is a full one then. */
-static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const struct ticket *ticket,
+static void keep_ticket(const struct tls_tail *tail, struct pool *pool, const struct ticket *ticket,
                         int64_t wall_clock)
 {
+    struct ticket_taker *taker = tail->taker;
     enum crypto_hash hash = neap_suite_hash(taker->suite);
     const uint8_t *at = taker->names;
     uint8_t psk[CRYPTO_MAX_HASH];
@@ -167,6 +168,7 @@ static void keep_ticket(struct ticket_taker *taker, struct pool *pool, const str
         .lifetime = ticket->lifetime < SESSION_AGE_MOST ? ticket->lifetime : SESSION_AGE_MOST,
         .good_until = taker->good_until,
         .age_add = ticket->age_add,
+        .rtt_us = tail->rtt_us,
         .psk = span_of(psk, crypto_hash_size(hash)),
         .ticket = ticket->ticket,
         .allows_early = ticket->allows_early && taker->remembered,
@@ -221,7 +223,7 @@ int neap_tls_tail_receive(struct tls_tail *tail, struct pool *pool, struct span 
             break;
         rc = read_ticket(span_of(message.data + MESSAGE_HEADER, message.size - MESSAGE_HEADER), &ticket, why);
         if (rc == 0 && tail->taker)
-            keep_ticket(tail->taker, pool, &ticket, wall_clock);
+            keep_ticket(tail, pool, &ticket, wall_clock);
         neap_assembly_done(&tail->assembly, pool);
     }
     return rc;

@@ -270,6 +270,13 @@ bool neap_tls_offered(const struct tls *tls, struct session *out)
     return tls->early == NEAP_EARLY_OFFERED && tls->offer.data && neap_session_read(tls->offer, out);
 }
 
+uint32_t neap_tls_offered_rtt(const struct tls *tls)
+{
+    struct session session;
+
+    return tls->offer.data && neap_session_read(tls->offer, &session) ? session.rtt_us : 0;
+}
+
 void neap_tls_end_offer(struct tls *tls, bool was_answered)
 {
     struct span name = span_of_string(tls->server_name);

@@ -47,6 +47,39 @@ describe("a connection to a server that was there before", function()
     done()
   end)
 
+  -- covers: rfc9002#6.2.2.1
+  it("begins with the round trip of before, from a millisecond to the one it would begin with otherwise", function()
+    for delay, expected in pairs({ [20 * MS] = 40 * MS, [0.1 * MS] = 1 * MS, [400 * MS] = 333 * MS }) do
+      local connect, done, configs = acquaintance()
+      local p = connect({ delay = delay })
+      p:settle(2000 * MS)
+      local before = p.client:stats().rtt
+      p:free()
+      p = net.pair({ client_config = configs.client, server_config = configs.server, seed = 99, delay = delay })
+      p:flush()
+      local guess = p.client:stats().rtt
+      assert.near(expected, guess, 8 * MS)
+      if expected == 40 * MS then assert.near(before, guess, 1000) end
+      assert.equal(333 * MS, p.server and p.server:stats().rtt or 333 * MS)
+      p:free()
+      done()
+    end
+  end)
+
+  it("costs few packets where the round trip was a hundredth of what it is now", function()
+    local connect, done, configs = acquaintance()
+    local p = connect({ delay = 1 * MS })
+    p:settle(100 * MS)
+    p:free()
+    p = net.pair({ client_config = configs.client, server_config = configs.server, seed = 99, delay = 100 * MS })
+    p:handshake()
+    assert.is_true(is_resumed(p))
+    assert.is_true(p.client:stats().pto_count <= 7)
+    assert.is_true(p.client:stats().packets_sent <= 25, p.client:stats().packets_sent)
+    p:free()
+    done()
+  end)
+
   it("costs fewer bytes, and no certificate", function()
     local connect, done = acquaintance()
     local p = connect()
@@ -104,7 +137,7 @@ describe("a connection to a server that was there before", function()
     -- The key of the session is another one than that of its ticket.
     local saved = configs.client:save_sessions()
     local client = net.config(nil, 13, false)
-    local at = 16 + 2 + 1 + #"localhost" + 2 + 63 + 1 -- the size of the first key
+    local at = 16 + 2 + 1 + #"localhost" + 2 + 67 + 1 -- the size of the first key
     for _ = 1, 2 do
       assert.equal(32, saved:byte(at))
       saved = saved:sub(1, at) .. string.char((saved:byte(at + 1) + 1) % 256) .. saved:sub(at + 2)

@@ -488,7 +488,7 @@ describe("early data with another key than the first of the hello", function()
     local hello = pair.new({ client = client, server = server }).client:output(pair.INITIAL)
     -- The newest session, of which the key stands behind a byte of its size (core/tls/session.c).
     local size = (#saved - 16) / 2
-    local at = 16 + size + 2 + 1 + #"example.test" + 2 + 63 + 1
+    local at = 16 + size + 2 + 1 + #"example.test" + 2 + 67 + 1
     assert.equal(32, saved:byte(at))
     local key = saved:sub(at + 1, at + 32)
     local m = messages.read(hello)
