@@ -938,7 +938,7 @@ enum neap_migrate_flags {
  * (`flags`: enum neap_migrate_flags or 0). Where that fails the connection stays, or goes back to the last path that was
  * proved; where there is none any more it is asked for five times as long, and then the connection ends with
  * NEAP_NO_VIABLE_PATH. RTT, congestion window and datagram size begin anew, unless a port alone is another. Addresses,
- * results and errors as neap_conn_probe_path; 0 also where the connection is there already. */
+ * results and errors as neap_conn_probe_path; 0 also where the connection is there already: then it goes nowhere else. */
 NEAP_API int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_address *peer,
                                unsigned flags);
 

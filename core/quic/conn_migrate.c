@@ -373,6 +373,8 @@ int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_add
         path->address.validated = false;
         path->moves = true;
         begin(c, path);
+    } else {
+        abandon_others(c, path); /* somebody has thought better of it */
     }
     if (asks_both)
         ask_preferred_too(c, local);

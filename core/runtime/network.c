@@ -107,27 +107,44 @@ static const neap_address *route_to(struct routes *routes, const neap_address *p
     return &routes->locals[at];
 }
 
-static void follow(neap_loop *loop, struct attachment *attachment, neap_conn *conn, struct routes *routes)
+/* What cannot be now may be soon: the handshake goes on, the peer gives connection IDs, paths end. */
+static bool is_worth_again(int result)
+{
+    return result == NEAP_ERR_STATE || result == NEAP_ERR_CONNECTION_IDS || result == NEAP_ERR_LIMIT ||
+           result == NEAP_ERR_NO_MEMORY;
+}
+
+/* Whether it is to be tried again. */
+static bool follow(neap_loop *loop, struct attachment *attachment, neap_conn *conn, struct routes *routes)
 {
     neap_path_info now;
+    size_t paths = neap_conn_paths(conn, 0, &now, sizeof now);
 
-    if (neap_conn_paths(conn, 0, &now, sizeof now) == 0 || neap_address_is_wildcard(&now.local))
-        return;
+    if (paths == 0 || neap_address_is_wildcard(&now.local))
+        return false;
     const neap_address *local = route_to(routes, &now.peer);
-    if (local->family == 0 || memcmp(local->ip, now.local.ip, sizeof local->ip) == 0)
-        return;
+    if (local->family == 0)
+        return false;
+    if (memcmp(local->ip, now.local.ip, sizeof local->ip) == 0) {
+        if (paths > 1) /* it may have been on its way elsewhere */
+            neap_conn_migrate(conn, &now.local, NULL, 0);
+        return false;
+    }
     struct udp_socket *old = neap_loop_socket_at(attachment, &now.local);
     bool is_gone = old == NULL || !neap_udp_is_usable(old, &now.peer);
-    if (neap_loop_migrate(loop, attachment->endpoint, conn, local, NULL, NULL,
-                          is_gone ? NEAP_MIGRATE_ADDRESS_GONE : 0) == NEAP_OK)
+    int result = neap_loop_migrate(loop, attachment->endpoint, conn, local, NULL, NULL,
+                                   is_gone ? NEAP_MIGRATE_ADDRESS_GONE : 0);
+    if (result == NEAP_OK)
         loop->stats.migrations++;
     else
         loop->stats.migration_errors++;
+    return is_worth_again(result);
 }
 
 void neap_network_turn(neap_loop *loop)
 {
     struct routes routes = {.count = 0};
+    bool again = false;
 
     if (neap_loop_now() < loop->network_at)
         return;
@@ -138,6 +155,10 @@ void neap_network_turn(neap_loop *loop)
     for (struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         for (neap_conn *conn = a->follows ? neap_endpoint_each(a->endpoint, NULL) : NULL; conn != NULL;
              conn = neap_endpoint_each(a->endpoint, conn))
-            follow(loop, a, conn, &routes);
+            again = follow(loop, a, conn, &routes) || again;
+    }
+    if (again && loop->network_at == NEAP_NEVER) {
+        loop->network_at = loop->network_asked + LIMIT_LOOP_NETWORK_EVERY;
+        listen_again(loop, false);
     }
 }
