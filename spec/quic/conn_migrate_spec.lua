@@ -74,7 +74,7 @@ describe("a client that probes a path", function()
     p:free()
   end)
 
-  -- covers: rfc9000#8.2.1.1 rfc9000#8.2.1.3 rfc9000#8.2.4.1 rfc9000#8.2.4.2
+  -- covers: rfc9000#8.2.1.1 rfc9000#8.2.1.3 rfc9000#8.2.4.1 rfc9000#8.2.4.2 rfc9000#9.4.4
   it("asks ever more rarely where nobody answers, and gives up after three timeouts", function()
     local p = pair()
     local seen = listen_in(p, SECOND_ADDRESS)
@@ -131,7 +131,7 @@ describe("a client that probes a path", function()
 end)
 
 describe("a client that migrates", function()
-  -- covers: rfc9000#9.1.1 rfc9000#9.5.2 rfc9000#5.1.2.1
+  -- covers: rfc9000#9.1.1 rfc9000#9.5.2 rfc9000#9.5.7 rfc9000#5.1.1.11 rfc9000#5.1.2.1
   it("goes on from the new address within a round trip, and its connection ID there is another", function()
     local p = pair()
     local first = active(p.client).cid
@@ -401,7 +401,7 @@ describe("a migration is refused", function()
 end)
 
 describe("the paths of a client", function()
-  -- covers: rfc9000#9.7
+  -- covers: rfc9000#9.7 rfc9000#9.6.1
   it("take nothing from an address that is not the server's", function()
     local p = pair()
     p.client:probe(SECOND_ADDRESS)
@@ -410,6 +410,23 @@ describe("the paths of a client", function()
     p.client:recv(p.server:inject(net.APPLICATION, bytes(1)), p.now, "192.0.2.66:443", nil, net.CLIENT)
     assert.equal(before.packets_received, p.client:stats().packets_received)
     assert.equal(before.packets_dropped + 1, p.client:stats().packets_dropped)
+    p:free()
+  end)
+
+  -- covers: rfc9000#8.2.2.2
+  it("answer a challenge at once, also while all that may be in flight is", function()
+    local p = pair()
+    p.client:probe(SECOND_ADDRESS)
+    p:settle()
+    local id = assert(p.client:open(false))
+    p.on_datagram = function() return false end
+    p.client:stream_send(id, ("x"):rep(1000000), false)
+    p:flush()
+    local seen = listen_in(p, SECOND_ADDRESS)
+    p.client:recv(p.server:inject(net.APPLICATION, bytes(0x1a) .. "challeng"), p.now, net.SERVER, nil, SECOND_ADDRESS)
+    p:flush()
+    assert.equal(1, #seen.up)
+    assert.equal(p.now, seen.up[1].at)
     p:free()
   end)
 

@@ -175,6 +175,32 @@ describe("a path that is not proved", function()
     p:free()
   end)
 
+  -- covers: rfc9000#8.2.1.7 rfc9000#8.2.2.6 rfc9000#8.2.2.7
+  it("is answered whatever the size of the challenge, in no more than what amplification allows", function()
+    local p = net.pair():handshake()
+    local challenge = p.client:inject(net.APPLICATION, bytes(0x1a) .. "challeng")
+    assert.is_true(#challenge < 60)
+    p:deliver("up", challenge, OTHER_HOST)
+    local sent, count_of = 0, 0
+    for _ = 1, 10 do
+      local datagram, _, to = p.server:burst(p.now)
+      if not datagram then break end
+      if to == OTHER_HOST then sent, count_of = sent + #datagram, count_of + 1 end
+    end
+    assert.is_true(count_of >= 1 and sent <= 3 * #challenge, sent)
+    p:free()
+  end)
+
+  -- covers: rfc9000#9.3
+  it("is followed where the server asked its clients not to migrate: it may be a NAT's doing", function()
+    local p = net.pair({ server = { disable_active_migration = 1 } }):handshake()
+    p:rebind(OTHER_HOST)
+    p.client:ping()
+    p:settle(300 * MS)
+    assert.same({ OTHER_HOST, true }, { active(p).address, active(p).validated })
+    p:free()
+  end)
+
   -- covers: rfc9000#8.2.1.6 rfc9000#8.2.3.1
   it("is asked in a small one first where it does not, and for the size afterwards", function()
     local p = net.pair():handshake()
@@ -354,7 +380,7 @@ describe("packets from another address", function()
     p:free()
   end)
 
-  -- covers: rfc9000#9.3.2.1
+  -- covers: rfc9000#9.3.2.1 rfc9000#9.3.2
   it("may be copies that somebody sends in the client's name: the transfer comes whole", function()
     for seed = 1, 5 do
       local p = net.pair({ seed = seed }):handshake()

@@ -152,6 +152,30 @@ describe("a server with a preferred address", function()
     p:free()
   end)
 
+  -- covers: rfc9000#9.6.2.6
+  it("is asked anew by each connection, also one that is resumed: that begins at the server's own address", function()
+    local client_config, server_config = net.config({}, 31, false), net.config({
+      preferred_address = { v4 = PREFERRED },
+    }, 32, true)
+    for i = 1, 2 do
+      local p = net.pair({ seed = i, client_config = client_config, server_config = server_config })
+        :add_addresses({ OTHER }, { PREFERRED })
+      local first
+      p.on_datagram = function(direction, _, _, at_server)
+        if direction == "up" then first = first or at_server end
+        return true
+      end
+      p:handshake()
+      assert.equal(net.SERVER, first)
+      assert.equal(PREFERRED, active(p.client).address)
+      p:settle(500 * MS)
+      assert.equal(i == 2, p.client:info().resumed)
+      p:free()
+    end
+    client_config:free()
+    server_config:free()
+  end)
+
   it("is left alone by clients that do not want to", function()
     local p = pair({ client = { use_preferred_address = 0 } }):handshake()
     p:settle(5000 * MS)
