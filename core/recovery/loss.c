@@ -173,6 +173,7 @@ struct acked_paths {
     bool any, eliciting;
     uint64_t largest;
     neap_time largest_sent_at;
+    neap_time recovery[LIMIT_PATHS]; /* cc.recovery_started before it */
     uint8_t largest_path;
 };
 
@@ -280,12 +281,6 @@ static void update_rtt(struct recovery *r, const struct acked_paths *acked, neap
 
 /* ---- losses */
 
-/* Lost ack-eliciting packets with nothing acknowledged between them (RFC 9002 §7.6.2). */
-struct lost_run {
-    bool is_open;
-    neap_time first_sent_at;
-};
-
 /* What is newly lost, by path; the last is of packets whose path is gone. */
 struct lost_paths {
     struct newly_lost of[LIMIT_PATHS + 1];
@@ -330,7 +325,7 @@ static bool extend_run(const struct recovery *r, enum space space, struct lost_r
         p->at <= path->rtt.first_sample_at)
         return false;
     if (!run->is_open) {
-        *run = (struct lost_run){.is_open = true, .first_sent_at = p->at};
+        *run = (struct lost_run){.is_open = true, .first_sent_at = p->at, .first_number = p->number};
         return false;
     }
     neap_time least = (neap_path_recovery_pto(path) + r->max_ack_delay) * PERSISTENT_PTOS;
@@ -341,6 +336,7 @@ static bool extend_run(const struct recovery *r, enum space space, struct lost_r
     if (acked_at == 0)
         return true;
     run->first_sent_at = p->at;
+    run->first_number = p->number;
     return false;
 }
 
@@ -397,12 +393,18 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
         lost->delays[i] = neap_path_recovery_loss_delay(path);
         lost->distances[i] = path->reordering.packets;
     }
+    if (s->lost.is_open)
+        lost->runs[s->lost_path] = s->lost;
+    s->lost.is_open = false;
+    s->lost_path = r->active;
     s->loss_at = NEAP_NEVER;
+    bool is_kept = false;
     for (uint32_t i = 0; (p = neap_sent_at(&s->sent, i)) && p->number <= largest; i++) {
         neap_time lost_at = p->at + lost->delays[p->path];
 
         if (is_acked(p)) {
-            lost->runs[p->path].is_open = false;
+            if (p->number > lost->runs[p->path].first_number)
+                lost->runs[p->path].is_open = false;
         } else if (p->fate != FATE_IN_FLIGHT) {
             if (p->outcome == FATE_LOST)
                 extend_run(r, space, &lost->runs[p->path], p);
@@ -412,10 +414,17 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
         } else if (largest - p->number >= lost->distances[p->path] || lost_at <= now) {
             note_lost(r, space, p, lost, now);
             neap_sent_decide(&s->sent, i, FATE_LOST);
-        } else if (lost_at < s->loss_at) {
-            s->loss_at = lost_at;
+        } else {
+            if (lost_at < s->loss_at)
+                s->loss_at = lost_at;
+            /* What is before it leaves the ring; it may be lost yet. */
+            if (!is_kept)
+                s->lost = lost->runs[r->active];
+            is_kept = true;
         }
     }
+    if (!is_kept)
+        s->lost = lost->runs[r->active];
 }
 
 /* `acked`: by the ACK that tells of them; NULL: it is time that does. */
@@ -455,19 +464,16 @@ static int check_sent(const struct sent *s, const struct ack_ranges *ack, struct
 static void apply_ack(struct recovery *r, enum space space, struct acked_paths *acked, neap_time now)
 {
     uint64_t in_flight[LIMIT_PATHS];
-    neap_time recovery[LIMIT_PATHS];
 
-    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
         in_flight[i] = r->paths[i] ? r->paths[i]->bytes_in_flight : 0;
-        recovery[i] = r->paths[i] ? r->paths[i]->cc.recovery_started : 0;
-    }
     detect_losses(r, space, acked, now);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path_recovery *path = r->paths[i];
 
         if (!path || !acked->of[i].any)
             continue;
-        neap_path_recovery_on_acked(path, &acked->of[i], in_flight[i], recovery[i], now);
+        neap_path_recovery_on_acked(path, &acked->of[i], in_flight[i], acked->recovery[i], now);
         if (r->peer_validated)
             path->pto_count = 0;
     }
@@ -528,6 +534,8 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
         r->acked_sent_at[space] = acked.largest_sent_at;
     if (acked.largest == ack->largest && acked.eliciting)
         update_rtt(r, &acked, ack->delay, now);
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        acked.recovery[i] = r->paths[i] ? r->paths[i]->cc.recovery_started : 0;
     if (is_newer && s->ecn.marked > 0)
         check_marks(r, s, &ack->ecn, &acked, now);
     apply_ack(r, space, &acked, now);

@@ -10,12 +10,22 @@
 
 enum space { SPACE_INITIAL, SPACE_HANDSHAKE, SPACE_APPLICATION, SPACES };
 
+/* Lost ack-eliciting packets with nothing acknowledged between them (RFC 9002 §7.6.2). */
+struct lost_run {
+    bool is_open;
+    uint64_t first_number;
+    neap_time first_sent_at;
+};
+
 /* What recovery knows of one packet number space. */
 struct space_recovery {
     struct sent sent;
     uint64_t largest_acked;      /* UINT64_MAX: none */
     neap_time loss_at;           /* NEAP_NEVER: none */
     neap_time last_eliciting_at; /* 0: none */
+    struct lost_run
+        lost; /* before the oldest packet whose fate is open: its packets may be gone from the ring */
+    uint8_t lost_path; /* that they took */
     struct ecn_counts ecn;
 };
 

@@ -212,6 +212,15 @@ function model:ack(ranges, now, delay, ce)
   self.pto_count = 0
 end
 
+-- Packets that the peer has.
+function model:came()
+  local count = 0
+  for _, p in ipairs(self.packets) do
+    if p.state == "acked" or p.state == "late" then count = count + 1 end
+  end
+  return count
+end
+
 function model:timeout(now)
   local before = self.lost_count
   self:detect(now)
