@@ -70,6 +70,7 @@ describe("the idle timeout", function()
 end)
 
 describe("a probe timeout", function()
+  -- covers: rfc9002#6.2.4.1 rfc9002#6.2.4.2 rfc9002#6.2.4.3 rfc9002#6.2.4.6
   it("sends lost data again, twice as late each time", function()
     local p = net.pair():handshake()
     p:settle(1000 * MS)
@@ -90,6 +91,26 @@ describe("a probe timeout", function()
     p.drop = nil
     p:run(function(x) return x.server:readable_next() ~= nil end)
     assert.equal("hello", (p.server:stream_recv(id)))
+    p:free()
+  end)
+
+  -- covers: rfc9002#7.5.1
+  it("is not held back by a window that is full", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    local count = 0
+    p.drop = function(direction)
+      if direction == "up" then count = count + 1 end
+      return true
+    end
+    local id = p.client:open(false)
+    p.client:stream_send(id, ("x"):rep(200000), false)
+    p:run(nil, 20 * MS)
+    local full = count
+    assert.is_true(full >= 9)
+    p:run(function(x) return x.client:stats().pto_count > 0 end)
+    p:flush()
+    assert.equal(full + 2, count)
     p:free()
   end)
 

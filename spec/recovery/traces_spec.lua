@@ -289,6 +289,7 @@ traces["the least window, and up from there"] = function(t)
   t:rounds(10, 0.05)
 end
 
+-- covers: rfc9002#7.4.2 rfc9002#6.2.1.4
 describe("recovery goes as RFC 9002 and RFC 9438 have it:", function()
   local names = {}
   for name in pairs(traces) do names[#names + 1] = name end

@@ -33,6 +33,7 @@ describe("CUBIC", function()
     end
   end)
 
+  -- covers: rfc9002#7.1
   it("leaves a NewReno flow at least a third of the link", function()
     local rates = run(1, { "cubic", "newreno" }, 60)
     assert.is_true(rates[2] / (rates[1] + rates[2]) >= 0.33)
