@@ -24,7 +24,8 @@ function Trace:compare(what)
   self.steps = self.steps + 1
   local function near(expected, value, most, name)
     assert(math.abs(expected - value) <= most,
-      ("step %d, %s at %.3f s: %s is %.3f, and %.3f in the model"):format(self.steps, what, self.now, name, value, expected))
+      ("step %d, %s at %.3f s: %s is %.3f, and %.3f in the model"):format(self.steps, what, self.now, name, value,
+        expected))
   end
   near(model.bytes(should.cwnd), is.window, MSS, "window")
   if should.ssthresh < math.huge then near(model.bytes(should.ssthresh), is.ssthresh, MSS, "ssthresh") end
