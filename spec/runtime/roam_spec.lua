@@ -43,6 +43,7 @@ describe("a client that follows the machine's routes", function()
     assert.is_true(asked < moved, seen.text)
   end)
 
+  -- covers: rfc9000#9.5.6
   it("asks the kernel once, however many changes there are in a moment", function()
     local seen, why = run("flood")
     if not seen then return pending(why) end
