@@ -613,8 +613,8 @@ end
 -- did, or will once they are answered there; nil, message, code of the last where none could.
 function Client:migrate(way)
   local count, message, code = 0, "there is no connection", "closed"
-  for conn in pairs(self._attempts) do
-    local ok, why, kind = conn:migrate(way)
+  for _, conn in ipairs(ordered.conns(self._attempts)) do
+    local ok, why, kind = roaming.go(conn, "migrate", way)
     if ok then count = count + 1 else message, code = why, kind end
   end
   if count == 0 then return nil, message, code end

@@ -34,6 +34,20 @@ function roaming.tell(conn, fn, whose)
   end
 end
 
+-- What the binding is told of a way. At a host of a simulation there is no kernel to choose the address: the host does.
+local function way_of(conn, way)
+  local place = task.place()
+  if place.choose_way then return place:choose_way(conn, way or {}) end
+  return way
+end
+
+--- conn[verb](conn, way), of "migrate" and "probe"; nil, message, code.
+function roaming.go(conn, verb, way)
+  local chosen, message, code, number = way_of(conn, way)
+  if not chosen and message then return nil, message, code, number end
+  return conn[verb](conn, chosen)
+end
+
 local methods = {}
 
 --- Goes on from another address (RFC 9000 §9): `address` of ours (with or without a port), or the one that the kernel
@@ -42,12 +56,12 @@ local methods = {}
 -- `gone` there is no way back, and what was under way there is sent anew. true; nil, message, code: "in use" (the
 -- handshake is not confirmed), "migration" (the server wants none), "connection ids" (it has given too few so far) ….
 function methods:migrate(way)
-  return self._conn:migrate(way)
+  return roaming.go(self._conn, "migrate", way)
 end
 
 --- Asks whether another address leads to the server, and stays: as migrate. What comes of it on_path tells.
 function methods:probe(way)
-  return self._conn:probe(way)
+  return roaming.go(self._conn, "probe", way)
 end
 
 --- Its paths, the active one first: local_address, peer, state ("validated", "validating", "unproved"), is_active,

@@ -305,6 +305,77 @@ describe("a program at a host of a simulation", function()
     assert.is_true(core.now() - before < 60)
   end)
 
+  -- A stream that is echoed at its end, on which `walk` is called in the middle; the events of its paths.
+  local function walk_with(given, walk)
+    local lab, server, client = two_hosts{ delay = 0.02 }
+    local radio = lab:link{ delay = 0.1 }
+    client:add_address("10.2.0.2", { link = radio })
+    server:go(raw_echo)
+    local text, events, place = client:run(function()
+      given.alpn = "echo"
+      local connection = assert(neap.quic.connect("server.example:7000", given))
+      local kinds = {}
+      connection:on_path(function(event) kinds[#kinds + 1] = event.kind end)
+      local stream = connection:open_stream()
+      stream:write("before, ")
+      neap.sleep(1)
+      walk(connection, client)
+      neap.sleep(2)
+      stream:write("behind")
+      stream:finish()
+      return stream:read("*a"), table.concat(kinds, " "), connection.local_address
+    end)
+    assert.equal("before, behind", text)
+    local by_radio = radio.up.sent
+    lab:close()
+    return events, place, by_radio
+  end
+
+  it("migrates to another of its addresses, which is proved first", function()
+    local events, place, sent = walk_with({}, function(connection)
+      local none, message, code = connection:migrate{ address = "192.0.2.9" }
+      assert.same({ nil, "192.0.2.9: Cannot assign requested address", "system" }, { none, message, code })
+      none, message, code = connection:migrate{ interface = "wlan0" }
+      assert.same({ nil, "the hosts of a simulation have addresses, and no interfaces", "unsupported" },
+        { none, message, code })
+      assert(connection:migrate())
+      assert.equal("10.2.0.1", connection.local_address:match("^(.*):"))
+    end)
+    assert.match("migrated", events)
+    assert.match("^10.2.0.2:%d+$", place)
+    assert.is_true(sent > 3)
+  end)
+
+  it("probes another address, and stays where it is", function()
+    local events, place = walk_with({}, function(connection) assert(connection:probe{ address = "10.2.0.2" }) end)
+    assert.equal("path_validated", events)
+    assert.match("^10.2.0.1:%d+$", place)
+  end)
+
+  it("leaves an address that goes away, where migrate is \"auto\"", function()
+    local _, place = walk_with({ migrate = "auto" }, function(_, client) client:remove_address("10.2.0.1") end)
+    assert.match("^10.2.0.2:%d+$", place)
+  end)
+
+  it("goes to the address that its server prefers", function()
+    local lab, server, client = two_hosts()
+    server:add_address("10.1.0.5")
+    server:go(function()
+      local app = neap.app()
+      app:get("/", function() return "ok" end)
+      assert(app:listen{ port = 443, host = "10.1.0.1", preferred_address = "10.1.0.5:443" })
+    end)
+    client:run(function()
+      local own, moved = neap.client{}, nil
+      own:on_path(function(event) moved = event.kind == "migrated" and event.peer or moved end)
+      assert.equal("ok", assert(own:get("https://server.example/")):body())
+      neap.sleep(2)
+      assert.equal("10.1.0.5:443", moved)
+      assert.equal("ok", assert(own:get("https://server.example/")):body())
+    end)
+    lab:close()
+  end)
+
   it("goes on when a NAT forgets its host, and when it moves to another link", function()
     local lab, server, client = two_hosts{ delay = 0.02 }
     local other = lab:link{ delay = 0.05 }

@@ -177,6 +177,27 @@ function Host:prepare(given, role)
   return options
 end
 
+--- For a connection that is to go to, or to probe, another address of the host, as conn:migrate of the binding takes
+-- it: the one that `way` names, or the first of its family at which it is not; nil, message, code[, number].
+function Host:choose_way(conn, way)
+  if way.interface then return nil, "the hosts of a simulation have addresses, and no interfaces", "unsupported" end
+  local here = conn:local_address()
+  if not here then return nil, "closed", "closed" end
+  local ip, port = way.address, here:match(":(%d+)$")
+  if ip and address.is(ip) then ip, port = ip:match("^(.*):(%d+)$") end
+  ip = ip and address.ip(ip) or ip
+  for _, own in ipairs(self.addresses) do
+    if ip then break end
+    if address.is_v6(own) == address.is_v6(way.peer or here) and here:match("^(.*):") ~= own then ip = own end
+  end
+  if not ip then return nil, "the host has no other address", "unsupported" end
+  if not has_ip(self, ip) then return nil, ip .. ": Cannot assign requested address", "system", EADDRNOTAVAIL end
+  local chosen = {}
+  for name, value in pairs(way) do chosen[name] = value end
+  chosen.address = ("%s:%d"):format(ip, port)
+  return chosen
+end
+
 --- A config was made of such options: its clock goes on with the simulation.
 function Host:keep_time(config, wall_clock)
   self.sim:keep_time(config, wall_clock)
