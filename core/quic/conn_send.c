@@ -235,6 +235,15 @@ static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size, bool is_
     return 0;
 }
 
+/* Whether what leaves there now is marked. Where a challenge was not answered so far it may be for its mark: the next is without,
+ * or an address behind a router that drops marks would stay unproved for as long as the test of ECN has packets. */
+static bool marks(const struct path *path)
+{
+    bool is_silent = neap_validation_runs(&path->address) && path->address.challenges_sent > 0;
+
+    return path_recovery_marks(&path->recovery) && !is_silent;
+}
+
 static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment,
                       bool is_marked)
 {
@@ -383,7 +392,7 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     if (conn_is_alive(c))
         issue_ids(c);
     struct path *path = neap_conn_next_path(c);
-    bool is_marked = path_recovery_marks(&path->recovery);
+    bool is_marked = marks(path);
     if (conn_is_alive(c) && now >= c->stalled_until) {
         if (!neap_conn_check_seal_limit(c))
             used = 0;

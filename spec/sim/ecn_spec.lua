@@ -93,4 +93,19 @@ describe("a connection", function()
     assert.same({ "failed", 1 }, { stats.server.ecn, stats.server.path_changes })
     run.sim:close()
   end)
+
+  -- Its challenges were marked, each of them, and so none came: the client's new address stayed unproved for minutes.
+  it("proves the address of a client that is nearly silent, behind a router that drops marks", function()
+    local run = start({ ecn = "drop" }, { keep_alive = 0.5 }, 20000)
+    run.finish(10)
+    for i = 1, 5 do
+      run.sim:run(2)
+      local address = ("10.2.0.99:%d"):format(50000 + i)
+      run.client:rebind(address)
+      local before = run.sim:time()
+      run.sim:run(function() return run.server_conn:peer() == address end, 600)
+      assert.is_true(run.sim:time() - before < 3, ("%d: after %g s"):format(i, run.sim:time() - before))
+    end
+    run.sim:close()
+  end)
 end)
