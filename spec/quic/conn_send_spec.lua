@@ -234,6 +234,24 @@ describe("a packet number", function()
     p:free()
   end)
 
+  it("is left out as seldom as the window is large: a half to a whole window apart", function()
+    local p = net.pair({ delay = 20 * MS }):handshake()
+    local last, pairs_seen = p.server:stats(), 0
+    for _ = 1, 60 do
+      assert(p:transfer("server", ("x"):rep(40000)))
+      local now = p.server:stats()
+      if now.skip_at ~= last.skip_at then
+        -- It was drawn between the two looks, with a window between theirs, of datagrams of 1200 to 1452 bytes.
+        assert.is_true(now.skip_at - now.next_number <= math.max(16, now.window / 1200) + 1)
+        assert.is_true(now.skip_at - last.skip_at >= math.floor(math.max(16, last.window / 1452) / 2))
+        pairs_seen = pairs_seen + 1
+      end
+      last = now
+    end
+    assert.is_true(pairs_seen >= 3)
+    p:free()
+  end)
+
   -- covers: rfc9000#12.3.3
   it("near the last one ends the connection without a word", function()
     local p = net.pair():handshake()

@@ -23,7 +23,7 @@ describe("NewReno", function()
     assert.equal(26400, cc:ack(13200))
   end)
 
-  -- covers: rfc9002#7.3.1.1 rfc9002#7.3.2.1 rfc9002#7.3.2.2
+  -- covers: rfc9002#7.3.1.1 rfc9002#7.3.2.1 rfc9002#7.3.2.2 rfc9002#7.2.4
   it("halves the window at a loss, down to two datagrams", function()
     assert.equal(6000, cc:lose(1, 10))
     assert.equal(6000, cc:state().ssthresh)

@@ -45,6 +45,7 @@ describe("the round-trip time", function()
     assert.same({ 100 * MS, 100 * MS, 50 * MS, 100 * MS }, { state.latest, state.smoothed, state.var, state.min })
   end)
 
+  -- covers: rfc9002#5.3.1
   it("is smoothed, less the delay that the peer tells", function()
     local r = sampled()
     r:send(APP, 0, 200 * MS)
