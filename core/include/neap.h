@@ -314,6 +314,21 @@ NEAP_API void neap_config_end_reload(neap_config *config, bool take);
  * Before the first connection: what was given out under other keys is not known any more. */
 NEAP_API void neap_config_set_static_secret(neap_config *config, const uint8_t secret[32]);
 
+/** Keys of address validation tokens, of Retry packets and NEW_TOKEN frames (RFC 9000 §8.1), instead of one that is random or made
+ * from the static secret: 1 to 4 secrets of 32 random bytes, the same in all processes and machines that are to take each other's
+ * tokens. The first seals, all open; from each comes a key of its own for every hour (Retry) and every token_lifetime, by the wall
+ * clock. A new one is first added behind, then put in front, and the old one goes after token_lifetime. Who has one can say that it
+ * has any address: that is all. May be called at any time. Each process remembers which tokens of NEW_TOKEN frames it took itself, so
+ * that one is good once for each, unless there is a register of all (neap_config_set_token_register). 0, NEAP_ERR_ARGUMENT. */
+NEAP_API int neap_config_set_token_keys(neap_config *config, const uint8_t (*keys)[32], size_t count);
+/** Who knows which tokens of NEW_TOKEN frames were used, in place of the config's own register (the option token_entries), for
+ * processes that have the same keys: `use` gets the hash of one and the second until when it is good, and returns 1 when it was not
+ * there before and is noted; anything else: the token proves nothing. It is called inside of neap_endpoint_recv and neap_use_token
+ * and may not call the library. NULL: the own one. `context` (may be NULL) is kept. */
+NEAP_API void neap_config_set_token_register(neap_config *config,
+                                             int (*use)(void *context, const uint8_t id[32], int64_t expires),
+                                             void *context);
+
 /** Keys of session tickets, instead of a random one: 1 to 4 secrets of 32 random bytes, the same in all processes and
  * machines that are to take each other's tickets. They are as secret as the private key: who has one of them and sees a
  * ticket can be taken for the server by the client that resumes with it. The first seals, all open: a new one is first
@@ -580,6 +595,25 @@ NEAP_API int64_t neap_retry(neap_config *config, const neap_header *header, cons
  * less than 5 seconds apart. */
 NEAP_API int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
                                  neap_cid *original_dcid);
+
+/** What the token of a first packet says of the address that it came from (RFC 9000 §8.1). */
+enum neap_token {
+    NEAP_TOKEN_NONE, /* nothing: there is none, or it is of somebody else, of another address or over: go on as without
+                           (§8.1.3) */
+    NEAP_TOKEN_RETRY, /* of a Retry of ours: *original_dcid is for neap_accept */
+    NEAP_TOKEN_ADDRESS, /* of a NEW_TOKEN frame: the client has been at this address; once, see neap_use_token */
+    NEAP_TOKEN_INVALID, /* of a Retry, but old, changed or of another address: refuse with INVALID_TOKEN (§8.1.2) */
+};
+/** Look at the token of an Initial; `original_dcid` is filled for NEAP_TOKEN_RETRY alone. Nothing changes. */
+NEAP_API enum neap_token neap_check_token(neap_config *config, const neap_header *header,
+                                          const neap_address *peer, neap_cid *original_dcid);
+/** A token that was NEAP_TOKEN_ADDRESS is taken as the proof, now that the connection is accepted: true the first time, and then
+ * neap_conn_set_validated says it to the connection; false when it was used before, or when that is not known (the register of
+ * used ones has no room): go on as without. An endpoint does all of this by itself. */
+NEAP_API bool neap_use_token(neap_config *config, const neap_header *header);
+/** The address of a server's connection that neap_accept gave, and that has received nothing yet, was proved otherwise: it may be
+ * sent more than three times what came from there (RFC 9000 §8.1). */
+NEAP_API void neap_conn_set_validated(neap_conn *conn);
 
 /** Write a stateless reset for a packet of `trigger_size` bytes with this DCID (RFC 9000 §10.3). Returns its size, 0
  * when none may be sent because the trigger was too small, or NEAP_ERR_BUFFER_TOO_SHORT; 43 bytes do. */
@@ -1323,6 +1357,10 @@ typedef struct neap_endpoint_stats {
     uint64_t answers_waiting; /* there are now: stateless answers that neap_endpoint_send has not given yet */
     uint64_t answers_dropped; /* of them, that found no room, no memory or no way */
     uint64_t answers_most;    /* may wait: their bound */
+    uint64_t
+        tokens_accepted; /* of NEW_TOKEN frames: they proved the address of a connection that was accepted */
+    uint64_t
+        tokens_refused; /* that look like ours: of another address or key, over, used before, or there was no room to note it */
 } neap_endpoint_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);

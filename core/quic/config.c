@@ -159,6 +159,7 @@ void neap_config_free(neap_config *config)
     neap_identity_set_clear(&config->identities);
     neap_sessions_free(&config->sessions);
     neap_psks_free(&config->psks);
+    neap_used_tokens_free(&config->used_tokens, config->pool);
     drop_strike(config);
     if (config->tls.trust)
         neap_trust_free(config->tls.trust);

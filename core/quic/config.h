@@ -44,6 +44,9 @@ struct neap_config {
     struct session_store sessions;   /* of its clients */
     struct psk_store psks;
     struct token_keys tokens;
+    struct used_tokens used_tokens; /* of NEW_TOKEN frames, that clients showed */
+    int (*use_token)(void *context, const uint8_t id[32], int64_t expires); /* NULL: the one above */
+    void *use_token_context;
     struct cid_scheme cids;
     uint32_t versions[LIMIT_VERSIONS]; /* of QUIC, in order of preference */
     uint8_t version_count;
@@ -83,6 +86,14 @@ bool neap_config_has_single_ids(const neap_config *config);
 bool neap_config_cids_refuse_size(const neap_config *config, uint64_t size);
 /** The stateless reset token of one of our connection IDs. */
 void neap_config_reset_token(const neap_config *config, const neap_cid *cid, uint8_t out[RESET_TOKEN_SIZE]);
+
+/* ---- tokens.c */
+
+/** Seconds that tokens of NEW_TOKEN frames are good; 0: none are given or taken. */
+static inline uint32_t neap_config_token_lifetime(const neap_config *config)
+{
+    return (uint32_t)((config_option(config, OPTION_token_lifetime) + 999) / 1000);
+}
 
 /* ---- config.c */
 

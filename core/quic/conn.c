@@ -1,4 +1,5 @@
 /* A connection's birth, its end, and what can be asked of it. */
+#include "quic/conn_token.h"
 #include "quic/migration.h"
 
 #define CLIENT_DCID_SIZE 8u /* RFC 9000 §7.2: at least 8 unpredictable bytes */
@@ -119,6 +120,8 @@ static int start_client(neap_conn *c, const char *server_name, struct failure *w
                         config_option(c->config, OPTION_active_connection_id_limit));
     neap_conn_set_initial_keys(c, &c->original_dcid);
     int rc = neap_conn_start_tls(c, server_name, why);
+    if (rc == 0)
+        neap_conn_show_token(c);
 
     return rc ? rc : neap_conn_take_tls(c, why);
 }
@@ -201,6 +204,12 @@ neap_conn *neap_conn_new_server(neap_config *config, const neap_header *header, 
         return NULL;
     }
     return c;
+}
+
+void neap_conn_set_validated(neap_conn *conn)
+{
+    if (conn->is_server && conn->counters.packets_received == 0)
+        conn_path(conn)->address.validated = true;
 }
 
 /* ---- the end */

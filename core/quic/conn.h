@@ -260,7 +260,8 @@ struct neap_conn {
     uint8_t fixed_bit;          /* what packets to us must have of HEADER_FIXED_BIT */
     uint8_t drawn_left;         /* bits of drawn */
     bool is_server;
-    bool owes_handshake_done, owes_ping;
+    bool owes_handshake_done, owes_ping, owes_token;
+    uint8_t tokens_taken;      /* a client: of NEW_TOKEN frames */
     bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
     uint64_t drawn;            /* for the fixed bit of our packets */
     neap_time keep_until;      /* somebody asked for it: neap_conn_keep_alive; 0 nobody */

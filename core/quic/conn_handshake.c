@@ -1,5 +1,6 @@
 /* The handshake: TLS fed and drained, keys installed and discarded (RFC 9001 §4), transport parameters checked
  * (RFC 9000 §7.3, §7.4). */
+#include "quic/conn_token.h"
 #include "quic/migration.h"
 
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
@@ -476,6 +477,7 @@ static int complete(neap_conn *c, struct failure *why)
         return 0;
     /* RFC 9001 §4.1.2: a server's handshake is confirmed when it is complete. */
     c->owes_handshake_done = true;
+    neap_conn_owe_token(c);
     neap_conn_confirm(c);
     return 0;
 }

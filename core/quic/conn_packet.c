@@ -1,5 +1,5 @@
 /* One packet out: which frames it carries, its record, its seal. */
-#include "quic/conn.h"
+#include "quic/conn_token.h"
 
 #define PING_EVERY \
     32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
@@ -263,6 +263,8 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
         record(d, (struct sent_frame){.kind = KIND_HANDSHAKE_DONE});
         c->owes_handshake_done = false;
     }
+    if (c->owes_token && has_record_room(d) && neap_conn_write_token(c, d))
+        record(d, (struct sent_frame){.kind = KIND_NEW_TOKEN});
     if (c->application.crypto)
         write_crypto(c, d, &c->application);
     if (neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0)
@@ -530,7 +532,7 @@ bool neap_conn_wants(neap_conn *c, enum space space)
         return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
     bool has_data = neap_streams_has_to_send(&c->streams) || (c->datagrams && c->datagrams->queues);
 
-    return (has_data && !c->awaits_again) || c->owes_handshake_done || c->owes_ping ||
+    return (has_data && !c->awaits_again) || c->owes_handshake_done || c->owes_ping || c->owes_token ||
            neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
            c->peer_cids.retire_count > 0 || c->ack_request.owed ||
            (s->crypto && neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX));

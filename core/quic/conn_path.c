@@ -3,6 +3,7 @@
  * before the proof is rare once it was in vain. What an honest client needs is being asked: it answers within a round
  * trip, while an address where nobody is never does. So asking is the rule and goes on for long; it costs a datagram now
  * and then, within what amplification allows, of no more paths than the table has. */
+#include "quic/conn_token.h"
 #include "quic/migration.h"
 
 #define VALIDATION_PTOS 3u  /* RFC 9000 §8.2.4 */
@@ -437,6 +438,8 @@ void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
         }
         if (path == conn_path(c)) {
             tell_proved(c, path, fallback != path->index, was_validated);
+            if (fallback != path->index) /* RFC 9000 §8.1.3: what the client has is of its old address */
+                neap_conn_owe_token(c);
             c->fallback = path->index;
             path->until =
                 neap_validation_runs(&path->address) ? c->now + neap_conn_validation_time(c) : NEAP_NEVER;

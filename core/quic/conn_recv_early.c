@@ -30,6 +30,7 @@ static bool begin_again(neap_conn *c, const struct packet_header *h)
     if (!token)
         return false;
     memcpy(token, h->token.data, h->token.size);
+    neap_pool_free(c->pool, hs->token, hs->token_size); /* the one of a NEW_TOKEN frame (RFC 9000 §8.1.3) */
     hs->token = token;
     hs->token_size = h->token.size;
     hs->retried = true;

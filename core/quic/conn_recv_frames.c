@@ -1,12 +1,12 @@
 /* Frames in: allowed by the frame table, then one handler each (RFC 9000 §12.4, §19). */
-#include "quic/conn.h"
+#include "quic/conn_token.h"
 
 #define X(name, first, last, fields, handler, fate, rules) \
     static int on_##handler(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);
 FRAME_LIST(X)
 #undef X
 
-/* PADDING, PING. NEW_TOKEN: there is no store of tokens. */
+/* PADDING, PING. */
 static int on_nothing(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     (void)c, (void)p, (void)f, (void)why;
@@ -57,6 +57,13 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
     neap_conn_mark_turn(c);
     if (is_application && !list_empty(&c->streams.writable))
         c->news |= NEWS_WRITABLE;
+    return 0;
+}
+
+static int on_new_token(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)p, (void)why;
+    neap_conn_keep_token(c, f->token);
     return 0;
 }
 

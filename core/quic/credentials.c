@@ -7,6 +7,7 @@ struct credentials {
     struct trust *trust, *client_trust;
     struct revocations *revocations;
     struct ticket_keys tickets;
+    struct token_keys tokens;
     uint64_t handshake_rate;
 };
 
@@ -25,6 +26,7 @@ int neap_config_begin_reload(neap_config *config)
                                  .client_trust = config->tls.client_trust,
                                  .revocations = config->revocations,
                                  .tickets = config->tls.tickets,
+                                 .tokens = config->tokens,
                                  .handshake_rate = config->options[OPTION_handshake_rate]};
     config->kept = kept;
     config->tls.reloads++;
@@ -59,6 +61,7 @@ void neap_config_end_reload(neap_config *config, bool take)
         config->tls.client_trust = kept->client_trust;
         config->revocations = kept->revocations;
         config->tls.tickets = kept->tickets;
+        config->tokens = kept->tokens;
         config->options[OPTION_handshake_rate] = kept->handshake_rate;
     }
     neap_pool_free_secret(config->pool, kept, sizeof *kept);

@@ -38,24 +38,19 @@ static size_t deliver(neap_endpoint *e, struct endpoint_entry *entry, neap_udp_d
     return taken;
 }
 
-/* What the token of an Initial says. */
-enum token_says {
-    TOKEN_NOTHING, /* there is none, or it is of a NEW_TOKEN frame, perhaps of another server that was at this address:
-                      as if there were none (RFC 9000 §8.1.3) */
-    TOKEN_VALID, /* the client has its address by our Retry */
-    TOKEN_INVALID, /* it is of a Retry, but old, another's or changed: this client takes no second one (§8.1.2) */
-};
-
-static enum token_says check_token(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
+/* The destination of a client that comes back from a Retry becomes our connection ID again: one of another length would not be
+ * found in short headers. */
+static enum neap_token check_token(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
                                    neap_cid *original)
 {
-    if (!neap_is_retry_token(span_of(h->token, h->token_size)))
-        return TOKEN_NOTHING;
-    /* The destination becomes our connection ID again: one of another length would not be found in short headers. */
-    return h->dcid.size == config_option(e->config, OPTION_source_connection_id_size) &&
-                   neap_validate_token(e->config, h, &d->from, original) == 0
-               ? TOKEN_VALID
-               : TOKEN_INVALID;
+    enum neap_token token = neap_check_token(e->config, h, &d->from, original);
+
+    if (token == NEAP_TOKEN_NONE && neap_is_frame_token(span_of(h->token, h->token_size)))
+        e->stats.tokens_refused++;
+    return token == NEAP_TOKEN_RETRY &&
+                   h->dcid.size != config_option(e->config, OPTION_source_connection_id_size)
+               ? NEAP_TOKEN_INVALID
+               : token;
 }
 
 static int accept_failed(neap_endpoint *e, int code, const char *why)
@@ -66,7 +61,8 @@ static int accept_failed(neap_endpoint *e, int code, const char *why)
 }
 
 /* A first Initial that does not even open leaves nothing behind. */
-static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original)
+static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original,
+                 bool is_known)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     neap_cid scid = h->dcid, preferred = {0};
@@ -81,6 +77,8 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
         neap_conn_new_server(e->config, h, &scid, &preferred, original, &d->to, &d->from, e->now, &why);
     if (!conn)
         return accept_failed(e, NEAP_ERR_NO_MEMORY, why);
+    if (is_known)
+        neap_conn_set_validated(conn);
     conn->tracer = e->tracer;
     conn->handshake->early = &e->early;
     uint64_t work = neap_crypto_work(conn->crypto);
@@ -103,6 +101,7 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     neap_conn_charge(conn, work);
     weigh_handshake(e, conn);
     e->stats.accepted++;
+    e->stats.tokens_accepted += is_known;
     neap_endpoint_touch(e, conn);
     neap_endpoint_settle(e, entry);
     return 0;
@@ -157,19 +156,27 @@ static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, boo
 static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h)
 {
     neap_cid original;
-    enum token_says token = check_token(e, d, h, &original);
+    enum neap_token token = check_token(e, d, h, &original);
 
     /* RFC 9000 §7.2: only one that we gave, in a Retry, may be shorter. */
-    if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && token == TOKEN_NOTHING)
+    if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && (token == NEAP_TOKEN_NONE || token == NEAP_TOKEN_ADDRESS))
         return drop(e);
     if (neap_admission_is_spent(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)), e->now))
         return drop(e);
-    if (token == TOKEN_INVALID) {
+    if (token == NEAP_TOKEN_INVALID) {
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
         return 0;
     }
-    switch (ask(e, d, token == TOKEN_VALID)) {
-    case ADMISSION_BEGIN: return start(e, d, h, token == TOKEN_VALID ? &original : NULL);
+    enum admission_says says = ask(e, d, token != NEAP_TOKEN_NONE);
+    /* It is used up where it lets somebody in, not where the client has to come again. */
+    if (says == ADMISSION_BEGIN && token == NEAP_TOKEN_ADDRESS && !neap_use_token(e->config, h)) {
+        e->stats.tokens_refused++;
+        token = NEAP_TOKEN_NONE;
+        says = ask(e, d, false);
+    }
+    switch (says) {
+    case ADMISSION_BEGIN:
+        return start(e, d, h, token == NEAP_TOKEN_RETRY ? &original : NULL, token == NEAP_TOKEN_ADDRESS);
     case ADMISSION_RETRY: neap_endpoint_answer_retry(e, d, h); return 0;
     case ADMISSION_LATER: e->stats.handshakes_delayed++; return drop(e);
     case ADMISSION_REFUSE: neap_endpoint_answer_refusal(e, d, h, NEAP_CONNECTION_REFUSED); return 0;

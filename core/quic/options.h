@@ -97,6 +97,13 @@
       "ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each")           \
     X(ticket_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                                 \
       "a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none")     \
+    X(token_lifetime, MILLISECONDS, 86400000, 0, 604800000,                                                  \
+      "tokens that a server gives its clients prove their address for so long, once each, when they come "   \
+      "again; 0: it gives none")                                                                             \
+    X(token_entries, COUNT, 4096, 8, 16777216,                                                               \
+      "tokens that were used and are remembered, 16 bytes each; what has no room proves nothing")            \
+    X(address_tokens, BOOLEAN, 1, 0, 1,                                                                      \
+      "a client keeps such tokens by its servers' names, and shows each once")                               \
     X(certificate_ttl, MILLISECONDS, 3600000, 0, 31536000000,                                                \
       "what the function `certificate` gave for a name is used for so long before it is asked again, or "    \
       "until it is over, of up to 256 names; 0: it is asked for every handshake")                            \

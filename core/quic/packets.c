@@ -80,25 +80,6 @@ int64_t neap_retry(neap_config *config, const neap_header *header, const neap_ci
     return rc ? rc : (int64_t)writer_size(&w);
 }
 
-int neap_validate_token(neap_config *config, const neap_header *header, const neap_address *peer,
-                        neap_cid *original_dcid)
-{
-    int64_t now = config->env.wall_clock(config->env.context);
-    struct span bytes = span_of(header->token, header->token_size);
-    struct retry_token token;
-
-    if (header->type != NEAP_PACKET_INITIAL || bytes.size == 0 || bytes.size > LIMIT_TOKEN)
-        return NEAP_ERR_TOKEN;
-    int rc = neap_retry_token_open(config->crypto, &config->tokens, bytes, peer, now, &token);
-    if (rc)
-        return rc;
-    /* RFC 9369 §5: a token is of one version; and it goes with the connection ID that the Retry gave. */
-    if (token.version != header->version || !cid_equal(&token.retry_scid, &header->dcid))
-        return NEAP_ERR_TOKEN;
-    *original_dcid = token.original_dcid;
-    return 0;
-}
-
 int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t trigger_size, uint8_t *out,
                              size_t size)
 {

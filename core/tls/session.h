@@ -110,6 +110,18 @@ uint32_t neap_sessions_version(const struct session_store *store, struct span na
 struct span neap_sessions_take(struct session_store *store, struct span name, uint16_t port, uint32_t version,
                                const uint8_t binding[32], int64_t now, bool *was_offered);
 void neap_session_drop(struct pool *pool, struct span *session);
+
+/* Address validation tokens (RFC 9000 §8.1.3) are kept among the sessions: each shows a server once who comes again. */
+
+/** Keep a token of a NEW_TOKEN frame, of 1 to LIMIT_TOKEN bytes; one that is there already is left alone. Of a server the oldest
+ * goes above LIMIT_TOKENS_SERVER; otherwise as neap_sessions_put. `local_ip`: our address that the server saw, or a translation of;
+ * empty or all zero where it is not known. False: it was not kept. */
+bool neap_sessions_put_token(struct session_store *store, struct span name, uint16_t port, uint32_t version,
+                             struct span local_ip, int64_t now, struct span token);
+/** Take the newest out that the server of this name at this port gave for this version: its size, 0 for none. One that came while we
+ * had another address is not shown from this one, which would tell that both are ours. `out` has LIMIT_TOKEN bytes. */
+size_t neap_sessions_take_token(struct session_store *store, struct span name, uint16_t port,
+                                uint32_t version, struct span local_ip, int64_t now, uint8_t *out);
 /** Drop all sessions with a server. */
 void neap_sessions_forget(struct session_store *store, struct span name, uint16_t port);
 void neap_sessions_free(struct session_store *store);

@@ -27,6 +27,50 @@ static bool is_of(const struct stored_session *s, struct span name, uint16_t por
     return s->port == port && span_equal(span_of(s->name, s->name_size), name);
 }
 
+/* ---- tokens among them: a byte that no session begins with, the version, when it came, our address, the token */
+
+#define FORMAT_TOKEN 0x80u
+#define TOKEN_FIXED (1u + 4u + 8u + 1u)
+#define TOKEN_RECORD_MOST (TOKEN_FIXED + 16u + LIMIT_TOKEN)
+
+struct kept_token {
+    uint32_t version;
+    int64_t came;
+    struct span local_ip, token;
+};
+
+static bool is_token(const struct stored_session *s)
+{
+    return s->bytes.data[0] == FORMAT_TOKEN;
+}
+
+static bool read_token(struct span bytes, struct kept_token *out)
+{
+    struct reader r = reader_of(bytes);
+    bool is_one = read_u8(&r) == FORMAT_TOKEN;
+
+    out->version = read_u32(&r);
+    out->came = (int64_t)read_uint(&r, 8);
+    out->local_ip = read_vector(&r, 1);
+    out->token = read_rest(&r);
+    return is_one && !r.bad && out->local_ip.size <= 16 && out->token.size > 0 &&
+           out->token.size <= LIMIT_TOKEN;
+}
+
+static bool is_over_age(const struct kept_token *t, int64_t now)
+{
+    return time_is_known(now) && time_is_known(t->came) &&
+           (now - t->came > LIMIT_TOKEN_SECONDS || t->came - now > LIMIT_TOKEN_SECONDS);
+}
+
+static bool is_nowhere(struct span ip)
+{
+    for (size_t i = 0; i < ip.size; i++)
+        if (ip.data[i])
+            return false;
+    return true;
+}
+
 /* Take one out of the list; its bytes are the caller's. */
 static struct span remove_at(struct session_store *store, struct stored_session **at)
 {
@@ -154,7 +198,9 @@ struct span neap_sessions_take(struct session_store *store, struct span name, ui
     while (*at) {
         struct session session;
 
-        if (!neap_session_read((*at)->bytes, &session) || neap_session_is_over(&session, now)) {
+        if (is_token(*at)) {
+            at = &(*at)->older;
+        } else if (!neap_session_read((*at)->bytes, &session) || neap_session_is_over(&session, now)) {
             drop_at(store, at);
         } else if (is_of(*at, name, port) && session.version == version &&
                    neap_session_is_fresh(&session, now, 0) &&
@@ -166,6 +212,77 @@ struct span neap_sessions_take(struct session_store *store, struct span name, ui
         }
     }
     return (struct span){0};
+}
+
+/* Of those of one server the oldest goes, where there are so many; whether this one is there already. */
+static bool make_token_room(struct session_store *store, struct span name, uint16_t port, struct span token)
+{
+    struct stored_session **oldest = NULL;
+    struct kept_token kept;
+    size_t here = 0;
+
+    for (struct stored_session **at = &store->newest; *at; at = &(*at)->older) {
+        if (!is_of(*at, name, port) || !read_token((*at)->bytes, &kept))
+            continue;
+        if (span_equal(kept.token, token))
+            return true;
+        oldest = at;
+        here++;
+    }
+    if (here >= LIMIT_TOKENS_SERVER)
+        drop_at(store, oldest);
+    return false;
+}
+
+bool neap_sessions_put_token(struct session_store *store, struct span name, uint16_t port, uint32_t version,
+                             struct span local_ip, int64_t now, struct span token)
+{
+    uint8_t record[TOKEN_RECORD_MOST];
+    struct writer w = writer_of(record, sizeof record);
+    size_t count = store->count;
+
+    if (token.size == 0 || token.size > LIMIT_TOKEN || make_token_room(store, name, port, token))
+        return false;
+    if (is_nowhere(local_ip))
+        local_ip.size = 0;
+    write_u8(&w, FORMAT_TOKEN);
+    write_u32(&w, version);
+    write_uint(&w, (uint64_t)now, 8);
+    write_u8(&w, (uint8_t)local_ip.size);
+    write_span(&w, local_ip);
+    write_span(&w, token);
+    struct stored_session *newest = store->newest;
+    neap_sessions_put(store, name, port, span_of(record, writer_size(&w)), false, 0);
+    return store->newest != newest || store->count > count;
+}
+
+size_t neap_sessions_take_token(struct session_store *store, struct span name, uint16_t port,
+                                uint32_t version, struct span local_ip, int64_t now, uint8_t *out)
+{
+    struct stored_session **at = &store->newest;
+
+    while (*at) {
+        struct kept_token t;
+
+        if (!is_token(*at)) {
+            at = &(*at)->older;
+            continue;
+        }
+        if (!read_token((*at)->bytes, &t) || is_over_age(&t, now)) {
+            drop_at(store, at);
+            continue;
+        }
+        bool is_elsewhere = t.local_ip.size > 0 && !is_nowhere(local_ip) && !span_equal(t.local_ip, local_ip);
+        if (is_of(*at, name, port) && t.version == version && !is_elsewhere) {
+            size_t size = t.token.size;
+
+            memcpy(out, t.token.data, size);
+            drop_at(store, at);
+            return size;
+        }
+        at = &(*at)->older;
+    }
+    return 0;
 }
 
 void neap_sessions_forget(struct session_store *store, struct span name, uint16_t port)
@@ -223,10 +340,12 @@ int neap_sessions_load(struct session_store *store, struct span saved)
         return NEAP_ERR_ARGUMENT;
     while (reader_left(&r) > 0) {
         struct session session;
+        struct kept_token token;
         uint16_t port = read_u16(&r);
         struct span name = read_vector(&r, 1), bytes = read_vector(&r, 2);
 
-        if (r.bad || !neap_session_read(bytes, &session) || session.ticket.size == 0)
+        if (r.bad ||
+            (!read_token(bytes, &token) && (!neap_session_read(bytes, &session) || session.ticket.size == 0)))
             return NEAP_ERR_ARGUMENT;
         neap_sessions_put(store, name, port, bytes, false, 0);
     }

@@ -48,7 +48,7 @@ enum frame_rule {
     X(RESET_STREAM, 0x04, 0x04, reset_stream, reset_stream, streams, APPLICATION | ORDINARY)               \
     X(STOP_SENDING, 0x05, 0x05, stop_sending, stop_sending, streams, APPLICATION | ORDINARY)               \
     X(CRYPTO, 0x06, 0x06, crypto, crypto, crypto, NOT_EARLY | ORDINARY)                                    \
-    X(NEW_TOKEN, 0x07, 0x07, token, nothing, nothing, IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)              \
+    X(NEW_TOKEN, 0x07, 0x07, token, new_token, new_token, IN_ONE_RTT | ORDINARY | ONLY_TO_CLIENT)          \
     X(STREAM, 0x08, 0x0f, stream, stream, streams, APPLICATION | ORDINARY)                                 \
     X(MAX_DATA, 0x10, 0x10, limit, max_data, streams, APPLICATION | ORDINARY)                              \
     X(MAX_STREAM_DATA, 0x11, 0x11, stream_limit, max_stream_data, streams, APPLICATION | ORDINARY)         \

@@ -27,6 +27,7 @@ static const char *const other_options[] = {
     "connection_id_prefix",
     "quic_lb",
     "ticket_key_file",
+    "token_key_file",
     "strike_file",
     "sign",
     "verify_server",

@@ -365,7 +365,7 @@ static int endpoint_stats(lua_State *L)
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_endpoint_get_stats(core->endpoint, &stats, sizeof stats);
-    lua_createtable(L, 0, 15);
+    lua_createtable(L, 0, 18);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(connections)
     COUNTER(half_open)
@@ -382,6 +382,8 @@ static int endpoint_stats(lua_State *L)
     COUNTER(answers_waiting)
     COUNTER(answers_dropped)
     COUNTER(answers_most)
+    COUNTER(tokens_accepted)
+    COUNTER(tokens_refused)
 #undef COUNTER
     return 1;
 }

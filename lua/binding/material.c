@@ -389,28 +389,31 @@ static size_t read_ticket_keys(const char *text, const char *end, uint8_t keys[T
     return count;
 }
 
-static int set_ticket_keys(lua_State *L, struct config_core *core)
+/* The keys in the file of option `name`, given to `set`. 0, or the count of results of a failure; `state`: what NEAP_ERR_STATE
+ * means there. */
+static int set_keys(lua_State *L, struct config_core *core, const char *name,
+                    int (*set)(neap_config *config, const uint8_t (*keys)[32], size_t count),
+                    const char *state)
 {
     uint8_t keys[TICKET_KEYS_MAX][32];
 
-    lua_getfield(L, 1, "ticket_key_file");
+    lua_getfield(L, 1, name);
     if (!lua_isnil(L, -1)) {
         const char *path = lua_tostring(L, -1);
         if (path == NULL)
-            luaL_error(L, "option 'ticket_key_file' must be a path");
+            luaL_error(L, "option '%s' must be a path", name);
         int number = push_file(L, path);
         if (number != 0)
             return neap_lua_system_error(L, path, number);
         size_t size;
         const char *text = lua_tolstring(L, -1, &size);
         size_t count = read_ticket_keys(text, text + size, keys);
-        int result = count > 0 ? neap_config_set_ticket_keys(core->config, (const uint8_t(*)[32])keys, count)
-                               : NEAP_OK;
+        int result = count > 0 ? set(core->config, (const uint8_t(*)[32])keys, count) : NEAP_OK;
         explicit_bzero(keys, sizeof keys);
         if (count == 0)
             return material_error(L, NEAP_ERR_ARGUMENT, path, "it must be 1 to 4 lines of 64 hex digits");
         if (result != NEAP_OK)
-            return material_error(L, result, path, "with early_data they need strike_file from the start");
+            return material_error(L, result, path, state);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -581,8 +584,11 @@ static void set_questions(lua_State *L, struct config_core *core)
 /* What may be read again while connections go on. */
 static int set_credentials(lua_State *L, struct config_core *core)
 {
-    int failed = set_ticket_keys(L, core);
+    int failed = set_keys(L, core, "ticket_key_file", neap_config_set_ticket_keys,
+                          "with early_data they need strike_file from the start");
 
+    if (failed == 0)
+        failed = set_keys(L, core, "token_key_file", neap_config_set_token_keys, NULL);
     if (failed == 0)
         failed = add_certificates(L, core);
     if (failed == 0)

@@ -648,8 +648,8 @@ local client = { explain = Client.explain, code_of = Client.code_of, fault = fau
 function client.new(given)
   local self, config = options.split(given, OWN, 2)
   options.of_role("client", config, 2)
-  if self.session_file and config.resumption == false then
-    error("option 'session_file' needs `resumption`", 2)
+  if self.session_file and config.resumption == false and config.address_tokens == false then
+    error("option 'session_file' needs `resumption` or `address_tokens`", 2)
   end
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")

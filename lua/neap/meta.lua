@@ -131,6 +131,7 @@ function neap.static(folder, options) end
 ---@field static_secret? string
 ---@field connection_id_prefix? string our connection IDs begin with these bytes, which everybody sees
 ---@field quic_lb? neap.QuicLb our connection IDs lead a load balancer here
+---@field token_key_file? string a file with 1 to 4 keys of address validation tokens, a line of 64 hex digits each
 ---@field ticket_key_file? string a file with 1 to 4 keys of session tickets, a line of 64 hex digits each
 ---@field strike_file? string a server's register of the early data that was read, which all with these ticket keys share
 
@@ -212,8 +213,8 @@ function App:listen(options) end
 ---@field address string
 ---@field url string
 local Server = {}
---- Reads what `cert`, `key`, `certs`, `ocsp_file`, `client_ca`, `crl` and `ticket_key_file` name again: handshakes from now
---- on have the new ones, connections go on. When something of it cannot be used all of the old stays.
+--- Reads what `cert`, `key`, `certs`, `ocsp_file`, `client_ca`, `crl`, `ticket_key_file` and `token_key_file` name again:
+--- handshakes from now on have the new ones, connections go on. When something of it cannot be used all of the old stays.
 ---@return true? ok
 ---@return string? message
 ---@return neap.Code? code

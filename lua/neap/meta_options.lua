@@ -14,9 +14,6 @@
 ---@field ack_delay_exponent? integer delays in our ACK frames are shifted right by so many bits
 ---@field max_ack_delay? number seconds: how long an acknowledgement of ours may wait
 ---@field ack_frequency? boolean acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)
----@field ecn? boolean packets leave marked with ECT(0) where the path and the peer carry that, and CE marks are taken for losses; what comes marked is acknowledged as such anyway
----@field key_update_packets? integer packets after which 1-RTT keys are updated (RFC 9001 §6); 0: with AES-GCM as for four millions, which is the most, with ChaCha20-Poly1305 any number
----@field key_update_bytes? integer bytes: likewise bytes of what is sent; 0: any number
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
 ---@field use_preferred_address? boolean a client goes to the address that its server prefers, once that is proved
@@ -43,12 +40,15 @@
 ---@field client_certificate? "none"|"request"|"require" whether a server asks its clients for certificates, which have to lead to `client_ca`; require: it refuses those that have none
 ---@field keep_certificates? boolean a client's connections keep what the server showed; a server's keep what a client did anyway
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
----@field congestion_control? "newreno"|"cubic"|"bbr"|"steered"|string what says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 (draft-ietf-ccwg-bbr), steered: the application; in Lua also a name that neap.cc.register was given
+---@field congestion_control? "newreno"|"cubic"|"bbr"|string the algorithm that says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 (draft-ietf-ccwg-bbr)
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
 ---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again
 ---@field strike_entries? integer ClientHellos with early data that a strike register keeps for half a minute, 4 bytes each
 ---@field ticket_lifetime? number seconds: a server's session tickets are good for so long, in whole seconds, rounded up; 0: it gives none
+---@field token_lifetime? number seconds: tokens that a server gives its clients prove their address for so long, once each, when they come again; 0: it gives none
+---@field token_entries? integer tokens that were used and are remembered, 16 bytes each; what has no room proves nothing
+---@field address_tokens? boolean a client keeps such tokens by its servers' names, and shows each once
 ---@field certificate_ttl? number seconds: what the function `certificate` gave for a name is used for so long before it is asked again, or until it is over, of up to 256 names; 0: it is asked for every handshake
 ---@field crl_grace? number seconds: a revocation list is good for so long after the time of its next update; then its issuer's certificates are refused
 ---@field clock_floor? integer a wall clock that says less, in seconds since 1970, was not set: the time is unknown, and dates are checked as soon as it is known; 0: it is believed

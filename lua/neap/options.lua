@@ -33,6 +33,8 @@ options.MATERIAL = {
   { "quic_lb", "our connection IDs lead a load balancer here (draft-ietf-quic-load-balancers): "
     .. "{ config_id =, server_id =, nonce_length =, key =, length_encoding = }" },
   { "ticket_key_file", "path of 1 to 4 keys of tickets: lines of 64 hex digits, the first seals; as secret as `key`" },
+  { "token_key_file", "path of 1 to 4 keys of address validation tokens, as those of tickets; servers with one file "
+    .. "take each other's" },
   { "strike_file", "path of a register of early data that was read; all with one `ticket_key_file` share it" },
   { "memory_limit", "bytes for all connections, 0: no bound; a quarter of the machine's or the cgroup's unless told" },
   { "seed", "all randomness follows from it: for simulations only" },
@@ -42,12 +44,14 @@ options.MATERIAL = {
 -- What one role alone looks at. Given to the other it would do nothing, although somebody may think that it protects.
 local ONLY = {
   client = {
+    "address_tokens",
     "ca", "pins", "verify_peer", "verify_server", "ocsp", "ocsp_required", "original_version",
     "use_preferred_address",
   },
   server = {
     "client_ca", "client_certificate", "verify_client", "certificate", "certificate_ttl", "ocsp_file", "strike_file",
-    "strike_entries", "ticket_key_file", "ticket_lifetime", "retry", "handshake_rate", "max_connections",
+    "strike_entries", "ticket_key_file", "ticket_lifetime",
+    "token_key_file", "token_lifetime", "token_entries", "retry", "handshake_rate", "max_connections",
     "quic_lb", "preferred_address",
   },
 }

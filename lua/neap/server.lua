@@ -312,9 +312,9 @@ function Server:close()
   task.hold(-1)
 end
 
---- Reads what `cert`, `key`, `certs`, `ocsp_file`, `client_ca`, `crl` and `ticket_key_file` name again: handshakes
--- from now on have the new ones, connections go on. true; nil, message, code when something of it cannot be used, and
--- then all of the old stays. What `certificate` gave is asked for anew.
+--- Reads what `cert`, `key`, `certs`, `ocsp_file`, `client_ca`, `crl`, `ticket_key_file` and `token_key_file` name
+-- again: handshakes from now on have the new ones, connections go on. true; nil, message, code when something of it
+-- cannot be used, and then all of the old stays. What `certificate` gave is asked for anew.
 function Server:reload_certs()
   if self.closed then return nil, "the server is closed", "closed" end
   return configs.reload(self._config, self._given, "server")

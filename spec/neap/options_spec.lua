@@ -219,7 +219,7 @@ describe("an option that is not what it must be", function()
         assert.matches("options_spec.lua:%d+: option '" .. name .. "' needs `resumption`", err)
       end
     end
-    local ok, err = pcall(function() neap.client { session_file = "x", resumption = false } end)
+    local ok, err = pcall(function() neap.client { session_file = "x", resumption = false, address_tokens = false } end)
     assert.is_false(ok)
     assert.matches("options_spec.lua:%d+: option 'session_file' needs `resumption`", err)
     assert.matches("/none: No such file",

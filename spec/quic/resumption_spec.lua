@@ -130,7 +130,7 @@ describe("a connection to a server that was there before", function()
   end)
 
   it("and refuses the session has a full handshake the next time", function()
-    local connect, done, configs = acquaintance()
+    local connect, done, configs = acquaintance { client = { address_tokens = 0 } }
     local p = connect()
     p:settle(100 * MS)
     p:free()

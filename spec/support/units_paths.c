@@ -1,4 +1,4 @@
-/* Units of core/paths: connection IDs of both sides, one path, tokens. */
+/* Units of core/paths: connection IDs of both sides, one path. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 #include "paths/cid.h"
 #include "paths/quic_lb.h"
 #include "paths/validation.h"
-#include "paths/token.h"
 
 int neap_units_paths(lua_State *L);
 
@@ -495,152 +494,18 @@ static const luaL_Reg path_methods[] = {{"on_udp_datagram", path_on_udp_datagram
                                         {"on_response", path_on_response},
                                         {NULL, NULL}};
 
-/* ---- tokens(secret): seals and opens */
-
-#define TOKENS "neap.units.tokens"
-
-struct unit_tokens {
-    struct pool *pool;
-    struct crypto *crypto;
-    struct token_keys keys;
-};
-
-static void *plain_realloc(void *context, void *pointer, size_t size)
-{
-    (void)context;
-    if (size == 0) {
-        free(pointer);
-        return NULL;
-    }
-    return realloc(pointer, size);
-}
-
-static int tokens_new(lua_State *L)
-{
-    static const uint8_t seed[32] = {1};
-    const uint8_t *secret = check_exactly(L, 1, 32);
-    struct unit_tokens *t = new_object(L, TOKENS, sizeof(*t));
-
-    t->pool = neap_pool_new(plain_realloc, NULL, 0);
-    t->crypto = neap_crypto_new(t->pool, seed);
-    neap_token_keys_derive(&t->keys, secret);
-    return 1;
-}
-
-static int tokens_gc(lua_State *L)
-{
-    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
-
-    neap_crypto_free(t->crypto);
-    neap_pool_release(t->pool);
-    return 0;
-}
-
-static neap_address check_address(lua_State *L, int ip, int port)
-{
-    struct span bytes = check_span(L, ip);
-    neap_address address = {.port = (uint16_t)luaL_checknumber(L, port), .family = bytes.size == 4 ? 4 : 6};
-
-    luaL_argcheck(L, bytes.size == 4 || bytes.size == 16, ip, "not an IP address");
-    memcpy(address.ip, bytes.data, bytes.size);
-    return address;
-}
-
-/* t:seal(ip, port, original_dcid, retry_scid, version, issued, room) -> bytes, or a negative error */
-static int tokens_seal(lua_State *L)
-{
-    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
-    neap_address peer = check_address(L, 2, 3);
-    struct retry_token token = {.original_dcid = check_cid(L, 4),
-                                .retry_scid = check_cid(L, 5),
-                                .version = (uint32_t)check_u64(L, 6),
-                                .issued = (int64_t)check_u64(L, 7)};
-    uint8_t out[LIMIT_TOKEN];
-    size_t room = (size_t)luaL_optnumber(L, 8, sizeof(out));
-    int64_t size = neap_retry_token_seal(t->crypto, &t->keys, &token, &peer, out, room);
-
-    if (size < 0)
-        lua_pushnumber(L, (lua_Number)size);
-    else
-        lua_pushlstring(L, (const char *)out, (size_t)size);
-    return 1;
-}
-
-/* t:open(bytes, ip, port, now) -> original_dcid, retry_scid, version, issued; or a negative error */
-static int tokens_open(lua_State *L)
-{
-    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
-    neap_address peer = check_address(L, 3, 4);
-    struct span bytes = check_span(L, 2);
-    struct retry_token token;
-    /* A copy of exactly this size, so that a byte read past it is seen. */
-    uint8_t *copy = malloc(bytes.size ? bytes.size : 1);
-    memcpy(copy, bytes.data, bytes.size);
-    int code = neap_retry_token_open(t->crypto, &t->keys, span_of(copy, bytes.size), &peer,
-                                     (int64_t)check_u64(L, 5), &token);
-
-    free(copy);
-    if (code) {
-        lua_pushinteger(L, code);
-        return 1;
-    }
-    push_cid(L, &token.original_dcid);
-    push_cid(L, &token.retry_scid);
-    lua_pushnumber(L, token.version);
-    lua_pushnumber(L, (lua_Number)token.issued);
-    return 4;
-}
-
-/* is_retry_token(bytes) */
-static int is_retry_token(lua_State *L)
-{
-    lua_pushboolean(L, neap_is_retry_token(check_span(L, 1)));
-    return 1;
-}
-
-/* t:reset_token(cid[, server_id]) */
-static int tokens_reset_token(lua_State *L)
-{
-    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
-    neap_cid cid = check_cid(L, 2);
-    struct span server_id = lua_isnoneornil(L, 3) ? (struct span){0} : check_span(L, 3);
-    uint8_t out[16];
-
-    neap_reset_token(&t->keys, &cid, server_id, out);
-    lua_pushlstring(L, (const char *)out, sizeof(out));
-    return 1;
-}
-
-/* t:seal_key() -> the key of Retry tokens */
-static int tokens_seal_key(lua_State *L)
-{
-    struct unit_tokens *t = luaL_checkudata(L, 1, TOKENS);
-
-    lua_pushlstring(L, (const char *)t->keys.seal, sizeof(t->keys.seal));
-    return 1;
-}
-
-static const luaL_Reg tokens_methods[] = {{"seal", tokens_seal},
-                                          {"open", tokens_open},
-                                          {"reset_token", tokens_reset_token},
-                                          {"seal_key", tokens_seal_key},
-                                          {NULL, NULL}};
-
 int neap_units_paths(lua_State *L)
 {
     new_type(L, LOCAL_CIDS, local_methods, NULL);
     new_type(L, PEER_CIDS, peer_methods, NULL);
     new_type(L, QUIC_LB, quic_lb_methods, NULL);
     new_type(L, PATH, path_methods, NULL);
-    new_type(L, TOKENS, tokens_methods, tokens_gc);
     lua_newtable(L);
     set_functions(L, (const luaL_Reg[]){{"local_cids", local_cids_new},
                                         {"peer_cids", peer_cids_new},
                                         {"quic_lb", quic_lb_new},
                                         {"quic_lb_encode", quic_lb_encode},
                                         {"path", path_new},
-                                        {"tokens", tokens_new},
-                                        {"is_retry_token", is_retry_token},
                                         {NULL, NULL}});
     lua_pushinteger(L, LIMIT_PATH_RESPONSES);
     lua_setfield(L, -2, "PATH_RESPONSES");
@@ -648,9 +513,5 @@ int neap_units_paths(lua_State *L)
     lua_setfield(L, -2, "PATH_CHALLENGES");
     lua_pushinteger(L, LIMIT_RETIRE_QUEUE);
     lua_setfield(L, -2, "RETIRE_QUEUE");
-    lua_pushnumber(L, (lua_Number)TOKEN_RETRY_LIFETIME);
-    lua_setfield(L, -2, "RETRY_LIFETIME");
-    lua_pushnumber(L, (lua_Number)TOKEN_CLOCK_TOLERANCE);
-    lua_setfield(L, -2, "CLOCK_TOLERANCE");
     return 1;
 }

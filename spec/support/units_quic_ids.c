@@ -1,4 +1,4 @@
-/* Units of core/quic: connection IDs by the application. */
+/* Units of core/quic: connection IDs by the application, keys and registers of tokens. */
 #include "quic_unit.h"
 
 int neap_units_quic_ids(lua_State *L);
@@ -83,6 +83,82 @@ static int rotate(lua_State *L)
     return 1;
 }
 
+/* token_keys(config, { secret, … }) -> result */
+static int token_keys(lua_State *L)
+{
+    uint8_t keys[8][32];
+    size_t count = 0;
+
+    for (; lua_rawgeti(L, 2, (int)count + 1), !lua_isnil(L, -1); count++) {
+        size_t size;
+        const char *secret = luaL_checklstring(L, -1, &size);
+        luaL_argcheck(L, count < 8 && size == 32, 2, "8 secrets of 32 bytes");
+        memcpy(keys[count], secret, 32);
+        lua_pop(L, 1);
+    }
+    lua_pushinteger(
+        L, neap_config_set_token_keys(check_config(L, 1)->config, (const uint8_t(*)[32])keys, count));
+    return 1;
+}
+
+static struct {
+    int answer;
+    int64_t expires;
+    uint64_t calls;
+    uint8_t last[32];
+} tokens_told;
+
+static int use_token(void *context, const uint8_t id[32], int64_t expires)
+{
+    (void)context;
+    tokens_told.calls++;
+    tokens_told.expires = expires;
+    memcpy(tokens_told.last, id, 32);
+    return tokens_told.answer;
+}
+
+/* token_register(config, answer or nil) */
+static int token_register(lua_State *L)
+{
+    bool has_answer = !lua_isnoneornil(L, 2);
+
+    if (has_answer)
+        tokens_told.answer = (int)luaL_checkinteger(L, 2);
+    neap_config_set_token_register(check_config(L, 1)->config, has_answer ? use_token : NULL, NULL);
+    return 0;
+}
+
+/* tokens_told() -> how often the register was asked, the last hash, and until when it is good */
+static int push_tokens_told(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)tokens_told.calls);
+    lua_pushlstring(L, (const char *)tokens_told.last, 32);
+    lua_pushnumber(L, (lua_Number)tokens_told.expires);
+    return 3;
+}
+
+/* accept_with_token(config, datagram, from, to, now) -> what the token is, whether it is used now, bytes that may be sent */
+static int accept_with_token(lua_State *L)
+{
+    static const char *const words[] = {"none", "retry", "address", "invalid"};
+    neap_config *config = check_config(L, 1)->config;
+    neap_header h = check_header(L, 2);
+    neap_address from = check_address(L, 3), to = check_address(L, 4);
+    neap_cid original = {0}, scid;
+
+    enum neap_token token = neap_check_token(config, &h, &from, &original);
+    bool is_used = token == NEAP_TOKEN_ADDRESS && neap_use_token(config, &h);
+    neap_random_cid(config, 8, &scid);
+    neap_conn *conn = neap_accept(config, &h, &scid, NULL, &to, &from, check_time(L, 5), NULL);
+    if (is_used)
+        neap_conn_set_validated(conn);
+    lua_pushstring(L, words[token]);
+    lua_pushboolean(L, is_used);
+    lua_pushboolean(L, conn_path(conn)->address.validated);
+    neap_conn_free(conn);
+    return 3;
+}
+
 int neap_units_quic_ids(lua_State *L)
 {
     push_functions(L, (const luaL_Reg[]){{"generate", set_generator},
@@ -91,6 +167,10 @@ int neap_units_quic_ids(lua_State *L)
                                          {"new_cid", new_cid},
                                          {"cid_stats", cid_stats},
                                          {"rotate", rotate},
+                                         {"token_keys", token_keys},
+                                         {"token_register", token_register},
+                                         {"tokens_told", push_tokens_told},
+                                         {"accept_with_token", accept_with_token},
                                          {NULL, NULL}});
     return 1;
 }
