@@ -190,6 +190,7 @@
 /* What a server under a memory limit keeps for handshakes. */
 #define LIMIT_HANDSHAKE_MEMORY 32768u /* bytes that must be left for a connection to be accepted */
 #define LIMIT_HANDSHAKE_REST 8192u /* … and for each in its handshake, which has most of its part already */
-#define LIMIT_HANDSHAKES_PROVED 3u /* while fewer could be carried, addresses are to be proved first */
+#define LIMIT_HANDSHAKE_RECORDS 2048u /* of that, for what it sends before its address is proved */
+#define LIMIT_HANDSHAKES_PROVED 3u    /* while fewer could be carried, addresses are to be proved first */
 
 #endif

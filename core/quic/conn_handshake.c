@@ -241,11 +241,12 @@ bool neap_conn_may_hold(neap_conn *c, size_t size)
     bool is_little = h->early_held + size <= LIMIT_EARLY_LEAST;
     if (!is_little && h->early->used + size > LIMIT_EARLY_BYTES)
         return false;
-    /* Little leaves memory for two that have proved their address; more leaves all others their little, too. */
+    /* Little leaves memory for two that have proved their address; more leaves all others their little, too,
+     * and what they take for what they send. */
     uint64_t half_open = *h->early->half_open;
     return is_little ? conn_has_memory_for(c->pool, LIMIT_HANDSHAKES_PROVED - 1, half_open, size)
                      : conn_has_memory_for(c->pool, LIMIT_HANDSHAKES_PROVED, half_open,
-                                           size + half_open * LIMIT_EARLY_LEAST);
+                                           size + half_open * (LIMIT_EARLY_LEAST + LIMIT_HANDSHAKE_RECORDS));
 }
 
 void neap_conn_free_handshake(neap_conn *c)
