@@ -14,6 +14,9 @@
 ---@field ack_delay_exponent? integer delays in our ACK frames are shifted right by so many bits
 ---@field max_ack_delay? number seconds: how long an acknowledgement of ours may wait
 ---@field ack_frequency? boolean acknowledgements come as often as their receiver asks (draft-ietf-quic-ack-frequency)
+---@field ecn? boolean packets leave marked with ECT(0) where the path and the peer carry that, and CE marks are taken for losses; what comes marked is acknowledged as such anyway
+---@field key_update_packets? integer packets after which 1-RTT keys are updated (RFC 9001 §6); 0: with AES-GCM as for four millions, which is the most, with ChaCha20-Poly1305 any number
+---@field key_update_bytes? integer bytes: likewise bytes of what is sent; 0: any number
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
 ---@field use_preferred_address? boolean a client goes to the address that its server prefers, once that is proved
@@ -40,7 +43,7 @@
 ---@field client_certificate? "none"|"request"|"require" whether a server asks its clients for certificates, which have to lead to `client_ca`; require: it refuses those that have none
 ---@field keep_certificates? boolean a client's connections keep what the server showed; a server's keep what a client did anyway
 ---@field source_connection_id_size? integer bytes: size of our connection IDs; a server's are at least 4
----@field congestion_control? "newreno"|"cubic"|"bbr"|string the algorithm that says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 (draft-ietf-ccwg-bbr)
+---@field congestion_control? "newreno"|"cubic"|"bbr"|"steered"|string what says how much may be in flight: newreno of RFC 9002, cubic of RFC 9438, bbr: BBRv3 (draft-ietf-ccwg-bbr), steered: the application; in Lua also a name that neap.cc.register was given
 ---@field pacing? boolean packets leave spread over time
 ---@field resumption? boolean a client keeps sessions and resumes them, a server gives tickets for that and takes them
 ---@field early_data? boolean 0-RTT: a client that resumes may send at once, a server may read that; others may send it again
