@@ -49,7 +49,7 @@ end
 local kept
 local function kept_memory()
   if not kept then
-    local run = transfer.new(0, {}, 1000)
+    local run = transfer.new(0, {}, 1000, nil, nil, { client = { address_tokens = false } })
     run.finish()
     run.sim:close()
     kept = memory(run)

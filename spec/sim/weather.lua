@@ -27,7 +27,8 @@ function weather.draw(seed)
     if is then names[#names + 1] = name end
     return is
   end
-  local w = { client = {}, server = {}, both = {}, rebinds = {}, size = whole(20000, 400000) }
+  -- A client keeps tokens for its next connection: how many is a matter of chance, and memory is compared.
+  local w = { client = { address_tokens = false }, server = {}, both = {}, rebinds = {}, size = whole(20000, 400000) }
   local link = { delay = between(0.001, 0.08), up = {}, down = {} }
   w.link = link
   if has("jitter", 0.4) then link.jitter = between(0, 0.01) end
@@ -51,7 +52,7 @@ function weather.draw(seed)
   if has("mtu", 0.3) then link.mtu, link.ptb = whole(1200, 1480), draw() < 0.5 end
   if has("lost ones", 0.2) then
     link.drop = {}
-    for i = 1, whole(1, 5) do link.drop[i] = whole(1, 12) end
+    for i = 1, whole(1, 3) do link.drop[i] = whole(1, 12) end -- more, and a Retry token ends before it is shown
   end
   if has("outage", 0.25) then
     local at = between(0, 2)
