@@ -337,7 +337,7 @@ describe("the first packet after a Retry", function()
 end)
 
 describe("a stream with more gaps than are kept", function()
-  -- covers: rfc9000#21.7.1
+  -- covers: rfc9000#21.7.1 rfc9000#13.1.1
   it("costs the packets past the bound, which come again, and not the connection", function()
     local p = net.pair():handshake()
     for i = 1, 2000 do

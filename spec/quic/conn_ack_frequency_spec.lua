@@ -69,6 +69,7 @@ describe("acknowledgements of a large transfer", function()
     p:free()
   end)
 
+  -- covers: rfc9000#13.2.1.7
   it("have an end, though both sides ask whether they are heard", function()
     local p = net.pair():handshake()
     assert(p:transfer("server", ("d"):rep(1000000)))

@@ -54,7 +54,7 @@ describe("datagrams", function()
     p:free()
   end)
 
-  -- covers: rfc9221#3.1
+  -- covers: rfc9221#3.1 rfc9000#19.21.1
   it("are not sent to who did not say that it takes them", function()
     local p = net.pair({ client = ON })
     assert.equal(AGAIN, p.client:datagram_max())
@@ -133,7 +133,7 @@ describe("datagrams", function()
     p:free()
   end)
 
-  -- covers: rfc9221#5.4.1 rfc9221#5.1
+  -- covers: rfc9221#5.4.1 rfc9221#5.1 rfc9000#19.21.3
   it("wait for the congestion window, and go before streams that are not more urgent then", function()
     local p = new()
     local id = fill(p)
@@ -187,7 +187,7 @@ describe("datagrams", function()
     p:free()
   end)
 
-  -- covers: rfc9221#5.2.1
+  -- covers: rfc9221#5.2.1 rfc9000#19.21.3
   it("are acknowledged no sooner than other frames are", function()
     local p = new({}, { max_ack_delay = 100 }, { delay = 50 * MS })
     local before = p.server:stats().packets_sent

@@ -327,7 +327,7 @@ describe("a migration is refused", function()
     p:free()
   end)
 
-  -- covers: rfc9000#9.2
+  -- covers: rfc9000#9.2 rfc9000#18.2.3
   it("where the server sent disable_active_migration", function()
     local p = pair({ server = { disable_active_migration = 1 } })
     assert.equal(REFUSED, p.client:migrate(SECOND_ADDRESS))

@@ -167,6 +167,7 @@ describe("a client", function()
     assert.is_nil((answer(bytes(0x07, 4, "abcd", 0x1e), { from = "server" })))
   end)
 
+  -- covers: rfc9000#19.7.1
   it("refuses an empty NEW_TOKEN", function()
     assert.equal(FRAME_ENCODING_ERROR, (answer(bytes(0x07, 0), { from = "server" })))
   end)

@@ -84,7 +84,7 @@ describe("a datagram", function()
 end)
 
 describe("the amplification limit", function()
-  -- covers: rfc9000#8.1 rfc9000#8.1.2 rfc9000#8.1.3
+  -- covers: rfc9000#8.1 rfc9000#8.1.2 rfc9000#8.1.3 rfc9000#14.1.6
   it("holds whatever is lost, until the client's address is proved", function()
     for seed = 1, 200 do
       local random = net.random(seed)
@@ -147,6 +147,7 @@ describe("the amplification limit", function()
 end)
 
 describe("data", function()
+  -- covers: rfc9000#11.2.1
   it("goes through loss, reordering and duplication both ways", function()
     local data = ("0123456789abcdef"):rep(4096)
     for seed = 1, 60 do

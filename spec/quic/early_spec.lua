@@ -786,6 +786,7 @@ describe("a 0-RTT packet", function()
     assert.same({ "local", 4 }, { says(net.bytes(10, 400, 1, "x")) })
   end)
 
+  -- covers: rfc9000#13.2.6.3
   it("is acknowledged in a 1-RTT packet", function()
     local a = acquaintance()
     local p = a.connect()

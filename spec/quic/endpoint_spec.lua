@@ -466,6 +466,7 @@ describe("a server endpoint", function()
     w.free()
   end)
 
+  -- covers: rfc9000#5.2.2.8
   it("keeps nothing of a first packet that does not open, or is not one", function()
     local w = world()
     local initial = first_initial(w, 1)

@@ -77,7 +77,7 @@ describe("a server closes a connection", function()
   it_says("ClientHello once more, in Handshake packets", UNEXPECTED_MESSAGE,
     before(FINISHED, messages.build(CLIENT_HELLO, "")))
 
-  -- covers: rfc9001#8.1.2 rfc9001#8.1.6
+  -- covers: rfc9001#8.1.2 rfc9001#8.1.6 rfc9000#7.2
   it_says("ClientHello without ALPN", NO_APPLICATION_PROTOCOL, hello(set(16, nil)))
   it_says("ALPN with names of others alone", NO_APPLICATION_PROTOCOL, hello(set(16, "\0\3\2h2")))
   it_says("ALPN whose name begins as ours", NO_APPLICATION_PROTOCOL, hello(set(16, "\0\3\2tt")))

@@ -56,7 +56,8 @@ local function read_frames(self, level, frames)
   while at <= #frames do
     local kind = take()
     if kind == 0x02 or kind == 0x03 then
-      take(); take()
+      table.insert(self.acks, { level = level, largest = take() })
+      take()
       local ranges = take()
       take()
       for _ = 1, 2 * ranges + (kind == 0x03 and 3 or 0) do take() end
@@ -115,7 +116,10 @@ function Peer:read_waiting()
     if key then
       local size, number, open = crypto.unmask(self.crypto, key, packet.bytes, packet.number_at)
       local frames = size and crypto.open(self.crypto, key, open, packet.number_at + size, number)
-      if frames then read_frames(self, packet.level, frames) end
+      if frames then
+        table.insert(self.seen[packet.level], number)
+        read_frames(self, packet.level, frames)
+      end
     else
       table.insert(self.waiting, packet)
     end
@@ -214,15 +218,18 @@ function Peer:close()
 end
 
 --- A hostile peer, whose handshake has not begun: see meet(). `heard` is all the CRYPTO data that came, repetitions
---- included: { level, offset, data }. close() it.
+--- included: { level, offset, data }; `acks` the ACK frames, { level, largest }; `seen` the packet numbers by level, in
+--- the order in which they came. close() it.
 function hostile.open(role, options)
   options = options or {}
   local is_server = role == "server"
   local self = setmetatable({
     is_server = is_server, now = 1000 * net.MS, crypto = crypto.new(("h"):rep(32)), numbers = {}, sent = {},
-    received = {}, arrived = {}, heard = {}, waiting = {}, keys = { read = {}, write = {} },
+    received = {}, arrived = {}, heard = {}, waiting = {}, acks = {}, seen = {}, keys = { read = {}, write = {} },
   }, Peer)
-  for _, level in ipairs(LEVELS) do self.numbers[level], self.sent[level], self.received[level] = 0, 0, 0 end
+  for _, level in ipairs(LEVELS) do
+    self.numbers[level], self.sent[level], self.received[level], self.seen[level] = 0, 0, 0, {}
+  end
   self.config = net.config(options.theirs, 77, not is_server)
   local ours = { alpn = { "t" }, verify = false }
   for name, value in pairs(options.ours or {}) do ours[name] = value end
