@@ -1332,6 +1332,28 @@ NEAP_API bool neap_endpoint_uses(const neap_endpoint *endpoint, const neap_addre
  * first, or the peer or a timeout has to). It must not be used afterwards, and its neap_h3 must be gone. */
 NEAP_API void neap_endpoint_release(neap_endpoint *endpoint, neap_conn *conn);
 
+/** A first packet of a client that has not proved its address. */
+typedef struct neap_arrival {
+    neap_address from, to;
+    neap_cid dcid, scid;
+    uint32_t version;
+    bool has_token;                  /* one that proves nothing */
+    size_t size;                     /* of the datagram */
+    uint64_t half_open, connections; /* of the endpoint, as in its figures */
+} neap_arrival;
+enum neap_admit {
+    NEAP_ADMIT_BY_OPTIONS, /* as the options retry and retry_above say */
+    NEAP_ADMIT_ACCEPT,     /* without Retry, unless handshake_rate or memory ask for one */
+    NEAP_ADMIT_RETRY,      /* the address is to be proved first */
+    NEAP_ADMIT_REFUSE,     /* CONNECTION_REFUSED */
+};
+/** Have `admit` decide about every such packet that the bounds of the endpoint do not refuse by themselves. It is called inside of
+ * neap_endpoint_recv and may not call the library; nothing of the packet is authenticated, and anybody can send as many as it likes.
+ * NULL: nobody. `context` (may be NULL) is kept. */
+NEAP_API void neap_endpoint_set_admit(neap_endpoint *endpoint,
+                                      enum neap_admit (*admit)(void *context, const neap_arrival *arrival),
+                                      void *context);
+
 /** neap_conn_rotate_ids for all connections of the endpoint: each of them sends a packet. */
 NEAP_API void neap_endpoint_rotate_ids(neap_endpoint *endpoint);
 

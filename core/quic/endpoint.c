@@ -403,6 +403,14 @@ void neap_endpoint_refuse(neap_endpoint *endpoint, bool refuse)
     endpoint->refuses = refuse;
 }
 
+void neap_endpoint_set_admit(neap_endpoint *endpoint,
+                             enum neap_admit (*admit)(void *context, const neap_arrival *arrival),
+                             void *context)
+{
+    endpoint->admit = admit;
+    endpoint->admit_context = context;
+}
+
 void neap_endpoint_rotate_ids(neap_endpoint *endpoint)
 {
     for (struct list_link *at = endpoint->all.next; at != &endpoint->all; at = at->next)

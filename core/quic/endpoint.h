@@ -56,6 +56,8 @@ struct neap_endpoint {
     neap_time memory_short_at; /* since when somebody was put off for it, and nobody left; 0: nobody was */
     struct size_probe probes[LIMIT_PROBES_KNOWN]; /* the newest take the place of the oldest */
     uint8_t probes_at;
+    enum neap_admit (*admit)(void *context, const neap_arrival *arrival); /* NULL: by the options */
+    void *admit_context;
     const neap_tracer *tracer; /* of accepted connections; NULL nobody */
     neap_endpoint_stats stats;
 };

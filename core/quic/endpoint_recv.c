@@ -138,18 +138,54 @@ static enum admission_says ask_memory(neap_endpoint *e, bool validated)
     return validated ? ADMISSION_LATER : ADMISSION_RETRY;
 }
 
-static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, bool validated)
+enum retry_policy { RETRY_AUTO, RETRY_ALWAYS, RETRY_NEVER }; /* the words of the option */
+
+/* What the application says of a first packet whose sender has not proved its address. */
+static enum neap_admit ask_application(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h)
+{
+    if (!e->admit)
+        return NEAP_ADMIT_BY_OPTIONS;
+    const neap_arrival arrival = {.from = d->from,
+                                  .to = d->to,
+                                  .dcid = h->dcid,
+                                  .scid = h->scid,
+                                  .version = h->version,
+                                  .size = d->size,
+                                  .has_token = h->token_size > 0,
+                                  .half_open = e->stats.half_open,
+                                  .connections = e->stats.connections};
+    return e->admit(e->admit_context, &arrival);
+}
+
+/* Whether Retry is asked for where nothing else stands against the client. */
+static bool must_retry(const neap_endpoint *e, enum neap_admit admit)
+{
+    enum retry_policy policy = (enum retry_policy)config_option(e->config, OPTION_retry);
+
+    if (admit != NEAP_ADMIT_BY_OPTIONS)
+        return admit == NEAP_ADMIT_RETRY;
+    return policy == RETRY_ALWAYS ||
+           (policy == RETRY_AUTO && e->stats.half_open >= config_option(e->config, OPTION_retry_above));
+}
+
+static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
+                               bool validated)
 {
     if (e->refuses || e->stats.connections >= config_option(e->config, OPTION_max_connections))
         return ADMISSION_REFUSE;
     enum admission_says says =
         neap_admission_ask(e->admission, &d->from, validated, config_option(e->config, OPTION_handshake_rate),
                            e->stats.half_open, e->now);
-    bool must_retry = !validated && config_option(e->config, OPTION_retry) != 0;
-
-    if (says != ADMISSION_BEGIN)
-        return says;
-    return must_retry ? ADMISSION_RETRY : ask_memory(e, validated);
+    if (validated || says == ADMISSION_REFUSE)
+        return says == ADMISSION_BEGIN ? ask_memory(e, validated) : says;
+    enum neap_admit admit = ask_application(e, d, h);
+    if (admit == NEAP_ADMIT_REFUSE)
+        return ADMISSION_REFUSE;
+    if (says == ADMISSION_BEGIN)
+        says = must_retry(e, admit) ? ADMISSION_RETRY : ask_memory(e, false);
+    /* Without Retry nobody can prove an address: it comes again, when there is room. */
+    bool is_never = config_option(e->config, OPTION_retry) == RETRY_NEVER && admit != NEAP_ADMIT_RETRY;
+    return says == ADMISSION_RETRY && is_never ? ADMISSION_LATER : says;
 }
 
 /* RFC 9000 §5.2.2, §8.1.2. */
@@ -167,12 +203,12 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
         return 0;
     }
-    enum admission_says says = ask(e, d, token != NEAP_TOKEN_NONE);
+    enum admission_says says = ask(e, d, h, token != NEAP_TOKEN_NONE);
     /* It is used up where it lets somebody in, not where the client has to come again. */
     if (says == ADMISSION_BEGIN && token == NEAP_TOKEN_ADDRESS && !neap_use_token(e->config, h)) {
         e->stats.tokens_refused++;
         token = NEAP_TOKEN_NONE;
-        says = ask(e, d, false);
+        says = ask(e, d, h, false);
     }
     switch (says) {
     case ADMISSION_BEGIN:

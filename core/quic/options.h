@@ -72,7 +72,12 @@
       "handshakes that a server can sign in a second: near it addresses are proved first, by Retry; "        \
       "0: any number; not set: follows the kind of its keys and the library that signs")                     \
     X(initial_rtt, MILLISECONDS, 333, 1, 60000, "the round-trip time before one is measured")                \
-    X(retry, BOOLEAN, 0, 0, 1, "a server answers every first Initial with Retry")                            \
+    X(retry, CHOICE, 0, 0, 2,                                                                                \
+      "whether a server has addresses proved by Retry before it begins a handshake: auto: near "             \
+      "handshake_rate, above retry_above, and when memory is short; always; never: such clients are then "   \
+      "not heard until they come again. In Lua also false (auto), true (always), or a number: retry_above")  \
+    X(retry_above, COUNT, LIMIT_HALF_OPEN, 0, LIMIT_HALF_OPEN,                                               \
+      "handshakes under way from which on every new address is asked by Retry")                              \
     X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")        \
     X(certificate_compression, BOOLEAN, 1, 0, 1,                                                             \
       "certificates travel compressed (RFC 8879) between peers that have zlib")                              \
@@ -126,6 +131,7 @@
 #define OPTION_WORDS_LIST(X)                            \
     X(original_version, "oldest", "preferred")          \
     X(client_certificate, "none", "request", "require") \
+    X(retry, "auto", "always", "never")                 \
     X(congestion_control, "newreno", "cubic", "bbr", "steered")
 
 enum option {

@@ -298,6 +298,8 @@ static lua_Number read_number(lua_State *L, const neap_option *option)
 
     if (option->unit == NEAP_UNIT_BOOLEAN)
         return lua_isboolean(L, -1) ? lua_toboolean(L, -1) : -1;
+    if (option->unit == NEAP_UNIT_CHOICE && lua_isboolean(L, -1) && strcmp(option->name, "retry") == 0)
+        return lua_toboolean(L, -1);
     if (option->unit == NEAP_UNIT_CHOICE)
         return read_word(L, option);
     if (lua_type(L, -1) != LUA_TNUMBER)
@@ -313,6 +315,8 @@ static void set_number(lua_State *L, struct config_core *core, const neap_option
 {
     if (set_policy(L, core, option))
         return;
+    if (strcmp(option->name, "retry") == 0 && lua_type(L, -1) == LUA_TNUMBER)
+        option = find_option("retry_above");
     lua_Number number = read_number(L, option);
 
     if (!(number >= 0 && number < 0x1p62) || number != (lua_Number)(uint64_t)number ||

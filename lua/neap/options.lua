@@ -51,7 +51,7 @@ local ONLY = {
   server = {
     "client_ca", "client_certificate", "verify_client", "certificate", "certificate_ttl", "ocsp_file", "strike_file",
     "strike_entries", "ticket_key_file", "ticket_lifetime",
-    "token_key_file", "token_lifetime", "token_entries", "retry", "handshake_rate", "max_connections",
+    "token_key_file", "token_lifetime", "token_entries", "retry", "retry_above", "handshake_rate", "max_connections",
     "quic_lb", "preferred_address",
   },
 }

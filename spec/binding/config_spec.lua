@@ -82,7 +82,7 @@ describe("core.config", function()
     initial_max_streams_bidi = { 32769, "0 to 32768" },
     handshake_timeout = { 0 / 0, "seconds" },
     initial_rtt = { math.huge, "seconds" },
-    retry = { 2, "true or false" },
+    retry = { "sometimes", "auto, always or never" },
     send_buffer = { true, "a whole number from 0 to 4294967295" },
   } do
     it("says the range of " .. name, function()

@@ -159,6 +159,40 @@ static int accept_with_token(lua_State *L)
     return 3;
 }
 
+static struct {
+    enum neap_admit says;
+    neap_arrival last;
+    uint64_t calls;
+} admission_told;
+
+static enum neap_admit admit(void *context, const neap_arrival *arrival)
+{
+    (void)context;
+    admission_told.last = *arrival;
+    admission_told.calls++;
+    return admission_told.says;
+}
+
+/* admit(endpoint, nil or 0 by options, 1 accept, 2 retry, 3 refuse) */
+static int set_admit(lua_State *L)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, 1, ENDPOINT);
+
+    admission_told.says = (enum neap_admit)luaL_optinteger(L, 2, 0);
+    admission_told.calls = 0;
+    neap_endpoint_set_admit(u->endpoint, lua_isnoneornil(L, 2) ? NULL : admit, NULL);
+    return 0;
+}
+
+/* admitted() -> how often it was asked, and the last address and size */
+static int admitted(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)admission_told.calls);
+    push_address(L, &admission_told.last.from);
+    lua_pushnumber(L, (lua_Number)admission_told.last.size);
+    return 3;
+}
+
 int neap_units_quic_ids(lua_State *L)
 {
     push_functions(L, (const luaL_Reg[]){{"generate", set_generator},
@@ -167,6 +201,8 @@ int neap_units_quic_ids(lua_State *L)
                                          {"new_cid", new_cid},
                                          {"cid_stats", cid_stats},
                                          {"rotate", rotate},
+                                         {"admit", set_admit},
+                                         {"admitted", admitted},
                                          {"token_keys", token_keys},
                                          {"token_register", token_register},
                                          {"tokens_told", push_tokens_told},
