@@ -1371,8 +1371,8 @@ typedef struct neap_endpoint_stats {
     uint64_t retries_sent, version_negotiations_sent, resets_sent, udp_datagrams_received,
         udp_datagrams_dropped;
     uint64_t
-        handshakes_delayed; /* with the token of a Retry, but dropped: too many began lately, of their prefix or of all, or memory
-                               is short */
+        handshakes_delayed; /* with the token of a Retry, or where `retry` is never, but dropped: too many began lately, of their
+                               prefix or of all, or memory is short */
     uint64_t
         accept_failures;   /* first packets that found no memory, no connection ID or no usable certificate */
     uint64_t receive_held; /* as neap_config_memory says of the endpoint's config */
