@@ -939,6 +939,14 @@ enum neap_path_state {
     NEAP_PATH_VALIDATING, /* the peer is being asked (PATH_CHALLENGE, §8.2) */
     NEAP_PATH_VALIDATED,
 };
+enum neap_startup_exit {
+    NEAP_STARTUP_LASTS,
+    NEAP_STARTUP_LOSS,
+    NEAP_STARTUP_HYSTART,    /* the round-trip time grew (RFC 9406) */
+    NEAP_STARTUP_ECN,        /* packets came marked CE */
+    NEAP_STARTUP_PERSISTENT, /* persistent congestion (RFC 9002 §7.6) */
+    NEAP_STARTUP_BANDWIDTH,  /* the delivery rate grew no more */
+};
 typedef struct neap_path_info {
     neap_address local, peer;
     enum neap_path_state state;
@@ -946,6 +954,22 @@ typedef struct neap_path_info {
     bool is_preferred;               /* a client's, to the server's preferred address */
     neap_time rtt_smoothed, rtt_min; /* 0: nothing was measured yet */
     uint64_t congestion_window, bytes_in_flight, max_udp_payload_size;
+    neap_time rtt_latest, rtt_max, rtt_var; /* 0 likewise */
+    /* Since the path is known; where the peer's packets came from, as far as they could be opened. packets_retransmitted: of those
+     * sent there, whose frames were sent again; pto_count: probe timeouts. Bytes are those of UDP payloads but for
+     * stream_bytes_resent, and lost and acknowledged ones of what counts as in flight (RFC 9002 §2). */
+    uint64_t packets_sent, packets_received, packets_lost, packets_retransmitted, spurious_losses, pto_count;
+    uint64_t bytes_sent, bytes_received, bytes_lost, bytes_acked, stream_bytes_resent;
+    uint64_t datagrams_sent, datagrams_received; /* DATAGRAM frames (RFC 9221) */
+    neap_time in_flight_time;                    /* how long something was in flight there, in all */
+    uint64_t pacing_rate;                        /* bytes a second, 0: none */
+    uint64_t delivery_rate;                      /* bytes a second, the latest sample; 0: of BBR alone */
+    uint64_t max_bandwidth; /* bytes a second that the controller reckons with; 0: it does not */
+    /* How the first slow start (of BBR: Startup) ended: the window in bytes, and bytes a second; 0 while it lasts. */
+    uint64_t startup_exit_window, startup_exit_bandwidth;
+    enum neap_startup_exit startup_exit;
+    const char *congestion_control; /* the controller's name in the option; static text */
+    const char *congestion_state;   /* of controllers that have several; static text, or NULL */
 } neap_path_info;
 /** How many paths there are, the active one first; the one at this place, from 0 on, is described in `size` bytes at `out`
  * (sizeof *out), which is left alone when there is none. */
@@ -1026,6 +1050,26 @@ typedef struct neap_stats {
      * that the peer reported with CE where it could be believed; and 1-RTT packets of the peer's that came with ECT(0) and with
      * CE. */
     uint64_t ecn, ecn_sent, ecn_ce_told, ecn_received, ecn_ce_received;
+    uint64_t bytes_acked;         /* of UDP payloads in flight (RFC 9002 §2), on all paths */
+    uint64_t stream_bytes_resent; /* bytes of streams that were sent again */
+    uint64_t datagrams_sent,
+        datagrams_received; /* DATAGRAM frames (RFC 9221): neap_conn_datagram_stats has more */
+    uint64_t paths;         /* there are now: neap_conn_paths tells of each */
+    uint64_t resets_sent, resets_received, stops_sent, stops_received; /* streams, each once a direction */
+    /* Frames that say that credit is missing (RFC 9000 §4.1, §4.6): the connection's, a stream's, for another stream. */
+    uint64_t data_blocked_sent, stream_data_blocked_sent, streams_blocked_sent;
+    uint64_t data_blocked_received, stream_data_blocked_received, streams_blocked_received;
+    uint64_t path_challenges_received;
+    uint64_t
+        amplification_limited; /* how often too little was left to send to an address without proof (RFC 9000 §8.1) */
+    neap_time in_flight_time; /* how long something was in flight, summed over all paths */
+    neap_time rtt_max;        /* of the path in use, as the other three */
+    /* What bounds and the lack of memory refused: packets with frames that found no room, and come again; packets before their keys
+     * that found none; 1-RTT packets that did not open (RFC 9001 §6.6); packets that brought nothing (RFC 9000 §21.9); times that no
+     * path was begun for a packet from another address; PATH_RESPONSEs that others took the place of; times that nothing was sent
+     * without memory for what was; datagrams, both ways, that others took the place of. */
+    uint64_t packets_refused, undecryptable_refused, packets_forged, packets_unproductive;
+    uint64_t paths_refused, path_responses_dropped, memory_stalls, datagrams_dropped;
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);

@@ -591,57 +591,6 @@ void neap_conn_addresses(const neap_conn *conn, neap_address *local, neap_addres
     *peer = path->address.peer;
 }
 
-void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
-{
-    const struct path_recovery *r = &conn_path(conn)->recovery;
-    const struct path_counters lost = neap_recovery_counters(&conn->recovery);
-    const struct conn_counters *n = &conn->counters;
-
-    const neap_stats known = {
-        .packets_sent = n->packets_sent,
-        .packets_received = n->packets_received,
-        .packets_lost = lost.packets_lost,
-        .packets_dropped = n->packets_dropped,
-        .packets_retransmitted = n->packets_retransmitted,
-        .bytes_sent = n->bytes_sent,
-        .bytes_received = n->bytes_received,
-        .bytes_lost = lost.bytes_lost,
-        .stream_bytes_sent = conn->streams.bytes_sent,
-        .stream_bytes_received = conn->streams.recv_used,
-        .spurious_losses = lost.spurious_losses,
-        .pto_count = lost.pto_total,
-        .congestion_window = r->cc.window,
-        .bytes_in_flight = r->bytes_in_flight,
-        .pacing_rate = r->pacer.rate,
-        .rtt_smoothed = r->rtt.smoothed,
-        .rtt_latest = r->rtt.latest,
-        .rtt_min = r->rtt.min,
-        .rtt_var = r->rtt.var,
-        .streams_opened = conn->streams.opened,
-        .streams_accepted = conn->streams.accepted,
-        .max_udp_payload_size = r->pmtu.size,
-        .key_updates = conn->keys.updates,
-        .undecryptable_kept = n->undecryptable_kept,
-        .path_changes = n->path_changes,
-        .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
-        .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
-        .receive_held = conn->streams.held,
-        .size_probes_sent = r->pmtu.probes_sent,
-        .size_probes_lost = r->pmtu.probes_lost,
-        .black_holes = r->pmtu.black_holes,
-        .congestion_control = r->cc.ops->name,
-        .congestion_events = lost.congestion_events,
-        .congestion_undone = lost.congestion_undone,
-        .congestion_persistent = lost.congestion_persistent,
-        .ecn = r->ecn.state,
-        .ecn_sent = lost.ecn_marked,
-        .ecn_ce_told = lost.ecn_ce,
-        .ecn_received = conn->application.ack.ecn[0],
-        .ecn_ce_received = conn->application.ack.ecn[2],
-    };
-    fill_sized(out, size, &known, sizeof known);
-}
-
 unsigned neap_conn_take_news(neap_conn *c)
 {
     unsigned news = c->news;

@@ -65,6 +65,15 @@ struct number_space {
     uint8_t ack_only; /* packets in a row that nothing will acknowledge */
 };
 
+/* What went over a path, for people who look. Stream data and datagrams leave on the active path alone, so that these need no
+ * counting: `…_from` are the connection's counters when it became that, less what was sent on it before. */
+struct path_traffic {
+    uint64_t packets_sent, packets_received, bytes_sent, bytes_received;
+    uint64_t packets_retransmitted, datagrams_received;
+    uint64_t stream_bytes_resent, stream_bytes_resent_from;
+    uint64_t datagrams_sent, datagrams_sent_from;
+};
+
 /* One network path: addresses and what is proved of them, and how packets fare there (RFC 9000 §9.4). Blocks of the
  * pool, so that a connection pays for those that it has. */
 struct path {
@@ -87,6 +96,7 @@ struct path {
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
     neap_time heard_at; /* when the last authentic packet came from there */
+    struct path_traffic traffic;
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -194,6 +204,10 @@ struct conn_close {
 struct conn_counters {
     uint64_t packets_sent, packets_received, packets_dropped, packets_retransmitted;
     uint64_t bytes_sent, bytes_received, undecryptable_kept, path_changes;
+    uint32_t path_challenges_received, amplification_limited;
+    /* what a bound or the lack of memory refused */
+    uint32_t packets_refused, undecryptable_refused, paths_refused, path_responses_dropped, memory_stalls;
+    uint32_t unproductive; /* packets that brought nothing, none of them forgiven */
 };
 
 /* A connection as its endpoint sees it. */
@@ -327,6 +341,20 @@ static inline enum conn_stage conn_reached(const neap_conn *c)
 static inline struct path *conn_path(const neap_conn *c)
 {
     return c->paths[c->recovery.active];
+}
+
+/** A datagram came there. */
+static inline void path_on_udp_datagram(struct path *path, size_t size)
+{
+    neap_validation_on_udp_datagram(&path->address, size);
+    path->traffic.bytes_received += size;
+}
+
+/** A datagram leaves there. */
+static inline void path_on_sent(struct path *path, size_t size)
+{
+    neap_validation_on_sent(&path->address, size);
+    path->traffic.bytes_sent += size;
 }
 
 /** The space, or NULL when it is gone with the handshake. */
@@ -490,6 +518,13 @@ void neap_conn_on_path_timer(neap_conn *c);
 int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connection_id *f,
                                    struct failure *why);
 
+/* ---- conn_stats.c */
+
+/** What leaves on the active path alone counts for another one from now on. */
+void neap_conn_move_traffic(const neap_conn *c, struct path *from, struct path *to);
+/** A path for the application. */
+void neap_conn_describe_path(const neap_conn *c, const struct path *path, neap_path_info *out, size_t size);
+
 /* ---- conn_pmtu.c */
 
 /** The size that the search on the way to this address may reach: of the option, the peer and UDP. */
@@ -582,58 +617,6 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
 
 /* ---- conn_packet.c */
 
-#define PACKET_FRAMES 24u  /* frames of ours in one packet that need a record */
-#define BURST_PACKETS 64u  /* packets of one burst */
-#define FLIGHT_PACKETS 16u /* of these sealed in one go: while they are in the first cache */
-
-/* Packets that are written and wait to be sealed with one key. */
-struct flight {
-    struct seal_packet packets[FLIGHT_PACKETS];
-    size_t count;
-    struct packet_key *key;
-    int failed;
-    bool is_marked; /* its datagrams leave with ECT(0) */
-};
-
-/* A packet being written. */
-struct draft {
-    struct path *path;
-    enum space space;
-    uint8_t *start, *payload, *length_room; /* length_room NULL: short header */
-    struct writer w;                        /* ends where the tag begins at the latest */
-    size_t number_size;
-    uint64_t number;
-    struct sent_frame frames[PACKET_FRAMES];
-    size_t frame_count;
-    bool has_ack, ack_eliciting, is_in_flight, is_probe, is_size_probe, must_expand;
-};
-
-/* What may go into a datagram. */
-struct allowance {
-    size_t room;     /* bytes of the datagram */
-    bool may_elicit; /* congestion control and pacer have room for it */
-    bool may_expand; /* it may be padded to 1200 bytes (RFC 9000 §14.1) */
-};
-
-/** Write a packet of this space at `out`: false when it has nothing to say. */
-bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
-                      size_t room, const struct allowance *allowed);
-/** Write a packet with what validation owes a path that is not the active one, and nothing else. */
-bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t room,
-                              const struct allowance *allowed);
-/** Write a probe of the path's size (RFC 9000 §14.4): PING and PADDING, `size` bytes in all. */
-bool neap_draft_write_size_probe(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t size);
-/** Begin a packet with its header only: false without room. */
-bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
-                      size_t room);
-/** Bytes of the packet as it stands, tag included. */
-size_t neap_draft_size(const struct draft *d);
-/** Make it longer with PADDING so that it has `size` bytes in all. */
-void neap_draft_pad(struct draft *d, size_t size);
-/** Put it into the flight: from here on it counts as sent. */
-void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight);
-/** Seal everything that waits. */
-int neap_flight_seal(neap_conn *c, struct flight *flight);
 /** Choose the next 1-RTT packet number to leave out: about one a window, so that who acknowledges what it did not
  * receive is found out within two (RFC 9000 §21.4). */
 void neap_conn_choose_skip(neap_conn *c);

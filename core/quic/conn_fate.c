@@ -192,6 +192,13 @@ static bool lose_frames(neap_conn *c, struct number_space *s, const struct sent_
     return again;
 }
 
+static void count_again(neap_conn *c, const struct sent_packet *p, bool again)
+{
+    c->counters.packets_retransmitted += again;
+    if (p->path != PATH_NONE && c->paths[p->path])
+        c->paths[p->path]->traffic.packets_retransmitted += again;
+}
+
 static void trace_metrics(neap_conn *c)
 {
     const struct path_recovery *r = &conn_path(c)->recovery;
@@ -248,7 +255,7 @@ void neap_conn_take_fates(neap_conn *c, enum space space)
                 take_acked(c, s, neap_sent_frame(&s->recovery.sent, p, i), &run);
             continue;
         }
-        c->counters.packets_retransmitted += lose_frames(c, s, p);
+        count_again(c, p, lose_frames(c, s, p));
         TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_LOST, .now = c->now, .number = p->number, .size = p->size,
               .packet_type = space == SPACE_INITIAL     ? NEAP_PACKET_INITIAL
                              : space == SPACE_HANDSHAKE ? NEAP_PACKET_HANDSHAKE
@@ -266,7 +273,7 @@ void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets)
     for (uint32_t i = 0; packets > 0 && (p = neap_sent_at(&s->recovery.sent, i)) != NULL; i++) {
         if (p->fate != FATE_IN_FLIGHT || !p->ack_eliciting || p->is_size_probe)
             continue;
-        c->counters.packets_retransmitted += lose_frames(c, s, p);
+        count_again(c, p, lose_frames(c, s, p));
         packets--;
     }
 }

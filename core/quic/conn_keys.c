@@ -1,5 +1,5 @@
 /* Generations of 1-RTT keys (RFC 9001 §6) and the limits of their use (§6.6). */
-#include "quic/conn.h"
+#include "quic/draft.h"
 
 #define NUMBERS_RESERVED (2 * BURST_PACKETS) /* a burst, and numbers left out */
 

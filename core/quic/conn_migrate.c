@@ -53,32 +53,6 @@ bool neap_conn_next_path_event(neap_conn *conn, neap_path_event *out, size_t siz
     return true;
 }
 
-static enum neap_path_state state_of(const struct path *path)
-{
-    return path->address.validated                ? NEAP_PATH_VALIDATED
-           : neap_validation_runs(&path->address) ? NEAP_PATH_VALIDATING
-                                                  : NEAP_PATH_UNPROVED;
-}
-
-static void describe(const neap_conn *c, const struct path *path, neap_path_info *out, size_t size)
-{
-    const struct path_recovery *r = &path->recovery;
-    const neap_path_info known = {
-        .local = path->address.local,
-        .peer = path->address.peer,
-        .state = state_of(path),
-        .is_active = path == conn_path(c),
-        .is_preferred = path->is_preferred,
-        .rtt_smoothed = r->rtt.has_sample ? r->rtt.smoothed : 0,
-        .rtt_min = r->rtt.has_sample ? r->rtt.min : 0,
-        .congestion_window = r->cc.window,
-        .bytes_in_flight = r->bytes_in_flight,
-        .max_udp_payload_size = r->pmtu.size,
-    };
-
-    fill_sized(out, size, &known, sizeof known);
-}
-
 size_t neap_conn_paths(const neap_conn *conn, size_t at, neap_path_info *out, size_t size)
 {
     size_t count = 0;
@@ -88,7 +62,7 @@ size_t neap_conn_paths(const neap_conn *conn, size_t at, neap_path_info *out, si
         size_t index = (conn->recovery.active + i) % LIMIT_PATHS;
 
         if (conn->paths[index] && count++ == at)
-            describe(conn, conn->paths[index], out, size);
+            neap_conn_describe_path(conn, conn->paths[index], out, size);
     }
     return count;
 }

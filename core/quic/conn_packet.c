@@ -1,5 +1,6 @@
 /* One packet out: which frames it carries, its record, its seal. */
 #include "quic/conn_token.h"
+#include "quic/draft.h"
 
 #define PING_EVERY \
     32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
@@ -358,6 +359,7 @@ static bool reserve_record(neap_conn *c, struct number_space *s)
                                     : longer < STALL_MOST ? longer
                                                           : STALL_MOST);
         c->stalled_until = c->now + c->stalled_for;
+        c->counters.memory_stalls++;
     }
     return false;
 }
@@ -461,6 +463,7 @@ void neap_draft_pad(struct draft *d, size_t size)
 static void count_sent(neap_conn *c, const struct draft *d, struct number_space *s)
 {
     c->counters.packets_sent++;
+    d->path->traffic.packets_sent++;
     c->trim_at = c->now + TRIM_AFTER;
     s->ack_only = d->ack_eliciting ? 0 : (uint8_t)(s->ack_only + (s->ack_only < UINT8_MAX));
     if (d->is_probe)

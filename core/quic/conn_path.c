@@ -80,6 +80,7 @@ void neap_conn_drop_path(neap_conn *c, struct path *path)
         c->peer_cids_changed = true;
     }
     neap_conn_keep_pmtu_figures(c, path);
+    path->recovery.counters.in_flight_time = neap_path_recovery_in_flight_time(&path->recovery, c->now);
     neap_recovery_drop_path(&c->recovery, path->index);
     c->wanted &= (uint8_t) ~(1u << path->index);
     c->paths[path->index] = NULL;
@@ -261,7 +262,8 @@ static struct path *add_arrival_path(neap_conn *c, const struct received *p)
     a->path->dcid_sequence = p->dcid_sequence;
     a->path->heard_at = c->now;
     a->path->until = c->now + neap_conn_validation_time(c);
-    neap_validation_on_udp_datagram(&a->path->address, a->size);
+    path_on_udp_datagram(a->path, a->size);
+    a->path->traffic.packets_received++;
     neap_conn_set_path_timer(c);
     return a->path;
 }
@@ -270,7 +272,10 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
 {
     struct path *path = p->arrival->path;
 
-    return path || !may_add(c) ? path : add_arrival_path(c, p);
+    if (!path)
+        path = may_add(c) ? add_arrival_path(c, p) : NULL;
+    c->counters.paths_refused += !path;
+    return path;
 }
 
 void neap_conn_probed(neap_conn *c, const struct received *p, const uint8_t data[8])
@@ -278,8 +283,10 @@ void neap_conn_probed(neap_conn *c, const struct received *p, const uint8_t data
     /* RFC 9000 §8.2.2: the answer goes where the challenge came from. */
     struct path *path = neap_conn_arrival_path(c, p);
 
+    c->counters.path_challenges_received++;
     if (!path)
         return;
+    c->counters.path_responses_dropped += path->address.response_count == LIMIT_PATH_RESPONSES;
     neap_validation_on_challenge(&path->address, data);
     /* Who comes with a connection ID of its own for that way means to use it: it is asked at once (§9.6.3), so that it is
      * followed at once when it moves. */
@@ -311,6 +318,7 @@ void neap_conn_activate(neap_conn *c, struct path *path)
     path->until = path->address.validated ? NEAP_NEVER : c->now + neap_conn_validation_time(c);
     c->peer_cids.active = path->peer_cid;
     c->peer_cids_changed = true;
+    neap_conn_move_traffic(c, conn_path(c), path);
     neap_recovery_set_active(&c->recovery, path->index, c->now);
     neap_conn_set_timers(c);
 }

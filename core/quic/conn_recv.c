@@ -184,6 +184,7 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     if (p->arrival->path) {
         p->arrival->path->dcid_sequence = p->dcid_sequence;
         p->arrival->path->heard_at = c->now;
+        p->arrival->path->traffic.packets_received++;
         if (p->arrival->path->spins)
             follow_spin(c, p->arrival->path, p);
     }
@@ -214,6 +215,7 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
         return false;
     if (p->is_refused || neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
                                        p->asks_ack || p->space != SPACE_APPLICATION, a->ecn, delay, c->now)) {
+        c->counters.packets_refused++;
         neap_conn_dropped(c, p->type, 0, "no room for what is in it");
         return false;
     }
@@ -253,6 +255,7 @@ static int weigh(neap_conn *c, const struct received *p, struct failure *why)
     if (cost == 0 && p->is_productive && p->is_noted)
         c->unproductive -= c->unproductive > 0;
     c->unproductive += cost;
+    c->counters.unproductive += brings_nothing;
     if (c->unproductive > LIMIT_UNPRODUCTIVE_PACKETS)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "too many packets that bring nothing");
     return 0;
@@ -276,8 +279,10 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
 
     if (!has_read_key(c, h->type)) {
         /* Initial keys exist from the start: without them that space is over. */
-        if (p.space == SPACE_INITIAL || !keep_packet(c, a, span_of(packet, h->size)))
+        if (p.space == SPACE_INITIAL || !keep_packet(c, a, span_of(packet, h->size))) {
+            c->counters.undecryptable_refused += p.space != SPACE_INITIAL && c->handshake && a->may_keep;
             neap_conn_dropped(c, h->type, h->size, "no keys");
+        }
         return;
     }
     if (!open_packet(c, packet, h, &p, &payload, &key, &reason)) {
@@ -509,7 +514,7 @@ static bool begin_recv(neap_conn *c, struct arrival *a)
     bool is_taken = find_source(c, a->info, &a->path);
 
     if (a->path)
-        neap_validation_on_udp_datagram(&a->path->address, a->size);
+        path_on_udp_datagram(a->path, a->size);
     if (!conn_is_alive(c)) {
         answer_while_closing(c, a);
         return false;
@@ -572,7 +577,7 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
         a.is_known = a.is_ours && a.path == conn_path(c);
         a.mask = first && !c->handshake ? next_mask(c, &masks, &h, bytes + at, size - at, segment) : NULL;
         if (a.is_known)
-            neap_validation_on_udp_datagram(&a.path->address, a.size);
+            path_on_udp_datagram(a.path, a.size);
         else
             a.dcid.data = NULL;
         if (a.is_known || begin_recv(c, &a))

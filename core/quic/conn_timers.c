@@ -60,6 +60,7 @@ void neap_conn_set_timers(neap_conn *c)
     if (limited == conn_path(c)->recovery.amplification_limited)
         return;
     conn_path(c)->recovery.amplification_limited = limited;
+    c->counters.amplification_limited += limited;
     neap_recovery_set_timer(&c->recovery, c->now);
 }
 

@@ -107,6 +107,8 @@ static void add_counters(struct path_counters *to, const struct path_counters *f
 {
     to->packets_lost += from->packets_lost;
     to->bytes_lost += from->bytes_lost;
+    to->bytes_acked += from->bytes_acked;
+    to->in_flight_time += from->in_flight_time;
     to->spurious_losses += from->spurious_losses;
     to->pto_total += from->pto_total;
     to->congestion_events += from->congestion_events;
@@ -585,10 +587,10 @@ void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time no
 }
 
 /* Takes what is in flight in a space out of what its paths have in flight. */
-static void leave_flight(struct recovery *r, const struct sent_packet *p)
+static void leave_flight(struct recovery *r, const struct sent_packet *p, neap_time now)
 {
     if (p->in_flight && r->paths[p->path])
-        r->paths[p->path]->bytes_in_flight -= p->size;
+        neap_path_recovery_land(r->paths[p->path], p->size, now);
 }
 
 void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
@@ -598,7 +600,7 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++)
         if (p->fate == FATE_IN_FLIGHT) {
-            leave_flight(r, p);
+            leave_flight(r, p, now);
             forget_mark(r, p);
         }
     r->spaces[space] = NULL;
@@ -615,7 +617,7 @@ void neap_recovery_on_retry(struct recovery *r, neap_time now)
         for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {
             if (p->fate != FATE_IN_FLIGHT)
                 continue;
-            leave_flight(r, p);
+            leave_flight(r, p, now);
             forget_mark(r, p);
             neap_sent_decide(&s->sent, i, FATE_LOST);
         }

@@ -93,12 +93,15 @@ void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, ne
                             .smoothed = latest,
                             .var = latest / 2,
                             .min = latest,
+                            .max = latest,
                             .first_sample_at = now,
                             .has_sample = true};
         return;
     }
     if (latest < rtt->min)
         rtt->min = latest;
+    if (latest > rtt->max)
+        rtt->max = latest;
     neap_time adjusted = latest - rtt->min >= ack_delay ? latest - ack_delay : latest;
     neap_time off = rtt->smoothed > adjusted ? rtt->smoothed - adjusted : adjusted - rtt->smoothed;
     rtt->var = (3 * rtt->var + off) / 4;
@@ -231,6 +234,20 @@ static enum cc_exit_reason reason_of(const struct cc_loss *loss)
 
 /* ---- what became of it */
 
+void neap_path_recovery_land(struct path_recovery *p, uint64_t bytes, neap_time now)
+{
+    p->bytes_in_flight -= bytes;
+    if (p->bytes_in_flight == 0)
+        p->counters.in_flight_time += now - p->flight_began_at;
+}
+
+neap_time neap_path_recovery_in_flight_time(const struct path_recovery *p, neap_time now)
+{
+    neap_time since = p->bytes_in_flight > 0 && now > p->flight_began_at ? now - p->flight_began_at : 0;
+
+    return p->counters.in_flight_time + since;
+}
+
 void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const struct cc_packet *packet)
 {
     const struct cc_ops *ops = p->cc.ops;
@@ -243,7 +260,7 @@ void neap_path_recovery_on_packet(struct path_recovery *p, bool is_acked, const 
 
 void neap_path_recovery_on_size_probe_lost(struct path_recovery *p, const struct cc_packet *packet)
 {
-    p->bytes_in_flight -= packet->size;
+    neap_path_recovery_land(p, packet->size, packet->now);
     neap_path_recovery_on_packet(p, false, packet);
     neap_pmtu_on_probe_lost(&p->pmtu, (uint16_t)packet->size);
 }
@@ -315,7 +332,7 @@ void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost
 
     p->counters.packets_lost += lost->packets;
     p->counters.bytes_lost += lost->bytes;
-    p->bytes_in_flight -= lost->bytes;
+    neap_path_recovery_land(p, lost->bytes, now);
     on_congestion(p, &loss, &cause);
     if (!lost->is_persistent)
         return;
@@ -391,7 +408,8 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
     if (acked->bytes == 0)
         return;
     correct_fresh_bytes(p, acked, recovery_before);
-    p->bytes_in_flight -= acked->bytes;
+    neap_path_recovery_land(p, acked->bytes, now);
+    p->counters.bytes_acked += acked->bytes;
     p->delivered_at = now;
     if (p->app_limited_until && p->delivered > p->app_limited_until)
         p->app_limited_until = 0;

@@ -10,14 +10,15 @@
 #include "recovery/sent.h"
 
 struct rtt {
-    neap_time latest, smoothed, var, min, first_sample_at;
+    neap_time latest, smoothed, var, min, max, first_sample_at;
     bool has_sample;
 };
 
 struct path_counters {
-    uint64_t packets_lost, bytes_lost, spurious_losses, pto_total;
-    uint64_t ecn_marked; /* packets that left with ECT(0) */
-    uint64_t ecn_ce;     /* reported with CE, where that was believed */
+    uint64_t packets_lost, bytes_lost, bytes_acked, spurious_losses, pto_total;
+    neap_time in_flight_time; /* when something was in flight, up to the last time that nothing was */
+    uint64_t ecn_marked;      /* packets that left with ECT(0) */
+    uint64_t ecn_ce;          /* reported with CE, where that was believed */
     uint32_t congestion_events, congestion_undone, congestion_persistent;
 };
 
@@ -83,6 +84,11 @@ neap_time neap_path_recovery_loss_delay(const struct path_recovery *p);
 /** An RTT sample; ack_delay is already bounded by the peer's max_ack_delay (RFC 9002 §5.3). */
 void neap_path_recovery_update_rtt(struct path_recovery *p, neap_time latest, neap_time ack_delay,
                                    neap_time now);
+
+/** So many bytes are in flight no more. */
+void neap_path_recovery_land(struct path_recovery *p, uint64_t bytes, neap_time now);
+/** How long something was in flight, up to now. */
+neap_time neap_path_recovery_in_flight_time(const struct path_recovery *p, neap_time now);
 
 /** A packet in flight left; `record` is filled when there is one. */
 void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct cc_record *record,

@@ -16,7 +16,7 @@ static int conn_stats(lua_State *L)
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_conn_stats(core->conn, &stats, sizeof stats);
-    lua_createtable(L, 0, 42);
+    lua_createtable(L, 0, 70);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(packets_sent)
     COUNTER(packets_received)
@@ -52,6 +52,31 @@ static int conn_stats(lua_State *L)
     COUNTER(ecn_ce_told)
     COUNTER(ecn_received)
     COUNTER(ecn_ce_received)
+    COUNTER(bytes_acked)
+    COUNTER(stream_bytes_resent)
+    COUNTER(datagrams_sent)
+    COUNTER(datagrams_received)
+    COUNTER(paths)
+    COUNTER(resets_sent)
+    COUNTER(resets_received)
+    COUNTER(stops_sent)
+    COUNTER(stops_received)
+    COUNTER(data_blocked_sent)
+    COUNTER(stream_data_blocked_sent)
+    COUNTER(streams_blocked_sent)
+    COUNTER(data_blocked_received)
+    COUNTER(stream_data_blocked_received)
+    COUNTER(streams_blocked_received)
+    COUNTER(path_challenges_received)
+    COUNTER(amplification_limited)
+    COUNTER(packets_refused)
+    COUNTER(undecryptable_refused)
+    COUNTER(packets_forged)
+    COUNTER(packets_unproductive)
+    COUNTER(paths_refused)
+    COUNTER(path_responses_dropped)
+    COUNTER(memory_stalls)
+    COUNTER(datagrams_dropped)
 #undef COUNTER
     lua_pushstring(L, stats.congestion_control);
     lua_setfield(L, -2, "congestion_control");
@@ -60,7 +85,9 @@ static int conn_stats(lua_State *L)
     set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
     set_seconds(L, "rtt_latest", stats.rtt_latest);
     set_seconds(L, "rtt_min", stats.rtt_min);
+    set_seconds(L, "rtt_max", stats.rtt_max);
     set_seconds(L, "rtt_var", stats.rtt_var);
+    set_seconds(L, "in_flight_time", stats.in_flight_time);
     return 1;
 }
 

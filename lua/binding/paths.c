@@ -128,8 +128,9 @@ static void push_path(lua_State *L, const neap_path_info *info)
     static const char *const states[] = {[NEAP_PATH_UNPROVED] = "unproved",
                                          [NEAP_PATH_VALIDATING] = "validating",
                                          [NEAP_PATH_VALIDATED] = "validated"};
+    static const char *const exits[] = {NULL, "loss", "hystart", "ecn", "persistent", "bandwidth"};
 
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 36);
     set_address(L, "local_address", &info->local);
     set_address(L, "peer", &info->peer);
     lua_pushstring(L, states[info->state]);
@@ -141,6 +142,37 @@ static void push_path(lua_State *L, const neap_path_info *info)
     neap_lua_set_u64(L, "congestion_window", info->congestion_window);
     neap_lua_set_u64(L, "bytes_in_flight", info->bytes_in_flight);
     neap_lua_set_u64(L, "max_udp_payload_size", info->max_udp_payload_size);
+    set_seconds(L, "rtt_latest", info->rtt_latest);
+    set_seconds(L, "rtt_max", info->rtt_max);
+    set_seconds(L, "rtt_var", info->rtt_var);
+    neap_lua_push_time(L, info->in_flight_time);
+    lua_setfield(L, -2, "in_flight_time");
+#define COUNTER(name) neap_lua_set_u64(L, #name, info->name);
+    COUNTER(packets_sent)
+    COUNTER(packets_received)
+    COUNTER(packets_lost)
+    COUNTER(packets_retransmitted)
+    COUNTER(spurious_losses)
+    COUNTER(pto_count)
+    COUNTER(bytes_sent)
+    COUNTER(bytes_received)
+    COUNTER(bytes_lost)
+    COUNTER(bytes_acked)
+    COUNTER(stream_bytes_resent)
+    COUNTER(datagrams_sent)
+    COUNTER(datagrams_received)
+    COUNTER(pacing_rate)
+    COUNTER(delivery_rate)
+    COUNTER(max_bandwidth)
+    COUNTER(startup_exit_window)
+    COUNTER(startup_exit_bandwidth)
+#undef COUNTER
+    lua_pushstring(L, exits[info->startup_exit]);
+    lua_setfield(L, -2, "startup_exit");
+    lua_pushstring(L, info->congestion_control);
+    lua_setfield(L, -2, "congestion_control");
+    lua_pushstring(L, info->congestion_state);
+    lua_setfield(L, -2, "congestion_state");
 }
 
 /* conn:paths() -> list, the active one first */

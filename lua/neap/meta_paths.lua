@@ -19,6 +19,31 @@
 ---@field congestion_window integer bytes
 ---@field bytes_in_flight integer
 ---@field max_udp_payload_size integer bytes
+---@field rtt_latest number? seconds
+---@field rtt_max number? seconds
+---@field rtt_var number? seconds
+---@field in_flight_time number seconds in which something was in flight there
+---@field packets_sent integer
+---@field packets_received integer
+---@field packets_lost integer
+---@field packets_retransmitted integer those whose frames were sent again
+---@field spurious_losses integer packets that counted as lost and came
+---@field pto_count integer probe timeouts
+---@field bytes_sent integer of UDP payloads, as the next three
+---@field bytes_received integer
+---@field bytes_lost integer
+---@field bytes_acked integer
+---@field stream_bytes_resent integer
+---@field datagrams_sent integer DATAGRAM frames (RFC 9221)
+---@field datagrams_received integer
+---@field pacing_rate integer bytes a second, 0: none
+---@field delivery_rate integer bytes a second, the latest sample; 0 but for BBR
+---@field max_bandwidth integer bytes a second that the controller reckons with; 0: it does not
+---@field startup_exit? "loss"|"hystart"|"ecn"|"persistent"|"bandwidth" why the first slow start ended
+---@field startup_exit_window integer bytes, then
+---@field startup_exit_bandwidth integer bytes a second, then
+---@field congestion_control string the controller's name in the option
+---@field congestion_state? string of controllers that have several
 
 ---@class neap.PathEvent
 ---@field kind "path_validated"|"path_failed"|"migrated"|"peer_migrated"

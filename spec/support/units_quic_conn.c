@@ -1,5 +1,6 @@
 /* Units of core/quic: connections with hand-fed datagrams and time, which can be made to say what they should not:
  * frames and transport parameters of the spec's choice under the right keys. */
+#include "quic/draft.h"
 #include "quic_unit.h"
 
 #include "tls/state.h"

@@ -1,0 +1,201 @@
+/* What a connection and its paths have counted, for people who look. */
+#include "quic/conn.h"
+
+/* ---- what leaves on the active path alone */
+
+static uint64_t stream_bytes_resent(const neap_conn *c, const struct path *path)
+{
+    const struct path_traffic *t = &path->traffic;
+    uint64_t since = c->streams.counters.bytes_resent - t->stream_bytes_resent_from;
+
+    return t->stream_bytes_resent + (path == conn_path(c) ? since : 0);
+}
+
+static uint64_t all_datagrams_sent(const neap_conn *c)
+{
+    return c->datagrams ? c->datagrams->counters.sent : 0;
+}
+
+static uint64_t datagrams_sent(const neap_conn *c, const struct path *path)
+{
+    const struct path_traffic *t = &path->traffic;
+
+    return t->datagrams_sent + (path == conn_path(c) ? all_datagrams_sent(c) - t->datagrams_sent_from : 0);
+}
+
+void neap_conn_move_traffic(const neap_conn *c, struct path *from, struct path *to)
+{
+    if (from == to)
+        return;
+    if (from) {
+        from->traffic.stream_bytes_resent = stream_bytes_resent(c, from);
+        from->traffic.datagrams_sent = datagrams_sent(c, from);
+    }
+    to->traffic.stream_bytes_resent_from = c->streams.counters.bytes_resent;
+    to->traffic.datagrams_sent_from = all_datagrams_sent(c);
+}
+
+/* ---- all paths together */
+
+static size_t path_count(const neap_conn *c)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        count += c->paths[i] != NULL;
+    return count;
+}
+
+/* Also of those that are gone. */
+static neap_time in_flight_time(const neap_conn *c)
+{
+    neap_time sum = c->recovery.former.in_flight_time;
+
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (c->paths[i])
+            sum += neap_path_recovery_in_flight_time(&c->paths[i]->recovery, c->now);
+    return sum;
+}
+
+void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
+{
+    const struct path_recovery *r = &conn_path(conn)->recovery;
+    const struct path_counters lost = neap_recovery_counters(&conn->recovery);
+    const struct conn_counters *n = &conn->counters;
+    const struct streams_counters *s = &conn->streams.counters;
+    neap_datagram_stats datagrams;
+
+    neap_conn_datagram_stats(conn, &datagrams, sizeof datagrams);
+    const neap_stats known = {
+        .packets_sent = n->packets_sent,
+        .packets_received = n->packets_received,
+        .packets_lost = lost.packets_lost,
+        .packets_dropped = n->packets_dropped,
+        .packets_retransmitted = n->packets_retransmitted,
+        .bytes_sent = n->bytes_sent,
+        .bytes_received = n->bytes_received,
+        .bytes_lost = lost.bytes_lost,
+        .stream_bytes_sent = conn->streams.bytes_sent,
+        .stream_bytes_received = conn->streams.recv_used,
+        .spurious_losses = lost.spurious_losses,
+        .pto_count = lost.pto_total,
+        .congestion_window = r->cc.window,
+        .bytes_in_flight = r->bytes_in_flight,
+        .pacing_rate = r->pacer.rate,
+        .rtt_smoothed = r->rtt.smoothed,
+        .rtt_latest = r->rtt.latest,
+        .rtt_min = r->rtt.min,
+        .rtt_var = r->rtt.var,
+        .streams_opened = conn->streams.opened,
+        .streams_accepted = conn->streams.accepted,
+        .max_udp_payload_size = r->pmtu.size,
+        .key_updates = conn->keys.updates,
+        .undecryptable_kept = n->undecryptable_kept,
+        .path_changes = n->path_changes,
+        .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
+        .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
+        .receive_held = conn->streams.held,
+        .size_probes_sent = r->pmtu.probes_sent,
+        .size_probes_lost = r->pmtu.probes_lost,
+        .black_holes = r->pmtu.black_holes,
+        .congestion_control = r->cc.ops->name,
+        .congestion_events = lost.congestion_events,
+        .congestion_undone = lost.congestion_undone,
+        .congestion_persistent = lost.congestion_persistent,
+        .ecn = r->ecn.state,
+        .ecn_sent = lost.ecn_marked,
+        .ecn_ce_told = lost.ecn_ce,
+        .ecn_received = conn->application.ack.ecn[0],
+        .ecn_ce_received = conn->application.ack.ecn[2],
+        .bytes_acked = lost.bytes_acked,
+        .stream_bytes_resent = s->bytes_resent,
+        .datagrams_sent = datagrams.sent,
+        .datagrams_received = datagrams.received,
+        .paths = path_count(conn),
+        .resets_sent = s->resets_sent,
+        .resets_received = s->resets_received,
+        .stops_sent = s->stops_sent,
+        .stops_received = s->stops_received,
+        .data_blocked_sent = s->data_blocked_sent,
+        .stream_data_blocked_sent = s->stream_data_blocked_sent,
+        .streams_blocked_sent = s->streams_blocked_sent,
+        .data_blocked_received = s->data_blocked_received,
+        .stream_data_blocked_received = s->stream_data_blocked_received,
+        .streams_blocked_received = s->streams_blocked_received,
+        .path_challenges_received = n->path_challenges_received,
+        .amplification_limited = n->amplification_limited,
+        .in_flight_time = in_flight_time(conn),
+        .rtt_max = r->rtt.max,
+        .packets_refused = n->packets_refused,
+        .undecryptable_refused = n->undecryptable_refused,
+        .packets_forged = conn->keys.forged,
+        .packets_unproductive = n->unproductive,
+        .paths_refused = n->paths_refused,
+        .path_responses_dropped = n->path_responses_dropped,
+        .memory_stalls = n->memory_stalls,
+        .datagrams_dropped = datagrams.dropped + datagrams.received_dropped,
+    };
+    fill_sized(out, size, &known, sizeof known);
+}
+
+/* ---- one path */
+
+static enum neap_path_state state_of(const struct path *path)
+{
+    return path->address.validated                ? NEAP_PATH_VALIDATED
+           : neap_validation_runs(&path->address) ? NEAP_PATH_VALIDATING
+                                                  : NEAP_PATH_UNPROVED;
+}
+
+_Static_assert((int)NEAP_STARTUP_LASTS == CC_EXIT_NONE && (int)NEAP_STARTUP_LOSS == CC_EXIT_LOSS &&
+                   (int)NEAP_STARTUP_HYSTART == CC_EXIT_HYSTART && (int)NEAP_STARTUP_ECN == CC_EXIT_ECN &&
+                   (int)NEAP_STARTUP_PERSISTENT == CC_EXIT_PERSISTENT &&
+                   (int)NEAP_STARTUP_BANDWIDTH == CC_EXIT_BANDWIDTH,
+               "reasons are the controllers'");
+
+void neap_conn_describe_path(const neap_conn *c, const struct path *path, neap_path_info *out, size_t size)
+{
+    const struct path_recovery *r = &path->recovery;
+    const struct cc_figures figures = neap_path_recovery_figures(r);
+    const struct path_traffic *t = &path->traffic;
+    bool measured = r->rtt.has_sample;
+    const neap_path_info known = {
+        .local = path->address.local,
+        .peer = path->address.peer,
+        .state = state_of(path),
+        .is_active = path == conn_path(c),
+        .is_preferred = path->is_preferred,
+        .rtt_smoothed = measured ? r->rtt.smoothed : 0,
+        .rtt_min = measured ? r->rtt.min : 0,
+        .congestion_window = r->cc.window,
+        .bytes_in_flight = r->bytes_in_flight,
+        .max_udp_payload_size = r->pmtu.size,
+        .rtt_latest = measured ? r->rtt.latest : 0,
+        .rtt_max = measured ? r->rtt.max : 0,
+        .rtt_var = measured ? r->rtt.var : 0,
+        .packets_sent = t->packets_sent,
+        .packets_received = t->packets_received,
+        .packets_lost = r->counters.packets_lost,
+        .packets_retransmitted = t->packets_retransmitted,
+        .spurious_losses = r->counters.spurious_losses,
+        .pto_count = r->counters.pto_total,
+        .bytes_sent = t->bytes_sent,
+        .bytes_received = t->bytes_received,
+        .bytes_lost = r->counters.bytes_lost,
+        .bytes_acked = r->counters.bytes_acked,
+        .stream_bytes_resent = stream_bytes_resent(c, path),
+        .datagrams_sent = datagrams_sent(c, path),
+        .datagrams_received = t->datagrams_received,
+        .in_flight_time = neap_path_recovery_in_flight_time(r, c->now),
+        .pacing_rate = r->pacer.rate,
+        .delivery_rate = figures.delivery_rate,
+        .max_bandwidth = figures.max_bandwidth,
+        .startup_exit_window = figures.startup_exit.window,
+        .startup_exit_bandwidth = figures.startup_exit.bandwidth,
+        .startup_exit = (enum neap_startup_exit)figures.startup_exit.reason,
+        .congestion_control = r->cc.ops->name,
+        .congestion_state = figures.state,
+    };
+
+    fill_sized(out, size, &known, sizeof known);
+}
