@@ -1,6 +1,5 @@
 /* One packet out: which frames it carries, its record, its seal. */
 #include "quic/conn_token.h"
-#include "quic/draft.h"
 
 #define PING_EVERY \
     32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */

@@ -2,7 +2,7 @@
 #ifndef NEAP_QUIC_CONN_TOKEN_H
 #define NEAP_QUIC_CONN_TOKEN_H
 
-#include "quic/conn.h"
+#include "quic/draft.h"
 
 /** A client keeps what one brings for a later connection, and shows one in its Initials. */
 void neap_conn_keep_token(neap_conn *c, struct span token);
