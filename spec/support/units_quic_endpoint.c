@@ -171,6 +171,19 @@ static int endpoint_route(lua_State *L)
     return 0;
 }
 
+static uint32_t longest_chain(const struct map *m)
+{
+    struct map_walk walk = {0};
+    uint32_t longest = 0, length = 0, chain = 0;
+
+    while (neap_map_walk(m, &walk)) {
+        length = walk.chain == chain ? length + 1 : 1;
+        chain = walk.chain;
+        longest = length > longest ? length : longest;
+    }
+    return longest;
+}
+
 static int endpoint_stats(lua_State *L)
 {
     neap_endpoint *e = check_endpoint(L, 1);
@@ -198,6 +211,7 @@ static int endpoint_stats(lua_State *L)
     if (e->admission) /* ns that handshakes owe which have a token */
         set_number(L, "owed", e->admission->all_paid_at > e->now ? e->admission->all_paid_at - e->now : 0);
     set_number(L, "routes", e->routes.count);
+    set_number(L, "longest_chain", longest_chain(&e->routes));
     set_number(L, "reset_routes", e->resets.count);
     return 1;
 }
