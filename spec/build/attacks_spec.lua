@@ -1,0 +1,32 @@
+--- docs/attacks.md names specs and bounds that are there.
+local helper = require("spec.helper")
+
+local function read(path) return assert(helper.read_file(helper.source_dir .. "/" .. path), path) end
+
+describe("docs/attacks.md", function()
+  local rows = {}
+  for line in read("docs/attacks.md"):gmatch("[^\n]+") do
+    local cells = {}
+    for cell in line:gmatch("|([^|]*)") do cells[#cells + 1] = cell end
+    if #cells >= 4 and cells[4]:find("_spec.lua", 1, true) then rows[#rows + 1] = cells end
+  end
+
+  it("has a spec in each row, whose sentence begins so", function()
+    assert.is_true(#rows >= 60, #rows)
+    for _, cells in ipairs(rows) do
+      local file, sentence = cells[4]:match("`([%w_/]+_spec%.lua)` (.-)%s*$")
+      assert(read("spec/" .. file):find('it("' .. sentence, 1, true), cells[4])
+    end
+  end)
+
+  it("names bounds, options and counters that there are", function()
+    local limits, options, header = read("core/base/limits.h"), read("core/quic/options.h"), read("core/include/neap.h")
+    for _, cells in ipairs(rows) do
+      for name in cells[2]:gmatch("`([%w_]+)`") do
+        local is_limit = name:find("^LIMIT_") ~= nil
+        assert(is_limit and limits:find("#define " .. name .. "%f[^%w_]") or options:find("X%(" .. name .. ","), name)
+      end
+      for name in cells[3]:gmatch("`([%w_]+)`") do assert(header:find("%f[%w_]" .. name .. "%f[^%w_]"), name) end
+    end
+  end)
+end)
