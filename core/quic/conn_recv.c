@@ -400,10 +400,12 @@ static enum neap_packet_type kept_type(const neap_conn *c, const struct kept_pac
     return h.type;
 }
 
-/* Keys came: packets that waited for them. Those that still have none stay. */
+/* Keys came: packets that waited for them. Those that still have none stay. No address changes before the handshake is
+ * confirmed, so that all of them came on the path in use. */
 static void take_kept(neap_conn *c)
 {
-    struct arrival a = {.path = conn_path(c)};
+    const neap_recv_info info = {.from = conn_path(c)->address.peer, .to = conn_path(c)->address.local};
+    struct arrival a = {.info = &info};
     struct kept_packet waiting[LIMIT_UNDECRYPTABLE_PACKETS];
     size_t count;
 
@@ -422,6 +424,7 @@ static void take_kept(neap_conn *c)
             c->handshake->kept[c->handshake->kept_count++] = *kept;
             continue;
         }
+        a.path = conn_path(c);
         a.ecn = kept->ecn;
         a.size = kept->size;
         a.dcid = (struct span){0};

@@ -392,9 +392,9 @@ describe("0-RTT on a bad path", function()
 end)
 
 describe("0-RTT to a server that asks for its certificate", function()
-  it("waits for the answer, and is read at once behind it", function()
+  local function waits_for_the_answer(options)
     local CERTIFICATE = 4
-    local client, server = config(nil, 31, false), config(nil, 32, true)
+    local client, server = config({ use_preferred_address = 0 }, 31, false), config(options, 32, true)
     assert.equal(0, server:ask(CERTIFICATE))
     local function asked(p) return p.server and p.server:question() ~= nil end
     local function reply(p) assert.equal(0, p.server:answer(CERTIFICATE, p.server:question().id)) end
@@ -421,6 +421,12 @@ describe("0-RTT to a server that asks for its certificate", function()
     p:free()
     client:free()
     server:free()
+  end
+
+  it("waits for the answer, and is read at once behind it", function() waits_for_the_answer() end)
+
+  it("does so where the server has a preferred address", function()
+    waits_for_the_answer({ preferred_address = { v4 = "192.0.2.50:4433" } })
   end)
 end)
 
