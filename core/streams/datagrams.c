@@ -4,7 +4,8 @@
 #include "base/limits.h"
 #include "base/pool.h"
 
-#define FATES_FIRST 8u /* room for so many when the first is asked for */
+#define FRAME_MOST (1u + 4u + 0x3fffffffu) /* type, a length of 4 bytes, and what that can say */
+#define FATES_FIRST 8u                     /* room for so many when the first is asked for */
 
 static struct datagram *datagram_of(struct list_link *link)
 {
@@ -18,6 +19,9 @@ size_t neap_datagram_memory(size_t size)
 
 int64_t neap_datagram_payload(uint64_t most)
 {
+    /* A peer that takes any size says so with a large number. */
+    if (most > FRAME_MOST)
+        most = FRAME_MOST;
     for (uint64_t length = 1; length <= 4; length *= 2)
         if (most >= 1 + length && varint_size(most - 1 - length) <= length)
             return (int64_t)(most - 1 - length);

@@ -117,6 +117,18 @@ describe("datagrams", function()
       assert.equal(payload, p.client:datagram_max(), most)
       p:free()
     end
+    -- Some say with the largest number there is that they take any.
+    for _, size in ipairs({ "\128\0\255\255", net.varint(2 ^ 30 + 4), net.varint(2 ^ 30 + 5), net.varint(2 ^ 32), ("\255"):rep(8) }) do
+      p = net.pair({ server = { max_datagram_frame_size = 65535 } })
+      p.on_accept = function(server)
+        local params = server:params()
+        local at = assert(params:find("\32\4\128\0\255\255", 1, true))
+        server:params(params:sub(1, at) .. string.char(#size) .. size .. params:sub(at + 6))
+      end
+      p:handshake()
+      assert.is_true(p.client:datagram_max() > 1000, size)
+      p:free()
+    end
     p = new({ max_send_udp_payload_size = 1200 })
     local most = p.client:datagram_max()
     assert.equal(1200 - 1 - 8 - 4 - 16 - 3, most)
