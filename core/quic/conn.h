@@ -512,7 +512,7 @@ void neap_conn_follow(neap_conn *c, const struct received *p);
 void neap_conn_on_repetition(neap_conn *c, const struct received *p);
 /** A PATH_CHALLENGE was written. */
 void neap_conn_challenged(neap_conn *c, struct path *path, const uint8_t data[8], bool is_small);
-void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8]);
+void neap_conn_on_path_response(neap_conn *c, const struct received *p, const uint8_t data[8]);
 void neap_conn_on_path_timer(neap_conn *c);
 /** NEW_CONNECTION_ID: afterwards no path uses one that is gone. */
 int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connection_id *f,

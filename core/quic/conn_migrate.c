@@ -128,13 +128,13 @@ static int choose_path(neap_conn *c, const neap_address *local, const neap_addre
 {
     bool is_preferred = is_preferred_address(c->migration, peer);
 
+    if (!neap_conn_need_migration(c))
+        return NEAP_ERR_NO_MEMORY;
     c->compares_local = true;
     struct path *path = neap_conn_find_path(c, local, peer);
     *out = path;
     if (path)
         return 0;
-    if (!neap_conn_need_migration(c))
-        return NEAP_ERR_NO_MEMORY;
     if (!make_room(c))
         return NEAP_ERR_LIMIT;
     int cid = is_preferred ? neap_peer_cids_take(&c->peer_cids, PREFERRED_SEQUENCE)
@@ -392,10 +392,31 @@ static bool is_loopback(const neap_address *a)
     return a->family == 4 ? a->ip[0] == 127 : memcmp(a->ip, six, sizeof six) == 0;
 }
 
-/* RFC 9000 §21.5.6: a server that is not on this machine has no business in having us send to it. */
+/* This network, which some systems take for this machine; multicast, reserved and broadcast. */
+static bool is_no_host_4(const uint8_t ip[4])
+{
+    return ip[0] == 0 || ip[0] >= 224;
+}
+
+/* IPv4 in the clothes of IPv6 is nothing that a server has to say here: the parameter has a field for it. */
+static bool is_no_host_6(const uint8_t ip[16])
+{
+    static const uint8_t none[16] = {0}, mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    return ip[0] == 0xff || memcmp(ip, none, sizeof none) == 0 || memcmp(ip, mapped, sizeof mapped) == 0;
+}
+
+static bool is_no_host(const neap_address *a)
+{
+    return a->family == 4 ? is_no_host_4(a->ip) : is_no_host_6(a->ip);
+}
+
+/* RFC 9000 §21.5.6: a server that is not on this machine has no business in having us send to it, and none in having us
+ * send to many. */
 static bool is_sound(const neap_conn *c, const neap_address *a)
 {
-    return a->family != 0 && a->port != 0 && (!is_loopback(a) || is_loopback(&conn_path(c)->address.peer));
+    return a->family != 0 && a->port != 0 && !is_no_host(a) &&
+           (!is_loopback(a) || is_loopback(&conn_path(c)->address.peer));
 }
 
 void neap_conn_take_preferred(neap_conn *c, const struct preferred_address *preferred)

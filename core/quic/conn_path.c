@@ -272,7 +272,8 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
 {
     struct path *path = p->arrival->path;
 
-    if (!path)
+    /* RFC 9000 §9: servers have the addresses that they said, and a client's ways are of its own choice. */
+    if (!path && c->is_server)
         path = may_add(c) ? add_arrival_path(c, p) : NULL;
     c->counters.paths_refused += !path;
     return path;
@@ -419,7 +420,7 @@ static void tell_proved(neap_conn *c, struct path *path, bool has_moved, bool wa
         neap_conn_note_path(c, path, NEAP_PATH_EVENT_VALIDATED);
 }
 
-void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
+static void take_response(neap_conn *c, const uint8_t data[8])
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[i];
@@ -457,6 +458,17 @@ void neap_conn_on_path_response(neap_conn *c, const uint8_t data[8])
         neap_conn_set_path_timer(c);
         return;
     }
+}
+
+void neap_conn_on_path_response(neap_conn *c, const struct received *p, const uint8_t data[8])
+{
+    struct arrival *a = p->arrival;
+    uint8_t index = a->path ? a->path->index : 0;
+
+    take_response(c, data);
+    /* What comes next in the packet came from nowhere, where another path's proof was the end of this one. */
+    if (a->path != c->paths[index])
+        a->path = NULL;
 }
 
 /* Where we went leads nowhere so far, and there is no way back: it is asked for a while longer, unless something comes from

@@ -166,8 +166,8 @@ static int on_path_challenge(neap_conn *c, struct received *p, const struct fram
 
 static int on_path_response(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
-    (void)p, (void)why;
-    neap_conn_on_path_response(c, f->path_data);
+    (void)why;
+    neap_conn_on_path_response(c, p, f->path_data);
     return 0;
 }
 

@@ -116,6 +116,14 @@ describe("a client that probes a path", function()
     p:free()
   end)
 
+  it("may ask the one that it is on", function()
+    local p = net.pair():handshake()
+    assert.equal(0, p.client:probe(net.CLIENT))
+    p:settle()
+    assert.is_true(active(p.client).validated)
+    p:free()
+  end)
+
   it("lists its paths, the active one first", function()
     local p = pair()
     p.client:probe(SECOND_ADDRESS)
@@ -126,6 +134,33 @@ describe("a client that probes a path", function()
     assert.same({ SECOND_ADDRESS, false, 2 }, { second.local_address, second.is_active, second.state })
     assert.is_true(first.rtt > 0 and second.rtt > 0)
     assert.equal(2, (p.client:path(2)))
+    p:free()
+  end)
+end)
+
+describe("a client that tries two ways", function()
+  -- Whoever forwards datagrams needs no keys for it.
+  -- covers: rfc9000#9.7
+  it("takes nothing on the one that ended when an answer that came there proved the other", function()
+    local p = pair()
+    p.client:migrate(SECOND_ADDRESS)
+    p.client:migrate(THIRD)
+    local carried, answered = 0, 0
+    p.on_datagram = function(direction, datagram, address)
+      if direction == "up" and address == THIRD then
+        answered = answered + carried
+        return false
+      end
+      if direction ~= "down" or address ~= SECOND_ADDRESS then return true end
+      carried = 1
+      p:deliver("down", datagram, THIRD, net.SERVER)
+      return false
+    end
+    p:settle()
+    assert.equal(1, carried)
+    assert.equal(0, answered)
+    assert.equal(SECOND_ADDRESS, active(p.client).local_address)
+    for _, path in ipairs(p.client:paths()) do assert.are_not.equal(THIRD, path.local_address) end
     p:free()
   end)
 end)

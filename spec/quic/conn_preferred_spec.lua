@@ -59,6 +59,18 @@ describe("a server with a preferred address", function()
     p:free()
   end)
 
+  it("reads a packet that came before its keys", function()
+    local p = pair()
+    p:run(function(x) return x.client:info().established end)
+    p:deliver("up", p.client:inject(net.APPLICATION, bytes(0x0a, 0, 5) .. "early"))
+    assert.equal(1, p.server:stats().kept)
+    assert.is_true(p:run(function(x) return x.server:info().confirmed end))
+    assert.same({ "early" }, { (p.server:stream_recv(0)) })
+    p:settle()
+    assert.equal(PREFERRED, active(p.server).local_address)
+    p:free()
+  end)
+
   -- covers: rfc9000#9.6.2.2 rfc9000#9.6.2.3 rfc9000#21.5.3.1
   it("sends nothing but probes from there before the client is there, who sends nothing else before that is proved",
     function()
@@ -191,11 +203,35 @@ describe("a server with a preferred address", function()
   end)
 
   -- covers: rfc9000#21.5.6.2
-  it("cannot have clients send to themselves", function()
-    local p = pair({ preferred = { v4 = "127.0.0.1:53" } }):handshake()
-    assert.equal(1, #p.client:paths())
-    assert.is_nil(p.client:preferred_address(4))
-    p:free()
+  it("cannot have clients send to themselves, to many, or to nobody", function()
+    local AT_4, AT_6 = "\192\0\2\50", "\32\1\13\184" .. ("\0"):rep(10) .. "\0\80"
+    local function six(first, last) return first .. ("\0"):rep(16 - #first - #last) .. last end
+    local function told(v4, v6)
+      local p = pair()
+      p.on_accept = function(server)
+        local params = server:params()
+        for from, to in pairs({ [AT_4] = v4, [AT_6] = v6 }) do
+          local at = assert(params:find(from, 1, true))
+          params = params:sub(1, at - 1) .. to .. params:sub(at + #from)
+        end
+        server:params(params)
+      end
+      p:handshake()
+      local count, four, other = #p.client:paths(), p.client:preferred_address(4), p.client:preferred_address(6)
+      p:free()
+      return { count, four or false, other or false }
+    end
+    for _, v4 in ipairs({
+      "\0\0\0\0", "\0\1\2\3", "\127\0\0\1", "\224\0\0\1", "\239\255\255\255", "\240\0\0\1", "\255\255\255\255",
+    }) do
+      assert.same({ 1, false, PREFERRED_6 }, told(v4, AT_6), v4:byte())
+    end
+    for _, v6 in ipairs({
+      six("", ""), six("", "\1"), six("\255\2", "\1"), six("\255\14", "\1"), six("", "\255\255\127\0\0\1"),
+      six("", "\255\255\0\0\0\0"), six("", "\255\255\192\0\2\50"),
+    }) do
+      assert.same({ 2, PREFERRED, false }, told(AT_4, v6), v6:byte(-1))
+    end
   end)
 
   it("does without the memory for another path", function()
