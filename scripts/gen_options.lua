@@ -29,7 +29,7 @@ for _, option in ipairs(core.options()) do
     for word in option.range:gsub(" or ", ", "):gmatch("[%w_]+") do words[#words + 1] = ('"%s"'):format(word) end
     kind = table.concat(words, "|")
     if option.name == "congestion_control" then kind = kind .. "|string" end -- of neap.cc.register
-    if option.name == "retry" then kind = kind .. "|boolean|integer" end
+    if option.name == "retry" then kind = kind .. "|boolean|integer|fun(info: neap.Arrival): string" end
   end
   docs[#docs + 1] = ("| `%s` | %s | %s | %s |"):format(option.name, option.text,
     option.range:gsub("a whole number", option.unit == "bytes" and "bytes" or "%0"), preset(option))

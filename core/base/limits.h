@@ -55,6 +55,12 @@
 #define LIMIT_ACK_RANGES_TAKEN 256u /* ranges of one received ACK frame that are looked at, newest first */
 #define LIMIT_STATELESS_ANSWERS \
     64u /* Retry, version negotiation, reset, refusal waiting to leave an endpoint */
+#define LIMIT_ARRIVALS \
+    64u /* datagrams of new clients that an endpoint keeps until the application decides, */
+#define LIMIT_ARRIVAL_BYTES 131072u                /* their bytes, */
+#define LIMIT_ARRIVAL_DATAGRAMS 4u                 /* of one client, */
+#define LIMIT_ARRIVAL_SIZE 4096u                   /* bytes of one, */
+#define LIMIT_ARRIVAL_NS UINT64_C(1000000000)      /* and how long: its client has sent it again by then */
 #define LIMIT_KEY_UPDATE_AFTER (UINT64_C(1) << 22) /* packets sealed with AES-GCM before we update keys */
 #define LIMIT_SEALED_GCM (UINT64_C(1) << 23)       /* RFC 9001 §6.6: AES-GCM, one key */
 #define LIMIT_FORGED_GCM (UINT64_C(1) << 52)       /* RFC 9001 §6.6: packets that failed to open, AES-GCM */

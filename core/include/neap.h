@@ -1390,6 +1390,7 @@ enum neap_admit {
     NEAP_ADMIT_ACCEPT,     /* without Retry, unless handshake_rate or memory ask for one */
     NEAP_ADMIT_RETRY,      /* the address is to be proved first */
     NEAP_ADMIT_REFUSE,     /* CONNECTION_REFUSED */
+    NEAP_ADMIT_WAIT,       /* neap_endpoint_next_arrival shows it, and neap_endpoint_admit decides */
 };
 /** Have `admit` decide about every such packet that the bounds of the endpoint do not refuse by themselves. It is called inside of
  * neap_endpoint_recv and may not call the library; nothing of the packet is authenticated, and anybody can send as many as it likes.
@@ -1397,6 +1398,15 @@ enum neap_admit {
 NEAP_API void neap_endpoint_set_admit(neap_endpoint *endpoint,
                                       enum neap_admit (*admit)(void *context, const neap_arrival *arrival),
                                       void *context);
+
+/** The oldest arrival that `admit` let wait and that was not shown yet, into `size` bytes at `out` (sizeof *out), and what
+ * neap_endpoint_admit calls it into `id`; false: none. 64 datagrams wait, and 128 KiB, with those of a client that follow its first;
+ * where there is no more room the oldest client is asked by Retry (arrivals_overflowed), and what waits for longer than a second is
+ * dropped (arrivals_dropped). While one was not shown neap_endpoint_timeout is 0. */
+NEAP_API bool neap_endpoint_next_arrival(neap_endpoint *endpoint, uint64_t *id, neap_arrival *out,
+                                         size_t size);
+/** Decide about one. The bounds of the endpoint are asked again. 0, NEAP_ERR_STATE when it waits no more, NEAP_ERR_ARGUMENT. */
+NEAP_API int neap_endpoint_admit(neap_endpoint *endpoint, uint64_t id, enum neap_admit says, neap_time now);
 
 /** neap_conn_rotate_ids for all connections of the endpoint: each of them sends a packet. */
 NEAP_API void neap_endpoint_rotate_ids(neap_endpoint *endpoint);
@@ -1427,6 +1437,11 @@ typedef struct neap_endpoint_stats {
         tokens_accepted; /* of NEW_TOKEN frames: they proved the address of a connection that was accepted */
     uint64_t
         tokens_refused; /* that look like ours: of another address or key, over, used before, or there was no room to note it */
+    uint64_t arrivals_waiting; /* there are now: datagrams that NEAP_ADMIT_WAIT keeps */
+    uint64_t
+        arrivals_overflowed; /* clients that got a Retry since the application had not decided when others came */
+    uint64_t
+        arrivals_dropped; /* datagrams about whose client it had not after a second, or of whose client too many came */
 } neap_endpoint_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);

@@ -36,6 +36,7 @@ enum admission_says {
     ADMISSION_RETRY,  /* the address is to be proved first */
     ADMISSION_LATER,  /* drop it as a network would: it comes again */
     ADMISSION_REFUSE, /* CONNECTION_REFUSED */
+    ADMISSION_WAIT,   /* the application decides later; never said here */
 };
 
 /* What one handshake has added to the debts: less than its cost where they were as large as they get. */

@@ -56,6 +56,7 @@ neap_endpoint *neap_endpoint_new(neap_config *config, bool is_server, const char
     list_init(&e->held);
     list_init(&e->news);
     list_init(&e->answers);
+    list_init(&e->arrivals);
     return e;
 }
 
@@ -68,6 +69,7 @@ void neap_endpoint_free(neap_endpoint *endpoint)
     while (!list_empty(&e->all))
         neap_endpoint_remove(e, LIST_OWNER(e->all.next, struct endpoint_entry, all));
     neap_endpoint_drop_answers(e);
+    neap_endpoint_drop_arrivals(e);
     neap_map_free(&e->routes, e->pool);
     neap_map_free(&e->resets, e->pool);
     neap_heap_free(&e->timers, e->pool);
@@ -429,5 +431,6 @@ void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats 
     known.receive_held = endpoint->config->budget.receive_held;
     known.answers_waiting = endpoint->answer_count;
     known.answers_most = LIMIT_STATELESS_ANSWERS;
+    known.arrivals_waiting = endpoint->arrival_count;
     fill_sized(out, size, &known, sizeof known);
 }

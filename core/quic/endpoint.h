@@ -1,6 +1,6 @@
 /* Many connections behind one socket: routing by connection ID, acceptance, timers, turns. The files: endpoint.c
  * (its connections, their life), endpoint_recv.c (datagrams in), endpoint_expect.c (memory of those that come next),
- * endpoint_answers.c (answers without a connection),
+ * endpoint_answers.c (answers without a connection), endpoint_arrivals.c (what waits for the application to decide),
  * endpoint_send.c (timers and datagrams out). */
 #ifndef NEAP_QUIC_ENDPOINT_H
 #define NEAP_QUIC_ENDPOINT_H
@@ -58,6 +58,10 @@ struct neap_endpoint {
     uint8_t probes_at;
     enum neap_admit (*admit)(void *context, const neap_arrival *arrival); /* NULL: by the options */
     void *admit_context;
+    struct list_link arrivals; /* oldest first: those that were shown, then the others */
+    size_t arrival_count, arrival_bytes;
+    uint64_t arrival_id;       /* of the newest */
+    uint64_t arrivals_new;     /* clients that were not shown */
     const neap_tracer *tracer; /* of accepted connections; NULL nobody */
     neap_endpoint_stats stats;
 };
@@ -88,6 +92,37 @@ void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry);
 
 /** The datagram in these bytes comes now: those that were told of behind it are a step nearer. */
 void neap_endpoint_approach(neap_endpoint *e, const uint8_t *bytes);
+
+/* ---- endpoint_recv.c */
+
+/** What the application is shown of a first packet. */
+neap_arrival neap_endpoint_arrival(const neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h);
+/** Take a datagram that was kept. `says`: about the client whose first it is, NULL: it is none. */
+void neap_endpoint_retake(neap_endpoint *e, neap_udp_datagram *d, const enum neap_admit *says);
+
+static inline neap_header public_header(const struct packet_header *h)
+{
+    return (neap_header){
+        .type = h->type,
+        .version = h->version,
+        .dcid = cid_of(h->dcid),
+        .scid = cid_of(h->scid),
+        .token = h->token.data,
+        .token_size = h->token.size,
+    };
+}
+
+/* ---- endpoint_arrivals.c */
+
+/** Keep a client's first datagram until the application decides. False: there is no memory, or it is too large. */
+bool neap_endpoint_keep_first(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h);
+/** Keep another datagram of a client that waits. False: none of this address and connection ID does. */
+bool neap_endpoint_keep_more(neap_endpoint *e, const neap_udp_datagram *d, struct span dcid);
+/** Drop what has waited for too long. */
+void neap_endpoint_drop_late(neap_endpoint *e);
+void neap_endpoint_drop_arrivals(neap_endpoint *e);
+/** When neap_endpoint_drop_late has something to do; 0: the application has; NEAP_NEVER: nobody. */
+neap_time neap_endpoint_arrivals_timeout(const neap_endpoint *e);
 
 /* ---- endpoint_answers.c */
 

@@ -140,20 +140,25 @@ static enum admission_says ask_memory(neap_endpoint *e, bool validated)
 
 enum retry_policy { RETRY_AUTO, RETRY_ALWAYS, RETRY_NEVER }; /* the words of the option */
 
+neap_arrival neap_endpoint_arrival(const neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h)
+{
+    return (neap_arrival){.from = d->from,
+                          .to = d->to,
+                          .dcid = h->dcid,
+                          .scid = h->scid,
+                          .version = h->version,
+                          .size = d->size,
+                          .has_token = h->token_size > 0,
+                          .half_open = e->stats.half_open,
+                          .connections = e->stats.connections};
+}
+
 /* What the application says of a first packet whose sender has not proved its address. */
 static enum neap_admit ask_application(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h)
 {
     if (!e->admit)
         return NEAP_ADMIT_BY_OPTIONS;
-    const neap_arrival arrival = {.from = d->from,
-                                  .to = d->to,
-                                  .dcid = h->dcid,
-                                  .scid = h->scid,
-                                  .version = h->version,
-                                  .size = d->size,
-                                  .has_token = h->token_size > 0,
-                                  .half_open = e->stats.half_open,
-                                  .connections = e->stats.connections};
+    const neap_arrival arrival = neap_endpoint_arrival(e, d, h);
     return e->admit(e->admit_context, &arrival);
 }
 
@@ -168,8 +173,9 @@ static bool must_retry(const neap_endpoint *e, enum neap_admit admit)
            (policy == RETRY_AUTO && e->stats.half_open >= config_option(e->config, OPTION_retry_above));
 }
 
+/* `told`: what the application has said about it; NULL: it was not asked yet. */
 static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, const neap_header *h,
-                               bool validated)
+                               bool validated, const enum neap_admit *told)
 {
     if (e->refuses || e->stats.connections >= config_option(e->config, OPTION_max_connections))
         return ADMISSION_REFUSE;
@@ -178,9 +184,12 @@ static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, con
                            e->stats.half_open, e->now);
     if (validated || says == ADMISSION_REFUSE)
         return says == ADMISSION_BEGIN ? ask_memory(e, validated) : says;
-    enum neap_admit admit = ask_application(e, d, h);
+    enum neap_admit admit = told ? *told : ask_application(e, d, h);
     if (admit == NEAP_ADMIT_REFUSE)
         return ADMISSION_REFUSE;
+    /* Who has to prove its address anyway need not wait for that. */
+    if (admit == NEAP_ADMIT_WAIT && says == ADMISSION_BEGIN)
+        return ADMISSION_WAIT;
     if (says == ADMISSION_BEGIN)
         says = must_retry(e, admit) ? ADMISSION_RETRY : ask_memory(e, false);
     /* Without Retry nobody can prove an address: it comes again, when there is room. */
@@ -189,10 +198,12 @@ static enum admission_says ask(neap_endpoint *e, const neap_udp_datagram *d, con
 }
 
 /* RFC 9000 §5.2.2, §8.1.2. */
-static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h)
+static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h,
+                          const enum neap_admit *told)
 {
     neap_cid original;
-    enum neap_token token = check_token(e, d, h, &original);
+    /* Those that have proved their address have not waited. */
+    enum neap_token token = told ? NEAP_TOKEN_NONE : check_token(e, d, h, &original);
 
     /* RFC 9000 §7.2: only one that we gave, in a Retry, may be shorter. */
     if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && (token == NEAP_TOKEN_NONE || token == NEAP_TOKEN_ADDRESS))
@@ -203,12 +214,12 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
         return 0;
     }
-    enum admission_says says = ask(e, d, h, token != NEAP_TOKEN_NONE);
+    enum admission_says says = ask(e, d, h, token != NEAP_TOKEN_NONE, told);
     /* It is used up where it lets somebody in, not where the client has to come again. */
     if (says == ADMISSION_BEGIN && token == NEAP_TOKEN_ADDRESS && !neap_use_token(e->config, h)) {
         e->stats.tokens_refused++;
         token = NEAP_TOKEN_NONE;
-        says = ask(e, d, h, false);
+        says = ask(e, d, h, false, told);
     }
     switch (says) {
     case ADMISSION_BEGIN:
@@ -216,20 +227,12 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
     case ADMISSION_RETRY: neap_endpoint_answer_retry(e, d, h); return 0;
     case ADMISSION_LATER: e->stats.handshakes_delayed++; return drop(e);
     case ADMISSION_REFUSE: neap_endpoint_answer_refusal(e, d, h, NEAP_CONNECTION_REFUSED); return 0;
+    case ADMISSION_WAIT:
+        if (!neap_endpoint_keep_first(e, d, h))
+            neap_endpoint_answer_retry(e, d, h);
+        return 0;
     }
     return 0;
-}
-
-static neap_header public_header(const struct packet_header *h)
-{
-    return (neap_header){
-        .type = h->type,
-        .version = h->version,
-        .dcid = cid_of(h->dcid),
-        .scid = cid_of(h->scid),
-        .token = h->token.data,
-        .token_size = h->token.size,
-    };
 }
 
 /* RFC 9000 §10.3.1: what belongs to nobody may be the last word of somebody's peer, whatever it looks like. */
@@ -250,10 +253,15 @@ static bool take_reset(neap_endpoint *e, const neap_udp_datagram *d)
 /* Nobody's packet, but it can be read. */
 static int take_unknown(neap_endpoint *e, neap_udp_datagram *d, const struct packet_header *h)
 {
-    if (h->type == NEAP_PACKET_INITIAL && e->is_server && d->size >= NEAP_MIN_UDP_PAYLOAD) {
+    bool is_first = h->type == NEAP_PACKET_INITIAL && d->size >= NEAP_MIN_UDP_PAYLOAD;
+
+    if (e->arrival_count > 0 && (is_first || h->type == NEAP_PACKET_0RTT) &&
+        neap_endpoint_keep_more(e, d, h->dcid))
+        return 0;
+    if (is_first && e->is_server) {
         neap_header header = public_header(h);
 
-        return accept_initial(e, d, &header);
+        return accept_initial(e, d, &header, NULL);
     }
     if (h->type == NEAP_PACKET_SHORT && e->is_server)
         neap_endpoint_answer_reset(e, d, h->dcid);
@@ -284,6 +292,24 @@ static int take_stray(neap_endpoint *e, neap_udp_datagram *d, const struct packe
     else
         e->stats.udp_datagrams_dropped++;
     return 0;
+}
+
+void neap_endpoint_retake(neap_endpoint *e, neap_udp_datagram *d, const enum neap_admit *says)
+{
+    struct packet_header h;
+
+    if (neap_packet_header_parse(span_of(d->bytes, d->size), 0, &h)) {
+        drop(e);
+        return;
+    }
+    struct endpoint_entry *entry = neap_endpoint_find(e, h.dcid);
+    neap_header header = public_header(&h);
+    if (entry)
+        deliver(e, entry, d, d->size, &h);
+    else if (says)
+        accept_initial(e, d, &header, says);
+    else
+        drop(e);
 }
 
 int neap_endpoint_recv(neap_endpoint *endpoint, neap_udp_datagram *datagram, neap_time now)

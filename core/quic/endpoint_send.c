@@ -112,6 +112,8 @@ int64_t neap_endpoint_send(neap_endpoint *endpoint, neap_udp_datagram *out, size
     neap_endpoint *e = endpoint;
 
     e->now = now;
+    if (e->arrival_count > 0)
+        neap_endpoint_drop_late(e);
     int64_t size = neap_endpoint_take_answer(e, out, room);
     if (size != 0)
         return size;
@@ -182,5 +184,6 @@ neap_time neap_endpoint_timeout(const neap_endpoint *endpoint)
 
     if (!list_empty(&endpoint->ready) || !list_empty(&endpoint->answers) || !list_empty(&endpoint->news))
         return 0;
-    return first ? first->at : NEAP_NEVER;
+    neap_time at = first ? first->at : NEAP_NEVER, arrivals = neap_endpoint_arrivals_timeout(endpoint);
+    return arrivals < at ? arrivals : at;
 }

@@ -75,7 +75,8 @@
     X(retry, CHOICE, 0, 0, 2,                                                                                \
       "whether a server has addresses proved by Retry before it begins a handshake: auto: near "             \
       "handshake_rate, above retry_above, and when memory is short; always; never: whom auto would ask is "  \
-      "not heard until it comes again. In Lua also false (auto), true (always), or a number: retry_above")   \
+      "not heard until it comes again. In Lua also false (auto), true (always), a number: retry_above, or "  \
+      "of a server that listens a function: docs/addresses.md")                                              \
     X(retry_above, COUNT, LIMIT_HALF_OPEN, 0, LIMIT_HALF_OPEN,                                               \
       "handshakes under way from which on every new address is asked by Retry")                              \
     X(verify_peer, BOOLEAN, 1, 0, 1, "a client verifies the server's certificate; pins hold without")        \

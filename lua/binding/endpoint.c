@@ -337,6 +337,67 @@ static int endpoint_refuse(lua_State *L)
     return 0;
 }
 
+static enum neap_admit let_wait(void *context, const neap_arrival *arrival)
+{
+    (void)context;
+    (void)arrival;
+    return NEAP_ADMIT_WAIT;
+}
+
+/* endpoint:ask_arrivals(on): new clients wait for endpoint:admit */
+static int endpoint_ask_arrivals(lua_State *L)
+{
+    struct endpoint_core *core = check_endpoint(L, 1);
+
+    if (core->endpoint != NULL)
+        neap_endpoint_set_admit(core->endpoint, lua_toboolean(L, 2) ? let_wait : NULL, NULL);
+    return 0;
+}
+
+/* endpoint:next_arrival() -> id, { from =, to =, dcid =, scid =, version =, has_token =, size =, half_open =, connections = } */
+static int endpoint_next_arrival(lua_State *L)
+{
+    struct endpoint_core *core = check_endpoint(L, 1);
+    neap_arrival arrival;
+    uint64_t id;
+
+    if (core->endpoint == NULL || !neap_endpoint_next_arrival(core->endpoint, &id, &arrival, sizeof arrival))
+        return 0;
+    lua_pushnumber(L, (lua_Number)id);
+    lua_createtable(L, 0, 9);
+    neap_lua_push_address(L, &arrival.from);
+    lua_setfield(L, -2, "from");
+    neap_lua_push_address(L, &arrival.to);
+    lua_setfield(L, -2, "to");
+    neap_lua_push_cid(L, &arrival.dcid);
+    lua_setfield(L, -2, "dcid");
+    neap_lua_push_cid(L, &arrival.scid);
+    lua_setfield(L, -2, "scid");
+    lua_pushboolean(L, arrival.has_token);
+    lua_setfield(L, -2, "has_token");
+    neap_lua_set_u64(L, "version", arrival.version);
+    neap_lua_set_u64(L, "size", arrival.size);
+    neap_lua_set_u64(L, "half_open", arrival.half_open);
+    neap_lua_set_u64(L, "connections", arrival.connections);
+    return 2;
+}
+
+/* endpoint:admit(id, "options", "accept", "retry" or "refuse"[, now]) -> true */
+static int endpoint_admit(lua_State *L)
+{
+    static const char *const words[] = {"options", "accept", "retry", "refuse",
+                                        NULL}; /* of enum neap_admit */
+    struct endpoint_core *core = check_endpoint(L, 1);
+    lua_Number id = luaL_checknumber(L, 2);
+    enum neap_admit says = (enum neap_admit)luaL_checkoption(L, 3, NULL, words);
+    neap_time now = lua_isnoneornil(L, 4) ? neap_loop_now() : neap_lua_check_time(L, 4);
+
+    luaL_argcheck(L, id >= 0 && id < 0x1p53, 2, "no id of an arrival");
+    if (core->endpoint == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return neap_lua_result(L, neap_endpoint_admit(core->endpoint, (uint64_t)id, says, now));
+}
+
 static int endpoint_rotate_ids(lua_State *L)
 {
     struct endpoint_core *core = check_endpoint(L, 1);
@@ -365,7 +426,7 @@ static int endpoint_stats(lua_State *L)
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_endpoint_get_stats(core->endpoint, &stats, sizeof stats);
-    lua_createtable(L, 0, 18);
+    lua_createtable(L, 0, 20);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(connections)
     COUNTER(half_open)
@@ -384,6 +445,9 @@ static int endpoint_stats(lua_State *L)
     COUNTER(answers_most)
     COUNTER(tokens_accepted)
     COUNTER(tokens_refused)
+    COUNTER(arrivals_waiting)
+    COUNTER(arrivals_overflowed)
+    COUNTER(arrivals_dropped)
 #undef COUNTER
     return 1;
 }
@@ -412,6 +476,9 @@ void neap_lua_open_endpoint(lua_State *L)
         {"address", endpoint_address},
         {"stats", endpoint_stats},
         {"rotate_ids", endpoint_rotate_ids},
+        {"ask_arrivals", endpoint_ask_arrivals},
+        {"next_arrival", endpoint_next_arrival},
+        {"admit", endpoint_admit},
         {"close", endpoint_close},
         {"follow_routes", neap_lua_endpoint_follow_routes},
         {"listen_also", neap_lua_endpoint_listen_also},

@@ -106,6 +106,18 @@ function lowlevel.udp(address) end
 ---@field scid string
 ---@field token string?
 
+--- A first packet of a client that has not proved its address. Nothing of it is authenticated.
+---@class neap.Arrival
+---@field from string
+---@field to string
+---@field dcid string
+---@field scid string
+---@field version integer
+---@field has_token boolean one that proves nothing
+---@field size integer bytes of the datagram
+---@field half_open integer handshakes under way
+---@field connections integer all connections of the server
+
 ---@class neap.Config
 local Config = {}
 ---@class neap.Memory
@@ -465,6 +477,20 @@ function Endpoint:timeout(now) end
 function Endpoint:deadline() end
 ---@param on boolean
 function Endpoint:refuse(on) end
+--- Have new clients that have not proved their address wait for admit.
+---@param on boolean
+function Endpoint:ask_arrivals(on) end
+---@return integer? id for admit; nil: no other waits
+---@return neap.Arrival? arrival
+function Endpoint:next_arrival() end
+--- Decide about one; "state" when it waits no more.
+---@param id integer
+---@param says "options"|"accept"|"retry"|"refuse" options: as the options retry and retry_above say
+---@param now? number
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Endpoint:admit(id, says, now) end
 ---@return string
 function Endpoint:address() end
 ---@return table<string, number>

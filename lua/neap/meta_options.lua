@@ -35,7 +35,7 @@
 ---@field max_connections? integer connections of a server's endpoint; above it new ones are refused
 ---@field handshake_rate? integer handshakes that a server can sign in a second: near it addresses are proved first, by Retry; 0: any number; not set: follows the kind of its keys and the library that signs
 ---@field initial_rtt? number seconds: the round-trip time before one is measured
----@field retry? "auto"|"always"|"never"|boolean|integer whether a server has addresses proved by Retry before it begins a handshake: auto: near handshake_rate, above retry_above, and when memory is short; always; never: whom auto would ask is not heard until it comes again. In Lua also false (auto), true (always), or a number: retry_above
+---@field retry? "auto"|"always"|"never"|boolean|integer|fun(info: neap.Arrival): string whether a server has addresses proved by Retry before it begins a handshake: auto: near handshake_rate, above retry_above, and when memory is short; always; never: whom auto would ask is not heard until it comes again. In Lua also false (auto), true (always), a number: retry_above, or of a server that listens a function: docs/addresses.md
 ---@field retry_above? integer handshakes under way from which on every new address is asked by Retry
 ---@field verify_peer? boolean a client verifies the server's certificate; pins hold without
 ---@field certificate_compression? boolean certificates travel compressed (RFC 8879) between peers that have zlib

@@ -1,6 +1,7 @@
 --- Raw QUIC: connections and streams without HTTP. `listen` for servers, `connect` for clients.
 local certificate = require "neap.certificate"
 local core = require "neap.core"
+local arrivals = require "neap.arrivals"
 local asking = require "neap.asking"
 local client = require "neap.client"
 local configs = require "neap.configs"
@@ -380,6 +381,7 @@ local function listen(own, config)
     if not config.cert then return nil, message, code end
     config.key = message
   end
+  local decide = arrivals.take(config)
   local made, message, code = configs.new(config, "server", 3)
   if not made then return nil, message, code end
   local host = own.host or ""
@@ -394,7 +396,8 @@ local function listen(own, config)
     endpoint = endpoint, connections = {}, _own = own, _config = made, _given = config, _complain = log.complainer(),
     address = endpoint:address(), port = tonumber(endpoint:address():match(":(%d+)$")),
   }, Listener)
-  task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(config))
+  task.attach(endpoint, function(conn) self:_drive(conn) end, asking.answerer(config),
+    arrivals.answerer(endpoint, decide))
   task.hold(1)
   self._among = quic._servers()
   self._among[self] = true

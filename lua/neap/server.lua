@@ -1,5 +1,6 @@
 --- Serves an app over HTTP/3.
 local answers = require "neap.answers"
+local arrivals = require "neap.arrivals"
 local asking = require "neap.asking"
 local configs = require "neap.configs"
 local core = require "neap.core"
@@ -200,6 +201,7 @@ end
 function server.listen(app, given)
   local mine, config = options.split(given, OWN, 2)
   options.of_role("server", config, 2)
+  local decide = arrivals.take(config)
   local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout }
   local endpoint, made, code = prepare(mine, config, settings)
   if not endpoint then
@@ -223,7 +225,8 @@ function server.listen(app, given)
   self.among = server._all()
   self.among[self] = true
   poll_busily()
-  task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config))
+  task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config),
+    arrivals.answerer(endpoint, decide))
   task.hold(1)
   if not task.is_simulated() then server.announce(self) end
   return self

@@ -22,7 +22,7 @@ local NEW, WIDTH = {}, 5
 local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
 local timers = Heap.new() -- of { at =, waiter = }
 local dead_timers = 0 -- whose wait has ended
-local endpoints = {} -- list of { endpoint =, drive = function(conn), answer = function(conn) or nil, place = }
+local endpoints = {} -- list of { endpoint =, drive = function(conn), answer =, admit = functions or nil, place = }
 local driven = 0 -- connections that had something new in this turn
 local resolving = {} -- id → waiter
 local watched, watched_count = {}, 0 -- descriptor → object whose _ready is called
@@ -215,9 +215,10 @@ end
 
 --- From now on `drive(conn)` is called for every connection of the endpoint that has something new. An error in it
 -- ends that connection, with a line in the log, and nothing else. `answer(conn)`, if there is one, before that for one
--- whose handshake asks something, or that has ended.
-function task.attach(endpoint, drive, answer)
-  endpoints[#endpoints + 1] = { endpoint = endpoint, drive = drive, answer = answer, place = task.place() }
+-- whose handshake asks something, or that has ended. `admit()`, if there is one, before all that, each turn.
+function task.attach(endpoint, drive, answer, admit)
+  endpoints[#endpoints + 1] = { endpoint = endpoint, drive = drive, answer = answer, admit = admit,
+    place = task.place() }
 end
 
 function task.detach(endpoint)
@@ -377,6 +378,7 @@ end
 
 local function drive_all(attached)
   local endpoint, drive, answer = attached.endpoint, attached.drive, attached.answer
+  if attached.admit then attached.admit() end
   local conn, asks = endpoint:next()
   while conn do
     driven = driven + 1

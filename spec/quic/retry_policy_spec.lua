@@ -87,3 +87,129 @@ describe("an application that decides about arrivals", function()
     w.free()
   end)
 end)
+
+describe("arrivals that wait for the application", function()
+  local ACCEPT, RETRY, REFUSE, WAIT = 1, 2, 3, 4
+  local w
+
+  local function begin(options)
+    w = world(options)
+    quic.admit(w.endpoint, WAIT)
+  end
+
+  local function give(bytes, address) w.endpoint:recv(bytes, address, net.SERVER, w.now) end
+
+  local function figures(...)
+    local stats, list = w.endpoint:stats(), {}
+    for i, name in ipairs { ... } do list[i] = stats[name] end
+    return list
+  end
+
+  after_each(function()
+    if w then w.free() end
+    w = nil
+  end)
+
+  it("are shown once each, in order, and become what it says", function()
+    begin()
+    for _ = 1, 4 do w.come() end
+    assert.equal(0, w.endpoint:timeout())
+    local ids = {}
+    for n = 1, 4 do
+      local id, from, size = quic.next_arrival(w.endpoint)
+      assert.same({ ("198.51.0.%d:5000"):format(n + 1), 1200 }, { from, size })
+      ids[n] = id
+    end
+    assert.is_nil(quic.next_arrival(w.endpoint))
+    assert.same({ 4, 0, 0, 0 }, figures("arrivals_waiting", "accepted", "retries_sent", "refused"))
+    for n, says in ipairs { REFUSE, RETRY, 0, ACCEPT } do
+      assert.equal(0, quic.decide(w.endpoint, ids[n], says, w.now))
+      assert.is_true(quic.decide(w.endpoint, ids[n], says, w.now) < 0)
+    end
+    assert.is_true(quic.decide(w.endpoint, ids[1], WAIT, w.now) < 0)
+    assert.same({ 0, 2, 1, 1 }, figures("arrivals_waiting", "accepted", "retries_sent", "refused"))
+  end)
+
+  it("keep what comes behind a client's first, up to four datagrams, for its connection", function()
+    begin()
+    local names = { "t" }
+    for i, size in ipairs { 255, 255, 255, 246 } do names[i + 1] = tostring(i):rep(size) end
+    local address = "203.0.113.9:4000"
+    local clients = net.config({ source_connection_id_size = 20 }, 54)
+    clients:alpn((table.unpack or unpack)(names)) -- luacheck: ignore
+    local conn = assert(quic.client(clients, "localhost", address, net.SERVER, w.now))
+    local first, second = conn:send(w.now), conn:send(w.now)
+    give(first, address)
+    for _ = 1, 5 do give(second, address) end
+    give(first, "203.0.113.10:4000") -- the same bytes in somebody else's name are another client's
+    assert.same({ 5, 2 }, figures("arrivals_waiting", "arrivals_dropped"))
+    local id = quic.next_arrival(w.endpoint)
+    local other = quic.next_arrival(w.endpoint)
+    assert.equal(0, quic.decide(w.endpoint, id, ACCEPT, w.now))
+    assert.equal(0, quic.decide(w.endpoint, other, REFUSE, w.now))
+    assert.same({ 0, 1 }, figures("arrivals_waiting", "accepted"))
+    -- Both parts of the ClientHello were there: the server answers with its whole flight.
+    local handshakes = 0
+    while true do
+      local train, segment = w.endpoint:send(w.now, 65536)
+      if not train then break end
+      for at = 1, #train, segment do
+        conn:recv(train:sub(at, math.min(at + segment - 1, #train)), w.now)
+        handshakes = handshakes + 1
+      end
+    end
+    assert.is_true(handshakes >= 1)
+    conn:send(w.now)
+    assert.is_true(conn:info().established)
+    conn:free()
+    clients:free()
+  end)
+
+  it("are 64, above which the oldest client is asked by Retry", function()
+    begin { handshake_rate = 0 }
+    for _ = 1, 64 do w.come() end
+    assert.same({ 64, 0 }, figures("arrivals_waiting", "arrivals_overflowed"))
+    for _ = 1, 10 do w.come() end
+    assert.same({ 64, 10, 10, 0 }, figures("arrivals_waiting", "arrivals_overflowed", "retries_sent", "accepted"))
+    local _, from = quic.next_arrival(w.endpoint)
+    assert.equal("198.51.0.12:5000", from)
+  end)
+
+  it("are dropped after a second, and so is what they say then", function()
+    begin()
+    w.come()
+    local id = quic.next_arrival(w.endpoint)
+    local due = w.now + 1000 * MS
+    assert.equal(due, w.endpoint:timeout())
+    w.now = due - 1
+    w.endpoint:send(w.now, 65536)
+    assert.same({ 1, 0 }, figures("arrivals_waiting", "arrivals_dropped"))
+    w.now = due
+    assert.is_nil((w.endpoint:send(w.now, 65536)))
+    assert.same({ 0, 1 }, figures("arrivals_waiting", "arrivals_dropped"))
+    assert.is_true(quic.decide(w.endpoint, id, ACCEPT, w.now) < 0)
+    assert.same({ 0 }, figures("accepted"))
+  end)
+
+  it("are not those that must prove their address, nor those that have no place in any case", function()
+    begin { handshake_rate = 1 }
+    quic.admit(w.endpoint, ACCEPT)
+    w.come()
+    w.come()
+    quic.admit(w.endpoint, WAIT)
+    assert.equal("retry", (w.come()))
+    w.free()
+    begin { max_connections = 1 }
+    quic.admit(w.endpoint, ACCEPT)
+    w.come()
+    quic.admit(w.endpoint, WAIT)
+    assert.equal("refused", (w.come()))
+    assert.same({ 0 }, figures("arrivals_waiting"))
+  end)
+
+  it("are freed with their endpoint", function()
+    begin()
+    w.come()
+    assert.same({ 1 }, figures("arrivals_waiting"))
+  end)
+end)

@@ -207,6 +207,9 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "answers_most", s.answers_most);
     set_number(L, "tokens_accepted", s.tokens_accepted);
     set_number(L, "tokens_refused", s.tokens_refused);
+    set_number(L, "arrivals_waiting", s.arrivals_waiting);
+    set_number(L, "arrivals_overflowed", s.arrivals_overflowed);
+    set_number(L, "arrivals_dropped", s.arrivals_dropped);
     set_number(L, "early_bytes", e->early.used);
     if (e->admission) /* ns that handshakes owe which have a token */
         set_number(L, "owed", e->admission->all_paid_at > e->now ? e->admission->all_paid_at - e->now : 0);

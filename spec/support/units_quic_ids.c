@@ -1,6 +1,31 @@
 /* Units of core/quic: connection IDs by the application, keys and registers of tokens. */
 #include "quic_unit.h"
 
+/* next_arrival(endpoint) -> id, from, size; nothing when none is new */
+static int next_arrival(lua_State *L)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, 1, ENDPOINT);
+    neap_arrival arrival;
+    uint64_t id;
+
+    if (!neap_endpoint_next_arrival(u->endpoint, &id, &arrival, sizeof arrival))
+        return 0;
+    lua_pushnumber(L, (lua_Number)id);
+    push_address(L, &arrival.from);
+    lua_pushnumber(L, (lua_Number)arrival.size);
+    return 3;
+}
+
+/* decide(endpoint, id, 0 by options, 1 accept, 2 retry, 3 refuse, now) -> what neap_endpoint_admit says */
+static int decide(lua_State *L)
+{
+    struct unit_endpoint *u = luaL_checkudata(L, 1, ENDPOINT);
+
+    lua_pushinteger(L, neap_endpoint_admit(u->endpoint, (uint64_t)luaL_checknumber(L, 2),
+                                           (enum neap_admit)luaL_checkinteger(L, 3), check_time(L, 4)));
+    return 1;
+}
+
 int neap_units_quic_ids(lua_State *L);
 
 /* A generator that counts; what it makes instead from time to time is of its kind. */
@@ -173,7 +198,7 @@ static enum neap_admit admit(void *context, const neap_arrival *arrival)
     return admission_told.says;
 }
 
-/* admit(endpoint, nil or 0 by options, 1 accept, 2 retry, 3 refuse) */
+/* admit(endpoint, nil or 0 by options, 1 accept, 2 retry, 3 refuse, 4 wait) */
 static int set_admit(lua_State *L)
 {
     struct unit_endpoint *u = luaL_checkudata(L, 1, ENDPOINT);
@@ -203,6 +228,8 @@ int neap_units_quic_ids(lua_State *L)
                                          {"rotate", rotate},
                                          {"admit", set_admit},
                                          {"admitted", admitted},
+                                         {"next_arrival", next_arrival},
+                                         {"decide", decide},
                                          {"token_keys", token_keys},
                                          {"token_register", token_register},
                                          {"tokens_told", push_tokens_told},
