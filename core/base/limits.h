@@ -152,12 +152,14 @@
 #define LIMIT_UNPRODUCTIVE_FRAMES 16u    /* so many frames that bring nothing count as one such packet */
 #define LIMIT_UNPRODUCTIVE_RATE 100u     /* such packets that are forgiven a second */
 #define LIMIT_KEY_UPDATE_COST \
-    16u                        /* such packets that an update of the peer's keys counts for: a dozen hashes */
-#define LIMIT_ECN_TEST 10u     /* packets that leave marked until it is known what becomes of marks, */
-#define LIMIT_ECN_TEST_LOST 3u /* of them lost in a row, beside unmarked ones that came, end it; */
-#define LIMIT_ECN_LOST 10u     /* later it takes so many */
-#define LIMIT_GLITCHES 1000u   /* what an HTTP/3 peer may do in vain, ahead of good and of time */
-#define LIMIT_GLITCH_RATE 2u   /* of it forgiven a second */
+    16u /* such packets that an update of the peer's keys counts for: a dozen hashes */
+#define LIMIT_RETIREMENT_COST \
+    16u /* and a connection ID of ours that the peer retires unasked: there is another to be made */
+#define LIMIT_ECN_TEST 10u         /* packets that leave marked until it is known what becomes of marks, */
+#define LIMIT_ECN_TEST_LOST 3u     /* of them lost in a row, beside unmarked ones that came, end it; */
+#define LIMIT_ECN_LOST 10u         /* later it takes so many */
+#define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of good and of time */
+#define LIMIT_GLITCH_RATE 2u       /* of it forgiven a second */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_CLOCK_LOOK UINT64_C(1000000000) /* ns between looks at a clock that is not set yet */
 #define LIMIT_ALPN 255u                       /* bytes of one protocol name */

@@ -17,7 +17,7 @@ void neap_local_cids_init(struct local_cids *l, const neap_cid *first)
 {
     /* Until the peer's limit is known only the first is there. */
     *l = (struct local_cids){.next_sequence = 1, .peer_limit = 1, .cid_size = first->size};
-    l->ids[0] = (struct local_cid){.cid = *first, .in_use = true};
+    l->ids[0] = (struct local_cid){.cid = *first, .in_use = true, .was_told = true};
 }
 
 /* In use, or found by its route still. */
@@ -122,6 +122,7 @@ bool neap_local_cids_next_owed(struct local_cids *l, struct frame_new_connection
         return false;
     struct local_cid *first = &l->ids[lowest_local(l, true)];
     first->owes_send = false;
+    first->was_told = true;
     l->owed--;
     /* One that is to be retired itself is still told, if it was lost: the peer answers by retiring it. */
     *out = (struct frame_new_connection_id){
@@ -140,6 +141,14 @@ void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence)
         }
 }
 
+bool neap_local_cids_may_keep(const struct local_cids *l, uint64_t sequence)
+{
+    for (size_t i = 0; i < LOCAL_SLOTS; i++)
+        if (l->ids[i].sequence == sequence && is_current(l, &l->ids[i]))
+            return true;
+    return false;
+}
+
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
                               struct failure *why)
 {
@@ -155,6 +164,8 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
             continue;
         if (cid_equal(&id->cid, dcid))
             return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "RETIRE_CONNECTION_ID for the packet's own");
+        if (!id->was_told)
+            return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "RETIRE_CONNECTION_ID for one that was not sent");
         l->owed = (uint8_t)(l->owed - id->owes_send);
         *id = (struct local_cid){.route = id->route};
         l->changed = true;

@@ -19,6 +19,7 @@ struct local_cid {
     uint64_t sequence;
     neap_cid cid;
     bool in_use, owes_send; /* NEW_CONNECTION_ID to be sent (again) */
+    bool was_told;          /* it left, or the handshake said it */
 };
 
 /* Ours. */
@@ -79,7 +80,9 @@ bool neap_local_cids_has_owed(const struct local_cids *l);
 const neap_cid *neap_local_cids_first(const struct local_cids *l);
 /** The packet with the NEW_CONNECTION_ID of `sequence` was lost. */
 void neap_local_cids_on_lost(struct local_cids *l, uint64_t sequence);
-/** RETIRE_CONNECTION_ID came in a packet sent to `dcid`: PROTOCOL_VIOLATION for one never issued or the packet's own.
+/** Whether the peer has this one, and was not told to retire it. */
+bool neap_local_cids_may_keep(const struct local_cids *l, uint64_t sequence);
+/** RETIRE_CONNECTION_ID came in a packet sent to `dcid`: PROTOCOL_VIOLATION for one never told or the packet's own.
  * One that was retired before is retired still. Its route stays until its owner takes it out. */
 int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const neap_cid *dcid,
                               struct failure *why);

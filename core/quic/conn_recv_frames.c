@@ -154,6 +154,9 @@ static int on_retire_connection_id(neap_conn *c, struct received *p, const struc
 {
     neap_cid dcid = cid_of(p->dcid);
 
+    /* Each has us make another, which congestion control does not slow down. */
+    if (neap_local_cids_may_keep(&c->local_cids, f->sequence))
+        c->unproductive += LIMIT_RETIREMENT_COST;
     return neap_local_cids_on_retire(&c->local_cids, f->sequence, &dcid, why);
 }
 

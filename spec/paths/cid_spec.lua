@@ -54,6 +54,7 @@ describe("our connection IDs", function()
   -- covers: rfc9000#5.1.1.7
   it("are replaced when they are retired, and accepted until then", function()
     local l = issued(3)
+    assert.equal(1, (l:next_owed()))
     l:state()
     assert.is_true(l:has(cid(1)))
     assert.equal(0, (l:retire(1, cid(0))))
@@ -69,6 +70,7 @@ describe("our connection IDs", function()
 
   it("may be retired twice", function()
     local l = issued(3)
+    while l:next_owed() do end
     l:retire(1, cid(0))
     l:state()
     assert.equal(0, (l:retire(1, cid(0))))
@@ -78,8 +80,14 @@ describe("our connection IDs", function()
   -- covers: rfc9000#19.16.1
   -- covers: rfc9000#19.16.2
   -- covers: rfc9000#19.16.3
-  it("are PROTOCOL_VIOLATION to retire when never issued, or in a packet that carries the same", function()
+  it("are PROTOCOL_VIOLATION to retire when never told, or in a packet that carries the same", function()
     local l = issued(3)
+    assert.equal(1, (l:next_owed()))
+    assert.equal(PROTOCOL_VIOLATION, (l:retire(2, cid(0))))
+    assert.is_true(l:has(cid(2)))
+    assert.equal(2, (l:next_owed()))
+    l:lost(2)
+    assert.equal(0, (l:retire(2, cid(0)))) -- it came after all
     assert.equal(PROTOCOL_VIOLATION, (l:retire(3, cid(0))))
     assert.equal(PROTOCOL_VIOLATION, (l:retire(2^52, cid(0))))
     assert.equal(PROTOCOL_VIOLATION, (l:retire(1, cid(1))))
@@ -147,6 +155,7 @@ describe("our connection IDs", function()
   it("never run out under a peer that retires without end", function()
     local l, n = issued(4)
     for sequence = 0, 10000 do
+      while l:next_owed() do end
       assert.equal(0, (l:retire(sequence, cid(sequence + 1))))
       assert.is_false(l:has(cid(sequence)))
       n = n + 1

@@ -76,6 +76,37 @@ describe("a flood of packets that bring nothing", function()
   end)
 end)
 
+describe("a flood of retirements", function()
+  local function retire(sequence) return bytes(0x19) .. net.varint(sequence) end
+
+  it("ends the connection, since each has the server make another connection ID", function()
+    local p = net.pair():handshake()
+    local made, reason = 0
+    p.on_datagram = function() return false end -- nothing of ours arrives, so that nothing is acknowledged
+    for sequence = 1, 200 do
+      p:inject("client", net.APPLICATION, retire(sequence) .. bytes(0x0e, 0, sequence, 1, "x"))
+      p.server:burst(p.now)
+      reason = p.server:info().reason
+      if p.server:info().by ~= "none" then break end
+      made = sequence
+    end
+    assert.equal("too many packets that bring nothing", reason)
+    assert.is_true(made > 50 and made < 70, made)
+    p:free()
+  end)
+
+  it("is none where they were asked for", function()
+    local p = net.pair():handshake()
+    for _ = 1, 200 do
+      net.quic.rotate(p.server)
+      p:settle(50 * MS)
+    end
+    assert.equal("none", p.server:info().by)
+    assert.is_true(p.server:stats().unproductive < 16, p.server:stats().unproductive)
+    p:free()
+  end)
+end)
+
 describe("packets that bring nothing, from an honest peer", function()
   it("are forgiven with time: eighty a second for a minute", function()
     assert.is_nil((taken(FLOODS.PING, 4800, 12.5 * MS)))
