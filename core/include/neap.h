@@ -979,7 +979,8 @@ NEAP_API size_t neap_conn_paths(const neap_conn *conn, size_t at, neap_path_info
  * connection whose handshake is confirmed (§9.1). `local` has the port; what arrives there is given to neap_conn_recv with
  * it as `to`, and neap_conn_send names it in `from`. `peer` NULL: the address in use; else that, or a preferred address of
  * the server's. What comes of it neap_conn_next_path_event tells; one that is proved is kept for a minute, so that
- * neap_conn_migrate goes there without another round trip. 0; NEAP_ERR_STATE (the handshake is not confirmed);
+ * neap_conn_migrate goes there without another round trip. The path in use may be asked, too: it is told as proved again, or as
+ * failed, and stays the one in use. 0; NEAP_ERR_STATE (the handshake is not confirmed);
  * NEAP_ERR_MIGRATION (the peer's disable_active_migration, or it has no connection IDs, §9.5); NEAP_ERR_CONNECTION_IDS
  * (each of the peer's is used: ask again in a round trip); NEAP_ERR_LIMIT (four paths, none of which may go);
  * NEAP_ERR_ARGUMENT (a server; addresses of two families; another peer); NEAP_ERR_CLOSED; NEAP_ERR_NO_MEMORY. */

@@ -86,6 +86,7 @@ struct path {
     bool refuses_trains; /* what sends takes no trains of datagrams there */
     bool is_chosen;      /* by us, not by what the peer sends: conn_migrate.c */
     bool moves;          /* we go there once it is proved */
+    bool is_probed;      /* the application waits to hear whether it answers */
     bool is_preferred;   /* the server's preferred address is its end */
     bool is_last;        /* its validation failed, and there is no other */
     bool is_begun; /* by the application, whose calls have no time: `until` counts from the next that has */

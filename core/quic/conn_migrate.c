@@ -133,6 +133,8 @@ static int choose_path(neap_conn *c, const neap_address *local, const neap_addre
     c->compares_local = true;
     struct path *path = neap_conn_find_path(c, local, peer);
     *out = path;
+    if (path && path != conn_path(c)) /* it may be the one that the handshake was on */
+        path->is_chosen = path->address.is_chosen = true;
     if (path)
         return 0;
     if (!make_room(c))
@@ -245,6 +247,7 @@ static bool awaits_preferred(const neap_conn *c, const struct path *path)
 void neap_conn_chosen_is_proved(neap_conn *c, struct path *path)
 {
     neap_conn_note_path(c, path, NEAP_PATH_EVENT_VALIDATED);
+    path->is_probed = false;
     if (path == conn_path(c))
         return;
     path->until = c->now + LIMIT_PATH_KEPT;
@@ -369,6 +372,7 @@ int neap_conn_probe_path(neap_conn *conn, const neap_address *local, const neap_
         rc = choose_path(c, local, &to, &path);
     if (rc)
         return rc;
+    path->is_probed = true;
     if (path == conn_path(c)) {
         neap_validation_begin(&path->address);
         if (path->until == NEAP_NEVER) {

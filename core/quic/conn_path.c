@@ -416,8 +416,9 @@ static void tell_proved(neap_conn *c, struct path *path, bool has_moved, bool wa
         neap_conn_chosen_is_proved(c, path);
     else if (has_moved)
         neap_conn_note_path(c, path, NEAP_PATH_EVENT_PEER_MIGRATED);
-    else if (!was_validated)
+    else if (!was_validated || path->is_probed)
         neap_conn_note_path(c, path, NEAP_PATH_EVENT_VALIDATED);
+    path->is_probed = false;
 }
 
 static void take_response(neap_conn *c, const uint8_t data[8])
@@ -489,6 +490,14 @@ static void cling_to(neap_conn *c, struct path *path)
     path->until = c->now + ASKING * neap_conn_validation_time(c);
 }
 
+/* Who asked about a path that stays hears that it does not answer, too. */
+static void tell_probed(neap_conn *c, struct path *path)
+{
+    if (path->is_probed)
+        neap_conn_note_path(c, path, NEAP_PATH_EVENT_FAILED);
+    path->is_probed = false;
+}
+
 /* The active path was not proved in time: back to the last one that was (RFC 9000 §9.3.2). Answers may have been lost,
  * and a peer that only listens says nothing from there again: it is asked for a while longer. A path that is proved, but
  * not for 1200 bytes, and the only one, is kept: it is all there is. */
@@ -501,6 +510,8 @@ static void give_up(neap_conn *c)
     if (path == failed) {
         if (failed->is_chosen && !failed->address.validated)
             cling_to(c, failed);
+        else
+            tell_probed(c, failed);
         return;
     }
     neap_conn_activate(c, path);
@@ -518,12 +529,13 @@ static void give_up(neap_conn *c)
 static void end_path(neap_conn *c, struct path *path)
 {
     if (path != neap_conn_proved_path(c)) {
-        if (path->is_chosen && !path->address.validated)
+        if (path->is_chosen && (!path->address.validated || path->is_probed))
             neap_conn_chosen_failed(c, path);
         else
             neap_conn_drop_path(c, path);
         return;
     }
+    tell_probed(c, path);
     neap_validation_abandon(&path->address);
     path->until = conn_path(c)->until;
 }

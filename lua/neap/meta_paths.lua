@@ -59,7 +59,8 @@ local Connection = {}
 ---@return string? message
 ---@return neap.Code? code "in use": the handshake is not confirmed; "migration": the server wants none; "connection ids": it has given too few so far
 function Connection:migrate(way) end
---- Asks whether another address leads to the server, and stays. One that does is known for a minute.
+--- Asks whether another address, or the one in use, leads to the server, and stays: path_validated or path_failed follows.
+--- Another one that does is known for a minute.
 ---@param way? neap.Way
 ---@return true? ok
 ---@return string? message

@@ -116,11 +116,50 @@ describe("a client that probes a path", function()
     p:free()
   end)
 
-  it("may ask the one that it is on", function()
-    local p = net.pair():handshake()
+  it("may ask the one that it is on, and hears each time whether that answers", function()
+    local idle = { max_idle_timeout = 600000, keep_alive = 1000 }
+    local p = net.pair({ client = idle, server = idle }):handshake()
+    for _ = 1, 2 do
+      assert.equal(0, p.client:probe(net.CLIENT))
+      p:settle()
+      assert.same({ "validated " .. net.CLIENT }, events(p.client))
+    end
+    p.drop = function() return true end
     assert.equal(0, p.client:probe(net.CLIENT))
-    p:settle()
-    assert.is_true(active(p.client).validated)
+    p:run(nil, 30000 * MS)
+    assert.same({ "failed " .. net.CLIENT }, events(p.client))
+    assert.same({ 1, net.CLIENT, "none" }, { #p.client:paths(), active(p.client).local_address, p.client:info().by })
+    p.drop = nil
+    assert.equal("hello", (p:transfer("client", "hello")))
+    assert.same({}, events(p.client))
+    p:free()
+  end)
+
+  it("hears of one that it has looked at before, each time", function()
+    local idle = { max_idle_timeout = 600000, keep_alive = 1000 }
+    local p = pair({ client = idle, server = idle })
+    for _ = 1, 2 do
+      p.client:probe(SECOND_ADDRESS)
+      p:settle(1000 * MS)
+      assert.same({ "validated " .. SECOND_ADDRESS }, events(p.client))
+    end
+    p.on_datagram = function(_, _, address) return address ~= SECOND_ADDRESS end
+    p.client:probe(SECOND_ADDRESS)
+    p:settle(10000 * MS)
+    assert.same({ "failed " .. SECOND_ADDRESS }, events(p.client))
+    assert.equal(1, #p.client:paths())
+    p:free()
+  end)
+
+  it("hears of the one that it began on, after it has left it", function()
+    local p = pair()
+    p.client:migrate(SECOND_ADDRESS, nil, AT_ONCE)
+    p:settle(45 * MS)
+    assert.same({ "migrated " .. SECOND_ADDRESS, "validated " .. SECOND_ADDRESS }, events(p.client))
+    p.client:probe(net.CLIENT)
+    p:settle(100 * MS)
+    assert.same({ "validated " .. net.CLIENT }, events(p.client))
+    assert.equal(SECOND_ADDRESS, active(p.client).local_address)
     p:free()
   end)
 
