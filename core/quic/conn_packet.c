@@ -324,15 +324,21 @@ static bool is_ack_due(const neap_conn *c, const struct number_space *s)
     return neap_ack_is_due(&s->ack, c->now);
 }
 
-/* RFC 9001 §5.4.2: number and payload together give at least 4 bytes before the sample. */
-static void pad_for_sample(struct draft *d)
+/* RFC 9001 §5.4.2: number and payload together give at least 4 bytes before the sample. RFC 9000 §10.3: a stateless reset is
+ * shorter than what it answers, and looks like a packet to us only if that had a byte more than the least one. ACKs alone have it
+ * unless the peer's connection IDs are shorter than ours: they stay as they are, since with PADDING they would be in flight. */
+static void pad_small(const neap_conn *c, struct draft *d)
 {
     size_t size = d->number_size + (size_t)(d->w.at - d->payload);
+    size_t least = RESET_LEAST + 1 + c->local_cids.cid_size;
 
     if (size < 4) {
         neap_write_padding(&d->w, 4 - size);
         d->is_in_flight = true;
     }
+    size = neap_draft_size(d);
+    if (size < least && d->ack_eliciting && !d->length_room && writer_left(&d->w) >= least - size)
+        neap_draft_pad(d, least);
 }
 
 /* One packet of the handshake may always be in flight: behind a window full of 1-RTT packets, which are not probed for
@@ -412,7 +418,7 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
     /* Nothing fitted, or an ACK that can wait for company. */
     if (!d->ack_eliciting && !(d->has_ack && is_ack_due(c, s)))
         return false;
-    pad_for_sample(d);
+    pad_small(c, d);
     return true;
 }
 

@@ -131,6 +131,30 @@ describe("packets in one datagram", function()
   end)
 end)
 
+describe("a packet that asks for an answer", function()
+  -- covers: rfc9000#10.3.4
+  it("is 22 bytes longer than our connection IDs at least, so that a reset in answer to it looks like a packet", function()
+    for _, sizes in ipairs({ { 0, 8 }, { 8, 8 }, { 0, 20 }, { 8, 20 }, { 20, 8 }, { 4, 5 } }) do
+      local p = net.pair({ client = { source_connection_id_size = sizes[1] },
+        server = { source_connection_id_size = sizes[2] } })
+      p.scid = ("S"):rep(sizes[2])
+      p:handshake():settle(2000 * MS)
+      for i, side in ipairs({ "client", "server" }) do
+        for _, ask in ipairs({ "ping", "open" }) do
+          if ask == "ping" then p[side]:ping() else p[side]:stream_send(p[side]:open(false), "", true) end
+          local datagram = assert(p[side]:send(p.now))
+          assert.is_true(#datagram >= 22 + sizes[i], ("%s of %s: %d"):format(ask, side, #datagram))
+          p:transmit(side == "client" and "up" or "down", datagram, net.CLIENT)
+          p:settle(2000 * MS)
+        end
+        -- It is acknowledged like others: nothing stays in flight.
+        assert.equal(0, p[side]:stats().in_flight)
+      end
+      p:free()
+    end
+  end)
+end)
+
 describe("a path", function()
   -- covers: rfc9000#14.1
   it("that carries no datagram of 1200 bytes is not used: the handshake ends by its time", function()
