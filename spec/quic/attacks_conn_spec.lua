@@ -53,6 +53,7 @@ describe("one byte", function()
 end)
 
 describe("a number space", function()
+  -- covers: rfc9000#13.1.2
   it("is ended by an acknowledgement of what was never sent in it, whichever it is", function()
     for _, space in ipairs({ net.INITIAL, net.HANDSHAKE, APPLICATION }) do
       local p = net.pair()

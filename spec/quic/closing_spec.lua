@@ -19,7 +19,7 @@ describe("a connection that we closed", function()
     return sent
   end
 
-  -- covers: rfc9000#10.2.1.5
+  -- covers: rfc9000#10.2.1.5 rfc9000#11.1.2
   it("answers what is not opened any more with at most three times as much", function()
     for _, size in ipairs({ 21, 40, 100, 1200 }) do
       for _, count in ipairs({ 1, 2, 3, 8, 100 }) do
@@ -30,6 +30,7 @@ describe("a connection that we closed", function()
     assert.is_true(answers(100, 100) > 0)
   end)
 
+  -- covers: rfc9000#10.2.1.1
   it("answers a flood ever more rarely", function()
     assert.is_true(answers(1000, 1200) <= 10 * 300)
   end)

@@ -217,6 +217,7 @@ describe("transport parameters of a client", function()
     { "twice the same", { { 0x04, 1 }, { 0x04, 1 } } },
     { "empty", {}, true },
   }) do
+    -- covers: rfc9000#7.4.3
     it(case[1] .. " end the connection with TRANSPORT_PARAMETER_ERROR", function()
       local code, _, seen = answer_to(case[2], case[3])
       assert.equal(TRANSPORT_PARAMETER_ERROR, code)

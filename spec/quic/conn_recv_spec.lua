@@ -33,6 +33,7 @@ describe("coalesced packets", function()
     p:free()
   end)
 
+  -- covers: rfc9000#12.2.5
   it("to another connection ID than the first are dropped", function()
     local p = net.pair()
     p:run(function(x) return x.client:info().established end)

@@ -1,4 +1,5 @@
 local net = require("support.quic_net")
+local wire = require("neap.units").wire
 
 local MS = net.MS
 local bytes = net.bytes
@@ -94,6 +95,23 @@ describe("closing", function()
     assert.is_false(info.close_is_application)
     assert.equal(0x0c, info.code)
     assert.equal("", info.reason)
+    p:free()
+  end)
+
+  -- covers: rfc9000#10.2.3.3 rfc9000#10.2.3.4 rfc9000#10.2.3.5
+  it("before the handshake is confirmed is said at every level, since the peer may lack keys of any", function()
+    local p = net.pair()
+    p:run(function(x) return x.client:info().established end)
+    for _, side in ipairs({ "server", "client" }) do
+      p[side]:close(true, 7)
+      local datagram, types = assert(p[side]:send(p.now)), {}
+      while #datagram > 0 do
+        local header = wire.parse_header(datagram, 8)
+        types[#types + 1] = header.type
+        datagram = datagram:sub(header.size + 1)
+      end
+      assert.same({ "initial", "handshake", "short" }, types)
+    end
     p:free()
   end)
 

@@ -57,7 +57,7 @@ end
 local SCID = { 0x0f, "" } -- initial_source_connection_id, as the client's is
 
 describe("h3spec, transport: a server MUST send", function()
-  -- covers: rfc9000#10.3.2 rfc9000#11.1.1
+  -- covers: rfc9000#10.3.2 rfc9000#11.1.1 rfc9000#11.1 rfc9000#11.2
   it("1 FLOW_CONTROL_ERROR if a STREAM frame with a large offset is received",
     says(bytes(STREAM_AT, 0, 2 ^ 30, 1, "x"), FLOW_CONTROL_ERROR))
   it("2 STREAM_LIMIT_ERROR if a stream ID exceeding the limit", says(bytes(STREAM, 2 ^ 20, 1, "x"), STREAM_LIMIT_ERROR))

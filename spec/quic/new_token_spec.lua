@@ -317,6 +317,7 @@ describe("NEW_TOKEN frames", function()
     p:free()
   end)
 
+  -- covers: rfc9000#9.3.4
   it("come again when the address of the client is another one", function()
     local p = net.pair { client = { resumption = 0 }, server = { resumption = 0 } }
     p:handshake()

@@ -81,6 +81,23 @@ describe("stateless_reset", function()
     config:free()
   end)
 
+  -- covers: rfc9000#10.3.3
+  it("is random before its token, but for two bits", function()
+    local config = net.config({}, 3)
+    local ones, count = {}, 2000
+    for _ = 1, count do
+      local reset = quic.stateless_reset(config, "12345678", 100)
+      for bit = 0, 8 * (#reset - 16) - 1 do
+        local byte = reset:byte(math.floor(bit / 8) + 1)
+        ones[bit] = (ones[bit] or 0) + math.floor(byte / 2 ^ (7 - bit % 8)) % 2
+      end
+    end
+    assert.same({ 0, count }, { ones[0], ones[1] })
+    -- Six standard deviations.
+    for bit = 2, #ones do assert.is_true(math.abs(ones[bit] - count / 2) < 3 * math.sqrt(count), bit) end
+    config:free()
+  end)
+
   it("is the same for the same secret, and another for another", function()
     local a, b = net.config({}, 3), net.config({}, 4)
     local function token(config) return quic.stateless_reset(config, "12345678", 100):sub(-16) end

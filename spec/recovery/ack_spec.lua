@@ -52,7 +52,7 @@ describe("received packet numbers", function()
     assert.is_nil(ack:state().largest)
   end)
 
-  -- covers: rfc9000#13.2.3.5
+  -- covers: rfc9000#13.2.3.5 rfc9000#13.2.3.2
   it("below what the peer knows we told need not be kept, the largest must be", function()
     for _, number in ipairs({ 1, 2, 5, 6, 9 }) do ack:note(number, 0) end
     ack:sent()
@@ -113,7 +113,7 @@ describe("an acknowledgement", function()
 
   local function send_at() return ack:state().send_at end
 
-  -- covers: rfc9000#13.2.1.1 rfc9000#13.2.1.2
+  -- covers: rfc9000#13.2.1.1 rfc9000#13.2.1.2 rfc9000#13.2.2.1
   it("of the first packet is due after max_ack_delay, of the second at once", function()
     ack:note(0, 10 * MS)
     assert.equal(35 * MS, send_at())
@@ -143,6 +143,7 @@ describe("an acknowledgement", function()
     assert.is_false(ack:state().pending)
   end)
 
+  -- covers: rfc9000#13.2.1.8
   it("is due at once when packets are missing or come late", function()
     ack:note(0, 0)
     ack:sent()
@@ -172,7 +173,7 @@ describe("an acknowledgement", function()
     assert.equal(27 * MS, send_at())
   end)
 
-  -- covers: rfc9000#13.4.1.1
+  -- covers: rfc9000#13.4.1.1 rfc9000#13.2.1.9
   it("is due at once for a CE mark, and the marks are counted", function()
     ack:note(0, 1 * MS, { ecn = 3 })
     assert.equal(1 * MS, send_at())

@@ -15,7 +15,7 @@ local function search(p, mtu, now, window)
 end
 
 describe("the search for the datagram size", function()
-  -- covers: rfc9000#14.3.1 rfc8899#5.1.2.2 rfc8899#5.3.2.1
+  -- covers: rfc9000#14.3.1 rfc8899#5.1.2.2 rfc8899#5.3.2.1 rfc9000#14.2.2
   it("begins with 1200 bytes and tries the most first", function()
     local p = recovery.pmtu(1452)
     assert.equal(1200, p:state().size)

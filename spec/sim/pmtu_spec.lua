@@ -203,6 +203,7 @@ describe("a router's PTB messages", function()
   end)
 
   -- covers: rfc9000#14.2.1.3 rfc9000#14.2.1.4 rfc9000#14.2.1.5 rfc8899#4.6.1.2 rfc8899#4.6.1.3 rfc8899#4.6.1.5
+  -- covers: rfc9000#14.2.1.2
   it("are those that name the address and quote the connection ID", function()
     local function probes(change, id_size)
       local seen

@@ -52,6 +52,7 @@ describe("send buffer", function()
     assert.same({ 2, "cd" }, { b:take(6) })
   end)
 
+  -- covers: rfc9000#13.3.6
   it("does not send again what was acknowledged meanwhile", function()
     local b = units.send_buffer()
     b:append(pattern(400))

@@ -72,6 +72,7 @@ describe("CONNECTION_CLOSE", function()
     end
   end)
 
+  -- covers: rfc9000#19.19.1
   it("has its reason cut to 256 bytes, and never inside a character", function()
     local frame = wire.parse_frame(wire.write_frame({ type = 0x1d, code = 1, reason = ("r"):rep(300) }))
     assert.equal(256, #frame.reason)
@@ -108,6 +109,7 @@ describe("an ACK frame that is written", function()
     assert.same({ { "4611686018427387900", MAX } }, write({ { "4611686018427387900", MAX } }).ranges)
   end)
 
+  -- covers: rfc9000#13.2.3.1 rfc9000#13.2.3.6
   it("tells the newest ranges that fit, 32 at most", function()
     local ranges = {}
     for i = 1, 100 do ranges[i] = { 10 * i, 10 * i + 3 } end

@@ -236,6 +236,7 @@ describe("a packet number", function()
     assert.equal("4611686018427387648", wire.number_expand(0, 1, "4611686018427387903"))
   end)
 
+  -- covers: rfc9000#17.1.3
   it("comes back whole whatever is acknowledged and expected between", function()
     for _, acked in ipairs({ 0, 1, 100, 255, 256, 70000, 16777216, 2 ^ 40 }) do
       for _, ahead in ipairs({ 1, 2, 127, 128, 129, 32767, 32768, 32769, 8388607, 8388608, 8388609, 2 ^ 30 }) do
