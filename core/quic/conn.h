@@ -103,6 +103,7 @@ struct path {
 /* A packet that came before its keys: a copy, still protected. */
 struct kept_packet {
     uint8_t *bytes;
+    neap_time at;
     uint16_t size;
     uint8_t ecn;
 };
@@ -569,6 +570,7 @@ struct arrival {
     struct path *path; /* NULL: from an address that is not known */
     bool may_keep;     /* a packet without keys may be kept for later */
     uint8_t ecn;
+    neap_time waited; /* for its keys */
     const struct packet_header
         *parsed;                    /* of the packet that is next, when somebody has parsed it; NULL not */
     struct span dcid;               /* of the first packet; data NULL before */

@@ -63,7 +63,7 @@ static bool keep_packet(neap_conn *c, const struct arrival *a, struct span packe
         return false;
     memcpy(copy, packet.data, packet.size);
     h->kept[h->kept_count++] =
-        (struct kept_packet){.bytes = copy, .size = (uint16_t)packet.size, .ecn = a->ecn};
+        (struct kept_packet){.bytes = copy, .at = c->now, .size = (uint16_t)packet.size, .ecn = a->ecn};
     c->counters.undecryptable_kept++;
     return true;
 }
@@ -210,11 +210,13 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
     struct number_space *s = conn_space(c, p->space);
     neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
-    /* Its keys may have gone while it was read: nothing is acknowledged then. */
+    /* Its keys may have gone while it was read: nothing is acknowledged then. How long it waited for them is a part of the
+     * delay that the peer is told (RFC 9000 §13.2.5). */
     if (!conn_is_alive(c) || !s || !has_read_key(c, p->type))
         return false;
-    if (p->is_refused || neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
-                                       p->asks_ack || p->space != SPACE_APPLICATION, a->ecn, delay, c->now)) {
+    if (p->is_refused ||
+        neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
+                      p->asks_ack || p->space != SPACE_APPLICATION, a->ecn, delay, c->now - a->waited)) {
         c->counters.packets_refused++;
         neap_conn_dropped(c, p->type, 0, "no room for what is in it");
         return false;
@@ -427,6 +429,7 @@ static void take_kept(neap_conn *c)
         a.path = conn_path(c);
         a.ecn = kept->ecn;
         a.size = kept->size;
+        a.waited = c->now - kept->at;
         a.dcid = (struct span){0};
         take_udp_datagram(c, &a, kept->bytes, kept->size);
         neap_pool_free(c->pool, kept->bytes, kept->size);

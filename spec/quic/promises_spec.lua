@@ -56,6 +56,26 @@ describe("ACK frames", function()
     peer:close()
   end)
 
+  -- covers: rfc9000#13.2.5.2 rfc9000#13.2.5.3
+  it("tell the time that a packet waited for its keys as a part of the delay, however long it was", function()
+    local peer = hostile.open("client")
+    local finished
+    peer:run(function(_, kind, message)
+      if kind ~= messages.FINISHED then return nil end
+      finished = message
+      return ""
+    end)
+    peer:give(peer:packet(3, bytes(1)))
+    peer:take()
+    peer.now = peer.now + 80 * MS
+    peer:give(peer:packet(2, peer:crypto_frame(2, finished)))
+    peer:take()
+    local last = peer.acks[#peer.acks]
+    assert.same({ 3, 0 }, { last.level, last.largest })
+    assert.equal(80000 / 8, last.delay)
+    peer:close()
+  end)
+
   -- covers: rfc9000#19.3.1
   it("are read with ECN counts and without", function()
     for _, ecn in ipairs({ false, true }) do
@@ -133,7 +153,7 @@ end)
 
 describe("a packet that asks for an answer", function()
   -- covers: rfc9000#10.3.4
-  it("is 22 bytes longer than our connection IDs at least, so that a reset in answer to it looks like a packet", function()
+  it("is 22 bytes longer than our connection IDs at least, so that a reset in answer looks like a packet", function()
     for _, sizes in ipairs({ { 0, 8 }, { 8, 8 }, { 0, 20 }, { 8, 20 }, { 20, 8 }, { 4, 5 } }) do
       local p = net.pair({ client = { source_connection_id_size = sizes[1] },
         server = { source_connection_id_size = sizes[2] } })

@@ -56,8 +56,7 @@ local function read_frames(self, level, frames)
   while at <= #frames do
     local kind = take()
     if kind == 0x02 or kind == 0x03 then
-      table.insert(self.acks, { level = level, largest = take() })
-      take()
+      table.insert(self.acks, { level = level, largest = take(), delay = take() })
       local ranges = take()
       take()
       for _ = 1, 2 * ranges + (kind == 0x03 and 3 or 0) do take() end
@@ -218,8 +217,8 @@ function Peer:close()
 end
 
 --- A hostile peer, whose handshake has not begun: see meet(). `heard` is all the CRYPTO data that came, repetitions
---- included: { level, offset, data }; `acks` the ACK frames, { level, largest }; `seen` the packet numbers by level, in
---- the order in which they came. close() it.
+--- included: { level, offset, data }; `acks` the ACK frames, { level, largest, delay }; `seen` the packet numbers by level,
+--- in the order in which they came. close() it.
 function hostile.open(role, options)
   options = options or {}
   local is_server = role == "server"
