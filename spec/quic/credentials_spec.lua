@@ -173,6 +173,7 @@ describe("where memory ends", function()
   it("a root that is to be read from its file is not there, and the server is refused", function()
     local client, server = configs.client, configs.server
     client:set("resumption", 0)
+    client:set("address_tokens", 0)
     assert.equal(0, server:certificate(certificates.p256[1], certificates.p256[2]))
     assert.equal(0, client:ca_path(dir .. "/roots.pem"))
     local unknown = 0

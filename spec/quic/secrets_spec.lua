@@ -61,11 +61,13 @@ local function read_psks(saved)
     at = at + 2 -- port
     at = at + 1 + saved:byte(at) -- name
     local size = number(at, 2)
-    -- Behind format, suite, version, times, age and binding (core/tls/session.c).
-    local place = at + 2 + 1 + 2 + 4 + 8 + 4 + 8 + 4 + 32
-    local psk_size = saved:byte(place)
-    assert(psk_size == 32 or psk_size == 48, "a session of another form")
-    table.insert(psks, saved:sub(place + 1, place + psk_size))
+    if saved:byte(at + 2) ~= 0x80 then -- that is an address validation token (core/tls/sessions.c)
+      -- Behind format, suite, version, times, age, round trip and binding (core/tls/session.c).
+      local place = at + 2 + 1 + 2 + 4 + 8 + 4 + 8 + 4 + 4 + 32
+      local psk_size = saved:byte(place)
+      assert(psk_size == 32 or psk_size == 48, "a session of another form")
+      table.insert(psks, saved:sub(place + 1, place + psk_size))
+    end
     at = at + 2 + size
   end
   return psks

@@ -217,8 +217,8 @@ function Peer:close()
 end
 
 --- A hostile peer, whose handshake has not begun: see meet(). `heard` is all the CRYPTO data that came, repetitions
---- included: { level, offset, data }; `acks` the ACK frames, { level, largest, delay }; `seen` the packet numbers by level,
---- in the order in which they came. close() it.
+--- included: { level, offset, data }; `acks` the ACK frames, { level, largest, delay }; `seen` the packet numbers by
+--- level, in the order in which they came. close() it.
 function hostile.open(role, options)
   options = options or {}
   local is_server = role == "server"
