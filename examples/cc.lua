@@ -12,7 +12,9 @@ neap.cc.register("short-queue", {
   end,
   on_turn = function(state, turn)
     local waiting = turn.rtt - turn.rtt_min
-    if (turn.lost_packets > 0 or turn.is_persistent) and turn.now - state.reduced_at > turn.rtt_smoothed then
+    if turn.is_persistent then
+      state.window, state.reduced_at, state.starting = turn.congestion_window, turn.now, true
+    elseif turn.lost_packets > 0 and turn.now - state.reduced_at > turn.rtt_smoothed then
       state.window, state.reduced_at, state.starting = state.window * 0.8, turn.now, false
     elseif waiting > TARGET then
       state.window, state.starting = state.window - turn.acked_bytes * 0.1, false
@@ -21,7 +23,7 @@ neap.cc.register("short-queue", {
     else
       state.window = state.window + turn.max_udp_payload_size * turn.acked_bytes / state.window
     end
-    state.window = math.max(state.window, 4 * turn.max_udp_payload_size)
+    state.window = math.max(state.window, 2 * turn.max_udp_payload_size)
     return state.window, turn.rtt_smoothed > 0 and 1.1 * state.window / turn.rtt_smoothed or nil
   end,
 })

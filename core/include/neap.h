@@ -1085,6 +1085,10 @@ typedef struct neap_turn {
 
     int is_app_limited; /* delivery_rate says how much there was to send, not what the path carries */
     int is_persistent;  /* nothing came for long: the window fell to two datagrams (RFC 9002 §7.6) */
+
+    /* The first turn since the path is in use, where it is no other port alone: what was learnt of another one says nothing
+     * of it (RFC 9000 §9.4). */
+    int is_new_path;
 } neap_turn;
 /** The turn of a connection with the option congestion_control `steered`, into `size` bytes at `out` (sizeof *out); its sums
  * begin anew. neap_endpoint_next names the connection when there is something. 1; 0 when nothing was acknowledged or lost;
@@ -1095,7 +1099,8 @@ NEAP_API uint64_t neap_conn_policy(const neap_conn *conn);
 /** From now on so many bytes may be in flight on the path in use, and `pacing_rate` bytes a second leave (0: 5/4 of a window
  * in a round trip). Windows below two datagrams are two datagrams (RFC 9002 §7.2), those above 2^40 are that, rates above
  * 10^12 likewise. Who steers answers losses as well: RFC 8085 §3.1 says what others on the path may expect. Another path, when
- * the peer moves, begins with CUBIC until this is called. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED as above. */
+ * the peer moves or we do, begins with CUBIC until this is called: neap_turn.is_new_path has who steers begin anew as well,
+ * which RFC 9000 §9.4 demands. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED as above. */
 NEAP_API int neap_conn_steer(neap_conn *conn, uint64_t window, uint64_t pacing_rate);
 /** Nobody steers any more: CUBIC goes on from the window that was given last. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_steer_no_more(neap_conn *conn);

@@ -40,11 +40,11 @@ int neap_conn_take_turn(neap_conn *conn, neap_turn *out, size_t size)
         .now = conn->now,
         .is_app_limited = turn.app_limited,
         .is_persistent = turn.is_persistent,
+        .is_new_path = turn.is_new_path,
     };
 
     fill_sized(out, size, &known, sizeof known);
-    return turn.acked_bytes || turn.lost_packets || turn.ce_count || turn.spurious_packets ||
-           turn.is_persistent;
+    return cc_turn_has_news(&turn);
 }
 
 int neap_conn_steer(neap_conn *conn, uint64_t window, uint64_t pacing_rate)

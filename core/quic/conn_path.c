@@ -319,6 +319,7 @@ void neap_conn_activate(neap_conn *c, struct path *path)
     path->until = path->address.validated ? NEAP_NEVER : c->now + neap_conn_validation_time(c);
     c->peer_cids.active = path->peer_cid;
     c->peer_cids_changed = true;
+    neap_cc_leave_path(&conn_path(c)->recovery.cc);
     neap_conn_move_traffic(c, conn_path(c), path);
     neap_recovery_set_active(&c->recovery, path->index, c->now);
     neap_conn_set_timers(c);

@@ -173,12 +173,21 @@ struct cc_turn { /* what happened since it was taken last */
     uint64_t in_flight;     /* now */
     bool app_limited;       /* of the sample */
     bool is_persistent;
+    bool is_new_path; /* the first turn since the path is in use */
 };
 
 extern const struct cc_ops neap_cc_steered;
 
+static inline bool cc_turn_has_news(const struct cc_turn *turn)
+{
+    return turn->acked_bytes || turn->lost_packets || turn->ce_count || turn->spurious_packets ||
+           turn->is_persistent;
+}
+
 /** The sums of a steered controller; they begin anew. */
 struct cc_turn neap_cc_take_turn(struct cc *cc);
+/** Its path is in use no more: should it be again, it is as good as new to who steers. Nothing of other controllers. */
+void neap_cc_leave_path(struct cc *cc);
 /** Window and pacing rate until the next turn. A window below the least is the least, one above LIMIT_CONGESTION_WINDOW is
  * that; rate 0: from window and RTT. CUBIC decides before the first call, */
 void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_t udp_payload_size);

@@ -18,6 +18,7 @@ static struct cc_turn *turn_of(const struct cc *cc)
 static void steered_init(struct cc *cc)
 {
     neap_cc_cubic.init(cc); /* the zeroed rest is an empty turn */
+    turn_of(cc)->is_new_path = true;
 }
 
 static void steered_on_sent(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight)
@@ -99,7 +100,14 @@ struct cc_turn neap_cc_take_turn(struct cc *cc)
     struct cc_turn *turn = turn_of(cc), taken = *turn;
 
     *turn = (struct cc_turn){.rtt = taken.rtt, .rtt_min = taken.rtt_min, .in_flight = taken.in_flight};
+    turn->is_new_path = taken.is_new_path && !cc_turn_has_news(&taken); /* who steers has not heard of it */
     return taken;
+}
+
+void neap_cc_leave_path(struct cc *cc)
+{
+    if (cc->ops == &neap_cc_steered)
+        turn_of(cc)->is_new_path = true;
 }
 
 void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_t udp_payload_size)

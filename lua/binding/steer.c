@@ -61,6 +61,8 @@ static void push_turn(lua_State *L, const neap_turn *turn)
     lua_setfield(L, -2, "is_app_limited");
     lua_pushboolean(L, turn->is_persistent);
     lua_setfield(L, -2, "is_persistent");
+    lua_pushboolean(L, turn->is_new_path);
+    lua_setfield(L, -2, "is_new_path");
 }
 
 /* conn:take_turn([into]) -> turn | nil, "done", "again" when nothing came or went | nil, message, code */
@@ -77,7 +79,7 @@ static int conn_take_turn(lua_State *L)
         return neap_lua_error(L, rc ? rc : NEAP_ERR_AGAIN);
     if (!lua_istable(L, 2)) {
         lua_settop(L, 1);
-        lua_createtable(L, 0, 17);
+        lua_createtable(L, 0, 18);
     }
     push_turn(L, &turn);
     return 1;

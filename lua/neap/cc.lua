@@ -44,6 +44,7 @@ local function steer(conn)
   end
   if not conn:take_turn(turn) then return end
   local ok, window, rate
+  if turn.is_new_path then state = nil end -- RFC 9000 §9.4: it knew another one
   if not state then
     ok, window = pcall(policy.begin, turn)
     if not ok then return give_up(conn, policy, window) end
@@ -53,6 +54,8 @@ local function steer(conn)
   ok, window, rate = pcall(policy.on_turn, state, turn)
   local wrong = not ok and window or complaint(window, rate)
   if wrong then return give_up(conn, policy, wrong) end
+  -- RFC 9002 §7.6.2: there is nothing that the policy could know better.
+  if turn.is_persistent then window = math.min(window, turn.congestion_window) end
   conn:steer(window, rate)
 end
 
@@ -69,7 +72,7 @@ end
 
 --- From now on configs may have `congestion_control = name`. policy.on_turn(state, turn) returns the window in bytes
 -- and, where it wants one, the pacing rate in bytes a second. policy.begin(turn), if there is one, makes the state of a
--- connection before its first turn; without it that is an empty table. `turn` is valid for the call. See
+-- connection before its first turn, and again before the first on a new path (turn.is_new_path); without it that is an empty table. `turn` is valid for the call. See
 -- docs/congestion-control.md.
 function cc.register(name, policy)
   if type(name) ~= "string" or not name:find "^[%w_%-]+$" then

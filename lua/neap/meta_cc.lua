@@ -14,6 +14,7 @@ local cc = {}
 ---@field delivery_rate integer bytes a second, the highest sample; 0: none
 ---@field is_app_limited boolean the rate says how much there was to send, not what the path carries
 ---@field is_persistent boolean nothing came for long: the window fell to two datagrams
+---@field is_new_path boolean the first one on this path: what was learnt of another says nothing of it
 ---@field bytes_in_flight integer
 ---@field congestion_window integer
 ---@field pacing_rate integer bytes a second
@@ -24,7 +25,7 @@ local cc = {}
 ---@field now number
 
 ---@class neap.Policy
----@field begin? fun(turn: neap.Turn): any the state of a connection; without it an empty table
+---@field begin? fun(turn: neap.Turn): any the state of a connection, again on each new path; without it an empty table
 ---@field on_turn fun(state: any, turn: neap.Turn): number, number? the window in bytes, the pacing rate in bytes a second
 
 --- From now on `congestion_control = name` has connections steered by this policy.

@@ -118,6 +118,63 @@ describe("a policy", function()
     end
   end)
 
+  -- covers: rfc9000#9.4.2 rfc9000#9.4.3
+  it("begins anew on a new path, which starts with an initial window, and again where that is left", function()
+    local begun, firsts = {}, 0
+    local name = register{
+      begin = function(turn)
+        table.insert(begun, turn.congestion_window)
+        return { first = true }
+      end,
+      on_turn = function(state, turn)
+        assert(state.first == turn.is_new_path)
+        firsts = firsts + (state.first and 1 or 0)
+        state.first = false
+        return 1000000
+      end,
+    }
+    local lab = sim.new{ seed = 1 }
+    lab:link{ delay = 0.02, rate = 10e6, queue = 2000 }
+    local server, client = lab:host("server.example"), lab:host("client.example")
+    local conn
+    server:go(function()
+      assert(neap.quic.listen{ port = 4433, alpn = "x", congestion_control = name }):on_connection(function(c)
+        conn = c
+        local stream = c:open_uni_stream()
+        while stream:write(("x"):rep(50000)) do end
+      end)
+    end)
+    client:run(function()
+      local c = assert(neap.quic.connect("server.example:4433", { alpn = "x", keep_alive = 0.1 }))
+      c:on_stream(function(stream) for _ in stream:chunks() do end end)
+      neap.sleep(1)
+      assert.same({ 1, 1, 1000000 }, { #begun, firsts, conn:stats().congestion_window })
+      client:rebind() -- another port: the same way
+      neap.sleep(1)
+      assert.same({ 1, 1, 1000000 }, { #begun, firsts, conn:stats().congestion_window })
+      client:rebind("198.51.100.7")
+      neap.sleep(1)
+      assert.same({ 2, 2, 1000000 }, { #begun, firsts, conn:stats().congestion_window })
+      c:close()
+    end)
+    lab:close()
+    for _, window in ipairs(begun) do assert.is_true(window < 100000, "a window of " .. window) end
+  end)
+
+  it("does not undo persistent congestion in its turn", function()
+    local after
+    local name = register{ on_turn = function(_, turn)
+      if turn.is_persistent then
+        after = false
+      elseif after == false then
+        after = turn.congestion_window / turn.max_udp_payload_size
+      end
+      return 200000
+    end }
+    upload(name, 8, { delay = 0.02, rate = 1e6, queue = 100, up = { outages = { { 2, 5 } } } })
+    assert.equal(2, after)
+  end)
+
   it("that fails in its begin is left as well", function()
     local stats
     local lines = web.logged(function()
@@ -188,11 +245,16 @@ describe("a connection that the script steers", function()
     assert.is_true(turn.acked_bytes >= 5000)
     assert.equal(0, turn.lost_packets)
     assert.is_false(turn.is_persistent)
+    assert.is_true(turn.is_new_path)
     assert.is_nil(both.client:policy())
     local into = {}
     assert.same({ nil, "done", "again" }, { both.client:take_turn(into) })
     assert.is_true(both.client:steer(50000, 1e6))
     assert.same({ 50000, 1e6 }, { both.client:stats().congestion_window, both.client:stats().pacing_rate })
+    id = assert(both.client:stream_open("uni"))
+    both.client:stream_send(id, ("x"):rep(5000), true)
+    both:pump()
+    assert.is_false(assert(both.client:take_turn(into)).is_new_path)
     assert.is_true(both.client:steer_no_more())
     assert.equal(50000, both.client:stats().congestion_window)
     assert.is_true(both.client:stats().pacing_rate ~= 1e6)
