@@ -73,8 +73,9 @@ static void check_fields(lua_State *L, int index)
     }
 }
 
-/* The table at `index` (absolute). */
-static void read_quic_lb(lua_State *L, int index, neap_quic_lb *out)
+/* The table at `index` (absolute). `is_server`: of who makes IDs, which name him; else of a load balancer, which knows how
+ * long server IDs are and no more. */
+static void read_quic_lb(lua_State *L, int index, bool is_server, neap_quic_lb *out)
 {
     size_t size;
 
@@ -93,6 +94,12 @@ static void read_quic_lb(lua_State *L, int index, neap_quic_lb *out)
         memcpy(out->server_id, server_id, size);
     lua_pop(L, 1); /* the table keeps it alive */
     bool is_unroutable = out->config_id == NEAP_QUIC_LB_UNROUTABLE;
+    if (is_server && server_id == NULL && !is_unroutable)
+        field_error(L, "server_id", "a string of 1 to 15 bytes: the server's own");
+    lua_getfield(L, index, "server_id_length");
+    if (is_server && server_id == NULL && !lua_isnil(L, -1))
+        luaL_error(L, "option 'quic_lb': 'server_id_length' is a load balancer's, a server has 'server_id'");
+    lua_pop(L, 1);
     out->server_id_length = (uint8_t)read_number(L, index, "server_id_length", SERVER_ID_MOST,
                                                  server_id != NULL ? (int)size
                                                  : is_unroutable   ? 0
@@ -130,7 +137,7 @@ void neap_lua_set_ids(lua_State *L, struct config_core *core)
     if (!lua_isnil(L, -1)) {
         neap_quic_lb lb;
 
-        read_quic_lb(L, lua_gettop(L), &lb);
+        read_quic_lb(L, lua_gettop(L), true, &lb);
         int result = neap_config_set_quic_lb(core->config, &lb, sizeof lb);
         explicit_bzero(lb.key, sizeof lb.key);
         if (result == NEAP_ERR_STATE)
@@ -148,7 +155,7 @@ static int config_set_quic_lb(lua_State *L)
     neap_quic_lb lb;
 
     lua_settop(L, 2);
-    read_quic_lb(L, 2, &lb);
+    read_quic_lb(L, 2, true, &lb);
     int result = neap_config_set_quic_lb(core->config, &lb, sizeof lb);
     explicit_bzero(lb.key, sizeof lb.key);
     if (result == NEAP_ERR_ARGUMENT)
@@ -217,7 +224,7 @@ static int quic_lb_decode(lua_State *L)
     luaL_argcheck(L, count <= CONFIGS_MOST, 2, "more than 7 configurations");
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, 2, (int)i + 1);
-        read_quic_lb(L, lua_gettop(L), &configs[i]);
+        read_quic_lb(L, lua_gettop(L), false, &configs[i]);
         lua_pop(L, 1);
     }
     int64_t result = neap_quic_lb_decode(configs, sizeof configs[0], count, (const uint8_t *)cid, size,

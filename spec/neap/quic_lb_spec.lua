@@ -239,6 +239,20 @@ describe("connection IDs of a config", function()
     assert.has_error(function() neap.app():listen { port = 0, connection_id_prefix = "123456" } end)
   end)
 
+  it("name the server that has them: what a load balancer has for a configuration names none", function()
+    local balancers = { config_id = 0, server_id_length = 2, nonce_length = 8, key = KEY }
+    local config = assert(q.config { quic_lb = { config_id = 0, server_id = "A1", nonce_length = 8, key = KEY } })
+    for _, lb in ipairs { balancers, { config_id = 1, nonce_length = 8, key = KEY } } do
+      assert.error_matches(function() q.config { quic_lb = lb } end, "'server_id' must be a string of 1 to 15 bytes")
+      assert.error_matches(function() config:set_quic_lb(lb) end, "'server_id' must be a string of 1 to 15 bytes")
+    end
+    assert.error_matches(function() q.config { quic_lb = { config_id = 7, server_id_length = 2 } } end,
+      "'server_id_length' is a load balancer's, a server has 'server_id'")
+    assert.equal("A1", (neap.quic_lb.decode(config:new_cid(), { balancers }, true)))
+    assert.error_matches(function() neap.quic_lb.decode("x", { { config_id = 1, nonce_length = 8 } }) end,
+      "'server_id_length' must be a whole number")
+  end)
+
   it("are as long as QUIC-LB needs, and longer where the option says so", function()
     local lb = { config_id = 2, server_id = ("x"):rep(8), nonce_length = 8, key = KEY }
     assert.equal(17, #q.config({ quic_lb = lb }):new_cid())
