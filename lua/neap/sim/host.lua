@@ -11,7 +11,7 @@ local Host = {}
 Host.__index = Host
 
 local FIRST_PORT, LAST_PORT = 49152, 65535 -- of who asks for none, RFC 6335 §6
-local EADDRINUSE, EADDRNOTAVAIL = 98, 99
+local ENODEV, EADDRINUSE, EADDRNOTAVAIL = 19, 98, 99
 
 local OPTIONS = {
   link = row.row("a link of this simulation", Link.is),
@@ -177,10 +177,26 @@ function Host:prepare(given, role)
   return options
 end
 
+local function is_free(host, ips, port)
+  for _, ip in ipairs(ips) do
+    if host.sim:place_at(("%s:%d"):format(ip, port), { host = host }) then return false end
+  end
+  return true
+end
+
+local function free_port(host, ips)
+  for _ = FIRST_PORT, LAST_PORT do
+    local port = host.next_port
+    host.next_port = port < LAST_PORT and port + 1 or FIRST_PORT
+    if is_free(host, ips, port) then return port end
+  end
+end
+
 --- For a connection that is to go to, or to probe, another address of the host, as conn:migrate of the binding takes
--- it: the one that `way` names, or the first of its family at which it is not; nil, message, code[, number].
+-- it: the one that `way` names, or the first of its family at which it is not, or else another port; nil, message, code[,
+-- number].
 function Host:choose_way(conn, way)
-  if way.interface then return nil, "the hosts of a simulation have addresses, and no interfaces", "unsupported" end
+  if way.interface then return nil, way.interface .. ": No such device", "system", ENODEV end -- a host has none
   local here = conn:local_address()
   if not here then return nil, "closed", "closed" end
   local ip, port = way.address, here:match(":(%d+)$")
@@ -190,7 +206,14 @@ function Host:choose_way(conn, way)
     if ip then break end
     if address.is_v6(own) == address.is_v6(way.peer or here) and here:match("^(.*):") ~= own then ip = own end
   end
-  if not ip then return nil, "the host has no other address", "unsupported" end
+  if not ip then -- the same one, as the kernel would choose it, and another port, as of another socket
+    ip = here:match("^(.*):")
+    if address.is_v6(ip) ~= address.is_v6(way.peer or here) then
+      return nil, "no socket of this address family", "unsupported"
+    end
+    port = free_port(self, { ip })
+    if not port then return nil, ip .. ": Address already in use", "system", EADDRINUSE end
+  end
   if not has_ip(self, ip) then return nil, ip .. ": Cannot assign requested address", "system", EADDRNOTAVAIL end
   local chosen = {}
   for name, value in pairs(way) do chosen[name] = value end
@@ -219,21 +242,6 @@ function Host:place_for(node, text)
   local ip, port = text:match("^(.*):(%d+)$")
   if not has_ip(self, ip) or self.sim:place_at(text, node) then return nil end
   return add_place(self, node, ip, tonumber(port))
-end
-
-local function is_free(host, ips, port)
-  for _, ip in ipairs(ips) do
-    if host.sim:place_at(("%s:%d"):format(ip, port), { host = host }) then return false end
-  end
-  return true
-end
-
-local function free_port(host, ips)
-  for _ = FIRST_PORT, LAST_PORT do
-    local port = host.next_port
-    host.next_port = port < LAST_PORT and port + 1 or FIRST_PORT
-    if is_free(host, ips, port) then return port end
-  end
 end
 
 -- All that the host has of a family; `own` first.
