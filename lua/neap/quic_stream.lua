@@ -121,17 +121,24 @@ local function read_line(self)
   return (line:gsub("\r?\n$", ""))
 end
 
---- Everything up to the end, at most `limit` bytes (16 MiB); nil, message, "limit" beyond.
+--- Everything up to the end, at most `limit` bytes (16 MiB); nil, message, "limit" beyond. What came
+-- before it broke off, or too much, is there for who reads again.
 function Stream:read_all(limit)
   limit = limit or DEFAULT_LIMIT
   local parts, size = {}, buffered(self)
   parts[1] = take(self, size)
   while true do
-    if size > limit then return nil, ("more than %d bytes"):format(limit), "limit" end
-    local bytes, message, code, number = receive(self)
+    local bytes, message, code, number
+    if size > limit then
+      message, code = ("more than %d bytes"):format(limit), "limit"
+    else
+      bytes, message, code, number = receive(self)
+    end
     if not bytes then
-      if message then return nil, message, code, number end
-      return table.concat(parts)
+      local all = table.concat(parts)
+      if not message then return all end
+      self._buffer, self._at = all, 1
+      return nil, message, code, number
     end
     parts[#parts + 1] = bytes
     size = size + #bytes

@@ -90,6 +90,27 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("keeps what came before a reset or a timeout for who reads again, whatever he reads", function()
+    with_pair(function(conn)
+      for i = 1, 3 do
+        local stream = assert(conn:open_uni_stream())
+        assert(stream:write("one\ntwo"))
+        if i < 3 then assert(stream:reset(7, true)) else neap.sleep(1) end
+      end
+    end, function(conn)
+      local stream = assert(conn:accept_stream())
+      assert.same({ nil, "the peer reset the stream", "reset", 7 }, { stream:read("*a") })
+      assert.equal("one\ntwo", stream:read())
+      assert.same({ nil, "the peer reset the stream", "reset", 7 }, { stream:read() })
+      stream = assert(conn:accept_stream())
+      assert.same({ nil, "limit" }, { stream:read_all(3), (select(3, stream:read_all(3))) })
+      assert.equal("one\ntwo", stream:read(7))
+      stream = assert(conn:accept_stream())
+      assert.equal("timeout", (select(3, stream:read_all())))
+      assert.equal("one\ntwo", stream:read())
+    end, nil, { read_timeout = 0.2 })
+  end)
+
   it("sends and reads datagrams, and tells what became of them", function()
     local told, done = {}, false
     with_pair(function(conn)
