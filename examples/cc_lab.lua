@@ -16,7 +16,9 @@ local PIECE = ("x"):rep(65536)
 
 local function all_controllers()
   for _, option in ipairs(core.options()) do
-    if option.name == "congestion_control" then return (option.range:gsub(" or ", ","):gsub("[,%s]+", ",")) end
+    if option.name == "congestion_control" then
+      return (option.range:gsub(" or ", ","):gsub("[,%s]+", ","):gsub(",steered", "")) -- which nobody does here
+    end
   end
 end
 
@@ -27,7 +29,18 @@ for _, word in ipairs{ ... } do
   if not given[name] then error("what is " .. word .. "? The first lines of the example say what there is", 0) end
   given[name] = value
 end
-local seconds, is_together = tonumber(given.seconds), given.together == "1"
+
+local function number(name, least, most)
+  local value = tonumber(given[name])
+  if not value or not (value >= least and value <= most) then
+    error(("%s=%s: a number from %g to %g"):format(name, given[name], least, most), 0)
+  end
+  return value
+end
+
+local seconds, is_together = number("seconds", 1, 3600), given.together == "1"
+local rate, rtt = number("rate", 0.01, 10000), number("rtt", 0, 10000)
+local loss, queue = number("loss", 0, 100), number("queue", 1, 1e6)
 
 -- ---- the programs
 
@@ -69,8 +82,8 @@ end
 
 local function run(flows)
   local lab = neap.sim.new{ seed = tonumber(given.seed) or given.seed }
-  local link = lab:link{ delay = tonumber(given.rtt) / 2000, loss = tonumber(given.loss) / 100,
-    up = { rate = tonumber(given.rate) * 1e6 / 8, queue = tonumber(given.queue), discipline = given.discipline,
+  local link = lab:link{ delay = rtt / 2000, loss = loss / 100,
+    up = { rate = rate * 1e6 / 8, queue = queue, discipline = given.discipline,
       mark = given.mark == "1" } }
   for i, flow in ipairs(flows) do
     local server, client = lab:host(("server%d.example"):format(i)), lab:host(("client%d.example"):format(i))

@@ -242,16 +242,34 @@ static void push_range(lua_State *L, const neap_option *option)
     lua_pushstring(L, range);
 }
 
+/* The names that neap.cc has registered, with their numbers, and these with their names. */
+#define POLICIES "neap.policies"
+
+/* On the string on top, what else than the option's words is allowed. */
+static void push_policies(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, POLICIES);
+    size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+
+    for (size_t i = 1; i <= count; i++) {
+        lua_pushvalue(L, -2);
+        lua_pushstring(L, i == 1 ? ", or of neap.cc.register: " : ", ");
+        lua_rawgeti(L, -3, (int)i);
+        lua_concat(L, 3);
+        lua_replace(L, -3);
+    }
+    lua_pop(L, 1);
+}
+
 static void bad_value(lua_State *L, const neap_option *option)
 {
     push_range(L, option);
+    if (strcmp(option->name, "congestion_control") == 0)
+        push_policies(L);
     luaL_error(L, "option '%s' must be %s", option->name, lua_tostring(L, -1));
 }
 
-/* The names that neap.cc has registered, with their numbers. */
-#define POLICIES "neap.policies"
-
-/* core.set_policies({ name = number }) */
+/* core.set_policies({ name = number, … ; name, … }) */
 static int core_set_policies(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);

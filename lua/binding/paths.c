@@ -53,9 +53,42 @@ static void read_way(lua_State *L, struct way *way)
     if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING)
         luaL_error(L, "'interface' is the name of one, such as \"wlan0\"");
     way->interface = lua_tostring(L, -1);
+    if (way->interface != NULL && way->interface[0] == '\0')
+        luaL_error(L, "'interface' is the name of one, such as \"wlan0\"");
     lua_pop(L, 1);
     way->flags |= flag(L, "at_once") ? NEAP_MIGRATE_AT_ONCE : 0u;
     way->flags |= flag(L, "gone") ? NEAP_MIGRATE_ADDRESS_GONE : 0u;
+}
+
+static bool is_known_peer(const neap_conn *conn, const neap_address *peer, const neap_address *in_use)
+{
+    neap_address preferred;
+
+    return neap_address_equal(peer, in_use) || (neap_conn_preferred_address(conn, peer->family, &preferred) &&
+                                                neap_address_equal(peer, &preferred));
+}
+
+/* Why nobody can go there, in words, before there is a socket for it; `error` 0: it is to be tried. */
+static const char *why_not(const neap_conn *conn, const struct way *way, int *error)
+{
+    neap_path_info now;
+
+    *error = NEAP_ERR_CLOSED;
+    if (neap_conn_is_draining(conn) || neap_conn_is_closed(conn) ||
+        neap_conn_paths(conn, 0, &now, sizeof now) == 0)
+        return neap_strerror(NEAP_ERR_CLOSED);
+    *error = NEAP_ERR_ARGUMENT;
+    if (neap_conn_is_server(conn))
+        return "a server's connection stays where it is: clients migrate";
+    if (way->has_peer && !is_known_peer(conn, &way->peer, &now.peer))
+        return "'peer' is neither where the server is nor where it would rather be";
+    if (way->has_local && way->local.family != (way->has_peer ? way->peer : now.peer).family)
+        return "'address' is not of the family of the server's address: IPv4 and IPv6 do not meet";
+    *error = NEAP_ERR_STATE;
+    if (!neap_conn_is_confirmed(conn))
+        return "the handshake is not confirmed yet, and until then clients stay (RFC 9000 §9)";
+    *error = NEAP_OK;
+    return NULL;
 }
 
 /* The script has the sockets: it says which address it is. */
@@ -78,6 +111,10 @@ static int go(lua_State *L, unsigned flags)
     way.flags |= flags;
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int error;
+    const char *why = why_not(core->conn, &way, &error);
+    if (error != NEAP_OK)
+        return neap_lua_error_text(L, error, why);
     struct loop_core *loop = core->endpoint != NULL ? core->endpoint->loop : NULL;
     if (loop == NULL)
         return go_by_itself(L, core, &way);

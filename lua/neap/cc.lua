@@ -10,7 +10,7 @@ local log = require "neap.log"
 local cc = {}
 
 local policies = {} -- number → policy
-local numbers = {}  -- name → number
+local numbers = {}  -- name → number, and number → name
 local states = setmetatable({}, { __mode = "k" }) -- conn → its state; false: nobody steers it any more
 local turn = {}     -- of all, one after the other
 
@@ -72,8 +72,8 @@ end
 
 --- From now on configs may have `congestion_control = name`. policy.on_turn(state, turn) returns the window in bytes
 -- and, where it wants one, the pacing rate in bytes a second. policy.begin(turn), if there is one, makes the state of a
--- connection before its first turn, and again before the first on a new path (turn.is_new_path); without it that is an empty table. `turn` is valid for the call. See
--- docs/congestion-control.md.
+-- connection before its first turn, and again before the first on a new path (turn.is_new_path); without it that is an
+-- empty table. `turn` is valid for the call. See docs/congestion-control.md.
 function cc.register(name, policy)
   if type(name) ~= "string" or not name:find "^[%w_%-]+$" then
     error("the name of a congestion control is letters, digits, _ and -", 2)
@@ -81,10 +81,15 @@ function cc.register(name, policy)
   if type(policy) ~= "table" or type(policy.on_turn) ~= "function" then
     error("a congestion control is a table with a function on_turn", 2)
   end
+  for field in pairs(policy) do
+    if field ~= "begin" and field ~= "on_turn" then
+      error(("a congestion control has begin and on_turn, and no '%s'"):format(tostring(field)), 2)
+    end
+  end
   if policy.begin ~= nil and type(policy.begin) ~= "function" then error("begin must be a function", 2) end
   if numbers[name] or is_built_in(name) then error(("congestion control '%s' is there already"):format(name), 2) end
   policies[#policies + 1] = { name = name, on_turn = policy.on_turn, begin = policy.begin or none }
-  numbers[name] = #policies
+  numbers[name], numbers[#policies] = #policies, name
   core.set_policies(numbers)
   cc._serve = steer
 end

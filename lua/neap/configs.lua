@@ -34,6 +34,10 @@ end
 --- A config for a role, "client" or "server"; nil, message, code when a file of the options cannot be used. Misuse is
 -- an error of who gave the options: `level` is theirs, as error() counts for the caller.
 function configs.new(given, role, level)
+  if given.congestion_control == "steered" then
+    error("option 'congestion_control': \"steered\" is of neap.lowlevel; here a policy steers, by the name that "
+      .. "neap.cc.register gave it", level + 1)
+  end
   given = placed(given, role)
   local ok, config, message, code = pcall(core.config, given, role)
   if not ok then error(config, level + 1) end

@@ -39,6 +39,8 @@ local Server = {}
 ---@return string? message
 ---@return neap.Code? code
 function Server:set_quic_lb(configuration) end
+---@return neap.ConnectionIds
+function Server:connection_ids() end
 
 ---@class neap.Listener
 local Listener = {}
@@ -48,6 +50,19 @@ local Listener = {}
 ---@return string? message
 ---@return neap.Code? code
 function Listener:set_quic_lb(configuration) end
+---@return neap.ConnectionIds
+function Listener:connection_ids() end
+
+---@class neap.Connection
+local Connection = {}
+--- The peer is to use other connection IDs of ours and to retire those it has.
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:rotate_ids() end
+--- 1, or 0x6b3343cf of version 2.
+---@return integer
+function Connection:version() end
 
 ---@class neap.Config
 local Config = {}

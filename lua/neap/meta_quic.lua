@@ -22,6 +22,7 @@ function quic.connect(address, options) end
 ---@field server_name? string
 ---@field timeout? number seconds until the handshake is done
 ---@field early? boolean of connect: do not wait for it where streams may be sent on before (early_data, a session)
+---@field migrate? "auto"|false of connect: the connection follows the machine's routes
 ---@field read_timeout? number
 ---@field write_timeout? number
 

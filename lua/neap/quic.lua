@@ -197,6 +197,8 @@ end
 
 -- ---- datagrams
 
+local TOO_LARGE = "a datagram of %d bytes is too large: max_datagram() says %d"
+
 local DATAGRAM = {
   deadline = options.timeout(), -- seconds from now: not sent by then it is dropped
   urgency = options.whole(0, 7),
@@ -217,6 +219,7 @@ function Connection:send_datagram(data, given)
   end
   if self._closed then return nil, self:_why() end
   local id, message, code = self._conn:datagram_send(data, plan)
+  if code == "short" then message = TOO_LARGE:format(#data, self._conn:datagram_max()) end
   if not id then return nil, message, code end
   if given and given.notify then
     self._asked = self._asked or {}
@@ -277,6 +280,16 @@ end
 --- Updates the keys of 1-RTT packets. The options `key_update_packets` and `key_update_bytes` do so by themselves.
 function Connection:update_keys()
   return self._conn:update_keys()
+end
+
+--- The version of QUIC, 1 or 0x6b3343cf (version 2).
+function Connection:version()
+  return self._conn:version()
+end
+
+--- Has the peer use other connection IDs of ours and retire those it has: true; nil, message, code.
+function Connection:rotate_ids()
+  return self._conn:rotate_ids()
 end
 
 --- Whether the handshake went on from an earlier TLS session.
@@ -450,6 +463,11 @@ function Listener:set_quic_lb(quic_lb)
   return configs.set_quic_lb(self._config, self.endpoint, quic_lb)
 end
 
+--- How many connection IDs were made, and how many nonces of QUIC-LB are left, as Server:connection_ids.
+function Listener:connection_ids()
+  return self._config:connection_ids()
+end
+
 --- Closes every connection and the socket.
 function Listener:close(code, reason)
   if self._closed then return end
@@ -500,7 +518,7 @@ function quic.connect(address, given)
         connection._is_early = true
         return connection
       end
-      local ok, reason, kind = task.wait_at(connection, "_connector", own.timeout / #addresses)
+      local ok, reason, kind = outgoing.await(connection, own.timeout / #addresses)
       if ok and not connection._closed then return connection end
       if ok then
         message, code, number = connection:_why()

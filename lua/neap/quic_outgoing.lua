@@ -1,8 +1,11 @@
 --- Outgoing raw connections: one endpoint for them, another for those that follow routes, and who is told what is new.
+local core = require "neap.core"
 local roaming = require "neap.roaming"
 local task = require "neap.task"
 
 local outgoing = {}
+
+local WAIT_AFTER_REFUSAL = 1 -- seconds that a server has of which ICMP says that it is not there
 
 --- Those of a program, or of a host of a simulation: { connections = conn → connection of neap.quic, endpoints }.
 function outgoing.here()
@@ -21,7 +24,7 @@ local function drive(connections, conn)
     return
   end
   connection:_pump()
-  if conn:is_established() then task.wake_at(connection, "_connector") end
+  if conn:is_established() or conn:is_unreachable() then task.wake_at(connection, "_connector") end
 end
 
 --- The endpoint of `here`, made of a config when it is first asked for; nil, message, code. `migrate`: as the option.
@@ -39,6 +42,22 @@ function outgoing.endpoint(here, config, migrate)
     if answer then answer(conn) end
   end)
   return endpoint
+end
+
+--- Waits until a connection is established or over. nil, message, code after `timeout` seconds, or when ICMP says that
+-- nobody listens there, which is no proof, and a second later nobody has answered.
+function outgoing.await(connection, timeout)
+  local conn = connection._conn
+  local deadline, is_refused = core.now() + timeout, false
+  while true do
+    local ok, message, code = task.wait_at(connection, "_connector", math.max(0, deadline - core.now()))
+    if connection._closed or conn:is_established() then return true end
+    if not ok and is_refused then return nil, "nobody listens there", "unreachable" end
+    if not ok then return nil, message, code end
+    if not is_refused then
+      is_refused, deadline = true, math.min(deadline, core.now() + WAIT_AFTER_REFUSAL)
+    end
+  end
 end
 
 return outgoing

@@ -227,6 +227,7 @@ function Stream:reset(code, reliable_size)
   if reliable_size then
     local size = reliable_size ~= true and reliable_size or nil
     local ok, message, kind = self._conn:stream_reset_at(self.id, code or 0, size)
+    if kind == "argument" then message = ("fewer than %d bytes were written"):format(size) end
     if not ok then return nil, message, kind end
     self._finished = true
     self:_maybe_forget()
@@ -261,6 +262,7 @@ function Stream:set_priority(given)
   if type(urgency) ~= "number" or urgency < 0 or urgency > 7 or urgency % 1 ~= 0 then
     error("urgency is a whole number from 0 to 7", 2)
   end
+  if given.incremental ~= nil and type(given.incremental) ~= "boolean" then error("incremental is a boolean", 2) end
   if self._rejected then return nil, EARLY_REJECTED[1], EARLY_REJECTED[2] end
   return self._conn:stream_set_priority(self.id, urgency, given.incremental and true or false)
 end

@@ -330,6 +330,12 @@ function Server:set_quic_lb(quic_lb)
   return configs.set_quic_lb(self._config, self.endpoint, quic_lb)
 end
 
+--- How connection IDs were made: { made =, refused =, collisions =, unroutable =, nonces_left = }, the last of QUIC-LB
+-- with a key.
+function Server:connection_ids()
+  return self._config:connection_ids()
+end
+
 --- The counters of the endpoint, and how many connections there are.
 function Server:stats()
   return self.endpoint:stats()

@@ -53,8 +53,11 @@ describe("examples/cc_lab.lua", function()
   end)
 
   it("refuses what it does not know", function()
-    local _, status = helper.run(support.neap .. " run examples/cc_lab.lua speed=9")
-    assert.not_equal(0, status)
+    for _, word in ipairs{ "speed=9", "rate=nan", "rate=inf", "rate=fast", "seconds=0", "loss=101" } do
+      local output, status = helper.run(support.neap .. " run examples/cc_lab.lua " .. word)
+      assert.not_equal(0, status)
+      assert.match(word, output, 1, true)
+    end
   end)
 end)
 

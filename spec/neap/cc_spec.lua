@@ -227,9 +227,18 @@ describe("a policy", function()
     fails("function on_turn", "new", {})
     fails("function on_turn", "new", "text")
     fails("begin must be", "new", { on_turn = policy.on_turn, begin = 7 })
+    fails("no 'on_turns'", "new", { on_turn = policy.on_turn, on_turns = policy.on_turn })
     local ok, message = pcall(neap.lowlevel.config, { congestion_control = "unheard-of" })
     assert.is_false(ok)
-    assert.matches("option 'congestion_control' must be newreno, cubic, bbr or steered", message)
+    assert.matches("must be newreno, cubic, bbr or steered, or of neap.cc.register: spec%-1, ", message)
+    local name = "steered"
+    for _, fn in ipairs{
+      function() neap.client{ congestion_control = name }:get("https://127.0.0.1:9/") end,
+      function() neap.app():listen{ port = 0, congestion_control = name } end,
+      function() neap.quic.listen{ port = 0, alpn = "x", congestion_control = name } end,
+    } do
+      assert.error_matches(function() web.run(fn) end, "by the name that neap.cc.register gave it")
+    end
   end)
 end)
 

@@ -239,6 +239,16 @@ describe("connection IDs of a config", function()
     assert.has_error(function() neap.app():listen { port = 0, connection_id_prefix = "123456" } end)
   end)
 
+  it("are counted by servers, which know how many nonces are left", function()
+    local server
+    require("support.web").with_app(function(app) app:get("/", function() return "x" end) end, function(client, url, s)
+      assert(client:get(url))
+      server = s
+    end, { quic_lb = { config_id = 0, server_id = "A1", nonce_length = 6, key = KEY } })
+    local ids = server:connection_ids()
+    assert.is_true(ids.made > 0 and ids.nonces_left < 2 ^ 48)
+  end)
+
   it("name the server that has them: what a load balancer has for a configuration names none", function()
     local balancers = { config_id = 0, server_id_length = 2, nonce_length = 8, key = KEY }
     local config = assert(q.config { quic_lb = { config_id = 0, server_id = "A1", nonce_length = 8, key = KEY } })

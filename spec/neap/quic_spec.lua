@@ -175,6 +175,48 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("says what is wrong with a reset, a priority, a datagram and a way to go", function()
+    local theirs
+    with_pair(function(conn)
+      theirs = conn
+      for stream in conn:streams() do stream:read_all() end
+    end, function(conn)
+      local stream = assert(conn:open_uni_stream())
+      assert(stream:write("header body"))
+      assert.same({ nil, "fewer than 100 bytes were written", "argument" }, { stream:reset(7, 100) })
+      assert.error_matches(function() stream:set_priority { incremental = 1 } end, "incremental is a boolean")
+      local most = conn:max_datagram()
+      assert.same({ nil, ("a datagram of 9000 bytes is too large: max_datagram() says %d"):format(most), "short" },
+        { conn:send_datagram(("x"):rep(9000)) })
+      assert.equal(1, conn:version())
+      neap.sleep(0.1)
+      assert.is_true(conn:rotate_ids())
+      for _, case in ipairs {
+        { conn, { address = "::1" }, "'address' is not of the family", "argument" },
+        { conn, { peer = "127.0.0.9:4671" }, "'peer' is neither", "argument" },
+        { theirs, { address = "127.0.0.3" }, "a server's connection stays", "argument" },
+      } do
+        for _, verb in ipairs { "migrate", "probe" } do
+          local none, message, code = case[1][verb](case[1], case[2])
+          assert.same({ nil, case[4] }, { none, code })
+          assert.matches(case[3], message)
+        end
+      end
+      assert.error_matches(function() conn:migrate { interface = "" } end, "'interface' is the name of one")
+      conn:close()
+      for i = 2, 9 do
+        assert.same({ nil, "the connection is closed", "closed" }, { conn:migrate { address = "127.0.0." .. i } })
+      end
+    end, { max_datagram_frame_size = 65535 }, { max_datagram_frame_size = 65535 })
+  end)
+
+  it("is told how many connection IDs a listener made, and nonces it has left", function()
+    with_pair(echo, function(_, server)
+      local ids = server:connection_ids()
+      assert.is_true(ids.made > 0 and ids.nonces_left > 2 ^ 62, ids.nonces_left)
+    end, { quic_lb = { config_id = 0, server_id = "ab", nonce_length = 8, key = ("k"):rep(16) } })
+  end)
+
   it("wants strings for what is written and where to, and says so", function()
     with_pair(echo, function(conn)
       local stream = assert(conn:open_stream())

@@ -193,12 +193,12 @@ local function free_port(host, ips)
 end
 
 --- For a connection that is to go to, or to probe, another address of the host, as conn:migrate of the binding takes
--- it: the one that `way` names, or the first of its family at which it is not, or else another port; nil, message, code[,
--- number].
+-- it: the one that `way` names, or the first of its family at which it is not, or else another port of the same; nil,
+-- message, code[, number].
 function Host:choose_way(conn, way)
   if way.interface then return nil, way.interface .. ": No such device", "system", ENODEV end -- a host has none
   local here = conn:local_address()
-  if not here then return nil, "closed", "closed" end
+  if not here then return nil, "the connection is closed", "closed" end
   local ip, port = way.address, here:match(":(%d+)$")
   if ip and address.is(ip) then ip, port = ip:match("^(.*):(%d+)$") end
   ip = ip and address.ip(ip) or ip
