@@ -119,6 +119,10 @@ enum crypto_suite { /* the TLS cipher suites, by their wire numbers */
                     SUITE_CHACHA20_POLY1305_SHA256 = 0x1303,
 };
 bool neap_suite_is_known(uint16_t suite);
+/** The suite of a name of IANA's registry (whatever the case of its letters), 0 when it is unknown. */
+uint16_t neap_suite_find(const char *name);
+/** The name, NULL for an unknown suite. */
+const char *neap_suite_name(uint16_t suite);
 size_t neap_suite_key_size(enum crypto_suite suite);
 enum crypto_hash neap_suite_hash(enum crypto_suite suite);
 

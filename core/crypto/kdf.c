@@ -4,6 +4,7 @@
 #include "base/writer.h"
 
 #include <assert.h>
+#include <strings.h>
 
 #define MAX_BLOCK 128u
 #define LABEL_PREFIX "tls13 "
@@ -166,10 +167,33 @@ void neap_hkdf_expand_label(enum crypto_hash hash, const uint8_t *secret, const 
     neap_hkdf_secret_wipe(&once);
 }
 
+static const struct {
+    uint16_t id;
+    const char *name;
+} suites[] = {{SUITE_AES_128_GCM_SHA256, "TLS_AES_128_GCM_SHA256"},
+              {SUITE_AES_256_GCM_SHA384, "TLS_AES_256_GCM_SHA384"},
+              {SUITE_CHACHA20_POLY1305_SHA256, "TLS_CHACHA20_POLY1305_SHA256"}};
+#define SUITES (sizeof suites / sizeof suites[0])
+
 bool neap_suite_is_known(uint16_t suite)
 {
-    return suite == SUITE_AES_128_GCM_SHA256 || suite == SUITE_AES_256_GCM_SHA384 ||
-           suite == SUITE_CHACHA20_POLY1305_SHA256;
+    return neap_suite_name(suite) != NULL;
+}
+
+uint16_t neap_suite_find(const char *name)
+{
+    for (size_t i = 0; i < SUITES; i++)
+        if (strcasecmp(suites[i].name, name) == 0)
+            return suites[i].id;
+    return 0;
+}
+
+const char *neap_suite_name(uint16_t suite)
+{
+    for (size_t i = 0; i < SUITES; i++)
+        if (suites[i].id == suite)
+            return suites[i].name;
+    return NULL;
 }
 
 size_t neap_suite_key_size(enum crypto_suite suite)

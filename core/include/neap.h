@@ -217,6 +217,11 @@ NEAP_API int neap_config_set_ocsp_response(neap_config *config, const void *resp
  * X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem), which quantum computers do not break, makes its first flight two packets. 0;
  * NEAP_ERR_ARGUMENT, NEAP_ERR_UNSUPPORTED (X25519MLKEM768 needs OpenSSL 3.5), NEAP_ERR_STATE as above. */
 NEAP_API int neap_config_set_groups(neap_config *config, const char *const *names, size_t count);
+/** Cipher suites of TLS in order of preference, 1..3 of TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 and
+ * TLS_CHACHA20_POLY1305_SHA256 (whatever the case of their letters), none twice: a client offers no others, a server takes no
+ * others. Without this they are all, ChaCha20 last where the CPU has instructions for AES, else first. Initial packets are not
+ * concerned (RFC 9001 §5.2). 0; NEAP_ERR_ARGUMENT, NEAP_ERR_STATE as above. */
+NEAP_API int neap_config_set_cipher_suites(neap_config *config, const char *const *names, size_t count);
 
 /** Add a certificate chain (leaf first) and its private key, PEM or DER. A server may add up to 4096: the
  * name that a client asks for picks the one that has it, else one with a wildcard over it, else the first; who asks for no
@@ -808,6 +813,8 @@ NEAP_API int neap_conn_set_session_data(neap_conn *conn, const void *data, size_
 NEAP_API const void *neap_conn_session_data(const neap_conn *conn, size_t *size);
 /** The group of its key exchange, by the name that neap_config_set_groups takes; NULL before it is established. */
 NEAP_API const char *neap_conn_group(const neap_conn *conn);
+/** Its cipher suite, by the name that neap_config_set_cipher_suites takes; NULL before it is established. */
+NEAP_API const char *neap_conn_cipher_suite(const neap_conn *conn);
 /** The identity of the external pre-shared key by which the two know each other, of the handshake itself or of the one that
  * its session goes back to: `*size` bytes, which live as long as the connection, of one that is not established
  * yet until the next call that takes it. NULL and 0: certificates, or not known yet: a server knows it when the client has

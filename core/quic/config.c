@@ -303,6 +303,26 @@ int neap_config_set_groups(neap_config *config, const char *const *names, size_t
     return 0;
 }
 
+int neap_config_set_cipher_suites(neap_config *config, const char *const *names, size_t count)
+{
+    uint16_t suites[sizeof config->tls.suites / sizeof config->tls.suites[0]] = {0};
+
+    if (count == 0 || count > sizeof suites / sizeof suites[0])
+        return NEAP_ERR_ARGUMENT;
+    for (size_t i = 0; i < count; i++) {
+        suites[i] = names[i] ? neap_suite_find(names[i]) : 0;
+        if (!suites[i])
+            return NEAP_ERR_ARGUMENT;
+        for (size_t k = 0; k < i; k++)
+            if (suites[k] == suites[i])
+                return NEAP_ERR_ARGUMENT;
+    }
+    if (neap_config_is_in_use(config))
+        return NEAP_ERR_STATE;
+    memcpy(config->tls.suites, suites, sizeof suites);
+    return 0;
+}
+
 int64_t neap_config_say(int64_t result, const struct failure *failure, const char **why)
 {
     if (result < 0 && why)

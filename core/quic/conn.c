@@ -514,6 +514,11 @@ const char *neap_conn_group(const neap_conn *conn)
     return neap_group_name(conn->group);
 }
 
+const char *neap_conn_cipher_suite(const neap_conn *conn)
+{
+    return conn_reached(conn) >= STAGE_ESTABLISHED ? neap_suite_name(conn->application.write.suite) : NULL;
+}
+
 uint32_t neap_conn_version(const neap_conn *conn)
 {
     return conn->version->number;

@@ -32,6 +32,7 @@ static const char *const other_options[] = {
     "sign",
     "verify_server",
     "groups",
+    "cipher_suites",
     "ocsp_file",
     "psk",
     "client_ca",

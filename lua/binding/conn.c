@@ -385,6 +385,14 @@ static int conn_group(lua_State *L)
     return 1;
 }
 
+static int conn_cipher_suite(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    lua_pushstring(L, core->conn != NULL ? neap_conn_cipher_suite(core->conn) : NULL); /* nil for NULL */
+    return 1;
+}
+
 static int conn_is_confirmed(lua_State *L)
 {
     return push_state(L, neap_conn_is_confirmed, false);
@@ -636,6 +644,7 @@ void neap_lua_open_conn(lua_State *L)
         {"is_early", conn_is_early},
         {"begin_again", conn_begin_again},
         {"group", conn_group},
+        {"cipher_suite", conn_cipher_suite},
         {"is_confirmed", conn_is_confirmed},
         {"peer_certificates", neap_lua_conn_peer_certificates},
         {"is_draining", conn_is_draining},

@@ -13,6 +13,7 @@
 
 #define ALPN_MAX 16
 #define GROUPS_MAX 4
+#define SUITES_MAX 3
 #define TICKET_KEYS_MAX 4
 #define FILE_SIZE_MAX (1u << 20) /* of a certificate chain, a key, a bundle of roots */
 #define STALE_AT 3               /* of the stack, while credentials are set: a list of texts */
@@ -472,6 +473,17 @@ static int set_groups(lua_State *L, struct config_core *core)
     return 0;
 }
 
+static void set_cipher_suites(lua_State *L, struct config_core *core)
+{
+    const char *names[SUITES_MAX];
+    size_t count = read_names(L, "cipher_suites", SUITES_MAX, names);
+
+    if (count > 0 && neap_config_set_cipher_suites(core->config, names, count) != NEAP_OK)
+        luaL_error(L, "option 'cipher_suites' names TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 or "
+                      "TLS_CHACHA20_POLY1305_SHA256, each once");
+    lua_pop(L, 1);
+}
+
 /* One write a line, so that processes may share the file; and from where the line is, which is wiped there. */
 static void write_keylog(void *context, const char *line)
 {
@@ -645,6 +657,7 @@ int neap_lua_config_reload(lua_State *L)
 int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_role role)
 {
     set_alpn(L, core);
+    set_cipher_suites(L, core);
     set_questions(L, core);
     set_static_secret(L, core);
     neap_lua_set_ids(L, core);

@@ -16,6 +16,8 @@ neap: HTTP/3 and QUIC, scripted in Lua
   neap cert [FOLDER]           make a development certificate
   neap pin FILE...             say the pin of a certificate: what clients may know a server by
   neap options                 list the options of servers and clients
+  neap interop-client          the client of the public QUIC interop runner
+  neap interop-server          its server
   neap -e CODE [ARGS...]       run a piece of Lua
   neap --version [-v]          say which version this is, with its libraries; -v: and what computes AES-GCM
   neap COMMAND --help          say more about a command
@@ -27,6 +29,7 @@ script does not say. NEAP_CRYPTO chooses what computes AES-GCM: vaes512, vaes256
 local commands = {
   run = "neap.cli.run", serve = "neap.cli.serve", get = "neap.cli.get", cert = "neap.cli.cert",
   pin = "neap.cli.pin", options = "neap.cli.options", bench = "neap.cli.bench",
+  ["interop-client"] = "neap.cli.interop_client", ["interop-server"] = "neap.cli.interop_server",
 }
 
 --- One clear line on standard error, which may hold what a peer sent, and the exit code.

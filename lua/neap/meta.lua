@@ -120,6 +120,7 @@ function neap.static(folder, options) end
 ---@field client_ca? string|string[] roots that clients' certificates lead to: PEM, a file, a folder; with `client_certificate`
 ---@field ca? string|true|(string|true)[] trusted roots: PEM, a file, a folder, true for the system's
 ---@field groups? string|string[] groups of the key exchange, in order of preference: X25519MLKEM768 (quantum computers do not break it; OpenSSL 3.5), x25519, secp256r1, secp384r1
+---@field cipher_suites? string|string[] of TLS, in order of preference: TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256; others are neither offered nor taken
 ---@field versions? neap.Version|neap.Version[] of QUIC, best first; a server that was told goes over to the first that a client offers
 ---@field preferred_address? string|string[] a server's: where clients go once they are connected, with a port; one of IPv4 and one of IPv6 at most
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`

@@ -309,6 +309,9 @@ function Conn:refuse_question(id, alert, reason) end
 --- The group of the key exchange, nil before the connection is established.
 ---@return string?
 function Conn:group() end
+--- The cipher suite of its packets, nil before it is established.
+---@return string?
+function Conn:cipher_suite() end
 ---@return boolean
 function Conn:is_draining() end
 ---@return boolean

@@ -124,6 +124,9 @@ function Connection:early() end
 --- The group of the key exchange: "x25519", "X25519MLKEM768", …
 ---@return string?
 function Connection:group() end
+--- The cipher suite of its packets: "TLS_AES_128_GCM_SHA256", …
+---@return string?
+function Connection:cipher_suite() end
 --- Waits for the end of the handshake, which is over but for early data.
 ---@param timeout? number seconds
 ---@return true? ok

@@ -317,6 +317,11 @@ function Connection:group()
   return self._conn:group()
 end
 
+--- The cipher suite of its packets, by the name that the option `cipher_suites` takes.
+function Connection:cipher_suite()
+  return self._conn:cipher_suite()
+end
+
 --- Waits until the handshake is complete, which it is but for early data: a server knows then that what came was no
 -- repetition, a client whether its server has read it. true; nil, message, code when the connection is over, or after
 -- `timeout` seconds.

@@ -136,6 +136,16 @@ describe("core.config", function()
       { message, code }) end
   end)
 
+  it("takes cipher suites by their names, in any case, each once", function()
+    assert(core.config{ cipher_suites = "tls_chacha20_poly1305_sha256" })
+    assert(core.config{ cipher_suites = { "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
+      "TLS_CHACHA20_POLY1305_SHA256" } })
+    for _, bad in ipairs{ "TLS_AES_128_CCM_SHA256", { "TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256" }, { 1 }, true,
+      { "TLS_AES_128_GCM_SHA256", "a", "b", "c" } } do
+      assert.error_matches(function() core.config{ cipher_suites = bad } end, "'cipher_suites'")
+    end
+  end)
+
   it("takes versions of QUIC by name or number, each once", function()
     for _, good in ipairs{ "v1", "v2", 1, 0x6b3343cf, { "v2", "v1" }, { 1, "v2" } } do
       assert(core.config{ versions = good, original_version = "preferred" })
