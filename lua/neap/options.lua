@@ -22,8 +22,8 @@ options.MATERIAL = {
   { "crl", "revocation lists: what they name is refused: PEM, DER or a path, one or a list" },
   { "groups", "of the key exchange, best first: X25519MLKEM768 (OpenSSL 3.5), x25519, secp256r1, secp384r1; all but "
     .. "the first for clients, and all for servers, unless told" },
-  { "cipher_suites", "of TLS, best first: TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256; "
-    .. "all unless told, ChaCha20 first where the CPU has no instructions for AES" },
+  { "cipher_suites", "of TLS, best first: TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, "
+    .. "TLS_CHACHA20_POLY1305_SHA256; all unless told, ChaCha20 first where the CPU has no instructions for AES" },
   { "alpn", "the application's protocols, one or a list; app:listen and neap.client say h3 by themselves" },
   { "versions", "of QUIC, v1 or v2 or their numbers, best first; a server that was told goes over to the first that a "
     .. "client offers, else it speaks either as the client begins" },
