@@ -55,7 +55,7 @@ local function outages(link)
 end
 
 local function describe_conn(conn)
-  local stats = conn:stats()
+  local stats = conn:stats() or {} -- of one that failed
   return { suite = conn:cipher_suite(), is_resumed = conn:is_resumed(), early = conn:early(), version = conn:version(),
     key_updates = stats.key_updates, ecn_sent = stats.ecn_sent, ecn_received = stats.ecn_received }
 end

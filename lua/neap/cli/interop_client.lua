@@ -104,7 +104,9 @@ end
 -- The same as visit_hq over HTTP/3.
 local function visit_h3(files, job)
   local neap = require "neap"
-  local client = neap.client(job.options)
+  local options = { progress_timeout = job.options.handshake_timeout } -- which counts from the first packet
+  for name, value in pairs(job.options) do options[name] = value end
+  local client = neap.client(options)
   local failure
   local jobs = {}
   for i, file in ipairs(files) do
