@@ -172,10 +172,21 @@ local function sweep_timers()
   end
 end
 
+local ULP = 2 ^ -52 -- of a number, times that number: the next one or the one behind it
+
+-- When a wait is over. What is less than the clock can tell is rounded up: who waits for the rest of a time again and
+-- again would else do so for ever where the clock stands between two events, in a simulation.
+local function time_in(seconds)
+  local now = core.now()
+  local at = now + seconds
+  if at == now and seconds > 0 then return now + now * ULP end
+  return at
+end
+
 --- Waits on a waiter: the values of its wake, or nil, "timeout", "timeout" after `seconds` (nil: no
 -- bound).
 function task.await(waiter, seconds)
-  local timed = seconds and timers:push { at = core.now() + seconds, waiter = waiter }
+  local timed = seconds and timers:push { at = time_in(seconds), waiter = waiter }
   local a, b, c, d = coroutine.yield()
   if a == TIMEOUT then return nil, "timeout", "timeout" end
   if timed then

@@ -31,6 +31,18 @@ local function raw_echo()
 end
 
 describe("a program at a host of a simulation", function()
+  it("waits for a time that is less than the clock can tell", function()
+    local lab, _, client = two_hosts()
+    lab:run(1000)
+    local begun, over = client:run(function()
+      local begun = neap.now()
+      neap.task.await(neap.task.waiter(), 1e-17)
+      return begun, neap.now()
+    end)
+    assert.is_true(over > begun and over < begun + 1e-9)
+    lab:close()
+  end)
+
   it("serves and asks as it does over sockets, and sleeps in virtual time", function()
     local began = os.time()
     local lab, server, client = two_hosts()
