@@ -486,7 +486,7 @@ function Endpoint:ask_arrivals(on) end
 ---@return integer? id for admit; nil: no other waits
 ---@return neap.Arrival? arrival
 function Endpoint:next_arrival() end
---- Decide about one; "state" when it waits no more.
+--- Decide about one; "in use": it waits no more.
 ---@param id integer
 ---@param says "options"|"accept"|"retry"|"refuse" options: as the options retry and retry_above say
 ---@param now? number

@@ -144,6 +144,17 @@ function harness.call(command, seconds)
   return nil, ("status %d: %s\n%s"):format(status, command, output:sub(-2000)), output
 end
 
+--- The words that run a program of the Debian 13 root (scripts/peers) out here; nil where there is none.
+function harness.peer(path)
+  local root, status = helper.run(helper.source_dir .. "/scripts/peers path")
+  root = root:gsub("%s+$", "")
+  local file = status == 0 and io.open(root .. path, "rb")
+  if not file then return nil end
+  file:close()
+  local loader = helper.run(helper.source_dir .. "/scripts/peers loader")
+  return loader:gsub("%s+$", "") .. " " .. root .. path
+end
+
 --- The neap program under test.
 function harness.neap()
   return os.getenv("NEAP_PROGRAM") or (helper.build_dir .. "/neap")

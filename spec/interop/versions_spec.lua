@@ -5,16 +5,7 @@ local helper = require("spec.helper")
 
 local V1, V2 = "0x00000001", "0x6b3343cf"
 
--- The words that run a program of the root out here; nil where there is none.
-local function peer(path)
-  local root, status = helper.run(helper.source_dir .. "/scripts/peers path")
-  root = root:gsub("%s+$", "")
-  if status ~= 0 or not io.open(root .. path, "rb") then return nil end
-  local loader = helper.run(helper.source_dir .. "/scripts/peers loader")
-  return loader:gsub("%s+$", "") .. " " .. root .. path
-end
-
-local gtlsclient, gtlsserver = peer("/usr/bin/gtlsclient"), peer("/usr/sbin/gtlsserver")
+local gtlsclient, gtlsserver = harness.peer("/usr/bin/gtlsclient"), harness.peer("/usr/sbin/gtlsserver")
 local MISSING = "needs ngtcp2 of Debian 13: scripts/peers"
 
 local function scratch()

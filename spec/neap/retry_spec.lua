@@ -135,6 +135,46 @@ describe("the function retry of a server", function()
     assert.matches("^10%.2%.0%.1 at", log[1])
   end)
 
+  it("keeps early data until it has decided", function()
+    local lab = sim.new { seed = 6 }
+    lab:link { delay = 0.02 }
+    local server, client = lab:host("server.example", "10.1.0.1"), lab:host("client.example", "10.2.0.1")
+    local asked, figures = 0, nil
+    server:go(function()
+      local listener = assert(neap.quic.listen { port = 7000, alpn = "echo", early_data = true, retry = function()
+        asked = asked + 1
+        return "accept"
+      end })
+      listener:on_connection(function(connection)
+        connection:on_stream(function(stream)
+          local bytes = stream:read("all")
+          figures = listener.endpoint:stats()
+          assert(stream:write(tostring(#bytes)))
+        end)
+      end)
+    end)
+    client:run(function()
+      for round = 1, 2 do
+        local begun = neap.now()
+        local connection = assert(neap.quic.connect("server.example:7000",
+          { alpn = "echo", address_tokens = false, early_data = true, early = true }))
+        local stream = assert(connection:open_stream())
+        stream:write(("x"):rep(3000))
+        stream:finish()
+        assert.equal("3000", stream:read("all"))
+        if round == 2 then
+          assert.equal("accepted", connection:early())
+          assert.is_true(neap.now() - begun < 0.06) -- one round trip
+        else
+          neap.sleep(1)
+        end
+        connection:close()
+      end
+    end)
+    lab:close()
+    assert.same({ 2, 2, 0, 0 }, { asked, figures.accepted, figures.arrivals_waiting, figures.arrivals_dropped })
+  end)
+
   it("is no option of a client or of a config", function()
     local function fn() return "accept" end
     assert.has_error(function() neap.client { retry = fn } end)

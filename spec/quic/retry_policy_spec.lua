@@ -207,6 +207,23 @@ describe("arrivals that wait for the application", function()
     assert.same({ 0 }, figures("arrivals_waiting"))
   end)
 
+  it("have 128 KiB, of 4 KiB at most each: what is larger is asked by Retry at once", function()
+    begin { handshake_rate = 0 }
+    local function come(n, size)
+      local address = ("203.0.113.%d:1000"):format(n)
+      local conn = assert(quic.client(w.clients, "localhost", address, net.SERVER, w.now))
+      local bytes = conn:send(w.now)
+      conn:free()
+      w.endpoint:recv(bytes .. ("\0"):rep(size - #bytes), address, net.SERVER, w.now)
+    end
+    for n = 1, 32 do come(n, 4096) end
+    assert.same({ 32, 0, 0 }, figures("arrivals_waiting", "arrivals_overflowed", "retries_sent"))
+    come(33, 4097)
+    assert.same({ 32, 0, 1 }, figures("arrivals_waiting", "arrivals_overflowed", "retries_sent"))
+    come(34, 1200)
+    assert.same({ 32, 1, 2 }, figures("arrivals_waiting", "arrivals_overflowed", "retries_sent"))
+  end)
+
   it("are freed with their endpoint", function()
     begin()
     w.come()
