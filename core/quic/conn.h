@@ -193,6 +193,7 @@ struct conn_close {
     uint8_t by;       /* enum neap_close_by */
     uint8_t ended_at; /* enum conn_stage: how far it had come */
     bool is_application, owed;
+    bool is_put_off;    /* the period was over before the first word of it */
     uint32_t answer_at; /* the count of packets that came since we closed at which we say it again */
     uint64_t code, frame_type;
     const char *reason; /* static, or a copy of reason_room bytes */

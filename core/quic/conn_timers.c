@@ -179,6 +179,16 @@ static void trim(neap_conn *c)
     neap_packet_key_rest(c->crypto, &c->application.write);
 }
 
+/* Who runs late finds the period of a connection over that the application has only just closed: the peer is told first. */
+static bool put_off_end(neap_conn *c)
+{
+    if (c->stage != STAGE_CLOSING || !c->close.owed || c->close.is_put_off)
+        return false;
+    c->close.is_put_off = true;
+    c->close.until = c->now + neap_conn_draining_time(c);
+    return true;
+}
+
 void neap_conn_on_timeout(neap_conn *conn, neap_time now)
 {
     neap_conn *c = conn;
@@ -187,7 +197,7 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         return;
     c->now = now;
     if (!conn_is_alive(c)) {
-        if (now >= c->close.until)
+        if (now >= c->close.until && !put_off_end(c))
             neap_conn_finish(c);
         return;
     }

@@ -41,6 +41,31 @@ describe("a connection that we closed", function()
   end)
 end)
 
+describe("a connection that was closed while nothing was sent for long", function()
+  it("says so once before it is gone", function()
+    local p = net.pair():handshake()
+    p.server:close(true, 42, "enough")
+    p.now = p.now + 20000 * MS
+    p.server:on_timeout(p.now)
+    assert.is_false(p.server:info().closed)
+    p:flush()
+    p:run(function() return p.client:info().draining end, 1000 * MS)
+    assert.same({ "peer", 42 }, { p.client:info().by, p.client:info().code })
+    p:free()
+  end)
+
+  it("does not wait for ever to say so", function()
+    local p = net.pair():handshake()
+    p.server:close(true, 42, "enough")
+    for _ = 1, 2 do
+      p.now = p.now + 20000 * MS
+      p.server:on_timeout(p.now)
+    end
+    assert.is_true(p.server:info().closed)
+    p:free()
+  end)
+end)
+
 describe("a silent peer that said it may wait 16 seconds with acknowledgements", function()
   it("holds an idle connection for three probe timeouts, which RFC 9000 §10.1 asks for, and no longer", function()
     local p = net.pair({ client = { max_ack_delay = 16383 }, server = { max_idle_timeout = 1000 } }):handshake()
