@@ -47,7 +47,7 @@
 
 ---@class neap.PathEvent
 ---@field kind "path_validated"|"path_failed"|"migrated"|"peer_migrated"
----@field local_address string
+---@field local_address string 0.0.0.0 or [::] with the port of a socket for which the kernel chooses the address
 ---@field peer string
 ---@field lost integer events so far that nobody took in time
 
