@@ -163,9 +163,9 @@ static int config_set_quic_lb(lua_State *L)
     if (result == NEAP_ERR_STATE)
         return neap_lua_error_text(
             L, result,
-            "while connections live another configuration needs another 'config_id', and the server ID and the "
-            "nonce one byte less than source_connection_id_size, which is set before; with connection_id_prefix "
-            "there is none");
+            "while connections live another configuration needs another 'config_id', and a server ID and a nonce "
+            "that have less than source_connection_id_size bytes together; beside connection_id_prefix there is "
+            "none");
     return neap_lua_result(L, result);
 }
 
