@@ -665,10 +665,13 @@ typedef struct neap_quic_lb {
  * configurations may follow while connections are alive, with a config_id of their own: call neap_conn_rotate_ids then
  * (neap_endpoint_rotate_ids for all), and keep the balancers' old one until all have. Nonces under a key are counted from a
  * random start, in this process: each process, and each start where nonces are short, needs a server ID or a configuration of
- * its own. Every first packet of a client may take a nonce, so 4 octets last for 4 billion of those; after the last one
- * connection IDs are unroutable. Without a key, and for NEAP_QUIC_LB_UNROUTABLE, a connection has one ID at a time, and clients
- * are told not to migrate, as the draft wants it. Stateless reset tokens depend on the server ID of the configuration that the
- * connection ID names, so that servers with one static secret cannot be asked for each other's (RFC 9000 §21.11). 0;
+ * its own. A connection takes a nonce, one more with a preferred address, and one for each further ID; a Retry takes one, since its
+ * ID becomes the connection's. So does a flood of first packets from addresses that are not the sender's: at a million a second 4
+ * octets last for an hour, 5 for twelve days, 6 for nine years. Take 6 at least; after the last one connection IDs are
+ * unroutable. What neap_accept was called for is taken, a first packet that an endpoint cannot open takes none. Without a
+ * key, and for NEAP_QUIC_LB_UNROUTABLE, a connection has one ID at a time, and clients are told not to migrate, as the draft
+ * wants it. Stateless reset tokens depend on the server ID of the configuration that the connection ID names, so that servers
+ * with one static secret cannot be asked for each other's (RFC 9000 §21.11). 0;
  * NEAP_ERR_ARGUMENT (lengths); NEAP_ERR_STATE: with a generator or a prefix, or, while the config is in use, above
  * source_connection_id_size, or another configuration with the config_id of the one before. */
 NEAP_API int neap_config_set_quic_lb(neap_config *config, const neap_quic_lb *lb, size_t size);

@@ -146,6 +146,14 @@ uint64_t neap_quic_lb_left(const struct quic_lb *lb)
     return counter_mask(lb) - used; /* the last is not used, so that a whole round is told from none */
 }
 
+void neap_quic_lb_give_back(struct quic_lb *lb, uint64_t left)
+{
+    if (!lb->config.has_key || !lb->has_begun || left == 0)
+        return;
+    lb->next = (lb->first + (counter_mask(lb) - left)) & counter_mask(lb);
+    lb->is_exhausted = false;
+}
+
 /* Under a key a nonce comes once; without one it is to have no relation to others. */
 static void next_nonce(struct quic_lb *lb, struct random *random, uint8_t *out)
 {

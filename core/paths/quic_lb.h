@@ -40,6 +40,8 @@ void neap_quic_lb_restart(struct quic_lb *lb);
 bool neap_quic_lb_is_unroutable(const struct quic_lb *lb);
 /** Nonces that are left; UINT64_MAX where they are drawn (without a key), or more than that. */
 uint64_t neap_quic_lb_left(const struct quic_lb *lb);
+/** Those that were taken since so many were left are free again: nobody saw them. */
+void neap_quic_lb_give_back(struct quic_lb *lb, uint64_t left);
 /** A connection ID of `size` bytes, quic_lb_size or more; what is more is random. 0 or NEAP_ERR_CRYPTO. */
 int neap_quic_lb_make(struct quic_lb *lb, struct random *random, size_t size, neap_cid *out);
 /** Write server ID and nonce behind the first octet: `out` has both lengths together. 0 or NEAP_ERR_CRYPTO. */

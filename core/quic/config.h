@@ -79,6 +79,9 @@ static inline bool config_has_preferred(const neap_config *config)
  * taken or refused. */
 bool neap_config_new_cid(neap_config *config, size_t size,
                          bool (*is_taken)(void *context, const neap_cid *id), void *context, neap_cid *out);
+/** How many nonces are left, for neap_config_give_cids_back: those that were taken since were shown to nobody. */
+uint64_t neap_config_mark_cids(neap_config *config);
+void neap_config_give_cids_back(neap_config *config, uint64_t mark);
 /** Whether a connection is to have one ID at a time, and its peer not to migrate: nobody could route another, or everybody
  * could tell that it is the same connection's (draft-ietf-quic-load-balancers §3.2, §8). */
 bool neap_config_has_single_ids(const neap_config *config);

@@ -99,16 +99,36 @@ bool neap_config_has_single_ids(const neap_config *config)
 
 /* ---- making one */
 
+/* Behind a fork both would count on from the same nonce. */
+static void follow_generation(neap_config *config)
+{
+    uint64_t generation = config->env.generation(config->env.context);
+
+    if (generation == config->cids.generation)
+        return;
+    config->cids.generation = generation;
+    neap_quic_lb_restart(&config->cids.lb);
+}
+
+uint64_t neap_config_mark_cids(neap_config *config)
+{
+    if (!config->cids.has_quic_lb)
+        return 0;
+    follow_generation(config);
+    return neap_quic_lb_left(&config->cids.lb);
+}
+
+void neap_config_give_cids_back(neap_config *config, uint64_t mark)
+{
+    if (config->cids.has_quic_lb)
+        neap_quic_lb_give_back(&config->cids.lb, mark);
+}
+
 static bool make_quic_lb(neap_config *config, size_t size, neap_cid *out)
 {
     struct cid_scheme *s = &config->cids;
-    uint64_t generation = config->env.generation(config->env.context);
 
-    /* Behind a fork both would count on from the same nonce. */
-    if (generation != s->generation) {
-        s->generation = generation;
-        neap_quic_lb_restart(&s->lb);
-    }
+    follow_generation(config);
     s->stats.unroutable += neap_quic_lb_is_unroutable(&s->lb);
     return neap_quic_lb_make(&s->lb, neap_crypto_random(config->crypto), size, out) == 0;
 }

@@ -60,23 +60,31 @@ static int accept_failed(neap_endpoint *e, int code, const char *why)
     return code;
 }
 
-/* A first Initial that does not even open leaves nothing behind. */
+/* Ours of a new connection: the first, unless a Retry had it already, and the one that goes with a preferred address. */
+static bool draw_ids(neap_endpoint *e, bool is_retried, neap_cid *scid, neap_cid *preferred)
+{
+    return (is_retried || neap_endpoint_new_cid(e, scid)) &&
+           (!config_has_preferred(e->config) ||
+            (neap_endpoint_new_cid(e, preferred) && !cid_equal(preferred, scid)));
+}
+
+/* A first Initial that does not even open leaves nothing behind, and takes no connection IDs: they were not shown. */
 static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, const neap_cid *original,
                  bool is_known)
 {
     neap_recv_info info = {.from = d->from, .to = d->to, .ecn = d->ecn};
     neap_cid scid = h->dcid, preferred = {0};
     const char *why = NULL;
-    bool has_id = original || neap_endpoint_new_cid(e, &scid);
+    uint64_t mark = neap_config_mark_cids(e->config);
 
-    if (has_id && config_has_preferred(e->config))
-        has_id = neap_endpoint_new_cid(e, &preferred) && !cid_equal(&preferred, &scid);
-    if (!has_id)
+    if (!draw_ids(e, original != NULL, &scid, &preferred))
         return accept_failed(e, NEAP_ERR_LIMIT, "no connection ID of this size is left");
     neap_conn *conn =
         neap_conn_new_server(e->config, h, &scid, &preferred, original, &d->to, &d->from, e->now, &why);
-    if (!conn)
+    if (!conn) {
+        neap_config_give_cids_back(e->config, mark);
         return accept_failed(e, NEAP_ERR_NO_MEMORY, why);
+    }
     if (is_known)
         neap_conn_set_validated(conn);
     conn->tracer = e->tracer;
@@ -85,6 +93,7 @@ static int start(neap_endpoint *e, neap_udp_datagram *d, const neap_header *h, c
     neap_conn_recv(conn, d->bytes, d->size, &info, e->now);
     if (conn->counters.packets_received == 0) {
         neap_conn_free(conn);
+        neap_config_give_cids_back(e->config, mark);
         e->stats.udp_datagrams_dropped++;
         return 0;
     }

@@ -6,7 +6,7 @@
 ---@field config_id integer 0 to 6; 7: there is no configuration, and connection IDs are unroutable
 ---@field server_id? string a server's own, 1 to 15 bytes; it has to have one unless config_id is 7
 ---@field server_id_length? integer of a load balancer's configuration, which names no server
----@field nonce_length integer 4 to 18, and 19 at most with the server ID
+---@field nonce_length integer 4 to 18, and 19 at most with the server ID; 6 at least where floods may come
 ---@field key? string 16 bytes or 32 hex digits; without one everybody can read the server ID
 ---@field length_encoding? boolean connection IDs tell how long they are
 

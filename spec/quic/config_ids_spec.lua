@@ -137,3 +137,54 @@ describe("connection IDs that are rotated", function()
     p:free()
   end)
 end)
+
+describe("nonces of QUIC-LB", function()
+  local LEFT = 2 ^ 48 - 1
+
+  local function endpoint_of(options)
+    local config = net.config(options, 3, true)
+    assert.equal(0, quic.quic_lb(config, "s1", 6))
+    return config, assert(quic.endpoint(config, true))
+  end
+
+  -- A first packet of a client by its looks, which no key opens.
+  local function junk(i)
+    local header = "\192\0\0\0\1\8" .. ("%08d"):format(i) .. "\0\0\68\158"
+    return header .. ("j"):rep(1200 - #header)
+  end
+
+  it("are not taken by first packets that do not open", function()
+    for _, options in ipairs({ {}, { preferred_address = { v4 = "192.0.2.50:4433" } } }) do
+      local config, endpoint = endpoint_of(options)
+      for i = 1, 300 do
+        endpoint:recv(junk(i), ("203.0.113.%d:9"):format(i % 250), net.SERVER, 1000 * MS)
+        assert.is_nil((endpoint:send(1000 * MS)))
+      end
+      assert.equal(LEFT, quic.cid_stats(config).nonces_left)
+
+      -- One that does takes its own, before more of the others and behind them.
+      local client_config = net.config({}, 4)
+      local client = assert(quic.client(client_config, "localhost", net.CLIENT, net.SERVER, 1000 * MS))
+      endpoint:recv(client:send(1000 * MS), net.CLIENT, net.SERVER, 1000 * MS)
+      local taken = options.preferred_address and 2 or 1
+      assert.equal(LEFT - taken, quic.cid_stats(config).nonces_left)
+      for i = 301, 310 do endpoint:recv(junk(i), "203.0.113.9:9", net.SERVER, 1000 * MS) end
+      assert.equal(LEFT - taken, quic.cid_stats(config).nonces_left)
+      client:free()
+      endpoint:free()
+      config:free()
+      client_config:free()
+    end
+  end)
+
+  it("are taken by each Retry, whose connection ID is to be routed", function()
+    local config, endpoint = endpoint_of({ retry = 1 })
+    for i = 1, 20 do
+      endpoint:recv(junk(i), "203.0.113.9:9", net.SERVER, 1000 * MS)
+      assert.is_string((endpoint:send(1000 * MS)))
+    end
+    assert.equal(LEFT - 20, quic.cid_stats(config).nonces_left)
+    endpoint:free()
+    config:free()
+  end)
+end)

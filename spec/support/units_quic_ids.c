@@ -99,6 +99,22 @@ static int cid_stats(lua_State *L)
     set_number(L, "made", stats.made);
     set_number(L, "refused", stats.refused);
     set_number(L, "collisions", stats.collisions);
+    if (stats.nonces_left != UINT64_MAX)
+        set_number(L, "nonces_left", stats.nonces_left);
+    return 1;
+}
+
+/* quic_lb(config, server_id, nonce_length) -> result; under a key of zeros */
+static int set_quic_lb(lua_State *L)
+{
+    size_t size;
+    const char *server_id = luaL_checklstring(L, 2, &size);
+    neap_quic_lb lb = {
+        .server_id_length = (uint8_t)size, .nonce_length = (uint8_t)luaL_checkinteger(L, 3), .has_key = true};
+
+    luaL_argcheck(L, size <= sizeof lb.server_id, 2, "too long");
+    memcpy(lb.server_id, server_id, size);
+    lua_pushinteger(L, neap_config_set_quic_lb(check_config(L, 1)->config, &lb, sizeof lb));
     return 1;
 }
 
@@ -225,6 +241,7 @@ int neap_units_quic_ids(lua_State *L)
                                          {"prefix", set_prefix},
                                          {"new_cid", new_cid},
                                          {"cid_stats", cid_stats},
+                                         {"quic_lb", set_quic_lb},
                                          {"rotate", rotate},
                                          {"admit", set_admit},
                                          {"admitted", admitted},
