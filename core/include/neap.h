@@ -1126,6 +1126,11 @@ enum neap_trace_kind {
     NEAP_TRACE_HANDSHAKE_STATE, /* why: "established", "confirmed" */
     NEAP_TRACE_ACCEPT_FAILED,   /* of an endpoint: why */
     NEAP_TRACE_CLOSED,          /* values: enum neap_close_by, code; why */
+    NEAP_TRACE_PACKET_ACKED,
+    NEAP_TRACE_PACKET_KEPT, /* until its keys come: then it is received, or dropped */
+    NEAP_TRACE_PARAMETERS,  /* payload: the peer's transport parameters (RFC 9000 §18) */
+    NEAP_TRACE_PATH, /* local, peer; number: the path's index; values: enum neap_path_event_kind, whether it is active */
+    NEAP_TRACE_GONE, /* the last: the connection is about to be freed, and may not be asked any more */
 };
 
 typedef struct neap_trace_event {
@@ -1135,9 +1140,15 @@ typedef struct neap_trace_event {
     uint64_t number, size;
     uint64_t values[4];
     const char *why; /* static text, or NULL */
+    neap_conn *conn; /* whose it is; NULL: an endpoint's */
+    /* Of packets that are sent or received: frames in the clear, for the call. values: whether it is a probe of the datagram size;
+     * the key phase; whether it is a probe of the timer; the exponent of ACK Delay in it. Of lost ones: whether it was a probe of the size. */
+    const uint8_t *payload;
+    size_t payload_size;
+    const neap_address *local, *peer; /* NULL where the kind does not say so */
 } neap_trace_event;
 
-/** Sees what a connection does. It only looks: it may not call the connection. */
+/** Sees what a connection does. It only looks: it may call what takes a const neap_conn, and neap_conn_set_tracer. */
 typedef struct neap_tracer {
     void (*emit)(void *context, const neap_trace_event *event);
     void *context;
@@ -1145,6 +1156,32 @@ typedef struct neap_tracer {
 
 /** Have `tracer` (kept: it must outlive its use, or the connection) see what happens from now on; NULL: nobody. */
 NEAP_API void neap_conn_set_tracer(neap_conn *conn, const neap_tracer *tracer);
+
+/* qlog (draft-ietf-quic-qlog-main-schema, -quic-events): a tracer that writes what a connection does as JSON text sequences (RFC
+ * 7464), which tools for QUIC read. It holds addresses, connection IDs and the lengths of everything, but no contents of streams
+ * and no keys. */
+typedef struct neap_qlog neap_qlog;
+#define NEAP_QLOG_MEMORY 16384u /* bytes that are enough; with more it writes more seldom */
+typedef struct neap_qlog_config {
+    /* Takes whole records, one or several. Called from within functions of the connection, which it may not call. */
+    void (*write)(void *context, const char *bytes, size_t size);
+    /* The connection is about to be freed, and all is written; may free the memory. NULL: nobody asks. */
+    void (*end)(void *context);
+    void *context;
+    uint64_t max_bytes; /* of the whole trace: events beyond are counted only; 0: no bound */
+} neap_qlog_config;
+/** A trace of one connection, in `size` bytes of the caller's at `memory`, aligned as malloc does, which have to stay until
+ * config->end is called, or neap_conn_set_tracer(conn, NULL). NULL: fewer than NEAP_QLOG_MEMORY. */
+NEAP_API neap_qlog *neap_qlog_init(void *memory, size_t size, const neap_qlog_config *config);
+/** Have it see the connection from now on: at once after neap_connect, so that nothing is missing. Another tracer of the
+ * connection sees nothing more. */
+NEAP_API void neap_conn_set_qlog(neap_conn *conn, neap_qlog *qlog);
+/** One event: for tracers that have it see what they see, as that of an endpoint, whose connections have one each. */
+NEAP_API void neap_qlog_event(neap_qlog *qlog, const neap_trace_event *event);
+/** Write what is gathered. */
+NEAP_API void neap_qlog_flush(neap_qlog *qlog);
+/** Events that were not written so far: beyond max_bytes, or longer than 8 KiB. */
+NEAP_API uint64_t neap_qlog_dropped(const neap_qlog *qlog);
 
 /* ---------------------------------------------------------------- streams */
 

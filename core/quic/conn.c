@@ -301,6 +301,7 @@ void neap_conn_free(neap_conn *conn)
     neap_conn_free_migration(c);
     neap_pool_free(c->pool, c->datagrams, sizeof *c->datagrams);
     neap_config *config = c->config;
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_GONE, .now = c->now);
     neap_pool_free_secret(c->pool, c, sizeof *c);
     neap_config_free(config);
 }
@@ -318,7 +319,8 @@ static void enter(neap_conn *c, enum conn_stage stage, enum neap_close_by by, bo
     c->stage = (uint8_t)stage;
     c->news |= NEWS_STATE;
     free_streams(c);
-    TRACE(c->tracer, .kind = NEAP_TRACE_CLOSED, .now = c->now, .values = {by, code}, .why = c->close.reason);
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_CLOSED, .now = c->now, .values = {by, code},
+          .why = c->close.reason);
 }
 
 static void set_static_reason(neap_conn *c, const char *reason)

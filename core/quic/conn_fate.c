@@ -192,6 +192,13 @@ static bool lose_frames(neap_conn *c, struct number_space *s, const struct sent_
     return again;
 }
 
+static enum neap_packet_type type_of(enum space space)
+{
+    return space == SPACE_INITIAL     ? NEAP_PACKET_INITIAL
+           : space == SPACE_HANDSHAKE ? NEAP_PACKET_HANDSHAKE
+                                      : NEAP_PACKET_SHORT;
+}
+
 static void count_again(neap_conn *c, const struct sent_packet *p, bool again)
 {
     c->counters.packets_retransmitted += again;
@@ -203,7 +210,7 @@ static void trace_metrics(neap_conn *c)
 {
     const struct path_recovery *r = &conn_path(c)->recovery;
 
-    TRACE(c->tracer, .kind = NEAP_TRACE_METRICS, .now = c->now,
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_METRICS, .now = c->now,
           .values = {r->cc.window, r->bytes_in_flight, r->rtt.smoothed, r->pto_count});
 }
 
@@ -251,15 +258,15 @@ void neap_conn_take_fates(neap_conn *c, enum space space)
         neap_streams_follow_window(&c->streams, conn_path(c)->recovery.cc.window);
     while ((p = neap_sent_next_fate(&s->recovery.sent, &fate)) != NULL) {
         if (fate == FATE_ACKED) {
+            TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_ACKED, .now = c->now, .number = p->number,
+                  .size = p->size, .packet_type = type_of(space));
             for (size_t i = 0; i < p->frame_count; i++)
                 take_acked(c, s, neap_sent_frame(&s->recovery.sent, p, i), &run);
             continue;
         }
         count_again(c, p, lose_frames(c, s, p));
-        TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_LOST, .now = c->now, .number = p->number, .size = p->size,
-              .packet_type = space == SPACE_INITIAL     ? NEAP_PACKET_INITIAL
-                             : space == SPACE_HANDSHAKE ? NEAP_PACKET_HANDSHAKE
-                                                        : NEAP_PACKET_SHORT);
+        TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_LOST, .now = c->now, .number = p->number,
+              .size = p->size, .packet_type = type_of(space), .values = {p->is_size_probe});
     }
     end_run(c, &run);
     trace_metrics(c);

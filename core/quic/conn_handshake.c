@@ -188,7 +188,7 @@ void neap_conn_discard_space(neap_conn *c, enum space space)
     free_space(c, s);
     if (space == SPACE_INITIAL)
         neap_packet_key_wipe(c->crypto, &c->handshake->other_read);
-    TRACE(c->tracer, .kind = NEAP_TRACE_KEYS_DISCARDED, .now = c->now,
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_KEYS_DISCARDED, .now = c->now,
           .packet_type = space == SPACE_INITIAL ? NEAP_PACKET_INITIAL : NEAP_PACKET_HANDSHAKE);
 }
 
@@ -402,6 +402,8 @@ static int take_params(neap_conn *c, struct failure *why)
     if (rc)
         return rc;
     c->handshake->took_params = true;
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PARAMETERS, .now = c->now, .payload = bytes.data,
+          .payload_size = bytes.size);
     rc = apply_params(c, &p, why);
     neap_conn_reject_first_early(c);
     forget_params(c);
@@ -438,7 +440,7 @@ void neap_conn_confirm(neap_conn *c)
     neap_recovery_set_timer(&c->recovery, c->now);
     neap_conn_try_preferred(c);
     c->news |= NEWS_STATE;
-    TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "confirmed");
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "confirmed");
 }
 
 /* What sessions of this connection have to know of the server. */
@@ -473,7 +475,7 @@ static int complete(neap_conn *c, struct failure *why)
     neap_conn_keep_early_key(c);
     c->stage = STAGE_ESTABLISHED;
     c->news |= NEWS_STATE;
-    TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "established");
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "established");
     if (!c->is_server)
         return 0;
     /* RFC 9001 §4.1.2: a server's handshake is confirmed when it is complete. */

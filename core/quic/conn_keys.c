@@ -80,7 +80,7 @@ static void next_write(neap_conn *c)
     c->keys.bytes_before = c->counters.bytes_sent;
     c->keys.confirmed_at = NEAP_NEVER;
     c->keys.updates++;
-    TRACE(c->tracer, .kind = NEAP_TRACE_KEYS_UPDATED, .now = c->now, .number = c->keys.updates);
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_KEYS_UPDATED, .now = c->now, .number = c->keys.updates);
 }
 
 int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,

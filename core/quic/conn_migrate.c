@@ -24,6 +24,8 @@ void neap_conn_note_path(neap_conn *c, const struct path *path, enum neap_path_e
     struct migration *m = neap_conn_need_migration(c);
 
     c->news |= NEWS_STATE;
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PATH, .now = c->now, .number = path->index,
+          .values = {kind, path == conn_path(c)}, .local = &path->address.local, .peer = &path->address.peer);
     if (!m)
         return;
     if (m->event_count == LIMIT_PATH_EVENTS) {

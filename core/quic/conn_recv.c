@@ -9,8 +9,8 @@
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
 {
     c->counters.packets_dropped++;
-    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_DROPPED, .now = c->now, .packet_type = type, .size = size,
-          .why = why);
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_DROPPED, .now = c->now, .packet_type = type,
+          .size = size, .why = why);
 }
 
 static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint64_t *sequence)
@@ -51,7 +51,7 @@ static const char *refuse_long_header(neap_conn *c, const struct arrival *a, con
 }
 
 /* Early packets are kept as they came, so that their keys can be tried later (RFC 9000 §5.7, §12.2). */
-static bool keep_packet(neap_conn *c, const struct arrival *a, struct span packet)
+static bool keep_packet(neap_conn *c, const struct arrival *a, enum neap_packet_type type, struct span packet)
 {
     struct handshake *h = c->handshake;
 
@@ -65,6 +65,8 @@ static bool keep_packet(neap_conn *c, const struct arrival *a, struct span packe
     h->kept[h->kept_count++] =
         (struct kept_packet){.bytes = copy, .at = c->now, .size = (uint16_t)packet.size, .ecn = a->ecn};
     c->counters.undecryptable_kept++;
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_KEPT, .now = c->now, .packet_type = type,
+          .size = packet.size);
     return true;
 }
 
@@ -281,7 +283,7 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
 
     if (!has_read_key(c, h->type)) {
         /* Initial keys exist from the start: without them that space is over. */
-        if (p.space == SPACE_INITIAL || !keep_packet(c, a, span_of(packet, h->size))) {
+        if (p.space == SPACE_INITIAL || !keep_packet(c, a, h->type, span_of(packet, h->size))) {
             c->counters.undecryptable_refused += p.space != SPACE_INITIAL && c->handshake && a->may_keep;
             neap_conn_dropped(c, h->type, h->size, "no keys");
         }
@@ -291,8 +293,9 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
         neap_conn_dropped(c, h->type, h->size, reason);
         return;
     }
-    TRACE(c->tracer, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
-          .number = p.number, .size = h->size);
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
+          .number = p.number, .size = h->size, .payload = payload.data, .payload_size = payload.size,
+          .values = {0, p.phase, 0, p.space == SPACE_APPLICATION ? c->peer_ack_delay_exponent : 0u});
     p.is_newest = s->ack.largest == UINT64_MAX || p.number > s->ack.largest;
     if (c->compares_local && p.is_newest && neap_conn_is_left(c, &a->info->to)) {
         neap_conn_dropped(c, h->type, h->size, "newer, at an address that was left");

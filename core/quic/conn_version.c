@@ -106,7 +106,7 @@ void neap_conn_begin_anew(neap_conn *c, struct span versions, const char **wrong
     neap_conn_invent_destination(c);
     neap_peer_cids_replace_first(&c->peer_cids, &c->original_dcid);
     neap_conn_set_initial_keys(c, &c->original_dcid);
-    TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now,
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now,
           .why = "begun anew in another version");
     if (neap_conn_take_tls(c, &why))
         neap_conn_end_by(c, &why, 0);
@@ -166,7 +166,8 @@ static void go_over(neap_conn *c, uint32_t version)
     neap_conn_set_version(c, version);
     neap_conn_set_initial_keys(c, keys_destination(c));
     c->handshake->version_settled = true;
-    TRACE(c->tracer, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now, .why = "goes on in another version");
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_HANDSHAKE_STATE, .now = c->now,
+          .why = "goes on in another version");
 }
 
 void neap_conn_learn_version(neap_conn *c, uint32_t version)

@@ -17,12 +17,15 @@
 
 #define UDP_PAYLOAD_ROOM 65536 /* any UDP payload */
 
+struct qlog_folder;
+
 struct config_core {
     unsigned references;
     neap_config *config;
-    int keylog_fd;         /* -1: none */
-    uint64_t random_state; /* with the option `seed` */
-    int64_t wall_clock;    /* with the option `wall_clock` */
+    int keylog_fd;            /* -1: none */
+    struct qlog_folder *qlog; /* NULL: none */
+    uint64_t random_state;    /* with the option `seed` */
+    int64_t wall_clock;       /* with the option `wall_clock` */
     bool has_wall_clock;
 };
 
@@ -112,6 +115,13 @@ void neap_lua_config_release(struct config_core *core);
 
 enum config_role { ROLE_ANY, ROLE_CLIENT, ROLE_SERVER };
 
+/** The options qlog, qlog_every and qlog_limit of the table at index 1. 0, or what is to be returned. */
+int neap_lua_set_qlog(lua_State *L, struct config_core *core);
+/** Connections that the endpoint accepts are traced, where the config says so; a connection is, from here on. */
+void neap_lua_qlog_accepts(struct config_core *config, neap_endpoint *endpoint);
+void neap_lua_qlog_conn(struct config_core *config, neap_conn *conn);
+/** NULL is nothing. */
+void neap_lua_qlog_release(struct qlog_folder *folder);
 /** alpn, groups, static_secret, cert, key, certs, ca, client_ca, pins, keylog of the options at index 1, of a stack of two. 0, and
  * at index 3 a list of texts about what is not as new as it should be, or the count of results (nil, message, code) when a file
  * or its content cannot be used. */

@@ -20,6 +20,9 @@ static const char *const other_options[] = {
     "crl",
     "pins",
     "keylog",
+    "qlog",
+    "qlog_every",
+    "qlog_limit",
     "seed",
     "wall_clock",
     "memory_limit",
@@ -55,6 +58,7 @@ void neap_lua_config_release(struct config_core *core)
     neap_config_free(core->config);
     if (core->keylog_fd >= 0)
         close(core->keylog_fd);
+    neap_lua_qlog_release(core->qlog);
     free(core);
 }
 

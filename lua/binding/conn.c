@@ -188,6 +188,7 @@ static int core_connect(lua_State *L)
     neap_conn *conn = neap_connect(config->config, name, &local, &peer, now, &why);
     if (conn == NULL)
         return start_failed(L, why);
+    neap_lua_qlog_conn(config, conn);
     neap_lua_conn_start(core, conn);
     return 1;
 }
@@ -221,6 +222,7 @@ static int core_accept(lua_State *L)
         neap_accept(config->config, &header, &scid, after_retry ? &original : NULL, &local, &peer, now, &why);
     if (conn == NULL)
         return start_failed(L, why);
+    neap_lua_qlog_conn(config, conn);
     neap_lua_conn_start(core, conn);
     return 1;
 }

@@ -34,6 +34,7 @@ struct endpoint_core *neap_lua_new_endpoint(lua_State *L, struct config_core *co
         free(core);
         return NULL;
     }
+    neap_lua_qlog_accepts(config, core->endpoint);
     core->references = 1;
     core->is_server = is_server;
     core->config = neap_lua_config_retain(config);
@@ -211,6 +212,7 @@ static int endpoint_connect(lua_State *L)
     if (conn == NULL)
         return neap_lua_error_text(L, NEAP_ERR_ARGUMENT,
                                    why != NULL ? why : neap_strerror(NEAP_ERR_NO_MEMORY));
+    neap_lua_qlog_conn(config, conn);
     neap_lua_conn_start(seen, conn);
     neap_lua_conn_anchor(L, seen, -1);
     return 1;

@@ -672,5 +672,7 @@ int neap_lua_set_material(lua_State *L, struct config_core *core, enum config_ro
         failed = set_strikes(L, core, role);
     if (failed == 0)
         failed = set_keylog(L, core);
+    if (failed == 0)
+        failed = neap_lua_set_qlog(L, core);
     return failed;
 }

@@ -653,6 +653,7 @@ function client.new(given)
   end
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
+  config.qlog = config.qlog or os.getenv("QLOGDIR")
   self.migrate_by, self.migrate = self.migrate, nil
   self._options, self._config = config, (configs.new(config, "client", 2))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0

@@ -126,6 +126,9 @@ function neap.static(folder, options) end
 ---@field pins? string|string[] SHA-256 of the public keys that a peer may have (sha256//BASE64, or in hex), also without `verify_peer`
 ---@field crl? string|string[] revocation lists: what they name is refused; PEM, DER or a path
 ---@field keylog? string file for TLS secrets
+---@field qlog? string folder for traces of connections, a file each
+---@field qlog_every? integer one connection in so many is traced
+---@field qlog_limit? integer bytes of one trace; 0: no bound
 ---@field seed? string|number all randomness follows from it: for simulations only
 ---@field wall_clock? number seconds since 1970, fixed
 ---@field memory_limit? integer bytes for all connections; 0: no bound (a quarter of the machine's or the cgroup's)

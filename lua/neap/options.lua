@@ -28,6 +28,9 @@ options.MATERIAL = {
   { "versions", "of QUIC, v1 or v2 or their numbers, best first; a server that was told goes over to the first that a "
     .. "client offers, else it speaks either as the client begins" },
   { "keylog", "path of a file that TLS secrets are appended to; $SSLKEYLOGFILE unless told" },
+  { "qlog", "folder for traces of connections (qlog), a file each; $QLOGDIR unless told" },
+  { "qlog_every", "one connection in so many is traced" },
+  { "qlog_limit", "bytes of one trace, 0: no bound; 64 MiB unless told" },
   { "preferred_address", "where a server's clients go once they are connected: an address with a port, at which it "
     .. "listens, too, or one of IPv4 and one of IPv6" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },

@@ -388,6 +388,7 @@ local function prepare(role, given, rows)
   if config.alpn == nil then error("raw QUIC needs alpn = { \"name\" }", 3) end
   if type(config.alpn) == "string" then config.alpn = { config.alpn } end
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
+  config.qlog = config.qlog or os.getenv("QLOGDIR")
   return own, config
 end
 

@@ -178,6 +178,7 @@ local function prepare(mine, config, settings)
   if not ok then return nil, message, code end
   config.alpn = config.alpn or { "h3" }
   config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
+  config.qlog = config.qlog or os.getenv("QLOGDIR")
   local made
   made, message, code = configs.new(config, "server", 3)
   if not made then return nil, message, code end

@@ -33,7 +33,7 @@ extern const luaL_Reg unit_stream_methods[];
 /* Its paths. */
 extern const luaL_Reg unit_path_methods[];
 
-#define TRACE_KINDS (NEAP_TRACE_CLOSED + 1)
+#define TRACE_KINDS (NEAP_TRACE_GONE + 1)
 
 struct unit_conn {
     neap_conn *conn;

@@ -456,6 +456,7 @@ static int struct_sizes(lua_State *L)
     SIZE(neap_send_info);
     SIZE(neap_trace_event);
     SIZE(neap_tracer);
+    SIZE(neap_qlog_config);
     SIZE(neap_udp_datagram);
     SIZE(neap_datagram_fate);
     SIZE(neap_part);

@@ -2,7 +2,6 @@
  * frames and transport parameters of the spec's choice under the right keys. */
 #include "quic/draft.h"
 #include "quic_unit.h"
-
 #include "tls/state.h"
 
 int neap_units_quic_conn(lua_State *L);
@@ -567,13 +566,13 @@ static int conn_trace(lua_State *L)
 
 static int conn_traced(lua_State *L)
 {
-    static const char *const kinds[TRACE_KINDS] = {"sent",          "received",       "dropped",      "lost",
-                                                   "metrics",       "keys_discarded", "keys_updated", "state",
-                                                   "accept_failed", "closed"};
+    static const char *const kinds[NEAP_TRACE_PACKET_ACKED + 1] = {
+        "sent",         "received", "dropped",       "lost",   "metrics", "keys_discarded",
+        "keys_updated", "state",    "accept_failed", "closed", "acked"};
     const struct unit_conn *u = luaL_checkudata(L, 1, CONN);
 
     lua_newtable(L);
-    for (size_t i = 0; i < TRACE_KINDS; i++)
+    for (size_t i = 0; i <= NEAP_TRACE_PACKET_ACKED; i++)
         set_number(L, kinds[i], u->traced[i]);
     set_number(L, "code", u->closed.values[1]);
     lua_pushstring(L, u->closed.why);
