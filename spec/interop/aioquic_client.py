@@ -1,9 +1,10 @@
 """An HTTP/3 client on aioquic: fetches all paths at once on one connection.
 
 aioquic_client.py --ca FILE [--cert FILE --key FILE] [--method M] [--data FILE] [--out DIR] [--session FILE [--early]]
-    HOST PORT PATH...
+    [--chacha20] [--v2] [--update-keys] HOST PORT PATH...
 Prints "STATUS SIZE PATH" for each response; --out saves each body under the last component of its path. --session resumes
-what is in the file and keeps the newest session there; --early asks without waiting for the handshake, by 0-RTT.
+what is in the file and keeps the newest session there; --early asks without waiting for the handshake, by 0-RTT. --v2
+begins with version 1 and offers 2 as the better one.
 """
 import argparse
 import asyncio
@@ -17,6 +18,8 @@ from aioquic.h3.connection import H3_ALPN, H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, StreamReset
+from aioquic.quic.packet import QuicProtocolVersion
+from aioquic.tls import CipherSuite
 
 
 class Response:
@@ -84,6 +87,11 @@ async def main(options):
         configuration.load_cert_chain(options.cert, options.key)
     configuration.max_data = 32 * 1024 * 1024
     configuration.max_stream_data = 16 * 1024 * 1024
+    if options.chacha20:
+        configuration.cipher_suites = [CipherSuite.CHACHA20_POLY1305_SHA256]
+    if options.v2:
+        configuration.original_version = QuicProtocolVersion.VERSION_1
+        configuration.supported_versions = [QuicProtocolVersion.VERSION_2, QuicProtocolVersion.VERSION_1]
     data = None
     if options.data:
         with open(options.data, "rb") as file:
@@ -109,6 +117,9 @@ async def main(options):
         wait_connected=not (options.early and knows_session),
     ) as client:
         futures = [client.request(options.method, authority, path, data) for path in options.paths]
+        if options.update_keys:
+            await client.ping()
+            client.request_key_update()
         results = await asyncio.wait_for(asyncio.gather(*futures), options.seconds)
         if options.session and not knows_session:
             await asyncio.wait_for(has_ticket.wait(), options.seconds)
@@ -128,6 +139,9 @@ parser.add_argument("--data")
 parser.add_argument("--out")
 parser.add_argument("--session")
 parser.add_argument("--early", action="store_true")
+parser.add_argument("--chacha20", action="store_true")
+parser.add_argument("--v2", action="store_true")
+parser.add_argument("--update-keys", action="store_true")
 parser.add_argument("--seconds", type=float, default=280)
 parser.add_argument("host")
 parser.add_argument("port", type=int)

@@ -79,4 +79,37 @@ function programs.ngtcp2()
     end }
 end
 
+-- What aioquic has nothing for: it marks no packets, and its server prefers no address.
+local AIOQUIC_LACKS = { ecn = true, connectionmigration = true }
+
+--- aioquic of scripts/peers, in whose root this tree is /neap.
+function programs.aioquic()
+  local root = helper.run(helper.source_dir .. "/scripts/peers path"):gsub("%s+$", "")
+  if not io.open(root .. "/usr/bin/python3") then return nil end
+  local function inside(path) return "/neap" .. path:sub(#helper.source_dir + 1) end
+  local program = helper.source_dir .. "/scripts/peers exec python3 /neap/spec/interop/aioquic_"
+  local client_words = {
+    chacha20 = "--chacha20", v2 = "--v2", keyupdate = "--update-keys", resumption = "--session %s/session",
+    zerortt = "--session %s/session --early",
+  }
+  return { name = "aioquic", lacks = AIOQUIC_LACKS,
+    server = function(case, address, port, folders, dir)
+      return harness.start(("%sserver.py %s %s %d %s/priv.key %s/cert.pem %s"):format(program,
+        case.name == "retry" and "--retry" or "", address:match("^%[?(.-)%]?:%d+$"), port, inside(folders.certs),
+        inside(folders.certs), inside(folders.www)), { dir = dir, name = "server", port = port })
+    end,
+    client = function(case, urls, folders, dir)
+      local host, port = urls[1]:match("^https://%[?([^/%]]-)%]?:(%d+)/")
+      local words = (client_words[case.name] or ""):gsub("%%s", inside(dir))
+      local output, status
+      for _, group in ipairs(visits(case, urls)) do
+        local paths = table.concat(group, " "):gsub("https://[^/]*/", "/")
+        output, status = helper.run(("timeout %d %sclient.py --ca %s/ca.pem --out %s %s %s %s %s"):format(
+          case.seconds or 100, program, inside(folders.certs), inside(folders.downloads), words, host, port, paths))
+        if status ~= 0 then break end
+      end
+      return output, status
+    end }
+end
+
 return programs

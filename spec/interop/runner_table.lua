@@ -1,6 +1,6 @@
 --- luajit spec/interop/runner_table.lua ROOT BUILD [case...]: the interop runner's cases over HTTP/3 through an
---- impaired link, with ngtcp2 of Debian 13 (scripts/peers): it with itself, and with neap in both roles. Prints a table
---- in markdown; reasons of failures go to standard error. NEAP_RUNNER=full: with the runner's sizes and times.
+--- impaired link, with ngtcp2 and aioquic of Debian 13 (scripts/peers): each with itself, and with neap in both roles.
+--- A table in markdown; reasons of failures go to standard error. NEAP_RUNNER=full: with the runner's sizes and times.
 local root, build = arg[1], arg[2]
 package.path = root .. "/?.lua;" .. package.path
 local only = { unpack(arg, 3) }
@@ -11,9 +11,13 @@ local harness = require("spec.interop.harness")
 local programs = require("spec.interop.runner_programs")
 local runner = require("spec.interop.runner")
 
-local peer = assert(programs.ngtcp2(), "needs ngtcp2 of Debian 13: scripts/peers")
+local MISSING = "needs the programs of Debian 13: scripts/peers"
+local ngtcp2, aioquic = assert(programs.ngtcp2(), MISSING), assert(programs.aioquic(), MISSING)
 local ours = programs.neap("--h3")
-local pairs_of = { { peer, peer }, { ours, peer }, { peer, ours } } -- client, server
+local pairs_of = {} -- client, server; a peer with itself comes first
+for _, peer in ipairs({ ngtcp2, aioquic }) do
+  for _, two in ipairs({ { peer, peer }, { ours, peer }, { peer, ours } }) do pairs_of[#pairs_of + 1] = two end
+end
 local failures = 0
 
 local function is_wanted(name)
@@ -39,16 +43,20 @@ local function run(case, client, server)
   return result, why
 end
 
-print("| case | ngtcp2 with itself | neap against gtlsserver | gtlsclient against neap |\n|---|---|---|---|")
+print("| case | ngtcp2 with itself | neap against gtlsserver | gtlsclient against neap | aioquic with itself "
+  .. "| neap against aioquic | aioquic against neap |\n|---|---|---|---|---|---|---|")
 for _, whole in ipairs(runner.cases) do
   if is_wanted(whole.name) then
     local case = os.getenv("NEAP_RUNNER") == "full" and whole or runner.short(whole)
     local cells, works = {}, nil
     for i, two in ipairs(pairs_of) do
+      local lacks = two[1].lacks or two[2].lacks
+      local is_there = not (lacks and lacks[case.name])
       local begun = os.time()
-      local ok, why = run(case, two[1], two[2])
-      if i == 1 then works = ok end
-      cells[i] = ok and "ok" or works and "**FAIL**" or "no"
+      local ok, why
+      if is_there then ok, why = run(case, two[1], two[2]) end
+      if two[1] == two[2] then works = ok end
+      cells[i] = ok and "ok" or not is_there and "–" or works and "**FAIL**" or "no"
       if not ok and works then failures = failures + 1 end
       io.stderr:write(("%s, %s against %s: %s (%d s)\n"):format(case.name, two[1].name, two[2].name,
         ok and "ok" or tostring(why):sub(1, 400), os.time() - begun))
