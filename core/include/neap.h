@@ -1112,7 +1112,8 @@ NEAP_API uint64_t neap_conn_policy(const neap_conn *conn);
  * the peer moves or we do, begins with CUBIC until this is called: neap_turn.is_new_path has who steers begin anew as well,
  * which RFC 9000 §9.4 demands. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED as above. */
 NEAP_API int neap_conn_steer(neap_conn *conn, uint64_t window, uint64_t pacing_rate);
-/** Nobody steers any more: CUBIC goes on from the window that was given last. 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED. */
+/** Nobody steers any more: CUBIC goes on from the window that was given last, or from what was in flight of it in this turn or
+ * the one before, at least an initial window (RFC 9002 §7.2). 0; NEAP_ERR_STATE, NEAP_ERR_CLOSED. */
 NEAP_API int neap_conn_steer_no_more(neap_conn *conn);
 
 enum neap_trace_kind {

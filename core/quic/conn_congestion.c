@@ -64,7 +64,7 @@ int neap_conn_steer_no_more(neap_conn *conn)
 
     if (!path)
         return conn_is_alive(conn) ? NEAP_ERR_STATE : NEAP_ERR_CLOSED;
-    neap_cc_steer_no_more(&path->cc);
+    neap_cc_steer_no_more(&path->cc, path->pmtu.size);
     neap_path_recovery_update_pacer(path);
     return NEAP_OK;
 }

@@ -204,7 +204,7 @@ static void move(neap_conn *c, struct path *path)
     struct path *old = conn_path(c);
 
     if (neap_conn_is_rebound(old, path))
-        neap_path_recovery_continue(&path->recovery, &old->recovery);
+        neap_recovery_continue(&c->recovery, path->index, old->index);
     path->moves = false;
     c->counters.path_changes++;
     old->until = c->now + neap_conn_validation_time(c);

@@ -519,7 +519,6 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
         .size = d->is_in_flight ? (uint16_t)neap_draft_size(d) : 0,
         .ack_eliciting = d->ack_eliciting,
         .in_flight = d->is_in_flight,
-        .is_probe = d->is_probe,
         .is_size_probe = d->is_size_probe,
         .is_marked = flight->is_marked,
     };

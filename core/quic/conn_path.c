@@ -339,7 +339,7 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
     }
     /* RFC 9000 §9.4: a port alone is a NAT's doing, and the way the same. */
     if (is_new && neap_conn_is_rebound(old, path))
-        neap_path_recovery_continue(&path->recovery, &old->recovery);
+        neap_recovery_continue(&c->recovery, path->index, old->index);
     c->counters.path_changes++;
     path->is_followed = true;
     c->wanted = (uint8_t)(1u << path->index);

@@ -15,17 +15,22 @@ const struct cc_ops *const neap_cc_by_choice[CC_CHOICES] = {
     [NEAP_CONGESTION_CONTROL_STEERED] = &neap_cc_steered,
 };
 
-void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)
+uint64_t neap_cc_initial_window(uint64_t udp_payload_size)
 {
     uint64_t most = INITIAL_UDP_DATAGRAMS * udp_payload_size, least = cc_least_window(udp_payload_size);
 
     if (least < INITIAL_BYTES)
         least = INITIAL_BYTES;
+    return most < least ? most : least;
+}
+
+void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size)
+{
     *cc = (struct cc){
         .ops = cc->ops,
         .state = cc->state,
         .random = cc->random,
-        .window = most < least ? most : least,
+        .window = neap_cc_initial_window(udp_payload_size),
         .ssthresh = UINT64_MAX,
     };
     if (cc->state)

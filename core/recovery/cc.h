@@ -149,8 +149,9 @@ static inline uint64_t cc_least_window(uint64_t udp_payload_size)
     return 2 * udp_payload_size;
 }
 
-/** A controller with its state from the pool and the initial window min(10 * size, max(2 * size, 14720)) (RFC 9002
- * §7.2). 0 or NEAP_ERR_NO_MEMORY. */
+/** min(10 * size, max(2 * size, 14720)) (RFC 9002 §7.2). */
+uint64_t neap_cc_initial_window(uint64_t udp_payload_size);
+/** A controller with its state from the pool and the initial window. 0 or NEAP_ERR_NO_MEMORY. */
 int neap_cc_new(struct cc *cc, const struct cc_ops *ops, struct pool *pool, uint64_t udp_payload_size);
 /** Begin anew. */
 void neap_cc_restart(struct cc *cc, uint64_t udp_payload_size);
@@ -170,7 +171,6 @@ struct cc_turn { /* what happened since it was taken last */
     uint64_t acked_bytes, lost_bytes, lost_packets, ce_count, spurious_packets;
     uint64_t delivery_rate; /* the highest sample, bytes a second; 0 none */
     neap_time rtt, rtt_min; /* the latest ones, 0 none */
-    uint64_t in_flight;     /* now */
     bool app_limited;       /* of the sample */
     bool is_persistent;
     bool is_new_path; /* the first turn since the path is in use */
@@ -191,7 +191,8 @@ void neap_cc_leave_path(struct cc *cc);
 /** Window and pacing rate until the next turn. A window below the least is the least, one above LIMIT_CONGESTION_WINDOW is
  * that; rate 0: from window and RTT. CUBIC decides before the first call, */
 void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_t udp_payload_size);
-/** and from here on. */
-void neap_cc_steer_no_more(struct cc *cc);
+/** and from here on: of the window there remains what was in flight in this turn or the one before, at least the initial
+ * window. */
+void neap_cc_steer_no_more(struct cc *cc, uint64_t udp_payload_size);
 
 #endif

@@ -8,6 +8,7 @@
 struct steered {
     struct cubic cubic; /* first: it is CUBIC's state */
     struct cc_turn turn;
+    uint64_t most_in_flight, most_before; /* in this turn, and in the one before */
 };
 
 static struct cc_turn *turn_of(const struct cc *cc)
@@ -23,15 +24,17 @@ static void steered_init(struct cc *cc)
 
 static void steered_on_sent(struct cc *cc, const struct cc_packet *packet, uint64_t in_flight)
 {
+    struct steered *s = cc->state;
+
     (void)packet;
-    turn_of(cc)->in_flight = in_flight;
+    if (in_flight > s->most_in_flight)
+        s->most_in_flight = in_flight;
 }
 
 static void steered_on_packet_lost(struct cc *cc, const struct cc_packet *packet)
 {
     struct cc_turn *turn = turn_of(cc);
 
-    turn->in_flight -= packet->size;
     if (packet->is_size_probe)
         return;
     turn->lost_packets++;
@@ -43,7 +46,6 @@ static void steered_on_ack(struct cc *cc, const struct cc_ack *ack)
     struct cc_turn *turn = turn_of(cc);
 
     turn->acked_bytes += ack->bytes;
-    turn->in_flight -= ack->bytes;
     turn->rtt = ack->rtt;
     turn->rtt_min = ack->rtt_min;
     if (ack->delivery_rate > turn->delivery_rate) {
@@ -97,10 +99,13 @@ const struct cc_ops neap_cc_steered = {
 
 struct cc_turn neap_cc_take_turn(struct cc *cc)
 {
-    struct cc_turn *turn = turn_of(cc), taken = *turn;
+    struct steered *s = cc->state;
+    struct cc_turn taken = s->turn;
 
-    *turn = (struct cc_turn){.rtt = taken.rtt, .rtt_min = taken.rtt_min, .in_flight = taken.in_flight};
-    turn->is_new_path = taken.is_new_path && !cc_turn_has_news(&taken); /* who steers has not heard of it */
+    s->turn = (struct cc_turn){.rtt = taken.rtt, .rtt_min = taken.rtt_min};
+    s->turn.is_new_path = taken.is_new_path && !cc_turn_has_news(&taken); /* who steers has not heard of it */
+    s->most_before = s->most_in_flight;
+    s->most_in_flight = 0;
     return taken;
 }
 
@@ -122,12 +127,18 @@ void neap_cc_steer(struct cc *cc, uint64_t window, uint64_t pacing_rate, uint64_
     cc->is_recovering = false;
 }
 
-void neap_cc_steer_no_more(struct cc *cc)
+void neap_cc_steer_no_more(struct cc *cc, uint64_t udp_payload_size)
 {
     struct steered *s = cc->state;
+    uint64_t used = s->most_in_flight > s->most_before ? s->most_in_flight : s->most_before;
+    uint64_t initial = neap_cc_initial_window(udp_payload_size);
 
     if (!cc->is_steered)
         return;
+    if (used < initial)
+        used = initial;
+    if (cc->window > used)
+        cc->window = used;
     cc->is_steered = false;
     cc->pacing_rate = 0;
     cc->ssthresh = cc->window;

@@ -53,9 +53,14 @@ void neap_path_recovery_continue(struct path_recovery *p, const struct path_reco
     p->rtt = from->rtt;
     neap_cc_copy(&p->cc, &from->cc);
     p->pacer = from->pacer;
-    /* What is in flight there is not delivered here: what is sent from now on is measured against what was. */
     p->delivered = from->delivered;
-    p->app_limited_until = from->app_limited_until ? least_mark(p) : 0;
+    p->delivered_at = from->delivered_at;
+    p->first_sent_at = from->first_sent_at;
+    p->app_limited_until = from->app_limited_until;
+    p->window_full_at = from->window_full_at;
+    p->flight_began_at = from->flight_began_at;
+    p->delivery_rate = from->delivery_rate;
+    p->app_limited = from->app_limited;
     p->reordering = from->reordering;
     neap_pmtu_continue(&p->pmtu, &from->pmtu);
 }

@@ -67,7 +67,7 @@ void neap_path_recovery_free(struct path_recovery *p, struct pool *pool);
  * than that waits for the peer's flow control: delivery rates say then what the way to that peer carries, unless little is in
  * flight, as when one stream of several is held up. */
 void neap_path_recovery_set_app_limited(struct path_recovery *p, bool app_limited, bool has_unsent);
-/** The same way under another name (RFC 9000 §9.4): a new path goes on where another is. */
+/** The same way under another name (RFC 9000 §9.4): a new path goes on where another is, and has what was in flight there. */
 void neap_path_recovery_continue(struct path_recovery *p, const struct path_recovery *from);
 /** A Retry came (RFC 9002 §6.3): the controller and the pacer begin anew. */
 void neap_path_recovery_restart(struct path_recovery *p);

@@ -131,7 +131,7 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
     p->path = packet->path;
     p->ack_eliciting = packet->ack_eliciting;
     p->in_flight = packet->in_flight;
-    p->is_probe = packet->is_probe;
+    p->has_moved = false;
     p->is_size_probe = packet->is_size_probe;
     p->is_marked = packet->is_marked;
     for (uint32_t i = 0; i < count; i++)
@@ -289,14 +289,24 @@ void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end,
     s->lost_count = kept;
 }
 
+void neap_sent_move_lost(struct sent *s, uint8_t from, uint8_t to)
+{
+    for (uint8_t i = 0; i < s->lost_count; i++)
+        if (s->lost->paths[i] == from)
+            s->lost->paths[i] = to;
+}
+
+void neap_sent_forget_lost(struct sent *s)
+{
+    s->lost_count = 0;
+}
+
 void neap_sent_forget_path(struct sent *s, uint8_t path)
 {
     for (uint32_t i = 0; i < s->packet_count; i++)
         if (slot(s, s->packet_head + i)->path == path)
             slot(s, s->packet_head + i)->path = PATH_NONE;
-    for (uint8_t i = 0; i < s->lost_count; i++)
-        if (s->lost->paths[i] == path)
-            s->lost->paths[i] = PATH_NONE;
+    neap_sent_move_lost(s, path, PATH_NONE);
 }
 
 static void free_rings(struct sent *s, struct pool *pool)

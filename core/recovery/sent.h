@@ -24,7 +24,9 @@ struct sent_packet {
     uint8_t fate;    /* enum sent_fate */
     uint8_t path;    /* index of the path that it took, or PATH_NONE */
     uint8_t outcome; /* once TAKEN: what it was, ACKED or LOST; TAKEN when it was just forgotten */
-    bool ack_eliciting, in_flight, is_probe;
+    bool ack_eliciting, in_flight;
+    bool
+        has_moved; /* its path is the same way as the one that it took: what is lost of it may be that one's */
     bool is_size_probe; /* of the path's datagram size: nobody waits for it (RFC 9000 §14.4) */
     bool is_marked;     /* it left with ECT(0) */
 };
@@ -95,6 +97,10 @@ void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end,
                               struct sent_spurious spurious[LIMIT_PATHS + 1]);
 /** A path is gone: its packets have none from now on. */
 void neap_sent_forget_path(struct sent *s, uint8_t path);
+/** The numbers that were declared lost on a path are another one's from now on. */
+void neap_sent_move_lost(struct sent *s, uint8_t from, uint8_t to);
+/** None of what was declared lost was, or will be told of. */
+void neap_sent_forget_lost(struct sent *s);
 /** Give the memory back when nothing is in flight and no fate is waiting: for a connection that is idle. */
 void neap_sent_trim(struct sent *s, struct pool *pool);
 void neap_sent_free(struct sent *s, struct pool *pool);

@@ -1,13 +1,16 @@
 /* Congestion control that a script decides: what a turn brought, and the window that follows. */
 #include "binding.h"
 
-/* A number that is none, or below 0, is an error; what is too large is the most. */
+#include <math.h>
+
+/* A number that is none, or below 0, is an error; what is too large is the most, and a part of a byte is one: 0 has a
+ * meaning of its own. */
 static uint64_t check_amount(lua_State *L, int index)
 {
     lua_Number number = luaL_checknumber(L, index);
 
     luaL_argcheck(L, number >= 0, index, "must be a number from 0");
-    return number < 0x1p62 ? (uint64_t)number : UINT64_C(1) << 62;
+    return number < 0x1p62 ? (uint64_t)ceil(number) : UINT64_C(1) << 62;
 }
 
 /* conn:steer(window [, pacing_rate = 0]) -> true | nil, message, code */

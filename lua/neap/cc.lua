@@ -11,14 +11,15 @@ local cc = {}
 
 local policies = {} -- number → policy
 local numbers = {}  -- name → number, and number → name
-local states = setmetatable({}, { __mode = "k" }) -- conn → its state; false: nobody steers it any more
+local NOBODY = {}   -- a state: nobody steers the connection, or not any more
+local states = setmetatable({}, { __mode = "k" }) -- conn → its state
 local turn = {}     -- of all, one after the other
 
 local complain = log.complainer()
 
 -- CUBIC goes on where the policy was.
 local function give_up(conn, policy, message)
-  states[conn] = false
+  states[conn] = NOBODY
   conn:steer_no_more()
   complain("congestion control", ("congestion control '%s' failed, CUBIC goes on: %s"):format(policy.name,
     tostring(message)), policy.name)
@@ -36,20 +37,21 @@ end
 
 local function steer(conn)
   local state = states[conn]
-  if state == false then return end
+  if state == NOBODY then return end
   local policy = policies[conn:policy() or 0]
   if not policy then
-    states[conn] = false -- it has another congestion control, or somebody steers it by conn:steer
+    states[conn] = NOBODY -- it has another congestion control, or somebody steers it by conn:steer
     return
   end
   if not conn:take_turn(turn) then return end
   local ok, window, rate
   if turn.is_new_path then state = nil end -- RFC 9000 §9.4: it knew another one
-  if not state then
-    ok, window = pcall(policy.begin, turn)
-    if not ok then return give_up(conn, policy, window) end
-    state = window == nil and {} or window
+  if state == nil then
+    ok, state = pcall(policy.begin, turn)
+    if not ok then return give_up(conn, policy, state) end
+    if state == nil then state = {} elseif state == false then state = NOBODY end
     states[conn] = state
+    if state == NOBODY then return end
   end
   ok, window, rate = pcall(policy.on_turn, state, turn)
   local wrong = not ok and window or complaint(window, rate)
@@ -73,7 +75,8 @@ end
 --- From now on configs may have `congestion_control = name`. policy.on_turn(state, turn) returns the window in bytes
 -- and, where it wants one, the pacing rate in bytes a second. policy.begin(turn), if there is one, makes the state of a
 -- connection before its first turn, and again before the first on a new path (turn.is_new_path); without it that is an
--- empty table. `turn` is valid for the call. See docs/congestion-control.md.
+-- empty table, and with `false` CUBIC keeps the connection. `turn` is valid for the call. See
+-- docs/congestion-control.md.
 function cc.register(name, policy)
   if type(name) ~= "string" or not name:find "^[%w_%-]+$" then
     error("the name of a congestion control is letters, digits, _ and -", 2)

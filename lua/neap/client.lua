@@ -85,7 +85,7 @@ local made = setmetatable({}, { __mode = "k" }) -- the clients that are not clos
 
 local function config_of(self)
   if self._endpoint then return self._config end
-  made[self] = true
+  ordered.put(made, self)
   local message, code
   if not self._config then
     self._config, message, code = configs.new(self._options, "client", 2)
@@ -658,7 +658,7 @@ function client.new(given)
   self._options, self._config = config, (configs.new(config, "client", 2))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   self._winners = Winners.new()
-  made[self] = true
+  ordered.put(made, self)
   return setmetatable(self, Client)
 end
 
@@ -670,14 +670,14 @@ function task.on_end()
     end
     return false
   end)
-  for one in pairs(made) do
+  for _, one in ipairs(ordered.objects(made)) do
     if one._endpoint then save_sessions(one) end
   end
 end
 
 --- Closes the connections of every client: for the end of a program.
 function client.close_all()
-  for one in pairs(made) do one:close() end
+  for _, one in ipairs(ordered.objects(made)) do one:close() end
 end
 
 --- The clients that are not closed, as keys.

@@ -27,14 +27,15 @@ Offer.__index = Offer
 --- What may be sent on connections that are being made to a server's addresses: the fields, and the whole body, if
 -- there is one.
 function client_early.offer(method, fields, text)
-  local self = { is_safe = SAFE[method] or false, fields = fields, text = text, exchanges = {}, rests = {} }
+  local self = { is_safe = SAFE[method] or false, fields = fields, text = text }
+  self.attempts, self.exchanges, self.rests = {}, {}, {}
   return setmetatable(self, Offer)
 end
 
 -- Whether it is on its way already to where it may be answered.
 function Offer:is_under_way()
-  for attempt in pairs(self.exchanges) do
-    if not attempt.session.closed then return true end
+  for _, attempt in ipairs(self.attempts) do
+    if self.exchanges[attempt] and not attempt.session.closed then return true end
   end
   return false
 end
@@ -50,6 +51,7 @@ function Offer:send(attempt)
   if not stream then return end
   local exchange = session:exchange(stream)
   exchange.was_early = true
+  self.attempts[#self.attempts + 1] = attempt
   self.exchanges[attempt] = exchange
   if not text then return end
   local taken = session.h3:send_body(stream, text, true) or 0
@@ -72,8 +74,11 @@ end
 
 --- Nobody waits for its responses any more.
 function Offer:forget()
-  for _, exchange in pairs(self.exchanges) do exchange._session:forget(exchange) end
-  self.exchanges, self.rests = {}, {}
+  for _, attempt in ipairs(self.attempts) do
+    local exchange = self.exchanges[attempt]
+    if exchange then exchange._session:forget(exchange) end
+  end
+  self.attempts, self.exchanges, self.rests = {}, {}, {}
 end
 
 return client_early

@@ -4,6 +4,7 @@ if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
 end
 
 local core = require "neap.core"
+local ordered = require "neap.ordered"
 local task = require "neap.task"
 
 local neap = {
@@ -62,12 +63,12 @@ local function reload_all()
   local unix = package.loaded["neap.unix"]
   local has_any, clients = unix ~= nil and next(unix.listeners) ~= nil, 0
   for _, all in ipairs { server and server._all() or {}, quic and quic._servers() or {} } do
-    for one in pairs(all) do
+    for _, one in ipairs(ordered.objects(all)) do
       has_any = true
       tell_reload(one.address, one:reload_certs())
     end
   end
-  for one in pairs(client and client.all or {}) do
+  for _, one in ipairs(ordered.objects(client and client.all or {})) do
     local ok, message = one:reload_certs()
     if not ok then tell_reload("a client", nil, message) end
     clients = clients + (ok and 1 or 0)

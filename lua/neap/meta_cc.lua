@@ -25,7 +25,7 @@ local cc = {}
 ---@field now number
 
 ---@class neap.Policy
----@field begin? fun(turn: neap.Turn): any the state of a connection, again on each new path; without it an empty table
+---@field begin? fun(turn: neap.Turn): any state of a connection, again on each new path; else {}; false: CUBIC keeps it
 ---@field on_turn fun(state: any, turn: neap.Turn): number, number? the window in bytes, the pacing rate in bytes a second
 
 --- From now on `congestion_control = name` has connections steered by this policy.

@@ -419,7 +419,7 @@ local function listen(own, config)
     arrivals.answerer(endpoint, decide))
   task.hold(1)
   self._among = quic._servers()
-  self._among[self] = true
+  ordered.put(self._among, self)
   return self
 end
 
@@ -543,7 +543,7 @@ quic.reload_certs = shared_configs.reload
 
 --- Closes everything: servers and outgoing connections.
 function quic.close_all()
-  for server in pairs(quic._servers()) do server:close() end
+  for _, server in ipairs(ordered.objects(quic._servers())) do server:close() end
   local connections = outgoing.here().connections
   for _, conn in ipairs(ordered.conns(connections)) do connections[conn]:close(0, "") end
   if next(connections) then task.flush() end

@@ -224,7 +224,7 @@ function server.listen(app, given)
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)
   self.among = server._all()
-  self.among[self] = true
+  ordered.put(self.among, self)
   poll_busily()
   task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config),
     arrivals.answerer(endpoint, decide))
@@ -285,7 +285,7 @@ end
 --- Ends every server well, side by side: none of them accepts while another one still drains. Waits.
 function server.shutdown_all(seconds)
   local list = {}
-  for self in pairs(server._all()) do
+  for _, self in ipairs(ordered.objects(server._all())) do
     list[#list + 1] = self
     if not self.draining then
       begin_shutdown(self)

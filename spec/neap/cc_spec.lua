@@ -184,6 +184,35 @@ describe("a policy", function()
     assert.is_true(stats.congestion_window > 12000)
   end)
 
+  it("leaves connections to CUBIC for which its begin returns false", function()
+    local calls = 0
+    local name = register{ begin = function() return false end, on_turn = function()
+      calls = calls + 1
+      return 3000
+    end }
+    local stats, got
+    local lines = web.logged(function() stats, got = upload(name, 5) end)
+    assert.same({ 0, "" }, { calls, lines })
+    assert.is_true(got > 3e6 and stats.congestion_window > 12000)
+  end)
+
+  it("that fails after a window without bounds leaves one that was in use", function()
+    local calls = 0
+    local name = register{ on_turn = function()
+      calls = calls + 1
+      if calls < 3 then return math.huge end
+      error "out of ideas"
+    end }
+    local stats
+    web.logged(function() stats = upload(name, 0.5) end)
+    assert.equal(3, calls)
+    assert.is_true(stats.congestion_window < 1e6)
+  end)
+
+  it("may say less than a byte a second, which is one", function()
+    assert.equal(1, upload(register{ on_turn = function() return 1e6, 0.5 end }, 1).pacing_rate)
+  end)
+
   it("gives equal runs in simulation", function()
     local name = register{ on_turn = function(state, turn)
       state.n = (state.n or 0) + 1

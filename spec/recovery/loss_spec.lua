@@ -771,6 +771,22 @@ describe("a steered controller", function()
     assert.equal(2400, r:state().window)
   end)
 
+  it("leaves to CUBIC no more than what was in flight of its window, or the initial window", function()
+    r:steer(2 ^ 50, 0)
+    for n = 0, 29 do r:send(APP, n, n * MS) end
+    r:ack(APP, { { 0, 29 } }, 60 * MS)
+    r:take_turn()
+    r:steer()
+    assert.same({ 30 * 1200, 30 * 1200 }, { r:state().window, r:state().ssthresh })
+    r:steer(2 ^ 50, 0)
+    for _ = 1, 2 do r:take_turn() end
+    r:steer()
+    assert.equal(12000, r:state().window)
+    r:steer(5000, 0)
+    r:steer()
+    assert.equal(5000, r:state().window)
+  end)
+
   it("falls to the least window by itself in persistent congestion", function()
     r:steer(50000, 0)
     r:send(APP, 0, 0)

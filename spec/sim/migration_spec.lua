@@ -95,3 +95,40 @@ describe("a server with two addresses", function()
     sim:close()
   end)
 end)
+
+describe("a client that goes on from another port", function()
+  for _, controller in ipairs{ "bbr", "cubic" } do
+    it("keeps the rate that its way has, by " .. controller, function()
+      local A, B = "10.2.0.9:50000", "10.2.0.9:50001"
+      local sim = simulation.new{ seed = 1 }
+      local link = sim:link{ delay = 0.03, rate = 2e6, queue = 200 }
+      local server = sim:server{ max_connection_window = 2 ^ 26, max_stream_window = 2 ^ 26, on_conn = function(conn)
+        for stream in conn.readable_next, conn do
+          while #(conn:stream_recv(stream) or "") > 0 do end
+        end
+      end }
+      local id, piece = nil, ("x"):rep(65536)
+      local client = sim:client{ server = server, address = A, link = link, congestion_control = controller,
+        on_conn = function(conn)
+          if conn:is_established() and not id then id = assert(conn:stream_open("uni")) end
+          while id and conn:stream_send(id, piece, false) == #piece do end
+          for _ in conn.writable_next, conn do end
+        end }
+      client:add_address(B, { link = link })
+      sim:run(6)
+      local before = client.conn:stats()
+      assert(client.conn:migrate{ address = B })
+      client:touch()
+      local most, lost = 0, before.packets_lost
+      for _ = 1, 20 do
+        sim:run(0.05)
+        local stats = client.conn:stats()
+        most, lost = math.max(most, stats.pacing_rate, stats.max_bandwidth or 0), stats.packets_lost
+      end
+      assert.equal(B, active(client.conn))
+      assert.is_true(most < 2 * math.max(before.pacing_rate, 2e6), most)
+      assert.is_true(lost - before.packets_lost < 300, lost)
+      sim:close()
+    end)
+  end
+end)

@@ -95,3 +95,40 @@ describe("a NAT that changes port and address every five seconds", function()
     run.sim:close()
   end)
 end)
+
+describe("a port that changes ever again", function()
+  it("does not make a server forget what it has in flight", function()
+    local lab = sim.new{ seed = 3 }
+    local link = lab:link{ delay = 0.02, rate = 1e6, queue = 60 }
+    local piece, id, conn = ("x"):rep(65536), nil, nil
+    local server = lab:server{ on_conn = function(one)
+      conn = one
+      if not id and one:is_established() then id = one:stream_open("uni") end
+      while id and one:stream_send(id, piece, false) == #piece do end
+      for _ in one.writable_next, one do end
+    end }
+    local client = lab:client{ server = server, address = "10.2.0.9:20000", link = link,
+      max_connection_window = 2 ^ 26, max_stream_window = 2 ^ 26, on_conn = function(one)
+        for stream in one.readable_next, one do
+          while #(one:stream_recv(stream) or "") > 0 do end
+        end
+      end }
+    lab:run(2)
+    local most = 0
+    for hop = 1, 4 do
+      local place = client.places[client.inside or client.address]
+      local old = { node = client, inside = place.inside, outside = place.outside, link = place.link }
+      client:rebind("10.2.0.9:" .. 20000 + hop)
+      lab:take_place(old, 2) -- the client listens there as well
+      for _ = 1, 4 do
+        lab:run(0.02)
+        local in_flight = 0
+        for _, path in ipairs(conn:paths()) do in_flight = in_flight + path.bytes_in_flight end
+        most = math.max(most, in_flight / conn:stats().congestion_window)
+      end
+    end
+    assert.is_true(conn:stats().path_changes >= 4)
+    assert.is_true(most <= 1.1, most)
+    lab:close()
+  end)
+end)

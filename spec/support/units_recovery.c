@@ -518,18 +518,21 @@ static int recovery_take_turn(lua_State *L)
     set_u64(L, "delivery_rate", turn.delivery_rate);
     set_u64(L, "rtt", turn.rtt);
     set_u64(L, "rtt_min", turn.rtt_min);
-    set_u64(L, "in_flight", turn.in_flight);
+    set_u64(L, "in_flight", recovery_active(&check_recovery(L)->r)->bytes_in_flight);
     set_flag(L, "app_limited", turn.app_limited);
     set_flag(L, "is_persistent", turn.is_persistent);
     return 1;
 }
 
-/* r:steer(window, pacing_rate) */
+/* r:steer(window, pacing_rate); r:steer(): no more */
 static int recovery_steer(lua_State *L)
 {
     struct path_recovery *path = recovery_active(&check_recovery(L)->r);
 
-    neap_cc_steer(&path->cc, to_u64(L, 2), to_u64(L, 3), path->pmtu.size);
+    if (lua_isnoneornil(L, 2))
+        neap_cc_steer_no_more(&path->cc, path->pmtu.size);
+    else
+        neap_cc_steer(&path->cc, to_u64(L, 2), to_u64(L, 3), path->pmtu.size);
     neap_path_recovery_update_pacer(path);
     return 0;
 }
@@ -574,11 +577,11 @@ static int recovery_pacer_ready_at(lua_State *L)
 static int recovery_continue(lua_State *L)
 {
     struct unit_recovery *u = check_recovery(L);
-    struct path_recovery *from = recovery_active(&u->r);
     uint8_t path = check_path(L, 2);
 
-    add_path(L, u, path);
-    neap_path_recovery_continue(&u->paths[path], from);
+    if (!u->r.paths[path])
+        add_path(L, u, path);
+    neap_recovery_continue(&u->r, path, u->r.active);
     neap_recovery_set_active(&u->r, path, to_u64(L, 3));
     return 0;
 }
