@@ -92,7 +92,10 @@
 #define LIMIT_SENT_FRAMES 131072u     /* frames in them whose fate matters */
 #define LIMIT_SENT_NON_ELICITING \
     8u /* packets that elicit nothing kept in a row: nobody may acknowledge them */
-#define LIMIT_SENT_LOST_RANGES 16u   /* ranges of lost numbers remembered to count spurious losses */
+#define LIMIT_SENT_LOST_RANGES 16u /* ranges of lost numbers remembered to count spurious losses */
+#define LIMIT_SENT_SKIPPED \
+    16u                 /* numbers left out lately that are remembered; no lost ones from before them are */
+#define LIMIT_UNDOS 16u /* reductions that are undone before one has to be none of these */
 #define LIMIT_REORDERING_PACKETS 64u /* by which a packet may be late, where packets came late, */
 #define LIMIT_REORDERING_EIGHTHS 8u  /* eighths of the round trip likewise, before it counts as lost */
 #define LIMIT_REORDERING_EVENTS \

@@ -87,7 +87,9 @@ static size_t room_for_one(const struct path *path, size_t size)
  * least window has little room beside, is found out by the acknowledgement of what is sent after it. */
 static bool has_window(const neap_conn *c, const struct path_recovery *path, size_t room)
 {
-    return neap_path_recovery_window_left(path) >= room || !neap_recovery_awaits(&c->recovery);
+    return (neap_path_recovery_window_left(path) >= room &&
+            neap_path_recovery_burst_left(path, c->now) >= room) ||
+           !neap_recovery_awaits(&c->recovery);
 }
 
 /* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */

@@ -23,6 +23,7 @@ struct cc_record {
 
 struct cc_packet {   /* one packet that was in flight */
     uint64_t number; /* of its space; when it is sent: not known */
+    uint8_t space;   /* likewise */
     uint64_t size;
     neap_time sent_at;
     const struct cc_record *record; /* NULL unless ops->keeps_records; valid for the call */
@@ -103,8 +104,10 @@ struct cc_ops {
     void (*on_packet_lost)(struct cc *cc, const struct cc_packet *packet);
     void (*on_ack)(struct cc *cc, const struct cc_ack *ack);
     void (*on_loss)(struct cc *cc, const struct cc_loss *loss);
-    void (*on_spurious)(struct cc *cc, uint64_t packets,
-                        neap_time now); /* they were declared lost and came */
+    /* Packets were declared lost and came; `late` of them have numbers from undo_floor on. */
+    void (*on_spurious)(struct cc *cc, uint64_t packets, uint64_t late, neap_time now);
+    /* Of controllers that undo by themselves: neap_path_recovery_undo_floor. */
+    uint64_t (*undo_floor)(const struct cc *cc, uint8_t space);
     /* The last congestion event was none; window and ssthresh are what they were before it. */
     void (*undo)(struct cc *cc);
     void (*tell)(const struct cc *cc, struct cc_figures *out); /* max_bandwidth and state */

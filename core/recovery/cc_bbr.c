@@ -2,6 +2,8 @@
  * "Updating Control Parameters"). CE marks are congestion as losses are: the draft leaves open how much of one. */
 #include "recovery/cc_bbr.h"
 
+#include "base/limits.h"
+
 #define PACING_MARGIN 99u                        /* hundredths of the bandwidth that are used */
 #define QUANTUM_MOST 65536u                      /* bytes */
 #define QUANTUM (NEAP_SECOND / NEAP_MILLISECOND) /* of the rate: a millisecond */
@@ -139,6 +141,11 @@ static void save_state(struct cc *cc)
     struct bbr *b = cc->state;
 
     neap_bbr_save_window(cc);
+    /* As in recovery/reduction.c: what lasts allows another one to be undone. */
+    if (b->undone > 0 && b->recovery_started && !b->is_disowned)
+        b->undone--;
+    b->is_disowned = false;
+    b->undo_first = BBR_INFINITE;
     b->undo_state = BBR_NONE;
     b->undo_bw_shortterm = b->bw_shortterm;
     b->undo_inflight_shortterm = b->inflight_shortterm;
@@ -180,7 +187,10 @@ static void bbr_on_packet_lost(struct cc *cc, const struct cc_packet *packet)
     look(b, packet->delivered, packet->udp_payload_size, packet->now);
     if (!b->in_recovery && (b->recovery_started == 0 || packet->sent_at > b->recovery_started))
         enter_recovery(cc);
-    b->undo_packets++;
+    if (b->undo_packets++ == 0 && b->undo_first == BBR_INFINITE) {
+        b->undo_first = packet->number;
+        b->undo_space = packet->space;
+    }
     neap_bbr_note_loss(b);
     if (b->last_lost_number == BBR_INFINITE || packet->number != b->last_lost_number + 1)
         note_loss_event(b);
@@ -273,17 +283,31 @@ static void bbr_on_ack(struct cc *cc, const struct cc_ack *ack)
     set_window(cc, &rs);
 }
 
+/* What was lost before the recovery, or is of another space, says nothing of it. */
+static uint64_t bbr_undo_floor(const struct cc *cc, uint8_t space)
+{
+    const struct bbr *b = cc->state;
+
+    return b->undo_packets > 0 && b->undo_space == space ? b->undo_first : BBR_INFINITE;
+}
+
 /* The recovery was for nothing once all came of what it took for lost. */
-static void bbr_on_spurious(struct cc *cc, uint64_t packets, neap_time now)
+static void bbr_on_spurious(struct cc *cc, uint64_t packets, uint64_t late, neap_time now)
 {
     struct bbr *b = cc->state;
 
+    (void)packets;
     if (b->undo_packets == 0)
         return;
     b->now = now;
-    b->undo_packets -= bbr_least(packets, b->undo_packets);
-    if (b->undo_packets == 0)
-        neap_bbr_undo(cc);
+    b->undo_packets -= bbr_least(late, b->undo_packets);
+    if (b->undo_packets > 0)
+        return;
+    b->is_disowned = true;
+    if (b->undone == LIMIT_UNDOS)
+        return;
+    b->undone++;
+    neap_bbr_undo(cc);
 }
 
 static void bbr_tell(const struct cc *cc, struct cc_figures *out)
@@ -306,5 +330,6 @@ const struct cc_ops neap_cc_bbr = {
     .on_ack = bbr_on_ack,
     .on_loss = bbr_on_loss,
     .on_spurious = bbr_on_spurious,
+    .undo_floor = bbr_undo_floor,
     .tell = bbr_tell,
 };

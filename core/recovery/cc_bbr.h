@@ -64,13 +64,16 @@ struct bbr {
     neap_time recovery_started; /* 0: never */
 
     uint64_t undo_bw_shortterm, undo_inflight_shortterm, undo_inflight_longterm;
-    uint64_t undo_packets;     /* declared lost since these were saved, that did not come yet */
+    uint64_t undo_packets;     /* declared lost since these were saved, that did not come yet; */
+    uint64_t undo_first;       /* the number of the first one, BBR_INFINITE: none */
     uint64_t last_lost_number; /* BBR_INFINITE: none */
     uint64_t ce_pending;       /* packets reported with CE by the ACK that is coming */
     uint64_t ce_in_round;      /* bytes of them in this loss round, roughly */
 
     uint8_t state, undo_state; /* enum bbr_state */
     uint8_t ack_phase;         /* enum bbr_ack_phase */
+    uint8_t undo_space;        /* that it is of */
+    uint8_t undone;            /* recoveries that were undone, less those that were none to undo */
     uint8_t full_bw_count, bw_probe_up_rounds;
     uint8_t loss_events_in_round; /* rows of lost packets, and reports of CE */
     bool round_start, loss_round_start, is_loss_in_round;
@@ -78,6 +81,7 @@ struct bbr {
     bool idle_restart, is_bw_probe_sample, prev_probe_too_high, prev_probe_precautionary;
     bool probe_rtt_round_done, probe_rtt_expired;
     bool has_begun, has_rtt, in_recovery;
+    bool is_disowned;                     /* all that was lost since the last save came */
     bool is_window_full, was_window_full; /* in this round, in the one before (C.is_cwnd_limited) */
 };
 

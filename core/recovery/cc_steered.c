@@ -72,9 +72,9 @@ static void steered_on_loss(struct cc *cc, const struct cc_loss *loss)
         cc->window = cc_least_window(loss->udp_payload_size);
 }
 
-static void steered_on_spurious(struct cc *cc, uint64_t packets, neap_time now)
+static void steered_on_spurious(struct cc *cc, uint64_t packets, uint64_t late, neap_time now)
 {
-    (void)now;
+    (void)late, (void)now;
     turn_of(cc)->spurious_packets += packets;
 }
 

@@ -180,11 +180,12 @@ struct acked_paths {
 };
 
 /* As the controller of its path, which may be NULL, sees it; `lost`: bytes that the path's counter lacks so far. */
-static struct cc_packet as_packet(const struct path_recovery *path, const struct sent *s,
+static struct cc_packet as_packet(const struct path_recovery *path, const struct sent *s, enum space space,
                                   const struct sent_packet *p, uint64_t lost, neap_time now)
 {
     return (struct cc_packet){
         .number = p->number,
+        .space = (uint8_t)space,
         .size = p->size,
         .sent_at = p->at,
         .record = neap_sent_record(s, p),
@@ -196,11 +197,12 @@ static struct cc_packet as_packet(const struct path_recovery *path, const struct
     };
 }
 
-static void note_acked(const struct recovery *r, const struct sent *s, const struct sent_packet *p,
+static void note_acked(const struct recovery *r, enum space space, const struct sent_packet *p,
                        struct acked_paths *all, neap_time now)
 {
     struct path_recovery *path = r->paths[p->path];
     struct newly_acked *acked = &all->of[p->path];
+    const struct sent *s = &r->spaces[space]->sent;
 
     if (!all->any || p->number > all->largest) {
         all->largest = p->number;
@@ -221,7 +223,7 @@ static void note_acked(const struct recovery *r, const struct sent *s, const str
     }
     path->delivered += p->size;
     if (path->cc.ops->on_packet_acked) {
-        struct cc_packet packet = as_packet(path, s, p, 0, now);
+        struct cc_packet packet = as_packet(path, s, space, p, 0, now);
         neap_path_recovery_on_packet(path, true, &packet);
     }
     acked->bytes += p->size;
@@ -260,7 +262,7 @@ static void mark_acked(struct recovery *r, enum space space, const struct ack_ra
         for (; (p = neap_sent_at(s, index)) && p->number < range->end; index++) {
             if (p->fate != FATE_IN_FLIGHT)
                 continue;
-            note_acked(r, s, p, acked, now);
+            note_acked(r, space, p, acked, now);
             neap_sent_decide(s, index, FATE_ACKED);
         }
         if (s->lost_count)
@@ -350,8 +352,8 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
 
     if (!p->in_flight)
         return;
-    struct cc_packet packet =
-        as_packet(path, &r->spaces[space]->sent, p, lost->bytes + (p->is_size_probe ? 0 : p->size), now);
+    struct cc_packet packet = as_packet(path, &r->spaces[space]->sent, space, p,
+                                        lost->bytes + (p->is_size_probe ? 0 : p->size), now);
     if (p->is_size_probe) {
         if (path)
             neap_path_recovery_on_size_probe_lost(path, &packet);
@@ -457,7 +459,7 @@ static int check_sent(const struct sent *s, const struct ack_ranges *ack, struct
     if (s->largest_sent == UINT64_MAX || ack->largest > s->largest_sent)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "ACK of a packet that was never sent");
     for (size_t i = 0; s->skipped != UINT64_MAX && i < ack->count; i++)
-        if (s->skipped >= ack->ranges[i].start && s->skipped < ack->ranges[i].end)
+        if (neap_sent_has_skipped(s, ack->ranges[i].start, ack->ranges[i].end))
             return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "ACK of a packet number that was left out");
     return NEAP_OK;
 }
@@ -576,7 +578,7 @@ void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time no
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {
         struct path_recovery *path = r->paths[p->path];
-        struct cc_packet packet = as_packet(path, &s->sent, p, 0, now);
+        struct cc_packet packet = as_packet(path, &s->sent, SPACE_APPLICATION, p, 0, now);
 
         if (p->fate != FATE_IN_FLIGHT || !p->is_size_probe || !path ||
             (!all && now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay))
@@ -648,6 +650,8 @@ void neap_recovery_continue(struct recovery *r, uint8_t to, uint8_t from)
     uint64_t delivered = old->delivered - path->delivered;
     uint64_t lost = path->counters.bytes_lost - old->counters.bytes_lost;
 
+    if (old->bytes_in_flight > 0)
+        path->flight_began_at = old->flight_began_at;
     for (int i = 0; i < SPACES; i++) {
         struct space_recovery *s = r->spaces[i];
         struct sent_packet *p;
@@ -683,6 +687,7 @@ void neap_recovery_on_retry(struct recovery *r, neap_time now)
             neap_sent_decide(&s->sent, i, FATE_LOST);
         }
         if (s) {
+            neap_sent_forget_lost(&s->sent); /* nothing was late */
             s->loss_at = NEAP_NEVER;
             s->last_eliciting_at = 0;
         }

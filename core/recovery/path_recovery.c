@@ -22,6 +22,7 @@ int neap_path_recovery_init(struct path_recovery *p, const struct path_settings 
     neap_pmtu_init(&p->pmtu, settings->most_udp_payload_size);
     neap_pacer_init(&p->pacer, settings->pacing || settings->cc->paces, p->pmtu.size);
     neap_ecn_init(&p->ecn, settings->ecn);
+    p->burst_left = neap_cc_initial_window(p->pmtu.size);
     int error = neap_cc_new(&p->cc, settings->cc, settings->pool, p->pmtu.size);
     if (!error && settings->cc->draws && settings->random)
         p->cc.random = neap_random_u64(settings->random);
@@ -38,6 +39,7 @@ void neap_path_recovery_restart(struct path_recovery *p)
     p->pto_count = 0;
     neap_cc_restart(&p->cc, p->pmtu.size);
     neap_pacer_init(&p->pacer, p->pacer.enabled, p->pmtu.size);
+    p->burst_left = neap_cc_initial_window(p->pmtu.size);
 }
 
 /* The mark that the next byte delivered is behind. */
@@ -58,7 +60,7 @@ void neap_path_recovery_continue(struct path_recovery *p, const struct path_reco
     p->first_sent_at = from->first_sent_at;
     p->app_limited_until = from->app_limited_until;
     p->window_full_at = from->window_full_at;
-    p->flight_began_at = from->flight_began_at;
+    p->burst_left = from->burst_left;
     p->delivery_rate = from->delivery_rate;
     p->app_limited = from->app_limited;
     p->reordering = from->reordering;
@@ -156,9 +158,31 @@ static void fill_record(struct path_recovery *p, struct cc_record *record, uint6
     };
 }
 
+/* A burst begins anew out of silence: without a pacer that is an initial window. */
+static bool is_silent(const struct path_recovery *p, neap_time now)
+{
+    return p->bytes_in_flight == 0 && now > p->delivered_at;
+}
+
+uint64_t neap_path_recovery_burst_left(const struct path_recovery *p, neap_time now)
+{
+    if (p->pacer.enabled)
+        return UINT64_MAX;
+    return is_silent(p, now) ? neap_cc_initial_window(p->pmtu.size) : p->burst_left;
+}
+
+static void take_from_burst(struct path_recovery *p, uint64_t size, neap_time now)
+{
+    uint64_t left = neap_path_recovery_burst_left(p, now);
+
+    p->burst_left = left > size ? left - size : 0;
+}
+
 void neap_path_recovery_on_sent(struct path_recovery *p, uint64_t size, struct cc_record *record,
                                 neap_time now)
 {
+    if (!p->pacer.enabled)
+        take_from_burst(p, size, now);
     if (record)
         fill_record(p, record, size, now);
     if (p->bytes_in_flight == 0)
@@ -351,6 +375,8 @@ void neap_path_recovery_on_lost(struct path_recovery *p, const struct newly_lost
 
 uint64_t neap_path_recovery_undo_floor(const struct path_recovery *p, uint8_t space)
 {
+    if (p->cc.ops->undo_floor)
+        return p->cc.ops->undo_floor(&p->cc, space);
     return cc_reduces(&p->cc) ? neap_reduction_floor(&p->cc, space) : UINT64_MAX;
 }
 
@@ -372,9 +398,12 @@ void neap_path_recovery_on_spurious(struct path_recovery *p, const struct sent_s
     p->counters.spurious_losses += spurious->count;
     tolerate(&p->reordering, largest - spurious->least);
     if (p->cc.ops->on_spurious)
-        p->cc.ops->on_spurious(&p->cc, spurious->count, now);
-    if (spurious->late && neap_reduction_on_spurious(&p->cc, spurious->late))
+        p->cc.ops->on_spurious(&p->cc, spurious->count, spurious->late, now);
+    if (spurious->late && cc_reduces(&p->cc) && neap_reduction_on_spurious(&p->cc, spurious->late))
         p->counters.congestion_undone++;
+    /* An ACK that has nothing else comes no further than here. */
+    if (spurious->late)
+        neap_path_recovery_update_pacer(p);
 }
 
 /* ---- acknowledgements */
@@ -415,6 +444,8 @@ void neap_path_recovery_on_acked(struct path_recovery *p, struct newly_acked *ac
     correct_fresh_bytes(p, acked, recovery_before);
     neap_path_recovery_land(p, acked->bytes, now);
     p->counters.bytes_acked += acked->bytes;
+    /* No faster than slow start, which leaves twice what came. */
+    p->burst_left = 2 * acked->bytes + neap_cc_initial_window(p->pmtu.size);
     p->delivered_at = now;
     if (p->app_limited_until && p->delivered > p->app_limited_until)
         p->app_limited_until = 0;

@@ -42,6 +42,7 @@ struct path_recovery {
     uint64_t app_limited_until; /* `delivered` at which what was sent without enough data is behind; 0 none */
     neap_time window_full_at;   /* when sending last filled the window */
     neap_time flight_began_at;  /* when something was sent while nothing was in flight */
+    uint64_t burst_left; /* bytes that may leave before the next acknowledgement where there is no pacer */
     uint32_t pto_count;
     uint64_t delivery_rate; /* the latest sample, bytes a second; 0 none */
     struct reordering reordering;
@@ -106,6 +107,9 @@ void neap_path_recovery_on_spurious(struct path_recovery *p, const struct sent_s
                                     uint64_t largest, neap_time now);
 /** Bytes that congestion control allows now. */
 uint64_t neap_path_recovery_window_left(const struct path_recovery *p);
+/** Bytes that may leave at once where the pacer is off: after silence the initial window (RFC 9002 §7.7), and with each
+ * acknowledgement that much and twice what it was of. UINT64_MAX: the pacer is on. */
+uint64_t neap_path_recovery_burst_left(const struct path_recovery *p, neap_time now);
 /** The largest UDP payload to send now. While probes of the PTO are unanswered they may be what is too large. */
 static inline uint16_t path_recovery_udp_payload_size(const struct path_recovery *p)
 {

@@ -1,6 +1,8 @@
 /* Proportional rate reduction, and reductions undone. */
 #include "recovery/reduction.h"
 
+#include "base/limits.h"
+
 static struct reduction *reduction_of(const struct cc *cc)
 {
     return cc->state;
@@ -10,7 +12,12 @@ static struct reduction *reduction_of(const struct cc *cc)
 
 void neap_reduction_begin(struct cc *cc, const struct reduction_cause *cause)
 {
+    const struct reduction *before = reduction_of(cc);
+    /* A peer that acknowledges late whatever is lost would have no reduction last: each that lasts allows another one. */
+    uint8_t undone = (uint8_t)(before->undone - (before->undone > 0 && !before->is_disowned));
+
     *reduction_of(cc) = (struct reduction){
+        .undone = undone,
         .window = cc->window,
         .ssthresh = cc->ssthresh,
         .first_lost = cause->first_lost,
@@ -93,6 +100,10 @@ bool neap_reduction_on_spurious(struct cc *cc, uint32_t packets)
     if (r->lost > 0)
         return false;
     r->can_undo = false;
+    r->is_disowned = true;
+    if (r->undone == LIMIT_UNDOS)
+        return false;
+    r->undone++;
     /* Long after it the window may have become larger than it was. */
     if (cc->window < r->window) {
         cc->window = r->window;

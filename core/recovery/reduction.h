@@ -13,6 +13,8 @@ struct reduction {
     uint32_t lost;             /* packets of it that were declared lost and did not come since */
     uint8_t space;             /* that all of them are of */
     bool can_undo;
+    bool is_disowned; /* all that was lost came: it was undone, or would have been */
+    uint8_t undone;   /* reductions that were, less those that were none to undo */
     /* While cc.is_recovering, in bytes: */
     uint64_t flight;    /* in flight when it began, with what was lost and acknowledged then */
     uint64_t delivered; /* since */

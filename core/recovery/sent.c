@@ -143,9 +143,41 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
         s->eliciting_in_flight++;
 }
 
+/* Lost numbers that are older than what is remembered of those left out are no evidence. */
+static void forget_lost_before(struct sent *s, uint64_t number)
+{
+    uint8_t gone = 0;
+
+    while (gone < s->lost_count && s->lost->ranges[gone].start < number)
+        gone++;
+    s->lost_count -= gone;
+    memmove(s->lost->ranges, s->lost->ranges + gone, s->lost_count * sizeof s->lost->ranges[0]);
+    memmove(s->lost->paths, s->lost->paths + gone, s->lost_count);
+}
+
 void neap_sent_skip(struct sent *s, uint64_t number)
 {
+    if (s->lost && s->skipped != UINT64_MAX) {
+        uint64_t *place = &s->lost->skipped[s->skipped_next];
+
+        if (s->skipped_count == LIMIT_SENT_SKIPPED)
+            forget_lost_before(s, *place);
+        else
+            s->skipped_count++;
+        *place = s->skipped;
+        s->skipped_next = (uint8_t)((s->skipped_next + 1u) % LIMIT_SENT_SKIPPED);
+    }
     s->skipped = number;
+}
+
+bool neap_sent_has_skipped(const struct sent *s, uint64_t start, uint64_t end)
+{
+    if (s->skipped >= start && s->skipped < end)
+        return true;
+    for (uint8_t i = 0; i < s->skipped_count; i++)
+        if (s->lost->skipped[i] >= start && s->lost->skipped[i] < end)
+            return true;
+    return false;
 }
 
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index)
@@ -318,7 +350,7 @@ static void free_rings(struct sent *s, struct pool *pool)
     s->packets = NULL;
     s->frames = NULL;
     s->lost = NULL;
-    s->lost_count = 0;
+    s->lost_count = s->skipped_count = s->skipped_next = 0;
     s->packet_capacity = s->packet_count = s->frame_capacity = s->frame_count = 0;
     s->non_eliciting = 0;
     s->scan = s->packet_head;

@@ -35,6 +35,7 @@ struct sent_packet {
 struct sent_lost {
     struct range ranges[LIMIT_SENT_LOST_RANGES];
     uint8_t paths[LIMIT_SENT_LOST_RANGES]; /* that they took */
+    uint64_t skipped[LIMIT_SENT_SKIPPED];  /* ring of numbers that were left out, but for the last one */
 };
 
 struct sent {
@@ -52,9 +53,9 @@ struct sent {
     uint32_t scan;                /* no packet before this running index is undecided */
     uint32_t taking;              /* running index of the packet that next_fate returned last */
     bool is_taking, keeps_records;
-    uint8_t non_eliciting; /* packets at the newest end that elicit nothing */
-    uint8_t lost_count;
-    struct sent_lost *lost; /* there with the rings */
+    uint8_t non_eliciting;                           /* packets at the newest end that elicit nothing */
+    uint8_t lost_count, skipped_count, skipped_next; /* of `lost` */
+    struct sent_lost *lost;                          /* there with the rings */
 };
 
 void neap_sent_init(struct sent *s, bool keeps_records);
@@ -77,8 +78,11 @@ const struct sent_frame *neap_sent_frame(const struct sent *s, const struct sent
 /** The next packet whose fate was decided (ACKED or LOST) and not taken yet: marks it TAKEN after return of the *next*
  * call, and frees ring space from the oldest end. NULL when none. Frames may be read until the next call. */
 struct sent_packet *neap_sent_next_fate(struct sent *s, enum sent_fate *fate);
-/** A number is left out on purpose, so that who acknowledges it is found out (RFC 9000 §21.4). */
+/** A number is left out on purpose, so that who acknowledges it is found out (RFC 9000 §21.4). It is remembered as long as
+ * numbers from before it that were declared lost are: whoever acknowledges every gap that he sees meets one. */
 void neap_sent_skip(struct sent *s, uint64_t number);
+/** Whether one of [start, end) was left out. */
+bool neap_sent_has_skipped(const struct sent *s, uint64_t start, uint64_t end);
 /** The index of the first packet with this number or a larger one; packet_count when there is none. */
 uint32_t neap_sent_lower_bound(const struct sent *s, uint64_t number);
 /** Loss detection decides: ACKED or LOST for quic/ to take, or TAKEN to forget the packet without a word. It must
@@ -99,7 +103,7 @@ void neap_sent_count_spurious(struct sent *s, uint64_t start, uint64_t end,
 void neap_sent_forget_path(struct sent *s, uint8_t path);
 /** The numbers that were declared lost on a path are another one's from now on. */
 void neap_sent_move_lost(struct sent *s, uint8_t from, uint8_t to);
-/** None of what was declared lost was, or will be told of. */
+/** What was declared lost is nothing that may come late. */
 void neap_sent_forget_lost(struct sent *s);
 /** Give the memory back when nothing is in flight and no fate is waiting: for a connection that is idle. */
 void neap_sent_trim(struct sent *s, struct pool *pool);

@@ -350,6 +350,7 @@ function Model:lose(number)
     self.undo_state = nil
     self.undo_bw_shortterm, self.undo_inflight_shortterm = self.bw_shortterm, self.inflight_shortterm
     self.undo_inflight_longterm, self.undo_packets = self.inflight_longterm, 0
+    self.lost_packets = { [number] = p }
     self.recovering, self.recovery_started = true, self.now
   end
   self.undo_packets = self.undo_packets + 1

@@ -1,5 +1,6 @@
 -- BBRv3: traces over a bottleneck in virtual time, each step held against a model made from the draft's text.
 local bbr_model = require "recovery.bbr_model"
+local recovery = require("neap.units").recovery
 local link = require "recovery.link"
 
 local MS = 1e6
@@ -276,6 +277,36 @@ describe("BBR in Drain", function()
     local b = self:run_to("down", 3)
     assert.is_true(b.round_count - from <= 4)
     assert.is_true(self.r:state().in_flight > b.bw * b.min_rtt / SECOND)
+  end)
+end)
+
+describe("BBR in recovery", function()
+  it("is not undone by what was lost in an earlier one", function()
+    local r = recovery.new{ server = true, controller = "bbr", pacing = true, seed = 1 }
+    r:set(0, { handshake_confirmed = true })
+    local now, n = 0, 0
+    local function flight(lost)
+      local first, ranges = n, {}
+      for _ = 1, 60 do
+        r:send("application", n, now)
+        n = n + 1
+      end
+      now = now + 50 * MS
+      if lost then ranges[1] = { first, first + lost - 1 } end
+      ranges[#ranges + 1] = { first + (lost and lost + 3 or 0), n - 1 }
+      r:ack("application", ranges, now)
+      while r:fate("application") do end
+      return first
+    end
+    for _ = 1, 12 do flight() end
+    local before = flight(10)
+    for _ = 1, 4 do flight() end
+    flight(10)
+    assert.equal(3, r:bbr().undo_packets)
+    r:ack("application", { { before + 10, before + 12 } }, now)
+    assert.same({ 3, 3 }, { r:bbr().undo_packets, r:state().spurious })
+    r:ack("application", { { n - 50, n - 48 } }, now)
+    assert.equal(0, r:bbr().undo_packets)
   end)
 end)
 

@@ -210,6 +210,29 @@ describe("an ACK", function()
     assert.equal(PROTOCOL_VIOLATION, (r:ack(APP, { { 0, 2 } }, MS)))
   end)
 
+  -- covers: rfc9000#13.1.2
+  it("of a number that was left out is one for as long as lost ones from before it are remembered", function()
+    for skips = 1, 40, 13 do
+      local r = confirmed()
+      local lost
+      for i = 0, skips - 1 do
+        for n = 10 * i, 10 * i + 8 do r:send(APP, n, i * MS) end
+        r:skip(APP, 10 * i + 9)
+        local from = 10 * i
+        if i == 0 then from, lost = 1, 0 end -- 0 is lost
+        assert.equal(0, (r:ack(APP, { { from, 10 * i + 8 } }, i * MS + 1)))
+        fates(r)
+      end
+      r:send(APP, 10 * skips, skips * MS)
+      assert.equal(1, r:state().packets_lost)
+      for i = math.max(0, skips - 17), skips - 1 do
+        assert.equal(PROTOCOL_VIOLATION, (r:ack(APP, { { 10 * i + 9, 10 * i + 9 } }, skips * MS)))
+      end
+      assert.equal(0, (r:ack(APP, { { lost, lost } }, skips * MS)))
+      assert.equal(skips <= 17 and 1 or 0, r:state().spurious)
+    end
+  end)
+
   it("in a space that is gone does nothing", function()
     local r = recovery.new({})
     r:send("initial", 0, 0)

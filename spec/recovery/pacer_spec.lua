@@ -2,6 +2,39 @@ local recovery = require("neap.units").recovery
 
 local MS, SECOND = 1000000, 1000000000
 
+local function burst_left(r, now) return (select(2, r:pacer_ready_at(1, now))) end
+
+-- covers: rfc9002#7.7.2 rfc9002#7.7.3
+describe("no pacer", function()
+  it("lets an initial window leave out of silence, and with each ACK that and twice what came", function()
+    local r = recovery.new{ server = true, controller = "cubic" }
+    r:set(0, { handshake_confirmed = true })
+    assert.equal(12000, burst_left(r, 0))
+    local now, number = 0, 0
+    local function send(count)
+      for _ = 1, count do
+        r:send("application", number, now)
+        number = number + 1
+      end
+    end
+    send(10)
+    assert.equal(0, burst_left(r, 0))
+    now = 50e6
+    r:ack("application", { { 0, 3 } }, now)
+    assert.equal(2 * 4 * 1200 + 12000, burst_left(r, now))
+    send(5)
+    assert.equal(3 * 1200 + 12000, burst_left(r, now))
+    r:ack("application", { { 0, 14 } }, now)
+    assert.equal(2 * 11 * 1200 + 12000, burst_left(r, now)) -- at once
+    assert.equal(12000, burst_left(r, now + 1)) -- after silence
+    now = now + 1
+    send(1)
+    assert.equal(9 * 1200, burst_left(r, now))
+    local paced = recovery.new{ server = true, controller = "cubic", pacing = true }
+    assert.equal("18446744073709551615", tostring(burst_left(paced, 0)))
+  end)
+end)
+
 describe("the pacer", function()
   it("has no bound while it is off or the rate is unknown", function()
     local off = recovery.pacer(1200, false)

@@ -157,6 +157,26 @@ describe("a reduction", function()
     assert.is_true(r:state().window < 40 * SIZE)
   end)
 
+  it("gives the pacer its rate back, where the ACK has nothing that is new", function()
+    local r = full("cubic")
+    local rate = r:state().pacing_rate
+    ack(r, { { 101, 104 } }, 150 * MS)
+    assert.is_true(r:state().pacing_rate < rate)
+    ack(r, { { 100, 104 } }, 151 * MS)
+    assert.equal(1, r:state().congestion_undone)
+    assert.is_true(r:state().pacing_rate >= rate)
+  end)
+
+  it("lasts where a CE mark was reported, beyond the ACK that tells of it", function()
+    for _, controller in ipairs{ "newreno", "cubic" } do
+      local r = full(controller, true)
+      r:ack(APP, { { 100, 119 } }, 150 * MS, 0, { ect0 = 29, ce = 1 })
+      fates(r)
+      assert.is_true(r:state().recovering)
+      assert.equal(r:state().ssthresh, r:state().window)
+    end
+  end)
+
   it("is undone too when it was of persistent congestion", function()
     local r = full()
     for i = 0, 9 do r:send(APP, 140 + i, (100 + 200 * i) * MS) end
@@ -165,6 +185,45 @@ describe("a reduction", function()
     local state = r:state()
     assert.same({ 1, 1 }, { state.congestion_persistent, state.congestion_undone })
     assert.is_true(state.window >= 40 * SIZE)
+  end)
+end)
+
+describe("reductions in a row", function()
+  -- What it lost last comes late in each round.
+  local function undo_rounds(controller, rounds, is_real)
+    local r = recovery.new{ server = true, controller = controller, pacing = true, seed = 1 }
+    r:set(0, { handshake_confirmed = true })
+    local number, undone = 0, {}
+    for round = 1, rounds do
+      local now = 100 * round * MS
+      local first = number
+      for _ = 1, 100 do
+        r:send(APP, number, now)
+        number = number + 1
+      end
+      ack(r, { { first + 1, first + 99 } }, now + 50 * MS) -- one that is 99 late is lost
+      if not (is_real and is_real(round)) then ack(r, { { first, first + 99 } }, now + 51 * MS) end
+      undone[round] = r:state().congestion_undone
+    end
+    return undone, r
+  end
+
+  it("are undone sixteen times, whatever a peer acknowledges late", function()
+    for _, controller in ipairs{ "newreno", "cubic" } do
+      local undone, r = undo_rounds(controller, 30)
+      assert.same({ 16, 16, 30 }, { undone[16], undone[30], r:state().congestion_events })
+    end
+  end)
+
+  it("are undone once more for each that lasts", function()
+    local undone = undo_rounds("newreno", 30, function(round) return round > 18 and round % 2 == 0 end)
+    assert.equal(16, undone[19])
+    assert.equal(16 + 5, undone[30])
+  end)
+
+  it("of BBR have the same bound", function()
+    local _, r = undo_rounds("bbr", 30)
+    assert.equal(16, r:bbr().undone)
   end)
 end)
 
@@ -248,5 +307,17 @@ describe("persistent congestion", function()
       r:ack("handshake", { { 12, 12 } }, 260 * MS)
       assert.equal(between and 0 or 1, r:state().congestion_persistent)
     end
+  end)
+end)
+
+describe("Retry", function()
+  it("makes no packet late that was sent before it", function()
+    local r = recovery.new{ controller = "cubic", pacing = true }
+    r:send("initial", 0, 0)
+    r:retry(10 * MS)
+    while r:fate("initial") do end
+    r:send("initial", 1, 10 * MS)
+    r:ack("initial", { { 0, 1 } }, 20 * MS)
+    assert.same({ 3, 0 }, { r:state().packet_threshold, r:state().spurious })
   end)
 end)

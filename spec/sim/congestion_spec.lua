@@ -79,3 +79,52 @@ describe("datagrams that overtake one another", function()
     end
   end)
 end)
+
+describe("a sender without a pacer", function()
+  -- covers: rfc9002#7.7.2 rfc9002#7.7.3
+  it("sends no more than an initial window at once after silence", function()
+    local simulation = require "neap.sim"
+    local sim = simulation.new{ seed = 3 }
+    local most, at, count, is_watched = 0, -1, 0, false
+    local way = sim:link{ delay = 0.05, filter = function(bytes, _, now)
+      if is_watched and #bytes > 1000 then
+        if now == at then count = count + 1 else at, count = now, 1 end
+        most = math.max(most, count)
+      end
+      return true
+    end }
+    local id, own, left, got = nil, nil, 3e6, 0
+    local piece = ("x"):rep(65536)
+    local function push(conn)
+      while id and left > 0 do
+        local taken = conn:stream_send(id, piece)
+        if not taken or taken == 0 then break end
+        left = left - taken
+        if taken < #piece then break end
+      end
+      for _ in conn.writable_next, conn do end
+    end
+    local server = sim:server{ pacing = false, on_conn = function(conn)
+      own = conn
+      if not id and conn:is_established() then id = conn:stream_open("uni") end
+      push(conn)
+    end }
+    sim:client{ server = server, link = way, max_connection_window = 2 ^ 26, max_stream_window = 2 ^ 26,
+      on_conn = function(conn)
+        for stream in conn.readable_next, conn do
+          for bytes in function() return (conn:stream_recv(stream)) end do got = got + #bytes end
+        end
+      end }
+    sim:run(20)
+    assert.is_true(own:stats().congestion_window > 200000)
+    local before = got
+    left, is_watched = 3e6, true
+    push(own)
+    server:touch()
+    sim:run(0.09)
+    assert.is_true(most > 0 and most <= 12, most)
+    sim:run(3)
+    assert.is_true(got - before >= 3e6)
+    sim:close()
+  end)
+end)

@@ -142,9 +142,9 @@ static void telling_on_loss(struct cc *cc, const struct cc_loss *loss)
     neap_cc_newreno.on_loss(cc, loss);
 }
 
-static void telling_on_spurious(struct cc *cc, uint64_t packets, neap_time now)
+static void telling_on_spurious(struct cc *cc, uint64_t packets, uint64_t late, neap_time now)
 {
-    (void)now;
+    (void)late, (void)now;
     ((struct told *)cc->state)->spurious += packets;
 }
 
@@ -562,7 +562,7 @@ static int recovery_figures(lua_State *L)
     return 1;
 }
 
-/* r:pacer_ready_at(bytes, now) -> when so much may leave */
+/* r:pacer_ready_at(bytes, now) -> when so much may leave, how much where there is no pacer */
 static int recovery_pacer_ready_at(lua_State *L)
 {
     struct pacer *pacer = &recovery_active(&check_recovery(L)->r)->pacer;
@@ -570,7 +570,8 @@ static int recovery_pacer_ready_at(lua_State *L)
     neap_time now = to_u64(L, 3);
 
     push_u64(L, neap_pacer_budget(pacer, now) >= bytes ? now : neap_pacer_ready_at(pacer, bytes, now));
-    return 1;
+    push_u64(L, neap_path_recovery_burst_left(recovery_active(&check_recovery(L)->r), now));
+    return 2;
 }
 
 /* r:continue(path, now): the same way under another name */

@@ -26,6 +26,7 @@ static void set_model(lua_State *L, const struct bbr *b)
     set_u64(L, "prior_window", b->prior_window);
     set_u64(L, "full_bw", b->full_bw);
     set_u64(L, "undo_packets", b->undo_packets);
+    set_u64(L, "undone", b->undone);
 }
 
 void units_recovery_push_bbr(lua_State *L, const struct cc *cc)
