@@ -274,6 +274,7 @@ describe("PATH_CHALLENGE", function()
       sent = sent + 1
     end
     assert.is_true(sent <= 4, sent)
+    assert.same({ 900, 896 }, { p.server:floods().path_challenges, p.server:floods().path_responses_dropped })
     p:free()
   end)
 

@@ -106,7 +106,23 @@ static int conn_preferred_address(lua_State *L)
     return 1;
 }
 
+/* conn:floods() -> what neap_stats tells of them */
+static int conn_floods(lua_State *L)
+{
+    neap_stats s;
+
+    neap_conn_stats(check_conn(L, 1), &s, sizeof s);
+    lua_newtable(L);
+    set_number(L, "packets_unproductive", s.packets_unproductive);
+    set_number(L, "path_challenges", s.path_challenges_received);
+    set_number(L, "path_responses_dropped", s.path_responses_dropped);
+    set_number(L, "packets_refused", s.packets_refused);
+    set_number(L, "packets_forged", s.packets_forged);
+    return 1;
+}
+
 const luaL_Reg unit_path_methods[] = {
+    {"floods", conn_floods},
     {"paths", conn_paths},
     {"probe", conn_probe},
     {"migrate", conn_migrate},
