@@ -306,7 +306,7 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
     parcel_begin(&p, conn_path(c));
     c->close.owed = false;
     /* Time may have passed since the application closed: the period begins with the first word of it. */
-    if (c->close.received == 0)
+    if (c->close.received == 0 && !c->close.is_put_off)
         c->close.until = c->now + neap_conn_draining_time(c);
     if (amplification < room)
         room = (size_t)amplification;

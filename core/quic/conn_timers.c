@@ -185,7 +185,7 @@ static bool put_off_end(neap_conn *c)
     if (c->stage != STAGE_CLOSING || !c->close.owed || c->close.is_put_off)
         return false;
     c->close.is_put_off = true;
-    c->close.until = c->now + neap_conn_draining_time(c);
+    c->close.until = c->now;
     return true;
 }
 
