@@ -23,7 +23,7 @@
 #define SMALL_MAX 1024u
 #define MEDIUM_STEP 256u /* classes 1280 … 2048 */
 #define MEDIUM_MAX 2048u
-#define LARGE_STEP 256u /* classes 2304 … 4096 */
+#define LARGE_STEP 128u /* classes 2176 … 4096: connections are among them */
 #define LARGE_MAX 4096u
 #define SMALL_CLASSES (SMALL_MAX / SMALL_STEP)
 #define MEDIUM_CLASSES ((MEDIUM_MAX - SMALL_MAX) / MEDIUM_STEP)

@@ -72,6 +72,7 @@ void neap_local_cids_rotate(struct local_cids *l)
     l->wants_rotation = !is_rotated(l);
     if (!l->wants_rotation)
         l->retire_prior_to = l->next_sequence;
+    l->is_sated = false;
 }
 
 uint64_t neap_local_cids_issue(struct local_cids *l, const neap_cid *cid)
@@ -169,6 +170,7 @@ int neap_local_cids_on_retire(struct local_cids *l, uint64_t sequence, const nea
         l->owed = (uint8_t)(l->owed - id->owes_send);
         *id = (struct local_cid){.route = id->route};
         l->changed = true;
+        l->is_sated = false;
     }
     if (l->wants_rotation)
         neap_local_cids_rotate(l);

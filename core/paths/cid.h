@@ -32,6 +32,7 @@ struct local_cids {
     uint8_t owed;             /* how many owe a frame */
     bool wants_rotation;      /* they are to be retired again, once those are that were told last */
     bool changed;             /* some were added or retired since the owner cleared this */
+    bool is_sated;            /* none was wanted, and nothing happened since that may change that */
 };
 
 struct peer_cid {

@@ -697,7 +697,11 @@ void neap_conn_forget_dates(neap_conn *c);
 void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dcid);
 
 /** Whether the peer may hold one more of our connection IDs, now that the handshake is over (RFC 9000 §5.1.1). */
-bool neap_conn_wants_id(const neap_conn *c);
+bool neap_conn_looks_for_id(neap_conn *c);
+static inline bool conn_wants_id(neap_conn *c)
+{
+    return c->stage == STAGE_CONFIRMED && !c->local_cids.is_sated && neap_conn_looks_for_id(c);
+}
 /** Give it that one: a NEW_CONNECTION_ID frame is owed. */
 void neap_conn_issue_id(neap_conn *c, const neap_cid *cid);
 

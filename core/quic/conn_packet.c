@@ -540,11 +540,11 @@ bool neap_conn_wants(neap_conn *c, enum space space)
     const struct number_space *s = conn_space(c, space);
 
     if (space != SPACE_APPLICATION)
-        return neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX);
+        return send_buffer_has_data(&s->crypto->send, UINT64_MAX);
     bool has_data = neap_streams_has_to_send(&c->streams) || (c->datagrams && c->datagrams->queues);
 
     return (has_data && !c->awaits_again) || c->owes_handshake_done || c->owes_ping || c->owes_token ||
            neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
            c->peer_cids.retire_count > 0 || c->ack_request.owed ||
-           (s->crypto && neap_send_buffer_has_data(&s->crypto->send, UINT64_MAX));
+           (s->crypto && send_buffer_has_data(&s->crypto->send, UINT64_MAX));
 }

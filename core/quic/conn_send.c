@@ -144,11 +144,12 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
 }
 
 /* One at a time means that only a rotation has the peer hold a second one for a while. */
-bool neap_conn_wants_id(const neap_conn *c)
+bool neap_conn_looks_for_id(neap_conn *c)
 {
-    const struct local_cids *l = &c->local_cids;
+    struct local_cids *l = &c->local_cids;
 
-    return c->stage == STAGE_CONFIRMED && neap_local_cids_wants(l) &&
+    l->is_sated = !neap_local_cids_wants(l);
+    return !l->is_sated &&
            (!c->is_server || !neap_config_has_single_ids(c->config) || !neap_local_cids_has_current(l));
 }
 
@@ -180,7 +181,7 @@ static void issue_ids(neap_conn *c)
 {
     neap_cid cid;
 
-    while (!c->entry.endpoint && neap_conn_wants_id(c) &&
+    while (!c->entry.endpoint && conn_wants_id(c) &&
            neap_config_new_cid(c->config, c->local_cids.cid_size, is_own, c, &cid))
         neap_conn_issue_id(c, &cid);
 }
@@ -242,9 +243,8 @@ static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size, bool is_
  * or an address behind a router that drops marks would stay unproved for as long as the test of ECN has packets. */
 static bool marks(const struct path *path)
 {
-    bool is_silent = neap_validation_runs(&path->address) && path->address.challenges_sent > 0;
-
-    return path_recovery_marks(&path->recovery) && !is_silent;
+    return path_recovery_marks(&path->recovery) &&
+           (path->address.challenges_sent == 0 || !neap_validation_runs(&path->address));
 }
 
 static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment,

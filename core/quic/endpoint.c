@@ -162,6 +162,7 @@ static void sync_routes(neap_endpoint *e, struct endpoint_entry *entry)
             add_route(e, entry, &id->cid, &id->route);
     }
     l->changed = false;
+    l->is_sated = false; /* what is found by its route still takes a place */
 }
 
 static void remove_routes(neap_endpoint *e, struct endpoint_entry *entry)
@@ -178,7 +179,7 @@ void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry)
     neap_cid cid;
 
     /* Each has its route before the next is chosen. */
-    while (neap_conn_wants_id(entry_conn(entry)) && neap_endpoint_new_cid(e, &cid)) {
+    while (conn_wants_id(entry_conn(entry)) && neap_endpoint_new_cid(e, &cid)) {
         neap_conn_issue_id(entry_conn(entry), &cid);
         sync_routes(e, entry);
     }

@@ -68,7 +68,7 @@ static void begin_stage(struct cc *cc, struct cubic *c, const struct cc_ack *ack
 
     if (c->has_flat_start || s->w_max < cc->window)
         s->w_max = cc->window;
-    s->k = neap_cubic_root(s->w_max - cc->window, ack->udp_payload_size);
+    s->k = (uint32_t)neap_cubic_root(s->w_max - cc->window, ack->udp_payload_size);
     s->w_est = cc->window;
     s->est_part = s->window_part = 0;
     s->epoch = ack->now;

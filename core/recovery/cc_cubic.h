@@ -7,12 +7,12 @@
 /* One stage of congestion avoidance, sizes in bytes (RFC 9438 §4.1.2). */
 struct cubic_stage {
     uint64_t w_max;    /* the window that the cubic curve is flat at */
-    uint64_t k;        /* ticks from the stage's begin until the curve is there */
     uint64_t w_est;    /* what Reno would have by now */
     uint64_t prior;    /* the window when the threshold was set last */
     uint64_t est_part; /* of the next byte of w_est, in parts of the window */
     uint64_t window_part;
     neap_time epoch; /* when it began; moved forward by the time in which the window could not grow */
+    uint32_t k;      /* ticks from its begin until the curve is there, at most CUBIC_TICKS_MOST */
     bool has_begun;
 };
 

@@ -169,9 +169,11 @@ neap_time neap_recovery_ack_delay(uint64_t wire, unsigned exponent)
     return wire > (UINT64_MAX >> exponent) / 1000 ? UINT64_MAX : (wire << exponent) * 1000;
 }
 
-/* What one ACK newly acknowledges, by path; the last is of packets whose path is gone. */
+/* What one ACK newly acknowledges, by path; the last is of packets whose path is gone. Nothing is set of paths that `seen` has
+ * no bit of: nearly always there is one, and ACKs are many. */
 struct acked_paths {
     struct newly_acked of[LIMIT_PATHS + 1];
+    unsigned seen;
     bool any, eliciting;
     uint64_t largest;
     neap_time largest_sent_at;
@@ -197,6 +199,11 @@ static struct cc_packet as_packet(const struct path_recovery *path, const struct
     };
 }
 
+static bool is_seen(unsigned seen, size_t path)
+{
+    return (seen >> path & 1) != 0;
+}
+
 static void note_acked(const struct recovery *r, enum space space, const struct sent_packet *p,
                        struct acked_paths *all, neap_time now)
 {
@@ -204,6 +211,10 @@ static void note_acked(const struct recovery *r, enum space space, const struct 
     struct newly_acked *acked = &all->of[p->path];
     const struct sent *s = &r->spaces[space]->sent;
 
+    if (!is_seen(all->seen, p->path)) {
+        *acked = (struct newly_acked){.any = true};
+        all->seen |= 1u << p->path;
+    }
     if (!all->any || p->number > all->largest) {
         all->largest = p->number;
         all->largest_sent_at = p->at;
@@ -211,7 +222,6 @@ static void note_acked(const struct recovery *r, enum space space, const struct 
     }
     all->any = true;
     all->eliciting |= p->ack_eliciting;
-    acked->any = true;
     acked->marked += p->is_marked;
     acked->unmarked += !p->is_marked & p->ack_eliciting;
     if (!p->in_flight || !path)
@@ -285,12 +295,11 @@ static void update_rtt(struct recovery *r, const struct acked_paths *acked, neap
 
 /* ---- losses */
 
-/* What is newly lost, by path; the last is of packets whose path is gone. */
+/* What is newly lost, by path; the last is of packets whose path is gone. `of` is set of paths that `seen` has. */
 struct lost_paths {
     struct newly_lost of[LIMIT_PATHS + 1];
+    unsigned seen;
     struct lost_run runs[LIMIT_PATHS + 1];
-    neap_time delays[LIMIT_PATHS + 1];
-    uint8_t distances[LIMIT_PATHS + 1];
 };
 
 static bool is_acked(const struct sent_packet *p)
@@ -352,6 +361,10 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
 
     if (!p->in_flight)
         return;
+    if (!is_seen(all->seen, p->path)) {
+        *lost = (struct newly_lost){0};
+        all->seen |= 1u << p->path;
+    }
     struct cc_packet packet = as_packet(path, &r->spaces[space]->sent, space, p,
                                         lost->bytes + (p->is_size_probe ? 0 : p->size), now);
     if (p->is_size_probe) {
@@ -390,13 +403,9 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
     struct space_recovery *s = r->spaces[space];
     uint64_t largest = s->largest_acked;
     struct sent_packet *p;
+    const struct path_recovery *path = NULL;
+    neap_time delay = 0; /* of that path */
 
-    for (size_t i = 0; i <= LIMIT_PATHS; i++) {
-        const struct path_recovery *path = r->paths[i] ? r->paths[i] : recovery_active(r);
-
-        lost->delays[i] = neap_path_recovery_loss_delay(path);
-        lost->distances[i] = path->reordering.packets;
-    }
     if (s->lost.is_open)
         lost->runs[s->lost_path] = s->lost;
     s->lost.is_open = false;
@@ -404,18 +413,28 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
     s->loss_at = NEAP_NEVER;
     bool is_kept = false;
     for (uint32_t i = 0; (p = neap_sent_at(&s->sent, i)) && p->number <= largest; i++) {
-        neap_time lost_at = p->at + lost->delays[p->path];
-
         if (is_acked(p)) {
             if (p->number > lost->runs[p->path].first_number)
                 lost->runs[p->path].is_open = false;
-        } else if (p->fate != FATE_IN_FLIGHT) {
+            continue;
+        }
+        if (p->fate != FATE_IN_FLIGHT) {
             if (p->outcome == FATE_LOST)
                 extend_run(r, space, &lost->runs[p->path], p);
-        } else if (!p->in_flight && !p->ack_eliciting) {
+            continue;
+        }
+        if (!p->in_flight && !p->ack_eliciting) {
             forget_mark(r, p);
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
-        } else if (largest - p->number >= lost->distances[p->path] || lost_at <= now) {
+            continue;
+        }
+        const struct path_recovery *its = r->paths[p->path] ? r->paths[p->path] : recovery_active(r);
+        if (its != path) {
+            path = its;
+            delay = neap_path_recovery_loss_delay(path);
+        }
+        neap_time lost_at = p->at + delay;
+        if (largest - p->number >= path->reordering.packets || lost_at <= now) {
             note_lost(r, space, p, lost, now);
             neap_sent_decide(&s->sent, i, FATE_LOST);
         } else {
@@ -434,21 +453,27 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
 /* `acked`: by the ACK that tells of them; NULL: it is time that does. */
 static void detect_losses(struct recovery *r, enum space space, struct acked_paths *acked, neap_time now)
 {
-    struct lost_paths lost = {0};
+    static const struct newly_lost nothing_lost;
+    static const struct newly_acked nothing_acked;
+    struct lost_paths lost;
 
+    lost.seen = 0;
+    memset(lost.runs, 0, sizeof lost.runs);
     mark_lost(r, space, &lost, now);
-    for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        uint16_t came = acked ? acked->of[i].most_size : 0, went = lost.of[i].least_size;
-        uint32_t marked = acked ? acked->of[i].marked : 0, unmarked = acked ? acked->of[i].unmarked : 0;
+    unsigned seen = lost.seen | (acked ? acked->seen : 0);
+    for (size_t i = 0; i < LIMIT_PATHS && seen >> i; i++) {
+        bool is_acked_there = acked && is_seen(acked->seen, i);
+        const struct newly_lost *went = is_seen(lost.seen, i) ? &lost.of[i] : &nothing_lost;
+        const struct newly_acked *came = is_acked_there ? &acked->of[i] : &nothing_acked;
 
-        if (acked)
-            acked->of[i].has_losses = lost.of[i].packets > 0;
-        if (lost.of[i].packets)
-            neap_path_recovery_on_lost(r->paths[i], &lost.of[i], now);
-        if (r->paths[i] && (came || went))
-            neap_pmtu_on_round(&r->paths[i]->pmtu, went, lost.of[i].large, came, now);
-        if (r->paths[i] && (marked | unmarked | lost.of[i].marked))
-            neap_ecn_on_round(&r->paths[i]->ecn, marked, unmarked, lost.of[i].marked);
+        if (is_acked_there)
+            acked->of[i].has_losses = went->packets > 0;
+        if (went->packets)
+            neap_path_recovery_on_lost(r->paths[i], went, now);
+        if (r->paths[i] && (came->most_size || went->least_size))
+            neap_pmtu_on_round(&r->paths[i]->pmtu, went->least_size, went->large, came->most_size, now);
+        if (r->paths[i] && (came->marked | came->unmarked | went->marked))
+            neap_ecn_on_round(&r->paths[i]->ecn, came->marked, came->unmarked, went->marked);
     }
 }
 
@@ -469,13 +494,13 @@ static void apply_ack(struct recovery *r, enum space space, struct acked_paths *
 {
     uint64_t in_flight[LIMIT_PATHS];
 
-    for (size_t i = 0; i < LIMIT_PATHS; i++)
+    for (size_t i = 0; i < LIMIT_PATHS && acked->seen >> i; i++)
         in_flight[i] = r->paths[i] ? r->paths[i]->bytes_in_flight : 0;
     detect_losses(r, space, acked, now);
-    for (size_t i = 0; i < LIMIT_PATHS; i++) {
+    for (size_t i = 0; i < LIMIT_PATHS && acked->seen >> i; i++) {
         struct path_recovery *path = r->paths[i];
 
-        if (!path || !acked->of[i].any)
+        if (!path || !is_seen(acked->seen, i))
             continue;
         neap_path_recovery_on_acked(path, &acked->of[i], in_flight[i], acked->recovery[i], now);
         if (r->peer_validated)
@@ -494,11 +519,11 @@ static void check_marks(struct recovery *r, struct space_recovery *s, const stru
     struct path_recovery *path = r->paths[acked->largest_path];
     uint64_t newly = 0, ect0, ce;
 
-    for (size_t i = 0; i <= LIMIT_PATHS; i++)
-        newly += acked->of[i].marked;
+    for (size_t i = 0; acked->seen >> i; i++)
+        newly += is_seen(acked->seen, i) ? acked->of[i].marked : 0;
     bool is_valid = neap_ecn_check(&s->ecn, told, newly, &ect0, &ce);
-    for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        if (!r->paths[i] || !acked->of[i].marked)
+    for (size_t i = 0; i < LIMIT_PATHS && acked->seen >> i; i++) {
+        if (!r->paths[i] || !is_seen(acked->seen, i) || !acked->of[i].marked)
             continue;
         if (is_valid)
             neap_ecn_on_valid(&r->paths[i]->ecn, ect0);
@@ -517,8 +542,12 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
                          struct failure *why)
 {
     struct space_recovery *s = r->spaces[space];
-    struct acked_paths acked = {0};
+    struct acked_paths acked;
 
+    acked.seen = 0;
+    acked.any = acked.eliciting = false;
+    acked.largest = acked.largest_sent_at = 0;
+    acked.largest_path = 0;
     if (!s)
         return NEAP_OK;
     int error = check_sent(&s->sent, ack, why);
@@ -538,7 +567,7 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
         r->acked_sent_at[space] = acked.largest_sent_at;
     if (acked.largest == ack->largest && acked.eliciting)
         update_rtt(r, &acked, ack->delay, now);
-    for (size_t i = 0; i < LIMIT_PATHS; i++)
+    for (size_t i = 0; i < LIMIT_PATHS && acked.seen >> i; i++)
         acked.recovery[i] = r->paths[i] ? r->paths[i]->cc.recovery_started : 0;
     if (is_newer && s->ecn.marked > 0)
         check_marks(r, s, &ack->ecn, &acked, now);

@@ -213,11 +213,11 @@ void neap_send_buffer_lose_all(struct send_buffer *b, struct pool *pool)
     b->next = b->base;
 }
 
-bool neap_send_buffer_has_data(const struct send_buffer *b, uint64_t limit)
+bool neap_send_buffer_has_gap(const struct send_buffer *b, uint64_t limit)
 {
     struct range gap;
 
-    return b->lost.count > 0 || fresh_gap(b, limit, &gap);
+    return fresh_gap(b, limit, &gap);
 }
 
 void neap_send_buffer_free(struct send_buffer *b, struct pool *pool)
@@ -235,35 +235,19 @@ struct stream_send neap_stream_send_of(uint64_t limit)
     return s;
 }
 
-bool neap_stream_send_is_live(const struct stream_send *s)
-{
-    return s->state == SEND_READY || s->state == SEND_SEND || s->state == SEND_DATA_SENT;
-}
-
 bool neap_stream_send_owes_fin(const struct stream_send *s)
 {
     return s->fin_queued && !s->fin_acked && (!s->fin_sent || s->fin_lost) && !s->resets;
 }
 
-/* What of the bytes below `limit` is still delivered. */
-static uint64_t delivered(const struct stream_send *s, uint64_t limit)
-{
-    return s->resets && s->reliable_size < limit ? s->reliable_size : limit;
-}
-
-bool neap_stream_send_has_data(const struct stream_send *s, uint64_t limit)
-{
-    return neap_send_buffer_has_data(&s->data, delivered(s, limit));
-}
-
 bool neap_stream_send_next(const struct stream_send *s, uint64_t limit, size_t max, uint64_t *offset,
                            size_t *size, bool *fin)
 {
-    if (!neap_stream_send_is_live(s))
+    if (!stream_send_is_live(s))
         return false;
-    if (!neap_send_buffer_next(&s->data, delivered(s, limit), max, offset, size)) {
+    if (!neap_send_buffer_next(&s->data, stream_send_delivered(s, limit), max, offset, size)) {
         /* The end goes alone when no byte is left for it to go with. */
-        if (!neap_stream_send_owes_fin(s) || neap_stream_send_has_data(s, UINT64_MAX))
+        if (!neap_stream_send_owes_fin(s) || stream_send_has_data(s, UINT64_MAX))
             return false;
         *offset = s->data.end;
         *size = 0;
@@ -301,7 +285,7 @@ static void end_reset_at(struct stream_send *s, struct pool *pool)
 void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
                                bool fin)
 {
-    if (!neap_stream_send_is_live(s))
+    if (!stream_send_is_live(s))
         return;
     neap_send_buffer_acked(&s->data, pool, offset, size);
     if (fin)
@@ -314,9 +298,9 @@ void neap_stream_send_on_acked(struct stream_send *s, struct pool *pool, uint64_
 void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t offset, size_t size,
                               bool fin)
 {
-    if (!neap_stream_send_is_live(s))
+    if (!stream_send_is_live(s))
         return;
-    uint64_t end = delivered(s, offset + size);
+    uint64_t end = stream_send_delivered(s, offset + size);
     neap_send_buffer_lost(&s->data, pool, offset, end > offset ? (size_t)(end - offset) : 0);
     if (fin)
         s->fin_lost = true;
@@ -324,7 +308,7 @@ void neap_stream_send_on_lost(struct stream_send *s, struct pool *pool, uint64_t
 
 bool neap_stream_send_reset(struct stream_send *s, struct pool *pool, uint64_t code)
 {
-    if (!neap_stream_send_is_live(s))
+    if (!stream_send_is_live(s))
         return false;
     neap_send_buffer_free(&s->data, pool);
     s->state = SEND_RESET_SENT;
@@ -339,7 +323,7 @@ bool neap_stream_send_reset_at(struct stream_send *s, struct pool *pool, uint64_
 {
     struct send_buffer *b = &s->data;
 
-    if (!neap_stream_send_is_live(s))
+    if (!stream_send_is_live(s))
         return false;
     s->reset_code = s->resets ? s->reset_code : code;
     s->resets = true;
@@ -357,7 +341,7 @@ bool neap_stream_send_reset_at(struct stream_send *s, struct pool *pool, uint64_
 
 bool neap_stream_send_may_reset_at(const struct stream_send *s)
 {
-    return s->resets && !s->reset_acked && s->data.highest >= s->reliable_size && neap_stream_send_is_live(s);
+    return s->resets && !s->reset_acked && s->data.highest >= s->reliable_size && stream_send_is_live(s);
 }
 
 void neap_stream_send_on_reset_at_sent(struct stream_send *s)
@@ -368,7 +352,7 @@ void neap_stream_send_on_reset_at_sent(struct stream_send *s)
 
 void neap_stream_send_on_reset_at_acked(struct stream_send *s, struct pool *pool, uint64_t reliable_size)
 {
-    if (!s->resets || reliable_size != s->reliable_size || !neap_stream_send_is_live(s))
+    if (!s->resets || reliable_size != s->reliable_size || !stream_send_is_live(s))
         return;
     s->reset_acked = true;
     end_reset_at(s, pool);

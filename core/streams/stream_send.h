@@ -47,7 +47,17 @@ void neap_send_buffer_acked(struct send_buffer *b, struct pool *pool, uint64_t o
 void neap_send_buffer_lost(struct send_buffer *b, struct pool *pool, uint64_t offset, size_t size);
 /** Everything that was sent and not acknowledged is to be sent again (Retry, 0-RTT rejected, probes). Never fails. */
 void neap_send_buffer_lose_all(struct send_buffer *b, struct pool *pool);
-bool neap_send_buffer_has_data(const struct send_buffer *b, uint64_t limit);
+/** Whether bytes that were never sent, nor acknowledged, lie below `limit`. */
+bool neap_send_buffer_has_gap(const struct send_buffer *b, uint64_t limit);
+/** Whether bytes below `limit` are to be sent. */
+static inline bool send_buffer_has_data(const struct send_buffer *b, uint64_t limit)
+{
+    if (b->lost.count > 0)
+        return true;
+    if (b->next >= b->end || b->next >= limit)
+        return false;
+    return b->acked.count == 0 || neap_send_buffer_has_gap(b, limit);
+}
 /** Drop what is queued; the positions stay. */
 void neap_send_buffer_free(struct send_buffer *b, struct pool *pool);
 
@@ -69,7 +79,10 @@ struct stream_send {
 /** A side that nothing was sent on, with the peer's first limit. */
 struct stream_send neap_stream_send_of(uint64_t limit);
 /** Whether the states allow STREAM frames: before a reset and before everything is acknowledged. */
-bool neap_stream_send_is_live(const struct stream_send *s);
+static inline bool stream_send_is_live(const struct stream_send *s)
+{
+    return s->state == SEND_READY || s->state == SEND_SEND || s->state == SEND_DATA_SENT;
+}
 /** Whether the end of the stream is to be sent (again). */
 bool neap_stream_send_owes_fin(const struct stream_send *s);
 /** The next STREAM frame: at most `max` bytes, none at or above `limit`; may be only the end. False: nothing. */
@@ -92,8 +105,16 @@ bool neap_stream_send_reset_at(struct stream_send *s, struct pool *pool, uint64_
 bool neap_stream_send_may_reset_at(const struct stream_send *s);
 void neap_stream_send_on_reset_at_sent(struct stream_send *s);
 void neap_stream_send_on_reset_at_acked(struct stream_send *s, struct pool *pool, uint64_t reliable_size);
+/** What of the bytes below `limit` is still delivered. */
+static inline uint64_t stream_send_delivered(const struct stream_send *s, uint64_t limit)
+{
+    return s->resets && s->reliable_size < limit ? s->reliable_size : limit;
+}
 /** Whether bytes are to be sent that lie below `limit`. */
-bool neap_stream_send_has_data(const struct stream_send *s, uint64_t limit);
+static inline bool stream_send_has_data(const struct stream_send *s, uint64_t limit)
+{
+    return send_buffer_has_data(&s->data, stream_send_delivered(s, limit));
+}
 /** RESET_STREAM was acknowledged. */
 void neap_stream_send_on_reset_acked(struct stream_send *s);
 /** Whether all was sent, or a reset (§3.1: from Data Sent and Reset Sent on); the peer may not have it yet. */

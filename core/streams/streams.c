@@ -56,7 +56,7 @@ void neap_streams_drop_queued(struct streams *s, const struct stream *stream)
 {
     const struct send_buffer *data = &stream->send->data;
 
-    if (!neap_stream_send_is_live(stream->send))
+    if (!stream_send_is_live(stream->send))
         return;
     streams_uncount_queued(s, data->end - data->base, 0);
     s->unsent -= data->end - data->highest;

@@ -42,8 +42,7 @@ static int check_sendable(const struct stream *stream)
         return NEAP_ERR_STREAM_STATE;
     if (stream->send->stopped)
         return NEAP_ERR_STREAM_STOPPED;
-    bool takes_more =
-        neap_stream_send_is_live(stream->send) && !stream->send->fin_queued && !stream->send->resets;
+    bool takes_more = stream_send_is_live(stream->send) && !stream->send->fin_queued && !stream->send->resets;
     return takes_more ? 0 : NEAP_ERR_STREAM_STATE;
 }
 
@@ -555,7 +554,7 @@ int neap_streams_reset_at(struct streams *s, uint64_t id, uint64_t code, uint64_
         return NEAP_ERR_STREAM_STATE;
     if (reliable_size > most)
         return NEAP_ERR_ARGUMENT;
-    s->counters.resets_sent += !send->resets && neap_stream_send_is_live(send);
+    s->counters.resets_sent += !send->resets && stream_send_is_live(send);
     bool is_new = !send->resets || reliable_size < send->reliable_size;
     if (!is_new || !neap_stream_send_reset_at(send, s->pool, code, reliable_size))
         return 0;

@@ -15,16 +15,16 @@ void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark
 /* A frame that needs no connection credit: bytes sent before, or only the end. */
 static bool owes_again(const struct stream_send *send)
 {
-    if (!neap_stream_send_is_live(send))
+    if (!stream_send_is_live(send))
         return false;
-    if (neap_stream_send_has_data(send, send->data.highest))
+    if (stream_send_has_data(send, send->data.highest))
         return true;
-    return neap_stream_send_owes_fin(send) && !neap_stream_send_has_data(send, UINT64_MAX);
+    return neap_stream_send_owes_fin(send) && !stream_send_has_data(send, UINT64_MAX);
 }
 
 static bool owes_fresh(const struct stream_send *send)
 {
-    return neap_stream_send_is_live(send) && neap_stream_send_has_data(send, send->limit);
+    return stream_send_is_live(send) && stream_send_has_data(send, send->limit);
 }
 
 /* Nothing can be sent: when bytes wait above the peer's limit it is told, once per limit (RFC 9000 §4.1). */
@@ -32,8 +32,7 @@ static void note_stream_blocked(struct streams *s, struct stream *stream)
 {
     struct stream_send *send = stream->send;
 
-    if (!neap_stream_send_is_live(send) || send->data.end <= send->limit ||
-        send->blocked_at == send->limit + 1)
+    if (!stream_send_is_live(send) || send->data.end <= send->limit || send->blocked_at == send->limit + 1)
         return;
     send->blocked_at = send->limit + 1;
     neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
@@ -288,7 +287,7 @@ static void drop_stale(struct stream *stream)
 {
     if (stream->recv->state != RECV_OPEN || stream->recv->stop_sent)
         stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
-    if (!neap_stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
+    if (!stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
         stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
     if (!neap_stream_send_may_reset_at(stream->send))
         stream->owes &= (uint8_t)~OWES_RESET_STREAM_AT;

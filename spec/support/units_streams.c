@@ -187,11 +187,11 @@ static int send_buffer_state(lua_State *L)
     return 4;
 }
 
-static int send_buffer_has_data(lua_State *L)
+static int buffer_has_data(lua_State *L)
 {
     struct unit_send_buffer *u = luaL_checkudata(L, 1, SEND_BUFFER);
 
-    lua_pushboolean(L, neap_send_buffer_has_data(&u->b, units_opt_u64(L, 2, UINT64_MAX)));
+    lua_pushboolean(L, send_buffer_has_data(&u->b, units_opt_u64(L, 2, UINT64_MAX)));
     return 1;
 }
 
@@ -199,7 +199,7 @@ static const luaL_Reg send_buffer_methods[] = {
     {"append", send_buffer_append},     {"take", send_buffer_take},
     {"acked", send_buffer_acked},       {"lost", send_buffer_lost},
     {"lose_all", send_buffer_lose_all}, {"state", send_buffer_state},
-    {"has_data", send_buffer_has_data}, {"memory", units_object_memory},
+    {"has_data", buffer_has_data},      {"memory", units_object_memory},
     {"fail", units_object_fail},        {NULL, NULL}};
 
 /* ---- crypto_stream() */
