@@ -186,8 +186,9 @@ typedef struct neap_option {
 } neap_option;
 
 /** Set an option by name. docs/options.md lists names, units, ranges and defaults; neap_config_option gives them.
- * Returns 0, NEAP_ERR_ARGUMENT for an unknown name (NULL too) or a value out of its range, or NEAP_ERR_STATE while
- * connections or endpoints made with the config are alive. */
+ * Returns 0, NEAP_ERR_ARGUMENT for an unknown name (NULL too) or a value out of its range, NEAP_ERR_UNSUPPORTED for a
+ * congestion_control that this build lacks (NEAP_WITH_BBR), or NEAP_ERR_STATE while connections or endpoints made with the
+ * config are alive. */
 NEAP_API int neap_config_set(neap_config *config, const char *name, uint64_t value);
 
 /** The options, from index 0; NULL past the end. Static: never freed. */

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/writer.h"
 #include "crypto/engine.h"
+#include "recovery/cc.h"
 
 #define X(name, ...) static const char *const words_of_##name[] = {__VA_ARGS__};
 OPTION_WORDS_LIST(X)
@@ -196,6 +197,8 @@ int neap_config_set(neap_config *config, const char *name, uint64_t value)
         return NEAP_ERR_ARGUMENT;
     if (option == OPTION_source_connection_id_size && neap_config_cids_refuse_size(config, value))
         return NEAP_ERR_ARGUMENT;
+    if (option == OPTION_congestion_control && !neap_cc_by_choice[value])
+        return NEAP_ERR_UNSUPPORTED;
     if (neap_config_is_in_use(config))
         return NEAP_ERR_STATE;
     config->options[option] = value;

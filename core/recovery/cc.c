@@ -11,7 +11,9 @@
 const struct cc_ops *const neap_cc_by_choice[CC_CHOICES] = {
     [NEAP_CONGESTION_CONTROL_NEWRENO] = &neap_cc_newreno,
     [NEAP_CONGESTION_CONTROL_CUBIC] = &neap_cc_cubic,
+#ifndef NEAP_NO_BBR
     [NEAP_CONGESTION_CONTROL_BBR] = &neap_cc_bbr,
+#endif
     [NEAP_CONGESTION_CONTROL_STEERED] = &neap_cc_steered,
 };
 

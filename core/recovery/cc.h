@@ -131,7 +131,7 @@ struct cc {
 
 extern const struct cc_ops neap_cc_newreno, neap_cc_cubic, neap_cc_bbr;
 
-/** The controllers by the values of the option congestion_control (enum neap_congestion_control). */
+/** The controllers by the values of the option congestion_control (enum neap_congestion_control); NULL: not in this build. */
 extern const struct cc_ops *const neap_cc_by_choice[CC_CHOICES];
 
 /** Whether losses up to a packet sent then begin a congestion event: one a round trip (RFC 9002 §7.3.2). */
