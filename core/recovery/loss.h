@@ -58,6 +58,8 @@ void neap_recovery_add_space(struct recovery *r, enum space space, struct space_
 
 /** Packets go another way from now on: the probe timer is its own. */
 void neap_recovery_set_active(struct recovery *r, uint8_t path, neap_time now);
+/** A packet is decided, or goes another way: its mark says nothing of the path it took. */
+void neap_recovery_forget_mark(const struct recovery *r, const struct sent_packet *p);
 /** The same way under another name (RFC 9000 §9.4): the path `to`, on which no more than probes were sent, goes on where
  * `from` is, and what is in flight there is its own from now on, but for probes of the size. */
 void neap_recovery_continue(struct recovery *r, uint8_t to, uint8_t from);
