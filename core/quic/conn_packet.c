@@ -143,14 +143,14 @@ static bool keep_frame(struct draft *d, uint8_t *before)
 static bool write_ranges(neap_conn *c, struct draft *d, const struct ack_state *a, size_t most)
 {
     uint8_t *before = d->w.at;
-    size_t count = a->received.count, skip = count > most ? count - most : 0;
+    size_t count = neap_ack_untold(a, most);
     unsigned exponent =
         d->space == SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
     uint64_t delay = d->space == SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
 
     if (count == 0)
         return false;
-    neap_write_ack(&d->w, a->received.ranges + skip, count - skip, delay,
+    neap_write_ack(&d->w, a->received.ranges + a->received.count - count, count, delay,
                    a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL);
     return keep_frame(d, before);
 }

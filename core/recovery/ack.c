@@ -59,7 +59,7 @@ static int insert(struct ack_state *a, struct pool *pool, uint64_t number)
  * now that the peer can take it for lost; or one came that the peer took for lost. */
 static bool is_beyond_reordering(const struct ack_state *a, uint64_t number)
 {
-    uint64_t most = a->policy.reordering, from = a->floor;
+    uint64_t most = a->policy.reordering, from = a->confirmed > a->floor ? a->confirmed : a->floor;
     uint64_t largest =
         a->largest_eliciting != UINT64_MAX && a->largest_eliciting > number ? a->largest_eliciting : number;
     struct range gap;
@@ -119,6 +119,8 @@ int neap_ack_note(struct ack_state *a, struct pool *pool, uint64_t number, bool 
     }
     if (number < a->lowest_untold)
         a->lowest_untold = number;
+    if (number < a->confirmed)
+        a->confirmed = number;
     bool is_marked = is_ce_news(a, ecn);
     count_ecn(a, ecn);
     a->pending = true;
@@ -162,7 +164,21 @@ void neap_ack_confirmed(struct ack_state *a, uint64_t largest)
 {
     if (a->largest == UINT64_MAX || largest > a->largest)
         return;
-    drop_below(a, largest < a->lowest_untold ? largest : a->lowest_untold);
+    uint64_t below = largest < a->lowest_untold ? largest : a->lowest_untold;
+
+    if (below > a->confirmed)
+        a->confirmed = below;
+}
+
+size_t neap_ack_untold(const struct ack_state *a, size_t most)
+{
+    const struct range_set *received = &a->received;
+    size_t count = 0;
+
+    while (count < most && count < received->count &&
+           received->ranges[received->count - 1 - count].end > a->confirmed)
+        count++;
+    return count;
 }
 
 /* One range that was told: the floor says as much. */
@@ -176,6 +192,7 @@ static void forget_told(struct ack_state *a, struct pool *pool)
 
 void neap_ack_trim(struct ack_state *a, struct pool *pool)
 {
+    drop_below(a, a->confirmed); /* after a silence nothing is on its way */
     forget_told(a, pool);
 
     uint32_t capacity = LEAST_CAPACITY;

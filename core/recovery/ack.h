@@ -17,8 +17,10 @@ struct ack_policy {
 
 struct ack_state {
     struct range_set received; /* at most LIMIT_ACK_RANGES_KEPT; the lowest is dropped at the bound */
-    uint64_t floor;   /* numbers below are treated as seen: dropped ranges must not be accepted again */
-    uint64_t largest; /* UINT64_MAX: none */
+    uint64_t floor; /* numbers below are treated as seen: dropped ranges must not be accepted again */
+    uint64_t
+        confirmed; /* the peer knows what came below: it is kept so that what is late there can be told from repetitions */
+    uint64_t largest;           /* UINT64_MAX: none */
     uint64_t largest_eliciting; /* UINT64_MAX: none */
     uint64_t lowest_untold;     /* lowest number since the last ACK was sent, UINT64_MAX: none */
     neap_time largest_at;       /* when the largest came */
@@ -46,8 +48,10 @@ uint64_t neap_ack_delay(const struct ack_state *a, unsigned exponent, neap_time 
 /** An ACK frame was put into a packet. */
 void neap_ack_sent(struct ack_state *a);
 /** A packet of ours that carried an ACK up to `largest` was acknowledged: what is below need not be told again
- * (RFC 9000 §13.2.4). */
+ * (RFC 9000 §13.2.4). Packets that went a slower way may still come: what is missing there is no repetition. */
 void neap_ack_confirmed(struct ack_state *a, uint64_t largest);
+/** The newest ranges that the peer does not know yet, `most` at most; there is one where anything came. */
+size_t neap_ack_untold(const struct ack_state *a, size_t most);
 /** Shrink the memory to what the ranges need, none where they are one that was told, and put it where rooms last: for a
  * connection that is idle. */
 void neap_ack_trim(struct ack_state *a, struct pool *pool);

@@ -23,7 +23,8 @@ neap: HTTP/3 and QUIC, scripted in Lua
   neap COMMAND --help          say more about a command
 
 SSLKEYLOGFILE names a file for TLS secrets, QLOGDIR a folder for traces (qlog); NEAP_LISTEN (address:port), NEAP_CERT
-and NEAP_KEY stand in for what a script does not say. NEAP_CRYPTO chooses what computes AES-GCM: vaes512, vaes256, aesni, armv8 or mbedtls.
+and NEAP_KEY stand in for what a script does not say. NEAP_CRYPTO chooses what computes AES-GCM: vaes512, vaes256,
+aesni, armv8 or mbedtls.
 ]]
 
 local commands = {

@@ -33,6 +33,22 @@ end
 local function active(conn) return conn:paths()[1].local_address end
 
 describe("a client with two uplinks", function()
+  it("moves to a slower way while packets are lost on the faster one", function()
+    for seed = 1, 5 do
+      local begun
+      local sim, client = download({ seed = seed, loss = 0.01 }, 2e6, function(client, got)
+        if got < 5e5 or begun then return end
+        begun = client.sim.now
+        assert(client.conn:migrate{ address = MOBILE })
+        client.sim:at(begun, function() -- a second later: `now` begins at 1
+          assert.equal(MOBILE, active(client.conn), seed)
+        end)
+      end)
+      assert.equal(MOBILE, active(client.conn), seed)
+      sim:close()
+    end
+  end)
+
   it("takes its download with it when the first goes", function()
     for seed = 1, 5 do
       local has_moved = false

@@ -138,16 +138,19 @@ static int ack_trim(lua_State *L)
 }
 
 /* ranges() -> {{first, last}, …} ascending */
+/* ack:ranges() -> those that an ACK tells now */
 static int ack_ranges(lua_State *L)
 {
-    const struct range_set *s = &check_ack(L)->a.received;
+    const struct ack_state *a = &check_ack(L)->a;
+    size_t count = neap_ack_untold(a, SIZE_MAX);
+    const struct range *ranges = a->received.ranges + a->received.count - count;
 
     lua_newtable(L);
-    for (uint32_t i = 0; i < s->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         lua_newtable(L);
-        push_u64(L, s->ranges[i].start);
+        push_u64(L, ranges[i].start);
         lua_rawseti(L, -2, 1);
-        push_u64(L, s->ranges[i].end - 1);
+        push_u64(L, ranges[i].end - 1);
         lua_rawseti(L, -2, 2);
         lua_rawseti(L, -2, (int)i + 1);
     }
