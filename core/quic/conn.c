@@ -112,8 +112,8 @@ void neap_conn_invent_destination(neap_conn *c)
 /* Give a client what it needs to say hello. */
 static int start_client(neap_conn *c, const char *server_name, struct failure *why)
 {
-    neap_conn_set_version(c,
-                          neap_conn_first_version(c->config, server_name, conn_path(c)->address.peer.port));
+    c->server_port = conn_path(c)->address.peer.port;
+    neap_conn_set_version(c, neap_conn_first_version(c->config, server_name, c->server_port));
     c->first_version = c->version;
     neap_conn_invent_destination(c);
     neap_peer_cids_init(&c->peer_cids, &c->original_dcid,
@@ -254,8 +254,12 @@ static void free_streams(neap_conn *c)
 
 static void end_offer(neap_conn *c)
 {
-    if (!c->is_server && c->handshake && c->handshake->tls)
-        neap_tls_end_offer(c->handshake->tls, c->counters.packets_received > 0);
+    bool was_answered = c->counters.packets_received > 0;
+
+    if (c->is_server || !c->handshake || !c->handshake->tls)
+        return;
+    neap_tls_end_offer(c->handshake->tls, was_answered);
+    neap_conn_end_token(c, was_answered);
 }
 
 void neap_conn_finish(neap_conn *c)

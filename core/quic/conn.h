@@ -152,6 +152,9 @@ struct handshake {
     uint64_t question_told;       /* its id; the owner has heard of it */
     uint8_t *token;               /* client: of the Retry, for its Initials */
     size_t token_size;
+    struct span
+        shown_token; /* client: the record of one of a NEW_TOKEN frame, for as long as there is no Retry */
+    bool token_was_shown; /* by another attempt, that nobody answered */
     struct kept_packet kept[LIMIT_UNDECRYPTABLE_PACKETS];
     uint8_t kept_count;
     struct early_budget *early;     /* a server's endpoint's; NULL: none */
@@ -259,6 +262,7 @@ struct neap_conn {
     uint8_t repetitions_passed;         /* that began no path since one was drawn that does */
     uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
     uint16_t group;                     /* of the key exchange; 0 before the handshake is complete */
+    uint16_t server_port;               /* client: where the server was asked for first */
     uint8_t alpn_size, psk_identity_size, peer_ack_delay_exponent; /* of what is below */
     uint8_t repetitions_to_skip;                                   /* until the one that was drawn */
     bool has_drawn_repetition : 1;

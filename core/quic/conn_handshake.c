@@ -267,6 +267,7 @@ void neap_conn_free_handshake(neap_conn *c)
     if (h->tls)
         neap_tls_free(h->tls);
     neap_pool_free(c->pool, h->token, h->token_size);
+    neap_session_drop(c->pool, &h->shown_token);
     neap_pool_free(c->pool, h->offer, sizeof *h->offer);
     neap_pool_free_secret(c->pool, h, sizeof *h);
     c->handshake = NULL;

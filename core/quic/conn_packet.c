@@ -56,8 +56,8 @@ static void write_header(neap_conn *c, struct draft *d)
     struct handshake *h = c->handshake;
     struct span token = {0};
 
-    if (d->space == SPACE_INITIAL && h->token)
-        token = span_of(h->token, h->token_size);
+    if (d->space == SPACE_INITIAL)
+        token = h->token ? span_of(h->token, h->token_size) : neap_session_token(h->shown_token);
     /* RFC 9369 §4.1: 0-RTT packets stay in the version that the client began with. */
     const struct version *version = type == NEAP_PACKET_0RTT ? c->first_version : c->version;
     size_t length_at =

@@ -1,5 +1,5 @@
 /* What a client may be answered before there is a connection: Retry and version negotiation (RFC 9000 §6, §17.2.5). */
-#include "quic/conn.h"
+#include "quic/conn_token.h"
 
 /* Both are the first answer or none: anything else that opened before them makes them old or forged. */
 static bool is_first_answer(const neap_conn *c)
@@ -30,7 +30,7 @@ static bool begin_again(neap_conn *c, const struct packet_header *h)
     if (!token)
         return false;
     memcpy(token, h->token.data, h->token.size);
-    neap_pool_free(c->pool, hs->token, hs->token_size); /* the one of a NEW_TOKEN frame (RFC 9000 §8.1.3) */
+    neap_conn_end_token(c, true); /* RFC 9000 §8.1.3: from here on this one */
     hs->token = token;
     hs->token_size = h->token.size;
     hs->retried = true;

@@ -21,7 +21,7 @@ void neap_conn_keep_token(neap_conn *c, struct span token)
 
     if (!keeps_tokens(c) || token.size > LIMIT_TOKEN || c->tokens_taken >= LIMIT_TOKENS_TAKEN)
         return;
-    if (!neap_sessions_put_token(&c->config->sessions, span_of_string(name), conn_path(c)->address.peer.port,
+    if (!neap_sessions_put_token(&c->config->sessions, span_of_string(name), c->server_port,
                                  c->version->number, local_ip(c), neap_config_wall_clock(c->config), token))
         return;
     c->tokens_taken++;
@@ -31,19 +31,21 @@ void neap_conn_keep_token(neap_conn *c, struct span token)
 void neap_conn_show_token(neap_conn *c)
 {
     struct handshake *h = c->handshake;
-    uint8_t token[LIMIT_TOKEN];
 
-    if (!keeps_tokens(c))
-        return;
-    size_t size = neap_sessions_take_token(&c->config->sessions, span_of_string(neap_conn_server_name(c)),
-                                           conn_path(c)->address.peer.port, c->version->number, local_ip(c),
-                                           neap_config_wall_clock(c->config), token);
-    uint8_t *copy = size > 0 ? neap_pool_alloc_unset(c->pool, size) : NULL;
-    if (!copy)
-        return;
-    memcpy(copy, token, size);
-    h->token = copy;
-    h->token_size = size;
+    if (keeps_tokens(c))
+        h->shown_token = neap_sessions_take_token(
+            &c->config->sessions, span_of_string(neap_conn_server_name(c)), c->server_port,
+            c->version->number, local_ip(c), neap_config_wall_clock(c->config), &h->token_was_shown);
+}
+
+void neap_conn_end_token(neap_conn *c, bool was_answered)
+{
+    struct handshake *h = c->handshake;
+
+    if (h->shown_token.size > 0 && !was_answered && !h->token_was_shown)
+        neap_sessions_put_token_back(&c->config->sessions, span_of_string(neap_conn_server_name(c)),
+                                     c->server_port, h->shown_token);
+    neap_session_drop(c->pool, &h->shown_token);
 }
 
 void neap_conn_owe_token(neap_conn *c)

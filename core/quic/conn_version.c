@@ -1,6 +1,6 @@
 /* Which version of QUIC a connection speaks (RFC 9368, RFC 9369 §4): chosen by a Version Negotiation packet, or by the server
  * within the handshake, each once; and whether somebody has tampered with that. */
-#include "quic/conn.h"
+#include "quic/conn_token.h"
 
 void neap_conn_set_version(neap_conn *c, uint32_t number)
 {
@@ -101,6 +101,8 @@ void neap_conn_begin_anew(neap_conn *c, struct span versions, const char **wrong
     neap_tls_end_offer(h->tls, false);
     neap_tls_free(h->tls);
     h->tls = tls;
+    neap_conn_end_token(c, true); /* RFC 9369 §5: it is of the version before, and the server has seen it */
+    neap_conn_show_token(c);
     c->first_version = c->version;
     forget_first_attempt(c);
     neap_conn_invent_destination(c);

@@ -118,10 +118,16 @@ void neap_session_drop(struct pool *pool, struct span *session);
  * empty or all zero where it is not known. False: it was not kept. */
 bool neap_sessions_put_token(struct session_store *store, struct span name, uint16_t port, uint32_t version,
                              struct span local_ip, int64_t now, struct span token);
-/** Take the newest out that the server of this name at this port gave for this version: its size, 0 for none. One that came while we
- * had another address is not shown from this one, which would tell that both are ours. `out` has LIMIT_TOKEN bytes. */
-size_t neap_sessions_take_token(struct session_store *store, struct span name, uint16_t port,
-                                uint32_t version, struct span local_ip, int64_t now, uint8_t *out);
+/** Take the newest out that the server of this name at this port gave for this version: its record, which is the caller's as that
+ * of neap_sessions_take is; empty: there is none. One that came while we had another address is not shown from this one, which
+ * would tell that both are ours. */
+struct span neap_sessions_take_token(struct session_store *store, struct span name, uint16_t port,
+                                     uint32_t version, struct span local_ip, int64_t now, bool *was_offered);
+/** Keep a record again that was taken, because nobody answered: once, as `was_offered` says from then on. It stays the caller's. */
+void neap_sessions_put_token_back(struct session_store *store, struct span name, uint16_t port,
+                                  struct span record);
+/** The token of a record; empty for an empty one. */
+struct span neap_session_token(struct span record);
 /** Drop all sessions with a server. */
 void neap_sessions_forget(struct session_store *store, struct span name, uint16_t port);
 void neap_sessions_free(struct session_store *store);

@@ -256,8 +256,22 @@ bool neap_sessions_put_token(struct session_store *store, struct span name, uint
     return store->newest != newest || store->count > count;
 }
 
-size_t neap_sessions_take_token(struct session_store *store, struct span name, uint16_t port,
-                                uint32_t version, struct span local_ip, int64_t now, uint8_t *out)
+void neap_sessions_put_token_back(struct session_store *store, struct span name, uint16_t port,
+                                  struct span record)
+{
+    if (!make_token_room(store, name, port, neap_session_token(record)))
+        neap_sessions_put(store, name, port, record, true, 0);
+}
+
+struct span neap_session_token(struct span record)
+{
+    struct kept_token t;
+
+    return record.size > 0 && read_token(record, &t) ? t.token : (struct span){0};
+}
+
+struct span neap_sessions_take_token(struct session_store *store, struct span name, uint16_t port,
+                                     uint32_t version, struct span local_ip, int64_t now, bool *was_offered)
 {
     struct stored_session **at = &store->newest;
 
@@ -274,15 +288,12 @@ size_t neap_sessions_take_token(struct session_store *store, struct span name, u
         }
         bool is_elsewhere = t.local_ip.size > 0 && !is_nowhere(local_ip) && !span_equal(t.local_ip, local_ip);
         if (is_of(*at, name, port) && t.version == version && !is_elsewhere) {
-            size_t size = t.token.size;
-
-            memcpy(out, t.token.data, size);
-            drop_at(store, at);
-            return size;
+            *was_offered = (*at)->was_offered;
+            return remove_at(store, at);
         }
         at = &(*at)->older;
     }
-    return 0;
+    return (struct span){0};
 }
 
 void neap_sessions_forget(struct session_store *store, struct span name, uint16_t port)

@@ -59,6 +59,18 @@ describe("a server with a preferred address", function()
     p:free()
   end)
 
+  it("is known where it was asked for tokens that come when its client has moved", function()
+    local without = { resumption = 0 }
+    local p = pair({ client = without, server = { resumption = 0 } }):handshake()
+    assert.equal(PREFERRED, active(p.client).address)
+    p:inject("server", net.APPLICATION, bytes(7, 4) .. "late")
+    local saved = p.client_config:save_sessions()
+    local _, at_original = saved:gsub("\1\187\9localhost", "")
+    assert.is_nil(saved:find("\17\81\9localhost", 1, true))
+    assert.equal(2, at_original)
+    p:free()
+  end)
+
   it("reads a packet that came before its keys", function()
     local p = pair()
     p:run(function(x) return x.client:info().established end)

@@ -291,6 +291,69 @@ describe("a client that comes again with a token", function()
     config:free()
   end)
 
+  -- covers: rfc9369#5.1
+  it("shows none of one version where it begins anew in another, but one of that", function()
+    local without = { resumption = 0 }
+    local old, new = world { server = without, client = without },
+      world { server = { resumption = 0, versions = { net.V2 } } }
+    new.client_config:free()
+    new.client_config = old.client_config
+    old.visit()
+    local function shown()
+      local tokens = {}
+      local conn = new.client()
+      new.run(10, function(bytes)
+        local header = quic.header(bytes, 8)
+        if header and header.type == 0 then tokens[header.version] = (header.token or ""):sub(1, 4) end
+        return bytes
+      end)
+      assert.is_true(conn:info().confirmed)
+      conn:close(false, 0)
+      new.run(1)
+      conn:free()
+      return { tokens[net.V1], tokens[net.V2] }
+    end
+    assert.same({ "nTok", "" }, shown())
+    assert.same({ "", "nTok" }, shown()) -- the server's answer used up the first
+    new.endpoint:free()
+    new.config:free()
+    old.free()
+  end)
+
+  it("has it back from an attempt that nobody answered, once, and none of one that was answered", function()
+    local without = { resumption = 0 }
+    local w = world { server = without, client = without }
+    local function attempt(is_answered)
+      local conn = w.client()
+      local bytes = conn:send(w.now)
+      if is_answered then
+        w.endpoint:recv(bytes, w.address, net.SERVER, w.now)
+        conn:recv(w.endpoint:send(w.now), w.now)
+      end
+      conn:close(false, 0)
+      conn:free()
+      return (quic.header(bytes, 8).token or "")
+    end
+    w.visit()
+    local first = attempt(false)
+    assert.equal("nTok", first:sub(1, 4))
+    assert.equal(first, attempt(false))
+    assert.equal("", attempt(false))
+    w.visit()
+    assert.equal("nTok", attempt(true):sub(1, 4))
+    assert.equal("", attempt(false))
+    -- Of two at once each has one of its own, and both come back.
+    w.visit()
+    local saved = #w.client_config:save_sessions()
+    local a, b = w.client(), w.client()
+    local tokens = { quic.header(a:send(w.now), 8).token or "", quic.header(b:send(w.now), 8).token or "" }
+    a:free()
+    b:free()
+    assert.are_not.equal(tokens[1], tokens[2])
+    assert.equal(saved, #w.client_config:save_sessions())
+    w.free()
+  end)
+
   it("can be let in by a program that accepts by itself", function()
     local w = world()
     w.visit()
