@@ -665,7 +665,7 @@ typedef struct neap_quic_lb {
  * source_connection_id_size has above both lengths and the first octet is random; it becomes at least so large. Other
  * configurations may follow while connections are alive, with a config_id of their own: call neap_conn_rotate_ids then
  * (neap_endpoint_rotate_ids for all), and keep the balancers' old one until all have. Nonces under a key are counted from a
- * random start, in this process: each process, and each start where nonces are short, needs a server ID or a configuration of
+ * random start, in this process, and on when one of the 8 configurations before comes back: each process, and each start where nonces are short, needs a server ID or a configuration of
  * its own. A connection takes a nonce, one more with a preferred address, and one for each further ID; a Retry takes one, since its
  * ID becomes the connection's. So does a flood of first packets from addresses that are not the sender's: at a million a second 4
  * octets last for an hour, 5 for twelve days, 6 for nine years. Take 6 at least; after the last one connection IDs are

@@ -22,6 +22,13 @@ void neap_quic_lb_start(struct quic_lb *lb, const neap_quic_lb *config)
     *lb = (struct quic_lb){.config = *config};
 }
 
+bool neap_quic_lb_shares_nonces(const neap_quic_lb *a, const neap_quic_lb *b)
+{
+    return a->has_key && b->has_key && a->nonce_length == b->nonce_length &&
+           a->server_id_length == b->server_id_length && memcmp(a->key, b->key, sizeof a->key) == 0 &&
+           memcmp(a->server_id, b->server_id, a->server_id_length) == 0;
+}
+
 void neap_quic_lb_restart(struct quic_lb *lb)
 {
     lb->has_begun = false;

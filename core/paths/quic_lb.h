@@ -34,6 +34,8 @@ static inline unsigned quic_lb_config_id(const neap_cid *cid)
 bool neap_quic_lb_is_valid(const neap_quic_lb *config);
 /** A config and its nonces, from the beginning. */
 void neap_quic_lb_start(struct quic_lb *lb, const neap_quic_lb *config);
+/** Whether nonces that were used with one make the same bytes with the other: key, server and lengths are the same. */
+bool neap_quic_lb_shares_nonces(const neap_quic_lb *a, const neap_quic_lb *b);
 /** Nonces are numbered anew, from elsewhere: this is another process than before. */
 void neap_quic_lb_restart(struct quic_lb *lb);
 /** Whether what is made now names no server: there is no configuration, or all its nonces were used. */

@@ -23,6 +23,9 @@ struct cid_scheme {
     bool has_quic_lb;
     uint8_t prefix[NEAP_MAX_CONNECTION_ID];
     struct quic_lb lb;
+    /* Of earlier configurations: how far their nonces are, for when one comes back. The oldest makes room. */
+    struct quic_lb left_behind[QUIC_LB_CONFIGS];
+    uint8_t left_count;
     uint64_t generation; /* the process that counts the nonces */
     /* Of the last configuration with each config ID: what reset tokens of its connection IDs depend on. */
     struct {

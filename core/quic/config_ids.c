@@ -45,6 +45,50 @@ bool neap_config_cids_refuse_size(const neap_config *config, uint64_t size)
 
 /* ---- QUIC-LB */
 
+/* Behind a fork both would count on from the same nonce. */
+static void follow_generation(neap_config *config)
+{
+    struct cid_scheme *s = &config->cids;
+    uint64_t generation = config->env.generation(config->env.context);
+
+    if (generation == s->generation)
+        return;
+    s->generation = generation;
+    neap_quic_lb_restart(&s->lb);
+    for (size_t i = 0; i < s->left_count; i++)
+        neap_quic_lb_restart(&s->left_behind[i]);
+}
+
+/* The configuration is given up. */
+static void leave_quic_lb(struct cid_scheme *s)
+{
+    if (s->has_quic_lb && s->lb.has_begun) {
+        if (s->left_count == QUIC_LB_CONFIGS)
+            memmove(s->left_behind, s->left_behind + 1, --s->left_count * sizeof *s->left_behind);
+        s->left_behind[s->left_count++] = s->lb;
+    }
+    s->has_quic_lb = false;
+    neap_wipe(&s->lb, sizeof s->lb);
+}
+
+/* One that comes back counts on: under a key a nonce comes once. */
+static void start_quic_lb(struct cid_scheme *s, const neap_quic_lb *config)
+{
+    neap_quic_lb_start(&s->lb, config);
+    s->has_quic_lb = true;
+    for (size_t i = 0; i < s->left_count; i++) {
+        struct quic_lb *before = &s->left_behind[i];
+
+        if (!neap_quic_lb_shares_nonces(&before->config, config))
+            continue;
+        s->lb = *before;
+        s->lb.config = *config;
+        memmove(before, before + 1, (--s->left_count - i) * sizeof *before);
+        neap_wipe(&s->left_behind[s->left_count], sizeof *before);
+        return;
+    }
+}
+
 /* While connections live, one with the same number would be taken for the other. */
 static int check_change(const neap_config *config, const neap_quic_lb *lb)
 {
@@ -67,8 +111,7 @@ int neap_config_set_quic_lb(neap_config *config, const neap_quic_lb *lb, size_t 
     if (s->generate || s->prefix_size > 0)
         return NEAP_ERR_STATE;
     if (!lb) {
-        s->has_quic_lb = false;
-        neap_wipe(&s->lb, sizeof s->lb);
+        leave_quic_lb(s);
         return 0;
     }
     memcpy(&known, lb, size < sizeof known ? size : sizeof known);
@@ -79,9 +122,9 @@ int neap_config_set_quic_lb(neap_config *config, const neap_quic_lb *lb, size_t 
         return error;
     if (quic_lb_size(&known) > config_option(config, OPTION_source_connection_id_size))
         config->options[OPTION_source_connection_id_size] = quic_lb_size(&known);
-    neap_quic_lb_start(&s->lb, &known);
-    s->has_quic_lb = true;
-    s->generation = config->env.generation(config->env.context);
+    follow_generation(config);
+    leave_quic_lb(s);
+    start_quic_lb(s, &known);
     if (known.config_id != NEAP_QUIC_LB_UNROUTABLE) {
         s->server_ids[known.config_id].size = known.server_id_length;
         memcpy(s->server_ids[known.config_id].bytes, known.server_id, known.server_id_length);
@@ -98,17 +141,6 @@ bool neap_config_has_single_ids(const neap_config *config)
 }
 
 /* ---- making one */
-
-/* Behind a fork both would count on from the same nonce. */
-static void follow_generation(neap_config *config)
-{
-    uint64_t generation = config->env.generation(config->env.context);
-
-    if (generation == config->cids.generation)
-        return;
-    config->cids.generation = generation;
-    neap_quic_lb_restart(&config->cids.lb);
-}
 
 uint64_t neap_config_mark_cids(neap_config *config)
 {

@@ -177,6 +177,39 @@ describe("nonces of QUIC-LB", function()
     end
   end)
 
+  it("are counted on when a configuration comes back, under whatever number, until the process is another", function()
+    local config, endpoint = endpoint_of()
+    local seen = {}
+    local function take(count)
+      for _ = 1, count do
+        local id = assert(quic.new_cid(config)):sub(2)
+        assert.is_nil(seen[id])
+        seen[id] = true
+      end
+      return quic.cid_stats(config).nonces_left
+    end
+    assert.equal(LEFT - 3, take(3))
+    -- Of another server the same nonces are others.
+    assert.equal(0, quic.quic_lb(config, "s2", 6, 1))
+    assert.equal(LEFT, quic.cid_stats(config).nonces_left)
+    assert.equal(LEFT - 2, take(2))
+    assert.equal(0, quic.quic_lb(config, "s1", 6, 0))
+    assert.equal(LEFT - 3, quic.cid_stats(config).nonces_left)
+    assert.equal(LEFT - 4, take(1))
+    assert.equal(0, quic.quic_lb(config))
+    assert.equal(0, quic.quic_lb(config, "s1", 6, 2))
+    assert.equal(LEFT - 5, take(1))
+    assert.equal(0, quic.quic_lb(config, "s2", 6, 1))
+    assert.equal(LEFT - 2, quic.cid_stats(config).nonces_left)
+    -- Behind a fork all begin elsewhere.
+    config:fork()
+    assert.equal(LEFT - 1, take(1))
+    assert.equal(0, quic.quic_lb(config, "s1", 6, 0))
+    assert.equal(LEFT, quic.cid_stats(config).nonces_left)
+    endpoint:free()
+    config:free()
+  end)
+
   it("are taken by each Retry, whose connection ID is to be routed", function()
     local config, endpoint = endpoint_of({ retry = 1 })
     for i = 1, 20 do

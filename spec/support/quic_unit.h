@@ -18,6 +18,7 @@ struct unit_config {
     neap_config *config;
     uint64_t seed;          /* of env.random */
     int64_t clock;          /* of env.wall_clock */
+    uint64_t generation;    /* of env.generation */
     int64_t fail_at;        /* allocations until one fails; < 0 never */
     bool fails_on;          /* all after it fail too */
     int64_t allocations;    /* made */

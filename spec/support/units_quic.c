@@ -45,8 +45,7 @@ static int64_t unit_clock(void *context)
 
 static uint64_t unit_generation(void *context)
 {
-    (void)context;
-    return 1;
+    return ((const struct unit_config *)context)->generation;
 }
 
 /* ---- config */
@@ -59,14 +58,18 @@ static int config_new(lua_State *L)
 
     u->seed = (uint64_t)luaL_checknumber(L, 1);
     u->clock = 1800000000;
+    u->generation = 1;
     u->fail_at = (int64_t)luaL_optnumber(L, 2, -1);
     u->fails_on = lua_toboolean(L, 3);
-    neap_env env = {.realloc = unit_realloc, .random = unit_random, .wall_clock = unit_clock, .context = u};
+    neap_env env = {.realloc = unit_realloc,
+                    .random = unit_random,
+                    .wall_clock = unit_clock,
+                    .generation = unit_generation,
+                    .context = u};
     if (lua_isnil(L, 4)) {
         u->config = neap_config_new(&env);
     } else {
         env.memory_limit = (size_t)luaL_checknumber(L, 4);
-        env.generation = unit_generation;
         u->config = neap_config_create_in(classed_pool_new(unit_realloc, u, env.memory_limit), &env);
     }
     if (!u->config)
@@ -82,6 +85,13 @@ static int config_new(lua_State *L)
 static int config_clock(lua_State *L)
 {
     check_config(L, 1)->clock = (int64_t)luaL_checknumber(L, 2);
+    return 0;
+}
+
+/* config:fork(): the process is another from now on */
+static int config_fork(lua_State *L)
+{
+    check_config(L, 1)->generation++;
     return 0;
 }
 
@@ -555,6 +565,7 @@ static const luaL_Reg config_methods[] = {
     {"load_sessions", config_load_sessions},
     {"memory", config_memory},
     {"clock", config_clock},
+    {"fork", config_fork},
     {"fail_at", config_fail_at},
     {NULL, NULL},
 };

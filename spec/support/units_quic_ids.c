@@ -104,17 +104,21 @@ static int cid_stats(lua_State *L)
     return 1;
 }
 
-/* quic_lb(config, server_id, nonce_length) -> result; under a key of zeros */
+/* quic_lb(config, server_id, nonce_length, config_id) -> result; under a key of zeros. Without a server_id: off. */
 static int set_quic_lb(lua_State *L)
 {
-    size_t size;
-    const char *server_id = luaL_checklstring(L, 2, &size);
-    neap_quic_lb lb = {
-        .server_id_length = (uint8_t)size, .nonce_length = (uint8_t)luaL_checkinteger(L, 3), .has_key = true};
+    size_t size = 0;
+    const char *server_id = luaL_optlstring(L, 2, NULL, &size);
+    neap_quic_lb lb = {.config_id = (uint8_t)luaL_optinteger(L, 4, 0),
+                       .server_id_length = (uint8_t)size,
+                       .nonce_length = (uint8_t)luaL_optinteger(L, 3, 0),
+                       .has_key = true};
 
     luaL_argcheck(L, size <= sizeof lb.server_id, 2, "too long");
-    memcpy(lb.server_id, server_id, size);
-    lua_pushinteger(L, neap_config_set_quic_lb(check_config(L, 1)->config, &lb, sizeof lb));
+    if (server_id)
+        memcpy(lb.server_id, server_id, size);
+    lua_pushinteger(L,
+                    neap_config_set_quic_lb(check_config(L, 1)->config, server_id ? &lb : NULL, sizeof lb));
     return 1;
 }
 
