@@ -147,6 +147,15 @@ static const char *name_of(enum frame_kind kind)
     case KIND_CONNECTION_CLOSE_APP: return "connection_close";
     case KIND_HANDSHAKE_DONE: return "handshake_done";
     case KIND_DATAGRAM: return "datagram";
+    case KIND_PATH_ACK: return "path_ack";
+    case KIND_PATH_ABANDON: return "path_abandon";
+    case KIND_PATH_STATUS_BACKUP: return "path_status_backup";
+    case KIND_PATH_STATUS_AVAILABLE: return "path_status_available";
+    case KIND_PATH_NEW_CONNECTION_ID: return "path_new_connection_id";
+    case KIND_PATH_RETIRE_CONNECTION_ID: return "path_retire_connection_id";
+    case KIND_MAX_PATH_ID: return "max_path_id";
+    case KIND_PATHS_BLOCKED: return "paths_blocked";
+    case KIND_PATH_CIDS_BLOCKED: return "path_cids_blocked";
     case KIND_IMMEDIATE_ACK:
     case KIND_ACK_FREQUENCY:
     case FRAME_KINDS: break;
@@ -201,6 +210,33 @@ static void write_fields(struct record *r, const struct frame *f, unsigned expon
     case KIND_CONNECTION_CLOSE:
     case KIND_CONNECTION_CLOSE_APP: write_close(r, &f->close); break;
     case KIND_DATAGRAM: raw(r, "length", f->datagram.data.size); break;
+    case KIND_PATH_ACK:
+        neap_record_number(r, "path_id", f->path_id);
+        write_ack(r, &f->ack, exponent);
+        break;
+    case KIND_PATH_ABANDON:
+        neap_record_number(r, "path_id", f->path_id);
+        neap_record_number(r, "error_code", f->code);
+        break;
+    case KIND_PATH_STATUS_BACKUP:
+    case KIND_PATH_STATUS_AVAILABLE:
+        neap_record_number(r, "path_id", f->path_id);
+        neap_record_number(r, "path_status_sequence_number", f->sequence);
+        break;
+    case KIND_PATH_NEW_CONNECTION_ID:
+        neap_record_number(r, "path_id", f->path_id);
+        write_new_connection_id(r, &f->new_connection_id);
+        break;
+    case KIND_PATH_RETIRE_CONNECTION_ID:
+        neap_record_number(r, "path_id", f->path_id);
+        neap_record_number(r, "sequence_number", f->sequence);
+        break;
+    case KIND_MAX_PATH_ID:
+    case KIND_PATHS_BLOCKED: neap_record_number(r, "maximum_path_id", f->path_id); break;
+    case KIND_PATH_CIDS_BLOCKED:
+        neap_record_number(r, "path_id", f->path_id);
+        neap_record_number(r, "next_sequence_number", f->sequence);
+        break;
     case KIND_IMMEDIATE_ACK:
     case KIND_ACK_FREQUENCY: neap_record_number(r, "frame_type_bytes", f->type); break;
     case KIND_PING:

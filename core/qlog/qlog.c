@@ -502,6 +502,8 @@ static void write_parameters(neap_qlog *q, const neap_trace_event *e)
     neap_record_number(&r, "max_datagram_frame_size", p.max_datagram_frame_size);
     neap_record_bool(&r, "grease_quic_bit", params_has(&p, PARAM_grease_quic_bit));
     neap_record_bool(&r, "reset_stream_at", params_has(&p, PARAM_reset_stream_at));
+    if (p.max_path_id != NO_PATH_IDS)
+        neap_record_number(&r, "initial_max_path_id", p.max_path_id);
     end_event(q, &r);
 }
 

@@ -208,6 +208,62 @@ static int on_immediate_ack(neap_conn *c, struct received *p, const struct frame
     return 0;
 }
 
+/* draft-ietf-quic-multipath §2: nobody uses these who was not told of path IDs. */
+static int refuse_path_id(struct failure *why)
+{
+    return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "a frame with a path ID to us, who did not offer any");
+}
+
+static int on_path_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_path_abandon(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_path_status(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_path_new_connection_id(neap_conn *c, struct received *p, const struct frame *f,
+                                     struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_path_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f,
+                                        struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_max_path_id(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_paths_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
+static int on_path_cids_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    (void)c, (void)p, (void)f;
+    return refuse_path_id(why);
+}
+
 static int handle(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
     switch (f->kind) {

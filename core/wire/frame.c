@@ -82,7 +82,7 @@ static int parse_ack(struct reader *r, struct frame *f, struct failure *why)
 {
     struct frame_ack *ack = &f->ack;
 
-    *ack = (struct frame_ack){.has_ecn = f->type == FRAME_ACK_ECN};
+    *ack = (struct frame_ack){.has_ecn = f->type == FRAME_ACK_ECN || f->type == FRAME_PATH_ACK_ECN};
     ack->largest = read_varint(r);
     ack->delay = read_varint(r);
     ack->range_count = read_varint(r);
@@ -259,6 +259,39 @@ static int parse_ack_frequency(struct reader *r, struct frame *f, struct failure
     f->ack_frequency.max_delay_us = read_varint(r);
     f->ack_frequency.reordering = read_varint(r);
     return NEAP_OK;
+}
+
+/* Frames of draft-ietf-quic-multipath begin with a path ID: whether the connection has that it knows itself. */
+static int parse_path_id(struct reader *r, struct frame *f, struct failure *why)
+{
+    (void)why;
+    f->path_id = read_varint(r);
+    return NEAP_OK;
+}
+
+static int parse_path_ack(struct reader *r, struct frame *f, struct failure *why)
+{
+    parse_path_id(r, f, why);
+    return parse_ack(r, f, why);
+}
+
+static int parse_path_code(struct reader *r, struct frame *f, struct failure *why)
+{
+    parse_path_id(r, f, why);
+    f->code = read_varint(r);
+    return NEAP_OK;
+}
+
+static int parse_path_sequence(struct reader *r, struct frame *f, struct failure *why)
+{
+    parse_path_id(r, f, why);
+    return parse_sequence(r, f, why);
+}
+
+static int parse_path_new_connection_id(struct reader *r, struct frame *f, struct failure *why)
+{
+    parse_path_id(r, f, why);
+    return parse_new_connection_id(r, f, why);
 }
 
 static int parse_fields(struct reader *r, struct frame *f, struct failure *why)

@@ -36,7 +36,8 @@ enum frame_rule {
  * `nothing` is never sent again); rules. A function that is missing does not compile, nor do two rows that share a type.
  *
  * IMMEDIATE_ACK and ACK_FREQUENCY are those of draft-ietf-quic-ack-frequency-14, RESET_STREAM_AT that of
- * draft-ietf-quic-reliable-stream-reset.
+ * draft-ietf-quic-reliable-stream-reset. PATH_ACK and the rows from PATH_ABANDON on are those of
+ * draft-ietf-quic-multipath, by the types that it suggests to IANA.
  *
  * RETIRE_CONNECTION_ID cannot be sent in 0-RTT (RFC 9000 §12.5), whatever table 3 says. CONNECTION_CLOSE is not in
  * flight: RFC 9002 §2 counts what elicits an acknowledgement or holds PADDING. A PATH_CHALLENGE has one answer (RFC 9000
@@ -72,13 +73,25 @@ enum frame_rule {
     X(IMMEDIATE_ACK, 0x1f, 0x1f, nothing, immediate_ack, nothing, IN_ONE_RTT | ORDINARY)                   \
     X(RESET_STREAM_AT, 0x24, 0x24, reset_stream_at, reset_stream_at, streams, APPLICATION | ORDINARY)      \
     X(DATAGRAM, 0x30, 0x31, datagram, datagram, datagram, APPLICATION | ELICITS | IN_FLIGHT)               \
-    X(ACK_FREQUENCY, 0xaf, 0xaf, ack_frequency, ack_frequency, ack_frequency, IN_ONE_RTT | ORDINARY)
+    X(PATH_ACK, 0x3e, 0x3f, path_ack, path_ack, nothing, IN_ONE_RTT | TWICE)                               \
+    X(ACK_FREQUENCY, 0xaf, 0xaf, ack_frequency, ack_frequency, ack_frequency, IN_ONE_RTT | ORDINARY)       \
+    X(PATH_ABANDON, 0x3e75, 0x3e75, path_code, path_abandon, nothing, IN_ONE_RTT | ORDINARY)               \
+    X(PATH_STATUS_BACKUP, 0x3e76, 0x3e76, path_sequence, path_status, nothing, IN_ONE_RTT | ORDINARY)      \
+    X(PATH_STATUS_AVAILABLE, 0x3e77, 0x3e77, path_sequence, path_status, nothing, IN_ONE_RTT | ORDINARY)   \
+    X(PATH_NEW_CONNECTION_ID, 0x3e78, 0x3e78, path_new_connection_id, path_new_connection_id, nothing,     \
+      IN_ONE_RTT | ORDINARY | PROBING)                                                                     \
+    X(PATH_RETIRE_CONNECTION_ID, 0x3e79, 0x3e79, path_sequence, path_retire_connection_id, nothing,        \
+      IN_ONE_RTT | ORDINARY)                                                                               \
+    X(MAX_PATH_ID, 0x3e7a, 0x3e7a, path_id, max_path_id, nothing, IN_ONE_RTT | ORDINARY)                   \
+    X(PATHS_BLOCKED, 0x3e7b, 0x3e7b, path_id, paths_blocked, nothing, IN_ONE_RTT | ORDINARY)               \
+    X(PATH_CIDS_BLOCKED, 0x3e7c, 0x3e7c, path_sequence, path_cids_blocked, nothing, IN_ONE_RTT | ORDINARY)
 
 enum frame_type {
 #define X(name, first, last, fields, handler, fate, rules) FRAME_##name = first,
     FRAME_LIST(X)
 #undef X
         FRAME_ACK_ECN = 0x03,
+    FRAME_PATH_ACK_ECN = 0x3f,
 };
 
 /* The row of a frame: what is asked and stored where the type is long and has flags in it. */
@@ -106,7 +119,7 @@ struct sent_frame {
     bool fin;
     uint16_t size;
     uint64_t id;     /* stream, sequence number; of an ACK the largest number in it */
-    uint64_t offset; /* of data; of MAX_* and *_BLOCKED the limit */
+    uint64_t offset; /* of data; of MAX_* and *_BLOCKED the limit; of PATH_* the path ID */
 };
 
 struct frame_ack {
@@ -164,6 +177,8 @@ struct frame_close {
 struct frame {
     uint64_t type; /* as on the wire, with its flags */
     enum frame_kind kind;
+    uint64_t
+        path_id; /* of the frames of draft-ietf-quic-multipath, which have the fields below as well: PATH_ACK those of ACK, … */
     union {
         uint64_t padding_size; /* a run of PADDING is one frame */
         struct frame_ack ack;
@@ -177,7 +192,8 @@ struct frame {
             uint64_t id, limit;
         } stream_limit; /* MAX_STREAM_DATA, STREAM_DATA_BLOCKED */
         struct frame_new_connection_id new_connection_id;
-        uint64_t sequence;    /* RETIRE_CONNECTION_ID */
+        uint64_t sequence;    /* RETIRE_CONNECTION_ID, PATH_STATUS_*, PATH_CIDS_BLOCKED */
+        uint64_t code;        /* PATH_ABANDON */
         uint8_t path_data[8]; /* PATH_CHALLENGE, PATH_RESPONSE */
         struct frame_close close;
         struct frame_ack_frequency ack_frequency;
@@ -207,6 +223,9 @@ struct range;
  * the newest; NULL ecn: plain ACK, else the three counts. */
 void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, uint64_t delay,
                     const uint64_t *ecn);
+/** The same as PATH_ACK. */
+void neap_write_path_ack(struct writer *w, uint64_t path_id, const struct range *ranges, size_t count,
+                         uint64_t delay, const uint64_t *ecn);
 void neap_write_padding(struct writer *w, size_t size);
 void neap_write_ping(struct writer *w);
 void neap_write_reset_stream(struct writer *w, uint64_t id, uint64_t code, uint64_t final_size);
@@ -219,11 +238,16 @@ void neap_write_new_token(struct writer *w, struct span token);
 /** Header with LEN always set; data follows. */
 void neap_write_stream_header(struct writer *w, uint64_t id, uint64_t offset, size_t size, bool fin);
 size_t neap_stream_header_size(uint64_t id, uint64_t offset, size_t size);
-/** MAX_DATA, MAX_STREAMS_*, DATA_BLOCKED, STREAMS_BLOCKED_*, RETIRE_CONNECTION_ID: a type and one number. */
+/** MAX_DATA, MAX_STREAMS_*, DATA_BLOCKED, STREAMS_BLOCKED_*, RETIRE_CONNECTION_ID, MAX_PATH_ID, PATHS_BLOCKED: a type
+ * and one number. */
 void neap_write_number(struct writer *w, enum frame_type type, uint64_t value);
-/** MAX_STREAM_DATA, STREAM_DATA_BLOCKED. */
+/** MAX_STREAM_DATA, STREAM_DATA_BLOCKED; with a path ID and the number behind it PATH_ABANDON, PATH_STATUS_*,
+ * PATH_RETIRE_CONNECTION_ID, PATH_CIDS_BLOCKED. */
 void neap_write_stream_number(struct writer *w, enum frame_type type, uint64_t id, uint64_t value);
 void neap_write_new_connection_id(struct writer *w, const struct frame_new_connection_id *f);
+/** PATH_NEW_CONNECTION_ID. */
+void neap_write_path_new_connection_id(struct writer *w, uint64_t path_id,
+                                       const struct frame_new_connection_id *f);
 /** PATH_CHALLENGE or PATH_RESPONSE. */
 void neap_write_path(struct writer *w, enum frame_type type, const uint8_t data[8]);
 /** The reason is cut to what fits. */

@@ -16,12 +16,16 @@ static size_t range_size(const struct range *ranges, size_t i)
            varint_size(ranges[i].end - ranges[i].start - 1);
 }
 
-void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, uint64_t delay,
-                    const uint64_t *ecn)
+#define NO_PATH_ID UINT64_MAX
+
+/* An ACK, or where there is a path ID a PATH_ACK. */
+static void write_ack(struct writer *w, uint64_t path_id, const struct range *ranges, size_t count,
+                      uint64_t delay, const uint64_t *ecn)
 {
+    bool has_path = path_id != NO_PATH_ID;
     const struct range *newest = &ranges[count - 1];
-    size_t size = 1 + varint_size(newest->end - 1) + varint_size(delay) + 1 +
-                  varint_size(newest->end - newest->start - 1);
+    size_t size = 1 + (has_path ? varint_size(path_id) : 0) + varint_size(newest->end - 1) +
+                  varint_size(delay) + 1 + varint_size(newest->end - newest->start - 1);
     size_t more =
         0; /* ranges below the newest; at most LIMIT_ACK_RANGES_SENT, so that one byte counts them */
 
@@ -37,7 +41,12 @@ void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, 
             break;
         more++;
     }
-    write_type(w, ecn ? FRAME_ACK_ECN : FRAME_ACK);
+    if (has_path) {
+        write_type(w, ecn ? FRAME_PATH_ACK_ECN : FRAME_PATH_ACK);
+        write_varint(w, path_id);
+    } else {
+        write_type(w, ecn ? FRAME_ACK_ECN : FRAME_ACK);
+    }
     write_varint(w, newest->end - 1);
     write_varint(w, delay);
     write_varint(w, more);
@@ -48,6 +57,18 @@ void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, 
     }
     for (size_t i = 0; ecn && i < 3; i++)
         write_varint(w, ecn[i]);
+}
+
+void neap_write_ack(struct writer *w, const struct range *ranges, size_t count, uint64_t delay,
+                    const uint64_t *ecn)
+{
+    write_ack(w, NO_PATH_ID, ranges, count, delay, ecn);
+}
+
+void neap_write_path_ack(struct writer *w, uint64_t path_id, const struct range *ranges, size_t count,
+                         uint64_t delay, const uint64_t *ecn)
+{
+    write_ack(w, path_id, ranges, count, delay, ecn);
 }
 
 void neap_write_padding(struct writer *w, size_t size)
@@ -133,14 +154,27 @@ void neap_write_stream_number(struct writer *w, enum frame_type type, uint64_t i
     write_varint(w, value);
 }
 
-void neap_write_new_connection_id(struct writer *w, const struct frame_new_connection_id *f)
+static void write_id(struct writer *w, const struct frame_new_connection_id *f)
 {
-    write_type(w, FRAME_NEW_CONNECTION_ID);
     write_varint(w, f->sequence);
     write_varint(w, f->retire_prior_to);
     write_u8(w, f->cid.size);
     write_bytes(w, f->cid.bytes, f->cid.size);
     write_bytes(w, f->token, sizeof f->token);
+}
+
+void neap_write_new_connection_id(struct writer *w, const struct frame_new_connection_id *f)
+{
+    write_type(w, FRAME_NEW_CONNECTION_ID);
+    write_id(w, f);
+}
+
+void neap_write_path_new_connection_id(struct writer *w, uint64_t path_id,
+                                       const struct frame_new_connection_id *f)
+{
+    write_type(w, FRAME_PATH_NEW_CONNECTION_ID);
+    write_varint(w, path_id);
+    write_id(w, f);
 }
 
 void neap_write_path(struct writer *w, enum frame_type type, const uint8_t data[8])

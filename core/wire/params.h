@@ -33,12 +33,16 @@
     X(retry_source_connection_id, 0x10, cid, SERVER, retry_scid, 0, 0, 0)                                   \
     X(reset_stream_at, 0x1d, flag, BOTH, present, 0, 0, 0)                                                  \
     X(max_datagram_frame_size, 0x20, number, BOTH, max_datagram_frame_size, 0, VARINT_MAX, 0)               \
+    X(initial_max_path_id, 0x3e, number, BOTH, max_path_id, 0, UINT32_MAX, NO_PATH_IDS)                     \
     X(version_information, 0x11, versions, BOTH, versions, 0, 0, 0)                                         \
     X(grease_quic_bit, 0x2ab2, flag, BOTH, present, 0, 0, 0)                                                \
     X(min_ack_delay, 0xff04de1b, number, BOTH, min_ack_delay_us, 0, VARINT_MAX, NO_MIN_ACK_DELAY)
 
 /* The peer takes no ACK_FREQUENCY (draft-ietf-quic-ack-frequency-14 §3). */
 #define NO_MIN_ACK_DELAY UINT64_MAX
+
+/* The peer knows no path IDs (draft-ietf-quic-multipath, by the identifier that it suggests). */
+#define NO_PATH_IDS UINT64_MAX
 
 enum param {
 #define X(name, id, form, sender, field, least, greatest, absent) PARAM_##name,
@@ -72,6 +76,7 @@ struct transport_params {
     uint64_t ack_delay_exponent, max_ack_delay_ms, active_connection_id_limit;
     uint64_t max_datagram_frame_size; /* bytes (RFC 9221 §3); 0: none is taken */
     uint64_t min_ack_delay_us;        /* NO_MIN_ACK_DELAY: none */
+    uint64_t max_path_id;             /* initial_max_path_id; NO_PATH_IDS: none */
 };
 
 static inline bool params_has(const struct transport_params *p, enum param which)

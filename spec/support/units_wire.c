@@ -147,6 +147,35 @@ static void show_ack_frequency(lua_State *L, const struct frame *f)
     set_u64(L, "reordering", f->ack_frequency.reordering);
 }
 
+static void show_path_id(lua_State *L, const struct frame *f)
+{
+    set_u64(L, "path_id", f->path_id);
+}
+
+static void show_path_ack(lua_State *L, const struct frame *f)
+{
+    show_path_id(L, f);
+    show_ack(L, f);
+}
+
+static void show_path_code(lua_State *L, const struct frame *f)
+{
+    show_path_id(L, f);
+    set_u64(L, "code", f->code);
+}
+
+static void show_path_sequence(lua_State *L, const struct frame *f)
+{
+    show_path_id(L, f);
+    show_sequence(L, f);
+}
+
+static void show_path_new_connection_id(lua_State *L, const struct frame *f)
+{
+    show_path_id(L, f);
+    show_new_connection_id(L, f);
+}
+
 static void show_fields(lua_State *L, const struct frame *f)
 {
     switch (f->kind) {
@@ -215,7 +244,11 @@ static void write_ack(lua_State *L, struct writer *w, enum frame_type type)
         ranges[count] = (struct range){to_u64(L, -2), to_u64(L, -1) + 1};
         lua_pop(L, 3);
     }
-    neap_write_ack(w, ranges, count, get_u64(L, "delay"), type == FRAME_ACK_ECN ? ecn : NULL);
+    if (neap_frame_kind((uint64_t)type) == KIND_PATH_ACK)
+        neap_write_path_ack(w, get_u64(L, "path_id"), ranges, count, get_u64(L, "delay"),
+                            type == FRAME_PATH_ACK_ECN ? ecn : NULL);
+    else
+        neap_write_ack(w, ranges, count, get_u64(L, "delay"), type == FRAME_ACK_ECN ? ecn : NULL);
 }
 
 static void write_reset_stream(lua_State *L, struct writer *w, enum frame_type type)
@@ -286,9 +319,11 @@ static void write_new_connection_id(lua_State *L, struct writer *w, enum frame_t
         .cid = get_cid(L, "cid"),
     };
 
-    (void)type;
     get_fixed(L, "token", f.token, sizeof(f.token));
-    neap_write_new_connection_id(w, &f);
+    if (type == FRAME_PATH_NEW_CONNECTION_ID)
+        neap_write_path_new_connection_id(w, get_u64(L, "path_id"), &f);
+    else
+        neap_write_new_connection_id(w, &f);
 }
 
 static void write_sequence(lua_State *L, struct writer *w, enum frame_type type)
@@ -344,6 +379,31 @@ static void write_ack_frequency(lua_State *L, struct writer *w, enum frame_type 
 
     (void)type;
     neap_write_ack_frequency(w, &f);
+}
+
+static void write_path_ack(lua_State *L, struct writer *w, enum frame_type type)
+{
+    write_ack(L, w, type);
+}
+
+static void write_path_new_connection_id(lua_State *L, struct writer *w, enum frame_type type)
+{
+    write_new_connection_id(L, w, type);
+}
+
+static void write_path_id(lua_State *L, struct writer *w, enum frame_type type)
+{
+    neap_write_number(w, type, get_u64(L, "path_id"));
+}
+
+static void write_path_code(lua_State *L, struct writer *w, enum frame_type type)
+{
+    neap_write_stream_number(w, type, get_u64(L, "path_id"), get_u64(L, "code"));
+}
+
+static void write_path_sequence(lua_State *L, struct writer *w, enum frame_type type)
+{
+    neap_write_stream_number(w, type, get_u64(L, "path_id"), get_u64(L, "sequence"));
 }
 
 static void write_by_type(lua_State *L, struct writer *w, enum frame_type type)

@@ -61,6 +61,19 @@ local FRAMES = {
   { "1e", { type = 0x1e } },
   -- draft-ietf-quic-ack-frequency-14 §4, §5
   { "1f", { type = 0x1f } },
+  -- draft-ietf-quic-multipath
+  { "3e 03 05 4064 00 02", { type = 0x3e, path_id = 3, largest = 5, delay = 100, ranges = { { 3, 5 } } } },
+  { "3f 4100 05 00 00 05 01 02 03",
+    { type = 0x3f, path_id = 256, largest = 5, delay = 0, ranges = { { 0, 5 } }, ect0 = 1, ect1 = 2, ce = 3 } },
+  { "7e75 03 3e", { type = 0x3e75, path_id = 3, code = 0x3e } },
+  { "7e76 03 05", { type = 0x3e76, path_id = 3, sequence = 5 } },
+  { "7e77 03 05", { type = 0x3e77, path_id = 3, sequence = 5 } },
+  { "7e78 03 02 01 04 61626364 " .. ("74"):rep(16),
+    { type = 0x3e78, path_id = 3, sequence = 2, retire_prior_to = 1, cid = "abcd", token = TOKEN } },
+  { "7e79 03 05", { type = 0x3e79, path_id = 3, sequence = 5 } },
+  { "7e7a 80010000", { type = 0x3e7a, path_id = 65536 } },
+  { "7e7b 03", { type = 0x3e7b, path_id = 3 } },
+  { "7e7c 03 05", { type = 0x3e7c, path_id = 3, sequence = 5 } },
   { "40af 02 3f 46d8 03", { type = 0xaf, sequence = 2, threshold = 63, max_delay_us = 1752, reordering = 3 } },
 }
 
@@ -107,6 +120,13 @@ describe("a frame", function()
 
   it("of RESET_STREAM_AT has no reliable size above the final size", function()
     refused(helper.unhex("24 04 00 05 06"))
+  end)
+
+  it("of PATH_ACK or PATH_NEW_CONNECTION_ID is refused for what its likes without a path ID are", function()
+    refused(helper.unhex("3e 01 05 00 00 06"))
+    refused(helper.unhex("7e78 01 01 02 04 61626364") .. TOKEN)
+    refused(helper.unhex("7e78 01 01 00 00") .. TOKEN)
+    refused(helper.unhex("7e78 01 01 00 15") .. ("c"):rep(21) .. TOKEN)
   end)
 
   it("of DATAGRAM without a length takes the rest of the packet", function()
@@ -216,14 +236,16 @@ describe("the frame table", function()
     [0x15] = "01", [0x16] = "01", [0x17] = "01", [0x18] = "01 P", [0x19] = "1", [0x1a] = "01 Po", [0x1b] = "1 P",
     [0x1c] = "IH01 NC", [0x1d] = "01 NC", [0x1e] = "1 c", [0x1f] = "1", [0x24] = "01",
     [0xaf] = "1", [0x30] = "01 o", [0x31] = "01 o",
+    [0x3e] = "1 NC", [0x3f] = "1 NC", [0x3e78] = "1 P",
   }
+  for type = 0x3e75, 0x3e7c do TABLE[type] = TABLE[type] or "1" end
   for type = 0x08, 0x0f do TABLE[type] = "01" end
 
   -- covers: rfc9000#12.4.3 rfc9000#12.5.3 rfc9000#12.5.5 rfc9000#17.2.4.2
   it("is that of RFC 9000 §12.4", function()
     local types = 0
     for _, row in ipairs(wire.frames()) do types = types + row.last - row.first + 1 end
-    assert.equal(0x24, types)
+    assert.equal(0x24 + 10, types)
     for type, row in pairs(TABLE) do
       local function has(mark) return row:find(mark, 1, true) and true or nil end
       local want = {
@@ -265,6 +287,8 @@ describe("parse_frame", function()
     end
     for _ = 1, 40000 do
       local bytes = { string.char(draw(0x20)) }
+      -- The types of draft-ietf-quic-multipath are long.
+      if draw(8) == 0 then bytes[1] = draw(2) == 0 and "\62" or "\126" .. string.char(0x75 + draw(8)) end
       for i = 2, draw(40) + 1 do bytes[i] = string.char(draw(draw(2) == 0 and 16 or 256)) end
       note(table.concat(bytes))
     end

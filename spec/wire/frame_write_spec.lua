@@ -29,6 +29,14 @@ local FRAMES = {
   { type = 0x24, id = 4, code = 256, final_size = MAX, reliable_size = 70000 },
   { type = 0x31, data = ("g"):rep(300), size = 303 },
   { type = 0x31, data = "", size = 2 },
+  { type = 0x3e75, path_id = 300, code = MAX },
+  { type = 0x3e76, path_id = 300, sequence = MAX },
+  { type = 0x3e77, path_id = 1, sequence = 3 },
+  { type = 0x3e78, path_id = 300, sequence = 300, retire_prior_to = 2, cid = "abcd", token = ("t"):rep(16) },
+  { type = 0x3e79, path_id = 1, sequence = 300 },
+  { type = 0x3e7a, path_id = 4294967295 },
+  { type = 0x3e7b, path_id = 2 },
+  { type = 0x3e7c, path_id = 2, sequence = 1 },
   { type = 0xaf, sequence = 300, threshold = MAX, max_delay_us = 25000, reordering = 3 },
 }
 

@@ -57,6 +57,8 @@ local NUMBERS = {
   { id = 0x0b, name = "max_ack_delay", absent = 25, most = 2 ^ 14 - 1 },
   { id = 0x0e, name = "active_connection_id_limit", absent = 2, least = 2 },
   { id = 0x20, name = "max_datagram_frame_size", absent = 0 }, -- RFC 9221 §3
+  -- draft-ietf-quic-multipath: up to 2^32-1; without it there is no extension.
+  { id = 0x3e, name = "initial_max_path_id", absent = "18446744073709551615", most = 2 ^ 32 - 1 },
   -- draft-ietf-quic-ack-frequency-14 §3: not above max_ack_delay; without it there is no extension.
   { id = 0xff04de1b, name = "min_ack_delay", absent = "18446744073709551615", most = 25000 },
 }
