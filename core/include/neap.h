@@ -765,8 +765,9 @@ NEAP_API bool neap_conn_is_server(const neap_conn *conn);
 NEAP_API bool neap_conn_is_established(const neap_conn *conn);
 /** The handshake is confirmed (RFC 9001 §4.1.2). */
 NEAP_API bool neap_conn_is_confirmed(const neap_conn *conn);
-/** A client's: ICMP says that nobody is there (neap_endpoint_unreachable), and nothing came from there so far. It goes on trying:
- * such messages are no proof (RFC 9000 §21.4), and a server may be about to start. Who knows another address tries it. */
+/** A client's: ICMP says that nobody is there (neap_endpoint_unreachable), and nothing came from there so far, neither a packet
+ * nor a Retry or Version Negotiation that is valid. It goes on trying: such messages are no proof (RFC 9000 §21.4), and a
+ * server may be about to start. Who knows another address tries it. */
 NEAP_API bool neap_conn_is_unreachable(const neap_conn *conn);
 /** Closing or draining (RFC 9000 §10.2): streams are gone with all that was not read, packets are still answered. */
 NEAP_API bool neap_conn_is_draining(const neap_conn *conn);

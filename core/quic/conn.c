@@ -487,6 +487,7 @@ bool neap_conn_is_unreachable(const neap_conn *conn)
 void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dcid)
 {
     bool is_first = !c->is_server && c->counters.packets_received == 0 && conn_is_alive(c) &&
+                    !c->handshake->retried && !c->handshake->is_second_flight &&
                     span_equal(dcid, cid_span(&c->original_dcid));
 
     if (!is_first || c->is_unreachable || !neap_conn_find_path(c, NULL, to))

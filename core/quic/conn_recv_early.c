@@ -34,6 +34,7 @@ static bool begin_again(neap_conn *c, const struct packet_header *h)
     hs->token = token;
     hs->token_size = h->token.size;
     hs->retried = true;
+    c->is_unreachable = false;
     hs->retry_scid = cid_of(h->scid);
     neap_peer_cids_replace_first(&c->peer_cids, &hs->retry_scid);
     neap_conn_set_initial_keys(c, &hs->retry_scid);

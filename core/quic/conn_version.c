@@ -104,6 +104,7 @@ void neap_conn_begin_anew(neap_conn *c, struct span versions, const char **wrong
     neap_conn_end_token(c, true); /* RFC 9369 §5: it is of the version before, and the server has seen it */
     neap_conn_show_token(c);
     c->first_version = c->version;
+    c->is_unreachable = false;
     forget_first_attempt(c);
     neap_conn_invent_destination(c);
     neap_peer_cids_replace_first(&c->peer_cids, &c->original_dcid);

@@ -5,7 +5,9 @@ local task = require "neap.task"
 
 local outgoing = {}
 
-local WAIT_AFTER_REFUSAL = 1 -- seconds that a server has of which ICMP says that it is not there
+--- Seconds that an address has of which ICMP says that nobody listens there: the first repetition goes after one, and its
+-- answer takes a round trip.
+outgoing.WAIT_AFTER_HINT = 3
 
 --- Those of a program, or of a host of a simulation: { connections = conn → connection of neap.quic, endpoints }.
 function outgoing.here()
@@ -45,18 +47,18 @@ function outgoing.endpoint(here, config, migrate)
 end
 
 --- Waits until a connection is established or over. nil, message, code after `timeout` seconds, or when ICMP says that
--- nobody listens there, which is no proof, and a second later nobody has answered.
+-- nobody listens there, which is no proof, and for a moment nobody has answered.
 function outgoing.await(connection, timeout)
   local conn = connection._conn
-  local deadline, is_refused = core.now() + timeout, false
+  local deadline, hinted = core.now() + timeout, nil
   while true do
-    local ok, message, code = task.wait_at(connection, "_connector", math.max(0, deadline - core.now()))
+    local now = core.now()
+    hinted = conn:is_unreachable() and (hinted or now + outgoing.WAIT_AFTER_HINT) or nil
+    local ends = math.min(deadline, hinted or deadline)
+    local ok, message, code = task.wait_at(connection, "_connector", math.max(0, ends - now))
     if connection._closed or conn:is_established() then return true end
-    if not ok and is_refused then return nil, "nobody listens there", "unreachable" end
-    if not ok then return nil, message, code end
-    if not is_refused then
-      is_refused, deadline = true, math.min(deadline, core.now() + WAIT_AFTER_REFUSAL)
-    end
+    if not ok and hinted and conn:is_unreachable() then return nil, "nobody listens there", "unreachable" end
+    if not ok and ends == deadline then return nil, message, code end
   end
 end
 

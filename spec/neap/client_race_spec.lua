@@ -139,7 +139,8 @@ it("addresses of which two have refused at one time are not waited for", functio
   web.run(function()
     local client = { _winners = require("neap.winners").new(), _endpoint = true }
     local attempts, closed = {}, 0
-    local conn = { close = function() closed = closed + 1 end, is_established = function() return false end }
+    local function never() return false end
+    local conn = { close = function() closed = closed + 1 end, is_established = never, is_unreachable = never }
     local begun = core.now()
     local attempt, message, code = require("neap.client_race").run(client, "x", "x", { "a", "b" }, 10, function(address)
       local made = { address = address, conn = conn }
@@ -157,6 +158,29 @@ it("addresses of which two have refused at one time are not waited for", functio
     assert.same({ nil, "reset" }, { attempt, code }, message)
     assert.is_true(core.now() - begun < 5)
     assert.equal(0, closed)
+  end)
+end)
+
+it("an address that answers in the turn in which another refuses is taken", function()
+  web.run(function()
+    local client = { _winners = require("neap.winners").new(), _endpoint = true }
+    local attempts = {}
+    local begun = core.now()
+    local attempt = require("neap.client_race").run(client, "x", "x", { "a", "b" }, 10, function(address)
+      local made = { address = address }
+      made.conn = { close = function() end, is_unreachable = function() return false end }
+      function made.conn.is_established() return made.is_there == true end
+      attempts[#attempts + 1] = made
+      if #attempts == 2 then
+        neap.go(function()
+          attempts[1].failed, attempts[2].is_there = { by = "reset" }, true
+          for _, one in ipairs(attempts) do neap.task.wake(one.waiter, one) end
+        end)
+      end
+      return made
+    end)
+    assert.equal(attempts[2], attempt)
+    assert.is_true(core.now() - begun < 5)
   end)
 end)
 
