@@ -139,19 +139,20 @@ static bool keep_frame(struct draft *d, uint8_t *before)
     return false;
 }
 
-/* The newest ranges, so many at most. */
+/* So many ranges at most. */
 static bool write_ranges(neap_conn *c, struct draft *d, const struct ack_state *a, size_t most)
 {
     uint8_t *before = d->w.at;
-    size_t count = neap_ack_untold(a, most);
+    struct range room[LIMIT_ACK_RANGES_SENT];
+    size_t count;
+    const struct range *ranges = neap_ack_untold(a, room, most, &count);
     unsigned exponent =
         d->space == SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
     uint64_t delay = d->space == SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
 
     if (count == 0)
         return false;
-    neap_write_ack(&d->w, a->received.ranges + a->received.count - count, count, delay,
-                   a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL);
+    neap_write_ack(&d->w, ranges, count, delay, a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL);
     return keep_frame(d, before);
 }
 

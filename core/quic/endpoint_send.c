@@ -39,6 +39,7 @@ static void hold(neap_endpoint *e, struct endpoint_entry *entry)
     list_append(&e->held, &entry->ready);
     neap_heap_remove(&e->timers, e->pool, &entry->timer);
     entry->was_held = true;
+    entry_conn(entry)->close.is_put_off = false; /* its peer could not be told in this turn */
 }
 
 void neap_endpoint_hold(neap_endpoint *endpoint, unsigned family, bool hold)

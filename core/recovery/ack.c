@@ -170,15 +170,25 @@ void neap_ack_confirmed(struct ack_state *a, uint64_t largest)
         a->confirmed = below;
 }
 
-size_t neap_ack_untold(const struct ack_state *a, size_t most)
+const struct range *neap_ack_untold(const struct ack_state *a, struct range *room, size_t most, size_t *count)
 {
-    const struct range_set *received = &a->received;
-    size_t count = 0;
+    const struct range *ranges = a->received.ranges, *end = ranges + a->received.count, *low = end;
 
-    while (count < most && count < received->count &&
-           received->ranges[received->count - 1 - count].end > a->confirmed)
-        count++;
-    return count;
+    while (low > ranges && low[-1].end > a->confirmed)
+        low--;
+    *count = (size_t)(end - low);
+    if (*count <= most)
+        return low;
+    *count = most;
+    size_t few = most / 4;
+    const struct range *newest = end - (most - few);
+    while (a->lowest_untold != UINT64_MAX && low < newest && low->end <= a->lowest_untold)
+        low++;
+    if ((size_t)(newest - low) <= few)
+        return end - most;
+    memcpy(room, low, few * sizeof *room);
+    memcpy(room + few, newest, (most - few) * sizeof *room);
+    return room;
 }
 
 /* One range that was told: the floor says as much. */

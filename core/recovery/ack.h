@@ -50,8 +50,11 @@ void neap_ack_sent(struct ack_state *a);
 /** A packet of ours that carried an ACK up to `largest` was acknowledged: what is below need not be told again
  * (RFC 9000 §13.2.4). Packets that went a slower way may still come: what is missing there is no repetition. */
 void neap_ack_confirmed(struct ack_state *a, uint64_t largest);
-/** The newest ranges that the peer does not know yet, `most` at most; there is one where anything came. */
-size_t neap_ack_untold(const struct ack_state *a, size_t most);
+/** The ranges that the peer does not know yet, `most` at most, ascending; there is one where anything came. Where there are
+ * more it is the newest, and a quarter from the lowest on that no ACK has told: what came late by a slower way would stay
+ * behind the newest ones and be sent again. They are in `room`, which takes `most`, or where they are kept. */
+const struct range *neap_ack_untold(const struct ack_state *a, struct range *room, size_t most,
+                                    size_t *count);
 /** Shrink the memory to what the ranges need, none where they are one that was told, and put it where rooms last: for a
  * connection that is idle. */
 void neap_ack_trim(struct ack_state *a, struct pool *pool);

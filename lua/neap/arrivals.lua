@@ -2,6 +2,7 @@
 -- address. It is asked at the end of a turn of the loop, before what is new of connections is told, and may not wait.
 local core = require "neap.core"
 local log = require "neap.log"
+local task = require "neap.task"
 
 local arrivals = {}
 
@@ -22,9 +23,11 @@ function arrivals.answerer(endpoint, fn)
   local function decide(info)
     local ok, says = xpcall(fn, debug.traceback, info)
     if ok and SAYS[says] then return says end
-    local why = ok and ("gave %s, and no \"accept\", \"retry\" or \"refuse\""):format(tostring(says))
-      or "failed: " .. tostring(says)
-    complain("retry", ("first packet of %s: 'retry' %s"):format(info.from, why))
+    local why = ok and ("gave %s, and no \"accept\", \"retry\" or \"refuse\""):format(task.text_of(says))
+      or "failed: " .. task.text_of(says)
+    local trace
+    ok, trace = xpcall(complain, debug.traceback, "retry", ("first packet of %s: 'retry' %s"):format(info.from, why))
+    if not ok then task.report(trace) end -- the client is answered, also where the log fails
     return "retry"
   end
   endpoint:ask_arrivals(true)

@@ -22,8 +22,8 @@ function client_race.code_of(why)
   return why.by == "reset" and "reset" or "closed"
 end
 
--- Which of those that have something to say is heard: several may have it in one turn, of which one wakes us. One that is
--- established says more than one that has failed.
+-- Which of those that have something to say is heard: several may have it in one turn, of which one wakes us. One that
+-- is established says more than one that has failed.
 local function telling(running)
   local failed
   for _, attempt in ipairs(running) do
@@ -74,8 +74,8 @@ end
 --- Tries the addresses one after the other, by start(address): an attempt, or nil, message, code; the next when one
 -- failed or was silent for a moment. The first that answers wins, also when it answers what we refuse by a TLS alert of
 -- ours, as a certificate: the host is found then, only not as it should be. When one has refused us by an alert, which
--- the others would do as well, they have a moment. So do all, when ICMP says of each that nobody listens there, as long as
--- none of them has answered. The attempt that won; nil, message, code[, number].
+-- the others would do as well, they have a moment. So do all, when ICMP says of each that nobody listens there, as long
+-- as none of them has answered. The attempt that won; nil, message, code[, number].
 function client_race.run(client, key, name, addresses, timeout, start)
   local first = addresses[1]
   addresses = client._winners:order(key, addresses)

@@ -5,8 +5,8 @@ local task = require "neap.task"
 
 local outgoing = {}
 
---- Seconds that an address has of which ICMP says that nobody listens there: the first repetition goes after one, and its
--- answer takes a round trip.
+--- Seconds that an address has of which ICMP says that nobody listens there: the first repetition goes after one, and
+-- its answer takes a round trip.
 outgoing.WAIT_AFTER_HINT = 3
 
 --- Those of a program, or of a host of a simulation: { connections = conn → connection of neap.quic, endpoints }.

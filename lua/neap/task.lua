@@ -49,15 +49,23 @@ function task.on_error(trace)
   log.error(trace)
 end
 
--- The loop outlives a place for the log that fails. A simulation ends by it.
-local function report(trace)
+--- The text of an error, also of an object that cannot say what it is.
+function task.text_of(value)
+  local ok, text = pcall(tostring, value)
+  return ok and text or ("an error object (%s) whose __tostring fails"):format(type(value))
+end
+
+--- Tells of an error that no one caught. The loop outlives a place for the log that fails. A simulation ends by it.
+function task.report(trace)
+  trace = task.text_of(trace)
   if places then
     loop:fail_by(trace)
     return
   end
   local ok, second = pcall(task.on_error, trace)
-  if not ok then io.stderr:write(plain.lines(tostring(trace)), "\nand in the log: ", tostring(second), "\n") end
+  if not ok then io.stderr:write(plain.lines(trace), "\nand in the log: ", task.text_of(second), "\n") end
 end
+local report = task.report
 
 -- The next task of this turn, when it has no coroutine yet.
 local take_new
@@ -332,7 +340,7 @@ local function run_slice()
     local co, a, b, c, d = take_first()
     current = co == NEW and take_idle() or co
     local ok, trace = coroutine.resume(current, a, b, c, d)
-    if not ok then report(tostring(trace)) end
+    if not ok then report(trace) end
   end
   current = nil
   ran = ran + count
@@ -383,7 +391,7 @@ end
 -- A connection that could not be driven: its peer is told INTERNAL_ERROR. It comes once more when it has drained.
 local function give_up(conn, trace)
   local ok, peer = pcall(conn.peer, conn)
-  report(("connection of %s, which ends now: %s"):format(ok and peer or "a peer that is gone", tostring(trace)))
+  report(("connection of %s, which ends now: %s"):format(ok and peer or "a peer that is gone", task.text_of(trace)))
   pcall(conn.close, conn, INTERNAL_ERROR, "", false)
 end
 

@@ -80,6 +80,22 @@ describe("the function retry of a server", function()
     end
   end)
 
+  it("that fails by what cannot be told asks by Retry too, be it the log that fails", function()
+    local function mute() return setmetatable({}, { __tostring = function() error("no words") end }) end
+    for _, fn in ipairs { function() error(mute()) end, mute } do
+      local lines = web.logged(function() assert.equal(1, retries { retry = fn }) end)
+      assert.matches("'retry' %a+.* an error object %(table%) whose __tostring fails", lines)
+    end
+    local sink, is_told = neap.log.sink, false
+    finally(function() neap.log.sink = sink end)
+    function neap.log.sink()
+      is_told = true
+      error("the disk is full")
+    end
+    assert.equal(1, retries { retry = function() error("no such luck") end })
+    assert.is_true(is_told)
+  end)
+
   it("is not asked about clients with a token", function()
     local count = 0
     web.with_app(build, function(client, url)

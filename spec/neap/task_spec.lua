@@ -227,6 +227,19 @@ describe("tasks", function()
     assert.is_true(went_on)
   end)
 
+  it("survive an error object that nobody can make a text of", function()
+    local ok, went_on
+    local lines = web.logged(function()
+      ok = pcall(web.run, function()
+        neap.go(function() error(setmetatable({}, { __tostring = function() error("no words") end })) end)
+        neap.sleep(0.01)
+        went_on = true
+      end)
+    end)
+    assert.same({ true, true }, { ok, went_on })
+    assert.matches("error an error object %(table%) whose __tostring fails", lines)
+  end)
+
   it("go on when one connection cannot be driven: it ends, the others do not", function()
     local log = web.logged(function()
       web.with_app(function(app) app:get("/", function() return "fine" end) end, function(client, url, server)

@@ -308,6 +308,31 @@ describe("an endpoint", function()
     w.free()
   end)
 
+  it("tells the peer of an end that is long over when the socket takes it", function()
+    for _, late in ipairs({ 0, 3000, 20000 }) do -- ms between the end and the next turn
+      local w = world()
+      local client = w.client(1)
+      w.run(10)
+      local server = w.endpoint:next()
+      server:close(true, 5)
+      w.now = w.now + late * MS
+      w.endpoint:hold(4, true)
+      for _ = 1, 3 do
+        assert.is_nil((w.endpoint:send(w.now, 65536)))
+        w.now = w.now + 2000 * MS
+      end
+      assert.is_false(server:info().closed)
+      w.endpoint:hold(4, false)
+      w.flush()
+      assert.same({ "peer", 5 }, { client:info().by, client:info().code }, late)
+      w.now = w.now + 2000 * MS
+      w.flush()
+      assert.is_true(server:info().closed)
+      w.endpoint:release(server)
+      w.free()
+    end
+  end)
+
   it("looks at so many connections in one call, and says that there are more", function()
     local config = net.config(nil, 3)
     local endpoint, now = assert(quic.endpoint(config, false)), 1000 * MS

@@ -83,6 +83,36 @@ describe("received packet numbers", function()
     assert.is_true(ack:is_duplicate(4))
   end)
 
+  it("that came late below more ranges than an ACK takes are told beside the newest", function()
+    for i = 20, 59 do ack:note(2 * i, 0) end
+    ack:sent()
+    ack:confirmed(118)
+    ack:note(3, 0) -- by a slower way
+    local told = ack:ranges(32)
+    assert.equal(32, #told)
+    assert.same({ 3, 3 }, told[1])
+    assert.same({ 52, 52 }, told[8])
+    assert.same({ { 72, 72 }, { 118, 118 } }, { told[9], told[32] })
+    ack:sent()
+    assert.equal(32, #ack:ranges(32))
+    ack:confirmed(118)
+    assert.same({ { 118, 118 } }, ack:ranges(32))
+  end)
+
+  it("that are more than an ACK takes are told from the lowest on again when it was lost", function()
+    for i = 0, 49 do ack:note(2 * i, 0) end
+    assert.same({ { 0, 0 }, { 14, 14 }, { 52, 52 } }, { ack:ranges(32)[1], ack:ranges(32)[8], ack:ranges(32)[9] })
+    ack:sent()
+    assert.same({ { 0, 0 }, { 14, 14 }, { 52, 52 } }, { ack:ranges(32)[1], ack:ranges(32)[8], ack:ranges(32)[9] })
+    ack:note(25, 0) -- 24 to 26 are one
+    assert.same({ { 24, 26 }, { 40, 40 }, { 52, 52 } }, { ack:ranges(32)[1], ack:ranges(32)[8], ack:ranges(32)[9] })
+    ack:sent()
+    ack:note(37, 0) -- near the newest, so that all down to there and more have room
+    assert.same({ { 34, 34 }, { 36, 38 }, { 98, 98 } }, { ack:ranges(32)[1], ack:ranges(32)[2], ack:ranges(32)[32] })
+    ack:sent()
+    assert.same({ { 0, 0 }, { 92, 92 }, { 94, 94 }, { 96, 96 }, { 98, 98 } }, ack:ranges(5))
+  end)
+
   it("that no ACK has told yet stay when a later one is confirmed", function()
     ack:note(2, 0)
     ack:note(9, 0)

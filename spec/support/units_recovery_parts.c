@@ -138,12 +138,13 @@ static int ack_trim(lua_State *L)
 }
 
 /* ranges() -> {{first, last}, …} ascending */
-/* ack:ranges() -> those that an ACK tells now */
+/* ack:ranges([most]) -> those that an ACK tells now */
 static int ack_ranges(lua_State *L)
 {
-    const struct ack_state *a = &check_ack(L)->a;
-    size_t count = neap_ack_untold(a, SIZE_MAX);
-    const struct range *ranges = a->received.ranges + a->received.count - count;
+    struct range room[LIMIT_ACK_RANGES_KEPT];
+    size_t count;
+    const struct range *ranges =
+        neap_ack_untold(&check_ack(L)->a, room, (size_t)luaL_optinteger(L, 2, LIMIT_ACK_RANGES_KEPT), &count);
 
     lua_newtable(L);
     for (size_t i = 0; i < count; i++) {
