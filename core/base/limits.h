@@ -160,7 +160,7 @@
     16u /* and a connection ID of ours that the peer retires unasked: there is another to be made */
 #define LIMIT_ECN_TEST 10u         /* packets that leave marked until it is known what becomes of marks, */
 #define LIMIT_ECN_TEST_LOST 3u     /* of them lost in a row, beside unmarked ones that came, end it; */
-#define LIMIT_ECN_LOST 10u         /* later it takes so many */
+#define LIMIT_ECN_LOST 10u         /* later it takes so many until there is another test */
 #define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of good and of time */
 #define LIMIT_GLITCH_RATE 2u       /* of it forgiven a second */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */

@@ -522,6 +522,7 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
         .in_flight = d->is_in_flight,
         .is_size_probe = d->is_size_probe,
         .is_marked = flight->is_marked,
+        .is_early = recovery_is_early(&c->recovery, d->space),
     };
     neap_sent_add(&s->recovery.sent, &packet, d->frames, d->frame_count);
     neap_recovery_on_sent(&c->recovery, d->space, &packet, c->now);

@@ -1,7 +1,7 @@
 /* Whether a path carries ECN marks (RFC 9000 §13.4.2). A path is tested with its first packets. An ACK that tells of
  * them as it should makes it capable, at once; counts that do not fit end it for ever, and so does what looks as if
- * marked packets were dropped or all were marked with CE. Probes of the PTO leave unmarked: a path that drops
- * marks costs time, not the connection. */
+ * marked packets were dropped or all were marked with CE. A path that carried marks is tested again before that. Probes of
+ * the PTO leave unmarked: a path that drops marks costs time, not the connection. */
 #include "recovery/ecn.h"
 
 #include "base/limits.h"
@@ -91,6 +91,8 @@ void neap_ecn_on_round(struct path_ecn *e, uint64_t marked_acked, uint64_t unmar
     /* All of the test are lost, or all came with CE. */
     bool is_in_vain = is_whole && e->settled >= e->tested;
 
-    if (is_black_hole || is_in_vain)
+    if (is_black_hole && e->state == NEAP_ECN_CAPABLE)
+        neap_ecn_init(e, true); /* an outage looks the same: another test tells */
+    else if (is_black_hole || is_in_vain)
         e->state = NEAP_ECN_FAILED;
 }

@@ -367,6 +367,10 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
     }
     struct cc_packet packet = as_packet(path, &r->spaces[space]->sent, space, p,
                                         lost->bytes + (p->is_size_probe ? 0 : p->size), now);
+    if (p->is_size_probe || p->is_early)
+        neap_recovery_forget_mark(r, p); /* it may be lost for another reason */
+    else
+        lost->marked += p->is_marked;
     if (p->is_size_probe) {
         if (path)
             neap_path_recovery_on_size_probe_lost(path, &packet);
@@ -383,7 +387,6 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
         lost->first_number = p->number;
         lost->space = (uint8_t)space;
     }
-    lost->marked += p->is_marked;
     lost->bytes += p->size;
     if (p->at > lost->largest_sent_at)
         lost->largest_sent_at = p->at;
@@ -613,6 +616,7 @@ void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time no
             (!all && now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay))
             continue;
         neap_path_recovery_on_size_probe_lost(path, &packet);
+        neap_recovery_forget_mark(r, p);
         neap_sent_decide(&s->sent, i, FATE_LOST);
     }
 }

@@ -53,6 +53,13 @@ static inline struct path_recovery *recovery_active(const struct recovery *r)
     return r->paths[r->active];
 }
 
+/** Whether the peer may have no keys yet for what is sent in a space now, and then drops it: Initial keys everybody
+ * has, others are known from the first acknowledgement on, and all with the handshake. */
+static inline bool recovery_is_early(const struct recovery *r, enum space space)
+{
+    return !r->handshake_confirmed && space != SPACE_INITIAL && r->spaces[space]->largest_acked == UINT64_MAX;
+}
+
 /** Keys came: packets of this space may be sent from now on. `s` stays the caller's. */
 void neap_recovery_add_space(struct recovery *r, enum space space, struct space_recovery *s);
 

@@ -134,6 +134,7 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
     p->has_moved = false;
     p->is_size_probe = packet->is_size_probe;
     p->is_marked = packet->is_marked;
+    p->is_early = packet->is_early;
     for (uint32_t i = 0; i < count; i++)
         s->frames[(first + i) & (s->frame_capacity - 1)] = frames[i];
     s->packet_count++;

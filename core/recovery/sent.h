@@ -28,7 +28,8 @@ struct sent_packet {
     bool
         has_moved; /* its path is the same way as the one that it took: what is lost of it may be that one's */
     bool is_size_probe; /* of the path's datagram size: nobody waits for it (RFC 9000 §14.4) */
-    bool is_marked;     /* it left with ECT(0) */
+    bool is_marked : 1; /* it left with ECT(0) */
+    bool is_early : 1;  /* perhaps before the peer had keys for it: lost says nothing of marks then */
 };
 
 /* Numbers declared lost lately, oldest first. */

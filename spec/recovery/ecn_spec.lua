@@ -137,6 +137,48 @@ describe("ECN on a path", function()
     end
   end)
 
+  -- A peer drops what it has no keys for yet, or keeps a few of it, marked or not.
+  describe("says nothing of marks, where a peer may have had no keys yet:", function()
+    local HANDSHAKE = "handshake"
+    before_each(function()
+      r = recovery.new({ server = true })
+      r:set(0, { ecn = true })
+    end)
+
+    -- covers: rfc9000#13.4.2.1
+    it("a handshake whose first packet was lost", function()
+      r:send(INITIAL, 0, 0)
+      for number = 0, 4 do r:send(HANDSHAKE, number, 0) end
+      local at = r:state().timer
+      r:timeout(at)
+      r:send(INITIAL, 1, at)
+      r:send(HANDSHAKE, 5, at)
+      r:ack(HANDSHAKE, { { 5, 5 } }, at + 20 * MS)
+      assert.same({ 5, "testing", true }, { r:state().packets_lost, state(), r:state().marks })
+    end)
+
+    it("all data of a server before the handshake's end", function()
+      r:send(INITIAL, 0, 0)
+      r:ack(INITIAL, { { 0, 0 } }, 20 * MS, 0, { ect0 = 1 })
+      send(0, 20, 20 * MS)
+      r:set(40 * MS, { handshake_confirmed = true })
+      r:timeout(r:state().timer)
+      send(21, 22, 2000 * MS)
+      r:ack(APP, { { 21, 22 } }, 2020 * MS)
+      assert.same({ 21, "capable", true }, { r:state().packets_lost, state(), r:state().marks })
+    end)
+
+    it("until it acknowledged one, and then it does", function()
+      r:send(HANDSHAKE, 0, 0, { marked = false })
+      r:ack(HANDSHAKE, { { 0, 0 } }, 20 * MS)
+      for number = 1, 3 do r:send(HANDSHAKE, number, 30 * MS) end
+      r:timeout(r:state().timer)
+      r:send(HANDSHAKE, 4, 2000 * MS)
+      r:ack(HANDSHAKE, { { 4, 4 } }, 2020 * MS)
+      assert.equal("failed", state())
+    end)
+  end)
+
   it("outlives losses among which marked packets come", function()
     local at = 0
     for round = 0, 20 do
@@ -149,7 +191,7 @@ describe("ECN on a path", function()
     end
   end)
 
-  it("fails when a path that carried marks drops them from a moment on", function()
+  it("is tested anew when a path that carried marks drops them from a moment on, and then fails", function()
     send(0, 3, 0)
     r:ack(APP, { { 0, 3 } }, 20 * MS, 0, { ect0 = 4 })
     send(4, 14, 30 * MS)
@@ -157,6 +199,11 @@ describe("ECN on a path", function()
     assert.is_false(r:state().marks)
     send(15, 16, 200 * MS)
     r:ack(APP, { { 0, 3 }, { 15, 16 } }, 220 * MS, 0, { ect0 = 4 })
+    assert.same({ "testing", true, 10 }, { state(), r:state().marks, r:state().ecn_burst })
+    send(17, 19, 230 * MS)
+    r:timeout(r:state().timer)
+    send(20, 21, 900 * MS)
+    r:ack(APP, { { 0, 3 }, { 15, 16 }, { 20, 21 } }, 920 * MS, 0, { ect0 = 4 })
     assert.equal("failed", state())
   end)
 

@@ -94,6 +94,21 @@ describe("a connection", function()
     run.sim:close()
   end)
 
+  -- All that was marked is lost, and the unmarked probe after it comes: the same as behind a router that drops marks.
+  it("goes on marked after an outage", function()
+    local run = start({ rate = 1e6 }, nil, 1000000)
+    run.sim:run(0.5)
+    assert.equal("capable", run.server_conn:stats().ecn)
+    local lost = run.server_conn:stats().packets_lost
+    run.link:set{ outages = { { 0.5, 0.7 } } }
+    run.finish(60)
+    local server = sides(run).server
+    assert.is_true(server.packets_lost - lost > 10)
+    assert.equal("capable", server.ecn)
+    assert.is_true(server.ecn_sent > 0.95 * server.packets_sent)
+    run.sim:close()
+  end)
+
   -- Its challenges were marked, each of them, and so none came: the client's new address stayed unproved for minutes.
   it("proves the address of a client that is nearly silent, behind a router that drops marks", function()
     local run = start({ ecn = "drop" }, { keep_alive = 0.5 }, 20000)

@@ -316,6 +316,7 @@ static int recovery_send(lua_State *L)
         .is_marked = field_flag(L, 5, "marked", path_recovery_marks(recovery_active(&u->r))),
     };
     begin_space(u, space);
+    p.is_early = recovery_is_early(&u->r, space);
     int error = neap_sent_reserve(&u->spaces[space].sent, u->pool, count);
 
     if (!error) {
