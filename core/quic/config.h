@@ -170,6 +170,10 @@ neap_conn *neap_endpoint_new_client(neap_endpoint *endpoint, neap_config *config
                                     const char **why);
 neap_config *neap_endpoint_config(const neap_endpoint *endpoint);
 
+/** Whether a client's first packet, at the begin of `bytes`, is as it was sent: it opens with the keys of its Destination
+ * Connection ID. It is opened in place. */
+bool neap_initial_is_whole(neap_config *config, uint8_t *bytes, size_t size);
+
 /** Write an Initial packet that refuses the connection of `header` with a transport error, without any state
  * (RFC 9000 §5.2.2, §8.1.2). Returns its size or a negative error. */
 int64_t neap_refuse(neap_config *config, const neap_header *header, uint64_t code, uint8_t *out, size_t size);

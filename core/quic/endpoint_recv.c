@@ -220,6 +220,9 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
     if (neap_admission_is_spent(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)), e->now))
         return drop(e);
     if (token == NEAP_TOKEN_INVALID) {
+        /* Where it was changed on its way, the client's next packet has the right one. */
+        if (!neap_initial_is_whole(e->config, d->bytes, d->size))
+            return drop(e);
         neap_endpoint_answer_refusal(e, d, h, NEAP_INVALID_TOKEN);
         return 0;
     }

@@ -96,6 +96,24 @@ int64_t neap_stateless_reset(neap_config *config, const neap_cid *dcid, size_t t
     return (int64_t)reset_size;
 }
 
+bool neap_initial_is_whole(neap_config *config, uint8_t *bytes, size_t size)
+{
+    struct packet_header h;
+    struct packet_key client, server;
+    uint32_t number;
+
+    if (neap_packet_header_parse(span_of(bytes, size), 0, &h) || h.type != NEAP_PACKET_INITIAL)
+        return false;
+    neap_packet_key_initial(&client, &server, neap_version_labels(h.version), h.dcid);
+    int number_size = neap_packet_unmask(config->crypto, &client, bytes, h.size, h.number_at, &number);
+    bool is_whole =
+        number_size > 0 && neap_packet_open(config->crypto, &client, bytes, h.number_at + (size_t)number_size,
+                                            h.size, number) >= 0;
+    neap_packet_key_wipe(config->crypto, &client);
+    neap_packet_key_wipe(config->crypto, &server);
+    return is_whole;
+}
+
 int64_t neap_refuse(neap_config *config, const neap_header *header, uint64_t code, uint8_t *out, size_t size)
 {
     const struct version *version = neap_version_find(header->version);

@@ -588,6 +588,25 @@ describe("a server endpoint", function()
     w.free()
   end)
 
+  -- covers: rfc9000#8.1.2.2
+  it("drops a packet whose Retry token was changed on its way, and takes it as it was sent", function()
+    local w = world({ server = { retry = 1 } })
+    local initial, address, conn = first_initial(w, 1)
+    w.give(initial, address)
+    w.flush()
+    local second = conn:send(w.now)
+    local token = quic.header(second, 8).token
+    local at = second:find(token, 1, true) + 20
+    local dropped = w.endpoint:stats().udp_datagrams_dropped
+    w.give(second:sub(1, at - 1) .. string.char((second:byte(at) + 1) % 256) .. second:sub(at + 1), address)
+    w.flush()
+    local stats = w.endpoint:stats()
+    assert.same({ 0, dropped + 1, 0 }, { stats.refused, stats.udp_datagrams_dropped, stats.accepted })
+    w.give(second, address)
+    assert.equal(1, w.endpoint:stats().accepted)
+    w.free()
+  end)
+
   -- covers: rfc9000#8.1.3.15
   it("takes a token of another kind or server for none where no Retry is asked for", function()
     local w = world()
