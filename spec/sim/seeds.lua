@@ -22,8 +22,7 @@ local function rebind(run, rebinds)
   end)
 end
 
--- The PTO of who waits longest (RFC 9002 §6.2.1), as it was at most while the transfer went on. A sample of the RTT
--- that is above the smoothed one stands for four times its variation.
+-- The PTO of who waits longest (RFC 9002 §6.2.1), as it was at most while the transfer went on.
 local function watch_pto(run, round_trip)
   local most = 2 * round_trip + MAX_ACK_DELAY
   run.sim:go(function(lab)
@@ -31,7 +30,7 @@ local function watch_pto(run, round_trip)
       for _, conn in ipairs{ run.client.conn, run.server_conn } do
         local stats = conn:stats() -- nil when it is over
         if stats and stats.rtt_min > 0 then
-          most = math.max(most, 2 * math.max(stats.rtt_smoothed, stats.rtt_latest) + MAX_ACK_DELAY)
+          most = math.max(most, stats.rtt_smoothed + 4 * stats.rtt_var + MAX_ACK_DELAY)
         end
       end
       lab:sleep(0.05)
