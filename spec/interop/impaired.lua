@@ -26,6 +26,15 @@ local function say(...)
   io.stdout:flush()
 end
 
+-- Sizes of what reaches the server, and of what it sends, until a Handshake packet reaches it (RFC 9000 §8.1).
+local is_proved = false
+local function tell_size(name, bytes)
+  if is_proved then return end
+  say("size", name, #bytes)
+  if name == "down" then return end
+  packets.tell(name, bytes, function(_, kind) is_proved = is_proved or kind == "handshake" end)
+end
+
 -- One direction: impairments, then a queue before the rate, then the delay.
 local function new_direction(name, deliver)
   local self = { waiting = {}, first = 1, last = 0, free_at = 0, count = 0, bytes = 0, run = {}, marks = {} }
@@ -43,6 +52,7 @@ local function new_direction(name, deliver)
   function self.put(bytes, to, ecn, now)
     self.count, self.bytes = self.count + 1, self.bytes + #bytes
     packets.tell(name, bytes, say)
+    if name == "down" then tell_size(name, bytes) end
     if not self.marks[ecn] then
       self.marks[ecn] = true
       say("mark", name, ecn)
@@ -86,6 +96,7 @@ end
 
 local up = new_direction("up", function(bytes, client, ecn)
   if not backs[client] then new_back(client) end
+  tell_size("up", bytes)
   backs[client]:sendto(bytes, server, ecn)
 end)
 local down = new_direction("down", function(bytes, client, ecn) front:sendto(bytes, client, ecn) end)

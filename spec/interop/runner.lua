@@ -171,14 +171,13 @@ function runner.read_log(log)
   local seen = { handshakes = 0, retries = 0, client_hellos = 0, early = 0, bindings = 0, hosts = 0, bytes_down = 0,
     bytes_up = 0, marks = { up = {}, down = {} }, handshake_versions = {}, amplification = 0 }
   local scids, hosts = {}, {}
-  local from_client, from_server, is_proved = 0, 0, false
+  local sizes = { up = 0, down = 0 }
   for line in log:gmatch("[^\n]+") do
     local direction, kind, version, _, scid, token, size = line:match("^(%l+) (%w+) (%x+) (%S+) (%S+) (%d+) (%d+)")
     if kind then
       token, size = tonumber(token), tonumber(size)
       if kind == "handshake" then
         seen.handshake_versions[version] = true
-        is_proved = is_proved or direction == "up"
       elseif kind == "retry" then
         seen.retries = seen.retries + 1
       elseif kind == "0rtt" then
@@ -192,10 +191,11 @@ function runner.read_log(log)
         if not scids[scid] then seen.handshakes = seen.handshakes + 1 end
         scids[scid] = true
       end
-      if direction == "up" then from_client = from_client + size else from_server = from_server + size end
-      if not is_proved and direction == "down" then
-        seen.amplification = math.max(seen.amplification, from_server / from_client)
-      end
+    end
+    local to, bytes = line:match("^size (%l+) (%d+)")
+    if to then
+      sizes[to] = sizes[to] + tonumber(bytes)
+      if to == "down" then seen.amplification = math.max(seen.amplification, sizes.down / sizes.up) end
     end
     local way, mark = line:match("^mark (%l+) (%d)")
     if way then seen.marks[way][tonumber(mark)] = true end
