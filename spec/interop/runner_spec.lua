@@ -66,6 +66,15 @@ describe("neap interop-client and interop-server", function()
     end
   end)
 
+  it("end with 2 where what is asked for cannot be", function()
+    for _, requests in ipairs({ "", "localhost/one", "https://localhost:1/", "https://localhost:1/..",
+      "https://localhost:1/a/one https://localhost:1/b/one", "https://localhost:1/one https://localhost:2/%6fne" }) do
+      local output, status = helper.run(("env -u ROLE TESTCASE=transfer REQUESTS=%s %s interop-client"):format(
+        helper.quote(requests), harness.neap()))
+      assert.equal(2, status, requests .. ": " .. output)
+    end
+  end)
+
   it("end with 1 where a file is not there", function()
     local dir = helper.make_dir()
     finally(function()
@@ -79,10 +88,10 @@ describe("neap interop-client and interop-server", function()
           folders.www, folders.certs, harness.neap(), words, address), { dir = dir, name = "server", port = port })
       end, function(urls, folders)
         local url = urls[1]:gsub("[^/]*$", "")
-        for _, name in ipairs({ "none", "..%2fcerts%2fpriv.key", "../certs/priv.key" }) do
+        for name, expected in pairs({ none = 1, ["..%2fcerts%2fpriv.key"] = 2, ["../certs/priv.key"] = 1 }) do
           local output, status = helper.run(("env TESTCASE=transfer REQUESTS=%s DOWNLOADS=%s CERTS=%s %s "
             .. "interop-client %s"):format(url .. name, folders.downloads, folders.certs, harness.neap(), words))
-          assert.equal(1, status, output)
+          assert.equal(expected, status, output)
           assert.is_nil(helper.read_file(folders.downloads .. "/priv.key"))
         end
         return "as it should", 1

@@ -128,6 +128,59 @@ for _, protocol in ipairs { "hq-interop", "h3" } do
   end)
 end
 
+describe("the client of the interop runner's cases", function()
+  local dir
+
+  before_each(function() dir = helper.make_dir() end)
+  after_each(function() helper.remove_dir(dir) end)
+
+  it("updates keys where files are small, too", function()
+    for _, h3 in ipairs { false, true } do
+      for _, case in ipairs(runner.cases) do
+        if case.name == "keyupdate" then
+          local small = setmetatable({ sizes = { 100 } }, { __index = case })
+          local seen, conns = run(small, h3, dir)
+          case.check(seen, small, conns)
+          assert.equal(1, conns[1].key_updates)
+        end
+      end
+    end
+  end)
+
+  it("asks each server for what is there", function()
+    for _, h3 in ipairs { false, true } do
+      local lab = sim.new { seed = 7 }
+      local client = lab:host("client.example")
+      lab:link { delay = 0.01 }
+      local urls, names, whole = {}, {}, dir .. "/www"
+      for i = 1, 2 do
+        local name = ("s%d.example"):format(i)
+        local www = ("%s/www%d"):format(dir, i)
+        os.execute(("mkdir -p %s %s/downloads %s"):format(helper.quote(www), helper.quote(dir), helper.quote(whole)))
+        for k = 1, 2 do
+          local file = ("f%d%d"):format(i, k)
+          helper.write_file(www .. "/" .. file, name .. file)
+          helper.write_file(whole .. "/" .. file, name .. file)
+          urls[#urls + 1], names[#names + 1] = ("https://%s/%s"):format(name, file), file
+        end
+        lab:host(name):go(function()
+          assert(interop_server.listen(interop.plan("server", "transfer", h3), www, { port = 443 }))
+        end)
+      end
+      for _, case in ipairs { "transfer", "resumption", "multiconnect" } do
+        local ok, why = client:run(function()
+          return interop_client.run(interop.plan("client", case, h3), urls, dir .. "/downloads",
+            { verify_peer = false })
+        end, LIMIT)
+        assert(ok, why)
+        assert(runner.compare(whole, dir .. "/downloads", names))
+        for _, name in ipairs(names) do assert(os.remove(dir .. "/downloads/" .. name)) end
+      end
+      lab:close()
+    end
+  end)
+end)
+
 describe("the interop runner's link", function()
   it("carries 10 MB at 9.3 Mbit/s and more", function()
     local dir = helper.make_dir()

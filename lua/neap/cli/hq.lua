@@ -10,6 +10,7 @@ hq.ALPN = "hq-interop"
 local PIECE = 65536     -- bytes of a file at a time
 local LONGEST = 8192    -- bytes of a request
 local NOT_THERE = 1     -- code of our resets
+local SETTLE, LOOK_EACH = 5, 0.005 -- seconds that another key may take, and between looks for it
 local UPDATE_AFTER = 65536 -- bytes before keys are updated: the runner wants that within the first megabyte
 
 -- The path that a stream asks for; nil for what is no request. A stream that ends without an end of the line is one.
@@ -54,6 +55,24 @@ end
 function hq.update_keys(conn, job, size)
   job.size = (job.size or 0) + size
   if job.updates_keys and job.size >= UPDATE_AFTER and conn:update_keys() then job.updates_keys = false end
+end
+
+--- The same when all files are there, which were small: waits until the peer may have other keys, and until it has
+-- acknowledged a packet under these.
+function hq.settle_keys(conn, job)
+  local task = require "neap.task"
+  local deadline = core.now() + SETTLE
+  if not job.updates_keys then return end
+  while job.updates_keys and core.now() < deadline do
+    if conn:update_keys() then job.updates_keys = false else task.sleep(LOOK_EACH) end
+  end
+  local stats = conn:stats()
+  local acked = stats and stats.bytes_acked
+  conn:ping()
+  while stats and (stats.bytes_acked == acked or stats.bytes_in_flight > 0) and core.now() < deadline do
+    task.sleep(LOOK_EACH)
+    stats = conn:stats()
+  end
 end
 
 -- What a stream gives into a file, which is made when something is there. nil, message, code.

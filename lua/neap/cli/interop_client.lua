@@ -17,6 +17,7 @@ HTTP/0.9 (ALPN hq-interop) or, in the case http3 and with --h3, HTTP/3.
   DOWNLOADS      the folder that files go to (/downloads)
   CERTS          the folder of ca.pem, which the server's certificate leads to (/certs); without it none is verified
   SSLKEYLOGFILE  a file for TLS secrets
+  QLOGDIR        a folder for traces of connections (qlog)
   ROLE           "client", where it is set
 
 Exit codes: 0 all files are there; 1 not; 127 the case is not supported; 2 wrong usage. The cases are:
@@ -38,17 +39,33 @@ end
 local TICKET_WAIT = 1 -- seconds that a session may come later than the files
 
 local function read_urls(urls, downloads)
-  local files = {}
+  local files, has = {}, {}
   for i, text in ipairs(urls) do
     local target, message = url.parse(text)
     if not target then return nil, message end
     local name = url.decode(target.path:match("[^/]*$"))
     if name == "" or name == "." or name == ".." or name:find("[/%z]") then return nil, "no file's name: " .. text end
+    if has[name] then return nil, ("two of the URLs go to one file, %s: %s"):format(name, text) end
+    has[name] = true
     files[i] = { url = text, target = target.target, host = target.host, port = target.port,
       path = downloads .. "/" .. name }
   end
   if #files == 0 then return nil, "REQUESTS names nothing" end
   return files
+end
+
+-- The files of each server, in the order of its first.
+local function by_server(files)
+  local groups, known = {}, {}
+  for _, file in ipairs(files) do
+    local server = file.host .. " " .. file.port
+    if not known[server] then
+      known[server] = {}
+      groups[#groups + 1] = known[server]
+    end
+    table.insert(known[server], file)
+  end
+  return groups
 end
 
 -- What the next connection resumes comes behind the handshake.
@@ -59,7 +76,7 @@ local function await_session(config)
   while #config:save_sessions() == none and core.now() < deadline do task.sleep(0.005) end
 end
 
--- One connection of HTTP/0.9 for some of the files.
+-- One connection of HTTP/0.9 for some of a server's files.
 local function visit_hq(files, job)
   local quic = require "neap.quic"
   local first = files[1]
@@ -70,6 +87,7 @@ local function visit_hq(files, job)
   local connection, message = quic.connect(("%s:%d"):format(host, first.port), given)
   if not connection then return nil, message end
   local ok, why = hq.fetch(connection, files, job)
+  if ok then hq.settle_keys(connection, job) end
   if ok and job.is_resumed_next then await_session(connection._shared.config) end
   if job.seen then job.seen(connection._conn) end
   connection:close(0, "")
@@ -117,6 +135,7 @@ local function visit_h3(files, job)
     end
   end
   neap.all(jobs)
+  if not failure and job.conn then hq.settle_keys(job.conn, job) end
   if not failure and job.is_resumed_next then await_session(client._config) end
   if job.seen and job.conn then job.seen(job.conn) end
   client:close()
@@ -125,10 +144,10 @@ local function visit_h3(files, job)
 end
 
 --- Does what a plan says with a list of URLs. `given`: options of the config beside the plan's; `seen(conn)` is
--- called before each connection is closed. true; nil and a message.
+-- called before each connection is closed. true; nil and a message, and "argument" where the URLs are wrong.
 function interop_client.run(plan, urls, downloads, given, seen)
   local files, message = read_urls(urls, downloads)
-  if not files then return nil, message end
+  if not files then return nil, message, "argument" end
   local job = { options = {}, is_early = plan.is_early, updates_keys = plan.updates_keys, seen = seen }
   for _, part in ipairs { plan.options, given or {} } do
     for name, value in pairs(part) do job.options[name] = value end
@@ -140,6 +159,13 @@ function interop_client.run(plan, urls, downloads, given, seen)
     for i, file in ipairs(files) do groups[i] = { file } end
   end
   local is_h3 = plan.alpn == "h3"
+  if not is_h3 then -- whose client has a connection for each server by itself
+    local connections = {}
+    for _, group in ipairs(groups) do
+      for _, one in ipairs(by_server(group)) do connections[#connections + 1] = one end
+    end
+    groups = connections
+  end
   -- Raw connections share their sessions, clients of HTTP/3 have them from a file.
   local sessions = is_h3 and plan.visits == "two" and os.tmpname() or nil
   job.options.session_file = sessions
@@ -171,7 +197,8 @@ function interop_client.main(cli, args)
   local ca = told.certs .. "/ca.pem"
   local trust = core.stat(ca) and { ca = ca } or { verify_peer = false }
   return cli.in_loop(function()
-    local ok, why = interop_client.run(plan, told.urls, told.downloads, trust)
+    local ok, why, code = interop_client.run(plan, told.urls, told.downloads, trust)
+    if code == "argument" then return cli.usage("interop-client", why) end
     return ok and 0 or cli.fail(1, why)
   end, true)
 end

@@ -15,6 +15,7 @@ hq-interop) or, in the case http3 and with --h3, HTTP/3, until a signal.
   WWW            the folder (/www)
   CERTS          the folder of cert.pem and priv.key (/certs)
   SSLKEYLOGFILE  a file for TLS secrets
+  QLOGDIR        a folder for traces of connections (qlog)
   ROLE           "server", where it is set
 
   --listen ADDRESS:PORT     where to listen (":443")
