@@ -1,6 +1,5 @@
 --- Which address of a server is taken: they are tried side by side, each a moment behind the one before (RFC 8305).
 local core = require "neap.core"
-local outgoing = require "neap.quic_outgoing"
 local Session = require "neap.session"
 local task = require "neap.task"
 
@@ -8,6 +7,9 @@ local client_race = {}
 
 local NEXT_ADDRESS_AFTER = 0.25 -- seconds, RFC 8305 §5
 local WAIT_AFTER_ALERT = 1 -- seconds that the others have when one has refused us
+-- Seconds that addresses have of which ICMP says that nobody listens there: the first repetition goes after one, and
+-- its answer takes a round trip.
+local WAIT_AFTER_HINT = 3
 local H3_NO_ERROR = 0x100
 
 --- Why a connection ended, in one line, from conn:error().
@@ -59,7 +61,7 @@ end
 local function finish(running, winner)
   for _, attempt in ipairs(running) do
     attempt.waiter = nil
-    if attempt ~= winner then attempt.conn:close(H3_NO_ERROR) end
+    if attempt ~= winner then attempt.conn:close(attempt.close_code or H3_NO_ERROR) end
   end
 end
 
@@ -106,7 +108,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
     elseif not attempt then
       local waiter = task.waiter()
       for _, one in ipairs(running) do one.waiter = waiter end
-      hinted = is_last and unreachable == #running and (hinted or now + outgoing.WAIT_AFTER_HINT) or nil
+      hinted = is_last and unreachable == #running and (hinted or now + WAIT_AFTER_HINT) or nil
       local ends = math.min(deadline, hinted or deadline, is_last and deadline or now + NEXT_ADDRESS_AFTER)
       task.await(waiter, ends - now)
       if client._endpoint ~= endpoint then return nil, "the client was closed", "closed" end

@@ -51,7 +51,7 @@ local function take_stream(self, id)
 end
 
 -- What a client sent early was not read: its streams are over, and others can be opened.
-local function begin_again(self)
+local function reject_streams(self)
   local ours = {}
   for id, stream in pairs(self._streams) do
     if id % 2 == 0 then ours[id] = stream end
@@ -60,14 +60,29 @@ local function begin_again(self)
     self._streams[id] = nil
     stream:_reject()
   end
-  self._conn:begin_again()
+end
+
+local function wake_openers(self)
+  local openers = self._openers
+  self._openers = nil
+  for _, waiter in ipairs(openers or {}) do task.wake(waiter, true) end
+end
+
+-- Nobody was where it began: the server is asked elsewhere.
+function Connection:_go_on(conn)
+  reject_streams(self)
+  self._conn, self._is_early = conn, conn:is_early()
+  wake_openers(self)
 end
 
 function Connection:_pump()
   local conn = self._conn
   if self._on_path then roaming.tell(conn, self._on_path) end
   if self._is_early and conn:early() ~= "offered" then
-    if conn:early() == "rejected" then begin_again(self) end
+    if conn:early() == "rejected" then
+      reject_streams(self)
+      conn:begin_again()
+    end
     self._is_early = conn:is_early()
   end
   if conn:is_established() and self._handshakers then
@@ -88,9 +103,7 @@ function Connection:_pump()
     if stream then task.wake_at(stream, "_writer") end
     id = conn:writable_next()
   end
-  local openers = self._openers
-  self._openers = nil
-  for _, waiter in ipairs(openers or {}) do task.wake(waiter, true) end
+  wake_openers(self)
 end
 
 function Connection:_why()
@@ -493,7 +506,9 @@ end
 -- equal to itself alone), and 32 are kept beside those that connections use. With `early`,
 -- with early_data and a session, it does not wait: what is sent at once leaves with the first packets, and who sees
 -- them can send them again. A server that does not read them ends these streams with "early"; what was sent on them
--- is to be sent anew, on others. nil, message, code[, number] when it fails.
+-- is to be sent anew, on others; so does a name's address that does not answer any more, while the next one is asked.
+-- The addresses of a name are tried side by side, that which answered last first. nil, message, code[, number] when it
+-- fails.
 function quic.connect(address, given)
   if type(address) ~= "string" then error("connect takes \"host:port\", not a " .. type(address), 2) end
   local own, config = prepare("client", given, CONNECT)
@@ -510,31 +525,19 @@ function quic.connect(address, given)
   local addresses
   addresses, message, code = task.resolve(host, tonumber(port), own.timeout)
   if not addresses then return nil, message, code end
-  local number
-  for _, peer in ipairs(addresses) do
+  local function start(peer)
     made, message, code = shared_configs.take(config, here.connections) -- nobody has held it while this waited
     if not made then return nil, message, code end
-    local conn
-    conn, message, code = endpoint:connect(own.server_name or host, peer, { config = made.config })
-    if conn then
-      local connection = new_connection(conn, own)
-      connection._shared = made
-      here.connections[conn] = connection
-      if own.early and conn:is_early() then
-        connection._is_early = true
-        return connection
-      end
-      local ok, reason, kind = outgoing.await(connection, own.timeout / #addresses)
-      if ok and not connection._closed then return connection end
-      if ok then
-        message, code, number = connection:_why()
-      else
-        message, code, number = reason, kind, nil
-        connection:close(0, "")
-      end
-    end
+    return endpoint:connect(own.server_name or host, peer, { config = made.config })
   end
-  return nil, address .. ": " .. message, code, number
+  local connection, number
+  connection, message, code, number = outgoing.race(here, endpoint, address, addresses, own.timeout, own.early, start,
+    function(conn)
+      local new = new_connection(conn, own)
+      new._shared, new._is_early = made, conn:is_early()
+      return new
+    end)
+  return connection, message, code, number
 end
 
 --- Reads what `ca`, `crl`, `cert`, `key` and `certs` of outgoing connections name again, as Client:reload_certs does:

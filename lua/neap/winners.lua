@@ -32,6 +32,18 @@ function Winners:note(key, address, first)
   put(self, key, { address = address, is_other = address ~= first })
 end
 
+--- The address that answered last; nil: none is known.
+function Winners:of(key)
+  local known = self.known[key]
+  return known and known.address
+end
+
+--- Nobody answers there any more.
+function Winners:forget(key)
+  if not self.known[key] then return end
+  self.known[key], self.count = nil, self.count - 1
+end
+
 --- Those that would not have been tried first, a line for each: server and address.
 function Winners:text()
   local lines = {}

@@ -1,5 +1,6 @@
 --- 0-RTT as applications see it: requests that leave with the first packets, and servers that answer them.
 local neap = require "neap"
+local core = require "neap.core"
 local helper = require "helper"
 local support = require "support.program"
 local web = require "support.web"
@@ -322,7 +323,7 @@ describe("a server with early data", function()
   end)
 
   it("tells a handler that waits when nobody completes the handshake, as who sends a copy cannot", function()
-    local core, told = require "neap.core", nil
+    local told
     with_early(function(app)
       app:post("/a", { early = true }, function(req)
         assert(req:body() == "pay")
@@ -470,6 +471,67 @@ describe("raw QUIC with early data", function()
     end)
     assert.same({ { false, false, "none" }, { true, true, "accepted" }, { false, false, "accepted" },
       { true, false, "accepted" }, { false, false, "accepted" } }, seen)
+  end)
+
+  -- A name with these addresses, in this order.
+  local function with_addresses(list)
+    local resolve = neap.task.resolve
+    finally(function() neap.task.resolve = resolve end)
+    function neap.task.resolve() -- luacheck: ignore 122
+      return list
+    end
+  end
+
+  it("goes to the address that answered before, not to the first of a name, which is silent", function()
+    local silent = core.udp()
+    assert(silent:bind("127.0.0.2:0"))
+    with_listener({ early_data = true }, function(connect, server)
+      with_addresses { silent:address(), server.address }
+      local begun = core.now()
+      acquaint_with(connect)
+      assert.is_true(core.now() - begun < 5)
+      local connection = connect()
+      assert.equal("offered", connection:early())
+      assert.equal(server.address, connection.peer)
+      assert.equal("true hello", ask(connection, "hello"))
+      connection:close()
+    end)
+    silent:close()
+  end)
+
+  it("goes on with the next address where nobody listens any more, and its streams are to be opened anew", function()
+    local folder = helper.make_dir()
+    helper.write_file(folder .. "/tickets", KEY .. "\n")
+    local listen = { early_data = true, ticket_key_file = folder .. "/tickets", strike_file = folder .. "/strikes" }
+    with_listener(listen, function(connect, server)
+      local id = web.identity()
+      local gone = assert(neap.quic.listen { host = "127.0.0.2", port = server.port, alpn = "test/1", cert = id.cert,
+        key = id.key, early_data = true, ticket_key_file = listen.ticket_key_file, strike_file = listen.strike_file })
+      gone:on_connection(function(connection)
+        for stream in connection:streams() do stream:write(stream:read_all(), { fin = true }) end
+      end)
+      local addresses = { gone.address, server.address }
+      with_addresses(addresses)
+      acquaint_with(connect)
+      gone:close()
+      local begun = core.now()
+      local connection = connect()
+      assert.same({ "offered", gone.address }, { connection:early(), connection.peer })
+      assert.equal("early", select(3, ask(connection, "hello")))
+      assert.equal(server.address, connection.peer)
+      assert.is_true(connection:wait_for_handshake(5))
+      assert.equal("hello", ask(connection, "hello"):match("hello"))
+      neap.sleep(0.05)
+      connection:close()
+      addresses[1] = "127.0.0.3:" .. server.port
+      connection = connect()
+      assert.equal(server.address, connection.peer) -- which is known from then on
+      local answer = ask(connection, "hello") or ask(connection, "hello")
+      assert.equal("hello", answer:match("hello"))
+      connection:close()
+      assert.is_true(core.now() - begun < 5)
+    end)
+    helper.remove_dir(folder)
   end)
 
   it("ends streams that were not read, and others take their place", function()
