@@ -98,11 +98,16 @@ static uint32_t hash(const struct map *m, uint64_t key)
     return (uint32_t)(product ^ product >> 32);
 }
 
-static struct map_node **chain_of(const struct map *m, uint64_t key)
+static uint32_t index_of(const struct map *m, uint64_t key)
 {
     uint32_t mask = mask_of(m->chain_count), index = hash(m, key) & mask;
 
-    return chain(m, index < m->chain_count ? index : index & mask >> 1);
+    return index < m->chain_count ? index : index & mask >> 1;
+}
+
+static struct map_node **chain_of(const struct map *m, uint64_t key)
+{
+    return chain(m, index_of(m, key));
 }
 
 static void push(struct map_node **first, struct map_node *node)
@@ -169,14 +174,20 @@ struct map_node *neap_map_find(const struct map *m, uint64_t key)
     return node;
 }
 
+void neap_map_prefetch_piece(const struct map *m, uint64_t key)
+{
+    if (m->chain_count)
+        pieces_prefetch(&m->chains, index_of(m, key), sizeof(struct map_node *));
+}
+
 void neap_map_prefetch(const struct map *m, uint64_t key)
 {
     __builtin_prefetch(chain_of(m, key));
 }
 
-void neap_map_prefetch_node(const struct map *m, uint64_t key)
+const struct map_node *neap_map_first(const struct map *m, uint64_t key)
 {
-    __builtin_prefetch(*chain_of(m, key));
+    return *chain_of(m, key);
 }
 
 void neap_map_remove(struct map *m, struct pool *pool, struct map_node *node)

@@ -27,9 +27,12 @@ struct map neap_map_of(uint64_t secret);
 void neap_map_add(struct map *m, struct pool *pool, struct map_node *node, uint64_t key);
 /** The node with this key, or NULL. */
 struct map_node *neap_map_find(const struct map *m, uint64_t key);
-/** Fetch what neap_map_find(m, key) reads first; once that is there, what it reads next. Nothing changes. */
+/** Fetch what neap_map_prefetch(m, key) reads, and with that what neap_map_first(m, key) reads. Nothing changes. */
+void neap_map_prefetch_piece(const struct map *m, uint64_t key);
 void neap_map_prefetch(const struct map *m, uint64_t key);
-void neap_map_prefetch_node(const struct map *m, uint64_t key);
+/** The first node of the chain that the one with this key is in, if any is: with node->next, for who fetches each before it is
+ * read. */
+const struct map_node *neap_map_first(const struct map *m, uint64_t key);
 /** Take out a node that is in the map. */
 void neap_map_remove(struct map *m, struct pool *pool, struct map_node *node);
 /** Forget all nodes. */

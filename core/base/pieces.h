@@ -39,4 +39,13 @@ static inline void *pieces_at(const struct pieces *p, size_t index, size_t size)
     return piece + index % a_piece * size;
 }
 
+/** Fetch what pieces_at reads to find it. */
+static inline void pieces_prefetch(const struct pieces *p, size_t index, size_t size)
+{
+    size_t a_piece = PIECE_SIZE / size;
+
+    if (index >= a_piece)
+        __builtin_prefetch(&p->more[index / a_piece - 1]);
+}
+
 #endif

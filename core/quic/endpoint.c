@@ -91,9 +91,11 @@ static uint64_t route_key(const neap_endpoint *e, struct span cid)
     return span_equal(cid, cid_span(&e->current.dcid)) ? e->current.key : neap_siphash(e->route_key, cid);
 }
 
-static struct cid_route *find_route(const neap_endpoint *e, struct span cid)
+static const struct cid_route *find_route(const neap_endpoint *e, struct span cid)
 {
-    struct map_node *node = neap_map_find(&e->routes, route_key(e, cid));
+    uint64_t key = route_key(e, cid);
+    const struct map_node *known = e->current.node;
+    const struct map_node *node = known && known->key == key ? known : neap_map_find(&e->routes, key);
 
     return node ? LIST_OWNER(node, struct cid_route, node) : NULL;
 }
@@ -144,6 +146,7 @@ static void remove_route(neap_endpoint *e, struct cid_route *route)
         return;
     if (e->recent == route->owner)
         e->recent = NULL;
+    neap_endpoint_forget_nodes(e);
     neap_map_remove(&e->routes, e->pool, &route->node);
     route->owner = NULL;
 }

@@ -28,6 +28,9 @@ struct expected {
     const uint8_t *bytes; /* where it lies; not read afterwards, since a datagram may be gone */
     neap_cid dcid;        /* empty: nothing is fetched, it is the same as before, or no short header */
     uint64_t key;         /* in `routes` */
+    const struct map_node
+        *node;    /* there, how far it is looked for: its route once it has that key; NULL: none */
+    uint8_t step; /* how much of it is fetched */
 };
 
 struct neap_endpoint {
@@ -43,6 +46,7 @@ struct neap_endpoint {
     neap_cid recent_cid; /* by this ID: the next is most often, and is not looked up in routes then */
     struct expected expected[LIMIT_EXPECTED]; /* a ring */
     uint8_t expected_first, expected_count;
+    bool has_begun; /* what is needed of the first ones is being fetched */
     neap_cid last_expected;
     struct expected current; /* of the datagram that is being taken */
     struct endpoint_entry
@@ -92,6 +96,8 @@ void neap_endpoint_issue_ids(neap_endpoint *e, struct endpoint_entry *entry);
 
 /** The datagram in these bytes comes now: those that were told of behind it are a step nearer. */
 void neap_endpoint_approach(neap_endpoint *e, const uint8_t *bytes);
+/** A route is about to go. */
+void neap_endpoint_forget_nodes(neap_endpoint *e);
 
 /* ---- endpoint_recv.c */
 

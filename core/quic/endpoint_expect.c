@@ -1,47 +1,70 @@
 /* Datagrams that come soon. With many busy connections nearly everything of one has left the caches when its next packet
  * comes, some ninety lines, and most of the packet's time is waiting for them one after the other. They are fetched while
- * the packets before it are taken: the chain of its route, the route, the connection, and what that points to, each a
- * datagram later, when the addresses are there. */
+ * the packets before it are taken: the chain of its route, the nodes in it, of which most are other connections', the
+ * connection, what that points to, and what that points to in turn, each some datagrams later, when the addresses are
+ * there. */
 #include "quic/endpoint.h"
 
-/* By how many datagrams a step is ahead. */
-#define AHEAD_PARTS 1u
-#define AHEAD_CONNECTION 2u
-#define AHEAD_ROUTE 3u
+/* How far a datagram has come: what is fetched with each step is read with the next. */
+enum step {
+    STEP_TOLD,
+    STEP_CHAIN, /* in the map */
+    STEP_FIRST, /* node of that */
+    STEP_NODE,  /* the second, where the first is not it */
+    STEP_NODES,
+    STEP_CONNECTION,
+    STEP_PARTS,
+    STEP_REST,
+};
 
+#define APART 2u      /* datagrams between two steps: one does not take as long as memory */
 #define KEY_USED 640u /* bytes of an expanded key that short packets use */
 
 #define LINE 64u
 
 static inline void prefetch(const void *from, size_t size)
 {
-    for (size_t i = 0; i < size; i += LINE)
-        __builtin_prefetch((const uint8_t *)from + i);
+    for (uintptr_t at = (uintptr_t)from / LINE * LINE; at < (uintptr_t)from + size; at += LINE)
+        __builtin_prefetch((const void *)at);
 }
 
 static void fetch_conn(const neap_conn *c)
 {
     prefetch(c, offsetof(neap_conn, peer_cids) + LINE);
+    __builtin_prefetch(&c->peer_cids.retire_count);
 }
 
 static void fetch_parts(const neap_conn *c)
 {
-    const struct sent *sent = &c->application.recovery.sent;
-    const struct stream *stream = c->streams.recent;
+    const struct number_space *s = &c->application;
+    const struct sent *sent = &s->recovery.sent;
 
     prefetch(conn_path(c), sizeof(struct path));
-    if (c->application.read.expanded)
-        prefetch(c->application.read.expanded, KEY_USED);
-    if (c->application.write.expanded)
-        prefetch(c->application.write.expanded, KEY_USED);
-    if (stream)
-        prefetch(stream, sizeof *stream + sizeof *stream->recv + sizeof *stream->send);
-    if (c->application.ack.received.ranges)
-        __builtin_prefetch(c->application.ack.received.ranges);
+    if (s->read.expanded)
+        prefetch(s->read.expanded, KEY_USED);
+    if (s->write.expanded)
+        prefetch(s->write.expanded, KEY_USED);
+    if (c->streams.recent)
+        prefetch(c->streams.recent, STREAM_MEMORY);
+    if (s->ack.received.count > 0)
+        __builtin_prefetch(&s->ack.received.ranges[s->ack.received.count - 1]);
     if (sent->packet_capacity > 0)
-        __builtin_prefetch(&sent->packets[sent->packet_head & (sent->packet_capacity - 1)]);
+        prefetch(&sent->packets[sent->packet_head & (sent->packet_capacity - 1)],
+                 2 * sizeof(struct sent_packet));
     if (sent->frame_capacity > 0)
-        __builtin_prefetch(&sent->frames[sent->frame_head & (sent->frame_capacity - 1)]);
+        prefetch(&sent->frames[sent->frame_head & (sent->frame_capacity - 1)], 4 * sizeof(struct sent_frame));
+    if (sent->lost)
+        prefetch(sent->lost->skipped, sizeof sent->lost->skipped);
+}
+
+/* What the path and the stream point to. */
+static void fetch_rest(const neap_conn *c)
+{
+    const struct stream *stream = c->streams.recent;
+
+    prefetch(conn_path(c)->recovery.cc.state, 3 * LINE);
+    if (stream && stream->send->data.chunks.capacity == 0)
+        __builtin_prefetch(stream->send->data.chunks.bytes);
 }
 
 static struct expected *expected(neap_endpoint *e, unsigned ahead)
@@ -67,6 +90,8 @@ void neap_endpoint_expect(neap_endpoint *endpoint, const uint8_t *bytes, size_t 
     neap_endpoint *e = endpoint;
     size_t cid_size = (size_t)config_option(e->config, OPTION_source_connection_id_size);
 
+    if (e->expected_count == 0)
+        e->has_begun = false;
     if (e->expected_count == LIMIT_EXPECTED)
         forget(e, 1);
     struct expected *x = expected(e, e->expected_count);
@@ -76,23 +101,53 @@ void neap_endpoint_expect(neap_endpoint *endpoint, const uint8_t *bytes, size_t 
         !is_fetched(e, span_of(bytes + 1, cid_size))) {
         x->dcid = e->last_expected = cid_of(span_of(bytes + 1, cid_size));
         x->key = neap_siphash(e->route_key, cid_span(&x->dcid));
-        neap_map_prefetch(&e->routes, x->key);
+        neap_map_prefetch_piece(&e->routes, x->key);
     }
     e->expected_count++;
 }
 
-static neap_conn *find_conn(const neap_endpoint *e, const struct expected *x)
+/* The connection, where the search came to its route. */
+static neap_conn *found(const struct expected *x)
 {
-    const struct map_node *node = neap_map_find(&e->routes, x->key);
-
-    return node ? entry_conn(LIST_OWNER(node, struct cid_route, node)->owner) : NULL;
+    return x->node && x->node->key == x->key ? entry_conn(LIST_OWNER(x->node, struct cid_route, node)->owner)
+                                             : NULL;
 }
 
-static const struct expected *at_distance(neap_endpoint *e, unsigned ahead)
+static void look_further(struct expected *x)
 {
-    const struct expected *x = ahead <= e->expected_count ? expected(e, ahead - 1) : NULL;
+    if (x->node && x->node->key != x->key)
+        x->node = x->node->next;
+    if (x->node)
+        prefetch(x->node, sizeof(struct cid_route));
+}
 
-    return x && x->dcid.size > 0 ? x : NULL;
+static void go_on(const neap_endpoint *e, struct expected *x)
+{
+    const neap_conn *c = x->step >= STEP_NODES ? found(x) : NULL;
+
+    switch ((enum step)++ x->step) {
+    case STEP_TOLD: break;
+    case STEP_CHAIN: neap_map_prefetch(&e->routes, x->key); break;
+    case STEP_FIRST:
+        x->node = neap_map_first(&e->routes, x->key);
+        if (x->node)
+            prefetch(x->node, sizeof(struct cid_route));
+        break;
+    case STEP_NODE:
+    case STEP_NODES: look_further(x); break;
+    case STEP_CONNECTION:
+        if (c)
+            fetch_conn(c);
+        break;
+    case STEP_PARTS:
+        if (c)
+            fetch_parts(c);
+        break;
+    case STEP_REST:
+        if (c)
+            fetch_rest(c);
+        break;
+    }
 }
 
 /* Those before it that never came are forgotten with it. */
@@ -107,16 +162,36 @@ static void take_expected(neap_endpoint *e, const uint8_t *bytes)
     e->current = (struct expected){0};
 }
 
+static void bring_to(neap_endpoint *e, unsigned ahead, unsigned step)
+{
+    struct expected *x = expected(e, ahead);
+
+    if (x->dcid.size > 0 && x->step < step)
+        go_on(e, x);
+}
+
+/* The first of many: those that come next are brought along together, so that they wait for memory together. */
+static void begin(neap_endpoint *e)
+{
+    for (unsigned step = STEP_CHAIN; step <= STEP_REST; step++)
+        for (unsigned ahead = 0; ahead < (STEP_REST - step) * APART && ahead < e->expected_count; ahead++)
+            bring_to(e, ahead, step);
+    e->has_begun = true;
+}
+
 void neap_endpoint_approach(neap_endpoint *e, const uint8_t *bytes)
 {
-    const struct expected *x;
-    neap_conn *c;
-
     take_expected(e, bytes);
-    if ((x = at_distance(e, AHEAD_PARTS)) != NULL && (c = find_conn(e, x)) != NULL)
-        fetch_parts(c);
-    if ((x = at_distance(e, AHEAD_CONNECTION)) != NULL && (c = find_conn(e, x)) != NULL)
-        fetch_conn(c);
-    if ((x = at_distance(e, AHEAD_ROUTE)) != NULL)
-        neap_map_prefetch_node(&e->routes, x->key);
+    if (!e->has_begun)
+        begin(e);
+    for (unsigned step = STEP_CHAIN, ahead; step <= STEP_REST; step++)
+        if ((ahead = (STEP_REST - step) * APART) < e->expected_count)
+            bring_to(e, ahead, step);
+}
+
+void neap_endpoint_forget_nodes(neap_endpoint *e)
+{
+    for (unsigned i = 0; i < e->expected_count; i++)
+        expected(e, i)->node = NULL;
+    e->current.node = NULL;
 }
