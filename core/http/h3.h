@@ -4,15 +4,21 @@
 #define NEAP_HTTP_H3_H
 
 #include "base/list.h"
+#include "base/trace.h"
 #include "http/h3_frame.h"
 #include "http/qpack.h"
 #include "neap.h"
+#include "quic/quic.h"
 
 struct pool;
 struct stream;
 
 #define NO_STREAM UINT64_MAX
 #define NO_ID UINT64_MAX
+
+/* As TRACE, of an HTTP/3 connection. */
+#define H3_TRACE(h3_, ...) \
+    TRACE(neap_conn_tracer((h3_)->conn), .conn = (h3_)->conn, .now = neap_conn_now((h3_)->conn), __VA_ARGS__)
 
 #define H3_MERIT_EXCHANGE 2u /* glitches that a message which came to its end makes good */
 

@@ -22,6 +22,10 @@ static void write_settings(struct neap_h3 *h3, struct writer *w)
     write_varint(&payload, h3->max_field_section_size);
     write_varint(&payload, GREASE_SPAN * neap_random_below(random, 1u << 24) + GREASE_START);
     write_varint(&payload, neap_random_below(random, 1u << 24));
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_SETTINGS, .payload = room, .payload_size = writer_size(&payload),
+             .values = {NEAP_TRACE_OURS});
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = h3->control_id, .size = writer_size(&payload),
+             .payload = room, .payload_size = writer_size(&payload), .values = {H3_SETTINGS, false});
     write_h3_frame_head(w, H3_SETTINGS, writer_size(&payload));
     write_bytes(w, room, writer_size(&payload));
 }
@@ -30,6 +34,9 @@ static void write_goaway(const struct neap_h3 *h3, struct writer *w)
 {
     write_h3_frame_head(w, H3_GOAWAY, varint_size(h3->goaway_sent));
     write_varint(w, h3->goaway_sent);
+    size_t size = varint_size(h3->goaway_sent);
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = h3->control_id, .size = size, .payload = w->at - size,
+             .payload_size = size, .values = {H3_GOAWAY, false});
 }
 
 void neap_h3_open_control(struct neap_h3 *h3)
@@ -46,6 +53,8 @@ void neap_h3_open_control(struct neap_h3 *h3)
         return;
     h3->control_id = (uint64_t)id;
     h3->control = neap_conn_hold(h3->conn, h3->control_id, h3);
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_STREAM, .number = h3->control_id,
+             .values = {H3_STREAM_CONTROL, false});
     write_varint(&w, H3_STREAM_CONTROL);
     write_settings(h3, &w);
     if (h3->goaway_sent != NO_ID)
@@ -133,6 +142,8 @@ static void on_settings(struct neap_h3 *h3, struct span payload)
         }
         memcpy(h3->settings, settings, (size_t)count * sizeof(settings[0]));
     }
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_SETTINGS, .payload = payload.data, .payload_size = payload.size,
+             .values = {NEAP_TRACE_PEERS});
     h3->setting_count = (uint32_t)count;
     h3->settings_received = true;
     h3->marks |= H3_MARK_SETTINGS;
@@ -282,6 +293,8 @@ static size_t read_control_payload(struct neap_h3 *h3, struct span view)
     case H3_COLLECTED_NO_MEMORY: neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for a frame"); break;
     case H3_COLLECTED_ALL:
         r->in_payload = false;
+        H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = h3->peer_control_id, .size = whole.size,
+                 .payload = whole.data, .payload_size = whole.size, .values = {r->type, true});
         if (r->type == H3_SETTINGS)
             on_settings(h3, whole);
         else if (r->type == H3_PRIORITY_UPDATE_REQUEST || r->type == H3_PRIORITY_UPDATE_PUSH)
@@ -306,8 +319,12 @@ static size_t read_control(struct neap_h3 *h3, struct span view)
             continue;
         }
         used += neap_h3_frame_read_head(&h3->control_reader, rest);
-        if (h3->control_reader.in_payload)
-            check_control_frame(h3);
+        if (!h3->control_reader.in_payload)
+            continue;
+        check_control_frame(h3);
+        if (!h3->failed && !is_known_control_frame(h3->control_reader.type))
+            H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = h3->peer_control_id,
+                     .size = h3->control_reader.left, .values = {h3->control_reader.type, true});
     }
     return used;
 }
@@ -369,6 +386,7 @@ static void on_stream_type(struct neap_h3 *h3, uint64_t id, uint64_t type)
 {
     uint64_t *slot = critical_slot(h3, type);
 
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_STREAM, .number = id, .values = {type, true});
     if (slot && *slot != NO_STREAM) {
         neap_h3_fail(h3, NEAP_H3_STREAM_CREATION_ERROR, "second stream of a critical type");
     } else if (slot) {

@@ -96,6 +96,8 @@ void neap_h3_begin_early(struct neap_h3 *h3)
     int count = data ? read_remembered(span_of(data, size), remembered) : -1;
     if (count < 0)
         return;
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_SETTINGS, .payload = (const uint8_t *)data + 1,
+             .payload_size = size - 1, .values = {NEAP_TRACE_REMEMBERED});
     const struct h3_setting *most = find(remembered, (size_t)count, SETTING_MAX_FIELD_SECTION_SIZE);
     if (most)
         h3->peer_max_field_section_size = most->value;

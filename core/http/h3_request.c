@@ -25,6 +25,8 @@ struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
     list_append(&h3->requests, &r->link);
     h3->open_requests++;
     h3->requests_seen++;
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_STREAM, .number = id,
+             .values = {NEAP_TRACE_H3_REQUEST, h3->is_server});
     neap_h3_section_wait(r);
     return r;
 }
@@ -221,6 +223,8 @@ static bool on_section(struct h3_request *r, struct span section, neap_h3_event 
         neap_h3_request_abort(r, NEAP_H3_INTERNAL_ERROR, NEAP_H3_INTERNAL_ERROR);
         return false;
     }
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = r->id, .size = section.size,
+             .values = {H3_HEADERS, true}, .fields = h3->fields.fields, .field_count = h3->fields.count);
     if (is_trailers)
         err = neap_fields_check(h3->fields.fields, h3->fields.count, SECTION_TRAILERS, true, &trailers, &why);
     else
@@ -256,6 +260,12 @@ static bool on_section(struct h3_request *r, struct span section, neap_h3_event 
     return true;
 }
 
+static void trace_frame_head(const struct h3_request *r)
+{
+    H3_TRACE(r->h3, .kind = NEAP_TRACE_H3_FRAME, .number = r->id, .size = r->reader.left,
+             .values = {r->reader.type, true});
+}
+
 /* A DATA frame begins: its length is held against content-length at once (RFC 9114 §4.1.2). */
 static void on_data_head(struct h3_request *r)
 {
@@ -263,6 +273,7 @@ static void on_data_head(struct h3_request *r)
         abort_message(r, NEAP_H3_MESSAGE_ERROR);
         return;
     }
+    trace_frame_head(r);
     if (r->recv_left >= 0)
         r->recv_left -= (int64_t)r->reader.left;
     if (r->reader.left == 0)
@@ -307,6 +318,8 @@ static void on_frame_head(struct h3_request *r)
         if (h3_frame_is_reserved(r->reader.type))
             neap_h3_fail(h3, NEAP_H3_FRAME_UNEXPECTED, "frame of HTTP/2");
         else
+            trace_frame_head(r);
+        if (!h3->failed)
             neap_h3_glitch(h3);
     }
 }

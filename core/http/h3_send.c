@@ -12,6 +12,8 @@
 struct section {
     struct span frame;
     struct section_info info;
+    const neap_field *fields; /* that it is of */
+    size_t field_count;
     uint8_t *room; /* that it is in; NULL: it is the cache's */
     size_t size;
     uint8_t stack[SECTION_ON_STACK];
@@ -20,6 +22,8 @@ struct section {
 /* Encode: the section goes behind the room of the longest header, the header right before it. 0 or NEAP_ERR_NO_MEMORY. */
 static int section_encode(struct section *s, struct pool *pool, const neap_field *fields, size_t count)
 {
+    s->fields = fields;
+    s->field_count = count;
     s->size = H3_FRAME_HEAD_MAX + neap_qpack_encode_max(fields, count);
     s->room = s->size <= sizeof(s->stack) ? s->stack : neap_pool_alloc_unset(pool, s->size);
     if (!s->room)
@@ -31,6 +35,20 @@ static int section_encode(struct section *s, struct pool *pool, const neap_field
     write_h3_frame_head(&head, H3_HEADERS, writer_size(&section));
     s->frame = span_of(head.start, head_size + writer_size(&section));
     return NEAP_OK;
+}
+
+/* The stream has it. */
+static void trace_section(const struct neap_h3 *h3, uint64_t id, const struct section *s)
+{
+    size_t head = 1 + ((size_t)1 << (s->frame.data[1] >> 6));
+
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = id, .size = s->frame.size - head,
+             .values = {H3_HEADERS, false}, .fields = s->fields, .field_count = s->field_count);
+}
+
+static void trace_data(const struct h3_request *r, size_t size)
+{
+    H3_TRACE(r->h3, .kind = NEAP_TRACE_H3_FRAME, .number = r->id, .size = size, .values = {H3_DATA, false});
 }
 
 static void section_free(struct section *s, struct pool *pool)
@@ -47,6 +65,8 @@ int neap_h3_send_section(struct h3_request *r, const neap_field *fields, size_t 
     if (err)
         return err;
     err = neap_conn_held_queue(r->h3->conn, r->stream, &s.frame, 1, fin);
+    if (!err)
+        trace_section(r->h3, r->id, &s);
     section_free(&s, r->h3->pool);
     return err;
 }
@@ -73,6 +93,8 @@ static int open_section(struct section *s, const struct neap_h3 *h3, const neap_
     const struct section_slot *known = cache ? neap_section_cache_find(cache, kind, fields, count) : NULL;
 
     s->room = NULL;
+    s->fields = fields;
+    s->field_count = count;
     if (known && known->fields_size <= h3->peer_max_field_section_size) {
         s->frame = section_frame(known);
         s->info = known->info;
@@ -165,6 +187,8 @@ static int send_data(struct h3_request *r, const void *data, size_t size, bool f
     write_h3_frame_head(&head, H3_DATA, size);
     struct span parts[] = {span_of(room, writer_size(&head)), span_of(data, size)};
     int err = neap_conn_held_queue(conn, r->stream, parts, 2, fin);
+    if (!err)
+        trace_data(r, size);
     return err == NEAP_ERR_NO_MEMORY ? give_up(r) : err;
 }
 
@@ -282,6 +306,8 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
         err = NEAP_ERR_ARGUMENT;
     else if (!err)
         err = neap_conn_held_queue(h3->conn, r->stream, &s.frame, 1, fin);
+    if (!err)
+        trace_section(h3, stream, &s);
     section_free(&s, h3->pool);
     if (err == NEAP_ERR_NO_MEMORY)
         return give_up(r);
@@ -295,8 +321,9 @@ int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields
 
 /* Queue the fields, and as much of the body as there is room for behind them: how many of its bytes. The stream ends with
  * the last of them if `fin` is set. */
-static int64_t queue_message(struct h3_request *r, struct span frame, struct span body, bool fin)
+static int64_t queue_message(struct h3_request *r, const struct section *s, struct span body, bool fin)
 {
+    struct span frame = s->frame;
     neap_conn *conn = r->h3->conn;
     uint8_t room[H3_FRAME_HEAD_MAX];
     struct writer head = writer_of(room, sizeof(room));
@@ -313,7 +340,12 @@ static int64_t queue_message(struct h3_request *r, struct span frame, struct spa
         write_h3_frame_head(&head, H3_DATA, share);
     struct span parts[] = {frame, span_of(room, writer_size(&head)), span_of(body.data, share)};
     int err = neap_conn_held_queue(conn, r->stream, parts, share > 0 ? 3 : 1, fin && share == body.size);
-    return err ? err : (int64_t)share;
+    if (err)
+        return err;
+    trace_section(r->h3, r->id, s);
+    if (share > 0)
+        trace_data(r, share);
+    return (int64_t)share;
 }
 
 /* Its stream could not be had, or is of no use without the fields. */
@@ -337,7 +369,7 @@ static int64_t start_request(struct neap_h3 *h3, const struct section *s, struct
     if (id < 0)
         return id;
     struct h3_request *r = neap_h3_request_new(h3, (uint64_t)id);
-    int64_t share = r ? queue_message(r, s->frame, body, fin) : NEAP_ERR_NO_MEMORY;
+    int64_t share = r ? queue_message(r, s, body, fin) : NEAP_ERR_NO_MEMORY;
     if (share < 0)
         return drop_request(h3, r, id, share);
     *taken = (size_t)share;
@@ -404,7 +436,7 @@ int64_t neap_h3_respond(neap_h3 *h3, uint64_t stream, const neap_field *fields, 
                    (response.left >= 0 && (uint64_t)response.left != size && !response.has_no_body)))
         taken = NEAP_ERR_ARGUMENT;
     else if (!taken)
-        taken = queue_message(r, s.frame, span_of(body, response.has_no_body ? 0 : size), true);
+        taken = queue_message(r, &s, span_of(body, response.has_no_body ? 0 : size), true);
     section_free(&s, h3->pool);
     if (taken == NEAP_ERR_NO_MEMORY)
         return give_up(r);
@@ -460,6 +492,7 @@ int neap_h3_commit_body(neap_h3 *h3, uint64_t stream, size_t size, bool fin)
     err = neap_conn_stream_commit(h3->conn, stream, span_of(room, sizeof(room)), size, fin);
     if (err)
         return err;
+    trace_data(r, size);
     note_sent(r, size, fin);
     return NEAP_OK;
 }

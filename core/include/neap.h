@@ -1131,24 +1131,57 @@ enum neap_trace_kind {
     NEAP_TRACE_CLOSED,          /* values: enum neap_close_by, code; why */
     NEAP_TRACE_PACKET_ACKED,
     NEAP_TRACE_PACKET_KEPT, /* until its keys come: then it is received, or dropped */
-    NEAP_TRACE_PARAMETERS,  /* payload: the peer's transport parameters (RFC 9000 §18) */
+    NEAP_TRACE_PARAMETERS,  /* payload: transport parameters (RFC 9000 §18); values: enum neap_trace_whose */
     NEAP_TRACE_PATH, /* local, peer; number: the path's index; values: enum neap_path_event_kind, whether it is active */
-    NEAP_TRACE_GONE, /* the last: the connection is about to be freed, and may not be asked any more */
+    NEAP_TRACE_VERSIONS, /* payload: versions, four bytes each; values: enum neap_trace_whose */
+    NEAP_TRACE_ALPNS,    /* payload: protocols of ours, each behind its length (RFC 7301 §3.1) */
+    NEAP_TRACE_TIMER, /* number: when the loss timer is due, or NEAP_NEVER; values: whether it has expired */
+    NEAP_TRACE_UDP_SENT,     /* size: of all; number: of each but the last; values: the ECN bits */
+    NEAP_TRACE_UDP_RECEIVED, /* size; values: the ECN bits */
+    NEAP_TRACE_BLOCKED,      /* values: enum neap_trace_blocked; told after each turn of sending */
+    NEAP_TRACE_STREAM, /* number: its ID; values: enum neap_trace_stream, whether it is the sending side */
+    NEAP_TRACE_STREAM_DATA, /* number: its ID; size; values: whether the application got it, or gave it; whether it is the end */
+    NEAP_TRACE_DATAGRAM_DATA, /* size; values: whether the application got it, or gave it */
+    NEAP_TRACE_H3_SETTINGS, /* payload: identifiers and values (RFC 9114 §7.2.4.1); values: enum neap_trace_whose */
+    NEAP_TRACE_H3_STREAM, /* number: its ID; values: its type, NEAP_TRACE_H3_REQUEST of a request; whether it is the peer's */
+    NEAP_TRACE_H3_FRAME, /* number: the stream's ID; size: of the payload; values: type, whether it came; payload or fields: what it says */
+    NEAP_TRACE_GONE,     /* the last: the connection is about to be freed, and may not be asked any more */
 };
+
+enum neap_trace_whose {
+    NEAP_TRACE_PEERS,
+    NEAP_TRACE_OURS,
+    NEAP_TRACE_REMEMBERED /* the peer's, of another connection */
+};
+enum neap_trace_stream { NEAP_TRACE_STREAM_OPEN, NEAP_TRACE_STREAM_RESET, NEAP_TRACE_STREAM_CLOSED };
+/* What holds back what is to be sent. */
+enum neap_trace_blocked {
+    NEAP_TRACE_BLOCKED_NOT,
+    NEAP_TRACE_BLOCKED_AMPLIFICATION, /* the address is not proved (RFC 9000 §8.1) */
+    NEAP_TRACE_BLOCKED_CONGESTION,
+    NEAP_TRACE_BLOCKED_PACING,
+    NEAP_TRACE_BLOCKED_CONNECTION, /* MAX_DATA */
+    NEAP_TRACE_BLOCKED_STREAM,     /* MAX_STREAM_DATA, of all that have something */
+};
+#define NEAP_TRACE_H3_REQUEST UINT64_MAX
 
 typedef struct neap_trace_event {
     enum neap_trace_kind kind;
     enum neap_packet_type packet_type;
     neap_time now;
     uint64_t number, size;
-    uint64_t values[4];
+    uint64_t values[6];
     const char *why; /* static text, or NULL */
     neap_conn *conn; /* whose it is; NULL: an endpoint's */
     /* Of packets that are sent or received: frames in the clear, for the call. values: whether it is a probe of the datagram size;
-     * the key phase; whether it is a probe of the timer; the exponent of ACK Delay in it. Of lost ones: whether it was a probe of the size. */
+     * the key phase; whether it is a probe of the timer; the exponent of ACK Delay in it; the spin bit; whether it waited for its
+     * keys. Of lost ones: whether it was a probe of the size; whether too many later ones were acknowledged, or time. */
     const uint8_t *payload;
     size_t payload_size;
     const neap_address *local, *peer; /* NULL where the kind does not say so */
+    const neap_cid *dcid;             /* of packets that are sent or received: their destination */
+    const struct neap_field *fields;  /* of HEADERS: what they say, for the call */
+    size_t field_count;
 } neap_trace_event;
 
 /** Sees what a connection does. It only looks: it may call what takes a const neap_conn, and neap_conn_set_tracer. */
@@ -1159,8 +1192,10 @@ typedef struct neap_tracer {
 
 /** Have `tracer` (kept: it must outlive its use, or the connection) see what happens from now on; NULL: nobody. */
 NEAP_API void neap_conn_set_tracer(neap_conn *conn, const neap_tracer *tracer);
+/** The one that is set, so that another can pass on to it what it sees; NULL: nobody. */
+NEAP_API const neap_tracer *neap_conn_tracer(const neap_conn *conn);
 
-/* qlog (draft-ietf-quic-qlog-main-schema, -quic-events): a tracer that writes what a connection does as JSON text sequences (RFC
+/* qlog (draft-ietf-quic-qlog-main-schema, -quic-events, -h3-events): a tracer that writes what a connection does as JSON text sequences (RFC
  * 7464), which tools for QUIC read. It holds addresses, connection IDs and the lengths of everything, but no contents of streams
  * and no keys. */
 typedef struct neap_qlog neap_qlog;
@@ -1172,6 +1207,8 @@ typedef struct neap_qlog_config {
     void (*end)(void *context);
     void *context;
     uint64_t max_bytes; /* of the whole trace: events beyond are counted only; 0: no bound */
+    /* Whether this event, as "quic:packet_sent", is written; NULL: all. */
+    bool (*wants)(void *context, const char *name);
 } neap_qlog_config;
 /** A trace of one connection, in `size` bytes of the caller's at `memory`, aligned as malloc does, which have to stay until
  * config->end is called, or neap_conn_set_tracer(conn, NULL). NULL: fewer than NEAP_QLOG_MEMORY. */

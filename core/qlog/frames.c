@@ -45,10 +45,35 @@ void neap_qlog_transport_error(struct record *r, const char *name, uint64_t code
     }
 }
 
-static void application_error(struct record *r, uint64_t code)
+/* RFC 9114 §8.1, from 0x100 on, as draft-ietf-quic-qlog-h3-events has them: without H3_MESSAGE_ERROR. */
+static const char *const http_errors[] = {
+    "http_no_error",
+    "http_general_protocol_error",
+    "http_internal_error",
+    "http_stream_creation_error",
+    "http_closed_critical_stream",
+    "http_frame_unexpected",
+    "http_frame_error",
+    "http_excessive_load",
+    "http_id_error",
+    "http_settings_error",
+    "http_missing_settings",
+    "http_request_rejected",
+    "http_request_cancelled",
+    "http_request_incomplete",
+    NULL,
+    "http_connect_error",
+    "http_version_fallback",
+};
+
+void neap_qlog_application_error(struct record *r, const char *name, uint64_t code, bool is_h3)
 {
-    neap_record_string(r, "error", "unknown");
-    neap_record_number(r, "error_code", code);
+    uint64_t at = code - NEAP_H3_NO_ERROR;
+    bool is_known = is_h3 && at < sizeof http_errors / sizeof http_errors[0] && http_errors[at];
+
+    neap_record_string(r, name, is_known ? http_errors[at] : "unknown");
+    if (!is_known)
+        neap_record_number(r, "error_code", code);
 }
 
 static void raw(struct record *r, const char *what, uint64_t size)
@@ -81,10 +106,10 @@ static void write_ack(struct record *r, const struct frame_ack *ack, unsigned ex
     neap_record_number(r, "ce", ack->ce);
 }
 
-static void write_reset(struct record *r, const struct frame_reset_stream *f, bool is_partial)
+static void write_reset(struct record *r, const struct frame_reset_stream *f, bool is_partial, bool is_h3)
 {
     neap_record_number(r, "stream_id", f->id);
-    application_error(r, f->code);
+    neap_qlog_application_error(r, "error", f->code, is_h3);
     neap_record_number(r, "final_size", f->final_size);
     if (is_partial)
         neap_record_number(r, "reliable_size", f->reliable_size);
@@ -106,11 +131,11 @@ static void write_new_connection_id(struct record *r, const struct frame_new_con
     neap_record_hex(r, "connection_id", f->cid.bytes, f->cid.size);
 }
 
-static void write_close(struct record *r, const struct frame_close *f)
+static void write_close(struct record *r, const struct frame_close *f, bool is_h3)
 {
     neap_record_string(r, "error_space", f->is_application ? "application" : "transport");
     if (f->is_application)
-        application_error(r, f->code);
+        neap_qlog_application_error(r, "error", f->code, is_h3);
     else
         neap_qlog_transport_error(r, "error", f->code);
     neap_record_text(r, "reason", (const char *)f->reason.data,
@@ -170,16 +195,16 @@ static void write_streams(struct record *r, const struct frame *f, const char *w
 }
 
 /* What the frame has besides its type. */
-static void write_fields(struct record *r, const struct frame *f, unsigned exponent)
+static void write_fields(struct record *r, const struct frame *f, unsigned exponent, bool is_h3)
 {
     switch (f->kind) {
     case KIND_PADDING: raw(r, "payload_length", f->padding_size); break;
     case KIND_ACK: write_ack(r, &f->ack, exponent); break;
-    case KIND_RESET_STREAM: write_reset(r, &f->reset_stream, false); break;
-    case KIND_RESET_STREAM_AT: write_reset(r, &f->reset_stream, true); break;
+    case KIND_RESET_STREAM: write_reset(r, &f->reset_stream, false, is_h3); break;
+    case KIND_RESET_STREAM_AT: write_reset(r, &f->reset_stream, true, is_h3); break;
     case KIND_STOP_SENDING:
         neap_record_number(r, "stream_id", f->stop_sending.id);
-        application_error(r, f->stop_sending.code);
+        neap_qlog_application_error(r, "error", f->stop_sending.code, is_h3);
         break;
     case KIND_CRYPTO:
         neap_record_number(r, "offset", f->crypto.offset);
@@ -208,7 +233,7 @@ static void write_fields(struct record *r, const struct frame *f, unsigned expon
     case KIND_PATH_CHALLENGE:
     case KIND_PATH_RESPONSE: neap_record_hex(r, "data", f->path_data, sizeof f->path_data); break;
     case KIND_CONNECTION_CLOSE:
-    case KIND_CONNECTION_CLOSE_APP: write_close(r, &f->close); break;
+    case KIND_CONNECTION_CLOSE_APP: write_close(r, &f->close, is_h3); break;
     case KIND_DATAGRAM: raw(r, "length", f->datagram.data.size); break;
     case KIND_PATH_ACK:
         neap_record_number(r, "path_id", f->path_id);
@@ -245,7 +270,7 @@ static void write_fields(struct record *r, const struct frame *f, unsigned expon
     }
 }
 
-void neap_qlog_frames(struct record *r, struct span payload, unsigned ack_delay_exponent)
+void neap_qlog_frames(struct record *r, struct span payload, unsigned ack_delay_exponent, bool is_h3)
 {
     struct reader reader = reader_of(payload);
     struct failure ignored = {0};
@@ -258,7 +283,7 @@ void neap_qlog_frames(struct record *r, struct span payload, unsigned ack_delay_
             break;
         neap_record_open(r, NULL, '{');
         neap_record_string(r, "frame_type", name_of(f.kind));
-        write_fields(r, &f, ack_delay_exponent);
+        write_fields(r, &f, ack_delay_exponent, is_h3);
         neap_record_close(r, '{');
     }
     neap_record_close(r, '[');

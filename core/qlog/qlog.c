@@ -1,28 +1,12 @@
-/* A tracer that writes qlog (draft-ietf-quic-qlog-main-schema §5, -quic-events): what happened, and what changed of what a
- * connection says of itself, as JSON text sequences. Names and fields are the drafts'. */
+/* A tracer that writes qlog (draft-ietf-quic-qlog-main-schema §5, -quic-events, -h3-events): what happened, and what changed of
+ * what a connection says of itself, as JSON text sequences. Names and fields are the drafts'. */
 #include "qlog/frames.h"
-#include "wire/params.h"
+#include "qlog/trace.h"
 
 #include <string.h>
 
 #define RECORD_MOST 8192u /* bytes of one event */
-#define ACKED_MOST 64u    /* numbers told in one packets_acked */
 #define RS "\x1e"         /* RFC 7464 §2.2 */
-
-struct neap_qlog {
-    neap_tracer tracer;
-    neap_qlog_config config;
-    struct record record; /* over the room behind this: whole ones, and the one that is written */
-    uint64_t written, dropped;
-    neap_time began_at;
-    bool is_begun, has_metrics;
-    neap_stats last; /* what was told of metrics */
-    const char *congestion_state;
-    uint8_t acked_type; /* enum neap_packet_type of those in acked */
-    size_t acked_count;
-    neap_time acked_at;
-    uint64_t acked[ACKED_MOST];
-};
 
 neap_qlog *neap_qlog_init(void *memory, size_t size, const neap_qlog_config *config)
 {
@@ -68,17 +52,19 @@ static void finish(neap_qlog *q, struct record *r)
     bool is_too_much = q->config.max_bytes > 0 && q->written + size > q->config.max_bytes;
 
     if (r->full || is_too_much) {
-        q->dropped++;
+        q->dropped += q->is_wanted;
         return;
     }
     q->written += size;
     q->record.at = r->at;
 }
 
-static struct record begin_event(neap_qlog *q, neap_time now, const char *name)
+struct record neap_qlog_begin_event(neap_qlog *q, neap_time now, const char *name)
 {
     struct record r = begin(q);
 
+    q->is_wanted = !q->config.wants || q->config.wants(q->config.context, name);
+    r.full = !q->is_wanted;
     neap_record_put(&r, RS "{");
     neap_record_ms(&r, "time", now > q->began_at ? now - q->began_at : 0);
     neap_record_string(&r, "name", name);
@@ -86,7 +72,7 @@ static struct record begin_event(neap_qlog *q, neap_time now, const char *name)
     return r;
 }
 
-static void end_event(neap_qlog *q, struct record *r)
+void neap_qlog_end_event(neap_qlog *q, struct record *r)
 {
     neap_record_put(r, "}}");
     finish(q, r);
@@ -100,6 +86,7 @@ static void write_header(neap_qlog *q, const neap_conn *conn)
     bool is_server = neap_conn_is_server(conn);
     neap_cid source, destination, original;
 
+    q->is_wanted = true;
     neap_conn_ids(conn, &source, &destination, &original);
     neap_record_put(&r, RS "{");
     neap_record_string(&r, "file_schema", "urn:ietf:params:qlog:file:sequential");
@@ -116,25 +103,29 @@ static void write_header(neap_qlog *q, const neap_conn *conn)
     neap_record_open(&r, "vantage_point", '{');
     neap_record_string(&r, "type", is_server ? "server" : "client");
     neap_record_close(&r, '{');
-    neap_record_put(&r, ",\"event_schemas\":[\"urn:ietf:params:qlog:events:quic-07\"]}}");
+    neap_record_put(&r, ",\"event_schemas\":[\"urn:ietf:params:qlog:events:quic-13\","
+                        "\"urn:ietf:params:qlog:events:http3-13\"]}}");
     finish(q, &r);
 }
 
-static void write_version(struct record *r, const char *name, const neap_conn *conn)
+void neap_qlog_initiator(struct record *r, bool is_peer)
 {
-    uint32_t version = neap_conn_version(conn);
-    uint8_t bytes[] = {(uint8_t)(version >> 24), (uint8_t)(version >> 16), (uint8_t)(version >> 8),
-                       (uint8_t)version};
+    neap_record_string(r, "initiator", is_peer ? "remote" : "local");
+}
 
-    neap_record_hex(r, name, bytes, sizeof bytes);
+void neap_qlog_length(struct record *r, uint64_t size)
+{
+    neap_record_open(r, "raw", '{');
+    neap_record_number(r, "length", size);
+    neap_record_close(r, '{');
 }
 
 static void write_state(neap_qlog *q, neap_time now, const char *state)
 {
-    struct record r = begin_event(q, now, "quic:connection_state_updated");
+    struct record r = neap_qlog_begin_event(q, now, "quic:connection_state_updated");
 
     neap_record_string(&r, "new", state);
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
 }
 
 static void write_start(neap_qlog *q, const neap_trace_event *e)
@@ -144,15 +135,18 @@ static void write_start(neap_qlog *q, const neap_trace_event *e)
 
     q->is_begun = true;
     q->began_at = e->now;
+    q->timer_at = NEAP_NEVER;
     write_header(q, e->conn);
     neap_conn_paths(e->conn, 0, &path, sizeof path);
     neap_conn_ids(e->conn, &source, &destination, &original);
-    struct record r = begin_event(q, e->now, "quic:connection_started");
+    q->cids[0] = destination;
+    q->cids[1] = neap_conn_is_server(e->conn) && !neap_conn_is_established(e->conn) ? original : source;
+    struct record r = neap_qlog_begin_event(q, e->now, "quic:connection_started");
     neap_record_address(&r, "local", &path.local, &source);
     neap_record_address(&r, "remote", &path.peer, &destination);
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
     write_state(q, e->now, "attempted");
-    r = begin_event(q, e->now, "quic:recovery_parameters_set");
+    r = neap_qlog_begin_event(q, e->now, "quic:recovery_parameters_set");
     neap_record_number(&r, "reordering_threshold", 3);
     neap_record_put(&r, ",\"time_threshold\":1.125");
     neap_record_number(&r, "timer_granularity", 1);
@@ -161,7 +155,7 @@ static void write_start(neap_qlog *q, const neap_trace_event *e)
     neap_record_number(&r, "minimum_congestion_window", 2 * path.max_udp_payload_size);
     neap_record_number(&r, "persistent_congestion_threshold", 3);
     neap_record_string(&r, "congestion_control", path.congestion_control ? path.congestion_control : "");
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
 }
 
 /* ---- packets */
@@ -185,30 +179,29 @@ static void write_packet_header(struct record *r, const neap_trace_event *e, boo
     neap_record_string(r, "packet_type", type_name(e->packet_type));
     if (has_number)
         neap_record_number(r, "packet_number", e->number);
-    if (e->payload && e->packet_type == NEAP_PACKET_SHORT)
+    if (e->payload && e->packet_type == NEAP_PACKET_SHORT) {
+        neap_record_bool(r, "spin_bit", e->values[4] != 0);
         neap_record_bool(r, "key_phase_bit", e->values[1] != 0);
-    neap_record_close(r, '{');
-}
-
-static void write_size(struct record *r, uint64_t size)
-{
-    neap_record_open(r, "raw", '{');
-    neap_record_number(r, "length", size);
+    } else if (e->dcid) {
+        neap_record_hex(r, "dcid", e->dcid->bytes, e->dcid->size);
+    }
     neap_record_close(r, '{');
 }
 
 static void write_packet(neap_qlog *q, const neap_trace_event *e, const char *name)
 {
-    struct record r = begin_event(q, e->now, name);
-
+    neap_qlog_header_changes(q, e);
+    struct record r = neap_qlog_begin_event(q, e->now, name);
     write_packet_header(&r, e, true);
-    write_size(&r, e->size);
+    neap_qlog_length(&r, e->size);
     if (e->values[0])
         neap_record_bool(&r, "is_mtu_probe_packet", true);
     if (e->values[2])
         neap_record_string(&r, "trigger", "pto_probe");
-    neap_qlog_frames(&r, span_of(e->payload, e->payload_size), (unsigned)e->values[3]);
-    end_event(q, &r);
+    if (e->values[5])
+        neap_record_string(&r, "trigger", "keys_available");
+    neap_qlog_frames(&r, span_of(e->payload, e->payload_size), (unsigned)e->values[3], q->is_h3);
+    neap_qlog_end_event(q, &r);
 }
 
 /* Why a packet was dropped, as the draft sorts it; what is not here is "general". */
@@ -232,39 +225,40 @@ static const struct {
 
 static void write_drop(neap_qlog *q, const neap_trace_event *e)
 {
-    struct record r = begin_event(q, e->now, "quic:packet_dropped");
+    struct record r = neap_qlog_begin_event(q, e->now, "quic:packet_dropped");
     const char *why = e->why ? e->why : "", *trigger = "general";
 
     for (size_t i = 0; i < sizeof drops / sizeof drops[0]; i++)
         if (strcmp(why, drops[i].why) == 0)
             trigger = drops[i].trigger;
     write_packet_header(&r, e, false);
-    write_size(&r, e->size);
+    neap_qlog_length(&r, e->size);
     neap_record_open(&r, "details", '{');
     neap_record_string(&r, "why", why);
     neap_record_close(&r, '{');
     neap_record_string(&r, "trigger", trigger);
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
 }
 
 static void write_kept(neap_qlog *q, const neap_trace_event *e)
 {
-    struct record r = begin_event(q, e->now, "quic:packet_buffered");
+    struct record r = neap_qlog_begin_event(q, e->now, "quic:packet_buffered");
 
     write_packet_header(&r, e, false);
-    write_size(&r, e->size);
+    neap_qlog_length(&r, e->size);
     neap_record_string(&r, "trigger", "keys_unavailable");
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
 }
 
 static void write_lost(neap_qlog *q, const neap_trace_event *e)
 {
-    struct record r = begin_event(q, e->now, "quic:packet_lost");
+    struct record r = neap_qlog_begin_event(q, e->now, "quic:packet_lost");
 
     write_packet_header(&r, e, true);
     if (e->values[0])
         neap_record_bool(&r, "is_mtu_probe_packet", true);
-    end_event(q, &r);
+    neap_record_string(&r, "trigger", e->values[1] ? "reordering_threshold" : "time_threshold");
+    neap_qlog_end_event(q, &r);
 }
 
 /* ---- acknowledged packets, gathered */
@@ -273,7 +267,7 @@ static void write_acked(neap_qlog *q)
 {
     if (q->acked_count == 0)
         return;
-    struct record r = begin_event(q, q->acked_at, "quic:packets_acked");
+    struct record r = neap_qlog_begin_event(q, q->acked_at, "quic:packets_acked");
     neap_record_string(&r, "packet_number_space",
                        q->acked_type == NEAP_PACKET_INITIAL     ? "initial"
                        : q->acked_type == NEAP_PACKET_HANDSHAKE ? "handshake"
@@ -282,7 +276,7 @@ static void write_acked(neap_qlog *q)
     for (size_t i = 0; i < q->acked_count; i++)
         neap_record_number(&r, NULL, q->acked[i]);
     neap_record_close(&r, '[');
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
     q->acked_count = 0;
 }
 
@@ -296,111 +290,7 @@ static void gather_acked(neap_qlog *q, const neap_trace_event *e)
     q->acked[q->acked_count++] = e->number;
 }
 
-/* ---- what changed */
-
-static void write_changes(neap_qlog *q, const neap_stats *now, neap_time at)
-{
-    const neap_stats *old = &q->last;
-    bool all = !q->has_metrics;
-    struct record r = begin_event(q, at, "quic:recovery_metrics_updated");
-    char *before = r.at;
-
-#define MS(name, field)                  \
-    if (all || now->field != old->field) \
-        neap_record_ms(&r, name, now->field);
-#define NUMBER(name, field)              \
-    if (all || now->field != old->field) \
-        neap_record_number(&r, name, now->field);
-    MS("min_rtt", rtt_min)
-    MS("smoothed_rtt", rtt_smoothed)
-    MS("latest_rtt", rtt_latest)
-    MS("rtt_variance", rtt_var)
-    NUMBER("congestion_window", congestion_window)
-    NUMBER("bytes_in_flight", bytes_in_flight)
-#undef MS
-#undef NUMBER
-    if (all || now->pacing_rate != old->pacing_rate) /* bits a second */
-        neap_record_number(&r, "pacing_rate",
-                           now->pacing_rate < UINT64_MAX / 8 ? now->pacing_rate * 8 : UINT64_MAX);
-    if (r.at != before)
-        end_event(q, &r);
-}
-
-static void write_mtu(neap_qlog *q, const neap_stats *now, neap_time at)
-{
-    if (q->has_metrics && now->max_udp_payload_size == q->last.max_udp_payload_size)
-        return;
-    struct record r = begin_event(q, at, "quic:mtu_updated");
-    if (q->has_metrics)
-        neap_record_number(&r, "old", q->last.max_udp_payload_size);
-    neap_record_number(&r, "new", now->max_udp_payload_size);
-    end_event(q, &r);
-}
-
-static void write_ecn(neap_qlog *q, const neap_stats *now, neap_time at)
-{
-    static const char *const names[] = {NULL, "testing", "unknown", "capable", "failed"};
-    uint64_t old = q->has_metrics ? q->last.ecn : NEAP_ECN_OFF;
-
-    if (now->ecn == old || !names[now->ecn])
-        return;
-    struct record r = begin_event(q, at, "quic:ecn_state_updated");
-    if (names[old])
-        neap_record_string(&r, "old", names[old]);
-    neap_record_string(&r, "new", names[now->ecn]);
-    end_event(q, &r);
-}
-
-/* Controllers without states of their own are in slow start until that ended, and in recovery or avoidance then. */
-static void write_congestion(neap_qlog *q, const neap_conn *conn, const neap_stats *now, neap_time at)
-{
-    neap_path_info path = {0};
-
-    neap_conn_paths(conn, 0, &path, sizeof path);
-    const char *state = path.congestion_state                     ? path.congestion_state
-                        : path.startup_exit == NEAP_STARTUP_LASTS ? "slow_start"
-                        : q->has_metrics && now->congestion_events > q->last.congestion_events
-                            ? "recovery"
-                            : "congestion_avoidance";
-    if (q->congestion_state == state)
-        return;
-    struct record r = begin_event(q, at, "quic:congestion_state_updated");
-    if (q->congestion_state)
-        neap_record_string(&r, "old", q->congestion_state);
-    neap_record_string(&r, "new", state);
-    end_event(q, &r);
-    q->congestion_state = state;
-}
-
-static void write_metrics(neap_qlog *q, const neap_trace_event *e)
-{
-    neap_stats now;
-
-    neap_conn_stats(e->conn, &now, sizeof now);
-    write_changes(q, &now, e->now);
-    write_mtu(q, &now, e->now);
-    write_ecn(q, &now, e->now);
-    write_congestion(q, e->conn, &now, e->now);
-    q->last = now;
-    q->has_metrics = true;
-}
-
 /* ---- stages */
-
-static void write_alpn(neap_qlog *q, const neap_trace_event *e)
-{
-    size_t size = 0;
-    const char *alpn = neap_conn_alpn(e->conn, &size);
-    struct record r = begin_event(q, e->now, "quic:alpn_information");
-
-    neap_record_open(&r, "chosen_alpn", '{');
-    neap_record_text(&r, "string_value", alpn ? alpn : "", size);
-    neap_record_put(&r, "}");
-    end_event(q, &r);
-    r = begin_event(q, e->now, "quic:version_information");
-    write_version(&r, "chosen_version", e->conn);
-    end_event(q, &r);
-}
 
 static void write_stage(neap_qlog *q, const neap_trace_event *e)
 {
@@ -408,7 +298,7 @@ static void write_stage(neap_qlog *q, const neap_trace_event *e)
 
     if (strcmp(why, "established") == 0) {
         write_state(q, e->now, "handshake_complete");
-        write_alpn(q, e);
+        neap_qlog_agreed(q, e);
     } else {
         write_state(q, e->now, strcmp(why, "confirmed") == 0 ? "handshake_confirmed" : why);
     }
@@ -416,14 +306,14 @@ static void write_stage(neap_qlog *q, const neap_trace_event *e)
 
 static void write_key(neap_qlog *q, const neap_trace_event *e, const char *name, const char *key)
 {
-    struct record r = begin_event(q, e->now, name);
+    struct record r = neap_qlog_begin_event(q, e->now, name);
 
     neap_record_string(&r, "key_type", key);
     if (e->kind == NEAP_TRACE_KEYS_UPDATED)
         neap_record_number(&r, "key_phase", e->number);
     else
         neap_record_string(&r, "trigger", "tls");
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
 }
 
 static void write_keys(neap_qlog *q, const neap_trace_event *e)
@@ -444,25 +334,23 @@ static void write_closed(neap_qlog *q, const neap_trace_event *e)
     static const char *const triggers[] = {"unspecified",  "application",     "unspecified",
                                            "idle_timeout", "stateless_reset", "version_mismatch",
                                            "aborted"};
-    struct record r = begin_event(q, e->now, "quic:connection_closed");
+    struct record r = neap_qlog_begin_event(q, e->now, "quic:connection_closed");
     neap_close_info info;
     uint64_t by = e->values[0];
 
     neap_conn_close_info(e->conn, &info, sizeof info);
-    neap_record_string(&r, "initiator", by == NEAP_CLOSE_PEER || by == NEAP_CLOSE_RESET ? "remote" : "local");
+    neap_qlog_initiator(&r, by == NEAP_CLOSE_PEER || by == NEAP_CLOSE_RESET);
     if (by == NEAP_CLOSE_LOCAL || by == NEAP_CLOSE_PEER) {
-        if (info.is_application) {
-            neap_record_string(&r, "application_error", "unknown");
-            neap_record_number(&r, "error_code", e->values[1]);
-        } else {
+        if (info.is_application)
+            neap_qlog_application_error(&r, "application_error", e->values[1], q->is_h3);
+        else
             neap_qlog_transport_error(&r, "connection_error", e->values[1]);
-        }
     }
     if (e->why)
         neap_record_string(&r, "reason", e->why);
     bool is_error = by == NEAP_CLOSE_LOCAL && !info.is_application && e->values[1] != 0;
     neap_record_string(&r, "trigger", is_error ? "error" : triggers[by]);
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
     write_state(q, e->now,
                 by == NEAP_CLOSE_LOCAL                            ? "closing"
                 : by == NEAP_CLOSE_PEER || by == NEAP_CLOSE_RESET ? "draining"
@@ -470,42 +358,7 @@ static void write_closed(neap_qlog *q, const neap_trace_event *e)
     neap_qlog_flush(q);
 }
 
-/* ---- parameters and paths */
-
-static void write_parameters(neap_qlog *q, const neap_trace_event *e)
-{
-    struct transport_params p;
-    struct failure ignored = {0};
-
-    if (neap_params_parse(span_of(e->payload, e->payload_size), !neap_conn_is_server(e->conn), &p, &ignored))
-        return;
-    struct record r = begin_event(q, e->now, "quic:parameters_set");
-    neap_record_string(&r, "initiator", "remote");
-    if (params_has(&p, PARAM_original_destination_connection_id))
-        neap_record_hex(&r, "original_destination_connection_id", p.original_dcid.bytes,
-                        p.original_dcid.size);
-    neap_record_hex(&r, "initial_source_connection_id", p.initial_scid.bytes, p.initial_scid.size);
-    if (params_has(&p, PARAM_retry_source_connection_id))
-        neap_record_hex(&r, "retry_source_connection_id", p.retry_scid.bytes, p.retry_scid.size);
-    neap_record_bool(&r, "disable_active_migration", params_has(&p, PARAM_disable_active_migration));
-    neap_record_number(&r, "max_idle_timeout", p.max_idle_timeout_ms);
-    neap_record_number(&r, "max_udp_payload_size", p.max_udp_payload_size);
-    neap_record_number(&r, "ack_delay_exponent", p.ack_delay_exponent);
-    neap_record_number(&r, "max_ack_delay", p.max_ack_delay_ms);
-    neap_record_number(&r, "active_connection_id_limit", p.active_connection_id_limit);
-    neap_record_number(&r, "initial_max_data", p.max_data);
-    neap_record_number(&r, "initial_max_stream_data_bidi_local", p.max_stream_data_bidi_local);
-    neap_record_number(&r, "initial_max_stream_data_bidi_remote", p.max_stream_data_bidi_remote);
-    neap_record_number(&r, "initial_max_stream_data_uni", p.max_stream_data_uni);
-    neap_record_number(&r, "initial_max_streams_bidi", p.max_streams_bidi);
-    neap_record_number(&r, "initial_max_streams_uni", p.max_streams_uni);
-    neap_record_number(&r, "max_datagram_frame_size", p.max_datagram_frame_size);
-    neap_record_bool(&r, "grease_quic_bit", params_has(&p, PARAM_grease_quic_bit));
-    neap_record_bool(&r, "reset_stream_at", params_has(&p, PARAM_reset_stream_at));
-    if (p.max_path_id != NO_PATH_IDS)
-        neap_record_number(&r, "initial_max_path_id", p.max_path_id);
-    end_event(q, &r);
-}
+/* ---- paths */
 
 static void write_path(neap_qlog *q, const neap_trace_event *e)
 {
@@ -514,20 +367,20 @@ static void write_path(neap_qlog *q, const neap_trace_event *e)
                                          [NEAP_PATH_EVENT_MIGRATED] = "migration_complete",
                                          [NEAP_PATH_EVENT_PEER_MIGRATED] = "migration_complete"};
     char id[] = {(char)('0' + e->number % 10), 0};
-    struct record r = begin_event(q, e->now, "quic:migration_state_updated");
+    struct record r = neap_qlog_begin_event(q, e->now, "quic:migration_state_updated");
 
     neap_record_string(&r, "new", states[e->values[0]]);
     neap_record_string(&r, "tuple_id", id);
     neap_record_address(&r, "tuple_remote", e->peer, NULL);
     neap_record_address(&r, "tuple_local", e->local, NULL);
-    end_event(q, &r);
-    r = begin_event(q, e->now, "quic:tuple_assigned");
+    neap_qlog_end_event(q, &r);
+    r = neap_qlog_begin_event(q, e->now, "quic:tuple_assigned");
     neap_record_string(&r, "tuple_id", id);
     if (e->values[0] != NEAP_PATH_EVENT_FAILED) {
         neap_record_address(&r, "tuple_remote", e->peer, NULL);
         neap_record_address(&r, "tuple_local", e->local, NULL);
     }
-    end_event(q, &r);
+    neap_qlog_end_event(q, &r);
 }
 
 /* ---- events in */
@@ -561,13 +414,25 @@ void neap_qlog_event(neap_qlog *q, const neap_trace_event *e)
     case NEAP_TRACE_PACKET_DROPPED: write_drop(q, e); break;
     case NEAP_TRACE_PACKET_KEPT: write_kept(q, e); break;
     case NEAP_TRACE_PACKET_LOST: write_lost(q, e); break;
-    case NEAP_TRACE_METRICS: write_metrics(q, e); break;
+    case NEAP_TRACE_METRICS: neap_qlog_metrics(q, e); break;
     case NEAP_TRACE_KEYS_DISCARDED:
     case NEAP_TRACE_KEYS_UPDATED: write_keys(q, e); break;
     case NEAP_TRACE_HANDSHAKE_STATE: write_stage(q, e); break;
     case NEAP_TRACE_CLOSED: write_closed(q, e); break;
-    case NEAP_TRACE_PARAMETERS: write_parameters(q, e); break;
+    case NEAP_TRACE_PARAMETERS: neap_qlog_parameters(q, e); break;
     case NEAP_TRACE_PATH: write_path(q, e); break;
+    case NEAP_TRACE_VERSIONS: neap_qlog_versions(q, e); break;
+    case NEAP_TRACE_ALPNS: neap_qlog_alpns(q, e); break;
+    case NEAP_TRACE_TIMER: neap_qlog_timer(q, e); break;
+    case NEAP_TRACE_UDP_SENT:
+    case NEAP_TRACE_UDP_RECEIVED: neap_qlog_udp(q, e); break;
+    case NEAP_TRACE_BLOCKED: neap_qlog_blocked(q, e); break;
+    case NEAP_TRACE_STREAM: neap_qlog_stream(q, e); break;
+    case NEAP_TRACE_STREAM_DATA: neap_qlog_stream_data(q, e); break;
+    case NEAP_TRACE_DATAGRAM_DATA: neap_qlog_datagram_data(q, e); break;
+    case NEAP_TRACE_H3_SETTINGS: neap_qlog_h3_settings(q, e); break;
+    case NEAP_TRACE_H3_STREAM: neap_qlog_h3_stream(q, e); break;
+    case NEAP_TRACE_H3_FRAME: neap_qlog_h3_frame(q, e); break;
     case NEAP_TRACE_ACCEPT_FAILED:
     case NEAP_TRACE_PACKET_ACKED:
     case NEAP_TRACE_GONE: break;

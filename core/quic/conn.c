@@ -459,6 +459,11 @@ void neap_conn_set_tracer(neap_conn *conn, const neap_tracer *tracer)
     conn->tracer = tracer;
 }
 
+const neap_tracer *neap_conn_tracer(const neap_conn *conn)
+{
+    return conn->tracer;
+}
+
 bool neap_conn_is_server(const neap_conn *conn)
 {
     return conn->is_server;

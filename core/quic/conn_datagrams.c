@@ -1,5 +1,5 @@
 /* DATAGRAM frames on a connection (RFC 9221): who takes them, how large they may be, and the application's verbs. */
-#include "quic/conn.h"
+#include "quic/conn_trace.h"
 
 static const neap_datagram_options preset = {.urgency = 3};
 
@@ -101,6 +101,8 @@ int64_t neap_conn_datagrams_queue(neap_conn *conn, const struct span *parts, siz
     int64_t id = neap_datagrams_queue(conn->datagrams, parts, count, options ? options : &preset, conn->now);
     if (conn->datagrams->fate_count > 0)
         conn->news |= NEWS_DATAGRAM;
+    if (conn_is_traced(conn) && id >= 0)
+        neap_conn_trace_datagram(conn, false, size);
     neap_conn_wake(conn);
     return id;
 }
@@ -140,8 +142,13 @@ int64_t neap_conn_datagrams_peek(const neap_conn *conn, struct span *view)
 
 void neap_conn_datagrams_consume(neap_conn *conn)
 {
-    if (conn->datagrams)
-        neap_datagrams_consume(conn->datagrams);
+    struct span view;
+
+    if (!conn->datagrams)
+        return;
+    if (conn_is_traced(conn) && neap_datagrams_peek(conn->datagrams, &view))
+        neap_conn_trace_datagram(conn, true, view.size);
+    neap_datagrams_consume(conn->datagrams);
 }
 
 /* ---- the application's, where no other layer has them */

@@ -57,10 +57,31 @@ int neap_conn_check_early_limits(const neap_conn *c, const struct transport_para
 
 /* ---- a client's */
 
+struct transport_params neap_conn_remembered_params(const uint64_t limits[SESSION_LIMITS])
+{
+    struct transport_params p = neap_params_default();
+
+    p.active_connection_id_limit = limits[LIMIT_OF_IDS];
+    p.max_data = limits[LIMIT_OF_DATA];
+    p.max_stream_data_bidi_local = limits[LIMIT_OF_BIDI_LOCAL];
+    p.max_stream_data_bidi_remote = limits[LIMIT_OF_BIDI_REMOTE];
+    p.max_stream_data_uni = limits[LIMIT_OF_UNI];
+    p.max_streams_bidi = limits[LIMIT_OF_STREAMS_BIDI];
+    p.max_streams_uni = limits[LIMIT_OF_STREAMS_UNI];
+    p.max_datagram_frame_size = limits[LIMIT_OF_DATAGRAM];
+    p.max_idle_timeout_ms = limits[LIMIT_OF_IDLE] < VARINT_MAX ? limits[LIMIT_OF_IDLE] : 0;
+    p.max_udp_payload_size = limits[LIMIT_OF_UDP_PAYLOAD];
+    if (limits[LIMIT_OF_RESET_AT])
+        params_add(&p, PARAM_reset_stream_at);
+    if (!limits[LIMIT_OF_MIGRATION])
+        params_add(&p, PARAM_disable_active_migration);
+    return p;
+}
+
 int neap_conn_offer_early(neap_conn *c, const struct session *session, struct failure *why)
 {
     const uint64_t *limits = session->limits;
-    struct transport_params p = neap_params_default();
+    const struct transport_params p = neap_conn_remembered_params(limits);
     struct early_offer *offer = neap_pool_alloc(c->pool, sizeof *offer);
 
     if (!offer)
@@ -70,14 +91,6 @@ int neap_conn_offer_early(neap_conn *c, const struct session *session, struct fa
     if (offer->size)
         memcpy(offer->data, session->data.data, offer->size);
     c->handshake->offer = offer;
-    p.max_data = limits[LIMIT_OF_DATA];
-    p.max_stream_data_bidi_local = limits[LIMIT_OF_BIDI_LOCAL];
-    p.max_stream_data_bidi_remote = limits[LIMIT_OF_BIDI_REMOTE];
-    p.max_stream_data_uni = limits[LIMIT_OF_UNI];
-    p.max_streams_bidi = limits[LIMIT_OF_STREAMS_BIDI];
-    p.max_streams_uni = limits[LIMIT_OF_STREAMS_UNI];
-    if (limits[LIMIT_OF_RESET_AT])
-        params_add(&p, PARAM_reset_stream_at);
     neap_streams_set_peer_params(&c->streams, &p);
     c->early = NEAP_EARLY_OFFERED;
     return neap_conn_open_datagrams(c, limits[LIMIT_OF_DATAGRAM], why);

@@ -1,5 +1,5 @@
 /* What became of packets: for each frame in them what its row of the frame table says. */
-#include "quic/conn.h"
+#include "quic/conn_trace.h"
 
 /* …_lost: whether what the frame said is said again. */
 #define X(name, first, last, fields, handler, fate, rules)                                      \
@@ -221,9 +221,28 @@ struct acked_run {
     bool fin, is_open;
 };
 
+static bool is_sent(const neap_conn *c, uint64_t id)
+{
+    const struct stream *stream = neap_streams_find(&c->streams, id);
+
+    return !stream || neap_stream_send_is_over(stream->send);
+}
+
+/* The sending side is over with the acknowledgement of all of it (RFC 9000 §3.1). */
+static void trace_acked(neap_conn *c, const struct acked_run *run)
+{
+    bool was_sent = is_sent(c, run->id);
+
+    neap_streams_on_data_acked(&c->streams, run->id, run->offset, run->size, run->fin);
+    if (!was_sent && is_sent(c, run->id))
+        neap_conn_trace_stream(c, run->id, NEAP_TRACE_STREAM_CLOSED, true);
+}
+
 static void end_run(neap_conn *c, struct acked_run *run)
 {
-    if (run->is_open)
+    if (run->is_open && conn_is_traced(c))
+        trace_acked(c, run);
+    else if (run->is_open)
         neap_streams_on_data_acked(&c->streams, run->id, run->offset, run->size, run->fin);
     run->is_open = false;
 }
@@ -233,6 +252,8 @@ static void take_acked(neap_conn *c, struct number_space *s, const struct sent_f
 {
     if (f->kind != KIND_STREAM) {
         on_acked(c, s, f);
+        if (conn_is_traced(c) && (f->kind == KIND_RESET_STREAM || f->kind == KIND_RESET_STREAM_AT))
+            neap_conn_trace_stream(c, f->id, NEAP_TRACE_STREAM_CLOSED, true);
         return;
     }
     if (run->is_open && !run->fin && f->id == run->id && f->offset == run->offset + run->size) {
@@ -243,6 +264,16 @@ static void take_acked(neap_conn *c, struct number_space *s, const struct sent_f
     end_run(c, run);
     *run =
         (struct acked_run){.id = f->id, .offset = f->offset, .size = f->size, .fin = f->fin, .is_open = true};
+}
+
+/* Lost by number and not by time (RFC 9002 §6.1.1). */
+static bool is_overtaken(const neap_conn *c, const struct number_space *s, const struct sent_packet *p)
+{
+    uint64_t largest = s->recovery.largest_acked;
+    const struct path *path = p->path != PATH_NONE && c->paths[p->path] ? c->paths[p->path] : conn_path(c);
+
+    return largest != UINT64_MAX && largest >= p->number &&
+           largest - p->number >= path->recovery.reordering.packets;
 }
 
 void neap_conn_take_fates(neap_conn *c, enum space space)
@@ -266,10 +297,13 @@ void neap_conn_take_fates(neap_conn *c, enum space space)
         }
         count_again(c, p, lose_frames(c, s, p));
         TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_LOST, .now = c->now, .number = p->number,
-              .size = p->size, .packet_type = type_of(space), .values = {p->is_size_probe});
+              .size = p->size, .packet_type = type_of(space),
+              .values = {p->is_size_probe, is_overtaken(c, s, p)});
     }
     end_run(c, &run);
     trace_metrics(c);
+    if (conn_is_traced(c))
+        neap_conn_trace_timer(c, false);
 }
 
 void neap_conn_requeue_oldest(neap_conn *c, enum space space, uint32_t packets)

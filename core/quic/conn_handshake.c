@@ -1,12 +1,12 @@
 /* The handshake: TLS fed and drained, keys installed and discarded (RFC 9001 §4), transport parameters checked
  * (RFC 9000 §7.3, §7.4). */
 #include "quic/conn_token.h"
+#include "quic/conn_trace.h"
 #include "quic/migration.h"
 
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
 
-/* `versions` is room for what the parameters point to. */
-static struct transport_params our_params(const neap_conn *c, uint8_t versions[VERSION_LIST_ROOM])
+struct transport_params neap_conn_params(const neap_conn *c)
 {
     const neap_config *config = c->config;
     struct transport_params p = neap_params_default();
@@ -31,9 +31,6 @@ static struct transport_params our_params(const neap_conn *c, uint8_t versions[V
         params_add(&p, PARAM_disable_active_migration);
     if (config_option(config, OPTION_grease))
         params_add(&p, PARAM_grease_quic_bit);
-    params_add(&p, PARAM_version_information);
-    p.versions = (struct version_information){.chosen = c->version->number,
-                                              .available = neap_conn_list_versions(c, versions)};
     params_add(&p, PARAM_initial_source_connection_id);
     p.initial_scid = c->handshake->source_cid;
     if (!c->is_server)
@@ -46,6 +43,17 @@ static struct transport_params our_params(const neap_conn *c, uint8_t versions[V
     params_add(&p, PARAM_stateless_reset_token);
     neap_config_reset_token(config, &c->handshake->source_cid, p.reset_token);
     neap_conn_announce_preferred(c, &p);
+    return p;
+}
+
+/* Those that are sent: `versions` is room for what they point to. */
+static struct transport_params our_params(const neap_conn *c, uint8_t versions[VERSION_LIST_ROOM])
+{
+    struct transport_params p = neap_conn_params(c);
+
+    params_add(&p, PARAM_version_information);
+    p.versions = (struct version_information){.chosen = c->version->number,
+                                              .available = neap_conn_list_versions(c, versions)};
     return p;
 }
 
@@ -403,8 +411,10 @@ static int take_params(neap_conn *c, struct failure *why)
     if (rc)
         return rc;
     c->handshake->took_params = true;
+    if (conn_is_traced(c) && c->is_server)
+        neap_conn_trace_offer(c);
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PARAMETERS, .now = c->now, .payload = bytes.data,
-          .payload_size = bytes.size);
+          .payload_size = bytes.size, .values = {NEAP_TRACE_PEERS});
     rc = apply_params(c, &p, why);
     neap_conn_reject_first_early(c);
     forget_params(c);

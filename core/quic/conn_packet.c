@@ -488,12 +488,13 @@ static void count_sent(neap_conn *c, const struct draft *d, struct number_space 
         c->keys.sealed++;
         c->owes_ping &= !d->ack_eliciting;
     }
-    TRACE(
-        c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now,
-        .packet_type = packet_type(c, d->space), .number = d->number, .size = neap_draft_size(d),
-        .payload = d->payload, .payload_size = (size_t)(d->w.at - d->payload),
-        .values = {d->is_size_probe, c->keys.write_phase, d->is_probe,
-                   d->space == SPACE_APPLICATION ? config_option(c->config, OPTION_ack_delay_exponent) : 0});
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now,
+          .packet_type = packet_type(c, d->space), .number = d->number, .size = neap_draft_size(d),
+          .payload = d->payload, .payload_size = (size_t)(d->w.at - d->payload),
+          .dcid = &c->peer_cids.ids[d->path->peer_cid].cid,
+          .values = {d->is_size_probe, c->keys.write_phase, d->is_probe,
+                     d->space == SPACE_APPLICATION ? config_option(c->config, OPTION_ack_delay_exponent) : 0,
+                     (*d->start & HEADER_SPIN_BIT) != 0});
 }
 
 void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)

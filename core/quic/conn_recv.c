@@ -1,4 +1,5 @@
 /* Datagrams in: coalesced packets, protection removed, the frames read, what follows from it. */
+#include "quic/conn_trace.h"
 #include "quic/migration.h"
 
 #define RESERVED_LONG 0x0cu
@@ -295,7 +296,9 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     }
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
           .number = p.number, .size = h->size, .payload = payload.data, .payload_size = payload.size,
-          .values = {0, p.phase, 0, p.space == SPACE_APPLICATION ? c->peer_ack_delay_exponent : 0u});
+          .dcid = (neap_cid[]){cid_of(h->dcid)},
+          .values = {0, p.phase, 0, p.space == SPACE_APPLICATION ? c->peer_ack_delay_exponent : 0u, p.spin,
+                     a->waited != 0});
     p.is_newest = s->ack.largest == UINT64_MAX || p.number > s->ack.largest;
     if (c->compares_local && p.is_newest && neap_conn_is_left(c, &a->info->to)) {
         neap_conn_dropped(c, h->type, h->size, "newer, at an address that was left");
@@ -558,6 +561,8 @@ static void recv_datagram(neap_conn *c, struct arrival *a, uint8_t *bytes)
 
     if (a->size >= sizeof tail)
         memcpy(tail, bytes + a->size - sizeof tail, sizeof tail);
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_UDP_RECEIVED, .now = c->now, .size = a->size,
+          .values = {a->ecn});
     take_udp_datagram(c, a, bytes, a->size);
     check_reset(c, a, tail, before);
     if (c->handshake)
@@ -596,6 +601,8 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
              follows(&h, bytes + at, size - at < segment ? size - at : segment));
     if (conn_is_alive(c))
         neap_conn_set_timers(c);
+    if (conn_is_traced(c))
+        neap_conn_trace_timer(c, false);
     return at;
 }
 

@@ -1,5 +1,6 @@
 /* What a client may be answered before there is a connection: Retry and version negotiation (RFC 9000 §6, §17.2.5). */
 #include "quic/conn_token.h"
+#include "quic/conn_trace.h"
 
 /* Both are the first answer or none: anything else that opened before them makes them old or forged. */
 static bool is_first_answer(const neap_conn *c)
@@ -79,4 +80,6 @@ void neap_conn_on_version_negotiation(neap_conn *c, const struct packet_header *
         neap_conn_begin_anew(c, h->versions, &wrong);
     if (wrong)
         neap_conn_dropped(c, NEAP_PACKET_VERSION_NEGOTIATION, h->versions.size, wrong);
+    else if (conn_is_traced(c))
+        neap_conn_trace_versions(c, h->versions);
 }

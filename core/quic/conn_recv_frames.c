@@ -1,5 +1,6 @@
 /* Frames in: allowed by the frame table, then one handler each (RFC 9000 §12.4, §19). */
 #include "quic/conn_token.h"
+#include "quic/conn_trace.h"
 
 #define X(name, first, last, fields, handler, fate, rules) \
     static int on_##handler(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);
@@ -276,6 +277,37 @@ static int handle(neap_conn *c, struct received *p, const struct frame *f, struc
     return 0;
 }
 
+/* The ID of the stream that a frame is about; UINT64_MAX: none. */
+static uint64_t stream_of(const struct frame *f)
+{
+    if (f->kind == KIND_STREAM)
+        return f->stream.id;
+    if (f->kind == KIND_RESET_STREAM || f->kind == KIND_RESET_STREAM_AT)
+        return f->reset_stream.id;
+    if (f->kind == KIND_STOP_SENDING)
+        return f->stop_sending.id;
+    return f->kind == KIND_MAX_STREAM_DATA || f->kind == KIND_STREAM_DATA_BLOCKED ? f->stream_limit.id
+                                                                                  : UINT64_MAX;
+}
+
+/* The same, and a tracer hears of the stream. */
+static int trace_handle(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    uint64_t id = stream_of(f), accepted = c->streams.accepted;
+    int rc = handle(c, p, f, why);
+
+    if (rc || id == UINT64_MAX)
+        return rc;
+    if (c->streams.accepted != accepted) {
+        neap_conn_trace_stream(c, id, NEAP_TRACE_STREAM_OPEN, false);
+        if (neap_stream_is_bidi(id))
+            neap_conn_trace_stream(c, id, NEAP_TRACE_STREAM_OPEN, true);
+    }
+    if (f->kind == KIND_RESET_STREAM || f->kind == KIND_RESET_STREAM_AT)
+        neap_conn_trace_stream(c, id, NEAP_TRACE_STREAM_RESET, false);
+    return 0;
+}
+
 static unsigned place_of(enum neap_packet_type type)
 {
     return type == NEAP_PACKET_INITIAL     ? IN_INITIAL
@@ -317,7 +349,9 @@ static int take_frame(neap_conn *c, struct received *p, const struct frame *f, s
         return 0;
     }
     uint64_t progress = c->progress + c->streams.progress;
-    int rc = may_take(c, p, f) ? handle(c, p, f, why) : NEAP_ERR_LIMIT;
+    int rc = !may_take(c, p, f)  ? NEAP_ERR_LIMIT
+             : conn_is_traced(c) ? trace_handle(c, p, f, why)
+                                 : handle(c, p, f, why);
 
     if (c->progress + c->streams.progress != progress)
         p->is_productive = true;

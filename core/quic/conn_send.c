@@ -1,4 +1,5 @@
 /* Datagrams out: budgets, coalescing, padding, bursts; and CONNECTION_CLOSE. */
+#include "quic/conn_trace.h"
 #include "quic/draft.h"
 #include "quic/migration.h"
 
@@ -382,6 +383,36 @@ static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t 
     return used;
 }
 
+/* For a tracer: what keeps back what waits, after all was sent that may be. */
+static enum neap_trace_blocked blocked_by(neap_conn *c)
+{
+    struct path_recovery *path = &conn_path(c)->recovery;
+    const struct streams *s = &c->streams;
+
+    if (!conn_is_alive(c))
+        return NEAP_TRACE_BLOCKED_NOT;
+    if (!anything_wanted(c)) {
+        if (s->unsent == 0)
+            return NEAP_TRACE_BLOCKED_NOT;
+        return s->send_used >= s->send_limit ? NEAP_TRACE_BLOCKED_CONNECTION : NEAP_TRACE_BLOCKED_STREAM;
+    }
+    if (path->amplification_limited)
+        return NEAP_TRACE_BLOCKED_AMPLIFICATION;
+    if (!has_window(c, path, path_recovery_udp_payload_size(path)))
+        return NEAP_TRACE_BLOCKED_CONGESTION;
+    return c->pacer_at != NEAP_NEVER && c->pacer_at > c->now ? NEAP_TRACE_BLOCKED_PACING
+                                                             : NEAP_TRACE_BLOCKED_NOT;
+}
+
+static void trace_sent(neap_conn *c, size_t used, size_t segment, bool is_marked)
+{
+    if (used > 0)
+        TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_UDP_SENT, .now = c->now, .size = used,
+              .number = segment, .values = {is_marked ? ECN_ECT0 : 0});
+    TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_BLOCKED, .now = c->now, .values = {blocked_by(c)});
+    neap_conn_trace_timer(c, false);
+}
+
 static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, neap_send_info *info,
                          neap_time now)
 {
@@ -390,6 +421,8 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     if (size < NEAP_MIN_UDP_PAYLOAD)
         return NEAP_ERR_BUFFER_TOO_SHORT;
     c->now = now;
+    if (conn_is_traced(c) && !c->is_server && c->counters.packets_sent == 0 && c->handshake)
+        neap_conn_trace_offer(c);
     if (c->has_begun_paths)
         neap_conn_begin_paths(c);
     if (conn_is_alive(c))
@@ -410,6 +443,8 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
         is_marked = false;
         used = segment = write_close_udp_datagram(c, out, room_for_one(path, size));
     }
+    if (conn_is_traced(c))
+        trace_sent(c, used, segment, is_marked);
     if (used == 0)
         return NEAP_ERR_AGAIN;
     fill_info(c, path, info, segment, is_marked);

@@ -1,5 +1,5 @@
 /* The application's verbs on streams: thin, since streams/ does it all. A closed connection has none. */
-#include "quic/conn.h"
+#include "quic/conn_trace.h"
 
 #define TINY_RTT (5 * NEAP_MILLISECOND) /* of one house */
 
@@ -18,12 +18,24 @@ static neap_time window_rtt(const neap_conn *c)
     return rtt->has_sample && rtt->min < TINY_RTT ? rtt->min : rtt->smoothed;
 }
 
+static void trace_opened(const neap_conn *c, uint64_t id)
+{
+    neap_conn_trace_stream(c, id, NEAP_TRACE_STREAM_OPEN, true);
+    if (neap_stream_is_bidi(id))
+        neap_conn_trace_stream(c, id, NEAP_TRACE_STREAM_OPEN, false);
+}
+
 int64_t neap_conn_stream_open(neap_conn *conn, bool bidirectional)
 {
     neap_conn_wake(conn);
     if (conn->awaits_again)
         return is_alive(conn) ? NEAP_ERR_STATE : NEAP_ERR_CLOSED;
-    return is_alive(conn) ? neap_streams_open(&conn->streams, bidirectional) : NEAP_ERR_CLOSED;
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    int64_t id = neap_streams_open(&conn->streams, bidirectional);
+    if (conn_is_traced(conn) && id >= 0)
+        trace_opened(conn, (uint64_t)id);
+    return id;
 }
 
 /* The layer above keeps its framing on the streams that it holds: those that it marked, and all of the peer's. */
@@ -34,7 +46,10 @@ static bool is_held(const neap_conn *c, uint64_t id)
 
 int64_t neap_conn_stream_write(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
 {
-    return is_alive(conn) ? neap_streams_send(&conn->streams, id, span_of(data, size), fin) : NEAP_ERR_CLOSED;
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    int64_t taken = neap_streams_send(&conn->streams, id, span_of(data, size), fin);
+    return conn_moved(conn, id, false, taken, fin && taken == (int64_t)size);
 }
 
 int64_t neap_conn_stream_send(neap_conn *conn, uint64_t id, const void *data, size_t size, bool fin)
@@ -53,7 +68,12 @@ int64_t neap_conn_stream_reserve(neap_conn *conn, uint64_t id, size_t ahead, siz
 int neap_conn_stream_commit(neap_conn *conn, uint64_t id, struct span head, size_t size, bool fin)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) ? neap_streams_commit(&conn->streams, id, head, size, fin) : NEAP_ERR_CLOSED;
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    int err = neap_streams_commit(&conn->streams, id, head, size, fin);
+    if (!err)
+        conn_moved(conn, id, false, (int64_t)(head.size + size), fin);
+    return err;
 }
 
 int64_t neap_conn_stream_capacity(const neap_conn *conn, uint64_t id)
@@ -69,7 +89,8 @@ int64_t neap_conn_stream_recv(neap_conn *conn, uint64_t id, void *out, size_t si
         return NEAP_ERR_CLOSED;
     if (is_held(conn, id))
         return NEAP_ERR_STREAM_STATE;
-    return neap_streams_recv(&conn->streams, id, out, size, fin, conn->now, window_rtt(conn));
+    int64_t got = neap_streams_recv(&conn->streams, id, out, size, fin, conn->now, window_rtt(conn));
+    return conn_moved(conn, id, true, got, *fin);
 }
 
 int64_t neap_conn_stream_peek(neap_conn *conn, uint64_t id, struct span *view, bool *fin)
@@ -87,14 +108,17 @@ int64_t neap_conn_stream_views(neap_conn *conn, uint64_t id, size_t size, neap_v
 bool neap_conn_stream_consume(neap_conn *conn, uint64_t id, size_t size)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) && neap_streams_consume(&conn->streams, id, size, conn->now, window_rtt(conn));
+    return is_alive(conn) && neap_streams_consume(&conn->streams, id, size, conn->now, window_rtt(conn)) &&
+           conn_moved(conn, id, true, (int64_t)size, false) >= 0;
 }
 
 void neap_conn_stream_end_seen(neap_conn *conn, uint64_t id)
 {
     neap_conn_wake(conn);
-    if (is_alive(conn))
-        neap_streams_end_seen(&conn->streams, id);
+    if (!is_alive(conn))
+        return;
+    conn_moved(conn, id, true, 0, true);
+    neap_streams_end_seen(&conn->streams, id);
 }
 
 int neap_conn_stream_stop(neap_conn *conn, uint64_t id, uint64_t code)
@@ -217,21 +241,38 @@ int64_t neap_conn_held_peek(neap_conn *conn, struct stream *held, struct span *v
 bool neap_conn_held_consume(neap_conn *conn, struct stream *held, size_t size)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) && neap_stream_consume(&conn->streams, held, size, conn->now, window_rtt(conn));
+    return is_alive(conn) && neap_stream_consume(&conn->streams, held, size, conn->now, window_rtt(conn)) &&
+           conn_moved(conn, stream_id(held), true, (int64_t)size, false) >= 0;
 }
 
 void neap_conn_held_end_seen(neap_conn *conn, struct stream *held)
 {
     neap_conn_wake(conn);
-    if (is_alive(conn))
-        neap_stream_end_seen(&conn->streams, held);
+    if (!is_alive(conn))
+        return;
+    conn_moved(conn, stream_id(held), true, 0, true);
+    neap_stream_end_seen(&conn->streams, held);
+}
+
+static uint64_t size_of(const struct span *parts, size_t count)
+{
+    uint64_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += parts[i].size;
+    return size;
 }
 
 int neap_conn_held_queue(neap_conn *conn, struct stream *held, const struct span *parts, size_t count,
                          bool fin)
 {
     neap_conn_wake(conn);
-    return is_alive(conn) ? neap_stream_queue(&conn->streams, held, parts, count, fin) : NEAP_ERR_CLOSED;
+    if (!is_alive(conn))
+        return NEAP_ERR_CLOSED;
+    int err = neap_stream_queue(&conn->streams, held, parts, count, fin);
+    if (conn_is_traced(conn) && !err)
+        neap_conn_trace_data(conn, stream_id(held), false, size_of(parts, count), fin);
+    return err;
 }
 
 int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held)

@@ -1,5 +1,5 @@
 /* When the connection wants to be woken, and what it does then. */
-#include "quic/conn.h"
+#include "quic/conn_trace.h"
 
 static neap_time earlier(neap_time a, neap_time b)
 {
@@ -221,8 +221,11 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         c->silent_since = now;
         c->owes_ping = true;
     }
-    if (now >= c->recovery.timer)
+    if (now >= c->recovery.timer) {
+        if (conn_is_traced(c))
+            neap_conn_trace_timer(c, true);
         on_loss_timer(c);
+    }
     if (c->datagrams && now >= c->datagrams->next_deadline)
         neap_conn_expire_datagrams(c);
     if (now >= c->pacer_at)

@@ -1,5 +1,6 @@
---- The schema of qlog as a Lua table, after the CDDL of draft-ietf-quic-qlog-main-schema and -quic-events: which
---- fields an event has, and of which types. A field that is not in it is wrong, unless the draft lets anybody add some.
+--- The schema of qlog as a Lua table, after the CDDL of draft-ietf-quic-qlog-main-schema, -quic-events and -h3-events:
+--- which fields an event has, and of which types. A field that is not in it is wrong, unless the draft lets anybody add
+--- some.
 local schema = {}
 
 local function whole(value) return type(value) == "number" and value >= 0 and value % 1 == 0 end
@@ -65,7 +66,10 @@ local known_error = one_of("no_error internal_error connection_refused flow_cont
 local function transport_error(value)
   return known_error(value) or (text(value) and value:find("^crypto_error_0x1[0-9a-f][0-9a-f]$") ~= nil)
 end
-local application_error = one_of "unknown"
+local application_error = one_of("unknown http_no_error http_general_protocol_error http_internal_error "
+  .. "http_stream_creation_error http_closed_critical_stream http_frame_unexpected http_frame_error "
+  .. "http_excessive_load http_id_error http_settings_error http_missing_settings http_request_rejected "
+  .. "http_request_cancelled http_request_incomplete http_early_response http_connect_error http_version_fallback")
 
 local FRAMES = {
   padding = { {}, {} }, ping = { {}, {} }, handshake_done = { {}, {} }, datagram = { {}, {} },
@@ -100,9 +104,9 @@ local FRAMES = {
   max_path_id = { { maximum_path_id = whole }, {} },
   paths_blocked = { { maximum_path_id = whole }, {} },
   path_cids_blocked = { { path_id = whole, next_sequence_number = whole }, {} },
-  connection_close = { {}, { error_space = one_of "transport application", error = transport_error,
-    error_code = whole,
-    reason = text, reason_bytes = hex, trigger_frame_type = whole } },
+  connection_close = { {}, { error_space = one_of "transport application", error = function(value)
+    return transport_error(value) or application_error(value)
+  end, error_code = whole, reason = text, reason_bytes = hex, trigger_frame_type = whole } },
   unknown = { { frame_type_bytes = whole }, {} },
 }
 
@@ -124,6 +128,56 @@ local migration = one_of("probing_started probing_abandoned probing_successful m
   .. "migration_complete")
 local ecn = one_of "testing unknown failed capable"
 
+
+local protocol = object({}, { byte_value = hex, string_value = text })
+local parameters = { initiator = initiator, resumption_allowed = bool, early_data_enabled = bool, tls_cipher = text,
+  original_destination_connection_id = hex, initial_source_connection_id = hex, retry_source_connection_id = hex,
+  stateless_reset_token = hex, disable_active_migration = bool, max_idle_timeout = whole, max_udp_payload_size = whole,
+  ack_delay_exponent = whole, max_ack_delay = whole, active_connection_id_limit = whole, initial_max_data = whole,
+  initial_max_stream_data_bidi_local = whole, initial_max_stream_data_bidi_remote = whole,
+  initial_max_stream_data_uni = whole, initial_max_streams_bidi = whole, initial_max_streams_uni = whole,
+  max_datagram_frame_size = whole, grease_quic_bit = bool, reset_stream_at = bool,
+  initial_max_path_id = whole }
+local restored = {}
+for name in ([[disable_active_migration max_idle_timeout max_udp_payload_size active_connection_id_limit initial_max_data
+  initial_max_stream_data_bidi_local initial_max_stream_data_bidi_remote initial_max_stream_data_uni
+  initial_max_streams_bidi initial_max_streams_uni max_datagram_frame_size grease_quic_bit]]):gmatch("%S+") do
+  restored[name] = parameters[name]
+end
+local place = one_of "application transport network"
+local datagrams = { count = whole, raw = list(raw, 1), ecn = list(function(value)
+  return value == "Not-ECT" or value == "ECT(0)" or value == "ECT(1)" or value == "CE"
+end, 1), datagram_payload_checksums = list(whole, 1) }
+local blocked_state = one_of "blocked unblocked"
+local stream_state = one_of("idle open closed half_closed_local half_closed_remote ready send data_sent reset_sent "
+  .. "reset_received receive size_known data_read reset_read data_received destroyed")
+
+local h3_parameters = { max_field_section_size = whole, max_table_capacity = whole, blocked_streams_count = whole,
+  extended_connect = whole, h3_datagram = whole }
+local h3_set = { initiator = initiator, waits_for_settings = bool }
+for name, check in pairs(h3_parameters) do h3_set[name] = check end
+local field = object({}, { name = text, name_bytes = hex, value = text, value_bytes = hex })
+local setting = object({ value = whole }, { name_bytes = whole, name = one_of(
+  "settings_qpack_max_table_capacity settings_max_field_section_size settings_qpack_blocked_streams "
+    .. "settings_enable_connect_protocol settings_h3_datagram reserved unknown") })
+
+local H3_FRAMES = {
+  data = { {}, {} }, headers = { { headers = list(field) }, {} }, cancel_push = { { push_id = whole }, {} },
+  settings = { { settings = list(setting) }, {} }, push_promise = { { push_id = whole, headers = list(field) }, {} },
+  goaway = { { id = whole }, {} }, max_push_id = { { push_id = whole }, {} },
+  reserved = { { frame_type_bytes = whole }, {} }, unknown = { { frame_type_bytes = whole }, {} },
+  priority_update = { { priority_field_value = text }, { stream_id = whole, push_id = whole } },
+  origin = { { origin_entries = list(object({ origin_len = whole }, { ascii_origin = text })) }, {} },
+}
+
+local function h3_frame(value)
+  local rules = type(value) == "table" and H3_FRAMES[value.frame_type]
+  if not rules then return false, "frame_type " .. tostring(type(value) == "table" and value.frame_type) end
+  local optional = { raw = raw, frame_type = text }
+  for name, check in pairs(rules[2]) do optional[name] = check end
+  return check_object(value, rules[1], optional)
+end
+
 schema.events = {
   ["quic:connection_started"] = object{ ["local"] = endpoint, remote = endpoint },
   ["quic:connection_closed"] = object({}, { initiator = initiator, connection_error = transport_error,
@@ -132,15 +186,33 @@ schema.events = {
   ["quic:connection_state_updated"] = object({ new = text }, { old = text }),
   ["quic:version_information"] = object({}, { server_versions = list(hex, 1), client_versions = list(hex, 1),
     chosen_version = hex }),
-  ["quic:alpn_information"] = object({}, { chosen_alpn = object({}, { byte_value = hex, string_value = text }) }),
-  ["quic:parameters_set"] = object({}, { initiator = initiator, original_destination_connection_id = hex,
-    initial_source_connection_id = hex, retry_source_connection_id = hex, disable_active_migration = bool,
-    max_idle_timeout = whole, max_udp_payload_size = whole, ack_delay_exponent = whole, max_ack_delay = whole,
-    active_connection_id_limit = whole, initial_max_data = whole, initial_max_stream_data_bidi_local = whole,
-    initial_max_stream_data_bidi_remote = whole, initial_max_stream_data_uni = whole,
-      initial_max_streams_bidi = whole,
-    initial_max_streams_uni = whole, max_datagram_frame_size = whole, grease_quic_bit = bool,
-      reset_stream_at = bool, initial_max_path_id = whole }),
+  ["quic:alpn_information"] = object({}, { server_alpns = list(protocol), client_alpns = list(protocol),
+    chosen_alpn = protocol }),
+  ["quic:parameters_set"] = object({}, parameters),
+  ["quic:parameters_restored"] = object({}, restored),
+  ["quic:connection_id_updated"] = object({ initiator = initiator }, { old = hex, new = hex }),
+  ["quic:spin_bit_updated"] = object{ state = bool },
+  ["quic:timer_updated"] = object({ event_type = one_of "set expired cancelled" }, { timer_id = whole,
+    timer_type = one_of "ack pto loss_timeout path_validation handshake_timeout idle_timeout",
+    packet_number_space = space, delta = number }),
+  ["quic:udp_datagrams_sent"] = object({}, datagrams),
+  ["quic:udp_datagrams_received"] = object({}, datagrams),
+  ["quic:stream_state_updated"] = object({ stream_id = whole, new = stream_state,
+    stream_side = one_of "sending receiving" }, { stream_type = stream_type, old = stream_state,
+    trigger = one_of "local remote" }),
+  ["quic:stream_data_moved"] = object({}, { stream_id = whole, offset = whole, from = place, to = place,
+    additional_info = one_of "fin_set stream_reset", raw = raw }),
+  ["quic:datagram_data_moved"] = object({}, { from = place, to = place, raw = raw }),
+  ["quic:connection_data_blocked_updated"] = object({ new = blocked_state }, { old = blocked_state, reason = one_of(
+    "scheduling pacing amplification_protection congestion_control connection_flow_control stream_flow_control "
+      .. "stream_id application") }),
+  ["http3:parameters_set"] = object({}, h3_set),
+  ["http3:parameters_restored"] = object({}, h3_parameters),
+  ["http3:stream_type_set"] = object({ stream_id = whole, stream_type =
+    one_of "request control push reserved unknown qpack_encode qpack_decode" }, { initiator = initiator,
+    stream_type_bytes = whole, associated_push_id = whole }),
+  ["http3:frame_created"] = object{ stream_id = whole, frame = h3_frame },
+  ["http3:frame_parsed"] = object{ stream_id = whole, frame = h3_frame },
   ["quic:packet_sent"] = object({ header = header }, packet),
   ["quic:packet_received"] = object({ header = header }, packet),
   ["quic:packet_dropped"] = object({}, { header = header, raw = raw, details = object({}, {}, true), trigger = one_of(
