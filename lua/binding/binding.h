@@ -18,6 +18,7 @@
 #define UDP_PAYLOAD_ROOM 65536 /* any UDP payload */
 
 struct qlog_folder;
+struct trace_ring;
 
 struct config_core {
     unsigned references;
@@ -58,6 +59,7 @@ struct conn_core {
     struct conn_core *next, **from; /* in endpoint->conns */
     int anchor;                /* an endpoint's: reference in the registry that keeps the userdata alive */
     struct close_copy *closed; /* of a dead connection, why it ended */
+    struct trace_ring *trace;  /* NULL: Lua takes no events of it */
     uint64_t question_seen;    /* id of the last question that Lua was told of */
 };
 
@@ -115,13 +117,18 @@ void neap_lua_config_release(struct config_core *core);
 
 enum config_role { ROLE_ANY, ROLE_CLIENT, ROLE_SERVER };
 
-/** The options qlog, qlog_every and qlog_limit of the table at index 1. 0, or what is to be returned. */
+/** The options qlog… of the table at index 1. 0, or what is to be returned. */
 int neap_lua_set_qlog(lua_State *L, struct config_core *core);
 /** Connections that the endpoint accepts are traced, where the config says so; a connection is, from here on. */
 void neap_lua_qlog_accepts(struct config_core *config, neap_endpoint *endpoint);
-void neap_lua_qlog_conn(struct config_core *config, neap_conn *conn);
+void neap_lua_qlog_conn(struct config_core *config, neap_conn *conn, neap_time now);
+/** The method of config that tells of its folder. */
+int neap_lua_qlog_stats(lua_State *L);
 /** NULL is nothing. */
 void neap_lua_qlog_release(struct qlog_folder *folder);
+/** Writing to a file that may not grow (RLIMIT_FSIZE) is an error then, and does not end the process; unless the program has
+ * said what SIGXFSZ is to do. */
+void neap_lua_survive_full_files(void);
 /** alpn, groups, static_secret, cert, key, certs, ca, client_ca, pins, keylog of the options at index 1, of a stack of two. 0, and
  * at index 3 a list of texts about what is not as new as it should be, or the count of results (nil, message, code) when a file
  * or its content cannot be used. */
@@ -200,6 +207,15 @@ int neap_lua_endpoint_follow_routes(lua_State *L);
 int neap_lua_endpoint_listen_also(lua_State *L);
 /** preferred_address of the options at index 1. */
 void neap_lua_set_preferred_address(lua_State *L, struct config_core *core);
+
+/* --- trace.c */
+
+/** The methods on trace events, for the metatable of conn. */
+extern const luaL_Reg neap_lua_trace_methods[];
+/** As neap_conn_set_tracer, below the events that Lua takes. */
+void neap_lua_set_tracer(neap_conn *conn, const neap_tracer *tracer);
+/** Its object in Lua is gone; NULL: there was none. */
+void neap_lua_trace_release(struct trace_ring *ring);
 
 /* --- steer.c */
 

@@ -23,6 +23,8 @@ static const char *const other_options[] = {
     "qlog",
     "qlog_every",
     "qlog_limit",
+    "qlog_files",
+    "qlog_total",
     "seed",
     "wall_clock",
     "memory_limit",
@@ -628,6 +630,7 @@ void neap_lua_open_config(lua_State *L)
     };
     static const luaL_Reg methods[] = {
         {"memory", config_memory},
+        {"qlog_stats", neap_lua_qlog_stats},
         {"sign", neap_lua_sign},
         {"engine", config_engine},
         {"set_wall_clock", config_set_wall_clock},

@@ -113,6 +113,7 @@ void neap_lua_conn_release(struct conn_core *core)
         neap_conn_free(conn);
     }
     neap_lua_config_release(core->config);
+    neap_lua_trace_release(core->trace);
     free(core->closed);
     free(core);
 }
@@ -188,7 +189,7 @@ static int core_connect(lua_State *L)
     neap_conn *conn = neap_connect(config->config, name, &local, &peer, now, &why);
     if (conn == NULL)
         return start_failed(L, why);
-    neap_lua_qlog_conn(config, conn);
+    neap_lua_qlog_conn(config, conn, now);
     neap_lua_conn_start(core, conn);
     return 1;
 }
@@ -222,7 +223,7 @@ static int core_accept(lua_State *L)
         neap_accept(config->config, &header, &scid, after_retry ? &original : NULL, &local, &peer, now, &why);
     if (conn == NULL)
         return start_failed(L, why);
-    neap_lua_qlog_conn(config, conn);
+    neap_lua_qlog_conn(config, conn, now);
     neap_lua_conn_start(core, conn);
     return 1;
 }
@@ -672,6 +673,7 @@ void neap_lua_open_conn(lua_State *L)
     lua_getfield(L, -1, "__index");
     neap_lua_set_functions(L, neap_lua_stream_methods);
     neap_lua_set_functions(L, neap_lua_steer_methods);
+    neap_lua_set_functions(L, neap_lua_trace_methods);
     neap_lua_set_functions(L, neap_lua_datagram_methods);
     neap_lua_set_functions(L, neap_lua_question_methods);
     neap_lua_set_functions(L, neap_lua_conn_id_methods);

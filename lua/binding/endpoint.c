@@ -212,7 +212,7 @@ static int endpoint_connect(lua_State *L)
     if (conn == NULL)
         return neap_lua_error_text(L, NEAP_ERR_ARGUMENT,
                                    why != NULL ? why : neap_strerror(NEAP_ERR_NO_MEMORY));
-    neap_lua_qlog_conn(config, conn);
+    neap_lua_qlog_conn(config, conn, now);
     neap_lua_conn_start(seen, conn);
     neap_lua_conn_anchor(L, seen, -1);
     return 1;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -495,6 +496,14 @@ static void write_keylog(void *context, const char *line)
         return;
 }
 
+void neap_lua_survive_full_files(void)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGXFSZ, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGXFSZ, SIG_IGN);
+}
+
 static int set_keylog(lua_State *L, struct config_core *core)
 {
     lua_getfield(L, 1, "keylog");
@@ -505,6 +514,7 @@ static int set_keylog(lua_State *L, struct config_core *core)
         core->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         if (core->keylog_fd < 0)
             return neap_lua_system_error(L, path, errno);
+        neap_lua_survive_full_files();
         neap_config_set_keylog(core->config, write_keylog, core);
     }
     lua_pop(L, 1);

@@ -31,6 +31,8 @@ options.MATERIAL = {
   { "qlog", "folder for traces of connections (qlog), a file each; $QLOGDIR unless told" },
   { "qlog_every", "one connection in so many is traced" },
   { "qlog_limit", "bytes of one trace, 0: no bound; 64 MiB unless told" },
+  { "qlog_files", "traces that may be in the folder, 0: no bound; 10000 unless told" },
+  { "qlog_total", "bytes that all of them may have, 0: no bound; 1 GiB unless told" },
   { "preferred_address", "where a server's clients go once they are connected: an address with a port, at which it "
     .. "listens, too, or one of IPv4 and one of IPv6" },
   { "static_secret", "32 bytes or 64 hex digits that the keys of Retry tokens and stateless resets are made of" },
@@ -195,7 +197,19 @@ end
 
 --- A value of a Lua type; `or_false`: or false, which turns it off.
 function options.of(kind, default, or_false)
-  return options.row(("a %s%s"):format(kind, or_false and " or false" or ""), function(value)
+  --- A variable of the environment; nil also when it is empty, as it is where scripts unset it.
+function options.variable(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+--- What a config has from the environment unless it was told.
+function options.from_environment(config)
+  config.keylog = config.keylog or options.variable("SSLKEYLOGFILE")
+  config.qlog = config.qlog or options.variable("QLOGDIR")
+end
+
+return options.row(("a %s%s"):format(kind, or_false and " or false" or ""), function(value)
     return type(value) == kind or (or_false and value == false)
   end, default)
 end

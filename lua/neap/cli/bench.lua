@@ -4,6 +4,7 @@ local client = require "neap.client"
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local url = require "neap.url"
+local variable = require("neap.options").variable
 
 local bench = {}
 
@@ -296,7 +297,7 @@ local function measure(cli, found, target, options)
   if not address then return cli.fail(1, message) end
   local config
   config, message = core.config { alpn = "h3", verify_peer = not found.insecure, ca = found.ca,
-    resumption = found.resume == true, keylog = os.getenv("SSLKEYLOGFILE") }
+    resumption = found.resume == true, keylog = variable("SSLKEYLOGFILE") }
   if not config then return cli.fail(1, message) end
   options.server_name, options.peer = target.host, address
   local load
