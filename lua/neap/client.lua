@@ -16,6 +16,7 @@ local roaming = require "neap.roaming"
 local Session = require "neap.session"
 local session_file = require "neap.session_file"
 local task = require "neap.task"
+local tracing = require "neap.tracing"
 local url = require "neap.url"
 local Winners = require "neap.winners"
 
@@ -42,6 +43,7 @@ local OWN = {
   headers = options.of("table"), -- sent with every request
   migrate = roaming.MIGRATE, -- "auto": connections follow the machine's routes
   session_file = options.of("string"), -- where TLS sessions are kept from one program to the next
+  on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events, -- events of its connections
 }
 
 -- Not for another server than the one they were meant for.
@@ -134,6 +136,7 @@ end
 local function start_attempt(self, key, name, address)
   local conn, message, code = self._endpoint:connect(name, address)
   if not conn then return nil, message, code end
+  tracing.by_options(conn, self)
   local session
   session, message, code = Session.new(conn)
   if not session then
@@ -652,8 +655,7 @@ function client.new(given)
     error("option 'session_file' needs `resumption` or `address_tokens`", 2)
   end
   config.alpn = config.alpn or { "h3" }
-  config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  config.qlog = config.qlog or os.getenv("QLOGDIR")
+  options.from_environment(config)
   self.migrate_by, self.migrate = self.migrate, nil
   self._options, self._config = config, (configs.new(config, "client", 2))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0

@@ -74,4 +74,8 @@ function lowlevel.udp(address)
   return socket
 end
 
+--- The next trace event of a connection since conn:trace{ events =, bytes = }, as qlog has it: { time =, name =,
+-- data = }; nil when there is none. And how many had to give way to newer ones so far.
+lowlevel.trace_event = require("neap.tracing").next_event
+
 return lowlevel

@@ -129,6 +129,8 @@ function neap.static(folder, options) end
 ---@field qlog? string folder for traces of connections, a file each
 ---@field qlog_every? integer one connection in so many is traced
 ---@field qlog_limit? integer bytes of one trace; 0: no bound
+---@field qlog_files? integer traces that may be in the folder; 0: no bound
+---@field qlog_total? integer bytes that all of them may have; 0: no bound
 ---@field seed? string|number all randomness follows from it: for simulations only
 ---@field wall_clock? number seconds since 1970, fixed
 ---@field memory_limit? integer bytes for all connections; 0: no bound (a quarter of the machine's or the cgroup's)
@@ -211,6 +213,8 @@ function App:listen(options) end
 ---@field busy_poll? number seconds that the loop polls before it sleeps, where that has paid lately; 0: never (0.0001)
 ---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
 ---@field header_timeout? number seconds that a request's fields may take to arrive (10)
+---@field on_trace? fun(event: neap.TraceEvent, trace: neap.Trace) trace events of its connections
+---@field trace_events? string[] those alone
 
 ---@class neap.Server
 ---@field port integer
@@ -553,6 +557,8 @@ function Response:failure() end
 ---@field headers? table<string, string>
 ---@field user_agent? string
 ---@field migrate? "auto"|false connections follow the machine's routes
+---@field on_trace? fun(event: neap.TraceEvent, trace: neap.Trace) trace events of its connections
+---@field trace_events? string[] those alone
 ---@field session_file? string where TLS sessions are kept from one program to the next: read when the client is used first, written when it is closed and when neap.run ends (not by os.exit); several may share it
 
 ---@class neap.RequestOptions

@@ -23,6 +23,23 @@ function lowlevel.options() end
 --- What can compute AES-GCM here, the fastest first: NEAP_CRYPTO chooses from these.
 ---@return string[]
 function lowlevel.engines() end
+--- An event as qlog has it (draft-ietf-quic-qlog-quic-events, -h3-events): docs/observability.md lists them.
+---@class neap.TraceEvent
+---@field time number milliseconds since the first event
+---@field name string "quic:packet_sent"
+---@field data table<string, any>
+--- Of one connection, the same table for all of its events.
+---@class neap.Trace
+---@field peer string "address:port"
+---@field dropped integer events so far that gave way to newer ones
+---@class neap.TraceOptions
+---@field events? string[] those alone, all unless told
+---@field bytes? integer that are kept until somebody takes them, 65536 unless told
+--- The next event since conn:trace(); nil when there is none.
+---@param conn neap.Conn
+---@return neap.TraceEvent? event
+---@return integer dropped events so far that gave way to newer ones
+function lowlevel.trace_event(conn) end
 ---@param config neap.Config
 ---@param server_name string
 ---@param peer string "address:port"
@@ -133,6 +150,17 @@ local Config = {}
 
 ---@return neap.Memory
 function Config:memory() end
+--- Of the folder that the option `qlog` names; nothing without.
+---@class neap.QlogStats
+---@field open integer files that are written
+---@field waiting integer traces of clients whose address is not proved
+---@field files integer traces in the folder, when it was last counted and since
+---@field bytes integer of all of them
+---@field traced integer connections that got a file
+---@field refused integer connections and traces that a bound ended
+---@field failed integer files that could not be written
+---@return neap.QlogStats? stats
+function Config:qlog_stats() end
 
 --- The pin of the first certificate of a PEM, a DER or a file: sha256//BASE64, as the option `pins` takes it.
 ---@param certificate string
@@ -228,6 +256,18 @@ function Conn:timeout(now) end
 function Conn:deadline() end
 ---@param now number
 function Conn:on_timeout(now) end
+--- Keeps trace events from now on, for lowlevel.trace_event; false: no more.
+---@param options? neap.TraceOptions|false
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:trace(options) end
+--- The next one as JSON.
+---@return string? event
+---@return integer dropped
+function Conn:trace_next() end
+---@return boolean
+function Conn:trace_pending() end
 ---@return boolean
 function Conn:is_server() end
 ---@return boolean

@@ -25,6 +25,8 @@ function quic.connect(address, options) end
 ---@field migrate? "auto"|false of connect: the connection follows the machine's routes
 ---@field read_timeout? number
 ---@field write_timeout? number
+---@field on_trace? fun(event: neap.TraceEvent, trace: neap.Trace) trace events of its connections
+---@field trace_events? string[] those alone
 
 ---@class neap.Listener
 ---@field port integer
@@ -70,6 +72,13 @@ function Connection:open_stream() end
 function Connection:open_uni_stream() end
 ---@return table<string, number|string> stats the names of neap_stats, times in seconds
 function Connection:stats() end
+--- fn for each trace event from now on; nil: no more. It may wait: meanwhile the oldest events give way.
+---@param fn? fun(event: neap.TraceEvent, trace: neap.Trace)
+---@param options? neap.TraceOptions
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:on_trace(fn, options) end
 --- Sends a datagram (RFC 9221): it may be lost, and is never sent again. Needs the option `max_datagram_frame_size` of the peer.
 ---@param data string of max_datagram() bytes at most
 ---@param options? neap.DatagramOptions

@@ -14,6 +14,7 @@ local quic_stream = require "neap.quic_stream"
 local roaming = require "neap.roaming"
 local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
+local tracing = require "neap.tracing"
 
 local quic = {}
 
@@ -285,6 +286,13 @@ function Connection:stats()
   return self._conn:stats()
 end
 
+--- fn(event, trace) for each trace event from now on, as qlog has them: { time = milliseconds, name =, data = }.
+-- Options: `events`, a list of names; `bytes` that are kept until fn takes them, the oldest give way: trace.dropped.
+-- fn nil: no more. true; nil, message, code.
+function Connection:on_trace(fn, given)
+  return tracing.begin(self._conn, fn, given, 2)
+end
+
 --- Sends a PING: asks the peer for a sign of life. The option `keep_alive` does so by itself.
 function Connection:ping()
   return self._conn:ping()
@@ -385,6 +393,7 @@ local COMMON = {
 local LISTEN = {
   host = options.of("string"), port = options.whole(0, 65535),
   read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
+  on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events,
 }
 
 local CONNECT = {
@@ -393,6 +402,7 @@ local CONNECT = {
   migrate = roaming.MIGRATE, -- "auto": it follows the machine's routes
   early = options.of("boolean"), -- do not wait for that where streams may be sent on before
   read_timeout = COMMON.read_timeout, write_timeout = COMMON.write_timeout,
+  on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events,
 }
 
 local function prepare(role, given, rows)
@@ -400,8 +410,7 @@ local function prepare(role, given, rows)
   options.of_role(role, config, 3)
   if config.alpn == nil then error("raw QUIC needs alpn = { \"name\" }", 3) end
   if type(config.alpn) == "string" then config.alpn = { config.alpn } end
-  config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  config.qlog = config.qlog or os.getenv("QLOGDIR")
+  options.from_environment(config)
   return own, config
 end
 
@@ -457,6 +466,7 @@ function Listener:_drive(conn)
   if not connection then
     if not conn:is_established() and conn:early() ~= "accepted" then return end
     connection = new_connection(conn, self._own)
+    tracing.by_options(conn, self._own)
     self.connections[conn] = connection
     if self._handler then task.go(self._handler, connection) end
   end
@@ -535,6 +545,7 @@ function quic.connect(address, given)
     function(conn)
       local new = new_connection(conn, own)
       new._shared, new._is_early = made, conn:is_early()
+      tracing.by_options(conn, own)
       return new
     end)
   return connection, message, code, number

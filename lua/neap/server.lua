@@ -14,6 +14,7 @@ local Response = require "neap.response"
 local roaming = require "neap.roaming"
 local Session = require "neap.session"
 local task = require "neap.task"
+local tracing = require "neap.tracing"
 
 local H3_NO_ERROR = 0x100
 local H3_INTERNAL_ERROR = 0x102
@@ -36,6 +37,7 @@ local OWN = {
   busy_poll = options.number("seconds", 0, 1, 0.0001), -- the loop polls for so long before it sleeps, where it pays
   max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
+  on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events, -- events of its connections
 }
 
 -- Nothing is done for a request any more. The stream of one that was left has been kept until now: there are no more
@@ -103,6 +105,7 @@ end
 local function rest(session) session.conn:keep_alive(false) end
 
 local function new_session(self, conn)
+  tracing.by_options(conn, self)
   local session, message, code = Session.new(conn, self.kind, self.settings)
   if not session then
     self.complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
@@ -177,8 +180,7 @@ local function prepare(mine, config, settings)
   local ok, message, code = find_certificate(config)
   if not ok then return nil, message, code end
   config.alpn = config.alpn or { "h3" }
-  config.keylog = config.keylog or os.getenv("SSLKEYLOGFILE")
-  config.qlog = config.qlog or os.getenv("QLOGDIR")
+  options.from_environment(config)
   local made
   made, message, code = configs.new(config, "server", 3)
   if not made then return nil, message, code end
@@ -214,6 +216,7 @@ function server.listen(app, given)
   local self = setmetatable({
     app = app, endpoint = endpoint, _config = made, _given = config, sessions = {}, session_count = 0,
     settings = settings,
+    on_trace = mine.on_trace, trace_events = mine.trace_events,
     busy_poll = mine.busy_poll, read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false, complain = log.complainer(),

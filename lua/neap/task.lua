@@ -22,6 +22,7 @@ local NEW, WIDTH = {}, 5
 local queue, queue_first, queue_last, turn_last = {}, 1, 0, 0
 local timers = Heap.new() -- of { at =, waiter = }
 local dead_timers = 0 -- whose wait has ended
+local traced = {} -- connections whose trace events somebody takes: see task.trace
 local endpoints = {} -- list of { endpoint =, drive = function(conn), answer =, admit = functions or nil, place = }
 local driven = 0 -- connections that had something new in this turn
 local resolving = {} -- id → waiter
@@ -409,6 +410,25 @@ local function drive_all(attached)
   end
 end
 
+--- At the end of each turn from now on entry:look() is called, until it says true; another entry of that connection's
+-- is forgotten.
+function task.trace(conn, entry)
+  for i = #traced, 1, -1 do
+    if traced[i].conn == conn then table.remove(traced, i) end
+  end
+  entry.place = here
+  traced[#traced + 1] = entry
+end
+
+local function look_at_traces()
+  local nowhere = here
+  for i = #traced, 1, -1 do
+    here = traced[i].place
+    if traced[i]:look() then table.remove(traced, i) end
+  end
+  here = nowhere
+end
+
 local function deliver()
   local nowhere = here
   driven = 0
@@ -440,6 +460,7 @@ local function deliver()
     task.on_signal(signal)
     signal = loop:signal()
   end
+  if traced[1] then look_at_traces() end
 end
 
 --- Called with "TERM" or "INT" once task.catch_signals was called.
@@ -505,7 +526,7 @@ function task.new_world(its_loop, now)
     queue = {}, queue_first = 1, queue_last = 0, turn_last = 0, timers = Heap.new(), dead_timers = 0,
     endpoints = {}, driven = 0, resolving = {}, watched = {}, watched_count = 0, unresolved = {}, live = 0, holders = 0,
     loop = its_loop, running = true, stopping = false, places = setmetatable({}, { __mode = "k" }), here = its_loop,
-    now = now,
+    now = now, traced = {},
   }
 end
 
@@ -514,7 +535,7 @@ local function keep(world)
   world.timers, world.dead_timers, world.endpoints, world.driven = timers, dead_timers, endpoints, driven
   world.resolving, world.watched, world.watched_count, world.unresolved = resolving, watched, watched_count, unresolved
   world.live, world.holders, world.loop, world.running, world.stopping = live, holders, loop, running, stopping
-  world.current, world.places, world.here, world.now = current, places, here, core.now
+  world.current, world.places, world.here, world.now, world.traced = current, places, here, core.now, traced
 end
 
 local function bring(world)
@@ -522,7 +543,7 @@ local function bring(world)
   timers, dead_timers, endpoints, driven = world.timers, world.dead_timers, world.endpoints, world.driven
   resolving, watched, watched_count, unresolved = world.resolving, world.watched, world.watched_count, world.unresolved
   live, holders, loop, running, stopping = world.live, world.holders, world.loop, world.running, world.stopping
-  current, places, here, core.now = world.current, world.places, world.here, world.now
+  current, places, here, core.now, traced = world.current, world.places, world.here, world.now, world.traced
 end
 
 --- fn(...) in a world of task.new_world: its tasks, timers and endpoints are there, those outside stand still. Its
