@@ -457,10 +457,6 @@ void neap_conn_drop_certificates(neap_conn *c);
 
 /** The numbers that a session remembers of a server's transport parameters (RFC 9000 §7.4.1). */
 void neap_conn_early_limits(const struct transport_params *p, uint64_t out[SESSION_LIMITS]);
-/** The other way round. */
-struct transport_params neap_conn_remembered_params(const uint64_t limits[SESSION_LIMITS]);
-/** Our transport parameters without the versions; while the handshake lasts. */
-struct transport_params neap_conn_params(const neap_conn *c);
 /** A client offers early data: streams begin with what the session remembers. */
 int neap_conn_offer_early(neap_conn *c, const struct session *session, struct failure *why);
 /** The secret of 0-RTT packets came. */

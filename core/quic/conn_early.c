@@ -1,5 +1,5 @@
 /* 0-RTT (RFC 9001 §4.6, RFC 9000 §7.4.1): what can be asked of it, its keys, and what follows from the server's answer. */
-#include "quic/conn.h"
+#include "quic/conn_trace.h"
 
 /* In the order in which sessions have them. The first may not become less, or the server breaks its word; where one of the others
  * did, a server does not accept early data. */

@@ -4,6 +4,10 @@
 
 #include "quic/conn.h"
 
+/** The transport parameters that a session remembers, and ours without the versions, while the handshake lasts. */
+struct transport_params neap_conn_remembered_params(const uint64_t limits[SESSION_LIMITS]);
+struct transport_params neap_conn_params(const neap_conn *c);
+
 static inline bool conn_is_traced(const neap_conn *c)
 {
     return __builtin_expect(c->tracer != NULL, 0);
