@@ -153,15 +153,14 @@ static void end_trace(struct conn_core *core)
 /* The names in the field `events` of the table at `index`. */
 static void read_names(lua_State *L, int index, struct trace_ring *ring)
 {
-    size_t count;
-
     lua_getfield(L, index, "events");
     if (lua_isnil(L, -1))
         return;
-    if (!lua_istable(L, -1) || (count = lua_rawlen(L, -1)) == 0)
+    size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+    if (count == 0)
         luaL_error(L, "option 'events' must be a list of names of events, as \"quic:packet_lost\"");
     for (size_t i = 1; i <= count; i++) {
-        size_t size;
+        size_t size = 0;
 
         lua_rawgeti(L, -1, (int)i);
         const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
