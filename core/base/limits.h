@@ -169,11 +169,13 @@
 #define LIMIT_ENDPOINT_TIMERS 128u            /* due timers that one neap_endpoint_send runs */
 #define LIMIT_ENDPOINT_TURNS 256u             /* connections it asks that have nothing to send */
 #define LIMIT_LOOP_SEND_BATCHES \
-    8u /* of such batches an endpoint gets in one turn, so that receiving has its turn */
+    4u /* of such batches an endpoint gets in one turn, so that receiving has its turn */
 #define LIMIT_LOOP_POLLS_SKIPPED 63u /* waits that do not poll after one that did in vain, at most */
 #define LIMIT_LOOP_SEND_MESSAGES 64u /* messages in one sendmmsg */
 #define LIMIT_LOOP_SEND_BYTES \
-    98304u /* bytes gathered for them: one full train, which the peer opens while the next is sealed */
+    262144u /* bytes gathered for them: four full trains, for which a peer that sleeps is woken once */
+#define LIMIT_LOOP_SEND_FIRST \
+    98304u /* of them in the first of a turn: one full train, which the peer opens while the next are sealed */
 #define LIMIT_LOOP_RECEIVE_MESSAGES \
     32u /* messages (GRO trains) a socket gives in one turn, so that sending has its turn too; empty ones count */
 #define LIMIT_LOOP_ANSWER_BYTES \

@@ -322,17 +322,16 @@ static size_t socket_for(const struct attachment *attachment, const neap_address
     return first < ATTACHMENT_SOCKETS && attachment->sockets[first].kept == NULL ? first : ATTACHMENT_SOCKETS;
 }
 
-/* Fill the batch from the endpoint, each socket's trains in a row. Returns what neap_endpoint_send said at last: above 0
- * when the batch is full. The time is asked for each train: sealing one takes long enough to spoil a sample of RTT. */
-static int64_t gather(neap_loop *loop, struct attachment *attachment)
+/* Fill the batch from the endpoint, each socket's trains in a row, with `most` bytes. Returns what neap_endpoint_send said at
+ * last: above 0 when the batch is full. The time is asked for each train: sealing one takes long enough to spoil a sample of RTT. */
+static int64_t gather(neap_loop *loop, struct attachment *attachment, size_t most)
 {
     struct send_batch *batch = loop->send;
     size_t used = 0;
     int64_t size = 1;
 
     memset(batch->train_counts, 0, sizeof batch->train_counts);
-    for (size_t count = 0;
-         count < LIMIT_LOOP_SEND_MESSAGES && LIMIT_LOOP_SEND_BYTES - used >= LIMIT_UDP_TRAIN; count++) {
+    for (size_t count = 0; count < LIMIT_LOOP_SEND_MESSAGES && most - used >= LIMIT_UDP_TRAIN; count++) {
         neap_udp_datagram datagram = {.bytes = batch->bytes + used};
         size = neap_endpoint_send(attachment->endpoint, &datagram, LIMIT_UDP_TRAIN, neap_loop_now());
         if (size <= 0)
@@ -406,7 +405,7 @@ bool neap_udp_flush(neap_loop *loop, struct attachment *attachment)
             flush_kept(loop, udp);
     }
     for (unsigned i = 0; i < LIMIT_LOOP_SEND_BATCHES && more >= 0; i++) {
-        more = gather(loop, attachment);
+        more = gather(loop, attachment, i == 0 ? LIMIT_LOOP_SEND_FIRST : LIMIT_LOOP_SEND_BYTES);
         for (size_t socket = 0; socket < ATTACHMENT_SOCKETS; socket++)
             send_batch(loop, &attachment->sockets[socket], batch->trains[socket],
                        batch->train_counts[socket]);

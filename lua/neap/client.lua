@@ -11,6 +11,7 @@ local json = require "neap.json"
 local log = require "neap.log"
 local options = require "neap.options"
 local ordered = require "neap.ordered"
+local polling = require "neap.polling"
 local Response = require "neap.client_response"
 local roaming = require "neap.roaming"
 local Session = require "neap.session"
@@ -41,6 +42,7 @@ local OWN = {
   follow = options.whole(0, nil, 0), -- redirects that are followed
   user_agent = options.of("string", "neap/" .. core.version, true),
   headers = options.of("table"), -- sent with every request
+  busy_poll = options.number("seconds", 0, 1, 0), -- as app:listen has it, from its first use on
   migrate = roaming.MIGRATE, -- "auto": connections follow the machine's routes
   session_file = options.of("string"), -- where TLS sessions are kept from one program to the next
   on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events, -- events of its connections
@@ -97,6 +99,7 @@ local function config_of(self)
   self._endpoint, message, code = task.loop():client(self._config)
   if not self._endpoint then return nil, message, code end
   if self.migrate_by == "auto" then roaming.follow(self._endpoint) end
+  polling.want(self, self.busy_poll)
   task.attach(self._endpoint, function(conn) self:_drive(conn) end, asking.answerer(self._options))
   return self._config
 end
@@ -606,6 +609,7 @@ function Client:close()
     task.flush()
     task.detach(self._endpoint)
     self._endpoint:close()
+    polling.want(self, nil)
     save_sessions(self) -- also those of connections that came to nothing
     self._endpoint, self._config = nil, nil
   end
@@ -644,7 +648,8 @@ end
 local client = { explain = Client.explain, code_of = Client.code_of, fault = fault }
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
--- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `session_file` (where TLS
+-- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `busy_poll` (as app:listen has
+-- it, 0), `session_file` (where TLS
 -- sessions are kept when it is closed and when neap.run ends, and taken from when it is used first), and every option
 -- of a config (`ca`, `verify_peer`, `pins`, `max_idle_timeout`, …). Wrong ones are an error here; a file that cannot be
 -- read is told by each request, which tries again.

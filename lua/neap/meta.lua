@@ -556,6 +556,7 @@ function Response:failure() end
 ---@field follow? integer redirects that are followed, 0
 ---@field headers? table<string, string>
 ---@field user_agent? string
+---@field busy_poll? number seconds that the loop polls before it sleeps, where that has paid lately, once the client was used; 0: never (0)
 ---@field migrate? "auto"|false connections follow the machine's routes
 ---@field on_trace? fun(event: neap.TraceEvent, trace: neap.Trace) trace events of its connections
 ---@field trace_events? string[] those alone

@@ -9,6 +9,7 @@ local garbage = require "neap.garbage"
 local log = require "neap.log"
 local options = require "neap.options"
 local ordered = require "neap.ordered"
+local polling = require "neap.polling"
 local Request = require "neap.request"
 local Response = require "neap.response"
 local roaming = require "neap.roaming"
@@ -151,13 +152,6 @@ function server._all()
   return place.servers
 end
 
--- There is one loop: it polls as long as the one of all that listen which wants it longest.
-local function poll_busily()
-  local longest = 0
-  for self in pairs(server._all()) do longest = math.max(longest, self.busy_poll) end
-  task.loop():busy_poll(longest)
-end
-
 -- Says which certificate it is when none was given.
 local function find_certificate(config)
   -- A key alone is refused below.
@@ -217,7 +211,7 @@ function server.listen(app, given)
     app = app, endpoint = endpoint, _config = made, _given = config, sessions = {}, session_count = 0,
     settings = settings,
     on_trace = mine.on_trace, trace_events = mine.trace_events,
-    busy_poll = mine.busy_poll, read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
+    read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false, complain = log.complainer(),
   }, Server)
@@ -228,7 +222,7 @@ function server.listen(app, given)
   self.url = ("https://%s:%d/"):format(host, self.port)
   self.among = server._all()
   ordered.put(self.among, self)
-  poll_busily()
+  polling.want(self, mine.busy_poll)
   task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config),
     arrivals.answerer(endpoint, decide))
   task.hold(1)
@@ -315,7 +309,7 @@ function Server:close()
   task.detach(self.endpoint)
   self.endpoint:close()
   self.among[self] = nil
-  poll_busily()
+  polling.want(self, nil)
   task.hold(-1)
 end
 

@@ -124,6 +124,29 @@ describe("a loop", function()
     assert.is_true(stats.messages_sent >= stats.send_calls)
   end)
 
+  -- Trains of a flush of bulk, and system calls that they left by.
+  local function flush_bulk()
+    local loop = new_loop()
+    local server = assert(loop:listen(pair.config(), "127.0.0.1:0"))
+    local client = assert(loop:client(pair.config { congestion_control = "steered", send_buffer = 2 ^ 20 }))
+    local conn = assert(client:connect("localhost", (server:address())))
+    local data = ("x"):rep(2 ^ 19)
+    run(loop, { server, client }, function() end, function() return conn:is_confirmed() end)
+    assert(conn:steer(2 ^ 20, 1e12))
+    assert.equal(#data, conn:stream_send(conn:stream_open(), data, true))
+    local before = loop:stats()
+    loop:flush()
+    local after = loop:stats()
+    return after.messages_sent - before.messages_sent, after.send_calls - before.send_calls, after.segmentation
+  end
+
+  it("sends trains of a bulk transfer several a system call", function()
+    local messages, calls, has_segmentation = flush_bulk()
+    if not has_segmentation then return pending("this kernel does not segment") end
+    assert.is_true(messages >= 5, messages .. " messages")
+    assert.is_true(calls <= (messages + 1) / 2, calls .. " calls for " .. messages)
+  end)
+
   it("goes on sending trains to others when one destination takes none", function()
     local loop = new_loop()
     if not loop:stats().segmentation then return pending("this kernel does not segment") end

@@ -32,7 +32,7 @@ describe("an option that is not what it must be", function()
   it("is refused by neap.client", function()
     refuses({
       timeout = TIMEOUT, progress_timeout = TIMEOUT, follow = { -1, 0.5, "x", true }, user_agent = { 5, true },
-      headers = { "x", 5 },
+      headers = { "x", 5 }, busy_poll = { "x", -1, 2, NAN, true },
     }, function(given) neap.client(given) end)
   end)
 

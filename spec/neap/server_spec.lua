@@ -277,7 +277,7 @@ describe("servers", function()
     assert.is_nil(log:find("\n", 1, true), log)
   end)
 
-  it("have the loop poll as long as the one that wants it longest, while that is open", function()
+  it("have the loop poll as long as the one that wants it longest, while that is open, and clients likewise", function()
     local id = web.identity()
     web.run(function()
       local loop, asked = neap.task.loop, nil
@@ -298,6 +298,13 @@ describe("servers", function()
         told[i + 1] = asked
       end
       assert.same({ 0.0003, 0.00002, 0, 0 }, told)
+      local client = neap.client { busy_poll = 0.0004, verify_peer = false }
+      told = { asked }
+      assert.is_nil(client:get("https://127.0.0.1:1/", { timeout = 0.001 }))
+      told[2] = asked
+      client:close()
+      told[3] = asked
+      assert.same({ 0, 0.0004, 0 }, told)
     end)
   end)
 

@@ -332,7 +332,8 @@ function get.main(cli, args)
       session_file = found.sessions, early_data = found.early, cert = found.cert, key = found.key,
       keep_certificates = found.verbose,
       versions = versions, original_version = versions and "preferred",
-      timeout = found.timeout, progress_timeout = found.progress_timeout }
+      timeout = found.timeout, progress_timeout = found.progress_timeout,
+      busy_poll = 0.00005 } -- a server that sends faster than it reads wakes it for every train otherwise
     local codes = {}
     local jobs = {}
     for i, address in ipairs(words) do
