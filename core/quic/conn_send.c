@@ -240,12 +240,11 @@ static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size, bool is_
     return 0;
 }
 
-/* Whether what leaves there now is marked. Where a challenge was not answered so far it may be for its mark: the next is without,
- * or an address behind a router that drops marks would stay unproved for as long as the test of ECN has packets. */
+/* Whether what leaves there now is marked. While an address is asked nothing is: little may be sent there, and a router that
+ * drops marks would leave it unproved. */
 static bool marks(const struct path *path)
 {
-    return path_recovery_marks(&path->recovery) &&
-           (path->address.challenges_sent == 0 || !neap_validation_runs(&path->address));
+    return path_recovery_marks(&path->recovery) && !neap_validation_runs(&path->address);
 }
 
 static void fill_info(const neap_conn *c, const struct path *path, neap_send_info *info, size_t segment,

@@ -109,6 +109,23 @@ describe("a connection", function()
     run.sim:close()
   end)
 
+  -- What three times two datagrams allow left marked, all at once, and nothing was left to ask again without.
+  it("proves the address of a client that moves while much is to be sent, behind a router that drops marks", function()
+    local run = start({ ecn = "drop" }, nil, 10000000)
+    run.sim:run(function() return run.server_conn and run.server_conn:is_confirmed() end, 10)
+    run.sim:run(5)
+    local came, address = 0, "10.2.0.99:50001"
+    run.link:set{ up = { filter = function(_, _, _, datagram)
+      if tostring(datagram.from) ~= address then return true end
+      came = came + 1
+      return came <= 2
+    end } }
+    run.client:rebind(address)
+    run.sim:run(3)
+    assert.is_true(came > 2, came)
+    run.sim:close()
+  end)
+
   -- Its challenges were marked, each of them, and so none came: the client's new address stayed unproved for minutes.
   it("proves the address of a client that is nearly silent, behind a router that drops marks", function()
     local run = start({ ecn = "drop" }, { keep_alive = 0.5 }, 20000)
