@@ -1,13 +1,15 @@
 --- A network between QUIC clients and a server, in user space: a NAT, and a link as the interop runner's scenarios have
 --- it. What it saw goes to standard output, a line each; spec/interop/runner.lua reads them.
 ---   neap run spec/interop/impaired.lua LISTEN SERVER [NAME=VALUE...]
---- delay= (seconds, one way), rate= (bytes a second), queue= (datagrams); loss=, corrupt= (percent), burst= (of either,
---- in a row, at most), drop=2,3 (datagrams to the server, from 1), on=, off= (seconds of black holes in turn), first=,
---- every= (seconds until the NAT forgets), address=1 (it takes another address as well), seed=
+--- beside=LISTEN,SERVER (another server behind the same link); delay= (seconds, one way), rate= (bytes a second),
+--- queue= (datagrams that wait, besides the one that leaves); loss=, corrupt= (percent), burst= (of either in a row, at
+--- most), drop=2,3 (datagrams to the server, from 1), on=, off= (seconds of black holes in turn), first=, every=
+--- (seconds until the NAT forgets), address=1 (it takes another address as well), seed=
 local core = require("neap.core")
 
 package.path = arg[0]:match("^(.*)spec/interop/") .. "?.lua;" .. package.path
 local packets = require("spec.interop.packets")
+local random = require("neap.sim.random")
 
 local listen, server = arg[1], arg[2]
 local given = {}
@@ -16,7 +18,8 @@ for i = 3, #arg do
   given[name] = tonumber(value) or value
 end
 
-math.randomseed(given.seed or 1)
+local seed = given.seed or 1
+math.randomseed(seed)
 local LEAST = 0.0005 -- seconds that it sleeps when nothing is due
 local dropped_by_list = {}
 for number in tostring(given.drop or ""):gmatch("%d+") do dropped_by_list[tonumber(number)] = true end
@@ -37,10 +40,12 @@ end
 
 -- One direction: impairments, then a queue before the rate, then the delay.
 local function new_direction(name, deliver)
-  local self = { waiting = {}, first = 1, last = 0, free_at = 0, count = 0, bytes = 0, run = {}, marks = {} }
+  local draw = random.generator(("%s %s"):format(name, seed)) -- the same datagrams by number, whatever the other has
+  local self = { waiting = {}, first = 1, last = 0, leaving = 1, free_at = 0, count = 0, bytes = 0, run = {},
+    marks = {} }
   local function strikes(what)
     local percent, run = given[what] or 0, self.run[what] or 0
-    local hit = percent > 0 and run < (given.burst or math.huge) and math.random(0, 99) < percent
+    local hit = percent > 0 and run < (given.burst or math.huge) and draw() * 100 < percent
     self.run[what] = hit and run + 1 or 0
     return hit
   end
@@ -62,44 +67,60 @@ local function new_direction(name, deliver)
       local at = math.random(0, math.min(50, #bytes - 1))
       bytes = bytes:sub(1, at) .. string.char((bytes:byte(at + 1) + math.random(255)) % 256) .. bytes:sub(at + 2)
     end
-    local starts = math.max(now, self.free_at)
-    if given.rate and (starts - now) * given.rate / 1200 > (given.queue or 25) then return end
-    self.free_at = starts + (given.rate and #bytes / given.rate or 0)
+    self.leaving = math.max(self.leaving, self.first)
+    while self.leaving <= self.last and self.waiting[self.leaving].leaves <= now do self.leaving = self.leaving + 1 end
+    if self.last - self.leaving >= (given.queue or 25) then return end
+    self.free_at = math.max(now, self.free_at) + (given.rate and #bytes / given.rate or 0)
     self.last = self.last + 1
-    self.waiting[self.last] = { bytes, to, ecn, self.free_at + (given.delay or 0) }
+    self.waiting[self.last] = { bytes = bytes, to = to, ecn = ecn, leaves = self.free_at }
   end
   function self.deliver(now)
-    while self.first <= self.last and self.waiting[self.first][4] <= now do
+    while self.first <= self.last and self.waiting[self.first].leaves + (given.delay or 0) <= now do
       local one = self.waiting[self.first]
       self.waiting[self.first] = nil
       self.first = self.first + 1
-      deliver(one[1], one[2], one[3])
+      deliver(one, now)
     end
   end
   return self
 end
 
-local front = core.udp()
-assert(front:bind(listen))
-local backs, list, bindings = {}, {}, 0 -- client → socket towards the server
+-- A way: where its clients send to, its server, and each client's socket towards that. Counted is what it brought down
+-- in packets with a short header, and when.
+local ways, list, bindings = {}, {}, 0
 
-local function new_back(client)
-  bindings = bindings + 1
-  local udp = core.udp()
-  local host = listen:match("^(.*):")
-  if given.address then host = ("127.0.0.%d"):format(2 + bindings % 100) end
-  assert(udp:bind(host .. ":0"))
-  say("binding", udp:address())
-  backs[client] = udp
-  list[#list + 1] = { udp = udp, client = client }
+local function new_way(address, to)
+  local way = { front = core.udp(), host = address:match("^(.*):"), server = to, backs = {}, brought = 0 }
+  assert(way.front:bind(address))
+  ways[#ways + 1] = way
 end
 
-local up = new_direction("up", function(bytes, client, ecn)
-  if not backs[client] then new_back(client) end
-  tell_size("up", bytes)
-  backs[client]:sendto(bytes, server, ecn)
+new_way(listen, server)
+if given.beside then new_way(given.beside:match("^(.*),(.*)$")) end
+
+local function new_back(way, client)
+  bindings = bindings + 1
+  local udp = core.udp()
+  local host = given.address and ("127.0.0.%d"):format(2 + bindings % 100) or way.host
+  assert(udp:bind(host .. ":0"))
+  say("binding", udp:address())
+  way.backs[client] = udp
+  list[#list + 1] = { udp = udp, to = { way = way, client = client } }
+end
+
+local up = new_direction("up", function(one)
+  local way, client = one.to.way, one.to.client
+  if not way.backs[client] then new_back(way, client) end
+  tell_size("up", one.bytes)
+  way.backs[client]:sendto(one.bytes, way.server, one.ecn)
 end)
-local down = new_direction("down", function(bytes, client, ecn) front:sendto(bytes, client, ecn) end)
+local down = new_direction("down", function(one, now)
+  local way = one.to.way
+  if one.bytes:byte() < 0x80 then
+    way.begun_at, way.brought, way.brought_at = way.begun_at or now, way.brought + #one.bytes, now
+  end
+  way.front:sendto(one.bytes, one.to.client, one.ecn)
+end)
 
 local start, told_at = core.now(), 0
 local forget_at = given.first
@@ -108,7 +129,20 @@ local function rebind(now)
   if not forget_at or now < forget_at then return end
   forget_at = now + (given.every or math.huge)
   for _, one in ipairs(list) do one.udp:close() end
-  backs, list = {}, {}
+  list = {}
+  for _, way in ipairs(ways) do way.backs = {} end
+end
+
+-- Takes what came to a way: whether anything did. Waits so long for the first.
+local function take(way, now, seconds)
+  local bytes, client, ecn = way.front:recvfrom(seconds)
+  if not bytes then return false end
+  now = seconds > 0 and core.now() - start or now
+  while bytes do
+    up.put(bytes, { way = way, client = client }, ecn, now)
+    bytes, client, ecn = way.front:recvfrom(0)
+  end
+  return true
 end
 
 say("ready")
@@ -117,18 +151,12 @@ while true do
   if up.count == 0 then start = core.now() end -- time begins with the first datagram
   local now = core.now() - start
   rebind(now)
-  local bytes, client, ecn = front:recvfrom(0)
-  while bytes do
-    busy = true
-    up.put(bytes, client, ecn, now)
-    bytes, client, ecn = front:recvfrom(0)
-  end
+  for _, way in ipairs(ways) do busy = take(way, now, 0) or busy end
   for _, one in ipairs(list) do
-    local mark
-    bytes, _, mark = one.udp:recvfrom(0)
+    local bytes, _, mark = one.udp:recvfrom(0)
     while bytes do
       busy = true
-      down.put(bytes, one.client, mark, now)
+      down.put(bytes, one.to, mark, now)
       bytes, _, mark = one.udp:recvfrom(0)
     end
   end
@@ -138,9 +166,9 @@ while true do
   if now - told_at > 0.2 then
     told_at = now
     say("bytes", up.bytes, down.bytes)
+    for i, way in ipairs(ways) do
+      if way.begun_at then say(("brought %d %d %.6f %.6f"):format(i, way.brought, way.begun_at, way.brought_at)) end
+    end
   end
-  if not busy then
-    bytes, client, ecn = front:recvfrom(LEAST)
-    if bytes then up.put(bytes, client, ecn, core.now() - start) end
-  end
+  if not busy then take(ways[1], now, LEAST) end
 end
