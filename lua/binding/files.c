@@ -9,16 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define READ_MAX 65536
 #define RESOLVE_BENEATH_FLAG UINT64_C(0x08) /* RESOLVE_BENEATH of openat2, Linux 5.6 */
 #define RESOLVE_NO_MAGICLINKS_FLAG UINT64_C(0x02)
-#define NAMES_TRIED 8 /* for a file beside another */
+#define NAMES_TRIED 8  /* for a file beside another */
+#define LOCK_TRIES 400 /* for a lock, with 5 ms between: who holds one writes a file meanwhile */
 
 struct file {
     int fd; /* -1: closed */
@@ -190,6 +193,40 @@ static int create_file(lua_State *L)
     if (file->fd < 0)
         return neap_lua_system_error(L, path != NULL ? path : "standard output", errno);
     return 1;
+}
+
+/* Whether a path leads to this file still: who had the lock before may have put another in its place. */
+static bool is_at(int fd, const char *path)
+{
+    struct stat ours, there;
+
+    return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+/* core.lock_file(path) -> the file, to be read, which is made where there is none: nobody else has it so until it is closed. It may
+ * be replaced meanwhile. */
+static int lock_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    const struct timespec pause = {.tv_nsec = 5000000};
+
+    if (!is_path(L, 1))
+        return refuse_path(L);
+    struct file *file = new_file(L);
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        file->fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
+        if (file->fd < 0)
+            return neap_lua_system_error(L, path, errno);
+        bool is_locked = flock(file->fd, LOCK_EX | LOCK_NB) == 0;
+        if (is_locked && is_at(file->fd, path))
+            return 1;
+        close_file(file);
+        if (!is_locked)
+            nanosleep(&pause, NULL);
+    }
+    return neap_lua_system_error(L, path, EBUSY);
 }
 
 static int push_stat(lua_State *L, const struct stat *info)
@@ -430,12 +467,19 @@ static int core_most_open(lua_State *L)
 void neap_lua_open_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open_beneath", open_beneath}, {"open_file", open_file},
-        {"create_file", create_file},   {"stat", core_stat},
-        {"mkdir", core_mkdir},          {"write_file", core_write_file},
-        {"realpath", core_realpath},    {"list", core_list},
-        {"isatty", core_isatty},        {"is_open", core_is_open},
-        {"most_open", core_most_open},  {NULL, NULL},
+        {"open_beneath", open_beneath},
+        {"open_file", open_file},
+        {"create_file", create_file},
+        {"stat", core_stat},
+        {"mkdir", core_mkdir},
+        {"write_file", core_write_file},
+        {"realpath", core_realpath},
+        {"list", core_list},
+        {"isatty", core_isatty},
+        {"is_open", core_is_open},
+        {"most_open", core_most_open},
+        {"lock_file", lock_file},
+        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"stat", file_stat}, {"read", file_read}, {"write", file_write}, {"close", file_close}, {NULL, NULL},

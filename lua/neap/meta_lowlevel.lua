@@ -585,6 +585,13 @@ function core.open_file(path) end
 ---@return string? message
 ---@return neap.Code? code
 function core.create_file(path) end
+--- A regular file to be read, which is made where there is none. Until it is closed, nobody else has it so, in this process or
+--- another; it waits for that, at most two seconds.
+---@param path string
+---@return neap.File? file
+---@return string? message
+---@return neap.Code? code
+function core.lock_file(path) end
 --- Puts bytes into a file, of which nobody sees half.
 ---@param path string
 ---@param bytes string

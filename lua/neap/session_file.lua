@@ -79,27 +79,45 @@ function session_file.load(path, config, winners)
   return select(2, records(sessions))
 end
 
---- Writes a config's sessions, for its owner alone: who has them can read what a resumed connection sends first. What
--- others have put there since is kept, as far as a config keeps so many; what was `known` and is gone was used. What is
--- known now; nil, message when nothing was written.
-function session_file.save(path, config, known, winners)
+-- What save does while nobody else does.
+local function merge(path, config, known, winners)
   local target, bytes = look(path)
   if not target then return nil, bytes end
   local addresses, theirs = split(bytes)
-  local others = {}
-  for _, one in ipairs((records(theirs))) do
+  local list, there = records(theirs)
+  local others, kept = {}, {}
+  for _, one in ipairs(list) do
     if not known[one] then others[#others + 1] = one end
   end
   if #others > 0 then config:load_sessions(MARK .. table.concat(others)) end
-  local saved = config:save_sessions()
+  local ours, now_known = records(config:save_sessions())
+  for _, one in ipairs(ours) do
+    if there[one] or not known[one] then kept[#kept + 1] = one end
+  end
   winners:read(addresses)
   addresses = winners:text()
-  local whole = addresses == "" and saved or MARK_ADDRESSES .. addresses .. "\n" .. saved
+  local whole = MARK .. table.concat(kept)
+  if addresses ~= "" then whole = MARK_ADDRESSES .. addresses .. "\n" .. whole end
   if whole ~= bytes then
     local ok, message = core.write_file(target, whole, 384)
     if not ok then return nil, message end
   end
-  return select(2, records(saved))
+  return now_known
+end
+
+--- Writes a config's sessions, for its owner alone: who has them can read what a resumed connection sends first. What
+-- others have put there since is kept, as far as a config keeps so many. What was `known` and is gone here was used by
+-- us, what is gone there by others: neither is written. What is known now; nil, message when nothing was written.
+function session_file.save(path, config, known, winners)
+  local target, message = look(path)
+  if not target then return nil, message end
+  local lock
+  lock, message = core.lock_file(target)
+  if not lock then return nil, message end
+  local now_known
+  now_known, message = merge(path, config, known, winners)
+  lock:close()
+  return now_known, message
 end
 
 return session_file

@@ -1,5 +1,6 @@
 local neap = require "neap"
 local helper = require "helper"
+local support = require "support.program"
 local web = require "support.web"
 
 local KEY = ("0123456789abcdef"):rep(4)
@@ -151,6 +152,66 @@ describe("a client that comes again", function()
         assert.equal(size, #helper.read_file(file))
       end)
     end)
+  end)
+
+  -- The sessions of a file, each with its server, as keys.
+  local function sessions_in(file)
+    local bytes, found = helper.read_file(file), {}
+    local at = select(2, bytes:find("neap sessions 1\n", 1, true)) + 1
+    while at <= #bytes do
+      local name = bytes:byte(at + 2)
+      local past = at + 5 + name + bytes:byte(at + 3 + name) * 256 + bytes:byte(at + 4 + name)
+      found[bytes:sub(at, past - 1)], at = true, past
+    end
+    return found
+  end
+
+  it("puts nothing back that another has used meanwhile, though it has read it before", function()
+    local file = folder .. "/used"
+    local function new() return neap.client { ca = web.identity().cert, session_file = file } end
+    web.with_app(build, function(_, one)
+      web.with_app(build, function(_, two)
+        local first = new()
+        ask(first, one)
+        first:close()
+        local there = sessions_in(file)
+        local slow, other = new(), new()
+        ask(slow, two) -- which has read the file then
+        assert.is_true(ask(other, one))
+        other:close()
+        local left, used = sessions_in(file), nil
+        for one_session in pairs(there) do used = used or not left[one_session] and one_session end
+        assert.is_string(used)
+        for _ = 1, 2 do
+          slow:close()
+          assert.is_nil(sessions_in(file)[used])
+          for one_session in pairs(left) do assert.is_true(sessions_in(file)[one_session]) end
+          ask(slow, two)
+        end
+        slow:close()
+      end)
+    end)
+  end)
+
+  it("loses nothing when several put what they have into the file at one time", function()
+    finally(support.end_all)
+    local id = web.identity()
+    helper.write_file(folder .. "/cert.pem", id.cert)
+    helper.write_file(folder .. "/key.pem", id.key)
+    local server = support.start("serve --listen 0.0.0.0:0 --cert " .. folder .. "/cert.pem --key " .. folder
+      .. "/key.pem " .. folder)
+    helper.write_file(folder .. "/page", "page")
+    -- Of each a server by another name, so that nobody has the others' sessions.
+    local commands = {}
+    for n = 1, 6 do
+      commands[n] = ("timeout 60 env %s get --insecure --sessions %s/at_once https://127.0.0.%d:%d/page &"):format(
+        support.neap, folder, n, server.port)
+    end
+    helper.run(table.concat(commands, " ") .. " wait")
+    local names = {}
+    for session in pairs(sessions_in(folder .. "/at_once")) do names[session:match("127%.0%.0%.(%d)")] = true end
+    assert.same({ ["1"] = true, ["2"] = true, ["3"] = true, ["4"] = true, ["5"] = true, ["6"] = true }, names)
+    assert.equal(0, server:stop())
   end)
 
   it("tries the address first that answered last, so that its session is not lost to a silent one", function()
