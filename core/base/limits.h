@@ -100,7 +100,8 @@
 #define LIMIT_REORDERING_EIGHTHS 8u  /* eighths of the round trip likewise, before it counts as lost */
 #define LIMIT_REORDERING_EVENTS \
     16u /* congestion events in a row without a mistake, until it is as in the beginning */
-#define LIMIT_PTO_BACKOFF 16u                       /* doublings of the probe timeout */
+#define LIMIT_PTO_BACKOFF 16u                       /* doublings of the probe timeout, */
+#define LIMIT_PTO UINT64_C(60000000000)             /* and ns at which they end: RFC 8961 §4 allows no less */
 #define LIMIT_PACING_RATE UINT64_C(1000000000000)   /* bytes a second */
 #define LIMIT_CONGESTION_WINDOW (UINT64_C(1) << 40) /* bytes in flight that a controller allows at most */
 #define LIMIT_PACKETS_UNPROBED \

@@ -76,9 +76,14 @@ neap_time neap_path_recovery_pto(const struct path_recovery *p)
     return p->rtt.smoothed + (var > GRANULARITY ? var : GRANULARITY);
 }
 
+/* A way that was gone for minutes is found soon after it is there again: without a bound on the time the next probe may be
+ * as far away as the silence was long. */
 neap_time neap_path_recovery_backed_off(const struct path_recovery *p, neap_time duration)
 {
-    return duration << (p->pto_count < LIMIT_PTO_BACKOFF ? p->pto_count : LIMIT_PTO_BACKOFF);
+    neap_time most = duration > LIMIT_PTO ? duration : LIMIT_PTO;
+    neap_time longer = duration << (p->pto_count < LIMIT_PTO_BACKOFF ? p->pto_count : LIMIT_PTO_BACKOFF);
+
+    return longer < most ? longer : most;
 }
 
 neap_time neap_path_recovery_loss_delay(const struct path_recovery *p)

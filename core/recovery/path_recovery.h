@@ -78,7 +78,7 @@ void neap_path_recovery_restart(struct path_recovery *p);
 void neap_path_recovery_guess_rtt(struct path_recovery *p, neap_time rtt);
 /** PTO without backoff and without the peer's delay. */
 neap_time neap_path_recovery_pto(const struct path_recovery *p);
-/** A duration with the backoff of the probes that were not answered. */
+/** A duration with the backoff of the probes that were not answered, LIMIT_PTO at most where that is not shorter. */
 neap_time neap_path_recovery_backed_off(const struct path_recovery *p, neap_time duration);
 /** The time after which an unacknowledged packet is lost once a later one was acknowledged (RFC 9002 §6.1.2). */
 neap_time neap_path_recovery_loss_delay(const struct path_recovery *p);

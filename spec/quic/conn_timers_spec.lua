@@ -94,6 +94,29 @@ describe("a probe timeout", function()
     p:free()
   end)
 
+  it("is a minute at most, so that a way that was gone for long is found when it is there again", function()
+    local long = { max_idle_timeout = 7200000 }
+    local p = net.pair({ client = long, server = long }):handshake()
+    p:settle(1000 * MS)
+    local last, longest, count = p.now, 0, 0
+    p.drop = function(direction)
+      if direction == "up" then
+        longest, last, count = math.max(longest, p.now - last), p.now, count + 1
+      end
+      return true
+    end
+    local id = p.client:open(false)
+    p.client:stream_send(id, "hello", true)
+    p:run(nil, 3000000 * MS)
+    assert.equal(60000 * MS, longest)
+    assert.is_true(count < 140, count) -- two each time
+    p.drop = nil
+    local there = p.now
+    assert.is_true(p:run(function() return p.server:readable_next() ~= nil end, 120000 * MS))
+    assert.is_true(p.now - there <= 60020 * MS, p.now - there)
+    p:free()
+  end)
+
   -- covers: rfc9002#7.5.1
   it("is not held back by a window that is full", function()
     local p = net.pair():handshake()
