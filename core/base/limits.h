@@ -100,9 +100,9 @@
 #define LIMIT_REORDERING_EIGHTHS 8u  /* eighths of the round trip likewise, before it counts as lost */
 #define LIMIT_REORDERING_EVENTS \
     16u /* congestion events in a row without a mistake, until it is as in the beginning */
-#define LIMIT_PTO_BACKOFF 16u                       /* doublings of the probe timeout, */
-#define LIMIT_PTO UINT64_C(60000000000)             /* and ns at which they end: RFC 8961 §4 allows no less */
-#define LIMIT_PACING_RATE UINT64_C(1000000000000)   /* bytes a second */
+#define LIMIT_PTO_BACKOFF 16u                     /* doublings of the probe timeout, */
+#define LIMIT_PTO UINT64_C(60000000000)           /* and ns at which they end: RFC 8961 §4 allows no less */
+#define LIMIT_PACING_RATE UINT64_C(1000000000000) /* bytes a second */
 #define LIMIT_CONGESTION_WINDOW (UINT64_C(1) << 40) /* bytes in flight that a controller allows at most */
 #define LIMIT_PACKETS_UNPROBED \
     32u /* both ways, before the size of the path is searched: short connections have no use for it */
@@ -151,6 +151,7 @@
 #define LIMIT_SETTINGS 64u               /* settings in it */
 #define LIMIT_PARTIAL_SECTIONS 262144u   /* bytes of field sections that came in part, of a connection */
 #define LIMIT_PRIORITY_FRAME 1024u       /* bytes of a PRIORITY_UPDATE */
+#define LIMIT_PRIORITIES_AHEAD 16u       /* that are kept for requests which have not come */
 #define LIMIT_PRIORITY_UPDATES 100u      /* of these, ahead of four for each request */
 #define LIMIT_UNPRODUCTIVE_PACKETS 1000u /* packets that bring nothing, ahead of those that do and of time */
 #define LIMIT_UNPRODUCTIVE_FRAMES 16u    /* so many frames that bring nothing count as one such packet */

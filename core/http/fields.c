@@ -254,6 +254,8 @@ static int check_regular(struct checking *c, struct span name, struct span value
         return NEAP_OK;
     if (equals(name, "content-length"))
         return check_content_length(c, value);
+    if (equals(name, "priority"))
+        neap_priority_parse(value, &c->info->priority);
     if (c->kind == SECTION_REQUEST && equals(name, "host")) {
         if (c->has_host)
             return malformed(c, "host twice");
@@ -404,7 +406,7 @@ int neap_fields_check(const neap_field *fields, size_t count, enum section_kind 
     struct checking c = {.kind = kind, .is_decoded = is_decoded, .info = info, .why = why};
     int err = NEAP_OK;
 
-    *info = (struct section_info){.content_length = -1};
+    *info = (struct section_info){.content_length = -1, .priority = {.urgency = PRIORITY_URGENCY}};
     for (size_t i = 0; i < count && err == NEAP_OK; i++) {
         struct span name = span_of(fields[i].name, fields[i].name_size);
         struct span value = span_of(fields[i].value, fields[i].value_size);

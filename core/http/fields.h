@@ -3,16 +3,18 @@
 #define NEAP_HTTP_FIELDS_H
 
 #include "base/failure.h"
+#include "http/priority.h"
 #include "http/qpack.h"
 #include "neap.h"
 
 enum section_kind { SECTION_REQUEST, SECTION_RESPONSE, SECTION_TRAILERS };
 
-/* What the framing of a message needs to know of its fields. */
+/* What the framing and the sending of a message need to know of its fields. */
 struct section_info {
     int64_t content_length;   /* -1 none */
     uint16_t status;          /* responses */
     bool is_head, is_connect; /* requests */
+    struct priority priority; /* what is no Dictionary is passed over (RFC 9218 §4) */
 };
 
 /** Check a whole section: 0 and *info, or NEAP_H3_MESSAGE_ERROR with the reason. `is_decoded`: the fields are those that

@@ -3,9 +3,11 @@
 #ifndef NEAP_HTTP_H3_H
 #define NEAP_HTTP_H3_H
 
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/trace.h"
 #include "http/h3_frame.h"
+#include "http/priority.h"
 #include "http/qpack.h"
 #include "neap.h"
 #include "quic/quic.h"
@@ -78,20 +80,31 @@ struct h3_request {
     int64_t recv_left;         /* bytes of body that content-length still promises, -1 no promise */
     int64_t send_left;         /* ours */
     uint64_t reset_code, stop_code;
-    uint8_t message;    /* enum message_state */
-    uint8_t sending;    /* enum send_phase */
-    uint8_t marks;      /* enum request_mark */
-    bool is_head;       /* the response has no body whatever its content-length says */
-    bool is_connect;    /* DATA frames are a tunnel once the response is 2xx */
-    bool is_tunnel;     /* only DATA may come (RFC 9114 §4.4) */
-    bool is_reported;   /* the application has seen HEADERS */
-    bool data_reported; /* it knows that body bytes wait, and nothing came since */
-    bool drops_body;    /* our response has no content: what the application gives is taken and not sent */
-    bool wants_room;    /* neap_h3_send_body came short */
-    bool is_stopped;    /* the peer does not want our message */
-    bool is_unwanted;   /* the application wants no more of the peer's message: it is checked and dropped */
-    bool is_done;       /* not counted as open any more: the application has nothing left to do with it */
-    bool is_held; /* a server's application was told of it, and has neither answered it nor given it up */
+    struct priority asked; /* what the client wants of our answer, or we of the server's */
+    struct priority own;   /* what a server says of its answer goes before that */
+    uint8_t message;       /* enum message_state */
+    uint8_t sending;       /* enum send_phase */
+    uint8_t marks;         /* enum request_mark */
+    bool is_head;          /* the response has no body whatever its content-length says */
+    bool is_connect;       /* DATA frames are a tunnel once the response is 2xx */
+    bool is_tunnel;        /* only DATA may come (RFC 9114 §4.4) */
+    bool is_reported;      /* the application has seen HEADERS */
+    bool data_reported;    /* it knows that body bytes wait, and nothing came since */
+    bool drops_body;       /* our response has no content: what the application gives is taken and not sent */
+    bool wants_room;       /* neap_h3_send_body came short */
+    bool is_stopped;       /* the peer does not want our message */
+    bool is_unwanted; /* the application wants no more of the peer's message: it is checked and dropped */
+    bool is_done;     /* not counted as open any more: the application has nothing left to do with it */
+    bool is_held;     /* a server's application was told of it, and has neither answered it nor given it up */
+};
+
+/* What PRIORITY_UPDATE frames said of requests that have not come. */
+struct priorities_ahead {
+    uint32_t count, next;
+    struct {
+        uint64_t id;
+        struct priority priority;
+    } of[LIMIT_PRIORITIES_AHEAD];
 };
 
 enum h3_mark { H3_MARK_SETTINGS = 1 << 0, H3_MARK_GOAWAY = 1 << 1 };
@@ -109,7 +122,8 @@ struct neap_h3 {
     bool may_be_rejected;   /* a client's streams were opened by 0-RTT, and nobody said whether it is read */
     bool is_starting_again; /* it is not, and requests are still to be told so */
     bool has_remembered;    /* `settings` are those of an earlier connection */
-    uint64_t priority_updates; /* that came, and the requests that excuse them */
+    uint64_t priority_updates;      /* that came, and the requests that excuse them */
+    struct priorities_ahead *ahead; /* NULL: none */
     uint64_t requests_seen;
     uint64_t partial_size; /* bytes of field sections that have arrived in part */
     neap_time header_timeout;
@@ -139,6 +153,9 @@ struct neap_h3 {
 
 /** Close the connection for the peer's fault, once. Returns `code`. */
 int neap_h3_fail(struct neap_h3 *h3, uint64_t code, const char *reason);
+
+/** Our control stream can say nothing any more, for this error of it: the connection is closed. NEAP_ERR_NO_MEMORY or NEAP_ERR_CLOSED. */
+int neap_h3_control_lost(struct neap_h3 *h3, int err);
 
 /** Nothing is said or read any more: the connection is closing, draining or closed. */
 bool neap_h3_is_closed(const struct neap_h3 *h3);
@@ -181,6 +198,20 @@ int neap_h3_write_goaway(struct neap_h3 *h3);
 
 /** A unidirectional stream of the peer's has something to read. */
 void neap_h3_on_uni_readable(struct neap_h3 *h3, uint64_t id);
+
+/* ---- h3_priority.c */
+
+/** A new request: what came ahead of it holds. */
+void neap_h3_priority_begin(struct h3_request *r);
+
+/** What the fields of a request say, which a PRIORITY_UPDATE that came already goes before (RFC 9218 §7). */
+void neap_h3_priority_asked(struct h3_request *r, const struct priority *said);
+
+/** What the fields of a response say. */
+void neap_h3_priority_answered(struct h3_request *r, const struct priority *said);
+
+/** The value of a PRIORITY_UPDATE for a request, which may not have come yet. */
+void neap_h3_priority_update(struct neap_h3 *h3, uint64_t id, struct span value);
 
 /* ---- h3_sections.c */
 

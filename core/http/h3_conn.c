@@ -59,6 +59,7 @@ void neap_h3_free(neap_h3 *h3)
     neap_field_list_free(&h3->fields, h3->pool);
     neap_h3_payload_free(&h3->control_payload, h3->pool);
     neap_h3_drop_settings(h3);
+    neap_pool_free(h3->pool, h3->ahead, sizeof(*h3->ahead));
     neap_pool_free(h3->pool, h3, sizeof(*h3));
 }
 
@@ -226,6 +227,16 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     return NEAP_OK;
 }
 
+int neap_h3_control_lost(struct neap_h3 *h3, int err)
+{
+    /* What was said may be cut, and cannot be said again. */
+    if (err == NEAP_ERR_NO_MEMORY)
+        neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for the control stream");
+    else
+        neap_h3_fail(h3, NEAP_H3_CLOSED_CRITICAL_STREAM, "our control stream was stopped");
+    return err == NEAP_ERR_NO_MEMORY ? err : NEAP_ERR_CLOSED;
+}
+
 int neap_h3_goaway(neap_h3 *h3)
 {
     if (neap_h3_is_closed(h3))
@@ -238,12 +249,7 @@ int neap_h3_goaway(neap_h3 *h3)
     int err = neap_h3_write_goaway(h3);
     if (err == NEAP_OK)
         return NEAP_OK;
-    /* It may be cut, and cannot be said again: the control stream carries nothing any more. */
-    if (err == NEAP_ERR_NO_MEMORY)
-        neap_h3_fail(h3, NEAP_H3_INTERNAL_ERROR, "no memory for the control stream");
-    else
-        neap_h3_fail(h3, NEAP_H3_CLOSED_CRITICAL_STREAM, "our control stream was stopped");
-    return err == NEAP_ERR_NO_MEMORY ? err : NEAP_ERR_CLOSED;
+    return neap_h3_control_lost(h3, err);
 }
 
 int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user)

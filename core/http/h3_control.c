@@ -189,8 +189,8 @@ static void on_max_push_id(struct neap_h3 *h3, uint64_t id)
     h3->peer_max_push_id = id;
 }
 
-/* RFC 9218 §7.2: the element must be a request that the client may make; no push was ever promised. We give no request
- * precedence over another, so that the priority itself is not looked at. A few for each request are what browsers send. */
+/* RFC 9218 §7.2: the element must be a request that the client may make; no push was ever promised. A few for each request
+ * are what browsers send. */
 static void on_priority_update(struct neap_h3 *h3, uint64_t type, struct span payload)
 {
     struct reader in = reader_of(payload);
@@ -202,7 +202,9 @@ static void on_priority_update(struct neap_h3 *h3, uint64_t type, struct span pa
         neap_h3_fail(h3, NEAP_H3_ID_ERROR, "priority of a push that was not promised");
     else if ((id & 3) != 0 || !neap_conn_may_open(h3->conn, id))
         neap_h3_fail(h3, NEAP_H3_ID_ERROR, "priority of what is no request");
-    else if (++h3->priority_updates > LIMIT_PRIORITY_UPDATES + 4 * h3->requests_seen)
+    else
+        neap_h3_priority_update(h3, id, span_after(payload, payload.size - reader_left(&in)));
+    if (++h3->priority_updates > LIMIT_PRIORITY_UPDATES + 4 * h3->requests_seen)
         neap_h3_glitch(h3);
 }
 

@@ -22,6 +22,7 @@ struct h3_request *neap_h3_request_new(struct neap_h3 *h3, uint64_t id)
         return NULL;
     }
     *r = (struct h3_request){.h3 = h3, .id = id, .stream = stream, .recv_left = -1, .send_left = -1};
+    neap_h3_priority_begin(r);
     list_append(&h3->requests, &r->link);
     h3->open_requests++;
     h3->requests_seen++;
@@ -191,6 +192,7 @@ static int take_header_section(struct h3_request *r, struct failure *why, bool *
         r->is_connect = info.is_connect;
         r->is_tunnel = info.is_connect;
         r->recv_left = info.is_connect ? -1 : info.content_length;
+        neap_h3_priority_asked(r, &info.priority);
     } else {
         /* RFC 9110 §6.4.1: these responses have no body, whatever their content-length. */
         bool has_no_body = r->is_head || info.status == 204 || info.status == 304;

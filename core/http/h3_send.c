@@ -259,6 +259,7 @@ int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t
 struct response {
     bool is_informational, is_tunnel, has_no_body;
     int64_t left; /* of its body, -1: they do not say */
+    struct priority priority;
 };
 
 /* Whether a request may be answered now with these fields, which are checked and encoded: 0 or a negative error. */
@@ -279,6 +280,7 @@ static int open_response(struct section *s, struct response *out, const struct n
     out->is_tunnel = r->is_connect && status >= 200 && status < 300;
     out->has_no_body = r->is_head || status == 204 || status == 304;
     out->left = out->is_tunnel ? -1 : s->info.content_length;
+    out->priority = s->info.priority;
     /* RFC 9110 §8.6: what cannot have content says nothing about its length. */
     return s->info.content_length >= 0 && (out->is_informational || status == 204 || out->is_tunnel)
                ? NEAP_ERR_ARGUMENT
@@ -292,6 +294,7 @@ static void note_response(struct h3_request *r, const struct response *response)
     r->send_left = response->left;
     r->drops_body = response->has_no_body;
     r->is_tunnel = r->is_tunnel || response->is_tunnel;
+    neap_h3_priority_answered(r, &response->priority);
 }
 
 int neap_h3_send_response(neap_h3 *h3, uint64_t stream, const neap_field *fields, size_t count, bool fin)
@@ -376,6 +379,7 @@ static int64_t start_request(struct neap_h3 *h3, const struct section *s, struct
     r->is_head = s->info.is_head;
     r->is_connect = s->info.is_connect;
     r->is_reported = true;
+    neap_h3_priority_asked(r, &s->info.priority);
     r->send_left = s->info.is_connect ? -1 : s->info.content_length;
     if (r->send_left > 0)
         r->send_left -= share;

@@ -1673,6 +1673,16 @@ NEAP_API int64_t neap_h3_peek_body(neap_h3 *h3, uint64_t stream, neap_view *view
 /** The first `size` bytes of them were used, and their credit goes back. 0; NEAP_ERR_ARGUMENT (more than were looked at),
  * and as neap_h3_recv_body. */
 NEAP_API int neap_h3_consume_body(neap_h3 *h3, uint64_t stream, size_t size);
+/** How urgent the response to a request is, 0 to 7, lower is sent first, and whether it is of use in parts, so that it takes turns
+ * with others of its urgency (RFC 9218; neap_conn_stream_set_priority). Of a server's connection it is the server's word, which
+ * goes before the client's: as a field `priority` of the response, which need not be sent for that. A client tells the server
+ * (PRIORITY_UPDATE), also before the response; what it wants from the beginning it says by a field `priority` of the request.
+ * 0; NEAP_ERR_ARGUMENT, NEAP_ERR_STREAM_STATE (no such request), NEAP_ERR_CLOSED; a client's: NEAP_ERR_AGAIN (the server takes no
+ * more of them now), NEAP_ERR_NO_MEMORY (the connection was closed with H3_INTERNAL_ERROR). */
+NEAP_API int neap_h3_set_priority(neap_h3 *h3, uint64_t stream, unsigned urgency, bool incremental);
+/** What a client wants of a response: its field `priority`, or what it said since; 3 and false where it said nothing (RFC 9218 §4).
+ * 0 or NEAP_ERR_STREAM_STATE (no such request). */
+NEAP_API int neap_h3_priority(const neap_h3 *h3, uint64_t stream, unsigned *urgency, bool *incremental);
 /** Give a request up: RESET_STREAM and STOP_SENDING with `code` (H3_REQUEST_CANCELLED and the like; RFC 9114 §4.1.1), in the
  * directions that have not ended. Nothing is told of it any more. 0; NEAP_ERR_ARGUMENT (code above 2^62-1),
  * NEAP_ERR_STREAM_STATE (no such request, or the connection is over). */

@@ -140,6 +140,36 @@ static int push_done(lua_State *L, struct conn_core *core, int result)
     return neap_lua_result(L, result);
 }
 
+/* h3:set_priority(stream, urgency, incremental) -> true */
+static int set_priority(lua_State *L)
+{
+    struct conn_core *core = check_h3(L);
+    uint64_t stream = neap_lua_check_u64(L, 2), urgency = neap_lua_check_u64(L, 3);
+
+    if (core->h3 == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return push_done(
+        L, core,
+        neap_h3_set_priority(core->h3, stream, urgency < 8 ? (unsigned)urgency : 8, lua_toboolean(L, 4)));
+}
+
+/* h3:priority(stream) -> urgency, incremental */
+static int priority(lua_State *L)
+{
+    struct conn_core *core = check_h3(L);
+    uint64_t stream = neap_lua_check_u64(L, 2);
+    unsigned urgency;
+    bool incremental;
+    int result =
+        core->h3 != NULL ? neap_h3_priority(core->h3, stream, &urgency, &incremental) : NEAP_ERR_CLOSED;
+
+    if (result != NEAP_OK)
+        return neap_lua_error(L, result);
+    lua_pushinteger(L, (lua_Integer)urgency);
+    lua_pushboolean(L, incremental);
+    return 2;
+}
+
 /* h3:send_request(fields[, fin]) -> stream */
 static int send_request(lua_State *L)
 {
@@ -290,6 +320,8 @@ void neap_lua_open_h3(lua_State *L)
         {"send_trailers", send_trailers},
         {"cancel", cancel},
         {"stop_body", stop_body},
+        {"set_priority", set_priority},
+        {"priority", priority},
         {"goaway", goaway},
         {"open_requests", open_requests},
         {"peer_setting", peer_setting},

@@ -12,6 +12,7 @@ local log = require "neap.log"
 local options = require "neap.options"
 local ordered = require "neap.ordered"
 local polling = require "neap.polling"
+local priority = require "neap.priority"
 local Response = require "neap.client_response"
 local roaming = require "neap.roaming"
 local Session = require "neap.session"
@@ -55,8 +56,13 @@ local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308]
 
 local ANYTHING = options.row("anything", function() return true end)
 
+local PRIORITY = options.row("{ urgency = 0 to 7, incremental = boolean }", function(value)
+  return (pcall(priority.check, value, "priority"))
+end)
+
 local REQUEST = { -- what a request's table may hold
-  headers = OWN.headers, body = ANYTHING, file = options.of("string"), json = ANYTHING, form = options.of("table"),
+  headers = OWN.headers, priority = PRIORITY,
+  body = ANYTHING, file = options.of("string"), json = ANYTHING, form = options.of("table"),
   query = options.of("table"),
   timeout = OWN.timeout, progress_timeout = OWN.progress_timeout, follow = OWN.follow, trailers = options.of("table"),
   on_informational = options.of("function"),
@@ -254,6 +260,9 @@ local function make_fields(self, method, target, request)
   end
   if content_type and not headers:get("content-type") then headers:set("content-type", content_type) end
   if size and not headers:get("content-length") then headers:set("content-length", size) end
+  if request.priority and not headers:get("priority") then
+    headers:set("priority", priority.field(priority.check(request.priority, "priority")))
+  end
   if not headers:get("user-agent") and self.user_agent then headers:set("user-agent", self.user_agent) end
   local fields = { ":method", method, ":scheme", target.scheme, ":authority", target.authority, ":path", path }
   if headers:get("host") then

@@ -3,6 +3,7 @@ local core = require "neap.core"
 local body = require "neap.body"
 local Headers = require "neap.headers"
 local json = require "neap.json"
+local priority = require "neap.priority"
 local Session = require "neap.session"
 
 local exchange_methods = Session.exchange_methods
@@ -183,6 +184,14 @@ function Response:_give_up(message, code, number)
   self._failure = { message, code, number }
   break_off(self._exchange)
   self:_over()
+end
+
+--- Tells the server how urgent the rest of it is, { urgency =, incremental = } (RFC 9218). true, also when it is over;
+-- nil, message, code: "again" where the server takes no more of these now.
+function Response:set_priority(given)
+  local urgency, incremental = priority.check(given, "set_priority")
+  if self._done then return true end
+  return self._exchange._session.h3:set_priority(self._exchange._stream, urgency, incremental)
 end
 
 --- Gives up what was not read yet.

@@ -444,6 +444,9 @@ function Request:json(limit) end
 ---@return table<string, string>? form
 ---@return table<string, string[]>|string all
 function Request:form(limit) end
+--- What the client asks for of the response (RFC 9218), as it is now; nil when the response is over.
+---@return neap.Priority?
+function Request:priority() end
 --- Whether the client is still there.
 ---@return boolean
 function Request:is_open() end
@@ -452,6 +455,10 @@ function Request:trailers() end
 ---@param name string
 ---@return string?
 function Request:cookie(name) end
+
+---@class neap.Priority
+---@field urgency? integer 0 to 7, lower is sent first; 3 unless told
+---@field incremental? boolean it is of use in parts, and takes turns with others of its urgency
 
 ---@class neap.Response
 ---@field sent integer body bytes so far
@@ -532,6 +539,12 @@ function Response:early_hints(fields) end
 ---@param status integer from 102 to 199
 ---@param fields table<string, string|string[]>
 function Response:informational(status, fields) end
+--- How urgent it is, which goes before what the client asks for. As a field `priority` says it too, which others see.
+---@param given neap.Priority
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Response:set_priority(given) end
 ---@param code? integer HTTP/3 error code
 ---@return neap.Response
 function Response:abort(code) end
@@ -569,6 +582,7 @@ function Response:failure() end
 ---@field json? any
 ---@field form? table<string, string>
 ---@field query? table<string, string>
+---@field priority? neap.Priority how urgent the response is (RFC 9218), unless `headers` has the field
 ---@field trailers? table<string, string>
 ---@field timeout? number the client's unless told
 ---@field progress_timeout? number the client's unless told
@@ -667,6 +681,12 @@ function ClientResponse:body(limit) end
 function ClientResponse:json(limit) end
 ---@return neap.Headers?
 function ClientResponse:trailers() end
+--- Tells the server how urgent the rest of it is (RFC 9218).
+---@param given neap.Priority
+---@return true? ok also when it is over
+---@return string? message
+---@return neap.Code? code
+function ClientResponse:set_priority(given) end
 --- Gives up what was not read yet.
 function ClientResponse:close() end
 

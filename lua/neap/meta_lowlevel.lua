@@ -474,6 +474,20 @@ function H3:cancel(stream, code) end
 ---@param stream integer
 ---@param code integer
 function H3:stop_body(stream, code) end
+--- How urgent a response is (RFC 9218): a server's word, or what a client tells the server.
+---@param stream integer
+---@param urgency integer 0 to 7, lower first
+---@param incremental? boolean it takes turns with others of its urgency
+---@return true? ok
+---@return string? message
+---@return neap.Code? code "again" where the server takes no more of these now
+function H3:set_priority(stream, urgency, incremental) end
+--- What the client asks for.
+---@param stream integer
+---@return integer? urgency
+---@return boolean|string incremental or the message
+---@return neap.Code? code
+function H3:priority(stream) end
 function H3:goaway() end
 ---@return integer
 function H3:open_requests() end

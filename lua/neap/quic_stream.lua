@@ -1,5 +1,6 @@
 --- Streams of raw QUIC, as neap.quic gives them.
 local body = require "neap.body"
+local priority = require "neap.priority"
 local task = require "neap.task"
 
 local PIECE = 65536
@@ -252,19 +253,9 @@ end
 -- a lower urgency go first; of one, incremental ones take turns, the others go in the order of their ids, each to its
 -- end. One for which this was never called has urgency 3 and is incremental. true; nil, message, code.
 function Stream:set_priority(given)
-  if type(given) ~= "table" then error("set_priority takes a table", 2) end
-  for name in pairs(given) do
-    if name ~= "urgency" and name ~= "incremental" then
-      error(("set_priority has no '%s'"):format(tostring(name)), 2)
-    end
-  end
-  local urgency = given.urgency or 3
-  if type(urgency) ~= "number" or urgency < 0 or urgency > 7 or urgency % 1 ~= 0 then
-    error("urgency is a whole number from 0 to 7", 2)
-  end
-  if given.incremental ~= nil and type(given.incremental) ~= "boolean" then error("incremental is a boolean", 2) end
+  local urgency, incremental = priority.check(given, "set_priority")
   if self._rejected then return nil, EARLY_REJECTED[1], EARLY_REJECTED[2] end
-  return self._conn:stream_set_priority(self.id, urgency, given.incremental and true or false)
+  return self._conn:stream_set_priority(self.id, urgency, incremental)
 end
 
 --- Of a server's: whether it came by 0-RTT and the handshake is not complete yet: somebody may have sent it again.

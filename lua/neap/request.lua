@@ -49,6 +49,12 @@ function lazy:query_all()
   return select(2, url.parse_query(self.query_string))
 end
 
+--- What the client asks for of the response: { urgency =, incremental = }, as it is now; nil when that is over.
+function methods:priority()
+  local urgency, incremental = self._session.h3:priority(self._stream)
+  return urgency and { urgency = urgency, incremental = incremental } or nil
+end
+
 function lazy:peer()
   return self._session.conn:peer()
 end

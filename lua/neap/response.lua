@@ -5,6 +5,7 @@ local answers = require "neap.answers"
 local date = require "neap.date"
 local file = require "neap.file"
 local json = require "neap.json"
+local priority = require "neap.priority"
 local Session = require "neap.session"
 local task = require "neap.task"
 local url = require "neap.url"
@@ -525,6 +526,13 @@ function Response:body(...)
   self:header("content-length", nil)
   self._body = body
   return self
+end
+
+--- How urgent it is, { urgency =, incremental = }, which goes before what the client asks for (RFC 9218); at any time
+-- before its end. A field `priority` says it too, and others see that. true; nil, message, code.
+function Response:set_priority(given)
+  local exchange = self._exchange
+  return exchange._session.h3:set_priority(exchange._stream, priority.check(given, "set_priority"))
 end
 
 --- Breaks the response off with an HTTP/3 error code (H3_INTERNAL_ERROR unless told).

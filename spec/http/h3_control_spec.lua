@@ -168,6 +168,11 @@ describe("the control stream", function()
       assert.is_nil(answer(update(0) .. update(8, "") .. update(396, ("x"):rep(1000))))
     end)
 
+    it("that is no Dictionary in vain", function()
+      assert.is_nil(answer(update(0, "u"):rep(100) .. update(4, "u=")))
+      assert.equal(code.EXCESSIVE_LOAD, answer(update(0, "u="):rep(1001)))
+    end)
+
     it("for each request a few times, and then in vain", function()
       assert.is_nil(answer(update(0):rep(1100)))
       assert.equal(code.EXCESSIVE_LOAD, answer(update(0):rep(1101)))

@@ -4,6 +4,7 @@
 #include "http/fields.h"
 #include "http/h3_frame.h"
 #include "http/huffman.h"
+#include "http/priority.h"
 #include "http/qpack.h"
 #include "http/qpack_static.h"
 #include "http/section_cache.h"
@@ -52,6 +53,25 @@ static uint8_t *exact_room(lua_State *L, size_t size)
     if (!room)
         luaL_error(L, "no memory");
     return room;
+}
+
+/* priority(value, …) -> urgency, incremental, of a field with these lines | nil: one is no Dictionary */
+static int priority(lua_State *L)
+{
+    struct priority p = {.urgency = PRIORITY_URGENCY};
+
+    for (int i = 1; i <= lua_gettop(L); i++) {
+        struct span text = check_span(L, i);
+        uint8_t *copy = exact_room(L, text.size);
+        memcpy(copy, text.data, text.size);
+        bool is_dictionary = neap_priority_parse(span_of(copy, text.size), &p);
+        free(copy);
+        if (!is_dictionary)
+            return 0;
+    }
+    lua_pushinteger(L, p.urgency);
+    lua_pushboolean(L, p.incremental);
+    return 2;
 }
 
 /* huffman_encode(text) -> bytes */
@@ -372,6 +392,7 @@ int neap_units_http(lua_State *L)
     } functions[] = {
         {"huffman_encode", huffman_encode},
         {"huffman_decode", huffman_decode},
+        {"priority", priority},
         {"qpack_encode", qpack_encode},
         {"qpack_decode", qpack_decode},
         {"static_get", static_get},

@@ -1,0 +1,145 @@
+/* Which response goes first (RFC 9218): what the client asks for, before or while it waits, and what the server knows better. */
+#include "base/pool.h"
+#include "http/h3.h"
+#include "quic/quic.h"
+
+#define ID_MAX 8u    /* bytes of a stream ID, */
+#define FIELD_MAX 8u /* and of "u=7, i" */
+
+/* Responses of which nobody said anything take turns, as all streams do: who does not know of priorities may well ask for
+ * something small behind something large. */
+static int apply(struct h3_request *r)
+{
+    unsigned urgency = r->own.has_urgency ? r->own.urgency : r->asked.urgency;
+    bool incremental = r->own.has_incremental ? r->own.incremental
+                       : r->asked.is_said     ? r->asked.incremental
+                                              : true;
+
+    return neap_conn_stream_set_priority(r->h3->conn, r->id, urgency, incremental);
+}
+
+void neap_h3_priority_begin(struct h3_request *r)
+{
+    struct priorities_ahead *ahead = r->h3->ahead;
+
+    r->asked.urgency = PRIORITY_URGENCY;
+    for (uint32_t i = 0; ahead && i < ahead->count; i++) {
+        if (ahead->of[i].id != r->id)
+            continue;
+        r->asked = ahead->of[i].priority;
+        apply(r);
+        ahead->of[i] = ahead->of[--ahead->count];
+        if (ahead->count == 0) {
+            neap_pool_free(r->h3->pool, ahead, sizeof(*ahead));
+            r->h3->ahead = NULL;
+        }
+        return;
+    }
+}
+
+void neap_h3_priority_asked(struct h3_request *r, const struct priority *said)
+{
+    if (!said->is_said || r->asked.is_said)
+        return;
+    r->asked = *said;
+    apply(r);
+}
+
+void neap_h3_priority_answered(struct h3_request *r, const struct priority *said)
+{
+    if (!said->has_urgency && !said->has_incremental)
+        return;
+    r->own = *said;
+    apply(r);
+}
+
+/* The newest are kept. Without memory there is one signal less. */
+static void keep(struct neap_h3 *h3, uint64_t id, const struct priority *priority)
+{
+    struct priorities_ahead *ahead = h3->ahead;
+    uint32_t at = 0;
+
+    if (!ahead) {
+        ahead = h3->ahead = neap_pool_alloc(h3->pool, sizeof(*ahead));
+        if (!ahead)
+            return;
+        ahead->count = ahead->next = 0;
+    }
+    while (at < ahead->count && ahead->of[at].id != id)
+        at++;
+    if (at == LIMIT_PRIORITIES_AHEAD)
+        at = ahead->next++ % LIMIT_PRIORITIES_AHEAD;
+    else if (at == ahead->count)
+        ahead->count++;
+    ahead->of[at].id = id;
+    ahead->of[at].priority = *priority;
+}
+
+void neap_h3_priority_update(struct neap_h3 *h3, uint64_t id, struct span value)
+{
+    struct priority said = {.urgency = PRIORITY_URGENCY};
+    struct h3_request *r = neap_h3_find_request(h3, id);
+
+    if (!neap_priority_parse(value, &said)) {
+        neap_h3_glitch(h3); /* RFC 9218 §7 lets it be an error, and nothing depends on it */
+    } else if (r) {
+        r->asked = said;
+        apply(r);
+    } else {
+        keep(h3, id, &said);
+    }
+}
+
+/* PRIORITY_UPDATE: 0, NEAP_ERR_AGAIN while our control stream has no room for it, and as neap_h3_control_lost. */
+static int say(struct neap_h3 *h3, uint64_t id, const struct priority *priority)
+{
+    const uint8_t text[FIELD_MAX] = {'u', '=', (uint8_t)('0' + priority->urgency), ',', ' ', 'i'};
+    size_t size = priority->incremental ? 6 : 3;
+    uint8_t room[H3_FRAME_HEAD_MAX + ID_MAX + FIELD_MAX];
+    struct writer w = writer_of(room, sizeof(room));
+
+    write_h3_frame_head(&w, H3_PRIORITY_UPDATE_REQUEST, varint_size(id) + size);
+    write_varint(&w, id);
+    write_bytes(&w, text, size);
+    if (h3->control_id == NO_STREAM ||
+        neap_conn_held_capacity(h3->conn, h3->control) < (int64_t)writer_size(&w))
+        return NEAP_ERR_AGAIN;
+    struct span frame = span_of(room, writer_size(&w));
+    int err = neap_conn_held_queue(h3->conn, h3->control, &frame, 1, false);
+    return err ? neap_h3_control_lost(h3, err) : NEAP_OK;
+}
+
+int neap_h3_set_priority(neap_h3 *h3, uint64_t stream, unsigned urgency, bool incremental)
+{
+    struct h3_request *r = neap_h3_find_request(h3, stream);
+    struct priority said = {(uint8_t)urgency, incremental, true, true, true};
+
+    if (neap_h3_is_closed(h3))
+        return NEAP_ERR_CLOSED;
+    if (urgency > 7)
+        return NEAP_ERR_ARGUMENT;
+    if (!r)
+        return NEAP_ERR_STREAM_STATE;
+    if (h3->is_server) {
+        r->own = said;
+        return apply(r);
+    }
+    if (r->asked.is_said && r->asked.urgency == urgency && r->asked.incremental == incremental)
+        return NEAP_OK;
+    int err = say(h3, stream, &said);
+    if (err)
+        return err;
+    r->asked = said;
+    return apply(r);
+}
+
+int neap_h3_priority(const neap_h3 *h3, uint64_t stream, unsigned *urgency, bool *incremental)
+{
+    const struct h3_request *r = neap_h3_find_request(h3, stream);
+
+    if (!r)
+        return NEAP_ERR_STREAM_STATE;
+    *urgency = r->asked.urgency;
+    *incremental = r->asked.incremental;
+    return NEAP_OK;
+}
