@@ -103,6 +103,13 @@ static bool has_read_key(neap_conn *c, enum neap_packet_type type)
     return key && packet_key_is_set(key);
 }
 
+/* Before that a server reads from elsewhere what nobody but its client can make: the client's last flight may come by a NAT
+ * that has forgotten the first. It says nothing there. */
+static bool is_from_nowhere(neap_conn *c, const struct arrival *a, enum neap_packet_type type)
+{
+    return !a->path && !takes_other_addresses(c) && (type != NEAP_PACKET_HANDSHAKE || !has_read_key(c, type));
+}
+
 /* An authentic packet that was here already. */
 static void take_repetition(neap_conn *c, const struct received *p)
 {
@@ -276,6 +283,7 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
                          .dcid_sequence = dcid_sequence,
                          .is_probing = true};
     const struct number_space *s = conn_space(c, p.space);
+    bool may_move = takes_other_addresses(c);
     struct failure why = {0};
     const struct packet_key *key;
     const char *reason;
@@ -318,10 +326,14 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     }
     if (p.is_newest && p.space == SPACE_APPLICATION)
         c->newest_is_probing = p.is_probing;
-    /* RFC 9000 §9.3: old packets that come late do not lead back. */
-    if (h->type == NEAP_PACKET_0RTT || !p.is_newest || p.is_probing || !p.is_noted || !conn_is_alive(c))
+    /* RFC 9000 §9.3: old packets that come late do not lead back. The one that ends the handshake has no keys any more to be
+     * noted with, and leads: its client may have nothing else to say. */
+    bool ends_handshake = !may_move && takes_other_addresses(c);
+    if (!ends_handshake && (h->type == NEAP_PACKET_0RTT || !p.is_newest || p.is_probing || !p.is_noted))
         return;
-    if (a->path != conn_path(c) && c->is_server)
+    if (!conn_is_alive(c))
+        return;
+    if (a->path != conn_path(c) && takes_other_addresses(c))
         neap_conn_follow(c, &p);
     else
         c->wanted = 0;
@@ -374,7 +386,9 @@ static size_t take_one(neap_conn *c, struct arrival *a, uint8_t *bytes, size_t s
             neap_conn_on_version_negotiation(c, h);
         return 0;
     }
-    const char *wrong = a->is_known ? NULL : refuse_destination(c, a, h);
+    const char *wrong = a->is_known                      ? NULL
+                        : is_from_nowhere(c, a, h->type) ? "from another address"
+                                                         : refuse_destination(c, a, h);
     a->is_known = false;
     a->is_ours = !wrong;
     if (!a->dcid.data)
@@ -466,7 +480,7 @@ static bool find_source(const neap_conn *c, const neap_recv_info *info, struct p
         return true;
     if (c->compares_local || takes_other_addresses(c))
         *path = neap_conn_find_path(c, &info->to, &info->from);
-    return *path || takes_other_addresses(c);
+    return *path || c->is_server;
 }
 
 /* Whether the datagram, of which these are the first `size` bytes, begins with a short header for the same connection ID. */

@@ -213,17 +213,45 @@ describe("packets before their keys", function()
 end)
 
 describe("a datagram from another address", function()
-  it("is not taken during the handshake, nor by a client ever", function()
+  it("is not taken during the handshake but for Handshake packets, nor by a client ever", function()
     local p = net.pair()
     p:run(function(x) return x.client:info().established end)
-    local before = p.server:stats().packets_received
-    p.server:recv(p.client:inject(net.HANDSHAKE, bytes(1)), p.now, "203.0.113.9:1")
+    local before, sent = p.server:stats().packets_received, p.sent.down
+    for _, space in ipairs({ net.INITIAL, net.APPLICATION }) do
+      p.server:recv(p.client:inject(space, bytes(1)), p.now, "203.0.113.9:1")
+    end
     assert.equal(before, p.server:stats().packets_received)
+    p.server:recv(p.client:inject(net.HANDSHAKE, bytes(1)), p.now, "203.0.113.9:1")
+    assert.equal(before + 1, p.server:stats().packets_received)
+    assert.equal(1, #p.server:paths())
+    p:flush()
+    for _, datagram in ipairs(p.wire) do assert.not_equal("203.0.113.9:1", datagram.address) end
+    assert.is_true(p.sent.down > sent)
     p:handshake()
     before = p.client:stats().packets_received
     p.client:recv(p.server:inject(net.APPLICATION, bytes(1)), p.now, "203.0.113.9:1")
     assert.equal(before, p.client:stats().packets_received)
     p:free()
+  end)
+
+  -- The last flight of the client is lost, and a NAT forgets it before it comes again.
+  it("may bring the end of the handshake, and the client is asked there and followed", function()
+    for _, says in ipairs({ true, false }) do
+      local p = net.pair()
+      p.drop = function(direction) return direction == "up" and p.client:info().established end
+      p:run(function(x) return x.client:info().established end)
+      if says then p.client:stream_send(p.client:open(false), "hello", true) end
+      p:flush()
+      p.drop = nil
+      p:rebind("203.0.113.9:1")
+      assert.is_true(p:run(function(x) return x.client:info().confirmed end, 5000 * MS))
+      p:settle(1000 * MS)
+      local _, peer = p.server:addresses()
+      assert.equal("203.0.113.9:1", peer)
+      assert.is_true(p.server:paths()[1].validated)
+      if says then assert.equal("hello", (p.server:stream_recv(p.server:readable_next()))) end
+      p:free()
+    end
   end)
 
   it("is read later, but the peer's address stays the one that is proved", function()
