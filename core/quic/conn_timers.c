@@ -34,7 +34,13 @@ static neap_time idle_at(const neap_conn *c)
     return c->idle_from + (c->idle_timeout > least ? c->idle_timeout : least);
 }
 
-/* When a silence is to be broken (RFC 9000 §10.1.2). */
+/* With nothing in flight it is credit that data waits for. */
+static bool is_flow_blocked(const neap_conn *c)
+{
+    return c->streams.unsent > 0 && conn_path(c)->recovery.bytes_in_flight == 0;
+}
+
+/* When a silence is to be broken (RFC 9000 §10.1.2, §4.1). */
 static neap_time keep_alive_at(const neap_conn *c)
 {
     neap_time after = config_option(c->config, OPTION_keep_alive) * NEAP_MILLISECOND;
@@ -44,7 +50,7 @@ static neap_time keep_alive_at(const neap_conn *c)
     if (after)
         return c->silent_since + after;
     neap_time at = c->silent_since + c->idle_timeout / 2;
-    return c->idle_timeout && at < c->keep_until ? at : NEAP_NEVER;
+    return c->idle_timeout && (at < c->keep_until || is_flow_blocked(c)) ? at : NEAP_NEVER;
 }
 
 /* A server that may not send before the peer's address is proved: its timers rest (RFC 9002 §6.2.2.1). */
@@ -219,7 +225,7 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         return;
     if (now >= keep_alive_at(c)) {
         c->silent_since = now;
-        c->owes_ping = true;
+        c->owes_ping = !is_flow_blocked(c) || !neap_streams_repeat_blocked(&c->streams);
     }
     if (now >= c->recovery.timer) {
         if (conn_is_traced(c))

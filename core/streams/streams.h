@@ -125,6 +125,7 @@ struct streams {
     struct stream_limits ours[2], theirs[2];
     uint64_t max_stream_window;
     uint64_t data_blocked_at; /* + 1 */
+    uint64_t stream_blocked;  /* the last stream for which STREAM_DATA_BLOCKED was queued */
     neap_time window_grown_at;
     /* the peer's initial limits for streams by kind */
     uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;
@@ -245,6 +246,9 @@ size_t neap_streams_list(const struct streams *s, bool readable, uint64_t *ids, 
  * record it. Repeated calls until 0. */
 /** Write one owed control frame (connection- or stream-level). True when one was written to *out. */
 bool neap_streams_write_control(struct streams *s, struct writer *w, struct sent_frame *out);
+/** Data waits for credit, and the peer was told long ago: it is told again (RFC 9000 §4.1), of the connection's limit or of the one
+ * stream that ran into its own last. False where neither holds anything up any more. */
+bool neap_streams_repeat_blocked(struct streams *s);
 /** Write one STREAM frame by priority and round robin; new bytes are bounded by both flow control limits. */
 bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_frame *out);
 /** The urgency of what write_data would write; 7 when that is nothing. */

@@ -35,7 +35,22 @@ static void note_stream_blocked(struct streams *s, struct stream *stream)
     if (!stream_send_is_live(send) || send->data.end <= send->limit || send->blocked_at == send->limit + 1)
         return;
     send->blocked_at = send->limit + 1;
+    s->stream_blocked = stream_id(stream);
     neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
+}
+
+bool neap_streams_repeat_blocked(struct streams *s)
+{
+    struct stream *stream = neap_streams_find(s, s->stream_blocked);
+
+    if (s->data_blocked_at == s->send_limit + 1) {
+        s->owes |= OWES_DATA_BLOCKED;
+        return true;
+    }
+    if (!stream || !stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
+        return false;
+    neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
+    return true;
 }
 
 static struct list_link **queue_of(struct streams *s, const struct stream *stream)

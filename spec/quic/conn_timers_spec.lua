@@ -55,6 +55,26 @@ describe("the idle timeout", function()
     p:free()
   end)
 
+  -- covers: rfc9000#4.1.5
+  it("does not end a connection whose peer gives no credit, and which asks for it again and again", function()
+    for _, of in ipairs({ "initial_max_data", "initial_max_stream_data_uni" }) do
+      local p = net.pair({ client = { max_idle_timeout = 5000 }, server = { [of] = 1000 } }):handshake()
+      local id = p.client:open(false)
+      p.client:stream_send(id, ("x"):rep(2000), true)
+      p:settle(1000 * MS)
+      local name = of == "initial_max_data" and "data_blocked_sent" or "stream_data_blocked_sent"
+      assert.equal(1, p.client:stream_counters()[name])
+      p:settle(60000 * MS)
+      assert.equal("none", p.client:info().by)
+      local count = p.client:stream_counters()[name]
+      assert.is_true(count > 20 and count < 30, count)
+      p.drop = function() return true end -- the peer is gone, and that is noticed
+      p:settle(12000 * MS)
+      assert.equal("idle", p.client:info().by)
+      p:free()
+    end
+  end)
+
   it("is not put off by sending into a void", function()
     local p = net.pair({ client = { max_idle_timeout = 5000 } }):handshake()
     p:settle(3000 * MS)
