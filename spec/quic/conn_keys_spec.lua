@@ -265,6 +265,25 @@ describe("the use of one key", function()
     assert.equal(AEAD_LIMIT_REACHED, p.server:info().code)
     p:free()
   end)
+
+  -- covers: rfc9001#6.6.3 rfc9001#6.6.6
+  it("has with ChaCha20-Poly1305 no end by what is sent, and one at 2^36 packets that did not open", function()
+    local chacha = { cipher_suite = "TLS_CHACHA20_POLY1305_SHA256" }
+    local p = pair({ client = chacha, server = chacha })
+    local data = ("x"):rep(100000)
+    p.client:set_use(2 ^ 40, 0) -- above all that there is for AES-GCM
+    assert.equal(data, p:transfer("client", data))
+    p:settle(300 * MS)
+    assert.same({ 0, "none" }, { p.client:stats().key_updates, p.client:info().by })
+    p.server:set_use(0, 2 ^ 36 - 2)
+    local packet = p.client:inject(net.APPLICATION, bytes(1))
+    local forged = packet:sub(1, -2) .. string.char((packet:byte(-1) + 1) % 256)
+    p.server:recv(forged, p.now)
+    assert.equal("none", p.server:info().by)
+    p.server:recv(forged, p.now)
+    assert.equal(AEAD_LIMIT_REACHED, p.server:info().code)
+    p:free()
+  end)
 end)
 
 describe("what is expanded of keys", function()

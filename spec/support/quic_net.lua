@@ -41,6 +41,8 @@ function net.config(options, seed, is_server)
   for name, value in pairs(options or {}) do
     if name == "preferred_address" then
       assert(config:preferred_address(value.v4, value.v6) == 0)
+    elseif name == "cipher_suite" then
+      assert(config:cipher_suite(value) == 0)
     elseif name ~= "alpn" and name ~= "fail_at" and name ~= "memory_limit" and name ~= "versions" then
       assert(config:set(name, value) == 0, name)
     end

@@ -88,6 +88,15 @@ static int config_clock(lua_State *L)
     return 0;
 }
 
+/* config:cipher_suite(name) -> result */
+static int config_cipher_suite(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 2);
+
+    lua_pushinteger(L, neap_config_set_cipher_suites(check_config(L, 1)->config, &name, 1));
+    return 1;
+}
+
 /* config:fork(): the process is another from now on */
 static int config_fork(lua_State *L)
 {
@@ -566,6 +575,7 @@ static const luaL_Reg config_methods[] = {
     {"memory", config_memory},
     {"clock", config_clock},
     {"fork", config_fork},
+    {"cipher_suite", config_cipher_suite},
     {"fail_at", config_fail_at},
     {NULL, NULL},
 };
