@@ -6,6 +6,14 @@
 #include "crypto/crypto.h"
 #include "crypto/engine.h"
 
+/* µs of one core of a server's CPU of 2021: about what a server may take on, not what this machine does. */
+struct provider_costs {
+    unsigned handshake; /* a server's part without the signature, by X25519 */
+    unsigned p256, p384, rsa_2048;
+    unsigned share_p256, share_p384; /* what the key exchange by these groups takes more */
+    unsigned verify_p256, verify_p384, verify_p521, verify_rsa_2048;
+};
+
 struct provider;
 struct mlkem768;
 struct verified;
@@ -17,6 +25,7 @@ struct crypto {
     /* A key's expanded form for the one call that needs it. */
     uint64_t scratch[EXPANDED_KEY_ROOM / sizeof(uint64_t)];
     const struct provider *provider;      /* of public-key cryptography */
+    struct provider_costs costs;          /* of it */
     void *library;                        /* the provider's own */
     const struct mlkem768 *mlkem768;      /* NULL: the library has none */
     struct verified *verified;            /* see verified.h; NULL until there is one */
@@ -69,5 +78,8 @@ struct signature_algorithm {
     enum signature_kind kind;
     enum digest digest; /* not for Ed25519 */
 };
+
+/** The size of a message's digest, 0 when the library does not have it. From Mbed TLS. */
+size_t neap_digest_message(enum digest digest, struct span message, uint8_t out[CRYPTO_MAX_DIGEST]);
 
 #endif

@@ -2,6 +2,7 @@
 #include "crypto/provider.h"
 
 #include "base/pool.h"
+#include "crypto/p256/number.h"
 #include "crypto/verified.h"
 
 const struct provider *const neap_providers[] = {
@@ -10,6 +11,9 @@ const struct provider *const neap_providers[] = {
 #endif
 #ifdef NEAP_HAVE_LIBCRYPTO
     &neap_provider_libcrypto,
+#endif
+#ifdef HAVE_P256
+    &neap_provider_p256,
 #endif
     &neap_provider_mbedtls, NULL};
 
@@ -29,6 +33,7 @@ struct crypto *neap_crypto_new_with(const struct provider *provider, struct pool
     crypto->pool = neap_pool_retain(pool);
     neap_random_seed(&crypto->random, seed);
     crypto->engine = neap_engine_choose(NULL);
+    crypto->costs = provider->costs;
     if (provider->start && provider->start(crypto)) {
         neap_crypto_free(crypto);
         return NULL;
@@ -71,7 +76,7 @@ struct random *neap_crypto_random(struct crypto *crypto)
 
 unsigned neap_crypto_handshake_cost(const struct crypto *crypto)
 {
-    return crypto->provider->costs.handshake;
+    return crypto->costs.handshake;
 }
 
 uint64_t neap_crypto_work(const struct crypto *crypto)

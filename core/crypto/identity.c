@@ -243,7 +243,7 @@ static uint64_t rsa_cost(uint64_t cost_2048, uint64_t bits)
 
 unsigned neap_identity_handshake_rate(const struct identity *identity)
 {
-    const struct provider_costs *costs = &identity->crypto->provider->costs;
+    const struct provider_costs *costs = &identity->crypto->costs;
     const struct key_info *key = &identity->leaf.key;
     uint64_t signature = key->kind == KEY_P256      ? costs->p256
                          : key->kind == KEY_P384    ? costs->p384

@@ -180,7 +180,7 @@ int neap_share_encapsulate(struct crypto *crypto, uint16_t id, struct span peer,
 
     if (!neap_group_is_supported(crypto, id))
         return NEAP_ERR_UNSUPPORTED;
-    crypto->work += share_cost(&crypto->provider->costs, id);
+    crypto->work += share_cost(&crypto->costs, id);
     if (id != GROUP_X25519MLKEM768) {
         int error = neap_share_generate(crypto, id, ours);
         return error ? error : neap_share_decapsulate(crypto, ours, peer, secret, secret_size);

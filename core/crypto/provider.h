@@ -17,18 +17,11 @@ struct signer_methods {
     void (*free)(struct signer *signer);
 };
 
-/* µs of one core of a server's CPU of 2021: about what a server may take on, not what this machine does. */
-struct provider_costs {
-    unsigned handshake; /* a server's part without the signature, by X25519 */
-    unsigned p256, p384, rsa_2048;
-    unsigned share_p256, share_p384; /* what the key exchange by these groups takes more */
-    unsigned verify_p256, verify_p384, verify_p521, verify_rsa_2048;
-};
-
 struct provider {
     const char *name;
     struct provider_costs costs;
-    /** What the library needs for one struct crypto, in crypto->library; 0 or NEAP_ERR_CRYPTO. Both NULL: nothing. */
+    /** What the library needs for one struct crypto, in crypto->library, and costs that depend on another's; 0 or NEAP_ERR_CRYPTO.
+     * Either may be NULL: nothing. */
     int (*start)(struct crypto *crypto);
     void (*stop)(struct crypto *crypto);
     /** A fresh share; out->group is set, and an elliptic curve's. */
@@ -62,6 +55,8 @@ struct mlkem768 {
 };
 
 extern const struct provider neap_provider_mbedtls;
+/* The same, with P-256 of our own; where the build has it. */
+extern const struct provider neap_provider_p256;
 extern const struct provider neap_provider_libcrypto; /* where the build has it */
 /* The same, with X25519 from libsodium: it takes a tenth less, as no key has to become an object first. */
 extern const struct provider neap_provider_libcrypto_and_sodium;

@@ -35,6 +35,16 @@ static bool fits_key(enum signature_kind kind, enum key_kind key)
     return false;
 }
 
+size_t neap_scheme_digest(uint16_t scheme, struct span message, uint8_t out[CRYPTO_MAX_DIGEST])
+{
+    struct signature_algorithm algorithm;
+    enum key_kind key;
+
+    if (!neap_scheme_info(scheme, &algorithm, &key) || algorithm.kind == SIGNATURE_ED25519)
+        return 0;
+    return neap_digest_message(algorithm.digest, message, out);
+}
+
 #define ED25519_VERIFY_COST 50u /* µs, as struct provider_costs */
 
 static uint64_t verify_cost(const struct provider_costs *costs, const struct key_info *key)
@@ -56,7 +66,7 @@ int neap_signature_verify(struct crypto *crypto, const struct key_info *key,
         return NEAP_ERR_CRYPTO;
     if (signature.size == 0 || signature.size > CRYPTO_MAX_SIGNATURE)
         return NEAP_ERR_CRYPTO;
-    crypto->work += verify_cost(&crypto->provider->costs, key);
+    crypto->work += verify_cost(&crypto->costs, key);
     if (algorithm.kind == SIGNATURE_ED25519)
         return signature.size == 64 ? neap_ed25519_verify(key->key.data, message, signature.data)
                                     : NEAP_ERR_CRYPTO;

@@ -131,7 +131,8 @@ NEAP_API const char *neap_wire_error_name(uint64_t code, bool is_application);
 /** NEAP_VERSION of the library that is linked; static. */
 NEAP_API const char *neap_version(void);
 
-/** The cryptography inside, with its version: "Mbed TLS 2.28.3, libsodium 1.0.18, libcrypto 3.0.19"; static. */
+/** The cryptography inside, with its version: "Mbed TLS 2.28.3, libsodium 1.0.18, libcrypto 3.0.19"; "own P-256" among them: neap computes what
+ * needs this curve itself. Static. */
 NEAP_API const char *neap_backend(void);
 
 /* ---------------------------------------------------------------- environment and configuration */

@@ -23,6 +23,9 @@ target_compile_definitions(spec_host PRIVATE NEAP_SOURCE_DIR="${CMAKE_CURRENT_SO
 if(NOT NEAP_WITH_ISSUING)
   target_compile_definitions(spec_host PRIVATE NEAP_NO_ISSUING=1)
 endif()
+if(NEAP_WITH_P256)
+  target_compile_definitions(spec_host PRIVATE NEAP_P256=1)
+endif()
 target_link_libraries(spec_host PRIVATE neap_options ${MODULE_LUA_LIBRARIES} m ${CMAKE_DL_LIBS})
 set_target_properties(spec_host PROPERTIES ENABLE_EXPORTS ON)
 # A full socket cannot be had on loopback, nor a short read from a disk: units_runtime_loop.c and units_transfer.c say

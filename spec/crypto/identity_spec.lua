@@ -151,7 +151,7 @@ describe("identity", function()
   end)
 
   it("signs the same bytes from the same seed", function()
-    local draws_salts = crypto.providers()[1] == "Mbed TLS" and crypto.backend():find("^Mbed TLS 4") ~= nil
+    local draws_salts = crypto.providers()[1]:find("Mbed TLS$") and crypto.backend():find("^Mbed TLS 4") ~= nil
     for _, name in ipairs({ "leaf", "rsa" }) do
       local made, signatures = ca.made[name], {}
       for i = 1, 2 do

@@ -3,6 +3,7 @@ local authority = require("spec.crypto.authority")
 local certificates = require("neap.units").certificates
 local crypto = require("neap.units").crypto
 local helper = require("spec.helper")
+local p256 = require("neap.units").p256
 
 local PROVIDERS = crypto.providers()
 local SCHEMES = {
@@ -12,7 +13,9 @@ local SCHEMES = {
 local CERTIFICATE = -13
 
 --- PSA takes no salt of RSASSA-PSS from anybody.
-local function draws_salts(provider) return provider == "Mbed TLS" and crypto.backend():find("^Mbed TLS 4") ~= nil end
+local function draws_salts(provider)
+  return provider:find("Mbed TLS$") and crypto.backend():find("^Mbed TLS 4") ~= nil
+end
 
 describe("providers", function()
   local ca
@@ -45,8 +48,11 @@ describe("providers", function()
   it("begin with the fastest and end with Mbed TLS", function()
     assert.equal("Mbed TLS", PROVIDERS[#PROVIDERS])
     local with_libcrypto, with_sodium = crypto.backend():find("libcrypto", 1, true), crypto.has_ed25519()
-    assert.equal(not with_libcrypto and "Mbed TLS" or with_sodium and "libcrypto and libsodium" or "libcrypto",
+    local without = p256.sign and "P-256 and Mbed TLS" or "Mbed TLS"
+    assert.equal(not with_libcrypto and without or with_sodium and "libcrypto and libsodium" or "libcrypto",
       PROVIDERS[1])
+    if p256.sign then assert.equal("P-256 and Mbed TLS", PROVIDERS[#PROVIDERS - 1]) end
+    assert.equal(not with_libcrypto and p256.sign ~= nil, crypto.backend():find("own P-256", 1, true) ~= nil)
   end)
 
   for _, ours in ipairs(PROVIDERS) do

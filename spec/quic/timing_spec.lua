@@ -60,6 +60,14 @@ describe("valgrind", function()
     assert.same({ "gcm_open" }, names)
   end)
 
+  it("sees nothing of private keys of P-256 and of nonces, but whether numbers of a signature are in range", function()
+    if lacks() then return end
+    local names, output = dependent("P-256")
+    if not output:find("done\n$") then return pending("needs NEAP_WITH_P256") end
+    for _, name in ipairs(names) do assert.is_truthy(name == "sign" or name == "sign_with", name) end
+    assert.is_true(#names > 0)
+  end)
+
   describe("counts as many instructions", function()
     local counts, is_accelerated
 

@@ -5,6 +5,7 @@
  *   timing_program measure COUNT    t-values of each case between two of its variants, after so many measurements
  *                                   (Reparaz, Balasch, Verbauwhede: Dude, is my code constant time?) */
 #include "crypto/backend.h"
+#include "crypto/p256/p256.h"
 #include "paths/token.h"
 #include "quic/conn.h"
 #include "tls/state.h"
@@ -502,12 +503,30 @@ static void use_keys(void)
     }
 }
 
+/* Private keys of P-256 and what is made with them. That a number is in its range may be seen: timing_spec.lua says where. */
+static void use_p256(void)
+{
+#ifdef HAVE_P256
+    uint8_t key[NUMBER_SIZE], point[POINT_SIZE], result[2 * NUMBER_SIZE];
+
+    memcpy(key, secret, sizeof key);
+    neap_p256_public(key, point);
+    VALGRIND_MAKE_MEM_UNDEFINED(key, sizeof key);
+    check(neap_p256_shared(key, point, result), "no point");
+    VALGRIND_MAKE_MEM_UNDEFINED(key, sizeof key);
+    neap_p256_sign(key, secret, result);
+    VALGRIND_MAKE_MEM_UNDEFINED(key, sizeof key);
+    neap_p256_public(key, point);
+    puts("done");
+#endif
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } undefined_cases[] = {
     {"early", compare_early}, {"equal", compare_equal}, {"reset token", find_reset},
-    {"header", unmask},       {"keys", use_keys},
+    {"header", unmask},       {"keys", use_keys},       {"P-256", use_p256},
 };
 
 int main(int argc, char **argv)

@@ -11,8 +11,6 @@
 #include <mbedtls/asn1.h>
 #include <mbedtls/md.h>
 
-#define MAX_DIGEST CRYPTO_MAX_DIGEST
-
 static mbedtls_md_type_t md_of(enum digest digest)
 {
     return digest == DIGEST_SHA256   ? MBEDTLS_MD_SHA256
@@ -20,25 +18,11 @@ static mbedtls_md_type_t md_of(enum digest digest)
                                      : MBEDTLS_MD_SHA512;
 }
 
-static int digest_message(enum digest digest, struct span message, uint8_t *out, size_t *size)
+size_t neap_digest_message(enum digest digest, struct span message, uint8_t out[CRYPTO_MAX_DIGEST])
 {
     const mbedtls_md_info_t *info = mbedtls_md_info_from_type(md_of(digest));
 
-    if (!info)
-        return NEAP_ERR_CRYPTO;
-    *size = mbedtls_md_get_size(info);
-    return mbedtls_md(info, message.data, message.size, out) ? NEAP_ERR_CRYPTO : 0;
-}
-
-size_t neap_scheme_digest(uint16_t scheme, struct span message, uint8_t out[CRYPTO_MAX_DIGEST])
-{
-    struct signature_algorithm algorithm;
-    enum key_kind key;
-    size_t size;
-
-    if (!neap_scheme_info(scheme, &algorithm, &key) || algorithm.kind == SIGNATURE_ED25519)
-        return 0;
-    return digest_message(algorithm.digest, message, out, &size) ? 0 : size;
+    return info && !mbedtls_md(info, message.data, message.size, out) ? mbedtls_md_get_size(info) : 0;
 }
 
 /* What the library says: NEAP_ERR_NO_MEMORY for what ended for want of it. The lower seven bits of an error are of the
@@ -71,14 +55,14 @@ static int verify_digest(mbedtls_pk_context *pk, struct signature_algorithm algo
 static int mbed_verify(struct crypto *crypto, const struct key_info *key,
                        struct signature_algorithm algorithm, struct span message, struct span signature)
 {
-    uint8_t digest[MAX_DIGEST];
-    size_t digest_size;
+    uint8_t digest[CRYPTO_MAX_DIGEST];
+    size_t digest_size = neap_digest_message(algorithm.digest, message, digest);
     struct span spki = key->spki;
     unsigned char *at = (unsigned char *)(uintptr_t)spki.data; /* only read */
     mbedtls_pk_context pk;
 
     (void)crypto;
-    if (digest_message(algorithm.digest, message, digest, &digest_size))
+    if (digest_size == 0)
         return NEAP_ERR_CRYPTO;
     mbedtls_pk_init(&pk);
     int error = error_of(mbedtls_pk_parse_subpubkey(&at, spki.data + spki.size, &pk));
@@ -99,10 +83,10 @@ static int signer_sign(struct signer *signer, struct signature_algorithm algorit
 {
     struct mbed_signer *key = (struct mbed_signer *)signer;
     mbedtls_md_type_t md = md_of(algorithm.digest);
-    uint8_t digest[MAX_DIGEST];
-    size_t digest_size;
+    uint8_t digest[CRYPTO_MAX_DIGEST];
+    size_t digest_size = neap_digest_message(algorithm.digest, message, digest);
 
-    if (digest_message(algorithm.digest, message, digest, &digest_size))
+    if (digest_size == 0)
         return NEAP_ERR_CRYPTO;
     if (algorithm.kind == SIGNATURE_ECDSA && mbedtls_pk_can_do(&key->pk, MBEDTLS_PK_ECDSA))
         return mbed_pk_sign(&key->pk, md, digest, digest_size, out->bytes, sizeof(out->bytes), &out->size,

@@ -25,17 +25,12 @@ static psa_algorithm_t hash_of(enum digest digest)
 #define ECDSA_TO_SIGN(hash) PSA_ALG_ECDSA(hash)
 #endif
 
-size_t neap_scheme_digest(uint16_t scheme, struct span message, uint8_t out[CRYPTO_MAX_DIGEST])
+size_t neap_digest_message(enum digest digest, struct span message, uint8_t out[CRYPTO_MAX_DIGEST])
 {
-    struct signature_algorithm algorithm;
-    enum key_kind key;
     size_t size;
 
-    if (!neap_scheme_info(scheme, &algorithm, &key) || algorithm.kind == SIGNATURE_ED25519 ||
-        psa_crypto_init() != PSA_SUCCESS)
-        return 0;
-    return psa_hash_compute(hash_of(algorithm.digest), message.data, message.size, out, CRYPTO_MAX_DIGEST,
-                            &size) == PSA_SUCCESS
+    return psa_crypto_init() == PSA_SUCCESS && psa_hash_compute(hash_of(digest), message.data, message.size,
+                                                                out, CRYPTO_MAX_DIGEST, &size) == PSA_SUCCESS
                ? size
                : 0;
 }
