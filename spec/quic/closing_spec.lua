@@ -80,6 +80,22 @@ describe("a silent peer that said it may wait 16 seconds with acknowledgements",
 end)
 
 describe("a packet that asks for an acknowledgement", function()
+  -- covers: rfc9000#13.2.1.5
+  it("gets it beside what is said anyway, in one packet", function()
+    local p = net.pair():handshake()
+    p:settle(1000 * MS)
+    local before = p.sent.down
+    local id = p.client:open(true)
+    p.client:stream_send(id, "ask", true)
+    p:run(function(x) return x.server:readable_next() ~= nil end)
+    p.server:stream_send(id, "answer", true)
+    p:flush()
+    assert.equal(before + 1, p.sent.down)
+    p:run(function(x) return x.client:readable_next() ~= nil end)
+    assert.equal(0, p.client:stats().in_flight)
+    p:free()
+  end)
+
   -- covers: rfc9000#13.2.1.3
   it("gets one packet with nothing but that, and what has CE gets it at once", function()
     local p = net.pair():handshake()
