@@ -1084,6 +1084,9 @@ typedef struct neap_stats {
      * without memory for what was; datagrams, both ways, that others took the place of. */
     uint64_t packets_refused, undecryptable_refused, packets_forged, packets_unproductive;
     uint64_t paths_refused, path_responses_dropped, memory_stalls, datagrams_dropped;
+    /* Reductions of congestion_events that stay, though all that seemed lost came: too many were undone before. Of CUBIC and
+     * NewReno. */
+    uint64_t congestion_undo_refused;
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);

@@ -101,6 +101,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .congestion_control = r->cc.ops->name,
         .congestion_events = lost.congestion_events,
         .congestion_undone = lost.congestion_undone,
+        .congestion_undo_refused = lost.congestion_undo_refused,
         .congestion_persistent = lost.congestion_persistent,
         .ecn = r->ecn.state,
         .ecn_sent = lost.ecn_marked,

@@ -113,6 +113,7 @@ static void add_counters(struct path_counters *to, const struct path_counters *f
     to->pto_total += from->pto_total;
     to->congestion_events += from->congestion_events;
     to->congestion_undone += from->congestion_undone;
+    to->congestion_undo_refused += from->congestion_undo_refused;
     to->congestion_persistent += from->congestion_persistent;
     to->ecn_marked += from->ecn_marked;
     to->ecn_ce += from->ecn_ce;

@@ -404,8 +404,12 @@ void neap_path_recovery_on_spurious(struct path_recovery *p, const struct sent_s
     tolerate(&p->reordering, largest - spurious->least);
     if (p->cc.ops->on_spurious)
         p->cc.ops->on_spurious(&p->cc, spurious->count, spurious->late, now);
-    if (spurious->late && cc_reduces(&p->cc) && neap_reduction_on_spurious(&p->cc, spurious->late))
-        p->counters.congestion_undone++;
+    if (spurious->late && cc_reduces(&p->cc)) {
+        enum reduction_fate fate = neap_reduction_on_spurious(&p->cc, spurious->late);
+
+        p->counters.congestion_undone += fate == REDUCTION_UNDONE;
+        p->counters.congestion_undo_refused += fate == REDUCTION_REFUSED;
+    }
     /* An ACK that has nothing else comes no further than here. */
     if (spurious->late)
         neap_path_recovery_update_pacer(p);

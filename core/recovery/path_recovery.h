@@ -19,7 +19,7 @@ struct path_counters {
     neap_time in_flight_time; /* when something was in flight, up to the last time that nothing was */
     uint64_t ecn_marked;      /* packets that left with ECT(0) */
     uint64_t ecn_ce;          /* reported with CE, where that was believed */
-    uint32_t congestion_events, congestion_undone, congestion_persistent;
+    uint32_t congestion_events, congestion_undone, congestion_undo_refused, congestion_persistent;
 };
 
 /* How late packets may be before they count as lost: more where that was a mistake (RFC 9002 §6.1.1, §6.1.2). */

@@ -90,19 +90,19 @@ uint64_t neap_reduction_floor(const struct cc *cc, uint8_t space)
     return r->can_undo && r->space == space ? r->first_lost : UINT64_MAX;
 }
 
-bool neap_reduction_on_spurious(struct cc *cc, uint32_t packets)
+enum reduction_fate neap_reduction_on_spurious(struct cc *cc, uint32_t packets)
 {
     struct reduction *r = reduction_of(cc);
 
     if (!r->can_undo)
-        return false;
+        return REDUCTION_STAYS;
     r->lost -= packets < r->lost ? packets : r->lost;
     if (r->lost > 0)
-        return false;
+        return REDUCTION_STAYS;
     r->can_undo = false;
     r->is_disowned = true;
     if (r->undone == LIMIT_UNDOS)
-        return false;
+        return REDUCTION_REFUSED;
     r->undone++;
     /* Long after it the window may have become larger than it was. */
     if (cc->window < r->window) {
@@ -114,5 +114,5 @@ bool neap_reduction_on_spurious(struct cc *cc, uint32_t packets)
     }
     cc->recovery_started = 0;
     cc->is_recovering = false;
-    return true;
+    return REDUCTION_UNDONE;
 }

@@ -44,7 +44,14 @@ uint64_t neap_reduction_quota(const struct cc *cc);
 
 /** The number from which on lost packets belong to the last congestion event; UINT64_MAX: it cannot be undone. */
 uint64_t neap_reduction_floor(const struct cc *cc, uint8_t space);
-/** Packets of it came after all; true when those were the last ones, and it was undone. */
-bool neap_reduction_on_spurious(struct cc *cc, uint32_t packets);
+/* What becomes of a reduction of which lost packets came after all. */
+enum reduction_fate {
+    REDUCTION_STAYS,
+    REDUCTION_REFUSED, /* all of them came; as many as may be were undone before */
+    REDUCTION_UNDONE
+};
+
+/** Packets of it came after all: undone it is when those were the last ones. */
+enum reduction_fate neap_reduction_on_spurious(struct cc *cc, uint32_t packets);
 
 #endif

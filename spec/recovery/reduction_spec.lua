@@ -212,6 +212,7 @@ describe("reductions in a row", function()
     for _, controller in ipairs{ "newreno", "cubic" } do
       local undone, r = undo_rounds(controller, 30)
       assert.same({ 16, 16, 30 }, { undone[16], undone[30], r:state().congestion_events })
+      assert.equal(14, r:state().congestion_undo_refused)
     end
   end)
 

@@ -624,6 +624,7 @@ static int recovery_state(lua_State *L)
     set_u64(L, "time_threshold", p->reordering.eighths);
     set_u64(L, "congestion_events", counters.congestion_events);
     set_u64(L, "congestion_undone", counters.congestion_undone);
+    set_u64(L, "congestion_undo_refused", counters.congestion_undo_refused);
     set_u64(L, "congestion_persistent", counters.congestion_persistent);
     set_u64(L, "window_left", neap_path_recovery_window_left(p));
     set_u64(L, "in_flight", p->bytes_in_flight);
