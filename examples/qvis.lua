@@ -1,7 +1,7 @@
 -- A trace for qvis, which reads no newer qlog than version 0.3: neap run examples/qvis.lua IN.sqlog OUT.sqlog
 --
--- There events have the categories of then ("transport:packet_sent"), frames a length of their own, and the head other names;
--- what qvis does not know goes along.
+-- There events have the categories of then ("transport:packet_sent"), frames a length of their own, and the head other
+-- names; what qvis does not know goes along.
 local json = require "neap.json"
 
 local input, output = arg[1], arg[2]
