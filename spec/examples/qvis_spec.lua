@@ -1,5 +1,5 @@
---- examples/qvis.lua: what qvis asks of a trace before it draws anything. It takes files named .sqlog, cuts them at record
---- separators, wants qlog_version (one of a few), qlog_format "JSON-SEQ" and trace in the first record, and then times
+--- examples/qvis.lua: what qvis asks of a trace before it draws anything. It takes files named .sqlog, cuts them at
+--- record separators, wants qlog_version (one of a few), qlog_format "JSON-SEQ" and trace in the first record, and then times
 --- that grow, events with category and name, sizes in raw.length and packet types in header.
 local helper = require "spec.helper"
 local json = require "neap.json"
@@ -29,7 +29,8 @@ describe("examples/qvis.lua", function()
         assert.is_true(VERSIONS[head.qlog_version])
         assert.equal("JSON-SEQ", head.qlog_format)
         assert.equal(which, head.trace.vantage_point.type)
-        assert.same({ "relative", 0 }, { head.trace.common_fields.time_format, head.trace.common_fields.reference_time })
+        local common = head.trace.common_fields
+        assert.same({ "relative", 0 }, { common.time_format, common.reference_time })
         assert.equal(#events, #records)
         local last, counts = 0, {}
         for _, event in ipairs(records) do
