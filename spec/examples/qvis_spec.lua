@@ -1,6 +1,6 @@
 --- examples/qvis.lua: what qvis asks of a trace before it draws anything. It takes files named .sqlog, cuts them at
---- record separators, wants qlog_version (one of a few), qlog_format "JSON-SEQ" and trace in the first record, and then times
---- that grow, events with category and name, sizes in raw.length and packet types in header.
+--- record separators, wants qlog_version (one of a few), qlog_format "JSON-SEQ" and trace in the first record, and then
+--- times that grow, events with category and name, sizes in raw.length and packet types in header.
 local helper = require "spec.helper"
 local json = require "neap.json"
 local traces = require "qlog.traces"
