@@ -47,7 +47,7 @@
 #define LIMIT_CERTIFICATE_REQUEST \
     4096u /* bytes of a request that we issue for; one of RSA-4096 has about 1200, and a few names */
 #define LIMIT_STREAM_GAPS 512u         /* ranges of out-of-order data on one stream */
-#define LIMIT_CHUNK_PAGES 65536u       /* pages of 16 KiB in the directory of one stream: 1 GiB ahead */
+#define LIMIT_CHUNK_PAGES 32768u       /* pages of 32 KiB in the directory of one stream: 1 GiB ahead */
 #define LIMIT_UNDECRYPTABLE_PACKETS 8u /* kept until keys come, before the handshake is done */
 #define LIMIT_KEPT_PACKET 4096u        /* bytes of one of them */
 #define LIMIT_ACK_EVERY 64u    /* ack-eliciting packets that we ask the peer to take for one ACK, at most, */

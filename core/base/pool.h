@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CHUNK_SIZE 2048u
+#define CHUNK_SIZE 4096u
 
 struct pool;
 

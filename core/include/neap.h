@@ -1652,7 +1652,7 @@ NEAP_API int64_t neap_h3_respond(neap_h3 *h3, uint64_t stream, const neap_field 
  * 0. */
 NEAP_API int64_t neap_h3_send_body(neap_h3 *h3, uint64_t stream, const void *data, size_t size, bool fin);
 /** Memory of the stream's own for the next body bytes, to be read into from a file without a copy: how many bytes the
- * parts hold, at most `size`; *count is how many parts there may be (of 2 KiB each), and then how many there are. Fill them
+ * parts hold, at most `size`; *count is how many parts there may be (of 4 KiB each), and then how many there are. Fill them
  * from the first on and call neap_h3_commit_body, with no other call on the connection between; who does not has done
  * nothing. Errors as neap_h3_send_body; NEAP_ERR_STREAM_STATE also for a response that has no content. */
 NEAP_API int64_t neap_h3_reserve_body(neap_h3 *h3, uint64_t stream, size_t size, neap_part *parts,

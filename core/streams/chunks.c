@@ -1,4 +1,4 @@
-/* Chunks of 2 KB found through pages of 8: the first byte at the far end of a 16 MiB window costs 8 KiB of directory,
+/* Chunks of 4 KB found through pages of 8: the first byte at the far end of a 16 MiB window costs 4 KiB of directory,
  * a 100-byte response none: 128 bytes in all. */
 #include "streams/chunks.h"
 
@@ -101,7 +101,7 @@ static bool reach(struct chunks *c, struct pool *pool, uint64_t page)
     return true;
 }
 
-/* Rooms double, so that a chunk which fills up byte by byte is copied at most five times. */
+/* Rooms double, so that a chunk which fills up byte by byte is copied at most six times. */
 static size_t room_for(size_t low, size_t size)
 {
     size_t room = GRAIN;

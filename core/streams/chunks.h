@@ -1,4 +1,4 @@
-/* Bytes at offsets of a stream, in chunks of 2 KB that a two-level directory finds where there is more than one: memory
+/* Bytes at offsets of a stream, in chunks of 4 KB that a two-level directory finds where there is more than one: memory
  * follows the bytes that were put in, never the offset they were put at. Shared by both directions; knows nothing of
  * states. */
 #ifndef NEAP_STREAMS_CHUNKS_H
@@ -12,7 +12,7 @@
 
 struct pool;
 
-/* The part of a chunk that has memory: [from, from + size) of its 2048 bytes, so that little data costs little. */
+/* The part of a chunk that has memory: [from, from + size) of its CHUNK_SIZE bytes, so that little data costs little. */
 struct chunk {
     uint8_t *bytes;
     uint16_t from, size;

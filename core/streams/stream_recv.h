@@ -1,4 +1,4 @@
-/* The receiving side of one stream (RFC 9000 §3.2): reassembly in 2 KB chunks, final size, reset, read position. Also
+/* The receiving side of one stream (RFC 9000 §3.2): reassembly in chunks of 4 KB, final size, reset, read position. Also
  * the reassembly of CRYPTO data. */
 #ifndef NEAP_STREAMS_STREAM_RECV_H
 #define NEAP_STREAMS_STREAM_RECV_H

@@ -1,4 +1,4 @@
-/* The sending side of one stream (RFC 9000 §3.1): bytes kept in 2 KB chunks until acknowledged, what is lost is sent
+/* The sending side of one stream (RFC 9000 §3.1): bytes kept in chunks of 4 KB until acknowledged, what is lost is sent
  * again first. */
 #ifndef NEAP_STREAMS_STREAM_SEND_H
 #define NEAP_STREAMS_STREAM_SEND_H

@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <sys/uio.h>
 
-#define PARTS 64            /* of one system call: 128 KiB */
+#define PARTS 32            /* of one system call: 128 KiB */
 #define SAVE_MAX (1u << 18) /* bytes that one call writes, so that the loop has its turn */
 
 /* Read until `size` bytes are there: how many there were before the end of the file, or -1 with errno. */

@@ -5,7 +5,7 @@ local err = exchange.err
 local data, headers, with = exchange.data, exchange.headers, exchange.with
 local GET, POST, OK = exchange.GET, exchange.POST, exchange.OK
 
-local CHUNK = 2048 -- bytes of one part or view
+local CHUNK = 4096 -- bytes of one part or view
 
 local function refused(expected, ...) assert.same({ nil, expected }, { ... }) end
 

@@ -304,7 +304,7 @@ describe("what 0-RTT packets bring before the address is proved", function()
   local function far_apart(first)
     local frames = {}
     for stream = first, first + 9 do
-      for k = 1, 511 do frames[#frames + 1] = bytes(0x0e, stream * 4, k * 2048 - 1, 2, "xy") end
+      for k = 1, 255 do frames[#frames + 1] = bytes(0x0e, stream * 4, k * 4096 - 1, 2, "xy") end
     end
     return frames
   end

@@ -129,7 +129,7 @@ describe("reassembly", function()
     for i = 0, GAPS - 1 do assert.equal(0, r:insert(i * 2 + 1, "x")) end
     assert.is_true(r:memory() <= 4 * GAPS * 2 + GAPS * 16)
     local far = units.reassembly()
-    for i = 1, GAPS do assert.equal(0, far:insert(i * 2048 - 1, "x")) end
+    for i = 1, GAPS do assert.equal(0, far:insert(i * 4096 - 1, "x")) end
     assert.is_true(far:memory() <= 2048 * GAPS / 4)
   end)
 
