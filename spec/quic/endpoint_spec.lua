@@ -515,11 +515,11 @@ describe("a server endpoint", function()
     local w = world()
     local before = w.config:memory().used
     local junk = ("\224\0\0\0\1\8aaaaaaaa\8bbbbbbbb\64\30" .. ("x"):rep(30)):rep(10)
-    for _ = 1, 2000 do
-      w.give(junk)
-    end
+    local count = 100000
+    for _ = 1, count do w.give(junk) end
     w.flush()
     assert.equal(before, w.config:memory().used)
+    assert.equal(count, w.endpoint:stats().udp_datagrams_dropped)
     w.free()
   end)
 

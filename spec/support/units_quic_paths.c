@@ -118,6 +118,7 @@ static int conn_floods(lua_State *L)
     set_number(L, "path_responses_dropped", s.path_responses_dropped);
     set_number(L, "packets_refused", s.packets_refused);
     set_number(L, "packets_forged", s.packets_forged);
+    set_number(L, "undecryptable_refused", s.undecryptable_refused);
     return 1;
 }
 
