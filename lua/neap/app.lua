@@ -2,6 +2,7 @@
 -- serves it. docs/handlers.md has what a handler returns and how middleware nests.
 local core = require "neap.core"
 local Router = require "neap.router"
+local constant = require "neap.constant"
 local log = require "neap.log"
 local options = require "neap.options"
 
@@ -20,16 +21,19 @@ local ROUTE = { -- what the options of a route may hold
   early = options.row("true or false", function(value) return type(value) == "boolean" end),
 }
 
--- A handler, perhaps behind a table of options: what Router:add takes.
+-- A handler, perhaps behind a table of options: what Router:add takes. A table alone, or in its place, is a constant
+-- response.
 local function read_route(given, handler)
-  if type(given) ~= "table" then given, handler = {}, given end
+  if type(given) ~= "table" or handler == nil then given, handler = {}, given end
   options.check(given, ROUTE, "a route", 3)
-  if type(handler) ~= "function" then error("a handler is a function", 3) end
+  if type(handler) == "table" then handler = constant.handler(handler, 3) end
+  if type(handler) ~= "function" then error("a handler is a function, or a table with a constant response", 3) end
   return handler, given.early
 end
 
 --- Adds a route for one method (any case). A table before the handler has options of the route: `early`, whether it may
--- see requests that came by 0-RTT (GET, HEAD, OPTIONS and TRACE unless told).
+-- see requests that came by 0-RTT (GET, HEAD, OPTIONS and TRACE unless told). A handler that is a table,
+-- { status =, headers =, body = }, is a response that is always the same.
 function App:route(method, pattern, given, handler)
   self.router:add(method:upper(), pattern, read_route(given, handler))
   return self

@@ -73,6 +73,12 @@ function neap.stop() end
 ---@return neap.Handler
 function neap.static(folder, options) end
 
+--- A response that is always the same, in the place of a handler.
+---@class neap.ConstantResponse
+---@field status? integer 200 to 999; 200
+---@field headers? table<string, string|string[]>
+---@field body? string|table a table as JSON; nothing is a response without a body, which says its status then
+
 --- What a handler may return (docs/handlers.md has the table):
 ---  a string                       text/plain unless content-type is set
 ---  a table                        JSON
@@ -147,40 +153,40 @@ function neap.static(folder, options) end
 ---@class neap.App
 local App = {}
 ---@param pattern string "/a/:name/*rest"
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:get(pattern, options, handler) end
 ---@param pattern string
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:post(pattern, options, handler) end
 ---@param pattern string
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:put(pattern, options, handler) end
 ---@param pattern string
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:patch(pattern, options, handler) end
 ---@param pattern string
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:delete(pattern, options, handler) end
 --- Every method.
 ---@param pattern string
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:any(pattern, options, handler) end
 ---@param method string
 ---@param pattern string
----@param options neap.RouteOptions|neap.Handler
----@param handler? neap.Handler behind options
+---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
+---@param handler? neap.Handler|neap.ConstantResponse behind options
 ---@return neap.App
 function App:route(method, pattern, options, handler) end
 --- Middleware around routing, for all paths or for those under a pattern like "/tenant/:id".

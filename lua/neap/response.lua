@@ -138,8 +138,10 @@ function Response:status(status)
   return self
 end
 
--- The lines of responses that have a content-type and nothing else: made once, and copied before one changes them.
-local TEXT, JSON = { "content-type", "text/plain; charset=utf-8" }, { "content-type", "application/json" }
+-- The lines of responses that have a content-type and nothing else: made once, as those of neap.constant, without a
+-- length, and copied before one changes them.
+local TEXT = { "content-type", "text/plain; charset=utf-8", is_shared = true }
+local JSON = { "content-type", "application/json", is_shared = true }
 
 local function copy(list)
   if not list then return nil end
@@ -156,7 +158,7 @@ end
 -- The same, to be changed.
 local function own_fields(self)
   local fields = self._fields
-  if fields == TEXT or fields == JSON then fields = { fields[1], fields[2] } end
+  if fields and fields.is_shared then fields = copy(fields) end
   self._fields = fields or {}
   return self._fields
 end
@@ -178,7 +180,7 @@ end
 -- The lines as they are sent.
 local function fields_to_send(self)
   local fields = self._fields
-  if fields == TEXT or fields == JSON then return fields end
+  if fields and fields.is_shared then return fields end
   if (fields or self._headers) and not may_have_length(self) then self:header("content-length", nil) end
   return fields_of(self)
 end
@@ -449,7 +451,7 @@ local function emit(self, body)
   local exchange, fields = self._exchange, fields_to_send(self)
   local has_none = NO_BODY[self._status]
   local length = not has_none and may_have_length(self) and #body or nil
-  local told = fields and fields ~= TEXT and fields ~= JSON and flat.get(fields, "content-length")
+  local told = fields and not fields.is_shared and flat.get(fields, "content-length")
   if told then
     length = nil
     if not has_none and self._method ~= "HEAD" and tonumber(told) ~= #body then
@@ -471,7 +473,7 @@ local function may_be_noted(self)
   if self._headers or self._trailers or self._method or self._on_close or NO_BODY[self._status] then return false end
   local fields = self._fields
   return self._exchange._finished
-    and (not fields or fields == TEXT or fields == JSON
+    and (not fields or fields.is_shared
       or #fields <= MAX_NOTED and not flat.get(fields, "content-length"))
 end
 
@@ -575,6 +577,14 @@ local function set_headers(self, headers)
     if seen[name] then self:headers():append(name, lines[i + 1]) else self:header(name, lines[i + 1]) end
     seen[name] = true
   end
+end
+
+--- Gives what neap.constant made: beside what middleware has set its fields are as those that a handler returns.
+function Response:_give(status, fields, body)
+  if self._fields or self._headers or self._body or self._started then
+    return self:_take(nil, status, body, Headers.wrap(copy(fields)))
+  end
+  self._status, self._fields, self._body = status, fields, body
 end
 
 --- Takes what a handler returned (docs/handlers.md). `state.is_called`: it is middleware that has called next,

@@ -1,7 +1,8 @@
 --- What the Lua part of a request costs, with an HTTP/3 below it that costs nothing (lua_stub.c):
 --- NEAP_BENCH_PATH=/hello build/bench/bench_lua scripts/bench.d/lua.lua TURNS [ROUNDS] → µs of CPU a request
 --- NEAP_BENCH_MIDDLEWARE: through so many pieces of it
---- /hello: a string; /hello/tide: with a parameter; /json: four fields, and two headers read
+--- /constant: a constant response; /hello: a string; /hello/tide: with a parameter; /json: four fields, and two headers
+--- read
 local core = require("neap.core")
 
 local turns, rounds = tonumber((...)), tonumber((select(2, ...)) or 5)
@@ -43,6 +44,7 @@ end
 app:get("/hello", function()
   return "hello tide\n"
 end)
+app:get("/constant", { body = "hello tide\n" })
 app:get("/hello/:name", function(req)
   return "hello " .. req.params.name .. "\n"
 end)

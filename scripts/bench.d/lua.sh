@@ -8,5 +8,5 @@ measure() {
     printf '%s\t' "$1${2:+, $2 pieces of middleware}"
     NEAP_BENCH_PATH=$1 NEAP_BENCH_MIDDLEWARE=${2:-0} build/bench/bench_lua scripts/bench.d/lua.lua 500
 }
-for path in /hello /hello/tide /json; do measure $path; done
+for path in /constant /hello /hello/tide /json; do measure $path; done
 measure /hello 3

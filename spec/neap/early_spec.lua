@@ -366,8 +366,9 @@ describe("a server with early data", function()
     local function handler() end
     assert.has_error(function() app:get("/a", { late = true }, handler) end, "unknown option 'late' of a route")
     assert.has_error(function() app:get("/a", { early = 1 }, handler) end, "option 'early' must be true or false")
-    assert.has_error(function() app:get("/a", {}) end, "a handler is a function")
-    assert.has_error(function() app:route("GET", "/a", {}, "x") end, "a handler is a function")
+    assert.has_error(function() app:get("/a", {}) end, "a constant response has a status or a body")
+    assert.has_error(function() app:route("GET", "/a", {}, "x") end,
+      "a handler is a function, or a table with a constant response")
     app:route("get", "/a", { early = true }, handler)
     assert.is_true((app.router:match("GET", "/a")).early)
   end)
