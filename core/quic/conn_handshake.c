@@ -125,6 +125,42 @@ static struct tls *new_tls(const neap_conn *c, const struct transport_params *pa
     return tls;
 }
 
+/* A server's ticket says of the round trip in 16 bits how many of these it was, and before them a mark of the client's IP address:
+ * where that is another one the way there may be too. */
+#define TICKET_RTT_UNIT (64 * MICROSECOND)
+
+static uint32_t client_mark(const neap_conn *c)
+{
+    static const uint64_t key[2];
+    const neap_address *peer = &conn_path(c)->address.peer;
+
+    return (uint32_t)neap_siphash(key, span_of(peer->ip, peer->family == 4 ? 4 : 16)) << 16;
+}
+
+/* What sessions say of the round trip, from now on. */
+static uint32_t rtt_in_session(const neap_conn *c)
+{
+    const struct rtt *rtt = &conn_path(c)->recovery.rtt;
+    neap_time unit = c->is_server ? TICKET_RTT_UNIT : MICROSECOND;
+    neap_time most = c->is_server ? UINT16_MAX : UINT32_MAX;
+
+    if (!rtt->has_sample)
+        return 0;
+    uint32_t units = (uint32_t)(rtt->smoothed / unit < most ? rtt->smoothed / unit : most);
+    return c->is_server ? client_mark(c) | units : units;
+}
+
+/* RFC 9002 §6.2.2: the same peer, most likely over the same network. */
+static void guess_rtt(neap_conn *c)
+{
+    uint32_t told = neap_tls_session_rtt(c->handshake->tls);
+    neap_time guess = told * MICROSECOND;
+
+    if (c->is_server)
+        guess = (told & ~(uint32_t)UINT16_MAX) == client_mark(c) ? (told & UINT16_MAX) * TICKET_RTT_UNIT : 0;
+    neap_path_recovery_guess_rtt(&conn_path(c)->recovery, guess);
+}
+
 struct tls *neap_conn_renew_tls(const neap_conn *c, struct failure *why)
 {
     uint8_t versions[VERSION_LIST_ROOM];
@@ -156,10 +192,8 @@ int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *w
     c->handshake->tls = new_tls(c, &params, server_name, why);
     if (!c->handshake->tls)
         return why->code;
-    /* RFC 9002 §6.2.2: the same server, most likely over the same network. */
     if (!c->is_server)
-        neap_path_recovery_guess_rtt(&conn_path(c)->recovery,
-                                     (neap_time)neap_tls_offered_rtt(c->handshake->tls) * MICROSECOND);
+        guess_rtt(c);
     if (!neap_tls_offered(c->handshake->tls, &session))
         return 0;
     take_alpn(c);
@@ -416,6 +450,8 @@ static int take_params(neap_conn *c, struct failure *why)
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PARAMETERS, .now = c->now, .payload = bytes.data,
           .payload_size = bytes.size, .values = {NEAP_TRACE_PEERS});
     rc = apply_params(c, &p, why);
+    if (c->is_server)
+        guess_rtt(c);
     neap_conn_reject_first_early(c);
     forget_params(c);
     return rc;
@@ -578,14 +614,12 @@ static int feed_tls(neap_conn *c, enum space space, struct span *bytes, struct f
     int64_t wall_clock = neap_config_wall_clock(c->config);
 
     if (space == SPACE_APPLICATION) {
-        const struct rtt *rtt = &conn_path(c)->recovery.rtt;
-
-        c->tail.rtt_us = rtt->has_sample && rtt->smoothed / MICROSECOND <= UINT32_MAX
-                             ? (uint32_t)(rtt->smoothed / MICROSECOND)
-                             : 0;
+        c->tail.rtt = rtt_in_session(c);
         return neap_tls_tail_receive(&c->tail, c->pool, bytes, wall_clock, why);
     }
     neap_tls_set_clock(c->handshake->tls, wall_clock);
+    if (c->is_server && conn_path(c)->recovery.rtt.has_sample)
+        neap_tls_set_rtt(c->handshake->tls, rtt_in_session(c));
     int rc =
         neap_tls_receive(c->handshake->tls, space == SPACE_INITIAL ? TLS_INITIAL : TLS_HANDSHAKE, bytes, why);
 

@@ -437,6 +437,7 @@ static int take_key(struct tls *tls, const struct client_hello *hello, const str
         return neap_tls_take_psk(tls, &choice->external, choice->psk_identity, why);
     tls->psk_size = (uint8_t)choice->session.psk.size;
     tls->good_until = choice->session.good_until;
+    tls->tail.rtt = choice->session.rtt;
     tls->is_vouched_for = neap_tls_has_means(tls); /* then, as now: it is bound to these roots */
     memcpy(tls->psk, choice->session.psk.data, tls->psk_size);
     rc = neap_tls_take_session(tls, &choice->session, why);
@@ -550,6 +551,7 @@ static int write_tickets(struct tls *tls, struct span finished, struct failure *
                               .issued = tls->wall_clock,
                               .lifetime = config->ticket_lifetime,
                               .good_until = tls->good_until,
+                              .rtt = tls->tail.rtt,
                               .alpn = span_of(tls->alpn, tls->alpn_size),
                               .server_name = span_of_string(tls->server_name),
                               .psk_identity = tls->psk_identity,

@@ -32,7 +32,7 @@ void neap_session_write(struct writer *w, const struct session *s)
     write_u32(w, s->lifetime);
     write_uint(w, (uint64_t)s->good_until, 8);
     write_u32(w, s->age_add);
-    write_u32(w, s->rtt_us);
+    write_u32(w, s->rtt);
     write_bytes(w, s->binding, sizeof s->binding);
     write_u8(w, (uint8_t)s->psk.size);
     write_span(w, s->psk);
@@ -75,7 +75,7 @@ bool neap_session_read(struct span bytes, struct session *out)
     out->lifetime = read_u32(&r);
     out->good_until = (int64_t)read_uint(&r, 8);
     out->age_add = read_u32(&r);
-    out->rtt_us = read_u32(&r);
+    out->rtt = read_u32(&r);
     struct span binding = read_bytes(&r, sizeof out->binding);
     out->psk = read_vector(&r, 1);
     out->alpn = read_vector(&r, 1);

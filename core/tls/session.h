@@ -20,7 +20,9 @@ struct session {
     int64_t
         good_until; /* what it goes back to was authenticated once: a week after that, or with the certificate */
     uint32_t age_add;
-    uint32_t rtt_us; /* a client's: the round trip to the server when it got the ticket; 0: not known */
+    /* What the caller said of the round trip when the ticket was given: a client's in microseconds, a server's in a form of the
+     * caller's; 0: not known. */
+    uint32_t rtt;
     /* By what the two were known: neap_session_binding, neap_client_binding or neap_psk_binding. */
     uint8_t binding[32];
     struct span psk; /* as long as the suite's hash */

@@ -168,7 +168,7 @@ static void keep_ticket(const struct tls_tail *tail, struct pool *pool, const st
         .lifetime = ticket->lifetime < SESSION_AGE_MOST ? ticket->lifetime : SESSION_AGE_MOST,
         .good_until = taker->good_until,
         .age_add = ticket->age_add,
-        .rtt_us = tail->rtt_us,
+        .rtt = tail->rtt,
         .psk = span_of(psk, crypto_hash_size(hash)),
         .ticket = ticket->ticket,
         .allows_early = ticket->allows_early && taker->remembered,

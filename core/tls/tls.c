@@ -270,11 +270,18 @@ bool neap_tls_offered(const struct tls *tls, struct session *out)
     return tls->early == NEAP_EARLY_OFFERED && tls->offer.data && neap_session_read(tls->offer, out);
 }
 
-uint32_t neap_tls_offered_rtt(const struct tls *tls)
+uint32_t neap_tls_session_rtt(const struct tls *tls)
 {
     struct session session;
 
-    return tls->offer.data && neap_session_read(tls->offer, &session) ? session.rtt_us : 0;
+    if (!tls->is_client)
+        return tls->tail.rtt;
+    return tls->offer.data && neap_session_read(tls->offer, &session) ? session.rtt : 0;
+}
+
+void neap_tls_set_rtt(struct tls *tls, uint32_t rtt)
+{
+    tls->tail.rtt = rtt;
 }
 
 void neap_tls_end_offer(struct tls *tls, bool was_answered)

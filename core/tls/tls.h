@@ -194,8 +194,10 @@ enum neap_early neap_tls_early(const struct tls *tls);
 /** The session with which a client has just offered early data: its spans are good until the next call. False: it did
  * not. */
 bool neap_tls_offered(const struct tls *tls, struct session *out);
-/** The round trip of the session that a client has just offered, in microseconds; 0: it offered none, or does not know. */
-uint32_t neap_tls_offered_rtt(const struct tls *tls);
+/** The `rtt` of the session that a client has just offered, or a server took; 0: there is none, or it does not know. */
+uint32_t neap_tls_session_rtt(const struct tls *tls);
+/** A server's, for its tickets. Until it is called they have that of the session which was taken. */
+void neap_tls_set_rtt(struct tls *tls, uint32_t rtt);
 
 /** The next traffic secret that became available: true and *out filled, once each, in the order in which they were
  * made. Call after each receive (and after neap_tls_client); write secrets come before the bytes that need them. Early
@@ -239,7 +241,7 @@ struct tls_tail {
     struct assembly assembly;
     struct ticket_taker *taker; /* of a client that keeps sessions: what its tickets belong to */
     bool is_client;
-    uint32_t rtt_us; /* the caller's, for sessions that come: 0: not known */
+    uint32_t rtt; /* the caller's, for sessions that come; 0: not known */
 };
 /** Move the tail out of a complete handshake, with a message that is half there; then `tls` may be freed. */
 struct tls_tail neap_tls_take_tail(struct tls *tls);

@@ -177,6 +177,19 @@ describe("0-RTT", function()
   end)
 
   -- covers: rfc9221#3.7
+  it("leaves tickets with the round trip of the session, as long as the server has measured none", function()
+    local a = acquaintance()
+    for _ = 1, 2 do
+      local p = a.connect()
+      assert(p:run(function(pair) return pair.server ~= nil end))
+      assert.near(20 * MS, p.server:stats().rtt, 2 * MS)
+      p:handshake()
+      assert.same({ "accepted", "accepted" }, states(p))
+      p:free()
+    end
+    a.done()
+  end)
+
   it("carries datagrams, no larger than the client remembers that the server takes", function()
     local a = acquaintance({ server = { max_datagram_frame_size = 100 } })
     local p = a.connect()

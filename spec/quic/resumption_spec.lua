@@ -66,6 +66,55 @@ describe("a connection to a server that was there before", function()
     end
   end)
 
+  -- covers: rfc9002#6.2.2.1
+  it("has its server begin with that round trip too, where the client's IP address is the same", function()
+    local connect, done, configs = acquaintance()
+    local function first_rtt(address, delay)
+      local p = net.pair({ client_config = configs.client, server_config = configs.server, seed = 98, delay = delay })
+      p:rebind(address)
+      assert(p:run(function(pair) return pair.server ~= nil end))
+      local rtt = p.server:stats().rtt
+      p:handshake():settle(2000 * MS)
+      assert.is_true(is_resumed(p))
+      p:free()
+      return rtt
+    end
+
+    local p = connect({ delay = 20 * MS })
+    p:settle(2000 * MS)
+    p:free()
+    assert.near(40 * MS, first_rtt("198.51.100.7:50999", 20 * MS), 4 * MS)
+    assert.equal(333 * MS, first_rtt("198.51.100.8:50000", 0.1 * MS))
+    assert.equal(1 * MS, first_rtt("198.51.100.8:50000", 400 * MS)) -- the least that there is
+    assert.equal(333 * MS, first_rtt("198.51.100.8:50000", 20 * MS)) -- no longer than without
+    done()
+  end)
+
+  it("has its server repeat a lost flight after three such round trips", function()
+    local function waits(address)
+      local connect, done, configs = acquaintance()
+      local p = connect({ delay = 20 * MS })
+      p:settle(2000 * MS)
+      p:free()
+      p = net.pair({ client_config = configs.client, server_config = configs.server, seed = 98, delay = 20 * MS })
+      p:rebind(address)
+      assert(p:run(function(pair) return pair.server ~= nil end))
+      local sent = {}
+      p.on_datagram = function(direction)
+        if direction == "down" and sent[#sent] ~= p.now then sent[#sent + 1] = p.now end
+        return #sent > 1 -- the flight is lost, and all that the client sends meanwhile
+      end
+      assert(p:run(function() return #sent > 1 end))
+      p.on_datagram = nil
+      p:handshake():free()
+      done()
+      return sent[2] - sent[1]
+    end
+
+    assert.near(120 * MS, waits(net.CLIENT), 10 * MS)
+    assert.near(999 * MS, waits("198.51.100.8:50000"), 10 * MS)
+  end)
+
   it("costs few packets where the round trip was a hundredth of what it is now", function()
     local connect, done, configs = acquaintance()
     local p = connect({ delay = 1 * MS })
