@@ -66,6 +66,8 @@
 #define LIMIT_FORGED_GCM (UINT64_C(1) << 52)       /* RFC 9001 §6.6: packets that failed to open, AES-GCM */
 #define LIMIT_FORGED_CHACHA (UINT64_C(1) << 36)    /* … ChaCha20-Poly1305 */
 #define LIMIT_PATHS 4u                             /* network paths of a connection that have state */
+#define LIMIT_PATH_IDS 4u  /* of draft-ietf-quic-multipath, beyond 0, that have state */
+#define LIMIT_PATH_PTOS 7u /* probe timeouts in a row after which one of several path IDs is abandoned */
 #define LIMIT_PATH_CHALLENGES 4u              /* of a path whose answers are still good; the oldest goes */
 #define LIMIT_PATH_CHANGES 8u                 /* new addresses of a peer that get a path in a burst, */
 #define LIMIT_PATH_CHANGE_EVERY (NEAP_SECOND) /* and one more each so often */
@@ -158,6 +160,8 @@
 #define LIMIT_UNPRODUCTIVE_RATE 100u     /* such packets that are forgiven a second */
 #define LIMIT_KEY_UPDATE_COST \
     16u /* such packets that an update of the peer's keys counts for: a dozen hashes */
+#define LIMIT_ABANDON_COST \
+    64u /* and a path ID that the peer abandons: another one takes its place, with its connection IDs */
 #define LIMIT_RETIREMENT_COST \
     16u /* and a connection ID of ours that the peer retires unasked: there is another to be made */
 #define LIMIT_ECN_TEST 10u         /* packets that leave marked until it is known what becomes of marks, */

@@ -126,17 +126,24 @@ void neap_packet_key_expand(struct crypto *crypto, struct packet_key *key)
         end_use(crypto, key);
 }
 
-/* The IV, its last 8 bytes xored with the packet number (RFC 9001 §5.3). */
-static void make_nonce(const struct packet_key *key, uint64_t number, uint8_t nonce[CRYPTO_IV])
+/* The IV, its last 8 bytes xored with the packet number (RFC 9001 §5.3), and the 4 before them with the path ID
+ * (draft-ietf-quic-multipath §2.4). */
+static void make_nonce(const struct packet_key *key, uint32_t path_id, uint64_t number,
+                       uint8_t nonce[CRYPTO_IV])
 {
     uint64_t last;
+    uint32_t first;
 
+    _Static_assert(CRYPTO_IV == sizeof(first) + sizeof(last), "a path ID and a packet number");
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     number = __builtin_bswap64(number);
 #endif
-    memcpy(&last, key->iv + CRYPTO_IV - sizeof(last), sizeof(last));
+    path_id = big_endian_32(path_id);
+    memcpy(&first, key->iv, sizeof(first));
+    memcpy(&last, key->iv + sizeof(first), sizeof(last));
+    first ^= path_id;
     last ^= number;
-    memcpy(nonce, key->iv, CRYPTO_IV - sizeof(last));
+    memcpy(nonce, &first, sizeof(first));
     memcpy(nonce + CRYPTO_IV - sizeof(last), &last, sizeof(last));
 }
 
@@ -186,7 +193,7 @@ static int seal_run(const struct engine *engine, void *expanded, const struct pa
 
         if (!can_be_sealed(packet))
             return NEAP_ERR_CRYPTO;
-        make_nonce(key, packet->number, items[i].nonce);
+        make_nonce(key, packet->path_id, packet->number, items[i].nonce);
         items[i].aad = span_of(packet->header, packet->header_size);
         items[i].in = items[i].out = payload;
         items[i].size = packet->payload_size;
@@ -267,7 +274,7 @@ size_t neap_packet_masks(struct crypto *crypto, struct packet_key *key, const ui
 }
 
 int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t header_size,
-                         size_t size, uint64_t number)
+                         size_t size, uint32_t path_id, uint64_t number)
 {
     if (header_size > size || size - header_size < CRYPTO_TAG)
         return NEAP_ERR_CRYPTO;
@@ -275,7 +282,7 @@ int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t 
                              .in = packet + header_size,
                              .size = size - header_size,
                              .out = packet + header_size};
-    make_nonce(key, number, item.nonce);
+    make_nonce(key, path_id, number, item.nonce);
     void *expanded = begin_use(crypto, key);
     int error = expanded ? engine_of(crypto, key->suite)->open(expanded, &item) : NEAP_ERR_CRYPTO;
     end_use(crypto, key);

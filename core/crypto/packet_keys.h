@@ -52,6 +52,7 @@ struct seal_packet {
     size_t header_size;  /* up to and with the packet number */
     size_t number_size;  /* 1..4: bytes of the packet number at the end of the header */
     uint64_t number;     /* the full packet number */
+    uint32_t path_id;    /* draft-ietf-quic-multipath; else 0 */
     size_t payload_size; /* plaintext, >= 4 - number_size so that a sample exists */
 };
 /** Seal `count` packets with one key: AEAD in place, then header protection. 0 or NEAP_ERR_CRYPTO. */
@@ -85,7 +86,7 @@ int neap_packet_unmask_by(const struct header_mask *mask, uint8_t *packet, size_
 /** Open the payload in place. `header_size` includes the packet number, `size` the whole packet with its tag.
  * Returns the plaintext size, or NEAP_ERR_CRYPTO. */
 int64_t neap_packet_open(struct crypto *crypto, struct packet_key *key, uint8_t *packet, size_t header_size,
-                         size_t size, uint64_t number);
+                         size_t size, uint32_t path_id, uint64_t number);
 
 /** The Retry integrity tag (RFC 9001 §5.8) over the pseudo-packet made of odcid and `retry` (without the tag). */
 int neap_retry_tag(struct crypto *crypto, const struct version_labels *labels, struct span odcid,

@@ -97,6 +97,14 @@ enum neap_transport_error {
     NEAP_CRYPTO_ERROR = 0x0100,            /* + the TLS alert */
 };
 
+/* Why a path is abandoned (draft-ietf-quic-multipath §4.2.1, by the codes that it suggests); also NEAP_NO_ERROR. */
+enum neap_path_error {
+    NEAP_APPLICATION_ABANDON_PATH = 0x3e,
+    NEAP_PATH_RESOURCE_LIMIT_REACHED = 0x3e75,
+    NEAP_PATH_UNSTABLE_OR_POOR = 0x3e76,
+    NEAP_NO_CID_AVAILABLE_FOR_PATH = 0x3e77,
+};
+
 /* Application error codes of HTTP/3 and QPACK (RFC 9114 §8.1, RFC 9204 §6). */
 enum neap_h3_error {
     NEAP_H3_DATAGRAM_ERROR = 0x33,
@@ -285,6 +293,8 @@ enum neap_congestion_control {
     NEAP_CONGESTION_CONTROL_BBR,     /* BBRv3, draft-ietf-ccwg-bbr */
     NEAP_CONGESTION_CONTROL_STEERED  /* neap_conn_steer; CUBIC as long as nobody does */
 };
+/** The option path_scheduler. */
+enum neap_path_scheduler { NEAP_PATH_SCHEDULER_MIN_RTT, NEAP_PATH_SCHEDULER_REDUNDANT };
 /** A number of the application's that says who steers the connections of this config (neap_conn_policy). 0 in the
  * beginning. */
 NEAP_API void neap_config_set_policy(neap_config *config, uint64_t policy);
@@ -983,6 +993,9 @@ typedef struct neap_path_info {
     enum neap_startup_exit startup_exit;
     const char *congestion_control; /* the controller's name in the option; static text */
     const char *congestion_state;   /* of controllers that have several; static text, or NULL */
+    uint32_t path_id;               /* 0 without multipath */
+    bool is_open;                   /* packets are sent there: with several path IDs on more than one */
+    bool is_backup, is_peer_backup; /* neap_conn_set_path_backup of ours, and of the peer's */
 } neap_path_info;
 /** How many paths there are, the active one first; the one at this place, from 0 on, is described in `size` bytes at `out`
  * (sizeof *out), which is left alone when there is none. */
@@ -1004,7 +1017,9 @@ enum neap_migrate_flags {
     NEAP_MIGRATE_ADDRESS_GONE =
         2, /* our old address is no more: likewise, what is under way there is sent anew, and there is
                                       no way back to it */
-    NEAP_MIGRATE_PROBE = 4, /* only look, as neap_conn_probe_path */
+    NEAP_MIGRATE_PROBE = 4,   /* only look, as neap_conn_probe_path */
+    NEAP_MIGRATE_OPEN = 8,    /* stay, and open another path, as neap_conn_open_path, */
+    NEAP_MIGRATE_BACKUP = 16, /* which is a backup */
 };
 /** Go on from another address of ours (§9.2): once the way from there is proved, as neap_conn_probe_path asks, or at once
  * (`flags`: enum neap_migrate_flags or 0). Where that fails the connection stays, or goes back to the last path that was
@@ -1014,16 +1029,47 @@ enum neap_migrate_flags {
 NEAP_API int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_address *peer,
                                unsigned flags);
 
+/* Several paths at a time (draft-ietf-quic-multipath): where both sides have the option initial_max_path_id. Each path has an
+ * ID, that of the handshake 0; RTT, congestion window, packet numbers and connection IDs are its own, streams and credit are the
+ * connection's. An ID is used once. */
+/** Whether both sides know path IDs: once the peer's transport parameters are there. */
+NEAP_API bool neap_conn_is_multipath(const neap_conn *conn);
+/** Open another path, from this address of ours: a client's, as neap_conn_probe_path asks, and with results and errors as
+ * there. *path_id is its ID; neap_conn_next_path_event tells when it is open, or that it failed: then the ID is used up. A backup
+ * is sent on while no other path answers alone. NEAP_ERR_UNSUPPORTED (one side knows no path IDs); NEAP_ERR_LIMIT (there are as
+ * many as either side lets the other have, or as there is room for); NEAP_ERR_CONNECTION_IDS (the peer gave none for the next ID
+ * yet: it is told). */
+NEAP_API int neap_conn_open_path(neap_conn *conn, const neap_address *local, const neap_address *peer,
+                                 bool is_backup, uint32_t *path_id);
+/** Send nothing more on this path, and have the peer do so: `code` is one of enum neap_path_error, or another up to 2^62-1. What
+ * is in flight there is sent on others. 0; NEAP_ERR_ARGUMENT (there is no such path); NEAP_ERR_STATE (it is the only one: close
+ * the connection); NEAP_ERR_UNSUPPORTED; NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_abandon_path(neap_conn *conn, uint32_t path_id, uint64_t code);
+/** A path is a backup from now on, or no more: for what we send, and for what the peer does, which is told so. Errors as
+ * neap_conn_abandon_path. */
+NEAP_API int neap_conn_set_path_backup(neap_conn *conn, uint32_t path_id, bool is_backup);
+/** Paths are filled in this order from now on, the first before the others; what is left out is sent on while none of these
+ * answers alone. `count` 0: as the option path_scheduler has it. From the first call on the connection is one that
+ * neap_endpoint_next gives whenever something was acknowledged or lost. IDs that there are not are ignored. 0; NEAP_ERR_ARGUMENT (more
+ * than five); NEAP_ERR_UNSUPPORTED; NEAP_ERR_CLOSED. */
+NEAP_API int neap_conn_order_paths(neap_conn *conn, const uint32_t *path_ids, size_t count);
+
 enum neap_path_event_kind {
     NEAP_PATH_EVENT_VALIDATED,     /* the peer answers there */
     NEAP_PATH_EVENT_FAILED,        /* it did not, in time; of a path that is not active nothing is left */
     NEAP_PATH_EVENT_MIGRATED,      /* we went there, or back there */
     NEAP_PATH_EVENT_PEER_MIGRATED, /* the peer did, and that is proved */
+    /* Of a path ID (draft-ietf-quic-multipath): */
+    NEAP_PATH_EVENT_OPENED, /* it is proved, and used from now on */
+    NEAP_PATH_EVENT_CLOSED, /* it is abandoned, by either side: code says why (enum neap_path_error) */
+    NEAP_PATH_EVENT_STATUS, /* the peer calls it a backup from now on, or no more */
 };
 typedef struct neap_path_event {
     enum neap_path_event_kind kind;
     neap_address local, peer;
-    uint64_t lost; /* events so far that nobody took in time: eight are kept */
+    uint64_t lost;    /* events so far that nobody took in time: eight are kept */
+    uint64_t code;    /* of NEAP_PATH_EVENT_CLOSED */
+    uint32_t path_id; /* 0 without multipath */
 } neap_path_event;
 /** What became of paths since: true and the oldest event in `size` bytes at `event` (sizeof *event), false when there is
  * none. A new one makes the connection one that neap_endpoint_next gives. */
@@ -1087,6 +1133,9 @@ typedef struct neap_stats {
     /* Reductions of congestion_events that stay, though all that seemed lost came: too many were undone before. Of CUBIC and
      * NewReno. */
     uint64_t congestion_undo_refused;
+    /* With several path IDs: how many were opened beside the first, and abandoned; frames of such as are gone already; STREAM
+     * frames that repeat others' data on another path; and the IDs that the peer may use by now, of which 0 is one. */
+    uint64_t path_ids_opened, path_ids_abandoned, path_frames_ignored, stream_frames_copied, path_ids_allowed;
 } neap_stats;
 /** The counters and estimates so far (RFC 9002), bytes and nanoseconds, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size);
@@ -1186,6 +1235,7 @@ typedef struct neap_trace_event {
     const neap_cid *dcid;             /* of packets that are sent or received: their destination */
     const struct neap_field *fields;  /* of HEADERS: what they say, for the call */
     size_t field_count;
+    uint32_t path_id; /* of the packet (draft-ietf-quic-multipath), whose number is one of that; else 0 */
 } neap_trace_event;
 
 /** Sees what a connection does. It only looks: it may call what takes a const neap_conn, and neap_conn_set_tracer. */

@@ -20,6 +20,11 @@ void neap_local_cids_init(struct local_cids *l, const neap_cid *first)
     l->ids[0] = (struct local_cid){.cid = *first, .in_use = true, .was_told = true};
 }
 
+void neap_local_cids_init_empty(struct local_cids *l, uint8_t cid_size, uint64_t peer_limit)
+{
+    *l = (struct local_cids){.peer_limit = peer_limit, .cid_size = cid_size};
+}
+
 /* In use, or found by its route still. */
 static bool is_held(const struct local_cid *id)
 {
@@ -193,6 +198,12 @@ void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t li
     p->ids[0] = (struct peer_cid){.cid = *first, .in_use = true, .is_active = true};
 }
 
+void neap_peer_cids_init_empty(struct peer_cids *p, uint64_t limit)
+{
+    *p = (struct peer_cids){.limit = (uint8_t)(limit < PEER_SLOTS ? limit : PEER_SLOTS),
+                            .is_of_path_id = true};
+}
+
 void neap_peer_cids_replace_first(struct peer_cids *p, const neap_cid *cid)
 {
     p->ids[0].cid = *cid;
@@ -338,7 +349,7 @@ int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection
 {
     struct peer_cids next = *p;
 
-    if (neap_peer_cids_active(p)->size == 0)
+    if (neap_peer_cids_active(p)->size == 0 && !p->is_of_path_id)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "NEW_CONNECTION_ID beside a zero-length connection ID");
     if (f->retire_prior_to > f->sequence || f->cid.size == 0 || f->cid.size > NEAP_MAX_CONNECTION_ID)
@@ -366,7 +377,7 @@ int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection
 
 int neap_peer_cids_take_fresh(struct peer_cids *p)
 {
-    if (neap_peer_cids_active(p)->size == 0)
+    if (neap_peer_cids_active(p)->size == 0 && !p->is_of_path_id)
         return (int)p->active;
     for (uint32_t i = 0; i < PEER_SLOTS; i++) {
         if (!p->ids[i].in_use || p->ids[i].is_active)

@@ -59,12 +59,15 @@ struct peer_cids {
     uint8_t retire_count, retire_unacked;               /* of these: still to be written; written */
     uint8_t active;                                     /* index of the one packets carry */
     uint8_t limit;                                      /* our active_connection_id_limit */
+    bool is_of_path_id;                                 /* it began with none */
 };
 
 /** The first connection ID (sequence 0), chosen in the handshake. */
 void neap_local_cids_init(struct local_cids *l, const neap_cid *first);
 /** Whether the peer may hold one more (after the handshake), up to its limit and ours. */
 bool neap_local_cids_wants(const struct local_cids *l);
+/** None yet, each of `cid_size` bytes: of a path ID (draft-ietf-quic-multipath §3.2), whose first has sequence 0 too. */
+void neap_local_cids_init_empty(struct local_cids *l, uint8_t cid_size, uint64_t peer_limit);
 /** Whether the peer has one that it may keep. */
 bool neap_local_cids_has_current(const struct local_cids *l);
 /** Issue one that is wanted; returns its sequence number. The caller sees to it that nobody else behind the same address
@@ -92,6 +95,13 @@ const struct local_cid *neap_local_cids_find(const struct local_cids *l, struct 
 
 /** The first connection ID (sequence 0): a client's own invention at first. `limit`: our active_connection_id_limit. */
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit);
+/** None yet, as neap_local_cids_init_empty; the first that comes is the active one. */
+void neap_peer_cids_init_empty(struct peer_cids *p, uint64_t limit);
+/** Whether there is an active one. */
+static inline bool peer_cids_has_active(const struct peer_cids *p)
+{
+    return p->ids[p->active].in_use && p->ids[p->active].is_active;
+}
 /** Handshake: the client replaces the DCID it invented by the server's choice (RFC 9000 §7.2). */
 void neap_peer_cids_replace_first(struct peer_cids *p, const neap_cid *cid);
 /** The reset token of sequence 0, from the server's transport parameters. */

@@ -179,6 +179,8 @@ static void write_packet_header(struct record *r, const neap_trace_event *e, boo
     neap_record_string(r, "packet_type", type_name(e->packet_type));
     if (has_number)
         neap_record_number(r, "packet_number", e->number);
+    if (e->path_id)
+        neap_record_number(r, "path_id", e->path_id);
     if (e->payload && e->packet_type == NEAP_PACKET_SHORT) {
         neap_record_bool(r, "spin_bit", e->values[4] != 0);
         neap_record_bool(r, "key_phase_bit", e->values[1] != 0);
@@ -365,7 +367,10 @@ static void write_path(neap_qlog *q, const neap_trace_event *e)
     static const char *const states[] = {[NEAP_PATH_EVENT_VALIDATED] = "probing_successful",
                                          [NEAP_PATH_EVENT_FAILED] = "probing_abandoned",
                                          [NEAP_PATH_EVENT_MIGRATED] = "migration_complete",
-                                         [NEAP_PATH_EVENT_PEER_MIGRATED] = "migration_complete"};
+                                         [NEAP_PATH_EVENT_PEER_MIGRATED] = "migration_complete",
+                                         [NEAP_PATH_EVENT_OPENED] = "path_opened",
+                                         [NEAP_PATH_EVENT_CLOSED] = "path_closed",
+                                         [NEAP_PATH_EVENT_STATUS] = "path_status"};
     char id[] = {(char)('0' + e->number % 10), 0};
     struct record r = neap_qlog_begin_event(q, e->now, "quic:migration_state_updated");
 

@@ -1,6 +1,7 @@
 /* A connection's birth, its end, and what can be asked of it. */
 #include "quic/conn_token.h"
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 #define CLIENT_DCID_SIZE 8u /* RFC 9000 §7.2: at least 8 unpredictable bytes */
 
@@ -44,6 +45,7 @@ neap_time neap_conn_now(const neap_conn *conn)
 
 void neap_conn_init_space(struct number_space *s, bool keeps_records)
 {
+    s->read_start = UINT64_MAX;
     neap_ack_init(&s->ack);
     neap_space_recovery_init(&s->recovery, keeps_records);
 }
@@ -90,12 +92,11 @@ static neap_conn *allocate(neap_config *config, const struct beginning *b)
         neap_crypto_stream_init(&h->crypto[i]);
     }
     neap_conn_init_space(&c->application, keeps_records);
-    c->keys.read_start = UINT64_MAX;
     neap_local_cids_init(&c->local_cids, b->source_cid);
     c->idle_timeout = config_option(config, OPTION_max_idle_timeout) < UINT32_MAX
                           ? config_option(config, OPTION_max_idle_timeout) * NEAP_MILLISECOND
                           : 0;
-    neap_conn_choose_skip(c);
+    neap_conn_choose_skip(c, &c->application, &conn_path(c)->recovery);
     return c;
 }
 
@@ -218,6 +219,7 @@ static void free_application(neap_conn *c)
 {
     struct number_space *s = &c->application;
 
+    neap_multipath_finish(c);
     c->recovery.spaces[SPACE_APPLICATION] = NULL;
     neap_ack_free(&s->ack, c->pool);
     neap_sent_free(&s->recovery.sent, c->pool);
@@ -303,6 +305,7 @@ void neap_conn_free(neap_conn *conn)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1 + c->psk_identity_size);
     neap_conn_drop_certificates(c);
     neap_conn_free_migration(c);
+    neap_multipath_free(c);
     neap_pool_free(c->pool, c->datagrams, sizeof *c->datagrams);
     neap_config *config = c->config;
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_GONE, .now = c->now);
@@ -495,7 +498,7 @@ void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dci
                     !c->handshake->retried && !c->handshake->is_second_flight &&
                     span_equal(dcid, cid_span(&c->original_dcid));
 
-    if (!is_first || c->is_unreachable || !neap_conn_find_path(c, NULL, to))
+    if (!is_first || c->is_unreachable || !neap_conn_find_path(c, ANY_SLOT, NULL, to))
         return;
     c->is_unreachable = true;
     c->news |= NEWS_STATE;
@@ -587,16 +590,17 @@ void neap_conn_ids(const neap_conn *conn, neap_cid *source, neap_cid *destinatio
 
 size_t neap_conn_source_ids(const neap_conn *conn, neap_cid *out, size_t max)
 {
-    const struct local_cids *l = &conn->local_cids;
+    const struct local_cids *l;
     size_t count = 0;
 
-    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++) {
-        if (!l->ids[i].in_use)
-            continue;
-        if (count < max)
-            out[count] = l->ids[i].cid;
-        count++;
-    }
+    for (uint8_t slot = 0; slot < conn_slots(conn); slot++)
+        for (size_t i = 0; (l = conn_local_cids(conn, slot)) && i < sizeof l->ids / sizeof l->ids[0]; i++) {
+            if (!l->ids[i].in_use)
+                continue;
+            if (count < max)
+                out[count] = l->ids[i].cid;
+            count++;
+        }
     return count;
 }
 

@@ -6,15 +6,12 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/trace.h"
-#include "crypto/packet_keys.h"
 #include "paths/cid.h"
 #include "paths/validation.h"
 #include "quic/admission.h"
 #include "quic/config.h"
 #include "quic/quic.h"
-#include "recovery/ack.h"
-#include "recovery/loss.h"
-#include "streams/crypto_stream.h"
+#include "quic/spaces.h"
 #include "streams/datagrams.h"
 #include "streams/streams.h"
 #include "tls/tls.h"
@@ -52,19 +49,6 @@ enum conn_news {
     NEWS_TURN = 1 << 6, /* there is something for who steers its congestion control */
 };
 
-/* One packet number space (RFC 9000 §12.3). Without keys it is dead: not begun, or over. */
-struct number_space {
-    struct packet_key read, write;
-    struct ack_state ack;
-    struct space_recovery recovery;
-    struct crypto_stream *crypto; /* in the handshake block; of 1-RTT, NULL while there is nothing of it */
-    uint64_t next_number;
-    uint64_t skip_at; /* the next number that is left out on purpose (RFC 9000 §21.4); of 1-RTT only */
-    uint8_t probes;   /* probe packets owed (RFC 9002 §6.2.4) */
-    bool ack_again;   /* an ACK may have been lost: the next packet carries one, though nothing new came */
-    uint8_t ack_only; /* packets in a row that nothing will acknowledge */
-};
-
 /* What went over a path, for people who look. Stream data and datagrams leave on the active path alone, so that these need no
  * counting: `…_from` are the connection's counters when it became that, less what was sent on it before. */
 struct path_traffic {
@@ -80,6 +64,7 @@ struct path {
     struct address_validation address;
     struct path_recovery recovery;
     uint8_t index;       /* in neap_conn.paths and of sent packets */
+    uint8_t slot;        /* of its path ID: multipath.h; 0: path ID 0, of which all are without multipath */
     uint8_t peer_cid;    /* index of the peer's connection ID that goes there */
     bool is_followed;    /* the peer was followed there */
     bool is_repeated;    /* made for a packet that was here already */
@@ -161,25 +146,6 @@ struct handshake {
     size_t early_held;              /* our part of it */
     struct admission_charge charge; /* a server's: what its endpoint keeps account of */
     uint64_t work_before;           /* that an answer leads to: neap_crypto_work when it came */
-};
-
-/* The phases of 1-RTT keys (RFC 9001 §6). The current keys are in the application space. */
-struct key_phases {
-    struct packet_key next_read; /* made ahead, so that an update takes no time that can be seen (§6.3) */
-    uint8_t read_secret[CRYPTO_MAX_HASH];  /* of next_read */
-    uint8_t write_secret[CRYPTO_MAX_HASH]; /* of the current write key */
-    uint64_t forged;                       /* packets that did not open, of all phases */
-    uint64_t updates;
-    uint64_t bytes_before; /* sent before the current write phase */
-    neap_time previous_until;
-    neap_time confirmed_at; /* when a packet of the current write phase was first acknowledged; NEAP_NEVER */
-    /* from here on: what packets touch */
-    uint64_t read_start;  /* lowest number received in the current read phase; UINT64_MAX none */
-    uint64_t write_start; /* first number sent in the current write phase */
-    uint64_t sealed;      /* packets sealed in the current write phase */
-    bool read_phase, write_phase;
-    bool answered;                   /* an ACK left in the current phase: the peer may update again */
-    struct packet_key previous_read; /* for packets that come late; none after previous_until */
 };
 
 /* How often we ask the peer to acknowledge. */
@@ -331,6 +297,7 @@ struct neap_conn {
     struct kept_certificates *peer_certificates; /* what the peer showed; NULL: nothing, or it is not kept */
     struct unchecked_dates *unchecked_dates;     /* NULL: there are none */
     struct migration *migration;                 /* migration.h; NULL: there was one way only */
+    struct multipath *multipath;                 /* multipath.h; NULL: it was not agreed on */
 };
 
 static inline bool conn_is_alive(const neap_conn *c)
@@ -364,12 +331,22 @@ static inline void path_on_sent(struct path *path, size_t size)
     path->traffic.bytes_sent += size;
 }
 
-/** The space, or NULL when it is gone with the handshake. */
+/** The space of a path ID beyond 0, or NULL: conn_multipath.c. */
+struct number_space *neap_multipath_space(const neap_conn *c, enum space space);
+/** The space, or NULL when it is gone with the handshake or its path ID. */
 static inline struct number_space *conn_space(neap_conn *c, enum space space)
 {
     if (space == SPACE_APPLICATION)
         return &c->application;
+    if (space > SPACE_APPLICATION)
+        return neap_multipath_space(c, space);
     return c->handshake ? &c->handshake->spaces[space] : NULL;
+}
+
+/** The space of the 1-RTT packets on a path. */
+static inline enum space path_space(const struct path *path)
+{
+    return (enum space)(SPACE_APPLICATION + path->slot);
 }
 
 static inline bool space_can_send(const struct number_space *s)
@@ -483,8 +460,10 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
                                 bool validated);
 /** Free the block of a path, or NULL. */
 void neap_conn_free_path(neap_conn *c, struct path *path);
-/** The path with these addresses, or NULL; `local` NULL: any, the active one before others. */
-struct path *neap_conn_find_path(const neap_conn *c, const neap_address *local, const neap_address *peer);
+#define ANY_SLOT UINT8_MAX
+/** The path of a slot with these addresses, or NULL; `local` NULL: any, the active one before others. */
+struct path *neap_conn_find_path(const neap_conn *c, uint8_t slot, const neap_address *local,
+                                 const neap_address *peer);
 /** Whether a datagram between these is of the path. */
 static inline bool conn_is_on(const neap_conn *c, const struct path *path, const neap_address *local,
                               const neap_address *peer)
@@ -536,8 +515,8 @@ void neap_conn_describe_path(const neap_conn *c, const struct path *path, neap_p
 
 /** The size that the search on the way to this address may reach: of the option, the peer and UDP. */
 uint16_t neap_conn_most_udp_payload_size(const neap_conn *c, const neap_address *peer);
-/** The size of the probe that is to be sent on the active path now, into a buffer of `size` bytes; 0: none. */
-size_t neap_conn_size_probe(neap_conn *c, size_t size);
+/** The size of the probe that is to be sent on a path now, into a buffer of `size` bytes; 0: none. */
+size_t neap_conn_size_probe(neap_conn *c, struct path *path, size_t size);
 /** A path is dropped: its figures are the active one's. */
 void neap_conn_keep_pmtu_figures(neap_conn *c, const struct path *path);
 /** A datagram of `size` bytes was not taken on the way between these (`from` of no family: any); `passes`: as
@@ -554,10 +533,11 @@ void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, stru
 /** Secrets of 1-RTT came. */
 void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret);
 /** The read key for an unmasked 1-RTT packet; one that does not open it when its phase has none any more. */
-struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number);
+struct packet_key *neap_conn_read_key(neap_conn *c, const struct number_space *s, bool phase,
+                                      uint64_t number);
 /** A packet of this phase and number opened: follow the peer's update (RFC 9001 §6.2). */
-int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,
-                     struct failure *why);
+int neap_conn_opened(neap_conn *c, struct number_space *s, const struct packet_key *key, bool phase,
+                     uint64_t number, struct failure *why);
 /** A packet did not open with this key: count it against the integrity limit (RFC 9001 §6.6). */
 void neap_conn_forged(neap_conn *c, const struct packet_key *key);
 /** Before a burst: update keys when it is time. False when nothing more may be sealed. */
@@ -580,6 +560,7 @@ struct arrival {
         *parsed;                    /* of the packet that is next, when somebody has parsed it; NULL not */
     struct span dcid;               /* of the first packet; data NULL before */
     bool is_ours;                   /* that is one of our connection IDs, */
+    uint8_t slot;                   /* of the path ID in this slot, */
     uint64_t dcid_sequence;         /* this one */
     const struct header_mask *mask; /* of that packet; NULL: not made yet */
     bool is_known; /* the packet that is next names the same, in another datagram of a train */
@@ -588,6 +569,7 @@ struct arrival {
 struct received { /* a packet that was opened */
     enum neap_packet_type type;
     enum space space;
+    uint8_t slot; /* of its path ID */
     uint64_t number;
     struct span dcid;
     bool phase, spin;
@@ -627,9 +609,9 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
 
 /** Choose the next 1-RTT packet number to leave out: about one a window, so that who acknowledges what it did not
  * receive is found out within two (RFC 9000 §21.4). */
-void neap_conn_choose_skip(neap_conn *c);
-/** Whether a space has ack-eliciting frames to send. */
-bool neap_conn_wants(neap_conn *c, enum space space);
+void neap_conn_choose_skip(neap_conn *c, struct number_space *s, const struct path_recovery *path);
+/** Whether a space has ack-eliciting frames to send on its path. */
+bool neap_conn_wants(neap_conn *c, enum space space, const struct path *path);
 
 /* ---- conn_streams.c */
 
@@ -700,11 +682,13 @@ void neap_conn_forget_dates(neap_conn *c);
 /** ICMP says that nobody takes what was sent to this address and destination connection ID. */
 void neap_conn_unreachable(neap_conn *c, const neap_address *to, struct span dcid);
 
+bool neap_multipath_wants_id(neap_conn *c);
 /** Whether the peer may hold one more of our connection IDs, now that the handshake is over (RFC 9000 §5.1.1). */
 bool neap_conn_looks_for_id(neap_conn *c);
 static inline bool conn_wants_id(neap_conn *c)
 {
-    return c->stage == STAGE_CONFIRMED && !c->local_cids.is_sated && neap_conn_looks_for_id(c);
+    return c->stage == STAGE_CONFIRMED && ((!c->local_cids.is_sated && neap_conn_looks_for_id(c)) ||
+                                           (c->multipath && neap_multipath_wants_id(c)));
 }
 /** Give it that one: a NEW_CONNECTION_ID frame is owed. */
 void neap_conn_issue_id(neap_conn *c, const neap_cid *cid);

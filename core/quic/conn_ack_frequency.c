@@ -1,6 +1,6 @@
 /* How often acknowledgements come (draft-ietf-quic-ack-frequency-14): what we ask of the peer, which follows our congestion
  * window, and what the peer asks of us. */
-#include "quic/conn.h"
+#include "quic/multipath.h"
 
 #define MIN_ACK_DELAY_US 1000u /* a turn of a busy loop takes about as long */
 #define MAX_ACK_DELAY_US ((UINT64_C(1) << 14) * 1000)
@@ -144,5 +144,8 @@ int neap_conn_on_ack_frequency(neap_conn *c, const struct frame_ack_frequency *f
         .max_delay = f->max_delay_us * MICROSECOND,
         .next_sequence = f->sequence + 1,
     };
+    for (uint8_t slot = 1; slot < conn_slots(c); slot++)
+        if (c->multipath->ids[slot].numbers)
+            c->multipath->ids[slot].numbers->space.ack.policy = *policy;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Congestion control that somebody outside of the core decides, at the ends of his turns (the option congestion_control). */
-#include "quic/conn.h"
+#include "quic/multipath.h"
 
 #include "base/fill.h"
 
@@ -12,7 +12,9 @@ static struct path_recovery *steered_path(const neap_conn *c)
 
 void neap_conn_mark_turn(neap_conn *c)
 {
-    if (c->stage >= STAGE_ESTABLISHED && steered_path(c))
+    bool is_steered = c->multipath && c->multipath->is_steered && conn_is_alive(c);
+
+    if (c->stage >= STAGE_ESTABLISHED && (is_steered || steered_path(c)))
         c->news |= NEWS_TURN;
 }
 

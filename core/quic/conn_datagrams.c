@@ -1,5 +1,6 @@
 /* DATAGRAM frames on a connection (RFC 9221): who takes them, how large they may be, and the application's verbs. */
 #include "quic/conn_trace.h"
+#include "quic/multipath.h"
 
 static const neap_datagram_options preset = {.urgency = 3};
 
@@ -54,7 +55,7 @@ int neap_conn_on_datagram(neap_conn *c, const struct received *p, const struct f
 /* Of a packet with a number of four bytes, so that what fits now fits when it leaves. */
 static size_t header_most(const neap_conn *c)
 {
-    size_t dcid = c->peer_cids.ids[conn_path(c)->peer_cid].cid.size;
+    size_t dcid = conn_peer_cid(c, conn_path(c))->cid.size;
 
     if (c->handshake && c->handshake->sends_early)
         return 1 + 4 + 1 + dcid + 1 + c->handshake->source_cid.size + 2 + 4;
@@ -63,7 +64,9 @@ static size_t header_most(const neap_conn *c)
 
 size_t neap_conn_datagram_room(const neap_conn *c)
 {
-    size_t packet = path_recovery_udp_payload_size(&conn_path(c)->recovery);
+    /* By which of several paths it leaves is not known yet. */
+    size_t packet =
+        c->multipath ? neap_multipath_least_size(c) : path_recovery_udp_payload_size(&conn_path(c)->recovery);
     int64_t size = neap_datagram_payload(packet - header_most(c) - CRYPTO_TAG);
 
     return size > 0 ? (size_t)size : 0;

@@ -1,5 +1,6 @@
 /* What became of packets: for each frame in them what its row of the frame table says. */
 #include "quic/conn_trace.h"
+#include "quic/multipath.h"
 
 /* …_lost: whether what the frame said is said again. */
 #define X(name, first, last, fields, handler, fate, rules)                                      \
@@ -47,8 +48,17 @@ static void free_tickets(neap_conn *c, struct number_space *s)
     s->crypto = NULL;
 }
 
+/* CRYPTO at 1-RTT is one stream, whatever path it took. */
+static struct number_space *with_crypto(neap_conn *c, struct number_space *s)
+{
+    bool is_handshake = c->handshake && (s == &c->handshake->spaces[0] || s == &c->handshake->spaces[1]);
+
+    return is_handshake ? s : &c->application;
+}
+
 static void crypto_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
+    s = with_crypto(c, s);
     if (!s->crypto) /* all of it was acknowledged before */
         return;
     neap_send_buffer_acked(&s->crypto->send, c->pool, f->offset, f->size);
@@ -57,6 +67,7 @@ static void crypto_acked(neap_conn *c, struct number_space *s, const struct sent
 
 static bool crypto_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
+    s = with_crypto(c, s);
     if (s->crypto)
         neap_send_buffer_lost(&s->crypto->send, c->pool, f->offset, f->size);
     return s->crypto;
@@ -154,6 +165,18 @@ static bool ack_frequency_lost(neap_conn *c, struct number_space *s, const struc
     return true;
 }
 
+static void path_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    neap_multipath_acked(c, f);
+}
+
+static bool path_lost(neap_conn *c, struct number_space *s, const struct sent_frame *f)
+{
+    (void)s;
+    return neap_multipath_lost(c, f);
+}
+
 static void on_acked(neap_conn *c, struct number_space *s, const struct sent_frame *f)
 {
     switch ((enum frame_kind)f->kind) {
@@ -186,7 +209,7 @@ static bool lose_frames(neap_conn *c, struct number_space *s, const struct sent_
     for (size_t i = 0; i < p->frame_count; i++) {
         const struct sent_frame *f = neap_sent_frame(&s->recovery.sent, p, i);
 
-        if (p->fate != FATE_IN_FLIGHT || f->kind != KIND_DATAGRAM)
+        if ((p->fate != FATE_IN_FLIGHT || f->kind != KIND_DATAGRAM) && !f->is_copy)
             again |= on_lost(c, s, f);
     }
     return again;
@@ -285,19 +308,20 @@ void neap_conn_take_fates(neap_conn *c, enum space space)
 
     if (!s)
         return;
-    if (space == SPACE_APPLICATION)
-        neap_streams_follow_window(&c->streams, conn_path(c)->recovery.cc.window);
+    if (space >= SPACE_APPLICATION)
+        neap_streams_follow_window(&c->streams, c->multipath ? neap_multipath_window(c)
+                                                             : conn_path(c)->recovery.cc.window);
     while ((p = neap_sent_next_fate(&s->recovery.sent, &fate)) != NULL) {
         if (fate == FATE_ACKED) {
             TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_ACKED, .now = c->now, .number = p->number,
-                  .size = p->size, .packet_type = type_of(space));
+                  .size = p->size, .packet_type = type_of(space), .path_id = neap_multipath_id_of(c, space));
             for (size_t i = 0; i < p->frame_count; i++)
                 take_acked(c, s, neap_sent_frame(&s->recovery.sent, p, i), &run);
             continue;
         }
         count_again(c, p, lose_frames(c, s, p));
         TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_LOST, .now = c->now, .number = p->number,
-              .size = p->size, .packet_type = type_of(space),
+              .size = p->size, .packet_type = type_of(space), .path_id = neap_multipath_id_of(c, space),
               .values = {p->is_size_probe, is_overtaken(c, s, p)});
     }
     end_run(c, &run);

@@ -3,6 +3,7 @@
 #include "quic/conn_token.h"
 #include "quic/conn_trace.h"
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 #define GREASE_BITS 0x3ffffu /* of the random number that greases our parameters */
 
@@ -25,6 +26,7 @@ struct transport_params neap_conn_params(const neap_conn *c)
         params_add(&p, PARAM_reset_stream_at);
     p.max_datagram_frame_size = config_option(config, OPTION_max_datagram_frame_size);
     p.min_ack_delay_us = neap_conn_min_ack_delay(config);
+    p.max_path_id = neap_multipath_offer(c);
     p.active_connection_id_limit = config_option(config, OPTION_active_connection_id_limit);
     if (config_option(config, OPTION_disable_active_migration) ||
         (c->is_server && neap_config_has_single_ids(config)))
@@ -402,6 +404,9 @@ static int apply_params(neap_conn *c, const struct transport_params *p, struct f
     }
     c->peer_disables_migration = params_has(p, PARAM_disable_active_migration);
     neap_streams_set_peer_params(&c->streams, p);
+    int rc = neap_multipath_begin(c, p, why);
+    if (rc)
+        return rc;
     c->news |= NEWS_CREDIT | NEWS_WRITABLE;
     return neap_conn_open_datagrams(c, p->max_datagram_frame_size, why);
 }

@@ -22,7 +22,7 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
         neap_packet_key_derive(&s->read, c->labels, secret->suite, secret->secret);
         s->read.is_busy = true;
         memcpy(c->keys.read_secret, secret->secret, secret->size);
-        c->keys.read_start = UINT64_MAX;
+        s->read_start = UINT64_MAX;
         make_next_read(c);
         return;
     }
@@ -32,7 +32,7 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
     neap_packet_key_derive(&s->write, c->labels, secret->suite, secret->secret);
     s->write.is_busy = true;
     memcpy(c->keys.write_secret, secret->secret, secret->size);
-    c->keys.write_start = s->next_number;
+    s->write_start = s->next_number;
     c->keys.sealed = 0;
     c->keys.bytes_before = c->counters.bytes_sent;
     c->keys.confirmed_at = NEAP_NEVER;
@@ -46,20 +46,21 @@ static bool has_previous_read(const neap_conn *c)
     return packet_key_is_set(&c->keys.previous_read) && !c->previous_is_early;
 }
 
-/* RFC 9001 §6.5: what was sent before the first packet of the current phase is of the one before. */
-static bool is_before_phase(const neap_conn *c, uint64_t number)
+/* RFC 9001 §6.5: what was sent before the first packet of the current phase is of the one before. In the space of a path ID
+ * there may be none of the current phase yet (draft-ietf-quic-multipath §2.5). */
+static bool is_before_phase(const struct number_space *s, uint64_t number)
 {
-    return (number < c->keys.read_start) & (c->keys.read_start != UINT64_MAX);
+    return number < s->read_start;
 }
 
-struct packet_key *neap_conn_read_key(neap_conn *c, bool phase, uint64_t number)
+struct packet_key *neap_conn_read_key(neap_conn *c, const struct number_space *s, bool phase, uint64_t number)
 {
     /* Neither branches on the phase and the number, nor is there one without a key (RFC 9001 §6.3, §9.5). */
     struct packet_key *const keys[] = {&c->application.read, &c->keys.next_read,
                                        has_previous_read(c) ? &c->keys.previous_read : &c->keys.next_read};
     size_t is_other = phase != c->keys.read_phase;
 
-    return keys[is_other + (is_other & is_before_phase(c, number))];
+    return keys[is_other + (is_other & is_before_phase(s, number))];
 }
 
 void neap_conn_drop_previous_keys(neap_conn *c)
@@ -75,7 +76,9 @@ static void next_write(neap_conn *c)
     neap_packet_key_next(&c->application.write, &old, c->labels, c->keys.write_secret);
     neap_packet_key_wipe(c->crypto, &old);
     c->keys.write_phase = !c->keys.write_phase;
-    c->keys.write_start = c->application.next_number;
+    for (enum space i = SPACE_APPLICATION; i < c->recovery.space_count; i++)
+        if (conn_space(c, i))
+            conn_space(c, i)->write_start = conn_space(c, i)->next_number;
     c->keys.sealed = 0;
     c->keys.bytes_before = c->counters.bytes_sent;
     c->keys.confirmed_at = NEAP_NEVER;
@@ -83,17 +86,26 @@ static void next_write(neap_conn *c)
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_KEYS_UPDATED, .now = c->now, .number = c->keys.updates);
 }
 
-int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uint64_t number,
-                     struct failure *why)
+/* The packet is the first of its phase: of none of the other spaces is it known where that begins. */
+static void begin_read_phase(neap_conn *c, struct number_space *s, uint64_t number)
+{
+    for (enum space i = SPACE_APPLICATION; i < c->recovery.space_count; i++)
+        if (conn_space(c, i))
+            conn_space(c, i)->read_start = UINT64_MAX;
+    s->read_start = number;
+}
+
+int neap_conn_opened(neap_conn *c, struct number_space *s, const struct packet_key *key, bool phase,
+                     uint64_t number, struct failure *why)
 {
     if (key == &c->application.read) {
-        if (number < c->keys.read_start)
-            c->keys.read_start = number;
+        if (number < s->read_start)
+            s->read_start = number;
         return 0;
     }
     if (key != &c->keys.next_read)
         return 0;
-    if (is_before_phase(c, number)) /* RFC 9001 §6.4 */
+    if (s->read_start != UINT64_MAX && is_before_phase(s, number)) /* RFC 9001 §6.4 */
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "new keys for a packet before those of the old ones");
     /* RFC 9001 §6.2: twice without waiting for an acknowledgement. Who follows an update of ours needs none for it. */
     if (c->keys.write_phase != phase && !c->keys.answered)
@@ -104,7 +116,7 @@ int neap_conn_opened(neap_conn *c, const struct packet_key *key, bool phase, uin
     c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
     c->application.read = c->keys.next_read;
     c->keys.read_phase = phase;
-    c->keys.read_start = number;
+    begin_read_phase(c, s, number);
     make_next_read(c);
     if (c->keys.write_phase != phase)
         next_write(c);

@@ -1,6 +1,7 @@
 /* Paths of our own choice: a client that looks whether another way leads to its server, and that goes there (RFC 9000 §9.1,
  * §9.2), the server's preferred address in both roles (§9.6), and what the application hears of paths. */
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 #define PREFERRED_SEQUENCE 1u /* RFC 9000 §5.1.1 */
 
@@ -19,13 +20,14 @@ void neap_conn_free_migration(neap_conn *c)
     c->migration = NULL;
 }
 
-void neap_conn_note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind)
+static void note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind, uint64_t code)
 {
     struct migration *m = neap_conn_need_migration(c);
 
     c->news |= NEWS_STATE;
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PATH, .now = c->now, .number = path->index,
-          .values = {kind, path == conn_path(c)}, .local = &path->address.local, .peer = &path->address.peer);
+          .values = {kind, path == conn_path(c)}, .local = &path->address.local, .peer = &path->address.peer,
+          .path_id = neap_multipath_id(c, path->slot));
     if (!m)
         return;
     if (m->event_count == LIMIT_PATH_EVENTS) {
@@ -34,7 +36,21 @@ void neap_conn_note_path(neap_conn *c, const struct path *path, enum neap_path_e
         m->events_lost++;
     }
     m->events[(m->first_event + m->event_count++) % LIMIT_PATH_EVENTS] =
-        (struct path_event){.local = path->address.local, .peer = path->address.peer, .kind = (uint8_t)kind};
+        (struct path_event){.local = path->address.local,
+                            .peer = path->address.peer,
+                            .code = code,
+                            .path_id = neap_multipath_id(c, path->slot),
+                            .kind = (uint8_t)kind};
+}
+
+void neap_conn_note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind)
+{
+    note_path(c, path, kind, 0);
+}
+
+void neap_conn_note_closed(neap_conn *c, const struct path *path, uint64_t code)
+{
+    note_path(c, path, NEAP_PATH_EVENT_CLOSED, code);
 }
 
 bool neap_conn_next_path_event(neap_conn *conn, neap_path_event *out, size_t size)
@@ -47,7 +63,9 @@ bool neap_conn_next_path_event(neap_conn *conn, neap_path_event *out, size_t siz
     const neap_path_event known = {.kind = (enum neap_path_event_kind)e->kind,
                                    .local = e->local,
                                    .peer = e->peer,
-                                   .lost = m->events_lost};
+                                   .lost = m->events_lost,
+                                   .code = e->code,
+                                   .path_id = e->path_id};
 
     m->first_event = (uint8_t)((m->first_event + 1) % LIMIT_PATH_EVENTS);
     m->event_count--;
@@ -88,8 +106,8 @@ static int check_way(const neap_conn *c, const neap_address *local, const neap_a
     if (c->is_server || (local->family != 4 && local->family != 6) || local->family != peer->family ||
         (!is_preferred && !neap_address_equal(peer, &active->address.peer)))
         return NEAP_ERR_ARGUMENT;
-    if (c->stage != STAGE_CONFIRMED)
-        return NEAP_ERR_STATE;
+    if (c->stage != STAGE_CONFIRMED || active->slot > 0)
+        return NEAP_ERR_STATE; /* also where path ID 0 is abandoned: other path IDs do not move */
     if (neap_peer_cids_active(&c->peer_cids)->size == 0 ||
         (c->peer_disables_migration && !is_preferred && !(c->migration && c->migration->uses_preferred) &&
          !neap_address_equal(local, &active->address.local)))
@@ -117,7 +135,7 @@ static bool make_room(neap_conn *c)
         struct path *path = c->paths[i];
 
         if (path != conn_path(c) && path != neap_conn_proved_path(c) && path->address.validated &&
-            !path->moves && (!first || path->until < first->until))
+            !path->moves && path->slot == 0 && (!first || path->until < first->until))
             first = path;
     }
     if (first)
@@ -133,7 +151,7 @@ static int choose_path(neap_conn *c, const neap_address *local, const neap_addre
     if (!neap_conn_need_migration(c))
         return NEAP_ERR_NO_MEMORY;
     c->compares_local = true;
-    struct path *path = neap_conn_find_path(c, local, peer);
+    struct path *path = neap_conn_find_path(c, 0, local, peer);
     *out = path;
     if (path && path != conn_path(c)) /* it may be the one that the handshake was on */
         path->is_chosen = path->address.is_chosen = true;
@@ -188,7 +206,7 @@ void neap_conn_begin_paths(neap_conn *c)
     neap_conn_set_path_timer(c);
 }
 
-static void begin(neap_conn *c, struct path *path)
+void neap_conn_begin_path(neap_conn *c, struct path *path)
 {
     count_from_next_call(c, path);
     neap_validation_begin(&path->address);
@@ -288,6 +306,10 @@ static void leave_address(neap_conn *c, const neap_address *gone)
 
         if (!path || path == conn_path(c) || !neap_address_equal(&path->address.local, gone))
             continue;
+        if (path->slot > 0) {
+            neap_multipath_abandon(c, path->slot, NEAP_PATH_UNSTABLE_OR_POOR);
+            continue;
+        }
         if (c->fallback == path->index)
             c->fallback = conn_path(c)->index;
         neap_conn_drop_path(c, path);
@@ -306,7 +328,7 @@ static void ask_preferred_too(neap_conn *c, const neap_address *local)
     if (m->uses_preferred || preferred->family == 0 || choose_path(c, local, preferred, &path))
         return;
     path->moves = true;
-    begin(c, path);
+    neap_conn_begin_path(c, path);
 }
 
 static struct path *preferred_on_trial(const neap_conn *c)
@@ -332,6 +354,11 @@ int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_add
     neap_address before = conn_path(c)->address.local, to = peer ? *peer : conn_path(c)->address.peer;
     if (flags & NEAP_MIGRATE_PROBE)
         return neap_conn_probe_path(conn, local, peer);
+    if (flags & NEAP_MIGRATE_OPEN) {
+        uint32_t path_id;
+
+        return neap_conn_open_path(conn, local, peer, (flags & NEAP_MIGRATE_BACKUP) != 0, &path_id);
+    }
     bool at_once = (flags & (NEAP_MIGRATE_AT_ONCE | NEAP_MIGRATE_ADDRESS_GONE)) != 0;
     struct path *path, *on_trial = peer ? NULL : preferred_on_trial(c);
     int rc = check_way(c, local, &to);
@@ -351,7 +378,7 @@ int neap_conn_migrate(neap_conn *conn, const neap_address *local, const neap_add
     } else if (path != conn_path(c)) {
         path->address.validated = false;
         path->moves = true;
-        begin(c, path);
+        neap_conn_begin_path(c, path);
     } else {
         abandon_others(c, path); /* somebody has thought better of it */
     }
@@ -383,7 +410,7 @@ int neap_conn_probe_path(neap_conn *conn, const neap_address *local, const neap_
         }
         neap_conn_set_path_timer(c);
     } else {
-        begin(c, path);
+        neap_conn_begin_path(c, path);
     }
     neap_conn_wake(c);
     return 0;
@@ -451,7 +478,7 @@ void neap_conn_try_preferred(neap_conn *c)
         choose_path(c, &active->address.local, to, &path))
         return;
     path->moves = true;
-    begin(c, path);
+    neap_conn_begin_path(c, path);
 }
 
 bool neap_conn_preferred_address(const neap_conn *conn, unsigned family, neap_address *out)

@@ -1,5 +1,6 @@
 /* One packet out: which frames it carries, its record, its seal. */
 #include "quic/conn_token.h"
+#include "quic/multipath.h"
 
 #define PING_EVERY \
     32u /* packets that only acknowledge, then one asks for an acknowledgement (RFC 9000 §13.2.4) */
@@ -18,11 +19,11 @@ static enum neap_packet_type packet_type(const neap_conn *c, enum space space)
 }
 
 /* RFC 9000 §17.4. Where the bit is not used it says nothing, but differs between connection IDs. */
-static bool spin_bit(const neap_conn *c, struct path *path, const neap_cid *dcid)
+static bool spin_bit(struct path *path, const struct peer_cid *id)
 {
     if (!path->spins)
-        return (dcid->bytes[0] & 1) != 0;
-    uint64_t sequence = c->peer_cids.ids[path->peer_cid].sequence;
+        return (id->cid.bytes[0] & 1) != 0;
+    uint64_t sequence = id->sequence;
     if (sequence != path->spin_sequence) {
         path->spin_sequence = sequence;
         path->spin = false;
@@ -45,11 +46,12 @@ static void draw_fixed_bit(neap_conn *c, uint8_t *first)
 
 static void write_header(neap_conn *c, struct draft *d)
 {
-    const neap_cid *dcid = &c->peer_cids.ids[d->path->peer_cid].cid;
+    const struct peer_cid *id = conn_peer_cid(c, d->path);
+    const neap_cid *dcid = &id->cid;
     enum neap_packet_type type = packet_type(c, d->space);
 
     if (type == NEAP_PACKET_SHORT) {
-        neap_short_header_write(&d->w, dcid, spin_bit(c, d->path, dcid), c->keys.write_phase, d->number_size,
+        neap_short_header_write(&d->w, dcid, spin_bit(d->path, id), c->keys.write_phase, d->number_size,
                                 d->number);
         return;
     }
@@ -65,13 +67,12 @@ static void write_header(neap_conn *c, struct draft *d)
     d->length_room = d->start + length_at;
 }
 
-void neap_conn_choose_skip(neap_conn *c)
+void neap_conn_choose_skip(neap_conn *c, struct number_space *s, const struct path_recovery *path)
 {
-    const struct path_recovery *path = &conn_path(c)->recovery;
     uint64_t packets = path->cc.window / path->pmtu.size;
     uint64_t half = (packets > LEAST_SKIP ? packets : LEAST_SKIP) / 2;
 
-    c->application.skip_at = c->application.next_number + half + neap_random_below(neap_conn_random(c), half);
+    s->skip_at = s->next_number + half + neap_random_below(neap_conn_random(c), half);
 }
 
 bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum space space, uint8_t *out,
@@ -83,16 +84,17 @@ bool neap_draft_begin(neap_conn *c, struct draft *d, struct path *path, enum spa
         return false;
     if (room > LONG_HEADER_MOST && packet_type(c, space) != NEAP_PACKET_SHORT)
         room = LONG_HEADER_MOST;
-    if (space == SPACE_APPLICATION && s->next_number == c->application.skip_at) {
+    if (space >= SPACE_APPLICATION && s->next_number == s->skip_at) {
         neap_sent_skip(&s->recovery.sent, s->next_number++);
-        neap_conn_choose_skip(c);
+        neap_conn_choose_skip(c, s, &path->recovery);
     }
     d->path = path;
     d->space = space;
     d->start = out;
     d->length_room = NULL;
     d->frame_count = 0;
-    d->has_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = d->is_size_probe = d->must_expand = false;
+    d->has_ack = d->has_other_ack = d->ack_eliciting = d->is_in_flight = d->is_probe = d->is_size_probe =
+        d->must_expand = false;
     d->w = writer_of(out, room - CRYPTO_TAG);
     d->number = s->next_number;
     d->number_size = neap_packet_number_size(d->number, s->recovery.largest_acked);
@@ -139,20 +141,25 @@ static bool keep_frame(struct draft *d, uint8_t *before)
     return false;
 }
 
-/* So many ranges at most. */
-static bool write_ranges(neap_conn *c, struct draft *d, const struct ack_state *a, size_t most)
+/* So many ranges at most, of the space of 1-RTT packets of the path ID in this slot, or another space. */
+static bool write_ranges(neap_conn *c, struct draft *d, const struct ack_state *a, uint8_t slot, size_t most)
 {
     uint8_t *before = d->w.at;
     struct range room[LIMIT_ACK_RANGES_SENT];
     size_t count;
     const struct range *ranges = neap_ack_untold(a, room, most, &count);
     unsigned exponent =
-        d->space == SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
-    uint64_t delay = d->space == SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
+        d->space >= SPACE_APPLICATION ? (unsigned)config_option(c->config, OPTION_ack_delay_exponent) : 0;
+    uint64_t delay = d->space >= SPACE_APPLICATION ? neap_ack_delay(a, exponent, c->now) : 0;
 
     if (count == 0)
         return false;
-    neap_write_ack(&d->w, ranges, count, delay, a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL);
+    const uint64_t *ecn = a->ecn[0] | a->ecn[1] | a->ecn[2] ? a->ecn : NULL;
+
+    if (c->multipath && d->space >= SPACE_APPLICATION)
+        neap_write_path_ack(&d->w, neap_multipath_id(c, slot), ranges, count, delay, ecn);
+    else
+        neap_write_ack(&d->w, ranges, count, delay, ecn);
     return keep_frame(d, before);
 }
 
@@ -162,10 +169,30 @@ static void write_ack(neap_conn *c, struct draft *d, struct number_space *s)
 
     if (a->eliciting_unacked == 0 && !s->ack_again && !neap_ack_is_due(a, c->now))
         return;
-    if (!write_ranges(c, d, a, LIMIT_ACK_RANGES_SENT))
+    if (!write_ranges(c, d, a, d->path->slot, LIMIT_ACK_RANGES_SENT))
         return;
     d->has_ack = true;
-    record(d, (struct sent_frame){.kind = KIND_ACK, .id = a->largest});
+    if (c->multipath && d->space >= SPACE_APPLICATION)
+        record(d, (struct sent_frame){.kind = KIND_PATH_ACK,
+                                      .id = a->largest,
+                                      .offset = neap_multipath_id(c, d->path->slot)});
+    else
+        record(d, (struct sent_frame){.kind = KIND_ACK, .id = a->largest});
+}
+
+/* What came on paths that were abandoned is acknowledged on others (draft-ietf-quic-multipath §3.4.3). */
+static void write_acks_of_abandoned(neap_conn *c, struct draft *d)
+{
+    for (uint8_t slot = 0; slot <= LIMIT_PATH_IDS && has_record_room(d); slot++) {
+        struct ack_state *a = neap_multipath_abandoned_ack(c, slot);
+
+        if (!a || !neap_ack_is_due(a, c->now) || !write_ranges(c, d, a, slot, PROBING_ACK_RANGES))
+            continue;
+        record(d, (struct sent_frame){
+                      .kind = KIND_PATH_ACK, .id = a->largest, .offset = neap_multipath_id(c, slot)});
+        neap_ack_sent(a);
+        d->has_other_ack = true;
+    }
 }
 
 /* Beside a challenge, a second copy of the acknowledgement on which nothing counts. A peer that moved and was not heard
@@ -176,7 +203,7 @@ static void write_probing_ack(neap_conn *c, struct draft *d, const struct allowa
     size_t most = allowed->may_expand ? LIMIT_ACK_RANGES_SENT : PROBING_ACK_RANGES;
 
     /* The peer may update its keys again by this one too (RFC 9001 §6.1). */
-    if (write_ranges(c, d, &c->application.ack, most))
+    if (write_ranges(c, d, &c->application.ack, 0, most))
         c->keys.answered = true;
 }
 
@@ -210,22 +237,33 @@ static void write_path_frames(neap_conn *c, struct draft *d, const struct allowa
     }
 }
 
+/* With path IDs these frames have them, also of path ID 0 (draft-ietf-quic-multipath §3.2). */
 static void write_connection_ids(neap_conn *c, struct draft *d)
 {
     struct frame_new_connection_id f;
     uint64_t sequence;
-    const size_t most = 1 + 8 + 8 + 1 + LIMIT_CONNECTION_ID + RESET_TOKEN_SIZE;
+    const size_t most = 4 + 8 + 8 + 8 + 1 + LIMIT_CONNECTION_ID + RESET_TOKEN_SIZE;
 
     while (has_record_room(d) && writer_left(&d->w) >= most &&
            neap_local_cids_next_owed(&c->local_cids, &f)) {
         neap_config_reset_token(c->config, &f.cid, f.token);
-        neap_write_new_connection_id(&d->w, &f);
-        record(d, (struct sent_frame){.kind = KIND_NEW_CONNECTION_ID, .id = f.sequence});
+        if (c->multipath)
+            neap_write_path_new_connection_id(&d->w, 0, &f);
+        else
+            neap_write_new_connection_id(&d->w, &f);
+        record(d, (struct sent_frame){.kind =
+                                          c->multipath ? KIND_PATH_NEW_CONNECTION_ID : KIND_NEW_CONNECTION_ID,
+                                      .id = f.sequence});
     }
-    while (has_record_room(d) && writer_left(&d->w) >= 1 + 8 &&
+    while (has_record_room(d) && writer_left(&d->w) >= 4 + 1 + 8 &&
            neap_peer_cids_next_retire(&c->peer_cids, &sequence)) {
-        neap_write_number(&d->w, FRAME_RETIRE_CONNECTION_ID, sequence);
-        record(d, (struct sent_frame){.kind = KIND_RETIRE_CONNECTION_ID, .id = sequence});
+        if (c->multipath)
+            neap_write_stream_number(&d->w, FRAME_PATH_RETIRE_CONNECTION_ID, 0, sequence);
+        else
+            neap_write_number(&d->w, FRAME_RETIRE_CONNECTION_ID, sequence);
+        record(d, (struct sent_frame){.kind = c->multipath ? KIND_PATH_RETIRE_CONNECTION_ID
+                                                           : KIND_RETIRE_CONNECTION_ID,
+                                      .id = sequence});
     }
 }
 
@@ -270,11 +308,15 @@ static void write_application(neap_conn *c, struct draft *d, const struct allowa
         write_crypto(c, d, &c->application);
     if (neap_local_cids_has_owed(&c->local_cids) || c->peer_cids.retire_count > 0)
         write_connection_ids(c, d);
+    while (c->multipath && has_record_room(d) && neap_multipath_write(c, &d->w, next_record(d)))
+        keep_record(d);
     if (c->ack_request.owed && has_record_room(d) && neap_conn_write_ack_request(c, &d->w, next_record(d)))
         keep_record(d);
     if (c->awaits_again)
         return;
     write_stream_control(c, d);
+    while (c->multipath && has_record_room(d) && neap_multipath_copy(c, d->path, &d->w, next_record(d)))
+        keep_record(d);
     if (c->datagrams && c->datagrams->queues && !write_datagrams(c, d))
         return;
     /* A frame of a stream that has enough fills the packet: then there is nobody to ask. */
@@ -315,9 +357,9 @@ static bool is_unheard(const neap_conn *c, const struct number_space *s)
 }
 
 /* Where nothing else asks for an acknowledgement. */
-static bool wants_ping(const neap_conn *c, const struct number_space *s)
+static bool wants_ping(const neap_conn *c, enum space space, const struct number_space *s)
 {
-    return s->ack_only >= PING_EVERY || is_unheard(c, s) || (c->owes_ping && s == &c->application);
+    return s->ack_only >= PING_EVERY || is_unheard(c, s) || (c->owes_ping && space >= SPACE_APPLICATION);
 }
 
 static bool is_ack_due(const neap_conn *c, const struct number_space *s)
@@ -347,7 +389,7 @@ static void pad_small(const neap_conn *c, struct draft *d)
  * a recovery period may begin with (§7.3.2). */
 static bool is_exempt(enum space space, const struct number_space *s)
 {
-    return space != SPACE_APPLICATION && s->recovery.sent.eliciting_in_flight == 0;
+    return space < SPACE_APPLICATION && s->recovery.sent.eliciting_in_flight == 0;
 }
 
 /* Nobody tells when there is memory again: it is asked for ever more rarely, so that many connections without any cost
@@ -373,7 +415,7 @@ static bool reserve_record(neap_conn *c, struct number_space *s)
 static void write_frames(neap_conn *c, struct draft *d, struct number_space *s,
                          const struct allowance *allowed)
 {
-    if (d->space != SPACE_APPLICATION)
+    if (d->space < SPACE_APPLICATION)
         write_crypto(c, d, s);
     else
         write_application(c, d, allowed);
@@ -395,29 +437,33 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
     /* RFC 9000 §14.1: an ack-eliciting Initial needs a datagram of 1200 bytes. */
     bool may_elicit = (allowed->may_elicit || probe || is_exempt(space, s)) &&
                       (space != SPACE_INITIAL || allowed->may_expand);
-    bool wants = may_elicit && (probe || neap_conn_wants(c, space));
+    bool wants = may_elicit && (probe || neap_conn_wants(c, space, path));
+    bool owes_other = c->multipath && space >= SPACE_APPLICATION && neap_multipath_other_ack_at(c) <= c->now;
 
-    if (!wants && !is_ack_due(c, s))
+    if (!wants && !is_ack_due(c, s) && !owes_other)
         return false;
     if (!reserve_record(c, s))
         return false;
     if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     write_ack(c, d, s);
+    if (owes_other)
+        write_acks_of_abandoned(c, d);
     if (probe && may_elicit && packet_type(c, space) == NEAP_PACKET_SHORT && neap_conn_may_hurry_acks(c))
         write_immediate_ack(d);
-    if (may_elicit)
+    if (may_elicit && !allowed->is_ping_only)
         write_frames(c, d, s, allowed);
     /* A frame that cannot be cut does not wait for ever behind an ACK that can. */
-    if (wants && d->has_ack && !d->ack_eliciting && !is_ack_due(c, s)) {
+    if (wants && d->has_ack && !d->has_other_ack && !d->ack_eliciting && !is_ack_due(c, s) &&
+        !allowed->is_ping_only) {
         drop_ack(d);
         write_frames(c, d, s, allowed);
     }
-    if (may_elicit && !d->ack_eliciting && (probe || wants_ping(c, s)))
+    if (may_elicit && !d->ack_eliciting && (probe || wants_ping(c, space, s)))
         write_ping(d);
     d->is_probe = probe && d->ack_eliciting;
     /* Nothing fitted, or an ACK that can wait for company. */
-    if (!d->ack_eliciting && !(d->has_ack && is_ack_due(c, s)))
+    if (!d->ack_eliciting && !d->has_other_ack && !(d->has_ack && is_ack_due(c, s)))
         return false;
     pad_small(c, d);
     return true;
@@ -426,14 +472,18 @@ bool neap_draft_write(neap_conn *c, struct draft *d, struct path *path, enum spa
 bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t room,
                               const struct allowance *allowed)
 {
-    if (!reserve_record(c, &c->application))
+    enum space space = path_space(path);
+
+    if (!reserve_record(c, conn_space(c, space)))
         return false;
-    if (!neap_draft_begin(c, d, path, SPACE_APPLICATION, out, room))
+    if (!neap_draft_begin(c, d, path, space, out, room))
         return false;
     bool asks = path->address.owes_challenge;
+    if (path->slot > 0) /* nobody moves by this (draft-ietf-quic-multipath §3.1.2) */
+        write_ack(c, d, conn_space(c, space));
     write_path_frames(c, d, allowed);
     /* RFC 9000 §9.1: from another address of ours, or to one of our choice, an ACK would be more than a probe. */
-    if (asks && d->ack_eliciting && !path->is_chosen &&
+    if (asks && d->ack_eliciting && !path->is_chosen && path->slot == 0 &&
         (!c->compares_local || neap_address_equal(&path->address.local, &conn_path(c)->address.local)))
         write_probing_ack(c, d, allowed);
     return d->ack_eliciting;
@@ -441,9 +491,9 @@ bool neap_draft_write_probing(neap_conn *c, struct draft *d, struct path *path, 
 
 bool neap_draft_write_size_probe(neap_conn *c, struct draft *d, struct path *path, uint8_t *out, size_t size)
 {
-    if (!reserve_record(c, &c->application))
+    if (!reserve_record(c, conn_space(c, path_space(path))))
         return false;
-    if (!neap_draft_begin(c, d, path, SPACE_APPLICATION, out, size))
+    if (!neap_draft_begin(c, d, path, path_space(path), out, size))
         return false;
     write_ping(d);
     d->is_size_probe = true;
@@ -477,23 +527,24 @@ static void count_sent(neap_conn *c, const struct draft *d, struct number_space 
     if (d->has_ack) {
         neap_ack_sent(&s->ack);
         s->ack_again = false;
-        if (d->space == SPACE_APPLICATION)
+        if (d->space >= SPACE_APPLICATION)
             c->keys.answered = true;
     }
     if (d->ack_eliciting && !c->eliciting_since_recv) {
         c->eliciting_since_recv = true;
         neap_conn_touch_idle(c);
     }
-    if (d->space == SPACE_APPLICATION) {
+    if (d->space >= SPACE_APPLICATION) {
         c->keys.sealed++;
         c->owes_ping &= !d->ack_eliciting;
     }
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_SENT, .now = c->now,
           .packet_type = packet_type(c, d->space), .number = d->number, .size = neap_draft_size(d),
           .payload = d->payload, .payload_size = (size_t)(d->w.at - d->payload),
-          .dcid = &c->peer_cids.ids[d->path->peer_cid].cid,
+          .dcid = &conn_peer_cid(c, d->path)->cid,
+          .path_id = d->path->slot ? neap_multipath_id(c, d->path->slot) : 0,
           .values = {d->is_size_probe, c->keys.write_phase, d->is_probe,
-                     d->space == SPACE_APPLICATION ? config_option(c->config, OPTION_ack_delay_exponent) : 0,
+                     d->space >= SPACE_APPLICATION ? config_option(c->config, OPTION_ack_delay_exponent) : 0,
                      (*d->start & HEADER_SPIN_BIT) != 0});
 }
 
@@ -501,14 +552,18 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
 {
     struct number_space *s = conn_space(c, d->space);
 
-    if (flight->count == FLIGHT_PACKETS || (flight->count > 0 && flight->key != &s->write))
+    /* All 1-RTT packets have one key. */
+    struct packet_key *key = d->space > SPACE_APPLICATION ? &c->application.write : &s->write;
+
+    if (flight->count == FLIGHT_PACKETS || (flight->count > 0 && flight->key != key))
         neap_flight_seal(c, flight);
-    flight->key = &s->write;
+    flight->key = key;
     flight->packets[flight->count++] = (struct seal_packet){
         .header = d->start,
         .header_size = (size_t)(d->payload - d->start),
         .number_size = d->number_size,
         .number = d->number,
+        .path_id = d->path->slot ? neap_multipath_id(c, d->path->slot) : 0,
         .payload_size = (size_t)(d->w.at - d->payload),
     };
     if (d->length_room)
@@ -538,16 +593,17 @@ int neap_flight_seal(neap_conn *c, struct flight *flight)
     return flight->failed;
 }
 
-bool neap_conn_wants(neap_conn *c, enum space space)
+bool neap_conn_wants(neap_conn *c, enum space space, const struct path *path)
 {
-    const struct number_space *s = conn_space(c, space);
+    const struct number_space *s = space < SPACE_APPLICATION ? conn_space(c, space) : &c->application;
 
-    if (space != SPACE_APPLICATION)
+    if (space < SPACE_APPLICATION)
         return send_buffer_has_data(&s->crypto->send, UINT64_MAX);
     bool has_data = neap_streams_has_to_send(&c->streams) || (c->datagrams && c->datagrams->queues);
 
     return (has_data && !c->awaits_again) || c->owes_handshake_done || c->owes_ping || c->owes_token ||
-           neap_validation_owes(&conn_path(c)->address) || neap_local_cids_has_owed(&c->local_cids) ||
+           neap_validation_owes(&path->address) || neap_local_cids_has_owed(&c->local_cids) ||
            c->peer_cids.retire_count > 0 || c->ack_request.owed ||
+           (c->multipath && (neap_multipath_owes(c) || neap_multipath_has_copies(c, path))) ||
            (s->crypto && send_buffer_has_data(&s->crypto->send, UINT64_MAX));
 }

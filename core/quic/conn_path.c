@@ -5,6 +5,7 @@
  * and then, within what amplification allows, of no more paths than the table has. */
 #include "quic/conn_token.h"
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 #define VALIDATION_PTOS 3u  /* RFC 9000 §8.2.4 */
 #define ASKING 4u           /* validation times in which a path is asked that failed or was not followed */
@@ -64,19 +65,20 @@ void neap_conn_free_path(neap_conn *c, struct path *path)
     neap_pool_free(c->pool, path, sizeof *path);
 }
 
-/* Whether a path but this one, which may be NULL, uses the peer's connection ID. */
-static bool is_cid_used(const neap_conn *c, uint32_t peer_cid, const struct path *but)
+/* Whether a path of this slot but this one, which may be NULL, uses the peer's connection ID. */
+static bool is_cid_used(const neap_conn *c, uint8_t slot, uint32_t peer_cid, const struct path *but)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i] != but && c->paths[i]->peer_cid == peer_cid)
+        if (c->paths[i] && c->paths[i] != but && c->paths[i]->slot == slot &&
+            c->paths[i]->peer_cid == peer_cid)
             return true;
     return false;
 }
 
 void neap_conn_drop_path(neap_conn *c, struct path *path)
 {
-    if (!is_cid_used(c, path->peer_cid, path)) {
-        neap_peer_cids_leave(&c->peer_cids, path->peer_cid);
+    if (!is_cid_used(c, path->slot, path->peer_cid, path)) {
+        neap_peer_cids_leave(neap_multipath_peer_cids(c, path->slot), path->peer_cid);
         c->peer_cids_changed = true;
     }
     neap_conn_keep_pmtu_figures(c, path);
@@ -87,12 +89,13 @@ void neap_conn_drop_path(neap_conn *c, struct path *path)
     neap_conn_free_path(c, path);
 }
 
-struct path *neap_conn_find_path(const neap_conn *c, const neap_address *local, const neap_address *peer)
+struct path *neap_conn_find_path(const neap_conn *c, uint8_t slot, const neap_address *local,
+                                 const neap_address *peer)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[(c->recovery.active + i) % LIMIT_PATHS];
 
-        if (path &&
+        if (path && (slot == ANY_SLOT || path->slot == slot) &&
             (local ? conn_is_on(c, path, local, peer) : neap_address_equal(peer, &path->address.peer)))
             return path;
     }
@@ -107,15 +110,17 @@ const struct path *neap_conn_proved_path(const neap_conn *c)
 /* The peer answers from a connection ID that it has not used yet: who has just been given some hears of these first. */
 static bool waits_for_ids(const neap_conn *c, const struct path *path)
 {
+    const struct local_cids *own = conn_local_cids(c, path->slot);
+
     return path->is_chosen && path->address.challenges_sent == 0 &&
-           neap_local_cids_has_owed(&c->local_cids) &&
+           (neap_local_cids_has_owed(own) || !neap_local_cids_has_current(own)) &&
            neap_path_recovery_window_left(&conn_path(c)->recovery) >= NEAP_MIN_UDP_PAYLOAD;
 }
 
 struct path *neap_conn_next_path(const neap_conn *c)
 {
     /* Whatever is there beside the active one has an end. */
-    for (size_t i = 0; i < LIMIT_PATHS && c->path_timer != NEAP_NEVER; i++) {
+    for (size_t i = 0; i < LIMIT_PATHS && (c->path_timer != NEAP_NEVER || c->multipath); i++) {
         struct path *path = c->paths[i];
 
         if (path && path != conn_path(c) && neap_validation_owes(&path->address) &&
@@ -155,10 +160,12 @@ static void make_room(neap_conn *c)
 
         if (!path)
             return;
-        if (path != conn_path(c) && path->index != c->fallback && (!first || leaves_before(path, first)))
+        if (path != conn_path(c) && path->index != c->fallback && path->slot == 0 &&
+            (!first || leaves_before(path, first)))
             first = path;
     }
-    neap_conn_drop_path(c, first);
+    if (first)
+        neap_conn_drop_path(c, first);
 }
 
 /* ---- following */
@@ -253,7 +260,7 @@ static struct path *add_arrival_path(neap_conn *c, const struct received *p)
         return NULL;
     a->path = neap_conn_add_path(c, &a->info->to, &a->info->from, false);
     if (!a->path) {
-        if (!is_cid_used(c, (uint32_t)cid, NULL))
+        if (!is_cid_used(c, 0, (uint32_t)cid, NULL))
             neap_peer_cids_give_back(&c->peer_cids, (uint32_t)cid);
         return NULL;
     }
@@ -272,8 +279,10 @@ struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
 {
     struct path *path = p->arrival->path;
 
+    if (!path && p->slot > 0)
+        path = neap_multipath_arrival_path(c, p);
     /* RFC 9000 §9: servers have the addresses that they said, and a client's ways are of its own choice. */
-    if (!path && c->is_server)
+    else if (!path && c->is_server)
         path = may_add(c) ? add_arrival_path(c, p) : NULL;
     c->counters.paths_refused += !path;
     return path;
@@ -292,7 +301,7 @@ void neap_conn_probed(neap_conn *c, const struct received *p, const uint8_t data
     /* Who comes with a connection ID of its own for that way means to use it: it is asked at once (§9.6.3), so that it is
      * followed at once when it moves. */
     if (c->is_server && path != conn_path(c) && !path->address.validated &&
-        path->dcid_sequence != conn_path(c)->dcid_sequence) {
+        (path->slot > 0 || path->dcid_sequence != conn_path(c)->dcid_sequence)) {
         neap_validation_begin(&path->address);
         neap_conn_set_path_timer(c);
     }
@@ -432,6 +441,11 @@ static void take_response(neap_conn *c, const uint8_t data[8])
         if (!path || !neap_validation_on_response(&path->address, data))
             continue;
         c->progress++;
+        if (path->slot > 0) {
+            neap_multipath_proved(c, path);
+            neap_conn_set_path_timer(c);
+            return;
+        }
         if (!was_validated)
             c->unproved_changes = 0;
         if (path->is_chosen && path != conn_path(c)) {
@@ -545,12 +559,14 @@ void neap_conn_on_path_timer(neap_conn *c)
 {
     if (c->has_begun_paths)
         neap_conn_begin_paths(c);
-    if (c->now >= conn_path(c)->until)
+    if (c->now >= conn_path(c)->until && conn_path(c)->slot == 0)
         give_up(c);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[i];
 
-        if (path && path != conn_path(c) && c->now >= path->until)
+        if (path && path->slot > 0 && c->now >= path->until)
+            neap_multipath_end_path(c, path);
+        else if (path && path != conn_path(c) && c->now >= path->until)
             end_path(c, path);
         else if (path && c->now >= path->address.challenge_at)
             neap_validation_ask_again(&path->address);
@@ -592,17 +608,18 @@ int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connecti
     uint64_t sequences[LIMIT_PATHS] = {0};
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i])
+        if (c->paths[i] && c->paths[i]->slot == 0)
             sequences[i] = c->peer_cids.ids[c->paths[i]->peer_cid].sequence;
     int error = neap_peer_cids_on_new(&c->peer_cids, f, why);
     if (error)
         return error;
     c->peer_cids_changed = true;
-    conn_path(c)->peer_cid = (uint8_t)c->peer_cids.active;
+    if (conn_path(c)->slot == 0)
+        conn_path(c)->peer_cid = (uint8_t)c->peer_cids.active;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct path *path = c->paths[i];
 
-        if (path && path != conn_path(c) &&
+        if (path && path != conn_path(c) && path->slot == 0 &&
             (sequences[i] < c->peer_cids.retire_prior_to || shares_cid(c, path)))
             renew_cid(c, path);
     }

@@ -1,6 +1,6 @@
 /* The sizes of a path's datagrams: how far the search goes and when, and what is heard of it from outside (RFC 9000
  * §14.2, §14.3). */
-#include "quic/conn.h"
+#include "quic/multipath.h"
 
 #define IPV6_EXTRA 20u /* bytes: its header is so much larger than that of IPv4 */
 
@@ -17,11 +17,11 @@ uint16_t neap_conn_most_udp_payload_size(const neap_conn *c, const neap_address 
     return (uint16_t)(size > PMTU_BASE ? size : PMTU_BASE);
 }
 
-size_t neap_conn_size_probe(neap_conn *c, size_t size)
+size_t neap_conn_size_probe(neap_conn *c, struct path *on, size_t size)
 {
-    struct path_recovery *path = &conn_path(c)->recovery;
+    struct path_recovery *path = &on->recovery;
 
-    if (c->stage != STAGE_CONFIRMED || !conn_path(c)->address.validated || path->pto_count > 0 ||
+    if (c->stage != STAGE_CONFIRMED || !on->address.validated || path->pto_count > 0 ||
         c->counters.packets_sent + c->counters.packets_received < LIMIT_PACKETS_UNPROBED ||
         c->now - c->silent_since >= TRIM_AFTER) /* what is silent is left so */
         return 0;
@@ -42,7 +42,7 @@ void neap_conn_keep_pmtu_figures(neap_conn *c, const struct path *path)
 void neap_conn_refused(neap_conn *c, const neap_address *from, const neap_address *to, size_t size,
                        size_t passes)
 {
-    struct path *path = neap_conn_find_path(c, from->family ? from : NULL, to);
+    struct path *path = neap_conn_find_path(c, ANY_SLOT, from->family ? from : NULL, to);
 
     if (!conn_is_alive(c) || !path || size > UINT16_MAX || passes > UINT16_MAX)
         return;
@@ -52,12 +52,13 @@ void neap_conn_refused(neap_conn *c, const neap_address *from, const neap_addres
         return;
     /* It takes no room in the window from the next one, which data waits for. */
     neap_recovery_expire_size_probes(&c->recovery, true, c->now);
-    neap_conn_take_fates(c, SPACE_APPLICATION);
+    for (enum space space = SPACE_APPLICATION; space < c->recovery.space_count; space++)
+        neap_conn_take_fates(c, space);
 }
 
 void neap_conn_refuses_trains(neap_conn *c, const neap_address *from, const neap_address *to)
 {
-    struct path *path = neap_conn_find_path(c, from->family ? from : NULL, to);
+    struct path *path = neap_conn_find_path(c, ANY_SLOT, from->family ? from : NULL, to);
 
     if (path)
         path->refuses_trains = true;
@@ -67,11 +68,12 @@ void neap_conn_refuses_trains(neap_conn *c, const neap_address *from, const neap
  * message where the peer has no ID that its sender would have to know. */
 void neap_conn_too_big(neap_conn *c, const neap_address *to, size_t passes, struct span quoted)
 {
-    struct path *path = neap_conn_find_path(c, NULL, to);
+    struct path *path = neap_conn_find_path(c, ANY_SLOT, NULL, to);
+    const struct peer_cid *id = path ? conn_peer_cid(c, path) : NULL;
 
-    if (!path || passes > UINT16_MAX || !c->peer_cids.ids[path->peer_cid].is_active)
+    if (!path || passes > UINT16_MAX || !id->is_active)
         return;
-    struct span dcid = cid_span(&c->peer_cids.ids[path->peer_cid].cid);
+    struct span dcid = cid_span(&id->cid);
     bool is_short = quoted.size > dcid.size && (quoted.data[0] & 0x80) == 0;
 
     if (is_short && dcid.size > 0 && span_equal(span_of(quoted.data + 1, dcid.size), dcid))

@@ -1,6 +1,7 @@
 /* Datagrams in: coalesced packets, protection removed, the frames read, what follows from it. */
 #include "quic/conn_trace.h"
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 #define RESERVED_LONG 0x0cu
 #define RESERVED_SHORT 0x18u
@@ -14,14 +15,17 @@ void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, co
           .size = size, .why = why);
 }
 
-static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint64_t *sequence)
+static bool is_our_dcid(const neap_conn *c, const struct packet_header *h, uint8_t *slot, uint64_t *sequence)
 {
     *sequence = 0;
+    *slot = 0;
     /* A client's Initials, and 0-RTT packets, go to the connection ID that it invented until it knows ours. */
     if (c->is_server && (h->type == NEAP_PACKET_INITIAL || h->type == NEAP_PACKET_0RTT) &&
         span_equal(h->dcid, cid_span(&c->original_dcid)))
         return true;
     const struct local_cid *found = neap_local_cids_find(&c->local_cids, h->dcid);
+    if (!found && c->multipath && h->type == NEAP_PACKET_SHORT)
+        found = neap_multipath_find_cid(c, h->dcid, slot);
     if (found)
         *sequence = found->sequence;
     return found != NULL;
@@ -117,8 +121,8 @@ static void take_repetition(neap_conn *c, const struct received *p)
 
     if (path)
         path->heard_at = c->now;
-    if (p->space == SPACE_APPLICATION && p->number == c->application.ack.largest && !c->newest_is_probing &&
-        path != conn_path(c) && takes_other_addresses(c))
+    if (p->space == SPACE_APPLICATION && conn_path(c)->slot == 0 && p->number == c->application.ack.largest &&
+        !c->newest_is_probing && path != conn_path(c) && takes_other_addresses(c))
         neap_conn_on_repetition(c, p);
 }
 
@@ -145,10 +149,11 @@ static bool open_packet(neap_conn *c, uint8_t *packet, const struct packet_heade
     if (p->type == NEAP_PACKET_SHORT) {
         p->phase = (packet[0] & PHASE_BIT) != 0;
         p->spin = (packet[0] & HEADER_SPIN_BIT) != 0;
-        key = neap_conn_read_key(c, p->phase, p->number);
+        key = neap_conn_read_key(c, s, p->phase, p->number);
     }
     size_t header_size = h->number_at + (size_t)number_size;
-    int64_t size = neap_packet_open(c->crypto, key, packet, header_size, h->size, p->number);
+    int64_t size = neap_packet_open(c->crypto, key, packet, header_size, h->size,
+                                    p->slot ? neap_multipath_id(c, p->slot) : 0, p->number);
     if (size < 0) {
         *why = "it does not open";
         neap_conn_forged(c, key);
@@ -171,7 +176,9 @@ static int check_opened(neap_conn *c, const uint8_t *packet, const struct receiv
 
     if (packet[0] & reserved)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "reserved bits are set");
-    return p->type == NEAP_PACKET_SHORT ? neap_conn_opened(c, key, p->phase, p->number, why) : 0;
+    return p->type == NEAP_PACKET_SHORT
+               ? neap_conn_opened(c, conn_space(c, p->space), key, p->phase, p->number, why)
+               : 0;
 }
 
 /* RFC 9000 §17.4: a server gives the newest value back, a client turns it over. */
@@ -226,7 +233,7 @@ static bool note_received(neap_conn *c, const struct arrival *a, struct received
         return false;
     if (p->is_refused ||
         neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
-                      p->asks_ack || p->space != SPACE_APPLICATION, a->ecn, delay, c->now - a->waited)) {
+                      p->asks_ack || p->space < SPACE_APPLICATION, a->ecn, delay, c->now - a->waited)) {
         c->counters.packets_refused++;
         neap_conn_dropped(c, p->type, 0, "no room for what is in it");
         return false;
@@ -277,7 +284,8 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
                         uint64_t dcid_sequence)
 {
     struct received p = {.type = h->type,
-                         .space = space_of(h->type),
+                         .space = space_of(h->type) + (enum space)a->slot,
+                         .slot = a->slot,
                          .dcid = h->dcid,
                          .arrival = a,
                          .dcid_sequence = dcid_sequence,
@@ -304,11 +312,11 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     }
     TRACE(c->tracer, .conn = c, .kind = NEAP_TRACE_PACKET_RECEIVED, .now = c->now, .packet_type = h->type,
           .number = p.number, .size = h->size, .payload = payload.data, .payload_size = payload.size,
-          .dcid = (neap_cid[]){cid_of(h->dcid)},
-          .values = {0, p.phase, 0, p.space == SPACE_APPLICATION ? c->peer_ack_delay_exponent : 0u, p.spin,
+          .dcid = (neap_cid[]){cid_of(h->dcid)}, .path_id = p.slot ? neap_multipath_id(c, p.slot) : 0,
+          .values = {0, p.phase, 0, p.space >= SPACE_APPLICATION ? c->peer_ack_delay_exponent : 0u, p.spin,
                      a->waited != 0});
     p.is_newest = s->ack.largest == UINT64_MAX || p.number > s->ack.largest;
-    if (c->compares_local && p.is_newest && neap_conn_is_left(c, &a->info->to)) {
+    if (c->compares_local && p.slot == 0 && p.is_newest && neap_conn_is_left(c, &a->info->to)) {
         neap_conn_dropped(c, h->type, h->size, "newer, at an address that was left");
         return;
     }
@@ -326,10 +334,13 @@ static void take_packet(neap_conn *c, struct arrival *a, uint8_t *packet, const 
     }
     if (p.is_newest && p.space == SPACE_APPLICATION)
         c->newest_is_probing = p.is_probing;
+    if (p.slot > 0 && conn_is_alive(c))
+        neap_multipath_follow(c, &p);
     /* RFC 9000 §9.3: old packets that come late do not lead back. The one that ends the handshake has no keys any more to be
      * noted with, and leads: its client may have nothing else to say. */
     bool ends_handshake = !may_move && takes_other_addresses(c);
-    if (!ends_handshake && (h->type == NEAP_PACKET_0RTT || !p.is_newest || p.is_probing || !p.is_noted))
+    if (p.slot > 0 || conn_path(c)->slot > 0 ||
+        (!ends_handshake && (h->type == NEAP_PACKET_0RTT || !p.is_newest || p.is_probing || !p.is_noted)))
         return;
     if (!conn_is_alive(c))
         return;
@@ -346,8 +357,16 @@ static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tai
 {
     if (!conn_is_alive(c) || c->counters.packets_received != received_before || a->size < RESET_LEAST)
         return;
-    if (neap_peer_cids_is_reset(&c->peer_cids, tail))
+    if (neap_multipath_is_reset(c, tail))
         neap_conn_reset(c);
+}
+
+/* Paths with several path IDs may have the same addresses: which it is the connection ID says. */
+static void find_path_of_id(const neap_conn *c, struct arrival *a)
+{
+    a->path = neap_conn_find_path(c, a->slot, &a->info->to, &a->info->from);
+    if (a->path)
+        path_on_udp_datagram(a->path, a->size);
 }
 
 /* What is wrong with a packet before its keys are tried: NULL when nothing is, and then a->dcid_sequence is the one of the
@@ -357,8 +376,10 @@ static const char *refuse_destination(neap_conn *c, struct arrival *a, const str
     /* RFC 9000 §12.2: all packets of a datagram have the same destination. */
     if (a->dcid.data && !span_equal(a->dcid, h->dcid))
         return "another destination in one datagram";
-    if (!is_our_dcid(c, h, &a->dcid_sequence))
+    if (!is_our_dcid(c, h, &a->slot, &a->dcid_sequence))
         return "not one of our connection IDs";
+    if (c->multipath)
+        find_path_of_id(c, a);
     return h->type != NEAP_PACKET_SHORT ? refuse_long_header(c, a, h) : NULL;
 }
 
@@ -460,7 +481,7 @@ static void take_kept(neap_conn *c)
  * them: what comes from other addresses is dropped. */
 static void answer_while_closing(neap_conn *c, const struct arrival *a)
 {
-    if (c->stage != STAGE_CLOSING || a->path != conn_path(c))
+    if (c->stage != STAGE_CLOSING || (c->multipath ? !a->path : a->path != conn_path(c)))
         return;
     c->close.heard =
         a->size < CLOSE_HEARD_MOST - c->close.heard ? c->close.heard + (uint32_t)a->size : CLOSE_HEARD_MOST;
@@ -479,7 +500,7 @@ static bool find_source(const neap_conn *c, const neap_recv_info *info, struct p
     if (is_active)
         return true;
     if (c->compares_local || takes_other_addresses(c))
-        *path = neap_conn_find_path(c, &info->to, &info->from);
+        *path = neap_conn_find_path(c, ANY_SLOT, &info->to, &info->from);
     return *path || c->is_server;
 }
 
@@ -539,7 +560,7 @@ static bool begin_recv(neap_conn *c, struct arrival *a)
 {
     bool is_taken = find_source(c, a->info, &a->path);
 
-    if (a->path)
+    if (a->path && !c->multipath) /* else once the path ID is known */
         path_on_udp_datagram(a->path, a->size);
     if (!conn_is_alive(c)) {
         answer_while_closing(c, a);
@@ -602,7 +623,7 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
         a.parsed = first ? &h : NULL;
         c->counters.bytes_received += a.size;
         /* From where it comes is looked up anew only when the path may be another than a moment ago. */
-        a.is_known = a.is_ours && a.path == conn_path(c);
+        a.is_known = a.is_ours && a.path && a.path == c->paths[c->recovery.ways[a.slot]];
         a.mask = first && !c->handshake ? next_mask(c, &masks, &h, bytes + at, size - at, segment) : NULL;
         if (a.is_known)
             path_on_udp_datagram(a.path, a.size);

@@ -1,6 +1,7 @@
 /* Frames in: allowed by the frame table, then one handler each (RFC 9000 §12.4, §19). */
 #include "quic/conn_token.h"
 #include "quic/conn_trace.h"
+#include "quic/multipath.h"
 
 #define X(name, first, last, fields, handler, fate, rules) \
     static int on_##handler(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);
@@ -26,10 +27,12 @@ static size_t collect_ranges(const struct frame_ack *ack, struct range *out, siz
     return count;
 }
 
-static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+/* An acknowledgement of packets of this space. */
+static int take_ack(neap_conn *c, const struct received *p, enum space space, const struct frame *f,
+                    struct failure *why)
 {
     struct range ranges[LIMIT_ACK_RANGES_TAKEN];
-    bool is_application = p->space == SPACE_APPLICATION;
+    bool is_application = space >= SPACE_APPLICATION;
     struct ack_ranges ack = {
         .ranges = ranges,
         .count = collect_ranges(&f->ack, ranges, LIMIT_ACK_RANGES_TAKEN),
@@ -39,19 +42,19 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
     };
 
     /* RFC 9001 §6.2: who acknowledges new keys must use them. */
-    if (is_application && p->phase != c->keys.write_phase && f->ack.largest >= c->keys.write_start &&
-        c->keys.updates > 0)
+    if (is_application && p->phase != c->keys.write_phase &&
+        f->ack.largest >= conn_space(c, space)->write_start && c->keys.updates > 0)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "new keys acknowledged under old ones");
-    const struct space_recovery *sent = c->recovery.spaces[p->space];
+    const struct space_recovery *sent = c->recovery.spaces[space];
     uint64_t largest = sent ? sent->largest_acked : 0;
     uint32_t in_flight = sent ? sent->sent.eliciting_in_flight : 0;
-    int rc = neap_recovery_on_ack(&c->recovery, p->space, &ack, c->now, why);
+    int rc = neap_recovery_on_ack(&c->recovery, space, &ack, c->now, why);
     if (rc)
         return rc;
     c->progress += sent && (sent->largest_acked != largest || sent->sent.eliciting_in_flight != in_flight);
-    neap_conn_take_fates(c, p->space);
+    neap_conn_take_fates(c, space);
     if (is_application && c->keys.confirmed_at == NEAP_NEVER && sent &&
-        sent->largest_acked >= c->keys.write_start)
+        sent->largest_acked >= conn_space(c, space)->write_start)
         c->keys.confirmed_at = c->now;
     if (is_application)
         neap_conn_choose_ack_request(c);
@@ -59,6 +62,12 @@ static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struc
     if (is_application && !list_empty(&c->streams.writable))
         c->news |= NEWS_WRITABLE;
     return 0;
+}
+
+/* On paths of other path IDs it is of path ID 0 (draft-ietf-quic-multipath §2.3). */
+static int on_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
+{
+    return take_ack(c, p, p->space < SPACE_APPLICATION ? p->space : SPACE_APPLICATION, f, why);
 }
 
 static int on_new_token(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
@@ -70,8 +79,10 @@ static int on_new_token(neap_conn *c, struct received *p, const struct frame *f,
 
 static int on_crypto(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
-    c->progress += p->space != SPACE_APPLICATION;
-    return neap_conn_on_crypto(c, p->space, &f->crypto, why);
+    enum space space = p->space < SPACE_APPLICATION ? p->space : SPACE_APPLICATION;
+
+    c->progress += space != SPACE_APPLICATION;
+    return neap_conn_on_crypto(c, space, &f->crypto, why);
 }
 
 static int on_stream(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
@@ -209,60 +220,27 @@ static int on_immediate_ack(neap_conn *c, struct received *p, const struct frame
     return 0;
 }
 
-/* draft-ietf-quic-multipath §2: nobody uses these who was not told of path IDs. */
-static int refuse_path_id(struct failure *why)
+/* draft-ietf-quic-multipath §2: nobody uses its frames who was not told of path IDs. */
+static int on_path_frame(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
-    return neap_fail(why, NEAP_FRAME_ENCODING_ERROR, "a frame with a path ID to us, who did not offer any");
+    if (!c->multipath)
+        return neap_fail(why, NEAP_FRAME_ENCODING_ERROR,
+                         "a frame with a path ID, of which there were none agreed on");
+    return neap_multipath_on_frame(c, p, f, why);
 }
 
 static int on_path_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
+    struct path_id *id;
 
-static int on_path_abandon(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
-
-static int on_path_status(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
-
-static int on_path_new_connection_id(neap_conn *c, struct received *p, const struct frame *f,
-                                     struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
-
-static int on_path_retire_connection_id(neap_conn *c, struct received *p, const struct frame *f,
-                                        struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
-
-static int on_max_path_id(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
-
-static int on_paths_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
-}
-
-static int on_path_cids_blocked(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
-{
-    (void)c, (void)p, (void)f;
-    return refuse_path_id(why);
+    if (!c->multipath)
+        return on_path_frame(c, p, f, why);
+    int rc = neap_multipath_find(c, f->path_id, &id, why);
+    if (rc || !id)
+        return rc;
+    if (id->stage == PATH_ID_UNUSED)
+        return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "PATH_ACK of a path ID on which nothing was sent");
+    return take_ack(c, p, (enum space)(SPACE_APPLICATION + multipath_slot(c, id)), f, why);
 }
 
 static int handle(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)

@@ -2,6 +2,7 @@
 #include "quic/conn_trace.h"
 #include "quic/draft.h"
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 /* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). Those behind `count` are not set: they
  * are large, and there is one a datagram. */
@@ -73,7 +74,7 @@ static bool is_worth_filling(neap_conn *c, const struct parcel *p, size_t room)
     const struct draft *last = &p->drafts[p->count - 1];
 
     return p->size < room && room - p->size < MIN_ROOM && last->ack_eliciting &&
-           last->space == SPACE_APPLICATION && neap_conn_wants(c, SPACE_APPLICATION);
+           last->space >= SPACE_APPLICATION && neap_conn_wants(c, last->space, p->path);
 }
 
 /* A buffer smaller than our datagrams are takes smaller ones. */
@@ -86,17 +87,21 @@ static size_t room_for_one(const struct path *path, size_t size)
 
 /* Where nothing in flight is waited for, the window would not open again: a probe of the size that was lost, which the
  * least window has little room beside, is found out by the acknowledgement of what is sent after it. */
-static bool has_window(const neap_conn *c, const struct path_recovery *path, size_t room)
+static bool has_window(const neap_conn *c, const struct path *on, size_t room)
 {
+    const struct path_recovery *path = &on->recovery;
+
     return (neap_path_recovery_window_left(path) >= room &&
             neap_path_recovery_burst_left(path, c->now) >= room) ||
-           !neap_recovery_awaits(&c->recovery);
+           !neap_recovery_awaits(&c->recovery, path_space(on));
 }
 
 /* What congestion control and the pacer say to a datagram of this size. Probes are not asked about (RFC 9002 §7.5). */
-static bool may_elicit(neap_conn *c, struct path_recovery *path, size_t room)
+static bool may_elicit(neap_conn *c, struct path *on, size_t room)
 {
-    if (!has_window(c, path, room) || path->pmtu.waits)
+    struct path_recovery *path = &on->recovery;
+
+    if (!has_window(c, on, room) || path->pmtu.waits)
         return false;
     if (neap_pacer_budget(&path->pacer, c->now) >= room)
         return true;
@@ -104,17 +109,28 @@ static bool may_elicit(neap_conn *c, struct path_recovery *path, size_t room)
     return c->pacer_at <= c->now;
 }
 
-static bool anything_wanted(neap_conn *c)
+/* The spaces whose packets may be on a path: [first, last]. The handshake's are on that of path ID 0. */
+static enum space first_space(const struct path *path)
 {
-    for (enum space space = SPACE_INITIAL; space < SPACES; space++)
-        if (space_can_send(conn_space(c, space)) && neap_conn_wants(c, space))
+    return path->slot ? path_space(path) : SPACE_INITIAL;
+}
+
+static bool can_send(neap_conn *c, enum space space)
+{
+    return space > SPACE_APPLICATION || space_can_send(conn_space(c, space));
+}
+
+static bool anything_wanted(neap_conn *c, const struct path *path)
+{
+    for (enum space space = first_space(path); space <= path_space(path); space++)
+        if (can_send(c, space) && neap_conn_wants(c, space, path))
             return true;
     return false;
 }
 
 /* One datagram of at most `room` bytes; 0 when there is nothing to say or it may not be said now. */
 static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight *flight, uint8_t *out,
-                                 size_t room)
+                                 size_t room, bool may_have_data)
 {
     struct parcel p;
     uint64_t amplification = neap_validation_budget(&path->address);
@@ -125,11 +141,12 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
         return 0;
     parcel_begin(&p, path);
     struct allowance allowed = {.room = room,
-                                .may_elicit = may_elicit(c, &path->recovery, room),
-                                .may_expand = room >= NEAP_MIN_UDP_PAYLOAD};
+                                .may_elicit = may_have_data && may_elicit(c, path, room),
+                                .may_expand = room >= NEAP_MIN_UDP_PAYLOAD,
+                                .is_ping_only = !may_have_data};
 
-    for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
-        if (!space_can_send(conn_space(c, space)))
+    for (enum space space = first_space(path); space <= path_space(path); space++) {
+        if (!can_send(c, space))
             continue;
         if (neap_draft_write(c, &p.drafts[p.count], path, space, out + p.size, room - p.size, &allowed))
             parcel_add(&p);
@@ -167,14 +184,20 @@ int neap_conn_rotate_ids(neap_conn *conn)
 
 void neap_conn_issue_id(neap_conn *c, const neap_cid *cid)
 {
-    neap_local_cids_issue(&c->local_cids, cid);
+    if (!c->local_cids.is_sated && neap_conn_looks_for_id(c))
+        neap_local_cids_issue(&c->local_cids, cid);
+    else
+        neap_multipath_issue_id(c, cid);
 }
 
 static bool is_own(void *context, const neap_cid *id)
 {
     const neap_conn *c = context;
 
-    return neap_local_cids_find(&c->local_cids, cid_span(id)) != NULL;
+    uint8_t slot;
+
+    return neap_local_cids_find(&c->local_cids, cid_span(id)) != NULL ||
+           (c->multipath && neap_multipath_find_cid(c, cid_span(id), &slot));
 }
 
 /* Without an endpoint, which sees to it, nobody else has IDs that ours could meet. */
@@ -216,17 +239,16 @@ static size_t write_probing_datagram(neap_conn *c, struct path *path, uint8_t *o
 
 /* A datagram larger than the others, to see whether it comes through: it goes before data, or data would never leave it
  * room in the window. */
-static size_t write_size_probe(neap_conn *c, uint8_t *out, size_t size, bool is_marked)
+static size_t write_size_probe(neap_conn *c, struct path *path, uint8_t *out, size_t size, bool is_marked)
 {
-    struct path *path = conn_path(c);
     struct flight flight;
     struct parcel p;
-    size_t probe = neap_conn_size_probe(c, size);
+    size_t probe = neap_conn_size_probe(c, path, size);
 
     path->recovery.pmtu.waits = false;
-    if (probe == 0 || !may_elicit(c, &path->recovery, path->recovery.pmtu.size))
+    if (probe == 0 || !may_elicit(c, path, path->recovery.pmtu.size))
         return 0;
-    path->recovery.pmtu.waits = !has_window(c, &path->recovery, probe);
+    path->recovery.pmtu.waits = !has_window(c, path, probe);
     parcel_begin(&p, path);
     if (path->recovery.pmtu.waits || !neap_draft_write_size_probe(c, &p.drafts[0], path, out, probe))
         return 0;
@@ -267,7 +289,7 @@ static bool write_close(neap_conn *c, struct draft *d, struct path *path, enum s
                             .frame_type = c->close.frame_type,
                             .reason = span_of(c->close.reason, c->close.reason_size)};
 
-    if (space != SPACE_APPLICATION && f.is_application)
+    if (space < SPACE_APPLICATION && f.is_application)
         f = (struct frame_close){.code = NEAP_APPLICATION_ERROR};
     if (neap_sent_reserve(&conn_space(c, space)->recovery.sent, c->pool, 1) ||
         !neap_draft_begin(c, d, path, space, out, room))
@@ -296,14 +318,14 @@ static bool may_answer(neap_conn *c, size_t *room)
 }
 
 /* RFC 9000 §10.2.3: before the handshake is confirmed the peer may lack any of the keys, so all of ours are used. */
-static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
+static size_t write_close_udp_datagram(neap_conn *c, struct path *path, uint8_t *out, size_t room)
 {
     struct flight flight;
     struct parcel p;
-    uint64_t amplification = neap_validation_budget(&conn_path(c)->address);
+    uint64_t amplification = neap_validation_budget(&path->address);
 
     flight_begin(&flight, false);
-    parcel_begin(&p, conn_path(c));
+    parcel_begin(&p, path);
     c->close.owed = false;
     /* Time may have passed since the application closed: the period begins with the first word of it. */
     if (c->close.received == 0 && !c->close.is_put_off)
@@ -312,8 +334,8 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
         room = (size_t)amplification;
     if (c->close.received > 0 && !may_answer(c, &room))
         return 0;
-    for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
-        if (!space_can_send(conn_space(c, space)) || room - p.size < MIN_ROOM)
+    for (enum space space = first_space(path); space <= path_space(path); space++) {
+        if (!can_send(c, space) || room - p.size < MIN_ROOM)
             continue;
         if (write_close(c, &p.drafts[p.count], p.path, space, out + p.size, room - p.size))
             parcel_add(&p);
@@ -333,10 +355,10 @@ static size_t write_close_udp_datagram(neap_conn *c, uint8_t *out, size_t room)
 
 /* Where data ran out the pacer is not waited for. When that was before the window did, the window says nothing about the
  * path (RFC 9002 §7.8). */
-static void note_what_is_left(neap_conn *c, size_t room)
+static void note_what_is_left(neap_conn *c, struct path *on, size_t room)
 {
-    struct path_recovery *path = &conn_path(c)->recovery;
-    bool ran_out = !anything_wanted(c);
+    struct path_recovery *path = &on->recovery;
+    bool ran_out = !anything_wanted(c, on);
 
     if (ran_out)
         c->pacer_at = NEAP_NEVER;
@@ -352,7 +374,7 @@ static bool is_kept_for_validation(const neap_conn *c, const struct path *path)
 }
 
 static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t size, size_t most,
-                          size_t *segment, bool is_marked)
+                          size_t *segment, bool is_marked, bool may_have_data)
 {
     struct flight flight;
     size_t room = room_for_one(path, size);
@@ -364,7 +386,7 @@ static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t 
         most = neap_ecn_burst(&path->recovery.ecn, most);
     c->pacer_at = NEAP_NEVER;
     for (size_t n = 0; n < most && size - used >= room; n++) {
-        size_t written = write_udp_datagram(c, path, &flight, out + used, room);
+        size_t written = write_udp_datagram(c, path, &flight, out + used, room, may_have_data);
 
         if (written == 0)
             break;
@@ -378,26 +400,51 @@ static size_t write_burst(neap_conn *c, struct path *path, uint8_t *out, size_t 
         neap_conn_vanish(c, NEAP_CLOSE_LOCAL, "packets could not be sealed");
         return 0;
     }
-    note_what_is_left(c, room);
+    note_what_is_left(c, path, room);
+    return used;
+}
+
+/* By several path IDs: on the first of their paths, in the order that the scheduler has, that may send something. */
+static size_t write_over_paths(neap_conn *c, struct path **path, uint8_t *out, size_t size, size_t most,
+                               size_t *segment, bool *is_marked)
+{
+    struct path *order[LIMIT_PATHS];
+    size_t with_data, count = neap_multipath_order(c, order, &with_data);
+    neap_time pacer_at = NEAP_NEVER;
+    size_t used = 0;
+
+    for (size_t i = 0; i < count && used == 0 && conn_is_alive(c); i++) {
+        bool has_data = i < with_data;
+
+        *path = order[i];
+        *is_marked = marks(order[i]);
+        used = *segment = has_data ? write_size_probe(c, order[i], out, size, *is_marked) : 0;
+        if (used == 0)
+            used = write_burst(c, order[i], out, size, most, segment, *is_marked, has_data);
+        if (has_data && c->pacer_at < pacer_at)
+            pacer_at = c->pacer_at;
+    }
+    c->pacer_at = pacer_at;
     return used;
 }
 
 /* For a tracer: what keeps back what waits, after all was sent that may be. */
 static enum neap_trace_blocked blocked_by(neap_conn *c)
 {
-    struct path_recovery *path = &conn_path(c)->recovery;
+    const struct path *on = conn_path(c);
+    const struct path_recovery *path = &on->recovery;
     const struct streams *s = &c->streams;
 
     if (!conn_is_alive(c))
         return NEAP_TRACE_BLOCKED_NOT;
-    if (!anything_wanted(c)) {
+    if (!anything_wanted(c, on)) {
         if (s->unsent == 0)
             return NEAP_TRACE_BLOCKED_NOT;
         return s->send_used >= s->send_limit ? NEAP_TRACE_BLOCKED_CONNECTION : NEAP_TRACE_BLOCKED_STREAM;
     }
     if (path->amplification_limited)
         return NEAP_TRACE_BLOCKED_AMPLIFICATION;
-    if (!has_window(c, path, path_recovery_udp_payload_size(path)))
+    if (!has_window(c, on, path_recovery_udp_payload_size(path)))
         return NEAP_TRACE_BLOCKED_CONGESTION;
     return c->pacer_at != NEAP_NEVER && c->pacer_at > c->now ? NEAP_TRACE_BLOCKED_PACING
                                                              : NEAP_TRACE_BLOCKED_NOT;
@@ -433,14 +480,16 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
             used = 0;
         else if (path != conn_path(c) || is_kept_for_validation(c, path))
             used = segment = write_probing_datagram(c, path, out, size, is_marked);
-        else if ((used = segment = write_size_probe(c, out, size, is_marked)) == 0)
-            used = write_burst(c, path, out, size, most, &segment, is_marked);
+        else if (c->multipath && neap_multipath_is_used(c))
+            used = write_over_paths(c, &path, out, size, most, &segment, &is_marked);
+        else if ((used = segment = write_size_probe(c, path, out, size, is_marked)) == 0)
+            used = write_burst(c, path, out, size, most, &segment, is_marked, true);
         neap_conn_set_timers(c);
     }
     if (c->stage == STAGE_CLOSING && c->close.owed) {
-        path = conn_path(c);
+        path = c->multipath ? neap_multipath_best(c) : conn_path(c);
         is_marked = false;
-        used = segment = write_close_udp_datagram(c, out, room_for_one(path, size));
+        used = segment = write_close_udp_datagram(c, path, out, room_for_one(path, size));
     }
     if (conn_is_traced(c))
         trace_sent(c, used, segment, is_marked);

@@ -1,5 +1,5 @@
 /* What a connection and its paths have counted, for people who look. */
-#include "quic/conn.h"
+#include "quic/multipath.h"
 
 /* ---- what leaves on the active path alone */
 
@@ -57,6 +57,17 @@ static neap_time in_flight_time(const neap_conn *c)
     return sum;
 }
 
+/* Of path IDs that are gone nobody counts. */
+static uint64_t ecn_received(const neap_conn *c, size_t mark)
+{
+    uint64_t sum = c->application.ack.ecn[mark];
+
+    for (uint8_t slot = 1; slot < conn_slots(c); slot++)
+        if (c->multipath->ids[slot].numbers)
+            sum += c->multipath->ids[slot].numbers->space.ack.ecn[mark];
+    return sum;
+}
+
 void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
 {
     const struct path_recovery *r = &conn_path(conn)->recovery;
@@ -66,6 +77,8 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
     neap_datagram_stats datagrams;
 
     neap_conn_datagram_stats(conn, &datagrams, sizeof datagrams);
+    static const struct multipath no_paths;
+    const struct multipath *m = conn->multipath ? conn->multipath : &no_paths;
     const neap_stats known = {
         .packets_sent = n->packets_sent,
         .packets_received = n->packets_received,
@@ -106,8 +119,8 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .ecn = r->ecn.state,
         .ecn_sent = lost.ecn_marked,
         .ecn_ce_told = lost.ecn_ce,
-        .ecn_received = conn->application.ack.ecn[0],
-        .ecn_ce_received = conn->application.ack.ecn[2],
+        .ecn_received = ecn_received(conn, 0),
+        .ecn_ce_received = ecn_received(conn, 2),
         .bytes_acked = lost.bytes_acked,
         .stream_bytes_resent = s->bytes_resent,
         .datagrams_sent = datagrams.sent,
@@ -131,7 +144,12 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .undecryptable_refused = n->undecryptable_refused,
         .packets_forged = conn->keys.forged,
         .packets_unproductive = n->unproductive,
-        .paths_refused = n->paths_refused,
+        .paths_refused = n->paths_refused + m->counters.paths_refused,
+        .path_ids_opened = m->counters.opened,
+        .path_ids_abandoned = m->counters.abandoned,
+        .path_frames_ignored = m->counters.frames_ignored,
+        .stream_frames_copied = m->counters.copies_sent,
+        .path_ids_allowed = conn->multipath ? (uint64_t)m->ours + 1 : 0,
         .path_responses_dropped = n->path_responses_dropped,
         .memory_stalls = n->memory_stalls,
         .datagrams_dropped = datagrams.dropped + datagrams.received_dropped,
@@ -196,6 +214,12 @@ void neap_conn_describe_path(const neap_conn *c, const struct path *path, neap_p
         .startup_exit = (enum neap_startup_exit)figures.startup_exit.reason,
         .congestion_control = r->cc.ops->name,
         .congestion_state = figures.state,
+        .path_id = neap_multipath_id(c, path->slot),
+        .is_open = c->multipath ? c->multipath->ids[path->slot].stage == PATH_ID_OPEN &&
+                                      path == multipath_way(c, path->slot)
+                                : path == conn_path(c),
+        .is_backup = c->multipath && c->multipath->ids[path->slot].is_backup,
+        .is_peer_backup = c->multipath && c->multipath->ids[path->slot].is_peer_backup,
     };
 
     fill_sized(out, size, &known, sizeof known);

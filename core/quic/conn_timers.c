@@ -1,5 +1,6 @@
 /* When the connection wants to be woken, and what it does then. */
 #include "quic/conn_trace.h"
+#include "quic/multipath.h"
 
 static neap_time earlier(neap_time a, neap_time b)
 {
@@ -8,7 +9,7 @@ static neap_time earlier(neap_time a, neap_time b)
 
 neap_time neap_conn_pto(const neap_conn *c)
 {
-    return neap_recovery_pto(&c->recovery, SPACE_APPLICATION);
+    return c->multipath ? neap_multipath_pto(c) : neap_recovery_pto(&c->recovery, SPACE_APPLICATION);
 }
 
 neap_time neap_conn_draining_time(const neap_conn *c)
@@ -74,8 +75,10 @@ static neap_time ack_at(const neap_conn *c)
 {
     neap_time at = NEAP_NEVER;
 
-    if (packet_key_is_set(&c->application.write))
-        at = c->application.ack.send_at;
+    if (c->multipath)
+        at = neap_multipath_ack_at(c);
+    if (packet_key_is_set(&c->application.write) && conn_path(c)->slot == 0)
+        at = earlier(at, c->application.ack.send_at);
     for (size_t i = 0; c->handshake && i < 2; i++)
         if (space_can_send(&c->handshake->spaces[i]))
             at = earlier(at, c->handshake->spaces[i].ack.send_at);
@@ -88,7 +91,7 @@ static neap_time sending_at(const neap_conn *c)
     neap_time at = earlier(ack_at(c), c->pacer_at);
 
     if (is_amplification_blocked(c))
-        return NEAP_NEVER;
+        return c->multipath ? earlier(neap_multipath_ack_at(c), c->pacer_at) : NEAP_NEVER;
     /* Nothing is tried before, whatever is due; then it is, also when there is only data. */
     return c->stalled_until > c->now ? c->stalled_until : at;
 }
@@ -112,6 +115,8 @@ neap_time neap_conn_timeout(const neap_conn *conn)
     at = earlier(earlier(at, c->path_timer), earlier(c->wake_at, keep_alive_at(c)));
     if (c->unchecked_dates)
         at = earlier(at, c->unchecked_dates->look_at);
+    if (c->multipath)
+        at = earlier(at, neap_multipath_timeout(c));
     if (c->datagrams)
         at = earlier(at, c->datagrams->next_deadline);
     if (c->stage < STAGE_ESTABLISHED)
@@ -127,6 +132,8 @@ static void begin_probe(neap_conn *c, enum space space)
 {
     struct number_space *s = conn_space(c, space);
 
+    if (space >= SPACE_APPLICATION && c->multipath && neap_multipath_on_pto(c, space))
+        return;
     if (!space_can_send(s))
         return;
     s->probes = 2;
@@ -177,6 +184,8 @@ static void trim(neap_conn *c)
             c->trim_at = c->now + TRIM_AFTER;
         return;
     }
+    if (c->multipath && !neap_multipath_trim(c))
+        return;
     neap_sent_trim(&c->application.recovery.sent, c->pool);
     neap_ack_trim(&c->application.ack, c->pool);
     neap_streams_reap(&c->streams);
@@ -221,6 +230,8 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
         neap_conn_drop_previous_keys(c);
     if (now >= c->path_timer)
         neap_conn_on_path_timer(c);
+    if (conn_is_alive(c) && c->multipath && now >= neap_multipath_timeout(c))
+        neap_multipath_on_timeout(c);
     if (!conn_is_alive(c))
         return;
     if (now >= keep_alive_at(c)) {

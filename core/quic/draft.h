@@ -27,14 +27,16 @@ struct draft {
     uint64_t number;
     struct sent_frame frames[PACKET_FRAMES];
     size_t frame_count;
+    bool has_other_ack; /* of a path ID that was abandoned */
     bool has_ack, ack_eliciting, is_in_flight, is_probe, is_size_probe, must_expand;
 };
 
 /* What may go into a datagram. */
 struct allowance {
-    size_t room;     /* bytes of the datagram */
-    bool may_elicit; /* congestion control and pacer have room for it */
-    bool may_expand; /* it may be padded to 1200 bytes (RFC 9000 §14.1) */
+    size_t room;       /* bytes of the datagram */
+    bool may_elicit;   /* congestion control and pacer have room for it */
+    bool may_expand;   /* it may be padded to 1200 bytes (RFC 9000 §14.1) */
+    bool is_ping_only; /* what elicits goes on another path: here only what probes this one */
 };
 
 /** Write a packet of this space at `out`: false when it has nothing to say. */

@@ -1,5 +1,6 @@
 /* Members of an endpoint: how they come, where datagrams find them, how they go. */
 #include "quic/endpoint.h"
+#include "quic/multipath.h"
 
 #define LEAST_SERVER_CID 4u
 
@@ -154,26 +155,36 @@ static void remove_route(neap_endpoint *e, struct cid_route *route)
 /* Connection IDs come and go with frames; their routes stay until it is asked here. */
 static void sync_routes(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    struct local_cids *l = &entry_conn(entry)->local_cids;
+    neap_conn *c = entry_conn(entry);
+    struct local_cids *l;
 
-    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++) {
-        struct local_cid *id = &l->ids[i];
+    for (uint8_t slot = 0; slot < conn_slots(c); slot++) {
+        if (!(l = neap_multipath_local_cids(c, slot)))
+            continue;
+        for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++) {
+            struct local_cid *id = &l->ids[i];
 
-        if (!id->in_use)
-            remove_route(e, &id->route);
-        else if (!id->route.owner)
-            add_route(e, entry, &id->cid, &id->route);
+            if (!id->in_use)
+                remove_route(e, &id->route);
+            else if (!id->route.owner)
+                add_route(e, entry, &id->cid, &id->route);
+        }
+        l->is_sated = false; /* what is found by its route still takes a place */
     }
-    l->changed = false;
-    l->is_sated = false; /* what is found by its route still takes a place */
+    c->local_cids.changed = false;
+    if (c->multipath)
+        neap_multipath_reap(c);
 }
 
 static void remove_routes(neap_endpoint *e, struct endpoint_entry *entry)
 {
-    struct local_cids *l = &entry_conn(entry)->local_cids;
+    struct local_cids *l;
 
-    for (size_t i = 0; i < sizeof l->ids / sizeof l->ids[0]; i++)
-        remove_route(e, &l->ids[i].route);
+    for (uint8_t slot = 0; slot < conn_slots(entry_conn(entry)); slot++)
+        for (size_t i = 0;
+             (l = neap_multipath_local_cids(entry_conn(entry), slot)) && i < sizeof l->ids / sizeof l->ids[0];
+             i++)
+            remove_route(e, &l->ids[i].route);
     remove_route(e, &entry->original);
 }
 
@@ -215,9 +226,9 @@ static void sync_resets(neap_endpoint *e, struct endpoint_entry *entry)
     c->peer_cids_changed = false;
     drop_resets(e, entry);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct peer_cid *id = c->paths[i] ? &c->peer_cids.ids[c->paths[i]->peer_cid] : NULL;
+        const struct peer_cid *id = c->paths[i] ? conn_peer_cid(c, c->paths[i]) : NULL;
 
-        if (!id || !id->has_token || neap_map_find(&e->resets, reset_key(e, id->token, i)))
+        if (!id || !id->is_active || !id->has_token || neap_map_find(&e->resets, reset_key(e, id->token, i)))
             continue;
         neap_map_add(&e->resets, e->pool, &entry->resets[i], reset_key(e, id->token, i));
         entry->has_resets |= (uint8_t)(1u << i);
@@ -230,7 +241,7 @@ struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t 
         struct map_node *node = neap_map_find(&e->resets, reset_key(e, token, i));
         struct endpoint_entry *entry = node ? LIST_OWNER(node - i, struct endpoint_entry, resets) : NULL;
 
-        if (entry && neap_peer_cids_is_reset(&entry_conn(entry)->peer_cids, token))
+        if (entry && neap_multipath_is_reset(entry_conn(entry), token))
             return entry;
     }
     return NULL;

@@ -1,5 +1,6 @@
 /* Timers and turns: connections that may have something to say are asked one after the other. */
 #include "quic/endpoint.h"
+#include "quic/multipath.h"
 
 #define TRAIN_MOST 65507u /* bytes of one GSO send: what fits into an IPv4 packet */
 
@@ -93,7 +94,7 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
     /* It goes behind the others until it has no more. */
     list_remove(&entry->ready);
     list_append(&e->ready, &entry->ready);
-    const struct path *path = neap_conn_find_path(entry_conn(entry), &info.from, &info.to);
+    const struct path *path = neap_conn_find_path(entry_conn(entry), ANY_SLOT, &info.from, &info.to);
     *out = (neap_udp_datagram){.bytes = out->bytes,
                                .size = (size_t)size,
                                .segment_size = info.segment_size,
@@ -102,7 +103,7 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
                                .at = info.at,
                                .ecn = info.ecn,
                                .is_split = path && path->refuses_trains,
-                               .sender = *neap_local_cids_first(&entry_conn(entry)->local_cids)};
+                               .sender = *neap_multipath_sender(entry_conn(entry))};
     if (path && info.segment_size > path->recovery.pmtu.size)
         note_size_probe(e, out);
     return size;

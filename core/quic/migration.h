@@ -7,7 +7,9 @@
 /* What became of a path, for the application. */
 struct path_event {
     neap_address local, peer;
-    uint8_t kind; /* enum neap_path_event_kind */
+    uint64_t code;    /* of PATH_ABANDON */
+    uint32_t path_id; /* of draft-ietf-quic-multipath; else 0 */
+    uint8_t kind;     /* enum neap_path_event_kind */
 };
 
 struct migration {
@@ -25,6 +27,11 @@ struct migration *neap_conn_need_migration(neap_conn *c);
 void neap_conn_free_migration(neap_conn *c);
 /** Leave word of a path for the application. Without memory it is not told. */
 void neap_conn_note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind);
+
+/** The same of one that is abandoned, with the code of why. */
+void neap_conn_note_closed(neap_conn *c, const struct path *path, uint64_t code);
+/** Ask the peer there, from the next call on, which has the time. */
+void neap_conn_begin_path(neap_conn *c, struct path *path);
 
 /** Time is known again: what the application began since begins now. */
 void neap_conn_begin_paths(neap_conn *c);

@@ -43,6 +43,11 @@
     X(active_connection_id_limit, COUNT, 4, 2, 8, "connection IDs of the peer that we keep")                 \
     X(disable_active_migration, BOOLEAN, 0, 0, 1,                                                            \
       "tells the peer not to move to another address; what a NAT does to it is followed")                    \
+    X(initial_max_path_id, COUNT, 0, 0, LIMIT_PATH_IDS - 1,                                                  \
+      "paths beside the first that a connection may use at a time (draft-ietf-quic-multipath); 0: none")     \
+    X(path_scheduler, CHOICE, 0, 0, 1,                                                                       \
+      "which of several paths the next packet takes. min_rtt: the one with the least round-trip time that "  \
+      "has room in its window; redundant: what is in flight on one is sent on the others, too")              \
     X(use_preferred_address, BOOLEAN, 1, 0, 1,                                                               \
       "a client goes to the address that its server prefers, once that is proved")                           \
     X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                               \
@@ -131,6 +136,7 @@
 /* The words of choices, by value. */
 #define OPTION_WORDS_LIST(X)                            \
     X(original_version, "oldest", "preferred")          \
+    X(path_scheduler, "min_rtt", "redundant")           \
     X(client_certificate, "none", "request", "require") \
     X(retry, "auto", "always", "never")                 \
     X(congestion_control, "newreno", "cubic", "bbr", "steered")

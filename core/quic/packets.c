@@ -108,7 +108,7 @@ bool neap_initial_is_whole(neap_config *config, uint8_t *bytes, size_t size)
     int number_size = neap_packet_unmask(config->crypto, &client, bytes, h.size, h.number_at, &number);
     bool is_whole =
         number_size > 0 && neap_packet_open(config->crypto, &client, bytes, h.number_at + (size_t)number_size,
-                                            h.size, number) >= 0;
+                                            h.size, 0, number) >= 0;
     neap_packet_key_wipe(config->crypto, &client);
     neap_packet_key_wipe(config->crypto, &server);
     return is_whole;

@@ -10,6 +10,7 @@ void neap_recovery_init(struct recovery *r, bool is_server)
         .max_ack_delay = DEFAULT_MAX_ACK_DELAY,
         .peer_validated = is_server,
         .timer = NEAP_NEVER,
+        .space_count = SPACES,
     };
 }
 
@@ -28,7 +29,8 @@ void neap_recovery_add_space(struct recovery *r, enum space space, struct space_
 
 neap_time neap_recovery_pto(const struct recovery *r, enum space space)
 {
-    return neap_path_recovery_pto(recovery_active(r)) + (space == SPACE_APPLICATION ? r->max_ack_delay : 0);
+    return neap_path_recovery_pto(recovery_way(r, space)) +
+           (space >= SPACE_APPLICATION ? r->max_ack_delay : 0);
 }
 
 /* Ack-eliciting packets are in flight for which a probe may be sent: none in the application space before the
@@ -37,14 +39,21 @@ static bool is_probed(const struct recovery *r, enum space space)
 {
     const struct space_recovery *s = r->spaces[space];
 
-    return s && s->sent.eliciting_in_flight && (space != SPACE_APPLICATION || r->handshake_confirmed);
+    return s && s->sent.eliciting_in_flight && (space < SPACE_APPLICATION || r->handshake_confirmed);
+}
+
+/* RFC 9002 A.8: where nothing may be sent no probe is due. */
+static bool is_resting(const struct recovery *r, enum space space)
+{
+    return recovery_way(r, space)->amplification_limited ||
+           (space > SPACE_APPLICATION && (r->unproved >> (space - SPACE_APPLICATION) & 1) != 0);
 }
 
 static neap_time earliest_loss(const struct recovery *r, enum space *space)
 {
     neap_time at = NEAP_NEVER;
 
-    for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
+    for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
         if (r->spaces[i] && r->spaces[i]->loss_at < at) {
             at = r->spaces[i]->loss_at;
             *space = i;
@@ -53,8 +62,10 @@ static neap_time earliest_loss(const struct recovery *r, enum space *space)
     return at;
 }
 
-bool neap_recovery_awaits(const struct recovery *r)
+bool neap_recovery_awaits(const struct recovery *r, enum space space)
 {
+    if (space > SPACE_APPLICATION)
+        return r->spaces[space] && r->spaces[space]->sent.eliciting_in_flight;
     for (enum space i = SPACE_INITIAL; i < SPACES; i++)
         if (r->spaces[i] && r->spaces[i]->sent.eliciting_in_flight)
             return true;
@@ -68,18 +79,18 @@ static neap_time earliest_probe(const struct recovery *r, enum space *space, nea
     const struct path_recovery *path = recovery_active(r);
     neap_time at = NEAP_NEVER;
 
-    for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
-        if (!is_probed(r, i))
+    for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
+        if (!is_probed(r, i) || is_resting(r, i))
             continue;
-        neap_time probe_at =
-            r->spaces[i]->last_eliciting_at + neap_path_recovery_backed_off(path, neap_recovery_pto(r, i));
+        neap_time probe_at = r->spaces[i]->last_eliciting_at +
+                             neap_path_recovery_backed_off(recovery_way(r, i), neap_recovery_pto(r, i));
 
         if (probe_at < at) {
             at = probe_at;
             *space = i;
         }
     }
-    if (at == NEAP_NEVER && !r->peer_validated) {
+    if (at == NEAP_NEVER && !r->peer_validated && !path->amplification_limited) {
         at = now + neap_path_recovery_backed_off(path, neap_path_recovery_pto(path));
         *space = r->spaces[SPACE_HANDSHAKE] ? SPACE_HANDSHAKE : SPACE_INITIAL;
     }
@@ -91,7 +102,7 @@ void neap_recovery_set_timer(struct recovery *r, neap_time now)
     enum space space;
 
     r->timer = earliest_loss(r, &space);
-    if (r->timer == NEAP_NEVER && !recovery_active(r)->amplification_limited)
+    if (r->timer == NEAP_NEVER)
         r->timer = earliest_probe(r, &space, now);
 }
 
@@ -99,8 +110,19 @@ void neap_recovery_set_timer(struct recovery *r, neap_time now)
 
 void neap_recovery_set_active(struct recovery *r, uint8_t path, neap_time now)
 {
-    r->active = path;
+    r->active = r->ways[0] = path;
     neap_recovery_set_timer(r, now);
+}
+
+void neap_recovery_set_way(struct recovery *r, enum space space, uint8_t path, neap_time now)
+{
+    r->ways[space - SPACE_APPLICATION] = path;
+    neap_recovery_set_timer(r, now);
+}
+
+void neap_recovery_set_first(struct recovery *r, uint8_t path)
+{
+    r->active = path;
 }
 
 static void add_counters(struct path_counters *to, const struct path_counters *from)
@@ -131,7 +153,7 @@ struct path_counters neap_recovery_counters(const struct recovery *r)
 
 void neap_recovery_drop_path(struct recovery *r, uint8_t path)
 {
-    for (int i = 0; i < SPACES; i++)
+    for (int i = 0; i < r->space_count; i++)
         if (r->spaces[i])
             neap_sent_forget_path(&r->spaces[i]->sent, path);
     add_counters(&r->former, &r->paths[path]->counters);
@@ -314,7 +336,8 @@ static neap_time acked_elsewhere(const struct recovery *r, enum space space, uin
 {
     neap_time latest = 0;
 
-    for (enum space i = SPACE_INITIAL; i < SPACES; i++) {
+    /* Those of path IDs are apart, as their paths are. */
+    for (enum space i = SPACE_INITIAL; i < SPACES && space < SPACES; i++) {
         struct sent *s = r->spaces[i] ? &r->spaces[i]->sent : NULL;
         const struct sent_packet *p;
 
@@ -413,7 +436,8 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
     if (s->lost.is_open)
         lost->runs[s->lost_path] = s->lost;
     s->lost.is_open = false;
-    s->lost_path = r->active;
+    uint8_t way = space < SPACE_APPLICATION ? r->active : r->ways[space - SPACE_APPLICATION];
+    s->lost_path = way;
     s->loss_at = NEAP_NEVER;
     bool is_kept = false;
     for (uint32_t i = 0; (p = neap_sent_at(&s->sent, i)) && p->number <= largest; i++) {
@@ -432,7 +456,7 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
             continue;
         }
-        const struct path_recovery *its = r->paths[p->path] ? r->paths[p->path] : recovery_active(r);
+        const struct path_recovery *its = r->paths[p->path] ? r->paths[p->path] : r->paths[way];
         if (its != path) {
             path = its;
             delay = neap_path_recovery_loss_delay(path);
@@ -446,12 +470,12 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
                 s->loss_at = lost_at;
             /* What is before it leaves the ring; it may be lost yet. */
             if (!is_kept)
-                s->lost = lost->runs[r->active];
+                s->lost = lost->runs[way];
             is_kept = true;
         }
     }
     if (!is_kept)
-        s->lost = lost->runs[r->active];
+        s->lost = lost->runs[way];
 }
 
 /* `acked`: by the ACK that tells of them; NULL: it is time that does. */
@@ -567,7 +591,7 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
         s->largest_acked = ack->largest;
     if (!acked.any)
         return NEAP_OK;
-    if (acked.largest_sent_at > r->acked_sent_at[space])
+    if (space < SPACES && acked.largest_sent_at > r->acked_sent_at[space])
         r->acked_sent_at[space] = acked.largest_sent_at;
     if (acked.largest == ack->largest && acked.eliciting)
         update_rtt(r, &acked, ack->delay, now);
@@ -582,7 +606,7 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
 
 enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now)
 {
-    struct path_recovery *path = recovery_active(r);
+    struct path_recovery *path;
 
     if (now < r->timer)
         return TIMEOUT_NOTHING;
@@ -598,20 +622,21 @@ enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *spa
         r->timer = NEAP_NEVER;
         return TIMEOUT_NOTHING;
     }
+    path = recovery_way(r, *space);
     path->pto_count++;
     path->counters.pto_total++;
     neap_recovery_set_timer(r, now);
     return TIMEOUT_PROBE;
 }
 
-void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now)
+static void expire_size_probes(struct recovery *r, enum space space, bool all, neap_time now)
 {
-    struct space_recovery *s = r->spaces[SPACE_APPLICATION];
+    struct space_recovery *s = r->spaces[space];
     const struct sent_packet *p;
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {
         struct path_recovery *path = r->paths[p->path];
-        struct cc_packet packet = as_packet(path, &s->sent, SPACE_APPLICATION, p, 0, now);
+        struct cc_packet packet = as_packet(path, &s->sent, space, p, 0, now);
 
         if (p->fate != FATE_IN_FLIGHT || !p->is_size_probe || !path ||
             (!all && now < p->at + neap_path_recovery_pto(path) + r->max_ack_delay))
@@ -620,6 +645,12 @@ void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time no
         neap_recovery_forget_mark(r, p);
         neap_sent_decide(&s->sent, i, FATE_LOST);
     }
+}
+
+void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now)
+{
+    for (enum space space = SPACE_APPLICATION; space < r->space_count; space++)
+        expire_size_probes(r, space, all, now);
 }
 
 /* Takes what is in flight in a space out of what its paths have in flight. */
@@ -640,7 +671,8 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
             neap_recovery_forget_mark(r, p);
         }
     r->spaces[space] = NULL;
-    recovery_active(r)->pto_count = 0;
+    if (space < SPACES)
+        recovery_active(r)->pto_count = 0;
     neap_recovery_set_timer(r, now);
 }
 

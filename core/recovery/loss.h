@@ -9,6 +9,8 @@
 #include "recovery/sent.h"
 
 enum space { SPACE_INITIAL, SPACE_HANDSHAKE, SPACE_APPLICATION, SPACES };
+/* Behind these stand the spaces of 1-RTT packets of path IDs beyond 0 (draft-ietf-quic-multipath): SPACE_APPLICATION + 1 … */
+#define SPACES_MOST (SPACES + LIMIT_PATH_IDS)
 
 /* Lost ack-eliciting packets with nothing acknowledged between them (RFC 9002 §7.6.2). */
 struct lost_run {
@@ -31,10 +33,15 @@ struct space_recovery {
 
 /* What ties the spaces and paths of a connection together: one timer runs for all of them. */
 struct recovery {
-    struct space_recovery *spaces[SPACES];        /* NULL: no keys yet, or none any more */
+    struct space_recovery *spaces[SPACES_MOST];   /* NULL: no keys yet, or none any more */
     struct path_recovery *paths[LIMIT_PATHS + 1]; /* by sent_packet.path; the last is NULL: PATH_NONE */
     neap_time max_ack_delay;                      /* the peer's */
     uint8_t active;                               /* the path that data and probes are sent on */
+    uint8_t space_count;                          /* SPACES, or with those of path IDs SPACES_MOST */
+    uint8_t
+        ways[1 + LIMIT_PATH_IDS]; /* the path of each space from SPACE_APPLICATION on; of the first, `active`
+                                         as long as its path ID is not abandoned */
+    uint8_t unproved;             /* bits of these: nothing probes there before the path is proved */
     /* Set by quic/, followed by neap_recovery_set_timer. */
     bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
     bool handshake_confirmed;
@@ -60,11 +67,21 @@ static inline bool recovery_is_early(const struct recovery *r, enum space space)
     return !r->handshake_confirmed && space != SPACE_INITIAL && r->spaces[space]->largest_acked == UINT64_MAX;
 }
 
+/** The path that packets of a space are sent on. */
+static inline struct path_recovery *recovery_way(const struct recovery *r, enum space space)
+{
+    return r->paths[space < SPACE_APPLICATION ? r->active : r->ways[space - SPACE_APPLICATION]];
+}
+
 /** Keys came: packets of this space may be sent from now on. `s` stays the caller's. */
 void neap_recovery_add_space(struct recovery *r, enum space space, struct space_recovery *s);
 
 /** Packets go another way from now on: the probe timer is its own. */
 void neap_recovery_set_active(struct recovery *r, uint8_t path, neap_time now);
+/** The same of one space of 1-RTT packets, which is none of path ID 0. */
+void neap_recovery_set_way(struct recovery *r, enum space space, uint8_t path, neap_time now);
+/** Another path ID is the first to be thought of: what it has. The spaces stay on their paths. */
+void neap_recovery_set_first(struct recovery *r, uint8_t path);
 /** A packet is decided, or goes another way: its mark says nothing of the path it took. */
 void neap_recovery_forget_mark(const struct recovery *r, const struct sent_packet *p);
 /** The same way under another name (RFC 9000 §9.4): the path `to`, on which no more than probes were sent, goes on where
@@ -95,7 +112,7 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
 
 enum timeout_action { TIMEOUT_NOTHING, TIMEOUT_LOSS, TIMEOUT_PROBE };
 /** The loss detection timer fired: LOSS: packets were marked lost in *space; PROBE: send one or two ack-eliciting
- * probes in *space (the active path's pto_count was raised). */
+ * probes in *space (the pto_count of its path was raised). */
 enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now);
 
 /** Probes of the size that no later packet may tell of are lost: those that a PTO has passed over, or `all`, since they never
@@ -108,11 +125,11 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now);
 /** Set the timer anew (after the peer's address was validated, keys came, a packet was sent). */
 void neap_recovery_set_timer(struct recovery *r, neap_time now);
 
-/** Whether an acknowledgement or the timer will tell what became of anything in flight. Probes of the size
- * are not waited for: one that is lost stays in flight until something later is acknowledged. */
-bool neap_recovery_awaits(const struct recovery *r);
+/** Whether an acknowledgement or the timer will tell what became of anything in flight that goes the way of this space. Probes
+ * of the size are not waited for: one that is lost stays in flight until something later is acknowledged. */
+bool neap_recovery_awaits(const struct recovery *r, enum space space);
 
-/** The PTO of a space on the active path without backoff: idle, closing and path timers use it. */
+/** The PTO of a space on its path without backoff: idle, closing and path timers use it. */
 neap_time neap_recovery_pto(const struct recovery *r, enum space space);
 
 /** What all paths counted together, those that are gone included. */

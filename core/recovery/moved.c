@@ -41,7 +41,7 @@ void neap_recovery_continue(struct recovery *r, uint8_t to, uint8_t from)
 
     if (old->bytes_in_flight > 0)
         path->flight_began_at = old->flight_began_at;
-    for (int i = 0; i < SPACES; i++) {
+    for (int i = 0; i < r->space_count; i++) {
         struct space_recovery *s = r->spaces[i];
         struct sent_packet *p;
 

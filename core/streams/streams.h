@@ -253,6 +253,11 @@ bool neap_streams_repeat_blocked(struct streams *s);
 bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_frame *out);
 /** The urgency of what write_data would write; 7 when that is nothing. */
 unsigned neap_streams_urgency(const struct streams *s);
+enum copy_result { COPY_WRITTEN, COPY_NONE, COPY_NO_ROOM };
+/** Repeat what a STREAM frame that was sent has from its byte `from` on, as far as there is room and the peer is not known to have
+ * it: NONE: there is nothing of it that is worth it. Nothing counts on the copy but that it may be acknowledged. */
+enum copy_result neap_streams_copy(const struct streams *s, struct writer *w, const struct sent_frame *f,
+                                   size_t from, struct sent_frame *out);
 /** Whether write_control or write_data would write something given room. */
 bool neap_streams_has_to_send(const struct streams *s);
 

@@ -401,6 +401,7 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
     if (!stream || !choose(s, stream, writer_left(w), out))
         return false;
     out->kind = KIND_STREAM;
+    out->is_copy = false;
     out->id = stream_id(stream);
     neap_write_stream_header(w, out->id, out->offset, out->size, out->fin);
     neap_send_buffer_copy(&stream->send->data, out->offset, write_room(w, out->size), out->size);
@@ -419,6 +420,37 @@ bool neap_streams_write_data(struct streams *s, struct writer *w, struct sent_fr
         neap_streams_settle(s, stream);
     note_blocked(s);
     return true;
+}
+
+enum copy_result neap_streams_copy(const struct streams *s, struct writer *w, const struct sent_frame *f,
+                                   size_t from, struct sent_frame *out)
+{
+    const struct stream *stream = neap_streams_find(s, f->id);
+    uint64_t offset = f->offset + from, end = f->offset + f->size;
+
+    if (!stream || !stream_send_is_live(stream->send))
+        return COPY_NONE;
+    const struct send_buffer *data = &stream->send->data;
+    if (end > stream_send_delivered(stream->send, UINT64_MAX))
+        return COPY_NONE;
+    if (offset < data->base)
+        offset = data->base;
+    if (offset > end || (offset == end && (!f->fin || stream->send->fin_acked)))
+        return COPY_NONE;
+    size_t size = (size_t)(end - offset), header = neap_stream_header_size(f->id, offset, size);
+    if (writer_left(w) < header + (size > 0))
+        return COPY_NO_ROOM;
+    if (size > writer_left(w) - header)
+        size = writer_left(w) - header;
+    *out = (struct sent_frame){.kind = KIND_STREAM,
+                               .fin = f->fin && offset + size == end,
+                               .size = (uint16_t)size,
+                               .is_copy = true,
+                               .id = f->id,
+                               .offset = offset};
+    neap_write_stream_header(w, f->id, offset, size, out->fin);
+    neap_send_buffer_copy(data, offset, write_room(w, size), size);
+    return COPY_WRITTEN;
 }
 
 bool neap_streams_has_to_send(const struct streams *s)

@@ -73,18 +73,17 @@ enum frame_rule {
     X(IMMEDIATE_ACK, 0x1f, 0x1f, nothing, immediate_ack, nothing, IN_ONE_RTT | ORDINARY)                   \
     X(RESET_STREAM_AT, 0x24, 0x24, reset_stream_at, reset_stream_at, streams, APPLICATION | ORDINARY)      \
     X(DATAGRAM, 0x30, 0x31, datagram, datagram, datagram, APPLICATION | ELICITS | IN_FLIGHT)               \
-    X(PATH_ACK, 0x3e, 0x3f, path_ack, path_ack, nothing, IN_ONE_RTT | TWICE)                               \
+    X(PATH_ACK, 0x3e, 0x3f, path_ack, path_ack, path, IN_ONE_RTT | TWICE)                                  \
     X(ACK_FREQUENCY, 0xaf, 0xaf, ack_frequency, ack_frequency, ack_frequency, IN_ONE_RTT | ORDINARY)       \
-    X(PATH_ABANDON, 0x3e75, 0x3e75, path_code, path_abandon, nothing, IN_ONE_RTT | ORDINARY)               \
-    X(PATH_STATUS_BACKUP, 0x3e76, 0x3e76, path_sequence, path_status, nothing, IN_ONE_RTT | ORDINARY)      \
-    X(PATH_STATUS_AVAILABLE, 0x3e77, 0x3e77, path_sequence, path_status, nothing, IN_ONE_RTT | ORDINARY)   \
-    X(PATH_NEW_CONNECTION_ID, 0x3e78, 0x3e78, path_new_connection_id, path_new_connection_id, nothing,     \
+    X(PATH_ABANDON, 0x3e75, 0x3e75, path_code, path_frame, path, IN_ONE_RTT | ORDINARY)                    \
+    X(PATH_STATUS_BACKUP, 0x3e76, 0x3e76, path_sequence, path_frame, path, IN_ONE_RTT | ORDINARY)          \
+    X(PATH_STATUS_AVAILABLE, 0x3e77, 0x3e77, path_sequence, path_frame, path, IN_ONE_RTT | ORDINARY)       \
+    X(PATH_NEW_CONNECTION_ID, 0x3e78, 0x3e78, path_new_connection_id, path_frame, path,                    \
       IN_ONE_RTT | ORDINARY | PROBING)                                                                     \
-    X(PATH_RETIRE_CONNECTION_ID, 0x3e79, 0x3e79, path_sequence, path_retire_connection_id, nothing,        \
-      IN_ONE_RTT | ORDINARY)                                                                               \
-    X(MAX_PATH_ID, 0x3e7a, 0x3e7a, path_id, max_path_id, nothing, IN_ONE_RTT | ORDINARY)                   \
-    X(PATHS_BLOCKED, 0x3e7b, 0x3e7b, path_id, paths_blocked, nothing, IN_ONE_RTT | ORDINARY)               \
-    X(PATH_CIDS_BLOCKED, 0x3e7c, 0x3e7c, path_sequence, path_cids_blocked, nothing, IN_ONE_RTT | ORDINARY)
+    X(PATH_RETIRE_CONNECTION_ID, 0x3e79, 0x3e79, path_sequence, path_frame, path, IN_ONE_RTT | ORDINARY)   \
+    X(MAX_PATH_ID, 0x3e7a, 0x3e7a, path_id, path_frame, path, IN_ONE_RTT | ORDINARY)                       \
+    X(PATHS_BLOCKED, 0x3e7b, 0x3e7b, path_id, path_frame, nothing, IN_ONE_RTT | ORDINARY)                  \
+    X(PATH_CIDS_BLOCKED, 0x3e7c, 0x3e7c, path_sequence, path_frame, nothing, IN_ONE_RTT | ORDINARY)
 
 enum frame_type {
 #define X(name, first, last, fields, handler, fate, rules) FRAME_##name = first,
@@ -118,7 +117,8 @@ struct sent_frame {
     uint8_t kind; /* enum frame_kind */
     bool fin;
     uint16_t size;
-    uint64_t id;     /* stream, sequence number; of an ACK the largest number in it */
+    bool is_copy; /* of a STREAM frame that is in flight on another path: it is not for this one to be lost */
+    uint64_t id;  /* stream, sequence number; of an ACK the largest number in it */
     uint64_t offset; /* of data; of MAX_* and *_BLOCKED the limit; of PATH_* the path ID */
 };
 

@@ -77,6 +77,11 @@ static int conn_stats(lua_State *L)
     COUNTER(paths_refused)
     COUNTER(path_responses_dropped)
     COUNTER(memory_stalls)
+    COUNTER(path_ids_opened)
+    COUNTER(path_ids_abandoned)
+    COUNTER(path_frames_ignored)
+    COUNTER(stream_frames_copied)
+    COUNTER(path_ids_allowed)
     COUNTER(datagrams_dropped)
 #undef COUNTER
     lua_pushstring(L, stats.congestion_control);

@@ -22,7 +22,7 @@ static bool flag(lua_State *L, const char *name)
 
 static void check_fields(lua_State *L)
 {
-    static const char *const known[] = {"address", "interface", "peer", "at_once", "gone"};
+    static const char *const known[] = {"address", "interface", "peer", "at_once", "gone", "backup"};
 
     for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
@@ -35,7 +35,7 @@ static void check_fields(lua_State *L)
     }
 }
 
-/* { address =, interface =, peer =, at_once =, gone = }: the strings live as long as the table. */
+/* { address =, interface =, peer =, at_once =, gone =, backup = }: the strings live as long as the table. */
 static void read_way(lua_State *L, struct way *way)
 {
     *way = (struct way){.flags = 0};
@@ -58,6 +58,7 @@ static void read_way(lua_State *L, struct way *way)
     lua_pop(L, 1);
     way->flags |= flag(L, "at_once") ? NEAP_MIGRATE_AT_ONCE : 0u;
     way->flags |= flag(L, "gone") ? NEAP_MIGRATE_ADDRESS_GONE : 0u;
+    way->flags |= flag(L, "backup") ? NEAP_MIGRATE_BACKUP : 0u;
 }
 
 static bool is_known_peer(const neap_conn *conn, const neap_address *peer, const neap_address *in_use)
@@ -140,6 +141,100 @@ static int conn_probe(lua_State *L)
     return go(L, NEAP_MIGRATE_PROBE);
 }
 
+/* The path IDs ascend. */
+static uint32_t newest_path_id(const neap_conn *conn)
+{
+    neap_path_info info;
+    uint32_t newest = 0;
+    size_t count = neap_conn_paths(conn, 0, &info, sizeof info);
+
+    for (size_t i = 0; i < count; i++) {
+        neap_conn_paths(conn, i, &info, sizeof info);
+        if (info.path_id > newest)
+            newest = info.path_id;
+    }
+    return newest;
+}
+
+/* conn:open_path{ address =, interface =, peer =, backup = } -> path ID | nil, message, code */
+static int conn_open_path(lua_State *L)
+{
+    int results = go(L, NEAP_MIGRATE_OPEN);
+
+    if (!lua_toboolean(L, -results))
+        return results;
+    lua_pushinteger(L, (lua_Integer)newest_path_id(neap_lua_check_conn(L, 1)->conn));
+    return 1;
+}
+
+static uint32_t check_path_id(lua_State *L, int index)
+{
+    uint64_t id = neap_lua_check_u64(L, index);
+
+    luaL_argcheck(L, id <= UINT32_MAX, index, "a path ID");
+    return (uint32_t)id;
+}
+
+static int finish_path_call(lua_State *L, struct conn_core *core, int result)
+{
+    neap_lua_conn_touch(core);
+    return neap_lua_result(L, result);
+}
+
+/* conn:close_path(path ID[, code]) -> true | nil, message, code */
+static int conn_close_path(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint32_t id = check_path_id(L, 2);
+    uint64_t code = lua_isnoneornil(L, 3) ? NEAP_APPLICATION_ABANDON_PATH : neap_lua_check_u64(L, 3);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return finish_path_call(L, core, neap_conn_abandon_path(core->conn, id, code));
+}
+
+/* conn:set_path_status(path ID, "backup" or "available") -> true | nil, message, code */
+static int conn_set_path_status(lua_State *L)
+{
+    static const char *const words[] = {"available", "backup", NULL};
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint32_t id = check_path_id(L, 2);
+    int is_backup = luaL_checkoption(L, 3, NULL, words);
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return finish_path_call(L, core, neap_conn_set_path_backup(core->conn, id, is_backup));
+}
+
+/* conn:order_paths{ path ID, … } -> true | nil, message, code */
+static int conn_order_paths(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    uint32_t ids[8];
+    size_t count;
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    count = lua_rawlen(L, 2);
+    luaL_argcheck(L, count <= sizeof ids / sizeof ids[0], 2, "too many path IDs");
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (int)i + 1);
+        ids[i] = check_path_id(L, -1);
+        lua_pop(L, 1);
+    }
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return finish_path_call(L, core, neap_conn_order_paths(core->conn, ids, count));
+}
+
+/* conn:is_multipath() -> boolean */
+static int conn_is_multipath(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+
+    lua_pushboolean(L, core->conn != NULL && neap_conn_is_multipath(core->conn));
+    return 1;
+}
+
 static void set_address(lua_State *L, const char *name, const neap_address *address)
 {
     neap_lua_push_address(L, address);
@@ -167,7 +262,7 @@ static void push_path(lua_State *L, const neap_path_info *info)
                                          [NEAP_PATH_VALIDATED] = "validated"};
     static const char *const exits[] = {NULL, "loss", "hystart", "ecn", "persistent", "bandwidth"};
 
-    lua_createtable(L, 0, 36);
+    lua_createtable(L, 0, 40);
     set_address(L, "local_address", &info->local);
     set_address(L, "peer", &info->peer);
     lua_pushstring(L, states[info->state]);
@@ -210,6 +305,10 @@ static void push_path(lua_State *L, const neap_path_info *info)
     lua_setfield(L, -2, "congestion_control");
     lua_pushstring(L, info->congestion_state);
     lua_setfield(L, -2, "congestion_state");
+    neap_lua_set_u64(L, "path_id", info->path_id);
+    set_flag(L, "is_open", info->is_open);
+    set_flag(L, "is_backup", info->is_backup);
+    set_flag(L, "is_peer_backup", info->is_peer_backup);
 }
 
 /* conn:paths() -> list, the active one first */
@@ -230,13 +329,14 @@ static int conn_paths(lua_State *L)
     return 1;
 }
 
-/* conn:path_event() -> { kind =, local_address =, peer =, lost = } | nil */
+/* conn:path_event() -> { kind =, local_address =, peer =, lost =, path_id =, code = } | nil */
 static int conn_path_event(lua_State *L)
 {
-    static const char *const kinds[] = {[NEAP_PATH_EVENT_VALIDATED] = "path_validated",
-                                        [NEAP_PATH_EVENT_FAILED] = "path_failed",
-                                        [NEAP_PATH_EVENT_MIGRATED] = "migrated",
-                                        [NEAP_PATH_EVENT_PEER_MIGRATED] = "peer_migrated"};
+    static const char *const kinds[] = {
+        [NEAP_PATH_EVENT_VALIDATED] = "path_validated", [NEAP_PATH_EVENT_FAILED] = "path_failed",
+        [NEAP_PATH_EVENT_MIGRATED] = "migrated",        [NEAP_PATH_EVENT_PEER_MIGRATED] = "peer_migrated",
+        [NEAP_PATH_EVENT_OPENED] = "path_opened",       [NEAP_PATH_EVENT_CLOSED] = "path_closed",
+        [NEAP_PATH_EVENT_STATUS] = "path_status"};
     struct conn_core *core = neap_lua_check_conn(L, 1);
     neap_path_event event;
 
@@ -244,12 +344,15 @@ static int conn_path_event(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, kinds[event.kind]);
     lua_setfield(L, -2, "kind");
     set_address(L, "local_address", &event.local);
     set_address(L, "peer", &event.peer);
     neap_lua_set_u64(L, "lost", event.lost);
+    neap_lua_set_u64(L, "path_id", event.path_id);
+    if (event.kind == NEAP_PATH_EVENT_CLOSED)
+        neap_lua_set_u64(L, "code", event.code);
     return 1;
 }
 
@@ -270,6 +373,11 @@ static int conn_preferred_address(lua_State *L)
 const luaL_Reg neap_lua_path_methods[] = {
     {"migrate", conn_migrate},
     {"probe", conn_probe},
+    {"open_path", conn_open_path},
+    {"close_path", conn_close_path},
+    {"set_path_status", conn_set_path_status},
+    {"order_paths", conn_order_paths},
+    {"is_multipath", conn_is_multipath},
     {"paths", conn_paths},
     {"path_event", conn_path_event},
     {"preferred_address", conn_preferred_address},

@@ -19,6 +19,8 @@
 ---@field key_update_bytes? integer bytes: likewise bytes of what is sent; 0: any number
 ---@field active_connection_id_limit? integer connection IDs of the peer that we keep
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
+---@field initial_max_path_id? integer paths beside the first that a connection may use at a time (draft-ietf-quic-multipath); 0: none
+---@field path_scheduler? "min_rtt"|"redundant" which of several paths the next packet takes. min_rtt: the one with the least round-trip time that has room in its window; redundant: what is in flight on one is sent on the others, too
 ---@field use_preferred_address? boolean a client goes to the address that its server prefers, once that is proved
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this

@@ -6,6 +6,7 @@
 ---@field interface? string its name, such as "wlan0": by it, at its address
 ---@field peer? string a preferred address of the server's; the one in use unless told
 ---@field at_once? boolean before it is proved; the old one is gone back to if it is not
+---@field backup? boolean of open_path: it is used while no other path answers alone
 ---@field gone? boolean at once, and the old address is no more: what was under way there is sent anew
 
 ---@class neap.Path
@@ -44,9 +45,15 @@
 ---@field startup_exit_bandwidth integer bytes a second, then
 ---@field congestion_control string the controller's name in the option
 ---@field congestion_state? string of controllers that have several
+---@field path_id integer 0 without multipath
+---@field is_open boolean packets are sent there: with several path IDs on more than one
+---@field is_backup boolean by our word
+---@field is_peer_backup boolean by the peer's
 
 ---@class neap.PathEvent
----@field kind "path_validated"|"path_failed"|"migrated"|"peer_migrated"
+---@field kind "path_validated"|"path_failed"|"migrated"|"peer_migrated"|"path_opened"|"path_closed"|"path_status"
+---@field path_id integer 0 without multipath
+---@field code integer? of "path_closed": why
 ---@field local_address string 0.0.0.0 or [::] with the port of a socket for which the kernel chooses the address
 ---@field peer string
 ---@field lost integer events so far that nobody took in time
@@ -66,6 +73,31 @@ function Connection:migrate(way) end
 ---@return string? message
 ---@return neap.Code? code
 function Connection:probe(way) end
+--- Opens another path beside those that there are (draft-ietf-quic-multipath): path_opened or path_failed follows.
+---@param way? neap.Way
+---@return integer? path_id
+---@return string? message
+---@return neap.Code? code "unsupported": one side knows no path IDs; "limit": there are as many as may be; "connection ids": the server has given none for another yet
+function Connection:open_path(way) end
+--- Sends nothing more on a path, and has the peer do so.
+---@param path_id integer
+---@param code? integer why
+---@return true? ok
+---@return string? message
+---@return neap.Code? code "argument": there is no such path; "in use": it is the only one
+function Connection:close_path(path_id, code) end
+---@param path_id integer
+---@param status "available"|"backup"
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:set_path_status(path_id, status) end
+--- Which path is filled first is for fn to say; nil: for the option path_scheduler.
+---@param fn? fun(paths: neap.Path[]): integer[]?
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Connection:schedule_paths(fn) end
 ---@return neap.Path[] the active one first
 function Connection:paths() end
 --- What becomes of paths: fn runs as a task for each event.
@@ -106,6 +138,32 @@ function Conn:migrate(way) end
 ---@return string? message
 ---@return neap.Code? code
 function Conn:probe(way) end
+---@param way neap.Way
+---@return integer? path_id
+---@return string? message
+---@return neap.Code? code
+function Conn:open_path(way) end
+---@param path_id integer
+---@param code? integer why: 0x3e, by the application's wish, unless told
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:close_path(path_id, code) end
+---@param path_id integer
+---@param status "available"|"backup"
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:set_path_status(path_id, status) end
+--- Paths are filled in this order from now on; an empty one: as the option path_scheduler says. From the first call on the
+--- endpoint tells of the connection whenever something was acknowledged or lost.
+---@param path_ids integer[] five at most
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Conn:order_paths(path_ids) end
+---@return boolean is_multipath both sides know path IDs
+function Conn:is_multipath() end
 ---@return neap.Path[] the active one first
 function Conn:paths() end
 ---@return neap.PathEvent? event the oldest that was not taken; eight are kept

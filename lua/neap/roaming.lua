@@ -1,6 +1,7 @@
 --- Connections that change their address, and what is told of their paths: for clients, servers and raw QUIC.
 local log = require "neap.log"
 local options = require "neap.options"
+local scheduling = require "neap.scheduling"
 local task = require "neap.task"
 
 local roaming = {}
@@ -41,7 +42,7 @@ local function way_of(conn, way)
   return way
 end
 
---- conn[verb](conn, way), of "migrate" and "probe"; nil, message, code.
+--- conn[verb](conn, way), of "migrate", "probe" and "open_path"; nil, message, code.
 function roaming.go(conn, verb, way)
   local chosen, message, code, number = way_of(conn, way)
   if not chosen and message then return nil, message, code, number end
@@ -64,6 +65,36 @@ function methods:probe(way)
   return roaming.go(self._conn, "probe", way)
 end
 
+--- Opens another path beside those that there are (draft-ietf-quic-multipath), where both sides have the option
+-- initial_max_path_id: as migrate; with `backup` it is used while no other answers alone. Its path ID; nil, message,
+-- code: "unsupported" (one side knows no path IDs), "limit" (there are as many as may be), "connection ids" …. on_path
+-- tells when it is open.
+function methods:open_path(way)
+  return roaming.go(self._conn, "open_path", way)
+end
+
+--- Sends nothing more on a path, and has the peer do so; what is in flight there goes by others. `code`: why, one of
+-- draft-ietf-quic-multipath §4.2.1. true; nil, message, code: "argument" (there is none), "in use" (it is the last).
+function methods:close_path(path_id, code)
+  local ok, message, kind = self._conn:close_path(path_id, code)
+  task.flush()
+  return ok, message, kind
+end
+
+--- A path is a "backup", or "available", for both sides. true; nil, message, code.
+function methods:set_path_status(path_id, status)
+  local ok, message, kind = self._conn:set_path_status(path_id, status)
+  task.flush()
+  return ok, message, kind
+end
+
+--- fn(paths) says at the end of turns which path is filled first: it returns a list of path IDs, or nil for the one of
+-- before. `paths` are those that are open, as paths() tells of them. When it fails, or with nil for `fn`, the option
+-- path_scheduler decides. true; nil, message, code.
+function methods:schedule_paths(fn)
+  return scheduling.set(self._conn, fn)
+end
+
 --- Its paths, the active one first: local_address, peer, state ("validated", "validating", "unproved"), is_active,
 -- rtt ….
 function methods:paths()
@@ -71,7 +102,8 @@ function methods:paths()
 end
 
 --- fn(event) runs as a task for what becomes of paths: event.kind is "path_validated", "path_failed", "migrated" (we
--- are at event.local_address now) or "peer_migrated" (it is at event.peer).
+-- are at event.local_address now) or "peer_migrated" (it is at event.peer). Of path IDs, which event.path_id is:
+-- "path_opened", "path_closed" (by either side; event.code says why), "path_status" (the peer's preference changed).
 function methods:on_path(fn)
   self._on_path = fn
   if not self._closed then roaming.tell(self._conn, fn) end

@@ -2,6 +2,7 @@
 -- is ready, sends, waits in C, and asks the endpoints which connections have something new. C
 -- never calls Lua. The loop's sockets and clock are the kernel's, or those of a simulation (neap.sim): see task.within.
 local cc = require "neap.cc"
+local scheduling = require "neap.scheduling"
 local core = require "neap.core"
 local Heap = require "neap.heap"
 local log = require "neap.log"
@@ -403,6 +404,7 @@ local function drive_all(attached)
   while conn do
     driven = driven + 1
     if cc._serve then cc._serve(conn) end
+    if scheduling._serve then scheduling._serve(conn) end
     if answer and (asks or conn:is_draining() or conn:is_closed()) then answer(conn) end
     local ok, trace = xpcall(drive, debug.traceback, conn)
     if not ok then give_up(conn, trace) end

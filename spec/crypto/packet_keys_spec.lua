@@ -110,6 +110,29 @@ local function vectors_of(v, engine)
   end)
 end
 
+-- draft-ietf-quic-multipath §2.4: N = IV xor (path ID, packet number).
+describe("a packet with a path ID", function()
+  local function with_iv(key, iv)
+    local own = select(2, crypto.key_parts(key))
+    local at = key:find(own, 1, true)
+    return key:sub(1, at - 1) .. iv .. key:sub(at + #iv)
+  end
+
+  it("is sealed with the nonce of the draft's example, and opens with that path ID alone", function()
+    local context = crypto.new(SEED)
+    local key = with_iv((crypto.key_initial(1, DCID)), unhex("6b26114b9cba2b63a9e8dd4f"))
+    local header = "\67cccccccc\0\0\212\49"
+    local packet = crypto.seal(context, key, header, 4, 54321, "payload", 3)
+    -- The same nonce, 6b2611489cba2b63a9e8097e, is that of this IV and packet number 0; the header is the same.
+    local same = with_iv(key, unhex("6b2611489cba2b63a9e8097e"))
+    assert.equal(hex(packet), hex(crypto.seal(context, same, header, 4, 0, "payload")))
+    local _, _, unmasked = crypto.unmask(context, key, packet, 9)
+    assert.equal("payload", crypto.open(context, key, unmasked, #header, 54321, 3))
+    assert.is_nil((crypto.open(context, key, unmasked, #header, 54321)))
+    assert.is_nil((crypto.open(context, key, unmasked, #header, 54321, 2)))
+  end)
+end)
+
 for _, v in ipairs(VERSIONS) do
   for _, engine in ipairs(engines.names()) do vectors_of(v, engine) end
 end

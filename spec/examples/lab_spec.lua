@@ -130,3 +130,23 @@ describe("neap.sim.plot", function()
     assert.match("</svg>", plot.svg{ panels = { { y = "one", lines = { { name = "x", points = { { 3, 0 } } } } } } })
   end)
 end)
+
+describe("examples/multipath_lab.lua", function()
+  it("goes on by the mobile network while the Wi-Fi leads nowhere, and by both before and after", function()
+    local output = run(("examples/multipath_lab.lua size=20 cut=3 back=6 out=%s/multi.svg"):format(dir))
+    assert.match("path_opened\t1\t10%.4%.7%.2:", output)
+    local bytes, seconds = output:match("(%d+) bytes in ([%d.]+) s")
+    assert.equal(20e6 - 20e6 % 65536, tonumber(bytes), output)
+    -- 30 Mbit/s by both; the mobile network alone has 10.
+    assert.is_true(tonumber(seconds) < 12, output)
+    local paths, text = look("multi.svg")
+    assert.equal(3, paths)
+    for _, word in ipairs{ "Wi%-Fi", "mobile", "no Wi%-Fi", "min_rtt" } do assert.match(word, text) end
+  end)
+
+  it("refuses what it does not know", function()
+    local output, status = helper.run(support.neap .. " run examples/multipath_lab.lua speed=9")
+    assert.not_equal(0, status)
+    assert.match("speed=9", output, 1, true)
+  end)
+end)

@@ -159,7 +159,7 @@ describe("structs that do not take their size", function()
   local NUMBER = 0
   local SIZES = {
     neap_env = 48, neap_option = 56, neap_address = 24, neap_cid = 21, neap_header = 72,
-    neap_recv_info = 52, neap_send_info = 72, neap_udp_datagram = 104, neap_trace_event = 152,
+    neap_recv_info = 52, neap_send_info = 72, neap_udp_datagram = 104, neap_trace_event = 160,
     neap_tracer = 16, neap_datagram_fate = 16, neap_qlog_config = 40,
     neap_part = 16, neap_view = 16, neap_field = 40, neap_h3_config = 16, neap_h3_event = 56,
     neap_resolved = 304, neap_loop_handler = 40,

@@ -121,11 +121,11 @@ end
 local header = object({ packet_type =
   one_of "initial handshake 0RTT 1RTT retry version_negotiation stateless_reset unknown" },
   { spin_bit = bool, key_phase = whole, key_phase_bit = bool, packet_number_length = whole, packet_number = whole,
-    length = whole, version = hex, scil = whole, dcil = whole, scid = hex, dcid = hex })
+    length = whole, version = hex, scil = whole, dcil = whole, scid = hex, dcid = hex, path_id = whole })
 local space = one_of "initial handshake application_data"
 local packet = { frames = list(frame), raw = raw, is_mtu_probe_packet = bool, trigger = text }
 local migration = one_of("probing_started probing_abandoned probing_successful migration_started migration_abandoned "
-  .. "migration_complete")
+  .. "migration_complete path_opened path_closed path_status")
 local ecn = one_of "testing unknown failed capable"
 
 

@@ -285,7 +285,7 @@ static int busy_key(lua_State *L)
     return 4;
 }
 
-/* seal(crypto, key, header, number size, number, payload) → packet or nil, code. A list of payloads is a run of
+/* seal(crypto, key, header, number size, number, payload[, path ID]) → packet or nil, code. A list of payloads is a run of
  * packets with one header and rising numbers; they come back joined. */
 static int seal(lua_State *L)
 {
@@ -295,6 +295,8 @@ static int seal(lua_State *L)
     int count = lua_istable(L, 6) ? (int)list_size(L, 6) : 1;
     uint8_t *room = malloc(ROOM), *at = room;
 
+    lua_settop(L, 7); /* what is pushed below is no argument */
+    uint32_t path_id = (uint32_t)luaL_optnumber(L, 7, 0);
     luaL_argcheck(L, count <= 16, 6, "too many");
     for (int i = 0; i < count; i++) {
         if (lua_istable(L, 6))
@@ -306,6 +308,7 @@ static int seal(lua_State *L)
                                           .header_size = header.size,
                                           .number_size = (size_t)luaL_checkinteger(L, 4),
                                           .number = (uint64_t)luaL_checknumber(L, 5) + (unsigned)i,
+                                          .path_id = path_id,
                                           .payload_size = payload.size};
         memcpy(at, header.data, header.size);
         memcpy(at + header.size, payload.data, payload.size);
@@ -343,7 +346,7 @@ static int unmask(lua_State *L)
     return 3;
 }
 
-/* open(crypto, key, packet, header size, number) → plaintext, or nil, code, what is left in the buffer */
+/* open(crypto, key, packet, header size, number[, path ID]) → plaintext, or nil, code, what is left in the buffer */
 static int open_packet(lua_State *L)
 {
     struct packet_key key = check_key(L, 2);
@@ -353,7 +356,7 @@ static int open_packet(lua_State *L)
 
     memcpy(room, packet.data, packet.size);
     int64_t size = neap_packet_open(check_crypto(L)->crypto, &key, room, header_size, packet.size,
-                                    (uint64_t)luaL_checknumber(L, 5));
+                                    (uint32_t)luaL_optnumber(L, 6, 0), (uint64_t)luaL_checknumber(L, 5));
     if (size < 0) {
         lua_pushnil(L);
         lua_pushinteger(L, (lua_Integer)size);

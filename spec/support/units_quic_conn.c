@@ -1,6 +1,7 @@
 /* Units of core/quic: connections with hand-fed datagrams and time, which can be made to say what they should not:
  * frames and transport parameters of the spec's choice under the right keys. */
 #include "quic/draft.h"
+#include "quic/multipath.h"
 #include "quic_unit.h"
 #include "tls/state.h"
 
@@ -389,16 +390,6 @@ static int conn_source_ids(lua_State *L)
     return 1;
 }
 
-static int conn_addresses(lua_State *L)
-{
-    neap_address local, peer;
-
-    neap_conn_addresses(check_conn(L, 1), &local, &peer);
-    push_address(L, &local);
-    push_address(L, &peer);
-    return 2;
-}
-
 static lua_Number option(lua_State *L, int table, const char *name, lua_Number otherwise)
 {
     lua_Number value = otherwise;
@@ -412,23 +403,26 @@ static lua_Number option(lua_State *L, int table, const char *name, lua_Number o
     return value;
 }
 
-/* conn:inject(space, payload [, {bits, clear, number, pad, dcid}]): a packet of this payload under the connection's own
+/* conn:inject(space, payload [, {bits, clear, number, pad, dcid, slot}]): a packet of this payload under the connection's own
  * write keys, recorded as one that nobody waits for. bits: set, clear: cleared in the first byte before header protection; pad: bytes of
- * the whole; dcid: index of the peer's connection ID that it goes to. */
+ * the whole; dcid: index of the peer's connection ID that it goes to; slot: of its path ID. */
 static int conn_inject(lua_State *L)
 {
     neap_conn *c = check_conn(L, 1);
     enum space space = (enum space)luaL_checknumber(L, 2);
+    uint8_t slot = (uint8_t)option(L, 4, "slot", 0);
     size_t size;
     const char *payload = luaL_checklstring(L, 3, &size);
-    struct number_space *s = conn_space(c, space);
+    struct number_space *s = conn_space(c, (enum space)(space + slot));
+    struct packet_key *key = slot ? &c->application.write : &s->write;
+    const struct peer_cids *cids = neap_multipath_peer_cids(c, slot);
     uint8_t out[2048];
     struct writer w = writer_of(out, sizeof out - CRYPTO_TAG);
     size_t length_at = 0, pad = (size_t)option(L, 4, "pad", 0);
 
-    luaL_argcheck(L, space_can_send(s), 2, "no keys");
+    luaL_argcheck(L, packet_key_is_set(key), 2, "no keys");
     uint64_t number = (uint64_t)option(L, 4, "number", (lua_Number)s->next_number);
-    const neap_cid *dcid = &c->peer_cids.ids[(size_t)option(L, 4, "dcid", c->peer_cids.active)].cid;
+    const neap_cid *dcid = &cids->ids[(size_t)option(L, 4, "dcid", cids->active)].cid;
     bool is_early = space == SPACE_APPLICATION && c->handshake && c->handshake->sends_early;
     if (space == SPACE_APPLICATION && !is_early)
         neap_short_header_write(&w, dcid, false, c->keys.write_phase, 4, number);
@@ -450,6 +444,7 @@ static int conn_inject(lua_State *L)
                                  .header_size = header_size,
                                  .number_size = 4,
                                  .number = number,
+                                 .path_id = neap_multipath_id(c, slot),
                                  .payload_size = writer_size(&w) - header_size};
     if (number >= s->next_number) {
         struct sent_packet record = {.number = number, .at = c->now};
@@ -459,7 +454,7 @@ static int conn_inject(lua_State *L)
             return luaL_error(L, "no memory");
         neap_sent_add(&s->recovery.sent, &record, NULL, 0);
     }
-    if (neap_packets_seal(c->crypto, &s->write, &packet, 1))
+    if (neap_packets_seal(c->crypto, key, &packet, 1))
         return luaL_error(L, "seal");
     lua_pushlstring(L, (const char *)out, writer_size(&w) + CRYPTO_TAG);
     return 1;
@@ -675,7 +670,6 @@ static const luaL_Reg conn_methods[] = {
     {"stats", conn_stats},
     {"ids", conn_ids},
     {"source_ids", conn_source_ids},
-    {"addresses", conn_addresses},
     {"inject", conn_inject},
     {"update_keys", conn_update_keys},
     {"force_update", conn_force_update},

@@ -1,4 +1,5 @@
 /* Units of core/quic: the paths of a connection. */
+#include "quic/multipath.h"
 #include "quic_unit.h"
 
 /* conn:paths() -> {{address, local_address, validated, is_active, window, in_flight, rtt, cid, reset_token} …} */
@@ -23,7 +24,10 @@ static int conn_paths(lua_State *L)
         set_number(L, "window", path->recovery.cc.window);
         set_number(L, "in_flight", path->recovery.bytes_in_flight);
         set_number(L, "rtt", path->recovery.rtt.smoothed);
-        const struct peer_cid *id = &c->peer_cids.ids[path->peer_cid];
+        set_number(L, "slot", path->slot);
+        set_number(L, "path_id", neap_multipath_id(c, path->slot));
+        set_number(L, "numbers", conn_space((neap_conn *)(uintptr_t)c, path_space(path))->next_number);
+        const struct peer_cid *id = conn_peer_cid(c, path);
         push_cid(L, &id->cid);
         lua_setfield(L, -2, "cid");
         if (id->has_token) {
@@ -57,10 +61,21 @@ static int conn_migrate(lua_State *L)
     return 1;
 }
 
-/* conn:path_event() -> kind, local, peer, lost */
+static int conn_addresses(lua_State *L)
+{
+    neap_address local, peer;
+
+    neap_conn_addresses(check_conn(L, 1), &local, &peer);
+    push_address(L, &local);
+    push_address(L, &peer);
+    return 2;
+}
+
+/* conn:path_event() -> kind, local, peer, lost, path ID, code */
 static int conn_path_event(lua_State *L)
 {
-    static const char *const kinds[] = {"validated", "failed", "migrated", "peer_migrated"};
+    static const char *const kinds[] = {"validated", "failed", "migrated", "peer_migrated",
+                                        "opened",    "closed", "status"};
     neap_path_event e;
 
     if (!neap_conn_next_path_event(check_conn(L, 1), &e, sizeof e))
@@ -69,7 +84,57 @@ static int conn_path_event(lua_State *L)
     push_address(L, &e.local);
     push_address(L, &e.peer);
     lua_pushnumber(L, (lua_Number)e.lost);
-    return 4;
+    lua_pushnumber(L, e.path_id);
+    lua_pushnumber(L, (lua_Number)e.code);
+    return 6;
+}
+
+/* conn:abandon_path(path ID, code), conn:set_path_backup(path ID, is backup) -> result */
+static int conn_abandon_path(lua_State *L)
+{
+    lua_pushnumber(L, neap_conn_abandon_path(check_conn(L, 1), (uint32_t)luaL_checknumber(L, 2),
+                                             (uint64_t)luaL_checknumber(L, 3)));
+    return 1;
+}
+
+static int conn_set_path_backup(lua_State *L)
+{
+    lua_pushnumber(L, neap_conn_set_path_backup(check_conn(L, 1), (uint32_t)luaL_checknumber(L, 2),
+                                                lua_toboolean(L, 3)));
+    return 1;
+}
+
+/* conn:path_ids() -> nil without multipath; {ours =, theirs =, {id =, stage =, peer_ids =, own_ids =} …} */
+static int conn_path_ids(lua_State *L)
+{
+    neap_conn *c = check_conn(L, 1);
+    int count = 0;
+
+    if (!c->multipath)
+        return 0;
+    lua_newtable(L);
+    set_number(L, "ours", c->multipath->ours);
+    set_number(L, "theirs", c->multipath->theirs);
+    for (uint8_t slot = 0; slot <= LIMIT_PATH_IDS; slot++) {
+        const struct path_id *id = &c->multipath->ids[slot];
+        const struct local_cids *own = conn_local_cids(c, slot);
+        size_t own_ids = 0, peer_ids = 0;
+
+        if (id->stage == PATH_ID_VACANT)
+            continue;
+        for (size_t i = 0; i < LIMIT_LOCAL_CONNECTION_IDS_HELD; i++)
+            own_ids += own->ids[i].in_use;
+        for (size_t i = 0; i < LIMIT_PEER_CONNECTION_IDS * 2; i++)
+            peer_ids += neap_multipath_peer_cids(c, slot)->ids[i].in_use;
+        lua_newtable(L);
+        set_number(L, "id", id->id);
+        set_number(L, "stage", id->stage);
+        set_number(L, "own_ids", own_ids);
+        set_number(L, "peer_ids", peer_ids);
+        set_bool(L, "is_peer_backup", id->is_peer_backup);
+        lua_rawseti(L, -2, ++count);
+    }
+    return 1;
 }
 
 /* conn:path(at) -> how many, {local_address, address, state, is_active, is_preferred, rtt, window} */
@@ -128,6 +193,10 @@ const luaL_Reg unit_path_methods[] = {
     {"probe", conn_probe},
     {"migrate", conn_migrate},
     {"path_event", conn_path_event},
+    {"addresses", conn_addresses},
+    {"abandon_path", conn_abandon_path},
+    {"set_path_backup", conn_set_path_backup},
+    {"path_ids", conn_path_ids},
     {"path", conn_path_info},
     {"preferred_address", conn_preferred_address},
     {NULL, NULL},

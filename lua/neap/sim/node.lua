@@ -5,6 +5,7 @@ local core = require "neap.core"
 local Link = require "neap.sim.link"
 local material = require "neap.sim.material"
 local row = require "neap.options"
+local scheduling = require "neap.scheduling"
 
 local Node = {}
 Node.__index = Node
@@ -140,6 +141,7 @@ function Node:serve()
   if not conn then return false end
   repeat
     if cc._serve then cc._serve(conn) end
+    if scheduling._serve then scheduling._serve(conn) end
     if on_conn then on_conn(conn, self) end
     conn = endpoint:next()
   until not conn
