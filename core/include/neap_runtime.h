@@ -53,8 +53,8 @@ NEAP_API int neap_loop_migrate(neap_loop *loop, neap_endpoint *endpoint, neap_co
 /** From now on the endpoint's client connections go where the kernel's routes lead, by themselves: when links, addresses or
  * routes change (one rtnetlink socket for the loop), or a datagram finds no way, the kernel is asked a tenth of a second
  * later, and not more often than each second, which address it would choose for each of their peers. Where that is another
- * than the connection's, it is probed and then used; at once where the old one is gone. For connections that were made with the `local` of
- * neap_loop_local: others have no address of their own. 0; NEAP_ERR_ARGUMENT (it has no sockets), NEAP_ERR_SYSTEM. */
+ * than the connection's, it is probed and then used; at once where the old one is gone. An interface that has lost its carrier
+ * is not chosen while another with a route has one. For connections that were made with the `local` of neap_loop_local: others have no address of their own. 0; NEAP_ERR_ARGUMENT (it has no sockets), NEAP_ERR_SYSTEM. */
 NEAP_API int neap_loop_follow_routes(neap_loop *loop, neap_endpoint *endpoint);
 /** The `local` for a connection to this peer: neap_loop_address of its family, and with neap_loop_follow_routes a socket at
  * the address that the kernel chooses, which is kept from now on. 0; NEAP_ERR_ARGUMENT, NEAP_ERR_SYSTEM (no route),

@@ -89,22 +89,33 @@ static void drain(neap_loop *loop)
 }
 
 /* What the kernel would choose for a peer: most connections have one of few. */
-struct routes {
-    neap_address peers[ROUTES_KNOWN], locals[ROUTES_KNOWN]; /* local of family 0: there is no way */
-    size_t count;
+struct route {
+    neap_address peer, local; /* local of family 0: there is no way */
+    unsigned interface;       /* by which alone it leads there; 0: the kernel's choice */
 };
 
-static const neap_address *route_to(struct routes *routes, const neap_address *peer)
+struct routes {
+    struct route known[ROUTES_KNOWN];
+    size_t count;
+    struct ifaddrs *interfaces;
+};
+
+static const struct route *route_to(struct routes *routes, const neap_address *peer)
 {
     for (size_t i = 0; i < routes->count && i < ROUTES_KNOWN; i++) {
-        if (neap_address_equal(&routes->peers[i], peer))
-            return &routes->locals[i];
+        if (neap_address_equal(&routes->known[i].peer, peer))
+            return &routes->known[i];
     }
-    size_t at = routes->count++ % ROUTES_KNOWN;
-    routes->peers[at] = *peer;
-    if (neap_udp_route(peer, NULL, &routes->locals[at]) != NEAP_OK)
-        routes->locals[at] = (neap_address){0};
-    return &routes->locals[at];
+    struct route *route = &routes->known[routes->count++ % ROUTES_KNOWN];
+    neap_address around;
+
+    *route = (struct route){.peer = *peer};
+    if (neap_udp_route(peer, NULL, &route->local) != NEAP_OK)
+        route->local = (neap_address){0};
+    else if (neap_udp_has_lost_carrier(routes->interfaces, &route->local) &&
+             neap_udp_route_around(routes->interfaces, peer, &around, &route->interface))
+        route->local = around;
+    return route;
 }
 
 /* What cannot be now may be soon: the handshake goes on, the peer gives connection IDs, paths end. */
@@ -122,7 +133,9 @@ static bool follow(neap_loop *loop, struct attachment *attachment, neap_conn *co
 
     if (paths == 0 || neap_address_is_wildcard(&now.local))
         return false;
-    const neap_address *local = route_to(routes, &now.peer);
+    const struct route *route = route_to(routes, &now.peer);
+    const neap_address *local = &route->local;
+    char name[IF_NAMESIZE];
     if (local->family == 0)
         return false;
     if (memcmp(local->ip, now.local.ip, sizeof local->ip) == 0) {
@@ -132,7 +145,8 @@ static bool follow(neap_loop *loop, struct attachment *attachment, neap_conn *co
     }
     struct udp_socket *old = neap_loop_socket_at(attachment, &now.local);
     bool is_gone = old == NULL || !neap_udp_is_usable(old, &now.peer);
-    int result = neap_loop_migrate(loop, attachment->endpoint, conn, local, NULL, NULL,
+    int result = neap_loop_migrate(loop, attachment->endpoint, conn, local,
+                                   route->interface ? if_indextoname(route->interface, name) : NULL, NULL,
                                    is_gone ? NEAP_MIGRATE_ADDRESS_GONE : 0);
     if (result == NEAP_OK)
         loop->stats.migrations++;
@@ -152,11 +166,15 @@ void neap_network_turn(neap_loop *loop)
     loop->network_asked = neap_loop_now();
     drain(loop);
     listen_again(loop, true);
+    if (getifaddrs(&routes.interfaces) != 0)
+        routes.interfaces = NULL;
     for (struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         for (neap_conn *conn = a->follows ? neap_endpoint_each(a->endpoint, NULL) : NULL; conn != NULL;
              conn = neap_endpoint_each(a->endpoint, conn))
             again = follow(loop, a, conn, &routes) || again;
     }
+    if (routes.interfaces != NULL)
+        freeifaddrs(routes.interfaces);
     if (again && loop->network_at == NEAP_NEVER) {
         loop->network_at = loop->network_asked + LIMIT_LOOP_NETWORK_EVERY;
         listen_again(loop, false);

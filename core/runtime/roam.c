@@ -4,9 +4,10 @@
 #include "runtime/sockaddr.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -132,6 +133,59 @@ bool neap_udp_is_usable(const struct udp_socket *udp, const neap_address *peer)
     bool is_known = udp->interface != 0 && if_indextoname(udp->interface, name) != NULL;
 
     return (udp->interface == 0 || is_known) && look(&udp->bound, is_known ? name : NULL, peer, NULL) == 0;
+}
+
+/* Whether the main table leads to an IPv4 address by this interface: to a socket that is bound to one the kernel says yes without. */
+static bool has_route(const char *interface, const neap_address *peer)
+{
+    FILE *table = fopen("/proc/net/route", "re");
+    char line[256], name[IF_NAMESIZE];
+    unsigned to, flags, mask; /* addresses as they lie in memory */
+    bool found = false;
+    uint32_t ip;
+
+    if (table == NULL)
+        return false;
+    memcpy(&ip, peer->ip, sizeof ip);
+    while (!found && fgets(line, sizeof line, table) != NULL) {
+        found = sscanf(line, "%15s %x %*x %x %*d %*d %*d %x", name, &to, &flags, &mask) == 4 &&
+                strcmp(name, interface) == 0 && (flags & RTF_UP) && !(flags & RTF_REJECT) &&
+                (ip & mask) == to;
+    }
+    fclose(table);
+    return found;
+}
+
+bool neap_udp_has_lost_carrier(const struct ifaddrs *all, const neap_address *local)
+{
+    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
+        if (is_of_family(entry, local->family)) {
+            neap_address address = address_of(entry);
+
+            if (is_same_ip(&address, local))
+                return !(entry->ifa_flags & IFF_RUNNING);
+        }
+    }
+    return false;
+}
+
+bool neap_udp_route_around(const struct ifaddrs *all, const neap_address *peer, neap_address *out,
+                           unsigned *interface)
+{
+    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
+        if (!is_of_family(entry, peer->family) || !(entry->ifa_flags & IFF_UP) ||
+            !(entry->ifa_flags & IFF_RUNNING) || (entry->ifa_flags & IFF_LOOPBACK))
+            continue;
+        if (peer->family == 4 && !has_route(entry->ifa_name, peer))
+            continue;
+        if (look(NULL, entry->ifa_name, peer, out) != 0 ||
+            interface_of(out) != if_nametoindex(entry->ifa_name))
+            continue;
+        out->port = 0;
+        *interface = if_nametoindex(entry->ifa_name);
+        return true;
+    }
+    return false;
 }
 
 /* ---- sockets beside the first ones */

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "neap_runtime.h"
 
+#include <ifaddrs.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -101,6 +102,12 @@ struct attachment *neap_loop_find(const neap_loop *loop, const neap_endpoint *en
 /** From which address the kernel would send to `peer` now, by this interface (NULL: any); *out has port 0. 0, or
  * NEAP_ERR_SYSTEM with errno: there is no way. */
 int neap_udp_route(const neap_address *peer, const char *interface, neap_address *out);
+/** Whether the interface with this address, of `all` that there are, has lost its carrier: routes by it stay, unless who manages it takes
+ * them away. */
+bool neap_udp_has_lost_carrier(const struct ifaddrs *all, const neap_address *local);
+/** The first interface with carrier by which there is a route to `peer`, and the address there, with port 0. */
+bool neap_udp_route_around(const struct ifaddrs *all, const neap_address *peer, neap_address *out,
+                           unsigned *interface);
 /** Whether the kernel would send to `peer` from there. */
 bool neap_udp_is_usable(const struct udp_socket *udp, const neap_address *peer);
 struct udp_socket *neap_loop_socket_at(struct attachment *attachment, const neap_address *bound);

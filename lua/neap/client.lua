@@ -126,6 +126,7 @@ function Client:_drive(conn)
     return
   end
   if not attempt then return end
+  if not attempt._has_preferred then roaming.prefer(attempt, conn) end
   if self._on_path then roaming.tell(conn, self._on_path, attempt.key) end
   attempt.session:pump()
   drop_abandoned()

@@ -78,6 +78,7 @@ end
 
 function Connection:_pump()
   local conn = self._conn
+  if not self._has_preferred then roaming.prefer(self, conn) end
   if self._on_path then roaming.tell(conn, self._on_path) end
   if self._is_early and conn:early() ~= "offered" then
     if conn:early() == "rejected" then

@@ -49,6 +49,17 @@ function roaming.go(conn, verb, way)
   return conn[verb](conn, chosen)
 end
 
+--- Asks a client's server once, when the handshake is confirmed, at the address of the other family that it prefers,
+-- where it prefers none of the one in use, which the core asks (RFC 9000 §9.6.3). Where the host has no way there, all
+-- stays as it is. `owner` keeps that it was done.
+function roaming.prefer(owner, conn)
+  if not conn:is_confirmed() then return end
+  owner._has_preferred = true
+  local family = conn:peer():sub(1, 1) == "[" and 6 or 4
+  local peer = not conn:preferred_address(family) and conn:preferred_address(10 - family)
+  if peer then roaming.go(conn, "migrate", { peer = peer }) end
+end
+
 local methods = {}
 
 --- Goes on from another address (RFC 9000 §9): `address` of ours (with or without a port), or the one that the kernel

@@ -467,6 +467,32 @@ describe("a program at a host of a simulation", function()
     lab:close()
   end)
 
+  it("goes to an address of the other family, where the server prefers one of that alone and there is a way", function()
+    for _, case in ipairs { { "fd00::2", "[fd00::5]:443" }, { nil, "10.1.0.1:443" } } do
+      local lab, server, client = two_hosts()
+      server:add_address("fd00::5")
+      if case[1] then client:add_address(case[1]) end
+      server:go(function()
+        local app = neap.app()
+        app:get("/", function() return "ok" end)
+        assert(app:listen{ port = 443, host = "10.1.0.1", preferred_address = "[fd00::5]:443" })
+        assert(neap.quic.listen{ port = 7000, host = "10.1.0.1", alpn = "echo", preferred_address = "[fd00::5]:7000" })
+      end)
+      client:run(function()
+        local own, moved = neap.client{}, "10.1.0.1:443"
+        own:on_path(function(event) moved = event.kind == "migrated" and event.peer or moved end)
+        assert.equal("ok", assert(own:get("https://server.example/")):body())
+        neap.sleep(2)
+        assert.equal(case[2], moved)
+        assert.equal("ok", assert(own:get("https://server.example/")):body())
+        local raw = assert(neap.quic.connect("server.example:7000", { alpn = "echo" }))
+        neap.sleep(2)
+        assert.equal(case[1] and "[fd00::5]:7000" or "10.1.0.1:7000", raw.peer)
+      end)
+      lab:close()
+    end
+  end)
+
   it("goes on when a NAT forgets its host, and when it moves to another link", function()
     local lab, server, client = two_hosts{ delay = 0.02 }
     local other = lab:link{ delay = 0.05 }

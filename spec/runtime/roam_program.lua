@@ -1,6 +1,6 @@
 -- What roam_spec.lua runs in a network of its own: a client with two uplinks, veth pairs to the server's namespace. It
--- downloads, and once a tenth came its first uplink goes (`how`: "down", "address", "route", or nothing: the client is
--- told to go). Prints what became of it.
+-- downloads, and once a tenth came its first uplink goes (`how`: "down", "address", "carrier", "route", or nothing: the
+-- client is told to go). Prints what became of it.
 package.path = "spec/?.lua;" .. package.path
 local neap = require "neap"
 local core = require "neap.core"
@@ -29,6 +29,7 @@ local function sh(command) assert(os.execute(command), command) end
 local ACTS = {
   down = function() sh "ip link set c0 down" end,
   address = function() sh "ip addr del 10.1.0.2/24 dev c0" end,
+  carrier = function() sh "ip -n server link set s0 down" end, -- the client's routes stay
   route = function() sh "ip route replace 10.9.0.0/24 via 10.2.0.1 dev c1" end,
   -- Nothing is left for a second, then the other uplink.
   gap = function()

@@ -34,6 +34,16 @@ describe("a client that follows the machine's routes", function()
     end)
   end
 
+  it("goes on by the other uplink when its link has lost carrier, though the route is still there", function()
+    local seen, why = run("carrier")
+    if not seen then return pending(why) end
+    assert.equal(10e6, seen.got)
+    assert.equal(FIRST, seen.first:match("^[%d.]+"))
+    assert.equal(SECOND, seen.last:match("^[%d.]+"), seen.text)
+    assert.equal(1, seen.migrations, seen.text)
+    assert.is_true(seen.longest < 3, seen.text)
+  end)
+
   it("looks first where the old uplink is still there, and a better route appears", function()
     local seen, why = run("route")
     if not seen then return pending(why) end
