@@ -2,7 +2,7 @@
 -- (SVG) shows what came by which link; a line what came in all, and how long it took.
 --   neap run examples/multipath_lab.lua [OPTION=VALUE …]
 --     scheduler=redundant   min_rtt unless told        backup=1   the mobile network is a backup
---     loss=0                percent, of both links     size=20    megabytes
+--     loss=0                percent, of both links     size=30    megabytes
 --     cut=5  back=9         seconds: when the Wi-Fi leads nowhere, and when it does again; cut=0: never
 --     seed=1  out=multipath_lab.svg
 -- Server and client run what one would write for sockets: they know nothing of the simulation.
@@ -13,7 +13,7 @@ local EVERY = 0.1 -- seconds between two looks
 local LONGEST = 300 -- seconds
 local PIECE = ("x"):rep(65536)
 
-local given = { scheduler = "min_rtt", backup = "0", loss = "0", size = "20", cut = "5", back = "9", seed = "1",
+local given = { scheduler = "min_rtt", backup = "0", loss = "0", size = "30", cut = "5", back = "9", seed = "1",
   out = "multipath_lab.svg" }
 for _, word in ipairs{ ... } do
   local name, value = word:match("^(%w+)=(.+)$")
