@@ -1130,6 +1130,7 @@ typedef struct neap_stats {
      * without memory for what was; datagrams, both ways, that others took the place of. */
     uint64_t packets_refused, undecryptable_refused, packets_forged, packets_unproductive;
     uint64_t paths_refused, path_responses_dropped, memory_stalls, datagrams_dropped;
+    uint64_t ack_ranges_ignored; /* of ACK frames, that were past those that are looked at */
     /* Reductions of congestion_events that stay, though all that seemed lost came: too many were undone before. Of CUBIC and
      * NewReno. */
     uint64_t congestion_undo_refused;
@@ -1589,6 +1590,10 @@ typedef struct neap_endpoint_stats {
         arrivals_overflowed; /* clients that got a Retry since the application had not decided when others came */
     uint64_t
         arrivals_dropped; /* datagrams about whose client it had not after a second, or of whose client too many came */
+    uint64_t
+        resets_withheld; /* stateless resets that were too many in a second, of their network or of all */
+    uint64_t
+        first_packets_repeated; /* whose connection is gone, or whose Retry token was used: dropped, they begin nothing again */
 } neap_endpoint_stats;
 /** The counters so far, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_endpoint_get_stats(const neap_endpoint *endpoint, neap_endpoint_stats *out, size_t size);

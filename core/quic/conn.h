@@ -178,7 +178,8 @@ struct conn_counters {
     uint64_t bytes_sent, bytes_received, undecryptable_kept, path_changes;
     uint32_t path_challenges_received, amplification_limited;
     /* what a bound or the lack of memory refused */
-    uint32_t packets_refused, undecryptable_refused, paths_refused, path_responses_dropped, memory_stalls;
+    uint32_t packets_refused, undecryptable_refused, paths_refused, path_responses_dropped, memory_stalls,
+        ack_ranges_ignored;
     uint32_t unproductive; /* packets that brought nothing, none of them forgiven */
 };
 

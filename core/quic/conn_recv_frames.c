@@ -51,6 +51,7 @@ static int take_ack(neap_conn *c, const struct received *p, enum space space, co
     int rc = neap_recovery_on_ack(&c->recovery, space, &ack, c->now, why);
     if (rc)
         return rc;
+    c->counters.ack_ranges_ignored += (uint32_t)(f->ack.range_count + 1 - ack.count);
     c->progress += sent && (sent->largest_acked != largest || sent->sent.eliciting_in_flight != in_flight);
     neap_conn_take_fates(c, space);
     if (is_application && c->keys.confirmed_at == NEAP_NEVER && sent &&

@@ -152,6 +152,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .path_ids_allowed = conn->multipath ? (uint64_t)m->ours + 1 : 0,
         .path_responses_dropped = n->path_responses_dropped,
         .memory_stalls = n->memory_stalls,
+        .ack_ranges_ignored = n->ack_ranges_ignored,
         .datagrams_dropped = datagrams.dropped + datagrams.received_dropped,
     };
     fill_sized(out, size, &known, sizeof known);

@@ -71,9 +71,13 @@ void neap_endpoint_answer_reset(neap_endpoint *e, const neap_udp_datagram *d, st
     neap_cid cid = cid_of(dcid);
 
     /* Only what can be answered counts. */
-    if (d->size > RESET_LEAST && has_room(e) && neap_admission_reset(e->admission, &d->from, e->now))
+    if (d->size <= RESET_LEAST || !has_room(e))
+        return;
+    if (neap_admission_reset(e->admission, &d->from, e->now))
         queue(e, d, room, neap_stateless_reset(e->config, &cid, d->size, room, sizeof room),
               &e->stats.resets_sent);
+    else
+        e->stats.resets_withheld++;
 }
 
 static void drop_first(neap_endpoint *e)

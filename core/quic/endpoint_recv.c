@@ -217,8 +217,11 @@ static int accept_initial(neap_endpoint *e, neap_udp_datagram *d, const neap_hea
     /* RFC 9000 §7.2: only one that we gave, in a Retry, may be shorter. */
     if (h->dcid.size < LIMIT_MIN_CLIENT_DCID && (token == NEAP_TOKEN_NONE || token == NEAP_TOKEN_ADDRESS))
         return drop(e);
-    if (neap_admission_is_spent(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)), e->now))
+    if (neap_admission_is_spent(e->admission, neap_admission_hash(e->admission, cid_span(&h->dcid)),
+                                e->now)) {
+        e->stats.first_packets_repeated++;
         return drop(e);
+    }
     if (token == NEAP_TOKEN_INVALID) {
         /* Where it was changed on its way, the client's next packet has the right one. */
         if (!neap_initial_is_whole(e->config, d->bytes, d->size))

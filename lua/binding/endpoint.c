@@ -428,7 +428,7 @@ static int endpoint_stats(lua_State *L)
     if (core->endpoint == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_endpoint_get_stats(core->endpoint, &stats, sizeof stats);
-    lua_createtable(L, 0, 20);
+    lua_createtable(L, 0, 22);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(connections)
     COUNTER(half_open)
@@ -450,6 +450,8 @@ static int endpoint_stats(lua_State *L)
     COUNTER(arrivals_waiting)
     COUNTER(arrivals_overflowed)
     COUNTER(arrivals_dropped)
+    COUNTER(resets_withheld)
+    COUNTER(first_packets_repeated)
 #undef COUNTER
     return 1;
 }

@@ -16,7 +16,7 @@ static int conn_stats(lua_State *L)
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_conn_stats(core->conn, &stats, sizeof stats);
-    lua_createtable(L, 0, 70);
+    lua_createtable(L, 0, 76);
 #define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
     COUNTER(packets_sent)
     COUNTER(packets_received)
@@ -82,6 +82,7 @@ static int conn_stats(lua_State *L)
     COUNTER(path_frames_ignored)
     COUNTER(stream_frames_copied)
     COUNTER(path_ids_allowed)
+    COUNTER(ack_ranges_ignored)
     COUNTER(datagrams_dropped)
 #undef COUNTER
     lua_pushstring(L, stats.congestion_control);

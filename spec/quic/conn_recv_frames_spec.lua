@@ -235,6 +235,22 @@ describe("an ACK", function()
   end)
 end)
 
+describe("an ACK of more ranges than are looked at", function()
+  it("counts for its newest ones, and the others are counted as ignored", function()
+    local p = net.pair():handshake()
+    for _ = 1, 700 do
+      p.server:ping()
+      p:flush()
+    end
+    p:settle()
+    local largest = p.server:stats().next_number - 1
+    p:inject("client", APPLICATION, bytes(0x02, largest, 0, 300, 0, ("\0\0"):rep(300)))
+    assert.equal("none", p.server:info().by)
+    assert.equal(301 - 256, p.server:stats().ack_ranges_ignored)
+    p:free()
+  end)
+end)
+
 describe("a receiver of many gaps", function()
   it("keeps a bounded number of ranges to acknowledge", function()
     local p = net.pair():handshake()

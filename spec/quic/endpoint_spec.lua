@@ -974,6 +974,20 @@ end)
 describe("a stateless reset", function()
   local function short(size, id) return "\64" .. id .. ("x"):rep(size - 1 - #id) end
 
+  it("is withheld from a network that asks for more than a hundred in a second, which is counted", function()
+    local w = world()
+    for second = 1, 2 do
+      for _ = 1, 130 do
+        w.give(short(100, "lostlost"))
+        w.flush()
+      end
+      local stats = w.endpoint:stats()
+      assert.same({ 100 * second, 30 * second }, { stats.resets_sent, stats.resets_withheld })
+      w.now = w.now + 1000 * MS
+    end
+    w.free()
+  end)
+
   -- covers: rfc9000#10.3.5 rfc9000#10.3.6 rfc9000#10.3.8 rfc9000#10.3.3.1
   it("answers packets of connections that are gone, always smaller than they", function()
     local w = world()

@@ -351,6 +351,7 @@ static int conn_stats(lua_State *L)
     set_number(L, "eliciting_in_flight", c->application.recovery.sent.eliciting_in_flight);
     set_number(L, "next_number", c->application.next_number);
     set_number(L, "skip_at", c->application.skip_at);
+    set_number(L, "ack_ranges_ignored", s.ack_ranges_ignored);
     set_number(L, "ack_ranges", c->application.ack.received.count);
     set_number(L, "unproductive", c->unproductive);
     set_number(L, "ack_every", c->application.ack.policy.every);

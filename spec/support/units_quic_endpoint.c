@@ -210,6 +210,8 @@ static int endpoint_stats(lua_State *L)
     set_number(L, "arrivals_waiting", s.arrivals_waiting);
     set_number(L, "arrivals_overflowed", s.arrivals_overflowed);
     set_number(L, "arrivals_dropped", s.arrivals_dropped);
+    set_number(L, "resets_withheld", s.resets_withheld);
+    set_number(L, "first_packets_repeated", s.first_packets_repeated);
     set_number(L, "early_bytes", e->early.used);
     if (e->admission) /* ns that handshakes owe which have a token */
         set_number(L, "owed", e->admission->all_paid_at > e->now ? e->admission->all_paid_at - e->now : 0);
