@@ -215,6 +215,7 @@ describe("a server with a preferred address", function()
   end)
 
   -- covers: rfc9000#21.5.6.2
+  -- covers: rfc9000#21.5.6.3
   it("cannot have clients send to themselves, to many, or to nobody", function()
     local AT_4, AT_6 = "\192\0\2\50", "\32\1\13\184" .. ("\0"):rep(10) .. "\0\80"
     local function six(first, last) return first .. ("\0"):rep(16 - #first - #last) .. last end
@@ -243,6 +244,13 @@ describe("a server with a preferred address", function()
       six("", "\255\255\0\0\0\0"), six("", "\255\255\192\0\2\50"),
     }) do
       assert.same({ 2, PREFERRED, false }, told(AT_4, v6), v6:byte(-1))
+    end
+    -- Private and link-local networks are for nobody but the network itself to refuse.
+    for text, v4 in pairs({
+      ["10.0.0.1:4433"] = "\10\0\0\1", ["192.168.1.1:4433"] = "\192\168\1\1", ["169.254.0.9:4433"] = "\169\254\0\9",
+      ["100.64.0.1:4433"] = "\100\64\0\1",
+    }) do
+      assert.same({ 2, text, PREFERRED_6 }, told(v4, AT_6))
     end
   end)
 

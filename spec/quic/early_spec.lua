@@ -177,6 +177,32 @@ describe("0-RTT", function()
   end)
 
   -- covers: rfc9221#3.7
+  -- covers: rfc9000#7.4.1.7
+  it("may have streams of both kinds, with data on each, where the server's options are as they are", function()
+    local a = acquaintance()
+    local p = a.connect()
+    for _, bidi in ipairs({ true, false }) do
+      local id = assert(p.client:open(bidi))
+      assert.equal(4000, p.client:stream_send(id, ("x"):rep(4000), true))
+    end
+    local took, early = 0, true
+    assert(p:run(function()
+      if not p.server then return false end
+      for id in function() return p.server:readable_next() end do
+        early = early and p.server:stream_is_early(id)
+        local bytes = p.server:stream_recv(id)
+        while bytes and #bytes > 0 do
+          took = took + #bytes
+          bytes = p.server:stream_recv(id)
+        end
+      end
+      return took == 8000
+    end))
+    assert.is_true(early)
+    p:handshake():free()
+    a.done()
+  end)
+
   it("leaves tickets with the round trip of the session, as long as the server has measured none", function()
     local a = acquaintance()
     for _ = 1, 2 do
@@ -282,6 +308,27 @@ describe("0-RTT", function()
 end)
 
 describe("0-RTT on a bad path", function()
+  -- covers: rfc9000#12.2.2
+  it("makes no two packets of one kind for a datagram: what is of one level goes together", function()
+    local coalesced = 0
+    for seed = 1, 12 do
+      local a = acquaintance()
+      local p = a.connect({ seed = seed, loss = 0.2, filter = function(_, bytes)
+        local seen = {}
+        for _, kind in ipairs(types(bytes)) do
+          assert.is_nil(seen[kind], seed)
+          seen[kind] = true
+        end
+        coalesced = coalesced + (next(seen, next(seen)) and 1 or 0)
+        return bytes
+      end })
+      answer(p, ask(p, ("x"):rep(5000)))
+      p:handshake():free()
+      a.done()
+    end
+    assert.is_true(coalesced >= 12, coalesced)
+  end)
+
   it("comes with the first flight that is not lost, or after the handshake", function()
     for lost = 1, 6 do
       local a = acquaintance()
