@@ -655,7 +655,7 @@ function Client:reload_certs()
   return true
 end
 
-local client = { explain = Client.explain, code_of = Client.code_of, fault = fault }
+local client = { code_of = Client.code_of, fault = fault }
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `busy_poll` (as app:listen has

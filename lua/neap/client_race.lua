@@ -47,8 +47,8 @@ local function count_unreachable(running)
   return count
 end
 
-local function nobody_listens(name)
-  return { name .. ": nobody listens there", "unreachable" }
+local function nobody_listens(key)
+  return { key .. ": nobody listens there", "unreachable" }
 end
 
 local function drop(running, attempt)
@@ -66,10 +66,10 @@ local function finish(running, winner)
 end
 
 -- Why none was reached: that one was silent says less than what another has said.
-local function more_telling(failure, name, attempt)
+local function more_telling(failure, key, name, attempt)
   local why = attempt.failed
   local code = client_race.code_of(why)
-  if code == "timeout" and (failure or attempt.conn:is_unreachable()) then return failure or nobody_listens(name) end
+  if code == "timeout" and (failure or attempt.conn:is_unreachable()) then return failure or nobody_listens(key) end
   return { name .. ": " .. client_race.explain(why), code, why.code }
 end
 
@@ -88,7 +88,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
   while true do
     local now, unreachable = core.now(), count_unreachable(running)
     if now >= deadline or hinted and now >= hinted and unreachable == #running then
-      if unreachable > 0 then failure = failure or nobody_listens(name) end
+      if unreachable > 0 then failure = failure or nobody_listens(key) end
       finish(running)
       if failure then return nil, failure[1], failure[2], failure[3] end -- one was there, and says more
       return nil, name .. ": no answer", "timeout"
@@ -116,7 +116,7 @@ function client_race.run(client, key, name, addresses, timeout, start)
     end
     if attempt and attempt.failed then
       drop(running, attempt)
-      failure = more_telling(failure, name, attempt)
+      failure = more_telling(failure, key, name, attempt)
       local is_alert = Session.is_alert(attempt.failed)
       is_refused = is_refused or is_alert
       if is_alert and attempt.failed.by == "local" then

@@ -12,6 +12,7 @@ local ordered = require "neap.ordered"
 local outgoing = require "neap.quic_outgoing"
 local quic_stream = require "neap.quic_stream"
 local roaming = require "neap.roaming"
+local Session = require "neap.session"
 local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
 local tracing = require "neap.tracing"
@@ -110,7 +111,7 @@ end
 
 function Connection:_why()
   local why = asking.error_of(self._conn) or {}
-  return client.explain(why), client.code_of(why), why.code
+  return Session.explain(why, self._conn:is_server() and "client" or "server"), client.code_of(why), why.code
 end
 
 function Connection:_end()

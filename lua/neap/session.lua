@@ -194,7 +194,10 @@ end
 --- Why a connection ended, in one line that can be shown: `why` is its conn:error(), `peer` "client" or "server".
 function Session.explain(why, peer)
   if not why or not why.by then return "connection closed" end
-  local name = why.name or ("error 0x%x"):format(why.code or 0)
+  local name = why.name
+  if not name or name == "unknown" then
+    name = (why.is_application and "code %.0f" or "error 0x%x"):format(why.code or 0)
+  end
   if why.by == "idle" then return "the connection was idle for too long" end
   if why.by == "handshake_timeout" then return "no answer (handshake timed out)" end
   if why.by == "version" then return ("the %s speaks no version of QUIC that we do"):format(peer) end

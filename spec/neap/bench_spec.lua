@@ -310,7 +310,7 @@ describe("neap bench", function()
     assert.equal(0, server:stop())
     output, status = helper.run(neap .. " bench -k -n 1 --timeout 0.3 https://127.0.0.1:9/")
     assert.equal(1, status)
-    assert.matches("^neap: 127.0.0.1: nobody listens there\n$", output)
+    assert.matches("^neap: 127.0.0.1:9: nobody listens there\n$", output)
   end)
 
   it("answers wrong usage with one clear line and exit code 2", function()

@@ -45,6 +45,30 @@ describe("raw QUIC", function()
     end)
   end)
 
+  it("says on both sides who closed a connection, by which code and why", function()
+    local asked
+    with_pair(function(server_conn)
+      asked = { server_conn:accept_stream() }
+    end, function(conn)
+      neap.sleep(0.05)
+      conn:close(5, "bye")
+      assert.same({ nil, "closed: code 5: bye", "closed", 5 }, { conn:open_stream() })
+      for _ = 1, 100 do
+        if asked then break end
+        neap.sleep(0.02)
+      end
+      assert.same({ nil, "closed by the client: code 5: bye", "closed", 5 }, asked)
+    end)
+    local seen
+    with_pair(function(server_conn)
+      neap.sleep(0.05)
+      server_conn:close(300000)
+    end, function(conn)
+      seen = { conn:accept_stream() }
+    end)
+    assert.same({ nil, "closed by the server: code 300000", "closed", 300000 }, seen)
+  end)
+
   it("resumes TLS sessions of earlier connections with equal options, and says so", function()
     with_pair(echo, function(first, server)
       local address = "127.0.0.1:" .. server.port
