@@ -89,6 +89,84 @@ describe("the figures of a connection", function()
   end)
 end)
 
+describe("what streams and datagrams did", function()
+  it("is counted on both sides, by the same sums", function()
+    local lab = simulation.new{ seed = 1 }
+    local neap = require "neap"
+    lab:link{ delay = 0.02, rate = 2e6 }
+    local server, client = lab:host("server.example"), lab:host("client.example")
+    local options = { port = 4433, alpn = "x", max_datagram_frame_size = 65535, datagram_receive_count = 4,
+      initial_max_data = 20000, max_connection_window = 20000, initial_max_stream_data_bidi_remote = 6000,
+      max_stream_window = 6000, initial_max_streams_bidi = 4 }
+    local there
+    server:go(function()
+      neap.quic.listen(options):on_connection(function(connection)
+        there = connection
+        neap.sleep(1) -- datagrams wait meanwhile, and streams
+        connection:on_stream(function(stream)
+          local word = stream:read(1)
+          if word == "s" then stream:stop(7) return end
+          if word == "r" then stream:reset(8) stream:stop(8) return end
+          stream:write(stream:read_all())
+        end)
+      end)
+    end)
+    client:run(function()
+      local conn = assert(neap.quic.connect("server.example:4433", { alpn = "x", max_datagram_frame_size = 65535 }))
+      for i = 1, 6 do assert(conn:send_datagram(("d"):rep(100 * i))) end
+      local jobs = {}
+      for i, word in ipairs{ "s", "r", "e", "e", "e", "e" } do
+        jobs[i] = function()
+          local stream = assert(conn:open_stream())
+          if word ~= "e" then
+            stream:write(word .. ("x"):rep(7000))
+            return stream:read_all() or true
+          end
+          assert(stream:write("e" .. ("x"):rep(8000), { fin = true }))
+          return #assert(stream:read_all())
+        end
+      end
+      local results = neap.all(jobs)
+      for i = 3, 6 do assert.equal(8000, results[i]) end
+      neap.sleep(0.5)
+      local ours, theirs = conn:stats(), there:stats()
+      assert.same({ 6, 0, 6, 2 }, { ours.datagrams_sent, ours.datagrams_dropped, theirs.datagrams_received,
+        theirs.datagrams_dropped })
+      assert.same({ 6, 0, 0, 6 }, { ours.streams_opened, ours.streams_accepted, theirs.streams_opened,
+        theirs.streams_accepted })
+      assert.equal(ours.stream_bytes_sent, theirs.stream_bytes_received)
+      assert.equal(theirs.stream_bytes_sent, ours.stream_bytes_received)
+      assert.equal(4 * 8000, ours.stream_bytes_received)
+      assert.is_true(ours.stream_bytes_sent > 4 * 8001)
+      assert.is_true(theirs.stops_sent >= 2 and theirs.resets_sent >= 1)
+      for _, name in ipairs{ "stops", "resets", "data_blocked", "stream_data_blocked", "streams_blocked" } do
+        assert.equal(ours[name .. "_sent"], theirs[name .. "_received"], name)
+        assert.equal(theirs[name .. "_sent"], ours[name .. "_received"], name)
+        assert.is_true(ours[name .. "_sent"] + theirs[name .. "_sent"] > 0, name)
+      end
+    end)
+    lab:close()
+  end)
+end)
+
+describe("what a handshake that loses its packets did", function()
+  it("is counted: a server at the amplification limit", function()
+    local run = transfer.new(1, { delay = 0.02, up = { outages = { { 0.01, 6 } } } }, 1000)
+    run.finish(30)
+    assert.is_true(run.server_conn:stats().amplification_limited > 0)
+    assert.equal(0, run.client.conn:stats().amplification_limited)
+    run.sim:close()
+  end)
+
+  it("is counted: packets that waited for their keys", function()
+    local run = transfer.new(1, { delay = 0.02, up = { drop = { 2 } } }, 100000)
+    run.finish(30)
+    assert.is_true(run.server_conn:stats().undecryptable_kept > 0)
+    assert.equal(0, run.client.conn:stats().undecryptable_kept)
+    run.sim:close()
+  end)
+end)
+
 describe("what was refused", function()
   it("is counted: packets that bring nothing, and those that do not open", function()
     local run = transfer.new(1, { delay = 0.01 }, 1000, {})
