@@ -7,7 +7,7 @@ source = {
 description = {
   summary = "QUIC and HTTP/3, scripted in Lua",
   detailed = [[
-A small QUIC v1 and HTTP/3 runtime: a C core on unpatched Mbed TLS shows connections, streams and requests
+A small QUIC (v1 and v2) and HTTP/3 runtime: a C core on unpatched Mbed TLS shows connections, streams and requests
 to Lua as objects; services, clients and protocol experiments are Lua scripts.
 ]],
   license = "BSD-2-Clause",
