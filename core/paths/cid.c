@@ -20,7 +20,7 @@ void neap_local_cids_init(struct local_cids *l, const neap_cid *first)
     l->ids[0] = (struct local_cid){.cid = *first, .in_use = true, .was_told = true};
 }
 
-void neap_local_cids_init_empty(struct local_cids *l, uint8_t cid_size, uint64_t peer_limit)
+void neap_local_cids_init_empty(struct local_cids *l, uint8_t cid_size, uint8_t peer_limit)
 {
     *l = (struct local_cids){.peer_limit = peer_limit, .cid_size = cid_size};
 }

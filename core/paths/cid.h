@@ -27,7 +27,7 @@ struct local_cids {
     struct local_cid ids[LIMIT_LOCAL_CONNECTION_IDS_HELD];
     uint64_t next_sequence;
     uint64_t retire_prior_to; /* the peer is to retire those below */
-    uint64_t peer_limit;      /* the peer's active_connection_id_limit, capped by ours */
+    uint8_t peer_limit;       /* the peer's active_connection_id_limit, capped by ours */
     uint8_t cid_size;         /* 0: we use none and issue none */
     uint8_t owed;             /* how many owe a frame */
     bool wants_rotation;      /* they are to be retired again, once those are that were told last */
@@ -67,7 +67,7 @@ void neap_local_cids_init(struct local_cids *l, const neap_cid *first);
 /** Whether the peer may hold one more (after the handshake), up to its limit and ours. */
 bool neap_local_cids_wants(const struct local_cids *l);
 /** None yet, each of `cid_size` bytes: of a path ID (draft-ietf-quic-multipath §3.2), whose first has sequence 0 too. */
-void neap_local_cids_init_empty(struct local_cids *l, uint8_t cid_size, uint64_t peer_limit);
+void neap_local_cids_init_empty(struct local_cids *l, uint8_t cid_size, uint8_t peer_limit);
 /** Whether the peer has one that it may keep. */
 bool neap_local_cids_has_current(const struct local_cids *l);
 /** Issue one that is wanted; returns its sequence number. The caller sees to it that nobody else behind the same address

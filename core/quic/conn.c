@@ -229,7 +229,7 @@ static void free_application(neap_conn *c)
     s->crypto = NULL;
     neap_packet_key_wipe(c->crypto, &s->read);
     neap_packet_key_wipe(c->crypto, &s->write);
-    neap_packet_key_wipe(c->crypto, &c->keys.previous_read);
+    neap_conn_drop_previous_keys(c);
     neap_packet_key_wipe(c->crypto, &c->keys.next_read);
     neap_wipe(&c->keys, sizeof c->keys);
     neap_tls_tail_free(&c->tail, c->pool);

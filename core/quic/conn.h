@@ -49,7 +49,8 @@ enum conn_news {
     NEWS_TURN = 1 << 6, /* there is something for who steers its congestion control */
 };
 
-/* What went over a path, for people who look. Stream data and datagrams leave on the active path alone, so that these need no
+/* What went over a path, for people who look, once there was more than one: of one alone it is what the connection counts. Stream
+ * data and datagrams leave on the active path alone, so that these need no
  * counting: `…_from` are the connection's counters when it became that, less what was sent on it before. */
 struct path_traffic {
     uint64_t packets_sent, packets_received, bytes_sent, bytes_received;
@@ -82,7 +83,6 @@ struct path {
     uint64_t dcid_sequence; /* of the connection ID of ours that the peer used there last */
     neap_time until; /* the active one: when it must be proved; others: when they are forgotten; NEAP_NEVER */
     neap_time heard_at; /* when the last authentic packet came from there */
-    struct path_traffic traffic;
 };
 
 /* A packet that came before its keys: a copy, still protected. */
@@ -161,16 +161,16 @@ struct ack_request {
 struct conn_close {
     uint8_t by;       /* enum neap_close_by */
     uint8_t ended_at; /* enum conn_stage: how far it had come */
-    bool is_application, owed;
-    bool is_put_off;    /* the period was over before the first word of it */
-    uint32_t answer_at; /* the count of packets that came since we closed at which we say it again */
-    uint64_t code, frame_type;
-    const char *reason; /* static, or a copy of reason_room bytes */
+    bool is_application : 1, owed : 1;
+    bool is_put_off : 1; /* the period was over before the first word of it */
     uint16_t reason_size, reason_room;
-    uint32_t received; /* datagrams that came since we closed, from where it is */
-    uint32_t heard;    /* bytes of them, at most CLOSE_HEARD_MOST; */
-    uint32_t said;     /* bytes of what answered them */
-    neap_time until;   /* when closing or draining ends */
+    const char *reason; /* static, or a copy of reason_room bytes */
+    uint64_t code, frame_type;
+    uint32_t received;  /* datagrams that came since we closed, from where it is */
+    uint32_t heard;     /* bytes of them, at most CLOSE_HEARD_MOST; */
+    uint32_t said;      /* bytes of what answered them */
+    uint32_t answer_at; /* the count of packets that came since we closed at which we say it again */
+    neap_time until;    /* when closing or draining ends */
 };
 
 struct conn_counters {
@@ -192,11 +192,11 @@ struct endpoint_entry {
     struct heap_node timer;
     bool is_half_open, is_released;
     bool was_held;      /* its timers have rested: they are looked at in its next turn */
-    uint8_t has_resets; /* bits of those in resets that are in the map */
+    uint8_t has_resets; /* bits of the paths whose node is in the map: this one, or in migration->resets */
     struct cid_route
         original; /* a server's: by the destination of the first Initial, or that come late would begin anew */
-    struct map_node resets[LIMIT_PATHS]; /* by the hash of the peer's reset token for each path */
-    uint64_t first;                      /* a server's: hash of the destination of the first Initial */
+    struct map_node reset; /* by the hash of the peer's reset token for the first path */
+    uint64_t first;        /* a server's: hash of the destination of the first Initial */
 };
 
 /* The peer's certificates were verified without a clock: when they are valid, and when it is asked next what time it is. */
@@ -225,14 +225,10 @@ struct neap_conn {
     uint8_t fallback; /* index of the path that was proved last */
     uint8_t
         wanted; /* bits of paths that the peer's newest packets but for probes came on, beside the active one */
-    uint8_t unproved_changes;           /* how often it was followed since an address of its was proved */
-    uint8_t repetitions_passed;         /* that began no path since one was drawn that does */
     uint16_t peer_max_udp_payload_size; /* its transport parameter, at most what UDP carries */
     uint16_t group;                     /* of the key exchange; 0 before the handshake is complete */
     uint16_t server_port;               /* client: where the server was asked for first */
-    uint8_t alpn_size, psk_identity_size, peer_ack_delay_exponent; /* of what is below */
-    uint8_t repetitions_to_skip;                                   /* until the one that was drawn */
-    bool has_drawn_repetition : 1;
+    uint8_t peer_ack_delay_exponent;
     bool is_resumed : 1; /* TLS went on from an earlier session */
     bool peer_cids_changed : 1;
     bool is_unreachable : 1;    /* client: ICMP says that nobody is there */
@@ -244,16 +240,15 @@ struct neap_conn {
     unsigned early : 2;       /* enum neap_early */
     bool
         awaits_again : 1; /* client: streams were opened early in vain, and somebody may still believe in them */
-    bool previous_is_early : 1; /* server: keys.previous_read is the one of 0-RTT packets */
-    uint8_t fixed_bit;          /* what packets to us must have of HEADER_FIXED_BIT */
-    uint8_t drawn_left;         /* bits of drawn */
+    bool previous_is_early : 1;    /* server: keys.previous_read is the one of 0-RTT packets */
+    bool eliciting_since_recv : 1; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
+    bool owes_handshake_done : 1, owes_token : 1, owes_ping : 1;
+    uint8_t fixed_bit;  /* what packets to us must have of HEADER_FIXED_BIT */
+    uint8_t drawn_left; /* bits of drawn */
     bool is_server;
-    bool owes_handshake_done, owes_ping, owes_token;
-    uint8_t tokens_taken;      /* a client: of NEW_TOKEN frames */
-    bool eliciting_since_recv; /* RFC 9000 §10.1: only the first one sent restarts the idle timer */
-    uint64_t drawn;            /* for the fixed bit of our packets */
-    neap_time keep_until;      /* somebody asked for it: neap_conn_keep_alive; 0 nobody */
-    neap_time now;             /* of the call that runs, or the last one */
+    uint64_t drawn;       /* for the fixed bit of our packets */
+    neap_time keep_until; /* somebody asked for it: neap_conn_keep_alive; 0 nobody */
+    neap_time now;        /* of the call that runs, or the last one */
 
     /* times */
     neap_time idle_timeout; /* that was agreed on; 0: none */
@@ -276,6 +271,7 @@ struct neap_conn {
     struct number_space application;
     struct recovery recovery;
     struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
+    struct path_traffic *traffic;    /* of each, in the block `migration`; NULL: there was one path only */
     neap_time path_timer;            /* the first of their times */
     struct key_phases keys;
     struct ack_request ack_request;
@@ -286,9 +282,8 @@ struct neap_conn {
     struct local_cids local_cids;
     struct peer_cids peer_cids;
     neap_cid original_dcid;
-    neap_time path_additions_until;   /* bounds how often new addresses get a path, */
-    neap_time path_changes_until;     /* and how often one is followed before it is proved */
-    neap_time path_repetitions_until; /* and how often a packet that was here already begins one */
+    uint8_t alpn_size, psk_identity_size; /* of what is below */
+    uint8_t tokens_taken;                 /* a client: of NEW_TOKEN frames */
     const struct version_labels *labels;
     const struct version *first_version; /* of the client's first flight, and of 0-RTT packets */
     struct tls_tail tail;                /* CRYPTO at 1-RTT */
@@ -319,17 +314,19 @@ static inline struct path *conn_path(const neap_conn *c)
 }
 
 /** A datagram came there. */
-static inline void path_on_udp_datagram(struct path *path, size_t size)
+static inline void conn_on_udp_datagram(neap_conn *c, struct path *path, size_t size)
 {
     neap_validation_on_udp_datagram(&path->address, size);
-    path->traffic.bytes_received += size;
+    if (c->traffic)
+        c->traffic[path->index].bytes_received += size;
 }
 
 /** A datagram leaves there. */
-static inline void path_on_sent(struct path *path, size_t size)
+static inline void conn_on_sent(neap_conn *c, struct path *path, size_t size)
 {
     neap_validation_on_sent(&path->address, size);
-    path->traffic.bytes_sent += size;
+    if (c->traffic)
+        c->traffic[path->index].bytes_sent += size;
 }
 
 /** The space of a path ID beyond 0, or NULL: conn_multipath.c. */
@@ -507,6 +504,8 @@ int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connecti
 
 /* ---- conn_stats.c */
 
+/** What went over a path. */
+struct path_traffic neap_conn_traffic(const neap_conn *c, const struct path *path);
 /** What leaves on the active path alone counts for another one from now on. */
 void neap_conn_move_traffic(const neap_conn *c, struct path *from, struct path *to);
 /** A path for the application. */
@@ -546,6 +545,8 @@ bool neap_conn_check_seal_limit(neap_conn *c);
 /** Update the write keys now: false when the last update is not acknowledged yet (RFC 9001 §6.1). */
 bool neap_conn_begin_phase(neap_conn *c);
 void neap_conn_drop_previous_keys(neap_conn *c);
+/** Read packets that come late with this key, which is moved and wiped. False without memory: they are lost. */
+bool neap_conn_keep_previous_key(neap_conn *c, struct packet_key *key);
 
 /* ---- conn_recv.c, conn_recv_early.c */
 
@@ -560,6 +561,7 @@ struct arrival {
     const struct packet_header
         *parsed;                    /* of the packet that is next, when somebody has parsed it; NULL not */
     struct span dcid;               /* of the first packet; data NULL before */
+    bool is_counted;                /* as one that came on its path */
     bool is_ours;                   /* that is one of our connection IDs, */
     uint8_t slot;                   /* of the path ID in this slot, */
     uint64_t dcid_sequence;         /* this one */

@@ -38,8 +38,8 @@ int neap_conn_on_datagram(neap_conn *c, const struct received *p, const struct f
                          most ? "DATAGRAM larger than we take"
                               : "DATAGRAM to us, who did not offer to take any");
     c->progress += f->data.size > 0;
-    if (p->arrival->path)
-        p->arrival->path->traffic.datagrams_received++;
+    if (c->traffic && p->arrival->path)
+        c->traffic[p->arrival->path->index].datagrams_received++;
     /* Before its sender has proved its address it takes no more memory than streams may. */
     if (p->type == NEAP_PACKET_0RTT && !neap_conn_may_hold_stream(c, neap_datagram_memory(f->data.size))) {
         neap_datagrams_refuse(c->datagrams);

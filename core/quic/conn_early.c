@@ -177,7 +177,7 @@ struct packet_key *neap_conn_early_key(neap_conn *c)
 {
     if (c->handshake && packet_key_is_set(&c->handshake->early_read))
         return &c->handshake->early_read;
-    return c->previous_is_early ? &c->keys.previous_read : NULL;
+    return c->previous_is_early ? c->keys.previous_read : NULL;
 }
 
 bool neap_conn_may_get_early_key(const neap_conn *c)
@@ -192,10 +192,7 @@ void neap_conn_keep_early_key(neap_conn *c)
 
     if (!packet_key_is_set(key))
         return;
-    c->keys.previous_read = *key;
-    c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
-    c->previous_is_early = true;
-    neap_wipe(key, sizeof *key);
+    c->previous_is_early = neap_conn_keep_previous_key(c, key);
 }
 
 /* ---- questions */

@@ -225,8 +225,8 @@ static enum neap_packet_type type_of(enum space space)
 static void count_again(neap_conn *c, const struct sent_packet *p, bool again)
 {
     c->counters.packets_retransmitted += again;
-    if (p->path != PATH_NONE && c->paths[p->path])
-        c->paths[p->path]->traffic.packets_retransmitted += again;
+    if (c->traffic && p->path != PATH_NONE && c->paths[p->path])
+        c->traffic[p->path].packets_retransmitted += again;
 }
 
 static void trace_metrics(neap_conn *c)

@@ -396,7 +396,7 @@ static int apply_params(neap_conn *c, const struct transport_params *p, struct f
     neap_pmtu_set_most(&conn_path(c)->recovery.pmtu,
                        neap_conn_most_udp_payload_size(c, &conn_path(c)->address.peer));
     c->local_cids.peer_limit = p->active_connection_id_limit < LIMIT_LOCAL_CONNECTION_IDS
-                                   ? p->active_connection_id_limit
+                                   ? (uint8_t)p->active_connection_id_limit
                                    : LIMIT_LOCAL_CONNECTION_IDS;
     if (params_has(p, PARAM_stateless_reset_token)) {
         neap_peer_cids_set_token(&c->peer_cids, p->reset_token);

@@ -43,7 +43,7 @@ void neap_conn_install_application(neap_conn *c, const struct tls_secret *secret
 
 static bool has_previous_read(const neap_conn *c)
 {
-    return packet_key_is_set(&c->keys.previous_read) && !c->previous_is_early;
+    return c->keys.previous_read && !c->previous_is_early;
 }
 
 /* RFC 9001 §6.5: what was sent before the first packet of the current phase is of the one before. In the space of a path ID
@@ -57,7 +57,7 @@ struct packet_key *neap_conn_read_key(neap_conn *c, const struct number_space *s
 {
     /* Neither branches on the phase and the number, nor is there one without a key (RFC 9001 §6.3, §9.5). */
     struct packet_key *const keys[] = {&c->application.read, &c->keys.next_read,
-                                       has_previous_read(c) ? &c->keys.previous_read : &c->keys.next_read};
+                                       has_previous_read(c) ? c->keys.previous_read : &c->keys.next_read};
     size_t is_other = phase != c->keys.read_phase;
 
     return keys[is_other + (is_other & is_before_phase(s, number))];
@@ -65,8 +65,24 @@ struct packet_key *neap_conn_read_key(neap_conn *c, const struct number_space *s
 
 void neap_conn_drop_previous_keys(neap_conn *c)
 {
-    neap_packet_key_wipe(c->crypto, &c->keys.previous_read);
+    if (c->keys.previous_read)
+        neap_packet_key_wipe(c->crypto, c->keys.previous_read);
+    neap_pool_free(c->pool, c->keys.previous_read, sizeof *c->keys.previous_read);
+    c->keys.previous_read = NULL;
     c->previous_is_early = false;
+}
+
+bool neap_conn_keep_previous_key(neap_conn *c, struct packet_key *key)
+{
+    neap_conn_drop_previous_keys(c);
+    c->keys.previous_read = neap_pool_alloc(c->pool, sizeof *key);
+    if (c->keys.previous_read)
+        *c->keys.previous_read = *key; /* with its expanded form */
+    else
+        neap_packet_key_wipe(c->crypto, key);
+    neap_wipe(key, sizeof *key);
+    c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
+    return c->keys.previous_read != NULL;
 }
 
 static void next_write(neap_conn *c)
@@ -111,9 +127,7 @@ int neap_conn_opened(neap_conn *c, struct number_space *s, const struct packet_k
     if (c->keys.write_phase != phase && !c->keys.answered)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "keys updated before the last update was acknowledged");
     c->unproductive += LIMIT_KEY_UPDATE_COST;
-    neap_conn_drop_previous_keys(c);
-    c->keys.previous_read = c->application.read;
-    c->keys.previous_until = c->now + OLD_KEYS_PTOS * neap_conn_pto(c);
+    neap_conn_keep_previous_key(c, &c->application.read);
     c->application.read = c->keys.next_read;
     c->keys.read_phase = phase;
     begin_read_phase(c, s, number);
@@ -131,7 +145,8 @@ void neap_conn_forged(neap_conn *c, const struct packet_key *key)
     /* Whichever key was tried: the next packets take as long in this phase and in others. An idle connection gives the
      * room back as it does what bursts need. */
     neap_packet_key_expand(c->crypto, &c->keys.next_read);
-    neap_packet_key_expand(c->crypto, &c->keys.previous_read);
+    if (c->keys.previous_read)
+        neap_packet_key_expand(c->crypto, c->keys.previous_read);
     if (c->trim_at == NEAP_NEVER)
         c->trim_at = c->now + TRIM_AFTER;
     if (++c->keys.forged >= limit)

@@ -9,15 +9,24 @@
 
 struct migration *neap_conn_need_migration(neap_conn *c)
 {
-    if (!c->migration)
-        c->migration = neap_pool_alloc_lasting(c->pool, sizeof *c->migration);
-    return c->migration;
+    struct migration *m = c->migration;
+
+    if (m || !(m = neap_pool_alloc_lasting(c->pool, sizeof *m)))
+        return m;
+    m->conn = c;
+    m->traffic[conn_path(c)->index] = neap_conn_traffic(c, conn_path(c));
+    c->traffic = m->traffic;
+    c->recovery.former = &m->former;
+    c->migration = m;
+    return m;
 }
 
 void neap_conn_free_migration(neap_conn *c)
 {
     neap_pool_free(c->pool, c->migration, sizeof *c->migration);
     c->migration = NULL;
+    c->traffic = NULL;
+    c->recovery.former = NULL;
 }
 
 static void note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind, uint64_t code)

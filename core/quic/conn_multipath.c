@@ -1,5 +1,6 @@
 /* Path IDs (draft-ietf-quic-multipath): what was agreed on, their slots, and the connection IDs of each. At a time there are
  * as many beyond 0 as the option says; for each that is gone the peer is let have another. */
+#include "quic/migration.h"
 #include "quic/multipath.h"
 
 #define UNUSED_IDS 1u /* connection IDs that the peer is given of a path ID before it is used, */
@@ -50,7 +51,7 @@ int neap_multipath_begin(neap_conn *c, const struct transport_params *p, struct 
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "initial_max_path_id beside an empty connection ID");
     if (ours == NO_PATH_IDS || c->multipath)
         return 0;
-    struct multipath *m = neap_pool_alloc_lasting(c->pool, sizeof *m);
+    struct multipath *m = neap_conn_need_migration(c) ? neap_pool_alloc_lasting(c->pool, sizeof *m) : NULL;
     if (!m)
         return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for path IDs");
     m->ours = (uint32_t)ours;

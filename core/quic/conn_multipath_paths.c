@@ -198,8 +198,9 @@ struct path *neap_multipath_arrival_path(neap_conn *c, const struct received *p)
     }
     path->dcid_sequence = p->dcid_sequence;
     path->until = c->now + neap_conn_validation_time(c);
-    path_on_udp_datagram(path, p->arrival->size);
-    path->traffic.packets_received++;
+    conn_on_udp_datagram(c, path, p->arrival->size);
+    p->arrival->is_counted = true;
+    c->traffic[path->index].packets_received++;
     p->arrival->path = path;
     if (path->address.validated && id->stage == PATH_ID_OPENING)
         be_open(c, id, path);

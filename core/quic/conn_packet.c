@@ -519,7 +519,8 @@ void neap_draft_pad(struct draft *d, size_t size)
 static void count_sent(neap_conn *c, const struct draft *d, struct number_space *s)
 {
     c->counters.packets_sent++;
-    d->path->traffic.packets_sent++;
+    if (c->traffic)
+        c->traffic[d->path->index].packets_sent++;
     c->trim_at = c->now + TRIM_AFTER;
     s->ack_only = d->ack_eliciting ? 0 : (uint8_t)(s->ack_only + (s->ack_only < UINT8_MAX));
     if (d->is_probe)

@@ -33,6 +33,14 @@ static bool draws_spin(const neap_config *config)
            neap_random_below(neap_crypto_random(config->crypto), SPIN_DISABLED_ONE_IN) != 0;
 }
 
+static bool has_path(const neap_conn *c)
+{
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (c->paths[i])
+            return true;
+    return false;
+}
+
 struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const neap_address *peer,
                                 bool validated)
 {
@@ -40,7 +48,8 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
 
     while (index < LIMIT_PATHS && c->paths[index])
         index++;
-    struct path *path = index < LIMIT_PATHS ? neap_pool_alloc_lasting(c->pool, sizeof *path) : NULL;
+    bool has_room = index < LIMIT_PATHS && (!has_path(c) || neap_conn_need_migration(c));
+    struct path *path = has_room ? neap_pool_alloc_lasting(c->pool, sizeof *path) : NULL;
     struct path_settings settings = path_settings(c, peer);
     if (path && neap_path_recovery_init(&path->recovery, &settings)) {
         neap_pool_free(c->pool, path, sizeof *path);
@@ -54,6 +63,8 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     neap_validation_init(&path->address, local, peer, validated);
     c->paths[index] = path;
     c->recovery.paths[index] = &path->recovery;
+    if (c->traffic)
+        c->traffic[index] = (struct path_traffic){0};
     return path;
 }
 
@@ -199,7 +210,9 @@ static bool may_add(neap_conn *c)
     bool is_silent = c->now - conn_path(c)->heard_at >= neap_conn_pto(c);
     uint64_t most = is_silent ? LIMIT_PATH_CHANGES : LIMIT_PATH_CHANGES - LIMIT_PATH_CHANGES_KEPT;
 
-    return take_change(&c->path_additions_until, LIMIT_PATH_CHANGE_EVERY, most, c->now);
+    struct migration *m = neap_conn_need_migration(c);
+
+    return m && take_change(&m->additions_until, LIMIT_PATH_CHANGE_EVERY, most, c->now);
 }
 
 /* Whether the peer is followed at once. What was proved last is where an unproved path leads back to. Others are tried
@@ -217,11 +230,11 @@ static bool may_follow(neap_conn *c, const struct path *path)
     if (c->compares_local && !neap_address_equal(&path->address.local, &active->address.local))
         return false;
     if (path->is_followed || path->address.validated ||
-        !take_change(&c->path_changes_until, LIMIT_PATH_CHANGE_EVERY << c->unproved_changes,
+        !take_change(&c->migration->changes_until, LIMIT_PATH_CHANGE_EVERY << c->migration->unproved_changes,
                      LIMIT_PATH_CHANGES, c->now))
         return false;
-    if (c->unproved_changes < LIMIT_PATH_CHANGE_BACKOFF)
-        c->unproved_changes++;
+    if (c->migration->unproved_changes < LIMIT_PATH_CHANGE_BACKOFF)
+        c->migration->unproved_changes++;
     return true;
 }
 
@@ -250,7 +263,8 @@ static int cid_for(neap_conn *c, const struct received *p)
     return is_same ? (int)active->peer_cid : neap_peer_cids_take_fresh(&c->peer_cids);
 }
 
-static struct path *add_arrival_path(neap_conn *c, const struct received *p)
+/* What brings the second path was counted for the only one: its datagram, and so many of its packets. */
+static struct path *add_arrival_path(neap_conn *c, const struct received *p, bool is_second, uint64_t counted)
 {
     struct arrival *a = p->arrival;
     int cid = cid_for(c, p);
@@ -269,8 +283,12 @@ static struct path *add_arrival_path(neap_conn *c, const struct received *p)
     a->path->dcid_sequence = p->dcid_sequence;
     a->path->heard_at = c->now;
     a->path->until = c->now + neap_conn_validation_time(c);
-    path_on_udp_datagram(a->path, a->size);
-    a->path->traffic.packets_received++;
+    conn_on_udp_datagram(c, a->path, a->size);
+    c->traffic[a->path->index].packets_received++;
+    if (is_second) {
+        c->traffic[c->recovery.active].bytes_received -= a->size;
+        c->traffic[c->recovery.active].packets_received -= counted;
+    }
     neap_conn_set_path_timer(c);
     return a->path;
 }
@@ -278,12 +296,13 @@ static struct path *add_arrival_path(neap_conn *c, const struct received *p)
 struct path *neap_conn_arrival_path(neap_conn *c, const struct received *p)
 {
     struct path *path = p->arrival->path;
+    bool is_second = !c->traffic;
 
     if (!path && p->slot > 0)
         path = neap_multipath_arrival_path(c, p);
     /* RFC 9000 §9: servers have the addresses that they said, and a client's ways are of its own choice. */
     else if (!path && c->is_server)
-        path = may_add(c) ? add_arrival_path(c, p) : NULL;
+        path = may_add(c) ? add_arrival_path(c, p, is_second, 1) : NULL;
     c->counters.paths_refused += !path;
     return path;
 }
@@ -373,22 +392,24 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
  * the peer's own packets the first has no better chance than the last. */
 static bool is_drawn(neap_conn *c)
 {
-    bool is_due = c->now >= c->path_repetitions_until;
-
-    if (is_due && !c->has_drawn_repetition) {
-        c->repetitions_to_skip = (uint8_t)neap_random_below(neap_conn_random(c), 1u + c->repetitions_passed);
-        c->repetitions_passed = 0;
-        c->has_drawn_repetition = true;
+    struct migration *m = neap_conn_need_migration(c);
+    if (!m)
+        return false;
+    bool is_due = c->now >= m->repetitions_until;
+    if (is_due && !m->has_drawn_repetition) {
+        m->repetitions_to_skip = (uint8_t)neap_random_below(neap_conn_random(c), 1u + m->repetitions_passed);
+        m->repetitions_passed = 0;
+        m->has_drawn_repetition = true;
     }
-    if (is_due && c->repetitions_to_skip == 0) {
-        c->path_repetitions_until = c->now + LIMIT_PATH_CHANGE_EVERY;
-        c->has_drawn_repetition = false;
+    if (is_due && m->repetitions_to_skip == 0) {
+        m->repetitions_until = c->now + LIMIT_PATH_CHANGE_EVERY;
+        m->has_drawn_repetition = false;
         return true;
     }
     if (is_due)
-        c->repetitions_to_skip--;
-    if (c->repetitions_passed < LIMIT_PATH_REPETITIONS - 1)
-        c->repetitions_passed++;
+        m->repetitions_to_skip--;
+    if (m->repetitions_passed < LIMIT_PATH_REPETITIONS - 1)
+        m->repetitions_passed++;
     return false;
 }
 
@@ -398,9 +419,10 @@ static bool is_drawn(neap_conn *c)
 void neap_conn_on_repetition(neap_conn *c, const struct received *p)
 {
     struct path *path = p->arrival->path;
+    bool is_second = !c->traffic;
 
     if (!path && is_drawn(c)) {
-        path = add_arrival_path(c, p);
+        path = add_arrival_path(c, p, is_second, 0);
         if (path)
             path->is_repeated = true;
     }
@@ -446,8 +468,8 @@ static void take_response(neap_conn *c, const uint8_t data[8])
             neap_conn_set_path_timer(c);
             return;
         }
-        if (!was_validated)
-            c->unproved_changes = 0;
+        if (!was_validated && c->migration)
+            c->migration->unproved_changes = 0;
         if (path->is_chosen && path != conn_path(c)) {
             neap_conn_chosen_is_proved(c, path);
             neap_conn_set_path_timer(c);

@@ -201,7 +201,8 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     if (p->arrival->path) {
         p->arrival->path->dcid_sequence = p->dcid_sequence;
         p->arrival->path->heard_at = c->now;
-        p->arrival->path->traffic.packets_received++;
+        if (c->traffic)
+            c->traffic[p->arrival->path->index].packets_received++;
         if (p->arrival->path->spins)
             follow_spin(c, p->arrival->path, p);
     }
@@ -362,11 +363,12 @@ static void check_reset(neap_conn *c, const struct arrival *a, const uint8_t tai
 }
 
 /* Paths with several path IDs may have the same addresses: which it is the connection ID says. */
-static void find_path_of_id(const neap_conn *c, struct arrival *a)
+static void find_path_of_id(neap_conn *c, struct arrival *a)
 {
     a->path = neap_conn_find_path(c, a->slot, &a->info->to, &a->info->from);
-    if (a->path)
-        path_on_udp_datagram(a->path, a->size);
+    if (a->path && !a->is_counted)
+        conn_on_udp_datagram(c, a->path, a->size);
+    a->is_counted |= a->path != NULL;
 }
 
 /* What is wrong with a packet before its keys are tried: NULL when nothing is, and then a->dcid_sequence is the one of the
@@ -448,7 +450,7 @@ static enum neap_packet_type kept_type(const neap_conn *c, const struct kept_pac
 static void take_kept(neap_conn *c)
 {
     const neap_recv_info info = {.from = conn_path(c)->address.peer, .to = conn_path(c)->address.local};
-    struct arrival a = {.info = &info};
+    struct arrival a = {.info = &info, .is_counted = true};
     struct kept_packet waiting[LIMIT_UNDECRYPTABLE_PACKETS];
     size_t count;
 
@@ -560,8 +562,9 @@ static bool begin_recv(neap_conn *c, struct arrival *a)
 {
     bool is_taken = find_source(c, a->info, &a->path);
 
-    if (a->path && !c->multipath) /* else once the path ID is known */
-        path_on_udp_datagram(a->path, a->size);
+    a->is_counted = a->path && !c->multipath; /* else once the path ID is known */
+    if (a->is_counted)
+        conn_on_udp_datagram(c, a->path, a->size);
     if (!conn_is_alive(c)) {
         answer_while_closing(c, a);
         return false;
@@ -625,8 +628,9 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
         /* From where it comes is looked up anew only when the path may be another than a moment ago. */
         a.is_known = a.is_ours && a.path && a.path == c->paths[c->recovery.ways[a.slot]];
         a.mask = first && !c->handshake ? next_mask(c, &masks, &h, bytes + at, size - at, segment) : NULL;
+        a.is_counted = a.is_known;
         if (a.is_known)
-            path_on_udp_datagram(a.path, a.size);
+            conn_on_udp_datagram(c, a.path, a.size);
         else
             a.dcid.data = NULL;
         if (a.is_known || begin_recv(c, &a))

@@ -59,7 +59,7 @@ static void parcel_commit(neap_conn *c, struct parcel *p, struct flight *flight)
         has_handshake |= p->drafts[i].space == SPACE_HANDSHAKE;
         neap_draft_commit(c, &p->drafts[i], flight);
     }
-    path_on_sent(p->path, p->size);
+    conn_on_sent(c, p->path, p->size);
     c->counters.bytes_sent += p->size;
     /* RFC 9001 §4.9.1: a client's Initial keys go when it first sends a Handshake packet. */
     if (has_handshake && !c->is_server && space_can_send(conn_space(c, SPACE_INITIAL))) {
@@ -346,7 +346,7 @@ static size_t write_close_udp_datagram(neap_conn *c, struct path *path, uint8_t 
         parcel_pad(&p, NEAP_MIN_UDP_PAYLOAD);
     for (size_t i = 0; i < p.count; i++)
         neap_draft_commit(c, &p.drafts[i], &flight);
-    path_on_sent(p.path, p.size);
+    conn_on_sent(c, p.path, p.size);
     c->counters.bytes_sent += p.size;
     if (c->close.received > 0)
         c->close.said += (uint32_t)p.size;

@@ -3,24 +3,36 @@
 
 /* ---- what leaves on the active path alone */
 
-static uint64_t stream_bytes_resent(const neap_conn *c, const struct path *path)
-{
-    const struct path_traffic *t = &path->traffic;
-    uint64_t since = c->streams.counters.bytes_resent - t->stream_bytes_resent_from;
-
-    return t->stream_bytes_resent + (path == conn_path(c) ? since : 0);
-}
-
 static uint64_t all_datagrams_sent(const neap_conn *c)
 {
     return c->datagrams ? c->datagrams->counters.sent : 0;
 }
 
+struct path_traffic neap_conn_traffic(const neap_conn *c, const struct path *path)
+{
+    if (c->traffic)
+        return c->traffic[path->index];
+    return (struct path_traffic){.packets_sent = c->counters.packets_sent,
+                                 .packets_received = c->counters.packets_received,
+                                 .bytes_sent = c->counters.bytes_sent,
+                                 .bytes_received = c->counters.bytes_received,
+                                 .packets_retransmitted = c->counters.packets_retransmitted,
+                                 .datagrams_received = c->datagrams ? c->datagrams->counters.received : 0};
+}
+
+static uint64_t stream_bytes_resent(const neap_conn *c, const struct path *path)
+{
+    const struct path_traffic t = neap_conn_traffic(c, path);
+    uint64_t since = c->streams.counters.bytes_resent - t.stream_bytes_resent_from;
+
+    return t.stream_bytes_resent + (path == conn_path(c) ? since : 0);
+}
+
 static uint64_t datagrams_sent(const neap_conn *c, const struct path *path)
 {
-    const struct path_traffic *t = &path->traffic;
+    const struct path_traffic t = neap_conn_traffic(c, path);
 
-    return t->datagrams_sent + (path == conn_path(c) ? all_datagrams_sent(c) - t->datagrams_sent_from : 0);
+    return t.datagrams_sent + (path == conn_path(c) ? all_datagrams_sent(c) - t.datagrams_sent_from : 0);
 }
 
 void neap_conn_move_traffic(const neap_conn *c, struct path *from, struct path *to)
@@ -28,11 +40,11 @@ void neap_conn_move_traffic(const neap_conn *c, struct path *from, struct path *
     if (from == to)
         return;
     if (from) {
-        from->traffic.stream_bytes_resent = stream_bytes_resent(c, from);
-        from->traffic.datagrams_sent = datagrams_sent(c, from);
+        c->traffic[from->index].stream_bytes_resent = stream_bytes_resent(c, from);
+        c->traffic[from->index].datagrams_sent = datagrams_sent(c, from);
     }
-    to->traffic.stream_bytes_resent_from = c->streams.counters.bytes_resent;
-    to->traffic.datagrams_sent_from = all_datagrams_sent(c);
+    c->traffic[to->index].stream_bytes_resent_from = c->streams.counters.bytes_resent;
+    c->traffic[to->index].datagrams_sent_from = all_datagrams_sent(c);
 }
 
 /* ---- all paths together */
@@ -49,7 +61,7 @@ static size_t path_count(const neap_conn *c)
 /* Also of those that are gone. */
 static neap_time in_flight_time(const neap_conn *c)
 {
-    neap_time sum = c->recovery.former.in_flight_time;
+    neap_time sum = c->recovery.former ? c->recovery.former->in_flight_time : 0;
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
         if (c->paths[i])
@@ -177,7 +189,7 @@ void neap_conn_describe_path(const neap_conn *c, const struct path *path, neap_p
 {
     const struct path_recovery *r = &path->recovery;
     const struct cc_figures figures = neap_path_recovery_figures(r);
-    const struct path_traffic *t = &path->traffic;
+    const struct path_traffic traffic = neap_conn_traffic(c, path), *t = &traffic;
     bool measured = r->rtt.has_sample;
     const neap_path_info known = {
         .local = path->address.local,

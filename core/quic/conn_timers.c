@@ -121,7 +121,7 @@ neap_time neap_conn_timeout(const neap_conn *conn)
         at = earlier(at, c->datagrams->next_deadline);
     if (c->stage < STAGE_ESTABLISHED)
         at = earlier(at, c->handshake->deadline);
-    if (packet_key_is_set(&c->keys.previous_read))
+    if (c->keys.previous_read)
         at = earlier(at, c->keys.previous_until);
     return at;
 }
@@ -226,7 +226,7 @@ void neap_conn_on_timeout(neap_conn *conn, neap_time now)
     }
     if (c->unchecked_dates && now >= c->unchecked_dates->look_at && !neap_conn_check_dates(c))
         return;
-    if (packet_key_is_set(&c->keys.previous_read) && now >= c->keys.previous_until)
+    if (c->keys.previous_read && now >= c->keys.previous_until)
         neap_conn_drop_previous_keys(c);
     if (now >= c->path_timer)
         neap_conn_on_path_timer(c);

@@ -2,6 +2,8 @@
 #include "quic/endpoint.h"
 #include "quic/multipath.h"
 
+#include "quic/migration.h"
+
 #define LEAST_SERVER_CID 4u
 
 /* What a server lacks, each of which would fail every handshake without a word on this side; NULL when nothing. */
@@ -209,11 +211,23 @@ static uint64_t reset_key(const neap_endpoint *e, const uint8_t token[RESET_TOKE
     return hash - hash % LIMIT_PATHS + path;
 }
 
+/* Where there is another path than the first, there is the block `migration`. */
+static struct map_node *reset_node(struct endpoint_entry *entry, size_t path)
+{
+    return path == 0 ? &entry->reset : &entry_conn(entry)->migration->resets[path];
+}
+
+static struct endpoint_entry *reset_owner(struct map_node *node, size_t path)
+{
+    return path == 0 ? LIST_OWNER(node, struct endpoint_entry, reset)
+                     : &LIST_OWNER(node - path, struct migration, resets)->conn->entry;
+}
+
 static void drop_resets(neap_endpoint *e, struct endpoint_entry *entry)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
         if (entry->has_resets & 1u << i)
-            neap_map_remove(&e->resets, e->pool, &entry->resets[i]);
+            neap_map_remove(&e->resets, e->pool, reset_node(entry, i));
     entry->has_resets = 0;
 }
 
@@ -230,7 +244,7 @@ static void sync_resets(neap_endpoint *e, struct endpoint_entry *entry)
 
         if (!id || !id->is_active || !id->has_token || neap_map_find(&e->resets, reset_key(e, id->token, i)))
             continue;
-        neap_map_add(&e->resets, e->pool, &entry->resets[i], reset_key(e, id->token, i));
+        neap_map_add(&e->resets, e->pool, reset_node(entry, i), reset_key(e, id->token, i));
         entry->has_resets |= (uint8_t)(1u << i);
     }
 }
@@ -239,7 +253,7 @@ struct endpoint_entry *neap_endpoint_find_reset(neap_endpoint *e, const uint8_t 
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
         struct map_node *node = neap_map_find(&e->resets, reset_key(e, token, i));
-        struct endpoint_entry *entry = node ? LIST_OWNER(node - i, struct endpoint_entry, resets) : NULL;
+        struct endpoint_entry *entry = node ? reset_owner(node, i) : NULL;
 
         if (entry && neap_multipath_is_reset(entry_conn(entry), token))
             return entry;

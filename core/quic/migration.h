@@ -19,10 +19,21 @@ struct migration {
     uint8_t first_event, event_count;
     bool uses_preferred; /* a client has moved to one of them */
     uint64_t events_lost;
-    neap_time begun_at; /* the time of the connection when the application last began a path */
+    neap_time begun_at;          /* the time of the connection when the application last began a path */
+    neap_time additions_until;   /* bounds how often new addresses get a path, */
+    neap_time changes_until;     /* and how often one is followed before it is proved, */
+    neap_time repetitions_until; /* and how often a packet that was here already begins one */
+    uint8_t unproved_changes;    /* how often it was followed since an address of its was proved */
+    uint8_t repetitions_passed;  /* that began no path since one was drawn that does */
+    uint8_t repetitions_to_skip; /* until the one that was drawn */
+    bool has_drawn_repetition;
+    struct path_traffic traffic[LIMIT_PATHS];
+    struct path_counters former; /* of paths that are gone */
+    neap_conn *conn;
+    struct map_node resets[LIMIT_PATHS]; /* as endpoint_entry.reset, of all but the first path */
 };
 
-/** The block, made now if it is not there: NULL without memory. */
+/** The block, made now if it is not there, and always before a second path is: NULL without memory. */
 struct migration *neap_conn_need_migration(neap_conn *c);
 void neap_conn_free_migration(neap_conn *c);
 /** Leave word of a path for the application. Without memory it is not told. */

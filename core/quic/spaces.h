@@ -36,8 +36,8 @@ struct key_phases {
     /* from here on: what packets touch */
     uint64_t sealed; /* packets sealed in the current write phase */
     bool read_phase, write_phase;
-    bool answered;                   /* an ACK left in the current phase: the peer may update again */
-    struct packet_key previous_read; /* for packets that come late; none after previous_until */
+    bool answered;                    /* an ACK left in the current phase: the peer may update again */
+    struct packet_key *previous_read; /* for packets that come late; NULL: none, as after previous_until */
 };
 
 #endif

@@ -143,7 +143,7 @@ static void add_counters(struct path_counters *to, const struct path_counters *f
 
 struct path_counters neap_recovery_counters(const struct recovery *r)
 {
-    struct path_counters sum = r->former;
+    struct path_counters sum = r->former ? *r->former : (struct path_counters){0};
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
         if (r->paths[i])
@@ -156,7 +156,8 @@ void neap_recovery_drop_path(struct recovery *r, uint8_t path)
     for (int i = 0; i < r->space_count; i++)
         if (r->spaces[i])
             neap_sent_forget_path(&r->spaces[i]->sent, path);
-    add_counters(&r->former, &r->paths[path]->counters);
+    if (r->former)
+        add_counters(r->former, &r->paths[path]->counters);
     r->paths[path] = NULL;
 }
 

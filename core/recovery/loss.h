@@ -47,7 +47,7 @@ struct recovery {
     bool handshake_confirmed;
     neap_time acked_sent_at[SPACES]; /* when the latest packet was sent that was acknowledged; 0: none */
     neap_time timer;                 /* the loss detection timer, NEAP_NEVER: none */
-    struct path_counters former;     /* of paths that are gone */
+    struct path_counters *former;    /* of paths that are gone, the owner's; NULL: there was one only */
 };
 
 void neap_recovery_init(struct recovery *r, bool is_server);

@@ -118,7 +118,7 @@ struct streams {
     uint8_t again_queues, fresh_queues; /* a bit for each of these that is not empty */
     uint8_t owes;                       /* enum streams_mark */
     bool is_server;
-    bool takes_reset_at, peer_takes_reset_at; /* RESET_STREAM_AT */
+    bool takes_reset_at : 1, peer_takes_reset_at : 1; /* RESET_STREAM_AT */
     bool credit_came;    /* for the whole connection: those in `blocked` are to be looked at */
     uint16_t send_ahead; /* bytes a stream may hold that the peer gave no credit for; 0: no bound */
 

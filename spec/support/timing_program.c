@@ -114,9 +114,8 @@ static void open_world(void)
     /* The keys before the update are dropped by now. */
     check(neap_conn_begin_phase(world.peer), "no update of the keys");
     talk(100);
-    check(world.conn->keys.read_phase && !packet_key_is_set(&world.conn->keys.previous_read),
-          "the update did not end");
-    check(world.conn->keys.read_start > 4 && world.conn->local_cids.cid_size == CID,
+    check(world.conn->keys.read_phase && !world.conn->keys.previous_read, "the update did not end");
+    check(world.conn->application.read_start > 4 && world.conn->local_cids.cid_size == CID,
           "not as the cases want it");
 }
 

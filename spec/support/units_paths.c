@@ -95,7 +95,7 @@ static int local_cids_new(lua_State *L)
     struct local_cids *l = new_object(L, LOCAL_CIDS, sizeof(*l));
 
     neap_local_cids_init(l, &first);
-    l->peer_limit = limit;
+    l->peer_limit = (uint8_t)limit;
     return 1;
 }
 

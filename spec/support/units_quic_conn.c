@@ -307,7 +307,7 @@ static int conn_info(lua_State *L)
     set_bool(L, "reads_expanded", c->application.read.expanded != NULL);
     set_bool(L, "writes_expanded", c->application.write.expanded != NULL);
     set_bool(L, "keeps_old_expanded",
-             c->keys.previous_read.expanded != NULL || c->keys.next_read.expanded != NULL);
+             (c->keys.previous_read && c->keys.previous_read->expanded) || c->keys.next_read.expanded);
     set_bool(L, "validated", conn_path(c)->address.validated);
     set_bool(L, "close_is_application", close.is_application);
     set_number(L, "code", close.code);

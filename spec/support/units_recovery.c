@@ -15,6 +15,7 @@ struct unit_recovery {
     struct path_recovery paths[LIMIT_PATHS];
     struct path_settings settings;
     struct recovery r;
+    struct path_counters former;
 };
 
 static const char *const space_names[] = {"initial", "handshake", "application", NULL};
@@ -475,6 +476,7 @@ static int recovery_drop_path(lua_State *L)
     struct unit_recovery *u = check_recovery(L);
     uint8_t path = check_path(L, 2);
 
+    u->r.former = &u->former;
     neap_recovery_drop_path(&u->r, path);
     neap_path_recovery_free(&u->paths[path], u->states);
     return 0;
