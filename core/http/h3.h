@@ -112,25 +112,26 @@ enum h3_mark { H3_MARK_SETTINGS = 1 << 0, H3_MARK_GOAWAY = 1 << 1 };
 struct neap_h3 {
     neap_conn *conn;
     struct pool *pool;
-    bool is_server, failed;
-    bool settings_received;
-    uint8_t marks;         /* enum h3_mark */
+    bool is_server : 1, failed : 1;
+    bool settings_received : 1;
+    bool established_reported : 1, closed_reported : 1;
+    bool
+        may_be_rejected : 1; /* a client's streams were opened by 0-RTT, and nobody said whether it is read */
+    bool is_starting_again : 1; /* it is not, and requests are still to be told so */
+    bool has_remembered : 1;    /* `settings` are those of an earlier connection */
+    uint8_t marks;              /* enum h3_mark */
     uint32_t glitches;     /* what a peer did in vain, ahead of what it did for good; time makes it less */
     neap_time forgiven_at; /* until then it has */
     uint32_t open_requests;
-    bool established_reported, closed_reported;
-    bool may_be_rejected;   /* a client's streams were opened by 0-RTT, and nobody said whether it is read */
-    bool is_starting_again; /* it is not, and requests are still to be told so */
-    bool has_remembered;    /* `settings` are those of an earlier connection */
+    uint32_t setting_count;
     uint64_t priority_updates;      /* that came, and the requests that excuse them */
     struct priorities_ahead *ahead; /* NULL: none */
     uint64_t requests_seen;
     uint64_t partial_size; /* bytes of field sections that have arrived in part */
     neap_time header_timeout;
-    uint32_t setting_count;
-    struct list_link requests, ready;
-    struct list_link partial; /* the oldest first */
-    struct field_list fields; /* of the last event */
+    struct list_link requests;
+    struct list_link *ready, *partial; /* rings; of partial the oldest first */
+    struct field_list fields;          /* of the last event */
 
     uint64_t control_id; /* our control stream, held */
     struct stream *control;

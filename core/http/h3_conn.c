@@ -38,9 +38,7 @@ neap_h3 *neap_h3_new(neap_conn *conn, const neap_h3_config *config)
     };
     if (config && config->header_timeout > 0)
         h3->header_timeout = config->header_timeout < NEAP_NEVER / 2 ? config->header_timeout : NEAP_NEVER;
-    list_init(&h3->partial);
     list_init(&h3->requests);
-    list_init(&h3->ready);
     neap_h3_begin_early(h3);
     neap_h3_open_control(h3);
     return h3;
@@ -188,8 +186,10 @@ static bool next_of_connection(struct neap_h3 *h3, neap_h3_event *out)
 /* An event of a request; the one that had its turn goes to the end of the line. */
 static bool next_of_requests(struct neap_h3 *h3, neap_h3_event *out)
 {
-    while (!h3->failed && !list_empty(&h3->ready)) {
-        struct h3_request *r = LIST_OWNER(list_take_first(&h3->ready), struct h3_request, ready_link);
+    while (!h3->failed && h3->ready) {
+        struct h3_request *r = LIST_OWNER(h3->ready, struct h3_request, ready_link);
+
+        ring_remove(&h3->ready, &r->ready_link);
         bool has_event = neap_h3_request_advance(r, out);
         out->user = r->user;
         if (h3->failed)

@@ -26,8 +26,9 @@ size_t neap_h3_frame_read_head(struct h3_frame_reader *r, struct span bytes)
         if (r->head_size < head_needed(r->head, r->head_size))
             continue;
         struct reader in = reader_of(span_of(r->head, r->head_size));
-        r->type = read_varint(&in);
-        r->left = read_varint(&in);
+        uint64_t type = read_varint(&in), left = read_varint(&in);
+        r->type = type;
+        r->left = left;
         r->head_size = 0;
         r->in_payload = true;
         break;

@@ -31,9 +31,13 @@ static inline bool h3_frame_is_reserved(uint64_t type)
 
 /* Where in its frames a stream is. */
 struct h3_frame_reader {
-    uint64_t type, left; /* of the frame whose payload is being read; `left` bytes of it are to come */
-    uint8_t head[H3_FRAME_HEAD_MAX];
-    uint8_t head_size; /* bytes of a header that has arrived in part */
+    union {
+        struct { /* in_payload: of the frame, of which `left` bytes are to come */
+            uint64_t type, left;
+        };
+        uint8_t head[H3_FRAME_HEAD_MAX]; /* else: head_size bytes of a header that has arrived in part */
+    };
+    uint8_t head_size;
     bool in_payload;
 };
 

@@ -37,7 +37,7 @@ void neap_h3_request_free(struct h3_request *r)
     struct neap_h3 *h3 = r->h3;
 
     list_remove(&r->link);
-    list_remove(&r->ready_link);
+    ring_remove(&r->h3->ready, &r->ready_link);
     h3->open_requests -= !r->is_done;
     neap_h3_section_drop(r);
     neap_conn_release(h3->conn, r->stream);
@@ -67,7 +67,7 @@ bool neap_h3_request_settle(struct h3_request *r)
 void neap_h3_request_ready(struct h3_request *r)
 {
     if (!list_linked(&r->ready_link))
-        list_append(&r->h3->ready, &r->ready_link);
+        ring_append(&r->h3->ready, &r->ready_link);
 }
 
 /* End what is still open of both directions, without telling anybody. */
@@ -368,8 +368,9 @@ static struct parsed parse_step(struct h3_request *r, struct span view, neap_h3_
 
     if (!r->reader.in_payload) {
         p.used = neap_h3_frame_read_head(&r->reader, view);
-        if (r->reader.in_payload)
-            on_frame_head(r);
+        if (!r->reader.in_payload)
+            return p;
+        on_frame_head(r);
         if (r->reader.left == 0 && r->reader.type != H3_HEADERS)
             r->reader.in_payload = false;
         return p;

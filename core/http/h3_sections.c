@@ -9,12 +9,12 @@ void neap_h3_section_wait(struct h3_request *r)
     if (!r->h3->is_server || list_linked(&r->partial_link))
         return;
     r->partial_since = neap_conn_now(r->h3->conn);
-    list_append(&r->h3->partial, &r->partial_link);
+    ring_append(&r->h3->partial, &r->partial_link);
 }
 
 void neap_h3_section_drop(struct h3_request *r)
 {
-    list_remove(&r->partial_link);
+    ring_remove(&r->h3->partial, &r->partial_link);
     r->h3->partial_size -= r->payload.size;
     neap_h3_payload_free(&r->payload, r->h3->pool);
 }
@@ -41,8 +41,8 @@ void neap_h3_expire_sections(struct neap_h3 *h3)
 {
     neap_time now = neap_conn_now(h3->conn), wake = NEAP_NEVER;
 
-    while (!list_empty(&h3->partial) && h3->header_timeout != NEAP_NEVER) {
-        struct h3_request *r = LIST_OWNER(h3->partial.next, struct h3_request, partial_link);
+    while (h3->partial && h3->header_timeout != NEAP_NEVER) {
+        struct h3_request *r = LIST_OWNER(h3->partial, struct h3_request, partial_link);
 
         if (now - r->partial_since < h3->header_timeout) {
             wake = r->partial_since + h3->header_timeout;

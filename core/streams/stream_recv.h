@@ -4,6 +4,7 @@
 #define NEAP_STREAMS_STREAM_RECV_H
 
 #include "base/failure.h"
+#include "base/list.h"
 #include "base/range_set.h"
 #include "base/span.h"
 #include "neap.h"
@@ -54,13 +55,14 @@ struct stream_recv {
     bool stop_sent;         /* the application does not want more, and looks at nothing: STOP_SENDING */
     bool resets;            /* RESET_STREAM_AT came: after reliable_size bytes it is over, with reset_code */
     bool stop_asked;        /* it asked the peer to stop, and looks at what comes until then */
-    uint64_t highest;       /* one past the largest offset received; unless RECV_OPEN the final size */
+    uint32_t counted;       /* memory of data as the connection and its budget have counted it */
+    struct list_link readable_link; /* a mark for the application: in streams->readable */
+    uint64_t highest; /* one past the largest offset received; unless RECV_OPEN the final size */
     uint64_t reset_code, stop_code;
     uint64_t window; /* flow control: how far ahead of `read` the peer may send */
     uint64_t limit;  /* the MAX_STREAM_DATA that we announced last */
     neap_time window_grown_at;
     uint64_t reliable_size;
-    uint64_t counted; /* memory of data as the connection and its budget have counted it */
 };
 
 /** A side that nothing was received on, with its first window. */

@@ -68,16 +68,22 @@ struct stream_send {
     bool stopped; /* the peer sent STOP_SENDING */
     bool resets;  /* RESET_STREAM_AT: bytes below reliable_size alone are delivered; final size: data.end */
     bool reset_said, reset_acked; /* that frame, with this size */
+    bool is_blocked;              /* STREAM_DATA_BLOCKED was queued for `limit` */
     bool blocked_app;             /* a send came short: report writable when there is room, */
     uint32_t low_water;           /* so many bytes of it; 0: as the send buffer is large */
     uint64_t limit;               /* the peer's MAX_STREAM_DATA */
-    uint64_t blocked_at;          /* the limit for which STREAM_DATA_BLOCKED was queued, + 1; 0 none */
     uint64_t stop_code, reset_code;
     uint64_t reliable_size;
 };
 
 /** A side that nothing was sent on, with the peer's first limit. */
 struct stream_send neap_stream_send_of(uint64_t limit);
+/** The peer's limit is a higher one. */
+static inline void stream_send_raise(struct stream_send *s, uint64_t limit)
+{
+    s->limit = limit;
+    s->is_blocked = false;
+}
 /** Whether the states allow STREAM frames: before a reset and before everything is acknowledged. */
 static inline bool stream_send_is_live(const struct stream_send *s)
 {

@@ -42,8 +42,8 @@ void neap_streams_init(struct streams *s, struct pool *pool, const struct stream
 
 void neap_streams_count_held(struct streams *s, struct stream *stream)
 {
-    uint64_t memory = neap_reassembly_memory(&stream->recv->data);
-    uint64_t more = memory - stream->recv->counted; /* modulo 2^64 where it is less */
+    uint32_t memory = (uint32_t)neap_reassembly_memory(&stream->recv->data); /* LIMIT_CHUNK_PAGES bounds it */
+    uint64_t more = (uint64_t)memory - stream->recv->counted; /* modulo 2^64 where it is less */
 
     if (more == 0)
         return;
@@ -159,7 +159,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
         uint64_t limit = stream->has_send ? neap_streams_initial_send(s, stream_id(stream)) : 0;
 
         if (limit > stream->send->limit)
-            stream->send->limit = limit;
+            stream_send_raise(stream->send, limit);
         neap_streams_schedule(s, stream);
         streams_unblock(s, stream);
     }
@@ -323,7 +323,7 @@ void neap_streams_settle(struct streams *s, struct stream *stream)
         return;
     if (is_over) {
         list_append(&s->ended, &stream->ended_link);
-        list_remove(&stream->readable_link);
+        list_remove(&stream->recv->readable_link);
         list_remove(&stream->writable_link);
     }
     if (!stream_is_ours(s, stream_id(stream))) {
@@ -344,7 +344,7 @@ void neap_streams_reap(struct streams *s)
 
         neap_streams_unqueue(s, stream);
         list_remove(&stream->control_link);
-        list_remove(&stream->readable_link);
+        list_remove(&stream->recv->readable_link);
         list_remove(&stream->writable_link);
         neap_map_remove(&s->table, s->pool, &stream->node);
         if (s->recent == stream)

@@ -29,8 +29,8 @@ struct streams_budget {
     uint64_t send_most;    /* each may queue as much as is left of it, or LIMIT_SEND_FLOOR; 0: no bound */
 };
 
-/* The sides that it has lie behind it in its block: a unidirectional stream pays for one. In place of the other it has
- * one that nothing ever happened to, which may be looked at and not be changed. */
+/* The sides that it has lie behind it in its block, the receiving one first: a unidirectional stream pays for one. In place
+ * of the other it has one that nothing ever happened to, which may be looked at and not be changed. */
 struct stream {
     struct map_node node; /* in streams->table, under its id: stream_id */
     struct stream_recv *recv;
@@ -44,9 +44,9 @@ struct stream {
     bool is_done : 1;           /* only acknowledgements are waited for: counted in stream_limits->done */
     uint8_t send_queue;         /* enum send_queue */
     struct list_link send_link; /* when it owes data: in streams->fresh[urgency] or streams->again[urgency] */
-    struct list_link control_link;  /* in streams->control when it owes anything else */
-    struct list_link readable_link; /* marks for the application: in streams->readable, */
-    struct list_link writable_link; /* in streams->writable, or, while send->blocked_app, in ->blocked */
+    struct list_link control_link; /* in streams->control when it owes anything else */
+    /* A mark for the application, as recv->readable_link: in streams->writable, or, while send->blocked_app, in ->blocked. */
+    struct list_link writable_link;
     struct list_link ended_link; /* in streams->ended: nothing can happen any more, freed at the next pass */
     void *user; /* the layer above: an HTTP/3 request; a stream stays until this is NULL: neap_streams_hold */
 };

@@ -358,7 +358,7 @@ static int claim_readable(struct streams *s, struct stream *stream)
     if (stream->recv->state != RECV_RESET && stream->recv->state != RECV_RESET_READ)
         return 0;
     neap_stream_recv_reset_read(stream->recv);
-    list_remove(&stream->readable_link);
+    list_remove(&stream->recv->readable_link);
     stream->app_done_recv = true;
     neap_streams_settle(s, stream);
     return NEAP_ERR_STREAM_RESET;
@@ -394,7 +394,7 @@ int64_t neap_streams_recv(struct streams *s, uint64_t id, uint8_t *out, size_t s
     after_read(s, stream, read, now, rtt);
     bool is_left = neap_stream_recv_is_readable(stream->recv);
     if (!is_left)
-        list_remove(&stream->readable_link);
+        list_remove(&stream->recv->readable_link);
     if (*fin) {
         stream->app_done_recv = true;
         neap_streams_settle(s, stream);
@@ -450,7 +450,7 @@ bool neap_stream_consume(struct streams *s, struct stream *stream, size_t size, 
     neap_stream_recv_consume(stream->recv, s->pool, size);
     after_read(s, stream, read, now, rtt);
     if (!neap_stream_recv_is_readable(stream->recv))
-        list_remove(&stream->readable_link);
+        list_remove(&stream->recv->readable_link);
     return true;
 }
 
@@ -469,7 +469,7 @@ void neap_stream_end_seen(struct streams *s, struct stream *stream)
     neap_stream_recv_read(stream->recv, s->pool, NULL, 0, &end);
     if (!end)
         return;
-    list_remove(&stream->readable_link);
+    list_remove(&stream->recv->readable_link);
     stream->app_done_recv = true;
     neap_streams_settle(s, stream);
 }
@@ -494,7 +494,7 @@ static int shutdown_read(struct streams *s, struct stream *stream, uint64_t code
     neap_stream_recv_stop(r, s->pool, code);
     neap_streams_count_held(s, stream);
     neap_streams_credit(s, r->data.read - read, 0, 0);
-    list_remove(&stream->readable_link);
+    list_remove(&stream->recv->readable_link);
     stream->app_done_recv = true;
     return 0;
 }
@@ -638,7 +638,7 @@ int64_t neap_streams_readable_next(struct streams *s)
 
     if (!link)
         return -1;
-    s->recent = LIST_OWNER(link, struct stream, readable_link);
+    s->recent = stream_of_recv(LIST_OWNER(link, struct stream_recv, readable_link));
     return (int64_t)stream_id(s->recent);
 }
 

@@ -253,7 +253,7 @@ int neap_streams_on_max_stream_data(struct streams *s, uint64_t id, uint64_t lim
         return error;
     if (limit > stream->send->limit) {
         s->progress++;
-        stream->send->limit = limit;
+        stream_send_raise(stream->send, limit);
         neap_streams_schedule(s, stream);
         streams_unblock(s, stream);
     }

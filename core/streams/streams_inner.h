@@ -51,11 +51,16 @@ void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark
 void neap_streams_unqueue(struct streams *s, struct stream *stream);
 /** Put the stream's send_link where its state wants it, and note what blocks it. */
 void neap_streams_schedule(struct streams *s, struct stream *stream);
+/** The stream of a receiving side, which lies right behind it. */
+static inline struct stream *stream_of_recv(struct stream_recv *recv)
+{
+    return (struct stream *)(void *)recv - 1;
+}
 /** Put it on the application's list. */
 static inline void streams_mark_readable(struct streams *s, struct stream *stream)
 {
-    if (!list_linked(&stream->readable_link))
-        list_append(&s->readable, &stream->readable_link);
+    if (!list_linked(&stream->recv->readable_link))
+        list_append(&s->readable, &stream->recv->readable_link);
 }
 void neap_streams_mark_writable(struct streams *s, struct stream *stream);
 /** See whether all of the stream was said, or it has ended: then MAX_STREAMS may grow, and the object of one that has

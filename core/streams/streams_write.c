@@ -32,9 +32,9 @@ static void note_stream_blocked(struct streams *s, struct stream *stream)
 {
     struct stream_send *send = stream->send;
 
-    if (!stream_send_is_live(send) || send->data.end <= send->limit || send->blocked_at == send->limit + 1)
+    if (!stream_send_is_live(send) || send->data.end <= send->limit || send->is_blocked)
         return;
-    send->blocked_at = send->limit + 1;
+    send->is_blocked = true;
     s->stream_blocked = stream_id(stream);
     neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
 }
@@ -47,7 +47,7 @@ bool neap_streams_repeat_blocked(struct streams *s)
         s->owes |= OWES_DATA_BLOCKED;
         return true;
     }
-    if (!stream || !stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
+    if (!stream || !stream_send_is_live(stream->send) || !stream->send->is_blocked)
         return false;
     neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
     return true;
@@ -302,7 +302,7 @@ static void drop_stale(struct stream *stream)
 {
     if (stream->recv->state != RECV_OPEN || stream->recv->stop_sent)
         stream->owes &= (uint8_t)~OWES_MAX_STREAM_DATA;
-    if (!stream_send_is_live(stream->send) || stream->send->blocked_at != stream->send->limit + 1)
+    if (!stream_send_is_live(stream->send) || !stream->send->is_blocked)
         stream->owes &= (uint8_t)~OWES_STREAM_DATA_BLOCKED;
     if (!neap_stream_send_may_reset_at(stream->send))
         stream->owes &= (uint8_t)~OWES_RESET_STREAM_AT;
@@ -531,7 +531,7 @@ static void stream_frame_lost(struct streams *s, struct stream *stream, const st
             neap_streams_owe(s, stream, OWES_MAX_STREAM_DATA);
         break;
     case KIND_STREAM_DATA_BLOCKED:
-        if (stream->send->limit == f->offset && stream->send->blocked_at == f->offset + 1)
+        if (stream->send->limit == f->offset && stream->send->is_blocked)
             neap_streams_owe(s, stream, OWES_STREAM_DATA_BLOCKED);
         break;
     }
