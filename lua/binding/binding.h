@@ -23,10 +23,11 @@ struct trace_ring;
 struct config_core {
     unsigned references;
     neap_config *config;
-    int keylog_fd;            /* -1: none */
-    struct qlog_folder *qlog; /* NULL: none */
-    uint64_t random_state;    /* with the option `seed` */
-    int64_t wall_clock;       /* with the option `wall_clock` */
+    int keylog_fd;                 /* -1: none */
+    struct qlog_folder *qlog;      /* NULL: none */
+    unsigned rings, rings_waiting; /* of trace events for Lua; of clients without proof */
+    uint64_t random_state;         /* with the option `seed` */
+    int64_t wall_clock;            /* with the option `wall_clock` */
     bool has_wall_clock;
 };
 
@@ -124,6 +125,8 @@ void neap_lua_qlog_accepts(struct config_core *config, neap_endpoint *endpoint);
 void neap_lua_qlog_conn(struct config_core *config, neap_conn *conn, neap_time now);
 /** The method of config that tells of its folder. */
 int neap_lua_qlog_stats(lua_State *L);
+/** Whether the peer has proved its address; a server's need not. */
+bool neap_lua_is_proved(const neap_conn *conn);
 /** NULL is nothing. */
 void neap_lua_qlog_release(struct qlog_folder *folder);
 /** Writing to a file that may not grow (RLIMIT_FSIZE) is an error then, and does not end the process; unless the program has

@@ -196,7 +196,7 @@ static bool begin_file(struct qlog_trace *trace, const neap_conn *conn, neap_tim
     return true;
 }
 
-static bool is_proved(const neap_conn *conn)
+bool neap_lua_is_proved(const neap_conn *conn)
 {
     neap_path_info path = {0};
 
@@ -212,7 +212,7 @@ static void on_event(void *context, const neap_trace_event *event)
     struct qlog_folder *folder = trace->folder;
     bool is_gone = event->kind == NEAP_TRACE_GONE;
 
-    if (trace->is_waiting && !is_gone && is_proved(event->conn) &&
+    if (trace->is_waiting && !is_gone && neap_lua_is_proved(event->conn) &&
         !begin_file(trace, event->conn, event->now)) {
         neap_lua_set_tracer(event->conn, NULL);
         free_trace(trace);
@@ -252,11 +252,11 @@ static bool is_chosen(struct qlog_folder *folder)
 /* What sees the connection from now on, or NULL. */
 static const neap_tracer *begin_trace(struct qlog_folder *folder, neap_conn *conn, neap_time now)
 {
-    bool is_late = !is_proved(conn) && folder->waiting >= LIMIT_QLOG_WAITING;
+    bool is_late = !neap_lua_is_proved(conn) && folder->waiting >= LIMIT_QLOG_WAITING;
     struct qlog_trace *trace = is_late ? NULL : new_trace(folder);
     const neap_tracer *to = is_late ? &folder->late : NULL;
 
-    if (trace != NULL && is_proved(conn) && !begin_file(trace, conn, now)) {
+    if (trace != NULL && neap_lua_is_proved(conn) && !begin_file(trace, conn, now)) {
         free_trace(trace);
         trace = NULL;
     }
@@ -286,7 +286,7 @@ static void on_late(void *context, const neap_trace_event *event)
 {
     struct qlog_folder *folder = context;
 
-    if (event->kind == NEAP_TRACE_GONE || !is_proved(event->conn))
+    if (event->kind == NEAP_TRACE_GONE || !neap_lua_is_proved(event->conn))
         return;
     const neap_tracer *tracer = begin_trace(folder, event->conn, event->now);
     if (tracer != NULL)

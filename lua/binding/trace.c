@@ -9,14 +9,20 @@
 #define RING_LEAST 4096u
 #define RING_MOST (16u << 20)
 #define NAMES_MOST 2048u /* bytes of the names that are wanted, with what ends them */
+#define LIMIT_TRACE_RINGS \
+    256u /* connections of a config that have one at a time: each takes 80 KiB or more beside memory_limit, */
+#define LIMIT_TRACE_WAITING \
+    32u /* and of these, clients without proof: anybody may begin connections in others' names */
 #define RECORD_BEGINS '\x1e'
 
 /* Of the connection, on top of what else sees it, and of its object in Lua: freed when both are gone. */
 struct trace_ring {
     neap_tracer tracer;
-    const neap_tracer *next; /* sees the same; NULL: nobody */
+    const neap_tracer *next;    /* sees the same; NULL: nobody */
+    struct config_core *config; /* that counts it */
     unsigned references;
-    bool is_deaf; /* no object any more */
+    bool is_deaf;    /* no object any more */
+    bool is_waiting; /* of a client whose address is not proved */
     neap_qlog *qlog;
     uint64_t dropped;
     size_t first, used, room; /* of bytes: where the oldest record begins, how many there are */
@@ -25,10 +31,19 @@ struct trace_ring {
     char names[NAMES_MOST];
 };
 
+static void end_waiting(struct trace_ring *ring)
+{
+    ring->config->rings_waiting -= ring->is_waiting;
+    ring->is_waiting = false;
+}
+
 static void release(struct trace_ring *ring)
 {
     if (--ring->references > 0)
         return;
+    end_waiting(ring);
+    ring->config->rings--;
+    neap_lua_config_release(ring->config);
     free(ring->qlog);
     free(ring->bytes);
     free(ring);
@@ -110,6 +125,8 @@ static void on_event(void *context, const neap_trace_event *event)
     struct trace_ring *ring = context;
     const neap_tracer *next = ring->next;
 
+    if (ring->is_waiting && event->kind != NEAP_TRACE_GONE && neap_lua_is_proved(event->conn))
+        end_waiting(ring);
     if (!ring->is_deaf) {
         neap_qlog_event(ring->qlog, event);
         neap_qlog_flush(ring->qlog);
@@ -185,10 +202,23 @@ static size_t read_room(lua_State *L, int index)
     return (size_t)number;
 }
 
+/* What is to be returned where there may be no more; 0: there may. */
+static int refuse_ring(lua_State *L, const struct config_core *config, bool is_waiting)
+{
+    bool is_full = config->rings >= LIMIT_TRACE_RINGS;
+
+    if (!is_full && (!is_waiting || config->rings_waiting < LIMIT_TRACE_WAITING))
+        return 0;
+    lua_pushfstring(L, is_full ? "%d connections are traced" : "%d clients without proof are traced",
+                    (int)(is_full ? LIMIT_TRACE_RINGS : LIMIT_TRACE_WAITING));
+    return neap_lua_error_text(L, NEAP_ERR_LIMIT, lua_tostring(L, -1));
+}
+
 /* conn:trace([{ events =, bytes = }]) -> true; conn:trace(false): no more */
 static int conn_trace(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
+    struct config_core *config = core->endpoint != NULL ? core->endpoint->config : core->config;
     struct trace_ring given = {.room = RING_BYTES, .references = 2};
 
     if (lua_isboolean(L, 2) && !lua_toboolean(L, 2)) {
@@ -203,6 +233,10 @@ static int conn_trace(lua_State *L)
     }
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
+    given.is_waiting = !neap_lua_is_proved(core->conn);
+    int refused = core->trace == NULL ? refuse_ring(L, config, given.is_waiting) : 0;
+    if (refused > 0)
+        return refused;
     struct trace_ring *ring = malloc(sizeof *ring);
     void *memory = malloc(NEAP_QLOG_MEMORY);
     given.bytes = malloc(given.room);
@@ -212,12 +246,15 @@ static int conn_trace(lua_State *L)
         free(given.bytes);
         return neap_lua_error(L, NEAP_ERR_NO_MEMORY);
     }
-    const neap_qlog_config config = {.write = take_records, .wants = wants, .context = ring};
+    const neap_qlog_config into = {.write = take_records, .wants = wants, .context = ring};
     end_trace(core);
     *ring = given;
+    ring->config = neap_lua_config_retain(config);
+    config->rings++;
+    config->rings_waiting += ring->is_waiting;
     ring->tracer = (neap_tracer){on_event, ring};
     ring->next = neap_conn_tracer(core->conn);
-    ring->qlog = neap_qlog_init(memory, NEAP_QLOG_MEMORY, &config);
+    ring->qlog = neap_qlog_init(memory, NEAP_QLOG_MEMORY, &into);
     core->trace = ring;
     neap_conn_set_tracer(core->conn, &ring->tracer);
     lua_pushboolean(L, 1);

@@ -106,13 +106,14 @@ end
 local function rest(session) session.conn:keep_alive(false) end
 
 local function new_session(self, conn)
-  tracing.by_options(conn, self)
+  local is_traced = tracing.by_options(conn, self)
   local session, message, code = Session.new(conn, self.kind, self.settings)
   if not session then
     self.complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
     conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
     return nil
   end
+  session.awaits_trace = not is_traced
   if self.draining then session.h3:goaway() end
   self.sessions[conn] = session
   self.session_count = self.session_count + 1
@@ -133,7 +134,12 @@ local function drive(self, conn)
   end
   if self._on_path then roaming.tell(conn, self._on_path, conn:peer()) end
   session = session or new_session(self, conn)
-  if session then session:pump() end
+  if not session then return end
+  if session.awaits_trace and conn:is_established() then
+    session.awaits_trace = false
+    tracing.by_options(conn, self)
+  end
+  session:pump()
 end
 
 local function where(mine)

@@ -50,7 +50,11 @@ end
 local function look(self)
   if self.is_over then return true end
   if self.is_busy then return false end
-  if not self.conn:trace_pending() then return self.conn:is_closed() end
+  if not self.conn:trace_pending() then
+    if not self.conn:is_closed() then return false end
+    self.conn:trace(false) -- its ring is free for others before the connection is collected
+    return true
+  end
   self.is_busy = true
   task.go(run, self)
   return false
@@ -69,9 +73,10 @@ function tracing.begin(conn, fn, given, level)
   return true
 end
 
---- As the options of ROWS say.
+--- As the options of ROWS say. nil: too many are traced.
 function tracing.by_options(conn, own)
-  if own.on_trace then tracing.begin(conn, own.on_trace, own.trace_events and { events = own.trace_events }, 1) end
+  if not own.on_trace then return true end
+  return tracing.begin(conn, own.on_trace, own.trace_events and { events = own.trace_events }, 1)
 end
 
 return tracing

@@ -84,6 +84,21 @@ describe("conn:trace", function()
     made.client:close(0, "")
     assert.is_true(made.client:trace())
   end)
+
+  it("is for 256 connections of a config at a time", function()
+    local config, conns = pair.config(), {}
+    for i = 1, 257 do conns[i] = assert(q.connect(config, "localhost", "192.0.2.2:443")) end
+    for i = 1, 256 do assert.is_true(conns[i]:trace{ bytes = 4096 }) end
+    local ok, message, code = conns[257]:trace()
+    assert.same({ message = "256 connections are traced", code = "limit" }, { ok, message = message, code = code })
+    assert.is_true(conns[256]:trace()) -- which begins anew
+    assert.is_true(conns[1]:trace(false))
+    assert.is_true(conns[257]:trace())
+    assert.is_nil((conns[1]:trace()))
+    conns[2] = nil
+    collectgarbage()
+    assert.is_true(conns[1]:trace())
+  end)
 end)
 
 describe("on_trace", function()
@@ -151,6 +166,57 @@ describe("on_trace", function()
     end)
     lab:close()
     assert.same({ 3, 3 }, { created, parsed }) -- SETTINGS, two requests
+  end)
+
+  it("of a server is for 32 clients at a time whose address is not proved, and for others once they are", function()
+    local lab = simulation.new{ seed = 1 }
+    local is_cut, traced, count = true, {}, 0
+    local link = lab:link{ delay = 0.01, down = { filter = function() if is_cut then return false end end } }
+    local server = lab:host("server.example")
+    local client = lab:host("client.example", { link = link })
+    server:go(function()
+      local app = neap.app()
+      app:get("/", function() return "hello" end)
+      assert(app:listen{ port = 443, retry = "never", on_trace = function(_, trace)
+        if not traced[trace] then count = count + 1 end
+        traced[trace] = true
+      end })
+    end)
+    client:run(function()
+      for _ = 1, 40 do
+        neap.go(function() neap.client{}:get("https://server.example/") end)
+      end
+      neap.sleep(0.5)
+      assert.equal(32, count)
+      is_cut = false
+      neap.sleep(5)
+      assert.equal(40, count)
+    end)
+    lab:close()
+  end)
+
+  it("gives back what it takes when the connection is over, before that is collected", function()
+    local lab = simulation.new{ seed = 1 }
+    local link = lab:link{ delay = 0.01 }
+    local server = lab:host("server.example")
+    local client = lab:host("client.example", { link = link })
+    server:go(function() assert(quic.listen{ alpn = "x", port = 4433 }) end)
+    client:run(function()
+      local connection = assert(quic.connect("server.example:4433", { alpn = "x" }))
+      local conn = connection._conn
+      connection:on_trace(function() neap.sleep(0.02) end, { bytes = 4096 })
+      for _ = 1, 50 do
+        connection:ping()
+        neap.sleep(0.001)
+      end
+      connection:close()
+      local _, before = conn:trace_next()
+      neap.sleep(10)
+      local _, after = conn:trace_next()
+      assert.is_true(before > 0, before)
+      assert.equal(0, after)
+    end)
+    lab:close()
   end)
 
   it("is over for a connection when the function fails, which is told as any task's error", function()
