@@ -64,6 +64,9 @@ endif()
 # Endpoints in memory, for scripts/bench scale and many.
 add_executable(bench_scale EXCLUDE_FROM_ALL scripts/bench.d/scale.c ${core_objects})
 target_link_libraries(bench_scale PRIVATE neap_options)
+# …, for scripts/bench instructions: by public functions alone.
+add_executable(bench_instructions EXCLUDE_FROM_ALL scripts/bench.d/instructions.c ${core_objects})
+target_link_libraries(bench_instructions PRIVATE neap_options)
 
 file(GLOB example_sources CONFIGURE_DEPENDS examples/*.c)
 foreach(source IN LISTS example_sources)
