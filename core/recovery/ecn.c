@@ -26,6 +26,11 @@ void neap_ecn_on_sent(struct path_ecn *e)
         e->state = NEAP_ECN_UNKNOWN;
 }
 
+static uint8_t add_up(uint8_t count, uint64_t more)
+{
+    return (uint8_t)(more < (uint64_t)(UINT8_MAX - count) ? count + more : UINT8_MAX);
+}
+
 void neap_ecn_forget(struct path_ecn *e)
 {
     if (e->state != NEAP_ECN_TESTING && e->state != NEAP_ECN_UNKNOWN)
@@ -34,6 +39,12 @@ void neap_ecn_forget(struct path_ecn *e)
         e->tested--;
     if (e->tested < LIMIT_ECN_TEST)
         e->state = NEAP_ECN_TESTING;
+}
+
+void neap_ecn_on_passed(struct path_ecn *e)
+{
+    if (e->state == NEAP_ECN_TESTING || e->state == NEAP_ECN_UNKNOWN)
+        e->settled = add_up(e->settled, 1);
 }
 
 /* We send no ECT(1): who tells of some changed marks on the way, or invents counts. */
@@ -70,11 +81,6 @@ void neap_ecn_on_invalid(struct path_ecn *e)
 {
     if (e->state != NEAP_ECN_OFF)
         e->state = NEAP_ECN_FAILED;
-}
-
-static uint8_t add_up(uint8_t count, uint64_t more)
-{
-    return (uint8_t)(more < (uint64_t)(UINT8_MAX - count) ? count + more : UINT8_MAX);
 }
 
 void neap_ecn_on_round(struct path_ecn *e, uint64_t marked_acked, uint64_t unmarked_acked,

@@ -17,7 +17,7 @@ struct path_ecn {
     uint8_t state; /* enum neap_ecn */
     uint8_t
         tested; /* packets marked while nothing is known, LIMIT_ECN_TEST and what shares a datagram with them */
-    uint8_t settled; /* of these, acknowledged or lost */
+    uint8_t settled; /* of these, acknowledged, lost or passed */
     uint8_t lost;    /* marked packets lost since one was acknowledged */
 };
 
@@ -42,6 +42,9 @@ size_t neap_ecn_burst(const struct path_ecn *e, size_t most);
 void neap_ecn_on_sent(struct path_ecn *e);
 /** Nobody will tell what became of one. */
 void neap_ecn_forget(struct path_ecn *e);
+/** One that elicits nothing was passed by what came behind it. It keeps its place in the test: where a path drops marks and
+ * only ACKs leave, a test that such packets prolong would never end. */
+void neap_ecn_on_passed(struct path_ecn *e);
 /** An ACK frame that is newer than all before: whether its counts fit to the `newly` marked packets that it acknowledges
  * first (§13.4.2.1). They are remembered; *ect0 and *ce are by how much they rose. */
 bool neap_ecn_check(struct ecn_counts *known, const struct ecn_report *told, uint64_t newly, uint64_t *ect0,

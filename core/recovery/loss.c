@@ -453,7 +453,8 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
             continue;
         }
         if (!p->in_flight && !p->ack_eliciting) {
-            neap_recovery_forget_mark(r, p);
+            if (p->is_marked && r->paths[p->path])
+                neap_ecn_on_passed(&r->paths[p->path]->ecn);
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
             continue;
         }

@@ -214,6 +214,25 @@ describe("ECN on a path", function()
     assert.same({ "testing", true, 10 }, { state(), r:state().marks, r:state().ecn_burst })
   end)
 
+  -- Where nothing but ACKs leaves, all of the test are such: it would begin again and again, and none would come.
+  it("ends by packets that elicit nothing as well, when they do not come", function()
+    for round = 0, 4 do
+      local first, at = round * 3, round * 100 * MS
+      send(first, first + 1, at, { eliciting = false })
+      send(first + 2, first + 2, at, { marked = false })
+      assert.equal(round < 4 and "testing" or "unknown", state())
+      r:ack(APP, { { first + 2, first + 2 } }, at + 20 * MS)
+    end
+    assert.same({ "failed", false }, { state(), r:state().marks })
+  end)
+
+  it("outlives packets that elicit nothing, and overtake each other, when another comes marked", function()
+    send(0, 8, 0, { eliciting = false })
+    send(9, 9, 0)
+    r:ack(APP, { { 9, 9 } }, 20 * MS, 0, { ect0 = 1 })
+    assert.same({ "capable", true }, { state(), r:state().marks })
+  end)
+
   it("begins anew on another path", function()
     send(0, 3, 0)
     r:ack(APP, { { 0, 3 } }, 20 * MS)
