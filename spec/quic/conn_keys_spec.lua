@@ -141,6 +141,27 @@ describe("a key update", function()
     p:free()
   end)
 
+  it("without memory for the old keys drops what comes late, and nothing else", function()
+    local lost = 0
+    for at = 1, 8 do
+      local p = pair()
+      local late = p.client:inject(net.APPLICATION, bytes(1))
+      p.client:force_update()
+      p.server_config:fail_at(at)
+      p:inject("client", net.APPLICATION, bytes(1))
+      p.server_config:fail_at(-1)
+      assert.equal(1, p.server:stats().key_updates, "allocation " .. at)
+      local before = p.server:stats().packets_received
+      p.server:recv(late, p.now)
+      lost = lost + before + 1 - p.server:stats().packets_received
+      assert.equal("hello", p:transfer("client", "hello"))
+      assert.equal("hello", p:transfer("server", "hello"))
+      assert.equal("none", p.server:info().by)
+      p:free()
+    end
+    assert.equal(1, lost)
+  end)
+
   -- covers: rfc9001#6.4.2 rfc9001#5.5.1
   it("is behind us for higher numbers: nothing of the old keys is taken above what came under new ones", function()
     local p = pair()

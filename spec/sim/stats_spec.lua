@@ -11,32 +11,35 @@ local function sum(list, name)
 end
 
 describe("the figures of a connection", function()
-  it("are those of its one path, and agree with the link's", function()
-    local run = transfer.new(3, { delay = 0.02, rate = 2e6, queue = 60, loss = 0.02 }, SIZE)
-    run.finish(120)
-    local link = run.sim.default_link
-    for name, conn in pairs{ up = run.client.conn, down = run.server_conn } do
-      local stats, paths = conn:stats(), conn:paths()
-      assert.equal(1, stats.paths)
-      assert.equal(1, #paths)
-      for _, field in ipairs{ "packets_sent", "packets_received", "packets_lost", "packets_retransmitted", "pto_count",
-        "spurious_losses", "bytes_sent", "bytes_received", "bytes_lost", "bytes_acked", "stream_bytes_resent",
-        "rtt_min", "rtt_max", "rtt_var", "rtt_latest", "in_flight_time", "congestion_window", "congestion_control" } do
-        assert.equal(stats[field], paths[1][field], name .. " " .. field)
+  for what, config in pairs{ [""] = {}, [", also where path IDs were agreed on"] = { initial_max_path_id = 2 } } do
+    it("are those of its one path, and agree with the link's" .. what, function()
+      local run = transfer.new(3, { delay = 0.02, rate = 2e6, queue = 60, loss = 0.02 }, SIZE, config)
+      run.finish(120)
+      local link = run.sim.default_link
+      for name, conn in pairs{ up = run.client.conn, down = run.server_conn } do
+        local stats, paths = conn:stats(), conn:paths()
+        assert.equal(1, stats.paths)
+        assert.equal(1, #paths)
+        for _, field in ipairs{ "packets_sent", "packets_received", "packets_lost", "packets_retransmitted",
+          "pto_count", "spurious_losses", "bytes_sent", "bytes_received", "bytes_lost", "bytes_acked",
+          "stream_bytes_resent", "rtt_min", "rtt_max", "rtt_var", "rtt_latest", "in_flight_time", "congestion_window",
+          "congestion_control" } do
+          assert.equal(stats[field], paths[1][field], name .. " " .. field)
+        end
+        assert.is_true(stats.packets_lost > 5)
+        assert.is_true(stats.stream_bytes_resent > 1000 and stats.stream_bytes_resent < SIZE / 4)
+        assert.is_true(stats.bytes_acked > SIZE and stats.bytes_acked < stats.bytes_sent)
+        assert.is_true(stats.rtt_min >= 0.04 and stats.rtt_min <= stats.rtt_smoothed)
+        assert.is_true(stats.rtt_smoothed < stats.rtt_max and stats.rtt_latest <= stats.rtt_max)
+        assert.is_true(stats.in_flight_time > 0.3 and stats.in_flight_time < run.sim.now)
+        assert.equal(link:stats(name).bytes, stats.bytes_sent)
+        assert.equal("loss", paths[1].startup_exit)
+        assert.is_true(paths[1].startup_exit_window >= 2400)
+        assert.is_true(paths[1].startup_exit_bandwidth > 0)
       end
-      assert.is_true(stats.packets_lost > 5)
-      assert.is_true(stats.stream_bytes_resent > 1000 and stats.stream_bytes_resent < SIZE / 4)
-      assert.is_true(stats.bytes_acked > SIZE and stats.bytes_acked < stats.bytes_sent)
-      assert.is_true(stats.rtt_min >= 0.04 and stats.rtt_min <= stats.rtt_smoothed)
-      assert.is_true(stats.rtt_smoothed < stats.rtt_max and stats.rtt_latest <= stats.rtt_max)
-      assert.is_true(stats.in_flight_time > 0.3 and stats.in_flight_time < run.sim.now)
-      assert.equal(link:stats(name).bytes, stats.bytes_sent)
-      assert.equal("loss", paths[1].startup_exit)
-      assert.is_true(paths[1].startup_exit_window >= 2400)
-      assert.is_true(paths[1].startup_exit_bandwidth > 0)
-    end
-    run.sim:close()
-  end)
+      run.sim:close()
+    end)
+  end
 
   it("tell of bandwidth where it is measured", function()
     local run = transfer.new(1, { delay = 0.02, rate = 2e6, queue = 200 }, SIZE, { congestion_control = "bbr" })
@@ -55,8 +58,18 @@ describe("the figures of a connection", function()
     local wifi = sim.default_link
     local piece, sent, id, got = ("x"):rep(65536), 0, nil, 0
     local serving
+    local looked = 0
+    local function add_up(conn)
+      local stats, paths = conn:stats(), conn:paths()
+      if #paths ~= 2 then return end
+      looked = looked + 1
+      for _, field in ipairs{ "packets_sent", "packets_received", "bytes_sent", "bytes_received" } do
+        assert.equal(stats[field], sum(paths, field), field)
+      end
+    end
     local server = sim:server{ on_conn = function(conn)
       serving = conn
+      add_up(conn)
       if not id and conn:is_established() then id = conn:stream_open("uni") end
       while id and sent < 3e6 do
         local taken = conn:stream_send(id, piece)
@@ -80,6 +93,7 @@ describe("the figures of a connection", function()
       assert.equal(stats[field], sum(paths, field), field)
     end
     for _, path in ipairs(paths) do assert.is_true(path.bytes_received > 3e5, path.bytes_received) end
+    assert.is_true(looked > 0)
     stats, paths = serving:stats(), serving:paths()
     assert.is_true(stats.path_challenges_received >= 1)
     assert.is_true(paths[1].stream_bytes_resent > 0)
