@@ -224,10 +224,17 @@ static int on_immediate_ack(neap_conn *c, struct received *p, const struct frame
 /* draft-ietf-quic-multipath §2: nobody uses its frames who was not told of path IDs. */
 static int on_path_frame(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)
 {
+    struct arrival *a = p->arrival;
+    uint8_t index = a->path ? a->path->index : 0;
+
     if (!c->multipath)
         return neap_fail(why, NEAP_FRAME_ENCODING_ERROR,
                          "a frame with a path ID, of which there were none agreed on");
-    return neap_multipath_on_frame(c, p, f, why);
+    int rc = neap_multipath_on_frame(c, p, f, why);
+    /* What comes next in the packet came from nowhere, where its path went with the path ID. */
+    if (a->path != c->paths[index])
+        a->path = NULL;
+    return rc;
 }
 
 static int on_path_ack(neap_conn *c, struct received *p, const struct frame *f, struct failure *why)

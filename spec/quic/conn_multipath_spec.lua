@@ -171,6 +171,19 @@ describe("a path ID that is opened", function()
     p:free()
   end)
 
+  -- The packet came from an address that is on trial for the path ID, and that trial is over with it.
+  it("may be abandoned by a packet that has more to say from an address on trial", function()
+    local p = with_second()
+    local function from_trial(payload) p:deliver("up", p.client:inject(net.APPLICATION, payload), THIRD) end
+    from_trial(bytes(0x1a, "12345678"))
+    assert.equal(3, #p.server:paths())
+    from_trial(bytes(ABANDON, 0, 0, 0x1a, "abcdefgh", 0x1a, "ABCDEFGH"))
+    assert.same({ "none", STAGE.abandoned }, { p.server:info().by, id_of(p.server, 0).stage })
+    p:settle(3000 * MS)
+    assert.same({ 1 }, { p.server:paths()[1].path_id })
+    p:free()
+  end)
+
   it("is opened and abandoned over and over, and costs no more memory", function()
     local p = pair()
     local before
