@@ -91,6 +91,8 @@ static int add_slot(neap_conn *c)
     neap_peer_cids_init_empty(&n->peer_cids, config_option(c->config, OPTION_active_connection_id_limit));
     m->ids[slot] =
         (struct path_id){.id = m->next_id++, .stage = PATH_ID_UNUSED, .until = NEAP_NEVER, .numbers = n};
+    for (size_t i = 0; i <= LIMIT_PATH_IDS; i++) /* its numbers begin at 0 again */
+        m->ids[i].copied[slot] = (struct copies){0};
     return 0;
 }
 

@@ -523,7 +523,7 @@ static bool has_sound_other(const neap_conn *c, uint8_t but)
 }
 
 /* §5.5: what is in flight on a path that does not answer goes by another one. Here it is asked whether it answers again, ever
- * more rarely. */
+ * more rarely. While none answers none is given up. */
 bool neap_multipath_on_pto(neap_conn *c, enum space space)
 {
     uint8_t slot = (uint8_t)(space - SPACE_APPLICATION);
@@ -538,9 +538,10 @@ bool neap_multipath_on_pto(neap_conn *c, enum space space)
     s->ack_again = true;
     if (!is_open || (ptos == 1 && has_sound_other(c, slot)))
         neap_conn_requeue_oldest(c, space, UINT32_MAX);
-    else if (!has_sound_other(c, slot) && !neap_streams_has_to_send(&c->streams))
-        neap_conn_requeue_oldest(c, space, s->probes);
-    else if (is_open && ptos >= LIMIT_PATH_PTOS)
+    else if (!has_sound_other(c, slot)) {
+        if (!neap_streams_has_to_send(&c->streams))
+            neap_conn_requeue_oldest(c, space, s->probes);
+    } else if (ptos >= LIMIT_PATH_PTOS)
         neap_multipath_abandon(c, slot, NEAP_PATH_UNSTABLE_OR_POOR);
     return true;
 }

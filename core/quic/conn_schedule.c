@@ -22,13 +22,16 @@ static struct rank rank_of(const neap_conn *c, uint8_t slot)
 {
     const struct multipath *m = c->multipath;
     const struct path_id *id = &m->ids[slot];
-    const struct path_recovery *r = &multipath_way(c, slot)->recovery;
+    const struct path *way = multipath_way(c, slot);
+    const struct path_recovery *r = &way->recovery;
+    /* An address that is followed before it is proved has shown as little as one that is silent. */
+    bool answers = r->pto_count == 0 && neap_validation_budget(&way->address) >= NEAP_MIN_UDP_PAYLOAD;
     bool is_ordered = m->order_count > 0;
     unsigned place = is_ordered ? place_in_order(m, id->id) : 0;
     bool is_left_out = is_ordered && place == m->order_count;
 
-    return (struct rank){.class = (r->pto_count > 0 ? 4u : 0u) +
-                                  (id->is_backup || id->is_peer_backup ? 2u : 0u) + (is_left_out ? 1u : 0u),
+    return (struct rank){.class = (answers ? 0u : 4u) + (id->is_backup || id->is_peer_backup ? 2u : 0u) +
+                                  (is_left_out ? 1u : 0u),
                          .order = is_ordered ? place : r->rtt.smoothed};
 }
 

@@ -416,6 +416,8 @@ static size_t write_over_paths(neap_conn *c, struct path **path, uint8_t *out, s
     for (size_t i = 0; i < count && used == 0 && conn_is_alive(c); i++) {
         bool has_data = i < with_data;
 
+        if (is_kept_for_validation(c, order[i]))
+            continue;
         *path = order[i];
         *is_marked = marks(order[i]);
         used = *segment = has_data ? write_size_probe(c, order[i], out, size, *is_marked) : 0;
@@ -476,14 +478,15 @@ static int64_t send_some(neap_conn *c, uint8_t *out, size_t size, size_t most, n
     struct path *path = neap_conn_next_path(c);
     bool is_marked = marks(path);
     if (conn_is_alive(c) && now >= c->stalled_until) {
-        if (!neap_conn_check_seal_limit(c))
-            used = 0;
-        else if (path != conn_path(c) || is_kept_for_validation(c, path))
+        bool may_send = neap_conn_check_seal_limit(c), is_shared = c->multipath && neap_multipath_is_used(c);
+
+        if (may_send && (path != conn_path(c) || is_kept_for_validation(c, path)))
             used = segment = write_probing_datagram(c, path, out, size, is_marked);
-        else if (c->multipath && neap_multipath_is_used(c))
-            used = write_over_paths(c, &path, out, size, most, &segment, &is_marked);
-        else if ((used = segment = write_size_probe(c, path, out, size, is_marked)) == 0)
+        else if (may_send && !is_shared &&
+                 (used = segment = write_size_probe(c, path, out, size, is_marked)) == 0)
             used = write_burst(c, path, out, size, most, &segment, is_marked, true);
+        if (may_send && is_shared && used == 0)
+            used = write_over_paths(c, &path, out, size, most, &segment, &is_marked);
         neap_conn_set_timers(c);
     }
     if (c->stage == STAGE_CLOSING && c->close.owed) {

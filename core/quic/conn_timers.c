@@ -90,8 +90,11 @@ static neap_time sending_at(const neap_conn *c)
 {
     neap_time at = earlier(ack_at(c), c->pacer_at);
 
-    if (is_amplification_blocked(c))
-        return c->multipath ? earlier(neap_multipath_ack_at(c), c->pacer_at) : NEAP_NEVER;
+    if (is_amplification_blocked(c)) {
+        if (!c->multipath || !neap_multipath_is_used(c))
+            return NEAP_NEVER;
+        at = earlier(neap_multipath_ack_at(c), c->pacer_at);
+    }
     /* Nothing is tried before, whatever is due; then it is, also when there is only data. */
     return c->stalled_until > c->now ? c->stalled_until : at;
 }

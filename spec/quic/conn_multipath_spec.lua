@@ -212,6 +212,65 @@ describe("a server behind whose client a NAT changes", function()
   end)
 end)
 
+describe("an address of path ID 0 that is not proved", function()
+  local function followed(conn)
+    for _, path in ipairs(conn:paths()) do
+      if path.is_active then return path.address end
+    end
+  end
+
+  --- The client is heard from where it does not hear the server, which follows it and asks in vain.
+  local function move_into_void(p)
+    local void = "192.0.2.66:666"
+    p.on_datagram = function(direction, _, address) return not (direction == "down" and address == void) end
+    p:rebind(void)
+    p:inject("client", net.APPLICATION, bytes(0x01), { slot = path_of(p.client, 0).slot })
+    assert.equal(void, followed(p.server))
+  end
+
+  it("leaves the other path IDs what they carry", function()
+    local p = with_second()
+    move_into_void(p)
+    local from = p.now
+    assert(p:transfer("server", ("d"):rep(30000), 200 * MS))
+    assert.is_true(p.now - from <= 200 * MS)
+    p:free()
+  end)
+
+  it("does not hold back acknowledgements of theirs, whose timer would be due again and again", function()
+    local p = with_second()
+    move_into_void(p)
+    for _ = 1, 20 do
+      p:inject("client", net.APPLICATION, bytes(0x01), { slot = path_of(p.client, 1).slot })
+      p:settle(30 * MS)
+    end
+    assert.equal("none", p.server:info().by)
+    p:free()
+  end)
+end)
+
+describe("an outage of all paths", function()
+  it("is waited for as one of a single path is: nothing is abandoned, the last path least of all", function()
+    for _, without_first in ipairs({ true, false }) do
+      local options = { initial_max_path_id = 2, max_idle_timeout = 60000 }
+      local p = with_second({ client = options, server = options })
+      if without_first then
+        assert.equal(0, p.client:abandon_path(0, 0))
+        p:settle(3000 * MS)
+      end
+      local id = p.server:open(false)
+      assert.equal(60000, p.server:stream_send(id, ("d"):rep(60000), true))
+      p.on_datagram = function() return false end
+      p:settle(30000 * MS)
+      assert.equal("none", p.server:info().by)
+      assert.equal(STAGE.open, id_of(p.server, 1).stage)
+      p.on_datagram = nil
+      assert(p:transfer("server", ("d"):rep(100000)))
+      p:free()
+    end
+  end)
+end)
+
 describe("keys of several path IDs", function()
   it("are updated together, and packets of either phase are read on each path", function()
     local p = with_second()

@@ -282,4 +282,36 @@ describe("the scheduler redundant", function()
     assert.is_true(run.server_conn:stats().stream_frames_copied > 1000)
     run.sim:close()
   end)
+
+  it("repeats what is on a path ID that took the place of another", function()
+    local sim = simulation.new{ seed = 1 }
+    local wifi, mobile = sim:link{ delay = 0.05 }, sim:link{ delay = 0.01 }
+    local options = { initial_max_path_id = 1, path_scheduler = "redundant" }
+    local server = sim:server{ initial_max_path_id = 1, on_conn = function(conn)
+      for stream in conn.readable_next, conn do
+        for bytes in function() return (conn:stream_recv(stream)) end do
+          if #bytes == 0 then break end
+        end
+      end
+    end }
+    options.server, options.address, options.link = server, WIFI, wifi
+    local client = sim:client(options)
+    client:add_address(MOBILE, { link = mobile })
+    sim:run(2)
+    for round = 1, 2 do
+      local id = assert(client.conn:open_path{ address = MOBILE })
+      assert.equal(round, id)
+      sim:run(1)
+      local before = client.conn:stats().stream_frames_copied
+      for _ = 1, 50 do
+        client.conn:stream_send(assert(client.conn:stream_open("uni")), ("q"):rep(3000), true)
+        client:touch()
+        sim:run(0.2)
+      end
+      assert.is_true(client.conn:stats().stream_frames_copied - before > 100, round)
+      client.conn:close_path(id)
+      sim:run(3)
+    end
+    sim:close()
+  end)
 end)
