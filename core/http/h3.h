@@ -120,8 +120,9 @@ struct neap_h3 {
     bool is_starting_again : 1; /* it is not, and requests are still to be told so */
     bool has_remembered : 1;    /* `settings` are those of an earlier connection */
     uint8_t marks;              /* enum h3_mark */
-    uint32_t glitches;     /* what a peer did in vain, ahead of what it did for good; time makes it less */
-    neap_time forgiven_at; /* until then it has */
+    uint16_t glitches;      /* what a peer did in vain, ahead of what it did for good; time makes it less */
+    uint32_t glitches_seen; /* in all */
+    neap_time forgiven_at;  /* until then it has */
     uint32_t open_requests;
     uint32_t setting_count;
     uint64_t priority_updates;      /* that came, and the requests that excuse them */

@@ -1,4 +1,5 @@
 /* The connection as the application sees it: created, polled, told to go away. */
+#include "base/fill.h"
 #include "base/limits.h"
 #include "base/pool.h"
 #include "http/h3.h"
@@ -75,31 +76,39 @@ bool neap_h3_is_closed(const struct neap_h3 *h3)
     return h3->failed || neap_conn_is_draining(h3->conn) || neap_conn_is_closed(h3->conn);
 }
 
+#define FORGIVEN_EVERY (NEAP_SECOND / LIMIT_GLITCH_RATE)
+
+static uint64_t forgiven_since(const struct neap_h3 *h3)
+{
+    return (neap_conn_now(h3->conn) - h3->forgiven_at) / FORGIVEN_EVERY;
+}
+
 static void forgive(struct neap_h3 *h3)
 {
-    const neap_time period = NEAP_SECOND / LIMIT_GLITCH_RATE;
-    neap_time now = neap_conn_now(h3->conn);
-    uint64_t forgiven = (now - h3->forgiven_at) / period;
+    uint64_t forgiven = forgiven_since(h3);
 
     if (forgiven >= h3->glitches) {
         h3->glitches = 0;
-        h3->forgiven_at = now;
+        h3->forgiven_at = neap_conn_now(h3->conn);
     } else {
-        h3->glitches -= (uint32_t)forgiven;
-        h3->forgiven_at += forgiven * period;
+        h3->glitches = (uint16_t)(h3->glitches - forgiven);
+        h3->forgiven_at += forgiven * FORGIVEN_EVERY;
     }
 }
 
 void neap_h3_glitch(struct neap_h3 *h3)
 {
     forgive(h3);
-    if (++h3->glitches > LIMIT_GLITCHES)
-        neap_h3_fail(h3, NEAP_H3_EXCESSIVE_LOAD, "too much in vain");
+    h3->glitches_seen++;
+    if (++h3->glitches <= LIMIT_GLITCHES)
+        return;
+    neap_conn_bounds(h3->conn)->h3_overloads += !h3->failed;
+    neap_h3_fail(h3, NEAP_H3_EXCESSIVE_LOAD, "too much in vain");
 }
 
 void neap_h3_merit(struct neap_h3 *h3, uint32_t merit)
 {
-    h3->glitches -= merit < h3->glitches ? merit : h3->glitches;
+    h3->glitches = (uint16_t)(merit < h3->glitches ? h3->glitches - merit : 0);
 }
 
 /* A client's stream that was not seen before is a request (RFC 9114 §6.1), unless we are going away. */
@@ -281,6 +290,21 @@ void *neap_h3_user(const neap_h3 *h3, uint64_t stream)
 size_t neap_h3_open_requests(const neap_h3 *h3)
 {
     return h3->open_requests;
+}
+
+void neap_h3_get_stats(const neap_h3 *h3, neap_h3_stats *out, size_t size)
+{
+    uint64_t forgiven = forgiven_since(h3);
+    const neap_h3_stats known = {
+        .requests = h3->requests_seen,
+        .open_requests = h3->open_requests,
+        .glitches = h3->glitches_seen,
+        .glitches_held = h3->glitches > forgiven ? h3->glitches - forgiven : 0,
+        .priority_updates = h3->priority_updates,
+        .partial_bytes = h3->partial_size,
+    };
+
+    fill_sized(out, size, &known, sizeof known);
 }
 
 int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value)

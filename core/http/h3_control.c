@@ -204,8 +204,10 @@ static void on_priority_update(struct neap_h3 *h3, uint64_t type, struct span pa
         neap_h3_fail(h3, NEAP_H3_ID_ERROR, "priority of what is no request");
     else
         neap_h3_priority_update(h3, id, span_after(payload, payload.size - reader_left(&in)));
-    if (++h3->priority_updates > LIMIT_PRIORITY_UPDATES + 4 * h3->requests_seen)
+    if (++h3->priority_updates > LIMIT_PRIORITY_UPDATES + 4 * h3->requests_seen) {
+        neap_conn_bounds(h3->conn)->h3_priority_updates++;
         neap_h3_glitch(h3);
+    }
 }
 
 /* GOAWAY, MAX_PUSH_ID and CANCEL_PUSH hold one varint and nothing else. */

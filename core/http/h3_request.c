@@ -164,6 +164,7 @@ static void refuse_section(struct h3_request *r)
     static const neap_field too_large = {.name = ":status", .value = "431", .name_size = 7, .value_size = 3};
     struct neap_h3 *h3 = r->h3;
 
+    neap_conn_bounds(h3->conn)->h3_sections_refused++;
     neap_h3_glitch(h3);
     if (!h3->is_server || r->message != MESSAGE_HEADERS ||
         neap_h3_send_section(r, &too_large, 1, true) != 0) {

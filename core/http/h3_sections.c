@@ -33,6 +33,7 @@ void neap_h3_section_give_up(struct h3_request *r)
     uint64_t code = r->h3->is_server && !r->is_reported ? NEAP_H3_REQUEST_REJECTED : NEAP_H3_EXCESSIVE_LOAD;
 
     neap_h3_request_abort(r, code, code);
+    neap_conn_bounds(r->h3->conn)->h3_sections_partial++;
     neap_h3_glitch(r->h3);
 }
 
@@ -49,6 +50,7 @@ void neap_h3_expire_sections(struct neap_h3 *h3)
             break;
         }
         neap_h3_request_abort(r, NEAP_H3_REQUEST_INCOMPLETE, NEAP_H3_REQUEST_INCOMPLETE);
+        neap_conn_bounds(h3->conn)->h3_sections_late++;
         neap_h3_glitch(h3);
     }
     neap_conn_wake_at(h3->conn, wake);

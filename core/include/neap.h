@@ -526,6 +526,27 @@ typedef struct neap_memory_stats {
 /** The memory of all that is made with the config, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);
 
+/** How often bounds were met that most connections never meet, by all that is made with a config. The others are counted in
+ * neap_stats, neap_endpoint_stats and neap_h3_stats. */
+typedef struct neap_bound_stats {
+    /* Streams that began to wait since as much is queued as send_most of neap_memory_stats leaves them, or as one connection may
+     * queue; and since so much is queued that the peer gave no credit for (16384 bytes). */
+    uint64_t send_budget, send_ahead;
+    uint64_t datagrams_refused; /* DATAGRAMs that were not queued for send_most */
+    uint64_t sent_forgotten;    /* packets that elicit nothing, of which others took the place (8 are kept) */
+    uint64_t
+        size_probes_forgotten; /* probes of the datagram size likewise, for which ICMP is heard no more */
+    uint64_t closes_withheld;  /* datagrams of connections that we closed, that were not answered */
+    uint64_t h3_overloads;     /* connections closed with H3_EXCESSIVE_LOAD for too much in vain */
+    uint64_t h3_sections_late; /* requests given up since a field section took longer than header_timeout */
+    uint64_t h3_sections_partial; /* … since too much had come in part of a connection's field sections */
+    uint64_t
+        h3_sections_refused; /* field sections larger than max_field_section_size, or of too many fields */
+    uint64_t h3_priority_updates; /* PRIORITY_UPDATE frames past 100 and four a request */
+} neap_bound_stats;
+/** The counts so far, into `size` bytes at `out` (sizeof *out). */
+NEAP_API void neap_config_bounds(const neap_config *config, neap_bound_stats *out, size_t size);
+
 /** What computes AES-GCM: "vaes512", "vaes256", "aesni" or "armv8" in instructions of this CPU, or "mbedtls"; static.
  * It is the fastest that the CPU, the system and the build carry, or the one that the environment variable NEAP_CRYPTO
  * names, if that is among them. With all but "mbedtls", AES-128-GCM is the cipher suite that is wished for first, with
@@ -1757,6 +1778,16 @@ NEAP_API int neap_h3_stop_body(neap_h3 *h3, uint64_t stream, uint64_t code);
 NEAP_API int neap_h3_goaway(neap_h3 *h3);
 /** How many requests are still open: their message is read, or ours not sent to its end. */
 NEAP_API size_t neap_h3_open_requests(const neap_h3 *h3);
+
+typedef struct neap_h3_stats {
+    uint64_t requests, open_requests; /* in all, and as neap_h3_open_requests */
+    uint64_t glitches;                /* what the peer did in vain */
+    uint64_t glitches_held; /* of these, ahead of what it did for good and of time: past 1000 it is closed */
+    uint64_t priority_updates; /* PRIORITY_UPDATE frames of the peer */
+    uint64_t partial_bytes;    /* of field sections that have come in part */
+} neap_h3_stats;
+/** The counters so far, into `size` bytes at `out` (sizeof *out). */
+NEAP_API void neap_h3_get_stats(const neap_h3 *h3, neap_h3_stats *out, size_t size);
 /** A pointer of the application's for a request (NULL too), from its first event or neap_h3_send_request until its last
  * event, which has it too: 0 or NEAP_ERR_STREAM_STATE (no such request, or the connection is over). */
 NEAP_API int neap_h3_set_user(neap_h3 *h3, uint64_t stream, void *user);

@@ -625,6 +625,16 @@ void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_
     fill_sized(out, size, &known, sizeof known);
 }
 
+void neap_config_bounds(const neap_config *config, neap_bound_stats *out, size_t size)
+{
+    neap_bound_stats known = config->bounds;
+
+    known.send_budget = config->budget.waits_for_budget;
+    known.send_ahead = config->budget.waits_for_credit;
+    known.datagrams_refused = config->budget.datagrams_refused;
+    fill_sized(out, size, &known, sizeof known);
+}
+
 void neap_random_cid(neap_config *config, size_t size, neap_cid *out)
 {
     *out = (neap_cid){.size = (uint8_t)(size < NEAP_MAX_CONNECTION_ID ? size : NEAP_MAX_CONNECTION_ID)};

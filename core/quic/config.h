@@ -60,6 +60,7 @@ struct neap_config {
     bool strikes_are_private;       /* the register of early data knows what this config took, and no more */
     void (*strike_release)(void *); /* of tls.strike_context, when it is the config's */
     struct streams_budget budget;   /* of all its connections */
+    neap_bound_stats bounds;        /* but for what the budget counts */
     neap_address preferred_v4, preferred_v6; /* of its servers (RFC 9000 §9.6); family 0: none */
     void *shared;                            /* neap_conn_shared, NULL until it is asked for */
     size_t shared_size;

@@ -26,6 +26,11 @@ struct random *neap_conn_random(const neap_conn *conn)
     return neap_crypto_random(conn->crypto);
 }
 
+neap_bound_stats *neap_conn_bounds(const neap_conn *conn)
+{
+    return &conn->config->bounds;
+}
+
 void *neap_conn_owner(const neap_conn *conn)
 {
     return conn->owner;

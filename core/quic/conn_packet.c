@@ -581,7 +581,7 @@ void neap_draft_commit(neap_conn *c, struct draft *d, struct flight *flight)
         .is_marked = flight->is_marked,
         .is_early = recovery_is_early(&c->recovery, d->space),
     };
-    neap_sent_add(&s->recovery.sent, &packet, d->frames, d->frame_count);
+    c->config->bounds.sent_forgotten += neap_sent_add(&s->recovery.sent, &packet, d->frames, d->frame_count);
     neap_recovery_on_sent(&c->recovery, d->space, &packet, c->now);
     count_sent(c, d, s);
 }

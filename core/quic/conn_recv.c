@@ -487,8 +487,10 @@ static void answer_while_closing(neap_conn *c, const struct arrival *a)
         return;
     c->close.heard =
         a->size < CLOSE_HEARD_MOST - c->close.heard ? c->close.heard + (uint32_t)a->size : CLOSE_HEARD_MOST;
-    if (++c->close.received < c->close.answer_at)
+    if (++c->close.received < c->close.answer_at) {
+        c->config->bounds.closes_withheld++;
         return;
+    }
     c->close.answer_at *= 2;
     c->close.owed = true;
 }

@@ -66,9 +66,11 @@ static void note_size_probe(neap_endpoint *e, const neap_udp_datagram *d)
     struct size_probe *last = &e->probes[(e->probes_at + LIMIT_PROBES_KNOWN - 1) % LIMIT_PROBES_KNOWN];
 
     /* One connection needs one place, while it searches alone. */
-    if (!neap_address_equal(&last->to, &d->to) || !cid_equal(&last->sender, &d->sender))
-        e->probes[e->probes_at++ % LIMIT_PROBES_KNOWN] =
-            (struct size_probe){.to = d->to, .sender = d->sender};
+    if (neap_address_equal(&last->to, &d->to) && cid_equal(&last->sender, &d->sender))
+        return;
+    struct size_probe *next = &e->probes[e->probes_at++ % LIMIT_PROBES_KNOWN];
+    e->config->bounds.size_probes_forgotten += next->to.family != 0;
+    *next = (struct size_probe){.to = d->to, .sender = d->sender};
 }
 
 /* The next connection's turn: what it has to send, NEAP_ERR_AGAIN when it has nothing or may not. */

@@ -15,6 +15,8 @@ struct pool *neap_conn_pool(const neap_conn *conn);
  * goes with it; made when it is first asked for. NULL without memory. */
 void *neap_conn_shared(const neap_conn *conn, size_t size);
 struct random *neap_conn_random(const neap_conn *conn);
+/** Where the connection's config counts what was held to a bound. */
+neap_bound_stats *neap_conn_bounds(const neap_conn *conn);
 
 /** The layer above that speaks on this connection, at most one; NULL none. */
 void *neap_conn_owner(const neap_conn *conn);

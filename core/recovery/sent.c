@@ -92,12 +92,14 @@ int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames)
 }
 
 /* Nobody owes us an acknowledgement for what elicits none, so that a long row of such packets, as a mere receiver
- * sends them, must not grow: the newest takes the place of the one before. */
-static void make_non_eliciting_room(struct sent *s, const struct sent_packet *packet)
+ * sends them, must not grow: the newest takes the place of the one before. Whether it did. */
+static bool make_non_eliciting_room(struct sent *s, const struct sent_packet *packet)
 {
+    bool is_replaced = false;
+
     if (!is_non_eliciting(packet)) {
         s->non_eliciting = 0;
-        return;
+        return false;
     }
     if (s->non_eliciting == LIMIT_SENT_NON_ELICITING && s->packet_count > 0) {
         const struct sent_packet *newest = slot(s, s->packet_head + s->packet_count - 1);
@@ -106,16 +108,19 @@ static void make_non_eliciting_room(struct sent *s, const struct sent_packet *pa
             s->frame_count -= newest->frame_count;
             s->packet_count--;
             s->non_eliciting--;
+            is_replaced = true;
         }
     }
     if (s->non_eliciting < LIMIT_SENT_NON_ELICITING)
         s->non_eliciting++;
+    return is_replaced;
 }
 
-void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
+bool neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
                    size_t count)
 {
-    make_non_eliciting_room(s, packet);
+    bool is_replaced = make_non_eliciting_room(s, packet);
+
     assert(s->packet_count < s->packet_capacity && s->frame_count + count <= s->frame_capacity);
     assert(s->largest_sent == UINT64_MAX || packet->number > s->largest_sent);
     struct sent_packet *p = slot(s, s->packet_head + s->packet_count);
@@ -142,6 +147,7 @@ void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struc
     s->largest_sent = packet->number;
     if (packet->ack_eliciting && !packet->is_size_probe)
         s->eliciting_in_flight++;
+    return is_replaced;
 }
 
 /* Lost numbers that are older than what is remembered of those left out are no evidence. */

@@ -65,8 +65,9 @@ void neap_sent_init(struct sent *s, bool keeps_records);
 int neap_sent_reserve(struct sent *s, struct pool *pool, size_t frames);
 /** Add a packet that was just sealed, with its frames; reserve came before, numbers ascend. Packets that are neither
  * ack-eliciting nor in flight are dropped from the ring as soon as they are behind something newer that was
- * acknowledged, and of a long row of them only the first LIMIT_SENT_NON_ELICITING - 1 and the newest are kept. */
-void neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
+ * acknowledged, and of a long row of them only the first LIMIT_SENT_NON_ELICITING - 1 and the newest are kept: true when this
+ * one took another's place. */
+bool neap_sent_add(struct sent *s, const struct sent_packet *packet, const struct sent_frame *frames,
                    size_t count);
 /** Walk in order of sending; NULL past the end. Index 0 is the oldest. */
 struct sent_packet *neap_sent_at(struct sent *s, uint32_t index);

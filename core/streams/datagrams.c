@@ -189,10 +189,12 @@ static void make_room(struct datagrams *d, size_t memory)
 
 static bool is_over_budget(const struct datagrams *d, size_t memory)
 {
-    const struct streams_budget *budget = d->config.budget;
+    struct streams_budget *budget = d->config.budget;
+    bool is_over = budget->send_most && d->queued_bytes + memory > LIMIT_SEND_FLOOR &&
+                   budget->send_held + memory > budget->send_most;
 
-    return budget->send_most && d->queued_bytes + memory > LIMIT_SEND_FLOOR &&
-           budget->send_held + memory > budget->send_most;
+    budget->datagrams_refused += is_over;
+    return is_over;
 }
 
 static struct datagram *new_datagram(struct datagrams *d, const struct span *parts, size_t count, size_t size)

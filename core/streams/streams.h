@@ -27,6 +27,8 @@ struct streams_budget {
     uint64_t receive_most; /* above it STREAM data is refused, but see neap_streams_on_stream; 0: no bound */
     uint64_t send_held;    /* bytes that are queued and not acknowledged */
     uint64_t send_most;    /* each may queue as much as is left of it, or LIMIT_SEND_FLOOR; 0: no bound */
+    /* how often streams began to wait for it, and for credit; and DATAGRAMs that it left no room for */
+    uint64_t waits_for_budget, waits_for_credit, datagrams_refused;
 };
 
 /* The sides that it has lie behind it in its block, the receiving one first: a unidirectional stream pays for one. In place

@@ -157,6 +157,10 @@ static void set_blocked(struct streams *s, struct stream *stream, bool is_blocke
 {
     if (is_blocked != stream->send->blocked_app)
         list_remove(&stream->writable_link); /* told, which it is not any more, or waiting for credit */
+    if (is_blocked && !stream->send->blocked_app) {
+        s->budget->waits_for_budget += room_by_budget(s, stream->send) == 0;
+        s->budget->waits_for_credit += room_by_credit(s, stream->send) == 0;
+    }
     stream->send->blocked_app = is_blocked;
     if (is_blocked)
         await_credit(s, stream);

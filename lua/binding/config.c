@@ -572,6 +572,28 @@ static int config_memory(lua_State *L)
     return 1;
 }
 
+static int config_bounds(lua_State *L)
+{
+    neap_bound_stats stats;
+
+    neap_config_bounds(neap_lua_check_config(L, 1)->config, &stats, sizeof stats);
+    lua_createtable(L, 0, 11);
+#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
+    COUNTER(send_budget)
+    COUNTER(send_ahead)
+    COUNTER(datagrams_refused)
+    COUNTER(sent_forgotten)
+    COUNTER(size_probes_forgotten)
+    COUNTER(closes_withheld)
+    COUNTER(h3_overloads)
+    COUNTER(h3_sections_late)
+    COUNTER(h3_sections_partial)
+    COUNTER(h3_sections_refused)
+    COUNTER(h3_priority_updates)
+#undef COUNTER
+    return 1;
+}
+
 /* core.make_certificate{ names =, days =, seed = } -> certificate, key */
 static int make_certificate(lua_State *L)
 {
@@ -630,6 +652,7 @@ void neap_lua_open_config(lua_State *L)
     };
     static const luaL_Reg methods[] = {
         {"memory", config_memory},
+        {"bounds", config_bounds},
         {"qlog_stats", neap_lua_qlog_stats},
         {"sign", neap_lua_sign},
         {"engine", config_engine},

@@ -288,6 +288,24 @@ static int open_requests(lua_State *L)
     return 1;
 }
 
+static int h3_stats(lua_State *L)
+{
+    struct conn_core *core = check_h3(L);
+    neap_h3_stats stats;
+
+    if (core->h3 == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    neap_h3_get_stats(core->h3, &stats, sizeof stats);
+    lua_createtable(L, 0, 6);
+    neap_lua_set_u64(L, "requests", stats.requests);
+    neap_lua_set_u64(L, "open_requests", stats.open_requests);
+    neap_lua_set_u64(L, "glitches", stats.glitches);
+    neap_lua_set_u64(L, "glitches_held", stats.glitches_held);
+    neap_lua_set_u64(L, "priority_updates", stats.priority_updates);
+    neap_lua_set_u64(L, "partial_bytes", stats.partial_bytes);
+    return 1;
+}
+
 static int peer_setting(lua_State *L)
 {
     struct conn_core *core = check_h3(L);
@@ -324,6 +342,7 @@ void neap_lua_open_h3(lua_State *L)
         {"priority", priority},
         {"goaway", goaway},
         {"open_requests", open_requests},
+        {"stats", h3_stats},
         {"peer_setting", peer_setting},
         {"conn", h3_conn},
         {NULL, NULL},

@@ -240,6 +240,8 @@ function Server:shutdown(seconds) end
 function Server:close() end
 ---@return table<string, number>
 function Server:stats() end
+---@return neap.Bounds
+function Server:bounds() end
 
 ---@class neap.Headers
 ---@field [string] string?

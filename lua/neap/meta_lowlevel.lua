@@ -150,6 +150,21 @@ local Config = {}
 
 ---@return neap.Memory
 function Config:memory() end
+--- How often bounds were met, by all that was made with the config.
+---@class neap.Bounds
+---@field send_budget integer streams that began to wait since too much is queued
+---@field send_ahead integer streams that began to wait since too much is queued without the peer's credit
+---@field datagrams_refused integer DATAGRAMs that were not queued since too much is
+---@field sent_forgotten integer packets that elicit nothing, of which others took the place
+---@field size_probes_forgotten integer probes of the datagram size likewise
+---@field closes_withheld integer datagrams of connections that were closed here, not answered
+---@field h3_overloads integer connections closed for too much in vain
+---@field h3_sections_late integer requests given up after header_timeout
+---@field h3_sections_partial integer requests given up since too much of field sections came in part
+---@field h3_sections_refused integer field sections that were too large
+---@field h3_priority_updates integer PRIORITY_UPDATE frames past those that are fine
+---@return neap.Bounds
+function Config:bounds() end
 --- Of the folder that the option `qlog` names; nothing without.
 ---@class neap.QlogStats
 ---@field open integer files that are written
@@ -491,6 +506,17 @@ function H3:priority(stream) end
 function H3:goaway() end
 ---@return integer
 function H3:open_requests() end
+---@class neap.H3Stats
+---@field requests integer in all
+---@field open_requests integer
+---@field glitches integer what the peer did in vain
+---@field glitches_held integer ahead of good and of time: past 1000 the connection is closed
+---@field priority_updates integer PRIORITY_UPDATE frames of the peer
+---@field partial_bytes integer of field sections that have come in part
+---@return neap.H3Stats? stats
+---@return string? message
+---@return neap.Code? code
+function H3:stats() end
 ---@param id integer
 ---@return integer?
 function H3:peer_setting(id) end

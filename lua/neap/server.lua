@@ -340,6 +340,11 @@ function Server:connection_ids()
   return self._config:connection_ids()
 end
 
+--- How often bounds were met by all connections: see neap_bound_stats in neap.h.
+function Server:bounds()
+  return self._config:bounds()
+end
+
 --- The counters of the endpoint, and how many connections there are.
 function Server:stats()
   return self.endpoint:stats()

@@ -17,6 +17,15 @@ describe("core.config", function()
     assert.is_table(config:memory())
     assert.equal(1e7, config:memory().limit)
     assert.equal(0, config:memory().receive_held)
+    local names = {}
+    for name, count in pairs(config:bounds()) do
+      names[#names + 1] = name
+      assert.equal(0, count, name)
+    end
+    table.sort(names)
+    assert.same({ "closes_withheld", "datagrams_refused", "h3_overloads", "h3_priority_updates", "h3_sections_late",
+      "h3_sections_partial", "h3_sections_refused", "send_ahead", "send_budget", "sent_forgotten",
+      "size_probes_forgotten" }, names)
     assert.equal(5e6, config:memory().receive_most)
     assert.equal(0, core.config{ alpn = "t", memory_limit = 0 }:memory().receive_most)
   end)

@@ -36,6 +36,8 @@ describe("h3", function()
     events(both.answering)
     local stream = assert(both.asking:send_request(REQUEST, true))
     assert.equal(1, both.asking:open_requests())
+    assert.same({ requests = 1, open_requests = 1, glitches = 0, glitches_held = 0, priority_updates = 0,
+      partial_bytes = 0 }, both.asking:stats())
     both:pump()
     assert.same({ { "headers", stream, REQUEST, true, false }, { "finished", stream } }, (events(both.answering)))
     assert.equal(5, both.answering:respond(stream, 200, { "content-type", "text/plain" }, "hello", 5))

@@ -159,8 +159,9 @@ describe("the control stream", function()
       local peer = exchange.peer("client")
       peer:send(peer.control, bytes)
       local closed = peer:close_code()
+      local bounds, stats = peer.pair:counts("server")
       peer:free()
-      return closed
+      return closed, { stats.priority_updates, bounds.priority_updates, stats.glitches, bounds.overloads }
     end
 
     -- covers: rfc9218#7.2.5
@@ -174,8 +175,8 @@ describe("the control stream", function()
     end)
 
     it("for each request a few times, and then in vain", function()
-      assert.is_nil(answer(update(0):rep(1100)))
-      assert.equal(code.EXCESSIVE_LOAD, answer(update(0):rep(1101)))
+      assert.same({ nil, { 1100, 1000, 1000, 0 } }, { answer(update(0):rep(1100)) })
+      assert.same({ code.EXCESSIVE_LOAD, { 1101, 1001, 1001, 1 } }, { answer(update(0):rep(1101)) })
     end)
 
     -- covers: rfc9218#7.2.4 rfc9218#7.2.6 rfc9218#7.2.8 rfc9218#7.2.10

@@ -291,6 +291,8 @@ describe("a request", function()
     assert.equal("reset", peer.last[2].type)
     assert.equal(code.EXCESSIVE_LOAD, select(3, peer:received(id)))
     assert.is_nil((peer:close_code()))
+    assert.equal(3, (peer.pair:counts("server")).sections_refused)
+    assert.equal(4, select(2, peer.pair:counts("server")).requests)
     peer:free()
   end)
 

@@ -17,6 +17,9 @@ describe("a request whose header section does not arrive whole", function()
       assert.equal("headers", peer.last[1].type)
       pair:run(1.5)
       assert.equal("reset:0(0x10d)", exchange.story(pair, "server"))
+      assert.equal(1, (pair:counts("server")).sections_late)
+      -- A frame that nobody knows is in vain as well.
+      assert.equal(bytes == frame(0x21, "x") and 2 or 1, select(2, pair:counts("server")).glitches)
       pair:run()
       assert.equal(code.REQUEST_INCOMPLETE, select(3, peer:received(slow)))
       pair:run(15)
@@ -44,11 +47,16 @@ describe("a request whose header section does not arrive whole", function()
       end
     end
     assert.is_true(rejected >= 15, rejected)
+    assert.equal(rejected, (pair:counts("server")).sections_partial)
+    local held = select(2, pair:counts("server")).partial_bytes
+    assert.is_true(held > 200000 and held <= 262144, held)
     assert.is_true(pair:memory("server") - before < 600000, pair:memory("server") - before)
     assert.is_nil((peer:close_code()))
     -- The bound is free again when they are given up.
     pair:run(10.1)
     exchange.events(pair, "server")
+    assert.equal(20 - rejected, (pair:counts("server")).sections_late)
+    assert.equal(0, select(2, pair:counts("server")).partial_bytes)
     local id = pair:open("client", true)
     peer:send(id, headers(with(GET, { "x", ("y"):rep(30000) })), true)
     assert.equal("headers", peer.last[1].type)

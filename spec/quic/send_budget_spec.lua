@@ -59,6 +59,7 @@ describe("responses that nobody takes", function()
       assert.is_true(held <= BUDGET + i * FLOOR, held)
     end
     assert.is_true(all.config:memory().send_held > BUDGET / 2)
+    assert.is_true(all.config:bounds().send_ahead >= STREAMS, all.config:bounds().send_ahead)
     assert.is_true(all.config:memory().used < LIMIT / 2)
     -- Whoever takes what is sent has it.
     local honest = all:join({})
@@ -78,6 +79,9 @@ describe("responses that nobody takes", function()
       assert.is_true(all.config:memory().send_held <= BUDGET + i * (FLOOR + 10 * LEAST), all.config:memory().send_held)
     end
     assert.is_true(all.config:memory().send_held > BUDGET)
+    -- The last of them have what each has in any case.
+    assert.is_true(all.config:bounds().send_budget >= 100, all.config:bounds().send_budget)
+    assert.equal(0, all.config:bounds().send_ahead)
     local honest = all:join()
     local data = ("honest "):rep(149797):sub(1, 1048576)
     assert.equal(data, (honest:transfer("server", data)))

@@ -384,6 +384,35 @@ static int frames(lua_State *L)
     return 2;
 }
 
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    lua_pushnumber(L, (lua_Number)count);
+    lua_setfield(L, -2, name);
+}
+
+int neap_units_h3_counts(lua_State *L, const neap_config *config, const neap_h3 *h3)
+{
+    neap_bound_stats bounds;
+    neap_h3_stats stats;
+
+    neap_config_bounds(config, &bounds, sizeof bounds);
+    neap_h3_get_stats(h3, &stats, sizeof stats);
+    lua_newtable(L);
+    set_count(L, "overloads", bounds.h3_overloads);
+    set_count(L, "sections_late", bounds.h3_sections_late);
+    set_count(L, "sections_partial", bounds.h3_sections_partial);
+    set_count(L, "sections_refused", bounds.h3_sections_refused);
+    set_count(L, "priority_updates", bounds.h3_priority_updates);
+    lua_newtable(L);
+    set_count(L, "requests", stats.requests);
+    set_count(L, "open_requests", stats.open_requests);
+    set_count(L, "glitches", stats.glitches);
+    set_count(L, "glitches_held", stats.glitches_held);
+    set_count(L, "priority_updates", stats.priority_updates);
+    set_count(L, "partial_bytes", stats.partial_bytes);
+    return 2;
+}
+
 int neap_units_http(lua_State *L)
 {
     static const struct {

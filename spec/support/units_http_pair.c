@@ -357,6 +357,14 @@ static int pair_memory(lua_State *L)
     return 1;
 }
 
+/* pair:counts(side) -> the bounds of HTTP/3 that its config counts, neap_h3_stats */
+static int pair_counts(lua_State *L)
+{
+    const struct side *side = check_side(L, 2);
+
+    return neap_units_h3_counts(L, side->config, side->h3);
+}
+
 /* pair:fail(side, n): the n-th allocation from now on fails, once. -> how many have failed so far */
 static int pair_fail(lua_State *L)
 {
@@ -663,6 +671,7 @@ int neap_units_http_pair(lua_State *L)
         {"closed", pair_closed},
         {"established", pair_established},
         {"memory", pair_memory},
+        {"counts", pair_counts},
         {"fail", pair_fail},
         {"open", pair_open},
         {"send", pair_send},

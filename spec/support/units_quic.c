@@ -420,6 +420,21 @@ static int config_memory(lua_State *L)
     return 1;
 }
 
+static int config_bounds(lua_State *L)
+{
+    neap_bound_stats stats;
+
+    neap_config_bounds(check_config(L, 1)->config, &stats, sizeof stats);
+    lua_newtable(L);
+    set_number(L, "send_budget", stats.send_budget);
+    set_number(L, "send_ahead", stats.send_ahead);
+    set_number(L, "datagrams_refused", stats.datagrams_refused);
+    set_number(L, "sent_forgotten", stats.sent_forgotten);
+    set_number(L, "size_probes_forgotten", stats.size_probes_forgotten);
+    set_number(L, "closes_withheld", stats.closes_withheld);
+    return 1;
+}
+
 static int config_fail_at(lua_State *L)
 {
     struct unit_config *u = check_config(L, 1);
@@ -573,6 +588,7 @@ static const luaL_Reg config_methods[] = {
     {"save_sessions", config_save_sessions},
     {"load_sessions", config_load_sessions},
     {"memory", config_memory},
+    {"bounds", config_bounds},
     {"clock", config_clock},
     {"fork", config_fork},
     {"cipher_suite", config_cipher_suite},
