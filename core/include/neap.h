@@ -1287,7 +1287,8 @@ typedef struct neap_qlog_config {
     bool (*wants)(void *context, const char *name);
 } neap_qlog_config;
 /** A trace of one connection, in `size` bytes of the caller's at `memory`, aligned as malloc does, which have to stay until
- * config->end is called, or neap_conn_set_tracer(conn, NULL). NULL: fewer than NEAP_QLOG_MEMORY. */
+ * config->end is called, or neap_conn_set_tracer(conn, NULL). NULL: fewer than NEAP_QLOG_MEMORY, or built without qlog
+ * (NEAP_WITH_QLOG). */
 NEAP_API neap_qlog *neap_qlog_init(void *memory, size_t size, const neap_qlog_config *config);
 /** Have it see the connection from now on: at once after neap_connect, so that nothing is missing. Another tracer of the
  * connection sees nothing more. */

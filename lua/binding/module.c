@@ -171,6 +171,10 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     lua_setfield(L, -2, "version");
     lua_pushstring(L, neap_backend());
     lua_setfield(L, -2, "backend");
+#ifdef NEAP_NO_QLOG
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "without_qlog");
+#endif
     neap_lua_open_config(L);
     neap_lua_open_certificate(L);
     neap_lua_open_address(L);

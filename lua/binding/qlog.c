@@ -335,6 +335,9 @@ int neap_lua_set_qlog(lua_State *L, struct config_core *core)
         const char *path = lua_tostring(L, -1);
         if (path == NULL)
             luaL_error(L, "option 'qlog' must be a folder's path");
+#ifdef NEAP_NO_QLOG
+        return neap_lua_error_text(L, NEAP_ERR_UNSUPPORTED, "built without qlog");
+#endif
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
             return neap_lua_system_error(L, path, errno);

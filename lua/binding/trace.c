@@ -233,6 +233,9 @@ static int conn_trace(lua_State *L)
     }
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
+#ifdef NEAP_NO_QLOG
+    return neap_lua_error_text(L, NEAP_ERR_UNSUPPORTED, "built without qlog");
+#endif
     given.is_waiting = !neap_lua_is_proved(core->conn);
     int refused = core->trace == NULL ? refuse_ring(L, config, given.is_waiting) : 0;
     if (refused > 0)

@@ -153,6 +153,7 @@ function cli.main(arg)
     local engine = rawget(_G, "jit") and jit.version or _VERSION
     io.stdout:write("neap ", core.version, " (", core.backend, "; ", engine, ")\n")
     if arg[2] ~= "-v" then return 0 end
+    if core.without_qlog then io.stdout:write("built without qlog\n") end
     io.stdout:write("AES-GCM: ", core.config({}):engine(), "\n")
     local complaint = require("neap.engine").complaint()
     return complaint and cli.fail(1, complaint) or 0

@@ -2,6 +2,7 @@
 --
 -- The core keeps them in a ring (conn:trace); at the end of a turn of the loop a task takes what is there and calls the
 -- function. It may wait: meanwhile the oldest give way, and are counted.
+local core = require "neap.core"
 local json = require "neap.json"
 local options = require "neap.options"
 local task = require "neap.task"
@@ -19,8 +20,11 @@ end
 local EVENTS = options.row('a list of names of events, as "quic:packet_lost"', is_names)
 local MORE = { events = EVENTS, bytes = options.whole(4096, 16 * 1048576) }
 
+local ON_TRACE = core.without_qlog and options.row("left out: built without qlog", function() return false end)
+  or options.of("function")
+
 --- Rows for options of servers, clients and connections.
-tracing.ROWS = { on_trace = options.of("function"), trace_events = EVENTS }
+tracing.ROWS = { on_trace = ON_TRACE, trace_events = EVENTS }
 
 --- The next event of a connection that conn:trace() has begun with, or nil; and how many had to give way so far.
 function tracing.next_event(conn)
