@@ -82,9 +82,13 @@ static neap_time earliest_probe(const struct recovery *r, enum space *space, nea
     for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
         if (!is_probed(r, i) || is_resting(r, i))
             continue;
-        neap_time probe_at = r->spaces[i]->last_eliciting_at +
-                             neap_path_recovery_backed_off(recovery_way(r, i), neap_recovery_pto(r, i));
+        const struct path_recovery *way = recovery_way(r, i);
+        neap_time wait = neap_path_recovery_backed_off(way, neap_recovery_pto(r, i));
+        neap_time probe_at = r->spaces[i]->last_eliciting_at + wait;
 
+        /* A probe that could not leave is no reason to be due again at once. */
+        if (way->pto_count && probe_at <= way->pto_at)
+            probe_at = way->pto_at + wait;
         if (probe_at < at) {
             at = probe_at;
             *space = i;
@@ -626,6 +630,7 @@ enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *spa
     }
     path = recovery_way(r, *space);
     path->pto_count++;
+    path->pto_at = now;
     path->counters.pto_total++;
     neap_recovery_set_timer(r, now);
     return TIMEOUT_PROBE;

@@ -44,6 +44,7 @@ struct path_recovery {
     neap_time flight_began_at;  /* when something was sent while nothing was in flight */
     uint64_t burst_left; /* bytes that may leave before the next acknowledgement where there is no pacer */
     uint32_t pto_count;
+    neap_time pto_at;       /* of the last of them */
     uint64_t delivery_rate; /* the latest sample, bytes a second; 0 none */
     struct reordering reordering;
     bool app_limited; /* data ran out before window and pacer */
