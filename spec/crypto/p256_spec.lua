@@ -18,6 +18,7 @@ local SIGNED = {
   test = "F1ABB023518351CD71D881567B1EA663ED3EFCF6C5132B354F28D3B0B7D38367"
     .. "019F4113742A2B14BD25926B49C649155F267E60D3814B4C0CC84250E46F0083",
 }
+local BELOW_N = unhex("C9AFA9D945BA75156B5C215767B1D6939169C92D8FD0FC8D87D0976815AC41D0") -- KEY - n, modulo 2^256
 local NONCE = unhex("A6E3C57DD01ABE90086538398355DD4C3B17AA873382B0F24D6129493D8AAD60") -- of "sample"
 
 local N = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"
@@ -161,5 +162,10 @@ describe_it("P-256", function()
     check_clean(left, "key", KEY)
     check_clean(left, "secret", secret)
     check_clean(left, "y", POINT:sub(34))
+    local is_key
+    is_key, left = stack.p256_is_key(KEY)
+    assert.equal("\1", is_key)
+    check_clean(left, "key less n", BELOW_N)
+    check_clean(left, "key", KEY)
   end)
 end)

@@ -116,6 +116,19 @@ static int p256_shared(lua_State *L)
     return run(L, &(struct derivation){
                       .derive = by_p256_exchange, .secret = check_bytes(L, 1), .data = check_bytes(L, 2)});
 }
+
+static void by_p256_check(struct derivation *d)
+{
+    d->out[0] = neap_p256_is_key(d->secret.data);
+    d->size = 1;
+}
+
+/* p256_is_key(key) → "\0" or "\1", stack */
+static int p256_is_key(lua_State *L)
+{
+    luaL_argcheck(L, check_bytes(L, 1).size == NUMBER_SIZE, 1, "size");
+    return run(L, &(struct derivation){.derive = by_p256_check, .secret = check_bytes(L, 1)});
+}
 #endif
 
 static const luaL_Reg functions[] = {{"hmac", hmac},
@@ -123,6 +136,7 @@ static const luaL_Reg functions[] = {{"hmac", hmac},
 #ifdef HAVE_P256
                                      {"p256_sign", p256_sign},
                                      {"p256_shared", p256_shared},
+                                     {"p256_is_key", p256_is_key},
 #endif
                                      {NULL, NULL}};
 

@@ -79,7 +79,7 @@ static inline void multiply(uint64_t t[8], const struct number *a, const struct 
 /* ---- reductions: t / 2^256 modulo a prime. A multiple of it makes the lowest limb 0, four times. */
 
 /* -1 / p has 1 as its lowest limb, so the limb is its own factor, and all of p but its highest limb is 2^96 - 1. */
-static inline void reduce_limb(uint64_t *t, uint64_t *above)
+static inline void reduce_limb_p(uint64_t *t, uint64_t *above)
 {
     uint64_t m = t[0], carry = 0;
 
@@ -88,18 +88,6 @@ static inline void reduce_limb(uint64_t *t, uint64_t *above)
     t[3] = multiply_add(t[3], m, p256_p.limbs[3], &carry);
     t[4] = add_carry(t[4], *above, &carry);
     *above = carry;
-}
-
-static inline void reduce(struct number *out, uint64_t t[8])
-{
-    uint64_t above = 0;
-
-    reduce_limb(t, &above);
-    reduce_limb(t + 1, &above);
-    reduce_limb(t + 2, &above);
-    reduce_limb(t + 3, &above);
-    struct number rest = {{t[4], t[5], t[6], t[7]}};
-    number_reduce(out, &rest, above, &p256_p);
 }
 
 static inline void reduce_limb_n(uint64_t *t, uint64_t *above)
@@ -114,16 +102,17 @@ static inline void reduce_limb_n(uint64_t *t, uint64_t *above)
     *above = carry;
 }
 
-static inline void reduce_n(struct number *out, uint64_t t[8])
+static inline void reduce(struct number *out, uint64_t t[8], void (*limb)(uint64_t *t, uint64_t *above),
+                          const struct number *prime)
 {
     uint64_t above = 0;
 
-    reduce_limb_n(t, &above);
-    reduce_limb_n(t + 1, &above);
-    reduce_limb_n(t + 2, &above);
-    reduce_limb_n(t + 3, &above);
+    limb(t, &above);
+    limb(t + 1, &above);
+    limb(t + 2, &above);
+    limb(t + 3, &above);
     struct number rest = {{t[4], t[5], t[6], t[7]}};
-    number_reduce(out, &rest, above, &p256_n);
+    number_reduce(out, &rest, above, prime);
 }
 
 void neap_p256_multiply(struct number *out, const struct number *a, const struct number *b)
@@ -131,7 +120,7 @@ void neap_p256_multiply(struct number *out, const struct number *a, const struct
     uint64_t t[8];
 
     multiply(t, a, b);
-    reduce(out, t);
+    reduce(out, t, reduce_limb_p, &p256_p);
 }
 
 void neap_p256_square_times(struct number *out, const struct number *a, unsigned times)
@@ -146,7 +135,7 @@ void neap_p256_multiply_n(struct number *out, const struct number *a, const stru
     uint64_t t[8];
 
     multiply(t, a, b);
-    reduce_n(out, t);
+    reduce(out, t, reduce_limb_n, &p256_n);
 }
 
 static void square_times_n(struct number *r, unsigned times)
