@@ -87,7 +87,7 @@
 #define LIMIT_VERSIONS 4u             /* of QUIC, that a config may have */
 #define LIMIT_TOKEN 512u              /* bytes of an address validation token we take */
 #define LIMIT_TOKENS_TAKEN 8u         /* of NEW_TOKEN frames that a client keeps of one connection, */
-#define LIMIT_TOKENS_SERVER 4u        /* and of one server, among its sessions; */
+#define LIMIT_TOKENS_SERVER 4u        /* and of one server, beside its sessions; */
 #define LIMIT_TOKEN_SECONDS 604800    /* for so long */
 #define LIMIT_USED_TOKENS_ROW 8u      /* entries that are looked at for one in the register of used ones */
 #define LIMIT_SENT_PACKETS 65536u     /* packets in flight tracked a space */

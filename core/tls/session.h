@@ -115,9 +115,9 @@ void neap_session_drop(struct pool *pool, struct span *session);
 
 /* Address validation tokens (RFC 9000 §8.1.3) are kept among the sessions: each shows a server once who comes again. */
 
-/** Keep a token of a NEW_TOKEN frame, of 1 to LIMIT_TOKEN bytes; one that is there already is left alone. Of a server the oldest
- * goes above LIMIT_TOKENS_SERVER; otherwise as neap_sessions_put. `local_ip`: our address that the server saw, or a translation of;
- * empty or all zero where it is not known. False: it was not kept. */
+/** Keep a token of a NEW_TOKEN frame, of 1 to LIMIT_TOKEN bytes; one that is there already is left alone. Above
+ * LIMIT_TOKENS_SERVER of a server its oldest token goes; otherwise as neap_sessions_put. `local_ip`: our address that the server
+ * saw, or a translation of; empty or all zero where it is not known. False: it was not kept. */
 bool neap_sessions_put_token(struct session_store *store, struct span name, uint16_t port, uint32_t version,
                              struct span local_ip, int64_t now, struct span token);
 /** Take the newest out that the server of this name at this port gave for this version: its record, which is the caller's as that

@@ -39,9 +39,9 @@ struct kept_token {
     struct span local_ip, token;
 };
 
-static bool is_token(const struct stored_session *s)
+static bool is_token(struct span bytes)
 {
-    return s->bytes.data[0] == FORMAT_TOKEN;
+    return bytes.data[0] == FORMAT_TOKEN;
 }
 
 static bool read_token(struct span bytes, struct kept_token *out)
@@ -108,19 +108,20 @@ static void drop_oldest(struct session_store *store)
     drop_at(store, at);
 }
 
-/* Make room for one more. */
-static void make_room(struct session_store *store, struct span name, uint16_t port, size_t size)
+/* Make room for one more. Sessions and tokens of a server do not take each other's. */
+static void make_room(struct session_store *store, struct span name, uint16_t port, size_t size,
+                      bool for_token)
 {
     struct stored_session **oldest_here = NULL;
     size_t here = 0;
 
     for (struct stored_session **at = &store->newest; *at; at = &(*at)->older) {
-        if (!is_of(*at, name, port))
+        if (!is_of(*at, name, port) || is_token((*at)->bytes) != for_token)
             continue;
         oldest_here = at;
         here++;
     }
-    if (here >= LIMIT_SESSIONS_SERVER)
+    if (here >= (for_token ? LIMIT_TOKENS_SERVER : LIMIT_SESSIONS_SERVER))
         drop_at(store, oldest_here);
     while (store->count >= LIMIT_SESSIONS || (store->newest && store->size + size > share(store)))
         drop_oldest(store);
@@ -133,7 +134,7 @@ void neap_sessions_put(struct session_store *store, struct span name, uint16_t p
 
     if (name.size == 0 || name.size > LIMIT_SERVER_NAME || session.size == 0 || size > share(store))
         return;
-    make_room(store, name, port, size);
+    make_room(store, name, port, size, is_token(session));
     uint8_t *bytes = neap_pool_alloc_lasting(store->pool, session.size);
     struct stored_session *s = bytes ? neap_pool_alloc_lasting(store->pool, sizeof *s) : NULL;
     if (!s) {
@@ -198,7 +199,7 @@ struct span neap_sessions_take(struct session_store *store, struct span name, ui
     while (*at) {
         struct session session;
 
-        if (is_token(*at)) {
+        if (is_token((*at)->bytes)) {
             at = &(*at)->older;
         } else if (!neap_session_read((*at)->bytes, &session) || neap_session_is_over(&session, now)) {
             drop_at(store, at);
@@ -214,23 +215,13 @@ struct span neap_sessions_take(struct session_store *store, struct span name, ui
     return (struct span){0};
 }
 
-/* Of those of one server the oldest goes, where there are so many; whether this one is there already. */
-static bool make_token_room(struct session_store *store, struct span name, uint16_t port, struct span token)
+static bool has_token(const struct session_store *store, struct span name, uint16_t port, struct span token)
 {
-    struct stored_session **oldest = NULL;
     struct kept_token kept;
-    size_t here = 0;
 
-    for (struct stored_session **at = &store->newest; *at; at = &(*at)->older) {
-        if (!is_of(*at, name, port) || !read_token((*at)->bytes, &kept))
-            continue;
-        if (span_equal(kept.token, token))
+    for (const struct stored_session *s = store->newest; s; s = s->older)
+        if (is_of(s, name, port) && read_token(s->bytes, &kept) && span_equal(kept.token, token))
             return true;
-        oldest = at;
-        here++;
-    }
-    if (here >= LIMIT_TOKENS_SERVER)
-        drop_at(store, oldest);
     return false;
 }
 
@@ -241,7 +232,7 @@ bool neap_sessions_put_token(struct session_store *store, struct span name, uint
     struct writer w = writer_of(record, sizeof record);
     size_t count = store->count;
 
-    if (token.size == 0 || token.size > LIMIT_TOKEN || make_token_room(store, name, port, token))
+    if (token.size == 0 || token.size > LIMIT_TOKEN || has_token(store, name, port, token))
         return false;
     if (is_nowhere(local_ip))
         local_ip.size = 0;
@@ -259,7 +250,7 @@ bool neap_sessions_put_token(struct session_store *store, struct span name, uint
 void neap_sessions_put_token_back(struct session_store *store, struct span name, uint16_t port,
                                   struct span record)
 {
-    if (!make_token_room(store, name, port, neap_session_token(record)))
+    if (!has_token(store, name, port, neap_session_token(record)))
         neap_sessions_put(store, name, port, record, true, 0);
 }
 
@@ -278,7 +269,7 @@ struct span neap_sessions_take_token(struct session_store *store, struct span na
     while (*at) {
         struct kept_token t;
 
-        if (!is_token(*at)) {
+        if (!is_token((*at)->bytes)) {
             at = &(*at)->older;
             continue;
         }

@@ -197,19 +197,7 @@ end
 
 --- A value of a Lua type; `or_false`: or false, which turns it off.
 function options.of(kind, default, or_false)
-  --- A variable of the environment; nil also when it is empty, as it is where scripts unset it.
-function options.variable(name)
-  local value = os.getenv(name)
-  return value ~= "" and value or nil
-end
-
---- What a config has from the environment unless it was told.
-function options.from_environment(config)
-  config.keylog = config.keylog or options.variable("SSLKEYLOGFILE")
-  config.qlog = config.qlog or options.variable("QLOGDIR")
-end
-
-return options.row(("a %s%s"):format(kind, or_false and " or false" or ""), function(value)
+  return options.row(("a %s%s"):format(kind, or_false and " or false" or ""), function(value)
     return type(value) == kind or (or_false and value == false)
   end, default)
 end
@@ -272,6 +260,18 @@ function options.split(given, rows, level)
     if row then mine[name] = value else config[name] = copied(value) end
   end
   return mine, config
+end
+
+--- A variable of the environment; nil also when it is empty, as it is where scripts unset it.
+function options.variable(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
+--- What a config has from the environment unless it was told.
+function options.from_environment(config)
+  config.keylog = config.keylog or options.variable("SSLKEYLOGFILE")
+  config.qlog = config.qlog or options.variable("QLOGDIR")
 end
 
 return options

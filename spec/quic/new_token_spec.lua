@@ -409,6 +409,24 @@ describe("NEW_TOKEN frames", function()
     p:free()
   end)
 
+  it("leave a server's sessions their room, also those that come from a file", function()
+    local function saved(resumption)
+      local p = net.pair { client = { resumption = resumption }, server = { resumption = resumption } }
+      p:handshake()
+      p:settle()
+      local bytes = p.client_config:save_sessions()
+      p:free()
+      return bytes
+    end
+    local head, token, all = 16, #saved(0) - 16, saved(1) -- two sessions and a token
+    local session = (#all - head - token) / 2
+    assert.is_true(session > token)
+    local config = net.config({}, 23)
+    assert.equal(0, config:load_sessions(all:sub(1, head) .. all:sub(head + 1):rep(9)))
+    assert.equal(head + 16 * session + 4 * token, #config:save_sessions())
+    config:free()
+  end)
+
   it("without end are unproductive, and end the connection", function()
     local p = net.pair { server = { token_lifetime = 0 } }
     p:handshake()
