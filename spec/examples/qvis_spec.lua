@@ -6,6 +6,8 @@ local json = require "neap.json"
 local traces = require "qlog.traces"
 local transfer = require "sim.transfer"
 
+local it = traces.needed(it, pending)
+
 local VERSIONS = { ["draft-02"] = true, ["draft-02-RC1"] = true, ["qlog-03-WIP"] = true, ["0.3"] = true }
 local CATEGORIES = { connectivity = true, security = true, transport = true, recovery = true, http = true }
 

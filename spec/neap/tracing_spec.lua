@@ -8,6 +8,8 @@ local quic = require "neap.quic"
 local schema = require "qlog.schema"
 local simulation = require "neap.sim"
 
+local it = require("qlog.traces").needed(it, pending)
+
 local function drain(conn)
   local list, counts = {}, {}
   local event, dropped = q.trace_event(conn)

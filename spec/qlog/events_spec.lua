@@ -3,6 +3,8 @@ local simulation = require "neap.sim"
 local traces = require "qlog.traces"
 local transfer = require "sim.transfer"
 
+local it = traces.needed(it, pending)
+
 local find, in_folder = traces.find, traces.in_folder
 
 local function both(folder, fn)

@@ -22,6 +22,8 @@ local function spoof(config, count)
 end
 
 describe("a server's traces of clients that never prove their address", function()
+  local it = traces.needed(it, pending)
+
   it("make no files", function()
     in_folder(function(folder)
       local endpoint = spoof(pair.config{ qlog = folder }, 40)
@@ -65,6 +67,8 @@ describe("a server's traces of clients that never prove their address", function
 end)
 
 describe("a folder of traces", function()
+  local it = traces.needed(it, pending)
+
   local function connect(count, options, seed)
     local sim = simulation.new{ seed = seed or 1 }
     sim:link{ delay = 0.01 }

@@ -3,6 +3,8 @@ local neap = require "neap"
 local simulation = require "neap.sim"
 local traces = require "qlog.traces"
 
+local it = traces.needed(it, pending)
+
 local find = traces.find
 
 -- What a client asks for is run(client's host, neap.client); the traces of both sides are in the folder then.

@@ -4,6 +4,8 @@ local simulation = require "neap.sim"
 local traces = require "qlog.traces"
 local transfer = require "sim.transfer"
 
+local it = traces.needed(it, pending)
+
 local find, files, in_folder, read, side = traces.find, traces.files, traces.in_folder, traces.read, traces.side
 
 describe("the traces of a transfer with losses", function()

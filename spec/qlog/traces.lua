@@ -1,9 +1,16 @@
 --- What specs of traces share: a folder for them, and reading them, each event held against the schema.
+local core = require "neap.core"
 local helper = require "spec.helper"
 local json = require "neap.json"
 local schema = require "qlog.schema"
 
 local traces = {}
+
+--- busted's `it` for what needs traces: in a build without them (NEAP_WITH_QLOG) it is skipped, and says why.
+function traces.needed(it, pending)
+  if not core.without_qlog then return it end
+  return function(name) pending(name .. ": built without qlog") end
+end
 
 --- fn(path of a new folder, which is gone afterwards).
 function traces.in_folder(fn)

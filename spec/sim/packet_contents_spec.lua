@@ -1,6 +1,9 @@
 --- What packets hold, as their sender tells it by its trace, in a download over a bad link while the client moves.
 local neap = require "neap"
 local sim = require "neap.sim"
+local traces = require "qlog.traces"
+
+local it = traces.needed(it, pending)
 
 local SIZE = 1e6
 
