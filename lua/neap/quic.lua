@@ -74,6 +74,7 @@ end
 function Connection:_go_on(conn)
   reject_streams(self)
   self._conn, self._is_early = conn, conn:is_early()
+  if self._trace then tracing.begin(conn, self._trace[1], self._trace[2], 1) end
   wake_openers(self)
 end
 
@@ -292,7 +293,9 @@ end
 -- Options: `events`, a list of names; `bytes` that are kept until fn takes them, the oldest give way: trace.dropped.
 -- fn nil: no more. true; nil, message, code.
 function Connection:on_trace(fn, given)
-  return tracing.begin(self._conn, fn, given, 2)
+  local ok, message, code = tracing.begin(self._conn, fn, given, 2)
+  if ok then self._trace = fn and { fn, given } end
+  return ok, message, code
 end
 
 --- Sends a PING: asks the peer for a sign of life. The option `keep_alive` does so by itself.
@@ -547,7 +550,7 @@ function quic.connect(address, given)
     function(conn)
       local new = new_connection(conn, own)
       new._shared, new._is_early = made, conn:is_early()
-      tracing.by_options(conn, own)
+      if own.on_trace then new:on_trace(own.on_trace, own.trace_events and { events = own.trace_events }) end
       return new
     end)
   return connection, message, code, number

@@ -29,8 +29,11 @@ local function go_on(here, conn, connection)
   local is_silent = is_over and not connection._closed and client_race.code_of(asking.error_of(conn) or {}) == "timeout"
   if not is_silent and (is_over or not conn:is_unreachable()) then return false end
   here.winners:forget(began.key)
-  began.peer = table.remove(began.others, 1)
-  local other = began.peer and began.connect(began.peer)
+  local other
+  while not other and began.others[1] do
+    began.peer = table.remove(began.others, 1)
+    other = began.connect(began.peer)
+  end
   if not other then return false end
   here.connections[conn], here.connections[other] = nil, connection
   conn:close(0, "")

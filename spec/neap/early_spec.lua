@@ -535,6 +535,46 @@ describe("raw QUIC with early data", function()
     helper.remove_dir(folder)
   end)
 
+  it("goes on with the address after one for which there is no socket, and is traced there too", function()
+    local lab = neap.sim.new{ seed = 1 }
+    local link = lab:link{ delay = 0.01 }
+    local server, client = lab:host("server.example", "10.1.0.1"), lab:host("client.example", { link = link })
+    server:add_address("10.1.0.2")
+    local gone
+    server:go(function()
+      for _, host in ipairs{ "10.1.0.2", "10.1.0.1" } do
+        gone = assert(neap.quic.listen{ host = host, port = 4433, alpn = "x", early_data = true })
+        gone:on_connection(function(connection)
+          for stream in connection:streams() do stream:write(stream:read_all(), { fin = true }) end
+        end)
+      end
+    end)
+    client:run(function()
+      with_addresses{ "10.1.0.1:4433", "[fd00::5]:4433", "10.1.0.2:4433" }
+      local began = {}
+      local function note(event, trace)
+        if event.name == "quic:connection_started" then began[#began + 1] = trace.peer end
+      end
+      local function connect()
+        return assert(neap.quic.connect("server.example:4433", { alpn = "x", early_data = true, early = true,
+          on_trace = not core.without_qlog and note or nil }))
+      end
+      acquaint_with(connect)
+      gone:close()
+      local connection, begun = connect(), neap.now()
+      assert.equal("offered", connection:early())
+      assert.equal("early", select(3, ask(connection, "hello")))
+      assert.is_true(connection:wait_for_handshake(5))
+      assert.is_true(neap.now() - begun < 0.1, neap.now() - begun) -- the next one is asked at once
+      assert.equal("10.1.0.2:4433", connection.peer)
+      assert.equal("hello", ask(connection, "hello"))
+      connection:close()
+      if core.without_qlog then return end
+      assert.same({ "10.1.0.1:4433", "10.1.0.1:4433", "10.1.0.2:4433" }, began)
+    end)
+    lab:close()
+  end)
+
   it("ends streams that were not read, and others take their place", function()
     local folder = helper.make_dir()
     finally(function() helper.remove_dir(folder) end)
