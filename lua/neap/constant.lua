@@ -24,7 +24,6 @@ function constant.handler(given, level)
   options.check(given, CONSTANT, "a constant response", level + 1)
   local status, headers, body = given.status, Headers.new(given.headers), given.body
   if not status and not body then error("a constant response has a status or a body", level + 1) end
-  status = status or 200
   if headers:get("content-length") then error("a constant response's length is its body's", level + 1) end
   local type_of_body = type(body) == "table" and "application/json" or "text/plain; charset=utf-8"
   if type(body) == "table" then

@@ -579,8 +579,10 @@ local function set_headers(self, headers)
   end
 end
 
---- Gives what neap.constant made: beside what middleware has set its fields are as those that a handler returns.
+--- Gives what neap.constant made: beside what middleware has set its fields are as those that a handler returns, and
+-- without a status it has the one that is set.
 function Response:_give(status, fields, body)
+  status = status or self._status
   if self._fields or self._headers or self._body or self._started then
     return self:_take(nil, status, body, Headers.wrap(copy(fields)))
   end

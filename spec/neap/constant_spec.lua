@@ -60,6 +60,22 @@ describe("a constant response", function()
     end)
   end)
 
+  it("without a status has the one that middleware has set, as a body that a handler returns", function()
+    web.with_app(function(app)
+      app:use(function(_, res, next)
+        res:status(503)
+        next()
+      end)
+      app:get("/table", { body = "closed" })
+      app:get("/function", function() return "closed" end)
+      app:get("/status", { status = 200, body = "open" })
+    end, function(client, url)
+      local seen = {}
+      for i, path in ipairs{ "/table", "/function", "/status" } do seen[i] = assert(client:get(url .. path)).status end
+      assert.same({ 503, 503, 200 }, seen)
+    end)
+  end)
+
   it("stays as it was given, whatever becomes of the table", function()
     local given = { headers = { ["x-a"] = "1" }, body = { a = 1 } }
     web.with_app(function(app) app:get("/", given) end, function(client, url)
