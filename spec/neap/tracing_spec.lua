@@ -104,11 +104,15 @@ describe("conn:trace", function()
 end)
 
 describe("on_trace", function()
-  it("tells a raw connection's events until it is told not to, and its last one", function()
+  -- A simulation and its hosts server.example and client.example.
+  local function two_hosts(down)
     local lab = simulation.new{ seed = 1 }
-    local link = lab:link{ delay = 0.01 }
-    local server = lab:host("server.example")
-    local client = lab:host("client.example", { link = link })
+    local link = lab:link{ delay = 0.01, down = down }
+    return lab, lab:host("server.example"), lab:host("client.example", { link = link })
+  end
+
+  it("tells a raw connection's events until it is told not to, and its last one", function()
+    local lab, server, client = two_hosts()
     local heard, early, ends = {}, {}, nil
     server:go(function()
       local listener = assert(quic.listen{ alpn = "echo", port = 4433, on_trace = function(event, trace)
@@ -147,10 +151,7 @@ describe("on_trace", function()
   end)
 
   it("of a client and a server tells HTTP/3's", function()
-    local lab = simulation.new{ seed = 1 }
-    local link = lab:link{ delay = 0.01 }
-    local server = lab:host("server.example")
-    local client = lab:host("client.example", { link = link })
+    local lab, server, client = two_hosts()
     local created, parsed = 0, 0
     server:go(function()
       local app = neap.app()
@@ -171,11 +172,8 @@ describe("on_trace", function()
   end)
 
   it("of a server is for 32 clients at a time whose address is not proved, and for others once they are", function()
-    local lab = simulation.new{ seed = 1 }
     local is_cut, traced, count = true, {}, 0
-    local link = lab:link{ delay = 0.01, down = { filter = function() if is_cut then return false end end } }
-    local server = lab:host("server.example")
-    local client = lab:host("client.example", { link = link })
+    local lab, server, client = two_hosts{ filter = function() if is_cut then return false end end }
     server:go(function()
       local app = neap.app()
       app:get("/", function() return "hello" end)
@@ -198,10 +196,7 @@ describe("on_trace", function()
   end)
 
   it("gives back what it takes when the connection is over, before that is collected", function()
-    local lab = simulation.new{ seed = 1 }
-    local link = lab:link{ delay = 0.01 }
-    local server = lab:host("server.example")
-    local client = lab:host("client.example", { link = link })
+    local lab, server, client = two_hosts()
     server:go(function() assert(quic.listen{ alpn = "x", port = 4433 }) end)
     client:run(function()
       local connection = assert(quic.connect("server.example:4433", { alpn = "x" }))
@@ -222,10 +217,7 @@ describe("on_trace", function()
   end)
 
   it("is over for a connection when the function fails, which is told as any task's error", function()
-    local lab = simulation.new{ seed = 1 }
-    local link = lab:link{ delay = 0.01 }
-    local server = lab:host("server.example")
-    local client = lab:host("client.example", { link = link })
+    local lab, server, client = two_hosts()
     local calls, is_connected = 0, false
     server:go(function() assert(quic.listen{ alpn = "x", port = 4433 }) end)
     client:go(function()
@@ -242,10 +234,7 @@ describe("on_trace", function()
   end)
 
   it("may wait: what comes meanwhile is kept", function()
-    local lab = simulation.new{ seed = 1 }
-    local link = lab:link{ delay = 0.01 }
-    local server = lab:host("server.example")
-    local client = lab:host("client.example", { link = link })
+    local lab, server, client = two_hosts()
     local running, most, count = 0, 0, 0
     server:go(function() assert(quic.listen{ alpn = "x", port = 4433 }) end)
     client:run(function()

@@ -21,6 +21,14 @@ local function spoof(config, count)
   return endpoint
 end
 
+-- A simulation with one link, and a server with these options that waits for clients.
+local function simulate(options, seed)
+  local sim = simulation.new{ seed = seed or 1 }
+  sim:link{ delay = 0.01 }
+  options.on_conn = function() end
+  return sim, sim:server(options)
+end
+
 describe("a server's traces of clients that never prove their address", function()
   local it = traces.needed(it, pending)
 
@@ -36,10 +44,8 @@ describe("a server's traces of clients that never prove their address", function
 
   it("leave a place for the client that does, with all that happened or from the proof on", function()
     in_folder(function(folder)
-      local sim = simulation.new{ seed = 1 }
-      sim:link{ delay = 0.01 }
+      local sim, server = simulate{ qlog = folder, handshake_timeout = 60 }
       local dead = sim:link{ delay = 0.01, down = { cut = true } }
-      local server = sim:server{ on_conn = function() end, qlog = folder, handshake_timeout = 60 }
       for _ = 1, 200 do sim:client{ server = server, link = dead, handshake_timeout = 1 } end
       sim:run(0.5)
       sim:link{ delay = 0.01 }
@@ -70,10 +76,7 @@ describe("a folder of traces", function()
   local it = traces.needed(it, pending)
 
   local function connect(count, options, seed)
-    local sim = simulation.new{ seed = seed or 1 }
-    sim:link{ delay = 0.01 }
-    options.on_conn = function() end
-    local server = sim:server(options)
+    local sim, server = simulate(options, seed)
     for _ = 1, count do sim:client{ server = server } end
     sim:run(1)
     sim:close()
@@ -106,9 +109,7 @@ describe("a folder of traces", function()
 
   it("is looked at again when somebody made room", function()
     in_folder(function(folder)
-      local sim = simulation.new{ seed = 1 }
-      sim:link{ delay = 0.01 }
-      local server = sim:server{ on_conn = function() end, qlog = folder, qlog_files = 1 }
+      local sim, server = simulate{ qlog = folder, qlog_files = 1 }
       sim:client{ server = server }
       sim:run(1)
       os.remove(traces.side(folder, "server"))
