@@ -84,7 +84,7 @@ void neap_ecn_on_invalid(struct path_ecn *e)
 }
 
 void neap_ecn_on_round(struct path_ecn *e, uint64_t marked_acked, uint64_t unmarked_acked,
-                       uint64_t marked_lost)
+                       uint64_t marked_lost, neap_time now)
 {
     if (e->state == NEAP_ECN_OFF || e->state == NEAP_ECN_FAILED)
         return;
@@ -97,8 +97,8 @@ void neap_ecn_on_round(struct path_ecn *e, uint64_t marked_acked, uint64_t unmar
     /* All of the test are lost, or all came with CE. */
     bool is_in_vain = is_whole && e->settled >= e->tested;
 
-    if (is_black_hole && e->state == NEAP_ECN_CAPABLE)
-        neap_ecn_init(e, true); /* an outage looks the same: another test tells */
+    if (is_black_hole && e->state == NEAP_ECN_CAPABLE) /* an outage looks the same: another test tells */
+        *e = (struct path_ecn){.state = NEAP_ECN_TESTING, .since = now};
     else if (is_black_hole || is_in_vain)
         e->state = NEAP_ECN_FAILED;
 }

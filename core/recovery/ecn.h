@@ -14,7 +14,8 @@ struct ecn_counts {
 };
 
 struct path_ecn {
-    uint8_t state; /* enum neap_ecn */
+    neap_time since; /* the test began then: what left before says nothing in it when it is lost */
+    uint8_t state;   /* enum neap_ecn */
     uint8_t
         tested; /* packets marked while nothing is known, LIMIT_ECN_TEST and what shares a datagram with them */
     uint8_t settled; /* of these, acknowledged, lost or passed */
@@ -53,8 +54,8 @@ bool neap_ecn_check(struct ecn_counts *known, const struct ecn_report *told, uin
 void neap_ecn_on_valid(struct path_ecn *e, uint64_t ect0);
 /** They do not fit. */
 void neap_ecn_on_invalid(struct path_ecn *e);
-/** What one ACK, or time, decided of the path's packets. */
+/** What one ACK, or time, decided of the path's packets; `marked_lost` left since the test began. */
 void neap_ecn_on_round(struct path_ecn *e, uint64_t marked_acked, uint64_t unmarked_acked,
-                       uint64_t marked_lost);
+                       uint64_t marked_lost, neap_time now);
 
 #endif

@@ -1,4 +1,4 @@
-/* Loss detection and the probe timer (RFC 9002 §6, appendix A), persistent congestion (§7.6). */
+/* Loss detection (RFC 9002 §6.1, appendix A), persistent congestion (§7.6). */
 #include "recovery/loss.h"
 
 #define PERSISTENT_PTOS 3u
@@ -23,91 +23,6 @@ void neap_space_recovery_init(struct space_recovery *s, bool keeps_records)
 void neap_recovery_add_space(struct recovery *r, enum space space, struct space_recovery *s)
 {
     r->spaces[space] = s;
-}
-
-/* ---- timer */
-
-neap_time neap_recovery_pto(const struct recovery *r, enum space space)
-{
-    return neap_path_recovery_pto(recovery_way(r, space)) +
-           (space >= SPACE_APPLICATION ? r->max_ack_delay : 0);
-}
-
-/* Ack-eliciting packets are in flight for which a probe may be sent: none in the application space before the
- * handshake is confirmed (RFC 9002 §6.2.1). */
-static bool is_probed(const struct recovery *r, enum space space)
-{
-    const struct space_recovery *s = r->spaces[space];
-
-    return s && s->sent.eliciting_in_flight && (space < SPACE_APPLICATION || r->handshake_confirmed);
-}
-
-/* RFC 9002 A.8: where nothing may be sent no probe is due. */
-static bool is_resting(const struct recovery *r, enum space space)
-{
-    return recovery_way(r, space)->amplification_limited ||
-           (space > SPACE_APPLICATION && (r->unproved >> (space - SPACE_APPLICATION) & 1) != 0);
-}
-
-static neap_time earliest_loss(const struct recovery *r, enum space *space)
-{
-    neap_time at = NEAP_NEVER;
-
-    for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
-        if (r->spaces[i] && r->spaces[i]->loss_at < at) {
-            at = r->spaces[i]->loss_at;
-            *space = i;
-        }
-    }
-    return at;
-}
-
-bool neap_recovery_awaits(const struct recovery *r, enum space space)
-{
-    if (space > SPACE_APPLICATION)
-        return r->spaces[space] && r->spaces[space]->sent.eliciting_in_flight;
-    for (enum space i = SPACE_INITIAL; i < SPACES; i++)
-        if (r->spaces[i] && r->spaces[i]->sent.eliciting_in_flight)
-            return true;
-    return false;
-}
-
-/* When and where to probe; NEAP_NEVER when there is nothing to probe for. A client whose address may not be validated
- * goes on without anything in flight: the server could be at its amplification limit (RFC 9002 §6.2.2.1). */
-static neap_time earliest_probe(const struct recovery *r, enum space *space, neap_time now)
-{
-    const struct path_recovery *path = recovery_active(r);
-    neap_time at = NEAP_NEVER;
-
-    for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
-        if (!is_probed(r, i) || is_resting(r, i))
-            continue;
-        const struct path_recovery *way = recovery_way(r, i);
-        neap_time wait = neap_path_recovery_backed_off(way, neap_recovery_pto(r, i));
-        neap_time probe_at = r->spaces[i]->last_eliciting_at + wait;
-
-        /* A probe that could not leave is no reason to be due again at once. */
-        if (way->pto_count && probe_at <= way->pto_at)
-            probe_at = way->pto_at + wait;
-        if (probe_at < at) {
-            at = probe_at;
-            *space = i;
-        }
-    }
-    if (at == NEAP_NEVER && !r->peer_validated && !path->amplification_limited) {
-        at = now + neap_path_recovery_backed_off(path, neap_path_recovery_pto(path));
-        *space = r->spaces[SPACE_HANDSHAKE] ? SPACE_HANDSHAKE : SPACE_INITIAL;
-    }
-    return at;
-}
-
-void neap_recovery_set_timer(struct recovery *r, neap_time now)
-{
-    enum space space;
-
-    r->timer = earliest_loss(r, &space);
-    if (r->timer == NEAP_NEVER)
-        r->timer = earliest_probe(r, &space, now);
 }
 
 /* ---- paths */
@@ -382,6 +297,12 @@ static bool extend_run(const struct recovery *r, enum space space, struct lost_r
     return false;
 }
 
+/* What left before the test of its path began is none of it. */
+static bool is_tested(const struct recovery *r, const struct sent_packet *p)
+{
+    return p->is_marked && r->paths[p->path] && p->at >= r->paths[p->path]->ecn.since;
+}
+
 static void note_lost(const struct recovery *r, enum space space, const struct sent_packet *p,
                       struct lost_paths *all, neap_time now)
 {
@@ -399,7 +320,7 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
     if (p->is_size_probe || p->is_early)
         neap_recovery_forget_mark(r, p); /* it may be lost for another reason */
     else
-        lost->marked += p->is_marked;
+        lost->marked += is_tested(r, p);
     if (p->is_size_probe) {
         if (path)
             neap_path_recovery_on_size_probe_lost(path, &packet);
@@ -425,7 +346,7 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
 /* A marked packet that nobody will tell of. */
 void neap_recovery_forget_mark(const struct recovery *r, const struct sent_packet *p)
 {
-    if (p->is_marked && r->paths[p->path])
+    if (is_tested(r, p))
         neap_ecn_forget(&r->paths[p->path]->ecn);
 }
 
@@ -457,7 +378,7 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
             continue;
         }
         if (!p->in_flight && !p->ack_eliciting) {
-            if (p->is_marked && r->paths[p->path])
+            if (is_tested(r, p))
                 neap_ecn_on_passed(&r->paths[p->path]->ecn);
             neap_sent_decide(&s->sent, i, FATE_TAKEN);
             continue;
@@ -507,8 +428,21 @@ static void detect_losses(struct recovery *r, enum space space, struct acked_pat
         if (r->paths[i] && (came->most_size || went->least_size))
             neap_pmtu_on_round(&r->paths[i]->pmtu, went->least_size, went->large, came->most_size, now);
         if (r->paths[i] && (came->marked | came->unmarked | went->marked))
-            neap_ecn_on_round(&r->paths[i]->ecn, came->marked, came->unmarked, went->marked);
+            neap_ecn_on_round(&r->paths[i]->ecn, came->marked, came->unmarked, went->marked, now);
     }
+}
+
+static void update_pacers(struct recovery *r)
+{
+    for (size_t i = 0; i < LIMIT_PATHS; i++)
+        if (r->paths[i])
+            neap_path_recovery_update_pacer(r->paths[i]);
+}
+
+void neap_recovery_on_loss_time(struct recovery *r, enum space space, neap_time now)
+{
+    detect_losses(r, space, NULL, now);
+    update_pacers(r);
 }
 
 /* ---- what quic/ calls */
@@ -540,9 +474,7 @@ static void apply_ack(struct recovery *r, enum space space, struct acked_paths *
         if (r->peer_validated)
             path->pto_count = 0;
     }
-    for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (r->paths[i])
-            neap_path_recovery_update_pacer(r->paths[i]);
+    update_pacers(r);
 }
 
 /* RFC 9000 §13.4.2.1, of an ACK that is newer than all before. RFC 9002 §7.1: more packets with CE are a congestion event
@@ -608,32 +540,6 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
     apply_ack(r, space, &acked, now);
     neap_recovery_set_timer(r, now);
     return NEAP_OK;
-}
-
-enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now)
-{
-    struct path_recovery *path;
-
-    if (now < r->timer)
-        return TIMEOUT_NOTHING;
-    if (earliest_loss(r, space) != NEAP_NEVER) {
-        detect_losses(r, *space, NULL, now);
-        for (size_t i = 0; i < LIMIT_PATHS; i++)
-            if (r->paths[i])
-                neap_path_recovery_update_pacer(r->paths[i]);
-        neap_recovery_set_timer(r, now);
-        return TIMEOUT_LOSS;
-    }
-    if (earliest_probe(r, space, now) == NEAP_NEVER) {
-        r->timer = NEAP_NEVER;
-        return TIMEOUT_NOTHING;
-    }
-    path = recovery_way(r, *space);
-    path->pto_count++;
-    path->pto_at = now;
-    path->counters.pto_total++;
-    neap_recovery_set_timer(r, now);
-    return TIMEOUT_PROBE;
 }
 
 static void expire_size_probes(struct recovery *r, enum space space, bool all, neap_time now)

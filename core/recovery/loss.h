@@ -115,6 +115,9 @@ enum timeout_action { TIMEOUT_NOTHING, TIMEOUT_LOSS, TIMEOUT_PROBE };
  * probes in *space (the pto_count of its path was raised). */
 enum timeout_action neap_recovery_on_timeout(struct recovery *r, enum space *space, neap_time now);
 
+/** Time declares losses in a space: for neap_recovery_on_timeout. */
+void neap_recovery_on_loss_time(struct recovery *r, enum space space, neap_time now);
+
 /** Probes of the size that no later packet may tell of are lost: those that a PTO has passed over, or `all`, since they never
  * left. Take the fates. */
 void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now);

@@ -143,7 +143,7 @@ struct newly_acked {
 struct newly_lost {
     uint64_t packets, bytes; /* in flight, without probes of the size */
     uint64_t large;          /* packets of them above 1200 bytes … */
-    uint32_t marked;         /* packets of them that left with ECT(0) */
+    uint32_t marked;         /* packets of them that left with ECT(0) since the path is tested */
     uint16_t least_size;     /* … the least of these, 0: none */
     neap_time largest_sent_at;
     uint64_t first_number;
