@@ -229,8 +229,6 @@ extern const luaL_Reg neap_lua_steer_methods[];
 
 /** The methods on questions, for the metatable of conn. */
 extern const luaL_Reg neap_lua_question_methods[];
-/** Methods of connections that tell their figures. */
-extern const luaL_Reg neap_lua_figure_methods[];
 /** "sha256" (also nil) or "sha384" as 256 or 384. */
 unsigned neap_lua_check_psk_hash(lua_State *L, int index);
 /** The method of config that signs for others. */
@@ -284,6 +282,28 @@ struct loop_core *neap_lua_check_loop(lua_State *L, int index);
 void neap_lua_open_files(lua_State *L);
 /** The descriptor of a file that is open. */
 int neap_lua_check_file(lua_State *L, int index);
+
+/* --- figures.c */
+
+/** A member of a struct of the API, a uint64_t or neap_time, by its name. */
+struct figure {
+    const char *name;
+    size_t offset;
+    bool is_time; /* seconds in Lua */
+};
+/* Another size is no constant here, and does not compile. */
+#define FIGURE_OF(type, member, has_unit)                                                       \
+    {                                                                                           \
+        .name = #member, .is_time = has_unit,                                                   \
+        .offset = offsetof(type, member) / (sizeof(((type *)NULL)->member) == sizeof(uint64_t)) \
+    }
+#define FIGURE(type, member) FIGURE_OF(type, member, false)
+#define FIGURE_TIME(type, member) FIGURE_OF(type, member, true)
+#define FIGURES(list) (list), sizeof(list) / sizeof(list)[0]
+/** Put those of *from into the table on top of the stack. */
+void neap_lua_set_figures(lua_State *L, const void *from, const struct figure *figures, size_t count);
+/** Methods of connections that tell their figures. */
+extern const luaL_Reg neap_lua_figure_methods[];
 
 /* --- transfer.c */
 

@@ -574,23 +574,19 @@ static int config_memory(lua_State *L)
 
 static int config_bounds(lua_State *L)
 {
+    static const struct figure figures[] = {
+        FIGURE(neap_bound_stats, send_budget),           FIGURE(neap_bound_stats, send_ahead),
+        FIGURE(neap_bound_stats, datagrams_refused),     FIGURE(neap_bound_stats, sent_forgotten),
+        FIGURE(neap_bound_stats, size_probes_forgotten), FIGURE(neap_bound_stats, closes_withheld),
+        FIGURE(neap_bound_stats, h3_overloads),          FIGURE(neap_bound_stats, h3_sections_late),
+        FIGURE(neap_bound_stats, h3_sections_partial),   FIGURE(neap_bound_stats, h3_sections_refused),
+        FIGURE(neap_bound_stats, h3_priority_updates),
+    };
     neap_bound_stats stats;
 
     neap_config_bounds(neap_lua_check_config(L, 1)->config, &stats, sizeof stats);
     lua_createtable(L, 0, 11);
-#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
-    COUNTER(send_budget)
-    COUNTER(send_ahead)
-    COUNTER(datagrams_refused)
-    COUNTER(sent_forgotten)
-    COUNTER(size_probes_forgotten)
-    COUNTER(closes_withheld)
-    COUNTER(h3_overloads)
-    COUNTER(h3_sections_late)
-    COUNTER(h3_sections_partial)
-    COUNTER(h3_sections_refused)
-    COUNTER(h3_priority_updates)
-#undef COUNTER
+    neap_lua_set_figures(L, &stats, FIGURES(figures));
     return 1;
 }
 

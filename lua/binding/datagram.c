@@ -77,6 +77,13 @@ static int datagram_fate(lua_State *L)
 /* conn:datagram_stats() -> the numbers of neap_datagram_stats */
 static int datagram_stats(lua_State *L)
 {
+    static const struct figure figures[] = {
+        FIGURE(neap_datagram_stats, sent),       FIGURE(neap_datagram_stats, received),
+        FIGURE(neap_datagram_stats, bytes_sent), FIGURE(neap_datagram_stats, bytes_received),
+        FIGURE(neap_datagram_stats, acked),      FIGURE(neap_datagram_stats, lost),
+        FIGURE(neap_datagram_stats, dropped),    FIGURE(neap_datagram_stats, expired),
+        FIGURE(neap_datagram_stats, too_large),  FIGURE(neap_datagram_stats, received_dropped),
+    };
     struct conn_core *core = neap_lua_check_conn(L, 1);
     neap_datagram_stats stats;
 
@@ -84,16 +91,7 @@ static int datagram_stats(lua_State *L)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_conn_datagram_stats(core->conn, &stats, sizeof stats);
     lua_createtable(L, 0, 10);
-    neap_lua_set_u64(L, "sent", stats.sent);
-    neap_lua_set_u64(L, "received", stats.received);
-    neap_lua_set_u64(L, "bytes_sent", stats.bytes_sent);
-    neap_lua_set_u64(L, "bytes_received", stats.bytes_received);
-    neap_lua_set_u64(L, "acked", stats.acked);
-    neap_lua_set_u64(L, "lost", stats.lost);
-    neap_lua_set_u64(L, "dropped", stats.dropped);
-    neap_lua_set_u64(L, "expired", stats.expired);
-    neap_lua_set_u64(L, "too_large", stats.too_large);
-    neap_lua_set_u64(L, "received_dropped", stats.received_dropped);
+    neap_lua_set_figures(L, &stats, FIGURES(figures));
     return 1;
 }
 

@@ -422,6 +422,30 @@ static int endpoint_address(lua_State *L)
 
 static int endpoint_stats(lua_State *L)
 {
+    static const struct figure figures[] = {
+        FIGURE(neap_endpoint_stats, connections),
+        FIGURE(neap_endpoint_stats, half_open),
+        FIGURE(neap_endpoint_stats, accepted),
+        FIGURE(neap_endpoint_stats, refused),
+        FIGURE(neap_endpoint_stats, retries_sent),
+        FIGURE(neap_endpoint_stats, version_negotiations_sent),
+        FIGURE(neap_endpoint_stats, resets_sent),
+        FIGURE(neap_endpoint_stats, udp_datagrams_received),
+        FIGURE(neap_endpoint_stats, udp_datagrams_dropped),
+        FIGURE(neap_endpoint_stats, handshakes_delayed),
+        FIGURE(neap_endpoint_stats, accept_failures),
+        FIGURE(neap_endpoint_stats, receive_held),
+        FIGURE(neap_endpoint_stats, answers_waiting),
+        FIGURE(neap_endpoint_stats, answers_dropped),
+        FIGURE(neap_endpoint_stats, answers_most),
+        FIGURE(neap_endpoint_stats, tokens_accepted),
+        FIGURE(neap_endpoint_stats, tokens_refused),
+        FIGURE(neap_endpoint_stats, arrivals_waiting),
+        FIGURE(neap_endpoint_stats, arrivals_overflowed),
+        FIGURE(neap_endpoint_stats, arrivals_dropped),
+        FIGURE(neap_endpoint_stats, resets_withheld),
+        FIGURE(neap_endpoint_stats, first_packets_repeated),
+    };
     struct endpoint_core *core = check_endpoint(L, 1);
     neap_endpoint_stats stats;
 
@@ -429,30 +453,7 @@ static int endpoint_stats(lua_State *L)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_endpoint_get_stats(core->endpoint, &stats, sizeof stats);
     lua_createtable(L, 0, 22);
-#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
-    COUNTER(connections)
-    COUNTER(half_open)
-    COUNTER(accepted)
-    COUNTER(refused)
-    COUNTER(retries_sent)
-    COUNTER(version_negotiations_sent)
-    COUNTER(resets_sent)
-    COUNTER(udp_datagrams_received)
-    COUNTER(udp_datagrams_dropped)
-    COUNTER(handshakes_delayed)
-    COUNTER(accept_failures)
-    COUNTER(receive_held)
-    COUNTER(answers_waiting)
-    COUNTER(answers_dropped)
-    COUNTER(answers_most)
-    COUNTER(tokens_accepted)
-    COUNTER(tokens_refused)
-    COUNTER(arrivals_waiting)
-    COUNTER(arrivals_overflowed)
-    COUNTER(arrivals_dropped)
-    COUNTER(resets_withheld)
-    COUNTER(first_packets_repeated)
-#undef COUNTER
+    neap_lua_set_figures(L, &stats, FIGURES(figures));
     return 1;
 }
 

@@ -1,11 +1,96 @@
-/* What a connection counts and estimates. */
+/* What is counted and estimated: how it comes to Lua, and that of a connection. */
 #include "binding.h"
 
-static void set_seconds(lua_State *L, const char *name, neap_time time)
+#include <string.h>
+
+void neap_lua_set_figures(lua_State *L, const void *from, const struct figure *figures, size_t count)
 {
-    neap_lua_push_time(L, time);
-    lua_setfield(L, -2, name);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)from + figures[i].offset, sizeof value);
+        if (figures[i].is_time)
+            neap_lua_push_time(L, value);
+        else
+            neap_lua_push_u64(L, value);
+        lua_setfield(L, -2, figures[i].name);
+    }
 }
+
+static const struct figure figures[] = {
+    FIGURE(neap_stats, packets_sent),
+    FIGURE(neap_stats, packets_received),
+    FIGURE(neap_stats, packets_lost),
+    FIGURE(neap_stats, packets_dropped),
+    FIGURE(neap_stats, packets_retransmitted),
+    FIGURE(neap_stats, bytes_sent),
+    FIGURE(neap_stats, bytes_received),
+    FIGURE(neap_stats, bytes_lost),
+    FIGURE(neap_stats, stream_bytes_sent),
+    FIGURE(neap_stats, stream_bytes_received),
+    FIGURE(neap_stats, spurious_losses),
+    FIGURE(neap_stats, pto_count),
+    FIGURE(neap_stats, congestion_window),
+    FIGURE(neap_stats, bytes_in_flight),
+    FIGURE(neap_stats, pacing_rate),
+    FIGURE(neap_stats, streams_opened),
+    FIGURE(neap_stats, streams_accepted),
+    FIGURE(neap_stats, max_udp_payload_size),
+    FIGURE(neap_stats, key_updates),
+    FIGURE(neap_stats, undecryptable_kept),
+    FIGURE(neap_stats, path_changes),
+    FIGURE(neap_stats, receive_credit),
+    FIGURE(neap_stats, receive_unread),
+    FIGURE(neap_stats, receive_held),
+    FIGURE(neap_stats, size_probes_sent),
+    FIGURE(neap_stats, size_probes_lost),
+    FIGURE(neap_stats, black_holes),
+    FIGURE(neap_stats, congestion_events),
+    FIGURE(neap_stats, congestion_undone),
+    FIGURE(neap_stats, congestion_undo_refused),
+    FIGURE(neap_stats, congestion_persistent),
+    FIGURE(neap_stats, ecn_sent),
+    FIGURE(neap_stats, ecn_ce_told),
+    FIGURE(neap_stats, ecn_received),
+    FIGURE(neap_stats, ecn_ce_received),
+    FIGURE(neap_stats, bytes_acked),
+    FIGURE(neap_stats, stream_bytes_resent),
+    FIGURE(neap_stats, datagrams_sent),
+    FIGURE(neap_stats, datagrams_received),
+    FIGURE(neap_stats, paths),
+    FIGURE(neap_stats, resets_sent),
+    FIGURE(neap_stats, resets_received),
+    FIGURE(neap_stats, stops_sent),
+    FIGURE(neap_stats, stops_received),
+    FIGURE(neap_stats, data_blocked_sent),
+    FIGURE(neap_stats, stream_data_blocked_sent),
+    FIGURE(neap_stats, streams_blocked_sent),
+    FIGURE(neap_stats, data_blocked_received),
+    FIGURE(neap_stats, stream_data_blocked_received),
+    FIGURE(neap_stats, streams_blocked_received),
+    FIGURE(neap_stats, path_challenges_received),
+    FIGURE(neap_stats, amplification_limited),
+    FIGURE(neap_stats, packets_refused),
+    FIGURE(neap_stats, undecryptable_refused),
+    FIGURE(neap_stats, packets_forged),
+    FIGURE(neap_stats, packets_unproductive),
+    FIGURE(neap_stats, paths_refused),
+    FIGURE(neap_stats, path_responses_dropped),
+    FIGURE(neap_stats, memory_stalls),
+    FIGURE(neap_stats, path_ids_opened),
+    FIGURE(neap_stats, path_ids_abandoned),
+    FIGURE(neap_stats, path_frames_ignored),
+    FIGURE(neap_stats, stream_frames_copied),
+    FIGURE(neap_stats, path_ids_allowed),
+    FIGURE(neap_stats, ack_ranges_ignored),
+    FIGURE(neap_stats, datagrams_dropped),
+    FIGURE_TIME(neap_stats, rtt_smoothed),
+    FIGURE_TIME(neap_stats, rtt_latest),
+    FIGURE_TIME(neap_stats, rtt_min),
+    FIGURE_TIME(neap_stats, rtt_max),
+    FIGURE_TIME(neap_stats, rtt_var),
+    FIGURE_TIME(neap_stats, in_flight_time),
+};
 
 static int conn_stats(lua_State *L)
 {
@@ -17,84 +102,11 @@ static int conn_stats(lua_State *L)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_conn_stats(core->conn, &stats, sizeof stats);
     lua_createtable(L, 0, 76);
-#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
-    COUNTER(packets_sent)
-    COUNTER(packets_received)
-    COUNTER(packets_lost)
-    COUNTER(packets_dropped)
-    COUNTER(packets_retransmitted)
-    COUNTER(bytes_sent)
-    COUNTER(bytes_received)
-    COUNTER(bytes_lost)
-    COUNTER(stream_bytes_sent)
-    COUNTER(stream_bytes_received)
-    COUNTER(spurious_losses)
-    COUNTER(pto_count)
-    COUNTER(congestion_window)
-    COUNTER(bytes_in_flight)
-    COUNTER(pacing_rate)
-    COUNTER(streams_opened)
-    COUNTER(streams_accepted)
-    COUNTER(max_udp_payload_size)
-    COUNTER(key_updates)
-    COUNTER(undecryptable_kept)
-    COUNTER(path_changes)
-    COUNTER(receive_credit)
-    COUNTER(receive_unread)
-    COUNTER(receive_held)
-    COUNTER(size_probes_sent)
-    COUNTER(size_probes_lost)
-    COUNTER(black_holes)
-    COUNTER(congestion_events)
-    COUNTER(congestion_undone)
-    COUNTER(congestion_undo_refused)
-    COUNTER(congestion_persistent)
-    COUNTER(ecn_sent)
-    COUNTER(ecn_ce_told)
-    COUNTER(ecn_received)
-    COUNTER(ecn_ce_received)
-    COUNTER(bytes_acked)
-    COUNTER(stream_bytes_resent)
-    COUNTER(datagrams_sent)
-    COUNTER(datagrams_received)
-    COUNTER(paths)
-    COUNTER(resets_sent)
-    COUNTER(resets_received)
-    COUNTER(stops_sent)
-    COUNTER(stops_received)
-    COUNTER(data_blocked_sent)
-    COUNTER(stream_data_blocked_sent)
-    COUNTER(streams_blocked_sent)
-    COUNTER(data_blocked_received)
-    COUNTER(stream_data_blocked_received)
-    COUNTER(streams_blocked_received)
-    COUNTER(path_challenges_received)
-    COUNTER(amplification_limited)
-    COUNTER(packets_refused)
-    COUNTER(undecryptable_refused)
-    COUNTER(packets_forged)
-    COUNTER(packets_unproductive)
-    COUNTER(paths_refused)
-    COUNTER(path_responses_dropped)
-    COUNTER(memory_stalls)
-    COUNTER(path_ids_opened)
-    COUNTER(path_ids_abandoned)
-    COUNTER(path_frames_ignored)
-    COUNTER(stream_frames_copied)
-    COUNTER(path_ids_allowed)
-    COUNTER(ack_ranges_ignored)
-    COUNTER(datagrams_dropped)
-#undef COUNTER
+    neap_lua_set_figures(L, &stats, FIGURES(figures));
     lua_pushstring(L, stats.congestion_control);
     lua_setfield(L, -2, "congestion_control");
     lua_pushstring(L, ecn[stats.ecn]);
     lua_setfield(L, -2, "ecn");
-    set_seconds(L, "rtt_smoothed", stats.rtt_smoothed);
-    set_seconds(L, "rtt_latest", stats.rtt_latest);
-    set_seconds(L, "rtt_min", stats.rtt_min);
-    set_seconds(L, "rtt_max", stats.rtt_max);
-    set_seconds(L, "rtt_var", stats.rtt_var);
-    set_seconds(L, "in_flight_time", stats.in_flight_time);
     return 1;
 }
 

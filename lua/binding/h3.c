@@ -290,6 +290,11 @@ static int open_requests(lua_State *L)
 
 static int h3_stats(lua_State *L)
 {
+    static const struct figure figures[] = {
+        FIGURE(neap_h3_stats, requests),         FIGURE(neap_h3_stats, open_requests),
+        FIGURE(neap_h3_stats, glitches),         FIGURE(neap_h3_stats, glitches_held),
+        FIGURE(neap_h3_stats, priority_updates), FIGURE(neap_h3_stats, partial_bytes),
+    };
     struct conn_core *core = check_h3(L);
     neap_h3_stats stats;
 
@@ -297,12 +302,7 @@ static int h3_stats(lua_State *L)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_h3_get_stats(core->h3, &stats, sizeof stats);
     lua_createtable(L, 0, 6);
-    neap_lua_set_u64(L, "requests", stats.requests);
-    neap_lua_set_u64(L, "open_requests", stats.open_requests);
-    neap_lua_set_u64(L, "glitches", stats.glitches);
-    neap_lua_set_u64(L, "glitches_held", stats.glitches_held);
-    neap_lua_set_u64(L, "priority_updates", stats.priority_updates);
-    neap_lua_set_u64(L, "partial_bytes", stats.partial_bytes);
+    neap_lua_set_figures(L, &stats, FIGURES(figures));
     return 1;
 }
 

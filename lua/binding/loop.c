@@ -248,25 +248,26 @@ static int loop_timeout(lua_State *L)
 
 static int loop_stats(lua_State *L)
 {
+    static const struct figure figures[] = {
+        FIGURE(neap_loop_stats, turns),
+        FIGURE(neap_loop_stats, receive_calls),
+        FIGURE(neap_loop_stats, send_calls),
+        FIGURE(neap_loop_stats, messages_received),
+        FIGURE(neap_loop_stats, messages_sent),
+        FIGURE(neap_loop_stats, bytes_received),
+        FIGURE(neap_loop_stats, bytes_sent),
+        FIGURE(neap_loop_stats, send_errors),
+        FIGURE(neap_loop_stats, receive_errors),
+        FIGURE(neap_loop_stats, polls),
+        FIGURE(neap_loop_stats, network_changes),
+        FIGURE(neap_loop_stats, migrations),
+        FIGURE(neap_loop_stats, migration_errors),
+    };
     neap_loop_stats stats;
 
     neap_loop_get_stats(check_loop(L), &stats, sizeof stats);
     lua_createtable(L, 0, 14);
-#define COUNTER(name) neap_lua_set_u64(L, #name, stats.name);
-    COUNTER(turns)
-    COUNTER(receive_calls)
-    COUNTER(send_calls)
-    COUNTER(messages_received)
-    COUNTER(messages_sent)
-    COUNTER(bytes_received)
-    COUNTER(bytes_sent)
-    COUNTER(send_errors)
-    COUNTER(receive_errors)
-    COUNTER(polls)
-    COUNTER(network_changes)
-    COUNTER(migrations)
-    COUNTER(migration_errors)
-#undef COUNTER
+    neap_lua_set_figures(L, &stats, FIGURES(figures));
     lua_pushboolean(L, stats.segmentation);
     lua_setfield(L, -2, "segmentation");
     return 1;

@@ -255,6 +255,31 @@ static void set_seconds(lua_State *L, const char *name, neap_time time)
     lua_setfield(L, -2, name);
 }
 
+static const struct figure figures[] = {
+    FIGURE(neap_path_info, congestion_window),
+    FIGURE(neap_path_info, bytes_in_flight),
+    FIGURE(neap_path_info, max_udp_payload_size),
+    FIGURE(neap_path_info, packets_sent),
+    FIGURE(neap_path_info, packets_received),
+    FIGURE(neap_path_info, packets_lost),
+    FIGURE(neap_path_info, packets_retransmitted),
+    FIGURE(neap_path_info, spurious_losses),
+    FIGURE(neap_path_info, pto_count),
+    FIGURE(neap_path_info, bytes_sent),
+    FIGURE(neap_path_info, bytes_received),
+    FIGURE(neap_path_info, bytes_lost),
+    FIGURE(neap_path_info, bytes_acked),
+    FIGURE(neap_path_info, stream_bytes_resent),
+    FIGURE(neap_path_info, datagrams_sent),
+    FIGURE(neap_path_info, datagrams_received),
+    FIGURE(neap_path_info, pacing_rate),
+    FIGURE(neap_path_info, delivery_rate),
+    FIGURE(neap_path_info, max_bandwidth),
+    FIGURE(neap_path_info, startup_exit_window),
+    FIGURE(neap_path_info, startup_exit_bandwidth),
+    FIGURE_TIME(neap_path_info, in_flight_time),
+};
+
 static void push_path(lua_State *L, const neap_path_info *info)
 {
     static const char *const states[] = {[NEAP_PATH_UNPROVED] = "unproved",
@@ -271,34 +296,10 @@ static void push_path(lua_State *L, const neap_path_info *info)
     set_flag(L, "is_preferred", info->is_preferred);
     set_seconds(L, "rtt", info->rtt_smoothed);
     set_seconds(L, "rtt_min", info->rtt_min);
-    neap_lua_set_u64(L, "congestion_window", info->congestion_window);
-    neap_lua_set_u64(L, "bytes_in_flight", info->bytes_in_flight);
-    neap_lua_set_u64(L, "max_udp_payload_size", info->max_udp_payload_size);
     set_seconds(L, "rtt_latest", info->rtt_latest);
     set_seconds(L, "rtt_max", info->rtt_max);
     set_seconds(L, "rtt_var", info->rtt_var);
-    neap_lua_push_time(L, info->in_flight_time);
-    lua_setfield(L, -2, "in_flight_time");
-#define COUNTER(name) neap_lua_set_u64(L, #name, info->name);
-    COUNTER(packets_sent)
-    COUNTER(packets_received)
-    COUNTER(packets_lost)
-    COUNTER(packets_retransmitted)
-    COUNTER(spurious_losses)
-    COUNTER(pto_count)
-    COUNTER(bytes_sent)
-    COUNTER(bytes_received)
-    COUNTER(bytes_lost)
-    COUNTER(bytes_acked)
-    COUNTER(stream_bytes_resent)
-    COUNTER(datagrams_sent)
-    COUNTER(datagrams_received)
-    COUNTER(pacing_rate)
-    COUNTER(delivery_rate)
-    COUNTER(max_bandwidth)
-    COUNTER(startup_exit_window)
-    COUNTER(startup_exit_bandwidth)
-#undef COUNTER
+    neap_lua_set_figures(L, info, FIGURES(figures));
     lua_pushstring(L, exits[info->startup_exit]);
     lua_setfield(L, -2, "startup_exit");
     lua_pushstring(L, info->congestion_control);

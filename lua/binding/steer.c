@@ -40,26 +40,16 @@ static int conn_steer_no_more(lua_State *L)
 
 static void push_turn(lua_State *L, const neap_turn *turn)
 {
-#define NUMBER(name) neap_lua_set_u64(L, #name, turn->name);
-    NUMBER(acked_bytes)
-    NUMBER(lost_bytes)
-    NUMBER(lost_packets)
-    NUMBER(ce_packets)
-    NUMBER(spurious_packets)
-    NUMBER(delivery_rate)
-    NUMBER(bytes_in_flight)
-    NUMBER(congestion_window)
-    NUMBER(pacing_rate)
-    NUMBER(max_udp_payload_size)
-#undef NUMBER
-#define SECONDS(name)                  \
-    neap_lua_push_time(L, turn->name); \
-    lua_setfield(L, -2, #name);
-    SECONDS(rtt)
-    SECONDS(rtt_min)
-    SECONDS(rtt_smoothed)
-    SECONDS(now)
-#undef SECONDS
+    static const struct figure figures[] = {
+        FIGURE(neap_turn, acked_bytes),       FIGURE(neap_turn, lost_bytes),
+        FIGURE(neap_turn, lost_packets),      FIGURE(neap_turn, ce_packets),
+        FIGURE(neap_turn, spurious_packets),  FIGURE(neap_turn, delivery_rate),
+        FIGURE(neap_turn, bytes_in_flight),   FIGURE(neap_turn, congestion_window),
+        FIGURE(neap_turn, pacing_rate),       FIGURE(neap_turn, max_udp_payload_size),
+        FIGURE_TIME(neap_turn, rtt),          FIGURE_TIME(neap_turn, rtt_min),
+        FIGURE_TIME(neap_turn, rtt_smoothed), FIGURE_TIME(neap_turn, now),
+    };
+    neap_lua_set_figures(L, turn, FIGURES(figures));
     lua_pushboolean(L, turn->is_app_limited);
     lua_setfield(L, -2, "is_app_limited");
     lua_pushboolean(L, turn->is_persistent);
