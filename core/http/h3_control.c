@@ -32,9 +32,10 @@ static void write_settings(struct neap_h3 *h3, struct writer *w)
 
 static void write_goaway(const struct neap_h3 *h3, struct writer *w)
 {
-    write_h3_frame_head(w, H3_GOAWAY, varint_size(h3->goaway_sent));
-    write_varint(w, h3->goaway_sent);
     size_t size = varint_size(h3->goaway_sent);
+
+    write_h3_frame_head(w, H3_GOAWAY, size);
+    write_varint(w, h3->goaway_sent);
     H3_TRACE(h3, .kind = NEAP_TRACE_H3_FRAME, .number = h3->control_id, .size = size, .payload = w->at - size,
              .payload_size = size, .values = {H3_GOAWAY, false});
 }

@@ -63,7 +63,6 @@ static void keep(struct neap_h3 *h3, uint64_t id, const struct priority *priorit
         ahead = h3->ahead = neap_pool_alloc(h3->pool, sizeof(*ahead));
         if (!ahead)
             return;
-        ahead->count = ahead->next = 0;
     }
     while (at < ahead->count && ahead->of[at].id != id)
         at++;

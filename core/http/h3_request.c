@@ -37,7 +37,7 @@ void neap_h3_request_free(struct h3_request *r)
     struct neap_h3 *h3 = r->h3;
 
     list_remove(&r->link);
-    ring_remove(&r->h3->ready, &r->ready_link);
+    ring_remove(&h3->ready, &r->ready_link);
     h3->open_requests -= !r->is_done;
     neap_h3_section_drop(r);
     neap_conn_release(h3->conn, r->stream);

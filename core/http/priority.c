@@ -40,6 +40,13 @@ static void skip_spaces(struct text *t)
         ;
 }
 
+/* Optional white space (RFC 9110 §5.6.3). */
+static void skip_white_space(struct text *t)
+{
+    while (take(t, ' ') || take(t, '\t'))
+        ;
+}
+
 static bool is_digit(uint8_t byte)
 {
     return byte >= '0' && byte <= '9';
@@ -227,14 +234,12 @@ bool neap_priority_parse(struct span value, struct priority *p)
         if (!read_member(&t, &key, &item))
             return false;
         take_member(&said, key, &item);
-        while (take(&t, ' ') || take(&t, '\t'))
-            ;
+        skip_white_space(&t);
         if (t.at == t.end)
             break;
         if (!take(&t, ','))
             return false;
-        while (take(&t, ' ') || take(&t, '\t'))
-            ;
+        skip_white_space(&t);
         if (t.at == t.end)
             return false;
     }

@@ -54,22 +54,36 @@ static int first_address(const char *interface, unsigned family, neap_address *o
     return result;
 }
 
-/* The interface that has this address: its index, 0 for none. */
-static unsigned interface_of(const neap_address *local)
+/* The entry of an address, NULL for none. */
+static const struct ifaddrs *find_entry(const struct ifaddrs *all, const neap_address *local)
 {
-    struct ifaddrs *all;
-    unsigned index = 0;
-
-    if (getifaddrs(&all) != 0)
-        return 0;
-    for (const struct ifaddrs *entry = all; entry != NULL && index == 0; entry = entry->ifa_next) {
+    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
         if (is_of_family(entry, local->family)) {
             neap_address address = address_of(entry);
 
             if (is_same_ip(&address, local))
-                index = if_nametoindex(entry->ifa_name);
+                return entry;
         }
     }
+    return NULL;
+}
+
+/* The interface that has this address: its index, 0 for none. */
+static unsigned interface_of(const struct ifaddrs *all, const neap_address *local)
+{
+    const struct ifaddrs *entry = find_entry(all, local);
+
+    return entry != NULL ? if_nametoindex(entry->ifa_name) : 0;
+}
+
+/* The same, of the addresses that there are now. */
+static unsigned interface_now(const neap_address *local)
+{
+    struct ifaddrs *all;
+
+    if (getifaddrs(&all) != 0)
+        return 0;
+    unsigned index = interface_of(all, local);
     freeifaddrs(all);
     return index;
 }
@@ -120,7 +134,7 @@ int neap_udp_route(const neap_address *peer, const char *interface, neap_address
     if (look(NULL, interface, peer, out) != 0)
         return NEAP_ERR_SYSTEM;
     /* Where binding to the interface is not allowed the kernel chose among all. */
-    if (interface != NULL && interface_of(out) != if_nametoindex(interface) &&
+    if (interface != NULL && interface_now(out) != if_nametoindex(interface) &&
         first_address(interface, peer->family, out) != 0)
         return NEAP_ERR_SYSTEM;
     out->port = 0;
@@ -158,15 +172,9 @@ static bool has_route(const char *interface, const neap_address *peer)
 
 bool neap_udp_has_lost_carrier(const struct ifaddrs *all, const neap_address *local)
 {
-    for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next) {
-        if (is_of_family(entry, local->family)) {
-            neap_address address = address_of(entry);
+    const struct ifaddrs *entry = find_entry(all, local);
 
-            if (is_same_ip(&address, local))
-                return !(entry->ifa_flags & IFF_RUNNING);
-        }
-    }
-    return false;
+    return entry != NULL && !(entry->ifa_flags & IFF_RUNNING);
 }
 
 bool neap_udp_route_around(const struct ifaddrs *all, const neap_address *peer, neap_address *out,
@@ -178,11 +186,11 @@ bool neap_udp_route_around(const struct ifaddrs *all, const neap_address *peer, 
             continue;
         if (peer->family == 4 && !has_route(entry->ifa_name, peer))
             continue;
-        if (look(NULL, entry->ifa_name, peer, out) != 0 ||
-            interface_of(out) != if_nametoindex(entry->ifa_name))
+        unsigned index = if_nametoindex(entry->ifa_name);
+        if (look(NULL, entry->ifa_name, peer, out) != 0 || interface_of(all, out) != index)
             continue;
         out->port = 0;
-        *interface = if_nametoindex(entry->ifa_name);
+        *interface = index;
         return true;
     }
     return false;
@@ -334,7 +342,7 @@ int neap_loop_local(neap_loop *loop, neap_endpoint *endpoint, const neap_address
     if (neap_udp_route(peer, NULL, &local) != NEAP_OK)
         return neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "no route");
     struct udp_socket *udp = find_extra(attachment, &local, NULL);
-    unsigned index = udp == NULL ? interface_of(&local) : 0;
+    unsigned index = udp == NULL ? interface_now(&local) : 0;
     const char *interface = index != 0 ? if_indextoname(index, name) : NULL;
     int result = udp != NULL ? NEAP_OK : open_extra(loop, attachment, &local, interface, false, &udp);
     if (result == NEAP_OK)
