@@ -84,7 +84,7 @@ void neap_h3_priority_update(struct neap_h3 *h3, uint64_t id, struct span value)
     } else if (r) {
         r->asked = said;
         apply(r);
-    } else {
+    } else if (!neap_conn_stream_finished(h3->conn, id)) {
         keep(h3, id, &said);
     }
 }

@@ -132,6 +132,32 @@ describe("responses", function()
     assert.same({ "7", "2, i", "5", "5" }, list)
   end)
 
+  it("go by what came ahead, whatever comes for requests that are over", function()
+    local both = pair.new()
+    both.answering = core.h3(both.server)
+    local function update(id, value) return exchange.frame(0xf0700, exchange.varint(id) .. value) end
+    local control = assert(both.client:stream_open("uni"))
+    both.client:stream_send(control, "\0" .. exchange.settings(), false)
+    hear(both)
+    local function get()
+      local id = assert(both.client:stream_open("bidi"))
+      both.client:stream_send(id, exchange.headers(exchange.GET), true)
+      hear(both)
+      return id
+    end
+    local late = {}
+    for i = 1, 17 do
+      local id = get()
+      assert.equal(0, both.answering:respond(id, 200, {}, "", 0))
+      both:pump()
+      while both.client:stream_recv(id) do end
+      late[i] = update(id, "u=5")
+    end
+    both.client:stream_send(control, update(17 * 4, "u=2") .. table.concat(late), false)
+    hear(both)
+    assert.same({ 2, false }, { both.answering:priority(get()) })
+  end)
+
   it("go as the client says since, but what the server said stays", function()
     local both = new_pair()
     local streams = ask(both, { "u=4", "u=4", "u=4" })
