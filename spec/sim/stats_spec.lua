@@ -182,6 +182,28 @@ describe("what a handshake that loses its packets did", function()
 end)
 
 describe("what was refused", function()
+  it("is counted for all connections of a server: datagram sizes of more connections than ICMP is heard about", function()
+    local neap = require "neap"
+    local lab = simulation.new{ seed = 1 }
+    local link = lab:link{ delay = 0.01, rate = 1e7 }
+    local host, client = lab:host("server.example"), lab:host("client.example", { link = link })
+    local server
+    host:go(function()
+      local app = neap.app()
+      app:get("/", { body = ("x"):rep(100000) })
+      server = assert(app:listen{ port = 443 })
+    end)
+    client:run(function()
+      for i = 1, 35 do
+        local own = neap.client{}
+        assert.equal(100000, #assert(own:get("https://server.example/")):body())
+        own:close()
+        assert.equal(math.max(0, i - 32), server:bounds().size_probes_forgotten)
+      end
+    end)
+    lab:close()
+  end)
+
   it("is counted: packets that bring nothing, and those that do not open", function()
     local run = transfer.new(1, { delay = 0.01 }, 1000, {})
     run.finish(10)
