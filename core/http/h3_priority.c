@@ -86,6 +86,9 @@ void neap_h3_priority_update(struct neap_h3 *h3, uint64_t id, struct span value)
         apply(r);
     } else if (!neap_conn_stream_finished(h3->conn, id)) {
         keep(h3, id, &said);
+    } else {
+        /* Of a response that is queued to its end the stream is left. */
+        neap_conn_stream_ask_priority(h3->conn, id, said.urgency, said.incremental);
     }
 }
 

@@ -40,6 +40,8 @@ void neap_h3_request_free(struct h3_request *r)
     ring_remove(&h3->ready, &r->ready_link);
     h3->open_requests -= !r->is_done;
     neap_h3_section_drop(r);
+    if (r->own.has_urgency || r->own.has_incremental)
+        neap_conn_held_keep_priority(h3->conn, r->stream);
     neap_conn_release(h3->conn, r->stream);
     neap_pool_free(h3->pool, r, sizeof(*r));
 }

@@ -286,6 +286,20 @@ void neap_conn_held_put_first(neap_conn *conn, struct stream *held)
         neap_streams_put_first(&conn->streams, held);
 }
 
+void neap_conn_held_keep_priority(neap_conn *conn, struct stream *held)
+{
+    if (is_alive(conn))
+        held->keeps_priority = true;
+}
+
+void neap_conn_stream_ask_priority(neap_conn *conn, uint64_t id, unsigned urgency, bool incremental)
+{
+    const struct stream *stream = is_alive(conn) ? neap_streams_find(&conn->streams, id) : NULL;
+
+    if (stream && !stream->keeps_priority)
+        neap_conn_stream_set_priority(conn, id, urgency, incremental);
+}
+
 bool neap_conn_may_open(const neap_conn *conn, uint64_t id)
 {
     return id >> 2 < conn->streams.theirs[neap_stream_is_bidi(id) ? 0 : 1].limit;

@@ -81,6 +81,10 @@ int neap_conn_held_queue(neap_conn *conn, struct stream *held, const struct span
 int64_t neap_conn_held_capacity(const neap_conn *conn, const struct stream *held);
 /** What is queued on it goes before all other streams' bytes, whatever their urgency. */
 void neap_conn_held_put_first(neap_conn *conn, struct stream *held);
+/** Its priority is our own choice, also when the layer above holds it no more. */
+void neap_conn_held_keep_priority(neap_conn *conn, struct stream *held);
+/** As neap_conn_stream_set_priority, as the peer wants it: where it is not our own choice, and the stream is there. */
+void neap_conn_stream_ask_priority(neap_conn *conn, uint64_t id, unsigned urgency, bool incremental);
 
 /* DATAGRAM frames for the layer above: beside it the application is refused. */
 

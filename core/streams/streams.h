@@ -43,6 +43,7 @@ struct stream {
     uint8_t urgency;                   /* 0..7, 3 by default; lower first: neap_streams_set_priority */
     bool incremental : 1;       /* takes turns inside its urgency (default), or goes on until it is done */
     bool is_first : 1;          /* before all others, and until it is done: neap_streams_put_first */
+    bool keeps_priority : 1;    /* whatever the peer asks for: neap_conn_held_keep_priority */
     bool is_done : 1;           /* only acknowledgements are waited for: counted in stream_limits->done */
     uint8_t send_queue;         /* enum send_queue */
     struct list_link send_link; /* when it owes data: in streams->fresh[urgency] or streams->again[urgency] */

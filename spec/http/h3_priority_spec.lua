@@ -28,13 +28,20 @@ local function hear(both)
   repeat until not both.answering:poll()
 end
 
--- The server answers these requests in turn: the order in which their responses begin, "+1", and end, "-1".
-local function order(both, streams, fields)
+-- The server answers these requests in turn, and hears what the client says in meanwhile(): the order in which their
+-- responses begin, "+1", and end, "-1".
+local function order(both, streams, fields, meanwhile)
   for i, stream in ipairs(streams) do
     assert.equal(#BODY, both.answering:respond(stream, 200, fields and fields[i] or {}, BODY, #BODY))
   end
   local list, had = {}, {}
   both.now = both.now + 1
+  if meanwhile then
+    meanwhile()
+    local bytes, info = both.client:send(both.now)
+    both.server:recv(bytes, { from = info.from, to = info.to, at = both.now })
+    repeat until not both.answering:poll()
+  end
   for _ = 1, 1000 do
     local bytes, info = both.server:send(both.now)
     if bytes then
@@ -130,6 +137,18 @@ describe("responses", function()
       list[#list + 1] = urgency .. (incremental and ", i" or "")
     end
     assert.same({ "7", "2, i", "5", "5" }, list)
+  end)
+
+  it("go as the client says since, also when all of them is queued, and what the server said stays then too", function()
+    local both = new_pair()
+    local streams = ask(both, { "u=4", "u=4", "u=4", "u=4" })
+    assert.is_true(both.answering:set_priority(streams[4], 5, false))
+    local fields = { {}, {}, { "priority", "u=3" }, {} }
+    assert.equal("+2 -2 +3 -3 +4 -4 +1 -1", order(both, streams, fields, function()
+      for i, urgency in ipairs{ 7, 2, 6, 0 } do
+        assert.is_true(both.asking:set_priority(streams[i], urgency, false))
+      end
+    end))
   end)
 
   it("go by what came ahead, whatever comes for requests that are over", function()
