@@ -182,7 +182,7 @@ describe("what a handshake that loses its packets did", function()
 end)
 
 describe("what was refused", function()
-  it("is counted for all connections of a server: datagram sizes of more connections than ICMP is heard about", function()
+  it("is counted for all of a server: datagram sizes of more connections than ICMP is heard about", function()
     local neap = require "neap"
     local lab = simulation.new{ seed = 1 }
     local link = lab:link{ delay = 0.01, rate = 1e7 }
