@@ -1,0 +1,62 @@
+/* What HTTP/1.1 and HTTP/2 have alike for those above: the messages of one connection that is a stream of bytes. A stream
+ * number names an exchange, as in HTTP/3; HTTP/1.1 counts its requests: 0, 4, 8 … as the streams of requests in QUIC. Events,
+ * results and codes are those of neap.h's neap_h3_*: what is said there of a call holds here. */
+#ifndef NEAP_TCP_TRANSPORT_H
+#define NEAP_TCP_TRANSPORT_H
+
+#include "neap.h"
+
+struct transport;
+
+struct transport_ops {
+    const char *protocol; /* as ALPN names it: "http/1.1", "h2" */
+
+    void (*free)(struct transport *t);
+
+    /* ---- bytes */
+
+    /** Takes bytes that came, in order: how many. Fewer than `size`: it has no room until events are polled and bodies read;
+     * the rest is offered again. NEAP_ERR_CLOSED when it is over. The peer's faults are not told here: what is owed to it
+     * is written by `send`, then is_over says true. */
+    int64_t (*receive)(struct transport *t, const uint8_t *bytes, size_t size, neap_time now);
+    /** The peer sends no more bytes (what it began is cut off); it may still read. */
+    void (*end_of_input)(struct transport *t, neap_time now);
+    /** Writes what is to be sent into `out`: how many bytes, 0 when there is nothing. */
+    size_t (*send)(struct transport *t, uint8_t *out, size_t size);
+    /** Nothing more is to be received: when `send` gives nothing either, the connection is to be closed. */
+    bool (*is_over)(const struct transport *t);
+    /** When on_timeout wants to be called; NEAP_NEVER. */
+    neap_time (*deadline)(const struct transport *t);
+    void (*on_timeout)(struct transport *t, neap_time now);
+
+    /* ---- messages: see the neap_h3_* of the same name */
+
+    int (*poll)(struct transport *t, neap_h3_event *out);
+    int64_t (*send_request)(struct transport *t, const neap_field *fields, size_t count, bool fin);
+    int (*send_response)(struct transport *t, uint64_t stream, const neap_field *fields, size_t count,
+                         bool fin);
+    int64_t (*send_body)(struct transport *t, uint64_t stream, const void *bytes, size_t size, bool fin);
+    int64_t (*body_capacity)(const struct transport *t, uint64_t stream);
+    int64_t (*recv_body)(struct transport *t, uint64_t stream, void *out, size_t size);
+    int (*send_trailers)(struct transport *t, uint64_t stream, const neap_field *fields, size_t count);
+    int (*cancel)(struct transport *t, uint64_t stream, uint64_t code);
+    int (*stop_body)(struct transport *t, uint64_t stream, uint64_t code);
+    int (*goaway)(struct transport *t);
+    uint64_t (*open_requests)(const struct transport *t);
+};
+
+/* The first member of each. */
+struct transport {
+    const struct transport_ops *ops;
+};
+
+struct transport_config {
+    bool is_server;
+    bool is_secure; /* over TLS: the scheme of requests, which HTTP/1.1 does not say */
+    uint64_t max_field_section_size;
+    neap_time
+        header_timeout; /* a server's, as in neap_h3_config, also for the time between two requests' bytes */
+    neap_time idle_timeout; /* a server's: without an open request */
+};
+
+#endif
