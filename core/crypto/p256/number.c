@@ -29,10 +29,7 @@ void neap_number_store(const struct number *a, uint8_t bytes[NUMBER_SIZE])
 
 bool neap_number_is_in_range(const struct number *a, const struct number *m)
 {
-    struct number difference;
-
-    return number_subtract(&difference, a, m) &
-           ((a->limbs[0] | a->limbs[1] | a->limbs[2] | a->limbs[3]) != 0);
+    return number_is_below(a, m) & ((a->limbs[0] | a->limbs[1] | a->limbs[2] | a->limbs[3]) != 0);
 }
 
 bool neap_numbers_equal(const struct number *a, const struct number *b)

@@ -68,6 +68,13 @@ static inline uint64_t number_subtract(struct number *out, const struct number *
     return borrow;
 }
 
+static inline bool number_is_below(const struct number *a, const struct number *m)
+{
+    struct number difference;
+
+    return number_subtract(&difference, a, m) != 0;
+}
+
 /* All bits set for 1, none for 0, and the compiler does not know which: it would make branches of it. */
 static inline uint64_t mask_of(uint64_t bit)
 {

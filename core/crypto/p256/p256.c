@@ -184,8 +184,7 @@ static bool is_x(const struct number *r, const struct point *point)
         neap_p256_multiply(&product, &product, &point->z);
         if (neap_numbers_equal(&product, &point->x))
             return true;
-        struct number rest;
-        if (number_add(&candidate, r, &p256_n) || !number_subtract(&rest, &candidate, &p256_p))
+        if (number_add(&candidate, r, &p256_n) || !number_is_below(&candidate, &p256_p))
             return false;
     }
     return false;

@@ -140,13 +140,19 @@ static void double_point(struct point *a)
 
 /* ---- scalar G */
 
+/* All bits set where both are the same. */
+static uint64_t mask_of_same(uint64_t a, uint64_t b)
+{
+    return mask_of(((a ^ b) - 1) >> 63);
+}
+
 /* All of a table is read, whichever entry it is. */
 static void choose_entry(struct entry *out, const uint64_t table[BASE_ENTRIES][8], uint64_t index)
 {
     uint64_t limbs[8] = {0};
 
     for (uint64_t i = 0; i < BASE_ENTRIES; i++) {
-        uint64_t mask = mask_of(((i ^ index) - 1) >> 63);
+        uint64_t mask = mask_of_same(i, index);
 
         for (size_t j = 0; j < 8; j++)
             limbs[j] |= table[i][j] & mask;
@@ -213,7 +219,7 @@ static void choose_point(struct point *out, const struct point multiples[DIGIT_V
 {
     *out = multiples[0];
     for (uint64_t i = 1; i < DIGIT_VALUES; i++) {
-        uint64_t mask = mask_of(((i ^ digit) - 1) >> 63);
+        uint64_t mask = mask_of_same(i, digit);
 
         number_choose(&out->x, &multiples[i].x, &out->x, mask);
         number_choose(&out->y, &multiples[i].y, &out->y, mask);
@@ -241,10 +247,8 @@ void neap_point_multiply(struct point *out, const struct number *scalar, const s
 /* False for what is not below p. */
 static bool load_coordinate(struct number *out, const uint8_t bytes[NUMBER_SIZE])
 {
-    struct number difference;
-
     neap_number_load(out, bytes);
-    bool is_below = number_subtract(&difference, out, &p256_p) != 0;
+    bool is_below = number_is_below(out, &p256_p);
     neap_p256_multiply(out, out, &neap_p256_square);
     return is_below;
 }
