@@ -41,7 +41,7 @@ docs[#docs + 1] = [[
 
 ## Certificates and the like
 The same functions in Lua take these; C has functions of `neap.h` and `neap_env` for them. What one takes besides (`port`,
-`read_timeout`, `follow`, `server_name` and the rest) is typed in `lua/neap/meta.lua`: `neap.ListenOptions`,
+`read_timeout`, `follow`, `server_name` and the rest) is typed in `lua/neap/meta*.lua`: `neap.ListenOptions`,
 `neap.ClientOptions`, `neap.QuicOptions`, `neap.NodeOptions`.
 
 | option | what it is |

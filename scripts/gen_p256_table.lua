@@ -19,14 +19,20 @@ local GENERATOR = {
   number("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"),
 }
 
--- a - p where a, with `above` as its next digit, is not below p.
-local function reduce(a, above)
+-- a - b modulo 2^256, and what it borrows from the next digit.
+local function minus(a, b)
   local r, borrow = {}, 0
   for i = 1, DIGITS do
-    local digit = a[i] - P[i] - borrow
+    local digit = a[i] - b[i] - borrow
     borrow = digit < 0 and 1 or 0
     r[i] = digit + borrow * DIGIT
   end
+  return r, borrow
+end
+
+-- a - p where a, with `above` as its next digit, is not below p.
+local function reduce(a, above)
+  local r, borrow = minus(a, P)
   return above >= borrow and r or a
 end
 
@@ -41,12 +47,7 @@ local function add(a, b)
 end
 
 local function subtract(a, b)
-  local negative, borrow = {}, 0
-  for i = 1, DIGITS do
-    local digit = P[i] - b[i] - borrow
-    borrow = digit < 0 and 1 or 0
-    negative[i] = digit + borrow * DIGIT
-  end
+  local negative = minus(P, b)
   return add(a, reduce(negative, 0))
 end
 

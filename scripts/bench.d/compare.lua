@@ -175,13 +175,7 @@ local function run()
   peak()
 end
 
-local ok, problem = xpcall(run, debug.traceback)
-harness.end_all()
-helper.remove_dir(dir)
-if not ok then
-  say(problem)
-  os.exit(1)
-end
+harness.main(run, dir)
 local names = {}
 for _, server in ipairs(peers.servers) do
   if is_there(server) then names[#names + 1] = server.name end

@@ -178,7 +178,8 @@ local function text_of(rates, shares)
   end
   lines[#lines + 1] = ("\n| two flows of `cubic` for %d s | part of neap's |\n|---|---|"):format(SECONDS)
   for _, first in ipairs { "neap", "gtlsserver" } do
-    lines[#lines + 1] = ("| %s begins %d s earlier | %s %% |"):format(first, LEAD, cells(shares[first], "%.0f"))
+    lines[#lines + 1] = ("| %s begins %d s before the other | %s %% |"):format(first, LEAD,
+      cells(shares[first], "%.0f"))
   end
   return table.concat(lines, "\n") .. "\n"
 end
@@ -198,10 +199,4 @@ local function run()
   if arg[1] == "--write" then page.write("goodput", text) end
 end
 
-local ok, problem = xpcall(run, debug.traceback)
-harness.end_all()
-helper.remove_dir(dir)
-if not ok then
-  say(problem)
-  os.exit(1)
-end
+harness.main(run, dir)

@@ -81,15 +81,9 @@ local function describe()
   return table.concat(lines)
 end
 
-local ok, text = xpcall(function()
+local text = harness.main(function()
   run()
   return describe()
-end, debug.traceback)
-harness.end_all()
-helper.remove_dir(dir)
-if not ok then
-  io.stderr:write("bench: ", text, "\n")
-  os.exit(1)
-end
+end, dir)
 io.stdout:write(text)
 if arg[1] == "--write" then page.write("profile", text) end

@@ -71,15 +71,9 @@ local function compare(servers, load)
   end
 end
 
-local ok, problem = xpcall(function()
+harness.main(function()
   local servers = start_all(#arg > 0 and arg or { client })
   print("| server | load | µs of CPU a request, median | least | requests a second |")
   print("|---|---|---|---|---|")
   for load in LOADS:gmatch("%S+") do compare(servers, load) end
-end, debug.traceback)
-harness.end_all()
-helper.remove_dir(dir)
-if not ok then
-  io.stderr:write("bench: ", problem, "\n")
-  os.exit(1)
-end
+end, dir)

@@ -155,6 +155,17 @@ function harness.peer(path)
   return loader:gsub("%s+$", "") .. " " .. root .. path
 end
 
+--- What fn gives, behind which all processes end and dir is removed. When it fails the program says why, and ends
+-- with 1.
+function harness.main(fn, dir)
+  local ok, result = xpcall(fn, debug.traceback)
+  harness.end_all()
+  helper.remove_dir(dir)
+  if ok then return result end
+  io.stderr:write(result, "\n")
+  os.exit(1)
+end
+
 --- The neap program under test.
 function harness.neap()
   return os.getenv("NEAP_PROGRAM") or (helper.build_dir .. "/neap")

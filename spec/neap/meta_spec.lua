@@ -5,8 +5,8 @@ local web = require "support.web"
 local pair = require "binding.pair"
 
 local text = ""
-for _, name in ipairs { "meta", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim", "meta_x509",
-  "meta_ids", "meta_cc" } do
+for _, name in ipairs { "meta", "meta_client", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim",
+  "meta_x509", "meta_ids", "meta_cc" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
