@@ -66,7 +66,7 @@
 #define LIMIT_FORGED_GCM (UINT64_C(1) << 52)       /* RFC 9001 §6.6: packets that failed to open, AES-GCM */
 #define LIMIT_FORGED_CHACHA (UINT64_C(1) << 36)    /* … ChaCha20-Poly1305 */
 #define LIMIT_PATHS 4u                             /* network paths of a connection that have state */
-#define LIMIT_PATH_IDS 4u  /* of draft-ietf-quic-multipath, beyond 0, that have state */
+#define LIMIT_PATH_IDS 3u  /* of draft-ietf-quic-multipath, beyond 0, that have state */
 #define LIMIT_PATH_PTOS 7u /* probe timeouts in a row after which one of several path IDs is abandoned */
 #define LIMIT_PATH_CHALLENGES 4u              /* of a path whose answers are still good; the oldest goes */
 #define LIMIT_PATH_CHANGES 8u                 /* new addresses of a peer that get a path in a burst, */
@@ -196,8 +196,6 @@
 #define LIMIT_LOOP_ERRORS 16u                    /* ICMP messages read from a socket at a time */
 #define LIMIT_RESOLVES 32u                       /* names being looked up by a loop, a thread each */
 #define LIMIT_HOST_NAME 253u                     /* bytes of a DNS name (RFC 1035 §2.3.4) */
-
-/* Certificates of clients: anybody may send some. */
 
 /* Certificates of clients: anybody may send some. */
 #define LIMIT_CLIENT_CERTIFICATES 16384u /* bytes of a client's Certificate; a tenth of them is usual */

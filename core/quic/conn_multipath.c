@@ -3,6 +3,9 @@
 #include "quic/migration.h"
 #include "quic/multipath.h"
 
+_Static_assert(LIMIT_PATH_IDS < LIMIT_PATHS,
+               "an address of the peer on trial has room beside all that are open");
+
 #define UNUSED_IDS 1u /* connection IDs that the peer is given of a path ID before it is used, */
 #define USED_IDS 2u   /* and then: one more for a NAT that gives it another address (§3.2.1) */
 
@@ -166,6 +169,17 @@ void neap_multipath_reap(neap_conn *c)
     }
 }
 
+struct path_id *neap_multipath_known(const neap_conn *c, uint64_t id)
+{
+    for (size_t slot = 0; slot <= LIMIT_PATH_IDS; slot++) {
+        struct path_id *candidate = path_id(c, slot);
+
+        if (candidate->stage != PATH_ID_VACANT && candidate->stage != PATH_ID_GONE && candidate->id == id)
+            return candidate;
+    }
+    return NULL;
+}
+
 int neap_multipath_find(neap_conn *c, uint64_t id, struct path_id **out, struct failure *why)
 {
     struct multipath *m = c->multipath;
@@ -175,12 +189,7 @@ int neap_multipath_find(neap_conn *c, uint64_t id, struct path_id **out, struct 
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "a path ID past our limit");
     if (add_slots_to(c, id))
         return NEAP_ERR_NO_MEMORY;
-    for (size_t slot = 0; slot <= LIMIT_PATH_IDS; slot++) {
-        struct path_id *candidate = &m->ids[slot];
-
-        if (candidate->stage != PATH_ID_VACANT && candidate->stage != PATH_ID_GONE && candidate->id == id)
-            *out = candidate;
-    }
+    *out = neap_multipath_known(c, id);
     m->counters.frames_ignored += !*out;
     return 0;
 }

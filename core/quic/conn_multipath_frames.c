@@ -103,8 +103,10 @@ static int on_cids_blocked(neap_conn *c, struct path_id *id, uint64_t next, stru
 static int on_frame_of(neap_conn *c, struct path_id *id, const struct received *p, const struct frame *f,
                        struct failure *why)
 {
-    if (f->kind == KIND_PATH_ABANDON)
-        return neap_multipath_on_abandon(c, id, f->code, why);
+    if (f->kind == KIND_PATH_ABANDON) {
+        neap_multipath_on_abandon(c, id, f->code);
+        return 0;
+    }
     if (f->kind == KIND_PATH_RETIRE_CONNECTION_ID)
         return on_retire_connection_id(c, id, p, f->sequence, why);
     if (f->kind == KIND_PATH_CIDS_BLOCKED)
@@ -232,17 +234,6 @@ bool neap_multipath_write(neap_conn *c, struct writer *w, struct sent_frame *out
 
 /* ---- fates */
 
-static struct path_id *find(const neap_conn *c, uint64_t path_id)
-{
-    for (size_t slot = 0; slot <= LIMIT_PATH_IDS; slot++) {
-        struct path_id *id = &c->multipath->ids[slot];
-
-        if (id->stage != PATH_ID_VACANT && id->stage != PATH_ID_GONE && id->id == path_id)
-            return id;
-    }
-    return NULL;
-}
-
 static struct ack_state *ack_of(neap_conn *c, const struct path_id *id)
 {
     return &conn_space(c, (enum space)(SPACE_APPLICATION + multipath_slot(c, id)))->ack;
@@ -250,7 +241,7 @@ static struct ack_state *ack_of(neap_conn *c, const struct path_id *id)
 
 void neap_multipath_acked(neap_conn *c, const struct sent_frame *f)
 {
-    struct path_id *id = find(c, f->offset);
+    struct path_id *id = neap_multipath_known(c, f->offset);
 
     if (!id || f->kind == KIND_MAX_PATH_ID)
         return;
@@ -269,7 +260,7 @@ void neap_multipath_acked(neap_conn *c, const struct sent_frame *f)
 bool neap_multipath_lost(neap_conn *c, const struct sent_frame *f)
 {
     struct multipath *m = c->multipath;
-    struct path_id *id = f->kind == KIND_MAX_PATH_ID ? NULL : find(c, f->offset);
+    struct path_id *id = f->kind == KIND_MAX_PATH_ID ? NULL : neap_multipath_known(c, f->offset);
     bool is_kept = id && id->stage <= PATH_ID_OPEN;
 
     if (f->kind == KIND_MAX_PATH_ID)

@@ -192,10 +192,8 @@ struct path *neap_multipath_arrival_path(neap_conn *c, const struct received *p)
         path = begin_trial(c, p);
     else if (id->stage == PATH_ID_UNUSED && peer_cids_has_active(&id->numbers->peer_cids))
         path = begin(c, id, &info->to, &info->from, is_proved_elsewhere(c, &info->to, &info->from));
-    if (!path) {
-        c->multipath->counters.paths_refused++;
+    if (!path)
         return NULL;
-    }
     path->dcid_sequence = p->dcid_sequence;
     path->until = c->now + neap_conn_validation_time(c);
     conn_on_udp_datagram(c, path, p->arrival->size);
@@ -236,7 +234,7 @@ void neap_multipath_follow(neap_conn *c, const struct received *p)
     struct path *path = p->arrival->path;
 
     if (!path && c->is_server)
-        path = neap_multipath_arrival_path(c, p);
+        path = neap_conn_arrival_path(c, p);
     if (!path || !path_id_is_used(id) || path == multipath_way(c, p->slot) || !p->is_newest ||
         p->is_probing || !p->is_noted)
         return;
@@ -349,11 +347,10 @@ void neap_multipath_abandon(neap_conn *c, uint8_t slot, uint64_t code)
     neap_conn_wake(c);
 }
 
-int neap_multipath_on_abandon(neap_conn *c, struct path_id *id, uint64_t code, struct failure *why)
+void neap_multipath_on_abandon(neap_conn *c, struct path_id *id, uint64_t code)
 {
-    (void)why;
     if (id->is_peer_gone)
-        return 0;
+        return;
     id->is_peer_gone = true;
     c->progress++;
     c->unproductive += LIMIT_ABANDON_COST; /* another path ID is made for it */
@@ -361,7 +358,6 @@ int neap_multipath_on_abandon(neap_conn *c, struct path_id *id, uint64_t code, s
         id->until = c->now + LINGER_PTOS * neap_conn_pto(c);
     else
         neap_multipath_abandon(c, multipath_slot(c, id), code);
-    return 0;
 }
 
 /* What was sent and not acknowledged is lost (§3.4.3). */
@@ -426,10 +422,9 @@ void neap_multipath_on_timeout(neap_conn *c)
 
 static struct path_id *find_used(const neap_conn *c, uint32_t id)
 {
-    for (size_t slot = 0; c->multipath && slot <= LIMIT_PATH_IDS; slot++)
-        if (path_id(c, slot)->id == id && path_id_is_used(path_id(c, slot)))
-            return path_id(c, slot);
-    return NULL;
+    struct path_id *known = c->multipath ? neap_multipath_known(c, id) : NULL;
+
+    return known && path_id_is_used(known) ? known : NULL;
 }
 
 int neap_conn_abandon_path(neap_conn *conn, uint32_t id, uint64_t code)

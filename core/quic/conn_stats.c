@@ -156,7 +156,7 @@ void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
         .undecryptable_refused = n->undecryptable_refused,
         .packets_forged = conn->keys.forged,
         .packets_unproductive = n->unproductive,
-        .paths_refused = n->paths_refused + m->counters.paths_refused,
+        .paths_refused = n->paths_refused,
         .path_ids_opened = m->counters.opened,
         .path_ids_abandoned = m->counters.abandoned,
         .path_frames_ignored = m->counters.frames_ignored,

@@ -1,8 +1,7 @@
 /* Members of an endpoint: how they come, where datagrams find them, how they go. */
 #include "quic/endpoint.h"
-#include "quic/multipath.h"
-
 #include "quic/migration.h"
+#include "quic/multipath.h"
 
 #define LEAST_SERVER_CID 4u
 

@@ -40,7 +40,7 @@ struct neap_endpoint {
     struct admission *admission; /* a server's */
     struct early_budget early;
     struct map routes; /* cid_route of our connection IDs, by their hash */
-    struct map resets; /* endpoint_entry.resets of those whose peer gave tokens, by their hash */
+    struct map resets; /* by the hash of the tokens that peers gave: endpoint_entry.reset, migration.resets */
     uint64_t route_key[2], reset_key[2];
     struct endpoint_entry *recent; /* whom the last datagram was for, NULL nobody, */
     neap_cid recent_cid; /* by this ID: the next is most often, and is not looked up in routes then */

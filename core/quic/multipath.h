@@ -63,7 +63,6 @@ struct multipath {
         uint64_t opened, abandoned; /* path IDs */
         uint64_t frames_ignored;    /* of path IDs that are gone */
         uint64_t copies_sent;       /* packets that repeat others' data */
-        uint64_t paths_refused;     /* that the peer began, for want of room or connection IDs */
     } counters;
 };
 
@@ -134,6 +133,8 @@ bool neap_multipath_is_reset(const neap_conn *c, const uint8_t token[RESET_TOKEN
 const neap_cid *neap_multipath_sender(const neap_conn *c);
 /** Give the peer this connection ID for a path ID that wants one. */
 void neap_multipath_issue_id(neap_conn *c, const neap_cid *cid);
+/** The one that is neither to come nor gone; NULL: there is none. */
+struct path_id *neap_multipath_known(const neap_conn *c, uint64_t path_id);
 /** The path ID that a frame names; NULL in *out: it is gone. 0, PROTOCOL_VIOLATION for one past our limit, or no memory. */
 int neap_multipath_find(neap_conn *c, uint64_t path_id, struct path_id **out, struct failure *why);
 static inline uint8_t multipath_slot(const neap_conn *c, const struct path_id *id)
@@ -155,7 +156,7 @@ void neap_multipath_end_path(neap_conn *c, struct path *path);
 /** Send nothing more on the path ID in this slot, and say so with this code; the connection ends with the last of them. */
 void neap_multipath_abandon(neap_conn *c, uint8_t slot, uint64_t code);
 /** The peer abandoned it. */
-int neap_multipath_on_abandon(neap_conn *c, struct path_id *id, uint64_t code, struct failure *why);
+void neap_multipath_on_abandon(neap_conn *c, struct path_id *id, uint64_t code);
 /** Acknowledgements due for what came on an abandoned path ID; NULL: it is none. */
 struct ack_state *neap_multipath_abandoned_ack(neap_conn *c, uint8_t slot);
 /** When one is due for any of these, */

@@ -28,6 +28,13 @@ local function with_second(options)
   return p
 end
 
+--- The largest value of the option initial_max_path_id.
+local function most_path_ids()
+  for _, option in ipairs(require("neap.core").options()) do
+    if option.name == "initial_max_path_id" then return tonumber(option.range:match("%d+$")) end
+  end
+end
+
 local function id_of(conn, id)
   for _, one in ipairs(conn:path_ids()) do
     if one.id == id then return one end
@@ -86,7 +93,7 @@ describe("path IDs", function()
   end)
 
   it("are those that both let the other use", function()
-    local p = pair({ client = { initial_max_path_id = 3 }, server = { initial_max_path_id = 1 } })
+    local p = pair({ client = { initial_max_path_id = 2 }, server = { initial_max_path_id = 1 } })
     assert.equal(0, p.client:migrate(SECOND, nil, OPEN))
     assert.equal(LIMIT, p.client:migrate(THIRD, nil, OPEN))
     p:settle(200 * MS)
@@ -208,6 +215,30 @@ describe("a server behind whose client a NAT changes", function()
     p.nat = p.nat or {}
     assert(p:transfer("client", ("d"):rep(100000)))
     assert.equal(others, path_of(p.server, 0).address)
+    p:free()
+  end)
+
+  it("follows one of as many as there may be", function()
+    local most = most_path_ids()
+    local options = { initial_max_path_id = most }
+    local p = pair({ client = options, server = options })
+    for id = 1, most do
+      local own = "203.0.113.100:" .. 4000 + id
+      p:add_addresses({ own })
+      assert.equal(0, p.client:migrate(own, nil, OPEN))
+      p:settle(200 * MS)
+    end
+    local before, after, deliver = path_of(p.server, 1).address, "192.0.2.9:9", p.deliver
+    function p:deliver(direction, datagram, address, ...)
+      if direction == "down" and address == before then return end
+      local shown = direction == "up" and address == before and after or address == after and before or address
+      return deliver(self, direction, datagram, shown, ...)
+    end
+    events(p.server)
+    assert(p:transfer("client", ("d"):rep(300000)))
+    p:settle(20000 * MS)
+    assert.same({ "peer_migrated 1" }, events(p.server))
+    assert.equal(after, path_of(p.server, 1).address)
     p:free()
   end)
 end)
