@@ -75,7 +75,7 @@
 #define LIMIT_PATH_REPETITIONS 32u            /* one in so many repetitions at most is drawn to begin one */
 #define LIMIT_PATH_CHANGE_BACKOFF 6u          /* the wait until one is followed unproved doubles so often */
 #define LIMIT_PATH_KEPT (60 * NEAP_SECOND)    /* one that a client proved and does not use is kept */
-#define LIMIT_PATH_EVENTS 8u                  /* that the application has not taken; the oldest is dropped */
+#define LIMIT_PATH_EVENTS 8u                  /* that the application has not taken */
 #define LIMIT_PATH_RESPONSES 4u               /* PATH_CHALLENGE answers waiting; the oldest is dropped */
 #define LIMIT_LOCAL_CONNECTION_IDS 4u         /* ours that the peer may use at a time, */
 #define LIMIT_LOCAL_CONNECTION_IDS_HELD 5u    /* and with those that it is to retire */

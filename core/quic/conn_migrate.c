@@ -29,6 +29,25 @@ void neap_conn_free_migration(neap_conn *c)
     c->recovery.former = NULL;
 }
 
+static struct path_event *event_at(struct migration *m, unsigned at)
+{
+    return &m->events[(m->first_event + at) % LIMIT_PATH_EVENTS];
+}
+
+/* The oldest gives way, but the end of a path ID last: the application has to know what it has no more. */
+static void drop_event(struct migration *m)
+{
+    unsigned at = 0;
+
+    while (at < LIMIT_PATH_EVENTS && event_at(m, at)->kind == NEAP_PATH_EVENT_CLOSED)
+        at++;
+    for (at %= LIMIT_PATH_EVENTS; at > 0; at--)
+        *event_at(m, at) = *event_at(m, at - 1);
+    m->first_event = (uint8_t)((m->first_event + 1) % LIMIT_PATH_EVENTS);
+    m->event_count--;
+    m->events_lost++;
+}
+
 static void note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind, uint64_t code)
 {
     struct migration *m = neap_conn_need_migration(c);
@@ -39,17 +58,13 @@ static void note_path(neap_conn *c, const struct path *path, enum neap_path_even
           .path_id = neap_multipath_id(c, path->slot));
     if (!m)
         return;
-    if (m->event_count == LIMIT_PATH_EVENTS) {
-        m->first_event = (uint8_t)((m->first_event + 1) % LIMIT_PATH_EVENTS);
-        m->event_count--;
-        m->events_lost++;
-    }
-    m->events[(m->first_event + m->event_count++) % LIMIT_PATH_EVENTS] =
-        (struct path_event){.local = path->address.local,
-                            .peer = path->address.peer,
-                            .code = code,
-                            .path_id = neap_multipath_id(c, path->slot),
-                            .kind = (uint8_t)kind};
+    if (m->event_count == LIMIT_PATH_EVENTS)
+        drop_event(m);
+    *event_at(m, m->event_count++) = (struct path_event){.local = path->address.local,
+                                                         .peer = path->address.peer,
+                                                         .code = code,
+                                                         .path_id = neap_multipath_id(c, path->slot),
+                                                         .kind = (uint8_t)kind};
 }
 
 void neap_conn_note_path(neap_conn *c, const struct path *path, enum neap_path_event_kind kind)

@@ -84,8 +84,9 @@ static int on_max_path_id(neap_conn *c, uint64_t most, struct failure *why)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION, "MAX_PATH_ID of a value that cannot be");
     if (most <= m->theirs)
         return 0;
+    /* More than we let the peer use are of no use: what brings nothing may not be said without end. */
+    c->progress += m->theirs < m->ours;
     m->theirs = (uint32_t)most;
-    c->progress++;
     for (uint8_t slot = 1; slot <= LIMIT_PATH_IDS; slot++)
         if (m->ids[slot].numbers)
             m->ids[slot].numbers->local_cids.is_sated = false;

@@ -15,7 +15,7 @@ struct path_event {
 struct migration {
     /* Of the server, as a client heard of them (RFC 9000 §9.6); family 0: none, or it is not used. */
     neap_address preferred_v4, preferred_v6;
-    struct path_event events[LIMIT_PATH_EVENTS]; /* a ring: the oldest gives way */
+    struct path_event events[LIMIT_PATH_EVENTS]; /* a ring */
     uint8_t first_event, event_count;
     bool uses_preferred; /* a client has moved to one of them */
     uint64_t events_lost;

@@ -419,6 +419,32 @@ describe("a peer that does not keep to the rules of path IDs", function()
     p:free()
   end)
 
+  it("is ended when it raises MAX_PATH_ID by ones, which lets nobody use more", function()
+    local p = pair()
+    local most = 2
+    while p.server:info().by == "none" and most < 3000 do
+      most = most + 1
+      p:inject("client", net.APPLICATION, bytes(MAX_ID, most))
+    end
+    assert.equal(PROTOCOL_VIOLATION, p.server:info().code)
+    assert.is_true(most > 900 and most < 1100, most)
+    p:free()
+  end)
+
+  it("may change its mind about a path however often: that another was closed is not forgotten for it", function()
+    local p = with_second()
+    assert.equal(0, p.client:migrate(THIRD, nil, OPEN))
+    p:settle(200 * MS)
+    assert.equal(0, p.client:abandon_path(2, 7))
+    p:settle(200 * MS)
+    for sequence = 1, 20 do
+      p:inject("client", net.APPLICATION, bytes(sequence % 2 == 0 and AVAILABLE or PATH_BACKUP, 1, sequence))
+    end
+    local seen = events(p.server)
+    assert.same({ 8, "closed 2 7", "status 1" }, { #seen, seen[1], seen[8] })
+    p:free()
+  end)
+
   it("may say its preferences in any order: the newest counts", function()
     local p = with_second()
     p:inject("client", net.APPLICATION, bytes(PATH_BACKUP, 1, 7, AVAILABLE, 1, 6))
