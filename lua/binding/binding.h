@@ -247,6 +247,8 @@ void neap_lua_open_answers(lua_State *L);
 extern const luaL_Reg neap_lua_answer_methods[];
 /** The connection behind the userdata; its h3 is there as long as the connection lives. */
 struct conn_core *neap_lua_check_h3(lua_State *L, int index);
+/** An error code of HTTP/3: a number, or its name of RFC 9114 §8.1 without H3_ and in small letters. */
+uint64_t neap_lua_check_code(lua_State *L, int index);
 /* What core.h3 is told: the table at `index`, or none. */
 void neap_lua_check_h3_config(lua_State *L, int index, neap_h3_config *out);
 #define FIELDS_MAX 256 /* field lines that one call may send; more is refused by the core too */

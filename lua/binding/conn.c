@@ -462,13 +462,16 @@ static int conn_keep_alive(lua_State *L)
     return neap_lua_result(L, 0);
 }
 
+/* conn:close([code[, reason[, is_application = true]]]) -> true */
 static int conn_close(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
-    uint64_t code = neap_lua_opt_u64(L, 2, 0);
+    bool is_application = lua_isnoneornil(L, 4) || lua_toboolean(L, 4);
+    uint64_t code = lua_isnoneornil(L, 2) ? 0
+                    : is_application      ? neap_lua_check_code(L, 2)
+                                          : neap_lua_check_u64(L, 2);
     size_t size;
     const char *reason = luaL_optlstring(L, 3, "", &size);
-    bool is_application = lua_isnoneornil(L, 4) || lua_toboolean(L, 4);
 
     if (core->conn == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);

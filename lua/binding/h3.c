@@ -250,11 +250,51 @@ static int send_trailers(lua_State *L)
     return push_done(L, core, neap_h3_send_trailers(core->h3, stream, fields, count));
 }
 
+/* From NEAP_H3_NO_ERROR on: RFC 9114 §8.1, without H3_ and in small letters. */
+static const char *const code_names[] = {
+    "no_error",
+    "general_protocol_error",
+    "internal_error",
+    "stream_creation_error",
+    "closed_critical_stream",
+    "frame_unexpected",
+    "frame_error",
+    "excessive_load",
+    "id_error",
+    "settings_error",
+    "missing_settings",
+    "request_rejected",
+    "request_cancelled",
+    "request_incomplete",
+    "message_error",
+    "connect_error",
+    "version_fallback",
+};
+
+uint64_t neap_lua_check_code(lua_State *L, int index)
+{
+    if (lua_type(L, index) != LUA_TSTRING)
+        return neap_lua_check_u64(L, index);
+    for (size_t i = 0; i < sizeof code_names / sizeof code_names[0]; i++) {
+        if (strcmp(lua_tostring(L, index), code_names[i]) == 0)
+            return NEAP_H3_NO_ERROR + i;
+    }
+    luaL_argerror(L, index, "an error code of RFC 9114, as a number or a name like internal_error");
+    return 0;
+}
+
+/* core.http_code(name or number) -> number */
+static int http_code(lua_State *L)
+{
+    neap_lua_push_u64(L, neap_lua_check_code(L, 1));
+    return 1;
+}
+
 static int give_up(lua_State *L, int (*how)(neap_h3 *, uint64_t, uint64_t))
 {
     struct conn_core *core = check_h3(L);
     uint64_t stream = neap_lua_check_u64(L, 2);
-    uint64_t code = neap_lua_check_u64(L, 3);
+    uint64_t code = neap_lua_check_code(L, 3);
 
     if (core->h3 == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
@@ -356,4 +396,6 @@ void neap_lua_open_h3(lua_State *L)
     lua_pop(L, 2);
     lua_pushcfunction(L, core_h3);
     lua_setfield(L, -2, "h3");
+    lua_pushcfunction(L, http_code);
+    lua_setfield(L, -2, "http_code");
 }

@@ -4,7 +4,8 @@ local core = require "neap.core"
 
 local answers = {}
 
-local WIDTH = 6 -- places of an answer: h3, stream, status, fields, body, response; core.answer reads all but the last
+-- Places of an answer: transport, stream, status, fields, body, response; core.answer reads all but the last.
+local WIDTH = 6
 local LONGEST = 4096 -- bytes of a body: longer ones do not wait here, so that little is held
 
 local list, used = {}, 0
@@ -49,12 +50,12 @@ function answers.settle()
   if used > 0 then send_all() end
 end
 
---- Notes a whole response, with what h3:respond takes of it: whether it was noted. What becomes of it, answers.go_on is
--- told; nothing, when all is well.
-function answers.take(h3, stream, status, fields, body, res)
+--- Notes a whole response, with what transport:respond takes of it: whether it was noted. What becomes of it,
+-- answers.go_on is told; nothing, when all is well.
+function answers.take(transport, stream, status, fields, body, res)
   if #body > LONGEST then return false end
   local at = used
-  list[at + 1], list[at + 2], list[at + 3] = h3, stream, status
+  list[at + 1], list[at + 2], list[at + 3] = transport, stream, status
   list[at + 4], list[at + 5], list[at + 6] = fields or false, body, res
   used = at + WIDTH
   return true

@@ -25,7 +25,6 @@ local Winners = require "neap.winners"
 
 local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
 
-local H3_NO_ERROR = 0x100
 local TICKET_WAIT = 1 -- seconds that a client which ends waits for the sessions of the next time
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
@@ -146,16 +145,17 @@ local function start_attempt(self, key, name, address)
   local conn, message, code = self._endpoint:connect(name, address)
   if not conn then return nil, message, code end
   tracing.by_options(conn, self)
-  local session
-  session, message, code = Session.new(conn)
-  if not session then
-    conn:close(H3_NO_ERROR)
+  local transport
+  transport, message, code = core.h3(conn)
+  if not transport then
+    conn:close("no_error")
     return nil, message, code
   end
+  local session = Session.new(conn, transport)
   session.awaited, session.held, session.held_until = 0, 0, 0 -- see keep of client_response.lua
   local attempt = { conn = conn, key = key, name = name, session = session, address = address }
   session.on_idle = function()
-    if session.going_away then conn:close(H3_NO_ERROR) end
+    if session.going_away then conn:close("no_error") end
   end
   self._attempts[conn] = attempt
   return attempt
@@ -309,7 +309,7 @@ local function open_stream(attempt, fields, fin, limits)
   collect_forgotten(attempt)
   while true do
     if session.closed then return nil, session.reason.text, session.reason.kind or "closed", session.reason.code end
-    local stream, message, code = session.h3:send_request(fields, fin)
+    local stream, message, code = session.transport:send_request(fields, fin)
     if stream then return session:exchange(stream) end
     -- "limit" is either: the peer takes no such fields, or no more streams now.
     if code == "argument" or code == "limit" and attempt.conn:streams_left("bidi") > 0 then
@@ -378,7 +378,7 @@ local function await_headers(attempt, exchange, is_kept, request, limits)
           pause = pause * 2
         end
         if silent then
-          attempt.conn:close(H3_NO_ERROR)
+          attempt.conn:close("no_error")
           session:close { text = attempt.name .. ": the connection is dead" }
         elseif Limits.is_held_up(attempt) then
           collectgarbage()
@@ -530,7 +530,7 @@ function Client:close()
   task.wake(self._ticket_waiter, true)
   for _, conn in ipairs(ordered.conns(self._attempts)) do
     local attempt = self._attempts[conn]
-    conn:close(H3_NO_ERROR)
+    conn:close("no_error")
     attempt.session:close { text = "the client was closed" }
     task.wake(attempt.waiter, nil)
     self._wake_openers(attempt)

@@ -47,14 +47,14 @@ function Offer:send(attempt)
   if self.exchanges[attempt] or session.closed or not attempt.conn:is_early() then return end
   if not self.is_safe and self:is_under_way() then return end
   local text = self.text
-  local stream = session.h3:send_request(self.fields, not text)
+  local stream = session.transport:send_request(self.fields, not text)
   if not stream then return end
   local exchange = session:exchange(stream)
   exchange.was_early = true
   self.attempts[#self.attempts + 1] = attempt
   self.exchanges[attempt] = exchange
   if not text then return end
-  local taken = session.h3:send_body(stream, text, true) or 0
+  local taken = session.transport:send_body(stream, text, true) or 0
   -- What does not fit goes on when the server has answered.
   if taken < #text then self.rests[attempt] = text:sub(taken + 1) end
 end

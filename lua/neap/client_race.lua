@@ -10,7 +10,6 @@ local WAIT_AFTER_ALERT = 1 -- seconds that the others have when one has refused 
 -- Seconds that addresses have of which ICMP says that nobody listens there: the first repetition goes after one, and
 -- its answer takes a round trip.
 local WAIT_AFTER_HINT = 3
-local H3_NO_ERROR = 0x100
 
 --- Why a connection ended, in one line, from conn:error().
 function client_race.explain(why)
@@ -61,7 +60,7 @@ end
 local function finish(running, winner)
   for _, attempt in ipairs(running) do
     attempt.waiter = nil
-    if attempt ~= winner then attempt.conn:close(attempt.close_code or H3_NO_ERROR) end
+    if attempt ~= winner then attempt.conn:close(attempt.close_code or "no_error") end
   end
 end
 

@@ -8,14 +8,13 @@ local Session = require "neap.session"
 
 local exchange_methods = Session.exchange_methods
 
-local H3_REQUEST_CANCELLED = 0x10c
 local DEFAULT_LIMIT = 16 * 1024 * 1024 -- bytes that body() and json() take unless told
 
 -- Ends an exchange that is not wanted any more; who waits on it is woken. What came of it and is not read is dropped,
 -- so that the connection's receive credit is there for others.
 local function break_off(exchange, failure, code)
-  if not exchange._session.closed then exchange._session.h3:cancel(exchange._stream, H3_REQUEST_CANCELLED) end
-  exchange._reset_code = exchange._reset_code or H3_REQUEST_CANCELLED
+  if not exchange._session.closed then exchange._session.transport:cancel(exchange._stream, "request_cancelled") end
+  exchange._reset_code = exchange._reset_code or core.http_code "request_cancelled"
   exchange._failure, exchange._failure_code = failure, code
   Session.wake(exchange)
 end
@@ -191,7 +190,7 @@ end
 function Response:set_priority(given)
   local urgency, incremental = priority.check(given, "set_priority")
   if self._done then return true end
-  return self._exchange._session.h3:set_priority(self._exchange._stream, urgency, incremental)
+  return self._exchange._session.transport:set_priority(self._exchange._stream, urgency, incremental)
 end
 
 --- Gives up what was not read yet.

@@ -72,7 +72,7 @@ local function send_chunks(exchange, source, size, trailers, limits)
   local ok, message, code
   if trailers then
     local fields = Headers.list(Headers.new(trailers))
-    ok, message, code = exchange._session.h3:send_trailers(exchange._stream, fields)
+    ok, message, code = exchange._session.transport:send_trailers(exchange._stream, fields)
     if not ok and code == "argument" then message = Headers.problem(fields) end
   else
     ok, message, code = exchange_methods.write(exchange, "", true, limits:left())

@@ -61,6 +61,10 @@ lowlevel.version_is_supported = core.version_is_supported
 --- error_name(code, is_application): the RFC's name of an error code.
 lowlevel.error_name = core.error_name
 
+--- http_code(code): the number of an error code of HTTP/3 by its name without H3_ ("request_cancelled"); a number as it
+-- is. Where h3:cancel, h3:stop_body and conn:close take a code, they take either.
+lowlevel.http_code = core.http_code
+
 --- now(): seconds of the monotonic clock, for those who use real sockets.
 lowlevel.now = core.now
 

@@ -101,6 +101,9 @@ function neap.static(folder, options) end
 ---@field duration number seconds
 ---@field reason string? why it was broken off
 ---@field code string?
+--- An error code of HTTP/3 (RFC 9114 §8.1): its number, or its name without H3_.
+---@alias neap.HttpCode integer|"no_error"|"general_protocol_error"|"internal_error"|"stream_creation_error"|"closed_critical_stream"|"frame_unexpected"|"frame_error"|"excessive_load"|"id_error"|"settings_error"|"missing_settings"|"request_rejected"|"request_cancelled"|"request_incomplete"|"message_error"|"connect_error"|"version_fallback"
+
 ---@alias neap.Code "again"|"argument"|"closed"|"early"|"invalid"|"json"|"limit"|"memory"|"reset"|"resolve"|"short"|"state"|"stopped"|"system"|"timeout"|"tls"|"token"|"unreachable"|"unsupported"|"version"|"certificate"|"crypto"|"random"|"in use"|"migration"|"connection ids"
 
 ---@class neap.PskKey
@@ -553,7 +556,7 @@ function Response:informational(status, fields) end
 ---@return string? message
 ---@return neap.Code? code
 function Response:set_priority(given) end
----@param code? integer HTTP/3 error code
+---@param code? neap.HttpCode "internal_error" unless told
 ---@return neap.Response
 function Response:abort(code) end
 --- Whether headers, or all, were sent.

@@ -107,6 +107,9 @@ function lowlevel.version_is_supported(version) end
 ---@param is_application? boolean
 ---@return string
 function lowlevel.error_name(code, is_application) end
+---@param code neap.HttpCode
+---@return integer its number
+function lowlevel.http_code(code) end
 ---@return number seconds of the monotonic clock
 function lowlevel.now() end
 ---@param address? string to be bound to
@@ -371,9 +374,9 @@ function Conn:cipher_suite() end
 function Conn:is_draining() end
 ---@return boolean
 function Conn:is_closed() end
----@param code? integer
+---@param code? neap.HttpCode a name where is_application
 ---@param reason? string
----@param is_application? boolean
+---@param is_application? boolean true unless told
 function Conn:close(code, reason, is_application) end
 --- Asks the peer for a sign of life.
 ---@return true? ok
@@ -484,10 +487,10 @@ function H3:save_body(stream, file) end
 function H3:send_trailers(stream, fields) end
 --- Gives a request up. After "reset" or "stopped" a server's stream is kept until then.
 ---@param stream integer
----@param code integer
+---@param code neap.HttpCode
 function H3:cancel(stream, code) end
 ---@param stream integer
----@param code integer
+---@param code neap.HttpCode
 function H3:stop_body(stream, code) end
 --- How urgent a response is (RFC 9218): a server's word, or what a client tells the server.
 ---@param stream integer

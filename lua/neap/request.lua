@@ -51,7 +51,7 @@ end
 
 --- What the client asks for of the response: { urgency =, incremental = }, as it is now; nil when that is over.
 function methods:priority()
-  local urgency, incremental = self._session.h3:priority(self._stream)
+  local urgency, incremental = self._session.transport:priority(self._stream)
   return urgency and { urgency = urgency, incremental = incremental } or nil
 end
 
@@ -102,7 +102,8 @@ local function spell(path)
   return spelled, path
 end
 
---- Makes the request that came on a stream, which is also its exchange for the session, of what h3:events gives of it.
+--- Makes the request that came on a stream, which is also its exchange for the session, of what transport:events gives
+-- of it.
 function Request.new(session, stream, fin, method, target, path, query, host, scheme, block, protocol)
   -- All that most requests get is named here, so that the table is made once as large as it gets.
   local self = { _session = session, _stream = stream, _finished = fin, _block = block, method = method,

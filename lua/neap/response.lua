@@ -2,6 +2,7 @@
 -- write, finish, or the end of all middleware, so middleware may change status, headers and body until then.
 local Headers = require "neap.headers"
 local answers = require "neap.answers"
+local core = require "neap.core"
 local date = require "neap.date"
 local file = require "neap.file"
 local json = require "neap.json"
@@ -21,8 +22,6 @@ local NO_BODY = { [204] = true, [205] = true, [304] = true }
 
 -- What can happen to a response without its handler's fault.
 local CAN_HAPPEN = { closed = true, stopped = true, reset = true, timeout = true, state = true }
-
-local H3_INTERNAL_ERROR = 0x102
 
 local MAX_INFORMATIONAL = 16 -- before a response: they wait for no credit, and are held until they are sent
 
@@ -84,7 +83,7 @@ local function fail(self, message, code, number)
   if self._started then
     self._ended = true
     if not why_left(self._exchange) then
-      self._exchange._session.h3:cancel(self._exchange._stream, H3_INTERNAL_ERROR)
+      self._exchange._session.transport:cancel(self._exchange._stream, "internal_error")
     end
     self._failure = { message, code, number }
   end
@@ -116,8 +115,8 @@ local function refuse(self, fields, message, code, number)
     session.takes_little = true
     session.server.complain("fields", session.conn:peer() .. ": the client takes no fields as long as a response's")
   end
-  if self._started or not session.h3:respond(exchange._stream, 500, nil, "") then
-    session.h3:cancel(exchange._stream, H3_INTERNAL_ERROR)
+  if self._started or not session.transport:respond(exchange._stream, 500, nil, "") then
+    session.transport:cancel(exchange._stream, "internal_error")
   else
     self._status = 500
   end
@@ -320,7 +319,8 @@ function Response:start()
   local list = fields_to_send(self) or {}
   for i = 1, #list do fields[i + 2] = list[i] end
   local ends = self._method == "HEAD" or NO_BODY[self._status] or false
-  local ok, message, code, number = self._exchange._session.h3:send_response(self._exchange._stream, fields, ends)
+  local exchange = self._exchange
+  local ok, message, code, number = exchange._session.transport:send_response(exchange._stream, fields, ends)
   if not ok then return refuse(self, list, message, code, number) end
   self._started, self._ended, self._has_no_body = true, ends, ends
   return self
@@ -343,7 +343,7 @@ function Response:informational(status, fields)
   local list = Headers.list(Headers.new(fields):del("content-length")) -- RFC 9110 §8.6
   local all = { ":status", status }
   for i = 1, #list do all[i + 2] = list[i] end
-  local ok, message, code, number = self._exchange._session.h3:send_response(self._exchange._stream, all, false)
+  local ok, message, code, number = self._exchange._session.transport:send_response(self._exchange._stream, all, false)
   if not ok then return refuse(self, list, message, code, number) end
   return self
 end
@@ -412,7 +412,7 @@ end
 function finish(self)
   local ok, message, code, number
   if self._trailers then
-    ok, message, code, number = self._exchange._session.h3:send_trailers(self._exchange._stream, self._trailers)
+    ok, message, code, number = self._exchange._session.transport:send_trailers(self._exchange._stream, self._trailers)
     if not ok then return refuse(self, self._trailers, message, code, number) end
   else
     ok, message, code, number = exchange_methods.write(self._exchange, "", true)
@@ -459,8 +459,8 @@ local function emit(self, body)
     end
   end
   if has_none or self._method == "HEAD" then body = "" end
-  local h3 = exchange._session.h3
-  local taken, message, code, number = h3:respond(exchange._stream, self._status, fields, body, length)
+  local transport = exchange._session.transport
+  local taken, message, code, number = transport:respond(exchange._stream, self._status, fields, body, length)
   if not taken then return refuse(self, fields, message, code, number) end
   self._started, self.sent = true, taken
   if taken < #body then return emit_rest(self, body, taken) end
@@ -534,10 +534,11 @@ end
 -- before its end. A field `priority` says it too, and others see that. true; nil, message, code.
 function Response:set_priority(given)
   local exchange = self._exchange
-  return exchange._session.h3:set_priority(exchange._stream, priority.check(given, "set_priority"))
+  return exchange._session.transport:set_priority(exchange._stream, priority.check(given, "set_priority"))
 end
 
---- Breaks the response off with an HTTP/3 error code (H3_INTERNAL_ERROR unless told).
+--- Breaks the response off, with an error code of RFC 9114 §8.1: its number, or its name in small letters
+-- ("internal_error" unless told).
 function Response:abort(code)
   if self._ended then idle(self) end
   return self:_abort("aborted by the handler", "aborted", code)
@@ -545,10 +546,10 @@ end
 
 function Response:_abort(message, code, number)
   if self._ended and not self._failure then return self end
-  number = number or H3_INTERNAL_ERROR
+  number = core.http_code(number or "internal_error")
   self._failure = self._failure or { message, code, number }
   self._started, self._ended = true, true
-  self._exchange._session.h3:cancel(self._exchange._stream, number)
+  self._exchange._session.transport:cancel(self._exchange._stream, number)
   return self
 end
 
@@ -636,7 +637,7 @@ function Response:_complete(may_wait)
   local body = self._body or ""
   if may_wait and may_be_noted(self) then
     local exchange = self._exchange
-    if answers.take(exchange._session.h3, exchange._stream, self._status, self._fields, body, self) then
+    if answers.take(exchange._session.transport, exchange._stream, self._status, self._fields, body, self) then
       self._started, self._ended, self.sent = true, true, #body
       return
     end

@@ -17,11 +17,6 @@ local Session = require "neap.session"
 local task = require "neap.task"
 local tracing = require "neap.tracing"
 
-local H3_NO_ERROR = 0x100
-local H3_INTERNAL_ERROR = 0x102
-local H3_EXCESSIVE_LOAD = 0x107
-local H3_REQUEST_CANCELLED = 0x10c
-
 local FLUSH_CHECK = 0.01 -- seconds
 local LINGER = 0.5       -- seconds that clients get to close by themselves
 
@@ -47,9 +42,9 @@ local function let_go(req)
   local session = req._session
   if not session.closed then
     if rawget(req, "_stop_code") or rawget(req, "_reset_code") then
-      session.h3:cancel(req._stream, H3_REQUEST_CANCELLED)
+      session.transport:cancel(req._stream, "request_cancelled")
     elseif not req._finished then
-      session.h3:stop_body(req._stream, H3_NO_ERROR)
+      session.transport:stop_body(req._stream, "no_error")
     end
   end
   session:forget(req)
@@ -63,8 +58,10 @@ local function serve(req, handle)
   local ok, trace = xpcall(handle or app.handle, debug.traceback, app, req, res)
   if not ok then
     log.error(tostring(trace))
-    local h3, stream = session.h3, req._stream
-    if not res:is_ended() and not h3:respond(stream, 500, nil, "") then h3:cancel(stream, H3_INTERNAL_ERROR) end
+    local transport, stream = session.transport, req._stream
+    if not res:is_ended() and not transport:respond(stream, 500, nil, "") then
+      transport:cancel(stream, "internal_error")
+    end
   end
   let_go(req)
 end
@@ -107,14 +104,15 @@ local function rest(session) session.conn:keep_alive(false) end
 
 local function new_session(self, conn)
   local is_traced = tracing.by_options(conn, self)
-  local session, message, code = Session.new(conn, self.kind, self.settings)
-  if not session then
+  local transport, message, code = core.h3(conn, self.settings)
+  if not transport then
     self.complain(message, ("%s: connection ended: %s"):format(conn:peer(), message))
-    conn:close(code == "memory" and H3_EXCESSIVE_LOAD or H3_INTERNAL_ERROR)
+    conn:close(code == "memory" and "excessive_load" or "internal_error")
     return nil
   end
-  session.awaits_trace = not is_traced
-  if self.draining then session.h3:goaway() end
+  local session = Session.new(conn, transport, self.kind)
+  if not is_traced then session.awaits_trace = true end
+  if self.draining then session.transport:goaway() end
   self.sessions[conn] = session
   self.session_count = self.session_count + 1
   return session
@@ -136,7 +134,7 @@ local function drive(self, conn)
   session = session or new_session(self, conn)
   if not session then return end
   if session.awaits_trace and conn:is_established() then
-    session.awaits_trace = false
+    session.awaits_trace = nil
     tracing.by_options(conn, self)
   end
   session:pump()
@@ -249,7 +247,7 @@ function server.announce() end
 local function begin_shutdown(self)
   self.draining = true
   self.endpoint:refuse(true)
-  for _, conn in ipairs(ordered.conns(self.sessions)) do self.sessions[conn].h3:goaway() end
+  for _, conn in ipairs(ordered.conns(self.sessions)) do self.sessions[conn].transport:goaway() end
 end
 
 local function drain(self, seconds)
@@ -300,7 +298,7 @@ function server.shutdown_all(seconds)
   end
 end
 
---- Ends at once: every connection is closed with H3_NO_ERROR.
+--- Ends at once: every connection is closed without an error.
 function Server:close()
   if self.closed then return end
   answers.settle()
@@ -308,7 +306,7 @@ function Server:close()
   for _, conn in ipairs(ordered.conns(self.sessions)) do
     local session = self.sessions[conn]
     if session.count > 0 then log.warn(("%s: %d open requests cut off"):format(conn:peer(), session.count)) end
-    conn:close(H3_NO_ERROR)
+    conn:close("no_error")
     session:close { text = "closed: the server ends" }
   end
   task.flush()

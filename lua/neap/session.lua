@@ -1,34 +1,29 @@
---- One HTTP/3 connection, client or server: takes its events and gives them to the exchanges (one a
--- request stream). Also the two halves of an exchange that both roles share: reading a body,
--- writing a body. What the session keeps in an exchange begins with an underscore, for a server's is
--- the request that handlers see.
-local core = require "neap.core"
+--- One connection that carries requests, client or server: takes the events of its transport and gives them to the
+-- exchanges (one a request). Also the two halves of an exchange that both roles share: reading a body, writing a body.
+-- What the session keeps in an exchange begins with an underscore, for a server's is the request that handlers see.
 local plain = require "neap.plain"
 local task = require "neap.task"
 
 local PIECE = 65536 -- bytes given to the core at a time
-
-local H3_REQUEST_CANCELLED = 0x10c
 
 local Session = { closed = false }
 Session.__index = Session
 
 --- What many sessions have alike, so that an idle one is small; each may have its own instead. `on_request(session,
 -- stream, fin, method, target, path, query, host, scheme, fields, protocol)` is called for a new request (servers),
--- with what h3:events gives of it, and returns its exchange; `on_early_request` in its place for one that came by
--- 0-RTT, which sets `is_early` in its exchange; `on_idle(session)` when the last one is over; `patience` is how long
+-- with what transport:events gives of it, and returns its exchange; `on_early_request` in its place for one that came
+-- by 0-RTT, which sets `is_early` in its exchange; `on_idle(session)` when the last one is over; `patience` is how long
 -- a body may make no progress.
 function Session.kind(shared)
   shared.__index = shared
   return setmetatable(shared, Session)
 end
 
---- A session of a kind, or of none; `settings` as core.h3 takes them. nil, message, code when there is no memory.
-function Session.new(conn, kind, settings)
-  local h3, message, code = core.h3(conn, settings)
-  if not h3 then return nil, message, code end
+--- A session of a kind, or of none. `conn` tells of the connection, and ends it; `transport` carries its messages: they
+-- have the methods of the binding's conn and h3, whatever version of HTTP it is.
+function Session.new(conn, transport, kind)
   -- Four fields and no more while it is idle: a fifth would double its table.
-  return setmetatable({ conn = conn, h3 = h3, exchanges = {}, count = 0 }, kind or Session)
+  return setmetatable({ conn = conn, transport = transport, exchanges = {}, count = 0 }, kind or Session)
 end
 
 --- A new exchange on a stream.
@@ -99,14 +94,14 @@ end
 
 function on.reset(session, stream, code)
   local exchange = session.exchanges[stream]
-  if not exchange then return session.h3:cancel(stream, H3_REQUEST_CANCELLED) end
+  if not exchange then return session.transport:cancel(stream, "request_cancelled") end
   exchange._reset_code = code
   lose(exchange)
 end
 
 function on.stopped(session, stream, code)
   local exchange = session.exchanges[stream]
-  if not exchange then return session.h3:cancel(stream, H3_REQUEST_CANCELLED) end
+  if not exchange then return session.transport:cancel(stream, "request_cancelled") end
   exchange._stop_code = code
   lose(exchange)
 end
@@ -135,7 +130,7 @@ end
 
 function on.closed() end
 
-local WIDTH = 11 -- places that an event takes in the list of h3:events
+local WIDTH = 11 -- places that an event takes in the list of transport:events
 
 local spare_list = {}
 for i = 1, 32 * WIDTH do spare_list[i] = false end -- as long as it gets, and without a hash part
@@ -160,11 +155,11 @@ end
 
 --- Takes every event that waits. Starts tasks, never runs them.
 function Session:pump()
-  local h3, list, has_begun = self.h3, spare_list or {}, false
+  local transport, list, has_begun = self.transport, spare_list or {}, false
   spare_list = nil
   local used, is_more, is_early
   repeat
-    used, is_more, is_early = h3:events(list)
+    used, is_more, is_early = transport:events(list)
     if used > 0 then has_begun = give(self, list, used, is_early) or has_begun end
   until not is_more
   spare_list = list
@@ -225,16 +220,16 @@ end
 local exchange_methods = {}
 Session.exchange_methods = exchange_methods
 
--- What h3[take](h3, stream, argument) gives of a body when some of it is there; nil at the end; nil, message, code[,
--- number] when it breaks off.
+-- What transport[take](transport, stream, argument) gives of a body when some of it is there; nil at the end; nil,
+-- message, code[, number] when it breaks off.
 local function receive(exchange, take, argument, timeout)
-  local session, h3 = exchange._session, exchange._session.h3
+  local session, transport = exchange._session, exchange._session.transport
   while true do
     if session.closed and not exchange._has_data then
       if exchange._finished then return nil end
       return nil, why_over(exchange)
     end
-    local taken, message, code, number = h3[take](h3, exchange._stream, argument)
+    local taken, message, code, number = transport[take](transport, exchange._stream, argument)
     if taken then return taken end
     exchange._has_data = false
     if code ~= "again" and code ~= "state" then
@@ -291,7 +286,7 @@ end
 --- Writes body bytes, waiting while the peer or the path is slower; true, or nil, message, code[,
 -- number]. `exchange._sent` counts them.
 function exchange_methods.write(exchange, data, fin, timeout)
-  local h3, stream = exchange._session.h3, exchange._stream
+  local transport, stream = exchange._session.transport, exchange._stream
   local at, size = 1, #data
   while at <= size or (fin and size == 0) do
     local ok, message, code, number = may_send(exchange)
@@ -299,7 +294,7 @@ function exchange_methods.write(exchange, data, fin, timeout)
     local stop = math.min(at + PIECE - 1, size)
     local piece = at == 1 and stop == size and data or data:sub(at, stop)
     local taken
-    taken, message, code, number = h3:send_body(stream, piece, fin and stop == size)
+    taken, message, code, number = transport:send_body(stream, piece, fin and stop == size)
     if taken and (taken > 0 or size == 0) then
       at = at + taken
       has_sent(exchange, taken)
@@ -320,7 +315,7 @@ function exchange_methods.send_file(exchange, file, offset, count, fin, timeout)
     local ok, message, code, number = may_send(exchange)
     if not ok then return nil, message, code, number end
     local taken
-    taken, message, code, number = exchange._session.h3:send_file(exchange._stream, file, offset, count, fin)
+    taken, message, code, number = exchange._session.transport:send_file(exchange._stream, file, offset, count, fin)
     if not taken and code ~= "again" then return nil, message, code, number end
     if taken then
       has_sent(exchange, taken)

@@ -182,6 +182,30 @@ describe("h3", function()
     assert.equal(0x100, seen.stopped)
   end)
 
+  it("takes error codes by their names, here and where connections are closed", function()
+    local both = new_pair()
+    for name, number in pairs { request_cancelled = 0x10c, internal_error = 0x102, version_fallback = 0x110 } do
+      assert.equal(number, core.http_code(name))
+      assert.equal(number, core.http_code(number))
+      local stream = both.asking:send_request(REQUEST)
+      both:pump()
+      events(both.answering)
+      both.asking:cancel(stream, name)
+      both:pump()
+      local seen = {}
+      for _, event in ipairs(events(both.answering)) do seen[event[1]] = event[3] end
+      assert.equal(number, seen.reset)
+    end
+    for _, unknown in ipairs { "H3_NO_ERROR", "", "268" } do
+      assert.has_error(function() both.asking:cancel(0, unknown) end)
+      assert.has_error(function() both.client:close(unknown) end)
+    end
+    assert.has_error(function() both.client:close("no_error", "", false) end)
+    both.client:close("excessive_load", "")
+    both:pump()
+    assert.equal("H3_EXCESSIVE_LOAD", both.server:error().name)
+  end)
+
   it("says goodbye", function()
     local both = new_pair()
     assert.is_true(both.answering:goaway())
