@@ -1,6 +1,7 @@
---- An application: routes, middleware, an error handler. `neap.app()` makes one; `app:listen`
--- serves it. docs/handlers.md has what a handler returns and how middleware nests.
+--- An application: routes, middleware, an error handler, other applications inside of it. `neap.app()` makes one;
+-- `app:listen` serves it. docs/handlers.md has what a handler returns and how middleware nests.
 local core = require "neap.core"
+local Hosts = require "neap.hosts"
 local Router = require "neap.router"
 local constant = require "neap.constant"
 local log = require "neap.log"
@@ -9,12 +10,23 @@ local options = require "neap.options"
 local App = {}
 App.__index = App
 
+-- Routes and middleware of an app below a path: `app`, its `router` and `middleware`, and the `prefix`.
+local Group = {}
+Group.__index = Group
+
 function App.new()
   return setmetatable({ router = Router.new(), middleware = {} }, App)
 end
 
 local function check_handler(handler)
   if type(handler) ~= "function" then error("a handler is a function", 3) end
+end
+
+-- The path of the app that one of a group, or of the app itself, is.
+local function whole(self, path)
+  if not self.prefix then return path end
+  if type(path) ~= "string" or path:sub(1, 1) ~= "/" then error("a path in a group begins with /", 3) end
+  return path == "/" and self.prefix or self.prefix .. path
 end
 
 local ROUTE = { -- what the options of a route may hold
@@ -35,13 +47,16 @@ end
 -- see requests that came by 0-RTT (GET, HEAD, OPTIONS and TRACE unless told). A handler that is a table,
 -- { status =, headers =, body = }, is a response that is always the same.
 function App:route(method, pattern, given, handler)
-  self.router:add(method:upper(), pattern, read_route(given, handler))
+  self.router:add(method:upper(), whole(self, pattern), read_route(given, handler))
   return self
 end
 
-for name, method in pairs { get = "GET", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE", any = "*" } do
+local VERBS = { get = "GET", head = "HEAD", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE",
+  options = "OPTIONS", any = "*" }
+
+for name, method in pairs(VERBS) do
   App[name] = function(self, pattern, given, handler)
-    self.router:add(method, pattern, read_route(given, handler))
+    self.router:add(method, whole(self, pattern), read_route(given, handler))
     return self
   end
 end
@@ -55,9 +70,11 @@ function App:use(prefix, ...)
   local list = { ... }
   if type(prefix) == "function" then
     table.insert(list, 1, prefix)
-    prefix = nil
+    prefix = self.prefix
   elseif type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
     error("middleware is a function, or a path like /admin/* and functions", 2)
+  else
+    prefix = whole(self, prefix)
   end
   local parts = prefix and Router.prefix(prefix)
   if #list == 0 then error("a path without middleware", 2) end
@@ -65,7 +82,59 @@ function App:use(prefix, ...)
     check_handler(fn)
     self.middleware[#self.middleware + 1] = { fn = fn, prefix = parts }
   end
-  self.onion = nil
+  (self.app or self).onion = nil
+  return self
+end
+
+--- Routes and middleware below a path: `app:group("/api/v1"):get("/notes", fn)` is `app:get("/api/v1/notes", fn)`. A
+-- group has the functions of an app that take a path, "/" is its own; `group:use(fn)` is for all below it.
+function App:group(prefix)
+  if type(prefix) ~= "string" or not prefix:find("^/.*[^/]$") then error("a group has a path like /api/v1", 2) end
+  Router.prefix(prefix)
+  return setmetatable({ app = self.app or self, router = self.router, middleware = self.middleware,
+    prefix = whole(self, prefix) }, Group)
+end
+
+-- Takes an app in. There is one around it, whose handlers of errors and of what is not found it has as well.
+local function take_in(self, other)
+  if getmetatable(other) ~= App then error("an app is what neap.app() gives", 3) end
+  if other.outer and other.outer ~= self then error("this app is in another one already", 3) end
+  local app = self
+  while app do
+    if app == other then error("an app cannot be inside of itself", 3) end
+    app = app.outer
+  end
+  other.outer, self.has_inner = self, true
+  app = other.has_hooks and self or nil
+  while app do
+    app.has_hooks = true
+    app = app.outer
+  end
+end
+
+--- What is at a path and below it is answered by another app, inside of this one's middleware: it sees what is behind
+-- that path as req.path, and the path as req.mount. It has middleware and on_response of its own; on_error,
+-- on_not_found and on_error_page too, or else those of this app.
+function App:mount(prefix, other)
+  prefix = whole(self, prefix)
+  local parts = Router.prefix(prefix)
+  if not parts.text then error("a mount has no parameters: " .. prefix, 2) end
+  take_in(self.app or self, other)
+  local base = Router.normalize(prefix):gsub("/$", "")
+  if base ~= "" then self.router:add("*", base, nil, nil, { app = other, base = base }) end
+  self.router:add("*", base .. "/*", nil, nil, { app = other, base = base })
+  return self
+end
+
+for _, name in ipairs { "route", "use", "group", "mount" } do Group[name] = App[name] end
+for name in pairs(VERBS) do Group[name] = App[name] end
+
+--- Requests for a host are answered by another app, inside of this one's middleware, before routes of this one's are
+-- looked at. "*.gw.example": for all below that name, where no longer one fits; a list: for each of them.
+function App:host(names, other)
+  self.hosts = self.hosts or Hosts.new()
+  take_in(self, other)
+  for _, name in ipairs(type(names) == "table" and names or { names }) do self.hosts:add(name, other) end
   return self
 end
 
@@ -93,33 +162,63 @@ function App:on_response(fn)
   check_handler(fn)
   self.response_hooks = self.response_hooks or {}
   table.insert(self.response_hooks, fn)
+  local app = self
+  while app do
+    app.has_hooks = true
+    app = app.outer
+  end
   return self
 end
 
 -- ---- routing
 
-local function find_and_run(self, req, res)
+-- What an app was told, or else what those around it were.
+local function inherited(self, name)
+  while self do
+    if self[name] then return self[name] end
+    self = self.outer
+  end
+end
+
+local function refuse_method(req, res, allowed)
+  allowed[#allowed + 1] = "OPTIONS"
+  table.sort(allowed)
+  res:header("allow", table.concat(allowed, ", "))
+  if req.method == "OPTIONS" then return 204 end
+  return 405, "method not allowed\n"
+end
+
+-- A path that no route takes; `allowed` are the methods of those that would.
+local function answer_without_route(self, req, res, allowed, has_spelling)
+  req._wildcard = nil
+  if allowed then return refuse_method(req, res, allowed) end
+  -- The server as a whole, RFC 9110 §9.3.7.
+  if req.method == "OPTIONS" and req.target == "*" then return 204 end
+  -- A path that has no spelling, such as one out of the root, is nobody's.
+  local not_found = has_spelling and inherited(self, "not_found")
+  if not_found then return not_found(req, res:status(404)) end
+  return 404, "not found\n"
+end
+
+local enter
+
+local function find_and_run(self, req, res, outer)
   local has_spelling, params, allowed = rawget(req, "_segments") ~= false, nil, nil
+  local other = self.hosts and self.hosts:find(req.host)
+  if other then return enter(other, "", req, res, outer) end
   local route = has_spelling and self.router:match_exact(req.method, req.path)
   if route then
+    if route.app then return enter(route.app, route.base, req, res, outer) end
     req.route = route.pattern
     -- Middleware may have given it others.
     if self.middleware[1] then req.params, req._wildcard = {}, nil end
     return route.handler(req, res)
   end
   if has_spelling then route, params, allowed = self.router:match(req.method, req.path) end
-  if route then
-    req.params, req.route, req._wildcard = params, route.pattern, route.rest
-    return route.handler(req, res)
-  end
-  req._wildcard = nil
-  if params == 405 then
-    res:header("allow", table.concat(allowed, ", "))
-    return 405, "method not allowed\n"
-  end
-  -- A path that has no spelling, such as one out of the root, is nobody's.
-  if self.not_found and has_spelling then return self.not_found(req, res:status(404)) end
-  return 404, "not found\n"
+  if not route then return answer_without_route(self, req, res, params == 405 and allowed, has_spelling) end
+  if route.app then return enter(route.app, route.base, req, res, outer) end
+  req.params, req.route, req._wildcard = params, route.pattern, route.rest
+  return route.handler(req, res)
 end
 
 -- The parameters of a request that is under a prefix. It is too when its escaped slashes are taken for
@@ -178,11 +277,15 @@ local function describe(err, trace)
   return tostring(message or err.status and "status " .. tostring(err.status) or err) .. (trace or "")
 end
 
+local function full_path(req)
+  return req.mount and req.mount .. req.path or req.path
+end
+
 -- The answer to an error when no handler of the application's gives one. What a table of the handler's
 -- says goes to the client only when it is about the client (4xx).
 local function answer_by_default(err, req, trace)
   local status = status_of(err)
-  if status >= 500 then log.error(("%s %s: %s"):format(req.method, req.path, describe(err, trace))) end
+  if status >= 500 then log.error(("%s %s: %s"):format(req.method, full_path(req), describe(err, trace))) end
   local message = status < 500 and err.message
   if type(message) == "number" then message = tostring(message) end
   local body = message or (PHRASES[status] or "error " .. status) .. "\n"
@@ -212,13 +315,14 @@ local function answer_error(self, err, req, res, mark)
   if not res:_restore(mark) then
     local was_whole = res:is_ended()
     if not was_whole then res:_abort(describe(err):match("^[^\n]*"), "error") end
-    log.error(("%s %s, after the headers were sent: %s"):format(req.method, req.path, describe(err, trace)))
+    log.error(("%s %s, after the headers were sent: %s"):format(req.method, full_path(req), describe(err, trace)))
     return
   end
-  if self.error_handler then
+  local handler = inherited(self, "error_handler")
+  if handler then
     local ok, second = xpcall(function()
       res:status(status_of(err))
-      res:_take(ANSWERED, self.error_handler(err, req, res))
+      res:_take(ANSWERED, handler(err, req, res))
     end, catch)
     if ok and (res:is_started() or res:body()) then return end
     if not ok then
@@ -240,8 +344,8 @@ end
 
 -- The innermost: the route. No tail call here, nor in a layer: what takes any number of arguments and returns to xpcall
 -- itself is not compiled.
-local function run_route(self, req, res)
-  res:_take(nil, find_and_run(self, req, res))
+local function run_route(self, req, res, outer)
+  res:_take(nil, find_and_run(self, req, res, outer))
 end
 
 local function take(res, state, ...)
@@ -301,20 +405,49 @@ local function compose(self)
   return run
 end
 
+-- A path below the one that an app is mounted at.
+local function behind(base, path)
+  return #path > #base and path:sub(#base + 1) or "/"
+end
+
+-- All of an app inside of another one; `base` is where it is mounted. An error becomes the response here, while the
+-- request is as this app sees it.
+function enter(app, base, req, res, outer)
+  local path, mount, mark = req.path, req.mount, res:_mark()
+  if base ~= "" then
+    req.path, req.mount = behind(base, path), mount and mount .. base or base
+    req._segments, req._loose_segments = nil, nil
+  end
+  req._inner, req.route = app, nil
+  local ok, err = xpcall(app.onion or compose(app), catch, app, req, res, outer)
+  if not ok then answer_error(app, err, req, res, mark) end
+  if base ~= "" then
+    req.path, req.mount, req._segments, req._loose_segments = path, mount, nil, nil
+    if req.route then req.route = base .. req.route end
+  end
+  return res
+end
+
 local function run_all(self, req, res, outer)
   local run = self.onion or compose(self)
   run(self, req, res, outer)
-  res:_complete(not self.response_hooks)
+  res:_complete(not self.has_hooks)
 end
 
+-- Those of the innermost app that had the request come first.
 local function call_hooks(self, req, res, started)
   local reason, code = res:failure()
   local info = { status = res:status(), bytes = res.sent, duration = core.now() - started, reason = reason,
     code = code }
-  for _, fn in ipairs(self.response_hooks) do
-    local ok, err = xpcall(fn, catch, req, res, info)
-    if not ok then log.error("in on_response: " .. describe(err, last_trace)) end
-  end
+  local app = req._inner or self
+  repeat
+    for _, fn in ipairs(app.response_hooks or {}) do
+      local ok, err = xpcall(fn, catch, req, res, info)
+      if not ok then log.error("in on_response: " .. describe(err, last_trace)) end
+    end
+    local is_last = app == self
+    app = app.outer
+  until is_last
 end
 
 local function answer_and_complete(self, err, req, res)
@@ -333,8 +466,8 @@ end
 
 --- Answers one request: middleware, route, what is owed. An error becomes a 500, never more.
 function App:handle(req, res)
-  local started = self.response_hooks and core.now()
-  local outer = self.middleware[1] and { has_run = false }
+  local started = self.has_hooks and core.now()
+  local outer = (self.middleware[1] or self.has_inner) and { has_run = false }
   local ok, err = xpcall(run_all, catch, self, req, res, outer)
   if outer then outer.has_run = true end
   if not ok then answer_surely(self, err, req, res) end
@@ -346,12 +479,23 @@ end
 
 local SAFE = { GET = true, HEAD = true, OPTIONS = true, TRACE = true }
 
+-- What a route of the app, or of one inside of it, says; nil when none does. No loop, as it is on the way of requests.
+local function early_of(app, req, path)
+  local other = app.hosts and app.hosts:find(req.host)
+  if other then return early_of(other, req, path) end
+  local route = app.router:match(req.method, path)
+  if not route then return nil end
+  if route.app then return early_of(route.app, req, behind(route.base, path)) end
+  return route.early
+end
+
 -- Whether a request may be answered although it came by 0-RTT, where it may have been somebody else who sent it again:
 -- its route says so, or its method (RFC 8470 §3). Asked before any middleware runs, for that acts too.
 function App:_takes_early(req)
-  local route = rawget(req, "_segments") ~= false and self.router:match(req.method, req.path) or nil
-  if route and route.early ~= nil then return route.early end
-  return SAFE[req.method] or false
+  local early
+  if rawget(req, "_segments") ~= false then early = early_of(self, req, req.path) end
+  if early == nil then return SAFE[req.method] or false end
+  return early
 end
 
 local function run_refusal(self, _, res)
@@ -361,7 +505,7 @@ end
 
 -- Answers a request that came too early, without middleware: its client sends it again when the handshake is complete.
 function App:_refuse_early(req, res)
-  local started = self.response_hooks and core.now()
+  local started = self.has_hooks and core.now()
   local ok, err = xpcall(run_refusal, catch, self, req, res)
   if not ok then answer_surely(self, err, req, res) end
   res:_over()

@@ -153,7 +153,7 @@ function neap.static(folder, options) end
 ---@class neap.RouteOptions
 ---@field early? boolean whether it sees requests that came by 0-RTT; GET, HEAD, OPTIONS and TRACE unless told
 
----@class neap.App
+---@class neap.App: neap.Routes
 local App = {}
 ---@param pattern string "/a/:name/*rest"
 ---@param options neap.RouteOptions|neap.Handler|neap.ConstantResponse
@@ -406,6 +406,7 @@ function task.resolve(host, port, seconds) end
 ---@field headers neap.Headers
 ---@field params table<string, string>
 ---@field route string? the pattern that matched
+---@field mount string? where the app is mounted that has it; path is what is behind
 ---@field peer string "address:port"
 ---@field psk_identity string|false of the external pre-shared key by which the client is known
 ---@field is_resumed boolean the client went on from an earlier TLS session

@@ -118,11 +118,12 @@ local function parse(pattern, level)
 end
 
 --- Adds a route. `method` is upper case or "*" for any; the pattern is "/a/:name/*rest" (`*` alone
--- is named "rest"); `early`: whether its handler may see what came by 0-RTT (nil: as the method says).
-function Router:add(method, pattern, handler, early)
+-- is named "rest"); `early`: whether its handler may see what came by 0-RTT (nil: as the method says); `mount`, in
+-- place of a handler: { app =, base = } of an app that is mounted there.
+function Router:add(method, pattern, handler, early, mount)
   local node, names, rest = self.root, {}, nil
   local path = ""
-  for _, part in ipairs(parse(pattern, 2)) do
+  for _, part in ipairs(parse(pattern, 3)) do
     if type(part) == "string" then
       path = path .. "/" .. (part:gsub(NOT_IN_SEGMENT, encode))
       node.fixed = node.fixed or {}
@@ -140,7 +141,8 @@ function Router:add(method, pattern, handler, early)
   end
   node.methods = node.methods or {}
   if node.methods[method] then error("this route is there already: " .. method .. " " .. pattern, 3) end
-  node.methods[method] = { handler = handler, names = names, rest = rest, pattern = pattern, early = early }
+  node.methods[method] = { handler = handler, names = names, rest = rest, pattern = pattern, early = early,
+    app = mount and mount.app, base = mount and mount.base }
   if not names[1] then self.exact[path] = node.methods end
 end
 
@@ -154,8 +156,8 @@ end
 
 --- A prefix for match_prefix and is_below: a pattern that also takes what is below it; a slash or * at its end says
 -- nothing more.
-function Router.prefix(pattern, level)
-  local parts = parse(pattern, level or 2)
+function Router.prefix(pattern)
+  local parts = parse(pattern, 3)
   if parts[#parts] == "" then parts[#parts] = nil end
   parts.text = text_of(parts)
   parts.folder = parts.text and parts.text:gsub("/?$", "/", 1)
