@@ -64,6 +64,7 @@ int neap_multipath_begin(neap_conn *c, const struct transport_params *p, struct 
     m->ids[0].until = NEAP_NEVER;
     c->multipath = m;
     c->recovery.space_count = SPACES_MOST;
+    c->recovery.is_coupled = config_option(c->config, OPTION_couple_paths) != 0;
     return 0;
 }
 

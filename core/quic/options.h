@@ -48,6 +48,9 @@
     X(path_scheduler, CHOICE, 0, 0, 1,                                                                       \
       "which of several paths the next packet takes. min_rtt: the one with the least round-trip time that "  \
       "has room in its window; redundant: what is in flight on one is sent on the others, too")              \
+    X(couple_paths, BOOLEAN, 1, 0, 1,                                                                        \
+      "several paths grow as one connection, in case they share a bottleneck (RFC 6356); false: each as if " \
+      "it were alone, where one knows that they do not")                                                     \
     X(use_preferred_address, BOOLEAN, 1, 0, 1,                                                               \
       "a client goes to the address that its server prefers, once that is proved")                           \
     X(max_connection_window, BYTES, 25165824, 0, VARINT_LIMIT,                                               \

@@ -7,6 +7,8 @@
 #include "recovery/hystart.h"
 
 #define CC_CHOICES 4u /* controllers that a path may begin with */
+#define CC_WHOLE_BITS 15u
+#define CC_WHOLE (1u << CC_WHOLE_BITS) /* cc.coupling of a path that grows as if it were alone */
 
 struct cc;
 struct pool;
@@ -127,6 +129,8 @@ struct cc {
     struct hystart hystart;      /* of controllers that use it */
     bool is_steered;             /* somebody outside gave the window */
     bool is_recovering; /* the window was reduced: sending follows deliveries (recovery/reduction.h) */
+    uint16_t coupling;  /* how fast it grows beside other paths of its connection (recovery/coupling.c), at
+                           most CC_WHOLE; 0: that is not looked at */
 };
 
 extern const struct cc_ops neap_cc_newreno, neap_cc_cubic, neap_cc_bbr;
@@ -138,6 +142,12 @@ extern const struct cc_ops *const neap_cc_by_choice[CC_CHOICES];
 static inline bool cc_is_new_event(const struct cc *cc, neap_time largest_lost_sent_at)
 {
     return cc->recovery_started == 0 || largest_lost_sent_at > cc->recovery_started;
+}
+
+/** What of so much growth is left to this path. */
+static inline uint64_t cc_coupled(uint16_t coupling, uint64_t bytes)
+{
+    return coupling ? bytes * coupling >> CC_WHOLE_BITS : bytes;
 }
 
 /** factor * bytes / whole, factor and whole below 2^45; bytes above whole are taken for that. What the division leaves over

@@ -47,6 +47,38 @@ static uint64_t ticks_of(neap_time time)
     return (time < most ? time : most) * CUBIC_TICKS / NEAP_SECOND;
 }
 
+/* ---- beside other paths of the connection
+ *
+ * A Reno flow that grows f times as fast has sqrt(f) of the window; for the same of CUBIC, whose window goes with the fourth
+ * root of C (RFC 9438 §5.1), C is multiplied by f^2. */
+
+static uint64_t coupled_curve(const struct cubic_stage *s, uint64_t bytes)
+{
+    return cc_coupled(s->coupling, cc_coupled(s->coupling, bytes));
+}
+
+/* What the curve has to be for so much to be left of it. */
+static uint64_t uncoupled(const struct cubic_stage *s, uint64_t bytes)
+{
+    for (int i = 0; s->coupling && i < 2; i++) {
+        bytes = (bytes << CC_WHOLE_BITS) / s->coupling;
+        if (bytes > LIMIT_CONGESTION_WINDOW)
+            bytes = LIMIT_CONGESTION_WINDOW;
+    }
+    return bytes;
+}
+
+/* A stage has one curve; it is another where other paths come, go, or are another share. */
+static bool is_coupled_otherwise(const struct cc *cc, const struct cubic_stage *s)
+{
+    uint32_t was = s->coupling ? s->coupling : CC_WHOLE, is = cc->coupling ? cc->coupling : CC_WHOLE;
+    uint32_t least = was / 4 + CC_WHOLE / 1024;
+
+    return is > was + least || is + least < was;
+}
+
+/* ---- the window */
+
 /* W_cubic, at least 0 and at most a little more than the greatest window. */
 static uint64_t w_cubic(const struct cubic_stage *s, neap_time time, uint64_t udp_payload_size)
 {
@@ -55,8 +87,8 @@ static uint64_t w_cubic(const struct cubic_stage *s, neap_time time, uint64_t ud
     if (ticks >= s->k + CUBIC_TICKS_MOST)
         ticks = s->k + CUBIC_TICKS_MOST;
     if (ticks >= s->k)
-        return s->w_max + neap_cubic_curve(ticks - s->k, udp_payload_size);
-    uint64_t below = neap_cubic_curve(s->k - ticks, udp_payload_size);
+        return s->w_max + coupled_curve(s, neap_cubic_curve(ticks - s->k, udp_payload_size));
+    uint64_t below = coupled_curve(s, neap_cubic_curve(s->k - ticks, udp_payload_size));
     return below < s->w_max ? s->w_max - below : 0;
 }
 
@@ -68,7 +100,8 @@ static void begin_stage(struct cc *cc, struct cubic *c, const struct cc_ack *ack
 
     if (c->has_flat_start || s->w_max < cc->window)
         s->w_max = cc->window;
-    s->k = (uint32_t)neap_cubic_root(s->w_max - cc->window, ack->udp_payload_size);
+    s->coupling = cc->coupling;
+    s->k = (uint32_t)neap_cubic_root(uncoupled(s, s->w_max - cc->window), ack->udp_payload_size);
     s->w_est = cc->window;
     s->est_part = s->window_part = 0;
     s->epoch = ack->now;
@@ -81,15 +114,15 @@ static void estimate_reno(const struct cc *cc, struct cubic_stage *s, const stru
 {
     uint64_t parts = s->w_est < s->prior ? ALPHA_PARTS : ALPHA_WHOLE;
 
-    s->w_est += neap_cc_share(parts * ack->udp_payload_size, ack->fresh_bytes, cc->window * ALPHA_WHOLE,
-                              &s->est_part);
+    s->w_est += neap_cc_share(parts * ack->udp_payload_size, cc_coupled(cc->coupling, ack->fresh_bytes),
+                              cc->window * ALPHA_WHOLE, &s->est_part);
 }
 
 static void avoid_congestion(struct cc *cc, struct cubic *c, const struct cc_ack *ack, uint64_t bytes)
 {
     struct cubic_stage *s = &c->stage;
 
-    if (!s->has_begun)
+    if (!s->has_begun || is_coupled_otherwise(cc, s))
         begin_stage(cc, c, ack);
     uint64_t size = ack->udp_payload_size, window = cc->window;
     neap_time elapsed = ack->now - s->epoch;

@@ -11,8 +11,9 @@ struct cubic_stage {
     uint64_t prior;    /* the window when the threshold was set last */
     uint64_t est_part; /* of the next byte of w_est, in parts of the window */
     uint64_t window_part;
-    neap_time epoch; /* when it began; moved forward by the time in which the window could not grow */
-    uint32_t k;      /* ticks from its begin until the curve is there, at most CUBIC_TICKS_MOST */
+    neap_time epoch;   /* when it began; moved forward by the time in which the window could not grow */
+    uint32_t k;        /* ticks from its begin until the curve is there, at most CUBIC_TICKS_MOST */
+    uint16_t coupling; /* cc.coupling, when it began */
     bool has_begun;
 };
 

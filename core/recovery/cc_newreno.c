@@ -11,7 +11,7 @@ static void avoid_congestion(struct cc *cc, uint64_t bytes, uint64_t udp_payload
 {
     uint64_t *acked = &cc->acked_in_avoidance;
 
-    *acked += bytes;
+    *acked += cc_coupled(cc->coupling, bytes);
     while (*acked >= cc->window) {
         *acked -= cc->window;
         cc->window += udp_payload_size;

@@ -470,6 +470,8 @@ static void apply_ack(struct recovery *r, enum space space, struct acked_paths *
 
         if (!path || !is_seen(acked->seen, i))
             continue;
+        if (r->is_coupled)
+            path->cc.coupling = neap_recovery_coupling(r, path);
         neap_path_recovery_on_acked(path, &acked->of[i], in_flight[i], acked->recovery[i], now);
         if (r->peer_validated)
             path->pto_count = 0;

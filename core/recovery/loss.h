@@ -42,6 +42,7 @@ struct recovery {
         ways[1 + LIMIT_PATH_IDS]; /* the path of each space from SPACE_APPLICATION on; of the first, `active`
                                          as long as its path ID is not abandoned */
     uint8_t unproved;             /* bits of these: nothing probes there before the path is proved */
+    bool is_coupled;              /* paths grow as one connection (neap_recovery_coupling) */
     /* Set by quic/, followed by neap_recovery_set_timer. */
     bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
     bool handshake_confirmed;
@@ -89,6 +90,9 @@ void neap_recovery_forget_mark(const struct recovery *r, const struct sent_packe
 void neap_recovery_continue(struct recovery *r, uint8_t to, uint8_t from);
 /** A path is gone. What is still in flight there counts for no path any more; it is acknowledged or lost as before. */
 void neap_recovery_drop_path(struct recovery *r, uint8_t path);
+
+/** What of its growth is left to a path beside those of other path IDs that have something in flight: cc.coupling. */
+uint16_t neap_recovery_coupling(const struct recovery *r, const struct path_recovery *path);
 
 /** A packet was added to spaces[space]->sent. */
 void neap_recovery_on_sent(struct recovery *r, enum space space, const struct sent_packet *p, neap_time now);

@@ -21,6 +21,7 @@
 ---@field disable_active_migration? boolean tells the peer not to move to another address; what a NAT does to it is followed
 ---@field initial_max_path_id? integer paths beside the first that a connection may use at a time (draft-ietf-quic-multipath); 0: none
 ---@field path_scheduler? "min_rtt"|"redundant" which of several paths the next packet takes. min_rtt: the one with the least round-trip time that has room in its window; redundant: what is in flight on one is sent on the others, too
+---@field couple_paths? boolean several paths grow as one connection, in case they share a bottleneck (RFC 6356); false: each as if it were alone, where one knows that they do not
 ---@field use_preferred_address? boolean a client goes to the address that its server prefers, once that is proved
 ---@field max_connection_window? integer bytes: the window of the whole connection grows by itself up to this
 ---@field max_stream_window? integer bytes: the window of a stream grows by itself up to this

@@ -315,3 +315,55 @@ describe("the scheduler redundant", function()
     sim:close()
   end)
 end)
+
+describe("two paths that share a bottleneck", function()
+  --- The share of a link of 10 Mbit/s that a connection with two paths over it has beside a connection with one.
+  local function share(controller, couple_paths, seed)
+    local sim = simulation.new{ seed = seed }
+    local link = sim:link{ delay = 0.015, rate = RATE, queue = 50 }
+    local piece, got = ("x"):rep(65536), {}
+    local function flow(which, options)
+      got[which] = 0
+      options.server = sim:server{ initial_max_path_id = 1, max_idle_timeout = 600, on_conn = function(conn)
+        for stream in conn.readable_next, conn do
+          for bytes in function() return (conn:stream_recv(stream)) end do
+            if #bytes == 0 then break end
+            got[which] = got[which] + #bytes
+          end
+        end
+      end }
+      options.link, options.initial_max_path_id, options.max_idle_timeout = link, 1, 600
+      options.congestion_control, options.couple_paths = controller, couple_paths
+      local id
+      options.on_conn = function(conn)
+        if which == "both" and conn:is_confirmed() then conn:open_path{ address = MOBILE } end
+        if conn:is_established() then id = id or conn:stream_open("uni") end
+        local taken = id and conn:stream_send(id, piece, false)
+        while taken == #piece do taken = conn:stream_send(id, piece, false) end
+        for _ in conn.writable_next, conn do end
+      end
+      return sim:client(options)
+    end
+    local both = flow("both", { address = WIFI })
+    both:add_address(MOBILE, { link = link })
+    flow("one", {})
+    sim:run(10)
+    local before = { both = got.both, one = got.one }
+    sim:run(60)
+    sim:close()
+    local of_both, of_one = got.both - before.both, got.one - before.one
+    assert.is_true(of_both + of_one > 0.9 * RATE * 60, (of_both + of_one) / RATE / 60)
+    return of_both / (of_both + of_one)
+  end
+
+  for _, controller in ipairs{ "newreno", "cubic" } do
+    it("take together what one connection takes, with " .. controller, function()
+      for seed = 1, 2 do
+        local of_all = share(controller, true, seed)
+        assert.is_true(of_all >= 0.35 and of_all <= 0.6, of_all)
+      end
+      local uncoupled = share(controller, false, 1)
+      assert.is_true(uncoupled > 0.63, uncoupled)
+    end)
+  end
+end)

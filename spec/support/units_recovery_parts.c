@@ -3,6 +3,7 @@
 
 #include "recovery/ack.h"
 #include "recovery/cc_cubic.h"
+#include "recovery/loss.h"
 #include "recovery/pacer.h"
 #include "recovery/pmtu.h"
 
@@ -220,7 +221,7 @@ static int cc_gc(lua_State *L)
 }
 
 /* ack(bytes [, {fresh = bytes, app_limited = false, unpaced = false, rtt = 0, smoothed = rtt, sent_at = 0,
- * flight_began_at = 0, now = 0}]) -> window */
+ * flight_began_at = 0, now = 0, coupling = 0}]) -> window */
 static int cc_ack(lua_State *L)
 {
     struct cc *cc = check_cc(L);
@@ -237,6 +238,7 @@ static int cc_ack(lua_State *L)
         .now = option_u64(L, 3, "now", 0),
     };
 
+    cc->coupling = (uint16_t)option_u64(L, 3, "coupling", 0);
     cc->ops->on_ack(cc, &ack);
     push_u64(L, cc->window);
     return 1;
@@ -284,6 +286,35 @@ static int cubic_root(lua_State *L)
 {
     push_u64(L, neap_cubic_root(to_u64(L, 1), to_u64(L, 2)));
     return 1;
+}
+
+/* coupling({ {window, smoothed RTT in ns, bytes in flight}, … }) -> of each path */
+static int coupling(lua_State *L)
+{
+    static struct space_recovery space;
+    struct path_recovery paths[1 + LIMIT_PATH_IDS] = {0};
+    struct recovery r = {.space_count = SPACES};
+    size_t count = 0;
+
+    for (; count <= LIMIT_PATH_IDS; count++) {
+        struct path_recovery *path = &paths[count];
+
+        lua_rawgeti(L, 1, (int)count + 1);
+        if (lua_isnil(L, -1))
+            break;
+        for (int field = 1; field <= 3; field++)
+            lua_rawgeti(L, -field, field);
+        path->cc.window = to_u64(L, -3);
+        path->rtt.smoothed = to_u64(L, -2);
+        path->bytes_in_flight = to_u64(L, -1);
+        r.paths[count] = path;
+        r.spaces[SPACE_APPLICATION + count] = &space;
+        r.ways[count] = (uint8_t)count;
+        r.space_count = (uint8_t)(SPACE_APPLICATION + count + 1);
+    }
+    for (size_t i = 0; i < count; i++)
+        lua_pushinteger(L, neap_recovery_coupling(&r, &paths[i]));
+    return (int)count;
 }
 
 /* ---- pacer(udp_payload_size [, enabled = true]) */
@@ -468,6 +499,8 @@ void units_recovery_parts(lua_State *L)
     lua_setfield(L, -2, "cubic_curve");
     lua_pushcfunction(L, cubic_root);
     lua_setfield(L, -2, "cubic_root");
+    lua_pushcfunction(L, coupling);
+    lua_setfield(L, -2, "coupling");
     lua_pushcfunction(L, pacer_new);
     lua_setfield(L, -2, "pacer");
 }
