@@ -171,9 +171,15 @@
 #define LIMIT_GLITCH_RATE 2u       /* of it forgiven a second */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
 #define LIMIT_CLOCK_LOOK UINT64_C(1000000000) /* ns between looks at a clock that is not set yet */
-#define LIMIT_ALPN 255u                       /* bytes of one protocol name */
-#define LIMIT_ENDPOINT_TIMERS 128u            /* due timers that one neap_endpoint_send runs */
-#define LIMIT_ENDPOINT_TURNS 256u             /* connections it asks that have nothing to send */
+#define LIMIT_TLS_STREAM_PROTOCOLS 4u         /* that a side of TLS over a stream of bytes speaks */
+#define LIMIT_TLS_STREAM_SEND 32768u /* bytes that wait to be sent of one of them: a record, and more */
+#define LIMIT_TLS_STREAM_HELLOS \
+    16384u /* bytes of a client's part of a handshake, its certificates with it; */
+#define LIMIT_TLS_STREAM_FLIGHT 65536u /* and of a server's */
+#define LIMIT_TLS_SIDE_CREDENTIALS 64u /* certificates that are kept as the library wants them: 4 KiB each */
+#define LIMIT_ALPN 255u                /* bytes of one protocol name */
+#define LIMIT_ENDPOINT_TIMERS 128u     /* due timers that one neap_endpoint_send runs */
+#define LIMIT_ENDPOINT_TURNS 256u      /* connections it asks that have nothing to send */
 #define LIMIT_LOOP_SEND_BATCHES \
     4u /* of such batches an endpoint gets in one turn, so that receiving has its turn */
 #define LIMIT_LOOP_POLLS_SKIPPED 63u /* waits that do not poll after one that did in vain, at most */

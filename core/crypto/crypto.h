@@ -237,6 +237,8 @@ int neap_key_sign(struct crypto *crypto, struct span key, uint16_t scheme, struc
 /** A chain whose private key is elsewhere: it is not asked here for any signature. As neap_identity_new. */
 struct identity *neap_identity_new_without_key(struct crypto *crypto, struct span chain, struct failure *why);
 bool neap_identity_has_key(const struct identity *identity);
+/** Its DER, where TLS over streams may need it; empty for a key that is elsewhere, for Ed25519, and in builds without. */
+struct span neap_identity_key(const struct identity *identity);
 /** Whether a signature that somebody else made over `message` is the leaf's. 0 or NEAP_ERR_CRYPTO. */
 int neap_identity_verify(const struct identity *identity, uint16_t scheme, struct span message,
                          struct span signature);

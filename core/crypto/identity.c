@@ -12,6 +12,7 @@ struct identity {
     struct crypto *crypto;
     unsigned references;
     struct signer *signer; /* NULL: the key is elsewhere */
+    struct kept_key key; /* for TLS over streams, whose library signs itself; nothing in builds without it */
     struct certificate leaf;
     uint8_t digest[32]; /* of the leaf */
     struct span chain[LIMIT_TLS_CHAIN];
@@ -128,6 +129,10 @@ struct identity *neap_identity_new(struct crypto *crypto, struct span chain, str
     int error = neap_signer_load(crypto, key, &identity->signer, &reason);
     if (!error)
         error = check_pair(identity, &reason);
+#ifdef NEAP_HAVE_TLS_STREAMS
+    if (!error && identity->leaf.key.kind != KEY_ED25519)
+        error = neap_private_key_keep(crypto, key, &identity->key, &reason);
+#endif
     if (!error)
         return identity;
     neap_fail(why, reason.code, reason.reason);
@@ -143,6 +148,11 @@ struct identity *neap_identity_new_without_key(struct crypto *crypto, struct spa
 bool neap_identity_has_key(const struct identity *identity)
 {
     return identity->signer != NULL;
+}
+
+struct span neap_identity_key(const struct identity *identity)
+{
+    return span_of(identity->key.room, identity->key.size);
 }
 
 static void drop(struct identity *identity, struct span *bytes)
@@ -165,6 +175,7 @@ void neap_identity_free(struct identity *identity)
         return;
     struct pool *pool = identity->crypto->pool;
     neap_signer_free(identity->signer);
+    neap_private_key_forget(identity->crypto, &identity->key);
     for (size_t i = 0; i < identity->count; i++)
         neap_certificate_release(pool, identity->chain[i]);
     drop(identity, &identity->compressed[false]);

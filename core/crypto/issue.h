@@ -19,6 +19,15 @@ struct private_key {
 int neap_key_check(const struct key_info *key, int key_error, struct failure *why);
 /** What signs with a private key, PEM or DER. 0, or a negative code with *why; then *out is NULL. */
 int neap_signer_load(struct crypto *crypto, struct span key, struct signer **out, struct failure *why);
+/* The DER of a private key, for a library that has to be given it. */
+struct kept_key {
+    uint8_t *room;
+    size_t room_size, size;
+};
+/** Copy a private key, PEM or DER, into memory of the pool's, which is wiped by neap_private_key_forget. 0, or a negative code with
+ * *why. */
+int neap_private_key_keep(struct crypto *crypto, struct span key, struct kept_key *out, struct failure *why);
+void neap_private_key_forget(struct crypto *crypto, struct kept_key *key);
 /** Read a private key, PEM or DER, of a kind that TLS can sign with. 0, or a negative code with *why. */
 int neap_private_key_open(struct crypto *crypto, struct span key, struct private_key *out,
                           struct failure *why);

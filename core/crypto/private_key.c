@@ -75,18 +75,28 @@ static int open_der(struct crypto *crypto, struct span der, struct signer **sign
     return error;
 }
 
-static int open_pem(struct crypto *crypto, struct span text, struct signer **signer,
-                    struct private_key *whole, struct failure *why)
+static int find_body(struct span text, struct span *body, struct failure *why)
 {
-    struct pool *pool = crypto->pool;
-    struct span label, body;
+    struct span label;
 
     do {
-        if (!neap_pem_next(&text, &label, &body))
+        if (!neap_pem_next(&text, &label, body))
             return neap_fail(why, NEAP_ERR_CERTIFICATE, "there is no private key in the PEM text");
     } while (!ends_with(label, "PRIVATE KEY"));
     if (ends_with(label, "ENCRYPTED PRIVATE KEY"))
         return neap_fail(why, NEAP_ERR_UNSUPPORTED, "the private key is encrypted: decrypt it first");
+    return 0;
+}
+
+static int open_pem(struct crypto *crypto, struct span text, struct signer **signer,
+                    struct private_key *whole, struct failure *why)
+{
+    struct pool *pool = crypto->pool;
+    struct span body;
+    int found = find_body(text, &body, why);
+
+    if (found)
+        return found;
     size_t room_size = body.size / 4 * 3 + 3;
     uint8_t *room = neap_pool_alloc(pool, room_size);
     if (!room)
@@ -110,6 +120,40 @@ static int open_key(struct crypto *crypto, struct span key, struct signer **sign
 int neap_signer_load(struct crypto *crypto, struct span key, struct signer **out, struct failure *why)
 {
     return open_key(crypto, key, out, NULL, why);
+}
+
+int neap_private_key_keep(struct crypto *crypto, struct span key, struct kept_key *out, struct failure *why)
+{
+    struct span text = key;
+
+    if (neap_pem_is(key)) {
+        int found = find_body(key, &text, why);
+        if (found)
+            return found;
+    }
+    size_t room_size = text.size; /* base64 is longer than what it stands for */
+    uint8_t *room = neap_pool_alloc_lasting(crypto->pool, room_size);
+    if (!room)
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory for the private key");
+    *out = (struct kept_key){.room = room, .room_size = room_size, .size = room_size};
+    if (!neap_pem_is(key)) {
+        memcpy(room, key.data, key.size);
+        return 0;
+    }
+    int64_t size = neap_base64_decode(text, room);
+    if (size > 0) {
+        out->size = (size_t)size;
+        return 0;
+    }
+    neap_private_key_forget(crypto, out);
+    return neap_fail(why, NEAP_ERR_CERTIFICATE, "the private key cannot be decoded");
+}
+
+void neap_private_key_forget(struct crypto *crypto, struct kept_key *key)
+{
+    if (key->room)
+        neap_pool_free_secret(crypto->pool, key->room, key->room_size);
+    *key = (struct kept_key){0};
 }
 
 int neap_private_key_open(struct crypto *crypto, struct span key, struct private_key *out,

@@ -48,7 +48,7 @@ const struct failure *neap_tls_stream_failure(const struct tls_stream *stream);
 /** Takes bytes of the connection, in order: how many. The rest is offered again once plaintext was read (a record at most is
  * held) or what is to be sent was. Never negative: of a stream that is over all is taken, and nothing comes of it. */
 size_t neap_tls_stream_receive(struct tls_stream *stream, const uint8_t *bytes, size_t size);
-/** No more bytes come. Without close_notify before it the stream has failed: what was read may lack its end. */
+/** No more bytes come, and all that did were taken. Without close_notify before it the stream has failed: what was read may lack its end. */
 void neap_tls_stream_end_of_input(struct tls_stream *stream);
 /** Bytes for the connection: how many, 0 when there are none. Also after it has failed: the alert. */
 size_t neap_tls_stream_send(struct tls_stream *stream, uint8_t *out, size_t size);

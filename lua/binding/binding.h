@@ -320,6 +320,10 @@ void neap_lua_open_unix(lua_State *L);
 /** Pushes the descriptor of the next socket that is ready, or nil. */
 int neap_lua_next_watch(lua_State *L, neap_loop *loop);
 
+/* --- tls.c: core.tls_side */
+
+void neap_lua_open_tls(lua_State *L);
+
 /* --- bench.c */
 
 void neap_lua_open_load(lua_State *L);
