@@ -547,16 +547,26 @@ function Client:close()
   made[self] = nil
 end
 
---- Has every connection go on from another address, as the connections of neap.quic do: the same options. How many
--- did, or will once they are answered there; nil, message, code of the last where none could.
-function Client:migrate(way)
+local function go(self, verb, way)
   local count, message, code = 0, "there is no connection", "closed"
   for _, conn in ipairs(ordered.conns(self._attempts)) do
-    local ok, why, kind = roaming.go(conn, "migrate", way)
+    local ok, why, kind = roaming.go(conn, verb, way)
     if ok then count = count + 1 else message, code = why, kind end
   end
   if count == 0 then return nil, message, code end
   return count
+end
+
+--- Has every connection go on from another address, as the connections of neap.quic do: the same options. How many
+-- did, or will once they are answered there; nil, message, code of the last where none could.
+function Client:migrate(way)
+  return go(self, "migrate", way)
+end
+
+--- Has every connection open another path beside those that it has, as open_path of the connections of neap.quic: both
+-- sides need the option initial_max_path_id. How many do; nil, message, code of the last where none could.
+function Client:open_path(way)
+  return go(self, "open_path", way)
 end
 
 --- fn(event, authority) runs as a task for what becomes of the paths of connections: see on_path of neap.quic.

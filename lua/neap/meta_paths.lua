@@ -113,6 +113,12 @@ local Client = {}
 ---@return string? message of the last where none could
 ---@return neap.Code? code
 function Client:migrate(way) end
+--- Has every connection open another path beside those that it has: path_opened or path_failed of on_path follows.
+---@param way? neap.Way
+---@return integer? count of the connections that do
+---@return string? message of the last where none could
+---@return neap.Code? code as of open_path of a connection; "closed": there is none
+function Client:open_path(way) end
 --- What becomes of the paths of connections: fn runs as a task for each event.
 ---@param fn fun(event: neap.PathEvent, authority: string)
 ---@return neap.Client self

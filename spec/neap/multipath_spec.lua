@@ -122,3 +122,37 @@ describe("a connection with several paths", function()
     assert.is_true(said >= 1)
   end)
 end)
+
+describe("a client of HTTP/3 with several links", function()
+  it("opens a path for each of its connections, and a response comes by both", function()
+    local lab = neap.sim.new{ seed = 1 }
+    local wifi, mobile = lab:link{ delay = 0.01, rate = 10e6 / 8 }, lab:link{ delay = 0.02, rate = 10e6 / 8 }
+    for _, name in ipairs{ "one.example", "two.example" } do
+      lab:host(name):go(function()
+        local app = neap.app()
+        app:get("/", function(_, res) res:send(("x"):rep(3e6)) end)
+        app:listen{ port = 443, initial_max_path_id = 1 }
+      end)
+    end
+    local phone = lab:host("phone.example", { link = wifi, address = "10.3.7.2" })
+    phone:add_address("10.4.7.2", { link = mobile })
+    local told = {}
+    phone:run(function()
+      local client = neap.client{ initial_max_path_id = 1 }
+      client:on_path(function(event, authority) told[#told + 1] = event.kind .. " " .. authority:match("^%a+") end)
+      assert.same({ "closed" }, { select(3, client:open_path{ address = "10.4.7.2" }) })
+      for _, name in ipairs{ "one.example", "two.example" } do assert(client:get("https://" .. name .. "/")):body() end
+      assert.equal(2, client:open_path{ address = "10.4.7.2" })
+      assert.same({ "limit" }, { select(3, client:open_path{ address = "10.4.7.2" }) })
+      neap.sleep(0.2)
+      local before = { wifi.down.delivered_bytes, mobile.down.delivered_bytes }
+      assert.equal(3e6, #assert(client:get("https://one.example/")):body())
+      assert.is_true(wifi.down.delivered_bytes - before[1] > 1e6)
+      assert.is_true(mobile.down.delivered_bytes - before[2] > 1e6)
+      client:close()
+    end)
+    lab:close()
+    table.sort(told)
+    assert.same({ "path_opened one", "path_opened two" }, told)
+  end)
+end)

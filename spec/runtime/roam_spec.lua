@@ -9,7 +9,7 @@ local FIRST, SECOND = "10.1.0.2", "10.2.0.2"
 local function run(how)
   local script = helper.source_dir .. "/spec/runtime/roam.sh"
   local environment = program.neap:gsub("^(%S+) ", "%1 NEAP=", 1)
-  local pipe = assert(io.popen(("cd %s && timeout 60 unshare -rnm env %s sh %s %s 2>&1"):format(
+  local pipe = assert(io.popen(("cd %s && timeout 60 unshare -rnm env %s sh %s roam_program.lua %s 2>&1"):format(
     helper.quote(helper.source_dir), environment, helper.quote(script), how)))
   local text = pipe:read("*a")
   pipe:close()
