@@ -204,6 +204,20 @@ void neap_peer_cids_init_empty(struct peer_cids *p, uint64_t limit)
                             .is_of_path_id = true};
 }
 
+bool neap_peer_cids_need_queue(struct peer_cids *p, struct pool *pool)
+{
+    if (!p->retire_queue)
+        p->retire_queue = neap_pool_alloc_lasting(pool, LIMIT_RETIRE_QUEUE * sizeof *p->retire_queue);
+    return p->retire_queue != NULL;
+}
+
+void neap_peer_cids_free(struct peer_cids *p, struct pool *pool)
+{
+    neap_pool_free(pool, p->retire_queue, LIMIT_RETIRE_QUEUE * sizeof *p->retire_queue);
+    p->retire_queue = NULL;
+    p->retire_count = p->retire_unacked = 0;
+}
+
 void neap_peer_cids_replace_first(struct peer_cids *p, const neap_cid *cid)
 {
     p->ids[0].cid = *cid;
@@ -345,10 +359,9 @@ static void choose_active(struct peer_cids *p)
     p->ids[p->active].is_left = false;
 }
 
-int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why)
+int neap_peer_cids_on_new(struct peer_cids *p, struct pool *pool, const struct frame_new_connection_id *f,
+                          struct failure *why)
 {
-    struct peer_cids next = *p;
-
     if (neap_peer_cids_active(p)->size == 0 && !p->is_of_path_id)
         return neap_fail(why, NEAP_PROTOCOL_VIOLATION,
                          "NEW_CONNECTION_ID beside a zero-length connection ID");
@@ -357,6 +370,10 @@ int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection
     int error = check_conflicts(p, f, why);
     if (error)
         return error;
+    bool may_retire = f->retire_prior_to > p->retire_prior_to || f->sequence < p->retire_prior_to;
+    if (may_retire && !neap_peer_cids_need_queue(p, pool))
+        return neap_fail(why, NEAP_ERR_NO_MEMORY, "no memory to retire connection IDs");
+    struct peer_cids next = *p;
     if (f->retire_prior_to > next.retire_prior_to)
         next.retire_prior_to = f->retire_prior_to;
     error = retire_old(&next, why);

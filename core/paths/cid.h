@@ -5,6 +5,7 @@
 #include "base/failure.h"
 #include "base/limits.h"
 #include "base/map.h"
+#include "base/pool.h"
 #include "base/random.h"
 #include "wire/frame.h"
 
@@ -53,13 +54,14 @@ struct retirement {
 struct peer_cids {
     struct peer_cid ids[LIMIT_PEER_CONNECTION_IDS * 2];
     uint64_t retire_prior_to;
-    uint64_t newest;                                    /* the largest sequence number */
-    uint64_t seen;                                      /* which of the 64 up to it came: bit 0 is its own */
-    struct retirement retire_queue[LIMIT_RETIRE_QUEUE]; /* RETIRE_CONNECTION_ID not acknowledged yet */
-    uint8_t retire_count, retire_unacked;               /* of these: still to be written; written */
-    uint8_t active;                                     /* index of the one packets carry */
-    uint8_t limit;                                      /* our active_connection_id_limit */
-    bool is_of_path_id;                                 /* it began with none */
+    uint64_t newest; /* the largest sequence number */
+    uint64_t seen;   /* which of the 64 up to it came: bit 0 is its own */
+    struct retirement
+        *retire_queue; /* RETIRE_CONNECTION_ID not acknowledged yet; NULL: none was ever retired */
+    uint8_t retire_count, retire_unacked; /* of these: still to be written; written */
+    uint8_t active;                       /* index of the one packets carry */
+    uint8_t limit;                        /* our active_connection_id_limit */
+    bool is_of_path_id;                   /* it began with none */
 };
 
 /** The first connection ID (sequence 0), chosen in the handshake. */
@@ -97,6 +99,10 @@ const struct local_cid *neap_local_cids_find(const struct local_cids *l, struct 
 void neap_peer_cids_init(struct peer_cids *p, const neap_cid *first, uint64_t limit);
 /** None yet, as neap_local_cids_init_empty; the first that comes is the active one. */
 void neap_peer_cids_init_empty(struct peer_cids *p, uint64_t limit);
+/** Have room for what is retired, as neap_peer_cids_leave needs it: false without memory. */
+bool neap_peer_cids_need_queue(struct peer_cids *p, struct pool *pool);
+/** Give that room back: nothing is to be retired any more. */
+void neap_peer_cids_free(struct peer_cids *p, struct pool *pool);
 /** Whether there is an active one. */
 static inline bool peer_cids_has_active(const struct peer_cids *p)
 {
@@ -115,13 +121,14 @@ int neap_peer_cids_take_fresh(struct peer_cids *p);
 int neap_peer_cids_take(struct peer_cids *p, uint64_t sequence);
 /** Nothing was sent with the one that was taken: it is fresh again. */
 void neap_peer_cids_give_back(struct peer_cids *p, uint32_t index);
-/** No path uses it any more: retire it, when the queue has room again if it is full. One that is already retired, or
- * active, is left as it is. */
+/** No path uses it any more: retire it, when the queue, which is there, has room again if it is full. One that is already
+ * retired, or active, is left as it is. */
 void neap_peer_cids_leave(struct peer_cids *p, uint32_t index);
 /** NEW_CONNECTION_ID: duplicates ignored; conflicts PROTOCOL_VIOLATION; more than our limit
  * CONNECTION_ID_LIMIT_ERROR; zero-length use PROTOCOL_VIOLATION; retire_prior_to queues RETIRE_CONNECTION_ID and may
- * switch the active one; a queue past its bound CONNECTION_ID_LIMIT_ERROR. */
-int neap_peer_cids_on_new(struct peer_cids *p, const struct frame_new_connection_id *f, struct failure *why);
+ * switch the active one; a queue past its bound CONNECTION_ID_LIMIT_ERROR; no memory for it. */
+int neap_peer_cids_on_new(struct peer_cids *p, struct pool *pool, const struct frame_new_connection_id *f,
+                          struct failure *why);
 /** The next RETIRE_CONNECTION_ID to write. */
 bool neap_peer_cids_next_retire(struct peer_cids *p, uint64_t *sequence);
 void neap_peer_cids_retire_lost(struct peer_cids *p, uint64_t sequence);

@@ -305,11 +305,12 @@ void neap_conn_free(neap_conn *conn)
     if (c->close.reason_room)
         neap_pool_free(c->pool, (void *)(uintptr_t)c->close.reason, c->close.reason_room);
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        neap_conn_free_path(c, c->paths[i]);
+        neap_conn_free_path(c, conn_path_at(c, i));
     if (c->server_name)
         neap_pool_free(c->pool, c->server_name, strlen(c->server_name) + 1 + c->psk_identity_size);
     neap_conn_drop_certificates(c);
     neap_conn_free_migration(c);
+    neap_peer_cids_free(&c->peer_cids, c->pool);
     neap_multipath_free(c);
     neap_pool_free(c->pool, c->datagrams, sizeof *c->datagrams);
     neap_config *config = c->config;

@@ -64,7 +64,7 @@ struct path_traffic {
 struct path {
     struct address_validation address;
     struct path_recovery recovery;
-    uint8_t index;       /* in neap_conn.paths and of sent packets */
+    uint8_t index;       /* in recovery.paths and of sent packets */
     uint8_t slot;        /* of its path ID: multipath.h; 0: path ID 0, of which all are without multipath */
     uint8_t peer_cid;    /* index of the peer's connection ID that goes there */
     bool is_followed;    /* the peer was followed there */
@@ -175,8 +175,8 @@ struct conn_close {
 
 struct conn_counters {
     uint64_t packets_sent, packets_received, packets_dropped, packets_retransmitted;
-    uint64_t bytes_sent, bytes_received, undecryptable_kept, path_changes;
-    uint32_t path_challenges_received, amplification_limited;
+    uint64_t bytes_sent, bytes_received, undecryptable_kept;
+    uint32_t path_changes, path_challenges_received, amplification_limited;
     /* what a bound or the lack of memory refused */
     uint32_t packets_refused, undecryptable_refused, paths_refused, path_responses_dropped, memory_stalls,
         ack_ranges_ignored;
@@ -270,9 +270,8 @@ struct neap_conn {
     /* packets */
     struct number_space application;
     struct recovery recovery;
-    struct path *paths[LIMIT_PATHS]; /* the one at recovery.active is sent on */
-    struct path_traffic *traffic;    /* of each, in the block `migration`; NULL: there was one path only */
-    neap_time path_timer;            /* the first of their times */
+    struct path_traffic *traffic; /* of each, in the block `migration`; NULL: there was one path only */
+    neap_time path_timer;         /* the first of their times */
     struct key_phases keys;
     struct ack_request ack_request;
     struct datagrams *datagrams; /* NULL: neither side takes any */
@@ -307,10 +306,18 @@ static inline enum conn_stage conn_reached(const neap_conn *c)
     return (enum conn_stage)(conn_is_alive(c) ? c->stage : c->close.ended_at);
 }
 
+/** A path by its index, below LIMIT_PATHS; NULL: there is none. Recovery has the table. */
+static inline struct path *conn_path_at(const neap_conn *c, size_t index)
+{
+    struct path_recovery *recovery = c->recovery.paths[index];
+
+    return recovery ? LIST_OWNER(recovery, struct path, recovery) : NULL;
+}
+
 /** The path that is sent on. */
 static inline struct path *conn_path(const neap_conn *c)
 {
-    return c->paths[c->recovery.active];
+    return LIST_OWNER(c->recovery.paths[c->recovery.active], struct path, recovery);
 }
 
 /** A datagram came there. */

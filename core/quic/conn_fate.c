@@ -225,7 +225,7 @@ static enum neap_packet_type type_of(enum space space)
 static void count_again(neap_conn *c, const struct sent_packet *p, bool again)
 {
     c->counters.packets_retransmitted += again;
-    if (c->traffic && p->path != PATH_NONE && c->paths[p->path])
+    if (c->traffic && p->path != PATH_NONE && conn_path_at(c, p->path))
         c->traffic[p->path].packets_retransmitted += again;
 }
 
@@ -293,7 +293,8 @@ static void take_acked(neap_conn *c, struct number_space *s, const struct sent_f
 static bool is_overtaken(const neap_conn *c, const struct number_space *s, const struct sent_packet *p)
 {
     uint64_t largest = s->recovery.largest_acked;
-    const struct path *path = p->path != PATH_NONE && c->paths[p->path] ? c->paths[p->path] : conn_path(c);
+    const struct path *path =
+        p->path != PATH_NONE && conn_path_at(c, p->path) ? conn_path_at(c, p->path) : conn_path(c);
 
     return largest != UINT64_MAX && largest >= p->number &&
            largest - p->number >= path->recovery.reordering.packets;

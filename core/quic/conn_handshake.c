@@ -372,7 +372,7 @@ static int take_preferred_cid(neap_conn *c, const struct transport_params *p, st
         return neap_fail(why, NEAP_TRANSPORT_PARAMETER_ERROR, "preferred_address without connection IDs");
     memcpy(f.token, p->preferred_address.token, sizeof f.token);
     neap_conn_take_preferred(c, &p->preferred_address);
-    return neap_peer_cids_on_new(&c->peer_cids, &f, why);
+    return neap_peer_cids_on_new(&c->peer_cids, c->pool, &f, why);
 }
 
 static neap_time agreed_idle_timeout(const neap_conn *c, uint64_t peer_ms)

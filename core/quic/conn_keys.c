@@ -92,7 +92,7 @@ static void next_write(neap_conn *c)
     neap_packet_key_next(&c->application.write, &old, c->labels, c->keys.write_secret);
     neap_packet_key_wipe(c->crypto, &old);
     c->keys.write_phase = !c->keys.write_phase;
-    for (enum space i = SPACE_APPLICATION; i < c->recovery.space_count; i++)
+    for (enum space i = SPACE_APPLICATION; i < recovery_spaces_end(&c->recovery); i++)
         if (conn_space(c, i))
             conn_space(c, i)->write_start = conn_space(c, i)->next_number;
     c->keys.sealed = 0;
@@ -105,7 +105,7 @@ static void next_write(neap_conn *c)
 /* The packet is the first of its phase: of none of the other spaces is it known where that begins. */
 static void begin_read_phase(neap_conn *c, struct number_space *s, uint64_t number)
 {
-    for (enum space i = SPACE_APPLICATION; i < c->recovery.space_count; i++)
+    for (enum space i = SPACE_APPLICATION; i < recovery_spaces_end(&c->recovery); i++)
         if (conn_space(c, i))
             conn_space(c, i)->read_start = UINT64_MAX;
     s->read_start = number;

@@ -11,7 +11,9 @@ struct migration *neap_conn_need_migration(neap_conn *c)
 {
     struct migration *m = c->migration;
 
-    if (m || !(m = neap_pool_alloc_lasting(c->pool, sizeof *m)))
+    /* A path that is dropped leaves its connection ID. */
+    if (m || !neap_peer_cids_need_queue(&c->peer_cids, c->pool) ||
+        !(m = neap_pool_alloc_lasting(c->pool, sizeof *m)))
         return m;
     m->conn = c;
     m->traffic[conn_path(c)->index] = neap_conn_traffic(c, conn_path(c));
@@ -105,8 +107,8 @@ size_t neap_conn_paths(const neap_conn *conn, size_t at, neap_path_info *out, si
         /* The one in use comes first. */
         size_t index = (conn->recovery.active + i) % LIMIT_PATHS;
 
-        if (conn->paths[index] && count++ == at)
-            neap_conn_describe_path(conn, conn->paths[index], out, size);
+        if (conn_path_at(conn, index) && count++ == at)
+            neap_conn_describe_path(conn, conn_path_at(conn, index), out, size);
     }
     return count;
 }
@@ -144,7 +146,7 @@ static size_t count_paths(const neap_conn *c)
     size_t count = 0;
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        count += c->paths[i] != NULL;
+        count += conn_path_at(c, i) != NULL;
     return count;
 }
 
@@ -156,7 +158,7 @@ static bool make_room(neap_conn *c)
     if (count_paths(c) < LIMIT_PATHS)
         return true;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path != conn_path(c) && path != neap_conn_proved_path(c) && path->address.validated &&
             !path->moves && path->slot == 0 && (!first || path->until < first->until))
@@ -219,7 +221,7 @@ void neap_conn_begin_paths(neap_conn *c)
 
     c->has_begun_paths = false;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (!path || !path->is_begun)
             continue;
@@ -268,7 +270,7 @@ static void move(neap_conn *c, struct path *path)
 static void abandon_others(neap_conn *c, const struct path *chosen)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path && path != chosen && path != conn_path(c) && path->moves && path != neap_conn_proved_path(c))
             neap_conn_drop_path(c, path);
@@ -279,7 +281,7 @@ static void abandon_others(neap_conn *c, const struct path *chosen)
 static bool awaits_preferred(const neap_conn *c, const struct path *path)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct path *other = c->paths[i];
+        const struct path *other = conn_path_at(c, i);
 
         if (other && other != path && other->is_preferred && other->moves && !other->address.validated &&
             neap_address_equal(&other->address.local, &path->address.local))
@@ -305,7 +307,7 @@ void neap_conn_chosen_is_proved(neap_conn *c, struct path *path)
 static void go_on_without(neap_conn *c)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path && path != conn_path(c) && path->moves && path->address.validated &&
             !awaits_preferred(c, path)) {
@@ -326,7 +328,7 @@ void neap_conn_chosen_failed(neap_conn *c, struct path *path)
 static void leave_address(neap_conn *c, const neap_address *gone)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (!path || path == conn_path(c) || !neap_address_equal(&path->address.local, gone))
             continue;
@@ -358,7 +360,7 @@ static void ask_preferred_too(neap_conn *c, const neap_address *local)
 static struct path *preferred_on_trial(const neap_conn *c)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path && path != conn_path(c) && path->is_preferred && path->moves && !path->address.validated)
             return path;

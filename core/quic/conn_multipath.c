@@ -63,7 +63,7 @@ int neap_multipath_begin(neap_conn *c, const struct transport_params *p, struct 
     m->ids[0].stage = PATH_ID_OPEN;
     m->ids[0].until = NEAP_NEVER;
     c->multipath = m;
-    c->recovery.space_count = SPACES_MOST;
+    c->recovery.more = m->spaces;
     c->recovery.is_coupled = config_option(c->config, OPTION_couple_paths) != 0;
     return 0;
 }
@@ -86,13 +86,16 @@ static int add_slot(neap_conn *c)
     if (slot > LIMIT_PATH_IDS)
         return NEAP_ERR_LIMIT;
     struct path_numbers *n = neap_pool_alloc_lasting(c->pool, sizeof *n);
-    if (!n)
+    if (n)
+        neap_peer_cids_init_empty(&n->peer_cids, config_option(c->config, OPTION_active_connection_id_limit));
+    if (!n || !neap_peer_cids_need_queue(&n->peer_cids, c->pool)) {
+        neap_pool_free(c->pool, n, sizeof *n);
         return NEAP_ERR_NO_MEMORY;
+    }
     neap_conn_init_space(&n->space, conn_path(c)->recovery.cc.ops->keeps_records);
     n->space.skip_at = UINT64_MAX;
     n->space.ack.policy = c->application.ack.policy;
     neap_local_cids_init_empty(&n->local_cids, c->local_cids.cid_size, UNUSED_IDS);
-    neap_peer_cids_init_empty(&n->peer_cids, config_option(c->config, OPTION_active_connection_id_limit));
     m->ids[slot] =
         (struct path_id){.id = m->next_id++, .stage = PATH_ID_UNUSED, .until = NEAP_NEVER, .numbers = n};
     for (size_t i = 0; i <= LIMIT_PATH_IDS; i++) /* its numbers begin at 0 again */
@@ -115,10 +118,19 @@ static void free_space(neap_conn *c, struct path_numbers *n)
     neap_sent_free(&n->space.recovery.sent, c->pool);
 }
 
+static void free_numbers(neap_conn *c, struct path_numbers *n)
+{
+    if (!n)
+        return;
+    free_space(c, n);
+    neap_peer_cids_free(&n->peer_cids, c->pool);
+    neap_pool_free(c->pool, n, sizeof *n);
+}
+
 void neap_multipath_finish(neap_conn *c)
 {
     for (size_t slot = 1; c->multipath && slot <= LIMIT_PATH_IDS; slot++) {
-        c->recovery.spaces[SPACE_APPLICATION + slot] = NULL;
+        c->multipath->spaces[slot - 1] = NULL;
         if (path_id(c, slot)->numbers)
             free_space(c, path_id(c, slot)->numbers);
     }
@@ -126,9 +138,8 @@ void neap_multipath_finish(neap_conn *c)
 
 void neap_multipath_free(neap_conn *c)
 {
-    neap_multipath_finish(c);
     for (size_t slot = 1; c->multipath && slot <= LIMIT_PATH_IDS; slot++)
-        neap_pool_free(c->pool, path_id(c, slot)->numbers, sizeof(struct path_numbers));
+        free_numbers(c, path_id(c, slot)->numbers);
     neap_pool_free(c->pool, c->multipath, sizeof *c->multipath);
     c->multipath = NULL;
 }
@@ -164,8 +175,7 @@ void neap_multipath_reap(neap_conn *c)
             id->is_reaped = true;
             continue;
         }
-        free_space(c, id->numbers);
-        neap_pool_free(c->pool, id->numbers, sizeof *id->numbers);
+        free_numbers(c, id->numbers);
         *id = (struct path_id){.stage = PATH_ID_VACANT};
     }
 }

@@ -41,7 +41,7 @@ static void renew_ids(neap_conn *c, const struct path_id *id)
         return;
     }
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         /* A trial ends with its connection ID: the next packet begins another. */
         if (path && path->slot == slot && path != multipath_way(c, slot) && !p->ids[path->peer_cid].is_active)
@@ -56,7 +56,7 @@ static int on_new_connection_id(neap_conn *c, struct path_id *id, const struct f
 {
     if (multipath_slot(c, id) == 0)
         return neap_conn_on_new_connection_id(c, f, why);
-    int rc = neap_peer_cids_on_new(&id->numbers->peer_cids, f, why);
+    int rc = neap_peer_cids_on_new(&id->numbers->peer_cids, c->pool, f, why);
     if (rc == 0)
         renew_ids(c, id);
     return rc;

@@ -140,7 +140,7 @@ int neap_conn_open_path(neap_conn *conn, const neap_address *local, const neap_a
 static bool is_proved_elsewhere(const neap_conn *c, const neap_address *local, const neap_address *peer)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct path *path = c->paths[i];
+        const struct path *path = conn_path_at(c, i);
 
         if (path && path->address.validated && neap_address_equal(&path->address.local, local) &&
             neap_address_equal(&path->address.peer, peer))
@@ -153,7 +153,8 @@ static bool is_proved_elsewhere(const neap_conn *c, const neap_address *local, c
 static bool is_on_trial(const neap_conn *c, uint8_t slot)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i]->slot == slot && c->paths[i] != multipath_way(c, slot))
+        if (conn_path_at(c, i) && conn_path_at(c, i)->slot == slot &&
+            conn_path_at(c, i) != multipath_way(c, slot))
             return true;
     return false;
 }
@@ -288,8 +289,8 @@ static struct path *other_open(const neap_conn *c, uint8_t but)
 static void drop_paths(neap_conn *c, uint8_t slot, const struct path *but)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i]->slot == slot && c->paths[i] != but)
-            neap_conn_drop_path(c, c->paths[i]);
+        if (conn_path_at(c, i) && conn_path_at(c, i)->slot == slot && conn_path_at(c, i) != but)
+            neap_conn_drop_path(c, conn_path_at(c, i));
 }
 
 /* §3.4: the peer's connection IDs are as if they were retired. */
@@ -544,7 +545,7 @@ bool neap_multipath_on_pto(neap_conn *c, enum space space)
 bool neap_multipath_trim(neap_conn *c)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i]->recovery.bytes_in_flight > 0)
+        if (conn_path_at(c, i) && conn_path_at(c, i)->recovery.bytes_in_flight > 0)
             return false;
     for (uint8_t slot = 1; slot <= LIMIT_PATH_IDS; slot++) {
         struct path_numbers *n = path_id(c, slot)->numbers;

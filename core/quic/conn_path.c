@@ -36,7 +36,7 @@ static bool draws_spin(const neap_config *config)
 static bool has_path(const neap_conn *c)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i])
+        if (conn_path_at(c, i))
             return true;
     return false;
 }
@@ -46,7 +46,7 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
 {
     uint8_t index = 0;
 
-    while (index < LIMIT_PATHS && c->paths[index])
+    while (index < LIMIT_PATHS && conn_path_at(c, index))
         index++;
     bool has_room = index < LIMIT_PATHS && (!has_path(c) || neap_conn_need_migration(c));
     struct path *path = has_room ? neap_pool_alloc_lasting(c->pool, sizeof *path) : NULL;
@@ -61,7 +61,6 @@ struct path *neap_conn_add_path(neap_conn *c, const neap_address *local, const n
     path->until = NEAP_NEVER;
     path->spins = draws_spin(c->config);
     neap_validation_init(&path->address, local, peer, validated);
-    c->paths[index] = path;
     c->recovery.paths[index] = &path->recovery;
     if (c->traffic)
         c->traffic[index] = (struct path_traffic){0};
@@ -80,8 +79,8 @@ void neap_conn_free_path(neap_conn *c, struct path *path)
 static bool is_cid_used(const neap_conn *c, uint8_t slot, uint32_t peer_cid, const struct path *but)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i] != but && c->paths[i]->slot == slot &&
-            c->paths[i]->peer_cid == peer_cid)
+        if (conn_path_at(c, i) && conn_path_at(c, i) != but && conn_path_at(c, i)->slot == slot &&
+            conn_path_at(c, i)->peer_cid == peer_cid)
             return true;
     return false;
 }
@@ -96,7 +95,6 @@ void neap_conn_drop_path(neap_conn *c, struct path *path)
     path->recovery.counters.in_flight_time = neap_path_recovery_in_flight_time(&path->recovery, c->now);
     neap_recovery_drop_path(&c->recovery, path->index);
     c->wanted &= (uint8_t) ~(1u << path->index);
-    c->paths[path->index] = NULL;
     neap_conn_free_path(c, path);
 }
 
@@ -104,7 +102,7 @@ struct path *neap_conn_find_path(const neap_conn *c, uint8_t slot, const neap_ad
                                  const neap_address *peer)
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[(c->recovery.active + i) % LIMIT_PATHS];
+        struct path *path = conn_path_at(c, (c->recovery.active + i) % LIMIT_PATHS);
 
         if (path && (slot == ANY_SLOT || path->slot == slot) &&
             (local ? conn_is_on(c, path, local, peer) : neap_address_equal(peer, &path->address.peer)))
@@ -115,7 +113,7 @@ struct path *neap_conn_find_path(const neap_conn *c, uint8_t slot, const neap_ad
 
 const struct path *neap_conn_proved_path(const neap_conn *c)
 {
-    return conn_path(c)->address.validated ? conn_path(c) : c->paths[c->fallback];
+    return conn_path(c)->address.validated ? conn_path(c) : conn_path_at(c, c->fallback);
 }
 
 /* The peer answers from a connection ID that it has not used yet: who has just been given some hears of these first. */
@@ -132,7 +130,7 @@ struct path *neap_conn_next_path(const neap_conn *c)
 {
     /* Whatever is there beside the active one has an end. */
     for (size_t i = 0; i < LIMIT_PATHS && (c->path_timer != NEAP_NEVER || c->multipath); i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path && path != conn_path(c) && neap_validation_owes(&path->address) &&
             neap_validation_budget(&path->address) >= MIN_ROOM && !waits_for_ids(c, path))
@@ -145,7 +143,7 @@ void neap_conn_set_path_timer(neap_conn *c)
 {
     c->path_timer = NEAP_NEVER;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct path *path = c->paths[i];
+        const struct path *path = conn_path_at(c, i);
         neap_time at = path ? path->until : NEAP_NEVER;
 
         if (path && path->address.challenge_at < at)
@@ -167,7 +165,7 @@ static void make_room(neap_conn *c)
     struct path *first = NULL;
 
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (!path)
             return;
@@ -372,7 +370,7 @@ void neap_conn_follow(neap_conn *c, const struct received *p)
     path->is_followed = true;
     c->wanted = (uint8_t)(1u << path->index);
     old->until = c->now + neap_conn_validation_time(c);
-    struct path *proved = c->paths[c->fallback];
+    struct path *proved = conn_path_at(c, c->fallback);
     neap_conn_activate(c, path);
     if (!path->address.validated)
         neap_validation_begin(&path->address);
@@ -456,7 +454,7 @@ static void tell_proved(neap_conn *c, struct path *path, bool has_moved, bool wa
 static void take_response(neap_conn *c, const uint8_t data[8])
 {
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
         bool was_validated = path && path->address.validated;
         uint8_t fallback = c->fallback;
 
@@ -505,7 +503,7 @@ void neap_conn_on_path_response(neap_conn *c, const struct received *p, const ui
 
     take_response(c, data);
     /* What comes next in the packet came from nowhere, where another path's proof was the end of this one. */
-    if (a->path != c->paths[index])
+    if (a->path != conn_path_at(c, index))
         a->path = NULL;
 }
 
@@ -540,7 +538,7 @@ static void tell_probed(neap_conn *c, struct path *path)
  * not for 1200 bytes, and the only one, is kept: it is all there is. */
 static void give_up(neap_conn *c)
 {
-    struct path *failed = conn_path(c), *path = c->paths[c->fallback];
+    struct path *failed = conn_path(c), *path = conn_path_at(c, c->fallback);
 
     neap_validation_abandon(&failed->address);
     failed->until = NEAP_NEVER;
@@ -584,7 +582,7 @@ void neap_conn_on_path_timer(neap_conn *c)
     if (c->now >= conn_path(c)->until && conn_path(c)->slot == 0)
         give_up(c);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path && path->slot > 0 && c->now >= path->until)
             neap_multipath_end_path(c, path);
@@ -630,16 +628,16 @@ int neap_conn_on_new_connection_id(neap_conn *c, const struct frame_new_connecti
     uint64_t sequences[LIMIT_PATHS] = {0};
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i] && c->paths[i]->slot == 0)
-            sequences[i] = c->peer_cids.ids[c->paths[i]->peer_cid].sequence;
-    int error = neap_peer_cids_on_new(&c->peer_cids, f, why);
+        if (conn_path_at(c, i) && conn_path_at(c, i)->slot == 0)
+            sequences[i] = c->peer_cids.ids[conn_path_at(c, i)->peer_cid].sequence;
+    int error = neap_peer_cids_on_new(&c->peer_cids, c->pool, f, why);
     if (error)
         return error;
     c->peer_cids_changed = true;
     if (conn_path(c)->slot == 0)
         conn_path(c)->peer_cid = (uint8_t)c->peer_cids.active;
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        struct path *path = c->paths[i];
+        struct path *path = conn_path_at(c, i);
 
         if (path && path != conn_path(c) && path->slot == 0 &&
             (sequences[i] < c->peer_cids.retire_prior_to || shares_cid(c, path)))

@@ -52,7 +52,7 @@ void neap_conn_refused(neap_conn *c, const neap_address *from, const neap_addres
         return;
     /* It takes no room in the window from the next one, which data waits for. */
     neap_recovery_expire_size_probes(&c->recovery, true, c->now);
-    for (enum space space = SPACE_APPLICATION; space < c->recovery.space_count; space++)
+    for (enum space space = SPACE_APPLICATION; space < recovery_spaces_end(&c->recovery); space++)
         neap_conn_take_fates(c, space);
 }
 

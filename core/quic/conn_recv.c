@@ -628,7 +628,7 @@ size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t se
         a.parsed = first ? &h : NULL;
         c->counters.bytes_received += a.size;
         /* From where it comes is looked up anew only when the path may be another than a moment ago. */
-        a.is_known = a.is_ours && a.path && a.path == c->paths[c->recovery.ways[a.slot]];
+        a.is_known = a.is_ours && a.path && a.path == conn_path_at(c, c->recovery.ways[a.slot]);
         a.mask = first && !c->handshake ? next_mask(c, &masks, &h, bytes + at, size - at, segment) : NULL;
         a.is_counted = a.is_known;
         if (a.is_known)

@@ -45,7 +45,7 @@ static int take_ack(neap_conn *c, const struct received *p, enum space space, co
     if (is_application && p->phase != c->keys.write_phase &&
         f->ack.largest >= conn_space(c, space)->write_start && c->keys.updates > 0)
         return neap_fail(why, NEAP_KEY_UPDATE_ERROR, "new keys acknowledged under old ones");
-    const struct space_recovery *sent = c->recovery.spaces[space];
+    const struct space_recovery *sent = recovery_space(&c->recovery, space);
     uint64_t largest = sent ? sent->largest_acked : 0;
     uint32_t in_flight = sent ? sent->sent.eliciting_in_flight : 0;
     int rc = neap_recovery_on_ack(&c->recovery, space, &ack, c->now, why);
@@ -232,7 +232,7 @@ static int on_path_frame(neap_conn *c, struct received *p, const struct frame *f
                          "a frame with a path ID, of which there were none agreed on");
     int rc = neap_multipath_on_frame(c, p, f, why);
     /* What comes next in the packet came from nowhere, where its path went with the path ID. */
-    if (a->path != c->paths[index])
+    if (a->path != conn_path_at(c, index))
         a->path = NULL;
     return rc;
 }

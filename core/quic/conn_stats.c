@@ -54,7 +54,7 @@ static size_t path_count(const neap_conn *c)
     size_t count = 0;
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        count += c->paths[i] != NULL;
+        count += conn_path_at(c, i) != NULL;
     return count;
 }
 
@@ -64,8 +64,8 @@ static neap_time in_flight_time(const neap_conn *c)
     neap_time sum = c->recovery.former ? c->recovery.former->in_flight_time : 0;
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
-        if (c->paths[i])
-            sum += neap_path_recovery_in_flight_time(&c->paths[i]->recovery, c->now);
+        if (conn_path_at(c, i))
+            sum += neap_path_recovery_in_flight_time(&conn_path_at(c, i)->recovery, c->now);
     return sum;
 }
 

@@ -239,7 +239,7 @@ static void sync_resets(neap_endpoint *e, struct endpoint_entry *entry)
     c->peer_cids_changed = false;
     drop_resets(e, entry);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct peer_cid *id = c->paths[i] ? conn_peer_cid(c, c->paths[i]) : NULL;
+        const struct peer_cid *id = conn_path_at(c, i) ? conn_peer_cid(c, conn_path_at(c, i)) : NULL;
 
         if (!id || !id->is_active || !id->has_token || neap_map_find(&e->resets, reset_key(e, id->token, i)))
             continue;
@@ -350,7 +350,7 @@ bool neap_endpoint_uses(const neap_endpoint *endpoint, const neap_address *local
 {
     for (const neap_conn *c = neap_endpoint_each(endpoint, NULL); c; c = neap_endpoint_each(endpoint, c))
         for (size_t i = 0; i < LIMIT_PATHS; i++)
-            if (c->paths[i] && neap_address_equal(&c->paths[i]->address.local, local))
+            if (conn_path_at(c, i) && neap_address_equal(&conn_path_at(c, i)->address.local, local))
                 return true;
     return false;
 }

@@ -59,6 +59,7 @@ struct multipath {
     uint8_t order_count;                /* 0: the application has not said any */
     uint32_t order[1 + LIMIT_PATH_IDS]; /* path IDs */
     struct path_id ids[1 + LIMIT_PATH_IDS];
+    struct space_recovery *spaces[LIMIT_PATH_IDS]; /* recovery.more */
     struct multipath_counters {
         uint64_t opened, abandoned; /* path IDs */
         uint64_t frames_ignored;    /* of path IDs that are gone */
@@ -94,7 +95,7 @@ struct peer_cids *neap_multipath_peer_cids(neap_conn *c, uint8_t slot);
 /** The path that packets of the path ID in a slot take: once that was opened. */
 static inline struct path *multipath_way(const neap_conn *c, uint8_t slot)
 {
-    return c->paths[c->recovery.ways[slot]];
+    return conn_path_at(c, c->recovery.ways[slot]);
 }
 /** Whether packets are sent on it. */
 static inline bool path_id_is_used(const struct path_id *id)

@@ -20,10 +20,10 @@ uint16_t neap_recovery_coupling(const struct recovery *r, const struct path_reco
     uint64_t rates[1 + LIMIT_PATH_IDS], sum = 0, own = 0, greatest = 0;
     size_t count = 0;
 
-    for (enum space space = SPACE_APPLICATION; space < r->space_count; space++) {
+    for (enum space space = SPACE_APPLICATION; space < recovery_spaces_end(r); space++) {
         const struct path_recovery *way = recovery_way(r, space);
 
-        if (!r->spaces[space] || (way != path && way->bytes_in_flight == 0))
+        if (!recovery_space(r, space) || (way != path && way->bytes_in_flight == 0))
             continue;
         ways[count] = way;
         rates[count] = way->cc.window * MICROSECONDS / rtt_of(way);

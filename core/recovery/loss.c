@@ -10,7 +10,6 @@ void neap_recovery_init(struct recovery *r, bool is_server)
         .max_ack_delay = DEFAULT_MAX_ACK_DELAY,
         .peer_validated = is_server,
         .timer = NEAP_NEVER,
-        .space_count = SPACES,
     };
 }
 
@@ -22,7 +21,10 @@ void neap_space_recovery_init(struct space_recovery *s, bool keeps_records)
 
 void neap_recovery_add_space(struct recovery *r, enum space space, struct space_recovery *s)
 {
-    r->spaces[space] = s;
+    if (space < SPACES)
+        r->spaces[space] = s;
+    else
+        r->more[space - SPACES] = s;
 }
 
 /* ---- paths */
@@ -72,9 +74,9 @@ struct path_counters neap_recovery_counters(const struct recovery *r)
 
 void neap_recovery_drop_path(struct recovery *r, uint8_t path)
 {
-    for (int i = 0; i < r->space_count; i++)
-        if (r->spaces[i])
-            neap_sent_forget_path(&r->spaces[i]->sent, path);
+    for (enum space i = SPACE_INITIAL; i < recovery_spaces_end(r); i++)
+        if (recovery_space(r, i))
+            neap_sent_forget_path(&recovery_space(r, i)->sent, path);
     if (r->former)
         add_counters(r->former, &r->paths[path]->counters);
     r->paths[path] = NULL;
@@ -92,10 +94,10 @@ static void count_marked(struct space_recovery *s, struct path_recovery *path)
 void neap_recovery_on_sent(struct recovery *r, enum space space, const struct sent_packet *p, neap_time now)
 {
     if (p->is_marked)
-        count_marked(r->spaces[space], r->paths[p->path]);
+        count_marked(recovery_space(r, space), r->paths[p->path]);
     if (!p->in_flight)
         return;
-    struct space_recovery *s = r->spaces[space];
+    struct space_recovery *s = recovery_space(r, space);
     /* The first of a burst has set it. */
     bool is_timed = s->last_eliciting_at == now && s->sent.eliciting_in_flight > 1;
     if (p->ack_eliciting && !p->is_size_probe)
@@ -152,7 +154,7 @@ static void note_acked(const struct recovery *r, enum space space, const struct 
 {
     struct path_recovery *path = r->paths[p->path];
     struct newly_acked *acked = &all->of[p->path];
-    const struct sent *s = &r->spaces[space]->sent;
+    const struct sent *s = &recovery_space(r, space)->sent;
 
     if (!is_seen(all->seen, p->path)) {
         *acked = (struct newly_acked){.any = true};
@@ -190,7 +192,7 @@ static void note_acked(const struct recovery *r, enum space space, const struct 
 
 static void count_spurious(struct recovery *r, enum space space, const struct range *range, neap_time now)
 {
-    struct space_recovery *s = r->spaces[space];
+    struct space_recovery *s = recovery_space(r, space);
     struct sent_spurious spurious[LIMIT_PATHS + 1] = {0};
 
     for (size_t i = 0; i < LIMIT_PATHS; i++)
@@ -205,7 +207,7 @@ static void count_spurious(struct recovery *r, enum space space, const struct ra
 static void mark_acked(struct recovery *r, enum space space, const struct ack_ranges *ack,
                        struct acked_paths *acked, neap_time now)
 {
-    struct sent *s = &r->spaces[space]->sent;
+    struct sent *s = &recovery_space(r, space)->sent;
 
     for (size_t i = 0; i < ack->count; i++) {
         const struct range *range = &ack->ranges[i];
@@ -315,7 +317,7 @@ static void note_lost(const struct recovery *r, enum space space, const struct s
         *lost = (struct newly_lost){0};
         all->seen |= 1u << p->path;
     }
-    struct cc_packet packet = as_packet(path, &r->spaces[space]->sent, space, p,
+    struct cc_packet packet = as_packet(path, &recovery_space(r, space)->sent, space, p,
                                         lost->bytes + (p->is_size_probe ? 0 : p->size), now);
     if (p->is_size_probe || p->is_early)
         neap_recovery_forget_mark(r, p); /* it may be lost for another reason */
@@ -353,17 +355,16 @@ void neap_recovery_forget_mark(const struct recovery *r, const struct sent_packe
 /* RFC 9002 A.10. What elicits no acknowledgement is forgotten here once something newer was acknowledged. */
 static void mark_lost(struct recovery *r, enum space space, struct lost_paths *lost, neap_time now)
 {
-    struct space_recovery *s = r->spaces[space];
+    struct space_recovery *s = recovery_space(r, space);
     uint64_t largest = s->largest_acked;
     struct sent_packet *p;
     const struct path_recovery *path = NULL;
     neap_time delay = 0; /* of that path */
 
     if (s->lost.is_open)
-        lost->runs[s->lost_path] = s->lost;
+        lost->runs[s->lost.path] = s->lost;
     s->lost.is_open = false;
     uint8_t way = space < SPACE_APPLICATION ? r->active : r->ways[space - SPACE_APPLICATION];
-    s->lost_path = way;
     s->loss_at = NEAP_NEVER;
     bool is_kept = false;
     for (uint32_t i = 0; (p = neap_sent_at(&s->sent, i)) && p->number <= largest; i++) {
@@ -403,6 +404,7 @@ static void mark_lost(struct recovery *r, enum space space, struct lost_paths *l
     }
     if (!is_kept)
         s->lost = lost->runs[way];
+    s->lost.path = way;
 }
 
 /* `acked`: by the ACK that tells of them; NULL: it is time that does. */
@@ -509,7 +511,7 @@ static void check_marks(struct recovery *r, struct space_recovery *s, const stru
 int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_ranges *ack, neap_time now,
                          struct failure *why)
 {
-    struct space_recovery *s = r->spaces[space];
+    struct space_recovery *s = recovery_space(r, space);
     struct acked_paths acked;
 
     acked.seen = 0;
@@ -546,7 +548,7 @@ int neap_recovery_on_ack(struct recovery *r, enum space space, const struct ack_
 
 static void expire_size_probes(struct recovery *r, enum space space, bool all, neap_time now)
 {
-    struct space_recovery *s = r->spaces[space];
+    struct space_recovery *s = recovery_space(r, space);
     const struct sent_packet *p;
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {
@@ -564,7 +566,7 @@ static void expire_size_probes(struct recovery *r, enum space space, bool all, n
 
 void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now)
 {
-    for (enum space space = SPACE_APPLICATION; space < r->space_count; space++)
+    for (enum space space = SPACE_APPLICATION; space < recovery_spaces_end(r); space++)
         expire_size_probes(r, space, all, now);
 }
 
@@ -577,7 +579,7 @@ static void leave_flight(struct recovery *r, const struct sent_packet *p, neap_t
 
 void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
 {
-    struct space_recovery *s = r->spaces[space];
+    struct space_recovery *s = recovery_space(r, space);
     const struct sent_packet *p;
 
     for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++)
@@ -585,7 +587,7 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
             leave_flight(r, p, now);
             neap_recovery_forget_mark(r, p);
         }
-    r->spaces[space] = NULL;
+    neap_recovery_add_space(r, space, NULL);
     if (space < SPACES)
         recovery_active(r)->pto_count = 0;
     neap_recovery_set_timer(r, now);
@@ -593,8 +595,8 @@ void neap_recovery_discard(struct recovery *r, enum space space, neap_time now)
 
 void neap_recovery_on_retry(struct recovery *r, neap_time now)
 {
-    for (int space = 0; space < SPACES; space++) {
-        struct space_recovery *s = r->spaces[space];
+    for (enum space space = SPACE_INITIAL; space < SPACES; space++) {
+        struct space_recovery *s = recovery_space(r, space);
         const struct sent_packet *p;
 
         for (uint32_t i = 0; s && (p = neap_sent_at(&s->sent, i)); i++) {

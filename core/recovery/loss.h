@@ -15,6 +15,7 @@ enum space { SPACE_INITIAL, SPACE_HANDSHAKE, SPACE_APPLICATION, SPACES };
 /* Lost ack-eliciting packets with nothing acknowledged between them (RFC 9002 §7.6.2). */
 struct lost_run {
     bool is_open;
+    uint8_t path; /* that the packets took: of the run that a space keeps */
     uint64_t first_number;
     neap_time first_sent_at;
 };
@@ -27,31 +28,44 @@ struct space_recovery {
     neap_time last_eliciting_at; /* 0: none */
     struct lost_run
         lost; /* before the oldest packet whose fate is open: its packets may be gone from the ring */
-    uint8_t lost_path; /* that they took */
     struct ecn_counts ecn;
 };
 
 /* What ties the spaces and paths of a connection together: one timer runs for all of them. */
 struct recovery {
-    struct space_recovery *spaces[SPACES_MOST];   /* NULL: no keys yet, or none any more */
+    struct space_recovery *spaces[SPACES];        /* NULL: no keys yet, or none any more */
+    struct space_recovery **more;                 /* likewise those of path IDs; NULL: there are none */
     struct path_recovery *paths[LIMIT_PATHS + 1]; /* by sent_packet.path; the last is NULL: PATH_NONE */
     neap_time max_ack_delay;                      /* the peer's */
     uint8_t active;                               /* the path that data and probes are sent on */
-    uint8_t space_count;                          /* SPACES, or with those of path IDs SPACES_MOST */
     uint8_t
         ways[1 + LIMIT_PATH_IDS]; /* the path of each space from SPACE_APPLICATION on; of the first, `active`
                                          as long as its path ID is not abandoned */
     uint8_t unproved;             /* bits of these: nothing probes there before the path is proved */
-    bool is_coupled;              /* paths grow as one connection (neap_recovery_coupling) */
+    bool is_coupled : 1;          /* paths grow as one connection (neap_recovery_coupling) */
     /* Set by quic/, followed by neap_recovery_set_timer. */
-    bool peer_validated; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
-    bool handshake_confirmed;
+    bool
+        peer_validated : 1; /* the peer holds our address for proved: always of a server's (RFC 9002 §6.2.2.1) */
+    bool handshake_confirmed : 1;
     neap_time acked_sent_at[SPACES]; /* when the latest packet was sent that was acknowledged; 0: none */
     neap_time timer;                 /* the loss detection timer, NEAP_NEVER: none */
     struct path_counters *former;    /* of paths that are gone, the owner's; NULL: there was one only */
 };
 
 void neap_recovery_init(struct recovery *r, bool is_server);
+
+/** The first number that is no space's. */
+static inline enum space recovery_spaces_end(const struct recovery *r)
+{
+    return r->more ? (enum space)SPACES_MOST : SPACES;
+}
+
+/** A space below that, or NULL. */
+static inline struct space_recovery *recovery_space(const struct recovery *r, enum space space)
+{
+    return space < SPACES ? r->spaces[space] : r->more[space - SPACES];
+}
+
 /** `keeps_records`: as the controller wants. */
 void neap_space_recovery_init(struct space_recovery *s, bool keeps_records);
 
@@ -65,7 +79,8 @@ static inline struct path_recovery *recovery_active(const struct recovery *r)
  * has, others are known from the first acknowledgement on, and all with the handshake. */
 static inline bool recovery_is_early(const struct recovery *r, enum space space)
 {
-    return !r->handshake_confirmed && space != SPACE_INITIAL && r->spaces[space]->largest_acked == UINT64_MAX;
+    return !r->handshake_confirmed && space != SPACE_INITIAL &&
+           recovery_space(r, space)->largest_acked == UINT64_MAX;
 }
 
 /** The path that packets of a space are sent on. */
@@ -126,7 +141,7 @@ void neap_recovery_on_loss_time(struct recovery *r, enum space space, neap_time 
  * left. Take the fates. */
 void neap_recovery_expire_size_probes(struct recovery *r, bool all, neap_time now);
 
-/** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). spaces[space] is NULL then. */
+/** Keys of a space are gone: forget its packets (RFC 9002 §6.4, A.11). There is no such space then. */
 void neap_recovery_discard(struct recovery *r, enum space space, neap_time now);
 
 /** Set the timer anew (after the peer's address was validated, keys came, a packet was sent). */

@@ -41,8 +41,8 @@ void neap_recovery_continue(struct recovery *r, uint8_t to, uint8_t from)
 
     if (old->bytes_in_flight > 0)
         path->flight_began_at = old->flight_began_at;
-    for (int i = 0; i < r->space_count; i++) {
-        struct space_recovery *s = r->spaces[i];
+    for (enum space i = SPACE_INITIAL; i < recovery_spaces_end(r); i++) {
+        struct space_recovery *s = recovery_space(r, i);
         struct sent_packet *p;
 
         for (uint32_t at = 0; s && (p = neap_sent_at(&s->sent, at)); at++) {
@@ -56,8 +56,8 @@ void neap_recovery_continue(struct recovery *r, uint8_t to, uint8_t from)
         if (!s)
             continue;
         neap_sent_move_lost(&s->sent, from, to);
-        if (s->lost_path == from)
-            s->lost_path = to;
+        if (s->lost.path == from)
+            s->lost.path = to;
     }
     neap_path_recovery_continue(path, old);
 }

@@ -11,7 +11,7 @@ neap_time neap_recovery_pto(const struct recovery *r, enum space space)
  * handshake is confirmed (RFC 9002 §6.2.1). */
 static bool is_probed(const struct recovery *r, enum space space)
 {
-    const struct space_recovery *s = r->spaces[space];
+    const struct space_recovery *s = recovery_space(r, space);
 
     return s && s->sent.eliciting_in_flight && (space < SPACE_APPLICATION || r->handshake_confirmed);
 }
@@ -27,9 +27,11 @@ static neap_time earliest_loss(const struct recovery *r, enum space *space)
 {
     neap_time at = NEAP_NEVER;
 
-    for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
-        if (r->spaces[i] && r->spaces[i]->loss_at < at) {
-            at = r->spaces[i]->loss_at;
+    for (enum space i = SPACE_INITIAL; i < recovery_spaces_end(r); i++) {
+        const struct space_recovery *s = recovery_space(r, i);
+
+        if (s && s->loss_at < at) {
+            at = s->loss_at;
             *space = i;
         }
     }
@@ -39,7 +41,7 @@ static neap_time earliest_loss(const struct recovery *r, enum space *space)
 bool neap_recovery_awaits(const struct recovery *r, enum space space)
 {
     if (space > SPACE_APPLICATION)
-        return r->spaces[space] && r->spaces[space]->sent.eliciting_in_flight;
+        return recovery_space(r, space) && recovery_space(r, space)->sent.eliciting_in_flight;
     for (enum space i = SPACE_INITIAL; i < SPACES; i++)
         if (r->spaces[i] && r->spaces[i]->sent.eliciting_in_flight)
             return true;
@@ -53,12 +55,12 @@ static neap_time earliest_probe(const struct recovery *r, enum space *space, nea
     const struct path_recovery *path = recovery_active(r);
     neap_time at = NEAP_NEVER;
 
-    for (enum space i = SPACE_INITIAL; i < r->space_count; i++) {
+    for (enum space i = SPACE_INITIAL; i < recovery_spaces_end(r); i++) {
         if (!is_probed(r, i) || is_resting(r, i))
             continue;
         const struct path_recovery *way = recovery_way(r, i);
         neap_time wait = neap_path_recovery_backed_off(way, neap_recovery_pto(r, i));
-        neap_time probe_at = r->spaces[i]->last_eliciting_at + wait;
+        neap_time probe_at = recovery_space(r, i)->last_eliciting_at + wait;
 
         /* A probe that could not leave is no reason to be due again at once. */
         if (way->pto_count && probe_at <= way->pto_at)

@@ -147,6 +147,7 @@ void neap_streams_set_peer_params(struct streams *s, const struct transport_para
     struct map_walk walk = {0};
     struct stream *stream;
 
+    s->is_data_blocked &= s->send_limit == peer->max_data;
     s->send_limit = peer->max_data;
     s->peer_takes_reset_at = params_has(peer, PARAM_reset_stream_at);
     s->ours[0].limit = peer->max_streams_bidi;
@@ -366,6 +367,7 @@ void neap_streams_drop_ours(struct streams *s)
     neap_streams_reap(s);
     for (size_t kind = 0; kind < 2; kind++)
         s->ours[kind].next = s->ours[kind].closed = s->ours[kind].blocked_at = 0;
-    s->send_used = s->data_blocked_at = 0;
+    s->send_used = 0;
+    s->is_data_blocked = false;
     s->owes &= (uint8_t) ~(OWES_DATA_BLOCKED | OWES_STREAMS_BLOCKED_BIDI | OWES_STREAMS_BLOCKED_UNI);
 }

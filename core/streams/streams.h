@@ -122,13 +122,13 @@ struct streams {
     uint8_t owes;                       /* enum streams_mark */
     bool is_server;
     bool takes_reset_at : 1, peer_takes_reset_at : 1; /* RESET_STREAM_AT */
+    bool is_data_blocked : 1;                         /* DATA_BLOCKED was queued at this send_limit */
     bool credit_came;    /* for the whole connection: those in `blocked` are to be looked at */
     uint16_t send_ahead; /* bytes a stream may hold that the peer gave no credit for; 0: no bound */
 
     struct stream_limits ours[2], theirs[2];
     uint64_t max_stream_window;
-    uint64_t data_blocked_at; /* + 1 */
-    uint64_t stream_blocked;  /* the last stream for which STREAM_DATA_BLOCKED was queued */
+    uint64_t stream_blocked; /* the last stream for which STREAM_DATA_BLOCKED was queued */
     neap_time window_grown_at;
     /* the peer's initial limits for streams by kind */
     uint64_t peer_bidi_local, peer_bidi_remote, peer_uni;

@@ -239,6 +239,7 @@ void neap_streams_on_max_data(struct streams *s, uint64_t limit)
     if (limit > s->send_limit) {
         s->progress++;
         s->send_limit = limit;
+        s->is_data_blocked = false;
         s->credit_came = true;
         s->owes &= (uint8_t)~OWES_DATA_BLOCKED;
     }

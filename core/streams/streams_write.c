@@ -43,7 +43,7 @@ bool neap_streams_repeat_blocked(struct streams *s)
 {
     struct stream *stream = neap_streams_find(s, s->stream_blocked);
 
-    if (s->data_blocked_at == s->send_limit + 1) {
+    if (s->is_data_blocked) {
         s->owes |= OWES_DATA_BLOCKED;
         return true;
     }
@@ -366,9 +366,9 @@ unsigned neap_streams_urgency(const struct streams *s)
 
 static void note_blocked(struct streams *s)
 {
-    if (credit_left(s) > 0 || s->fresh_queues == 0 || s->data_blocked_at == s->send_limit + 1)
+    if (credit_left(s) > 0 || s->fresh_queues == 0 || s->is_data_blocked)
         return;
-    s->data_blocked_at = s->send_limit + 1;
+    s->is_data_blocked = true;
     s->owes |= OWES_DATA_BLOCKED;
 }
 

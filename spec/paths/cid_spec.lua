@@ -325,6 +325,19 @@ describe("the peer's connection IDs", function()
     end
   end)
 
+  it("leave all as it was where there is no memory to retire them, until there is", function()
+    local p = units.peer_cids(cid(0), nil, 100)
+    assert.equal(0, new(p, 1))
+    local code, reason = p:on_new(2, 1, cid(2), token(2))
+    assert.is_true(code < 0)
+    assert.equal("no memory to retire connection IDs", reason)
+    assert.equal(cid(0), p:active())
+    assert.same({ 0, 0 }, { p:waiting() })
+    assert.equal(0, new(p, 2)) -- it was not taken
+    assert.equal(1, p:take_fresh())
+    assert.equal(2, p:take_fresh())
+  end)
+
   it("flood late ones into the bound of the queue", function()
     local p, code, n = fresh(), 0, 0
     new(p, 1000, 1000)

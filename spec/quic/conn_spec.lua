@@ -155,7 +155,7 @@ end)
 
 describe("a connection", function()
   it("is small, and idle costs at most 5 KiB beside its config", function()
-    assert.is_true(net.quic.sizes().conn <= 3584)
+    assert.is_true(net.quic.sizes().conn <= 3072)
     local p = net.pair():handshake()
     assert(p:transfer("client", ("x"):rep(300000)))
     assert(p:transfer("server", ("x"):rep(300000)))

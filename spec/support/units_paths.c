@@ -264,23 +264,54 @@ static int quic_lb_encode(lua_State *L)
 static const luaL_Reg quic_lb_methods[] = {
     {"make", quic_lb_make}, {"use", quic_lb_use}, {"restart", quic_lb_restart}, {NULL, NULL}};
 
-/* ---- peer_cids(first, limit) */
+/* ---- peer_cids(first, limit, memory) */
 
 #define PEER_CIDS "neap.units.peer_cids"
+
+struct unit_peer_cids {
+    struct peer_cids cids;
+    struct pool *pool;
+};
+
+static void *plain_realloc(void *context, void *pointer, size_t size)
+{
+    (void)context;
+    if (size > 0)
+        return realloc(pointer, size);
+    free(pointer);
+    return NULL;
+}
 
 static int peer_cids_new(lua_State *L)
 {
     neap_cid first = check_cid(L, 1);
     uint64_t limit = (uint64_t)luaL_optnumber(L, 2, LIMIT_PEER_CONNECTION_IDS);
-    struct peer_cids *p = new_object(L, PEER_CIDS, sizeof(*p));
+    size_t memory = (size_t)luaL_optnumber(L, 3, 0);
+    struct unit_peer_cids *p = new_object(L, PEER_CIDS, sizeof(*p));
 
-    neap_peer_cids_init(p, &first, limit);
+    neap_peer_cids_init(&p->cids, &first, limit);
+    p->pool = neap_pool_new(plain_realloc, NULL, memory);
     return 1;
+}
+
+static struct unit_peer_cids *check_peer_unit(lua_State *L)
+{
+    return luaL_checkudata(L, 1, PEER_CIDS);
 }
 
 static struct peer_cids *check_peer(lua_State *L)
 {
-    return luaL_checkudata(L, 1, PEER_CIDS);
+    return &check_peer_unit(L)->cids;
+}
+
+static int peer_cids_gc(lua_State *L)
+{
+    struct unit_peer_cids *u = check_peer_unit(L);
+
+    neap_peer_cids_free(&u->cids, u->pool);
+    neap_pool_release(u->pool);
+    u->pool = NULL;
+    return 0;
 }
 
 static int peer_replace_first(lua_State *L)
@@ -311,7 +342,7 @@ static int peer_on_new(lua_State *L)
     struct failure why = {0};
 
     memcpy(f.token, check_exactly(L, 5, 16), 16);
-    return push_result(L, neap_peer_cids_on_new(check_peer(L), &f, &why), &why);
+    return push_result(L, neap_peer_cids_on_new(check_peer(L), check_peer_unit(L)->pool, &f, &why), &why);
 }
 
 static int peer_next_retire(lua_State *L)
@@ -350,6 +381,8 @@ static int peer_take_fresh(lua_State *L)
 
 static int peer_leave(lua_State *L)
 {
+    if (!neap_peer_cids_need_queue(check_peer(L), check_peer_unit(L)->pool))
+        return luaL_error(L, "no memory");
     neap_peer_cids_leave(check_peer(L), (uint32_t)luaL_checkinteger(L, 2));
     return 0;
 }
@@ -497,7 +530,7 @@ static const luaL_Reg path_methods[] = {{"on_udp_datagram", path_on_udp_datagram
 int neap_units_paths(lua_State *L)
 {
     new_type(L, LOCAL_CIDS, local_methods, NULL);
-    new_type(L, PEER_CIDS, peer_methods, NULL);
+    new_type(L, PEER_CIDS, peer_methods, peer_cids_gc);
     new_type(L, QUIC_LB, quic_lb_methods, NULL);
     new_type(L, PATH, path_methods, NULL);
     lua_newtable(L);

@@ -10,7 +10,7 @@ static int conn_paths(lua_State *L)
 
     lua_newtable(L);
     for (size_t i = 0; i < LIMIT_PATHS; i++) {
-        const struct path *path = c->paths[i];
+        const struct path *path = conn_path_at(c, i);
 
         if (!path)
             continue;

@@ -293,7 +293,8 @@ static int coupling(lua_State *L)
 {
     static struct space_recovery space;
     struct path_recovery paths[1 + LIMIT_PATH_IDS] = {0};
-    struct recovery r = {.space_count = SPACES};
+    struct space_recovery *more[LIMIT_PATH_IDS] = {0};
+    struct recovery r = {.more = more};
     size_t count = 0;
 
     for (; count <= LIMIT_PATH_IDS; count++) {
@@ -308,9 +309,8 @@ static int coupling(lua_State *L)
         path->rtt.smoothed = to_u64(L, -2);
         path->bytes_in_flight = to_u64(L, -1);
         r.paths[count] = path;
-        r.spaces[SPACE_APPLICATION + count] = &space;
+        neap_recovery_add_space(&r, (enum space)(SPACE_APPLICATION + count), &space);
         r.ways[count] = (uint8_t)count;
-        r.space_count = (uint8_t)(SPACE_APPLICATION + count + 1);
     }
     for (size_t i = 0; i < count; i++)
         lua_pushinteger(L, neap_recovery_coupling(&r, &paths[i]));
