@@ -394,7 +394,7 @@ function task.resolve(host, port, seconds) end
 ---@field der string
 ---@field chain neap.Certificate[] what the peer sent behind it; nothing in a resumed session
 
----@class neap.Request
+---@class neap.Request: neap.RequestForms
 ---@field method string
 ---@field path string without the query, in its one spelling
 ---@field target string path and query as sent
@@ -452,10 +452,6 @@ function Request:body(limit) end
 ---@return string? message
 ---@return neap.Code? code
 function Request:json(limit) end
----@param limit? integer
----@return table<string, string>? form
----@return table<string, string[]>|string all
-function Request:form(limit) end
 --- What the client asks for of the response (RFC 9218), as it is now; nil when the response is over.
 ---@return neap.Priority?
 function Request:priority() end

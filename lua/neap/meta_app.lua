@@ -32,3 +32,45 @@ function App:host(names, other) end
 
 --- Has the functions of an app that take a path.
 ---@class neap.Group: neap.Routes
+
+--- What a request has for HTML forms.
+---@class neap.RequestForms
+local Request = {}
+--- The body as a form of either kind; nil, message, code when it is none, or too large.
+---@param limit? integer bytes, 1 MiB unless told
+---@return table<string, string>? form
+---@return table<string, string[]>|string all
+---@return table<string, { filename: string, content_type: string?, body: string }>|neap.Code files
+function Request:form(limit) end
+--- `for part in req:multipart() do … end`: the parts of a multipart/form-data body as they come. A body that is none, or
+-- has more than it may, is an error with a status.
+---@param limits? { parts?: integer, bytes?: number, part_bytes?: number, headers?: integer, header_bytes?: integer }
+---@return fun(): neap.Part?
+function Request:multipart(limits) end
+
+--- A part of a multipart body.
+---@class neap.Part
+---@field name string
+---@field filename string? without folders; nil: no file, or one without a name that may be
+---@field content_type string?
+---@field headers neap.Headers
+---@field size integer bytes that were read
+local Part = {}
+--- Bytes as they come; nil at its end, and when the next part was asked for.
+---@param max? integer
+---@return string?
+function Part:read(max) end
+---@return fun(): string?
+function Part:chunks() end
+---@param limit? integer bytes, 1 MiB unless told
+---@return string? body
+---@return string? message
+---@return neap.Code? code
+function Part:body(limit) end
+--- Writes the rest into a file, piece by piece.
+---@param path string
+---@return integer? size
+---@return string? message
+---@return neap.Code? code
+---@return integer? number
+function Part:save(path) end

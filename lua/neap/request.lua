@@ -4,6 +4,7 @@
 -- is not complete, so that somebody else may have sent it again. It is the session's exchange as well.
 local body = require "neap.body"
 local certificate = require "neap.certificate"
+local form = require "neap.form"
 local Headers = require "neap.headers"
 local json = require "neap.json"
 local Router = require "neap.router"
@@ -219,18 +220,6 @@ function methods:json(limit)
   return json.decode(text)
 end
 
---- The body read as an HTML form (application/x-www-form-urlencoded): a table, and one with every
--- value. nil, message, "unsupported" for multipart/form-data, which is not read yet.
-function methods:form(limit)
-  local kind = self.headers:get("content-type")
-  if kind and kind:lower():find("^%s*multipart/") then
-    return nil, "multipart bodies are not read by form(): send application/x-www-form-urlencoded", "unsupported"
-  end
-  local text, message, code = self:body(limit)
-  if not text then return nil, message, code end
-  return url.parse_query(text)
-end
-
 --- Whether the client is still there and takes an answer.
 function methods:is_open()
   return Session.why_left(self) == nil
@@ -264,5 +253,7 @@ function methods:cookie(name)
   end
   return nil
 end
+
+for name, method in pairs(form) do methods[name] = method end
 
 return Request

@@ -539,21 +539,6 @@ describe("a request", function()
     end)
   end)
 
-  it("refuses multipart forms clearly", function()
-    local got
-    web.with_app(function(app)
-      app:post("/", function(req)
-        got = { req:form() }
-        return 415
-      end)
-    end, function(client, url)
-      assert(client:post(url, { body = "x", headers = { ["content-type"] = "Multipart/form-data; boundary=x" } }))
-      assert.is_nil(got[1])
-      assert.matches("multipart", got[2])
-      assert.equal("unsupported", got[3])
-    end)
-  end)
-
   it("whose body breaks off ends a loop over it with an error, and a reader who goes on", function()
     local results = {}
     local log = web.logged(function()
