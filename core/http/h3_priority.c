@@ -6,16 +6,36 @@
 #define ID_MAX 8u    /* bytes of a stream ID, */
 #define FIELD_MAX 8u /* and of "u=7, i" */
 
-/* Responses of which nobody said anything take turns, as all streams do: who does not know of priorities may well ask for
- * something small behind something large. */
-static int apply(struct h3_request *r)
+/* What goes for a response. Those of which nobody said anything take turns, as all streams do: who does not know of priorities may
+ * well ask for something small behind something large. */
+static struct priority in_force(const struct h3_request *r)
 {
-    unsigned urgency = r->own.has_urgency ? r->own.urgency : r->asked.urgency;
-    bool incremental = r->own.has_incremental ? r->own.incremental
+    return (struct priority){
+        .urgency = r->own.has_urgency ? r->own.urgency : r->asked.urgency,
+        .incremental = r->own.has_incremental ? r->own.incremental
                        : r->asked.is_said     ? r->asked.incremental
-                                              : true;
+                                              : true,
+        .is_said = r->own.is_said || r->asked.is_said,
+    };
+}
 
-    return neap_conn_stream_set_priority(r->h3->conn, r->id, urgency, incremental);
+static void trace(struct neap_h3 *h3, uint64_t id, const struct priority *before, const struct priority *now,
+                  bool is_ours, bool is_merged)
+{
+    H3_TRACE(h3, .kind = NEAP_TRACE_H3_PRIORITY, .number = id,
+             .values = {is_ours ? NEAP_TRACE_OURS : NEAP_TRACE_PEERS, now->urgency, now->incremental,
+                        before->is_said ? before->urgency : UINT64_MAX, before->incremental, is_merged});
+}
+
+/* `said` takes the place of *of, which is r->asked or r->own. */
+static int change(struct h3_request *r, struct priority *of, const struct priority *said, bool is_ours)
+{
+    const struct priority before = in_force(r);
+
+    *of = *said;
+    const struct priority now = in_force(r);
+    trace(r->h3, r->id, &before, &now, is_ours, r->own.is_said && r->asked.is_said);
+    return neap_conn_stream_set_priority(r->h3->conn, r->id, now.urgency, now.incremental);
 }
 
 void neap_h3_priority_begin(struct h3_request *r)
@@ -26,8 +46,7 @@ void neap_h3_priority_begin(struct h3_request *r)
     for (uint32_t i = 0; ahead && i < ahead->count; i++) {
         if (ahead->of[i].id != r->id)
             continue;
-        r->asked = ahead->of[i].priority;
-        apply(r);
+        change(r, &r->asked, &ahead->of[i].priority, false);
         ahead->of[i] = ahead->of[--ahead->count];
         if (ahead->count == 0) {
             neap_pool_free(r->h3->pool, ahead, sizeof(*ahead));
@@ -41,16 +60,14 @@ void neap_h3_priority_asked(struct h3_request *r, const struct priority *said)
 {
     if (!said->is_said || r->asked.is_said)
         return;
-    r->asked = *said;
-    apply(r);
+    change(r, &r->asked, said, !r->h3->is_server);
 }
 
 void neap_h3_priority_answered(struct h3_request *r, const struct priority *said)
 {
     if (!said->has_urgency && !said->has_incremental)
         return;
-    r->own = *said;
-    apply(r);
+    change(r, &r->own, said, true);
 }
 
 /* The newest are kept. Without memory there is one signal less. */
@@ -82,12 +99,12 @@ void neap_h3_priority_update(struct neap_h3 *h3, uint64_t id, struct span value)
     if (!neap_priority_parse(value, &said)) {
         neap_h3_glitch(h3); /* RFC 9218 §7 lets it be an error, and nothing depends on it */
     } else if (r) {
-        r->asked = said;
-        apply(r);
+        change(r, &r->asked, &said, false);
     } else if (!neap_conn_stream_finished(h3->conn, id)) {
         keep(h3, id, &said);
     } else {
         /* Of a response that is queued to its end the stream is left. */
+        trace(h3, id, &(struct priority){0}, &said, false, false);
         neap_conn_stream_ask_priority(h3->conn, id, said.urgency, said.incremental);
     }
 }
@@ -122,17 +139,14 @@ int neap_h3_set_priority(neap_h3 *h3, uint64_t stream, unsigned urgency, bool in
         return NEAP_ERR_ARGUMENT;
     if (!r)
         return NEAP_ERR_STREAM_STATE;
-    if (h3->is_server) {
-        r->own = said;
-        return apply(r);
-    }
+    if (h3->is_server)
+        return change(r, &r->own, &said, true);
     if (r->asked.is_said && r->asked.urgency == urgency && r->asked.incremental == incremental)
         return NEAP_OK;
     int err = say(h3, stream, &said);
     if (err)
         return err;
-    r->asked = said;
-    return apply(r);
+    return change(r, &r->asked, &said, true);
 }
 
 int neap_h3_priority(const neap_h3 *h3, uint64_t stream, unsigned *urgency, bool *incremental)

@@ -1220,7 +1220,10 @@ enum neap_trace_kind {
     NEAP_TRACE_H3_SETTINGS, /* payload: identifiers and values (RFC 9114 §7.2.4.1); values: enum neap_trace_whose */
     NEAP_TRACE_H3_STREAM, /* number: its ID; values: its type, NEAP_TRACE_H3_REQUEST of a request; whether it is the peer's */
     NEAP_TRACE_H3_FRAME, /* number: the stream's ID; size: of the payload; values: type, whether it came; payload or fields: what it says */
-    NEAP_TRACE_GONE,     /* the last: the connection is about to be freed, and may not be asked any more */
+    /* Number: the stream's ID; values: enum neap_trace_whose of who changed it; its urgency, whether it is incremental; both before
+     * that, the urgency UINT64_MAX: nobody had said any; whether a server put its own and the client's together (RFC 9218). */
+    NEAP_TRACE_H3_PRIORITY,
+    NEAP_TRACE_GONE, /* the last: the connection is about to be freed, and may not be asked any more */
 };
 
 enum neap_trace_whose {

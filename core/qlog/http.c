@@ -100,6 +100,32 @@ void neap_qlog_h3_stream(neap_qlog *q, const neap_trace_event *e)
     neap_qlog_end_event(q, &r);
 }
 
+/* As the field says it (RFC 9218 §4). */
+static void write_urgency(struct record *r, const char *name, uint64_t urgency, uint64_t incremental)
+{
+    const char text[] = {'u', '=', (char)('0' + urgency), ',', ' ', 'i'};
+
+    neap_record_text(r, name, text, incremental ? 6 : 3);
+}
+
+void neap_qlog_h3_priority(neap_qlog *q, const neap_trace_event *e)
+{
+    bool is_ours = e->values[0] == NEAP_TRACE_OURS;
+    struct record r = neap_qlog_begin_event(q, e->now, "http3:priority_updated");
+
+    q->is_h3 = true;
+    neap_record_number(&r, "stream_id", e->number);
+    if (e->values[3] != UINT64_MAX)
+        write_urgency(&r, "old", e->values[3], e->values[4]);
+    write_urgency(&r, "new", e->values[1], e->values[2]);
+    neap_record_string(&r, "trigger", is_ours ? "local" : "client_signal_received");
+    neap_record_string(&r, "reason",
+                       e->values[5] ? "client_server_merged"
+                       : is_ours    ? "local_policy"
+                                    : "client_signal_only");
+    neap_qlog_end_event(q, &r);
+}
+
 /* ---- frames */
 
 /* Fields whose values are credentials: whoever has them may do what their owner may. */

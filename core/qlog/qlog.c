@@ -438,6 +438,7 @@ void neap_qlog_event(neap_qlog *q, const neap_trace_event *e)
     case NEAP_TRACE_H3_SETTINGS: neap_qlog_h3_settings(q, e); break;
     case NEAP_TRACE_H3_STREAM: neap_qlog_h3_stream(q, e); break;
     case NEAP_TRACE_H3_FRAME: neap_qlog_h3_frame(q, e); break;
+    case NEAP_TRACE_H3_PRIORITY: neap_qlog_h3_priority(q, e); break;
     case NEAP_TRACE_ACCEPT_FAILED:
     case NEAP_TRACE_PACKET_ACKED:
     case NEAP_TRACE_GONE: break;

@@ -62,6 +62,7 @@ void neap_qlog_udp(neap_qlog *q, const neap_trace_event *e);
 
 void neap_qlog_h3_settings(neap_qlog *q, const neap_trace_event *e);
 void neap_qlog_h3_stream(neap_qlog *q, const neap_trace_event *e);
+void neap_qlog_h3_priority(neap_qlog *q, const neap_trace_event *e);
 void neap_qlog_h3_frame(neap_qlog *q, const neap_trace_event *e);
 
 #endif

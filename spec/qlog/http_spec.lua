@@ -15,9 +15,10 @@ local function exchange(folder, run, options)
   local client = lab:host("client.example", { link = link })
   server:go(function()
     local app = neap.app()
-    app:get("/*rest", function(_, res)
+    app:get("/*rest", function(req, res)
       res:header("set-cookie", "a=hunter2")
-      return ("x"):rep(3000)
+      if req.path == "/urgent" then res:header("priority", "u=1, i") end
+      return ("x"):rep(req.path == "/urgent" and 300000 or 3000)
     end)
     app:post("/", function(req) return req:body() end)
     assert(app:listen{ port = 443, qlog = folder, early_data = true })
@@ -77,6 +78,32 @@ describe("the traces of a request", function()
         end
         assert.equal(70000, size)
       end
+    end)
+  end)
+
+  it("have the priorities of a response: the request's, an update of it, and the server's own", function()
+    traces.in_folder(function(folder)
+      exchange(folder, function(client)
+        local res = assert(client:get("https://server.example/urgent", { priority = { urgency = 1 } }))
+        assert(res:set_priority{ urgency = 5, incremental = true })
+        res:body()
+        client:close()
+      end)
+      local function updates(which)
+        local seen = {}
+        local _, events = traces.read((traces.side(folder, which)))
+        for _, event in ipairs(events) do
+          local d = event.data
+          if event.name == "http3:priority_updated" then
+            seen[#seen + 1] = ("%d %s>%s %s %s"):format(d.stream_id, d.old or "", d.new, d.trigger, d.reason)
+          end
+        end
+        return seen
+      end
+      assert.same({ "0 >u=1 local local_policy", "0 u=1>u=5, i local local_policy" }, updates("client"))
+      assert.same({ "0 >u=1 client_signal_received client_signal_only",
+        "0 u=1>u=1, i local client_server_merged",
+        "0 u=1, i>u=1, i client_signal_received client_server_merged" }, updates("server"))
     end)
   end)
 

@@ -211,6 +211,9 @@ schema.events = {
   ["http3:stream_type_set"] = object({ stream_id = whole, stream_type =
     one_of "request control push reserved unknown qpack_encode qpack_decode" }, { initiator = initiator,
     stream_type_bytes = whole, associated_push_id = whole }),
+  ["http3:priority_updated"] = object({ new = text }, { stream_id = whole, push_id = whole, old = text,
+    trigger = one_of "client_signal_received local other",
+    reason = one_of "client_signal_only client_server_merged local_policy other" }),
   ["http3:frame_created"] = object{ stream_id = whole, frame = h3_frame },
   ["http3:frame_parsed"] = object{ stream_id = whole, frame = h3_frame },
   ["quic:packet_sent"] = object({ header = header }, packet),
