@@ -170,6 +170,13 @@
 #define LIMIT_GLITCHES 1000u       /* what an HTTP/3 peer may do in vain, ahead of good and of time */
 #define LIMIT_GLITCH_RATE 2u       /* of it forgiven a second */
 #define LIMIT_DATA_OVERSHOOT 2048u /* bytes of body queued past a stream's send buffer, against tiny frames */
+#define LIMIT_HTTP1_LINE 16384u    /* bytes of a request line or status line (RFC 9112 §3: at least 8000) */
+#define LIMIT_HTTP1_INPUT 65536u /* bytes that wait for the application, or a head where that may have more */
+#define LIMIT_HTTP1_OUTPUT 65536u     /* bytes of a body that wait to be sent */
+#define LIMIT_HTTP1_DRAIN 65536u      /* bytes of a body nobody wants, until its connection is given up */
+#define LIMIT_HTTP1_EXTENSIONS 4096u  /* bytes of chunk extensions in a message */
+#define LIMIT_HTTP1_OPTIONS 16u       /* names in the field connection */
+#define LIMIT_HTTP1_INFORMATIONAL 16u /* 1xx responses to a request */
 #define LIMIT_CLOCK_LOOK UINT64_C(1000000000) /* ns between looks at a clock that is not set yet */
 #define LIMIT_TLS_STREAM_PROTOCOLS 4u         /* that a side of TLS over a stream of bytes speaks */
 #define LIMIT_TLS_STREAM_SEND 32768u /* bytes that wait to be sent of one of them: a record, and more */

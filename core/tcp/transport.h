@@ -23,8 +23,13 @@ struct transport_ops {
     void (*end_of_input)(struct transport *t, neap_time now);
     /** Writes what is to be sent into `out`: how many bytes, 0 when there is nothing. */
     size_t (*send)(struct transport *t, uint8_t *out, size_t size);
-    /** Nothing more is to be received: when `send` gives nothing either, the connection is to be closed. */
+    /** Nothing more is to be received: when `send` gives nothing either, the connection is to be closed. In two steps, lest
+     * what was sent be lost with what the peer sends meanwhile (RFC 9112 §9.6): the sending side first, then all when the
+     * peer has ended too, or after a time. */
     bool (*is_over)(const struct transport *t);
+    /** When `send` gives nothing, the sending side is to be shut down, while more is received: a tunnel whose end we said.
+     * NULL: not before is_over. */
+    bool (*sends_no_more)(const struct transport *t);
     /** When on_timeout wants to be called; NEAP_NEVER. */
     neap_time (*deadline)(const struct transport *t);
     void (*on_timeout)(struct transport *t, neap_time now);
@@ -45,6 +50,14 @@ struct transport_ops {
     uint64_t (*open_requests)(const struct transport *t);
 };
 
+/* What all transports that share one have met. */
+struct transport_stats {
+    uint64_t requests;  /* that came, or that were sent */
+    uint64_t malformed; /* messages that break the rules, or that nobody asked for */
+    uint64_t too_large; /* messages beyond a bound */
+    uint64_t timeouts;  /* of those below */
+};
+
 /* The first member of each. */
 struct transport {
     const struct transport_ops *ops;
@@ -56,7 +69,8 @@ struct transport_config {
     uint64_t max_field_section_size;
     neap_time
         header_timeout; /* a server's, as in neap_h3_config, also for the time between two requests' bytes */
-    neap_time idle_timeout; /* a server's: without an open request */
+    neap_time idle_timeout; /* a server's: without an open request; 0: a minute, NEAP_NEVER: no bound */
+    struct transport_stats *stats; /* counted into; NULL: nowhere. It outlives the transport */
 };
 
 #endif
