@@ -173,8 +173,8 @@ static bool each_of_value(const uint8_t *bytes, size_t size)
     return true;
 }
 
-/* RFC 9110 §5.5: visible bytes, obs-text, and space or tab between them. */
-static bool is_value(struct span s)
+/* Visible bytes, obs-text, and space or tab between them. */
+bool neap_fields_is_value(struct span s)
 {
     if (s.size == 0)
         return true;
@@ -246,7 +246,7 @@ static int check_regular(struct checking *c, struct span name, struct span value
     int err;
 
     c->has_regular = true;
-    if (!is_static(c, value) && !is_value(value))
+    if (!is_static(c, value) && !neap_fields_is_value(value))
         return malformed(c, "invalid field value");
     if (!is_static(c, name) && (err = check_name(c, name, value)) != NEAP_OK)
         return err;

@@ -26,6 +26,9 @@ int neap_fields_check(const neap_field *fields, size_t count, enum section_kind 
  * NEAP_ERR_NO_MEMORY and nothing changed. */
 int neap_fields_join_cookies(struct field_list *list, struct pool *pool);
 
+/** Whether bytes may be the value of a field (RFC 9110 §5.5). */
+bool neap_fields_is_value(struct span value);
+
 /** The size that SETTINGS_MAX_FIELD_SECTION_SIZE bounds: name, value and 32 for each line (RFC 9114 §4.2.2). */
 uint64_t neap_fields_size(const neap_field *fields, size_t count);
 

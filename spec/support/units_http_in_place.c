@@ -71,3 +71,52 @@ neap_field *neap_units_pair_fields(lua_State *L, int at, size_t *count)
     }
     return fields;
 }
+
+static void push_fields(lua_State *L, const neap_field *fields, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_createtable(L, 2, 0);
+        lua_pushlstring(L, fields[i].name, fields[i].name_size);
+        lua_rawseti(L, -2, 1);
+        lua_pushlstring(L, fields[i].value, fields[i].value_size);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+void neap_units_push_event(lua_State *L, const neap_h3_event *event)
+{
+    static const char *const names[] = {
+        [NEAP_H3_HEADERS] = "headers",         [NEAP_H3_DATA] = "data",     [NEAP_H3_TRAILERS] = "trailers",
+        [NEAP_H3_FINISHED] = "finished",       [NEAP_H3_RESET] = "reset",   [NEAP_H3_STOPPED] = "stopped",
+        [NEAP_H3_WRITABLE] = "writable",       [NEAP_H3_GOAWAY] = "goaway", [NEAP_H3_SETTINGS] = "settings",
+        [NEAP_H3_ESTABLISHED] = "established", [NEAP_H3_CLOSED] = "closed",
+    };
+
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, names[event->type]);
+    lua_setfield(L, -2, "type");
+    lua_pushnumber(L, (lua_Number)event->stream);
+    lua_setfield(L, -2, "stream");
+    if (event->type == NEAP_H3_RESET || event->type == NEAP_H3_STOPPED || event->type == NEAP_H3_CLOSED) {
+        lua_pushnumber(L, (lua_Number)event->code);
+        lua_setfield(L, -2, "code");
+    }
+    if (event->user) {
+        lua_pushinteger(L, (lua_Integer)(intptr_t)event->user);
+        lua_setfield(L, -2, "user");
+    }
+    if (event->fields) {
+        push_fields(L, event->fields, event->field_count);
+        lua_setfield(L, -2, "fields");
+    }
+    if (event->fin) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "fin");
+    }
+    if (event->is_informational) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "informational");
+    }
+}
