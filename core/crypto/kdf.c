@@ -2,6 +2,7 @@
 #include "crypto/crypto.h"
 
 #include "base/writer.h"
+#include "neap.h"
 
 #include <assert.h>
 #include <strings.h>
@@ -91,6 +92,11 @@ void neap_hmac(enum crypto_hash hash, struct span key, struct span data, uint8_t
     neap_hmac_start(&h, hash, key);
     neap_hash_update(&h.inner, data);
     hmac_finish(&h, out);
+}
+
+void neap_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, uint8_t out[32])
+{
+    neap_hmac(HASH_SHA256, span_of(key, key_size), span_of(data, size), out);
 }
 
 void neap_hkdf_extract(enum crypto_hash hash, struct span salt, struct span secret, uint8_t *out)

@@ -1802,6 +1802,13 @@ NEAP_API void *neap_h3_user(const neap_h3 *h3, uint64_t stream);
  * (0 for one that is not known), or NEAP_ERR_AGAIN before SETTINGS came. */
 NEAP_API int neap_h3_peer_setting(const neap_h3 *h3, uint64_t id, uint64_t *value);
 
+/* ---------------------------------------------------------------- words of an application's */
+
+/** HMAC-SHA256 (RFC 2104) of `size` bytes under a key of any size: for cookies and other words that are given out and come
+ * back. Compare such with a function whose time tells nothing. */
+NEAP_API void neap_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                               uint8_t out[32]);
+
 /* ---------------------------------------------------------------- certificates, read */
 
 /** What a certificate says (RFC 5280). The views point into its DER. */

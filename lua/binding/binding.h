@@ -262,6 +262,10 @@ void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
 
 void neap_lua_open_json(lua_State *L);
 
+/* ---- secret.c */
+
+void neap_lua_open_secret(lua_State *L);
+
 /* --- endpoint.c */
 
 void neap_lua_open_endpoint(lua_State *L);

@@ -394,7 +394,7 @@ function task.resolve(host, port, seconds) end
 ---@field der string
 ---@field chain neap.Certificate[] what the peer sent behind it; nothing in a resumed session
 
----@class neap.Request: neap.RequestForms
+---@class neap.Request: neap.RequestParts
 ---@field method string
 ---@field path string without the query, in its one spelling
 ---@field target string path and query as sent
@@ -460,15 +460,12 @@ function Request:priority() end
 function Request:is_open() end
 ---@return neap.Headers?
 function Request:trailers() end
----@param name string
----@return string?
-function Request:cookie(name) end
 
 ---@class neap.Priority
 ---@field urgency? integer 0 to 7, lower is sent first; 3 unless told
 ---@field incremental? boolean it is of use in parts, and takes turns with others of its urgency
 
----@class neap.Response
+---@class neap.Response: neap.ResponseCookies
 ---@field sent integer body bytes so far
 local Response = {}
 ---@param status? integer
@@ -480,21 +477,6 @@ function Response:status(status) end
 function Response:header(name, value) end
 ---@return neap.Headers
 function Response:headers() end
----@class neap.CookieOptions
----@field path? string "/" unless told
----@field domain? string
----@field max_age? integer seconds
----@field expires? number seconds since 1970
----@field secure? boolean true unless told
----@field http_only? boolean true unless told
----@field same_site? "lax"|"strict"|"none"|false "lax" unless told
----@field partitioned? boolean
---- Sets a cookie; a nil value has the client forget it.
----@param name string
----@param value string|number|nil
----@param options? neap.CookieOptions
----@return neap.Response
-function Response:cookie(name, value, options) end
 --- Sends body bytes; waits while the client is slower. A failure is told once, the next call is an error.
 ---@param data string
 ---@return neap.Response? response

@@ -33,8 +33,8 @@ function App:host(names, other) end
 --- Has the functions of an app that take a path.
 ---@class neap.Group: neap.Routes
 
---- What a request has for HTML forms.
----@class neap.RequestForms
+--- What a request has for forms and cookies.
+---@class neap.RequestParts
 local Request = {}
 --- The body as a form of either kind; nil, message, code when it is none, or too large.
 ---@param limit? integer bytes, 1 MiB unless told
@@ -47,6 +47,17 @@ function Request:form(limit) end
 ---@param limits? { parts?: integer, bytes?: number, part_bytes?: number, headers?: integer, header_bytes?: integer }
 ---@return fun(): neap.Part?
 function Request:multipart(limits) end
+---@param name string
+---@return string?
+function Request:cookie(name) end
+--- The value of a cookie that res:signed_cookie has set; nil, message, "invalid" when it was not with these keys, or is
+--- too old.
+---@param name string
+---@param keys string|string[] 16 bytes or more each
+---@return string? value
+---@return integer|string|nil index of the key, or the message
+---@return neap.Code? code
+function Request:signed_cookie(name, keys) end
 
 --- A part of a multipart body.
 ---@class neap.Part
@@ -74,3 +85,29 @@ function Part:body(limit) end
 ---@return neap.Code? code
 ---@return integer? number
 function Part:save(path) end
+
+---@class neap.CookieOptions
+---@field path? string "/" unless told
+---@field domain? string
+---@field max_age? integer seconds
+---@field expires? number seconds since 1970
+---@field secure? boolean true unless told
+---@field http_only? boolean true unless told
+---@field same_site? "lax"|"strict"|"none"|false "lax" unless told
+---@field partitioned? boolean
+
+---@class neap.ResponseCookies
+local Response = {}
+--- Sets a cookie; a nil value has the client forget it.
+---@param name string
+---@param value string|number|nil
+---@param options? neap.CookieOptions
+---@return neap.Response
+function Response:cookie(name, value, options) end
+--- Sets a cookie that nobody can change, though read: the first key signs it.
+---@param name string
+---@param value string|number|nil
+---@param keys string|string[] 16 bytes or more each
+---@param options? neap.CookieOptions
+---@return neap.Response
+function Response:signed_cookie(name, value, keys, options) end

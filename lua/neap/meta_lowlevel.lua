@@ -643,6 +643,20 @@ function core.lock_file(path) end
 ---@return string? message
 ---@return neap.Code? code
 function core.write_file(path, bytes, mode) end
+---@param key string
+---@param data string
+---@return string mac 32 bytes of HMAC-SHA256
+function core.hmac(key, data) end
+--- In time that depends on their sizes alone.
+---@param a string
+---@param b string
+---@return boolean
+function core.is_equal(a, b) end
+---@param count integer 256 at most
+---@return string? bytes of the system's randomness
+---@return string? message
+---@return neap.Code? code
+function core.random_bytes(count) end
 
 --- Of core.open_file and core.create_file.
 ---@class neap.File

@@ -4,6 +4,7 @@
 -- is not complete, so that somebody else may have sent it again. It is the session's exchange as well.
 local body = require "neap.body"
 local certificate = require "neap.certificate"
+local cookies = require "neap.cookies"
 local form = require "neap.form"
 local Headers = require "neap.headers"
 local json = require "neap.json"
@@ -15,7 +16,6 @@ local url = require "neap.url"
 local exchange_methods = Session.exchange_methods
 
 local DEFAULT_LIMIT = 1024 * 1024 -- bytes that body() and json() take unless told
-local BLANK = { [9] = true, [32] = true } -- OWS, RFC 9110 §5.6.3
 
 -- What a name has that gets its value later. A variable: the room of a name whose value is written out as nil is
 -- lost to others or in their way, as the seed of LuaJIT's strings has it, and then each request's table is made
@@ -235,25 +235,8 @@ function methods:trailers()
   return fields and Headers.wrap(fields)
 end
 
--- A text without the spaces and tabs around it. By bytes: a pattern would go back over a long run of spaces.
-local function trim(text)
-  local first, last = 1, #text
-  while BLANK[text:byte(first)] do first = first + 1 end
-  while last > first and BLANK[text:byte(last)] do last = last - 1 end
-  return text:sub(first, last)
+for _, more in ipairs { cookies.request, form } do
+  for name, method in pairs(more) do methods[name] = method end
 end
-
---- The value of a cookie, its percent-encoding decoded, or nil.
-function methods:cookie(name)
-  for _, line in ipairs(self.headers:get_all("cookie")) do
-    for pair in line:gmatch("[^;]+") do
-      local equals = pair:find("=", 1, true)
-      if equals and trim(pair:sub(1, equals - 1)) == name then return url.decode(trim(pair:sub(equals + 1))) end
-    end
-  end
-  return nil
-end
-
-for name, method in pairs(form) do methods[name] = method end
 
 return Request

@@ -2,14 +2,13 @@
 -- write, finish, or the end of all middleware, so middleware may change status, headers and body until then.
 local Headers = require "neap.headers"
 local answers = require "neap.answers"
+local cookies = require "neap.cookies"
 local core = require "neap.core"
-local date = require "neap.date"
 local file = require "neap.file"
 local json = require "neap.json"
 local priority = require "neap.priority"
 local Session = require "neap.session"
 local task = require "neap.task"
-local url = require "neap.url"
 
 local exchange_methods, why_left = Session.exchange_methods, Session.why_left
 local flat = Headers.flat
@@ -212,51 +211,6 @@ function Response:header(name, ...)
     flat[is_added and "append" or "set"](own_fields(self), name, value)
   end
   return self
-end
-
--- What res:cookie takes, with what is meant without it: a cookie of the whole site, that neither scripts
--- nor other sites can use.
-local COOKIE = { path = "/", domain = false, max_age = false, expires = false, secure = true, http_only = true,
-  same_site = "lax", partitioned = false }
-local SAME_SITE = { lax = "Lax", strict = "Strict", none = "None" }
-
--- An attribute's text must not end the attribute.
-local function attribute(name, value)
-  value = tostring(value)
-  if value:find("[%c;]") then error(("a cookie's %s holds no ; and no control characters"):format(name), 3) end
-  return "; " .. name .. "=" .. value
-end
-
---- Sets a cookie (RFC 6265); a nil value has the client forget it. Options: path ("/"), domain, max_age
--- (seconds), expires (seconds since 1970), secure (true), http_only (true), same_site ("lax", "strict",
--- "none" or false), partitioned. The value is percent-encoded where it has to be; req:cookie decodes.
-function Response:cookie(name, value, options)
-  if type(name) ~= "string" or not name:find("^[%w!#$%%&'*+.^_`|~-]+$") then error("a cookie's name is a token", 2) end
-  local given = {}
-  for key, default in pairs(COOKIE) do given[key] = default end
-  for key, one in pairs(options or {}) do
-    if COOKIE[key] == nil then error("a cookie has no option " .. tostring(key), 2) end
-    given[key] = one
-  end
-  if value == nil then value, given.max_age, given.expires = "", 0, 0 end
-  local same_site = given.same_site and (SAME_SITE[given.same_site] or error("same_site is lax, strict or none", 2))
-  if not given.secure and (same_site == "None" or given.partitioned or name:find("^__Secure%-")) then
-    error("such a cookie has to be secure", 2)
-  end
-  if name:find("^__Host%-") and (not given.secure or given.domain or given.path ~= "/") then
-    error("a __Host- cookie is secure, has the path / and no domain", 2)
-  end
-  -- RFC 6265 §4.1.1: cookie-octet, and % for the encoding.
-  local text = name .. "=" .. tostring(value):gsub("[^%w!#$&'()*+./:<=>?@%[%]^_`{|}~-]", url.encode)
-  if given.path then text = text .. attribute("Path", given.path) end
-  if given.domain then text = text .. attribute("Domain", given.domain) end
-  if given.max_age then text = text .. attribute("Max-Age", ("%d"):format(given.max_age)) end
-  if given.expires then text = text .. attribute("Expires", date.format(given.expires)) end
-  if given.secure then text = text .. "; Secure" end
-  if given.http_only then text = text .. "; HttpOnly" end
-  if same_site then text = text .. "; SameSite=" .. same_site end
-  if given.partitioned then text = text .. "; Partitioned" end
-  return self:header("set-cookie", text)
 end
 
 -- ---- where it stands
@@ -665,5 +619,7 @@ function Response:_restore(mark)
   self._fields, self._headers = copy(mark), nil
   return true
 end
+
+for name, method in pairs(cookies.response) do Response[name] = method end
 
 return Response
