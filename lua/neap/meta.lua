@@ -465,7 +465,7 @@ function Request:trailers() end
 ---@field urgency? integer 0 to 7, lower is sent first; 3 unless told
 ---@field incremental? boolean it is of use in parts, and takes turns with others of its urgency
 
----@class neap.Response: neap.ResponseCookies
+---@class neap.Response: neap.ResponseParts
 ---@field sent integer body bytes so far
 local Response = {}
 ---@param status? integer

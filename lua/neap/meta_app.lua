@@ -96,8 +96,34 @@ function Part:save(path) end
 ---@field same_site? "lax"|"strict"|"none"|false "lax" unless told
 ---@field partitioned? boolean
 
----@class neap.ResponseCookies
+--- A stream of server-sent events.
+---@class neap.EventStream
+---@field closed boolean the client has gone, or the response is over
+---@field last_id string? what the client had last
+local EventStream = {}
+--- Sends an event; waits while the client is slower. When it has gone that is told once, the next call ends the handler.
+---@param event string|number|{ data?: any, event?: string, id?: string|number, retry?: number } data that is a table as JSON, retry in seconds
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function EventStream:send(event) end
+--- Sends what clients pass over.
+---@param text string
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function EventStream:comment(text) end
+--- Waits for so many seconds, or until the client has gone: whether it is still there.
+---@param seconds? number
+---@return boolean
+function EventStream:wait(seconds) end
+
+---@class neap.ResponseParts
 local Response = {}
+--- Makes the response a stream of server-sent events.
+---@param options? { heartbeat?: number|false, retry?: number } heartbeat: seconds of silence after which a comment is sent (15)
+---@return neap.EventStream
+function Response:sse(options) end
 --- Sets a cookie; a nil value has the client forget it.
 ---@param name string
 ---@param value string|number|nil

@@ -7,6 +7,7 @@ local core = require "neap.core"
 local file = require "neap.file"
 local json = require "neap.json"
 local priority = require "neap.priority"
+local Events = require "neap.sse"
 local Session = require "neap.session"
 local task = require "neap.task"
 
@@ -377,6 +378,15 @@ function finish(self)
   end
   self._ended = true
   return self
+end
+
+--- Makes it a stream of server-sent events: see neap.sse. Options: `heartbeat`, the seconds of silence after which a
+-- comment is sent (15, false: none), `retry`, the seconds after which clients ask again. Has last_id, what the client
+-- had last (Last-Event-ID), closed, send, comment and wait; the handler's return ends it.
+function Response:sse(given)
+  if self._failure then raise_over(self) end
+  if self._started or self._body then error("the response has its body already", 2) end
+  return Events.open(self, given)
 end
 
 -- ---- a whole body
