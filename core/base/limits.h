@@ -217,6 +217,22 @@
 #define LIMIT_TICKET_CERTIFICATE 3072u /* bytes of a leaf in a ticket; one of RSA-4096 has less than 2048 */
 #define LIMIT_NAME_PARTS 64u           /* of a distinguished name, which is not read when it has more */
 
+/* HTTP/2, a connection. */
+#define LIMIT_HTTP2_STREAMS 100u             /* that the peer may have open (RFC 9113 §5.1.2), and we, */
+#define LIMIT_HTTP2_STREAMS_KEPT 128u        /* and with those that an application has not let go of */
+#define LIMIT_HTTP2_STREAM_WINDOW 131072u    /* bytes of a body that come before they are read, */
+#define LIMIT_HTTP2_WINDOW 524288u           /* and of all bodies */
+#define LIMIT_HTTP2_SEND_STREAM 131072u      /* bytes of a body that wait to be sent, */
+#define LIMIT_HTTP2_SEND 1048576u            /* and of all bodies */
+#define LIMIT_HTTP2_SECTIONS_WAITING 262144u /* bytes of field sections that nobody has polled for */
+#define LIMIT_HTTP2_SECTION_GROWTH \
+    16u /* times max_field_section_size that are decoded, and dropped, of one */
+#define LIMIT_HTTP2_FRAMES_WAITING 256u /* to be sent, before no more bytes are taken */
+#define LIMIT_HTTP2_SLICE 4096u         /* bytes that are taken between two looks at these */
+#define LIMIT_HTTP2_ASIDES 100u         /* frames beside messages, as PING, ahead of four for each request */
+#define LIMIT_HTTP2_ASIDE_BYTES 1024u   /* and one for so many bytes of bodies */
+#define LIMIT_HTTP2_GOAWAY_NS (NEAP_SECOND) /* until the second GOAWAY of a server whose client is silent */
+
 /* What a server under a memory limit keeps for handshakes. */
 #define LIMIT_HANDSHAKE_MEMORY 32768u /* bytes that must be left for a connection to be accepted */
 #define LIMIT_HANDSHAKE_REST 8192u /* … and for each in its handshake, which has most of its part already */

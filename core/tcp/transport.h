@@ -56,6 +56,13 @@ struct transport_stats {
     uint64_t malformed; /* messages that break the rules, or that nobody asked for */
     uint64_t too_large; /* messages beyond a bound */
     uint64_t timeouts;  /* of those below */
+    /* HTTP/2's */
+    uint64_t glitches;        /* what peers did in vain */
+    uint64_t resets_received; /* of these: streams that they reset before they were over, */
+    uint64_t resets_provoked; /* or had us reset by what they sent (CVE-2025-8671) */
+    uint64_t streams_refused; /* requests while the application works on as many as it is to */
+    uint64_t overloads;       /* connections that were closed for too much in vain */
+    uint64_t waits;           /* bytes were not taken since too much waits to be sent, or to be polled */
 };
 
 /* The first member of each. */

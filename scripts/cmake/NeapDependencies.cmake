@@ -1,5 +1,5 @@
-# Finds Mbed TLS, libsodium, libcrypto, zlib and the Luas.
-# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES, MBEDTLS_BACK_END (its folder in core/crypto); SODIUM_*; LIBCRYPTO_*; ZLIB_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
+# Finds Mbed TLS, libsodium, libcrypto, zlib, libnghttp2 and the Luas.
+# Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES, MBEDTLS_BACK_END (its folder in core/crypto); SODIUM_*; LIBCRYPTO_*; ZLIB_*; NGHTTP2_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
 
 find_package(PkgConfig)
 
@@ -86,6 +86,19 @@ if(NEAP_WITH_ZLIB AND NOT NEAP_WITH_ZLIB STREQUAL "AUTO" AND NOT ZLIB_FOUND)
     "On Debian: apt-get install zlib1g-dev, or run scripts/bootstrap")
 elseif(NOT ZLIB_FOUND)
   message(STATUS "zlib: not used (certificates are not compressed)")
+endif()
+
+if(NOT NEAP_WITH_HTTP2) # AUTO counts as true
+  set(NGHTTP2_FOUND OFF)
+  set(NGHTTP2_LINK_LIBRARIES "")
+elseif(PkgConfig_FOUND)
+  pkg_check_modules(NGHTTP2 libnghttp2>=1.50)
+endif()
+if(NEAP_WITH_HTTP2 AND NOT NEAP_WITH_HTTP2 STREQUAL "AUTO" AND NOT NGHTTP2_FOUND)
+  message(FATAL_ERROR "libnghttp2 (1.50 or later) was not found by pkg-config, and NEAP_WITH_HTTP2 is ON.\n"
+    "On Debian: apt-get install libnghttp2-dev, or run scripts/bootstrap")
+elseif(NOT NGHTTP2_FOUND)
+  message(STATUS "libnghttp2: not used (no HTTP/2 over TCP)")
 endif()
 
 if(NEAP_LUA STREQUAL "none")
