@@ -1,6 +1,7 @@
 /* A transport over a stream of bytes (core/tcp), of which the spec is the peer, byte by byte, and the clock. */
 #include "base/pool.h"
 #include "tcp/http1.h"
+#include "tcp/http2.h"
 #include "units_http.h"
 
 #include <lauxlib.h>
@@ -73,8 +74,21 @@ static bool flag_of(lua_State *L, const char *name)
     return value;
 }
 
-/* http1{ server =, secure =, max_field_section_size =, header_timeout =, idle_timeout =, memory_limit = }, times in ns */
-static int new_http1(lua_State *L)
+typedef struct transport *new_fn(struct pool *pool, const struct transport_config *config, neap_time now);
+
+static const struct {
+    const char *name;
+    new_fn *new;
+} protocols[] = {
+    {"http1", neap_http1_new},
+#ifdef NEAP_HAVE_NGHTTP2
+    {"http2", neap_http2_new},
+#endif
+};
+
+/* http1{ server =, secure =, max_field_section_size =, header_timeout =, idle_timeout =, memory_limit =, fail = }, times in ns; http2
+ * likewise -> unit, nil without memory */
+static int new_unit(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     struct unit *unit = lua_newuserdata(L, sizeof *unit);
@@ -91,8 +105,11 @@ static int new_http1(lua_State *L)
     luaL_getmetatable(L, TYPE);
     lua_setmetatable(L, -2);
     unit->pool = neap_pool_new(failing_realloc, unit, (size_t)number_of(L, "memory_limit", 0));
-    unit->transport = unit->pool ? neap_http1_new(unit->pool, &config, unit->now) : NULL;
-    return unit->transport ? 1 : luaL_error(L, "no memory");
+    unit->until_failure = number_of(L, "fail", 0);
+    unit->transport =
+        unit->pool ? protocols[lua_tointeger(L, lua_upvalueindex(1))].new(unit->pool, &config, unit->now)
+                   : NULL;
+    return unit->transport ? 1 : 0;
 }
 
 /* unit:free() -> bytes that are still in use */
@@ -289,20 +306,40 @@ static int unit_open_requests(lua_State *L)
     return push_result(L, (int64_t)unit->transport->ops->open_requests(unit->transport));
 }
 
-/* unit:stats() -> { requests =, malformed =, too_large =, timeouts = } */
+/* unit:deadline() -> seconds from now, or nil */
+static int unit_deadline(lua_State *L)
+{
+    struct unit *unit = check_unit(L);
+    neap_time at = unit->transport->ops->deadline(unit->transport);
+
+    if (at == NEAP_NEVER)
+        return 0;
+    lua_pushnumber(L, at > unit->now ? (lua_Number)(at - unit->now) / 1e9 : 0);
+    return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    lua_pushnumber(L, (lua_Number)count);
+    lua_setfield(L, -2, name);
+}
+
+/* unit:stats() -> struct transport_stats */
 static int unit_stats(lua_State *L)
 {
     const struct transport_stats *s = &check_unit(L)->stats;
 
-    lua_createtable(L, 0, 4);
-    lua_pushnumber(L, (lua_Number)s->requests);
-    lua_setfield(L, -2, "requests");
-    lua_pushnumber(L, (lua_Number)s->malformed);
-    lua_setfield(L, -2, "malformed");
-    lua_pushnumber(L, (lua_Number)s->too_large);
-    lua_setfield(L, -2, "too_large");
-    lua_pushnumber(L, (lua_Number)s->timeouts);
-    lua_setfield(L, -2, "timeouts");
+    lua_newtable(L);
+    set_count(L, "requests", s->requests);
+    set_count(L, "malformed", s->malformed);
+    set_count(L, "too_large", s->too_large);
+    set_count(L, "timeouts", s->timeouts);
+    set_count(L, "glitches", s->glitches);
+    set_count(L, "resets_received", s->resets_received);
+    set_count(L, "resets_provoked", s->resets_provoked);
+    set_count(L, "streams_refused", s->streams_refused);
+    set_count(L, "overloads", s->overloads);
+    set_count(L, "waits", s->waits);
     return 1;
 }
 
@@ -330,6 +367,7 @@ int neap_units_transport(lua_State *L)
         {"send", unit_send},
         {"is_over", unit_is_over},
         {"sends_no_more", unit_sends_no_more},
+        {"deadline", unit_deadline},
         {"pass", unit_pass},
         {"poll", unit_poll},
         {"send_request", unit_send_request},
@@ -356,7 +394,10 @@ int neap_units_transport(lua_State *L)
     }
     lua_pop(L, 1);
     lua_newtable(L);
-    lua_pushcfunction(L, new_http1);
-    lua_setfield(L, -2, "http1");
+    for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
+        lua_pushinteger(L, (lua_Integer)i);
+        lua_pushcclosure(L, new_unit, 1);
+        lua_setfield(L, -2, protocols[i].name);
+    }
     return 1;
 }

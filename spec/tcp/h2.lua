@@ -107,14 +107,14 @@ end
 --- The error code of a GOAWAY or RST_STREAM.
 function h2.error_of(one) return value_of(one.payload, #one.payload < 8 and 1 or 5, #one.payload < 8 and 4 or 8) end
 
---- An end of a connection; options as of units.http2.new.
+--- An end of a connection; options as of units.transport.
 function h2.server(options)
   options = options or {}
   options.server = true
-  return units.http2.new(options)
+  return units.transport.http2(options)
 end
 
-function h2.client(options) return units.http2.new(options or {}) end
+function h2.client(options) return units.transport.http2(options or {}) end
 
 --- A server whose client, played by the spec, has said its preface and taken the server's settings.
 function h2.hostile(options, settings)
