@@ -10,7 +10,8 @@
 
 /* Where the peer's message is. */
 enum http1_reading {
-    READING_HEAD, /* a response to come; a server has no exchange then */
+    READING_HEAD,  /* a response to come; a server has no exchange then */
+    READING_LATER, /* what is for a tunnel that a server has not agreed to */
     READING_BODY,
     READING_TRAILERS,
     READING_ENDED,

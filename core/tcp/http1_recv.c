@@ -207,7 +207,7 @@ int neap_http1_stop_body(struct transport *t, uint64_t stream, uint64_t code)
     if (!x || x->is_unwanted || x->reading == READING_HEAD || x->reading == READING_ENDED)
         return NEAP_ERR_STREAM_STATE;
     x->is_unwanted = true;
-    if (x->expects_100 || !neap_http1_can_drain(x)) {
+    if (x->reading == READING_LATER || x->expects_100 || !neap_http1_can_drain(x)) {
         h->keeps = false;
         x->reading = READING_ENDED;
     }
@@ -268,11 +268,10 @@ static void on_request(struct http1 *h, const struct http1_head *head, neap_h3_e
     x->is_old = head->is_old;
     x->may_upgrade = head->upgrades;
     begin_body(x, head, false);
-    if (x->is_connect) { /* what is in the tunnel waits until there is one */
-        x->reading = READING_BODY;
-        x->receive_framing = FRAMING_CLOSE;
-    }
-    end_if_empty(h);
+    if (x->is_connect)
+        x->reading = READING_LATER;
+    else
+        end_if_empty(h);
     x->expects_100 = head->expects_100 && x->reading == READING_BODY;
     tell_section(h, NEAP_H3_HEADERS, out);
 }
@@ -432,12 +431,11 @@ static bool advance(struct http1 *h, neap_h3_event *out)
                 return true;
             break;
         case READING_BODY:
-            if (x->is_connect && !x->is_tunnel)
-                return false;
             if (advance_body(h, out, &goes_on))
                 return true;
             break;
         case READING_TRAILERS: return advance_trailers(h, out);
+        case READING_LATER:
         case READING_ENDED: return false;
         }
     }

@@ -155,7 +155,7 @@ static int unit_end_of_input(lua_State *L)
 static int unit_send(lua_State *L)
 {
     struct unit *unit = check_unit(L);
-    size_t most = (size_t)luaL_optinteger(L, 2, 1 << 20);
+    size_t most = (size_t)luaL_optinteger(L, 2, 1 << 17);
     uint8_t *room = malloc(most ? most : 1);
 
     lua_pushlstring(L, (char *)room, unit->transport->ops->send(unit->transport, room, most));
