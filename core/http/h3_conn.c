@@ -218,7 +218,8 @@ int neap_h3_poll(neap_h3 *h3, neap_h3_event *out)
     *out = (neap_h3_event){0};
     neap_field_list_clear(&h3->fields, h3->pool);
     neap_h3_settle_early(h3);
-    neap_h3_open_control(h3);
+    if (h3->control_id == NO_STREAM)
+        neap_h3_open_control(h3);
     take_marks(h3);
     neap_h3_expire_sections(h3);
     if (!h3->failed && (next_of_connection(h3, out) || next_of_requests(h3, out)))

@@ -615,6 +615,11 @@ void neap_conn_charge(neap_conn *c, uint64_t work_before);
 /** Say that a packet was dropped. */
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why);
 
+/* ---- conn_send.c */
+
+/** Whether a connection of one path, whose handshake is over and that has just sent, has nothing more to send now. */
+bool neap_conn_is_spent(neap_conn *c);
+
 /* ---- conn_packet.c */
 
 /** Choose the next 1-RTT packet number to leave out: about one a window, so that who acknowledges what it did not

@@ -110,9 +110,9 @@ static bool may_elicit(neap_conn *c, struct path *on, size_t room)
 }
 
 /* The spaces whose packets may be on a path: [first, last]. The handshake's are on that of path ID 0. */
-static enum space first_space(const struct path *path)
+static enum space first_space(const neap_conn *c, const struct path *path)
 {
-    return path->slot ? path_space(path) : SPACE_INITIAL;
+    return path->slot || !c->handshake ? path_space(path) : SPACE_INITIAL;
 }
 
 static bool can_send(neap_conn *c, enum space space)
@@ -122,7 +122,7 @@ static bool can_send(neap_conn *c, enum space space)
 
 static bool anything_wanted(neap_conn *c, const struct path *path)
 {
-    for (enum space space = first_space(path); space <= path_space(path); space++)
+    for (enum space space = first_space(c, path); space <= path_space(path); space++)
         if (can_send(c, space) && neap_conn_wants(c, space, path))
             return true;
     return false;
@@ -145,7 +145,7 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
                                 .may_expand = room >= NEAP_MIN_UDP_PAYLOAD,
                                 .is_ping_only = !may_have_data};
 
-    for (enum space space = first_space(path); space <= path_space(path); space++) {
+    for (enum space space = first_space(c, path); space <= path_space(path); space++) {
         if (!can_send(c, space))
             continue;
         if (neap_draft_write(c, &p.drafts[p.count], path, space, out + p.size, room - p.size, &allowed))
@@ -334,7 +334,7 @@ static size_t write_close_udp_datagram(neap_conn *c, struct path *path, uint8_t 
         room = (size_t)amplification;
     if (c->close.received > 0 && !may_answer(c, &room))
         return 0;
-    for (enum space space = first_space(path); space <= path_space(path); space++) {
+    for (enum space space = first_space(c, path); space <= path_space(path); space++) {
         if (!can_send(c, space) || room - p.size < MIN_ROOM)
             continue;
         if (write_close(c, &p.drafts[p.count], p.path, space, out + p.size, room - p.size))
@@ -510,4 +510,14 @@ int64_t neap_conn_send(neap_conn *conn, uint8_t *out, size_t size, neap_send_inf
 int64_t neap_conn_send_burst(neap_conn *conn, uint8_t *out, size_t size, neap_send_info *info, neap_time now)
 {
     return send_some(conn, out, size, BURST_PACKETS, info, now);
+}
+
+bool neap_conn_is_spent(neap_conn *c)
+{
+    const struct number_space *s = &c->application;
+
+    return c->stage == STAGE_CONFIRMED && !c->handshake && !c->multipath && c->path_timer == NEAP_NEVER &&
+           !conn_is_traced(c) && s->probes == 0 && !neap_ack_is_due(&s->ack, c->now) &&
+           !neap_conn_wants(c, SPACE_APPLICATION, conn_path(c)) &&
+           neap_conn_size_probe(c, conn_path(c), SIZE_MAX) == 0;
 }

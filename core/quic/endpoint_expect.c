@@ -182,6 +182,8 @@ static void begin(neap_endpoint *e)
 void neap_endpoint_approach(neap_endpoint *e, const uint8_t *bytes)
 {
     take_expected(e, bytes);
+    if (e->expected_count == 0)
+        return;
     if (!e->has_begun)
         begin(e);
     for (unsigned step = STEP_CHAIN, ahead; step <= STEP_REST; step++)

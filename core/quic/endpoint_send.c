@@ -93,9 +93,6 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
         end_turn(e, entry);
         return NEAP_ERR_AGAIN;
     }
-    /* It goes behind the others until it has no more. */
-    list_remove(&entry->ready);
-    list_append(&e->ready, &entry->ready);
     const struct path *path = neap_conn_find_path(entry_conn(entry), ANY_SLOT, &info.from, &info.to);
     *out = (neap_udp_datagram){.bytes = out->bytes,
                                .size = (size_t)size,
@@ -108,6 +105,13 @@ static int64_t take_turn(neap_endpoint *e, struct endpoint_entry *entry, neap_ud
                                .sender = *neap_multipath_sender(entry_conn(entry))};
     if (path && info.segment_size > path->recovery.pmtu.size)
         note_size_probe(e, out);
+    if (neap_conn_is_spent(entry_conn(entry))) {
+        end_turn(e, entry);
+        return size;
+    }
+    /* It goes behind the others until it has no more. */
+    list_remove(&entry->ready);
+    list_append(&e->ready, &entry->ready);
     return size;
 }
 

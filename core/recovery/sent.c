@@ -179,8 +179,9 @@ void neap_sent_skip(struct sent *s, uint64_t number)
 
 bool neap_sent_has_skipped(const struct sent *s, uint64_t start, uint64_t end)
 {
-    if (s->skipped >= start && s->skipped < end)
-        return true;
+    /* The others are older. */
+    if (s->skipped < start || s->skipped < end)
+        return s->skipped >= start;
     for (uint8_t i = 0; i < s->skipped_count; i++)
         if (s->lost->skipped[i] >= start && s->lost->skipped[i] < end)
             return true;

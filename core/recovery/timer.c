@@ -23,11 +23,19 @@ static bool is_resting(const struct recovery *r, enum space space)
            (space > SPACE_APPLICATION && (r->unproved >> (space - SPACE_APPLICATION) & 1) != 0);
 }
 
+/* The first with packets: those of the handshake are gone with it. */
+static enum space first_space(const struct recovery *r)
+{
+    if (r->spaces[SPACE_INITIAL])
+        return SPACE_INITIAL;
+    return r->spaces[SPACE_HANDSHAKE] ? SPACE_HANDSHAKE : SPACE_APPLICATION;
+}
+
 static neap_time earliest_loss(const struct recovery *r, enum space *space)
 {
     neap_time at = NEAP_NEVER;
 
-    for (enum space i = SPACE_INITIAL; i < recovery_spaces_end(r); i++) {
+    for (enum space i = first_space(r); i < recovery_spaces_end(r); i++) {
         const struct space_recovery *s = recovery_space(r, i);
 
         if (s && s->loss_at < at) {
@@ -55,7 +63,7 @@ static neap_time earliest_probe(const struct recovery *r, enum space *space, nea
     const struct path_recovery *path = recovery_active(r);
     neap_time at = NEAP_NEVER;
 
-    for (enum space i = SPACE_INITIAL; i < recovery_spaces_end(r); i++) {
+    for (enum space i = first_space(r); i < recovery_spaces_end(r); i++) {
         if (!is_probed(r, i) || is_resting(r, i))
             continue;
         const struct path_recovery *way = recovery_way(r, i);

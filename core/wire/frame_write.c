@@ -17,31 +17,44 @@ static size_t range_size(const struct range *ranges, size_t i)
 }
 
 #define NO_PATH_ID UINT64_MAX
+#define ACK_MOST (64u + 16u * LIMIT_ACK_RANGES_SENT) /* bytes: more than any takes */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many of the newest ranges have room; at most LIMIT_ACK_RANGES_SENT, so that one byte counts them. */
+static size_t ranges_that_fit(size_t room, uint64_t path_id, const struct range *ranges, size_t count,
+                              uint64_t delay, const uint64_t *ecn)
+{
+    const struct range *newest = &ranges[count - 1];
+    size_t size = 1 + (path_id != NO_PATH_ID ? varint_size(path_id) : 0) + varint_size(newest->end - 1) +
+                  varint_size(delay) + 1 + varint_size(newest->end - newest->start - 1);
+    size_t fitting = 0;
+
+    for (size_t i = 0; ecn && i < 3; i++)
+        size += varint_size(ecn[i]);
+    while (size <= room && ++fitting < least(count, LIMIT_ACK_RANGES_SENT))
+        size += range_size(ranges, count - 1 - fitting);
+    return fitting;
+}
 
 /* An ACK, or where there is a path ID a PATH_ACK. */
 static void write_ack(struct writer *w, uint64_t path_id, const struct range *ranges, size_t count,
                       uint64_t delay, const uint64_t *ecn)
 {
-    bool has_path = path_id != NO_PATH_ID;
     const struct range *newest = &ranges[count - 1];
-    size_t size = 1 + (has_path ? varint_size(path_id) : 0) + varint_size(newest->end - 1) +
-                  varint_size(delay) + 1 + varint_size(newest->end - newest->start - 1);
-    size_t more =
-        0; /* ranges below the newest; at most LIMIT_ACK_RANGES_SENT, so that one byte counts them */
+    size_t sent = writer_left(w) >= ACK_MOST
+                      ? least(count, LIMIT_ACK_RANGES_SENT)
+                      : ranges_that_fit(writer_left(w), path_id, ranges, count, delay, ecn);
 
-    for (size_t i = 0; ecn && i < 3; i++)
-        size += varint_size(ecn[i]);
-    if (writer_left(w) < size) {
+    if (sent == 0) {
         w->full = true;
         return;
     }
-    while (more + 1 < count && more + 1 < LIMIT_ACK_RANGES_SENT) {
-        size += range_size(ranges, count - 2 - more);
-        if (size > writer_left(w))
-            break;
-        more++;
-    }
-    if (has_path) {
+    size_t more = sent - 1; /* ranges below the newest */
+    if (path_id != NO_PATH_ID) {
         write_type(w, ecn ? FRAME_PATH_ACK_ECN : FRAME_PATH_ACK);
         write_varint(w, path_id);
     } else {
