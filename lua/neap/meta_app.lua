@@ -58,6 +58,18 @@ function Request:cookie(name) end
 ---@return integer|string|nil index of the key, or the message
 ---@return neap.Code? code
 function Request:signed_cookie(name, keys) end
+--- Which of these media types the client takes best; the first where it says nothing; nil: none.
+---@param ... string
+---@return string?
+function Request:accepts(...) end
+--- Which of these languages, such as "en" or "pt-BR", the client takes best.
+---@param ... string
+---@return string?
+function Request:accepts_language(...) end
+--- Which of these content codings, best first, the client takes; "identity" for none; nil when it takes not even that.
+---@param ... string
+---@return string?
+function Request:accepts_encoding(...) end
 
 --- A part of a multipart body.
 ---@class neap.Part

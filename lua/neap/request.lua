@@ -2,6 +2,7 @@
 -- Router.normalize), target (as sent), scheme, host, proto, id (the stream), params; made when first asked for:
 -- headers, query, query_all, peer, is_resumed, client_cert, psk_identity; is_early: it came by 0-RTT, and the handshake
 -- is not complete, so that somebody else may have sent it again. It is the session's exchange as well.
+local accept = require "neap.accept"
 local body = require "neap.body"
 local certificate = require "neap.certificate"
 local cookies = require "neap.cookies"
@@ -235,7 +236,7 @@ function methods:trailers()
   return fields and Headers.wrap(fields)
 end
 
-for _, more in ipairs { cookies.request, form } do
+for _, more in ipairs { accept.request, cookies.request, form } do
   for name, method in pairs(more) do methods[name] = method end
 end
 
