@@ -18,8 +18,10 @@
 #include <unistd.h>
 
 #define READ_MAX 65536
+#define LIST_MAX 1000
 #define RESOLVE_BENEATH_FLAG UINT64_C(0x08) /* RESOLVE_BENEATH of openat2, Linux 5.6 */
 #define RESOLVE_NO_MAGICLINKS_FLAG UINT64_C(0x02)
+#define RESOLVE_NO_SYMLINKS_FLAG UINT64_C(0x04)
 #define NAMES_TRIED 8  /* for a file beside another */
 #define LOCK_TRIES 400 /* for a lock, with 5 ms between: who holds one writes a file meanwhile */
 
@@ -73,6 +75,9 @@ int neap_lua_check_file(lua_State *L, int index)
     return file->fd;
 }
 
+/* Where symbolic links below a folder may lead. */
+enum links { LINKS_INSIDE, LINKS_NOWHERE, LINKS_ANYWHERE };
+
 /* Without openat2: one name at a time and no symbolic link at all, which is stricter and as safe. */
 static int open_steps(int at, const char *path)
 {
@@ -102,13 +107,16 @@ static int open_steps(int at, const char *path)
     return fd;
 }
 
-static int open_below(int at, const char *path)
+static int open_below(int at, const char *path, enum links links)
 {
+    if (links == LINKS_ANYWHERE)
+        return openat(at, *path != '\0' ? path : ".", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 #ifdef SYS_openat2
     struct {
         uint64_t flags, mode, resolve;
-    } how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
-             .resolve = RESOLVE_BENEATH_FLAG | RESOLVE_NO_MAGICLINKS_FLAG};
+    } how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+             .resolve = RESOLVE_BENEATH_FLAG | RESOLVE_NO_MAGICLINKS_FLAG |
+                        (links == LINKS_NOWHERE ? RESOLVE_NO_SYMLINKS_FLAG : 0)};
     long fd = syscall(SYS_openat2, at, *path != '\0' ? path : ".", &how, sizeof how);
 
     if (fd >= 0 || (errno != ENOSYS && errno != EPERM && errno != E2BIG))
@@ -117,21 +125,35 @@ static int open_below(int at, const char *path)
     return open_steps(at, path);
 }
 
-/* core.open_beneath(directory, path) -> file */
+/* Whether a path has a segment that is `..`. */
+static bool climbs(const char *path)
+{
+    for (; *path != '\0'; path += strspn(path, "/")) {
+        size_t size = strcspn(path, "/");
+        if (size == 2 && memcmp(path, "..", 2) == 0)
+            return true;
+        path += size;
+    }
+    return false;
+}
+
+/* core.open_beneath(directory, path[, links]) -> file; links: "inside", "nowhere" or "anywhere" */
 static int open_beneath(lua_State *L)
 {
+    static const char *const words[] = {"inside", "nowhere", "anywhere", NULL};
+    enum links links = (enum links)luaL_checkoption(L, 3, "inside", words);
     const char *directory = luaL_checkstring(L, 1);
     size_t size;
     const char *path = luaL_checklstring(L, 2, &size);
     struct file *file = new_file(L);
     struct stat info;
 
-    if (strlen(path) != size || path[0] == '/')
+    if (strlen(path) != size || path[0] == '/' || (links == LINKS_ANYWHERE && climbs(path)))
         return neap_lua_system_error(L, "path", EXDEV);
     int at = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
         return neap_lua_system_error(L, directory, errno);
-    file->fd = open_below(at, path);
+    file->fd = open_below(at, path, links);
     int number = errno;
     close(at);
     if (file->fd < 0)
@@ -178,6 +200,31 @@ static int open_file(lua_State *L)
         return 1;
     close_file(file);
     return neap_lua_system_error(L, path, S_ISDIR(info.st_mode) ? EISDIR : EACCES);
+}
+
+/* core.open_descriptor(fd or file of io) -> file: the same regular file once more, with a descriptor of its own */
+static int open_descriptor(lua_State *L)
+{
+    int fd;
+    struct stat info;
+
+    if (lua_type(L, 1) == LUA_TUSERDATA) {
+        FILE **stream = luaL_checkudata(L, 1, "FILE*"); /* what both Luas have first in it */
+        luaL_argcheck(L, *stream != NULL, 1, "the file is closed");
+        fd = fileno(*stream);
+    } else {
+        uint64_t number = neap_lua_check_u64(L, 1);
+        luaL_argcheck(L, number <= INT_MAX, 1, "no descriptor");
+        fd = (int)number;
+    }
+    struct file *file = new_file(L);
+    file->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (file->fd < 0 || fstat(file->fd, &info) != 0)
+        return neap_lua_system_error(L, "descriptor", errno);
+    if (S_ISREG(info.st_mode))
+        return 1;
+    close_file(file);
+    return neap_lua_system_error(L, "descriptor", S_ISDIR(info.st_mode) ? EISDIR : EACCES);
 }
 
 /* core.create_file(path) -> file to be written, empty now; without a path: standard output */
@@ -249,6 +296,44 @@ static int file_stat(lua_State *L)
     if (fstat(neap_lua_check_file(L, 1), &info) != 0)
         return neap_lua_system_error(L, "stat", errno);
     return push_stat(L, &info);
+}
+
+/* file:list([most = 1000]) of a folder -> { { name =, type =, size =, mtime =, … }, … } in no order, and whether there are more.
+ * Files and folders alone: no links, nothing special. */
+static int file_list(lua_State *L)
+{
+    int fd = neap_lua_check_file(L, 1);
+    uint64_t most = neap_lua_opt_u64(L, 2, LIST_MAX);
+    int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = own >= 0 ? fdopendir(own) : NULL;
+    uint64_t count = 0;
+    bool is_more = false;
+
+    if (folder == NULL) {
+        int number = errno;
+        if (own >= 0)
+            close(own);
+        return neap_lua_system_error(L, "folder", number);
+    }
+    lua_newtable(L);
+    for (struct dirent *entry = readdir(folder); entry != NULL && !is_more; entry = readdir(folder)) {
+        struct stat info;
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !(S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)))
+            continue;
+        is_more = count == most;
+        if (is_more)
+            break;
+        push_stat(L, &info);
+        lua_pushstring(L, name);
+        lua_setfield(L, -2, "name");
+        lua_rawseti(L, -2, (int)++count);
+    }
+    closedir(folder);
+    lua_pushboolean(L, is_more);
+    return 2;
 }
 
 /* file:read(count[, offset]) -> bytes */
@@ -479,10 +564,12 @@ void neap_lua_open_files(lua_State *L)
         {"is_open", core_is_open},
         {"most_open", core_most_open},
         {"lock_file", lock_file},
+        {"open_descriptor", open_descriptor},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
-        {"stat", file_stat}, {"read", file_read}, {"write", file_write}, {"close", file_close}, {NULL, NULL},
+        {"stat", file_stat},   {"list", file_list},   {"read", file_read},
+        {"write", file_write}, {"close", file_close}, {NULL, NULL},
     };
 
     neap_lua_new_type(L, TYPE_FILE, methods, file_gc, NULL);

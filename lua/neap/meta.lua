@@ -67,9 +67,9 @@ function neap.run(fn, ...) end
 --- Ends the loop after this turn.
 function neap.stop() end
 
---- A handler that serves the files of a folder.
+--- A handler that serves the files of a folder: docs/static.md.
 ---@param folder string
----@param options? { index?: string, headers?: table<string, string> }
+---@param options? neap.StaticOptions
 ---@return neap.Handler
 function neap.static(folder, options) end
 
@@ -509,9 +509,9 @@ function Response:json(value) end
 ---@param status? integer 302 unless told
 ---@return neap.Response
 function Response:redirect(location, status) end
---- Sends a file at once, as what the request asks of it: entity tag, byte range, 304, nothing but headers for HEAD.
+--- Sends a file at once, as what the request asks of it: entity tag, byte ranges, 304, nothing but headers for HEAD.
 --- `root` is a folder that the path cannot lead out of; `type` the media type, by the name unless told.
----@param path string
+---@param path string|integer|file* a descriptor or an open file is sent from its beginning, and stays open
 ---@param options? { root?: string, type?: string }
 ---@return neap.Response? response nil: there is no such file, and nothing was sent
 ---@return string? message

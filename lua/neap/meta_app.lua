@@ -33,6 +33,15 @@ function App:host(names, other) end
 --- Has the functions of an app that take a path.
 ---@class neap.Group: neap.Routes
 
+---@class neap.StaticOptions
+---@field index? string|false what is sent for a folder ("index.html")
+---@field headers? table<string, string> sent with every file
+---@field cache? string|fun(path: string): string? cache-control
+---@field precompressed? boolean|("br"|"zstd"|"gzip")[] NAME.br, NAME.zst and NAME.gz are sent to clients that take them
+---@field list? boolean folders without an index show what is in them
+---@field links? "inside"|"nowhere"|"anywhere" where symbolic links may lead ("inside": the folder)
+---@field hidden? boolean names that begin with a dot are files as others
+
 --- What a request has for forms and cookies.
 ---@class neap.RequestParts
 local Request = {}

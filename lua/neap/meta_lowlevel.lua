@@ -643,6 +643,12 @@ function core.lock_file(path) end
 ---@return string? message
 ---@return neap.Code? code
 function core.write_file(path, bytes, mode) end
+--- The regular file of a descriptor, or of a file of io, once more.
+---@param fd integer|file*
+---@return neap.File? file
+---@return string? message
+---@return neap.Code? code
+function core.open_descriptor(fd) end
 ---@param key string
 ---@param data string
 ---@return string mac 32 bytes of HMAC-SHA256
@@ -663,6 +669,12 @@ function core.random_bytes(count) end
 local File = {}
 ---@return { size: integer, type: "file"|"directory", mtime: number, mtime_nanoseconds: integer, inode: integer }
 function File:stat() end
+--- Files and folders in a folder, in no order; and whether there are more.
+---@param most? integer 1000
+---@return { name: string, size: integer, type: "file"|"directory", mtime: number }[]? list
+---@return boolean|string is_more or the message
+---@return neap.Code? code
+function File:list(most) end
 ---@param count integer at most
 ---@param offset? integer where; behind what was read unless told
 ---@return string? bytes "" at the end

@@ -332,24 +332,27 @@ function Response:write(data)
   return self
 end
 
--- Sends `count` bytes of a file of neap.core, and ends the response.
-function Response:_send_file(handle, offset, count)
-  local ok, message, code, number = self:start()
+-- Sends `count` bytes of a file of neap.core; `goes_on`: more follows, else it ends the response.
+function Response:_send_file(handle, offset, count, goes_on)
+  local ok, message, code, number = true, nil, nil, nil
+  if not self._started then ok, message, code, number = self:start() end
   if not ok then return nil, message, code, number end
   if self._ended then return self end
-  local exchange, fin = self._exchange, not self._trailers
+  local exchange, fin = self._exchange, not (self._trailers or goes_on)
   ok, message, code, number = exchange_methods.send_file(exchange, handle, offset, count, fin)
   self.sent = exchange._sent or 0
   if not ok then return fail(self, message, code, number) end
+  if goes_on then return self end
   if self._trailers then return finish(self) end
   self._ended = true
   return self
 end
 
---- Sends a file at once, as what the request asks of it: its entity tag, the byte range, 304 when the client has it
--- already, nothing but headers for HEAD. Options: `root`, a folder that `path` cannot lead out of; without it the
--- handler says which files may be sent. `type`, the media type, by the file's name unless told or set. The response,
--- also when the client leaves; nil, message, "system", errno when there is no such file: nothing was sent then.
+--- Sends a file at once, as what the request asks of it: its entity tag, byte ranges, 304 when the client has it
+-- already, nothing but headers for HEAD. `path` may be a descriptor or a file of io, which stays open. Options: `root`,
+-- a folder that `path` cannot lead out of; without it the handler says which files may be sent. `type`, the media type,
+-- by the file's name unless told or set. The response, also when the client leaves; nil, message, "system", errno when
+-- there is no such file: nothing was sent then.
 function Response:file(path, options)
   if self._failure then raise_over(self) end
   if self._started or self._body then error("the response has its body already", 2) end

@@ -120,6 +120,71 @@ describe("res:file", function()
     end)
   end)
 
+  it("looks at all lines of If-None-Match, and at If-Modified-Since as at a time", function()
+    local path = folder .. "/in/dated"
+    write_at(path, "tide", "2023-11-14 22:13:20.5")
+    with_route(function(_, res) return res:file(path) end, function(client, url)
+      local function status(headers) return assert(client:get(url .. "/", { headers = headers })).status end
+      local tag = assert(client:get(url .. "/")).headers.etag
+      assert.equal(304, status { ["if-none-match"] = { '"a"', tag } })
+      for time, expected in pairs { ["Tue, 14 Nov 2023 22:13:19 GMT"] = 200, ["Tue, 14 Nov 2023 22:13:20 GMT"] = 304,
+        ["Tue, 14 Nov 2023 22:13:21 GMT"] = 304, ["Tuesday, 14-Nov-23 22:13:20 GMT"] = 304, ["yesterday"] = 200 } do
+        assert.equal(expected, status { ["if-modified-since"] = time }, time)
+      end
+      assert.equal(200, status { ["if-modified-since"] = "Tue, 14 Nov 2023 22:13:20 GMT", ["if-none-match"] = '"a"' })
+      for time, expected in pairs { ["Tue, 14 Nov 2023 22:13:20 GMT"] = 206,
+        ["Tue, 14 Nov 2023 22:13:21 GMT"] = 200 } do
+        assert.equal(expected, status { range = "bytes=0-1", ["if-range"] = time }, time)
+      end
+      -- A time of now may be that of two versions.
+      helper.write_file(path, "tide")
+      local changed = assert(client:get(url .. "/")).headers["last-modified"]
+      assert.equal(200, status { range = "bytes=0-1", ["if-range"] = changed })
+    end)
+  end)
+
+  it("answers several byte ranges as parts", function()
+    with_route(function(_, res) return res:file(folder .. "/in/page.html") end, function(client, url)
+      local function ask(range, method)
+        return assert(client:request(method or "GET", url .. "/", { headers = { range = range } }))
+      end
+      local r = ask "bytes=500-509, 0-4,-3, 2000-"
+      local boundary = r.headers["content-type"]:match("^multipart/byteranges; boundary=(%x+)$")
+      local body = r:body()
+      local function part(first, last)
+        local head = "\r\n--%s\r\ncontent-type: text/html; charset=utf-8\r\ncontent-range: bytes %d-%d/1000\r\n\r\n"
+        return head:format(boundary, first, last) .. content:sub(first + 1, last + 1)
+      end
+      assert.equal(part(500, 509) .. part(0, 4) .. part(997, 999) .. "\r\n--" .. boundary .. "--\r\n", body)
+      assert.same({ 206, tostring(#body), nil },
+        { r.status, r.headers["content-length"], r.headers["content-range"] })
+      r = ask "bytes=5-9,0-7"
+      assert.same({ 206, "bytes 0-9/1000", content:sub(1, 10) },
+        { r.status, r.headers["content-range"], r:body() })
+      assert.equal(200, ask("bytes=0-1,5-6", "HEAD").status)
+      assert.equal(416, ask("bytes=1000-,-0").status)
+    end)
+  end)
+
+  it("sends the file of a descriptor, or of a file of io, which stays open", function()
+    local open = assert(io.open(folder .. "/in/page.html"))
+    open:seek("set", 7)
+    with_route(function(_, res) return res:file(open, { type = "text/x-open" }) end, function(client, url)
+      for _ = 1, 2 do
+        local r = assert(client:get(url .. "/"))
+        assert.same({ "text/x-open", content }, { r.headers["content-type"], r:body() })
+      end
+      assert.equal("7", open:read(1))
+    end)
+    open:close()
+    local said
+    with_route(function(_, res)
+      said = { res:file(1000000) }
+      return 204
+    end, function(client, url) assert.equal(204, assert(client:get(url .. "/")).status) end)
+    assert.same({ nil, "descriptor: Bad file descriptor", "system", 9 }, said)
+  end)
+
   it("takes the unit of a range in capitals too", function()
     with_route(function(_, res) return res:file(folder .. "/in/page.html") end, function(client, url)
       local r = assert(client:get(url .. "/", { headers = { range = "Bytes=0-9" } }))
@@ -174,13 +239,13 @@ describe("res:file", function()
     for _, handler in ipairs {
       function(_, res) return res:send("x"):file(folder .. "/in/empty") end,
       function(_, res) return res:file(folder .. "/in/empty", { name = "x" }) end,
-      function(_, res) return res:file(5) end,
+      function(_, res) return res:file({}) end,
     } do
       local log = web.logged(function()
         with_route(handler, function(client, url) assert.equal(500, assert(client:get(url .. "/")).status) end)
       end)
       assert.matches("the response has its body already", log:gsub("res:file has no option name",
-        "the response has its body already"):gsub("res:file takes a path, not a number",
+        "the response has its body already"):gsub("res:file takes a path, a descriptor or an open file, not a table",
         "the response has its body already"))
     end
   end)

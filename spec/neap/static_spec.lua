@@ -125,7 +125,128 @@ describe("static files", function()
   it("takes GET and HEAD only", function()
     with_files(function(client, url)
       local r = assert(client:post(url .. "/data.bin", { body = "x" }))
-      assert.same({ 405, "GET, HEAD" }, { r.status, r.headers.allow })
+      assert.same({ 405, "GET, HEAD, OPTIONS" }, { r.status, r.headers.allow })
+      r = assert(client:request("OPTIONS", url .. "/data.bin"))
+      assert.same({ 204, "GET, HEAD, OPTIONS" }, { r.status, r.headers.allow })
     end)
+  end)
+
+  local function with(options, fn)
+    web.with_app(function(app) app:any("/*path", neap.static(folder .. "/www", options)) end, function(client, url)
+      fn(function(path, headers) return assert(client:get(url .. path, { headers = headers })) end)
+    end)
+  end
+
+  it("redirects to a folder with the path that it is mounted at", function()
+    web.with_app(function(app)
+      app:mount("/docs", neap.app():get("/*", neap.static(folder .. "/www", { list = true })))
+    end, function(client, url)
+      assert.equal("/docs/sub/?a", assert(client:get(url .. "/docs/sub?a")).headers.location)
+      assert.matches("<title>/docs/empty/</title>", assert(client:get(url .. "/docs/empty/")):body())
+    end)
+  end)
+
+  it("sends what is compressed already to clients that take it", function()
+    local www = folder .. "/www/"
+    helper.write_file(www .. "app.js", "plain")
+    for suffix, content in pairs { br = "as br", gz = "as gzip", zst = "as zstd" } do
+      helper.write_file(www .. "app.js." .. suffix, content)
+    end
+    helper.write_file(www .. "old.css", "new")
+    helper.write_file(www .. "old.css.gz", "of before")
+    helper.run(("touch -d 2020-01-01 %sold.css.gz"):format(www))
+    with({ precompressed = true }, function(get)
+      local tags = {}
+      for accepted, coding in pairs { ["gzip, br, zstd"] = "br", ["zstd, gzip"] = "zstd", gzip = "gzip" } do
+        local r = get("/app.js", { ["accept-encoding"] = accepted })
+        assert.same({ 200, coding, "as " .. coding, "text/javascript; charset=utf-8", "accept-encoding" },
+          { r.status, r.headers["content-encoding"], r:body(), r.headers["content-type"], r.headers.vary })
+        tags[r.headers.etag] = true
+        assert.equal(304, get("/app.js", { ["accept-encoding"] = accepted, ["if-none-match"] = r.headers.etag }).status)
+      end
+      local r = get("/app.js")
+      assert.same({ nil, "plain", "accept-encoding" }, { r.headers["content-encoding"], r:body(), r.headers.vary })
+      tags[r.headers.etag] = true
+      local count = 0
+      for _ in pairs(tags) do count = count + 1 end
+      assert.equal(4, count)
+      r = get("/app.js", { ["accept-encoding"] = "br", range = "bytes=3-" })
+      assert.same({ 206, "br", "br" }, { r.status, r.headers["content-encoding"], r:body() })
+      assert.equal("new", get("/old.css", { ["accept-encoding"] = "gzip" }):body())
+    end)
+    with({ precompressed = { "gzip" } }, function(get)
+      assert.equal("gzip", get("/app.js", { ["accept-encoding"] = "br, gzip" }).headers["content-encoding"])
+    end)
+    with(nil, function(get) assert.equal("plain", get("/app.js", { ["accept-encoding"] = "br" }):body()) end)
+  end)
+
+  it("lists a folder as a page or as JSON, if it is told to", function()
+    local odd = "<b>&\"x'.txt"
+    helper.run(("mkdir -p '%s/www/empty/sub'"):format(folder))
+    for _, name in ipairs { odd, "javascript:1", ".hidden" } do
+      helper.write_file(folder .. "/www/empty/" .. name, "12")
+    end
+    helper.run(("ln -s /etc/passwd %s/www/empty/link; mkfifo %s/www/empty/fifo"):format(folder, folder))
+    with({ list = true }, function(get)
+      local r = get("/empty/", { accept = "text/html,*/*;q=0.8" })
+      local page = r:body()
+      assert.same({ 200, "text/html; charset=utf-8", "accept" },
+        { r.status, r.headers["content-type"], r.headers.vary })
+      assert.matches('<a href="./%%3Cb%%3E%%26%%22x%%27.txt">&lt;b&gt;&amp;&quot;x&#39;.txt</a>', page)
+      assert.matches('<a href="./javascript%%3A1">javascript:1</a>', page)
+      assert.matches('<a href="%.%./">.*<a href="./sub/">sub/</a>.*<a href="./%%3Cb', page)
+      for _, name in ipairs { "hidden", "link", "fifo" } do assert.is_nil(page:find(name, 1, true), name) end
+      local names = {}
+      local told = get("/empty/", { accept = "application/json" }):json()
+      for i, entry in ipairs(told.entries) do names[i] = entry.name end
+      assert.same({ "sub", odd, "javascript:1" }, names)
+      assert.equal("<h1>home</h1>", get("/"):body())
+      assert.equal(404, get("/empty/fifo").status)
+    end)
+    with(nil, function(get) assert.equal(404, get("/empty/").status) end)
+    with({ list = true, index = false }, function(get)
+      local page = get("/"):body()
+      assert.matches('<a href="./index.html">index.html</a>', page)
+      assert.is_nil(page:find("../", 1, true))
+    end)
+  end)
+
+  it("follows links as it is told to, and hides what begins with a dot", function()
+    local www = folder .. "/www/"
+    helper.write_file(www .. ".env", "secret")
+    helper.run(("mkdir -p %s.git %s.well-known; ln -sf data.bin %sinner"):format(www, www, www))
+    helper.write_file(www .. ".git/config", "secret")
+    helper.write_file(www .. ".well-known/x", "found")
+    for links, expected in pairs { inside = { 200, 404 }, nowhere = { 404, 404 }, anywhere = { 200, 200 } } do
+      with({ links = links }, function(get)
+        assert.same(expected, { get("/inner", { range = "bytes=0-0" }).status == 206 and 200 or 404,
+          get("/link.txt").status }, links)
+        for _, path in ipairs { "/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt" } do
+          assert.equal(404, get(path).status)
+        end
+      end)
+    end
+    with(nil, function(get)
+      assert.same({ 404, 404, 404, 200 }, { get("/.env").status, get("/.git/config").status,
+        get("/%2egit/config").status, get("/.well-known/x").status })
+    end)
+    with({ hidden = true }, function(get) assert.equal("secret", get("/.env"):body()) end)
+  end)
+
+  it("tells caches what it was told, for each path", function()
+    with({ cache = function(path) return path:find("%.bin$") and "max-age=60" or nil end, headers = { ["x-a"] = "1" } },
+      function(get)
+        local headers = get("/data.bin").headers
+        assert.same({ "max-age=60", "1" }, { headers["cache-control"], headers["x-a"] })
+        assert.is_nil(get("/").headers["cache-control"])
+      end)
+    with({ cache = "no-cache" }, function(get) assert.equal("no-cache", get("/").headers["cache-control"]) end)
+  end)
+
+  it("takes no option that it has not, or that is none", function()
+    for _, given in ipairs { { indx = "x" }, { links = "some" }, { precompressed = { "lzw" } }, { list = 1 },
+      { cache = 60 } } do
+      assert.error_matches(function() neap.static(folder .. "/www", given) end, "option")
+    end
   end)
 end)
