@@ -62,6 +62,11 @@ void neap_http1_settle(struct http1 *h)
 
 /* ---- the clock */
 
+bool neap_http1_holds_back(const struct http1 *h)
+{
+    return h->is_server && !h->exchange.is_open && queue_size(&h->out) >= LIMIT_HTTP1_OUTPUT;
+}
+
 static bool is_draining(const struct http1_exchange *x)
 {
     return x->is_unwanted && x->sending == SENDING_ENDED && x->reading != READING_ENDED;
@@ -73,8 +78,10 @@ static enum http1_wait wait_of(const struct http1 *h)
 
     if (!h->is_server)
         return WAIT_NOTHING;
-    if (h->is_over)
-        return queue_size(&h->out) > 0 ? WAIT_OUTPUT : WAIT_NOTHING;
+    if (h->is_over && queue_size(&h->out) == 0)
+        return WAIT_NOTHING;
+    if (h->is_over || neap_http1_holds_back(h))
+        return WAIT_OUTPUT;
     if (x->is_open && is_draining(x))
         return WAIT_DRAIN;
     if (x->is_open)
@@ -121,12 +128,13 @@ static void on_timeout(struct transport *t, neap_time now)
         return;
     }
     h->stats->timeouts += h->wait != WAIT_REQUEST;
-    if (h->wait == WAIT_OUTPUT)
-        neap_queue_free(&h->out, h->pool);
-    else if (h->wait == WAIT_SECTION)
+    if (h->wait == WAIT_SECTION) {
         neap_http1_refuse(h, 408);
-    else
+    } else {
+        if (h->wait == WAIT_OUTPUT)
+            neap_queue_free(&h->out, h->pool);
         neap_http1_give_up(h, NEAP_H3_NO_ERROR);
+    }
     neap_http1_watch(h);
 }
 
@@ -242,6 +250,7 @@ struct transport *neap_http1_new(struct pool *pool, const struct transport_confi
     h->idle_timeout = config->idle_timeout ? config->idle_timeout : IDLE_TIMEOUT;
     h->is_server = config->is_server;
     h->is_secure = config->is_secure;
+    h->to_proxy = config->to_proxy;
     h->keeps = true;
     h->now = now;
     neap_http1_watch(h);

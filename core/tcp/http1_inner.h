@@ -76,7 +76,7 @@ struct http1 {
     neap_time since;    /* the wait began, */
     bool is_since_sure; /* or before the next time that we are told */
     uint8_t wait;       /* enum http1_wait */
-    bool is_server, is_secure;
+    bool is_server, is_secure, to_proxy;
     bool keeps;        /* the connection stays behind this exchange */
     bool is_over;      /* nothing more is received, nothing new is sent */
     bool input_ended;  /* the peer's */
@@ -119,6 +119,9 @@ void neap_http1_refuse(struct http1 *h, int status);
 /** End the exchange if nothing is left to do or to tell; with the last one the connection is over. */
 void neap_http1_settle(struct http1 *h);
 
+/** Whether a server reads no next request: a client that does not take what it is answered gets no further. */
+bool neap_http1_holds_back(const struct http1 *h);
+
 /** After anything has changed: what is waited for now. */
 void neap_http1_watch(struct http1 *h);
 
@@ -142,7 +145,7 @@ int64_t neap_http1_send_body(struct transport *t, uint64_t stream, const void *b
 int64_t neap_http1_body_capacity(const struct transport *t, uint64_t stream);
 int neap_http1_send_trailers(struct transport *t, uint64_t stream, const neap_field *fields, size_t count);
 
-/** Queue a response that has no body, of the status alone. */
+/** Queue a response of a status alone; without memory the connection is given up. */
 void neap_http1_send_status(struct http1 *h, int status);
 
 #endif

@@ -370,8 +370,7 @@ static bool advance_head(struct http1 *h, neap_h3_event *out, bool *goes_on)
     struct failure why = {0};
     size_t size;
 
-    /* A client that does not read what it is answered gets no further. */
-    if (h->is_server && queue_size(&h->out) >= LIMIT_HTTP1_OUTPUT)
+    if (neap_http1_holds_back(h))
         return false;
     uint8_t *bytes = whole_section(h, true, &size);
     if (!bytes)

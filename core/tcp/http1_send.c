@@ -132,7 +132,7 @@ static void write_line(struct writer *w, const neap_field *f)
     write_text(w, "\r\n");
 }
 
-/* Room for a head of these fields, of which :authority may come twice; NULL without memory. */
+/* Room for a head of these fields, of which that with the authority may come twice; NULL without memory. */
 static uint8_t *head_room(struct http1 *h, const neap_field *fields, size_t count, struct writer *w)
 {
     const neap_field *authority = find_field(fields, count, ":authority");
@@ -225,8 +225,10 @@ void neap_http1_send_status(struct http1 *h, int status)
 {
     struct writer w;
 
-    if (!head_room(h, NULL, 0, &w))
+    if (!head_room(h, NULL, 0, &w)) {
+        neap_http1_give_up(h, NEAP_H3_INTERNAL_ERROR);
         return;
+    }
     write_status_line(&w, (unsigned)status);
     if (status >= 200)
         write_text(&w, "content-length: 0\r\n");
@@ -383,22 +385,40 @@ static bool has_content_usually(struct span method)
            span_equal(method, span_of_string("PATCH"));
 }
 
-static void write_request_line(struct writer *w, const neap_field *fields, size_t count, bool is_connect)
+/* The target is a path, or all of the URI where a proxy is asked; CONNECT names an authority alone (RFC 9112 §3.2). */
+static void write_target(const struct http1 *h, struct writer *w, const neap_field *fields, size_t count,
+                         struct span authority, bool is_connect)
 {
-    const neap_field *authority = find_field(fields, count, ":authority");
+    const neap_field *path = find_field(fields, count, ":path");
+    bool is_asterisk = path && span_equal(value_of(path), span_of_string("*"));
 
-    if (!authority)
-        authority = find_field(fields, count, "host");
+    if (h->to_proxy && !is_connect) {
+        write_span(w, value_of(find_field(fields, count, ":scheme")));
+        write_text(w, "://");
+        write_span(w, authority);
+    }
+    if (is_connect)
+        write_span(w, authority);
+    else if (!(h->to_proxy && is_asterisk))
+        write_span(w, value_of(path));
+}
+
+static void write_request_line(const struct http1 *h, struct writer *w, const neap_field *fields,
+                               size_t count, bool is_connect)
+{
+    const neap_field *named = find_field(fields, count, ":authority");
+    const neap_field *host = named ? named : find_field(fields, count, "host");
+    struct span authority = host ? value_of(host) : span_of(NULL, 0);
+
     write_span(w, value_of(find_field(fields, count, ":method")));
     write_text(w, " ");
-    write_span(w, value_of(is_connect ? authority : find_field(fields, count, ":path")));
+    write_target(h, w, fields, count, authority, is_connect);
     write_text(w, " HTTP/1.1\r\nhost: ");
-    if (authority)
-        write_span(w, value_of(authority));
+    write_span(w, authority);
     write_text(w, "\r\n");
 }
 
-/* What is not given up may still be in the field connection. */
+/* What the field connection says of a request. */
 static const char *request_options(const struct head *head)
 {
     return head->upgrades ? (head->has_te ? "upgrade, te" : "upgrade") : head->has_te ? "te" : NULL;
@@ -433,7 +453,7 @@ int64_t neap_http1_send_request(struct transport *t, const neap_field *fields, s
     enum http1_framing framing = waits || fin || has_length ? FRAMING_LENGTH : FRAMING_CHUNKED;
     if (!head_room(h, fields, count, &w))
         return lose(h);
-    write_request_line(&w, fields, count, head.info.is_connect);
+    write_request_line(h, &w, fields, count, head.info.is_connect);
     write_fields(&w, fields, count, "host");
     if (fin && !has_length && !waits && has_content_usually(value_of(find_field(fields, count, ":method"))))
         write_text(&w, "content-length: 0\r\n");

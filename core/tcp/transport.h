@@ -73,6 +73,7 @@ struct transport {
 struct transport_config {
     bool is_server;
     bool is_secure; /* over TLS: the scheme of requests, which HTTP/1.1 does not say */
+    bool to_proxy;  /* a client's of HTTP/1.1: its peer is a proxy, which requests tell all of their URI */
     uint64_t max_field_section_size;
     neap_time
         header_timeout; /* a server's, as in neap_h3_config, also for the time between two requests' bytes */

@@ -86,8 +86,8 @@ static const struct {
 #endif
 };
 
-/* http1{ server =, secure =, max_field_section_size =, header_timeout =, idle_timeout =, memory_limit =, fail = }, times in ns; http2
- * likewise -> unit, nil without memory */
+/* http1{ server =, secure =, to_proxy =, max_field_section_size =, header_timeout =, idle_timeout =, memory_limit =,
+ * fail = }, times in ns; http2 likewise -> unit, nil without memory */
 static int new_unit(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -95,6 +95,7 @@ static int new_unit(lua_State *L)
     struct transport_config config = {
         .is_server = flag_of(L, "server"),
         .is_secure = flag_of(L, "secure"),
+        .to_proxy = flag_of(L, "to_proxy"),
         .max_field_section_size = number_of(L, "max_field_section_size", 0),
         .header_timeout = number_of(L, "header_timeout", 0),
         .idle_timeout = number_of(L, "idle_timeout", 0),

@@ -47,6 +47,29 @@ describe("a client of HTTP/1.1", function()
       select(2, asked(request("OPTIONS", "*", { "te", "trailers" }))))
   end)
 
+  it("tells a proxy all of the URI", function()
+    for line, fields in pairs({
+      ["GET http://a/x?y HTTP/1.1"] = request("GET", "/x?y"), ["OPTIONS http://a HTTP/1.1"] = request("OPTIONS", "*"),
+      ["CONNECT a HTTP/1.1"] = { { ":method", "CONNECT" }, { ":authority", "a" } },
+    }) do
+      if line:find("CONNECT") then line, fields[2][2] = line:gsub("a ", "a:443 "), "a:443" end
+      local unit, proxy = stories.client({ to_proxy = true }), stories.server()
+      unit:send_request(fields, true)
+      local sent = unit:send()
+      assert.equal(head(line, "host: " .. fields[line:find("CONNECT") and 2 or 3][2]), sent)
+      proxy:receive(sent)
+      local event = proxy:poll()
+      for i, field in ipairs(fields) do assert.same(field, event.fields[i]) end
+    end
+  end)
+
+  it("sends an authority as long as any field, twice", function()
+    local unit = stories.client()
+    local authority = ("a"):rep(60000) .. ":1"
+    unit:send_request({ { ":method", "CONNECT" }, { ":authority", authority } }, false)
+    assert.equal(head("CONNECT " .. authority .. " HTTP/1.1", "host: " .. authority), unit:send())
+  end)
+
   it("sends bodies with a length or in chunks, and trailers", function()
     local counted, sent = asked(request("PUT", "/", { "content-length", "5" }), false)
     assert.equal(head("PUT / HTTP/1.1", "host: a", "content-length: 5"), sent)

@@ -510,6 +510,23 @@ describe("a connection of HTTP/1.1", function()
     assert.same({ nil, err.CLOSED }, { unit:poll() })
   end)
 
+  it("whose peer asks more and takes no answer is dropped, and one that takes some is not", function()
+    local unit = stories.server({ header_timeout = 2e9 })
+    unit:receive(GET .. GET)
+    story(unit)
+    unit:send_response(0, OK, false)
+    assert(unit:send_body(0, ("y"):rep(unit:body_capacity(0)), true))
+    for _ = 1, 5 do
+      unit:pass(1.5)
+      assert.equal(1, #unit:send(1))
+      assert.equal("", story(unit))
+    end
+    unit:pass(4.1)
+    assert.equal("", unit:send())
+    assert.equal("closed:0(0x100)", story(unit))
+    assert.equal(1, unit:stats().timeouts)
+  end)
+
   it("whose peer takes nothing of its last answer is dropped, and one that takes some is not", function()
     local unit = stories.server({ header_timeout = 2e9 })
     unit:receive(head("GET / HTTP/1.1", "Host: a", "Connection: close"))
