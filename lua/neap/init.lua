@@ -3,6 +3,7 @@ if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
   error("neap runs on LuaJIT, Lua 5.3 and 5.4: its handlers wait inside of pcall, which Lua 5.1 cannot", 0)
 end
 
+local concurrent = require "neap.concurrent"
 local core = require "neap.core"
 local ordered = require "neap.ordered"
 local task = require "neap.task"
@@ -11,8 +12,13 @@ local neap = {
   _VERSION = "neap " .. core.version,
   --- Waits so many seconds while other tasks run.
   sleep = task.sleep,
-  --- Starts a function as a task of its own.
-  go = task.go,
+  --- Tasks: see neap.concurrent.
+  go = concurrent.go,
+  with_timeout = concurrent.with_timeout,
+  every = concurrent.every,
+  all = concurrent.all,
+  race = concurrent.race,
+  any = concurrent.any,
   --- Seconds of a monotonic clock.
   now = function() return core.now() end, -- which a simulation replaces
   --- The wall clock of this process, for certificates: seconds since 1970, from which it goes on; false: nobody knows
@@ -27,7 +33,7 @@ local parts = {
   client = "neap.client", quic = "neap.quic", lowlevel = "neap.lowlevel", sim = "neap.sim", json = "neap.json",
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
   server = "neap.server", mime = "neap.mime", unix = "neap.unix", x509 = "neap.x509",
-  quic_lb = "neap.quic_lb", cc = "neap.cc",
+  quic_lb = "neap.quic_lb", cc = "neap.cc", channel = "neap.channel", semaphore = "neap.semaphore",
 }
 
 --- A new application: see neap.app.
@@ -101,36 +107,14 @@ function neap.run(fn, ...)
   return task.run()
 end
 
+--- For a loop of somebody else's, in place of neap.run: see neap.embedding.
+function neap.loop()
+  return require "neap.embedding"
+end
+
 --- Ends the loop after this turn.
 function neap.stop()
   task.stop()
-end
-
---- Runs functions side by side and waits for all: their first results, in order; and what failed, by the
--- same numbers: { message =, code =, number = } of each function that gave nil and a message (nil when none
--- did). An error in one is raised when all have ended.
-function neap.all(functions)
-  local results, failures, left, raised = {}, nil, #functions, nil
-  if left == 0 then return results end
-  local waiter = task.waiter()
-  for i, fn in ipairs(functions) do
-    task.go(function()
-      local ok, value, message, code, number = xpcall(fn, debug.traceback)
-      if not ok then
-        raised = raised or { value }
-      elseif value == nil and message ~= nil then
-        failures = failures or {}
-        failures[i] = { message = message, code = code, number = number }
-      else
-        results[i] = value
-      end
-      left = left - 1
-      if left == 0 then task.wake(waiter, true) end
-    end)
-  end
-  task.await(waiter)
-  if raised then error(raised[1], 0) end
-  return results, failures
 end
 
 return setmetatable(neap, {

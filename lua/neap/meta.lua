@@ -28,12 +28,12 @@ function neap.app() end
 ---@class neap.client: neap.Client
 ---@overload fun(options?: neap.ClientOptions): neap.Client
 
---- Starts a function as a task of its own.
----@param fn fun(a: any, b: any, c: any)
-function neap.go(fn, ...) end
-
---- Waits so many seconds while other tasks run.
+--- Waits so many seconds while other tasks run: true; nil, message, code when the task is cancelled, or a deadline that it
+--- works under has passed.
 ---@param seconds number
+---@return true?
+---@return string? message
+---@return neap.Code? code
 function neap.sleep(seconds) end
 
 --- Seconds of a monotonic clock.
@@ -44,12 +44,6 @@ function neap.now() end
 --- it goes on; false: nobody knows what time it is; nothing: the system's, as before any call.
 ---@param seconds? number|false
 function neap.set_clock(seconds) end
-
---- Runs functions side by side: their first results, in order, and what the others said who gave nil and a message.
----@param functions (fun(): any)[]
----@return any[] results
----@return table<integer, neap.Failure>? failures by the same numbers
-function neap.all(functions) end
 
 ---@class neap.Failure
 ---@field message string
@@ -63,6 +57,10 @@ function neap.all(functions) end
 ---@param fn? fun(...): ...
 ---@return any ... what fn returned
 function neap.run(fn, ...) end
+
+--- For a loop of somebody else's, in place of neap.run.
+---@return neap.Embedding
+function neap.loop() end
 
 --- Ends the loop after this turn.
 function neap.stop() end

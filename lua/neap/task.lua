@@ -7,11 +7,13 @@ local core = require "neap.core"
 local Heap = require "neap.heap"
 local log = require "neap.log"
 local plain = require "neap.plain"
+local scope = require "neap.scope"
 
 local task = {}
 
 local MAX_IDLE = 1024 -- finished coroutines kept for reuse
-local TIMEOUT = {}    -- what a waiter is woken with when its time is over
+local TIMEOUT = {}    -- what a waiter is woken with when its time is over,
+local INTERRUPTED = {} -- and when its task is cancelled
 
 local idle, idle_count = {}, 0
 
@@ -33,8 +35,10 @@ local live, holders = 0, 0
 local loop
 local running, stopping = false, false
 local has_run = false -- whether anyone ran the loop
+local has_more = false -- whether the last step left something that may be sent at once
 local ran = 0 -- tasks that have run so far, counted each time that they go on
 local current -- the coroutine of the task that runs
+local scopes -- coroutine → what ends the waits of its task early (neap.scope); nil while no task has any
 local places -- coroutine → the host that its task is of, in a simulation
 local here = {} -- the place of what runs and is no task's: a host, or what stands for the machine
 
@@ -113,7 +117,9 @@ function take_new()
   return fn, a, b, c
 end
 
-local function can_be_called(value)
+--- Whether a value is a function, or an object that is called.
+function task.can_be_called(value)
+  if type(value) == "function" then return true end
   local meta = getmetatable(value)
   return type(meta) == "table" and meta.__call ~= nil
 end
@@ -125,7 +131,7 @@ end
 
 --- Starts fn(a, b, c) as a task of its own, at the next turn. `fn` may be an object that is called, as next is.
 function task.go(fn, a, b, c)
-  if type(fn) ~= "function" and not can_be_called(fn) then error("neap.go takes a function", 2) end
+  if type(fn) ~= "function" and not task.can_be_called(fn) then error("neap.go takes a function", 2) end
   live = live + 1
   if places then return push(NEW, begin_at, task.place(), fn, { a, b, c }) end
   push(NEW, fn, a, b, c)
@@ -148,6 +154,32 @@ function task.is_simulated()
   return places ~= nil
 end
 
+--- What the waits of the task that calls are within: a scope, or nil.
+function task.scope()
+  return scopes and scopes[current]
+end
+
+--- From now on they are within another one.
+function task.enter(within)
+  scopes = scopes or setmetatable({}, { __mode = "k" })
+  scopes[current] = within
+end
+
+--- Ends the wait of the task whose outermost scope this is, which is over; nothing, when it does not wait.
+function task.interrupt(within)
+  task.wake(within.waiter, INTERRUPTED)
+end
+
+-- A task whose scope is over, and was told so, waits no more: it ends here, or where somebody catches that. Others run
+-- first, so that not even a loop that catches errors stops them.
+local function refuse_wait(co)
+  local over = scopes[co] and scope.find_over(scopes[co], core.now())
+  if not over or not over.is_told then return end
+  push(co)
+  coroutine.yield()
+  error(over.over, 0)
+end
+
 --- Something to wait on, for the task that calls.
 function task.waiter()
   local co, is_main = coroutine.running()
@@ -155,6 +187,7 @@ function task.waiter()
   if co ~= current then
     error("this waits, and cannot inside a coroutine of your own: wait in the task that resumes it, or use neap.go", 3)
   end
+  if scopes then refuse_wait(co) end
   return { co = co }
 end
 
@@ -193,9 +226,44 @@ local function time_in(seconds)
   return at
 end
 
+-- The end of a wait by a scope.
+local function end_wait(within)
+  local over = scope.find_over(within, core.now())
+  over.is_told = true
+  return nil, over.over.message, over.over.code, true
+end
+
+local function await_within(within, waiter, seconds)
+  local now, deadline = core.now(), scope.deadline_of(within)
+  if not waiter.woken and scope.find_over(within, now) then
+    task.wake(waiter)
+    coroutine.yield()
+    return end_wait(within)
+  end
+  local at = seconds and time_in(seconds)
+  local is_bounded = deadline and (not at or deadline < at)
+  if is_bounded then at = deadline end
+  local timed = at and timers:push { at = at, waiter = waiter }
+  within.root.waiter = waiter
+  local a, b, c, d = coroutine.yield()
+  within.root.waiter = nil
+  if a == TIMEOUT then
+    if is_bounded then return end_wait(within) end
+    return nil, "timeout", "timeout"
+  end
+  if timed then
+    dead_timers = dead_timers + 1
+    sweep_timers()
+  end
+  if a == INTERRUPTED then return end_wait(within) end
+  return a, b, c, d
+end
+
 --- Waits on a waiter: the values of its wake, or nil, "timeout", "timeout" after `seconds` (nil: no
--- bound).
+-- bound). nil, message, code, true when the task is cancelled, or a deadline of neap.with_timeout has passed.
 function task.await(waiter, seconds)
+  local within = scopes and scopes[waiter.co]
+  if within then return await_within(within, waiter, seconds) end
   local timed = seconds and timers:push { at = time_in(seconds), waiter = waiter }
   local a, b, c, d = coroutine.yield()
   if a == TIMEOUT then return nil, "timeout", "timeout" end
@@ -228,10 +296,13 @@ function task.wake_at(owner, slot)
   end
 end
 
---- Lets other tasks run for so many seconds.
+--- Lets other tasks run for so many seconds: true, or nil, message, code when the task was cancelled, or a deadline
+-- that it works under has passed.
 function task.sleep(seconds)
   if type(seconds) ~= "number" or seconds < 0 then error("neap.sleep takes seconds", 2) end
-  task.await(task.waiter(), seconds)
+  local _, message, code, is_over = task.await(task.waiter(), seconds)
+  if is_over then return nil, message, code end
+  return true
 end
 
 --- From now on `drive(conn)` is called for every connection of the endpoint that has something new. An error in it
@@ -489,6 +560,31 @@ function task.turn(is_over)
   loop:wait(next_wait())
   deliver()
   fire_timers()
+end
+
+--- One turn for a loop of somebody else's, without a wait: what has come, then the tasks that are ready, then what they
+-- send. An error when it is called from a task, or while task.run runs.
+function task.step()
+  if running then error("a loop runs already: a step is for a loop of your own", 2) end
+  task.loop()
+  running, has_run = true, true
+  local ok, trace = xpcall(function()
+    loop:wait(0)
+    deliver()
+    fire_timers()
+    run_ready()
+    has_more = loop:flush()
+  end, debug.traceback)
+  running = false
+  if not ok then error(trace, 0) end
+end
+
+--- Seconds until a step is wanted though nothing comes; nil: not before something does.
+function task.timeout()
+  if has_more then return 0 end
+  local own, its = next_wait(), task.loop():timeout()
+  if own and its then return math.min(own, its) end
+  return own or its
 end
 
 --- Whether a loop is running in this state.
