@@ -207,8 +207,18 @@
 #define LIMIT_LOOP_NETWORK_EVERY (NEAP_SECOND)   /* for, and not more often than each so often */
 #define LIMIT_LOOP_SWEEP_AFTER (5 * NEAP_SECOND) /* sockets of paths that are gone are looked for */
 #define LIMIT_LOOP_ERRORS 16u                    /* ICMP messages read from a socket at a time */
-#define LIMIT_RESOLVES 32u                       /* names being looked up by a loop, a thread each */
-#define LIMIT_HOST_NAME 253u                     /* bytes of a DNS name (RFC 1035 §2.3.4) */
+#define LIMIT_LINKS 1024u                   /* TCP connections of a listener at a time, unless it is told */
+#define LIMIT_LINK_BUFFER 65536u            /* bytes moved at a time */
+#define LIMIT_LINK_TURN 262144u             /* bytes one of them receives or sends in a turn */
+#define LIMIT_LINK_FIELDS 258u              /* of a response, with ours */
+#define LIMIT_LINK_IDLE (60 * NEAP_SECOND)  /* without a request, or without taking anything of a response */
+#define LIMIT_LINK_LINGER (2 * NEAP_SECOND) /* that a client gets to close when we have, … */
+#define LIMIT_LINK_LINGER_BYTES 1048576u    /* … and bytes it may still send */
+#define LIMIT_LINK_HEADERS (10 * NEAP_SECOND)         /* for a TLS handshake, for the fields of a request */
+#define LIMIT_LISTENER_ACCEPTS 32u                    /* connections taken in a turn */
+#define LIMIT_LISTENER_PAUSE (100 * NEAP_MILLISECOND) /* while descriptors are short */
+#define LIMIT_RESOLVES 32u                            /* names being looked up by a loop, a thread each */
+#define LIMIT_HOST_NAME 253u                          /* bytes of a DNS name (RFC 1035 §2.3.4) */
 
 /* Certificates of clients: anybody may send some. */
 #define LIMIT_CLIENT_CERTIFICATES 16384u /* bytes of a client's Certificate; a tenth of them is usual */

@@ -50,7 +50,7 @@ static neap_address loopback_address(unsigned family, uint16_t port)
 }
 
 /* A system without IPv6 (or without IPv4) still serves the other. */
-static bool family_is_missing(int number)
+bool neap_family_is_missing(int number)
 {
     return number == EAFNOSUPPORT || number == EADDRNOTAVAIL || number == EPROTONOSUPPORT;
 }
@@ -74,7 +74,7 @@ static int open_sockets(struct attachment *attachment, neap_address *wanted, siz
         }
         number = errno;
         *failed = wanted[i];
-        if (count == 1 || !family_is_missing(number))
+        if (count == 1 || !neap_family_is_missing(number))
             break;
         number = 0;
     }
@@ -170,21 +170,30 @@ static int refuse_nothing(neap_loop *loop, const char *what)
     return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, what);
 }
 
+size_t neap_loop_parse_listen(neap_loop *loop, const char *text, neap_address out[2])
+{
+    size_t count = text != NULL ? parse_listen(text, out) : 0;
+    char why[160];
+
+    if (text == NULL)
+        refuse_nothing(loop, "no address");
+    if (text == NULL || count > 0)
+        return count;
+    snprintf(why, sizeof why, "%.60s: not an address like \"192.0.2.1:443\", \"[::1]:443\" or \":443\"",
+             text);
+    neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, why);
+    return 0;
+}
+
 int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *address)
 {
     neap_address wanted[2];
 
     if (endpoint == NULL)
         return refuse_nothing(loop, "no endpoint (neap_endpoint_new said why)");
-    if (address == NULL)
-        return refuse_nothing(loop, "no address");
-    size_t count = parse_listen(address, wanted);
-    if (count == 0) {
-        char text[160];
-        snprintf(text, sizeof text, "%.60s: not an address like \"192.0.2.1:443\", \"[::1]:443\" or \":443\"",
-                 address);
-        return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, text);
-    }
+    size_t count = neap_loop_parse_listen(loop, address, wanted);
+    if (count == 0)
+        return NEAP_ERR_ARGUMENT;
     return attach(loop, endpoint, wanted, count, true, count == 1 ? address : NULL);
 }
 

@@ -2,6 +2,7 @@
 #include "runtime/runtime.h"
 
 #include "base/fill.h"
+#include "runtime/link.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,6 +49,7 @@ neap_loop *neap_loop_new(void)
     loop->network_at = loop->sweep_at = NEAP_NEVER;
     list_init(&loop->watches);
     list_init(&loop->ready_watches);
+    list_init(&loop->listeners);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->receive = neap_receive_batch_new();
@@ -78,6 +80,7 @@ void neap_loop_free(neap_loop *loop)
         close(loop->signal_fd);
         pthread_sigmask(SIG_SETMASK, &loop->signals_before, NULL);
     }
+    neap_listeners_end(loop);
     neap_watches_end(loop);
     if (loop->network_fd >= 0)
         close(loop->network_fd);
@@ -130,7 +133,9 @@ void neap_loop_wake(neap_loop *loop)
 neap_time neap_loop_timeout(const neap_loop *loop)
 {
     neap_time first = loop->network_at < loop->sweep_at ? loop->network_at : loop->sweep_at;
+    neap_time links_at = neap_listeners_timeout(loop);
 
+    first = links_at < first ? links_at : first;
     for (const struct attachment *a = loop->attachments; a != NULL; a = a->next) {
         neap_time at;
         at = neap_endpoint_timeout(a->endpoint);
@@ -275,7 +280,7 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
         neap_time until = first > now ? first - now : 0;
         timeout = until < timeout ? until : timeout;
     }
-    if (!list_empty(&loop->ready_watches))
+    if (!list_empty(&loop->ready_watches) || neap_listeners_have_news(loop))
         timeout = 0;
     loop->stats.turns++;
     int count = wait_or_poll(loop, events, timeout);
@@ -283,6 +288,7 @@ int neap_loop_wait(neap_loop *loop, neap_time timeout)
         return errno == EINTR ? NEAP_OK : neap_loop_fail(loop, NEAP_ERR_SYSTEM, errno, "epoll_wait");
     for (int i = 0; i < count; i++)
         handle_event(loop, &events[i]);
+    neap_listeners_turn(loop);
     return NEAP_OK;
 }
 
@@ -296,7 +302,7 @@ bool neap_loop_flush(neap_loop *loop)
         neap_loop_sweep(loop);
     for (struct attachment *a = loop->attachments; a != NULL; a = a->next)
         has_more = neap_udp_flush(loop, a) || has_more;
-    return has_more;
+    return neap_listeners_flush(loop) || has_more;
 }
 
 /* A handler may detach this endpoint or any other, and free them: neap_loop_detach moves the two marks. */

@@ -29,6 +29,16 @@ struct train {
     neap_cid sender;
 };
 
+/* watch.c: a descriptor beside those of the endpoints. */
+struct neap_watch {
+    struct list_link ready; /* on loop->ready_watches */
+    struct list_link all;   /* on loop->watches */
+    neap_loop *loop;        /* NULL: it is freed */
+    int fd;
+    void *user;
+    void (*call)(void *user, unsigned events); /* NULL: the application's */
+};
+
 struct udp_socket {
     int fd; /* -1: none */
     neap_address bound;
@@ -57,7 +67,9 @@ struct neap_loop {
     int epoll_fd, wake_fd, signal_fd;
     int watches_fd; /* epoll of the application's descriptors; -1: it has none */
     struct list_link watches, ready_watches;
-    int network_fd; /* rtnetlink; -1: nobody follows */
+    struct list_link listeners;        /* link.h */
+    uint8_t *link_buffer, *link_plain; /* scratch of all links: what a call moves; NULL without listeners */
+    int network_fd;                    /* rtnetlink; -1: nobody follows */
     neap_time network_at,
         network_asked;  /* when the kernel is asked for its routes (NEAP_NEVER: not), and was; 0: never */
     neap_time sweep_at; /* when sockets that are not used any more are looked for */
@@ -93,6 +105,14 @@ void neap_udp_want_errors(const struct udp_socket *udp);
 /** The same bound to an interface as well, if there is one and that is allowed. */
 int neap_udp_open_at(const neap_address *address, const char *interface, bool packet_info,
                      struct udp_socket *out);
+
+/** From now on `call` is told of what it is waited for (events of epoll), each time: it stays waited for. */
+void neap_watch_call(neap_watch *watch, void (*call)(void *user, unsigned events));
+
+/** The addresses of a text that neap_loop_listen takes: how many, or 0 and the loop's error. */
+size_t neap_loop_parse_listen(neap_loop *loop, const char *text, neap_address out[2]);
+/** Whether an errno of making a socket says that the system has no such addresses. */
+bool neap_family_is_missing(int number);
 
 /** The attachment of an endpoint, or NULL. */
 struct attachment *neap_loop_find(const neap_loop *loop, const neap_endpoint *endpoint);

@@ -6,14 +6,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-struct neap_watch {
-    struct list_link ready; /* on loop->ready_watches */
-    struct list_link all;   /* on loop->watches */
-    neap_loop *loop;        /* NULL: it is freed */
-    int fd;
-    void *user;
-};
-
 /* They have an epoll descriptor of their own, so that datagrams are not slower for them. */
 static int open_watches(neap_loop *loop)
 {
@@ -54,7 +46,7 @@ neap_watch *neap_loop_watch(neap_loop *loop, int fd, void *user)
 
 void neap_watch_for(neap_watch *watch, bool readable, bool writable)
 {
-    struct epoll_event event = {.events = EPOLLONESHOT, .data.ptr = watch};
+    struct epoll_event event = {.events = watch->call == NULL ? EPOLLONESHOT : 0, .data.ptr = watch};
 
     if (readable)
         event.events |= EPOLLIN;
@@ -62,6 +54,11 @@ void neap_watch_for(neap_watch *watch, bool readable, bool writable)
         event.events |= EPOLLOUT;
     if (watch->loop != NULL)
         epoll_ctl(watch->loop->watches_fd, EPOLL_CTL_MOD, watch->fd, &event);
+}
+
+void neap_watch_call(neap_watch *watch, void (*call)(void *user, unsigned events))
+{
+    watch->call = call;
 }
 
 void neap_watch_free(neap_watch *watch)
@@ -97,7 +94,9 @@ void neap_watches_take(neap_loop *loop)
     for (int i = 0; i < count; i++) {
         neap_watch *watch = events[i].data.ptr;
 
-        if (!list_linked(&watch->ready))
+        if (watch->call != NULL)
+            watch->call(watch->user, events[i].events);
+        else if (!list_linked(&watch->ready))
             list_append(&loop->ready_watches, &watch->ready);
     }
 }

@@ -18,49 +18,40 @@ static neap_field number_field(const char *name, size_t name_size, uint64_t numb
 
 #define NUMBER_FIELD(name, number, text) number_field(name, sizeof(name) - 1, number, text)
 
-/* h3:respond(stream, status[, fields[, body[, length]]]) -> count of body bytes taken */
-static int respond(lua_State *L)
-{
-    struct conn_core *core = neap_lua_check_h3(L, 1);
-    uint64_t stream = neap_lua_check_u64(L, 2);
-    uint64_t status = neap_lua_check_u64(L, 3);
-    neap_field fields[FIELDS_MAX];
-    char status_text[24], length_text[24];
-    size_t count = 0, size = 0;
-    const char *body = luaL_optlstring(L, 5, "", &size);
-
-    luaL_argcheck(L, status >= 200 && status <= 999, 3, "a final status, 200 to 999");
-    fields[count++] = NUMBER_FIELD(":status", status, status_text);
-    if (!lua_isnoneornil(L, 6))
-        fields[count++] = NUMBER_FIELD("content-length", neap_lua_check_u64(L, 6), length_text);
-    if (!lua_isnoneornil(L, 4))
-        count = neap_lua_check_fields(L, 4, fields, count);
-    if (core->h3 == NULL)
-        return neap_lua_error(L, NEAP_ERR_CLOSED);
-    int64_t taken = neap_h3_respond(core->h3, stream, fields, count, body, size);
-    neap_lua_conn_touch(core);
-    return neap_lua_count(L, taken);
-}
-
 /* What answers in a row have alike: it is looked at once for all of them. */
 struct row {
     const void *box;   /* the userdata of h3 */
     const void *table; /* of the fields, NULL: none are here */
     struct conn_core *core;
-    size_t count; /* of the fields, the two before them included */
+    struct link *link; /* in its place, of HTTP/1.1 and HTTP/2 */
+    size_t count;      /* of the fields, the two before them included */
     neap_field fields[FIELDS_MAX];
 };
 
-/* The connection of the h3 at the top, which is taken away. */
-static void take_h3(lua_State *L, struct row *row)
+/* The transport at the top, which is taken away. */
+static void take_transport(lua_State *L, struct row *row)
 {
     const void *box = lua_touserdata(L, -1);
 
     if (box == NULL || box != row->box) {
-        row->core = neap_lua_check_h3(L, lua_gettop(L));
+        bool is_link = neap_lua_to_link(L, lua_gettop(L), &row->link);
+        row->core = is_link ? NULL : neap_lua_check_h3(L, lua_gettop(L));
         row->box = box;
     }
     lua_pop(L, 1);
+}
+
+/* The answer whose fields the row has: how much of its body was taken, or an error. */
+static int64_t give(struct row *row, uint64_t stream, const char *body, size_t size)
+{
+    if (row->core == NULL)
+        return row->link != NULL ? neap_link_respond(row->link, stream, row->fields, row->count, body, size)
+                                 : NEAP_ERR_CLOSED;
+    if (row->core->h3 == NULL)
+        return NEAP_ERR_CLOSED;
+    int64_t taken = neap_h3_respond(row->core->h3, stream, row->fields, row->count, body, size);
+    neap_lua_conn_touch(row->core);
+    return taken;
 }
 
 /* The fields at the top, which are taken away with what reading them left on the stack: the list holds them. */
@@ -82,8 +73,31 @@ static void take_fields(lua_State *L, struct row *row)
     lua_settop(L, top - 1);
 }
 
+/* transport:respond(stream, status[, fields[, body[, length]]]) -> count of body bytes taken */
+int neap_lua_respond(lua_State *L)
+{
+    struct row row; /* its fields are many, and stay unset */
+    uint64_t stream = neap_lua_check_u64(L, 2);
+    uint64_t status = neap_lua_check_u64(L, 3);
+    char status_text[24], length_text[24];
+    size_t size = 0;
+    const char *body = luaL_optlstring(L, 5, "", &size);
+
+    luaL_argcheck(L, status >= 200 && status <= 999, 3, "a final status, 200 to 999");
+    row.box = NULL;
+    row.count = 0;
+    row.fields[row.count++] = NUMBER_FIELD(":status", status, status_text);
+    if (!lua_isnoneornil(L, 6))
+        row.fields[row.count++] = NUMBER_FIELD("content-length", neap_lua_check_u64(L, 6), length_text);
+    if (!lua_isnoneornil(L, 4))
+        row.count = neap_lua_check_fields(L, 4, row.fields, row.count);
+    lua_pushvalue(L, 1);
+    take_transport(L, &row);
+    return neap_lua_count(L, give(&row, stream, body, size));
+}
+
 /* core.answer(list, first, last) -> the first place behind the answers that were taken whole, past `last` when all were;
- * else how much of the next one's body was taken, or nil, message, code. An answer is h3, stream, status, fields or false,
+ * else how much of the next one's body was taken, or nil, message, code. An answer is a transport, stream, status, fields or false,
  * body, and a place of the caller's; its content-length is the body's size. */
 static int answer(lua_State *L)
 {
@@ -97,7 +111,7 @@ static int answer(lua_State *L)
     for (; at <= last; at += ANSWER_WIDTH) {
         lua_settop(L, 3);
         lua_rawgeti(L, 1, at);
-        take_h3(L, &row);
+        take_transport(L, &row);
         lua_rawgeti(L, 1, at + 3);
         take_fields(L, &row);
         lua_rawgeti(L, 1, at + 1);
@@ -109,11 +123,7 @@ static int answer(lua_State *L)
         const char *body = luaL_checklstring(L, -1, &size);
         row.fields[0] = NUMBER_FIELD(":status", status, status_text);
         row.fields[1] = NUMBER_FIELD("content-length", size, length_text);
-        int64_t taken = NEAP_ERR_CLOSED;
-        if (row.core->h3 != NULL) {
-            taken = neap_h3_respond(row.core->h3, stream, row.fields, row.count, body, size);
-            neap_lua_conn_touch(row.core);
-        }
+        int64_t taken = give(&row, stream, body, size);
         if (taken != (int64_t)size) {
             lua_pushinteger(L, at);
             return 1 + neap_lua_count(L, taken);
@@ -122,11 +132,6 @@ static int answer(lua_State *L)
     lua_pushinteger(L, at);
     return 1;
 }
-
-const luaL_Reg neap_lua_answer_methods[] = {
-    {"respond", respond},
-    {NULL, NULL},
-};
 
 void neap_lua_open_answers(lua_State *L)
 {

@@ -6,11 +6,14 @@
 #include "compat.h"
 #include "neap.h"
 #include "neap_runtime.h"
+#include "runtime/link.h"
 
 #define TYPE_CONFIG "neap.config"
 #define TYPE_CONN "neap.conn"
 #define TYPE_H3 "neap.h3"
 #define TYPE_ENDPOINT "neap.endpoint"
+#define TYPE_LINK "neap.link"
+#define TYPE_LISTENER "neap.listener"
 #define TYPE_LOOP "neap.loop"
 #define TYPE_UDP "neap.udp"
 #define TYPE_FILE "neap.file"
@@ -243,8 +246,13 @@ void neap_lua_open_h3(lua_State *L);
 void neap_lua_open_events(lua_State *L);
 /** core.answer. */
 void neap_lua_open_answers(lua_State *L);
-/** The method of whole responses, for the metatable of h3. */
-extern const luaL_Reg neap_lua_answer_methods[];
+/** The method respond of transports: h3 and link. */
+int neap_lua_respond(lua_State *L);
+typedef int (*neap_lua_poll_fn)(void *from, neap_h3_event *out);
+/** What the method events of a transport does, with the list at index 2: the first two of its results. */
+int neap_lua_take_events(lua_State *L, neap_lua_poll_fn poll, void *from, bool is_server);
+/** Adds the method to a type of transports: such functions alone may call the one above. */
+void neap_lua_add_events(lua_State *L, const char *type, lua_CFunction events);
 /** The connection behind the userdata; its h3 is there as long as the connection lives. */
 struct conn_core *neap_lua_check_h3(lua_State *L, int index);
 /** An error code of HTTP/3: a number, or its name of RFC 9114 §8.1 without H3_ and in small letters. */
@@ -257,6 +265,14 @@ void neap_lua_check_h3_config(lua_State *L, int index, neap_h3_config *out);
 size_t neap_lua_check_fields(lua_State *L, int index, neap_field *out, size_t count);
 /** A flat array of fields. */
 void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
+
+/* --- link.c: TCP connections */
+
+void neap_lua_open_link(lua_State *L);
+/** Whether the value is a link; *out is NULL for one that is over. */
+bool neap_lua_to_link(lua_State *L, int index, struct link **out);
+/** Method of loop. */
+int neap_lua_loop_listen_tcp(lua_State *L);
 
 /* --- json.c: core.json */
 
@@ -281,6 +297,8 @@ void neap_lua_endpoint_close(struct endpoint_core *core);
 /* --- loop.c, udp.c, files.c */
 
 void neap_lua_open_loop(lua_State *L);
+/** nil, message of the loop, code, errno where there is one. */
+int neap_lua_loop_error(lua_State *L, const neap_loop *loop, int64_t error);
 void neap_lua_loop_release(struct loop_core *core);
 void neap_lua_open_udp(lua_State *L);
 /** The loop behind the userdata; it may be closed. */

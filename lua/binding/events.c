@@ -331,25 +331,15 @@ static void put_event(struct batch *b, const neap_h3_event *event, bool is_serve
     b->used = first + EVENT_WIDTH;
 }
 
-/* h3:events(list) -> how many places of the list are filled, whether there may be more events, and whether the requests
- * among them came by 0-RTT. Each takes 11: its kind, its stream, and what it brings. The end of a request that was told
- * with it is not told again. */
-static int h3_events(lua_State *L)
+int neap_lua_take_events(lua_State *L, neap_lua_poll_fn poll, void *from, bool is_server)
 {
-    struct conn_core *core = neap_lua_check_h3(L, 1);
     struct batch b = {.L = L};
     neap_h3_event event;
     uint64_t ended = UINT64_MAX;
     int result = NEAP_OK;
 
-    luaL_checktype(L, 2, LUA_TTABLE);
-    if (core->h3 == NULL) {
-        lua_pushinteger(L, 0);
-        return 1;
-    }
-    bool is_server = neap_conn_is_server(core->conn);
     while (b.used < EVENTS_MAX * EVENT_WIDTH) {
-        result = neap_h3_poll(core->h3, &event);
+        result = poll(from, &event);
         if (result != NEAP_OK)
             break;
         if (event.type == NEAP_H3_FINISHED && event.stream == ended)
@@ -358,11 +348,47 @@ static int h3_events(lua_State *L)
             ended = event.stream;
         put_event(&b, &event, is_server);
     }
-    neap_lua_conn_touch(core); /* parsing may have left answers: credit, resets, a close */
     lua_pushinteger(L, b.used);
     lua_pushboolean(L, result == NEAP_OK);
+    return 2;
+}
+
+static int poll_h3(void *from, neap_h3_event *out)
+{
+    return neap_h3_poll(from, out);
+}
+
+/* h3:events(list) -> how many places of the list are filled, whether there may be more events, and whether the requests
+ * among them came by 0-RTT. Each takes 11: its kind, its stream, and what it brings. The end of a request that was told
+ * with it is not told again. */
+static int h3_events(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_h3(L, 1);
+
+    luaL_checktype(L, 2, LUA_TTABLE);
+    if (core->h3 == NULL) {
+        lua_pushinteger(L, 0);
+        return 1;
+    }
+    bool is_server = neap_conn_is_server(core->conn);
+    neap_lua_take_events(L, poll_h3, core->h3, is_server);
+    neap_lua_conn_touch(core); /* parsing may have left answers: credit, resets, a close */
     lua_pushboolean(L, is_server && !neap_conn_is_established(core->conn));
     return 3;
+}
+
+void neap_lua_add_events(lua_State *L, const char *type, lua_CFunction events)
+{
+    luaL_getmetatable(L, type);
+    lua_getfield(L, -1, "__index");
+    lua_createtable(L, TEXT_COUNT - 1, 0);
+    for (int i = 1; i < TEXT_COUNT; i++) {
+        lua_pushstring(L, texts[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushcclosure(L, events, 1);
+    lua_setfield(L, -2, "events");
+    lua_pop(L, 2);
 }
 
 void neap_lua_open_events(lua_State *L)
@@ -371,14 +397,5 @@ void neap_lua_open_events(lua_State *L)
         {"field_list", field_list}, {"field_set", field_set}, {"segments", segments}, {NULL, NULL}};
 
     neap_lua_set_functions(L, functions);
-    luaL_getmetatable(L, TYPE_H3);
-    lua_getfield(L, -1, "__index");
-    lua_createtable(L, TEXT_COUNT - 1, 0);
-    for (int i = 1; i < TEXT_COUNT; i++) {
-        lua_pushstring(L, texts[i]);
-        lua_rawseti(L, -2, i);
-    }
-    lua_pushcclosure(L, h3_events, 1);
-    lua_setfield(L, -2, "events");
-    lua_pop(L, 2);
+    neap_lua_add_events(L, TYPE_H3, h3_events);
 }

@@ -385,6 +385,7 @@ void neap_lua_open_h3(lua_State *L)
         {"stats", h3_stats},
         {"peer_setting", peer_setting},
         {"conn", h3_conn},
+        {"respond", neap_lua_respond},
         {NULL, NULL},
     };
 
@@ -392,7 +393,6 @@ void neap_lua_open_h3(lua_State *L)
     luaL_getmetatable(L, TYPE_H3);
     lua_getfield(L, -1, "__index");
     neap_lua_set_functions(L, neap_lua_transfer_methods);
-    neap_lua_set_functions(L, neap_lua_answer_methods);
     lua_pop(L, 2);
     lua_pushcfunction(L, core_h3);
     lua_setfield(L, -2, "h3");

@@ -73,8 +73,7 @@ static int core_loop(lua_State *L)
     return 1;
 }
 
-/* nil, message of the loop, code, errno */
-static int loop_error(lua_State *L, const neap_loop *loop, int64_t error)
+int neap_lua_loop_error(lua_State *L, const neap_loop *loop, int64_t error)
 {
     if (error == NEAP_ERR_NO_MEMORY)
         return neap_lua_error(L, error);
@@ -110,7 +109,7 @@ static int loop_listen(lua_State *L)
     if (result == NEAP_OK)
         return 1;
     neap_lua_endpoint_close(endpoint);
-    return loop_error(L, loop, result);
+    return neap_lua_loop_error(L, loop, result);
 }
 
 /* loop:client(config) -> endpoint */
@@ -126,7 +125,7 @@ static int loop_client(lua_State *L)
     if (result == NEAP_OK)
         return 1;
     neap_lua_endpoint_close(endpoint);
-    return loop_error(L, loop, result);
+    return neap_lua_loop_error(L, loop, result);
 }
 
 /* loop:wait([timeout]) -> true */
@@ -137,7 +136,7 @@ static int loop_wait(lua_State *L)
     int result = neap_loop_wait(loop, timeout);
 
     if (result != NEAP_OK)
-        return loop_error(L, loop, result);
+        return neap_lua_loop_error(L, loop, result);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -173,7 +172,7 @@ static int loop_resolve(lua_State *L)
     luaL_argcheck(L, port <= UINT16_MAX, 3, "a port is at most 65535");
     int64_t id = neap_loop_resolve(loop, host, (uint16_t)port);
     if (id < 0)
-        return loop_error(L, loop, id);
+        return neap_lua_loop_error(L, loop, id);
     neap_lua_push_u64(L, (uint64_t)id);
     return 1;
 }
@@ -214,7 +213,7 @@ static int loop_catch_signals(lua_State *L)
     int result = neap_loop_catch_signals(loop);
 
     if (result != NEAP_OK)
-        return loop_error(L, loop, result);
+        return neap_lua_loop_error(L, loop, result);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -278,6 +277,7 @@ void neap_lua_open_loop(lua_State *L)
     static const luaL_Reg methods[] = {
         {"listen", loop_listen},
         {"client", loop_client},
+        {"listen_tcp", neap_lua_loop_listen_tcp},
         {"wait", loop_wait},
         {"flush", loop_flush},
         {"now", loop_now},

@@ -220,11 +220,18 @@ function App:listen(options) end
 ---@field busy_poll? number seconds that the loop polls before it sleeps, where that has paid lately; 0: never (0.0001)
 ---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
 ---@field header_timeout? number seconds that a request's fields may take to arrive (10)
+---@field tcp? boolean the same app over TCP and TLS, at the same port; its answers tell of HTTP/3
+---@field alt_svc? integer seconds that clients remember what they are told there; 0: they are not (86400)
+---@field http_port? integer plain HTTP over TCP, at a port of its own; 0 any
+---@field plain? "redirect"|"serve" what is there: the way to https, or the app ("redirect")
+---@field tcp_connections? integer at a time, of each of these two (1024)
+---@field tcp_idle_timeout? number seconds above 0 that one of them may be without a request (60)
 ---@field on_trace? fun(event: neap.TraceEvent, trace: neap.Trace) trace events of its connections
 ---@field trace_events? string[] those alone
 
 ---@class neap.Server
 ---@field port integer
+---@field http_port integer? of plain HTTP
 ---@field address string
 ---@field url string
 local Server = {}
@@ -239,7 +246,7 @@ function Server:reload_certs() end
 function Server:shutdown(seconds) end
 --- Ends at once.
 function Server:close() end
----@return table<string, number>
+---@return table<string, number> stats and the tables `tcp` and `http`, of what listens there
 function Server:stats() end
 ---@return neap.Bounds
 function Server:bounds() end
@@ -411,7 +418,7 @@ function task.resolve(host, port, seconds) end
 ---@field is_early boolean it came by 0-RTT and the handshake is not complete: somebody else may have sent it again
 ---@field client_cert neap.Certificate? what the client showed, verified; only where `client_certificate` asks for one
 ---@field protocol string? of an extended CONNECT
----@field proto "h3"
+---@field proto "h3"|"h2"|"http/1.1"
 ---@field id integer the stream
 ---@field has_body boolean
 local Request = {}

@@ -94,7 +94,10 @@ function lazy:_segments()
   return Router.segments(self.path)
 end
 
-methods.proto = "h3"
+--- "h3"; over TCP "h2" or "http/1.1".
+function lazy:proto()
+  return self._session.proto
+end
 
 -- The spelling of a path that needs one; nil when it has none.
 local function spell(path)

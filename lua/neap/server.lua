@@ -1,7 +1,8 @@
---- Serves an app over HTTP/3.
+--- Serves an app over HTTP/3, and over TCP beside it.
 local answers = require "neap.answers"
 local arrivals = require "neap.arrivals"
 local asking = require "neap.asking"
+local companion = require "neap.companion"
 local configs = require "neap.configs"
 local core = require "neap.core"
 local devcert = require "neap.devcert"
@@ -19,6 +20,7 @@ local tracing = require "neap.tracing"
 
 local FLUSH_CHECK = 0.01 -- seconds
 local LINGER = 0.5       -- seconds that clients get to close by themselves
+local PORTS_TRIED = 16   -- a free port of UDP may be taken of TCP
 
 local server = {}
 
@@ -33,6 +35,14 @@ local OWN = {
   busy_poll = options.number("seconds", 0, 1, 0.0001), -- the loop polls for so long before it sleeps, where it pays
   max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
+  tcp = options.of("boolean"), -- HTTP/1.1 and HTTP/2 at the same port, over TCP and TLS
+  alt_svc = options.whole(0, nil, 86400), -- seconds that clients remember there that HTTP/3 is here; 0: not told
+  http_port = options.whole(0, 65535), -- plain HTTP, without TLS, at this port of TCP; 0: any free one
+  plain = options.row('"redirect" or "serve"', function(value) -- what is there: the way to https, or the app
+    return value == "redirect" or value == "serve"
+  end),
+  tcp_connections = options.whole(1, 1000000, 1024), -- at a time, of each of the two
+  tcp_idle_timeout = options.timeout(60), -- of one without a request
   on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events, -- events of its connections
 }
 
@@ -101,6 +111,31 @@ local function begin_early(session, stream, ...)
 end
 
 local function rest(session) session.conn:keep_alive(false) end
+
+-- Opens what there is beside HTTP/3, at the same host: true; nil, message, code, errno, and then nothing is open.
+local function open_companions(self, mine, host)
+  local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout,
+    idle_timeout = mine.tcp_idle_timeout, send_timeout = self.read_timeout, connections = mine.tcp_connections }
+  if mine.tcp then
+    if mine.alt_svc > 0 then settings.alt_svc = ('h3=":%d"; ma=%d'):format(self.port, mine.alt_svc) end
+    local kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin }
+    local made, message, code, number = companion.listen(self._config, host .. ":" .. self.port, settings, kind)
+    if not made then return nil, message, code, number end
+    self.companions.tcp = made
+  end
+  if mine.http_port then
+    settings.plain, settings.alt_svc = true, nil
+    local on_request = mine.plain == "serve" and begin or companion.redirecting(self.port, Request.new, let_go)
+    local kind = Session.kind { server = self, patience = self.read_timeout, on_request = on_request }
+    local made, message, code = companion.listen(self._config, host .. ":" .. mine.http_port, settings, kind)
+    if not made then
+      if self.companions.tcp then self.companions.tcp:close() end
+      return nil, message, code
+    end
+    self.companions.http, self.http_port = made, made.port
+  end
+  return true
+end
 
 local function new_session(self, conn)
   local is_traced = tracing.by_options(conn, self)
@@ -180,7 +215,7 @@ local function prepare(mine, config, settings)
   config.alpn = config.alpn or { "h3" }
   options.from_environment(config)
   local made
-  made, message, code = configs.new(config, "server", 3)
+  made, message, code = configs.new(config, "server", 4)
   if not made then return nil, message, code end
   if config.early_data then made:set_h3(settings) end
   local endpoint
@@ -195,6 +230,22 @@ local function prepare(mine, config, settings)
   return endpoint, made
 end
 
+-- Opens the endpoint, and what is beside it; the server has them then. A free port of UDP may be taken of TCP.
+local function open_all(self, mine, config)
+  local endpoint, made, code, number, ok
+  for _ = 1, mine.port == 0 and mine.tcp and PORTS_TRIED or 1 do
+    endpoint, made, code = prepare(mine, config, self.settings)
+    if not endpoint then return nil, made, code end
+    self.endpoint, self._config, self.address = endpoint, made, endpoint:address()
+    self.port = tonumber(self.address:match(":(%d+)$"))
+    ok, made, code, number = open_companions(self, mine, where(mine):match("^(.*):%d+$"))
+    if ok then return true end
+    endpoint:close()
+    if not companion.is_taken(code, number) then break end
+  end
+  return nil, made, code
+end
+
 --- Listens: options are those of OWN (`host`, `port`, `read_timeout`, …), and every option of a config (`cert`, `key`,
 -- `certs`, `max_idle_timeout`, …); one that is unknown, or is not what it must be, is an error. Without a certificate a
 -- development one is made and kept. $NEAP_LISTEN ("address:port") stands in for host and port, $NEAP_CERT and $NEAP_KEY
@@ -204,31 +255,27 @@ function server.listen(app, given)
   options.of_role("server", config, 2)
   local decide = arrivals.take(config)
   local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout }
-  local endpoint, made, code = prepare(mine, config, settings)
-  if not endpoint then
-    task.not_listening(made)
-    return nil, made, code
-  end
-
-  local address = endpoint:address()
   local self = setmetatable({
-    app = app, endpoint = endpoint, _config = made, _given = config, sessions = {}, session_count = 0,
-    settings = settings,
+    app = app, _given = config, sessions = {}, session_count = 0, companions = {}, settings = settings,
     on_trace = mine.on_trace, trace_events = mine.trace_events,
     read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
-    address = address, port = tonumber(address:match(":(%d+)$")),
     draining = false, closed = false, complain = log.complainer(),
   }, Server)
   self.kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin,
     on_early_request = begin_early, on_idle = rest }
-  local host = address:match("^(.*):%d+$")
+  local ok, message, code = open_all(self, mine, config)
+  if not ok then
+    task.not_listening(message)
+    return nil, message, code
+  end
+  local host = self.address:match("^(.*):%d+$")
   if host == "0.0.0.0" or host == "[::]" then host = "localhost" end
   self.url = ("https://%s:%d/"):format(host, self.port)
   self.among = server._all()
   ordered.put(self.among, self)
   polling.want(self, mine.busy_poll)
-  task.attach(endpoint, function(conn) drive(self, conn) end, asking.answerer(config),
-    arrivals.answerer(endpoint, decide))
+  task.attach(self.endpoint, function(conn) drive(self, conn) end, asking.answerer(config),
+    arrivals.answerer(self.endpoint, decide))
   task.hold(1)
   if not task.is_simulated() then server.announce(self) end
   return self
@@ -247,7 +294,15 @@ function server.announce() end
 local function begin_shutdown(self)
   self.draining = true
   self.endpoint:refuse(true)
+  for _, one in pairs(self.companions) do one:refuse() end
   for _, conn in ipairs(ordered.conns(self.sessions)) do self.sessions[conn].transport:goaway() end
+end
+
+local function each_session(self, fn)
+  for _, session in pairs(self.sessions) do fn(session) end
+  for _, one in pairs(self.companions) do
+    for _, session in pairs(one.sessions) do fn(session) end
+  end
 end
 
 local function drain(self, seconds)
@@ -259,12 +314,16 @@ local function drain(self, seconds)
       open = open + session.count
       unflushed = unflushed or not conn:is_flushed()
     end
+    for _, one in pairs(self.companions) do
+      local its, waits = one:load()
+      open, unflushed = open + its, unflushed or waits
+    end
     if open == 0 and not unflushed then break end
     local waiter = task.waiter()
     local function ended() task.wake(waiter, true) end
-    for _, session in pairs(self.sessions) do
+    each_session(self, function(session)
       if session.count > 0 then session.on_idle = ended end
-    end
+    end)
     -- Nothing tells when the last byte is acknowledged: then, and only then, it is asked now and again.
     task.await(waiter, math.min(open == 0 and FLUSH_CHECK or math.huge, deadline - core.now()))
   end
@@ -309,6 +368,10 @@ function Server:close()
     conn:close("no_error")
     session:close { text = "closed: the server ends" }
   end
+  for name, one in pairs(self.companions) do
+    local count = one:close()
+    if count > 0 then log.warn(("%s: %d open requests cut off"):format(name, count)) end
+  end
   task.flush()
   task.detach(self.endpoint)
   self.endpoint:close()
@@ -343,9 +406,11 @@ function Server:bounds()
   return self._config:bounds()
 end
 
---- The counters of the endpoint, and how many connections there are.
+--- The counters of the endpoint, and how many connections there are; in `tcp` and `http` those of what listens beside.
 function Server:stats()
-  return self.endpoint:stats()
+  local stats = self.endpoint:stats()
+  for name, one in pairs(stats and self.companions or {}) do stats[name] = one:stats() end
+  return stats
 end
 
 return server

@@ -6,7 +6,7 @@ local task = require "neap.task"
 
 local PIECE = 65536 -- bytes given to the core at a time
 
-local Session = { closed = false }
+local Session = { closed = false, proto = "h3" }
 Session.__index = Session
 
 --- What many sessions have alike, so that an idle one is small; each may have its own instead. `on_request(session,

@@ -23,6 +23,15 @@ describe("examples/hello.lua", function()
   it("serves its page", function()
     with_example("hello.lua", function(server) assert.matches("<h1>Hello over", get(server, "URL")) end)
   end)
+
+  it("serves it over TCP, where it tells of HTTP/3", function()
+    with_example("hello.lua", function(server)
+      local output = helper.run(([[python3 -c 'import ssl, urllib.request
+r = urllib.request.urlopen("%s", context=ssl._create_unverified_context(), timeout=10)
+print(r.headers["alt-svc"], r.read())']]):format(server.url))
+      assert.matches(('h3=":%d"; ma=86400 .*Hello over <span id=p>HTTP/1.1<'):format(server.port), output)
+    end)
+  end)
 end)
 
 describe("examples/rest_api.lua", function()

@@ -1,0 +1,399 @@
+/* Sockets that take TCP connections, and what the loop does for all links: their timers, and sending. */
+#include "runtime/link_inner.h"
+
+#include "quic/config.h"
+#include "runtime/sockaddr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WAITING_MOST 511 /* connections that the kernel holds for us */
+
+static void close_socket(struct listener_socket *s)
+{
+    neap_watch_free(s->watch);
+    s->watch = NULL;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+/* ---- accept */
+
+static void await_clients(struct listener *listener, bool waits)
+{
+    for (size_t i = 0; i < LISTENER_SOCKETS; i++) {
+        if (listener->sockets[i].watch != NULL)
+            neap_watch_for(listener->sockets[i].watch, waits, false);
+    }
+}
+
+/* Descriptors or memory are short: what is there to be accepted stays readable, so it is looked at after a pause. */
+static void pause_accept(struct listener *listener)
+{
+    listener->stats.accept_failures++;
+    listener->accept_at = neap_loop_now() + LIMIT_LISTENER_PAUSE;
+    await_clients(listener, false);
+}
+
+void neap_listener_make_room(struct listener *listener)
+{
+    if (!listener->is_full || listener->stats.connections >= listener->options.connections)
+        return;
+    listener->is_full = false;
+    if (listener->accept_at == NEAP_NEVER)
+        await_clients(listener, true);
+}
+
+/* What has become of one that is not ours to fix: its client is gone, its network lost (accept(2)). */
+static bool is_of_client(int number)
+{
+    return number != EMFILE && number != ENFILE && number != ENOBUFS && number != ENOMEM;
+}
+
+static void on_clients(void *user, unsigned events)
+{
+    struct listener_socket *s = user;
+    struct listener *listener = s->listener;
+    neap_time now = neap_loop_now();
+    int one = 1;
+
+    (void)events;
+    for (unsigned i = 0; i < LIMIT_LISTENER_ACCEPTS; i++) {
+        struct sockaddr_storage name = {0};
+        socklen_t size = sizeof name;
+        if (listener->stats.connections >= listener->options.connections) {
+            listener->is_full = true;
+            await_clients(listener, false);
+            return;
+        }
+        int fd = accept4(s->fd, (struct sockaddr *)&name, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (fd < 0 && is_of_client(errno))
+            continue;
+        neap_address peer = neap_sockaddr_parse(&name);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+                   sizeof one); /* who has it all writes it in one piece */
+        if (fd < 0 || neap_link_new(listener, fd, &peer, now) == NULL) {
+            pause_accept(listener);
+            return;
+        }
+        listener->stats.accepted++;
+    }
+}
+
+/* ---- listen */
+
+static int watch_socket(struct listener_socket *s)
+{
+    s->watch = neap_loop_watch(s->listener->loop, s->fd, s);
+    if (s->watch == NULL)
+        return -1;
+    neap_watch_call(s->watch, on_clients);
+    neap_watch_for(s->watch, true, false);
+    return 0;
+}
+
+static int open_socket(struct listener_socket *s, const neap_address *address)
+{
+    struct sockaddr_storage name;
+    socklen_t size = neap_sockaddr_write(address, &name);
+    int one = 1;
+
+    s->fd = socket(address->family == 4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    /* Connections of before that wait for their end keep nobody from the address. */
+    if (s->fd < 0 || setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        (address->family == 6 && setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0) ||
+        bind(s->fd, (struct sockaddr *)&name, size) != 0 || listen(s->fd, WAITING_MOST) != 0)
+        return -1;
+    size = sizeof name;
+    if (getsockname(s->fd, (struct sockaddr *)&name, &size) != 0)
+        return -1;
+    s->bound = neap_sockaddr_parse(&name);
+    return watch_socket(s);
+}
+
+static int open_sockets(struct listener *listener, neap_address *wanted, size_t count, neap_address *failed)
+{
+    size_t opened = 0;
+    int number = 0;
+
+    for (size_t i = 0; i < count && number == 0; i++) {
+        struct listener_socket *s = &listener->sockets[opened];
+        if (opened > 0)
+            wanted[i].port = listener->sockets[0].bound.port;
+        if (open_socket(s, &wanted[i]) == 0) {
+            opened++;
+            continue;
+        }
+        number = errno;
+        *failed = wanted[i];
+        close_socket(s);
+        if (count > 1 && neap_family_is_missing(number))
+            number = 0;
+    }
+    if (opened > 0 && number == 0)
+        return 0;
+    for (size_t i = 0; i < LISTENER_SOCKETS; i++)
+        close_socket(&listener->sockets[i]);
+    errno = number != 0 ? number : EAFNOSUPPORT;
+    return -1;
+}
+
+static void complete(struct listener_options *options)
+{
+    if (options->max_field_section_size == 0)
+        options->max_field_section_size = LIMIT_FIELD_SECTION;
+    if (options->header_timeout == 0)
+        options->header_timeout = LIMIT_LINK_HEADERS;
+    if (options->idle_timeout == 0)
+        options->idle_timeout = LIMIT_LINK_IDLE;
+    if (options->send_timeout == 0)
+        options->send_timeout = LIMIT_LINK_IDLE;
+    if (options->connections == 0)
+        options->connections = LIMIT_LINKS;
+}
+
+/* Without sockets. */
+static int make(neap_loop *loop, neap_config *config, const struct listener_options *options,
+                struct listener **out)
+{
+    static const char *const protocols[] = {"http/1.1", NULL};
+    struct failure why = {0};
+    struct listener *listener = calloc(1, sizeof *listener);
+
+    *out = NULL;
+    if (listener == NULL)
+        return neap_loop_fail(loop, NEAP_ERR_NO_MEMORY, 0, neap_strerror(NEAP_ERR_NO_MEMORY));
+    *listener = (struct listener){.loop = loop,
+                                  .config = neap_config_retain(config),
+                                  .pool = neap_pool_retain(config->pool),
+                                  .accept_at = NEAP_NEVER,
+                                  .options = *options};
+    complete(&listener->options);
+    list_init(&listener->links);
+    list_init(&listener->ready);
+    list_init(&listener->dirty);
+    for (size_t i = 0; i < LISTENER_SOCKETS; i++)
+        listener->sockets[i] = (struct listener_socket){.fd = -1, .listener = listener};
+    list_append(&loop->listeners, &listener->among);
+    if (options->alt_svc != NULL)
+        listener->options.alt_svc = strdup(options->alt_svc);
+    if (loop->link_buffer == NULL)
+        loop->link_buffer = malloc(2 * LIMIT_LINK_BUFFER);
+    bool has_memory =
+        loop->link_buffer != NULL && (options->alt_svc != NULL) == (listener->options.alt_svc != NULL);
+    if (has_memory && !options->is_plain)
+        listener->tls = neap_tls_side_new(config, true, protocols, &why);
+    if (has_memory && (options->is_plain || listener->tls != NULL)) {
+        loop->link_plain = loop->link_buffer + LIMIT_LINK_BUFFER;
+        *out = listener;
+        return NEAP_OK;
+    }
+    neap_listener_free(listener);
+    int code = why.code != 0 ? why.code : NEAP_ERR_NO_MEMORY;
+    return neap_loop_fail(loop, code, 0,
+                          why.reason != NULL && why.reason[0] != '\0' ? why.reason : neap_strerror(code));
+}
+
+int neap_listener_new(neap_loop *loop, neap_config *config, const char *address,
+                      const struct listener_options *options, struct listener **out)
+{
+    neap_address wanted[2], failed = {0};
+    size_t count = neap_loop_parse_listen(loop, address, wanted);
+    int result = count > 0 ? make(loop, config, options, out) : NEAP_ERR_ARGUMENT;
+    char text[64] = "";
+
+    if (result != NEAP_OK || open_sockets(*out, wanted, count, &failed) == 0)
+        return result;
+    int number = errno;
+    neap_address_format(&failed, text, sizeof text);
+    neap_listener_free(*out);
+    *out = NULL;
+    return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, text);
+}
+
+/* A descriptor of somebody else's becomes what ours are. */
+static int prepare(struct listener_socket *s)
+{
+    struct sockaddr_storage name = {0};
+    int listens = 0, kind = 0, flags = fcntl(s->fd, F_GETFL);
+    socklen_t size = sizeof name, int_size = sizeof kind;
+
+    if (flags < 0 || fcntl(s->fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(s->fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        getsockopt(s->fd, SOL_SOCKET, SO_TYPE, &kind, &int_size) != 0 ||
+        getsockopt(s->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &int_size) != 0 ||
+        getsockname(s->fd, (struct sockaddr *)&name, &size) != 0)
+        return -1;
+    if (kind != SOCK_STREAM || !listens) {
+        errno = EINVAL;
+        return -1;
+    }
+    s->bound = neap_sockaddr_parse(&name);
+    return 0;
+}
+
+int neap_listener_take(neap_loop *loop, neap_config *config, int fd, const struct listener_options *options,
+                       struct listener **out)
+{
+    int result = make(loop, config, options, out);
+
+    if (result != NEAP_OK) {
+        close(fd);
+        return result;
+    }
+    struct listener_socket *s = &(*out)->sockets[0];
+    s->fd = fd;
+    if (prepare(s) == 0 && watch_socket(s) == 0)
+        return NEAP_OK;
+    int number = errno;
+    neap_listener_free(*out);
+    *out = NULL;
+    return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, "a descriptor to listen at");
+}
+
+void neap_listener_refuse(struct listener *listener)
+{
+    for (size_t i = 0; i < LISTENER_SOCKETS; i++)
+        close_socket(&listener->sockets[i]);
+    listener->accept_at = NEAP_NEVER;
+}
+
+void neap_listener_free(struct listener *listener)
+{
+    if (listener == NULL)
+        return;
+    neap_listener_refuse(listener);
+    while (!list_empty(&listener->links))
+        neap_link_release(LIST_OWNER(listener->links.next, struct link, among));
+    list_remove(&listener->among);
+    neap_heap_free(&listener->deadlines, listener->pool);
+    neap_tls_side_free(listener->tls);
+    neap_pool_release(listener->pool);
+    neap_config_free(listener->config);
+    free((char *)(uintptr_t)listener->options.alt_svc);
+    free(listener);
+}
+
+neap_address neap_listener_address(const struct listener *listener)
+{
+    return listener->sockets[0].bound;
+}
+
+struct link *neap_listener_next(struct listener *listener)
+{
+    struct list_link *first = list_take_first(&listener->ready);
+
+    return first != NULL ? LIST_OWNER(first, struct link, ready) : NULL;
+}
+
+void neap_listener_get_stats(const struct listener *listener, struct listener_stats *out)
+{
+    *out = listener->stats;
+    out->timeouts += listener->messages.timeouts;
+    out->requests = listener->messages.requests;
+    out->malformed = listener->messages.malformed;
+    out->too_large = listener->messages.too_large;
+}
+
+/* ---- the loop's */
+
+#define FOR_EACH(listener, loop)                                                                          \
+    for (struct list_link *entry_ = (loop)->listeners.next;                                               \
+         entry_ != &(loop)->listeners && ((listener) = LIST_OWNER(entry_, struct listener, among), true); \
+         entry_ = entry_->next)
+
+neap_time neap_listeners_timeout(const neap_loop *loop)
+{
+    neap_time first = NEAP_NEVER;
+    const struct listener *listener;
+
+    FOR_EACH(listener, loop)
+    {
+        const struct heap_entry *entry = neap_heap_first(&listener->deadlines);
+        neap_time at = entry != NULL ? entry->at : NEAP_NEVER;
+        at = listener->accept_at < at ? listener->accept_at : at;
+        at = list_empty(&listener->dirty) ? at : 0;
+        first = at < first ? at : first;
+    }
+    return first;
+}
+
+bool neap_listeners_have_news(const neap_loop *loop)
+{
+    const struct listener *listener;
+
+    FOR_EACH(listener, loop)
+    {
+        if (!list_empty(&listener->ready))
+            return true;
+    }
+    return false;
+}
+
+void neap_listeners_turn(neap_loop *loop)
+{
+    neap_time now = list_empty(&loop->listeners) ? 0 : neap_loop_now();
+    struct listener *listener;
+
+    FOR_EACH(listener, loop)
+    {
+        if (now >= listener->accept_at) {
+            listener->accept_at = NEAP_NEVER;
+            await_clients(listener, !listener->is_full);
+        }
+        for (;;) {
+            const struct heap_entry *entry = neap_heap_first(&listener->deadlines);
+            if (entry == NULL || entry->at > now)
+                break;
+            struct link *link = LIST_OWNER(entry->node, struct link, timer);
+            /* Set anew when it is flushed. */
+            neap_heap_remove(&listener->deadlines, listener->pool, &link->timer);
+            neap_link_on_timeout(link, now);
+        }
+    }
+}
+
+bool neap_listeners_flush(neap_loop *loop)
+{
+    neap_time now = list_empty(&loop->listeners) ? 0 : neap_loop_now();
+    struct listener *listener;
+    bool has_more = false;
+
+    FOR_EACH(listener, loop)
+    {
+        struct list_link *last = listener->dirty.prev, *link;
+        bool is_last = list_empty(&listener->dirty);
+        while (!is_last && (link = list_take_first(&listener->dirty)) != NULL) {
+            is_last = link == last;
+            has_more = neap_link_flush(LIST_OWNER(link, struct link, dirty), now) || has_more;
+        }
+    }
+    return has_more;
+}
+
+void neap_listeners_end(neap_loop *loop)
+{
+    while (!list_empty(&loop->listeners)) {
+        struct listener *listener = LIST_OWNER(loop->listeners.next, struct listener, among);
+        struct list_link *next;
+
+        neap_listener_refuse(listener);
+        for (struct list_link *at = listener->links.next; at != &listener->links; at = next) {
+            next = at->next;
+            neap_link_break(LIST_OWNER(at, struct link, among));
+        }
+        list_remove(&listener->among);
+        listener->loop = NULL;
+    }
+    free(loop->link_buffer);
+    loop->link_buffer = NULL;
+}
