@@ -26,6 +26,16 @@ function stories.head(...)
   return table.concat({ ... }, "\r\n") .. "\r\n\r\n"
 end
 
+--- All bytes of a body that wait.
+function stories.body(unit, stream)
+  local parts, bytes = {}, unit:recv_body(stream)
+  while bytes do
+    parts[#parts + 1] = bytes
+    bytes = unit:recv_body(stream)
+  end
+  return table.concat(parts)
+end
+
 --- All events now. Bodies are read into `body` of their event, unless keep_body.
 function stories.events(unit, keep_body)
   local events = {}
@@ -33,12 +43,7 @@ function stories.events(unit, keep_body)
     local event = unit:poll()
     if not event then return events end
     if event.type == "data" and not keep_body then
-      local parts, bytes = {}, unit:recv_body(event.stream)
-      while bytes do
-        parts[#parts + 1] = bytes
-        bytes = unit:recv_body(event.stream)
-      end
-      event.body = table.concat(parts)
+      event.body = stories.body(unit, event.stream)
     end
     events[#events + 1] = event
   end
