@@ -1,9 +1,11 @@
 --- An application: routes, middleware, an error handler, other applications inside of it. `neap.app()` makes one;
 -- `app:listen` serves it. docs/handlers.md has what a handler returns and how middleware nests.
 local core = require "neap.core"
+local Headers = require "neap.headers"
 local Hosts = require "neap.hosts"
 local Router = require "neap.router"
 local constant = require "neap.constant"
+local error_page = require "neap.error_page"
 local log = require "neap.log"
 local options = require "neap.options"
 
@@ -156,6 +158,15 @@ function App:on_not_found(fn)
   return self
 end
 
+--- fn(req, res, info) answers what neap would answer with an error page: 404 and 405 of routes and files, what was
+-- raised with a status, a 500; where no on_not_found and on_error does. `info` has status and message. Without one it
+-- is text, a page or JSON, as the client takes it best.
+function App:on_error_page(fn)
+  check_handler(fn)
+  self.error_page = fn
+  return self
+end
+
 --- fn(req, res, info) is called when a response is over, however it ended; info has status, bytes (of the
 -- body), duration (seconds since the request's fields), and, when it was broken off, reason and code.
 function App:on_response(fn)
@@ -180,24 +191,24 @@ local function inherited(self, name)
   end
 end
 
-local function refuse_method(req, res, allowed)
+local function refuse_method(self, req, res, allowed)
   allowed[#allowed + 1] = "OPTIONS"
   table.sort(allowed)
   res:header("allow", table.concat(allowed, ", "))
   if req.method == "OPTIONS" then return 204 end
-  return 405, "method not allowed\n"
+  return error_page.answer(self, req, res, 405)
 end
 
 -- A path that no route takes; `allowed` are the methods of those that would.
 local function answer_without_route(self, req, res, allowed, has_spelling)
   req._wildcard = nil
-  if allowed then return refuse_method(req, res, allowed) end
+  if allowed then return refuse_method(self, req, res, allowed) end
   -- The server as a whole, RFC 9110 §9.3.7.
   if req.method == "OPTIONS" and req.target == "*" then return 204 end
   -- A path that has no spelling, such as one out of the root, is nobody's.
   local not_found = has_spelling and inherited(self, "not_found")
   if not_found then return not_found(req, res:status(404)) end
-  return 404, "not found\n"
+  return error_page.answer(self, req, res, 404)
 end
 
 local enter
@@ -264,12 +275,6 @@ local function catch(err)
   return err
 end
 
-local PHRASES = { [400] = "bad request", [401] = "unauthorized", [403] = "forbidden", [404] = "not found",
-  [405] = "method not allowed", [406] = "not acceptable", [408] = "request timeout", [409] = "conflict",
-  [410] = "gone", [412] = "precondition failed", [413] = "content too large", [415] = "unsupported media type",
-  [422] = "unprocessable content", [425] = "too early", [429] = "too many requests", [500] = "internal server error",
-  [501] = "not implemented", [502] = "bad gateway", [503] = "service unavailable", [504] = "gateway timeout" }
-
 local function describe(err, trace)
   if type(err) ~= "table" then return tostring(err) end
   local message = err.message
@@ -283,13 +288,19 @@ end
 
 -- The answer to an error when no handler of the application's gives one. What a table of the handler's
 -- says goes to the client only when it is about the client (4xx).
-local function answer_by_default(err, req, trace)
+local function answer_by_default(self, err, req, res, trace)
   local status = status_of(err)
   if status >= 500 then log.error(("%s %s: %s"):format(req.method, full_path(req), describe(err, trace))) end
-  local message = status < 500 and err.message
+  local message = status < 500 and err.message or nil
   if type(message) == "number" then message = tostring(message) end
-  local body = message or (PHRASES[status] or "error " .. status) .. "\n"
-  return status, body, type(err) == "table" and err.headers or nil
+  local headers = type(err) == "table" and err.headers or nil
+  if type(message) == "table" then return status, message, headers end
+  if headers then
+    headers = Headers.new(headers)
+    if message and headers:get("content-type") then return status, message, headers end
+    for name in pairs(headers) do res:header(name, headers:get_all(name)) end
+  end
+  return error_page.answer(self, req, res, status, message)
 end
 
 local IS_CLIENTS = { closed = true, reset = true, stopped = true, timeout = true }
@@ -332,7 +343,7 @@ local function answer_error(self, err, req, res, mark)
       trace = nil
     end
   end
-  local ok, second = xpcall(function() res:_take(ANSWERED, answer_by_default(err, req, trace)) end, catch)
+  local ok, second = xpcall(function() res:_take(ANSWERED, answer_by_default(self, err, req, res, trace)) end, catch)
   if not ok then
     log.error("in an error: " .. describe(second, last_trace))
     res:_restore(nil)

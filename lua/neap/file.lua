@@ -7,8 +7,6 @@ local ranges = require "neap.ranges"
 
 local file = {}
 
-local TEXT = "text/plain; charset=utf-8"
-
 -- Sends several ranges, each with fields of its own (RFC 9110 §14.6).
 local function send_parts(res, handle, list, size, media_type)
   local boundary = assert(core.random_bytes(16)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
@@ -56,11 +54,11 @@ function file.send(req, res, handle, stat, media_type, coding)
     local is_asked = req.method == "GET" or req.method == "HEAD"
     local instead = is_asked and conditional.status_instead(req.headers, tag, seconds)
     if instead == 304 then return res:status(304):send("") end
-    if instead then return res:status(412):header("content-type", TEXT):send("precondition failed\n") end
+    if instead then return res:error(412) end
     list = ranges_for(req, tag, seconds, stat.size)
     if list == false then
       res:header("content-range", ("bytes */%d"):format(stat.size))
-      return res:status(416):header("content-type", TEXT):send("range not satisfiable\n")
+      return res:error(416)
     end
   end
   if coding then res:header("content-encoding", coding) end

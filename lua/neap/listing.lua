@@ -2,6 +2,7 @@
 local accept = require "neap.accept"
 local date = require "neap.date"
 local json = require "neap.json"
+local plain = require "neap.plain"
 local url = require "neap.url"
 
 local listing = {}
@@ -56,8 +57,7 @@ local function as_json(entries, is_more)
   for _, entry in ipairs(entries) do
     local one = { name = entry.name, type = entry.type, modified = math.floor(entry.mtime),
       size = entry.type == "file" and entry.size or nil }
-    -- A name may be no text.
-    if json.encode(entry.name) then list[#list + 1] = one end
+    if plain.is_utf8(entry.name) then list[#list + 1] = one end -- JSON has no other names
   end
   return { entries = list, is_more = is_more or nil }
 end
@@ -66,7 +66,7 @@ end
 -- is one to go up to, `hidden`, whether names that begin with a dot are shown.
 function listing.respond(req, res, handle, about)
   local all, is_more = handle:list(MOST)
-  if not all then return 404, "not found\n" end
+  if not all then return res:error(404) end
   local entries = {}
   for _, entry in ipairs(all) do
     if about.hidden or entry.name:sub(1, 1) ~= "." then entries[#entries + 1] = entry end

@@ -511,7 +511,7 @@ function Response:send(body) end
 ---@return neap.Response
 function Response:json(value) end
 ---@param location string
----@param status? integer 302 unless told
+---@param status? integer 301, 302, 303, 307 or 308; 302 unless told
 ---@return neap.Response
 function Response:redirect(location, status) end
 --- Sends a file at once, as what the request asks of it: entity tag, byte ranges, 304, nothing but headers for HEAD.
@@ -603,6 +603,13 @@ function url.join(base, reference) end
 ---@param path string
 ---@return string
 function url.normalize(path) end
+--- Whether a text is a path on this server and nothing else: for where a client says that it wants to go next.
+---@param text string?
+---@return boolean
+function url.is_local(text) end
+---@param text string
+---@return string? fault why it is no target of a redirect
+function url.redirect_fault(text) end
 
 ---@class neap.log
 ---@field level "error"|"warn"|"info"|"debug"

@@ -30,6 +30,11 @@ function App:mount(prefix, other) end
 ---@return neap.App
 function App:host(names, other) end
 
+--- Answers what neap would answer with an error page, where on_not_found and on_error do not.
+---@param fn fun(req: neap.Request, res: neap.Response, info: { status: integer, message: string }): ...
+---@return neap.App
+function App:on_error_page(fn) end
+
 --- Has the functions of an app that take a path.
 ---@class neap.Group: neap.Routes
 
@@ -141,6 +146,15 @@ function EventStream:wait(seconds) end
 
 ---@class neap.ResponseParts
 local Response = {}
+--- Answers with the error page of a status.
+---@param status integer 400 to 599
+---@param message? string the status' phrase unless told
+---@return neap.Response
+function Response:error(status, message) end
+--- Has the client keep the body as a file of this name.
+---@param name? string
+---@return neap.Response
+function Response:attachment(name) end
 --- Makes the response a stream of server-sent events.
 ---@param options? { heartbeat?: number|false, retry?: number } heartbeat: seconds of silence after which a comment is sent (15)
 ---@return neap.EventStream

@@ -40,4 +40,19 @@ function plain.lines(text)
   return (text:gsub("[^\n\t]+", plain.line):gsub("\t", "    "):gsub("\n", "\n  "))
 end
 
+-- Sequences of more than one byte, RFC 3629 §4.
+local TAIL = "[\128-\191]"
+local SEQUENCES = { "[\194-\223]" .. TAIL, "\224[\160-\191]" .. TAIL, "[\225-\236\238\239]" .. TAIL .. TAIL,
+  "\237[\128-\159]" .. TAIL, "\240[\144-\191]" .. TAIL .. TAIL, "[\241-\243]" .. TAIL .. TAIL .. TAIL,
+  "\244[\128-\143]" .. TAIL .. TAIL }
+
+--- Whether bytes are UTF-8.
+function plain.is_utf8(text)
+  for _, sequence in ipairs(SEQUENCES) do
+    if not text:find("[\128-\255]") then return true end
+    text = text:gsub(sequence, "?")
+  end
+  return not text:find("[\128-\255]")
+end
+
 return plain

@@ -4,12 +4,16 @@ local Headers = require "neap.headers"
 local answers = require "neap.answers"
 local cookies = require "neap.cookies"
 local core = require "neap.core"
+local disposition = require "neap.disposition"
+local error_page = require "neap.error_page"
 local file = require "neap.file"
 local json = require "neap.json"
+local mime = require "neap.mime"
 local priority = require "neap.priority"
 local Events = require "neap.sse"
 local Session = require "neap.session"
 local task = require "neap.task"
+local url = require "neap.url"
 
 local exchange_methods, why_left = Session.exchange_methods, Session.why_left
 local flat = Headers.flat
@@ -479,10 +483,35 @@ function Response:json(value)
   return self:send(set_json(self, value))
 end
 
---- Sends the client elsewhere.
+local REDIRECTS = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+--- Sends the client elsewhere: to a path, or to a URL with its scheme. What a client said should be looked at first, by
+-- neap.url.is_local. An error for what browsers take for another host without saying so ("//x", "/\\x").
 function Response:redirect(location, status)
   if self._started or self._body then error("the response has its body already", 2) end
+  if status ~= nil and not REDIRECTS[status] then error("a redirect is a 301, 302, 303, 307 or 308", 2) end
+  local fault = url.redirect_fault(location)
+  if fault then error(fault, 2) end
   return self:status(status or 302):header("location", location):send("")
+end
+
+--- Has the client keep the body as a file of this name (RFC 6266), with the media type of the name unless one is set.
+function Response:attachment(name)
+  self:header("content-disposition", disposition.attachment(name))
+  if name and not self:header("content-type") then self:header("content-type", mime.of(tostring(name))) end
+  return self
+end
+
+--- Answers with the error page of a status (see App:on_error_page), and this message or the status' phrase.
+function Response:error(status, message)
+  if type(status) ~= "number" or status < 400 or status > 599 or status % 1 ~= 0 then
+    error("an error has a status from 400 to 599", 2)
+  end
+  if self._started or self._body then error("the response has its body already", 2) end
+  local req = self._exchange
+  local app = req._inner or req._session.server.app
+  self:_take(nil, error_page.answer(app, req, self, status, message))
+  return self
 end
 
 --- The whole body that will be sent; nil when there is none yet, or it is sent in pieces. With an argument

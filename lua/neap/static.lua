@@ -93,10 +93,6 @@ local function send(self, req, res, handle, stat, path)
   return res
 end
 
-local function not_found()
-  return 404, "not found\n"
-end
-
 -- A folder, which is open as `handle`: its index, or what is in it.
 local function answer_folder(self, req, res, handle, path)
   if req.path:sub(-1) ~= "/" then
@@ -113,25 +109,25 @@ local function answer_folder(self, req, res, handle, path)
     if not ok then error(result, 0) end
     if result then return result end
   end
-  if not self.list then return not_found() end
+  if not self.list then return res:error(404) end
   return listing.respond(req, res, handle, { title = (req.mount or "") .. req.path, has_parent = path ~= "",
     hidden = self.hidden })
 end
 
 local function answer(self, req, res)
   local path = req._wildcard and req.params[req._wildcard] or url.decode(req.path):gsub("^/", "")
-  if path:find("\0", 1, true) then return 400, "bad path\n" end
-  if not is_plain(req.target:match("^[^?]*")) or not self.hidden and is_hidden(path) then return not_found() end
+  if path:find("\0", 1, true) then return res:error(400) end
+  if not is_plain(req.target:match("^[^?]*")) or not self.hidden and is_hidden(path) then return res:error(404) end
   local bare = path:gsub("/+$", "")
   local handle, stat = open(self, bare)
-  if not handle then return not_found() end
+  if not handle then return res:error(404) end
   local ok, first, second, third
   if stat.type == "directory" then
     ok, first, second, third = pcall(answer_folder, self, req, res, handle, bare)
   elseif path == bare then
     ok, first = pcall(send, self, req, res, handle, stat, bare)
   else
-    ok, first, second = true, not_found()
+    ok, first = pcall(res.error, res, 404)
   end
   handle:close()
   if not ok then error(first, 0) end
@@ -157,6 +153,6 @@ return function(root, given)
     if method == "GET" or method == "HEAD" then return answer(self, req, res) end
     res:header("allow", "GET, HEAD, OPTIONS")
     if method == "OPTIONS" then return 204 end
-    return 405, "method not allowed\n"
+    return res:error(405)
   end
 end

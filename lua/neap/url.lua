@@ -85,6 +85,21 @@ function url.join(base, reference)
   return root .. url.normalize((base.path:match("^.*/") or "") .. reference)
 end
 
+--- What is wrong with a text as the target of a redirect; nil: nothing. Browsers take tabs and line breaks out, and a
+-- backslash for a slash, so that a path may become the name of a host.
+function url.redirect_fault(text)
+  if type(text) ~= "string" or text == "" then return "a redirect leads to a path or a URL" end
+  if text:find("[%c%s\127]") then return "a redirect has no spaces, line breaks or control characters" end
+  if text:find("^[/\\][/\\]") or text:find("^\\") then
+    return "a redirect to another host has its scheme: https://…"
+  end
+end
+
+--- Whether a text, such as where a client says that it wants to go next, is a path on this server and nothing else.
+function url.is_local(text)
+  return type(text) == "string" and text:sub(1, 1) == "/" and url.redirect_fault(text) == nil
+end
+
 --- Removes "." and ".." segments (RFC 3986 §5.2.4); never climbs above the root.
 function url.normalize(path)
   local query = path:match("%?.*$") or ""

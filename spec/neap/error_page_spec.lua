@@ -1,0 +1,82 @@
+local neap = require "neap"
+local web = require "support.web"
+
+local function with(build, fn)
+  web.with_app(build, function(client, url)
+    fn(function(path, accepted, method)
+      local r = assert(client:request(method or "GET", url .. path, { headers = { accept = accepted } }))
+      return { r.status, r.headers["content-type"], r:body() }, r.headers
+    end)
+  end)
+end
+
+local BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+describe("an error page", function()
+  it("is text, a page or JSON, as the client takes it best", function()
+    with(function(app)
+      app:get("/raised", function()
+        error { status = 422, message = "no <tide> & no time", headers = { ["x-a"] = "1" } }
+      end)
+      app:get("/answered", function(_, res) return res:error(409, "twice") end)
+    end, function(ask)
+      local text, html, json = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
+      for _, accepted in ipairs { "*/*", "text/plain", "image/png" } do
+        assert.same({ 404, text, "not found\n" }, ask("/none", accepted))
+      end
+      assert.same({ 404, json, '{"error":"not found","status":404}' }, ask("/none", "application/json, */*;q=0.5"))
+      local got, headers = ask("/none", BROWSER)
+      assert.same({ 404, html, "accept" }, { got[1], got[2], headers.vary })
+      assert.matches("<title>404 not found</title>", got[3])
+      got, headers = ask("/raised", BROWSER)
+      assert.same({ 422, html, "1" }, { got[1], got[2], headers["x-a"] })
+      assert.matches("<p>no &lt;tide&gt; &amp; no time</p>", got[3])
+      assert.same({ 422, text, "no <tide> & no time" }, ask("/raised"))
+      got = ask("/raised", "application/json", "PUT")
+      assert.same({ 405, json, '{"error":"method not allowed","status":405}' }, got)
+      assert.same({ 409, json, '{"error":"twice","status":409}' }, ask("/answered", "application/json"))
+    end)
+  end)
+
+  it("is what the application makes of it, or the one around it", function()
+    local log = web.logged(function()
+      with(function(app)
+        local inner = neap.app()
+        inner:get("/fails", function() error "oh" end)
+        inner:get("/file", neap.static("docs"))
+        app:mount("/in", inner):get("/fails", function() error "oh" end)
+        inner:on_error_page(function(req, res, info)
+          res:header("content-type", "text/x-own")
+          return ("%s %s %d %d"):format(req.path, info.message, info.status, res:status())
+        end)
+        app:get("/missing", function(_, res) return res:file("/nowhere") or res:error(404) end)
+        app:on_error_page(function(_, _, info) return 503, "outer " .. info.message end)
+      end, function(ask)
+        assert.same({ 500, "text/x-own", "/fails internal server error 500 500" }, ask("/in/fails"))
+        assert.same({ 404, "text/x-own", "/x not found 404 404" }, ask("/in/x"))
+        assert.same({ 503, "outer internal server error" }, { ask("/fails")[1], ask("/fails")[3] })
+        assert.same("outer not found", ask("/x")[3])
+        assert.same("outer not found", ask("/missing")[3])
+      end)
+    end)
+    assert.matches("GET /fails: .*oh", log)
+  end)
+
+  it("that fails itself is a bare 500", function()
+    local log = web.logged(function()
+      with(function(app) app:on_error_page(function() error "no page" end) end, function(ask)
+        assert.same({ 500, nil, "internal server error\n" }, ask("/none"))
+      end)
+    end)
+    assert.matches("in an error: .*no page", log)
+  end)
+
+  it("is of a status that is an error", function()
+    local log = web.logged(function()
+      with(function(app) app:get("/", function(_, res) return res:error(200) end) end, function(ask)
+        assert.equal(500, ask("/")[1])
+      end)
+    end)
+    assert.matches("an error has a status from 400 to 599", log)
+  end)
+end)
