@@ -46,7 +46,9 @@ local NOTE = {
 -- The JSON of a request, checked; an error that says all that is wrong.
 local function checked(req, fields)
   local value, message = req:json(64 * 1024)
-  if type(value) ~= "table" then error { status = 400, message = { errors = { message or "an object is expected" } } } end
+  if type(value) ~= "table" then
+    error { status = 400, message = { errors = { message or "an object is expected" } } }
+  end
   local errors = neap.json.array()
   for name, fault in pairs(fields) do errors[#errors + 1] = fault(value[name]) end
   for name in pairs(value) do

@@ -38,7 +38,8 @@ describe("examples/rest_api.lua", function()
   it("makes, lists, shows and deletes notes", function()
     with_example("rest_api.lua", function(server)
       assert.equal("[]", get(server, "URLapi/v1/notes"))
-      assert.equal('{"id":1,"text":"tide tables"}', get(server, [[-X POST -d '{"text":"tide tables"}' URLapi/v1/notes]]))
+      assert.equal('{"id":1,"text":"tide tables"}',
+        get(server, [[-X POST -d '{"text":"tide tables"}' URLapi/v1/notes]]))
       assert.equal('[{"id":1,"text":"tide tables"}]', get(server, "URLapi/v1/notes"))
       assert.matches("^HTTP/3 204", get(server, "-i -X DELETE URLapi/v1/notes/1"))
       assert.matches("^HTTP/3 404", get(server, "-i URLapi/v1/notes/1"))
@@ -52,7 +53,8 @@ describe("examples/rest_api.lua", function()
       assert.equal('{"errors":["text has 1 to 2000 bytes","unknown field x","urgent is true or false"]}',
         get(server, [[-X POST -d '{"text":"","urgent":1,"x":2}' URLapi/v1/notes]]))
       assert.matches("^HTTP/3 400", get(server, "-i -X POST -d 5 URLapi/v1/notes"))
-      assert.equal('{"error":"no such note","status":404}', get(server, "-H 'accept: application/json' URLapi/v1/notes/7"))
+      assert.equal('{"error":"no such note","status":404}',
+        get(server, "-H 'accept: application/json' URLapi/v1/notes/7"))
     end)
   end)
 
