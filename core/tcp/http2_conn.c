@@ -155,7 +155,7 @@ void neap_http2_glitch(struct http2 *h2)
     }
     h2->stats->glitches++;
     if (++h2->glitches > LIMIT_GLITCHES)
-        h2->is_overloaded = true;
+        h2->fault = NGHTTP2_ENHANCE_YOUR_CALM;
 }
 
 void neap_http2_merit(struct http2 *h2)
@@ -170,10 +170,10 @@ static void look_after_slice(struct http2 *h2)
 {
     if (h2->is_section_open &&
         h2->coming_encoded > 2 * h2->config.max_field_section_size + LIMIT_FIELD_SECTION)
-        h2->is_overloaded = true;
-    if (h2->is_overloaded && !h2->failed) {
-        h2->stats->overloads++;
-        neap_http2_fail(h2, NGHTTP2_ENHANCE_YOUR_CALM);
+        h2->fault = NGHTTP2_ENHANCE_YOUR_CALM;
+    if (h2->fault && !h2->failed) {
+        h2->stats->overloads += h2->fault == NGHTTP2_ENHANCE_YOUR_CALM;
+        neap_http2_fail(h2, h2->fault);
     }
 }
 
@@ -206,19 +206,23 @@ static int64_t receive(struct transport *t, const uint8_t *bytes, size_t size, n
             h2->stats->waits++;
             break;
         }
+        if (h2->scanned == 0)
+            h2->scanned = neap_http2_scan(h2, span_of(bytes + taken, slice));
+        slice = slice < h2->scanned ? slice : h2->scanned;
         ssize_t used = nghttp2_session_mem_recv(h2->session, bytes + taken, slice);
         if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
             neap_http2_fail(h2, NGHTTP2_PROTOCOL_ERROR);
             break;
         }
-        if (used == NGHTTP2_ERR_FLOODED || used == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
-            h2->is_overloaded = true;
+        if (used <= NGHTTP2_ERR_FLOODED) { /* and later ones of its kind, which not all versions have */
+            h2->fault = NGHTTP2_ENHANCE_YOUR_CALM;
             used = 0;
         }
         if (used < 0) {
             neap_http2_break(h2, (int)used);
             break;
         }
+        h2->scanned -= (size_t)used;
         taken += (size_t)used;
         h2->coming_encoded += (size_t)used;
         look_after_slice(h2);
@@ -286,6 +290,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     struct http2 *h2 = user;
 
     (void)session;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        neap_http2_note_reset(h2, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_GOAWAY)
         on_goaway_sent(h2, frame->goaway.error_code);
     bool is_of_message = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
@@ -595,6 +601,7 @@ struct transport *neap_http2_new(struct pool *pool, const struct transport_confi
         .forgiven_at = now,
         .goaway_due = NEAP_NEVER,
         .close_code = NO_CODE,
+        .scan = {.left = config->is_server ? NGHTTP2_CLIENT_MAGIC_LEN : 0},
     };
     h2->stats = config->stats ? config->stats : &h2->own_stats;
     if (h2->config.max_field_section_size == 0)

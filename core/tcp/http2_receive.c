@@ -5,6 +5,7 @@
 
 #define FIRST_FIELDS 16u
 #define FIRST_TEXT 512u
+#define FRAME_HEAD 9u
 #define LINE_OVERHEAD 32u /* RFC 9113 §6.5.2 */
 
 /* Any stream that we still have, also one that the application gave up. */
@@ -24,25 +25,91 @@ static void count_aside(struct http2 *h2)
         neap_http2_glitch(h2);
 }
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
+void neap_http2_note_reset(struct http2 *h2, int32_t id)
 {
-    struct http2 *h2 = user;
+    h2->reset[h2->reset_next++ % LIMIT_HTTP2_STREAMS_KEPT] = id;
+}
 
-    (void)session;
-    switch (head->type) {
+/* The peer knows that a stream is over, for it ended or reset it, or never opened it (RFC 9113 §5.1, §5.1.1). nghttp2 passes over
+ * frames of streams that it has forgotten. */
+static bool is_over_for_peer(const struct http2 *h2, int32_t id)
+{
+    const struct http2_stream *s = known(h2, id);
+    int32_t highest =
+        h2->config.is_server ? h2->highest : (int32_t)(nghttp2_session_get_next_stream_id(h2->session) - 1);
+
+    if ((s && !s->is_closed) || id % 2 == 0 || id > highest)
+        return false;
+    for (size_t i = 0; i < LIMIT_HTTP2_STREAMS_KEPT; i++) {
+        if (h2->reset[i] == id)
+            return false;
+    }
+    return true;
+}
+
+/* Of every frame, also of those that nghttp2 passes over; it has not seen this one yet. */
+static void on_frame_head(struct http2 *h2, const uint8_t head[9])
+{
+    int32_t id = (int32_t)((uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 |
+                           (uint32_t)head[7] << 8 | head[8]);
+
+    switch (head[3]) {
     case NGHTTP2_DATA:
-        if (!known(h2, head->stream_id))
+    case NGHTTP2_HEADERS:
+        if (is_over_for_peer(h2, id))
+            h2->fault = NGHTTP2_STREAM_CLOSED;
+        else if (head[3] == NGHTTP2_DATA && !known(h2, id))
             neap_http2_glitch(h2);
         break;
-    case NGHTTP2_HEADERS: break;
     case NGHTTP2_CONTINUATION: neap_http2_glitch(h2); break;
     case NGHTTP2_RST_STREAM:
-        if (!known(h2, head->stream_id))
+        if (!known(h2, id))
             count_aside(h2);
         break;
     default: count_aside(h2);
     }
-    return 0;
+}
+
+/* PRIORITY, which counts for nothing any more, and which nghttp2 passes over: what was forbidden still is (RFC 9113 §6.3,
+ * RFC 7540 §5.3.1). */
+static void check_priority_frame(struct http2 *h2, const uint8_t head[13])
+{
+    bool is_connection = ((head[5] & 0x7f) | head[6] | head[7] | head[8]) == 0;
+    bool depends_on_itself = ((head[5] ^ head[9]) & 0x7f) == 0 && memcmp(head + 6, head + 10, 3) == 0;
+
+    if (is_connection || depends_on_itself)
+        h2->fault = NGHTTP2_PROTOCOL_ERROR;
+}
+
+size_t neap_http2_scan(struct http2 *h2, struct span bytes)
+{
+    struct http2_scan *scan = &h2->scan;
+    size_t at = 0;
+
+    while (at < bytes.size) {
+        bool is_in_head = scan->left == 0 && scan->size < FRAME_HEAD;
+        bool is_looked_at =
+            scan->size >= FRAME_HEAD && scan->size < sizeof(scan->head) && scan->head[3] == NGHTTP2_PRIORITY;
+        if (is_in_head || is_looked_at) {
+            scan->head[scan->size++] = bytes.data[at++];
+            scan->left -= is_looked_at;
+        } else {
+            size_t part = scan->left < bytes.size - at ? (size_t)scan->left : bytes.size - at;
+            at += part;
+            scan->left -= part;
+        }
+        if (is_in_head && scan->size == FRAME_HEAD) {
+            scan->left = (uint64_t)scan->head[0] << 16 | (uint64_t)scan->head[1] << 8 | scan->head[2];
+            on_frame_head(h2, scan->head);
+        }
+        if (is_looked_at && scan->size == sizeof(scan->head))
+            check_priority_frame(h2, scan->head);
+        if (scan->left == 0 && (scan->size == 0 || scan->size >= FRAME_HEAD)) {
+            scan->size = 0;
+            break;
+        }
+    }
+    return at;
 }
 
 /* ---- field sections */
@@ -71,6 +138,7 @@ static struct http2_stream *new_request(struct http2 *h2, int32_t id)
     uint32_t code = NGHTTP2_INTERNAL_ERROR;
     struct http2_stream *s = NULL;
 
+    h2->highest = id;
     if (h2->stream_count < LIMIT_HTTP2_STREAMS_KEPT) {
         s = neap_http2_stream_new(h2, id);
     } else {
@@ -78,9 +146,11 @@ static struct http2_stream *new_request(struct http2 *h2, int32_t id)
         h2->stats->streams_refused++;
         neap_http2_glitch(h2);
     }
-    if (!s)
-        neap_http2_break(h2, nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id, code));
-    return s;
+    if (s)
+        return s;
+    neap_http2_note_reset(h2, id);
+    neap_http2_break(h2, nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id, code));
+    return NULL;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -156,7 +226,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)frame;
     h2->coming_size += name_size + value_size + LINE_OVERHEAD;
     if (h2->coming_size > LIMIT_HTTP2_SECTION_GROWTH * h2->config.max_field_section_size)
-        h2->is_overloaded = true;
+        h2->fault = NGHTTP2_ENHANCE_YOUR_CALM;
     if (!h2->coming)
         return 0;
     if (h2->coming_size > h2->config.max_field_section_size || h2->coming->list.count == LIMIT_FIELDS) {
@@ -433,7 +503,6 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
 void neap_http2_receive_callbacks(nghttp2_session_callbacks *callbacks)
 {
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);

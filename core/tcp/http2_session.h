@@ -74,6 +74,13 @@ struct http2_stream {
 
 enum http2_connection_mark { HTTP2_ESTABLISHED = 1 << 0, HTTP2_SETTINGS = 1 << 1, HTTP2_GOAWAY = 1 << 2 };
 
+/* Where in the peer's frames its bytes are. Zeroed: at the beginning of one. */
+struct http2_scan {
+    uint64_t left;    /* bytes of the payload, or of what is before the first frame */
+    uint8_t head[13]; /* of a frame, and the first bytes of a PRIORITY */
+    uint8_t size;
+};
+
 struct http2 {
     struct transport transport; /* first */
     struct pool *pool;
@@ -103,13 +110,20 @@ struct http2 {
     neap_time coming_since;
 
     neap_time now;
-    neap_time settled_since;        /* a server's: for so long there is no open request */
-    neap_time settings_due;         /* when the peer must have sent its preface, then: acknowledged ours */
-    neap_time goaway_due;           /* when the second GOAWAY follows */
-    uint64_t glitches;              /* ahead of what it did for good; time makes it less */
-    neap_time forgiven_at;          /* until then it has */
-    uint64_t asides;                /* frames beside messages, */
-    uint64_t body_bytes;            /* and what excuses them, with requests */
+    neap_time settled_since; /* a server's: for so long there is no open request */
+    neap_time settings_due;  /* when the peer must have sent its preface, then: acknowledged ours */
+    neap_time goaway_due;    /* when the second GOAWAY follows */
+    uint32_t fault;          /* of nghttp2_error_code, found where the session cannot be ended; 0 none */
+    int32_t highest;         /* number that a server has seen */
+    int32_t
+        reset[LIMIT_HTTP2_STREAMS_KEPT]; /* streams that we reset last: a ring, in which the next goes to */
+    uint32_t reset_next;
+    struct http2_scan scan;
+    size_t scanned;        /* bytes of the next slice that were looked at, since nghttp2 paused before them */
+    uint64_t glitches;     /* ahead of what it did for good; time makes it less */
+    neap_time forgiven_at; /* until then it has */
+    uint64_t asides;       /* frames beside messages, */
+    uint64_t body_bytes;   /* and what excuses them, with requests */
     uint64_t goaway_received;       /* the first number that is not served */
     uint64_t close_code;            /* NO_CODE until it is known */
     uint8_t marks;                  /* enum http2_connection_mark */
@@ -118,7 +132,6 @@ struct http2 {
     bool goaway_begun, goaway_done; /* ours */
     bool is_goaway_timed;           /* goaway_due is a second after the first was sent, not at once */
     bool is_just_settled; /* settled_since is older than that: what answers a request is not told the time */
-    bool is_overloaded;   /* found in a callback, which cannot end the session */
     bool is_broken;       /* nghttp2 does not work any more */
     bool input_ended, closed_reported;
 };
@@ -184,6 +197,13 @@ int neap_http2_cancel(struct transport *t, uint64_t stream, uint64_t code);
 int neap_http2_stop_body(struct transport *t, uint64_t stream, uint64_t code);
 
 /* ---- http2_receive.c */
+
+/** Look at bytes before nghttp2 does, whose frames it passes over are held against the rules: how many there are up to the end of
+ * a frame, at most. */
+size_t neap_http2_scan(struct http2 *h2, struct span bytes);
+
+/** What the peer still sends on a stream is not its fault: it has not heard yet that we reset it. */
+void neap_http2_note_reset(struct http2 *h2, int32_t id);
 
 /** nghttp2's callbacks for what comes. */
 void neap_http2_receive_callbacks(nghttp2_session_callbacks *callbacks);
