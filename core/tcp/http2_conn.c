@@ -554,6 +554,10 @@ static int open_session(struct http2 *h2)
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_peer_max_concurrent_streams(option, LIMIT_HTTP2_STREAMS);
         nghttp2_option_set_builtin_recv_extension_type(option, NGHTTP2_PRIORITY_UPDATE);
+#ifdef NEAP_NGHTTP2_RESET_RATE
+        /* It goes by the system's clock, and does not know which resets are late: we count them. */
+        nghttp2_option_set_stream_reset_rate_limit(option, UINT32_MAX, UINT32_MAX);
+#endif
         error = (h2->config.is_server ? nghttp2_session_server_new3 : nghttp2_session_client_new3)(
             &h2->session, callbacks, h2, option, &memory);
     }

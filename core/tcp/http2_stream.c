@@ -197,13 +197,15 @@ void neap_http2_stream_cut(struct http2 *h2, struct http2_stream *s, uint64_t co
     bool is_waited_for = !s->is_gone && !(s->is_unwanted && s->sending == SENDING_OVER);
 
     s->is_cut = true;
-    if (!s->is_ended) {
+    /* A request that nobody has looked at need not be worked on. */
+    if (!s->is_ended || (h2->config.is_server && !s->is_reported)) {
         neap_http2_stream_drop_received(h2, s);
+        s->marks &= (uint8_t)~MARK_FINISHED;
         s->reset_code = code;
         if (is_waited_for && !s->is_unwanted)
             s->marks |= MARK_RESET;
     }
-    if (s->sending != SENDING_OVER && is_waited_for && (s->is_reported || s->is_ended)) {
+    if (s->sending != SENDING_OVER && is_waited_for && s->is_reported) {
         s->stop_code = code;
         s->marks |= MARK_STOPPED;
     }

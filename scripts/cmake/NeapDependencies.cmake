@@ -94,6 +94,15 @@ if(NOT NEAP_WITH_HTTP2) # AUTO counts as true
 elseif(PkgConfig_FOUND)
   pkg_check_modules(NGHTTP2 libnghttp2>=1.50)
 endif()
+# Since 1.57, and where distributions mended CVE-2023-44487 in earlier ones.
+if(NGHTTP2_FOUND)
+  include(CheckSymbolExists)
+  set(CMAKE_REQUIRED_INCLUDES ${NGHTTP2_INCLUDE_DIRS})
+  set(CMAKE_REQUIRED_LIBRARIES ${NGHTTP2_LINK_LIBRARIES})
+  check_symbol_exists(nghttp2_option_set_stream_reset_rate_limit nghttp2/nghttp2.h NGHTTP2_HAS_RESET_RATE)
+  unset(CMAKE_REQUIRED_INCLUDES)
+  unset(CMAKE_REQUIRED_LIBRARIES)
+endif()
 if(NEAP_WITH_HTTP2 AND NOT NEAP_WITH_HTTP2 STREQUAL "AUTO" AND NOT NGHTTP2_FOUND)
   message(FATAL_ERROR "libnghttp2 (1.50 or later) was not found by pkg-config, and NEAP_WITH_HTTP2 is ON.\n"
     "On Debian: apt-get install libnghttp2-dev, or run scripts/bootstrap")

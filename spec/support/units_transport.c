@@ -344,11 +344,14 @@ static int unit_stats(lua_State *L)
     return 1;
 }
 
-/* unit:memory() -> bytes in use of its pool */
+/* unit:memory() -> bytes in use of its pool, the most that were */
 static int unit_memory(lua_State *L)
 {
-    lua_pushnumber(L, (lua_Number)neap_pool_stats(check_unit(L)->pool).used);
-    return 1;
+    struct pool_stats stats = neap_pool_stats(check_unit(L)->pool);
+
+    lua_pushnumber(L, (lua_Number)stats.used);
+    lua_pushnumber(L, (lua_Number)stats.peak);
+    return 2;
 }
 
 /* unit:fail(n): the n-th allocation from now on fails, once */
