@@ -5,6 +5,7 @@
 #define MIN_ACK_DELAY_US 1000u /* a turn of a busy loop takes about as long */
 #define MAX_ACK_DELAY_US ((UINT64_C(1) << 14) * 1000)
 #define DELAY_SHARE 4 /* of the round trip: a delayed ACK takes so much more at most */
+#define FEW 12u       /* datagrams of a window */
 #define REORDERING 3u /* how far behind loss detection takes a packet for lost (RFC 9002 §6.1.1) */
 
 /* ---- we ask */
@@ -24,12 +25,25 @@ bool neap_conn_may_hurry_acks(const neap_conn *c)
     return c->ack_request.least_delay != NEAP_NEVER;
 }
 
+/* A window that losses keep small grows with what is acknowledged, and waits for each second packet a good part of a round
+ * trip: each is acknowledged then. One that was never reduced costs nobody a frame. */
+static bool wants_each(const neap_conn *c, const struct path_recovery *path, uint64_t datagrams)
+{
+    const struct ack_request *a = &c->ack_request;
+    bool is_delayed = path->rtt.smoothed / DELAY_SHARE > a->least_delay;
+
+    return path->cc.ssthresh != UINT64_MAX && is_delayed && datagrams < (a->every == 1 ? 2 * FEW : FEW);
+}
+
 /* Several ACKs a window keep the sender going and its bursts small; the last packets of a burst wait a part of a round
  * trip. */
-static uint16_t wanted_every(const struct path_recovery *path)
+static uint16_t wanted_every(const neap_conn *c, const struct path_recovery *path)
 {
-    uint64_t every = path->cc.window / path_recovery_udp_payload_size(path) / LIMIT_ACKS_A_WINDOW;
+    uint64_t datagrams = path->cc.window / path_recovery_udp_payload_size(path);
+    uint64_t every = datagrams / LIMIT_ACKS_A_WINDOW;
 
+    if (wants_each(c, path, datagrams))
+        return 1;
     return (uint16_t)(every < 2 ? 2 : every < LIMIT_ACK_EVERY ? every : LIMIT_ACK_EVERY);
 }
 
@@ -57,7 +71,7 @@ void neap_conn_choose_ack_request(neap_conn *c)
     if (!neap_conn_may_hurry_acks(c) || a->owed || a->in_flight || !path->rtt.has_sample ||
         c->stage < STAGE_CONFIRMED)
         return;
-    uint16_t every = wanted_every(path);
+    uint16_t every = wanted_every(c, path);
     /* Who never had a large window needs no frame. */
     bool has_asked = a->next_sequence > 0;
     a->owed = differs(every, a->every) || (has_asked && differs(wanted_delay(c, path), a->max_delay));
@@ -71,7 +85,7 @@ bool neap_conn_write_ack_request(neap_conn *c, struct writer *w, struct sent_fra
 
     if (!a->owed)
         return false;
-    uint16_t every = wanted_every(path);
+    uint16_t every = wanted_every(c, path);
     struct frame_ack_frequency f = {.sequence = a->next_sequence,
                                     .threshold = every - 1u,
                                     .max_delay_us = wanted_delay(c, path) / MICROSECOND,

@@ -4,6 +4,8 @@
 #include "quic/migration.h"
 #include "quic/multipath.h"
 
+#define SMALL_WINDOW 32u /* datagrams, below which each counts */
+
 /* The three packets that a datagram may carry, one of each space (RFC 9000 §12.2). Those behind `count` are not set: they
  * are large, and there is one a datagram. */
 struct parcel {
@@ -109,6 +111,22 @@ static bool may_elicit(neap_conn *c, struct path *on, size_t room)
     return c->pacer_at <= c->now;
 }
 
+/* Of a window of ten datagrams half a one would lie idle: what is left of it takes one that is a little smaller, in which
+ * all that is ever owed has room, but for datagrams of the application. A small one is lost as often as a large one, and its
+ * acknowledgement makes room for no more than another small one. */
+static size_t room_in_window(const neap_conn *c, const struct path *on, size_t room)
+{
+    const struct path_recovery *path = &on->recovery;
+    uint64_t left = neap_path_recovery_window_left(path);
+    size_t least = room - room / 4;
+
+    if (least < NEAP_MIN_UDP_PAYLOAD)
+        least = NEAP_MIN_UDP_PAYLOAD;
+    bool may_cut = c->stage == STAGE_CONFIRMED && !(c->datagrams && c->datagrams->queues);
+    return may_cut && left >= least && left < room && path->cc.window < SMALL_WINDOW * room ? (size_t)left
+                                                                                            : room;
+}
+
 /* The spaces whose packets may be on a path: [first, last]. The handshake's are on that of path ID 0. */
 static enum space first_space(const neap_conn *c, const struct path *path)
 {
@@ -135,6 +153,7 @@ static size_t write_udp_datagram(neap_conn *c, struct path *path, struct flight 
     struct parcel p;
     uint64_t amplification = neap_validation_budget(&path->address);
 
+    room = room_in_window(c, path, room);
     if (amplification < room)
         room = (size_t)amplification;
     if (room < MIN_ROOM)

@@ -105,6 +105,41 @@ describe("acknowledgements of a large transfer", function()
     p:free()
   end)
 
+  it("are asked for each packet while losses keep the window small", function()
+    local asked, kept = 0, 0
+    for seed = 1, 5 do
+      local p = net.pair({ seed = seed, loss = 0.05 }):handshake()
+      acks_of(p, 500000)
+      p.loss = 0
+      p:settle(1000 * MS)
+      local server = p.server:stats()
+      if server.window < 12 * 1200 then
+        assert.equal(1, server.asked_every)
+        assert.equal(1, p.client:stats().ack_every)
+        asked = asked + 1
+      end
+      -- Once it has grown they become fewer again.
+      acks_of(p, 4000000)
+      p:settle(1000 * MS)
+      if p.server:stats().window >= 24 * 1452 then
+        assert.is_true(p.client:stats().ack_every > 1)
+        kept = kept + 1
+      end
+      p:free()
+    end
+    assert.is_true(asked >= 2 and kept >= 2, asked .. " " .. kept)
+  end)
+
+  it("are not asked for each packet where a round trip takes hardly longer than a delayed one", function()
+    local p = net.pair({ seed = 1, loss = 0.05, delay = 1 * MS }):handshake()
+    acks_of(p, 500000)
+    p.loss = 0
+    p:settle(1000 * MS)
+    assert.is_true(p.server:stats().window < 24 * 1200)
+    assert.is_true(p.client:stats().ack_every >= NEVER_ASKED)
+    p:free()
+  end)
+
   it("are what was asked for last, whatever else is lost", function()
     for seed = 1, 20 do
       local p = net.pair({ seed = seed, loss = 0.02 }):handshake()

@@ -59,6 +59,30 @@ describe("CUBIC", function()
   end)
 end)
 
+describe("a window that losses keep small", function()
+  -- covers: rfc9002#7.1
+  it("is filled but for 1200 bytes, with datagrams that are a little smaller, and not more", function()
+    local seen = 0
+    for seed = 1, 3 do
+      local all = flows.new(seed, link(0.02), { "cubic" }, { pacing = false })
+      all.sim:run(2)
+      local reduced_at, events = all.sim.now, 0
+      for _ = 1, 2000 do
+        all.sim:run(0.005)
+        local stats = all.clients[1].conn:stats()
+        if stats.congestion_events ~= events then events, reduced_at = stats.congestion_events, all.sim.now end
+        if all.sim.now > reduced_at + 0.1 then -- recovery is over
+          local idle = stats.congestion_window - stats.bytes_in_flight
+          assert.is_true(idle >= 0 and idle < 1200, ("seed %d: %d bytes idle"):format(seed, idle))
+          seen = seen + 1
+        end
+      end
+      all.sim:close()
+    end
+    assert.is_true(seen > 500, seen)
+  end)
+end)
+
 describe("datagrams that overtake one another", function()
   local function counts(seed, controller)
     local all = flows.new(seed, { delay = 0.02, rate = RATE, queue = 60,
