@@ -11,12 +11,31 @@ describe("docs/attacks.md", function()
     if #cells >= 4 and cells[4]:find("_spec.lua", 1, true) then rows[#rows + 1] = cells end
   end
 
-  it("has a spec in each row, whose sentence begins so", function()
+  it("has a spec in each row, or several, whose sentences begin so", function()
     assert.is_true(#rows >= 60, #rows)
     for _, cells in ipairs(rows) do
-      local file, sentence = cells[4]:match("`([%w_/]+_spec%.lua)` (.-)%s*$")
-      assert(read("spec/" .. file):find('it("' .. sentence, 1, true), cells[4])
+      for one in (cells[4] .. ";"):gmatch("%s*(.-)%s*;") do
+        local file, sentence = one:match("^`([%w_/]+_spec%.lua)` (.+)$")
+        assert(read("spec/" .. file):find('it("' .. sentence, 1, true), one)
+      end
     end
+  end)
+
+  it("has each counter of a row in its specs", function()
+    local missing = {}
+    for _, cells in ipairs(rows) do
+      local specs = {}
+      for file in cells[4]:gmatch("`([%w_/]+_spec%.lua)`") do specs[#specs + 1] = read("spec/" .. file) end
+      local text = table.concat(specs)
+      for name in cells[3]:gmatch("`([%w_]+)`") do
+        if not text:find("%f[%w_]" .. name .. "%f[^%w_]") then missing[#missing + 1] = cells[1] .. name end
+      end
+    end
+    assert.same({}, missing)
+  end)
+
+  it("says in each row what one sees, or that it has no effect", function()
+    for _, cells in ipairs(rows) do assert.matches("%S", cells[3], cells[1]) end
   end)
 
   it("names bounds, options and counters that there are", function()

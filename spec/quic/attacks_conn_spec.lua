@@ -45,7 +45,8 @@ describe("one byte", function()
     local p = net.pair():handshake()
     local before = p.server_config:memory().used
     p:inject("client", APPLICATION, bytes(0x0e, 4 * 99, 1048575, 1, "x"))
-    assert.equal("none", p.server:info().by)
+    assert.same({ "none", 100 }, { p.server:info().by, p.server:floods().streams_accepted })
+    assert.is_true(p.server:stats().receive_held > 0)
     local taken = p.server_config:memory().used - before
     assert.is_true(taken > 0 and taken < 32768, taken)
     p:free()
@@ -88,6 +89,7 @@ describe("early packets", function()
       assert.is_true(p.server_config:memory().used - before <= 8 * 512, stage)
       local kept = p.server:stats().kept
       assert.is_true(kept <= 8)
+      assert.equal(kept, p.server:floods().undecryptable_kept)
       if stage == 1 then assert.is_true(p.server:floods().undecryptable_refused >= 50000 - kept) end
       assert.equal("none", p.server:info().by)
       p:handshake()

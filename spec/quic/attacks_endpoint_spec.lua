@@ -58,8 +58,9 @@ describe("a destination of a first packet", function()
         assert.equal(retry == 1 and is_valid and 1 or 0, #answers, size)
         for _, answer in ipairs(answers) do assert.is_true(#answer.bytes <= 3 * 1200) end
       end
-      assert.same({ 0, 0, retry * 13 },
-        { w.endpoint:stats().connections, w.endpoint:stats().routes, w.endpoint:stats().retries_sent })
+      local stats = w.endpoint:stats()
+      assert.same({ 0, 0, retry * 13 }, { stats.connections, stats.routes, stats.retries_sent })
+      assert.equal(256 - retry * 13, stats.udp_datagrams_dropped)
       assert.is_true(grown(w, before) < 65536, grown(w, before))
       w.free()
     end
@@ -73,7 +74,8 @@ describe("a destination of a first packet", function()
       w.give("\192\0\0\0\1\8destinat\8clientid" .. net.varint(65535) .. token .. ("x"):rep(1200))
       w.flush()
     end
-    assert.same({ 0, 0 }, { w.endpoint:stats().connections, w.endpoint:stats().accepted })
+    local stats = w.endpoint:stats()
+    assert.same({ 0, 0, 2 * 1151 }, { stats.connections, stats.accepted, stats.udp_datagrams_dropped })
     w.free()
   end)
 end)
@@ -108,6 +110,7 @@ describe("a first flight that fails", function()
       if round == 2 then before = w.config:memory().used end
     end
     assert.equal(0, grown(w, before))
+    assert.equal(port - 1000, w.endpoint:stats().accepted + w.endpoint:stats().accept_failures)
     w.free()
   end)
 
@@ -150,13 +153,16 @@ describe("packets behind a good one in a datagram", function()
     local conn, address = w.client(1)
     local first = conn:send(w.now)
     w.give(first, address)
+    local server = w.endpoint:next()
     w.flush()
     local before, dropped = w.config:memory().used, w.endpoint:stats().udp_datagrams_dropped
+    local packets_dropped = server:stats().packets_dropped
     local junk = ("\224\0\0\0\1\8aaaaaaaa\8bbbbbbbb\64\30" .. ("x"):rep(30)):rep(9)
     for i = 1, 2000 do w.give(first .. junk:sub(1, 100 + i % #junk), address) end
     assert.equal(before, w.config:memory().used)
     assert.equal(1, w.endpoint:stats().connections)
     assert.equal(dropped, w.endpoint:stats().udp_datagrams_dropped) -- the connection counts its packets
+    assert.is_true(server:stats().packets_dropped >= packets_dropped + 2000)
     conn:free()
     w.free()
   end)

@@ -354,6 +354,7 @@ describe("a stream with more gaps than are kept", function()
     assert.is_false(p.server:has_received(APPLICATION, last))
     assert.is_true(p.server:has_received(APPLICATION, last + 1))
     assert.is_true(p.server:floods().packets_refused >= 1400, p.server:floods().packets_refused)
+    assert.is_true(p.server:stats().receive_held > 0)
     p:free()
   end)
 

@@ -358,8 +358,13 @@ describe("a frame of draft-ietf-quic-multipath", function()
       local p = with_second()
       assert.equal(0, p.client:abandon_path(1, 0))
       p:settle(3000 * MS)
+      local ignored, unproductive = p.server:floods().path_frames_ignored, p.server:floods().packets_unproductive
       p:inject("client", net.APPLICATION, make(1))
       assert.equal("none", p.server:info().by, name)
+      if name ~= "PATH_ACK" and name ~= "PATHS_BLOCKED" then
+        assert.same({ ignored + 1, unproductive + 1 },
+          { p.server:floods().path_frames_ignored, p.server:floods().packets_unproductive }, name)
+      end
       p:free()
     end
   end)
@@ -416,6 +421,8 @@ describe("a peer that does not keep to the rules of path IDs", function()
     end
     assert.equal(PROTOCOL_VIOLATION, p.server:info().code)
     assert.is_true(count < 10, count) -- the next one is allowed after three PTOs only
+    local seen = p.server:floods()
+    assert.same({ count - 1, 3 }, { seen.path_ids_abandoned, seen.path_ids_allowed })
     p:free()
   end)
 
@@ -459,6 +466,9 @@ describe("a peer that does not keep to the rules of path IDs", function()
     local before = path_of(p.server, 1).address
     local datagram = p.client:inject(net.APPLICATION, bytes(0x01), { slot = path_of(p.client, 1).slot })
     p:deliver("up", datagram, "192.0.2.66:666")
+    datagram = p.client:inject(net.APPLICATION, bytes(0x01), { slot = path_of(p.client, 1).slot })
+    p:deliver("up", datagram, "192.0.2.67:667") -- one at a time is on trial
+    assert.equal(1, p.server:floods().paths_refused)
     p:settle(5000 * MS)
     assert.equal(before, path_of(p.server, 1).address)
     assert.equal(2, #p.server:paths())

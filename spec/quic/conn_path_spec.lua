@@ -373,6 +373,7 @@ describe("packets from another address", function()
     end
     assert.is_true(count(p) <= 4)
     assert.is_true(p.server:stats().path_changes <= 10, p.server:stats().path_changes)
+    assert.is_true(p.server:floods().paths_refused > 0)
     p:settle(20000 * MS)
     assert.equal("none", p.server:info().by)
     assert.equal("abc", (p:transfer("client", "abc")))

@@ -1082,6 +1082,7 @@ describe("a stateless reset", function()
       from, to = to, from
     end
     assert.is_true(count > 0 and count <= 23)
+    assert.equal(count, a.endpoint:stats().resets_sent + b.endpoint:stats().resets_sent)
     a.free()
     b.free()
   end)

@@ -119,6 +119,7 @@ describe("memory that runs out in an established connection", function()
       assert.is_true(turns <= 20)
     end
     assert.equal("none", p.server:info().by)
+    assert.is_true(p.server:floods().memory_stalls > 0)
     p.server_config:fail_at(-1)
     assert.is_true(p:run(function(x)
       local got, fin = x.client:stream_recv(id)

@@ -33,6 +33,8 @@ extern const luaL_Reg unit_early_methods[];
 extern const luaL_Reg unit_stream_methods[];
 /* Its paths. */
 extern const luaL_Reg unit_path_methods[];
+/* Its traces. */
+extern const luaL_Reg unit_qlog_methods[];
 
 #define TRACE_KINDS (NEAP_TRACE_GONE + 1)
 

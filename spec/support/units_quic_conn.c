@@ -708,6 +708,7 @@ int neap_units_quic_conn(lua_State *L)
     add_methods(L, unit_early_methods);
     add_methods(L, unit_stream_methods);
     add_methods(L, unit_path_methods);
+    add_methods(L, unit_qlog_methods);
     lua_pop(L, 2);
     push_functions(L, functions);
     return 1;

@@ -179,11 +179,20 @@ static int conn_floods(lua_State *L)
     neap_conn_stats(check_conn(L, 1), &s, sizeof s);
     lua_newtable(L);
     set_number(L, "packets_unproductive", s.packets_unproductive);
-    set_number(L, "path_challenges", s.path_challenges_received);
+    set_number(L, "path_challenges_received", s.path_challenges_received);
     set_number(L, "path_responses_dropped", s.path_responses_dropped);
     set_number(L, "packets_refused", s.packets_refused);
     set_number(L, "packets_forged", s.packets_forged);
+    set_number(L, "undecryptable_kept", s.undecryptable_kept);
     set_number(L, "undecryptable_refused", s.undecryptable_refused);
+    set_number(L, "amplification_limited", s.amplification_limited);
+    set_number(L, "paths_refused", s.paths_refused);
+    set_number(L, "memory_stalls", s.memory_stalls);
+    set_number(L, "datagrams_dropped", s.datagrams_dropped);
+    set_number(L, "path_ids_abandoned", s.path_ids_abandoned);
+    set_number(L, "path_ids_allowed", s.path_ids_allowed);
+    set_number(L, "path_frames_ignored", s.path_frames_ignored);
+    set_number(L, "streams_accepted", s.streams_accepted);
     return 1;
 }
 
