@@ -336,10 +336,14 @@ extern const luaL_Reg neap_lua_transfer_methods[];
 /** All of `bytes`, waiting where it has to; 0 or an errno. */
 int neap_lua_write_all(int fd, const void *bytes, size_t size);
 
-/* --- unix.c */
+/* --- descriptor.c, socket.c, unix.c: see descriptor.h */
 
+void neap_lua_open_descriptor(lua_State *L);
+void neap_lua_open_socket(lua_State *L);
 void neap_lua_open_unix(lua_State *L);
-/** Pushes the descriptor of the next socket that is ready, or nil. */
+/** Method of loop. */
+int neap_lua_loop_watch(lua_State *L);
+/** Pushes the number of the next descriptor that is ready, or nil. */
 int neap_lua_next_watch(lua_State *L, neap_loop *loop);
 
 /* --- tls.c: core.tls_side */

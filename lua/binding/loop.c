@@ -283,6 +283,7 @@ void neap_lua_open_loop(lua_State *L)
         {"now", loop_now},
         {"resolve", loop_resolve},
         {"resolved", loop_resolved},
+        {"watch", neap_lua_loop_watch},
         {"next_watch", loop_next_watch},
         {"catch_signals", loop_catch_signals},
         {"signal", loop_signal},

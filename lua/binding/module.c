@@ -187,6 +187,8 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_open_endpoint(L);
     neap_lua_open_loop(L);
     neap_lua_open_udp(L);
+    neap_lua_open_descriptor(L);
+    neap_lua_open_socket(L);
     neap_lua_open_unix(L);
     neap_lua_open_tls(L);
     neap_lua_open_files(L);
