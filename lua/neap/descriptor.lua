@@ -38,8 +38,8 @@ local function arm(self)
   return task.watch(self._socket, self, self._reader ~= nil, self._writer ~= nil)
 end
 
---- Waits until it can be read ("_reader") or written ("_writer"): true, or nil, message, code, number. The loop knows it
--- for as long as somebody waits, so that one which nobody has any more is collected.
+--- Waits until it can be read ("_reader") or written ("_writer"): true, or nil, message, code, number. The loop knows
+-- it for as long as somebody waits, so that one which nobody has any more is collected.
 function Descriptor:_wait(slot, deadline)
   if self._closed then return is_over() end
   local reads, writes = slot == "_reader" or self._reader ~= nil, slot == "_writer" or self._writer ~= nil
@@ -58,9 +58,9 @@ function Descriptor:_ready()
 end
 
 --- Waits until one of several can be read or written: `reads` and `writes` are lists of them. true, or nil, message,
--- code. Each may be waited for by one task at a time for either.
+-- code, and true where the task is to wait no more (it was cancelled). Each may be waited for by one task at a time for either.
 function Descriptor.wait_any(reads, writes, deadline)
-  local waiter, ok, message, code = task.waiter(), true, nil, nil
+  local waiter, ok, message, code, is_ended = task.waiter(), true, nil, nil, nil
   local waited = {}
   local function begin(self, slot)
     if self[slot] then error("another task waits for this already", 3) end
@@ -74,7 +74,7 @@ function Descriptor.wait_any(reads, writes, deadline)
   for _, self in ipairs(writes) do
     if ok and self._writer ~= waiter then begin(self, "_writer") end
   end
-  if ok then ok, message, code = task.await(waiter, deadline and math.max(0, deadline - core.now())) end
+  if ok then ok, message, code, is_ended = task.await(waiter, deadline and math.max(0, deadline - core.now())) end
   for _, place in ipairs(waited) do
     local self, slot = place[1], place[2]
     if self[slot] == waiter then self[slot] = nil end
@@ -84,7 +84,7 @@ function Descriptor.wait_any(reads, writes, deadline)
       task.unwatch(self._socket)
     end
   end
-  return ok, message, code
+  return ok, message, code, is_ended
 end
 
 -- What was received and not read yet: `_buffer` from `_at` on, and behind it the pieces of `_more`, which are put
@@ -257,10 +257,10 @@ function Descriptor:_accept(deadline)
   return is_over()
 end
 
---- neap.fd: a descriptor of this process that is open, by its number, for tasks to read, write and wait for: serial lines,
--- netlink, pipes. It does not block from now on, and is closed with the object or by close(). `options`: { timeout =
--- seconds that a read, write or wait may take, borrowed = true: it stays as it is, and is closed by somebody else }.
--- nil, message, code, number when it is not open.
+--- neap.fd: a descriptor of this process that is open, by its number, for tasks to read, write and wait for: serial
+-- lines, netlink, pipes. It does not block from now on, and is closed with the object or by close(). `options`:
+-- { timeout = seconds that a read, write or wait may take, borrowed = true: it stays as it is, and somebody else closes
+-- it }. nil, message, code, number when it is not open.
 local function open(fd, options)
   if type(fd) ~= "number" or fd < 0 or fd % 1 ~= 0 then error("neap.fd takes the number of a descriptor", 2) end
   options = options or {}

@@ -34,7 +34,13 @@ local parts = {
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
   server = "neap.server", mime = "neap.mime", unix = "neap.unix", x509 = "neap.x509",
   quic_lb = "neap.quic_lb", cc = "neap.cc", channel = "neap.channel", semaphore = "neap.semaphore",
+  socket = "neap.socket",
 }
+
+--- A descriptor of this process for tasks: see neap.descriptor.
+function neap.fd(fd, options)
+  return require("neap.descriptor").open(fd, options)
+end
 
 --- A new application: see neap.app.
 function neap.app()

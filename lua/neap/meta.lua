@@ -6,6 +6,7 @@
 ---@field client neap.client
 ---@field headers neap.headers
 ---@field mime neap.mime
+---@field socket neap.socket
 ---@field unix neap.unix
 ---@field x509 neap.x509
 ---@field quic_lb neap.quic_lb
@@ -39,6 +40,16 @@ function neap.sleep(seconds) end
 --- Seconds of a monotonic clock.
 ---@return number
 function neap.now() end
+
+--- An open descriptor of this process, by its number, for tasks to read, write and wait for: serial lines, netlink, pipes. It does
+--- not block from now on and is closed with the object, unless it is `borrowed`.
+---@param fd integer
+---@param options? { timeout: number?, borrowed: boolean? }
+---@return neap.Descriptor? descriptor
+---@return string? message
+---@return neap.Code? code
+---@return integer? errno
+function neap.fd(fd, options) end
 
 --- The wall clock of this process, by which certificates, sessions and tokens are judged: seconds since 1970, from which
 --- it goes on; false: nobody knows what time it is; nothing: the system's, as before any call.
@@ -296,9 +307,7 @@ function headers.problem(list) end
 --- Unix stream sockets of tasks, such as those to a process that keeps a private key.
 ---@class neap.unix
 local unix = {}
----@class neap.UnixSocket
----@field timeout number? seconds that a read or a write may wait
-local UnixSocket = {}
+---@class neap.UnixSocket: neap.Descriptor
 ---@class neap.UnixListener
 local UnixListener = {}
 --- Waits while as many as the server lets wait are there already.
@@ -325,18 +334,6 @@ function unix.listen(path, mode) end
 function UnixListener:accept(timeout) end
 --- Also removes the file.
 function UnixListener:close() end
---- A number: exactly so many bytes; "*l": a line without its end; nothing: what is there. nil at the end. At most 1 MiB.
----@param what? integer|"*l"|"l"
----@return string?
----@return string? message
----@return neap.Code? code
-function UnixSocket:read(what) end
----@param bytes string
----@return true? ok
----@return string? message
----@return neap.Code? code
-function UnixSocket:write(bytes) end
-function UnixSocket:close() end
 
 ---@class neap.mime
 ---@field types table<string, string> by extension

@@ -6,7 +6,7 @@ local pair = require "binding.pair"
 
 local text = ""
 for _, name in ipairs { "meta", "meta_client", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim",
-  "meta_x509", "meta_ids", "meta_cc", "meta_app", "meta_tasks" } do
+  "meta_x509", "meta_ids", "meta_cc", "meta_app", "meta_tasks", "meta_socket" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
@@ -41,7 +41,12 @@ describe("the types for editors", function()
       each_is_declared(name, neap[name])
     end
     each_is_there("core", core)
-    for _, name in ipairs { "log", "task", "headers" } do each_is_there(name, neap[name]) end
+    for _, name in ipairs { "log", "task", "headers", "socket" } do each_is_there(name, neap[name]) end
+    for class, object in pairs { dns = neap.socket.dns, ssl = neap.socket.ssl, Tcp = neap.socket.tcp(),
+      UdpSocket = neap.socket.udp(), Descriptor = require "neap.descriptor" } do
+      each_is_there(class, object)
+    end
+    each_is_declared("socket", neap.socket)
     each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
     each_is_there("Headers", neap.headers.new())
