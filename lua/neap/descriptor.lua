@@ -58,7 +58,8 @@ function Descriptor:_ready()
 end
 
 --- Waits until one of several can be read or written: `reads` and `writes` are lists of them. true, or nil, message,
--- code, and true where the task is to wait no more (it was cancelled). Each may be waited for by one task at a time for either.
+-- code, and true where the task is to wait no more (it was cancelled). Each may be waited for by one task at a time for
+-- either.
 function Descriptor.wait_any(reads, writes, deadline)
   local waiter, ok, message, code, is_ended = task.waiter(), true, nil, nil, nil
   local waited = {}
