@@ -124,7 +124,7 @@ function Part:save(path) end
 
 --- A stream of server-sent events.
 ---@class neap.EventStream
----@field closed boolean the client has gone, or the response is over
+---@field closed boolean the client has gone, the response is over, or the server ends
 ---@field last_id string? what the client had last
 local EventStream = {}
 --- Sends an event; waits while the client is slower. When it has gone that is told once, the next call ends the handler.
@@ -139,7 +139,7 @@ function EventStream:send(event) end
 ---@return string? message
 ---@return neap.Code? code
 function EventStream:comment(text) end
---- Waits for so many seconds, or until the client has gone: whether it is still there.
+--- Waits for so many seconds, or until the client has gone or the server ends: whether neither is so.
 ---@param seconds? number
 ---@return boolean
 function EventStream:wait(seconds) end

@@ -6,6 +6,7 @@ local companion = require "neap.companion"
 local configs = require "neap.configs"
 local core = require "neap.core"
 local devcert = require "neap.devcert"
+local Events = require "neap.sse"
 local garbage = require "neap.garbage"
 local log = require "neap.log"
 local options = require "neap.options"
@@ -256,7 +257,8 @@ function server.listen(app, given)
   local decide = arrivals.take(config)
   local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout }
   local self = setmetatable({
-    app = app, _given = config, sessions = {}, session_count = 0, companions = {}, settings = settings,
+    app = app, _given = config, sessions = {}, session_count = 0, event_streams = {},
+    companions = {}, settings = settings,
     on_trace = mine.on_trace, trace_events = mine.trace_events,
     read_timeout = mine.read_timeout, shutdown_timeout = mine.shutdown_timeout,
     draining = false, closed = false, complain = log.complainer(),
@@ -295,6 +297,7 @@ local function begin_shutdown(self)
   self.draining = true
   self.endpoint:refuse(true)
   for _, one in pairs(self.companions) do one:refuse() end
+  Events.end_all(self.event_streams)
   for _, conn in ipairs(ordered.conns(self.sessions)) do self.sessions[conn].transport:goaway() end
 end
 

@@ -2,6 +2,7 @@
 local core = require "neap.core"
 local json = require "neap.json"
 local options = require "neap.options"
+local ordered = require "neap.ordered"
 local task = require "neap.task"
 
 local OWN = {
@@ -57,6 +58,7 @@ end
 
 local function end_events(self)
   self.closed = true
+  self._among[self] = nil
   task.wake_at(self, "_beat")
   task.wake_at(self, "_waiting")
 end
@@ -69,7 +71,8 @@ function Events.open(res, given)
   res:header("content-type", "text/event-stream"):header("content-length", nil)
   if not res:header("cache-control") then res:header("cache-control", "no-store") end
   local self = setmetatable({ closed = false, last_id = res._exchange.headers["last-event-id"], _res = res,
-    _interval = mine.heartbeat, _sent_at = core.now() }, Events)
+    _interval = mine.heartbeat, _sent_at = core.now(), _among = res._exchange._session.server.event_streams }, Events)
+  ordered.put(self._among, self)
   res:on_close(function() end_events(self) end)
   -- The client's onopen comes with the first bytes.
   if not res:write(first) or res:is_ended() then
@@ -119,7 +122,12 @@ function Events:comment(text)
   return put(self, lines("", tostring(text)) .. "\n")
 end
 
---- Waits for so many seconds (nil: for ever), or until the client has gone: whether it is still there.
+--- Tells those who serve events that their server ends: their clients ask again, and another one is there by then.
+function Events.end_all(among)
+  for _, self in ipairs(ordered.objects(among)) do end_events(self) end
+end
+
+--- Waits for so many seconds (nil: for ever), or until the client has gone or the server ends: whether neither is so.
 function Events:wait(seconds)
   if self.closed then
     task.sleep(0)

@@ -94,6 +94,32 @@ describe("server-sent events", function()
     assert.same({ true, nil, "the peer wants no more", "stopped" }, results)
   end)
 
+  it("end when the server does, so that it need not wait for them", function()
+    local server, took
+    local text
+    web.with_app(function(app)
+      app:get("/", function(_, res)
+        local es = res:sse()
+        while es:wait(100) do es:send "never" end
+        es:send "bye"
+      end)
+    end, function(client, url, one)
+      server = one
+      local r = assert(client:get(url .. "/"))
+      assert.equal(":\n\n", r:read())
+      local begun = neap.now()
+      neap.go(function()
+        server:shutdown(10)
+        took = neap.now() - begun
+      end)
+      text = r:body()
+      client:close()
+      while not took do neap.sleep(0.01) end
+    end)
+    assert.equal("data: bye\n\n", text)
+    assert.is_true(took < 5, took)
+  end)
+
   it("wait for a client that is slower, without comments in between", function()
     local sent, text = 0, nil
     local data = ("x"):rep(100000)
