@@ -378,7 +378,9 @@ void neap_conn_vanish(neap_conn *c, enum neap_close_by by, const char *reason);
 /** Closing or draining is over, or never was needed: everything but what can be asked afterwards is freed. */
 void neap_conn_finish(neap_conn *c);
 
-/* ---- conn_handshake.c */
+/* ---- conn_handshake.c, conn_params.c */
+
+#define VERSION_LIST_ROOM ((LIMIT_VERSIONS + 1) * VERSION_SIZE)
 
 /** Take what TLS has ready: secrets, bytes to send, the peer's parameters, completion. */
 int neap_conn_take_tls(neap_conn *c, struct failure *why);
@@ -399,8 +401,14 @@ void neap_conn_count_early(neap_conn *c);
 bool neap_conn_may_hold(neap_conn *c, size_t size);
 /** The same of streams, of which each connection has LIMIT_EARLY_STREAMS at most. */
 bool neap_conn_may_hold_stream(neap_conn *c, size_t size);
+/** What a session remembers of the round trip begins the first path's. */
+void neap_conn_guess_rtt(neap_conn *c);
 /** Free the block of the handshake with everything in it. */
 void neap_conn_free_handshake(neap_conn *c);
+/** What of our transport parameters is sent: `versions` is room for what they point to. */
+struct transport_params neap_conn_our_params(const neap_conn *c, uint8_t versions[VERSION_LIST_ROOM]);
+/** The peer's, once TLS has them: checked, and what follows from them. */
+int neap_conn_take_params(neap_conn *c, struct failure *why);
 /** Start TLS with our transport parameters. */
 int neap_conn_start_tls(neap_conn *c, const char *server_name, struct failure *why);
 /** A client's TLS from the start, for the version that the connection has now, to the same server: NULL without memory. */
@@ -411,7 +419,6 @@ struct tls *neap_conn_renew_tls(const neap_conn *c, struct failure *why);
 void neap_conn_set_version(neap_conn *c, uint32_t number);
 /** With which version a client begins. */
 uint32_t neap_conn_first_version(const neap_config *config, const char *server_name, uint16_t port);
-#define VERSION_LIST_ROOM ((LIMIT_VERSIONS + 1) * VERSION_SIZE)
 /** Our Available Versions, written into `room`. */
 struct span neap_conn_list_versions(const neap_conn *c, uint8_t room[VERSION_LIST_ROOM]);
 /** What is wrong with the version of a long header; NULL: nothing. */
@@ -554,66 +561,6 @@ bool neap_conn_begin_phase(neap_conn *c);
 void neap_conn_drop_previous_keys(neap_conn *c);
 /** Read packets that come late with this key, which is moved and wiped. False without memory: they are lost. */
 bool neap_conn_keep_previous_key(neap_conn *c, struct packet_key *key);
-
-/* ---- conn_recv.c, conn_recv_early.c */
-
-/* A datagram while its packets are taken out of it. */
-struct arrival {
-    const neap_recv_info *info;
-    size_t size;       /* of the whole datagram, for the rule about Initials */
-    struct path *path; /* NULL: from an address that is not known */
-    bool may_keep;     /* a packet without keys may be kept for later */
-    uint8_t ecn;
-    neap_time waited; /* for its keys */
-    const struct packet_header
-        *parsed;                    /* of the packet that is next, when somebody has parsed it; NULL not */
-    struct span dcid;               /* of the first packet; data NULL before */
-    bool is_counted;                /* as one that came on its path */
-    bool is_ours;                   /* that is one of our connection IDs, */
-    uint8_t slot;                   /* of the path ID in this slot, */
-    uint64_t dcid_sequence;         /* this one */
-    const struct header_mask *mask; /* of that packet; NULL: not made yet */
-    bool is_known; /* the packet that is next names the same, in another datagram of a train */
-};
-
-struct received { /* a packet that was opened */
-    enum neap_packet_type type;
-    enum space space;
-    uint8_t slot; /* of its path ID */
-    uint64_t number;
-    struct span dcid;
-    bool phase, spin;
-    struct arrival *arrival;
-    uint64_t dcid_sequence; /* of the connection ID of ours that it names */
-    bool ack_eliciting;     /* found while its frames were read */
-    bool is_newest;         /* its number is the highest so far */
-    bool is_probing;        /* found likewise: nothing but probing frames (RFC 9000 §9.1) */
-    bool is_refused;        /* there is no room for what is in it: not acknowledged, so that it comes again */
-    bool asks_ack;          /* at once */
-    bool is_noted;          /* it is among the received ones: it cannot be refused any more */
-    bool has_once;          /* it has frames that wait for that */
-    bool is_productive;     /* a frame in it brought anything */
-    uint32_t unproductive_frames;
-};
-
-/** neap_conn_recv of a datagram of `segment` bytes (or `size`, if that is less) whose first packet has the header `first`, and of
- * those that follow it in a train of `size` bytes while they name the same connection and its handshake is over. `first` NULL:
- * nobody has parsed it, and there is no train. Returns how many bytes they have together. */
-size_t neap_conn_recv_train(neap_conn *c, uint8_t *bytes, size_t size, size_t segment,
-                            const struct packet_header *first, const neap_recv_info *info, neap_time now);
-/** Read the frames of a packet in order: first those that may be processed twice, and in a second pass, when the packet
- * is noted, the others. On failure *frame_type is the one that failed. */
-int neap_conn_recv_frames(neap_conn *c, struct received *p, struct span payload, uint64_t *frame_type,
-                          struct failure *why);
-/** A Retry or Version Negotiation packet came to a client. */
-void neap_conn_on_retry(neap_conn *c, const struct packet_header *h, struct span packet);
-void neap_conn_on_version_negotiation(neap_conn *c, const struct packet_header *h);
-/** A handshake went on without a datagram: packets that waited for its keys are taken. */
-void neap_conn_answered(neap_conn *c);
-/** What the client of an endpoint has had us do since neap_crypto_work was `work_before` counts with its handshake. */
-void neap_conn_charge(neap_conn *c, uint64_t work_before);
-/** Say that a packet was dropped. */
-void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why);
 
 /* ---- conn_send.c */
 

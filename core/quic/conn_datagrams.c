@@ -1,6 +1,7 @@
 /* DATAGRAM frames on a connection (RFC 9221): who takes them, how large they may be, and the application's verbs. */
 #include "quic/conn_trace.h"
 #include "quic/multipath.h"
+#include "quic/received.h"
 
 static const neap_datagram_options preset = {.urgency = 3};
 

@@ -2,6 +2,7 @@
  * conn_recv_frames.c. */
 #include "quic/migration.h"
 #include "quic/multipath.h"
+#include "quic/received.h"
 
 #define FRAME_MOST (4u + 8u + 8u) /* bytes of a frame with two numbers */
 #define NEW_ID_MOST (FRAME_MOST + 8u + 1u + LIMIT_CONNECTION_ID + RESET_TOKEN_SIZE)

@@ -2,6 +2,7 @@
  * that is abandoned is kept while packets of it may be under way (§3.4.1). */
 #include "quic/migration.h"
 #include "quic/multipath.h"
+#include "quic/received.h"
 
 #define LINGER_PTOS 3u /* §3.4 */
 

@@ -6,6 +6,7 @@
 #include "quic/conn_token.h"
 #include "quic/migration.h"
 #include "quic/multipath.h"
+#include "quic/received.h"
 
 #define VALIDATION_PTOS 3u  /* RFC 9000 §8.2.4 */
 #define ASKING 4u           /* validation times in which a path is asked that failed or was not followed */

@@ -1,5 +1,6 @@
 /* Questions of the handshake to the application, and its answers. */
 #include "quic/conn.h"
+#include "quic/received.h"
 
 #include "base/fill.h"
 

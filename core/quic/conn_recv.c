@@ -2,6 +2,7 @@
 #include "quic/conn_trace.h"
 #include "quic/migration.h"
 #include "quic/multipath.h"
+#include "quic/received.h"
 
 #define RESERVED_LONG 0x0cu
 #define RESERVED_SHORT 0x18u

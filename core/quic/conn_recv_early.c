@@ -1,6 +1,7 @@
 /* What a client may be answered before there is a connection: Retry and version negotiation (RFC 9000 §6, §17.2.5). */
 #include "quic/conn_token.h"
 #include "quic/conn_trace.h"
+#include "quic/received.h"
 
 /* Both are the first answer or none: anything else that opened before them makes them old or forged. */
 static bool is_first_answer(const neap_conn *c)

@@ -2,6 +2,7 @@
 #include "quic/conn_token.h"
 #include "quic/conn_trace.h"
 #include "quic/multipath.h"
+#include "quic/received.h"
 
 #define X(name, first, last, fields, handler, fate, rules) \
     static int on_##handler(neap_conn *c, struct received *p, const struct frame *f, struct failure *why);

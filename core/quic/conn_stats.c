@@ -80,93 +80,123 @@ static uint64_t ecn_received(const neap_conn *c, size_t mark)
     return sum;
 }
 
-void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
+static void tell_active_path(const neap_conn *c, neap_stats *out)
 {
-    const struct path_recovery *r = &conn_path(conn)->recovery;
-    const struct path_counters lost = neap_recovery_counters(&conn->recovery);
-    const struct conn_counters *n = &conn->counters;
-    const struct streams_counters *s = &conn->streams.counters;
+    const struct path_recovery *r = &conn_path(c)->recovery;
+
+    out->congestion_window = r->cc.window;
+    out->bytes_in_flight = r->bytes_in_flight;
+    out->pacing_rate = r->pacer.rate;
+    out->rtt_smoothed = r->rtt.smoothed;
+    out->rtt_latest = r->rtt.latest;
+    out->rtt_min = r->rtt.min;
+    out->rtt_max = r->rtt.max;
+    out->rtt_var = r->rtt.var;
+    out->max_udp_payload_size = r->pmtu.size;
+    out->size_probes_sent = r->pmtu.probes_sent;
+    out->size_probes_lost = r->pmtu.probes_lost;
+    out->black_holes = r->pmtu.black_holes;
+    out->congestion_control = r->cc.ops->name;
+    out->ecn = r->ecn.state;
+}
+
+static void tell_losses(const neap_conn *c, neap_stats *out)
+{
+    const struct path_counters lost = neap_recovery_counters(&c->recovery);
+
+    out->packets_lost = lost.packets_lost;
+    out->bytes_lost = lost.bytes_lost;
+    out->spurious_losses = lost.spurious_losses;
+    out->pto_count = lost.pto_total;
+    out->congestion_events = lost.congestion_events;
+    out->congestion_undone = lost.congestion_undone;
+    out->congestion_undo_refused = lost.congestion_undo_refused;
+    out->congestion_persistent = lost.congestion_persistent;
+    out->ecn_sent = lost.ecn_marked;
+    out->ecn_ce_told = lost.ecn_ce;
+    out->bytes_acked = lost.bytes_acked;
+}
+
+static void tell_streams(const neap_conn *c, neap_stats *out)
+{
+    const struct streams_counters *s = &c->streams.counters;
     neap_datagram_stats datagrams;
 
-    neap_conn_datagram_stats(conn, &datagrams, sizeof datagrams);
-    static const struct multipath no_paths;
-    const struct multipath *m = conn->multipath ? conn->multipath : &no_paths;
-    const neap_stats known = {
+    neap_conn_datagram_stats(c, &datagrams, sizeof datagrams);
+    out->stream_bytes_sent = c->streams.bytes_sent;
+    out->stream_bytes_received = c->streams.recv_used;
+    out->streams_opened = c->streams.opened;
+    out->streams_accepted = c->streams.accepted;
+    out->receive_credit = c->streams.recv_limit - c->streams.recv_used;
+    out->receive_unread = c->streams.recv_used - c->streams.recv_read;
+    out->receive_held = c->streams.held;
+    out->stream_bytes_resent = s->bytes_resent;
+    out->resets_sent = s->resets_sent;
+    out->resets_received = s->resets_received;
+    out->stops_sent = s->stops_sent;
+    out->stops_received = s->stops_received;
+    out->data_blocked_sent = s->data_blocked_sent;
+    out->stream_data_blocked_sent = s->stream_data_blocked_sent;
+    out->streams_blocked_sent = s->streams_blocked_sent;
+    out->data_blocked_received = s->data_blocked_received;
+    out->stream_data_blocked_received = s->stream_data_blocked_received;
+    out->streams_blocked_received = s->streams_blocked_received;
+    out->datagrams_sent = datagrams.sent;
+    out->datagrams_received = datagrams.received;
+    out->datagrams_dropped = datagrams.dropped + datagrams.received_dropped;
+}
+
+/* What peers had refused, dropped or done in vain. */
+static void tell_bounds(const neap_conn *c, neap_stats *out)
+{
+    const struct conn_counters *n = &c->counters;
+
+    out->packets_dropped = n->packets_dropped;
+    out->undecryptable_kept = n->undecryptable_kept;
+    out->path_challenges_received = n->path_challenges_received;
+    out->amplification_limited = n->amplification_limited;
+    out->packets_refused = n->packets_refused;
+    out->undecryptable_refused = n->undecryptable_refused;
+    out->packets_forged = c->keys.forged;
+    out->packets_unproductive = n->unproductive;
+    out->paths_refused = n->paths_refused;
+    out->path_responses_dropped = n->path_responses_dropped;
+    out->memory_stalls = n->memory_stalls;
+    out->ack_ranges_ignored = n->ack_ranges_ignored;
+}
+
+static void tell_path_ids(const struct multipath *m, neap_stats *out)
+{
+    out->path_ids_opened = m->counters.opened;
+    out->path_ids_abandoned = m->counters.abandoned;
+    out->path_frames_ignored = m->counters.frames_ignored;
+    out->stream_frames_copied = m->counters.copies_sent;
+    out->path_ids_allowed = (uint64_t)m->ours + 1;
+}
+
+void neap_conn_stats(const neap_conn *conn, neap_stats *out, size_t size)
+{
+    const struct conn_counters *n = &conn->counters;
+    neap_stats known = {
         .packets_sent = n->packets_sent,
         .packets_received = n->packets_received,
-        .packets_lost = lost.packets_lost,
-        .packets_dropped = n->packets_dropped,
         .packets_retransmitted = n->packets_retransmitted,
         .bytes_sent = n->bytes_sent,
         .bytes_received = n->bytes_received,
-        .bytes_lost = lost.bytes_lost,
-        .stream_bytes_sent = conn->streams.bytes_sent,
-        .stream_bytes_received = conn->streams.recv_used,
-        .spurious_losses = lost.spurious_losses,
-        .pto_count = lost.pto_total,
-        .congestion_window = r->cc.window,
-        .bytes_in_flight = r->bytes_in_flight,
-        .pacing_rate = r->pacer.rate,
-        .rtt_smoothed = r->rtt.smoothed,
-        .rtt_latest = r->rtt.latest,
-        .rtt_min = r->rtt.min,
-        .rtt_var = r->rtt.var,
-        .streams_opened = conn->streams.opened,
-        .streams_accepted = conn->streams.accepted,
-        .max_udp_payload_size = r->pmtu.size,
         .key_updates = conn->keys.updates,
-        .undecryptable_kept = n->undecryptable_kept,
         .path_changes = n->path_changes,
-        .receive_credit = conn->streams.recv_limit - conn->streams.recv_used,
-        .receive_unread = conn->streams.recv_used - conn->streams.recv_read,
-        .receive_held = conn->streams.held,
-        .size_probes_sent = r->pmtu.probes_sent,
-        .size_probes_lost = r->pmtu.probes_lost,
-        .black_holes = r->pmtu.black_holes,
-        .congestion_control = r->cc.ops->name,
-        .congestion_events = lost.congestion_events,
-        .congestion_undone = lost.congestion_undone,
-        .congestion_undo_refused = lost.congestion_undo_refused,
-        .congestion_persistent = lost.congestion_persistent,
-        .ecn = r->ecn.state,
-        .ecn_sent = lost.ecn_marked,
-        .ecn_ce_told = lost.ecn_ce,
         .ecn_received = ecn_received(conn, 0),
         .ecn_ce_received = ecn_received(conn, 2),
-        .bytes_acked = lost.bytes_acked,
-        .stream_bytes_resent = s->bytes_resent,
-        .datagrams_sent = datagrams.sent,
-        .datagrams_received = datagrams.received,
         .paths = path_count(conn),
-        .resets_sent = s->resets_sent,
-        .resets_received = s->resets_received,
-        .stops_sent = s->stops_sent,
-        .stops_received = s->stops_received,
-        .data_blocked_sent = s->data_blocked_sent,
-        .stream_data_blocked_sent = s->stream_data_blocked_sent,
-        .streams_blocked_sent = s->streams_blocked_sent,
-        .data_blocked_received = s->data_blocked_received,
-        .stream_data_blocked_received = s->stream_data_blocked_received,
-        .streams_blocked_received = s->streams_blocked_received,
-        .path_challenges_received = n->path_challenges_received,
-        .amplification_limited = n->amplification_limited,
         .in_flight_time = in_flight_time(conn),
-        .rtt_max = r->rtt.max,
-        .packets_refused = n->packets_refused,
-        .undecryptable_refused = n->undecryptable_refused,
-        .packets_forged = conn->keys.forged,
-        .packets_unproductive = n->unproductive,
-        .paths_refused = n->paths_refused,
-        .path_ids_opened = m->counters.opened,
-        .path_ids_abandoned = m->counters.abandoned,
-        .path_frames_ignored = m->counters.frames_ignored,
-        .stream_frames_copied = m->counters.copies_sent,
-        .path_ids_allowed = conn->multipath ? (uint64_t)m->ours + 1 : 0,
-        .path_responses_dropped = n->path_responses_dropped,
-        .memory_stalls = n->memory_stalls,
-        .ack_ranges_ignored = n->ack_ranges_ignored,
-        .datagrams_dropped = datagrams.dropped + datagrams.received_dropped,
     };
+
+    tell_active_path(conn, &known);
+    tell_losses(conn, &known);
+    tell_streams(conn, &known);
+    tell_bounds(conn, &known);
+    if (conn->multipath)
+        tell_path_ids(conn->multipath, &known);
     fill_sized(out, size, &known, sizeof known);
 }
 

@@ -1,5 +1,6 @@
 /* Datagrams in: to the connection that they name, to a new one, or answered without any. */
 #include "quic/endpoint.h"
+#include "quic/received.h"
 
 /* The ClientHello may take several datagrams. Once it is there, it shows whether anything is to be signed. */
 static void weigh_handshake(neap_endpoint *e, const neap_conn *c)

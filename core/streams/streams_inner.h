@@ -45,6 +45,9 @@ bool neap_streams_is_full(struct streams *s, bool of_ours);
 /** Put a stream into the table and count it as opened. NULL without memory or when it is full; nothing changed. */
 struct stream *neap_streams_create(struct streams *s, uint64_t id);
 
+/** The stream of a call, made when a higher id of the peer's opened it and nothing has named it yet. 0, STREAM_STATE or no memory. */
+int neap_streams_call(struct streams *s, uint64_t id, struct stream **out);
+
 /** A frame other than data is owed for the stream. */
 void neap_streams_owe(struct streams *s, struct stream *stream, enum stream_mark mark);
 /** It has nothing to send any more. */
