@@ -31,14 +31,14 @@ void neap_http2_note_reset(struct http2 *h2, int32_t id)
 }
 
 /* The peer knows that a stream is over, for it ended or reset it, or never opened it (RFC 9113 §5.1, §5.1.1). nghttp2 passes over
- * frames of streams that it has forgotten. */
+ * frames of streams that it has forgotten; so do we where we have reset more than we remember. */
 static bool is_over_for_peer(const struct http2 *h2, int32_t id)
 {
     const struct http2_stream *s = known(h2, id);
     int32_t highest =
         h2->config.is_server ? h2->highest : (int32_t)(nghttp2_session_get_next_stream_id(h2->session) - 1);
 
-    if ((s && !s->is_closed) || id % 2 == 0 || id > highest)
+    if ((s && !s->is_closed) || id % 2 == 0 || id > highest || h2->reset_next > LIMIT_HTTP2_STREAMS_KEPT)
         return false;
     for (size_t i = 0; i < LIMIT_HTTP2_STREAMS_KEPT; i++) {
         if (h2->reset[i] == id)
@@ -468,7 +468,7 @@ static int on_body(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     (void)flags;
     h2->body_bytes += size;
     if (s && !s->is_unwanted && !s->is_gone && !s->is_cut) {
-        if (neap_byte_queue_put(&s->body, h2->pool, span_of(bytes, size))) {
+        if (neap_chunk_queue_put(&s->body, h2->pool, span_of(bytes, size))) {
             s->data_reported = false;
             neap_http2_stream_ready(h2, s);
             return 0;

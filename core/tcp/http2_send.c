@@ -77,7 +77,9 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, siz
 {
     struct http2 *h2 = user;
     struct http2_stream *s = source->ptr;
-    size_t taken = neap_byte_queue_take(&s->unsent, h2->pool, out, size);
+    if (s->is_cut) /* what was left of it is dropped: its end is no end of a message */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    size_t taken = neap_chunk_queue_take(&s->unsent, h2->pool, out, size);
 
     h2->unsent_size -= taken;
     h2->body_bytes += taken;
@@ -201,7 +203,7 @@ int64_t neap_http2_send_body(struct transport *t, uint64_t stream, const void *b
     if (share == 0 && size > 0)
         return NEAP_ERR_AGAIN;
     if (!s->drops_body && share > 0) {
-        if (!neap_byte_queue_put(&s->unsent, h2->pool, span_of(bytes, share))) {
+        if (!neap_chunk_queue_put(&s->unsent, h2->pool, span_of(bytes, share))) {
             neap_http2_stream_abort(h2, s, NGHTTP2_INTERNAL_ERROR);
             return NEAP_ERR_NO_MEMORY;
         }

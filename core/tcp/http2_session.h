@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "http/fields.h"
-#include "tcp/byte_queue.h"
+#include "tcp/chunk_queue.h"
 #include "tcp/http2.h"
 
 #include <nghttp2/nghttp2.h>
@@ -45,7 +45,7 @@ struct http2_stream {
     struct list_link ready_link;        /* http2->ready while there may be something to tell */
     struct list_link waiting_link;      /* http2->waiting while neap_http2_send_body came short */
     struct http2_section *first, *last; /* that were not told */
-    struct byte_queue body, unsent;     /* that came and were not read; to be sent */
+    struct chunk_queue body, unsent;    /* that came and were not read; to be sent */
     nghttp2_nv *trailers;               /* ours, behind `unsent`, with their texts in one room */
     size_t trailer_count, trailers_size;
     int64_t send_left; /* bytes of our body that content-length still promises, -1 no promise */

@@ -60,7 +60,7 @@ void neap_http2_stream_drop_received(struct http2 *h2, struct http2_stream *s)
 
     while (s->first)
         neap_http2_section_free(h2, take_section(h2, s));
-    neap_byte_queue_drop(&s->body, h2->pool);
+    neap_chunk_queue_drop(&s->body, h2->pool);
     if (unread > 0 && !h2->is_broken)
         neap_http2_break(h2, nghttp2_session_consume_connection(h2->session, unread));
 }
@@ -68,7 +68,7 @@ void neap_http2_stream_drop_received(struct http2 *h2, struct http2_stream *s)
 static void drop_unsent(struct http2 *h2, struct http2_stream *s)
 {
     h2->unsent_size -= s->unsent.size;
-    neap_byte_queue_drop(&s->unsent, h2->pool);
+    neap_chunk_queue_drop(&s->unsent, h2->pool);
     ring_remove(&h2->waiting, &s->waiting_link);
     s->marks &= (uint8_t)~MARK_WRITABLE;
     s->sending = SENDING_OVER;
@@ -93,7 +93,7 @@ void neap_http2_stream_free(struct http2 *h2, struct http2_stream *s)
     h2->stream_count--;
     while (s->first)
         neap_http2_section_free(h2, take_section(h2, s));
-    neap_byte_queue_drop(&s->body, h2->pool);
+    neap_chunk_queue_drop(&s->body, h2->pool);
     drop_unsent(h2, s);
     neap_pool_free(h2->pool, s->trailers, s->trailers_size);
     neap_pool_free(h2->pool, s, sizeof(*s));
@@ -247,7 +247,7 @@ int64_t neap_http2_recv_body(struct transport *t, uint64_t stream, void *out, si
         return NEAP_ERR_CLOSED;
     if (!s || s->is_unwanted)
         return NEAP_ERR_STREAM_STATE;
-    size_t got = neap_byte_queue_take(&s->body, h2->pool, out, size);
+    size_t got = neap_chunk_queue_take(&s->body, h2->pool, out, size);
     if (got > 0)
         neap_http2_break(h2, nghttp2_session_consume(h2->session, s->id, got));
     /* The end or trailers may be next, or more bytes come. */

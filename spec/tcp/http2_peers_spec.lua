@@ -10,6 +10,7 @@ if not units.transport.http2 then
   return
 end
 
+local h2 = require("spec.tcp.h2")
 local listener = require("spec.tcp.h2_listener")
 
 -- What a command says whose PORT is that of a listener, and its status.
@@ -57,5 +58,60 @@ describe("a server of HTTP/2", function()
     local output, status = visit("nghttp -n -s -m 100 http://127.0.0.1:PORT/big", 60)
     assert.equal(0, status, output)
     assert.equal(100, select(2, output:gsub(" 200 +%S+ /big", "")), output)
+  end)
+end)
+
+describe("a client of HTTP/2", function()
+  it("fetches a file from nginx, and posts to it", function()
+    if not helper.has_program("nginx") then pending("there is no nginx") return end
+    local folder = helper.make_dir()
+    local socket, port = units.tcp.listen()
+    socket:close()
+    local body = ("0123456789"):rep(100000)
+    helper.write_file(folder .. "/file", body)
+    helper.sh("chmod 755 " .. helper.quote(folder))
+    helper.write_file(folder .. "/nginx.conf", ([[
+      daemon off; master_process off; pid %s/pid; error_log %s/error.log; events {}
+      http {
+        access_log off; client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path %s/t3;
+        uwsgi_temp_path %s/t4; scgi_temp_path %s/t5; client_max_body_size 2m;
+        server { listen 127.0.0.1:%d http2; root %s; location /post { return 204; } }
+      }]]):gsub("%%s", folder):gsub("%%d", port))
+    local log = os.tmpname()
+    local nginx = leash.start("nginx -c " .. helper.quote(folder .. "/nginx.conf"), log)
+    local connection
+    leash.wait_until(function()
+      connection = units.tcp.connect(port)
+      return connection
+    end)
+    local client = h2.client()
+    local get = { { ":method", "GET" }, { ":scheme", "http" }, { ":authority", "localhost" }, { ":path", "/file" } }
+    local post = h2.with({ { ":method", "POST" } }, get[2], get[3], { ":path", "/post" },
+      { "content-length", tostring(#body) })
+    for _ = 1, 20 do assert(client:send_request(get, true)) end
+    local upload, left = assert(client:send_request(post, false)), body
+    local function go_on() left = left:sub((client:send_body(upload, left, true) or 0) + 1) end
+    go_on()
+    local got, ended, status, ends = {}, 0, {}, os.time() + 20
+    while ended < 21 and os.time() < ends do
+      connection:send(client:send())
+      local bytes = connection:receive(50)
+      if bytes then assert.equal(#bytes, client:receive(bytes)) end
+      for _, event in ipairs((h2.events(client))) do
+        local id = event.stream
+        if event.type == "headers" then status[id] = event.fields[1][2] end
+        if event.type == "data" then got[id] = (got[id] or "") .. event.body end
+        if event.type == "finished" then ended = ended + 1 end
+        if event.type == "writable" then go_on() end
+      end
+    end
+    assert.equal(21, ended)
+    for id = 1, 39, 2 do assert.is_true(status[id] == "200" and got[id] == body) end
+    assert.equal("204", status[upload])
+    client:free()
+    connection:close()
+    leash.stop(nginx)
+    os.remove(log)
+    helper.remove_dir(folder)
   end)
 end)

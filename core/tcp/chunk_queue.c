@@ -1,5 +1,5 @@
 /* Chunks in a row: the first is given back when its last byte was taken, so that an empty queue holds none. */
-#include "tcp/byte_queue.h"
+#include "tcp/chunk_queue.h"
 
 #include "base/pool.h"
 
@@ -10,7 +10,7 @@ struct byte_chunk {
 
 #define CHUNK_BYTES (sizeof(((struct byte_chunk *)0)->bytes))
 
-static size_t room_in_last(const struct byte_queue *q)
+static size_t room_in_last(const struct chunk_queue *q)
 {
     return q->last ? CHUNK_BYTES - q->end : 0;
 }
@@ -37,7 +37,7 @@ static struct byte_chunk *new_chunks(struct pool *pool, size_t size)
     return first;
 }
 
-bool neap_byte_queue_put(struct byte_queue *q, struct pool *pool, struct span bytes)
+bool neap_chunk_queue_put(struct chunk_queue *q, struct pool *pool, struct span bytes)
 {
     size_t here = room_in_last(q) < bytes.size ? room_in_last(q) : bytes.size;
     struct byte_chunk *more = NULL;
@@ -66,7 +66,7 @@ bool neap_byte_queue_put(struct byte_queue *q, struct pool *pool, struct span by
     return true;
 }
 
-size_t neap_byte_queue_take(struct byte_queue *q, struct pool *pool, uint8_t *out, size_t size)
+size_t neap_chunk_queue_take(struct chunk_queue *q, struct pool *pool, uint8_t *out, size_t size)
 {
     size_t taken = 0;
 
@@ -91,7 +91,7 @@ size_t neap_byte_queue_take(struct byte_queue *q, struct pool *pool, uint8_t *ou
     return taken;
 }
 
-void neap_byte_queue_drop(struct byte_queue *q, struct pool *pool)
+void neap_chunk_queue_drop(struct chunk_queue *q, struct pool *pool)
 {
-    neap_byte_queue_take(q, pool, NULL, q->size);
+    neap_chunk_queue_take(q, pool, NULL, q->size);
 }
