@@ -68,6 +68,7 @@ describe("a hundred thousand first packets that fail", function()
 end)
 
 describe("a peer that acknowledges ahead of what came", function()
+  -- covers: rfc9000#21.4.1
   it("is found out within two windows, in 990 of 1,000 runs and more", function()
     local found, most = 0, 0
     local server_config, client_config = net.config({}, 71, true), net.config({}, 72)

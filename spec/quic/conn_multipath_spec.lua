@@ -81,6 +81,7 @@ describe("path IDs", function()
     p:free()
   end)
 
+  -- covers: rfc9000#5.1.1.3 rfc9000#9.5.7
   it("have a connection ID of each side before they are used, and one more when they are", function()
     local p = with_second()
     for _, side in ipairs({ "client", "server" }) do
@@ -125,6 +126,7 @@ describe("a path ID that is opened", function()
     p:free()
   end)
 
+  -- covers: rfc9000#8.2.4.1
   it("is given up when nobody answers there, and its ID is used up", function()
     local p = pair()
     p.on_datagram = function(direction, _, address) return not (direction == "up" and address == THIRD) end
@@ -405,6 +407,7 @@ describe("a peer that does not keep to the rules of path IDs", function()
     assert.equal(PROTOCOL_VIOLATION, (answer(bytes(IDS_BLOCKED, 1, 2))))
   end)
 
+  -- covers: rfc9000#8.2.4.3
   it("is left with a close when it abandons the last path", function()
     assert.equal(NO_VIABLE_PATH, (answer(bytes(ABANDON, 0, 0))))
   end)
@@ -426,6 +429,7 @@ describe("a peer that does not keep to the rules of path IDs", function()
     p:free()
   end)
 
+  -- covers: rfc9000#21.9.1 rfc9000#21.9.2
   it("is ended when it raises MAX_PATH_ID by ones, which lets nobody use more", function()
     local p = pair()
     local most = 2
@@ -461,6 +465,7 @@ describe("a peer that does not keep to the rules of path IDs", function()
     p:free()
   end)
 
+  -- covers: rfc9000#9.3.2
   it("cannot have copies from another address move a path ID", function()
     local p = with_second()
     local before = path_of(p.server, 1).address
