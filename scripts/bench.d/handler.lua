@@ -8,6 +8,8 @@ app:get("/hello/:name", function(req)
   return "hello " .. req.params.name .. "\n"
 end)
 
+app:get("/tide", { body = "hello tide\n" })
+
 app:post("/upload", function(req)
   local size = 0
   for chunk in req:chunks() do size = size + #chunk end

@@ -32,7 +32,10 @@ local function start_all(programs)
   assert(select(2, helper.run(("mkdir -p %s && printf 'hello tide\n' >%s/tide"):format(folder, folder))) == 0)
   local servers = {}
   for _, program in ipairs(programs) do
-    servers[#servers + 1] = start("neap", program, certs, program)
+    local server = start("neap", program, certs, program)
+    servers[#servers + 1] = server
+    servers[#servers + 1] = { title = program .. ", a constant response", pid = server.pid, port = server.port,
+      path = "/tide" }
     servers[#servers + 1] = start("neap, busy_poll 0", program .. ", busy_poll 0", certs, program)
   end
   if peers.command("gtlsserver") then servers[#servers + 1] = start("gtlsserver", "gtlsserver", certs) end

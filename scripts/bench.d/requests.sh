@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# requests [PROGRAM…]: what a request costs a server's CPU, of several builds of neap, build/release/neap unless told, without
-# and with busy_poll 0, and of gtlsserver: short runs by turns under one client, so that what others do on the machine
+# requests [PROGRAM…]: what a request costs a server's CPU, of several builds of neap, build/release/neap unless told, by a
+# function with a parameter and by a constant response, without and with busy_poll 0, and of gtlsserver: short runs by turns under one client, so that what others do on the machine
 # meets all of them. The medians, and the least.
 #   NEAP_BENCH_ROUNDS=15 NEAP_BENCH_SECONDS=0.5   of each
 #   NEAP_BENCH_LOADS="1x100 32x10"                connections and streams
