@@ -281,6 +281,7 @@ void neap_lua_open_json(lua_State *L);
 /* ---- secret.c */
 
 void neap_lua_open_secret(lua_State *L);
+void neap_lua_open_encoder(lua_State *L);
 
 /* --- endpoint.c */
 

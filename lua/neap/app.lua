@@ -63,14 +63,24 @@ for name, method in pairs(VERBS) do
   end
 end
 
+local match_prefix
+
+-- Has a hook called for the responses below a prefix, or for all.
+local function look_at_responses(app, hook, prefix)
+  if not prefix then return app:on_response(hook) end
+  return app:on_response(function(req, res, info)
+    if match_prefix(req, prefix) then return hook(req, res, info) end
+  end)
+end
+
 --- Adds middleware: fn(req, res, next), called for every request in the order of adding, around
 -- routing; with a pattern like "/admin" or "/tenant/:id" first only for that path and what is below it,
 -- compared as routes are, with its parameters in req.params. next() runs the rest and returns the response,
 -- as it was answered; without it the request ends here. What middleware returns counts as a handler's
--- return.
+-- return. What only looks at responses that are over, as neap.mw.access_log, is a table with `on_response`.
 function App:use(prefix, ...)
   local list = { ... }
-  if type(prefix) == "function" then
+  if type(prefix) == "function" or type(prefix) == "table" then
     table.insert(list, 1, prefix)
     prefix = self.prefix
   elseif type(prefix) ~= "string" or prefix:sub(1, 1) ~= "/" then
@@ -81,8 +91,12 @@ function App:use(prefix, ...)
   local parts = prefix and Router.prefix(prefix)
   if #list == 0 then error("a path without middleware", 2) end
   for _, fn in ipairs(list) do
-    check_handler(fn)
-    self.middleware[#self.middleware + 1] = { fn = fn, prefix = parts }
+    if type(fn) == "table" and fn.on_response then
+      look_at_responses(self.app or self, fn.on_response, parts)
+      fn = fn.middleware
+    end
+    if fn then check_handler(fn) end
+    if fn then self.middleware[#self.middleware + 1] = { fn = fn, prefix = parts } end
   end
   (self.app or self).onion = nil
   return self
@@ -234,7 +248,7 @@ end
 
 -- The parameters of a request that is under a prefix. It is too when its escaped slashes are taken for
 -- slashes: a handler that makes a file's name of a parameter must not be another way around middleware.
-local function match_prefix(req, prefix)
+function match_prefix(req, prefix)
   if rawget(req, "_segments") == false then return nil end
   local is_below = Router.is_below(prefix, req.path)
   if is_below ~= nil then return is_below and {} or nil end

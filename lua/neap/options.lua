@@ -262,6 +262,15 @@ function options.split(given, rows, level)
   return mine, config
 end
 
+--- The options of something that has no others: checked, with what is meant without them; errors at the caller's level.
+function options.fill(given, rows, what, level)
+  options.check(given or {}, rows, what, level + 1)
+  local filled = {}
+  for name, row in pairs(rows) do filled[name] = row.default end
+  for name, value in pairs(given or {}) do filled[name] = value end
+  return filled
+end
+
 --- A variable of the environment; nil also when it is empty, as it is where scripts unset it.
 function options.variable(name)
   local value = os.getenv(name)

@@ -151,6 +151,25 @@ local function refuse_broken(self)
   error(broken_off((table.unpack or unpack)(self._broken)), 2)
 end
 
+local function refuse_long(self)
+  local message = ("the body has more than %d bytes"):format(self._body_limit)
+  self._broken = { message, "limit" }
+  error({ status = 413, message = message .. "\n" }, 0)
+end
+
+local function count_body(self, size)
+  self._body_left = self._body_left - size
+  if self._body_left < 0 then refuse_long(self) end
+end
+
+--- From now on at most so many bytes of the body are read: more is an error, a 413, and a content-length of more is at
+-- once.
+function methods:_limit_body(limit)
+  self._body_limit, self._body_left = limit, limit
+  local length = tonumber(self.headers:get("content-length") or "")
+  if length and length > limit then refuse_long(self) end
+end
+
 -- What exchange_methods[take](self, argument) gives of the body.
 local function receive(self, take, argument)
   refuse_broken(self)
@@ -165,6 +184,7 @@ local function receive(self, take, argument)
     return nil
   end
   local taken, message, code, number = exchange_methods[take](self, argument)
+  if taken and rawget(self, "_body_left") then count_body(self, type(taken) == "string" and #taken or taken) end
   if message and code ~= "timeout" and code ~= "system" then self._broken = { message, code, number } end
   if not taken and not message then self._has_ended = true end
   return taken, message, code, number

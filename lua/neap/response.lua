@@ -274,6 +274,7 @@ local finish
 function Response:start()
   if self._failure then raise_over(self) end
   if self._started then return idle(self) end
+  if self._choose_encoder then self:_encode() end
   local fields = { ":status", self._status }
   local list = fields_to_send(self) or {}
   for i = 1, #list do fields[i + 2] = list[i] end
@@ -283,6 +284,18 @@ function Response:start()
   if not ok then return refuse(self, list, message, code, number) end
   self._started, self._ended, self._has_no_body = true, ends, ends
   return self
+end
+
+--- choose(res) gives an encoder of core.encoder, or nothing, for a body that is written in pieces; asked when its
+-- fields are about to leave.
+function Response:_encode_by(choose)
+  self._choose_encoder = choose
+end
+
+function Response:_encode()
+  local choose = self._choose_encoder
+  self._choose_encoder = nil
+  if not (NO_BODY[self._status] or self._method) then self._encoder = choose(self) end
 end
 
 --- Sends an interim response, such as 103 with `link` fields: its status is from 102 to 199, and there are 16 at
@@ -323,6 +336,7 @@ function Response:write(data)
   if not self._started then ok, message, code, number = self:start() end
   if not ok then return nil, message, code, number end
   if self._ended then return self end
+  if #data > 0 and self._encoder then data = assert(self._encoder:write(data, "flush")) end
   if #data == 0 then
     task.sleep(0) -- nothing else bounds a loop of these
     return self
@@ -373,6 +387,12 @@ end
 -- Ends a body that was sent in pieces.
 function finish(self)
   local ok, message, code, number
+  if self._encoder and not self._ended then
+    local rest = assert(self._encoder:write("", "finish"))
+    self._encoder = nil
+    ok, message, code, number = exchange_methods.write(self._exchange, rest, false)
+    if not ok then return fail(self, message, code, number) end
+  end
   if self._trailers then
     ok, message, code, number = self._exchange._session.transport:send_trailers(self._exchange._stream, self._trailers)
     if not ok then return refuse(self, self._trailers, message, code, number) end

@@ -14,7 +14,7 @@ end
 function scope.new(outer, deadline)
   local self = { outer = outer, deadline = deadline }
   self.root = outer and outer.root or self
-  self.over = setmetatable({ message = "timeout", code = "timeout", is_over = true }, Over)
+  self.over = setmetatable({ message = "timeout", code = "timeout" }, Over)
   return self
 end
 

@@ -115,6 +115,19 @@ if(NEAP_LUA STREQUAL "none")
   return()
 endif()
 
+# Content codings of responses: for the Lua module and the program alone.
+foreach(coding BROTLI ZSTD)
+  set(${coding}_FOUND OFF)
+endforeach()
+if(NEAP_WITH_CODINGS AND PkgConfig_FOUND) # AUTO counts as true
+  pkg_check_modules(BROTLI libbrotlienc)
+  pkg_check_modules(ZSTD libzstd)
+endif()
+if(NEAP_WITH_CODINGS AND NOT NEAP_WITH_CODINGS STREQUAL "AUTO" AND NOT (BROTLI_FOUND AND ZSTD_FOUND))
+  message(FATAL_ERROR "libbrotlienc or libzstd was not found by pkg-config, and NEAP_WITH_CODINGS is ON.\n"
+    "On Debian: apt-get install libbrotli-dev libzstd-dev, or run scripts/bootstrap")
+endif()
+
 # luarocks names the headers of the Lua it installs for. Those of 5.1 mean LuaJIT, whose modules are in the same
 # folders: handlers wait inside of pcall, which Lua 5.1 itself cannot, and is told by neap/init.lua.
 if(NEAP_LUA)
