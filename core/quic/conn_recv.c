@@ -8,6 +8,7 @@
 #define RESERVED_SHORT 0x18u
 #define PHASE_BIT 0x04u
 #define LONG_FORM 0x80u
+#define ALARM_DELAY NEAP_MILLISECOND /* by which a timer may fire late */
 
 void neap_conn_dropped(neap_conn *c, enum neap_packet_type type, size_t size, const char *why)
 {
@@ -223,19 +224,26 @@ static void learn_from_packet(neap_conn *c, const struct packet_header *h, const
     }
 }
 
+/* What we told the peer holds, though a timer be late: the option includes that (RFC 9000 §18.2). */
+static neap_time ack_delay(const neap_conn *c)
+{
+    neap_time told = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
+
+    return told > ALARM_DELAY ? told - ALARM_DELAY : 0;
+}
+
 /* Whether the packet is noted as received, to be acknowledged. Without memory for that it was not. */
 static bool note_received(neap_conn *c, const struct arrival *a, struct received *p)
 {
     struct number_space *s = conn_space(c, p->space);
-    neap_time delay = config_option(c->config, OPTION_max_ack_delay) * NEAP_MILLISECOND;
 
     /* Its keys may have gone while it was read: nothing is acknowledged then. How long it waited for them is a part of the
      * delay that the peer is told (RFC 9000 §13.2.5). */
     if (!conn_is_alive(c) || !s || !has_read_key(c, p->type))
         return false;
-    if (p->is_refused ||
-        neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
-                      p->asks_ack || p->space < SPACE_APPLICATION, a->ecn, delay, c->now - a->waited)) {
+    if (p->is_refused || neap_ack_note(&s->ack, c->pool, p->number, p->ack_eliciting,
+                                       p->asks_ack || p->space < SPACE_APPLICATION, a->ecn, ack_delay(c),
+                                       c->now - a->waited)) {
         c->counters.packets_refused++;
         neap_conn_dropped(c, p->type, 0, "no room for what is in it");
         return false;
