@@ -61,6 +61,44 @@ describe("a server of HTTP/2", function()
   end)
 end)
 
+describe("a server of HTTP/2 and Node", function()
+  local SCRIPT = [[
+    const session = require("http2").connect("http://127.0.0.1:PORT");
+    session.on("error", (error) => { console.log("session", error.message); process.exit(1); });
+    const sent = Buffer.alloc(100000, "node"), open = new Set();
+    function done(i) {
+      open.delete(i);
+      if (open.size === 0) session.ping(() => { console.log("all"); session.close(); });
+    }
+    for (let i = 0; i < 50; i++) open.add(i);
+    for (let i = 0; i < 50; i++) {
+      const request = session.request({ ":method": "POST", ":path": "/echo" });
+      if (i % 5 === 0) { // is given up
+        request.write(sent);
+        setTimeout(() => request.close(8), 10);
+        request.on("close", () => done(i));
+        continue;
+      }
+      const parts = [];
+      let status;
+      request.on("response", (fields) => { status = fields[":status"]; });
+      request.on("data", (part) => parts.push(part));
+      request.on("end", () => {
+        if (status === 200 && Buffer.concat(parts).equals(sent)) return done(i);
+        console.log("wrong", i, status);
+        process.exit(1);
+      });
+      request.end(sent);
+    }]]
+
+  it("exchange bodies, fifty at a time, of which some are given up", function()
+    if not helper.has_program("node") then pending("there is no Node") return end
+    local output, status = visit("node -e " .. helper.quote(SCRIPT), 30)
+    assert.equal("all\n", output)
+    assert.equal(0, status)
+  end)
+end)
+
 describe("a client of HTTP/2", function()
   it("fetches a file from nginx, and posts to it", function()
     if not helper.has_program("nginx") then pending("there is no nginx") return end
