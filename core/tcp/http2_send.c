@@ -340,7 +340,7 @@ int neap_http2_send_response(struct transport *t, uint64_t stream, const neap_fi
         return err;
     s->sending = SENDING_BODY;
     s->drops_body = drops_body;
-    s->send_left = s->is_connect ? -1 : info.content_length;
+    s->send_left = s->is_connect && info.status < 300 ? -1 : info.content_length;
     set_priority(h2, s, &info.priority);
     if (fin) {
         close_sending(h2, s);

@@ -72,7 +72,7 @@ struct http2_stream {
     bool drops_body; /* our response has no content */
 };
 
-enum http2_connection_mark { HTTP2_ESTABLISHED = 1 << 0, HTTP2_SETTINGS = 1 << 1, HTTP2_GOAWAY = 1 << 2 };
+enum http2_connection_mark { HTTP2_SETTINGS = 1 << 0, HTTP2_GOAWAY = 1 << 1 };
 
 /* Where in the peer's frames its bytes are. Zeroed: at the beginning of one. */
 struct http2_scan {
@@ -143,7 +143,7 @@ struct http2 *neap_http2_of(struct transport *t);
 /** End the connection with GOAWAY and one of nghttp2_error_code. */
 void neap_http2_fail(struct http2 *h2, uint32_t code);
 
-/** There is no memory for nghttp2, or it does not work any more: nothing can be said. */
+/** What nghttp2 said: where that is fatal, it had no memory, and nothing can be said any more. */
 void neap_http2_break(struct http2 *h2, int error);
 
 /** Nothing more is to be received. */
