@@ -271,7 +271,9 @@ struct neap_conn {
     struct number_space application;
     struct recovery recovery;
     struct path_traffic *traffic; /* of each, in the block `migration`; NULL: there was one path only */
-    neap_time path_timer;         /* the first of their times */
+    struct multipath *multipath;  /* multipath.h; NULL: it was not agreed on */
+    struct unchecked_dates *unchecked_dates; /* NULL: there are none */
+    neap_time path_timer;                    /* the first of their times */
     struct key_phases keys;
     struct ack_request ack_request;
     struct datagrams *datagrams; /* NULL: neither side takes any */
@@ -290,9 +292,7 @@ struct neap_conn {
     char *server_name;   /* a copy, once TLS is gone, and behind it psk_identity_size bytes */
     const uint8_t *alpn; /* in the config: what was agreed on */
     struct kept_certificates *peer_certificates; /* what the peer showed; NULL: nothing, or it is not kept */
-    struct unchecked_dates *unchecked_dates;     /* NULL: there are none */
     struct migration *migration;                 /* migration.h; NULL: there was one way only */
-    struct multipath *multipath;                 /* multipath.h; NULL: it was not agreed on */
 };
 
 static inline bool conn_is_alive(const neap_conn *c)
