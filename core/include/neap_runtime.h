@@ -32,6 +32,11 @@ NEAP_API int neap_loop_errno(const neap_loop *loop);
  * it before he frees it. 0; NEAP_ERR_ARGUMENT (no such address, the endpoint has sockets already, one of the two is
  * NULL), NEAP_ERR_SYSTEM (the address is in use or not ours, descriptors), NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *address);
+/** Serve an endpoint at UDP sockets that are bound already, one to six: of somebody who has opened them for us (systemd's socket
+ * activation), or of a process before. They are the loop's from now on, also where this fails, and closed with the endpoint's. One
+ * for both families gives addresses of IPv4 as those of IPv6 ("[::ffff:192.0.2.1]:443"), without ECN for them. As
+ * neap_loop_listen; NEAP_ERR_SYSTEM also for what is no UDP socket with a port. */
+NEAP_API int neap_loop_listen_fd(neap_loop *loop, neap_endpoint *endpoint, const int *fds, size_t count);
 /** Give an endpoint one unconnected socket per address family that the system has, for client connections. As
  * neap_loop_listen: 0; NEAP_ERR_ARGUMENT (it has sockets already, or is NULL), NEAP_ERR_SYSTEM, NEAP_ERR_NO_MEMORY. */
 NEAP_API int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint);

@@ -96,22 +96,51 @@ static int watch(neap_loop *loop, struct attachment *attachment)
     return 0;
 }
 
+static int new_attachment(neap_loop *loop, neap_endpoint *endpoint, struct attachment **out)
+{
+    if (neap_loop_find(loop, endpoint) != NULL)
+        return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "the endpoint has sockets already");
+    struct attachment *attachment = calloc(1, sizeof *attachment);
+    if (attachment == NULL)
+        return neap_loop_fail(loop, NEAP_ERR_NO_MEMORY, ENOMEM, "sockets of an endpoint");
+    attachment->endpoint = endpoint;
+    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++)
+        attachment->sockets[i].fd = -1;
+    *out = attachment;
+    return NEAP_OK;
+}
+
+/* Its sockets are open. */
+static int attach_sockets(neap_loop *loop, struct attachment *attachment)
+{
+    attachment->next = loop->attachments;
+    loop->attachments = attachment;
+    for (unsigned family = 4; family <= 6; family += 2) /* the sockets it had before may have been full */
+        neap_endpoint_hold(attachment->endpoint, family, false);
+    return neap_loop_take_signals(loop);
+}
+
+/* Of an attachment that comes to nothing. */
+static int fail_sockets(neap_loop *loop, struct attachment *attachment, const char *what)
+{
+    int number = errno;
+
+    close_sockets(attachment);
+    free(attachment);
+    return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, what);
+}
+
 static int attach(neap_loop *loop, neap_endpoint *endpoint, neap_address *wanted, size_t count,
                   bool packet_info, const char *name)
 {
     struct attachment *attachment;
     neap_address failed = wanted[0];
     uint16_t port = wanted[0].port;
-
-    if (neap_loop_find(loop, endpoint) != NULL)
-        return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "the endpoint has sockets already");
-    attachment = calloc(1, sizeof *attachment);
-    if (attachment == NULL)
-        return neap_loop_fail(loop, NEAP_ERR_NO_MEMORY, ENOMEM, "sockets of an endpoint");
-    attachment->endpoint = endpoint;
-    for (size_t i = 0; i < ATTACHMENT_SOCKETS; i++)
-        attachment->sockets[i].fd = -1;
     int opened = -1;
+
+    int result = new_attachment(loop, endpoint, &attachment);
+    if (result != NEAP_OK)
+        return result;
     for (unsigned attempt = 0; attempt < PORT_ATTEMPTS && opened != 0; attempt++) {
         for (size_t i = 0; i < count; i++)
             wanted[i].port = port;
@@ -123,15 +152,10 @@ static int attach(neap_loop *loop, neap_endpoint *endpoint, neap_address *wanted
         char text[64] = "";
         int number = errno;
         neap_address_format(&failed, text, sizeof text);
-        close_sockets(attachment);
-        free(attachment);
-        return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, name != NULL && name[0] != ':' ? name : text);
+        errno = number;
+        return fail_sockets(loop, attachment, name != NULL && name[0] != ':' ? name : text);
     }
-    attachment->next = loop->attachments;
-    loop->attachments = attachment;
-    for (unsigned family = 4; family <= 6; family += 2) /* the sockets it had before may have been full */
-        neap_endpoint_hold(endpoint, family, false);
-    return neap_loop_take_signals(loop);
+    return attach_sockets(loop, attachment);
 }
 
 /* "localhost:443", "[::]:443" and ":443" are two addresses. Returns how many, 0 for what is none. */
@@ -195,6 +219,44 @@ int neap_loop_listen(neap_loop *loop, neap_endpoint *endpoint, const char *addre
     if (count == 0)
         return NEAP_ERR_ARGUMENT;
     return attach(loop, endpoint, wanted, count, true, count == 1 ? address : NULL);
+}
+
+/* Sockets of somebody else's; they are in the attachment, whatever they are. */
+static int adopt_sockets(struct attachment *attachment, const int *fds, size_t count)
+{
+    int number = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct udp_socket *udp = &attachment->sockets[i];
+        if (neap_udp_adopt(fds[i], udp) == 0)
+            neap_udp_want_errors(udp);
+        else
+            number = errno;
+        udp->fd = fds[i];
+        udp->attachment = attachment;
+    }
+    errno = number;
+    return number != 0 ? -1 : 0;
+}
+
+int neap_loop_listen_fd(neap_loop *loop, neap_endpoint *endpoint, const int *fds, size_t count)
+{
+    struct attachment *attachment = NULL;
+    int result;
+
+    if (endpoint == NULL)
+        result = refuse_nothing(loop, "no endpoint (neap_endpoint_new said why)");
+    else if (fds == NULL || count == 0 || count > ATTACHMENT_SOCKETS)
+        result = refuse_nothing(loop, "one to six descriptors are listened at");
+    else
+        result = new_attachment(loop, endpoint, &attachment);
+    if (result == NEAP_OK && adopt_sockets(attachment, fds, count) == 0 && watch(loop, attachment) == 0)
+        return attach_sockets(loop, attachment);
+    if (result == NEAP_OK)
+        return fail_sockets(loop, attachment, "a descriptor to listen at");
+    for (size_t i = 0; fds != NULL && i < count; i++)
+        close(fds[i]);
+    return result;
 }
 
 int neap_loop_open(neap_loop *loop, neap_endpoint *endpoint)

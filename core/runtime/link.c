@@ -3,6 +3,7 @@
 #include "runtime/link_inner.h"
 
 #include "tcp/http1.h"
+#include "tcp/http2.h"
 
 #include <errno.h>
 #include <string.h>
@@ -112,7 +113,12 @@ static void make_transport(struct link *link, neap_time now)
         .stats = &link->listener->messages,
     };
 
-    link->transport = neap_http1_new(link->listener->pool, &config, now);
+#ifdef NEAP_HAVE_NGHTTP2
+    if (link->tls != NULL && strcmp(neap_tls_stream_protocol(link->tls), "h2") == 0)
+        link->transport = neap_http2_new(link->listener->pool, &config, now);
+    else
+#endif
+        link->transport = neap_http1_new(link->listener->pool, &config, now);
     link->deadline = NEAP_NEVER;
     if (link->transport == NULL)
         neap_link_break(link);

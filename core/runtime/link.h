@@ -31,9 +31,9 @@ struct listener_stats {
  * and *out, or a negative code, of which neap_loop_error says more. With its loop its sockets go. */
 int neap_listener_new(neap_loop *loop, neap_config *config, const char *address,
                       const struct listener_options *options, struct listener **out);
-/** The same with a stream socket that listens already, the listener's from now on; also where this fails. */
-int neap_listener_take(neap_loop *loop, neap_config *config, int fd, const struct listener_options *options,
-                       struct listener **out);
+/** The same with one or two stream sockets that listen already, the listener's from now on; also where this fails. */
+int neap_listener_take(neap_loop *loop, neap_config *config, const int *fds, size_t count,
+                       const struct listener_options *options, struct listener **out);
 /** With all its links, at once. NULL is fine. */
 void neap_listener_free(struct listener *listener);
 /** The address of the first socket. */

@@ -5,7 +5,6 @@
 #include "runtime/sockaddr.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -57,6 +56,18 @@ static bool is_of_client(int number)
     return number != EMFILE && number != ENFILE && number != ENOBUFS && number != ENOMEM;
 }
 
+/* Of a socket for both families an address of IPv4 comes as one of IPv6 (RFC 4291 §2.5.5.2). */
+static neap_address plain_address(neap_address address)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    neap_address plain = {.family = 4, .port = address.port};
+
+    if (address.family != 6 || memcmp(address.ip, mapped, sizeof mapped) != 0)
+        return address;
+    memcpy(plain.ip, address.ip + sizeof mapped, 4);
+    return plain;
+}
+
 static void on_clients(void *user, unsigned events)
 {
     struct listener_socket *s = user;
@@ -78,7 +89,7 @@ static void on_clients(void *user, unsigned events)
             return;
         if (fd < 0 && is_of_client(errno))
             continue;
-        neap_address peer = neap_sockaddr_parse(&name);
+        neap_address peer = plain_address(neap_sockaddr_parse(&name));
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
                    sizeof one); /* who has it all writes it in one piece */
         if (fd < 0 || neap_link_new(listener, fd, &peer, now) == NULL) {
@@ -165,7 +176,11 @@ static void complete(struct listener_options *options)
 static int make(neap_loop *loop, neap_config *config, const struct listener_options *options,
                 struct listener **out)
 {
-    static const char *const protocols[] = {"http/1.1", NULL};
+    static const char *const protocols[] = {
+#ifdef NEAP_HAVE_NGHTTP2
+        "h2",
+#endif
+        "http/1.1", NULL};
     struct failure why = {0};
     struct listener *listener = calloc(1, sizeof *listener);
 
@@ -220,39 +235,35 @@ int neap_listener_new(neap_loop *loop, neap_config *config, const char *address,
     return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, text);
 }
 
-/* A descriptor of somebody else's becomes what ours are. */
-static int prepare(struct listener_socket *s)
+static int adopt(struct listener_socket *s)
 {
-    struct sockaddr_storage name = {0};
-    int listens = 0, kind = 0, flags = fcntl(s->fd, F_GETFL);
-    socklen_t size = sizeof name, int_size = sizeof kind;
+    int listens = 0;
+    socklen_t size = sizeof listens;
 
-    if (flags < 0 || fcntl(s->fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-        fcntl(s->fd, F_SETFD, FD_CLOEXEC) != 0 ||
-        getsockopt(s->fd, SOL_SOCKET, SO_TYPE, &kind, &int_size) != 0 ||
-        getsockopt(s->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &int_size) != 0 ||
-        getsockname(s->fd, (struct sockaddr *)&name, &size) != 0)
+    if (neap_fd_prepare(s->fd, SOCK_STREAM, &s->bound) != 0 ||
+        getsockopt(s->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0)
         return -1;
-    if (kind != SOCK_STREAM || !listens) {
-        errno = EINVAL;
-        return -1;
-    }
-    s->bound = neap_sockaddr_parse(&name);
-    return 0;
+    errno = EINVAL;
+    return listens ? watch_socket(s) : -1;
 }
 
-int neap_listener_take(neap_loop *loop, neap_config *config, int fd, const struct listener_options *options,
-                       struct listener **out)
+int neap_listener_take(neap_loop *loop, neap_config *config, const int *fds, size_t count,
+                       const struct listener_options *options, struct listener **out)
 {
-    int result = make(loop, config, options, out);
+    int result = count > 0 && count <= LISTENER_SOCKETS
+                     ? make(loop, config, options, out)
+                     : neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "one or two descriptors are listened at");
 
     if (result != NEAP_OK) {
-        close(fd);
+        for (size_t i = 0; i < count; i++)
+            close(fds[i]);
         return result;
     }
-    struct listener_socket *s = &(*out)->sockets[0];
-    s->fd = fd;
-    if (prepare(s) == 0 && watch_socket(s) == 0)
+    for (size_t i = 0; i < count; i++)
+        (*out)->sockets[i].fd = fds[i];
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = adopt(&(*out)->sockets[i]);
+    if (result == 0)
         return NEAP_OK;
     int number = errno;
     neap_listener_free(*out);

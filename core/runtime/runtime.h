@@ -99,6 +99,11 @@ int neap_loop_take_signals(neap_loop *loop);
  * port that was given. */
 int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out);
 
+/** The same of a socket that somebody else has bound. -1 and errno: it is no UDP socket with an address. */
+int neap_udp_adopt(int fd, struct udp_socket *out);
+/** A socket of somebody else's becomes as ours are: its address in *bound, or -1 and errno when it is of another kind. */
+int neap_fd_prepare(int fd, int kind, neap_address *bound);
+
 /** From now on ICMP messages wait for neap_udp_read_errors, and make other calls fail once. */
 void neap_udp_want_errors(const struct udp_socket *udp);
 

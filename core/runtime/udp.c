@@ -3,6 +3,7 @@
 #include "runtime/sockaddr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -74,6 +75,54 @@ static int bind_socket(int fd, const neap_address *address, neap_address *bound)
     return 0;
 }
 
+/* What is set of a bound socket. */
+static void set_up(int fd, const neap_address *bound, bool packet_info, struct udp_socket *out)
+{
+    int segment = 0;
+    socklen_t size = sizeof segment;
+
+    set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE);
+    set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE);
+    set_ip_options(fd, bound->family, packet_info);
+    set(fd, IPPROTO_UDP, UDP_GRO, 1);
+    *out =
+        (struct udp_socket){.fd = fd,
+                            .bound = *bound,
+                            .wildcard = packet_info && neap_address_is_wildcard(bound),
+                            .segmentation = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0};
+}
+
+int neap_fd_prepare(int fd, int kind, neap_address *bound)
+{
+    struct sockaddr_storage name = {0};
+    int its = 0, flags = fcntl(fd, F_GETFL);
+    socklen_t size = sizeof name, its_size = sizeof its;
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &its, &its_size) != 0 ||
+        getsockname(fd, (struct sockaddr *)&name, &size) != 0)
+        return -1;
+    *bound = neap_sockaddr_parse(&name);
+    errno = EINVAL;
+    return its == kind ? 0 : -1;
+}
+
+int neap_udp_adopt(int fd, struct udp_socket *out)
+{
+    neap_address bound;
+
+    if (neap_fd_prepare(fd, SOCK_DGRAM, &bound) != 0)
+        return -1;
+    if (bound.family == 0 || bound.port == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    set_up(fd, &bound, true, out);
+    if (bound.family == 6) /* it may be one for both families */
+        set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    return 0;
+}
+
 int neap_udp_open(const neap_address *address, bool packet_info, struct udp_socket *out)
 {
     return neap_udp_open_at(address, NULL, packet_info, out);
@@ -84,8 +133,6 @@ int neap_udp_open_at(const neap_address *address, const char *interface, bool pa
 {
     int fd = socket(address->family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     neap_address bound;
-    int segment = 0;
-    socklen_t size = sizeof segment;
 
     if (fd < 0)
         return -1;
@@ -100,15 +147,7 @@ int neap_udp_open_at(const neap_address *address, const char *interface, bool pa
         errno = number;
         return -1;
     }
-    set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE);
-    set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE);
-    set_ip_options(fd, address->family, packet_info);
-    set(fd, IPPROTO_UDP, UDP_GRO, 1);
-    *out =
-        (struct udp_socket){.fd = fd,
-                            .bound = bound,
-                            .wildcard = packet_info && neap_address_is_wildcard(&bound),
-                            .segmentation = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0};
+    set_up(fd, &bound, packet_info, out);
     return 0;
 }
 

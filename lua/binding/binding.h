@@ -298,6 +298,9 @@ void neap_lua_endpoint_close(struct endpoint_core *core);
 /* --- loop.c, udp.c, files.c */
 
 void neap_lua_open_loop(lua_State *L);
+#define FDS_MAX 6
+/** A descriptor, or a list of them. */
+size_t neap_lua_check_fds(lua_State *L, int index, int out[FDS_MAX]);
 /** nil, message of the loop, code, errno where there is one. */
 int neap_lua_loop_error(lua_State *L, const neap_loop *loop, int64_t error);
 void neap_lua_loop_release(struct loop_core *core);

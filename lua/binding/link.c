@@ -115,7 +115,7 @@ static uint64_t number_field(lua_State *L, const char *name)
     return number;
 }
 
-/* loop:listen_tcp(config, address or descriptor, { plain =, max_field_section_size =, header_timeout =, idle_timeout =,
+/* loop:listen_tcp(config, address or descriptors, { plain =, max_field_section_size =, header_timeout =, idle_timeout =,
  * send_timeout =, connections =, alt_svc = }) -> listener */
 int neap_lua_loop_listen_tcp(lua_State *L)
 {
@@ -137,8 +137,9 @@ int neap_lua_loop_listen_tcp(lua_State *L)
     options.is_plain = lua_toboolean(L, -1);
     lua_getfield(L, 4, "alt_svc");
     options.alt_svc = lua_tostring(L, -1);
-    bool is_descriptor = lua_type(L, 3) == LUA_TNUMBER;
-    const char *address = is_descriptor ? NULL : luaL_checkstring(L, 3);
+    bool is_address = lua_type(L, 3) == LUA_TSTRING;
+    int fds[FDS_MAX];
+    size_t count = is_address ? 0 : neap_lua_check_fds(L, 3, fds);
     if (loop->loop == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
 
@@ -152,10 +153,10 @@ int neap_lua_loop_listen_tcp(lua_State *L)
     *core = (struct listener_core){.references = 1, .config = neap_lua_config_retain(config), .loop = loop};
     loop->references++;
     *box = core;
-    int result = is_descriptor
-                     ? neap_listener_take(loop->loop, config->config, (int)neap_lua_check_u64(L, 3), &options,
-                                          &core->listener)
-                     : neap_listener_new(loop->loop, config->config, address, &options, &core->listener);
+    int result =
+        is_address
+            ? neap_listener_new(loop->loop, config->config, lua_tostring(L, 3), &options, &core->listener)
+            : neap_listener_take(loop->loop, config->config, fds, count, &options, &core->listener);
     return result == NEAP_OK ? 1 : neap_lua_loop_error(L, loop->loop, result);
 }
 
@@ -586,4 +587,8 @@ void neap_lua_open_link(lua_State *L)
     neap_lua_new_type(L, TYPE_LISTENER, listener_methods, listener_gc, NULL);
     neap_lua_new_type(L, TYPE_LINK, methods, link_gc, NULL);
     neap_lua_add_events(L, TYPE_LINK, link_events);
+#ifdef NEAP_HAVE_NGHTTP2
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "has_http2");
+#endif
 }

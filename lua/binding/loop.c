@@ -95,17 +95,37 @@ static struct endpoint_core *new_endpoint(lua_State *L, bool is_server, const ch
     return endpoint;
 }
 
-/* loop:listen(config, address) -> endpoint */
+size_t neap_lua_check_fds(lua_State *L, int index, int out[FDS_MAX])
+{
+    if (lua_type(L, index) == LUA_TNUMBER) {
+        out[0] = (int)luaL_checkinteger(L, index);
+        return 1;
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+    size_t count = lua_rawlen(L, index);
+    luaL_argcheck(L, count >= 1 && count <= FDS_MAX, index, "1 to 6 descriptors");
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, index, (int)i + 1);
+        out[i] = (int)luaL_checkinteger(L, -1);
+        lua_pop(L, 1);
+    }
+    return count;
+}
+
+/* loop:listen(config, address or descriptors) -> endpoint */
 static int loop_listen(lua_State *L)
 {
     neap_loop *loop = check_loop(L);
-    const char *address = luaL_checkstring(L, 3);
+    bool is_address = lua_type(L, 3) == LUA_TSTRING;
+    int fds[FDS_MAX];
+    size_t count = is_address ? 0 : neap_lua_check_fds(L, 3, fds);
     const char *why = neap_strerror(NEAP_ERR_NO_MEMORY);
     struct endpoint_core *endpoint = new_endpoint(L, true, &why);
 
     if (endpoint == NULL)
         return neap_lua_error_text(L, NEAP_ERR_ARGUMENT, why);
-    int result = neap_loop_listen(loop, endpoint->endpoint, address);
+    int result = is_address ? neap_loop_listen(loop, endpoint->endpoint, lua_tostring(L, 3))
+                            : neap_loop_listen_fd(loop, endpoint->endpoint, fds, count);
     if (result == NEAP_OK)
         return 1;
     neap_lua_endpoint_close(endpoint);

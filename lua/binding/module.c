@@ -2,6 +2,7 @@
 #include "binding.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define SECONDS_MAX 1.8e10 /* about what nanoseconds in 64 bits hold */
 
@@ -156,12 +157,18 @@ static int core_hash(lua_State *L)
     return 1;
 }
 
+/* core.process_id() -> number */
+static int core_process_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)getpid());
+    return 1;
+}
+
 NEAP_API int luaopen_neap_core(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"now", core_now},
-        {"error_name", core_error_name},
-        {"hash", core_hash},
+        {"now", core_now},   {"error_name", core_error_name},
+        {"hash", core_hash}, {"process_id", core_process_id},
         {NULL, NULL},
     };
 

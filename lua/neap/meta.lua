@@ -232,6 +232,9 @@ function App:listen(options) end
 ---@field max_field_section_size? integer bytes of a request's fields; larger ones are answered with 431
 ---@field header_timeout? number seconds that a request's fields may take to arrive (10)
 ---@field tcp? boolean the same app over TCP and TLS, at the same port; its answers tell of HTTP/3
+---@field fd? integer|integer[]|string UDP sockets that are bound already, in place of host and port: descriptors, or their name in $LISTEN_FDNAMES
+---@field tcp_fd? integer|integer[]|string the same of TCP, that listen; in place of `tcp`
+---@field http_fd? integer|integer[]|string the same of plain HTTP; in place of `http_port`
 ---@field alt_svc? integer seconds that clients remember what they are told there; 0: they are not (86400)
 ---@field http_port? integer plain HTTP over TCP, at a port of its own; 0 any
 ---@field plain? "redirect"|"serve" what is there: the way to https, or the app ("redirect")

@@ -1,4 +1,5 @@
 --- Serves an app over HTTP/3, and over TCP beside it.
+local activation = require "neap.activation"
 local answers = require "neap.answers"
 local arrivals = require "neap.arrivals"
 local asking = require "neap.asking"
@@ -28,6 +29,9 @@ local server = {}
 local Server = {}
 Server.__index = Server
 
+-- Sockets that are bound already.
+local SOCKETS = options.row("a descriptor, a list of them, or a name in $LISTEN_FDNAMES", activation.is_option)
+
 local OWN = {
   host = options.of("string"),       -- address to listen on; all of both families unless told
   port = options.whole(0, 65535),    -- 4433 unless told, 0: any free one
@@ -36,6 +40,7 @@ local OWN = {
   busy_poll = options.number("seconds", 0, 1, 0.0001), -- the loop polls for so long before it sleeps, where it pays
   max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
+  fd = SOCKETS, tcp_fd = SOCKETS, http_fd = SOCKETS, -- in place of host and port, of UDP, TCP and plain HTTP
   tcp = options.of("boolean"), -- HTTP/1.1 and HTTP/2 at the same port, over TCP and TLS
   alt_svc = options.whole(0, nil, 86400), -- seconds that clients remember there that HTTP/3 is here; 0: not told
   http_port = options.whole(0, 65535), -- plain HTTP, without TLS, at this port of TCP; 0: any free one
@@ -113,27 +118,31 @@ end
 
 local function rest(session) session.conn:keep_alive(false) end
 
--- Opens what there is beside HTTP/3, at the same host: true; nil, message, code, errno, and then nothing is open.
-local function open_companions(self, mine, host)
+-- Opens what there is beside HTTP/3, at sockets or at the same host: true; nil, message, code, errno, and then nothing
+-- is open.
+local function open_companions(self, mine, host, fds)
   local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout,
     idle_timeout = mine.tcp_idle_timeout, send_timeout = self.read_timeout, connections = mine.tcp_connections }
-  if mine.tcp then
-    if mine.alt_svc > 0 then settings.alt_svc = ('h3=":%d"; ma=%d'):format(self.port, mine.alt_svc) end
-    local kind = Session.kind { server = self, patience = self.read_timeout, on_request = begin }
-    local made, message, code, number = companion.listen(self._config, host .. ":" .. self.port, settings, kind)
-    if not made then return nil, message, code, number end
-    self.companions.tcp = made
-  end
-  if mine.http_port then
-    settings.plain, settings.alt_svc = true, nil
-    local on_request = mine.plain == "serve" and begin or companion.redirecting(self.port, Request.new, let_go)
+  local function open(name, at, on_request)
     local kind = Session.kind { server = self, patience = self.read_timeout, on_request = on_request }
-    local made, message, code = companion.listen(self._config, host .. ":" .. mine.http_port, settings, kind)
+    local made, message, code, number = companion.listen(self._config, at, settings, kind)
+    self.companions[name] = made
+    return made, message, code, number
+  end
+  if mine.tcp or fds.tcp_fd then
+    if mine.alt_svc > 0 then settings.alt_svc = ('h3=":%d"; ma=%d'):format(self.port, mine.alt_svc) end
+    local made, message, code, number = open("tcp", fds.tcp_fd or host .. ":" .. self.port, begin)
+    if not made then return nil, message, code, number end
+  end
+  if mine.http_port or fds.http_fd then
+    settings.plain, settings.alt_svc = true, nil
+    local made, message, code = open("http", fds.http_fd or host .. ":" .. mine.http_port,
+      mine.plain == "serve" and begin or companion.redirecting(self.port, Request.new, let_go))
     if not made then
       if self.companions.tcp then self.companions.tcp:close() end
       return nil, message, code
     end
-    self.companions.http, self.http_port = made, made.port
+    self.http_port = made.port
   end
   return true
 end
@@ -210,7 +219,7 @@ local function find_certificate(config)
   return true
 end
 
-local function prepare(mine, config, settings)
+local function prepare(mine, config, settings, fds)
   local ok, message, code = find_certificate(config)
   if not ok then return nil, message, code end
   config.alpn = config.alpn or { "h3" }
@@ -220,7 +229,7 @@ local function prepare(mine, config, settings)
   if not made then return nil, message, code end
   if config.early_data then made:set_h3(settings) end
   local endpoint
-  endpoint, message, code = task.loop():listen(made, where(mine))
+  endpoint, message, code = task.loop():listen(made, fds.fd or where(mine))
   if not endpoint then return nil, message, code end
   ok, message, code = roaming.listen(endpoint, config.preferred_address)
   if not ok then
@@ -234,12 +243,19 @@ end
 -- Opens the endpoint, and what is beside it; the server has them then. A free port of UDP may be taken of TCP.
 local function open_all(self, mine, config)
   local endpoint, made, code, number, ok
-  for _ = 1, mine.port == 0 and mine.tcp and PORTS_TRIED or 1 do
-    endpoint, made, code = prepare(mine, config, self.settings)
+  local fds = {}
+  for _, name in ipairs { "fd", "tcp_fd", "http_fd" } do
+    if mine[name] then
+      fds[name], made, code = activation.take(mine[name])
+      if not fds[name] then return nil, made, code end
+    end
+  end
+  for _ = 1, mine.port == 0 and mine.tcp and not next(fds) and PORTS_TRIED or 1 do
+    endpoint, made, code = prepare(mine, config, self.settings, fds)
     if not endpoint then return nil, made, code end
     self.endpoint, self._config, self.address = endpoint, made, endpoint:address()
     self.port = tonumber(self.address:match(":(%d+)$"))
-    ok, made, code, number = open_companions(self, mine, where(mine):match("^(.*):%d+$"))
+    ok, made, code, number = open_companions(self, mine, where(mine):match("^(.*):%d+$"), fds)
     if ok then return true end
     endpoint:close()
     if not companion.is_taken(code, number) then break end

@@ -63,6 +63,9 @@ local function words(app)
   app:get("/", function(req) return req.proto .. " " .. req.scheme .. " " .. (req.query.q or "-") .. "\n" end)
   app:post("/echo", function(req) return req:body(1e8) end)
   app:get("/broken", function() return 503 end)
+  app:get("/some", function(_, res)
+    for _ = 1, 3 do res:write(("x"):rep(100000)) end
+  end)
   app:get("/much", function(_, res)
     for _ = 1, 100 do
       if not res:write(("x"):rep(100000)) then return end
@@ -313,6 +316,68 @@ assert rest(idle.sock) == ""]==]))
       assert.is_nil(other)
       assert.equal("system", code)
       assert.matches(":" .. server.http_port, message, 1, true)
+    end)
+  end)
+end)
+
+describe("HTTP/2", function()
+  local function curl(server, arguments)
+    local log = os.tmpname()
+    local process = leash.start(("curl -ksS --http2 --max-time 10 " .. arguments):gsub("URL", server.url), log)
+    while not leash.status(process) do neap.sleep(0.01) end
+    local output = helper.read_file(log)
+    leash.stop(process)
+    os.remove(log)
+    return output
+  end
+
+  local function it_by_curl(what, fn)
+    it(what, function()
+      if not helper.run("curl --version"):find("HTTP2", 1, true) then
+        return pending("there is no curl with HTTP/2")
+      end
+      if not core.has_http2 then return pending("this build has no HTTP/2") end
+      fn()
+    end)
+  end
+
+  it_by_curl("is spoken with who knows it", function()
+    serve(words, function(_, _, server)
+      local output = curl(server, "-i 'URL?q=1'")
+      assert.matches("^HTTP/2 200", output)
+      assert.matches(('alt-svc: h3=":%d"; ma=86400'):format(server.port), output, 1, true)
+      assert.matches("h2 https 1\n$", output)
+    end)
+  end)
+
+  it_by_curl("carries bodies both ways, and many at a time on one connection", function()
+    local path, out = os.tmpname(), helper.make_dir()
+    local content = ("0123456789abcdef"):rep(200000)
+    helper.write_file(path, content)
+    serve(words, function(_, _, server)
+      assert.equal(#content, #curl(server, ("--data-binary @%s URLecho"):format(path)))
+      assert.equal(10000000, #curl(server, "URLmuch"))
+      curl(server, ("--parallel --parallel-max 20 -o %s/#1 'URLsome?[1-20]'"):format(out))
+      for i = 1, 20 do assert.equal(300000, #(helper.read_file(out .. "/" .. i) or "")) end
+      assert.is_true(server:stats().tcp.accepted < 10)
+      assert.equal(22, server:stats().tcp.requests)
+    end)
+    os.remove(path)
+    helper.remove_dir(out)
+  end)
+
+  it_by_curl("ends well, too", function()
+    local ends
+    serve(function(app)
+      app:get("/", function(_, res)
+        res:write("begun ")
+        neap.go(ends)
+        neap.sleep(0.3)
+        return res:write("and done") and nil
+      end)
+    end, function(_, _, server)
+      function ends() server:shutdown(5) end
+      assert.equal("begun and done", curl(server, "URL"))
     end)
   end)
 end)
