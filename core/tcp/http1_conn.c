@@ -31,17 +31,30 @@ void neap_http1_give_up(struct http1 *h, uint64_t code)
     neap_http1_watch(h);
 }
 
-void neap_http1_refuse(struct http1 *h, int status)
+void neap_http1_malformed(struct http1 *h, const char *reason)
+{
+    h->stats->malformed++;
+    h->stats->reason = reason;
+}
+
+void neap_http1_refuse(struct http1 *h, int status, const char *reason)
 {
     struct http1_exchange *x = &h->exchange;
+    uint64_t code = NEAP_H3_MESSAGE_ERROR;
 
-    if (status == 414 || status == 431)
+    switch (status) {
+    case 408: code = NEAP_H3_EXCESSIVE_LOAD; break;
+    case 414:
+    case 431:
+        code = NEAP_H3_EXCESSIVE_LOAD;
         h->stats->too_large++;
-    else if (status != 408)
-        h->stats->malformed++;
+        break;
+    case 503: code = NEAP_H3_INTERNAL_ERROR; break;
+    default: neap_http1_malformed(h, reason);
+    }
     if (h->is_server && (!x->is_open || x->sending == SENDING_HEAD))
         neap_http1_send_status(h, status);
-    neap_http1_give_up(h, status == 431 || status == 414 ? NEAP_H3_EXCESSIVE_LOAD : NEAP_H3_MESSAGE_ERROR);
+    neap_http1_give_up(h, code);
 }
 
 void neap_http1_settle(struct http1 *h)
@@ -52,8 +65,8 @@ void neap_http1_settle(struct http1 *h)
         x->is_open = false;
         if (!h->keeps) {
             neap_http1_give_up(h, NEAP_H3_NO_ERROR);
-        } else if (!h->is_server && queue_size(&h->in) > 0) { /* a response that nobody asked for */
-            h->stats->malformed++;
+        } else if (!h->is_server && queue_size(&h->in) > 0) {
+            neap_http1_malformed(h, REASON_TEXT("response that nobody asked for"));
             neap_http1_give_up(h, NEAP_H3_NO_ERROR);
         }
     }
@@ -129,7 +142,7 @@ static void on_timeout(struct transport *t, neap_time now)
     }
     h->stats->timeouts += h->wait != WAIT_REQUEST;
     if (h->wait == WAIT_SECTION) {
-        neap_http1_refuse(h, 408);
+        neap_http1_refuse(h, 408, NULL);
     } else {
         if (h->wait == WAIT_OUTPUT)
             neap_queue_free(&h->out, h->pool);

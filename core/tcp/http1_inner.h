@@ -113,8 +113,11 @@ struct http1_exchange *neap_http1_open(struct http1 *h);
 /** The connection is over: an exchange that is open is told as RESET with `code`; what waits to be sent still is. */
 void neap_http1_give_up(struct http1 *h, uint64_t code);
 
-/** The peer's message is refused: a server says so by `status` if its answer has not begun, and all is over. */
-void neap_http1_refuse(struct http1 *h, int status);
+/** Count a message that breaks the rules. */
+void neap_http1_malformed(struct http1 *h, const char *reason);
+
+/** The peer's message is refused for this reason: a server says so by `status` if its answer has not begun, and all is over. */
+void neap_http1_refuse(struct http1 *h, int status, const char *reason);
 
 /** End the exchange if nothing is left to do or to tell; with the last one the connection is over. */
 void neap_http1_settle(struct http1 *h);

@@ -24,8 +24,8 @@ int64_t neap_http1_receive(struct transport *t, const uint8_t *bytes, size_t siz
     }
     if (size > most - held)
         size = most - held;
-    if (size > 0 && !h->is_server && !h->exchange.is_open) { /* a response that nobody asked for */
-        h->stats->malformed++;
+    if (size > 0 && !h->is_server && !h->exchange.is_open) {
+        neap_http1_malformed(h, REASON_TEXT("response that nobody asked for"));
         neap_http1_give_up(h, NEAP_H3_NO_ERROR);
         return NEAP_ERR_CLOSED;
     }
@@ -90,7 +90,7 @@ static size_t body_ready(struct http1 *h)
     }
     int64_t used = neap_chunks_skip(&x->chunks, queue_view(&h->in), &why);
     if (used < 0) {
-        neap_http1_refuse(h, 400);
+        neap_http1_refuse(h, 400, why.reason);
         return 0;
     }
     queue_consume(&h->in, (size_t)used);
@@ -284,12 +284,12 @@ static bool on_response(struct http1 *h, const struct http1_head *head, neap_h3_
     bool is_tunnel = status == 101 || (x->is_connect && status >= 200 && status < 300);
 
     if (status == 101 && !x->may_upgrade) {
-        neap_http1_refuse(h, 502);
+        neap_http1_refuse(h, 502, REASON_TEXT("101 that was not asked for"));
         return false;
     }
     if (status < 200 && status != 101) {
         if (++x->informational > LIMIT_HTTP1_INFORMATIONAL) {
-            neap_http1_refuse(h, 431);
+            neap_http1_refuse(h, 431, NULL);
             return false;
         }
         tell_section(h, NEAP_H3_HEADERS, out);
@@ -341,7 +341,7 @@ static uint8_t *whole_section(struct http1 *h, bool has_first_line, size_t *size
     int64_t found = neap_head_find_end(&h->scan, queue_view(&h->in), has_first_line, h->max_section);
 
     if (found < 0)
-        neap_http1_refuse(h, (int)-found);
+        neap_http1_refuse(h, (int)-found, REASON_TEXT("line without its end"));
     else if (found == 0 && h->input_ended)
         on_cut(h);
     if (found <= 0)
@@ -354,12 +354,12 @@ static uint8_t *whole_section(struct http1 *h, bool has_first_line, size_t *size
 }
 
 /* A section was not read, for this: true if so. */
-static bool is_refused(struct http1 *h, int err)
+static bool is_refused(struct http1 *h, int err, const struct failure *why)
 {
     if (err == NEAP_ERR_NO_MEMORY)
-        neap_http1_refuse(h, 503);
+        neap_http1_refuse(h, 503, NULL);
     else if (err)
-        neap_http1_refuse(h, err);
+        neap_http1_refuse(h, err, why->reason);
     return err != 0;
 }
 
@@ -379,7 +379,7 @@ static bool advance_head(struct http1 *h, neap_h3_event *out, bool *goes_on)
                   ? neap_head_read_request(&head, &h->fields, h->pool, bytes, size, h->is_secure,
                                            h->max_section, &why)
                   : neap_head_read_response(&head, &h->fields, h->pool, bytes, size, h->max_section, &why);
-    if (is_refused(h, err))
+    if (is_refused(h, err, &why))
         return false;
     if (h->is_server) {
         on_request(h, &head, out);
@@ -399,7 +399,7 @@ static bool advance_trailers(struct http1 *h, neap_h3_event *out)
     if (!bytes)
         return false;
     int err = neap_head_read_trailers(&h->fields, h->pool, bytes, size, h->max_section, &why);
-    if (is_refused(h, err))
+    if (is_refused(h, err, &why))
         return false;
     end_message(h);
     if (h->fields.count == 0 || x->is_unwanted)

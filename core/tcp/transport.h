@@ -56,6 +56,7 @@ struct transport_stats {
     uint64_t malformed; /* messages that break the rules, or that nobody asked for */
     uint64_t too_large; /* messages beyond a bound */
     uint64_t timeouts;  /* of those below */
+    const char *reason; /* why the last malformed one is, static text; NULL: none was, or it is not known */
     /* HTTP/2's */
     uint64_t glitches;        /* what peers did in vain */
     uint64_t resets_received; /* of these: streams that they reset before they were over, */

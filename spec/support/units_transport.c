@@ -341,6 +341,8 @@ static int unit_stats(lua_State *L)
     set_count(L, "streams_refused", s->streams_refused);
     set_count(L, "overloads", s->overloads);
     set_count(L, "waits", s->waits);
+    lua_pushstring(L, s->reason);
+    lua_setfield(L, -2, "reason");
     return 1;
 }
 

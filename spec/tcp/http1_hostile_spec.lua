@@ -128,6 +128,20 @@ describe("a request of HTTP/1.1 that is ambiguous", function()
     end
   end)
 
+  it("is told about in words", function()
+    for bytes, reason in pairs({
+      [get("X: y", " z: y")] = "folded line", [get("X")] = "line without a name", [get("X : y")] = "invalid field name",
+      ["GET / HTTP/1.1\n"] = "line without its end", [get("Host: a")] = "host twice",
+      [post("Content-Length: 1", "Content-Length: 1")] = "content-length twice",
+      [CHUNKED .. "x"] = "chunk size is no number", [CHUNKED .. "1\r\nab"] = "chunk longer than its size",
+    }) do
+      local unit = stories.server()
+      stories.in_pieces(unit, bytes, #bytes)
+      assert.equal(reason, unit:stats().reason)
+    end
+    assert.is_nil(stories.server():stats().reason)
+  end)
+
   it("in a body whose answer has begun is cut off without another", function()
     local unit = stories.server()
     unit:receive(CHUNKED)

@@ -170,6 +170,76 @@ describe("a request of HTTP/1.1", function()
   end)
 end)
 
+describe("a body", function()
+  it("arrives as it was sent, whatever the pieces and the buffers, in both directions", function()
+    math.randomseed(3)
+    local bytes = {}
+    for i = 1, 300000 do bytes[i] = string.char(math.random(0, 255)) end
+    bytes = table.concat(bytes)
+    for _, length in ipairs({ false, { "content-length", "300000" } }) do
+      local client, server = stories.client(), stories.server()
+      client:send_request({ { ":method", "POST" }, { ":scheme", "http" }, { ":authority", "a" }, { ":path", "/" },
+        length or nil }, false)
+      local up, down = {}, {}
+      local waiting = { [client] = "", [server] = "" }
+      local sent, answered = 0, 0
+      -- What one has sent, in pieces of any size; of a body some bytes are read at a time.
+      local function pass(from, to, parts)
+        waiting[to] = waiting[to] .. from:send(math.random(1, 30000))
+        local piece = waiting[to]:sub(1, math.random(1, 20000))
+        waiting[to] = waiting[to]:sub(1 + (to:receive(piece) or 0))
+        for event in to.poll, to do
+          if event.type == "headers" and to == server then
+            server:send_response(0, { { ":status", "200" }, length or nil }, false)
+          end
+        end
+        for _ = 1, math.random(3) do parts[#parts + 1] = to:recv_body(0, math.random(1, 9000)) end
+      end
+      for _ = 1, 3000 do
+        if sent < #bytes then
+          local piece = bytes:sub(sent + 1, sent + math.random(1, 40000))
+          sent = sent + (client:send_body(0, piece, sent + #piece == #bytes) or 0)
+        end
+        pass(client, server, up)
+        if answered < #bytes then
+          local piece = bytes:sub(answered + 1, answered + math.random(1, 40000))
+          answered = answered + (server:send_body(0, piece, answered + #piece == #bytes) or 0)
+        end
+        pass(server, client, down)
+      end
+      assert.is_true(table.concat(up) == bytes)
+      assert.is_true(table.concat(down) == bytes)
+      assert.equal(0, client:open_requests() + server:open_requests())
+      assert.equal(0, client:free() + server:free())
+    end
+  end)
+
+  it("whose trailers do not come in time is given up", function()
+    local _, _, unit = server_told(head("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked") .. "0\r\nX")
+    unit:pass(9.9)
+    assert.is_false(unit:is_over())
+    unit:pass(10.2)
+    assert.equal(408, stories.status(unit:send()))
+    assert.equal("reset:0(0x107) closed:0(0x100)", story(unit))
+  end)
+end)
+
+describe("a request for which there is no memory", function()
+  it("is answered by 503", function()
+    for failing = 1, 3 do
+      local unit = stories.server()
+      unit:fail(failing)
+      unit:receive(head("GET / HTTP/1.1", "Host: a", "Cookie: a", "Cookie: b"))
+      story(unit)
+      local answer = unit:send()
+      if failing > 1 then assert.equal(503, stories.status(answer)) end
+      assert.is_true(unit:is_over())
+      assert.equal(0, unit:stats().malformed)
+      assert.equal(0, unit:free())
+    end
+  end)
+end)
+
 describe("a response of HTTP/1.1", function()
   local function answered(request, fields, body, fin)
     local _, _, unit = server_told(request)
@@ -384,6 +454,14 @@ describe("a body that nobody reads", function()
     unit:send_body(0, "", true)
     assert.is_true(unit:is_over())
     assert.equal(head("HTTP/1.1 200 OK", "transfer-encoding: chunked") .. "0\r\n\r\n", unit:send())
+  end)
+
+  it("is nobody's concern where the connection ends in it", function()
+    local unit = answered(100, 50)
+    unit:send()
+    unit:end_of_input()
+    assert.equal("closed:0(0x100)", story(unit))
+    assert.is_true(unit:is_over())
   end)
 
   it("is waited for as long as a header section", function()
