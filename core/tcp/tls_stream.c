@@ -313,7 +313,12 @@ static void step_reading(struct tls_stream *stream)
             fail(stream, result);
             return;
         }
-        if (result == MBEDTLS_ERR_SSL_WANT_WRITE || (stream->in.size == before && waits(result)))
+        if (result == MBEDTLS_ERR_SSL_WANT_WRITE) { /* room for alerts is kept: it was used up by answers */
+            neap_tls_stream_fail(stream, NEAP_ERR_LIMIT, "the peer has us answer, and does not read");
+            stream->state = TLS_STREAM_FAILED;
+            return;
+        }
+        if (stream->in.size == before && waits(result))
             return;
     }
 }

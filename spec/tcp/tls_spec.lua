@@ -393,7 +393,8 @@ describe("TLS over a stream", function()
       assert.equal(wanted, got)
     end
 
-    local function meet_client(options, more, check)
+    -- `prints`: what the client is waited for to say, before it is ended.
+    local function meet_client(options, more, check, prints)
       local listener, port = tcp.listen()
       local log = files .. "/client.log"
       local process = leash.start(("sh -c %s"):format(helper.quote(("(echo tide; sleep 5) | openssl s_client -quiet "
@@ -405,19 +406,20 @@ describe("TLS over a stream", function()
       check(server, socket)
       server:close()
       socket:send(server:send())
+      if prints then
+        leash.wait_until(function() return (helper.read_file(log) or ""):find(prints, 1, true) end)
+      end
       socket:close()
       leash.stop(process)
-      return helper.read_file(log)
     end
 
     it("serves its client, which verifies us", function()
-      local log = meet_client("-alpn http/1.1", nil, function(server, socket)
+      meet_client("-alpn http/1.1", nil, function(server, socket)
         assert.same({ "open" }, { server:state() })
         assert.equal("http/1.1", (server:info()))
         reads(server, socket, "tide\n")
         server:write("and ebb\n")
-      end)
-      assert.matches("and ebb", log)
+      end, "and ebb")
     end)
 
     it("knows its client by a certificate", function()
@@ -427,6 +429,23 @@ describe("TLS over a stream", function()
           assert.equal(device.der, server:peer_certificate())
           reads(server, socket, "tide\n")
         end)
+    end)
+
+    it("does not negotiate again", function()
+      local listener, port = tcp.listen()
+      local log = files .. "/again.log"
+      local process = leash.start(("sh -c %s"):format(helper.quote(("(sleep 0.2; echo R; sleep 5) | openssl s_client "
+        .. "-tls1_2 -legacy_renegotiation -connect 127.0.0.1:%d -CAfile %s/root"):format(port, files))), log)
+      local socket = assert(listener:accept(10000))
+      local server = assert(side(server_config(), true):stream())
+      move(server, socket, is_open(server))
+      assert.same({ "open" }, { server:state() })
+      move(server, socket, function() return server:state() ~= "open" end)
+      assert.equal("", server:read())
+      leash.wait_until(function()
+        return (helper.read_file(log) or ""):find("no renegotiation", 1, true)
+      end)
+      leash.stop(process)
     end)
 
     it("refuses what it offers that is too old, or without fresh keys", function()
