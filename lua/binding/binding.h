@@ -340,11 +340,12 @@ extern const luaL_Reg neap_lua_transfer_methods[];
 /** All of `bytes`, waiting where it has to; 0 or an errno. */
 int neap_lua_write_all(int fd, const void *bytes, size_t size);
 
-/* --- descriptor.c, socket.c, unix.c: see descriptor.h */
+/* --- descriptor.c, socket.c, unix.c, process.c: see descriptor.h */
 
 void neap_lua_open_descriptor(lua_State *L);
 void neap_lua_open_socket(lua_State *L);
 void neap_lua_open_unix(lua_State *L);
+void neap_lua_open_process(lua_State *L);
 /** Method of loop. */
 int neap_lua_loop_watch(lua_State *L);
 /** Pushes the number of the next descriptor that is ready, or nil. */

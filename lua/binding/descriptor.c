@@ -280,6 +280,7 @@ void neap_lua_open_descriptor(lua_State *L)
         {"watch", watch_descriptor},
         {"fd", push_fd},
         {"release", release},
+        {"signal", neap_lua_signal_process},
         {"unwatch", unwatch_descriptor},
         {"close", close_descriptor},
         {NULL, NULL},

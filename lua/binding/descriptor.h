@@ -20,5 +20,7 @@ struct descriptor *neap_lua_check_descriptor(lua_State *L);
 int neap_lua_descriptor_error(lua_State *L, const char *what);
 /** Methods of sockets. */
 extern const luaL_Reg neap_lua_socket_methods[];
+/** A method of descriptors of processes. */
+int neap_lua_signal_process(lua_State *L);
 
 #endif

@@ -197,6 +197,7 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_open_descriptor(L);
     neap_lua_open_socket(L);
     neap_lua_open_unix(L);
+    neap_lua_open_process(L);
     neap_lua_open_tls(L);
     neap_lua_open_files(L);
     neap_lua_open_json(L);

@@ -264,3 +264,47 @@ function UdpSocket:receive(size) end
 ---@return string ip or why there is none
 ---@return integer? port
 function UdpSocket:receivefrom(size) end
+
+--- Child processes.
+---@class neap.process
+local process = {}
+---@class neap.Command list of words, the first found by PATH
+---@field stdin? "pipe"|"null"|"inherit" "null"
+---@field stdout? "pipe"|"null"|"inherit" "pipe"
+---@field stderr? "pipe"|"null"|"inherit" "inherit", of run "pipe"
+---@field env? table<string, string|false> what differs from this process's environment
+---@field cwd? string
+---@field input? string of run: for its standard input
+---@field limit? integer of run: bytes of each stream, 16 MiB
+---@field timeout? number of run: seconds
+--- It is reaped by the loop, whoever waits for it, and does not hold neap.run.
+---@param command neap.Command
+---@return neap.Process? process
+---@return string? message
+---@return neap.Code? code
+---@return integer? errno
+function process.start(command) end
+--- To its end; killed for "limit" or "timeout".
+---@param command neap.Command
+---@return { code: integer?, signal: integer?, stdout: string?, stderr: string? }? result
+---@return string? message
+---@return neap.Code? code
+function process.run(command) end
+
+---@class neap.Process
+---@field pid integer
+---@field stdin neap.Descriptor?
+---@field stdout neap.Descriptor?
+---@field stderr neap.Descriptor?
+local Process = {}
+---@param seconds? number
+---@return integer? code
+---@return string? message
+---@return string? why "signal", "timeout", …
+---@return integer? signal
+function Process:wait(seconds) end
+---@param signal? string|integer "TERM"
+---@return true? ok
+---@return string? message
+---@return neap.Code? code
+function Process:kill(signal) end

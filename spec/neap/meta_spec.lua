@@ -41,12 +41,13 @@ describe("the types for editors", function()
       each_is_declared(name, neap[name])
     end
     each_is_there("core", core)
-    for _, name in ipairs { "log", "task", "headers", "socket" } do each_is_there(name, neap[name]) end
+    for _, name in ipairs { "log", "task", "headers", "socket", "process" } do each_is_there(name, neap[name]) end
     for class, object in pairs { dns = neap.socket.dns, ssl = neap.socket.ssl, Tcp = neap.socket.tcp(),
       UdpSocket = neap.socket.udp(), Descriptor = require "neap.descriptor" } do
       each_is_there(class, object)
     end
     each_is_declared("socket", neap.socket)
+    each_is_declared("process", neap.process)
     each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
     each_is_there("Headers", neap.headers.new())
