@@ -61,7 +61,8 @@ function Process:_ready()
   self._waiters = {}
 end
 
---- Starts { "name", "argument", … }, found by PATH and not by a shell. Fields: stdin ("null" unless told), stdout ("pipe"),
+--- Starts { "name", "argument", … }, found by PATH and not by a shell. Fields: stdin ("null" unless told), stdout
+-- ("pipe"),
 -- stderr ("inherit"): each "pipe", "null" or "inherit"; env: names that differ from this process's (false: without);
 -- cwd: its folder. Its `pid`, and `stdin`, `stdout`, `stderr` as of neap.fd where they are pipes. nil, message, code,
 -- number when it cannot be started. It is reaped by the loop, whoever waits, and does not hold neap.run.
@@ -85,7 +86,8 @@ function process.start(command)
   return nil, message, code, number
 end
 
---- Waits for its end: its exit code; nil, "killed by signal 15", "signal", 15; nil, "timeout", "timeout" after `seconds`.
+--- Waits for its end: its exit code; nil, "killed by signal 15", "signal", 15; nil, "timeout", "timeout" after
+-- `seconds`.
 function Process:wait(seconds)
   if not self._has_ended then
     local waiter = task.waiter()
