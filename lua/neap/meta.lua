@@ -404,7 +404,7 @@ function task.resolve(host, port, seconds) end
 ---@field method string
 ---@field path string without the query, in its one spelling
 ---@field target string path and query as sent
----@field query table<string, string>
+---@field query table<string, string> of the first 1000 pairs
 ---@field query_all table<string, string[]>
 ---@field query_string string?
 ---@field host string from :authority
@@ -591,9 +591,10 @@ function url.encode(text) end
 ---@return string
 function url.decode(text, plus) end
 ---@param text string
+---@param most? integer pairs; what is behind them is left out
 ---@return table<string, string> query
 ---@return table<string, string[]> all
-function url.parse_query(text) end
+function url.parse_query(text, most) end
 ---@param values table<string, string>
 ---@return string
 function url.make_query(values) end

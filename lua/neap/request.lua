@@ -16,6 +16,7 @@ local url = require "neap.url"
 
 local exchange_methods = Session.exchange_methods
 
+local MOST_PAIRS = 1000 -- of a query that are looked at: each is a table
 local DEFAULT_LIMIT = 1024 * 1024 -- bytes that body() and json() take unless told
 
 -- What a name has that gets its value later. A variable: the room of a name whose value is written out as nil is
@@ -42,13 +43,13 @@ function lazy:headers()
 end
 
 function lazy:query()
-  local query, all = url.parse_query(self.query_string)
+  local query, all = url.parse_query(self.query_string, MOST_PAIRS)
   rawset(self, "query_all", all)
   return query
 end
 
 function lazy:query_all()
-  return select(2, url.parse_query(self.query_string))
+  return select(2, url.parse_query(self.query_string, MOST_PAIRS))
 end
 
 --- What the client asks for of the response: { urgency =, incremental = }, as it is now; nil when that is over.

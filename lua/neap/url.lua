@@ -17,10 +17,12 @@ function url.encode(text)
 end
 
 --- Parses a query string into a table; a name that comes again keeps the last value, `all` has
--- every one.
-function url.parse_query(text)
-  local query, all = {}, {}
+-- every one. What is behind `most` pairs (nil: no bound) is left out.
+function url.parse_query(text, most)
+  local query, all, left = {}, {}, most or math.huge
   for pair in (text or ""):gmatch("[^&]+") do
+    left = left - 1
+    if left < 0 then break end
     local name, value = pair:match("^([^=]*)=?(.*)$")
     name, value = url.decode(name, true), url.decode(value, true)
     query[name] = value

@@ -144,6 +144,26 @@ describe("neap", function()
     assert.equal(0, server:stop())
   end)
 
+  it("serves a folder with lists, caching and what is compressed already, if it is told to", function()
+    local www = folder .. "/www"
+    helper.run(("mkdir -p %s"):format(www))
+    helper.write_file(www .. "/page.txt", "a page")
+    helper.write_file(www .. "/page.txt.gz", "compressed")
+    helper.write_file(www .. "/.dot", "dot")
+    local server = support.start(("serve %s --listen 127.0.0.1:0 --list --precompressed --cache max-age=9 --hidden -q")
+      :format(www))
+    local function get(words) return (helper.run(("%s get -k -s -i %s"):format(neap, words))) end
+    assert.matches('<a href="./page.txt">', get(server.url))
+    local page = get("-H 'accept-encoding: gzip' " .. server.url .. "page.txt")
+    assert.matches("content%-encoding: gzip", page)
+    assert.matches("cache%-control: max%-age=9", page)
+    assert.matches("dot$", get(server.url .. ".dot"))
+    assert.equal(0, server:stop())
+    server = support.start(("serve %s --listen 127.0.0.1:0 --quiet"):format(www))
+    assert.matches("^HTTP/3 404", get(server.url))
+    assert.equal(0, server:stop())
+  end)
+
   it("knows a server by the pin of its key, beside the roots or alone", function()
     local made = folder .. "/pinned"
     assert.equal(0, select(2, helper.run(neap .. " cert " .. made)))

@@ -49,6 +49,26 @@ describe("a multipart body", function()
     assert.same({}, read("--XbX--"))
   end)
 
+  it("says the same of whatever comes, in whatever pieces it comes", function()
+    math.randomseed(9110)
+    local bits = { "\r\n", "--XbX", "\r\n--XbX", "--", '"', "\\", ";", "=", ":", "\r", "\n", "\0", "name=", "\r\n\r\n" }
+    local good, bad = 0, 0
+    for _ = 1, 3000 do
+      local text = whole
+      for _ = 1, math.random(3) do
+        local at = math.random(#text)
+        text = text:sub(1, at - 1) .. bits[math.random(#bits)] .. text:sub(at + math.random(0, 6))
+      end
+      local ok, result = pcall(read, text)
+      local again, other = pcall(read, text, nil, math.random(9))
+      assert.is_true(ok or multipart.is_fault(result), tostring(result))
+      assert.equal(ok, again, text)
+      assert.same(ok and result or result.message, ok and other or other.message, text)
+      if ok then good = good + 1 else bad = bad + 1 end
+    end
+    assert.is_true(good > 100 and bad > 100, good .. " " .. bad)
+  end)
+
   it("passes over what is not read of a part", function()
     local names = {}
     for one in multipart.parts(pieces(whole, 7), B) do

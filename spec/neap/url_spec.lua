@@ -55,6 +55,11 @@ describe("url.normalize", function()
 end)
 
 describe("url.parse_query", function()
+  it("looks at as many pairs as it is told to", function()
+    local query, all = url.parse_query("a=1&b=2&a=3&c=4", 3)
+    assert.same({ { a = "3", b = "2" }, { a = { "1", "3" }, b = { "2" } } }, { query, all })
+  end)
+
   it("decodes names and values and keeps repeats", function()
     local query, all = url.parse_query("a=1&b=%C3%A9+x&a=2&flag")
     assert.same({ a = "2", b = "é x", flag = "" }, query)

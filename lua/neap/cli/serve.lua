@@ -2,7 +2,8 @@
 local serve = {}
 
 local USAGE = [[
-neap serve FOLDER [--listen ADDRESS:PORT] [--cert FILE --key FILE] [--early] [--quiet]
+neap serve FOLDER [--listen ADDRESS:PORT] [--cert FILE --key FILE] [--list] [--precompressed] [--cache TEXT]
+           [--hidden] [--early] [--quiet]
 
 Serves the files of FOLDER over HTTP/3: types by name, index.html, entity tags, ranges, HEAD. Nothing outside
 of FOLDER can be reached. Listens on 4433 of all addresses unless told; without a certificate a development one
@@ -11,6 +12,10 @@ is made once and kept.
   --listen ADDRESS:PORT   where to listen (":8443", "127.0.0.1:8443", "[::1]:8443")
   --cert FILE             certificate chain, PEM
   --key FILE              its private key, PEM
+  --list                  show what is in folders that have no index.html
+  --precompressed         send NAME.br, NAME.zst or NAME.gz in place of NAME to clients that take it
+  --cache TEXT            cache-control of every file ("no-cache", "max-age=3600")
+  --hidden                send files whose names begin with a dot, too
   --early                 read requests of clients that come again before the handshake is complete (0-RTT)
   --quiet                 no line per request
 ]]
@@ -29,7 +34,9 @@ end
 function serve.main(cli, args)
   local found, words = cli.parse(args, {
     ["--help"] = { "help" }, ["-h"] = { "help" }, ["--listen"] = { "listen", true }, ["--cert"] = { "cert", true },
-    ["--key"] = { "key", true }, ["--early"] = { "early" }, ["--quiet"] = { "quiet" }, ["-q"] = { "quiet" },
+    ["--key"] = { "key", true }, ["--list"] = { "list" }, ["--precompressed"] = { "precompressed" },
+    ["--cache"] = { "cache", true }, ["--hidden"] = { "hidden" },
+    ["--early"] = { "early" }, ["--quiet"] = { "quiet" }, ["-q"] = { "quiet" },
   })
   if not found then return cli.usage("serve", words) end
   if found.help then
@@ -57,7 +64,8 @@ function serve.main(cli, args)
         io.stdout:write(("%s %s %s %d\n"):format(req.peer, req.method, plain.line(req.path), res:status()))
       end)
     end
-    app:any("/*path", neap.static(words[1]))
+    app:any("/*path", neap.static(words[1], { list = found.list, precompressed = found.precompressed,
+      cache = found.cache, hidden = found.hidden }))
     local server, reason = app:listen { host = host, port = port, cert = found.cert, key = found.key,
       early_data = found.early }
     if not server then return cli.fail(1, reason) end
