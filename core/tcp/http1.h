@@ -2,8 +2,10 @@
  *
  * One exchange at a time: a server tells of the next request when the one before is answered and its body is over, so
  * what a client sends ahead is bounded by the buffer of input; a client gets NEAP_ERR_STREAM_LIMIT from send_request
- * while a request is open. RESET, FINISHED and CLOSED are told as by HTTP/3; there is no ESTABLISHED, SETTINGS, GOAWAY.
- * What is ambiguous is refused: a server answers with a status of its own and the connection is over.
+ * while a request is open. RESET, FINISHED and CLOSED are told as by HTTP/3, CLOSED when all that is owed was given to
+ * `send`; there is no ESTABLISHED, SETTINGS, GOAWAY. What is ambiguous is refused: a server answers with a status of its own
+ * and the connection is over. Where a wait begins without a call that tells the time, as that for the next request when an
+ * application has answered, it may last up to twice as long.
  *
  * Fields are as those of HTTP/3: names in lower case, pseudo-header fields first, no host beside :authority (a request
  * of HTTP/1.0 may have neither), and none that belong to the connection. One of them has a meaning: `upgrade`. A server
