@@ -110,7 +110,36 @@ static int conn_stats(lua_State *L)
     return 1;
 }
 
+/* conn:figures(name, …) -> the numbers of these names of conn:stats(), without a table */
+static int conn_figures(lua_State *L)
+{
+    struct conn_core *core = neap_lua_check_conn(L, 1);
+    int count = lua_gettop(L) - 1;
+    neap_stats stats;
+
+    if (core->conn == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    luaL_checkstack(L, count, "too many names");
+    neap_conn_stats(core->conn, &stats, sizeof stats);
+    for (int i = 0; i < count; i++) {
+        const char *name = luaL_checkstring(L, i + 2);
+        const struct figure *figure = figures, *last = figures + sizeof figures / sizeof *figures;
+        uint64_t value;
+
+        while (figure < last && strcmp(figure->name, name) != 0)
+            figure++;
+        luaL_argcheck(L, figure < last, i + 2, "not the name of a figure");
+        memcpy(&value, (const char *)&stats + figure->offset, sizeof value);
+        if (figure->is_time)
+            neap_lua_push_time(L, value);
+        else
+            neap_lua_push_u64(L, value);
+    }
+    return count;
+}
+
 const luaL_Reg neap_lua_figure_methods[] = {
+    {"figures", conn_figures},
     {"stats", conn_stats},
     {NULL, NULL},
 };

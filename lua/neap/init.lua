@@ -30,7 +30,7 @@ local complaint = require("neap.engine").complaint()
 if complaint then require("neap.log").warn(complaint) end
 
 local parts = {
-  client = "neap.client", mw = "neap.middleware",
+  client = "neap.client", mw = "neap.middleware", metrics = "neap.metrics",
   quic = "neap.quic", lowlevel = "neap.lowlevel", sim = "neap.sim", json = "neap.json",
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
   server = "neap.server", mime = "neap.mime", unix = "neap.unix", x509 = "neap.x509",

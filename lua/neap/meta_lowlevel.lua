@@ -414,6 +414,10 @@ function Conn:ids() end
 function Conn:source_ids() end
 ---@return table<string, number|string> stats the names of neap_stats, times in seconds; ecn is a word
 function Conn:stats() end
+--- Numbers of stats(), by their names, without a table.
+---@param ... string
+---@return number? ...
+function Conn:figures(...) end
 --- Gives an endpoint's connection back.
 function Conn:release() end
 

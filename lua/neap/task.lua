@@ -35,6 +35,7 @@ local live, holders = 0, 0
 local loop
 local running, stopping = false, false
 local has_run = false -- whether anyone ran the loop
+local meter, woken -- of how long turns take: see task.meter; when this one began
 local has_more = false -- whether the last step left something that may be sent at once
 local ran = 0 -- tasks that have run so far, counted each time that they go on
 local current -- the coroutine of the task that runs
@@ -557,7 +558,9 @@ function task.turn(is_over)
   run_ready()
   loop:flush()
   if is_over and is_over() then return end
+  if meter and woken then meter(core.now() - woken) end
   loop:wait(next_wait())
+  woken = meter and core.now()
   deliver()
   fire_timers()
 end
@@ -568,6 +571,7 @@ function task.step()
   if running then error("a loop runs already: a step is for a loop of your own", 2) end
   task.loop()
   running, has_run = true, true
+  local begun = meter and core.now()
   local ok, trace = xpcall(function()
     loop:wait(0)
     deliver()
@@ -576,7 +580,14 @@ function task.step()
     has_more = loop:flush()
   end, debug.traceback)
   running = false
+  if meter then meter(core.now() - (begun or core.now())) end
   if not ok then error(trace, 0) end
+end
+
+--- From now on meter(seconds) is called before each wait of the loop: how long nothing was taken from the network since
+-- the wait before. nil: no more.
+function task.meter(fn)
+  meter, woken = fn, nil
 end
 
 --- Seconds until a step is wanted though nothing comes; nil: not before something does.
