@@ -24,7 +24,8 @@ struct listener_options {
 struct listener_stats {
     uint64_t connections, accepted, accept_failures, handshakes_failed, bytes_received, bytes_sent;
     uint64_t timeouts;                       /* of clients that were silent, or took nothing */
-    uint64_t requests, malformed, too_large; /* as in transport_stats */
+    uint64_t requests, malformed, too_large; /* as in transport_stats, these and the others */
+    uint64_t glitches, resets_received, resets_provoked, streams_refused, overloads, waits;
 };
 
 /** Listen at an address as neap_loop_listen has it, with the certificates of `config`, of which it holds a reference: 0

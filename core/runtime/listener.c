@@ -313,6 +313,12 @@ void neap_listener_get_stats(const struct listener *listener, struct listener_st
     out->requests = listener->messages.requests;
     out->malformed = listener->messages.malformed;
     out->too_large = listener->messages.too_large;
+    out->glitches = listener->messages.glitches;
+    out->resets_received = listener->messages.resets_received;
+    out->resets_provoked = listener->messages.resets_provoked;
+    out->streams_refused = listener->messages.streams_refused;
+    out->overloads = listener->messages.overloads;
+    out->waits = listener->messages.waits;
 }
 
 /* ---- the loop's */

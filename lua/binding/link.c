@@ -237,6 +237,9 @@ static int listener_stats(lua_State *L)
         FIGURE(struct listener_stats, accept_failures), FIGURE(struct listener_stats, handshakes_failed),
         FIGURE(struct listener_stats, timeouts),        FIGURE(struct listener_stats, requests),
         FIGURE(struct listener_stats, malformed),       FIGURE(struct listener_stats, too_large),
+        FIGURE(struct listener_stats, glitches),        FIGURE(struct listener_stats, resets_received),
+        FIGURE(struct listener_stats, resets_provoked), FIGURE(struct listener_stats, streams_refused),
+        FIGURE(struct listener_stats, overloads),       FIGURE(struct listener_stats, waits),
         FIGURE(struct listener_stats, bytes_received),  FIGURE(struct listener_stats, bytes_sent),
     };
     struct listener_core *core = check_listener(L);
@@ -245,7 +248,7 @@ static int listener_stats(lua_State *L)
     if (core->listener == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     neap_listener_get_stats(core->listener, &stats);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, sizeof figures / sizeof figures[0]);
     neap_lua_set_figures(L, &stats, FIGURES(figures));
     return 1;
 }
