@@ -168,7 +168,9 @@ describe("TLS over a stream", function()
       assert.equal("", client:read())
       assert.equal(0, client:write("secret"))
       assert.equal("failed", (server:state()))
-      assert.equal(alert, (select(4, server:state())))
+      -- A client of Mbed TLS 3.6 sends it before it has the keys of TLS 1.3: its server cannot open that.
+      local is_new = select(2, accepted():info()) == "TLSv1.3"
+      assert.equal(is_new and 20 or alert, (select(4, server:state())))
     end
 
     it("refuses a certificate for another name", function()
