@@ -63,6 +63,11 @@ local function words(app)
   app:get("/", function(req) return req.proto .. " " .. req.scheme .. " " .. (req.query.q or "-") .. "\n" end)
   app:post("/echo", function(req) return req:body(1e8) end)
   app:get("/broken", function() return 503 end)
+  app:get("/slowly", function(_, res)
+    res:write("begun ")
+    neap.sleep(0.2)
+    return res:write("and done") and nil
+  end)
   app:get("/some", function(_, res)
     for _ = 1, 3 do res:write(("x"):rep(100000)) end
   end)
@@ -152,6 +157,49 @@ print(rest(s))]==])
 fields = "host: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n"
 print(rest(raw("POST /echo HTTP/1.1\r\n" + fields + "\r\n0\r\n\r\n")))]==]))
       assert.equal(1, server:stats().http.malformed)
+    end)
+  end)
+
+  it("answers who sends no more, and still reads", function()
+    serve(words, function(_, _, server)
+      assert.equal("http/1.1 http 1\nhttp/1.1 https 2\nbegun and done\n", python(server, [==[
+def last(s, path):
+    s.sendall(("GET " + path + " HTTP/1.1\r\nhost: a\r\n\r\n").encode())
+    socket.socket.shutdown(s, socket.SHUT_WR)
+    return rest(s).split("\r\n\r\n", 1)[1]
+print(last(raw(""), "/?q=1"), end="")
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+tls, s = trust().wrap_bio(incoming, outgoing), raw("", port)
+has_ended = False
+def turn(fn):
+    while True:
+        try:
+            return fn()
+        except ssl.SSLWantReadError:
+            piece = outgoing.read()
+            if not has_ended: s.sendall(piece)
+            piece = s.recv(65536)
+            incoming.write(piece) if piece else incoming.write_eof()
+turn(tls.do_handshake)
+tls.write(b"GET /?q=2 HTTP/1.1\r\nhost: a\r\n\r\n")
+try:
+    tls.unwrap() # close_notify, and what comes stays readable
+except ssl.SSLError:
+    pass
+s.sendall(outgoing.read())
+s.shutdown(socket.SHUT_WR)
+has_ended = True
+text = b""
+while True:
+    try:
+        piece = turn(lambda: tls.read(65536))
+    except ssl.SSLError:
+        break
+    if not piece: break
+    text += piece
+print(text.decode().split("\r\n\r\n", 1)[-1], end="")
+text = last(raw(""), "/slowly")
+print("begun and done" if "begun" in text and "and done" in text else text)]==]))
     end)
   end)
 
