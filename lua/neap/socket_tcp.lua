@@ -140,7 +140,7 @@ function Tcp:connect(host, port)
     socket:close()
     return nil, "closed"
   end
-  self._socket, self._family = socket, Base.family_of(addresses[1])
+  self._socket, self._family = socket, Base.family_of(socket:name())
   return 1
 end
 

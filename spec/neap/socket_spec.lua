@@ -259,6 +259,14 @@ describe("neap.socket", function()
       local made = assert(connecting.race({ "[::1]:" .. port, "127.0.0.1:" .. port }, core.now() + 5, make))
       assert.equal("127.0.0.1:" .. port, made:peer())
       made:close()
+      local resolve = neap.task.resolve
+      neap.task.resolve = function() return { "[::1]:" .. port, "127.0.0.1:" .. port } end
+      local client = socket.tcp()
+      local ok, why = client:connect("both.test", port)
+      neap.task.resolve = resolve
+      assert.equal(1, ok, why)
+      assert.equal("inet", client:getfamily())
+      client:close()
       local began = core.now()
       local slow = {}
       local function make_slow(family)
