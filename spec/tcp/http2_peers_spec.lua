@@ -1,6 +1,7 @@
 -- Programs of others against HTTP/2 without TLS: h2spec (scripts/h2spec makes it), curl, nghttp.
 local helper = require("spec.helper")
 local leash = require("spec.support.leash")
+local program = require("spec.support.program")
 local units = require("neap.units")
 
 if not units.transport.http2 then
@@ -31,9 +32,9 @@ after_each(leash.end_all)
 
 describe("a server of HTTP/2", function()
   it("fails none of h2spec's tests", function()
-    local program = helper.run("scripts/h2spec path"):match("%S+")
-    if not helper.has_program(program) then pending("there is no h2spec: run scripts/h2spec") return end
-    local output, status = visit(helper.quote(program) .. " -h 127.0.0.1 -p PORT -o 2", 120)
+    local h2spec = helper.run("scripts/h2spec path"):match("%S+")
+    if not helper.has_program(h2spec) then pending("there is no h2spec: run scripts/h2spec") return end
+    local output, status = visit(helper.quote(h2spec) .. " -h 127.0.0.1 -p PORT -o 2", 120)
     assert.equal(0, status, output:match("Failures:.*") or output)
     local passed = tonumber(output:match("(%d+) passed, 0 skipped, 0 failed"))
     assert.is_true((passed or 0) >= 145, output)
@@ -58,6 +59,31 @@ describe("a server of HTTP/2", function()
     local output, status = visit("nghttp -n -s -m 100 http://127.0.0.1:PORT/big", 60)
     assert.equal(0, status, output)
     assert.equal(100, select(2, output:gsub(" 200 +%S+ /big", "")), output)
+  end)
+end)
+
+local APP = [[
+local neap = require "neap"
+local app = neap.app()
+app:get("/", function(req) return "hello over " .. req.proto end)
+app:post("/", function(req) return req:body() end)
+assert(app:listen { host = "127.0.0.1", port = 0, tcp = true })
+neap.run()
+]]
+
+describe("an app over TCP", function()
+  it("fails none of h2spec's tests, over TLS", function()
+    local h2spec = helper.run("scripts/h2spec path"):match("%S+")
+    if not helper.has_program(h2spec) then pending("there is no h2spec: run scripts/h2spec") return end
+    local folder = helper.make_dir()
+    helper.write_file(folder .. "/app.lua", APP)
+    local server = program.start("run " .. helper.quote(folder .. "/app.lua"))
+    local output, status = helper.run(("timeout 120 %s -t -k -h 127.0.0.1 -p %d -o 2"):format(helper.quote(h2spec),
+      server.port))
+    assert.equal(0, server:stop())
+    helper.remove_dir(folder)
+    assert.equal(0, status, output:match("Failures:.*") or output)
+    assert.is_true((tonumber(output:match("(%d+) passed, 0 skipped, 0 failed")) or 0) >= 145, output)
   end)
 end)
 
