@@ -62,10 +62,14 @@ describe("a server of HTTP/2", function()
   end)
 end)
 
+-- It thinks before it answers: tests send frames behind a request, and want its stream to be open.
 local APP = [[
 local neap = require "neap"
 local app = neap.app()
-app:get("/", function(req) return "hello over " .. req.proto end)
+app:get("/", function(req)
+  neap.sleep(0.2)
+  return "hello over " .. req.proto
+end)
 app:post("/", function(req) return req:body() end)
 assert(app:listen { host = "127.0.0.1", port = 0, tcp = true })
 neap.run()
