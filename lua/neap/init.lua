@@ -24,13 +24,16 @@ local neap = {
   --- The wall clock of this process, for certificates: seconds since 1970, from which it goes on; false: nobody knows
   -- what time it is; without an argument: the system's.
   set_clock = core.set_clock,
+  --- From now on the process is that user's: neap.drop_privileges(user[, group]), when all that needs more is open.
+  -- true; nil, message, code.
+  drop_privileges = core.drop_privileges,
 }
 
 local complaint = require("neap.engine").complaint()
 if complaint then require("neap.log").warn(complaint) end
 
 local parts = {
-  client = "neap.client", mw = "neap.middleware", metrics = "neap.metrics",
+  client = "neap.client", mw = "neap.middleware", metrics = "neap.metrics", service = "neap.service",
   quic = "neap.quic", lowlevel = "neap.lowlevel", sim = "neap.sim", json = "neap.json",
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
   server = "neap.server", mime = "neap.mime", unix = "neap.unix", x509 = "neap.x509",
@@ -54,6 +57,8 @@ local function end_all(server)
   if quic then quic.close_all() end
   task.stop()
 end
+
+if (os.getenv("NOTIFY_SOCKET") or "") ~= "" then task.on_held = require("neap.service").on_held end
 
 local ending = false
 local had_terminal = core.isatty(0)
@@ -97,7 +102,10 @@ end
 
 -- SIGTERM and SIGINT: servers say GOAWAY and drain; a second signal ends at once. SIGHUP: certificates are read again.
 function task.on_signal(name)
-  if name == "HUP" and not ending and not has_lost_terminal() and reload_all() then return end
+  if name == "HUP" and not ending and not has_lost_terminal() then
+    local service = package.loaded["neap.service"]
+    if service and service.reloading(reload_all) or not service and reload_all() then return end
+  end
   if ending then return task.stop() end
   ending = true
   task.go(end_all, package.loaded["neap.server"])

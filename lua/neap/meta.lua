@@ -18,6 +18,7 @@
 ---@field url neap.url
 ---@field log neap.log
 ---@field quic neap.quic
+---@field service neap.service
 ---@field lowlevel neap.lowlevel
 ---@field sim neap.sim
 local neap = {}
@@ -56,6 +57,21 @@ function neap.fd(fd, options) end
 --- it goes on; false: nobody knows what time it is; nothing: the system's, as before any call.
 ---@param seconds? number|false
 function neap.set_clock(seconds) end
+
+---@class neap.service
+local service = {}
+--- Says a line to the service manager, such as "STATUS=5 devices": whether somebody was told.
+---@param text string
+---@return boolean
+function service.notify(text) end
+
+--- From now on the process is that user's, for good.
+---@param user string
+---@param group? string
+---@return true?
+---@return string? message
+---@return neap.Code? code
+function neap.drop_privileges(user, group) end
 
 ---@class neap.Failure
 ---@field message string

@@ -695,26 +695,4 @@ function File:write(...) end
 ---@return neap.Code? code
 function File:close() end
 
---- The content codings of this build, best first.
----@return ("zstd"|"br"|"gzip")[]
-function core.codings() end
-
----@class neap.encoder
-local encoder = {}
-
---- What is to be sent of what was written so far: all of it with "flush", and the end with "finish".
----@param bytes string
----@param how? "flush"|"finish"
----@return string? bytes
----@return string? message
----@return neap.Code? code
-function encoder:write(bytes, how) end
-
----@param coding string
----@param level? integer
----@return neap.encoder? encoder
----@return string? message
----@return neap.Code? code
-function core.encoder(coding, level) end
-
 return lowlevel

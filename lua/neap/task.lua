@@ -353,9 +353,14 @@ end
 
 --- A server holds the loop running; call with -1 when it ends.
 function task.hold(count)
+  local was_held = holders > 0
   holders = holders + count
   if count > 0 then task.why_not = nil end
+  if was_held ~= (holders > 0) then task.on_held(holders > 0) end
 end
+
+--- Called when the first server holds the loop, and when none does any more.
+function task.on_held() end
 
 --- Whether a server holds the loop.
 function task.is_held()
