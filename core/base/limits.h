@@ -214,8 +214,13 @@
 #define LIMIT_LINK_IDLE (60 * NEAP_SECOND)  /* without a request, or without taking anything of a response */
 #define LIMIT_LINK_LINGER (2 * NEAP_SECOND) /* that a client gets to close when we have, … */
 #define LIMIT_LINK_LINGER_BYTES 1048576u    /* … and bytes it may still send */
-#define LIMIT_LINK_HEADERS (10 * NEAP_SECOND)         /* for a TLS handshake, for the fields of a request */
-#define LIMIT_LISTENER_ACCEPTS 32u                    /* connections taken in a turn */
+#define LIMIT_LINK_HEADERS (10 * NEAP_SECOND) /* for a TLS handshake, for the fields of a request */
+#define LIMIT_LINK_HANDSHAKES \
+    2u /* TLS handshakes that go on in a turn: one takes as long as hundreds of packets */
+#define LIMIT_LINK_ALIVE 60u       /* seconds of silence after which the kernel asks a client, … */
+#define LIMIT_LINK_ALIVE_AGAIN 10u /* … and between its questions, … */
+#define LIMIT_LINK_ALIVE_TRIES 3u  /* … of which so many go without an answer */
+#define LIMIT_LISTENER_ACCEPTS 32u /* connections taken in a turn */
 #define LIMIT_LISTENER_PAUSE (100 * NEAP_MILLISECOND) /* while descriptors are short */
 #define LIMIT_RESOLVES 32u                            /* names being looked up by a loop, a thread each */
 #define LIMIT_HOST_NAME 253u                          /* bytes of a DNS name (RFC 1035 §2.3.4) */

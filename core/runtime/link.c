@@ -445,6 +445,14 @@ void neap_link_on_timeout(struct link *link, neap_time now)
 
 /* ---- begin and end */
 
+/* Of those in a handshake few have a turn, lest all else waits for their signatures. The others stay readable. */
+static bool has_turn(struct link *link)
+{
+    bool is_in_handshake = link->state == LINK_OPEN && link->tls != NULL && link->transport == NULL;
+
+    return !is_in_handshake || link->listener->loop->link_handshakes++ < LIMIT_LINK_HANDSHAKES;
+}
+
 static void on_socket(void *user, unsigned events)
 {
     struct link *link = user;
@@ -454,7 +462,7 @@ static void on_socket(void *user, unsigned events)
         neap_link_break(link);
         return;
     }
-    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
+    if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0 && has_turn(link))
         neap_link_pump(link);
     if ((events & EPOLLOUT) != 0)
         link_touch(link);

@@ -68,12 +68,29 @@ static neap_address plain_address(neap_address address)
     return plain;
 }
 
+/* Who has it all to send writes it in one piece; and a client that went without a word, or said that it sends no more, does not keep
+ * its place for as long as a handler waits. */
+static void set_up(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, LIMIT_LINK_ALIVE},
+        {IPPROTO_TCP, TCP_KEEPINTVL, LIMIT_LINK_ALIVE_AGAIN},
+        {IPPROTO_TCP, TCP_KEEPCNT, LIMIT_LINK_ALIVE_TRIES},
+    };
+
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+}
+
 static void on_clients(void *user, unsigned events)
 {
     struct listener_socket *s = user;
     struct listener *listener = s->listener;
     neap_time now = neap_loop_now();
-    int one = 1;
 
     (void)events;
     for (unsigned i = 0; i < LIMIT_LISTENER_ACCEPTS; i++) {
@@ -90,8 +107,8 @@ static void on_clients(void *user, unsigned events)
         if (fd < 0 && is_of_client(errno))
             continue;
         neap_address peer = plain_address(neap_sockaddr_parse(&name));
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
-                   sizeof one); /* who has it all writes it in one piece */
+        if (fd >= 0)
+            set_up(fd);
         if (fd < 0 || neap_link_new(listener, fd, &peer, now) == NULL) {
             pause_accept(listener);
             return;
@@ -361,6 +378,7 @@ void neap_listeners_turn(neap_loop *loop)
     neap_time now = list_empty(&loop->listeners) ? 0 : neap_loop_now();
     struct listener *listener;
 
+    loop->link_handshakes = 0;
     FOR_EACH(listener, loop)
     {
         if (now >= listener->accept_at) {

@@ -68,6 +68,7 @@ struct neap_loop {
     int watches_fd; /* epoll of the application's descriptors; -1: it has none */
     struct list_link watches, ready_watches;
     struct list_link listeners;        /* link.h */
+    unsigned link_handshakes;          /* that went on in this turn */
     uint8_t *link_buffer, *link_plain; /* scratch of all links: what a call moves; NULL without listeners */
     int network_fd;                    /* rtnetlink; -1: nobody follows */
     neap_time network_at,
