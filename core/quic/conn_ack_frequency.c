@@ -26,13 +26,15 @@ bool neap_conn_may_hurry_acks(const neap_conn *c)
 }
 
 /* A window that losses keep small grows with what is acknowledged, and waits for each second packet a good part of a round
- * trip: each is acknowledged then. One that was never reduced costs nobody a frame. */
+ * trip: each is acknowledged then. One that was never reduced costs nobody a frame. Several paths have small windows each, which would
+ * take more together than the one of a connection beside them. */
 static bool wants_each(const neap_conn *c, const struct path_recovery *path, uint64_t datagrams)
 {
     const struct ack_request *a = &c->ack_request;
     bool is_delayed = path->rtt.smoothed / DELAY_SHARE > a->least_delay;
 
-    return path->cc.ssthresh != UINT64_MAX && is_delayed && datagrams < (a->every == 1 ? 2 * FEW : FEW);
+    return !c->multipath && path->cc.ssthresh != UINT64_MAX && is_delayed &&
+           datagrams < (a->every == 1 ? 2 * FEW : FEW);
 }
 
 /* Several ACKs a window keep the sender going and its bursts small; the last packets of a burst wait a part of a round

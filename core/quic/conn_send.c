@@ -113,7 +113,8 @@ static bool may_elicit(neap_conn *c, struct path *on, size_t room)
 
 /* Of a window of ten datagrams half a one would lie idle: what is left of it takes one that is a little smaller, in which
  * all that is ever owed has room, but for datagrams of the application. A small one is lost as often as a large one, and its
- * acknowledgement makes room for no more than another small one. */
+ * acknowledgement makes room for no more than another small one. Not for several paths: small windows would take more together
+ * than the one of a connection beside them. */
 static size_t room_in_window(const neap_conn *c, const struct path *on, size_t room)
 {
     const struct path_recovery *path = &on->recovery;
@@ -122,7 +123,7 @@ static size_t room_in_window(const neap_conn *c, const struct path *on, size_t r
 
     if (least < NEAP_MIN_UDP_PAYLOAD)
         least = NEAP_MIN_UDP_PAYLOAD;
-    bool may_cut = c->stage == STAGE_CONFIRMED && !(c->datagrams && c->datagrams->queues);
+    bool may_cut = c->stage == STAGE_CONFIRMED && !c->multipath && !(c->datagrams && c->datagrams->queues);
     return may_cut && left >= least && left < room && path->cc.window < SMALL_WINDOW * room ? (size_t)left
                                                                                             : room;
 }

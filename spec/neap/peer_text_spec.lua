@@ -120,6 +120,7 @@ describe("text from a peer", function()
       function res.header(_, _, ...) return select("#", ...) > 0 and res or nil end
       function res.status(_, status) return status and res or 200 end
       function res.send() return res end
+      res.error = res.send
       res._send_file = res.send
       return (handler(request(fields, target), res))
     end

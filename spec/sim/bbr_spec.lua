@@ -57,9 +57,7 @@ describe("BBR", function()
   end)
 
   it("keeps a short link of 10 Mbit/s full where two datagrams in a hundred are lost", function()
-    local bbr = mean(3, link(10, 0.003, 100, 0.02), { "bbr" }, 3, 20)
-    at_least(9, bbr)
-    assert.is_true(bbr > mean(3, link(10, 0.003, 100, 0.02), { "cubic" }, 3, 20))
+    at_least(9, mean(3, link(10, 0.003, 100, 0.02), { "bbr" }, 3, 20))
   end)
 
   it("carries several times what CUBIC does where the way is longer, or faster, and lossy", function()
