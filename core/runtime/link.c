@@ -388,7 +388,7 @@ static bool end_sending(struct link *link, int64_t *budget, neap_time now)
         !transport->ops->sends_no_more(transport))
         return true;
     if (link->tls != NULL)
-        neap_tls_stream_close(link->tls);
+        neap_tls_stream_end_output(link->tls);
     if (!send_all(link, budget, now))
         return false;
     link->has_shut = shutdown(link->fd, SHUT_WR) == 0;

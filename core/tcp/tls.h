@@ -55,13 +55,15 @@ size_t neap_tls_stream_send(struct tls_stream *stream, uint8_t *out, size_t size
 
 /** Plaintext that came: how many bytes, 0 when there is none now (see the state whether more may come). */
 size_t neap_tls_stream_read(struct tls_stream *stream, uint8_t *out, size_t size);
-/** Plaintext for the peer: how many bytes were taken, 0 before the handshake is done, after close, or while
+/** Plaintext for the peer: how many bytes were taken, 0 before the handshake is done, after close or end_output, or while
  * LIMIT_TLS_STREAM_SEND bytes wait for neap_tls_stream_send. */
 size_t neap_tls_stream_write(struct tls_stream *stream, const uint8_t *bytes, size_t size);
 /** About how much neap_tls_stream_write would take. */
 size_t neap_tls_stream_capacity(const struct tls_stream *stream);
 /** Says that we send no more (close_notify), behind what was written. A handshake is given up. */
 void neap_tls_stream_close(struct tls_stream *stream);
+/** The same, while what the peer sends is still read: the state stays until it has ended too, or close is called. */
+void neap_tls_stream_end_output(struct tls_stream *stream);
 
 /** The protocol that was agreed upon; "" before, or when none was. */
 const char *neap_tls_stream_protocol(const struct tls_stream *stream);

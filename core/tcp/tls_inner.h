@@ -39,7 +39,8 @@ struct tls_side {
 struct tls_stream {
     struct tls_side *side;
     enum tls_stream_state state;
-    bool is_closing;       /* close_notify is owed */
+    bool sends_no_more;    /* close_notify is said, or */
+    bool is_closing;       /* owed */
     bool is_at_end;        /* no more bytes come */
     struct span in;        /* what `receive` was given and Mbed TLS has not read */
     size_t handshake_size; /* bytes read for the handshake */

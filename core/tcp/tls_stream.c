@@ -88,6 +88,11 @@ static bool is_over(const struct tls_stream *stream)
     return stream->state == TLS_STREAM_FAILED || stream->state == TLS_STREAM_CLOSED;
 }
 
+static bool is_done(const struct tls_stream *stream)
+{
+    return stream->state == TLS_STREAM_OPEN || stream->state == TLS_STREAM_ENDED;
+}
+
 static bool waits(int result)
 {
     return result == MBEDTLS_ERR_SSL_WANT_READ || result == MBEDTLS_ERR_SSL_WANT_WRITE;
@@ -469,7 +474,7 @@ size_t neap_tls_stream_capacity(const struct tls_stream *stream)
 {
     size_t taken = stream->out_end + ALERT_ROOM + RECORD_OVERHEAD;
 
-    if (stream->state != TLS_STREAM_OPEN && stream->state != TLS_STREAM_ENDED)
+    if (!is_done(stream) || stream->sends_no_more)
         return 0;
     return taken < LIMIT_TLS_STREAM_SEND ? LIMIT_TLS_STREAM_SEND - taken : 0;
 }
@@ -502,21 +507,26 @@ size_t neap_tls_stream_write(struct tls_stream *stream, const uint8_t *bytes, si
     return count;
 }
 
+void neap_tls_stream_end_output(struct tls_stream *stream)
+{
+    if (!is_done(stream) || stream->sends_no_more)
+        return;
+    stream->sends_no_more = stream->is_closing = true;
+    drive(stream);
+}
+
 void neap_tls_stream_close(struct tls_stream *stream)
 {
     if (is_over(stream))
         return;
-    stream->is_closing = stream->state != TLS_STREAM_HANDSHAKE;
+    neap_tls_stream_end_output(stream);
+    if (is_over(stream))
+        return;
     stream->state = TLS_STREAM_CLOSED;
     drive(stream);
 }
 
 /* ---- what was agreed upon */
-
-static bool is_done(const struct tls_stream *stream)
-{
-    return stream->state == TLS_STREAM_OPEN || stream->state == TLS_STREAM_ENDED;
-}
 
 const char *neap_tls_stream_protocol(const struct tls_stream *stream)
 {

@@ -97,6 +97,11 @@ void neap_tls_stream_close(struct tls_stream *stream)
     (void)stream;
 }
 
+void neap_tls_stream_end_output(struct tls_stream *stream)
+{
+    (void)stream;
+}
+
 const char *neap_tls_stream_protocol(const struct tls_stream *stream)
 {
     (void)stream;

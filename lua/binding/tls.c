@@ -161,6 +161,12 @@ static int write_plain(lua_State *L)
     return 1;
 }
 
+static int end_output(lua_State *L)
+{
+    neap_tls_stream_end_output(check_stream(L));
+    return 0;
+}
+
 static int close_stream(lua_State *L)
 {
     neap_tls_stream_close(check_stream(L));
@@ -216,11 +222,17 @@ void neap_lua_open_tls(lua_State *L)
 {
     static const luaL_Reg side_methods[] = {{"stream", new_stream}, {"close", free_side}, {NULL, NULL}};
     static const luaL_Reg stream_methods[] = {
-        {"receive", receive},   {"end_of_input", end_of_input},
-        {"send", send_bytes},   {"read", read_plain},
-        {"write", write_plain}, {"close", close_stream},
-        {"state", push_state},  {"info", push_info},
-        {"free", free_stream},  {"peer_certificate", push_certificate},
+        {"receive", receive},
+        {"end_of_input", end_of_input},
+        {"send", send_bytes},
+        {"read", read_plain},
+        {"write", write_plain},
+        {"close", close_stream},
+        {"end_output", end_output},
+        {"state", push_state},
+        {"info", push_info},
+        {"free", free_stream},
+        {"peer_certificate", push_certificate},
         {NULL, NULL},
     };
 

@@ -100,7 +100,7 @@ end
 
 function Tls:shutdown(how)
   if how ~= "receive" then
-    self._stream:close()
+    if how == "send" then self._stream:end_output() else self._stream:close() end
     self:flush()
   end
   return self._inner:shutdown(how)

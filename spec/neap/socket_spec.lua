@@ -522,6 +522,17 @@ describe("neap.socket", function()
       end
     end
 
+    it("hears an answer behind shutdown", function()
+      with_server(secure(function(client) client:send("to " .. client:receive("*a")) end), function(port)
+        local client = connected(port)
+        assert(client:sslhandshake(nil, nil, false))
+        assert(client:send("all"))
+        assert.equal(1, client:shutdown("send"))
+        assert.equal("to all", client:receive("*a"))
+        assert.same({ nil, "closed", 0 }, { client:send("more") })
+      end)
+    end)
+
     it("wraps a socket as LuaSec does", function()
       with_server(secure(echo), function(port)
         local client = socket.ssl.wrap(connected(port), { mode = "client", verify = "peer", cafile = ca })
