@@ -13,7 +13,7 @@ end
 -- those who read no more, and beside it as it is.
 function disposition.attachment(name)
   if name == nil then return "attachment" end
-  name = tostring(name):match("[^/\\]*$"):gsub("%c", "_")
+  name = tostring(name):gsub("^.*[/\\]", ""):gsub("%c", "_")
   if name == "" then return "attachment" end
   -- Some take % for an escape here, whatever the RFC says.
   local simple = name:gsub("[%%\"\\]", "_"):gsub("[\128-\255]+", "_")

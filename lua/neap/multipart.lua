@@ -162,7 +162,7 @@ Part.__index = Part
 -- A file's name without folders, of either kind of system; nil when nothing that names a file is left.
 local function base_name(name)
   if not name or name:find("%c") then return nil end
-  name = name:match("[^/\\]*$")
+  name = name:gsub("^.*[/\\]", "")
   if name == "" or name == "." or name == ".." then return nil end
   return name
 end

@@ -35,6 +35,14 @@ local function fault(text, limits, size)
 end
 
 describe("a multipart body", function()
+  it("costs as much as it is long, also where a file's name ends with a slash", function()
+    local body = part('name=f; filename="' .. ("a"):rep(8000) .. '/"', ""):rep(50) .. "--XbX--"
+    local begun = os.clock()
+    assert.equal(50, #read(body))
+    -- Looked for from each of its characters to the end, names of this length take seconds.
+    assert.is_true(os.clock() - begun < 1)
+  end)
+
   local whole = "a preamble\r\n" .. part('name="one"', "1") .. part('name="file"; filename="C:\\dir\\a b.bin"',
     "\r\n--Xb\r\n-\r\n\r\n", "Content-Type: application/x\r\n") .. part('name="empty"', "") .. "--XbX--\r\nepilogue"
   local expected = { { "one", false, "1" }, { "file", "a b.bin", "\r\n--Xb\r\n-\r\n\r\n" }, { "empty", false, "" } }
