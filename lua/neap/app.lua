@@ -8,6 +8,7 @@ local constant = require "neap.constant"
 local error_page = require "neap.error_page"
 local log = require "neap.log"
 local options = require "neap.options"
+local task = require "neap.task"
 
 local App = {}
 App.__index = App
@@ -290,10 +291,10 @@ local function catch(err)
 end
 
 local function describe(err, trace)
-  if type(err) ~= "table" then return tostring(err) end
-  local message = err.message
-  if (getmetatable(err) or {}).__tostring then message = tostring(err) end
-  return tostring(message or err.status and "status " .. tostring(err.status) or err) .. (trace or "")
+  if type(err) ~= "table" then return task.text_of(err) end
+  local message, meta = err.message, getmetatable(err)
+  if type(meta) == "table" and meta.__tostring then message = err end
+  return task.text_of(message or err.status and "status " .. task.text_of(err.status) or err) .. (trace or "")
 end
 
 local function full_path(req)
@@ -324,7 +325,7 @@ local function is_of_client(err, req, res)
   if type(err) == "table" then return err.is_over or err.is_broken_body and not req:is_open() end
   local message, code = res:failure()
   if not message then message, code = req:_why_left() end
-  return message and IS_CLIENTS[code] and tostring(err):find(message, 1, true)
+  return message and IS_CLIENTS[code] and task.text_of(err):find(message, 1, true)
 end
 
 local ANSWERED = { is_called = true }

@@ -19,7 +19,10 @@ return function(given)
     local inside = scope.new(outer, core.now() + seconds)
     inside.over.status = status
     task.enter(inside)
-    next() -- raises nothing: an error inside has become the response
+    -- An error inside has become the response. Should one be raised all the same, the time must not be that of what
+    -- this coroutine does next.
+    local ok, err = pcall(next)
     task.enter(outer)
+    if not ok then error(err, 0) end
   end
 end
