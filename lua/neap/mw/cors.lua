@@ -60,5 +60,7 @@ return function(given)
       return preflight(req, res, allowed)
     end
     next()
+    -- Again, for a handler that has put a `vary` of its own in its place.
+    if varies and not res:is_started() then accept.vary(res, "origin") end
   end
 end
