@@ -325,6 +325,16 @@ function Response:early_hints(fields)
   return self:informational(103, fields)
 end
 
+-- Sends bytes of a body in pieces, as they are.
+local function put(self, data)
+  if self._unsent then data, self._unsent = self._unsent .. data, nil end
+  local ok, message, code, number = exchange_methods.write(self._exchange, data, false)
+  self.sent = self._exchange._sent or 0
+  if ok then return self end
+  if code == "argument" then message = "the body is longer than its content-length" end
+  return fail(self, message, code, number)
+end
+
 --- Sends body bytes. Waits while the client is slower. The response; or nil, message, code when the client
 -- has gone, and the next call ends the handler. So does the second write of an answer to HEAD, or of one
 -- that has no body.
@@ -341,13 +351,33 @@ function Response:write(data)
     task.sleep(0) -- nothing else bounds a loop of these
     return self
   end
-  ok, message, code, number = exchange_methods.write(self._exchange, data, false)
-  self.sent = self._exchange._sent or 0
-  if not ok then
-    if code == "argument" then message = "the body is longer than its content-length" end
-    return fail(self, message, code, number)
+  return put(self, data)
+end
+
+-- Sends what is short without waiting, all or nothing: where some of it could not leave, that leaves with what is put
+-- next. What an encoder has made belongs to what it makes next.
+function Response:_write_now(data)
+  local exchange, rest = self._exchange, self._unsent
+  if self._encoder then rest = rest or assert(self._encoder:write(data, "flush")) end
+  data = rest or data
+  local taken = exchange._session.transport:send_body(exchange._stream, data, false) or 0
+  exchange._sent = (exchange._sent or 0) + taken
+  if taken > 0 or rest then self._unsent = taken < #data and data:sub(taken + 1) or nil end
+end
+
+-- Sends a file in the response's coding, and ends it.
+local function encode_file(self, handle, offset, count)
+  while count > 0 do
+    local bytes, message, code, number = handle:read(count, offset)
+    if bytes == "" then bytes, message, code = nil, "the file has become shorter", "system" end
+    if not bytes then return fail(self, message, code, number) end
+    offset, count = offset + #bytes, count - #bytes
+    local ok
+    ok, message, code, number = put(self, assert(self._encoder:write(bytes)))
+    task.sleep(0) -- others run, also where nothing leaves for long
+    if not ok then return nil, message, code, number end
   end
-  return self
+  return finish(self)
 end
 
 -- Sends `count` bytes of a file of neap.core; `goes_on`: more follows, else it ends the response.
@@ -356,6 +386,7 @@ function Response:_send_file(handle, offset, count, goes_on)
   if not self._started then ok, message, code, number = self:start() end
   if not ok then return nil, message, code, number end
   if self._ended then return self end
+  if self._encoder then return encode_file(self, handle, offset, count) end
   local exchange, fin = self._exchange, not (self._trailers or goes_on)
   ok, message, code, number = exchange_methods.send_file(exchange, handle, offset, count, fin)
   self.sent = exchange._sent or 0
@@ -387,11 +418,12 @@ end
 -- Ends a body that was sent in pieces.
 function finish(self)
   local ok, message, code, number
-  if self._encoder and not self._ended then
-    local rest = assert(self._encoder:write("", "finish"))
+  self._is_ending = true
+  if not self._ended and (self._encoder or self._unsent) then
+    local rest = self._encoder and assert(self._encoder:write("", "finish")) or ""
     self._encoder = nil
-    ok, message, code, number = exchange_methods.write(self._exchange, rest, false)
-    if not ok then return fail(self, message, code, number) end
+    ok, message, code, number = put(self, rest)
+    if not ok then return nil, message, code, number end
   end
   if self._trailers then
     ok, message, code, number = self._exchange._session.transport:send_trailers(self._exchange._stream, self._trailers)

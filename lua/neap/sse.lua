@@ -42,15 +42,12 @@ end
 -- we see that a client is gone. Never waits: a client with bytes before it that it has not taken needs none.
 local function beat(self)
   local res = self._res
-  local exchange = res._exchange
   while not self.closed do
     local left = self._sent_at + self._interval - core.now()
-    if left > 0 or self._is_writing or res:is_ended() then
+    if left > 0 or self._is_writing or res._is_ending or res:is_ended() then
       task.wait_at(self, "_beat", left > 0 and left or self._interval)
     else
-      local taken = exchange._session.transport:send_body(exchange._stream, HEARTBEAT, false) or 0
-      exchange._sent = (exchange._sent or 0) + taken
-      if taken > 0 and taken < #HEARTBEAT then self._rest = HEARTBEAT:sub(taken + 1) end
+      res:_write_now(HEARTBEAT)
       self._sent_at = core.now()
     end
   end
@@ -85,7 +82,6 @@ end
 
 local function put(self, text)
   local res = self._res
-  if self._rest then text, self._rest = self._rest .. text, nil end
   self._is_writing = true
   local called, ok, message, code = pcall(res.write, res, text)
   self._is_writing, self._sent_at = false, core.now()

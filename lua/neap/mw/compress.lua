@@ -49,6 +49,8 @@ return function(given)
     local media_type = res:header("content-type")
     if not media_type or not is_of_type(media_type:lower()) then return nil end
     local control = res:header("cache-control")
+    local length = tonumber(res:header("content-length") or "")
+    if length and length < min_size then return nil end
     if res:header("content-encoding") or res:header("content-range") or res:status() == 206
       or control and control:lower():find("no-transform", 1, true) then
       return nil
