@@ -18,14 +18,15 @@ end
 local Browser = {}
 Browser.__index = Browser
 
---- Starts a browser that speaks HTTP/3 with localhost:port from its first request on.
+--- Starts a browser that speaks HTTP/3 with localhost:port from its first request on; without a port one that knows of
+-- HTTP/3 what it is told (Chromium takes it from hosts without a public certificate only if a port of theirs is named).
 function chromium.start(dir, port, cert)
   local self = setmetatable({ id = 0, input = dir .. "/chromium.in", output = dir .. "/chromium.out" }, Browser)
   local arguments = {
     "timeout -k 5 90 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run",
     "--disable-background-networking --disable-component-update --disable-extensions --disable-sync",
     "--user-data-dir=" .. quote(dir .. "/chromium"),
-    "--origin-to-force-quic-on=localhost:" .. port,
+    "--origin-to-force-quic-on=localhost:" .. (port or 1),
     "--host-resolver-rules=" .. quote("MAP localhost 127.0.0.1"),
     "--ignore-certificate-errors-spki-list=" .. key_hash(cert),
     "--remote-debugging-pipe about:blank",
@@ -81,6 +82,11 @@ function Browser:open(url)
     if not is_there then os.execute("sleep 0.05") end
   until is_there or os.time() > deadline
   return session
+end
+
+--- A picture of the page, as PNG.
+function Browser:screenshot(session)
+  return (self:call("Page.captureScreenshot", { format = "png" }, session).data)
 end
 
 --- What the page itself says of how it came: "h3".
