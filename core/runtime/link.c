@@ -420,6 +420,10 @@ bool neap_link_flush(struct link *link, neap_time now)
         link->wants_look = false;
         link_mark_ready(link);
     }
+    /* Where something has left there may be room for what was kept. */
+    if (link->state == LINK_OPEN && budget < LIMIT_LINK_TURN &&
+        (link->plain_in.size > 0 || link->received.size > 0))
+        link_touch(link);
     watch(link);
     set_timer(link);
     if (!has_left && link->state != LINK_CLOSED && link->unsent.size == 0)

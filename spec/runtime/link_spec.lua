@@ -58,54 +58,62 @@ describe("a listener for TCP", function()
     end
   end)
 
-  -- A client over TLS: `say(text)`, and `heard()` what has come.
-  local function over_tls()
+  -- A client over TLS: what it hears is given to `hear`, what its link tells to `tell(link, kind, stream)`. It, and a
+  -- function that goes on until condition().
+  local function over_tls(protocols, hear, tell)
     local socket = clients(1)[1]
-    local stream = assert(core.tls_side(pair.config(), false)):stream("localhost")
-    local client, got, rest = { stream = stream }, {}, ""
-    function client.move()
-      local bytes = stream:send()
-      if bytes ~= "" then assert(socket:write(bytes)) end
+    local stream = assert(core.tls_side(pair.config(), false, protocols)):stream("localhost")
+    local unsent, rest = "", ""
+    local function move()
+      unsent = unsent .. stream:send()
+      unsent = unsent:sub(1 + (unsent ~= "" and socket:write(unsent) or 0))
       rest = rest .. (socket:read() or "")
       rest = rest:sub(1 + stream:receive(rest))
-      got[#got + 1] = stream:read()
+      hear(stream:read())
     end
-    function client.heard() return table.concat(got) end
-    return client
-  end
-
-  it("reads on in a tunnel whose end it has said, over TLS too", function()
-    local client = over_tls()
-    local link, heard, events = nil, {}, {}
-    local function until_true(condition)
+    local function go_on(condition)
       local limit = core.now() + 5
       while not condition() do
-        assert(core.now() < limit, "the tunnel does not get there")
-        client.move()
+        assert(core.now() < limit, "it does not get there")
+        move()
         assert(loop:wait(0.01))
-        for each in listener.next, listener do
-          link = each
+        for link in listener.next, listener do
           local list = {}
-          for i = 1, link:events(list), EVENT_WIDTH do
-            events[list[i]] = true
-            if list[i] == "data" then heard[#heard + 1] = link:recv_body(list[i + 1]) end
-          end
+          for i = 1, link:events(list), EVENT_WIDTH do tell(link, list[i], list[i + 1]) end
         end
         loop:flush()
       end
     end
-    until_true(function() return client.stream:state() == "open" end)
-    client.stream:write("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n")
-    until_true(function() return events.request end)
-    assert(link:send_response(0, { ":status", "200" }, false))
-    assert.equal(3, link:send_body(0, "bye", true))
-    until_true(function() return client.stream:state() == "ended" end)
-    assert.truthy(client.heard():find("bye$"))
-    client.stream:write("late")
-    until_true(function() return heard[1] end)
-    assert.equal("late", table.concat(heard))
-    client.stream:close()
-    until_true(function() return events.finished end)
+    go_on(function() return stream:state() == "open" end)
+    return stream, go_on
+  end
+
+  it("reads on in a tunnel whose end it has said, over TLS too", function()
+    local got, heard, events = "", nil, {}
+    local client, go_on = over_tls(nil, function(bytes) got = got .. bytes end, function(link, kind, stream)
+      events[kind] = link
+      if kind == "data" then heard = link:recv_body(stream) end
+    end)
+    client:write("CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n")
+    go_on(function() return events.request end)
+    assert(events.request:send_response(0, { ":status", "200" }, false))
+    assert.equal(3, events.request:send_body(0, "bye", true))
+    go_on(function() return client:state() == "ended" end)
+    assert.truthy(got:find("bye$"))
+    client:write("late")
+    go_on(function() return heard end)
+    assert.equal("late", heard)
+    client:close()
+    go_on(function() return events.finished end)
+  end)
+
+  it("takes what it had no room for once its answers have left", function()
+    if not core.has_http2 then return pending("this build has no HTTP/2") end
+    local size = 0
+    local client, go_on = over_tls({ "h2" }, function(bytes) size = size + #bytes end, function() end)
+    local settings, ping = "\0\0\0\4\0\0\0\0\0", "\0\0\8\6\0\0\0\0\0" .. "12345678"
+    client:write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" .. settings .. ping:rep(900))
+    go_on(function() return size > 900 * #ping end)
   end)
 
   it("finds out that a client is gone of which nothing comes any more", function()
