@@ -162,14 +162,29 @@ static int add_to_handshake(struct tls_stream *stream, mbedtls_x509_crt *chain, 
     return mbedtls_ssl_set_hs_own_cert(&stream->ssl, chain, key);
 }
 
+static char lower(char c)
+{
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 static void keep_name(struct tls_stream *stream, const char *name, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        stream->server_name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + ('a' - 'A') : name[i]);
+        stream->server_name[i] = lower(name[i]);
     stream->server_name[size] = '\0';
 }
 
-/* A client asks for a name. Not 0: it is refused by unrecognized_name. */
+static bool is_kept(const struct tls_stream *stream, const char *name, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if (lower(name[i]) != stream->server_name[i])
+            return false;
+    }
+    return stream->server_name[size] == '\0';
+}
+
+/* A client asks for a name, and for the same when it was asked for another key share (RFC 8446 §4.1.2): it has its certificates
+ * then. Not 0: it is refused by unrecognized_name. */
 static int on_name(void *context, mbedtls_ssl_context *ssl, const unsigned char *name, size_t size)
 {
     struct tls_stream *stream = context;
@@ -177,6 +192,8 @@ static int on_name(void *context, mbedtls_ssl_context *ssl, const unsigned char 
     (void)ssl;
     if (size == 0 || size > LIMIT_SERVER_NAME || memchr(name, '\0', size))
         return -1;
+    if (stream->server_name[0])
+        return is_kept(stream, (const char *)name, size) ? 0 : -1;
     keep_name(stream, (const char *)name, size);
     return neap_tls_side_offer(stream, stream->server_name, add_to_handshake) ? 0 : -1;
 }

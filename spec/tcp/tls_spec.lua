@@ -449,6 +449,13 @@ describe("TLS over a stream", function()
         end)
     end)
 
+    it("asks its client for another key share, whatever certificates there are", function()
+      meet_client("-groups P-521:P-256", { certs = { { cert = rsa.pem, key = rsa.key } } }, function(server, socket)
+        assert.same({ "open" }, { server:state() })
+        reads(server, socket, "tide\n")
+      end)
+    end)
+
     it("does not negotiate again", function()
       local listener, port = tcp.listen()
       local log = files .. "/again.log"
