@@ -7,6 +7,7 @@ local concurrent = require "neap.concurrent"
 local core = require "neap.core"
 local ordered = require "neap.ordered"
 local task = require "neap.task"
+local turns = require "neap.safety.turns"
 
 local neap = {
   _VERSION = "neap " .. core.version,
@@ -19,6 +20,7 @@ local neap = {
   all = concurrent.all,
   race = concurrent.race,
   any = concurrent.any,
+  blocked_after = turns.blocked_after,
   --- Seconds of a monotonic clock.
   now = function() return core.now() end, -- which a simulation replaces
   --- The wall clock of this process, for certificates: seconds since 1970, from which it goes on; false: nobody knows

@@ -4,6 +4,7 @@ local ordered = require "neap.ordered"
 local options = require "neap.options"
 local server = require "neap.server"
 local task = require "neap.task"
+local turns = require "neap.safety.turns"
 
 local MOST_SERIES = 1000 -- sets of labels that a metric has: further ones are not counted, and that is
 
@@ -212,6 +213,8 @@ local function write_own(out)
     write_figures(out, "neap_loop_", counter, { { labels = "", figures = task.loop():stats() } })
     head(out, "process_resident_memory_bytes", "gauge", "resident memory of the process")
     line(out, "process_resident_memory_bytes", "", resident_bytes())
+    head(out, "neap_loop_stalls_total", "counter", "turns that blocked the loop for too long")
+    line(out, "neap_loop_stalls_total", "", turns.blocked)
   end
   head(out, "neap_lua_memory_bytes", "gauge", "memory of the Lua state")
   line(out, "neap_lua_memory_bytes", "", collectgarbage("count") * 1024)

@@ -8,6 +8,7 @@ local Heap = require "neap.heap"
 local log = require "neap.log"
 local plain = require "neap.plain"
 local scope = require "neap.scope"
+local turns = require "neap.safety.turns"
 
 local task = {}
 
@@ -93,9 +94,8 @@ local function work(fn, a, b, c)
   end
 end
 
-local function pack(...)
-  return { n = select("#", ...), ... }
-end
+local pack = table.pack or function(...) return { n = select("#", ...), ... } end
+local resume = core.resume or coroutine.resume -- a hook is a coroutine's in PUC Lua, which C has to know then
 
 local function push(co, a, b, c, d)
   local at = queue_last
@@ -356,6 +356,7 @@ function task.hold(count)
   local was_held = holders > 0
   holders = holders + count
   if count > 0 then task.why_not = nil end
+  if count > 0 and not places then turns.begin() end
   if was_held ~= (holders > 0) then task.on_held(holders > 0) end
 end
 
@@ -418,7 +419,7 @@ local function run_slice()
   while queue_first <= turn_last do
     local co, a, b, c, d = take_first()
     current = co == NEW and take_idle() or co
-    local ok, trace = coroutine.resume(current, a, b, c, d)
+    local ok, trace = resume(current, a, b, c, d)
     if not ok then report(trace) end
   end
   current = nil
@@ -564,7 +565,8 @@ function task.turn(is_over)
   loop:flush()
   if is_over and is_over() then return end
   if meter and woken then meter(core.now() - woken) end
-  loop:wait(next_wait())
+  local _, late = loop:wait(next_wait())
+  if late then turns.tell_late(late) end
   woken = meter and core.now()
   deliver()
   fire_timers()
@@ -585,6 +587,7 @@ function task.step()
     has_more = loop:flush()
   end, debug.traceback)
   running = false
+  turns.rest()
   if meter then meter(core.now() - (begun or core.now())) end
   if not ok then error(trace, 0) end
 end
@@ -708,6 +711,7 @@ function task.run(fn, ...)
   end, debug.traceback)
   running = false
   task.on_end()
+  turns.rest()
   if not turned then error(trace, 0) end
   if not ok then error(results[2], 0) end
   return (table.unpack or unpack)(results, 2, results.n)

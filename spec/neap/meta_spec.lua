@@ -7,7 +7,7 @@ local pair = require "binding.pair"
 local text = ""
 for _, name in ipairs { "meta", "meta_client", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim",
   "meta_x509", "meta_ids", "meta_cc", "meta_app", "meta_tasks", "meta_socket", "meta_mw",
-  "meta_metrics", "meta_core" } do
+  "meta_metrics", "meta_safety", "meta_core" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
