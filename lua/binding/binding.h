@@ -289,7 +289,7 @@ void neap_lua_open_service(lua_State *L);
 void neap_lua_open_turns(lua_State *L);
 /** The loop has something to do. */
 void neap_lua_turn_begins(lua_State *L);
-/** It is done. True when that took too long and could not be told meanwhile: then its seconds are on top. */
+/** It is done. True when it was long enough to be looked at: then its seconds are on top. */
 bool neap_lua_turn_ends(lua_State *L);
 
 /* --- endpoint.c */

@@ -148,19 +148,19 @@ static int loop_client(lua_State *L)
     return neap_lua_loop_error(L, loop, result);
 }
 
-/* loop:wait([timeout]) -> true[, seconds], those of a turn that was too long, and nobody told: then it does not wait */
+/* loop:wait([timeout]) -> true[, seconds], those of a turn that was long enough to be looked at: then it does not wait */
 static int loop_wait(lua_State *L)
 {
     neap_loop *loop = check_loop(L);
     neap_time timeout = lua_isnoneornil(L, 2) ? NEAP_NEVER : neap_lua_check_time(L, 2);
 
     lua_pushboolean(L, 1);
-    bool was_late = neap_lua_turn_ends(L);
-    int result = neap_loop_wait(loop, was_late ? 0 : timeout);
+    bool was_long = neap_lua_turn_ends(L);
+    int result = neap_loop_wait(loop, was_long ? 0 : timeout);
     neap_lua_turn_begins(L);
     if (result != NEAP_OK)
         return neap_lua_loop_error(L, loop, result);
-    return was_late ? 2 : 1;
+    return was_long ? 2 : 1;
 }
 
 /* loop:busy_poll(seconds): what neap_loop_set_busy_poll does */

@@ -5,9 +5,15 @@
 #include "binding.h"
 
 #include <errno.h>
+#if defined __has_include && LUA_VERSION_NUM < 502
+#if __has_include(<luajit.h>)
+#include <luajit.h>
+#endif
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +40,7 @@ static struct {
     volatile unsigned turn;        /* odd while one goes on */
     volatile unsigned asked;       /* the last one that a hook was set for */
     volatile unsigned looked;      /* the last one that was looked at */
+    volatile bool stays;           /* the hook is there until the turn is over, or nobody wants it */
     volatile unsigned mute;        /* the last one of which the handler spoke */
 } watch;
 
@@ -69,22 +76,80 @@ static void set_hook(lua_State *L, bool is_set)
         lua_sethook(L, look, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
-/* Runs in the code that blocks. */
+/* Runs in the code that blocks, and where it stays, between any two instructions of that. */
 static void look(lua_State *L, lua_Debug *record)
 {
     (void)record;
+    bool stays = false, ends = false;
+
     set_hook(L, false);
     if (watch.owner == NULL || watch.asked != watch.turn || !lua_checkstack(L, 4))
         return;
-    watch.looked = watch.turn;
     lua_rawgeti(L, LUA_REGISTRYINDEX, watch.look);
     neap_lua_push_time(L, neap_loop_now() - watch.since);
-    if (lua_pcall(L, 1, 1, 0) == 0 && lua_type(L, -1) == LUA_TNUMBER)
-        look_after(neap_lua_to_time(L, lua_tonumber(L, -1)));
-    else
-        arm(0);
+    watch.looked = watch.turn;
+    if (lua_pcall(L, 1, 1, 0) == 0) {
+        ends = lua_type(L, -1) == LUA_TSTRING;
+        stays = ends || lua_isboolean(L, -1);
+        if (!stays && lua_isnumber(L, -1))
+            look_after(neap_lua_to_time(L, lua_tonumber(L, -1)));
+        else
+            arm(0);
+    }
+    watch.stays = stays;
+    set_hook(L, stays);
+    if (ends)
+        lua_error(L);
     lua_pop(L, 1);
 }
+
+#ifdef LUAJIT_VERSION
+/* LuaJIT looks at hooks in what it interprets. Its profiler reaches into what it has compiled as well: the code that is
+ * compiled from here on asks, line by line, whether a signal of the profiler's has come, and then leaves. We take that
+ * signal alone, and not its timer. */
+#pragma weak luaJIT_profile_start
+#pragma weak luaJIT_profile_stop
+
+static bool is_compiled_watched;
+
+static void ignore_sample(void *data, lua_State *L, int samples, int state)
+{
+    (void)data;
+    (void)L;
+    (void)samples;
+    (void)state;
+}
+
+static void watch_compiled(lua_State *L, bool is_wanted)
+{
+    static const struct itimerval never = {{0}, {0}};
+
+    if (luaJIT_profile_start == NULL || is_wanted == is_compiled_watched)
+        return;
+    is_compiled_watched = is_wanted;
+    if (is_wanted)
+        luaJIT_profile_start(L, "li1000000", ignore_sample, NULL);
+    else
+        luaJIT_profile_stop(L);
+    setitimer(ITIMER_PROF, &never, NULL);
+}
+
+static void leave_compiled(void)
+{
+    if (is_compiled_watched)
+        pthread_kill(watch.lua, SIGPROF);
+}
+#else
+static void watch_compiled(lua_State *L, bool is_wanted)
+{
+    (void)L;
+    (void)is_wanted;
+}
+
+static void leave_compiled(void)
+{
+}
+#endif
 
 /* Hooks may be set in a signal's handler. */
 static void interrupt(int number)
@@ -105,6 +170,7 @@ static void interrupt(int number)
         neap_time took = now - watch.since;
         watch.asked = watch.turn;
         set_hook(watch.at, true);
+        leave_compiled();
         if (took >= MUTE * watch.first && watch.looked != watch.turn && watch.mute != watch.turn) {
             watch.mute = watch.turn;
             (void)!write(STDERR_FILENO, untold, sizeof untold - 1);
@@ -120,10 +186,11 @@ bool neap_lua_turn_ends(lua_State *L)
     if (watch.turn % 2 == 0 || !is_watched(L))
         return false;
     watch.turn++;
+    watch.stays = false;
     neap_time took = neap_loop_now() - watch.since;
 
     set_hook(L, false);
-    if (took < watch.first || watch.looked == watch.turn - 1)
+    if (took < watch.first)
         return false;
     neap_lua_push_time(L, took);
     return true;
@@ -166,12 +233,14 @@ static void stop(lua_State *L)
     timer_delete(watch.timer);
     signal(INTERRUPT, SIG_DFL);
     set_hook(L, false);
+    watch.stays = false;
     watch.owner = NULL;
     luaL_unref(L, LUA_REGISTRYINDEX, watch.look);
 }
 
 /* core.watch_turns(seconds, fn) -> true: from the next turn of the loop on fn(seconds) is called inside of code that keeps
- * it from taking anything for so long, and again after as many seconds as it returns; 0: no more. */
+ * it from taking anything for so long, and again after as many seconds as it returns, or, for false, before each instruction until it returns something else; a
+ * string is raised as an error where the code is. 0: no more. */
 static int core_watch_turns(lua_State *L)
 {
     neap_time first = neap_lua_check_time(L, 1);
@@ -199,28 +268,35 @@ static int core_watch_turns(lua_State *L)
     return 1;
 }
 
-/* core.rest() -> seconds of a turn that was too long and was not looked at: it is over, though the loop does not wait. */
+/* core.rest() -> seconds of a turn that was long enough to be looked at: it is over, though the loop does not wait. */
 static int core_rest(lua_State *L)
 {
     return neap_lua_turn_ends(L) ? 1 : 0;
 }
 
-#if LUA_VERSION_NUM >= 503
-/* core.resume(coroutine, ...): coroutine.resume, which gives back no values of the coroutine, and notes where a hook is to be
- * set. */
-static int core_resume(lua_State *L)
+/* core.work(): a turn begins, though the loop has not waited. */
+static int core_work(lua_State *L)
 {
-    lua_State *co = lua_tothread(L, 1);
-    int count = lua_gettop(L) - 1, status, results = 0;
+    neap_lua_turn_begins(L);
+    return 0;
+}
 
-    luaL_argcheck(L, co != NULL, 1, "a coroutine expected");
-    if (!lua_checkstack(co, count) || (lua_status(co) == LUA_OK && lua_gettop(co) == 0)) {
-        lua_pushboolean(L, 0);
-        lua_pushliteral(L, "a coroutine that cannot go on");
-        return 2;
-    }
-    lua_xmove(L, co, count);
+/* core.watch_compiled(is_wanted): whether the hook that turns are watched by reaches what LuaJIT compiles from here on. */
+static int core_watch_compiled(lua_State *L)
+{
+    watch_compiled(L, lua_toboolean(L, 1));
+    return 0;
+}
+
+#if LUA_VERSION_NUM >= 503
+/* Hooks are of coroutines: notes which one runs. The values that it gives are left on its stack: their count, or -1 and the
+ * error on top of it. */
+static int resume(lua_State *L, lua_State *co, int count)
+{
     bool is_ours = is_watched(L);
+    int status, results = 0;
+
+    lua_xmove(L, co, count);
     if (is_ours)
         watch.at = co;
 #if LUA_VERSION_NUM >= 504
@@ -232,21 +308,87 @@ static int core_resume(lua_State *L)
     if (is_ours) {
         watch.at = L;
         set_hook(co, false);
+        if (watch.stays)
+            set_hook(L, true);
     }
-    if (status == LUA_OK || status == LUA_YIELD) {
+    return status == LUA_OK || status == LUA_YIELD ? results : -1;
+}
+
+/* Moves what it gives: their count, or -1 and a message on top. */
+static int resume_for_all(lua_State *L, lua_State *co, int count)
+{
+    const char *why = NULL;
+
+    if (!lua_checkstack(co, count))
+        why = "too many arguments to resume";
+    else if (lua_status(co) == LUA_OK && lua_gettop(co) == 0)
+        why = "cannot resume dead coroutine";
+    if (why != NULL) {
+        lua_pushstring(L, why);
+        return -1;
+    }
+    int results = resume(L, co, count);
+    if (results > 0 && !lua_checkstack(L, results + 1)) {
         lua_pop(co, results);
-        lua_pushboolean(L, 1);
-        return 1;
+        lua_pushliteral(L, "too many results to resume");
+        return -1;
     }
-    lua_pushboolean(L, 0);
-    lua_xmove(co, L, 1);
-    return 2;
+    lua_xmove(co, L, results < 0 ? 1 : results);
+    return results;
+}
+
+/* core.resume(coroutine, ...): what coroutine.resume is, with that note. */
+static int core_resume(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+
+    luaL_argexpected(L, co != NULL, 1, "coroutine");
+    int results = resume_for_all(L, co, lua_gettop(L) - 1);
+    lua_pushboolean(L, results >= 0);
+    lua_insert(L, results < 0 ? -2 : -(results + 1));
+    return results < 0 ? 2 : results + 1;
+}
+
+static int call_wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+    int results = resume_for_all(L, co, lua_gettop(L));
+
+    if (results >= 0)
+        return results;
+#if LUA_VERSION_NUM >= 504
+    int status = lua_status(co);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        status = lua_resetthread(co); /* closes its variables */
+        lua_xmove(co, L, 1);
+    }
+    if (status == LUA_ERRMEM)
+        return lua_error(L);
+#endif
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+/* core.wrap(fn): what coroutine.wrap is, with that note. */
+static int core_wrap(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_State *co = lua_newthread(L);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    lua_pushcclosure(L, call_wrapped, 1);
+    return 1;
 }
 #endif
 
 static int turns_gc(lua_State *L)
 {
     stop(L);
+    watch_compiled(L, false);
     return 0;
 }
 
@@ -255,8 +397,11 @@ void neap_lua_open_turns(lua_State *L)
     static const luaL_Reg functions[] = {
         {"watch_turns", core_watch_turns},
         {"rest", core_rest},
+        {"work", core_work},
+        {"watch_compiled", core_watch_compiled},
 #if LUA_VERSION_NUM >= 503
         {"resume", core_resume},
+        {"wrap", core_wrap},
 #endif
         {NULL, NULL},
     };

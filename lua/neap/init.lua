@@ -21,6 +21,7 @@ local neap = {
   race = concurrent.race,
   any = concurrent.any,
   blocked_after = turns.blocked_after,
+  turn_limit = turns.turn_limit,
   --- Seconds of a monotonic clock.
   now = function() return core.now() end, -- which a simulation replaces
   --- The wall clock of this process, for certificates: seconds since 1970, from which it goes on; false: nobody knows

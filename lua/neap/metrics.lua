@@ -215,6 +215,8 @@ local function write_own(out)
     line(out, "process_resident_memory_bytes", "", resident_bytes())
     head(out, "neap_loop_stalls_total", "counter", "turns that blocked the loop for too long")
     line(out, "neap_loop_stalls_total", "", turns.blocked)
+    head(out, "neap_turn_limit_total", "counter", "tasks that were ended because they computed for too long")
+    line(out, "neap_turn_limit_total", "", turns.ended)
   end
   head(out, "neap_lua_memory_bytes", "gauge", "memory of the Lua state")
   line(out, "neap_lua_memory_bytes", "", collectgarbage("count") * 1024)

@@ -74,9 +74,9 @@ function task.report(trace)
   if not ok then io.stderr:write(plain.lines(trace), "\nand in the log: ", task.text_of(second), "\n") end
 end
 local report = task.report
+function turns.position() return queue_first end
 
--- The next task of this turn, when it has no coroutine yet.
-local take_new
+local take_new -- the next task of this turn, when it has no coroutine yet
 
 -- One coroutine runs task after task, as long as the next in the queue is a new one, before it waits for others.
 local function work(fn, a, b, c)
@@ -565,8 +565,8 @@ function task.turn(is_over)
   loop:flush()
   if is_over and is_over() then return end
   if meter and woken then meter(core.now() - woken) end
-  local _, late = loop:wait(next_wait())
-  if late then turns.tell_late(late) end
+  local _, took = loop:wait(next_wait())
+  if took then turns.tell_end(took) end
   woken = meter and core.now()
   deliver()
   fire_timers()

@@ -2,13 +2,14 @@
 local run = {}
 
 local USAGE = [==[
-neap run [--user NAME[:GROUP]] FILE [ARGS...]
+neap run [OPTIONS] FILE [ARGS...]
 
 Runs a Lua script; `require "neap"` is there, the loop runs, and `...` and `arg` hold ARGS. The program goes on while an
 app listens or a task is alive. SIGTERM and SIGINT end it well: GOAWAY, open requests finish, exit code 0; a second one
 ends it at once. An app that names no port listens on 4433 of all addresses, with a development certificate that is made
 once and kept.
 
+  --turn-limit SECONDS  a handler that computes for longer is ended by an error: 0.01 to 3600
   --user NAME[:GROUP]   be that user when FILE has run: what it listens at is open by then (root only)
 ]==]
 
@@ -35,7 +36,7 @@ end
 --- The command.
 function run.main(cli, args)
   local found, words = cli.parse(args, { ["--help"] = { "help" }, ["-h"] = { "help" },
-    ["--user"] = { "user", true } }, true)
+    ["--user"] = { "user", true }, ["--turn-limit"] = { "turn_limit", true } }, true)
   if not found then return cli.usage("run", words) end
   if found.help then
     io.stdout:write(USAGE)
@@ -43,6 +44,10 @@ function run.main(cli, args)
   end
   local file = table.remove(words, 1)
   if not file then return cli.usage("run", "which file?") end
+  if found.turn_limit then
+    local ok, message = pcall(require("neap").turn_limit, tonumber(found.turn_limit))
+    if not ok then return cli.usage("run", (message:gsub("neap.turn_limit", "--turn-limit"))) end
+  end
   local handle, message = io.open(file, "r")
   if not handle then return cli.fail(1, message) end
   handle:close()
