@@ -283,6 +283,7 @@ void neap_lua_open_json(lua_State *L);
 void neap_lua_open_secret(lua_State *L);
 void neap_lua_open_encoder(lua_State *L);
 void neap_lua_open_service(lua_State *L);
+void neap_lua_open_dns(lua_State *L);
 
 /* --- turns.c */
 

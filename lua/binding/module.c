@@ -205,6 +205,7 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_open_encoder(L);
     neap_lua_open_service(L);
     neap_lua_open_turns(L);
+    neap_lua_open_dns(L);
     neap_lua_open_load(L);
     return 1;
 }

@@ -19,6 +19,7 @@ local roaming = require "neap.roaming"
 local Session = require "neap.session"
 local session_file = require "neap.session_file"
 local task = require "neap.task"
+require "neap.dns" -- whom task.resolve asks
 local tracing = require "neap.tracing"
 local url = require "neap.url"
 local Winners = require "neap.winners"

@@ -7,6 +7,7 @@
 ---@field headers neap.headers
 ---@field mime neap.mime
 ---@field socket neap.socket
+---@field dns neap.dns
 ---@field process neap.process
 ---@field unix neap.unix
 ---@field x509 neap.x509

@@ -122,8 +122,10 @@ function dns.toip(host) end
 function dns.getaddrinfo(host) end
 ---@return string
 function dns.gethostname() end
----@return nil, string
-function dns.tohostname() end
+---@param ip string
+---@return string? name
+---@return table|string info { name =, ip =, alias = }, or a text
+function dns.tohostname(ip) end
 
 ---@class neap.socket.ssl
 local ssl = {}

@@ -15,6 +15,7 @@ local roaming = require "neap.roaming"
 local Session = require "neap.session"
 local shared_configs = require "neap.shared_configs"
 local task = require "neap.task"
+require "neap.dns" -- whom task.resolve asks
 local tracing = require "neap.tracing"
 
 local quic = {}

@@ -3,6 +3,7 @@
 local Base = require "neap.socket_base"
 local core = require "neap.core"
 local Descriptor = require "neap.descriptor"
+local dns = require "neap.dns"
 local task = require "neap.task"
 local Tcp = require "neap.socket_tcp"
 local Udp = require "neap.socket_udp"
@@ -152,8 +153,12 @@ function socket.dns.getaddrinfo(host) return lookup(host) end
 
 function socket.dns.gethostname() return core.host_name() end
 
---- Addresses are not looked up the other way.
-function socket.dns.tohostname() return nil, "names of addresses are not looked up" end
+--- The name of an address, and { name =, ip = { it }, alias = { others } }; nil and a text.
+function socket.dns.tohostname(ip)
+  local names, message = dns.reverse(ip)
+  if not names then return nil, message end
+  return names[1], { name = names[1], ip = { ip }, alias = { (table.unpack or unpack)(names, 2) } }
+end
 
 -- ---- exceptions, as LuaSocket's own modules use them
 

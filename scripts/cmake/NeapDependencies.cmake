@@ -1,4 +1,4 @@
-# Finds Mbed TLS, libsodium, libcrypto, zlib, libnghttp2 and the Luas.
+# Finds Mbed TLS, libsodium, libcrypto, zlib, libnghttp2, brotli, zstd, c-ares and the Luas.
 # Sets MBEDTLS_INCLUDE_DIRS, MBEDTLS_LIBRARIES, MBEDTLS_BACK_END (its folder in core/crypto); SODIUM_*; LIBCRYPTO_*; ZLIB_*; NGHTTP2_*; MODULE_LUA_* (for neap/core.so), PROGRAM_LUA_* (for neap).
 
 find_package(PkgConfig)
@@ -126,6 +126,18 @@ endif()
 if(NEAP_WITH_CODINGS AND NOT NEAP_WITH_CODINGS STREQUAL "AUTO" AND NOT (BROTLI_FOUND AND ZSTD_FOUND))
   message(FATAL_ERROR "libbrotlienc or libzstd was not found by pkg-config, and NEAP_WITH_CODINGS is ON.\n"
     "On Debian: apt-get install libbrotli-dev libzstd-dev, or run scripts/bootstrap")
+endif()
+
+# Questions to name servers: for the Lua module and the program alone.
+set(CARES_FOUND OFF)
+if(NEAP_WITH_CARES AND PkgConfig_FOUND) # AUTO counts as true
+  pkg_check_modules(CARES libcares>=1.18)
+endif()
+if(NEAP_WITH_CARES AND NOT NEAP_WITH_CARES STREQUAL "AUTO" AND NOT CARES_FOUND)
+  message(FATAL_ERROR "c-ares (1.18 or later) was not found by pkg-config, and NEAP_WITH_CARES is ON.\n"
+    "On Debian: apt-get install libc-ares-dev, or run scripts/bootstrap")
+elseif(NOT CARES_FOUND)
+  message(STATUS "c-ares: not used (names are looked up in threads, and no other records)")
 endif()
 
 # luarocks names the headers of the Lua it installs for. Those of 5.1 mean LuaJIT, whose modules are in the same

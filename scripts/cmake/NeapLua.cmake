@@ -7,24 +7,25 @@ if(NOT binding_sources)
   return()
 endif()
 
-add_library(neap_codings INTERFACE)
-foreach(coding BROTLI ZSTD)
-  if(${coding}_FOUND)
-    target_compile_definitions(neap_codings INTERFACE NEAP_HAVE_${coding}=1)
-    target_include_directories(neap_codings INTERFACE ${${coding}_INCLUDE_DIRS})
-    target_link_libraries(neap_codings INTERFACE ${${coding}_LINK_LIBRARIES})
+# What the C core does not need.
+add_library(neap_lua_libraries INTERFACE)
+foreach(library BROTLI ZSTD CARES)
+  if(${library}_FOUND)
+    target_compile_definitions(neap_lua_libraries INTERFACE NEAP_HAVE_${library}=1)
+    target_include_directories(neap_lua_libraries INTERFACE ${${library}_INCLUDE_DIRS})
+    target_link_libraries(neap_lua_libraries INTERFACE ${${library}_LINK_LIBRARIES})
   endif()
 endforeach()
 
 add_library(neap_binding OBJECT ${binding_sources})
 target_include_directories(neap_binding PRIVATE ${MODULE_LUA_INCLUDE_DIRS})
-target_link_libraries(neap_binding PUBLIC neap_options neap_codings)
+target_link_libraries(neap_binding PUBLIC neap_options neap_lua_libraries)
 
 # lua_* is left open: the interpreter that loads the module has it.
 add_library(neap_core_module MODULE $<TARGET_OBJECTS:neap_binding> ${core_objects})
 set_target_properties(neap_core_module PROPERTIES
   PREFIX "" OUTPUT_NAME core LIBRARY_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/lua/neap")
-target_link_libraries(neap_core_module PRIVATE neap_options neap_codings)
+target_link_libraries(neap_core_module PRIVATE neap_options neap_lua_libraries)
 target_link_options(neap_core_module PRIVATE
   -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/scripts/cmake/core_module.map)
 
@@ -51,12 +52,12 @@ if(EXISTS "${binding_dir}/main.c")
   else()
     add_library(neap_program_binding OBJECT ${binding_sources})
     target_include_directories(neap_program_binding PRIVATE ${PROGRAM_LUA_INCLUDE_DIRS})
-    target_link_libraries(neap_program_binding PUBLIC neap_options neap_codings)
+    target_link_libraries(neap_program_binding PUBLIC neap_options neap_lua_libraries)
     set(program_binding neap_program_binding)
   endif()
   add_executable(neap "${binding_dir}/main.c" "${embedded_c}" $<TARGET_OBJECTS:${program_binding}> ${core_objects})
   target_include_directories(neap PRIVATE "${binding_dir}" ${PROGRAM_LUA_INCLUDE_DIRS})
-  target_link_libraries(neap PRIVATE neap_options neap_codings ${PROGRAM_LUA_LIBRARIES})
+  target_link_libraries(neap PRIVATE neap_options neap_lua_libraries ${PROGRAM_LUA_LIBRARIES})
   # Lua modules in C find lua_* in the program that loads them.
   set_target_properties(neap PROPERTIES ENABLE_EXPORTS ON)
 endif()

@@ -7,7 +7,7 @@ local pair = require "binding.pair"
 local text = ""
 for _, name in ipairs { "meta", "meta_client", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim",
   "meta_x509", "meta_ids", "meta_cc", "meta_app", "meta_tasks", "meta_socket", "meta_mw",
-  "meta_metrics", "meta_safety", "meta_core" } do
+  "meta_metrics", "meta_safety", "meta_core", "meta_dns" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
@@ -43,11 +43,14 @@ describe("the types for editors", function()
     end
     each_is_there("core", core)
     for _, name in ipairs { "log", "task", "headers", "socket", "process" } do each_is_there(name, neap[name]) end
-    for class, object in pairs { dns = neap.socket.dns, ssl = neap.socket.ssl, Tcp = neap.socket.tcp(),
-      UdpSocket = neap.socket.udp(), Descriptor = require "neap.descriptor" } do
+    for class, object in pairs { names = neap.dns, Resolver = neap.dns.new(), dns = neap.socket.dns,
+      ssl = neap.socket.ssl, Tcp = neap.socket.tcp(), UdpSocket = neap.socket.udp(),
+      Descriptor = require "neap.descriptor" } do
       each_is_there(class, object)
     end
     each_is_declared("socket", neap.socket)
+    each_is_declared("names", neap.dns)
+    each_is_declared("Resolver", getmetatable(neap.dns.new()).__index)
     each_is_declared("process", neap.process)
     each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
