@@ -167,16 +167,18 @@ end
 
 local function take(self, id, value, text, reason, bytes)
   local question = self.open[id]
+  local entry = question.absent
+  local ttl
+  if entry then -- of which this is to say for how long
+    local message = value or bytes
+    ttl = negative_ttl(message ~= "" and core.dns_message(message) or nil)
+  else
+    entry, ttl = understand(question, value, text, reason, bytes)
+  end
   self.open[id] = nil
   self.open_count = self.open_count - 1
-  if question.absent then -- of which this is to say for how long
-    local message = value or bytes
-    message = message and message ~= "" and core.dns_message(message) or nil
-    keep(self, question.key, question.absent, negative_ttl(message))
-    return answer(self, question, question.absent)
-  end
-  local entry, ttl = understand(question, value, text, reason, bytes)
-  if ABSENT[entry.reason] and not question.kind and question.waiters[1] and question.name:find(".", 1, true) then
+  if ABSENT[entry.reason] and not question.kind and not question.absent and question.waiters[1] and
+    question.name:find(".", 1, true) then
     -- Who looks up addresses is not shown the SOA record: servers have it at hand now.
     question.absent = entry
     return send(self, question, question.family == 6 and "AAAA" or "A")
@@ -185,8 +187,7 @@ local function take(self, id, value, text, reason, bytes)
   answer(self, question, entry)
 end
 
--- Runs while questions are under way.
-function drive(self)
+local function go_on(self)
   while true do
     local id, value, text, reason, bytes = self._channel:answer()
     while id do
@@ -199,7 +200,19 @@ function drive(self)
     if not ok and code ~= "timeout" then task.sleep(0.1) end -- nothing to wait with: memory is short
     self._channel:process()
   end
+end
+
+-- Runs while questions are under way. An error in it, such as that of a turn that took too long, fails these alone.
+function drive(self)
+  local ok, trace = xpcall(go_on, debug.traceback, self)
   self.is_driven = false
+  if ok then return end
+  self:_hang_up()
+  local open = self.open
+  self.open, self.open_count = {}, 0
+  for _, question in pairs(open) do answer(self, question, { failure = "the resolver failed", reason = "failed" }) end
+  begin_queued(self)
+  error(trace, 0)
 end
 
 -- Nobody waits any more: when that holds for all that is under way, it ends.

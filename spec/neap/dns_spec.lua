@@ -460,6 +460,31 @@ describe("neap.dns", function()
       end, { timeout = 3 })
     end)
 
+    it("fail when something goes wrong with them, and others are asked all the same", function()
+      with_server(function(question)
+        return { answers = { record(question.name, "A", 60, ipv4 "192.0.2.1") } }
+      end, function(resolver)
+        local read = core.dns_message
+        finally(function() core.dns_message = read end)
+        local jobs, results = {}, nil
+        for i = 1, 100 do jobs[i] = function() return { resolver:query(i .. ".example", "A", { timeout = 5 }) } end end
+        core.dns_message = function()
+          core.dns_message = read
+          error("not enough memory")
+        end
+        assert.matches("not enough memory", web.logged(function() results = neap.all(jobs) end))
+        local failed = 0
+        for i = 1, 100 do
+          if not results[i][1] then
+            failed = failed + 1
+            assert.equal(i .. ".example: the resolver failed", results[i][2])
+          end
+        end
+        assert.is_true(failed > 0 and failed <= 64, failed)
+        assert.equal("192.0.2.1", resolver:query("a.example", "A")[1].address)
+      end)
+    end)
+
     it("that wait and are given up leave no trace", function()
       local answers = false
       with_server(function(question)
