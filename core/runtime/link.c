@@ -47,10 +47,13 @@ static void advance(struct link *link, struct kept *kept, size_t count)
 
 static void watch(struct link *link)
 {
-    bool reads = !link->input_ended && link->received.size == 0 && link->plain_in.size == 0;
-    bool writes = link->unsent.size > 0;
+    bool reads =
+        !link->is_connecting && !link->input_ended && link->received.size == 0 && link->plain_in.size == 0;
+    bool writes = link->is_connecting || link->unsent.size > 0;
 
-    if (link->fd < 0 || (reads == link->reads && writes == link->writes))
+    if (link->has_hung && reads)
+        neap_link_pump(link);
+    if (link->watch == NULL || (reads == link->reads && writes == link->writes))
         return;
     link->reads = reads;
     link->writes = writes;
@@ -99,13 +102,20 @@ void neap_link_break(struct link *link)
     link_mark_ready(link);
 }
 
+static void break_by(struct link *link, int number)
+{
+    if (link->state != LINK_CLOSED)
+        link->error_number = number;
+    neap_link_break(link);
+}
+
 /* ---- in */
 
 static void make_transport(struct link *link, neap_time now)
 {
     const struct listener_options *options = &link->listener->options;
     struct transport_config config = {
-        .is_server = true,
+        .is_server = !options->is_client,
         .is_secure = link->tls != NULL,
         .max_field_section_size = options->max_field_section_size,
         .header_timeout = options->header_timeout,
@@ -235,7 +245,7 @@ void neap_link_pump(struct link *link)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno != EAGAIN)
-            neap_link_break(link);
+            break_by(link, errno);
         if (got < 0)
             break;
         link->input_ended = got == 0;
@@ -311,7 +321,7 @@ static size_t send_bytes(struct link *link, const uint8_t *bytes, size_t size, n
         sent = send(link->fd, bytes, size, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     if (sent < 0 && errno != EAGAIN) {
-        neap_link_break(link);
+        break_by(link, errno);
         return 0;
     }
     size_t count = sent > 0 ? (size_t)sent : 0;
@@ -399,6 +409,13 @@ bool neap_link_flush(struct link *link, neap_time now)
 {
     int64_t budget = LIMIT_LINK_TURN;
 
+    if (link->is_connecting && link->state == LINK_ENDING)
+        neap_link_break(link);
+    if (link->is_connecting) {
+        watch(link);
+        set_timer(link);
+        return false;
+    }
     if (link->state == LINK_OPEN)
         take_kept(link, now);
     if (link->state == LINK_CLOSED)
@@ -435,11 +452,11 @@ void neap_link_on_timeout(struct link *link, neap_time now)
 {
     if (link->stuck_since != NEAP_NEVER && now >= link->stuck_since + link->listener->options.send_timeout) {
         link->listener->stats.timeouts++;
-        neap_link_break(link);
+        break_by(link, ETIMEDOUT);
     } else if (now >= link->deadline) { /* of the handshake, or lingering */
-        if (link->state != LINK_LINGERING)
-            link->listener->stats.timeouts++;
-        neap_link_break(link);
+        bool is_late = link->state != LINK_LINGERING;
+        link->listener->stats.timeouts += is_late;
+        break_by(link, is_late ? ETIMEDOUT : 0);
     } else if (link->transport != NULL) {
         link->transport->ops->on_timeout(link->transport, now);
         link_mark_ready(link);
@@ -457,11 +474,41 @@ static bool has_turn(struct link *link)
     return !is_in_handshake || link->listener->loop->link_handshakes++ < LIMIT_LINK_HANDSHAKES;
 }
 
+/* It can be written to: it is connected, or will not be. */
+static void finish_connecting(struct link *link)
+{
+    int number = 0;
+    socklen_t size = sizeof number;
+
+    if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &number, &size) != 0)
+        number = errno;
+    if (number != 0) {
+        break_by(link, number);
+        return;
+    }
+    link->is_connecting = false;
+    if (link->tls == NULL)
+        make_transport(link, neap_loop_now());
+    link_touch(link);
+}
+
 static void on_socket(void *user, unsigned events)
 {
     struct link *link = user;
 
+    if (link->is_connecting) {
+        finish_connecting(link);
+        return;
+    }
     /* Both directions are over, or an error: a level that stays would turn for ever. */
+    if ((events & (EPOLLERR | EPOLLHUP)) == EPOLLHUP && link->state == LINK_OPEN && !link->input_ended &&
+        !link->reads) {
+        /* A Unix socket says so although bytes are left, for which there is no room now. */
+        link->has_hung = true;
+        neap_watch_free(link->watch);
+        link->watch = NULL;
+        return;
+    }
     if ((events & (EPOLLERR | EPOLLHUP)) != 0 && !link->reads) {
         neap_link_break(link);
         return;
@@ -472,30 +519,35 @@ static void on_socket(void *user, unsigned events)
         link_touch(link);
 }
 
-struct link *neap_link_new(struct listener *listener, int fd, const neap_address *peer, neap_time now)
+static struct link *make(struct listener *listener, int fd, bool is_connecting, const neap_address *peer,
+                         const char *name, struct failure *why)
 {
     struct link *link = neap_pool_alloc_lasting(listener->pool, sizeof *link);
-    struct failure why = {0};
+    neap_time now = neap_loop_now();
 
     if (link == NULL) {
         close(fd);
         return NULL;
     }
-    *link = (struct link){
-        .listener = listener, .fd = fd, .peer = *peer, .deadline = NEAP_NEVER, .stuck_since = NEAP_NEVER};
+    *link = (struct link){.listener = listener,
+                          .fd = fd,
+                          .is_connecting = is_connecting,
+                          .peer = *peer,
+                          .deadline = NEAP_NEVER,
+                          .stuck_since = NEAP_NEVER};
     list_append(&listener->links, &link->among);
     listener->stats.connections++;
     link->watch = neap_loop_watch(listener->loop, fd, link);
     if (link->watch != NULL)
         neap_watch_call(link->watch, on_socket);
     if (listener->tls != NULL)
-        link->tls = neap_tls_stream_new(listener->tls, NULL, &why);
+        link->tls = neap_tls_stream_new(listener->tls, name, why);
     if (link->watch == NULL || (listener->tls != NULL && link->tls == NULL)) {
         neap_link_break(link);
         neap_link_release(link);
         return NULL;
     }
-    if (link->tls == NULL)
+    if (link->tls == NULL && !is_connecting)
         make_transport(link, now);
     else
         link->deadline = now + listener->options.header_timeout;
@@ -505,6 +557,35 @@ struct link *neap_link_new(struct listener *listener, int fd, const neap_address
     }
     link_touch(link);
     return link;
+}
+
+struct link *neap_link_new(struct listener *listener, int fd, const neap_address *peer)
+{
+    struct failure why = {0};
+
+    return make(listener, fd, false, peer, NULL, &why);
+}
+
+struct link *neap_link_new_client(struct listener *listener, int fd, bool is_connecting,
+                                  const neap_address *peer, const char *name, struct failure *why)
+{
+    struct link *link = make(listener, fd, is_connecting, peer, name, why);
+
+    if (link == NULL)
+        neap_fail(why, NEAP_ERR_NO_MEMORY, neap_strerror(NEAP_ERR_NO_MEMORY));
+    return link;
+}
+
+struct failure neap_link_failure(const struct link *link, int *number)
+{
+    *number = 0;
+    if (link->tls != NULL && neap_tls_stream_state(link->tls) == TLS_STREAM_FAILED &&
+        neap_tls_stream_failure(link->tls)->code != NEAP_ERR_CLOSED)
+        return *neap_tls_stream_failure(link->tls);
+    *number = link->error_number;
+    if (link->error_number != 0)
+        return (struct failure){.code = NEAP_ERR_SYSTEM, .reason = strerror(link->error_number)};
+    return (struct failure){.code = NEAP_ERR_CLOSED, .reason = "the connection was closed"};
 }
 
 void neap_link_release(struct link *link)

@@ -65,7 +65,9 @@ struct link {
     void *user;
     uint64_t lingered; /* bytes dropped */
     enum link_state state;
-    bool input_ended, end_was_told, has_shut, wants_look, reads, writes;
+    int error_number; /* errno of what ended it; 0: nothing of the system's */
+    bool is_connecting, has_hung /* the peer is gone, and some that it sent is in the socket */, input_ended,
+        end_was_told, has_shut, wants_look, reads, writes;
 };
 
 /** Take what the socket has, within a bound: for its watch. */
@@ -88,7 +90,12 @@ static inline void link_touch(struct link *link)
         list_append(&link->listener->dirty, &link->dirty);
 }
 /** A new link of a listener; the descriptor is its own, also on failure. NULL without memory. */
-struct link *neap_link_new(struct listener *listener, int fd, const neap_address *peer, neap_time now);
+struct link *neap_link_new(struct listener *listener, int fd, const neap_address *peer);
+/** One of a client's, whose descriptor is connected, or not yet; `name` as in neap_tls_stream_new. NULL with *why. */
+struct link *neap_link_new_client(struct listener *listener, int fd, bool is_connecting,
+                                  const neap_address *peer, const char *name, struct failure *why);
+/** What every socket of a link is set to. */
+void neap_link_set_up(int fd);
 /** One link less: a listener that was full accepts again. */
 void neap_listener_make_room(struct listener *listener);
 

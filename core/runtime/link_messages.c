@@ -37,6 +37,16 @@ static bool is_final(const neap_field *fields, size_t count)
     return count > 0 && fields[0].value_size > 0 && fields[0].value[0] != '1';
 }
 
+int64_t neap_link_send_request(struct link *link, const neap_field *fields, size_t count, bool fin)
+{
+    struct transport *transport = of(link);
+
+    if (transport == NULL)
+        return link->state == LINK_CLOSED ? NEAP_ERR_CLOSED : NEAP_ERR_STATE;
+    link_touch(link);
+    return transport->ops->send_request(transport, fields, count, fin);
+}
+
 int neap_link_send_response(struct link *link, uint64_t stream, const neap_field *fields, size_t count,
                             bool fin)
 {

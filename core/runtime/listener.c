@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define WAITING_MOST 511 /* connections that the kernel holds for us */
@@ -70,7 +72,7 @@ static neap_address plain_address(neap_address address)
 
 /* Who has it all to send writes it in one piece; and a client that went without a word, or said that it sends no more, does not keep
  * its place for as long as a handler waits. */
-static void set_up(int fd)
+void neap_link_set_up(int fd)
 {
     static const struct {
         int level, name, value;
@@ -90,7 +92,6 @@ static void on_clients(void *user, unsigned events)
 {
     struct listener_socket *s = user;
     struct listener *listener = s->listener;
-    neap_time now = neap_loop_now();
 
     (void)events;
     for (unsigned i = 0; i < LIMIT_LISTENER_ACCEPTS; i++) {
@@ -108,8 +109,8 @@ static void on_clients(void *user, unsigned events)
             continue;
         neap_address peer = plain_address(neap_sockaddr_parse(&name));
         if (fd >= 0)
-            set_up(fd);
-        if (fd < 0 || neap_link_new(listener, fd, &peer, now) == NULL) {
+            neap_link_set_up(fd);
+        if (fd < 0 || neap_link_new(listener, fd, &peer) == NULL) {
             pause_accept(listener);
             return;
         }
@@ -195,7 +196,10 @@ static int make(neap_loop *loop, neap_config *config, const struct listener_opti
 {
     static const char *const protocols[] = {
 #ifdef NEAP_HAVE_NGHTTP2
+#define HTTP1 1
         "h2",
+#else
+#define HTTP1 0
 #endif
         "http/1.1", NULL};
     struct failure why = {0};
@@ -223,7 +227,8 @@ static int make(neap_loop *loop, neap_config *config, const struct listener_opti
     bool has_memory =
         loop->link_buffer != NULL && (options->alt_svc != NULL) == (listener->options.alt_svc != NULL);
     if (has_memory && !options->is_plain)
-        listener->tls = neap_tls_side_new(config, true, protocols, &why);
+        listener->tls = neap_tls_side_new(config, !options->is_client,
+                                          options->has_no_http2 ? protocols + HTTP1 : protocols, &why);
     if (has_memory && (options->is_plain || listener->tls != NULL)) {
         loop->link_plain = loop->link_buffer + LIMIT_LINK_BUFFER;
         *out = listener;
@@ -250,6 +255,77 @@ int neap_listener_new(neap_loop *loop, neap_config *config, const char *address,
     neap_listener_free(*out);
     *out = NULL;
     return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, text);
+}
+
+int neap_listener_new_client(neap_loop *loop, neap_config *config, const struct listener_options *options,
+                             struct listener **out)
+{
+    struct listener_options own = *options;
+
+    own.is_client = true;
+    return make(loop, config, &own, out);
+}
+
+/* A socket on its way to a server; -1 and errno. */
+static int begin_connecting(const neap_address *address, const char *path, bool *is_connecting)
+{
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_un local;
+    } name = {0};
+    socklen_t size = sizeof name.local;
+
+    if (address != NULL) {
+        size = neap_sockaddr_write(address, &name.any);
+    } else {
+        name.local.sun_family = AF_UNIX;
+        memcpy(name.local.sun_path, path, strlen(path));
+    }
+    int fd = socket(name.any.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (address != NULL)
+        neap_link_set_up(fd);
+    if (connect(fd, (struct sockaddr *)&name, size) == 0)
+        return fd;
+    /* A call that was interrupted goes on by itself (connect(2)). */
+    *is_connecting = errno == EINPROGRESS || errno == EINTR;
+    if (*is_connecting)
+        return fd;
+    int number = errno;
+    close(fd);
+    errno = number;
+    return -1;
+}
+
+int neap_listener_connect(struct listener *listener, const neap_address *address, const char *path,
+                          const char *name, struct link **out)
+{
+    static const neap_address nowhere;
+    struct failure why = {0};
+    bool is_connecting = false;
+    char text[sizeof((struct sockaddr_un *)NULL)->sun_path];
+    neap_loop *loop = listener->loop;
+
+    *out = NULL;
+    if (loop == NULL)
+        return NEAP_ERR_CLOSED;
+    if (listener->stats.connections >= listener->options.connections)
+        return neap_loop_fail(loop, NEAP_ERR_LIMIT, 0, "as many connections as may be are open");
+    if (address == NULL && (path[0] == '\0' || strlen(path) >= sizeof text))
+        return neap_loop_fail(loop, NEAP_ERR_ARGUMENT, 0, "the path of a Unix socket has 1 to 107 bytes");
+    int fd = begin_connecting(address, path, &is_connecting);
+    if (fd < 0) {
+        int number = errno;
+        if (address != NULL)
+            neap_address_format(address, text, sizeof text);
+        else
+            snprintf(text, sizeof text, "%s", path);
+        return neap_loop_fail(loop, NEAP_ERR_SYSTEM, number, text);
+    }
+    *out =
+        neap_link_new_client(listener, fd, is_connecting, address != NULL ? address : &nowhere, name, &why);
+    return *out != NULL ? NEAP_OK : neap_loop_fail(loop, why.code, 0, why.reason);
 }
 
 static int adopt(struct listener_socket *s)
@@ -321,6 +397,11 @@ struct link *neap_listener_next(struct listener *listener)
     struct list_link *first = list_take_first(&listener->ready);
 
     return first != NULL ? LIST_OWNER(first, struct link, ready) : NULL;
+}
+
+bool neap_listener_is_client(const struct listener *listener)
+{
+    return listener->options.is_client;
 }
 
 void neap_listener_get_stats(const struct listener *listener, struct listener_stats *out)

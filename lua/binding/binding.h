@@ -273,6 +273,7 @@ void neap_lua_open_link(lua_State *L);
 bool neap_lua_to_link(lua_State *L, int index, struct link **out);
 /** Method of loop. */
 int neap_lua_loop_listen_tcp(lua_State *L);
+int neap_lua_loop_connect_tcp(lua_State *L);
 
 /* --- json.c: core.json */
 

@@ -26,6 +26,9 @@ struct link_box {
     int anchor; /* reference in the registry while it is alive */
     neap_address peer;
     const char *protocol;
+    char *why; /* a client's that has ended: the reason, malloc'd; NULL: none, or no memory for it */
+    int64_t code;
+    int error_number;
 };
 
 /* ---- listeners */
@@ -115,11 +118,11 @@ static uint64_t number_field(lua_State *L, const char *name)
     return number;
 }
 
-/* loop:listen_tcp(config, address or descriptors, { plain =, max_field_section_size =, header_timeout =, idle_timeout =,
+/* With the arguments of:
+ * loop:listen_tcp(config, address or descriptors, { plain =, max_field_section_size =, header_timeout =, idle_timeout =,
  * send_timeout =, connections =, alt_svc = }) -> listener */
-int neap_lua_loop_listen_tcp(lua_State *L)
+static int new_listener(lua_State *L, struct loop_core *loop)
 {
-    struct loop_core *loop = neap_lua_check_loop(L, 1);
     struct config_core *config = neap_lua_check_config(L, 2);
     struct listener_options options = {0};
 
@@ -137,9 +140,11 @@ int neap_lua_loop_listen_tcp(lua_State *L)
     options.is_plain = lua_toboolean(L, -1);
     lua_getfield(L, 4, "alt_svc");
     options.alt_svc = lua_tostring(L, -1);
-    bool is_address = lua_type(L, 3) == LUA_TSTRING;
+    lua_getfield(L, 4, "http1");
+    options.has_no_http2 = lua_toboolean(L, -1);
+    bool is_client = lua_isboolean(L, 3), is_address = lua_type(L, 3) == LUA_TSTRING;
     int fds[FDS_MAX];
-    size_t count = is_address ? 0 : neap_lua_check_fds(L, 3, fds);
+    size_t count = is_client || is_address ? 0 : neap_lua_check_fds(L, 3, fds);
     if (loop->loop == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
 
@@ -153,11 +158,34 @@ int neap_lua_loop_listen_tcp(lua_State *L)
     *core = (struct listener_core){.references = 1, .config = neap_lua_config_retain(config), .loop = loop};
     loop->references++;
     *box = core;
-    int result =
-        is_address
-            ? neap_listener_new(loop->loop, config->config, lua_tostring(L, 3), &options, &core->listener)
-            : neap_listener_take(loop->loop, config->config, fds, count, &options, &core->listener);
+    int result;
+    if (is_client)
+        result = neap_listener_new_client(loop->loop, config->config, &options, &core->listener);
+    else if (is_address)
+        result = neap_listener_new(loop->loop, config->config, lua_tostring(L, 3), &options, &core->listener);
+    else
+        result = neap_listener_take(loop->loop, config->config, fds, count, &options, &core->listener);
     return result == NEAP_OK ? 1 : neap_lua_loop_error(L, loop->loop, result);
+}
+
+int neap_lua_loop_listen_tcp(lua_State *L)
+{
+    struct loop_core *loop = neap_lua_check_loop(L, 1);
+
+    luaL_argcheck(L, !lua_isboolean(L, 3), 3, "an address or descriptors");
+    return new_listener(L, loop);
+}
+
+/* loop:connect_tcp(config, { plain =, http1 =, connections =, max_field_section_size =, header_timeout =, send_timeout = })
+ * -> a listener that makes connections */
+int neap_lua_loop_connect_tcp(lua_State *L)
+{
+    struct loop_core *loop = neap_lua_check_loop(L, 1);
+
+    lua_settop(L, 3);
+    lua_pushboolean(L, 0); /* in the place of an address */
+    lua_insert(L, 3);
+    return new_listener(L, loop);
 }
 
 static void push_link(lua_State *L, struct listener_core *core, struct link *link)
@@ -182,6 +210,38 @@ static void push_link(lua_State *L, struct listener_core *core, struct link *lin
     neap_link_set_user(link, box);
 }
 
+/* What link:failure() says. */
+static void note_failure(struct link_box *box)
+{
+    struct failure why = neap_link_failure(box->link, &box->error_number);
+
+    free(box->why);
+    box->code = why.code;
+    box->why = strdup(why.reason != NULL ? why.reason : "");
+}
+
+/* listener:connect(address or path of a Unix socket[, name]) -> link; of an address: "192.0.2.1:443" */
+static int listener_connect(lua_State *L)
+{
+    struct listener_core *core = check_listener(L);
+    const char *where = luaL_checkstring(L, 2);
+    const char *name = luaL_optstring(L, 3, NULL);
+    bool is_path = where[0] == '/';
+    neap_address address = {0};
+    struct link *link;
+
+    if (!is_path)
+        neap_lua_check_address(L, 2, &address);
+    if (core->listener == NULL || core->loop->loop == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    int result =
+        neap_listener_connect(core->listener, is_path ? NULL : &address, is_path ? where : NULL, name, &link);
+    if (result != NEAP_OK)
+        return neap_lua_loop_error(L, core->loop->loop, result);
+    push_link(L, core, link);
+    return 1;
+}
+
 /* listener:next() -> the next link that has something new, nil; one that is over comes once */
 static int listener_next(lua_State *L)
 {
@@ -192,8 +252,13 @@ static int listener_next(lua_State *L)
         struct link_box *box = neap_link_user(link);
         if (box != NULL) {
             lua_rawgeti(L, LUA_REGISTRYINDEX, box->anchor);
+            box->protocol = neap_link_protocol(link);
             if (neap_link_is_closed(link)) {
-                end_link(box);
+                /* Of a response what came before the end is still to be read. */
+                if (neap_listener_is_client(core->listener))
+                    note_failure(box);
+                else
+                    end_link(box);
                 luaL_unref(L, LUA_REGISTRYINDEX, box->anchor);
                 box->anchor = LUA_NOREF;
             }
@@ -281,6 +346,8 @@ static int link_gc(lua_State *L)
     end_link(box);
     release_listener(box->owner);
     box->owner = NULL;
+    free(box->why);
+    box->why = NULL;
     return 0;
 }
 
@@ -299,8 +366,45 @@ static int link_events(lua_State *L)
         lua_pushinteger(L, 0);
         return 1;
     }
-    neap_lua_take_events(L, poll_link, box->link, true);
+    neap_lua_take_events(L, poll_link, box->link, !neap_listener_is_client(box->owner->listener));
     lua_pushboolean(L, 0);
+    return 3;
+}
+
+/* link:send_request(fields[, fin]) -> stream */
+static int send_request(lua_State *L)
+{
+    struct link_box *box = check_box(L);
+    neap_field fields[FIELDS_MAX];
+    bool fin = lua_toboolean(L, 3);
+    size_t count = neap_lua_check_fields(L, 2, fields, 0);
+
+    if (box->link == NULL)
+        return neap_lua_error(L, NEAP_ERR_CLOSED);
+    return neap_lua_count(L, neap_link_send_request(box->link, fields, count, fin));
+}
+
+/* link:failure() -> why it has ended: message, code, number: an errno of "system", 0x100 + the TLS alert of "certificate", whose
+ * names are those of the peer's certificate, and of "tls" */
+static int failure(lua_State *L)
+{
+    struct link_box *box = check_box(L);
+
+    if (box->code == 0) {
+        lua_pushnil(L);
+        return 1;
+    }
+    int64_t alert = box->code - NEAP_CRYPTO_ERROR;
+    const char *name = alert >= 42 && alert <= 49 && alert != 47 ? "certificate" : "tls";
+    if (box->code == NEAP_ERR_SYSTEM)
+        name = box->error_number == ECONNREFUSED ? "refused"
+               : box->error_number == ETIMEDOUT  ? "timeout"
+                                                 : "system";
+    else if (box->code == NEAP_ERR_CLOSED)
+        name = "closed";
+    lua_pushstring(L, box->why != NULL ? box->why : "");
+    lua_pushstring(L, name);
+    lua_pushinteger(L, (lua_Integer)(box->code > 0 ? box->code : box->error_number));
     return 3;
 }
 
@@ -311,7 +415,6 @@ static int send_response(lua_State *L)
     neap_field fields[FIELDS_MAX];
     bool fin = lua_toboolean(L, 4);
     size_t count = neap_lua_check_fields(L, 3, fields, 0);
-
     if (box->link == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     return neap_lua_result(L, neap_link_send_response(box->link, stream, fields, count, fin));
@@ -541,6 +644,17 @@ static int is_flushed(lua_State *L)
     return 1;
 }
 
+/* link:release(): a client's that is closed, of which no more is to be read; an open one ends at once */
+static int release(lua_State *L)
+{
+    struct link_box *box = check_box(L);
+
+    end_link(box);
+    luaL_unref(L, LUA_REGISTRYINDEX, box->anchor);
+    box->anchor = LUA_NOREF;
+    return 0;
+}
+
 /* link:close() -> true: what was said leaves first */
 static int link_close(lua_State *L)
 {
@@ -556,11 +670,18 @@ static int link_close(lua_State *L)
 void neap_lua_open_link(lua_State *L)
 {
     static const luaL_Reg listener_methods[] = {
-        {"next", listener_next},   {"refuse", listener_refuse}, {"address", listener_address},
-        {"stats", listener_stats}, {"close", listener_close},   {NULL, NULL},
+        {"next", listener_next},
+        {"refuse", listener_refuse},
+        {"address", listener_address},
+        {"stats", listener_stats},
+        {"close", listener_close},
+        {"connect", listener_connect},
+        {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"respond", neap_lua_respond},
+        {"send_request", send_request},
+        {"failure", failure},
         {"send_response", send_response},
         {"send_body", send_body},
         {"body_capacity", body_capacity},
@@ -584,6 +705,7 @@ void neap_lua_open_link(lua_State *L)
         {"is_draining", is_closed},
         {"is_flushed", is_flushed},
         {"close", link_close},
+        {"release", release},
         {NULL, NULL},
     };
 

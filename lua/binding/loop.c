@@ -300,6 +300,7 @@ void neap_lua_open_loop(lua_State *L)
         {"listen", loop_listen},
         {"client", loop_client},
         {"listen_tcp", neap_lua_loop_listen_tcp},
+        {"connect_tcp", neap_lua_loop_connect_tcp},
         {"wait", loop_wait},
         {"flush", loop_flush},
         {"now", loop_now},
