@@ -208,6 +208,7 @@
 #define LIMIT_LOOP_SWEEP_AFTER (5 * NEAP_SECOND) /* sockets of paths that are gone are looked for */
 #define LIMIT_LOOP_ERRORS 16u                    /* ICMP messages read from a socket at a time */
 #define LIMIT_LINKS 1024u                   /* TCP connections of a listener at a time, unless it is told */
+#define LIMIT_LINKS_SHARE 4u                /* of these one network gets, a quarter, unless it is told */
 #define LIMIT_LINK_BUFFER 65536u            /* bytes moved at a time */
 #define LIMIT_LINK_TURN 262144u             /* bytes one of them receives or sends in a turn */
 #define LIMIT_LINK_FIELDS 258u              /* of a response, with ours */

@@ -1,5 +1,5 @@
 /* Addresses as text and their equality. */
-#include "neap.h"
+#include "quic/quic.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -16,6 +16,13 @@ bool neap_address_equal(const neap_address *a, const neap_address *b)
 {
     return a->family == b->family && a->port == b->port && a->scope == b->scope &&
            memcmp(a->ip, b->ip, ip_size(a)) == 0;
+}
+
+bool neap_address_is_loopback(const neap_address *a)
+{
+    static const uint8_t six[16] = {[15] = 1};
+
+    return a->family == 4 ? a->ip[0] == 127 : memcmp(a->ip, six, sizeof six) == 0;
 }
 
 int neap_address_format(const neap_address *address, char *out, size_t size)

@@ -444,13 +444,6 @@ int neap_conn_probe_path(neap_conn *conn, const neap_address *local, const neap_
 
 /* ---- the server's preferred address: a client */
 
-static bool is_loopback(const neap_address *a)
-{
-    static const uint8_t six[16] = {[15] = 1};
-
-    return a->family == 4 ? a->ip[0] == 127 : memcmp(a->ip, six, sizeof six) == 0;
-}
-
 /* This network, which some systems take for this machine; multicast, reserved and broadcast. */
 static bool is_no_host_4(const uint8_t ip[4])
 {
@@ -475,7 +468,7 @@ static bool is_no_host(const neap_address *a)
 static bool is_sound(const neap_conn *c, const neap_address *a)
 {
     return a->family != 0 && a->port != 0 && !is_no_host(a) &&
-           (!is_loopback(a) || is_loopback(&conn_path(c)->address.peer));
+           (!neap_address_is_loopback(a) || neap_address_is_loopback(&conn_path(c)->address.peer));
 }
 
 void neap_conn_take_preferred(neap_conn *c, const struct preferred_address *preferred)

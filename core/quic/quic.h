@@ -9,6 +9,9 @@
 
 struct stream;
 
+/** 127.0.0.0/8 or ::1. */
+bool neap_address_is_loopback(const neap_address *a);
+
 /** The pool of the connection's config. */
 struct pool *neap_conn_pool(const neap_conn *conn);
 /** A zeroed block of `size` bytes, always the same size, that the layer above has for all connections of the config and that

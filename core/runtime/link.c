@@ -600,6 +600,7 @@ void neap_link_release(struct link *link)
     neap_tls_stream_free(link->tls);
     list_remove(&link->ready);
     list_remove(&link->among);
+    neap_link_origin_leave(listener, link->origin);
     listener->stats.connections--;
     neap_pool_free(listener->pool, link, sizeof *link);
     neap_listener_make_room(listener);

@@ -19,13 +19,15 @@ struct listener_options {
     neap_time idle_timeout;
     neap_time send_timeout; /* how long a client may take none of what waits for it; 0: a minute */
     uint64_t connections;   /* at a time; 0: LIMIT_LINKS */
-    bool is_client;         /* it makes connections, and listens nowhere */
-    bool has_no_http2;      /* a client's: http/1.1 is all that it offers */
-    const char *alt_svc;    /* a field of every final response that has none (RFC 7838), copied; NULL: none */
+    uint64_t
+        connections_per_network; /* of these from one IPv4 address or IPv6 /64; 0: a quarter, loopback has no bound */
+    bool is_client;              /* it makes connections, and listens nowhere */
+    bool has_no_http2;           /* a client's: http/1.1 is all that it offers */
+    const char *alt_svc; /* a field of every final response that has none (RFC 7838), copied; NULL: none */
 };
 
 struct listener_stats {
-    uint64_t connections, accepted, accept_failures, handshakes_failed, bytes_received, bytes_sent;
+    uint64_t connections, accepted, refused, accept_failures, handshakes_failed, bytes_received, bytes_sent;
     uint64_t timeouts;                       /* of clients that were silent, or took nothing */
     uint64_t requests, malformed, too_large; /* as in transport_stats, these and the others */
     uint64_t glitches, resets_received, resets_provoked, streams_refused, overloads, waits;

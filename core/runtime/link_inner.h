@@ -3,6 +3,7 @@
 #define NEAP_RUNTIME_LINK_INNER_H
 
 #include "base/heap.h"
+#include "base/map.h"
 #include "base/pool.h"
 #include "runtime/link.h"
 #include "runtime/runtime.h"
@@ -27,11 +28,17 @@ struct listener {
     struct list_link links, ready,
         dirty; /* all; those with something new; those with something to do before the loop waits */
     struct heap deadlines; /* of links */
+    struct map origins;    /* how many links a network has */
     neap_time accept_at;   /* when it tries again, after descriptors were short; NEAP_NEVER: it need not */
     bool is_full;          /* as many links as may be */
     struct listener_socket sockets[LISTENER_SOCKETS];
     struct listener_stats stats;
     struct transport_stats messages;
+};
+
+struct link_origin {
+    struct map_node node; /* first; under the network */
+    uint64_t links;
 };
 
 /* Bytes that had no room where they were to go, in the order of their coming. */
@@ -51,7 +58,8 @@ struct link {
     struct list_link among, ready, dirty; /* of its listener's lists */
     struct heap_node timer;
     struct listener *listener;
-    int fd; /* -1: closed */
+    struct link_origin *origin; /* NULL: not counted */
+    int fd;                     /* -1: closed */
     neap_watch *watch;
     struct tls_stream *tls;      /* NULL: plain */
     struct transport *transport; /* NULL: not chosen yet */
@@ -96,6 +104,12 @@ struct link *neap_link_new_client(struct listener *listener, int fd, bool is_con
                                   const neap_address *peer, const char *name, struct failure *why);
 /** What every socket of a link is set to. */
 void neap_link_set_up(int fd);
+enum link_origin_says { LINK_ORIGIN_JOINED, LINK_ORIGIN_FULL, LINK_ORIGIN_NO_MEMORY };
+/** One link more from a client's network: *out is to be left again, NULL for one that is not counted. */
+enum link_origin_says neap_link_origin_join(struct listener *listener, const neap_address *peer,
+                                            struct link_origin **out);
+/** NULL is fine. */
+void neap_link_origin_leave(struct listener *listener, struct link_origin *origin);
 /** One link less: a listener that was full accepts again. */
 void neap_listener_make_room(struct listener *listener);
 

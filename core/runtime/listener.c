@@ -88,6 +88,28 @@ void neap_link_set_up(int fd)
         setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
 }
 
+/* False without memory. The descriptor is the link's, or closed. */
+static bool take_client(struct listener *listener, int fd, const neap_address *peer)
+{
+    struct link_origin *origin;
+    enum link_origin_says says = neap_link_origin_join(listener, peer, &origin);
+
+    if (says != LINK_ORIGIN_JOINED) {
+        close(fd);
+        listener->stats.refused += says == LINK_ORIGIN_FULL;
+        return says == LINK_ORIGIN_FULL;
+    }
+    neap_link_set_up(fd);
+    struct link *link = neap_link_new(listener, fd, peer);
+    if (link == NULL) {
+        neap_link_origin_leave(listener, origin);
+        return false;
+    }
+    link->origin = origin;
+    listener->stats.accepted++;
+    return true;
+}
+
 static void on_clients(void *user, unsigned events)
 {
     struct listener_socket *s = user;
@@ -108,13 +130,10 @@ static void on_clients(void *user, unsigned events)
         if (fd < 0 && is_of_client(errno))
             continue;
         neap_address peer = plain_address(neap_sockaddr_parse(&name));
-        if (fd >= 0)
-            neap_link_set_up(fd);
-        if (fd < 0 || neap_link_new(listener, fd, &peer) == NULL) {
+        if (fd < 0 || !take_client(listener, fd, &peer)) {
             pause_accept(listener);
             return;
         }
-        listener->stats.accepted++;
     }
 }
 
@@ -212,6 +231,7 @@ static int make(neap_loop *loop, neap_config *config, const struct listener_opti
                                   .config = neap_config_retain(config),
                                   .pool = neap_pool_retain(config->pool),
                                   .accept_at = NEAP_NEVER,
+                                  .origins = neap_map_of(neap_random_u64(neap_crypto_random(config->crypto))),
                                   .options = *options};
     complete(&listener->options);
     list_init(&listener->links);
@@ -380,6 +400,7 @@ void neap_listener_free(struct listener *listener)
         neap_link_release(LIST_OWNER(listener->links.next, struct link, among));
     list_remove(&listener->among);
     neap_heap_free(&listener->deadlines, listener->pool);
+    neap_map_free(&listener->origins, listener->pool);
     neap_tls_side_free(listener->tls);
     neap_pool_release(listener->pool);
     neap_config_free(listener->config);

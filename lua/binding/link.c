@@ -120,7 +120,7 @@ static uint64_t number_field(lua_State *L, const char *name)
 
 /* With the arguments of:
  * loop:listen_tcp(config, address or descriptors, { plain =, max_field_section_size =, header_timeout =, idle_timeout =,
- * send_timeout =, connections =, alt_svc = }) -> listener */
+ * send_timeout =, connections =, connections_per_network =, alt_svc = }) -> listener */
 static int new_listener(lua_State *L, struct loop_core *loop)
 {
     struct config_core *config = neap_lua_check_config(L, 2);
@@ -136,6 +136,7 @@ static int new_listener(lua_State *L, struct loop_core *loop)
     options.idle_timeout = time_field(L, "idle_timeout");
     options.send_timeout = time_field(L, "send_timeout");
     options.connections = number_field(L, "connections");
+    options.connections_per_network = number_field(L, "connections_per_network");
     lua_getfield(L, 4, "plain");
     options.is_plain = lua_toboolean(L, -1);
     lua_getfield(L, 4, "alt_svc");
@@ -298,14 +299,23 @@ static int listener_address(lua_State *L)
 static int listener_stats(lua_State *L)
 {
     static const struct figure figures[] = {
-        FIGURE(struct listener_stats, connections),     FIGURE(struct listener_stats, accepted),
-        FIGURE(struct listener_stats, accept_failures), FIGURE(struct listener_stats, handshakes_failed),
-        FIGURE(struct listener_stats, timeouts),        FIGURE(struct listener_stats, requests),
-        FIGURE(struct listener_stats, malformed),       FIGURE(struct listener_stats, too_large),
-        FIGURE(struct listener_stats, glitches),        FIGURE(struct listener_stats, resets_received),
-        FIGURE(struct listener_stats, resets_provoked), FIGURE(struct listener_stats, streams_refused),
-        FIGURE(struct listener_stats, overloads),       FIGURE(struct listener_stats, waits),
-        FIGURE(struct listener_stats, bytes_received),  FIGURE(struct listener_stats, bytes_sent),
+        FIGURE(struct listener_stats, connections),
+        FIGURE(struct listener_stats, accepted),
+        FIGURE(struct listener_stats, refused),
+        FIGURE(struct listener_stats, accept_failures),
+        FIGURE(struct listener_stats, handshakes_failed),
+        FIGURE(struct listener_stats, timeouts),
+        FIGURE(struct listener_stats, requests),
+        FIGURE(struct listener_stats, malformed),
+        FIGURE(struct listener_stats, too_large),
+        FIGURE(struct listener_stats, glitches),
+        FIGURE(struct listener_stats, resets_received),
+        FIGURE(struct listener_stats, resets_provoked),
+        FIGURE(struct listener_stats, streams_refused),
+        FIGURE(struct listener_stats, overloads),
+        FIGURE(struct listener_stats, waits),
+        FIGURE(struct listener_stats, bytes_received),
+        FIGURE(struct listener_stats, bytes_sent),
     };
     struct listener_core *core = check_listener(L);
     struct listener_stats stats;

@@ -257,6 +257,7 @@ function App:listen(options) end
 ---@field http_port? integer plain HTTP over TCP, at a port of its own; 0 any
 ---@field plain? "redirect"|"serve" what is there: the way to https, or the app ("redirect")
 ---@field tcp_connections? integer at a time, of each of these two (1024)
+---@field tcp_connections_per_network? integer of one IPv4 address or IPv6 /64 (a quarter of these, and loopback has no bound)
 ---@field tcp_idle_timeout? number seconds above 0 that one of them may be without a request (60)
 ---@field on_trace? fun(event: neap.TraceEvent, trace: neap.Trace) trace events of its connections
 ---@field trace_events? string[] those alone

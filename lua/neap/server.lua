@@ -48,6 +48,7 @@ local OWN = {
     return value == "redirect" or value == "serve"
   end),
   tcp_connections = options.whole(1, 1000000, 1024), -- at a time, of each of the two
+  tcp_connections_per_network = options.whole(1, 1000000), -- of one IPv4 address or IPv6 /64; a quarter unless told
   tcp_idle_timeout = options.timeout(60), -- of one without a request
   on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events, -- events of its connections
 }
@@ -122,7 +123,8 @@ local function rest(session) session.conn:keep_alive(false) end
 -- is open.
 local function open_companions(self, mine, host, fds)
   local settings = { max_field_section_size = mine.max_field_section_size, header_timeout = mine.header_timeout,
-    idle_timeout = mine.tcp_idle_timeout, send_timeout = self.read_timeout, connections = mine.tcp_connections }
+    idle_timeout = mine.tcp_idle_timeout, send_timeout = self.read_timeout, connections = mine.tcp_connections,
+    connections_per_network = mine.tcp_connections_per_network }
   local function open(name, at, on_request)
     local kind = Session.kind { server = self, patience = self.read_timeout, on_request = on_request }
     local made, message, code, number = companion.listen(self._config, at, settings, kind)

@@ -306,6 +306,33 @@ print(rest(third).split("\r\n\r\n")[1], end="")]==]))
     end, { tcp_connections = 2 })
   end)
 
+  it("gives one network its share of them, again when one has gone", function()
+    serve(words, function(_, _, server)
+      assert.equal("ended 200 200\n", python(server, [==[
+def other(address):
+    s = socket.socket()
+    s.settimeout(10)
+    s.bind((address, 0))
+    s.connect(("127.0.0.1", http_port))
+    return s
+def ask(s):
+    s.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    return rest(s).split()[1]
+first, second = raw(""), raw("")
+third = raw("")
+try:
+    print("ended" if third.recv(1) == b"" else "open", end=" ")
+except ConnectionResetError:
+    print("ended", end=" ")
+print(ask(other("127.0.0.2")), end=" ")
+first.close()
+time.sleep(0.2)
+print(ask(raw("")))]==]))
+      assert.equal(1, server:stats().http.refused)
+      assert.equal(4, server:stats().http.accepted)
+    end, { tcp_connections_per_network = 2 })
+  end)
+
   it("ends one that sends no request, half of one, or none more", function()
     serve(words, function(_, _, server)
       assert.equal("True True True True\n", python(server, [==[
