@@ -298,24 +298,13 @@ static int listener_address(lua_State *L)
 
 static int listener_stats(lua_State *L)
 {
+#define COUNT(name) FIGURE(struct listener_stats, name)
     static const struct figure figures[] = {
-        FIGURE(struct listener_stats, connections),
-        FIGURE(struct listener_stats, accepted),
-        FIGURE(struct listener_stats, refused),
-        FIGURE(struct listener_stats, accept_failures),
-        FIGURE(struct listener_stats, handshakes_failed),
-        FIGURE(struct listener_stats, timeouts),
-        FIGURE(struct listener_stats, requests),
-        FIGURE(struct listener_stats, malformed),
-        FIGURE(struct listener_stats, too_large),
-        FIGURE(struct listener_stats, glitches),
-        FIGURE(struct listener_stats, resets_received),
-        FIGURE(struct listener_stats, resets_provoked),
-        FIGURE(struct listener_stats, streams_refused),
-        FIGURE(struct listener_stats, overloads),
-        FIGURE(struct listener_stats, waits),
-        FIGURE(struct listener_stats, bytes_received),
-        FIGURE(struct listener_stats, bytes_sent),
+        COUNT(connections),       COUNT(accepted),  COUNT(refused),         COUNT(accept_failures),
+        COUNT(handshakes_failed), COUNT(timeouts),  COUNT(requests),        COUNT(malformed),
+        COUNT(too_large),         COUNT(glitches),  COUNT(resets_received), COUNT(resets_provoked),
+        COUNT(streams_refused),   COUNT(overloads), COUNT(waits),           COUNT(bytes_received),
+        COUNT(bytes_sent),
     };
     struct listener_core *core = check_listener(L);
     struct listener_stats stats;
