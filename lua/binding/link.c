@@ -394,7 +394,7 @@ static int failure(lua_State *L)
         return 1;
     }
     int64_t alert = box->code - NEAP_CRYPTO_ERROR;
-    const char *name = alert >= 42 && alert <= 49 && alert != 47 ? "certificate" : "tls";
+    const char *name = alert >= 42 && alert <= 48 && alert != 47 ? "certificate" : "tls";
     if (box->code == NEAP_ERR_SYSTEM)
         name = box->error_number == ECONNREFUSED ? "refused"
                : box->error_number == ETIMEDOUT  ? "timeout"

@@ -41,6 +41,11 @@ local ROUTE = { -- what the options of a route may hold
 local function read_route(given, handler)
   if type(given) ~= "table" or handler == nil then given, handler = {}, given end
   options.check(given, ROUTE, "a route", 3)
+  local meta = type(handler) == "table" and getmetatable(handler)
+  if meta and meta.__call then -- neap.proxy
+    local object = handler
+    handler = function(req, res) return object(req, res) end
+  end
   if type(handler) == "table" then handler = constant.handler(handler, 3) end
   if type(handler) ~= "function" then error("a handler is a function, or a table with a constant response", 3) end
   return handler, given.early

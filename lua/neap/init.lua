@@ -41,7 +41,7 @@ local parts = {
   url = "neap.url", log = "neap.log", static = "neap.static", headers = "neap.headers", task = "neap.task",
   server = "neap.server", mime = "neap.mime", unix = "neap.unix", x509 = "neap.x509",
   quic_lb = "neap.quic_lb", cc = "neap.cc", channel = "neap.channel", semaphore = "neap.semaphore",
-  socket = "neap.socket", dns = "neap.dns", process = "neap.process",
+  socket = "neap.socket", dns = "neap.dns", process = "neap.process", proxy = "neap.proxy",
 }
 
 --- A descriptor of this process for tasks: see neap.descriptor.

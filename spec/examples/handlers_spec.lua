@@ -19,6 +19,28 @@ local function get(server, words)
   return output
 end
 
+describe("examples/reverse_proxy.lua", function()
+  it("has another server answer, and shows how it is", function()
+    local folder = helper.make_dir()
+    helper.write_file(folder .. "/a.txt", "from behind\n")
+    local leash = require "spec.support.leash"
+    local log = os.tmpname()
+    local python = leash.start(("python3 -u -m http.server --bind 127.0.0.1 --directory %s 0"):format(folder), log)
+    local port
+    support.wait_until(function()
+      port = (helper.read_file(log) or ""):match("port (%d+)")
+      return port
+    end)
+    with_example("reverse_proxy.lua http://127.0.0.1:" .. port, function(server)
+      assert.equal("from behind\n", get(server, "URLa.txt"))
+      assert.matches('"requests":1', get(server, "URL-/upstreams"))
+    end)
+    leash.stop(python)
+    os.remove(log)
+    helper.remove_dir(folder)
+  end)
+end)
+
 describe("examples/hello.lua", function()
   it("serves its page", function()
     with_example("hello.lua", function(server) assert.matches("<h1>Hello over", get(server, "URL")) end)

@@ -7,7 +7,7 @@ local pair = require "binding.pair"
 local text = ""
 for _, name in ipairs { "meta", "meta_client", "meta_quic", "meta_lowlevel", "meta_streams", "meta_paths", "meta_sim",
   "meta_x509", "meta_ids", "meta_cc", "meta_app", "meta_tasks", "meta_socket", "meta_mw",
-  "meta_metrics", "meta_safety", "meta_core", "meta_dns" } do
+  "meta_metrics", "meta_safety", "meta_core", "meta_dns", "meta_proxy" } do
   text = text .. assert(web.helper.read_file("lua/neap/" .. name .. ".lua"))
 end
 
@@ -54,6 +54,8 @@ describe("the types for editors", function()
     each_is_declared("process", neap.process)
     each_is_declared("App", getmetatable(neap.app()).__index, { new = true, handle = true })
     each_is_there("App", neap.app())
+    each_is_there("Proxy", neap.proxy("http://localhost"))
+    each_is_declared("Proxy", getmetatable(neap.proxy("http://localhost")).__index)
     each_is_there("Headers", neap.headers.new())
     local lab = neap.sim.new()
     each_is_there("Sim", lab)
