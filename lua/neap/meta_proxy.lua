@@ -30,6 +30,7 @@
 ---@field connect_timeout? number seconds
 ---@field first_byte_timeout? number seconds
 ---@field between_timeout? number seconds
+---@field tunnel_timeout? number seconds
 ---@field balance? "round_robin"|"least_conn"|"hash"
 ---@field hash? fun(req: neap.Request): any
 ---@field max_fails? integer

@@ -35,6 +35,7 @@ local OWN = {
   connect_timeout = options.timeout(5), -- TLS and waiting for a connection included
   first_byte_timeout = options.timeout(60),
   between_timeout = options.timeout(60),
+  tunnel_timeout = options.timeout(3600), -- of a WebSocket without a byte either way
   balance = options.row('"round_robin", "least_conn" or "hash"', function(value)
     return balance[value] ~= nil
   end, "round_robin"),

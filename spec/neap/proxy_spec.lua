@@ -409,6 +409,95 @@ make_server("127.0.0.1", %d, app).serve_forever()
   end)
 end)
 
+describe("a WebSocket through a proxy", function()
+  local ASKED = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    .. "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+
+  local function head_of(socket)
+    local lines = {}
+    repeat
+      local line = assert(socket:receive("*l"))
+      lines[#lines + 1] = line
+    until line == ""
+    return table.concat(lines, "\n")
+  end
+
+  local function with_socket(answer, fn)
+    with_upstream(answer, nil, function(_, _, upstream, proxy, server)
+      local socket = assert(neap.socket.connect("127.0.0.1", server.http_port))
+      socket:settimeout(5)
+      socket:send(ASKED)
+      fn(socket, upstream, proxy)
+      socket:close()
+    end, { tcp = true, http_port = 0, plain = "serve" })
+  end
+
+  local SWITCHES = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    .. "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+
+  it("is bytes both ways once its upstream has agreed, until both have ended", function()
+    with_socket(function(peer)
+      peer:write(SWITCHES .. "hello ")
+      while true do
+        local bytes = peer:read()
+        if not bytes then break end
+        peer:write(bytes:upper())
+      end
+      peer:write("bye")
+      return false
+    end, function(socket, upstream, proxy)
+      local head = head_of(socket)
+      assert.truthy(head:find("^HTTP/1.1 101 "))
+      assert.truthy(head:lower():find("\nupgrade: websocket\n", 1, true), head)
+      assert.truthy(head:find("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", 1, true))
+      assert.is_true(has(upstream.heads[1], "upgrade: websocket"))
+      assert.is_true(has(upstream.heads[1], "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="))
+      assert.equal("hello ", socket:receive(6))
+      for i = 1, 20 do
+        local text = ("abc%d"):format(i):rep(1000)
+        socket:send(text)
+        assert.equal(text:upper(), (socket:receive(#text)))
+      end
+      socket:shutdown("send")
+      assert.equal("bye", (socket:receive("*a")))
+      while proxy:status()[1].active > 0 do neap.sleep(0.01) end
+      assert.equal(0, proxy:status()[1].open)
+    end)
+  end)
+
+  it("ends at the upstream when the client is gone", function()
+    with_socket(function(peer)
+      peer:write(SWITCHES)
+      while peer:read() do end
+      return false
+    end, function(socket, upstream)
+      head_of(socket)
+      socket:close()
+      local deadline = neap.now() + 5
+      while not upstream.was_closed and neap.now() < deadline do neap.sleep(0.01) end
+      assert.is_true(upstream.was_closed)
+    end)
+  end)
+
+  it("is an ordinary response where its upstream does not agree", function()
+    with_socket(says(ok "no"), function(socket)
+      assert.truthy(head_of(socket):find("^HTTP/1.1 200 "))
+      assert.equal("no", (socket:receive(2)))
+    end)
+  end)
+
+  it("is 502 where its upstream goes over to what nobody asked for", function()
+    web.logged(function()
+      with_socket(says "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", function(socket)
+        assert.truthy(head_of(socket):find("^HTTP/1.1 502 "))
+      end)
+      with_upstream(says(SWITCHES), nil, function(client, url)
+        assert.equal(502, assert(client:get(url .. "/", { headers = { ["sec-websocket-version"] = "13" } })).status)
+      end)
+    end)
+  end)
+end)
+
 describe("a group of upstreams", function()
   local function group(count, fn, given, answer)
     web.run(function()

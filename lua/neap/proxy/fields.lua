@@ -64,6 +64,12 @@ local function target(req, upstream, given)
   return req.query_string and path .. "?" .. req.query_string or path
 end
 
+-- Whether a request asks for a WebSocket, in the version of HTTP whose connections can become something else.
+local function asks_for_websocket(req)
+  if req.proto ~= "http/1.1" or req.method ~= "GET" or req.has_body then return false end
+  return (req.headers:get("upgrade") or ""):lower() == "websocket"
+end
+
 --- The flat list of fields of a request to an upstream. `given` are the options of the proxy.
 function fields.request(req, upstream, given, is_trusted)
   local list = Headers.list(req.headers)
@@ -79,6 +85,7 @@ function fields.request(req, upstream, given, is_trusted)
     end
   end
   if has_trailers then out[#out + 1], out[#out + 2] = "te", "trailers" end
+  if asks_for_websocket(req) then out[#out + 1], out[#out + 2] = "upgrade", "websocket" end
   if given.forwarded then add_forwarded(out, list, req, is_trusted) end
   local via = joined(list, "via")
   out[#out + 1], out[#out + 2] = "via", append(via, (VERSIONS[req.proto] or "1.1") .. " " .. given.via)

@@ -6,6 +6,7 @@ local Connector = require "neap.connector"
 local core = require "neap.core"
 local fields = require "neap.proxy.fields"
 local Session = require "neap.session"
+local tunnel = require "neap.proxy.tunnel"
 
 local read, write = Session.exchange_methods.read, Session.exchange_methods.write
 
@@ -30,6 +31,7 @@ local function upload(exchange, req, seconds)
   while true do
     local bytes, message, code = req:read()
     exchange.progress_at = core.now()
+    if exchange.is_over then return end
     if message then
       exchange.is_broken_body = { message, code }
       return break_off(exchange, message, "client")
@@ -109,6 +111,13 @@ local function converse(exchange, req, res, given)
   end
   local head, message, code = await_head(exchange, res, given)
   if not head then return "failed", message, code end
+  if head[2] == "101" then -- nobody gets it who has not asked
+    local has_ended
+    has_ended, message, code = tunnel.run(exchange, req, res, head, given.tunnel_timeout)
+    if has_ended == nil then return "failed", message, code end
+    exchange._session.is_spoiled = true
+    return "done"
+  end
   if not res:is_started() then
     res:status(tonumber(head[2]))
     fields.respond(head, res, given)
