@@ -188,6 +188,32 @@ end
 local function gauge() return "gauge" end
 local function counter() return "counter" end
 
+-- Of all proxies; those with the same name beside each other count as one.
+local function upstream_figures()
+  local upstreams, by_name, list = package.loaded["neap.proxy.upstream"], {}, {}
+  for _, upstream in ipairs(upstreams and ordered.objects(upstreams.all) or {}) do
+    local all = upstream:status()
+    all.up, all.weight = all.up and 1 or 0, nil
+    local one = by_name[upstream.name]
+    if not one then
+      one = { labels = ('upstream="%s"'):format(escape(upstream.name)), figures = {} }
+      by_name[upstream.name], list[#list + 1] = one, one
+    end
+    for name, value in pairs(all) do
+      if name == "up" then
+        one.figures.up = math.min(one.figures.up or 1, value)
+      elseif type(value) == "number" then
+        one.figures[name] = (one.figures[name] or 0) + value
+      end
+    end
+  end
+  return list
+end
+
+local function upstream_kind(name)
+  return (name == "requests" or name == "failures") and "counter" or "gauge"
+end
+
 local function resident_bytes()
   local file = io.open("/proc/self/status")
   local text = file and file:read("*a") or ""
@@ -209,6 +235,7 @@ local function write_own(out)
   write_figures(out, "neap_tcp_", server_kind, tcp)
   write_figures(out, "neap_bound_", counter, bounds)
   write_figures(out, "neap_memory_", gauge, memory)
+  write_figures(out, "neap_upstream_", upstream_kind, upstream_figures())
   if not task.is_simulated() then
     write_figures(out, "neap_loop_", counter, { { labels = "", figures = task.loop():stats() } })
     head(out, "process_resident_memory_bytes", "gauge", "resident memory of the process")

@@ -1,10 +1,12 @@
 --- A server behind a proxy: its connections, which are kept for further requests, and whether it works.
+local concurrent = require "neap.concurrent"
 local Connector = require "neap.connector"
 local core = require "neap.core"
+local ordered = require "neap.ordered"
 local task = require "neap.task"
 local url = require "neap.url"
 
-local Upstream = {}
+local Upstream = { all = setmetatable({}, { __mode = "k" }) } -- for metrics
 Upstream.__index = Upstream
 
 -- { scheme =, host =, port =, path =, authority =, base = } of the text that names an upstream; nil and what is wrong.
@@ -31,6 +33,7 @@ function Upstream.new(text, weight, settings)
   local self = setmetatable({ name = text, weight = weight, at = at, _settings = settings, _idle = {}, _waiting = {},
     open = 0, active = 0, requests = 0, failures = 0, fails = 0, down_until = 0, is_healthy = true, _current = 0 },
     Upstream)
+  ordered.put(Upstream.all, self)
   return self
 end
 
@@ -63,9 +66,9 @@ end
 local function sweep(self)
   while self._idle[1] do
     local left = self._idle[1].idle_until - core.now()
-    if left <= 0 then self:discard(self._idle[1]) else task.sleep(left) end
+    if left <= 0 then self:discard(self._idle[1]) elseif not task.sleep(left) then break end
   end
-  self._is_sweeping = false
+  self._sweeper = nil
 end
 
 local function keep(self, session)
@@ -76,10 +79,7 @@ local function keep(self, session)
   session.idle_until = core.now() + self._settings.idle_timeout
   self._idle[#self._idle + 1] = session
   wake_next(self)
-  if not self._is_sweeping then
-    self._is_sweeping = true
-    task.go(sweep, self)
-  end
+  if not self._sweeper then self._sweeper = concurrent.go(sweep, self) end
 end
 
 local function connector(self)
@@ -176,7 +176,9 @@ end
 --- Ends its connections.
 function Upstream:close()
   self._is_closed = true
+  Upstream.all[self] = nil
   self._idle = {}
+  if self._sweeper then self._sweeper:cancel() end
   if self._connector then self._connector:close() end
   self._connector = nil
 end
