@@ -294,6 +294,37 @@ describe("a proxy", function()
     assert.equal("", lines)
   end)
 
+  it("hands on what an upstream answers before it has the body, and asks nothing more over that connection", function()
+    with_upstream(function(peer, head)
+      if head:find("^GET") then peer:write(ok "next") return end
+      peer:write("HTTP/1.1 413 Too Much\r\nContent-Length: 4\r\n\r\nstop")
+      neap.sleep(1)
+      return false
+    end, nil, function(client, url, upstream, proxy)
+      local res = assert(client:post(url .. "/", { body = ("x"):rep(10000000) }))
+      assert.equal(413, res.status)
+      assert.equal("stop", res:body())
+      assert.equal("next", assert(client:get(url .. "/")):body())
+      assert.equal(2, upstream.connections)
+      assert.equal(1, proxy:status()[1].open)
+    end)
+  end)
+
+  it("has no more connections than it may, and lets no more wait", function()
+    web.logged(function()
+      with_upstream(function(peer, _, count)
+        if count == 1 then neap.sleep(0.5) end
+        peer:write(ok "x")
+      end, { connections = 1, queue = 1 }, function(client, url, upstream)
+        local function ask() return assert(client:get(url .. "/")).status end
+        local results = neap.all { ask, ask, ask, ask }
+        table.sort(results)
+        assert.same({ 200, 200, 503, 503 }, results)
+        assert.equal(1, upstream.connections)
+      end)
+    end)
+  end)
+
   it("carries bodies both ways as they come, and holds neither", function()
     web.run(function()
       local back = neap.app()
