@@ -41,6 +41,28 @@ function flat.append(list, name, value)
   list[n + 1], list[n + 2] = name, text_of(name, value)
 end
 
+--- nil of nil.
+function flat.copy(list)
+  if not list then return nil end
+  local new = {}
+  for i = 1, #list do new[i] = list[i] end
+  return new
+end
+
+--- Adds those of `others` whose names are not there, to a flat list or to a set.
+function flat.fill(fields, others)
+  local is_set = getmetatable(fields) ~= nil
+  for i = 1, #others, 2 do
+    local name = others[i]
+    if is_set then
+      if fields:get(name) == nil then fields:append(name, others[i + 1]) end
+    elseif flat.get(fields, name) == nil then
+      local n = #fields
+      fields[n + 1], fields[n + 2] = name, others[i + 1]
+    end
+  end
+end
+
 --- Takes a name out of a flat list.
 function flat.del(list, name)
   local at, n = 1, #list

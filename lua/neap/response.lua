@@ -146,13 +146,6 @@ end
 local TEXT = { "content-type", "text/plain; charset=utf-8", is_shared = true }
 local JSON = { "content-type", "application/json", is_shared = true }
 
-local function copy(list)
-  if not list then return nil end
-  local new = {}
-  for i = 1, #list do new[i] = list[i] end
-  return new
-end
-
 -- The lines of our fields, a flat list; nil while there are none.
 local function fields_of(self)
   return self._headers and Headers.list(self._headers) or self._fields
@@ -161,8 +154,8 @@ end
 -- The same, to be changed.
 local function own_fields(self)
   local fields = self._fields
-  if fields and fields.is_shared then fields = copy(fields) end
-  self._fields = fields or {}
+  if fields and fields.is_shared then fields = flat.copy(fields) end
+  self._fields = fields or { nil, nil, nil, nil, nil, nil, nil, nil } -- made as large as most get
   return self._fields
 end
 
@@ -193,7 +186,7 @@ function Response:headers()
   if not self._headers then
     local fields = own_fields(self)
     -- What has been noted to leave with others stays as it was when it was.
-    self._headers = Headers.wrap(self._started and copy(fields) or fields)
+    self._headers = Headers.wrap(self._started and flat.copy(fields) or fields)
   end
   return self._headers
 end
@@ -216,6 +209,13 @@ function Response:header(name, ...)
     flat[is_added and "append" or "set"](own_fields(self), name, value)
   end
   return self
+end
+
+-- Sets those of a flat list of fields, names in lower case, that are not set.
+function Response:_fill(list)
+  if self._failure then return end
+  if self._started then error("the headers are sent already", 2) end
+  flat.fill(self._headers or own_fields(self), list)
 end
 
 -- ---- where it stands
@@ -633,7 +633,7 @@ end
 function Response:_give(status, fields, body)
   status = status or self._status
   if self._fields or self._headers or self._body or self._started then
-    return self:_take(nil, status, body, Headers.wrap(copy(fields)))
+    return self:_take(nil, status, body, Headers.wrap(flat.copy(fields)))
   end
   self._status, self._fields, self._body = status, fields, body
 end
@@ -702,7 +702,7 @@ end
 
 --- The headers that are set so far, for _restore.
 function Response:_mark()
-  return copy(fields_of(self))
+  return flat.copy(fields_of(self))
 end
 
 --- Goes back to the headers of a mark, and forgets status, body and trailers, for an error page; false when
@@ -710,7 +710,7 @@ end
 function Response:_restore(mark)
   if self._started then return false end
   self._status, self._trailers, self._body = 200, nil, nil
-  self._fields, self._headers = copy(mark), nil
+  self._fields, self._headers = flat.copy(mark), nil
   return true
 end
 

@@ -141,7 +141,7 @@ local function start_all(certs)
     local ctx = setmetatable({ port = harness.free_port() }, { __index = common })
     servers[#servers + 1] = { title = title, can = can, port = ctx.port, pid = begin(ctx).pid }
   end
-  add("neap", { handler = true, json = true, file = true, proxy = os.getenv("P") }, function(ctx)
+  add("neap", { handler = true, json = true, file = true, proxy = true }, function(ctx)
     return start("neap", ("%s run scripts/bench.d/web_app.lua %d %s %s %s %d"):format(client, ctx.port, ctx.cert,
       ctx.key, ctx.www, ctx.up), ctx.port)
   end)

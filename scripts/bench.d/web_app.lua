@@ -16,6 +16,6 @@ api:get("/items/:id", function(req, res)
 end)
 
 app:get("/files/*path", neap.static(folder))
-if neap.proxy then app:any("/up/*", neap.proxy("http://127.0.0.1:" .. upstream)) end
+app:any("/up/*", neap.proxy("http://127.0.0.1:" .. upstream, { strip = "/up" }))
 
 assert(app:listen { host = "127.0.0.1", port = tonumber(port), cert = cert, key = key, tcp = true })

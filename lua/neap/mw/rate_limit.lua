@@ -18,7 +18,7 @@ local OWN = {
 }
 
 local function by_address(req)
-  return address.group(address.of_peer(req.peer))
+  return address.group(req.peer)
 end
 
 return function(given)

@@ -8,12 +8,18 @@ local OWN = {
   make = options.of("function"),        -- gives a name; 16 random bytes in hex unless told
 }
 
-local function hex(c)
-  return ("%02x"):format(c:byte())
-end
+local SIZE = 32 -- digits of a name
+
+local HEX = {}
+for i = 0, 255 do HEX[string.char(i)] = ("%02x"):format(i) end
+
+-- Digits for the next names: one call into the core has those of sixteen.
+local digits, used = "", 0
 
 local function make_random()
-  return (core.random_bytes(16):gsub(".", hex))
+  if used == #digits then digits, used = core.random_bytes(8 * SIZE):gsub(".", HEX), 0 end
+  used = used + SIZE
+  return digits:sub(used - SIZE + 1, used)
 end
 
 return function(given)

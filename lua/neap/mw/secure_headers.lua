@@ -25,17 +25,15 @@ return function(given)
   end
   table.sort(names)
   local fields = {}
-  for i, name in ipairs(names) do fields[i] = { (name:gsub("_", "-")), given[name] } end
-  local function set(res)
-    for i = 1, #fields do
-      local field = fields[i]
-      if res:header(field[1]) == nil then res:header(field[1], field[2]) end
-    end
+  for _, name in ipairs(names) do
+    fields[#fields + 1] = (name:gsub("_", "-"))
+    fields[#fields + 1] = given[name]
   end
+  local first = fields[1]
   return function(_, res, next)
     -- Before, for what is written in pieces; and after, for what an error page has put in their place.
-    set(res)
+    res:_fill(fields)
     next()
-    if not res:is_started() then set(res) end
+    if first and not res:is_started() and res:header(first) == nil then res:_fill(fields) end
   end
 end
