@@ -229,8 +229,9 @@ harness.main(function()
   assert(select(2, helper.run(("mkdir -p %s/www && head -c 1024 /dev/zero >%s/www/1K && chmod -R a+rX %s"):format(dir,
     dir, dir))) == 0)
   local servers = start_all(certs)
-  local out = { ("µs of the server's CPU a request, requests a second in brackets; 16 connections, 4 requests at a time each over HTTP/3\n"
-    .. "and 2; medians of %d rounds of %g s by turns; %s.\n"):format(ROUNDS, SECONDS, page.machine()) }
+  local out = { ("µs of the server's CPU a request, requests a second in brackets; 16 connections, of which each has\n"
+    .. "4 requests at a time over HTTP/3 and 2; medians of %d rounds of %g s by turns; %s.\n"):format(ROUNDS, SECONDS,
+      page.machine()) }
   for _, title in ipairs(TITLES) do
     out[#out + 1] = ("\n| %s | HTTP/3 | HTTP/2 | HTTP/1.1 |\n|---|---|---|---|\n"):format(title[2])
       .. compare(servers, title[1])
