@@ -147,11 +147,11 @@ local function start_all(certs)
   end)
   if peers.command("nginx") then
     local has_lua = io.open(common.root .. "/usr/lib/nginx/modules/ngx_http_lua_module.so")
-    add(has_lua and "nginx, its Lua module" or "nginx", { handler = has_lua, json = has_lua, file = true, proxy = true },
-      function(ctx)
-        return start_nginx(ctx, "nginx", ctx.port, (has_lua and LUA or "") .. SITE .. (has_lua and LUA_PLACES or "")
-          .. "  }\n", has_lua)
-      end)
+    local can = { handler = has_lua, json = has_lua, file = true, proxy = true }
+    add(has_lua and "nginx, its Lua module" or "nginx", can, function(ctx)
+      return start_nginx(ctx, "nginx", ctx.port, (has_lua and LUA or "") .. SITE .. (has_lua and LUA_PLACES or "")
+        .. "  }\n", has_lua)
+    end)
   end
   if peers.command("haproxy") then
     add("haproxy", { handler = true, proxy = true }, function(ctx)
@@ -173,7 +173,8 @@ local TITLES = { { "handler", "a Lua handler (haproxy: a text of its configurati
 local function ask(protocol, url, port)
   local words
   if protocol == "h3" then
-    words = ("timeout 60 %s bench -k --json --connect 127.0.0.1:%d -c 16 -m 4 -D %g %s"):format(client, port, SECONDS, url)
+    words = ("timeout 60 %s bench -k --json --connect 127.0.0.1:%d -c 16 -m 4 -D %g %s"):format(client, port,
+      SECONDS, url)
     local output = helper.run(peers.on_core(last_core, words))
     local result = cjson.decode((assert(output:match("{.*}"), output)))
     assert(result.failed == 0 and #result.statuses == 1 and result.statuses[1].status == 200, output)
