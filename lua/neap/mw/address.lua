@@ -78,19 +78,25 @@ function address.is_under(bytes, prefix)
   return math.floor(bytes:byte(whole + 1) / unit) == math.floor(prefix.bytes:byte(whole + 1) / unit)
 end
 
+--- What stands for who is at an address: an IPv4 address, or the 64 bits of IPv6 that one customer has all of.
+function address.group(text)
+  local bytes = address.parse(text)
+  if bytes and #bytes == 16 then return bytes:sub(1, 8) end
+  return bytes or text
+end
+
 -- Groups of peers, which ask again and again; all are forgotten at once when they are many.
 local MOST = 1000
 local groups, count = {}, 0
 
---- What stands for who is at a peer's address: an IPv4 address, or the 64 bits of IPv6 that one customer has all of.
-function address.group(peer)
+--- The same of a peer.
+function address.group_of_peer(peer)
   local group = groups[peer]
-  if group then return group end
-  local text = address.of_peer(peer)
-  group = address.parse(text) or text
-  if #group == 16 then group = group:sub(1, 8) end
-  if count == MOST then groups, count = {}, 0 end
-  groups[peer], count = group, count + 1
+  if not group then
+    if count == MOST then groups, count = {}, 0 end
+    group = address.group(address.of_peer(peer))
+    groups[peer], count = group, count + 1
+  end
   return group
 end
 

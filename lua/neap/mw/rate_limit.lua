@@ -18,7 +18,7 @@ local OWN = {
 }
 
 local function by_address(req)
-  return address.group(req.peer)
+  return address.group_of_peer(req.peer)
 end
 
 return function(given)

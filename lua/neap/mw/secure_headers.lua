@@ -29,11 +29,11 @@ return function(given)
     fields[#fields + 1] = (name:gsub("_", "-"))
     fields[#fields + 1] = given[name]
   end
-  local first = fields[1]
+  local first = fields[1] or "x"
   return function(_, res, next)
     -- Before, for what is written in pieces; and after, for what an error page has put in their place.
     res:_fill(fields)
     next()
-    if first and not res:is_started() and res:header(first) == nil then res:_fill(fields) end
+    if not res:is_started() and (res:status() >= 400 or res:header(first) == nil) then res:_fill(fields) end
   end
 end
