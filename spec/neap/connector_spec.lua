@@ -98,6 +98,27 @@ describe("a connection that we make", function()
     end)
   end)
 
+  it("shows its certificate to a server that asks, which refuses who has none", function()
+    local cert, key = core.make_certificate { names = { "device" }, days = 2 }
+    serve(function(server, connector)
+      local address = "127.0.0.1:" .. server.port
+      local config = core.config { ca = web.identity().cert, cert = cert, key = key }
+      local session = assert(connector(config, { http1 = true }):connect(address, "localhost"))
+      assert.equal("200", (get(session, "/")))
+      -- In TLS 1.3 a server says so when its client takes itself for connected.
+      local other, _, code = connector(trusting(), { http1 = true }):connect(address, "localhost")
+      if other then
+        local exchange = assert(Connector.request(other, fields("GET", "/"), true))
+        local head, _
+        head, _, code = Connector.head(exchange, 5)
+        assert.is_nil(head)
+        while not other.closed do neap.sleep(0.01) end
+        other:forget(exchange)
+      end
+      assert.truthy(code)
+    end, { client_certificate = "require", client_ca = cert })
+  end)
+
   it("carries bodies both ways, and trailers", function()
     serve(function(server, connector)
       for _, config in ipairs { false, trusting() } do
