@@ -523,6 +523,8 @@ typedef struct neap_memory_stats {
      * no bound). A connection may queue as much as is left, or 64 KiB. */
     uint64_t send_held, send_most;
 } neap_memory_stats;
+/** Seconds since 1970 by the wall clock of its environment; -1 where that is not known, or less than the option clock_floor. */
+NEAP_API int64_t neap_config_wall_clock(const neap_config *config);
 /** The memory of all that is made with the config, into `size` bytes at `out` (sizeof *out). */
 NEAP_API void neap_config_memory(const neap_config *config, neap_memory_stats *out, size_t size);
 

@@ -104,9 +104,6 @@ static inline uint32_t neap_config_token_lifetime(const neap_config *config)
 
 /* ---- config.c */
 
-/** Seconds since 1970 by the environment's clock; TIME_UNKNOWN where it says so, or less than clock_floor. */
-int64_t neap_config_wall_clock(const neap_config *config);
-
 /** Whether it speaks this version of QUIC. */
 bool neap_config_has_version(const neap_config *config, uint32_t version);
 /** tls_config.choose_version of a server that prefers versions, its config (RFC 9368 §2.3). */

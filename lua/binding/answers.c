@@ -23,8 +23,9 @@ struct row {
     const void *box;   /* the userdata of h3 */
     const void *table; /* of the fields, NULL: none are here */
     struct conn_core *core;
-    struct link *link; /* in its place, of HTTP/1.1 and HTTP/2 */
-    size_t count;      /* of the fields, the two before them included */
+    struct link *link;          /* in its place, of HTTP/1.1 and HTTP/2 */
+    struct config_core *config; /* of either */
+    size_t count;               /* of the fields, the two before them included */
     neap_field fields[FIELDS_MAX];
 };
 
@@ -34,8 +35,10 @@ static void take_transport(lua_State *L, struct row *row)
     const void *box = lua_touserdata(L, -1);
 
     if (box == NULL || box != row->box) {
-        bool is_link = neap_lua_to_link(L, lua_gettop(L), &row->link);
+        bool is_link = neap_lua_to_link(L, lua_gettop(L), &row->link, &row->config);
         row->core = is_link ? NULL : neap_lua_check_h3(L, lua_gettop(L));
+        if (!is_link)
+            row->config = neap_lua_conn_config(row->core);
         row->box = box;
     }
     lua_pop(L, 1);
@@ -44,12 +47,14 @@ static void take_transport(lua_State *L, struct row *row)
 /* The answer whose fields the row has: how much of its body was taken, or an error. */
 static int64_t give(struct row *row, uint64_t stream, const char *body, size_t size)
 {
+    size_t count = neap_lua_add_date(row->config, row->fields, row->count);
+
     if (row->core == NULL)
-        return row->link != NULL ? neap_link_respond(row->link, stream, row->fields, row->count, body, size)
+        return row->link != NULL ? neap_link_respond(row->link, stream, row->fields, count, body, size)
                                  : NEAP_ERR_CLOSED;
     if (row->core->h3 == NULL)
         return NEAP_ERR_CLOSED;
-    int64_t taken = neap_h3_respond(row->core->h3, stream, row->fields, row->count, body, size);
+    int64_t taken = neap_h3_respond(row->core->h3, stream, row->fields, count, body, size);
     neap_lua_conn_touch(row->core);
     return taken;
 }

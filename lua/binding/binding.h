@@ -23,6 +23,8 @@
 struct qlog_folder;
 struct trace_ring;
 
+#define DATE_SIZE 29 /* bytes of "Sun, 06 Nov 1994 08:49:37 GMT" */
+
 struct config_core {
     unsigned references;
     neap_config *config;
@@ -31,7 +33,10 @@ struct config_core {
     unsigned rings, rings_waiting; /* of trace events for Lua; of clients without proof */
     uint64_t random_state;         /* with the option `seed` */
     int64_t wall_clock;            /* with the option `wall_clock` */
+    int64_t date_at;               /* what `date` says */
+    char date[DATE_SIZE + 1];
     bool has_wall_clock;
+    bool has_dates; /* responses of servers with it have one */
 };
 
 struct loop_core {
@@ -191,6 +196,10 @@ struct conn_core *neap_lua_check_conn(lua_State *L, int index);
 struct conn_core *neap_lua_new_conn(lua_State *L, struct config_core *config, struct endpoint_core *endpoint);
 /** Give it its connection. */
 void neap_lua_conn_start(struct conn_core *core, neap_conn *conn);
+static inline struct config_core *neap_lua_conn_config(const struct conn_core *core)
+{
+    return core->endpoint != NULL ? core->endpoint->config : core->config;
+}
 /** Copy why it ended, free its HTTP/3, forget it: what becomes of the connection is the caller's. */
 void neap_lua_conn_die(struct conn_core *core);
 void neap_lua_conn_release(struct conn_core *core);
@@ -259,6 +268,13 @@ struct conn_core *neap_lua_check_h3(lua_State *L, int index);
 uint64_t neap_lua_check_code(lua_State *L, int index);
 /* What core.h3 is told: the table at `index`, or none. */
 void neap_lua_check_h3_config(lua_State *L, int index, neap_h3_config *out);
+/* --- date.c */
+
+/** Add the date to a final response's fields, of which there is room for FIELDS_MAX, unless it is there, or is not known: their
+ * count. It is valid until the next call for the config; NULL is fine. */
+size_t neap_lua_add_date(struct config_core *config, neap_field *fields, size_t count);
+int neap_lua_config_set_dates(lua_State *L);
+
 #define FIELDS_MAX 256 /* field lines that one call may send; more is refused by the core too */
 /** The flat array at `index` as fields, after the `count` that `out` has; raises for what is no field section. The
  * strings live as long as the table and the values pushed here. Returns the count. */
@@ -270,7 +286,7 @@ void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
 
 void neap_lua_open_link(lua_State *L);
 /** Whether the value is a link; *out is NULL for one that is over. */
-bool neap_lua_to_link(lua_State *L, int index, struct link **out);
+bool neap_lua_to_link(lua_State *L, int index, struct link **out, struct config_core **config);
 /** Method of loop. */
 int neap_lua_loop_listen_tcp(lua_State *L);
 int neap_lua_loop_connect_tcp(lua_State *L);

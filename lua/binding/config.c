@@ -653,6 +653,7 @@ void neap_lua_open_config(lua_State *L)
         {"sign", neap_lua_sign},
         {"engine", config_engine},
         {"set_wall_clock", config_set_wall_clock},
+        {"set_dates", neap_lua_config_set_dates},
         {"save_sessions", config_save_sessions},
         {"load_sessions", config_load_sessions},
         {"reload", neap_lua_config_reload},

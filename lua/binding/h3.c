@@ -190,7 +190,8 @@ static int send_response(lua_State *L)
     uint64_t stream = neap_lua_check_u64(L, 2);
     neap_field fields[FIELDS_MAX];
     bool fin = lua_toboolean(L, 4);
-    size_t count = neap_lua_check_fields(L, 3, fields, 0);
+    size_t count =
+        neap_lua_add_date(neap_lua_conn_config(core), fields, neap_lua_check_fields(L, 3, fields, 0));
 
     if (core->h3 == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);

@@ -324,7 +324,7 @@ static struct link_box *check_box(lua_State *L)
     return luaL_checkudata(L, 1, TYPE_LINK);
 }
 
-bool neap_lua_to_link(lua_State *L, int index, struct link **out)
+bool neap_lua_to_link(lua_State *L, int index, struct link **out, struct config_core **config)
 {
     const struct link_box *box = lua_touserdata(L, index);
 
@@ -333,8 +333,10 @@ bool neap_lua_to_link(lua_State *L, int index, struct link **out)
     luaL_getmetatable(L, TYPE_LINK);
     bool is_link = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
-    if (is_link)
+    if (is_link) {
         *out = box->link;
+        *config = box->owner->config;
+    }
     return is_link;
 }
 
@@ -413,7 +415,7 @@ static int send_response(lua_State *L)
     uint64_t stream = neap_lua_check_u64(L, 2);
     neap_field fields[FIELDS_MAX];
     bool fin = lua_toboolean(L, 4);
-    size_t count = neap_lua_check_fields(L, 3, fields, 0);
+    size_t count = neap_lua_add_date(box->owner->config, fields, neap_lua_check_fields(L, 3, fields, 0));
     if (box->link == NULL)
         return neap_lua_error(L, NEAP_ERR_CLOSED);
     return neap_lua_result(L, neap_link_send_response(box->link, stream, fields, count, fin));

@@ -218,7 +218,7 @@ static int refuse_ring(lua_State *L, const struct config_core *config, bool is_w
 static int conn_trace(lua_State *L)
 {
     struct conn_core *core = neap_lua_check_conn(L, 1);
-    struct config_core *config = core->endpoint != NULL ? core->endpoint->config : core->config;
+    struct config_core *config = neap_lua_conn_config(core);
     struct trace_ring given = {.room = RING_BYTES, .references = 2};
 
     if (lua_isboolean(L, 2) && !lua_toboolean(L, 2)) {

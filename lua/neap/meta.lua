@@ -253,6 +253,7 @@ function App:listen(options) end
 ---@field fd? integer|integer[]|string UDP sockets that are bound already, in place of host and port: descriptors, or their name in $LISTEN_FDNAMES
 ---@field tcp_fd? integer|integer[]|string the same of TCP, that listen; in place of `tcp`
 ---@field http_fd? integer|integer[]|string the same of plain HTTP; in place of `http_port`
+---@field date? boolean responses say when they were made (true)
 ---@field alt_svc? integer seconds that clients remember what they are told there; 0: they are not (86400)
 ---@field http_port? integer plain HTTP over TCP, at a port of its own; 0 any
 ---@field plain? "redirect"|"serve" what is there: the way to https, or the app ("redirect")

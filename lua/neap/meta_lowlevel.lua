@@ -187,6 +187,10 @@ function Config:qlog_stats() end
 ---@return neap.Code? code
 function Config:certificate_pin(certificate) end
 
+--- Whether final responses of its servers have a `date` where none is set and the clock is known (no).
+---@param on boolean
+function Config:set_dates(on) end
+
 --- Of a config with the option `wall_clock`: what that is from now on.
 ---@param seconds number since 1970
 function Config:set_wall_clock(seconds) end

@@ -39,6 +39,7 @@ local OWN = {
   shutdown_timeout = options.number("seconds", 0, math.huge, 10), -- that open requests get at the end
   busy_poll = options.number("seconds", 0, 1, 0.0001), -- the loop polls for so long before it sleeps, where it pays
   max_field_section_size = options.whole(1), -- bytes of a request's fields; 64 KiB unless told
+  date = options.of("boolean", true), -- a response says when it was made (RFC 9110 §6.6.1), where the clock is known
   header_timeout = options.timeout(), -- how long a request's fields may take to arrive; 10 unless told
   fd = SOCKETS, tcp_fd = SOCKETS, http_fd = SOCKETS, -- in place of host and port, of UDP, TCP and plain HTTP
   tcp = options.of("boolean"), -- HTTP/1.1 and HTTP/2 at the same port, over TCP and TLS
@@ -256,6 +257,7 @@ local function open_all(self, mine, config)
     endpoint, made, code = prepare(mine, config, self.settings, fds)
     if not endpoint then return nil, made, code end
     self.endpoint, self._config, self.address = endpoint, made, endpoint:address()
+    made:set_dates(mine.date)
     self.port = tonumber(self.address:match(":(%d+)$"))
     ok, made, code, number = open_companions(self, mine, where(mine):match("^(.*):%d+$"), fds)
     if ok then return true end

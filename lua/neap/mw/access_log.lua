@@ -1,6 +1,5 @@
 --- A line for each response that is over. What peers send stands escaped in it.
 local address = require "neap.mw.address"
-local core = require "neap.core"
 local json = require "neap.json"
 local options = require "neap.options"
 
@@ -81,7 +80,7 @@ return function(given)
   return { on_response = function(req, res, info)
     if skip and skip(req, res, info) then return end
     local line = format {
-      time = core.wall_clock and core.wall_clock() or os.time(), remote = address.of_peer(req.peer),
+      time = os.time(), remote = address.of_peer(req.peer),
       user = type(req.user) == "string" and req.user or nil, method = req.method, scheme = req.scheme, host = req.host,
       target = req.target, protocol = PROTOCOLS[req.proto] or req.proto, status = info.status, bytes = info.bytes,
       duration = info.duration, route = req.route, referer = req.headers:get("referer"),
