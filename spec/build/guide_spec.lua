@@ -28,18 +28,19 @@ describe("docs/guide.md", function()
     local file = dir .. "/program.lua"
     helper.write_file(file, (assert(programs()[section]):gsub("http_port = 8080", "http_port = 0")))
     helper.run(("mkdir -p %s/www && printf 'front\n' >%s/www/index.html"):format(dir, dir))
-    harness.start(("env -C %s NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s run %s"):format(dir, port, certs.cert,
-      certs.key, harness.neap(), file), { dir = dir, name = "guide", port = port })
+    local command = ("env -C %s NEAP_LISTEN=127.0.0.1:%d NEAP_CERT=%s NEAP_KEY=%s %s run %s"):format(dir, port,
+      certs.cert, certs.key, harness.neap(), file)
+    harness.start(command, { dir = dir, name = "guide", port = port })
   end
 
   local function get(path, options)
-    return (helper.run(("%s get -s --ca %s %s https://127.0.0.1:%d%s"):format(harness.neap(), certs.ca, options or "", port,
-      path)))
+    return (helper.run(("%s get -s --ca %s %s https://127.0.0.1:%d%s"):format(harness.neap(), certs.ca, options or "",
+      port, path)))
   end
 
   local function curl(path, options)
-    return (helper.run(("curl -s --max-time 10 --cacert %s %s https://127.0.0.1:%d%s"):format(certs.ca, options or "", port,
-      path)))
+    return (helper.run(("curl -s --max-time 10 --cacert %s %s https://127.0.0.1:%d%s"):format(certs.ca, options or "",
+      port, path)))
   end
 
   it("has six sections, of which five have programs", function()
