@@ -76,6 +76,20 @@ function mw.secure_headers(options) end
 ---@return neap.Middleware
 function mw.compress(options) end
 
+---@class neap.mw.RedisStoreOptions
+---@field connect fun(): table gives a client, such as redis-lua's
+---@field prefix? string of its keys ("neap:")
+---@field connections? integer at a time (8)
+---@field timeout? number seconds, for one of them to become free (1)
+---@field idle_timeout? number seconds (30)
+---@field retry? number seconds without a question after a failure (1)
+---@field fail_open? boolean rate_limit lets everybody in while Redis is away
+
+--- A store for rate_limit and session.
+---@param options neap.mw.RedisStoreOptions
+---@return neap.mw.BucketStore|neap.mw.SessionStore
+function mw.redis_store(options) end
+
 ---@class neap.mw.SessionStore
 ---@field get fun(self: neap.mw.SessionStore, id: string): string?
 ---@field set fun(self: neap.mw.SessionStore, id: string, text: string, seconds: number): true?, string?

@@ -4,14 +4,7 @@ local neap = require "neap"
 local web = require "support.web"
 local helper = web.helper
 local leash = require "spec.support.leash"
-
--- A library of Debian's, for a Lua that it may have no folder for.
-local function library(name)
-  for _, version in ipairs { "5.1", "5.3", "5.4" } do
-    local path = ("/usr/share/lua/%s/%s.lua"):format(version, name:gsub("%.", "/"))
-    if helper.read_file(path) then return assert(loadfile(path)) end
-  end
-end
+local library = require("spec.support.libraries").find
 
 describe("a library for LuaSocket", function()
   local folder, loaded

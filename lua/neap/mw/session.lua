@@ -46,8 +46,10 @@ return function(given)
   local function open(req)
     local text, id = req:signed_cookie(cookie, keys), nil
     if store and text then
+      local message
       id = text
-      text = store:get(id)
+      text, message = store:get(id)
+      if not text and message then error(message, 0) end
     end
     local session = decode(text)
     if not session then return {}, "{}", nil end
