@@ -1,4 +1,4 @@
---- Readings that are worth nothing when they are late, as datagrams of QUIC (RFC 9221): each has a deadline, and none is
+--- Readings that are worth nothing when they are late, as datagrams of QUIC (RFC 9221): each has a deadline, none is
 -- sent again. The receiver says each second how many came, how many were lost, and how old they were.
 --    neap run examples/sensor_datagrams.lua receive [ADDRESS:PORT]
 --    neap run examples/sensor_datagrams.lua send ADDRESS:PORT [COUNT [COMMAND WORDS …]]
