@@ -22,6 +22,7 @@ local task = require "neap.task"
 require "neap.dns" -- whom task.resolve asks
 local tracing = require "neap.tracing"
 local url = require "neap.url"
+local Ways = require "neap.client_ways"
 local Winners = require "neap.winners"
 
 local break_off, drop_abandoned, keep = Response.break_off, Response.drop_abandoned, Response.keep
@@ -35,11 +36,22 @@ local IDEMPOTENT = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE
 local Client = {}
 Client.__index = Client
 
+local PROTOCOLS = { "h3", "h2", "http/1.1" }
+
+local function are_protocols(list)
+  if type(list) ~= "table" or not list[1] then return false end
+  for _, name in ipairs(list) do
+    if name ~= "h3" and name ~= "h2" and name ~= "http/1.1" then return false end
+  end
+  return true
+end
+
 local OWN = {
   timeout = options.timeout(), -- for a request in all, with its redirects, to the end of the response's body
   -- Without any progress: of a connection, a response, a body; and how long a response that nobody reads is kept for.
   progress_timeout = options.timeout(30),
   follow = options.whole(0, nil, 0), -- redirects that are followed
+  protocols = options.row('a list of "h3", "h2", "http/1.1"', are_protocols), -- those that it may speak
   user_agent = options.of("string", "neap/" .. core.version, true),
   headers = options.of("table"), -- sent with every request
   busy_poll = options.number("seconds", 0, 1, 0), -- as app:listen has it, from its first use on
@@ -164,7 +176,7 @@ end
 
 -- A connection to a target's authority, and whether it was there before. `offer`: what of neap.client_early may be sent
 -- while it is made.
-local function connection(self, target, limits, offer)
+local function quic_connection(self, target, limits, offer)
   local ok, message, code = config_of(self)
   if not ok then return nil, message, code end
   local key = target.authority
@@ -206,6 +218,14 @@ local function connection(self, target, limits, offer)
   if attempt then self._pool[key] = attempt end
   for _, waiter in ipairs(pending) do task.wake(waiter, attempt or false, message, code, number) end
   return attempt, message, code, number
+end
+
+local function connection(self, target, limits, offer)
+  local known = self._pool[target.authority]
+  if known and target.scheme == "https" and not known.session.closed and not known.session.going_away then
+    return known, true
+  end
+  return self._ways:reach(target, limits, function(at) return quic_connection(self, at, limits, offer) end)
 end
 
 -- Whether a server is still to send the sessions of the next time: they come behind the handshake, and the answer to an
@@ -293,6 +313,7 @@ end
 -- half of the connection's credit is held. That costs: after one that found little, their number doubles first.
 local function collect_forgotten(attempt)
   local session = attempt.session
+  if attempt.is_tcp then return end
   attempt.look_from = math.min(attempt.look_from or LOOK_EACH, session.count + LOOK_EACH)
   if session.count < attempt.look_from then return end
   local stats = attempt.conn:stats()
@@ -313,7 +334,9 @@ local function open_stream(attempt, fields, fin, limits)
     local stream, message, code = session.transport:send_request(fields, fin)
     if stream then return session:exchange(stream) end
     -- "limit" is either: the peer takes no such fields, or no more streams now.
-    if code == "argument" or code == "limit" and attempt.conn:streams_left("bidi") > 0 then
+    local has_room = code == "limit" and (attempt.is_tcp and session.count == 0
+      or not attempt.is_tcp and attempt.conn:streams_left("bidi") > 0)
+    if code == "argument" or has_room then
       return nil, fault(fields) or Headers.problem {}, code
     end
     if code ~= "limit" and code ~= "again" then return nil, message, code end
@@ -333,7 +356,7 @@ end
 
 -- Whether a connection that should have something acknowledged was silent between two looks.
 local function is_silent(attempt, before)
-  local stats = attempt.conn:stats()
+  local stats = not attempt.is_tcp and attempt.conn:stats()
   if not stats or stats.bytes_in_flight == 0 then return false, nil end
   return stats.packets_received == before, stats.packets_received
 end
@@ -428,6 +451,7 @@ function once(self, method, target, request, limits)
   called, ok, message, code, number = pcall(await_headers, attempt, exchange, is_kept, request, limits)
   if called and ok then
     local response = Response.new(attempt, exchange, target, limits)
+    if attempt.is_tcp then self._ways:heard(target, response) end
     if response.status ~= 425 or not response.was_early then return response end
     -- RFC 8470 §5.2: once more, and not early; the handshake is complete by now.
     response:close()
@@ -487,7 +511,9 @@ function Client:request(method, address, request)
   while true do
     local target, message = url.parse(address)
     if not target then return nil, message, "argument" end
-    if target.scheme ~= "https" then return nil, "HTTP/3 needs https://, not " .. target.scheme .. "://", "argument" end
+    if target.scheme ~= "https" and not (target.scheme == "http" and self._ways.tcp) then
+      return nil, "HTTP/3 needs https://, not " .. target.scheme .. "://", "argument"
+    end
     local rewind, closings = rewinder(request), self._closings
     local response, reason, code, number = once(self, method, target, request, limits)
     if not response and code == "closed" and self._closings == closings and IDEMPOTENT[method] and rewind and
@@ -501,6 +527,8 @@ function Client:request(method, address, request)
     if not location or follow <= 0 then return response end
     address = url.join(target, location)
     local following = url.parse(address)
+    -- What was asked for in secret is not asked for in clear.
+    if following and following.scheme == "http" and target.scheme == "https" then return response end
     local next_method, next_request = redirected(method, request, response.status,
       not following or following.authority ~= target.authority)
     if next_request.body and not (rewind and rewind()) then return response end
@@ -518,7 +546,7 @@ end
 -- The address at which a server answers, and is who it says: for who goes on there by other means. `target` is a parsed
 -- URL, whose `at` may be another host and port to connect to.
 function Client:_reach(target)
-  local attempt, message, code = connection(self, target, Limits.new(self.timeout, self.progress_timeout))
+  local attempt, message, code = quic_connection(self, target, Limits.new(self.timeout, self.progress_timeout))
   if not attempt then return nil, message, code end
   return attempt.address
 end
@@ -537,6 +565,8 @@ function Client:close()
     self._wake_openers(attempt)
   end
   self._attempts, self._pool, self._connecting = {}, {}, {}
+  self._ways:close()
+  self._ways = Ways.new(self, self.protocols)
   if self._endpoint then
     task.flush()
     task.detach(self._endpoint)
@@ -601,12 +631,17 @@ function client.new(given)
   if self.session_file and config.resumption == false and config.address_tokens == false then
     error("option 'session_file' needs `resumption` or `address_tokens`", 2)
   end
+  local given_alpn = config.alpn
   config.alpn = config.alpn or { "h3" }
   options.from_environment(config)
   self.migrate_by, self.migrate = self.migrate, nil
   self._options, self._config = config, (configs.new(config, "client", 2))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   self._winners = Winners.new()
+  -- What TLS over TCP does not have, or an application protocol of its own: then it is HTTP/3 or nothing.
+  local is_h3_alone = config.psk or config.sign or config.verify_server or given_alpn
+  self.protocols = self.protocols or (is_h3_alone or not core.has_tls_streams) and { "h3" } or PROTOCOLS
+  self._ways = Ways.new(self, self.protocols)
   ordered.put(made, self)
   return setmetatable(self, Client)
 end

@@ -204,7 +204,7 @@ function Response.new(attempt, exchange, target, limits)
   local headers = {}
   for i = 3, #list do headers[i - 2] = list[i] end
   local response = {
-    status = tonumber(list[2]), headers = Headers.wrap(headers), url = target, proto = "h3",
+    status = tonumber(list[2]), headers = Headers.wrap(headers), url = target, proto = attempt.session.proto,
     peer = attempt.address, conn = attempt.conn, was_early = exchange.was_early or false,
     _attempt = attempt, _exchange = exchange, _limits = limits,
   }

@@ -24,6 +24,7 @@ local function drive(self, link)
     session.proto = protocol
     session:pump()
     task.wake_at(session, "_connecting")
+    if session.on_news then session.on_news() end
   end
   if not link:is_closed() then return end
   self.sessions[link] = nil

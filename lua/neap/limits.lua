@@ -26,7 +26,7 @@ end
 
 --- Whether responses that are read by nobody leave the peer no credit to send anything.
 function Limits.is_held_up(attempt)
-  local stats = attempt.conn:stats()
+  local stats = not attempt.is_tcp and attempt.conn:stats() or nil
   return stats ~= nil and stats.receive_credit < ONE_PACKET
 end
 
@@ -52,7 +52,7 @@ function Limits:why(attempt, exchange, since)
     or ("timeout: no progress for %g s"):format(self.progress)
   local unread = attempt and count_unread(attempt, exchange) or 0
   local held = unread > 0 and (Limits.is_held_up(attempt) and "receive credit"
-    or attempt.conn:streams_left("bidi") == 0 and "streams")
+    or not attempt.is_tcp and attempt.conn:streams_left("bidi") == 0 and "streams")
   if held then
     message = ("%s: %d unread response%s hold%s the connection's %s"):format(message, unread, unread > 1 and "s" or "",
       unread > 1 and "" or "s", held)

@@ -5,6 +5,7 @@
 ---@field timeout? number seconds for a request in all, to the end of its response's body; no bound unless told
 ---@field progress_timeout? number seconds without progress, and that a response is kept for which nobody reads, 30
 ---@field follow? integer redirects that are followed, 0
+---@field protocols? ("h3"|"h2"|"http/1.1")[] that it may speak; all three unless `psk`, `sign` or `verify_server` leave HTTP/3 alone
 ---@field headers? table<string, string>
 ---@field user_agent? string
 ---@field busy_poll? number seconds that the loop polls before it sleeps, where that has paid lately, once the client was used; 0: never (0)

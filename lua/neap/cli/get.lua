@@ -1,4 +1,4 @@
---- `neap get URL`: fetch over HTTP/3.
+--- `neap get URL`: fetch over HTTP/3, or over TCP where that does not answer.
 local certificate = require "neap.certificate"
 local core = require "neap.core"
 local plain = require "neap.plain"
@@ -9,8 +9,8 @@ local get = {}
 local USAGE = [[
 neap get [OPTIONS] URL...
 
-Fetches over HTTP/3 and writes the body to standard output. Several URLs are fetched side by side, on one
-connection for each server, into files of the folder that -o names.
+Fetches over HTTP/3, or HTTP/2 or 1.1 where that does not answer, and writes the body to standard output. Several
+URLs are fetched side by side, on one connection for each server, into files of the folder that -o names.
 
   -o FILE          write the body to FILE (a folder: under the last part of the path; -: standard output)
   -I, --head       HEAD: show the status and the headers
@@ -34,6 +34,7 @@ connection for each server, into files of the folder that -o names.
   --early          with --sessions: send with the first packets (0-RTT), which others could repeat; not for -X, -d
   --versions LIST  the QUIC versions to speak, best first, from the first on: v2,v1 (without: v1, and v2 if the server
                    wants that)
+  --http3-only     no TCP; --http2, --http1.1: TCP alone, and this
   --timeout S      seconds that a fetch may take in all (no bound)
   --progress-timeout S  seconds without progress before giving up (30)
   -v, --verbose    tell about connection, request and response on standard error
@@ -52,6 +53,7 @@ local SPEC = {
   ["--pin"] = { "pins", true, many = true },
   ["--psk"] = { "psk", true },
   ["--sessions"] = { "sessions", true }, ["--timeout"] = { "timeout", true },
+  ["--http3-only"] = { "h3" }, ["--http2"] = { "h2" }, ["--http1.1"] = { "h1" },
   ["--early"] = { "early" }, ["--versions"] = { "versions", true },
   ["--progress-timeout"] = { "progress_timeout", true },
   ["-v"] = { "verbose" }, ["--verbose"] = { "verbose" }, ["-s"] = { "silent" }, ["--silent"] = { "silent" },
@@ -86,8 +88,10 @@ local function progress(total)
   end
 end
 
+local SHOWN = { h3 = "HTTP/3", h2 = "HTTP/2", ["http/1.1"] = "HTTP/1.1" }
+
 local function show(response, out, found)
-  local lines = { ("HTTP/3 %d\n"):format(response.status) }
+  local lines = { ("%s %d\n"):format(SHOWN[response.proto], response.status) }
   local is_terminal = not found.output and core.isatty(1)
   for name, value in response.headers:each() do
     lines[#lines + 1] = name .. ": " .. (is_terminal and plain.line(value) or value) .. "\n"
@@ -116,19 +120,28 @@ local function say(...)
   io.stderr:write(plain.line(table.concat { ... }), "\n")
 end
 
-local function tell(response, address, found)
+-- How a connection over QUIC was made.
+local function tell_connection(response, address, found)
   local conn = response.conn
   local stats = conn:stats()
   say("* ", address, " at ", response.peer, ", ALPN ", tostring(conn:alpn()), ", ", tostring(conn:group()),
     ", QUIC version ", ("0x%08x"):format(conn:version()), conn:is_resumed() and ", resumed" or "", psk_text(conn),
     ", rtt ", ("%.1f ms"):format((stats and stats.rtt_smoothed or 0) * 1000),
     found.early and ", 0-RTT " .. early_text(response) or "")
-  local shown = certificate.of_peer(conn) -- not in a resumed session
+end
+
+local function tell(response, address, found)
+  if response.proto == "h3" then
+    tell_connection(response, address, found)
+  else
+    say("* ", address, " at ", response.peer, " over TCP, ", SHOWN[response.proto])
+  end
+  local shown = certificate.of_peer(response.conn) -- not in a resumed session
   if shown then
     say("* certificate of ", shown.subject or "no name", ", until ", os.date("!%Y-%m-%d", shown.not_after),
       ", pin ", shown.pin)
   end
-  say("< HTTP/3 ", response.status)
+  say("< ", SHOWN[response.proto], " ", response.status)
   for name, value in response.headers:each() do say("< ", name, ": ", value) end
   say("<")
 end
@@ -262,7 +275,7 @@ local function fetch(cli, client, address, found, request)
     draw(size)
   end
   if size > 0 then draw(size, true) end
-  if found.verbose then tell_sizes(response.conn) end
+  if found.verbose and response.proto == "h3" then tell_sizes(response.conn) end
   local is_closed, reason_of_close = out:close()
   if not ok then
     response:close()
@@ -296,7 +309,13 @@ function get.main(cli, args)
     if not word:match("^%a[%w+.-]*://") then words[i] = "https://" .. word end
     local target, message = url.parse(words[i])
     if not target then return cli.usage("get", message) end
-    if target.scheme ~= "https" then return cli.usage("get", "HTTP/3 needs https://: ", words[i]) end
+    if target.scheme ~= "https" and (target.scheme ~= "http" or found.h3) then
+      return cli.usage("get", (found.h3 and "HTTP/3 needs https://: " or "a URL is https:// or http://: "), words[i])
+    end
+  end
+  local protocol = found.h3 and "h3" or found.h2 and "h2" or found.h1 and "http/1.1" or nil
+  if (found.h3 and 1 or 0) + (found.h2 and 1 or 0) + (found.h1 and 1 or 0) > 1 then
+    return cli.usage("get", "--http3-only, --http2 and --http1.1 do not go together")
   end
   local versions = found.versions and read_versions(found.versions)
   if found.versions and not versions then return cli.usage("get", "--versions are v1 and v2, with a comma between") end
@@ -330,7 +349,7 @@ function get.main(cli, args)
     local neap = require "neap"
     local client = neap.client { verify_peer = not found.insecure, ca = ca, crl = found.crl, pins = pins, psk = psk,
       session_file = found.sessions, early_data = found.early, cert = found.cert, key = found.key,
-      keep_certificates = found.verbose,
+      keep_certificates = found.verbose, protocols = protocol and { protocol },
       versions = versions, original_version = versions and "preferred",
       timeout = found.timeout, progress_timeout = found.progress_timeout,
       busy_poll = 0.00005 } -- a server that sends faster than it reads wakes it for every train otherwise
