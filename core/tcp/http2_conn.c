@@ -252,6 +252,7 @@ static size_t send(struct transport *t, uint8_t *out, size_t size)
     struct http2 *h2 = neap_http2_of(t);
     size_t written = 0;
 
+    neap_http2_end_late(h2);
     while (written < size && !h2->is_broken) {
         if (h2->out_size == 0) {
             ssize_t got = nghttp2_session_mem_send(h2->session, &h2->out);

@@ -67,6 +67,7 @@ struct http2_stream {
     bool is_end_queued; /* the last of `unsent` is the last of the body */
     bool is_deferred;   /* nghttp2 waits for more of our body */
     bool is_end_sent;
+    bool ends_late; /* the peer is told to send no more with what is sent next */
     bool is_done; /* not counted as open any more */
     bool is_head, is_connect;
     bool drops_body; /* our response has no content */
@@ -96,6 +97,7 @@ struct http2 {
     struct http2_section *told;        /* of the last event */
     struct http2_section *spare;       /* its room serves the next one */
     uint32_t stream_count, open_requests;
+    uint32_t late_count; /* streams that end late */
     uint64_t sections_size; /* of those that were not told */
     uint64_t unsent_size;   /* of bodies */
     const uint8_t *out;     /* what nghttp2 gave and was not written yet */
@@ -188,6 +190,8 @@ void neap_http2_stream_abort(struct http2 *h2, struct http2_stream *s, uint32_t 
 
 /** Our message is sent to its end: what the peer still sends of one that is not wanted is ended. */
 void neap_http2_stream_end_sent(struct http2 *h2, struct http2_stream *s);
+/** What was put off until the end of a message had left: the peers of such streams send no more. */
+void neap_http2_end_late(struct http2 *h2);
 
 struct http2_section *neap_http2_section_new(struct http2 *h2);
 void neap_http2_section_free(struct http2 *h2, struct http2_section *section);

@@ -85,6 +85,7 @@ static void mark_done(struct http2 *h2, struct http2_stream *s)
 void neap_http2_stream_free(struct http2 *h2, struct http2_stream *s)
 {
     mark_done(h2, s);
+    h2->late_count -= s->ends_late;
     if (h2->coming_to == s)
         h2->coming_to = NULL;
     list_remove(&s->link);
@@ -234,8 +235,23 @@ static void end_received(struct http2 *h2, struct http2_stream *s)
 void neap_http2_stream_end_sent(struct http2 *h2, struct http2_stream *s)
 {
     s->is_end_sent = true;
-    if (s->is_unwanted || s->is_gone)
+    if ((s->is_unwanted || s->is_gone) && !s->ends_late) {
+        s->ends_late = true;
+        h2->late_count++;
+    }
+}
+
+void neap_http2_end_late(struct http2 *h2)
+{
+    for (struct list_link *l = h2->all.next; l != &h2->all && h2->late_count > 0; l = l->next) {
+        struct http2_stream *s = LIST_OWNER(l, struct http2_stream, link);
+
+        if (!s->ends_late)
+            continue;
+        s->ends_late = false;
+        h2->late_count--;
         end_received(h2, s);
+    }
 }
 
 int64_t neap_http2_recv_body(struct transport *t, uint64_t stream, void *out, size_t size)

@@ -255,6 +255,22 @@ describe("an exchange", function()
     assert.equal(0, client:open_requests())
   end)
 
+  it("says so behind the response, in a piece of its own: curl 7.88 drops a response that RST_STREAM comes with", function()
+    client:send_request(POST, false)
+    client:send_body(1, "some", false)
+    run()
+    h2.events(server)
+    server:send_response(1, OK, false)
+    server:send_body(1, "enough", true)
+    server:stop_body(1, code.NO_ERROR)
+    local pieces = { server:send(), server:send(), server:send() }
+    assert.equal(0, #h2.of_type(h2.frames(pieces[1]), "rst_stream"))
+    assert.equal(1, #h2.of_type(h2.frames(pieces[2]), "rst_stream"))
+    assert.equal("", pieces[3] or "")
+    for _, piece in ipairs(pieces) do client:receive(piece) end
+    assert.equal("enough", h2.events(client)[2].body)
+  end)
+
   it("gives the connection's credit back for bodies that nobody wants", function()
     for _ = 1, 20 do
       local id = client:send_request(POST, false)
