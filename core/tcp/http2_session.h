@@ -68,7 +68,7 @@ struct http2_stream {
     bool is_deferred;   /* nghttp2 waits for more of our body */
     bool is_end_sent;
     bool ends_late; /* the peer is told to send no more with what is sent next */
-    bool is_done; /* not counted as open any more */
+    bool is_done;   /* not counted as open any more */
     bool is_head, is_connect;
     bool drops_body; /* our response has no content */
 };
@@ -97,7 +97,7 @@ struct http2 {
     struct http2_section *told;        /* of the last event */
     struct http2_section *spare;       /* its room serves the next one */
     uint32_t stream_count, open_requests;
-    uint32_t late_count; /* streams that end late */
+    uint32_t late_count;    /* streams that end late */
     uint64_t sections_size; /* of those that were not told */
     uint64_t unsent_size;   /* of bodies */
     const uint8_t *out;     /* what nghttp2 gave and was not written yet */

@@ -255,7 +255,7 @@ describe("an exchange", function()
     assert.equal(0, client:open_requests())
   end)
 
-  it("says so behind the response, in a piece of its own: curl 7.88 drops a response that RST_STREAM comes with", function()
+  it("is stopped behind the response, in a piece of its own: curl 7.88 drops one that RST_STREAM comes with", function()
     client:send_request(POST, false)
     client:send_body(1, "some", false)
     run()
