@@ -227,7 +227,7 @@ static int open_descriptor(lua_State *L)
     return neap_lua_system_error(L, "descriptor", S_ISDIR(info.st_mode) ? EISDIR : EACCES);
 }
 
-/* core.create_file(path) -> file to be written, empty now; without a path: standard output */
+/* core.create_file(path[, appends]) -> file to be written, empty now, or with what it has; without a path: standard output */
 static int create_file(lua_State *L)
 {
     const char *path = luaL_optstring(L, 1, NULL);
@@ -235,8 +235,10 @@ static int create_file(lua_State *L)
         return refuse_path(L);
     struct file *file = new_file(L);
 
-    file->fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)
-                            : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    file->fd =
+        path != NULL
+            ? open(path, O_WRONLY | O_CREAT | (lua_toboolean(L, 2) ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666)
+            : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
         return neap_lua_system_error(L, path != NULL ? path : "standard output", errno);
     return 1;

@@ -5,6 +5,7 @@ local body = require "neap.body"
 local client_early = require "neap.client_early"
 local client_race = require "neap.client_race"
 local client_upload = require "neap.client_upload"
+local download = require "neap.download"
 local configs = require "neap.configs"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
@@ -542,6 +543,9 @@ for _, method in ipairs { "get", "head", "post", "put", "patch", "delete" } do
   --- Client:get(url[, request]) and so on: see Client:request.
   Client[method] = function(self, address, request) return self:request(method, address, request) end
 end
+
+--- A file, resumed where it breaks off: see neap.download.
+Client.download = download
 
 -- The address at which a server answers, and is who it says: for who goes on there by other means. `target` is a parsed
 -- URL, whose `at` may be another host and port to connect to.

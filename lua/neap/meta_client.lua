@@ -29,8 +29,28 @@
 ---@field on_informational? fun(status: integer, headers: neap.Headers)
 ---@field early? boolean|"unsafe" it may leave with a connection's first packets, where the client has early_data and a session: when its method is safe, or whatever it is
 
+---@class neap.DownloadOptions
+---@field headers? table<string, string>
+---@field timeout? number of a request
+---@field progress_timeout? number of a request, 30
+---@field follow? integer redirects, 10
+---@field progress? fun(size: integer, total: integer?) of what is there
+---@field sha256? string 64 hex digits that the file must have
+---@field resume? boolean what an earlier run has left is gone on with (true)
+---@field retries? integer in a row without a byte, 5
+---@field wait? number seconds before the first of them, doubled each time (0.5)
+---@field most? integer bytes
+
 ---@class neap.Client
 local Client = {}
+--- A file, which breaks off and goes on where it was.
+---@param url string
+---@param path string
+---@param options? neap.DownloadOptions
+---@return integer? size
+---@return string? message
+---@return neap.Code? code "status", "checksum", "system", or as of request
+function Client:download(url, path, options) end
 ---@param method string
 ---@param url string
 ---@param request? neap.RequestOptions

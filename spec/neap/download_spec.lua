@@ -1,0 +1,130 @@
+--- client:download: files that go on where they broke off.
+local helper = require "helper"
+local neap = require "neap"
+local web = require "support.web"
+
+local TEXT = ("tide and ebb\n"):rep(40000)
+
+describe("client:download", function()
+  local folder, path
+
+  before_each(function()
+    folder = helper.make_dir()
+    path = folder .. "/file"
+    helper.write_file(folder .. "/source", TEXT)
+  end)
+  after_each(function() helper.remove_dir(folder) end)
+
+  -- fn(client, url, asked): `asked` lists the ranges of the requests. `breaks`: how many of them break off.
+  local function with(given, fn)
+    local asked = {}
+    web.with_app(function(app)
+      app:get("/whole", neap.static(folder))
+      app:get("/file", function(req, res)
+        asked[#asked + 1] = req.headers.range or "all"
+        if #asked > (given.breaks or 0) then return res:file(folder .. "/source") end
+        local from = tonumber((req.headers.range or ""):match("bytes=(%d+)")) or 0
+        res:status(from > 0 and 206 or 200):header("content-length", #TEXT - from)
+        if from > 0 then res:header("content-range", ("bytes %d-%d/%d"):format(from, #TEXT - 1, #TEXT)) end
+        res:header("etag", given.tag or '"a"')
+        res:write(TEXT:sub(from + 1, from + 100000))
+        neap.sleep(0.05)
+        res:abort()
+      end)
+      app:get("/busy", function()
+        asked[#asked + 1] = "busy"
+        return #asked < 3 and 503 or 200, "there"
+      end)
+    end, function(client, url) fn(client, url, asked) end)
+  end
+
+  it("fetches a file, tells how far it is, and leaves nothing else", function()
+    with({}, function(client, url, asked)
+      local last, total
+      assert.equal(#TEXT, client:download(url .. "/file", path, { progress = function(size, of)
+        assert.is_true(size >= (last or 0))
+        last, total = size, of
+      end }))
+      assert.same({ #TEXT, #TEXT }, { last, total })
+      assert.equal(TEXT, helper.read_file(path))
+      assert.same({ "all" }, asked)
+      assert.is_nil(helper.read_file(path .. ".part"))
+      assert.is_nil(helper.read_file(path .. ".part.of"))
+    end)
+  end)
+
+  it("goes on where it broke off", function()
+    with({ breaks = 3 }, function(client, url, asked)
+      -- The file that comes at last has another tag than what broke off: all of it is sent again.
+      local size = assert(client:download(url .. "/file", path, { wait = 0.01 }))
+      assert.equal(#TEXT, size)
+      assert.equal(TEXT, helper.read_file(path))
+      assert.equal("all", asked[1])
+      local before = 0
+      for i = 2, 4 do
+        local from = tonumber(asked[i]:match("^bytes=(%d+)%-$"))
+        assert.is_true(from > before and from <= before + 100000, asked[i])
+        before = from
+      end
+      assert.equal(4, #asked)
+    end)
+  end)
+
+  it("goes on in the next run, as long as the file is the same", function()
+    with({}, function(client, url, asked)
+      local tag = assert(client:get(url .. "/file")).headers.etag
+      for _, known in ipairs { tag, '"another"' } do
+        helper.write_file(path .. ".part", TEXT:sub(1, 5000))
+        helper.write_file(path .. ".part.of", url .. "/file\n" .. known .. "\n")
+        local first
+        local function progress(size) first = first or size end
+        assert.equal(#TEXT, client:download(url .. "/file", path, { progress = progress }))
+        assert.equal(TEXT, helper.read_file(path))
+        assert.equal("bytes=5000-", asked[#asked])
+      end
+      helper.write_file(path .. ".part", "of somebody else")
+      helper.write_file(path .. ".part.of", "https://other.example/\n" .. tag .. "\n")
+      assert.equal(#TEXT, client:download(url .. "/file", path))
+      assert.equal("all", asked[#asked])
+      assert.equal(TEXT, helper.read_file(path))
+    end)
+  end)
+
+  it("begins again where nothing says that the file is the same", function()
+    with({ breaks = 1, tag = 'W/"weak"' }, function(client, url, asked)
+      assert.equal(#TEXT, client:download(url .. "/file", path, { wait = 0.01 }))
+      assert.same({ "all", "all" }, asked)
+      assert.equal(TEXT, helper.read_file(path))
+    end)
+  end)
+
+  it("asks again where that may help, and not for what is final", function()
+    with({}, function(client, url, asked)
+      assert.equal(5, client:download(url .. "/busy", path, { wait = 0.01 }))
+      assert.equal(3, #asked)
+      local size, message, code = client:download(url .. "/nothing", path)
+      assert.same({ "status 404", "status" }, { message, code })
+      assert.is_nil(size)
+      size, message, code = client:download(url .. "/file", folder .. "/none/file")
+      assert.is_nil(size)
+      assert.equal("system", code)
+      assert.matches("No such file", message)
+    end)
+  end)
+
+  it("keeps nothing that has another checksum, and nothing that is too large", function()
+    with({}, function(client, url)
+      local right = helper.run("sha256sum " .. folder .. "/source"):match("^%x+")
+      assert.equal(#TEXT, client:download(url .. "/file", path, { sha256 = right:upper() }))
+      os.remove(path)
+      local size, _, code = client:download(url .. "/file", path, { sha256 = ("0"):rep(64) })
+      assert.same({ "checksum" }, { code, size })
+      for _, name in ipairs { path, path .. ".part", path .. ".part.of" } do assert.is_nil(helper.read_file(name)) end
+      local message
+      size, message = client:download(url .. "/file", path, { most = 1000 })
+      assert.is_nil(size)
+      assert.matches("larger than 1000 bytes", message)
+      assert.is_nil(helper.read_file(path))
+    end)
+  end)
+end)
