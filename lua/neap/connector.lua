@@ -77,7 +77,7 @@ function Connector:connect(address, name, timeout)
   end
   if session.closed then
     local reason = session.reason
-    return nil, ("%s: %s"):format(address, reason.text), reason.kind, reason.code
+    return nil, ("%s: %s"):format(address, reason.text), reason.kind or "closed", reason.code
   end
   return session
 end
@@ -133,7 +133,7 @@ function Connector:close()
   self.sessions = {}
   for link, session in pairs(sessions) do
     link:close()
-    session:close { text = "the connector was closed" }
+    session:close { text = "the connector was closed", kind = "closed" }
     task.wake_at(session, "_connecting")
   end
   task.detach(self._listener)
