@@ -1,6 +1,7 @@
 --- The command line: `neap run`, `serve`, `get`, `bench`, `cert`, `pin`, `options`, `-e`. Returns exit codes: 0 fine, 1
 -- it failed, 2 wrong usage.
 local core = require "neap.core"
+local nearest = require "neap.nearest"
 local plain = require "neap.plain"
 local task = require "neap.task"
 
@@ -64,7 +65,7 @@ function cli.parse(args, spec, first_word_ends)
       local flag, value = arg:match("^(%-%-[^=]+)=(.*)$")
       flag = flag or arg
       local option = spec[flag]
-      if not option then return nil, "unknown option " .. flag end
+      if not option then return nil, "unknown option " .. flag .. nearest.hint(flag, spec) end
       if option[2] then
         if value == nil then
           i = i + 1
@@ -161,7 +162,7 @@ function cli.main(arg)
   local rest = {}
   for i = 2, #arg do rest[#rest + 1] = arg[i] end
   if name == "-e" then return require("neap.cli.run").code(cli, rest) end
-  if not commands[name] then return cli.usage("", "there is no command ", name) end
+  if not commands[name] then return cli.usage("", "there is no command ", name, nearest.hint(name, commands)) end
   return require(commands[name]).main(cli, rest)
 end
 

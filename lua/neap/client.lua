@@ -639,7 +639,7 @@ function client.new(given)
   config.alpn = config.alpn or { "h3" }
   options.from_environment(config)
   self.migrate_by, self.migrate = self.migrate, nil
-  self._options, self._config = config, (configs.new(config, "client", 2))
+  self._options, self._config = config, (configs.new(config, "client", 2, OWN))
   self._attempts, self._pool, self._connecting, self._closings = {}, {}, {}, 0
   self._winners = Winners.new()
   -- What TLS over TCP does not have, or an application protocol of its own: then it is HTTP/3 or nothing.

@@ -2,6 +2,7 @@
 local asking = require "neap.asking"
 local core = require "neap.core"
 local log = require "neap.log"
+local nearest = require "neap.nearest"
 local options = require "neap.options"
 local task = require "neap.task"
 
@@ -31,16 +32,29 @@ local function placed(given, role)
   return place.prepare and place:prepare(given, role) or given
 end
 
+-- What core.config said, with the name that was meant where it is an option it does not know: one of its own, or of
+-- the rows that were split off before.
+local function with_hint(message, own)
+  local name = message:match("^unknown option '(.*)'$")
+  if not name then return message end
+  local known = {}
+  for _, option in ipairs(core.options()) do known[option.name] = true end
+  for _, row in ipairs(options.MATERIAL) do known[row[1]] = true end
+  for one in pairs(own or {}) do known[one] = true end
+  return message .. nearest.hint(name, known, "'")
+end
+
 --- A config for a role, "client" or "server"; nil, message, code when a file of the options cannot be used. Misuse is
--- an error of who gave the options: `level` is theirs, as error() counts for the caller.
-function configs.new(given, role, level)
+-- an error of who gave the options: `level` is theirs, as error() counts for the caller. `own`: the rows of options
+-- that the caller took out of what was given, for a name that is unknown.
+function configs.new(given, role, level, own)
   if given.congestion_control == "steered" then
     error("option 'congestion_control': \"steered\" is of neap.lowlevel; here a policy steers, by the name that "
       .. "neap.cc.register gave it", level + 1)
   end
   given = placed(given, role)
   local ok, config, message, code = pcall(core.config, given, role)
-  if not ok then error(config, level + 1) end
+  if not ok then error(with_hint(config, own), level + 1) end
   if not config then return nil, message, code end
   warn(role, message)
   warn_of_hex(given.psk)

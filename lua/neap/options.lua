@@ -2,6 +2,8 @@
 -- checks its own and refuses unknown names.
 --
 --   local OWN = { port = options.whole(0, 65535), read_timeout = options.timeout(60) }
+local nearest = require "neap.nearest"
+
 local options = {}
 
 --- Those options of core.config that are no row of core/quic/options.h: name and text, for lists.
@@ -235,7 +237,9 @@ function options.check(given, rows, what, level)
   if type(given) ~= "table" then error(("options of %s are a table"):format(what), level + 1) end
   for name, value in pairs(given) do
     local row = rows[name]
-    if not row then error(("unknown option '%s' of %s"):format(tostring(name), what), level + 1) end
+    if not row then
+      error(("unknown option '%s' of %s%s"):format(tostring(name), what, nearest.hint(name, rows, "'")), level + 1)
+    end
     if not row.is(value) then must_be(name, row, level + 1) end
   end
 end

@@ -228,7 +228,7 @@ local function prepare(mine, config, settings, fds)
   config.alpn = config.alpn or { "h3" }
   options.from_environment(config)
   local made
-  made, message, code = configs.new(config, "server", 4)
+  made, message, code = configs.new(config, "server", 4, OWN)
   if not made then return nil, message, code end
   if config.early_data then made:set_h3(settings) end
   local endpoint
