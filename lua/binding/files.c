@@ -233,12 +233,12 @@ static int create_file(lua_State *L)
     const char *path = luaL_optstring(L, 1, NULL);
     if (path != NULL && !is_path(L, 1))
         return refuse_path(L);
+    bool appends = lua_toboolean(L, 2); /* before the file takes that place of the stack */
     struct file *file = new_file(L);
 
-    file->fd =
-        path != NULL
-            ? open(path, O_WRONLY | O_CREAT | (lua_toboolean(L, 2) ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666)
-            : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    file->fd = path != NULL
+                   ? open(path, O_WRONLY | O_CREAT | (appends ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666)
+                   : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
         return neap_lua_system_error(L, path != NULL ? path : "standard output", errno);
     return 1;
