@@ -25,7 +25,7 @@ describe("examples/ota_agent.lua", function()
     local digits = helper.run("sha256sum " .. folder .. "/www/" .. image):match("^%x+")
     helper.write_file(folder .. "/www/manifest.json",
       ('{"version":%d,"image":"image.bin","sha256":"%s"}'):format(version, digits))
-    helper.run(("cd %s/www && openssl dgst -sha256 -sign ../key.pem -out manifest.json.sig manifest.json"):format(folder))
+    helper.run("cd " .. folder .. "/www && openssl dgst -sha256 -sign ../key.pem -out manifest.json.sig manifest.json")
   end
 
   local function with_agent(fn)
