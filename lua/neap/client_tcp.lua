@@ -10,6 +10,7 @@ Tcp.__index = Tcp
 
 local IDLE = 30 -- seconds that one may rest; servers end theirs after a minute
 local MOST = 6 -- of HTTP/1.1 to an authority
+local MOST_RESTING = 64 -- of all servers
 local MOST_QUEUED = 1000 -- requests that wait for one of them
 
 --- Those of a client. `protocols`: a set of "h2" and "http/1.1".
@@ -78,12 +79,35 @@ function Tcp:kept(target)
   return find(self, target.scheme .. "://" .. target.authority)
 end
 
+-- Ends those that have rested for too long, and the oldest where too many rest.
+local function sweep(self)
+  local resting = {}
+  for _, list in pairs(self.lists) do
+    for _, attempt in ipairs(list) do
+      if attempt.session.count == 0 then resting[#resting + 1] = attempt end
+    end
+  end
+  table.sort(resting, function(a, b) return a.session.idle_since < b.session.idle_since end)
+  for i, attempt in ipairs(resting) do
+    if #resting - i >= MOST_RESTING or core.now() - attempt.session.idle_since > IDLE then
+      attempt.session.conn:close()
+      drop(self, attempt)
+    end
+  end
+end
+
 local function connect(self, target, key, limits)
+  if self.is_closed then return nil, "the client was closed", "closed" end
+  sweep(self)
   local made, message, code, number = connector(self, target.scheme == "http")
   if not made then return nil, message, code, number end
   local session
   session, message, code, number = made:open(target.host, target.port, target.host, limits:left())
   if not session then return nil, message, code, number end
+  if self.is_closed then
+    session.conn:close()
+    return nil, "the client was closed", "closed"
+  end
   -- See keep of client_response.lua.
   session.awaited, session.held, session.held_until, session.idle_since = 0, 0, 0, core.now()
   local attempt = { conn = session.conn, key = key, name = target.host, session = session, is_tcp = true,
