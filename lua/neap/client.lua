@@ -1,4 +1,4 @@
---- An HTTP/3 client: connections are kept and shared by all requests to one authority.
+--- An HTTP client, over HTTP/3 first: connections are kept and shared by all requests to one authority.
 local core = require "neap.core"
 local asking = require "neap.asking"
 local body = require "neap.body"

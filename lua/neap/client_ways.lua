@@ -81,8 +81,8 @@ local function race(self, target, limits, reach)
   local key, way, begun = target.authority, of(self, target.authority), core.now()
   local quic, over_tcp, waiter, is_over
   task.go(function()
-    quic = { pcall(reach) }
-    if not table.remove(quic, 1) then quic = { nil, tostring(quic[1]), "closed" } end
+    local called, attempt, message, code, number = pcall(reach)
+    quic = called and { attempt, message, code, number } or { nil, tostring(attempt), "closed" }
     if quic[1] then way.broken_for = BROKEN end
     task.wake(waiter, true)
   end)

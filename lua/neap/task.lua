@@ -565,8 +565,8 @@ function task.turn(is_over)
   loop:flush()
   if is_over and is_over() then return end
   if meter and woken then meter(core.now() - woken) end
-  local _, took = loop:wait(next_wait())
-  if took then turns.tell_end(took) end
+  local has_waited, took = loop:wait(next_wait())
+  if has_waited and took then turns.tell_end(took) end
   woken = meter and core.now()
   deliver()
   fire_timers()

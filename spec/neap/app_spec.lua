@@ -704,9 +704,12 @@ describe("a client", function()
   it("refuses what is no https URL and unknown options", function()
     web.run(function()
       local client = neap.client { verify_peer = false }
-      local _, message, code = client:get("http://example.org/")
-      assert.matches("https", message)
-      assert.equal("argument", code)
+      local alone = neap.client { verify_peer = false, protocols = { "h3" } }
+      for url, one in pairs { ["ftp://example.org/"] = client, ["http://example.org/"] = alone } do
+        local _, message, code = one:get(url)
+        assert.matches("https", message)
+        assert.equal("argument", code)
+      end
       assert.error_matches(function() client:get("https://x/", { tiemout = 1 }) end, "tiemout")
       assert.error_matches(function() neap.client({ verfy = 1 }):get("https://127.0.0.1:1/") end, "verfy")
     end)
