@@ -69,7 +69,9 @@ describe("neap", function()
       ["get --http3-only http://x/"] = "https", ["get ftp://x/"] = "https:// or http://",
       ["get --http2 --http1.1 https://x/"] = "do not go together", ["serve . --listen nowhere"] = "not an address",
       ["serve . --cert x"] = "go together",
-      ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER",
+      ["cert --days 0"] = "days", ["-e"] = "piece of Lua", ["get https://x/ https://y/"] = "%-o FOLDER or %-O",
+      ["get -O -o a https://x/"] = "%-o and %-O do not go together",
+      ["get --parallel-max 0 https://x/"] = "%-%-parallel%-max takes 1 to 300",
       ["get --pin sha256//x https://x/"] = "a pin is sha256//BASE64, not sha256//x", ["pin"] = "which file",
       ["get -k --ca x https://x/"] = "%-%-ca checks nothing with %-k",
       ["bench -k --ca x https://x/"] = "%-%-ca checks nothing with %-k",
@@ -322,6 +324,39 @@ describe("neap", function()
     os.execute("mkdir -p " .. folder .. "/many")
     get(("-s -o %s/many URLone URLtwo URLthree"):format(folder))
     assert.matches('"path":"two"', (helper.read_file(folder .. "/many/two")))
+    assert.equal(0, server:stop())
+  end)
+
+  it("fetches no more URLs at once than it was told, into files that are called as they are", function()
+    helper.write_file(folder .. "/most.lua", [[
+      local neap = require "neap"
+      local app, running = neap.app(), 0
+      app:get("/*path", function()
+        running = running + 1
+        local seen = running
+        neap.sleep(0.1)
+        running = running - 1
+        return 200, tostring(seen)
+      end)
+      assert(app:listen { host = "127.0.0.1", port = 0 })
+    ]])
+    local server = support.start("run " .. folder .. "/most.lua")
+    os.execute("mkdir -p " .. folder .. "/named")
+    local function most(words)
+      local urls = {}
+      for i = 1, 5 do urls[i] = server.url .. "deep/f" .. i .. "?q" end
+      local output, status = helper.run(("cd %s/named && rm -f * && %s get -k -s -O %s %s"):format(folder, neap, words,
+        table.concat(urls, " ")))
+      assert.equal(0, status, output)
+      local largest = 0
+      for i = 1, 5 do
+        largest = math.max(largest, tonumber((helper.read_file(("%s/named/f%d"):format(folder, i)))))
+      end
+      return largest
+    end
+    assert.equal(1, most("--parallel-max 1"))
+    assert.equal(2, most("--parallel-max 2"))
+    assert.equal(5, most(""))
     assert.equal(0, server:stop())
   end)
 

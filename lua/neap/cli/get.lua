@@ -10,9 +10,12 @@ local USAGE = [[
 neap get [OPTIONS] URL...
 
 Fetches over HTTP/3, or HTTP/2 or 1.1 where that does not answer, and writes the body to standard output. Several
-URLs are fetched side by side, on one connection for each server, into files of the folder that -o names.
+URLs are fetched side by side, on one connection for each server, into files of the folder that -o names, or with -O of
+the current one.
 
   -o FILE          write the body to FILE (a folder: under the last part of the path; -: standard output)
+  -O, --remote-name  write the body to a file here under the last part of the path
+  --parallel-max N fetch so many URLs at once at most, 1 to 300 (50)
   -I, --head       HEAD: show the status and the headers
   -i, --include    show status and headers before the body
   -H 'NAME: VALUE' add a header; may come several times
@@ -43,6 +46,7 @@ URLs are fetched side by side, on one connection for each server, into files of 
 
 local SPEC = {
   ["--help"] = { "help" }, ["-h"] = { "help" }, ["-o"] = { "output", true }, ["--output"] = { "output", true },
+  ["-O"] = { "remote_name" }, ["--remote-name"] = { "remote_name" }, ["--parallel-max"] = { "parallel_max", true },
   ["-I"] = { "head" }, ["--head"] = { "head" }, ["-i"] = { "include" }, ["--include"] = { "include" },
   ["-H"] = { "headers", true, many = true }, ["--header"] = { "headers", true, many = true },
   ["-X"] = { "method", true }, ["--request"] = { "method", true }, ["-d"] = { "data", true },
@@ -298,7 +302,13 @@ function get.main(cli, args)
     return 0
   end
   if #words == 0 then return cli.usage("get", "which URL?") end
+  if found.output and found.remote_name then return cli.usage("get", "-o and -O do not go together") end
+  if found.remote_name then found.output = "./" end
   if found.output == "-" then found.output = nil end -- as it is unless told
+  local at_once = tonumber(found.parallel_max or 50)
+  if not at_once or at_once < 1 or at_once > 300 or at_once % 1 ~= 0 then
+    return cli.usage("get", "--parallel-max takes 1 to 300")
+  end
   if found.early and not found.sessions then return cli.usage("get", "--early needs --sessions FILE") end
   for name, flag in pairs { timeout = "--timeout", progress_timeout = "--progress-timeout" } do
     local seconds = tonumber(found[name])
@@ -322,7 +332,7 @@ function get.main(cli, args)
   if (found.cert == nil) ~= (found.key == nil) then return cli.usage("get", "--cert and --key go together") end
   if #words > 1 then
     local stat = found.output and core.stat(found.output)
-    if not stat or stat.type ~= "directory" then return cli.usage("get", "several URLs need -o FOLDER") end
+    if not stat or stat.type ~= "directory" then return cli.usage("get", "several URLs need -o FOLDER or -O") end
   end
   local request, message = make_request(found)
   if not request then return cli.fail(2, message) end
@@ -354,9 +364,9 @@ function get.main(cli, args)
       timeout = found.timeout, progress_timeout = found.progress_timeout,
       busy_poll = 0.00005 } -- a server that sends faster than it reads wakes it for every train otherwise
     local codes = {}
-    local jobs = {}
+    local jobs, places = {}, neap.semaphore(at_once)
     for i, address in ipairs(words) do
-      jobs[i] = function() codes[i] = fetch(cli, client, address, found, request) end
+      jobs[i] = function() codes[i] = places:with(fetch, cli, client, address, found, request) end
     end
     neap.all(jobs)
     client:close()
