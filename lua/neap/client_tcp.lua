@@ -3,7 +3,7 @@
 local configs = require "neap.configs"
 local Connector = require "neap.connector"
 local core = require "neap.core"
-local task = require "neap.task"
+local waiting = require "neap.waiting"
 
 local Tcp = {}
 Tcp.__index = Tcp
@@ -13,29 +13,40 @@ local MOST = 6 -- of HTTP/1.1 to an authority
 local MOST_RESTING = 64 -- of all servers
 local MOST_QUEUED = 1000 -- requests that wait for one of them
 
+local CLOSED = { "the client was closed", "closed" }
+
 --- Those of a client. `protocols`: a set of "h2" and "http/1.1".
 function Tcp.new(client, protocols)
-  return setmetatable({ client = client, protocols = protocols, lists = {}, connectors = {}, waiting = {} }, Tcp)
+  return setmetatable({ client = client, protocols = protocols, places = {}, connectors = {} }, Tcp)
 end
 
-local function wake_all(list)
-  for _, waiter in ipairs(list or {}) do task.wake(waiter, true) end
+-- What there is for a server: its connections, how many are being made, who waits for one; `proto`: what it spoke last.
+local function place_of(self, key)
+  local place = self.places[key]
+  if not place then
+    place = { key = key, attempts = {}, connecting = 0, waiting = waiting.new() }
+    self.places[key] = place
+  end
+  return place
 end
 
-local function wake_waiting(self, key)
-  local list = self.waiting[key]
-  self.waiting[key] = nil
-  wake_all(list)
+local function forget_empty(self, place)
+  if not place.attempts[1] and place.connecting == 0 and place.waiting:size() == 0 then self.places[place.key] = nil end
+end
+
+-- Whoever waits looks again (true), or is told why there is none.
+local function wake_all(place, result)
+  while place.waiting:wake(result) do end
 end
 
 local function drop(self, attempt)
-  local list = self.lists[attempt.key]
-  for i, one in ipairs(list or {}) do
-    if one == attempt then table.remove(list, i) end
+  local place = attempt.place
+  for i, one in ipairs(place.attempts) do
+    if one == attempt then table.remove(place.attempts, i) end
   end
-  if list and not list[1] then self.lists[attempt.key] = nil end
   self.client._wake_openers(attempt)
-  wake_waiting(self, attempt.key)
+  place.waiting:wake(true)
+  forget_empty(self, place)
 end
 
 local function connector(self, is_plain)
@@ -51,7 +62,7 @@ local function connector(self, is_plain)
   local settings = { http1 = is_plain or not self.protocols.h2 }
   local made, message, code, number = Connector.new(config, settings, function(session)
     session.idle_since = core.now()
-    if session.attempt then wake_waiting(self, session.attempt.key) end
+    if session.attempt then session.attempt.place.waiting:wake(true) end
   end, function(session)
     if session.attempt then drop(self, session.attempt) end
   end)
@@ -59,15 +70,18 @@ local function connector(self, is_plain)
   return made, message, code, number
 end
 
+local function close(self, attempt)
+  attempt.session.conn:close()
+  drop(self, attempt)
+end
+
 -- One that takes another request now.
-local function find(self, key)
-  local list = self.lists[key]
-  for i = #(list or {}), 1, -1 do
-    local attempt = list[i]
+local function find(self, place)
+  for i = #place.attempts, 1, -1 do
+    local attempt = place.attempts[i]
     local session = attempt.session
     if session.count == 0 and core.now() - session.idle_since > IDLE then
-      session.conn:close()
-      drop(self, attempt)
+      close(self, attempt)
     elseif not session.closed and not session.going_away and (session.proto == "h2" or session.count == 0) then
       return attempt
     end
@@ -76,91 +90,105 @@ end
 
 --- A kept connection to a target that takes a request now, or nil.
 function Tcp:kept(target)
-  return find(self, target.scheme .. "://" .. target.authority)
+  local place = self.places[target.scheme .. "://" .. target.authority]
+  return place and find(self, place)
 end
 
 -- Ends those that have rested for too long, and the oldest where too many rest.
 local function sweep(self)
   local resting = {}
-  for _, list in pairs(self.lists) do
-    for _, attempt in ipairs(list) do
+  for _, place in pairs(self.places) do
+    for _, attempt in ipairs(place.attempts) do
       if attempt.session.count == 0 then resting[#resting + 1] = attempt end
     end
   end
   table.sort(resting, function(a, b) return a.session.idle_since < b.session.idle_since end)
   for i, attempt in ipairs(resting) do
-    if #resting - i >= MOST_RESTING or core.now() - attempt.session.idle_since > IDLE then
-      attempt.session.conn:close()
-      drop(self, attempt)
-    end
+    if #resting - i >= MOST_RESTING or core.now() - attempt.session.idle_since > IDLE then close(self, attempt) end
   end
 end
 
-local function connect(self, target, key, limits)
-  if self.is_closed then return nil, "the client was closed", "closed" end
+local function connect(self, target, place, limits)
   sweep(self)
-  local made, message, code, number = connector(self, target.scheme == "http")
+  local is_plain = target.scheme == "http"
+  if is_plain and not self.protocols["http/1.1"] then
+    return nil, "http:// is HTTP/1.1, which `protocols` leaves out", "argument"
+  end
+  local made, message, code, number = connector(self, is_plain)
   if not made then return nil, message, code, number end
   local session
   session, message, code, number = made:open(target.host, target.port, target.host, limits:left())
   if not session then return nil, message, code, number end
-  if self.is_closed then
+  local is_spoken = self.protocols[session.proto]
+  if self.is_closed or not is_spoken then
     session.conn:close()
-    return nil, "the client was closed", "closed"
+    if self.is_closed then return nil, CLOSED[1], CLOSED[2] end
+    return nil, ("%s speaks %s, which `protocols` leaves out"):format(target.authority, session.proto), "unsupported"
   end
   -- See keep of client_response.lua.
   session.awaited, session.held, session.held_until, session.idle_since = 0, 0, 0, core.now()
-  local attempt = { conn = session.conn, key = key, name = target.host, session = session, is_tcp = true,
+  local attempt = { conn = session.conn, place = place, name = target.host, session = session, is_tcp = true,
     address = session.conn:peer() }
   session.attempt = attempt
   session.on_news = function() self.client._wake_openers(attempt) end
-  self.lists[key] = self.lists[key] or {}
-  table.insert(self.lists[key], attempt)
+  table.insert(place.attempts, attempt)
   return attempt
+end
+
+-- One more connection, for who asks, and for all who wait where the server speaks HTTP/2.
+local function make(self, target, place, limits)
+  place.connecting = place.connecting + 1
+  local called, attempt, message, code, number = pcall(connect, self, target, place, limits)
+  place.connecting = place.connecting - 1
+  local was_known = place.proto
+  if called and attempt then place.proto = attempt.session.proto end
+  -- Who waits has its own time, and looks again where only ours was over; else it would meet the same.
+  if called and not attempt and code ~= "timeout" and code ~= "cancelled" then
+    wake_all(place, { message, code, number })
+  elseif place.proto == "h2" or not was_known then
+    wake_all(place, true)
+  else
+    place.waiting:wake(true)
+  end
+  forget_empty(self, place)
+  if not called then error(attempt, 0) end
+  return attempt, message, code, number
 end
 
 --- A connection to a target for a request, and whether it was there before; nil, message, code, number.
 function Tcp:take(target, limits)
-  local key = target.scheme .. "://" .. target.authority
   local begun = core.now()
-  while true do
-    local attempt = find(self, key)
+  while not self.is_closed do
+    local place = place_of(self, target.scheme .. "://" .. target.authority)
+    local attempt = find(self, place)
     if attempt then return attempt, true end
-    local list = self.lists[key]
-    -- What it speaks is known when it is there: until then nobody makes another one.
-    if not self.connecting or not self.connecting[key] then
-      if not list or #list < MOST then break end
+    -- What a server speaks is known when the first is there: until then nobody makes another one.
+    local most = place.proto == "http/1.1" and MOST or 1
+    if #place.attempts + place.connecting < most then
+      local message, code, number
+      attempt, message, code, number = make(self, target, place, limits)
+      if attempt then return attempt, false end
+      if code == "timeout" and limits:left(begun) <= 0 then message, code = limits:why(nil, nil, begun) end
+      return nil, message, code, number
     end
-    local waiting = self.waiting[key] or {}
-    if #waiting >= MOST_QUEUED then return nil, key .. ": too many requests wait", "limit" end
-    self.waiting[key] = waiting
-    local waiter = task.waiter()
-    waiting[#waiting + 1] = waiter
-    local ok, message, code = task.await(waiter, limits:left(begun))
-    if not ok then
-      if code == "timeout" then return nil, limits:why(nil, nil, begun) end
-      return nil, message, code
+    if place.waiting:size() >= MOST_QUEUED then
+      return nil, target.authority .. ": too many requests wait for it", "limit"
     end
-    if self.is_closed then return nil, "the client was closed", "closed" end
+    local result, message, code = place.waiting:wait(nil, limits:left(begun))
+    if result == nil and code == "timeout" then return nil, limits:why(nil, nil, begun) end
+    if result == nil then return nil, message, code end
+    if result ~= true then return nil, result[1], result[2], result[3] end
   end
-  self.connecting = self.connecting or {}
-  self.connecting[key] = true
-  local called, attempt, message, code, number = pcall(connect, self, target, key, limits)
-  self.connecting[key] = nil
-  wake_waiting(self, key)
-  if not called then error(attempt, 0) end
-  if attempt then return attempt, false end
-  if code == "timeout" and limits:left(begun) <= 0 then message, code = limits:why(nil, nil, begun) end
-  return nil, message, code, number
+  return nil, CLOSED[1], CLOSED[2]
 end
 
 --- Ends all of them.
 function Tcp:close()
   self.is_closed = true
   for _, made in pairs(self.connectors) do made:close() end
-  local waiting = self.waiting
-  self.lists, self.connectors, self.waiting = {}, {}, {}
-  for _, list in pairs(waiting) do wake_all(list) end
+  local places = self.places
+  self.places, self.connectors = {}, {}
+  for _, place in pairs(places) do wake_all(place, CLOSED) end
 end
 
 return Tcp

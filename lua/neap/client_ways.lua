@@ -10,7 +10,7 @@ local Ways = {}
 Ways.__index = Ways
 
 local HEAD_START = 0.3 -- seconds that HTTP/3 has before TCP is tried beside it
-local GRACE = 0.1 -- seconds
+local GRACE = 0.1 -- seconds that HTTP/3 has to say more than that the time is over
 local BROKEN, LONGEST = 300, 48 * 3600 -- seconds without HTTP/3 after it did not answer, doubled each time
 local MOST = 1000 -- servers that are remembered; all are forgotten when they are more
 
@@ -76,13 +76,19 @@ local function end_attempts(client, key)
   for _, attempt in ipairs(pending and pending.attempts or {}) do attempt.conn:close("no_error") end
 end
 
+-- What a function gave, in a list, whose error is a failure of the one that waits for it.
+local function result_of(fn, ...)
+  local called, attempt, message, code, number = pcall(fn, ...)
+  if called then return { attempt, message, code, number } end
+  return { nil, tostring(attempt), "closed" }
+end
+
 -- HTTP/3 by reach(), and TCP a moment behind it.
 local function race(self, target, limits, reach)
   local key, way, begun = target.authority, of(self, target.authority), core.now()
   local quic, over_tcp, waiter, is_over
   task.go(function()
-    local called, attempt, message, code, number = pcall(reach)
-    quic = called and { attempt, message, code, number } or { nil, tostring(attempt), "closed" }
+    quic = result_of(reach)
     if quic[1] then way.broken_for = BROKEN end
     task.wake(waiter, true)
   end)
@@ -105,7 +111,7 @@ local function race(self, target, limits, reach)
     if not has_begun and (quic or core.now() - begun >= HEAD_START) then
       has_begun = true
       task.go(function()
-        over_tcp = { self.tcp:take(target, limits) }
+        over_tcp = result_of(self.tcp.take, self.tcp, target, limits)
         -- Nobody needs it any more.
         if is_over and over_tcp[1] and not over_tcp[2] then over_tcp[1].session.conn:close() end
         task.wake(waiter, true)

@@ -1,5 +1,6 @@
 --- Cookies (RFC 6265): what requests have to read them and responses to set them, signed ones too.
 local core = require "neap.core"
+local hex = require "neap.hex"
 local date = require "neap.date"
 local url = require "neap.url"
 
@@ -99,14 +100,10 @@ local function list_of_keys(keys)
   return list
 end
 
-local function hex_of_byte(c)
-  return ("%02x"):format(c:byte())
-end
-
 -- The signature of a value for one name until some time, so that it is good for no other.
 local function sign(key, name, expires, value)
   local mac = core.hmac(key, "neap cookie\0" .. name .. "\0" .. expires .. "\0" .. value)
-  return (mac:gsub(".", hex_of_byte))
+  return hex(mac)
 end
 
 --- Sets a cookie that req:signed_cookie believes only as it was set here, and until max_age or expires; everybody can

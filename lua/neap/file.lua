@@ -1,6 +1,7 @@
 --- A file as a response: type, entity tag, byte ranges, HEAD, what the client has already.
 local conditional = require "neap.conditional"
 local core = require "neap.core"
+local hex = require "neap.hex"
 local date = require "neap.date"
 local mime = require "neap.mime"
 local ranges = require "neap.ranges"
@@ -9,7 +10,7 @@ local file = {}
 
 -- Sends several ranges, each with fields of its own (RFC 9110 §14.6).
 local function send_parts(res, handle, list, size, media_type)
-  local boundary = assert(core.random_bytes(16)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  local boundary = hex(core.random_bytes(16))
   local last = "\r\n--" .. boundary .. "--\r\n"
   local length, heads = #last, {}
   for i, range in ipairs(list) do

@@ -57,8 +57,8 @@ local HEALTH = {
   end, 200),
 }
 
--- May be sent again where nobody knows whether it was done (RFC 9110 §9.2.2).
-local IDEMPOTENT = { GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true, DELETE = true }
+-- May be sent again where nobody knows whether it was done.
+local IDEMPOTENT = require("neap.methods").IDEMPOTENT
 
 local TEXTS = { [502] = "bad gateway\n", [503] = "service unavailable\n", [504] = "gateway timeout\n" }
 

@@ -37,6 +37,11 @@ function Waiting:wait(value, seconds)
   return task.await(waiter, seconds)
 end
 
+--- How many wait, at most: some of them may have given up.
+function Waiting:size()
+  return self._last - self._first + 1
+end
+
 --- Wakes the first with `result`: true and its value; nothing when nobody waits.
 function Waiting:wake(result)
   while self._first <= self._last do

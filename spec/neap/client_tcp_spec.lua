@@ -1,4 +1,5 @@
 --- The client over TCP: where HTTP/3 does not answer, and for http://.
+local helper = require "helper"
 local neap = require "neap"
 local web = require "support.web"
 
@@ -182,6 +183,42 @@ describe("a client", function()
       assert.equal("http/1.1", (assert(client:get(plain .. "/here")):body()))
       res = assert(client:get(url .. "/away"))
       assert.equal(302, res.status)
+    end)
+  end)
+
+  it("speaks nothing that `protocols` leaves out", function()
+    local dir, identity = helper.make_dir(), web.identity()
+    finally(function() helper.remove_dir(dir) end)
+    helper.write_file(dir .. "/cert.pem", identity.cert)
+    helper.write_file(dir .. "/key.pem", identity.key)
+    with({}, { protocols = { "h2" } }, function(client)
+      local listening = assert(neap.socket.bind("127.0.0.1", 0))
+      local _, port = listening:getsockname()
+      neap.go(function()
+        local tls = neap.socket.ssl.wrap(assert(listening:accept()), { mode = "server", alpn = { "http/1.1" },
+          certificate = dir .. "/cert.pem", key = dir .. "/key.pem" })
+        assert(tls:dohandshake())
+        tls:receive(1)
+        tls:close()
+      end)
+      local res, message, code = client:get(("https://127.0.0.1:%d/"):format(port))
+      assert.same({ "unsupported" }, { code, res })
+      assert.matches("speaks http/1.1, which `protocols` leaves out", message, 1, true)
+      listening:close()
+      res, message, code = client:get("http://127.0.0.1:9/")
+      assert.same({ "argument" }, { code, res })
+      assert.matches("HTTP/1.1", message, 1, true)
+    end)
+  end)
+
+  it("tells all who wait why there is no connection, at once", function()
+    with({}, { protocols = { "http/1.1" } }, function(client)
+      local questions, begun = {}, neap.now()
+      for i = 1, 300 do
+        questions[i] = function() return select(3, client:get("https://127.0.0.1:9/")) end
+      end
+      for _, code in ipairs((neap.all(questions))) do assert.equal("refused", code) end
+      assert.is_true(neap.now() - begun < 2)
     end)
   end)
 

@@ -7,7 +7,7 @@ local OWN = {
   message = options.of("string", "this request comes from another site\n"),
 }
 
-local SAFE = { GET = true, HEAD = true, OPTIONS = true, TRACE = true }
+local SAFE = require("neap.methods").SAFE
 local OURS = { ["same-origin"] = true, none = true }
 
 local function comes_from_here(req, trusted)

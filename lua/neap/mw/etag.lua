@@ -2,13 +2,10 @@
 -- work.
 local conditional = require "neap.conditional"
 local core = require "neap.core"
+local hex = require "neap.hex"
 local options = require "neap.options"
 
 local OWN = { weak = options.of("boolean", false) }
-
-local function hex(c)
-  return ("%02x"):format(c:byte())
-end
 
 return function(given)
   local prefix = options.fill(given, OWN, "etag", 2).weak and "W/" or ""
@@ -19,7 +16,7 @@ return function(given)
     if not body then return end
     local tag = res:header("etag")
     if not tag then
-      tag = ('%s"%s"'):format(prefix, core.hmac("entity tag", body):sub(1, 12):gsub(".", hex))
+      tag = ('%s"%s"'):format(prefix, hex(core.hmac("entity tag", body):sub(1, 12)))
       res:header("etag", tag)
     end
     local status = conditional.status_instead(req.headers, tag)

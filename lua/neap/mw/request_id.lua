@@ -1,5 +1,6 @@
 --- A name for each request, in req.request_id and in a field of its response: for logs on both sides.
 local core = require "neap.core"
+local hex = require "neap.hex"
 local options = require "neap.options"
 
 local OWN = {
@@ -10,14 +11,11 @@ local OWN = {
 
 local SIZE = 32 -- digits of a name
 
-local HEX = {}
-for i = 0, 255 do HEX[string.char(i)] = ("%02x"):format(i) end
-
 -- Digits for the next names: one call into the core has those of sixteen.
 local digits, used = "", 0
 
 local function make_random()
-  if used == #digits then digits, used = core.random_bytes(8 * SIZE):gsub(".", HEX), 0 end
+  if used == #digits then digits, used = hex(core.random_bytes(8 * SIZE)), 0 end
   used = used + SIZE
   return digits:sub(used - SIZE + 1, used)
 end

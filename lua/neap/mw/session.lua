@@ -1,6 +1,7 @@
 --- req.session, a table of the handler's that lives from request to request of a client: in a signed cookie, or in a
 -- store under an id that the cookie has. It is written when the handler has changed it, before the response leaves.
 local core = require "neap.core"
+local hex = require "neap.hex"
 local json = require "neap.json"
 local log = require "neap.log"
 local memory_store = require "neap.mw.memory_store"
@@ -22,12 +23,8 @@ local OWN = {
 
 local MOST_IN_COOKIE = 3500 -- bytes of the text; browsers keep 4096 of a cookie
 
-local function hex(c)
-  return ("%02x"):format(c:byte())
-end
-
 local function new_id()
-  return (core.random_bytes(16):gsub(".", hex))
+  return hex(core.random_bytes(16))
 end
 
 local function decode(text)
