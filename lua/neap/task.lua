@@ -7,6 +7,7 @@ local core = require "neap.core"
 local Heap = require "neap.heap"
 local log = require "neap.log"
 local plain = require "neap.plain"
+local Resolving = require "neap.resolving"
 local scope = require "neap.scope"
 local turns = require "neap.safety.turns"
 
@@ -29,9 +30,8 @@ local dead_timers = 0 -- whose wait has ended
 local traced = {} -- connections whose trace events somebody takes: see task.trace
 local endpoints = {} -- list of { endpoint =, drive = function(conn), answer =, admit = functions or nil, place = }
 local driven = 0 -- connections that had something new in this turn
-local resolving = {} -- id → waiter
+local resolving = Resolving.new() -- names that are asked for
 local watched, watched_count = {}, 0 -- descriptor → object whose _ready is called
-local unresolved = {} -- waiters for whose names the resolver has no place yet
 local live, holders = 0, 0
 local loop
 local running, stopping = false, false
@@ -379,22 +379,7 @@ if newproxy then getmetatable(task.reminder).__gc = remind end
 --- The addresses of a host, as strings with the port; nil, message, "resolve", or "timeout" after
 -- `seconds` (nil: no bound).
 function task.resolve(host, port, seconds)
-  local deadline = seconds and core.now() + seconds
-  local id, message, code = task.loop():resolve(host, port)
-  while not id and code == "limit" do
-    local waiter = task.waiter()
-    unresolved[#unresolved + 1] = waiter
-    if not task.await(waiter, deadline and math.max(0, deadline - core.now())) then
-      return nil, host .. ": timeout", "timeout"
-    end
-    id, message, code = task.loop():resolve(host, port)
-  end
-  if not id then return nil, message, code end
-  local waiter = task.waiter()
-  resolving[id] = waiter
-  local addresses, reason, timeout = task.await(waiter, deadline and math.max(0, deadline - core.now()))
-  if not addresses then return nil, host .. ": " .. tostring(reason), timeout or "resolve" end
-  return addresses
+  return resolving:resolve(task, host, port, seconds)
 end
 
 local function take_idle()
@@ -520,16 +505,7 @@ local function deliver()
     end
   end
   here = nowhere
-  local id, addresses, reason = loop:resolved()
-  while id do
-    local waiter = resolving[id]
-    resolving[id] = nil
-    task.wake(waiter, addresses, reason)
-    local next_one = table.remove(unresolved, 1)
-    while next_one and next_one.woken do next_one = table.remove(unresolved, 1) end
-    task.wake(next_one, true)
-    id, addresses, reason = loop:resolved()
-  end
+  resolving:deliver(task, loop)
   local fd = watched_count > 0 and loop:next_watch()
   while fd do
     if watched[fd] then watched[fd]:_ready() end
@@ -641,7 +617,7 @@ function task.on_end() end
 function task.new_world(its_loop, now)
   return {
     queue = {}, queue_first = 1, queue_last = 0, turn_last = 0, timers = Heap.new(), dead_timers = 0,
-    endpoints = {}, driven = 0, resolving = {}, watched = {}, watched_count = 0, unresolved = {}, live = 0, holders = 0,
+    endpoints = {}, driven = 0, resolving = Resolving.new(), watched = {}, watched_count = 0, live = 0, holders = 0,
     loop = its_loop, running = true, stopping = false, places = setmetatable({}, { __mode = "k" }), here = its_loop,
     now = now, traced = {},
   }
@@ -650,7 +626,7 @@ end
 local function keep(world)
   world.queue, world.queue_first, world.queue_last, world.turn_last = queue, queue_first, queue_last, turn_last
   world.timers, world.dead_timers, world.endpoints, world.driven = timers, dead_timers, endpoints, driven
-  world.resolving, world.watched, world.watched_count, world.unresolved = resolving, watched, watched_count, unresolved
+  world.resolving, world.watched, world.watched_count = resolving, watched, watched_count
   world.live, world.holders, world.loop, world.running, world.stopping = live, holders, loop, running, stopping
   world.current, world.places, world.here, world.now, world.traced = current, places, here, core.now, traced
 end
@@ -658,7 +634,7 @@ end
 local function bring(world)
   queue, queue_first, queue_last, turn_last = world.queue, world.queue_first, world.queue_last, world.turn_last
   timers, dead_timers, endpoints, driven = world.timers, world.dead_timers, world.endpoints, world.driven
-  resolving, watched, watched_count, unresolved = world.resolving, world.watched, world.watched_count, world.unresolved
+  resolving, watched, watched_count = world.resolving, world.watched, world.watched_count
   live, holders, loop, running, stopping = world.live, world.holders, world.loop, world.running, world.stopping
   current, places, here, core.now, traced = world.current, world.places, world.here, world.now, world.traced
 end
