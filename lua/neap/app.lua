@@ -508,7 +508,7 @@ end
 
 -- ---- 0-RTT
 
-local SAFE = require("neap.methods").SAFE
+local SAFE = require("neap.semantics").SAFE
 
 -- What a route of the app, or of one inside of it, says; nil when none does. No loop, as it is on the way of requests.
 local function early_of(app, req, path)

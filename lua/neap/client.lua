@@ -32,7 +32,7 @@ local TICKET_WAIT = 1 -- seconds that a client which ends waits for the sessions
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
 local LOOK_EACH = 8 -- exchanges more of a connection after which its credit is looked at
-local IDEMPOTENT = require("neap.methods").IDEMPOTENT
+local IDEMPOTENT = require("neap.semantics").IDEMPOTENT
 
 local Client = {}
 Client.__index = Client

@@ -2,7 +2,7 @@
 -- send them again, and a server may pass them over.
 local client_early = {}
 
-local SAFE = require("neap.methods").SAFE
+local SAFE = require("neap.semantics").SAFE
 
 --- Whether a request may leave so: it asks for that, nothing is changed when it is answered twice (unless it says that
 -- this is well), and all of it can be sent again.

@@ -16,7 +16,7 @@ local CONSTANT = {
 }
 
 -- Whether a status comes with no body (RFC 9110 §15).
-local HAS_NONE = { [204] = true, [205] = true, [304] = true }
+local HAS_NONE = require("neap.semantics").NO_CONTENT
 
 --- The handler of { status =, headers =, body = }: what a function that returns these gives. Raises an error at `level`
 --- for what could not be sent.

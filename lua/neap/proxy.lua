@@ -58,7 +58,7 @@ local HEALTH = {
 }
 
 -- May be sent again where nobody knows whether it was done.
-local IDEMPOTENT = require("neap.methods").IDEMPOTENT
+local IDEMPOTENT = require("neap.semantics").IDEMPOTENT
 
 local TEXTS = { [502] = "bad gateway\n", [503] = "service unavailable\n", [504] = "gateway timeout\n" }
 

@@ -7,7 +7,7 @@ local OWN = {
   message = options.of("string", "this request comes from another site\n"),
 }
 
-local SAFE = require("neap.methods").SAFE
+local SAFE = require("neap.semantics").SAFE
 local OURS = { ["same-origin"] = true, none = true }
 
 local function comes_from_here(req, trusted)
