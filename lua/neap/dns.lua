@@ -2,7 +2,7 @@
 -- kept for as long as they say. Without c-ares there are addresses alone, of the system's resolver in threads.
 local core = require "neap.core"
 local Descriptor = require "neap.descriptor"
-local ip_address = require "neap.mw.address"
+local ip_address = require "neap.ip_address"
 local find_services = require "neap.dns_https"
 local task = require "neap.task"
 

@@ -1,5 +1,5 @@
 --- A reverse proxy (docs/proxy.md): a handler that has other servers answer, over HTTP/1.1.
-local address = require "neap.mw.address"
+local address = require "neap.ip_address"
 local balance = require "neap.proxy.balance"
 local concurrent = require "neap.concurrent"
 local Connector = require "neap.connector"

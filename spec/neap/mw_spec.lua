@@ -1,6 +1,6 @@
 -- The middleware that neap ships, over loopback and in virtual time.
 local neap = require "neap"
-local address = require "neap.mw.address"
+local address = require "neap.ip_address"
 local core = require "neap.core"
 local helper = require "helper"
 local sim = require "neap.sim"

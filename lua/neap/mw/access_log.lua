@@ -1,5 +1,5 @@
 --- A line for each response that is over. What peers send stands escaped in it.
-local address = require "neap.mw.address"
+local address = require "neap.ip_address"
 local json = require "neap.json"
 local options = require "neap.options"
 

@@ -1,5 +1,5 @@
 --- Who may come at all, by address: prefixes that are allowed, and prefixes that are denied.
-local address = require "neap.mw.address"
+local address = require "neap.ip_address"
 local options = require "neap.options"
 
 local OWN = {

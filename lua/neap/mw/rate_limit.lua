@@ -1,5 +1,5 @@
 --- At most so many requests in a time from whoever they come: a token bucket for each key, 429 where it is empty.
-local address = require "neap.mw.address"
+local address = require "neap.ip_address"
 local buckets = require "neap.mw.buckets"
 local core = require "neap.core"
 local options = require "neap.options"

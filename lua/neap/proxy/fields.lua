@@ -1,5 +1,5 @@
 --- Fields on their way through a proxy (RFC 9110 §7.6).
-local address = require "neap.mw.address"
+local address = require "neap.ip_address"
 local Headers = require "neap.headers"
 
 local fields = {}
