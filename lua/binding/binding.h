@@ -282,9 +282,10 @@ size_t neap_lua_check_fields(lua_State *L, int index, neap_field *out, size_t co
 /** A flat array of fields. */
 void neap_lua_push_fields(lua_State *L, const neap_field *fields, size_t count);
 
-/* --- link.c: TCP connections */
+/* --- link.c, listener.c: TCP connections */
 
 void neap_lua_open_link(lua_State *L);
+void neap_lua_open_listener(lua_State *L);
 /** Whether the value is a link; *out is NULL for one that is over. */
 bool neap_lua_to_link(lua_State *L, int index, struct link **out, struct config_core **config);
 /** Method of loop. */

@@ -190,6 +190,7 @@ NEAP_API int luaopen_neap_core(lua_State *L)
     neap_lua_open_h3(L);
     neap_lua_open_events(L);
     neap_lua_open_answers(L);
+    neap_lua_open_listener(L);
     neap_lua_open_link(L);
     neap_lua_open_endpoint(L);
     neap_lua_open_loop(L);
