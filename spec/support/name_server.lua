@@ -8,15 +8,7 @@ server.TYPES = { A = 1, NS = 2, CNAME = 5, SOA = 6, PTR = 12, MX = 15, TXT = 16,
 local names = {}
 for name, number in pairs(server.TYPES) do names[number] = name end
 
---- A number as `size` bytes.
-function server.number(value, size)
-  local bytes = {}
-  for i = size, 1, -1 do
-    bytes[i] = string.char(value % 256)
-    value = math.floor(value / 256)
-  end
-  return table.concat(bytes)
-end
+server.number = require "spec.support.big_endian"
 local number = server.number
 
 --- A text with its length before it.

@@ -17,15 +17,7 @@ h2.END_STREAM, h2.ACK, h2.END_HEADERS, h2.PADDED = 1, 1, 4, 8
 h2.code = { NO_ERROR = 0x100, GENERAL_PROTOCOL_ERROR = 0x101, INTERNAL_ERROR = 0x102, EXCESSIVE_LOAD = 0x107,
   REQUEST_REJECTED = 0x10b, REQUEST_CANCELLED = 0x10c, REQUEST_INCOMPLETE = 0x10d, MESSAGE_ERROR = 0x10e }
 
---- A number in `size` bytes, the highest first.
-function h2.number(value, size)
-  local bytes = {}
-  for i = size, 1, -1 do
-    bytes[i] = string.char(value % 256)
-    value = math.floor(value / 256)
-  end
-  return table.concat(bytes)
-end
+h2.number = require "spec.support.big_endian"
 
 local number = h2.number
 

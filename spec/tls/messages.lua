@@ -8,14 +8,7 @@ local function number(bytes, at, size)
 end
 
 --- Big-endian bytes of a number.
-function messages.bytes(value, size)
-  local out = {}
-  for i = size, 1, -1 do
-    out[i] = string.char(value % 256)
-    value = math.floor(value / 256)
-  end
-  return table.concat(out)
-end
+messages.bytes = require "spec.support.big_endian"
 
 --- A vector: length and content.
 function messages.vector(content, size)
