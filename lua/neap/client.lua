@@ -201,21 +201,28 @@ local function quic_connection(self, target, limits, offer)
   end
   pending = { offers = { offer }, attempts = {} }
   self._connecting[key] = pending
-  local addresses, attempt, number
-  local at = target.at or target
-  addresses, message, code = task.resolve(at.host, at.port, limits:left())
-  if self._endpoint ~= endpoint then
-    message, code = "the client was closed", "closed"
-  elseif addresses then
-    attempt, message, code, number = client_race.run(self, key, target.host, addresses, limits:left(), function(address)
-      local started, why, kind = start_attempt(self, key, target.host, address)
-      if not started then return nil, why, kind end
-      pending.attempts[#pending.attempts + 1] = started
-      for _, one in ipairs(pending.offers) do one:send(started) end
-      return started
-    end)
+  local function start(address)
+    local started, why, kind = start_attempt(self, key, target.host, address)
+    if not started then return nil, why, kind end
+    pending.attempts[#pending.attempts + 1] = started
+    for _, one in ipairs(pending.offers) do one:send(started) end
+    return started
   end
+  local at = target.at or target
+  local called, attempt, number
+  -- A task that is cancelled leaves by an error.
+  called, attempt, message, code, number = pcall(function()
+    local addresses, why, kind = task.resolve(at.host, at.port, limits:left())
+    if self._endpoint ~= endpoint then return nil, "the client was closed", "closed" end
+    if not addresses then return nil, why, kind end
+    return client_race.run(self, key, target.host, addresses, limits:left(), start)
+  end)
   if self._connecting[key] == pending then self._connecting[key] = nil end
+  if not called then
+    for _, started in ipairs(pending.attempts) do started.conn:close("no_error") end
+    for _, waiter in ipairs(pending) do task.wake(waiter, false, "who connected was cancelled", "closed") end
+    error(attempt, 0)
+  end
   if attempt then self._pool[key] = attempt end
   for _, waiter in ipairs(pending) do task.wake(waiter, attempt or false, message, code, number) end
   return attempt, message, code, number

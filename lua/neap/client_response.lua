@@ -13,7 +13,10 @@ local DEFAULT_LIMIT = 16 * 1024 * 1024 -- bytes that body() and json() take unle
 -- Ends an exchange that is not wanted any more; who waits on it is woken. What came of it and is not read is dropped,
 -- so that the connection's receive credit is there for others.
 local function break_off(exchange, failure, code)
-  if not exchange._session.closed then exchange._session.transport:cancel(exchange._stream, "request_cancelled") end
+  local session = exchange._session
+  if not session.closed then session.transport:cancel(exchange._stream, "request_cancelled") end
+  -- What follows could not be told from the rest of this.
+  if session.proto == "http/1.1" then session.going_away = true end
   exchange._reset_code = exchange._reset_code or core.http_code "request_cancelled"
   exchange._failure, exchange._failure_code = failure, code
   Session.wake(exchange)

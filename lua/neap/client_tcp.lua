@@ -3,6 +3,7 @@
 local configs = require "neap.configs"
 local Connector = require "neap.connector"
 local core = require "neap.core"
+local drop_abandoned = require("neap.client_response").drop_abandoned
 local waiting = require "neap.waiting"
 
 local Tcp = {}
@@ -11,6 +12,7 @@ Tcp.__index = Tcp
 local IDLE = 30 -- seconds that one may rest; servers end theirs after a minute
 local MOST = 6 -- of HTTP/1.1 to an authority
 local MOST_RESTING = 64 -- of all servers
+local CLEAN_AFTER = 1 -- seconds of waiting for one after which forgotten responses are looked for
 local MOST_QUEUED = 1000 -- requests that wait for one of them
 
 local CLOSED = { "the client was closed", "closed" }
@@ -157,7 +159,7 @@ end
 
 --- A connection to a target for a request, and whether it was there before; nil, message, code, number.
 function Tcp:take(target, limits)
-  local begun = core.now()
+  local begun, is_cleaned = core.now(), false
   while not self.is_closed do
     local place = place_of(self, target.scheme .. "://" .. target.authority)
     local attempt = find(self, place)
@@ -174,10 +176,17 @@ function Tcp:take(target, limits)
     if place.waiting:size() >= MOST_QUEUED then
       return nil, target.authority .. ": too many requests wait for it", "limit"
     end
-    local result, message, code = place.waiting:wait(nil, limits:left(begun))
-    if result == nil and code == "timeout" then return nil, limits:why(nil, nil, begun) end
-    if result == nil then return nil, message, code end
-    if result ~= true then return nil, result[1], result[2], result[3] end
+    local left = limits:left(begun)
+    if left <= 0 then return nil, limits:why(nil, nil, begun) end
+    local result, message, code = place.waiting:wait(nil, is_cleaned and left or math.min(left, CLEAN_AFTER))
+    if result == nil and code ~= "timeout" then return nil, message, code end
+    if result == nil and not is_cleaned then
+      -- All may be taken by responses that nobody holds any more.
+      is_cleaned = true
+      collectgarbage()
+      drop_abandoned()
+    end
+    if result and result ~= true then return nil, result[1], result[2], result[3] end
   end
   return nil, CLOSED[1], CLOSED[2]
 end

@@ -102,7 +102,8 @@ local function race(self, target, limits, reach)
       is_over = true
       broke(way)
       end_attempts(self.client, key)
-      return over_tcp[1], over_tcp[2]
+      -- Another one may have taken it since.
+      return self.tcp:take(target, limits)
     end
     if quic and (over_tcp or FINAL[quic[3]]) then
       local why = more_telling(quic, over_tcp or quic)

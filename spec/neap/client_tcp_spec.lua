@@ -51,8 +51,8 @@ local function app_of(app)
     for chunk in req:chunks() do res:write(chunk) end
     return res
   end)
-  app:get("/wait", function()
-    neap.sleep(0.05)
+  app:get("/wait", function(req)
+    neap.sleep(req.query["1"] and 0.5 or 0.05)
     return "waited"
   end)
   app:get("/away", function(_, res) return res:redirect("http://127.0.0.1:1/") end)
@@ -101,6 +101,32 @@ describe("a client", function()
           local answers = neap.all(questions)
           for i = 1, 30 do assert.equal("waited", answers[i]) end
           assert.equal(protocol == "h2" and 1 or 6, server:stats().tcp.accepted)
+        end)
+      end)
+
+      it("goes on when responses are forgotten without being read", function()
+        with({}, { protocols = { protocol }, timeout = 10 }, function(client, url)
+          for i = 1, 20 do
+            local begun = neap.now()
+            assert.equal(200, assert(client:get(url .. "/proto")).status)
+            assert.is_true(neap.now() - begun < 3, i)
+          end
+        end)
+      end)
+
+      it("has no request wait behind another one where there may be more connections", function()
+        with({}, { protocols = { "h3", protocol } }, function(client, _, server)
+          local port, stop = relay(server, true)
+          local url, order = ("https://localhost:%d"):format(port), {}
+          neap.all { function()
+            client:get(url .. "/wait?1"):body()
+            order[#order + 1] = "slow"
+          end, function()
+            client:get(url .. "/proto"):body()
+            order[#order + 1] = "fast"
+          end }
+          assert.same({ "fast", "slow" }, order)
+          stop()
         end)
       end)
 
