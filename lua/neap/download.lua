@@ -162,13 +162,13 @@ return function(client, address, path, given)
   local of, validator = read_note(self.note)
   self.size = 0
   if self.resume and of == address and validator then self.size, self.validator = size_of(self.part), validator end
-  local wait, left, before = self.wait, self.retries, self.size
+  local wait, left, most = self.wait, self.retries, self.size
   while true do
     local ok, message, code = self:try(client)
     if ok then break end
     if not code then return nil, message, message:match("^status ") and "status" or "system" end
-    if self.size > before then wait, left = self.wait, self.retries end
-    before = self.size
+    -- Of more than there ever was: a server that begins again each time gets no further.
+    if self.size > most then wait, left, most = self.wait, self.retries, self.size end
     if left == 0 then return nil, message, code end
     left = left - 1
     -- Not all of many at once.

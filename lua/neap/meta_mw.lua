@@ -80,7 +80,7 @@ function mw.compress(options) end
 ---@field connect fun(): table gives a client, such as redis-lua's
 ---@field prefix? string of its keys ("neap:")
 ---@field connections? integer at a time (8)
----@field timeout? number seconds, for one of them to become free (1)
+---@field timeout? number seconds, for one of them to become free, and for an answer (1)
 ---@field idle_timeout? number seconds (30)
 ---@field retry? number seconds without a question after a failure (1)
 ---@field fail_open? boolean rate_limit lets everybody in while Redis is away

@@ -31,6 +31,10 @@ describe("client:download", function()
         neap.sleep(0.05)
         res:abort()
       end)
+      app:get("/part", function()
+        asked[#asked + 1] = "part"
+        return 206, ("x"):rep(100), { ["content-range"] = "bytes 0-99/1000", etag = '"a"' }
+      end)
       app:get("/busy", function()
         asked[#asked + 1] = "busy"
         return #asked < 3 and 503 or 200, "there"
@@ -109,6 +113,15 @@ describe("client:download", function()
       assert.is_nil(size)
       assert.equal("system", code)
       assert.matches("No such file", message)
+    end)
+  end)
+
+  it("ends with a server that sends the beginning again and again", function()
+    with({}, function(client, url, asked)
+      local size, message, code = client:download(url .. "/part", path, { wait = 0.01, retries = 3 })
+      assert.is_nil(size)
+      assert.equal("truncated", code, message)
+      assert.is_true(#asked <= 12, #asked)
     end)
   end)
 

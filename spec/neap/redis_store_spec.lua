@@ -121,6 +121,40 @@ describe("neap.mw.redis_store", function()
     end)
   end)
 
+  -- A client that is as slow as a Redis that says nothing.
+  local function slow()
+    local function wait()
+      if not neap.sleep(5) then error("connection error: timeout", 0) end
+    end
+    return { get = wait, quit = wait }
+  end
+
+  it("gives up on a Redis that says nothing", function()
+    web.run(function()
+      local s, begun = store { timeout = 0.1, connect = slow }, neap.now()
+      local text, message = s:get("id")
+      assert.is_nil(text)
+      assert.is_truthy(message)
+      assert.is_true(neap.now() - begun < 1)
+      assert.equal(1, s.permits._free - s.connections + 1)
+    end)
+  end)
+
+  it("is not away for all because the time of one task is over", function()
+    web.run(function()
+      local count = 0
+      local s = store { connect = function()
+        count = count + 1
+        return count == 1 and slow() or redis.connect("127.0.0.1", port)
+      end }
+      neap.with_timeout(0.05, s.get, s, "id")
+      local text, message = s:get("id")
+      assert.is_nil(text)
+      assert.is_nil(message)
+      assert.is_true((s:set("id", "{}", 10)))
+    end)
+  end)
+
   it("stands behind the middleware", function()
     web.with_app(function(app)
       local s = store()

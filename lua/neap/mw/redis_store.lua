@@ -1,17 +1,20 @@
 --- A store in Redis for rate_limit and session, so that several processes and machines have the same, through a client
 -- that is written for LuaSocket, as redis-lua.
+local concurrent = require "neap.concurrent"
 local core = require "neap.core"
 local log = require "neap.log"
 local options = require "neap.options"
+local scope = require "neap.scope"
 local semaphore = require "neap.semaphore"
+local task = require "neap.task"
 
 local OWN = {
-  connect = options.of("function"),      -- gives a client with eval, get, setex and del; an error when it cannot
+  connect = options.of("function"), -- gives a client with eval, get, setex and del; an error when it cannot
   prefix = options.of("string", "neap:"), -- of its keys
   connections = options.whole(1, 10000, 8), -- at a time; who needs one more waits
-  timeout = options.timeout(1),          -- for one of them to become free
-  idle_timeout = options.timeout(30),    -- older ones are left: servers end those that rest
-  retry = options.timeout(1),            -- after a failure nobody asks for so long
+  timeout = options.timeout(1), -- for one of them to become free, and for an answer
+  idle_timeout = options.timeout(30), -- older ones are left: servers end those that rest
+  retry = options.timeout(1), -- after a failure nobody asks for so long
   fail_open = options.of("boolean", false), -- rate_limit lets everybody in while Redis is away
 }
 
@@ -34,15 +37,27 @@ return { taken, string.format('%.17g', level) }
 local Store = {}
 Store.__index = Store
 
+local QUIT = 0.1 -- seconds for a word at the end
+
+local function leave(client)
+  pcall(concurrent.with_timeout, QUIT, client.quit, client)
+end
+
 -- A client that rests, or a new one.
 local function lend(self)
   local idle = self.idle
   while #idle > 0 do
     local last = table.remove(idle)
     if core.now() - last.since < self.idle_timeout then return last.client end
-    pcall(last.client.quit, last.client)
+    leave(last.client)
   end
   return self.connect()
+end
+
+-- Whether the task that asks has no time any more: then it is not Redis that failed.
+local function is_over()
+  local within = task.scope()
+  return within and scope.find_over(within, core.now()) ~= nil
 end
 
 -- fn(client, …) with a client of the pool: its result, or nil, message. A client that failed is not used again.
@@ -50,14 +65,19 @@ local function ask(self, fn, ...)
   if core.now() < self.away_until then return nil, self.why end
   if not self.permits:acquire(self.timeout) then return nil, "all connections to Redis are in use" end
   local client
-  local ok, result = pcall(function(...)
+  local ok, result, message = pcall(concurrent.with_timeout, self.timeout, function(...)
     client = lend(self)
     return fn(client, ...)
   end, ...)
+  if ok and result == nil then ok, result = false, message end
   if ok then
     self.idle[#self.idle + 1] = { client = client, since = core.now() }
   else
-    if client then pcall(client.quit, client) end
+    if client then leave(client) end
+    if is_over() then
+      self.permits:release()
+      return nil, "the time for it is over"
+    end
     self.away_until, self.why = core.now() + self.retry, "Redis: " .. tostring(result)
     -- Those that rest are of before, and are as gone as this one.
     self.idle = {}
