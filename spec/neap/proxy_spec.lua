@@ -169,6 +169,19 @@ describe("a proxy", function()
       end)
   end)
 
+  it("says 502 for interim responses without end, also where it asks again over another connection", function()
+    local lines = web.logged(function()
+      with_upstream(function(peer, head)
+        if head:find("^%u+ /first") then peer:write(ok "1") return end
+        peer:write(("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"):rep(40) .. ok "late")
+      end, nil, function(client, url)
+        assert.equal("1", assert(client:get(url .. "/first")):body())
+        assert.equal(502, assert(client:get(url .. "/")).status)
+      end)
+    end)
+    assert.is_nil(lines:find(" error ", 1, true))
+  end)
+
   it("says 502 for what is no response, and 504 for none in time, with a line in the log", function()
     local cases = {
       { "nonsense\r\n\r\n", 502 }, { "HTTP/1.1 99 x\r\n\r\n", 502 }, { "HTTP/2.0 200 OK\r\n\r\n", 502 },

@@ -61,7 +61,6 @@ end
 
 -- The final head; those before it are passed on. nil, message, code.
 local function await_head(exchange, res, given)
-  local count = 0
   while true do
     local head, is_final, code = Connector.head(exchange, given.first_byte_timeout)
     if not head then
@@ -74,8 +73,8 @@ local function await_head(exchange, res, given)
       return head
     else
       local status = tonumber(head[2])
-      count = count + 1
-      if status > 101 and count <= MOST_INTERIM then
+      -- Those of an upstream that was asked before count too.
+      if status > 101 and (res._informational or 0) < MOST_INTERIM then
         if not res:informational(status, fields.passed(head, 3)) then return nil, "the client has gone", "gone" end
       end
     end
