@@ -9,7 +9,7 @@ local download = require "neap.download"
 local configs = require "neap.configs"
 local Headers = require "neap.headers"
 local Limits = require "neap.limits"
-local json = require "neap.json"
+local outgoing = require "neap.client_outgoing"
 local log = require "neap.log"
 local options = require "neap.options"
 local ordered = require "neap.ordered"
@@ -32,6 +32,8 @@ local TICKET_WAIT = 1 -- seconds that a client which ends waits for the sessions
 local SILENT_AFTER = 0.75 -- seconds after which a kept connection is looked at, and again
 local CLEAN_AFTER = 1 -- seconds of waiting for a stream after which forgotten responses are looked for
 local LOOK_EACH = 8 -- exchanges more of a connection after which its credit is looked at
+local MOST_AGAIN = 16 -- times that a request is sent again which servers reject
+local REJECTED = core.http_code "request_rejected"
 local IDEMPOTENT = require("neap.semantics").IDEMPOTENT
 
 local Client = {}
@@ -60,9 +62,6 @@ local OWN = {
   session_file = options.of("string"), -- where TLS sessions are kept from one program to the next
   on_trace = tracing.ROWS.on_trace, trace_events = tracing.ROWS.trace_events, -- events of its connections
 }
-
--- Not for another server than the one they were meant for.
-local SECRET = { "authorization", "proxy-authorization", "cookie", "host" }
 
 local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
@@ -259,64 +258,6 @@ end
 
 -- ---- requests
 
-local function make_fields(self, method, target, request)
-  local headers = Headers.new(self.headers)
-  if request.is_elsewhere then
-    for _, name in ipairs(SECRET) do headers:del(name) end
-  end
-  local own = Headers.new(request.headers)
-  for name in own:each() do headers:del(name) end
-  for name, value in own:each() do headers:append(name, value) end
-  local path = target.target
-  if request.query then
-    path = path .. (target.query and "&" or "?") .. url.make_query(request.query)
-  end
-  local source, size, content_type
-  if request.json ~= nil then
-    local text, message, code = json.encode(request.json)
-    if not text then return nil, message, code end
-    source, size, content_type = body.source(text), #text, "application/json"
-  elseif request.form then
-    local text = url.make_query(request.form)
-    source, size, content_type = body.source(text), #text, "application/x-www-form-urlencoded"
-  elseif request.file then
-    local message, code
-    source, message, code = core.open_file(request.file)
-    if not source then return nil, message, code end
-    size = source:stat().size
-  elseif request.body ~= nil then
-    source, size = body.source(request.body)
-  end
-  if content_type and not headers:get("content-type") then headers:set("content-type", content_type) end
-  if size and not headers:get("content-length") then headers:set("content-length", size) end
-  if request.priority and not headers:get("priority") then
-    headers:set("priority", priority.field(priority.check(request.priority, "priority")))
-  end
-  if not headers:get("user-agent") and self.user_agent then headers:set("user-agent", self.user_agent) end
-  local fields = { ":method", method, ":scheme", target.scheme, ":authority", target.authority, ":path", path }
-  if headers:get("host") then
-    fields[6] = headers:get("host")
-    headers:del("host")
-  end
-  local list = Headers.list(headers)
-  for i = 1, #list do fields[8 + i] = list[i] end
-  return fields, source, size
-end
-
--- What is wrong with the fields of a request, as far as it shows; nil: nothing.
-local function fault(fields)
-  local method, authority, path = fields[2], fields[6], fields[8]
-  if not method:match("^[%w!#$%%&'*+.^_`|~-]+$") then return ("there cannot be a method %q"):format(method) end
-  if method == "CONNECT" then return "CONNECT asks for a tunnel, and there is none to be had here" end
-  if not authority:match("^[%w!$%%&'()*+.:;=_~%[%]-]+$") then
-    return ("there cannot be an authority (host and port) %q"):format(authority:sub(1, 60))
-  end
-  if path:find('[^!"$-~]') then
-    return ("a path is of visible ASCII, other bytes are percent-encoded: %q"):format(path:sub(1, 60))
-  end
-  return Headers.fault({ (table.unpack or unpack)(fields, 9) })
-end
-
 -- A collector knows nothing of the bytes that wait behind a response: forgotten ones are looked for when more than
 -- half of the connection's credit is held. That costs: after one that found little, their number doubles first.
 local function collect_forgotten(attempt)
@@ -345,7 +286,7 @@ local function open_stream(attempt, fields, fin, limits)
     local has_room = code == "limit" and (attempt.is_tcp and session.count == 0
       or not attempt.is_tcp and attempt.conn:streams_left("bidi") > 0)
     if code == "argument" or has_room then
-      return nil, fault(fields) or Headers.problem {}, code
+      return nil, outgoing.fault(fields) or Headers.problem {}, code
     end
     if code ~= "limit" and code ~= "again" then return nil, message, code end
     local waiter = task.waiter()
@@ -359,6 +300,18 @@ local function open_stream(attempt, fields, fin, limits)
       collectgarbage()
       drop_abandoned()
     end
+  end
+end
+
+-- The same on this connection, or on another one where this one was kept and takes no more: nothing has left then. The
+-- connection and the exchange; the connection or nil, nil, message, code, number.
+local function open_anywhere(self, target, attempt, is_kept, fields, fin, limits)
+  while true do
+    local exchange, message, code, number = open_stream(attempt, fields, fin, limits)
+    if exchange or code ~= "closed" or not is_kept then return attempt, exchange, message, code, number end
+    attempt.session.going_away = true
+    attempt, is_kept, code, number = connection(self, target, limits)
+    if not attempt then return nil, nil, is_kept, code, number end
   end
 end
 
@@ -427,7 +380,7 @@ function once(self, method, target, request, limits)
   drop_abandoned()
   local fields, source, size, offer
   if client_early.is_allowed(method, request) then
-    fields, source, size = make_fields(self, method, target, request)
+    fields, source, size = outgoing.fields(self, method, target, request)
     if not fields then return nil, source, size end
     offer = client_early.offer(method, fields, source and source())
   end
@@ -442,12 +395,12 @@ function once(self, method, target, request, limits)
     source, size = nil, nil
     if rest then source, size = body.source(rest) end
   else
-    fields, source, size = make_fields(self, method, target, request)
+    fields, source, size = outgoing.fields(self, method, target, request)
     if not fields then return nil, source, size end
-    called, exchange, message, code, number = pcall(open_stream, attempt, fields, not source and not request.trailers,
-      limits)
+    called, attempt, exchange, message, code, number = pcall(open_anywhere, self, target, attempt, is_kept, fields,
+      not source and not request.trailers, limits)
     if not (called and exchange) and type(source) == "userdata" then source:close() end
-    if not called then error(exchange, 0) end
+    if not called then error(attempt, 0) end
     if not exchange then return nil, message, code, number end
   end
   if source or request.trailers then
@@ -470,33 +423,6 @@ function once(self, method, target, request, limits)
   attempt.session:forget(exchange)
   if not called then error(ok, 0) end -- of on_informational
   return nil, message, code, number
-end
-
--- A function that makes a request's body ready to be sent again; nil when it cannot be.
-local function rewinder(request)
-  local value = request.body
-  if type(value) == "function" then return nil end
-  if io.type(value) ~= "file" then return function() return true end end
-  local here = value:seek("cur")
-  return here and function() return value:seek("set", here) end
-end
-
--- The request that a redirect asks for: method and request.
-local function redirected(method, request, status, is_elsewhere)
-  local headers = Headers.new(request.headers)
-  if is_elsewhere then
-    for _, name in ipairs(SECRET) do headers:del(name) end
-  end
-  local following = {}
-  for name, value in pairs(request) do following[name] = value end
-  following.headers, following.query = headers, nil -- the new address has its own
-  following.is_elsewhere = request.is_elsewhere or is_elsewhere
-  if status == 303 or (method == "POST" and status < 303) then
-    method = method == "HEAD" and "HEAD" or "GET"
-    following.body, following.file, following.json, following.form, following.trailers = nil, nil, nil, nil, nil
-    headers:del("content-type"):del("content-length")
-  end
-  return method, following
 end
 
 --- Sends a request. `request` may hold headers, body (a string, a function that gives chunks, an open file), file (the
@@ -522,12 +448,13 @@ function Client:request(method, address, request)
     if target.scheme ~= "https" and not (target.scheme == "http" and self._ways.tcp) then
       return nil, "HTTP/3 needs https://, not " .. target.scheme .. "://", "argument"
     end
-    local rewind, closings = rewinder(request), self._closings
+    local rewind, closings = outgoing.rewinder(request), self._closings
     local response, reason, code, number = once(self, method, target, request, limits)
-    if not response and code == "closed" and self._closings == closings and IDEMPOTENT[method] and rewind and
-      rewind() then
-      -- A kept connection may have ended just now: once more on a new one (RFC 9114 §4.1.1 allows
-      -- it for these).
+    for again = 1, not response and rewind and MOST_AGAIN or 0 do
+      -- A kept connection may have ended just now: once more on a new one (RFC 9110 §9.2.2). What a server has
+      -- rejected it has not begun with (RFC 9114 §4.1.1, RFC 9113 §8.7).
+      local may_repeat = code == "closed" and again == 1 and IDEMPOTENT[method] or number == REJECTED
+      if response or not may_repeat or self._closings ~= closings or not rewind() then break end
       response, reason, code, number = once(self, method, target, request, limits)
     end
     if not response then return nil, reason, code, number end
@@ -537,7 +464,7 @@ function Client:request(method, address, request)
     local following = url.parse(address)
     -- What was asked for in secret is not asked for in clear.
     if following and following.scheme == "http" and target.scheme == "https" then return response end
-    local next_method, next_request = redirected(method, request, response.status,
+    local next_method, next_request = outgoing.redirected(method, request, response.status,
       not following or following.authority ~= target.authority)
     if next_request.body and not (rewind and rewind()) then return response end
     follow = follow - 1
@@ -628,7 +555,7 @@ function Client:reload_certs()
   return true
 end
 
-local client = { code_of = Client.code_of, fault = fault }
+local client = { code_of = Client.code_of, fault = outgoing.fault }
 
 --- A new client. Options: `timeout` (seconds for a request in all, none unless told),
 -- `progress_timeout` (seconds without progress, 30), `follow`, `headers`, `user_agent`, `busy_poll` (as app:listen has

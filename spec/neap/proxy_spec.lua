@@ -386,12 +386,7 @@ describe("a proxy in front of others' servers", function()
     if not done then error(err .. "\n" .. said, 0) end
   end
 
-  local function free_port()
-    local socket = assert(neap.socket.bind("127.0.0.1", 0))
-    local _, port = socket:getsockname()
-    socket:close()
-    return math.floor(tonumber(port))
-  end
+  local free_port = require("spec.interop.harness").free_port
 
   local function folder()
     local path = os.tmpname()
