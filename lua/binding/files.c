@@ -227,18 +227,19 @@ static int open_descriptor(lua_State *L)
     return neap_lua_system_error(L, "descriptor", S_ISDIR(info.st_mode) ? EISDIR : EACCES);
 }
 
-/* core.create_file(path[, appends]) -> file to be written, empty now, or with what it has; without a path: standard output */
+/* core.create_file(path[, appends[, is_own]]) -> file to be written, empty now, or with what it has, and no link where it is to be
+ * our own; without a path: standard output */
 static int create_file(lua_State *L)
 {
     const char *path = luaL_optstring(L, 1, NULL);
     if (path != NULL && !is_path(L, 1))
         return refuse_path(L);
-    bool appends = lua_toboolean(L, 2); /* before the file takes that place of the stack */
+    /* Before the file takes that place of the stack. */
+    int how = (lua_toboolean(L, 2) ? O_APPEND : O_TRUNC) | (lua_toboolean(L, 3) ? O_NOFOLLOW : 0);
     struct file *file = new_file(L);
 
-    file->fd = path != NULL
-                   ? open(path, O_WRONLY | O_CREAT | (appends ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666)
-                   : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    file->fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC | how, 0666)
+                            : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     if (file->fd < 0)
         return neap_lua_system_error(L, path != NULL ? path : "standard output", errno);
     return 1;

@@ -176,7 +176,9 @@ end
 
 -- A connection to a target's authority, and whether it was there before. `offer`: what of neap.client_early may be sent
 -- while it is made.
-local function quic_connection(self, target, limits, offer)
+local quic_connection
+
+function quic_connection(self, target, limits, offer)
   local ok, message, code = config_of(self)
   if not ok then return nil, message, code end
   local key = target.authority
@@ -193,6 +195,7 @@ local function quic_connection(self, target, limits, offer)
     end
     local begun = core.now()
     local attempt, reason, kind, number = task.await(waiter, limits:left(begun))
+    if attempt == "again" then return quic_connection(self, target, limits, offer) end
     -- Who connects for all may have met its own limit a hair before ours: that has words of its own.
     if reason == "timeout" then reason = limits:why(nil, nil, begun) end
     if not attempt then return nil, reason, kind, number end
@@ -219,7 +222,7 @@ local function quic_connection(self, target, limits, offer)
   if self._connecting[key] == pending then self._connecting[key] = nil end
   if not called then
     for _, started in ipairs(pending.attempts) do started.conn:close("no_error") end
-    for _, waiter in ipairs(pending) do task.wake(waiter, false, "who connected was cancelled", "closed") end
+    for _, waiter in ipairs(pending) do task.wake(waiter, "again") end
     error(attempt, 0)
   end
   if attempt then self._pool[key] = attempt end

@@ -90,6 +90,11 @@ local function find(self, place)
   end
 end
 
+--- Ends one that nobody has taken since it was made.
+function Tcp:give_up(attempt)
+  if attempt.session.count == 0 then close(self, attempt) end
+end
+
 --- A kept connection to a target that takes a request now, or nil.
 function Tcp:kept(target)
   local place = self.places[target.scheme .. "://" .. target.authority]

@@ -68,8 +68,15 @@ local function more_telling(quic, over_tcp)
   return is_silent and says_more and over_tcp or quic
 end
 
--- Of a certificate that we refuse TCP would have nothing better to show.
-local FINAL = { tls = true, argument = true }
+-- Alerts about certificates (RFC 8446 §6.2), as QUIC has them (RFC 9001 §4.8).
+local CERTIFICATE = { [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [48] = true, [116] = true }
+
+-- Whether TCP would have nothing better to show: a certificate was refused that is the server's own, and not that of
+-- some other place, or the request is wrong.
+local function is_final(quic, target)
+  return quic[3] == "argument"
+    or quic[3] == "tls" and not target.at and CERTIFICATE[(quic[4] or 0) - 0x100] or false
+end
 
 local function end_attempts(client, key)
   local pending = client._connecting[key]
@@ -105,7 +112,7 @@ local function race(self, target, limits, reach)
       -- Another one may have taken it since.
       return self.tcp:take(target, limits)
     end
-    if quic and (over_tcp or FINAL[quic[3]]) then
+    if quic and (over_tcp or is_final(quic, target)) then
       local why = more_telling(quic, over_tcp or quic)
       return why[1], why[2], why[3], why[4]
     end
@@ -114,7 +121,7 @@ local function race(self, target, limits, reach)
       task.go(function()
         over_tcp = result_of(self.tcp.take, self.tcp, target, limits)
         -- Nobody needs it any more.
-        if is_over and over_tcp[1] and not over_tcp[2] then over_tcp[1].session.conn:close() end
+        if is_over and over_tcp[1] and not over_tcp[2] then self.tcp:give_up(over_tcp[1]) end
         task.wake(waiter, true)
       end)
     end

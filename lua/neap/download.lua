@@ -1,6 +1,7 @@
 --- Downloads into a file: what breaks off goes on where it was, also in the next run of a program, and the file has its
 -- name only when it is whole (RFC 9110 §14).
 local core = require "neap.core"
+local Headers = require "neap.headers"
 local options = require "neap.options"
 local process = require "neap.process"
 local task = require "neap.task"
@@ -25,6 +26,8 @@ local MAY_PASS = { closed = true, reset = true, timeout = true, unreachable = tr
   limit = true, again = true, system = true }
 local MAY_PASS_STATUS = { [408] = true, [425] = true, [429] = true, [500] = true, [502] = true, [503] = true,
   [504] = true }
+
+local busy = {} -- paths that are being written
 
 local function size_of(path)
   local stat = core.stat(path)
@@ -58,10 +61,18 @@ end
 
 -- What is lost of it by a loss of power only costs the file being fetched anew.
 function Download:write_note()
-  local file = self.validator and io.open(self.note, "w")
+  local file = self.validator and core.create_file(self.note, false, true)
   if not file then return end
-  file:write(self.address, "\n", self.validator, "\n")
+  file:write(self.address .. "\n" .. self.validator .. "\n")
   file:close()
+end
+
+-- Whether a part is what was asked for: the rest of the same file (RFC 9110 §15.3.7).
+function Download:goes_on(response)
+  local first, last, total = (response.headers["content-range"] or ""):match("^bytes (%d+)%-(%d+)/(%d+)$")
+  self.total = tonumber(total)
+  local tag = self.validator:sub(1, 1) == '"' and response.headers.etag
+  return tonumber(first) == self.size and tonumber(last) == self.total - 1 and (not tag or tag == self.validator)
 end
 
 -- Where the body of a response goes: true; nil, message, code; the third is nil when asking again is in vain.
@@ -76,13 +87,11 @@ function Download:begin(response)
     self:restart()
     return nil, "the file has another size now", "truncated"
   end
-  if status == 206 then
-    local first, _, total = (response.headers["content-range"] or ""):match("^bytes (%d+)%-(%d+)/([%d*]+)$")
-    if tonumber(first) ~= self.size then
+  if status == 206 and self.size > 0 then
+    if not self:goes_on(response) then
       self:restart()
       return nil, "the server sent another part than it was asked for", "truncated"
     end
-    self.total = tonumber(total)
   elseif status == 200 then
     self:restart()
     self.total = tonumber(response.headers["content-length"])
@@ -97,11 +106,12 @@ end
 
 -- One request: true when the file is whole.
 function Download:try(client)
-  local headers = {}
-  for name, value in pairs(self.headers or {}) do headers[name] = value end
-  headers["accept-encoding"] = "identity"
+  local headers = Headers.new(self.headers)
+  headers:set("accept-encoding", "identity"):del("range"):del("if-range")
   if self.size > 0 and self.validator then
-    headers.range, headers["if-range"] = ("bytes=%d-"):format(self.size), self.validator
+    headers:set("range", ("bytes=%d-"):format(self.size)):set("if-range", self.validator)
+  else
+    self.size = 0
   end
   local response, message, code = client:get(self.address, { headers = headers, timeout = self.timeout,
     progress_timeout = self.progress_timeout, follow = self.follow })
@@ -113,7 +123,7 @@ function Download:try(client)
     return ok, message, code
   end
   local file
-  file, message = core.create_file(self.part, self.size > 0)
+  file, message = core.create_file(self.part, self.size > 0, true)
   if not file then
     response:close()
     return nil, message
@@ -127,13 +137,20 @@ function Download:try(client)
       if self.most and self.size > self.most then
         response:close()
         count, message, kind = nil, ("larger than %d bytes"):format(self.most), "argument"
+      elseif self.total and self.size > self.total then
+        response:close()
+        count, message, kind = nil, "the body is longer than it was to be", "truncated"
       end
     end
   until not count
   local is_closed, reason = file:close()
-  if message then return nil, message, kind ~= "system" and MAY_PASS[kind] and kind or nil end
   if not is_closed then return nil, reason end
-  if self.total and self.size ~= self.total then return nil, "the body is not whole", "truncated" end
+  if not message and self.total and self.size ~= self.total then
+    message, kind = "the body is not whole", "truncated"
+  end
+  -- What was too long, or ended too early without an error, was another file than it said.
+  if kind == "truncated" then self:restart() end
+  if message then return nil, message, kind ~= "system" and MAY_PASS[kind] and kind or nil end
   return true
 end
 
@@ -150,14 +167,8 @@ function Download:check()
   return nil, "the file has another checksum: " .. digits, "checksum"
 end
 
---- client:download(url, path[, options]): fetches into `path`, by way of `path`.part, which is gone on with as long as
--- the server says that it is still the same file. Options: headers, timeout, progress_timeout, follow (10),
--- progress(size, total), sha256 (64 hex digits), resume (true), retries (5, in a row without a byte) and wait (0.5
--- seconds before the first, doubled each time), most (bytes). The size; nil, message, code: "status", "checksum",
--- "system", or as client:request.
-return function(client, address, path, given)
-  local self = setmetatable(options.fill(given, OWN, "download", 2), Download)
-  if type(address) ~= "string" or type(path) ~= "string" then error("download takes a URL and a path", 2) end
+local function download(client, address, path, given)
+  local self = setmetatable(given, Download)
   self.address, self.part, self.note = address, path .. ".part", path .. ".part.of"
   local of, validator = read_note(self.note)
   self.size = 0
@@ -182,4 +193,20 @@ return function(client, address, path, given)
   if not renamed then return nil, reason, "system" end
   os.remove(self.note)
   return self.size
+end
+
+--- client:download(url, path[, options]): fetches into `path`, by way of `path`.part, which is gone on with as long as
+-- the server says that it is still the same file. Options: headers, timeout, progress_timeout, follow (10),
+-- progress(size, total), sha256 (64 hex digits), resume (true), retries (5, in a row without a byte) and wait (0.5
+-- seconds before the first, doubled each time), most (bytes). The size; nil, message, code: "status", "checksum",
+-- "busy", "system", or as client:request.
+return function(client, address, path, given)
+  if type(address) ~= "string" or type(path) ~= "string" then error("download takes a URL and a path", 2) end
+  given = options.fill(given, OWN, "download", 2)
+  if busy[path] then return nil, path .. " is being written by another download", "busy" end
+  busy[path] = true
+  local results = { pcall(download, client, address, path, given) }
+  busy[path] = nil
+  if not results[1] then error(results[2], 0) end
+  return results[2], results[3], results[4]
 end

@@ -633,10 +633,11 @@ function core.open_file(path) end
 --- A file to be written, which is made, or emptied.
 ---@param path? string standard output unless told
 ---@param appends? boolean what it has stays, and more comes behind it
+---@param is_own? boolean there may be no symbolic link
 ---@return neap.File? file
 ---@return string? message
 ---@return neap.Code? code
-function core.create_file(path, appends) end
+function core.create_file(path, appends, is_own) end
 --- A regular file to be read, which is made where there is none. Until it is closed, nobody else has it so, in this process or
 --- another; it waits for that, at most two seconds.
 ---@param path string

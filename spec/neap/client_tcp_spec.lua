@@ -4,8 +4,8 @@ local neap = require "neap"
 local web = require "support.web"
 
 -- What one address over TCP gets goes to the server's: there is no HTTP/3 behind it. The port; `swallow`: a UDP socket
--- takes what comes there and says nothing. fn() that ends it.
-local function relay(server, swallow)
+-- takes what comes there and says nothing; `delay`: seconds that each connection has to wait. fn() that ends it.
+local function relay(server, swallow, delay)
   local listening = assert(neap.socket.bind("127.0.0.1", 0))
   local _, port = listening:getsockname()
   port = tonumber(port)
@@ -34,6 +34,7 @@ local function relay(server, swallow)
       local client = listening:accept()
       if not client then return end
       count = count + 1
+      if delay then neap.sleep(delay) end
       local other = assert(neap.socket.connect("127.0.0.1", server.port))
       sockets[#sockets + 1], sockets[#sockets + 2] = client, other
       neap.go(function() pcall(pump, client, other) end)
@@ -158,6 +159,69 @@ describe("a client", function()
         stop()
       end)
     end
+  end)
+
+  it("goes on over TCP where the other place of HTTP/3 is not who it should be, or speaks something else", function()
+    local cert, key = require("neap.core").make_certificate { names = { "elsewhere.test" }, days = 2 }
+    for _, alpn in ipairs { "h3", "doq" } do
+      web.run(function()
+        local id = web.identity()
+        local elsewhere = assert(neap.quic.listen { host = "127.0.0.1", port = 0, alpn = { alpn }, cert = cert,
+          key = key })
+        local app = neap.app()
+        app:get("/", function(_, res)
+          return res:header("alt-svc", ('h3=":%d"'):format(elsewhere.port)):send("there")
+        end)
+        local server = assert(app:listen { host = "127.0.0.1", port = 0, tcp = true, alt_svc = 0, cert = id.cert,
+          key = id.key })
+        local client = neap.client { ca = id.cert, timeout = 8 }
+        local port, stop = relay(server)
+        local url = ("https://localhost:%d/"):format(port)
+        for _ = 1, 3 do
+          local res = assert(client:get(url))
+          assert.same({ "h2", "there" }, { res.proto, (res:body()) })
+        end
+        client:close()
+        stop()
+        server:close()
+        elsewhere:close()
+      end)
+    end
+  end)
+
+  it("goes over TCP where something else than HTTP/3 is at the port of UDP", function()
+    web.run(function()
+      local id = web.identity()
+      local app = neap.app()
+      app_of(app)
+      local server = assert(app:listen { host = "127.0.0.1", port = 0, tcp = true, cert = id.cert, key = id.key })
+      local port, stop = relay(server)
+      local other = assert(neap.quic.listen { host = "127.0.0.1", port = port, alpn = { "doq" }, cert = id.cert,
+        key = id.key })
+      local client = neap.client { ca = id.cert, timeout = 8 }
+      assert.equal("h2", (assert(client:get(("https://localhost:%d/proto"):format(port))):body()))
+      client:close()
+      stop()
+      other:close()
+      server:close()
+    end)
+  end)
+
+  it("lets nobody have a connection over TCP that another has given up", function()
+    with({}, { timeout = 8 }, function(client, _, server)
+      local port, stop = relay(server, true, 0.3)
+      local url = ("https://localhost:%d/echo"):format(port)
+      local one = neap.go(function() return client:post(url, { body = "one" }) end)
+      neap.sleep(0.05)
+      local other = neap.go(function()
+        local res, why = client:post(url, { body = "other" })
+        return res and res:body() or why
+      end)
+      neap.sleep(0.4)
+      one:cancel()
+      assert.equal("other", other:join(8))
+      stop()
+    end)
   end)
 
   it("does not ask HTTP/3 for a while after it was silent, and the server says nothing of it", function()
